@@ -1,0 +1,3 @@
+//! Tests of the runtime, each in both worlds where it can be.
+
+mod basics;
