@@ -1,4 +1,5 @@
 //! Tests of the network: those of the course, its behaviours as measured, and what goes beyond them.
 
+mod behaviours;
 mod course;
 mod fixture;
