@@ -5,7 +5,7 @@ use labrt::node::Node;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread::{self, JoinHandle};
 use labrt::time::{Duration, Instant};
-use labrt::{Config, Limits, run};
+use labrt::{Config, Limits, World, run, world};
 use serde::{Deserialize, Serialize};
 
 /// A struct of the caller's, sent by reference and by value.
@@ -146,6 +146,11 @@ pub(crate) fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
     let started = Instant::now();
     let result = call();
     (result, started.elapsed())
+}
+
+/// By how much something may be late: not at all in the simulation; on real threads as much as a busy machine needs.
+pub(crate) fn slack() -> Duration {
+    ms(if world() == World::Simulated { 0 } else { 100 })
 }
 
 /// Milliseconds.
