@@ -1,5 +1,6 @@
 //! The runtime of the labs: the same blocking code, simulated or on real threads. (Essay to follow.)
 
+pub mod channel;
 pub mod config;
 mod context;
 pub mod node;

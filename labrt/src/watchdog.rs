@@ -85,6 +85,7 @@ impl Monitor {
         names.nodes.push(name.to_owned());
     }
 
+    #[allow(clippy::ptr_arg, reason = "a static name is kept without a copy, which a &str would need")]
     pub(crate) fn name_task(&self, slot: Slot, node: u32, name: &Cow<'static, str>) {
         let names = &mut *self.names.lock();
         match names.tasks.get_mut(slot as usize) {

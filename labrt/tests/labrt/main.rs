@@ -1,3 +1,4 @@
 //! Tests of the runtime, each in both worlds where it can be.
 
 mod basics;
+mod channels;
