@@ -2,3 +2,7 @@
 
 mod basics;
 mod channels;
+mod determinism;
+mod nodes;
+mod policies;
+mod reports;

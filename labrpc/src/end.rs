@@ -1,0 +1,108 @@
+//! The caller's side: ends of the network, and typed calls on them.
+
+use crate::error::RpcError;
+use crate::path;
+use crate::shared::{Outcome, Shared};
+use labrt::runtime;
+use labrt::time::Instant;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A place to call from. A new end is disabled and connected to nothing; see [`crate::Network`]. Clones are the same end.
+#[derive(Clone)]
+pub struct ClientEnd {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) number: u32,
+}
+
+impl ClientEnd {
+    /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply. Several
+    /// threads may call on one end at the same time.
+    ///
+    /// # Errors
+    /// [`RpcError::Failed`] if the network gives no reply; [`RpcError::Garbled`] if the server could not decode the
+    /// arguments.
+    #[track_caller]
+    pub fn call(&self, service_method: &'static str, args: Vec<u8>) -> Result<Vec<u8>, RpcError> {
+        runtime::note_blocking("an RPC");
+        let answer = path::send(self, service_method, args).wait().unwrap_or(Err(RpcError::Failed));
+        self.trace_answer(service_method, &answer);
+        answer
+    }
+
+    /// As [`ClientEnd::call`], but waits no longer than `limit`, on the clock of the calling thread's node. A reply that
+    /// comes later is dropped.
+    ///
+    /// # Errors
+    /// As [`ClientEnd::call`], and [`RpcError::TimedOut`].
+    #[track_caller]
+    pub fn call_timeout(
+        &self,
+        service_method: &'static str,
+        args: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Vec<u8>, RpcError> {
+        runtime::note_blocking("an RPC");
+        let deadline = Instant::now() + limit;
+        let answer = match path::send(self, service_method, args).wait_deadline(deadline) {
+            Ok(answer) => answer.unwrap_or(Err(RpcError::Failed)),
+            Err(_) => Err(RpcError::TimedOut),
+        };
+        self.trace_answer(service_method, &answer);
+        answer
+    }
+
+    #[inline]
+    fn trace_answer(&self, service_method: &'static str, answer: &Outcome) {
+        self.shared.trace_message(service_method, || match answer {
+            Ok(reply) => format!("the reply arrives, {} bytes", reply.len()),
+            Err(error) => format!("the call fails: {error}"),
+        });
+    }
+}
+
+impl fmt::Debug for ClientEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientEnd({})", self.shared.end_name(self.number))
+    }
+}
+
+/// Typed calls on an end: what clients that [`crate::service!`] makes are built on.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    end: ClientEnd,
+    limit: Option<Duration>,
+}
+
+impl Caller {
+    /// Calls without a limit on this end.
+    pub fn new(end: ClientEnd) -> Caller {
+        Caller { end, limit: None }
+    }
+
+    /// Calls that end with [`RpcError::TimedOut`] after this long.
+    pub fn timeout(&self, limit: Duration) -> Caller {
+        Caller { end: self.end.clone(), limit: Some(limit) }
+    }
+
+    /// Encodes, calls, decodes.
+    ///
+    /// # Errors
+    /// As [`ClientEnd::call_timeout`].
+    #[track_caller]
+    pub fn call<A: Serialize, R: DeserializeOwned>(
+        &self,
+        service_method: &'static str,
+        args: &A,
+    ) -> Result<R, RpcError> {
+        let args = labgob::encode(args);
+        let reply = match self.limit {
+            None => self.end.call(service_method, args),
+            Some(limit) => self.end.call_timeout(service_method, args, limit),
+        };
+        labgob::decode(&reply?).map_err(RpcError::Garbled)
+    }
+}

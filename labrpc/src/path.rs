@@ -1,0 +1,281 @@
+//! The way of a call: request, handler, reply. Each leg of it is a short closure at a later time of the run, so that
+//! in the simulation a call needs one task, its handler's, and on real threads one thread.
+
+use crate::calls::CallId;
+use crate::end::ClientEnd;
+use crate::error::RpcError;
+use crate::rules::{Fate, Intake, Poll};
+use crate::service::{Answer, Server};
+use crate::shared::{Outcome, Shared};
+use crate::tap::{Direction, TapAction, TapEvent};
+use labrt::oneshot::{self, Put, Take};
+use labrt::runtime;
+use labrt::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A message that waits at a held link.
+pub(crate) enum Held {
+    Request(Request),
+    Reply(Reply),
+}
+
+/// A request on its way.
+pub(crate) struct Request {
+    shared: Arc<Shared>,
+    id: CallId,
+    end: u32,
+    slot: u32,
+    server: Arc<Server>,
+    method: &'static str,
+    bytes: Vec<u8>,
+}
+
+/// A reply on its way.
+pub(crate) struct Reply {
+    shared: Arc<Shared>,
+    id: CallId,
+    end: u32,
+    slot: u32,
+    answer: Answer,
+}
+
+/// Runs the closure after this many nanoseconds, or here if there is nothing to wait for.
+fn after(delay: u64, f: impl FnOnce() + Send + 'static) {
+    if delay == 0 {
+        f();
+    } else {
+        runtime::at(runtime::now() + Duration::from_nanos(delay), f);
+    }
+}
+
+fn fail_after(delay: u64, put: Put<Outcome>) {
+    after(delay, move || put.put(Err(RpcError::Failed)));
+}
+
+fn now() -> u64 {
+    runtime::now().as_nanos()
+}
+
+/// Sends a request, and gives the place where the outcome of the call will be.
+pub(crate) fn send(end: &ClientEnd, method: &'static str, bytes: Vec<u8>) -> Take<Outcome> {
+    let (put, take) = oneshot::channel();
+    let shared = &end.shared;
+    let intake = shared.state.lock().intake(end.number, bytes.len(), put);
+    match intake {
+        // The sending side has been dropped, so the caller gets no value: failed.
+        Intake::Closed => {}
+        Intake::Lost(put, delay) => {
+            shared.trace_message(method, || "request is lost".to_owned());
+            fail_after(delay, put);
+        }
+        Intake::Sent { id, slot, server, delay, copy } => {
+            shared.trace_message(method, || {
+                let from = labrt::node::current();
+                let (from, to) = (from.name(), server.node().name());
+                format!("#{} {from} -> {to}: request, {} bytes", id.number, bytes.len())
+            });
+            let request =
+                Request { shared: Arc::clone(shared), id, end: end.number, slot, server, method, bytes };
+            request.depart(delay, copy);
+        }
+    }
+    take
+}
+
+impl Request {
+    fn depart(self, mut delay: u64, mut copy: Option<u64>) {
+        if self.shared.tapped.load(Ordering::Relaxed) {
+            match self.shared.ask_tap(Direction::Request, self.end, self.slot, self.method, &self.bytes) {
+                TapAction::Deliver => {}
+                TapAction::Drop => {
+                    let Request { shared, id, .. } = self;
+                    after(delay, move || shared.settle(id, Err(RpcError::Failed)));
+                    return;
+                }
+                TapAction::Duplicate => copy = Some(self.shared.state.lock().hop(self.end)),
+                TapAction::Delay(exactly) => delay = as_nanos(exactly),
+            }
+        }
+        if let Some(delay) = copy {
+            self.again().travel(delay);
+        }
+        self.travel(delay);
+    }
+
+    fn travel(self, delay: u64) {
+        after(delay, move || self.arrive());
+    }
+
+    /// The same request once more: the handler will run twice.
+    fn again(&self) -> Request {
+        Request {
+            shared: Arc::clone(&self.shared),
+            server: Arc::clone(&self.server),
+            bytes: self.bytes.clone(),
+            ..*self
+        }
+    }
+
+    /// Starts the handler, unless the link is held. As in the course it runs even if the server was cut off or deleted
+    /// meanwhile; only a crash (the death of its node) keeps it from running.
+    fn arrive(self) {
+        let mut state = self.shared.state.lock();
+        if state.ends[self.end as usize].held.is_some() {
+            drop(state);
+            return Held::Request(self).wait();
+        }
+        let poll = state.dispatched(self.id, now());
+        drop(state);
+        self.shared.schedule(poll);
+        let Request { shared, id, end, slot, server, method, bytes } = self;
+        let duty = Duty { shared: Some(shared), id, end, slot };
+        let runner = Arc::clone(&server);
+        server.spawn(method, move || duty.run(&runner, method, &bytes));
+    }
+}
+
+/// A handler's duty to answer. If it is dropped unfulfilled, the handler's node was killed, before the handler began or
+/// while it ran.
+struct Duty {
+    shared: Option<Arc<Shared>>,
+    id: CallId,
+    end: u32,
+    slot: u32,
+}
+
+impl Duty {
+    fn run(mut self, server: &Arc<Server>, method: &'static str, bytes: &[u8]) {
+        let number = self.id.number;
+        if let Some(shared) = &self.shared {
+            shared.trace_message(method, || format!("#{number} the request arrives"));
+        }
+        let answer = server.dispatch(method, bytes);
+        let Some(shared) = self.shared.take() else { return };
+        let fate = shared.state.lock().fate(self.id);
+        match fate {
+            Fate::Unwanted => {}
+            Fate::Lost(put, delay) => {
+                shared.trace_message(method, || format!("#{number} the reply is lost"));
+                fail_after(delay, put);
+            }
+            Fate::Sent(delay) => {
+                let size = answer.as_ref().map_or(0, Vec::len);
+                shared.trace_message(method, || format!("#{number} the reply leaves, {size} bytes"));
+                let reply = Reply { shared, id: self.id, end: self.end, slot: self.slot, answer };
+                reply.depart(delay, method);
+            }
+        }
+    }
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            let poll = shared.state.lock().handler_lost(self.id, now());
+            shared.schedule(poll);
+        }
+    }
+}
+
+impl Reply {
+    fn depart(self, mut delay: u64, method: &'static str) {
+        if self.shared.tapped.load(Ordering::Relaxed) {
+            let bytes = self.answer.as_deref().unwrap_or_default();
+            match self.shared.ask_tap(Direction::Reply, self.end, self.slot, method, bytes) {
+                // A caller takes the first of two replies, so a second one makes no difference.
+                TapAction::Deliver | TapAction::Duplicate => {}
+                TapAction::Drop => {
+                    after(delay, move || self.shared.settle(self.id, Err(RpcError::Failed)));
+                    return;
+                }
+                TapAction::Delay(exactly) => delay = as_nanos(exactly),
+            }
+        }
+        after(delay, move || self.arrive());
+    }
+
+    fn arrive(self) {
+        let mut state = self.shared.state.lock();
+        if state.ends[self.end as usize].held.is_some() {
+            drop(state);
+            return Held::Reply(self).wait();
+        }
+        let Some(call) = state.calls.remove(self.id) else { return };
+        // Counted only now: a reply that is lost, late or second never costs anything.
+        state.total_bytes += self.answer.as_ref().map_or(0, Vec::len) as u64;
+        drop(state);
+        call.put.put(self.answer.map_err(RpcError::Garbled));
+    }
+}
+
+impl Held {
+    pub(crate) fn arrive(self) {
+        match self {
+            Held::Request(request) => request.arrive(),
+            Held::Reply(reply) => reply.arrive(),
+        }
+    }
+
+    /// Joins those that wait for the release of the link.
+    fn wait(self) {
+        let (shared, end) = match &self {
+            Held::Request(request) => (Arc::clone(&request.shared), request.end),
+            Held::Reply(reply) => (Arc::clone(&reply.shared), reply.end),
+        };
+        let mut state = shared.state.lock();
+        match &mut state.ends[end as usize].held {
+            Some(held) => held.push(self),
+            None => {
+                // Released since the caller looked.
+                drop(state);
+                self.arrive();
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Schedules looks at whether servers are dead.
+    pub(crate) fn schedule(self: &Arc<Self>, polls: impl IntoIterator<Item = Poll>) {
+        for (id, at) in polls {
+            let shared = Arc::clone(self);
+            runtime::at(Instant::from_nanos(at), move || {
+                let put = shared.state.lock().poll(id);
+                if let Some(put) = put {
+                    put.put(Err(RpcError::Failed));
+                }
+            });
+        }
+    }
+
+    fn ask_tap(
+        &self,
+        direction: Direction,
+        end: u32,
+        slot: u32,
+        method: &'static str,
+        bytes: &[u8],
+    ) -> TapAction {
+        let (end, server) = {
+            let state = self.state.lock();
+            (state.ends[end as usize].name.clone(), state.slots[slot as usize].name.clone())
+        };
+        match &mut *self.tap.lock() {
+            Some(tap) => tap(&TapEvent { direction, end: &end, server: &server, method, bytes }),
+            None => TapAction::Deliver,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn trace_message(&self, method: &'static str, text: impl FnOnce() -> String) {
+        if self.traced {
+            labrt::trace::emit("message", method, text);
+        }
+    }
+}
+
+fn as_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
