@@ -1,0 +1,8 @@
+//! The tests of the Raft lab: the rules by themselves (`figure…`), and the parts 2A to 2D on a cluster.
+
+mod bare;
+mod figure13;
+mod figure2;
+mod figure2_servers;
+mod figure7;
+mod figure8;
