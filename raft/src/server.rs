@@ -83,7 +83,12 @@ impl Raft {
     ///
     /// # Panics
     /// If the Raft state on the disk was not written by this crate.
-    pub fn make(peers: Vec<ClientEnd>, me: usize, persister: Persister, apply: Sender<ApplyMsg>) -> Arc<Raft> {
+    pub fn make(
+        peers: Vec<ClientEnd>,
+        me: usize,
+        persister: Persister,
+        apply: Sender<ApplyMsg>,
+    ) -> Arc<Raft> {
         let mut state = State::new(me, peers.len(), persister, Instant::now(), random_election_timeout());
         let inspector = Inspector::new(&mut state);
         let others = state.others();
@@ -271,7 +276,7 @@ impl Locked<'_> {
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
         // A thread that is being killed, or has panicked, may have left a change half done.
-        if !thread::panicking() {
+        if !std::thread::panicking() {
             self.settle();
         }
     }
