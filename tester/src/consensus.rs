@@ -1,6 +1,10 @@
 //! What the tester must know of a consensus module: the interface of the course's Raft, and a window for the checkers.
 
+use crate::persister::Persister;
+use labrpc::{ClientEnd, Service};
+use labrt::channel::Sender;
 use std::fmt;
+use std::sync::Arc;
 
 /// What a consensus module hands to the service above it, in order, on the apply channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,34 @@ pub enum ApplyMsg {
         /// What some server's service passed to `snapshot`.
         snapshot: Vec<u8>,
     },
+}
+
+/// A consensus module: what the tests of the Raft lab need of a server.
+pub trait Consensus: Send + Sync + 'static {
+    /// Starts server `me` of the cluster that `peers` reach, with what `persister` holds of an earlier life, and returns at
+    /// once. Committed commands are sent on `apply`, on which each send lasts until the service takes the message. The
+    /// calling thread belongs to the server's node; threads that are started now or later end with that node.
+    fn make(peers: Vec<ClientEnd>, me: usize, persister: Persister, apply: Sender<ApplyMsg>) -> Arc<Self>
+    where
+        Self: Sized;
+
+    /// The handlers of the RPCs that servers send one another.
+    fn service(self: &Arc<Self>) -> Service;
+
+    /// Asks for `command` to be agreed on, and returns at once: the index that it will have if it is ever committed and
+    /// the current term, or None if this server does not believe to be the leader.
+    fn start(&self, command: Vec<u8>) -> Option<(u64, u64)>;
+
+    /// The current term, and whether this server believes to be its leader.
+    fn get_state(&self) -> (u64, bool);
+
+    /// The service has a snapshot of its state after everything up to and including `index`. Called by the thread that
+    /// receives from the apply channel.
+    fn snapshot(&self, index: u64, snapshot: Vec<u8>);
+
+    /// From now on the observer is shown every change, and the present state at once. A module without such probes still
+    /// works; it is watched less closely then.
+    fn watch(&self, _observer: Box<dyn Observer>) {}
 }
 
 /// What a server is at the moment (§5.1 of the Raft paper).

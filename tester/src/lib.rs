@@ -3,5 +3,5 @@
 mod consensus;
 mod persister;
 
-pub use consensus::{ApplyMsg, Observer, Role, View};
+pub use consensus::{ApplyMsg, Consensus, Observer, Role, View};
 pub use persister::{Persister, Write};
