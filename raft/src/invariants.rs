@@ -85,11 +85,12 @@ impl Inspector {
     }
 }
 
-/// Whether a step makes work for one of the threads: a new role or term for the election
-/// and the peers, new entries for the peers, a new commit index or snapshot for the
-/// service.
+/// Whether a step makes work for one of the threads. A new role does for the election and the
+/// peers, and so does a new term for a candidate, but for a follower nothing is changed by it; new
+/// entries of a leader do for the peers, and a new commit index does for the service.
 fn is_news(last: &Seen, now: &Seen) -> bool {
-    (last.role, last.term) != (now.role, now.term)
+    last.role != now.role
+        || last.term != now.term && now.role != Role::Follower
         || last.last_index != now.last_index && now.role == Role::Leader
         || last.commit_index != now.commit_index
 }

@@ -21,12 +21,12 @@
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
-use labrpc::{ClientEnd, Service};
+use labrpc::ClientEnd;
 use labrt::channel::Sender;
 use labrt::sync::{Arc, Condvar, Mutex, MutexGuard};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use tester::{ApplyMsg, Consensus, Observer, Persister};
+use tester::{ApplyMsg, Observer, Persister};
 
 use crate::invariants::Inspector;
 use crate::replication::{Reply, Request, Turn};
@@ -144,6 +144,13 @@ impl Raft {
         self.lock().snapshot(index, snapshot);
     }
 
+    /// From now on the observer is shown each step, and the present state at once.
+    pub fn watch(&self, observer: Box<dyn Observer>) {
+        let mut locked = self.lock();
+        let Monitored { state, inspector } = &mut *locked.monitored;
+        inspector.watch(state, observer);
+    }
+
     /// Takes the lock.
     fn lock(&self) -> Locked<'_> {
         Locked { monitored: self.monitor.lock(), changed: &self.changed }
@@ -229,34 +236,6 @@ impl RaftRpc for Raft {
 
     fn install_snapshot(&self, args: InstallSnapshotArgs) -> InstallSnapshotReply {
         self.lock().handle_install_snapshot(&args, Instant::now())
-    }
-}
-
-impl Consensus for Raft {
-    fn make(peers: Vec<ClientEnd>, me: usize, persister: Persister, apply: Sender<ApplyMsg>) -> Arc<Raft> {
-        Raft::make(peers, me, persister, apply)
-    }
-
-    fn service(self: &Arc<Raft>) -> Service {
-        self.clone().into_service()
-    }
-
-    fn start(&self, command: Vec<u8>) -> Option<(u64, u64)> {
-        Raft::start(self, command)
-    }
-
-    fn get_state(&self) -> (u64, bool) {
-        Raft::get_state(self)
-    }
-
-    fn snapshot(&self, index: u64, snapshot: Vec<u8>) {
-        Raft::snapshot(self, index, &snapshot);
-    }
-
-    fn watch(&self, observer: Box<dyn Observer>) {
-        let mut locked = self.lock();
-        let Monitored { state, inspector } = &mut *locked.monitored;
-        inspector.watch(state, observer);
     }
 }
 
