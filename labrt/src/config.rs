@@ -92,6 +92,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether to record [`crate::Event`]s. Costs time, so only replays turn it on.
     pub trace: bool,
+    /// A number of the caller's own choice, by which [`crate::on_stuck`] tells which run is stuck. Decides nothing.
+    pub tag: u64,
     /// Whether to record every scheduling decision, for [`PolicyKind::Replay`] and for comparing two runs.
     pub record: bool,
 }

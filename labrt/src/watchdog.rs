@@ -42,6 +42,7 @@ struct Names {
 struct Watched {
     limits: Limits,
     seed: u64,
+    tag: u64,
     started: Instant,
     /// Number of switches when it last changed, and when that was.
     last: (u64, Instant),
@@ -188,7 +189,7 @@ pub(crate) fn resident() -> u64 {
     pages.unwrap_or(0) * 4096
 }
 
-type StuckHandler = Arc<dyn Fn(&Failure) + Send + Sync>;
+type StuckHandler = Arc<dyn Fn(&Failure, u64) + Send + Sync>;
 
 struct Registry {
     monitors: Mutex<Vec<Weak<Monitor>>>,
@@ -198,9 +199,9 @@ struct Registry {
 static REGISTRY: Registry = Registry { monitors: Mutex::new(Vec::new()), on_stuck: Mutex::new(None) };
 
 /// What to do when a run is stuck and cannot be ended from within. By default the report goes to standard error and the
-/// process ends with status 101, as after a panic. The handler runs on the watchdog's thread; when it returns, the run
-/// is watched no longer.
-pub fn on_stuck(handler: impl Fn(&Failure) + Send + Sync + 'static) {
+/// process ends with status 101, as after a panic. The handler gets the run's [`Config::tag`] as well, and runs on the
+/// watchdog's thread; when it returns, the run is watched no longer.
+pub fn on_stuck(handler: impl Fn(&Failure, u64) + Send + Sync + 'static) {
     *REGISTRY.on_stuck.lock() = Some(Arc::new(handler));
 }
 
@@ -242,6 +243,7 @@ impl Monitor {
         *watched = Some(Watched {
             limits: config.limits,
             seed: config.seed,
+            tag: config.tag,
             started: now,
             last: (self.switches.load(Ordering::Relaxed), now),
             thread,
@@ -267,16 +269,17 @@ fn watch() {
             if let Some(failure) = monitor.look(resident) {
                 // Told once; nobody can unwind that thread, so it is left alone from now on.
                 monitor.ended.store(1, Ordering::Relaxed);
-                report(&failure);
+                let tag = monitor.watched.lock().as_ref().map_or(0, |watched| watched.tag);
+                report(&failure, tag);
             }
         }
     }
 }
 
-fn report(failure: &Failure) {
+fn report(failure: &Failure, tag: u64) {
     let handler = REGISTRY.on_stuck.lock().clone();
     match handler {
-        Some(handler) => handler(failure),
+        Some(handler) => handler(failure, tag),
         None => {
             eprintln!("{failure}");
             std::process::exit(101);

@@ -1,0 +1,10 @@
+//! The tests of the Raft lab: the rules by themselves (`figure…`), and the parts 2A to 2D
+//! on a cluster.
+
+mod any_order;
+mod bare;
+mod figure13;
+mod figure2;
+mod figure2_servers;
+mod figure7;
+mod figure8;
