@@ -258,6 +258,18 @@ fn a_tap_loses_duplicates_and_delays() {
     });
 }
 
+#[test]
+fn a_second_reply_never_answers_a_later_call() {
+    simulated(|| {
+        let naps = Naps::new();
+        use TapAction::{Delay, Duplicate};
+        scripted(&naps, &[Duplicate, Delay(ms(10)), Delay(ms(50))]);
+        assert!(naps.client.nap(&0).is_ok());
+        let (result, took) = timed(|| naps.client.nap(&500));
+        assert_eq!((result, took), (Ok(3), ms(500)));
+    });
+}
+
 /// "A crash right after the request has left": the tap kills the caller's own node.
 #[test]
 fn a_tap_may_kill_the_caller() {
