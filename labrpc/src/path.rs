@@ -6,7 +6,7 @@ use crate::end::ClientEnd;
 use crate::error::RpcError;
 use crate::rules::{Fate, Intake, Poll};
 use crate::service::{Answer, Server};
-use crate::shared::{Outcome, Shared};
+use crate::shared::{Outcome, Shared, Slot};
 use crate::tap::{Direction, TapAction, TapEvent};
 use labrt::oneshot::{self, Put, Take};
 use labrt::runtime;
@@ -58,30 +58,31 @@ fn now() -> u64 {
     runtime::now().as_nanos()
 }
 
-/// Sends a request, and gives the place where the outcome of the call will be.
-pub(crate) fn send(end: &ClientEnd, method: &'static str, bytes: Vec<u8>) -> Take<Outcome> {
-    let (put, take) = oneshot::channel();
+/// A call that has been made: its number, for traces, and the place where its outcome will be.
+pub(crate) struct Sent {
+    pub(crate) number: u64,
+    pub(crate) outcome: Take<Outcome>,
+}
+
+/// Sends a request.
+pub(crate) fn send(end: &ClientEnd, method: &'static str, bytes: Vec<u8>) -> Sent {
+    let (put, outcome) = oneshot::channel();
     let shared = &end.shared;
-    let intake = shared.state.lock().intake(end.number, bytes.len(), put);
+    let (number, intake) = shared.state.lock().intake(end.number, bytes.len(), put);
     match intake {
         // The sending side has been dropped, so the caller gets no value: failed.
         Intake::Closed => {}
         Intake::Lost(put, delay) => {
-            shared.trace_message(method, || "request is lost".to_owned());
+            shared.trace_request(number, end.number, method, bytes.len(), ", lost");
             fail_after(delay, put);
         }
         Intake::Sent { id, slot, server, delay, copy } => {
-            shared.trace_message(method, || {
-                let from = labrt::node::current();
-                let (from, to) = (from.name(), server.node().name());
-                format!("#{} {from} -> {to}: request, {} bytes", id.number, bytes.len())
-            });
-            let request =
-                Request { shared: Arc::clone(shared), id, end: end.number, slot, server, method, bytes };
-            request.depart(delay, copy);
+            shared.trace_request(number, end.number, method, bytes.len(), "");
+            let shared = Arc::clone(shared);
+            Request { shared, id, end: end.number, slot, server, method, bytes }.depart(delay, copy);
         }
     }
-    take
+    Sent { number, outcome }
 }
 
 impl Request {
@@ -149,7 +150,7 @@ impl Duty {
     fn run(mut self, server: &Arc<Server>, method: &'static str, bytes: &[u8]) {
         let number = self.id.number;
         if let Some(shared) = &self.shared {
-            shared.trace_message(method, || format!("#{number} the request arrives"));
+            shared.trace_message(method, || format!("#{number} request arrives"));
         }
         let answer = server.dispatch(method, bytes);
         let Some(shared) = self.shared.take() else { return };
@@ -157,12 +158,12 @@ impl Duty {
         match fate {
             Fate::Unwanted => {}
             Fate::Lost(put, delay) => {
-                shared.trace_message(method, || format!("#{number} the reply is lost"));
+                shared.trace_message(method, || format!("#{number} reply, lost"));
                 fail_after(delay, put);
             }
             Fate::Sent(delay) => {
                 let size = answer.as_ref().map_or(0, Vec::len);
-                shared.trace_message(method, || format!("#{number} the reply leaves, {size} bytes"));
+                shared.trace_message(method, || format!("#{number} reply, {size} bytes"));
                 let reply = Reply { shared, id: self.id, end: self.end, slot: self.slot, answer };
                 reply.depart(delay, method);
             }
@@ -266,6 +267,18 @@ impl Shared {
             Some(tap) => tap(&TapEvent { direction, end: &end, server: &server, method, bytes }),
             None => TapAction::Deliver,
         }
+    }
+
+    /// Records a request with the names of caller and server; a server that has none at the moment is known by its
+    /// network name.
+    fn trace_request(&self, number: u64, end: u32, method: &'static str, size: usize, fate: &str) {
+        self.trace_message(method, || {
+            let state = self.state.lock();
+            let slot = state.ends[end as usize].server.map(|slot| &state.slots[slot as usize]);
+            let to = slot.map_or_else(|| "nobody".to_owned(), Slot::label);
+            drop(state);
+            format!("#{number} {} -> {to}: request, {size} bytes{fate}", labrt::node::current().name())
+        });
     }
 
     #[inline]

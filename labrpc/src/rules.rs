@@ -46,17 +46,22 @@ impl State {
         self.ends[end as usize].delay.unwrap_or(self.delay).draw()
     }
 
-    /// Accepts a call, or not. Every call is counted, also one that cannot be delivered.
-    pub(crate) fn intake(&mut self, number: u32, size: usize, put: Put<Outcome>) -> Intake {
+    /// Accepts a call, or not, and gives it a number. Every call is counted, also one that cannot be delivered.
+    pub(crate) fn intake(&mut self, end: u32, size: usize, put: Put<Outcome>) -> (u64, Intake) {
         if self.closed {
-            return Intake::Closed;
+            return (0, Intake::Closed);
         }
         self.total_count += 1;
         self.total_bytes += size as u64;
-        let Some((slot, server)) = self.destination(number) else {
-            return Intake::Lost(put, course::undeliverable(self.modes.long_delays));
+        let intake = match self.destination(end) {
+            Some((slot, server)) => self.accept(end, slot, server, put),
+            None => Intake::Lost(put, course::undeliverable(self.modes.long_delays)),
         };
-        let mut delay = self.hop(number);
+        (self.total_count, intake)
+    }
+
+    fn accept(&mut self, end: u32, slot: u32, server: Arc<Server>, put: Put<Outcome>) -> Intake {
+        let mut delay = self.hop(end);
         if !self.modes.reliable {
             delay = delay.max(course::unreliable());
             if course::drops() {
@@ -64,9 +69,9 @@ impl State {
             }
         }
         let twice = self.duplication > 0.0 && labrt::rand::random_bool(self.duplication);
-        let copy = twice.then(|| self.hop(number));
+        let copy = twice.then(|| self.hop(end));
         let generation = self.slots[slot as usize].generation;
-        let call = Call::new(put, number, slot, generation, self.modes);
+        let call = Call::new(put, end, slot, generation, self.modes);
         let id = self.calls.insert(self.total_count, call);
         Intake::Sent { id, slot, server, delay, copy }
     }

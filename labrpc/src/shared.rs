@@ -96,6 +96,13 @@ pub(crate) struct Slot {
     pub(crate) generation: u32,
 }
 
+impl Slot {
+    /// Name of the server for people: its node's, if there is one.
+    pub(crate) fn label(&self) -> String {
+        self.server.as_ref().map_or_else(|| self.name.to_string(), |server| server.node().name().to_owned())
+    }
+}
+
 /// Everything behind the network's lock.
 pub(crate) struct State {
     pub(crate) modes: Modes,
