@@ -5,11 +5,12 @@ use tester::ApplyMsg;
 use crate::state::State;
 
 impl State {
-    /// If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state machine (§5.3).
-    /// Returns what is to be applied now, in order; nothing if the service is up to date.
+    /// If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state
+    /// machine (§5.3). Returns what is to be applied now, in order; nothing if the service
+    /// is up to date.
     ///
-    /// One caller at a time: the messages must reach the service in the order in which they are taken here,
-    /// snapshots among them.
+    /// One caller at a time: the messages must reach the service in the order in which they
+    /// are taken here, snapshots among them.
     pub fn take_applicable(&mut self) -> Vec<ApplyMsg> {
         if self.last_applied < self.log().snapshot_index() {
             return vec![self.take_snapshot_to_apply()];
@@ -28,8 +29,8 @@ impl State {
         messages
     }
 
-    /// A leader's snapshot has overtaken the service: reset state machine using snapshot contents (Figure 13,
-    /// receiver step 8).
+    /// A leader's snapshot has overtaken the service: reset state machine using snapshot
+    /// contents (Figure 13, receiver step 8).
     fn take_snapshot_to_apply(&mut self) -> ApplyMsg {
         let (index, term) = (self.log().snapshot_index(), self.log().snapshot_term());
         self.last_applied = index;

@@ -12,19 +12,19 @@ impl State {
         (self.role != Role::Leader).then_some(self.election_deadline)
     }
 
-    /// Waits for another full election timeout from now on. Three things are a reason, and no others (Figure
-    /// 2, rules for followers): a message from the current leader, a vote granted, an election started. Were
-    /// a mere request for a vote one as well, a candidate that can never win could keep those that would from
-    /// ever trying.
+    /// Waits for another full election timeout from now on. Three things are a reason, and
+    /// no others (Figure 2, rules for followers): a message from the current leader, a vote
+    /// granted, an election started. Were a mere request for a vote one as well, a
+    /// candidate that can never win could keep those that would from ever trying.
     pub(crate) fn reset_election_timer(&mut self, now: Instant) {
         self.election_deadline = now + self.election_timeout;
     }
 
-    /// The election timeout has elapsed: become a candidate and start an election (§5.2; Figure 2, rules for
-    /// candidates).
+    /// The election timeout has elapsed: become a candidate and start an election (§5.2;
+    /// Figure 2, rules for candidates).
     ///
-    /// `next_timeout` is how long this election may take, drawn at random by the caller so that candidates
-    /// which split the vote once do not do so again.
+    /// `next_timeout` is how long this election may take, drawn at random by the caller so
+    /// that candidates which split the vote once do not do so again.
     pub fn start_election(&mut self, now: Instant, next_timeout: Duration) {
         assert!(self.role != Role::Leader, "a leader does not stand for election");
         self.role = Role::Candidate;
@@ -55,8 +55,8 @@ impl State {
         if args.term < self.term() {
             return refusal;
         }
-        // 2. If votedFor is null or candidateId … The same candidate is told yes again, because the first
-        // reply may have been lost.
+        // 2. If votedFor is null or candidateId … The same candidate is told yes again,
+        // because the first reply may have been lost.
         if self.voted_for().is_some_and(|candidate| candidate != args.candidate_id) {
             return refusal;
         }
@@ -69,17 +69,19 @@ impl State {
         RequestVoteReply { term: self.term(), vote_granted: true }
     }
 
-    /// Whether a log that ends with this entry is at least as up-to-date as ours (§5.4.1): the later last
-    /// term wins, and between equal last terms the longer log.
+    /// Whether a log that ends with this entry is at least as up-to-date as ours (§5.4.1):
+    /// the later last term wins, and between equal last terms the longer log.
     ///
-    /// A committed entry is in the logs of a majority. A candidate without it finds nobody in that majority
-    /// to vote for it, so that every leader has every committed entry (Leader Completeness). Length alone
-    /// would not do: a deposed leader can pile up entries that nobody else has.
+    /// A committed entry is in the logs of a majority. A candidate without it finds nobody
+    /// in that majority to vote for it, so that every leader has every committed entry
+    /// (Leader Completeness). Length alone would not do: a deposed leader can pile up
+    /// entries that nobody else has.
     fn is_up_to_date(&self, last_log_index: u64, last_log_term: u64) -> bool {
         (last_log_term, last_log_index) >= (self.log().last_term(), self.log().last_index())
     }
 
-    /// A reply to our RequestVote has come, perhaps much later, perhaps not for the first time.
+    /// A reply to our RequestVote has come, perhaps much later, perhaps not for the first
+    /// time.
     pub fn handle_request_vote_reply(
         &mut self,
         peer: usize,
@@ -99,11 +101,12 @@ impl State {
         self.become_leader_with_a_majority(now);
     }
 
-    /// If votes received from a majority of servers: become leader (Figure 2, rules for candidates).
+    /// If votes received from a majority of servers: become leader (Figure 2, rules for
+    /// candidates).
     ///
-    /// A leader starts by assuming that every log is like its own, and knows of none that it is (Figure 2,
-    /// volatile state on leaders). That a message to each peer is due at once makes the heartbeat that
-    /// announces it.
+    /// A leader starts by assuming that every log is like its own, and knows of none that
+    /// it is (Figure 2, volatile state on leaders). That a message to each peer is due at
+    /// once makes the heartbeat that announces it.
     fn become_leader_with_a_majority(&mut self, now: Instant) {
         if self.votes.len() < self.majority() {
             return;

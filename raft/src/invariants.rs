@@ -1,12 +1,14 @@
-//! What must hold whenever nobody is in the middle of a change, and what must hold of each change.
+//! What must hold whenever nobody is in the middle of a change, and what must hold of each
+//! change.
 //!
-//! The guard of the lock (see `server.rs`) calls [`Inspector::inspect`] each time the lock is given up, so
-//! that every test of whatever else is also a test of these. The cost is proportional to what has changed,
-//! not to the log: entries are looked at once, when they are new.
+//! The guard of the lock (see `server.rs`) calls [`Inspector::inspect`] each time the lock
+//! is given up, so that every test of whatever else is also a test of these. The cost is
+//! proportional to what has changed, not to the log: entries are looked at once, when they
+//! are new.
 //!
-//! These are the invariants that one server can see by itself. Those that speak of several servers (Figure 3:
-//! at most one leader a term, equal logs, nothing committed ever lost) are checked by the tester, which is
-//! told of each step through its `Observer`.
+//! These are the invariants that one server can see by itself. Those that speak of several
+//! servers (Figure 3: at most one leader a term, equal logs, nothing committed ever lost)
+//! are checked by the tester, which is told of each step through its `Observer`.
 
 use tester::{Observer, Role, View};
 
@@ -60,8 +62,8 @@ impl Inspector {
         self.observer = Some(observer);
     }
 
-    /// Checks the state and the step since the last inspection, and returns whether anything has changed that
-    /// a thread may be waiting for.
+    /// Checks the state and the step since the last inspection, and returns whether
+    /// anything has changed that a thread may be waiting for.
     ///
     /// Without an observer the checks run only where debug assertions are on.
     ///
@@ -83,10 +85,12 @@ impl Inspector {
     }
 }
 
-/// Whether a step makes work for one of the threads: a new role or term for the election and the peers, new
-/// entries for the peers, a new commit index or snapshot for the service.
+/// Whether a step makes work for one of the threads. A new role does for the election and the
+/// peers, and so does a new term for a candidate, but for a follower nothing is changed by it; new
+/// entries of a leader do for the peers, and a new commit index does for the service.
 fn is_news(last: &Seen, now: &Seen) -> bool {
-    (last.role, last.term) != (now.role, now.term)
+    last.role != now.role
+        || last.term != now.term && now.role != Role::Follower
         || last.last_index != now.last_index && now.role == Role::Leader
         || last.commit_index != now.commit_index
 }
@@ -114,7 +118,8 @@ fn digest(command: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// What must hold of the state as it stands; of the entries those at `changed_from` and behind.
+/// What must hold of the state as it stands; of the entries those at `changed_from` and
+/// behind.
 fn check_state(state: &State, changed_from: u64) {
     let log = state.log();
     let (term, last_index) = (state.term(), log.last_index());

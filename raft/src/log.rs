@@ -1,25 +1,28 @@
-//! The log in memory: the entries that are not yet in a snapshot, and where the snapshot ends.
+//! The log in memory: the entries that are not yet in a snapshot, and where the snapshot
+//! ends.
 //!
 //! Invariants, which the mutators keep and [`crate::invariants`] checks:
 //!
-//! - Entry `i` stands at `entries[i - snapshot_index - 1]`. Nothing outside this file knows that; everybody
-//!   else says the paper's indices.
-//! - Terms never decrease from one entry to the next, and none is smaller than `snapshot_term`. A leader
-//!   makes entries of its own term only, and every term is newer than those before it.
+//! - Entry `i` stands at `entries[i - snapshot_index - 1]`. Nothing outside this file knows
+//!   that; everybody else says the paper's indices.
+//! - Terms never decrease from one entry to the next, and none is smaller than
+//!   `snapshot_term`. A leader makes entries of its own term only, and every term is newer
+//!   than those before it.
 //!
-//! Only `persist.rs` holds a `&mut Log`, because a change that is not on the disk as well has not happened
-//! (Figure 2: "updated on stable storage before responding to RPCs").
+//! Only `persist.rs` holds a `&mut Log`, because a change that is not on the disk as well
+//! has not happened (Figure 2: "updated on stable storage before responding to RPCs").
 
 use crate::rpc::Entry;
 
-/// The part of the log that is kept, with the index and term of what was cut off before it (§7).
+/// The part of the log that is kept, with the index and term of what was cut off before it
+/// (§7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// Index of the last entry that the snapshot replaces; 0 while there is no snapshot.
     snapshot_index: u64,
-    /// Term of that entry; 0 while there is no snapshot. It must survive the entry, because the AppendEntries
-    /// that carries the very next one names it as `prev_log_term` (§7, "for the AppendEntries consistency
-    /// check").
+    /// Term of that entry; 0 while there is no snapshot. It must survive the entry, because
+    /// the AppendEntries that carries the very next one names it as `prev_log_term` (§7,
+    /// "for the AppendEntries consistency check").
     snapshot_term: u64,
     /// The entries from `snapshot_index + 1` on.
     entries: Vec<Entry>,
@@ -36,18 +39,21 @@ impl Log {
         self.snapshot_term
     }
 
-    /// Index of the last entry, in the log or in the snapshot; 0 if there has never been one.
+    /// Index of the last entry, in the log or in the snapshot; 0 if there has never been
+    /// one.
     pub fn last_index(&self) -> u64 {
         self.snapshot_index + self.entries.len() as u64
     }
 
-    /// Term of the last entry, in the log or in the snapshot; 0 if there has never been one.
+    /// Term of the last entry, in the log or in the snapshot; 0 if there has never been
+    /// one.
     pub fn last_term(&self) -> u64 {
         self.entries.last().map_or(self.snapshot_term, |entry| entry.term)
     }
 
-    /// The term of the entry at `index`; `None` if the log ends before it or the snapshot has swallowed it.
-    /// At the snapshot's own last index (0 at first, where every log agrees) the term is still known.
+    /// The term of the entry at `index`; `None` if the log ends before it or the snapshot
+    /// has swallowed it. At the snapshot's own last index (0 at first, where every log
+    /// agrees) the term is still known.
     pub fn term(&self, index: u64) -> Option<u64> {
         if index == self.snapshot_index {
             return Some(self.snapshot_term);
@@ -60,7 +66,8 @@ impl Log {
         self.entries.get(self.position(index)?)
     }
 
-    /// The entries from `first` up to and including `last`; those which the log does not hold are left out.
+    /// The entries from `first` up to and including `last`; those which the log does not
+    /// hold are left out.
     pub fn range(&self, first: u64, last: u64) -> &[Entry] {
         let start = self.position(first).unwrap_or(0).min(self.entries.len());
         let end = self.position(last + 1).unwrap_or(0).clamp(start, self.entries.len());
@@ -72,8 +79,9 @@ impl Log {
         self.range(first, self.last_index())
     }
 
-    /// The first index in the log whose term is `term` or newer, one past the end if there is none. Because
-    /// terms never decrease, this is also where a run of entries of that term begins.
+    /// The first index in the log whose term is `term` or newer, one past the end if there
+    /// is none. Because terms never decrease, this is also where a run of entries of that
+    /// term begins.
     pub fn first_index_from_term(&self, term: u64) -> u64 {
         let older = self.entries.partition_point(|entry| entry.term < term);
         self.snapshot_index + 1 + older as u64
@@ -85,7 +93,8 @@ impl Log {
         (self.term(index) == Some(term)).then_some(index)
     }
 
-    /// Where the entry at `index` would stand in `entries`; `None` if the snapshot has swallowed it.
+    /// Where the entry at `index` would stand in `entries`; `None` if the snapshot has
+    /// swallowed it.
     fn position(&self, index: u64) -> Option<usize> {
         index.checked_sub(self.snapshot_index + 1).map(|position| position as usize)
     }
@@ -106,9 +115,9 @@ impl Log {
         self.entries.split_off(keep)
     }
 
-    /// Cuts off everything up to and including `index`, which had `term`. What follows is retained only if
-    /// the log has that very entry: behind any other one it would be a suffix of some other log (Figure 13,
-    /// receiver steps 6 and 7).
+    /// Cuts off everything up to and including `index`, which had `term`. What follows is
+    /// retained only if the log has that very entry: behind any other one it would be a
+    /// suffix of some other log (Figure 13, receiver steps 6 and 7).
     pub(crate) fn compact(&mut self, index: u64, term: u64) {
         if self.term(index) == Some(term) {
             let cut = (index - self.snapshot_index) as usize;

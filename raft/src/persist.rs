@@ -1,23 +1,24 @@
-//! What a server must not forget: current term, vote and log, in memory and on the disk at once (Figure 2,
-//! persistent state).
+//! What a server must not forget: current term, vote and log, in memory and on the disk at
+//! once (Figure 2, persistent state).
 //!
-//! The fields are private to this file. The rest of Raft reads them through getters, and changes them through
-//! six mutators that each
+//! The fields are private to this file. The rest of Raft reads them through getters, and
+//! changes them through six mutators that each
 //!
-//! 1. assert what must hold of the change (a term never regresses, a vote never changes within a term, a
-//!    committed entry is never truncated), so that a mistake elsewhere stops here with a sentence and not
-//!    three elections later as a lost entry;
+//! 1. assert what must hold of the change (a term never regresses, a vote never changes
+//!    within a term, a committed entry is never truncated), so that a mistake elsewhere
+//!    stops here with a sentence and not three elections later as a lost entry;
 //! 2. change the memory;
-//! 3. write to the disk, before they return. "Remember to persist" is thereby not a rule that anyone can
-//!    forget.
+//! 3. write to the disk, before they return. "Remember to persist" is thereby not a rule
+//!    that anyone can forget.
 //!
 //! # The format
 //!
-//! The disk has a place for the Raft state and one for the snapshot. The Raft state is a write-ahead log, a
-//! sequence of [`Record`]s; reading them from the start gives the state. An entry costs one record once,
-//! however long the log. A record that is overtaken by a later one (an older hard state, a truncated entry)
-//! is dead; when more than half of the bytes are dead, the log is rewritten. A rewriting costs as much as the
-//! live bytes, which the dead ones have paid for, so that the cost per byte stays constant. A new snapshot
+//! The disk has a place for the Raft state and one for the snapshot. The Raft state is a
+//! write-ahead log, a sequence of [`Record`]s; reading them from the start gives the state.
+//! An entry costs one record once, however long the log. A record that is overtaken by a
+//! later one (an older hard state, a truncated entry) is dead; when more than half of the
+//! bytes are dead, the log is rewritten. A rewriting costs as much as the live bytes, which
+//! the dead ones have paid for, so that the cost per byte stays constant. A new snapshot
 //! rewrites, too, because both places must change at the same moment.
 
 use std::borrow::Cow;
@@ -28,19 +29,19 @@ use tester::Persister;
 use crate::log::Log;
 use crate::rpc::Entry;
 
-/// Below this many dead bytes no rewriting is worth its while: an election leaves a few of them, and a write
-/// has a cost of its own.
+/// Below this many dead bytes no rewriting is worth its while: an election leaves a few of
+/// them, and a write has a cost of its own.
 const DEAD_BYTES_KEPT: usize = 256;
 
-/// What one entry adds to the disk besides its command: its term, and the length of the command. An estimate
-/// that serves only to decide when to rewrite.
+/// What one entry adds to the disk besides its command: its term, and the length of the
+/// command. An estimate that serves only to decide when to rewrite.
 const ENTRY_OVERHEAD: usize = 3;
 
 /// One record of the write-ahead log.
 #[derive(Debug, Serialize, Deserialize)]
 enum Record<'a> {
-    /// The log goes on behind the snapshot that lies beside it. Always the first record, if there is a
-    /// snapshot.
+    /// The log goes on behind the snapshot that lies beside it. Always the first record, if
+    /// there is a snapshot.
     Base { snapshot_index: u64, snapshot_term: u64 },
     /// Term and vote, from now on.
     HardState { current_term: u64, voted_for: Option<usize> },
@@ -64,8 +65,8 @@ pub(crate) struct Persistent {
     written: usize,
     /// How many of these bytes later records have made void (about).
     dead: usize,
-    /// Entries from this index on have changed since [`Persistent::take_changed_from`] was last asked;
-    /// `u64::MAX` if none have.
+    /// Entries from this index on have changed since [`Persistent::take_changed_from`] was
+    /// last asked; `u64::MAX` if none have.
     changed_from: u64,
     /// Memory for encoding a record, kept so that a write allocates nothing.
     scratch: Vec<u8>,
@@ -75,8 +76,8 @@ impl Persistent {
     /// Reads the state from the disk; an empty disk means the first boot.
     ///
     /// # Panics
-    /// When the bytes are not what [`Persistent`] wrote: then nothing that this server promised can be known
-    /// any more.
+    /// When the bytes are not what [`Persistent`] wrote: then nothing that this server
+    /// promised can be known any more.
     pub(crate) fn load(disk: Persister) -> Persistent {
         let bytes = disk.state();
         let mut persistent = Persistent {
@@ -85,7 +86,8 @@ impl Persistent {
             log: Log::default(),
             disk,
             written: bytes.len(),
-            // Unknown, and soon found out: the estimate starts anew with the next rewriting.
+            // Unknown, and soon found out: the estimate starts anew with the next
+            // rewriting.
             dead: 0,
             changed_from: 1,
             scratch: Vec::new(),
@@ -124,13 +126,14 @@ impl Persistent {
         }
     }
 
-    /// Latest term this server has seen (Figure 2, `currentTerm`); 0 on first boot, increases monotonically.
+    /// Latest term this server has seen (Figure 2, `currentTerm`); 0 on first boot,
+    /// increases monotonically.
     pub(crate) fn current_term(&self) -> u64 {
         self.current_term
     }
 
-    /// The candidate that received this server's vote in the current term (Figure 2, `votedFor`), `None` if
-    /// none did.
+    /// The candidate that received this server's vote in the current term (Figure 2,
+    /// `votedFor`), `None` if none did.
     pub(crate) fn voted_for(&self) -> Option<usize> {
         self.voted_for
     }
@@ -140,8 +143,8 @@ impl Persistent {
         &self.log
     }
 
-    /// The snapshot on the disk, empty if there is none. The snapshot is not kept in memory as well: it is
-    /// wanted rarely, and may be large.
+    /// The snapshot on the disk, empty if there is none. The snapshot is not kept in memory
+    /// as well: it is wanted rarely, and may be large.
     pub(crate) fn snapshot(&self) -> Vec<u8> {
         self.disk.snapshot()
     }
@@ -156,13 +159,14 @@ impl Persistent {
         self.set_hard_state(self.current_term, Some(candidate));
     }
 
-    /// Enters the next term with a vote for oneself, in one write: a candidate never is in a term without
-    /// having voted (§5.2).
+    /// Enters the next term with a vote for oneself, in one write: a candidate never is in
+    /// a term without having voted (§5.2).
     pub(crate) fn advance_term_as_candidate(&mut self, me: usize) {
         self.set_hard_state(self.current_term + 1, Some(me));
     }
 
-    /// Both parts of the hard state go to the disk together, since the vote means nothing without its term.
+    /// Both parts of the hard state go to the disk together, since the vote means nothing
+    /// without its term.
     fn set_hard_state(&mut self, term: u64, voted_for: Option<usize>) {
         assert!(term >= self.current_term, "the term would regress from {} to {term}", self.current_term);
         assert!(
@@ -194,8 +198,8 @@ impl Persistent {
         self.write(&Record::Entries(Cow::Borrowed(entries)));
     }
 
-    /// Removes the entry at `index` and all behind it. The commit index is asked for in order to be sure that
-    /// none of them is committed.
+    /// Removes the entry at `index` and all behind it. The commit index is asked for in
+    /// order to be sure that none of them is committed.
     pub(crate) fn truncate(&mut self, index: u64, commit_index: u64) {
         assert!(
             index > commit_index,
@@ -208,9 +212,10 @@ impl Persistent {
         self.bury(length + void);
     }
 
-    /// Replaces everything up to and including `index`, whose entry has `term`, by a snapshot. Entries behind
-    /// it are retained if the log has that entry, otherwise the whole log goes (Figure 13, receiver steps 5
-    /// to 7; a server's own snapshot is always the first case).
+    /// Replaces everything up to and including `index`, whose entry has `term`, by a
+    /// snapshot. Entries behind it are retained if the log has that entry, otherwise the
+    /// whole log goes (Figure 13, receiver steps 5 to 7; a server's own snapshot is always
+    /// the first case).
     pub(crate) fn install_snapshot(&mut self, index: u64, term: u64, snapshot: &[u8]) {
         let base = self.log.snapshot_index();
         assert!(index > base, "a snapshot up to index {index} would replace a newer one up to {base}");
@@ -221,8 +226,8 @@ impl Persistent {
         self.rewrite(Some(snapshot));
     }
 
-    /// From which index on the log's entries have changed since this was last asked; `u64::MAX` if none have.
-    /// For the invariants, which thereby look at new entries only.
+    /// From which index on the log's entries have changed since this was last asked;
+    /// `u64::MAX` if none have. For the invariants, which thereby look at new entries only.
     pub(crate) fn take_changed_from(&mut self) -> u64 {
         std::mem::replace(&mut self.changed_from, u64::MAX)
     }
@@ -236,7 +241,8 @@ impl Persistent {
         self.scratch.len()
     }
 
-    /// Notes that so many bytes on the disk are void now, and rewrites if these are most of it.
+    /// Notes that so many bytes on the disk are void now, and rewrites if these are most of
+    /// it.
     fn bury(&mut self, bytes: usize) {
         self.dead += bytes;
         if self.dead > DEAD_BYTES_KEPT && 2 * self.dead > self.written {
@@ -244,8 +250,8 @@ impl Persistent {
         }
     }
 
-    /// Replaces the write-ahead log by the shortest one that gives the same state, and the snapshot at the
-    /// same moment if there is a new one.
+    /// Replaces the write-ahead log by the shortest one that gives the same state, and the
+    /// snapshot at the same moment if there is a new one.
     fn rewrite(&mut self, snapshot: Option<&[u8]>) {
         self.scratch.clear();
         let (snapshot_index, snapshot_term) = (self.log.snapshot_index(), self.log.snapshot_term());

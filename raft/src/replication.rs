@@ -9,11 +9,11 @@ use crate::rpc::{
 };
 use crate::state::State;
 
-/// How often a leader speaks to each follower when there is nothing to say, and a candidate repeats a request
-/// without an answer.
+/// How often a leader speaks to each follower when there is nothing to say, and a candidate
+/// repeats a request without an answer.
 ///
-/// The tester permits some tens of RPCs a second to an idle cluster. Shorter than the shortest election
-/// timeout by a factor that lets three heartbeats in a row be lost.
+/// The tester permits some tens of RPCs a second to an idle cluster. Shorter than the
+/// shortest election timeout by a factor that lets three heartbeats in a row be lost.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A message for another server.
@@ -50,8 +50,8 @@ pub enum Turn {
 }
 
 impl State {
-    /// What to send to `peer` now. At most one call to a peer is under way at any time; while it is, new
-    /// entries gather and go out together with the next.
+    /// What to send to `peer` now. At most one call to a peer is under way at any time;
+    /// while it is, new entries gather and go out together with the next.
     pub fn next_turn(&mut self, peer: usize, now: Instant) -> Turn {
         let contact = &self.peers[peer];
         let is_due = now >= contact.due;
@@ -59,7 +59,8 @@ impl State {
             Role::Follower => return Turn::Wait,
             Role::Candidate if contact.answered => return Turn::Wait,
             Role::Candidate => is_due,
-            // Something new need not wait for the heartbeat, unless the peer seems to be away.
+            // Something new need not wait for the heartbeat, unless the peer seems to be
+            // away.
             Role::Leader => is_due || (self.log().last_index() >= contact.next_index && !contact.back_off),
         };
         if !wanted {
@@ -74,16 +75,17 @@ impl State {
         if self.role == Role::Candidate {
             return Request::RequestVote(self.request_vote_args());
         }
-        // The entry before the first one to send must still be known, at least its term; otherwise only the
-        // snapshot helps (§7).
+        // The entry before the first one to send must still be known, at least its term;
+        // otherwise only the snapshot helps (§7).
         match self.log().term(self.peers[peer].next_index - 1) {
             Some(prev_log_term) => Request::AppendEntries(self.append_entries_args(peer, prev_log_term)),
             None => Request::InstallSnapshot(self.install_snapshot_args()),
         }
     }
 
-    /// Rule for leaders (Figure 2): if last log index >= nextIndex for a follower, send AppendEntries with
-    /// log entries starting at nextIndex. If it is not, the same expression gives a heartbeat.
+    /// Rule for leaders (Figure 2): if last log index >= nextIndex for a follower, send
+    /// AppendEntries with log entries starting at nextIndex. If it is not, the same
+    /// expression gives a heartbeat.
     fn append_entries_args(&self, peer: usize, prev_log_term: u64) -> AppendEntriesArgs {
         let next_index = self.peers[peer].next_index;
         AppendEntriesArgs {
@@ -108,8 +110,9 @@ impl State {
             (Request::InstallSnapshot(args), Some(Reply::InstallSnapshot(reply))) => {
                 self.handle_install_snapshot_reply(peer, args, reply, now);
             }
-            // Servers retry RPCs if they do not receive a response in a timely manner (§5.1). The request may
-            // have arrived all the same, so nothing but the pace changes.
+            // Servers retry RPCs if they do not receive a response in a timely manner
+            // (§5.1). The request may have arrived all the same, so nothing but the pace
+            // changes.
             (_, None) => self.peers[peer].back_off = true,
             (request, Some(reply)) => panic!("{reply:?} does not answer {request:?}"),
         }
@@ -125,9 +128,9 @@ impl State {
             return refusal;
         }
         self.recognise_leader(args.leader_id, now);
-        // 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm. A
-        // snapshot contains what it has replaced: all of it was committed, and is therefore in the leader's
-        // log as well.
+        // 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches
+        // prevLogTerm. A snapshot contains what it has replaced: all of it was committed,
+        // and is therefore in the leader's log as well.
         if args.prev_log_index > self.log().snapshot_index() {
             let term = self.log().term(args.prev_log_index);
             if term != Some(args.prev_log_term) {
@@ -140,16 +143,16 @@ impl State {
         }
         // 3 and 4.
         self.store_entries(args);
-        // 5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry).
-        // Behind the last new entry our log may go on with entries that the leader does not have, so its
-        // commit index does not speak of them.
+        // 5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of
+        // last new entry). Behind the last new entry our log may go on with entries that
+        // the leader does not have, so its commit index does not speak of them.
         let last_new_entry = args.prev_log_index + args.entries.len() as u64;
         self.commit_index = self.commit_index.max(args.leader_commit.min(last_new_entry));
         AppendEntriesReply { success: true, ..refusal }
     }
 
-    /// A message from the leader of the current term: whoever we were, we are its follower, and it is alive
-    /// (Figure 2, rules for candidates and followers).
+    /// A message from the leader of the current term: whoever we were, we are its follower,
+    /// and it is alive (Figure 2, rules for candidates and followers).
     pub(crate) fn recognise_leader(&mut self, leader: usize, now: Instant) {
         assert!(
             self.role != Role::Leader,
@@ -161,8 +164,8 @@ impl State {
         self.reset_election_timer(now);
     }
 
-    /// Where the leader should look for a common entry (the end of §5.3): behind everything that we have of
-    /// the term in conflict, or at our end.
+    /// Where the leader should look for a common entry (the end of §5.3): behind everything
+    /// that we have of the term in conflict, or at our end.
     fn first_index_in_conflict(&self, conflict_term: Option<u64>) -> u64 {
         match conflict_term {
             Some(term) => self.log().first_index_from_term(term),
@@ -170,11 +173,12 @@ impl State {
         }
     }
 
-    /// AppendEntries, receiver steps 3 and 4: delete an existing entry that conflicts with a new one and all
-    /// that follow it, append those not already in the log.
+    /// AppendEntries, receiver steps 3 and 4: delete an existing entry that conflicts with
+    /// a new one and all that follow it, append those not already in the log.
     ///
-    /// "If" matters: an older message that was overtaken brings entries that we have, and must not cut off
-    /// those which a later one brought behind them. The leader may have counted us for these already.
+    /// "If" matters: an older message that was overtaken brings entries that we have, and
+    /// must not cut off those which a later one brought behind them. The leader may have
+    /// counted us for these already.
     fn store_entries(&mut self, args: &AppendEntriesArgs) {
         let mut index = args.prev_log_index;
         for (position, entry) in args.entries.iter().enumerate() {
@@ -191,7 +195,8 @@ impl State {
         }
     }
 
-    /// A reply to our AppendEntries has come, perhaps much later, perhaps not for the first time.
+    /// A reply to our AppendEntries has come, perhaps much later, perhaps not for the first
+    /// time.
     pub fn handle_append_entries_reply(
         &mut self,
         peer: usize,
@@ -203,23 +208,23 @@ impl State {
             return;
         }
         if reply.success {
-            // If successful: update nextIndex and matchIndex for follower. What it has is what was sent then,
-            // not what our log holds by now.
+            // If successful: update nextIndex and matchIndex for follower. What it has is
+            // what was sent then, not what our log holds by now.
             self.note_match(peer, args.prev_log_index + args.entries.len() as u64);
         } else {
             self.back_up(peer, args, reply);
         }
     }
 
-    /// Whether a reply still is for the leader of the term in which the request went out. Everything may have
-    /// changed while the lock was given up.
+    /// Whether a reply still is for the leader of the term in which the request went out.
+    /// Everything may have changed while the lock was given up.
     pub(crate) fn still_leads(&mut self, request_term: u64, reply_term: u64, now: Instant) -> bool {
         self.observe_term(reply_term, now);
         self.term() == request_term && self.role == Role::Leader
     }
 
-    /// The follower has everything up to `index`. Replies may come in any order, so this only ever moves
-    /// forward.
+    /// The follower has everything up to `index`. Replies may come in any order, so this
+    /// only ever moves forward.
     pub(crate) fn note_match(&mut self, peer: usize, index: u64) {
         let contact = &mut self.peers[peer];
         contact.back_off = false;
@@ -228,15 +233,16 @@ impl State {
         self.advance_commit_index();
     }
 
-    /// If AppendEntries fails because of log inconsistency: decrement nextIndex and retry (Figure 2, rules
-    /// for leaders), a whole term at a time (the end of §5.3).
+    /// If AppendEntries fails because of log inconsistency: decrement nextIndex and retry
+    /// (Figure 2, rules for leaders), a whole term at a time (the end of §5.3).
     ///
-    /// If we have entries of the term in conflict, the logs may agree up to our last one of it; if not, the
-    /// follower's whole run of that term is wrong.
+    /// If we have entries of the term in conflict, the logs may agree up to our last one of
+    /// it; if not, the follower's whole run of that term is wrong.
     fn back_up(&mut self, peer: usize, args: &AppendEntriesArgs, reply: &AppendEntriesReply) {
         let last_of_term = reply.conflict_term.and_then(|term| self.log().last_index_of_term(term));
         let contact = &mut self.peers[peer];
-        // An answer to an older guess than the present one says nothing about the present one.
+        // An answer to an older guess than the present one says nothing about the present
+        // one.
         if args.prev_log_index + 1 != contact.next_index {
             return;
         }
@@ -246,12 +252,14 @@ impl State {
         contact.next_index = next_index;
     }
 
-    /// Rule for leaders (Figure 2; §5.3, §5.4): if there exists an N such that N > commitIndex, a majority of
-    /// matchIndex >= N, and log[N].term == currentTerm, set commitIndex = N.
+    /// Rule for leaders (Figure 2; §5.3, §5.4): if there exists an N such that N >
+    /// commitIndex, a majority of matchIndex >= N, and log[N].term == currentTerm, set
+    /// commitIndex = N.
     ///
-    /// The last condition is Figure 8: an entry of an older term may be on a majority and yet be overwritten
-    /// by a leader that does not have it. Once an entry of the current term is on a majority, no such leader
-    /// can be elected, and everything before that entry is safe with it.
+    /// The last condition is Figure 8: an entry of an older term may be on a majority and
+    /// yet be overwritten by a leader that does not have it. Once an entry of the current
+    /// term is on a majority, no such leader can be elected, and everything before that
+    /// entry is safe with it.
     pub(crate) fn advance_commit_index(&mut self) {
         let mut matched: Vec<u64> = self.others().map(|peer| self.peers[peer].match_index).collect();
         matched.push(self.log().last_index());

@@ -1,12 +1,13 @@
-//! What the servers say to each other: the three RPCs of Figure 2 and Figure 13, under the paper's names.
+//! What the servers say to each other: the three RPCs of Figure 2 and Figure 13, under the
+//! paper's names.
 //!
-//! Every one of these messages may be lost, delayed, delivered twice or overtaken by a later one, in both
-//! directions. None of them therefore means "do the next thing"; each says enough (a term, and an index with
-//! the term found there) for the receiver to see whether it still applies, and doing what it says twice does
-//! no harm.
+//! Every one of these messages may be lost, delayed, delivered twice or overtaken by a
+//! later one, in both directions. None of them therefore means "do the next thing"; each
+//! says enough (a term, and an index with the term found there) for the receiver to see
+//! whether it still applies, and doing what it says twice does no harm.
 //!
-//! Indices count log entries from 1. Terms count elections from 1. In both, 0 means "before everything": the
-//! empty log has its last entry at index 0 in term 0.
+//! Indices count log entries from 1. Terms count elections from 1. In both, 0 means "before
+//! everything": the empty log has its last entry at index 0 in term 0.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,12 @@ use serde::{Deserialize, Serialize};
 /// One slot of the log (Figure 2, State, `log[]`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The term of the leader that made the entry, at least 1. It never changes afterwards, whoever passes
-    /// the entry on, so that an index and a term together name an entry (§5.3, Log Matching).
+    /// The term of the leader that made the entry, at least 1. It never changes afterwards,
+    /// whoever passes the entry on, so that an index and a term together name an entry
+    /// (§5.3, Log Matching).
     pub term: u64,
-    /// What the service wants done. Raft never looks inside. `Bytes` so that an entry on its way to four
-    /// followers is one piece of memory, not four.
+    /// What the service wants done. Raft never looks inside. `Bytes` so that an entry on
+    /// its way to four followers is one piece of memory, not four.
     pub command: Bytes,
 }
 
@@ -40,25 +42,26 @@ pub struct RequestVoteArgs {
 pub struct RequestVoteReply {
     /// The receiver's current term, for the candidate to find out that it is out of date.
     pub term: u64,
-    /// True means that the candidate received the vote. The same vote may be said again in answer to a
-    /// repeated request; it still is one vote.
+    /// True means that the candidate received the vote. The same vote may be said again in
+    /// answer to a repeated request; it still is one vote.
     pub vote_granted: bool,
 }
 
-/// Sent by the leader to replicate log entries (§5.3); without entries it is a heartbeat (§5.2), and in no
-/// other way special.
+/// Sent by the leader to replicate log entries (§5.3); without entries it is a heartbeat
+/// (§5.2), and in no other way special.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesArgs {
     /// The leader's term.
     pub term: u64,
-    /// The leader, so that followers could redirect clients. Here clerks find the leader by trying, so it is
-    /// for the reader of a trace.
+    /// The leader, so that followers could redirect clients. Here clerks find the leader by
+    /// trying, so it is for the reader of a trace.
     pub leader_id: usize,
     /// Index of the entry just before the new ones; 0 when they start the log.
     pub prev_log_index: u64,
     /// Term of the entry at `prev_log_index`; 0 when that is 0.
     pub prev_log_term: u64,
-    /// The entries to store, in order, the first at `prev_log_index + 1`. Empty for a heartbeat.
+    /// The entries to store, in order, the first at `prev_log_index + 1`. Empty for a
+    /// heartbeat.
     pub entries: Vec<Entry>,
     /// The leader's commit index.
     pub leader_commit: u64,
@@ -66,29 +69,32 @@ pub struct AppendEntriesArgs {
 
 /// The answer to an [`AppendEntriesArgs`].
 ///
-/// `conflict_term` and `conflict_index` are the optimisation sketched at the end of §5.3: a refusal tells
-/// enough for the leader to step over all entries of a term at once, so that repairing a follower takes a
-/// round for each term in conflict and not for each entry. Both say nothing when `success` is true.
+/// `conflict_term` and `conflict_index` are the optimisation sketched at the end of §5.3: a
+/// refusal tells enough for the leader to step over all entries of a term at once, so that
+/// repairing a follower takes a round for each term in conflict and not for each entry.
+/// Both say nothing when `success` is true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesReply {
     /// The receiver's current term, for the leader to find out that it is out of date.
     pub term: u64,
-    /// True if the receiver's log contained an entry at `prev_log_index` with `prev_log_term`, so that the
-    /// new entries now stand in its log.
+    /// True if the receiver's log contained an entry at `prev_log_index` with
+    /// `prev_log_term`, so that the new entries now stand in its log.
     pub success: bool,
-    /// The term that the receiver has at `prev_log_index` instead of `prev_log_term`; `None` if its log ends
-    /// before that index.
+    /// The term that the receiver has at `prev_log_index` instead of `prev_log_term`;
+    /// `None` if its log ends before that index.
     pub conflict_term: Option<u64>,
-    /// The first index that the receiver has of `conflict_term`; without a conflicting term the first index
-    /// that its log does not reach. At least 1 in a refusal of the same term, 0 where it says nothing.
+    /// The first index that the receiver has of `conflict_term`; without a conflicting term
+    /// the first index that its log does not reach. At least 1 in a refusal of the same
+    /// term, 0 where it says nothing.
     pub conflict_index: u64,
 }
 
-/// Sent by the leader to a follower that needs entries which the leader has already discarded (§7, Figure
-/// 13).
+/// Sent by the leader to a follower that needs entries which the leader has already
+/// discarded (§7, Figure 13).
 ///
-/// Figure 13 cuts the snapshot into chunks (`offset`, `done`). The snapshots of these labs fit into one
-/// message, so the whole of it travels at once and the receiver's steps 2 to 4 fall away.
+/// Figure 13 cuts the snapshot into chunks (`offset`, `done`). The snapshots of these labs
+/// fit into one message, so the whole of it travels at once and the receiver's steps 2 to 4
+/// fall away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallSnapshotArgs {
     /// The leader's term.
@@ -99,15 +105,15 @@ pub struct InstallSnapshotArgs {
     pub last_included_index: u64,
     /// Term of the entry at `last_included_index`.
     pub last_included_term: u64,
-    /// The service's state after applying everything up to `last_included_index`, in the service's own
-    /// encoding.
+    /// The service's state after applying everything up to `last_included_index`, in the
+    /// service's own encoding.
     pub data: Bytes,
 }
 
 /// The answer to an [`InstallSnapshotArgs`].
 ///
-/// There is nothing to refuse: who answers in the leader's term has, or had before, everything up to
-/// `last_included_index`.
+/// There is nothing to refuse: who answers in the leader's term has, or had before,
+/// everything up to `last_included_index`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallSnapshotReply {
     /// The receiver's current term, for the leader to find out that it is out of date.
@@ -115,14 +121,16 @@ pub struct InstallSnapshotReply {
 }
 
 labrpc::service! {
-    /// The RPCs between Raft servers. Each handler changes the receiver's state under its lock and answers at
-    /// once.
+    /// The RPCs between Raft servers. Each handler changes the receiver's state under its
+    /// lock and answers at once.
     pub service RaftRpc, client RaftPeer {
         /// Asks for the receiver's vote (Figure 2, RequestVote RPC).
         fn request_vote(args: RequestVoteArgs) -> RequestVoteReply;
-        /// Replicates log entries, and keeps the leader's authority (Figure 2, AppendEntries RPC).
+        /// Replicates log entries, and keeps the leader's authority (Figure 2,
+        /// AppendEntries RPC).
         fn append_entries(args: AppendEntriesArgs) -> AppendEntriesReply;
-        /// Replaces the beginning of the receiver's log by a snapshot (Figure 13, InstallSnapshot RPC).
+        /// Replaces the beginning of the receiver's log by a snapshot (Figure 13,
+        /// InstallSnapshot RPC).
         fn install_snapshot(args: InstallSnapshotArgs) -> InstallSnapshotReply;
     }
 }

@@ -1,14 +1,17 @@
-//! The monitor: one lock, one condition variable, a fixed set of threads, and the RPC handlers.
+//! The monitor: one lock, one condition variable, a fixed set of threads, and the RPC
+//! handlers.
 //!
-//! Everything that Raft decides is in [`State`], which knows of no thread; everything about threads is here,
-//! and decides nothing. Three rules make that work:
+//! Everything that Raft decides is in [`State`], which knows of no thread; everything about
+//! threads is here, and decides nothing. Three rules make that work:
 //!
-//! - Every access to the state goes through [`Raft::lock`]. Giving up the lock checks the invariants, and
-//!   wakes the threads if there may be work for one of them: no other place needs to remember to do either.
-//! - The lock is never held across anything that blocks: each thread's loop gives it up in exactly one place,
-//!   to wait, to call a peer, or to hand a message to the service.
-//! - What was true before that place need not be true after it. Each loop therefore begins anew by asking the
-//!   state what there is to do, and each reply is judged together with the request that it answers.
+//! - Every access to the state goes through [`Raft::lock`]. Giving up the lock checks the
+//!   invariants, and wakes the threads if there may be work for one of them: no other place
+//!   needs to remember to do either.
+//! - The lock is never held across anything that blocks: each thread's loop gives it up in
+//!   exactly one place, to wait, to call a peer, or to hand a message to the service.
+//! - What was true before that place need not be true after it. Each loop therefore begins
+//!   anew by asking the state what there is to do, and each reply is judged together with
+//!   the request that it answers.
 //!
 //! | thread | waits for | does |
 //! |---|---|---|
@@ -18,12 +21,12 @@
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
-use labrpc::{ClientEnd, Service};
+use labrpc::ClientEnd;
 use labrt::channel::Sender;
 use labrt::sync::{Arc, Condvar, Mutex, MutexGuard};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use tester::{ApplyMsg, Consensus, Observer, Persister};
+use tester::{ApplyMsg, Observer, Persister};
 
 use crate::invariants::Inspector;
 use crate::replication::{Reply, Request, Turn};
@@ -35,18 +38,20 @@ use crate::state::State;
 
 /// From this range each election timeout is drawn (§5.2), in milliseconds.
 ///
-/// The paper's 150 to 300 ms suit a network that answers within a few. Here a message may take 50 ms, the
-/// tester permits only about ten heartbeats a second, and one of these in ten may be lost: the shortest
-/// timeout leaves room for three intervals, so that it takes three losses in a row to depose a living leader.
-/// The width is many round trips, so that the first candidate is mostly elected before the second one wakes.
-/// And the tester expects a leader within five seconds.
+/// The paper's 150 to 300 ms suit a network that answers within a few. Here a message may
+/// take 50 ms, the tester permits only about ten heartbeats a second, and one of these in
+/// ten may be lost: the shortest timeout leaves room for three intervals, so that it takes
+/// three losses in a row to depose a living leader. The width is many round trips, so that
+/// the first candidate is mostly elected before the second one wakes. And the tester
+/// expects a leader within five seconds.
 const ELECTION_TIMEOUT_MS: RangeInclusive<u64> = 350..=700;
 
 /// How long a thread waits for a reply before it goes on as if there were none.
 ///
-/// The network may take seconds to give up on a server that is away, and to deliver a reply; a follower's
-/// `peer_loop` must not be silent that long. Longer than any round trip of a network in good order, and so
-/// short that two in a row fit into the shortest election timeout.
+/// The network may take seconds to give up on a server that is away, and to deliver a
+/// reply; a follower's `peer_loop` must not be silent that long. Longer than any round trip
+/// of a network in good order, and so short that two in a row fit into the shortest
+/// election timeout.
 const RPC_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// One server of a Raft cluster.
@@ -57,7 +62,8 @@ pub struct Raft {
     changed: Condvar,
     /// How to call each server; the own place is there but unused.
     peers: Vec<RaftPeer>,
-    /// Where the service takes its messages. Unbuffered: a send lasts until the service is ready for it.
+    /// Where the service takes its messages. Unbuffered: a send lasts until the service is
+    /// ready for it.
     apply: Sender<ApplyMsg>,
 }
 
@@ -67,19 +73,19 @@ struct Monitored {
     inspector: Inspector,
 }
 
-/// The state while this thread has the lock. Dropping it inspects the state, wakes the threads if there is
-/// news, and gives up the lock.
+/// The state while this thread has the lock. Dropping it inspects the state, wakes the
+/// threads if there is news, and gives up the lock.
 struct Locked<'a> {
     monitored: MutexGuard<'a, Monitored>,
     changed: &'a Condvar,
 }
 
 impl Raft {
-    /// Starts server `me` of the cluster whose servers are reached through `peers`, with what `persister`
-    /// holds of an earlier life, and returns at once.
+    /// Starts server `me` of the cluster whose servers are reached through `peers`, with
+    /// what `persister` holds of an earlier life, and returns at once.
     ///
-    /// Committed commands, and snapshots that came from a leader, are sent on `apply`. The threads belong to
-    /// the node on which this is called, and end with it.
+    /// Committed commands, and snapshots that came from a leader, are sent on `apply`. The
+    /// threads belong to the node on which this is called, and end with it.
     ///
     /// # Panics
     /// If the Raft state on the disk was not written by this crate.
@@ -114,9 +120,10 @@ impl Raft {
         spawned.expect("the system has room for a thread");
     }
 
-    /// Asks for `command` to be appended to the replicated log, and returns at once: the index at which it
-    /// will stand if it is ever committed, and the current term. `None` if this server does not believe to be
-    /// the leader. There is no promise that the command will be committed.
+    /// Asks for `command` to be appended to the replicated log, and returns at once: the
+    /// index at which it will stand if it is ever committed, and the current term. `None`
+    /// if this server does not believe to be the leader. There is no promise that the
+    /// command will be committed.
     pub fn start(&self, command: Vec<u8>) -> Option<(u64, u64)> {
         self.lock().start(command.into())
     }
@@ -127,14 +134,21 @@ impl Raft {
         (state.term(), state.is_leader())
     }
 
-    /// Takes over the service's snapshot of its state after applying everything up to and including `index`,
-    /// which must have been applied, and forgets the entries that it replaces. May be called by the thread
-    /// that receives from the apply channel.
+    /// Takes over the service's snapshot of its state after applying everything up to and
+    /// including `index`, which must have been applied, and forgets the entries that it
+    /// replaces. May be called by the thread that receives from the apply channel.
     ///
     /// # Panics
     /// If the entry at `index` has not been handed to the service.
     pub fn snapshot(&self, index: u64, snapshot: &[u8]) {
         self.lock().snapshot(index, snapshot);
+    }
+
+    /// From now on the observer is shown each step, and the present state at once.
+    pub fn watch(&self, observer: Box<dyn Observer>) {
+        let mut locked = self.lock();
+        let Monitored { state, inspector } = &mut *locked.monitored;
+        inspector.watch(state, observer);
     }
 
     /// Takes the lock.
@@ -172,7 +186,8 @@ impl Raft {
         }
     }
 
-    /// Calls a peer; `None` if it did not answer in time. The caller must not hold the lock.
+    /// Calls a peer; `None` if it did not answer in time. The caller must not hold the
+    /// lock.
     fn call(&self, peer: usize, request: &Request) -> Option<Reply> {
         let peer = &self.peers[peer];
         match request {
@@ -183,8 +198,8 @@ impl Raft {
         .ok()
     }
 
-    /// Hands committed commands and leaders' snapshots to the service. The only thread that does, so that
-    /// they arrive in order.
+    /// Hands committed commands and leaders' snapshots to the service. The only thread that
+    /// does, so that they arrive in order.
     fn apply_loop(&self) {
         let mut state = self.lock();
         loop {
@@ -221,34 +236,6 @@ impl RaftRpc for Raft {
 
     fn install_snapshot(&self, args: InstallSnapshotArgs) -> InstallSnapshotReply {
         self.lock().handle_install_snapshot(&args, Instant::now())
-    }
-}
-
-impl Consensus for Raft {
-    fn make(peers: Vec<ClientEnd>, me: usize, persister: Persister, apply: Sender<ApplyMsg>) -> Arc<Raft> {
-        Raft::make(peers, me, persister, apply)
-    }
-
-    fn service(self: &Arc<Raft>) -> Service {
-        self.clone().into_service()
-    }
-
-    fn start(&self, command: Vec<u8>) -> Option<(u64, u64)> {
-        Raft::start(self, command)
-    }
-
-    fn get_state(&self) -> (u64, bool) {
-        Raft::get_state(self)
-    }
-
-    fn snapshot(&self, index: u64, snapshot: Vec<u8>) {
-        Raft::snapshot(self, index, &snapshot);
-    }
-
-    fn watch(&self, observer: Box<dyn Observer>) {
-        let mut locked = self.lock();
-        let Monitored { state, inspector } = &mut *locked.monitored;
-        inspector.watch(state, observer);
     }
 }
 

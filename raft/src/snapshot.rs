@@ -6,14 +6,15 @@ use crate::rpc::{InstallSnapshotArgs, InstallSnapshotReply};
 use crate::state::State;
 
 impl State {
-    /// The service has made a snapshot of its state after applying everything up to and including `index`:
-    /// keep it, and forget these entries.
+    /// The service has made a snapshot of its state after applying everything up to and
+    /// including `index`: keep it, and forget these entries.
     ///
-    /// An index that the present snapshot reaches already is ignored: a leader's snapshot may have arrived
-    /// while the service made its own.
+    /// An index that the present snapshot reaches already is ignored: a leader's snapshot
+    /// may have arrived while the service made its own.
     ///
     /// # Panics
-    /// If `index` is beyond what was handed to the service, which therefore cannot be in a snapshot.
+    /// If `index` is beyond what was handed to the service, which therefore cannot be in a
+    /// snapshot.
     pub fn snapshot(&mut self, index: u64, snapshot: &[u8]) {
         assert!(
             index <= self.last_applied,
@@ -28,7 +29,8 @@ impl State {
         }
     }
 
-    /// The InstallSnapshot to send to a follower that has fallen behind the log's beginning.
+    /// The InstallSnapshot to send to a follower that has fallen behind the log's
+    /// beginning.
     pub(crate) fn install_snapshot_args(&self) -> InstallSnapshotArgs {
         InstallSnapshotArgs {
             term: self.term(),
@@ -52,21 +54,22 @@ impl State {
             return reply;
         }
         self.recognise_leader(args.leader_id, now);
-        // A message that was delayed may tell what we have known for long. To go back to it would take from
-        // the service what it has applied.
+        // A message that was delayed may tell what we have known for long. To go back to it
+        // would take from the service what it has applied.
         if args.last_included_index <= self.commit_index {
             return reply;
         }
-        // 5 to 7. Save the snapshot; retain the log entries behind its last included entry if we have that
-        // entry, else discard the entire log.
+        // 5 to 7. Save the snapshot; retain the log entries behind its last included entry
+        // if we have that entry, else discard the entire log.
         self.persistent.install_snapshot(args.last_included_index, args.last_included_term, &args.data);
-        // 8. Reset state machine using snapshot contents: left to `take_applicable`, which sees that the
-        // snapshot is ahead of the service.
+        // 8. Reset state machine using snapshot contents: left to `take_applicable`, which
+        // sees that the snapshot is ahead of the service.
         self.commit_index = args.last_included_index;
         reply
     }
 
-    /// A reply to our InstallSnapshot has come: the follower has everything that the snapshot holds.
+    /// A reply to our InstallSnapshot has come: the follower has everything that the
+    /// snapshot holds.
     pub fn handle_install_snapshot_reply(
         &mut self,
         peer: usize,

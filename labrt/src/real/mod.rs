@@ -69,14 +69,16 @@ pub(crate) fn capture() -> Here {
 }
 
 impl Here {
-    /// Runs `f` on this OS thread as part of the captured run, unless that run is over.
+    /// Runs `f` on this OS thread as part of the captured run; only drops it if that run is over. A panic fails that run
+    /// and does not reach the caller, who serves other runs as well.
     pub(crate) fn run(self, f: impl FnOnce()) {
-        if self.world.stopping.load(Ordering::Relaxed) {
-            return;
-        }
+        let world = Arc::clone(&self.world);
         let before = HERE.replace(Some(self));
         let mode = context::enter(Mode::Threads);
-        f();
+        let run_or_drop = || if world.stopping.load(Ordering::Relaxed) { drop(f) } else { f() };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(run_or_drop)) {
+            world.record_panic(&*payload);
+        }
         context::leave(mode);
         HERE.set(before);
     }

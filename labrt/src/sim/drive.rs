@@ -1,7 +1,7 @@
 //! The loop of the simulated world: run whoever is ready; when nobody is, let time pass to the next timer.
 
 use super::policy::Slot;
-use super::task::{Phase, TaskCoroutine, kill_tasks, resume, spawn};
+use super::task::{Phase, TaskCoroutine, kill_tasks, record_panic, resume, spawn};
 use super::timers::Action;
 use super::{NO_TASK, Sim, hash_keys, with};
 use crate::config::Config;
@@ -10,6 +10,7 @@ use crate::node::Node;
 use crate::outcome::{Decision, FailureKind, Outcome, Stats};
 use crate::watchdog;
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,9 +58,16 @@ fn drive() {
     loop {
         match with(Sim::next_step) {
             Step::Run(slot, coroutine) => resume(slot, coroutine),
-            Step::Call(call) => call(),
+            Step::Call(call) => call_outside_of_tasks(call),
             Step::Stop => break,
         }
+    }
+}
+
+/// Runs a timer's closure; its panic fails the run, as that of a task would.
+fn call_outside_of_tasks(call: Box<dyn FnOnce() + Send>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        record_panic(&*payload);
     }
 }
 
@@ -163,10 +171,16 @@ impl Sim {
     }
 }
 
-/// Runs a short closure at `at` (virtual nanoseconds), outside of any task.
+/// Runs a short closure at `at` (virtual nanoseconds), outside of any task. A run that is ending drops it here and now, so
+/// that destructors that run then leave nothing behind.
 pub(crate) fn call_at(at: u64, call: Box<dyn FnOnce() + Send>) {
-    with(|sim| {
+    let late = with(|sim| {
+        if sim.stopping {
+            return Some(call);
+        }
         let at = at.max(sim.now);
         sim.timers.call_at(at, call);
+        None
     });
+    drop(late);
 }

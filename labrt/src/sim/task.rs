@@ -93,7 +93,8 @@ pub(crate) fn spawn(node: u32, name: Cow<'static, str>, f: impl FnOnce() + 'stat
     true
 }
 
-fn record_panic(payload: &(dyn Any + Send)) {
+/// The run fails with this panic, unless it is the one that unwinds killed tasks.
+pub(crate) fn record_panic(payload: &(dyn Any + Send)) {
     if payload.is::<Killed>() {
         return;
     }

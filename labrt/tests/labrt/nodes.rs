@@ -1,11 +1,11 @@
 //! Nodes: kill, pause, clocks; and the primitives that few labs use.
 
-use crate::basics::both_ok;
+use crate::basics::{both, both_ok};
 use labrt::node::{self, Node};
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::sync::{Arc, Mutex, Once, RwLock, WaitGroup};
 use labrt::time::{Duration, Instant};
-use labrt::{Config, channel, oneshot, rand, run, thread};
+use labrt::{Config, FailureKind, channel, oneshot, rand, run, runtime, thread};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -199,4 +199,51 @@ fn random_numbers_are_in_range() {
         rand::fill_bytes(&mut bytes);
         assert_ne!(bytes, [0; 64]);
     });
+}
+
+#[test]
+fn a_panic_in_a_timers_closure_fails_its_run_alone() {
+    for outcome in both(|| {
+        runtime::at(runtime::now() + 5 * MS, || panic!("in a closure"));
+        thread::sleep(Duration::from_secs(2));
+    }) {
+        let failure = outcome.result.unwrap_err();
+        assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Panic, "in a closure"));
+    }
+    // The timers of the next run still work.
+    both_ok(|| {
+        let (put, take) = oneshot::channel();
+        runtime::at(runtime::now() + 5 * MS, || put.put(7));
+        assert_eq!(take.wait(), Some(7));
+    });
+}
+
+/// A value whose destructor sets a timer whose closure owns another such value, as messages do that fail one after
+/// another when their network goes away.
+struct Chain(u32);
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            let next = Chain(self.0 - 1);
+            runtime::at(runtime::now() + MS, move || drop(next));
+        }
+    }
+}
+
+#[test]
+fn timers_that_are_set_while_a_run_ends_harm_nobody() {
+    for _ in 0..3 {
+        both_ok(|| {
+            let (in_timer, in_thread) = (Chain(3), Chain(3));
+            runtime::at(runtime::now() + 20 * MS, move || drop(in_timer));
+            thread::spawn(move || {
+                let _chain = in_thread;
+                thread::sleep(Duration::from_secs(5));
+            });
+            thread::sleep(MS);
+        });
+        // On real threads the first closure falls due when its run is over.
+        std::thread::sleep(30 * MS);
+    }
 }

@@ -1,10 +1,11 @@
-//! Safety in spite of anything: bare servers whose messages arrive in any order, any number of times or
-//! never, whose timeouts elapse at any moment, and which crash.
+//! Safety in spite of anything: bare servers whose messages arrive in any order, any number
+//! of times or never, whose timeouts elapse at any moment, and which crash.
 //!
-//! The lab tests play likely disasters in a likely order of time. Here there is no time: each step takes one
-//! of all the things that could happen, at random, so that also those come to pass which need five unlikely
-//! coincidences. After each step the properties of Figure 3 are checked. Nothing is said about progress,
-//! except that enough must have happened for the checks to mean something.
+//! The lab tests play likely disasters in a likely order of time. Here there is no time:
+//! each step takes one of all the things that could happen, at random, so that also those
+//! come to pass which need five unlikely coincidences. After each step the properties of
+//! Figure 3 are checked. Nothing is said about progress, except that enough must have
+//! happened for the checks to mean something.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +39,8 @@ struct World {
     wire: Vec<Packet>,
     /// The one leader of each term.
     leaders: BTreeMap<u64, usize>,
-    /// What was committed at each index, from 1: the first server to apply it says so, and all others must
-    /// agree.
+    /// What was committed at each index, from 1: the first server to apply it says so, and
+    /// all others must agree.
     committed: Vec<Entry>,
     /// The index up to which each server has applied in its present life.
     applied: Vec<u64>,
@@ -102,7 +103,8 @@ impl World {
         }
     }
 
-    /// A message sets out. The wire holds a few dozen; what is there for long enough is lost.
+    /// A message sets out. The wire holds a few dozen; what is there for long enough is
+    /// lost.
     fn put(&mut self, packet: Packet) {
         if self.wire.len() == 40 {
             let lost = self.random.random_range(0..self.wire.len());
@@ -136,7 +138,8 @@ impl World {
         }
     }
 
-    /// A crash, and the restart. Messages of the earlier life still arrive, as they do on a real network.
+    /// A crash, and the restart. Messages of the earlier life still arrive, as they do on a
+    /// real network.
     fn crash(&mut self, server: usize) {
         self.servers[server] = self.servers[server].reboot();
         self.applied[server] = self.servers[server].state.last_applied;
@@ -147,8 +150,8 @@ impl World {
         self.servers[server].snapshot(index, &format!("everything up to {index}"));
     }
 
-    /// State Machine Safety: what one server applies at an index, no other applies differently, and each
-    /// applies in order.
+    /// State Machine Safety: what one server applies at an index, no other applies
+    /// differently, and each applies in order.
     fn apply(&mut self, server: usize) {
         for message in self.servers[server].state.take_applicable() {
             match message {
@@ -184,8 +187,8 @@ impl World {
         }
     }
 
-    /// Election Safety: at most one leader can be elected in a given term. Leader Completeness: it has every
-    /// entry committed before.
+    /// Election Safety: at most one leader can be elected in a given term. Leader
+    /// Completeness: it has every entry committed before.
     fn check_leaders(&mut self) {
         for (number, server) in self.servers.iter().enumerate().filter(|(_, server)| server.state.is_leader())
         {
@@ -203,8 +206,8 @@ impl World {
         }
     }
 
-    /// Log Matching: if two logs contain an entry with the same index and term, then the logs are identical
-    /// in all entries up through the given index.
+    /// Log Matching: if two logs contain an entry with the same index and term, then the
+    /// logs are identical in all entries up through the given index.
     fn check_log_matching(&self, one: usize, other: usize) {
         let (one, other) = (self.servers[one].state.log(), self.servers[other].state.log());
         let first = one.snapshot_index().max(other.snapshot_index()) + 1;

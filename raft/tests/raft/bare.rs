@@ -1,5 +1,5 @@
-//! Bare servers: the rules of Raft without threads, network or clock, for tests that put a server into a
-//! situation, give it one message, and look.
+//! Bare servers: the rules of Raft without threads, network or clock, for tests that put a
+//! server into a situation, give it one message, and look.
 //!
 //! Each step is inspected, so that the invariants of a server are checked along the way.
 
@@ -38,8 +38,8 @@ impl Server {
         Server { state, now, inspector, disk }
     }
 
-    /// Gives the server a log whose entries have these terms, from the leader (server `servers - 1`) of the
-    /// last of them.
+    /// Gives the server a log whose entries have these terms, from the leader (server
+    /// `servers - 1`) of the last of them.
     pub(crate) fn with_log(mut self, terms: &[u64]) -> Server {
         let term = terms.last().copied().unwrap_or(0);
         let reply = self.append_entries(append(term, (0, 0), terms, 0));
@@ -144,7 +144,8 @@ impl Server {
         }
     }
 
-    /// Sends what there is to send to another server, and brings back the reply. Returns both.
+    /// Sends what there is to send to another server, and brings back the reply. Returns
+    /// both.
     pub(crate) fn exchange(&mut self, other: &mut Server) -> (Request, Reply) {
         let request = self.request_to(other.state.me);
         let reply = other.handle(&request);
@@ -173,15 +174,15 @@ impl Server {
     }
 }
 
-/// Entries with these terms, the first at `first_index`. Index and term name an entry, so its command is made
-/// of them.
+/// Entries with these terms, the first at `first_index`. Index and term name an entry, so
+/// its command is made of them.
 pub(crate) fn entries(first_index: u64, terms: &[u64]) -> Vec<Entry> {
     let numbered = (first_index..).zip(terms);
     numbered.map(|(index, &term)| Entry { term, command: format!("{index} of {term}").into() }).collect()
 }
 
-/// An AppendEntries of the leader of `term`: entries with these terms behind the entry `previous` (index,
-/// term).
+/// An AppendEntries of the leader of `term`: entries with these terms behind the entry
+/// `previous` (index, term).
 pub(crate) fn append(
     term: u64,
     previous: (u64, u64),
@@ -203,7 +204,8 @@ pub(crate) fn ask(term: u64, candidate_id: usize, last: (u64, u64)) -> RequestVo
     RequestVoteArgs { term, candidate_id, last_log_index: last.0, last_log_term: last.1 }
 }
 
-/// An InstallSnapshot of the leader of `term`, for everything up to the entry `last` (index, term).
+/// An InstallSnapshot of the leader of `term`, for everything up to the entry `last`
+/// (index, term).
 pub(crate) fn install(term: u64, last: (u64, u64), data: &str) -> InstallSnapshotArgs {
     InstallSnapshotArgs {
         term,

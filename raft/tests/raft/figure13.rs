@@ -1,5 +1,5 @@
-//! Figure 13 of the paper, InstallSnapshot, a test for each sentence, and what §7 says of the server's own
-//! snapshots.
+//! Figure 13 of the paper, InstallSnapshot, a test for each sentence, and what §7 says of
+//! the server's own snapshots.
 //!
 //! Steps 2 to 4 of the receiver deal with chunks; here a snapshot is one message.
 
@@ -47,7 +47,8 @@ fn a_leaders_snapshot_makes_a_follower_and_restarts_the_election_timer() {
     assert!(!server.is_due());
 }
 
-/// Receiver 5: "Save snapshot file, discard any existing or partial snapshot with a smaller index".
+/// Receiver 5: "Save snapshot file, discard any existing or partial snapshot with a smaller
+/// index".
 #[test]
 fn install_snapshot_5_the_newer_snapshot_replaces_the_older() {
     let mut server = with_applied(&[1, 1, 1], 2);
@@ -60,8 +61,9 @@ fn install_snapshot_5_the_newer_snapshot_replaces_the_older() {
     assert_eq!(delivered(&mut later), None);
 }
 
-/// The same sentence, the other way round: a message that was delayed brings a snapshot of what has long been
-/// applied. To go back to it would take from the state machine what it has done.
+/// The same sentence, the other way round: a message that was delayed brings a snapshot of
+/// what has long been applied. To go back to it would take from the state machine what it
+/// has done.
 #[test]
 fn install_snapshot_5_an_older_snapshot_changes_nothing() {
     let mut server = with_applied(&[1, 1, 1, 1], 3);
@@ -72,8 +74,8 @@ fn install_snapshot_5_an_older_snapshot_changes_nothing() {
     assert_eq!((server.state.log().snapshot_index(), delivered(&mut server)), (3, None));
 }
 
-/// Receiver 6: "If existing log entry has same index and term as snapshot's last included entry, retain log
-/// entries following it and reply".
+/// Receiver 6: "If existing log entry has same index and term as snapshot's last included
+/// entry, retain log entries following it and reply".
 #[test]
 fn install_snapshot_6_the_suffix_of_the_same_log_is_retained() {
     let mut server = with_applied(&[1, 1, 2, 2, 2], 1);
@@ -91,8 +93,8 @@ fn install_snapshot_7_any_other_log_is_discarded() {
     assert_eq!(server.reboot().state.log(), server.state.log());
 }
 
-/// Receiver 8: "Reset state machine using snapshot contents". Then come the entries behind it, and none
-/// before.
+/// Receiver 8: "Reset state machine using snapshot contents". Then come the entries behind
+/// it, and none before.
 #[test]
 fn install_snapshot_8_the_state_machine_goes_on_from_the_snapshot() {
     let mut server = with_applied(&[1, 1, 2], 2);
@@ -103,8 +105,8 @@ fn install_snapshot_8_the_state_machine_goes_on_from_the_snapshot() {
     assert_eq!(server.state.take_applicable(), [next]);
 }
 
-/// "The leader … send[s] snapshots to followers that lag behind … when [it] has already discarded the next
-/// log entry that it needs to send" (§7), and goes on behind it.
+/// "The leader … send[s] snapshots to followers that lag behind … when [it] has already
+/// discarded the next log entry that it needs to send" (§7), and goes on behind it.
 #[test]
 fn a_follower_behind_the_logs_beginning_gets_the_snapshot() {
     let mut leader = with_applied(&[1, 1, 1, 1], 3);
@@ -121,9 +123,9 @@ fn a_follower_behind_the_logs_beginning_gets_the_snapshot() {
     assert_eq!(leader.state.peers[1].match_index, 4);
 }
 
-/// The boundary of the last rule: with nextIndex just behind the snapshot the entries suffice, because the
-/// term of the last included entry is remembered ("these are preserved to support the AppendEntries
-/// consistency check", §7).
+/// The boundary of the last rule: with nextIndex just behind the snapshot the entries
+/// suffice, because the term of the last included entry is remembered ("these are preserved
+/// to support the AppendEntries consistency check", §7).
 #[test]
 fn a_follower_at_the_logs_beginning_gets_entries() {
     let mut leader = with_applied(&[1, 1, 1, 1], 3);
@@ -135,8 +137,8 @@ fn a_follower_at_the_logs_beginning_gets_entries() {
     assert_eq!((args.prev_log_index, args.prev_log_term, args.entries.len()), (3, 1, 1));
 }
 
-/// The receiving side of the boundary: entries that the snapshot holds already are passed over, whatever
-/// `prev_log_index` the leader starts from.
+/// The receiving side of the boundary: entries that the snapshot holds already are passed
+/// over, whatever `prev_log_index` the leader starts from.
 #[test]
 fn entries_that_the_snapshot_holds_are_passed_over() {
     let mut server = with_applied(&[1, 1, 1, 1], 3);
@@ -147,8 +149,9 @@ fn entries_that_the_snapshot_holds_are_passed_over() {
     assert_eq!(server.state.log().suffix(4), entries(4, &[1, 1]));
 }
 
-/// "Servers take snapshots independently, covering just the committed entries in their logs" (§7): the
-/// entries go, their last index and term stay, and what follows is retained.
+/// "Servers take snapshots independently, covering just the committed entries in their
+/// logs" (§7): the entries go, their last index and term stay, and what follows is
+/// retained.
 #[test]
 fn a_snapshot_replaces_the_entries_that_it_covers() {
     let mut server = with_applied(&[1, 1, 2, 2], 3);
@@ -170,7 +173,8 @@ fn a_snapshot_of_what_was_not_applied_is_a_mistake() {
     with_applied(&[1, 1], 1).snapshot(2, "too much");
 }
 
-/// A log that is all snapshot still votes and stands for election by the last included entry (§5.4.1, §7).
+/// A log that is all snapshot still votes and stands for election by the last included
+/// entry (§5.4.1, §7).
 #[test]
 fn an_empty_log_behind_a_snapshot_is_as_up_to_date_as_the_snapshot() {
     let mut server = with_applied(&[1, 2], 2);

@@ -1,8 +1,8 @@
-//! Figure 2 of the paper, a test for each sentence: put the figure beside this file and tick off. The box
-//! "Rules for Servers" is in `figure2_servers.rs`.
+//! Figure 2 of the paper, a test for each sentence: put the figure beside this file and
+//! tick off. The box "Rules for Servers" is in `figure2_servers.rs`.
 //!
-//! Section numbers are those of the extended version of the paper. Server numbers: 0 is the one under test in
-//! a cluster of three, 1 and 2 are what the test makes of them.
+//! Section numbers are those of the extended version of the paper. Server numbers: 0 is the
+//! one under test in a cluster of three, 1 and 2 are what the test makes of them.
 
 use raft::rules::Role;
 
@@ -10,8 +10,8 @@ use crate::bare::*;
 
 // ---- State
 
-/// "Persistent state on all servers: updated on stable storage before responding to RPCs." The vote, with its
-/// term.
+/// "Persistent state on all servers: updated on stable storage before responding to RPCs."
+/// The vote, with its term.
 #[test]
 fn a_vote_is_on_the_disk_before_the_reply() {
     let mut server = Server::boot(0, 3);
@@ -21,7 +21,8 @@ fn a_vote_is_on_the_disk_before_the_reply() {
     assert!(!later.request_vote(ask(4, 2, (0, 0))).vote_granted, "a crash must not give a second vote");
 }
 
-/// The same of a term alone: after a crash the server must not follow a leader that it has seen deposed.
+/// The same of a term alone: after a crash the server must not follow a leader that it has
+/// seen deposed.
 #[test]
 fn a_term_is_on_the_disk_before_the_reply() {
     let mut server = Server::boot(0, 3).with_log(&[3]);
@@ -29,7 +30,8 @@ fn a_term_is_on_the_disk_before_the_reply() {
     assert_eq!(server.reboot().state.term(), 7);
 }
 
-/// The same of the log: what was acknowledged may have been committed on the strength of it.
+/// The same of the log: what was acknowledged may have been committed on the strength of
+/// it.
 #[test]
 fn entries_are_on_the_disk_before_the_reply() {
     let mut server = Server::boot(0, 3).with_log(&[1, 1, 2]);
@@ -49,8 +51,8 @@ fn a_candidacy_and_a_command_are_on_the_disk_at_once() {
     assert_eq!(later.terms(), [1]);
 }
 
-/// "currentTerm … initialized to 0 on first boot"; "votedFor … or null if none"; "log[] … first index is 1";
-/// "commitIndex … lastApplied … initialized to 0".
+/// "currentTerm … initialized to 0 on first boot"; "votedFor … or null if none"; "log[] …
+/// first index is 1"; "commitIndex … lastApplied … initialized to 0".
 #[test]
 fn the_first_boot() {
     let server = Server::boot(0, 3);
@@ -60,8 +62,8 @@ fn the_first_boot() {
     assert_eq!(server.state.role, Role::Follower, "when servers start up, they begin as followers (§5.2)");
 }
 
-/// "Volatile state on leaders (reinitialized after election): nextIndex … initialized to leader last log
-/// index + 1; matchIndex … initialized to 0".
+/// "Volatile state on leaders (reinitialized after election): nextIndex … initialized to
+/// leader last log index + 1; matchIndex … initialized to 0".
 #[test]
 fn a_new_leader_knows_nothing_of_its_followers() {
     let mut leader = Server::boot(0, 3).with_log(&[1, 1]).elected();
@@ -87,8 +89,8 @@ fn an_append_entries_reply_carries_the_newer_term() {
     assert_eq!(server.append_entries(append(5, (0, 0), &[], 0)).term, 5);
 }
 
-/// Receiver 1: "Reply false if term < currentTerm (§5.1)". Nothing else happens either: no entry, no commit,
-/// no rest for the election timer.
+/// Receiver 1: "Reply false if term < currentTerm (§5.1)". Nothing else happens either: no
+/// entry, no commit, no rest for the election timer.
 #[test]
 fn append_entries_1_an_older_term_is_refused() {
     let mut server = Server::boot(0, 3).with_log(&[1, 2]);
@@ -98,8 +100,8 @@ fn append_entries_1_an_older_term_is_refused() {
     assert!(server.is_due(), "a deposed leader is no reason to wait");
 }
 
-/// Receiver 2: "Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm
-/// (§5.3)". Here the log is too short; the refusal says where it ends.
+/// Receiver 2: "Reply false if log doesn't contain an entry at prevLogIndex whose term
+/// matches prevLogTerm (§5.3)". Here the log is too short; the refusal says where it ends.
 #[test]
 fn append_entries_2_a_gap_is_refused() {
     let mut server = Server::boot(0, 3).with_log(&[1, 2]);
@@ -109,9 +111,9 @@ fn append_entries_2_a_gap_is_refused() {
     assert_eq!((server.terms(), server.state.commit_index), (vec![1, 2], 0));
 }
 
-/// Receiver 2, with another entry at prevLogIndex; the refusal says the first index of its term ("the
-/// follower can include the term of the conflicting entry and the first index it stores for that term",
-/// §5.3).
+/// Receiver 2, with another entry at prevLogIndex; the refusal says the first index of its
+/// term ("the follower can include the term of the conflicting entry and the first index it
+/// stores for that term", §5.3).
 #[test]
 fn append_entries_2_a_conflict_is_refused() {
     let mut server = Server::boot(0, 3).with_log(&[1, 2, 2, 2]);
@@ -121,8 +123,8 @@ fn append_entries_2_a_conflict_is_refused() {
     assert_eq!((server.terms(), server.state.commit_index), (vec![1, 2, 2, 2], 0));
 }
 
-/// Receiver 2 holds for heartbeats as well: they are AppendEntries without entries, and nothing but the check
-/// makes `leader_commit` mean our entries.
+/// Receiver 2 holds for heartbeats as well: they are AppendEntries without entries, and
+/// nothing but the check makes `leader_commit` mean our entries.
 #[test]
 fn append_entries_2_holds_for_heartbeats() {
     let mut server = Server::boot(0, 3).with_log(&[1, 2, 2]);
@@ -130,8 +132,8 @@ fn append_entries_2_holds_for_heartbeats() {
     assert_eq!(server.state.commit_index, 0);
 }
 
-/// Receiver 3: "If an existing entry conflicts with a new one (same index but different terms), delete the
-/// existing entry and all that follow it (§5.3)".
+/// Receiver 3: "If an existing entry conflicts with a new one (same index but different
+/// terms), delete the existing entry and all that follow it (§5.3)".
 #[test]
 fn append_entries_3_conflicting_entries_are_deleted() {
     let mut server = Server::boot(0, 3).with_log(&[1, 1, 2, 2, 2]);
@@ -139,8 +141,9 @@ fn append_entries_3_conflicting_entries_are_deleted() {
     assert_eq!(server.terms(), [1, 1, 3]);
 }
 
-/// Receiver 3, the "if": a message that was overtaken by a later one holds fewer entries than the log, and
-/// none that conflicts. The leader may have counted this follower for the others already.
+/// Receiver 3, the "if": a message that was overtaken by a later one holds fewer entries
+/// than the log, and none that conflicts. The leader may have counted this follower for the
+/// others already.
 #[test]
 fn append_entries_3_an_overtaken_message_deletes_nothing() {
     let mut server = Server::boot(0, 3).with_log(&[1]);
@@ -164,7 +167,8 @@ fn append_entries_4_only_missing_entries_are_appended() {
     assert_eq!(server.state.log().suffix(2), entries(2, &[1, 2, 2]));
 }
 
-/// Receiver 5: "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)".
+/// Receiver 5: "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of
+/// last new entry)".
 #[test]
 fn append_entries_5_the_commit_index_follows_the_leader() {
     let mut server = Server::boot(0, 3).with_log(&[1, 1, 1]);
@@ -200,7 +204,8 @@ fn request_vote_1_an_older_term_is_refused() {
     assert_eq!(server.state.voted_for(), None);
 }
 
-/// Receiver 2: "If votedFor is null or candidateId …": one vote a term, first come first served (§5.2).
+/// Receiver 2: "If votedFor is null or candidateId …": one vote a term, first come first
+/// served (§5.2).
 #[test]
 fn request_vote_2_one_vote_a_term() {
     let mut server = Server::boot(0, 3);
@@ -210,9 +215,10 @@ fn request_vote_2_one_vote_a_term() {
     assert!(server.request_vote(ask(2, 2, (0, 0))).vote_granted, "a new term, a new vote");
 }
 
-/// Receiver 2: "… and candidate's log is at least as up-to-date as receiver's log, grant vote (§5.2, §5.4)".
-/// "If the logs have last entries with different terms, then the log with the later term is more up-to-date.
-/// If the logs end with the same term, then whichever log is longer is more up-to-date" (§5.4.1).
+/// Receiver 2: "… and candidate's log is at least as up-to-date as receiver's log, grant
+/// vote (§5.2, §5.4)". "If the logs have last entries with different terms, then the log
+/// with the later term is more up-to-date. If the logs end with the same term, then
+/// whichever log is longer is more up-to-date" (§5.4.1).
 #[test]
 fn request_vote_2_only_for_a_log_as_up_to_date() {
     let cases =

@@ -1,5 +1,5 @@
-//! Figure 2 of the paper, the box "Rules for Servers", a test for each sentence (the other boxes are in
-//! `figure2.rs`).
+//! Figure 2 of the paper, the box "Rules for Servers", a test for each sentence (the other
+//! boxes are in `figure2.rs`).
 
 use labrt::time::Duration;
 use raft::ApplyMsg;
@@ -11,7 +11,8 @@ const MS: Duration = Duration::from_millis(1);
 
 // ---- All servers
 
-/// "If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state machine (§5.3)".
+/// "If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state
+/// machine (§5.3)".
 #[test]
 fn committed_entries_are_applied_in_order_and_once() {
     let mut server = Server::boot(0, 3).with_log(&[1, 1, 2]);
@@ -25,8 +26,8 @@ fn committed_entries_are_applied_in_order_and_once() {
     assert_eq!(server.state.take_applicable(), []);
 }
 
-/// "If RPC request … contains term T > currentTerm: set currentTerm = T, convert to follower (§5.1)":
-/// whatever the request, whatever the role.
+/// "If RPC request … contains term T > currentTerm: set currentTerm = T, convert to
+/// follower (§5.1)": whatever the request, whatever the role.
 #[test]
 fn a_newer_term_in_a_request_makes_a_follower() {
     let requests = [
@@ -57,8 +58,8 @@ fn a_newer_term_in_a_vote_reply_makes_a_follower() {
     assert_eq!((server.state.role, server.state.term()), (Role::Follower, 9));
 }
 
-/// "If RPC … response contains term T > currentTerm …", to a leader; and its election timer, which did not
-/// run, begins a full timeout.
+/// "If RPC … response contains term T > currentTerm …", to a leader; and its election
+/// timer, which did not run, begins a full timeout.
 #[test]
 fn a_newer_term_in_a_replication_reply_makes_a_follower() {
     let mut server = Server::boot(0, 3).elected();
@@ -71,8 +72,8 @@ fn a_newer_term_in_a_replication_reply_makes_a_follower() {
 
 // ---- Followers
 
-/// "If election timeout elapses without receiving AppendEntries RPC from current leader or granting vote to
-/// candidate: convert to candidate": the two reasons to wait.
+/// "If election timeout elapses without receiving AppendEntries RPC from current leader or
+/// granting vote to candidate: convert to candidate": the two reasons to wait.
 #[test]
 fn a_leader_or_a_granted_vote_restarts_the_election_timer() {
     let mut server = Server::boot(0, 3);
@@ -88,8 +89,8 @@ fn a_leader_or_a_granted_vote_restarts_the_election_timer() {
     assert!(server.is_due());
 }
 
-/// The same sentence, what is no reason to wait: a candidate that cannot win would otherwise keep others from
-/// trying.
+/// The same sentence, what is no reason to wait: a candidate that cannot win would
+/// otherwise keep others from trying.
 #[test]
 fn a_refused_vote_does_not_restart_the_election_timer() {
     let mut server = Server::boot(0, 3).with_log(&[1]);
@@ -98,7 +99,8 @@ fn a_refused_vote_does_not_restart_the_election_timer() {
     assert!(server.is_due());
 }
 
-/// "Respond to RPCs from candidates and leaders", and send none: "followers are passive" (§5.1).
+/// "Respond to RPCs from candidates and leaders", and send none: "followers are passive"
+/// (§5.1).
 #[test]
 fn a_follower_sends_nothing() {
     let mut server = Server::boot(0, 3);
@@ -108,8 +110,8 @@ fn a_follower_sends_nothing() {
 
 // ---- Candidates
 
-/// "On conversion to candidate, start election: increment currentTerm, vote for self, reset election timer,
-/// send RequestVote RPCs to all other servers".
+/// "On conversion to candidate, start election: increment currentTerm, vote for self, reset
+/// election timer, send RequestVote RPCs to all other servers".
 #[test]
 fn a_candidate_starts_an_election() {
     let mut server = Server::boot(0, 3).with_log(&[1, 4]);
@@ -142,7 +144,8 @@ fn a_majority_of_votes_makes_a_leader() {
     }
 }
 
-/// The same sentence: a majority of *servers*. A reply that the network delivers twice is still one vote.
+/// The same sentence: a majority of *servers*. A reply that the network delivers twice is
+/// still one vote.
 #[test]
 fn a_vote_that_is_delivered_twice_counts_once() {
     let mut server = Server::boot(0, 5);
@@ -154,7 +157,8 @@ fn a_vote_that_is_delivered_twice_counts_once() {
     }
 }
 
-/// The same sentence: votes of this election. A reply to an older request says nothing about it.
+/// The same sentence: votes of this election. A reply to an older request says nothing
+/// about it.
 #[test]
 fn a_vote_of_an_earlier_election_does_not_count() {
     let mut server = Server::boot(0, 3);
@@ -165,8 +169,8 @@ fn a_vote_of_an_earlier_election_does_not_count() {
     assert_eq!((server.state.role, server.state.term()), (Role::Candidate, 2));
 }
 
-/// "If AppendEntries RPC received from new leader: convert to follower". The new leader's term may be the
-/// candidate's own: the other one has won.
+/// "If AppendEntries RPC received from new leader: convert to follower". The new leader's
+/// term may be the candidate's own: the other one has won.
 #[test]
 fn a_candidate_yields_to_the_leader_of_its_term() {
     let mut server = Server::boot(0, 3);
@@ -192,8 +196,8 @@ fn a_split_vote_is_followed_by_another_election() {
     );
 }
 
-/// "Servers retry RPCs if they do not receive a response in a timely manner" (§5.1); who has answered need
-/// not be asked again.
+/// "Servers retry RPCs if they do not receive a response in a timely manner" (§5.1); who
+/// has answered need not be asked again.
 #[test]
 fn a_request_vote_is_repeated_until_it_is_answered() {
     let mut server = Server::boot(0, 5);
@@ -209,8 +213,8 @@ fn a_request_vote_is_repeated_until_it_is_answered() {
 
 // ---- Leaders
 
-/// "Upon election: send initial empty AppendEntries RPCs (heartbeat) to each server; repeat during idle
-/// periods to prevent election timeouts (§5.2)".
+/// "Upon election: send initial empty AppendEntries RPCs (heartbeat) to each server; repeat
+/// during idle periods to prevent election timeouts (§5.2)".
 #[test]
 fn a_leader_sends_heartbeats() {
     let mut leader = Server::boot(0, 3).with_log(&[1]).elected();
@@ -230,8 +234,9 @@ fn a_leader_sends_heartbeats() {
     assert_eq!(leader.state.election_deadline(), None, "a leader has no election timeout");
 }
 
-/// "If command received from client: append entry to local log, respond after entry applied to state machine
-/// (§5.3)". The service responds; Raft says at once where the entry will stand.
+/// "If command received from client: append entry to local log, respond after entry applied
+/// to state machine (§5.3)". The service responds; Raft says at once where the entry will
+/// stand.
 #[test]
 fn a_command_becomes_an_entry_of_the_leader() {
     let mut leader = Server::boot(0, 3).with_log(&[1]).elected();
@@ -241,8 +246,8 @@ fn a_command_becomes_an_entry_of_the_leader() {
     assert_eq!(Server::boot(0, 3).state.start("x".into()), None, "only a leader accepts commands");
 }
 
-/// "If last log index ≥ nextIndex for a follower: send AppendEntries RPC with log entries starting at
-/// nextIndex", and at once.
+/// "If last log index ≥ nextIndex for a follower: send AppendEntries RPC with log entries
+/// starting at nextIndex", and at once.
 #[test]
 fn new_entries_are_sent_from_next_index() {
     let mut leader = Server::boot(0, 3).with_log(&[1, 1]).elected();
@@ -255,8 +260,8 @@ fn new_entries_are_sent_from_next_index() {
     assert_eq!(args.entries, leader.state.log().suffix(3));
 }
 
-/// "If successful: update nextIndex and matchIndex for follower (§5.3)": by what was sent, since the log may
-/// have grown meanwhile.
+/// "If successful: update nextIndex and matchIndex for follower (§5.3)": by what was sent,
+/// since the log may have grown meanwhile.
 #[test]
 fn a_success_confirms_what_was_sent() {
     let mut leader = Server::boot(0, 3).elected();
@@ -281,8 +286,8 @@ fn an_overtaken_success_takes_nothing_back() {
     assert_eq!((leader.state.peers[1].match_index, leader.state.peers[1].next_index), (2, 3));
 }
 
-/// "If AppendEntries fails because of log inconsistency: decrement nextIndex and retry (§5.3)", at once, and
-/// by as much as the refusal allows.
+/// "If AppendEntries fails because of log inconsistency: decrement nextIndex and retry
+/// (§5.3)", at once, and by as much as the refusal allows.
 #[test]
 fn a_refusal_moves_next_index_back() {
     let cases = [
@@ -301,7 +306,8 @@ fn a_refusal_moves_next_index_back() {
     }
 }
 
-/// The same sentence, with a refusal that is out of date: it speaks of a place that the follower has passed.
+/// The same sentence, with a refusal that is out of date: it speaks of a place that the
+/// follower has passed.
 #[test]
 fn an_overtaken_refusal_moves_nothing() {
     let mut leader = Server::boot(0, 3).with_log(&[1, 1]).elected();
@@ -313,8 +319,8 @@ fn an_overtaken_refusal_moves_nothing() {
     assert_eq!((leader.state.peers[1].match_index, leader.state.peers[1].next_index), (2, 3));
 }
 
-/// §5.1, "servers retry RPCs", to a follower that is away: at the pace of heartbeats, however much there is
-/// to say.
+/// §5.1, "servers retry RPCs", to a follower that is away: at the pace of heartbeats,
+/// however much there is to say.
 #[test]
 fn an_unanswered_append_entries_is_repeated_at_the_heartbeats_pace() {
     let mut leader = Server::boot(0, 3).elected();
@@ -326,8 +332,8 @@ fn an_unanswered_append_entries_is_repeated_at_the_heartbeats_pace() {
     assert_eq!(leader.append_entries_to(1).entries.len(), 1);
 }
 
-/// "If there exists an N such that N > commitIndex, a majority of matchIndex[i] ≥ N …: set commitIndex = N
-/// (§5.3)". The leader itself counts.
+/// "If there exists an N such that N > commitIndex, a majority of matchIndex[i] ≥ N …: set
+/// commitIndex = N (§5.3)". The leader itself counts.
 #[test]
 fn an_entry_on_a_majority_is_committed() {
     let mut leader = Server::boot(0, 5).elected();
@@ -339,9 +345,9 @@ fn an_entry_on_a_majority_is_committed() {
     assert_eq!(leader.state.commit_index, 1, "three of five");
 }
 
-/// "… and log[N].term == currentTerm … (§5.4)": "only log entries from the leader's current term are
-/// committed by counting replicas"; the older ones "are committed indirectly" (§5.4.2). See `figure8` for
-/// why.
+/// "… and log[N].term == currentTerm … (§5.4)": "only log entries from the leader's current
+/// term are committed by counting replicas"; the older ones "are committed indirectly"
+/// (§5.4.2). See `figure8` for why.
 #[test]
 fn an_entry_of_an_older_term_is_not_committed_by_counting() {
     let mut leader = Server::boot(0, 3).with_log(&[1, 1]).elected();
@@ -354,8 +360,8 @@ fn an_entry_of_an_older_term_is_not_committed_by_counting() {
     assert_eq!(leader.state.commit_index, 3, "with an entry of the leader's own term all before it are safe");
 }
 
-/// A reply is for the term of its request: "drop the reply and return" is what a leader must do with one of
-/// an earlier reign.
+/// A reply is for the term of its request: "drop the reply and return" is what a leader
+/// must do with one of an earlier reign.
 #[test]
 fn a_reply_of_an_earlier_reign_says_nothing() {
     let mut leader = Server::boot(0, 3).elected();

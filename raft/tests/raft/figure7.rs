@@ -1,7 +1,8 @@
-//! Figure 7 of the paper, played: a new leader finds six followers whose logs differ from its own in every
-//! way in which logs can, and repairs them one by one.
+//! Figure 7 of the paper, played: a new leader finds six followers whose logs differ from
+//! its own in every way in which logs can, and repairs them one by one.
 //!
-//! Each test ends with the messages that went to and fro, as text: read them with the figure beside.
+//! Each test ends with the messages that went to and fro, as text: read them with the
+//! figure beside.
 
 use raft::rpc::*;
 use raft::rules::{HEARTBEAT_INTERVAL, Reply, Request};
@@ -21,8 +22,8 @@ const FOLLOWERS: [(char, &[u64]); 6] = [
 /// The log of "the leader at the top".
 const LEADER: &[u64] = &[1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
 
-/// The servers of the figure: the leader to be is server 0, (a) to (f) are 1 to 6. Server (d), who led term
-/// 7, had the leader's vote.
+/// The servers of the figure: the leader to be is server 0, (a) to (f) are 1 to 6. Server
+/// (d), who led term 7, had the leader's vote.
 fn figure_7() -> (Server, Vec<Server>) {
     let mut leader = Server::boot(0, 7).with_log(LEADER);
     assert!(leader.request_vote(ask(7, 4, (10, 6))).vote_granted);
@@ -31,7 +32,8 @@ fn figure_7() -> (Server, Vec<Server>) {
     (leader, FOLLOWERS.into_iter().enumerate().map(follower).collect())
 }
 
-/// The leader of term 8 is elected, as in the figure, and a client gives it a first command.
+/// The leader of term 8 is elected, as in the figure, and a client gives it a first
+/// command.
 fn leader_of_term_8(leader: &mut Server, followers: &mut [Server]) {
     leader.stand_for_election();
     for follower in followers.iter_mut() {
@@ -44,8 +46,8 @@ fn leader_of_term_8(leader: &mut Server, followers: &mut [Server]) {
     assert_eq!(leader.state.term(), 8);
 }
 
-/// "When the leader at the top comes to power": who elects it? (c) has a longer log and (d) a later term, so
-/// they refuse; the other five are a majority of seven.
+/// "When the leader at the top comes to power": who elects it? (c) has a longer log and (d)
+/// a later term, so they refuse; the other five are a majority of seven.
 #[test]
 fn who_votes_for_the_leader_of_term_8() {
     let (mut leader, mut followers) = figure_7();
@@ -60,9 +62,9 @@ fn who_votes_for_the_leader_of_term_8() {
     assert_eq!(votes, "abef");
 }
 
-/// "It is possible that any of scenarios (a–f) could occur in follower logs": each is found out by the
-/// consistency check, and repaired. A heartbeat is on its way when the client's command comes, so that the
-/// first message carries no entries.
+/// "It is possible that any of scenarios (a–f) could occur in follower logs": each is found
+/// out by the consistency check, and repaired. A heartbeat is on its way when the client's
+/// command comes, so that the first message carries no entries.
 #[test]
 fn the_leader_repairs_every_follower() {
     let (mut leader, mut followers) = figure_7();
@@ -95,8 +97,9 @@ fn the_leader_repairs_every_follower() {
     }
 }
 
-/// The heartbeat that announces the leader: three are found to have its last entry, whatever they have behind
-/// it. Nothing is removed before an entry takes its place: (c) and (d) keep what they have.
+/// The heartbeat that announces the leader: three are found to have its last entry,
+/// whatever they have behind it. Nothing is removed before an entry takes its place: (c)
+/// and (d) keep what they have.
 const FIRST_HEARTBEAT: &str = "\
 (a) has 1x3 4x2 5x2 6x2
     behind index 10 of term 6? no, the log ends before index 10
@@ -112,9 +115,9 @@ const FIRST_HEARTBEAT: &str = "\
     behind index 10 of term 6? no, there is term 3, from index 7 on
 ";
 
-/// The repair, follower by follower. Only (e) and (f) need a second attempt: what (e) has of term 4 ends the
-/// search in the leader's own run of that term, and (f) is led over its runs of terms 3 and 2 in two steps.
-/// With (c) the new entry is on four of seven servers.
+/// The repair, follower by follower. Only (e) and (f) need a second attempt: what (e) has
+/// of term 4 ends the search in the leader's own run of that term, and (f) is led over its
+/// runs of terms 3 and 2 in two steps. With (c) the new entry is on four of seven servers.
 const REPAIR: &str = "\
 (a)
     behind index 9 of term 6, then 6x1 8x1? yes

@@ -1,7 +1,8 @@
-//! Figure 8 of the paper, played: "a leader cannot determine commitment using log entries from older terms".
+//! Figure 8 of the paper, played: "a leader cannot determine commitment using log entries
+//! from older terms".
 //!
-//! The paper's servers S1 to S5 are servers 0 to 4 here. A crash loses all but the disk; a server that is
-//! "down" just gets no messages.
+//! The paper's servers S1 to S5 are servers 0 to 4 here. A crash loses all but the disk; a
+//! server that is "down" just gets no messages.
 
 use raft::rules::{HEARTBEAT_INTERVAL, Role};
 
@@ -13,8 +14,8 @@ struct Figure8 {
 }
 
 impl Figure8 {
-    /// (a) S1 is leader of term 2 and partially replicates the log entry at index 2: to S2 only. Everybody
-    /// has the entry of term 1 at index 1.
+    /// (a) S1 is leader of term 2 and partially replicates the log entry at index 2: to S2
+    /// only. Everybody has the entry of term 1 at index 1.
     fn at_a() -> Figure8 {
         let mut play = Figure8 { servers: (0..5).map(|me| Server::boot(me, 5).with_log(&[1])).collect() };
         play.elect(0, &[1, 2]);
@@ -24,8 +25,8 @@ impl Figure8 {
         play
     }
 
-    /// (b) S1 crashes; S5 is elected leader for term 3 with votes from S3, S4, and itself, and accepts a
-    /// different entry at log index 2.
+    /// (b) S1 crashes; S5 is elected leader for term 3 with votes from S3, S4, and itself,
+    /// and accepts a different entry at log index 2.
     fn at_b() -> Figure8 {
         let mut play = Figure8::at_a();
         play.crash(0);
@@ -40,8 +41,8 @@ impl Figure8 {
         play
     }
 
-    /// (c) S5 crashes; S1 restarts, is elected leader, and continues replication. At this point, the log
-    /// entry from term 2 has been replicated on a majority of the servers.
+    /// (c) S5 crashes; S1 restarts, is elected leader, and continues replication. At this
+    /// point, the log entry from term 2 has been replicated on a majority of the servers.
     fn at_c() -> Figure8 {
         let mut play = Figure8::at_b();
         play.crash(4);
@@ -96,8 +97,8 @@ impl Figure8 {
     }
 }
 
-/// (c) "… but it is not committed": three of five have the entry of term 2, S1 knows it, and yet does not
-/// count it.
+/// (c) "… but it is not committed": three of five have the entry of term 2, S1 knows it,
+/// and yet does not count it.
 #[test]
 fn c_an_entry_of_an_older_term_on_a_majority_is_not_committed() {
     let play = Figure8::at_c();
@@ -106,8 +107,9 @@ fn c_an_entry_of_an_older_term_on_a_majority_is_not_committed() {
     assert_eq!(leader.commit_index, 0);
 }
 
-/// (d) "If S1 crashes as in (d), S5 could be elected leader (with votes from S2, S3, and S4) and overwrite
-/// the entry with its own entry from term 3." Had S1 committed the entry in (c), it would now be lost.
+/// (d) "If S1 crashes as in (d), S5 could be elected leader (with votes from S2, S3, and
+/// S4) and overwrite the entry with its own entry from term 3." Had S1 committed the entry
+/// in (c), it would now be lost.
 #[test]
 fn d_the_entry_of_the_older_term_is_overwritten() {
     let mut play = Figure8::at_c();
@@ -122,9 +124,9 @@ fn d_the_entry_of_the_older_term_is_overwritten() {
     assert_eq!(play.logs(), ["1 3"; 5]);
 }
 
-/// (e) "However, if S1 replicates an entry from its current term on a majority of the servers before
-/// crashing, as in (e), then this entry is committed (S5 cannot win an election). At this point all preceding
-/// entries in the log are committed as well."
+/// (e) "However, if S1 replicates an entry from its current term on a majority of the
+/// servers before crashing, as in (e), then this entry is committed (S5 cannot win an
+/// election). At this point all preceding entries in the log are committed as well."
 #[test]
 fn e_with_an_entry_of_its_own_term_the_older_one_is_safe() {
     let mut play = Figure8::at_c();

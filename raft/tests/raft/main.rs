@@ -1,4 +1,5 @@
-//! The tests of the Raft lab: the rules by themselves (`figure…`), and the parts 2A to 2D on a cluster.
+//! The tests of the Raft lab: the rules by themselves (`figure…`), and the parts 2A to 2D
+//! on a cluster.
 
 mod any_order;
 mod bare;
