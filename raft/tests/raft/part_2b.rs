@@ -221,19 +221,27 @@ fn backup_2b() {
     run("backup_2b", |t: &Test| {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(5));
         let server = |first: usize, distance: usize| (first + distance) % 5;
-        let start_50 = |leader: usize| (0..50).for_each(|_| drop(cluster.start(leader, Command::random())));
-        let agree_50 = || (0..50).for_each(|_| drop(cluster.agree_on(Command::random(), 3, Retry::Yes)));
+        let start_50 = |leader: usize| {
+            (0..50).for_each(|_| {
+                cluster.start(leader, Command::random());
+            })
+        };
+        let agree_50 = || {
+            (0..50).for_each(|_| {
+                cluster.agree_on(Command::random(), 3, Retry::Yes);
+            })
+        };
         cluster.agree_on(Command::random(), 5, Retry::Yes);
 
         t.scene("The leader and one follower are left alone, and take 50 commands that cannot be committed.");
         let first = cluster.check_one_leader();
-        [2, 3, 4].map(|distance| cluster.disconnect(server(first, distance)));
+        [2, 3, 4].iter().for_each(|&distance| cluster.disconnect(server(first, distance)));
         start_50(first);
         thread::sleep(ELECTION / 2);
 
         t.scene("They go, the other three come and agree on 50 commands of their own.");
-        [0, 1].map(|distance| cluster.disconnect(server(first, distance)));
-        [2, 3, 4].map(|distance| cluster.connect(server(first, distance)));
+        [0, 1].iter().for_each(|&distance| cluster.disconnect(server(first, distance)));
+        [2, 3, 4].iter().for_each(|&distance| cluster.connect(server(first, distance)));
         agree_50();
 
         t.scene(
@@ -247,7 +255,7 @@ fn backup_2b() {
 
         t.scene("Everybody goes. Those with the oldest logs come back, with the one that was cut off last.");
         (0..5).for_each(|server| cluster.disconnect(server));
-        [first, server(first, 1), other].map(|server| cluster.connect(server));
+        [first, server(first, 1), other].iter().for_each(|&server| cluster.connect(server));
         agree_50();
 
         t.scene("All are back, and must end with one log.");

@@ -65,7 +65,7 @@ fn persist_2_2c() {
             agree(3);
 
             t.scene("These go. The two start again, and a third comes: only it has the last command.");
-            [0, 3, 4].map(|distance| cluster.disconnect(server(distance)));
+            [0, 3, 4].iter().for_each(|&distance| cluster.disconnect(server(distance)));
             restart(&cluster, server(1));
             restart(&cluster, server(2));
             thread::sleep(ELECTION);

@@ -22,7 +22,7 @@ pub(super) struct Mirror {
     pub(super) commit_index: u64,
     /// Index before the first entry of `log`.
     pub(super) snapshot_index: u64,
-    /// Term of the entry at `snapshot_index`, if it was known when it was still an entry.
+    /// Term of the entry at `snapshot_index`, if it was known to be committed when it was still an entry.
     snapshot_term: Option<u64>,
     log: Vec<Entry>,
 }
@@ -180,7 +180,8 @@ impl Mirror {
         if index == self.snapshot_index {
             return;
         }
-        self.snapshot_term = self.term_at(index);
+        // A leader's snapshot may replace an entry of another term; one that is committed is never replaced.
+        self.snapshot_term = self.term_at(index).filter(|_| index <= self.commit_index);
         if index > self.snapshot_index {
             let covered = ((index - self.snapshot_index) as usize).min(self.log.len());
             self.log.drain(..covered);
