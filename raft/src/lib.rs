@@ -144,6 +144,7 @@
 //!   nothing to refuse.
 
 mod apply;
+mod consensus;
 mod election;
 mod invariants;
 mod log;
