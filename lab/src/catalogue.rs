@@ -17,6 +17,8 @@ pub(crate) struct Catalogue {
     limits: Limits,
     #[serde(rename = "lab")]
     pub(crate) labs: Vec<Lab>,
+    /// What the race detector reports and is none, in ThreadSanitizer's own form; a path from the folder of `labs.toml`.
+    race_suppressions: Option<PathBuf>,
     /// What `cargo lab bench` measures.
     #[serde(default, rename = "bench")]
     pub(crate) benches: Vec<Bench>,
@@ -164,6 +166,11 @@ impl Catalogue {
     /// The lab of that name, whatever its letters' case.
     pub(crate) fn lab(&self, name: &str) -> Option<&Lab> {
         self.labs.iter().find(|lab| lab.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The file of suppressions for the race detector, if there is one.
+    pub(crate) fn race_suppressions(&self) -> Option<PathBuf> {
+        self.race_suppressions.as_ref().map(|path| self.root.join(path))
     }
 
     fn test(&self, lab: &Lab, part: &Part, entry: &TestEntry) -> Test {

@@ -87,8 +87,8 @@ impl RunOptions {
         BuildOptions { race, ..BuildOptions::new(&self.profile) }
     }
 
-    /// In which world to run. Races happen on real threads only.
-    pub(crate) fn world(&self, race: bool) -> World {
+    /// In which world to run.
+    pub(crate) fn world(&self) -> World {
         let mut variables = Vec::new();
         if self.swarm {
             variables.push((SWARM, "1".to_owned()));
@@ -96,11 +96,7 @@ impl RunOptions {
         if self.check_determinism {
             variables.push(("LAB_CHECK_DETERMINISM", "1".to_owned()));
         }
-        if race {
-            // The first race ends the process, so that it is counted against the seed that met it.
-            variables.push(("TSAN_OPTIONS", "halt_on_error=1".to_owned()));
-        }
-        World { threads: self.threads || race, variables }
+        World { threads: self.threads, variables }
     }
 }
 

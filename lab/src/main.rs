@@ -16,6 +16,11 @@
 //! 0 if all went well, 1 if a test failed (or a wrong solution survived, or a bound was not reached), 2 if the command
 //! could not do what was asked: an unknown name, code that does not compile. 130 if it was interrupted, with no failure so far.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this program never runs in a simulation: its threads, locks and clocks are the system's"
+)]
 
 mod bench;
 mod build;

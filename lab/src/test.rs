@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
     let binaries = build(&catalogue.root, &tests, &options.run.build(false))?;
-    let runner = Runner { supervisor: Supervisor::start(), world: options.run.world(false) };
+    let runner = Runner { supervisor: Supervisor::start(), world: options.run.world() };
     // Small enough to be typed again.
     let seed = options.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let jobs: Vec<(usize, Job<'_>)> = tests

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
     let binaries = build(&catalogue.root, std::slice::from_ref(&test), &options.run.build(false))?;
     let binary = &binaries[&(test.package.clone(), test.binary.clone())];
     let trace = options.trace.clone().unwrap_or_else(scratch_file);
-    let mut world = options.run.world(false);
+    let mut world = options.run.world();
     world.variables.push(("LAB_TRACE", trace.display().to_string()));
 
     let runner = Runner { supervisor: Supervisor::start(), world };

@@ -20,7 +20,7 @@ use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, StressOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
-use crate::runner::{Job, Runner};
+use crate::runner::{Job, Runner, World};
 use crate::select::select;
 use crate::{Failure, Outcome, pool};
 
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
     let binaries = build(&catalogue.root, &tests, &options.run.build(options.race))?;
-    let world = options.run.world(options.race);
+    let world = world(&catalogue, options);
     let identity = Identity::new(&tests, options.runs, &world, options.race, &binaries)?;
     let mut campaign = Campaign::open(&catalogue.root, options, identity)?;
     let runner = Runner { supervisor: interruptible()?, world };
@@ -67,6 +67,21 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
         |message| course.take(message, &jobs, &runner.supervisor),
     );
     course.finish(&runner.supervisor)
+}
+
+/// In which world to run: the one that the options name, or, to find races, real threads under ThreadSanitizer.
+fn world(catalogue: &Catalogue, options: &StressOptions) -> World {
+    let mut world = options.run.world();
+    if options.race {
+        world.threads = true;
+        // The first race ends the process, so that it is charged to the seed that met it.
+        let mut sanitizer = "halt_on_error=1".to_owned();
+        if let Some(path) = catalogue.race_suppressions() {
+            sanitizer += &format!(" suppressions='{}'", path.display());
+        }
+        world.variables.push(("TSAN_OPTIONS", sanitizer));
+    }
+    world
 }
 
 /// A supervisor that ctrl-C stops. A second ctrl-C ends this program at once; the journal is whole even then.

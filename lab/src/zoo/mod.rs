@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         .ok_or_else(|| Failure::new(format!("there is no lab {}", options.lab)))?;
     let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
     let patches = chosen(patch::read_all(&catalogue.root.join("bugs").join(&lab.name))?, &options.bug)?;
-    let runner = Runner { supervisor: Supervisor::start(), world: options.run.world(false) };
+    let runner = Runner { supervisor: Supervisor::start(), world: options.run.world() };
     let place = zoo_folder(&catalogue.root);
     let total = patches.len();
 

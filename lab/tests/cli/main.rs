@@ -1,4 +1,9 @@
 //! Tests of the command line against the fixture, a lab whose tests go wrong in every way that a test process can.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "nothing here runs in a simulation: these tests wait for processes"
+)]
 
 mod campaigns;
 mod deaths;
