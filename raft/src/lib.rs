@@ -112,11 +112,11 @@
 //! Read them in this order. The first nine know nothing of threads: each rule is a method
 //! on [`rules::State`], which is told the time and handed the random numbers, so that it
 //! cannot block and a test can call it with nothing around (`tests/raft/figure2.rs` does,
-//! sentence by sentence). The last one knows nothing of Raft: it is a *monitor*, one lock,
-//! one condition variable and a fixed set of threads, each of which asks the state what
-//! there is to do, does it without the lock, and brings back the result. In between time
-//! has passed; so every result is judged together with the request that it belongs to, and
-//! most of what is wrong with threaded Rafts cannot be written down.
+//! sentence by sentence). The last one knows nothing of Raft: it is a *monitor*, one lock
+//! and a fixed set of threads, each of which asks the state what there is to do, does it
+//! without the lock, and brings back the result. In between time has passed; so every
+//! result is judged together with the request that it belongs to, and most of what is wrong
+//! with threaded Rafts cannot be written down.
 //!
 //! # What is left out on purpose
 //!
