@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use console::style;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 
 use crate::build::{BuildOptions, build};
 use crate::catalogue::{Bench, Catalogue, SuiteRunner};
@@ -67,6 +69,7 @@ fn rate(catalogue: &Catalogue, name: &str, at_least: f64, seconds: f64) -> Resul
     let runner = Runner { supervisor: Supervisor::start(), world: World::default() };
     let job = Job { binary, test: &test, seeds: 0..1_000_000_000 };
     let (mut begun, mut last, mut seeds, mut failed) = (None, Instant::now(), 0_u64, 0_u64);
+    let processor_before = processor_time()?;
     runner.run(&job, &mut |report| {
         last = Instant::now();
         failed += u64::from(!report.ok);
@@ -77,13 +80,24 @@ fn rate(catalogue: &Catalogue, name: &str, at_least: f64, seconds: f64) -> Resul
     })?;
     let elapsed = begun.map_or(Duration::ZERO, |begun| last.duration_since(begun)).as_secs_f64();
     let rate = seeds as f64 / elapsed.max(f64::MIN_POSITIVE);
-    let failures = if failed == 0 { String::new() } else { format!(" ({failed} failed)") };
+    let failures = if failed == 0 { String::new() } else { format!(", {failed} failed") };
+    let processor = (processor_time()? - processor_before).max(f64::MIN_POSITIVE);
+    // What this rate would be on a core that nobody else wants.
+    let by_processor = seeds as f64 / processor;
     Ok(Figure {
         what: format!("{name} in stress, one job"),
-        measured: format!("{rate:.0} seeds/s{failures}"),
+        measured: format!("{rate:.0} seeds/s ({by_processor:.0} a processor second{failures})"),
         bound: format!("≥ {at_least:.0} seeds/s"),
         reached: rate >= at_least && failed == 0,
     })
+}
+
+/// The seconds of processor time that all ended children of this process have used.
+fn processor_time() -> Result<f64, Failure> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)
+        .map_err(|error| Failure::new(format!("the system does not tell the children's times: {error}")))?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
 /// A whole lab by `cargo lab test`, with cargo's two looks at what is built.

@@ -54,6 +54,11 @@ impl Process {
         *lock(&self.heard) = Instant::now();
     }
 
+    /// How long ago the last sign of life was.
+    pub(crate) fn silence(&self) -> Duration {
+        lock(&self.heard).elapsed()
+    }
+
     /// Ends the process and all that it started. Only the first cause counts.
     pub(crate) fn end(&self, cause: Cause) {
         lock(&self.cause).get_or_insert(cause);
@@ -79,7 +84,7 @@ impl Process {
 
     /// What the process is to be ended for, if anything.
     fn offence(&self) -> Option<Cause> {
-        let silence = lock(&self.heard).elapsed();
+        let silence = self.silence();
         if silence > self.allowance.silence {
             return Some(Cause::Silent(silence));
         }

@@ -65,6 +65,8 @@ struct End {
     next: u64,
     status: ExitStatus,
     cause: Option<Cause>,
+    /// How long it had said nothing.
+    silent: Duration,
     /// libtest said that the binary has no test of that name.
     no_such_test: bool,
     /// The last output, standard error behind standard output.
@@ -104,8 +106,9 @@ impl Runner {
     /// The reports of the runs up to the one that killed a process, that one included; none if everything is stopped.
     fn explain_death(&self, job: &Job<'_>, end: End) -> Result<Vec<Report>, Failure> {
         let mut reports = Vec::new();
-        // A process that was ended from here was silent or large for long: nothing was held back.
-        let mut held_back = if end.cause.is_none() { HELD_BACK } else { Duration::ZERO };
+        // A process that was silent for longer, or large for long, held nothing back.
+        let certain = end.cause.is_some() || end.silent > HELD_BACK;
+        let mut held_back = if certain { Duration::ZERO } else { HELD_BACK };
         let mut seed = end.next;
         while seed < job.seeds.end && !held_back.is_zero() {
             let again = self.run_process(job, seed..seed + 1, &mut |report| {
@@ -149,11 +152,12 @@ impl Runner {
         let errors = thread::spawn(move || tail_of(errors));
         let mut reading = Reading { process: &process, seeds, no_such_test: false, other: Tail::default() };
         reading.read(output, listener);
+        let silent = process.silence();
         let (next, no_such_test, other) = (reading.seeds.start, reading.no_such_test, reading.other);
         let (status, cause) = self.supervisor.wait(&process).map_err(cannot)?;
         let mut tail = other.text();
         tail += &errors.join().unwrap_or_default();
-        let end = End { next, status, cause, no_such_test, tail };
+        let end = End { next, status, cause, silent, no_such_test, tail };
         if end.no_such_test {
             let advice = "labs.toml and the binary disagree";
             return Err(Failure::new(format!(
@@ -250,18 +254,21 @@ impl End {
                 let silence = silence.as_secs_f64();
                 ("real_time", format!("no sign of life for {silence:.1} s; the process was ended"))
             }
-            Some(Cause::Stopped) | None => self.last_words(),
+            Some(Cause::Stopped) | None => self.last_words(test),
         };
         Report::died(&test.name, self.next, kind, message, self.tail.clone())
     }
 
     /// What the process itself says of its death.
-    fn last_words(&self) -> (&'static str, String) {
+    fn last_words(&self, test: &Test) -> (&'static str, String) {
         let has = |words: &str| {
             self.tail.lines().find(|line| line.contains(words)).map(|line| line.trim().to_owned())
         };
         if let Some(line) = has("ThreadSanitizer: ") {
             return ("race", line);
+        }
+        if let Some(line) = self.stuck(test) {
+            return ("stuck", line);
         }
         if let Some(line) = has("overflowed its stack") {
             return ("stack_overflow", line);
@@ -273,6 +280,14 @@ impl End {
             }
             (None, None) => ("died", "the process ended before the test did".to_owned()),
         }
+    }
+
+    /// What the runtime's watchdog says of a run that can only be ended with its process: the line behind the heading of
+    /// the report.
+    fn stuck(&self, test: &Test) -> Option<String> {
+        let heading = format!("{} failed with seed {}", test.name, self.next);
+        let mut lines = self.tail.lines().skip_while(|line| !line.starts_with(&heading)).skip(1);
+        lines.find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
     }
 }
 

@@ -8,6 +8,9 @@ const QUIET: [&str; 12] = [
     "random",
 ];
 
+/// What a verb of the tester does to each single link: the verb itself is told anyway.
+const QUIET_FAULTS: [&str; 4] = ["connect", "enable", "add_server", "delete_server"];
+
 /// One line of the event file. Whatever is missing is empty, and what is unknown is passed over: the file may come from
 /// another version of the runtime.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -27,15 +30,28 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// What the event is about: a log line's target, else its kind.
+    /// What the event is about: the target of a log line, a message or a fault, else the kind.
     pub(super) fn topic(&self) -> &str {
-        if self.target.is_empty() { &self.kind } else { &self.target }
+        match self.kind.as_str() {
+            "log" | "message" | "fault" if !self.target.is_empty() => self.last_of_target(),
+            kind => kind,
+        }
     }
 
-    /// Whether a word of the user's names it. The target of a student's log line is often a path; its last word will do.
+    /// The target of a student's log line is often a module's path, and that of a message names service and method: the
+    /// last word says enough.
+    fn last_of_target(&self) -> &str {
+        self.target.rsplit([':', '.']).next().unwrap_or_default()
+    }
+
+    /// Whether a word of the user's names it.
     fn is_named(&self, word: &str) -> bool {
-        let last = self.target.rsplit("::").next().unwrap_or_default();
-        [&self.kind, &self.target, last].iter().any(|name| name.eq_ignore_ascii_case(word))
+        [&self.kind, &self.target, self.last_of_target()].iter().any(|name| name.eq_ignore_ascii_case(word))
+    }
+
+    fn is_quiet(&self) -> bool {
+        QUIET.contains(&self.kind.as_str())
+            || (self.kind == "fault" && QUIET_FAULTS.contains(&self.target.as_str()))
     }
 }
 
@@ -57,7 +73,7 @@ impl Filter {
             return false;
         }
         if self.just.is_empty() {
-            return !QUIET.contains(&event.kind.as_str());
+            return !event.is_quiet();
         }
         self.just.iter().any(|word| event.is_named(word))
     }
@@ -79,7 +95,7 @@ mod tests {
     fn quiet_kinds_are_shown_on_request_only() {
         let all = Filter::new(&[], &[]);
         assert!(all.shows(&event("log", "vote")) && all.shows(&event("fault", "")));
-        assert!(!all.shows(&event("lock", "")));
+        assert!(!all.shows(&event("lock", "")) && !all.shows(&event("fault", "enable")));
         assert!(Filter::new(&words(&["lock"]), &[]).shows(&event("lock", "")));
     }
 

@@ -120,9 +120,9 @@ impl Display {
     /// Clears what moves.
     pub(super) fn finish(&self) {
         match self {
-            Display::Bars { all, .. } => {
-                // It fails if the terminal is gone, and then there is nothing to clear.
-                let _ = all.clear();
+            // Each by itself: a bar that is not finished draws itself once more when it is dropped.
+            Display::Bars { whole, bars, .. } => {
+                bars.iter().chain([whole]).for_each(ProgressBar::finish_and_clear);
             }
             Display::Rounds { line, .. } if !line.is_empty() && std::io::stdout().is_terminal() => println!(),
             Display::Lines { .. } | Display::Rounds { .. } => {}

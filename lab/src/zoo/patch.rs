@@ -114,4 +114,37 @@ mod tests {
         let error = Patch::parse(Path::new("x"), text).err();
         assert_eq!(error.as_deref(), Some("the head has no line `part: …`"));
     }
+
+    /// The scratch folder of one test, with two files in it.
+    fn two_files(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("lab-patch-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        fs::write(folder.join("x.rs"), "one\ntwo\n").expect("the folder can be written");
+        fs::write(folder.join("y.rs"), "zero\n\nfour\nfive\n").expect("the folder can be written");
+        folder
+    }
+
+    /// As `git diff` writes it, with lines between the files, and moved by a line since.
+    #[test]
+    fn a_patch_may_change_several_files() {
+        let second = "diff --git a/y.rs b/y.rs\nindex 12..34 100644\n--- a/y.rs\n+++ b/y.rs\n@@ -1,2 +1,2 @@\n four\n-five\n+six\n";
+        let text =
+            TEXT.replace("--- a/x.rs", "diff --git a/x.rs b/x.rs\nindex 56..78 100644\n--- a/x.rs") + second;
+        let patch = Patch::parse(Path::new("R33.patch"), text).expect("it is a patch");
+        let folder = two_files("several");
+        let changed = patch.apply(&folder).map_err(|error| error.to_string());
+        let expected = [("x.rs", "one\nthree\n"), ("y.rs", "zero\n\nfour\nsix\n")];
+        assert_eq!(changed, Ok(expected.map(|(name, text)| (PathBuf::from(name), text.to_owned())).to_vec()));
+        fs::remove_dir_all(folder).expect("the folder is there");
+    }
+
+    #[test]
+    fn a_patch_that_does_not_apply_any_more_says_so() {
+        let patch =
+            Patch::parse(Path::new("R33.patch"), TEXT.replace("-two", "-deux")).expect("it is a patch");
+        let folder = two_files("stale");
+        let error = patch.apply(&folder).map(|_| ()).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.starts_with("R33.patch: does not apply to x.rs any more")));
+        fs::remove_dir_all(folder).expect("the folder is there");
+    }
 }
