@@ -62,37 +62,50 @@ impl Inspector {
         self.observer = Some(observer);
     }
 
-    /// Checks the state and the step since the last inspection, and returns whether
-    /// anything has changed that a thread may be waiting for.
+    /// Checks the state and the step since the last inspection, and returns for which
+    /// threads the step makes work.
     ///
     /// Without an observer the checks run only where debug assertions are on.
     ///
     /// # Panics
     /// When an invariant is broken, with a sentence that says which and how.
-    pub fn inspect(&mut self, state: &mut State) -> bool {
+    pub fn inspect(&mut self, state: &mut State) -> News {
         let changed_from = state.persistent.take_changed_from();
         let now = Seen::of(state);
         let last = std::mem::replace(&mut self.last, now);
-        let anything = now != last || changed_from != u64::MAX;
         if cfg!(debug_assertions) || self.observer.is_some() {
             check_state(state, changed_from);
             check_step(&last, &now, changed_from);
         }
-        if let Some(observer) = self.observer.as_mut().filter(|_| anything) {
+        let changed = now != last || changed_from != u64::MAX;
+        if let Some(observer) = self.observer.as_mut().filter(|_| changed) {
             observe(observer.as_mut(), state, changed_from);
         }
-        anything && is_news(&last, &now)
+        News::of(&last, &now)
     }
 }
 
-/// Whether a step makes work for one of the threads. A new role does for the election and the
-/// peers, and so does a new term for a candidate, but for a follower nothing is changed by it; new
-/// entries of a leader do for the peers, and a new commit index does for the service.
-fn is_news(last: &Seen, now: &Seen) -> bool {
-    last.role != now.role
-        || last.term != now.term && now.role != Role::Follower
-        || last.last_index != now.last_index && now.role == Role::Leader
-        || last.commit_index != now.commit_index
+/// For which of the server's threads a step makes work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// The server has another role, so that the election timeout matters, or matters no
+    /// more.
+    pub role: bool,
+    /// There may be something to say to the others: a new role, a new election, a leader's
+    /// new entries. A follower's new term is nothing to speak of.
+    pub outgoing: bool,
+    /// There is something to hand to the service. A leader's snapshot raises the commit
+    /// index, too.
+    pub committed: bool,
+}
+
+impl News {
+    fn of(last: &Seen, now: &Seen) -> News {
+        let role = last.role != now.role;
+        let election = now.role == Role::Candidate && last.term != now.term;
+        let entries = now.role == Role::Leader && last.last_index != now.last_index;
+        News { role, outgoing: role || election || entries, committed: last.commit_index != now.commit_index }
+    }
 }
 
 /// Shows the state to the tester.

@@ -65,10 +65,11 @@
 //! an entry of an *older* term is on a majority proves nothing, and Figure 8 shows why;
 //! `tests/raft/figure8.rs` plays it.
 //!
-//! Here a refusal says where the follower's conflicting term begins, so that the leader
-//! steps back a term at a time and not an entry at a time (the end of §5.3). After a while
-//! of chaos logs may differ by hundreds of entries, and a round trip for each would take
-//! longer than the next chaos is away.
+//! Here a refusal says how far back the follower's log may agree at best, and the leader
+//! reasons in the same way about its own log, so that a round takes both over whole terms
+//! and not over one entry (the end of §5.3 sketches it). After a while of chaos logs may
+//! differ by hundreds of entries, and a round trip for each would take longer than the next
+//! chaos is away.
 //!
 //! The rules are in `replication.rs` and `apply.rs`.
 //!
@@ -112,11 +113,11 @@
 //! Read them in this order. The first nine know nothing of threads: each rule is a method
 //! on [`rules::State`], which is told the time and handed the random numbers, so that it
 //! cannot block and a test can call it with nothing around (`tests/raft/figure2.rs` does,
-//! sentence by sentence). The last one knows nothing of Raft: it is a *monitor*, one lock,
-//! one condition variable and a fixed set of threads, each of which asks the state what
-//! there is to do, does it without the lock, and brings back the result. In between time
-//! has passed; so every result is judged together with the request that it belongs to, and
-//! most of what is wrong with threaded Rafts cannot be written down.
+//! sentence by sentence). The last one knows nothing of Raft: it is a *monitor*, one lock
+//! and a fixed set of threads, each of which asks the state what there is to do, does it
+//! without the lock, and brings back the result. In between time has passed; so every
+//! result is judged together with the request that it belongs to, and most of what is wrong
+//! with threaded Rafts cannot be written down.
 //!
 //! # What is left out on purpose
 //!
@@ -144,6 +145,7 @@
 //!   nothing to refuse.
 
 mod apply;
+mod consensus;
 mod election;
 mod invariants;
 mod log;

@@ -3,8 +3,14 @@
 
 mod any_order;
 mod bare;
+mod churn;
 mod figure13;
 mod figure2;
 mod figure2_servers;
 mod figure7;
 mod figure8;
+mod part_2a;
+mod part_2b;
+mod part_2b_counts;
+mod part_2c;
+mod part_2d;
