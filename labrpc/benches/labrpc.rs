@@ -1,6 +1,6 @@
 //! What a call costs: on the simulated network, and on real threads.
 
-#![allow(clippy::disallowed_types, reason = "a bench measures wall time, also of the simulation")]
+#![expect(clippy::disallowed_types, reason = "a bench measures wall time, also of the simulation")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use labrpc::{Network, Server, service};
