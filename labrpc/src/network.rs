@@ -91,6 +91,7 @@ impl Network {
         let now = runtime::now().as_nanos();
         let mut state = self.shared().state.lock();
         state.end(&end).enabled = enabled;
+        // Only switching off can have killed a server for somebody.
         if enabled {
             return;
         }
@@ -124,6 +125,7 @@ impl Network {
         let before = std::mem::replace(&mut slot.server, server);
         let polls = state.polls(now, |call| call.slot == index);
         drop(state);
+        // The old server's destructor is foreign code, which may call this network.
         drop(before);
         self.shared().schedule(polls);
     }

@@ -1,5 +1,17 @@
 //! The way of a call: request, handler, reply. Each leg of it is a short closure at a later time of the run, so that
 //! in the simulation a call needs one task, its handler's, and on real threads one thread.
+//!
+//! ```text
+//!  caller's thread          timer               handler's thread         timer             caller's thread
+//!  send ─ Request::depart ─ Request::arrive ─── Duty::run ─ Reply::depart ─ Reply::arrive ─ ClientEnd::call goes on
+//! ```
+//!
+//! A message owns all that it needs on its way (its network, its server, its bytes), so that nothing has to be looked up
+//! by name. What the caller waits for is kept in the table of calls, under the call's number: whoever takes it out of
+//! there first ends the call, and everybody else comes too late. With that, second replies, late replies and replies
+//! of servers that were given up need no care of their own.
+//!
+//! Every function here gives up the network's lock before it runs foreign code or sets a timer.
 
 use crate::calls::CallId;
 use crate::end::ClientEnd;
@@ -27,6 +39,7 @@ pub(crate) struct Request {
     id: CallId,
     end: u32,
     slot: u32,
+    /// The very object that was there when the call was made: a message never reaches the next incarnation.
     server: Arc<Server>,
     method: &'static str,
     bytes: Vec<u8>,
@@ -38,10 +51,12 @@ pub(crate) struct Reply {
     id: CallId,
     end: u32,
     slot: u32,
+    /// A reply may also say that the server could not read the request.
     answer: Answer,
 }
 
-/// Runs the closure after this many nanoseconds, or here if there is nothing to wait for.
+/// Runs the closure after this many nanoseconds, or here if there is nothing to wait for: on real threads the way
+/// through the timer's thread would cost more than the rest of the call.
 fn after(delay: u64, f: impl FnOnce() + Send + 'static) {
     if delay == 0 {
         f();
@@ -50,10 +65,12 @@ fn after(delay: u64, f: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Ends a call that is in no table any more, or never was.
 fn fail_after(delay: u64, put: Put<Outcome>) {
     after(delay, move || put.put(Err(RpcError::Failed)));
 }
 
+/// Time on the run's own clock. The network belongs to no node, so no skewed clock concerns it.
 fn now() -> u64 {
     runtime::now().as_nanos()
 }
@@ -86,6 +103,7 @@ pub(crate) fn send(end: &ClientEnd, method: &'static str, bytes: Vec<u8>) -> Sen
 }
 
 impl Request {
+    /// Runs in the caller's thread, and so does the tap. If the tap kills the caller, the request does not leave.
     fn depart(self, mut delay: u64, mut copy: Option<u64>) {
         if self.shared.tapped.load(Ordering::Relaxed) {
             match self.shared.ask_tap(Direction::Request, self.end, self.slot, self.method, &self.bytes) {
@@ -99,6 +117,7 @@ impl Request {
                 TapAction::Delay(exactly) => delay = as_nanos(exactly),
             }
         }
+        // Both have a delay of their own, so the copy may well come first.
         if let Some(delay) = copy {
             self.again().travel(delay);
         }
@@ -147,11 +166,13 @@ struct Duty {
 }
 
 impl Duty {
+    /// The handler's thread: the handler itself, then what becomes of its reply.
     fn run(mut self, server: &Arc<Server>, method: &'static str, bytes: &[u8]) {
         let number = self.id.number;
         if let Some(shared) = &self.shared {
             shared.trace_message(method, || format!("#{number} request arrives"));
         }
+        // If the node is killed in there, this thread unwinds, and `drop` below speaks for the handler.
         let answer = server.dispatch(method, bytes);
         let Some(shared) = self.shared.take() else { return };
         let fate = shared.state.lock().fate(self.id);
@@ -181,6 +202,7 @@ impl Drop for Duty {
 }
 
 impl Reply {
+    /// Runs in the handler's thread, and so does the tap.
     fn depart(self, mut delay: u64, method: &'static str) {
         if self.shared.tapped.load(Ordering::Relaxed) {
             let bytes = self.answer.as_deref().unwrap_or_default();
@@ -197,6 +219,7 @@ impl Reply {
         after(delay, move || self.arrive());
     }
 
+    /// Wakes the caller, unless the link is held or the call has ended already.
     fn arrive(self) {
         let mut state = self.shared.state.lock();
         if state.ends[self.end as usize].held.is_some() {
@@ -212,6 +235,7 @@ impl Reply {
 }
 
 impl Held {
+    /// Arrives after all, now that the link is free; or waits again, if it has been held again meanwhile.
     pub(crate) fn arrive(self) {
         match self {
             Held::Request(request) => request.arrive(),
@@ -251,6 +275,8 @@ impl Shared {
         }
     }
 
+    /// What the tap wants done with this message. Its lock is the runtime's, so other messages wait for it in good order
+    /// while the tap sleeps or locks.
     fn ask_tap(
         &self,
         direction: Direction,
@@ -281,6 +307,7 @@ impl Shared {
         });
     }
 
+    /// Records an event of a message; costs a look at a flag if the run is not traced.
     #[inline]
     pub(crate) fn trace_message(&self, method: &'static str, text: impl FnOnce() -> String) {
         if self.traced {

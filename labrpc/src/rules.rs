@@ -62,12 +62,15 @@ impl State {
 
     fn accept(&mut self, end: u32, slot: u32, server: Arc<Server>, put: Put<Outcome>) -> Intake {
         let mut delay = self.hop(end);
+        // The course knows no other delay than this one, so the two are not added: a slow link stays slow, and a failed
+        // call on a link of ordinary speed still costs 26 ms at the most.
         if !self.modes.reliable {
             delay = delay.max(course::unreliable());
             if course::drops() {
                 return Intake::Lost(put, delay);
             }
         }
+        // No draw without a need, so that a knob that is not used does not change what a seed means.
         let twice = self.duplication > 0.0 && labrt::rand::random_bool(self.duplication);
         let copy = twice.then(|| self.hop(end));
         let generation = self.slots[slot as usize].generation;
@@ -99,6 +102,7 @@ impl State {
         let Some(call) = self.calls.get(id) else { return Fate::Unwanted };
         let modes = call.modes;
         let end = call.end;
+        // Dead first, as in the course: a killed server can never give a reply, not even one that gets lost.
         let lost_after = if is_dead(call, &self.ends, &self.slots) || (!modes.reliable && course::drops()) {
             Some(0)
         } else if self.ends[end as usize].replies_cut {
@@ -111,6 +115,7 @@ impl State {
         }
         let reordering = if modes.long_reordering { course::reordering() } else { None };
         let delay = self.hop(end).max(reordering.unwrap_or(0));
+        // From here on the server may die: what it has sent is on its way.
         if let Some(call) = self.calls.get_mut(id) {
             call.replied = true;
         }
@@ -133,6 +138,7 @@ impl State {
     /// Looks whether the server of the call is dead, and ends the call then.
     pub(crate) fn poll(&mut self, id: CallId) -> Option<Put<Outcome>> {
         let call = self.calls.get_mut(id)?;
+        // An end that was switched on again in time goes on, and may be switched off once more.
         call.poll_set = false;
         let ends = !call.replied && is_dead(call, &self.ends, &self.slots);
         if ends { self.calls.remove(id).map(|call| call.put) } else { None }
