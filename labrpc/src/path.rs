@@ -50,7 +50,6 @@ pub(crate) struct Reply {
     shared: Arc<Shared>,
     id: CallId,
     end: u32,
-    slot: u32,
     /// A reply may also say that the server could not read the request.
     answer: Answer,
 }
@@ -105,17 +104,14 @@ pub(crate) fn send(end: &ClientEnd, method: &'static str, bytes: Vec<u8>) -> Sen
 impl Request {
     /// Runs in the caller's thread, and so does the tap. If the tap kills the caller, the request does not leave.
     fn depart(self, mut delay: u64, mut copy: Option<u64>) {
-        if self.shared.tapped.load(Ordering::Relaxed) {
-            match self.shared.ask_tap(Direction::Request, self.end, self.slot, self.method, &self.bytes) {
-                TapAction::Deliver => {}
-                TapAction::Drop => {
-                    let Request { shared, id, .. } = self;
-                    after(delay, move || shared.settle(id, Err(RpcError::Failed)));
-                    return;
-                }
-                TapAction::Duplicate => copy = Some(self.shared.state.lock().hop(self.end)),
-                TapAction::Delay(exactly) => delay = as_nanos(exactly),
+        match self.shared.ask_tap(Direction::Request, self.end, self.slot, self.method, &self.bytes) {
+            TapAction::Deliver => {}
+            TapAction::Drop => {
+                let Request { shared, id, .. } = self;
+                return after(delay, move || shared.settle(id, Err(RpcError::Failed)));
             }
+            TapAction::Duplicate => copy = Some(self.shared.state.lock().hop(self.end)),
+            TapAction::Delay(exactly) => delay = as_nanos(exactly),
         }
         // Both have a delay of their own, so the copy may well come first.
         if let Some(delay) = copy {
@@ -172,21 +168,30 @@ impl Duty {
         if let Some(shared) = &self.shared {
             shared.trace_message(method, || format!("#{number} request arrives"));
         }
-        // If the node is killed in there, this thread unwinds, and `drop` below speaks for the handler.
+        // If the node is killed in there, or by the tap, this thread unwinds, and `drop` below speaks for the handler.
         let answer = server.dispatch(method, bytes);
-        let Some(shared) = self.shared.take() else { return };
+        let departure = self.departure(method, &answer);
+        if let (Some(shared), Some((delay, action))) = (self.shared.take(), departure) {
+            Reply { shared, id: self.id, end: self.end, answer }.depart(delay, action);
+        }
+    }
+
+    /// The delay of the reply and what the tap wants done with it, if it leaves at all.
+    fn departure(&self, method: &'static str, answer: &Answer) -> Option<(u64, TapAction)> {
+        let shared = self.shared.as_ref()?;
+        let number = self.id.number;
         let fate = shared.state.lock().fate(self.id);
         match fate {
-            Fate::Unwanted => {}
+            Fate::Unwanted => None,
             Fate::Lost(put, delay) => {
                 shared.trace_message(method, || format!("#{number} reply, lost"));
                 fail_after(delay, put);
+                None
             }
             Fate::Sent(delay) => {
-                let size = answer.as_ref().map_or(0, Vec::len);
-                shared.trace_message(method, || format!("#{number} reply, {size} bytes"));
-                let reply = Reply { shared, id: self.id, end: self.end, slot: self.slot, answer };
-                reply.depart(delay, method);
+                let bytes = answer.as_deref().unwrap_or_default();
+                shared.trace_message(method, || format!("#{number} reply, {} bytes", bytes.len()));
+                Some((delay, shared.ask_tap(Direction::Reply, self.end, self.slot, method, bytes)))
             }
         }
     }
@@ -202,21 +207,13 @@ impl Drop for Duty {
 }
 
 impl Reply {
-    /// Runs in the handler's thread, and so does the tap.
-    fn depart(self, mut delay: u64, method: &'static str) {
-        if self.shared.tapped.load(Ordering::Relaxed) {
-            let bytes = self.answer.as_deref().unwrap_or_default();
-            match self.shared.ask_tap(Direction::Reply, self.end, self.slot, method, bytes) {
-                // A caller takes the first of two replies, so a second one makes no difference.
-                TapAction::Deliver | TapAction::Duplicate => {}
-                TapAction::Drop => {
-                    after(delay, move || self.shared.settle(self.id, Err(RpcError::Failed)));
-                    return;
-                }
-                TapAction::Delay(exactly) => delay = as_nanos(exactly),
-            }
+    fn depart(self, delay: u64, action: TapAction) {
+        match action {
+            // A caller takes the first of two replies, so a second one makes no difference.
+            TapAction::Deliver | TapAction::Duplicate => after(delay, move || self.arrive()),
+            TapAction::Drop => after(delay, move || self.shared.settle(self.id, Err(RpcError::Failed))),
+            TapAction::Delay(exactly) => after(as_nanos(exactly), move || self.arrive()),
         }
-        after(delay, move || self.arrive());
     }
 
     /// Wakes the caller, unless the link is held or the call has ended already.
@@ -275,7 +272,7 @@ impl Shared {
         }
     }
 
-    /// What the tap wants done with this message. Its lock is the runtime's, so other messages wait for it in good order
+    /// What the tap wants done with this message, if there is one. Its lock is the runtime's, so other messages wait for it in good order
     /// while the tap sleeps or locks.
     fn ask_tap(
         &self,
@@ -285,6 +282,9 @@ impl Shared {
         method: &'static str,
         bytes: &[u8],
     ) -> TapAction {
+        if !self.tapped.load(Ordering::Relaxed) {
+            return TapAction::Deliver;
+        }
         let (end, server) = {
             let state = self.state.lock();
             (state.ends[end as usize].name.clone(), state.slots[slot as usize].name.clone())

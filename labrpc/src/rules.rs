@@ -122,10 +122,11 @@ impl State {
         Fate::Sent(delay)
     }
 
-    /// The handler was unwound with its node: no reply will come.
+    /// The handler was unwound with its node, or by the tap that was looking at its reply: none will come.
     pub(crate) fn handler_lost(&mut self, id: CallId, now: u64) -> Option<Poll> {
         let call = self.calls.get_mut(id)?;
         call.lost = true;
+        call.replied = false;
         poll_of(id, call, now)
     }
 
@@ -140,7 +141,7 @@ impl State {
         let call = self.calls.get_mut(id)?;
         // An end that was switched on again in time goes on, and may be switched off once more.
         call.poll_set = false;
-        let ends = !call.replied && is_dead(call, &self.ends, &self.slots);
+        let ends = is_dead(call, &self.ends, &self.slots);
         if ends { self.calls.remove(id).map(|call| call.put) } else { None }
     }
 }

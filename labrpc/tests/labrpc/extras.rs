@@ -288,6 +288,25 @@ fn a_tap_may_kill_the_caller() {
     });
 }
 
+/// "A crash between persisting and answering": the tap kills the server's own node.
+#[test]
+fn a_tap_may_kill_the_server() {
+    both(|| {
+        let naps = Naps::new();
+        let victim = naps.node.clone();
+        naps.network.set_tap(move |event| {
+            if event.direction == Direction::Reply {
+                victim.kill();
+            }
+            TapAction::Deliver
+        });
+        let (result, took) = timed(|| naps.client.nap(&1));
+        assert_eq!(result, Err(RpcError::Failed));
+        assert!(took <= ms(100) + slack(), "{took:?}");
+        assert_eq!(*naps.server.ended.lock(), [1]);
+    });
+}
+
 #[test]
 fn messages_to_a_dead_incarnation_never_reach_the_next_one() {
     simulated(|| {
