@@ -1,5 +1,12 @@
 //! What the labs are tested with. (Essay to follow.)
 
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the bans are for labs: the run loop stands outside of the simulation, on plain threads"
+)]
+
 mod cluster;
 mod command;
 mod consensus;

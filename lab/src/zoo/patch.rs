@@ -33,6 +33,9 @@ pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
             patches.push(Patch::read(&path)?);
         }
     }
+    if patches.is_empty() {
+        return Err(Failure::new(format!("there is no wrong solution in {}", folder.display())));
+    }
     patches.sort_by_key(|patch| {
         let letters = patch.id.trim_end_matches(|letter: char| letter.is_ascii_digit());
         (letters.to_owned(), patch.id[letters.len()..].parse::<u64>().unwrap_or(0))

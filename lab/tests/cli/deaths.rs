@@ -52,6 +52,12 @@ fn a_hang_is_ended() {
 }
 
 #[test]
+fn a_watchdogs_report_is_the_reason() {
+    let reason = "stuck: stuck thread at 0.1 s in thread `rpc` of `server-1`: an endless loop";
+    assert_one_failure("sticks_1c", 6, reason);
+}
+
+#[test]
 fn memory_is_limited() {
     let story = assert_one_failure("eats_1c", 4, "memory: the test held ");
     assert!(story.contains("64 MiB are allowed (labs.toml)"), "{story}");

@@ -4,6 +4,10 @@
 mod any_order;
 mod bare;
 mod churn;
+mod directed_2a;
+mod directed_2b;
+mod directed_2c;
+mod directed_2d;
 mod figure13;
 mod figure2;
 mod figure2_servers;
