@@ -1,0 +1,3 @@
+//! The models that come with the checker.
+
+pub mod key_value;
