@@ -47,11 +47,13 @@ pub fn check_by_search<M: Model>(
     let parts: Vec<(u64, Vec<u32>)> = parts.into_iter().collect();
     progress.set_partitions(parts.len());
     let threads = limits.threads_for(history.len(), parts.len());
-    in_parallel(parts.len(), threads, |part| {
-        let (partition, indices) = &parts[part];
-        let verdict = check_part(model, history, *partition, indices, limits, progress);
-        progress.partition_done();
-        verdict
+    in_parallel(parts.len(), threads, || {
+        |part: usize| {
+            let (partition, indices) = &parts[part];
+            let verdict = check_part(model, history, *partition, indices, limits, progress);
+            progress.partition_done();
+            verdict
+        }
     })
 }
 
@@ -87,11 +89,18 @@ pub(crate) enum Part {
 
 /// Checks `count` partitions and combines the findings. After one is known to be bad, none behind it is begun; those before it
 /// are finished, so that the verdict names the first bad one whatever the threads do.
-pub(crate) fn in_parallel(count: usize, threads: usize, check: impl Fn(usize) -> Part + Sync) -> Verdict {
+///
+/// Each thread has a checker of its own, with its own working memory.
+pub(crate) fn in_parallel<C: FnMut(usize) -> Part>(
+    count: usize,
+    threads: usize,
+    checker: impl Fn() -> C + Sync,
+) -> Verdict {
     let first_bad = AtomicUsize::new(usize::MAX);
     let next = AtomicUsize::new(0);
     let found: Mutex<Vec<(usize, Part)>> = Mutex::new(Vec::new());
     let work = || {
+        let mut check = checker();
         loop {
             let part = next.fetch_add(1, Ordering::Relaxed);
             if part >= count || part > first_bad.load(Ordering::Relaxed) {

@@ -7,12 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+mod ambiguous;
 mod check;
 pub mod explain;
 mod history;
 mod limits;
 mod model;
 pub mod models;
+mod order;
 mod recorder;
 mod search;
 mod texts;

@@ -37,6 +37,21 @@ pub(crate) struct Place {
     pub(crate) buffer: u32,
     pub(crate) start: u32,
     pub(crate) length: u32,
+    /// The last byte, if it occurs nowhere else in the text (and is not 0); otherwise 0. Texts that all end so can be told apart
+    /// in a row of them.
+    pub(crate) terminator: u8,
+}
+
+impl Place {
+    fn new(buffer: u32, start: usize, text: &str) -> Place {
+        let terminator = text.as_bytes().split_last().filter(|(last, rest)| !rest.contains(last));
+        Place {
+            buffer,
+            start: start as u32,
+            length: text.len() as u32,
+            terminator: terminator.map_or(0, |(&last, _)| last),
+        }
+    }
 }
 
 /// A growing buffer that reads of one key share.
@@ -49,6 +64,9 @@ struct Recent {
 
 /// How many growing buffers a key keeps in view. A few: late reads of the last epoch mix with early ones of the next.
 const RECENT: usize = 4;
+
+/// Up to this many bytes a text that was read is first looked up whole.
+const SHORT: usize = 16;
 
 /// At this length a buffer of written texts is full and the next is begun, so that offsets fit 32 bits.
 const FULL: usize = 1 << 30;
@@ -120,6 +138,10 @@ impl Texts {
         &self.buffers[place.buffer as usize].as_bytes()[start..start + place.length as usize]
     }
 
+    pub(crate) fn bytes_at(&self, buffer: u32, start: u32, length: u32) -> &[u8] {
+        &self.buffers[buffer as usize].as_bytes()[start as usize..(start + length) as usize]
+    }
+
     pub(crate) fn place(&self, text: Text) -> Place {
         self.places[text.index()]
     }
@@ -151,10 +173,7 @@ impl Texts {
         }
         let start = self.buffers[self.writing].len();
         self.buffers[self.writing].push_str(text);
-        self.add_hashed(
-            Place { buffer: self.writing as u32, start: start as u32, length: text.len() as u32 },
-            hash,
-        )
+        self.add_hashed(Place::new(self.writing as u32, start, text), hash)
     }
 
     /// The name of a text, if it was interned (or was the first of its key to be read).
@@ -176,18 +195,26 @@ impl Texts {
         if text.is_empty() {
             return Text::EMPTY;
         }
-        if let Some(found) = self.continue_recent(lane, text) {
+        // Short texts are often exactly what one put wrote, and then that name tells more.
+        if text.len() > SHORT
+            && let Some(found) = self.continue_recent(lane, text)
+        {
             return found;
         }
         let hash = hash_of(text.as_bytes());
         if let Some(found) = self.find_hashed(text.as_bytes(), hash) {
             return found;
         }
+        if text.len() <= SHORT
+            && let Some(found) = self.continue_recent(lane, text)
+        {
+            return found;
+        }
         assert!(text.len() <= FULL, "a text of {} bytes is longer than a history can hold", text.len());
         let buffer = self.buffers.len() as u32;
         self.buffers.push(text.to_owned());
         self.chains.push(true);
-        let newest = self.add_hashed(Place { buffer, start: 0, length: text.len() as u32 }, hash);
+        let newest = self.add_hashed(Place::new(buffer, 0, text), hash);
         if self.recent.len() <= lane {
             self.recent.resize(lane + 1, Vec::new());
         }
@@ -219,7 +246,8 @@ impl Texts {
         }
         let name = Text::from_index(self.places.len());
         recent[0].newest = name;
-        self.places.push(Place { buffer, start: 0, length: text.len() as u32 });
+        // Never the name of a written text, so nobody asks how it ends.
+        self.places.push(Place { buffer, start: 0, length: text.len() as u32, terminator: 0 });
         Some(name)
     }
 
@@ -296,6 +324,7 @@ mod tests {
     fn reads_that_continue_one_another_share_a_buffer() {
         let mut texts = Texts::new();
         let short = texts.intern_read(0, "ab");
+        assert_eq!(texts.get(short), "ab");
         let long = texts.intern_read(0, "abc");
         let other = texts.intern_read(0, "aX");
         let middle = texts.intern_read(0, "abc");

@@ -1,4 +1,4 @@
-//! Finding the fewest operations that show the error, for any model.
+//! Finding the fewest operations that show the error.
 
 use crate::history::{OPEN, Operation};
 use crate::limits::{Limits, Progress};
@@ -6,13 +6,10 @@ use crate::model::{Effect, Model};
 use crate::search::{self, Found};
 
 /// How many states all the trials together may visit.
-const STATES: u64 = 400_000;
+pub(crate) const STATES: u64 = 400_000;
 
 /// How many states one trial may visit.
-const STATES_A_TRIAL: u64 = 20_000;
-
-/// Partitions larger than this are not worth the trials: freed operations are candidates at every step.
-const LARGEST: usize = 3_000;
+pub(crate) const STATES_A_TRIAL: u64 = 20_000;
 
 /// The part of an operation in a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,48 +22,32 @@ pub(crate) enum Role {
     Absent,
 }
 
-/// The operations of one partition, each with its part, and how much work is left.
-pub(crate) struct Trials<'a, M: Model> {
-    model: &'a M,
-    operations: &'a [Operation<M::Op, M::Result>],
-    indices: &'a [u32],
-    states: u64,
-}
-
 /// The outcome of a trial.
-enum Trial {
+pub(crate) enum Trial {
+    /// The places (in the list of roles) of the operations, in an order that is possible.
     Linearizable(Vec<u32>),
     NotLinearizable,
     Undecided,
 }
 
-impl<'a, M: Model> Trials<'a, M> {
-    pub(crate) fn new(
-        model: &'a M,
-        operations: &'a [Operation<M::Op, M::Result>],
-        indices: &'a [u32],
-    ) -> Self {
-        Trials { model, operations, indices, states: STATES }
-    }
+/// Somebody who can try out what happens if operations are freed or left out.
+pub(crate) trait Trials {
+    fn attempt(&mut self, roles: &[Role]) -> Trial;
 
     /// From `roles`, which are known not to be linearizable, frees all that can be freed and then leaves out all that need
     /// not be there. Returns whether the result is known to be minimal.
-    pub(crate) fn minimize(&mut self, roles: &mut [Role]) -> bool {
-        if self.indices.len() > LARGEST {
-            return false;
-        }
+    fn minimize(&mut self, roles: &mut [Role]) -> bool {
         let certain = self.free_what_can_be(roles);
         certain && self.drop_idle_context(roles)
     }
 
     /// Delta debugging (Zeller and Hildebrandt 2002): first large parts, then smaller ones, until no single operation can be freed.
     fn free_what_can_be(&mut self, roles: &mut [Role]) -> bool {
-        let mut size = self.indices.len().div_ceil(2).max(1);
+        let mut size = bound(roles).len().div_ceil(2).max(1);
         loop {
             let mut certain = true;
             let mut freed = false;
-            let bound: Vec<usize> = (0..roles.len()).filter(|&at| roles[at] == Role::Bound).collect();
-            for chunk in bound.chunks(size) {
+            for chunk in bound(roles).chunks(size) {
                 let mut trial = roles.to_vec();
                 for &at in chunk {
                     trial[at] = Role::Free;
@@ -90,7 +71,7 @@ impl<'a, M: Model> Trials<'a, M> {
 
     /// What is free and used in none of the orders that exist once a bound operation is freed is not needed.
     fn drop_idle_context(&mut self, roles: &mut [Role]) -> bool {
-        let bound: Vec<usize> = (0..roles.len()).filter(|&at| roles[at] == Role::Bound).collect();
+        let bound = bound(roles);
         let mut used = vec![false; roles.len()];
         for &at in &bound {
             let mut trial = roles.to_vec();
@@ -105,8 +86,9 @@ impl<'a, M: Model> Trials<'a, M> {
                 roles[at] = Role::Absent;
             }
         }
-        for at in 0..roles.len() {
-            if roles[at] == Role::Free {
+        let rest: Vec<usize> = (0..roles.len()).filter(|&at| roles[at] == Role::Free).collect();
+        if rest.len() <= CONTEXT {
+            for at in rest {
                 roles[at] = Role::Absent;
                 if !self.is_minimal(roles, &bound) {
                     roles[at] = Role::Free;
@@ -126,11 +108,37 @@ impl<'a, M: Model> Trials<'a, M> {
     }
 
     /// Whether `roles` satisfy all that [`super::Explanation`] promises.
-    pub(crate) fn holds(&mut self, roles: &[Role]) -> bool {
-        let bound: Vec<usize> = (0..roles.len()).filter(|&at| roles[at] == Role::Bound).collect();
-        matches!(self.attempt(roles), Trial::NotLinearizable) && self.is_minimal(roles, &bound)
+    fn holds(&mut self, roles: &[Role]) -> bool {
+        matches!(self.attempt(roles), Trial::NotLinearizable) && self.is_minimal(roles, &bound(roles))
     }
+}
 
+/// A context larger than this is what long texts need; to look for a smaller one is not worth the time.
+const CONTEXT: usize = 32;
+
+pub(crate) fn bound(roles: &[Role]) -> Vec<usize> {
+    (0..roles.len()).filter(|&at| roles[at] == Role::Bound).collect()
+}
+
+/// Trials by the general search, for any model.
+pub(crate) struct BySearch<'a, M: Model> {
+    model: &'a M,
+    operations: &'a [Operation<M::Op, M::Result>],
+    indices: &'a [u32],
+    states: u64,
+}
+
+impl<'a, M: Model> BySearch<'a, M> {
+    pub(crate) fn new(
+        model: &'a M,
+        operations: &'a [Operation<M::Op, M::Result>],
+        indices: &'a [u32],
+    ) -> Self {
+        BySearch { model, operations, indices, states: STATES }
+    }
+}
+
+impl<M: Model> Trials for BySearch<'_, M> {
     fn attempt(&mut self, roles: &[Role]) -> Trial {
         let mut trial = Vec::with_capacity(roles.len());
         let mut places = Vec::with_capacity(roles.len());

@@ -4,9 +4,10 @@ use std::fmt;
 
 use crate::history::History;
 use crate::model::Model;
-use minimal::{Role, Trials};
+use minimal::{BySearch, Role, Trials};
 
 mod json;
+pub(crate) mod key_value;
 mod minimal;
 mod sentence;
 
@@ -86,7 +87,8 @@ pub(crate) fn by_search<M: Model>(
     stuck: u32,
 ) -> Explanation {
     let mut roles = minimal::before(history.operations(), indices, stuck);
-    let minimal = Trials::new(model, history.operations(), indices).minimize(&mut roles);
+    let small = indices.len() <= LARGEST;
+    let minimal = small && BySearch::new(model, history.operations(), indices).minimize(&mut roles);
     let mut operations = with_role(indices, &roles, Role::Bound);
     let mut context = with_role(indices, &roles, Role::Free);
     if !minimal && operations.len() > SHOWN {
@@ -105,6 +107,9 @@ pub(crate) fn by_search<M: Model>(
         minimal,
     }
 }
+
+/// Partitions larger than this are not worth the trials: freed operations are candidates at every step.
+const LARGEST: usize = 3_000;
 
 /// An explanation that is not minimal names at most this many operations.
 const SHOWN: usize = 8;
@@ -125,6 +130,6 @@ impl Explanation {
             false => Role::Free,
         };
         let roles: Vec<Role> = indices.iter().map(role).collect();
-        Trials::new(model, history.operations(), &indices).holds(&roles)
+        BySearch::new(model, history.operations(), &indices).holds(&roles)
     }
 }

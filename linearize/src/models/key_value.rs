@@ -193,6 +193,11 @@ impl KeyValue<'_> {
     pub fn texts(&self) -> &Texts {
         self.texts
     }
+
+    /// The names of the keys.
+    pub fn keys(&self) -> &[String] {
+        self.keys
+    }
 }
 
 impl Model for KeyValue<'_> {
@@ -256,7 +261,6 @@ impl Model for KeyValue<'_> {
         limits: &Limits,
         progress: &Progress,
     ) -> Option<Verdict> {
-        let _ = (history, limits, progress);
-        None
+        Some(crate::order::check(self, history, limits, progress))
     }
 }

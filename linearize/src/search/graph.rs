@@ -109,10 +109,6 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
             return Outcome::Found(std::mem::take(&mut self.trail));
         }
         while let Some(frame) = self.stack.last_mut() {
-            if let Some(limit) = self.over_limit() {
-                return Outcome::Limited { limit, deepest: self.deepest as usize };
-            }
-            let Some(frame) = self.stack.last_mut() else { break };
             self.trail.truncate(frame.trail as usize);
             let number = frame.next;
             frame.next += 1;
@@ -123,6 +119,9 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
                     self.stack.pop();
                 }
                 Child::Node(child) => {
+                    if let Some(limit) = self.over_limit() {
+                        return Outcome::Limited { limit, deepest: self.deepest as usize };
+                    }
                     if self.enter(child) {
                         return Outcome::Found(std::mem::take(&mut self.trail));
                     }
