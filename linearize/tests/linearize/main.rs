@@ -2,4 +2,5 @@
 
 mod brute;
 mod kv;
+mod models;
 mod small;
