@@ -3,7 +3,7 @@
 //! An absent key reads as the empty text. Keys and texts are interned when they are recorded or read from a file,
 //! so that an operation is a few machine words and checking compares numbers.
 
-use crate::history::{History, HistoryError, Operation};
+use crate::history::{History, HistoryError, Operation, Unit};
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
 use crate::texts::{Text, Texts};
@@ -97,6 +97,7 @@ pub struct KvBuilder {
     key_names: Vec<String>,
     texts: Texts,
     operations: Vec<Operation<KvOp, Text>>,
+    unit: Unit,
 }
 
 impl KvBuilder {
@@ -170,13 +171,18 @@ impl KvBuilder {
         &mut self.operations[place]
     }
 
+    /// Says what the times count; nanoseconds, unless told.
+    pub fn set_unit(&mut self, unit: Unit) {
+        self.unit = unit;
+    }
+
     /// The finished history.
     ///
     /// # Errors
     ///
     /// As [`History::new`].
     pub fn finish(self) -> Result<KvHistory, HistoryError> {
-        let history = History::new(self.operations)?;
+        let history = History::new(self.operations)?.with_unit(self.unit);
         Ok(KvHistory { keys: self.key_names, texts: self.texts, history })
     }
 }
