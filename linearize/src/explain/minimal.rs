@@ -6,10 +6,10 @@ use crate::model::{Effect, Model};
 use crate::search::{self, Found};
 
 /// How many states all the trials together may visit.
-pub(crate) const STATES: u64 = 400_000;
+pub(crate) const STATES: u64 = 8_000;
 
 /// How many states one trial may visit.
-pub(crate) const STATES_A_TRIAL: u64 = 20_000;
+pub(crate) const STATES_A_TRIAL: u64 = 1_000;
 
 /// The part of an operation in a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,26 @@ pub(crate) trait Trials {
     /// From `roles`, which are known not to be linearizable, frees all that can be freed and then leaves out all that need
     /// not be there. Returns whether the result is known to be minimal.
     fn minimize(&mut self, roles: &mut [Role]) -> bool {
+        self.free_what_is_old(roles);
         let certain = self.free_what_can_be(roles);
         certain && self.drop_idle_context(roles)
+    }
+
+    /// Most often an error shows among the last few operations: tries the last four alone, the last eight, and so on.
+    fn free_what_is_old(&mut self, roles: &mut [Role]) {
+        let bound = bound(roles);
+        let mut last = 4;
+        while last < bound.len() {
+            let mut trial = roles.to_vec();
+            for &at in &bound[..bound.len() - last] {
+                trial[at] = Role::Free;
+            }
+            if matches!(self.attempt(&trial), Trial::NotLinearizable) {
+                roles.copy_from_slice(&trial);
+                return;
+            }
+            last *= 2;
+        }
     }
 
     /// Delta debugging (Zeller and Hildebrandt 2002): first large parts, then smaller ones, until no single operation can be freed.
@@ -144,7 +162,7 @@ impl<M: Model> Trials for BySearch<'_, M> {
         let mut places = Vec::with_capacity(roles.len());
         for (at, (&index, role)) in self.indices.iter().zip(roles).enumerate() {
             let operation = &self.operations[index as usize];
-            let read = self.model.effect(&operation.op) == Effect::Read;
+            let read = self.model.effect(&operation.op, None) == Effect::Read;
             match role {
                 Role::Bound => trial.push(operation.clone()),
                 Role::Free if !read => trial.push(Operation::open(0, operation.op.clone(), 0)),
