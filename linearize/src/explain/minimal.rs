@@ -143,7 +143,9 @@ pub(crate) struct BySearch<'a, M: Model> {
     model: &'a M,
     operations: &'a [Operation<M::Op, M::Result>],
     indices: &'a [u32],
+    /// How many states are left for all trials, and how many one may visit.
     states: u64,
+    a_trial: u64,
 }
 
 impl<'a, M: Model> BySearch<'a, M> {
@@ -152,7 +154,13 @@ impl<'a, M: Model> BySearch<'a, M> {
         operations: &'a [Operation<M::Op, M::Result>],
         indices: &'a [u32],
     ) -> Self {
-        BySearch { model, operations, indices, states: STATES }
+        BySearch { model, operations, indices, states: STATES, a_trial: STATES_A_TRIAL }
+    }
+
+    /// For whoever wants to know for certain, however long it takes.
+    pub(crate) fn patient(mut self) -> Self {
+        (self.states, self.a_trial) = (u64::MAX, Limits::default().states);
+        self
     }
 }
 
@@ -172,7 +180,7 @@ impl<M: Model> Trials for BySearch<'_, M> {
         }
         let mut order: Vec<u32> = (0..trial.len() as u32).collect();
         order.sort_by_key(|&at| trial[at as usize].call);
-        let limits = Limits::default().with_states(STATES_A_TRIAL.min(self.states));
+        let limits = Limits::default().with_states(self.a_trial.min(self.states));
         let progress = Progress::default();
         let found = search::search(self.model, &trial, &order, &limits, &progress);
         self.states = self.states.saturating_sub(progress.states());
