@@ -59,11 +59,22 @@ impl<O, R> Operation<O, R> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History<O, R> {
     operations: Vec<Operation<O, R>>,
+    unit: Unit,
+}
+
+/// What the times of a history count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Nanoseconds.
+    #[default]
+    Nanoseconds,
+    /// Events, of which only the order is known: a log without a clock.
+    Events,
 }
 
 impl<O, R> Default for History<O, R> {
     fn default() -> Self {
-        History { operations: Vec::new() }
+        History { operations: Vec::new(), unit: Unit::default() }
     }
 }
 
@@ -87,7 +98,28 @@ impl<O, R> History<O, R> {
             check_clients(order.iter().map(|&index| (index, &operations[index])))?;
             operations.sort_by_key(|operation| operation.call);
         }
-        Ok(History { operations })
+        Ok(History { operations, unit: Unit::default() })
+    }
+
+    /// The same history, with times that count something else.
+    #[must_use]
+    pub fn with_unit(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// What the times count.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// A span of time in words, for example `3.1 ms` or `5 events`.
+    pub fn span(&self, span: u64) -> String {
+        match (self.unit, span) {
+            (Unit::Nanoseconds, _) => crate::words::span(span),
+            (Unit::Events, 1) => "1 event".to_owned(),
+            (Unit::Events, _) => format!("{span} events"),
+        }
     }
 
     /// All operations, in the order of their calls.

@@ -10,12 +10,14 @@
 mod ambiguous;
 mod check;
 pub mod explain;
+pub mod generate;
 mod history;
 mod limits;
 mod model;
 pub mod models;
 mod order;
 pub mod picture;
+pub mod read;
 mod recorder;
 mod search;
 mod shown;
@@ -26,7 +28,7 @@ pub mod words;
 
 pub use check::{check, check_by_search, check_watched};
 pub use explain::{Explanation, Kind};
-pub use history::{History, HistoryError, HistoryErrorKind, OPEN, Operation};
+pub use history::{History, HistoryError, HistoryErrorKind, OPEN, Operation, Unit};
 pub use limits::{Limits, Progress};
 pub use model::{Effect, Model};
 pub use models::key_value::{Key, KeyValue, KvBuilder, KvHistory, KvOp};

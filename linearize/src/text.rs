@@ -10,7 +10,7 @@
 //!             1.000 ms                            9.000 ms
 //! ```
 
-use crate::history::{History, OPEN, Operation};
+use crate::history::{History, OPEN, Operation, Unit};
 use crate::model::Model;
 use crate::picture::Fault;
 use crate::verdict::Verdict;
@@ -187,10 +187,18 @@ impl<'a, M: Model> View<'a, M> {
     }
 
     fn axis(&self, out: &mut String) {
-        let (from, to) = (moment(self.from), moment(self.to));
+        let (from, to) = (self.moment(self.from), self.moment(self.to));
         let gap = self.columns.saturating_sub(from.chars().count() + to.chars().count());
         let cells: Vec<char> = format!("{from}{}{to}", " ".repeat(gap)).chars().take(self.columns).collect();
         self.line("", &cells, out);
+    }
+
+    /// A moment in milliseconds, as precise as the clock, or by the number of the event.
+    fn moment(&self, time: u64) -> String {
+        match self.history.unit() {
+            Unit::Nanoseconds => format!("{}.{:06} ms", time / 1_000_000, time % 1_000_000),
+            Unit::Events => format!("event {time}"),
+        }
     }
 
     fn line(&self, name: &str, cells: &[char], out: &mut String) {
@@ -206,14 +214,14 @@ impl<'a, M: Model> View<'a, M> {
         for (place, &index) in self.named.iter().enumerate() {
             let operation = &self.history[index];
             let returned = operation.returned().map_or("never returned".to_owned(), |end| {
-                format!("returned {} later", words::span(end - operation.call))
+                format!("returned {} later", self.history.span(end - operation.call))
             });
             let text = format!(
                 "{}  #{index}  client {}: {}, called at {}, {returned}",
                 place + 1,
                 operation.client,
                 self.words(operation),
-                moment(operation.call)
+                self.moment(operation.call)
             );
             wrap(&text, self.width, "   ", out);
         }
@@ -230,11 +238,6 @@ fn window<O, R>(history: &History<O, R>, named: &[usize]) -> (u64, u64) {
     let to = ends.max().unwrap_or(from).max(from);
     let margin = ((to - from) / 8).max(1);
     (from.saturating_sub(margin), to.saturating_add(margin).min(OPEN - 1))
-}
-
-/// A moment in milliseconds, as precise as the clock.
-fn moment(nanoseconds: u64) -> String {
-    format!("{}.{:06} ms", nanoseconds / 1_000_000, nanoseconds % 1_000_000)
 }
 
 /// Writes ` text ` into cells[from..to] if a useful part of it fits.

@@ -58,19 +58,24 @@ pub(crate) fn explain(
 
 /// The fewest operations, and whether they are known to be the fewest.
 fn reduce(trials: &mut ByValues<'_>, gathered: &Gathered, error: &Error) -> (Vec<Role>, bool) {
-    let mut roles = vec![Role::Absent; gathered.ops.len()];
-    add_writes_seen(trials.texts, gathered, error, &mut roles);
+    let mut shown = vec![Role::Absent; gathered.ops.len()];
     for &op in &error.operations {
-        roles[op as usize] = Role::Bound;
+        shown[op as usize] = Role::Bound;
     }
-    if error.ambiguous {
-        bind_nearest_writes(gathered, error, &mut roles);
-    }
-    if matches!(trials.attempt(&roles), Trial::NotLinearizable) {
-        let minimal = trials.minimize(&mut roles);
+    let mut roles = shown.clone();
+    add_writes_seen(trials.texts, gathered, error, &mut roles);
+    if let Some(minimal) = trials.try_from(&mut roles) {
         return (roles, minimal);
     }
-    let shown = roles;
+    // Freed like this, some write of the same text fits. Bound, the one that comes nearest may not; and that the
+    // others do not fit either is what the method found out.
+    bind_nearest_writes(gathered, error, &mut shown);
+    let mut roles = shown.clone();
+    if let Some(minimal) = trials.try_from(&mut roles)
+        && bound(&roles).len() > 1
+    {
+        return (roles, minimal);
+    }
     let mut roles = vec![Role::Bound; gathered.ops.len()];
     roles[INITIAL as usize] = Role::Absent;
     if roles.len() <= LARGEST && trials.minimize(&mut roles) {
@@ -81,24 +86,36 @@ fn reduce(trials: &mut ByValues<'_>, gathered: &Gathered, error: &Error) -> (Vec
 
 /// Frees the writes that the reads of an error show: they must exist, but when does not matter.
 fn add_writes_seen(texts: &Texts, gathered: &Gathered, error: &Error, roles: &mut [Role]) {
-    if error.ambiguous || matches!(error.flaw, Some(Flaw::Phantom { .. })) {
+    if matches!(error.flaw, Some(Flaw::Phantom { .. })) {
         return;
     }
     let ops = &gathered.ops;
+    let terminators: BTreeSet<u8> = ops[1..]
+        .iter()
+        .filter(|op| op.kind != Does::Get && op.text != Text::EMPTY)
+        .map(|op| texts.place(op.text).terminator)
+        .collect();
+    let reads = error.operations.iter().map(|&op| ops[op as usize]).filter(|op| op.kind == Does::Get);
     let mut seen: BTreeSet<Text> = BTreeSet::new();
-    for &op in error.operations.iter().filter(|&&op| ops[op as usize].kind == Does::Get) {
-        let bytes = texts.bytes(ops[op as usize].text);
-        if gathered.has_appends {
-            let terminator = bytes.last().copied().unwrap_or(0);
-            seen.extend(
-                bytes.split_inclusive(|&byte| byte == terminator).filter_map(|part| texts.find_bytes(part)),
-            );
-        } else {
-            seen.extend(texts.find_bytes(bytes));
+    for read in reads {
+        let bytes = texts.bytes(read.text);
+        match terminators.first() {
+            _ if !gathered.has_appends => seen.extend(texts.find_bytes(bytes)),
+            Some(&terminator) if terminator != 0 && terminators.len() == 1 => {
+                let parts = bytes.split_inclusive(|&byte| byte == terminator);
+                seen.extend(parts.filter_map(|part| texts.find_bytes(part)));
+            }
+            // The text can be cut anywhere: whatever stands in it may have been seen.
+            _ => {
+                let text = texts.get(read.text);
+                let inside =
+                    ops[1..].iter().filter(|op| op.kind != Does::Get && text.contains(texts.get(op.text)));
+                seen.extend(inside.map(|op| op.text));
+            }
         }
     }
     for (op, role) in ops.iter().zip(roles.iter_mut()).skip(1) {
-        if op.kind != Does::Get && seen.contains(&op.text) {
+        if op.kind != Does::Get && *role == Role::Absent && seen.contains(&op.text) {
             *role = Role::Free;
         }
     }
@@ -127,6 +144,13 @@ struct ByValues<'a> {
     ops: &'a [Slim],
     scratch: Scratch,
     states: u64,
+}
+
+impl ByValues<'_> {
+    /// Reduces `roles` if they are not linearizable. Returns whether the result is minimal.
+    fn try_from(&mut self, roles: &mut [Role]) -> Option<bool> {
+        matches!(self.attempt(roles), Trial::NotLinearizable).then(|| self.minimize(roles))
+    }
 }
 
 impl Trials for ByValues<'_> {
@@ -224,7 +248,7 @@ fn part_of(text: &str, part: &Range<usize>) -> String {
 
 /// `early` had returned before `late` was called, and yet must come after it.
 fn two(model: &KeyValue<'_>, history: &History<KvOp, Text>, kind: Kind, early: usize, late: usize) -> String {
-    let gap = words::span(history[late].call - history[early].end);
+    let gap = history.span(history[late].call - history[early].end);
     let (first, second) = (naming(model, &history[early]), naming(model, &history[late]));
     if kind == Kind::FutureRead {
         return format!("{first}, but {second} was called only {gap} after that.");
@@ -239,11 +263,24 @@ fn two(model: &KeyValue<'_>, history: &History<KvOp, Text>, kind: Kind, early: u
 fn stale(model: &KeyValue<'_>, history: &History<KvOp, Text>, operations: &[usize]) -> String {
     let all = for_any_model(model, history, operations);
     let Some((&last, rest)) = operations.split_last() else { return all };
-    let before = rest.iter().filter(|&&other| history[other].precedes(&history[last]));
-    let Some(&newest) = before.max_by_key(|&&other| history[other].end) else { return all };
-    let gap = words::span(history[last].call - history[newest].end);
+    let before = |late: usize| {
+        let earlier = rest.iter().copied().filter(move |&other| history[other].precedes(&history[late]));
+        earlier.max_by_key(|&other| history[other].end)
+    };
+    let Some(newest) = before(last) else { return all };
+    let gap = history.span(history[last].call - history[newest].end);
     let (read, other) = (naming(model, &history[last]), passive(model, history, newest));
-    format!("{read}, but {other} had already returned {gap} before it was called. {all}")
+    let start = format!("{read}, but {other} had already returned {gap} before it was called");
+    match (rest, before(newest)) {
+        ([_, _], Some(first)) => {
+            let gap = history.span(history[newest].call - history[first].end);
+            format!(
+                "{start}, and was itself called {gap} after {} had returned.",
+                passive(model, history, first)
+            )
+        }
+        _ => format!("{start}. {all}"),
+    }
 }
 
 /// An operation as one that something else is compared with.

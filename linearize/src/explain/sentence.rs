@@ -2,7 +2,6 @@
 
 use crate::history::{History, Operation};
 use crate::model::Model;
-use crate::words;
 
 /// `Append "z" by client 3`, with the result if it says something.
 pub(crate) fn naming<M: Model>(model: &M, operation: &Operation<M::Op, M::Result>) -> String {
@@ -38,7 +37,7 @@ pub(crate) fn for_any_model<M: Model>(
         sentence.push_str(name);
         let before = operations[..place].iter().filter(|&&other| history[other].precedes(&history[index]));
         if let Some(&newest) = before.max_by_key(|&&other| history[other].end) {
-            let gap = words::span(history[index].call - history[newest].end);
+            let gap = history.span(history[index].call - history[newest].end);
             let newest = &history[newest];
             let name = model.describe_op(&newest.op);
             sentence

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::history::{History, HistoryError, Operation};
+use crate::history::{History, HistoryError, Operation, Unit};
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
 use crate::shown::{Edit, Parts};
@@ -100,6 +100,7 @@ pub struct KvBuilder {
     key_names: Vec<String>,
     texts: Texts,
     operations: Vec<Operation<KvOp, Text>>,
+    unit: Unit,
 }
 
 impl KvBuilder {
@@ -173,13 +174,18 @@ impl KvBuilder {
         &mut self.operations[place]
     }
 
+    /// Says what the times count; nanoseconds, unless told.
+    pub fn set_unit(&mut self, unit: Unit) {
+        self.unit = unit;
+    }
+
     /// The finished history.
     ///
     /// # Errors
     ///
     /// As [`History::new`].
     pub fn finish(self) -> Result<KvHistory, HistoryError> {
-        let history = History::new(self.operations)?;
+        let history = History::new(self.operations)?.with_unit(self.unit);
         Ok(KvHistory { keys: self.key_names, texts: self.texts, history })
     }
 }

@@ -10,7 +10,7 @@ use super::bytes::Column;
 use super::findings::{Part, Status, Stuck};
 use super::strings::Strings;
 use super::Fault;
-use crate::history::{History, OPEN};
+use crate::history::{History, OPEN, Unit};
 use crate::model::{Effect, Model};
 use crate::shown::Edit;
 use crate::verdict::{Limit, Verdict};
@@ -40,7 +40,7 @@ pub(super) fn encode<M: Model>(
     }
     fault_spans(faults, origin, &mut rest, &mut strings);
     let mut all = Column::default();
-    all.number(origin);
+    all.number(u64::from(history.unit() == Unit::Events));
     all.append(&strings.encode());
     all.append(&operations);
     all.append(&rest);

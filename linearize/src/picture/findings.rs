@@ -154,7 +154,7 @@ fn check_part<M: Model>(model: &M, history: &History<M::Op, M::Result>, part: &m
         }
     };
     let operations = part.indices.iter().map(|&index| history[index as usize].clone()).collect();
-    part.status = match History::new(operations).map(|alone| check(model, &alone, &limits())) {
+    part.status = match History::new(operations).map(|alone| check(model, &alone.with_unit(history.unit()), &limits())) {
         Ok(Verdict::Linearizable(witness)) => {
             let order = witness.orders.first().map(|order| &*order.operations).unwrap_or_default();
             part.order = Some(order.iter().map(|&place| part.indices[place as usize]).collect());

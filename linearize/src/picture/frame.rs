@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::escape::html;
 use crate::explain::Explanation;
-use crate::history::{History, Operation};
+use crate::history::History;
 use crate::model::Model;
 use crate::verdict::Verdict;
 use crate::words;
@@ -47,8 +47,8 @@ pub(super) fn verdict<M: Model>(
         Verdict::Linearizable(witness) => {
             let parts = witness.orders.len();
             let sentence = match parts {
-                0 | 1 => format!("An order of the {} operations fits.", history.len()),
-                _ => format!("An order of the {} operations fits, for each of {parts} keys.", history.len()),
+                0 | 1 => format!("An order of the {} operations fits.", grouped(history.len())),
+                _ => format!("{} operations; for each of {parts} keys an order fits.", grouped(history.len())),
             };
             ("good", "✓", "Linearizable".to_owned(), html(&sentence))
         }
@@ -70,6 +70,19 @@ pub(super) fn verdict<M: Model>(
         "<h1 class=\"{class}\"><span class=\"mark\" aria-hidden=\"true\">{mark}</span> {}</h1>\n<p id=\"sentence\">{sentence}</p>",
         html(&head)
     )
+}
+
+/// A number with its thousands apart.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// The sentence, with a link wherever it names one of the operations.
@@ -127,7 +140,7 @@ pub(super) fn witness<M: Model>(
          <th scope=\"col\">called</th><th scope=\"col\">returned</th></tr></thead><tbody>",
     );
     for &index in &explanation.operations {
-        row(model, index, &history[index], origin, &mut table);
+        row(model, history, index, origin, &mut table);
     }
     table.push_str("</tbody></table>");
     if !explanation.context.is_empty() {
@@ -139,13 +152,14 @@ pub(super) fn witness<M: Model>(
 
 fn row<M: Model>(
     model: &M,
+    history: &History<M::Op, M::Result>,
     index: usize,
-    operation: &Operation<M::Op, M::Result>,
     origin: u64,
     table: &mut String,
 ) {
+    let operation = &history[index];
     let result = operation.result.as_ref().map(|result| model.describe_result(&operation.op, result));
-    let returned = operation.returned().map(|end| words::span(end - origin));
+    let returned = operation.returned().map(|end| history.span(end - origin));
     // Writing into a String cannot fail.
     let _ = write!(
         table,
@@ -154,7 +168,7 @@ fn row<M: Model>(
         operation.client,
         html(&model.describe_op(&operation.op)),
         html(&result.unwrap_or_default()),
-        words::span(operation.call - origin),
+        history.span(operation.call - origin),
         returned.unwrap_or_else(|| "never".to_owned()),
     );
 }

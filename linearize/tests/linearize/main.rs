@@ -3,7 +3,9 @@
 mod browser;
 mod brute;
 mod devtools;
+mod files;
 mod kv;
 mod models;
+mod read;
 mod samples;
 mod small;

@@ -1,66 +1,8 @@
-//! Histories as a test of a key/value service records them, made up.
+//! Histories and faults to make pages of.
 
+use linearize::models::collections::{Queue, QueueOp};
 use linearize::picture::Fault;
-use linearize::{KvBuilder, KvHistory};
-
-use crate::small::Random;
-
-/// What is wrong with a history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
-    None,
-    /// A read in the middle shows what was there two hundred operations before.
-    Stale,
-}
-
-/// How large a history is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
-    pub(crate) operations: usize,
-    pub(crate) clients: u32,
-    pub(crate) keys: u64,
-}
-
-/// Clients that call `Get`, `Append` and sometimes `Put` one after the other, each taking some milliseconds; an operation takes
-/// effect at a moment in between.
-pub(crate) fn service(size: Size, flaw: Flaw, seed: u64) -> KvHistory {
-    let mut random = Random(seed);
-    let mut builder = KvBuilder::new();
-    let mut values: Vec<String> = vec![String::new(); size.keys as usize];
-    let mut old = values.clone();
-    // All effects in order of time: a client's next call is made after its last return.
-    let mut free: Vec<u64> = (0..size.clients).map(|client| u64::from(client) * 13_007).collect();
-    let mut flawed = flaw == Flaw::None;
-    for number in 0..size.operations {
-        let client = (0..size.clients as usize).min_by_key(|&client| free[client]).unwrap();
-        let call = free[client];
-        // Effects happen in the order of the calls, so each must return after the last effect, which is before this call.
-        let end = call + 200_000 + random.below(4_000_000);
-        free[client] = end + 10_000 + random.below(300_000);
-        let key = random.below(size.keys) as usize;
-        let (name, text) = (format!("k{key}"), format!("x {client} {number} y"));
-        match random.below(20) {
-            0 => {
-                values[key].clone_from(&text);
-                builder.put(client as u32, &name, &text, call, Some(end));
-            }
-            1..=9 => {
-                values[key].push_str(&text);
-                builder.append(client as u32, &name, &text, call, Some(end));
-            }
-            _ => {
-                let wrong = !flawed && number > size.operations / 2 && old[key] != values[key];
-                flawed |= wrong;
-                let seen = if wrong { &old[key] } else { &values[key] };
-                builder.get(client as u32, &name, call, Some((seen, end)));
-            }
-        }
-        if number % (size.operations / 20).max(40) == 0 {
-            old.clone_from(&values);
-        }
-    }
-    builder.finish().unwrap()
-}
+use linearize::{History, KvBuilder, KvHistory, Operation};
 
 /// A few of every sort.
 pub(crate) fn faults(history: &KvHistory) -> Vec<Fault> {
@@ -81,4 +23,62 @@ pub(crate) fn faults(history: &KvHistory) -> Vec<Fault> {
         fault(530, 530, "leader", "term 8", &["server 0"]),
         fault(700, 900, "drops", "one message in ten lost", &[]),
     ]
+}
+
+/// A queue of which each value is put in at the same time as many others, so that the general search has much to try.
+pub(crate) fn queue(clients: u32, rounds: u64) -> (Queue<u32>, History<QueueOp<u32>, Option<u32>>) {
+    let mut operations = Vec::new();
+    for round in 0..rounds {
+        for client in 0..clients {
+            let call = round * 1_000_000 + u64::from(client) * 1_000;
+            let value = round as u32 * 100 + client;
+            operations.push(Operation::new(client, QueueOp::Enqueue(value), None, call, call + 400_000));
+            // Taken out in another order than that of the calls, which is possible.
+            let taken = round as u32 * 100 + (clients - 1 - client);
+            let call = call + 500_000;
+            operations.push(Operation::new(client, QueueOp::Dequeue, Some(taken), call, call + 400_000));
+        }
+    }
+    (Queue::new(), History::new(operations).unwrap())
+}
+
+/// Values, keys and faults that would like to be more than text.
+pub(crate) const HOSTILE: [&str; 14] = [
+    "</script><script>window.hacked = 1</script>",
+    "<img src=x onerror=\"window.hacked = 1\">",
+    "'><svg onload=window.hacked=1>",
+    "{{script}}{{data}}",
+    "<!--<script>",
+    "]]></style><b>bold</b>",
+    "javascript:window.hacked=1",
+    "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m",
+    "line\u{2028}separator\u{2029}paragraph\r\nnext\tcell",
+    "\u{202e}txet desrever\u{2066}",
+    "\\ud800 \\u0000 \\x1b[31m",
+    "\0\u{1}\u{8}\u{7f}\u{feff}\u{200b}",
+    "&lt;b&gt; &amp;amp; &#x27;",
+    "日本語 👩‍👩‍👧 ẞ",
+];
+
+/// A history whose every text is hostile, linearizable, and faults that are.
+pub(crate) fn hostile() -> (KvHistory, Vec<Fault>) {
+    let mut builder = KvBuilder::new();
+    let mut time = 0;
+    for key in HOSTILE {
+        let mut state = String::new();
+        for text in HOSTILE {
+            builder.append(1, key, text, time, Some(time + 500));
+            state.push_str(text);
+            builder.get(2, key, time + 600, Some((&state, time + 900)));
+            time += 1_000;
+        }
+    }
+    let fault = |text: &&str| Fault {
+        from: 500,
+        to: 90_000,
+        label: (*text).to_owned(),
+        group: (*text).to_owned(),
+        targets: vec![(*text).to_owned()],
+    };
+    (builder.finish().unwrap(), HOSTILE.iter().map(fault).collect())
 }

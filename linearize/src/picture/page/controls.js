@@ -148,7 +148,7 @@ function listenToKeys() {
 function fillTools() {
   const option = (value, text) => el("option", { value }, text);
   const marks = { [GOOD]: "✓", [BAD]: "✗", [UNKNOWN]: "?" };
-  $("key").append(option("", `all ${D.keys.length}`), ...D.keys.map((key) => option(key.index, `${marks[key.status]} ${cut(key.name, 30) || "–"}`)));
+  $("key").append(option("", `all ${D.keys.length}`), ...D.sorted.map((key) => option(key.index, `${marks[key.status]} ${cut(key.name, 30) || "–"}`)));
   $("client").append(option("", "all"), ...D.clients.map((client, index) => [client, index]).sort((a, b) => a[0] - b[0]).map(([client, index]) => option(index, client)));
   $("name").append(option("", "all"), ...D.names.map((name, index) => option(index, cut(D.texts.text(name.text), 30))));
   for (const filter of ["key", "client", "name"]) {

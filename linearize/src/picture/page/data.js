@@ -64,7 +64,7 @@ async function unpack(text) {
 
 function decode(bytes) {
   const reader = new Reader(bytes);
-  const data = { origin: reader.number() };
+  const data = { events: reader.number() === 1 };
   data.texts = readTexts(reader);
   readOperations(reader, data);
   data.verdict = reader.number();

@@ -179,26 +179,34 @@ function paintOperation(surface, op, y, from, full) {
   const stepped = V.step && V.step.key.index === D.key[op];
   const pending = stepped && !(D.place[op] >= 0 && D.place[op] < V.step.at);
   surface.rect(x, y + 3, width, BAR, kindColor(op), pending ? 0.3 : open ? 0.45 : 1);
+  if (full < 6) return;
   surface.rect(x, y + 3, 1, BAR, palette.ink, 0.55);
   if (!open) surface.rect(right - 1, y + 3, 1, BAR, palette.ink, 0.25);
   else surface.line([[x, y + 3 + BAR], [right, y + 3 + BAR]], palette.faint, 1, [2, 3]);
   const room = Math.floor((width - 8) / 6.7);
-  if (room >= 3) surface.text(x + 5, y + 14.5, label(op, room), palette.ink);
+  if (room >= 2) surface.text(x + 5, y + 14.5, label(op, room), palette.ink);
   const point = V.unit.point[op];
-  if (full >= 5 && point === point) {
+  if (point === point) {
     const at = GUTTER + (point - V.left) * scale();
     surface.rect(at - 1, y + 1, 2, BAR + 4, palette.ink, pending ? 0.25 : 0.8);
   }
 }
 
 const labels = new Map();
+// In full, or else the value alone (the colour tells the rest), or else its end.
 function label(op, room) {
-  let text = labels.get(op);
+  let [text, value] = labels.get(op) || [];
   if (text === undefined) {
     if (labels.size > 20000) labels.clear();
-    labels.set(op, text = words(op, 60));
+    text = words(op, 60);
+    const id = D.result[op] >= 0 ? D.result[op] : D.argument[op];
+    value = id < 0 ? text : D.texts.short(id, 40).slice(1, -1);
+    if (D.result[op] >= 0) value = `→${value}`;
+    labels.set(op, [text, value]);
   }
-  return text.length <= room ? text : `${text.slice(0, room - 1)}…`;
+  if (text.length <= room) return text;
+  if (value.length <= room) return value;
+  return room < 5 ? "" : `…${value.slice(1 - room)}`;
 }
 
 // An operation in words: what was called and what it returned.
@@ -227,19 +235,30 @@ function paintWitness(surface, toX) {
     focus.forEach((op, number) => {
       const box = boxes(op);
       if (!box) return;
+      const color = key.status === BAD ? palette.bad : palette.unknown;
       const before = precedent(focus, op);
       if (before !== undefined && key.status === BAD) paintGap(surface, boxes(before), box, before, op);
+      if (box.right < GUTTER || box.x > stage.width) return void paintBeyond(surface, box, number, color);
       const width = Math.max(4, box.right - box.x);
-      const color = key.status === BAD ? palette.bad : palette.unknown;
       surface.rect(box.x, box.y + 3, width, BAR, key.status === BAD ? palette.badGround : palette.unknownGround);
-      const left = Math.max(box.x, GUTTER - 4);
+      const left = Math.max(box.x, GUTTER);
       const room = Math.floor((Math.min(box.right, stage.width) - left - 24) / 6.7);
       if (room >= 3) surface.text(left + 19, box.y + 14.5, label(op, room), palette.ink);
       surface.outline(box.x, box.y + 3, width, BAR, color, 2);
-      surface.circle(Math.max(box.x, GUTTER) + 9, box.y + 10.5, 7, color);
-      surface.text(Math.max(box.x, GUTTER) + 9, box.y + 14.5, key.status === BAD ? String(number + 1) : "?", palette.paper, { align: "center", bold: true });
+      // The number inside, or before a box that is too small for it.
+      const badge = width < 22 ? Math.max(box.x - 9, GUTTER + 8) : left + 10;
+      surface.circle(badge, box.y + 10.5, 7, color);
+      surface.text(badge, box.y + 14.5, key.status === BAD ? String(number + 1) : "?", palette.paper, { align: "center", bold: true });
     });
   }
+}
+
+// Out of view: at the edge, with an arrow to where it is.
+function paintBeyond(surface, box, number, color) {
+  const left = box.right < GUTTER, y = box.y + 10.5;
+  const edge = left ? GUTTER + 3 : stage.width - 3, side = left ? 1 : -1;
+  surface.shape([[edge, y], [edge + side * 8, y - 6], [edge + side * 8, y + 6]], color);
+  surface.text(edge + side * 14, y + 4, String(number + 1), color, { align: "center", bold: true });
 }
 
 // The last of `focus` that had returned before `op` was called.
@@ -299,6 +318,6 @@ function paintFault(surface, fault, x, right, y, color) {
   surface.rect(x, y + 3, right - x, FAULT_ROW - 5, color, 0.85);
   if (fault === V.fault) surface.outline(x, y + 3, right - x, FAULT_ROW - 5, palette.ink, 2);
   const room = Math.floor((right - x - 8) / 6.7);
-  const text = [fault.label, ...fault.targets].join(" ");
-  if (room >= 3) surface.text(x + 4, y + 12.5, cut(text, room), palette.paper);
+  const text = visible([fault.label, ...fault.targets].join(" "));
+  if (room >= 3) surface.text(x + 4, y + 12.5, text.length > room ? `${text.slice(0, room - 1)}…` : text, palette.paper);
 }

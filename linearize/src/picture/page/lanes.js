@@ -6,7 +6,7 @@ function layOut() {
   const witness = new Set(focusOf(errorKey()));
   V.rows = [];
   V.shown = 0;
-  for (const key of D.keys) {
+  for (const key of D.sorted) {
     if (V.key !== null && key.index !== V.key) continue;
     const lanes = new Map();
     for (const op of key.ops) {

@@ -15,15 +15,22 @@ function colorNames() {
   }
 }
 
+// Keys with errors first, then undecided ones, then by name, with the numbers in it as numbers.
+function sortKeys() {
+  const weight = { [BAD]: 0, [UNKNOWN]: 1, [GOOD]: 2 };
+  const names = new Intl.Collator("en", { numeric: true });
+  D.sorted = [...D.keys].sort((a, b) => weight[a.status] - weight[b.status] || names.compare(a.name, b.name));
+}
+
 // Opens at the error; without one, where the search ended; otherwise at the first few hundred operations.
 function open() {
-  V.errors = D.keys.filter((key) => key.status === BAD);
-  if (!V.errors.length) V.errors = D.keys.filter((key) => key.status === UNKNOWN);
+  V.errors = D.sorted.filter((key) => key.status === BAD);
+  if (!V.errors.length) V.errors = D.sorted.filter((key) => key.status === UNKNOWN);
   fillTools();
   if (V.errors.length) {
     goToError(0);
   } else {
-    if (D.keys.length > 20) V.key = 0;
+    if (D.keys.length > 20) V.key = D.sorted[0].index;
     layOut();
     syncFilters();
     const some = D.call[Math.min(D.n - 1, 200)];
@@ -43,6 +50,7 @@ async function main() {
   D = decode(await unpack($("data").textContent));
   $("data").remove();
   colorNames();
+  sortKeys();
   readPalette();
   resize();
   open();

@@ -21,13 +21,14 @@ function aboutKey(key) {
   }
   return [
     el("h2", {}, `Why: ${name} – ${key.kind}${count}`),
-    el("p", {}, visible(key.sentence)),
+    // The banner says it already of the first one.
+    V.error > 0 || D.verdict !== BAD ? el("p", {}, visible(key.sentence)) : null,
     el("p", {}, ...key.witness.flatMap((op, number) => [number ? " · " : "", link(op, `${"①②③④⑤⑥⑦⑧⑨"[number] || number + 1} #${op}`)])),
     el("p", { class: "key" }, key.minimal
       ? "None of these can be left out: without any one of them, an order exists."
       : "This is not known to be the smallest set of operations that shows the error."),
     ...comparison(key),
-  ];
+  ].filter((part) => part);
 }
 
 // What two reads of the witness saw, side by side, if there are two.

@@ -31,7 +31,7 @@ function stepKey() {
   if (V.step) return V.step.key;
   if (V.selected >= 0) return D.keys[D.key[V.selected]];
   if (V.key !== null) return D.keys[V.key];
-  return errorKey() || D.keys[0];
+  return errorKey() || D.sorted[0];
 }
 
 function stepTo(key, at) {
@@ -98,7 +98,7 @@ function describeSteps() {
       el("button", { title: "One on ( . )", "aria-label": "One step on", onclick: () => stepTo(key, at + 1) }, "›"),
       slider,
       el("span", { class: "key" }, at < 0 ? `${n} steps` : `${at} / ${n}`),
-      key.stuck !== undefined && at !== n ? el("button", { onclick: () => stepTo(key, n) }, "to where it sticks") : null,
+      key.stuck !== undefined && at !== n ? el("button", { onclick: () => { stepTo(key, n); $("steps").scrollIntoView(); } }, "to where it sticks") : null,
       V.step ? el("button", { title: "End stepping", onclick: stopSteps }, "×") : null),
   ];
   if (at >= 0) parts.push(...aboutStep(key, at));

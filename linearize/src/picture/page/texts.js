@@ -76,7 +76,9 @@ function cut(text, room) {
   return `${visible(text.slice(0, half))}…${visible(text.slice(-half))}`;
 }
 
+// How long, in nanoseconds; or in events, if the history comes from a log without a clock.
 function span(nanoseconds) {
+  if (D.events) return nanoseconds === 1 ? "1 event" : `${nanoseconds} events`;
   const size = Math.abs(nanoseconds);
   const unit = size < 1e3 ? [1, "ns"] : size < 1e6 ? [1e3, "µs"] : size < 1e9 ? [1e6, "ms"] : [1e9, "s"];
   return `${Number((nanoseconds / unit[0]).toPrecision(4))} ${unit[1]}`;
@@ -84,6 +86,7 @@ function span(nanoseconds) {
 
 // A moment, in milliseconds or seconds with all digits that differ within `window`.
 function moment(nanoseconds, window) {
+  if (D.events) return `event ${Number(nanoseconds.toFixed(2))}`;
   const [size, unit] = Math.abs(nanoseconds) < 1e9 ? [1e6, "ms"] : [1e9, "s"];
   const digits = Math.max(0, Math.min(9, Math.ceil(Math.log10(size / Math.max(window / 200, 1)))));
   return `${(nanoseconds / size).toFixed(Math.min(digits, unit === "ms" ? 6 : 9))} ${unit}`;
@@ -92,6 +95,7 @@ function moment(nanoseconds, window) {
 const UNITS = { "": 1e6, ns: 1, us: 1e3, "µs": 1e3, ms: 1e6, s: 1e9, min: 6e10 };
 
 function parseMoment(text) {
+  if (D.events) return /^\s*\d+\s*$/.test(text) ? Number(text) : null;
   const match = /^\s*(-?\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s|min)?\s*$/.exec(text);
   return match ? Number(match[1]) * UNITS[match[2] || ""] : null;
 }
