@@ -1,10 +1,12 @@
 //! What a sequential specification is: a step function, and a few optional hints.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::hash::Hash;
 
 use crate::history::History;
 use crate::limits::{Limits, Progress};
+use crate::shown::{Edit, Parts};
 use crate::verdict::Verdict;
 
 /// How an operation treats the state, as far as the search may rely on it.
@@ -115,6 +117,28 @@ pub trait Model: Sync {
     /// A state in a few words.
     fn describe_state(&self, state: &Self::State) -> String {
         format!("{state:?}")
+    }
+
+    /// `op` and its result in full, for pictures, which cut and escape by themselves. By default what the
+    /// descriptions say, cut at the end of the first word.
+    fn parts<'a>(&'a self, op: &'a Self::Op, result: Option<&'a Self::Result>) -> Parts<'a> {
+        Parts::of_description(&self.describe_op(op), result.map(|result| self.describe_result(op, result)))
+    }
+
+    /// What `op` does to [`Model::state_text`], if that can be said without knowing the state. A picture that shows
+    /// the state after each step then need not keep any state.
+    fn edit(&self, op: &Self::Op) -> Edit {
+        if self.effect(op) == Effect::Read { Edit::Keep } else { Edit::Other }
+    }
+
+    /// `state` in full.
+    fn state_text<'a>(&'a self, state: &'a Self::State) -> Cow<'a, str> {
+        Cow::Owned(self.describe_state(state))
+    }
+
+    /// What `op` would have returned in `state`, in full; `None` if the model cannot say it.
+    fn expected<'a>(&'a self, _state: &'a Self::State, _op: &'a Self::Op) -> Option<Cow<'a, str>> {
+        None
     }
 
     /// A faster method that fits this model alone, if it has one. [`crate::check()`] asks it first; `None` sends the

@@ -20,15 +20,19 @@ pub fn quoted(text: &str) -> String {
 fn escaped(characters: impl Iterator<Item = char>) -> String {
     let mut out = String::new();
     for character in characters {
-        let steers = character.is_control()
-            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if steers || character == '"' || character == '\\' {
+        if steers(character) || character == '"' || character == '\\' {
             out.extend(character.escape_default());
         } else {
             out.push(character);
         }
     }
     out
+}
+
+/// Whether a character is a control character, or invisible, or changes the direction of text.
+pub(crate) fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A span of nanoseconds with a fitting unit, for example `3.1 ms`.

@@ -3,9 +3,12 @@
 //! An absent key reads as the empty text. Keys and texts are interned when they are recorded or read from a file,
 //! so that an operation is a few machine words and checking compares numbers.
 
+use std::borrow::Cow;
+
 use crate::history::{History, HistoryError, Operation, Unit};
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
+use crate::shown::{Edit, Parts};
 use crate::texts::{Text, Texts};
 use crate::verdict::Verdict;
 use crate::words;
@@ -259,6 +262,36 @@ impl Model for KeyValue<'_> {
 
     fn describe_state(&self, state: &String) -> String {
         words::quoted(state)
+    }
+
+    fn parts<'a>(&'a self, op: &'a KvOp, result: Option<&'a Text>) -> Parts<'a> {
+        let name = match op {
+            KvOp::Get { .. } => "Get",
+            KvOp::Put { .. } => "Put",
+            KvOp::Append { .. } => "Append",
+        };
+        let seen = result.filter(|_| op.value().is_none());
+        Parts {
+            name: Cow::Borrowed(name),
+            argument: op.value().map(|value| Cow::Borrowed(self.texts.get(value))),
+            result: seen.map(|&seen| Cow::Borrowed(self.texts.get(seen))),
+        }
+    }
+
+    fn edit(&self, op: &KvOp) -> Edit {
+        match op {
+            KvOp::Get { .. } => Edit::Keep,
+            KvOp::Put { .. } => Edit::Replace,
+            KvOp::Append { .. } => Edit::Append,
+        }
+    }
+
+    fn state_text<'a>(&'a self, state: &'a String) -> Cow<'a, str> {
+        Cow::Borrowed(state)
+    }
+
+    fn expected<'a>(&'a self, state: &'a String, op: &'a KvOp) -> Option<Cow<'a, str>> {
+        matches!(op, KvOp::Get { .. }).then_some(Cow::Borrowed(state))
     }
 
     fn check_specially(
