@@ -62,7 +62,7 @@ impl fmt::Display for Undecided {
             Limit::Memory => "memory",
         };
         if !self.key.is_empty() {
-            write!(formatter, "key {:?}: ", self.key)?;
+            write!(formatter, "key {}: ", crate::words::quoted(&self.key))?;
         }
         write!(
             formatter,

@@ -30,7 +30,7 @@ fn escaped(characters: impl Iterator<Item = char>) -> String {
 }
 
 /// Whether a character is a control character, or invisible, or changes the direction of text.
-pub(crate) fn steers(character: char) -> bool {
+pub fn steers(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
