@@ -202,6 +202,31 @@ fn is_read_of_last_key(history: &KvHistory, index: usize) -> bool {
     matches!(operation.op, KvOp::Get { .. }) && !operation.is_open() && operation.op.key().0 as usize == last
 }
 
+/// The history as JSON Lines, the format that [`crate::read`] reads.
+pub fn json_lines(history: &KvHistory) -> String {
+    let mut out = String::new();
+    for operation in history.history().operations() {
+        let (kind, value) = match operation.op {
+            KvOp::Get { .. } => ("get", None),
+            KvOp::Put { value, .. } => ("put", Some(value)),
+            KvOp::Append { value, .. } => ("append", Some(value)),
+        };
+        let text = |text: Option<_>| text.map_or("", |text| history.texts().get(text));
+        let line = serde_json::json!({
+            "client": operation.client,
+            "op": kind,
+            "key": history.keys()[operation.op.key().0 as usize],
+            "value": text(value),
+            "output": text(operation.result),
+            "call": operation.call,
+            "return": operation.returned(),
+        });
+        out.push_str(&line.to_string());
+        out.push('\n');
+    }
+    out
+}
+
 /// A short history of a register with compare-and-swap, of the shape of Jepsen's runs against etcd: five clients, values
 /// 0 to 4, and many operations whose outcome nobody knows. With `spoilt`, one read returns another value, which most
 /// often is an error.

@@ -11,8 +11,7 @@ use crate::verdict::Verdict;
 
 /// How an operation treats the state, as far as the search may rely on it.
 ///
-/// The hint is about *every* call of the operation, whatever it returned: one that only sometimes writes is an
-/// [`Effect::Update`]. A wrong hint makes the verdict wrong; no hint only makes it slower.
+/// The hint must be right in every state in which the operation may return what it did. A wrong hint makes the verdict wrong; no hint only makes it slower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Never changes the state. Such an operation can take effect as soon as its result is right.
@@ -94,8 +93,9 @@ pub trait Model: Sync {
         0
     }
 
-    /// How `op` treats the state.
-    fn effect(&self, _op: &Self::Op) -> Effect {
+    /// How `op` treats the state, given what it returned (`None`: it never did). A compare-and-swap that failed, for
+    /// example, is an [`Effect::Read`].
+    fn effect(&self, _op: &Self::Op, _result: Option<&Self::Result>) -> Effect {
         Effect::Update
     }
 

@@ -6,10 +6,10 @@ use crate::model::{Effect, Model};
 use crate::search::{self, Found};
 
 /// How many states all the trials together may visit.
-pub(crate) const STATES: u64 = 400_000;
+pub(crate) const STATES: u64 = 8_000;
 
 /// How many states one trial may visit.
-pub(crate) const STATES_A_TRIAL: u64 = 20_000;
+pub(crate) const STATES_A_TRIAL: u64 = 1_000;
 
 /// The part of an operation in a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,26 @@ pub(crate) trait Trials {
     /// From `roles`, which are known not to be linearizable, frees all that can be freed and then leaves out all that need
     /// not be there. Returns whether the result is known to be minimal.
     fn minimize(&mut self, roles: &mut [Role]) -> bool {
+        self.free_what_is_old(roles);
         let certain = self.free_what_can_be(roles);
         certain && self.drop_idle_context(roles)
+    }
+
+    /// Most often an error shows among the last few operations: tries the last four alone, the last eight, and so on.
+    fn free_what_is_old(&mut self, roles: &mut [Role]) {
+        let bound = bound(roles);
+        let mut last = 4;
+        while last < bound.len() {
+            let mut trial = roles.to_vec();
+            for &at in &bound[..bound.len() - last] {
+                trial[at] = Role::Free;
+            }
+            if matches!(self.attempt(&trial), Trial::NotLinearizable) {
+                roles.copy_from_slice(&trial);
+                return;
+            }
+            last *= 2;
+        }
     }
 
     /// Delta debugging (Zeller and Hildebrandt 2002): first large parts, then smaller ones, until no single operation can be freed.
@@ -125,7 +143,9 @@ pub(crate) struct BySearch<'a, M: Model> {
     model: &'a M,
     operations: &'a [Operation<M::Op, M::Result>],
     indices: &'a [u32],
+    /// How many states are left for all trials, and how many one may visit.
     states: u64,
+    a_trial: u64,
 }
 
 impl<'a, M: Model> BySearch<'a, M> {
@@ -134,17 +154,26 @@ impl<'a, M: Model> BySearch<'a, M> {
         operations: &'a [Operation<M::Op, M::Result>],
         indices: &'a [u32],
     ) -> Self {
-        BySearch { model, operations, indices, states: STATES }
+        BySearch { model, operations, indices, states: STATES, a_trial: STATES_A_TRIAL }
+    }
+
+    /// For whoever wants to know for certain, however long it takes.
+    pub(crate) fn patient(mut self) -> Self {
+        (self.states, self.a_trial) = (u64::MAX, Limits::default().states);
+        self
     }
 }
 
 impl<M: Model> Trials for BySearch<'_, M> {
     fn attempt(&mut self, roles: &[Role]) -> Trial {
+        if self.states == 0 {
+            return Trial::Undecided;
+        }
         let mut trial = Vec::with_capacity(roles.len());
         let mut places = Vec::with_capacity(roles.len());
         for (at, (&index, role)) in self.indices.iter().zip(roles).enumerate() {
             let operation = &self.operations[index as usize];
-            let read = self.model.effect(&operation.op) == Effect::Read;
+            let read = self.model.effect(&operation.op, None) == Effect::Read;
             match role {
                 Role::Bound => trial.push(operation.clone()),
                 Role::Free if !read => trial.push(Operation::open(0, operation.op.clone(), 0)),
@@ -154,10 +183,12 @@ impl<M: Model> Trials for BySearch<'_, M> {
         }
         let mut order: Vec<u32> = (0..trial.len() as u32).collect();
         order.sort_by_key(|&at| trial[at as usize].call);
-        let limits = Limits::default().with_states(STATES_A_TRIAL.min(self.states));
+        let limits = Limits::default().with_states(self.a_trial.min(self.states));
         let progress = Progress::default();
         let found = search::search(self.model, &trial, &order, &limits, &progress);
-        self.states = self.states.saturating_sub(progress.states());
+        // What is freed is under way at every return, so that to prepare a trial costs the square of its size.
+        let prepared = (trial.len() as u64).pow(2) / 64;
+        self.states = self.states.saturating_sub(progress.states() + prepared);
         match found {
             Found::Order(order) => {
                 Trial::Linearizable(order.into_iter().map(|at| places[at as usize]).collect())

@@ -130,6 +130,6 @@ impl Explanation {
             false => Role::Free,
         };
         let roles: Vec<Role> = indices.iter().map(role).collect();
-        BySearch::new(model, history.operations(), &indices).holds(&roles)
+        BySearch::new(model, history.operations(), &indices).patient().holds(&roles)
     }
 }

@@ -127,10 +127,11 @@ impl Model for Set {
         op.element()
     }
 
-    fn effect(&self, op: &SetOp) -> Effect {
-        match op {
-            SetOp::Contains(_) => Effect::Read,
-            SetOp::Insert(_) | SetOp::Remove(_) => Effect::Update,
+    fn effect(&self, op: &SetOp, result: Option<&bool>) -> Effect {
+        match (op, result) {
+            // Nothing new was inserted, or nothing that was there removed.
+            (SetOp::Contains(_), _) | (_, Some(false)) => Effect::Read,
+            (SetOp::Insert(_) | SetOp::Remove(_), _) => Effect::Update,
         }
     }
 
@@ -190,7 +191,7 @@ impl<V: Value + Ord> Model for WholeSet<V> {
         }
     }
 
-    fn effect(&self, op: &WholeSetOp<V>) -> Effect {
+    fn effect(&self, op: &WholeSetOp<V>, _result: Option<&Option<BTreeSet<V>>>) -> Effect {
         match op {
             WholeSetOp::Add(_) => Effect::Update,
             WholeSetOp::Read => Effect::Read,

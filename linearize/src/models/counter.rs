@@ -35,7 +35,7 @@ impl Model for Counter {
         result.is_none_or(|seen| *seen == answer).then_some(next)
     }
 
-    fn effect(&self, op: &CounterOp) -> Effect {
+    fn effect(&self, op: &CounterOp, _result: Option<&i64>) -> Effect {
         match op {
             CounterOp::Read => Effect::Read,
             CounterOp::Add(_) | CounterOp::FetchAdd(_) => Effect::Update,

@@ -233,7 +233,7 @@ impl Model for KeyValue<'_> {
         u64::from(op.key().0)
     }
 
-    fn effect(&self, op: &KvOp) -> Effect {
+    fn effect(&self, op: &KvOp, _result: Option<&Text>) -> Effect {
         match op {
             KvOp::Get { .. } => Effect::Read,
             KvOp::Put { .. } => Effect::Overwrite,

@@ -1,6 +1,6 @@
 //! A lock with owners.
 
-use crate::model::Model;
+use crate::model::{Effect, Model};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +47,10 @@ impl Model for Lock {
             LockOp::Release { .. } => (*state, false),
         };
         result.is_none_or(|seen| *seen == answer).then_some(next)
+    }
+
+    fn effect(&self, _op: &LockOp, result: Option<&bool>) -> Effect {
+        if result == Some(&false) { Effect::Read } else { Effect::Update }
     }
 
     fn state_bytes(&self, _state: &Option<u32>) -> usize {

@@ -69,7 +69,7 @@ impl<V: Value> Model for Log<V> {
         Some(next)
     }
 
-    fn effect(&self, op: &LogOp<V>) -> Effect {
+    fn effect(&self, op: &LogOp<V>, _result: Option<&LogResult<V>>) -> Effect {
         match op {
             LogOp::Append(_) => Effect::Update,
             LogOp::Read(_) | LogOp::Length => Effect::Read,

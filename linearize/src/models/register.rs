@@ -75,11 +75,11 @@ impl<V: Value> Model for Register<V> {
         result.is_none_or(|seen| *seen == answer).then_some(next)
     }
 
-    fn effect(&self, op: &RegisterOp<V>) -> Effect {
-        match op {
-            RegisterOp::Read => Effect::Read,
-            RegisterOp::Write(_) => Effect::Overwrite,
-            RegisterOp::CompareAndSwap { .. } => Effect::Update,
+    fn effect(&self, op: &RegisterOp<V>, result: Option<&RegisterResult<V>>) -> Effect {
+        match (op, result) {
+            (RegisterOp::Read, _) | (_, Some(RegisterResult::Swapped(false))) => Effect::Read,
+            (RegisterOp::Write(_), _) => Effect::Overwrite,
+            (RegisterOp::CompareAndSwap { .. }, _) => Effect::Update,
         }
     }
 

@@ -92,10 +92,10 @@ impl<V: Value> Model for Versioned<V> {
         }
     }
 
-    fn effect(&self, op: &VersionedOp<V>) -> Effect {
-        match op {
-            VersionedOp::Get { .. } => Effect::Read,
-            VersionedOp::Put { .. } => Effect::Update,
+    fn effect(&self, op: &VersionedOp<V>, result: Option<&VersionedResult<V>>) -> Effect {
+        match (op, result) {
+            (VersionedOp::Get { .. }, _) | (_, Some(VersionedResult::WrongVersion)) => Effect::Read,
+            (VersionedOp::Put { .. }, _) => Effect::Update,
         }
     }
 

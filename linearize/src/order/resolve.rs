@@ -257,14 +257,15 @@ impl Resolver {
         let head = self.epochs[epoch as usize].parts[0].1;
         while from < bytes.len() {
             let end = self.end_of_part(bytes, from).ok_or(Flaw::Phantom { read, part: from..bytes.len() })?;
-            let append =
-                match texts.find_bytes(&bytes[from..end]).map_or(NONE, |name| self.writer[name.index()]) {
-                    SEVERAL => return Err(Flaw::Ambiguous),
-                    writer if writer == NONE || ops[writer as usize].kind != Kind::Append => {
-                        return Err(Flaw::Phantom { read, part: from..end });
-                    }
-                    append => append,
-                };
+            let parts = &self.epochs[epoch as usize].parts;
+            let before = parts[parts.len() - 1].1;
+            let append = match self.writer_after(texts, ops, rows, before, &bytes[from..end]) {
+                SEVERAL => return Err(Flaw::Ambiguous),
+                writer if writer == NONE || ops[writer as usize].kind != Kind::Append => {
+                    return Err(Flaw::Phantom { read, part: from..end });
+                }
+                append => append,
+            };
             let moment = &mut rows.moments[append as usize];
             if moment.head != NONE {
                 let other = self.epochs[self.epoch_of[moment.head as usize] as usize].longest_by;
@@ -272,9 +273,7 @@ impl Resolver {
                 return Err(Flaw::Twice { append, read, other: if same { read } else { other } });
             }
             moment.head = head;
-            let parts = &mut self.epochs[epoch as usize].parts;
-            let before = parts[parts.len() - 1].1;
-            parts.push((end as u32, append));
+            self.epochs[epoch as usize].parts.push((end as u32, append));
             rows.moments[before as usize].follower = append;
             from = end;
         }
@@ -282,6 +281,23 @@ impl Resolver {
         epoch.longest = Stretch { buffer: place.buffer, start: place.start, length: place.length };
         epoch.longest_by = read;
         Ok(())
+    }
+
+    /// Who wrote `part`, which stands behind what `before` wrote. Most often it is one of the next appends by call, and to look
+    /// there is cheaper than to look the text up in a large table.
+    fn writer_after(&self, texts: &Texts, ops: &[Slim], rows: &Rows, before: u32, part: &[u8]) -> u32 {
+        const NEAR: usize = 6;
+        let next = (before as usize + 1).min(ops.len());
+        for (offset, op) in ops[next..].iter().take(NEAR).enumerate() {
+            let number = (next + offset) as u32;
+            if op.kind == Kind::Append
+                && rows.moments[number as usize].head == NONE
+                && texts.bytes(op.text) == part
+            {
+                return self.writer[op.text.index()];
+            }
+        }
+        texts.find_bytes(part).map_or(NONE, |name| self.writer[name.index()])
     }
 
     /// The epoch that `put` heads, if a read was found to be of it.

@@ -1,6 +1,6 @@
 //! Jepsen's logs of one register: one event a line, in the order of real time.
 //!
-//! `INFO  jepsen.util - 4	:invoke	:cas	[2 4]`; functions are `:read`, `:write` and `:cas`. `:ok` means done, and for `:read`
+//! `INFO  jepsen.util - 4 :invoke :cas [2 4]` (with tabs between); functions are `:read`, `:write` and `:cas`. `:ok` means done, and for `:read`
 //! gives the value; `:fail :cas` that the value was not `from` at that moment; any other `:fail` that nothing happened;
 //! `:info` that nobody knows, so the operation stays open. An event's time is the number of its line. Lines of other
 //! loggers, and of the nemesis, are skipped.

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | JSON Lines | `{"client":6,"op":"append","key":"k0","value":"6.0;","output":"","call":44029,"return":552535}` | as given |
 //! | porcupine | `{:process 9, :type :invoke, :f :append, :key "0", :value "x 9 0 y"}` | the line's number |
-//! | Jepsen | `INFO  jepsen.util - 4	:invoke	:cas	[2 4]` | the line's number |
+//! | Jepsen | `INFO  jepsen.util - 4 :invoke :cas [2 4]` | the line's number |
 
 mod edn;
 mod jepsen;

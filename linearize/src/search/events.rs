@@ -10,7 +10,8 @@ use crate::model::{Effect, Model};
 pub(crate) struct Item {
     /// Its index in the history.
     pub(crate) index: u32,
-    /// Its bit while it is under way. Bits of operations that have returned are used again.
+    /// Its bit while it is under way. Bits of operations that have returned are used again. [`NEVER`] if it was called
+    /// only after everything had returned, and so need not have happened.
     pub(crate) slot: u32,
     /// Equal for operations that ask the same and got the same: only one of those need be tried at a time.
     pub(crate) class: u32,
@@ -19,6 +20,9 @@ pub(crate) struct Item {
     pub(crate) effect: Effect,
     pub(crate) end: u64,
 }
+
+/// No slot.
+pub(crate) const NEVER: u32 = u32::MAX;
 
 /// A partition, prepared.
 pub(crate) struct Events {
@@ -67,7 +71,7 @@ impl Events {
         let mut classes: FxHashMap<(&M::Op, Option<&M::Result>), u32> = FxHashMap::default();
         for &index in indices {
             let operation = &operations[index as usize];
-            let effect = model.effect(&operation.op);
+            let effect = model.effect(&operation.op, operation.result.as_ref());
             // A read that never returned can always be left out.
             if operation.is_open() && effect == Effect::Read {
                 continue;
@@ -77,7 +81,7 @@ impl Events {
             if class == fresh {
                 self.example.push(index);
             }
-            self.items.push(Item { index, slot: 0, class, first: 0, effect, end: operation.end });
+            self.items.push(Item { index, slot: NEVER, class, first: 0, effect, end: operation.end });
         }
         self.classes = classes.len();
     }
@@ -90,7 +94,9 @@ impl Events {
         for (event, &returning) in self.returns.iter().enumerate() {
             let now = self.items[returning as usize].end;
             while called < self.items.len() && operations[self.items[called].index as usize].call <= now {
-                let slot = free.pop().unwrap_or_else(|| {
+                // An operation that never returns keeps its slot for ever, and has one that was nobody else's.
+                let again = if self.items[called].end == u64::MAX { None } else { free.pop() };
+                let slot = again.unwrap_or_else(|| {
                     self.slots += 1;
                     self.slots as u32 - 1
                 });

@@ -1,10 +1,11 @@
 //! The just-in-time graph search itself.
 
+use std::collections::hash_map::Entry;
 use std::mem::size_of;
 
 use rustc_hash::FxHashMap;
 
-use super::events::Events;
+use super::events::{Events, NEVER};
 use super::mask::Mask;
 use super::states::States;
 use crate::limits::{Limits, Progress};
@@ -51,6 +52,25 @@ struct Node<K> {
     done: K,
 }
 
+/// What distinguishes visits of one node.
+struct Visit<K> {
+    overwritten: u32,
+    /// The open operations that have taken effect.
+    used: K,
+}
+
+impl<K: Mask> Visit<K> {
+    fn covers(&self, other: &Self) -> bool {
+        self.overwritten >= other.overwritten && self.used.is_subset(&other.used)
+    }
+}
+
+/// All visits of one node.
+struct Seen<K> {
+    first: Visit<K>,
+    more: Vec<Visit<K>>,
+}
+
 struct Frame<K> {
     node: Node<K>,
     /// The next candidate to try; the first is number 0.
@@ -66,8 +86,12 @@ pub(crate) struct Search<'s, 'm, M: Model, K: Mask> {
     pub(crate) preference: Preference,
     pub(crate) limits: &'s Limits,
     pub(crate) progress: &'s Progress,
-    /// Nodes that lead nowhere, with the newest overwrite under which that was found: the newer, the more is possible.
-    visited: FxHashMap<(u32, u32, K), u32>,
+    /// The slots of operations that never return.
+    open: K,
+    /// Nodes that were visited, without what open operations they have used.
+    visited: FxHashMap<(u32, u32, K), Seen<K>>,
+    /// How many entries of `visited` have more than one visit.
+    crowded: usize,
     trail: Vec<Action>,
     stack: Vec<Frame<K>>,
     deepest: u32,
@@ -82,13 +106,19 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         limits: &'s Limits,
         progress: &'s Progress,
     ) -> Self {
+        let mut open = K::empty(events.slots);
+        for item in events.items.iter().filter(|item| item.end == u64::MAX && item.slot != NEVER) {
+            open.insert(item.slot);
+        }
         Search {
             events,
             states,
             preference,
             limits,
             progress,
+            open,
             visited: FxHashMap::default(),
+            crowded: 0,
             trail: Vec::new(),
             stack: Vec::new(),
             deepest: 0,
@@ -135,11 +165,11 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         if self.visits >= self.limits.states {
             return Some(Limit::States);
         }
-        let entry = size_of::<((u32, u32, K), u32)>()
-            + 1
-            + self.events.slots / 8 * usize::from(self.events.slots > 64);
+        let heap = if self.events.slots > 64 { self.events.slots / 4 } else { 0 };
+        let entry = size_of::<((u32, u32, K), Seen<K>)>() + 1 + heap;
         let bytes = self.visited.capacity() * entry
-            + self.stack.capacity() * size_of::<Frame<K>>()
+            + self.crowded * 2 * (size_of::<Visit<K>>() + heap / 2)
+            + self.stack.capacity() * (size_of::<Frame<K>>() + heap / 2)
             + self.states.bytes();
         (bytes > self.limits.memory).then_some(Limit::Memory)
     }
@@ -166,18 +196,42 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         }
         self.deepest = self.deepest.max(node.event);
         self.take_reads(&mut node);
-        let newest = self.visited.entry((node.event, node.state, node.done.clone())).or_insert(u32::MAX);
-        if *newest != u32::MAX && *newest >= node.overwritten {
+        if !self.is_new(&node) {
             self.trail.truncate(trail);
             return false;
         }
-        *newest = node.overwritten;
         self.visits += 1;
         if self.visits & 0xfff == 0 {
             self.progress.add_states(0x1000);
         }
         self.stack.push(Frame { node, next: 0, trail: self.trail.len() as u32 });
         false
+    }
+
+    /// Whether nothing as good as `node` was visited. Of two nodes that differ only in the open operations that they
+    /// have used and in the newest overwrite, the one that has used less, and has the newer overwrite, can do all that the other can.
+    fn is_new(&mut self, node: &Node<K>) -> bool {
+        let key = (node.event, node.state, node.done.without(&self.open));
+        let visit = Visit { overwritten: node.overwritten, used: node.done.within(&self.open) };
+        match self.visited.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(Seen { first: visit, more: Vec::new() });
+                true
+            }
+            Entry::Occupied(mut entry) => {
+                let seen = entry.get_mut();
+                if seen.first.covers(&visit) || seen.more.iter().any(|other| other.covers(&visit)) {
+                    return false;
+                }
+                if visit.covers(&seen.first) {
+                    seen.first = visit;
+                } else {
+                    self.crowded += 1;
+                    seen.more.push(visit);
+                }
+                true
+            }
+        }
     }
 
     /// A read that is right in this state may as well take effect now: it changes nothing, and later can only be worse.
@@ -207,7 +261,10 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         }
         let Some(state) = self.states.step(node.state, entry.class, entry.index) else { return Child::None };
         let overwrite = entry.effect == Effect::Overwrite;
-        if overwrite && item != returning && !self.is_awaited(node, item, state) {
+        // What never returns need not happen: not if it changes nothing, nor if the next thing to happen is an overwrite.
+        let idle = entry.end == u64::MAX && state == node.state;
+        let optional = overwrite || entry.end == u64::MAX;
+        if idle || (optional && item != returning && !self.is_awaited(node, item, state)) {
             return Child::None;
         }
         let mut child = node.clone();
@@ -256,8 +313,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         })
     }
 
-    /// Whether anything under way could make use of `state`, which the overwrite `item` would bring about. If not,
-    /// what comes next is another overwrite, and `item` had better pass under that one.
+    /// Whether anything under way could make use of `state`, which `item` would bring about. If not, what comes next
+    /// is an overwrite, and `item`, if it is one, had better pass under that; if it never returns, never happen.
     fn is_awaited(&mut self, node: &Node<K>, item: u32, state: u32) -> bool {
         let events = self.events;
         events.under_way(node.event as usize).iter().any(|&other| {

@@ -9,6 +9,11 @@ pub(crate) trait Mask: Clone + Eq + Hash {
     fn has(&self, slot: u32) -> bool;
     fn insert(&mut self, slot: u32);
     fn remove(&mut self, slot: u32);
+    /// The members that are in `other` too.
+    fn within(&self, other: &Self) -> Self;
+    /// The members that are not in `other`.
+    fn without(&self, other: &Self) -> Self;
+    fn is_subset(&self, other: &Self) -> bool;
 }
 
 impl Mask for u64 {
@@ -27,6 +32,18 @@ impl Mask for u64 {
     fn remove(&mut self, slot: u32) {
         *self &= !(1 << slot);
     }
+
+    fn within(&self, other: &Self) -> Self {
+        self & other
+    }
+
+    fn without(&self, other: &Self) -> Self {
+        self & !other
+    }
+
+    fn is_subset(&self, other: &Self) -> bool {
+        self & !other == 0
+    }
 }
 
 impl Mask for Box<[u64]> {
@@ -44,5 +61,17 @@ impl Mask for Box<[u64]> {
 
     fn remove(&mut self, slot: u32) {
         self[slot as usize / 64].remove(slot % 64);
+    }
+
+    fn within(&self, other: &Self) -> Self {
+        self.iter().zip(other.iter()).map(|(one, other)| one & other).collect()
+    }
+
+    fn without(&self, other: &Self) -> Self {
+        self.iter().zip(other.iter()).map(|(one, other)| one & !other).collect()
+    }
+
+    fn is_subset(&self, other: &Self) -> bool {
+        self.iter().zip(other.iter()).all(|(one, other)| one.is_subset(other))
     }
 }

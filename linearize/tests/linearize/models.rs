@@ -257,7 +257,7 @@ impl<M: Model> Model for Plain<M> {
     }
 
     fn step(&self, state: &M::State, op: &M::Op, result: Option<&M::Result>) -> Option<M::State> {
-        assert_eq!(self.effect(op), Effect::Update);
+        assert_eq!(self.effect(op, result), Effect::Update);
         self.0.step(state, op, result)
     }
 }
