@@ -13,6 +13,8 @@ pub struct Parts<'a> {
     pub argument: Option<Cow<'a, str>>,
     /// What it returned, if it returned and that says something.
     pub result: Option<Cow<'a, str>>,
+    /// Whether the last two are texts, which are shown in quotes. Numbers and the like are not.
+    pub texts: bool,
 }
 
 /// What an operation does to the text of the state.
@@ -40,6 +42,7 @@ impl Parts<'_> {
             name: Cow::Owned(description[..end].to_owned()),
             argument: (!argument.is_empty()).then(|| Cow::Owned(argument.to_owned())),
             result: result.filter(|result| !result.is_empty()).map(Cow::Owned),
+            texts: false,
         }
     }
 }

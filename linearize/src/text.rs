@@ -4,10 +4,14 @@
 //! not linearizable – key "x" – stale read
 //! Get by client 2 returned "", but Put "1" by client 1 had already returned 2.0 ms before it was called.
 //!
-//! client 1    ╞══ 1 Put "1" ═══╡
-//! client 2                               ╞═ 2 Get → "" ══╡
-//! client 3        ├ Put "2" ────────────────────────┄
-//!             1.000 ms                            9.000 ms
+//! client 1        ╞ 1 Put "1" ══╡
+//! client 2                                   ╞ 2 Get → "" ══════════════╡
+//! client 4                            ├ Append "2" ────────────────────────────┄
+//! crash                            ░ down server 1 ░░
+//!           0.000000 ms                                             10.000000 ms
+//!
+//! 1  #0  client 1: Put "1", called at 1.000000 ms, returned 2.0 ms later
+//! 2  #3  client 2: Get → "", called at 5.000000 ms, returned 4.0 ms later
 //! ```
 
 use crate::history::{History, OPEN, Operation, Unit};
@@ -85,12 +89,7 @@ struct View<'a, M: Model> {
 }
 
 impl<'a, M: Model> View<'a, M> {
-    fn new(
-        model: &'a M,
-        history: &'a History<M::Op, M::Result>,
-        named: &'a [usize],
-        width: usize,
-    ) -> Self {
+    fn new(model: &'a M, history: &'a History<M::Op, M::Result>, named: &'a [usize], width: usize) -> Self {
         let (from, to) = window(history, named);
         let partition = model.partition(&history[named[0]].op);
         let mut lanes: Vec<(u32, Vec<usize>)> = Vec::new();
@@ -140,7 +139,8 @@ impl<'a, M: Model> View<'a, M> {
     fn draw(&self, index: usize, cells: &mut [char]) {
         let operation = &self.history[index];
         let number = self.named.iter().position(|&named| named == index).map(|place| place + 1);
-        let (left, line, right) = if number.is_some() { ('╞', '═', '╡') } else { ('├', '─', '┤') };
+        let (left, line, right) =
+            if number.is_some() { ('╞', '═', '╡') } else { ('├', '─', '┤') };
         let (first, last) = (self.column(operation.call), self.column(operation.end));
         cells[first..=last].fill(line);
         cells[last] = if operation.end > self.to { '┄' } else { right };

@@ -166,6 +166,9 @@ impl<'a, M: Model> BySearch<'a, M> {
 
 impl<M: Model> Trials for BySearch<'_, M> {
     fn attempt(&mut self, roles: &[Role]) -> Trial {
+        if self.states == 0 {
+            return Trial::Undecided;
+        }
         let mut trial = Vec::with_capacity(roles.len());
         let mut places = Vec::with_capacity(roles.len());
         for (at, (&index, role)) in self.indices.iter().zip(roles).enumerate() {
@@ -183,7 +186,9 @@ impl<M: Model> Trials for BySearch<'_, M> {
         let limits = Limits::default().with_states(self.a_trial.min(self.states));
         let progress = Progress::default();
         let found = search::search(self.model, &trial, &order, &limits, &progress);
-        self.states = self.states.saturating_sub(progress.states());
+        // What is freed is under way at every return, so that to prepare a trial costs the square of its size.
+        let prepared = (trial.len() as u64).pow(2) / 64;
+        self.states = self.states.saturating_sub(progress.states() + prepared);
         match found {
             Found::Order(order) => {
                 Trial::Linearizable(order.into_iter().map(|at| places[at as usize]).collect())

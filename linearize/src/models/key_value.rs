@@ -275,6 +275,7 @@ impl Model for KeyValue<'_> {
             name: Cow::Borrowed(name),
             argument: op.value().map(|value| Cow::Borrowed(self.texts.get(value))),
             result: seen.map(|&seen| Cow::Borrowed(self.texts.get(seen))),
+            texts: true,
         }
     }
 

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::Fault;
 use super::bytes::Column;
 use super::findings::{Part, Status, Stuck};
 use super::strings::Strings;
-use super::Fault;
 use crate::history::{History, OPEN, Unit};
 use crate::model::{Effect, Model};
 use crate::shown::Edit;
@@ -90,7 +90,8 @@ fn operations<'a, M: Model>(
         spans.option(operation.returned().map(|end| end - operation.call));
         who.number(clients.of(&operation.client));
         keys.number(lane as u64);
-        what.number(names.of(&(parts.name.into_owned(), effect_number(model.effect(&operation.op)))));
+        let kind = effect_number(model.effect(&operation.op)) * 2 + u64::from(parts.texts);
+        what.number(names.of(&(parts.name.into_owned(), kind)));
         let argument = parts.argument.map(|text| strings.name(&text));
         text_reference(&mut texts, argument, &mut next);
         let result = parts.result.map(|text| strings.name_in_lane(lane, text));
@@ -99,9 +100,9 @@ fn operations<'a, M: Model>(
     let mut all = Column::default();
     all.list(clients.met.iter().map(|&client| u64::from(client)));
     all.number(names.met.len() as u64);
-    for (name, effect) in &names.met {
+    for (name, kind) in &names.met {
         all.number(u64::from(strings.name(name)));
-        all.number(*effect);
+        all.number(*kind);
     }
     all.number(history.len() as u64);
     for column in [calls, spans, who, keys, what, texts] {

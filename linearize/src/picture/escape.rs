@@ -33,7 +33,10 @@ mod tests {
 
     #[test]
     fn nothing_means_anything_to_a_browser() {
-        assert_eq!(html("</script><img src=x onerror='a'>"), "&lt;/script&gt;&lt;img src=x onerror=&#39;a&#39;&gt;");
+        assert_eq!(
+            html("</script><img src=x onerror='a'>"),
+            "&lt;/script&gt;&lt;img src=x onerror=&#39;a&#39;&gt;"
+        );
         assert_eq!(html("a\u{2028}b\u{1b}[2J\u{202e}c\0"), "a\\u{2028}b\\u{1b}[2J\\u{202e}c\\u{0}");
         assert_eq!(html("plain – ünïcode 👍"), "plain – ünïcode 👍");
     }

@@ -128,7 +128,8 @@ impl<'a> Verdicts<'a> {
         match &part.status {
             Status::Linearizable => {}
             Status::NotLinearizable(explanation) => {
-                let last = explanation.operations.iter().map(|&index| history[index].end).max().unwrap_or(OPEN);
+                let last =
+                    explanation.operations.iter().map(|&index| history[index].end).max().unwrap_or(OPEN);
                 if let Some((order, stuck)) = longest(model, history, &part.indices, last) {
                     part.stuck = Some(alternatives(model, history, &part.indices, &order, stuck));
                     part.order = Some(order);
@@ -154,7 +155,9 @@ fn check_part<M: Model>(model: &M, history: &History<M::Op, M::Result>, part: &m
         }
     };
     let operations = part.indices.iter().map(|&index| history[index as usize].clone()).collect();
-    part.status = match History::new(operations).map(|alone| check(model, &alone.with_unit(history.unit()), &limits())) {
+    part.status = match History::new(operations)
+        .map(|alone| check(model, &alone.with_unit(history.unit()), &limits()))
+    {
         Ok(Verdict::Linearizable(witness)) => {
             let order = witness.orders.first().map(|order| &*order.operations).unwrap_or_default();
             part.order = Some(order.iter().map(|&place| part.indices[place as usize]).collect());
@@ -185,12 +188,7 @@ enum Trial {
 }
 
 /// Tries what had returned up to `cut`. What was called up to then and returned later may take part.
-fn trial<M: Model>(
-    model: &M,
-    history: &History<M::Op, M::Result>,
-    indices: &[u32],
-    cut: u64,
-) -> Trial {
+fn trial<M: Model>(model: &M, history: &History<M::Op, M::Result>, indices: &[u32], cut: u64) -> Trial {
     let called = indices.iter().filter(|&&index| history[index as usize].call <= cut);
     let operations = called
         .map(|&index| {
@@ -268,9 +266,10 @@ fn alternatives<M: Model>(
             state = next;
         }
     }
-    let open = indices.iter().copied().filter(|&index| {
-        index != stuck && !placed[index as usize] && history[index as usize].call <= end
-    });
+    let open = indices
+        .iter()
+        .copied()
+        .filter(|&index| index != stuck && !placed[index as usize] && history[index as usize].call <= end);
     let tried = std::iter::once(stuck).chain(open).take(ALTERNATIVES);
     let refuted = tried.filter_map(|index| refute(model, history, &state, index, stuck)).collect();
     Stuck { operation: stuck, alternatives: refuted }
@@ -320,9 +319,11 @@ fn expected<M: Model>(
         return Some(text.into_owned());
     }
     let name = model.parts(op, None).name;
-    let alike = history.operations().iter().take(RESULTS).filter_map(|other| {
-        other.result.as_ref().filter(|_| model.parts(&other.op, None).name == name)
-    });
+    let alike = history
+        .operations()
+        .iter()
+        .take(RESULTS)
+        .filter_map(|other| other.result.as_ref().filter(|_| model.parts(&other.op, None).name == name));
     let mut legal = alike.filter(|result| model.step(state, op, Some(result)).is_some());
     model.parts(op, legal.next()).result.map(Cow::into_owned)
 }

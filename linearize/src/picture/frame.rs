@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::escape::html;
 use crate::explain::Explanation;
-use crate::history::History;
+use crate::history::{History, Unit};
 use crate::model::Model;
 use crate::verdict::Verdict;
 use crate::words;
@@ -38,17 +38,15 @@ fn key(name: &str) -> String {
 }
 
 /// The banner.
-pub(super) fn verdict<M: Model>(
-    model: &M,
-    history: &History<M::Op, M::Result>,
-    verdict: &Verdict,
-) -> String {
+pub(super) fn verdict<M: Model>(model: &M, history: &History<M::Op, M::Result>, verdict: &Verdict) -> String {
     let (class, mark, head, sentence) = match verdict {
         Verdict::Linearizable(witness) => {
             let parts = witness.orders.len();
             let sentence = match parts {
                 0 | 1 => format!("An order of the {} operations fits.", grouped(history.len())),
-                _ => format!("{} operations; for each of {parts} keys an order fits.", grouped(history.len())),
+                _ => {
+                    format!("{} operations; for each of {parts} keys an order fits.", grouped(history.len()))
+                }
             };
             ("good", "✓", "Linearizable".to_owned(), html(&sentence))
         }
@@ -86,11 +84,7 @@ fn grouped(number: usize) -> String {
 }
 
 /// The sentence, with a link wherever it names one of the operations.
-fn linked<M: Model>(
-    model: &M,
-    history: &History<M::Op, M::Result>,
-    explanation: &Explanation,
-) -> String {
+fn linked<M: Model>(model: &M, history: &History<M::Op, M::Result>, explanation: &Explanation) -> String {
     let sentence = &explanation.sentence;
     let mut links: Vec<(usize, usize, usize)> = Vec::new();
     for &index in &explanation.operations {
@@ -137,7 +131,7 @@ pub(super) fn witness<M: Model>(
     let mut table = String::from(
         "<table aria-label=\"Operations that cannot be ordered\"><thead><tr><th scope=\"col\">#</th>\
          <th scope=\"col\">client</th><th scope=\"col\">operation</th><th scope=\"col\">result</th>\
-         <th scope=\"col\">called</th><th scope=\"col\">returned</th></tr></thead><tbody>",
+         <th scope=\"col\">called</th><th scope=\"col\">took</th></tr></thead><tbody>",
     );
     for &index in &explanation.operations {
         row(model, history, index, origin, &mut table);
@@ -145,7 +139,8 @@ pub(super) fn witness<M: Model>(
     table.push_str("</tbody></table>");
     if !explanation.context.is_empty() {
         let count = explanation.context.len();
-        let _ = write!(table, "<p>Needed too, at whatever time: {count} operations whose effect they saw.</p>");
+        let _ =
+            write!(table, "<p>Needed too, at whatever time: {count} operations whose effect they saw.</p>");
     }
     table
 }
@@ -159,7 +154,7 @@ fn row<M: Model>(
 ) {
     let operation = &history[index];
     let result = operation.result.as_ref().map(|result| model.describe_result(&operation.op, result));
-    let returned = operation.returned().map(|end| history.span(end - origin));
+    let took = operation.returned().map(|end| history.span(end - operation.call));
     // Writing into a String cannot fail.
     let _ = write!(
         table,
@@ -168,7 +163,15 @@ fn row<M: Model>(
         operation.client,
         html(&model.describe_op(&operation.op)),
         html(&result.unwrap_or_default()),
-        history.span(operation.call - origin),
-        returned.unwrap_or_else(|| "never".to_owned()),
+        moment(history, operation.call - origin),
+        took.unwrap_or_else(|| "never returned".to_owned()),
     );
+}
+
+/// A moment in milliseconds, to the microsecond; or the number of an event.
+fn moment<O, R>(history: &History<O, R>, time: u64) -> String {
+    match history.unit() {
+        Unit::Nanoseconds => format!("{}.{:03} ms", time / 1_000_000, time / 1_000 % 1_000),
+        Unit::Events => format!("event {time}"),
+    }
 }

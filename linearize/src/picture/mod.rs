@@ -9,7 +9,7 @@
 //! `findings` decides what there is to show of each partition: an order, or the place where every order gets stuck.
 //! `encode` writes everything into columns of short numbers, with texts by `strings`, each once. `frame` makes what is
 //! readable without scripts: the verdict and a table of the operations that it names. The rest is `page/*.js`, in
-//! the order of [`SCRIPTS`]: `data.js` reads the columns, `lanes.js` filters and lays out, `draw.js` draws what is in view.
+//! the order of `SCRIPTS`: `data.js` reads the columns, `lanes.js` filters and lays out, `draw.js` draws what is in view.
 //!
 //! # Why values can do no harm
 //!

@@ -61,8 +61,9 @@ impl<'a> Strings<'a> {
         let found = self.recent[lane].iter().position(|recent| {
             let known = &self.buffers[recent.buffer as usize];
             let common = known.len().min(text.len());
-            let same = recent.shown.is_some_and(|other| other.as_ptr() == text.as_ptr() && other.len() >= common)
-                && shown.is_some();
+            let same =
+                recent.shown.is_some_and(|other| other.as_ptr() == text.as_ptr() && other.len() >= common)
+                    && shown.is_some();
             same || known[..common] == text.as_bytes()[..common]
         });
         let Some(place) = found else {
@@ -141,7 +142,10 @@ mod tests {
             assert_eq!(strings.buffers[buffer as usize][..length as usize], whole.as_bytes()[..end]);
         }
         let (buffer, length) = strings.texts[different as usize];
-        assert_eq!(strings.buffers[buffer as usize][..length as usize], *format!("{}!", &whole[..200]).as_bytes());
+        assert_eq!(
+            strings.buffers[buffer as usize][..length as usize],
+            *format!("{}!", &whole[..200]).as_bytes()
+        );
         assert!(strings.buffers.iter().map(Vec::len).sum::<usize>() < whole.len() + 300);
     }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 /// If this is `required`, a missing browser is a failure and no reason to skip.
@@ -33,6 +34,9 @@ const OPTIONS: [&str; 12] = [
     "--window-size=1400,900",
 ];
 
+/// One browser at a time: a test measures, and several would take the machine from one another.
+static ALONE: Mutex<()> = Mutex::new(());
+
 pub(crate) struct Browser {
     child: Child,
     input: ChildStdin,
@@ -42,6 +46,7 @@ pub(crate) struct Browser {
     last: u64,
     session: String,
     directory: PathBuf,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Browser {
@@ -57,9 +62,11 @@ impl Browser {
             println!("skipped: no chromium");
             return None;
         };
+        let alone = ALONE.lock();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("linearize-browser-{}-{number}", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("linearize-browser-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let profile = format!("--user-data-dir={}", directory.join("profile").display());
         let mut child = Command::new("sh")
@@ -85,8 +92,16 @@ impl Browser {
                 message.clear();
             }
         });
-        let mut browser =
-            Browser { child, input, messages, events: Vec::new(), last: 0, session: String::new(), directory };
+        let mut browser = Browser {
+            child,
+            input,
+            messages,
+            events: Vec::new(),
+            last: 0,
+            session: String::new(),
+            directory,
+            _alone: alone,
+        };
         browser.attach();
         Some(browser)
     }
@@ -140,7 +155,7 @@ impl Browser {
         }
         self.evaluate(
             "new Promise((done) => { const look = () => document.getElementById('bench').dataset.ready || \
-             /could not be drawn/.test(document.body.textContent) ? done(1) : requestAnimationFrame(look); look(); })",
+             /could not be drawn/.test(document.getElementById('detail').textContent) ? done(1) : requestAnimationFrame(look); look(); })",
         );
     }
 
@@ -167,7 +182,8 @@ impl Browser {
 
     /// A mouse event at a place of the window.
     pub(crate) fn mouse(&mut self, kind: &str, x: f64, y: f64, more: Value) {
-        let mut params = json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1 });
+        let mut params =
+            json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1 });
         if let (Some(params), Value::Object(more)) = (params.as_object_mut(), more) {
             params.extend(more);
         }

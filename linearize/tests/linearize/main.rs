@@ -6,6 +6,7 @@ mod devtools;
 mod files;
 mod kv;
 mod models;
+mod picture;
 mod read;
 mod samples;
 mod small;

@@ -96,7 +96,10 @@ function readTexts(reader) {
 
 function readOperations(reader, data) {
   data.clients = reader.list();
-  data.names = Array.from({ length: reader.number() }, () => ({ text: reader.number(), effect: reader.number() }));
+  data.names = Array.from({ length: reader.number() }, () => {
+    const text = reader.number(), kind = reader.number();
+    return { text, effect: kind >> 1, texts: (kind & 1) === 1 };
+  });
   const n = data.n = reader.number();
   data.call = new Float64Array(n);
   data.end = new Float64Array(n);

@@ -200,7 +200,7 @@ function label(op, room) {
     if (labels.size > 20000) labels.clear();
     text = words(op, 60);
     const id = D.result[op] >= 0 ? D.result[op] : D.argument[op];
-    value = id < 0 ? text : D.texts.short(id, 40).slice(1, -1);
+    value = id < 0 ? text : D.texts.short(id, 40);
     if (D.result[op] >= 0) value = `→${value}`;
     labels.set(op, [text, value]);
   }
@@ -211,54 +211,70 @@ function label(op, room) {
 
 // An operation in words: what was called and what it returned.
 function words(op, room) {
-  let text = visible(D.texts.text(D.names[D.name[op]].text));
-  if (D.argument[op] >= 0) text += ` ${D.texts.short(D.argument[op], room)}`;
-  if (D.result[op] >= 0) text += ` → ${D.texts.short(D.result[op], room)}`;
+  const name = D.names[D.name[op]], mark = name.texts ? '"' : "";
+  let text = visible(D.texts.text(name.text));
+  if (D.argument[op] >= 0) text += ` ${mark}${D.texts.short(D.argument[op], room)}${mark}`;
+  if (D.result[op] >= 0) text += ` → ${mark}${D.texts.short(D.result[op], room)}${mark}`;
   if (D.end[op] === Infinity) text += " …";
   return text;
 }
 
+// Where an operation is, or null if it is filtered away.
+function boxOf(op, toX) {
+  const row = rowOf(op);
+  if (row < 0) return null;
+  const x = toX(V.unit.call[op]);
+  return { x, right: Math.min(toX(V.unit.end[op]), stage.width + 50), y: AXIS + row * ROW - V.scroll };
+}
+
 // The witness above everything, with what real time says between its operations.
 function paintWitness(surface, toX) {
-  const boxes = (op) => {
-    const row = rowOf(op);
-    if (row < 0) return null;
-    const x = toX(V.unit.call[op]);
-    return { x, right: Math.min(toX(V.unit.end[op]), stage.width + 50), y: AXIS + row * ROW - V.scroll };
-  };
   for (const key of V.errors) {
-    for (const op of key.context || []) {
-      const box = boxes(op);
-      if (box) surface.outline(box.x, box.y + 3, Math.max(3, box.right - box.x), BAR, palette.bad, 1, [3, 2]);
-    }
+    if (V.key !== null && key.index !== V.key) continue;
+    paintContext(surface, key, toX);
     const focus = focusOf(key);
     focus.forEach((op, number) => {
-      const box = boxes(op);
+      const box = boxOf(op, toX);
       if (!box) return;
-      const color = key.status === BAD ? palette.bad : palette.unknown;
       const before = precedent(focus, op);
-      if (before !== undefined && key.status === BAD) paintGap(surface, boxes(before), box, before, op);
-      if (box.right < GUTTER || box.x > stage.width) return void paintBeyond(surface, box, number, color);
-      const width = Math.max(4, box.right - box.x);
-      surface.rect(box.x, box.y + 3, width, BAR, key.status === BAD ? palette.badGround : palette.unknownGround);
-      const left = Math.max(box.x, GUTTER);
-      const room = Math.floor((Math.min(box.right, stage.width) - left - 24) / 6.7);
-      if (room >= 3) surface.text(left + 19, box.y + 14.5, label(op, room), palette.ink);
-      surface.outline(box.x, box.y + 3, width, BAR, color, 2);
-      // The number inside, or before a box that is too small for it.
-      const badge = width < 22 ? Math.max(box.x - 9, GUTTER + 8) : left + 10;
-      surface.circle(badge, box.y + 10.5, 7, color);
-      surface.text(badge, box.y + 14.5, key.status === BAD ? String(number + 1) : "?", palette.paper, { align: "center", bold: true });
+      if (before !== undefined && key.status === BAD) paintGap(surface, boxOf(before, toX), box, before, op);
+      paintNamed(surface, key, op, box, key.status === BAD ? String(number + 1) : "?");
     });
   }
 }
 
+// What the witness saw. There may be thousands, so what is too small to be seen is left out.
+function paintContext(surface, key, toX) {
+  const least = 5 / scale(), { call, end } = V.unit;
+  for (const op of key.context || []) {
+    if (call[op] > V.right || end[op] < V.left || end[op] - call[op] < least) continue;
+    const box = boxOf(op, toX);
+    if (box && box.y > AXIS - ROW && box.y < stage.height) {
+      surface.outline(box.x, box.y + 3, box.right - box.x, BAR, palette.bad, 1, [3, 2]);
+    }
+  }
+}
+
+function paintNamed(surface, key, op, box, name) {
+  const bad = key.status === BAD, color = bad ? palette.bad : palette.unknown;
+  if (box.right < GUTTER || box.x > stage.width) return paintBeyond(surface, box, name, color);
+  const width = Math.max(4, box.right - box.x), left = Math.max(box.x, GUTTER);
+  surface.rect(box.x, box.y + 3, width, BAR, bad ? palette.badGround : palette.unknownGround);
+  const room = Math.floor((Math.min(box.right, stage.width) - left - 24) / 6.7);
+  if (room >= 3) surface.text(left + 19, box.y + 14.5, label(op, room), palette.ink);
+  surface.outline(box.x, box.y + 3, width, BAR, color, 2);
+  // The number inside, or before a box that is too small for it.
+  const badge = width < 22 ? Math.max(box.x - 9, GUTTER + 8) : left + 10;
+  surface.circle(badge, box.y + 10.5, 7, color);
+  return surface.text(badge, box.y + 14.5, name, palette.paper, { align: "center", bold: true });
+}
+
 // Out of view: at the edge, with an arrow to where it is.
-function paintBeyond(surface, box, number, color) {
+function paintBeyond(surface, box, name, color) {
   const left = box.right < GUTTER, y = box.y + 10.5;
   const edge = left ? GUTTER + 3 : stage.width - 3, side = left ? 1 : -1;
   surface.shape([[edge, y], [edge + side * 8, y - 6], [edge + side * 8, y + 6]], color);
-  surface.text(edge + side * 14, y + 4, String(number + 1), color, { align: "center", bold: true });
+  surface.text(edge + side * 14, y + 4, name, color, { align: "center", bold: true });
 }
 
 // The last of `focus` that had returned before `op` was called.
@@ -301,7 +317,7 @@ function paintFaults(surface, toX, top) {
   surface.rect(0, top, stage.width, 1, palette.line);
   rows.forEach((row, index) => {
     const y = top + index * FAULT_ROW, color = groupColor(row.group);
-    if (row.first) surface.text(GUTTER - 10, y + 12.5, cut(row.group.name, 16), color, { align: "right" });
+    if (row.first) surface.text(GUTTER - 10, y + 12.5, cut(row.group.name, 17), color, { align: "right" });
     surface.clip(GUTTER, y, stage.width - GUTTER, FAULT_ROW, () => row.faults.forEach((fault) => {
       const x = toX(toUnit(fault.from)), right = toX(faultEnd(fault));
       if (right < GUTTER - 6 || x > stage.width + 6) return;

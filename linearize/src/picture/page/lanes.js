@@ -78,14 +78,23 @@ function measure() {
   V.unit = unit;
 }
 
+// The row of each key's client, or -1; made anew when rows change.
 let rowIndex = null;
-function rowOf(op) {
+function laneOf(op) {
+  const clients = D.clients.length;
   if (!rowIndex) {
-    rowIndex = new Map();
-    V.rows.forEach((row, index) => row.ops && rowIndex.set(`${row.key.index}/${row.client}`, index));
+    rowIndex = new Int32Array(D.keys.length * clients).fill(-1);
+    V.rows.forEach((row, index) => {
+      if (row.ops) rowIndex[row.key.index * clients + row.client] = index;
+    });
   }
-  const index = rowIndex.get(`${D.key[op]}/${D.client[op]}`);
-  if (index === undefined) return -1;
+  return rowIndex[D.key[op] * clients + D.client[op]];
+}
+
+// The row of an operation, or -1 if it does not pass the filters.
+function rowOf(op) {
+  const index = laneOf(op);
+  if (index < 0) return -1;
   const ops = V.rows[index].ops;
   const at = firstAbove(ops.length, (i) => ops[i], op) - 1;
   return ops[at] === op ? index : -1;

@@ -23,12 +23,12 @@ class Texts {
     return text;
   }
 
-  // In quotes, made visible, and no longer than `room` characters: of a long text the end, because lists grow there.
+  // Made visible, and not much longer than `room` characters: of a long text the end, because lists grow there.
   short(id, room) {
     const length = this.length[id];
-    if (length <= room) return quote(this.text(id));
+    if (length <= room) return visible(this.text(id));
     const bytes = this.bytes(id).subarray(length - Math.max(room, 8));
-    return `"…${visible(DECODER.decode(bytes).replace(/^\ufffd+/, ""))}"`;
+    return `…${visible(DECODER.decode(bytes).replace(/^\ufffd+/, ""))}`;
   }
 
   // A predicate: which texts contain `query`. Each buffer is scanned once, since texts share them.
@@ -71,9 +71,11 @@ function quote(text) {
 
 // The beginning and the end of a text that may be very long.
 function cut(text, room) {
-  if (text.length <= room) return visible(text);
-  const half = room >> 1;
-  return `${visible(text.slice(0, half))}…${visible(text.slice(-half))}`;
+  // Made visible a character may take up to ten places, never none.
+  const shown = visible(text.length > 2 * room ? text.slice(0, room) + text.slice(-room) : text);
+  if (text.length <= room && shown.length <= room) return shown;
+  const half = Math.max(1, (room - 1) >> 1);
+  return `${shown.slice(0, half)}…${shown.slice(-half)}`;
 }
 
 // How long, in nanoseconds; or in events, if the history comes from a log without a clock.
