@@ -125,10 +125,10 @@ pub trait Model: Sync {
         Parts::of_description(&self.describe_op(op), result.map(|result| self.describe_result(op, result)))
     }
 
-    /// What `op` does to [`Model::state_text`], if that can be said without knowing the state. A picture that shows
+    /// What `op`, having returned `result`, does to [`Model::state_text`], if that can be said without knowing the state. A picture that shows
     /// the state after each step then need not keep any state.
-    fn edit(&self, op: &Self::Op) -> Edit {
-        if self.effect(op) == Effect::Read { Edit::Keep } else { Edit::Other }
+    fn edit(&self, op: &Self::Op, result: Option<&Self::Result>) -> Edit {
+        if self.effect(op, result) == Effect::Read { Edit::Keep } else { Edit::Other }
     }
 
     /// `state` in full.

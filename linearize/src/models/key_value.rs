@@ -279,7 +279,7 @@ impl Model for KeyValue<'_> {
         }
     }
 
-    fn edit(&self, op: &KvOp) -> Edit {
+    fn edit(&self, op: &KvOp, _result: Option<&Text>) -> Edit {
         match op {
             KvOp::Get { .. } => Edit::Keep,
             KvOp::Put { .. } => Edit::Replace,

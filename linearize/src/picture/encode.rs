@@ -90,7 +90,7 @@ fn operations<'a, M: Model>(
         spans.option(operation.returned().map(|end| end - operation.call));
         who.number(clients.of(&operation.client));
         keys.number(lane as u64);
-        let kind = effect_number(model.effect(&operation.op)) * 2 + u64::from(parts.texts);
+        let kind = effect_number(model.effect(&operation.op, None)) * 2 + u64::from(parts.texts);
         what.number(names.of(&(parts.name.into_owned(), kind)));
         let argument = parts.argument.map(|text| strings.name(&text));
         text_reference(&mut texts, argument, &mut next);
@@ -176,14 +176,13 @@ fn order<M: Model>(
     let end = part.stuck.as_ref().map_or(OPEN, |stuck| history[stuck.operation as usize].end);
     for &index in order {
         let operation = &history[index as usize];
-        match model.edit(&operation.op) {
+        // What returned later took part whatever it returned.
+        let result = operation.result.as_ref().filter(|_| operation.end < end);
+        match model.edit(&operation.op, result) {
             Edit::Keep => out.number(0),
             Edit::Replace => out.number(1),
             Edit::Append => out.number(2),
-            Edit::Other => {
-                let result = operation.result.as_ref().filter(|_| operation.end < end);
-                states.step(model, &operation.op, result, out, strings);
-            }
+            Edit::Other => states.step(model, &operation.op, result, out, strings),
         }
     }
 }

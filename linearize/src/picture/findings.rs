@@ -260,7 +260,7 @@ fn alternatives<M: Model>(
         let operation = &history[index as usize];
         // What returned later took part whatever it returned.
         let result = operation.result.as_ref().filter(|_| operation.end < end);
-        if model.effect(&operation.op) != crate::Effect::Read
+        if model.effect(&operation.op, result) != crate::Effect::Read
             && let Some(next) = model.step(&state, &operation.op, result)
         {
             state = next;
