@@ -27,5 +27,5 @@ pub use failure::{Broken, Invariant};
 pub use group::{Boot, Booted, Group};
 pub use net::Net;
 pub use persister::{Persister, Write};
-pub use run::{Allowance, run, run_within};
+pub use run::{Allowance, Verdict, run, run_within, try_seed};
 pub use test::{Figures, Test};
