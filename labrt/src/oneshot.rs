@@ -80,6 +80,7 @@ impl<T> Shared<T> {
 
 impl<T> Take<T> {
     /// Waits for the value; None if the sender is gone without one.
+    #[inline]
     #[track_caller]
     pub fn wait(self) -> Option<T> {
         self.wait_until(None, Location::caller()).unwrap_or(None)
@@ -89,6 +90,7 @@ impl<T> Take<T> {
     ///
     /// # Errors
     /// [`TimedOut`] if there is none by then.
+    #[inline]
     #[track_caller]
     pub fn wait_deadline(self, deadline: Instant) -> Result<Option<T>, TimedOut> {
         self.wait_until(Some(deadline.to_run()), Location::caller())
@@ -99,6 +101,7 @@ impl<T> Take<T> {
         self.shared.settled.load(Ordering::Acquire)
     }
 
+    #[inline(always)]
     fn wait_until(
         &self,
         deadline: Option<u64>,
@@ -120,6 +123,7 @@ impl<T> Take<T> {
         }
     }
 
+    #[inline(always)]
     fn wait_simulated(
         &self,
         deadline: Option<u64>,

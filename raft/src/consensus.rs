@@ -1,4 +1,5 @@
-//! [`Raft`] as the tester knows it: under the interface that every solution of this lab has.
+//! [`Raft`] as the tester knows it: under the interface that every solution of this lab
+//! has.
 
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;

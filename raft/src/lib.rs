@@ -65,10 +65,11 @@
 //! an entry of an *older* term is on a majority proves nothing, and Figure 8 shows why;
 //! `tests/raft/figure8.rs` plays it.
 //!
-//! Here a refusal says where the follower's conflicting term begins, so that the leader
-//! steps back a term at a time and not an entry at a time (the end of §5.3). After a while
-//! of chaos logs may differ by hundreds of entries, and a round trip for each would take
-//! longer than the next chaos is away.
+//! Here a refusal says how far back the follower's log may agree at best, and the leader
+//! reasons in the same way about its own log, so that a round takes both over whole terms
+//! and not over one entry (the end of §5.3 sketches it). After a while of chaos logs may
+//! differ by hundreds of entries, and a round trip for each would take longer than the next
+//! chaos is away.
 //!
 //! The rules are in `replication.rs` and `apply.rs`.
 //!

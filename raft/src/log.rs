@@ -69,6 +69,7 @@ impl Log {
     /// The entries from `first` up to and including `last`; those which the log does not
     /// hold are left out.
     pub fn range(&self, first: u64, last: u64) -> &[Entry] {
+        // A position before the beginning means the beginning; one behind the end, the end.
         let start = self.position(first).unwrap_or(0).min(self.entries.len());
         let end = self.position(last + 1).unwrap_or(0).clamp(start, self.entries.len());
         &self.entries[start..end]
@@ -79,18 +80,14 @@ impl Log {
         self.range(first, self.last_index())
     }
 
-    /// The first index in the log whose term is `term` or newer, one past the end if there
-    /// is none. Because terms never decrease, this is also where a run of entries of that
-    /// term begins.
-    pub fn first_index_from_term(&self, term: u64) -> u64 {
-        let older = self.entries.partition_point(|entry| entry.term < term);
-        self.snapshot_index + 1 + older as u64
-    }
-
-    /// The last index whose term is exactly `term`, if the log still knows one.
-    pub fn last_index_of_term(&self, term: u64) -> Option<u64> {
-        let index = self.first_index_from_term(term + 1) - 1;
-        (self.term(index) == Some(term)).then_some(index)
+    /// The last index before `index` whose term is not newer than `term`; the snapshot's
+    /// last index if the log does not reach further back.
+    ///
+    /// Because terms never decrease, this is the last place where this log can agree with
+    /// one that has an entry of `term` at or behind `index`.
+    pub fn last_index_before(&self, index: u64, term: u64) -> u64 {
+        let before = self.range(self.snapshot_index + 1, index.saturating_sub(1));
+        self.snapshot_index + before.partition_point(|entry| entry.term <= term) as u64
     }
 
     /// Where the entry at `index` would stand in `entries`; `None` if the snapshot has
@@ -168,18 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_a_term_are_found() {
+    fn newer_entries_are_stepped_over() {
         let log = log(10, 3, &[3, 5, 5, 8]);
-        let first = [1, 3, 4, 5, 6, 8, 9].map(|term| log.first_index_from_term(term));
-        assert_eq!(first, [11, 11, 12, 12, 14, 14, 15]);
-        let last = [2, 3, 4, 5, 7, 8, 9].map(|term| log.last_index_of_term(term));
-        assert_eq!(last, [None, Some(11), None, Some(13), None, Some(14), None]);
-    }
-
-    #[test]
-    fn the_term_of_the_snapshot_counts_as_the_last_of_its_run() {
-        assert_eq!(log(10, 3, &[5]).last_index_of_term(3), Some(10));
-        assert_eq!(log(0, 0, &[]).last_index_of_term(0), Some(0));
+        let by_term = [1, 3, 4, 5, 7, 8, 9].map(|term| log.last_index_before(100, term));
+        assert_eq!(by_term, [10, 11, 11, 13, 13, 14, 14]);
+        let by_index = [0, 10, 11, 12, 13, 14, 15].map(|index| log.last_index_before(index, 5));
+        assert_eq!(by_index, [10, 10, 10, 11, 12, 13, 13]);
     }
 
     #[test]

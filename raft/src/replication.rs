@@ -122,7 +122,7 @@ impl State {
     pub fn handle_append_entries(&mut self, args: &AppendEntriesArgs, now: Instant) -> AppendEntriesReply {
         self.observe_term(args.term, now);
         let refusal =
-            AppendEntriesReply { term: self.term(), success: false, conflict_term: None, conflict_index: 0 };
+            AppendEntriesReply { term: self.term(), success: false, conflict_index: 0, conflict_term: 0 };
         // 1. Reply false if term < currentTerm: a deposed leader must not touch the log.
         if args.term < self.term() {
             return refusal;
@@ -131,15 +131,9 @@ impl State {
         // 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         // prevLogTerm. A snapshot contains what it has replaced: all of it was committed,
         // and is therefore in the leader's log as well.
-        if args.prev_log_index > self.log().snapshot_index() {
-            let term = self.log().term(args.prev_log_index);
-            if term != Some(args.prev_log_term) {
-                return AppendEntriesReply {
-                    conflict_term: term,
-                    conflict_index: self.first_index_in_conflict(term),
-                    ..refusal
-                };
-            }
+        let agrees = self.log().term(args.prev_log_index) == Some(args.prev_log_term);
+        if !agrees && args.prev_log_index > self.log().snapshot_index() {
+            return self.refuse(args, refusal);
         }
         // 3 and 4.
         self.store_entries(args);
@@ -164,13 +158,13 @@ impl State {
         self.reset_election_timer(now);
     }
 
-    /// Where the leader should look for a common entry (the end of §5.3): behind everything
-    /// that we have of the term in conflict, or at our end.
-    fn first_index_in_conflict(&self, conflict_term: Option<u64>) -> u64 {
-        match conflict_term {
-            Some(term) => self.log().first_index_from_term(term),
-            None => self.log().last_index() + 1,
-        }
+    /// A refusal that says where the leader should look for an entry that the logs share
+    /// (the end of §5.3). Up to `prev_log_index` the leader's log has no entry that is
+    /// newer than `prev_log_term`, so those which our log has are in conflict.
+    fn refuse(&self, args: &AppendEntriesArgs, refusal: AppendEntriesReply) -> AppendEntriesReply {
+        let log = self.log();
+        let conflict_index = log.last_index_before(args.prev_log_index, args.prev_log_term);
+        AppendEntriesReply { conflict_index, conflict_term: log.term(conflict_index).unwrap_or(0), ..refusal }
     }
 
     /// AppendEntries, receiver steps 3 and 4: delete an existing entry that conflicts with
@@ -236,18 +230,20 @@ impl State {
     /// If AppendEntries fails because of log inconsistency: decrement nextIndex and retry
     /// (Figure 2, rules for leaders), a whole term at a time (the end of §5.3).
     ///
-    /// If we have entries of the term in conflict, the logs may agree up to our last one of
-    /// it; if not, the follower's whole run of that term is wrong.
+    /// Up to `conflict_index` the follower's log has no entry that is newer than
+    /// `conflict_term`, so the same reasoning as the follower's takes us over those which
+    /// our log has.
     fn back_up(&mut self, peer: usize, args: &AppendEntriesArgs, reply: &AppendEntriesReply) {
-        let last_of_term = reply.conflict_term.and_then(|term| self.log().last_index_of_term(term));
+        let shared = self.log().last_index_before(reply.conflict_index + 1, reply.conflict_term);
+        // Where our log does not reach back that far, the snapshot will have to.
+        let shared = shared.min(reply.conflict_index);
         let contact = &mut self.peers[peer];
         // An answer to an older guess than the present one says nothing about the present
         // one.
         if args.prev_log_index + 1 != contact.next_index {
             return;
         }
-        let next_index = last_of_term.map_or(reply.conflict_index, |index| index + 1);
-        let next_index = next_index.clamp(contact.match_index + 1, contact.next_index);
+        let next_index = (shared + 1).clamp(contact.match_index + 1, contact.next_index);
         contact.back_off = next_index == contact.next_index;
         contact.next_index = next_index;
     }

@@ -69,10 +69,11 @@ pub struct AppendEntriesArgs {
 
 /// The answer to an [`AppendEntriesArgs`].
 ///
-/// `conflict_term` and `conflict_index` are the optimisation sketched at the end of §5.3: a
+/// `conflict_index` and `conflict_term` are the optimisation sketched at the end of §5.3: a
 /// refusal tells enough for the leader to step over all entries of a term at once, so that
 /// repairing a follower takes a round for each term in conflict and not for each entry.
-/// Both say nothing when `success` is true.
+/// Both say nothing unless the receiver refuses an AppendEntries of its own term for want
+/// of the entry before the new ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesReply {
     /// The receiver's current term, for the leader to find out that it is out of date.
@@ -80,13 +81,11 @@ pub struct AppendEntriesReply {
     /// True if the receiver's log contained an entry at `prev_log_index` with
     /// `prev_log_term`, so that the new entries now stand in its log.
     pub success: bool,
-    /// The term that the receiver has at `prev_log_index` instead of `prev_log_term`;
-    /// `None` if its log ends before that index.
-    pub conflict_term: Option<u64>,
-    /// The first index that the receiver has of `conflict_term`; without a conflicting term
-    /// the first index that its log does not reach. At least 1 in a refusal of the same
-    /// term, 0 where it says nothing.
+    /// The last index at which the receiver's log may still agree with the leader's:
+    /// everything behind it is in conflict, or not there. Smaller than `prev_log_index`.
     pub conflict_index: u64,
+    /// The term of the receiver's entry at `conflict_index`.
+    pub conflict_term: u64,
 }
 
 /// Sent by the leader to a follower that needs entries which the leader has already

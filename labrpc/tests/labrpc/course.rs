@@ -1,11 +1,10 @@
 //! The course's tests (spec chapter 1.4), in both worlds.
 
-use crate::fixture::{Fixture, JunkArgs, JunkClient, SERVER, both};
+use crate::fixture::{Fixture, JunkArgs, JunkClient, SERVER, both, ms, slack};
 use labrpc::RpcError;
 use labrt::sync::Arc;
 use labrt::thread::{self, JoinHandle};
-use labrt::time::{Duration, Instant};
-use labrt::{World, world};
+use labrt::time::Instant;
 
 fn join_all<T>(threads: Vec<JoinHandle<T>>) -> Vec<T> {
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -149,13 +148,13 @@ fn regression_1() {
             thread::spawn(move || client.handler_2(&(100 + i)))
         });
         let calls = calls.collect();
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(ms(100));
 
         fixture.network.enable("end1-99", true);
         let started = Instant::now();
         assert_eq!(client.handler_2(&99).unwrap(), "handler2-99");
         let took = started.elapsed();
-        assert!(took < Duration::from_millis(30), "one call after the failed ones took {took:?}");
+        assert!(took < ms(30) + slack(), "one call after the failed ones took {took:?}");
 
         let failed = join_all(calls);
         assert!(failed.iter().all(|reply| *reply == Err(RpcError::Failed)), "{failed:?}");
@@ -171,16 +170,15 @@ fn killed() {
         let fixture = Fixture::new();
         let client = fixture.client("end1-99");
         let call = thread::spawn(move || client.handler_3(&99));
-        thread::sleep(Duration::from_millis(1100));
+        thread::sleep(ms(1100));
         assert!(!call.is_finished(), "the handler is still asleep, yet the call has ended");
 
         let deleted = Instant::now();
         fixture.network.delete_server(SERVER);
         assert_eq!(call.join().unwrap(), Err(RpcError::Failed));
-        // The course allows 100 ms, exactly the period of its looks; on real threads a timer may be late.
-        let slack = Duration::from_millis(if world() == World::Simulated { 0 } else { 100 });
+        // The course allows exactly the period of its looks.
         let took = deleted.elapsed();
-        assert!(took <= Duration::from_millis(100) + slack, "the call ended {took:?} after its server");
+        assert!(took <= ms(100) + slack(), "the call ended {took:?} after its server");
     });
 }
 

@@ -1,10 +1,11 @@
 //! The test server of the course's labrpc tests (spec chapter 1.4), and runs in both worlds.
 
-use labrpc::{ClientEnd, Name, Network, Server};
+use labrpc::{ClientEnd, DelayModel, Name, Network, RpcError, Server};
 use labrt::node::Node;
 use labrt::sync::{Arc, Mutex};
-use labrt::time::Duration;
-use labrt::{Config, run, thread};
+use labrt::thread::{self, JoinHandle};
+use labrt::time::{Duration, Instant};
+use labrt::{Config, Limits, World, run, world};
 use serde::{Deserialize, Serialize};
 
 /// A struct of the caller's, sent by reference and by value.
@@ -94,7 +95,6 @@ impl Junk for JunkServer {
 /// A network with one server, named by the integer 99.
 pub(crate) struct Fixture {
     pub(crate) network: Network,
-    pub(crate) node: Node,
     pub(crate) server: Arc<JunkServer>,
 }
 
@@ -107,7 +107,7 @@ impl Fixture {
         let node = Node::new("server");
         let server = Arc::new(JunkServer::default());
         network.add_server(SERVER, Server::new(&node).with(Arc::clone(&server).into_service()));
-        Fixture { network, node, server }
+        Fixture { network, server }
     }
 
     /// A new end, connected but disabled.
@@ -136,5 +136,87 @@ pub(crate) fn both(f: fn()) {
 
 /// Runs `f` in the simulation, and gives what it gives.
 pub(crate) fn simulated<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
-    run(Config::simulated(7), f).result.unwrap_or_else(|failure| panic!("{failure}"))
+    // Ten thousand calls that take seconds each take long, on this clock.
+    let limits = Limits { virtual_time: Duration::from_secs(1_000_000), ..Limits::default() };
+    run(Config::simulated(7).limits(limits), f).result.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// Result and duration of a call.
+pub(crate) fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
+    let started = Instant::now();
+    let result = call();
+    (result, started.elapsed())
+}
+
+/// By how much something may be late: not at all in the simulation; on real threads as much as a busy machine needs.
+pub(crate) fn slack() -> Duration {
+    ms(if world() == World::Simulated { 0 } else { 100 })
+}
+
+/// Milliseconds.
+pub(crate) const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+labrpc::service! {
+    /// One handler that takes time.
+    pub(crate) service Nap, client NapClient {
+        /// Sleeps that many milliseconds; gives how many naps have ended at this server by then.
+        fn nap(milliseconds: u64) -> usize;
+    }
+}
+
+/// The naps that have begun and those that have ended, by their lengths.
+#[derive(Default)]
+pub(crate) struct NapServer {
+    pub(crate) begun: Mutex<Vec<u64>>,
+    pub(crate) ended: Mutex<Vec<u64>>,
+}
+
+impl Nap for NapServer {
+    fn nap(&self, milliseconds: u64) -> usize {
+        self.begun.lock().push(milliseconds);
+        thread::sleep(ms(milliseconds));
+        let mut ended = self.ended.lock();
+        ended.push(milliseconds);
+        ended.len()
+    }
+}
+
+/// A network without delays, one server named 0 and one end named "end", connected and enabled.
+pub(crate) struct Naps {
+    pub(crate) network: Network,
+    pub(crate) node: Node,
+    pub(crate) server: Arc<NapServer>,
+    pub(crate) client: NapClient,
+}
+
+impl Naps {
+    pub(crate) fn new() -> Naps {
+        let network = Network::new();
+        network.set_delay(DelayModel::zero());
+        let end = network.make_end("end");
+        network.connect("end", 0);
+        network.enable("end", true);
+        let (node, server) = add_nap_server(&network, "server");
+        Naps { network, node, server, client: NapClient::new(end) }
+    }
+
+    /// Starts a nap in a thread of its own; its result, and when it ended.
+    pub(crate) fn start(&self, milliseconds: u64) -> JoinHandle<(Result<usize, RpcError>, Instant)> {
+        let client = self.client.clone();
+        thread::spawn(move || (client.nap(&milliseconds), Instant::now()))
+    }
+
+    pub(crate) fn begun(&self) -> Vec<u64> {
+        self.server.begun.lock().clone()
+    }
+}
+
+/// A new incarnation of server 0.
+pub(crate) fn add_nap_server(network: &Network, node: &str) -> (Node, Arc<NapServer>) {
+    let node = Node::new(node);
+    let server = Arc::new(NapServer::default());
+    network.add_server(0, Server::new(&node).with(Arc::clone(&server).into_service()));
+    (node, server)
 }

@@ -99,6 +99,7 @@ impl WaitQueue {
 
     /// Parks the running task here until it is woken or `deadline` (virtual nanoseconds) has come. Unwinds if the task is
     /// killed meanwhile.
+    #[inline(always)]
     pub(crate) fn park(&self, wait: Wait, deadline: Option<u64>, place: &'static Location<'static>) -> Wake {
         park_on(&[self], wait, deadline, place)
     }
@@ -152,12 +153,29 @@ impl WaitQueue {
 }
 
 /// Parks the running task in several queues at once (a select), or in none (a sleep).
+///
+/// Always inlined, like its callers up to the blocking call of the lab: a kill unwinds from here, and the unwinder's time
+/// goes by the number of frames.
+#[inline(always)]
 pub(crate) fn park_on(
     queues: &[&WaitQueue],
     wait: Wait,
     deadline: Option<u64>,
     place: &'static Location<'static>,
 ) -> Wake {
+    match park_until_woken(queues, wait, deadline, place) {
+        Some(wake) => wake,
+        None => unwind_killed(),
+    }
+}
+
+/// Why the task goes on; None if it was killed.
+fn park_until_woken(
+    queues: &[&WaitQueue],
+    wait: Wait,
+    deadline: Option<u64>,
+    place: &'static Location<'static>,
+) -> Option<Wake> {
     let waiter = with(|sim| sim.begin_park(wait, deadline, place));
     for queue in queues {
         queue.push(waiter);
@@ -174,9 +192,9 @@ pub(crate) fn park_on(
         }
     }
     if killed {
-        unwind_killed();
+        return None;
     }
-    if timed_out { Wake::TimedOut } else { Wake::Notified }
+    Some(if timed_out { Wake::TimedOut } else { Wake::Notified })
 }
 
 /// Goes on after one of the others has had a chance to run.

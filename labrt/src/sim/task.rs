@@ -76,6 +76,7 @@ pub(crate) fn suspend() {
 }
 
 /// Unwinds the running task because its node was killed.
+#[inline(always)]
 pub(crate) fn unwind_killed() -> ! {
     resume_unwind(Box::new(Killed))
 }

@@ -34,12 +34,14 @@ impl Condvar {
     }
 
     /// Gives up the lock, waits for a notification, and takes the lock again.
+    #[inline]
     #[track_caller]
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
         self.wait_deadline(guard, None, Location::caller());
     }
 
     /// Waits while `condition` holds.
+    #[inline]
     #[track_caller]
     pub fn wait_while<T: ?Sized>(
         &self,
@@ -53,6 +55,7 @@ impl Condvar {
     }
 
     /// As [`Condvar::wait`], for at most `timeout`.
+    #[inline]
     #[track_caller]
     pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, timeout: Duration) -> WaitTimeoutResult {
         let place = Location::caller();
@@ -60,6 +63,7 @@ impl Condvar {
     }
 
     /// As [`Condvar::wait`], until `deadline` at the latest.
+    #[inline]
     #[track_caller]
     pub fn wait_until<T: ?Sized>(
         &self,
@@ -96,6 +100,7 @@ impl Condvar {
     }
 
     /// Waits until notified or until the run's clock shows `deadline`; whether the time was over.
+    #[inline(always)]
     fn wait_deadline<T: ?Sized>(
         &self,
         guard: &mut MutexGuard<'_, T>,

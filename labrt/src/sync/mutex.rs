@@ -126,6 +126,7 @@ impl<T: ?Sized> Mutex<T> {
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and takes the
     /// lock again.
+    #[inline(always)]
     pub(super) fn unlocked_while<R>(
         &mut self,
         simulated: impl FnOnce() -> R,

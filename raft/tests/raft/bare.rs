@@ -218,12 +218,14 @@ pub(crate) fn install(term: u64, last: (u64, u64), data: &str) -> InstallSnapsho
 
 /// A follower's yes to an AppendEntries.
 pub(crate) fn success(term: u64) -> Reply {
-    Reply::AppendEntries(AppendEntriesReply { term, success: true, conflict_term: None, conflict_index: 0 })
+    Reply::AppendEntries(AppendEntriesReply { term, success: true, conflict_index: 0, conflict_term: 0 })
 }
 
-/// A follower's no to an AppendEntries.
-pub(crate) fn refusal(term: u64, conflict_term: Option<u64>, conflict_index: u64) -> Reply {
-    Reply::AppendEntries(AppendEntriesReply { term, success: false, conflict_term, conflict_index })
+/// A follower's no to an AppendEntries: its log may agree with the leader's up to the entry
+/// `conflict` (index, term).
+pub(crate) fn refusal(term: u64, conflict: (u64, u64)) -> Reply {
+    let (conflict_index, conflict_term) = conflict;
+    Reply::AppendEntries(AppendEntriesReply { term, success: false, conflict_index, conflict_term })
 }
 
 /// A voter's answer.

@@ -107,20 +107,22 @@ fn append_entries_2_a_gap_is_refused() {
     let mut server = Server::boot(0, 3).with_log(&[1, 2]);
     let reply = server.append_entries(append(3, (4, 3), &[3], 5));
     assert!(!reply.success);
-    assert_eq!((reply.conflict_term, reply.conflict_index), (None, 3));
+    assert_eq!((reply.conflict_index, reply.conflict_term), (2, 2));
     assert_eq!((server.terms(), server.state.commit_index), (vec![1, 2], 0));
 }
 
-/// Receiver 2, with another entry at prevLogIndex; the refusal says the first index of its
-/// term ("the follower can include the term of the conflicting entry and the first index it
-/// stores for that term", §5.3).
+/// Receiver 2, with another entry at prevLogIndex. The refusal helps the leader "to bypass
+/// all of the conflicting entries in that term" (§5.3): it steps over what is newer than
+/// anything that the leader can have there.
 #[test]
 fn append_entries_2_a_conflict_is_refused() {
-    let mut server = Server::boot(0, 3).with_log(&[1, 2, 2, 2]);
-    let reply = server.append_entries(append(3, (4, 3), &[3], 5));
-    assert!(!reply.success);
-    assert_eq!((reply.conflict_term, reply.conflict_index), (Some(2), 2));
-    assert_eq!((server.terms(), server.state.commit_index), (vec![1, 2, 2, 2], 0));
+    for (prev_log_term, may_agree) in [(4, (3, 2)), (2, (3, 2)), (1, (1, 1))] {
+        let mut server = Server::boot(0, 3).with_log(&[1, 2, 2, 3]);
+        let reply = server.append_entries(append(4, (4, prev_log_term), &[4], 5));
+        assert!(!reply.success);
+        assert_eq!((reply.conflict_index, reply.conflict_term), may_agree, "for term {prev_log_term}");
+        assert_eq!((server.terms(), server.state.commit_index), (vec![1, 2, 2, 3], 0));
+    }
 }
 
 /// Receiver 2 holds for heartbeats as well: they are AppendEntries without entries, and

@@ -65,7 +65,7 @@ fn a_newer_term_in_a_replication_reply_makes_a_follower() {
     let mut server = Server::boot(0, 3).elected();
     server.wait(10 * ELECTION_TIMEOUT);
     let request = server.request_to(1);
-    server.reply(1, &request, refusal(9, None, 1));
+    server.reply(1, &request, refusal(9, (0, 0)));
     assert_eq!((server.state.role, server.state.term()), (Role::Follower, 9));
     assert!(!server.is_due());
 }
@@ -291,18 +291,20 @@ fn an_overtaken_success_takes_nothing_back() {
 #[test]
 fn a_refusal_moves_next_index_back() {
     let cases = [
-        // The follower's log is short.
-        (None, 2, 2),
-        // The leader has the term in conflict, last at index 3.
-        (Some(4), 2, 4),
-        // It does not: the follower's whole run of that term is wrong.
-        (Some(3), 2, 2),
+        // The follower's log is short, and may agree to its end.
+        ((2, 4), 3),
+        // Its run of term 4 is longer than the leader's.
+        ((5, 4), 4),
+        // It has nothing of the leader's term 4.
+        ((5, 3), 2),
+        // It has nothing at all.
+        ((0, 0), 1),
     ];
-    for (conflict_term, conflict_index, next_index) in cases {
+    for (conflict, next_index) in cases {
         let mut leader = Server::boot(0, 3).with_log(&[1, 4, 4, 5, 5, 6]).elected();
         let request = leader.request_to(1);
-        leader.reply(1, &request, refusal(7, conflict_term, conflict_index));
-        assert_eq!(leader.append_entries_to(1).prev_log_index + 1, next_index, "{conflict_term:?}");
+        leader.reply(1, &request, refusal(7, conflict));
+        assert_eq!(leader.append_entries_to(1).prev_log_index + 1, next_index, "{conflict:?}");
     }
 }
 
@@ -312,10 +314,10 @@ fn a_refusal_moves_next_index_back() {
 fn an_overtaken_refusal_moves_nothing() {
     let mut leader = Server::boot(0, 3).with_log(&[1, 1]).elected();
     let heartbeat = leader.request_to(1);
-    leader.reply(1, &heartbeat, refusal(2, None, 1));
+    leader.reply(1, &heartbeat, refusal(2, (0, 0)));
     let repair = leader.request_to(1);
     leader.reply(1, &repair, success(2));
-    leader.reply(1, &heartbeat, refusal(2, None, 1));
+    leader.reply(1, &heartbeat, refusal(2, (0, 0)));
     assert_eq!((leader.state.peers[1].match_index, leader.state.peers[1].next_index), (2, 3));
 }
 
