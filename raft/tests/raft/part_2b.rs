@@ -224,12 +224,12 @@ fn backup_2b() {
         let start_50 = |leader: usize| {
             (0..50).for_each(|_| {
                 cluster.start(leader, Command::random());
-            })
+            });
         };
         let agree_50 = || {
             (0..50).for_each(|_| {
                 cluster.agree_on(Command::random(), 3, Retry::Yes);
-            })
+            });
         };
         cluster.agree_on(Command::random(), 5, Retry::Yes);
 
