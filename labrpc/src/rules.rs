@@ -141,7 +141,7 @@ impl State {
         let call = self.calls.get_mut(id)?;
         // An end that was switched on again in time goes on, and may be switched off once more.
         call.poll_set = false;
-        let ends = is_dead(call, &self.ends, &self.slots);
+        let ends = !call.replied && is_dead(call, &self.ends, &self.slots);
         if ends { self.calls.remove(id).map(|call| call.put) } else { None }
     }
 }
