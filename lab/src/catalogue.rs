@@ -82,6 +82,8 @@ pub(crate) struct Part {
 struct TestEntry {
     name: String,
     title: String,
+    /// The module that holds this test, if it is not the part's.
+    module: Option<String>,
     #[serde(default)]
     points: u32,
     #[serde(default)]
@@ -177,7 +179,7 @@ impl Catalogue {
         Test {
             name: entry.name.clone(),
             title: entry.title.clone(),
-            path: format!("{}::{}", part.module, entry.name),
+            path: format!("{}::{}", entry.module.as_ref().unwrap_or(&part.module), entry.name),
             lab: lab.name.clone(),
             part: part.name.clone(),
             package: lab.package.clone(),

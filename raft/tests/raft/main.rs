@@ -1,9 +1,14 @@
 //! The tests of the Raft lab: the rules by themselves (`figure…`), and the parts 2A to 2D
-//! on a cluster.
+//! on a cluster: the course's (`part_…`), and those that bring about what these only meet
+//! by chance (`directed_…`).
 
 mod any_order;
 mod bare;
 mod churn;
+mod directed_2a;
+mod directed_2b;
+mod directed_2c;
+mod directed_2d;
 mod figure13;
 mod figure2;
 mod figure2_servers;
@@ -14,3 +19,5 @@ mod part_2b;
 mod part_2b_counts;
 mod part_2c;
 mod part_2d;
+mod rivals;
+mod watching;
