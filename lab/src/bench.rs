@@ -32,11 +32,12 @@ struct Figure {
 /// Measures every row and prints the table. Failed if a bound is not reached.
 pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outcome, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
+    let runner = Runner { supervisor: Supervisor::start()?, world: World::default() };
     let mut figures = Vec::new();
     for bench in catalogue.benches.iter().filter(|bench| is_wanted(bench, options)) {
         match bench {
             Bench::Rate { test, at_least } => {
-                figures.push(rate(&catalogue, test, *at_least, options.seconds)?);
+                figures.push(rate(&catalogue, &runner, test, *at_least, options.seconds)?);
             }
             Bench::Suite { suite, by: SuiteRunner::Lab, wall_s, rss_mb } => {
                 figures.extend(suite_by_lab(&catalogue, arguments.labs.as_deref(), suite, *wall_s, *rss_mb)?);
@@ -45,6 +46,9 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
                 figures.push(suite_by_cargo(&catalogue, suite, *wall_s)?);
             }
         }
+    }
+    if runner.supervisor.is_stopped() {
+        return Ok(Outcome::Interrupted);
     }
     let head = ["what", "measured", "bound", ""].map(str::to_owned).to_vec();
     let rows = figures.iter().map(|figure| {
@@ -61,12 +65,17 @@ fn is_wanted(bench: &Bench, options: &BenchOptions) -> bool {
 }
 
 /// Seeds a second of one test, in one process, as in stress. The start of the process is left out.
-fn rate(catalogue: &Catalogue, name: &str, at_least: f64, seconds: f64) -> Result<Figure, Failure> {
+fn rate(
+    catalogue: &Catalogue,
+    runner: &Runner,
+    name: &str,
+    at_least: f64,
+    seconds: f64,
+) -> Result<Figure, Failure> {
     let test = select_one(catalogue, name)?;
     let options = BuildOptions::new("release");
     let binaries = build(&catalogue.root, std::slice::from_ref(&test), &options)?;
     let binary = &binaries[&(test.package.clone(), test.binary.clone())];
-    let runner = Runner { supervisor: Supervisor::start(), world: World::default() };
     let job = Job { binary, test: &test, seeds: 0..1_000_000_000 };
     let (mut begun, mut last, mut seeds, mut failed) = (None, Instant::now(), 0_u64, 0_u64);
     let processor_before = processor_time()?;

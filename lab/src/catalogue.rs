@@ -70,7 +70,7 @@ pub(crate) struct Lab {
 pub(crate) struct Part {
     pub(crate) name: String,
     pub(crate) title: String,
-    /// The module of the test binary that holds the part's tests.
+    /// The module of the test binary that holds the part's tests, unless a test says otherwise.
     module: String,
     #[serde(rename = "tests")]
     entries: Vec<TestEntry>,
@@ -82,7 +82,7 @@ pub(crate) struct Part {
 struct TestEntry {
     name: String,
     title: String,
-    /// The module that holds this test, if it is not the part's.
+    /// The module of the test binary that holds this test, if not the part's.
     module: Option<String>,
     #[serde(default)]
     points: u32,

@@ -77,8 +77,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Passed => ExitCode::SUCCESS,
             Outcome::Failed => ExitCode::from(1),
-            // What shells say of a program that SIGINT ended.
-            Outcome::Interrupted => ExitCode::from(130),
+            Outcome::Interrupted => ExitCode::from(process::INTERRUPTED),
         }
     }
 }

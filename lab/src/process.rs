@@ -12,8 +12,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::Failure;
+
 /// How often the running processes are looked at. A process can outgrow its memory limit for that long.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The exit code of a program that was interrupted, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why a process was ended from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +113,9 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that looks after its processes from a thread of its own, for as long as this program runs.
-    pub(crate) fn start() -> Arc<Supervisor> {
+    /// A supervisor that looks after its processes from a thread of its own, for as long as this program runs, and that
+    /// ctrl-C and SIGTERM stop. A second ctrl-C ends this program at once. To be called once.
+    pub(crate) fn start() -> Result<Arc<Supervisor>, Failure> {
         let supervisor = Arc::new(Supervisor::default());
         let watching = Arc::clone(&supervisor);
         thread::spawn(move || {
@@ -118,7 +124,15 @@ impl Supervisor {
                 watching.look();
             }
         });
-        supervisor
+        let stopping = Arc::clone(&supervisor);
+        ctrlc::set_handler(move || {
+            if stopping.is_stopped() {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            stopping.stop();
+        })
+        .map_err(|error| Failure::new(format!("ctrl-C cannot be handled: {error}")))?;
+        Ok(supervisor)
     }
 
     /// Ends all processes, and any that would start from now on.

@@ -21,7 +21,10 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World) {
     } else {
         println!("{head} {} -- seed {}: {}", style("FAILED").red().bold(), report.seed, report.reason());
         print_story(report);
-        println!("    replay: {}{}", replay_command(test, report.seed), world.flags());
+        let replay = format!("{}{}", replay_command(test, report.seed), world.flags());
+        if !report.report.as_ref().is_some_and(|report| report.lines().any(|line| line.ends_with(&replay))) {
+            println!("    replay: {replay}");
+        }
     }
     for warning in &report.warnings {
         println!("    {} {warning}", style("warning:").yellow());

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
     let binaries = build(&catalogue.root, &tests, &options.run.build(false))?;
-    let runner = Runner { supervisor: Supervisor::start(), world: options.run.world() };
+    let runner = Runner { supervisor: Supervisor::start()?, world: options.run.world() };
     // Small enough to be typed again.
     let seed = options.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let jobs: Vec<(usize, Job<'_>)> = tests
@@ -79,6 +79,7 @@ struct Results<'a> {
     printed: usize,
     failed: usize,
     failure: Option<Failure>,
+    interrupted: bool,
     bar: ProgressBar,
 }
 
@@ -88,7 +89,16 @@ impl<'a> Results<'a> {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}") {
             bar.set_style(style);
         }
-        Results { tests, world, early: BTreeMap::new(), printed: 0, failed: 0, failure: None, bar }
+        Results {
+            tests,
+            world,
+            early: BTreeMap::new(),
+            printed: 0,
+            failed: 0,
+            failure: None,
+            interrupted: false,
+            bar,
+        }
     }
 
     /// Takes the result of one test. False if it could not be run, and so no other can be expected to.
@@ -97,7 +107,7 @@ impl<'a> Results<'a> {
             Ok(Some(report)) => {
                 self.early.insert(index, report);
             }
-            Ok(None) => self.failure = Some(Failure::new("interrupted")),
+            Ok(None) => self.interrupted = true,
             Err(failure) => self.failure = Some(failure),
         }
         self.bar.inc(1);
@@ -107,7 +117,7 @@ impl<'a> Results<'a> {
             self.failed += usize::from(!report.ok);
             self.printed += 1;
         }
-        self.failure.is_none()
+        self.failure.is_none() && !self.interrupted
     }
 
     /// The last line.
@@ -117,12 +127,18 @@ impl<'a> Results<'a> {
             return Err(failure);
         }
         let took = duration(begun.elapsed());
-        if self.failed == 0 {
+        if self.interrupted {
+            println!("{} after {}", style("interrupted").yellow(), count(self.printed, "test"));
+        } else if self.failed == 0 {
             println!("{} {} in {took} (seed {seed})", count(self.printed, "test"), style("passed").green());
-            return Ok(Outcome::Passed);
+        } else {
+            let failed = style("failed").red().bold();
+            println!("{} of {} {failed} in {took} (seed {seed})", self.failed, count(self.printed, "test"));
         }
-        let failed = style("failed").red().bold();
-        println!("{} of {} {failed} in {took} (seed {seed})", self.failed, count(self.printed, "test"));
-        Ok(Outcome::Failed)
+        Ok(match (self.failed, self.interrupted) {
+            (0, false) => Outcome::Passed,
+            (0, true) => Outcome::Interrupted,
+            (_, _) => Outcome::Failed,
+        })
     }
 }

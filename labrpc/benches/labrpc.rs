@@ -1,5 +1,7 @@
 //! What a call costs: on the simulated network, and on real threads.
 
+#![expect(clippy::disallowed_types, reason = "a bench measures wall time, also of the simulation")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use labrpc::{Network, Server, service};
 use labrt::node::Node;

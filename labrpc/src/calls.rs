@@ -1,4 +1,7 @@
 //! The table of the calls under way.
+//!
+//! A call is in it from the moment when its request is accepted for delivery until its caller has an outcome. Messages
+//! and scheduled looks know it by its [`CallId`] and may outlive it: they find nothing then.
 
 use crate::delay::course;
 use crate::shared::{Modes, Outcome};
@@ -6,8 +9,10 @@ use labrt::oneshot::Put;
 
 /// A call that has been accepted for delivery and has not ended.
 pub(crate) struct Call {
+    /// Where the caller waits.
     pub(crate) put: Put<Outcome>,
     pub(crate) end: u32,
+    /// The name that it was sent to, and who bore it then. The end may be connected to another one meanwhile.
     pub(crate) slot: u32,
     pub(crate) generation: u32,
     pub(crate) modes: Modes,
@@ -47,6 +52,7 @@ impl Call {
 /// Identifies a call, also after it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CallId {
+    /// Place in the table.
     index: u32,
     /// Number of the call in its network, from 1.
     pub(crate) number: u64,
@@ -55,7 +61,9 @@ pub(crate) struct CallId {
 /// The calls under way: a table whose places are used again, so that a call costs no search and no allocation.
 #[derive(Default)]
 pub(crate) struct Calls {
+    /// With the number of the call that has the place, or had it last.
     places: Vec<(u64, Option<Call>)>,
+    /// Places without a call, the last one left is the first one used.
     free: Vec<u32>,
 }
 
@@ -73,16 +81,19 @@ impl Calls {
         }
     }
 
+    /// The call, unless it has ended.
     pub(crate) fn get(&self, id: CallId) -> Option<&Call> {
         let (number, call) = self.places.get(id.index as usize)?;
         if *number == id.number { call.as_ref() } else { None }
     }
 
+    /// The call, unless it has ended.
     pub(crate) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
         let (number, call) = self.places.get_mut(id.index as usize)?;
         if *number == id.number { call.as_mut() } else { None }
     }
 
+    /// Takes the call out, unless it has ended; whoever gets it must tell the caller.
     pub(crate) fn remove(&mut self, id: CallId) -> Option<Call> {
         let (number, call) = self.places.get_mut(id.index as usize)?;
         if *number != id.number {

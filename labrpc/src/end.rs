@@ -1,10 +1,10 @@
 //! The caller's side: ends of the network, and typed calls on them.
 
 use crate::error::RpcError;
-use crate::path;
+use crate::path::{self, Sent};
 use crate::shared::{Outcome, Shared};
-use labrt::runtime;
 use labrt::time::Instant;
+use labrt::{oneshot, runtime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -28,9 +28,10 @@ impl ClientEnd {
     #[track_caller]
     pub fn call(&self, service_method: &'static str, args: Vec<u8>) -> Result<Vec<u8>, RpcError> {
         runtime::note_blocking("an RPC");
-        let answer = path::send(self, service_method, args).wait().unwrap_or(Err(RpcError::Failed));
-        self.trace_answer(service_method, &answer);
-        answer
+        let Sent { number, outcome } = path::send(self, service_method, args);
+        let outcome = outcome.wait().unwrap_or(Err(RpcError::Failed));
+        self.trace_outcome(number, service_method, &outcome);
+        outcome
     }
 
     /// As [`ClientEnd::call`], but waits no longer than `limit`, on the clock of the calling thread's node. A reply that
@@ -47,19 +48,20 @@ impl ClientEnd {
     ) -> Result<Vec<u8>, RpcError> {
         runtime::note_blocking("an RPC");
         let deadline = Instant::now() + limit;
-        let answer = match path::send(self, service_method, args).wait_deadline(deadline) {
-            Ok(answer) => answer.unwrap_or(Err(RpcError::Failed)),
-            Err(_) => Err(RpcError::TimedOut),
+        let Sent { number, outcome } = path::send(self, service_method, args);
+        let outcome = match outcome.wait_deadline(deadline) {
+            Ok(outcome) => outcome.unwrap_or(Err(RpcError::Failed)),
+            Err(oneshot::TimedOut) => Err(RpcError::TimedOut),
         };
-        self.trace_answer(service_method, &answer);
-        answer
+        self.trace_outcome(number, service_method, &outcome);
+        outcome
     }
 
     #[inline]
-    fn trace_answer(&self, service_method: &'static str, answer: &Outcome) {
-        self.shared.trace_message(service_method, || match answer {
-            Ok(reply) => format!("the reply arrives, {} bytes", reply.len()),
-            Err(error) => format!("the call fails: {error}"),
+    fn trace_outcome(&self, number: u64, service_method: &'static str, outcome: &Outcome) {
+        self.shared.trace_message(service_method, || match outcome {
+            Ok(reply) => format!("#{number} reply arrives, {} bytes", reply.len()),
+            Err(error) => format!("#{number} fails: {error}"),
         });
     }
 }

@@ -8,8 +8,8 @@
 //! ```
 //! use labrpc::{Network, RpcError, Server};
 //! use labrt::node::Node;
-//! use std::sync::Arc;
-//! use std::sync::atomic::{AtomicU64, Ordering};
+//! use labrt::sync::Arc;
+//! use labrt::sync::atomic::{AtomicU64, Ordering};
 //!
 //! labrpc::service! {
 //!     /// A number that can grow.
@@ -80,6 +80,14 @@
 //! no time of its own on real threads. Directed tests set other delays, for all links or for one, or decide about each
 //! message by a tap ([`Network::set_tap`]).
 //!
+//! # What a traced run tells
+//!
+//! With [`labrt::Config::trace`] on, each call leaves events of kind `message`, with its method as their topic and its
+//! number in the network in front: `#17 server-0 -> server-1: request, 12 bytes` when it is made (`…, lost` if it will
+//! not arrive), `#17 request arrives` on the server, `#17 reply, 8 bytes` (or `#17 reply, lost`) when the handler has
+//! returned, and `#17 reply arrives, 8 bytes` or `#17 fails: …` when the caller goes on. What testers do to the network
+//! are events of kind `fault`.
+//!
 //! # How to read
 //!
 //! `service` has the declaration of services and their dispatch; `end` the caller's side; `rules` what the network
@@ -92,6 +100,10 @@
 //! * Bandwidth: a large message is no slower than a small one, it is only counted.
 //! * Authentication and versions: all servers of a lab are built from one source and trust each other.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_types,
+    reason = "counters and flags of the framework are no points to switch tasks at"
+)]
 
 mod calls;
 mod delay;

@@ -15,7 +15,8 @@ use std::sync::atomic::Ordering;
 /// A handle to a network. All its methods may be called at any time from any thread; clones are the same network.
 ///
 /// A new network is reliable, without long delays or long reordering, with the delays of [`DelayModel::default_here`].
-/// It works as long as there is a handle: when the last one is dropped, its servers are let go and all calls fail.
+/// It works as long as there is a handle: when the last one is dropped, its servers are let go and all calls fail. A
+/// server or a tap that owns a handle itself keeps it alive until [`Network::cleanup`].
 #[derive(Clone)]
 pub struct Network {
     handle: Arc<Handle>,
@@ -90,6 +91,7 @@ impl Network {
         let now = runtime::now().as_nanos();
         let mut state = self.shared().state.lock();
         state.end(&end).enabled = enabled;
+        // Only switching off can have killed a server for somebody.
         if enabled {
             return;
         }
@@ -123,6 +125,7 @@ impl Network {
         let before = std::mem::replace(&mut slot.server, server);
         let polls = state.polls(now, |call| call.slot == index);
         drop(state);
+        // The old server's destructor is foreign code, which may call this network.
         drop(before);
         self.shared().schedule(polls);
     }

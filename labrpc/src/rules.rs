@@ -46,27 +46,35 @@ impl State {
         self.ends[end as usize].delay.unwrap_or(self.delay).draw()
     }
 
-    /// Accepts a call, or not. Every call is counted, also one that cannot be delivered.
-    pub(crate) fn intake(&mut self, number: u32, size: usize, put: Put<Outcome>) -> Intake {
+    /// Accepts a call, or not, and gives it a number. Every call is counted, also one that cannot be delivered.
+    pub(crate) fn intake(&mut self, end: u32, size: usize, put: Put<Outcome>) -> (u64, Intake) {
         if self.closed {
-            return Intake::Closed;
+            return (0, Intake::Closed);
         }
         self.total_count += 1;
         self.total_bytes += size as u64;
-        let Some((slot, server)) = self.destination(number) else {
-            return Intake::Lost(put, course::undeliverable(self.modes.long_delays));
+        let intake = match self.destination(end) {
+            Some((slot, server)) => self.accept(end, slot, server, put),
+            None => Intake::Lost(put, course::undeliverable(self.modes.long_delays)),
         };
-        let mut delay = self.hop(number);
+        (self.total_count, intake)
+    }
+
+    fn accept(&mut self, end: u32, slot: u32, server: Arc<Server>, put: Put<Outcome>) -> Intake {
+        let mut delay = self.hop(end);
+        // The course knows no other delay than this one, so the two are not added: a slow link stays slow, and a failed
+        // call on a link of ordinary speed still costs 26 ms at the most.
         if !self.modes.reliable {
             delay = delay.max(course::unreliable());
             if course::drops() {
                 return Intake::Lost(put, delay);
             }
         }
+        // No draw without a need, so that a knob that is not used does not change what a seed means.
         let twice = self.duplication > 0.0 && labrt::rand::random_bool(self.duplication);
-        let copy = twice.then(|| self.hop(number));
+        let copy = twice.then(|| self.hop(end));
         let generation = self.slots[slot as usize].generation;
-        let call = Call::new(put, number, slot, generation, self.modes);
+        let call = Call::new(put, end, slot, generation, self.modes);
         let id = self.calls.insert(self.total_count, call);
         Intake::Sent { id, slot, server, delay, copy }
     }
@@ -94,6 +102,7 @@ impl State {
         let Some(call) = self.calls.get(id) else { return Fate::Unwanted };
         let modes = call.modes;
         let end = call.end;
+        // Dead first, as in the course: a killed server can never give a reply, not even one that gets lost.
         let lost_after = if is_dead(call, &self.ends, &self.slots) || (!modes.reliable && course::drops()) {
             Some(0)
         } else if self.ends[end as usize].replies_cut {
@@ -106,16 +115,18 @@ impl State {
         }
         let reordering = if modes.long_reordering { course::reordering() } else { None };
         let delay = self.hop(end).max(reordering.unwrap_or(0));
+        // From here on the server may die: what it has sent is on its way.
         if let Some(call) = self.calls.get_mut(id) {
             call.replied = true;
         }
         Fate::Sent(delay)
     }
 
-    /// The handler was unwound with its node: no reply will come.
+    /// The handler was unwound with its node, or by the tap that was looking at its reply: none will come.
     pub(crate) fn handler_lost(&mut self, id: CallId, now: u64) -> Option<Poll> {
         let call = self.calls.get_mut(id)?;
         call.lost = true;
+        call.replied = false;
         poll_of(id, call, now)
     }
 
@@ -128,6 +139,7 @@ impl State {
     /// Looks whether the server of the call is dead, and ends the call then.
     pub(crate) fn poll(&mut self, id: CallId) -> Option<Put<Outcome>> {
         let call = self.calls.get_mut(id)?;
+        // An end that was switched on again in time goes on, and may be switched off once more.
         call.poll_set = false;
         let ends = !call.replied && is_dead(call, &self.ends, &self.slots);
         if ends { self.calls.remove(id).map(|call| call.put) } else { None }

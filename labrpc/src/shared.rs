@@ -62,11 +62,13 @@ pub(crate) struct Modes {
 /// A client end and its link.
 pub(crate) struct End {
     pub(crate) name: Name,
+    /// Whether calls on it can be delivered at all. Testers disable the ends of a server that they cut off or crash.
     pub(crate) enabled: bool,
     /// Index of the server that it is connected to.
     pub(crate) server: Option<u32>,
     /// The link's own distribution of delays, if not the network's.
     pub(crate) delay: Option<DelayModel>,
+    /// One-way cuts; unlike `enabled` they do not make the server count as dead.
     pub(crate) requests_cut: bool,
     pub(crate) replies_cut: bool,
     /// What has arrived while the link is held, in order; None if it is not held.
@@ -96,15 +98,25 @@ pub(crate) struct Slot {
     pub(crate) generation: u32,
 }
 
+impl Slot {
+    /// Name of the server for people: its node's, if there is one.
+    pub(crate) fn label(&self) -> String {
+        self.server.as_ref().map_or_else(|| self.name.to_string(), |server| server.node().name().to_owned())
+    }
+}
+
 /// Everything behind the network's lock.
 pub(crate) struct State {
     pub(crate) modes: Modes,
     pub(crate) delay: DelayModel,
     /// Probability that a request is delivered twice.
     pub(crate) duplication: f64,
+    /// Set by `cleanup`: calls fail at once.
     pub(crate) closed: bool,
     pub(crate) total_count: u64,
     pub(crate) total_bytes: u64,
+    /// Ends and servers are never removed, so that a number stands for the same one for ever. The names are looked up
+    /// only by what testers do, never on the way of a call.
     pub(crate) ends: Vec<End>,
     pub(crate) end_numbers: BTreeMap<Name, u32>,
     pub(crate) slots: Vec<Slot>,

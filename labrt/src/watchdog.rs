@@ -46,9 +46,8 @@ struct Watched {
     started: Instant,
     /// Number of switches when it last changed, and when that was.
     last: (u64, Instant),
-    /// `/proc` directory of the OS thread, which tells how much processor time it has used.
+    /// `/proc` directory of the OS thread, which tells whether it waits or computes.
     thread: Option<std::path::PathBuf>,
-    cpu_at_last: Option<u64>,
     simulated: bool,
 }
 
@@ -124,13 +123,9 @@ impl Monitor {
         let switches = self.switches.load(Ordering::Relaxed);
         if switches != watched.last.0 || !watched.simulated {
             watched.last = (switches, Instant::now());
-            watched.cpu_at_last = None;
             return None;
         }
         let silent = watched.last.1.elapsed();
-        if watched.cpu_at_last.is_none() {
-            watched.cpu_at_last = watched.cpu_ticks();
-        }
         // A run that eats memory without a call into the runtime is not waited for.
         let out_of_memory = self.stop.load(Ordering::Relaxed) == STOP_MEMORY && silent > 5 * PERIOD;
         if out_of_memory {
@@ -159,21 +154,18 @@ impl Monitor {
 }
 
 impl Watched {
-    /// Processor time of the OS thread so far, in clock ticks.
-    fn cpu_ticks(&self) -> Option<u64> {
+    /// Whether the OS thread wants the processor (it may have to wait for it on a busy machine), rather than an event.
+    fn is_runnable(&self) -> Option<bool> {
         let stat = std::fs::read_to_string(self.thread.as_ref()?.join("stat")).ok()?;
-        // The second field is a name in parentheses, which may contain anything; user and system time are 12 and 13 on.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+        // The second field is a name in parentheses, which may contain anything; the state follows it.
+        let state = stat.rsplit_once(')')?.1.split_whitespace().next()?;
+        Some(state == "R")
     }
 
     fn stuck_message(&self, silent: Duration) -> String {
-        let used = self.cpu_ticks().zip(self.cpu_at_last).map(|(now, then)| now.saturating_sub(then));
-        let why = match used {
-            Some(ticks) if ticks < 10 => {
-                "it blocks the OS thread: a lock, a sleep or a channel of std instead of labrt's?"
-            }
-            Some(_) => "it computes all the time: an endless loop?",
+        let why = match self.is_runnable() {
+            Some(false) => "it blocks the OS thread: a lock, a sleep or a channel of std instead of labrt's?",
+            Some(true) => "it computes all the time: an endless loop?",
             None => "it loops, or blocks the OS thread",
         };
         let silent = silent.as_secs_f64();
@@ -247,7 +239,6 @@ impl Monitor {
             started: now,
             last: (self.switches.load(Ordering::Relaxed), now),
             thread,
-            cpu_at_last: None,
             simulated: config.world == crate::World::Simulated,
         });
     }

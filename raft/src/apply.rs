@@ -5,13 +5,18 @@ use tester::ApplyMsg;
 use crate::state::State;
 
 impl State {
-    /// If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state
-    /// machine (§5.3). Returns what is to be applied now, in order; nothing if the service
-    /// is up to date.
+    /// Rule for all servers (Figure 2; §5.3): "If commitIndex > lastApplied: increment
+    /// lastApplied, apply `log[lastApplied]` to state machine". Returns what is to be
+    /// applied now, in order; nothing if the service is up to date.
+    ///
+    /// A caller takes all there is at once, so that a service that is slow costs Raft no
+    /// more than one that is fast. `last_applied` says from then on what has been taken,
+    /// although the service may still be at work on it.
     ///
     /// One caller at a time: the messages must reach the service in the order in which they
     /// are taken here, snapshots among them.
     pub fn take_applicable(&mut self) -> Vec<ApplyMsg> {
+        // The entries in between are gone, and the snapshot stands for them.
         if self.last_applied < self.log().snapshot_index() {
             return vec![self.take_snapshot_to_apply()];
         }

@@ -14,7 +14,9 @@ use tester::{Observer, Role, View};
 
 use crate::state::State;
 
-/// What an inspection remembers for the next one.
+/// What an inspection remembers for the next one: everything that must not change at will.
+/// The entries are not among it, because `persist.rs` keeps note of which of them have
+/// changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     role: Role,
@@ -123,7 +125,9 @@ fn observe(observer: &mut dyn Observer, state: &State, changed_from: u64) {
     });
 }
 
-/// A short stand-in for a command, the same in every run.
+/// A short stand-in for a command, by which the tester compares logs without keeping them.
+/// The hasher has fixed keys: equal commands must have equal digests on all servers, and a
+/// run must not depend on more than its seed.
 fn digest(command: &[u8]) -> u64 {
     use std::hash::{DefaultHasher, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -144,6 +148,8 @@ fn check_state(state: &State, changed_from: u64) {
         "the snapshot reaches to {}, but only {commit} entries are committed",
         log.snapshot_index()
     );
+    // Entries are made by leaders in their own terms, and terms only grow (§5.1); a server
+    // enters the term of a message before it takes entries from it.
     for index in changed_from.max(log.snapshot_index() + 1)..=last_index {
         let (before, here) = (log.term(index - 1), log.term(index));
         assert!(before <= here, "the term regresses at index {index}, from {before:?} to {here:?}");
@@ -157,7 +163,8 @@ fn check_state(state: &State, changed_from: u64) {
     }
 }
 
-/// Candidates and leaders have voted for themselves, and leaders have a majority.
+/// Candidates and leaders have voted for themselves, and leaders have a majority (§5.2). A
+/// candidate that gave its vote to another as well could share a majority with it.
 fn check_candidacy(state: &State) {
     let (me, term) = (state.me, state.term());
     assert!(
@@ -173,7 +180,8 @@ fn check_candidacy(state: &State) {
     );
 }
 
-/// What a leader believes of a follower must fit the leader's own log.
+/// What a leader believes of a follower must fit the leader's own log: nothing is
+/// replicated that is not there, and what is known to be there need not be sent.
 fn check_peer(state: &State, server: usize) {
     let peer = &state.peers[server];
     let last_index = state.log().last_index();
@@ -185,9 +193,10 @@ fn check_peer(state: &State, server: usize) {
     );
 }
 
-/// What must hold of a step.
+/// What must hold of a step: of any two moments between which nobody looked.
 fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
     assert!(now.term >= last.term, "the term regressed from {} to {}", last.term, now.term);
+    // Two votes in a term would make two majorities possible (§5.2, Election Safety).
     let same_term = now.term == last.term;
     assert!(
         !same_term || last.voted_for.is_none() || now.voted_for == last.voted_for,
@@ -196,6 +205,8 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
         last.voted_for,
         now.voted_for
     );
+    // There is nobody else from whom a leader could hear in its own term: it leaves office
+    // by leaving the term.
     let still_leader = same_term && last.role == Role::Leader;
     assert!(
         !still_leader || now.role == Role::Leader,
@@ -203,6 +214,8 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
         now.term,
         now.role
     );
+    // Figure 3, Leader Append-Only: a leader never overwrites or deletes entries in its
+    // log; it only appends new entries.
     assert!(
         !still_leader || changed_from > last.last_index,
         "the leader of term {} overwrote its log at index {changed_from} (Leader Append-Only)",
@@ -211,7 +224,8 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
     check_progress(last, now, changed_from);
 }
 
-/// Some things never go back.
+/// Some things never go back: what was committed stays committed, whatever happens to terms
+/// and leaders, and what a service has applied it cannot take back.
 fn check_progress(last: &Seen, now: &Seen, changed_from: u64) {
     for (what, before, after) in [
         ("the commit index", last.commit_index, now.commit_index),

@@ -69,6 +69,7 @@ impl Log {
     /// The entries from `first` up to and including `last`; those which the log does not
     /// hold are left out.
     pub fn range(&self, first: u64, last: u64) -> &[Entry] {
+        // A position before the beginning means the beginning; one behind the end, the end.
         let start = self.position(first).unwrap_or(0).min(self.entries.len());
         let end = self.position(last + 1).unwrap_or(0).clamp(start, self.entries.len());
         &self.entries[start..end]

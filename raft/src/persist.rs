@@ -292,6 +292,7 @@ mod tests {
     fn every_mutator_writes_before_it_returns() {
         let mut persistent = Persistent::load(Persister::new());
         assert_on_disk(&persistent);
+        // One step for each mutator, in an order in which servers use them.
         let steps: [fn(&mut Persistent); 8] = [
             |persistent| persistent.advance_term(2),
             |persistent| persistent.vote_for(1),
@@ -311,6 +312,8 @@ mod tests {
         assert_eq!(persistent.snapshot(), b"leader's");
     }
 
+    /// With `save` alone the thousandth entry would cost a thousand times as much as the
+    /// first one.
     #[test]
     fn an_entry_costs_the_same_however_long_the_log() {
         let mut persistent = Persistent::load(Persister::new());
@@ -324,6 +327,8 @@ mod tests {
         assert!(growth.all(|bytes| Some(bytes) == first));
     }
 
+    /// What leaders that never commit anything leave behind: hard states and truncated
+    /// entries.
     #[test]
     fn dead_records_do_not_pile_up() {
         let mut persistent = Persistent::load(Persister::new());

@@ -7,6 +7,7 @@ use crate::test::Test;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What a server is started with.
@@ -21,6 +22,26 @@ pub struct Boot {
     pub persister: Persister,
     /// The node that it runs on, on which the starting thread stands already.
     pub node: Node,
+    /// How many of the test's own threads are inside of the server's code.
+    pub(crate) visitors: Visitors,
+}
+
+/// Counts threads that do not belong to a server's node, and so survive its crash, but are inside of its code when it
+/// comes: what they do there is no sign that the server lives on.
+#[derive(Clone, Default)]
+pub(crate) struct Visitors(Arc<AtomicU32>);
+
+impl Visitors {
+    fn during<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let result = f();
+        self.0.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
 }
 
 /// A started server.
@@ -61,6 +82,7 @@ struct Slot<S> {
 struct Life<S> {
     node: Node,
     server: Arc<S>,
+    visitors: Visitors,
 }
 
 impl<S> Clone for Group<S> {
@@ -128,9 +150,14 @@ impl<S: Send + Sync + 'static> Group<S> {
         &self.shared.names[server]
     }
 
-    /// The living incarnation of a server; None if it is crashed.
-    pub fn server(&self, server: usize) -> Option<Arc<S>> {
-        self.shared.slots.lock()[server].life.as_ref().map(|life| Arc::clone(&life.server))
+    /// Calls `f` with the living incarnation of a server; None if it is crashed.
+    pub fn visit<T>(&self, server: usize, f: impl FnOnce(&Arc<S>) -> T) -> Option<T> {
+        let (object, visitors) = {
+            let slots = self.shared.slots.lock();
+            let life = slots[server].life.as_ref()?;
+            (Arc::clone(&life.server), life.visitors.clone())
+        };
+        Some(visitors.during(|| f(&object)))
     }
 
     /// The node of the living incarnation.
@@ -231,6 +258,25 @@ impl<S: Send + Sync + 'static> Group<S> {
         }
     }
 
+    /// Opens the link on which `from` calls `to`, whatever else they are cut off from; until one of the two is connected,
+    /// disconnected or restarted. Replies come back on the same link.
+    pub fn open_link(&self, from: usize, to: usize) {
+        self.test().note(format!("open_link {from} -> {to}"));
+        self.net().network().enable(self.link(from, to), true);
+    }
+
+    /// Holds back what `from` says to `to`, and the answers, until [`Group::release_link`].
+    pub fn hold_link(&self, from: usize, to: usize) {
+        self.test().note(format!("hold_link {from} -> {to}"));
+        self.net().network().hold(self.link(from, to));
+    }
+
+    /// Lets everything arrive that was held back.
+    pub fn release_link(&self, from: usize, to: usize) {
+        self.test().note(format!("release_link {from} -> {to}"));
+        self.net().network().release(self.link(from, to));
+    }
+
     /// Crashes the server: its links go, calls to it fail, its disk keeps what it holds at this moment, and all its threads
     /// stop where they stand. Nothing happens to a server that is crashed already.
     ///
@@ -252,11 +298,15 @@ impl<S: Send + Sync + 'static> Group<S> {
             let copy = slot.persister.copy();
             (slot.life.take(), std::mem::replace(&mut slot.persister, copy))
         };
-        let Some(Life { node, server: object }) = life else { return };
+        let Some(Life { node, server: object, visitors }) = life else { return };
         node.kill();
         drop(object);
         let test = self.test().clone();
-        old.on_write(move |_| test.dead_server_acts(server, "writes to its disk"));
+        old.on_write(move |_| {
+            if !visitors.any() {
+                test.dead_server_acts(server, "writes to its disk");
+            }
+        });
     }
 
     /// Starts the server (after a crash, if it is alive) with what its disk holds. It has no links until
@@ -281,11 +331,13 @@ impl<S: Send + Sync + 'static> Group<S> {
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
-        let boot = Boot { me: server, incarnation, ends, persister, node: node.clone() };
+        let visitors = Visitors::default();
+        let of_boot = visitors.clone();
+        let boot = Boot { me: server, incarnation, ends, persister, node: node.clone(), visitors: of_boot };
         let booted = node.enter(|| (self.shared.boot)(boot));
         let on_network = booted.services.into_iter().fold(Server::new(&node), Server::with);
         self.net().network().add_server(self.name(server), on_network);
-        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server });
+        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, visitors });
     }
 
     /// Starts all servers and connects them.

@@ -33,14 +33,14 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
     let mut world = options.run.world();
     world.variables.push(("LAB_TRACE", trace.display().to_string()));
 
-    let runner = Runner { supervisor: Supervisor::start(), world };
+    let runner = Runner { supervisor: Supervisor::start()?, world };
     let job = Job { binary, test: &test, seeds: options.seed..options.seed + 1 };
     let mut last = None;
     runner.run(&job, &mut |report| {
         last = Some(report);
         ControlFlow::Continue(())
     })?;
-    let mut report = last.ok_or_else(|| Failure::new("the test was stopped before its end"))?;
+    let Some(mut report) = last else { return Ok(Outcome::Interrupted) };
     if options.no_story {
         report.report = None;
     }

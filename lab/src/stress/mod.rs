@@ -10,7 +10,6 @@ mod tally;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use console::style;
@@ -49,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     let world = world(&catalogue, options);
     let identity = Identity::new(&tests, options.runs, &world, options.race, &binaries)?;
     let mut campaign = Campaign::open(&catalogue.root, options, identity)?;
-    let runner = Runner { supervisor: interruptible()?, world };
+    let runner = Runner { supervisor: Supervisor::start()?, world };
 
     let binary = |test: &Test| -> &Path { &binaries[&(test.package.clone(), test.binary.clone())] };
     let jobs: Vec<(usize, Job<'_>)> = plan(&tests, &campaign, options.workers.number())
@@ -82,20 +81,6 @@ fn world(catalogue: &Catalogue, options: &StressOptions) -> World {
         world.variables.push(("TSAN_OPTIONS", sanitizer));
     }
     world
-}
-
-/// A supervisor that ctrl-C stops. A second ctrl-C ends this program at once; the journal is whole even then.
-fn interruptible() -> Result<Arc<Supervisor>, Failure> {
-    let supervisor = Supervisor::start();
-    let stopping = Arc::clone(&supervisor);
-    ctrlc::set_handler(move || {
-        if stopping.is_stopped() {
-            std::process::exit(130);
-        }
-        stopping.stop();
-    })
-    .map_err(|error| Failure::new(format!("ctrl-C cannot be handled: {error}")))?;
-    Ok(supervisor)
 }
 
 /// The seeds still to be run, in pieces. All tests advance side by side, so that a broken one shows early.

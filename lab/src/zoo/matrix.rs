@@ -38,7 +38,7 @@ impl Cell {
 /// How a wrong solution fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// A test of its own part, or of an earlier one, kills it, and so does one that its patch names.
+    /// A test of its own part kills it, and so does a test, or an invariant, that its patch names.
     Caught,
     /// Something kills it, but nothing that its patch names, or nothing of its own part.
     CaughtElsewhere,

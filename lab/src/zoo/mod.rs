@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         .ok_or_else(|| Failure::new(format!("there is no lab {}", options.lab)))?;
     let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
     let patches = chosen(patch::read_all(&catalogue.root.join("bugs").join(&lab.name))?, &options.bug)?;
-    let runner = Runner { supervisor: Supervisor::start(), world: options.run.world() };
+    let runner = Runner { supervisor: Supervisor::start()?, world: options.run.world() };
     let place = zoo_folder(&catalogue.root);
     let total = patches.len();
 
@@ -53,6 +53,8 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         for built in receiver {
             let row = built.and_then(|(patch, binary)| examine(patch, &binary, lab, tests, &runner, options));
             match row {
+                // What was interrupted has not survived.
+                _ if runner.supervisor.is_stopped() => break,
                 Ok(row) => {
                     println!("{}", row.verdict_line());
                     rows.push(row);
@@ -68,7 +70,12 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         return Err(failure);
     }
     print!("\n{}", matrix::show(&tests, &rows));
-    Ok(sum_up(&rows, total))
+    let outcome = sum_up(&rows);
+    if rows.len() == total {
+        return Ok(outcome);
+    }
+    println!("{} after {} of {total}", style("interrupted").yellow(), rows.len());
+    Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted })
 }
 
 /// Where wrong solutions are built.
@@ -198,17 +205,18 @@ fn first_failure(runner: &Runner, job: &Job<'_>) -> Result<Option<Report>, Failu
 }
 
 /// The last line, and how it went.
-fn sum_up(rows: &[Row], total: usize) -> Outcome {
+fn sum_up(rows: &[Row]) -> Outcome {
     let survivors: Vec<&str> =
         rows.iter().filter(|row| row.verdict() != Verdict::Caught).map(|row| row.patch.id.as_str()).collect();
     if survivors.is_empty() {
-        println!("{} {}", style("all caught:").green(), count(total, "wrong solution"));
+        println!("{} {}", style("all caught:").green(), count(rows.len(), "wrong solution"));
         return Outcome::Passed;
     }
     println!(
-        "{} {} of {total}: {}",
+        "{} {} of {}: {}",
         style("not caught:").red().bold(),
         survivors.len(),
+        rows.len(),
         survivors.join(", ")
     );
     Outcome::Failed

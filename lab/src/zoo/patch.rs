@@ -33,6 +33,9 @@ pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
             patches.push(Patch::read(&path)?);
         }
     }
+    if patches.is_empty() {
+        return Err(Failure::new(format!("there is no wrong solution in {}", folder.display())));
+    }
     patches.sort_by_key(|patch| {
         let (letters, rest) = patch.id.split_at(patch.id.find(|c: char| c.is_ascii_digit()).unwrap_or(0));
         let digits = rest.trim_end_matches(|c: char| !c.is_ascii_digit());

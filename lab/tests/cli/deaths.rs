@@ -52,9 +52,19 @@ fn a_hang_is_ended() {
 }
 
 #[test]
+fn a_watchdogs_report_is_the_reason() {
+    let reason = "stuck: stuck thread at 0.1 s in thread `rpc` of `server-1`: an endless loop";
+    assert_one_failure("sticks_1c", 6, reason);
+}
+
+#[test]
 fn memory_is_limited() {
     let story = assert_one_failure("eats_1c", 4, "memory: the test held ");
     assert!(story.contains("64 MiB are allowed (labs.toml)"), "{story}");
+    let held = story.split("held ").nth(1).and_then(|rest| rest.split(' ').next());
+    let held: u64 = held.and_then(|number| number.parse().ok()).expect("the story tells how much it held");
+    // It eats at most a mebibyte a millisecond, and is looked at every 50; the rest is for a machine with much to do.
+    assert!((80..1500).contains(&held), "ended only at {held} MiB");
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! `list`, `test`, `replay` and `bench`.
 
-use crate::lab;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::{Said, lab};
 
 const FIGURES: &str = "virtual 3.1 s, real 0.2 ms, 3 peers, 58 RPCs, 6120 bytes, 0 commands";
 
@@ -14,6 +20,36 @@ fn list_shows_labs_parts_tests_and_points() {
     );
     assert_eq!(said.row("warns_1a"), ["warns_1a", "1", "passes", "with", "a", "warning"]);
     assert!(!said.out.contains("1B"));
+}
+
+/// The processes that any thread of this one has started.
+fn children(process: u32) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// The test's process is in a group of its own, so it must be ended by `lab`.
+#[test]
+fn ctrl_c_ends_the_tests_too() {
+    let mut command = crate::command(&["test", "hangs_1c", "--seed", "2"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("lab can be run");
+    let begun = Instant::now();
+    let test = loop {
+        // cargo is a child of `lab`, too.
+        let name = |process: &String| fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        if let Some(test) = children(child.id()).into_iter().find(|process| name(process).starts_with("mini"))
+        {
+            break test;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "the test does not start");
+        sleep(Duration::from_millis(2));
+    };
+    let status = Command::new("kill").arg("-INT").arg(child.id().to_string()).status();
+    assert!(status.expect("kill can be run").success());
+    let said = Said::new(child.wait_with_output().expect("lab ends")).ended(130);
+    assert!(said.out.contains("interrupted after 0 tests"), "{}", said.out);
+    assert!(!Path::new(&format!("/proc/{test}")).exists(), "the test goes on");
 }
 
 #[test]

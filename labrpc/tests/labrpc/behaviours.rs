@@ -246,6 +246,21 @@ fn a_reply_that_is_on_its_way_survives_the_death() {
 }
 
 #[test]
+fn it_survives_a_look_that_was_scheduled_before_it_left() {
+    simulated(|| {
+        let naps = Naps::new();
+        let call = naps.start(50);
+        thread::sleep(ms(10));
+        naps.network.set_end_delay("end", DelayModel::fixed(ms(500)));
+        naps.network.enable("end", false);
+        naps.network.enable("end", true);
+        thread::sleep(ms(70));
+        naps.network.delete_server(0);
+        assert_eq!(call.join().unwrap(), (Ok(1), Instant::from_nanos(550_000_000)));
+    });
+}
+
+#[test]
 fn a_request_that_is_on_its_way_still_runs_its_handler() {
     simulated(|| {
         let naps = Naps::new();

@@ -258,6 +258,18 @@ fn a_tap_loses_duplicates_and_delays() {
     });
 }
 
+#[test]
+fn a_second_reply_never_answers_a_later_call() {
+    simulated(|| {
+        let naps = Naps::new();
+        use TapAction::{Delay, Duplicate};
+        scripted(&naps, &[Duplicate, Delay(ms(10)), Delay(ms(50))]);
+        assert!(naps.client.nap(&0).is_ok());
+        let (result, took) = timed(|| naps.client.nap(&500));
+        assert_eq!((result, took), (Ok(3), ms(500)));
+    });
+}
+
 /// "A crash right after the request has left": the tap kills the caller's own node.
 #[test]
 fn a_tap_may_kill_the_caller() {
@@ -273,6 +285,25 @@ fn a_tap_may_kill_the_caller() {
         assert!(node.spawn("caller", move || client.nap(&1)).join().is_err());
         naps.network.clear_tap();
         assert_eq!(naps.client.nap(&1), Ok(1), "the dead caller's request has not left");
+    });
+}
+
+/// "A crash between persisting and answering": the tap kills the server's own node.
+#[test]
+fn a_tap_may_kill_the_server() {
+    both(|| {
+        let naps = Naps::new();
+        let victim = naps.node.clone();
+        naps.network.set_tap(move |event| {
+            if event.direction == Direction::Reply {
+                victim.kill();
+            }
+            TapAction::Deliver
+        });
+        let (result, took) = timed(|| naps.client.nap(&1));
+        assert_eq!(result, Err(RpcError::Failed));
+        assert!(took <= ms(100) + slack(), "{took:?}");
+        assert_eq!(*naps.server.ended.lock(), [1]);
     });
 }
 

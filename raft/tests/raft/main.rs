@@ -1,6 +1,5 @@
 //! The tests of the Raft lab: the rules by themselves (`figure…`), and the parts 2A to 2D
-//! on a cluster: the course's (`part_…`), and those that bring about what these only meet
-//! by chance (`directed_…`).
+//! on a cluster.
 
 mod any_order;
 mod bare;
@@ -19,5 +18,3 @@ mod part_2b;
 mod part_2b_counts;
 mod part_2c;
 mod part_2d;
-mod rivals;
-mod watching;

@@ -1,12 +1,15 @@
 //! The service above the consensus module: it records what it is given, checks that nothing is missing, twice or out of
 //! order, and makes snapshots if the test wants them.
 
-use super::Record;
+use super::{Record, Setup};
 use crate::command::Command;
 use crate::consensus::{ApplyMsg, Consensus};
 use crate::failure::{Broken, Invariant};
 use labrt::channel::Receiver;
+use labrt::rand::random_range;
+use labrt::thread;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Every so many commands the service makes a snapshot: at index 9, 19, 29, …
 const SNAPSHOT_INTERVAL: u64 = 10;
@@ -15,8 +18,8 @@ const SNAPSHOT_INTERVAL: u64 = 10;
 pub(super) struct Applier {
     record: Arc<Record>,
     server: usize,
-    /// Whether it makes snapshots.
-    snapshots: bool,
+    /// Whether it makes snapshots, and whether it is slow.
+    setup: Setup,
     /// Index of the last command it has.
     last: u64,
     /// All commands so far, as a snapshot holds them; empty if it makes none.
@@ -24,8 +27,8 @@ pub(super) struct Applier {
 }
 
 impl Applier {
-    pub(super) fn new(record: Arc<Record>, server: usize, snapshots: bool) -> Applier {
-        Applier { record, server, snapshots, last: 0, history: Vec::new() }
+    pub(super) fn new(record: Arc<Record>, server: usize, setup: Setup) -> Applier {
+        Applier { record, server, setup, last: 0, history: Vec::new() }
     }
 
     /// Starts from the snapshot that the last incarnation left on its disk, if there is one: the consensus module must go on
@@ -38,10 +41,13 @@ impl Applier {
 
     pub(super) fn run<R: Consensus>(mut self, messages: &Receiver<ApplyMsg>, module: &R) {
         while let Ok(message) = messages.recv() {
+            if self.setup.slow {
+                thread::sleep(Duration::from_millis(random_range(0..=10)));
+            }
             match message {
                 ApplyMsg::Command { index, command, .. } => {
                     self.take_command(index, command);
-                    if self.snapshots && (index + 1).is_multiple_of(SNAPSHOT_INTERVAL) {
+                    if self.setup.snapshots && (index + 1).is_multiple_of(SNAPSHOT_INTERVAL) {
                         module.snapshot(index, self.snapshot());
                     }
                 }
@@ -59,7 +65,7 @@ impl Applier {
             ));
         }
         self.last = index;
-        if self.snapshots {
+        if self.setup.snapshots {
             let length = u32::try_from(command.len()).unwrap_or(u32::MAX);
             self.history.extend_from_slice(&length.to_le_bytes());
             self.history.extend_from_slice(&command);

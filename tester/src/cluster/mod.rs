@@ -29,12 +29,13 @@ pub struct Setup {
     servers: usize,
     unreliable: bool,
     snapshots: bool,
+    slow: bool,
 }
 
 impl Setup {
     /// So many servers on a reliable network, whose service never makes snapshots.
     pub fn servers(servers: usize) -> Setup {
-        Setup { servers, unreliable: false, snapshots: false }
+        Setup { servers, unreliable: false, snapshots: false, slow: false }
     }
 
     /// The network loses one message in ten, and delays the others.
@@ -46,6 +47,12 @@ impl Setup {
     /// The services make a snapshot after every ten commands.
     pub fn snapshots(mut self) -> Setup {
         self.snapshots = true;
+        self
+    }
+
+    /// The services take up to 10 ms for each command.
+    pub fn slow_service(mut self) -> Setup {
+        self.slow = true;
         self
     }
 }
@@ -96,7 +103,7 @@ impl<R: Consensus> Cluster<R> {
             watched: Default::default(),
         });
         let of_boot = Arc::clone(&record);
-        let boot = move |boot: Boot| boot_server::<R>(boot, &of_boot, setup.snapshots);
+        let boot = move |boot: Boot| boot_server::<R>(boot, &of_boot, setup);
         let group = Group::new(test, &net, "server", setup.servers, boot);
         let cluster = Cluster { group, record };
         cluster.start_all();
@@ -123,7 +130,7 @@ impl<R: Consensus> Cluster<R> {
     /// Asks a server to have `command` agreed on: the index and term that it expects, or None if it does not believe to be
     /// the leader, or is crashed.
     pub fn start(&self, server: usize, command: impl Into<Command>) -> Option<(u64, u64)> {
-        let accepted = self.server(server)?.start(command.into().0);
+        let accepted = self.visit(server, |server| server.start(command.into().0))?;
         if let Some((index, _)) = accepted {
             self.test().tell(Some(server), What::Started(index));
         }
@@ -132,7 +139,7 @@ impl<R: Consensus> Cluster<R> {
 
     /// Term of a living server, and whether it believes to be the leader; None if it is crashed.
     pub fn get_state(&self, server: usize) -> Option<(u64, bool)> {
-        self.server(server).map(|server| server.get_state())
+        self.visit(server, |server| server.get_state())
     }
 
     /// Calls made so far, also those that could not be delivered.
@@ -169,12 +176,13 @@ impl<R: Consensus> Cluster<R> {
 }
 
 /// Starts a server's consensus module, its applier, and the watch over it.
-fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, snapshots: bool) -> Booted<R> {
+fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> Booted<R> {
     let (sender, receiver) = labrt::channel::bounded(0);
-    let mut applier = applier::Applier::new(Arc::clone(record), boot.me, snapshots);
+    let mut applier = applier::Applier::new(Arc::clone(record), boot.me, setup);
     applier.load(&boot.persister.snapshot());
     let server = R::make(boot.ends, boot.me, boot.persister, sender);
-    server.watch(Box::new(watch::Watch::new(Arc::clone(record), &boot.node, boot.me, boot.incarnation)));
+    let of_watch = Arc::clone(record);
+    server.watch(Box::new(watch::Watch::new(of_watch, &boot.node, boot.visitors, boot.me, boot.incarnation)));
     let module = Arc::clone(&server);
     labrt::runtime::spawn_detached(&boot.node, "applier", move || applier.run(&receiver, &*module));
     let services = vec![server.service()];
