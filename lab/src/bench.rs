@@ -1,0 +1,193 @@
+//! `cargo lab bench`: the measurements that `labs.toml` names, beside the bounds given there.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use console::style;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
+use crate::build::{BuildOptions, build};
+use crate::catalogue::{Bench, Catalogue, SuiteRunner};
+use crate::cli::{Arguments, BenchOptions};
+use crate::process::Supervisor;
+use crate::runner::{Job, Runner, World};
+use crate::select::select_one;
+use crate::style::table;
+use crate::{Failure, Outcome};
+
+/// How often a whole lab is run; the median counts.
+const SUITE_RUNS: usize = 7;
+
+/// One measured figure.
+struct Figure {
+    what: String,
+    measured: String,
+    bound: String,
+    reached: bool,
+}
+
+/// Measures every row and prints the table. Failed if a bound is not reached.
+pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outcome, Failure> {
+    let catalogue = Catalogue::load(arguments.labs.as_deref())?;
+    let runner = Runner { supervisor: Supervisor::start()?, world: World::default() };
+    let mut figures = Vec::new();
+    for bench in catalogue.benches.iter().filter(|bench| is_wanted(bench, options)) {
+        match bench {
+            Bench::Rate { test, at_least } => {
+                figures.push(rate(&catalogue, &runner, test, *at_least, options.seconds)?);
+            }
+            Bench::Suite { suite, by: SuiteRunner::Lab, wall_s, rss_mb } => {
+                figures.extend(suite_by_lab(&catalogue, arguments.labs.as_deref(), suite, *wall_s, *rss_mb)?);
+            }
+            Bench::Suite { suite, by: SuiteRunner::Cargo, wall_s, .. } => {
+                figures.push(suite_by_cargo(&catalogue, suite, *wall_s)?);
+            }
+        }
+    }
+    if runner.supervisor.is_stopped() {
+        return Ok(Outcome::Interrupted);
+    }
+    let head = ["what", "measured", "bound", ""].map(str::to_owned).to_vec();
+    let rows = figures.iter().map(|figure| {
+        let verdict = if figure.reached { style("reached").green() } else { style("MISSED").red().bold() };
+        vec![figure.what.clone(), figure.measured.clone(), figure.bound.clone(), verdict.to_string()]
+    });
+    print!("{}", table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
+    Ok(if figures.iter().all(|figure| figure.reached) { Outcome::Passed } else { Outcome::Failed })
+}
+
+fn is_wanted(bench: &Bench, options: &BenchOptions) -> bool {
+    let (Bench::Rate { test: name, .. } | Bench::Suite { suite: name, .. }) = bench;
+    options.pattern.as_ref().is_none_or(|pattern| name.contains(pattern.as_str()))
+}
+
+/// Seeds a second of one test, in one process, as in stress. The start of the process is left out.
+fn rate(
+    catalogue: &Catalogue,
+    runner: &Runner,
+    name: &str,
+    at_least: f64,
+    seconds: f64,
+) -> Result<Figure, Failure> {
+    let test = select_one(catalogue, name)?;
+    let options = BuildOptions::new("release");
+    let binaries = build(&catalogue.root, std::slice::from_ref(&test), &options)?;
+    let binary = &binaries[&(test.package.clone(), test.binary.clone())];
+    let job = Job { binary, test: &test, seeds: 0..1_000_000_000 };
+    let (mut begun, mut last, mut seeds, mut failed) = (None, Instant::now(), 0_u64, 0_u64);
+    let processor_before = processor_time()?;
+    runner.run(&job, &mut |report| {
+        last = Instant::now();
+        failed += u64::from(!report.ok);
+        // The first report ends the start and begins the measurement.
+        let elapsed = last.duration_since(*begun.get_or_insert(last));
+        seeds += u64::from(!elapsed.is_zero());
+        if elapsed.as_secs_f64() < seconds { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let elapsed = begun.map_or(Duration::ZERO, |begun| last.duration_since(begun)).as_secs_f64();
+    let rate = seeds as f64 / elapsed.max(f64::MIN_POSITIVE);
+    let failures = if failed == 0 { String::new() } else { format!(", {failed} failed") };
+    let processor = (processor_time()? - processor_before).max(f64::MIN_POSITIVE);
+    // What this rate would be on a core that nobody else wants.
+    let by_processor = seeds as f64 / processor;
+    Ok(Figure {
+        what: format!("{name} in stress, one job"),
+        measured: format!("{rate:.0} seeds/s ({by_processor:.0} a processor second{failures})"),
+        bound: format!("≥ {at_least:.0} seeds/s"),
+        reached: rate >= at_least && failed == 0,
+    })
+}
+
+/// The seconds of processor time that all ended children of this process have used.
+fn processor_time() -> Result<f64, Failure> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)
+        .map_err(|error| Failure::new(format!("the system does not tell the children's times: {error}")))?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
+/// A whole lab by `cargo lab test`, with cargo's two looks at what is built.
+fn suite_by_lab(
+    catalogue: &Catalogue,
+    labs: Option<&Path>,
+    suite: &str,
+    wall_s: f64,
+    rss_mb: Option<u64>,
+) -> Result<Vec<Figure>, Failure> {
+    let command = || {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.arg("lab");
+        if let Some(labs) = labs {
+            command.arg("--labs").arg(labs);
+        }
+        command.args(["test", suite, "--resources"]).current_dir(&catalogue.root);
+        command
+    };
+    let (wall, output) = median(command)?;
+    let mut figures = vec![wall_figure(format!("cargo lab test {suite}"), wall, wall_s)];
+    if let Some(bound) = rss_mb {
+        let held = output
+            .lines()
+            .find_map(|line| line.strip_prefix(crate::test::RESOURCES)?.trim().strip_suffix(" MiB"));
+        let held: u64 = held
+            .and_then(|number| number.parse().ok())
+            .ok_or_else(|| Failure::new("cargo lab test did not tell its memory"))?;
+        figures.push(Figure {
+            what: format!("cargo lab test {suite}, largest process"),
+            measured: format!("{held} MiB"),
+            bound: format!("≤ {bound} MiB"),
+            reached: held <= bound,
+        });
+    }
+    Ok(figures)
+}
+
+/// A whole lab by plain `cargo test`, as students run it.
+fn suite_by_cargo(catalogue: &Catalogue, suite: &str, wall_s: f64) -> Result<Figure, Failure> {
+    let lab = catalogue.lab(suite).ok_or_else(|| Failure::new(format!("there is no lab {suite}")))?;
+    let command = || {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command
+            .args(["test", "--quiet", "--package", &lab.package, "--test", &lab.binary])
+            .current_dir(&catalogue.root);
+        command
+    };
+    let (wall, _) = median(command)?;
+    Ok(wall_figure(format!("cargo test -p {}", lab.package), wall, wall_s))
+}
+
+fn wall_figure(what: String, wall: Duration, bound: f64) -> Figure {
+    let measured = wall.as_secs_f64();
+    Figure {
+        what,
+        measured: format!("{measured:.2} s"),
+        bound: format!("≤ {bound} s"),
+        reached: measured <= bound,
+    }
+}
+
+/// The median wall time of several runs, and the last one's output. One more run before them builds what is to be built.
+fn median(command: impl Fn() -> Command) -> Result<(Duration, String), Failure> {
+    let mut walls = Vec::new();
+    let mut text = String::new();
+    for number in 0..=SUITE_RUNS {
+        let mut command = command();
+        let begun = Instant::now();
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        let wall = begun.elapsed();
+        let output = output.map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
+        text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            print!("{text}");
+            return Err(Failure::new("what is to be measured fails"));
+        }
+        if number > 0 {
+            walls.push(wall);
+        }
+    }
+    walls.sort();
+    Ok((walls[walls.len() / 2], text))
+}

@@ -1,0 +1,200 @@
+//! `labs.toml`: which labs, parts and tests there are, what they are worth and what they may cost.
+//!
+//! This file is all that the command line knows of the labs; it depends on no lab crate.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::Failure;
+
+/// What `labs.toml` says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Catalogue {
+    /// Limits of every test that names none of its own.
+    limits: Limits,
+    #[serde(rename = "lab")]
+    pub(crate) labs: Vec<Lab>,
+    /// What the race detector reports and is none, in ThreadSanitizer's own form; a path from the folder of `labs.toml`.
+    race_suppressions: Option<PathBuf>,
+    /// What `cargo lab bench` measures.
+    #[serde(default, rename = "bench")]
+    pub(crate) benches: Vec<Bench>,
+    /// The folder of `labs.toml`, where the workspace begins.
+    #[serde(skip)]
+    pub(crate) root: PathBuf,
+}
+
+/// How much a run of one seed may take. A limit that is not given is the one of the level above.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    virtual_s: Option<u64>,
+    real_s: Option<u64>,
+    threads_s: Option<u64>,
+    memory_mb: Option<u64>,
+}
+
+/// Limits with nothing left open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Seconds of virtual time.
+    pub(crate) virtual_s: u64,
+    /// Seconds of real time in the simulation.
+    pub(crate) real_s: u64,
+    /// Seconds of real time on real threads, where virtual and real time are one.
+    pub(crate) threads_s: u64,
+    /// Mebibytes of memory of the test's process.
+    pub(crate) memory_mb: u64,
+}
+
+/// One lab: a crate with one test binary.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lab {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    /// The cargo package that holds the tests.
+    pub(crate) package: String,
+    /// The package's test target.
+    pub(crate) binary: String,
+    #[serde(rename = "part")]
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One part of a lab, such as 2A.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    /// The module of the test binary that holds the part's tests.
+    module: String,
+    #[serde(rename = "tests")]
+    entries: Vec<TestEntry>,
+}
+
+/// One line of a part's `tests`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestEntry {
+    name: String,
+    title: String,
+    #[serde(default)]
+    points: u32,
+    #[serde(default)]
+    limits: Limits,
+}
+
+/// A row of `cargo lab bench`: either a test's seeds per second, or the wall time of a whole lab.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, untagged)]
+pub(crate) enum Bench {
+    /// How many seeds a second one job makes of a test.
+    Rate { test: String, at_least: f64 },
+    /// How long one run of all tests of a lab takes, built; and the memory of its largest process.
+    Suite {
+        suite: String,
+        /// By what it is run: `lab` (release) or `cargo test` (the checked test profile).
+        by: SuiteRunner,
+        wall_s: f64,
+        rss_mb: Option<u64>,
+    },
+}
+
+/// How `cargo lab bench` runs a whole lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum SuiteRunner {
+    /// `cargo lab test LAB`.
+    #[serde(rename = "cargo lab test")]
+    Lab,
+    /// `cargo test -p PACKAGE --test BINARY`.
+    #[serde(rename = "cargo test")]
+    Cargo,
+}
+
+/// A test with all that is needed to run it.
+#[derive(Clone, Debug)]
+pub(crate) struct Test {
+    pub(crate) name: String,
+    /// As the course prints it: "initial election".
+    pub(crate) title: String,
+    /// As libtest knows it: `part_2a::initial_election_2a`.
+    pub(crate) path: String,
+    pub(crate) lab: String,
+    pub(crate) part: String,
+    pub(crate) package: String,
+    pub(crate) binary: String,
+    pub(crate) points: u32,
+    pub(crate) bounds: Bounds,
+}
+
+/// Where `labs.toml` is: as given, or in this folder or the nearest one above it.
+fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(path) = given {
+        return Ok(path.to_path_buf());
+    }
+    let here =
+        std::env::current_dir().map_err(|error| Failure::new(format!("no current folder: {error}")))?;
+    here.ancestors().map(|folder| folder.join("labs.toml")).find(|path| path.is_file()).ok_or_else(|| {
+        Failure::new("there is no labs.toml in this folder or above it; give one with --labs FILE")
+    })
+}
+
+impl Catalogue {
+    /// Reads `labs.toml`.
+    pub(crate) fn load(given: Option<&Path>) -> Result<Catalogue, Failure> {
+        let path = find(given)?;
+        let path =
+            path.canonicalize().map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        let text = fs::read_to_string(&path)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        let mut catalogue: Catalogue =
+            toml::from_str(&text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        catalogue.root = path.parent().unwrap_or(Path::new("/")).to_path_buf();
+        Ok(catalogue)
+    }
+
+    /// All tests, in the order of `labs.toml`.
+    pub(crate) fn tests(&self) -> Vec<Test> {
+        let parts = self.labs.iter().flat_map(|lab| lab.parts.iter().map(move |part| (lab, part)));
+        parts.flat_map(|(lab, part)| part.entries.iter().map(|entry| self.test(lab, part, entry))).collect()
+    }
+
+    /// The lab of that name, whatever its letters' case.
+    pub(crate) fn lab(&self, name: &str) -> Option<&Lab> {
+        self.labs.iter().find(|lab| lab.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The file of suppressions for the race detector, if there is one.
+    pub(crate) fn race_suppressions(&self) -> Option<PathBuf> {
+        self.race_suppressions.as_ref().map(|path| self.root.join(path))
+    }
+
+    fn test(&self, lab: &Lab, part: &Part, entry: &TestEntry) -> Test {
+        Test {
+            name: entry.name.clone(),
+            title: entry.title.clone(),
+            path: format!("{}::{}", part.module, entry.name),
+            lab: lab.name.clone(),
+            part: part.name.clone(),
+            package: lab.package.clone(),
+            binary: lab.binary.clone(),
+            points: entry.points,
+            bounds: self.bounds(entry.limits),
+        }
+    }
+
+    /// The test's own limits, else those of the file, else those of the course (120 s a test).
+    fn bounds(&self, own: Limits) -> Bounds {
+        let all = self.limits;
+        Bounds {
+            virtual_s: own.virtual_s.or(all.virtual_s).unwrap_or(120),
+            real_s: own.real_s.or(all.real_s).unwrap_or(60),
+            threads_s: own.threads_s.or(all.threads_s).unwrap_or(240),
+            memory_mb: own.memory_mb.or(all.memory_mb).unwrap_or(1024),
+        }
+    }
+}

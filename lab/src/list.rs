@@ -1,0 +1,77 @@
+//! `cargo lab list`: what there is.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use console::style;
+
+use crate::build::{BuildOptions, build};
+use crate::catalogue::{Catalogue, Test};
+use crate::cli::{Arguments, ListOptions};
+use crate::select::select;
+use crate::style::count;
+use crate::{Failure, Outcome};
+
+/// Prints the chosen labs, parts and tests; with `--check`, also proves that they are all there.
+pub(crate) fn run(arguments: &Arguments, options: &ListOptions) -> Result<Outcome, Failure> {
+    let catalogue = Catalogue::load(arguments.labs.as_deref())?;
+    let tests = select(&catalogue, &options.selection.patterns)?;
+    for lab in &catalogue.labs {
+        let in_lab: Vec<&Test> = tests.iter().filter(|test| test.lab == lab.name).collect();
+        if in_lab.is_empty() {
+            continue;
+        }
+        println!("{}  {} ({})", style(&lab.name).bold(), lab.title, sum(&in_lab));
+        for part in &lab.parts {
+            let in_part: Vec<&Test> = in_lab.iter().copied().filter(|test| test.part == part.name).collect();
+            print_part(&part.name, &part.title, &in_part);
+        }
+    }
+    if options.check { check(&catalogue, &tests) } else { Ok(Outcome::Passed) }
+}
+
+fn print_part(name: &str, title: &str, tests: &[&Test]) {
+    if tests.is_empty() {
+        return;
+    }
+    println!("  {}  {title} ({})", style(name).bold(), sum(tests));
+    let width = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
+    for test in tests {
+        println!("    {:width$}  {:2}  {}", test.name, test.points, test.title);
+    }
+}
+
+/// "5 tests, 30 points".
+fn sum(tests: &[&Test]) -> String {
+    let points: u32 = tests.iter().map(|test| test.points).sum();
+    format!("{}, {points} points", count(tests.len(), "test"))
+}
+
+/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names.
+fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
+    let binaries = build(&catalogue.root, chosen, &BuildOptions::new("test"))?;
+    let mut outcome = Outcome::Passed;
+    for ((package, binary), path) in &binaries {
+        let cannot = |error| Failure::new(format!("cannot run {}: {error}", path.display()));
+        let output = Command::new(path).args(["--list", "--format", "terse"]).output().map_err(cannot)?;
+        let listing = String::from_utf8_lossy(&output.stdout);
+        let tests = catalogue.tests();
+        let here = tests.iter().filter(|test| test.package == *package && test.binary == *binary);
+        let named: BTreeSet<&str> = here.map(|test| test.path.as_str()).collect();
+        let modules: BTreeSet<&str> = named.iter().filter_map(|path| path.split("::").next()).collect();
+        let there: BTreeSet<&str> = listing
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test"))
+            .filter(|path| path.split("::").next().is_some_and(|module| modules.contains(module)))
+            .collect();
+        for missing in named.difference(&there) {
+            println!("{} {missing} is in labs.toml and not in {binary}", style("missing:").red());
+            outcome = Outcome::Failed;
+        }
+        for unknown in there.difference(&named) {
+            println!("{} {unknown} is in {binary} and not in labs.toml", style("unlisted:").red());
+            outcome = Outcome::Failed;
+        }
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,102 @@
+//! The command line of the labs: `cargo lab test raft`, `cargo lab stress 2C`, `cargo lab replay TEST --seed N`, …
+//!
+//! It builds test binaries with cargo, runs them, and listens to the lines that they print (`protocol`). It depends on no
+//! lab crate: all that it knows of the labs is what `labs.toml` says.
+//!
+//! # How to read
+//!
+//! * `catalogue` and `select`: `labs.toml`, and from a name on the command line to tests.
+//! * `build`: the one call of cargo.
+//! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
+//! * `pool`: several of them at once.
+//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`: one module for each verb.
+//!
+//! # Exit codes
+//!
+//! 0 if all went well, 1 if a test failed (or a wrong solution survived, or a bound was not reached), 2 if the command
+//! could not do what was asked: an unknown name, code that does not compile. 130 if it was interrupted, with no failure so far.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this program never runs in a simulation: its threads, locks and clocks are the system's"
+)]
+
+mod bench;
+mod build;
+mod catalogue;
+mod cli;
+mod list;
+mod pool;
+mod process;
+mod protocol;
+mod replay;
+mod runner;
+mod select;
+mod statistics;
+mod stress;
+mod style;
+mod test;
+mod zoo;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Arguments, Verb};
+
+/// Why a command could not do what was asked. It ends the program with 2.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    /// What to tell the user.
+    pub(crate) fn new(message: impl Into<String>) -> Failure {
+        Failure(message.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a command that did what was asked ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Passed,
+    Failed,
+    /// Ctrl-C, and nothing had failed until then.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> ExitCode {
+        match outcome {
+            Outcome::Passed => ExitCode::SUCCESS,
+            Outcome::Failed => ExitCode::from(1),
+            Outcome::Interrupted => ExitCode::from(process::INTERRUPTED),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.verb {
+        Verb::List(options) => list::run(&arguments, options),
+        Verb::Test(options) => test::run(&arguments, options),
+        Verb::Stress(options) => stress::run(&arguments, options),
+        Verb::Replay(options) => replay::run(&arguments, options),
+        Verb::Zoo(options) => zoo::run(&arguments, options),
+        Verb::Bench(options) => bench::run(&arguments, options),
+    };
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            eprintln!("{} {failure}", style::error_word());
+            ExitCode::from(2)
+        }
+    }
+}

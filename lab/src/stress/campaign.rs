@@ -1,0 +1,296 @@
+//! A campaign: which seeds of which tests are to be run, which have been, and the journal that remembers it.
+//!
+//! The journal is a file of JSON lines: first what the campaign is (`Identity`), then a `Record` for each piece of work
+//! that was done. A seed counts when its record is in the journal and not before, and a record is written whole or not
+//! at all: a torn last line is cut off. So whatever ends this program, nothing is lost that was counted, and nothing is
+//! counted twice.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+use crate::build::Binaries;
+use crate::catalogue::Test;
+use crate::cli::StressOptions;
+use crate::protocol::Report;
+use crate::runner::World;
+use crate::statistics::Moments;
+use crate::style::replay_command;
+
+use super::folder;
+
+/// How much work may be lost at the most if this program is killed.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+
+/// How many stories of one test are kept. Who has read a hundred needs no more.
+const STORIES: usize = 100;
+
+/// What must be equal for two campaigns to be one: the tests, how often, in which world, and the very same program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    tests: Vec<String>,
+    runs: u64,
+    world: String,
+    /// What `cargo lab replay` needs beside test and seed.
+    replay_flags: String,
+    /// Path, size and time of change of each binary. A rebuilt program may behave otherwise.
+    programs: Vec<String>,
+}
+
+impl Identity {
+    /// What `cargo lab stress` was asked for.
+    pub(crate) fn new(
+        tests: &[Test],
+        runs: u64,
+        world: &World,
+        race: bool,
+        binaries: &Binaries,
+    ) -> Result<Identity, Failure> {
+        let programs = binaries.values().map(|path| fingerprint(path)).collect::<Result<_, _>>()?;
+        let replay_flags = world.flags();
+        let world = format!("{world:?}, race: {race}");
+        Ok(Identity {
+            tests: tests.iter().map(|test| test.name.clone()).collect(),
+            runs,
+            world,
+            replay_flags,
+            programs,
+        })
+    }
+}
+
+fn fingerprint(path: &Path) -> Result<String, Failure> {
+    let cannot = |error| Failure::new(format!("{}: {error}", path.display()));
+    let metadata = fs::metadata(path).map_err(cannot)?;
+    let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let changed = changed.unwrap_or_default().as_nanos();
+    Ok(format!("{} {} bytes, changed {changed}", path.display(), metadata.len()))
+}
+
+/// The first line of a journal.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    identity: Identity,
+    first_seed: u64,
+}
+
+/// Consecutive seeds of one test that were run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) test: String,
+    from: u64,
+    /// The seed behind the last one.
+    to: u64,
+    pub(crate) failed: Vec<u64>,
+    /// Of the virtual time of each run, in seconds.
+    pub(crate) virtual_s: Moments,
+    /// Of the real time of each run, in milliseconds.
+    pub(crate) real_ms: Moments,
+    #[serde(skip)]
+    begun: Option<Instant>,
+}
+
+impl Record {
+    /// A record of nothing yet, of a test from the seed `from` on.
+    pub(crate) fn begin(test: &str, from: u64) -> Record {
+        Record {
+            test: test.to_owned(),
+            from,
+            to: from,
+            failed: Vec::new(),
+            virtual_s: Moments::default(),
+            real_ms: Moments::default(),
+            begun: Some(Instant::now()),
+        }
+    }
+
+    /// Takes in the report of the next seed.
+    pub(crate) fn add(&mut self, report: &Report) {
+        self.to = report.seed + 1;
+        // The times of a run that failed, or died, say nothing of what the test takes.
+        if report.ok {
+            self.virtual_s.add(report.virtual_ns as f64 / 1e9);
+            self.real_ms.add(report.real_ns as f64 / 1e6);
+        } else {
+            self.failed.push(report.seed);
+        }
+    }
+
+    /// Whether it is time to write it.
+    pub(crate) fn is_due(&self) -> bool {
+        self.begun.is_some_and(|begun| begun.elapsed() > WRITE_EVERY)
+    }
+
+    /// The seeds.
+    pub(crate) fn seeds(&self) -> Range<u64> {
+        self.from..self.to
+    }
+}
+
+/// A campaign with its journal open, and locked against any other process.
+pub(crate) struct Campaign {
+    folder: PathBuf,
+    journal: File,
+    identity: Identity,
+    first_seed: u64,
+    /// What earlier processes did, in the order of the journal.
+    done: Vec<Record>,
+    stories: BTreeMap<String, usize>,
+}
+
+impl Campaign {
+    /// The campaign to go on with, or a new one.
+    pub(crate) fn open(
+        root: &Path,
+        options: &StressOptions,
+        identity: Identity,
+    ) -> Result<Campaign, Failure> {
+        let first_seed = options.first_seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+        let resume = |folder: PathBuf| Campaign::resume(folder, &identity, options.first_seed);
+        if !options.fresh {
+            let folders = folder::candidates(root, options)?;
+            if let Some(campaign) = folders.into_iter().map(resume).find_map(Result::transpose) {
+                return campaign;
+            }
+        }
+        Campaign::create(folder::new(root, options)?, identity, first_seed)
+    }
+
+    /// The campaign in `folder`, if it is the one that is wanted, is not finished, and nobody else is at it.
+    fn resume(folder: PathBuf, wanted: &Identity, seed: Option<u64>) -> Result<Option<Campaign>, Failure> {
+        let path = folder::journal(&folder);
+        let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+        let mut journal = File::options().read(true).write(true).open(&path).map_err(cannot)?;
+        match journal.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        let mut text = String::new();
+        journal.read_to_string(&mut text).map_err(cannot)?;
+        let whole = text.rfind('\n').map_or(0, |last| last + 1);
+        let mut lines = text[..whole].lines();
+        let header: Option<Header> = lines.next().and_then(|line| serde_json::from_str(line).ok());
+        let Some(header) = header.filter(|header| header.identity == *wanted) else { return Ok(None) };
+        if seed.is_some_and(|seed| seed != header.first_seed) {
+            return Ok(None);
+        }
+        let done = lines.map_while(|line| serde_json::from_str(line).ok()).collect();
+        journal.set_len(whole as u64).and_then(|()| journal.seek(SeekFrom::End(0))).map_err(cannot)?;
+        let (identity, first_seed) = (header.identity, header.first_seed);
+        let campaign = Campaign { folder, journal, identity, first_seed, done, stories: BTreeMap::new() };
+        Ok((!campaign.is_complete()).then_some(campaign))
+    }
+
+    /// A new campaign in `folder`.
+    fn create(folder: PathBuf, identity: Identity, first_seed: u64) -> Result<Campaign, Failure> {
+        let path = folder::journal(&folder);
+        let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+        fs::create_dir_all(&folder).map_err(cannot)?;
+        let journal = File::create(&path).map_err(cannot)?;
+        if journal.try_lock().is_err() {
+            return Err(Failure::new(format!("another process is at work in {}", folder.display())));
+        }
+        let header = Header { identity, first_seed };
+        let mut campaign = Campaign {
+            folder,
+            journal,
+            identity: header.identity.clone(),
+            first_seed,
+            done: Vec::new(),
+            stories: BTreeMap::new(),
+        };
+        campaign.append(&header)?;
+        Ok(campaign)
+    }
+
+    /// How many seeds of each test.
+    pub(crate) fn runs(&self) -> u64 {
+        self.identity.runs
+    }
+
+    /// The first seed of each test.
+    pub(crate) fn first_seed(&self) -> u64 {
+        self.first_seed
+    }
+
+    /// What earlier processes did.
+    pub(crate) fn done(&self) -> &[Record] {
+        &self.done
+    }
+
+    /// The seeds of a test that no record holds.
+    pub(crate) fn missing(&self, test: &str) -> Vec<Range<u64>> {
+        let mut done: Vec<Range<u64>> =
+            self.done.iter().filter(|record| record.test == test).map(Record::seeds).collect();
+        done.sort_by_key(|seeds| seeds.start);
+        let mut gaps = Vec::new();
+        let mut next = self.first_seed;
+        for seeds in done {
+            if next < seeds.start {
+                gaps.push(next..seeds.start);
+            }
+            next = next.max(seeds.end);
+        }
+        let end = self.first_seed + self.identity.runs;
+        if next < end {
+            gaps.push(next..end);
+        }
+        gaps
+    }
+
+    fn is_complete(&self) -> bool {
+        self.identity.tests.iter().all(|test| self.missing(test).is_empty())
+    }
+
+    /// Adds a record to the journal.
+    pub(crate) fn write(&mut self, record: &Record) -> Result<(), Failure> {
+        self.append(record)
+    }
+
+    /// One line, by one write.
+    fn append(&mut self, line: &impl Serialize) -> Result<(), Failure> {
+        let cannot =
+            |error: &dyn std::fmt::Display| Failure::new(format!("the journal cannot be written: {error}"));
+        let mut text = serde_json::to_vec(line).map_err(|error| cannot(&error))?;
+        text.push(b'\n');
+        self.journal.write_all(&text).map_err(|error| cannot(&error))
+    }
+
+    /// The folder that holds the stories of failures.
+    pub(crate) fn stories(&self) -> PathBuf {
+        folder::stories(&self.folder)
+    }
+
+    /// Keeps the story of a failure. Tells where, unless the test has failed so often that it is not kept.
+    pub(crate) fn keep_story(&mut self, test: &Test, report: &Report) -> Result<Option<PathBuf>, Failure> {
+        let folder = self.stories();
+        let kept = self.stories.entry(test.name.clone()).or_default();
+        if *kept == STORIES {
+            return Ok(None);
+        }
+        *kept += 1;
+        let path = folder.join(format!("{}-seed-{}.txt", test.name, report.seed));
+        let replay = format!("{}{}", replay_command(test, report.seed), self.identity.replay_flags);
+        let story = report.report.as_deref().unwrap_or_default().trim_end();
+        let text =
+            format!("{} seed {}\n{}\nreplay: {replay}\n\n{story}\n", test.name, report.seed, report.reason());
+        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text));
+        written.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Some(path))
+    }
+
+    /// Ends the work. A campaign in which everything passed leaves nothing behind.
+    pub(crate) fn close(&mut self, all_passed: bool) -> Result<(), Failure> {
+        if all_passed {
+            folder::remove(&self.folder)?;
+        }
+        Ok(())
+    }
+}

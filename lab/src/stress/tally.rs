@@ -1,0 +1,120 @@
+//! How often each test ran and failed, and what its runs took.
+
+use std::collections::BTreeMap;
+
+use console::style;
+
+use crate::catalogue::Test;
+use crate::protocol::Report;
+use crate::statistics::Moments;
+use crate::style::table;
+
+use super::campaign::{Campaign, Record};
+
+/// One test's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) failed: u64,
+    pub(super) total: u64,
+    virtual_s: Moments,
+    real_ms: Moments,
+}
+
+/// All tests'.
+pub(super) struct Tallies {
+    by_test: BTreeMap<String, Tally>,
+    runs: u64,
+    first_seed: u64,
+    /// How many tests are done with each seed.
+    done: Vec<usize>,
+    /// Whether any test failed with it.
+    broken: Vec<bool>,
+}
+
+/// How many rounds (one run of every test, with one seed) are finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rounds {
+    pub(super) ok: usize,
+    pub(super) failed: usize,
+}
+
+impl Tallies {
+    /// What earlier processes have counted.
+    pub(super) fn new(tests: &[Test], campaign: &Campaign) -> Tallies {
+        let runs = campaign.runs();
+        let rounds = usize::try_from(runs).unwrap_or(usize::MAX);
+        let mut tallies = Tallies {
+            by_test: tests.iter().map(|test| (test.name.clone(), Tally::default())).collect(),
+            runs,
+            first_seed: campaign.first_seed(),
+            done: vec![0; rounds],
+            broken: vec![false; rounds],
+        };
+        campaign.done().iter().for_each(|record| tallies.merge(record));
+        tallies
+    }
+
+    fn merge(&mut self, record: &Record) {
+        record.seeds().for_each(|seed| self.mark(seed, record.failed.contains(&seed)));
+        let tally = self.by_test.entry(record.test.clone()).or_default();
+        tally.total += record.seeds().end - record.seeds().start;
+        tally.failed += record.failed.len() as u64;
+        tally.virtual_s.merge(&record.virtual_s);
+        tally.real_ms.merge(&record.real_ms);
+    }
+
+    /// Counts one run.
+    pub(super) fn add(&mut self, test: &str, report: &Report) {
+        let mut record = Record::begin(test, report.seed);
+        record.add(report);
+        self.merge(&record);
+    }
+
+    fn mark(&mut self, seed: u64, failed: bool) {
+        let Ok(round) = usize::try_from(seed - self.first_seed) else { return };
+        self.done[round] += 1;
+        self.broken[round] |= failed;
+    }
+
+    /// The tally of one test.
+    pub(super) fn of(&self, test: &str) -> Tally {
+        self.by_test.get(test).cloned().unwrap_or_default()
+    }
+
+    /// How many runs failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.by_test.values().map(|tally| tally.failed).sum()
+    }
+
+    /// How many runs there were.
+    pub(super) fn total(&self) -> u64 {
+        self.by_test.values().map(|tally| tally.total).sum()
+    }
+
+    /// Whether every test has run with every seed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.by_test.values().all(|tally| tally.total == self.runs)
+    }
+
+    /// How many rounds are finished.
+    pub(super) fn rounds(&self) -> Rounds {
+        let all = self.by_test.len();
+        let finished = self.done.iter().zip(&self.broken).filter(|(done, _)| **done == all);
+        let (failed, ok): (Vec<_>, Vec<_>) = finished.partition(|(_, broken)| **broken);
+        Rounds { ok: ok.len(), failed: failed.len() }
+    }
+
+    /// The last table: test, failed, total, mean and deviation of virtual and of real time.
+    pub(super) fn table(&self, tests: &[Test]) -> String {
+        let mut rows =
+            vec![["test", "failed", "total", "virtual time", "real time"].map(str::to_owned).to_vec()];
+        for test in tests {
+            let tally = self.of(&test.name);
+            let failed = tally.failed.to_string();
+            let failed = if tally.failed > 0 { style(failed).red().bold().to_string() } else { failed };
+            let times = [tally.virtual_s.show("s"), tally.real_ms.show("ms")];
+            rows.push([vec![test.name.clone(), failed, tally.total.to_string()], times.to_vec()].concat());
+        }
+        table(&rows)
+    }
+}

@@ -1,0 +1,144 @@
+//! `cargo lab test`: each test once, and a line for each as the course prints it.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use console::style;
+use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::build::build;
+use crate::catalogue::{Catalogue, Test};
+use crate::cli::{Arguments, TestOptions};
+use crate::process::Supervisor;
+use crate::protocol::Report;
+use crate::runner::{Job, Runner, World};
+use crate::select::select;
+use crate::style::{count, duration, print_result};
+use crate::{Failure, Outcome, pool};
+
+/// What `cargo lab bench` looks for in the output.
+pub(crate) const RESOURCES: &str = "largest process:";
+
+/// Builds, runs each chosen test with one seed, and prints the results in the order of `labs.toml`.
+pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcome, Failure> {
+    let catalogue = Catalogue::load(arguments.labs.as_deref())?;
+    let tests = select(&catalogue, &options.selection.patterns)?;
+    let binaries = build(&catalogue.root, &tests, &options.run.build(false))?;
+    let runner = Runner { supervisor: Supervisor::start()?, world: options.run.world() };
+    // Small enough to be typed again.
+    let seed = options.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let jobs: Vec<(usize, Job<'_>)> = tests
+        .iter()
+        .enumerate()
+        .map(|(index, test)| {
+            let binary: &Path = &binaries[&(test.package.clone(), test.binary.clone())];
+            (index, Job { binary, test, seeds: seed..seed + 1 })
+        })
+        .collect();
+
+    let begun = Instant::now();
+    let mut results = Results::new(&tests, &runner.world);
+    pool::run(
+        options.workers.number(),
+        &jobs,
+        |(index, job), sender| {
+            let mut last = None;
+            let ran = runner.run(job, &mut |report| {
+                last = Some(report);
+                ControlFlow::Continue(())
+            });
+            // The receiver outlives the workers.
+            let _ = sender.send((*index, ran.map(|()| last)));
+        },
+        |(index, result)| results.take(index, result),
+    );
+    let outcome = results.finish(begun, seed)?;
+    if options.resources {
+        println!("{RESOURCES} {} MiB", largest_child_mb()?);
+    }
+    Ok(outcome)
+}
+
+/// The most memory that any of this program's children held, cargo and what cargo ran included.
+fn largest_child_mb() -> Result<i64, Failure> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)
+        .map_err(|error| Failure::new(format!("the system does not tell the children's memory: {error}")))?;
+    // Linux counts in kilobytes.
+    Ok(usage.max_rss() / 1024)
+}
+
+/// Results as they come, in any order, printed in that of the tests.
+struct Results<'a> {
+    tests: &'a [Test],
+    world: &'a World,
+    /// Results that wait for an earlier test's.
+    early: BTreeMap<usize, Report>,
+    printed: usize,
+    failed: usize,
+    failure: Option<Failure>,
+    interrupted: bool,
+    bar: ProgressBar,
+}
+
+impl<'a> Results<'a> {
+    fn new(tests: &'a [Test], world: &'a World) -> Results<'a> {
+        let bar = ProgressBar::new(tests.len() as u64);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}") {
+            bar.set_style(style);
+        }
+        Results {
+            tests,
+            world,
+            early: BTreeMap::new(),
+            printed: 0,
+            failed: 0,
+            failure: None,
+            interrupted: false,
+            bar,
+        }
+    }
+
+    /// Takes the result of one test. False if it could not be run, and so no other can be expected to.
+    fn take(&mut self, index: usize, result: Result<Option<Report>, Failure>) -> bool {
+        match result {
+            Ok(Some(report)) => {
+                self.early.insert(index, report);
+            }
+            Ok(None) => self.interrupted = true,
+            Err(failure) => self.failure = Some(failure),
+        }
+        self.bar.inc(1);
+        while let Some(report) = self.early.remove(&self.printed) {
+            let test = &self.tests[self.printed];
+            self.bar.suspend(|| print_result(test, &report, self.world));
+            self.failed += usize::from(!report.ok);
+            self.printed += 1;
+        }
+        self.failure.is_none() && !self.interrupted
+    }
+
+    /// The last line.
+    fn finish(self, begun: Instant, seed: u64) -> Result<Outcome, Failure> {
+        self.bar.finish_and_clear();
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let took = duration(begun.elapsed());
+        if self.interrupted {
+            println!("{} after {}", style("interrupted").yellow(), count(self.printed, "test"));
+        } else if self.failed == 0 {
+            println!("{} {} in {took} (seed {seed})", count(self.printed, "test"), style("passed").green());
+        } else {
+            let failed = style("failed").red().bold();
+            println!("{} of {} {failed} in {took} (seed {seed})", self.failed, count(self.printed, "test"));
+        }
+        Ok(match (self.failed, self.interrupted) {
+            (0, false) => Outcome::Passed,
+            (0, true) => Outcome::Interrupted,
+            (_, _) => Outcome::Failed,
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! Wrong solutions as files: a head that says what is wrong and who must see it, then a unified diff.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
+
+use crate::Failure;
+
+/// One `bugs/LAB/*.patch`.
+#[derive(Clone, Debug)]
+pub(crate) struct Patch {
+    /// Its stable name, such as R33.
+    pub(crate) id: String,
+    /// The part of the lab that it breaks.
+    pub(crate) part: String,
+    /// What is wrong, in a few words.
+    pub(crate) title: String,
+    /// Who must see it: tests, or invariants. One of them is enough.
+    pub(crate) caught_by: Vec<String>,
+    /// The whole file, for the diff in it.
+    text: String,
+    path: PathBuf,
+}
+
+/// All patches in a folder, in the order of the numbers in their names: R2 before R10.
+pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
+    let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
+    let mut patches = Vec::new();
+    for entry in fs::read_dir(folder).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        if path.extension().is_some_and(|extension| extension == "patch") {
+            patches.push(Patch::read(&path)?);
+        }
+    }
+    if patches.is_empty() {
+        return Err(Failure::new(format!("there is no wrong solution in {}", folder.display())));
+    }
+    patches.sort_by_key(|patch| {
+        let letters = patch.id.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        (letters.to_owned(), patch.id[letters.len()..].parse::<u64>().unwrap_or(0))
+    });
+    Ok(patches)
+}
+
+impl Patch {
+    fn read(path: &Path) -> Result<Patch, Failure> {
+        let text =
+            fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Patch::parse(path, text).map_err(|missing| Failure::new(format!("{}: {missing}", path.display())))
+    }
+
+    fn parse(path: &Path, text: String) -> Result<Patch, String> {
+        let field = |name: &str| {
+            let head = text.lines().take_while(|line| !line.starts_with("---"));
+            head.filter_map(|line| line.split_once(':'))
+                .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim().to_owned())
+                .ok_or_else(|| format!("the head has no line `{name}: …`"))
+        };
+        let caught_by = field("caught-by")?.split(',').map(|name| name.trim().to_owned()).collect();
+        let (id, part, title) = (field("id")?, field("part")?, field("title")?);
+        Ok(Patch { id, part, title, caught_by, text, path: path.to_path_buf() })
+    }
+
+    /// Whether the user means this one.
+    pub(super) fn is_called(&self, id: &str) -> bool {
+        self.id.eq_ignore_ascii_case(id)
+    }
+
+    /// The files that it changes in `folder`, and their new text. Nothing is written.
+    pub(super) fn apply(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>, Failure> {
+        let fail = |what: String| Failure::new(format!("{}: {what}", self.path.display()));
+        let begin = self.text.find("\n--- ").map_or(0, |at| at + 1);
+        let mut changed = Vec::new();
+        for file in PatchSet::parse(&self.text[begin..], ParseOptions::unidiff()) {
+            let file = file.map_err(|error| fail(error.to_string()))?;
+            let FileOperation::Modify { modified, .. } = file.operation().strip_prefix(1) else {
+                return Err(fail(
+                    "a wrong solution changes files and neither creates nor removes any".to_owned(),
+                ));
+            };
+            let name = PathBuf::from(modified.as_ref());
+            let path = folder.join(&name);
+            let old =
+                fs::read_to_string(&path).map_err(|error| fail(format!("{}: {error}", path.display())))?;
+            let diff = file.patch().as_text().ok_or_else(|| fail("a binary diff".to_owned()))?;
+            let new = diffy::apply(&old, diff)
+                .map_err(|error| fail(format!("does not apply to {} any more: {error}", name.display())))?;
+            changed.push((name, new));
+        }
+        if changed.is_empty() {
+            return Err(fail("there is no diff in it".to_owned()));
+        }
+        Ok(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "id: R33\npart: 2C\ntitle: the vote is not persisted\ncaught-by: crash_2c, ElectionSafety\n\nA description: \
+                        with a colon.\n--- a/x.rs\n+++ b/x.rs\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n";
+
+    #[test]
+    fn the_head_is_read() {
+        let patch = Patch::parse(Path::new("R33.patch"), TEXT.to_owned()).expect("it is a patch");
+        assert_eq!((patch.id.as_str(), patch.part.as_str()), ("R33", "2C"));
+        assert_eq!(patch.title, "the vote is not persisted");
+        assert_eq!(patch.caught_by, ["crash_2c", "ElectionSafety"]);
+    }
+
+    #[test]
+    fn a_missing_line_is_named() {
+        let text = TEXT.replace("part: 2C\n", "");
+        let error = Patch::parse(Path::new("x"), text).err();
+        assert_eq!(error.as_deref(), Some("the head has no line `part: …`"));
+    }
+
+    /// The scratch folder of one test, with two files in it.
+    fn two_files(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("lab-patch-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        fs::write(folder.join("x.rs"), "one\ntwo\n").expect("the folder can be written");
+        fs::write(folder.join("y.rs"), "zero\n\nfour\nfive\n").expect("the folder can be written");
+        folder
+    }
+
+    /// As `git diff` writes it, with lines between the files, and moved by a line since.
+    #[test]
+    fn a_patch_may_change_several_files() {
+        let second = "diff --git a/y.rs b/y.rs\nindex 12..34 100644\n--- a/y.rs\n+++ b/y.rs\n@@ -1,2 +1,2 @@\n four\n-five\n+six\n";
+        let text =
+            TEXT.replace("--- a/x.rs", "diff --git a/x.rs b/x.rs\nindex 56..78 100644\n--- a/x.rs") + second;
+        let patch = Patch::parse(Path::new("R33.patch"), text).expect("it is a patch");
+        let folder = two_files("several");
+        let changed = patch.apply(&folder).map_err(|error| error.to_string());
+        let expected = [("x.rs", "one\nthree\n"), ("y.rs", "zero\n\nfour\nsix\n")];
+        assert_eq!(changed, Ok(expected.map(|(name, text)| (PathBuf::from(name), text.to_owned())).to_vec()));
+        fs::remove_dir_all(folder).expect("the folder is there");
+    }
+
+    #[test]
+    fn a_patch_that_does_not_apply_any_more_says_so() {
+        let patch =
+            Patch::parse(Path::new("R33.patch"), TEXT.replace("-two", "-deux")).expect("it is a patch");
+        let folder = two_files("stale");
+        let error = patch.apply(&folder).map(|_| ()).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.starts_with("R33.patch: does not apply to x.rs any more")));
+        fs::remove_dir_all(folder).expect("the folder is there");
+    }
+}

@@ -1,0 +1,195 @@
+//! `stress` interrupted, killed, resumed: nothing lost, nothing counted twice.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::{Said, command, scratch};
+
+/// A campaign of `counts_1c`, which writes each seed that it runs into a file, and fails at every fiftieth.
+struct Campaign {
+    folder: PathBuf,
+    counts: PathBuf,
+}
+
+/// Far more than are run before the interruption, on any machine: each takes 2 ms.
+const RUNS: u64 = 1500;
+
+impl Campaign {
+    fn new() -> Campaign {
+        let scratch = scratch();
+        Campaign { folder: scratch.join("campaign"), counts: scratch.join("counts") }
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = command(&["stress", "counts_1c", "--jobs", "2", "--runs", &RUNS.to_string()]);
+        command.arg("--output").arg(&self.folder).args(more).env("FIXTURE_COUNTS", &self.counts);
+        command
+    }
+
+    fn run(&self, more: &[&str]) -> Said {
+        Said::new(self.command(more).output().expect("lab can be run"))
+    }
+
+    /// Starts it, and comes back when it has run that many seeds.
+    fn start(&self, seeds: usize) -> Child {
+        let before = self.counted().len();
+        let mut command = self.command(&[]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("lab can be run");
+        let begun = Instant::now();
+        while self.counted().len() < before + seeds {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the campaign does not get going");
+            sleep(Duration::from_millis(5));
+        }
+        child
+    }
+
+    /// Every seed that was run, and how often.
+    fn counted(&self) -> BTreeMap<u64, usize> {
+        let mut counted = BTreeMap::new();
+        let text = fs::read_to_string(&self.counts).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| line.parse().ok())
+            .for_each(|seed| *counted.entry(seed).or_default() += 1);
+        counted
+    }
+
+    /// The seeds and failures that the journal holds.
+    fn journal(&self) -> (u64, u64) {
+        let text = fs::read_to_string(self.folder.join("journal.jsonl")).expect("there is a journal");
+        let number = |line: &str, name: &str| -> u64 {
+            let rest = line.split(&format!("\"{name}\":")).nth(1).expect("the record has that number");
+            rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a number")
+        };
+        let records = text.lines().skip(1);
+        records.fold((0, 0), |(seeds, failed), line| {
+            let failures =
+                line.split("\"failed\":[").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
+            let failures = failures.split(',').filter(|seed| !seed.is_empty()).count() as u64;
+            (seeds + number(line, "to") - number(line, "from"), failed + failures)
+        })
+    }
+
+    /// The campaign came to its end, and every seed is in it.
+    #[track_caller]
+    fn assert_complete(&self, said: Said) {
+        let said = said.ended(1);
+        let expected = [(RUNS / 50).to_string(), RUNS.to_string()];
+        assert_eq!(said.row("counts_1c")[1..3], expected, "{}", said.out);
+        assert_eq!(self.journal(), (RUNS, RUNS / 50));
+        let counted = self.counted();
+        let seeds: Vec<u64> = counted.keys().copied().collect();
+        assert_eq!(seeds.len() as u64, RUNS, "every seed was run");
+        assert_eq!(seeds.last().zip(seeds.first()).map(|(last, first)| last - first + 1), Some(RUNS));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
+    assert!(status.expect("kill can be run").success());
+}
+
+#[test]
+fn ctrl_c_prints_the_table_so_far_and_the_same_command_goes_on() {
+    let campaign = Campaign::new();
+    let child = campaign.start(100);
+    signal(&child, "INT");
+    let said = Said::new(child.wait_with_output().expect("lab ends")).ended(1);
+    let total: u64 = said.row("counts_1c")[2].parse().expect("a number");
+    assert!((100..RUNS).contains(&total), "{}", said.out);
+    assert_eq!(campaign.journal().0, total, "the journal holds what the table shows");
+    assert!(said.out.contains("interrupted; the same command goes on from here"), "{}", said.out);
+
+    let said = campaign.run(&[]);
+    assert!(said.err.contains(&format!("{total} of {RUNS} runs are done")), "{}", said.err);
+    campaign.assert_complete(said);
+    // Only runs that were under way at the interruption, one a process, may have been run again.
+    let again = campaign.counted().values().filter(|times| **times > 1).count();
+    assert!(again <= 2 * 25, "{again} seeds were run twice");
+}
+
+#[test]
+fn a_kill_loses_nothing_that_was_counted() {
+    let campaign = Campaign::new();
+    for _ in 0..3 {
+        let mut child = campaign.start(150);
+        child.kill().expect("lab can be killed");
+        child.wait().expect("lab ends");
+        // The test processes notice that nobody reads only at their next report.
+        sleep(Duration::from_millis(50));
+    }
+    campaign.assert_complete(campaign.run(&[]));
+}
+
+/// A kill in the middle of a write leaves half a line.
+#[test]
+fn a_torn_journal_is_cut_to_its_last_whole_record() {
+    let campaign = Campaign::new();
+    let child = campaign.start(200);
+    signal(&child, "TERM");
+    child.wait_with_output().expect("lab ends");
+    let path = campaign.folder.join("journal.jsonl");
+    let mut text = fs::read_to_string(&path).expect("there is a journal");
+    let last = text.trim_end().rfind('\n').expect("there is more than one line");
+    text.truncate(last + 30);
+    fs::write(&path, text).expect("the journal can be written");
+    campaign.assert_complete(campaign.run(&[]));
+}
+
+#[test]
+fn a_finished_campaign_is_replaced_on_request_only() {
+    let campaign = Campaign::new();
+    campaign.assert_complete(campaign.run(&[]));
+    let said = campaign.run(&[]).ended(2);
+    assert!(
+        said.err.contains("holds another campaign, or a finished one; --fresh replaces it"),
+        "{}",
+        said.err
+    );
+    fs::remove_file(&campaign.counts).expect("the counts are there");
+    campaign.assert_complete(campaign.run(&["--fresh"]));
+}
+
+#[test]
+fn two_processes_cannot_be_at_one_campaign() {
+    let campaign = Campaign::new();
+    let mut child = campaign.start(50);
+    for options in [&[][..], &["--fresh"]] {
+        let said = campaign.run(options).ended(2);
+        assert!(said.err.contains("another process is at work in "), "{}", said.err);
+    }
+    assert!(child.try_wait().expect("lab is there").is_none(), "the first one goes on");
+    signal(&child, "INT");
+    child.wait().expect("lab ends");
+}
+
+#[test]
+fn an_interruption_without_failures_is_130() {
+    let folder = scratch().join("campaign");
+    let mut command = command(&["stress", "slow_1a", "--runs", "5000", "--output"]);
+    let child =
+        command.arg(&folder).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("lab can be run");
+    let begun = Instant::now();
+    while journal_lines(&folder) < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the campaign does not get going");
+        sleep(Duration::from_millis(20));
+    }
+    signal(&child, "INT");
+    Said::new(child.wait_with_output().expect("lab ends")).ended(130);
+}
+
+fn journal_lines(folder: &Path) -> usize {
+    fs::read_to_string(folder.join("journal.jsonl")).map_or(0, |text| text.lines().count())
+}
+
+#[test]
+fn rounds_are_counted_as_go_test_many_counts_them() {
+    let output = scratch().join("campaign").display().to_string();
+    let arguments =
+        ["stress", "1A", "fails_1c", "--runs", "30", "--first-seed", "1", "--rounds", "--output", &output];
+    let said = crate::lab(&arguments).ended(1);
+    assert!(said.out.contains("Done 030/30; 27 ok, 3 failed\n"), "{}", said.out);
+}

@@ -1,0 +1,110 @@
+//! The caller's side: ends of the network, and typed calls on them.
+
+use crate::error::RpcError;
+use crate::path::{self, Sent};
+use crate::shared::{Outcome, Shared};
+use labrt::time::Instant;
+use labrt::{oneshot, runtime};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A place to call from. A new end is disabled and connected to nothing; see [`crate::Network`]. Clones are the same end.
+#[derive(Clone)]
+pub struct ClientEnd {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) number: u32,
+}
+
+impl ClientEnd {
+    /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply. Several
+    /// threads may call on one end at the same time.
+    ///
+    /// # Errors
+    /// [`RpcError::Failed`] if the network gives no reply; [`RpcError::Garbled`] if the server could not decode the
+    /// arguments.
+    #[track_caller]
+    pub fn call(&self, service_method: &'static str, args: Vec<u8>) -> Result<Vec<u8>, RpcError> {
+        runtime::note_blocking("an RPC");
+        let Sent { number, outcome } = path::send(self, service_method, args);
+        let outcome = outcome.wait().unwrap_or(Err(RpcError::Failed));
+        self.trace_outcome(number, service_method, &outcome);
+        outcome
+    }
+
+    /// As [`ClientEnd::call`], but waits no longer than `limit`, on the clock of the calling thread's node. A reply that
+    /// comes later is dropped.
+    ///
+    /// # Errors
+    /// As [`ClientEnd::call`], and [`RpcError::TimedOut`].
+    #[track_caller]
+    pub fn call_timeout(
+        &self,
+        service_method: &'static str,
+        args: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Vec<u8>, RpcError> {
+        runtime::note_blocking("an RPC");
+        let deadline = Instant::now() + limit;
+        let Sent { number, outcome } = path::send(self, service_method, args);
+        let outcome = match outcome.wait_deadline(deadline) {
+            Ok(outcome) => outcome.unwrap_or(Err(RpcError::Failed)),
+            Err(oneshot::TimedOut) => Err(RpcError::TimedOut),
+        };
+        self.trace_outcome(number, service_method, &outcome);
+        outcome
+    }
+
+    #[inline]
+    fn trace_outcome(&self, number: u64, service_method: &'static str, outcome: &Outcome) {
+        self.shared.trace_message(service_method, || match outcome {
+            Ok(reply) => format!("#{number} reply arrives, {} bytes", reply.len()),
+            Err(error) => format!("#{number} fails: {error}"),
+        });
+    }
+}
+
+impl fmt::Debug for ClientEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientEnd({})", self.shared.end_name(self.number))
+    }
+}
+
+/// Typed calls on an end: what clients that [`crate::service!`] makes are built on.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    end: ClientEnd,
+    limit: Option<Duration>,
+}
+
+impl Caller {
+    /// Calls without a limit on this end.
+    pub fn new(end: ClientEnd) -> Caller {
+        Caller { end, limit: None }
+    }
+
+    /// Calls that end with [`RpcError::TimedOut`] after this long.
+    pub fn timeout(&self, limit: Duration) -> Caller {
+        Caller { end: self.end.clone(), limit: Some(limit) }
+    }
+
+    /// Encodes, calls, decodes.
+    ///
+    /// # Errors
+    /// As [`ClientEnd::call_timeout`].
+    #[track_caller]
+    pub fn call<A: Serialize, R: DeserializeOwned>(
+        &self,
+        service_method: &'static str,
+        args: &A,
+    ) -> Result<R, RpcError> {
+        let args = labgob::encode(args);
+        let reply = match self.limit {
+            None => self.end.call(service_method, args),
+            Some(limit) => self.end.call_timeout(service_method, args, limit),
+        };
+        labgob::decode(&reply?).map_err(RpcError::Garbled)
+    }
+}

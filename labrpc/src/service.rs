@@ -1,0 +1,198 @@
+//! Services: what a server offers, declared once for both sides.
+
+use labgob::DecodeError;
+use labrt::node::Node;
+use labrt::runtime;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a handler gives back: the encoded reply, or what was wrong with the request's bytes.
+pub(crate) type Answer = Result<Vec<u8>, DecodeError>;
+
+/// Finds the method of the given full name and runs it on the given bytes; None if there is no such method.
+type Dispatch = dyn Fn(&str, &[u8]) -> Option<Answer> + Send + Sync;
+
+/// A set of handlers under one name. [`crate::service!`] makes the function that makes one.
+#[derive(Clone)]
+pub struct Service {
+    name: &'static str,
+    methods: &'static [&'static str],
+    dispatch: Arc<Dispatch>,
+}
+
+impl Service {
+    /// A service with these methods. `dispatch` gets the full name of a method (`"Service.method"`) and encoded arguments,
+    /// and gives None for a method that it does not have.
+    pub fn new(
+        name: &'static str,
+        methods: &'static [&'static str],
+        dispatch: impl Fn(&str, &[u8]) -> Option<Result<Vec<u8>, DecodeError>> + Send + Sync + 'static,
+    ) -> Service {
+        Service { name, methods, dispatch: Arc::new(dispatch) }
+    }
+
+    /// Decodes the arguments, runs the handler, encodes its reply.
+    ///
+    /// # Errors
+    /// If the bytes are no such arguments; the handler does not run then.
+    pub fn answer<A: DeserializeOwned, R: Serialize>(
+        bytes: &[u8],
+        handler: impl FnOnce(A) -> R,
+    ) -> Result<Vec<u8>, DecodeError> {
+        labgob::decode(bytes).map(|args| labgob::encode(&handler(args)))
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:?}", self.name, self.methods)
+    }
+}
+
+/// Services of one server process behind one dispatcher, with a counter of the calls that reached it. A server that is
+/// restarted is a new `Server` on a new node, so that what was sent to the old one never reaches the new one.
+#[derive(Debug)]
+pub struct Server {
+    node: Node,
+    services: Vec<Service>,
+    count: AtomicU64,
+}
+
+impl Server {
+    /// A server whose handlers run as threads of `node`, each call in its own.
+    pub fn new(node: &Node) -> Server {
+        Server { node: node.clone(), services: Vec::new(), count: AtomicU64::new(0) }
+    }
+
+    /// The same server with one more service.
+    pub fn with(mut self, service: Service) -> Server {
+        self.services.push(service);
+        self
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Counts an incoming call and starts its handler.
+    pub(crate) fn spawn(&self, method: &'static str, handler: impl FnOnce() + Send + 'static) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        runtime::spawn_detached(&self.node, method, handler);
+    }
+
+    /// Runs the handler of `method` here.
+    ///
+    /// # Panics
+    /// If there is no such method, which is a mistake in the program: the run fails.
+    pub(crate) fn dispatch(&self, method: &'static str, bytes: &[u8]) -> Answer {
+        let answer = self.services.iter().find_map(|service| (service.dispatch)(method, bytes));
+        answer.unwrap_or_else(|| {
+            panic!("unknown RPC `{method}`: `{}` offers {:?}", self.node.name(), self.services)
+        })
+    }
+}
+
+/// Declares a service once and gives both of its sides: a trait for the server to implement, and a client whose methods
+/// are remote calls.
+///
+/// ```
+/// labrpc::service! {
+///     /// A number that can grow.
+///     pub service Counter, client CounterClient {
+///         /// Adds and gives the sum.
+///         fn add(amount: u64) -> u64;
+///     }
+/// }
+/// ```
+///
+/// gives
+///
+/// * `trait Counter: Send + Sync + 'static` with `fn add(&self, amount: u64) -> u64` and
+///   `fn into_service(self: Arc<Self>) -> Service`. Handlers run concurrently, each in a thread of its own.
+/// * `struct CounterClient` (`Clone`) with `new(end: ClientEnd)`, `fn add(&self, amount: &u64) -> Result<u64, RpcError>`,
+///   which blocks until there is a reply or none will come, and `timeout(Duration)`, a client whose calls end with
+///   [`RpcError::TimedOut`](crate::RpcError::TimedOut) after that long.
+///
+/// Each method takes one argument and gives one reply, both of which serde can encode.
+#[macro_export]
+macro_rules! service {
+    (
+        $(#[$service_meta:meta])*
+        $visibility:vis service $service:ident, client $client:ident {
+            $(
+                $(#[$method_meta:meta])*
+                fn $method:ident($argument:ident: $args:ty) -> $reply:ty;
+            )*
+        }
+    ) => {
+        $(#[$service_meta])*
+        $visibility trait $service: ::core::marker::Send + ::core::marker::Sync + 'static {
+            $(
+                $(#[$method_meta])*
+                fn $method(&self, $argument: $args) -> $reply;
+            )*
+
+            /// The handlers, ready to be put into a [`Server`]($crate::Server).
+            fn into_service(self: ::std::sync::Arc<Self>) -> $crate::Service
+            where
+                Self: ::core::marker::Sized,
+            {
+                let methods = &[$(::core::stringify!($method)),*];
+                $crate::Service::new(::core::stringify!($service), methods, move |method, bytes| {
+                    $(
+                        if method == ::core::concat!(::core::stringify!($service), ".", ::core::stringify!($method)) {
+                            let handler = |args: $args| -> $reply { self.$method(args) };
+                            return ::core::option::Option::Some($crate::Service::answer(bytes, handler));
+                        }
+                    )*
+                    ::core::option::Option::None
+                })
+            }
+        }
+
+        #[doc = ::core::concat!("Client side of [`", ::core::stringify!($service), "`]: its methods are remote calls.")]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
+        $visibility struct $client {
+            caller: $crate::Caller,
+        }
+
+        impl $client {
+            /// A client that calls on this end of the network.
+            $visibility fn new(end: $crate::ClientEnd) -> Self {
+                Self { caller: $crate::Caller::new(end) }
+            }
+
+            /// The same client with a limit for each call, after which it ends with `RpcError::TimedOut`.
+            #[allow(dead_code, reason = "not every user of a service needs a limit")]
+            $visibility fn timeout(&self, limit: ::core::time::Duration) -> Self {
+                Self { caller: self.caller.timeout(limit) }
+            }
+
+            $(
+                $(#[$method_meta])*
+                ///
+                /// A remote call: blocks the thread, so that no lock should be held.
+                ///
+                /// # Errors
+                /// If there is no reply; see [`RpcError`]($crate::RpcError).
+                #[track_caller]
+                #[allow(dead_code, reason = "not every user of a service calls each of its methods")]
+                $visibility fn $method(
+                    &self,
+                    $argument: &$args,
+                ) -> ::core::result::Result<$reply, $crate::RpcError> {
+                    const METHOD: &str =
+                        ::core::concat!(::core::stringify!($service), ".", ::core::stringify!($method));
+                    self.caller.call(METHOD, $argument)
+                }
+            )*
+        }
+    };
+}

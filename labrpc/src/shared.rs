@@ -1,0 +1,171 @@
+//! The state of a network: who may talk to whom, which calls are under way, what has been counted.
+
+use crate::calls::{CallId, Calls};
+use crate::delay::DelayModel;
+use crate::error::RpcError;
+use crate::name::Name;
+use crate::path::Held;
+use crate::service::Server;
+use crate::tap::Tap;
+use labrt::quiet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What a caller gets in the end.
+pub(crate) type Outcome = Result<Vec<u8>, RpcError>;
+
+/// What all handles of a network and all its ends and messages share.
+pub(crate) struct Shared {
+    /// Held for a few instructions at a time, and never while foreign code runs (a handler, a tap, the destructor of a
+    /// server's object, the wake-up of a caller).
+    pub(crate) state: quiet::Mutex<State>,
+    /// Unlike `state` a lock of the runtime, since a tap is foreign code, which may itself lock and wait.
+    pub(crate) tap: labrt::sync::Mutex<Option<Tap>>,
+    /// Whether there is a tap, so that a call without one need not lock.
+    pub(crate) tapped: AtomicBool,
+    /// Whether the run records events; it does so from its start to its end or not at all.
+    pub(crate) traced: bool,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Shared {
+        Shared {
+            state: quiet::Mutex::new(State::new()),
+            tap: labrt::sync::Mutex::new(None),
+            tapped: AtomicBool::new(false),
+            traced: labrt::trace::enabled(),
+        }
+    }
+
+    pub(crate) fn end_name(&self, number: u32) -> Name {
+        self.state.lock().ends[number as usize].name.clone()
+    }
+
+    /// Ends the call, unless it has ended already.
+    pub(crate) fn settle(&self, id: CallId, outcome: Outcome) {
+        let call = self.state.lock().calls.remove(id);
+        if let Some(call) = call {
+            call.put.put(outcome);
+        }
+    }
+}
+
+/// The course's three switches. A call keeps those of the moment when it was made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Modes {
+    pub(crate) reliable: bool,
+    pub(crate) long_delays: bool,
+    pub(crate) long_reordering: bool,
+}
+
+/// A client end and its link.
+pub(crate) struct End {
+    pub(crate) name: Name,
+    /// Whether calls on it can be delivered at all. Testers disable the ends of a server that they cut off or crash.
+    pub(crate) enabled: bool,
+    /// Index of the server that it is connected to.
+    pub(crate) server: Option<u32>,
+    /// The link's own distribution of delays, if not the network's.
+    pub(crate) delay: Option<DelayModel>,
+    /// One-way cuts; unlike `enabled` they do not make the server count as dead.
+    pub(crate) requests_cut: bool,
+    pub(crate) replies_cut: bool,
+    /// What has arrived while the link is held, in order; None if it is not held.
+    pub(crate) held: Option<Vec<Held>>,
+}
+
+impl End {
+    pub(crate) fn new(name: Name) -> End {
+        End {
+            name,
+            enabled: false,
+            server: None,
+            delay: None,
+            requests_cut: false,
+            replies_cut: false,
+            held: None,
+        }
+    }
+}
+
+/// A server's name and who bears it now.
+pub(crate) struct Slot {
+    pub(crate) name: Name,
+    /// None before the server is added and after it is deleted.
+    pub(crate) server: Option<Arc<Server>>,
+    /// Number of times that `server` was set or taken away: a call to an earlier generation is a call to a dead server.
+    pub(crate) generation: u32,
+}
+
+impl Slot {
+    /// Name of the server for people: its node's, if there is one.
+    pub(crate) fn label(&self) -> String {
+        self.server.as_ref().map_or_else(|| self.name.to_string(), |server| server.node().name().to_owned())
+    }
+}
+
+/// Everything behind the network's lock.
+pub(crate) struct State {
+    pub(crate) modes: Modes,
+    pub(crate) delay: DelayModel,
+    /// Probability that a request is delivered twice.
+    pub(crate) duplication: f64,
+    /// Set by `cleanup`: calls fail at once.
+    pub(crate) closed: bool,
+    pub(crate) total_count: u64,
+    pub(crate) total_bytes: u64,
+    /// Ends and servers are never removed, so that a number stands for the same one for ever. The names are looked up
+    /// only by what testers do, never on the way of a call.
+    pub(crate) ends: Vec<End>,
+    pub(crate) end_numbers: BTreeMap<Name, u32>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) slot_numbers: BTreeMap<Name, u32>,
+    pub(crate) calls: Calls,
+}
+
+impl State {
+    fn new() -> State {
+        State {
+            modes: Modes { reliable: true, long_delays: false, long_reordering: false },
+            delay: DelayModel::default_here(),
+            duplication: 0.0,
+            closed: false,
+            total_count: 0,
+            total_bytes: 0,
+            ends: Vec::new(),
+            end_numbers: BTreeMap::new(),
+            slots: Vec::new(),
+            slot_numbers: BTreeMap::new(),
+            calls: Calls::default(),
+        }
+    }
+
+    /// Index of the server with this name; a name that is new gets an empty slot.
+    pub(crate) fn slot(&mut self, name: Name) -> u32 {
+        let next = self.slots.len() as u32;
+        let index = *self.slot_numbers.entry(name.clone()).or_insert(next);
+        if index == next {
+            self.slots.push(Slot { name, server: None, generation: 0 });
+        }
+        index
+    }
+
+    /// The end with this name.
+    pub(crate) fn end(&mut self, name: &Name) -> &mut End {
+        let Some(&number) = self.end_numbers.get(name) else {
+            panic!("the network has no end named `{name}`")
+        };
+        &mut self.ends[number as usize]
+    }
+
+    /// Deletes all servers, and gives them to the caller to be dropped without the lock.
+    pub(crate) fn forget_servers(&mut self) -> Vec<Arc<Server>> {
+        let living = self.slots.iter_mut().filter(|slot| slot.server.is_some());
+        let forget = |slot: &mut Slot| {
+            slot.generation += 1;
+            slot.server.take()
+        };
+        living.filter_map(forget).collect()
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the network: those of the course, its behaviours as measured, and what goes beyond them.
+
+mod behaviours;
+mod contract;
+mod course;
+mod determinism;
+mod extras;
+mod fixture;

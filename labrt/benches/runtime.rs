@@ -1,0 +1,128 @@
+//! What the runtime costs: `cargo bench -p labrt`.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use labrt::sync::{Arc, Condvar, Mutex};
+use labrt::time::Duration;
+use labrt::{Config, World, channel, node, run, runtime, thread};
+
+/// Operations inside of one run, so that the start of a run does not show.
+const ROUNDS: u64 = 10_000;
+
+fn spawn_run_end(c: &mut Criterion) {
+    let mut group = c.benchmark_group("simulated");
+    group.throughput(Throughput::Elements(ROUNDS));
+    group.bench_function("spawn, run, end", |b| {
+        b.iter(|| {
+            run(Config::simulated(1), || {
+                let node = node::current();
+                for round in 0..ROUNDS {
+                    runtime::spawn_detached(&node, "task", || {});
+                    if round % 10 == 0 {
+                        thread::sleep(Duration::from_nanos(1));
+                    }
+                }
+            })
+        });
+    });
+    group.bench_function("spawn and join", |b| {
+        b.iter(|| {
+            run(Config::simulated(1), || (0..ROUNDS).for_each(|_| thread::spawn(|| ()).join().unwrap()))
+        });
+    });
+    group.bench_function("lock and unlock", |b| {
+        b.iter(|| {
+            run(Config::simulated(1), || {
+                let lock = Mutex::new(0);
+                (0..ROUNDS).for_each(|_| *lock.lock() += 1);
+            })
+        });
+    });
+    group.bench_function("sleep", |b| {
+        let nap = Duration::from_millis(1);
+        b.iter(|| run(Config::simulated(1), move || (0..ROUNDS).for_each(|_| thread::sleep(nap))));
+    });
+    group.bench_function("timer", |b| {
+        b.iter(|| {
+            run(Config::simulated(1), || {
+                for _ in 0..ROUNDS {
+                    runtime::at(runtime::now() + Duration::from_nanos(1), || {});
+                }
+                thread::sleep(Duration::from_millis(1));
+            })
+        });
+    });
+    group.finish();
+}
+
+/// A condition variable handed to and fro between two threads.
+fn ping_pong() {
+    let pair = Arc::new((Mutex::new(0), Condvar::new()));
+    let other = Arc::clone(&pair);
+    let rounds = ROUNDS / 10;
+    let thread = thread::spawn(move || {
+        for round in 0..rounds {
+            let mut turn = other.0.lock();
+            other.1.wait_while(&mut turn, |turn| *turn != 2 * round + 1);
+            *turn += 1;
+            other.1.notify_one();
+        }
+    });
+    for round in 0..rounds {
+        let mut turn = pair.0.lock();
+        *turn += 1;
+        pair.1.notify_one();
+        pair.1.wait_while(&mut turn, |turn| *turn != 2 * round + 2);
+    }
+    thread.join().unwrap();
+}
+
+/// Messages through a channel of one place.
+fn stream() {
+    let (sender, receiver) = channel::bounded(1);
+    thread::spawn(move || (0..ROUNDS / 10).for_each(|i| sender.send(i).unwrap()));
+    assert_eq!(receiver.iter().count() as u64, ROUNDS / 10);
+}
+
+fn both_worlds(c: &mut Criterion) {
+    for (name, world) in [("simulated", World::Simulated), ("threads", World::Threads)] {
+        let mut group = c.benchmark_group(name);
+        group.throughput(Throughput::Elements(ROUNDS / 10));
+        let config = Config { world, ..Config::simulated(1) };
+        group.bench_function("ping-pong", |b| b.iter(|| run(config.clone(), ping_pong)));
+        group.bench_function("channel", |b| b.iter(|| run(config.clone(), stream)));
+        group.finish();
+    }
+}
+
+/// A node with waiting threads is started and killed.
+fn start_and_kill() {
+    let node = node::Node::new("server");
+    for _ in 0..10 {
+        node.spawn("waits", || thread::sleep(Duration::from_secs(9)));
+    }
+    thread::sleep(Duration::from_millis(1));
+    node.kill();
+}
+
+/// Times whole runs on a thread that has drawn no hash keys, as the tester does: other runs get a fresh thread each.
+fn on_clean_thread(rounds: u64, main: fn()) -> Duration {
+    let timed = move || {
+        let started = std::time::Instant::now();
+        (0..rounds).for_each(|seed| run(Config::simulated(seed), main).result.unwrap());
+        started.elapsed()
+    };
+    std::thread::spawn(timed).join().unwrap()
+}
+
+fn whole_runs(c: &mut Criterion) {
+    c.bench_function("simulated/empty run", |b| b.iter_custom(|rounds| on_clean_thread(rounds, || ())));
+    c.bench_function("simulated/empty run on a fresh OS thread", |b| {
+        b.iter(|| run(Config::simulated(1), || ()))
+    });
+    c.bench_function("simulated/start and kill of a node with ten waiting threads", |b| {
+        b.iter_custom(|rounds| on_clean_thread(rounds, start_and_kill));
+    });
+}
+
+criterion_group!(benches, spawn_run_end, both_worlds, whole_runs);
+criterion_main!(benches);

@@ -1,0 +1,354 @@
+//! Channels: the names and signatures of crossbeam.
+//!
+//! On real threads a channel is crossbeam's. In the simulation it is a queue with two wait lists (`simulated.rs`), since
+//! crossbeam's rendezvous needs two OS threads. Which of the two is decided where the channel is made: one made
+//! outside of [`crate::run`] is a real one, and blocking on it inside of a simulation blocks the whole simulation.
+
+mod select;
+mod simulated;
+
+pub use crate::select;
+pub use crossbeam_channel::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
+#[doc(hidden)]
+pub use select::{Arm, RecvArm, SendArm, select_arms};
+
+use crate::context::{Mode, mode};
+use crate::time::{Duration, Instant, deadline_after};
+use crate::{real, runtime};
+use crossbeam_channel as crossbeam;
+use simulated::Queue;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// The sending side; clones share the channel.
+pub struct Sender<T> {
+    flavor: SenderFlavor<T>,
+}
+
+/// The receiving side; clones share the channel, and each message goes to one of them.
+pub struct Receiver<T> {
+    flavor: ReceiverFlavor<T>,
+}
+
+enum SenderFlavor<T> {
+    Real(crossbeam::Sender<T>),
+    Simulated(Arc<Queue<T>>),
+}
+
+enum ReceiverFlavor<T> {
+    Real(crossbeam::Receiver<T>),
+    Simulated(Arc<Queue<T>>),
+}
+
+/// A channel that holds at most `capacity` messages; with 0 a message is handed over only when a receiver takes it, as
+/// with Go's unbuffered channels.
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    if mode() == Mode::Simulated {
+        return simulated_pair(Some(capacity));
+    }
+    let (sender, receiver) = crossbeam::bounded(capacity);
+    (Sender { flavor: SenderFlavor::Real(sender) }, Receiver { flavor: ReceiverFlavor::Real(receiver) })
+}
+
+/// A channel that holds any number of messages.
+pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    if mode() == Mode::Simulated {
+        return simulated_pair(None);
+    }
+    let (sender, receiver) = crossbeam::unbounded();
+    (Sender { flavor: SenderFlavor::Real(sender) }, Receiver { flavor: ReceiverFlavor::Real(receiver) })
+}
+
+fn simulated_pair<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    let queue = Arc::new(Queue::new(capacity));
+    let sender = Sender { flavor: SenderFlavor::Simulated(Arc::clone(&queue)) };
+    (sender, Receiver { flavor: ReceiverFlavor::Simulated(queue) })
+}
+
+/// A channel that delivers one message, the time, after `duration`.
+pub fn after(duration: Duration) -> Receiver<Instant> {
+    let (sender, receiver) = bounded(1);
+    deliver_at(Instant::now() + duration, sender, None);
+    receiver
+}
+
+/// A channel that delivers the time every `period`, unless the last message has not been taken yet.
+pub fn tick(period: Duration) -> Receiver<Instant> {
+    let (sender, receiver) = bounded(1);
+    deliver_at(Instant::now() + period, sender, Some(period));
+    receiver
+}
+
+/// A channel that never delivers anything.
+pub fn never<T>() -> Receiver<T> {
+    if mode() != Mode::Simulated {
+        return Receiver { flavor: ReceiverFlavor::Real(crossbeam::never()) };
+    }
+    let (sender, receiver) = unbounded();
+    // The sender is never dropped, so the channel never disconnects.
+    std::mem::forget(sender);
+    receiver
+}
+
+/// Sends the time at `when`, on the node's clock, and again every `period`, as long as somebody listens.
+fn deliver_at(when: Instant, sender: Sender<Instant>, period: Option<Duration>) {
+    let deliver = move || {
+        let listening = !matches!(sender.try_send(when), Err(TrySendError::Disconnected(_)));
+        if let Some(period) = period.filter(|_| listening) {
+            deliver_at(when + period, sender, Some(period));
+        }
+    };
+    if mode() == Mode::Outside {
+        real::pool::execute(move || {
+            std::thread::sleep(when.duration_since(Instant::now()));
+            deliver();
+        });
+    } else {
+        runtime::at(Instant::from_nanos(when.to_run()), deliver);
+    }
+}
+
+impl<T> Sender<T> {
+    /// Waits until there is room for the message (with capacity 0: until it is taken).
+    ///
+    /// # Errors
+    /// The message, if all receivers are gone.
+    #[track_caller]
+    pub fn send(&self, message: T) -> Result<(), SendError<T>> {
+        let place = Location::caller();
+        match &self.flavor {
+            SenderFlavor::Simulated(queue) => queue.send(message, None, place).map_err(|error| match error {
+                SendTimeoutError::Timeout(message) | SendTimeoutError::Disconnected(message) => {
+                    SendError(message)
+                }
+            }),
+            SenderFlavor::Real(sender) if mode() == Mode::Outside => sender.send(message),
+            SenderFlavor::Real(sender) => send_real(sender, message, None).map_err(|error| match error {
+                SendTimeoutError::Timeout(message) | SendTimeoutError::Disconnected(message) => {
+                    SendError(message)
+                }
+            }),
+        }
+    }
+
+    /// As [`Sender::send`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// The message, if the time is over or all receivers are gone.
+    #[track_caller]
+    pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        let place = Location::caller();
+        match &self.flavor {
+            SenderFlavor::Simulated(queue) => queue.send(message, Some(deadline_after(timeout)), place),
+            SenderFlavor::Real(sender) if mode() == Mode::Outside => sender.send_timeout(message, timeout),
+            SenderFlavor::Real(sender) => send_real(sender, message, Some(deadline_after(timeout))),
+        }
+    }
+
+    /// Sends without waiting.
+    ///
+    /// # Errors
+    /// The message, if there is no room for it or all receivers are gone.
+    #[track_caller]
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        match &self.flavor {
+            SenderFlavor::Real(sender) => sender.try_send(message),
+            SenderFlavor::Simulated(queue) => queue.try_send(message),
+        }
+    }
+
+    /// Number of messages that wait to be received.
+    pub fn len(&self) -> usize {
+        match &self.flavor {
+            SenderFlavor::Real(sender) => sender.len(),
+            SenderFlavor::Simulated(queue) => queue.len(),
+        }
+    }
+
+    /// Whether no message waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many messages the channel holds; None if any number.
+    pub fn capacity(&self) -> Option<usize> {
+        match &self.flavor {
+            SenderFlavor::Real(sender) => sender.capacity(),
+            SenderFlavor::Simulated(queue) => queue.capacity(),
+        }
+    }
+}
+
+fn send_real<T>(
+    sender: &crossbeam::Sender<T>,
+    mut message: T,
+    deadline: Option<u64>,
+) -> Result<(), SendTimeoutError<T>> {
+    loop {
+        let over = !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
+        match sender.send_timeout(message, slice(deadline)) {
+            Err(SendTimeoutError::Timeout(back)) if !over => message = back,
+            result => return result,
+        }
+    }
+}
+
+/// How long a real thread waits before it looks whether it was killed.
+fn slice(deadline: Option<u64>) -> Duration {
+    let left = deadline.map_or(u64::MAX, |deadline| deadline.saturating_sub(real::run_nanos()));
+    real::SLICE.min(Duration::from_nanos(left))
+}
+
+impl<T> Receiver<T> {
+    /// Waits for a message.
+    ///
+    /// # Errors
+    /// If the channel is empty and all senders are gone.
+    #[track_caller]
+    pub fn recv(&self) -> Result<T, RecvError> {
+        let place = Location::caller();
+        match &self.flavor {
+            ReceiverFlavor::Simulated(queue) => queue.recv(None, place).map_err(|_| RecvError),
+            ReceiverFlavor::Real(receiver) if mode() == Mode::Outside => receiver.recv(),
+            ReceiverFlavor::Real(receiver) => recv_real(receiver, None).map_err(|_| RecvError),
+        }
+    }
+
+    /// As [`Receiver::recv`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// If the time is over, or the channel is empty and all senders are gone.
+    #[track_caller]
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        let place = Location::caller();
+        match &self.flavor {
+            ReceiverFlavor::Simulated(queue) => queue.recv(Some(deadline_after(timeout)), place),
+            ReceiverFlavor::Real(receiver) if mode() == Mode::Outside => receiver.recv_timeout(timeout),
+            ReceiverFlavor::Real(receiver) => recv_real(receiver, Some(deadline_after(timeout))),
+        }
+    }
+
+    /// Receives without waiting.
+    ///
+    /// # Errors
+    /// If the channel is empty; a different one if all senders are gone as well.
+    #[track_caller]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        match &self.flavor {
+            ReceiverFlavor::Real(receiver) => receiver.try_recv(),
+            ReceiverFlavor::Simulated(queue) => queue.try_recv(),
+        }
+    }
+
+    /// Messages until all senders are gone; waits for each.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// The messages that are there now.
+    pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
+        std::iter::from_fn(|| self.try_recv().ok())
+    }
+
+    /// Number of messages that wait to be received.
+    pub fn len(&self) -> usize {
+        match &self.flavor {
+            ReceiverFlavor::Real(receiver) => receiver.len(),
+            ReceiverFlavor::Simulated(queue) => queue.len(),
+        }
+    }
+
+    /// Whether no message waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn recv_real<T>(receiver: &crossbeam::Receiver<T>, deadline: Option<u64>) -> Result<T, RecvTimeoutError> {
+    loop {
+        let over = !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
+        match receiver.recv_timeout(slice(deadline)) {
+            Err(RecvTimeoutError::Timeout) if !over => {}
+            result => return result,
+        }
+    }
+}
+
+/// See [`Receiver::iter`].
+pub struct Iter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        let flavor = match &self.flavor {
+            SenderFlavor::Real(sender) => SenderFlavor::Real(sender.clone()),
+            SenderFlavor::Simulated(queue) => {
+                queue.add_sender();
+                SenderFlavor::Simulated(Arc::clone(queue))
+            }
+        };
+        Sender { flavor }
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        let flavor = match &self.flavor {
+            ReceiverFlavor::Real(receiver) => ReceiverFlavor::Real(receiver.clone()),
+            ReceiverFlavor::Simulated(queue) => {
+                queue.add_receiver();
+                ReceiverFlavor::Simulated(Arc::clone(queue))
+            }
+        };
+        Receiver { flavor }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if let SenderFlavor::Simulated(queue) = &self.flavor {
+            queue.remove_sender();
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if let ReceiverFlavor::Simulated(queue) = &self.flavor {
+            queue.remove_receiver();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sender({} waiting)", self.len())
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Receiver({} waiting)", self.len())
+    }
+}

@@ -1,0 +1,129 @@
+//! How a run is set up: which world, which seed, which scheduling policy, which limits.
+
+use std::time::Duration;
+
+/// Which of the two worlds a run lives in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum World {
+    /// Every thread is a coroutine on one OS thread, the clock is virtual and the seed decides everything.
+    #[default]
+    Simulated,
+    /// OS threads and the wall clock.
+    Threads,
+}
+
+/// How the simulation chooses who runs next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// Any ready task, with equal chances. The running task is put back among the ready ones at about one in
+    /// `switch_every` of the points where it could go on (a free lock, an unlock, a send, a notify).
+    Random {
+        /// Mean number of free yield points between two voluntary switches; 1 switches at each of them.
+        switch_every: u32,
+    },
+    /// Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): the ready task of highest priority runs;
+    /// at `depth - 1` random points the running task falls to the lowest priority. It finds a bug that needs
+    /// `depth` ordering constraints with a probability of at least 1/(tasks · steps^(depth-1)).
+    Pct {
+        /// Number of ordering constraints of the bugs to be found, at least 1.
+        depth: u32,
+        /// Estimated number of scheduling decisions of a run, among which the change points are drawn.
+        steps: u32,
+    },
+    /// The ready task that has waited longest.
+    RoundRobin,
+    /// The choices of an earlier run ([`crate::Outcome::schedule`]); after the last of them the first ready task.
+    Replay(Schedule),
+}
+
+impl Default for PolicyKind {
+    fn default() -> Self {
+        PolicyKind::Random { switch_every: 16 }
+    }
+}
+
+/// The choices that a policy made in a run, in order; see [`PolicyKind::Replay`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schedule {
+    /// Positions in the list of ready tasks.
+    pub picks: Vec<u32>,
+    /// Numbers of free yield points until the running task could be replaced.
+    pub strides: Vec<u32>,
+}
+
+/// What a run may consume before it is ended with a [`crate::Failure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Virtual time (on real threads: wall time) since the start of the run.
+    pub virtual_time: Duration,
+    /// Wall time since the start of the run.
+    pub real_time: Duration,
+    /// Wall time that one task may go on without coming back to the runtime: beyond it, it loops or blocks the OS thread.
+    pub stuck_after: Duration,
+    /// Scheduling decisions at one instant of virtual time: beyond it, tasks wait for one another by spinning.
+    pub spin_steps: u64,
+    /// Resident memory of the whole process, in bytes; 0 means no limit.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            virtual_time: Duration::from_secs(3600),
+            real_time: Duration::from_secs(120),
+            stuck_after: Duration::from_secs(5),
+            spin_steps: 200_000,
+            memory: 0,
+        }
+    }
+}
+
+/// Everything that decides how [`crate::run`] behaves. Two runs of the same code with equal configurations are equal,
+/// event for event, in the simulated world.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// Simulated or real.
+    pub world: World,
+    /// The source of every choice and random number of the run.
+    pub seed: u64,
+    /// Who runs next; only used in the simulation.
+    pub policy: PolicyKind,
+    /// What the run may consume.
+    pub limits: Limits,
+    /// Whether to record [`crate::Event`]s. Costs time, so only replays turn it on.
+    pub trace: bool,
+    /// A number of the caller's own choice, by which [`crate::on_stuck`] tells which run is stuck. Decides nothing.
+    pub tag: u64,
+    /// Whether to record every scheduling decision, for [`PolicyKind::Replay`] and for comparing two runs.
+    pub record: bool,
+}
+
+impl Config {
+    /// The simulated world with this seed and defaults for the rest.
+    pub fn simulated(seed: u64) -> Self {
+        Config { seed, ..Config::default() }
+    }
+
+    /// Real threads, with this seed for [`crate::rand`].
+    pub fn threads(seed: u64) -> Self {
+        Config { world: World::Threads, seed, ..Config::default() }
+    }
+
+    /// The same with another scheduling policy.
+    pub fn policy(mut self, policy: PolicyKind) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The same with other limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The same with events recorded or not.
+    pub fn trace(mut self, on: bool) -> Self {
+        self.trace = on;
+        self
+    }
+}

@@ -1,0 +1,158 @@
+//! A place for one value that one thread waits for: replies of remote calls, results of threads.
+
+use crate::context::{Mode, mode};
+use crate::sim::park::{WaitQueue, Wake};
+use crate::sim::task::Wait;
+use crate::time::Instant;
+use crate::{real, sim};
+use parking_lot::{Condvar, Mutex};
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+enum State<T> {
+    Empty,
+    Full(T),
+    /// The value was taken, or its sender was dropped without one.
+    Done,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    /// Set when `state` is no longer `Empty`, so that a spinning receiver needs no lock.
+    settled: AtomicBool,
+    changed: Condvar,
+    waiters: WaitQueue,
+}
+
+/// The sending side. Dropping it without a value ends the wait with None.
+pub struct Put<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// The receiving side.
+pub struct Take<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// The time was over before there was a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedOut;
+
+/// A pair of ends for one value.
+pub fn channel<T>() -> (Put<T>, Take<T>) {
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State::Empty),
+        settled: AtomicBool::new(false),
+        changed: Condvar::new(),
+        waiters: WaitQueue::new(),
+    });
+    (Put { shared: Arc::clone(&shared) }, Take { shared })
+}
+
+impl<T> Put<T> {
+    /// Hands over the value.
+    pub fn put(self, value: T) {
+        self.shared.settle(State::Full(value));
+    }
+}
+
+impl<T> Drop for Put<T> {
+    fn drop(&mut self) {
+        if !self.shared.settled.load(Ordering::Relaxed) {
+            self.shared.settle(State::Done);
+        }
+    }
+}
+
+impl<T> Shared<T> {
+    fn settle(&self, new: State<T>) {
+        *self.state.lock() = new;
+        self.settled.store(true, Ordering::Release);
+        match mode() {
+            Mode::Simulated => self.waiters.wake_all(),
+            Mode::Threads | Mode::Outside => {
+                self.changed.notify_one();
+            }
+        }
+    }
+}
+
+impl<T> Take<T> {
+    /// Waits for the value; None if the sender is gone without one.
+    #[inline]
+    #[track_caller]
+    pub fn wait(self) -> Option<T> {
+        self.wait_until(None, Location::caller()).unwrap_or(None)
+    }
+
+    /// Waits for the value until `deadline`, on the clock of the calling task's node.
+    ///
+    /// # Errors
+    /// [`TimedOut`] if there is none by then.
+    #[inline]
+    #[track_caller]
+    pub fn wait_deadline(self, deadline: Instant) -> Result<Option<T>, TimedOut> {
+        self.wait_until(Some(deadline.to_run()), Location::caller())
+    }
+
+    /// Whether waiting would end at once.
+    pub fn is_settled(&self) -> bool {
+        self.shared.settled.load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    fn wait_until(
+        &self,
+        deadline: Option<u64>,
+        place: &'static Location<'static>,
+    ) -> Result<Option<T>, TimedOut> {
+        match mode() {
+            Mode::Simulated => self.wait_simulated(deadline, place)?,
+            Mode::Threads => self.wait_real(deadline)?,
+            Mode::Outside => {
+                let mut state = self.shared.state.lock();
+                while matches!(*state, State::Empty) {
+                    self.shared.changed.wait(&mut state);
+                }
+            }
+        }
+        match std::mem::replace(&mut *self.shared.state.lock(), State::Done) {
+            State::Full(value) => Ok(Some(value)),
+            State::Empty | State::Done => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn wait_simulated(
+        &self,
+        deadline: Option<u64>,
+        place: &'static Location<'static>,
+    ) -> Result<(), TimedOut> {
+        while !self.is_settled() {
+            if !sim::park::may_block() {
+                return Err(TimedOut);
+            }
+            let wait = Wait { what: "a reply or the end of a thread", key: 0 };
+            if self.shared.waiters.park(wait, deadline, place) == Wake::TimedOut {
+                return Err(TimedOut);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_real(&self, deadline: Option<u64>) -> Result<(), TimedOut> {
+        while !real::pool::spin_until(|| self.is_settled()) {
+            if !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline) {
+                return Err(TimedOut);
+            }
+            let left = deadline.map_or(u64::MAX, |deadline| deadline.saturating_sub(real::run_nanos()));
+            let slice = real::SLICE.min(std::time::Duration::from_nanos(left));
+            let mut state = self.shared.state.lock();
+            if matches!(*state, State::Empty) {
+                self.shared.changed.wait_for(&mut state, slice);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! What a run ends with: a result or a failure that explains itself, figures, events.
+
+use crate::config::Schedule;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// What [`crate::run`] returns.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    /// What the main closure returned, or why the run ended before it did.
+    pub result: Result<T, Failure>,
+    /// Figures of the run.
+    pub stats: Stats,
+    /// Recorded events, if [`crate::Config::trace`] was on.
+    pub events: Vec<Event>,
+    /// Mistakes that do not fail a run, such as a lock held across a blocking call; each is told once.
+    pub warnings: Vec<String>,
+    /// The scheduling decisions, if [`crate::Config::record`] was on.
+    pub schedule: Schedule,
+    /// One line for each scheduling decision, if [`crate::Config::record`] was on: what two runs are compared by.
+    pub decisions: Vec<Decision>,
+}
+
+/// Figures of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// How long the run lasted on its own clock.
+    pub virtual_time: Duration,
+    /// How long it lasted on the wall clock.
+    pub real_time: Duration,
+    /// Number of scheduling decisions (simulated world only).
+    pub steps: u64,
+    /// Number of tasks that were started.
+    pub tasks: u64,
+    /// A hash of all scheduling decisions with their times (simulated world only): equal seeds give equal hashes.
+    pub event_hash: u64,
+}
+
+/// A scheduling decision: who ran, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Virtual time since the start of the run.
+    pub at: Duration,
+    /// Node and thread that were chosen.
+    pub who: String,
+    /// The source line where it had last entered the runtime, if it had.
+    pub place: String,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {:.6} s {} from {}", self.at.as_secs_f64(), self.who, self.place)
+    }
+}
+
+/// Why a run ended before its main closure returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A thread panicked.
+    Panic,
+    /// Every thread waits and no timer is left that could wake one.
+    Deadlock,
+    /// Threads kept running while the virtual clock stood still.
+    Spin,
+    /// The limit of virtual time was reached.
+    VirtualTime,
+    /// The limit of wall time was reached.
+    RealTime,
+    /// A thread did not come back to the runtime: an endless loop, or a call that blocks the OS thread.
+    Stuck,
+    /// The limit of memory was reached.
+    Memory,
+}
+
+/// Why a run failed, in words for whoever wrote the code. Its `Display` is the whole report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// One line or, for deadlocks and the like, a table of who waits for what.
+    pub message: String,
+    /// Source line, where one is to blame.
+    pub location: Option<String>,
+    /// Node of the thread that failed, or that was running.
+    pub node: String,
+    /// Thread that failed, or that was running.
+    pub thread: String,
+    /// Time on the run's clock.
+    pub at: Duration,
+    /// The backtrace, if `RUST_BACKTRACE` asked for one.
+    pub backtrace: Option<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            FailureKind::Panic => "panic",
+            FailureKind::Deadlock => "deadlock",
+            FailureKind::Spin => "spinning",
+            FailureKind::VirtualTime => "out of virtual time",
+            FailureKind::RealTime => "out of real time",
+            FailureKind::Stuck => "stuck thread",
+            FailureKind::Memory => "out of memory",
+        };
+        write!(f, "{what} at {:.6} s in thread `{}` of `{}`", self.at.as_secs_f64(), self.thread, self.node)?;
+        if let Some(location) = &self.location {
+            write!(f, " ({location})")?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(backtrace) = &self.backtrace {
+            write!(f, "\n{backtrace}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Something that happened in a run; a line of the event file that `lab replay` and `lab logs` read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Nanoseconds since the start of the run.
+    pub t: u64,
+    /// Node, for example `server-0`.
+    pub node: String,
+    /// Thread, for example `election_loop`.
+    pub task: String,
+    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`.
+    pub kind: String,
+    /// Topic of a log line, name of a lock, and the like; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target: String,
+    /// The event in words.
+    pub text: String,
+}

@@ -1,0 +1,327 @@
+//! The real world: OS threads and the wall clock, under the same names.
+//!
+//! Nothing can stop an OS thread from outside, so each call into this crate looks whether the thread's node was killed
+//! or its run has ended, and unwinds the thread then; waiting calls wake up every [`SLICE`] to look.
+
+pub(crate) mod pool;
+pub(crate) mod timer;
+
+use crate::config::{Config, Limits};
+use crate::context::{self, Mode};
+use crate::node::Node;
+use crate::outcome::{Event, Failure, FailureKind, Outcome, Stats};
+use crate::sim::task::Killed;
+use crate::watchdog::{self, Monitor};
+use parking_lot::{Condvar, Mutex};
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+/// How long a waiting thread sleeps before it looks whether it was killed.
+pub(crate) const SLICE: Duration = Duration::from_millis(5);
+
+/// How long the end of a run, or of a node, waits for threads that do not call into this crate.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Clock of everything outside of runs.
+static PROCESS_START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// A run on real threads.
+pub(crate) struct RealWorld {
+    started: Instant,
+    limits: Limits,
+    nodes: Mutex<Vec<Node>>,
+    stopping: AtomicBool,
+    failure: Mutex<Option<Failure>>,
+    /// Threads that have not ended yet: number to node and name.
+    living: Mutex<BTreeMap<u64, (Node, Cow<'static, str>)>>,
+    one_ended: Condvar,
+    threads_started: AtomicU64,
+    trace: bool,
+    events: Mutex<Vec<Event>>,
+    monitor: Arc<Monitor>,
+}
+
+/// What an OS thread knows of the run that it works for.
+#[derive(Clone)]
+pub(crate) struct Here {
+    world: Arc<RealWorld>,
+    node: Node,
+    name: Cow<'static, str>,
+}
+
+thread_local! {
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+}
+
+fn here<R>(f: impl FnOnce(&Here) -> R) -> R {
+    HERE.with_borrow(|here| f(here.as_ref().expect("a thread in the real world knows its run")))
+}
+
+/// The context that timers and pooled threads take over from whoever set them.
+pub(crate) fn capture() -> Here {
+    here(Clone::clone)
+}
+
+impl Here {
+    /// Runs `f` on this OS thread as part of the captured run; only drops it if that run is over. A panic fails that run
+    /// and does not reach the caller, who serves other runs as well.
+    pub(crate) fn run(self, f: impl FnOnce()) {
+        let world = Arc::clone(&self.world);
+        let before = HERE.replace(Some(self));
+        let mode = context::enter(Mode::Threads);
+        let run_or_drop = || if world.stopping.load(Ordering::Relaxed) { drop(f) } else { f() };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(run_or_drop)) {
+            world.record_panic(&*payload);
+        }
+        context::leave(mode);
+        HERE.set(before);
+    }
+}
+
+/// Looks whether this thread has to end, and unwinds it then; waits while its node is paused.
+#[inline]
+pub(crate) fn check() {
+    let must_end = |here: &Here| {
+        let world = &here.world;
+        here.node.is_killed() || world.stopping.load(Ordering::Relaxed) || world.monitor.must_stop()
+    };
+    while here(|here| must_end(here) || here.node.is_paused()) {
+        if here(must_end) {
+            end_this_thread();
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+#[cold]
+fn end_this_thread() {
+    let world = here(|here| Arc::clone(&here.world));
+    if world.monitor.must_stop() {
+        let (kind, message) = world.monitor.stop_reason();
+        world.fail(kind, message, None, None);
+    }
+    if !std::thread::panicking() {
+        resume_unwind(Box::new(Killed));
+    }
+}
+
+/// Whether a blocking call of this thread may go on waiting: destructors of a thread that is being unwound may not.
+pub(crate) fn may_block() -> bool {
+    check();
+    !std::thread::panicking()
+        || here(|here| !here.node.is_killed() && !here.world.stopping.load(Ordering::Relaxed))
+}
+
+pub(crate) fn new_node(name: String) -> Node {
+    here(|here| {
+        let mut nodes = here.world.nodes.lock();
+        let node = Node::with_id(nodes.len() as u32, name);
+        nodes.push(node.clone());
+        node
+    })
+}
+
+pub(crate) fn current_node() -> Node {
+    here(|here| here.node.clone())
+}
+
+pub(crate) fn current_name() -> Cow<'static, str> {
+    here(|here| here.name.clone())
+}
+
+pub(crate) fn set_current_node(node: Node) -> Node {
+    HERE.with_borrow_mut(|here| {
+        let here = here.as_mut().expect("a thread in the real world knows its run");
+        std::mem::replace(&mut here.node, node)
+    })
+}
+
+pub(crate) fn run_nanos() -> u64 {
+    let start = HERE.with_borrow(|here| here.as_ref().map(|here| here.world.started));
+    start.unwrap_or_else(|| *PROCESS_START).elapsed().as_nanos() as u64
+}
+
+pub(crate) fn local_nanos() -> u64 {
+    here(|here| here.node.local(here.world.started.elapsed().as_nanos() as u64))
+}
+
+pub(crate) fn trace_enabled() -> bool {
+    here(|here| here.world.trace)
+}
+
+pub(crate) fn emit(kind: &str, target: &str, text: String) {
+    let event = here(|here| Event {
+        t: here.world.started.elapsed().as_nanos() as u64,
+        node: here.node.name().to_owned(),
+        task: here.name.to_string(),
+        kind: kind.to_owned(),
+        target: target.to_owned(),
+        text,
+    });
+    here(|here| here.world.events.lock().push(event));
+}
+
+/// Starts a thread on `node`; false if the node was killed or the run is over.
+pub(crate) fn spawn(node: &Node, name: Cow<'static, str>, f: impl FnOnce() + Send + 'static) -> bool {
+    let world = here(|here| Arc::clone(&here.world));
+    if node.is_killed() || world.stopping.load(Ordering::Relaxed) {
+        return false;
+    }
+    let number = world.threads_started.fetch_add(1, Ordering::Relaxed);
+    world.living.lock().insert(number, (node.clone(), name.clone()));
+    let here = Here { world, node: node.clone(), name };
+    pool::execute(move || {
+        let world = Arc::clone(&here.world);
+        let mode = context::enter(Mode::Threads);
+        HERE.set(Some(here));
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+            world.record_panic(&*payload);
+        }
+        HERE.set(None);
+        context::leave(mode);
+        world.living.lock().remove(&number);
+        world.one_ended.notify_all();
+    });
+    true
+}
+
+/// Waits until no thread of the killed node is left, except the calling one.
+pub(crate) fn wait_for_end_of(node: &Node) {
+    let (world, own) = here(|here| (Arc::clone(&here.world), here.node == *node));
+    let left = world.wait_until_ended(|other| other == node, usize::from(own));
+    if !left.is_empty() {
+        let left = left.join(", ");
+        world.fail(
+            FailureKind::Stuck,
+            format!(
+                "threads of `{}` go on {} s after it was killed: {left}",
+                node.name(),
+                PATIENCE.as_secs()
+            ),
+            None,
+            None,
+        );
+    }
+    check();
+}
+
+impl RealWorld {
+    fn fail(&self, kind: FailureKind, message: String, location: Option<String>, backtrace: Option<String>) {
+        let mut failure = self.failure.lock();
+        if failure.is_none() && !self.stopping.load(Ordering::Relaxed) {
+            let (node, thread) = here(|here| (here.node.name().to_owned(), here.name.to_string()));
+            let at = self.started.elapsed();
+            *failure = Some(Failure { kind, message, location, node, thread, at, backtrace });
+        }
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    fn record_panic(&self, payload: &(dyn Any + Send)) {
+        if !payload.is::<Killed>() {
+            let info = crate::panics::take(payload);
+            self.fail(FailureKind::Panic, info.message, info.location, info.backtrace);
+        }
+    }
+
+    /// Waits until at most `spared` threads of matching nodes live; the names of those that are left after the patience
+    /// has run out.
+    fn wait_until_ended(&self, of: impl Fn(&Node) -> bool, spared: usize) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut living = self.living.lock();
+        loop {
+            let left: Vec<String> = living
+                .values()
+                .filter(|(node, _)| of(node))
+                .map(|(node, name)| format!("`{name}` of `{}`", node.name()))
+                .collect();
+            if left.len() <= spared {
+                return Vec::new();
+            }
+            if self.one_ended.wait_until(&mut living, deadline).timed_out() {
+                return left;
+            }
+        }
+    }
+}
+
+/// Runs `main` on this OS thread as the first thread of a run in the real world.
+pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
+    let monitor = watchdog::watch_this_thread(config);
+    let root = Node::root();
+    let world = Arc::new(RealWorld {
+        started: Instant::now(),
+        limits: config.limits,
+        nodes: Mutex::new(vec![root.clone()]),
+        stopping: AtomicBool::new(false),
+        failure: Mutex::new(None),
+        living: Mutex::new(BTreeMap::new()),
+        one_ended: Condvar::new(),
+        threads_started: AtomicU64::new(1),
+        trace: config.trace,
+        events: Mutex::new(Vec::new()),
+        monitor: Arc::clone(&monitor),
+    });
+    let before =
+        HERE.replace(Some(Here { world: Arc::clone(&world), node: root, name: Cow::Borrowed("main") }));
+    let mode = context::enter(Mode::Threads);
+    let value = match catch_unwind(AssertUnwindSafe(main)) {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            world.record_panic(&*payload);
+            None
+        }
+    };
+    world.stopping.store(true, Ordering::SeqCst);
+    let left = world.wait_until_ended(|_| true, 0);
+    context::leave(mode);
+    HERE.set(before);
+    monitor.end();
+    world.outcome(value, &left)
+}
+
+impl RealWorld {
+    fn outcome<T>(&self, value: Option<T>, left: &[String]) -> Outcome<T> {
+        let elapsed = self.started.elapsed();
+        let result = match (self.failure.lock().take(), value) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(value)) => Ok(value),
+            (None, None) => Err(Failure {
+                kind: FailureKind::Panic,
+                message: "the main thread was unwound by a kill of its own node".to_owned(),
+                location: None,
+                node: "main".to_owned(),
+                thread: "main".to_owned(),
+                at: elapsed,
+                backtrace: None,
+            }),
+        };
+        let mut warnings = Vec::new();
+        if !left.is_empty() {
+            warnings.push(format!("threads that did not end with the run: {}", left.join(", ")));
+        }
+        if elapsed > self.limits.virtual_time {
+            warnings.push(format!("the run took {:.1} s, longer than its limit", elapsed.as_secs_f64()));
+        }
+        Outcome {
+            result,
+            stats: Stats {
+                virtual_time: elapsed,
+                real_time: elapsed,
+                steps: 0,
+                tasks: self.threads_started.load(Ordering::Relaxed),
+                event_hash: 0,
+            },
+            events: std::mem::take(&mut self.events.lock()),
+            warnings,
+            schedule: Default::default(),
+            decisions: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Running code in one of the two worlds.
+
+use crate::config::{Config, World};
+use crate::context::{self, Mode, mode};
+use crate::outcome::Outcome;
+use crate::{panics, real, sim, trace};
+
+/// Runs `main` as the first thread of a new run, to its end: until `main` returns, a thread panics, or a limit is
+/// reached. All other threads of the run are unwound then, so that nothing is left behind.
+///
+/// In the simulated world equal configurations give equal runs, also across debug and release builds.
+///
+/// # Panics
+/// If the calling thread is itself part of a run.
+pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    assert!(mode() == Mode::Outside, "labrt::run was called inside of a run");
+    panics::install_hook();
+    if config.trace {
+        trace::install_subscriber();
+    }
+    match config.world {
+        World::Threads => real::run(&config, main),
+        // The thread's hash keys are already drawn, so iteration order would not be a function of this run's seed.
+        World::Simulated if sim::hash_keys::thread_is_used() => on_fresh_thread(config, main),
+        World::Simulated => sim::drive::run(&config, main),
+    }
+}
+
+fn on_fresh_thread<T: Send + 'static>(
+    config: Config,
+    main: impl FnOnce() -> T + Send + 'static,
+) -> Outcome<T> {
+    let handle = std::thread::spawn(move || sim::drive::run(&config, main));
+    match handle.join() {
+        Ok(outcome) => outcome,
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+/// The world of the calling thread; `Threads` outside of runs, since that is how the primitives behave there.
+pub fn world() -> World {
+    match context::mode() {
+        Mode::Simulated => World::Simulated,
+        Mode::Threads | Mode::Outside => World::Threads,
+    }
+}
+
+/// A seed from the system's randomness.
+pub fn random_seed() -> u64 {
+    rand::random()
+}

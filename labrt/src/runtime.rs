@@ -1,0 +1,79 @@
+//! What frameworks on top of this crate need (the network, the tester). Labs have no use for it.
+
+use crate::context::{Mode, mode};
+use crate::node::Node;
+use crate::time::Instant;
+use crate::{real, sim};
+use std::borrow::Cow;
+use std::panic::Location;
+
+/// Runs a short closure at `when`, a moment on the run's own clock, outside of any task. It must not block; it may spawn
+/// tasks and wake them.
+///
+/// # Panics
+/// Outside of [`crate::run`].
+pub fn at(when: Instant, call: impl FnOnce() + Send + 'static) {
+    match mode() {
+        Mode::Simulated => sim::drive::call_at(when.as_nanos(), Box::new(call)),
+        Mode::Threads => real::timer::call_at(when.as_nanos(), Box::new(call)),
+        Mode::Outside => panic!("labrt::runtime::at was called outside of a run"),
+    }
+}
+
+/// The time now on the run's own clock, whatever the clock of the calling task's node shows.
+#[inline]
+pub fn now() -> Instant {
+    Instant::from_nanos(crate::time::run_nanos())
+}
+
+/// Starts a task on `node` without a handle to it: the cheapest way. Does nothing on a killed node.
+///
+/// # Panics
+/// Outside of [`crate::run`].
+pub fn spawn_detached(node: &Node, name: impl Into<Cow<'static, str>>, f: impl FnOnce() + Send + 'static) {
+    match mode() {
+        Mode::Simulated => {
+            sim::task::spawn(node.id().0, name.into(), f);
+        }
+        Mode::Threads => {
+            real::spawn(node, name.into(), f);
+        }
+        Mode::Outside => panic!("a task was spawned on a node outside of labrt::run"),
+    }
+}
+
+/// The lint: tells the run that the caller is about to block in `what` ("a sleep", "an RPC"); a lock that it holds is
+/// worth a warning. Simulated world only.
+#[inline]
+#[track_caller]
+pub fn note_blocking(what: &str) {
+    if mode() == Mode::Simulated {
+        let place = Location::caller();
+        sim::with(|sim| sim.lint_blocking(what, place));
+    }
+}
+
+/// Adds a warning to the run's outcome ([`crate::Outcome::warnings`]). Simulated world only.
+pub fn warn(text: String) {
+    if mode() == Mode::Simulated {
+        sim::with(|sim| sim.warnings.push(text));
+    }
+}
+
+/// Folds a fact into the run's event hash, so that runs that differ in it differ in their hashes.
+#[inline]
+pub fn note(fact: u64) {
+    if mode() == Mode::Simulated {
+        sim::with(|sim| sim.note(fact));
+    }
+}
+
+/// Who waits for what, one line a thread, for reports of failed tests. Empty in the real world.
+pub fn waiting_report() -> String {
+    if mode() == Mode::Simulated { sim::with(|sim| sim.waiting_report()) } else { String::new() }
+}
+
+/// The seed of the run; 0 on real threads.
+pub fn seed() -> u64 {
+    if mode() == Mode::Simulated { sim::with(|sim| sim.seed) } else { 0 }
+}

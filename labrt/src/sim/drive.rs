@@ -1,0 +1,186 @@
+//! The loop of the simulated world: run whoever is ready; when nobody is, let time pass to the next timer.
+
+use super::policy::Slot;
+use super::task::{Phase, TaskCoroutine, kill_tasks, record_panic, resume, spawn};
+use super::timers::Action;
+use super::{NO_TASK, Sim, hash_keys, with};
+use crate::config::Config;
+use crate::context::{self, Mode};
+use crate::node::Node;
+use crate::outcome::{Decision, FailureKind, Outcome, Stats};
+use crate::watchdog;
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+enum Step {
+    Run(Slot, TaskCoroutine),
+    Call(Box<dyn FnOnce() + Send>),
+    Stop,
+}
+
+/// Runs `main` as the first task of a new simulation on this OS thread.
+pub(crate) fn run<T: Send + 'static>(
+    config: &Config,
+    main: impl FnOnce() -> T + Send + 'static,
+) -> Outcome<T> {
+    let started = Instant::now();
+    let monitor = watchdog::watch_this_thread(config);
+    with(|sim| {
+        sim.reset(config);
+        sim.monitor = Arc::clone(&monitor);
+        sim.nodes.push(Node::root());
+    });
+    monitor.name_node(0, "main");
+    let mode = context::enter(Mode::Simulated);
+    hash_keys::enter(config.seed);
+    let slot = Arc::new(parking_lot::Mutex::new(None));
+    let result = Arc::clone(&slot);
+    spawn(0, Cow::Borrowed("main"), move || {
+        let value = main();
+        *result.lock() = Some(value);
+        with(|sim| sim.stopping = true);
+    });
+    drive();
+    kill_tasks(None);
+    // Closures of timers may own locks, channels, nodes: they are dropped while the world still stands.
+    let timers = with(|sim| std::mem::take(&mut sim.timers));
+    drop(timers);
+    hash_keys::leave();
+    context::leave(mode);
+    let value = slot.lock().take();
+    monitor.end();
+    with(|sim| sim.outcome(value, started.elapsed()))
+}
+
+fn drive() {
+    loop {
+        match with(Sim::next_step) {
+            Step::Run(slot, coroutine) => resume(slot, coroutine),
+            Step::Call(call) => call_outside_of_tasks(call),
+            Step::Stop => break,
+        }
+    }
+}
+
+/// Runs a timer's closure; its panic fails the run, as that of a task would.
+fn call_outside_of_tasks(call: Box<dyn FnOnce() + Send>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        record_panic(&*payload);
+    }
+}
+
+impl Sim {
+    fn next_step(&mut self) -> Step {
+        self.current = NO_TASK;
+        loop {
+            if self.stopping {
+                return Step::Stop;
+            }
+            while let Some(action) = self.timers.pop_due(self.now) {
+                match action {
+                    Action::Wake(waiter) => {
+                        self.wake(waiter, true);
+                    }
+                    Action::Call(call) => {
+                        self.note(self.now);
+                        return Step::Call(call);
+                    }
+                }
+            }
+            if !self.ready.is_empty() {
+                return self.run_one();
+            }
+            self.advance();
+        }
+    }
+
+    fn run_one(&mut self) -> Step {
+        let choice = self.policy.pick(&self.ready, &mut self.schedule_rng);
+        let slot = self.ready.swap_remove(choice);
+        let task = &mut self.tasks[slot as usize];
+        task.phase = Phase::Running;
+        let coroutine =
+            task.coroutine.take().expect("a ready task has a coroutine: only the running one has lent it");
+        let serial = task.serial;
+        self.current = slot;
+        self.steps += 1;
+        self.steps_at_this_instant += 1;
+        self.note(self.now ^ (serial << 40));
+        self.monitor.running(slot, self.steps, self.now);
+        if self.record {
+            self.schedule.picks.push(choice as u32);
+            self.remember_decision(slot);
+        }
+        if self.steps_at_this_instant > self.limits.spin_steps {
+            self.report_spin();
+        } else if self.monitor.must_stop() {
+            self.report_real_time();
+        }
+        Step::Run(slot, coroutine)
+    }
+
+    fn remember_decision(&mut self, slot: Slot) {
+        let task = &self.tasks[slot as usize];
+        let who = format!("{} / {}", self.nodes[task.node as usize].name(), task.name);
+        let place = task.place.map_or_else(|| "its start".to_owned(), ToString::to_string);
+        self.decisions.push(Decision { at: Duration::from_nanos(self.now), who, place });
+    }
+
+    /// Nobody is ready: moves the clock to the next timer, or ends the run.
+    fn advance(&mut self) {
+        let (timers, tasks) = (&mut self.timers, &self.tasks);
+        let Some(next) = timers.next(|waiter| super::park::is_parked(tasks, waiter)) else {
+            let report = self.deadlock_report();
+            self.fail(FailureKind::Deadlock, report, None);
+            return;
+        };
+        self.now = next;
+        self.steps_at_this_instant = 0;
+        if self.monitor.must_stop() {
+            self.report_real_time();
+        }
+        if Duration::from_nanos(next) > self.limits.virtual_time {
+            let limit = self.limits.virtual_time.as_secs_f64();
+            let report = self.waiting_report();
+            let message = format!("the run has not ended after {limit} s of virtual time\n{report}");
+            self.fail(FailureKind::VirtualTime, message, None);
+        }
+    }
+
+    fn outcome<T>(&mut self, value: Option<T>, real_time: Duration) -> Outcome<T> {
+        let result = match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(value.expect("a run without a failure ends by storing the value of its main task")),
+        };
+        Outcome {
+            result,
+            stats: Stats {
+                virtual_time: Duration::from_nanos(self.now),
+                real_time,
+                steps: self.steps,
+                tasks: self.tasks_started,
+                event_hash: self.hash,
+            },
+            events: std::mem::take(&mut self.events),
+            warnings: std::mem::take(&mut self.warnings),
+            schedule: std::mem::take(&mut self.schedule),
+            decisions: std::mem::take(&mut self.decisions),
+        }
+    }
+}
+
+/// Runs a short closure at `at` (virtual nanoseconds), outside of any task. A run that is ending drops it here and now, so
+/// that destructors that run then leave nothing behind.
+pub(crate) fn call_at(at: u64, call: Box<dyn FnOnce() + Send>) {
+    let late = with(|sim| {
+        if sim.stopping {
+            return Some(call);
+        }
+        let at = at.max(sim.now);
+        sim.timers.call_at(at, call);
+        None
+    });
+    drop(late);
+}

@@ -1,0 +1,317 @@
+//! The simulated world: tasks, the virtual clock, and the state that one seed determines.
+//!
+//! All of it lives on one OS thread, in a thread-local [`Sim`]. Tasks are coroutines (`task.rs`); the loop that runs them
+//! is in `drive.rs`; who waits for what is kept in wait queues inside the primitives (`park.rs`).
+
+pub(crate) mod drive;
+pub(crate) mod hash_keys;
+pub(crate) mod park;
+pub(crate) mod policy;
+mod report;
+pub(crate) use report::kind_of;
+pub(crate) mod stack;
+pub(crate) mod task;
+mod timers;
+
+use crate::config::{Config, Limits, Schedule};
+use crate::node::Node;
+use crate::outcome::{Decision, Event, Failure, FailureKind};
+use crate::watchdog::Monitor;
+use policy::{Policy, Slot};
+use rand::{SeedableRng, rngs::SmallRng};
+use std::cell::RefCell;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+use task::{Phase, Task};
+use timers::Timers;
+
+/// No task: the scheduler itself, or a timer's closure, is running.
+pub(crate) const NO_TASK: Slot = Slot::MAX;
+
+thread_local! {
+    /// The simulation of this OS thread. It outlives runs, so that stacks and tables are reused from seed to seed.
+    static SIM: RefCell<Sim> = RefCell::new(Sim::new());
+}
+
+/// Runs `f` on this thread's simulation. Never nested, and never across a suspension: `f` must be short.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&mut Sim) -> R) -> R {
+    SIM.with(|sim| f(&mut sim.borrow_mut()))
+}
+
+/// As [`with`], for code that may run when the simulation is already borrowed (signal handlers, panic hooks).
+pub(crate) fn try_with<R>(f: impl FnOnce(&mut Sim) -> R) -> Option<R> {
+    SIM.try_with(|sim| sim.try_borrow_mut().ok().map(|mut sim| f(&mut sim))).ok().flatten()
+}
+
+/// A run in the simulated world.
+pub(crate) struct Sim {
+    /// Virtual nanoseconds since the start of the run.
+    pub(crate) now: u64,
+    tasks: Vec<Task>,
+    /// Slots of finished tasks, reused in last-in, first-out order.
+    free: Vec<Slot>,
+    /// Slots of the tasks that could run now.
+    ready: Vec<Slot>,
+    pub(crate) current: Slot,
+    timers: Timers,
+    policy: Box<dyn Policy>,
+    /// Free yield points until the running task may be replaced.
+    stride: u32,
+    /// The stream of scheduling choices.
+    schedule_rng: SmallRng,
+    /// The stream behind `labrt::rand`, apart from the other so that a lab's draws do not depend on the policy.
+    pub(crate) user_rng: SmallRng,
+    /// All nodes, by number.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) seed: u64,
+    limits: Limits,
+    steps: u64,
+    steps_at_this_instant: u64,
+    tasks_started: u64,
+    hash: u64,
+    /// Set when the main task has ended or something failed: nothing is scheduled any more.
+    stopping: bool,
+    failure: Option<Failure>,
+    pub(crate) warnings: Vec<String>,
+    /// Pairs of source lines that the lint has already named.
+    warned: Vec<(&'static Location<'static>, &'static Location<'static>)>,
+    pub(crate) trace: bool,
+    pub(crate) events: Vec<Event>,
+    record: bool,
+    schedule: Schedule,
+    decisions: Vec<Decision>,
+    pub(crate) monitor: Arc<Monitor>,
+    stacks: stack::StackPool,
+}
+
+impl Sim {
+    fn new() -> Self {
+        let mut rng = SmallRng::seed_from_u64(0);
+        Sim {
+            now: 0,
+            tasks: Vec::new(),
+            free: Vec::new(),
+            ready: Vec::new(),
+            current: NO_TASK,
+            timers: Timers::default(),
+            policy: policy::make(&Default::default(), &mut rng),
+            stride: 1,
+            user_rng: rng.clone(),
+            schedule_rng: rng,
+            nodes: Vec::new(),
+            seed: 0,
+            limits: Limits::default(),
+            steps: 0,
+            steps_at_this_instant: 0,
+            tasks_started: 0,
+            hash: 0,
+            stopping: false,
+            failure: None,
+            warnings: Vec::new(),
+            warned: Vec::new(),
+            trace: false,
+            events: Vec::new(),
+            record: false,
+            schedule: Schedule::default(),
+            decisions: Vec::new(),
+            monitor: Arc::new(Monitor::default()),
+            stacks: stack::StackPool::default(),
+        }
+    }
+
+    /// Makes everything a function of `config` again; only allocated memory is kept from the last run.
+    fn reset(&mut self, config: &Config) {
+        self.now = 0;
+        self.tasks.clear();
+        self.free.clear();
+        self.ready.clear();
+        self.current = NO_TASK;
+        self.timers.clear();
+        self.schedule_rng = SmallRng::seed_from_u64(config.seed);
+        self.user_rng = SmallRng::seed_from_u64(config.seed ^ 0x9E37_79B9_7F4A_7C15);
+        self.policy = policy::make(&config.policy, &mut self.schedule_rng);
+        self.record = config.record;
+        self.schedule = Schedule::default();
+        self.decisions = Vec::new();
+        self.stride = self.draw_stride();
+        self.nodes.clear();
+        self.seed = config.seed;
+        self.limits = config.limits;
+        self.steps = 0;
+        self.steps_at_this_instant = 0;
+        self.tasks_started = 0;
+        self.hash = config.seed;
+        self.stopping = false;
+        self.failure = None;
+        self.warnings = Vec::new();
+        self.warned.clear();
+        self.trace = config.trace;
+        self.events = Vec::new();
+    }
+
+    fn draw_stride(&mut self) -> u32 {
+        let stride = self.policy.stride(&mut self.schedule_rng);
+        if self.record {
+            self.schedule.strides.push(stride);
+        }
+        stride
+    }
+
+    /// Folds a fact into the event hash.
+    #[inline]
+    pub(crate) fn note(&mut self, fact: u64) {
+        self.hash = (self.hash ^ fact).wrapping_mul(0x9FB2_1C65_1E98_DF25).rotate_left(29);
+    }
+
+    /// A free yield point of the running task: true if the task has been put back among the ready ones and must
+    /// suspend itself now.
+    #[inline]
+    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>) -> bool {
+        if self.current == NO_TASK {
+            return false;
+        }
+        self.tasks[self.current as usize].place = Some(place);
+        self.stride -= 1;
+        self.stride == 0 && self.give_way()
+    }
+
+    /// The stride is over: picks among the other ready tasks and this one.
+    fn give_way(&mut self) -> bool {
+        self.stride = self.draw_stride();
+        // A task that is being unwound must not be suspended: its destructors run to their end first.
+        if self.tasks[self.current as usize].killed || self.stopping || std::thread::panicking() {
+            return false;
+        }
+        self.make_ready(self.current);
+        true
+    }
+
+    fn make_ready(&mut self, slot: Slot) {
+        let task = &mut self.tasks[slot as usize];
+        task.phase = Phase::Ready;
+        if self.nodes[task.node as usize].is_paused() {
+            task.phase = Phase::Held;
+        } else {
+            self.ready.push(slot);
+        }
+    }
+
+    /// The node was resumed: its tasks that could run meanwhile may do so.
+    pub(crate) fn release_paused(&mut self, node: u32) {
+        for slot in 0..self.tasks.len() {
+            let task = &self.tasks[slot];
+            if task.node == node && task.phase == Phase::Held {
+                self.make_ready(slot as Slot);
+            }
+        }
+    }
+
+    /// The node was paused: its ready tasks are held back.
+    pub(crate) fn hold_paused(&mut self, node: u32) {
+        let tasks = &mut self.tasks;
+        self.ready.retain(|&slot| {
+            let task = &mut tasks[slot as usize];
+            let held = task.node == node;
+            if held {
+                task.phase = Phase::Held;
+            }
+            !held
+        });
+    }
+
+    /// The node that what is done now belongs to: the running task's, or the root node outside of tasks.
+    pub(crate) fn current_node(&self) -> u32 {
+        self.tasks.get(self.current as usize).map_or(0, |task| task.node)
+    }
+
+    /// Makes the running task one of `node`; returns the node it belonged to.
+    pub(crate) fn move_current(&mut self, node: &Node) -> Node {
+        let task = &mut self.tasks[self.current as usize];
+        let before = std::mem::replace(&mut task.node, node.id().0);
+        self.nodes[before as usize].clone()
+    }
+
+    /// Names of the running node and task, for events and reports.
+    pub(crate) fn whoami(&self) -> (String, String) {
+        match self.tasks.get(self.current as usize) {
+            Some(task) => (self.nodes[task.node as usize].name().to_owned(), task.name.to_string()),
+            None => {
+                (self.nodes.first().map_or_else(String::new, |n| n.name().to_owned()), "scheduler".to_owned())
+            }
+        }
+    }
+
+    pub(crate) fn emit(&mut self, kind: &str, target: &str, text: String) {
+        let (node, task) = self.whoami();
+        self.events.push(Event {
+            t: self.now,
+            node,
+            task,
+            kind: kind.to_owned(),
+            target: target.to_owned(),
+            text,
+        });
+    }
+
+    /// Ends the run with a failure, unless it is already ending.
+    fn fail(&mut self, kind: FailureKind, message: String, location: Option<String>) {
+        self.fail_with(kind, message, location, None);
+    }
+
+    pub(crate) fn fail_with(
+        &mut self,
+        kind: FailureKind,
+        message: String,
+        location: Option<String>,
+        backtrace: Option<String>,
+    ) {
+        if !self.stopping {
+            let (node, thread) = self.whoami();
+            let at = Duration::from_nanos(self.now);
+            self.failure = Some(Failure { kind, message, location, node, thread, at, backtrace });
+            self.stopping = true;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lock_taken(&mut self, key: usize, place: &'static Location<'static>) {
+        if let Some(task) = self.tasks.get_mut(self.current as usize) {
+            task.held.push((key, place));
+        }
+        if self.trace {
+            self.emit("lock", "", format!("takes the lock at {place}"));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lock_released(&mut self, key: usize) {
+        let current = self.current as usize;
+        let held_here = |task: &Task| task.held.iter().rposition(|&(held, _)| held == key);
+        // The guard may have moved to another task since the lock was taken.
+        let holder = match self.tasks.get(current) {
+            Some(task) if held_here(task).is_some() => Some(current),
+            _ => self.tasks.iter().position(|task| held_here(task).is_some()),
+        };
+        if let Some(task) = holder.map(|holder| &mut self.tasks[holder]) {
+            let position = held_here(task).expect("the holder was found by this very search");
+            task.held.remove(position);
+        }
+    }
+
+    /// The lint: the running task is about to block in `what` at `place` while it holds a lock.
+    pub(crate) fn lint_blocking(&mut self, what: &str, place: &'static Location<'static>) {
+        let Some(task) = self.tasks.get(self.current as usize) else { return };
+        let Some(&(_, locked_at)) = task.held.last() else { return };
+        if self.warned.contains(&(locked_at, place)) {
+            return;
+        }
+        self.warned.push((locked_at, place));
+        let (node, thread) = self.whoami();
+        self.warnings.push(format!(
+            "`{thread}` of `{node}` holds the lock taken at {locked_at} while it blocks in {what} at {place}; \
+             give up the lock first, or every thread that wants it waits as well"
+        ));
+    }
+}

@@ -1,0 +1,227 @@
+//! Parking: how a task waits, and how others wake it.
+
+use super::policy::{Slot, below};
+use super::task::{Phase, Task, Wait, suspend, unwind_killed};
+use super::{NO_TASK, Sim, with};
+use std::panic::Location;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Why a parked task goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    Notified,
+    TimedOut,
+}
+
+/// A task in one particular parking. Waking it later, when it waits for something else, does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Waiter {
+    slot: Slot,
+    token: u32,
+}
+
+impl Sim {
+    fn begin_park(&mut self, wait: Wait, deadline: Option<u64>, place: &'static Location<'static>) -> Waiter {
+        assert!(self.current != NO_TASK, "a blocking call of the simulation was made outside of its tasks");
+        let slot = self.current;
+        let task = &mut self.tasks[slot as usize];
+        task.phase = Phase::Parked;
+        task.token = task.token.wrapping_add(1);
+        task.timed_out = false;
+        task.wait = wait;
+        task.place = Some(place);
+        let waiter = Waiter { slot, token: task.token };
+        if let Some(deadline) = deadline {
+            self.timers.wake_at(deadline.max(self.now), waiter);
+        }
+        if self.trace {
+            self.emit("block", wait.what, format!("waits for {} at {place}", wait.what));
+        }
+        waiter
+    }
+
+    /// Makes the waiter ready, if it still waits.
+    pub(crate) fn wake(&mut self, waiter: Waiter, timed_out: bool) -> bool {
+        if !is_parked(&self.tasks, waiter) {
+            return false;
+        }
+        self.tasks[waiter.slot as usize].timed_out = timed_out;
+        self.make_ready(waiter.slot);
+        if self.trace {
+            let task = &self.tasks[waiter.slot as usize];
+            let text = format!("{} / {}", self.nodes[task.node as usize].name(), task.name);
+            self.emit("wake", if timed_out { "timeout" } else { "" }, text);
+        }
+        true
+    }
+
+    /// Whether the running task is being unwound, so that it must not block.
+    pub(crate) fn current_is_killed(&self) -> bool {
+        self.tasks.get(self.current as usize).is_some_and(|task| task.killed)
+    }
+}
+
+/// Whether the waiter still waits.
+pub(super) fn is_parked(tasks: &[Task], waiter: Waiter) -> bool {
+    let task = &tasks[waiter.slot as usize];
+    task.phase == Phase::Parked && task.token == waiter.token
+}
+
+/// What a blocking call finds when it may not block: a killed task unwinds, and destructors that run in an unwinding
+/// task get the answer "timed out" at once instead of waiting.
+pub(crate) fn may_block() -> bool {
+    if !with(|sim| sim.current_is_killed()) && !std::thread::panicking() {
+        return true;
+    }
+    if !std::thread::panicking() {
+        unwind_killed();
+    }
+    false
+}
+
+/// Tasks that wait for one primitive. Only the simulation uses it; on real threads it stays empty.
+#[derive(Default)]
+pub(crate) struct WaitQueue {
+    /// Number of entries, so that a waker of nobody needs no lock.
+    len: AtomicU32,
+    waiters: parking_lot::Mutex<Vec<Waiter>>,
+}
+
+impl WaitQueue {
+    pub(crate) const fn new() -> Self {
+        WaitQueue { len: AtomicU32::new(0), waiters: parking_lot::Mutex::new(Vec::new()) }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len.load(Ordering::Relaxed) == 0
+    }
+
+    /// Parks the running task here until it is woken or `deadline` (virtual nanoseconds) has come. Unwinds if the task is
+    /// killed meanwhile.
+    #[inline(always)]
+    pub(crate) fn park(&self, wait: Wait, deadline: Option<u64>, place: &'static Location<'static>) -> Wake {
+        park_on(&[self], wait, deadline, place)
+    }
+
+    fn push(&self, waiter: Waiter) {
+        self.waiters.lock().push(waiter);
+        self.len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn remove(&self, waiter: Waiter) {
+        let mut waiters = self.waiters.lock();
+        if let Some(position) = waiters.iter().position(|&other| other == waiter) {
+            waiters.swap_remove(position);
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Wakes one waiter, chosen by the seed; false if nobody waits.
+    #[inline]
+    pub(crate) fn wake_one(&self) -> bool {
+        !self.is_empty() && self.wake_one_slow()
+    }
+
+    fn wake_one_slow(&self) -> bool {
+        let mut waiters = self.waiters.lock();
+        while !waiters.is_empty() {
+            let len = waiters.len();
+            let chosen = if len == 1 { 0 } else { with(|sim| below(len, &mut sim.schedule_rng)) };
+            let waiter = waiters.swap_remove(chosen);
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            if with(|sim| sim.wake(waiter, false)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Wakes everybody who waits here.
+    #[inline]
+    pub(crate) fn wake_all(&self) {
+        if !self.is_empty() {
+            let mut waiters = self.waiters.lock();
+            self.len.store(0, Ordering::Relaxed);
+            with(|sim| {
+                for waiter in waiters.drain(..) {
+                    sim.wake(waiter, false);
+                }
+            });
+        }
+    }
+}
+
+/// Parks the running task in several queues at once (a select), or in none (a sleep).
+///
+/// Always inlined, like its callers up to the blocking call of the lab: a kill unwinds from here, and the unwinder's time
+/// goes by the number of frames.
+#[inline(always)]
+pub(crate) fn park_on(
+    queues: &[&WaitQueue],
+    wait: Wait,
+    deadline: Option<u64>,
+    place: &'static Location<'static>,
+) -> Wake {
+    match park_until_woken(queues, wait, deadline, place) {
+        Some(wake) => wake,
+        None => unwind_killed(),
+    }
+}
+
+/// Why the task goes on; None if it was killed.
+fn park_until_woken(
+    queues: &[&WaitQueue],
+    wait: Wait,
+    deadline: Option<u64>,
+    place: &'static Location<'static>,
+) -> Option<Wake> {
+    let waiter = with(|sim| sim.begin_park(wait, deadline, place));
+    for queue in queues {
+        queue.push(waiter);
+    }
+    suspend();
+    let (killed, timed_out) = with(|sim| {
+        let task = &sim.tasks[waiter.slot as usize];
+        (task.killed, task.timed_out)
+    });
+    // Whoever woke this task has taken it out of its own queue; entries elsewhere are still there.
+    if killed || timed_out || queues.len() > 1 {
+        for queue in queues {
+            queue.remove(waiter);
+        }
+    }
+    if killed {
+        return None;
+    }
+    Some(if timed_out { Wake::TimedOut } else { Wake::Notified })
+}
+
+/// Goes on after one of the others has had a chance to run.
+pub(crate) fn yield_now(place: &'static Location<'static>) {
+    if !may_block() {
+        return;
+    }
+    with(|sim| {
+        sim.tasks[sim.current as usize].place = Some(place);
+        let current = sim.current;
+        sim.make_ready(current);
+    });
+    suspend_ready();
+}
+
+/// A free yield point: the running task may be replaced here.
+#[inline]
+pub(crate) fn yield_point(place: &'static Location<'static>) {
+    if with(|sim| sim.yield_point(place)) {
+        suspend_ready();
+    }
+}
+
+/// Suspends a task that is already among the ready ones, and unwinds it if it was killed there.
+fn suspend_ready() {
+    suspend();
+    if with(|sim| sim.current_is_killed()) {
+        unwind_killed();
+    }
+}

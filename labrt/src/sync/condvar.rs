@@ -1,0 +1,152 @@
+//! Condition variables.
+
+use super::{MutexGuard, entry};
+use crate::context::{Mode, mode};
+use crate::sim::park::{WaitQueue, Wake, may_block};
+use crate::sim::task::Wait;
+use crate::time::{Duration, Instant, deadline_after};
+use crate::{real, sim};
+use std::panic::Location;
+
+/// Lets threads wait until something that a lock protects has changed; as in parking_lot. Wake-ups may be spurious, so
+/// wait in a loop or with [`Condvar::wait_while`].
+#[derive(Default)]
+pub struct Condvar {
+    waiters: WaitQueue,
+    inner: parking_lot::Condvar,
+}
+
+/// Whether a wait with a time limit ended by the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitTimeoutResult(bool);
+
+impl WaitTimeoutResult {
+    /// True if the time was over before a notification came.
+    pub fn timed_out(self) -> bool {
+        self.0
+    }
+}
+
+impl Condvar {
+    /// A condition variable that nobody waits for.
+    pub const fn new() -> Self {
+        Condvar { waiters: WaitQueue::new(), inner: parking_lot::Condvar::new() }
+    }
+
+    /// Gives up the lock, waits for a notification, and takes the lock again.
+    #[inline]
+    #[track_caller]
+    pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
+        self.wait_deadline(guard, None, Location::caller());
+    }
+
+    /// Waits while `condition` holds.
+    #[inline]
+    #[track_caller]
+    pub fn wait_while<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) {
+        let place = Location::caller();
+        while condition(&mut **guard) {
+            self.wait_deadline(guard, None, place);
+        }
+    }
+
+    /// As [`Condvar::wait`], for at most `timeout`.
+    #[inline]
+    #[track_caller]
+    pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, timeout: Duration) -> WaitTimeoutResult {
+        let place = Location::caller();
+        WaitTimeoutResult(self.wait_deadline(guard, Some(deadline_after(timeout)), place))
+    }
+
+    /// As [`Condvar::wait`], until `deadline` at the latest.
+    #[inline]
+    #[track_caller]
+    pub fn wait_until<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Instant,
+    ) -> WaitTimeoutResult {
+        let place = Location::caller();
+        WaitTimeoutResult(self.wait_deadline(guard, Some(deadline.to_run()), place))
+    }
+
+    /// Wakes one waiting thread, if there is one. Which one is the simulation's choice.
+    #[track_caller]
+    pub fn notify_one(&self) -> bool {
+        let place = Location::caller();
+        let woke = match mode() {
+            Mode::Simulated => self.waiters.wake_one(),
+            Mode::Threads | Mode::Outside => self.inner.notify_one(),
+        };
+        entry_unless_unwinding(place);
+        woke
+    }
+
+    /// Wakes all waiting threads.
+    #[track_caller]
+    pub fn notify_all(&self) {
+        let place = Location::caller();
+        match mode() {
+            Mode::Simulated => self.waiters.wake_all(),
+            Mode::Threads | Mode::Outside => {
+                self.inner.notify_all();
+            }
+        }
+        entry_unless_unwinding(place);
+    }
+
+    /// Waits until notified or until the run's clock shows `deadline`; whether the time was over.
+    #[inline(always)]
+    fn wait_deadline<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Option<u64>,
+        place: &'static Location<'static>,
+    ) -> bool {
+        let may_wait = match mode() {
+            Mode::Simulated => may_block(),
+            Mode::Threads => real::may_block(),
+            Mode::Outside => true,
+        };
+        if !may_wait {
+            return true;
+        }
+        if mode() == Mode::Simulated && deadline.is_some_and(|deadline| sim::with(|sim| sim.now) >= deadline)
+        {
+            return true;
+        }
+        let wait = Wait { what: "a notification", key: 0 };
+        let simulated = || self.waiters.park(wait, deadline, place) == Wake::TimedOut;
+        guard.unlocked_while(simulated, |guard| self.wait_real(guard, deadline), place)
+    }
+
+    fn wait_real<T: ?Sized>(
+        &self,
+        guard: &mut parking_lot::MutexGuard<'_, T>,
+        deadline: Option<u64>,
+    ) -> bool {
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_sub(real::run_nanos()));
+            if left == Some(0) {
+                return true;
+            }
+            let slice = left.map_or(real::SLICE, |left| real::SLICE.min(Duration::from_nanos(left)));
+            if !self.inner.wait_for(guard, slice).timed_out() {
+                return false;
+            }
+            if mode() == Mode::Threads && !real::may_block() {
+                return true;
+            }
+        }
+    }
+}
+
+fn entry_unless_unwinding(place: &'static Location<'static>) {
+    if !std::thread::panicking() {
+        entry(place);
+    }
+}

@@ -1,0 +1,185 @@
+//! Mutual exclusion.
+
+use super::{entry, exit};
+use crate::context::{Mode, mode};
+use crate::sim::park::{WaitQueue, may_block};
+use crate::sim::task::Wait;
+use crate::{real, sim};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+
+/// A lock around a value, as in parking_lot: `lock()` gives the guard itself, and a panic does not poison.
+#[derive(Default)]
+pub struct Mutex<T: ?Sized> {
+    waiters: WaitQueue,
+    inner: parking_lot::Mutex<T>,
+}
+
+/// Access to the value; dropping it gives up the lock.
+#[must_use = "the lock is given up at once if the guard is not kept"]
+pub struct MutexGuard<'a, T: ?Sized> {
+    lock: &'a Mutex<T>,
+    /// None only while a condition variable waits with this guard, or while the guard is being dropped.
+    inner: Option<parking_lot::MutexGuard<'a, T>>,
+    /// Where the lock was taken.
+    place: &'static Location<'static>,
+}
+
+impl<T> Mutex<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Mutex { waiters: WaitQueue::new(), inner: parking_lot::Mutex::new(value) }
+    }
+
+    /// The value, when nobody can lock it any more.
+    pub fn into_inner(self) -> T {
+        self.inner.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Waits until the lock is free, and takes it.
+    #[track_caller]
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        let place = Location::caller();
+        entry(place);
+        MutexGuard { lock: self, inner: Some(self.acquire(place)), place }
+    }
+
+    /// Takes the lock if it is free.
+    #[track_caller]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let place = Location::caller();
+        entry(place);
+        let inner = self.inner.try_lock()?;
+        self.note_taken(place);
+        Some(MutexGuard { lock: self, inner: Some(inner), place })
+    }
+
+    /// The value, of a lock that nobody else can see.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.inner.get_mut()
+    }
+
+    /// Whether somebody holds the lock now.
+    pub fn is_locked(&self) -> bool {
+        self.inner.is_locked()
+    }
+
+    fn key(&self) -> usize {
+        std::ptr::from_ref(&self.waiters) as usize
+    }
+
+    #[inline]
+    fn note_taken(&self, place: &'static Location<'static>) {
+        if mode() == Mode::Simulated {
+            sim::with(|sim| sim.lock_taken(self.key(), place));
+        }
+    }
+
+    /// Takes the parking_lot lock inside, waiting as the world demands.
+    #[inline]
+    fn acquire(&self, place: &'static Location<'static>) -> parking_lot::MutexGuard<'_, T> {
+        let guard = self.inner.try_lock().unwrap_or_else(|| self.acquire_slowly(place));
+        self.note_taken(place);
+        guard
+    }
+
+    #[cold]
+    fn acquire_slowly(&self, place: &'static Location<'static>) -> parking_lot::MutexGuard<'_, T> {
+        match mode() {
+            Mode::Simulated => loop {
+                // A destructor of an unwinding task has nothing else to do with a lock that another task holds, and a
+                // task cannot be suspended while it unwinds.
+                assert!(
+                    may_block(),
+                    "a destructor at {place} wants a lock that another thread holds, while its own thread is being \
+                     unwound; {}",
+                    sim::with(|sim| sim.waiting_report())
+                );
+                self.waiters.park(Wait { what: "a lock", key: self.key() }, None, place);
+                if let Some(guard) = self.inner.try_lock() {
+                    return guard;
+                }
+            },
+            Mode::Threads => loop {
+                if let Some(guard) = self.inner.try_lock_for(real::SLICE) {
+                    return guard;
+                }
+                real::check();
+            },
+            Mode::Outside => self.inner.lock(),
+        }
+    }
+
+    /// The parking_lot lock has just been given up.
+    #[inline]
+    fn released(&self) {
+        if mode() == Mode::Simulated {
+            sim::with(|sim| sim.lock_released(self.key()));
+            self.waiters.wake_one();
+        }
+    }
+}
+
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and takes the
+    /// lock again.
+    #[inline(always)]
+    pub(super) fn unlocked_while<R>(
+        &mut self,
+        simulated: impl FnOnce() -> R,
+        real: impl FnOnce(&mut parking_lot::MutexGuard<'a, T>) -> R,
+        place: &'static Location<'static>,
+    ) -> R {
+        if mode() != Mode::Simulated {
+            return real(self.inner.as_mut().expect("a guard that the caller can name holds its lock"));
+        }
+        self.inner = None;
+        self.lock.released();
+        let result = simulated();
+        self.inner = Some(self.lock.acquire(place));
+        self.place = place;
+        result
+    }
+}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.inner.as_deref().expect("a guard that the caller can name holds its lock")
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        self.inner.as_deref_mut().expect("a guard that the caller can name holds its lock")
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // Without an inner guard this task was killed while it waited for a condition.
+        if self.inner.take().is_some() {
+            self.lock.released();
+            exit(self.place);
+        }
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

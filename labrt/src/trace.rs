@@ -1,0 +1,102 @@
+//! Events of a traced run, and the `tracing` facade through which students log.
+
+use crate::context::{Mode, mode};
+use crate::{real, sim};
+use std::fmt::Write;
+use std::sync::Once;
+use tracing::field::{Field, Visit};
+use tracing::span;
+
+/// Whether this run records events. Costly texts should be made only then.
+#[inline]
+pub fn enabled() -> bool {
+    match mode() {
+        Mode::Simulated => sim::with(|sim| sim.trace),
+        Mode::Threads => real::trace_enabled(),
+        Mode::Outside => false,
+    }
+}
+
+/// Records an event of the running task, if this run records events. `kind` is one of those of [`crate::Event`].
+#[inline]
+pub fn emit(kind: &str, target: &str, text: impl FnOnce() -> String) {
+    if enabled() {
+        // The text is made before the simulation is borrowed, since it may be anybody's `Display`.
+        let text = text();
+        match mode() {
+            Mode::Simulated => sim::with(|sim| sim.emit(kind, target, text)),
+            Mode::Threads => real::emit(kind, target, text),
+            Mode::Outside => {}
+        }
+    }
+}
+
+/// Turns `tracing` events into ours. Installed by the first traced run, so that others pay nothing; if the program has
+/// set a subscriber of its own, that one stays.
+pub(crate) fn install_subscriber() {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        let _ = tracing::subscriber::set_global_default(Recorder);
+    });
+}
+
+/// Spans are accepted and ignored: an event's time, node and thread say where it belongs.
+struct Recorder;
+
+impl tracing::Subscriber for Recorder {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        enabled()
+    }
+
+    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> tracing::subscriber::Interest {
+        // Runs differ in whether they are traced, so each event asks.
+        tracing::subscriber::Interest::sometimes()
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        emit("log", event.metadata().target(), || text.line());
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// The message and the fields of an event, as one line.
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Text {
+    fn line(self) -> String {
+        match (self.message.is_empty(), self.fields.is_empty()) {
+            (false, false) => format!("{} {}", self.message, self.fields),
+            (true, _) => self.fields,
+            (false, true) => self.message,
+        }
+    }
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        // Writing to a String cannot fail.
+        if field.name() == "message" {
+            let _ = write!(self.message, "{value:?}");
+        } else {
+            let gap = if self.fields.is_empty() { "" } else { " " };
+            let _ = write!(self.fields, "{gap}{}={value:?}", field.name());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the runtime, each in both worlds where it can be.
+
+mod basics;
+mod channels;
+mod determinism;
+mod nodes;
+mod policies;
+mod reports;

@@ -1,0 +1,210 @@
+//! The runtime explains itself: each report names the guilty lines.
+
+use labrt::node::Node;
+use labrt::sync::{Arc, Condvar, Mutex};
+use labrt::time::Duration;
+use labrt::{Config, Failure, FailureKind, Limits, channel, run, thread};
+use std::process::Command;
+
+fn failure(config: Config, main: fn()) -> Failure {
+    run(config, main).result.expect_err("this code is wrong on purpose")
+}
+
+/// The line on which the marked source text stands, as reports show it.
+fn line_of(marker: &str) -> String {
+    let source = include_str!("reports.rs");
+    let line =
+        source.lines().position(|line| line.contains(marker) && !line.contains("line_of")).unwrap() + 1;
+    format!("reports.rs:{line}:")
+}
+
+#[test]
+fn a_deadlock_names_threads_lines_and_the_cycle() {
+    let failure = failure(Config::simulated(1), || {
+        let (first, second) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+        let node = Node::new("server-0");
+        let (a, b) = (Arc::clone(&first), Arc::clone(&second));
+        node.spawn("vote", move || {
+            let _a = a.lock(); // vote takes the first
+            thread::sleep(Duration::from_millis(1));
+            let _b = b.lock(); // vote wants the second
+        });
+        let append = node.spawn("append", move || {
+            let _b = second.lock(); // append takes the second
+            thread::sleep(Duration::from_millis(1));
+            let _a = first.lock(); // append wants the first
+        });
+        append.join().unwrap();
+    });
+    assert_eq!(failure.kind, FailureKind::Deadlock);
+    let text = failure.to_string();
+    for marker in
+        ["vote takes the first", "vote wants the second", "append takes the second", "append wants the first"]
+    {
+        assert!(text.contains(&line_of(&format!("// {marker}"))), "{marker} is missing in {text}");
+    }
+    assert!(
+        text.contains("`vote` of `server-0` -> `append` of `server-0` -> `vote` of `server-0`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_lost_wakeup_is_a_deadlock_that_names_the_wait() {
+    let failure = failure(Config::simulated(1), || {
+        let (lock, condvar) = (Mutex::new(()), Condvar::new());
+        condvar.wait(&mut lock.lock()); // nobody notifies
+    });
+    assert_eq!(failure.kind, FailureKind::Deadlock);
+    let text = failure.to_string();
+    assert!(
+        text.contains("waits for a notification") && text.contains(&line_of("// nobody notifies")),
+        "{text}"
+    );
+}
+
+#[test]
+fn spinning_is_reported_with_its_line() {
+    let failure = failure(Config::simulated(1), || {
+        let done = Mutex::new(false);
+        while !*done.lock() {
+            thread::yield_now(); // spins here
+        }
+    });
+    assert_eq!(failure.kind, FailureKind::Spin);
+    assert!(failure.location.unwrap().contains(&line_of("// spins here")));
+}
+
+#[test]
+fn a_lock_held_while_blocking_is_warned_of_with_both_lines() {
+    let outcome = run(Config::simulated(1), || {
+        let lock = Mutex::new(0);
+        for _ in 0..3 {
+            let mut guard = lock.lock(); // takes the lock
+            thread::sleep(Duration::from_millis(1)); // sleeps with it
+            *guard += 1;
+        }
+        let free = lock.lock();
+        drop(free);
+        thread::sleep(Duration::from_millis(1));
+    });
+    assert_eq!(outcome.warnings.len(), 1, "{:?}", outcome.warnings);
+    assert!(outcome.warnings[0].contains(&line_of("// takes the lock")));
+    assert!(outcome.warnings[0].contains(&line_of("// sleeps with it")));
+}
+
+#[test]
+fn a_send_that_blocks_under_a_lock_is_warned_of() {
+    let outcome = run(Config::simulated(1), || {
+        let (sender, receiver) = channel::bounded(0);
+        thread::spawn(move || receiver.recv());
+        let lock = Mutex::new(());
+        let _guard = lock.lock();
+        sender.send(1).unwrap(); // sends under the lock
+    });
+    assert!(outcome.warnings[0].contains("a send at"), "{:?}", outcome.warnings);
+    assert!(outcome.warnings[0].contains(&line_of("// sends under the lock")));
+}
+
+#[test]
+fn running_out_of_virtual_time_says_who_waits() {
+    let limits = Limits { virtual_time: Duration::from_secs(10), ..Limits::default() };
+    let failure = failure(Config::simulated(1).limits(limits), || {
+        loop {
+            thread::sleep(Duration::from_secs(1)); // for ever
+        }
+    });
+    assert_eq!(failure.kind, FailureKind::VirtualTime);
+    assert!(failure.to_string().contains(&line_of("// for ever")));
+}
+
+#[test]
+fn running_out_of_real_time_ends_both_worlds() {
+    let limits = Limits { real_time: Duration::from_millis(100), spin_steps: u64::MAX, ..Limits::default() };
+    for config in [Config::simulated(1), Config::threads(1)] {
+        let failure = failure(config.limits(limits), || {
+            loop {
+                thread::yield_now();
+            }
+        });
+        assert_eq!(failure.kind, FailureKind::RealTime, "{failure}");
+    }
+}
+
+#[test]
+fn eating_memory_ends_the_run() {
+    let limits = Limits { memory: 1, ..Limits::default() };
+    let failure = failure(Config::simulated(1).limits(limits), || {
+        loop {
+            thread::sleep(Duration::from_nanos(1));
+        }
+    });
+    assert_eq!(failure.kind, FailureKind::Memory);
+    assert!(failure.message.contains("MiB"), "{failure}");
+}
+
+/// Runs the test of this name in a process of its own, and gives its standard error.
+fn in_child(test: &str) -> (bool, String) {
+    let executable = std::env::current_exe().expect("a test knows its own file");
+    let mut command = Command::new(executable);
+    command.args(["--exact", test, "--nocapture"]).env("LABRT_TEST_CHILD", "1");
+    let output = command.output().expect("a test can start itself");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn is_child() -> bool {
+    std::env::var_os("LABRT_TEST_CHILD").is_some()
+}
+
+fn stuck_limits() -> Limits {
+    Limits { stuck_after: Duration::from_millis(300), ..Limits::default() }
+}
+
+#[test]
+fn an_endless_loop_is_named_by_the_watchdog() {
+    if is_child() {
+        run(Config::simulated(7).limits(stuck_limits()), || {
+            Node::new("server-2").spawn("apply_loop", || while std::hint::black_box(true) {}).join().unwrap();
+        });
+        return;
+    }
+    let (success, text) = in_child("reports::an_endless_loop_is_named_by_the_watchdog");
+    assert!(!success);
+    assert!(text.contains("thread `apply_loop` of `server-2`") && text.contains("endless loop"), "{text}");
+    assert!(text.contains("seed 7"), "{text}");
+}
+
+#[test]
+fn a_blocked_os_thread_is_named_by_the_watchdog() {
+    if is_child() {
+        run(Config::simulated(7).limits(stuck_limits()), || {
+            let blocks = || std::thread::sleep(std::time::Duration::from_secs(60));
+            Node::new("server-1").spawn("peer_loop", blocks).join().unwrap();
+        });
+        return;
+    }
+    let (success, text) = in_child("reports::a_blocked_os_thread_is_named_by_the_watchdog");
+    assert!(!success);
+    assert!(
+        text.contains("thread `peer_loop` of `server-1`") && text.contains("blocks the OS thread"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_stack_overflow_says_so() {
+    fn recurse(depth: u64) -> u64 {
+        let frame = std::hint::black_box([depth; 64]);
+        if depth == u64::MAX { 0 } else { recurse(depth + 1) + frame[7] }
+    }
+    if is_child() {
+        run(Config::simulated(9), || {
+            Node::new("server-0").spawn("election_loop", || recurse(0)).join().unwrap();
+        });
+        return;
+    }
+    let (success, text) = in_child("reports::a_stack_overflow_says_so");
+    assert!(!success);
+    assert!(text.contains("stack overflow in thread `election_loop` of `server-0`"), "{text}");
+    assert!(text.contains("seed 9"), "{text}");
+}

@@ -1,0 +1,36 @@
+//! [`Raft`] as the tester knows it: under the interface that every solution of this lab
+//! has.
+
+use labrpc::{ClientEnd, Service};
+use labrt::channel::Sender;
+use labrt::sync::Arc;
+use tester::{ApplyMsg, Consensus, Observer, Persister};
+
+use crate::rpc::RaftRpc;
+use crate::server::Raft;
+
+impl Consensus for Raft {
+    fn make(peers: Vec<ClientEnd>, me: usize, persister: Persister, apply: Sender<ApplyMsg>) -> Arc<Raft> {
+        Raft::make(peers, me, persister, apply)
+    }
+
+    fn service(self: &Arc<Raft>) -> Service {
+        self.clone().into_service()
+    }
+
+    fn start(&self, command: Vec<u8>) -> Option<(u64, u64)> {
+        Raft::start(self, command)
+    }
+
+    fn get_state(&self) -> (u64, bool) {
+        Raft::get_state(self)
+    }
+
+    fn snapshot(&self, index: u64, snapshot: Vec<u8>) {
+        Raft::snapshot(self, index, &snapshot);
+    }
+
+    fn watch(&self, observer: Box<dyn Observer>) {
+        Raft::watch(self, observer);
+    }
+}

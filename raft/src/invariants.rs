@@ -1,0 +1,242 @@
+//! What must hold whenever nobody is in the middle of a change, and what must hold of each
+//! change.
+//!
+//! The guard of the lock (see `server.rs`) calls [`Inspector::inspect`] each time the lock
+//! is given up, so that every test of whatever else is also a test of these. The cost is
+//! proportional to what has changed, not to the log: entries are looked at once, when they
+//! are new.
+//!
+//! These are the invariants that one server can see by itself. Those that speak of several
+//! servers (Figure 3: at most one leader a term, equal logs, nothing committed ever lost)
+//! are checked by the tester, which is told of each step through its `Observer`.
+
+use tester::{Observer, Role, View};
+
+use crate::state::State;
+
+/// What an inspection remembers for the next one: everything that must not change at will.
+/// The entries are not among it, because `persist.rs` keeps note of which of them have
+/// changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    role: Role,
+    term: u64,
+    voted_for: Option<usize>,
+    commit_index: u64,
+    last_applied: u64,
+    snapshot_index: u64,
+    last_index: u64,
+}
+
+impl Seen {
+    fn of(state: &State) -> Seen {
+        Seen {
+            role: state.role,
+            term: state.term(),
+            voted_for: state.voted_for(),
+            commit_index: state.commit_index,
+            last_applied: state.last_applied,
+            snapshot_index: state.log().snapshot_index(),
+            last_index: state.log().last_index(),
+        }
+    }
+}
+
+/// Watches a server's state from step to step.
+pub struct Inspector {
+    /// The state at the last inspection.
+    last: Seen,
+    /// The tester's eyes, if it has any on this server.
+    observer: Option<Box<dyn Observer>>,
+}
+
+impl Inspector {
+    /// Starts with the state at boot, and checks it.
+    pub fn new(state: &mut State) -> Inspector {
+        let changed_from = state.persistent.take_changed_from();
+        check_state(state, changed_from);
+        Inspector { last: Seen::of(state), observer: None }
+    }
+
+    /// From now on the observer hears of each step; of the present state at once.
+    pub fn watch(&mut self, state: &State, mut observer: Box<dyn Observer>) {
+        observe(observer.as_mut(), state, state.log().snapshot_index() + 1);
+        self.observer = Some(observer);
+    }
+
+    /// Checks the state and the step since the last inspection, and returns for which
+    /// threads the step makes work.
+    ///
+    /// Without an observer the checks run only where debug assertions are on.
+    ///
+    /// # Panics
+    /// When an invariant is broken, with a sentence that says which and how.
+    pub fn inspect(&mut self, state: &mut State) -> News {
+        let changed_from = state.persistent.take_changed_from();
+        let now = Seen::of(state);
+        let last = std::mem::replace(&mut self.last, now);
+        if cfg!(debug_assertions) || self.observer.is_some() {
+            check_state(state, changed_from);
+            check_step(&last, &now, changed_from);
+        }
+        let changed = now != last || changed_from != u64::MAX;
+        if let Some(observer) = self.observer.as_mut().filter(|_| changed) {
+            observe(observer.as_mut(), state, changed_from);
+        }
+        News::of(&last, &now)
+    }
+}
+
+/// For which of the server's threads a step makes work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// The server has another role, so that the election timeout matters, or matters no
+    /// more.
+    pub role: bool,
+    /// There may be something to say to the others: a new role, a new election, a leader's
+    /// new entries. A follower's new term is nothing to speak of.
+    pub outgoing: bool,
+    /// There is something to hand to the service. A leader's snapshot raises the commit
+    /// index, too.
+    pub committed: bool,
+}
+
+impl News {
+    fn of(last: &Seen, now: &Seen) -> News {
+        let role = last.role != now.role;
+        let election = now.role == Role::Candidate && last.term != now.term;
+        let entries = now.role == Role::Leader && last.last_index != now.last_index;
+        News { role, outgoing: role || election || entries, committed: last.commit_index != now.commit_index }
+    }
+}
+
+/// Shows the state to the tester.
+fn observe(observer: &mut dyn Observer, state: &State, changed_from: u64) {
+    let entry = |index| state.log().entry(index).map(|entry| (entry.term, digest(&entry.command)));
+    observer.observe(&View {
+        term: state.term(),
+        role: state.role,
+        commit_index: state.commit_index,
+        last_applied: state.last_applied,
+        snapshot_index: state.log().snapshot_index(),
+        last_index: state.log().last_index(),
+        changed_from,
+        entry: &entry,
+    });
+}
+
+/// A short stand-in for a command, by which the tester compares logs without keeping them.
+/// The hasher has fixed keys: equal commands must have equal digests on all servers, and a
+/// run must not depend on more than its seed.
+fn digest(command: &[u8]) -> u64 {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut hasher = DefaultHasher::new();
+    hasher.write(command);
+    hasher.finish()
+}
+
+/// What must hold of the state as it stands; of the entries those at `changed_from` and
+/// behind.
+fn check_state(state: &State, changed_from: u64) {
+    let log = state.log();
+    let (term, last_index) = (state.term(), log.last_index());
+    let (applied, commit) = (state.last_applied, state.commit_index);
+    assert!(applied <= commit, "applied up to {applied}, but committed only up to {commit}");
+    assert!(commit <= last_index, "committed up to {commit}, but the log ends at {last_index}");
+    assert!(
+        log.snapshot_index() <= commit,
+        "the snapshot reaches to {}, but only {commit} entries are committed",
+        log.snapshot_index()
+    );
+    // Entries are made by leaders in their own terms, and terms only grow (§5.1); a server
+    // enters the term of a message before it takes entries from it.
+    for index in changed_from.max(log.snapshot_index() + 1)..=last_index {
+        let (before, here) = (log.term(index - 1), log.term(index));
+        assert!(before <= here, "the term regresses at index {index}, from {before:?} to {here:?}");
+        assert!(here <= Some(term), "the entry at index {index} is of term {here:?}, the server of {term}");
+    }
+    if state.role != Role::Follower {
+        check_candidacy(state);
+    }
+    if state.role == Role::Leader {
+        state.others().for_each(|peer| check_peer(state, peer));
+    }
+}
+
+/// Candidates and leaders have voted for themselves, and leaders have a majority (§5.2). A
+/// candidate that gave its vote to another as well could share a majority with it.
+fn check_candidacy(state: &State) {
+    let (me, term) = (state.me, state.term());
+    assert!(
+        state.voted_for() == Some(me),
+        "a {:?} whose vote in term {term} is {:?}",
+        state.role,
+        state.voted_for()
+    );
+    assert!(
+        state.role != Role::Leader || state.votes.len() >= state.majority(),
+        "leader of term {term} with the votes of {:?} only",
+        state.votes
+    );
+}
+
+/// What a leader believes of a follower must fit the leader's own log: nothing is
+/// replicated that is not there, and what is known to be there need not be sent.
+fn check_peer(state: &State, server: usize) {
+    let peer = &state.peers[server];
+    let last_index = state.log().last_index();
+    assert!(
+        peer.match_index < peer.next_index && peer.next_index <= last_index + 1,
+        "server {server} is believed to match up to {} and to need {} next, in a log that ends at {last_index}",
+        peer.match_index,
+        peer.next_index
+    );
+}
+
+/// What must hold of a step: of any two moments between which nobody looked.
+fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
+    assert!(now.term >= last.term, "the term regressed from {} to {}", last.term, now.term);
+    // Two votes in a term would make two majorities possible (§5.2, Election Safety).
+    let same_term = now.term == last.term;
+    assert!(
+        !same_term || last.voted_for.is_none() || now.voted_for == last.voted_for,
+        "the vote in term {} changed from {:?} to {:?}",
+        now.term,
+        last.voted_for,
+        now.voted_for
+    );
+    // There is nobody else from whom a leader could hear in its own term: it leaves office
+    // by leaving the term.
+    let still_leader = same_term && last.role == Role::Leader;
+    assert!(
+        !still_leader || now.role == Role::Leader,
+        "the leader of term {} became a {:?} within the term",
+        now.term,
+        now.role
+    );
+    // Figure 3, Leader Append-Only: a leader never overwrites or deletes entries in its
+    // log; it only appends new entries.
+    assert!(
+        !still_leader || changed_from > last.last_index,
+        "the leader of term {} overwrote its log at index {changed_from} (Leader Append-Only)",
+        now.term
+    );
+    check_progress(last, now, changed_from);
+}
+
+/// Some things never go back: what was committed stays committed, whatever happens to terms
+/// and leaders, and what a service has applied it cannot take back.
+fn check_progress(last: &Seen, now: &Seen, changed_from: u64) {
+    for (what, before, after) in [
+        ("the commit index", last.commit_index, now.commit_index),
+        ("the last applied index", last.last_applied, now.last_applied),
+        ("the snapshot's last index", last.snapshot_index, now.snapshot_index),
+    ] {
+        assert!(after >= before, "{what} regressed from {before} to {after}");
+    }
+    assert!(
+        changed_from > last.commit_index,
+        "the entry at index {changed_from} changed, but everything up to {} was committed",
+        last.commit_index
+    );
+}

@@ -1,0 +1,396 @@
+//! What a server must not forget: current term, vote and log, in memory and on the disk at
+//! once (Figure 2, persistent state).
+//!
+//! The fields are private to this file. The rest of Raft reads them through getters, and
+//! changes them through six mutators that each
+//!
+//! 1. assert what must hold of the change (a term never regresses, a vote never changes
+//!    within a term, a committed entry is never truncated), so that a mistake elsewhere
+//!    stops here with a sentence and not three elections later as a lost entry;
+//! 2. change the memory;
+//! 3. write to the disk, before they return. "Remember to persist" is thereby not a rule
+//!    that anyone can forget.
+//!
+//! # The format
+//!
+//! The disk has a place for the Raft state and one for the snapshot. The Raft state is a
+//! write-ahead log, a sequence of [`Record`]s; reading them from the start gives the state.
+//! An entry costs one record once, however long the log. A record that is overtaken by a
+//! later one (an older hard state, a truncated entry) is dead; when more than half of the
+//! bytes are dead, the log is rewritten. A rewriting costs as much as the live bytes, which
+//! the dead ones have paid for, so that the cost per byte stays constant. A new snapshot
+//! rewrites, too, because both places must change at the same moment.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tester::Persister;
+
+use crate::log::Log;
+use crate::rpc::Entry;
+
+/// Below this many dead bytes no rewriting is worth its while: an election leaves a few of
+/// them, and a write has a cost of its own.
+const DEAD_BYTES_KEPT: usize = 256;
+
+/// What one entry adds to the disk besides its command: its term, and the length of the
+/// command. An estimate that serves only to decide when to rewrite.
+const ENTRY_OVERHEAD: usize = 3;
+
+/// One record of the write-ahead log.
+#[derive(Debug, Serialize, Deserialize)]
+enum Record<'a> {
+    /// The log goes on behind the snapshot that lies beside it. Always the first record, if
+    /// there is a snapshot.
+    Base { snapshot_index: u64, snapshot_term: u64 },
+    /// Term and vote, from now on.
+    HardState { current_term: u64, voted_for: Option<usize> },
+    /// These entries follow the last one.
+    Entries(Cow<'a, [Entry]>),
+    /// The entry at this index and all behind it are gone.
+    Truncate { index: u64 },
+}
+
+/// The persistent state of a server, and the disk it lies on.
+pub(crate) struct Persistent {
+    /// Latest term this server has seen; 0 on first boot, never decreases.
+    current_term: u64,
+    /// The candidate that received this server's vote in `current_term`, if any.
+    voted_for: Option<usize>,
+    /// The log entries, and where the snapshot before them ends.
+    log: Log,
+    /// The simulated disk.
+    disk: Persister,
+    /// Length of the Raft state on the disk, in bytes.
+    written: usize,
+    /// How many of these bytes later records have made void (about).
+    dead: usize,
+    /// Entries from this index on have changed since [`Persistent::take_changed_from`] was
+    /// last asked; `u64::MAX` if none have.
+    changed_from: u64,
+    /// Memory for encoding a record, kept so that a write allocates nothing.
+    scratch: Vec<u8>,
+}
+
+impl Persistent {
+    /// Reads the state from the disk; an empty disk means the first boot.
+    ///
+    /// # Panics
+    /// When the bytes are not what [`Persistent`] wrote: then nothing that this server
+    /// promised can be known any more.
+    pub(crate) fn load(disk: Persister) -> Persistent {
+        let bytes = disk.state();
+        let mut persistent = Persistent {
+            current_term: 0,
+            voted_for: None,
+            log: Log::default(),
+            disk,
+            written: bytes.len(),
+            // Unknown, and soon found out: the estimate starts anew with the next
+            // rewriting.
+            dead: 0,
+            changed_from: 1,
+            scratch: Vec::new(),
+        };
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            match labgob::decode_prefix::<Record<'static>>(rest) {
+                Ok((record, used)) => {
+                    persistent.replay(record);
+                    rest = &rest[used..];
+                }
+                Err(error) => panic!(
+                    "the Raft state on the disk is damaged at byte {} of {}: {error}",
+                    bytes.len() - rest.len(),
+                    bytes.len()
+                ),
+            }
+        }
+        persistent
+    }
+
+    /// Repeats in memory what a record says.
+    fn replay(&mut self, record: Record<'_>) {
+        match record {
+            Record::Base { snapshot_index, snapshot_term } => {
+                self.log = Log::after_snapshot(snapshot_index, snapshot_term);
+            }
+            Record::HardState { current_term, voted_for } => {
+                self.current_term = current_term;
+                self.voted_for = voted_for;
+            }
+            Record::Entries(entries) => self.log.append(&entries),
+            Record::Truncate { index } => {
+                self.log.truncate(index);
+            }
+        }
+    }
+
+    /// Latest term this server has seen (Figure 2, `currentTerm`); 0 on first boot,
+    /// increases monotonically.
+    pub(crate) fn current_term(&self) -> u64 {
+        self.current_term
+    }
+
+    /// The candidate that received this server's vote in the current term (Figure 2,
+    /// `votedFor`), `None` if none did.
+    pub(crate) fn voted_for(&self) -> Option<usize> {
+        self.voted_for
+    }
+
+    /// The log (Figure 2, `log[]`), to read.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The snapshot on the disk, empty if there is none. The snapshot is not kept in memory
+    /// as well: it is wanted rarely, and may be large.
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
+        self.disk.snapshot()
+    }
+
+    /// Enters a newer term, in which nobody has this server's vote yet.
+    pub(crate) fn advance_term(&mut self, term: u64) {
+        self.set_hard_state(term, None);
+    }
+
+    /// Gives this server's vote in the current term.
+    pub(crate) fn vote_for(&mut self, candidate: usize) {
+        self.set_hard_state(self.current_term, Some(candidate));
+    }
+
+    /// Enters the next term with a vote for oneself, in one write: a candidate never is in
+    /// a term without having voted (§5.2).
+    pub(crate) fn advance_term_as_candidate(&mut self, me: usize) {
+        self.set_hard_state(self.current_term + 1, Some(me));
+    }
+
+    /// Both parts of the hard state go to the disk together, since the vote means nothing
+    /// without its term.
+    fn set_hard_state(&mut self, term: u64, voted_for: Option<usize>) {
+        assert!(term >= self.current_term, "the term would regress from {} to {term}", self.current_term);
+        assert!(
+            term > self.current_term || self.voted_for.is_none() || self.voted_for == voted_for,
+            "the vote in term {term} would change from {:?} to {voted_for:?}",
+            self.voted_for
+        );
+        if (term, voted_for) == (self.current_term, self.voted_for) {
+            return;
+        }
+        self.current_term = term;
+        self.voted_for = voted_for;
+        let length = self.write(&Record::HardState { current_term: term, voted_for });
+        // The hard state before this one is void, and was about as long.
+        self.bury(length);
+    }
+
+    /// Adds entries at the end of the log.
+    pub(crate) fn append(&mut self, entries: &[Entry]) {
+        let Some(last) = entries.last() else { return };
+        assert!(
+            last.term <= self.current_term,
+            "an entry of term {} in a log of a server that is in term {}",
+            last.term,
+            self.current_term
+        );
+        self.changed_from = self.changed_from.min(self.log.last_index() + 1);
+        self.log.append(entries);
+        self.write(&Record::Entries(Cow::Borrowed(entries)));
+    }
+
+    /// Removes the entry at `index` and all behind it. The commit index is asked for in
+    /// order to be sure that none of them is committed.
+    pub(crate) fn truncate(&mut self, index: u64, commit_index: u64) {
+        assert!(
+            index > commit_index,
+            "the log would be truncated from index {index}, but everything up to {commit_index} is committed"
+        );
+        self.changed_from = self.changed_from.min(index);
+        let removed = self.log.truncate(index);
+        let length = self.write(&Record::Truncate { index });
+        let void: usize = removed.iter().map(|entry| entry.command.len() + ENTRY_OVERHEAD).sum();
+        self.bury(length + void);
+    }
+
+    /// Replaces everything up to and including `index`, whose entry has `term`, by a
+    /// snapshot. Entries behind it are retained if the log has that entry, otherwise the
+    /// whole log goes (Figure 13, receiver steps 5 to 7; a server's own snapshot is always
+    /// the first case).
+    pub(crate) fn install_snapshot(&mut self, index: u64, term: u64, snapshot: &[u8]) {
+        let base = self.log.snapshot_index();
+        assert!(index > base, "a snapshot up to index {index} would replace a newer one up to {base}");
+        if self.log.term(index) != Some(term) {
+            self.changed_from = self.changed_from.min(index + 1);
+        }
+        self.log.compact(index, term);
+        self.rewrite(Some(snapshot));
+    }
+
+    /// From which index on the log's entries have changed since this was last asked;
+    /// `u64::MAX` if none have. For the invariants, which thereby look at new entries only.
+    pub(crate) fn take_changed_from(&mut self) -> u64 {
+        std::mem::replace(&mut self.changed_from, u64::MAX)
+    }
+
+    /// Writes a record to the disk and returns its length in bytes.
+    fn write(&mut self, record: &Record<'_>) -> usize {
+        self.scratch.clear();
+        labgob::encode_into(record, &mut self.scratch);
+        self.disk.append(&self.scratch);
+        self.written += self.scratch.len();
+        self.scratch.len()
+    }
+
+    /// Notes that so many bytes on the disk are void now, and rewrites if these are most of
+    /// it.
+    fn bury(&mut self, bytes: usize) {
+        self.dead += bytes;
+        if self.dead > DEAD_BYTES_KEPT && 2 * self.dead > self.written {
+            self.rewrite(None);
+        }
+    }
+
+    /// Replaces the write-ahead log by the shortest one that gives the same state, and the
+    /// snapshot at the same moment if there is a new one.
+    fn rewrite(&mut self, snapshot: Option<&[u8]>) {
+        self.scratch.clear();
+        let (snapshot_index, snapshot_term) = (self.log.snapshot_index(), self.log.snapshot_term());
+        let records = [
+            Record::Base { snapshot_index, snapshot_term },
+            Record::HardState { current_term: self.current_term, voted_for: self.voted_for },
+            Record::Entries(Cow::Borrowed(self.log.suffix(snapshot_index + 1))),
+        ];
+        for record in &records {
+            labgob::encode_into(record, &mut self.scratch);
+        }
+        self.disk.save(&self.scratch, snapshot);
+        self.written = self.scratch.len();
+        self.dead = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// Entries of one term, with commands of eight bytes.
+    fn entries(term: u64, count: usize) -> Vec<Entry> {
+        vec![Entry { term, command: Bytes::from_static(b"command!") }; count]
+    }
+
+    /// What a crash leaves is what there was.
+    fn assert_on_disk(persistent: &Persistent) {
+        let read = Persistent::load(persistent.disk.copy());
+        assert_eq!(read.current_term, persistent.current_term);
+        assert_eq!(read.voted_for, persistent.voted_for);
+        assert_eq!(read.log, persistent.log);
+        assert_eq!(read.written, persistent.written);
+    }
+
+    #[test]
+    fn every_mutator_writes_before_it_returns() {
+        let mut persistent = Persistent::load(Persister::new());
+        assert_on_disk(&persistent);
+        // One step for each mutator, in an order in which servers use them.
+        let steps: [fn(&mut Persistent); 8] = [
+            |persistent| persistent.advance_term(2),
+            |persistent| persistent.vote_for(1),
+            |persistent| persistent.advance_term_as_candidate(0),
+            |persistent| persistent.append(&entries(3, 5)),
+            |persistent| persistent.truncate(4, 3),
+            |persistent| persistent.append(&entries(3, 2)),
+            |persistent| persistent.install_snapshot(4, 3, b"own"),
+            |persistent| persistent.install_snapshot(9, 3, b"leader's"),
+        ];
+        for (number, step) in steps.iter().enumerate() {
+            let before = persistent.disk.state();
+            step(&mut persistent);
+            assert_ne!(persistent.disk.state(), before, "step {number} wrote nothing");
+            assert_on_disk(&persistent);
+        }
+        assert_eq!(persistent.snapshot(), b"leader's");
+    }
+
+    /// With `save` alone the thousandth entry would cost a thousand times as much as the
+    /// first one.
+    #[test]
+    fn an_entry_costs_the_same_however_long_the_log() {
+        let mut persistent = Persistent::load(Persister::new());
+        persistent.advance_term(1);
+        let mut growth = (0..1000).map(|_| {
+            let before = persistent.disk.state_size();
+            persistent.append(&entries(1, 1));
+            persistent.disk.state_size() - before
+        });
+        let first = growth.next();
+        assert!(growth.all(|bytes| Some(bytes) == first));
+    }
+
+    /// What leaders that never commit anything leave behind: hard states and truncated
+    /// entries.
+    #[test]
+    fn dead_records_do_not_pile_up() {
+        let mut persistent = Persistent::load(Persister::new());
+        persistent.advance_term(1);
+        persistent.append(&entries(1, 20));
+        for term in 2..1000 {
+            persistent.advance_term(term);
+            persistent.append(&entries(term, 1));
+            persistent.truncate(21, 20);
+            assert!(
+                persistent.disk.state_size() < 800,
+                "{} bytes for 20 entries",
+                persistent.disk.state_size()
+            );
+        }
+        assert_on_disk(&persistent);
+    }
+
+    #[test]
+    fn a_snapshot_and_the_log_behind_it_change_together() {
+        let disk = Persister::new();
+        let mut persistent = Persistent::load(disk.clone());
+        persistent.advance_term(1);
+        persistent.append(&entries(1, 100));
+        let before = disk.state_size();
+        persistent.install_snapshot(90, 1, b"ninety");
+        assert!(disk.state_size() < before / 5, "{} of {before} bytes are left", disk.state_size());
+        assert_eq!(disk.snapshot(), b"ninety");
+        assert_on_disk(&persistent);
+    }
+
+    #[test]
+    #[should_panic(expected = "the Raft state on the disk is damaged at byte")]
+    fn a_damaged_disk_is_refused() {
+        let disk = Persister::new();
+        Persistent::load(disk.clone()).advance_term(7);
+        disk.append(&[255, 255]);
+        Persistent::load(disk);
+    }
+
+    #[test]
+    #[should_panic(expected = "the vote in term 1 would change from Some(0) to Some(2)")]
+    fn a_vote_never_changes_within_a_term() {
+        let mut persistent = Persistent::load(Persister::new());
+        persistent.advance_term_as_candidate(0);
+        persistent.vote_for(2);
+    }
+
+    #[test]
+    #[should_panic(expected = "the term would regress from 5 to 4")]
+    fn a_term_never_regresses() {
+        let mut persistent = Persistent::load(Persister::new());
+        persistent.advance_term(5);
+        persistent.advance_term(4);
+    }
+
+    #[test]
+    #[should_panic(expected = "the log would be truncated from index 2, but everything up to 2 is committed")]
+    fn a_committed_entry_is_never_truncated() {
+        let mut persistent = Persistent::load(Persister::new());
+        persistent.advance_term(1);
+        persistent.append(&entries(1, 3));
+        persistent.truncate(2, 2);
+    }
+}

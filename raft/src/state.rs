@@ -1,0 +1,176 @@
+//! The state of a server (Figure 2, State), and the rules that do not belong to one RPC.
+//!
+//! Everything that Raft decides is a method on [`State`], spread over the files along the
+//! paper's sections. These methods have no lock, channel, client or clock: they cannot
+//! block, they are told what time it is, and they are handed the random numbers. The one
+//! thing that they touch outside themselves is the simulated disk, in `persist.rs`. What
+//! the threads do with them is in `server.rs`.
+
+use bytes::Bytes;
+use labrt::time::{Duration, Instant};
+use tester::{Persister, Role};
+
+use crate::log::Log;
+use crate::persist::Persistent;
+use crate::rpc::Entry;
+
+/// All that a Raft server knows.
+pub struct State {
+    /// This server's number, its index in the list of peers.
+    pub me: usize,
+    /// How many servers the cluster has, this one included.
+    pub servers: usize,
+    /// Follower, candidate or leader (Figure 4). A server boots as a follower whatever it
+    /// was before.
+    pub role: Role,
+    /// Term, vote and log: what a crash must not lose.
+    pub(crate) persistent: Persistent,
+    /// Index of the highest log entry known to be committed. Volatile: after a restart a
+    /// server learns it anew from the leader. At least the snapshot's last index, because
+    /// only committed entries go into a snapshot. Increases monotonically.
+    pub commit_index: u64,
+    /// Index of the highest log entry handed to the service, or rather to the thread that
+    /// hands it over. Never above `commit_index`. Below the snapshot's last index only
+    /// between the arrival of a leader's snapshot and its delivery.
+    pub last_applied: u64,
+    /// The randomised election timeout (§5.2), drawn at boot and anew for each election
+    /// that this server starts.
+    pub(crate) election_timeout: Duration,
+    /// When the election timeout elapses unless a leader or candidate gives a reason to go
+    /// on waiting. Means nothing while leader.
+    pub(crate) election_deadline: Instant,
+    /// Who has voted for this server in the current term, itself included. A set (each
+    /// number stands there once), because a vote that is said twice is still one vote.
+    /// Means nothing unless candidate or leader.
+    pub votes: Vec<usize>,
+    /// What a candidate or leader knows about each server; the own place is unused. Set
+    /// anew at each election and each victory.
+    pub peers: Vec<Peer>,
+}
+
+/// What a candidate or leader keeps about another server (Figure 2, volatile state on
+/// leaders).
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Leader: index of the next log entry to send, at least 1. Starts behind the leader's
+    /// last entry, as a guess, and moves back with refusals.
+    pub next_index: u64,
+    /// Leader: index of the highest log entry known to be replicated there; 0 means that
+    /// nothing is known. Increases monotonically, and is always smaller than `next_index`.
+    /// A guess here would be a lie: only what a reply has confirmed counts towards a
+    /// commit.
+    pub match_index: u64,
+    /// When the next message goes out even if there is nothing new to say: a heartbeat, or
+    /// the repetition of a call that got no answer.
+    pub(crate) due: Instant,
+    /// Leader: the last call achieved nothing, so the next message waits until it is due.
+    /// Something new to say is no reason to hammer at a server that is away.
+    pub(crate) back_off: bool,
+    /// Candidate: the server has answered in this election, and need not be asked again.
+    pub(crate) answered: bool,
+}
+
+impl Peer {
+    /// A peer at the start of an election or a reign: nothing known, and a message due at
+    /// once.
+    pub(crate) fn new(next_index: u64, now: Instant) -> Peer {
+        Peer { next_index, match_index: 0, due: now, back_off: false, answered: false }
+    }
+}
+
+impl State {
+    /// Server `me` of `servers` at boot, with what its disk holds. The state machine stands
+    /// where the snapshot ends: the service loads the same snapshot, and whether anything
+    /// behind it is committed the server does not know yet.
+    pub fn new(
+        me: usize,
+        servers: usize,
+        disk: Persister,
+        now: Instant,
+        election_timeout: Duration,
+    ) -> State {
+        assert!(me < servers, "server {me} of {servers}");
+        let persistent = Persistent::load(disk);
+        let snapshot_index = persistent.log().snapshot_index();
+        State {
+            me,
+            servers,
+            role: Role::Follower,
+            persistent,
+            commit_index: snapshot_index,
+            last_applied: snapshot_index,
+            election_timeout,
+            election_deadline: now + election_timeout,
+            votes: Vec::new(),
+            peers: vec![Peer::new(1, now); servers],
+        }
+    }
+
+    /// Latest term this server has seen.
+    pub fn term(&self) -> u64 {
+        self.persistent.current_term()
+    }
+
+    /// Whom this server has voted for in the current term.
+    pub fn voted_for(&self) -> Option<usize> {
+        self.persistent.voted_for()
+    }
+
+    /// Whether this server believes to be the leader of its term. An older leader that is
+    /// cut off believes so, too, until it hears of a newer term.
+    pub fn is_leader(&self) -> bool {
+        self.role == Role::Leader
+    }
+
+    /// The log, to read.
+    pub fn log(&self) -> &Log {
+        self.persistent.log()
+    }
+
+    /// How many servers are a majority: more than half of all, whether or not they are up.
+    /// Two majorities always share a server, and everything that Raft promises rests on
+    /// what that server remembers.
+    pub fn majority(&self) -> usize {
+        self.servers / 2 + 1
+    }
+
+    /// The other servers' numbers.
+    pub(crate) fn others(&self) -> impl Iterator<Item = usize> + use<> {
+        let me = self.me;
+        (0..self.servers).filter(move |&server| server != me)
+    }
+
+    /// Rule for all servers (Figure 2; §5.1): if an RPC request or response contains a term
+    /// newer than ours, adopt it and become a follower.
+    ///
+    /// Every handler begins with this, for requests and replies alike. A leader's election
+    /// timer has not run, so it is started now; a candidate or follower keeps the time that
+    /// has passed, because a newer term alone is no sign of a living leader.
+    pub(crate) fn observe_term(&mut self, term: u64, now: Instant) {
+        if term <= self.term() {
+            return;
+        }
+        if self.role == Role::Leader {
+            self.reset_election_timer(now);
+        }
+        self.persistent.advance_term(term);
+        self.role = Role::Follower;
+    }
+
+    /// Rule for leaders (Figure 2): if a command is received from a client, append an entry
+    /// to the local log.
+    ///
+    /// Returns the entry's index, if it is ever committed, and the current term; `None`
+    /// from a server that does not believe to be the leader. There is no promise: a leader
+    /// that loses its office before a majority has the entry may see it truncated.
+    pub fn start(&mut self, command: Bytes) -> Option<(u64, u64)> {
+        if self.role != Role::Leader {
+            return None;
+        }
+        let term = self.term();
+        self.persistent.append(&[Entry { term, command }]);
+        // A cluster of one has its majority already.
+        self.advance_commit_index();
+        Some((self.log().last_index(), term))
+    }
+}

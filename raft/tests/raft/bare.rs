@@ -1,0 +1,234 @@
+//! Bare servers: the rules of Raft without threads, network or clock, for tests that put a
+//! server into a situation, give it one message, and look.
+//!
+//! Each step is inspected, so that the invariants of a server are checked along the way.
+
+use labrt::time::{Duration, Instant};
+use raft::Persister;
+use raft::rpc::*;
+use raft::rules::{Inspector, Reply, Request, State, Turn};
+
+/// The election timeout of every bare server.
+pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A server without threads.
+pub(crate) struct Server {
+    pub(crate) state: State,
+    /// The time that this server is told.
+    pub(crate) now: Instant,
+    inspector: Inspector,
+    disk: Persister,
+}
+
+impl Server {
+    /// First boot of server `me` of a cluster of `servers`.
+    pub(crate) fn boot(me: usize, servers: usize) -> Server {
+        Server::from_disk(me, servers, Persister::new())
+    }
+
+    /// What the server would be after a crash at this moment: nothing is left but the disk.
+    pub(crate) fn reboot(&self) -> Server {
+        Server::from_disk(self.state.me, self.state.servers, self.disk.copy())
+    }
+
+    fn from_disk(me: usize, servers: usize, disk: Persister) -> Server {
+        let now = Instant::from_nanos(0);
+        let mut state = State::new(me, servers, disk.clone(), now, ELECTION_TIMEOUT);
+        let inspector = Inspector::new(&mut state);
+        Server { state, now, inspector, disk }
+    }
+
+    /// Gives the server a log whose entries have these terms, from the leader (server
+    /// `servers - 1`) of the last of them.
+    pub(crate) fn with_log(mut self, terms: &[u64]) -> Server {
+        let term = terms.last().copied().unwrap_or(0);
+        let reply = self.append_entries(append(term, (0, 0), terms, 0));
+        assert!(reply.success);
+        self
+    }
+
+    /// Moves the server to a term in which it follows the last server.
+    pub(crate) fn in_term(mut self, term: u64) -> Server {
+        self.append_entries(append(term, (0, 0), &[], 0));
+        self
+    }
+
+    /// Makes the server the leader of the next term, with everybody's vote.
+    pub(crate) fn elected(mut self) -> Server {
+        self.stand_for_election();
+        for peer in 0..self.state.servers {
+            if peer != self.state.me && !self.state.is_leader() {
+                let request = self.request_to(peer);
+                let granted = RequestVoteReply { term: self.state.term(), vote_granted: true };
+                self.reply(peer, &request, Reply::RequestVote(granted));
+            }
+        }
+        assert!(self.state.is_leader());
+        self
+    }
+
+    /// The election timeout elapses.
+    pub(crate) fn stand_for_election(&mut self) {
+        self.state.start_election(self.now, ELECTION_TIMEOUT);
+        self.inspect();
+    }
+
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    pub(crate) fn request_vote(&mut self, args: RequestVoteArgs) -> RequestVoteReply {
+        let reply = self.state.handle_request_vote(&args, self.now);
+        self.inspect();
+        reply
+    }
+
+    pub(crate) fn append_entries(&mut self, args: AppendEntriesArgs) -> AppendEntriesReply {
+        let reply = self.state.handle_append_entries(&args, self.now);
+        self.inspect();
+        reply
+    }
+
+    pub(crate) fn install_snapshot(&mut self, args: InstallSnapshotArgs) -> InstallSnapshotReply {
+        let reply = self.state.handle_install_snapshot(&args, self.now);
+        self.inspect();
+        reply
+    }
+
+    /// Handles any request.
+    pub(crate) fn handle(&mut self, request: &Request) -> Reply {
+        match request.clone() {
+            Request::RequestVote(args) => Reply::RequestVote(self.request_vote(args)),
+            Request::AppendEntries(args) => Reply::AppendEntries(self.append_entries(args)),
+            Request::InstallSnapshot(args) => Reply::InstallSnapshot(self.install_snapshot(args)),
+        }
+    }
+
+    /// Gives the server a reply to a request that it sent.
+    pub(crate) fn reply(&mut self, peer: usize, request: &Request, reply: Reply) {
+        self.state.handle_reply(peer, request, Some(&reply), self.now);
+        self.inspect();
+    }
+
+    /// Tells the server that a request of its got no reply.
+    pub(crate) fn no_reply(&mut self, peer: usize, request: &Request) {
+        self.state.handle_reply(peer, request, None, self.now);
+        self.inspect();
+    }
+
+    /// The client's command becomes an entry of this leader's log; returns its index.
+    pub(crate) fn start(&mut self, command: &str) -> u64 {
+        let (index, _) = self.state.start(command.to_owned().into()).expect("this server leads");
+        self.inspect();
+        index
+    }
+
+    /// What the server has to do for a peer now.
+    pub(crate) fn turn(&mut self, peer: usize) -> Turn {
+        self.state.next_turn(peer, self.now)
+    }
+
+    /// The message that the server sends to a peer now.
+    pub(crate) fn request_to(&mut self, peer: usize) -> Request {
+        match self.turn(peer) {
+            Turn::Send(request) => request,
+            turn => panic!("nothing to send to server {peer}, but {turn:?}"),
+        }
+    }
+
+    /// The AppendEntries that the server sends to a peer now.
+    pub(crate) fn append_entries_to(&mut self, peer: usize) -> AppendEntriesArgs {
+        match self.request_to(peer) {
+            Request::AppendEntries(args) => args,
+            other => panic!("not an AppendEntries: {other:?}"),
+        }
+    }
+
+    /// Sends what there is to send to another server, and brings back the reply. Returns
+    /// both.
+    pub(crate) fn exchange(&mut self, other: &mut Server) -> (Request, Reply) {
+        let request = self.request_to(other.state.me);
+        let reply = other.handle(&request);
+        self.reply(other.state.me, &request, reply.clone());
+        (request, reply)
+    }
+
+    /// The service takes a snapshot; everything up to `index` has been applied before.
+    pub(crate) fn snapshot(&mut self, index: u64, snapshot: &str) {
+        self.state.snapshot(index, snapshot.as_bytes());
+        self.inspect();
+    }
+
+    /// Whether the election timeout has elapsed.
+    pub(crate) fn is_due(&self) -> bool {
+        self.state.election_deadline().is_some_and(|deadline| deadline <= self.now)
+    }
+
+    /// The terms of the log's entries.
+    pub(crate) fn terms(&self) -> Vec<u64> {
+        self.state.log().suffix(1).iter().map(|entry| entry.term).collect()
+    }
+
+    fn inspect(&mut self) {
+        self.inspector.inspect(&mut self.state);
+    }
+}
+
+/// Entries with these terms, the first at `first_index`. Index and term name an entry, so
+/// its command is made of them.
+pub(crate) fn entries(first_index: u64, terms: &[u64]) -> Vec<Entry> {
+    let numbered = (first_index..).zip(terms);
+    numbered.map(|(index, &term)| Entry { term, command: format!("{index} of {term}").into() }).collect()
+}
+
+/// An AppendEntries of the leader of `term`: entries with these terms behind the entry
+/// `previous` (index, term).
+pub(crate) fn append(
+    term: u64,
+    previous: (u64, u64),
+    terms: &[u64],
+    leader_commit: u64,
+) -> AppendEntriesArgs {
+    AppendEntriesArgs {
+        term,
+        leader_id: 2,
+        prev_log_index: previous.0,
+        prev_log_term: previous.1,
+        entries: entries(previous.0 + 1, terms),
+        leader_commit,
+    }
+}
+
+/// A RequestVote of a candidate whose log ends with the entry `last` (index, term).
+pub(crate) fn ask(term: u64, candidate_id: usize, last: (u64, u64)) -> RequestVoteArgs {
+    RequestVoteArgs { term, candidate_id, last_log_index: last.0, last_log_term: last.1 }
+}
+
+/// An InstallSnapshot of the leader of `term`, for everything up to the entry `last`
+/// (index, term).
+pub(crate) fn install(term: u64, last: (u64, u64), data: &str) -> InstallSnapshotArgs {
+    InstallSnapshotArgs {
+        term,
+        leader_id: 2,
+        last_included_index: last.0,
+        last_included_term: last.1,
+        data: data.to_owned().into(),
+    }
+}
+
+/// A follower's yes to an AppendEntries.
+pub(crate) fn success(term: u64) -> Reply {
+    Reply::AppendEntries(AppendEntriesReply { term, success: true, conflict_index: 0, conflict_term: 0 })
+}
+
+/// A follower's no to an AppendEntries: its log may agree with the leader's up to the entry
+/// `conflict` (index, term).
+pub(crate) fn refusal(term: u64, conflict: (u64, u64)) -> Reply {
+    let (conflict_index, conflict_term) = conflict;
+    Reply::AppendEntries(AppendEntriesReply { term, success: false, conflict_index, conflict_term })
+}
+
+/// A voter's answer.
+pub(crate) fn vote(term: u64, vote_granted: bool) -> Reply {
+    Reply::RequestVote(RequestVoteReply { term, vote_granted })
+}

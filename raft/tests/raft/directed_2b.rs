@@ -1,0 +1,204 @@
+//! Part 2B, directed: situations of replication that chance brings about too rarely.
+
+use labrpc::{Direction, TapAction};
+use labrt::rand::{random_bool, random_range};
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::thread;
+use raft::Raft;
+use std::time::Duration;
+use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+
+/// Followers get AppendEntries in another order than the leader sent them. What they have acknowledged stays, also when an
+/// older message with less in it comes later (Figure 2, AppendEntries, receiver step 3: "if an existing entry conflicts").
+#[test]
+fn reordered_append_entries_2b() {
+    run("reordered_append_entries_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+
+        t.scene("Three of ten AppendEntries take up to half a second. Commands come all the time.");
+        let delayed = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&delayed);
+        cluster.net().network().set_tap(move |event| {
+            let request = event.direction == Direction::Request && event.method.ends_with(".append_entries");
+            if !request || !random_bool(0.3) {
+                return TapAction::Deliver;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            TapAction::Delay(Duration::from_millis(random_range(150..500)))
+        });
+        for _ in 0..200 {
+            (0..3).for_each(|server| {
+                cluster.start(server, Command::random());
+            });
+            thread::sleep(Duration::from_millis(random_range(0..40)));
+        }
+        t.exercised(delayed.load(Ordering::Relaxed) > 0, "no AppendEntries was delayed");
+
+        t.scene("The network is in order again.");
+        cluster.net().network().clear_tap();
+        cluster.recover();
+    });
+}
+
+/// A leader repairs a long wrong log with few RPCs (the end of §5.3).
+#[test]
+fn backup_rpcs_2b() {
+    run("backup_rpcs_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+
+        t.scene("The leader is cut off, and takes 200 commands that nobody else sees.");
+        let first = cluster.check_one_leader();
+        cluster.disconnect(first);
+        for _ in 0..200 {
+            cluster.start(first, Command::random());
+        }
+        t.scene("The others agree on as many.");
+        for _ in 0..20 {
+            cluster.agree_on(Command::random(), 2, Retry::Yes);
+            let leader = (0..3)
+                .find(|&server| server != first && cluster.get_state(server).is_some_and(|(_, leads)| leads));
+            for _ in 0..9 {
+                leader.map(|leader| cluster.start(leader, Command::random()));
+            }
+        }
+        t.scene("The old leader comes back, and its log is repaired.");
+        let before = cluster.rpc_count(first);
+        cluster.connect(first);
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let spent = cluster.rpc_count(first) - before;
+        let bound = 60;
+        t.expect(spent <= bound, || {
+            format!("expected at most {bound} RPCs to replace 200 entries of one term, not {spent}")
+        });
+        t.exercised(cluster.lost_suffixes() != Some(0), "no leader ever lost an uncommitted suffix");
+    });
+}
+
+/// Servers with outdated logs cannot win, and must not keep the one that can from trying: a request for a vote that is
+/// refused is no reason to wait longer (Figure 2, rules for followers).
+#[test]
+fn outdated_candidates_2b() {
+    run("outdated_candidates_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(7));
+        cluster.agree_on(Command::random(), 7, Retry::Yes);
+
+        t.scene("Three followers are cut off and miss a command.");
+        let leader = cluster.check_one_leader();
+        let server = |distance: usize| (leader + distance) % 7;
+        let outdated = [1, 2, 3].map(server);
+        outdated.iter().for_each(|&server| cluster.disconnect(server));
+        cluster.agree_on(Command::random(), 4, Retry::Yes);
+
+        t.scene(
+            "All that have the command go but one, and those that missed it come back. Only one can win.",
+        );
+        let leader = cluster.check_one_leader();
+        let up_to_date: Vec<usize> = (0..7).filter(|server| !outdated.contains(server)).collect();
+        let keep = up_to_date.iter().copied().find(|&server| server != leader);
+        up_to_date
+            .iter()
+            .filter(|&&server| Some(server) != keep)
+            .for_each(|&server| cluster.disconnect(server));
+        outdated.iter().for_each(|&server| cluster.connect(server));
+        cluster.agree_on(Command::random(), 4, Retry::Yes);
+
+        t.scene("All are back.");
+        cluster.recover();
+    });
+}
+
+/// The service is slow, so that commands are committed faster than it takes them. They arrive in order all the same, and
+/// the servers stay on good terms meanwhile.
+#[test]
+fn slow_service_2b() {
+    run("slow_service_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).slow_service());
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let leader = cluster.check_one_leader();
+        let term = cluster.check_terms_agree();
+
+        t.scene("A command every few milliseconds, for a second.");
+        let mut last = 0;
+        for _ in 0..200 {
+            last = cluster.start(leader, Command::random()).map_or(last, |(index, _)| index);
+            thread::sleep(Duration::from_millis(random_range(0..10)));
+        }
+        t.scene("The services catch up.");
+        // No term is given, so nothing can have moved on.
+        let _ = cluster.wait_committed(last, 3, None);
+        let later = cluster.check_terms_agree();
+        if later != term && t.is_ordinary() {
+            t.fail(format!("the term changed from {term} to {later} because the services were slow"));
+        }
+    });
+}
+
+/// A leader that was one before must not rely on what it knew of the followers then (Figure 2, volatile state on leaders:
+/// reinitialized after election).
+#[test]
+fn leader_again_2b() {
+    run("leader_again_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(5));
+        cluster.agree_on(Command::random(), 5, Retry::Yes);
+        let mut tried = 0;
+        for _ in 0..6 {
+            tried += u32::from(lead_again(&cluster));
+        }
+        t.exercised(tried > 0, "no server ever led a second time");
+        cluster.recover();
+    });
+}
+
+/// One attempt; whether the old leader led again.
+fn lead_again(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let first = cluster.check_one_leader();
+    let server = |distance: usize| (first + distance) % 5;
+
+    t.scene("The leader and a follower are alone, and take commands that cannot be committed.");
+    cluster.partition(&[&[first, server(1)], &[server(2), server(3), server(4)]]);
+    for _ in 0..5 {
+        cluster.start(first, Command::random());
+    }
+    thread::sleep(ELECTION / 2);
+
+    t.scene("The others agree on something else, and all are together again.");
+    cluster.disconnect(first);
+    cluster.disconnect(server(1));
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    cluster.heal();
+    cluster.connect(first);
+    cluster.connect(server(1));
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+
+    t.scene("The follower is cut off, and the others hold elections until the old leader leads again.");
+    cluster.disconnect(server(1));
+    let again = (0..8).any(|_| {
+        let leader = cluster.check_one_leader();
+        if leader != first {
+            cluster.disconnect(leader);
+            cluster.check_one_leader();
+            cluster.connect(leader);
+        }
+        leader == first
+    });
+    if again && cluster.get_state(first).is_some_and(|(_, leads)| leads) {
+        t.scene("One follower is left to it, besides the memory of the one that is cut off.");
+        cluster.disconnect(server(2));
+        cluster.disconnect(server(3));
+        let started = cluster.start(first, Command::random());
+        thread::sleep(ELECTION);
+        if let Some((index, _)) = started {
+            let (count, _) = cluster.n_committed(index);
+            t.expect(count == 0, || {
+                format!("{count} servers have applied index {index}, which two of five have")
+            });
+        }
+    }
+    (0..5).for_each(|server| cluster.connect(server));
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+    again
+}

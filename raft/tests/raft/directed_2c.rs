@@ -1,0 +1,281 @@
+//! Part 2C, directed: crashes at the worst moment, and messages from an earlier term.
+
+use labrpc::{Direction, TapAction};
+use labrt::channel::unbounded;
+use labrt::rand::random_range;
+use labrt::thread;
+use labrt::time::Instant;
+use raft::Raft;
+use std::time::Duration;
+use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+
+/// A server crashes right after it has granted its vote, and is asked for it again in the same term by somebody else. It
+/// must remember (Figure 2, persistent state).
+#[test]
+fn crash_after_vote_2c() {
+    run("crash_after_vote_2c", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let mut asked_twice = 0;
+        for _ in 0..12 {
+            asked_twice += u32::from(ask_twice(&cluster));
+            if asked_twice == 3 {
+                break;
+            }
+        }
+        t.exercised(asked_twice > 0, "no voter was ever asked by two candidates of one term");
+        cluster.recover();
+    });
+}
+
+/// One attempt; whether the voter was asked by both candidates in the same term.
+fn ask_twice(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    (0..3).for_each(|server| cluster.connect(server));
+    let voter = cluster.check_one_leader();
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    let [one, other] = [1, 2].map(|distance| (voter + distance) % 3);
+    let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
+    let leads = |server, term| cluster.get_state(server) == Some((term, true));
+
+    t.scene("All are alone. The two followers stand for election again and again; the first one's requests are held back.");
+    (0..3).for_each(|server| cluster.disconnect(server));
+    cluster.open_link(one, voter);
+    cluster.hold_link(one, voter);
+    // A leader that nobody contradicts does not stand for election, so the voter has no vote to give to itself.
+    let ready =
+        wait_until(Duration::from_secs(10), || term(one) == term(other) + 1 && term(one) > term(voter));
+    let contested = term(one);
+    cluster.release_link(one, voter);
+    let elected = ready && wait_until(Duration::from_millis(60), || leads(one, contested));
+    if !elected || term(other) >= contested {
+        return false;
+    }
+
+    t.scene("The voter has voted. It crashes, and starts again; now the other candidate asks it in the same term.");
+    cluster.restart(voter);
+    cluster.open_link(one, voter);
+    cluster.open_link(other, voter);
+    let asked = wait_until(2 * ELECTION, || term(other) >= contested);
+    wait_until(Duration::from_millis(100), || {
+        t.expect(!(leads(one, contested) && leads(other, contested)), || {
+            format!("servers {one} and {other} both lead term {contested}: server {voter} has voted twice")
+        });
+        false
+    });
+    asked && leads(one, contested)
+}
+
+/// Looks every other millisecond until the condition holds; false if the time is over before.
+fn wait_until(patience: Duration, condition: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < patience {
+        if condition() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    false
+}
+
+/// A follower crashes in the moment when its acknowledgement leaves. Whatever it has acknowledged must be on its disk
+/// (Figure 2: "updated on stable storage before responding to RPCs").
+#[test]
+fn crash_after_acknowledgement_2c() {
+    run("crash_after_acknowledgement_2c", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let exercised = (0..5).filter(|_| acknowledge_and_crash(&cluster)).count();
+        t.exercised(
+            exercised > 0,
+            "no follower crashed right after an acknowledgement by which a command was committed",
+        );
+    });
+}
+
+/// One attempt; whether the acknowledgement made a command committed.
+fn acknowledge_and_crash(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    let [follower, away] = [1, 2].map(|distance| (leader + distance) % 3);
+
+    t.scene(
+        "Leader and follower are a majority. The follower crashes as soon as it has acknowledged a command.",
+    );
+    cluster.disconnect(away);
+    thread::sleep(ELECTION / 5);
+    let disk = cluster.persister(follower);
+    let writes = disk.writes();
+    let (sender, receiver) = unbounded();
+    let (name, end) = (cluster.name(follower).clone(), cluster.link(leader, follower));
+    cluster.net().network().set_tap(move |event| {
+        let reply = event.direction == Direction::Reply && *event.server == name && *event.end == end.into();
+        if reply && event.method.ends_with(".append_entries") && disk.writes() > writes {
+            // Nobody listens any more after the first one.
+            let _ = sender.send(());
+        }
+        TapAction::Deliver
+    });
+    let command = Command::random();
+    let accepted = cluster.start(leader, command.clone());
+    let acknowledged = receiver.recv_timeout(2 * ELECTION).is_ok();
+    cluster.crash(follower);
+    cluster.net().network().clear_tap();
+    thread::sleep(ELECTION / 10);
+    let applied = accepted.map_or(0, |(index, _)| cluster.n_committed(index).0);
+
+    t.scene("The leader goes; the follower starts again, with the server that was away. They must have the command.");
+    cluster.disconnect(leader);
+    cluster.restart(follower);
+    cluster.connect(follower);
+    cluster.connect(away);
+    let index = cluster.agree_on(Command::random(), 2, Retry::Yes);
+    if let (Some((earlier, _)), true) = (accepted, applied > 0) {
+        t.expect(index > earlier, || {
+            format!("index {earlier} was committed with an acknowledgement, and used again at {index}")
+        });
+        let (count, value) = cluster.n_committed(earlier);
+        t.expect(count > applied && value.as_ref() == Some(&command), || {
+            format!("command {command} was committed at index {earlier}, but {count} servers have applied it: {value:?}")
+        });
+    }
+    cluster.connect(leader);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    acknowledged && applied > 0
+}
+
+/// A server crashes between writing to its disk and whatever it meant to do next, at one write after the other.
+#[test]
+fn crash_after_write_2c() {
+    run("crash_after_write_2c", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        for _ in 0..20 {
+            t.scene("A server crashes right after one of its next writes.");
+            let victim = random_range(0..3);
+            crash_at_write(&cluster, victim, random_range(1..6));
+            for _ in 0..5 {
+                cluster.agree_on(Command::random(), 2, Retry::Yes);
+            }
+            cluster.restart(victim);
+            cluster.connect(victim);
+            cluster.agree_on(Command::random(), 3, Retry::Yes);
+        }
+    });
+}
+
+/// The server's present incarnation crashes at its `number`th write from now on.
+fn crash_at_write(cluster: &Cluster<Raft>, server: usize, number: u32) {
+    let mut left = number;
+    cluster.on_write(server, move |group, _| {
+        left = left.saturating_sub(1);
+        if left == 0 {
+            group.crash(server);
+        }
+    });
+}
+
+/// What a deposed leader sent in its term arrives when there is a new leader. It must be refused (Figure 2, AppendEntries,
+/// receiver step 1).
+#[test]
+fn message_of_deposed_leader_2c() {
+    run("message_of_deposed_leader_2c", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        for _ in 0..3 {
+            let old = cluster.check_one_leader();
+            let others = [1, 2].map(|distance| (old + distance) % 3);
+
+            t.scene("The leader takes commands, but its messages are held back; then it is cut off.");
+            others.iter().for_each(|&server| cluster.hold_link(old, server));
+            for _ in 0..3 {
+                cluster.start(old, Command::random());
+            }
+            thread::sleep(ELECTION / 20);
+            cluster.disconnect(old);
+
+            t.scene("The others elect a leader and agree on something else.");
+            for _ in 0..5 {
+                cluster.agree_on(Command::random(), 2, Retry::Yes);
+            }
+
+            t.scene("The old messages arrive.");
+            others.iter().for_each(|&server| cluster.release_link(old, server));
+            thread::sleep(ELECTION / 5);
+            cluster.agree_on(Command::random(), 2, Retry::Yes);
+            cluster.connect(old);
+            cluster.agree_on(Command::random(), 3, Retry::Yes);
+        }
+        t.exercised(cluster.lost_suffixes() != Some(0), "no leader ever lost an uncommitted suffix");
+    });
+}
+
+/// Figure 8 of the paper, step by step: an entry of an earlier term that is on a majority is not committed by that.
+#[test]
+fn figure_8_played_2c() {
+    run("figure_8_played_2c", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(5));
+        cluster.agree_on(1, 5, Retry::Yes);
+        let s1 = cluster.check_one_leader();
+        let [s2, s3, s4, s5] = [1, 2, 3, 4].map(|distance| (s1 + distance) % 5);
+
+        t.scene("(a) S1 leads, and replicates the entry at index 2 to S2 only.");
+        cluster.partition(&[&[s1, s2], &[s3, s4, s5]]);
+        let Some((index, _)) = cluster.start(s1, 2) else { t.fail("expected the leader to take a command") };
+        thread::sleep(ELECTION / 4);
+
+        t.scene("(b) S1 crashes. One of the others is elected, and takes a different entry that nobody else sees.");
+        cluster.crash(s1);
+        cluster.disconnect(s2);
+        let rival = cluster.check_one_leader();
+        cluster.disconnect(rival);
+        cluster.start(rival, 3);
+
+        t.scene("(c) S1 starts again, and it or S2 is elected. It goes on replicating its old entry, to a majority.");
+        cluster.heal();
+        let third = [s3, s4, s5].into_iter().find(|&server| server != rival);
+        (0..5).filter(|&server| Some(server) != third).for_each(|server| cluster.disconnect(server));
+        cluster.restart(s1);
+        cluster.connect(s1);
+        cluster.connect(s2);
+        let leader = cluster.check_one_leader();
+        thread::sleep(ELECTION);
+        let (count, _) = cluster.n_committed(index);
+        t.expect(count == 0, || {
+            format!(
+                "server {leader} has committed index {index} by counting, although that entry is of an earlier term: \
+                 the rival, server {rival}, can still overwrite it (Figure 8)"
+            )
+        });
+
+        t.scene(
+            "(d) They crash, and the rival comes back: its entry is of a later term, so that it can win.",
+        );
+        [s1, s2].iter().for_each(|&server| cluster.crash(server));
+        [s3, s4, s5].iter().for_each(|&server| cluster.connect(server));
+        cluster.agree_on(4, 3, Retry::Yes);
+        let (_, value) = cluster.n_committed(index);
+        t.exercised(value != Some(Command::from(2)), "the rival was not elected");
+        cluster.recover();
+    });
+}
+
+/// Servers crash and start again all the time; messages to and from earlier incarnations are on their way meanwhile.
+#[test]
+fn restart_storm_2c() {
+    run("restart_storm_2c", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(5));
+        t.scene("A server crashes and starts again every few milliseconds.");
+        for _ in 0..150 {
+            let server = random_range(0..5);
+            cluster.restart(server);
+            cluster.connect(server);
+            (0..5).for_each(|server| {
+                cluster.start(server, Command::random());
+            });
+            thread::sleep(Duration::from_millis(random_range(0..200)));
+        }
+        t.scene("It stops.");
+        cluster.recover();
+    });
+}

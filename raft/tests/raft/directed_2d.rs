@@ -1,0 +1,49 @@
+//! Part 2D, directed: crashes in the middle of making or installing a snapshot.
+
+use labrt::rand::random_range;
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicU64, Ordering};
+use raft::Raft;
+use tester::{Cluster, Command, Retry, Setup, Test, Write, run};
+
+/// A server crashes right after a write to its disk, preferably one that has to do with a snapshot. State and snapshot
+/// must fit together whatever the moment (Figure 13; the `Persister` saves both in one step).
+#[test]
+fn crash_after_write_2d() {
+    run("crash_after_write_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let crashes = Arc::new(AtomicU64::new(0));
+        for round in 0..24 {
+            t.scene("A server crashes right after one of its next writes.");
+            let victim = random_range(0..3);
+            crash_at(&cluster, victim, round % 4, &crashes);
+            for _ in 0..12 {
+                cluster.agree_on(Command::random(), 2, Retry::Yes);
+            }
+            cluster.restart(victim);
+            cluster.connect(victim);
+            cluster.agree_on(Command::random(), 3, Retry::Yes);
+        }
+        t.exercised(crashes.load(Ordering::Relaxed) > 0, "no server crashed at a write");
+    });
+}
+
+/// The server's present incarnation crashes at the first write that is of this kind.
+fn crash_at(cluster: &Cluster<Raft>, server: usize, kind: u32, crashes: &Arc<AtomicU64>) {
+    let (mut left, crashes) = (random_range(1..12), Arc::clone(crashes));
+    cluster.on_write(server, move |group, write: &Write| {
+        left -= 1;
+        let now = match kind {
+            // A new snapshot is on the disk.
+            0 => write.snapshot,
+            // The state was replaced; perhaps it no longer has what the snapshot is to bring.
+            1 | 2 => !write.appended,
+            _ => left == 0,
+        };
+        if now {
+            crashes.fetch_add(1, Ordering::Relaxed);
+            group.crash(server);
+        }
+    });
+}

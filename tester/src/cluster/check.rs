@@ -1,0 +1,76 @@
+//! Verbs that look at who leads.
+
+use super::Cluster;
+use crate::consensus::Consensus;
+use labrt::rand::random_range;
+use labrt::thread;
+use std::time::Duration;
+
+/// How often `check_one_leader` looks before it gives up, after about five seconds.
+const LOOKS: u32 = 10;
+
+impl<R: Consensus> Cluster<R> {
+    /// Waits until a connected server leads, and returns it; if several do, the one of the highest term.
+    ///
+    /// # Panics
+    /// If two servers lead the same term, or there is no leader for about five seconds.
+    pub fn check_one_leader(&self) -> usize {
+        for _ in 0..LOOKS {
+            thread::sleep(Duration::from_millis(450 + random_range(0..100)));
+            let leaders = self.leaders();
+            for (position, &(server, term)) in leaders.iter().enumerate() {
+                if let Some(&(other, _)) = leaders[..position].iter().find(|&&(_, same)| same == term) {
+                    self.test().fail(format!("servers {other} and {server} both lead term {term}"));
+                }
+            }
+            if let Some(&(leader, term)) = leaders.iter().max_by_key(|&&(_, term)| term) {
+                self.test().note(format!("check_one_leader: server {leader}, term {term}"));
+                return leader;
+            }
+        }
+        self.test().fail("expected one leader, but for five seconds no connected server led")
+    }
+
+    /// Connected servers that believe to lead, with their terms.
+    fn leaders(&self) -> Vec<(usize, u64)> {
+        let connected = (0..self.len()).filter(|&server| self.is_connected(server));
+        let state = connected.filter_map(|server| self.get_state(server).map(|state| (server, state)));
+        state.filter(|&(_, (_, leads))| leads).map(|(server, (term, _))| (server, term)).collect()
+    }
+
+    /// Checks that no connected server believes to lead.
+    ///
+    /// # Panics
+    /// If one does.
+    pub fn check_no_leader(&self) {
+        if let Some((server, term)) = self.leaders().first() {
+            self.test().fail(format!(
+                "expected no leader among the connected servers, but server {server} leads term {term}"
+            ));
+        }
+        self.test().note("check_no_leader");
+    }
+
+    /// Checks that all connected servers are in one term, and returns it.
+    ///
+    /// # Panics
+    /// If they are not.
+    pub fn check_terms_agree(&self) -> u64 {
+        let mut agreed: Option<(usize, u64)> = None;
+        for server in (0..self.len()).filter(|&server| self.is_connected(server)) {
+            let Some((term, _)) = self.get_state(server) else { continue };
+            let (first, expected) = *agreed.get_or_insert((server, term));
+            self.test().expect(term == expected, || {
+                format!("expected one term, but server {first} is in term {expected} and server {server} in {term}")
+            });
+        }
+        let term = agreed.map_or(0, |(_, term)| term);
+        self.test().note(format!("check_terms_agree: {term}"));
+        term
+    }
+
+    /// The highest term of any living server.
+    pub fn highest_term(&self) -> u64 {
+        (0..self.len()).filter_map(|server| self.get_state(server)).map(|(term, _)| term).max().unwrap_or(0)
+    }
+}

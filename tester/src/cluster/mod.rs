@@ -1,0 +1,204 @@
+//! A cluster of consensus servers and the closed list of verbs that the tests of the Raft lab are told with.
+
+mod agree;
+mod applier;
+mod check;
+mod watch;
+
+pub use agree::{Moved, Retry};
+
+use crate::command::Command;
+use crate::consensus::Consensus;
+use crate::group::{Boot, Booted, Group};
+use crate::invariants::{Applied, Checkers};
+use crate::net::Net;
+use crate::story::What;
+use crate::test::{Figures, Test};
+use labrt::quiet::Mutex;
+use labrt::thread;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The time in which a solution must be able to elect a leader: E in the course's tests.
+pub const ELECTION: Duration = Duration::from_secs(1);
+
+/// How a cluster is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    servers: usize,
+    unreliable: bool,
+    snapshots: bool,
+    slow: bool,
+}
+
+impl Setup {
+    /// So many servers on a reliable network, whose service never makes snapshots.
+    pub fn servers(servers: usize) -> Setup {
+        Setup { servers, unreliable: false, snapshots: false, slow: false }
+    }
+
+    /// The network loses one message in ten, and delays the others.
+    pub fn unreliable(mut self) -> Setup {
+        self.unreliable = true;
+        self
+    }
+
+    /// The services make a snapshot after every ten commands.
+    pub fn snapshots(mut self) -> Setup {
+        self.snapshots = true;
+        self
+    }
+
+    /// The services take up to 10 ms for each command.
+    pub fn slow_service(mut self) -> Setup {
+        self.slow = true;
+        self
+    }
+}
+
+/// A cluster of servers with a consensus module each, and above it a service that only records what it is given. Clones
+/// are the same cluster. It is a [`Group`], whose verbs it shares: `connect`, `disconnect`, `partition`, `heal`, `crash`,
+/// `restart`.
+pub struct Cluster<R> {
+    group: Group<R>,
+    record: Arc<Record>,
+}
+
+/// What the tester knows of a cluster.
+struct Record {
+    test: Test,
+    applied: Mutex<Applied>,
+    checkers: Mutex<Checkers>,
+    /// Whether any server let itself be watched.
+    watched: std::sync::atomic::AtomicBool,
+}
+
+impl<R> Clone for Cluster<R> {
+    fn clone(&self) -> Self {
+        Cluster { group: self.group.clone(), record: Arc::clone(&self.record) }
+    }
+}
+
+impl<R> Deref for Cluster<R> {
+    type Target = Group<R>;
+
+    fn deref(&self) -> &Group<R> {
+        &self.group
+    }
+}
+
+impl<R: Consensus> Cluster<R> {
+    /// Starts the servers and connects them all. As in the course, callers wait up to 7 s until they learn that a server
+    /// cannot be reached.
+    pub fn new(test: &Test, setup: Setup) -> Cluster<R> {
+        let net = Net::new();
+        net.network().set_reliable(!setup.unreliable);
+        net.network().set_long_delays(true);
+        test.knobs().apply(net.network());
+        let record = Arc::new(Record {
+            test: test.clone(),
+            applied: Mutex::default(),
+            checkers: Mutex::new(Checkers::new(setup.servers)),
+            watched: Default::default(),
+        });
+        let of_boot = Arc::clone(&record);
+        let boot = move |boot: Boot| boot_server::<R>(boot, &of_boot, setup);
+        let group = Group::new(test, &net, "server", setup.servers, boot);
+        let cluster = Cluster { group, record };
+        cluster.start_all();
+        if let Some((mean, longest)) = test.knobs().pauses_ms {
+            let servers = cluster.group.clone();
+            // Nobody joins this thread: it ends with the run.
+            drop(thread::spawn(move || pause_at_random(&servers, mean, longest)));
+        }
+        let at_end = cluster.clone();
+        test.at_end(move |_| at_end.figures());
+        cluster
+    }
+
+    fn figures(&self) -> Figures {
+        let network = self.net().network();
+        Figures {
+            peers: self.len(),
+            rpcs: network.total_count(),
+            bytes: network.total_bytes(),
+            commands: self.record.applied.lock().max_index(),
+        }
+    }
+
+    /// Asks a server to have `command` agreed on: the index and term that it expects, or None if it does not believe to be
+    /// the leader, or is crashed.
+    pub fn start(&self, server: usize, command: impl Into<Command>) -> Option<(u64, u64)> {
+        let accepted = self.visit(server, |server| server.start(command.into().0))?;
+        if let Some((index, _)) = accepted {
+            self.test().tell(Some(server), What::Started(index));
+        }
+        accepted
+    }
+
+    /// Term of a living server, and whether it believes to be the leader; None if it is crashed.
+    pub fn get_state(&self, server: usize) -> Option<(u64, bool)> {
+        self.visit(server, |server| server.get_state())
+    }
+
+    /// Calls made so far, also those that could not be delivered.
+    pub fn rpc_total(&self) -> u64 {
+        self.net().network().total_count()
+    }
+
+    /// Bytes of requests and delivered replies so far.
+    pub fn bytes_total(&self) -> u64 {
+        self.net().network().total_bytes()
+    }
+
+    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if the servers do
+    /// not let themselves be watched.
+    pub fn lost_suffixes(&self) -> Option<u64> {
+        let watched = self.record.watched.load(std::sync::atomic::Ordering::Relaxed);
+        watched.then(|| self.record.checkers.lock().lost_suffixes)
+    }
+
+    /// Ends all faults: everybody runs, everybody has links, the network loses nothing. Then the cluster must agree again.
+    pub fn recover(&self) -> u64 {
+        self.test().note("everybody recovers");
+        self.net().network().set_reliable(true);
+        self.net().network().set_long_reordering(false);
+        self.heal();
+        for server in 0..self.len() {
+            if !self.is_alive(server) {
+                self.restart(server);
+            }
+            self.connect(server);
+        }
+        self.agree_on(Command::random(), self.len(), Retry::Yes)
+    }
+}
+
+/// Starts a server's consensus module, its applier, and the watch over it.
+fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> Booted<R> {
+    let (sender, receiver) = labrt::channel::bounded(0);
+    let mut applier = applier::Applier::new(Arc::clone(record), boot.me, setup);
+    applier.load(&boot.persister.snapshot());
+    let server = R::make(boot.ends, boot.me, boot.persister, sender);
+    let of_watch = Arc::clone(record);
+    server.watch(Box::new(watch::Watch::new(of_watch, &boot.node, boot.visitors, boot.me, boot.incarnation)));
+    let module = Arc::clone(&server);
+    labrt::runtime::spawn_detached(&boot.node, "applier", move || applier.run(&receiver, &*module));
+    let services = vec![server.service()];
+    Booted { server, services }
+}
+
+/// Pauses a server now and then, as a garbage collector would.
+fn pause_at_random<R: Send + Sync + 'static>(group: &Group<R>, mean_ms: u64, longest_ms: u64) {
+    let sleep_up_to = |ms: u64| thread::sleep(Duration::from_millis(labrt::rand::random_range(1..=ms)));
+    loop {
+        sleep_up_to(2 * mean_ms);
+        let server = labrt::rand::random_range(0..group.len());
+        if let Some(node) = group.node(server) {
+            node.pause();
+            sleep_up_to(longest_ms);
+            node.resume();
+        }
+    }
+}

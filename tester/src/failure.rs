@@ -1,0 +1,61 @@
+//! What can be wrong: an expectation of the test that was not met, or an invariant that was broken.
+
+use serde::Serialize;
+use std::fmt;
+
+/// The rules that are watched all the time; see `invariants` for what each says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Invariant {
+    /// Figure 3, §5.2.
+    ElectionSafety,
+    /// Figure 3, §5.3.
+    LeaderAppendOnly,
+    /// Figure 3, §5.3.
+    LogMatching,
+    /// Figure 3, §5.4.
+    LeaderCompleteness,
+    /// Figure 3, §5.4.3.
+    StateMachineSafety,
+    /// A follower keeps what it has acknowledged to the leader of its term.
+    AcknowledgedEntry,
+    /// Each index is handed to the service once in a server's life, in order.
+    ApplyOrder,
+    /// A crashed server does nothing any more.
+    DeadServer,
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Why a test failed, apart from panics and limits, which are the runtime's to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The invariant, or None if it was an expectation of the test.
+    pub invariant: Option<Invariant>,
+    /// What was seen, with servers, terms and indices.
+    pub message: String,
+}
+
+impl Broken {
+    /// A broken invariant.
+    pub fn invariant(invariant: Invariant, message: String) -> Broken {
+        Broken { invariant: Some(invariant), message }
+    }
+
+    /// A broken expectation.
+    pub fn expectation(message: impl Into<String>) -> Broken {
+        Broken { invariant: None, message: message.into() }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.invariant {
+            Some(invariant) => write!(f, "{invariant}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}

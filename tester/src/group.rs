@@ -1,0 +1,361 @@
+//! A group of servers: each on a node of its own, with a disk and links to the others, ready to be crashed, restarted and
+//! cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab needs.
+
+use crate::net::Net;
+use crate::persister::{Persister, Write};
+use crate::test::Test;
+use labrpc::{ClientEnd, Name, Server, Service};
+use labrt::node::Node;
+use labrt::quiet::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+
+/// What a server is started with.
+pub struct Boot {
+    /// Its number, from 0.
+    pub me: usize,
+    /// How often it was started, this time included.
+    pub incarnation: u64,
+    /// Its ends to all servers of the group, itself included.
+    pub ends: Vec<ClientEnd>,
+    /// Its disk.
+    pub persister: Persister,
+    /// The node that it runs on, on which the starting thread stands already.
+    pub node: Node,
+    /// How many of the test's own threads are inside of the server's code.
+    pub(crate) visitors: Visitors,
+}
+
+/// Counts threads that do not belong to a server's node, and so survive its crash, but are inside of its code when it
+/// comes: what they do there is no sign that the server lives on.
+#[derive(Clone, Default)]
+pub(crate) struct Visitors(Arc<AtomicU32>);
+
+impl Visitors {
+    fn during<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let result = f();
+        self.0.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// A started server.
+pub struct Booted<S> {
+    /// The server's object, for the test to ask.
+    pub server: Arc<S>,
+    /// What it offers on the network.
+    pub services: Vec<Service>,
+}
+
+/// A group of servers. Clones are the same group.
+pub struct Group<S> {
+    shared: Arc<Shared<S>>,
+}
+
+struct Shared<S> {
+    test: Test,
+    net: Net,
+    names: Vec<Name>,
+    titles: Vec<String>,
+    boot: Box<dyn Fn(Boot) -> Booted<S> + Send + Sync>,
+    /// Held for a few instructions at a time, never while a server's code runs.
+    slots: Mutex<Vec<Slot<S>>>,
+}
+
+struct Slot<S> {
+    /// The living incarnation; None after a crash.
+    life: Option<Life<S>>,
+    /// Names of the ends that the latest incarnation calls on, by callee.
+    ends: Vec<usize>,
+    connected: bool,
+    /// Only servers on the same side of a partition have links.
+    side: usize,
+    persister: Persister,
+    incarnation: u64,
+}
+
+struct Life<S> {
+    node: Node,
+    server: Arc<S>,
+    visitors: Visitors,
+}
+
+impl<S> Clone for Group<S> {
+    fn clone(&self) -> Self {
+        Group { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S: Send + Sync + 'static> Group<S> {
+    /// A group of `servers` servers named "`prefix`-0" and so on in `net`, none of them started yet. `boot` starts one.
+    ///
+    /// # Panics
+    /// With more than 64 servers.
+    pub fn new(
+        test: &Test,
+        net: &Net,
+        prefix: &str,
+        servers: usize,
+        boot: impl Fn(Boot) -> Booted<S> + Send + Sync + 'static,
+    ) -> Group<S> {
+        assert!((1..=64).contains(&servers), "a group has 1 to 64 servers, not {servers}");
+        let titles: Vec<String> = (0..servers).map(|server| format!("{prefix}-{server}")).collect();
+        let slot = |_| Slot {
+            life: None,
+            ends: Vec::new(),
+            connected: false,
+            side: 0,
+            persister: Persister::new(),
+            incarnation: 0,
+        };
+        Group {
+            shared: Arc::new(Shared {
+                test: test.clone(),
+                net: net.clone(),
+                names: titles.iter().map(|title| Name::from(title.as_str())).collect(),
+                titles,
+                boot: Box::new(boot),
+                slots: Mutex::new((0..servers).map(slot).collect()),
+            }),
+        }
+    }
+
+    /// The test that the group belongs to.
+    pub fn test(&self) -> &Test {
+        &self.shared.test
+    }
+
+    /// The network that it stands in.
+    pub fn net(&self) -> &Net {
+        &self.shared.net
+    }
+
+    /// Number of servers.
+    pub fn len(&self) -> usize {
+        self.shared.names.len()
+    }
+
+    /// Never true; a group has servers.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// A server's name in the network.
+    pub fn name(&self, server: usize) -> &Name {
+        &self.shared.names[server]
+    }
+
+    /// Calls `f` with the living incarnation of a server; None if it is crashed.
+    pub fn visit<T>(&self, server: usize, f: impl FnOnce(&Arc<S>) -> T) -> Option<T> {
+        let (object, visitors) = {
+            let slots = self.shared.slots.lock();
+            let life = slots[server].life.as_ref()?;
+            (Arc::clone(&life.server), life.visitors.clone())
+        };
+        Some(visitors.during(|| f(&object)))
+    }
+
+    /// The node of the living incarnation.
+    pub fn node(&self, server: usize) -> Option<Node> {
+        self.shared.slots.lock()[server].life.as_ref().map(|life| life.node.clone())
+    }
+
+    /// Whether the server has not crashed.
+    pub fn is_alive(&self, server: usize) -> bool {
+        self.shared.slots.lock()[server].life.is_some()
+    }
+
+    /// Whether the server has its links: it was connected and not disconnected or crashed since.
+    pub fn is_connected(&self, server: usize) -> bool {
+        self.shared.slots.lock()[server].connected
+    }
+
+    /// The disk of a server, that of the latest incarnation.
+    pub fn persister(&self, server: usize) -> Persister {
+        self.shared.slots.lock()[server].persister.clone()
+    }
+
+    /// Calls that have reached the living incarnation of a server.
+    pub fn rpc_count(&self, server: usize) -> u64 {
+        self.net().network().count(self.name(server))
+    }
+
+    /// Length of the longest Raft state of any server, crashed ones included, in bytes.
+    pub fn log_size(&self) -> usize {
+        self.shared.slots.lock().iter().map(|slot| slot.persister.state_size()).max().unwrap_or(0)
+    }
+
+    /// Length of the longest snapshot of any server, in bytes.
+    pub fn snapshot_size(&self) -> usize {
+        self.shared.slots.lock().iter().map(|slot| slot.persister.snapshot_size()).max().unwrap_or(0)
+    }
+
+    /// Name of the end on which `from` calls `to`, for faults of single links.
+    pub fn link(&self, from: usize, to: usize) -> usize {
+        self.shared.slots.lock()[from].ends[to]
+    }
+}
+
+/// The verbs. Each notes itself in the story.
+impl<S: Send + Sync + 'static> Group<S> {
+    /// Gives the server its links to all connected servers on its side.
+    pub fn connect(&self, server: usize) {
+        self.test().note_server(server, "connect");
+        self.shared.slots.lock()[server].connected = true;
+        self.set_links(server);
+    }
+
+    /// Takes all links from the server, which goes on running.
+    pub fn disconnect(&self, server: usize) {
+        self.test().note_server(server, "disconnect");
+        self.cut_off(server);
+    }
+
+    fn cut_off(&self, server: usize) {
+        self.shared.slots.lock()[server].connected = false;
+        self.set_links(server);
+    }
+
+    /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not named stands
+    /// alone.
+    pub fn partition(&self, sides: &[&[usize]]) {
+        self.test().note(format!("partition {sides:?}"));
+        self.divide(|server| {
+            sides.iter().position(|side| side.contains(&server)).unwrap_or(sides.len() + server)
+        });
+    }
+
+    /// Ends a partition. Servers that are disconnected stay so.
+    pub fn heal(&self) {
+        self.test().note("heal");
+        self.divide(|_| 0);
+    }
+
+    fn divide(&self, side: impl Fn(usize) -> usize) {
+        for (server, slot) in self.shared.slots.lock().iter_mut().enumerate() {
+            slot.side = side(server);
+        }
+        (0..self.len()).for_each(|server| self.set_links(server));
+    }
+
+    /// Switches all links from and to the server as they should be now.
+    fn set_links(&self, server: usize) {
+        let links: Vec<(usize, bool)> = {
+            let slots = self.shared.slots.lock();
+            let own = &slots[server];
+            let on = |other: &Slot<S>| own.connected && other.connected && own.side == other.side;
+            let outgoing = own.ends.iter().zip(slots.iter()).map(|(&end, other)| (end, on(other)));
+            let incoming = slots.iter().filter_map(|other| Some((*other.ends.get(server)?, on(other))));
+            outgoing.chain(incoming).collect()
+        };
+        for (end, on) in links {
+            self.net().network().enable(end, on);
+        }
+    }
+
+    /// Opens the link on which `from` calls `to`, whatever else they are cut off from; until one of the two is connected,
+    /// disconnected or restarted. Replies come back on the same link.
+    pub fn open_link(&self, from: usize, to: usize) {
+        self.test().note(format!("open_link {from} -> {to}"));
+        self.net().network().enable(self.link(from, to), true);
+    }
+
+    /// Holds back what `from` says to `to`, and the answers, until [`Group::release_link`].
+    pub fn hold_link(&self, from: usize, to: usize) {
+        self.test().note(format!("hold_link {from} -> {to}"));
+        self.net().network().hold(self.link(from, to));
+    }
+
+    /// Lets everything arrive that was held back.
+    pub fn release_link(&self, from: usize, to: usize) {
+        self.test().note(format!("release_link {from} -> {to}"));
+        self.net().network().release(self.link(from, to));
+    }
+
+    /// Crashes the server: its links go, calls to it fail, its disk keeps what it holds at this moment, and all its threads
+    /// stop where they stand. Nothing happens to a server that is crashed already.
+    ///
+    /// If the calling thread runs on the server's own node, this call does not return: the thread is unwound.
+    pub fn crash(&self, server: usize) {
+        if self.is_alive(server) {
+            self.test().note_server(server, "CRASH");
+        }
+        self.stop(server);
+    }
+
+    /// The order is the course's: first the links, so that no reply speaks of what is written from now on; then the disk;
+    /// then the threads.
+    fn stop(&self, server: usize) {
+        self.cut_off(server);
+        self.net().network().delete_server(self.name(server));
+        let (life, old) = {
+            let slot = &mut self.shared.slots.lock()[server];
+            let copy = slot.persister.copy();
+            (slot.life.take(), std::mem::replace(&mut slot.persister, copy))
+        };
+        let Some(Life { node, server: object, visitors }) = life else { return };
+        node.kill();
+        drop(object);
+        let test = self.test().clone();
+        old.on_write(move |_| {
+            if !visitors.any() {
+                test.dead_server_acts(server, "writes to its disk");
+            }
+        });
+    }
+
+    /// Starts the server (after a crash, if it is alive) with what its disk holds. It has no links until
+    /// [`Group::connect`].
+    pub fn restart(&self, server: usize) {
+        self.stop(server);
+        self.test().note_server(server, "start");
+        self.boot(server);
+    }
+
+    fn boot(&self, server: usize) {
+        let node = Node::new(self.shared.titles[server].as_str());
+        let rate = self.test().knobs().clock_rate();
+        if rate != 1.0 {
+            node.set_clock_rate(rate);
+        }
+        let (numbers, ends) = self.shared.names.iter().map(|name| self.net().make_end(name)).unzip();
+        let (persister, incarnation) = {
+            let slot = &mut self.shared.slots.lock()[server];
+            slot.ends = numbers;
+            slot.incarnation += 1;
+            slot.persister = slot.persister.copy();
+            (slot.persister.clone(), slot.incarnation)
+        };
+        let visitors = Visitors::default();
+        let of_boot = visitors.clone();
+        let boot = Boot { me: server, incarnation, ends, persister, node: node.clone(), visitors: of_boot };
+        let booted = node.enter(|| (self.shared.boot)(boot));
+        let on_network = booted.services.into_iter().fold(Server::new(&node), Server::with);
+        self.net().network().add_server(self.name(server), on_network);
+        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, visitors });
+    }
+
+    /// Starts all servers and connects them.
+    pub fn start_all(&self) {
+        (0..self.len()).for_each(|server| self.boot(server));
+        self.shared.slots.lock().iter_mut().for_each(|slot| slot.connected = true);
+        (0..self.len()).for_each(|server| self.set_links(server));
+    }
+
+    /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread; the hook may
+    /// crash the server, which then stops right there.
+    pub fn on_write(&self, server: usize, hook: impl FnMut(&Group<S>, &Write) + Send + 'static) {
+        // Weak, since the disk is reached from the group: a circle would never be let go.
+        let (group, mut hook) = (Arc::downgrade(&self.shared), hook);
+        self.persister(server).on_write(move |write| {
+            if let Some(shared) = Weak::upgrade(&group) {
+                hook(&Group { shared }, write);
+            }
+        });
+    }
+}

@@ -1,0 +1,78 @@
+//! What a seed draws besides random numbers when `LAB_SWARM` is set: another network, another scheduler, other clocks.
+//!
+//! Swarm testing (Groce et al., ISSTA 2012): a set of runs finds more when each has its own mixture of features than when
+//! all have the same. Every mixture is mild enough that a correct solution passes every test.
+
+use labrpc::{DelayModel, Network};
+use labrt::PolicyKind;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use std::time::Duration;
+
+/// The knobs of one run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Knobs {
+    /// Shortest and longest one-way delay of a message, in microseconds; None for the network's default.
+    delay_us: Option<(u64, u64)>,
+    /// Probability that a request is delivered twice.
+    duplication: f64,
+    /// Who runs next; None for the default.
+    policy: Option<PolicyKind>,
+    /// How much the clocks of servers may run fast or slow, as a fraction.
+    skew: f64,
+    /// Mean time between two pauses of some server, and the longest pause, in milliseconds.
+    pub(crate) pauses_ms: Option<(u64, u64)>,
+}
+
+impl Knobs {
+    /// The mixture of this seed.
+    pub(crate) fn draw(seed: u64) -> Knobs {
+        let mut rng = SmallRng::seed_from_u64(seed ^ 0x5EED_5A47_2D1C_0B0E);
+        let mut knobs = Knobs::default();
+        if rng.random_bool(0.5) {
+            let longest = rng.random_range(50..=50_000);
+            knobs.delay_us = Some((rng.random_range(50..=longest), longest));
+        }
+        if rng.random_bool(0.3) {
+            knobs.duplication = rng.random_range(0.0..0.2);
+        }
+        knobs.policy = match rng.random_range(0..4) {
+            0 => Some(PolicyKind::Pct { depth: rng.random_range(1..=5), steps: 20_000 }),
+            1 => Some(PolicyKind::Random { switch_every: 1 << rng.random_range(0..8) }),
+            2 => Some(PolicyKind::RoundRobin),
+            _ => None,
+        };
+        if rng.random_bool(0.5) {
+            knobs.skew = rng.random_range(0.0..0.05);
+        }
+        if rng.random_bool(0.3) {
+            knobs.pauses_ms = Some((rng.random_range(500..5_000), rng.random_range(5..60)));
+        }
+        knobs
+    }
+
+    pub(crate) fn policy(&self) -> PolicyKind {
+        self.policy.clone().unwrap_or_default()
+    }
+
+    /// Sets the network's knobs.
+    pub(crate) fn apply(&self, network: &Network) {
+        if let Some((shortest, longest)) = self.delay_us {
+            let (shortest, longest) = (Duration::from_micros(shortest), Duration::from_micros(longest));
+            network.set_delay(DelayModel::uniform(shortest, longest));
+        }
+        if self.duplication > 0.0 {
+            network.set_duplication(self.duplication);
+        }
+    }
+
+    /// The speed of a new server's clock.
+    pub(crate) fn clock_rate(&self) -> f64 {
+        if self.skew > 0.0 { 1.0 + labrt::rand::random_range(-self.skew..=self.skew) } else { 1.0 }
+    }
+
+    /// Whether the run is one with defaults only.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Knobs::default()
+    }
+}

@@ -1,0 +1,39 @@
+//! The network of a test, and ends with names that are never used twice.
+
+use labrpc::{ClientEnd, Name, Network};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A network together with a source of names for its ends. Clones are the same network.
+#[derive(Clone)]
+pub struct Net {
+    network: Network,
+    next: Arc<AtomicUsize>,
+}
+
+impl Default for Net {
+    fn default() -> Self {
+        Net::new()
+    }
+}
+
+impl Net {
+    /// A network without ends and servers, reliable.
+    pub fn new() -> Net {
+        Net { network: Network::new(), next: Arc::default() }
+    }
+
+    /// The network itself: its faults and counters.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// A new end, connected to `server` and still disabled, and the number that is its name. An end of a dead incarnation
+    /// thereby never becomes one of the next.
+    pub fn make_end(&self, server: &Name) -> (usize, ClientEnd) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let end = self.network.make_end(number);
+        self.network.connect(number, server);
+        (number, end)
+    }
+}

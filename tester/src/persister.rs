@@ -1,0 +1,137 @@
+//! The simulated disk of a server.
+
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+
+/// A server's disk: a place for the Raft state and one for the service's snapshot.
+///
+/// A clone is another handle to the same disk. A crash is played by giving the next incarnation a [`Persister::copy`] of
+/// what the disk held at that moment: whatever the old incarnation still writes goes to a disk that nobody reads again.
+///
+/// A write is durable when the call returns, and atomic: a crash finds all of it or nothing.
+#[derive(Clone, Default)]
+pub struct Persister {
+    disk: Arc<Disk>,
+}
+
+#[derive(Default)]
+struct Disk {
+    content: Mutex<Content>,
+    /// Told of each write. Taken out of its place while it runs, so that it may itself use the disk.
+    on_write: Mutex<Option<WriteHook>>,
+}
+
+#[derive(Clone, Default)]
+struct Content {
+    state: Vec<u8>,
+    snapshot: Vec<u8>,
+    writes: u64,
+}
+
+type WriteHook = Box<dyn FnMut(&Write) + Send>;
+
+/// What a write hook ([`Persister::on_write`]) is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Write {
+    /// Number of this write on this disk since its first incarnation; the first has 1.
+    pub number: u64,
+    /// Whether it was an [`Persister::append`].
+    pub appended: bool,
+    /// Whether it brought a new snapshot.
+    pub snapshot: bool,
+}
+
+impl Persister {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Persister::default()
+    }
+
+    /// Another disk with the same content, independent of this one. Write hooks stay behind.
+    pub fn copy(&self) -> Persister {
+        let content = self.disk.content.lock().clone();
+        Persister { disk: Arc::new(Disk { content: Mutex::new(content), on_write: Mutex::new(None) }) }
+    }
+
+    /// Replaces the Raft state; together with it, in one atomic step, the snapshot if there is a new one. With None the
+    /// snapshot stays as it is.
+    pub fn save(&self, state: &[u8], snapshot: Option<&[u8]>) {
+        let number = {
+            let content = &mut *self.disk.content.lock();
+            content.state.clear();
+            content.state.extend_from_slice(state);
+            if let Some(snapshot) = snapshot {
+                content.snapshot.clear();
+                content.snapshot.extend_from_slice(snapshot);
+            }
+            content.count_write()
+        };
+        self.tell(Write { number, appended: false, snapshot: snapshot.is_some() });
+    }
+
+    /// Adds a record at the end of the Raft state: a write-ahead log. Costs as much as the record is long, however much
+    /// is there already.
+    pub fn append(&self, record: &[u8]) {
+        let number = {
+            let content = &mut *self.disk.content.lock();
+            content.state.extend_from_slice(record);
+            content.count_write()
+        };
+        self.tell(Write { number, appended: true, snapshot: false });
+    }
+
+    /// The Raft state: what was saved last, and the records appended since; empty on a new disk.
+    pub fn state(&self) -> Vec<u8> {
+        self.disk.content.lock().state.clone()
+    }
+
+    /// Length of the Raft state in bytes: what `maxraftstate` and the tests of log sizes look at.
+    pub fn state_size(&self) -> usize {
+        self.disk.content.lock().state.len()
+    }
+
+    /// The snapshot that was saved last; empty if there was none.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.disk.content.lock().snapshot.clone()
+    }
+
+    /// Length of the snapshot in bytes.
+    pub fn snapshot_size(&self) -> usize {
+        self.disk.content.lock().snapshot.len()
+    }
+
+    /// Number of writes so far, also by earlier incarnations.
+    pub fn writes(&self) -> u64 {
+        self.disk.content.lock().writes
+    }
+
+    /// For tests: calls `hook` after each write from now on, on the thread that wrote and before the write returns to it.
+    /// A hook that crashes the server leaves it between persisting and whatever it meant to do next. A write that the hook
+    /// itself makes is not told to it.
+    pub fn on_write(&self, hook: impl FnMut(&Write) + Send + 'static) {
+        *self.disk.on_write.lock() = Some(Box::new(hook));
+    }
+
+    fn tell(&self, write: Write) {
+        let Some(mut hook) = self.disk.on_write.lock().take() else { return };
+        hook(&write);
+        // The hook may have put another one in its place.
+        self.disk.on_write.lock().get_or_insert(hook);
+    }
+}
+
+impl Content {
+    fn count_write(&mut self) -> u64 {
+        self.writes += 1;
+        self.writes
+    }
+}
+
+impl fmt::Debug for Persister {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let content = self.disk.content.lock();
+        let (state, snapshot) = (content.state.len(), content.snapshot.len());
+        write!(f, "Persister({state} bytes of state, {snapshot} of snapshot, {} writes)", content.writes)
+    }
+}

@@ -1,0 +1,126 @@
+//! The run loop: a test's code, once for each seed.
+//!
+//! The seeds run one after the other on a worker thread, while the test's own thread waits: so a run that never comes back
+//! (an endless loop in a handler) fails its test, and the other tests of the process go on.
+
+mod board;
+mod plan;
+mod report;
+mod seed;
+
+use crate::test::Test;
+use board::Board;
+use plan::Plan;
+use report::Report;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a finished seed's report may wait until it is printed.
+const FLUSH: Duration = Duration::from_millis(25);
+
+/// The exit status that `lab` takes for a test that failed.
+const FAILED: i32 = 101;
+
+/// What a test may consume; the environment (`LAB_VIRTUAL_LIMIT_S` and so on) goes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Virtual time; on real threads, wall time.
+    pub virtual_time: Duration,
+    /// Wall time of one run.
+    pub real_time: Duration,
+}
+
+impl Default for Allowance {
+    /// The course's two minutes of the cluster's time, and as much of the user's.
+    fn default() -> Self {
+        Allowance { virtual_time: Duration::from_secs(120), real_time: Duration::from_secs(120) }
+    }
+}
+
+pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
+
+/// Runs a test, to be called from a plain `#[test]` function: once with a seed from the system's randomness, or as the
+/// environment says.
+///
+/// | variable | meaning |
+/// |---|---|
+/// | `LAB_SEED=n` | this seed |
+/// | `LAB_SEEDS=a..b` | all seeds from `a` to below `b`, in this process |
+/// | `LAB_RUNTIME=threads` | real threads instead of the simulation |
+/// | `LAB_CHECK_DETERMINISM=1` | each seed twice, and the two runs must be equal |
+/// | `LAB_SWARM=1` | each seed also draws delays, scheduler, clocks and pauses |
+/// | `LAB_REPORT=1` | a line for each seed on standard output, for `lab` |
+/// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |
+/// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
+/// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
+/// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |
+///
+/// # Panics
+/// If the test fails, after its story was printed; or if the environment makes no sense.
+pub fn run(name: &'static str, body: impl Fn(&Test) + Send + Sync + 'static) {
+    run_within(name, Allowance::default(), body);
+}
+
+/// As [`run`], for a test that needs more or less than the usual two minutes.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_within(name: &'static str, allowance: Allowance, body: impl Fn(&Test) + Send + Sync + 'static) {
+    let plan = match Plan::from_environment(name, allowance) {
+        Ok(plan) => plan,
+        Err(complaint) => panic!("{complaint}"),
+    };
+    conduct(&Arc::new(plan), &(Arc::new(body) as Arc<Body>));
+}
+
+/// Starts the worker, prints what it reports, and fails if a seed has failed.
+fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
+    let board = Board::open(plan);
+    let (of_worker, plan_of_worker, body) = (Arc::clone(&board), Arc::clone(plan), Arc::clone(body));
+    let worker = std::thread::Builder::new().name(plan.test.to_owned());
+    let worker = worker.spawn(move || seed::run_all(&plan_of_worker, &body, &of_worker));
+    let worker = worker.expect("the operating system has room for one thread more");
+    let stuck = loop {
+        let news = board.wait(FLUSH);
+        print(&news.lines);
+        if news.stuck.is_some() || news.done {
+            break news.stuck;
+        }
+        if worker.is_finished() {
+            let last = board.wait(Duration::ZERO);
+            print(&last.lines);
+            // A worker that ended without saying so panicked, outside of any run.
+            break if last.done { None } else { Some(Report::of_lost_worker(plan.test)) };
+        }
+    };
+    if let Some(report) = stuck {
+        give_up(plan, &report);
+    }
+    let failed = board.failed();
+    board.close();
+    if failed > 0 {
+        // The story is printed; a panic's own message would only hide it.
+        std::panic::resume_unwind(Box::new(format!("{failed} of the seeds of {} failed", plan.test)));
+    }
+}
+
+/// A run is stuck and cannot be ended.
+fn give_up(plan: &Plan, report: &Report) -> ! {
+    eprintln!("{}", report.text());
+    // `lab` takes the death of the process for the failure of the first seed without a report, and goes on behind it. And
+    // when memory runs out, ending the process is all that is left to do.
+    if plan.report || report.ends_process() {
+        std::process::exit(FAILED);
+    }
+    std::panic::resume_unwind(Box::new(format!("{} is stuck", plan.test)));
+}
+
+fn print(lines: &str) {
+    use std::io::Write;
+    if lines.is_empty() {
+        return;
+    }
+    // Through `print!`, so that libtest can capture it; nobody is there to hear of a closed standard output.
+    print!("{lines}");
+    let _ = std::io::stdout().flush();
+}

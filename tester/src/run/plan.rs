@@ -1,0 +1,102 @@
+//! What the environment asks for.
+
+use super::Allowance;
+use labrt::{Limits, World};
+use std::env;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a test is to be run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) test: &'static str,
+    pub(crate) seeds: Range<u64>,
+    pub(crate) world: World,
+    pub(crate) check_determinism: bool,
+    pub(crate) swarm: bool,
+    pub(crate) report: bool,
+    pub(crate) keep_going: bool,
+    pub(crate) story: bool,
+    pub(crate) trace: Option<PathBuf>,
+    pub(crate) limits: Limits,
+}
+
+impl Plan {
+    pub(crate) fn from_environment(test: &'static str, allowance: Allowance) -> Result<Plan, String> {
+        let report = flag("LAB_REPORT")?;
+        Ok(Plan {
+            test,
+            seeds: seeds()?,
+            world: world()?,
+            check_determinism: flag("LAB_CHECK_DETERMINISM")?,
+            swarm: flag("LAB_SWARM")?,
+            report,
+            keep_going: report || flag("LAB_KEEP_GOING")?,
+            story: flag("LAB_STORY")?,
+            trace: text("LAB_TRACE")?.map(PathBuf::from),
+            limits: limits(allowance)?,
+        })
+    }
+}
+
+/// A variable's value; None if it is not set, or empty.
+fn text(name: &str) -> Result<Option<String>, String> {
+    match env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is no text")),
+    }
+}
+
+fn flag(name: &str) -> Result<bool, String> {
+    match text(name)?.as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => Err(format!("{name} must be 0 or 1, not {other:?}")),
+    }
+}
+
+fn number(name: &str) -> Result<Option<u64>, String> {
+    let parse = |value: String| {
+        value
+            .parse()
+            .map_err(|_| format!("{name} must be a whole number that is not negative, not {value:?}"))
+    };
+    text(name)?.map(parse).transpose()
+}
+
+fn seeds() -> Result<Range<u64>, String> {
+    if let Some(range) = text("LAB_SEEDS")? {
+        let parts = range.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        return match parts {
+            Some((first, end)) if first < end => Ok(first..end),
+            _ => Err(format!("LAB_SEEDS must be a range a..b with a below b, not {range:?}")),
+        };
+    }
+    // From the system's randomness, never from the clock: two runs that begin together must not be equal.
+    let seed = number("LAB_SEED")?.unwrap_or_else(labrt::random_seed);
+    match seed.checked_add(1) {
+        Some(end) => Ok(seed..end),
+        None => Err("LAB_SEED is too large".to_owned()),
+    }
+}
+
+fn world() -> Result<World, String> {
+    match text("LAB_RUNTIME")?.as_deref() {
+        None | Some("simulated") => Ok(World::Simulated),
+        Some("threads") => Ok(World::Threads),
+        Some(other) => Err(format!("LAB_RUNTIME must be `simulated` or `threads`, not {other:?}")),
+    }
+}
+
+fn limits(allowance: Allowance) -> Result<Limits, String> {
+    let seconds = |name, usual| Ok::<_, String>(number(name)?.map_or(usual, Duration::from_secs));
+    Ok(Limits {
+        virtual_time: seconds("LAB_VIRTUAL_LIMIT_S", allowance.virtual_time)?,
+        real_time: seconds("LAB_REAL_LIMIT_S", allowance.real_time)?,
+        memory: number("LAB_MEMORY_LIMIT_MB")?.unwrap_or(0).saturating_mul(1024 * 1024),
+        ..Limits::default()
+    })
+}

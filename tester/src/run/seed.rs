@@ -1,0 +1,126 @@
+//! One seed: its configuration, its run, its report.
+
+use super::Body;
+use super::board::Board;
+use super::plan::Plan;
+use super::report::{Kind, Report};
+use crate::failure::Broken;
+use crate::knobs::Knobs;
+use crate::test::{Figures, Test};
+use labrt::{Config, Decision, Failure, FailureKind, Outcome, World};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Runs all seeds of the plan; the worker's main function.
+pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
+    for seed in plan.seeds.clone() {
+        board.seed.store(seed, Ordering::Relaxed);
+        if !board.post(&run_one(plan, body, board.tag, seed)) {
+            break;
+        }
+    }
+    board.done();
+}
+
+fn run_one(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Report {
+    let (report, first) = attempt(plan, body, tag, seed);
+    if !plan.check_determinism || plan.world == World::Threads {
+        return report;
+    }
+    let (_, second) = attempt(plan, body, tag, seed);
+    match first_difference(&first, &second) {
+        None => report,
+        Some(difference) => {
+            let message = format!("two runs with one seed differ: {difference}");
+            report.fail(Kind::Determinism, message.clone()).tell(&message, None, "")
+        }
+    }
+}
+
+/// Where two runs part, if they do.
+fn first_difference(first: &Outcome<Figures>, second: &Outcome<Figures>) -> Option<String> {
+    if first.stats.event_hash == second.stats.event_hash {
+        return None;
+    }
+    let (one, other) = (&first.decisions, &second.decisions);
+    let position = (0..one.len().max(other.len())).find(|&i| one.get(i) != other.get(i));
+    let Some(position) = position else {
+        return Some("in their event hashes, although every scheduling decision is the same".to_owned());
+    };
+    let say =
+        |decision: Option<&Decision>| decision.map_or_else(|| "its end".to_owned(), ToString::to_string);
+    Some(format!(
+        "decision {position} is {} in the first run and {} in the second",
+        say(one.get(position)),
+        say(other.get(position))
+    ))
+}
+
+fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outcome<Figures>) {
+    let knobs = if plan.swarm { Knobs::draw(seed) } else { Knobs::default() };
+    let config = Config {
+        world: plan.world,
+        seed,
+        policy: knobs.policy(),
+        limits: plan.limits,
+        trace: plan.trace.is_some(),
+        record: plan.check_determinism,
+        tag,
+    };
+    let test = Test::new(plan.test, knobs);
+    let (of_run, body) = (test.clone(), Arc::clone(body));
+    let mut outcome = labrt::run(config, move || {
+        body(&of_run);
+        of_run.finish()
+    });
+    let mut warnings = test.take_warnings();
+    warnings.append(&mut outcome.warnings);
+    if let Some(path) = &plan.trace
+        && let Err(error) = write_events(path, &outcome)
+    {
+        warnings.push(format!("the events could not be written to {}: {error}", path.display()));
+    }
+    let report = judge(plan, &test, seed, &outcome, warnings);
+    test.close();
+    (report, outcome)
+}
+
+fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnings: Vec<String>) -> Report {
+    let figures = *outcome.result.as_ref().unwrap_or(&Figures::default());
+    let mut report = Report::pass(plan.test, seed, &outcome.stats, figures);
+    report.warnings = warnings;
+    let world = if plan.world == World::Threads { ", on real threads" } else { "" };
+    match &outcome.result {
+        Ok(_) if outcome.stats.virtual_time > plan.limits.virtual_time => {
+            let limit = plan.limits.virtual_time.as_secs_f64();
+            let message = format!("the test took longer than {limit} s");
+            report.fail(Kind::VirtualTime, message).tell(&test.story(plan.story), None, world)
+        }
+        Ok(_) if plan.story => report.tell_success(test.story(true)),
+        Ok(_) => report,
+        Err(failure) => {
+            // An assertion of the test's own code is an expectation, too.
+            let broken = test.take_broken().or_else(|| own_assertion(failure));
+            report.fail_with(failure, broken).tell(&test.story(plan.story), Some(failure), world)
+        }
+    }
+}
+
+/// An assertion of the test's own code is an expectation, too.
+fn own_assertion(failure: &Failure) -> Option<Broken> {
+    let in_tests = |place: &String| place.contains("tests/") && failure.kind == FailureKind::Panic;
+    failure.location.as_ref().filter(|place| in_tests(place))?;
+    Some(Broken::expectation(failure.message.clone()))
+}
+
+/// Writes the events, a line of JSON each.
+fn write_events(path: &Path, outcome: &Outcome<Figures>) -> io::Result<()> {
+    let mut file = BufWriter::new(std::fs::File::create(path)?);
+    for event in &outcome.events {
+        serde_json::to_writer(&mut file, event)?;
+        file.write_all(b"\n")?;
+    }
+    file.flush()
+}

@@ -1,0 +1,186 @@
+//! The handle that a test's code gets: scenes, expectations, warnings.
+
+use crate::failure::{Broken, Invariant};
+use crate::knobs::Knobs;
+use crate::story::{Story, What};
+use labrt::quiet::Mutex;
+use labrt::{runtime, trace};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A running test. Clones are the same test.
+#[derive(Clone)]
+pub struct Test {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: &'static str,
+    knobs: Knobs,
+    story: Mutex<Story>,
+    /// The first thing that went wrong.
+    broken: Mutex<Option<Broken>>,
+    warnings: Mutex<Vec<String>>,
+    /// What to do after the test's own code has ended well.
+    endings: Mutex<Vec<Ending>>,
+}
+
+type Ending = Box<dyn FnOnce(&Test) -> Figures + Send>;
+
+/// What the course prints about a test that has passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Number of servers.
+    pub peers: usize,
+    /// Calls made, also those that could not be delivered.
+    pub rpcs: u64,
+    /// Bytes of requests, and of the replies that arrived.
+    pub bytes: u64,
+    /// Commands agreed on, or operations of clerks.
+    pub commands: u64,
+}
+
+impl std::ops::AddAssign for Figures {
+    fn add_assign(&mut self, other: Figures) {
+        self.peers += other.peers;
+        self.rpcs += other.rpcs;
+        self.bytes += other.bytes;
+        self.commands += other.commands;
+    }
+}
+
+impl Test {
+    pub(crate) fn new(name: &'static str, knobs: Knobs) -> Test {
+        Test {
+            inner: Arc::new(Inner {
+                name,
+                knobs,
+                story: Mutex::default(),
+                broken: Mutex::default(),
+                warnings: Mutex::default(),
+                endings: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The test's name, as on the command line.
+    pub fn name(&self) -> &'static str {
+        self.inner.name
+    }
+
+    /// Whether the run is a simulation with the usual knobs: no slow machine and no strange clock can excuse anything.
+    pub fn is_ordinary(&self) -> bool {
+        labrt::world() == labrt::World::Simulated && self.inner.knobs.is_default()
+    }
+
+    /// What the seed has drawn, if it draws more than random numbers (`LAB_SWARM`).
+    pub(crate) fn knobs(&self) -> &Knobs {
+        &self.inner.knobs
+    }
+
+    /// Says what the test is about to do: a heading in its story.
+    pub fn scene(&self, text: impl Into<Cow<'static, str>>) {
+        self.tell(None, What::Scene(text.into()));
+    }
+
+    /// Notes a verb of the test, or its result, in the story.
+    pub fn note(&self, text: impl Into<Cow<'static, str>>) {
+        self.tell(None, What::Verb(text.into()));
+    }
+
+    /// Notes in the story that something happened to server `server`.
+    pub fn note_server(&self, server: usize, text: impl Into<Cow<'static, str>>) {
+        self.tell(Some(server), What::Server(text.into()));
+    }
+
+    pub(crate) fn tell(&self, server: Option<usize>, what: What) {
+        trace::emit("verb", self.inner.name, || match server {
+            Some(server) => format!("server {server}: {}", what.words()),
+            None => what.words().into_owned(),
+        });
+        self.inner.story.lock().tell(runtime::now().as_nanos(), server, what);
+    }
+
+    /// Adds a warning to the test's result. A test with warnings passes.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.inner.warnings.lock().push(text.into());
+    }
+
+    /// Says whether the test came into the situation that it is about. If it did not, it has shown nothing, and its result
+    /// says so.
+    pub fn exercised(&self, happened: bool, situation: &str) {
+        if !happened {
+            self.warn(format!("not exercised: {situation}"));
+        }
+    }
+
+    /// Fails the test because an expectation was not met.
+    ///
+    /// # Panics
+    /// Always: the calling thread is unwound, and the run ends.
+    #[track_caller]
+    pub fn fail(&self, message: impl Into<String>) -> ! {
+        self.break_off(Broken::expectation(message))
+    }
+
+    /// Fails the test unless `condition` holds; `message` says what was seen instead.
+    ///
+    /// # Panics
+    /// If the condition does not hold.
+    #[track_caller]
+    pub fn expect(&self, condition: bool, message: impl FnOnce() -> String) {
+        if !condition {
+            self.fail(message());
+        }
+    }
+
+    /// Fails the test.
+    #[track_caller]
+    pub(crate) fn break_off(&self, broken: Broken) -> ! {
+        let message = broken.to_string();
+        self.inner.broken.lock().get_or_insert(broken);
+        panic!("{message}")
+    }
+
+    /// A server that was crashed is not as dead as it should be.
+    pub(crate) fn dead_server_acts(&self, server: usize, what: &str) {
+        // While a crash unwinds a thread, its destructors may do this or that; nobody sees it.
+        if !std::thread::panicking() {
+            self.break_off(Broken::invariant(
+                Invariant::DeadServer,
+                format!("an incarnation of server {server} that has crashed {what}"),
+            ));
+        }
+    }
+
+    /// Does something after the test's own code has ended well, such as last checks, and learns figures from it.
+    pub fn at_end(&self, ending: impl FnOnce(&Test) -> Figures + Send + 'static) {
+        self.inner.endings.lock().push(Box::new(ending));
+    }
+
+    pub(crate) fn finish(&self) -> Figures {
+        let mut figures = Figures::default();
+        let endings = std::mem::take(&mut *self.inner.endings.lock());
+        for ending in endings {
+            figures += ending(self);
+        }
+        figures
+    }
+
+    pub(crate) fn take_broken(&self) -> Option<Broken> {
+        self.inner.broken.lock().take()
+    }
+
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.inner.warnings.lock())
+    }
+
+    pub(crate) fn story(&self, whole: bool) -> String {
+        self.inner.story.lock().render(whole)
+    }
+
+    /// Lets go of what may refer to the test in a circle.
+    pub(crate) fn close(&self) {
+        drop(std::mem::take(&mut *self.inner.endings.lock()));
+    }
+}
