@@ -70,7 +70,7 @@ pub(crate) struct Lab {
 pub(crate) struct Part {
     pub(crate) name: String,
     pub(crate) title: String,
-    /// The module of the test binary that holds the part's tests.
+    /// The module of the test binary that holds the part's tests, unless a test says otherwise.
     module: String,
     #[serde(rename = "tests")]
     entries: Vec<TestEntry>,
@@ -82,6 +82,8 @@ pub(crate) struct Part {
 struct TestEntry {
     name: String,
     title: String,
+    /// The module of the test binary that holds this test, if not the part's.
+    module: Option<String>,
     #[serde(default)]
     points: u32,
     #[serde(default)]
@@ -177,7 +179,7 @@ impl Catalogue {
         Test {
             name: entry.name.clone(),
             title: entry.title.clone(),
-            path: format!("{}::{}", part.module, entry.name),
+            path: format!("{}::{}", entry.module.as_ref().unwrap_or(&part.module), entry.name),
             lab: lab.name.clone(),
             part: part.name.clone(),
             package: lab.package.clone(),

@@ -1,6 +1,8 @@
 //! The table of bounds, a row a bench: `cargo bench -p linearize`. Times are from a parsed history to its verdict, but for
 //! the last group, which reads.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
+
 use std::hint::black_box;
 
 use criterion::{

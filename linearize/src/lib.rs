@@ -43,6 +43,11 @@
 //!   what the labs record.
 
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "checks recorded histories, on real threads and outside of any simulation"
+)]
 
 mod ambiguous;
 mod check;

@@ -1,4 +1,60 @@
-//! What the labs are tested with. (Essay to follow.)
+//! What the labs are tested with: clusters and faults, checkers that never look away, and stories of what went wrong.
+//!
+//! # A test
+//!
+//! A test of a lab is a plain `#[test]` function that hands its code to [`run`]:
+//!
+//! ```no_run
+//! # use tester::{Cluster, Consensus, Retry, Setup, Test, run};
+//! # fn example<Raft: Consensus>() {
+//! run("a_leader_is_cut_off", |t: &Test| {
+//!     let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+//!     cluster.agree_on(1, 3, Retry::No);
+//!
+//!     t.scene("The leader is cut off. The others go on.");
+//!     cluster.disconnect(cluster.check_one_leader());
+//!     cluster.agree_on(2, 2, Retry::No);
+//! });
+//! # }
+//! ```
+//!
+//! It is told in scenes, with a closed list of verbs, so that who has read one test can read all. The verbs record
+//! themselves. When the test fails, it prints the story so far (a line for each verb, change of role and commitment, a
+//! column for each server), the expectation or invariant that was broken, the seed, and the command that plays it again.
+//! [`run`] plays the test with one seed, or with thousands of them in one process, as the environment says.
+//!
+//! # What is watched
+//!
+//! A test checks what it is about. Beside it, the invariants of the Raft paper's Figure 3 are checked all the time, on every
+//! change of every server's state, so that a test of elections fails, too, when an entry is lost in it, and fails in the
+//! moment when that happens and not when somebody misses the entry. Two things are watched: what servers hand to their
+//! services, which every solution shows, and their state, which a solution shows that calls its [`Observer`]. The checkers
+//! are in `invariants`, a file each.
+//!
+//! # Reading order
+//!
+//! `persister` and `consensus` (what a server is given, and what it must offer), `group` (nodes, links, disks, crashes: for
+//! servers of any kind), `cluster` (the verbs of the Raft lab), `invariants`, `story`, and `run` (seeds, limits, reports).
+//!
+//! # The course's harness
+//!
+//! Numbers, bounds and orders are those of the course's `config.go`, with these differences, each of which makes the tests
+//! stricter:
+//!
+//! - Every server hands each index to its service exactly once in a life, in order; the course forgives some repetitions.
+//! - A snapshot of the service holds all commands up to its index, as in the editions from 2022 on, so that a wrong point
+//!   of resumption shows at once.
+//! - A crash stops all threads of the server where they stand. The course asks the old server politely.
+//! - Whatever a crashed server still does is a failure.
+//! - The two minutes that a test may take are enforced while it runs, not asked about at its end.
+//! - A test that never came into the situation that it is about says so ([`Test::exercised`]).
+//!
+//! # What is left out on purpose
+//!
+//! - **`CondInstallSnapshot`.** See the essay of the `raft` crate.
+//! - **Torn and lost writes.** A write to the [`Persister`] is atomic and durable; the paper assumes as much.
+//! - **Knowledge of any lab.** The tester sees a consensus module through [`Consensus`] and other servers through
+//!   [`Group`], and depends on no crate of a lab.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -27,5 +83,5 @@ pub use failure::{Broken, Invariant};
 pub use group::{Boot, Booted, Group};
 pub use net::Net;
 pub use persister::{Persister, Write};
-pub use run::{Allowance, run, run_within};
+pub use run::{Allowance, Verdict, run, run_within, try_seed};
 pub use test::{Figures, Test};

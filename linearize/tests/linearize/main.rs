@@ -1,5 +1,7 @@
 //! Tests of the checker as its users see it.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
+
 mod browser;
 mod brute;
 mod devtools;

@@ -80,7 +80,7 @@ fn client(cluster: &Cluster<Raft>, number: u64, stop: &AtomicBool) -> Vec<u64> {
     let mut remembered = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         let command = random_range(0..u64::MAX);
-        let accepted = (0..5).filter_map(|server| cluster.start(server, command)).last();
+        let accepted = (0..5).filter_map(|server| cluster.start(server, command)).next_back();
         match accepted {
             Some((index, _)) => remembered.extend(was_committed(cluster, index, command).then_some(command)),
             None => thread::sleep(Duration::from_millis(79 + 17 * number)),

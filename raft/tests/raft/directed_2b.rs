@@ -55,15 +55,14 @@ fn backup_rpcs_2b() {
         for _ in 0..200 {
             cluster.start(first, Command::random());
         }
-        t.scene("The others agree on as many.");
-        for _ in 0..20 {
-            cluster.agree_on(Command::random(), 2, Retry::Yes);
-            let leader = (0..3)
-                .find(|&server| server != first && cluster.get_state(server).is_some_and(|(_, leads)| leads));
-            for _ in 0..9 {
-                leader.map(|leader| cluster.start(leader, Command::random()));
-            }
+        t.scene("The others agree on as many, and elect another leader, which begins at the end of its log.");
+        agree_on_200(&cluster, first);
+        for server in (0..3).filter(|&server| server != first) {
+            cluster.restart(server);
+            cluster.connect(server);
         }
+        cluster.check_one_leader();
+
         t.scene("The old leader comes back, and its log is repaired.");
         let before = cluster.rpc_count(first);
         cluster.connect(first);
@@ -75,6 +74,18 @@ fn backup_rpcs_2b() {
         });
         t.exercised(cluster.lost_suffixes() != Some(0), "no leader ever lost an uncommitted suffix");
     });
+}
+
+/// Has about 200 commands agreed on by the two servers that are not `away`.
+fn agree_on_200(cluster: &Cluster<Raft>, away: usize) {
+    for _ in 0..20 {
+        for server in (0..3).filter(|&server| server != away) {
+            for _ in 0..9 {
+                cluster.start(server, Command::random());
+            }
+        }
+        cluster.agree_on(Command::random(), 2, Retry::Yes);
+    }
 }
 
 /// Servers with outdated logs cannot win, and must not keep the one that can from trying: a request for a vote that is

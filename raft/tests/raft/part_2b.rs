@@ -78,7 +78,7 @@ fn leader_failure_2b() {
         t.scene("The leader is cut off. The others elect one and agree.");
         let first = cluster.check_one_leader();
         cluster.disconnect(first);
-        cluster.agree_on(102, 2, Retry::Yes);
+        cluster.agree_on(102, 2, Retry::No);
         thread::sleep(ELECTION);
         cluster.agree_on(103, 2, Retry::No);
 
@@ -224,12 +224,12 @@ fn backup_2b() {
         let start_50 = |leader: usize| {
             (0..50).for_each(|_| {
                 cluster.start(leader, Command::random());
-            })
+            });
         };
         let agree_50 = || {
             (0..50).for_each(|_| {
                 cluster.agree_on(Command::random(), 3, Retry::Yes);
-            })
+            });
         };
         cluster.agree_on(Command::random(), 5, Retry::Yes);
 

@@ -8,6 +8,7 @@ mod plan;
 mod report;
 mod seed;
 
+use crate::failure::Invariant;
 use crate::test::Test;
 use board::Board;
 use plan::Plan;
@@ -71,6 +72,28 @@ pub fn run_within(name: &'static str, allowance: Allowance, body: impl Fn(&Test)
         Err(complaint) => panic!("{complaint}"),
     };
     conduct(&Arc::new(plan), &(Arc::new(body) as Arc<Body>));
+}
+
+/// How one run has ended; see [`try_seed`].
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Whether the test passed.
+    pub ok: bool,
+    /// The invariant that was broken, if one was.
+    pub invariant: Option<Invariant>,
+    /// What was wrong, in one line; empty if nothing was.
+    pub message: String,
+    /// What the user sees: the line of a success, or the story of a failure.
+    pub text: String,
+    /// What `lab` sees, without its mark: one line of JSON.
+    pub json: String,
+}
+
+/// Runs a test once, here, in the simulation, and tells how it ended instead of failing: for tests of the tester.
+pub fn try_seed(name: &'static str, seed: u64, body: impl Fn(&Test) + Send + Sync + 'static) -> Verdict {
+    let plan = Plan::simulated(name, seed);
+    let report = seed::run_one(&plan, &(Arc::new(body) as Arc<Body>), 0, seed);
+    report.into_verdict()
 }
 
 /// Starts the worker, prints what it reports, and fails if a seed has failed.

@@ -23,6 +23,35 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// One seed in the simulation, whatever the environment says.
+    pub(crate) fn simulated(test: &'static str, seed: u64) -> Plan {
+        let Allowance { virtual_time, real_time } = Allowance::default();
+        Plan {
+            test,
+            seeds: seed..seed.saturating_add(1),
+            world: World::Simulated,
+            check_determinism: false,
+            swarm: false,
+            report: false,
+            keep_going: false,
+            story: false,
+            trace: None,
+            limits: Limits { virtual_time, real_time, ..Limits::default() },
+        }
+    }
+
+    /// What `lab` must be told, besides test and seed, to run the same again.
+    pub(crate) fn options(&self) -> String {
+        let mut options = String::new();
+        if self.world == World::Threads {
+            options.push_str(" --threads");
+        }
+        if self.swarm {
+            options.push_str(" --swarm");
+        }
+        options
+    }
+
     pub(crate) fn from_environment(test: &'static str, allowance: Allowance) -> Result<Plan, String> {
         let report = flag("LAB_REPORT")?;
         Ok(Plan {

@@ -1,5 +1,6 @@
 //! What is said about a seed: a line for `lab`, a line as the course prints it, or the story of a failure.
 
+use super::Verdict;
 use crate::failure::{Broken, Invariant};
 use crate::test::Figures;
 use labrt::{Failure, FailureKind, Stats};
@@ -106,8 +107,9 @@ impl Report {
     }
 
     /// Adds the story: what happened, what was expected, how to see it again.
-    pub(crate) fn tell(mut self, story: &str, failure: Option<&Failure>, world: &str) -> Report {
-        let mut text = format!("\n{} failed with seed {}{world}\n\n{story}\n", self.test, self.seed);
+    pub(crate) fn tell(mut self, story: &str, failure: Option<&Failure>, options: &str) -> Report {
+        let Report { test, seed, .. } = self;
+        let mut text = format!("\n{test} failed with seed {seed}{options}\n\n{story}\n");
         let message = self.message.as_deref().unwrap_or_default();
         match (self.invariant, self.kind) {
             (Some(invariant), _) => {
@@ -130,7 +132,7 @@ impl Report {
         for warning in &self.warnings {
             let _ = writeln!(text, "warning: {warning}");
         }
-        let _ = writeln!(text, "replay it with: cargo lab replay {} --seed {}", self.test, self.seed);
+        let _ = writeln!(text, "replay it with: cargo lab replay {test} --seed {seed}{options}");
         self.report = Some(text);
         self
     }
@@ -157,6 +159,16 @@ impl Report {
         // Numbers, texts and lists of them can always be written.
         if let Ok(json) = serde_json::to_string(self) {
             let _ = writeln!(lines, "@lab {json}");
+        }
+    }
+
+    pub(crate) fn into_verdict(self) -> Verdict {
+        Verdict {
+            ok: self.ok,
+            invariant: self.invariant,
+            text: if self.ok { self.passed() } else { self.text() },
+            json: serde_json::to_string(&self).unwrap_or_default(),
+            message: self.message.unwrap_or_default(),
         }
     }
 

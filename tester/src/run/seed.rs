@@ -24,7 +24,7 @@ pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
     board.done();
 }
 
-fn run_one(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Report {
+pub(super) fn run_one(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Report {
     let (report, first) = attempt(plan, body, tag, seed);
     if !plan.check_determinism || plan.world == World::Threads {
         return report;
@@ -91,28 +91,29 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
     let figures = *outcome.result.as_ref().unwrap_or(&Figures::default());
     let mut report = Report::pass(plan.test, seed, &outcome.stats, figures);
     report.warnings = warnings;
-    let world = if plan.world == World::Threads { ", on real threads" } else { "" };
+    let options = plan.options();
     match &outcome.result {
         Ok(_) if outcome.stats.virtual_time > plan.limits.virtual_time => {
             let limit = plan.limits.virtual_time.as_secs_f64();
             let message = format!("the test took longer than {limit} s");
-            report.fail(Kind::VirtualTime, message).tell(&test.story(plan.story), None, world)
+            report.fail(Kind::VirtualTime, message).tell(&test.story(plan.story), None, &options)
         }
         Ok(_) if plan.story => report.tell_success(test.story(true)),
         Ok(_) => report,
         Err(failure) => {
             // An assertion of the test's own code is an expectation, too.
             let broken = test.take_broken().or_else(|| own_assertion(failure));
-            report.fail_with(failure, broken).tell(&test.story(plan.story), Some(failure), world)
+            report.fail_with(failure, broken).tell(&test.story(plan.story), Some(failure), &options)
         }
     }
 }
 
 /// An assertion of the test's own code is an expectation, too.
 fn own_assertion(failure: &Failure) -> Option<Broken> {
-    let in_tests = |place: &String| place.contains("tests/") && failure.kind == FailureKind::Panic;
-    failure.location.as_ref().filter(|place| in_tests(place))?;
-    Some(Broken::expectation(failure.message.clone()))
+    let in_test = failure.kind == FailureKind::Panic
+        && failure.node == "main"
+        && failure.location.as_ref().is_some_and(|place| place.contains("tests/"));
+    in_test.then(|| Broken::expectation(failure.message.clone()))
 }
 
 /// Writes the events, a line of JSON each.

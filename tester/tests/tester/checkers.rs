@@ -1,0 +1,96 @@
+//! Each checker is broken on purpose, and must say so.
+
+use crate::fake::*;
+use tester::{Cluster, Invariant, Retry, Setup, Test, Verdict, try_seed};
+
+/// Five commands; then a follower crashes and starts again.
+fn play<Q: Quirk>(t: &Test) {
+    let cluster = Cluster::<Fake<Q>>::new(t, Setup::servers(3));
+    for command in 1..=5 {
+        cluster.agree_on(command, 3, Retry::No);
+    }
+    cluster.crash(1);
+    cluster.agree_on(6, 2, Retry::No);
+    cluster.restart(1);
+    cluster.connect(1);
+    cluster.agree_on(7, 3, Retry::No);
+}
+
+fn verdict<Q: Quirk>() -> Verdict {
+    try_seed("fake", 1, play::<Q>)
+}
+
+#[track_caller]
+fn assert_broken<Q: Quirk>(invariant: Invariant, words: &[&str]) {
+    let verdict = verdict::<Q>();
+    assert_eq!(verdict.invariant, Some(invariant), "{}", verdict.text);
+    for word in words {
+        assert!(verdict.message.contains(word), "no {word:?} in {:?}", verdict.message);
+    }
+    assert!(verdict.text.contains(&format!("broken invariant: {invariant}")), "{}", verdict.text);
+    assert!(verdict.text.contains("cargo lab replay fake --seed 1"), "{}", verdict.text);
+}
+
+#[test]
+fn what_is_right_passes() {
+    let verdict = verdict::<Nothing>();
+    assert!(verdict.ok, "{}", verdict.text);
+    assert!(verdict.text.contains("3 peers") && verdict.text.contains("7 commands"), "{}", verdict.text);
+}
+
+#[test]
+fn two_leaders_of_one_term_are_seen() {
+    assert_broken::<AllLead>(Invariant::ElectionSafety, &["servers 0 and 1", "term 1"]);
+}
+
+#[test]
+fn a_leader_that_changes_its_log_is_seen() {
+    assert_broken::<LeaderRewrites>(Invariant::LeaderAppendOnly, &["server 0", "term 1", "index 1"]);
+}
+
+#[test]
+fn different_commands_in_one_place_are_seen() {
+    assert_broken::<FollowersAlter>(Invariant::LogMatching, &["servers 0 and", "index 1"]);
+}
+
+#[test]
+fn commitment_without_a_majority_is_seen() {
+    assert_broken::<CommitsAlone>(Invariant::LeaderCompleteness, &["server 0", "index 1", "only 1 of 3"]);
+}
+
+#[test]
+fn different_applied_commands_are_seen() {
+    assert_broken::<AppliesOther>(Invariant::StateMachineSafety, &["index 1", "applied"]);
+}
+
+#[test]
+fn a_command_that_is_applied_twice_is_seen() {
+    assert_broken::<AppliesTwice>(Invariant::ApplyOrder, &["index 1", "expects 2"]);
+}
+
+#[test]
+fn a_dropped_entry_is_seen() {
+    assert_broken::<Forgets>(
+        Invariant::AcknowledgedEntry,
+        &["dropped the entry at index 1", "from server 0"],
+    );
+}
+
+#[test]
+fn an_entry_that_never_reached_the_disk_is_seen() {
+    assert_broken::<NeverWrites>(Invariant::AcknowledgedEntry, &["server 1", "lost in a crash", "index 1"]);
+}
+
+#[test]
+fn a_server_that_survives_its_crash_is_seen() {
+    assert_broken::<OutlivesCrash>(Invariant::DeadServer, &["server 1"]);
+}
+
+#[test]
+fn a_panic_names_server_thread_and_time() {
+    let verdict = verdict::<HandlerPanics>();
+    assert!(!verdict.ok);
+    for word in ["a handler that panics on purpose", "FakeRpc.copy", "server-", "seed 1", "panic at 0.0"] {
+        assert!(verdict.text.contains(word), "no {word:?} in {}", verdict.text);
+    }
+}

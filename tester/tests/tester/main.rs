@@ -1,0 +1,9 @@
+//! Tests of the tester: it finds what is wrong on purpose, and nothing else.
+
+#![allow(clippy::disallowed_types, reason = "these tests look at the tester from outside of its runs")]
+
+mod checkers;
+mod fake;
+mod persister;
+mod process;
+mod verbs;

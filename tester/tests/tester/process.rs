@@ -1,0 +1,177 @@
+//! What a test binary says and does as a process: this one is started again as a child, for one of the tests below that
+//! do something only then.
+
+use crate::fake::{Fake, Nothing};
+use std::process::{Command, Output};
+use tester::{Cluster, Retry, Setup, Test, run};
+
+/// Which of the parts a child plays.
+const PART: &str = "TESTER_PART";
+
+fn plays(part: &str) -> bool {
+    std::env::var(PART).is_ok_and(|value| value == part)
+}
+
+fn child(part: &str, environment: &[(&str, &str)]) -> Output {
+    let name = format!("process::plays_{part}");
+    let mut command = Command::new(std::env::current_exe().expect("a test binary knows where it is"));
+    command.args(["--exact", &name, "--nocapture", "--test-threads", "1"]);
+    for variable in
+        ["LAB_SEED", "LAB_SEEDS", "LAB_REPORT", "LAB_RUNTIME", "LAB_SWARM", "LAB_CHECK_DETERMINISM"]
+    {
+        command.env_remove(variable);
+    }
+    command.env(PART, part).envs(environment.iter().copied());
+    command.output().expect("a test binary can start itself")
+}
+
+fn reports(output: &Output) -> Vec<serde_json::Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter_map(|line| line.split_once("@lab "));
+    lines.map(|(_, json)| serde_json::from_str(json).expect("a report is JSON")).collect()
+}
+
+#[test]
+fn plays_right() {
+    if plays("right") {
+        run("right", |t: &Test| {
+            let cluster = Cluster::<Fake<Nothing>>::new(t, Setup::servers(3));
+            cluster.agree_on(1, 3, Retry::No);
+        });
+    }
+}
+
+#[test]
+fn plays_sometimes_wrong() {
+    if plays("sometimes_wrong") {
+        run("sometimes_wrong", |t: &Test| {
+            let draw: u64 = labrt::rand::random_range(0..4);
+            t.expect(draw > 0, || "drew a zero".to_owned());
+        });
+    }
+}
+
+#[test]
+fn plays_stuck() {
+    if plays("stuck") {
+        run("stuck", |_: &Test| {
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+    }
+}
+
+#[test]
+fn plays_undetermined() {
+    if plays("undetermined") {
+        run("undetermined", |_: &Test| {
+            use std::sync::atomic::{AtomicU64, Ordering};
+            static RUNS: AtomicU64 = AtomicU64::new(0);
+            for _ in 0..RUNS.fetch_add(1, Ordering::SeqCst) {
+                labrt::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_seed_without_a_report_gives_the_line_of_the_course() {
+    let output = child("right", &[("LAB_SEED", "5")]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("right: passed, ") && text.contains("3 peers") && text.contains("(seed 5)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_range_gives_a_report_for_each_seed_in_order() {
+    let output = child("right", &[("LAB_SEEDS", "3..9"), ("LAB_REPORT", "1")]);
+    assert!(output.status.success());
+    let reports = reports(&output);
+    let seeds: Vec<_> = reports.iter().filter_map(|report| report["seed"].as_u64()).collect();
+    assert_eq!(seeds, [3, 4, 5, 6, 7, 8]);
+    for report in &reports {
+        assert_eq!(
+            (&report["ok"], &report["test"], &report["peers"]),
+            (&true.into(), &"right".into(), &3.into())
+        );
+        assert!(report["virtual_ns"].as_u64() > Some(0) && report["rpcs"].as_u64() > Some(0), "{report}");
+    }
+}
+
+#[test]
+fn a_reported_failure_does_not_stop_the_range() {
+    let output = child("sometimes_wrong", &[("LAB_SEEDS", "0..50"), ("LAB_REPORT", "1")]);
+    assert_eq!(output.status.code(), Some(101));
+    let reports = reports(&output);
+    assert_eq!(reports.len(), 50);
+    let failed: Vec<_> = reports.iter().filter(|report| report["ok"] == false).collect();
+    assert!((1..40).contains(&failed.len()), "{} of 50 failed", failed.len());
+    for report in failed {
+        assert_eq!((&report["kind"], &report["message"]), (&"expectation".into(), &"drew a zero".into()));
+        assert!(
+            report["report"].as_str().is_some_and(|story| story.contains("cargo lab replay")),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn without_reports_the_first_failure_ends_the_test() {
+    let output = child("sometimes_wrong", &[("LAB_SEEDS", "0..50")]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(101));
+    assert_eq!(text.matches("broken expectation").count(), 1, "{text}");
+}
+
+#[test]
+fn an_endless_loop_ends_the_process_for_lab() {
+    let output = child("stuck", &[("LAB_SEEDS", "4..9"), ("LAB_REPORT", "1")]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    assert!(text.contains("stuck thread") && text.contains("seed 4"), "{text}");
+    assert!(reports(&output).is_empty());
+}
+
+#[test]
+fn an_endless_loop_fails_its_test_only() {
+    let output = child("stuck", &[("LAB_SEED", "4")]);
+    let text =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(101));
+    assert!(text.contains("stuck thread") && text.contains("1 failed"), "{text}");
+}
+
+#[test]
+fn a_run_that_is_no_function_of_its_seed_is_found_out() {
+    let output =
+        child("undetermined", &[("LAB_SEED", "1"), ("LAB_CHECK_DETERMINISM", "1"), ("LAB_REPORT", "1")]);
+    let reports = reports(&output);
+    assert_eq!(reports[0]["kind"], "determinism");
+    let message = reports[0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("decision 1 is its end in the first run and at 0.001000 s"), "{message}");
+    assert!(child("right", &[("LAB_SEEDS", "0..5"), ("LAB_CHECK_DETERMINISM", "1")]).status.success());
+}
+
+#[test]
+fn other_worlds_and_knobs_pass_too() {
+    assert!(child("right", &[("LAB_SEED", "1"), ("LAB_RUNTIME", "threads")]).status.success());
+    assert!(child("right", &[("LAB_SEEDS", "0..30"), ("LAB_SWARM", "1")]).status.success());
+}
+
+#[test]
+fn nonsense_in_the_environment_is_refused() {
+    for (variable, value, complaint) in [
+        ("LAB_SEED", "x", "LAB_SEED must be a whole number"),
+        ("LAB_SEEDS", "9..3", "LAB_SEEDS must be a range"),
+        ("LAB_RUNTIME", "fast", "LAB_RUNTIME must be"),
+        ("LAB_SWARM", "yes", "LAB_SWARM must be 0 or 1"),
+    ] {
+        let output = child("right", &[(variable, value)]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(complaint), "{variable}={value}: {text}");
+    }
+}
