@@ -364,10 +364,11 @@ fn values_and_names_cannot_steer_the_terminal() {
     assert!(!fs::read_to_string(&page).expect("the page is there").contains("<script>alert"));
 }
 
-/// A shell command with a terminal around it, if the machine has script(1).
-fn on_a_terminal(shell: &str, variables: &[(&str, &str)]) -> Option<std::process::Child> {
+/// `lab check` with a terminal around it, if the machine has script(1). It is ended if it hangs.
+fn on_a_terminal(file: &str, variables: &[(&str, &str)]) -> Option<std::process::Child> {
+    let shell = format!("timeout --foreground 60 {} check {file}", env!("CARGO_BIN_EXE_lab"));
     let mut command = std::process::Command::new("script");
-    command.args(["-qec", shell, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(["-qec", &shell, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::piped());
     command.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied());
     let child = command.spawn().ok();
     if child.is_none() {
@@ -378,9 +379,9 @@ fn on_a_terminal(shell: &str, variables: &[(&str, &str)]) -> Option<std::process
 
 #[test]
 fn a_terminal_gets_colours_unless_they_are_unwanted() {
-    let shell = format!("{} check {}", env!("CARGO_BIN_EXE_lab"), file("good.jsonl", good()));
+    let file = file("good.jsonl", good());
     for (variables, colours) in [(vec![], true), (vec![("NO_COLOR", "1")], false)] {
-        let Some(child) = on_a_terminal(&shell, &variables) else { return };
+        let Some(child) = on_a_terminal(&file, &variables) else { return };
         let out = child.wait_with_output().expect("script ends");
         let out = String::from_utf8(out.stdout).expect("it is UTF-8");
         assert!(out.contains("linearizable"), "{out:?}");
@@ -394,8 +395,7 @@ fn a_terminal_sees_that_long_work_goes_on() {
     let pipe = scratch().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be run");
     assert!(made.success());
-    let shell = format!("{} check {}", env!("CARGO_BIN_EXE_lab"), pipe.display());
-    let Some(mut child) = on_a_terminal(&shell, &[]) else { return };
+    let Some(mut child) = on_a_terminal(&pipe.display().to_string(), &[]) else { return };
     let mut input = File::options().write(true).open(&pipe).expect("lab reads it");
     let mut output = child.stdout.take().expect("it is a pipe");
     let mut seen = Vec::new();
