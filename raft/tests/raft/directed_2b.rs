@@ -5,6 +5,7 @@ use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
+use labrt::time::Instant;
 use raft::Raft;
 use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
@@ -64,11 +65,12 @@ fn backup_rpcs_2b() {
         cluster.check_one_leader();
 
         t.scene("The old leader comes back, and its log is repaired.");
-        let before = cluster.rpc_count(first);
+        let (before, start) = (cluster.rpc_count(first), Instant::now());
         cluster.connect(first);
         cluster.agree_on(Command::random(), 3, Retry::Yes);
         let spent = cluster.rpc_count(first) - before;
-        let bound = 60;
+        // Time is allowed for as well, since heartbeats go on.
+        let bound = 40 + 20 * start.elapsed().as_secs();
         t.expect(spent <= bound, || {
             format!("expected at most {bound} RPCs to replace 200 entries of one term, not {spent}")
         });
@@ -129,18 +131,17 @@ fn slow_service_2b() {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3).slow_service());
         cluster.agree_on(Command::random(), 3, Retry::Yes);
         let leader = cluster.check_one_leader();
-        let term = cluster.check_terms_agree();
+        let term = cluster.highest_term();
 
         t.scene("A command every few milliseconds, for a second.");
-        let mut last = 0;
         for _ in 0..200 {
-            last = cluster.start(leader, Command::random()).map_or(last, |(index, _)| index);
+            cluster.start(leader, Command::random());
             thread::sleep(Duration::from_millis(random_range(0..10)));
         }
         t.scene("The services catch up.");
-        // No term is given, so nothing can have moved on.
-        let _ = cluster.wait_committed(last, 3, None);
-        let later = cluster.check_terms_agree();
+        thread::sleep(ELECTION);
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let later = cluster.highest_term();
         if later != term && t.is_ordinary() {
             t.fail(format!("the term changed from {term} to {later} because the services were slow"));
         }

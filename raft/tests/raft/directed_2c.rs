@@ -47,7 +47,7 @@ fn ask_twice(cluster: &Cluster<Raft>) -> bool {
         wait_until(Duration::from_secs(10), || term(one) == term(other) + 1 && term(one) > term(voter));
     let contested = term(one);
     cluster.release_link(one, voter);
-    let elected = ready && wait_until(Duration::from_millis(60), || leads(one, contested));
+    let elected = ready && wait_until(Duration::from_millis(150), || leads(one, contested));
     if !elected || term(other) >= contested {
         return false;
     }
@@ -121,7 +121,7 @@ fn acknowledge_and_crash(cluster: &Cluster<Raft>) -> bool {
     let acknowledged = receiver.recv_timeout(2 * ELECTION).is_ok();
     cluster.crash(follower);
     cluster.net().network().clear_tap();
-    thread::sleep(ELECTION / 10);
+    thread::sleep(ELECTION / 4);
     let applied = accepted.map_or(0, |(index, _)| cluster.n_committed(index).0);
 
     t.scene("The leader goes; the follower starts again, with the server that was away. They must have the command.");

@@ -24,7 +24,9 @@ const groupColor = (group) => palette.groups[group.index % 6];
 function resize() {
   const ratio = window.devicePixelRatio || 1;
   const box = canvas.getBoundingClientRect();
-  stage = { width: Math.max(box.width, GUTTER + 50), height: Math.max(box.height, 80) };
+  const next = { width: Math.max(box.width, GUTTER + 50), height: Math.max(box.height, 80) };
+  if (next.width === stage.width && next.height === stage.height && canvas.width === Math.round(next.width * ratio)) return;
+  stage = next;
   canvas.width = Math.round(stage.width * ratio);
   canvas.height = Math.round(stage.height * ratio);
   paintOverviewLater();

@@ -54,11 +54,13 @@ async function main() {
   readPalette();
   resize();
   open();
-  cancelAnimationFrame(frame);
-  frame = 0;
-  paintAll();
+  paintNow();
   $("bench").dataset.ready = performance.now().toFixed(1);
-  new ResizeObserver(resize).observe(canvas);
+  // A canvas is blank once its size is set, so it is drawn at once.
+  new ResizeObserver(() => {
+    resize();
+    paintNow();
+  }).observe(canvas);
   listenToPointer();
   listenToKeys();
   document.addEventListener("click", (event) => {
@@ -85,9 +87,7 @@ async function bench() {
     for (let i = 0; i < 180; i++) {
       const before = performance.now();
       move(i);
-      cancelAnimationFrame(frame);
-      frame = 0;
-      paintAll();
+      paintNow();
       work.push(performance.now() - before);
       const now = await next();
       frames.push(now - last);

@@ -206,8 +206,11 @@ function followLink() {
 let frame = 0;
 function changed() {
   updateLink();
-  if (!frame) frame = requestAnimationFrame(() => {
-    frame = 0;
-    paintAll();
-  });
+  if (!frame) frame = requestAnimationFrame(paintNow);
+}
+
+function paintNow() {
+  cancelAnimationFrame(frame);
+  frame = 0;
+  paintAll();
 }
