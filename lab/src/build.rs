@@ -26,12 +26,14 @@ pub(crate) struct BuildOptions {
     pub(crate) target: Option<PathBuf>,
     /// Where the compiler's words go; None: to the user. If the build fails, the user sees them in any case.
     pub(crate) log: Option<PathBuf>,
+    /// Whether a quick build matters more than fast code, because little is run of what is built.
+    pub(crate) quick: bool,
 }
 
 impl BuildOptions {
     /// A plain build with this profile.
     pub(crate) fn new(profile: &str) -> BuildOptions {
-        BuildOptions { profile: profile.to_owned(), race: false, target: None, log: None }
+        BuildOptions { profile: profile.to_owned(), race: false, target: None, log: None, quick: false }
     }
 }
 
@@ -57,6 +59,9 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
     let mut command = if options.race { sanitizing_cargo(root)? } else { Command::new(cargo()) };
     command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
     command.args(["--profile", &options.profile]).current_dir(root);
+    if options.quick {
+        command.envs(quick_build(&options.profile));
+    }
     if !std::io::stderr().is_terminal() {
         command.arg("--quiet");
     }
@@ -76,6 +81,13 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
         }
         None => Ok(binaries),
     }
+}
+
+/// Settings that make a build with this profile quick: what costs most is optimising across crates and writing down lines.
+fn quick_build(profile: &str) -> impl Iterator<Item = (String, &'static str)> {
+    let prefix = format!("CARGO_PROFILE_{}_", profile.to_uppercase().replace('-', "_"));
+    let settings = [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0"), ("INCREMENTAL", "true")];
+    settings.into_iter().map(move |(name, value)| (format!("{prefix}{name}"), value))
 }
 
 /// Runs cargo with its words in a file, and shows them if they are needed.

@@ -136,8 +136,8 @@ fn build_one(
         copy.replace(&file, &text)?;
     }
     let log = place.join("build.log");
-    let build_options =
-        BuildOptions { target: Some(place.join("target")), log: Some(log), ..options.run.build(false) };
+    let (target, log) = (Some(place.join("target")), Some(log));
+    let build_options = BuildOptions { target, log, quick: true, ..options.run.build(false) };
     let binaries = build(copy.folder(), &tests[..1], &build_options)
         .map_err(|failure| Failure::new(format!("{} does not build: {failure}", patch.id)))?;
     let kept = place.join(format!("{}-tests", patch.id));

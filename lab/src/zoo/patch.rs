@@ -23,7 +23,7 @@ pub(crate) struct Patch {
     path: PathBuf,
 }
 
-/// All patches in a folder, in the order of the numbers in their names: R2 before R10.
+/// All patches in a folder, in the order of the numbers in their names: R2 before R10 before R10b.
 pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
     let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
     let mut patches = Vec::new();
@@ -37,8 +37,9 @@ pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
         return Err(Failure::new(format!("there is no wrong solution in {}", folder.display())));
     }
     patches.sort_by_key(|patch| {
-        let letters = patch.id.trim_end_matches(|letter: char| letter.is_ascii_digit());
-        (letters.to_owned(), patch.id[letters.len()..].parse::<u64>().unwrap_or(0))
+        let (letters, rest) = patch.id.split_at(patch.id.find(|c: char| c.is_ascii_digit()).unwrap_or(0));
+        let digits = rest.trim_end_matches(|c: char| !c.is_ascii_digit());
+        (letters.to_owned(), digits.parse::<u64>().unwrap_or(0), rest.to_owned())
     });
     Ok(patches)
 }
