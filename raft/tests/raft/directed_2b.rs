@@ -95,32 +95,32 @@ fn agree_on_200(cluster: &Cluster<Raft>, away: usize) {
 #[test]
 fn outdated_candidates_2b() {
     run("outdated_candidates_2b", |t: &Test| {
-        let cluster = Cluster::<Raft>::new(t, Setup::servers(7));
-        cluster.agree_on(Command::random(), 7, Retry::Yes);
-
-        t.scene("Three followers are cut off and miss a command.");
-        let leader = cluster.check_one_leader();
-        let server = |distance: usize| (leader + distance) % 7;
-        let outdated = [1, 2, 3].map(server);
-        outdated.iter().for_each(|&server| cluster.disconnect(server));
-        cluster.agree_on(Command::random(), 4, Retry::Yes);
-
-        t.scene(
-            "All that have the command go but one, and those that missed it come back. Only one can win.",
-        );
-        let leader = cluster.check_one_leader();
-        let up_to_date: Vec<usize> = (0..7).filter(|server| !outdated.contains(server)).collect();
-        let keep = up_to_date.iter().copied().find(|&server| server != leader);
-        up_to_date
-            .iter()
-            .filter(|&&server| Some(server) != keep)
-            .for_each(|&server| cluster.disconnect(server));
-        outdated.iter().for_each(|&server| cluster.connect(server));
-        cluster.agree_on(Command::random(), 4, Retry::Yes);
-
-        t.scene("All are back.");
-        cluster.recover();
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(9));
+        for _ in 0..3 {
+            outdated_candidates(&cluster);
+        }
     });
+}
+
+fn outdated_candidates(cluster: &Cluster<Raft>) {
+    let t = cluster.test();
+    t.scene("Four followers are cut off and miss a command.");
+    cluster.agree_on(Command::random(), 9, Retry::Yes);
+    let leader = cluster.check_one_leader();
+    let outdated = [1, 2, 3, 4].map(|distance| (leader + distance) % 9);
+    outdated.iter().for_each(|&server| cluster.disconnect(server));
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+
+    t.scene("All that have the command go but one, and those that missed it come back. Only one can win.");
+    let leader = cluster.check_one_leader();
+    let up_to_date: Vec<usize> = (0..9).filter(|server| !outdated.contains(server)).collect();
+    let keep = up_to_date.iter().copied().find(|&server| server != leader);
+    up_to_date.iter().filter(|&&server| Some(server) != keep).for_each(|&server| cluster.disconnect(server));
+    outdated.iter().for_each(|&server| cluster.connect(server));
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+
+    t.scene("All are back.");
+    cluster.recover();
 }
 
 /// The service is slow, so that commands are committed faster than it takes them. They arrive in order all the same, and

@@ -119,6 +119,8 @@ fn acknowledge_and_crash(cluster: &Cluster<Raft>) -> bool {
     let command = Command::random();
     let accepted = cluster.start(leader, command.clone());
     let acknowledged = receiver.recv_timeout(2 * ELECTION).is_ok();
+    // The tap stands at the very door: a moment for the reply to be out of it.
+    thread::sleep(Duration::from_micros(1));
     cluster.crash(follower);
     cluster.net().network().clear_tap();
     thread::sleep(ELECTION / 4);
