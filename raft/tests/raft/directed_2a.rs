@@ -1,5 +1,6 @@
 //! Part 2A, directed: situations of an election that chance brings about too rarely.
 
+use crate::waiting::wait_until;
 use labrt::thread;
 use raft::Raft;
 use std::time::Duration;
@@ -69,4 +70,62 @@ fn expect_no_leader(cluster: &Cluster<Raft>, servers: &[usize]) {
             cluster.test().fail(format!("server {server} leads term {term} with the votes of a minority"));
         }
     }
+}
+
+/// A server has one vote a term, and no second one after it has heard from the leader whom it has elected (§5.2).
+#[test]
+fn one_vote_a_term_2a() {
+    run("one_vote_a_term_2a", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        let mut contested = 0;
+        for _ in 0..4 {
+            contested += u32::from(contest(&cluster));
+            t.scene("Everything arrives that was held back.");
+            each_link(|from, to| cluster.release_link(from, to));
+        }
+        cluster.check_one_leader();
+        t.exercised(contested > 0, "no two servers stood for election in one term");
+    });
+}
+
+/// One attempt; whether both followers stood for election in the same term, one after the other.
+fn contest(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let voter = cluster.check_one_leader();
+    let followers = [1, 2].map(|distance| (voter + distance) % 3);
+    let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
+    let leads = |server, term| cluster.get_state(server) == Some((term, true));
+    let contested = term(voter) + 1;
+
+    t.scene(
+        "All messages are held back. A follower stands for election, and gets the vote of the old leader.",
+    );
+    each_link(|from, to| cluster.hold_link(from, to));
+    let stands = |&server: &usize| term(server) == contested;
+    wait_until(Duration::from_secs(3), || followers.iter().any(stands));
+    let Some(winner) = followers.into_iter().find(stands) else { return false };
+    let rival = 3 - voter - winner;
+    cluster.release_link(winner, voter);
+    if !wait_until(Duration::from_millis(150), || leads(winner, contested)) {
+        return false;
+    }
+    t.scene("It speaks to its voter as leader. The other follower knows nothing of it, and asks for the same vote.");
+    thread::sleep(ELECTION / 10);
+    cluster.release_link(rival, voter);
+    let mut stood = false;
+    wait_until(ELECTION, || {
+        stood |= term(rival) == contested;
+        t.expect(!(leads(winner, contested) && leads(rival, contested)), || {
+            format!(
+                "servers {winner} and {rival} both lead term {contested}: server {voter} has voted for both"
+            )
+        });
+        term(rival) > contested
+    });
+    stood
+}
+
+fn each_link(act: impl Fn(usize, usize)) {
+    let links = (0..3).flat_map(|from| (0..3).map(move |to| (from, to)));
+    links.filter(|(from, to)| from != to).for_each(|(from, to)| act(from, to));
 }

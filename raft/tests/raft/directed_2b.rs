@@ -1,5 +1,6 @@
 //! Part 2B, directed: situations of replication that chance brings about too rarely.
 
+use crate::waiting::wait_until;
 use labrpc::{Direction, TapAction};
 use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
@@ -121,6 +122,55 @@ fn outdated_candidates(cluster: &Cluster<Raft>) {
 
     t.scene("All are back.");
     cluster.recover();
+}
+
+/// Figure 8 of the paper, step by step: an entry of an older term may be on a majority and be lost all the same, so that it
+/// must not be committed for being there (§5.4.2).
+#[test]
+fn figure_8_played_2b() {
+    run("figure_8_played_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(5));
+        cluster.agree_on(10, 5, Retry::Yes);
+        let s1 = cluster.check_one_leader();
+        let s2 = (s1 + 1) % 5;
+        let others = [2, 3, 4].map(|distance| (s1 + distance) % 5);
+        let only = |servers: &[usize]| {
+            (0..5).filter(|server| !servers.contains(server)).for_each(|server| cluster.disconnect(server));
+            servers.iter().for_each(|&server| cluster.connect(server));
+        };
+
+        t.scene("(a) The leader, S1, has a command that only S2 hears of.");
+        only(&[s1, s2]);
+        cluster.start(s1, 20);
+        thread::sleep(ELECTION / 2);
+
+        t.scene(
+            "(b) Without these two, S5 is elected among the others. It takes a command that nobody hears of.",
+        );
+        only(&others);
+        let s5 = cluster.check_one_leader();
+        let (term, _) = cluster.get_state(s5).unwrap_or_default();
+        cluster.disconnect(s5);
+        cluster.start(s5, 30);
+
+        t.scene("(c) S1, S2 and S3 elect a leader. It brings its old command to S3, and has no new one.");
+        let s3 = if s5 == others[0] { others[1] } else { others[0] };
+        only(&[s1, s2, s3]);
+        let newer =
+            |&server: &usize| cluster.get_state(server).is_some_and(|(now, leads)| leads && now > term);
+        let elected = wait_until(10 * ELECTION, || [s1, s2].iter().any(newer));
+        t.expect(elected, || format!("expected server {s1} or {s2} to be elected within 10 s"));
+        thread::sleep(ELECTION / 2);
+
+        t.scene("(d) S1 and S2 go. S5 is back with S3 and S4, is elected, and overwrites the command.");
+        only(&others);
+        cluster.agree_on(40, 3, Retry::Yes);
+
+        t.scene("All are back.");
+        only(&[0, 1, 2, 3, 4]);
+        cluster.agree_on(50, 5, Retry::Yes);
+        t.exercised(cluster.lost_suffixes() != Some(0), "no leader ever lost an uncommitted suffix");
+    });
 }
 
 /// The service is slow, so that commands are committed faster than it takes them. They arrive in order all the same, and

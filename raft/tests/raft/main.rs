@@ -18,3 +18,4 @@ mod part_2b;
 mod part_2b_counts;
 mod part_2c;
 mod part_2d;
+mod waiting;
