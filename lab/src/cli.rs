@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use linearize::Limits;
 
 use crate::build::BuildOptions;
 use crate::runner::{SWARM, World};
@@ -34,6 +35,8 @@ pub(crate) enum Verb {
     Zoo(ZooOptions),
     /// Measures what bench entries in labs.toml name, beside the bounds given there.
     Bench(BenchOptions),
+    /// Says whether recorded histories are linearizable, and if not, which operations cannot be put in order.
+    Check(CheckOptions),
 }
 
 /// Which tests.
@@ -224,4 +227,68 @@ pub(crate) struct BenchOptions {
     /// Only rows whose name contains this.
     #[arg(value_name = "NAME")]
     pub(crate) pattern: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 all are linearizable; 1 some are not; 3 some are undecided within the limits, and the \
+                        others are linearizable; 2 something could not be read or written."
+)]
+pub(crate) struct CheckOptions {
+    /// Histories: JSON Lines, porcupine's key/value format or a Jepsen log, which the content tells; plain or compressed by
+    /// gzip. - is standard input.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// What the files must record: kv or register [default: either].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+
+    /// Draw the history as a page that needs nothing else. With several FILEs, or if OUT is a folder or ends in /, the folder
+    /// OUT gets a page FILE.html for each.
+    #[arg(long, value_name = "OUT")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Print one object of JSON for each file, in one line.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How many states to visit for each key before the verdict is unknown.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().states, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_states: u64,
+
+    /// How much memory to use for each key before the verdict is unknown: in bytes, or with K, M or G.
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size)]
+    pub(crate) max_memory: usize,
+}
+
+/// A number of bytes: `1000`, `64K`, `512M`, `2G`, where K is 1,024.
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(['K', 'k', 'M', 'm', 'G', 'g']);
+    let unit: usize = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return Err("one of K, M and G may stand behind the number".to_owned()),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "a size like 1000000, 64K, 512M or 2G is wanted".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("1000"), Ok(1000));
+        assert_eq!(size("64k"), Ok(65536));
+        assert_eq!(size("512M"), Ok(Limits::default().memory), "the default that --help names");
+        for wrong in ["", "M", "0", "-1", "1.5G", "3KM", "99999999999G", "1T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
 }

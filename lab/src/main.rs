@@ -1,7 +1,8 @@
 //! The command line of the labs: `cargo lab test raft`, `cargo lab stress 2C`, `cargo lab replay TEST --seed N`, …
 //!
 //! It builds test binaries with cargo, runs them, and listens to the lines that they print (`protocol`). It depends on no
-//! lab crate: all that it knows of the labs is what `labs.toml` says.
+//! lab crate: all that it knows of the labs is what `labs.toml` says. The one crate of the workspace that it does depend on is
+//! `linearize`, for `check`, which runs no tests and reads histories that anybody recorded.
 //!
 //! # How to read
 //!
@@ -9,12 +10,13 @@
 //! * `build`: the one call of cargo.
 //! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
 //! * `pool`: several of them at once.
-//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`: one module for each verb.
+//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`: one module for each verb.
 //!
 //! # Exit codes
 //!
 //! 0 if all went well, 1 if a test failed (or a wrong solution survived, or a bound was not reached), 2 if the command
 //! could not do what was asked: an unknown name, code that does not compile. 130 if it was interrupted, with no failure so far.
+//! For `check`, 1 means that a history is not linearizable, and 3 that one is undecided and none is wrong.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_types,
@@ -25,6 +27,7 @@
 mod bench;
 mod build;
 mod catalogue;
+mod check;
 mod cli;
 mod list;
 mod pool;
@@ -70,6 +73,10 @@ pub(crate) enum Outcome {
     Failed,
     /// Ctrl-C, and nothing had failed until then.
     Interrupted,
+    /// A check reached its limits first, and nothing had failed. This is never a pass.
+    Unknown,
+    /// Some of what was asked could not be done, as was said when it was found.
+    CouldNotRun,
 }
 
 impl From<Outcome> for ExitCode {
@@ -78,6 +85,8 @@ impl From<Outcome> for ExitCode {
             Outcome::Passed => ExitCode::SUCCESS,
             Outcome::Failed => ExitCode::from(1),
             Outcome::Interrupted => ExitCode::from(process::INTERRUPTED),
+            Outcome::Unknown => ExitCode::from(3),
+            Outcome::CouldNotRun => ExitCode::from(2),
         }
     }
 }
@@ -91,6 +100,7 @@ fn main() -> ExitCode {
         Verb::Replay(options) => replay::run(&arguments, options),
         Verb::Zoo(options) => zoo::run(&arguments, options),
         Verb::Bench(options) => bench::run(&arguments, options),
+        Verb::Check(options) => check::run(options),
     };
     match result {
         Ok(outcome) => outcome.into(),

@@ -75,7 +75,7 @@ fn unknown(catalogue: &Catalogue, tests: &[Test], name: &str) -> Failure {
 }
 
 /// The names most like `name`, best first.
-fn nearest<'a>(name: &str, names: &'a [String]) -> Vec<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, names: &'a [String]) -> Vec<&'a str> {
     let wanted = plain(name);
     let mut scored: Vec<(f64, &str)> = names
         .iter()

@@ -105,7 +105,7 @@ impl Node {
     /// and other values are dropped. On real threads each is unwound at its next call into this crate (blocking calls
     /// notice within some milliseconds), and this call waits for that. A killed node starts nothing any more.
     ///
-    /// If the calling thread belongs to the node, it is unwound, too.
+    /// If the calling thread belongs to the node, it is unwound, too, before it could wait for anything.
     pub fn kill(&self) {
         if self.inner.killed.swap(true, Ordering::SeqCst) {
             return;

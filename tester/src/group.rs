@@ -7,6 +7,7 @@ use crate::test::Test;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -50,6 +51,27 @@ pub struct Booted<S> {
     pub server: Arc<S>,
     /// What it offers on the network.
     pub services: Vec<Service>,
+}
+
+thread_local! {
+    /// Whether this OS thread is inside of a write hook. Asked on real threads only: in the simulation all share one.
+    static IN_HOOK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks the time that a thread spends in a write hook, also if it is unwound there.
+struct InHook;
+
+impl InHook {
+    fn enter() -> InHook {
+        IN_HOOK.set(true);
+        InHook
+    }
+}
+
+impl Drop for InHook {
+    fn drop(&mut self) {
+        IN_HOOK.set(false);
+    }
 }
 
 /// A group of servers. Clones are the same group.
@@ -299,14 +321,23 @@ impl<S: Send + Sync + 'static> Group<S> {
             (slot.life.take(), std::mem::replace(&mut slot.persister, copy))
         };
         let Some(Life { node, server: object, visitors }) = life else { return };
-        node.kill();
-        drop(object);
-        let test = self.test().clone();
-        old.on_write(move |_| {
-            if !visitors.any() {
-                test.dead_server_acts(server, "writes to its disk");
-            }
-        });
+        let (test, own) = (self.test().clone(), node == labrt::node::current());
+        let bury = move || {
+            node.kill();
+            drop(object);
+            old.on_write(move |_| {
+                if !visitors.any() {
+                    test.dead_server_acts(server, "writes to its disk");
+                }
+            });
+        };
+        if IN_HOOK.get() && !own && labrt::world() == labrt::World::Threads {
+            // A visitor in the middle of a write: it may hold a lock without which the threads that it would wait for
+            // cannot notice that they shall end.
+            drop(labrt::thread::spawn(bury));
+        } else {
+            bury();
+        }
     }
 
     /// Starts the server (after a crash, if it is alive) with what its disk holds. It has no links until
@@ -354,6 +385,7 @@ impl<S: Send + Sync + 'static> Group<S> {
         let (group, mut hook) = (Arc::downgrade(&self.shared), hook);
         self.persister(server).on_write(move |write| {
             if let Some(shared) = Weak::upgrade(&group) {
+                let _inside = InHook::enter();
                 hook(&Group { shared }, write);
             }
         });

@@ -6,6 +6,7 @@
 )]
 
 mod campaigns;
+mod check;
 mod deaths;
 mod faults;
 mod scripts;

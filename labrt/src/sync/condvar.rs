@@ -7,6 +7,7 @@ use crate::sim::task::Wait;
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, sim};
 use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Lets threads wait until something that a lock protects has changed; as in parking_lot. Wake-ups may be spurious, so
 /// wait in a loop or with [`Condvar::wait_while`].
@@ -14,6 +15,9 @@ use std::panic::Location;
 pub struct Condvar {
     waiters: WaitQueue,
     inner: parking_lot::Condvar,
+    /// Number of notifications so far (real world). A thread that wakes up between two slices of a wait has to get the
+    /// lock back first, and whoever has it then may notify; this tells the thread that it did.
+    notifications: AtomicU64,
 }
 
 /// Whether a wait with a time limit ended by the limit.
@@ -30,7 +34,11 @@ impl WaitTimeoutResult {
 impl Condvar {
     /// A condition variable that nobody waits for.
     pub const fn new() -> Self {
-        Condvar { waiters: WaitQueue::new(), inner: parking_lot::Condvar::new() }
+        Condvar {
+            waiters: WaitQueue::new(),
+            inner: parking_lot::Condvar::new(),
+            notifications: AtomicU64::new(0),
+        }
     }
 
     /// Gives up the lock, waits for a notification, and takes the lock again.
@@ -80,7 +88,10 @@ impl Condvar {
         let place = Location::caller();
         let woke = match mode() {
             Mode::Simulated => self.waiters.wake_one(),
-            Mode::Threads | Mode::Outside => self.inner.notify_one(),
+            Mode::Threads | Mode::Outside => {
+                self.notifications.fetch_add(1, Ordering::SeqCst);
+                self.inner.notify_one()
+            }
         };
         entry_unless_unwinding(place);
         woke
@@ -93,6 +104,7 @@ impl Condvar {
         match mode() {
             Mode::Simulated => self.waiters.wake_all(),
             Mode::Threads | Mode::Outside => {
+                self.notifications.fetch_add(1, Ordering::SeqCst);
                 self.inner.notify_all();
             }
         }
@@ -129,13 +141,15 @@ impl Condvar {
         guard: &mut parking_lot::MutexGuard<'_, T>,
         deadline: Option<u64>,
     ) -> bool {
+        let notifications = self.notifications.load(Ordering::SeqCst);
         loop {
             let left = deadline.map(|deadline| deadline.saturating_sub(real::run_nanos()));
             if left == Some(0) {
                 return true;
             }
             let slice = left.map_or(real::SLICE, |left| real::SLICE.min(Duration::from_nanos(left)));
-            if !self.inner.wait_for(guard, slice).timed_out() {
+            let notified = !self.inner.wait_for(guard, slice).timed_out();
+            if notified || self.notifications.load(Ordering::SeqCst) != notifications {
                 return false;
             }
             if mode() == Mode::Threads && !real::may_block() {

@@ -3,7 +3,7 @@
 use labrt::node::Node;
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::time::{Duration, Instant};
-use labrt::{Config, FailureKind, Outcome, run, thread};
+use labrt::{Config, FailureKind, Outcome, channel, run, thread};
 
 /// Runs `f` in both worlds.
 pub(crate) fn both<T: Send + 'static>(f: fn() -> T) -> [Outcome<T>; 2] {
@@ -123,4 +123,34 @@ fn virtual_hours_take_no_time() {
     });
     assert_eq!(outcome.result.unwrap().as_nanos(), 3_000_000_000_000);
     assert!(outcome.stats.real_time < Duration::from_secs(1));
+}
+
+/// A wait on real threads is made of slices; a notification that comes while the waiting thread is taking the lock back
+/// between two of them must not be lost.
+#[test]
+fn no_notification_is_lost_between_two_slices_of_a_wait() {
+    const ROUNDS: u32 = 100;
+    let outcome = run(Config::threads(1), || {
+        let pair = Arc::new((Mutex::new(0), Condvar::new()));
+        let other = Arc::clone(&pair);
+        let (acknowledge, acknowledged) = channel::unbounded();
+        thread::spawn(move || {
+            for round in 1..=ROUNDS {
+                let mut turn = other.0.lock();
+                other.1.wait_while(&mut turn, |turn| *turn != round);
+                acknowledge.send(round).unwrap();
+            }
+        });
+        for round in 1..=ROUNDS {
+            thread::sleep(Duration::from_millis(1));
+            let mut turn = pair.0.lock();
+            // The slice of the waiting thread ends meanwhile, so that this thread queues for the lock.
+            std::thread::sleep(Duration::from_millis(6));
+            *turn = round;
+            pair.1.notify_all();
+            drop(turn);
+            assert_eq!(acknowledged.recv_timeout(Duration::from_secs(5)), Ok(round));
+        }
+    });
+    outcome.result.unwrap_or_else(|failure| panic!("{failure}"));
 }

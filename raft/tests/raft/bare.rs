@@ -6,7 +6,7 @@
 use labrt::time::{Duration, Instant};
 use raft::Persister;
 use raft::rpc::*;
-use raft::rules::{Inspector, Reply, Request, State, Turn};
+use raft::rules::{HEARTBEAT_INTERVAL, Inspector, Reply, Request, State, Turn};
 
 /// The election timeout of every bare server.
 pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
@@ -151,6 +151,20 @@ impl Server {
         let reply = other.handle(&request);
         self.reply(other.state.me, &request, reply.clone());
         (request, reply)
+    }
+
+    /// Exchanges messages until the other's log is like this leader's, one at least; shows
+    /// each of them to `seen`.
+    pub(crate) fn repair(&mut self, other: &mut Server, mut seen: impl FnMut(&Request, &Reply)) {
+        for _ in 0..20 {
+            let (request, reply) = self.exchange(other);
+            seen(&request, &reply);
+            if other.state.log() == self.state.log() {
+                return;
+            }
+            self.wait(HEARTBEAT_INTERVAL);
+        }
+        panic!("after twenty messages the logs still differ: {:?} and {:?}", self.terms(), other.terms());
     }
 
     /// The service takes a snapshot; everything up to `index` has been applied before.

@@ -6,6 +6,7 @@ use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
+use labrt::time::Instant;
 use raft::Raft;
 use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
@@ -65,11 +66,12 @@ fn backup_rpcs_2b() {
         cluster.check_one_leader();
 
         t.scene("The old leader comes back, and its log is repaired.");
-        let before = cluster.rpc_count(first);
+        let (before, start) = (cluster.rpc_count(first), Instant::now());
         cluster.connect(first);
         cluster.agree_on(Command::random(), 3, Retry::Yes);
         let spent = cluster.rpc_count(first) - before;
-        let bound = 60;
+        // Time is allowed for as well, since heartbeats go on.
+        let bound = 40 + 20 * start.elapsed().as_secs();
         t.expect(spent <= bound, || {
             format!("expected at most {bound} RPCs to replace 200 entries of one term, not {spent}")
         });
@@ -94,32 +96,32 @@ fn agree_on_200(cluster: &Cluster<Raft>, away: usize) {
 #[test]
 fn outdated_candidates_2b() {
     run("outdated_candidates_2b", |t: &Test| {
-        let cluster = Cluster::<Raft>::new(t, Setup::servers(7));
-        cluster.agree_on(Command::random(), 7, Retry::Yes);
-
-        t.scene("Three followers are cut off and miss a command.");
-        let leader = cluster.check_one_leader();
-        let server = |distance: usize| (leader + distance) % 7;
-        let outdated = [1, 2, 3].map(server);
-        outdated.iter().for_each(|&server| cluster.disconnect(server));
-        cluster.agree_on(Command::random(), 4, Retry::Yes);
-
-        t.scene(
-            "All that have the command go but one, and those that missed it come back. Only one can win.",
-        );
-        let leader = cluster.check_one_leader();
-        let up_to_date: Vec<usize> = (0..7).filter(|server| !outdated.contains(server)).collect();
-        let keep = up_to_date.iter().copied().find(|&server| server != leader);
-        up_to_date
-            .iter()
-            .filter(|&&server| Some(server) != keep)
-            .for_each(|&server| cluster.disconnect(server));
-        outdated.iter().for_each(|&server| cluster.connect(server));
-        cluster.agree_on(Command::random(), 4, Retry::Yes);
-
-        t.scene("All are back.");
-        cluster.recover();
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(9));
+        for _ in 0..3 {
+            outdated_candidates(&cluster);
+        }
     });
+}
+
+fn outdated_candidates(cluster: &Cluster<Raft>) {
+    let t = cluster.test();
+    t.scene("Four followers are cut off and miss a command.");
+    cluster.agree_on(Command::random(), 9, Retry::Yes);
+    let leader = cluster.check_one_leader();
+    let outdated = [1, 2, 3, 4].map(|distance| (leader + distance) % 9);
+    outdated.iter().for_each(|&server| cluster.disconnect(server));
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+
+    t.scene("All that have the command go but one, and those that missed it come back. Only one can win.");
+    let leader = cluster.check_one_leader();
+    let up_to_date: Vec<usize> = (0..9).filter(|server| !outdated.contains(server)).collect();
+    let keep = up_to_date.iter().copied().find(|&server| server != leader);
+    up_to_date.iter().filter(|&&server| Some(server) != keep).for_each(|&server| cluster.disconnect(server));
+    outdated.iter().for_each(|&server| cluster.connect(server));
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+
+    t.scene("All are back.");
+    cluster.recover();
 }
 
 /// Figure 8 of the paper, step by step: an entry of an older term may be on a majority and be lost all the same, so that it
@@ -179,18 +181,17 @@ fn slow_service_2b() {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3).slow_service());
         cluster.agree_on(Command::random(), 3, Retry::Yes);
         let leader = cluster.check_one_leader();
-        let term = cluster.check_terms_agree();
+        let term = cluster.highest_term();
 
         t.scene("A command every few milliseconds, for a second.");
-        let mut last = 0;
         for _ in 0..200 {
-            last = cluster.start(leader, Command::random()).map_or(last, |(index, _)| index);
+            cluster.start(leader, Command::random());
             thread::sleep(Duration::from_millis(random_range(0..10)));
         }
         t.scene("The services catch up.");
-        // No term is given, so nothing can have moved on.
-        let _ = cluster.wait_committed(last, 3, None);
-        let later = cluster.check_terms_agree();
+        thread::sleep(ELECTION);
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let later = cluster.highest_term();
         if later != term && t.is_ordinary() {
             t.fail(format!("the term changed from {term} to {later} because the services were slow"));
         }

@@ -50,7 +50,7 @@ fn ask_twice(cluster: &Cluster<Raft>) -> bool {
         wait_until(Duration::from_secs(10), || term(one) == term(other) + 1 && term(one) > term(voter));
     let contested = term(one);
     cluster.release_link(one, voter);
-    let elected = ready && wait_until(Duration::from_millis(60), || leads(one, contested));
+    let elected = ready && wait_until(Duration::from_millis(150), || leads(one, contested));
     if !elected || term(other) >= contested {
         return false;
     }
@@ -109,9 +109,11 @@ fn acknowledge_and_crash(cluster: &Cluster<Raft>) -> bool {
     let command = Command::random_text(LARGE);
     let accepted = cluster.start(leader, command.clone());
     let acknowledged = receiver.recv_timeout(2 * ELECTION).is_ok();
+    // The tap stands at the very door: a moment for the reply to be out of it.
+    thread::sleep(Duration::from_micros(1));
     cluster.crash(follower);
     cluster.net().network().clear_tap();
-    thread::sleep(ELECTION / 10);
+    thread::sleep(ELECTION / 4);
     let applied = accepted.map_or(0, |(index, _)| cluster.n_committed(index).0);
 
     t.scene("The leader goes; the follower starts again, with the server that was away. They must have the command.");

@@ -81,10 +81,7 @@ fn the_leader_repairs_every_follower() {
     let mut story = String::new();
     for ((name, _), follower) in FOLLOWERS.iter().zip(&mut followers) {
         story += &format!("({name})\n");
-        while follower.state.log() != leader.state.log() {
-            let (request, reply) = leader.exchange(follower);
-            story += &line(&request, &reply);
-        }
+        leader.repair(follower, |request, reply| story += &line(request, reply));
         story += &format!("    has {}; committed {}\n", runs(&follower.terms()), leader.state.commit_index);
     }
     assert_eq!(story, REPAIR);

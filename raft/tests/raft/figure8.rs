@@ -74,18 +74,20 @@ impl Figure8 {
 
     /// The leader brings the other's log to the state of its own.
     fn replicate(&mut self, leader: usize, follower: usize) {
-        self.exchange(leader, follower);
-        while self.servers[follower].state.log() != self.servers[leader].state.log() {
-            self.exchange(leader, follower);
-        }
+        self.with_two(leader, follower, |leader, follower| leader.repair(follower, |_, _| ()));
     }
 
+    /// One message there, one back.
     fn exchange(&mut self, from: usize, to: usize) {
-        // Two servers of one list: the one that is called steps out of it for a moment.
-        let mut called = std::mem::replace(&mut self.servers[to], Server::boot(to, 5));
-        self.servers[from].wait(HEARTBEAT_INTERVAL);
-        self.servers[from].exchange(&mut called);
-        self.servers[to] = called;
+        self.with_two(from, to, |from, to| _ = from.exchange(to));
+    }
+
+    /// Two servers of one list: the second one steps out of it for a moment.
+    fn with_two(&mut self, one: usize, other: usize, act: impl FnOnce(&mut Server, &mut Server)) {
+        let mut called = std::mem::replace(&mut self.servers[other], Server::boot(other, 5));
+        self.servers[one].wait(HEARTBEAT_INTERVAL);
+        act(&mut self.servers[one], &mut called);
+        self.servers[other] = called;
     }
 
     /// The terms of the logs.

@@ -1,0 +1,131 @@
+//! `cargo lab check`: are recorded histories linearizable, and if not, which operations show it?
+//!
+//! The work is done by the crate `linearize`. Here is what stands around it: files (`source`), words and JSON (`report`),
+//! pages (`pages`), and something to look at meanwhile (`progress`).
+
+mod pages;
+mod progress;
+mod report;
+mod source;
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use linearize::models::register::Register;
+use linearize::read::Loaded;
+use linearize::{History, Limits, Model, Progress, Verdict, check_watched};
+
+use crate::cli::CheckOptions;
+use crate::style::{clean, error_word};
+use crate::{Failure, Outcome};
+use pages::Pages;
+use progress::watched;
+use report::{Finding, Tally};
+use source::{Recorded, Source};
+
+/// Checks every file, whatever became of those before it.
+pub(crate) fn run(options: &CheckOptions) -> Result<Outcome, Failure> {
+    let sources = Source::all(&options.files)?;
+    let mut check = Check {
+        wanted: options.model.as_deref().map(Recorded::named).transpose()?,
+        limits: Limits::default().with_states(options.max_states).with_memory(options.max_memory),
+        pages: Pages::new(options.html.as_deref(), sources.len())?,
+        json: options.json,
+        tally: Tally::default(),
+    };
+    for source in &sources {
+        check.file(source)?;
+    }
+    if sources.len() > 1 && !options.json {
+        print(&format!("\n{}\n", check.tally))?;
+    }
+    Ok(check.tally.outcome())
+}
+
+/// What was asked for, and what was found so far.
+struct Check {
+    wanted: Option<Recorded>,
+    limits: Limits,
+    pages: Pages,
+    json: bool,
+    tally: Tally,
+}
+
+/// A history that was read.
+struct Subject<'a> {
+    source: &'a Source,
+    recorded: Recorded,
+    keys: usize,
+    /// How long it took to read it.
+    reading: Duration,
+}
+
+impl Check {
+    fn file(&mut self, source: &Source) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let loaded = source.load(self.wanted);
+        let reading = begun.elapsed();
+        match loaded {
+            Err(refusal) => {
+                self.refuse(&refusal.text)?;
+                if self.json { print(&report::refusal(source, &refusal)) } else { Ok(()) }
+            }
+            Ok(Loaded::KeyValue(history)) => {
+                let keys = source::keys(&history);
+                let subject = Subject { source, recorded: Recorded::KeyValue, keys, reading };
+                self.decide(subject, &history.model(), history.history())
+            }
+            Ok(Loaded::Register(history)) => {
+                let subject = Subject { source, recorded: Recorded::Register, keys: 1, reading };
+                self.decide(subject, &Register::new(), &history)
+            }
+        }
+    }
+
+    fn decide<M: Model>(
+        &mut self,
+        subject: Subject<'_>,
+        model: &M,
+        history: &History<M::Op, M::Result>,
+    ) -> Result<(), Failure> {
+        let name = clean(&subject.source.name());
+        let progress = Progress::default();
+        let begun = Instant::now();
+        let verdict = watched(
+            || format!("{name}: {}", report::how_far(&progress)),
+            || check_watched(model, history, &self.limits, &progress),
+        );
+        let checking = begun.elapsed();
+        self.tally.add(&verdict);
+        let page = watched(
+            || format!("{name}: drawing"),
+            || self.pages.write(subject.source, || page(model, history, &verdict)),
+        );
+        let (page, failure) = match page {
+            Ok(page) => (page, None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let finding = Finding { subject, model, history, verdict: &verdict, checking, page };
+        print(&if self.json { finding.json() } else { finding.text() })?;
+        failure.map_or(Ok(()), |failure| self.refuse(&failure.to_string()))
+    }
+
+    /// Says why something could not be done, and goes on.
+    fn refuse(&mut self, why: &str) -> Result<(), Failure> {
+        self.tally.refused += 1;
+        let line = format!("{} {why}\n", error_word());
+        io::stderr().write_all(line.as_bytes()).map_err(|_| Failure::new("cannot write to standard error"))
+    }
+}
+
+fn page<M: Model>(model: &M, history: &History<M::Op, M::Result>, verdict: &Verdict) -> String {
+    // No format of files has a place for faults.
+    linearize::picture::page(model, history, verdict, &[])
+}
+
+/// Prints to standard output. Verdicts are piped into other programs, which may stop reading: that is no panic.
+fn print(text: &str) -> Result<(), Failure> {
+    let cannot = |error| Failure::new(format!("cannot write to standard output: {error}"));
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(cannot)
+}

@@ -1,0 +1,247 @@
+//! What is said of a history: a line and a story for people, an object for programs.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use console::{Term, style};
+use linearize::words::{self, span};
+use linearize::{Explanation, History, Limit, Model, Progress, Undecided, Verdict, text};
+use serde_json::{Value, json};
+
+use super::Subject;
+use super::source::{Refusal, Source};
+use crate::Outcome;
+use crate::style::{clean, count};
+
+/// How wide a story is if it is not for a terminal.
+const WIDTH: usize = 120;
+
+/// How far a story is indented, as in `cargo lab test`.
+const INDENT: &str = "    ";
+
+/// The verdict on one history, and what belongs to it.
+pub(super) struct Finding<'a, M: Model> {
+    pub(super) subject: Subject<'a>,
+    pub(super) model: &'a M,
+    pub(super) history: &'a History<M::Op, M::Result>,
+    pub(super) verdict: &'a Verdict,
+    /// How long it took to find it.
+    pub(super) checking: Duration,
+    /// The page that was written.
+    pub(super) page: Option<PathBuf>,
+}
+
+impl<M: Model> Finding<'_, M> {
+    /// The line, and below it what there is to say of a history that is not linearizable.
+    pub(super) fn text(&self) -> String {
+        let word = match self.verdict {
+            Verdict::Linearizable(_) => style("linearizable").green(),
+            Verdict::NotLinearizable(_) => style("NOT LINEARIZABLE").red().bold(),
+            Verdict::Unknown(_) => style("UNKNOWN").yellow().bold(),
+        };
+        let Subject { source, keys, reading, .. } = &self.subject;
+        let name = clean(&source.name());
+        let (operations, keys) = (count(self.history.len(), "operation"), count(*keys, "key"));
+        let (reading, checking) = (span(nanoseconds(*reading)), span(nanoseconds(self.checking)));
+        let mut out =
+            format!("{name} ... {word} -- {operations}, {keys}, read in {reading}, checked in {checking}\n");
+        if !self.verdict.is_linearizable() {
+            out += &self.story();
+        }
+        if let Some(page) = &self.page {
+            out += &format!("{INDENT}page: {}\n", clean(&page.to_string_lossy()));
+        }
+        out
+    }
+
+    /// The explanation, and the operations as lanes.
+    fn story(&self) -> String {
+        let width = Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
+        let width = width.saturating_sub(INDENT.len());
+        let mut story = text::render(self.model, self.history, self.verdict, &[], width);
+        if let Verdict::Unknown(undecided) = self.verdict {
+            story += &format!("a higher {} may decide it\n", flag(undecided.limit));
+        }
+        let indented =
+            |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{INDENT}{line}\n") };
+        story.lines().map(indented).collect()
+    }
+
+    /// A line with an object of JSON.
+    pub(super) fn json(&self) -> String {
+        let mut object = json!({
+            "file": self.subject.source.name(),
+            "verdict": match self.verdict {
+                Verdict::Linearizable(_) => "linearizable",
+                Verdict::NotLinearizable(_) => "not linearizable",
+                Verdict::Unknown(_) => "unknown",
+            },
+            "model": self.subject.recorded.name(),
+            "operations": self.history.len(),
+            "keys": self.subject.keys,
+            "read_ns": nanoseconds(self.subject.reading),
+            "check_ns": nanoseconds(self.checking),
+        });
+        match self.verdict {
+            Verdict::Linearizable(_) => {}
+            Verdict::NotLinearizable(explanation) => object["explanation"] = self.explanation(explanation),
+            Verdict::Unknown(undecided) => object["undecided"] = self.undecided(undecided),
+        }
+        if let Some(page) = &self.page {
+            object["page"] = json!(page.to_string_lossy());
+        }
+        line(&object)
+    }
+
+    /// As `linearize` tells it, with the operations in place of their indices.
+    fn explanation(&self, explanation: &Explanation) -> Value {
+        let mut object = explanation.to_json();
+        let all = |indices: &[usize]| indices.iter().map(|&index| self.operation(index)).collect::<Value>();
+        object["operations"] = all(&explanation.operations);
+        object["context"] = all(&explanation.context);
+        if let Some(fields) = object.as_object_mut() {
+            // It stands beside the explanation already.
+            fields.remove("verdict");
+        }
+        object
+    }
+
+    fn undecided(&self, undecided: &Undecided) -> Value {
+        json!({
+            "key": undecided.key,
+            "limit": flag(undecided.limit),
+            "states": undecided.states,
+            "reached": self.operation(undecided.reached),
+            "operations": undecided.operations,
+        })
+    }
+
+    fn operation(&self, index: usize) -> Value {
+        let operation = &self.history[index];
+        let result =
+            operation.result.as_ref().map(|result| self.model.describe_result(&operation.op, result));
+        json!({
+            "index": index,
+            "client": operation.client,
+            "operation": self.model.describe_op(&operation.op),
+            "result": result,
+            "call": operation.call,
+            "return": operation.returned(),
+        })
+    }
+}
+
+/// What `--json` says of a file that could not be read.
+pub(super) fn refusal(source: &Source, refusal: &Refusal) -> String {
+    line(&json!({ "file": source.name(), "line": refusal.line, "error": refusal.text }))
+}
+
+/// JSON in one line, in which no character steers a terminal. `serde_json` escapes only those that JSON forbids.
+fn line(object: &Value) -> String {
+    let mut out = String::new();
+    for character in object.to_string().chars() {
+        if words::steers(character) {
+            let mut units = [0; 2];
+            out.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(character);
+        }
+    }
+    out.push('\n');
+    out
+}
+
+/// The flag that raises a limit.
+fn flag(limit: Limit) -> &'static str {
+    match limit {
+        Limit::States => "--max-states",
+        Limit::Memory => "--max-memory",
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What there is to say of a check that is going on.
+pub(super) fn how_far(progress: &Progress) -> String {
+    let states = match progress.states() {
+        0 => String::new(),
+        states => format!(", {:.1} million states", states as f64 / 1e6),
+    };
+    format!(
+        "{} of {} decided{states}",
+        progress.partitions_done(),
+        count(progress.partitions() as usize, "key")
+    )
+}
+
+/// How many histories got which verdict.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    linearizable: usize,
+    not_linearizable: usize,
+    unknown: usize,
+    /// What could not be done: files that could not be read, pages that could not be written.
+    pub(super) refused: usize,
+}
+
+impl Tally {
+    /// Counts a verdict.
+    pub(super) fn add(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Linearizable(_) => self.linearizable += 1,
+            Verdict::NotLinearizable(_) => self.not_linearizable += 1,
+            Verdict::Unknown(_) => self.unknown += 1,
+        }
+    }
+
+    /// How the command ends. What could not be done comes first: then not all that was asked was answered.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Tally { refused: 1.., .. } => Outcome::CouldNotRun,
+            Tally { not_linearizable: 1.., .. } => Outcome::Failed,
+            Tally { unknown: 1.., .. } => Outcome::Unknown,
+            Tally { .. } => Outcome::Passed,
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [
+            (self.linearizable, "linearizable"),
+            (self.not_linearizable, "not linearizable"),
+            (self.unknown, "unknown"),
+            (self.refused, if self.refused == 1 { "error" } else { "errors" }),
+        ];
+        let said = words.iter().filter(|(number, _)| *number > 0);
+        f.write_str(&said.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_of_json_steers_a_terminal_and_all_can_be_read_back() {
+        let nasty = "\u{1b}[31m \u{9b}2J \u{202e}abc \u{7f} \u{feff} <b>é😀";
+        let text = line(&json!({ "key": nasty }));
+        assert!(!text.trim_end().chars().any(words::steers), "{text:?}");
+        let back: Value = serde_json::from_str(&text).expect("it is JSON");
+        assert_eq!(back["key"], nasty);
+    }
+
+    #[test]
+    fn what_could_not_be_done_outweighs_what_was_found() {
+        let tally = |not_linearizable, unknown, refused| {
+            Tally { linearizable: 1, not_linearizable, unknown, refused }.outcome()
+        };
+        assert_eq!(tally(0, 0, 0), Outcome::Passed);
+        assert_eq!(tally(0, 1, 0), Outcome::Unknown);
+        assert_eq!(tally(1, 1, 0), Outcome::Failed);
+        assert_eq!(tally(1, 1, 1), Outcome::CouldNotRun);
+    }
+}

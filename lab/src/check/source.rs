@@ -1,0 +1,167 @@
+//! Where histories come from, and what they record.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use linearize::KvHistory;
+use linearize::read::{self, Loaded, Problem, ReadError};
+
+use super::progress::watched;
+use crate::Failure;
+use crate::select::nearest;
+use crate::style::clean;
+
+/// What messages call standard input.
+const INPUT: &str = "standard input";
+
+/// Models of `linearize` that no format of files records.
+const NOT_IN_FILES: [&str; 6] = ["versioned", "queue", "set", "lock", "counter", "log"];
+
+/// What a file may record: the model that its history is checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// Keys with texts: get, put and append.
+    KeyValue,
+    /// One register: read, write and compare-and-swap.
+    Register,
+}
+
+impl Recorded {
+    const ALL: [Recorded; 2] = [Recorded::KeyValue, Recorded::Register];
+
+    /// Its name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Recorded::KeyValue => "kv",
+            Recorded::Register => "register",
+        }
+    }
+
+    /// The model that `name` names.
+    pub(super) fn named(name: &str) -> Result<Recorded, Failure> {
+        if let Some(recorded) = Recorded::ALL.into_iter().find(|recorded| recorded.name() == name) {
+            return Ok(recorded);
+        }
+        let mut message = match NOT_IN_FILES.contains(&name) {
+            true => format!("no format of files records a {name}; the crate linearize checks it from code"),
+            false => format!("there is no model {}", clean(name)),
+        };
+        let names = Recorded::ALL.map(|recorded| recorded.name().to_owned());
+        if let Some(nearest) = nearest(name, &names).first() {
+            message += &format!("; the nearest: {nearest}");
+        }
+        message += "\nmodels are kv (get, put, append) and register (read, write, compare-and-swap)";
+        Err(Failure::new(message))
+    }
+
+    fn of(loaded: &Loaded) -> Recorded {
+        match loaded {
+            Loaded::KeyValue(_) => Recorded::KeyValue,
+            Loaded::Register(_) => Recorded::Register,
+        }
+    }
+}
+
+/// A file, or standard input.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Input,
+    File(PathBuf),
+}
+
+/// Why there is no history to check.
+pub(super) struct Refusal {
+    /// The line at fault, if it is one line.
+    pub(super) line: Option<u64>,
+    /// The whole message, with file and line.
+    pub(super) text: String,
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Refusal {
+        Refusal { line: error.line, text: error.to_string() }
+    }
+}
+
+impl Source {
+    /// What the arguments name; `-` is standard input.
+    pub(super) fn all(files: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+        let source = |path: &PathBuf| match path.as_os_str() == OsStr::new("-") {
+            true => Source::Input,
+            false => Source::File(path.clone()),
+        };
+        let sources: Vec<Source> = files.iter().map(source).collect();
+        if sources.iter().filter(|source| **source == Source::Input).count() > 1 {
+            return Err(Failure::new("standard input can be read only once"));
+        }
+        Ok(sources)
+    }
+
+    /// As the user named it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Source::Input => INPUT.to_owned(),
+            Source::File(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// The name of its page, without an ending.
+    pub(super) fn stem(&self) -> String {
+        match self {
+            Source::Input => "standard-input".to_owned(),
+            Source::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Reads the history, which must be one of `wanted` if that is given.
+    pub(super) fn load(&self, wanted: Option<Recorded>) -> Result<Loaded, Refusal> {
+        // A name may hold anything, as values may, and goes into the message as it is.
+        let name = clean(&self.name());
+        let bytes = AtomicU64::new(0);
+        let say = || format!("{name}: {} MB read", bytes.load(Ordering::Relaxed) / 1_000_000);
+        let loaded = watched(say, || match self {
+            Source::Input => read::read(&name, Counted { input: io::stdin().lock(), bytes: &bytes }),
+            Source::File(path) => match File::open(path) {
+                Ok(file) => read::read(&name, Counted { input: file, bytes: &bytes }),
+                Err(error) => {
+                    let problem = Problem::Io(error.to_string());
+                    Err(ReadError { file: name.clone(), line: None, problem })
+                }
+            },
+        })?;
+        let recorded = Recorded::of(&loaded);
+        match wanted {
+            Some(wanted) if wanted != recorded => {
+                let text = format!("{name}: records {}, not {}", recorded.name(), wanted.name());
+                Err(Refusal { line: None, text })
+            }
+            _ => Ok(loaded),
+        }
+    }
+}
+
+/// An input that counts the bytes that were read from it.
+struct Counted<'a, R> {
+    input: R,
+    bytes: &'a AtomicU64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// How many keys the operations of a history touch.
+pub(super) fn keys(history: &KvHistory) -> usize {
+    let mut touched = vec![false; history.keys().len()];
+    for operation in history.history().operations() {
+        touched[operation.op.key().0 as usize] = true;
+    }
+    touched.into_iter().filter(|touched| *touched).count()
+}

@@ -1,0 +1,296 @@
+//! Explaining what the methods for keys and texts find.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::minimal::{Role, STATES, STATES_A_TRIAL, Trial, Trials, bound};
+use super::sentence::{for_any_model, naming};
+use super::{Explanation, Kind, with_role};
+use crate::history::History;
+use crate::limits::{Limits, Progress};
+use crate::model::Model;
+use crate::models::key_value::{KeyValue, KvOp};
+use crate::order::resolve::Flaw;
+use crate::order::slim::{Gathered, INITIAL, Kind as Does, Slim};
+use crate::order::{Error, Finding, Scratch, decide};
+use crate::texts::{Text, Texts};
+use crate::words;
+
+/// A key with more operations than this is not searched as a whole for a smaller explanation.
+const LARGEST: usize = 3_000;
+
+/// Explains what is wrong with a key.
+pub(crate) fn explain(
+    model: &KeyValue<'_>,
+    history: &History<KvOp, Text>,
+    key: usize,
+    gathered: &Gathered,
+    error: Error,
+) -> Explanation {
+    let texts = model.texts();
+    let mut error = error;
+    error.operations.retain(|&op| op != INITIAL);
+    error.operations.sort_unstable();
+    error.operations.dedup();
+    let ops = &gathered.ops;
+    let mut trials = ByValues { texts, ops, scratch: Scratch::default(), states: STATES };
+    let (roles, minimal) = reduce(&mut trials, gathered, &error);
+    // The initial put has no index.
+    let indices: Vec<u32> = ops.iter().map(|op| op.index).collect();
+    let operations = with_role(&indices[1..], &roles[1..], Role::Bound);
+    let context = with_role(&indices[1..], &roles[1..], Role::Free);
+    let kept: Vec<u32> = bound(&roles).into_iter().map(|at| at as u32).collect();
+    let kind = kind_of(ops, &kept, &error);
+    let mut sentence = sentence(model, history, ops, kind, &operations, &error);
+    if error.ambiguous && kind != Kind::Phantom {
+        sentence.push_str(" No other write of the same text fits either.");
+    }
+    Explanation {
+        key: model.keys()[key].clone(),
+        partition: key as u64,
+        kind,
+        operations,
+        context,
+        sentence,
+        minimal,
+    }
+}
+
+/// The fewest operations, and whether they are known to be the fewest.
+fn reduce(trials: &mut ByValues<'_>, gathered: &Gathered, error: &Error) -> (Vec<Role>, bool) {
+    let mut shown = vec![Role::Absent; gathered.ops.len()];
+    for &op in &error.operations {
+        shown[op as usize] = Role::Bound;
+    }
+    let mut roles = shown.clone();
+    add_writes_seen(trials.texts, gathered, error, &mut roles);
+    if let Some(minimal) = trials.try_from(&mut roles) {
+        return (roles, minimal);
+    }
+    // Freed like this, some write of the same text fits. Bound, the one that comes nearest may not; and that the
+    // others do not fit either is what the method found out.
+    bind_nearest_writes(gathered, error, &mut shown);
+    let mut roles = shown.clone();
+    if let Some(minimal) = trials.try_from(&mut roles)
+        && bound(&roles).len() > 1
+    {
+        return (roles, minimal);
+    }
+    let mut roles = vec![Role::Bound; gathered.ops.len()];
+    roles[INITIAL as usize] = Role::Absent;
+    if roles.len() <= LARGEST && trials.minimize(&mut roles) {
+        return (roles, true);
+    }
+    (shown, false)
+}
+
+/// Frees the writes that the reads of an error show: they must exist, but when does not matter.
+fn add_writes_seen(texts: &Texts, gathered: &Gathered, error: &Error, roles: &mut [Role]) {
+    if matches!(error.flaw, Some(Flaw::Phantom { .. })) {
+        return;
+    }
+    let ops = &gathered.ops;
+    let terminators: BTreeSet<u8> = ops[1..]
+        .iter()
+        .filter(|op| op.kind != Does::Get && op.text != Text::EMPTY)
+        .map(|op| texts.place(op.text).terminator)
+        .collect();
+    let reads = error.operations.iter().map(|&op| ops[op as usize]).filter(|op| op.kind == Does::Get);
+    let mut seen: BTreeSet<Text> = BTreeSet::new();
+    for read in reads {
+        let bytes = texts.bytes(read.text);
+        match terminators.first() {
+            _ if !gathered.has_appends => seen.extend(texts.find_bytes(bytes)),
+            Some(&terminator) if terminator != 0 && terminators.len() == 1 => {
+                let parts = bytes.split_inclusive(|&byte| byte == terminator);
+                seen.extend(parts.filter_map(|part| texts.find_bytes(part)));
+            }
+            // The text can be cut anywhere: whatever stands in it may have been seen.
+            _ => {
+                let text = texts.get(read.text);
+                let inside =
+                    ops[1..].iter().filter(|op| op.kind != Does::Get && text.contains(texts.get(op.text)));
+                seen.extend(inside.map(|op| op.text));
+            }
+        }
+    }
+    for (op, role) in ops.iter().zip(roles.iter_mut()).skip(1) {
+        if op.kind != Does::Get && *role == Role::Absent && seen.contains(&op.text) {
+            *role = Role::Free;
+        }
+    }
+}
+
+/// Of the writes that a read may have seen, takes the last one called before the read returned.
+fn bind_nearest_writes(gathered: &Gathered, error: &Error, roles: &mut [Role]) {
+    let ops = &gathered.ops;
+    for &op in &error.operations {
+        let read = ops[op as usize];
+        if read.kind != Does::Get {
+            continue;
+        }
+        let same = |other: &Slim| other.kind == Does::Put && other.text == read.text;
+        let before = (1..ops.len()).rev().find(|&at| same(&ops[at]) && ops[at].call <= read.end);
+        let nearest = before.or_else(|| (1..ops.len()).find(|&at| same(&ops[at])));
+        if let Some(at) = nearest {
+            roles[at] = Role::Bound;
+        }
+    }
+}
+
+/// Trials by the methods for keys and texts.
+struct ByValues<'a> {
+    texts: &'a Texts,
+    ops: &'a [Slim],
+    scratch: Scratch,
+    states: u64,
+}
+
+impl ByValues<'_> {
+    /// Reduces `roles` if they are not linearizable. Returns whether the result is minimal.
+    fn try_from(&mut self, roles: &mut [Role]) -> Option<bool> {
+        matches!(self.attempt(roles), Trial::NotLinearizable).then(|| self.minimize(roles))
+    }
+}
+
+impl Trials for ByValues<'_> {
+    fn attempt(&mut self, roles: &[Role]) -> Trial {
+        let mut trial = Gathered::default();
+        trial.ops.push(self.ops[INITIAL as usize]);
+        for (at, (&op, role)) in self.ops.iter().zip(roles).enumerate().skip(1) {
+            let index = at as u32;
+            match role {
+                Role::Bound => trial.ops.push(Slim { index, ..op }),
+                Role::Free if op.kind != Does::Get => {
+                    trial.ops.push(Slim { index, call: 1, end: u64::MAX, ..op });
+                }
+                Role::Free | Role::Absent => {}
+            }
+        }
+        trial.ops[1..].sort_by_key(|op| op.call);
+        trial.has_appends = trial.ops.iter().any(|op| op.kind == Does::Append);
+        let limits = Limits::default().with_states(STATES_A_TRIAL.min(self.states));
+        let progress = Progress::default();
+        let finding = decide(self.texts, &trial, &mut self.scratch, &limits, &progress);
+        self.states = self.states.saturating_sub(progress.states());
+        match finding {
+            Finding::Order(order) => Trial::Linearizable(order),
+            Finding::Bad(_) => Trial::NotLinearizable,
+            Finding::Limited { .. } => Trial::Undecided,
+        }
+    }
+}
+
+fn kind_of(ops: &[Slim], kept: &[u32], error: &Error) -> Kind {
+    match error.flaw {
+        Some(Flaw::Phantom { .. }) => return Kind::Phantom,
+        Some(Flaw::Twice { .. }) => return Kind::Duplicate,
+        Some(Flaw::Disagree { .. }) => return Kind::Disagreement,
+        Some(Flaw::Ambiguous) | None => {}
+    }
+    let reads = kept.iter().filter(|&&op| ops[op as usize].kind == Does::Get).count();
+    let end = kept.iter().map(|&op| ops[op as usize].end).min().unwrap_or(0);
+    let latest = kept.iter().map(|&op| ops[op as usize]).max_by_key(|op| op.call);
+    match (kept.len(), latest) {
+        (1, _) => Kind::Phantom,
+        // Who is called last is the one that sees the past wrongly, or that was seen before it was called.
+        (_, Some(latest)) if end < latest.call && latest.kind == Does::Get => Kind::StaleRead,
+        (2, Some(_)) if reads == 1 => Kind::FutureRead,
+        _ if reads == kept.len() => Kind::Disagreement,
+        _ => Kind::Order,
+    }
+}
+
+fn sentence(
+    model: &KeyValue<'_>,
+    history: &History<KvOp, Text>,
+    ops: &[Slim],
+    kind: Kind,
+    operations: &[usize],
+    error: &Error,
+) -> String {
+    let name = |index: usize| naming(model, &history[index]);
+    let of = |op: u32| ops[op as usize].index as usize;
+    match (&error.flaw, operations) {
+        (Some(Flaw::Phantom { read, part }), _) => {
+            let text = model.texts().get(ops[*read as usize].text);
+            format!("{}, but nobody wrote {} there.", name(of(*read)), words::quoted(&part_of(text, part)))
+        }
+        (Some(Flaw::Twice { append, read, other }), _) if read == other => {
+            format!("{}, which shows {} twice.", name(of(*read)), name(of(*append)))
+        }
+        (Some(Flaw::Twice { append, .. }), [one, other]) => {
+            let append = name(of(*append));
+            format!(
+                "{append} shows at two places: {}, and {}, which stands behind another Put.",
+                name(*one),
+                name(*other)
+            )
+        }
+        (Some(Flaw::Disagree { .. }), [one, other]) => {
+            let (one, other) = (name(*one), name(*other));
+            format!(
+                "{one} and {other}: neither continues the other, so they disagree on the order of writes."
+            )
+        }
+        (None, [early, late]) if history[*early].precedes(&history[*late]) => {
+            two(model, history, kind, *early, *late)
+        }
+        (None, [_, _, _, ..]) if kind == Kind::StaleRead => stale(model, history, operations),
+        _ => for_any_model(model, history, operations),
+    }
+}
+
+/// The bytes `part` of a text, widened to whole characters.
+fn part_of(text: &str, part: &Range<usize>) -> String {
+    String::from_utf8_lossy(&text.as_bytes()[part.clone()]).into_owned()
+}
+
+/// `early` had returned before `late` was called, and yet must come after it.
+fn two(model: &KeyValue<'_>, history: &History<KvOp, Text>, kind: Kind, early: usize, late: usize) -> String {
+    let gap = history.span(history[late].call - history[early].end);
+    let (first, second) = (naming(model, &history[early]), naming(model, &history[late]));
+    if kind == Kind::FutureRead {
+        return format!("{first}, but {second} was called only {gap} after that.");
+    }
+    format!(
+        "{second}, but {first} had already returned {gap} before it was called.",
+        first = passive(model, history, early)
+    )
+}
+
+/// Three or more, of which the last one called is a read.
+fn stale(model: &KeyValue<'_>, history: &History<KvOp, Text>, operations: &[usize]) -> String {
+    let all = for_any_model(model, history, operations);
+    let Some((&last, rest)) = operations.split_last() else { return all };
+    let before = |late: usize| {
+        let earlier = rest.iter().copied().filter(move |&other| history[other].precedes(&history[late]));
+        earlier.max_by_key(|&other| history[other].end)
+    };
+    let Some(newest) = before(last) else { return all };
+    let gap = history.span(history[last].call - history[newest].end);
+    let (read, other) = (naming(model, &history[last]), passive(model, history, newest));
+    let start = format!("{read}, but {other} had already returned {gap} before it was called");
+    match (rest, before(newest)) {
+        ([_, _], Some(first)) => {
+            let gap = history.span(history[newest].call - history[first].end);
+            format!(
+                "{start}, and was itself called {gap} after {} had returned.",
+                passive(model, history, first)
+            )
+        }
+        _ => format!("{start}. {all}"),
+    }
+}
+
+/// An operation as one that something else is compared with.
+fn passive(model: &KeyValue<'_>, history: &History<KvOp, Text>, index: usize) -> String {
+    let operation = &history[index];
+    match (&operation.op, &operation.result) {
+        (KvOp::Get { .. }, Some(result)) => {
+            let seen = model.describe_result(&operation.op, result);
+            format!("the Get by client {} that saw {seen}", operation.client)
+        }
+        _ => naming(model, operation),
+    }
+}

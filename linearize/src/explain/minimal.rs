@@ -1,0 +1,211 @@
+//! Finding the fewest operations that show the error.
+
+use crate::history::{OPEN, Operation};
+use crate::limits::{Limits, Progress};
+use crate::model::{Effect, Model};
+use crate::search::{self, Found};
+
+/// How many states all the trials together may visit.
+pub(crate) const STATES: u64 = 8_000;
+
+/// How many states one trial may visit.
+pub(crate) const STATES_A_TRIAL: u64 = 1_000;
+
+/// The part of an operation in a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// As it was observed.
+    Bound,
+    /// At any time, with any result, or never.
+    Free,
+    /// Not there.
+    Absent,
+}
+
+/// The outcome of a trial.
+pub(crate) enum Trial {
+    /// The places (in the list of roles) of the operations, in an order that is possible.
+    Linearizable(Vec<u32>),
+    NotLinearizable,
+    Undecided,
+}
+
+/// Somebody who can try out what happens if operations are freed or left out.
+pub(crate) trait Trials {
+    fn attempt(&mut self, roles: &[Role]) -> Trial;
+
+    /// From `roles`, which are known not to be linearizable, frees all that can be freed and then leaves out all that need
+    /// not be there. Returns whether the result is known to be minimal.
+    fn minimize(&mut self, roles: &mut [Role]) -> bool {
+        self.free_what_is_old(roles);
+        let certain = self.free_what_can_be(roles);
+        certain && self.drop_idle_context(roles)
+    }
+
+    /// Most often an error shows among the last few operations: tries the last four alone, the last eight, and so on.
+    fn free_what_is_old(&mut self, roles: &mut [Role]) {
+        let bound = bound(roles);
+        let mut last = 4;
+        while last < bound.len() {
+            let mut trial = roles.to_vec();
+            for &at in &bound[..bound.len() - last] {
+                trial[at] = Role::Free;
+            }
+            if matches!(self.attempt(&trial), Trial::NotLinearizable) {
+                roles.copy_from_slice(&trial);
+                return;
+            }
+            last *= 2;
+        }
+    }
+
+    /// Delta debugging (Zeller and Hildebrandt 2002): first large parts, then smaller ones, until no single operation can be freed.
+    fn free_what_can_be(&mut self, roles: &mut [Role]) -> bool {
+        let mut size = bound(roles).len().div_ceil(2).max(1);
+        loop {
+            let mut certain = true;
+            let mut freed = false;
+            for chunk in bound(roles).chunks(size) {
+                let mut trial = roles.to_vec();
+                for &at in chunk {
+                    trial[at] = Role::Free;
+                }
+                match self.attempt(&trial) {
+                    Trial::NotLinearizable => {
+                        roles.copy_from_slice(&trial);
+                        freed = true;
+                    }
+                    Trial::Linearizable(_) => {}
+                    Trial::Undecided => certain = false,
+                }
+            }
+            match (size, freed) {
+                (1, false) => return certain,
+                (1, true) => {}
+                _ => size = (size / 2).max(1),
+            }
+        }
+    }
+
+    /// What is free and used in none of the orders that exist once a bound operation is freed is not needed.
+    fn drop_idle_context(&mut self, roles: &mut [Role]) -> bool {
+        let bound = bound(roles);
+        let mut used = vec![false; roles.len()];
+        for &at in &bound {
+            let mut trial = roles.to_vec();
+            trial[at] = Role::Free;
+            let Trial::Linearizable(order) = self.attempt(&trial) else { return false };
+            for place in order {
+                used[place as usize] = true;
+            }
+        }
+        for at in 0..roles.len() {
+            if roles[at] == Role::Free && !used[at] {
+                roles[at] = Role::Absent;
+            }
+        }
+        let rest: Vec<usize> = (0..roles.len()).filter(|&at| roles[at] == Role::Free).collect();
+        if rest.len() <= CONTEXT {
+            for at in rest {
+                roles[at] = Role::Absent;
+                if !self.is_minimal(roles, &bound) {
+                    roles[at] = Role::Free;
+                }
+            }
+        }
+        self.is_minimal(roles, &bound)
+    }
+
+    /// Whether freeing any of `bound` makes the rest linearizable.
+    fn is_minimal(&mut self, roles: &[Role], bound: &[usize]) -> bool {
+        bound.iter().all(|&at| {
+            let mut trial = roles.to_vec();
+            trial[at] = Role::Free;
+            matches!(self.attempt(&trial), Trial::Linearizable(_))
+        })
+    }
+
+    /// Whether `roles` satisfy all that [`super::Explanation`] promises.
+    fn holds(&mut self, roles: &[Role]) -> bool {
+        matches!(self.attempt(roles), Trial::NotLinearizable) && self.is_minimal(roles, &bound(roles))
+    }
+}
+
+/// A context larger than this is what long texts need; to look for a smaller one is not worth the time.
+const CONTEXT: usize = 32;
+
+pub(crate) fn bound(roles: &[Role]) -> Vec<usize> {
+    (0..roles.len()).filter(|&at| roles[at] == Role::Bound).collect()
+}
+
+/// Trials by the general search, for any model.
+pub(crate) struct BySearch<'a, M: Model> {
+    model: &'a M,
+    operations: &'a [Operation<M::Op, M::Result>],
+    indices: &'a [u32],
+    /// How many states are left for all trials, and how many one may visit.
+    states: u64,
+    a_trial: u64,
+}
+
+impl<'a, M: Model> BySearch<'a, M> {
+    pub(crate) fn new(
+        model: &'a M,
+        operations: &'a [Operation<M::Op, M::Result>],
+        indices: &'a [u32],
+    ) -> Self {
+        BySearch { model, operations, indices, states: STATES, a_trial: STATES_A_TRIAL }
+    }
+
+    /// For whoever wants to know for certain, however long it takes.
+    pub(crate) fn patient(mut self) -> Self {
+        (self.states, self.a_trial) = (u64::MAX, Limits::default().states);
+        self
+    }
+}
+
+impl<M: Model> Trials for BySearch<'_, M> {
+    fn attempt(&mut self, roles: &[Role]) -> Trial {
+        if self.states == 0 {
+            return Trial::Undecided;
+        }
+        let mut trial = Vec::with_capacity(roles.len());
+        let mut places = Vec::with_capacity(roles.len());
+        for (at, (&index, role)) in self.indices.iter().zip(roles).enumerate() {
+            let operation = &self.operations[index as usize];
+            let read = self.model.effect(&operation.op, None) == Effect::Read;
+            match role {
+                Role::Bound => trial.push(operation.clone()),
+                Role::Free if !read => trial.push(Operation::open(0, operation.op.clone(), 0)),
+                Role::Free | Role::Absent => continue,
+            }
+            places.push(at as u32);
+        }
+        let mut order: Vec<u32> = (0..trial.len() as u32).collect();
+        order.sort_by_key(|&at| trial[at as usize].call);
+        let limits = Limits::default().with_states(self.a_trial.min(self.states));
+        let progress = Progress::default();
+        let found = search::search(self.model, &trial, &order, &limits, &progress);
+        // What is freed is under way at every return, so that to prepare a trial costs the square of its size.
+        let prepared = (trial.len() as u64).pow(2) / 64;
+        self.states = self.states.saturating_sub(progress.states() + prepared);
+        match found {
+            Found::Order(order) => {
+                Trial::Linearizable(order.into_iter().map(|at| places[at as usize]).collect())
+            }
+            Found::Nothing { .. } => Trial::NotLinearizable,
+            Found::Limited { .. } => Trial::Undecided,
+        }
+    }
+}
+
+/// The parts to begin with, given that what had returned up to the return of `stuck` cannot be linearized: what was
+/// called later is as good as free.
+pub(crate) fn before<O, R>(operations: &[Operation<O, R>], indices: &[u32], stuck: u32) -> Vec<Role> {
+    let end = operations[stuck as usize].end;
+    debug_assert_ne!(end, OPEN, "nothing gets stuck at an operation that never returned");
+    indices
+        .iter()
+        .map(|&index| if operations[index as usize].call <= end { Role::Bound } else { Role::Absent })
+        .collect()
+}

@@ -1,0 +1,135 @@
+//! Why a history is not linearizable: the fewest operations that show it, in words.
+
+use std::fmt;
+
+use crate::history::History;
+use crate::model::Model;
+use minimal::{BySearch, Role, Trials};
+
+mod json;
+pub(crate) mod key_value;
+mod minimal;
+mod sentence;
+
+/// What sort of error a history shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A read returned something that nobody had written.
+    Phantom,
+    /// A read returned something that was written only after the read had returned.
+    FutureRead,
+    /// A read returned a value that had been replaced, or missed one that had been written, before it was called.
+    StaleRead,
+    /// Two reads disagree on the order, or on the number, of writes.
+    Disagreement,
+    /// One write shows twice.
+    Duplicate,
+    /// The operations named cannot be put in any order that respects both their results and real time.
+    Order,
+}
+
+impl Kind {
+    /// The kind in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Phantom => "phantom value",
+            Kind::FutureRead => "read from the future",
+            Kind::StaleRead => "stale read",
+            Kind::Disagreement => "reads disagree",
+            Kind::Duplicate => "write applied twice",
+            Kind::Order => "no order fits",
+        }
+    }
+}
+
+/// Why one partition of a history is not linearizable.
+///
+/// # What minimal means
+///
+/// `operations` and `context` alone are not linearizable, where those in `context` are freed from their times: they may
+/// have taken effect at any moment or never (their *existence* matters, because somebody saw what they wrote; their
+/// times do not). Free any one of `operations` in the same way, and what is left is linearizable. So each of
+/// `operations` is needed, and nothing else is. [`Explanation::minimal`] says whether this was established.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The partition's name, for example the key.
+    pub key: String,
+    /// The partition's number, as [`crate::Model::partition`] gives it.
+    pub partition: u64,
+    /// What sort of error it is.
+    pub kind: Kind,
+    /// The operations whose times and results cannot be reconciled, by their index in the history, in order of call.
+    pub operations: Vec<usize>,
+    /// Writes that the reads among `operations` saw, needed at no particular time. By rising index.
+    pub context: Vec<usize>,
+    /// One sentence, or a few, that names `operations` and says why they cannot be ordered.
+    pub sentence: String,
+    /// Whether `operations` is known to be minimal in the sense above. Only a very large search leaves it open.
+    pub minimal: bool,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "not linearizable")?;
+        if !self.key.is_empty() {
+            write!(formatter, " – key {}", crate::words::quoted(&self.key))?;
+        }
+        write!(formatter, " – {}\n{}", self.kind.name(), self.sentence)
+    }
+}
+
+/// Explains a partition of which the general search found that what had returned up to the return of `stuck` cannot be linearized.
+pub(crate) fn by_search<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    partition: u64,
+    indices: &[u32],
+    stuck: u32,
+) -> Explanation {
+    let mut roles = minimal::before(history.operations(), indices, stuck);
+    let small = indices.len() <= LARGEST;
+    let minimal = small && BySearch::new(model, history.operations(), indices).minimize(&mut roles);
+    let mut operations = with_role(indices, &roles, Role::Bound);
+    let mut context = with_role(indices, &roles, Role::Free);
+    if !minimal && operations.len() > SHOWN {
+        // Too large to be reduced, so name at least those among which the search found no way on.
+        let at = &history[stuck as usize];
+        operations.retain(|&index| !history[index].precedes(at) && !at.precedes(&history[index]));
+        context.clear();
+    }
+    Explanation {
+        key: model.partition_name(&history[stuck as usize].op),
+        partition,
+        kind: if operations.len() == 1 { Kind::Phantom } else { Kind::Order },
+        sentence: sentence::for_any_model(model, history, &operations),
+        operations,
+        context,
+        minimal,
+    }
+}
+
+/// Partitions larger than this are not worth the trials: freed operations are candidates at every step.
+const LARGEST: usize = 3_000;
+
+/// An explanation that is not minimal names at most this many operations.
+const SHOWN: usize = 8;
+
+fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usize> {
+    let chosen = indices.iter().zip(roles).filter(|&(_, &other)| other == role);
+    chosen.map(|(&index, _)| index as usize).collect()
+}
+
+impl Explanation {
+    /// Tests what [`Explanation`] promises of `operations` and `context`, by the general search.
+    pub fn holds<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>) -> bool {
+        let mut indices: Vec<u32> =
+            self.operations.iter().chain(&self.context).map(|&index| index as u32).collect();
+        indices.sort_unstable();
+        let role = |index: &u32| match self.operations.contains(&(*index as usize)) {
+            true => Role::Bound,
+            false => Role::Free,
+        };
+        let roles: Vec<Role> = indices.iter().map(role).collect();
+        BySearch::new(model, history.operations(), &indices).patient().holds(&roles)
+    }
+}

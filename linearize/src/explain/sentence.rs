@@ -1,0 +1,49 @@
+//! Sentences for models that have none of their own.
+
+use crate::history::{History, Operation};
+use crate::model::Model;
+
+/// `Append "z" by client 3`, with the result if it says something.
+pub(crate) fn naming<M: Model>(model: &M, operation: &Operation<M::Op, M::Result>) -> String {
+    let mut words = format!("{} by client {}", model.describe_op(&operation.op), operation.client);
+    match &operation.result {
+        Some(result) => {
+            let result = model.describe_result(&operation.op, result);
+            if !result.is_empty() {
+                words.push_str(" returned ");
+                words.push_str(&result);
+            }
+        }
+        None => words.push_str(" never returned"),
+    }
+    words
+}
+
+/// Why `operations` (by rising call) cannot be ordered, as far as that can be said without knowing the model.
+pub(crate) fn for_any_model<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    operations: &[usize],
+) -> String {
+    let names: Vec<String> = operations.iter().map(|&index| naming(model, &history[index])).collect();
+    if let [only] = names.as_slice() {
+        return format!("{only}, which no order of the operations allows.");
+    }
+    let mut sentence = format!("No order fits these {} operations: ", operations.len());
+    for (place, (name, &index)) in names.iter().zip(operations).enumerate() {
+        if place > 0 {
+            sentence.push_str("; ");
+        }
+        sentence.push_str(name);
+        let before = operations[..place].iter().filter(|&&other| history[other].precedes(&history[index]));
+        if let Some(&newest) = before.max_by_key(|&&other| history[other].end) {
+            let gap = history.span(history[index].call - history[newest].end);
+            let newest = &history[newest];
+            let name = model.describe_op(&newest.op);
+            sentence
+                .push_str(&format!(", called {gap} after {name} by client {} had returned", newest.client));
+        }
+    }
+    sentence.push('.');
+    sentence
+}

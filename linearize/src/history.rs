@@ -1,0 +1,221 @@
+//! What was observed: operations, each with the moments at which it was called and returned.
+
+use std::fmt;
+
+use rustc_hash::FxHashMap;
+
+/// The `end` of an operation that never returned.
+pub const OPEN: u64 = u64::MAX;
+
+/// One operation of one client.
+///
+/// Its interval is closed: it took effect at some moment from `call` to `end`, both included, so an operation that
+/// returned in the very nanosecond in which another was called overlaps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation<O, R> {
+    /// Who called. A client has at most one operation under way at a time.
+    pub client: u32,
+    /// What it asked for.
+    pub op: O,
+    /// What it got back; `None` if it never returned.
+    pub result: Option<R>,
+    /// When it was called, in nanoseconds on a clock that all clients share.
+    pub call: u64,
+    /// When it returned, on the same clock; [`OPEN`] if it never did. An open operation may have taken effect at any
+    /// moment since its call, or never.
+    pub end: u64,
+}
+
+impl<O, R> Operation<O, R> {
+    /// An operation that returned.
+    pub fn new(client: u32, op: O, result: R, call: u64, end: u64) -> Self {
+        Operation { client, op, result: Some(result), call, end }
+    }
+
+    /// An operation that never returned.
+    pub fn open(client: u32, op: O, call: u64) -> Self {
+        Operation { client, op, result: None, call, end: OPEN }
+    }
+
+    /// Whether it never returned.
+    pub fn is_open(&self) -> bool {
+        self.end == OPEN
+    }
+
+    /// When it returned, if it did.
+    pub fn returned(&self) -> Option<u64> {
+        (!self.is_open()).then_some(self.end)
+    }
+
+    /// Whether it had returned before `other` was called, so that it must have taken effect first.
+    pub fn precedes(&self, other: &Self) -> bool {
+        self.end < other.call
+    }
+}
+
+/// A checked sequence of operations in the order of their calls.
+///
+/// Everything else in this crate names an operation by its index here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History<O, R> {
+    operations: Vec<Operation<O, R>>,
+    unit: Unit,
+}
+
+/// What the times of a history count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Nanoseconds.
+    #[default]
+    Nanoseconds,
+    /// Events, of which only the order is known: a log without a clock.
+    Events,
+}
+
+impl<O, R> Default for History<O, R> {
+    fn default() -> Self {
+        History { operations: Vec::new(), unit: Unit::default() }
+    }
+}
+
+impl<O, R> History<O, R> {
+    /// Puts the operations in the order of their calls (equal ones stay in the order given).
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] if an operation returns before its call, or is open and has a result, or has returned and
+    /// has none, or if a client calls while its last operation is under way.
+    pub fn new(mut operations: Vec<Operation<O, R>>) -> Result<Self, HistoryError> {
+        for (index, operation) in operations.iter().enumerate() {
+            check_operation(index, operation)?;
+        }
+        let sorted = operations.is_sorted_by_key(|operation| operation.call);
+        if sorted {
+            check_clients(operations.iter().enumerate())?;
+        } else {
+            let mut order: Vec<usize> = (0..operations.len()).collect();
+            order.sort_by_key(|&index| operations[index].call);
+            check_clients(order.iter().map(|&index| (index, &operations[index])))?;
+            operations.sort_by_key(|operation| operation.call);
+        }
+        Ok(History { operations, unit: Unit::default() })
+    }
+
+    /// The same history, with times that count something else.
+    #[must_use]
+    pub fn with_unit(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// What the times count.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// A span of time in words, for example `3.1 ms` or `5 events`.
+    pub fn span(&self, span: u64) -> String {
+        match (self.unit, span) {
+            (Unit::Nanoseconds, _) => crate::words::span(span),
+            (Unit::Events, 1) => "1 event".to_owned(),
+            (Unit::Events, _) => format!("{span} events"),
+        }
+    }
+
+    /// All operations, in the order of their calls.
+    pub fn operations(&self) -> &[Operation<O, R>] {
+        &self.operations
+    }
+
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+}
+
+impl<O, R> std::ops::Index<usize> for History<O, R> {
+    type Output = Operation<O, R>;
+
+    fn index(&self, index: usize) -> &Operation<O, R> {
+        &self.operations[index]
+    }
+}
+
+fn check_operation<O, R>(index: usize, operation: &Operation<O, R>) -> Result<(), HistoryError> {
+    let kind = if operation.end < operation.call {
+        HistoryErrorKind::ReturnBeforeCall
+    } else if operation.is_open() != operation.result.is_none() {
+        HistoryErrorKind::ResultAndReturnDisagree
+    } else {
+        return Ok(());
+    };
+    Err(HistoryError { index, client: operation.client, kind })
+}
+
+/// `operations` in the order of their calls, each with the index that an error shall name.
+fn check_clients<'a, O: 'a, R: 'a>(
+    operations: impl Iterator<Item = (usize, &'a Operation<O, R>)>,
+) -> Result<(), HistoryError> {
+    let mut busy_until: FxHashMap<u32, u64> = FxHashMap::default();
+    for (index, operation) in operations {
+        let until = busy_until.entry(operation.client).or_insert(0);
+        if operation.call < *until {
+            return Err(HistoryError {
+                index,
+                client: operation.client,
+                kind: HistoryErrorKind::TwoOpenOperations,
+            });
+        }
+        *until = operation.end;
+    }
+    Ok(())
+}
+
+/// Why operations are not a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryError {
+    /// Which operation, by its place in the order in which they were given.
+    pub index: usize,
+    /// Its client.
+    pub client: u32,
+    /// What is wrong with it.
+    pub kind: HistoryErrorKind,
+}
+
+/// What can be wrong with an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryErrorKind {
+    /// It returned before it was called.
+    ReturnBeforeCall,
+    /// It has a result and never returned, or the other way round.
+    ResultAndReturnDisagree,
+    /// Its client's last operation had not returned when it was called.
+    TwoOpenOperations,
+}
+
+impl fmt::Display for HistoryError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = self.client;
+        match self.kind {
+            HistoryErrorKind::ReturnBeforeCall => {
+                write!(formatter, "client {client}'s operation returns before its call")
+            }
+            HistoryErrorKind::ResultAndReturnDisagree => {
+                write!(
+                    formatter,
+                    "client {client}'s operation has either a result or a return time, not both"
+                )
+            }
+            HistoryErrorKind::TwoOpenOperations => {
+                write!(formatter, "client {client} calls while its last operation has not returned")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HistoryError {}

@@ -1,0 +1,80 @@
+//! Is this history linearizable, and if not, why not?
+//!
+//! An object is *linearizable* (Herlihy and Wing 1990) if every operation seems to take effect at one instant between its
+//! call and its return. This crate takes what clients observed of an object, a [`History`], and what one client alone
+//! would observe, a [`Model`], and answers with an order that proves the history linearizable, or with the few operations
+//! that prove that it is not. If its [`Limits`] stop it first it says [`Verdict::Unknown`], which is never a pass.
+//!
+//! ```
+//! use linearize::{KvBuilder, Limits, Verdict};
+//!
+//! let mut builder = KvBuilder::new();
+//! builder.put(0, "x", "a", 0, Some(10)); // client 0 puts "a" from 0 to 10 ns
+//! builder.append(1, "x", "b", 20, Some(30));
+//! builder.get(0, "x", 40, Some(("a", 50))); // and reads what was there before the append
+//! let history = builder.finish().unwrap();
+//!
+//! let Verdict::NotLinearizable(explanation) = history.check(&Limits::default()) else { panic!() };
+//! assert_eq!(explanation.operations, [0, 1, 2]);
+//! println!("{explanation}"); // … but Append "b" by client 1 had already returned 10 ns before it was called …
+//! ```
+//!
+//! # How to read
+//!
+//! - `model` is what a specification is: a step function, and hints. [`models`] has nine of them.
+//! - `history` is what was observed, and `recorder` collects it while clients run; [`read`] takes it from files, [`generate`] makes it
+//!   up.
+//! - `check` splits a history into partitions (linearizability is local: Herlihy and Wing, theorem 1), and chooses the
+//!   method.
+//! - `order` is the method for keys with texts: what reads returned tells the order of writes, so only times are left
+//!   to compare (Gibbons and Korach 1997; the extension to chains of appends is ours). Begin with `order::blocks`.
+//! - `ambiguous` chooses, by conflict-directed backjumping, which write was read, where a text does not say.
+//! - `search` is Lowe's just-in-time graph search (2017), for every other model.
+//! - [`explain`] looks for the fewest operations that still show the error, and says so in words.
+//!
+//! Every method is exact; which one is used changes the time, never the verdict. Tests compare all of them with the
+//! definition, tried out on a hundred thousand small histories for each model.
+//!
+//! # What is left out on purpose
+//!
+//! - *Time limits*: a verdict must not depend on how busy a machine is. Limits count states and bytes.
+//! - *Nondeterministic steps*: let the state be a set of states.
+//! - *Polynomial methods for queues, sets and stacks* with distinct values (Lee and Mathur 2024): the search is fast enough for
+//!   what the labs record.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "checks recorded histories, on real threads and outside of any simulation"
+)]
+
+mod ambiguous;
+mod check;
+pub mod explain;
+pub mod generate;
+mod history;
+mod limits;
+mod model;
+pub mod models;
+mod order;
+pub mod picture;
+pub mod read;
+mod recorder;
+mod search;
+mod shown;
+pub mod text;
+mod texts;
+mod verdict;
+pub mod words;
+
+pub use check::{check, check_by_search, check_watched};
+pub use explain::{Explanation, Kind};
+pub use history::{History, HistoryError, HistoryErrorKind, OPEN, Operation, Unit};
+pub use limits::{Limits, Progress};
+pub use model::{Effect, Model};
+pub use models::key_value::{Key, KeyValue, KvBuilder, KvHistory, KvOp};
+pub use recorder::{KvRecorder, Recorder, Ticket};
+pub use shown::{Edit, Parts};
+pub use texts::{Text, Texts};
+pub use verdict::{Limit, Order, ReplayError, Undecided, Verdict, Witness};

@@ -1,0 +1,20 @@
+//! The models that come with the checker.
+//!
+//! Each is a sequential specification of a few lines; the types of their values are free wherever nothing depends on
+//! them. [`key_value`] has methods of its own, all others are checked by the general search.
+
+pub mod collections;
+pub mod counter;
+pub mod key_value;
+pub mod lock;
+pub mod log;
+pub mod register;
+pub mod versioned;
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// What a value must be able to do: be compared, kept and printed.
+pub trait Value: Clone + Debug + Eq + Hash + Send + Sync {}
+
+impl<T: Clone + Debug + Eq + Hash + Send + Sync> Value for T {}

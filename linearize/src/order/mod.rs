@@ -1,0 +1,190 @@
+//! Keys with texts: the order of writes is read from the values, without any search.
+//!
+//! If every text names its write, then what reads returned says which put each read stands behind and in which order the appends
+//! between came (Gibbons and Korach 1997 for registers; the order of appends is read from lists as Elle does for
+//! transactions). What is left is to compare times: `resolve` cuts the texts, `blocks` compares. Both are linear but for sorting
+//! what is nearly sorted. Where texts do not name their writes, [`crate::ambiguous`] takes over.
+
+pub(crate) mod blocks;
+pub(crate) mod resolve;
+pub(crate) mod slim;
+
+use crate::ambiguous::{self, Solved};
+use crate::check::{Part, in_parallel};
+use crate::explain::key_value as explain;
+use crate::history::{History, Operation};
+use crate::limits::{Limits, Progress};
+use crate::models::key_value::{KeyValue, KvOp};
+use crate::texts::{Text, Texts};
+use crate::verdict::{Limit, Order, Undecided, Verdict};
+use blocks::{Blocks, Clash, Rows, insert_idle};
+use resolve::{Flaw, Resolver};
+use slim::{Gathered, INITIAL};
+
+/// Working memory, kept from key to key.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    rows: Rows,
+    resolver: Resolver,
+    blocks: Blocks,
+}
+
+/// What is found of one key.
+pub(crate) enum Finding {
+    /// An order, by index in the history, without the operations that have no effect.
+    Order(Vec<u32>),
+    Bad(Error),
+    Limited {
+        limit: Limit,
+        states: u64,
+        read: u32,
+    },
+}
+
+/// What is wrong with a key. Operations are named by their number in [`Gathered::ops`].
+#[derive(Clone, Debug)]
+pub(crate) struct Error {
+    /// Operations that cannot be ordered; perhaps not all are needed, but they are enough if `certain`.
+    pub(crate) operations: Vec<u32>,
+    /// The flaw of the texts, if it is one.
+    pub(crate) flaw: Option<Flaw>,
+    /// Whether some write could have been taken for another.
+    pub(crate) ambiguous: bool,
+}
+
+/// Checks all keys of a history.
+pub(crate) fn check(
+    model: &KeyValue<'_>,
+    history: &History<KvOp, Text>,
+    limits: &Limits,
+    progress: &Progress,
+) -> Verdict {
+    let operations = history.operations();
+    let (starts, indices) = group_by_key(operations, model.keys().len());
+    let keys: Vec<usize> = (0..model.keys().len()).filter(|&key| starts[key] < starts[key + 1]).collect();
+    progress.set_partitions(keys.len());
+    let threads = limits.threads_for(history.len(), keys.len());
+    in_parallel(keys.len(), threads, || {
+        let mut scratch = Scratch::default();
+        let mut gathered = Gathered::default();
+        let (keys, starts, indices) = (&keys, &starts, &indices);
+        move |part| {
+            let key = keys[part];
+            gathered.gather(operations, &indices[starts[key] as usize..starts[key + 1] as usize]);
+            let part = check_key(model, history, key, &gathered, &mut scratch, limits, progress);
+            progress.partition_done();
+            part
+        }
+    })
+}
+
+/// Where each key's part of the second vector begins, and the operations by key.
+fn group_by_key(operations: &[Operation<KvOp, Text>], keys: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; keys + 1];
+    for operation in operations {
+        starts[operation.op.key().0 as usize + 1] += 1;
+    }
+    for key in 0..keys {
+        starts[key + 1] += starts[key];
+    }
+    let mut next = starts.clone();
+    let mut indices = vec![0; operations.len()];
+    for (index, operation) in operations.iter().enumerate() {
+        let next = &mut next[operation.op.key().0 as usize];
+        indices[*next as usize] = index as u32;
+        *next += 1;
+    }
+    (starts, indices)
+}
+
+fn check_key(
+    model: &KeyValue<'_>,
+    history: &History<KvOp, Text>,
+    key: usize,
+    gathered: &Gathered,
+    scratch: &mut Scratch,
+    limits: &Limits,
+    progress: &Progress,
+) -> Part {
+    match decide(model.texts(), gathered, scratch, limits, progress) {
+        Finding::Order(order) => {
+            let call = |index: u32| history[index as usize].call;
+            let end = |index: u32| history[index as usize].end;
+            let operations = insert_idle(order, &gathered.idle, call, end);
+            Part::Good(Order { partition: key as u64, operations })
+        }
+        Finding::Bad(error) => Part::Bad(Box::new(explain::explain(model, history, key, gathered, error))),
+        Finding::Limited { limit, states, read } => Part::Unknown(Undecided {
+            key: model.keys()[key].clone(),
+            limit,
+            states,
+            reached: gathered.ops[read as usize].index as usize,
+            operations: gathered.ops.len() - 1 + gathered.idle.len(),
+        }),
+    }
+}
+
+/// Decides one key.
+pub(crate) fn decide(
+    texts: &Texts,
+    gathered: &Gathered,
+    scratch: &mut Scratch,
+    limits: &Limits,
+    progress: &Progress,
+) -> Finding {
+    let Scratch { rows, resolver, blocks } = scratch;
+    match resolver.resolve(texts, gathered, rows) {
+        Ok(()) => match blocks.arrange(&gathered.ops, rows) {
+            Ok(()) => Finding::Order(blocks.order(gathered, rows)),
+            Err(clash) => Finding::Bad(clash_error(clash, resolver, rows)),
+        },
+        Err(Flaw::Ambiguous) => decide_ambiguous(texts, gathered, blocks, limits, progress),
+        Err(flaw) => {
+            let operations = match flaw {
+                Flaw::Phantom { read, .. } => vec![read],
+                Flaw::Twice { read, other, .. } | Flaw::Disagree { read, other } => vec![read, other],
+                Flaw::Ambiguous => Vec::new(),
+            };
+            Finding::Bad(Error { operations, flaw: Some(flaw), ambiguous: false })
+        }
+    }
+}
+
+fn decide_ambiguous(
+    texts: &Texts,
+    gathered: &Gathered,
+    blocks: &mut Blocks,
+    limits: &Limits,
+    progress: &Progress,
+) -> Finding {
+    match ambiguous::solve(texts, gathered, limits, progress) {
+        Solved::Rows(rows) => match blocks.arrange(&gathered.ops, &rows) {
+            Ok(()) => Finding::Order(blocks.order(gathered, &rows)),
+            Err(clash) => panic!("the choices fit one by one, but not together: {clash:?}"),
+        },
+        Solved::Nothing { read, mut blame } => {
+            blame.push(read);
+            Finding::Bad(Error { operations: blame, flaw: None, ambiguous: true })
+        }
+        Solved::Limited { limit, states, read } => Finding::Limited { limit, states, read },
+    }
+}
+
+/// The operations of a clash, and the reads that show which writes belong together.
+fn clash_error(clash: Clash, resolver: &Resolver, rows: &Rows) -> Error {
+    let proof = |head: u32| resolver.epoch(head).map(|epoch| epoch.longest_by);
+    let operations = match clash {
+        Clash::Inside { before, after } => {
+            let heads = [before, after].map(|op| rows.moments[op as usize].head);
+            let heads = heads.into_iter().filter(|&head| head != slim::NONE);
+            [before, after].into_iter().chain(heads.filter_map(proof)).collect()
+        }
+        Clash::Between(one, other) => {
+            let members = [one.first_by, one.last_by, other.first_by, other.last_by];
+            members.into_iter().chain([one.head, other.head].into_iter().filter_map(proof)).collect()
+        }
+    };
+    let mut error = Error { operations, flaw: None, ambiguous: false };
+    error.operations.retain(|&op| op != INITIAL);
+    error
+}

@@ -1,0 +1,122 @@
+//! A history as one HTML page that explains its verdict.
+//!
+//! [`page`] makes a file that needs nothing else: no network, no server, no other file. It opens at the error, says in
+//! words what is wrong, and lets the reader move about: time to scale, a set of lanes for each partition, faults under the clients,
+//! an order step by step, and what every other step would have led to.
+//!
+//! # How to read
+//!
+//! `findings` decides what there is to show of each partition: an order, or the place where every order gets stuck.
+//! `encode` writes everything into columns of short numbers, with texts by `strings`, each once. `frame` makes what is
+//! readable without scripts: the verdict and a table of the operations that it names. The rest is `page/*.js`, in
+//! the order of `SCRIPTS`: `data.js` reads the columns, `lanes.js` filters and lays out, `draw.js` draws what is in view.
+//!
+//! # Why values can do no harm
+//!
+//! A value reaches the page in two ways. In the frame it is escaped. In the data it is compressed and in base64, and the
+//! scripts hand it to a canvas or to `textContent` alone, which know no markup. Should both fail, the page's content security
+//! policy allows no script and no style but those whose hashes it names, and no connection to anything.
+
+mod bytes;
+mod encode;
+mod escape;
+mod findings;
+mod frame;
+mod sha256;
+mod strings;
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+
+use crate::history::History;
+use crate::model::Model;
+use crate::verdict::Verdict;
+
+/// Something that happened to the system meanwhile: a crash, a partition of the network, a change of leader.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// When it began, in nanoseconds on the clock of the history.
+    pub from: u64,
+    /// When it ended; equal to `from` for something that took no time, [`crate::OPEN`] if it never ended.
+    pub to: u64,
+    /// What happened, in a few words.
+    pub label: String,
+    /// What sort of thing it is, for example `crash`: spans of a group share a colour and are hidden together.
+    pub group: String,
+    /// Whom it concerned, for example the servers that were cut off.
+    pub targets: Vec<String>,
+}
+
+/// The scripts, in the order in which they are joined.
+const SCRIPTS: [&str; 12] = [
+    include_str!("page/data.js"),
+    include_str!("page/texts.js"),
+    include_str!("page/state.js"),
+    include_str!("page/lanes.js"),
+    include_str!("page/surface.js"),
+    include_str!("page/draw.js"),
+    include_str!("page/overview.js"),
+    include_str!("page/panel.js"),
+    include_str!("page/stepper.js"),
+    include_str!("page/controls.js"),
+    include_str!("page/export.js"),
+    include_str!("page/main.js"),
+];
+
+/// The page for a verdict on a history.
+///
+/// Partitions of which the verdict says nothing (a check ends at the first error) are decided here with a bounded effort, so that
+/// the page can show all errors. An undecided one is drawn as undecided.
+///
+/// # Panics
+///
+/// If `verdict` is not about `history`: if it names operations that are not there.
+pub fn page<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    verdict: &Verdict,
+    faults: &[Fault],
+) -> String {
+    let parts = findings::parts(model, history, verdict);
+    let data = bytes::base64(&compressed(&encode::encode(model, history, verdict, &parts, faults)));
+    let script = format!("\"use strict\";(() => {{\n{}\n}})();\n", SCRIPTS.join("\n"));
+    let style = include_str!("page/page.css");
+    frame::fill(|marker| match marker {
+        "policy" => policy(&script, style),
+        "style" => style.to_owned(),
+        "title" => escape::html(&frame::title(verdict)),
+        "verdict" => frame::verdict(model, history, verdict),
+        "witness" => frame::witness(model, history, verdict, origin(history, faults)),
+        "data" => data.clone(),
+        "script" => script.clone(),
+        _ => unreachable!("page.html has a marker that nothing fills"),
+    })
+}
+
+/// The moment from which the page counts: that of the clock, unless it began long before the history.
+fn origin<O, R>(history: &History<O, R>, faults: &[Fault]) -> u64 {
+    /// About eleven days: a clock of a test counts from its beginning, a wall clock from 1970.
+    const LONG: u64 = 1_000_000_000_000_000;
+    let first = history.operations().first().map_or(0, |operation| operation.call);
+    let first = faults.iter().map(|fault| fault.from).fold(first, u64::min);
+    if first < LONG { 0 } else { first }
+}
+
+/// One script and one style sheet, by their hashes; a picture may be made of the canvas; nothing else.
+fn policy(script: &str, style: &str) -> String {
+    let hash = |text: &str| bytes::base64(&sha256::sha256(text.as_bytes()));
+    format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        hash(script),
+        hash(style)
+    )
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    // A Vec takes everything that is written to it.
+    written.expect("writing to memory does not fail")
+}

@@ -1,0 +1,303 @@
+//! JSON Lines: one operation a line.
+//!
+//! `{"client":6,"op":"append","key":"k0","value":"6.0;","output":"","call":44029,"return":552535}`, in any order of
+//! fields; `op` is `get`, `put` or `append`; times are nanoseconds; `"return":null` for an operation that never returned.
+//! Unknown fields are skipped. Parsed by hand: what a file mostly consists of, texts read, is not copied before it is
+//! interned.
+
+use std::borrow::Cow;
+use std::io::BufRead;
+
+use super::{LONGEST_VALUE, Lines, Located, Problem, broken, locate};
+use crate::history::{OPEN, Operation};
+use crate::models::key_value::{KvBuilder, KvHistory, KvOp};
+use crate::texts::Text;
+
+pub(super) fn read(mut lines: Lines<impl BufRead>) -> Located<KvHistory> {
+    let mut builder = KvBuilder::new();
+    let mut numbers = Vec::new();
+    while let Some((number, line)) = lines.next()? {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let operation = parse(line).map_err(|problem| (Some(number), problem))?;
+        let operation = intern(&mut builder, &operation).map_err(|problem| (Some(number), problem))?;
+        builder.push(operation);
+        numbers.push(number);
+    }
+    builder.finish().map_err(|error| locate(&error, &numbers))
+}
+
+/// A line, as it stands there.
+#[derive(Default)]
+struct Line<'a> {
+    client: Option<u32>,
+    op: Cow<'a, str>,
+    key: Option<Cow<'a, str>>,
+    value: Option<Cow<'a, str>>,
+    output: Option<Cow<'a, str>>,
+    call: Option<u64>,
+    /// Twice optional: absent, or `null`.
+    end: Option<Option<u64>>,
+}
+
+fn intern(builder: &mut KvBuilder, line: &Line<'_>) -> Result<Operation<KvOp, Text>, Problem> {
+    let missing = |name: &str| broken(format!("no field \"{name}\""));
+    let client = line.client.ok_or_else(|| missing("client"))?;
+    let call = line.call.ok_or_else(|| missing("call"))?;
+    let end = line.end.ok_or_else(|| missing("return"))?;
+    let key = builder.key(line.key.as_deref().ok_or_else(|| missing("key"))?);
+    let value = line.value.as_deref().ok_or_else(|| missing("value"));
+    let op = match &*line.op {
+        "get" => KvOp::Get { key },
+        "put" => KvOp::Put { key, value: builder.written(value?) },
+        "append" => KvOp::Append { key, value: builder.written(value?) },
+        "" => return Err(missing("op")),
+        other => return Err(Problem::UnknownOperation(other.to_owned())),
+    };
+    let result = match (end, op) {
+        (None, _) => None,
+        (Some(_), KvOp::Get { .. }) => {
+            Some(builder.read(key, line.output.as_deref().ok_or_else(|| missing("output"))?))
+        }
+        (Some(_), KvOp::Put { .. } | KvOp::Append { .. }) => Some(Text::EMPTY),
+    };
+    Ok(Operation { client, op, result, call, end: end.unwrap_or(OPEN) })
+}
+
+fn parse(line: &str) -> Result<Line<'_>, Problem> {
+    let mut scanner = Scanner { text: line, at: 0 };
+    let mut out = Line::default();
+    scanner.expect(b'{')?;
+    loop {
+        let name = scanner.string()?;
+        scanner.expect(b':')?;
+        match &*name {
+            "client" => out.client = Some(scanner.number()?),
+            "op" => out.op = scanner.string()?,
+            "key" => out.key = scanner.text_or_null()?,
+            "value" => out.value = scanner.text_or_null()?,
+            "output" => out.output = scanner.text_or_null()?,
+            "call" => out.call = Some(scanner.time()?),
+            "return" => out.end = Some(if scanner.null() { None } else { Some(scanner.time()?) }),
+            _ => scanner.skip()?,
+        }
+        match scanner.byte()? {
+            b',' => {}
+            b'}' => break,
+            _ => return Err(scanner.unexpected("\",\" or \"}\"")),
+        }
+    }
+    scanner.blanks();
+    if scanner.at < line.len() { Err(scanner.unexpected("the end of the line")) } else { Ok(out) }
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.bytes().get(self.at), Some(b' ' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that is no blank.
+    fn byte(&mut self) -> Result<u8, Problem> {
+        self.blanks();
+        let byte = *self.bytes().get(self.at).ok_or_else(|| broken("the line ends too early"))?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn expect(&mut self, wanted: u8) -> Result<(), Problem> {
+        if self.byte()? == wanted {
+            return Ok(());
+        }
+        Err(self.unexpected(&format!("{:?}", char::from(wanted))))
+    }
+
+    fn unexpected(&self, wanted: &str) -> Problem {
+        broken(format!("{wanted} expected at column {}", self.at))
+    }
+
+    fn null(&mut self) -> bool {
+        self.blanks();
+        let found = self.bytes()[self.at..].starts_with(b"null");
+        if found {
+            self.at += 4;
+        }
+        found
+    }
+
+    fn number<T: std::str::FromStr>(&mut self) -> Result<T, Problem> {
+        self.blanks();
+        let digits = self.bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let number = self.text[self.at..self.at + digits].parse();
+        self.at += digits;
+        number.map_err(|_| self.unexpected("a number (whole, not negative, not too large)"))
+    }
+
+    /// A number of nanoseconds; the largest one means "never" in memory and so cannot be one.
+    fn time(&mut self) -> Result<u64, Problem> {
+        match self.number()? {
+            OPEN => Err(self.unexpected("a smaller time")),
+            time => Ok(time),
+        }
+    }
+
+    fn text_or_null(&mut self) -> Result<Option<Cow<'a, str>>, Problem> {
+        if self.null() { Ok(None) } else { self.string().map(Some) }
+    }
+
+    /// A string; borrowed if it has no escapes.
+    fn string(&mut self) -> Result<Cow<'a, str>, Problem> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let rest = &self.bytes()[start..];
+        let end = find_quote(rest).ok_or_else(|| broken("a string without end"))?;
+        if end > LONGEST_VALUE {
+            return Err(Problem::LongValue);
+        }
+        if !rest[..end].contains(&b'\\') {
+            self.at = start + end + 1;
+            return Ok(Cow::Borrowed(&self.text[start..start + end]));
+        }
+        self.escaped().map(Cow::Owned)
+    }
+
+    /// The rest of a string that has escapes.
+    fn escaped(&mut self) -> Result<String, Problem> {
+        let mut out = String::new();
+        loop {
+            let rest = &self.text[self.at..];
+            let plain = rest.find(['"', '\\']).ok_or_else(|| broken("a string without end"))?;
+            out.push_str(&rest[..plain]);
+            self.at += plain + 1;
+            if rest.as_bytes()[plain] == b'"' {
+                return Ok(out);
+            }
+            if out.len() > LONGEST_VALUE {
+                return Err(Problem::LongValue);
+            }
+            out.push(self.escape()?);
+        }
+    }
+
+    /// What follows a backslash.
+    fn escape(&mut self) -> Result<char, Problem> {
+        let byte = *self.bytes().get(self.at).ok_or_else(|| broken("a string without end"))?;
+        self.at += 1;
+        Ok(match byte {
+            b'"' | b'\\' | b'/' => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(),
+            _ => return Err(self.unexpected("an escape")),
+        })
+    }
+
+    /// Four hexadecimal digits, or two times four for a character beyond the first 65,536.
+    fn unicode(&mut self) -> Result<char, Problem> {
+        let first = self.hexadecimal()?;
+        if let Some(character) = char::from_u32(first) {
+            return Ok(character);
+        }
+        let paired = first < 0xdc00 && self.bytes()[self.at..].starts_with(b"\\u");
+        if paired {
+            self.at += 2;
+            let second = self.hexadecimal()?;
+            let low = second.checked_sub(0xdc00).filter(|low| *low < 0x400);
+            let character = low.and_then(|low| char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + low));
+            return character.ok_or_else(|| self.unexpected("the second half of a character"));
+        }
+        Err(self.unexpected("a whole character"))
+    }
+
+    fn hexadecimal(&mut self) -> Result<u32, Problem> {
+        let digits =
+            self.bytes().get(self.at..self.at + 4).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let Some(digits) = digits else { return Err(self.unexpected("four hexadecimal digits")) };
+        self.at += 4;
+        Ok(digits.iter().fold(0, |number, &digit| number * 16 + char::from(digit).to_digit(16).unwrap_or(0)))
+    }
+
+    /// Skips a value of any kind, however deep.
+    fn skip(&mut self) -> Result<(), Problem> {
+        let mut depth = 0usize;
+        loop {
+            self.blanks();
+            match self.bytes().get(self.at) {
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(b'{' | b'[') => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                Some(b'}' | b']') if depth > 0 => {
+                    depth -= 1;
+                    self.at += 1;
+                }
+                Some(b',' | b':') if depth > 0 => self.at += 1,
+                Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.') => {
+                    while self
+                        .bytes()
+                        .get(self.at)
+                        .is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-+.".contains(byte))
+                    {
+                        self.at += 1;
+                    }
+                }
+                _ => return Err(self.unexpected("a value")),
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Where the first quote stands that no backslash precedes.
+fn find_quote(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let quote = from + bytes[from..].iter().position(|&byte| byte == b'"')?;
+        let backslashes = bytes[..quote].iter().rev().take_while(|&&byte| byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return Some(quote);
+        }
+        from = quote + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes() {
+        let line = r#"{"value":"a\"b\\\u00e9\ud83d\ude00\n","extra":{"x":[1,{"y":"}"}]},"op":"put"}"#;
+        let parsed = parse(line).unwrap();
+        assert_eq!(parsed.value.unwrap(), "a\"b\\é😀\n");
+        assert_eq!(parsed.op, "put");
+    }
+
+    #[test]
+    fn half_characters_are_refused() {
+        for text in
+            [r#"{"value":"\ud83d"}"#, r#"{"value":"\ud83dx"}"#, r#"{"value":"\ude00"}"#, r#"{"value":"\u12"#]
+        {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

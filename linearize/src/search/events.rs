@@ -1,0 +1,121 @@
+//! A partition as a row of returns, each with the operations that are under way at it.
+
+use rustc_hash::FxHashMap;
+
+use crate::history::Operation;
+use crate::model::{Effect, Model};
+
+/// One operation, as the search sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    /// Its index in the history.
+    pub(crate) index: u32,
+    /// Its bit while it is under way. Bits of operations that have returned are used again. [`NEVER`] if it was called
+    /// only after everything had returned, and so need not have happened.
+    pub(crate) slot: u32,
+    /// Equal for operations that ask the same and got the same: only one of those need be tried at a time.
+    pub(crate) class: u32,
+    /// The first return at which it is under way.
+    pub(crate) first: u32,
+    pub(crate) effect: Effect,
+    pub(crate) end: u64,
+}
+
+/// No slot.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// A partition, prepared.
+pub(crate) struct Events {
+    pub(crate) items: Vec<Item>,
+    /// The items that return, in the order of their returns.
+    pub(crate) returns: Vec<u32>,
+    /// For each return, where its part of `under_way` begins; one more at the end.
+    starts: Vec<u32>,
+    /// The items under way at each return, first those that return first.
+    under_way: Vec<u32>,
+    /// How many slots there are.
+    pub(crate) slots: usize,
+    /// How many classes there are.
+    pub(crate) classes: usize,
+    /// One item of each class.
+    pub(crate) example: Vec<u32>,
+}
+
+impl Events {
+    /// `indices` are the partition's operations in the order of their calls.
+    pub(crate) fn new<M: Model>(
+        model: &M,
+        operations: &[Operation<M::Op, M::Result>],
+        indices: &[u32],
+    ) -> Events {
+        let mut events = Events {
+            items: Vec::with_capacity(indices.len()),
+            returns: Vec::new(),
+            starts: vec![0],
+            under_way: Vec::new(),
+            slots: 0,
+            classes: 0,
+            example: Vec::new(),
+        };
+        events.classify(model, operations, indices);
+        let mut returns: Vec<u32> = (0..events.items.len() as u32)
+            .filter(|&item| events.items[item as usize].end != u64::MAX)
+            .collect();
+        returns.sort_by_key(|&item| events.items[item as usize].end);
+        events.returns = returns;
+        events.assign_slots(operations);
+        events
+    }
+
+    fn classify<M: Model>(&mut self, model: &M, operations: &[Operation<M::Op, M::Result>], indices: &[u32]) {
+        let mut classes: FxHashMap<(&M::Op, Option<&M::Result>), u32> = FxHashMap::default();
+        for &index in indices {
+            let operation = &operations[index as usize];
+            let effect = model.effect(&operation.op, operation.result.as_ref());
+            // A read that never returned can always be left out.
+            if operation.is_open() && effect == Effect::Read {
+                continue;
+            }
+            let fresh = classes.len() as u32;
+            let class = *classes.entry((&operation.op, operation.result.as_ref())).or_insert(fresh);
+            if class == fresh {
+                self.example.push(index);
+            }
+            self.items.push(Item { index, slot: NEVER, class, first: 0, effect, end: operation.end });
+        }
+        self.classes = classes.len();
+    }
+
+    /// Walks through time: calls before returns of the same moment, because intervals are closed.
+    fn assign_slots<O, R>(&mut self, operations: &[Operation<O, R>]) {
+        let mut free: Vec<u32> = Vec::new();
+        let mut called = 0;
+        let mut current: Vec<u32> = Vec::new();
+        for (event, &returning) in self.returns.iter().enumerate() {
+            let now = self.items[returning as usize].end;
+            while called < self.items.len() && operations[self.items[called].index as usize].call <= now {
+                // An operation that never returns keeps its slot for ever, and has one that was nobody else's.
+                let again = if self.items[called].end == u64::MAX { None } else { free.pop() };
+                let slot = again.unwrap_or_else(|| {
+                    self.slots += 1;
+                    self.slots as u32 - 1
+                });
+                self.items[called].slot = slot;
+                self.items[called].first = event as u32;
+                let end = self.items[called].end;
+                let place = current.partition_point(|&other| self.items[other as usize].end <= end);
+                current.insert(place, called as u32);
+                called += 1;
+            }
+            self.under_way.extend_from_slice(&current);
+            self.starts.push(self.under_way.len() as u32);
+            current.retain(|&item| item != returning);
+            free.push(self.items[returning as usize].slot);
+        }
+    }
+
+    /// The items under way at return number `event`.
+    pub(crate) fn under_way(&self, event: usize) -> &[u32] {
+        &self.under_way[self.starts[event] as usize..self.starts[event + 1] as usize]
+    }
+}

@@ -1,0 +1,336 @@
+//! The just-in-time graph search itself.
+
+use std::collections::hash_map::Entry;
+use std::mem::size_of;
+
+use rustc_hash::FxHashMap;
+
+use super::events::{Events, NEVER};
+use super::mask::Mask;
+use super::states::States;
+use crate::limits::{Limits, Progress};
+use crate::model::{Effect, Model};
+use crate::verdict::Limit;
+
+/// In which order candidates are tried. The answer is the same; the time to it may differ a thousandfold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Preference {
+    /// What returns first.
+    Return,
+    /// Updates before overwrites: an update is legal in few states, so one that is legal now had better happen now.
+    Updates,
+    /// Overwrites before updates.
+    Overwrites,
+}
+
+/// How a partition was explored.
+pub(crate) enum Outcome {
+    /// A way through to the end.
+    Found(Vec<Action>),
+    /// There is none; the return number `deepest` is the first that cannot be reached.
+    Exhausted { deepest: usize },
+    /// The limits came first.
+    Limited { limit: Limit, deepest: usize },
+}
+
+/// A step on the way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action {
+    /// This item takes effect now.
+    Step(u32),
+    /// This item took effect right before the newest overwrite, which left no trace of it.
+    Under(u32),
+}
+
+/// A node of the graph: everything up to return number `event` has taken effect, and of what is under way, `done`.
+#[derive(Clone)]
+struct Node<K> {
+    event: u32,
+    state: u32,
+    /// One more than the return at which the newest overwrite took effect; 0 if none has.
+    overwritten: u32,
+    done: K,
+}
+
+/// What distinguishes visits of one node.
+struct Visit<K> {
+    overwritten: u32,
+    /// The open operations that have taken effect.
+    used: K,
+}
+
+impl<K: Mask> Visit<K> {
+    fn covers(&self, other: &Self) -> bool {
+        self.overwritten >= other.overwritten && self.used.is_subset(&other.used)
+    }
+}
+
+/// All visits of one node.
+struct Seen<K> {
+    first: Visit<K>,
+    more: Vec<Visit<K>>,
+}
+
+struct Frame<K> {
+    node: Node<K>,
+    /// The next candidate to try; the first is number 0.
+    next: u32,
+    /// How long the trail was here.
+    trail: u32,
+}
+
+/// One run of the search.
+pub(crate) struct Search<'s, 'm, M: Model, K: Mask> {
+    pub(crate) events: &'s Events,
+    pub(crate) states: &'s mut States<'m, M>,
+    pub(crate) preference: Preference,
+    pub(crate) limits: &'s Limits,
+    pub(crate) progress: &'s Progress,
+    /// The slots of operations that never return.
+    open: K,
+    /// Nodes that were visited, without what open operations they have used.
+    visited: FxHashMap<(u32, u32, K), Seen<K>>,
+    /// How many entries of `visited` have more than one visit.
+    crowded: usize,
+    trail: Vec<Action>,
+    stack: Vec<Frame<K>>,
+    deepest: u32,
+    visits: u64,
+}
+
+impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
+    pub(crate) fn new(
+        events: &'s Events,
+        states: &'s mut States<'m, M>,
+        preference: Preference,
+        limits: &'s Limits,
+        progress: &'s Progress,
+    ) -> Self {
+        let mut open = K::empty(events.slots);
+        for item in events.items.iter().filter(|item| item.end == u64::MAX && item.slot != NEVER) {
+            open.insert(item.slot);
+        }
+        Search {
+            events,
+            states,
+            preference,
+            limits,
+            progress,
+            open,
+            visited: FxHashMap::default(),
+            crowded: 0,
+            trail: Vec::new(),
+            stack: Vec::new(),
+            deepest: 0,
+            visits: 0,
+        }
+    }
+
+    /// Explores depth first. Returns the outcome and how many nodes were visited.
+    pub(crate) fn run(mut self) -> (Outcome, u64) {
+        let start = Node { event: 0, state: 0, overwritten: 0, done: K::empty(self.events.slots) };
+        let outcome = self.explore(start);
+        self.progress.add_states(self.visits & 0xfff);
+        (outcome, self.visits)
+    }
+
+    fn explore(&mut self, start: Node<K>) -> Outcome {
+        if self.enter(start) {
+            return Outcome::Found(std::mem::take(&mut self.trail));
+        }
+        while let Some(frame) = self.stack.last_mut() {
+            self.trail.truncate(frame.trail as usize);
+            let number = frame.next;
+            frame.next += 1;
+            let node = frame.node.clone();
+            match self.child(&node, number) {
+                Child::None => {}
+                Child::Last => {
+                    self.stack.pop();
+                }
+                Child::Node(child) => {
+                    if let Some(limit) = self.over_limit() {
+                        return Outcome::Limited { limit, deepest: self.deepest as usize };
+                    }
+                    if self.enter(child) {
+                        return Outcome::Found(std::mem::take(&mut self.trail));
+                    }
+                }
+            }
+        }
+        Outcome::Exhausted { deepest: self.deepest as usize }
+    }
+
+    fn over_limit(&mut self) -> Option<Limit> {
+        if self.visits >= self.limits.states {
+            return Some(Limit::States);
+        }
+        let heap = if self.events.slots > 64 { self.events.slots / 4 } else { 0 };
+        let entry = size_of::<((u32, u32, K), Seen<K>)>() + 1 + heap;
+        let bytes = self.visited.capacity() * entry
+            + self.crowded * 2 * (size_of::<Visit<K>>() + heap / 2)
+            + self.stack.capacity() * (size_of::<Frame<K>>() + heap / 2)
+            + self.states.bytes();
+        (bytes > self.limits.memory).then_some(Limit::Memory)
+    }
+
+    /// Goes on from `node` as far as nothing has to be chosen. Returns whether that is the end of the history.
+    fn enter(&mut self, mut node: Node<K>) -> bool {
+        let trail = self.trail.len();
+        loop {
+            if node.event as usize == self.events.returns.len() {
+                return true;
+            }
+            let item = self.events.returns[node.event as usize];
+            let entry = self.events.items[item as usize];
+            if node.done.has(entry.slot) {
+                node.done.remove(entry.slot);
+            } else if entry.effect == Effect::Read
+                && self.states.step(node.state, entry.class, entry.index).is_some()
+            {
+                self.trail.push(Action::Step(item));
+            } else {
+                break;
+            }
+            node.event += 1;
+        }
+        self.deepest = self.deepest.max(node.event);
+        self.take_reads(&mut node);
+        if !self.is_new(&node) {
+            self.trail.truncate(trail);
+            return false;
+        }
+        self.visits += 1;
+        if self.visits & 0xfff == 0 {
+            self.progress.add_states(0x1000);
+        }
+        self.stack.push(Frame { node, next: 0, trail: self.trail.len() as u32 });
+        false
+    }
+
+    /// Whether nothing as good as `node` was visited. Of two nodes that differ only in the open operations that they
+    /// have used and in the newest overwrite, the one that has used less, and has the newer overwrite, can do all that the other can.
+    fn is_new(&mut self, node: &Node<K>) -> bool {
+        let key = (node.event, node.state, node.done.without(&self.open));
+        let visit = Visit { overwritten: node.overwritten, used: node.done.within(&self.open) };
+        match self.visited.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(Seen { first: visit, more: Vec::new() });
+                true
+            }
+            Entry::Occupied(mut entry) => {
+                let seen = entry.get_mut();
+                if seen.first.covers(&visit) || seen.more.iter().any(|other| other.covers(&visit)) {
+                    return false;
+                }
+                if visit.covers(&seen.first) {
+                    seen.first = visit;
+                } else {
+                    self.crowded += 1;
+                    seen.more.push(visit);
+                }
+                true
+            }
+        }
+    }
+
+    /// A read that is right in this state may as well take effect now: it changes nothing, and later can only be worse.
+    fn take_reads(&mut self, node: &mut Node<K>) {
+        for &item in self.events.under_way(node.event as usize) {
+            let entry = self.events.items[item as usize];
+            if entry.effect == Effect::Read
+                && !node.done.has(entry.slot)
+                && self.states.step(node.state, entry.class, entry.index).is_some()
+            {
+                node.done.insert(entry.slot);
+                self.trail.push(Action::Step(item));
+            }
+        }
+    }
+
+    /// What trying candidate `number` at `node` leads to.
+    fn child(&mut self, node: &Node<K>, number: u32) -> Child<K> {
+        let returning = self.events.returns[node.event as usize];
+        if number == 0 {
+            return self.pass_under(node, returning);
+        }
+        let Some(item) = self.candidate(node.event as usize, number as usize - 1) else { return Child::Last };
+        let entry = self.events.items[item as usize];
+        if entry.effect == Effect::Read || node.done.has(entry.slot) || self.has_twin_before(node, item) {
+            return Child::None;
+        }
+        let Some(state) = self.states.step(node.state, entry.class, entry.index) else { return Child::None };
+        let overwrite = entry.effect == Effect::Overwrite;
+        // What never returns need not happen: not if it changes nothing, nor if the next thing to happen is an overwrite.
+        let idle = entry.end == u64::MAX && state == node.state;
+        let optional = overwrite || entry.end == u64::MAX;
+        if idle || (optional && item != returning && !self.is_awaited(node, item, state)) {
+            return Child::None;
+        }
+        let mut child = node.clone();
+        child.state = state;
+        child.done.insert(entry.slot);
+        if overwrite {
+            child.overwritten = node.event + 1;
+        }
+        self.trail.push(Action::Step(item));
+        Child::Node(child)
+    }
+
+    /// An overwrite that must have happened by now, and was called before the newest overwrite happened, may have
+    /// happened right before that one, where nobody could see it.
+    fn pass_under(&mut self, node: &Node<K>, returning: u32) -> Child<K> {
+        let entry = self.events.items[returning as usize];
+        if entry.effect != Effect::Overwrite || entry.first >= node.overwritten {
+            return Child::None;
+        }
+        let mut child = node.clone();
+        child.event += 1;
+        self.trail.push(Action::Under(returning));
+        Child::Node(child)
+    }
+
+    /// Candidate number `rank` at a return, in the order that the preference wants.
+    fn candidate(&self, event: usize, rank: usize) -> Option<u32> {
+        let under_way = self.events.under_way(event);
+        let first = match self.preference {
+            Preference::Return => return under_way.get(rank).copied(),
+            Preference::Updates => Effect::Update,
+            Preference::Overwrites => Effect::Overwrite,
+        };
+        let is_first = |&&item: &&u32| self.events.items[item as usize].effect == first;
+        let preferred = under_way.iter().filter(is_first);
+        preferred.chain(under_way.iter().filter(|item| !is_first(item))).nth(rank).copied()
+    }
+
+    /// Whether an operation that asks the same and got the same returns earlier and has not happened. Of such, the
+    /// one that returns first can always go first.
+    fn has_twin_before(&self, node: &Node<K>, item: u32) -> bool {
+        let class = self.events.items[item as usize].class;
+        self.events.under_way(node.event as usize).iter().take_while(|&&other| other != item).any(|&other| {
+            let entry = self.events.items[other as usize];
+            entry.class == class && !node.done.has(entry.slot)
+        })
+    }
+
+    /// Whether anything under way could make use of `state`, which `item` would bring about. If not, what comes next
+    /// is an overwrite, and `item`, if it is one, had better pass under that; if it never returns, never happen.
+    fn is_awaited(&mut self, node: &Node<K>, item: u32, state: u32) -> bool {
+        let events = self.events;
+        events.under_way(node.event as usize).iter().any(|&other| {
+            let entry = events.items[other as usize];
+            other != item
+                && !node.done.has(entry.slot)
+                && entry.effect != Effect::Overwrite
+                && self.states.step(state, entry.class, entry.index).is_some()
+        })
+    }
+}
+
+enum Child<K> {
+    /// This candidate leads nowhere.
+    None,
+    /// There are no more candidates.
+    Last,
+    Node(Node<K>),
+}

@@ -1,0 +1,130 @@
+//! Any model: Lowe's just-in-time graph search.
+//!
+//! Lowe, "Testing for linearizability" (2017), §5: walk along the returns. An operation need not have taken effect
+//! before its return, so decide nothing earlier; at its return choose which of the operations under way took effect,
+//! the last of them being the one that returns. What can be chosen next depends only on the state and on which of the
+//! operations under way have happened, so a node of the graph is (return, state, a bit for each operation under way), and is visited
+//! once. Compare the search of Wing and Gong with Lowe's memory of visited configurations, which most checkers use: there a
+//! node has a bit for *every* operation of the history.
+//!
+//! Five reductions, none of which changes the answer:
+//!
+//! - a read happens as soon as its result is right: it never branches;
+//! - an operation that never returned happens only if somebody makes use of it, and of two ways to the same node the one that used fewer of
+//!   those is enough;
+//! - an overwrite that nobody waits for happens right before a later overwrite, where it leaves no trace: it never
+//!   branches until its own return;
+//! - of operations under way that ask the same and got the same, the one that returns first goes first;
+//! - several orders of trying candidates race, each for a bounded number of steps, then for more.
+
+mod events;
+mod graph;
+mod mask;
+mod states;
+
+use crate::history::Operation;
+use crate::limits::{Limits, Progress};
+use crate::model::{Effect, Model};
+use crate::verdict::Limit;
+use events::Events;
+use graph::{Action, Outcome, Preference, Search};
+use mask::Mask;
+use states::States;
+
+/// What the search finds out about one partition.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// An order, as indices into the history.
+    Order(Vec<u32>),
+    /// No order: what had returned up to the return of `stuck` (an index into the history) cannot be linearized.
+    Nothing { stuck: u32 },
+    /// The limits came first.
+    Limited { limit: Limit, states: u64, reached: u32 },
+}
+
+/// How many nodes the first round of each preference may visit; each further round, eight times as many.
+const FIRST_ROUND: u64 = 512;
+
+/// Decides whether the operations `indices` (in the order of their calls) can be linearized.
+pub(crate) fn search<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Result>],
+    indices: &[u32],
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
+    let events = Events::new(model, operations, indices);
+    let mut states = States::new(model, operations, &events);
+    if events.slots <= 64 {
+        race::<M, u64>(&events, &mut states, limits, progress)
+    } else {
+        race::<M, Box<[u64]>>(&events, &mut states, limits, progress)
+    }
+}
+
+fn race<M: Model, K: Mask>(
+    events: &Events,
+    states: &mut States<'_, M>,
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
+    let mixed = [Effect::Update, Effect::Overwrite]
+        .map(|effect| events.items.iter().any(|item| item.effect == effect));
+    // With updates alone, or overwrites alone, all three orders are the same.
+    let preferences: &[Preference] = match mixed {
+        [true, true] => &[Preference::Return, Preference::Updates, Preference::Overwrites],
+        _ => &[Preference::Return],
+    };
+    let mut round = FIRST_ROUND;
+    let mut spent = 0;
+    loop {
+        for &preference in preferences {
+            let left = limits.states.saturating_sub(spent);
+            let alone = preferences.len() == 1;
+            let bound = limits.clone().with_states(if alone { left } else { left.min(round) });
+            let (outcome, visits) = Search::<M, K>::new(events, states, preference, &bound, progress).run();
+            spent += visits;
+            match outcome {
+                Outcome::Found(trail) => return Found::Order(order_of(events, &trail)),
+                Outcome::Exhausted { deepest } => {
+                    let stuck = events.items[events.returns[deepest] as usize].index;
+                    return Found::Nothing { stuck };
+                }
+                Outcome::Limited { limit, deepest } => {
+                    if limit == Limit::Memory || spent >= limits.states {
+                        let reached = events.items[events.returns[deepest] as usize].index;
+                        return Found::Limited { limit, states: spent, reached };
+                    }
+                }
+            }
+        }
+        round *= 8;
+    }
+}
+
+/// The order that a trail describes.
+fn order_of(events: &Events, trail: &[Action]) -> Vec<u32> {
+    let mut under: Vec<(usize, u32)> = Vec::new();
+    let mut newest = 0;
+    for (place, action) in trail.iter().enumerate() {
+        match *action {
+            Action::Step(item) => {
+                if events.items[item as usize].effect == Effect::Overwrite {
+                    newest = place;
+                }
+            }
+            Action::Under(item) => under.push((newest, item)),
+        }
+    }
+    let mut under = under.into_iter().peekable();
+    let mut order = Vec::with_capacity(trail.len());
+    for (place, action) in trail.iter().enumerate() {
+        while let Some((_, item)) = under.next_if(|&(before, _)| before == place) {
+            order.push(events.items[item as usize].index);
+        }
+        if let Action::Step(item) = *action {
+            order.push(events.items[item as usize].index);
+        }
+    }
+    order
+}

@@ -1,0 +1,47 @@
+//! Putting values, which are never trusted, into sentences.
+
+/// How many characters of a value a sentence shows.
+const SHOWN: usize = 60;
+
+/// `text` in quotes, with everything escaped that could steer a terminal, and cut in the middle if it is long.
+///
+/// Markup is not touched: who writes HTML escapes it there.
+pub fn quoted(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= SHOWN {
+        return format!("\"{}\"", escaped(text.chars()));
+    }
+    let head = escaped(text.chars().take(SHOWN / 2));
+    let tail = escaped(text.chars().skip(count - SHOWN / 3));
+    format!("\"{head}…{tail}\" ({count} characters)")
+}
+
+/// Control characters, and those that change the direction of text, become `\u{…}`.
+fn escaped(characters: impl Iterator<Item = char>) -> String {
+    let mut out = String::new();
+    for character in characters {
+        if steers(character) || character == '"' || character == '\\' {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+/// Whether a character is a control character, or invisible, or changes the direction of text.
+pub fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A span of nanoseconds with a fitting unit, for example `3.1 ms`.
+pub fn span(nanoseconds: u64) -> String {
+    let value = nanoseconds as f64;
+    match nanoseconds {
+        0..1_000 => format!("{nanoseconds} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", value / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", value / 1e6),
+        _ => format!("{:.2} s", value / 1e9),
+    }
+}

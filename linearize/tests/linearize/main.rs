@@ -1,0 +1,14 @@
+//! Tests of the checker as its users see it.
+
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
+
+mod browser;
+mod brute;
+mod devtools;
+mod files;
+mod kv;
+mod models;
+mod picture;
+mod read;
+mod samples;
+mod small;
