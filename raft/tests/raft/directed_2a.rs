@@ -33,7 +33,8 @@ fn deaf_leader_2a() {
         });
 
         t.scene("All links are there again.");
-        cluster.recover();
+        cluster.connect(first);
+        cluster.check_one_leader();
     });
 }
 
@@ -60,7 +61,8 @@ fn minority_election_2a() {
 
         t.scene("The others come back.");
         cluster.net().network().set_duplication(0.0);
-        cluster.recover();
+        cluster.heal();
+        cluster.check_one_leader();
     });
 }
 
