@@ -115,7 +115,7 @@ fn figure_8_2c() {
         t.scene("Leaders take a command each, and crash soon after it. Three servers are kept alive.");
         let mut up = 5;
         for _ in 0..1000 {
-            let leader = start_everywhere(&cluster).into_iter().next_back();
+            let leader = start_everywhere(&cluster).pop();
             pause_of_figure_8();
             if let Some(leader) = leader {
                 cluster.crash(leader);
@@ -178,8 +178,8 @@ fn figure_8_unreliable_2c() {
                 cluster.net().network().set_long_reordering(true);
             }
             // A leader that is cut off takes commands, too; it must not hide the one that the others follow.
-            let accepted = start_everywhere(&cluster).into_iter();
-            let leader = accepted.filter(|&server| cluster.is_connected(server)).next_back();
+            let accepted = start_everywhere(&cluster);
+            let leader = accepted.into_iter().rfind(|&server| cluster.is_connected(server));
             pause_of_figure_8();
             if let Some(leader) = leader.filter(|_| random_bool(0.5)) {
                 cluster.disconnect(leader);
