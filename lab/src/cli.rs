@@ -75,7 +75,7 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     threads: bool,
 
-    /// Let each seed draw the knobs of its run too: delays, loss, switch rate, clock skew, pauses.
+    /// Let each seed draw the knobs of its run too: delays, duplicated requests, scheduler, clocks, pauses.
     #[arg(long)]
     swarm: bool,
 

@@ -8,49 +8,48 @@ use labrt::{Config, World, channel, node, run, runtime, thread};
 /// Operations inside of one run, so that the start of a run does not show.
 const ROUNDS: u64 = 10_000;
 
-fn spawn_run_end(c: &mut Criterion) {
+/// Tasks that end at once, ten between two sleeps, so that the list of ready tasks stays short.
+fn short_tasks() {
+    let node = node::current();
+    for round in 0..ROUNDS {
+        runtime::spawn_detached(&node, "task", || {});
+        if round % 10 == 0 {
+            thread::sleep(Duration::from_nanos(1));
+        }
+    }
+}
+
+fn spawns_and_joins() {
+    (0..ROUNDS).for_each(|_| thread::spawn(|| ()).join().unwrap());
+}
+
+fn locks() {
+    let lock = Mutex::new(0);
+    (0..ROUNDS).for_each(|_| *lock.lock() += 1);
+}
+
+fn sleeps() {
+    (0..ROUNDS).for_each(|_| thread::sleep(Duration::from_millis(1)));
+}
+
+fn timers() {
+    (0..ROUNDS).for_each(|_| runtime::at(runtime::now() + Duration::from_nanos(1), || {}));
+    thread::sleep(Duration::from_millis(1));
+}
+
+fn operations(c: &mut Criterion) {
     let mut group = c.benchmark_group("simulated");
     group.throughput(Throughput::Elements(ROUNDS));
-    group.bench_function("spawn, run, end", |b| {
-        b.iter(|| {
-            run(Config::simulated(1), || {
-                let node = node::current();
-                for round in 0..ROUNDS {
-                    runtime::spawn_detached(&node, "task", || {});
-                    if round % 10 == 0 {
-                        thread::sleep(Duration::from_nanos(1));
-                    }
-                }
-            })
-        });
-    });
-    group.bench_function("spawn and join", |b| {
-        b.iter(|| {
-            run(Config::simulated(1), || (0..ROUNDS).for_each(|_| thread::spawn(|| ()).join().unwrap()))
-        });
-    });
-    group.bench_function("lock and unlock", |b| {
-        b.iter(|| {
-            run(Config::simulated(1), || {
-                let lock = Mutex::new(0);
-                (0..ROUNDS).for_each(|_| *lock.lock() += 1);
-            })
-        });
-    });
-    group.bench_function("sleep", |b| {
-        let nap = Duration::from_millis(1);
-        b.iter(|| run(Config::simulated(1), move || (0..ROUNDS).for_each(|_| thread::sleep(nap))));
-    });
-    group.bench_function("timer", |b| {
-        b.iter(|| {
-            run(Config::simulated(1), || {
-                for _ in 0..ROUNDS {
-                    runtime::at(runtime::now() + Duration::from_nanos(1), || {});
-                }
-                thread::sleep(Duration::from_millis(1));
-            })
-        });
-    });
+    let all: [(&str, fn()); 5] = [
+        ("spawn, run, end", short_tasks),
+        ("spawn and join", spawns_and_joins),
+        ("lock and unlock", locks),
+        ("sleep", sleeps),
+        ("timer", timers),
+    ];
+    for (name, main) in all {
+        group.bench_function(name, |b| b.iter(|| run(Config::simulated(1), main)));
+    }
     group.finish();
 }
 
@@ -124,5 +123,5 @@ fn whole_runs(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, spawn_run_end, both_worlds, whole_runs);
+criterion_group!(benches, operations, both_worlds, whole_runs);
 criterion_main!(benches);
