@@ -91,7 +91,21 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// Whoever reads our output may stop reading (`cargo lab replay … | head`). That ends this program quietly; std's print
+/// macros would panic.
+fn end_quietly_when_nobody_reads() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            std::process::exit(2);
+        }
+        report(info);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_quietly_when_nobody_reads();
     let arguments = Arguments::parse();
     let result = match &arguments.verb {
         Verb::List(options) => list::run(&arguments, options),

@@ -343,7 +343,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Starts the server (after a crash, if it is alive) with what its disk holds. It has no links until
     /// [`Group::connect`].
     pub fn restart(&self, server: usize) {
-        self.stop(server);
+        self.crash(server);
         self.test().note_server(server, "start");
         self.boot(server);
     }
