@@ -125,7 +125,7 @@ fn executable(message: &str) -> Option<((String, String), PathBuf)> {
     is_test.then(|| ((package_name(&artifact.package_id), artifact.target.name), artifact.executable))
 }
 
-/// The name in a package id: `path+file:///work/raft#0.1.0` or `path+file:///work/raft#name@0.1.0`.
+/// The name in a package id: `path+file:///labs/raft#0.1.0` or `path+file:///labs/raft#name@0.1.0`.
 fn package_name(id: &str) -> String {
     let (place, version) = id.rsplit_once('#').unwrap_or((id, ""));
     match version.split_once('@') {
@@ -165,8 +165,8 @@ mod tests {
 
     #[test]
     fn package_ids_of_both_kinds_are_read() {
-        assert_eq!(package_name("path+file:///work/raft#0.1.0"), "raft");
-        assert_eq!(package_name("path+file:///work/fixture#mini@0.1.0"), "mini");
+        assert_eq!(package_name("path+file:///labs/raft#0.1.0"), "raft");
+        assert_eq!(package_name("path+file:///labs/fixture#mini@0.1.0"), "mini");
     }
 
     #[test]
