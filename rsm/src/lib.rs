@@ -1,10 +1,12 @@
 //! stub
+mod finder;
 mod machine;
 mod server;
 mod sessions;
 mod snapshot;
 mod state;
 
+pub use finder::Finder;
 pub use machine::StateMachine;
 pub use server::{Rsm, SubmitError};
 pub use sessions::{Once, Request, Sessions};
