@@ -70,6 +70,7 @@ mod failure;
 mod group;
 mod invariants;
 mod knobs;
+pub mod kv;
 mod net;
 mod persister;
 mod run;

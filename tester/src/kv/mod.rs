@@ -1,0 +1,5 @@
+//! The key/value labs: what their tests have in common.
+
+mod server;
+
+pub use server::{KvClerk, KvServer};
