@@ -63,7 +63,8 @@ const RPC_TIMEOUT: Duration = Duration::from_millis(150);
 pub struct Raft {
     /// The state, with what watches over it.
     monitor: Mutex<Monitored>,
-    /// Signalled when the server has another role; `election_loop` waits for it.
+    /// Signalled when the server has another role; `election_loop` waits for it, and a
+    /// service that asks for the office.
     role_changed: Condvar,
     /// Signalled when there may be something to say to the others; the `peer_loop`s wait
     /// for it.
@@ -143,6 +144,19 @@ impl Raft {
     /// The current term, and whether this server believes to be its leader.
     pub fn get_state(&self) -> (u64, bool) {
         let state = self.lock();
+        (state.term(), state.is_leader())
+    }
+
+    /// Blocks until term or office are no longer as in `seen`, an earlier answer of this
+    /// method or of [`Raft::get_state`], and returns them as they are then.
+    ///
+    /// For a service that has to do something when its server becomes leader, or ceases to
+    /// be. A new term of a server that leads in neither is no reason to wake it.
+    pub fn wait_for_office(&self, seen: (u64, bool)) -> (u64, bool) {
+        let mut state = self.lock();
+        while (state.term(), state.is_leader()) == seen {
+            state.wait(&self.role_changed, None);
+        }
         (state.term(), state.is_leader())
     }
 

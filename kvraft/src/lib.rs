@@ -1,0 +1,10 @@
+//! stub
+mod client;
+mod rpc;
+mod server;
+mod state;
+
+pub use client::{Clerk, ClerkError};
+pub use rpc::{KvError, MAX_KEY, MAX_VALUE, Operation};
+pub use server::KvServer;
+pub use state::KeyValue;
