@@ -55,7 +55,7 @@ pub(crate) struct LeaseTimes {
 impl LeaseTimes {
     /// A promise as long as the shortest election timeout; and as much of it as is over for
     /// nobody, when the leader's clock is as slow and the other's as fast as they may be.
-    pub(crate) fn new(lease: Lease, shortest_timeout: Duration) -> LeaseTimes {
+    fn new(lease: Lease, shortest_timeout: Duration) -> LeaseTimes {
         let drift = lease.max_clock_drift;
         assert!((0.0..1.0).contains(&drift), "a clock drift of {drift} is not between 0 and 1");
         let trust = shortest_timeout.mul_f64((1.0 - drift) / (1.0 + drift));
@@ -64,6 +64,15 @@ impl LeaseTimes {
 }
 
 impl State {
+    /// From now on this server makes and trusts promises, as all the others must. No server
+    /// stands for election sooner than `shortest_timeout` after it has heard from a leader.
+    ///
+    /// # Panics
+    /// If the drift is not between 0 and 1.
+    pub fn keep_leases(&mut self, lease: Lease, shortest_timeout: Duration) {
+        self.lease = Some(LeaseTimes::new(lease, shortest_timeout));
+    }
+
     /// Up to which index a read has to see the log, if this server leads, and knows what is
     /// committed (dissertation §6.4, step 1 and 2).
     pub fn read_index(&self) -> Option<u64> {

@@ -34,7 +34,7 @@ use labrt::time::{Duration, Instant};
 use tester::{ApplyMsg, Observer, Persister};
 
 use crate::invariants::Inspector;
-use crate::reads::{LeaseTimes, Options};
+use crate::reads::Options;
 use crate::replication::{Reply, Request, Turn};
 use crate::rpc::{
     AppendEntriesArgs, AppendEntriesReply, InstallSnapshotArgs, InstallSnapshotReply, RaftPeer, RaftRpc,
@@ -129,7 +129,9 @@ impl Raft {
     ) -> Arc<Raft> {
         let mut state = State::new(me, peers.len(), persister, Instant::now(), random_election_timeout());
         let shortest_timeout = Duration::from_millis(*ELECTION_TIMEOUT_MS.start());
-        state.lease = options.lease.map(|lease| LeaseTimes::new(lease, shortest_timeout));
+        if let Some(lease) = options.lease {
+            state.keep_leases(lease, shortest_timeout);
+        }
         let inspector = Inspector::new(&mut state);
         let others = state.others();
         let raft = Arc::new(Raft {
