@@ -53,14 +53,8 @@ impl<S: StateMachine> State<S> {
     /// # Panics
     /// If the snapshot is damaged.
     pub(crate) fn new(machine: S, snapshot: &[u8]) -> Self {
-        let mut state = State {
-            machine,
-            applied: 0,
-            applied_term: 0,
-            reads: 0,
-            waiting: BTreeMap::new(),
-            watcher: None,
-        };
+        let mut state =
+            State { machine, applied: 0, applied_term: 0, reads: 0, waiting: BTreeMap::new(), watcher: None };
         if !snapshot.is_empty() {
             state.restore(snapshot);
         }

@@ -111,11 +111,7 @@ impl Clerk {
     }
 
     /// Asks the servers of a group; `None` if none of them leads, or there is no such group.
-    fn ask(
-        &mut self,
-        group: GroupId,
-        request: &Request<Operation>,
-    ) -> Option<Result<String, KvError>> {
+    fn ask(&mut self, group: GroupId, request: &Request<Operation>) -> Option<Result<String, KvError>> {
         if !self.groups.contains_key(&group) {
             let servers = self.peers.all(self.config.groups.get(&group)?);
             self.groups.insert(group, Finder::new(servers));
