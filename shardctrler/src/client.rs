@@ -44,6 +44,16 @@ impl Clerk {
         }
     }
 
+    /// As [`Clerk::query`], but gives up once each server was asked in vain: for who can do
+    /// something else meanwhile.
+    pub fn try_query(&mut self, number: i64) -> Option<Config> {
+        let request = self.request(Command::Query { number });
+        match self.servers.ask_each(|server| server.control(&request).ok()?.ok())? {
+            Reply::Config(config) => Some(config),
+            other => unreachable!("a query is answered by a configuration, not by {other:?}"),
+        }
+    }
+
     /// Adds groups with their servers, and returns the number of the new configuration.
     ///
     /// # Errors
@@ -76,10 +86,14 @@ impl Clerk {
         }
     }
 
-    fn carry_out(&mut self, command: Command) -> Reply {
-        // The number is the command's, however often it is sent.
+    /// Numbers a command. The number is the command's, however often it is sent.
+    fn request(&mut self, command: Command) -> Request<Command> {
         self.sequence += 1;
-        let request = Request { client: self.client, sequence: self.sequence, command };
+        Request { client: self.client, sequence: self.sequence, command }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Reply {
+        let request = self.request(command);
         self.servers.ask(|server| server.control(&request).ok()?.ok())
     }
 }

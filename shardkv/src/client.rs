@@ -123,13 +123,14 @@ impl Clerk {
     }
 
     /// Asks for the newest configuration. If it is the known one, the groups may yet have to
-    /// learn of it, or one of them is without a leader.
+    /// learn of it, or one of them is without a leader. If the controllers do not answer, the
+    /// known one may still be right: a clerk needs them only when something has changed.
     fn learn(&mut self) {
-        let newest = self.controller.query(-1);
-        if newest.number <= self.config.number {
+        let newest = self.controller.try_query(-1);
+        let Some(newest) = newest.filter(|newest| newest.number > self.config.number) else {
             thread::sleep(RETRY_PAUSE);
             return;
-        }
+        };
         let same = |group: &GroupId| self.config.groups.get(group) == newest.groups.get(group);
         self.groups.retain(|group, _| same(group));
         self.config = newest;

@@ -11,5 +11,5 @@ pub use client::{Clerk, TooLarge};
 pub use peers::MakeEnd;
 pub use rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc, key_to_shard};
 pub use server::{Setup, ShardServer};
-pub use state::{Command, Group, Reply, TenureView};
+pub use state::{Command, Errand, Group, Reply, TenureView};
 pub use tenure::Stage;

@@ -37,9 +37,9 @@ pub enum Reply {
     Done,
 }
 
-/// What is to be done next about a shard that is or was owned; see [`Group::errand`].
+/// What is to be done next about a handover to this group; see [`Group::errand`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
+pub enum Errand {
     /// Get the content from one of these servers.
     Pull(Vec<String>),
     /// Have one of these servers delete its copy.
@@ -122,7 +122,7 @@ impl Group {
     }
 
     /// Whether operations on this key would be refused, and how.
-    pub(crate) fn refusal(&self, key: &str) -> Option<KvError> {
+    pub fn refusal(&self, key: &str) -> Option<KvError> {
         match self.tenures[key_to_shard(key)].last_key_value() {
             Some((_, Tenure::Serving { .. })) => None,
             Some((_, Tenure::Pulling { .. })) => Some(KvError::Moving),
@@ -219,9 +219,12 @@ impl Group {
         })
     }
 
-    /// The content that a handover is about. It is final, and equal on all servers that know of
+    /// The content that a handover from this group is about. It is final, and equal on all servers that know of
     /// the handover: they have all applied the same operations before the configuration.
-    pub(crate) fn hand_over(&self, handover: Handover) -> Result<Content, PullError> {
+    ///
+    /// # Errors
+    /// If it is not here any more, or not yet.
+    pub fn hand_over(&self, handover: Handover) -> Result<Content, PullError> {
         if let Some((_, shard)) = self.waiting(handover) {
             return Ok(Content(shard.snapshot()));
         }
@@ -229,14 +232,14 @@ impl Group {
     }
 
     /// Whether the content that a handover is about was here, and was deleted.
-    pub(crate) fn is_gone(&self, handover: Handover) -> bool {
+    pub fn is_gone(&self, handover: Handover) -> bool {
         let ends_here = |tenure: &Tenure| tenure.until() == Some(handover.config);
         let tenures = self.tenures.get(handover.shard);
         self.config >= handover.config && tenures.is_some_and(|tenures| !tenures.values().any(ends_here))
     }
 
     /// Everything that this group wants of others, by the handover that it is about.
-    pub(crate) fn errands(&self) -> BTreeSet<Handover> {
+    pub fn errands(&self) -> BTreeSet<Handover> {
         let to_pull = self.tenures.iter().enumerate().flat_map(|(shard, tenures)| {
             let missing = tenures.iter().filter(|(_, tenure)| tenure.from().is_some());
             missing.map(move |(&config, _)| Handover { shard, config })
@@ -245,7 +248,7 @@ impl Group {
     }
 
     /// What is to be done next about a handover to this group; `None` if it is over.
-    pub(crate) fn errand(&self, handover: Handover) -> Option<Errand> {
+    pub fn errand(&self, handover: Handover) -> Option<Errand> {
         let servers = |group: GroupId| self.directory.get(&group).cloned().unwrap_or_default();
         let tenure = self.tenures[handover.shard].get(&handover.config);
         if let Some(from) = tenure.and_then(Tenure::from) {

@@ -1,6 +1,7 @@
 //! The course's configuration of lab 4: three controllers and three groups of three servers
 //! in one network, and the verbs that its tests are told with.
 
+use crate::costly;
 use crate::custody::Custody;
 use labrpc::{ClientEnd, Name};
 use labrt::rand::random_range;
@@ -24,17 +25,24 @@ pub(crate) const GROUPS: usize = 3;
 pub(crate) struct Options {
     unreliable: bool,
     max_raft_state: Option<usize>,
+    cost: Option<Duration>,
 }
 
 impl Options {
     /// A reliable network, and no snapshots.
     pub(crate) fn new() -> Options {
-        Options { unreliable: false, max_raft_state: None }
+        Options { unreliable: false, max_raft_state: None, cost: None }
     }
 
     /// The network loses one message in ten, and delays the others.
     pub(crate) fn unreliable(mut self) -> Options {
         self.unreliable = true;
+        self
+    }
+
+    /// Each operation keeps its leader busy for so long.
+    pub(crate) fn cost(mut self, cost: Duration) -> Options {
+        self.cost = Some(cost);
         self
     }
 
@@ -215,6 +223,23 @@ impl Cluster {
         self.test.note("everything has come to rest");
     }
 
+    /// A server of a group that believes to lead; waits until there is one.
+    pub(crate) fn leader_of(&self, group: usize) -> usize {
+        let leads =
+            |&server: &usize| self.groups[group].visit(server, |server| server.is_leader()) == Some(true);
+        loop {
+            if let Some(leader) = (0..SERVERS).find(leads) {
+                return leader;
+            }
+            pause(20);
+        }
+    }
+
+    /// A new end to a server of a group.
+    pub(crate) fn end_of(&self, group: usize, server: usize) -> ClientEnd {
+        end_to(&self.net, self.groups[group].name(server))
+    }
+
     /// The first living controller that believes to lead.
     pub(crate) fn leading_controller(&self) -> Option<usize> {
         let leads =
@@ -264,7 +289,10 @@ fn start_group(
         });
         server.watch(eyes);
         server.watch_group(custody.eyes(gid(number), me));
-        let services = server.services();
+        let services = match options.cost {
+            Some(cost) => costly::services(&server, cost),
+            None => server.services(),
+        };
         Booted { server, services }
     };
     let group = Group::beside(test, net, &format!("server-{}", gid(number)), SERVERS, column, boot);

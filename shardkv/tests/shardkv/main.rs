@@ -5,5 +5,8 @@ mod challenges_4b;
 mod clients;
 mod cluster;
 mod concurrent_4b;
+mod costly;
 mod custody;
+mod directed_4b;
+mod figures_4b;
 mod part_4b;
