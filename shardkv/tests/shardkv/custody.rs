@@ -18,8 +18,9 @@ pub(crate) struct Custody {
     ledger: Mutex<Ledger>,
 }
 
+/// What is known of the groups.
 #[derive(Default)]
-struct Ledger {
+pub(crate) struct Ledger {
     /// The furthest state of each group.
     groups: BTreeMap<GroupId, State>,
     /// Every state that each group was in, by the number of changes before it.
@@ -28,8 +29,9 @@ struct Ledger {
     arrived: BTreeSet<Handover>,
 }
 
+/// A group's state, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct State {
+pub(crate) struct State {
     changes: u64,
     config: u64,
     tenures: Vec<TenureView>,
@@ -59,13 +61,7 @@ impl Custody {
     }
 
     fn observe(&self, group: GroupId, server: usize, state: &Group) {
-        let state = State {
-            changes: state.changes(),
-            config: state.config(),
-            tenures: state.tenures().collect(),
-            garbage: state.garbage().collect(),
-        };
-        let judged = self.ledger.lock().enter(group, server, state);
+        let judged = self.ledger.lock().enter(group, server, State::of(state));
         match judged {
             Ok(news) => {
                 if let Some(news) = news {
@@ -77,9 +73,25 @@ impl Custody {
     }
 }
 
+impl State {
+    pub(crate) fn of(group: &Group) -> State {
+        State {
+            changes: group.changes(),
+            config: group.config(),
+            tenures: group.tenures().collect(),
+            garbage: group.garbage().collect(),
+        }
+    }
+}
+
 impl Ledger {
     /// A server shows its state. What is news for the story, or what is wrong.
-    fn enter(&mut self, group: GroupId, server: usize, state: State) -> Result<Option<String>, String> {
+    pub(crate) fn enter(
+        &mut self,
+        group: GroupId,
+        server: usize,
+        state: State,
+    ) -> Result<Option<String>, String> {
         let first = self.history.entry((group, state.changes)).or_insert_with(|| state.clone());
         if *first != state {
             return Err(format!(

@@ -8,6 +8,7 @@ use labgob::decode;
 use labrpc::{Direction, TapAction, TapEvent};
 use labrt::rand::random_range;
 use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::time::Instant;
 use rsm::Request;
 use shardkv::key_to_shard;
 use std::sync::Arc;
@@ -213,16 +214,25 @@ fn garbage_4b() {
     });
 }
 
-/// Group `group`'s servers hold so many shards that are not theirs any more.
+/// Group `group`'s servers hold so many shards that are not theirs any more, as soon as they
+/// have all applied what there is.
 fn expect_waiting(cluster: &Cluster, group: usize, expected: usize) {
     let waiting = |group: &shardkv::Group| {
         group.tenures().filter(|tenure| tenure.stage == shardkv::Stage::Waiting).count()
     };
-    for server in 0..SERVERS {
-        let found = cluster.groups[group].visit(server, |server| server.inspect(waiting));
-        cluster.test.expect(found == Some(expected), || {
-            format!("expected server {server} of group {group} to hold {expected} shards for others, not {found:?}")
+    let found = || -> Vec<Option<usize>> {
+        let of_server = |server| cluster.groups[group].visit(server, |server| server.inspect(waiting));
+        (0..SERVERS).map(of_server).collect()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while found() != [Some(expected); SERVERS] {
+        cluster.test.expect(Instant::now() < deadline, || {
+            format!(
+                "expected servers of group {group} to hold {expected} shards for others, not {:?}",
+                found()
+            )
         });
+        pause(50);
     }
 }
 
