@@ -1,6 +1,7 @@
 //! A group of key/value servers and the verbs that the tests of lab 3 are told with.
 
 use super::client::Links;
+use super::pending::Pending;
 use super::record::Records;
 use super::server::KvServer;
 use crate::group::{Boot, Booted, Group};
@@ -10,7 +11,6 @@ use crate::swarm;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
 use labrpc::ClientEnd;
-use labrt::channel::bounded;
 use labrt::quiet::Mutex;
 use labrt::thread;
 use std::ops::Deref;
@@ -219,7 +219,7 @@ impl<S: KvServer> KvCluster<S> {
         }
         let mut clerk = self.make_client(&self.all());
         self.within(PATIENCE, "an operation after all faults have ended", move || {
-            clerk.put("recovered", "yes")
+            clerk.put("recovered", "yes");
         });
     }
 
@@ -233,12 +233,12 @@ impl<S: KvServer> KvCluster<S> {
         what: &str,
         operation: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        let (sender, receiver) = bounded(1);
-        // Nobody joins this thread: it ends with its operation, or with the run.
-        drop(thread::spawn(move || sender.send(operation())));
-        receiver.recv_timeout(limit).unwrap_or_else(|_| {
-            self.test().fail(format!("expected {what} to be done within {} s", limit.as_secs_f64()))
-        })
+        self.begin(operation).within(limit, what)
+    }
+
+    /// Begins an operation, which goes on by itself.
+    pub fn begin<T: Send + 'static>(&self, operation: impl FnOnce() -> T + Send + 'static) -> Pending<T> {
+        Pending::begin(self.test(), operation)
     }
 
     /// Checks that no server's Raft state is longer than eight times what the servers were told, if they make snapshots.

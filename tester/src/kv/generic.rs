@@ -220,16 +220,18 @@ impl<C: KvClerk> Work<C> {
                 continue;
             }
             let value = self.clerk.get(&key);
-            self.test.expect(value == expected, || {
-                format!(
-                    "client {} alone writes key {key:?} and expected to read {}, but read {}",
-                    self.client,
-                    shortened(&expected),
-                    shortened(&value)
-                )
-            });
+            self.test.expect(value == expected, || self.wrong(&value, &expected));
         }
         self.done
+    }
+
+    /// What is wrong with the value that it read of its own key.
+    fn wrong(&self, value: &str, expected: &str) -> String {
+        let client = self.client;
+        let wrong = check_appends(value, &[(client, self.done)])
+            .err()
+            .unwrap_or_else(|| format!("its value is {} and not {}", shortened(value), shortened(expected)));
+        format!("client {client} alone writes key \"{client}\", and has read it: {wrong}")
     }
 
     /// Reads and writes all keys.
