@@ -2,11 +2,11 @@
 
 use super::appends::{check_appends, element, shortened};
 use super::cluster::{KvCluster, KvSetup, PATIENCE};
+use super::pending::Pending;
 use super::record::Recorded;
 use super::server::{KvClerk, KvServer};
 use crate::cluster::ELECTION;
 use crate::test::Test;
-use labrt::channel::{Receiver, bounded};
 use labrt::rand::{random_bool, random_range};
 use labrt::thread::{self, JoinHandle};
 use std::sync::Arc;
@@ -132,8 +132,8 @@ impl Workload {
             cluster.restart_all();
         }
         t.scene("The clients come to an end, and their keys are looked at.");
-        for (client, done) in clients.into_iter().enumerate() {
-            self.finish(t, clerk, client, &done);
+        for (client, work) in clients.into_iter().enumerate() {
+            self.finish(t, clerk, client, work);
         }
         cluster.expect_short_logs();
         if cluster.setup().max_raft_state.is_none() {
@@ -147,8 +147,7 @@ impl Workload {
         cluster: &KvCluster<S>,
         client: usize,
         stop: &Arc<AtomicBool>,
-    ) -> Receiver<usize> {
-        let (sender, receiver) = bounded(1);
+    ) -> Pending<usize> {
         let clerk = cluster.make_client(&cluster.all());
         let work = Work {
             test: cluster.test().clone(),
@@ -159,22 +158,13 @@ impl Workload {
             done: 0,
         };
         let random_keys = self.random_keys;
-        // Nobody joins this thread: it ends with its work, or with the run.
-        drop(thread::spawn(move || {
-            let done = if random_keys { work.on_all_keys() } else { work.on_own_key() };
-            sender.send(done)
-        }));
-        receiver
+        cluster.begin(move || if random_keys { work.on_all_keys() } else { work.on_own_key() })
     }
 
     /// Waits for the end of a client, and looks at its key.
-    fn finish<C: KvClerk>(&self, t: &Test, clerk: &mut Recorded<C>, client: usize, done: &Receiver<usize>) {
-        let Ok(count) = done.recv_timeout(PATIENCE) else {
-            t.fail(format!(
-                "client {client} has been waiting for an answer for {} s, although there is no fault any more",
-                PATIENCE.as_secs()
-            ))
-        };
+    fn finish<C: KvClerk>(&self, t: &Test, clerk: &mut Recorded<C>, client: usize, work: Pending<usize>) {
+        let what = format!("client {client}'s last operation, after all faults have ended,");
+        let count = work.within(PATIENCE, &what);
         let value = clerk.get(&client.to_string());
         if self.random_keys {
             return;
