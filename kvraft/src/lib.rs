@@ -7,5 +7,5 @@ mod tested;
 
 pub use client::{Clerk, ClerkError};
 pub use rpc::{KvError, MAX_KEY, MAX_VALUE, Operation};
-pub use server::KvServer;
+pub use server::{KvServer, Reads};
 pub use state::KeyValue;

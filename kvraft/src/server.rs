@@ -2,16 +2,31 @@
 
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use raft::Persister;
+use raft::{Lease, Options, Persister};
 use rsm::{Once, Request, Rsm};
 use tester::Observer;
 
 use crate::rpc::{KvError, KvRpc, Operation};
 use crate::state::KeyValue;
 
+/// How gets are answered. All servers of a service must do it the same way.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Reads {
+    /// Through the log, like every operation.
+    #[default]
+    Log,
+    /// From the leader's state, after a round of messages has shown that it still leads
+    /// (dissertation §6.4).
+    ReadIndex,
+    /// From the leader's state, as long as its followers have promised to keep it
+    /// (dissertation §6.4.1). Linearizable only if no clock drifts more than is said here.
+    Lease(Lease),
+}
+
 /// One server of the key/value service.
 pub struct KvServer {
     rsm: Arc<Rsm<Once<KeyValue>>>,
+    reads: Reads,
 }
 
 impl KvServer {
@@ -30,8 +45,27 @@ impl KvServer {
         persister: Persister,
         max_raft_state: Option<usize>,
     ) -> Arc<KvServer> {
+        KvServer::start_with(ends, me, persister, max_raft_state, Reads::default())
+    }
+
+    /// As [`KvServer::start`], with another way to answer gets.
+    ///
+    /// # Panics
+    /// As [`KvServer::start`]; and if a lease's drift is not between 0 and 1.
+    pub fn start_with(
+        ends: Vec<ClientEnd>,
+        me: usize,
+        persister: Persister,
+        max_raft_state: Option<usize>,
+        reads: Reads,
+    ) -> Arc<KvServer> {
+        let lease = match reads {
+            Reads::Log | Reads::ReadIndex => None,
+            Reads::Lease(lease) => Some(lease),
+        };
         let machine = Once::new(KeyValue::default());
-        Arc::new(KvServer { rsm: Rsm::start(ends, me, persister, max_raft_state, machine) })
+        let rsm = Rsm::start_with(ends, me, persister, max_raft_state, machine, Options { lease });
+        Arc::new(KvServer { rsm, reads })
     }
 
     /// What the server offers on the network: to clerks, and to its peers.
@@ -56,6 +90,10 @@ impl KvRpc for KvServer {
         if !request.command.fits() {
             return Err(KvError::TooLarge);
         }
-        self.rsm.submit(&request).unwrap_or(Err(KvError::WrongLeader))
+        let done = match (&request.command, self.reads) {
+            (Operation::Get { .. }, Reads::ReadIndex | Reads::Lease(_)) => self.rsm.read(&request),
+            _ => self.rsm.submit(&request),
+        };
+        done.unwrap_or(Err(KvError::WrongLeader))
     }
 }

@@ -12,10 +12,10 @@ use std::fmt;
 
 use labrpc::{ClientEnd, Service};
 use labrt::channel::{Receiver, bounded};
-use labrt::sync::{Arc, Mutex};
+use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::thread;
 use raft::rpc::RaftRpc;
-use raft::{ApplyMsg, Persister, Raft};
+use raft::{ApplyMsg, Options, Persister, Raft};
 use tester::Observer;
 
 use crate::machine::StateMachine;
@@ -51,6 +51,8 @@ impl std::error::Error for SubmitError {}
 /// One replica of a service.
 pub struct Rsm<S: StateMachine> {
     state: Mutex<State<S>>,
+    /// Signalled when more has been applied and a read may be waiting for it.
+    more_applied: Condvar,
     raft: Arc<Raft>,
     /// The disk, to see how large Raft's state has become.
     persister: Persister,
@@ -76,10 +78,33 @@ impl<S: StateMachine> Rsm<S> {
         max_raft_state: Option<usize>,
         machine: S,
     ) -> Arc<Rsm<S>> {
+        Rsm::start_with(ends, me, persister, max_raft_state, machine, Options::default())
+    }
+
+    /// As [`Rsm::start`], with options for the Raft below.
+    ///
+    /// # Panics
+    /// As [`Rsm::start`]; and if an option makes no sense.
+    pub fn start_with(
+        ends: Vec<ClientEnd>,
+        me: usize,
+        persister: Persister,
+        max_raft_state: Option<usize>,
+        machine: S,
+        options: Options,
+    ) -> Arc<Rsm<S>> {
         let state = State::new(machine, &persister.snapshot());
         let (sender, messages) = bounded(APPLY_BUFFER);
-        let raft = Raft::make(ends, me, persister.clone(), sender);
-        let rsm = Arc::new(Rsm { state: Mutex::new(state), raft, persister, max_raft_state });
+        let raft = Raft::make_with(ends, me, persister.clone(), sender, options);
+        // Nobody can have sent another snapshot yet: the handlers are not on the network.
+        assert!(
+            raft.snapshot_index() == state.applied,
+            "the snapshot on the disk reaches to index {}, but the log goes on behind {}",
+            state.applied,
+            raft.snapshot_index()
+        );
+        let more_applied = Condvar::new();
+        let rsm = Arc::new(Rsm { state: Mutex::new(state), more_applied, raft, persister, max_raft_state });
         rsm.spawn("rsm apply_loop", move |rsm| rsm.apply_loop(&messages));
         rsm.spawn("rsm office_loop", Rsm::office_loop);
         rsm
@@ -122,6 +147,26 @@ impl<S: StateMachine> Rsm<S> {
         outcome.recv().map_err(|_| SubmitError::Overtaken)
     }
 
+    /// The machine's answer to a command that changes nothing, without the log: as fresh as
+    /// [`Rsm::submit`]'s would be, but for the price of a round of heartbeats (ReadIndex), or
+    /// with leases for nothing. See `raft`'s `reads.rs`.
+    ///
+    /// # Errors
+    /// [`SubmitError::NotLeader`], also if the server ceases to lead in the meantime.
+    ///
+    /// # Panics
+    /// If the machine says that the command is no read.
+    pub fn read(&self, command: &S::Command) -> Result<S::Reply, SubmitError> {
+        let index = self.raft.read_index().ok_or(SubmitError::NotLeader)?;
+        let mut state = self.state.lock();
+        state.reads += 1;
+        while state.applied < index {
+            self.more_applied.wait(&mut state);
+        }
+        state.reads -= 1;
+        Ok(state.machine.read(command).expect("only commands that change nothing are read"))
+    }
+
     /// Looks at the machine as it is on this server, which may be far behind the others.
     pub fn inspect<T>(&self, look: impl FnOnce(&S) -> T) -> T {
         look(&self.state.lock().machine)
@@ -146,6 +191,9 @@ impl<S: StateMachine> Rsm<S> {
             for _ in 1..APPLY_BUFFER {
                 let Ok(next) = messages.try_recv() else { break };
                 self.take(&mut state, next);
+            }
+            if state.reads > 0 {
+                self.more_applied.notify_all();
             }
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct State<S: StateMachine> {
     pub(crate) applied: u64,
     /// Term of that entry.
     applied_term: u64,
+    /// How many reads wait until more is applied.
+    pub(crate) reads: usize,
     /// The submits that wait on this server, by the index at which their entry stands if it
     /// is ever committed.
     waiting: BTreeMap<u64, Waiter<S::Reply>>,
@@ -46,7 +48,7 @@ impl<S: StateMachine> State<S> {
     /// # Panics
     /// If the snapshot is damaged.
     pub(crate) fn new(machine: S, snapshot: &[u8]) -> Self {
-        let mut state = State { machine, applied: 0, applied_term: 0, waiting: BTreeMap::new() };
+        let mut state = State { machine, applied: 0, applied_term: 0, reads: 0, waiting: BTreeMap::new() };
         if !snapshot.is_empty() {
             state.restore(snapshot);
         }
