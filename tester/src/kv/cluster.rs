@@ -11,7 +11,9 @@ use crate::swarm;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
 use labrpc::ClientEnd;
+use labrt::node::Node;
 use labrt::quiet::Mutex;
+use labrt::rand::random_range;
 use labrt::thread;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -21,17 +23,18 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a group is set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KvSetup {
     pub(super) servers: usize,
     pub(super) unreliable: bool,
     pub(super) max_raft_state: Option<usize>,
+    clock_drift: f64,
 }
 
 impl KvSetup {
     /// So many servers on a reliable network, which never make snapshots.
     pub fn servers(servers: usize) -> KvSetup {
-        KvSetup { servers, unreliable: false, max_raft_state: None }
+        KvSetup { servers, unreliable: false, max_raft_state: None, clock_drift: 0.0 }
     }
 
     /// The network loses one message in ten, and delays the others.
@@ -43,6 +46,12 @@ impl KvSetup {
     /// The servers make snapshots, so that their Raft state stays near this many bytes.
     pub fn snapshots(mut self, max_raft_state: usize) -> KvSetup {
         self.max_raft_state = Some(max_raft_state);
+        self
+    }
+
+    /// The servers' clocks run fast or slow by up to this fraction, each at a speed of its own that is drawn when it starts.
+    pub fn clock_drift(mut self, fraction: f64) -> KvSetup {
+        self.clock_drift = fraction;
         self
     }
 }
@@ -90,8 +99,12 @@ impl<S: KvServer> KvCluster<S> {
         let net = Net::new();
         test.knobs().apply(net.network());
         let watched = Watched::new(test, setup.servers);
-        let of_boot = Arc::clone(&watched);
+        let (of_boot, of_test) = (Arc::clone(&watched), test.clone());
         let boot = move |boot: Boot| {
+            if setup.clock_drift > 0.0 {
+                let rate = 1.0 + random_range(-setup.clock_drift..=setup.clock_drift);
+                set_clock_rate(&of_test, &boot.node, rate);
+            }
             let eyes = of_boot.eyes(&boot);
             let server = start(boot.ends, boot.me, boot.persister, setup.max_raft_state);
             server.watch(eyes);
@@ -152,6 +165,14 @@ impl<S: KvServer> KvCluster<S> {
             false => self.test().faults().begin("network", "unreliable", ""),
         }
         self.net().network().set_reliable(reliable);
+    }
+
+    /// Lets a server's clock run `rate` times as fast as it should, until it crashes.
+    pub fn set_clock_rate(&self, server: usize, rate: f64) {
+        self.test().note_server(server, format!("clock x {rate}"));
+        if let Some(node) = self.node(server) {
+            set_clock_rate(self.test(), &node, rate);
+        }
     }
 
     /// The first living server that believes to lead.
@@ -266,4 +287,9 @@ impl<S: KvServer> KvCluster<S> {
             format!("expected snapshots of at most {bytes} bytes, but one has {size}")
         });
     }
+}
+
+fn set_clock_rate(test: &Test, node: &Node, rate: f64) {
+    node.set_clock_rate(rate);
+    test.faults().begin("clock", format!("runs {rate:.3} times as fast"), node.name());
 }

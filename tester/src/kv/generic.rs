@@ -19,7 +19,7 @@ const ROUNDS: u32 = 3;
 const ROUND: Duration = Duration::from_secs(5);
 
 /// Which clients work on which servers, and what goes wrong meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Workload {
     clients: usize,
     setup: KvSetup,
@@ -56,6 +56,12 @@ impl Workload {
     /// The servers make snapshots, so that their Raft state stays near this many bytes.
     pub fn snapshots(mut self, max_raft_state: usize) -> Workload {
         self.setup = self.setup.snapshots(max_raft_state);
+        self
+    }
+
+    /// The servers' clocks run fast or slow by up to this fraction.
+    pub fn clock_drift(mut self, fraction: f64) -> Workload {
+        self.setup = self.setup.clock_drift(fraction);
         self
     }
 
