@@ -151,7 +151,8 @@ fn with_servers<T: Send + 'static>(
             let persister = Persister::new();
             let server: Arc<KvServer> =
                 node.enter(|| KvServer::start_with(ends, me, persister, max_raft_state, reads));
-            let on_network = server.services().into_iter().fold(labrpc::Server::new(&node), labrpc::Server::with);
+            let on_network =
+                server.services().into_iter().fold(labrpc::Server::new(&node), labrpc::Server::with);
             network.add_server(me, on_network);
         }
         body(Servers { network })

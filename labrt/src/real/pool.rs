@@ -47,6 +47,10 @@ pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
             std::hint::spin_loop();
         }
         held = done();
+        if !held {
+            // A thread that was woken, and has not counted itself yet, may want this very core.
+            std::thread::yield_now();
+        }
     }
     held
 }
