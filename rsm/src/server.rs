@@ -144,7 +144,7 @@ impl<S: StateMachine> Rsm<S> {
             let (index, term) = self.raft.start(entry).ok_or(SubmitError::NotLeader)?;
             state.wait_for(index, term)
         };
-        outcome.recv().map_err(|_| SubmitError::Overtaken)
+        outcome.wait().ok_or(SubmitError::Overtaken)
     }
 
     /// The machine's answer to a command that changes nothing, without the log: as fresh as

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use labrt::channel::{Receiver, Sender, bounded};
+use labrt::oneshot::{self, Put, Take};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::StateMachine;
@@ -44,7 +44,7 @@ pub(crate) struct State<S: StateMachine> {
 struct Waiter<R> {
     /// The term in which this server, as the leader, made the entry.
     term: u64,
-    reply: Sender<R>,
+    reply: Put<R>,
 }
 
 impl<S: StateMachine> State<S> {
@@ -65,10 +65,10 @@ impl<S: StateMachine> State<S> {
     ///
     /// Should somebody wait for that index already, then the entry was of an earlier term,
     /// and is gone.
-    pub(crate) fn wait_for(&mut self, index: u64, term: u64) -> Receiver<S::Reply> {
-        let (reply, receiver) = bounded(1);
+    pub(crate) fn wait_for(&mut self, index: u64, term: u64) -> Take<S::Reply> {
+        let (reply, outcome) = oneshot::channel();
         self.waiting.insert(index, Waiter { term, reply });
-        receiver
+        outcome
     }
 
     /// How many submits wait.
@@ -98,8 +98,7 @@ impl<S: StateMachine> State<S> {
         // Index and term together name an entry. In another term it is not the one that the
         // submit made, whatever it says.
         if let (Some(waiter), Some(reply)) = (waiter.filter(|waiter| waiter.term == term), reply) {
-            // The submit may have been given up.
-            drop(waiter.reply.send(reply));
+            waiter.reply.put(reply);
         }
         self.note_term(term);
     }

@@ -263,7 +263,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Gives the server its links to all connected servers on its side.
     pub fn connect(&self, server: usize) {
         self.note_server(server, "connect");
-        self.test().faults().end("disconnected", self.title(server));
+        self.test().faults().end("links", self.title(server));
         self.shared.slots.lock()[server].connected = true;
         self.set_links(server);
     }
@@ -271,7 +271,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Takes all links from the server, which goes on running.
     pub fn disconnect(&self, server: usize) {
         self.note_server(server, "disconnect");
-        self.test().faults().begin("disconnected", "disconnected", self.title(server));
+        self.test().faults().begin("links", "disconnected", self.title(server));
         self.cut_off(server);
     }
 
@@ -346,7 +346,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     pub fn crash(&self, server: usize) {
         if self.is_alive(server) {
             self.note_server(server, "CRASH");
-            self.test().faults().end("disconnected", self.title(server));
+            self.test().faults().end("links", self.title(server));
             self.test().faults().begin("crash", "down", self.title(server));
         }
         self.stop(server);

@@ -1,7 +1,6 @@
 //! Part 3A: a key/value service without snapshots.
 
 use kvraft::KvServer;
-use labrt::channel::{Receiver, bounded};
 use labrt::thread;
 use std::time::Duration;
 use tester::kv::{KvCluster, KvSetup, Workload, check_appends, element, speed};
@@ -83,11 +82,11 @@ fn one_partition_3a() {
         expect_value(t, "1", "14", &clerk.get("1"));
 
         t.scene("The minority must not answer.");
-        let put = in_thread(move || putting.put("1", "15"));
-        let get = in_thread(move || getting.get("1"));
+        let put = cluster.begin(move || putting.put("1", "15"));
+        let get = cluster.begin(move || getting.get("1"));
         thread::sleep(Duration::from_secs(1));
-        t.expect(put.is_empty(), || "a put was carried out by a minority".to_owned());
-        t.expect(get.is_empty(), || "a get was answered by a minority".to_owned());
+        t.expect(!put.is_done(), || "a put was carried out by a minority".to_owned());
+        t.expect(!get.is_done(), || "a get was answered by a minority".to_owned());
         expect_value(t, "1", "14", &clerk.get("1"));
         clerk.put("1", "16");
         expect_value(t, "1", "16", &clerk.get("1"));
@@ -96,31 +95,16 @@ fn one_partition_3a() {
         cluster.connect_all();
         others.iter().for_each(|&client| cluster.connect_client(client, &all));
         thread::sleep(ELECTION);
-        let limit = Duration::from_secs(3);
-        let put = put.recv_timeout(limit);
-        t.expect(put.is_ok(), || {
-            format!("a put was not done within {} s after the partition", limit.as_secs())
-        });
-        let get = get.recv_timeout(limit);
-        let Ok(value) = get else {
-            t.fail(format!("a get was not answered within {} s after the partition", limit.as_secs()))
-        };
+        put.within(Duration::from_secs(3), "the put that the minority was asked for");
+        let value = get.within(Duration::from_secs(3), "the get that the minority was asked for");
         // It was under way together with the put.
         t.expect(value == "16" || value == "15", || {
-            format!("a get of key \"1\" read {value:?}, not \"16\" or \"15\"")
+            format!("expected a get of key \"1\" to read \"16\" or \"15\", but it read {value:?}")
         });
         expect_value(t, "1", "15", &first.get("1"));
         let elected = cluster.elections().is_none_or(|elections| elections > 1);
         t.exercised(elected, "the leader did not change");
     });
-}
-
-/// Runs an operation on a thread of its own.
-fn in_thread<T: Send + 'static>(operation: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
-    let (sender, receiver) = bounded(1);
-    // Nobody joins this thread: it ends with its operation, or with the run.
-    drop(thread::spawn(move || sender.send(operation())));
-    receiver
 }
 
 /// Fails the test unless a key has the expected value.

@@ -1,6 +1,7 @@
 //! A group of key/value servers and the verbs that the tests of lab 3 are told with.
 
 use super::client::Links;
+use super::pending::Pending;
 use super::record::Records;
 use super::server::KvServer;
 use crate::group::{Boot, Booted, Group};
@@ -8,9 +9,10 @@ use crate::net::Net;
 use crate::persister::Persister;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
-use labrpc::ClientEnd;
-use labrt::channel::bounded;
+use labrpc::{ClientEnd, DelayModel};
+use labrt::node::Node;
 use labrt::quiet::Mutex;
+use labrt::rand::random_range;
 use labrt::thread;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,17 +22,18 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a group is set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KvSetup {
     pub(super) servers: usize,
     pub(super) unreliable: bool,
     pub(super) max_raft_state: Option<usize>,
+    clock_drift: f64,
 }
 
 impl KvSetup {
     /// So many servers on a reliable network, which never make snapshots.
     pub fn servers(servers: usize) -> KvSetup {
-        KvSetup { servers, unreliable: false, max_raft_state: None }
+        KvSetup { servers, unreliable: false, max_raft_state: None, clock_drift: 0.0 }
     }
 
     /// The network loses one message in ten, and delays the others.
@@ -42,6 +45,12 @@ impl KvSetup {
     /// The servers make snapshots, so that their Raft state stays near this many bytes.
     pub fn snapshots(mut self, max_raft_state: usize) -> KvSetup {
         self.max_raft_state = Some(max_raft_state);
+        self
+    }
+
+    /// The servers' clocks run fast or slow by up to this fraction, each at a speed of its own that is drawn when it starts.
+    pub fn clock_drift(mut self, fraction: f64) -> KvSetup {
+        self.clock_drift = fraction;
         self
     }
 }
@@ -88,8 +97,12 @@ impl<S: KvServer> KvCluster<S> {
     ) -> KvCluster<S> {
         let net = Net::as_drawn(test);
         let watched = Watched::new(test, setup.servers);
-        let of_boot = Arc::clone(&watched);
+        let (of_boot, of_test) = (Arc::clone(&watched), test.clone());
         let boot = move |boot: Boot| {
+            if setup.clock_drift > 0.0 {
+                let rate = 1.0 + random_range(-setup.clock_drift..=setup.clock_drift);
+                set_clock_rate(&of_test, &boot.node, rate);
+            }
             let eyes = of_boot.eyes(&boot);
             let server = start(boot.ends, boot.me, boot.persister, setup.max_raft_state);
             server.watch(eyes);
@@ -150,6 +163,20 @@ impl<S: KvServer> KvCluster<S> {
             false => self.test().faults().begin("network", "unreliable", ""),
         }
         self.net().network().set_reliable(reliable);
+    }
+
+    /// Messages take as long as they usually do, whatever a swarm's seed has drawn: for tests with so many operations in a row
+    /// that a slow network would keep them busy for minutes.
+    pub fn usual_delays(&self) {
+        self.net().network().set_delay(DelayModel::default_here());
+    }
+
+    /// Lets a server's clock run `rate` times as fast as it should, until it crashes.
+    pub fn set_clock_rate(&self, server: usize, rate: f64) {
+        self.test().note_server(server, format!("clock x {rate}"));
+        if let Some(node) = self.node(server) {
+            set_clock_rate(self.test(), &node, rate);
+        }
     }
 
     /// The first living server that believes to lead.
@@ -217,7 +244,7 @@ impl<S: KvServer> KvCluster<S> {
         }
         let mut clerk = self.make_client(&self.all());
         self.within(PATIENCE, "an operation after all faults have ended", move || {
-            clerk.put("recovered", "yes")
+            clerk.put("recovered", "yes");
         });
     }
 
@@ -231,12 +258,12 @@ impl<S: KvServer> KvCluster<S> {
         what: &str,
         operation: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        let (sender, receiver) = bounded(1);
-        // Nobody joins this thread: it ends with its operation, or with the run.
-        drop(thread::spawn(move || sender.send(operation())));
-        receiver.recv_timeout(limit).unwrap_or_else(|_| {
-            self.test().fail(format!("expected {what} to be done within {} s", limit.as_secs_f64()))
-        })
+        self.begin(operation).within(limit, what)
+    }
+
+    /// Begins an operation, which goes on by itself.
+    pub fn begin<T: Send + 'static>(&self, operation: impl FnOnce() -> T + Send + 'static) -> Pending<T> {
+        Pending::begin(self.test(), operation)
     }
 
     /// Checks that no server's Raft state is longer than eight times what the servers were told, if they make snapshots.
@@ -264,4 +291,9 @@ impl<S: KvServer> KvCluster<S> {
             format!("expected snapshots of at most {bytes} bytes, but one has {size}")
         });
     }
+}
+
+fn set_clock_rate(test: &Test, node: &Node, rate: f64) {
+    node.set_clock_rate(rate);
+    test.faults().begin("clock", format!("runs {rate:.3} times as fast"), node.name());
 }

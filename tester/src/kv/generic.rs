@@ -2,11 +2,11 @@
 
 use super::appends::{check_appends, element, shortened};
 use super::cluster::{KvCluster, KvSetup, PATIENCE};
+use super::pending::Pending;
 use super::record::Recorded;
 use super::server::{KvClerk, KvServer};
 use crate::cluster::ELECTION;
 use crate::test::Test;
-use labrt::channel::{Receiver, bounded};
 use labrt::rand::{random_bool, random_range};
 use labrt::thread::{self, JoinHandle};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const ROUNDS: u32 = 3;
 const ROUND: Duration = Duration::from_secs(5);
 
 /// Which clients work on which servers, and what goes wrong meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Workload {
     clients: usize,
     setup: KvSetup,
@@ -56,6 +56,12 @@ impl Workload {
     /// The servers make snapshots, so that their Raft state stays near this many bytes.
     pub fn snapshots(mut self, max_raft_state: usize) -> Workload {
         self.setup = self.setup.snapshots(max_raft_state);
+        self
+    }
+
+    /// The servers' clocks run fast or slow by up to this fraction.
+    pub fn clock_drift(mut self, fraction: f64) -> Workload {
+        self.setup = self.setup.clock_drift(fraction);
         self
     }
 
@@ -132,8 +138,8 @@ impl Workload {
             cluster.restart_all();
         }
         t.scene("The clients come to an end, and their keys are looked at.");
-        for (client, done) in clients.into_iter().enumerate() {
-            self.finish(t, clerk, client, &done);
+        for (client, work) in clients.into_iter().enumerate() {
+            self.finish(t, clerk, client, work);
         }
         cluster.expect_short_logs();
         if cluster.setup().max_raft_state.is_none() {
@@ -147,8 +153,7 @@ impl Workload {
         cluster: &KvCluster<S>,
         client: usize,
         stop: &Arc<AtomicBool>,
-    ) -> Receiver<usize> {
-        let (sender, receiver) = bounded(1);
+    ) -> Pending<usize> {
         let clerk = cluster.make_client(&cluster.all());
         let work = Work {
             test: cluster.test().clone(),
@@ -159,22 +164,13 @@ impl Workload {
             done: 0,
         };
         let random_keys = self.random_keys;
-        // Nobody joins this thread: it ends with its work, or with the run.
-        drop(thread::spawn(move || {
-            let done = if random_keys { work.on_all_keys() } else { work.on_own_key() };
-            sender.send(done)
-        }));
-        receiver
+        cluster.begin(move || if random_keys { work.on_all_keys() } else { work.on_own_key() })
     }
 
     /// Waits for the end of a client, and looks at its key.
-    fn finish<C: KvClerk>(&self, t: &Test, clerk: &mut Recorded<C>, client: usize, done: &Receiver<usize>) {
-        let Ok(count) = done.recv_timeout(PATIENCE) else {
-            t.fail(format!(
-                "client {client} has been waiting for an answer for {} s, although there is no fault any more",
-                PATIENCE.as_secs()
-            ))
-        };
+    fn finish<C: KvClerk>(&self, t: &Test, clerk: &mut Recorded<C>, client: usize, work: Pending<usize>) {
+        let what = format!("client {client}'s last operation, after all faults have ended,");
+        let count = work.within(PATIENCE, &what);
         let value = clerk.get(&client.to_string());
         if self.random_keys {
             return;
@@ -220,16 +216,18 @@ impl<C: KvClerk> Work<C> {
                 continue;
             }
             let value = self.clerk.get(&key);
-            self.test.expect(value == expected, || {
-                format!(
-                    "client {} alone writes key {key:?} and expected to read {}, but read {}",
-                    self.client,
-                    shortened(&expected),
-                    shortened(&value)
-                )
-            });
+            self.test.expect(value == expected, || self.wrong(&value, &expected));
         }
         self.done
+    }
+
+    /// What is wrong with the value that it read of its own key.
+    fn wrong(&self, value: &str, expected: &str) -> String {
+        let client = self.client;
+        let wrong = check_appends(value, &[(client, self.done)])
+            .err()
+            .unwrap_or_else(|| format!("its value is {} and not {}", shortened(value), shortened(expected)));
+        format!("client {client} alone writes key \"{client}\", and has read it: {wrong}")
     }
 
     /// Reads and writes all keys.

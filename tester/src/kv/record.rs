@@ -7,6 +7,7 @@ use labrt::quiet::Mutex;
 use labrt::runtime;
 use linearize::{KvRecorder, Ticket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// All operations of a test's clerks.
 #[derive(Default)]
@@ -14,6 +15,8 @@ pub struct Records {
     recorder: KvRecorder,
     /// Which client numbers are in use.
     taken: Mutex<Vec<bool>>,
+    /// The moment that was noted last, in nanoseconds.
+    last: AtomicU64,
 }
 
 impl Records {
@@ -34,6 +37,17 @@ impl Records {
     /// Number of operations that were called.
     pub fn operations(&self) -> usize {
         self.recorder.len()
+    }
+
+    /// A moment that is later than all that were noted before it, if only by a nanosecond: the run's own clock, whatever the
+    /// clock of a node shows. Virtual time stands still while a client goes from one operation to the next. With equal times the
+    /// two would count as concurrent, and a read that misses its own client's last write as right. What was noted first
+    /// happened first, in both worlds, so the nanosecond adds no order that there was not.
+    fn moment(&self) -> u64 {
+        let now = runtime::now().as_nanos();
+        let later = |last: u64| now.max(last + 1);
+        let last = self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(later(last)));
+        last.map_or(now, later)
     }
 
     fn number(&self) -> u32 {
@@ -64,7 +78,7 @@ impl<C: KvClerk> Recorded<C> {
 
     /// As [`KvClerk::get`].
     pub fn get(&mut self, key: &str) -> String {
-        let ticket = self.records.recorder.call_get(self.number, key, now());
+        let ticket = self.records.recorder.call_get(self.number, key, self.records.moment());
         self.busy = true;
         let value = self.clerk.get(key);
         self.done(ticket, &value);
@@ -73,7 +87,7 @@ impl<C: KvClerk> Recorded<C> {
 
     /// As [`KvClerk::put`].
     pub fn put(&mut self, key: &str, value: &str) {
-        let ticket = self.records.recorder.call_put(self.number, key, value, now());
+        let ticket = self.records.recorder.call_put(self.number, key, value, self.records.moment());
         self.busy = true;
         self.clerk.put(key, value);
         self.done(ticket, "");
@@ -81,14 +95,14 @@ impl<C: KvClerk> Recorded<C> {
 
     /// As [`KvClerk::append`].
     pub fn append(&mut self, key: &str, value: &str) {
-        let ticket = self.records.recorder.call_append(self.number, key, value, now());
+        let ticket = self.records.recorder.call_append(self.number, key, value, self.records.moment());
         self.busy = true;
         self.clerk.append(key, value);
         self.done(ticket, "");
     }
 
     fn done(&mut self, ticket: Ticket, output: &str) {
-        self.records.recorder.returned(ticket, output, now());
+        self.records.recorder.returned(ticket, output, self.records.moment());
         self.busy = false;
     }
 }
@@ -100,9 +114,4 @@ impl<C> Drop for Recorded<C> {
             self.records.taken.lock()[self.number as usize] = false;
         }
     }
-}
-
-/// The run's own clock, whatever the clock of a node shows.
-fn now() -> u64 {
-    runtime::now().as_nanos()
 }

@@ -161,7 +161,8 @@ impl Report {
             }
         }
         if !self.evidence.is_empty() {
-            let _ = write!(text, "\n{}\n", self.evidence);
+            let gap = if text.ends_with("\n\n") { "" } else { "\n" };
+            let _ = writeln!(text, "{gap}{}", self.evidence);
         }
         for warning in &self.warnings {
             let _ = writeln!(text, "warning: {warning}");
