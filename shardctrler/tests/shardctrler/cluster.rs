@@ -3,7 +3,7 @@
 use shardctrler::{Clerk, Config, ControllerServer, GroupId, NO_GROUP};
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use tester::{Boot, Booted, Group, Net, Test};
+use tester::{Boot, Booted, Figures, Group, Net, Test, Watched};
 
 /// Three controllers.
 pub(crate) struct Cluster {
@@ -20,13 +20,25 @@ impl Deref for Cluster {
 
 impl Cluster {
     pub(crate) fn new(test: &Test) -> Cluster {
-        let boot = |boot: Boot| {
+        const SERVERS: usize = 3;
+        let watched = Watched::beside(test, SERVERS, 0);
+        let boot = move |boot: Boot| {
+            let eyes = watched.eyes(&boot);
             let server = ControllerServer::start(boot.ends, boot.me, boot.persister);
+            server.watch(eyes);
             let services = server.services();
             Booted { server, services }
         };
-        let group = Group::new(test, &Net::new(), "controller", 3, boot);
+        let group = Group::new(test, &Net::as_drawn(test), "controller", SERVERS, boot);
         group.start_all();
+        group.pause_as_drawn();
+        let network = group.net().network().clone();
+        test.at_end(move |_| Figures {
+            peers: SERVERS,
+            rpcs: network.total_count(),
+            bytes: network.total_bytes(),
+            commands: 0,
+        });
         Cluster { group }
     }
 

@@ -60,8 +60,14 @@ fn two_leaders_4a() {
             let others: Vec<usize> = (0..3).filter(|&server| server != deposed).collect();
             cluster.partition(&[&others, &[deposed]]);
             let in_vain = ask_alone(&cluster, deposed, 100 + group);
-            clerk.leave(&[group]).unwrap();
-            note(&mut seen, clerk.query(-1));
+            let made = clerk.leave(&[group]).unwrap();
+            let newest = clerk.query(-1);
+            assert!(
+                newest.number >= made,
+                "made configuration {made}, and was told {} is newest",
+                newest.number
+            );
+            note(&mut seen, newest);
             cluster.heal();
             // Its own clerk has no answer from before the cut; now it gets one.
             let _ = in_vain.join();

@@ -148,6 +148,27 @@ fn serveable(cluster: &Cluster, before: &[u64; 10], keys: &[usize]) -> Vec<usize
     keys.iter().filter(never_on_0).copied().collect()
 }
 
+/// Groups give each other shards at the same time, again and again: each waits for the other.
+#[test]
+fn exchange_4b() {
+    run("exchange_4b", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new().snapshots(300));
+        cluster.join(&[0, 1]);
+        let mut keys = Keys::put(&cluster, 10, 5);
+        let clients = Clients::append(&cluster, &keys, 5, 10);
+        t.scene("Two groups exchange their shards.");
+        for round in 1..4 {
+            for shard in 0..10 {
+                let owner = if shard < 5 { round % 2 } else { 1 - round % 2 };
+                cluster.move_shard(shard, owner);
+            }
+            pause(random_range(0..300));
+        }
+        clients.stop_and_check(&mut keys);
+        cluster.settle(PATIENCE);
+    });
+}
+
 /// Ten moves in a row, and everything starts again in the middle of them.
 #[test]
 fn restart_in_ten_moves_4b() {
