@@ -6,8 +6,8 @@
 //! and the shards over several *groups*, each of which is a replicated service of its own.
 //! Somebody must say who has what, and change it when groups come and go. That is the
 //! controller. It carries no data and is seldom asked; everything here is about its answers
-//! being the same everywhere and for ever. (Systems of this shape: Flat Datacenter Storage,
-//! BigTable, Spanner, whose "placement driver" is this crate's elder sister.)
+//! being the same everywhere and for ever. (Systems of this shape: Bigtable, whose master
+//! assigns tablets to servers; Spanner, whose placement driver moves data between groups.)
 //!
 //! # Configurations
 //!

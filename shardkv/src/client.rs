@@ -9,7 +9,6 @@ use labrt::thread;
 use labrt::time::Duration;
 use rsm::{Finder, Request};
 use shardctrler::{Config, GroupId};
-use tester::kv::KvClerk;
 
 use crate::peers::{MakeEnd, Peers};
 use crate::rpc::{KvError, ShardPeer, key_to_shard};
@@ -134,24 +133,5 @@ impl Clerk {
         let same = |group: &GroupId| self.config.groups.get(group) == newest.groups.get(group);
         self.groups.retain(|group, _| same(group));
         self.config = newest;
-    }
-}
-
-/// The course's clerk has no errors: it is not asked for what can never be done.
-fn done<T>(result: Result<T, TooLarge>) -> T {
-    result.unwrap_or_else(|error| panic!("an operation of a test cannot be done: {error}"))
-}
-
-impl KvClerk for Clerk {
-    fn get(&mut self, key: &str) -> String {
-        done(Clerk::get(self, key))
-    }
-
-    fn put(&mut self, key: &str, value: &str) {
-        done(Clerk::put(self, key, value));
-    }
-
-    fn append(&mut self, key: &str, value: &str) {
-        done(Clerk::append(self, key, value));
     }
 }

@@ -115,6 +115,7 @@ mod rpc;
 mod server;
 mod state;
 mod tenure;
+mod tested;
 
 pub use client::{Clerk, TooLarge};
 pub use peers::MakeEnd;

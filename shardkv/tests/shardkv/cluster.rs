@@ -176,6 +176,29 @@ impl Cluster {
         (0..SERVERS).for_each(|server| self.start_server(group, server));
     }
 
+    /// Crashes all servers of all groups.
+    pub(crate) fn shutdown_groups(&self) {
+        (0..GROUPS).for_each(|group| self.shutdown_group(group));
+    }
+
+    /// Starts all servers of all groups.
+    pub(crate) fn start_groups(&self) {
+        (0..GROUPS).for_each(|group| self.start_group(group));
+    }
+
+    /// Crashes all controllers.
+    pub(crate) fn shutdown_controllers(&self) {
+        (0..SERVERS).for_each(|server| self.controllers.crash(server));
+    }
+
+    /// Starts all controllers.
+    pub(crate) fn start_controllers(&self) {
+        for server in 0..SERVERS {
+            self.controllers.restart(server);
+            self.controllers.connect(server);
+        }
+    }
+
     /// Logs are short, if there are snapshots; and there are no snapshots, if there should be
     /// none.
     pub(crate) fn check_logs(&self) {

@@ -1,7 +1,7 @@
 //! Part 4B: the course's tests with clients at work while shards move.
 
 use crate::clients::{Clients, Keys};
-use crate::cluster::{Cluster, GROUPS, Options, pause};
+use crate::cluster::{Cluster, Options, pause};
 use labrt::rand::random_range;
 use labrt::time::Instant;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn concurrent_1_4b() {
         cluster.leave(&[2]);
         pause(100);
         t.scene("All come back.");
-        (0..GROUPS).for_each(|group| cluster.start_group(group));
+        cluster.start_groups();
         pause(100);
         cluster.join(&[0]);
         cluster.leave(&[1]);
@@ -90,8 +90,8 @@ fn concurrent_3_4b() {
             cluster.join(&[2]);
             cluster.join(&[1]);
             pause(random_range(0..900));
-            (0..GROUPS).for_each(|group| cluster.shutdown_group(group));
-            (0..GROUPS).for_each(|group| cluster.start_group(group));
+            cluster.shutdown_groups();
+            cluster.start_groups();
             pause(random_range(0..900));
             cluster.leave(&[1]);
             cluster.leave(&[2]);

@@ -60,13 +60,10 @@ fn controller_crash_4b() {
             cluster.leave(&[leaves]);
             // Sometimes before, sometimes after the groups have heard of it.
             pause(random_range(0..250));
-            (0..SERVERS).for_each(|server| cluster.controllers.crash(server));
+            cluster.shutdown_controllers();
             pause(1000);
             t.scene("They start again.");
-            for server in 0..SERVERS {
-                cluster.controllers.restart(server);
-                cluster.controllers.connect(server);
-            }
+            cluster.start_controllers();
             pause(500);
         }
         clients.stop_and_check(&mut keys);
@@ -85,7 +82,7 @@ fn without_controllers_4b() {
         cluster.leave(&[0]);
         keys.check_all();
         t.scene("All controllers crash. Who has the shards serves them.");
-        (0..SERVERS).for_each(|server| cluster.controllers.crash(server));
+        cluster.shutdown_controllers();
         keys.check_and_append_all(5);
         keys.check_all();
         t.scene("Group 1 starts again, and still does.");
@@ -185,14 +182,11 @@ fn restart_in_ten_moves_4b() {
             if shard == halt {
                 pause(random_range(0..200));
                 t.scene("All servers crash, and start again.");
-                (0..SERVERS).for_each(|server| cluster.controllers.crash(server));
-                (0..GROUPS).for_each(|group| cluster.shutdown_group(group));
+                cluster.shutdown_controllers();
+                cluster.shutdown_groups();
                 pause(100);
-                (0..GROUPS).for_each(|group| cluster.start_group(group));
-                for server in 0..SERVERS {
-                    cluster.controllers.restart(server);
-                    cluster.controllers.connect(server);
-                }
+                cluster.start_groups();
+                cluster.start_controllers();
             }
         }
         pause(1000);

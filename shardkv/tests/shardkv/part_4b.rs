@@ -113,8 +113,8 @@ fn snapshot_4b() {
         pause(1000);
         cluster.check_logs();
         t.scene("All groups start again.");
-        (0..GROUPS).for_each(|group| cluster.shutdown_group(group));
-        (0..GROUPS).for_each(|group| cluster.start_group(group));
+        cluster.shutdown_groups();
+        cluster.start_groups();
         keys.check_all();
     });
 }
