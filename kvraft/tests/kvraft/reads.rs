@@ -82,6 +82,6 @@ fn read_index_snapshots_3b() {
 #[test]
 fn lease_snapshots_3b() {
     run("lease_snapshots_3b", |t: &Test| {
-        play(t, faults().clock_drift(DRIFT).snapshots(MAX_RAFT_STATE), LEASE)
+        play(t, faults().clock_drift(DRIFT).snapshots(MAX_RAFT_STATE), LEASE);
     });
 }
