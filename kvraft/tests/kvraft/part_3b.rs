@@ -55,6 +55,7 @@ fn snapshot_size_3b() {
         const MAX_SNAPSHOT: usize = 500;
         let cluster = KvCluster::<KvServer>::new(t, KvSetup::servers(3).snapshots(MAX_RAFT_STATE));
         let mut clerk = cluster.make_client(&cluster.all());
+        cluster.usual_delays();
         t.scene("One key changes 400 times.");
         for _ in 0..200 {
             for value in ["0", "1"] {

@@ -10,7 +10,7 @@ use crate::persister::Persister;
 use crate::swarm;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
-use labrpc::ClientEnd;
+use labrpc::{ClientEnd, DelayModel};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
 use labrt::rand::random_range;
@@ -165,6 +165,12 @@ impl<S: KvServer> KvCluster<S> {
             false => self.test().faults().begin("network", "unreliable", ""),
         }
         self.net().network().set_reliable(reliable);
+    }
+
+    /// Messages take as long as they usually do, whatever a swarm's seed has drawn: for tests with so many operations in a row
+    /// that a slow network would keep them busy for minutes.
+    pub fn usual_delays(&self) {
+        self.net().network().set_delay(DelayModel::default_here());
     }
 
     /// Lets a server's clock run `rate` times as fast as it should, until it crashes.

@@ -3,7 +3,6 @@
 use super::appends::{check_appends, element};
 use super::cluster::KvCluster;
 use super::server::KvServer;
-use labrpc::DelayModel;
 use labrt::runtime;
 use std::time::Duration;
 
@@ -20,8 +19,7 @@ const EACH: Duration = Duration::from_micros(33_333);
 /// If they are too slow, or wrong.
 pub fn speed<S: KvServer>(cluster: &KvCluster<S>) {
     let t = cluster.test();
-    // The bound stands for this network, whatever a swarm's seed has drawn.
-    cluster.net().network().set_delay(DelayModel::default_here());
+    cluster.usual_delays();
     let mut clerk = cluster.make_client(&cluster.all());
 
     t.scene("A first operation waits for a leader.");
