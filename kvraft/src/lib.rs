@@ -66,6 +66,6 @@ mod state;
 mod tested;
 
 pub use client::{Clerk, ClerkError};
-pub use rpc::{KvError, MAX_KEY, MAX_VALUE, Operation};
+pub use rpc::{KvError, KvPeer, KvRpc, MAX_KEY, MAX_VALUE, Operation};
 pub use server::{KvServer, Reads};
 pub use state::KeyValue;
