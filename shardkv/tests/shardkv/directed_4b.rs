@@ -80,6 +80,8 @@ fn without_controllers_4b() {
         cluster.join(&[0, 1]);
         let mut keys = Keys::put(&cluster, 10, 5);
         cluster.leave(&[0]);
+        cluster.settle(PATIENCE);
+        // The client learns where everything is now.
         keys.check_all();
         t.scene("All controllers crash. Who has the shards serves them.");
         cluster.shutdown_controllers();
