@@ -3,7 +3,7 @@
 //!
 //! Each figure is the median of five rounds, because the machine has other things to do.
 
-use std::time::{Duration, Instant};
+use labrt::time::{Duration, Instant};
 
 use kvraft::{Clerk, KvServer, Reads};
 use labrt::Config;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use labrpc::ClientEnd;
+use labrpc::{ClientEnd, RpcError};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 use rsm::Request;
@@ -112,31 +112,46 @@ impl Clerk {
         self.sequence += 1;
         let request = Request { client: self.client, sequence: self.sequence, command: operation };
         let deadline = patience.map(|patience| Instant::now() + patience);
-        for attempt in 1.. {
-            match self.call(&request, deadline)? {
+        let mut refused = 0;
+        loop {
+            match self.ask(&request, deadline)? {
                 Some(Ok(value)) => return Ok(value),
                 Some(Err(KvError::TooLarge)) => return Err(ClerkError::TooLarge),
                 Some(Err(KvError::WrongLeader)) | None => {}
             }
             self.leader = (self.leader + 1) % self.servers.len();
-            if attempt % self.servers.len() == 0 {
+            refused += 1;
+            if refused % self.servers.len() == 0 {
                 thread::sleep(RETRY_PAUSE);
             }
         }
-        unreachable!("attempts have no end")
     }
 
     /// Asks the supposed leader; `None` if it does not answer.
-    fn call(
+    ///
+    /// A message that is lost says nothing about who leads, so the same server is asked once
+    /// more before another.
+    fn ask(
         &self,
         request: &Request<Operation>,
         deadline: Option<Instant>,
     ) -> Result<Option<Result<String, KvError>>, ClerkError> {
+        match self.call(request, deadline)? {
+            Err(RpcError::Failed) => Ok(self.call(request, deadline)?.ok()),
+            answer => Ok(answer.ok()),
+        }
+    }
+
+    fn call(
+        &self,
+        request: &Request<Operation>,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Result<String, KvError>, RpcError>, ClerkError> {
         let left = deadline.map_or(CALL_TIMEOUT, |deadline| deadline.duration_since(Instant::now()));
         if left.is_zero() {
             return Err(ClerkError::TimedOut);
         }
         let server = self.servers[self.leader].timeout(left.min(CALL_TIMEOUT));
-        Ok(server.operate(request).ok())
+        Ok(server.operate(request))
     }
 }
