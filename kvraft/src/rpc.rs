@@ -39,8 +39,15 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Which key it is about.
+    pub fn key(&self) -> &str {
+        match self {
+            Operation::Get { key } | Operation::Put { key, .. } | Operation::Append { key, .. } => key,
+        }
+    }
+
     /// Whether key and value are short enough to be sent.
-    pub(crate) fn fits(&self) -> bool {
+    pub fn fits(&self) -> bool {
         let (key, value) = match self {
             Operation::Get { key } => (key, 0),
             Operation::Put { key, value } | Operation::Append { key, value } => (key, value.len()),

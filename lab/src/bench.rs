@@ -123,7 +123,8 @@ fn suite_by_lab(
         if let Some(labs) = labs {
             command.arg("--labs").arg(labs);
         }
-        command.args(["test", suite, "--resources"]).current_dir(&catalogue.root);
+        // One lab, or several.
+        command.arg("test").args(suite.split_whitespace()).arg("--resources").current_dir(&catalogue.root);
         command
     };
     let (wall, output) = median(command)?;

@@ -59,6 +59,7 @@
 //! | `sessions.rs` | each command once |
 //! | `snapshot.rs` | the form of a snapshot, and how damage is noticed |
 //! | `server.rs` | lock, threads, and the calls that wait |
+//! | `finder.rs` | for clerks: which of the servers to ask |
 //!
 //! There is no `rpc.rs` and no `client.rs` as in other labs: what clients say to servers is
 //! the business of the service.
@@ -75,12 +76,14 @@
 //!   that is cut off keeps its submits waiting until it hears of its successor. Clerks stop
 //!   waiting earlier.
 
+mod finder;
 mod machine;
 mod server;
 mod sessions;
 mod snapshot;
 mod state;
 
+pub use finder::Finder;
 pub use machine::StateMachine;
 pub use server::{Rsm, SubmitError};
 pub use sessions::{Once, Request, Sessions};

@@ -182,6 +182,13 @@ impl<S: StateMachine> Rsm<S> {
         self.raft.watch(observer);
     }
 
+    /// Shows the machine to a tester: now, and after each entry or snapshot before anybody can
+    /// learn what came of it; together with the index up to which it has applied the log.
+    /// The lock is held meanwhile.
+    pub fn watch_machine(&self, watcher: impl FnMut(u64, &S) + Send + 'static) {
+        self.state.lock().watch(Box::new(watcher));
+    }
+
     /// Applies what Raft hands over, in order.
     fn apply_loop(&self, messages: &Receiver<ApplyMsg>) {
         while let Ok(first) = messages.recv() {

@@ -19,6 +19,9 @@ pub(crate) enum Entry<C> {
     Command(C),
 }
 
+/// Somebody who looks at the machine after each step; see [`crate::Rsm::watch_machine`].
+pub(crate) type Watcher<S> = Box<dyn FnMut(u64, &S) + Send>;
+
 /// A replica: the machine, and who waits for what becomes of which entry.
 pub(crate) struct State<S: StateMachine> {
     /// The service itself.
@@ -32,6 +35,8 @@ pub(crate) struct State<S: StateMachine> {
     /// The submits that wait on this server, by the index at which their entry stands if it
     /// is ever committed.
     waiting: BTreeMap<u64, Waiter<S::Reply>>,
+    /// A tester's eye on the machine.
+    watcher: Option<Watcher<S>>,
 }
 
 /// A submit that waits. Dropping it tells the submit that this server knows no more about
@@ -48,7 +53,8 @@ impl<S: StateMachine> State<S> {
     /// # Panics
     /// If the snapshot is damaged.
     pub(crate) fn new(machine: S, snapshot: &[u8]) -> Self {
-        let mut state = State { machine, applied: 0, applied_term: 0, reads: 0, waiting: BTreeMap::new() };
+        let mut state =
+            State { machine, applied: 0, applied_term: 0, reads: 0, waiting: BTreeMap::new(), watcher: None };
         if !snapshot.is_empty() {
             state.restore(snapshot);
         }
@@ -86,6 +92,8 @@ impl<S: StateMachine> State<S> {
             Err(error) => panic!("the entry at index {index} is no command of this service: {error}"),
         };
         self.applied = index;
+        // Before anybody learns of it: what follows from the step must not be seen first.
+        self.show();
         let waiter = self.waiting.remove(&index);
         // Index and term together name an entry. In another term it is not the one that the
         // submit made, whatever it says.
@@ -111,6 +119,18 @@ impl<S: StateMachine> State<S> {
         self.waiting.retain(|_, waiter| waiter.term > term);
     }
 
+    /// Shows the machine to `watcher`, now and after each step.
+    pub(crate) fn watch(&mut self, watcher: Watcher<S>) {
+        self.watcher = Some(watcher);
+        self.show();
+    }
+
+    fn show(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher(self.applied, &self.machine);
+        }
+    }
+
     /// The state as bytes.
     pub(crate) fn snapshot(&self) -> Vec<u8> {
         snapshot::seal(self.machine.snapshot(), self.applied)
@@ -132,6 +152,7 @@ impl<S: StateMachine> State<S> {
             panic!("a snapshot up to index {index} is none of this service: {error}");
         }
         self.applied = index;
+        self.show();
         // What came of the entries in between the snapshot does not say.
         self.waiting.retain(|&waited, _| waited > index);
     }

@@ -3,6 +3,7 @@
 
 use crate::net::Net;
 use crate::persister::{Persister, Write};
+use crate::swarm;
 use crate::test::Test;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node;
@@ -84,6 +85,8 @@ struct Shared<S> {
     net: Net,
     names: Vec<Name>,
     titles: Vec<String>,
+    /// Where the group's servers stand in the story: server 0 in this column.
+    column: usize,
     boot: Box<dyn Fn(Boot) -> Booted<S> + Send + Sync>,
     /// Held for a few instructions at a time, never while a server's code runs.
     slots: Mutex<Vec<Slot<S>>>,
@@ -125,6 +128,22 @@ impl<S: Send + Sync + 'static> Group<S> {
         servers: usize,
         boot: impl Fn(Boot) -> Booted<S> + Send + Sync + 'static,
     ) -> Group<S> {
+        Group::beside(test, net, prefix, servers, 0, boot)
+    }
+
+    /// As [`Group::new`], for a test with several groups: server 0 stands in column `column` of the test's story, and the
+    /// others in those behind it.
+    ///
+    /// # Panics
+    /// As [`Group::new`].
+    pub fn beside(
+        test: &Test,
+        net: &Net,
+        prefix: &str,
+        servers: usize,
+        column: usize,
+        boot: impl Fn(Boot) -> Booted<S> + Send + Sync + 'static,
+    ) -> Group<S> {
         assert!((1..=64).contains(&servers), "a group has 1 to 64 servers, not {servers}");
         let titles: Vec<String> = (0..servers).map(|server| format!("{prefix}-{server}")).collect();
         let slot = |_| Slot {
@@ -141,6 +160,7 @@ impl<S: Send + Sync + 'static> Group<S> {
                 net: net.clone(),
                 names: titles.iter().map(|title| Name::from(title.as_str())).collect(),
                 titles,
+                column,
                 boot: Box::new(boot),
                 slots: Mutex::new((0..servers).map(slot).collect()),
             }),
@@ -170,6 +190,16 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// A server's name in the network.
     pub fn name(&self, server: usize) -> &Name {
         &self.shared.names[server]
+    }
+
+    /// Lets servers be paused now and then, as a garbage collector would, if the seed has drawn that (`LAB_SWARM`).
+    pub fn pause_as_drawn(&self) {
+        swarm::pauses(self);
+    }
+
+    /// Notes in the story that something happened to a server.
+    fn note_server(&self, server: usize, text: &'static str) {
+        self.test().note_server(self.shared.column + server, text);
     }
 
     /// A server's name for people.
@@ -232,7 +262,7 @@ impl<S: Send + Sync + 'static> Group<S> {
 impl<S: Send + Sync + 'static> Group<S> {
     /// Gives the server its links to all connected servers on its side.
     pub fn connect(&self, server: usize) {
-        self.test().note_server(server, "connect");
+        self.note_server(server, "connect");
         self.test().faults().end("links", self.title(server));
         self.shared.slots.lock()[server].connected = true;
         self.set_links(server);
@@ -240,7 +270,7 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Takes all links from the server, which goes on running.
     pub fn disconnect(&self, server: usize) {
-        self.test().note_server(server, "disconnect");
+        self.note_server(server, "disconnect");
         self.test().faults().begin("links", "disconnected", self.title(server));
         self.cut_off(server);
     }
@@ -315,7 +345,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// If the calling thread runs on the server's own node, this call does not return: the thread is unwound.
     pub fn crash(&self, server: usize) {
         if self.is_alive(server) {
-            self.test().note_server(server, "CRASH");
+            self.note_server(server, "CRASH");
             self.test().faults().end("links", self.title(server));
             self.test().faults().begin("crash", "down", self.title(server));
         }
@@ -356,7 +386,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// [`Group::connect`].
     pub fn restart(&self, server: usize) {
         self.crash(server);
-        self.test().note_server(server, "start");
+        self.note_server(server, "start");
         self.boot(server);
     }
 

@@ -90,3 +90,4 @@ pub use net::Net;
 pub use persister::{Persister, Write};
 pub use run::{Allowance, Verdict, run, run_within, try_seed};
 pub use test::{Figures, Test};
+pub use watch::Watched;

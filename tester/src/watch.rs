@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What the checkers know of a group.
-pub(crate) struct Watched {
+pub struct Watched {
     test: Test,
+    /// Where the group's servers stand in the story: server 0 in this column.
+    column: usize,
     checkers: Mutex<Checkers>,
     /// Whether any server let itself be watched.
     any: AtomicBool,
@@ -22,8 +24,14 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(test: &Test, servers: usize) -> Arc<Watched> {
+        Watched::beside(test, servers, 0)
+    }
+
+    /// Watches a group of so many servers, of which server 0 stands in column `column` of the story.
+    pub fn beside(test: &Test, servers: usize, column: usize) -> Arc<Watched> {
         Arc::new(Watched {
             test: test.clone(),
+            column,
             checkers: Mutex::new(Checkers::new(servers)),
             any: AtomicBool::new(false),
             elections: AtomicU64::new(0),
@@ -31,7 +39,7 @@ impl Watched {
     }
 
     /// Eyes for the server that is being started.
-    pub(crate) fn eyes(self: &Arc<Self>, boot: &Boot) -> Box<dyn Observer> {
+    pub fn eyes(self: &Arc<Self>, boot: &Boot) -> Box<dyn Observer> {
         Box::new(Eyes {
             watched: Arc::clone(self),
             node: boot.node.clone(),
@@ -49,7 +57,7 @@ impl Watched {
     }
 
     /// How often a server became leader; None if the servers do not let themselves be watched.
-    pub(crate) fn elections(&self) -> Option<u64> {
+    pub fn elections(&self) -> Option<u64> {
         self.any.load(Ordering::Relaxed).then(|| self.elections.load(Ordering::Relaxed))
     }
 }
@@ -82,11 +90,12 @@ impl Observer for Eyes {
             }
             return;
         }
+        let column = watched.column + *server;
         let news = watched.checkers.lock().observe(*server, self.incarnation, view);
         match news {
             Ok(news) => {
                 if let Some((role, term)) = news.role {
-                    watched.test.tell(Some(*server), What::Role(role, term));
+                    watched.test.tell(Some(column), What::Role(role, term));
                     if role == Role::Leader {
                         watched.elections.fetch_add(1, Ordering::Relaxed);
                         watched.test.faults().instant(
@@ -97,7 +106,7 @@ impl Observer for Eyes {
                     }
                 }
                 if let Some(index) = news.committed {
-                    watched.test.tell(Some(*server), What::Committed(index));
+                    watched.test.tell(Some(column), What::Committed(index));
                 }
             }
             Err(broken) => watched.test.break_off(broken),

@@ -12,7 +12,6 @@ use crate::group::{Boot, Booted, Group};
 use crate::invariants::Applied;
 use crate::net::Net;
 use crate::story::What;
-use crate::swarm;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
 use labrt::quiet::Mutex;
@@ -104,7 +103,7 @@ impl<R: Consensus> Cluster<R> {
         let group = Group::new(test, &net, "server", setup.servers, boot);
         let cluster = Cluster { group, record };
         cluster.start_all();
-        swarm::pauses(&cluster.group);
+        cluster.group.pause_as_drawn();
         let at_end = cluster.clone();
         test.at_end(move |_| at_end.figures());
         cluster

@@ -7,7 +7,6 @@ use super::server::KvServer;
 use crate::group::{Boot, Booted, Group};
 use crate::net::Net;
 use crate::persister::Persister;
-use crate::swarm;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
 use labrpc::{ClientEnd, DelayModel};
@@ -96,8 +95,7 @@ impl<S: KvServer> KvCluster<S> {
         setup: KvSetup,
         start: impl Fn(Vec<ClientEnd>, usize, Persister, Option<usize>) -> Arc<S> + Send + Sync + 'static,
     ) -> KvCluster<S> {
-        let net = Net::new();
-        test.knobs().apply(net.network());
+        let net = Net::as_drawn(test);
         let watched = Watched::new(test, setup.servers);
         let (of_boot, of_test) = (Arc::clone(&watched), test.clone());
         let boot = move |boot: Boot| {
@@ -116,7 +114,7 @@ impl<S: KvServer> KvCluster<S> {
         let cluster = KvCluster { group, shared: Arc::new(shared) };
         cluster.start_all();
         cluster.set_reliable(!setup.unreliable);
-        swarm::pauses(&cluster.group);
+        cluster.group.pause_as_drawn();
         let at_end = cluster.clone();
         test.at_end(move |_| at_end.figures());
         cluster

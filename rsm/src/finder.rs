@@ -1,0 +1,73 @@
+//! A client's way to a replicated service: which of several servers to ask.
+//!
+//! Only the leader serves, nobody tells clients who that is, and it changes. But seldom: so
+//! whoever answered last is asked first.
+
+use labrt::thread;
+use labrt::time::Duration;
+
+/// The pause after all servers have been asked in vain: there is an election, and asking
+/// faster does not end it sooner.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// The servers of one service, of which a client does not know who leads.
+pub struct Finder<Peer> {
+    servers: Vec<Peer>,
+    /// Who answered last.
+    leader: usize,
+}
+
+impl<Peer> Finder<Peer> {
+    /// For servers in any order.
+    ///
+    /// # Panics
+    /// Without any server.
+    pub fn new(servers: Vec<Peer>) -> Self {
+        assert!(!servers.is_empty(), "a service has at least one server");
+        Finder { servers, leader: 0 }
+    }
+
+    /// Asks the servers, the last known leader first, until `ask` has an answer; each of them
+    /// once at most. `ask` gives `None` if the server does not answer, or does not lead.
+    pub fn ask_each<T>(&mut self, mut ask: impl FnMut(&Peer) -> Option<T>) -> Option<T> {
+        for _ in 0..self.servers.len() {
+            if let Some(answer) = ask(&self.servers[self.leader]) {
+                return Some(answer);
+            }
+            self.leader = (self.leader + 1) % self.servers.len();
+        }
+        None
+    }
+
+    /// Asks the servers until one has an answer, for ever if none ever has.
+    pub fn ask<T>(&mut self, mut ask: impl FnMut(&Peer) -> Option<T>) -> T {
+        loop {
+            if let Some(answer) = self.ask_each(&mut ask) {
+                return answer;
+            }
+            thread::sleep(RETRY_PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Finder;
+
+    #[test]
+    fn whoever_answered_last_is_asked_first() {
+        let mut finder = Finder::new(vec!['a', 'b', 'c']);
+        let mut asked = String::new();
+        let mut ask_who = |leader: char, asked: &mut String| {
+            finder.ask_each(|&server| {
+                asked.push(server);
+                (server == leader).then_some(server)
+            })
+        };
+        assert_eq!(ask_who('b', &mut asked), Some('b'));
+        assert_eq!(ask_who('b', &mut asked), Some('b'));
+        assert_eq!(ask_who('-', &mut asked), None);
+        assert_eq!(ask_who('a', &mut asked), Some('a'));
+        assert_eq!(asked, "ab".to_owned() + "b" + "bca" + "bca");
+    }
+}

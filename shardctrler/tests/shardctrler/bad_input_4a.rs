@@ -1,0 +1,77 @@
+//! Commands that make no sense: refused, with the same reason on every server, and without
+//! any trace.
+
+use crate::cluster::{Cluster, groups};
+use shardctrler::{Clerk, Config, Refusal};
+use std::collections::BTreeMap;
+use tester::{Test, run};
+
+/// Each refusal, from each server as the leader.
+#[test]
+fn refusals_4a() {
+    run("refusals_4a", |t: &Test| {
+        let cluster = Cluster::new(t);
+        let clerk = &mut cluster.clerk();
+        clerk.join(groups([(1, &["x"]), (2, &["y"])])).unwrap();
+        let before = clerk.query(-1);
+        for server in 0..cluster.len() {
+            t.scene(format!("Server {server} is down."));
+            cluster.crash(server);
+            refuse_everything(clerk);
+            assert_eq!(clerk.query(-1), before, "a refusal makes no configuration");
+            cluster.revive(server);
+        }
+        t.scene("Afterwards everything works as ever.");
+        assert_eq!(clerk.join(groups([(3, &["z"])])), Ok(before.number + 1));
+        assert_eq!(clerk.leave(&[3, 3]), Ok(before.number + 2), "to be named twice is to leave once");
+    });
+}
+
+fn refuse_everything(clerk: &mut Clerk) {
+    assert_eq!(clerk.join(groups([(1, &["other"])])), Err(Refusal::KnownGroup(1)));
+    assert_eq!(clerk.join(groups([(2, &["y"]), (5, &["new"])])), Err(Refusal::KnownGroup(2)));
+    assert_eq!(clerk.join(groups([(5, &[])])), Err(Refusal::NoServers(5)));
+    assert_eq!(clerk.join(groups([(0, &["zero"])])), Err(Refusal::Reserved));
+    assert_eq!(clerk.join(BTreeMap::new()), Err(Refusal::NoGroups));
+    assert_eq!(clerk.leave(&[7]), Err(Refusal::UnknownGroup(7)));
+    assert_eq!(clerk.leave(&[1, 7]), Err(Refusal::UnknownGroup(7)));
+    assert_eq!(clerk.leave(&[]), Err(Refusal::NoGroups));
+    assert_eq!(clerk.move_shard(0, 7), Err(Refusal::UnknownGroup(7)));
+    assert_eq!(clerk.move_shard(0, 0), Err(Refusal::UnknownGroup(0)));
+    assert_eq!(clerk.move_shard(10, 1), Err(Refusal::UnknownShard(10)));
+    assert_eq!(clerk.move_shard(usize::MAX, 1), Err(Refusal::UnknownShard(usize::MAX)));
+}
+
+/// Queries of numbers that no configuration has.
+#[test]
+fn strange_queries_4a() {
+    run("strange_queries_4a", |t: &Test| {
+        let cluster = Cluster::new(t);
+        let clerk = &mut cluster.clerk();
+        for number in [-1, 0, 1, i64::MIN, i64::MAX] {
+            assert_eq!(clerk.query(number), Config::default(), "there is one configuration only");
+        }
+        clerk.join(groups([(1, &["x"])])).unwrap();
+        let newest = clerk.query(-1);
+        assert_eq!(newest.number, 1);
+        for number in [1, 2, 1000, i64::MAX, -2, i64::MIN] {
+            assert_eq!(clerk.query(number), newest);
+        }
+        assert_eq!(clerk.query(0), Config::default());
+    });
+}
+
+/// The last group leaves: nobody serves anything, and the next group gets it all.
+#[test]
+fn last_group_leaves_4a() {
+    run("last_group_leaves_4a", |t: &Test| {
+        let cluster = Cluster::new(t);
+        let clerk = &mut cluster.clerk();
+        clerk.join(groups([(1, &["x"])])).unwrap();
+        clerk.leave(&[1]).unwrap();
+        assert_eq!(clerk.query(-1).shards, [0; 10]);
+        assert_eq!(clerk.move_shard(3, 1), Err(Refusal::UnknownGroup(1)));
+        clerk.join(groups([(2, &["y"])])).unwrap();
+        assert_eq!(clerk.query(-1).shards, [2; 10]);
+    });
+}

@@ -1,0 +1,139 @@
+//! Clients of the tests: one that knows what every key should hold, and many at a time.
+
+use crate::cluster::{Cluster, pause, random_text};
+use labrt::rand::random_bool;
+use labrt::sync::atomic::{AtomicBool, Ordering};
+use labrt::thread::{self, JoinHandle};
+use shardkv::Clerk;
+use std::sync::Arc;
+use tester::Test;
+use tester::kv::Recorded;
+
+/// Keys "0", "1" and so on, what they should hold, and a client to look.
+pub(crate) struct Keys {
+    test: Test,
+    pub(crate) client: Recorded<Clerk>,
+    pub(crate) values: Vec<String>,
+}
+
+impl Keys {
+    /// Puts a random text of `length` characters to each of `count` keys.
+    pub(crate) fn put(cluster: &Cluster, count: usize, length: usize) -> Keys {
+        let mut client = cluster.client();
+        let values: Vec<String> = (0..count).map(|_| random_text(length)).collect();
+        for (key, value) in values.iter().enumerate() {
+            client.put(&key.to_string(), value);
+        }
+        Keys { test: cluster.test.clone(), client, values }
+    }
+
+    /// The key holds what it should.
+    pub(crate) fn check(&mut self, key: usize) {
+        let (found, expected) = (self.client.get(&key.to_string()), &self.values[key]);
+        self.test.expect(found == *expected, || {
+            format!("expected key {key} to hold {expected:?}, but it holds {found:?}")
+        });
+    }
+
+    pub(crate) fn check_all(&mut self) {
+        (0..self.values.len()).for_each(|key| self.check(key));
+    }
+
+    /// Checks a key, and appends a random text.
+    pub(crate) fn check_and_append(&mut self, key: usize, length: usize) {
+        self.check(key);
+        let more = random_text(length);
+        self.client.append(&key.to_string(), &more);
+        self.values[key] += &more;
+    }
+
+    pub(crate) fn check_and_append_all(&mut self, length: usize) {
+        (0..self.values.len()).for_each(|key| self.check_and_append(key, length));
+    }
+
+    /// Puts a new value.
+    pub(crate) fn set(&mut self, key: usize, value: String) {
+        self.client.put(&key.to_string(), &value);
+        self.values[key] = value;
+    }
+}
+
+/// Ten clients at work, each in a thread of its own.
+pub(crate) struct Clients<T> {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<T>>,
+}
+
+impl Clients<String> {
+    /// Client i appends random texts of `length` characters to key i, and rests for `rest_ms`
+    /// after each.
+    pub(crate) fn append(cluster: &Cluster, keys: &Keys, length: usize, rest_ms: u64) -> Self {
+        let values = keys.values.clone();
+        Clients::start(cluster, values.len(), move |client, clerk, stop| {
+            let mut value = values[client].clone();
+            while !stop.load(Ordering::SeqCst) {
+                let more = random_text(length);
+                clerk.append(&client.to_string(), &more);
+                value += &more;
+                pause(rest_ms);
+            }
+            value
+        })
+    }
+
+    /// Ends the clients' work; from now on the keys should hold what they have appended.
+    pub(crate) fn stop_and_check(self, keys: &mut Keys) {
+        let before = std::mem::take(&mut keys.values);
+        keys.values = self.stop();
+        let grown = before.iter().zip(&keys.values).all(|(before, after)| before.len() < after.len());
+        keys.test.exercised(grown, "some client has appended nothing");
+        keys.check_all();
+    }
+}
+
+impl Clients<()> {
+    /// Each client works on random keys: half of the time it appends, mostly it gets otherwise.
+    pub(crate) fn mixed(cluster: &Cluster, keys: usize, length: usize) -> Self {
+        Clients::start(cluster, keys, move |_, clerk, stop| {
+            while !stop.load(Ordering::SeqCst) {
+                let key = labrt::rand::random_range(0..keys).to_string();
+                if random_bool(0.5) {
+                    clerk.append(&key, &random_text(length));
+                } else if random_bool(0.1) {
+                    clerk.put(&key, &random_text(length));
+                } else {
+                    clerk.get(&key);
+                }
+            }
+        })
+    }
+}
+
+impl<T: Send + 'static> Clients<T> {
+    /// Starts `count` clients.
+    pub(crate) fn start(
+        cluster: &Cluster,
+        count: usize,
+        work: impl Fn(usize, &mut Recorded<Clerk>, &AtomicBool) -> T + Send + Sync + 'static,
+    ) -> Clients<T> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let work = Arc::new(work);
+        let threads = (0..count).map(|client| {
+            let (stop, work, mut clerk) = (Arc::clone(&stop), Arc::clone(&work), cluster.client());
+            thread::spawn(move || work(client, &mut clerk, &stop))
+        });
+        Clients { threads: threads.collect(), stop }
+    }
+
+    /// Tells them to stop.
+    pub(crate) fn tell_to_stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Tells them to stop, and waits until they have.
+    pub(crate) fn stop(self) -> Vec<T> {
+        self.tell_to_stop();
+        // Each ends, or the run ends with it.
+        self.threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    }
+}
