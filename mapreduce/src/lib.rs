@@ -1,0 +1,9 @@
+//! Lab 1: MapReduce (Dean and Ghemawat, *MapReduce: Simplified Data Processing on Large Clusters*, OSDI 2004).
+
+pub mod app;
+pub mod apps;
+pub mod names;
+pub mod store;
+pub mod task;
+
+pub use app::Application;

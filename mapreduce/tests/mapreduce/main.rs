@@ -1,0 +1,3 @@
+//! The tests of the MapReduce lab.
+
+mod tasks;

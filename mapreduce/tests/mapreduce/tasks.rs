@@ -1,0 +1,1 @@
+//! Tasks by themselves: no coordinator, no network.
