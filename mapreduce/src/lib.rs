@@ -3,7 +3,10 @@
 pub mod app;
 pub mod apps;
 pub mod names;
+pub mod sequential;
 pub mod store;
 pub mod task;
+
+pub mod zipf;
 
 pub use app::Application;
