@@ -56,6 +56,9 @@ fn run(
         let output = run_reduce(&task, &mut |_| Step::Continue).unwrap();
         lines.extend(store.read_text(&output.name).lines().map(str::to_owned));
     }
+    for map in 0..splits.len() {
+        delete_map_output(store, map, 1, reduces).unwrap();
+    }
     assert_eq!(
         store.list(names::TEMPORARY_PREFIX).unwrap(),
         Vec::<String>::new(),
