@@ -10,3 +10,14 @@ pub mod task;
 pub mod zipf;
 
 pub use app::Application;
+pub use server::{Coordinator, Observer, Status, Summary};
+pub use worker::Worker;
+pub mod events;
+mod fetch;
+mod recovery;
+mod reports;
+pub mod rpc;
+mod server;
+pub mod state;
+pub mod tasks;
+pub mod worker;

@@ -7,9 +7,12 @@ use crate::test::Test;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
+use labrt::rand::random_range;
+use labrt::thread;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// What a server is started with.
 pub struct Boot {
@@ -376,6 +379,24 @@ impl<S: Send + Sync + 'static> Group<S> {
         (0..self.len()).for_each(|server| self.boot(server));
         self.shared.slots.lock().iter_mut().for_each(|slot| slot.connected = true);
         (0..self.len()).for_each(|server| self.set_links(server));
+    }
+
+    /// Pauses a server now and then, as a garbage collector would, if the seed draws that (`LAB_SWARM`).
+    pub fn pause_at_random(&self) {
+        let Some((mean, longest)) = self.test().knobs().pauses_ms else { return };
+        let group = self.clone();
+        let sleep_up_to = |ms: u64| thread::sleep(Duration::from_millis(random_range(1..=ms)));
+        // Nobody joins this thread: it ends with the run.
+        drop(thread::spawn(move || {
+            loop {
+                sleep_up_to(2 * mean);
+                if let Some(node) = group.node(random_range(0..group.len())) {
+                    node.pause();
+                    sleep_up_to(longest);
+                    node.resume();
+                }
+            }
+        }));
     }
 
     /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread; the hook may

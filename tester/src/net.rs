@@ -1,5 +1,6 @@
 //! The network of a test, and ends with names that are never used twice.
 
+use crate::test::Test;
 use labrpc::{ClientEnd, Name, Network};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,13 @@ impl Net {
     /// A network without ends and servers, reliable.
     pub fn new() -> Net {
         Net { network: Network::new(), next: Arc::default() }
+    }
+
+    /// A network of this test: as [`Net::new`], with the delays and duplicates that the seed draws (`LAB_SWARM`).
+    pub fn of(test: &Test) -> Net {
+        let net = Net::new();
+        test.knobs().apply(net.network());
+        net
     }
 
     /// The network itself: its faults and counters.

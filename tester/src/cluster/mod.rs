@@ -15,7 +15,6 @@ use crate::net::Net;
 use crate::story::What;
 use crate::test::{Figures, Test};
 use labrt::quiet::Mutex;
-use labrt::thread;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,11 +106,7 @@ impl<R: Consensus> Cluster<R> {
         let group = Group::new(test, &net, "server", setup.servers, boot);
         let cluster = Cluster { group, record };
         cluster.start_all();
-        if let Some((mean, longest)) = test.knobs().pauses_ms {
-            let servers = cluster.group.clone();
-            // Nobody joins this thread: it ends with the run.
-            drop(thread::spawn(move || pause_at_random(&servers, mean, longest)));
-        }
+        cluster.group.pause_at_random();
         let at_end = cluster.clone();
         test.at_end(move |_| at_end.figures());
         cluster
@@ -187,18 +182,4 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     labrt::runtime::spawn_detached(&boot.node, "applier", move || applier.run(&receiver, &*module));
     let services = vec![server.service()];
     Booted { server, services }
-}
-
-/// Pauses a server now and then, as a garbage collector would.
-fn pause_at_random<R: Send + Sync + 'static>(group: &Group<R>, mean_ms: u64, longest_ms: u64) {
-    let sleep_up_to = |ms: u64| thread::sleep(Duration::from_millis(labrt::rand::random_range(1..=ms)));
-    loop {
-        sleep_up_to(2 * mean_ms);
-        let server = labrt::rand::random_range(0..group.len());
-        if let Some(node) = group.node(server) {
-            node.pause();
-            sleep_up_to(longest_ms);
-            node.resume();
-        }
-    }
 }
