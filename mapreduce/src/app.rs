@@ -101,8 +101,11 @@ pub fn collect(values: &mut dyn Values) -> Vec<String> {
 pub enum Records {
     /// The whole file is one record, and one map task, however large.
     Whole,
-    /// Each line is a record. Large files are cut into several map tasks.
+    /// Each line is a record, which must fit into memory. Large files are cut into several map tasks.
     Lines,
+    /// A record is some text, of any length, that begins and ends at white space or at the file's ends: for programs that
+    /// look at words. Nothing needs to fit into memory but the longest word. Large files are cut into several map tasks.
+    Text,
 }
 
 /// What to do with a record on which map panics (§4.6).

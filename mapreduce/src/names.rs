@@ -30,6 +30,16 @@ pub fn temporary(name: &str, attempt: u32) -> String {
     format!("{TEMPORARY_PREFIX}{name}-{attempt}")
 }
 
+/// Begins the names of the runs that attempts of this map have spilled.
+pub fn temporary_runs(map: usize) -> String {
+    format!("{TEMPORARY_PREFIX}run-{map}-")
+}
+
+/// Whether a temporary name is of this attempt.
+pub fn is_of_attempt(name: &str, attempt: u32) -> bool {
+    name.rsplit_once('-').is_some_and(|(_, number)| number.parse() == Ok(attempt))
+}
+
 /// Whether this is the name of an intermediate file, of any map, partition and attempt.
 pub fn is_intermediate(name: &str) -> bool {
     let parse = || {

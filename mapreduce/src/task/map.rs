@@ -1,10 +1,13 @@
-//! A map task.
+//! A map task: read the split, call the user's map on each record, write a sorted file for each partition.
 
-use labrt::runtime;
 use std::cell::Cell;
 
-use super::{Counters, Progress, Split, Step, TaskError};
-use crate::app::{Application, Records};
+use labrt::runtime;
+
+use super::collect::Collector;
+use super::records::RecordReader;
+use super::{Counters, Progress, Split, TaskError, still_wanted};
+use crate::app::Application;
 use crate::names;
 use crate::store::{Store, StoreError};
 
@@ -26,8 +29,15 @@ pub struct MapTask<'a> {
     pub input: &'a dyn Store,
     /// Where the intermediate files go: the shared store (part A) or the local disk (part B).
     pub output: &'a dyn Store,
-    /// How many bytes of pairs it may keep in memory before it spills them.
+    /// How many bytes of pairs it may keep in memory before it spills them; at most 2 GB.
     pub memory: usize,
+}
+
+impl MapTask<'_> {
+    /// Name of a spilled run.
+    pub(super) fn run_name(&self, number: usize) -> String {
+        names::temporary(&format!("run-{}-{number}", self.map), self.attempt)
+    }
 }
 
 /// What a map has written.
@@ -52,7 +62,7 @@ pub fn run_map(task: &MapTask<'_>, progress: &mut Progress<'_>) -> Result<MapOut
     result
 }
 
-/// Deletes the intermediate files of an attempt, finished or not.
+/// Deletes the intermediate files of an attempt, finished or not, and its spilled runs.
 ///
 /// # Errors
 /// The first one; it tries them all.
@@ -68,78 +78,54 @@ pub fn delete_map_output(
         let deleted = store.delete(&names::temporary(&name, attempt)).and(store.delete(&name));
         result = result.and(deleted);
     }
+    let runs = store.list(&names::temporary_runs(map))?;
+    for run in runs.iter().filter(|name| names::is_of_attempt(name, attempt)) {
+        result = result.and(store.delete(run));
+    }
     result
 }
 
 fn try_map(task: &MapTask<'_>, progress: &mut Progress<'_>) -> Result<MapOutput, TaskError> {
-    let (bytes, start, end) = read_split(task)?;
-    let mut counters = Counters { bytes_in: (end - start) as u64, ..Counters::default() };
-    let mut pairs: Vec<Vec<(String, String)>> = vec![Vec::new(); task.reduces];
-    let mut at = start;
-    while at < end || (at == 0 && end == 0 && task.application.records() == Records::Whole) {
-        if progress((at - start) as f64 / ((end - start) as f64).max(1.0)) == Step::Cancel {
-            return Err(TaskError::Cancelled);
-        }
-        let next = match task.application.records() {
-            Records::Whole => end.max(1),
-            Records::Lines => bytes[at..].iter().position(|&byte| byte == b'\n').map_or(end, |n| at + n + 1),
-        };
-        let record = &bytes[at..next.min(bytes.len())];
-        let record = match task.application.records() {
-            Records::Whole => record,
-            Records::Lines => record.strip_suffix(b"\n").unwrap_or(record),
-        };
-        counters.records += 1;
-        if task.skip.contains(&(at as u64)) {
-            counters.skipped_records += 1;
-        } else {
-            let emitted = Cell::new(0);
-            runtime::catch_panic(|| {
-                task.application.map(&task.split.file, record, &mut |key, value| {
-                    emitted.set(emitted.get() + 1);
-                    let partition = task.application.partition(key, task.reduces);
-                    pairs[partition].push((key.to_owned(), value.to_owned()));
-                });
-            })
-            .map_err(|reason| TaskError::BadRecord { offset: at as u64, reason })?;
-            counters.pairs += emitted.get();
-        }
-        at = next;
-    }
-    let mut lengths = Vec::new();
-    for (partition, mut pairs) in pairs.into_iter().enumerate() {
-        pairs.sort();
-        let mut file = Vec::new();
-        for pair in &pairs {
-            labgob::encode_into(pair, &mut file);
-        }
-        lengths.push(file.len() as u64);
-        if !file.is_empty() {
-            let name = names::intermediate(task.map, partition, task.attempt);
-            let temporary = names::temporary(&name, task.attempt);
-            let mut writer = task.output.create(&temporary)?;
-            writer.write(&file)?;
-            writer.finish()?;
-            task.output.rename(&temporary, &name)?;
+    let file = task.input.open(&task.split.file)?;
+    let mut reader = RecordReader::new(file, task.application.records(), task.split)?;
+    let mut counters = Counters { bytes_in: reader.length(), ..Counters::default() };
+    let mut collector = Collector::new(task);
+    loop {
+        still_wanted(progress(reader.consumed() as f64 / reader.length().max(1) as f64))?;
+        reader.fill()?;
+        if map_batch(task, &mut reader, &mut collector, &mut counters)? == 0 {
+            break;
         }
     }
+    counters.pairs = collector.emitted();
+    let lengths = collector.finish(progress)?;
     counters.bytes_out = lengths.iter().sum();
     Ok(MapOutput { lengths, counters })
 }
 
-/// The file's bytes, and where the split's records begin and end.
-fn read_split(task: &MapTask<'_>) -> Result<(Vec<u8>, usize, usize), TaskError> {
-    let mut file = task.input.open(&task.split.file)?;
-    let mut bytes = vec![0; file.length() as usize];
-    let count = file.read_at(0, &mut bytes)?;
-    bytes.truncate(count);
-    let border = |offset: u64| match offset.min(count as u64) as usize {
-        0 => 0,
-        offset => bytes[offset - 1..].iter().position(|&byte| byte == b'\n').map_or(count, |n| offset + n),
-    };
-    let (start, end) = match task.application.records() {
-        Records::Whole => (0, count),
-        Records::Lines => (border(task.split.offset), border(task.split.offset + task.split.length)),
-    };
-    Ok((bytes, start, end))
+/// Maps the records that have been read, and gives their number. Panics are caught for all of them at once, since that
+/// costs something, and so does each look at the clock of the progress.
+fn map_batch(
+    task: &MapTask<'_>,
+    reader: &mut RecordReader,
+    collector: &mut Collector<'_>,
+    counters: &mut Counters,
+) -> Result<u64, TaskError> {
+    let current = Cell::new(0);
+    let mut count = 0;
+    let mapped = runtime::catch_panic(|| {
+        while let Some((offset, record)) = reader.next_ready() {
+            count += 1;
+            current.set(offset);
+            if task.skip.contains(&offset) {
+                counters.skipped_records += 1;
+            } else {
+                task.application.map(&task.split.file, record, &mut |key, value| collector.add(key, value));
+            }
+        }
+    });
+    mapped.map_err(|reason| TaskError::BadRecord { offset: current.get(), reason })?;
+    collector.check()?;
+    counters.records += count;
+    Ok(count)
 }

@@ -2,10 +2,30 @@
 //!
 //! Nothing here knows of coordinators, networks or clocks. A task gets its [`Store`]s, does its work, and tells how far it
 //! is to a callback that can cancel it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `split.rs` | from files to splits |
+//! | `records.rs` | from a split to records |
+//! | `map.rs` | a map: from records to pairs |
+//! | `table.rs`, `buffer.rs` | pairs in memory, with and without a combiner |
+//! | `collect.rs` | from memory to sorted files, by way of spilled runs if need be |
+//! | `pair.rs` | pairs in files |
+//! | `merge.rs` | from sorted files to keys with all their values |
+//! | `reduce.rs` | a reduce: from keys with values to output |
+//!
+//! Nothing that grows with the input is ever held in memory: a map keeps pairs up to its budget and then spills them, a
+//! reduce streams. What must fit is one record, one key and one value (for [`crate::app::Records::Whole`], one file).
 
+mod buffer;
+mod collect;
 mod map;
+mod merge;
+mod pair;
+mod records;
 mod reduce;
 mod split;
+mod table;
 
 use std::fmt;
 
@@ -15,7 +35,7 @@ use crate::store::{Store, StoreError};
 
 pub use map::{MapOutput, MapTask, delete_map_output, run_map};
 pub use reduce::{ReduceOutput, ReduceTask, Source, run_reduce};
-pub use split::{Split, split_inputs};
+pub use split::{Split, first_lines, split_inputs};
 
 /// What the progress callback answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +49,14 @@ pub enum Step {
 /// Told how much of the task is done, from 0 to 1 and never less than before; called often (about once for each megabyte
 /// of input or output), so that it should be quick unless it has something to do.
 pub type Progress<'a> = dyn FnMut(f64) -> Step + 'a;
+
+/// The answer of the progress callback as a result.
+fn still_wanted(step: Step) -> Result<(), TaskError> {
+    match step {
+        Step::Continue => Ok(()),
+        Step::Cancel => Err(TaskError::Cancelled),
+    }
+}
 
 /// What an attempt has counted. The coordinator adds up those of the accepted attempts (paper, §4.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +87,7 @@ pub enum TaskError {
         /// What the panic said.
         reason: String,
     },
-    /// Reduce panicked on this key.
+    /// Reduce, or the combiner, panicked on this key.
     BadKey {
         /// The key.
         key: String,
@@ -88,7 +116,9 @@ impl fmt::Display for TaskError {
             TaskError::BadRecord { offset, reason } => {
                 write!(f, "map failed on the record at byte {offset}: {reason}")
             }
-            TaskError::BadKey { key, reason } => write!(f, "reduce failed on the key `{key}`: {reason}"),
+            TaskError::BadKey { key, reason } => {
+                write!(f, "reduce or combine failed on the key `{key}`: {reason}")
+            }
             TaskError::Corrupt { name } => write!(f, "{name}: is no intermediate file, or was cut off"),
             TaskError::Cancelled => write!(f, "cancelled"),
         }

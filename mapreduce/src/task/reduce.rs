@@ -1,13 +1,19 @@
-//! A reduce task.
+//! A reduce task: merge the sorted files of all maps, call the user's reduce on each key, write the output.
 
 use labrt::runtime;
 
-use super::{Counters, Progress, Step, TaskError};
-use crate::app::{Application, Values};
+use super::merge::{self, FAN_IN, Merge};
+use super::pair::{Reader, Writer};
+use super::{Counters, Progress, TaskError, still_wanted};
+use crate::app::Application;
 use crate::names;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+
+/// How many bytes go by between two calls of the progress callback.
+const PROGRESS_EVERY: u64 = 1 << 20;
 
 /// One intermediate file: of one map, for the partition of this reduce.
+#[derive(Clone)]
 pub struct Source<'a> {
     /// Where it is: the shared store, or the own local disk (part B, after [`super::copy_partition`]).
     pub store: &'a dyn Store,
@@ -47,65 +53,130 @@ pub struct ReduceOutput {
 /// # Errors
 /// See [`TaskError`]; no file is left then.
 pub fn run_reduce(task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<ReduceOutput, TaskError> {
-    let result = try_reduce(task, progress);
+    let mut passes = Passes { task, sources: task.sources.to_vec(), own: Vec::new() };
+    let result = passes.reduce(progress);
+    // The error that counts is the one that is returned.
+    let _ = passes.delete_all();
     if result.is_err() {
-        // The error that counts is the one that is returned.
-        let _ = task.output.delete(&names::temporary(&names::output(task.partition), task.attempt));
+        let _ = task.output.delete(&task.temporary());
     }
     result
 }
 
-/// Values that are in memory.
-struct Listed<'a>(std::slice::Iter<'a, (String, String)>);
-
-impl Values for Listed<'_> {
-    fn next(&mut self) -> Option<&str> {
-        self.0.next().map(|(_, value)| value.as_str())
+impl ReduceTask<'_> {
+    fn temporary(&self) -> String {
+        names::temporary(&names::output(self.partition), self.attempt)
     }
 }
 
-fn try_reduce(task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<ReduceOutput, TaskError> {
-    let mut counters = Counters::default();
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    for (number, source) in task.sources.iter().enumerate() {
-        if progress(number as f64 / task.sources.len() as f64) == Step::Cancel {
-            return Err(TaskError::Cancelled);
+/// The passes over the data: one, unless there are very many sources.
+struct Passes<'a> {
+    task: &'a ReduceTask<'a>,
+    /// What is still to be merged.
+    sources: Vec<Source<'a>>,
+    /// Files that this attempt has made.
+    own: Vec<String>,
+}
+
+impl Passes<'_> {
+    fn reduce(&mut self, progress: &mut Progress<'_>) -> Result<ReduceOutput, TaskError> {
+        while self.sources.len() > FAN_IN {
+            still_wanted(progress(0.0))?;
+            self.merge_first()?;
         }
-        let mut file = source.store.open(&source.name)?;
-        let mut bytes = vec![0; file.length() as usize];
-        file.read_at(0, &mut bytes)?;
-        counters.bytes_in += bytes.len() as u64;
-        let mut rest = &bytes[..];
-        while !rest.is_empty() {
-            let (pair, used) =
-                labgob::decode_prefix(rest).map_err(|_| TaskError::Corrupt { name: source.name.clone() })?;
-            pairs.push(pair);
-            rest = &rest[used..];
+        let (readers, length) = self.open(&self.sources)?;
+        let mut merge = Merge::new(readers)?;
+        let name = names::output(self.task.partition);
+        let mut output = Output {
+            writer: Writer::create(self.task.output, self.task.temporary())?,
+            error: None,
+            counters: Counters { bytes_in: length, ..Counters::default() },
+        };
+        let mut key = String::new();
+        let mut shown = 0;
+        while merge.next_key(&mut key)? {
+            if merge.consumed() >= shown {
+                still_wanted(progress((merge.consumed() as f64 / length.max(1) as f64).min(1.0)))?;
+                shown = merge.consumed() + PROGRESS_EVERY;
+            }
+            output.reduce(self.task.application, &key, &mut merge)?;
         }
+        let mut counters = output.counters;
+        counters.bytes_out = output.writer.publish(&name)?;
+        Ok(ReduceOutput { name, counters })
     }
-    pairs.sort();
-    let mut output = String::new();
-    for group in pairs.chunk_by(|a, b| a.0 == b.0) {
-        let key = &group[0].0;
-        counters.keys += 1;
-        runtime::catch_panic(|| {
-            task.application.reduce(key, &mut Listed(group.iter()), &mut |value| {
-                output.push_str(key);
-                if !value.is_empty() {
-                    output.push(' ');
-                    output.push_str(value);
+
+    /// Opens sources, and gives their length together.
+    fn open(&self, sources: &[Source<'_>]) -> Result<(Vec<Reader>, u64), StoreError> {
+        let buffer_size = merge::buffer_size(self.task.memory, sources.len());
+        let mut readers = Vec::new();
+        let mut total = 0;
+        for source in sources {
+            let file = source.store.open(&source.name)?;
+            let length = file.length();
+            total += length;
+            readers.push(Reader::new(file, &source.name, 0..length, buffer_size));
+        }
+        Ok((readers, total))
+    }
+
+    /// Merges the first sources into a file on the local disk, which joins the others at their end. So the sources are
+    /// gone through in rounds, and each pair is copied about log(sources)/log(`FAN_IN`) times.
+    fn merge_first(&mut self) -> Result<(), TaskError> {
+        let first: Vec<Source<'_>> = self.sources.drain(..FAN_IN).collect();
+        let (readers, _) = self.open(&first)?;
+        let number = self.own.len();
+        let name = names::temporary(&format!("merged-{}-{number}", self.task.partition), self.task.attempt);
+        self.own.push(name.clone());
+        let mut writer = Writer::create(self.task.local, name.clone())?;
+        let mut merge = Merge::new(readers)?;
+        let mut key = String::new();
+        while merge.next_key(&mut key)? {
+            let mut values = merge.values(&key);
+            values.try_for_each(&mut |value| writer.pair(key.as_bytes(), value.as_bytes()))?;
+            values.finish()?;
+        }
+        writer.finish()?;
+        self.sources.push(Source { store: self.task.local, name });
+        for source in first.iter().filter(|source| self.own.contains(&source.name)) {
+            self.task.local.delete(&source.name)?;
+        }
+        Ok(())
+    }
+
+    fn delete_all(&self) -> Result<(), StoreError> {
+        self.own.iter().map(|name| self.task.local.delete(name)).fold(Ok(()), Result::and)
+    }
+}
+
+/// What the user's reduce emits.
+struct Output<'a> {
+    writer: Writer<'a>,
+    /// What went wrong while it was written: the user's reduce has no way to learn of it.
+    error: Option<StoreError>,
+    counters: Counters,
+}
+
+impl Output<'_> {
+    /// Reduces one key.
+    fn reduce(
+        &mut self,
+        application: &dyn Application,
+        key: &str,
+        merge: &mut Merge,
+    ) -> Result<(), TaskError> {
+        self.counters.keys += 1;
+        let mut values = merge.values(key);
+        let Output { writer, error, .. } = self;
+        let reduced = runtime::catch_panic(|| {
+            application.reduce(key, &mut values, &mut |value| {
+                if error.is_none() {
+                    *error = writer.line(key, value).err();
                 }
-                output.push('\n');
             });
-        })
-        .map_err(|reason| TaskError::BadKey { key: key.clone(), reason })?;
+        });
+        reduced.map_err(|reason| TaskError::BadKey { key: key.to_owned(), reason })?;
+        values.finish()?;
+        self.error.take().map_or(Ok(()), |error| Err(error.into()))
     }
-    counters.bytes_out = output.len() as u64;
-    let name = names::output(task.partition);
-    let temporary = names::temporary(&name, task.attempt);
-    let mut writer = task.output.create(&temporary)?;
-    writer.write(output.as_bytes())?;
-    writer.finish()?;
-    task.output.rename(&temporary, &name)?;
-    Ok(ReduceOutput { name, counters })
 }
