@@ -1,3 +1,5 @@
 //! The tests of the MapReduce lab.
 
+mod part_a;
+mod sim;
 mod tasks;

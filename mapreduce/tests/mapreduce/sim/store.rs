@@ -75,8 +75,7 @@ impl Storage {
 
     /// Puts a file into the shared store, at no cost.
     pub(crate) fn put(&self, name: &str, bytes: &[u8], replicas: &[usize]) {
-        let file =
-            File { bytes: Arc::new(bytes.to_vec()), unfinished_by: None, replicas: replicas.to_vec() };
+        let file = File { bytes: Arc::new(bytes.to_vec()), unfinished_by: None, replicas: replicas.to_vec() };
         self.shared.lock().insert(name.to_owned(), file);
     }
 
