@@ -4,7 +4,7 @@ use super::checker::{Checker, Eye};
 use super::expected::Expected;
 use super::probe::{Hooks, Probe};
 use super::store::{Costs, SimStore, Storage};
-use super::story::worker_id;
+use super::story::{machine_of, worker_id};
 use labrpc::{ClientEnd, Service};
 use labrt::World;
 use labrt::quiet::Mutex;
@@ -14,10 +14,11 @@ use labrt::thread;
 use labrt::time::{Duration, Instant};
 use mapreduce::app::Application;
 use mapreduce::rpc::{CoordinatorClient, CoordinatorRpc, Job, WorkerClient, WorkerRpc};
-use mapreduce::state::{Input, Rules};
+use mapreduce::state::{Input, Phase, Rules};
 use mapreduce::task::split_inputs;
 use mapreduce::worker::{Network, Setup, WorkerError};
 use mapreduce::{Coordinator, Summary, Worker};
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use tester::{Boot, Booted, Figures, Group, Net, Test};
 
@@ -291,10 +292,31 @@ impl Cluster {
         self.shared.exits.lock().clone()
     }
 
-    /// Whether all output files are in the store.
-    pub(crate) fn is_output_complete(&self) -> bool {
-        (0..self.shared.plan.reduces)
-            .all(|reduce| self.storage().look(&mapreduce::names::output(reduce)).is_some())
+    /// Whether the job is over.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.coordinator().status().phase, Phase::Finished | Phase::Failed(_))
+    }
+
+    /// Whether a worker on this machine is believed to run a task.
+    pub(crate) fn runs_something(&self, machine: usize) -> bool {
+        self.checker().with(|record| {
+            let ended = |id| {
+                record.accepted.iter().any(|(other, ..)| other == id)
+                    || record.given_up.iter().any(|(other, ..)| other == id)
+            };
+            record.handed_out.iter().any(|(id, (worker, _))| machine_of(*worker) == machine && !ended(id))
+        })
+    }
+
+    /// What the output files hold now.
+    pub(crate) fn outputs(&self) -> BTreeMap<String, Vec<u8>> {
+        let names = (0..self.shared.plan.reduces).map(mapreduce::names::output);
+        names.filter_map(|name| Some((name.clone(), self.storage().look(&name)?.to_vec()))).collect()
+    }
+
+    /// Ends all machines, for a test that runs another job after this one.
+    pub(crate) fn stop(&self) {
+        (0..self.len()).for_each(|machine| self.group.crash(machine));
     }
 }
 

@@ -7,3 +7,4 @@ pub(crate) mod probe;
 pub(crate) mod store;
 pub(crate) mod story;
 pub(crate) mod text;
+pub(crate) mod toys;

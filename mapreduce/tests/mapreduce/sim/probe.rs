@@ -2,7 +2,9 @@
 //! checker, and may be disturbed by the test.
 
 use super::checker::Checker;
+use super::cluster::Cluster;
 use super::store::Storage;
+use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use mapreduce::app::{Application, BadRecords, Records, Values};
 use mapreduce::rpc::WorkerId;
@@ -27,6 +29,28 @@ impl Hooks {
     pub(crate) fn on_reduce(mut self, hook: impl Fn(usize, &str) + Send + Sync + 'static) -> Hooks {
         self.reduce = Some(Arc::new(hook));
         self
+    }
+}
+
+/// The cluster, for hooks that are made before it is.
+#[derive(Clone, Default)]
+pub(crate) struct Late(Arc<Mutex<Option<Cluster>>>);
+
+impl Late {
+    pub(crate) fn set(&self, cluster: &Cluster) {
+        *self.0.lock() = Some(cluster.clone());
+    }
+
+    /// Lets go of the cluster, which otherwise would own itself through its hooks. They do nothing from now on.
+    pub(crate) fn clear(&self) {
+        *self.0.lock() = None;
+    }
+
+    pub(crate) fn with(&self, f: impl FnOnce(&Cluster)) {
+        let cluster = self.0.lock().clone();
+        if let Some(cluster) = cluster {
+            f(&cluster);
+        }
     }
 }
 

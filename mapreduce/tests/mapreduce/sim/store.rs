@@ -96,6 +96,11 @@ impl Storage {
         *self.on_final.lock() = Some(hook);
     }
 
+    /// Lets go of the hooks, which may own the cluster that owns this.
+    pub(crate) fn forget_hooks(&self) {
+        *self.on_write.lock() = None;
+    }
+
     /// Bytes of input that were read locally, and over the network.
     pub(crate) fn input_bytes(&self) -> (u64, u64) {
         *self.input_bytes.lock()
