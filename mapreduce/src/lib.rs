@@ -3,8 +3,11 @@
 pub mod app;
 pub mod apps;
 pub mod names;
+pub mod sequential;
 pub mod store;
 pub mod task;
+
+pub mod zipf;
 
 pub use app::Application;
 pub use server::{Coordinator, Observer, Status, Summary};
