@@ -6,6 +6,7 @@
 )]
 
 mod part_a;
-mod sim;
+mod part_b;
 mod scratch;
+mod sim;
 mod tasks;

@@ -2,6 +2,7 @@
 
 pub(crate) mod checker;
 pub(crate) mod cluster;
+pub(crate) mod disturb;
 pub(crate) mod expected;
 pub(crate) mod probe;
 pub(crate) mod store;
