@@ -52,10 +52,14 @@ pub(crate) fn names_of(sources: &Sources, partition: usize) -> Vec<String> {
 
 /// Copies the partition from all sources to the own disk. A source that cannot be reached is reported, and then the
 /// coordinator is asked where its output is now, until all of them are there.
+///
+/// Lost outputs are made again by some worker, and if every worker waits for them, by one that waits: `help` asks for
+/// such a map and runs it, and says whether there was one.
 pub(crate) fn fetch_all<'a>(
     worker: &'a Worker,
     id: AttemptId,
     sources: Sources,
+    help: &dyn Fn() -> Result<bool, WorkerError>,
 ) -> Result<Copies<'a>, TaskError> {
     let TaskId::Reduce(partition) = id.task else { panic!("{id} is no reduce, and fetches partitions") };
     let setup = worker.setup();
@@ -80,7 +84,9 @@ pub(crate) fn fetch_all<'a>(
         if missing.is_empty() {
             return Ok(copies);
         }
-        thread::sleep(setup.retry);
+        if !sources.rows.is_empty() || !help().map_err(lost)? {
+            thread::sleep(setup.retry);
+        }
         sources = ask_again(worker, id, &missing)?;
     }
 }

@@ -52,8 +52,11 @@ impl State {
     /// Removes what is kept about a running attempt beside the task itself.
     pub(crate) fn forget(&mut self, id: AttemptId, worker: WorkerId, deadline: Instant) {
         self.attempt_deadlines.remove(&(deadline, id));
-        if self.holding.get(&worker) == Some(&id) {
-            self.holding.remove(&worker);
+        if let Some(held) = self.holding.get_mut(&worker) {
+            held.retain(|other| *other != id);
+            if held.is_empty() {
+                self.holding.remove(&worker);
+            }
         }
     }
 

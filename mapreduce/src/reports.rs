@@ -7,7 +7,7 @@ use crate::rpc::{
     AttemptId, NextStep, ProgressArgs, ProgressReply, TaskDoneArgs, TaskDoneReply, TaskFailedArgs, TaskId,
 };
 use crate::state::{Phase, State};
-use crate::task::{Counters, TaskError};
+use crate::task::TaskError;
 use crate::tasks::Done;
 
 /// Failures on one record after which it is stepped over (paper, §4.6: "more than one failure on a particular record").
@@ -27,6 +27,10 @@ impl State {
         if let Some(attempt) = self.attempt_mut(id).filter(|attempt| args.fraction > attempt.progress) {
             attempt.progress = args.fraction;
             self.set_deadline(id, now, |_| ());
+            // A reduce that waits for this map, which its own worker has taken on, is not to blame for waiting.
+            for other in self.holding.get(&worker).cloned().unwrap_or_default() {
+                self.set_deadline(other, now, |_| ());
+            }
         }
         if args.fetched {
             self.set_deadline(id, now, |attempt| attempt.fetched = true);
@@ -50,7 +54,8 @@ impl State {
             return TaskDoneReply::Late;
         }
         let partitions = args.partitions.clone();
-        let done = Done { attempt, machine, partitions, lost: false, complaints: Vec::new() };
+        let counters = args.counters;
+        let done = Done { attempt, machine, partitions, counters, lost: false, complaints: Vec::new() };
         let (tasks, number) = self.tasks_mut(task);
         let attempts = tasks.finish(number, done, now);
         self.tell(Event::Accepted { id: args.done, worker: args.worker, host: args.host.clone() });
@@ -61,7 +66,6 @@ impl State {
                 self.tell(Event::GivenUp { id, worker: other.worker, cause: Cause::Superseded });
             }
         }
-        self.count(task, &args.counters);
         if let (TaskId::Map(map), true) = (task, self.job.local_disks) {
             self.machines[machine as usize].outputs.push(map);
         }
@@ -75,20 +79,6 @@ impl State {
             task.done().is_none() && (task.valid_from..task.attempts).contains(&id.attempt)
         };
         !self.is_over() && self.task(id.task).is_some_and(open)
-    }
-
-    /// Adds up what an accepted attempt has counted.
-    fn count(&mut self, task: TaskId, counters: &Counters) {
-        let sum = match task {
-            TaskId::Map(_) => &mut self.map_counters,
-            TaskId::Reduce(_) => &mut self.reduce_counters,
-        };
-        sum.records += counters.records;
-        sum.skipped_records += counters.skipped_records;
-        sum.pairs += counters.pairs;
-        sum.keys += counters.keys;
-        sum.bytes_in += counters.bytes_in;
-        sum.bytes_out += counters.bytes_out;
     }
 
     /// A worker reports that an attempt has failed. A bad record is remembered, and stepped over the next time if it was

@@ -98,8 +98,9 @@ pub struct GetTaskArgs {
     pub worker: WorkerId,
     /// Its machine, as in [`RegisterArgs`].
     pub host: String,
-    /// What the worker is doing already. If the coordinator believes that it does something else, the reply that said
-    /// so was lost, and is given again.
+    /// What the worker is doing already: nothing, or a reduce that waits for outputs which have to be made again, so that
+    /// the worker has time for a map. If the coordinator believes that it does something else, the reply that said so
+    /// was lost, and is given again.
     pub running: Option<AttemptId>,
 }
 

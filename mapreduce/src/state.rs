@@ -109,8 +109,9 @@ pub struct State {
     pub(crate) maps: Tasks,
     pub(crate) reduces: Tasks,
     pub(crate) phase: Phase,
-    /// The attempt that each worker is believed to run.
-    pub(crate) holding: FxHashMap<WorkerId, AttemptId>,
+    /// The attempts that each worker is believed to run: one, or a reduce that waits for input and a map that it has taken
+    /// on meanwhile.
+    pub(crate) holding: FxHashMap<WorkerId, Vec<AttemptId>>,
     pub(crate) machines: Vec<Machine>,
     machine_numbers: FxHashMap<String, MachineId>,
     /// When attempts are given up, the first one first.
@@ -119,10 +120,6 @@ pub struct State {
     pub(crate) machine_deadlines: BTreeSet<(Instant, MachineId)>,
     /// Finished maps whose output is lost, and is not needed as things stand.
     pub(crate) lost: Vec<usize>,
-    /// Sum over the accepted attempts of maps.
-    pub(crate) map_counters: Counters,
-    /// Sum over the accepted attempts of reduces.
-    pub(crate) reduce_counters: Counters,
     events: Vec<Event>,
 }
 
@@ -144,8 +141,6 @@ impl State {
             attempt_deadlines: BTreeSet::new(),
             machine_deadlines: BTreeSet::new(),
             lost: Vec::new(),
-            map_counters: Counters::default(),
-            reduce_counters: Counters::default(),
             events: Vec::new(),
             inputs: Vec::new(),
             job,
@@ -181,7 +176,7 @@ impl State {
 
     /// What the accepted maps and the accepted reduces have counted.
     pub fn counters(&self) -> (Counters, Counters) {
-        (self.map_counters, self.reduce_counters)
+        (self.maps.counters(), self.reduces.counters())
     }
 
     /// Whether all output is there, or never will be.
@@ -214,15 +209,15 @@ impl State {
         if self.is_over() {
             return GetTaskReply::Exit;
         }
-        if let Some(&held) = self.holding.get(&args.worker) {
-            if args.running == Some(held) {
-                return self.wait(args.worker);
-            }
-            if let Some(reply) = self.hand_out_again(args.worker, held, now) {
-                return reply;
-            }
+        let held = self.holding.get(&args.worker).map_or(&[][..], Vec::as_slice);
+        let unknown = held.iter().copied().find(|&held| args.running != Some(held));
+        if let Some(reply) = unknown.and_then(|id| self.hand_out_again(args.worker, id, now)) {
+            return reply;
         }
         let by = By { worker: args.worker, machine };
+        if args.running.is_some() {
+            return self.help(by, now);
+        }
         match self.choose(by, now) {
             Some(task) => self.hand_out(by, task, now),
             None => self.wait(args.worker),
@@ -232,6 +227,16 @@ impl State {
     fn wait(&mut self, worker: WorkerId) -> GetTaskReply {
         self.tell(Event::Waits { worker });
         GetTaskReply::Wait { ms: self.rules.wait.as_millis() as u64 }
+    }
+
+    /// A worker asks whose reduce cannot go on until lost outputs have been made again (part B). It gets one of those maps.
+    /// Otherwise, when every worker has a reduce that waits, nobody would be left to end the waiting.
+    fn help(&mut self, by: By, now: Instant) -> GetTaskReply {
+        match self.maps.next_idle(by.machine) {
+            Some(map) => self.hand_out(by, TaskId::Map(map), now),
+            // It does wait, but not for want of a task: it has one.
+            None => GetTaskReply::Wait { ms: self.rules.wait.as_millis() as u64 },
+        }
     }
 
     /// The next task for this worker: an idle one, or else a straggler that deserves a backup. As long as there is an
@@ -251,7 +256,7 @@ impl State {
         let backup = !tasks.get(number).is_some_and(Task::is_idle);
         let attempt = tasks.start(number, by, now, deadline);
         let id = AttemptId { task, attempt };
-        self.holding.insert(by.worker, id);
+        self.holding.entry(by.worker).or_default().push(id);
         self.attempt_deadlines.insert((deadline, id));
         let host = self.machines[by.machine as usize].host.clone();
         self.tell(Event::HandedOut { id, worker: by.worker, host, backup });

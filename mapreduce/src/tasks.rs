@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use labrt::time::{Duration, Instant};
 
 use crate::rpc::{PartitionSet, WorkerId};
+use crate::task::Counters;
 
 /// A machine's position in the coordinator's table.
 pub(crate) type MachineId = u32;
@@ -75,6 +76,8 @@ pub struct Done {
     pub(crate) machine: MachineId,
     /// Map: the partitions that it has written.
     pub partitions: PartitionSet,
+    /// What it has counted.
+    pub counters: Counters,
     /// Map, part B: the output cannot be had any more, and nobody needs it as things stand.
     pub lost: bool,
     /// Map, part B: failed fetches, each by the worker and its count of failures.
@@ -145,6 +148,8 @@ pub struct Tasks {
     replicas: Vec<Vec<MachineId>>,
     /// How long the accepted attempts have taken, added up.
     taken: Duration,
+    /// Sum over the accepted attempts.
+    counters: Counters,
 }
 
 impl Tasks {
@@ -159,6 +164,7 @@ impl Tasks {
             local: Vec::new(),
             replicas,
             taken: Duration::ZERO,
+            counters: Counters::default(),
         };
         for task in 0..count {
             tasks.enqueue_local(task, VecDeque::push_back);
@@ -203,6 +209,11 @@ impl Tasks {
     /// How many are done.
     pub fn done(&self) -> usize {
         self.done
+    }
+
+    /// What the accepted attempts have counted, each task once (paper, §4.8).
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// Whether all are done.
@@ -275,6 +286,7 @@ impl Tasks {
     /// An attempt is accepted. Returns those that were running, which may include it.
     pub(crate) fn finish(&mut self, task: usize, done: Done, now: Instant) -> Vec<Attempt> {
         let number = done.attempt;
+        add(&mut self.counters, &done.counters, u64::wrapping_add);
         let attempts = match std::mem::replace(&mut self.table[task].status, Status::Done(done)) {
             Status::Idle => {
                 self.idle -= 1;
@@ -296,7 +308,9 @@ impl Tasks {
     /// The output of a finished task is lost: it must be done again, and nobody's earlier attempt will do.
     pub(crate) fn undo(&mut self, task: usize) {
         let entry = &mut self.table[task];
-        assert!(entry.done().is_some(), "task {task} is not done, and was undone");
+        let Status::Done(done) = &entry.status else { panic!("task {task} is not done, and was undone") };
+        // It counts no more: the next attempt will.
+        add(&mut self.counters, &done.counters, u64::wrapping_sub);
         entry.valid_from = entry.attempts;
         entry.backed_up = false;
         // The time that it took goes with it, as far as the mean is concerned.
@@ -323,6 +337,17 @@ impl Tasks {
             push(&mut self.local[machine], task);
         }
     }
+}
+
+/// Adds up counters, or takes one of the summands out of the sum again.
+fn add(sum: &mut Counters, counters: &Counters, operation: fn(u64, u64) -> u64) {
+    let Counters { records, skipped_records, pairs, keys, bytes_in, bytes_out } = sum;
+    *records = operation(*records, counters.records);
+    *skipped_records = operation(*skipped_records, counters.skipped_records);
+    *pairs = operation(*pairs, counters.pairs);
+    *keys = operation(*keys, counters.keys);
+    *bytes_in = operation(*bytes_in, counters.bytes_in);
+    *bytes_out = operation(*bytes_out, counters.bytes_out);
 }
 
 /// The first idle task of a queue. It leaves the queue, and so does everything before it, which is idle no more.

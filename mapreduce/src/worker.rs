@@ -150,13 +150,11 @@ impl Worker {
 
     /// Asks for a task, runs it, reports it, and asks again.
     fn work_loop(&self, job: &Job, application: &dyn Application) -> Result<(), WorkerError> {
-        let args = GetTaskArgs { worker: self.setup.worker, host: self.setup.host.clone(), running: None };
         loop {
-            let step = match self.insist(|coordinator| coordinator.get_task(&args))? {
+            let step = match self.ask(None)? {
                 GetTaskReply::Map { map, attempt, split, skip, reduces } => {
-                    let id = AttemptId { task: TaskId::Map(map), attempt };
                     let task = MapAssignment { map, attempt, split, skip, reduces };
-                    self.attempt(id, |worker| worker.map(job, application, &task))?
+                    self.attempt(task.id(), |worker| worker.map(job, application, &task))?
                 }
                 GetTaskReply::Reduce { reduce, attempt, sources } => {
                     let id = AttemptId { task: TaskId::Reduce(reduce), attempt };
@@ -175,15 +173,37 @@ impl Worker {
         }
     }
 
-    /// Runs one attempt and reports how it went.
+    fn ask(&self, running: Option<AttemptId>) -> Result<GetTaskReply, WorkerError> {
+        let args = GetTaskArgs { worker: self.setup.worker, host: self.setup.host.clone(), running };
+        self.insist(|coordinator| coordinator.get_task(&args))
+    }
+
+    /// Runs a map while a reduce of this worker waits. False if there was none to run.
+    fn help(
+        &self,
+        job: &Job,
+        application: &dyn Application,
+        waiting: AttemptId,
+    ) -> Result<bool, WorkerError> {
+        let GetTaskReply::Map { map, attempt, split, skip, reduces } = self.ask(Some(waiting))? else {
+            return Ok(false);
+        };
+        let task = MapAssignment { map, attempt, split, skip, reduces };
+        self.attempt(task.id(), |worker| worker.map(job, application, &task))?;
+        Ok(true)
+    }
+
+    /// Runs one attempt and reports how it went. Another one may be waiting meanwhile.
     fn attempt(
         &self,
         id: AttemptId,
         run: impl FnOnce(&Worker) -> Result<Finished, TaskError>,
     ) -> Result<NextStep, WorkerError> {
-        self.change(|current| *current = Current { running: Some(id), ..Current::default() });
+        let waiting = self.change(|current| {
+            std::mem::replace(current, Current { running: Some(id), ..Current::default() })
+        });
         let result = run(self);
-        self.change(|current| current.running = None);
+        self.change(|current| *current = waiting);
         match result {
             Ok(finished) => self.report_done(id, finished),
             Err(TaskError::Cancelled) => Ok(NextStep::Ask),
@@ -246,8 +266,10 @@ impl Worker {
         partition: usize,
         sources: Sources,
     ) -> Result<Finished, TaskError> {
+        let help = || self.help(job, application, id);
         // The user's function sees nothing until the last partition is here (paper, §3.1, step 5).
-        let copied = if job.local_disks { Some(fetch::fetch_all(self, id, sources.clone())?) } else { None };
+        let copied =
+            if job.local_disks { Some(fetch::fetch_all(self, id, sources.clone(), &help)?) } else { None };
         let (names, store) = match &copied {
             Some(copies) => (copies.names(), &self.setup.local),
             None => (fetch::names_of(&sources, partition), &self.setup.shared),
@@ -304,9 +326,10 @@ impl Worker {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Current)) {
-        change(&mut self.current.lock());
+    fn change<R>(&self, change: impl FnOnce(&mut Current) -> R) -> R {
+        let result = change(&mut self.current.lock());
         self.changed.notify_all();
+        result
     }
 
     /// Calls the coordinator until it answers. The reply may be that to a repetition of the call: all calls are made so
@@ -341,6 +364,12 @@ struct MapAssignment {
     split: Split,
     skip: Vec<u64>,
     reduces: usize,
+}
+
+impl MapAssignment {
+    fn id(&self) -> AttemptId {
+        AttemptId { task: TaskId::Map(self.map), attempt: self.attempt }
+    }
 }
 
 /// What a finished attempt has to report.

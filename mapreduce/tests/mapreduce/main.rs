@@ -5,5 +5,8 @@
     reason = "tests of real processes use the real thing"
 )]
 
+mod part_a;
+mod part_b;
 mod scratch;
+mod sim;
 mod tasks;

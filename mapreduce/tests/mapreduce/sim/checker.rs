@@ -172,7 +172,10 @@ impl Checker {
         if let Some((near, _)) = idle.into_iter().find(|&(map, _)| is_near(map)) {
             self.broken(
                 8,
-                format!("{host} got {}, whose input is elsewhere, and not map {near}, whose input it has", id.task),
+                format!(
+                    "{host} got {}, whose input is elsewhere, and not map {near}, whose input it has",
+                    id.task
+                ),
             );
         }
     }
@@ -192,7 +195,8 @@ impl Checker {
 
     /// Invariant 5, work conservation.
     fn waits(&self, state: &State) {
-        let tasks = if state.maps().iter().all(|map| map.done().is_some()) { state.reduces() } else { state.maps() };
+        let tasks =
+            if state.maps().iter().all(|map| map.done().is_some()) { state.reduces() } else { state.maps() };
         if let Some(idle) = tasks.iter().position(|task| task.is_idle()) {
             self.broken(5, format!("a worker was told to wait, and task {idle} of the phase is idle"));
         }
@@ -215,7 +219,10 @@ impl Checker {
     /// Invariants 3 and 6: a final name never shows less than the whole, and what it shows never changes.
     pub(crate) fn final_changed(&self, name: &str, bytes: &[u8], change: Change) {
         if change == Change::Written {
-            self.broken(3, format!("{name} is a final name, and shows {} bytes while it is written", bytes.len()));
+            self.broken(
+                3,
+                format!("{name} is a final name, and shows {} bytes while it is written", bytes.len()),
+            );
         }
         if let Err(difference) = self.expected.compare(name, bytes) {
             self.broken(3, format!("{name} shows what the whole output is not: {difference}"));
@@ -229,8 +236,12 @@ impl Checker {
         };
     }
 
-    /// Invariants 1 and 2 at the end: the output is the sequential run's, and each record and key was counted once.
-    pub(crate) fn finished(&self, state: (mapreduce::task::Counters, mapreduce::task::Counters), reduces: usize) {
+    /// Invariants 1 and 2 at the end: the output is the sequential run's, and each pair and key was counted once.
+    pub(crate) fn finished(
+        &self,
+        state: (mapreduce::task::Counters, mapreduce::task::Counters),
+        reduces: usize,
+    ) {
         let record = self.record.lock();
         for reduce in 0..reduces {
             let name = mapreduce::names::output(reduce);
@@ -242,15 +253,12 @@ impl Checker {
             self.broken(1, difference);
         }
         let (maps, reduces) = state;
-        if let Some((records, keys)) = self.expected.counted()
-            && (maps.records, reduces.keys) != (records, keys)
+        if let Some((pairs, keys)) = self.expected.counted()
+            && (maps.pairs, reduces.keys) != (pairs, keys)
         {
             self.broken(
                 2,
-                format!(
-                    "{} records and {} keys were counted, of {records} and {keys}",
-                    maps.records, reduces.keys
-                ),
+                format!("{} pairs and {} keys were counted, of {pairs} and {keys}", maps.pairs, reduces.keys),
             );
         }
     }
@@ -258,9 +266,10 @@ impl Checker {
 
 /// How many causes there were to run this task again: silence, failures, a lost output, a backup.
 fn causes(record: &Record, task: TaskId) -> usize {
-    let given_up = record.given_up.iter().filter(|(id, _, cause)| {
-        id.task == task && !matches!(cause, Cause::Superseded)
-    });
+    let given_up = record
+        .given_up
+        .iter()
+        .filter(|(id, _, cause)| id.task == task && !matches!(cause, Cause::Superseded));
     let lost = record.lost.iter().filter(|(id, _)| id.task == task);
     let backups = record.handed_out.iter().filter(|(id, (_, backup))| id.task == task && *backup);
     given_up.count() + lost.count() + backups.count()

@@ -75,8 +75,7 @@ impl Storage {
 
     /// Puts a file into the shared store, at no cost.
     pub(crate) fn put(&self, name: &str, bytes: &[u8], replicas: &[usize]) {
-        let file =
-            File { bytes: Arc::new(bytes.to_vec()), unfinished_by: None, replicas: replicas.to_vec() };
+        let file = File { bytes: Arc::new(bytes.to_vec()), unfinished_by: None, replicas: replicas.to_vec() };
         self.shared.lock().insert(name.to_owned(), file);
     }
 
@@ -95,6 +94,11 @@ impl Storage {
 
     pub(crate) fn on_final(&self, hook: FinalHook) {
         *self.on_final.lock() = Some(hook);
+    }
+
+    /// Lets go of the hooks, which may own the cluster that owns this.
+    pub(crate) fn forget_hooks(&self) {
+        *self.on_write.lock() = None;
     }
 
     /// Bytes of input that were read locally, and over the network.
