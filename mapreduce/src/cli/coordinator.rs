@@ -31,6 +31,7 @@ pub(crate) fn coordinate(arguments: arguments::Coordinator) -> Done {
     let interrupted = catch_signals()?;
     on_real_threads(move || {
         let served = Served::start(&arguments.job, &arguments.listen)?;
+        println!("listening at {}", served.address);
         let done = served.watch(&interrupted, |_| Ok(()));
         let deadline = Instant::now() + FAREWELL;
         while done.is_ok() && served.connections.count() > 0 && Instant::now() < deadline {
@@ -64,6 +65,7 @@ fn catch_signals() -> Result<Arc<AtomicBool>, Problem> {
 
 /// A coordinator that can be reached.
 struct Served {
+    address: Address,
     coordinator: Arc<Coordinator>,
     connections: Connections,
     store: Arc<JobStore>,
@@ -81,8 +83,9 @@ impl Served {
             Publisher { store: store.clone(), reduces: job.reduces, published: published.clone() };
         let coordinator = Coordinator::new(job, inputs, rules);
         coordinator.watch(Box::new(publisher));
+        let address = listener.address().clone();
         let connections = listener.serve(vec![coordinator.clone().into_service()]);
-        Ok(Served { coordinator, connections, store, published })
+        Ok(Served { address, coordinator, connections, store, published })
     }
 
     /// Waits until the job is over, shows how far it is, and lets `look_after` have a look from time to time, which is

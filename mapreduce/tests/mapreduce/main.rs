@@ -7,6 +7,7 @@
 
 mod part_a;
 mod part_b;
+mod processes;
 mod scratch;
 mod sim;
 mod tasks;
