@@ -2,11 +2,13 @@
 
 pub mod app;
 pub mod apps;
+pub mod directory;
 pub mod names;
 pub mod sequential;
 pub mod store;
 pub mod task;
 
+pub mod wire;
 pub mod zipf;
 
 pub use app::Application;

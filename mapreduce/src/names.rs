@@ -49,3 +49,14 @@ pub fn is_intermediate(name: &str) -> bool {
     };
     parse().is_some()
 }
+
+/// Whether a file of this name is made by a job, and not a part of its input. An input file with such a name can be
+/// called `./mr-…`.
+pub fn is_own(name: &str) -> bool {
+    name.starts_with("mr-") && !name.contains('/')
+}
+
+/// The partition whose output file has this name.
+pub fn partition_of_output(name: &str) -> Option<usize> {
+    name.strip_prefix(OUTPUT_PREFIX)?.parse().ok()
+}

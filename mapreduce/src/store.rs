@@ -82,7 +82,8 @@ impl StoreError {
         StoreError { kind, name: name.to_owned(), detail: detail.into() }
     }
 
-    fn from_io(name: &str, error: &io::Error) -> StoreError {
+    /// What the operating system says about the file of this name.
+    pub fn from_io(name: &str, error: &io::Error) -> StoreError {
         let kind = match error.kind() {
             ErrorKind::NotFound => StoreErrorKind::NotFound,
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,

@@ -10,6 +10,7 @@ mod part_a;
 mod part_b;
 mod rules;
 mod rules_b;
+mod processes;
 mod scratch;
 mod sim;
 mod tasks;
