@@ -5,8 +5,11 @@
     reason = "tests of real processes use the real thing"
 )]
 
+mod game;
 mod part_a;
 mod part_b;
+mod rules;
+mod rules_b;
 mod processes;
 mod scratch;
 mod sim;
