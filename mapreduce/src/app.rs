@@ -11,6 +11,8 @@
 ///
 /// ```
 /// use mapreduce::app::{Application, Values};
+/// use mapreduce::sequential;
+/// use mapreduce::store::DirectoryStore;
 ///
 /// /// The length of the longest line that begins with each letter.
 /// struct LongestLine;
@@ -35,7 +37,17 @@
 ///         emit(&longest.to_string());
 ///     }
 /// }
+///
+/// let directory = std::env::temp_dir().join(format!("longest-line-{}", std::process::id()));
+/// std::fs::create_dir_all(&directory).unwrap();
+/// std::fs::write(directory.join("poem"), "a b c\nbut\nall in all\n").unwrap();
+/// let store = DirectoryStore::new(&directory);
+/// let lines = sequential::run(&LongestLine, &store, &["poem".to_owned()]).unwrap();
+/// assert_eq!(lines, "a 10\nb 3\n");
+/// # std::fs::remove_dir_all(&directory).unwrap();
 /// ```
+///
+/// To be run by workers it also needs a line in [`crate::apps::CATALOGUE`].
 pub trait Application: Send + Sync + 'static {
     /// What the command line and the coordinator call it.
     fn name(&self) -> &str;

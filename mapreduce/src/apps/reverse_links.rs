@@ -45,3 +45,17 @@ impl Application for ReverseLinks {
         Records::Text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_a_page() {
+        let mut links = Vec::new();
+        let page =
+            r#"<a href="x.html">x</a> <A HREF='y'> href=bare <a href=""> <link href="z" > <a href="open"#;
+        for_each_link(page, |link| links.push(link.to_owned()));
+        assert_eq!(links, ["x.html", "y", "z"]);
+    }
+}

@@ -37,3 +37,17 @@ impl Application for UrlCount {
         self.reduce(url, counts, emit);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_of_a_line() {
+        let line = b"127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a?b=c HTTP/1.0\" 200 2326 \"-\" \"x\"";
+        assert_eq!(url(line), Some("/a?b=c"));
+        for other in [&b"no request"[..], b"\"", b"\"GET\"", b"\"GET /\xff HTTP/1.0\"", b""] {
+            assert_eq!(url(other), None);
+        }
+    }
+}

@@ -9,7 +9,7 @@ use mapreduce::directory::JobStore;
 use mapreduce::events::Event;
 use mapreduce::rpc::CoordinatorRpc;
 use mapreduce::state::{Phase, State};
-use mapreduce::store::StoreError;
+use mapreduce::store::{StoreError, StoreErrorKind};
 use mapreduce::wire::{Address, Connections, Listener};
 use mapreduce::{Coordinator, Observer, Summary};
 
@@ -49,7 +49,9 @@ pub(crate) fn run(arguments: arguments::Run) -> Done {
         let served = Served::start(&arguments.job, &children.address())?;
         let started = (0..arguments.workers).try_for_each(|_| children.start());
         let done = started.and_then(|()| served.watch(&interrupted, |done| children.replace_dead(done)));
-        children.wait();
+        if done.is_ok() {
+            children.wait();
+        }
         drop(children);
         served.end(done)
     })
@@ -111,20 +113,23 @@ impl Served {
         Ok(self.coordinator.wait())
     }
 
-    /// Clears up, and says how it went.
+    /// Clears up, and says how it went. From here on no output appears that was not there before.
     fn end(&self, done: Result<Summary, Problem>) -> Done {
-        job::clear_up(&self.store)?;
-        let summary = done?;
-        if let Some(reason) = summary.failure {
-            return Err(Problem::Failed(format!("the job has failed: {reason}")));
-        }
-        if summary.maps.skipped_records > 0 {
-            eprintln!("mapreduce: {} bad records were skipped", summary.maps.skipped_records);
-        }
-        match self.published.get() {
-            Some(published) => published.clone().map_err(Problem::failed),
-            None => Err(Problem::Failed("the job ended without an output".to_owned())),
-        }
+        let nothing = || Err(StoreError::new(StoreErrorKind::Other, "mr-out", "the job has no output"));
+        let published = self.published.get_or_init(nothing).clone();
+        job::clear_up(&self.store);
+        let failure = match done {
+            Ok(Summary { failure, maps, .. }) => {
+                if maps.skipped_records > 0 {
+                    eprintln!("mapreduce: {} bad records were skipped", maps.skipped_records);
+                }
+                failure.map(|reason| Problem::Failed(format!("the job has failed: {reason}")))
+            }
+            // Whatever it was, it came too late to do harm.
+            Err(_) if published.is_ok() => None,
+            Err(problem) => Some(problem),
+        };
+        failure.map_or(published.map_err(Problem::failed), Err)
     }
 }
 

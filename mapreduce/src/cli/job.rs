@@ -8,8 +8,8 @@ use mapreduce::directory::JobStore;
 use mapreduce::state::{Backup, Input, Rules};
 use mapreduce::{Application, names, rpc, task};
 
+use super::Problem;
 use super::arguments::{Job, Program};
-use super::{Done, Problem};
 
 /// How long a worker waits until it asks again. Sockets are cheap, and phases end suddenly.
 const WAIT: Duration = Duration::from_millis(5);
@@ -73,11 +73,10 @@ pub(crate) fn prepare(arguments: &Job) -> Result<Prepared, Problem> {
 }
 
 /// Deletes what only the job needed. What cannot be deleted is worth a word, but no failure: the output is there.
-pub(crate) fn clear_up(store: &JobStore) -> Done {
+pub(crate) fn clear_up(store: &JobStore) {
     // A worker that had been given up may be writing a file at this moment.
     let removed = (0..5).map(|_| store.remove_directory()).find(Result::is_ok);
     if removed.is_none() {
         eprintln!("mapreduce: the directory with the job's temporary files could not be removed");
     }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use super::map::MapTask;
 use super::merge::{self, FAN_IN, Merge};
 use super::pair::{Reader, Writer};
 use super::table::Table;
-use super::{Progress, TaskError, still_wanted};
+use super::{Meter, TaskError};
 use crate::app::{Application, Values};
 use crate::names;
 use crate::store::StoreError;
@@ -87,9 +87,15 @@ impl<'a> Collector<'a> {
         self.emitted
     }
 
-    /// What has gone wrong so far.
-    pub(super) fn check(&mut self) -> Result<(), TaskError> {
-        self.error.take().map_or(Ok(()), Err)
+    /// To be called now and then between two records: tells what has gone wrong, and keeps the number of runs small.
+    pub(super) fn settle(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        while self.runs.len() > FAN_IN {
+            self.merge_first(meter)?;
+        }
+        Ok(())
     }
 
     #[cold]
@@ -108,8 +114,7 @@ impl<'a> Collector<'a> {
             extend(&mut ranges, partition, &mut writer, key, value)
         })?;
         self.pairs.clear();
-        self.end_run(writer, ranges)?;
-        if self.runs.len() == FAN_IN { self.merge_runs() } else { Ok(()) }
+        self.end_run(writer, ranges)
     }
 
     fn new_run(&self) -> Result<Writer<'a>, StoreError> {
@@ -123,62 +128,39 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Makes one run of them all, so that there are never more than can be merged at once.
-    fn merge_runs(&mut self) -> Result<(), TaskError> {
+    /// Makes one run of the first ones. It joins the others at their end, so that each pair is copied about
+    /// log(runs)/log([`FAN_IN`]) times.
+    fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let mut writer = self.new_run()?;
         let mut ranges = vec![0..0; self.task.reduces];
+        let first: Vec<Run> = self.runs.drain(..FAN_IN).collect();
         for partition in 0..self.task.reduces {
-            self.merge_partition(partition, &mut |key, value| {
+            merge_partition(self.task, &first, partition, meter, &mut |key, value| {
                 extend(&mut ranges, partition, &mut writer, key, value)
             })?;
         }
-        self.delete_runs();
+        delete(self.task, first);
         self.end_run(writer, ranges)
     }
 
-    fn delete_runs(&mut self) {
-        for run in self.runs.drain(..) {
-            // It is under a temporary name; whoever clears up after the job finds it.
-            let _ = self.task.output.delete(&run.name);
-        }
-    }
-
-    /// Merges what all runs have for a partition.
-    fn merge_partition(&self, partition: usize, sink: &mut PartitionSink<'_>) -> Result<(), TaskError> {
-        let task = self.task;
-        let buffer_size = merge::buffer_size(task.memory, self.runs.len());
-        let mut readers = Vec::new();
-        for run in self.runs.iter().filter(|run| !run.ranges[partition].is_empty()) {
-            let file = task.output.open(&run.name)?;
-            readers.push(Reader::new(file, &run.name, run.ranges[partition].clone(), buffer_size));
-        }
-        let mut merge = Merge::new(readers)?;
-        let mut key = String::new();
-        while merge.next_key(&mut key)? {
-            let mut values = merge.values(&key);
-            let mut write = |value: &str| sink(key.as_bytes(), value.as_bytes());
-            combine(task.application, &key, &mut values, &mut write)?;
-            values.finish()?;
-        }
-        Ok(())
-    }
-
     /// Writes the intermediate files, and gives the length of each.
-    pub(super) fn finish(mut self, progress: &mut Progress<'_>) -> Result<Vec<u64>, TaskError> {
+    pub(super) fn finish(mut self, meter: &mut Meter<'_>) -> Result<Vec<u64>, TaskError> {
         if self.runs.is_empty() {
             return self.finish_in_memory();
         }
         if !self.pairs.is_empty() {
             self.spill()?;
         }
+        self.settle(meter)?;
         let mut lengths = vec![0; self.task.reduces];
         for (partition, length) in lengths.iter_mut().enumerate() {
-            still_wanted(progress(1.0))?;
             let mut file = PartitionFile::new(self.task, partition);
-            self.merge_partition(partition, &mut |key, value| file.pair(key, value))?;
+            merge_partition(self.task, &self.runs, partition, meter, &mut |key, value| {
+                file.pair(key, value)
+            })?;
             *length = file.publish()?;
         }
-        self.delete_runs();
+        delete(self.task, self.runs);
         Ok(lengths)
     }
 
@@ -197,6 +179,36 @@ impl<'a> Collector<'a> {
         let last = file.partition;
         lengths[last] = file.publish()?;
         Ok(lengths)
+    }
+}
+
+/// Merges what the runs have for a partition.
+fn merge_partition(
+    task: &MapTask<'_>,
+    runs: &[Run],
+    partition: usize,
+    meter: &mut Meter<'_>,
+    sink: &mut PartitionSink<'_>,
+) -> Result<(), TaskError> {
+    let buffer_size = merge::buffer_size(task.memory, runs.len());
+    let mut readers = Vec::new();
+    for run in runs.iter().filter(|run| !run.ranges[partition].is_empty()) {
+        let file = task.output.open(&run.name)?;
+        readers.push(Reader::new(file, &run.name, run.ranges[partition].clone(), buffer_size));
+    }
+    Merge::new(readers)?.for_each_key(
+        |_| meter.creep(),
+        |key, values| {
+            let mut write = |value: &str| sink(key.as_bytes(), value.as_bytes());
+            combine(task.application, key, values, &mut write)
+        },
+    )
+}
+
+fn delete(task: &MapTask<'_>, runs: Vec<Run>) {
+    for run in runs {
+        // It is under a temporary name; whoever clears up after the job finds it.
+        let _ = task.output.delete(&run.name);
     }
 }
 

@@ -6,10 +6,13 @@ use labrt::runtime;
 
 use super::collect::Collector;
 use super::records::RecordReader;
-use super::{Counters, Progress, Split, TaskError, still_wanted};
+use super::{Counters, Meter, Progress, Split, TaskError};
 use crate::app::Application;
 use crate::names;
 use crate::store::{Store, StoreError};
+
+/// How much of a map's work reading counts for, in its progress; the rest is writing.
+const READING: f64 = 0.9;
 
 /// Everything that an attempt of a map task needs.
 pub struct MapTask<'a> {
@@ -54,7 +57,7 @@ pub struct MapOutput {
 /// # Errors
 /// See [`TaskError`]; no file is left then.
 pub fn run_map(task: &MapTask<'_>, progress: &mut Progress<'_>) -> Result<MapOutput, TaskError> {
-    let result = try_map(task, progress);
+    let result = try_map(task, &mut Meter::new(progress));
     if result.is_err() {
         // The error that counts is the one that is returned.
         let _ = delete_map_output(task.output, task.map, task.attempt, task.reduces);
@@ -85,20 +88,21 @@ pub fn delete_map_output(
     result
 }
 
-fn try_map(task: &MapTask<'_>, progress: &mut Progress<'_>) -> Result<MapOutput, TaskError> {
+fn try_map(task: &MapTask<'_>, meter: &mut Meter<'_>) -> Result<MapOutput, TaskError> {
     let file = task.input.open(&task.split.file)?;
     let mut reader = RecordReader::new(file, task.application.records(), task.split)?;
     let mut counters = Counters { bytes_in: reader.length(), ..Counters::default() };
     let mut collector = Collector::new(task);
     loop {
-        still_wanted(progress(reader.consumed() as f64 / reader.length().max(1) as f64))?;
+        meter.at(READING * reader.consumed() as f64 / reader.length().max(1) as f64)?;
         reader.fill()?;
         if map_batch(task, &mut reader, &mut collector, &mut counters)? == 0 {
             break;
         }
+        collector.settle(meter)?;
     }
     counters.pairs = collector.emitted();
-    let lengths = collector.finish(progress)?;
+    let lengths = collector.finish(meter)?;
     counters.bytes_out = lengths.iter().sum();
     Ok(MapOutput { lengths, counters })
 }
@@ -125,7 +129,6 @@ fn map_batch(
         }
     });
     mapped.map_err(|reason| TaskError::BadRecord { offset: current.get(), reason })?;
-    collector.check()?;
     counters.records += count;
     Ok(count)
 }

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::TaskError;
 use super::pair::{self, Reader};
+use super::{PROGRESS_EVERY, TaskError};
 use crate::app::Values;
 
 /// How many runs are merged at once. More would need buffers so small that the disk seeks more than it reads; a merge of
@@ -95,12 +95,32 @@ impl Merge {
         Ok(self.alive[winner].then_some(winner))
     }
 
-    /// Puts the next key into `key`; false if there is none. All values of the one before must have been taken
-    /// ([`Group::finish`]).
+    /// Calls `visit` with each key, once, in order, and its values. `report` is told from time to time how many bytes have
+    /// gone by.
+    pub(super) fn for_each_key(
+        mut self,
+        mut report: impl FnMut(u64) -> Result<(), TaskError>,
+        mut visit: impl FnMut(&str, &mut Group<'_>) -> Result<(), TaskError>,
+    ) -> Result<(), TaskError> {
+        let mut key = String::new();
+        let mut due = 0;
+        while self.next_key(&mut key)? {
+            if self.consumed >= due {
+                report(self.consumed)?;
+                due = self.consumed + PROGRESS_EVERY;
+            }
+            let mut values = Group { merge: &mut self, key: &key, error: None };
+            visit(&key, &mut values)?;
+            values.finish()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the next key into `key`; false if there is none. All values of the one before must have been taken.
     ///
     /// A key that does not come after the one before shows that a run was not sorted. It must not go on to the user's
     /// function, which has been promised each key once.
-    pub(super) fn next_key(&mut self, key: &mut String) -> Result<bool, TaskError> {
+    fn next_key(&mut self, key: &mut String) -> Result<bool, TaskError> {
         let Some(winner) = self.winner()? else { return Ok(false) };
         let run = &self.runs[winner];
         let next = std::str::from_utf8(run.key()).map_err(|_| run.corrupt())?;
@@ -110,16 +130,6 @@ impl Merge {
         key.clear();
         key.push_str(next);
         Ok(true)
-    }
-
-    /// The values of the key that [`Merge::next_key`] has just given.
-    pub(super) fn values<'a>(&'a mut self, key: &'a str) -> Group<'a> {
-        Group { merge: self, key, error: None }
-    }
-
-    /// Bytes of keys and values that have been handed out.
-    pub(super) fn consumed(&self) -> u64 {
-        self.consumed
     }
 
     /// The next value of this key.
@@ -168,7 +178,7 @@ impl Group<'_> {
     }
 
     /// Steps over the values that nobody asked for, and tells what has gone wrong.
-    pub(super) fn finish(mut self) -> Result<(), TaskError> {
+    fn finish(mut self) -> Result<(), TaskError> {
         while self.next().is_some() {}
         self.error.map_or(Ok(()), Err)
     }

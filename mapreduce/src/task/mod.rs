@@ -50,13 +50,35 @@ pub enum Step {
 /// of input or output), so that it should be quick unless it has something to do.
 pub type Progress<'a> = dyn FnMut(f64) -> Step + 'a;
 
-/// The answer of the progress callback as a result.
-fn still_wanted(step: Step) -> Result<(), TaskError> {
-    match step {
-        Step::Continue => Ok(()),
-        Step::Cancel => Err(TaskError::Cancelled),
+/// Says how far a task is. What the callback hears never falls, and rises whenever something got done: a task that stands
+/// still is taken for dead after a while.
+struct Meter<'a> {
+    progress: &'a mut Progress<'a>,
+    shown: f64,
+}
+
+impl<'a> Meter<'a> {
+    fn new(progress: &'a mut Progress<'_>) -> Meter<'a> {
+        Meter { progress: &mut *progress, shown: 0.0 }
+    }
+
+    /// So much of it is done, from 0 to 1.
+    fn at(&mut self, fraction: f64) -> Result<(), TaskError> {
+        self.shown = self.shown.max(fraction.min(1.0));
+        match (self.progress)(self.shown) {
+            Step::Continue => Ok(()),
+            Step::Cancel => Err(TaskError::Cancelled),
+        }
+    }
+
+    /// About a megabyte more has been done, of work whose amount nobody knows beforehand.
+    fn creep(&mut self) -> Result<(), TaskError> {
+        self.at(self.shown + (1.0 - self.shown) / 1024.0)
     }
 }
+
+/// How many bytes go by between two calls of the progress callback.
+const PROGRESS_EVERY: u64 = 1 << 20;
 
 /// What an attempt has counted. The coordinator adds up those of the accepted attempts (paper, §4.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,15 +2,12 @@
 
 use labrt::runtime;
 
-use super::merge::{self, FAN_IN, Merge};
+use super::merge::{self, FAN_IN, Group, Merge};
 use super::pair::{Reader, Writer};
-use super::{Counters, Progress, TaskError, still_wanted};
+use super::{Counters, Meter, Progress, TaskError};
 use crate::app::Application;
 use crate::names;
 use crate::store::{Store, StoreError};
-
-/// How many bytes go by between two calls of the progress callback.
-const PROGRESS_EVERY: u64 = 1 << 20;
 
 /// One intermediate file: of one map, for the partition of this reduce.
 #[derive(Clone)]
@@ -54,7 +51,7 @@ pub struct ReduceOutput {
 /// See [`TaskError`]; no file is left then.
 pub fn run_reduce(task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<ReduceOutput, TaskError> {
     let mut passes = Passes { task, sources: task.sources.to_vec(), own: Vec::new() };
-    let result = passes.reduce(progress);
+    let result = passes.reduce(&mut Meter::new(progress));
     // The error that counts is the one that is returned.
     let _ = passes.delete_all();
     if result.is_err() {
@@ -79,28 +76,24 @@ struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    fn reduce(&mut self, progress: &mut Progress<'_>) -> Result<ReduceOutput, TaskError> {
+    fn reduce(&mut self, meter: &mut Meter<'_>) -> Result<ReduceOutput, TaskError> {
         while self.sources.len() > FAN_IN {
-            still_wanted(progress(0.0))?;
-            self.merge_first()?;
+            self.merge_first(meter)?;
         }
         let (readers, length) = self.open(&self.sources)?;
-        let mut merge = Merge::new(readers)?;
+        let merge = Merge::new(readers)?;
         let name = names::output(self.task.partition);
         let mut output = Output {
             writer: Writer::create(self.task.output, self.task.temporary())?,
             error: None,
             counters: Counters { bytes_in: length, ..Counters::default() },
         };
-        let mut key = String::new();
-        let mut shown = 0;
-        while merge.next_key(&mut key)? {
-            if merge.consumed() >= shown {
-                still_wanted(progress((merge.consumed() as f64 / length.max(1) as f64).min(1.0)))?;
-                shown = merge.consumed() + PROGRESS_EVERY;
-            }
-            output.reduce(self.task.application, &key, &mut merge)?;
-        }
+        let before = meter.shown;
+        let share = |consumed: u64| before + (1.0 - before) * consumed as f64 / length.max(1) as f64;
+        merge.for_each_key(
+            |consumed| meter.at(share(consumed)),
+            |key, values| output.reduce(self.task.application, key, values),
+        )?;
         let mut counters = output.counters;
         counters.bytes_out = output.writer.publish(&name)?;
         Ok(ReduceOutput { name, counters })
@@ -122,20 +115,17 @@ impl Passes<'_> {
 
     /// Merges the first sources into a file on the local disk, which joins the others at their end. So the sources are
     /// gone through in rounds, and each pair is copied about log(sources)/log(`FAN_IN`) times.
-    fn merge_first(&mut self) -> Result<(), TaskError> {
+    fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let first: Vec<Source<'_>> = self.sources.drain(..FAN_IN).collect();
         let (readers, _) = self.open(&first)?;
         let number = self.own.len();
         let name = names::temporary(&format!("merged-{}-{number}", self.task.partition), self.task.attempt);
         self.own.push(name.clone());
         let mut writer = Writer::create(self.task.local, name.clone())?;
-        let mut merge = Merge::new(readers)?;
-        let mut key = String::new();
-        while merge.next_key(&mut key)? {
-            let mut values = merge.values(&key);
-            values.try_for_each(&mut |value| writer.pair(key.as_bytes(), value.as_bytes()))?;
-            values.finish()?;
-        }
+        Merge::new(readers)?.for_each_key(
+            |_| meter.creep(),
+            |key, values| Ok(values.try_for_each(&mut |value| writer.pair(key.as_bytes(), value.as_bytes()))?),
+        )?;
         writer.finish()?;
         self.sources.push(Source { store: self.task.local, name });
         for source in first.iter().filter(|source| self.own.contains(&source.name)) {
@@ -163,20 +153,18 @@ impl Output<'_> {
         &mut self,
         application: &dyn Application,
         key: &str,
-        merge: &mut Merge,
+        values: &mut Group<'_>,
     ) -> Result<(), TaskError> {
         self.counters.keys += 1;
-        let mut values = merge.values(key);
         let Output { writer, error, .. } = self;
         let reduced = runtime::catch_panic(|| {
-            application.reduce(key, &mut values, &mut |value| {
+            application.reduce(key, values, &mut |value| {
                 if error.is_none() {
                     *error = writer.line(key, value).err();
                 }
             });
         });
         reduced.map_err(|reason| TaskError::BadKey { key: key.to_owned(), reason })?;
-        values.finish()?;
         self.error.take().map_or(Ok(()), |error| Err(error.into()))
     }
 }

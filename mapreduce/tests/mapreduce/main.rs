@@ -8,9 +8,9 @@
 mod game;
 mod part_a;
 mod part_b;
+mod processes;
 mod rules;
 mod rules_b;
-mod processes;
 mod scratch;
 mod sim;
 mod tasks;

@@ -1,10 +1,12 @@
 //! Tasks by themselves: no coordinator, no network.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use mapreduce::app::{Application, Records, Values, collect};
 use mapreduce::apps::{self, sort};
-use mapreduce::store::{DirectoryStore, Store};
+use mapreduce::store::{DirectoryStore, ReadFile, Store, StoreError, StoreErrorKind, WriteFile};
 use mapreduce::task::{
     MapTask, ReduceTask, Source, Split, Step, TaskError, delete_map_output, run_map, run_reduce, split_inputs,
 };
@@ -295,6 +297,26 @@ fn a_bad_record_is_named_and_can_be_skipped() {
     assert!(matches!(&errors[..], [TaskError::BadKey { key, .. }] if key == "worse"), "{errors:?}");
 }
 
+/// The first attempt of a map with two partitions.
+fn map_task<'a>(
+    application: &'a dyn Application,
+    split: &'a Split,
+    store: &'a dyn Store,
+    memory: usize,
+) -> MapTask<'a> {
+    MapTask {
+        application,
+        map: 0,
+        attempt: 1,
+        split,
+        reduces: 2,
+        skip: &[],
+        input: store,
+        output: store,
+        memory,
+    }
+}
+
 #[test]
 fn a_cancelled_task_leaves_nothing() {
     let scratch = Scratch::new();
@@ -302,17 +324,7 @@ fn a_cancelled_task_leaves_nothing() {
     let store = scratch.store();
     let split = Split { file: "text".to_owned(), offset: 0, length: 5_000_000 };
     let sort = sort::Sort::new(vec!["m".to_owned()]);
-    let task = MapTask {
-        application: &sort,
-        map: 0,
-        attempt: 1,
-        split: &split,
-        reduces: 2,
-        skip: &[],
-        input: &store,
-        output: &store,
-        memory: TIGHT,
-    };
+    let task = map_task(&sort, &split, &store, TIGHT);
     let mut calls = 0;
     let result = run_map(&task, &mut |fraction| {
         calls += 1;
@@ -323,6 +335,98 @@ fn a_cancelled_task_leaves_nothing() {
     assert_eq!(store.list("mr-").unwrap(), Vec::<String>::new());
 }
 
+/// A disk with room for so many bytes, files deleted or not.
+struct SmallDisk {
+    store: DirectoryStore,
+    left: Arc<AtomicI64>,
+}
+
+impl Store for SmallDisk {
+    fn open(&self, name: &str) -> Result<Box<dyn ReadFile>, StoreError> {
+        self.store.open(name)
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn WriteFile>, StoreError> {
+        Ok(Box::new(SmallFile { file: self.store.create(name)?, left: self.left.clone() }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.store.rename(from, to)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), StoreError> {
+        self.store.delete(name)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.store.list(prefix)
+    }
+}
+
+struct SmallFile {
+    file: Box<dyn WriteFile>,
+    left: Arc<AtomicI64>,
+}
+
+impl WriteFile for SmallFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let left = self.left.fetch_sub(bytes.len() as i64, Ordering::Relaxed);
+        let fits = usize::try_from(left).unwrap_or(0).min(bytes.len());
+        self.file.write(&bytes[..fits])?;
+        if fits == bytes.len() { Ok(()) } else { Err(StoreError::new(StoreErrorKind::Full, "file", "full")) }
+    }
+
+    fn finish(&mut self) -> Result<(), StoreError> {
+        self.file.finish()
+    }
+}
+
+/// Wherever the disk becomes full, a task says so and leaves nothing, under a final name or any other.
+#[test]
+fn a_disk_that_becomes_full_anywhere() {
+    let scratch = Scratch::new();
+    zipf_file(&scratch, "text", 60_000);
+    let disk = SmallDisk { store: scratch.store(), left: Arc::default() };
+    let sort = sort::Sort::new(vec!["m".to_owned()]);
+    let split = Split { file: "text".to_owned(), offset: 0, length: 60_000 };
+    let mut failures = 0;
+    for memory in [ROOMY, 20_000] {
+        let map = map_task(&sort, &split, &disk, memory);
+        for room in (0..).step_by(7_919) {
+            disk.left.store(room, Ordering::Relaxed);
+            match run_map(&map, &mut |_| Step::Continue) {
+                Ok(_) => break,
+                Err(TaskError::Store(StoreError { kind: StoreErrorKind::Full, .. })) => failures += 1,
+                Err(other) => panic!("{other}"),
+            }
+            assert_eq!(disk.list("mr-").unwrap(), Vec::<String>::new());
+        }
+        let sources = [Source { store: &disk, name: names::intermediate(0, 1, 1) }];
+        let reduce = ReduceTask {
+            application: &sort,
+            partition: 1,
+            attempt: 1,
+            sources: &sources,
+            local: &disk,
+            output: &disk,
+            memory,
+        };
+        for room in (0..).step_by(7_919) {
+            disk.left.store(room, Ordering::Relaxed);
+            match run_reduce(&reduce, &mut |_| Step::Continue) {
+                Ok(_) => break,
+                Err(TaskError::Store(StoreError { kind: StoreErrorKind::Full, .. })) => failures += 1,
+                Err(other) => panic!("{other}"),
+            }
+            assert_eq!(disk.list("mr-out").unwrap(), Vec::<String>::new());
+            assert_eq!(disk.list(names::TEMPORARY_PREFIX).unwrap(), Vec::<String>::new());
+        }
+        disk.delete(&names::output(1)).unwrap();
+        delete_map_output(&disk, 0, 1, 2).unwrap();
+    }
+    assert!(failures > 20, "only {failures} failures");
+}
+
 #[test]
 fn an_intermediate_file_that_was_cut_off_is_noticed() {
     let scratch = Scratch::new();
@@ -330,17 +434,7 @@ fn an_intermediate_file_that_was_cut_off_is_noticed() {
     let store = scratch.store();
     let wc = apps::by_name("wc", &[]).unwrap();
     let splits = split_inputs(&store, &["text".to_owned()], wc.records(), u64::MAX).unwrap();
-    let map = MapTask {
-        application: &*wc,
-        map: 0,
-        attempt: 1,
-        split: &splits[0],
-        reduces: 1,
-        skip: &[],
-        input: &store,
-        output: &store,
-        memory: ROOMY,
-    };
+    let map = map_task(&*wc, &splits[0], &store, ROOMY);
     run_map(&map, &mut |_| Step::Continue).unwrap();
     let name = names::intermediate(0, 0, 1);
     let whole = std::fs::read(scratch.path().join(&name)).unwrap();

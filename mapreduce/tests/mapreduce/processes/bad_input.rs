@@ -167,7 +167,7 @@ fn earlier_output_survives_a_job_that_fails() {
     let before = stage.lines();
     let (code, _) = verdict(&stage.run(&["run", "--app", "wc", "missing"]));
     assert_eq!(code, 1);
-    let (code, reason) = verdict(&finish(on_a_full_disk(&stage, &["--app", "wc"])));
+    let (code, reason) = verdict(&finish(on_a_full_disk(&stage, &["--app", "wc", "--reduces", "2"])));
     assert_eq!(code, 1, "{reason}");
     assert_eq!(stage.lines(), before);
     stage.is_clean();

@@ -71,9 +71,11 @@ impl Stage {
         command
     }
 
-    /// Starts a process.
+    /// Starts a process. What it says is of no interest; how it ends is.
     pub(super) fn start(&self, arguments: &[&str]) -> Process {
-        Process::start(self.command(arguments))
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Process::start(command)
     }
 
     /// Starts a coordinator over the books, for ten reduces.
