@@ -82,7 +82,7 @@ impl Play {
                 let error = TaskError::BadRecord { offset: 0, reason: String::new() };
                 self.game.fail(worker, id, error);
             }
-            2 if matches!(id.task, TaskId::Reduce(_)) && self.game.state.maps().len() > 0 => {
+            2 if matches!(id.task, TaskId::Reduce(_)) && !self.game.state.maps().is_empty() => {
                 let map = self.rng.random_range(0..self.game.state.maps().len());
                 let attempt = self.rng.random_range(0..3);
                 let number = self.rng.random_range(0..4);
