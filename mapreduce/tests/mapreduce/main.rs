@@ -5,6 +5,7 @@
     reason = "tests of real processes use the real thing"
 )]
 
+mod any_order;
 mod game;
 mod part_a;
 mod part_b;

@@ -52,16 +52,6 @@ impl Record {
     pub(crate) fn executions_of(&self, task: TaskId) -> usize {
         self.handed_out.keys().filter(|id| id.task == task).count()
     }
-
-    /// Backup attempts that were handed out.
-    pub(crate) fn backups(&self) -> usize {
-        self.handed_out.values().filter(|(_, backup)| *backup).count()
-    }
-
-    /// The attempt of this task that was accepted last, with its machine.
-    pub(crate) fn accepted(&self, task: TaskId) -> Option<&(AttemptId, WorkerId, String)> {
-        self.accepted.iter().rev().find(|(id, ..)| id.task == task)
-    }
 }
 
 pub(crate) fn is_map(task: TaskId) -> bool {

@@ -26,7 +26,7 @@ impl Expected {
         Expected { partitions: None, pairs: 0, keys: 0 }
     }
 
-    /// Runs the application over the files. `skip` says which records (file, number in it) it does not see.
+    /// Runs the application over the files. `skip` says which records (of which file) map does not see.
     pub(crate) fn of(
         application: &dyn Application,
         files: &[(String, Vec<u8>)],
@@ -35,14 +35,14 @@ impl Expected {
     ) -> Expected {
         let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut pairs = 0;
+        let mut emit = |key: &str, value: &str| {
+            pairs += 1;
+            groups.entry(key.to_owned()).or_default().push(value.to_owned());
+        };
         for (file, bytes) in files {
-            for record in records_of(application.records(), bytes) {
-                if !skip(file, record) {
-                    application.map(file, record, &mut |key, value| {
-                        pairs += 1;
-                        groups.entry(key.to_owned()).or_default().push(value.to_owned());
-                    });
-                }
+            let records = records_of(application.records(), bytes).into_iter();
+            for record in records.filter(|record| !skip(file, record)) {
+                application.map(file, record, &mut emit);
             }
         }
         let mut partitions = vec![Vec::new(); reduces];
