@@ -1,0 +1,170 @@
+//! A reduce task: merge the sorted files of all maps, call the user's reduce on each key, write the output.
+
+use labrt::runtime;
+
+use super::merge::{self, FAN_IN, Group, Merge};
+use super::pair::{Reader, Writer};
+use super::{Counters, Meter, Progress, TaskError};
+use crate::app::Application;
+use crate::names;
+use crate::store::{Store, StoreError};
+
+/// One intermediate file: of one map, for the partition of this reduce.
+#[derive(Clone)]
+pub struct Source<'a> {
+    /// Where it is: the shared store, or the own local disk (part B, after [`super::copy_partition`]).
+    pub store: &'a dyn Store,
+    /// Its name there.
+    pub name: String,
+}
+
+/// Everything that an attempt of a reduce task needs.
+pub struct ReduceTask<'a> {
+    /// The user's program.
+    pub application: &'a dyn Application,
+    /// Number of the task, which is that of its partition.
+    pub partition: usize,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// The intermediate files of all maps that have one for this partition.
+    pub sources: &'a [Source<'a>],
+    /// For files of its own, when there are too many sources to be merged at once.
+    pub local: &'a dyn Store,
+    /// Where the output goes.
+    pub output: &'a dyn Store,
+    /// How many bytes of pairs it may keep in memory.
+    pub memory: usize,
+}
+
+/// What a reduce has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReduceOutput {
+    /// Name of the output file ([`names::output`]).
+    pub name: String,
+    /// What it has counted.
+    pub counters: Counters,
+}
+
+/// Runs an attempt of a reduce task. Its last step gives the output its final name.
+///
+/// # Errors
+/// See [`TaskError`]; no file is left then.
+pub fn run_reduce(task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<ReduceOutput, TaskError> {
+    let mut passes = Passes { task, sources: task.sources.to_vec(), own: Vec::new() };
+    let result = passes.reduce(&mut Meter::new(progress));
+    // The error that counts is the one that is returned.
+    let _ = passes.delete_all();
+    if result.is_err() {
+        let _ = task.output.delete(&task.temporary());
+    }
+    result
+}
+
+impl ReduceTask<'_> {
+    fn temporary(&self) -> String {
+        names::temporary(&names::output(self.partition), self.attempt)
+    }
+}
+
+/// The passes over the data: one, unless there are very many sources.
+struct Passes<'a> {
+    task: &'a ReduceTask<'a>,
+    /// What is still to be merged.
+    sources: Vec<Source<'a>>,
+    /// Files that this attempt has made.
+    own: Vec<String>,
+}
+
+impl Passes<'_> {
+    fn reduce(&mut self, meter: &mut Meter<'_>) -> Result<ReduceOutput, TaskError> {
+        while self.sources.len() > FAN_IN {
+            self.merge_first(meter)?;
+        }
+        let (readers, length) = self.open(&self.sources)?;
+        let merge = Merge::new(readers)?;
+        let name = names::output(self.task.partition);
+        let mut output = Output {
+            writer: Writer::create(self.task.output, self.task.temporary())?,
+            error: None,
+            counters: Counters { bytes_in: length, ..Counters::default() },
+        };
+        let before = meter.shown;
+        let share = |consumed: u64| before + (1.0 - before) * consumed as f64 / length.max(1) as f64;
+        merge.for_each_key(
+            |consumed| meter.at(share(consumed)),
+            |key, values| output.reduce(self.task.application, key, values),
+        )?;
+        let mut counters = output.counters;
+        counters.bytes_out = output.writer.publish(&name)?;
+        Ok(ReduceOutput { name, counters })
+    }
+
+    /// Opens sources, and gives their length together.
+    fn open(&self, sources: &[Source<'_>]) -> Result<(Vec<Reader>, u64), StoreError> {
+        let buffer_size = merge::buffer_size(self.task.memory, sources.len());
+        let mut readers = Vec::new();
+        let mut total = 0;
+        for source in sources {
+            let file = source.store.open(&source.name)?;
+            let length = file.length();
+            total += length;
+            readers.push(Reader::new(file, &source.name, 0..length, buffer_size));
+        }
+        Ok((readers, total))
+    }
+
+    /// Merges the first sources into a file on the local disk, which joins the others at their end. So the sources are
+    /// gone through in rounds, and each pair is copied about log(sources)/log(`FAN_IN`) times.
+    fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
+        let first: Vec<Source<'_>> = self.sources.drain(..FAN_IN).collect();
+        let (readers, _) = self.open(&first)?;
+        let number = self.own.len();
+        let name = names::temporary(&format!("merged-{}-{number}", self.task.partition), self.task.attempt);
+        self.own.push(name.clone());
+        let mut writer = Writer::create(self.task.local, name.clone())?;
+        Merge::new(readers)?.for_each_key(
+            |_| meter.creep(),
+            |key, values| Ok(values.try_for_each(&mut |value| writer.pair(key.as_bytes(), value.as_bytes()))?),
+        )?;
+        writer.finish()?;
+        self.sources.push(Source { store: self.task.local, name });
+        for source in first.iter().filter(|source| self.own.contains(&source.name)) {
+            self.task.local.delete(&source.name)?;
+        }
+        Ok(())
+    }
+
+    fn delete_all(&self) -> Result<(), StoreError> {
+        self.own.iter().map(|name| self.task.local.delete(name)).fold(Ok(()), Result::and)
+    }
+}
+
+/// What the user's reduce emits.
+struct Output<'a> {
+    writer: Writer<'a>,
+    /// What went wrong while it was written: the user's reduce has no way to learn of it.
+    error: Option<StoreError>,
+    counters: Counters,
+}
+
+impl Output<'_> {
+    /// Reduces one key.
+    fn reduce(
+        &mut self,
+        application: &dyn Application,
+        key: &str,
+        values: &mut Group<'_>,
+    ) -> Result<(), TaskError> {
+        self.counters.keys += 1;
+        let Output { writer, error, .. } = self;
+        let reduced = runtime::catch_panic(|| {
+            application.reduce(key, values, &mut |value| {
+                if error.is_none() {
+                    *error = writer.line(key, value).err();
+                }
+            });
+        });
+        reduced.map_err(|reason| TaskError::BadKey { key: key.to_owned(), reason })?;
+        self.error.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+}
