@@ -36,8 +36,10 @@ const CLASSES: [Class; 256] = {
 
 /// Calls `visit` for each word of `text`. Bytes that are no UTF-8 are no letters: they end a word, like any punctuation.
 pub fn for_each_word(text: &[u8], mut visit: impl FnMut(&str)) {
-    for chunk in text.utf8_chunks() {
-        words_of(chunk.valid(), &mut visit);
+    match std::str::from_utf8(text) {
+        // Several bytes at a time are looked at, where looking for the valid pieces takes one after the other.
+        Ok(text) => words_of(text, &mut visit),
+        Err(_) => text.utf8_chunks().for_each(|chunk| words_of(chunk.valid(), &mut visit)),
     }
 }
 

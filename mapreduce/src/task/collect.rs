@@ -68,7 +68,9 @@ impl<'a> Collector<'a> {
         assert!(key.len() + value.len() <= LONGEST_PAIR, "a pair of more than {LONGEST_PAIR} bytes");
         let memory = match &mut self.pairs {
             Pairs::Table(table) => {
-                table.add(key, value);
+                if !table.add(key, value) {
+                    return;
+                }
                 table.memory()
             }
             Pairs::Buffer(buffer) => {

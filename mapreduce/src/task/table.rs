@@ -27,17 +27,25 @@ impl Piece {
     }
 }
 
+/// A text with its beginning at hand: for texts of up to eight bytes, which most words are, that and the length are all
+/// of it, and two of them can be compared without a look at the table's bytes.
+#[derive(Clone, Copy)]
+struct Text {
+    word: u64,
+    piece: Piece,
+}
+
 /// Equal values in a row.
 #[derive(Clone, Copy)]
 struct Repeated {
-    value: Piece,
-    count: u64,
+    value: Text,
     /// Index of those before them, of the same key.
     before: u32,
+    count: u64,
 }
 
 struct Entry {
-    key: Piece,
+    key: Text,
     last: Repeated,
 }
 
@@ -75,8 +83,11 @@ impl Table {
             + size_of_val(&self.earlier[..])
     }
 
-    pub(super) fn add(&mut self, key: &str, value: &str) {
-        let hash = hash(key.as_bytes());
+    /// Takes a pair. Tells whether the table has become larger.
+    #[inline]
+    pub(super) fn add(&mut self, key: &str, value: &str) -> bool {
+        let word = word(key.as_bytes());
+        let hash = hash(key.as_bytes(), word);
         let mask = self.slots.len() - 1;
         let tag = (hash >> 32) as u32;
         let mut place = hash as usize & mask;
@@ -85,39 +96,50 @@ impl Table {
             if slot.entry == NONE {
                 break;
             }
-            if slot.tag == tag && self.bytes[self.entries[slot.entry as usize].key.range()] == *key.as_bytes()
-            {
+            if slot.tag == tag && self.is(self.entries[slot.entry as usize].key, key, word) {
                 return self.repeat(slot.entry as usize, value);
             }
             place = (place + 1) & mask;
         }
         self.slots[place] = Slot { tag, entry: self.entries.len() as u32 };
-        let key = self.store(key);
-        let value = self.store(value);
-        self.entries.push(Entry { key, last: Repeated { value, count: 1, before: NONE } });
+        let key = self.store(key, word);
+        let value = self.store(value, self::word(value.as_bytes()));
+        self.entries.push(Entry { key, last: Repeated { value, before: NONE, count: 1 } });
         if self.entries.len() * 2 > self.slots.len() {
             self.grow();
         }
+        true
+    }
+
+    /// Whether the table's text is this one, whose [`word`] is at hand, too.
+    #[inline]
+    fn is(&self, text: Text, other: &str, word: u64) -> bool {
+        let length = other.len();
+        text.word == word
+            && text.piece.length as usize == length
+            && (length <= size_of::<u64>() || self.bytes[text.piece.range()] == *other.as_bytes())
     }
 
     /// One more value of a known key.
     #[inline]
-    fn repeat(&mut self, entry: usize, value: &str) {
-        let last = &mut self.entries[entry].last;
-        if self.bytes[last.value.range()] == *value.as_bytes() {
-            last.count += 1;
-            return;
+    fn repeat(&mut self, entry: usize, value: &str) -> bool {
+        let word = word(value.as_bytes());
+        let last = self.entries[entry].last;
+        if self.is(last.value, value, word) {
+            self.entries[entry].last.count += 1;
+            return false;
         }
         let before = self.earlier.len() as u32;
-        self.earlier.push(*last);
-        let value = self.store(value);
-        self.entries[entry].last = Repeated { value, count: 1, before };
+        self.earlier.push(last);
+        let value = self.store(value, word);
+        self.entries[entry].last = Repeated { value, before, count: 1 };
+        true
     }
 
-    fn store(&mut self, text: &str) -> Piece {
+    fn store(&mut self, text: &str, word: u64) -> Text {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(text.as_bytes());
-        Piece { start, length: text.len() as u32 }
+        Text { word, piece: Piece { start, length: text.len() as u32 } }
     }
 
     #[cold]
@@ -125,7 +147,7 @@ impl Table {
         let size = self.slots.len() * 2;
         let mut slots = vec![Slot { tag: 0, entry: NONE }; size];
         for (number, entry) in self.entries.iter().enumerate() {
-            let hash = hash(&self.bytes[entry.key.range()]);
+            let hash = hash(&self.bytes[entry.key.piece.range()], entry.key.word);
             let mut place = hash as usize & (size - 1);
             while slots[place].entry != NONE {
                 place = (place + 1) & (size - 1);
@@ -144,6 +166,10 @@ impl Table {
         sorted
     }
 
+    fn text(&self, text: Text) -> &str {
+        as_text(&self.bytes[text.piece.range()])
+    }
+
     /// Empties the table, which keeps its memory.
     pub(super) fn clear(&mut self) {
         self.slots.fill(Slot { tag: 0, entry: NONE });
@@ -153,7 +179,38 @@ impl Table {
     }
 }
 
-fn hash(key: &[u8]) -> u64 {
+/// The first bytes of a text as a number. Texts of the same length, up to eight, have the same number only if they are
+/// the same.
+#[inline]
+fn word(text: &[u8]) -> u64 {
+    if let Some(first) = text.first_chunk() {
+        return u64::from_le_bytes(*first);
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    match *text {
+        [] => 0,
+        [one] => u64::from(one),
+        [one, .., last] => u64::from(one) | u64::from(text[text.len() / 2]) << 8 | u64::from(last) << 16,
+    }
+}
+
+/// A hash of a key and its [`word`]. Short keys, which are nearly all, need but one multiplication.
+#[inline]
+fn hash(key: &[u8], word: u64) -> u64 {
+    let last = match key.len() {
+        0..=8 => key.len() as u64,
+        9..=16 => key.last_chunk().map_or(0, |last| u64::from_le_bytes(*last)),
+        _ => long_hash(key),
+    };
+    // Odd numbers with irregular bits: the golden ratio's, and pi's.
+    let product = u128::from(word ^ 0x9e37_79b9_7f4a_7c15) * u128::from(last ^ 0x243f_6a88_85a3_08d3);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[cold]
+fn long_hash(key: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(key);
     hasher.finish()
@@ -168,7 +225,7 @@ pub(super) struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn key_bytes(self) -> &'a [u8] {
-        &self.table.bytes[self.entry.key.range()]
+        &self.table.bytes[self.entry.key.piece.range()]
     }
 
     pub(super) fn key(self) -> &'a str {
@@ -177,12 +234,18 @@ impl<'a> Found<'a> {
 
     /// Its only value, if it has but one.
     pub(super) fn only_value(self) -> Option<&'a str> {
-        let Repeated { value, count, before } = self.entry.last;
-        (count == 1 && before == NONE).then(|| as_text(&self.table.bytes[value.range()]))
+        let Repeated { value, before, count } = self.entry.last;
+        (count == 1 && before == NONE).then(|| self.table.text(value))
     }
 
     pub(super) fn values(self) -> TableValues<'a> {
-        TableValues { table: self.table, current: self.entry.last }
+        let last = self.entry.last;
+        TableValues {
+            table: self.table,
+            text: self.table.text(last.value),
+            left: last.count,
+            before: last.before,
+        }
     }
 }
 
@@ -195,16 +258,53 @@ fn as_text(bytes: &[u8]) -> &str {
 /// The values of a key, the last ones first.
 pub(super) struct TableValues<'a> {
     table: &'a Table,
-    current: Repeated,
+    /// The value at hand, and how many times it is still to come.
+    text: &'a str,
+    left: u64,
+    before: u32,
 }
 
 impl Values for TableValues<'_> {
     fn next(&mut self) -> Option<&str> {
-        if self.current.count == 0 {
-            let before = self.current.before;
-            self.current = *self.table.earlier.get(before as usize)?;
+        if self.left == 0 {
+            let before = self.table.earlier.get(self.before as usize)?;
+            (self.text, self.left, self.before) =
+                (self.table.text(before.value), before.count, before.before);
         }
-        self.current.count -= 1;
-        Some(as_text(&self.table.bytes[self.current.value.range()]))
+        self.left -= 1;
+        Some(self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_table_is_a_map_of_lists() {
+        let mut table = Table::new();
+        let mut expected: HashMap<String, Vec<String>> = HashMap::new();
+        // Keys of all lengths that differ in one place only, and values that repeat or do not.
+        for number in 0..40_000_usize {
+            let length = number % 23;
+            let mut key = vec![b'k'; length];
+            if length > 0 {
+                key[number / 23 % length] = b'a' + (number / 7 % 9) as u8;
+            }
+            let key = String::from_utf8(key).unwrap();
+            let value = if number % 3 == 0 { "1".to_owned() } else { format!("value {}", number % 50) };
+            table.add(&key, &value);
+            expected.entry(key).or_default().push(value);
+        }
+        let sorted = table.sorted(|key| key.len() % 2);
+        assert!(sorted.is_sorted_by_key(|(partition, found)| (*partition, found.key())));
+        assert_eq!(sorted.len(), expected.len());
+        for (_, found) in sorted {
+            let mut values = crate::app::collect(&mut found.values());
+            values.reverse();
+            assert_eq!(values, expected[found.key()], "{}", found.key());
+        }
     }
 }
