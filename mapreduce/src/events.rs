@@ -1,4 +1,5 @@
-//! What happens in the coordinator, for whoever watches it: the progress bar, the tests' story, the tests' checkers.
+//! What happens in the coordinator, for whoever watches it: the progress bar, the tests'
+//! story, the tests' checkers.
 
 use crate::rpc::{AttemptId, WorkerId};
 use crate::state::Phase;
@@ -6,13 +7,15 @@ use crate::state::Phase;
 /// Why an attempt was given up, and its task perhaps handed out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Nothing was heard of it for the time-out, or it has got no further for that long (paper, §3.3).
+    /// Nothing was heard of it for the time-out, or it has got no further for that long
+    /// (paper, §3.3).
     TimedOut,
     /// The worker reported that it failed.
     Failed(String),
     /// Another attempt of the task was accepted.
     Superseded,
-    /// The worker does not know that it was given this reduce, and meanwhile a map's output was lost.
+    /// The worker does not know that it was given this reduce, and meanwhile a map's output
+    /// was lost.
     TakenBack,
 }
 
@@ -25,7 +28,8 @@ pub enum Loss {
     FetchFailed,
 }
 
-/// Something that has happened. Kept until the coordinator gives up its lock, and shown to its observer then.
+/// Something that has happened. Kept until the coordinator gives up its lock, and shown to
+/// its observer then.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A worker has said that it is there.
@@ -46,7 +50,8 @@ pub enum Event {
         /// Another attempt of the task is running; this one runs against it (paper, §3.6).
         backup: bool,
     },
-    /// The reply that handed it out was lost, so the same attempt was handed out again, to the same worker.
+    /// The reply that handed it out was lost, so the same attempt was handed out again, to
+    /// the same worker.
     HandedOutAgain {
         /// The attempt.
         id: AttemptId,
@@ -118,6 +123,7 @@ pub enum Event {
         /// What map said the last time.
         reason: String,
     },
-    /// The job has entered another phase. From reduces it goes back to maps when outputs are lost.
+    /// The job has entered another phase. From reduces it goes back to maps when outputs
+    /// are lost.
     Entered(Phase),
 }

@@ -1,11 +1,13 @@
 //! What coordinator and workers say to each other.
 //!
-//! Every one of these messages may be lost, delayed, delivered twice or overtaken by a later one, in both directions.
-//! None of them therefore means "do the next thing": each names the worker, and the task with the attempt that it is
-//! about, so that the receiver can see whether it still applies. Saying one twice does no harm.
+//! Every one of these messages may be lost, delayed, delivered twice or overtaken by a
+//! later one, in both directions. None of them therefore means "do the next thing": each
+//! names the worker, and the task with the attempt that it is about, so that the receiver
+//! can see whether it still applies. Saying one twice does no harm.
 //!
-//! A *task* is a piece of the job's work, a map or a reduce; an *attempt* is one run of it on one worker. A task may need
-//! several attempts, one after the other or two at once, and exactly one of them counts.
+//! A *task* is a piece of the job's work, a map or a reduce; an *attempt* is one run of it
+//! on one worker. A task may need several attempts, one after the other or two at once, and
+//! exactly one of them counts.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -15,8 +17,8 @@ use crate::task::{Counters, Split, TaskError};
 /// What both sides must speak. A coordinator refuses a worker that names another number.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// Names a worker process, for as long as it lives: a process that is started again takes another number. Drawn at
-/// random, so that nobody has to hand them out.
+/// Names a worker process, for as long as it lives: a process that is started again takes
+/// another number. Drawn at random, so that nobody has to hand them out.
 pub type WorkerId = u64;
 
 /// A piece of the job's work. Maps come before reduces, each counted from 0.
@@ -37,8 +39,8 @@ impl std::fmt::Display for TaskId {
     }
 }
 
-/// One run of a task on one worker. Attempts of a task are counted from 0 and no number is used twice, so that the files
-/// of one are never taken for those of another.
+/// One run of a task on one worker. Attempts of a task are counted from 0 and no number is
+/// used twice, so that the files of one are never taken for those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptId {
     /// What is being done.
@@ -64,8 +66,8 @@ pub struct Job {
     pub parameters: Vec<String>,
     /// Number of reduce tasks (the paper's R), at least 1.
     pub reduces: usize,
-    /// Whether intermediate files stay on the disk of the machine that ran the map, and reducers fetch them from there
-    /// (part B), or lie in the shared store (part A).
+    /// Whether intermediate files stay on the disk of the machine that ran the map, and
+    /// reducers fetch them from there (part B), or lie in the shared store (part A).
     pub local_disks: bool,
     /// How often a worker that runs a task says how far it is, in milliseconds.
     pub report_every_ms: u64,
@@ -78,7 +80,8 @@ pub struct RegisterArgs {
     pub version: u32,
     /// The worker.
     pub worker: WorkerId,
-    /// The machine that it runs on: where its local disk can be reached, and whose input replicas are local to it.
+    /// The machine that it runs on: where its local disk can be reached, and whose input
+    /// replicas are local to it.
     pub host: String,
 }
 
@@ -98,9 +101,10 @@ pub struct GetTaskArgs {
     pub worker: WorkerId,
     /// Its machine, as in [`RegisterArgs`].
     pub host: String,
-    /// What the worker is doing already: nothing, or a reduce that waits for outputs which have to be made again, so that
-    /// the worker has time for a map. If the coordinator believes that it does something else, the reply that said so
-    /// was lost, and is given again.
+    /// What the worker is doing already: nothing, or a reduce that waits for outputs which
+    /// have to be made again, so that the worker has time for a map. If the coordinator
+    /// believes that it does something else, the reply that said so was lost, and is given
+    /// again.
     pub running: Option<AttemptId>,
 }
 
@@ -115,7 +119,8 @@ pub enum GetTaskReply {
         attempt: u32,
         /// Its input.
         split: Split,
-        /// Offsets of records that have made map fail before, and are to be stepped over (paper, §4.6).
+        /// Offsets of records that have made map fail before, and are to be stepped over
+        /// (paper, §4.6).
         skip: Vec<u64>,
         /// Number of partitions to write.
         reduces: usize,
@@ -126,11 +131,12 @@ pub enum GetTaskReply {
         reduce: usize,
         /// Number of the attempt.
         attempt: u32,
-        /// Where its input is. Maps that have emitted nothing for this partition are left out.
+        /// Where its input is. Maps that have emitted nothing for this partition are left
+        /// out.
         sources: Sources,
     },
-    /// There is nothing to do now; ask again after this many milliseconds. It does not mean that the job is over: a worker
-    /// that dies leaves tasks behind.
+    /// There is nothing to do now; ask again after this many milliseconds. It does not mean
+    /// that the job is over: a worker that dies leaves tasks behind.
     Wait {
         /// Milliseconds.
         ms: u64,
@@ -139,8 +145,8 @@ pub enum GetTaskReply {
     Exit,
 }
 
-/// Where partitions of finished maps can be fetched. A table of machines and one small row for each map, since a reduce
-/// may have tens of thousands of sources.
+/// Where partitions of finished maps can be fetched. A table of machines and one small row
+/// for each map, since a reduce may have tens of thousands of sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
     /// Names of machines.
@@ -176,7 +182,8 @@ pub struct ProgressArgs {
     pub running: AttemptId,
     /// How much of it is done, from 0 to 1.
     pub fraction: f64,
-    /// Reduce: all partitions are on this machine, so that the mappers' disks are needed no more.
+    /// Reduce: all partitions are on this machine, so that the mappers' disks are needed no
+    /// more.
     pub fetched: bool,
 }
 
@@ -185,11 +192,13 @@ pub struct ProgressArgs {
 pub enum ProgressReply {
     /// Go on.
     Continue,
-    /// This attempt is not wanted any more: another one was accepted, or this one was given up for dead.
+    /// This attempt is not wanted any more: another one was accepted, or this one was given
+    /// up for dead.
     Cancel,
 }
 
-/// A worker has finished an attempt: all that it has written is complete and will survive the worker.
+/// A worker has finished an attempt: all that it has written is complete and will survive
+/// the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskDoneArgs {
     /// The worker.
@@ -268,8 +277,8 @@ pub struct FetchFailedArgs {
     pub attempt: u32,
     /// The machine that did not give it.
     pub host: String,
-    /// How often this worker has failed to fetch something, this time included: tells a repeated message from a
-    /// repeated failure.
+    /// How often this worker has failed to fetch something, this time included: tells a
+    /// repeated message from a repeated failure.
     pub number: u64,
 }
 
@@ -287,13 +296,15 @@ pub struct SourceUpdateArgs {
 /// The answer to a [`SourceUpdateArgs`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceUpdateReply {
-    /// Where those of the missing outputs are that can be had now. The others are being made again.
+    /// Where those of the missing outputs are that can be had now. The others are being
+    /// made again.
     Sources(Sources),
     /// This attempt is not wanted any more.
     Cancel,
 }
 
-/// A set of partitions, one bit each: the coordinator keeps one for each finished map (the paper's O(M × R) state, §3.5).
+/// A set of partitions, one bit each: the coordinator keeps one for each finished map (the
+/// paper's O(M × R) state, §3.5).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionSet {
     bits: Box<[u8]>,
@@ -316,8 +327,8 @@ impl PartitionSet {
 }
 
 labrpc::service! {
-    /// What a coordinator offers to workers. Each handler changes the coordinator's state under its lock and answers at
-    /// once.
+    /// What a coordinator offers to workers. Each handler changes the coordinator's state
+    /// under its lock and answers at once.
     pub service CoordinatorRpc, client CoordinatorClient {
         /// Makes a worker known.
         fn register(args: RegisterArgs) -> RegisterReply;

@@ -1,11 +1,17 @@
 //! The monitor: one lock, one thread, and the RPC handlers.
 //!
-//! Everything that the coordinator decides is in [`State`], which knows of no thread; everything about threads is here,
-//! and decides nothing. Every access to the state goes through [`Coordinator::lock`]; giving up the lock shows the
-//! observer what has happened and wakes who waits for it, so that no other place needs to remember to.
+//! Everything that the coordinator decides is in [`State`], which knows of no thread;
+//! everything about threads is here, and decides nothing. Every access to the state goes
+//! through [`Coordinator::lock`]; giving up the lock shows the observer what has happened
+//! and wakes who waits for it, so that no other place needs to remember to.
 //!
-//! The lock is never held while a task runs: handlers change the state and answer at once. One thread, `deadline_loop`,
-//! sleeps until the next attempt or machine is to be given up, since silence makes no call.
+//! A handler runs in a thread of its own for each call, so that all of them may want the lock at
+//! once. They get it one after the other, and each sees the state that the one before it has
+//! left: whatever interleaving there was outside, inside there is an order.
+//!
+//! The lock is never held while a task runs: handlers change the state and answer at once.
+//! One thread, `deadline_loop`, sleeps until the next attempt or machine is to be given up,
+//! since silence makes no call.
 
 use std::ops::{Deref, DerefMut};
 
@@ -33,19 +39,25 @@ pub struct Coordinator {
     monitor: Mutex<Monitored>,
     /// Signalled when the job is over; [`Coordinator::wait`] waits for it.
     over: Condvar,
-    /// Signalled when there is an earlier deadline than the one for which `deadline_loop` waits, or the job is over.
+    /// Signalled when there is an earlier deadline than the one for which `deadline_loop`
+    /// waits, or the job is over.
     sooner: Condvar,
 }
 
 /// What the lock protects.
 struct Monitored {
+    /// All that the coordinator knows.
     state: State,
+    /// Whoever watches, if anybody does.
     observer: Option<Box<dyn Observer>>,
     /// Until when `deadline_loop` sleeps; None if it waits for a deadline.
     sleeps_until: Option<Instant>,
 }
 
 /// The state while this thread has the lock.
+///
+/// There is no way to the state but this one, and no way out of it that forgets to settle:
+/// dropping it does.
 struct Locked<'a> {
     monitored: MutexGuard<'a, Monitored>,
     coordinator: &'a Coordinator,
@@ -76,8 +88,8 @@ pub struct Status {
 }
 
 impl Coordinator {
-    /// Starts the coordinator of a job whose maps are `inputs`, and returns at once. Its thread belongs to the node on
-    /// which this is called, and ends with the job.
+    /// Starts the coordinator of a job whose maps are `inputs`, and returns at once. Its
+    /// thread belongs to the node on which this is called, and ends with the job.
     ///
     /// # Panics
     /// If the job has no reduces.
@@ -104,6 +116,7 @@ impl Coordinator {
     /// Waits until the job is over.
     pub fn wait(&self) -> Summary {
         let mut state = self.lock();
+        // A notification says that there may be news, not which: the condition is looked at anew.
         while !state.is_over() {
             state.settle();
             self.over.wait(&mut state.monitored);
@@ -127,7 +140,7 @@ impl Coordinator {
         }
     }
 
-    /// Takes the lock.
+    /// Takes the lock. Nobody who has it may wait for anything but one of the two conditions.
     fn lock(&self) -> Locked<'_> {
         Locked { monitored: self.monitor.lock(), coordinator: self }
     }
@@ -136,6 +149,8 @@ impl Coordinator {
     fn deadline_loop(&self) {
         let mut state = self.lock();
         while !state.is_over() {
+            // Deadlines move away all the time, because workers report. So most of the times when
+            // this thread wakes there is nothing to give up, and it goes back to sleep.
             state.expire(Instant::now());
             let deadline = state.next_deadline();
             state.monitored.sleeps_until = deadline;
@@ -188,6 +203,8 @@ impl Locked<'_> {
         if let Some(observer) = observer.as_mut().filter(|_| !events.is_empty()) {
             observer.observe(state, &events);
         }
+        // Waking the thread for every deadline would cost a switch for every message; it has to
+        // know of one only if it would oversleep it.
         let is_sooner = match (state.next_deadline(), *sleeps_until) {
             (Some(next), Some(until)) => next < until,
             (Some(_), None) => true,

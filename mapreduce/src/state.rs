@@ -1,13 +1,15 @@
 //! The state of a coordinator, and the rule that hands out tasks.
 //!
-//! Everything that the coordinator decides is a method on [`State`], here and in two neighbours: `reports.rs` has what
-//! becomes of what workers report, `recovery.rs` what becomes of silence and of lost outputs. These methods have no lock,
-//! channel or clock: they cannot block, and they are told what time it is. What the threads do with them is in
-//! `server.rs`.
+//! Everything that the coordinator decides is a method on [`State`], here and in two
+//! neighbours: `reports.rs` has what becomes of what workers report, `recovery.rs` what
+//! becomes of silence and of lost outputs. These methods have no lock, channel or clock:
+//! they cannot block, and they are told what time it is. What the threads do with them is
+//! in `server.rs`.
 //!
-//! The state is O(M × R) small facts (paper, §3.5): a few dozen bytes for each task, and one bit for each partition of
-//! each finished map. Handing out a map and committing a task take constant time, whatever M and R; handing out a reduce
-//! takes as long as its list of M sources is.
+//! The state is O(M × R) small facts (paper, §3.5): a few dozen bytes for each task, and
+//! one bit for each partition of each finished map. Handing out a map and committing a task
+//! take constant time, whatever M and R; handing out a reduce takes as long as its list of
+//! M sources is.
 
 use std::collections::BTreeSet;
 
@@ -22,13 +24,15 @@ use crate::rpc::{
 use crate::task::{Counters, Split};
 use crate::tasks::{Attempt, By, MachineId, Task, Tasks};
 
-/// A task is backed up when at least this share of its phase's tasks is done, in percent ("close to completion", §3.6).
+/// A task is backed up when at least this share of its phase's tasks is done, in percent
+/// ("close to completion", §3.6).
 const BACKUP_FROM_PERCENT: usize = 95;
 
 /// What the coordinator may decide in more than one way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// How long an attempt may go without getting further, and a machine without being heard of, until it is given up.
+    /// How long an attempt may go without getting further, and a machine without being
+    /// heard of, until it is given up.
     pub timeout: Duration,
     /// How long a worker waits until it asks again, when there is nothing to do.
     pub wait: Duration,
@@ -60,8 +64,8 @@ pub enum Backup {
     Off,
     /// The one that was started first.
     LongestRunning,
-    /// The one that, as far as its progress tells, will end last (Zaharia et al., *Improving MapReduce Performance in
-    /// Heterogeneous Environments*, OSDI 2008).
+    /// The one that, as far as its progress tells, will end last (Zaharia et al.,
+    /// *Improving MapReduce Performance in Heterogeneous Environments*, OSDI 2008).
     LongestRemaining,
 }
 
@@ -90,12 +94,15 @@ pub enum Phase {
 /// What the coordinator knows of a machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
+    /// Its name.
     pub(crate) host: String,
-    /// When it is declared dead unless something is heard of it; None if it is, or was never heard of.
+    /// When it is declared dead unless something is heard of it; None if it is, or was
+    /// never heard of.
     pub(crate) deadline: Option<Instant>,
     /// It was declared dead, and nothing was heard of it since.
     pub(crate) dead: bool,
-    /// Part B: the maps whose accepted attempt ran here, and perhaps some that have been lost since.
+    /// Part B: the maps whose accepted attempt ran here, and perhaps some that have been
+    /// lost since.
     pub(crate) outputs: Vec<usize>,
 }
 
@@ -104,22 +111,32 @@ pub(crate) struct Machine {
 pub struct State {
     /// What workers are told.
     pub job: Job,
+    /// What it may decide in more than one way. Never changes.
     pub(crate) rules: Rules,
+    /// What each map reads. Never changes.
     inputs: Vec<Input>,
+    /// Where each map stands.
     pub(crate) maps: Tasks,
+    /// Where each reduce stands.
     pub(crate) reduces: Tasks,
+    /// How far the job is. Follows from the tasks, but for a job that has failed.
     pub(crate) phase: Phase,
-    /// The attempts that each worker is believed to run: one, or a reduce that waits for input and a map that it has taken
-    /// on meanwhile.
+    /// The attempts that each worker is believed to run: one, or a reduce that waits for
+    /// input and a map that it has taken on meanwhile.
     pub(crate) holding: FxHashMap<WorkerId, Vec<AttemptId>>,
+    /// Every machine that was ever heard of, or has a replica of some input. Their names are
+    /// long and come again and again, so everything else speaks of them by number.
     pub(crate) machines: Vec<Machine>,
+    /// Their numbers, by name.
     machine_numbers: FxHashMap<String, MachineId>,
     /// When attempts are given up, the first one first.
     pub(crate) attempt_deadlines: BTreeSet<(Instant, AttemptId)>,
-    /// When machines are declared dead. Kept in part B only: in part A, nothing is lost with a machine but its attempts.
+    /// When machines are declared dead. Kept in part B only: in part A, nothing is lost
+    /// with a machine but its attempts.
     pub(crate) machine_deadlines: BTreeSet<(Instant, MachineId)>,
     /// Finished maps whose output is lost, and is not needed as things stand.
     pub(crate) lost: Vec<usize>,
+    /// What has happened and was not yet shown to the observer.
     events: Vec<Event>,
 }
 
@@ -145,6 +162,8 @@ impl State {
             inputs: Vec::new(),
             job,
         };
+        // The machines with replicas are known before any worker has registered, so that the
+        // first one to ask already gets a map whose input is near.
         let replicas =
             inputs.iter().map(|input| input.hosts.iter().map(|host| state.machine(host)).collect());
         let replicas = replicas.collect();
@@ -184,7 +203,8 @@ impl State {
         matches!(self.phase, Phase::Finished | Phase::Failed(_))
     }
 
-    /// The tasks from which workers are served now: while a map is not done, the maps, since no reduce could end.
+    /// The tasks from which workers are served now: while a map is not done, the maps,
+    /// since no reduce could end.
     pub fn current(&self) -> &Tasks {
         if self.maps.all_done() { &self.reduces } else { &self.maps }
     }
@@ -204,11 +224,14 @@ impl State {
 
     /// A worker asks for a task.
     pub fn get_task(&mut self, args: &GetTaskArgs, now: Instant) -> GetTaskReply {
+        // What is due by now is idle again, and may be just what this worker is waiting for.
         self.expire(now);
         let machine = self.hear(&args.host, now);
         if self.is_over() {
             return GetTaskReply::Exit;
         }
+        // The two sides may disagree on what the worker is doing, since replies can be lost. The
+        // worker knows better.
         let held = self.holding.get(&args.worker).map_or(&[][..], Vec::as_slice);
         let unknown = held.iter().copied().find(|&held| args.running != Some(held));
         if let Some(reply) = unknown.and_then(|id| self.hand_out_again(args.worker, id, now)) {
@@ -224,13 +247,16 @@ impl State {
         }
     }
 
+    /// There is nothing for a free worker. It is to ask again, and not to go: when another worker
+    /// dies, or the phase ends, there will be something.
     fn wait(&mut self, worker: WorkerId) -> GetTaskReply {
         self.tell(Event::Waits { worker });
         GetTaskReply::Wait { ms: self.rules.wait.as_millis() as u64 }
     }
 
-    /// A worker asks whose reduce cannot go on until lost outputs have been made again (part B). It gets one of those maps.
-    /// Otherwise, when every worker has a reduce that waits, nobody would be left to end the waiting.
+    /// A worker asks whose reduce cannot go on until lost outputs have been made again
+    /// (part B). It gets one of those maps. Otherwise, when every worker has a reduce that
+    /// waits, nobody would be left to end the waiting.
     fn help(&mut self, by: By, now: Instant) -> GetTaskReply {
         match self.maps.next_idle(by.machine) {
             Some(map) => self.hand_out(by, TaskId::Map(map), now),
@@ -239,18 +265,22 @@ impl State {
         }
     }
 
-    /// The next task for this worker: an idle one, or else a straggler that deserves a backup. As long as there is an
-    /// idle task in the phase, nobody waits.
+    /// The next task for this worker: an idle one, or else a straggler that deserves a
+    /// backup. As long as there is an idle task in the phase, nobody waits.
     fn choose(&mut self, by: By, now: Instant) -> Option<TaskId> {
         let in_maps = !self.maps.all_done();
         let tasks = if in_maps { &mut self.maps } else { &mut self.reduces };
-        // No second attempt of a reduce could get its input once an output is lost that only the first one has.
+        // No second attempt of a reduce could get its input once an output is lost that
+        // only the first one has.
         let backup = if self.lost.is_empty() { self.rules.backup } else { Backup::Off };
         let task = tasks.next_idle(by.machine).or_else(|| straggler(tasks, backup, by.worker, now))?;
         Some(if in_maps { TaskId::Map(task) } else { TaskId::Reduce(task) })
     }
 
+    /// Begins an attempt of the task. Should the reply be lost, the worker asks again and gets
+    /// the same one; should the worker die, the deadline ends it.
     fn hand_out(&mut self, by: By, task: TaskId, now: Instant) -> GetTaskReply {
+        // Whether it is a backup follows from what is running; who chose it need not say so.
         let deadline = now + self.rules.timeout;
         let (tasks, number) = self.tasks_mut(task);
         let backup = !tasks.get(number).is_some_and(Task::is_idle);
@@ -263,9 +293,10 @@ impl State {
         self.assignment(id)
     }
 
-    /// The worker is believed to run an attempt, but asks for work: it has never heard of it, because the reply was lost.
-    /// It gets the same attempt, so that a lost message costs no second execution. None if there is nothing to give
-    /// again: the attempt was a reduce, some of whose input has been lost meanwhile, and is taken back.
+    /// The worker is believed to run an attempt, but asks for work: it has never heard of
+    /// it, because the reply was lost. It gets the same attempt, so that a lost message
+    /// costs no second execution. None if there is nothing to give again: the attempt was a
+    /// reduce, some of whose input has been lost meanwhile, and is taken back.
     fn hand_out_again(&mut self, worker: WorkerId, id: AttemptId, now: Instant) -> Option<GetTaskReply> {
         let complete = self.maps.all_done() && self.lost.is_empty();
         if matches!(id.task, TaskId::Reduce(_)) && !complete {
@@ -294,9 +325,11 @@ impl State {
         }
     }
 
-    /// Where the partitions for this reduce are, of those of the maps that are done and have one.
+    /// Where the partitions for this reduce are, of those of the maps that are done and
+    /// have one.
     pub(crate) fn sources(&self, maps: impl Iterator<Item = usize>, reduce: usize) -> Sources {
         let mut sources = Sources::default();
+        // Where each machine stands in the reply's own table, once it does.
         let mut positions: Vec<Option<u32>> = vec![None; self.machines.len()];
         for map in maps {
             let Some(done) = self.maps.get(map).and_then(Task::done) else { continue };
@@ -319,7 +352,11 @@ impl State {
         number
     }
 
+    /// The machine gets the whole time-out again. If it had been declared dead, that was wrong,
+    /// or it has been started again. What it had is lost all the same: its maps run elsewhere by
+    /// now, and taking them back once more would help nobody.
     pub(crate) fn hear_machine(&mut self, number: MachineId, now: Instant) {
+        // In part A nothing but attempts is lost with a machine, and those have their own times.
         if !self.job.local_disks {
             return;
         }
@@ -365,6 +402,7 @@ impl State {
         }
     }
 
+    /// The same, to be changed.
     pub(crate) fn tasks_mut(&mut self, id: TaskId) -> (&mut Tasks, usize) {
         match id {
             TaskId::Map(map) => (&mut self.maps, map),
@@ -378,7 +416,8 @@ impl State {
         tasks.get_mut(number)?.attempt_mut(id.attempt)
     }
 
-    /// Changes a running attempt, and gives it the whole time-out again. False if it is not running.
+    /// Changes a running attempt, and gives it the whole time-out again. False if it is not
+    /// running.
     pub(crate) fn set_deadline(
         &mut self,
         id: AttemptId,
@@ -388,6 +427,7 @@ impl State {
         let deadline = now + self.rules.timeout;
         let Some(attempt) = self.attempt_mut(id) else { return false };
         change(attempt);
+        // The set of deadlines must not name a time that the attempt does not know.
         let before = std::mem::replace(&mut attempt.deadline, deadline);
         let machine = attempt.machine;
         self.hear_machine(machine, now);
@@ -396,7 +436,9 @@ impl State {
         true
     }
 
-    /// Works out the phase anew. A job that is over stays so.
+    /// Works out the phase anew. It follows from the tasks, so that it cannot be wrong; to set it
+    /// by hand at each place that finishes or undoes a task could be. A job that is over stays
+    /// so: when all output is there, a map that is lost after all means nothing.
     pub(crate) fn enter_phase(&mut self) {
         let phase = match (self.maps.all_done(), self.reduces.all_done()) {
             _ if self.is_over() => return,
@@ -410,6 +452,7 @@ impl State {
         }
     }
 
+    /// Keeps an event for the observer.
     pub(crate) fn tell(&mut self, event: Event) {
         self.events.push(event);
     }
@@ -420,12 +463,14 @@ impl State {
     }
 }
 
-/// A task that deserves a backup attempt by this worker (paper, §3.6), if the phase is close to its end. What has not yet
-/// run for as long as others took is no straggler.
+/// A task that deserves a backup attempt by this worker (paper, §3.6), if the phase is
+/// close to its end. What has not yet run for as long as others took is no straggler.
 fn straggler(tasks: &Tasks, backup: Backup, worker: WorkerId, now: Instant) -> Option<usize> {
     if backup == Backup::Off || tasks.done() * 100 < tasks.len() * BACKUP_FROM_PERCENT {
         return None;
     }
+    // All tasks of a phase are about equally large. The last ones to be handed out are not
+    // slow, they are only young, and would be done before their backups.
     let mean = tasks.mean_time();
     tasks.straggler(worker, |attempt| {
         let age = now.duration_since(attempt.started);

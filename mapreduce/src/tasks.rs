@@ -1,8 +1,9 @@
-//! The tasks of one phase, all maps or all reduces: which are idle, running or done, and in what order they are handed
-//! out. What a change of them means is decided in `state.rs` and its neighbours.
+//! The tasks of one phase, all maps or all reduces: which are idle, running or done, and in
+//! what order they are handed out. What a change of them means is decided in `state.rs` and
+//! its neighbours.
 //!
-//! Every operation here takes constant time (amortised), whatever the number of tasks, but for the search for a straggler,
-//! which looks at the running ones.
+//! Every operation here takes constant time (amortised), whatever the number of tasks, but
+//! for the search for a straggler, which looks at the running ones.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -19,8 +20,8 @@ pub(crate) type MachineId = u32;
 pub struct Task {
     /// Where it stands.
     pub status: Status,
-    /// How many attempts were handed out so far, which is the number of the next one. It never decreases, so that no two
-    /// attempts share a name for their files.
+    /// How many attempts were handed out so far, which is the number of the next one. It
+    /// never decreases, so that no two attempts share a name for their files.
     pub attempts: u32,
     /// Attempts below this are not accepted any more: their output was there, and was lost.
     pub valid_from: u32,
@@ -96,6 +97,7 @@ pub struct Trouble {
 }
 
 impl Task {
+    /// A task that nobody has begun.
     fn new() -> Task {
         Task { status: Status::Idle, attempts: 0, valid_from: 0, backed_up: false, trouble: None }
     }
@@ -121,6 +123,7 @@ impl Task {
         }
     }
 
+    /// A running attempt, to be changed.
     pub(crate) fn attempt_mut(&mut self, number: u32) -> Option<&mut Attempt> {
         match &mut self.status {
             Status::Running(attempts) => attempts.iter_mut().find(|attempt| attempt.number == number),
@@ -128,19 +131,29 @@ impl Task {
         }
     }
 
+    /// What has gone wrong, for adding to it.
     pub(crate) fn trouble_mut(&mut self) -> &mut Trouble {
         self.trouble.get_or_insert_default()
     }
 }
 
 /// All tasks of a phase.
+///
+/// The numbers and queues beside the table could all be computed from it. They are kept so
+/// that nothing has to be searched for among 20,000 tasks, and the methods below are the only
+/// ones that change either, so that they agree.
 #[derive(Debug)]
 pub struct Tasks {
+    /// Each task, by its number.
     table: Vec<Task>,
+    /// How many are idle.
     idle: usize,
+    /// How many are done.
     done: usize,
+    /// Which are running: never more than there are workers.
     running: BTreeSet<usize>,
-    /// The order in which idle tasks are handed out. May name tasks that are idle no more, which are stepped over.
+    /// The order in which idle tasks are handed out. May name tasks that are idle no more,
+    /// which are stepped over.
     queue: VecDeque<usize>,
     /// The same for each machine, of those tasks whose input lies there.
     local: Vec<VecDeque<usize>>,
@@ -177,6 +190,7 @@ impl Tasks {
         self.table.get(task)
     }
 
+    /// One of the tasks, to be changed. Its status changes through the other methods only.
     pub(crate) fn get_mut(&mut self, task: usize) -> Option<&mut Task> {
         self.table.get_mut(task)
     }
@@ -221,15 +235,19 @@ impl Tasks {
         self.done == self.table.len()
     }
 
-    /// An idle task for this machine: one whose input it has, if there is one (paper, §3.4), or else the first.
+    /// An idle task for this machine: one whose input it has, if there is one (paper,
+    /// §3.4), or else the first.
     pub(crate) fn next_idle(&mut self, machine: MachineId) -> Option<usize> {
+        // A task stands in several queues. It leaves the one that it is found in, and the others
+        // step over it later, when they find that it is idle no more.
         let Tasks { table, local, queue, .. } = self;
         let near = local.get_mut(machine as usize).and_then(|near| first_idle(table, near));
         near.or_else(|| first_idle(table, queue))
     }
 
-    /// The straggler that most deserves a backup from `worker`: a task that runs once, elsewhere, and has had none yet;
-    /// the one that `urgency` says the most of, if it says anything.
+    /// The straggler that most deserves a backup from `worker`: a task that runs once,
+    /// elsewhere, and has had none yet; the one that `urgency` says the most of, if it says
+    /// anything.
     pub(crate) fn straggler(
         &self,
         worker: WorkerId,
@@ -262,6 +280,7 @@ impl Tasks {
                 self.idle -= 1;
                 self.running.insert(task);
             }
+            // The first attempt goes on; whichever of the two is done first will count.
             Status::Running(attempts) => {
                 attempts.push(attempt);
                 entry.backed_up = true;
@@ -271,8 +290,8 @@ impl Tasks {
         number
     }
 
-    /// An attempt has ended without a result. With the last one the task is idle again, and first in the queue: the others
-    /// may be waiting for it.
+    /// An attempt has ended without a result. With the last one the task is idle again, and
+    /// first in the queue: the others may be waiting for it.
     pub(crate) fn stop(&mut self, task: usize, number: u32) -> Option<Attempt> {
         let Status::Running(attempts) = &mut self.table[task].status else { return None };
         let position = attempts.iter().position(|attempt| attempt.number == number)?;
@@ -299,18 +318,21 @@ impl Tasks {
             Status::Done(_) => panic!("task {task} is done already, and was finished again"),
         };
         self.done += 1;
+        // Of an attempt that was given up before it was accepted nobody knows when it began.
         let accepted = attempts.iter().find(|attempt| attempt.number == number);
         self.taken +=
             accepted.map_or_else(|| self.mean_time(), |attempt| now.duration_since(attempt.started));
         attempts
     }
 
-    /// The output of a finished task is lost: it must be done again, and nobody's earlier attempt will do.
+    /// The output of a finished task is lost: it must be done again, and nobody's earlier
+    /// attempt will do.
     pub(crate) fn undo(&mut self, task: usize) {
         let entry = &mut self.table[task];
         let Status::Done(done) = &entry.status else { panic!("task {task} is not done, and was undone") };
         // It counts no more: the next attempt will.
         add(&mut self.counters, &done.counters, u64::wrapping_sub);
+        // Every attempt so far may have written the files that are lost now.
         entry.valid_from = entry.attempts;
         entry.backed_up = false;
         // The time that it took goes with it, as far as the mean is concerned.
@@ -319,6 +341,8 @@ impl Tasks {
         self.make_idle(task);
     }
 
+    /// The task is to be handed out again, before all others: it has already kept the phase
+    /// waiting once.
     fn make_idle(&mut self, task: usize) {
         self.table[task].status = Status::Idle;
         self.running.remove(&task);
@@ -327,6 +351,7 @@ impl Tasks {
         self.enqueue_local(task, VecDeque::push_front);
     }
 
+    /// Puts the task into the queues of the machines that have its input.
     fn enqueue_local(&mut self, task: usize, push: fn(&mut VecDeque<usize>, usize)) {
         let Some(replicas) = self.replicas.get(task) else { return };
         for &machine in replicas {
@@ -350,7 +375,8 @@ fn add(sum: &mut Counters, counters: &Counters, operation: fn(u64, u64) -> u64) 
     *bytes_out = operation(*bytes_out, counters.bytes_out);
 }
 
-/// The first idle task of a queue. It leaves the queue, and so does everything before it, which is idle no more.
+/// The first idle task of a queue. It leaves the queue, and so does everything before it,
+/// which is idle no more.
 fn first_idle(table: &[Task], queue: &mut VecDeque<usize>) -> Option<usize> {
     while let Some(task) = queue.pop_front() {
         if table[task].is_idle() {

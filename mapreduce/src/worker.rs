@@ -6,11 +6,13 @@
 //!  report_loop                                 └──> progress ──┘        every second while a task runs
 //! ```
 //!
-//! Nothing here knows what carries the calls or where the files are: a [`Network`] gives stubs for the coordinator and for
-//! the other workers, and two [`Store`]s hold the files. So the same code runs in the simulation and as a real process.
+//! Nothing here knows what carries the calls or where the files are: a [`Network`] gives
+//! stubs for the coordinator and for the other workers, and two [`Store`]s hold the files.
+//! So the same code runs in the simulation and as a real process.
 //!
-//! A worker decides nothing. It asks until it is told to go; it says again what may not have arrived; and it takes
-//! silence for an end only when it has lasted for [`Setup::patience`].
+//! A worker decides nothing. It asks until it is told to go; it says again what may not
+//! have arrived; and it takes silence for an end only when it has lasted for
+//! [`Setup::patience`].
 
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::thread;
@@ -31,7 +33,8 @@ use crate::task::{
     Counters, MapTask, ReduceTask, Source, Split, Step, TaskError, delete_map_output, run_map, run_reduce,
 };
 
-/// How a worker reaches the others. Its clients' calls should end after a second or so, whatever happens.
+/// How a worker reaches the others. Its clients' calls should end after a second or so,
+/// whatever happens.
 pub trait Network: Send + Sync + 'static {
     /// The coordinator.
     fn coordinator(&self) -> CoordinatorClient;
@@ -40,7 +43,8 @@ pub trait Network: Send + Sync + 'static {
     fn worker(&self, host: &str) -> Option<WorkerClient>;
 }
 
-/// Finds the application that a job names.
+/// Finds the application that a job names. Functions cannot travel in messages: each worker has
+/// the program already, as the course's workers have their plugin, and is told which one.
 pub type Applications = dyn Fn(&Job) -> Result<Arc<dyn Application>, String> + Send + Sync;
 
 /// What a worker is started with.
@@ -96,15 +100,20 @@ pub struct Worker {
     setup: Setup,
     /// What it does now, shared by its two threads.
     current: Mutex<Current>,
-    /// Signalled when a task begins or ends, when there is something to report at once, and at the end.
+    /// Signalled when a task begins or ends, when there is something to report at once, and
+    /// at the end.
     changed: Condvar,
 }
 
 /// What a worker does now.
 #[derive(Default)]
 struct Current {
+    /// The attempt that it runs. Of two, a reduce that waits and a map that is run meanwhile,
+    /// it is the map.
     running: Option<AttemptId>,
+    /// How much of it is done.
     fraction: f64,
+    /// Reduce: all its input is on this machine.
     fetched: bool,
     /// There is something to report before the interval is over.
     urgent: bool,
@@ -125,6 +134,7 @@ impl Worker {
     /// # Errors
     /// If the worker could not take part, or not to the end.
     pub fn run(self: &Arc<Worker>) -> Result<(), WorkerError> {
+        // The coordinator may not be there yet, if both are started at once. Registering insists.
         let job = self.register()?;
         let application = (self.setup.applications)(&job).map_err(WorkerError::Application)?;
         let reporter = self.clone();
@@ -132,13 +142,17 @@ impl Worker {
         let spawned = thread::Builder::new()
             .name("report_loop".to_owned())
             .spawn(move || reporter.report_loop(interval));
-        // Without its reports the worker would be taken for dead in the middle of each long task.
+        // Without its reports the worker would be taken for dead in the middle of each long
+        // task.
         spawned.expect("the system has room for a thread");
+        // The reports come from another thread, since this one is busy with the user's function,
+        // which nobody can ask to report in between.
         let result = self.work_loop(&job, &*application);
         self.change(|current| current.ended = true);
         result
     }
 
+    /// Makes the worker known, and learns what the job is.
     fn register(&self) -> Result<Job, WorkerError> {
         let Setup { worker, host, .. } = &self.setup;
         let args = RegisterArgs { version: PROTOCOL_VERSION, worker: *worker, host: host.clone() };
@@ -151,6 +165,7 @@ impl Worker {
     /// Asks for a task, runs it, reports it, and asks again.
     fn work_loop(&self, job: &Job, application: &dyn Application) -> Result<(), WorkerError> {
         loop {
+            // Each arm ends with what to do next; all of them but the last ask again.
             let step = match self.ask(None)? {
                 GetTaskReply::Map { map, attempt, split, skip, reduces } => {
                     let task = MapAssignment { map, attempt, split, skip, reduces };
@@ -160,7 +175,8 @@ impl Worker {
                     let id = AttemptId { task: TaskId::Reduce(reduce), attempt };
                     self.attempt(id, |worker| worker.reduce(job, application, id, reduce, sources))?
                 }
-                // There may be work later, when another worker has died or the phase has ended.
+                // There may be work later, when another worker has died or the phase has
+                // ended.
                 GetTaskReply::Wait { ms } => {
                     thread::sleep(Duration::from_millis(ms));
                     NextStep::Ask
@@ -173,6 +189,7 @@ impl Worker {
         }
     }
 
+    /// Asks for a task; `running` says what the worker has not finished yet.
     fn ask(&self, running: Option<AttemptId>) -> Result<GetTaskReply, WorkerError> {
         let args = GetTaskArgs { worker: self.setup.worker, host: self.setup.host.clone(), running };
         self.insist(|coordinator| coordinator.get_task(&args))
@@ -199,6 +216,7 @@ impl Worker {
         id: AttemptId,
         run: impl FnOnce(&Worker) -> Result<Finished, TaskError>,
     ) -> Result<NextStep, WorkerError> {
+        // What the worker did before comes back at the end: nothing, or a reduce that waits.
         let waiting = self.change(|current| {
             std::mem::replace(current, Current { running: Some(id), ..Current::default() })
         });
@@ -206,6 +224,7 @@ impl Worker {
         self.change(|current| *current = waiting);
         match result {
             Ok(finished) => self.report_done(id, finished),
+            // The coordinator knows: it was the one who wanted it.
             Err(TaskError::Cancelled) => Ok(NextStep::Ask),
             Err(error) => {
                 let args = TaskFailedArgs { worker: self.setup.worker, failed: id, error };
@@ -214,7 +233,8 @@ impl Worker {
         }
     }
 
-    /// Everything that the attempt has written is complete. If it does not count, what only it would need goes.
+    /// Everything that the attempt has written is complete. If it does not count, what only
+    /// it would need goes.
     fn report_done(&self, id: AttemptId, finished: Finished) -> Result<NextStep, WorkerError> {
         let args = TaskDoneArgs {
             worker: self.setup.worker,
@@ -224,7 +244,8 @@ impl Worker {
             counters: finished.counters,
         };
         let reply = self.insist(|coordinator| coordinator.task_done(&args))?;
-        // The output of a reduce has its final name, under which the accepted attempt's output is the same.
+        // The output of a reduce has its final name, under which the accepted attempt's
+        // output is the same.
         if let (TaskDoneReply::Late, Some((store, map, reduces))) = (reply, finished.intermediate) {
             // Files that cannot be deleted cost room and do no harm.
             let _ = delete_map_output(&*store, map, id.attempt, reduces);
@@ -232,6 +253,8 @@ impl Worker {
         Ok(NextStep::Ask)
     }
 
+    /// Runs a map. Its files have their names when this returns, and nobody looks at them before
+    /// the coordinator has accepted the attempt (§3.3).
     fn map(
         &self,
         job: &Job,
@@ -258,6 +281,8 @@ impl Worker {
         })
     }
 
+    /// Runs a reduce, the last step of which gives the output its final name. The report comes
+    /// after that: what has been reported must survive the worker.
     fn reduce(
         &self,
         job: &Job,
@@ -267,7 +292,8 @@ impl Worker {
         sources: Sources,
     ) -> Result<Finished, TaskError> {
         let help = || self.help(job, application, id);
-        // The user's function sees nothing until the last partition is here (paper, §3.1, step 5).
+        // The user's function sees nothing until the last partition is here (paper, §3.1,
+        // step 5).
         let copied =
             if job.local_disks { Some(fetch::fetch_all(self, id, sources.clone(), &help)?) } else { None };
         let (names, store) = match &copied {
@@ -286,6 +312,7 @@ impl Worker {
             output: &*self.setup.shared,
             memory: self.setup.memory,
         };
+        // Fetching has been a part of the work, where there was any.
         let done = if job.local_disks { fetch::SHARE } else { 0.0 };
         let output = run_reduce(&reduce, &mut |fraction| self.advance(done + (1.0 - done) * fraction))?;
         Ok(Finished { partitions: PartitionSet::default(), counters: output.counters, intermediate: None })
@@ -298,16 +325,19 @@ impl Worker {
         if current.cancelled { Step::Cancel } else { Step::Continue }
     }
 
-    /// While a task runs, tells the coordinator from time to time how far it is, and hears whether it is still wanted.
+    /// While a task runs, tells the coordinator from time to time how far it is, and hears
+    /// whether it is still wanted.
     fn report_loop(&self, interval: Duration) {
         let mut current = self.current.lock();
         let mut due = Instant::now() + interval;
         while !current.ended {
+            // Idle workers say enough by asking for tasks.
             let Some(running) = current.running else {
                 self.changed.wait(&mut current);
                 due = Instant::now() + interval;
                 continue;
             };
+            // Woken too early: another task has begun, or this one has only got further.
             if !current.urgent && Instant::now() < due {
                 self.changed.wait_until(&mut current, due);
                 continue;
@@ -318,32 +348,37 @@ impl Worker {
             let args = ProgressArgs { worker: self.setup.worker, running, fraction, fetched };
             // A report that is lost is followed by the next one.
             let reply = self.setup.network.coordinator().progress(&args);
+            // Counted from the reply, so that a slow network is not flooded.
             due = Instant::now() + interval;
             current = self.current.lock();
+            // By now the worker may be doing something else, which nobody has cancelled.
             if reply == Ok(ProgressReply::Cancel) && current.running == Some(running) {
                 current.cancelled = true;
             }
         }
     }
 
+    /// Changes what the worker does, and lets `report_loop` know.
     fn change<R>(&self, change: impl FnOnce(&mut Current) -> R) -> R {
         let result = change(&mut self.current.lock());
         self.changed.notify_all();
         result
     }
 
-    /// Calls the coordinator until it answers. The reply may be that to a repetition of the call: all calls are made so
-    /// that this does no harm.
+    /// Calls the coordinator until it answers. The reply may be that to a repetition of the
+    /// call: all calls are made so that this does no harm.
     pub(crate) fn insist<R>(
         &self,
         call: impl Fn(&CoordinatorClient) -> Result<R, RpcError>,
     ) -> Result<R, WorkerError> {
+        // One stub for all tries: whether it connects anew is its own business.
         let coordinator = self.setup.network.coordinator();
         let silent_since = Instant::now();
         loop {
             match call(&coordinator) {
                 Ok(reply) => return Ok(reply),
                 Err(RpcError::Garbled(error)) => return Err(WorkerError::Garbled(error.to_string())),
+                // A message that is lost is nothing: one in ten may be. A minute without any reply is.
                 Err(_) if silent_since.elapsed() >= self.setup.patience => {
                     return Err(WorkerError::CoordinatorLost);
                 }
@@ -352,6 +387,7 @@ impl Worker {
         }
     }
 
+    /// What the worker was started with.
     pub(crate) fn setup(&self) -> &Setup {
         &self.setup
     }
@@ -367,6 +403,7 @@ struct MapAssignment {
 }
 
 impl MapAssignment {
+    /// Which attempt it is.
     fn id(&self) -> AttemptId {
         AttemptId { task: TaskId::Map(self.map), attempt: self.attempt }
     }
@@ -374,9 +411,12 @@ impl MapAssignment {
 
 /// What a finished attempt has to report.
 struct Finished {
+    /// Map: which partitions have a file.
     partitions: PartitionSet,
+    /// What it has counted.
     counters: Counters,
-    /// The files to delete if the report comes late: their store, the map, and the number of partitions.
+    /// The files to delete if the report comes late: their store, the map, and the number
+    /// of partitions.
     intermediate: Option<(Arc<dyn Store>, usize, usize)>,
 }
 
