@@ -8,12 +8,9 @@ use crate::test::Test;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
-use labrt::rand::random_range;
-use labrt::thread;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 /// What a server is started with.
 pub struct Boot {
