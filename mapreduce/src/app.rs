@@ -1,13 +1,16 @@
 //! What a user of MapReduce writes: two pure functions (paper, §2).
 //!
-//! The specification gives both functions owned `String`s. Here they see borrowed text, in both directions: a word count
-//! emits a pair for every word of its input, and an allocation for each key and each value would cost several times what
-//! everything else about a pair costs.
+//! The specification gives both functions owned `String`s. Here they see borrowed text,
+//! in both directions: a word count emits a pair for every word of its input, and an
+//! allocation for each key and each value would cost several times what everything else
+//! about a pair costs.
 
-/// A MapReduce program: [`Application::map`] and [`Application::reduce`], and what else a job may decide.
+/// A MapReduce program: [`Application::map`] and [`Application::reduce`], and what else a
+/// job may decide.
 ///
-/// Both functions keep no state and have no side effects that matter: each may run several times for the same input (a
-/// worker was slow, or died), at the same time and on several machines, and one of the runs wins (§3.3).
+/// Both functions keep no state and have no side effects that matter: each may run
+/// several times for the same input (a worker was slow, or died), at the same time and on
+/// several machines, and one of the runs wins (§3.3).
 ///
 /// ```
 /// use mapreduce::app::{Application, Values};
@@ -52,12 +55,14 @@ pub trait Application: Send + Sync + 'static {
     /// What the command line and the coordinator call it.
     fn name(&self) -> &str;
 
-    /// Emits a key and a value for whatever it finds in one record. `file` is the name of the input file as it was given
-    /// to the job, `record` what [`Application::records`] cuts it into, without the line's end.
+    /// Emits a key and a value for whatever it finds in one record. `file` is the name of
+    /// the input file as it was given to the job, `record` what [`Application::records`]
+    /// cuts it into, without the line's end.
     fn map(&self, file: &str, record: &[u8], emit: &mut dyn FnMut(&str, &str));
 
-    /// Emits what becomes of all values of one key: each emitted value is one line `key value` of the output. (As in the
-    /// paper, it does not emit a key: the output's order is that of the keys.) An empty value makes the line `key`.
+    /// Emits what becomes of all values of one key: each emitted value is one line `key
+    /// value` of the output. (As in the paper, it does not emit a key: the output's order
+    /// is that of the keys.) An empty value makes the line `key`.
     fn reduce(&self, key: &str, values: &mut dyn Values, emit: &mut dyn FnMut(&str));
 
     /// Whether [`Application::combine`] may be called.
@@ -65,9 +70,9 @@ pub trait Application: Send + Sync + 'static {
         false
     }
 
-    /// A reduction on the mapper's side: emits fewer values that mean the same to [`Application::reduce`] (§4.3). It runs
-    /// any number of times, none included, on any subset of a key's values in any order: it must be associative and
-    /// commutative.
+    /// A reduction on the mapper's side: emits fewer values that mean the same to
+    /// [`Application::reduce`] (§4.3). It runs any number of times, none included, on any
+    /// subset of a key's values in any order: it must be associative and commutative.
     fn combine(&self, key: &str, values: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
         let _ = key;
         while let Some(value) = values.next() {
@@ -75,8 +80,8 @@ pub trait Application: Send + Sync + 'static {
         }
     }
 
-    /// Which of the `reduces` reduce tasks gets this key. Every call with the same arguments gives the same answer, below
-    /// `reduces`, which is at least 1.
+    /// Which of the `reduces` reduce tasks gets this key. Every call with the same
+    /// arguments gives the same answer, below `reduces`, which is at least 1.
     fn partition(&self, key: &str, reduces: usize) -> usize {
         hash_partition(key, reduces)
     }
@@ -92,8 +97,9 @@ pub trait Application: Send + Sync + 'static {
     }
 }
 
-/// All values of one key, one after the other, in no particular order. Unlike an iterator it lends each value only until
-/// the next one is asked for, so that a key's values need not fit into memory.
+/// All values of one key, one after the other, in no particular order. Unlike an iterator
+/// it lends each value only until the next one is asked for, so that a key's values need
+/// not fit into memory.
 pub trait Values {
     /// The next value; `None` after the last.
     fn next(&mut self) -> Option<&str>;
@@ -113,10 +119,12 @@ pub fn collect(values: &mut dyn Values) -> Vec<String> {
 pub enum Records {
     /// The whole file is one record, and one map task, however large.
     Whole,
-    /// Each line is a record, which must fit into memory. Large files are cut into several map tasks.
+    /// Each line is a record, which must fit into memory. Large files are cut into
+    /// several map tasks.
     Lines,
-    /// A record is some text, of any length, that begins and ends at white space or at the file's ends: for programs that
-    /// look at words. Nothing needs to fit into memory but the longest word. Large files are cut into several map tasks.
+    /// A record is some text, of any length, that begins and ends at white space or at
+    /// the file's ends: for programs that look at words. Nothing needs to fit into memory
+    /// but the longest word. Large files are cut into several map tasks.
     Text,
 }
 
@@ -129,7 +137,8 @@ pub enum BadRecords {
     Fail,
 }
 
-/// The default partition: FNV-1a with 32 bits, without its sign bit, modulo the number of reduces; the course's `ihash`.
+/// The default partition: FNV-1a with 32 bits, without its sign bit, modulo the number of
+/// reduces; the course's `ihash`.
 pub fn hash_partition(key: &str, reduces: usize) -> usize {
     let hash =
         key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));

@@ -1,9 +1,11 @@
-//! Where a job of real processes keeps its files, so that nobody sees anything that is not complete.
+//! Where a job of real processes keeps its files, so that nobody sees anything that is
+//! not complete.
 //!
-//! While it runs, all its files are in a hidden directory of its own beside the output, `.mr-job-…`: two jobs in one place
-//! do not disturb each other, and one that fails leaves the output of the one before it as it was. When the last reduce is
-//! done, the coordinator moves the output files to their places, each by an atomic rename, and tells nobody that the job is
-//! over before that.
+//! While it runs, all its files are in a hidden directory of its own beside the output,
+//! `.mr-job-…`: two jobs in one place do not disturb each other, and one that fails
+//! leaves the output of the one before it as it was. When the last reduce is done, the
+//! coordinator moves the output files to their places, each by an atomic rename, and
+//! tells nobody that the job is over before that.
 
 use std::fs;
 use std::io;
@@ -16,8 +18,8 @@ use crate::store::{DirectoryStore, ReadFile, Store, StoreError, StoreErrorKind, 
 /// Begins the names of jobs' directories.
 const PREFIX: &str = ".mr-job-";
 
-/// The shared store of a job of real processes: its own directory for files with the names of [`names`], and the current
-/// directory for the input.
+/// The shared store of a job of real processes: its own directory for files with the
+/// names of [`names`], and the current directory for the input.
 pub struct JobStore {
     output: PathBuf,
     input: DirectoryStore,
@@ -44,11 +46,12 @@ impl JobStore {
         self.work.get().map_or(Ok(()), |work| fs::create_dir_all(work.root()))
     }
 
-    /// Moves the output of a finished job to its place, over what was there, and deletes older output files that do not
-    /// belong to it.
+    /// Moves the output of a finished job to its place, over what was there, and deletes
+    /// older output files that do not belong to it.
     ///
     /// # Errors
-    /// If an output file cannot have its place. Nothing has been moved if that could be seen before.
+    /// If an output file cannot have its place. Nothing has been moved if that could be
+    /// seen before.
     pub fn publish(&self, reduces: usize) -> Result<(), StoreError> {
         let work = self.entered()?;
         let output = DirectoryStore::new(&self.output);

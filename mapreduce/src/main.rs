@@ -1,4 +1,5 @@
-//! MapReduce as real processes: `mapreduce run --app wc --workers 4 --reduces 10 FILES...`
+//! MapReduce as real processes: `mapreduce run --app wc --workers 4 --reduces 10
+//! FILES...`
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,

@@ -6,13 +6,15 @@
 //! | being written | `mr-tmp-…` | nobody but its writer |
 //! | output | `mr-out-Y` | everybody: it is complete |
 //!
-//! An intermediate file carries its attempt because two attempts of a map may run at once, and the losing one's files
-//! must be deletable without touching the winner's (paper, §3.3). Partitions without a pair have no file.
+//! An intermediate file carries its attempt because two attempts of a map may run at
+//! once, and the losing one's files must be deletable without touching the winner's
+//! (paper, §3.3). Partitions without a pair have no file.
 
 /// Begins the names of output files.
 pub const OUTPUT_PREFIX: &str = "mr-out-";
 
-/// Begins the names of files that are being written. What is left of them when a job ends belongs to dead attempts.
+/// Begins the names of files that are being written. What is left of them when a job ends
+/// belongs to dead attempts.
 pub const TEMPORARY_PREFIX: &str = "mr-tmp-";
 
 /// The intermediate file of one attempt of map `map` for reduce `partition`.
@@ -50,8 +52,8 @@ pub fn is_intermediate(name: &str) -> bool {
     parse().is_some()
 }
 
-/// Whether a file of this name is made by a job, and not a part of its input. An input file with such a name can be
-/// called `./mr-…`.
+/// Whether a file of this name is made by a job, and not a part of its input. An input
+/// file with such a name can be called `./mr-…`.
 pub fn is_own(name: &str) -> bool {
     name.starts_with("mr-") && !name.contains('/')
 }

@@ -1,7 +1,8 @@
-//! The whole of MapReduce in a page: map everything, sort, reduce. What a job with any number of workers must agree with.
+//! The whole of MapReduce in a page: map everything, sort, reduce. What a job with any
+//! number of workers must agree with.
 //!
-//! It shares nothing with the tasks of [`crate::task`] but the user's functions, so that a mistake there cannot hide here.
-//! All pairs are in memory at once.
+//! It shares nothing with the tasks of [`crate::task`] but the user's functions, so that
+//! a mistake there cannot hide here. All pairs are in memory at once.
 
 use std::collections::BTreeMap;
 

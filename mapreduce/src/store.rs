@@ -1,5 +1,6 @@
-//! Where files live. Tasks reach every byte through a [`Store`], so that the simulation can put its own underneath: one
-//! whose reads and writes take virtual time, and whose writers can crash in the middle.
+//! Where files live. Tasks reach every byte through a [`Store`], so that the simulation
+//! can put its own underneath: one whose reads and writes take virtual time, and whose
+//! writers can crash in the middle.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -9,17 +10,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// A flat set of named files, with the two promises on which MapReduce builds: a rename is atomic, and what has been
-/// finished survives its writer.
+/// A flat set of named files, with the two promises on which MapReduce builds: a rename
+/// is atomic, and what has been finished survives its writer.
 pub trait Store: Send + Sync {
     /// Opens a file for reading.
     fn open(&self, name: &str) -> Result<Box<dyn ReadFile>, StoreError>;
 
-    /// Creates an empty file for writing, in place of any other with that name. Callers use temporary names only
-    /// ([`crate::names::temporary`]).
+    /// Creates an empty file for writing, in place of any other with that name. Callers
+    /// use temporary names only ([`crate::names::temporary`]).
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>, StoreError>;
 
-    /// Gives a finished file its final name, atomically, in place of any other with that name.
+    /// Gives a finished file its final name, atomically, in place of any other with that
+    /// name.
     fn rename(&self, from: &str, to: &str) -> Result<(), StoreError>;
 
     /// Deletes a file; one that is not there is as good as deleted.
@@ -34,12 +36,13 @@ pub trait ReadFile: Send {
     /// Its length in bytes.
     fn length(&self) -> u64;
 
-    /// Reads bytes from `offset` on into `buffer`, and says how many: fewer than there is room for only at the file's end.
+    /// Reads bytes from `offset` on into `buffer`, and says how many: fewer than there is
+    /// room for only at the file's end.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, StoreError>;
 }
 
-/// A file that is being written. Dropped before [`WriteFile::finish`] it stays as it is: incomplete, under its
-/// temporary name.
+/// A file that is being written. Dropped before [`WriteFile::finish`] it stays as it is:
+/// incomplete, under its temporary name.
 pub trait WriteFile: Send {
     /// Appends bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError>;

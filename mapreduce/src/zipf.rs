@@ -1,9 +1,10 @@
-//! Text for tests and benches: words as skewed as those of books, so that nothing needs the books to be there.
+//! Text for tests and benches: words as skewed as those of books, so that nothing needs
+//! the books to be there.
 
 use std::io::{self, Write};
 
-/// A text of made-up words. The n-th most frequent of them has a share of about 1/n, as in natural languages (Zipf's law).
-/// Equal seeds give equal texts.
+/// A text of made-up words. The n-th most frequent of them has a share of about 1/n, as
+/// in natural languages (Zipf's law). Equal seeds give equal texts.
 pub struct Zipf {
     state: u64,
     words: Vec<String>,
@@ -60,7 +61,8 @@ impl Zipf {
         text.push_str(if self.random().is_multiple_of(10) { ", " } else { " " });
     }
 
-    /// Writes at least `length` bytes, and no more than a line beyond that, ending with a line's end.
+    /// Writes at least `length` bytes, and no more than a line beyond that, ending with a
+    /// line's end.
     ///
     /// # Errors
     /// The writer's.

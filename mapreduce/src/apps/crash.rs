@@ -1,4 +1,5 @@
-//! The course's `crash` and `nocrash`: a job whose workers die and stall at random, and the same job without that.
+//! The course's `crash` and `nocrash`: a job whose workers die and stall at random, and
+//! the same job without that.
 
 use labrt::rand;
 use labrt::thread;
@@ -10,15 +11,16 @@ use crate::app::{Application, Records, Values};
 /// The longest stall, in milliseconds, unless a parameter says otherwise.
 const LONGEST_STALL_MS: u64 = 10_000;
 
-/// Says a few things about each file. Each call of map and reduce first ends the process with probability 1/3, and stalls
-/// with probability 1/3.
+/// Says a few things about each file. Each call of map and reduce first ends the process
+/// with probability 1/3, and stalls with probability 1/3.
 pub struct Crash {
     /// None for `nocrash`.
     longest_stall: Option<Duration>,
 }
 
 impl Crash {
-    /// With faults. The parameter, if there is one, is the longest stall in milliseconds, at least 1.
+    /// With faults. The parameter, if there is one, is the longest stall in milliseconds,
+    /// at least 1.
     ///
     /// # Errors
     /// If the parameter is no such number.

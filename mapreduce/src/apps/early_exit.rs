@@ -1,4 +1,5 @@
-//! The course's `early_exit`: a reduce that takes long, to see whether anybody leaves before it is done.
+//! The course's `early_exit`: a reduce that takes long, to see whether anybody leaves
+//! before it is done.
 
 use labrt::thread;
 use labrt::time::Duration;

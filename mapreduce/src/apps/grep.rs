@@ -5,8 +5,8 @@ use regex::bytes::Regex;
 use super::AppError;
 use crate::app::{Application, Values};
 
-/// The lines that match, each as often as it occurs, in the order of their bytes within a partition. Bytes that are no
-/// UTF-8 can be matched, but come out as U+FFFD.
+/// The lines that match, each as often as it occurs, in the order of their bytes within a
+/// partition. Bytes that are no UTF-8 can be matched, but come out as U+FFFD.
 pub struct Grep {
     pattern: Regex,
 }

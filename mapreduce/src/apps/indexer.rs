@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::letters;
 use crate::app::{Application, Records, Values};
 
-/// For each word the number of files that have it, and their names in order, with commas in between.
+/// For each word the number of files that have it, and their names in order, with commas
+/// in between.
 pub struct Indexer;
 
 impl Application for Indexer {
@@ -13,8 +14,8 @@ impl Application for Indexer {
         "indexer"
     }
 
-    /// Emits the file for each occurrence. That a file is named once for each word is the combiner's work, which costs
-    /// nothing here: equal values in a row are kept as one.
+    /// Emits the file for each occurrence. That a file is named once for each word is the
+    /// combiner's work, which costs nothing here: equal values in a row are kept as one.
     fn map(&self, file: &str, text: &[u8], emit: &mut dyn FnMut(&str, &str)) {
         letters::for_each_word(text, |word| emit(word, file));
     }

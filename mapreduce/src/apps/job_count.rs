@@ -12,7 +12,8 @@ use crate::app::{Application, Records, Values};
 /// Begins the names of the files that the maps leave.
 const PREFIX: &str = "mr-worker-jobcount-";
 
-/// Each map leaves a file in the directory in which the workers run, and takes a while; the reduce counts the files.
+/// Each map leaves a file in the directory in which the workers run, and takes a while;
+/// the reduce counts the files.
 #[derive(Default)]
 pub struct JobCount {
     /// Maps of this process.
@@ -24,7 +25,8 @@ impl Application for JobCount {
         "jobcount"
     }
 
-    /// The course's map takes two to five seconds. A hundredth of that still lets every worker take part.
+    /// The course's map takes two to five seconds. A hundredth of that still lets every
+    /// worker take part.
     fn map(&self, _file: &str, _contents: &[u8], emit: &mut dyn FnMut(&str, &str)) {
         let count = self.count.fetch_add(1, Ordering::SeqCst);
         let name = format!("{PREFIX}{}-{count}", std::process::id());

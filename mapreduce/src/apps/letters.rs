@@ -2,7 +2,8 @@
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// Whether the character is a letter: of a general category that begins with L. Digits, marks and the underscore are none.
+/// Whether the character is a letter: of a general category that begins with L. Digits,
+/// marks and the underscore are none.
 pub fn is_letter(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_alphabetic();
@@ -19,7 +20,8 @@ enum Class {
     Wide,
 }
 
-/// The class of each byte. Most text is ASCII, where a look into this table is all that a character costs.
+/// The class of each byte. Most text is ASCII, where a look into this table is all that a
+/// character costs.
 const CLASSES: [Class; 256] = {
     let mut classes = [Class::Other; 256];
     let mut byte = 0;
@@ -34,10 +36,12 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
-/// Calls `visit` for each word of `text`. Bytes that are no UTF-8 are no letters: they end a word, like any punctuation.
+/// Calls `visit` for each word of `text`. Bytes that are no UTF-8 are no letters: they
+/// end a word, like any punctuation.
 pub fn for_each_word(text: &[u8], mut visit: impl FnMut(&str)) {
     match std::str::from_utf8(text) {
-        // Several bytes at a time are looked at, where looking for the valid pieces takes one after the other.
+        // Several bytes at a time are looked at, where looking for the valid pieces takes
+        // one after the other.
         Ok(text) => words_of(text, &mut visit),
         Err(_) => text.utf8_chunks().for_each(|chunk| words_of(chunk.valid(), &mut visit)),
     }

@@ -4,8 +4,8 @@ use super::workers_at_work;
 use crate::app::{Application, Records, Values};
 use labrt::time::Instant;
 
-/// Emits, for each map, when this process began it (`times-PID`) and how many processes it saw in maps meanwhile
-/// (`parallel-PID`).
+/// Emits, for each map, when this process began it (`times-PID`) and how many processes
+/// it saw in maps meanwhile (`parallel-PID`).
 pub struct MapTiming;
 
 impl Application for MapTiming {

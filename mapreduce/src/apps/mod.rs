@@ -1,7 +1,8 @@
 //! The applications that come with the lab, a file each.
 //!
-//! To add one, write a file with an [`Application`] beside these and add a line to [`CATALOGUE`]. A crate of its own can have
-//! applications, too: [`Application`] is all that a job needs to know.
+//! To add one, write a file with an [`Application`] beside these and add a line to
+//! [`CATALOGUE`]. A crate of its own can have applications, too: [`Application`] is all
+//! that a job needs to know.
 //!
 //! | application | after | parameters |
 //! |---|---|---|
@@ -87,8 +88,8 @@ impl fmt::Display for AppError {
 
 impl std::error::Error for AppError {}
 
-/// The application of this name. `parameters` are its own. Every worker of a job makes its own copy from the same name and
-/// parameters, which the coordinator tells it.
+/// The application of this name. `parameters` are its own. Every worker of a job makes
+/// its own copy from the same name and parameters, which the coordinator tells it.
 ///
 /// # Errors
 /// See [`AppError`].

@@ -2,11 +2,13 @@
 
 use crate::app::{Application, Records, Values};
 
-/// For each target of a link the pages that link to it, in order, with commas in between. A page is a file of HTML, named
-/// by its file name; a link is an attribute `href` with a value in quotation marks.
+/// For each target of a link the pages that link to it, in order, with commas in between.
+/// A page is a file of HTML, named by its file name; a link is an attribute `href` with a
+/// value in quotation marks.
 pub struct ReverseLinks;
 
-/// Calls `visit` with the value of each attribute `href`. The text is cut at white space, which has no place in a link.
+/// Calls `visit` with the value of each attribute `href`. The text is cut at white space,
+/// which has no place in a link.
 fn for_each_link(page: &str, mut visit: impl FnMut(&str)) {
     let mut rest = page;
     while let Some(at) = rest.as_bytes().windows(5).position(|word| word.eq_ignore_ascii_case(b"href=")) {

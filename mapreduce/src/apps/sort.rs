@@ -1,18 +1,21 @@
-//! Sort by lines (paper, §5.3): the output files, one behind the other in the order of their numbers, are sorted.
+//! Sort by lines (paper, §5.3): the output files, one behind the other in the order of
+//! their numbers, are sorted.
 //!
-//! The framework sorts within a partition; so the partitions must be ranges. Their borders come from a sample of the input
-//! that is drawn before the job starts (§5.3: "a pre-pass MapReduce operation will collect a sample of the keys"; here a
-//! few thousand reads by the coordinator do), and go to the workers as parameters.
+//! The framework sorts within a partition; so the partitions must be ranges. Their
+//! borders come from a sample of the input that is drawn before the job starts (§5.3: "a
+//! pre-pass MapReduce operation will collect a sample of the keys"; here a few thousand
+//! reads by the coordinator do), and go to the workers as parameters.
 
 use crate::app::{Application, Records, Values};
 use crate::store::{Store, StoreError};
 use crate::task::{Split, first_lines};
 
-/// How many lines are sampled for each partition. The largest of R partitions is then rarely more than a fifth larger than
-/// the mean.
+/// How many lines are sampled for each partition. The largest of R partitions is then
+/// rarely more than a fifth larger than the mean.
 const SAMPLES_PER_PARTITION: usize = 256;
 
-/// How many places of the input are looked at; each gives the lines that begin close behind it.
+/// How many places of the input are looked at; each gives the lines that begin close
+/// behind it.
 const PLACES: u64 = 512;
 
 /// How many bytes are read at each place.
@@ -25,15 +28,17 @@ pub struct Sort {
 }
 
 impl Sort {
-    /// Keys below the first border go to partition 0, and so on. Without borders, everything does.
+    /// Keys below the first border go to partition 0, and so on. Without borders,
+    /// everything does.
     pub fn new(mut borders: Vec<String>) -> Sort {
         borders.sort_unstable();
         Sort { borders }
     }
 }
 
-/// The borders of `reduces` partitions of about equal size, from a sample of the files. Fewer than `reduces - 1` if the
-/// sample has not that many different lines. Equal inputs give equal borders.
+/// The borders of `reduces` partitions of about equal size, from a sample of the files.
+/// Fewer than `reduces - 1` if the sample has not that many different lines. Equal inputs
+/// give equal borders.
 ///
 /// # Errors
 /// If a file cannot be read.

@@ -3,7 +3,8 @@
 use super::letters;
 use crate::app::{Application, Records, Values};
 
-/// Counts the words of all files. A word is a maximal run of Unicode letters; bytes that are no UTF-8 are no letters.
+/// Counts the words of all files. A word is a maximal run of Unicode letters; bytes that
+/// are no UTF-8 are no letters.
 pub struct WordCount;
 
 impl Application for WordCount {

@@ -1,5 +1,6 @@
-//! How the timing applications find out how many workers are at work: each leaves a file with its process id, in the
-//! directory in which the workers run, while it is in a map or reduce. Only for real processes.
+//! How the timing applications find out how many workers are at work: each leaves a file
+//! with its process id, in the directory in which the workers run, while it is in a map
+//! or reduce. Only for real processes.
 #![allow(
     clippy::disallowed_methods,
     reason = "these applications ask about processes and the wall clock, which no simulation has"
@@ -12,8 +13,8 @@ use std::process;
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 
-/// How long a worker looks out for others. The course's workers sleep that long in any case; here they go on as soon as
-/// they have seen somebody.
+/// How long a worker looks out for others. The course's workers sleep that long in any
+/// case; here they go on as soon as they have seen somebody.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often it looks.
@@ -34,7 +35,8 @@ impl Marker {
 
 impl Drop for Marker {
     fn drop(&mut self) {
-        // If it cannot be deleted it counts as long as this process lives, which a test will notice.
+        // If it cannot be deleted it counts as long as this process lives, which a test
+        // will notice.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -48,8 +50,8 @@ fn count(phase: &str) -> usize {
     names.filter_map(|name| process(name.to_str()?)).filter(|&process| alive(process)).count()
 }
 
-/// The largest number of processes that were seen in `phase` at the same time, this one included, from now until a second
-/// one has come, but at most for a second.
+/// The largest number of processes that were seen in `phase` at the same time, this one
+/// included, from now until a second one has come, but at most for a second.
 pub(super) fn most_at_once(phase: &str) -> usize {
     let _marker = Marker::new(phase);
     let deadline = Instant::now() + PATIENCE;

@@ -15,7 +15,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a job: starts a coordinator and workers, waits for them, leaves mr-out-0, mr-out-1, …
+    /// Run a job: starts a coordinator and workers, waits for them, leaves mr-out-0,
+    /// mr-out-1, …
     Run(Run),
     /// Start the coordinator of a job; it ends when the job does
     Coordinator(Coordinator),
@@ -42,7 +43,8 @@ pub(crate) struct Program {
     /// A parameter of the application, such as the pattern of grep; may be repeated
     #[arg(long = "parameter", value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) parameters: Vec<String>,
-    /// Where the output goes; the directory is made if it is not there [default: the current one]
+    /// Where the output goes; the directory is made if it is not there [default: the
+    /// current one]
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     pub(crate) out: PathBuf,
     /// Input
@@ -58,13 +60,15 @@ pub(crate) struct Job {
     /// Number of reduce tasks, and of output files
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) reduces: u32,
-    /// Largest piece of a file that is one map task, in MiB, for applications that can take pieces
+    /// Largest piece of a file that is one map task, in MiB, for applications that can
+    /// take pieces
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=2048))]
     pub(crate) split: u64,
     /// Give up an attempt that has got no further for this long, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
-    /// Leave intermediate files with the workers that made them, and let reducers fetch them over sockets
+    /// Leave intermediate files with the workers that made them, and let reducers fetch
+    /// them over sockets
     #[arg(long)]
     pub(crate) local_disks: bool,
 }
@@ -98,7 +102,8 @@ pub(crate) struct Worker {
     /// Where the output goes, as the coordinator was told; both must see the same files
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     pub(crate) out: PathBuf,
-    /// A directory of its own, its disk [default: a new one below the system's for temporary files]
+    /// A directory of its own, its disk [default: a new one below the system's for
+    /// temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) local: Option<PathBuf>,
     /// How many MiB of pairs it keeps in memory before it goes to the disk
@@ -131,13 +136,15 @@ pub(crate) struct Bench {
     /// Size of the input, in MB [default: 330 for wc, 1000 for sort]
     #[arg(long, value_name = "MB")]
     pub(crate) size: Option<u64>,
-    /// Where to put input and output [default: a new directory below the system's for temporary files]
+    /// Where to put input and output [default: a new directory below the system's for
+    /// temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
     /// How often to repeat each; the fastest counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
-    /// Text to repeat until it is large enough [default: ../shared/data/text if it is there, else made-up text]
+    /// Text to repeat until it is large enough [default: ../shared/data/text if it is
+    /// there, else made-up text]
     #[arg(long, value_name = "FILE")]
     pub(crate) text: Vec<PathBuf>,
 }

@@ -12,13 +12,15 @@ use mapreduce::wire::Address;
 use super::Problem;
 use super::arguments::Run;
 
-/// How many workers may die, for each that there is, without a task being done in between.
+/// How many workers may die, for each that there is, without a task being done in
+/// between.
 const DEATHS_PER_WORKER: usize = 10;
 
 /// How long workers have to leave when the job is over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Worker processes, and the directory that has their disks and sockets. Both are gone when it is dropped.
+/// Worker processes, and the directory that has their disks and sockets. Both are gone
+/// when it is dropped.
 pub(crate) struct Children {
     directory: PathBuf,
     out: PathBuf,
@@ -33,7 +35,8 @@ pub(crate) struct Children {
 impl Children {
     /// Makes the directory. No worker runs yet.
     pub(crate) fn new(arguments: &Run) -> Result<Children, Problem> {
-        // The number keeps jobs of one process apart, and those of one that had the same process id.
+        // The number keeps jobs of one process apart, and those of one that had the same
+        // process id.
         let name = format!("mapreduce-{}-{:016x}", std::process::id(), labrt::random_seed());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir(&directory)
@@ -93,7 +96,8 @@ impl Children {
         Ok(())
     }
 
-    /// Waits for the workers to leave, which they do when they hear that the job is over. Who does not is killed.
+    /// Waits for the workers to leave, which they do when they hear that the job is over.
+    /// Who does not is killed.
     pub(crate) fn wait(&mut self) {
         let deadline = Instant::now() + FAREWELL;
         while !self.workers.is_empty() && Instant::now() < deadline {

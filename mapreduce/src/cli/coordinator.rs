@@ -1,4 +1,5 @@
-//! The commands `coordinator` and `run`: the same coordinator, without and with workers of its own.
+//! The commands `coordinator` and `run`: the same coordinator, without and with workers
+//! of its own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,8 +23,8 @@ use super::{Done, Problem, on_real_threads};
 /// How often it looks whether the job is over and the workers are alive.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How long a coordinator stays so that workers can hear that the job is over. Who does not ask within that time will find
-/// nobody there, and know it, too.
+/// How long a coordinator stays so that workers can hear that the job is over. Who does
+/// not ask within that time will find nobody there, and know it, too.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The command `coordinator`.
@@ -90,8 +91,8 @@ impl Served {
         Ok(Served { address, coordinator, connections, store, published })
     }
 
-    /// Waits until the job is over, shows how far it is, and lets `look_after` have a look from time to time, which is
-    /// told how many tasks are done.
+    /// Waits until the job is over, shows how far it is, and lets `look_after` have a
+    /// look from time to time, which is told how many tasks are done.
     fn watch(
         &self,
         interrupted: &AtomicBool,
@@ -113,7 +114,8 @@ impl Served {
         Ok(self.coordinator.wait())
     }
 
-    /// Clears up, and says how it went. From here on no output appears that was not there before.
+    /// Clears up, and says how it went. From here on no output appears that was not there
+    /// before.
     fn end(&self, done: Result<Summary, Problem>) -> Done {
         let nothing = || Err(StoreError::new(StoreErrorKind::Other, "mr-out", "the job has no output"));
         let published = self.published.get_or_init(nothing).clone();
@@ -133,8 +135,8 @@ impl Served {
     }
 }
 
-/// Moves the output to its place as soon as the job is finished: under the coordinator's lock, so that nobody can learn of
-/// the one without finding the other.
+/// Moves the output to its place as soon as the job is finished: under the coordinator's
+/// lock, so that nobody can learn of the one without finding the other.
 struct Publisher {
     store: Arc<JobStore>,
     reduces: usize,

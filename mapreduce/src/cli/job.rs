@@ -11,7 +11,8 @@ use mapreduce::{Application, names, rpc, task};
 use super::Problem;
 use super::arguments::{Job, Program};
 
-/// How long a worker waits until it asks again. Sockets are cheap, and phases end suddenly.
+/// How long a worker waits until it asks again. Sockets are cheap, and phases end
+/// suddenly.
 const WAIT: Duration = Duration::from_millis(5);
 
 /// How often a worker says how far it is.
@@ -72,7 +73,8 @@ pub(crate) fn prepare(arguments: &Job) -> Result<Prepared, Problem> {
     Ok(Prepared { job, inputs, rules, store: Arc::new(store) })
 }
 
-/// Deletes what only the job needed. What cannot be deleted is worth a word, but no failure: the output is there.
+/// Deletes what only the job needed. What cannot be deleted is worth a word, but no
+/// failure: the output is there.
 pub(crate) fn clear_up(store: &JobStore) {
     // A worker that had been given up may be writing a file at this moment.
     let removed = (0..5).map(|_| store.remove_directory()).find(Result::is_ok);

@@ -67,7 +67,8 @@ impl Disk {
         Ok(Disk { path })
     }
 
-    /// Where other workers reach it: in the same way as the worker reaches the coordinator.
+    /// Where other workers reach it: in the same way as the worker reaches the
+    /// coordinator.
     fn address(&self, coordinator: &Address) -> Address {
         match coordinator {
             Address::Unix(_) => Address::Unix(self.path.join("socket")),
@@ -83,8 +84,8 @@ impl Drop for Disk {
     }
 }
 
-/// The address of the interface that leads to the coordinator: others find this machine there, too. While the coordinator
-/// is not there, this machine alone can be meant.
+/// The address of the interface that leads to the coordinator: others find this machine
+/// there, too. While the coordinator is not there, this machine alone can be meant.
 fn own_address(coordinator: &Address) -> String {
     let address = match coordinator.connect() {
         Ok(Stream::Tcp(stream)) => stream.local_addr().map(|address| address.ip()),

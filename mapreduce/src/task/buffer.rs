@@ -1,4 +1,5 @@
-//! The pairs of a map whose application has no combiner: one after the other, to be sorted when they are written.
+//! The pairs of a map whose application has no combiner: one after the other, to be
+//! sorted when they are written.
 
 use super::pair;
 
@@ -8,7 +9,8 @@ struct Item {
     /// The first bytes of its key.
     prefix: u64,
     partition: u32,
-    /// Where its key is, with the value behind it. 32 bits each, since a buffer is spilled long before it has 4 GB.
+    /// Where its key is, with the value behind it. 32 bits each, since a buffer is
+    /// spilled long before it has 4 GB.
     start: u32,
     key_length: u32,
     value_length: u32,
@@ -46,7 +48,8 @@ impl Buffer {
         self.bytes.extend_from_slice(value.as_bytes());
     }
 
-    /// Brings the pairs into the order of partitions, and of keys within them; equal keys keep their order.
+    /// Brings the pairs into the order of partitions, and of keys within them; equal keys
+    /// keep their order.
     pub(super) fn sort(&mut self) {
         let Buffer { items, bytes } = self;
         items.sort_unstable_by(|a, b| {

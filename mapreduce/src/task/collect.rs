@@ -1,8 +1,9 @@
-//! Where a map's pairs go: into memory, from there in sorted runs to the disk, and in the end into one file for each
-//! partition (paper, §3.1, step 4).
+//! Where a map's pairs go: into memory, from there in sorted runs to the disk, and in the
+//! end into one file for each partition (paper, §3.1, step 4).
 //!
-//! Mostly all pairs of a split fit into memory, and each partition is written once. When they do not, sorted *runs* are
-//! spilled, each a file with all partitions one behind the other, and merged at the end.
+//! Mostly all pairs of a split fit into memory, and each partition is written once. When
+//! they do not, sorted *runs* are spilled, each a file with all partitions one behind the
+//! other, and merged at the end.
 
 use std::ops::Range;
 
@@ -89,7 +90,8 @@ impl<'a> Collector<'a> {
         self.emitted
     }
 
-    /// To be called now and then between two records: tells what has gone wrong, and keeps the number of runs small.
+    /// To be called now and then between two records: tells what has gone wrong, and
+    /// keeps the number of runs small.
     pub(super) fn settle(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         if let Some(error) = self.error.take() {
             return Err(error);
@@ -130,8 +132,8 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Makes one run of the first ones. It joins the others at their end, so that each pair is copied about
-    /// log(runs)/log([`FAN_IN`]) times.
+    /// Makes one run of the first ones. It joins the others at their end, so that each
+    /// pair is copied about log(runs)/log([`FAN_IN`]) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let mut writer = self.new_run()?;
         let mut ranges = vec![0..0; self.task.reduces];
@@ -214,7 +216,8 @@ fn delete(task: &MapTask<'_>, runs: Vec<Run>) {
     }
 }
 
-/// Appends a pair to a run and notes to which partition it belongs. Partitions come in increasing order.
+/// Appends a pair to a run and notes to which partition it belongs. Partitions come in
+/// increasing order.
 fn extend(
     ranges: &mut [Range<u64>],
     partition: usize,
@@ -305,7 +308,8 @@ fn write_table(table: &Table, task: &MapTask<'_>, sink: &mut Sink<'_>) -> Result
     Ok(())
 }
 
-/// The intermediate file of a partition. It is created with its first pair: most partitions of a small split are empty.
+/// The intermediate file of a partition. It is created with its first pair: most
+/// partitions of a small split are empty.
 struct PartitionFile<'a> {
     task: &'a MapTask<'a>,
     partition: usize,

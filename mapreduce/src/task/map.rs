@@ -1,4 +1,5 @@
-//! A map task: read the split, call the user's map on each record, write a sorted file for each partition.
+//! A map task: read the split, call the user's map on each record, write a sorted file
+//! for each partition.
 
 use std::cell::Cell;
 
@@ -30,7 +31,8 @@ pub struct MapTask<'a> {
     pub skip: &'a [u64],
     /// Where the input is.
     pub input: &'a dyn Store,
-    /// Where the intermediate files go: the shared store (part A) or the local disk (part B).
+    /// Where the intermediate files go: the shared store (part A) or the local disk (part
+    /// B).
     pub output: &'a dyn Store,
     /// How many bytes of pairs it may keep in memory before it spills them; at most 2 GB.
     pub memory: usize,
@@ -46,13 +48,15 @@ impl MapTask<'_> {
 /// What a map has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapOutput {
-    /// For each partition, the length of its intermediate file ([`names::intermediate`]); 0 means that there is none.
+    /// For each partition, the length of its intermediate file ([`names::intermediate`]);
+    /// 0 means that there is none.
     pub lengths: Vec<u64>,
     /// What it has counted.
     pub counters: Counters,
 }
 
-/// Runs an attempt of a map task: all its intermediate files are complete when it returns.
+/// Runs an attempt of a map task: all its intermediate files are complete when it
+/// returns.
 ///
 /// # Errors
 /// See [`TaskError`]; no file is left then.
@@ -107,8 +111,9 @@ fn try_map(task: &MapTask<'_>, meter: &mut Meter<'_>) -> Result<MapOutput, TaskE
     Ok(MapOutput { lengths, counters })
 }
 
-/// Maps the records that have been read, and gives their number. Panics are caught for all of them at once, since that
-/// costs something, and so does each look at the clock of the progress.
+/// Maps the records that have been read, and gives their number. Panics are caught for
+/// all of them at once, since that costs something, and so does each look at the clock of
+/// the progress.
 fn map_batch(
     task: &MapTask<'_>,
     reader: &mut RecordReader,

@@ -1,4 +1,5 @@
-//! Merging sorted runs of pairs into one sequence of keys, each once, with all its values.
+//! Merging sorted runs of pairs into one sequence of keys, each once, with all its
+//! values.
 
 use std::cmp::Ordering;
 
@@ -6,8 +7,8 @@ use super::pair::{self, Reader};
 use super::{PROGRESS_EVERY, TaskError};
 use crate::app::Values;
 
-/// How many runs are merged at once. More would need buffers so small that the disk seeks more than it reads; a merge of
-/// more runs takes another pass over the data.
+/// How many runs are merged at once. More would need buffers so small that the disk seeks
+/// more than it reads; a merge of more runs takes another pass over the data.
 pub(super) const FAN_IN: usize = 128;
 
 /// The largest and the smallest buffer of a run.
@@ -18,8 +19,9 @@ pub(super) fn buffer_size(memory: usize, runs: usize) -> usize {
     (memory / runs.max(1)).clamp(BUFFER.0, BUFFER.1)
 }
 
-/// A tree of losers (Knuth, *The Art of Computer Programming*, volume 3, §5.4.1): each inner place keeps the run that lost
-/// the match there, so that the next pair costs one comparison for each level instead of a heap's two.
+/// A tree of losers (Knuth, *The Art of Computer Programming*, volume 3, §5.4.1): each
+/// inner place keeps the run that lost the match there, so that the next pair costs one
+/// comparison for each level instead of a heap's two.
 pub(super) struct Merge {
     runs: Vec<Reader>,
     /// The first bytes of each run's current key; they decide nearly every match.
@@ -28,8 +30,9 @@ pub(super) struct Merge {
     alive: Vec<bool>,
     /// The losers, in the order of a heap; place 0 has the winner of all.
     tree: Vec<usize>,
-    /// Whether the winner's current pair has been handed out, so that it must advance before the next look. It cannot
-    /// advance sooner, because the pair is lent from its buffer.
+    /// Whether the winner's current pair has been handed out, so that it must advance
+    /// before the next look. It cannot advance sooner, because the pair is lent from its
+    /// buffer.
     spent: bool,
     /// Bytes of keys and values handed out so far.
     consumed: u64,
@@ -48,7 +51,8 @@ impl Merge {
         Ok(merge)
     }
 
-    /// Lets `run` play from its leaf to the root. While the tree is filled, the first to come to a place waits there.
+    /// Lets `run` play from its leaf to the root. While the tree is filled, the first to
+    /// come to a place waits there.
     fn play(&mut self, run: usize) {
         let mut winner = run;
         let mut place = (run + self.runs.len()) / 2;
@@ -67,8 +71,8 @@ impl Merge {
         self.tree[0] = winner;
     }
 
-    /// Whether `a`'s current pair comes before `b`'s. Equal keys come in the order of the runs, so that equal inputs give
-    /// equal outputs.
+    /// Whether `a`'s current pair comes before `b`'s. Equal keys come in the order of the
+    /// runs, so that equal inputs give equal outputs.
     fn before(&self, a: usize, b: usize) -> bool {
         match (self.alive[a], self.alive[b]) {
             (true, true) => {}
@@ -95,8 +99,8 @@ impl Merge {
         Ok(self.alive[winner].then_some(winner))
     }
 
-    /// Calls `visit` with each key, once, in order, and its values. `report` is told from time to time how many bytes have
-    /// gone by.
+    /// Calls `visit` with each key, once, in order, and its values. `report` is told from
+    /// time to time how many bytes have gone by.
     pub(super) fn for_each_key(
         mut self,
         mut report: impl FnMut(u64) -> Result<(), TaskError>,
@@ -116,10 +120,11 @@ impl Merge {
         Ok(())
     }
 
-    /// Puts the next key into `key`; false if there is none. All values of the one before must have been taken.
+    /// Puts the next key into `key`; false if there is none. All values of the one before
+    /// must have been taken.
     ///
-    /// A key that does not come after the one before shows that a run was not sorted. It must not go on to the user's
-    /// function, which has been promised each key once.
+    /// A key that does not come after the one before shows that a run was not sorted. It
+    /// must not go on to the user's function, which has been promised each key once.
     fn next_key(&mut self, key: &mut String) -> Result<bool, TaskError> {
         let Some(winner) = self.winner()? else { return Ok(false) };
         let run = &self.runs[winner];
@@ -149,7 +154,8 @@ impl Merge {
 pub(super) struct Group<'a> {
     merge: &'a mut Merge,
     key: &'a str,
-    /// What went wrong while the user's function asked for values: it has no way to learn of it, and sees an end.
+    /// What went wrong while the user's function asked for values: it has no way to learn
+    /// of it, and sees an end.
     error: Option<TaskError>,
 }
 

@@ -1,7 +1,8 @@
-//! Running one task, on whatever worker: read, call the user's function, sort or merge, write.
+//! Running one task, on whatever worker: read, call the user's function, sort or merge,
+//! write.
 //!
-//! Nothing here knows of coordinators, networks or clocks. A task gets its [`Store`]s, does its work, and tells how far it
-//! is to a callback that can cancel it.
+//! Nothing here knows of coordinators, networks or clocks. A task gets its [`Store`]s,
+//! does its work, and tells how far it is to a callback that can cancel it.
 //!
 //! | file | what |
 //! |---|---|
@@ -14,8 +15,9 @@
 //! | `merge.rs` | from sorted files to keys with all their values |
 //! | `reduce.rs` | a reduce: from keys with values to output |
 //!
-//! Nothing that grows with the input is ever held in memory: a map keeps pairs up to its budget and then spills them, a
-//! reduce streams. What must fit is one record, one key and one value (for [`crate::app::Records::Whole`], one file).
+//! Nothing that grows with the input is ever held in memory: a map keeps pairs up to its
+//! budget and then spills them, a reduce streams. What must fit is one record, one key
+//! and one value (for [`crate::app::Records::Whole`], one file).
 
 mod buffer;
 mod collect;
@@ -46,12 +48,13 @@ pub enum Step {
     Cancel,
 }
 
-/// Told how much of the task is done, from 0 to 1 and never less than before; called often (about once for each megabyte
-/// of input or output), so that it should be quick unless it has something to do.
+/// Told how much of the task is done, from 0 to 1 and never less than before; called
+/// often (about once for each megabyte of input or output), so that it should be quick
+/// unless it has something to do.
 pub type Progress<'a> = dyn FnMut(f64) -> Step + 'a;
 
-/// Says how far a task is. What the callback hears never falls, and rises whenever something got done: a task that stands
-/// still is taken for dead after a while.
+/// Says how far a task is. What the callback hears never falls, and rises whenever
+/// something got done: a task that stands still is taken for dead after a while.
 struct Meter<'a> {
     progress: &'a mut Progress<'a>,
     shown: f64,
@@ -80,7 +83,8 @@ impl<'a> Meter<'a> {
 /// How many bytes go by between two calls of the progress callback.
 const PROGRESS_EVERY: u64 = 1 << 20;
 
-/// What an attempt has counted. The coordinator adds up those of the accepted attempts (paper, §4.8).
+/// What an attempt has counted. The coordinator adds up those of the accepted attempts
+/// (paper, §4.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Records read by a map.
@@ -97,7 +101,8 @@ pub struct Counters {
     pub bytes_out: u64,
 }
 
-/// Why a task gave no result. Whatever it had written is deleted, as far as that is possible.
+/// Why a task gave no result. Whatever it had written is deleted, as far as that is
+/// possible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskError {
     /// A file could not be read or written.
@@ -149,9 +154,10 @@ impl fmt::Display for TaskError {
 
 impl std::error::Error for TaskError {}
 
-/// Copies one partition of one map's output from wherever it is to the local disk, for a reduce (part B). `fetch` gives
-/// the bytes from an offset on, as many as it likes, and none at the end; its errors are the caller's own. The copy has
-/// its name only when it is complete.
+/// Copies one partition of one map's output from wherever it is to the local disk, for a
+/// reduce (part B). `fetch` gives the bytes from an offset on, as many as it likes, and
+/// none at the end; its errors are the caller's own. The copy has its name only when it
+/// is complete.
 ///
 /// # Errors
 /// Whatever `fetch` says, and the local disk's errors by way of `E`.

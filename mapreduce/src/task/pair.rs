@@ -1,5 +1,6 @@
-//! Pairs in intermediate files: the lengths of key and value, seven bits a byte and the lowest first, then key and value.
-//! A file has nothing else; its pairs are sorted by their keys' bytes, which for UTF-8 is also the order of the characters.
+//! Pairs in intermediate files: the lengths of key and value, seven bits a byte and the
+//! lowest first, then key and value. A file has nothing else; its pairs are sorted by
+//! their keys' bytes, which for UTF-8 is also the order of the characters.
 
 use std::ops::Range;
 
@@ -9,7 +10,8 @@ use crate::store::{ReadFile, Store, StoreError, WriteFile};
 /// Bytes that are collected before they are written.
 const WRITE_BUFFER: usize = 256 << 10;
 
-/// The first bytes of a key as a number that compares as they do: most comparisons of a sort end here.
+/// The first bytes of a key as a number that compares as they do: most comparisons of a
+/// sort end here.
 pub(super) fn prefix(key: &[u8]) -> u64 {
     match key.first_chunk::<8>() {
         Some(first) => u64::from_be_bytes(*first),
@@ -40,8 +42,8 @@ fn append_length(buffer: &mut Vec<u8>, mut length: usize) {
 /// Where the key and the value of a pair are.
 type Place = (Range<usize>, Range<usize>);
 
-/// Where key and value are in `bytes`, which begin with a pair; `Ok(None)` if the pair goes on beyond their end, and
-/// `Err` if they cannot be a pair.
+/// Where key and value are in `bytes`, which begin with a pair; `Ok(None)` if the pair
+/// goes on beyond their end, and `Err` if they cannot be a pair.
 fn locate(bytes: &[u8]) -> Result<Option<Place>, ()> {
     let mut at = 0;
     let (Some(key), Some(value)) = (read_length(bytes, &mut at)?, read_length(bytes, &mut at)?) else {
@@ -192,8 +194,8 @@ impl Reader {
         }
     }
 
-    /// Moves what is left to the buffer's front and reads more behind it. A pair that is longer than the buffer makes it
-    /// grow, but never beyond what the file holds.
+    /// Moves what is left to the buffer's front and reads more behind it. A pair that is
+    /// longer than the buffer makes it grow, but never beyond what the file holds.
     fn refill(&mut self) -> Result<(), TaskError> {
         self.buffer.copy_within(self.rest.clone(), 0);
         self.rest = 0..self.rest.len();

@@ -1,4 +1,5 @@
-//! Cutting a split into records, with a buffer that is as large as the longest record and no larger.
+//! Cutting a split into records, with a buffer that is as large as the longest record and
+//! no larger.
 
 use super::Split;
 use crate::app::Records;
@@ -7,7 +8,8 @@ use crate::store::{ReadFile, StoreError};
 /// How much is read at once.
 const READ_SIZE: usize = 1 << 20;
 
-/// The longest piece of [`Records::Text`], unless a word is longer. Short enough to stay in the nearest caches.
+/// The longest piece of [`Records::Text`], unless a word is longer. Short enough to stay
+/// in the nearest caches.
 const TEXT_PIECE: usize = 32 << 10;
 
 /// The records of a split.
@@ -81,7 +83,8 @@ impl RecordReader {
         Ok(())
     }
 
-    /// The next record and its place in the file; None when more must be read ([`RecordReader::fill`]) or there is no more.
+    /// The next record and its place in the file; None when more must be read
+    /// ([`RecordReader::fill`]) or there is no more.
     pub(super) fn next_ready(&mut self) -> Option<(u64, &[u8])> {
         let complete = self.buffer_offset + self.filled as u64 == self.end;
         let next = match self.find_end() {
@@ -134,8 +137,9 @@ impl RecordReader {
         self.at = 0;
         let unread = self.end - self.buffer_offset - self.filled as u64;
         if self.buffer.len() - self.filled < READ_SIZE.min(unread as usize) {
-            // A long record: exactly as much more as it can need when the end is near, so that a whole file is read into
-            // its own size, and twice as much when it is not.
+            // A long record: exactly as much more as it can need when the end is near, so
+            // that a whole file is read into its own size, and twice as much when it is
+            // not.
             let more = (READ_SIZE.max(self.filled) as u64).min(unread) as usize;
             self.buffer.reserve_exact(self.filled + more - self.buffer.len());
             self.buffer.resize(self.filled + more, 0);
@@ -172,7 +176,8 @@ fn border(file: &mut dyn ReadFile, records: Records, offset: u64) -> Result<u64,
     }
 }
 
-/// Whether a record may end after this byte. No part of a longer UTF-8 sequence is such a byte.
+/// Whether a record may end after this byte. No part of a longer UTF-8 sequence is such a
+/// byte.
 fn is_border(records: Records, byte: u8) -> bool {
     match records {
         Records::Whole => false,

@@ -1,4 +1,5 @@
-//! A reduce task: merge the sorted files of all maps, call the user's reduce on each key, write the output.
+//! A reduce task: merge the sorted files of all maps, call the user's reduce on each key,
+//! write the output.
 
 use labrt::runtime;
 
@@ -12,7 +13,8 @@ use crate::store::{Store, StoreError};
 /// One intermediate file: of one map, for the partition of this reduce.
 #[derive(Clone)]
 pub struct Source<'a> {
-    /// Where it is: the shared store, or the own local disk (part B, after [`super::copy_partition`]).
+    /// Where it is: the shared store, or the own local disk (part B, after
+    /// [`super::copy_partition`]).
     pub store: &'a dyn Store,
     /// Its name there.
     pub name: String,
@@ -113,8 +115,9 @@ impl Passes<'_> {
         Ok((readers, total))
     }
 
-    /// Merges the first sources into a file on the local disk, which joins the others at their end. So the sources are
-    /// gone through in rounds, and each pair is copied about log(sources)/log(`FAN_IN`) times.
+    /// Merges the first sources into a file on the local disk, which joins the others at
+    /// their end. So the sources are gone through in rounds, and each pair is copied
+    /// about log(sources)/log(`FAN_IN`) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let first: Vec<Source<'_>> = self.sources.drain(..FAN_IN).collect();
         let (readers, _) = self.open(&first)?;

@@ -8,9 +8,10 @@ use crate::store::{Store, StoreError};
 
 /// A piece of an input file: the input of one map task.
 ///
-/// Splits are cut by length alone, without looking at the bytes. A line (or a word) belongs to the split in which its first
-/// byte lies: so a map begins after the first line's end in its split, unless that split begins the file, and reads on
-/// beyond its end until its last line is complete.
+/// Splits are cut by length alone, without looking at the bytes. A line (or a word)
+/// belongs to the split in which its first byte lies: so a map begins after the first
+/// line's end in its split, unless that split begins the file, and reads on beyond its
+/// end until its last line is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// Name of the file, as the user gave it.
@@ -21,9 +22,10 @@ pub struct Split {
     pub length: u64,
 }
 
-/// The map tasks of a job, in the order of the files and of the places in them. No split is longer than `split_size`, and
-/// those of one file are about equally long; an application that wants whole files gets one split for each. An empty file
-/// is one empty split, as in the course, where each file is a map task.
+/// The map tasks of a job, in the order of the files and of the places in them. No split
+/// is longer than `split_size`, and those of one file are about equally long; an
+/// application that wants whole files gets one split for each. An empty file is one empty
+/// split, as in the course, where each file is a map task.
 ///
 /// # Errors
 /// If a file cannot be opened.
@@ -50,7 +52,8 @@ pub fn split_inputs(
     Ok(splits)
 }
 
-/// The first lines of a split, at most `count`, for a sample. Bytes that are no UTF-8 come out as U+FFFD.
+/// The first lines of a split, at most `count`, for a sample. Bytes that are no UTF-8
+/// come out as U+FFFD.
 ///
 /// # Errors
 /// If the file cannot be read.

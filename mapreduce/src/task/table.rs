@@ -1,8 +1,9 @@
 //! The pairs of a map whose application has a combiner: a hash table with each key once.
 //!
-//! Combining pays because texts are skewed: a few keys make up most pairs (paper, §4.3). A pair whose key has been seen
-//! costs a hash, a comparison and an increment; it takes no memory when its value is the same as that key's last, since
-//! equal values in a row are kept as one with a count. The combiner runs only when the table is written.
+//! Combining pays because texts are skewed: a few keys make up most pairs (paper, §4.3).
+//! A pair whose key has been seen costs a hash, a comparison and an increment; it takes
+//! no memory when its value is the same as that key's last, since equal values in a row
+//! are kept as one with a count. The combiner runs only when the table is written.
 
 use std::hash::Hasher;
 use std::ops::Range;
@@ -14,7 +15,8 @@ use crate::app::Values;
 /// Marks the end of a list, and an empty slot.
 const NONE: u32 = u32::MAX;
 
-/// A piece of the table's bytes. 32 bits each, since a table is spilled long before it has 4 GB.
+/// A piece of the table's bytes. 32 bits each, since a table is spilled long before it
+/// has 4 GB.
 #[derive(Clone, Copy)]
 struct Piece {
     start: u32,
@@ -27,8 +29,9 @@ impl Piece {
     }
 }
 
-/// A text with its beginning at hand: for texts of up to eight bytes, which most words are, that and the length are all
-/// of it, and two of them can be compared without a look at the table's bytes.
+/// A text with its beginning at hand: for texts of up to eight bytes, which most words
+/// are, that and the length are all of it, and two of them can be compared without a look
+/// at the table's bytes.
 #[derive(Clone, Copy)]
 struct Text {
     word: u64,
@@ -49,7 +52,8 @@ struct Entry {
     last: Repeated,
 }
 
-/// A place in the table: part of the hash, so that most strangers are told apart without a look at the entry.
+/// A place in the table: part of the hash, so that most strangers are told apart without
+/// a look at the entry.
 #[derive(Clone, Copy)]
 struct Slot {
     tag: u32,
@@ -179,8 +183,8 @@ impl Table {
     }
 }
 
-/// The first bytes of a text as a number. Texts of the same length, up to eight, have the same number only if they are
-/// the same.
+/// The first bytes of a text as a number. Texts of the same length, up to eight, have the
+/// same number only if they are the same.
 #[inline]
 fn word(text: &[u8]) -> u64 {
     if let Some(first) = text.first_chunk() {
@@ -196,7 +200,8 @@ fn word(text: &[u8]) -> u64 {
     }
 }
 
-/// A hash of a key and its [`word`]. Short keys, which are nearly all, need but one multiplication.
+/// A hash of a key and its [`word`]. Short keys, which are nearly all, need but one
+/// multiplication.
 #[inline]
 fn hash(key: &[u8], word: u64) -> u64 {
     let last = match key.len() {
@@ -249,7 +254,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// What came in as text goes out as text; the check costs little, and `unsafe` would cost trust.
+/// What came in as text goes out as text; the check costs little, and `unsafe` would cost
+/// trust.
 fn as_text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes)
         .unwrap_or_else(|_| unreachable!("a table's pieces are strings that were put in"))
@@ -286,7 +292,8 @@ mod tests {
     fn a_table_is_a_map_of_lists() {
         let mut table = Table::new();
         let mut expected: HashMap<String, Vec<String>> = HashMap::new();
-        // Keys of all lengths that differ in one place only, and values that repeat or do not.
+        // Keys of all lengths that differ in one place only, and values that repeat or do
+        // not.
         for number in 0..40_000_usize {
             let length = number % 23;
             let mut key = vec![b'k'; length];

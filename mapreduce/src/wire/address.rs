@@ -77,7 +77,8 @@ impl Address {
 
 fn connect_tcp(address: &SocketAddr) -> io::Result<Stream> {
     let stream = TcpStream::connect_timeout(address, CONNECT_LIMIT)?;
-    // Requests are small and wait for their replies: there is nothing to be gained by collecting them.
+    // Requests are small and wait for their replies: there is nothing to be gained by
+    // collecting them.
     stream.set_nodelay(true)?;
     Ok(Stream::Tcp(stream))
 }

@@ -10,8 +10,8 @@ use labrt::quiet::Mutex;
 use super::address::{Address, Stream};
 use super::frame::{self, Request, Response, WIRE_VERSION};
 
-/// How long a call may take whose caller sets no limit. Handlers answer at once; so whoever is silent for that long is
-/// gone.
+/// How long a call may take whose caller sets no limit. Handlers answer at once; so
+/// whoever is silent for that long is gone.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A way to one server, as many connections wide as calls are made at a time.

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-/// The version of this format, and of nothing else: what workers and coordinators say to each other has its own
-/// ([`crate::rpc::PROTOCOL_VERSION`]).
+/// The version of this format, and of nothing else: what workers and coordinators say to
+/// each other has its own ([`crate::rpc::PROTOCOL_VERSION`]).
 pub const WIRE_VERSION: u32 = 1;
 
 /// Begins a hello; the version follows, its lowest byte first.
@@ -14,10 +14,12 @@ pub const HELLO: &[u8; 8] = b"MR-6.824";
 /// Length of a hello.
 pub const HELLO_LENGTH: usize = HELLO.len() + size_of::<u32>();
 
-/// The longest frame that is read. The longest that is written is a list of sources: 20,000 of them take a fraction of it.
+/// The longest frame that is read. The longest that is written is a list of sources:
+/// 20,000 of them take a fraction of it.
 const LONGEST_FRAME: u32 = 64 << 20;
 
-/// How much of a frame is read at once: memory is given for what has arrived, not for what was promised.
+/// How much of a frame is read at once: memory is given for what has arrived, not for
+/// what was promised.
 const PIECE: usize = 64 << 10;
 
 /// A call.

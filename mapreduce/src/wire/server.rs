@@ -16,8 +16,8 @@ use super::frame::{self, HELLO, HELLO_LENGTH, Request, Response, WIRE_VERSION};
 /// How long somebody may take to say hello. Connections of the silent must not pile up.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often a thread that waits for a connection looks for one, and one that waits for a request looks whether its run is
-/// over.
+/// How often a thread that waits for a connection looks for one, and one that waits for a
+/// request looks whether its run is over.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long a client may pause in the middle of a request, or not take its reply.
@@ -51,11 +51,13 @@ enum Socket {
 }
 
 impl Listener {
-    /// Listens at the address. Port 0 stands for any free port; [`Listener::address`] tells which. A Unix socket that was
-    /// left over by a process that has died is replaced.
+    /// Listens at the address. Port 0 stands for any free port; [`Listener::address`]
+    /// tells which. A Unix socket that was left over by a process that has died is
+    /// replaced.
     ///
     /// # Errors
-    /// If the address is not to be had; [`ErrorKind::AddrInUse`] if somebody listens there.
+    /// If the address is not to be had; [`ErrorKind::AddrInUse`] if somebody listens
+    /// there.
     pub fn bind(address: &Address) -> io::Result<Listener> {
         match address {
             Address::Unix(path) => {
@@ -84,7 +86,8 @@ impl Listener {
         &self.address
     }
 
-    /// Answers calls with these services, in threads of the run in which this is called, until that ends.
+    /// Answers calls with these services, in threads of the run in which this is called,
+    /// until that ends.
     pub fn serve(self, services: Vec<Service>) -> Connections {
         let services: Arc<[Service]> = services.into();
         let connections = Connections { open: self.open.clone() };
@@ -102,7 +105,8 @@ impl Listener {
                         drop(open);
                     });
                 }
-                // Nobody is there, or whoever was has gone again, or this process has too many files open for now.
+                // Nobody is there, or whoever was has gone again, or this process has too
+                // many files open for now.
                 Err(_) => thread::sleep(LOOK_EVERY),
             }
         }
@@ -178,7 +182,8 @@ fn serve_one(stream: &mut Stream, services: &[Service]) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidData, refusal))
 }
 
-/// Waits for the beginning of a request, and looks from time to time whether the run is over.
+/// Waits for the beginning of a request, and looks from time to time whether the run is
+/// over.
 fn wait_for_byte(stream: &mut Stream) -> io::Result<[u8; 1]> {
     stream.set_limit(Some(2 * LOOK_EVERY))?;
     let mut byte = [0];

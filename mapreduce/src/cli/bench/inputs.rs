@@ -17,8 +17,9 @@ const RECORD: usize = 100;
 /// Length of a record's random beginning, the part that decides its place.
 const KEY: usize = 10;
 
-/// Writes a text of at least this many bytes, the given files over and over, and gives its length. Without files, the books
-/// of `../shared/data/text` (or below `LAB_SHARED`) if they are there, and else made-up text.
+/// Writes a text of at least this many bytes, the given files over and over, and gives
+/// its length. Without files, the books of `../shared/data/text` (or below `LAB_SHARED`)
+/// if they are there, and else made-up text.
 pub(super) fn text(path: &Path, length: u64, given: &[PathBuf]) -> Result<u64, Problem> {
     let files = if given.is_empty() { books() } else { given.to_vec() };
     let mut piece = Vec::new();
@@ -50,8 +51,8 @@ fn books() -> Vec<PathBuf> {
     books
 }
 
-/// Writes this many bytes of records: lines of 100 bytes that begin with ten random ones, after the sort benchmark of the
-/// paper's §5.3.
+/// Writes this many bytes of records: lines of 100 bytes that begin with ten random ones,
+/// after the sort benchmark of the paper's §5.3.
 pub(super) fn records(path: &Path, length: u64) -> Result<u64, Problem> {
     let count = length / RECORD as u64;
     let write = || -> io::Result<()> {
@@ -74,7 +75,8 @@ pub(super) fn records(path: &Path, length: u64) -> Result<u64, Problem> {
     Ok(count * RECORD as u64)
 }
 
-/// Bytes a second that one thread reads from memory, over a piece of this size; the best of three.
+/// Bytes a second that one thread reads from memory, over a piece of this size; the best
+/// of three.
 pub(super) fn memory_bandwidth(bytes: u64) -> f64 {
     let memory = vec![1_u64; bytes as usize / size_of::<u64>()];
     let read = |_| {

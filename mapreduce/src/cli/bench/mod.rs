@@ -1,7 +1,9 @@
-//! The command `bench`: a job against a plain program that does the same, on the same machine and in the same minutes.
+//! The command `bench`: a job against a plain program that does the same, on the same
+//! machine and in the same minutes.
 //!
-//! Ratios are what counts. Everything is timed as a process, from its start to its end; each program runs several times,
-//! in turns with the others, and its fastest run counts, since whatever else the machine does can only slow it down.
+//! Ratios are what counts. Everything is timed as a process, from its start to its end;
+//! each program runs several times, in turns with the others, and its fastest run counts,
+//! since whatever else the machine does can only slow it down.
 
 mod inputs;
 mod plain;
@@ -144,8 +146,8 @@ fn sort(arguments: &Bench, directory: &Path) -> Done {
     inputs::same_bytes(&sorted, &directory.join("2-workers"), reduces)
 }
 
-/// Runs our own programs once, so that the input is in the system's memory when the race begins, and tells how large their
-/// largest process was: worker or coordinator.
+/// Runs our own programs once, so that the input is in the system's memory when the race
+/// begins, and tells how large their largest process was: worker or coordinator.
 fn warm_up(contenders: &mut [Contender]) -> Done {
     contenders.iter_mut().try_for_each(Contender::run)?;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Problem::failed)?;

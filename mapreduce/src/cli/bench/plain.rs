@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::cli::{Done, Problem};
 
-/// Counts the words of a file in one thread, with the first code that comes to mind, and prints how many words there are
-/// and how many different ones.
+/// Counts the words of a file in one thread, with the first code that comes to mind, and
+/// prints how many words there are and how many different ones.
 pub(crate) fn count_words(file: &Path) -> Done {
     let text = fs::read_to_string(file).map_err(Problem::failed)?;
     let mut counts: HashMap<String, u64> = HashMap::new();
