@@ -46,6 +46,8 @@ struct Watched {
     started: Instant,
     /// Number of switches when it last changed, and when that was.
     last: (u64, Instant),
+    /// Processor time of the OS thread when the number was first seen to stand still; None while it moves.
+    computed: Option<Duration>,
     /// `/proc` directory of the OS thread, which tells whether it waits or computes.
     thread: Option<std::path::PathBuf>,
     simulated: bool,
@@ -123,16 +125,20 @@ impl Monitor {
         let switches = self.switches.load(Ordering::Relaxed);
         if switches != watched.last.0 || !watched.simulated {
             watched.last = (switches, Instant::now());
+            watched.computed = None;
             return None;
         }
         let silent = watched.last.1.elapsed();
+        if watched.computed.is_none() {
+            watched.computed = watched.processor_time();
+        }
         // A run that eats memory without a call into the runtime is not waited for.
         let out_of_memory = self.stop.load(Ordering::Relaxed) == STOP_MEMORY && silent > 5 * PERIOD;
         if out_of_memory {
             let (kind, message) = (FailureKind::Memory, self.memory_message(watched, resident));
             return Some(self.failure(kind, message));
         }
-        (silent > watched.limits.stuck_after)
+        (silent > watched.limits.stuck_after && !watched.is_starved())
             .then(|| self.failure(FailureKind::Stuck, watched.stuck_message(silent)))
     }
 
@@ -160,6 +166,20 @@ impl Watched {
         // The second field is a name in parentheses, which may contain anything; the state follows it.
         let state = stat.rsplit_once(')')?.1.split_whitespace().next()?;
         Some(state == "R")
+    }
+
+    /// How long the OS thread has had a processor so far.
+    fn processor_time(&self) -> Option<Duration> {
+        let schedule = std::fs::read_to_string(self.thread.as_ref()?.join("schedstat")).ok()?;
+        Some(Duration::from_nanos(schedule.split_whitespace().next()?.parse().ok()?))
+    }
+
+    /// Whether the OS thread is silent because others have the processors: it wants one and had none for most of the
+    /// time. On a very busy machine that may last for many seconds.
+    fn is_starved(&self) -> bool {
+        let computed =
+            self.computed.zip(self.processor_time()).map(|(before, now)| now.saturating_sub(before));
+        self.is_runnable() == Some(true) && computed.is_some_and(|time| time < self.limits.stuck_after / 2)
     }
 
     fn stuck_message(&self, silent: Duration) -> String {
@@ -238,6 +258,7 @@ impl Monitor {
             tag: config.tag,
             started: now,
             last: (self.switches.load(Ordering::Relaxed), now),
+            computed: None,
             thread,
             simulated: config.world == crate::World::Simulated,
         });

@@ -157,6 +157,17 @@ impl<S: StateMachine> Rsm<S> {
     /// # Panics
     /// If the machine says that the command is no read.
     pub fn read(&self, command: &S::Command) -> Result<S::Reply, SubmitError> {
+        self.inspect_fresh(|machine| {
+            machine.read(command).expect("only commands that change nothing are read")
+        })
+    }
+
+    /// Looks at the machine as [`Rsm::read`] does: it knows all that was committed when this
+    /// was called.
+    ///
+    /// # Errors
+    /// [`SubmitError::NotLeader`], also if the server ceases to lead in the meantime.
+    pub fn inspect_fresh<T>(&self, look: impl FnOnce(&S) -> T) -> Result<T, SubmitError> {
         let index = self.raft.read_index().ok_or(SubmitError::NotLeader)?;
         let mut state = self.state.lock();
         state.reads += 1;
@@ -164,7 +175,7 @@ impl<S: StateMachine> Rsm<S> {
             self.more_applied.wait(&mut state);
         }
         state.reads -= 1;
-        Ok(state.machine.read(command).expect("only commands that change nothing are read"))
+        Ok(look(&state.machine))
     }
 
     /// Looks at the machine as it is on this server, which may be far behind the others.

@@ -36,12 +36,15 @@ impl Controller {
         index.and_then(|index| self.configs.get(index)).unwrap_or_else(|| self.newest())
     }
 
+    /// The configuration with these groups added.
     fn join(&self, joining: BTreeMap<GroupId, Vec<String>>) -> Result<Config, Refusal> {
         if joining.is_empty() {
             return Err(Refusal::NoGroups);
         }
         let mut groups = self.newest().groups.clone();
         for (group, servers) in joining {
+            // The order is that of the group numbers, so that all servers refuse for the same
+            // reason.
             if group == NO_GROUP {
                 return Err(Refusal::Reserved);
             }
@@ -55,6 +58,7 @@ impl Controller {
         Ok(self.rebalanced(groups))
     }
 
+    /// The configuration without these groups.
     fn leave(&self, leaving: &[GroupId]) -> Result<Config, Refusal> {
         if leaving.is_empty() {
             return Err(Refusal::NoGroups);
@@ -69,6 +73,8 @@ impl Controller {
         Ok(self.rebalanced(groups))
     }
 
+    /// The configuration with one shard on another group. Shares may become uneven: whoever
+    /// moves shards by hand knows why.
     fn move_shard(&self, shard: usize, group: GroupId) -> Result<Config, Refusal> {
         let mut config = self.newest().clone();
         if shard >= SHARDS {

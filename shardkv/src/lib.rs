@@ -95,7 +95,8 @@
 //! | `client.rs`, `peers.rs` | the clerk; servers by name |
 //!
 //! `tests/shardkv/life.rs` has a test for each sentence about the stages, and
-//! `tests/shardkv/custody.rs` is the checker over all groups.
+//! `tests/shardkv/custody.rs` is the checker over all groups. What moves cost and groups gain
+//! `tests/shardkv/figures_4b.rs` measures, in virtual time; with `LAB_STORY=1` it tells.
 //!
 //! # What is left out on purpose
 //!

@@ -207,11 +207,16 @@ impl ShardRpc for ShardServer {
         if !request.command.fits() {
             return Err(KvError::TooLarge);
         }
-        // What will be refused need not go through the log. Should this server be behind, it
-        // refuses what it has already: the clerk comes again.
-        let refusal = self.rsm.inspect(|group| group.refusal(request.command.key()));
-        if let Some(refusal) = refusal {
-            return Err(if self.is_leader() { refusal } else { KvError::WrongLeader });
+        // What will be refused need not go through the log. But to refuse, too, this server must
+        // be the leader: one that was cut off long ago would send its clients away for ever.
+        let refusal = |group: &Group| group.refusal(request.command.key());
+        if self.rsm.inspect(refusal).is_some() {
+            match self.rsm.inspect_fresh(refusal) {
+                Ok(Some(refusal)) => return Err(refusal),
+                // It was behind, and has caught up.
+                Ok(None) => {}
+                Err(_) => return Err(KvError::WrongLeader),
+            }
         }
         match self.rsm.submit(&Command::Operate(request)) {
             Ok(Reply::Operation(result)) => result,

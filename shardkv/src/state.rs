@@ -130,6 +130,8 @@ impl Group {
         }
     }
 
+    /// A client's operation, at its place in the log: what was served when a server took it may
+    /// have been given away by a configuration that came before it.
     fn operate(&mut self, request: Request<Operation>) -> Result<String, KvError> {
         let key = request.command.key();
         if let Some(refusal) = self.refusal(key) {
@@ -151,6 +153,7 @@ impl Group {
         if config.number != self.config + 1 {
             return;
         }
+        // Shards of the last one may still be on their way: nobody waits for them here.
         for (shard, &owner) in config.shards.iter().enumerate() {
             if owner != NO_GROUP && owner != self.owners[shard] {
                 self.change_owner(Handover { shard, config: config.number }, owner);
@@ -161,9 +164,13 @@ impl Group {
         self.changed();
     }
 
+    /// The handover's configuration gives the shard to `owner`. All groups take note of it,
+    /// also those that it does not concern: one of them may be the next, and must know whom
+    /// to ask.
     fn change_owner(&mut self, handover: Handover, owner: GroupId) {
         let before = std::mem::replace(&mut self.owners[handover.shard], owner);
         let tenures = &mut self.tenures[handover.shard];
+        // Of this group's tenures the last one is open as long as it owns the shard.
         if before == self.gid
             && let Some((since, tenure)) = tenures.pop_last()
         {
@@ -179,6 +186,9 @@ impl Group {
         }
     }
 
+    /// What this group has pulled is in its log now, and so on the disks of a majority. From
+    /// here on the copy where it came from is garbage.
+    ///
     /// # Panics
     /// If the content is none: servers look at it before it goes into the log.
     fn install(&mut self, handover: Handover, content: &Content) {
@@ -205,6 +215,7 @@ impl Group {
         }
     }
 
+    /// The former owner has deleted its copy; nobody needs to ask again.
     fn forget(&mut self, handover: Handover) {
         if self.garbage.remove(&handover).is_some() {
             self.changed();
@@ -257,6 +268,7 @@ impl Group {
         self.garbage.get(&handover).map(|&from| Errand::Discard(servers(from)))
     }
 
+    /// To be called after each change that is not a client's.
     fn changed(&mut self) {
         self.changes += 1;
         self.check();
@@ -345,9 +357,11 @@ impl Saved {
         }
     }
 
+    /// Puts what was written in the place of the group's state, or leaves that as it is.
     fn restore(self, group: &mut Group) -> Result<(), DecodeError> {
         let mut restored = Group::new(group.gid);
         for SavedTenure { handover, until, source } in self.tenures {
+            // A tenure is made again as it came about: it began, and perhaps it has ended.
             let begun = match source {
                 Source::Here(content) => Tenure::Serving { shard: decode_shard(&content)? },
                 Source::At(from) => Tenure::Pulling { from },

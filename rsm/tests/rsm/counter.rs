@@ -14,6 +14,12 @@ use tester::{Boot, Booted, Figures, Group, Net, Test};
 #[derive(Debug, Default)]
 pub(crate) struct Counter(u64);
 
+impl Counter {
+    pub(crate) fn value(&self) -> u64 {
+        self.0
+    }
+}
+
 /// What can be asked of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Command {

@@ -5,3 +5,4 @@ mod counter;
 mod part_rsm;
 mod reads;
 mod snapshots;
+mod watching;

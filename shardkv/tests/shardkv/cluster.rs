@@ -78,6 +78,7 @@ impl Cluster {
         let start = |group| start_group(test, &net, &custody, &controllers, options, group);
         let groups = (0..GROUPS).map(start).collect();
         let records = Records::new(test);
+        test.note("0-2: controllers; 3-5, 6-8, 9-11: groups 0, 1, 2");
         let cluster = Cluster { test: test.clone(), net, controllers, groups, records, options };
         cluster.set_reliable(!options.unreliable);
         let at_end = cluster.clone();

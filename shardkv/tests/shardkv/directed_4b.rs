@@ -80,6 +80,8 @@ fn without_controllers_4b() {
         cluster.join(&[0, 1]);
         let mut keys = Keys::put(&cluster, 10, 5);
         cluster.leave(&[0]);
+        cluster.settle(PATIENCE);
+        // The client learns where everything is now.
         keys.check_all();
         t.scene("All controllers crash. Who has the shards serves them.");
         cluster.shutdown_controllers();
@@ -119,9 +121,11 @@ fn group_down_for_three_configurations_4b() {
         }
         t.scene("Meanwhile the others exchange their shards, and serve them.");
         cluster.leave(&[1]);
-        let (clerk_keys, reachable) = (&mut keys, serveable(&cluster, &first.shards, &others));
+        let reachable = serveable(&cluster, &first.shards, &others);
         t.exercised(!reachable.is_empty(), "no shard moved between living groups");
-        reachable.iter().for_each(|&key| clerk_keys.check_and_append(key, 5));
+        // A new client, which goes where the newest configuration says.
+        keys.client = cluster.client();
+        reachable.iter().for_each(|&key| keys.check_and_append(key, 5));
 
         t.scene("Group 0 is back. Nothing is lost.");
         cluster.start_group(0);
@@ -143,6 +147,33 @@ fn serveable(cluster: &Cluster, before: &[u64; 10], keys: &[usize]) -> Vec<usize
         configs[start..].iter().all(|config| config.shards[shard] != gid(0))
     };
     keys.iter().filter(never_on_0).copied().collect()
+}
+
+/// A leader that is cut off from its group, and not from clients, knows nothing of what the group
+/// got since. It must not keep on sending them away.
+#[test]
+fn stale_leader_4b() {
+    run("stale_leader_4b", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new());
+        cluster.join(&[0, 1]);
+        let mut keys = Keys::put(&cluster, 10, 5);
+        let before = cluster.newest();
+        t.scene("Group 1's leader is cut off. The others take over everything.");
+        let leader = cluster.leader_of(1);
+        let others: Vec<usize> = (0..SERVERS).filter(|&server| server != leader).collect();
+        cluster.groups[1].partition(&[&others, &[leader]]);
+        cluster.leave(&[0]);
+        let start = Instant::now();
+        // Those that move first: a client that waits in vain for an answer would find the new
+        // leader by itself.
+        let moving = |key: &usize| before.shards[key_to_shard(&key.to_string())] == gid(0);
+        let (moving, staying): (Vec<usize>, Vec<usize>) = (0..10).partition(moving);
+        moving.into_iter().chain(staying).for_each(|key| keys.check_and_append(key, 5));
+        t.expect(start.elapsed() < PATIENCE, || format!("it took {:?} to be served", start.elapsed()));
+        cluster.groups[1].heal();
+        cluster.settle(PATIENCE);
+        keys.check_all();
+    });
 }
 
 /// Groups give each other shards at the same time, again and again: each waits for the other.
