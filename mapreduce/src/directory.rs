@@ -7,6 +7,12 @@
 //! coordinator moves the output files to their places, each by an atomic rename, and
 //! tells nobody that the job is over before that.
 
+//!
+//! ```text
+//!  out/mr-out-0 …                     what users see: complete, and of one job
+//!  out/.mr-job-0123456789abcdef/      mr-0-0.1, mr-tmp-…, mr-out-0 …, while the job runs
+//! ```
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,10 +67,12 @@ impl JobStore {
             }
             work.open(&name)?;
         }
+        // Both directories are in one file system, so that a move is a rename.
         for name in (0..reduces).map(names::output) {
             let moved = fs::rename(work.root().join(&name), self.output.join(&name));
             moved.map_err(|error| StoreError::from_io(&name, &error))?;
         }
+        // Of a larger job before this one; whoever reads mr-out-* would take them for ours.
         for name in output.list(names::OUTPUT_PREFIX)? {
             if names::partition_of_output(&name).is_some_and(|partition| partition >= reduces) {
                 output.delete(&name)?;

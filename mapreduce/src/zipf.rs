@@ -1,6 +1,10 @@
 //! Text for tests and benches: words as skewed as those of books, so that nothing needs
 //! the books to be there.
 
+//!
+//! Skew is what matters for MapReduce: it decides how much a combiner saves, how full the
+//! hash table of a map becomes, and how unequal the partitions are.
+
 use std::io::{self, Write};
 
 /// A text of made-up words. The n-th most frequent of them has a share of about 1/n, as

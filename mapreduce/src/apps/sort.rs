@@ -57,6 +57,8 @@ pub fn sample(store: &dyn Store, files: &[String], reduces: usize) -> Result<Vec
         }
     }
     lines.sort_unstable();
+    // The quantiles of the sample. Where one line is very frequent, several of them are equal,
+    // and all those lines have to be in one partition in any case.
     let mut borders: Vec<String> =
         (1..reduces).filter_map(|border| lines.get(border * lines.len() / reduces).cloned()).collect();
     borders.dedup();

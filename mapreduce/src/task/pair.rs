@@ -2,6 +2,12 @@
 //! lowest first, then key and value. A file has nothing else; its pairs are sorted by
 //! their keys' bytes, which for UTF-8 is also the order of the characters.
 
+//!
+//! Lengths come first, so that a reader knows how much it needs before it looks at a byte of
+//! the text, and the text may be anything, line ends included. There is no checksum: the
+//! store is trusted not to change bytes. What is checked is what a file that was cut off, or
+//! belongs to something else, would show.
+
 use std::ops::Range;
 
 use super::TaskError;
@@ -31,6 +37,7 @@ pub(super) fn append(buffer: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     buffer.extend_from_slice(value);
 }
 
+/// Appends a length; below 128 it is one byte, which it is for nearly all keys and values.
 fn append_length(buffer: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {
         buffer.push(length as u8 | 0x80);
@@ -54,6 +61,7 @@ fn locate(bytes: &[u8]) -> Result<Option<Place>, ()> {
     Ok((end <= bytes.len()).then_some((at..key_end, key_end..end)))
 }
 
+/// Reads a length and moves on behind it. More than ten bytes are no length.
 fn read_length(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, ()> {
     let mut length = 0;
     for shift in (0..u64::BITS).step_by(7) {
@@ -105,6 +113,7 @@ impl<'a> Writer<'a> {
         self.flush_if_full()
     }
 
+    /// A call of the store for each pair would cost more than the pair.
     fn flush_if_full(&mut self) -> Result<(), StoreError> {
         if self.buffer.len() < WRITE_BUFFER { Ok(()) } else { self.flush() }
     }
@@ -132,7 +141,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Reads the pairs of a range of a file, one after the other, through a small buffer.
+/// Reads the pairs of a range of a file, one after the other, through a small buffer, from
+/// which key and value are lent until the next pair is asked for.
 pub(super) struct Reader {
     file: Box<dyn ReadFile>,
     name: String,
@@ -196,6 +206,8 @@ impl Reader {
 
     /// Moves what is left to the buffer's front and reads more behind it. A pair that is
     /// longer than the buffer makes it grow, but never beyond what the file holds.
+    ///
+    /// So a damaged length costs no more memory than the file has bytes, and ends in an error.
     fn refill(&mut self) -> Result<(), TaskError> {
         self.buffer.copy_within(self.rest.clone(), 0);
         self.rest = 0..self.rest.len();

@@ -1,6 +1,11 @@
 //! Cutting a split into records, with a buffer that is as large as the longest record and
 //! no larger.
 
+//!
+//! Reading and cutting are two calls ([`RecordReader::fill`], [`RecordReader::next_ready`])
+//! because reading can fail and takes time, in the simulation too, while the records that
+//! are there already are handed out in a loop that does nothing else.
+
 use super::Split;
 use crate::app::Records;
 use crate::store::{ReadFile, StoreError};
@@ -86,6 +91,7 @@ impl RecordReader {
     /// The next record and its place in the file; None when more must be read
     /// ([`RecordReader::fill`]) or there is no more.
     pub(super) fn next_ready(&mut self) -> Option<(u64, &[u8])> {
+        // At the end of the split the last record need not have an end of its own.
         let complete = self.buffer_offset + self.filled as u64 == self.end;
         let next = match self.find_end() {
             Some(next) => next,
@@ -118,6 +124,7 @@ impl RecordReader {
             }
             Records::Text => {
                 let piece = &unread[..unread.len().min(TEXT_PIECE)];
+                // As many whole words as fit; if not even one does, all of that word.
                 let last = piece.iter().rposition(|&byte| is_border(Records::Text, byte));
                 let found = last.or_else(|| {
                     let rest = &unread[self.searched.max(piece.len()).min(unread.len())..];
@@ -161,7 +168,9 @@ fn border(file: &mut dyn ReadFile, records: Records, offset: u64) -> Result<u64,
     if offset == 0 || offset >= file.length() {
         return Ok(offset.min(file.length()));
     }
+    // Lines are mostly short; for the others the steps become longer.
     let mut buffer = vec![0; 4 << 10];
+    // One byte earlier: a split that begins exactly behind a line's end begins with a line.
     let mut at = offset - 1;
     loop {
         let count = file.read_at(at, &mut buffer)?;

@@ -1,6 +1,12 @@
 //! A reduce task: merge the sorted files of all maps, call the user's reduce on each key,
 //! write the output.
 
+//!
+//! The paper's reducer sorts what it has fetched, with an external sort if need be (§3.1,
+//! step 5). Here the runs come sorted from the mappers, and are merged while the user's
+//! function takes its values from the merge: nothing is written before the output itself,
+//! unless there are more runs than can be open at once.
+
 use labrt::runtime;
 
 use super::merge::{self, FAN_IN, Group, Merge};
@@ -79,6 +85,7 @@ struct Passes<'a> {
 
 impl Passes<'_> {
     fn reduce(&mut self, meter: &mut Meter<'_>) -> Result<ReduceOutput, TaskError> {
+        // M may be tens of thousands; each open file costs a buffer and a descriptor.
         while self.sources.len() > FAN_IN {
             self.merge_first(meter)?;
         }
@@ -90,6 +97,7 @@ impl Passes<'_> {
             error: None,
             counters: Counters { bytes_in: length, ..Counters::default() },
         };
+        // Earlier passes have used up some of the progress.
         let before = meter.shown;
         let share = |consumed: u64| before + (1.0 - before) * consumed as f64 / length.max(1) as f64;
         merge.for_each_key(
@@ -131,6 +139,7 @@ impl Passes<'_> {
         )?;
         writer.finish()?;
         self.sources.push(Source { store: self.task.local, name });
+        // The own ones among those that have been merged are of no more use.
         for source in first.iter().filter(|source| self.own.contains(&source.name)) {
             self.task.local.delete(&source.name)?;
         }
@@ -160,6 +169,8 @@ impl Output<'_> {
     ) -> Result<(), TaskError> {
         self.counters.keys += 1;
         let Output { writer, error, .. } = self;
+        // What is wrong with this key will be wrong with it the next time, too; the coordinator
+        // gives up after a few attempts and says which key it was.
         let reduced = runtime::catch_panic(|| {
             application.reduce(key, values, &mut |value| {
                 if error.is_none() {

@@ -5,6 +5,10 @@
 //! no memory when its value is the same as that key's last, since equal values in a row
 //! are kept as one with a count. The combiner runs only when the table is written.
 
+//!
+//! All texts are in one piece of memory and entries refer to it by position: a new key costs
+//! no call of the allocator, and emptying the table costs nothing at all.
+
 use std::hash::Hasher;
 use std::ops::Range;
 
@@ -47,6 +51,7 @@ struct Repeated {
     count: u64,
 }
 
+/// A key with its values: the last ones here, those before in a list.
 struct Entry {
     key: Text,
     last: Repeated,
@@ -70,6 +75,7 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// An empty one. It starts small, for splits with few keys, and doubles as it fills.
     pub(super) fn new() -> Table {
         let slots = vec![Slot { tag: 0, entry: NONE }; 1 << 12];
         Table { slots, entries: Vec::new(), earlier: Vec::new(), bytes: Vec::new() }
@@ -94,6 +100,8 @@ impl Table {
         let hash = hash(key.as_bytes(), word);
         let mask = self.slots.len() - 1;
         let tag = (hash >> 32) as u32;
+        // Linear probing: the next place is mostly in the same cache line. At least half of
+        // the places are empty, so that the search ends soon.
         let mut place = hash as usize & mask;
         loop {
             let slot = self.slots[place];
@@ -133,6 +141,7 @@ impl Table {
             self.entries[entry].last.count += 1;
             return false;
         }
+        // The new value takes the place at hand, since the next pair is likely to repeat it.
         let before = self.earlier.len() as u32;
         self.earlier.push(last);
         let value = self.store(value, word);
@@ -140,12 +149,14 @@ impl Table {
         true
     }
 
+    /// Copies a text into the table's bytes.
     fn store(&mut self, text: &str, word: u64) -> Text {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(text.as_bytes());
         Text { word, piece: Piece { start, length: text.len() as u32 } }
     }
 
+    /// Doubles the places. The entries stay where they are.
     #[cold]
     fn grow(&mut self) {
         let size = self.slots.len() * 2;
@@ -214,7 +225,7 @@ fn hash(key: &[u8], word: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-#[cold]
+/// Keys of more than 16 bytes, which are rare among words and usual among URLs.
 fn long_hash(key: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(key);
@@ -233,6 +244,7 @@ impl<'a> Found<'a> {
         &self.table.bytes[self.entry.key.piece.range()]
     }
 
+    /// The key.
     pub(super) fn key(self) -> &'a str {
         as_text(self.key_bytes())
     }
@@ -243,6 +255,7 @@ impl<'a> Found<'a> {
         (count == 1 && before == NONE).then(|| self.table.text(value))
     }
 
+    /// All of its values.
     pub(super) fn values(self) -> TableValues<'a> {
         let last = self.entry.last;
         TableValues {

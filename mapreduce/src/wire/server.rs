@@ -1,5 +1,13 @@
 //! The server's side.
 
+//!
+//! A thread accepts connections, and each connection has a thread, in which the handlers
+//! run, one call after the other. A handler that blocked would block its own client only;
+//! those of this crate never do.
+//!
+//! All these threads belong to a run of `labrt` and end with it. Nothing can stop a thread
+//! that waits in the operating system, so none waits there for long.
+
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpListener;
@@ -61,6 +69,8 @@ impl Listener {
     pub fn bind(address: &Address) -> io::Result<Listener> {
         match address {
             Address::Unix(path) => {
+                // A socket stays in the file system when its process is killed. One at which
+                // nobody answers is such a one.
                 let in_use = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
                 let socket = match UnixListener::bind(path) {
                     Err(error) if in_use(&error) && address.connect().is_err() => {
@@ -73,6 +83,7 @@ impl Listener {
                 Ok(Listener { socket: Socket::Unix(socket), address: address.clone(), open: Arc::new(()) })
             }
             Address::Tcp(place) => {
+                // Here the system clears up by itself.
                 let socket = TcpListener::bind(place.as_str())?;
                 socket.set_nonblocking(true)?;
                 let address = Address::Tcp(socket.local_addr()?.to_string());
@@ -112,6 +123,7 @@ impl Listener {
         }
     }
 
+    /// The next client. An error if there is none at the moment.
     fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
             Socket::Unix(socket) => {
@@ -145,6 +157,7 @@ fn connection_loop(mut stream: Stream, services: &[Service]) {
         let _ = frame::write_frame(&mut stream, &Response::Refused(reason));
         return;
     }
+    // From here on both sides know that they speak the same language.
     let mut welcome = frame::write_frame(&mut stream, &Response::Done(Vec::new()));
     while welcome.is_ok() {
         welcome = serve_one(&mut stream, services);
@@ -169,9 +182,12 @@ fn greet(stream: &mut Stream) -> Result<(), String> {
 
 /// Waits for a request and answers it. Err means that the connection is of no more use.
 fn serve_one(stream: &mut Stream, services: &[Service]) -> io::Result<()> {
+    // Between requests a client may be silent for as long as it likes, for its task takes that
+    // long; in the middle of one it may not.
     let first = wait_for_byte(stream)?;
     stream.set_limit(Some(REQUEST_LIMIT))?;
     let request: Request = frame::read_frame(&mut first.as_slice().chain(&mut *stream))?;
+    // The methods of services have different names, so that at most one of them answers.
     let answer = services.iter().find_map(|service| service.handle(&request.method, &request.args));
     let refusal = match answer {
         Some(Ok(reply)) => return frame::write_frame(stream, &Response::Done(reply)),
