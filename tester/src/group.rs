@@ -3,16 +3,14 @@
 
 use crate::net::Net;
 use crate::persister::{Persister, Write};
+use crate::swarm;
 use crate::test::Test;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
-use labrt::rand::random_range;
-use labrt::thread;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 /// What a server is started with.
 pub struct Boot {
@@ -175,6 +173,11 @@ impl<S: Send + Sync + 'static> Group<S> {
         &self.shared.names[server]
     }
 
+    /// A server's name for people.
+    fn title(&self, server: usize) -> &str {
+        &self.shared.titles[server]
+    }
+
     /// Calls `f` with the living incarnation of a server; None if it is crashed.
     pub fn visit<T>(&self, server: usize, f: impl FnOnce(&Arc<S>) -> T) -> Option<T> {
         let (object, visitors) = {
@@ -231,6 +234,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Gives the server its links to all connected servers on its side.
     pub fn connect(&self, server: usize) {
         self.test().note_server(server, "connect");
+        self.test().faults().end("links", self.title(server));
         self.shared.slots.lock()[server].connected = true;
         self.set_links(server);
     }
@@ -238,6 +242,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Takes all links from the server, which goes on running.
     pub fn disconnect(&self, server: usize) {
         self.test().note_server(server, "disconnect");
+        self.test().faults().begin("links", "disconnected", self.title(server));
         self.cut_off(server);
     }
 
@@ -249,7 +254,9 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not named stands
     /// alone.
     pub fn partition(&self, sides: &[&[usize]]) {
-        self.test().note(format!("partition {sides:?}"));
+        let words = format!("partition {sides:?}");
+        self.test().faults().begin("partition", words.as_str(), "");
+        self.test().note(words);
         self.divide(|server| {
             sides.iter().position(|side| side.contains(&server)).unwrap_or(sides.len() + server)
         });
@@ -258,6 +265,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Ends a partition. Servers that are disconnected stay so.
     pub fn heal(&self) {
         self.test().note("heal");
+        self.test().faults().end("partition", "");
         self.divide(|_| 0);
     }
 
@@ -309,6 +317,8 @@ impl<S: Send + Sync + 'static> Group<S> {
     pub fn crash(&self, server: usize) {
         if self.is_alive(server) {
             self.test().note_server(server, "CRASH");
+            self.test().faults().end("links", self.title(server));
+            self.test().faults().begin("crash", "down", self.title(server));
         }
         self.stop(server);
     }
@@ -353,9 +363,11 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     fn boot(&self, server: usize) {
         let node = Node::new(self.shared.titles[server].as_str());
+        self.test().faults().end("crash", self.title(server));
         let rate = self.test().knobs().clock_rate();
         if rate != 1.0 {
             node.set_clock_rate(rate);
+            self.test().faults().begin("clock", format!("runs {rate:.3} times as fast"), self.title(server));
         }
         let (numbers, ends) = self.shared.names.iter().map(|name| self.net().make_end(name)).unzip();
         let (persister, incarnation) = {
@@ -383,20 +395,7 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Pauses a server now and then, as a garbage collector would, if the seed draws that (`LAB_SWARM`).
     pub fn pause_at_random(&self) {
-        let Some((mean, longest)) = self.test().knobs().pauses_ms else { return };
-        let group = self.clone();
-        let sleep_up_to = |ms: u64| thread::sleep(Duration::from_millis(random_range(1..=ms)));
-        // Nobody joins this thread: it ends with the run.
-        drop(thread::spawn(move || {
-            loop {
-                sleep_up_to(2 * mean);
-                if let Some(node) = group.node(random_range(0..group.len())) {
-                    node.pause();
-                    sleep_up_to(longest);
-                    node.resume();
-                }
-            }
-        }));
+        swarm::pauses(self);
     }
 
     /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread; the hook may
