@@ -41,6 +41,7 @@ impl JobStore {
 
     /// From now on it is the store of the job with this number, and can do everything.
     pub fn enter(&self, job: u64) {
+        // A worker takes part in one job in its life, and may be told of it twice.
         self.work.get_or_init(|| DirectoryStore::new(self.output.join(format!("{PREFIX}{job:016x}"))));
     }
 
@@ -89,6 +90,7 @@ impl JobStore {
         self.work.get().map_or(Ok(()), |work| fs::remove_dir_all(work.root()))
     }
 
+    /// The job's directory, if the job is known.
     fn entered(&self) -> Result<&DirectoryStore, StoreError> {
         let nobody = || StoreError::new(StoreErrorKind::Other, PREFIX, "the store belongs to no job yet");
         self.work.get().ok_or_else(nobody)

@@ -51,6 +51,7 @@ impl Zipf {
 
     /// Appends a word and what follows it.
     fn append(&mut self, text: &mut String) {
+        // A point on the line from 0 to the sum of all shares lies in the share of one word.
         let total = self.cumulative.last().copied().unwrap_or(1.0);
         let point = (self.random() >> 11) as f64 / (1_u64 << 53) as f64 * total;
         let rank = self.cumulative.partition_point(|&sum| sum < point);
@@ -75,6 +76,7 @@ impl Zipf {
         let mut text = String::new();
         while written + text.len() < length {
             self.append(&mut text);
+            // In pieces, so that a text of gigabytes takes no memory.
             if text.len() > 1 << 16 {
                 to.write_all(text.as_bytes())?;
                 written += text.len();

@@ -44,6 +44,7 @@ impl Crash {
         Crash { longest_stall: None }
     }
 
+    /// What goes wrong before anything else happens.
     fn maybe_fail(&self) {
         let Some(longest) = self.longest_stall else { return };
         match rand::random_range(0..3) {

@@ -39,6 +39,7 @@ pub(crate) fn coordinate(arguments: arguments::Coordinator) -> Done {
         println!("listening at {}", served.address);
         let done = served.watch(&interrupted, |_| Ok(()));
         let deadline = Instant::now() + FAREWELL;
+        // Workers hang up when they have heard; strangers may not.
         while done.is_ok() && served.connections.count() > 0 && Instant::now() < deadline {
             thread::sleep(LOOK_EVERY);
         }
@@ -84,6 +85,7 @@ struct Served {
 }
 
 impl Served {
+    /// Starts the coordinator of a new job, and lets workers come.
     fn start(arguments: &arguments::Job, address: &Address) -> Result<Served, Problem> {
         // Before the job's directory is made, which somebody would have to remove.
         let listener = Listener::bind(address);

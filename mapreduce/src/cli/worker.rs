@@ -67,6 +67,7 @@ struct Disk {
 }
 
 impl Disk {
+    /// Makes the directory.
     fn create(given: Option<&Path>, id: u64) -> io::Result<Disk> {
         let new = || std::env::temp_dir().join(format!("mapreduce-worker-{id:016x}"));
         let path = given.map_or_else(new, Path::to_owned);
@@ -113,6 +114,7 @@ struct Sockets {
 }
 
 impl Sockets {
+    /// Nobody is called so far.
     fn new(coordinator: Address) -> Sockets {
         let coordinator = CoordinatorClient::new(Link::new(coordinator).end()).timeout(CALL_LIMIT);
         Sockets { coordinator, workers: Mutex::new(FxHashMap::default()) }
@@ -126,6 +128,7 @@ impl Network for Sockets {
 
     fn worker(&self, host: &str) -> Option<WorkerClient> {
         let address: Address = host.parse().ok()?;
+        // One link for each worker that was ever fetched from; connections stay open.
         let mut workers = self.workers.lock();
         let link = || WorkerClient::new(Link::new(address).end()).timeout(CALL_LIMIT);
         Some(workers.entry(host.to_owned()).or_insert_with(link).clone())

@@ -66,6 +66,9 @@ type PartitionSink<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), TaskError> + 'a;
 type Sink<'a> = dyn FnMut(usize, &[u8], &[u8]) -> Result<(), TaskError> + 'a;
 
 impl<'a> Collector<'a> {
+    /// Takes the pairs of this attempt. Which of the two ways it keeps them in is the
+    /// application's choice, by having a combiner or not: hashing keys that hardly ever come
+    /// again, as in a sort, would cost more than it saves.
     pub(super) fn new(task: &'a MapTask<'a>) -> Collector<'a> {
         let combines = task.application.has_combiner();
         let pairs = if combines { Pairs::Table(Table::new()) } else { Pairs::Buffer(Buffer::new()) };
@@ -114,6 +117,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
+    /// The memory is used up, and the user's map is in the middle of something.
     #[cold]
     fn spill_from_map(&mut self) {
         if self.error.is_none() {
@@ -151,6 +155,7 @@ impl<'a> Collector<'a> {
     /// pair is copied about log(runs)/log([`FAN_IN`]) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let mut writer = self.new_run()?;
+        // Partition by partition, so that the new run is laid out like the others.
         let mut ranges = vec![0..0; self.task.reduces];
         let first: Vec<Run> = self.runs.drain(..FAN_IN).collect();
         for partition in 0..self.task.reduces {
@@ -170,6 +175,8 @@ impl<'a> Collector<'a> {
         if !self.pairs.is_empty() {
             self.spill()?;
         }
+        // From here on the runs can be merged at once, and the last merge writes the files
+        // that reducers read.
         self.settle(meter)?;
         let mut lengths = vec![0; self.task.reduces];
         for (partition, length) in lengths.iter_mut().enumerate() {
@@ -226,6 +233,7 @@ fn merge_partition(
     )
 }
 
+/// Runs that have been merged are of no more use, and may be larger than the disk can spare.
 fn delete(task: &MapTask<'_>, runs: Vec<Run>) {
     for run in runs {
         // It is under a temporary name; whoever clears up after the job finds it.
@@ -318,10 +326,12 @@ impl Pairs {
 /// Hands over the pairs of a table, each key through the combiner unless it has one value.
 fn write_table(table: &Table, task: &MapTask<'_>, sink: &mut Sink<'_>) -> Result<(), TaskError> {
     let partition_of = |key: &str| checked_partition(task.application, key, task.reduces);
+    // Only here are partitions computed, once for each key and not for each pair.
     for (partition, found) in table.sorted(partition_of) {
         let key = found.key();
         let mut write = |value: &str| sink(partition, key.as_bytes(), value.as_bytes());
         match found.only_value() {
+            // Nothing to combine, as for most keys of a long tail.
             Some(value) => write(value)?,
             None => combine(task.application, key, &mut found.values(), &mut write)?,
         }
@@ -338,14 +348,17 @@ struct PartitionFile<'a> {
 }
 
 impl<'a> PartitionFile<'a> {
+    /// No file yet.
     fn new(task: &'a MapTask<'a>, partition: usize) -> PartitionFile<'a> {
         PartitionFile { task, partition, writer: None }
     }
 
+    /// The name that reducers will be told.
     fn name(&self) -> String {
         names::intermediate(self.task.map, self.partition, self.task.attempt)
     }
 
+    /// Appends a pair, whose key does not come before the last one's.
     fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), TaskError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,

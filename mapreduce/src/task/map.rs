@@ -86,6 +86,8 @@ pub fn delete_map_output(
     attempt: u32,
     reduces: usize,
 ) -> Result<(), StoreError> {
+    // An attempt that failed early has few of these files, but nobody knows which: deleting
+    // one that is not there does no harm.
     let mut result = Ok(());
     for partition in 0..reduces {
         let name = names::intermediate(map, partition, attempt);
@@ -99,6 +101,7 @@ pub fn delete_map_output(
     result
 }
 
+/// A map, but for clearing up after a failure.
 fn try_map(task: &MapTask<'_>, meter: &mut Meter<'_>) -> Result<MapOutput, TaskError> {
     let file = task.input.open(&task.split.file)?;
     // Where the split's records really begin and end is found by looking at the file.

@@ -77,10 +77,12 @@ fn read_length(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, ()> {
 
 /// Writes a file in large pieces, under its temporary name until it is complete.
 pub(super) struct Writer<'a> {
+    /// Where the file is, for its renaming.
     store: &'a dyn Store,
     temporary: String,
     file: Box<dyn WriteFile>,
     buffer: Vec<u8>,
+    /// Bytes that the store has; those in the buffer come on top.
     written: u64,
 }
 
@@ -118,6 +120,7 @@ impl<'a> Writer<'a> {
         if self.buffer.len() < WRITE_BUFFER { Ok(()) } else { self.flush() }
     }
 
+    /// Hands what is in the buffer to the store.
     fn flush(&mut self) -> Result<(), StoreError> {
         self.file.write(&self.buffer)?;
         self.written += self.buffer.len() as u64;
@@ -145,12 +148,15 @@ impl<'a> Writer<'a> {
 /// which key and value are lent until the next pair is asked for.
 pub(super) struct Reader {
     file: Box<dyn ReadFile>,
+    /// For the report that it is damaged.
     name: String,
     /// What of the file has not been read into the buffer.
     unread: Range<u64>,
     buffer: Vec<u8>,
     /// What of the buffer comes after the current pair.
     rest: Range<usize>,
+    /// Where in the buffer the current pair's key and value are. Ranges and not slices, since
+    /// a struct cannot borrow from itself.
     key: Range<usize>,
     value: Range<usize>,
 }
@@ -197,6 +203,7 @@ impl Reader {
                 self.rest.start = self.value.end;
                 return Ok(true);
             }
+            // The buffer holds the beginning of a pair, or nothing.
             if self.unread.is_empty() {
                 return if bytes.is_empty() { Ok(false) } else { Err(self.corrupt()) };
             }
@@ -212,12 +219,14 @@ impl Reader {
         self.buffer.copy_within(self.rest.clone(), 0);
         self.rest = 0..self.rest.len();
         let unread = usize::try_from(self.unread.end - self.unread.start).unwrap_or(usize::MAX);
+        // One pair fills all of the buffer.
         if self.rest.end == self.buffer.len() {
             let more = self.buffer.len().max(1).min(unread);
             self.buffer.resize(self.buffer.len() + more, 0);
         }
         let room = (self.buffer.len() - self.rest.end).min(unread);
         let target = &mut self.buffer[self.rest.end..][..room];
+        // The length was asked for when the file was opened; less now means that it was cut.
         if self.file.read_at(self.unread.start, target)? < room {
             return Err(self.corrupt());
         }

@@ -20,10 +20,12 @@ const TEXT_PIECE: usize = 32 << 10;
 /// The records of a split.
 pub(super) struct RecordReader {
     file: Box<dyn ReadFile>,
+    /// What a record is.
     records: Records,
     /// Where the split's first record begins and its last one ends.
     start: u64,
     end: u64,
+    /// What has been read. As long as it ever was, since the next record may be as long.
     buffer: Vec<u8>,
     /// Where in the file the buffer's first byte is.
     buffer_offset: u64,
@@ -109,6 +111,7 @@ impl RecordReader {
         Some((self.buffer_offset + start as u64, record))
     }
 
+    /// A whole file is one record even if it has no byte, and must be handed out once.
     fn is_empty_whole(&self) -> bool {
         self.records == Records::Whole && !self.done
     }
@@ -117,6 +120,7 @@ impl RecordReader {
     fn find_end(&self) -> Option<usize> {
         let unread = &self.buffer[self.at..self.filled];
         match self.records {
+            // Its end is that of the file.
             Records::Whole => None,
             Records::Lines => {
                 let found = memchr::memchr(b'\n', &unread[self.searched..])?;
@@ -138,6 +142,7 @@ impl RecordReader {
 
     /// Moves the unfinished record to the buffer's front and reads more behind it.
     fn read_more(&mut self) -> Result<(), StoreError> {
+        // About one record for each megabyte is copied here.
         self.buffer.copy_within(self.at..self.filled, 0);
         self.buffer_offset += self.at as u64;
         self.filled -= self.at;

@@ -59,6 +59,7 @@ pub struct ReduceOutput {
 /// See [`TaskError`]; no file is left then.
 pub fn run_reduce(task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<ReduceOutput, TaskError> {
     let mut passes = Passes { task, sources: task.sources.to_vec(), own: Vec::new() };
+    // A kill unwinds past all of this, as a crash would: then it is the job's end that clears up.
     let result = passes.reduce(&mut Meter::new(progress));
     // The error that counts is the one that is returned.
     let _ = passes.delete_all();
@@ -69,6 +70,8 @@ pub fn run_reduce(task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<
 }
 
 impl ReduceTask<'_> {
+    /// The output's name while it is written. It has the attempt's number, so that two
+    /// attempts at once do not write into one file.
     fn temporary(&self) -> String {
         names::temporary(&names::output(self.partition), self.attempt)
     }
@@ -84,6 +87,7 @@ struct Passes<'a> {
 }
 
 impl Passes<'_> {
+    /// All passes: those that only merge, and the last one, in which the user's function runs.
     fn reduce(&mut self, meter: &mut Meter<'_>) -> Result<ReduceOutput, TaskError> {
         // M may be tens of thousands; each open file costs a buffer and a descriptor.
         while self.sources.len() > FAN_IN {
@@ -146,6 +150,7 @@ impl Passes<'_> {
         Ok(())
     }
 
+    /// Deletes the files that this attempt has made on the local disk.
     fn delete_all(&self) -> Result<(), StoreError> {
         self.own.iter().map(|name| self.task.local.delete(name)).fold(Ok(()), Result::and)
     }

@@ -28,6 +28,7 @@ struct Piece {
 }
 
 impl Piece {
+    /// Where it is.
     fn range(self) -> Range<usize> {
         self.start as usize..self.start as usize + self.length as usize
     }
@@ -61,16 +62,21 @@ struct Entry {
 /// a look at the entry.
 #[derive(Clone, Copy)]
 struct Slot {
+    /// The upper half of the hash; the lower half says where the search begins.
     tag: u32,
+    /// Index of the entry, or [`NONE`].
     entry: u32,
 }
 
 /// Keys with their values.
 pub(super) struct Table {
+    /// Their number is a power of two.
     slots: Vec<Slot>,
+    /// In the order in which their keys came.
     entries: Vec<Entry>,
     /// Values that are not the last of their key.
     earlier: Vec<Repeated>,
+    /// All keys and values.
     bytes: Vec<u8>,
 }
 
@@ -175,12 +181,14 @@ impl Table {
     /// All entries by partition, and by key within it, with their partitions.
     pub(super) fn sorted(&self, partition: impl Fn(&str) -> usize) -> Vec<(usize, Found<'_>)> {
         let find = |entry| Found { table: self, entry };
+        // Keys are different, so that the order is the same for every run of the same map.
         let mut sorted: Vec<_> =
             self.entries.iter().map(|entry| (partition(find(entry).key()), find(entry))).collect();
         sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key_bytes().cmp(b.1.key_bytes())));
         sorted
     }
 
+    /// A text of the table.
     fn text(&self, text: Text) -> &str {
         as_text(&self.bytes[text.piece.range()])
     }
@@ -240,6 +248,7 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
+    /// The key, for comparisons.
     fn key_bytes(self) -> &'a [u8] {
         &self.table.bytes[self.entry.key.piece.range()]
     }

@@ -80,6 +80,7 @@ impl Address {
     }
 }
 
+/// One try.
 fn connect_tcp(address: &SocketAddr) -> io::Result<Stream> {
     let stream = TcpStream::connect_timeout(address, CONNECT_LIMIT)?;
     // Requests are small and wait for their replies: there is nothing to be gained by

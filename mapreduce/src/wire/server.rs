@@ -53,6 +53,7 @@ impl Connections {
     }
 }
 
+/// What accepts connections. Neither kind blocks, so that the thread that asks can end.
 enum Socket {
     Unix(UnixListener),
     Tcp(TcpListener),
@@ -106,6 +107,7 @@ impl Listener {
         connections
     }
 
+    /// Gives each client a thread.
     fn accept_loop(&self, services: &Arc<[Service]>) {
         loop {
             match self.accept() {
@@ -173,6 +175,7 @@ fn greet(stream: &mut Stream) -> Result<(), String> {
     if letters != HELLO {
         return Err("this is a process of a MapReduce job, and that was no hello of one".to_owned());
     }
+    // The one thing that has to stay as it is for ever: where the version stands.
     match version.first_chunk().map(|version| u32::from_le_bytes(*version)) {
         Some(WIRE_VERSION) => Ok(()),
         Some(version) => Err(format!("this process speaks version {WIRE_VERSION}, and not {version}")),

@@ -36,6 +36,7 @@ struct Directory {
 }
 
 impl Directory {
+    /// The directory that was named, or a new one.
     fn create(given: Option<&Path>) -> Result<Directory, Problem> {
         let new = || std::env::temp_dir().join(format!("mapreduce-bench-{}", std::process::id()));
         let path = given.map_or_else(new, Path::to_owned);
@@ -82,6 +83,7 @@ impl Contender {
         Ok(Contender::new(format!("mapreduce {app}, {workers}"), command))
     }
 
+    /// Runs it once.
     fn run(&mut self) -> Done {
         let start = Instant::now();
         let status = self.command.stdout(Stdio::null()).status();
