@@ -22,6 +22,7 @@ use std::fmt;
 use labrpc::RpcError;
 
 use crate::app::Application;
+use crate::commit::CommitStore;
 use crate::fetch;
 use crate::rpc::{
     AttemptId, CoordinatorClient, FetchPartitionArgs, FetchPartitionReply, GetTaskArgs, GetTaskReply, Job,
@@ -303,19 +304,35 @@ impl Worker {
         self.change(|current| (current.fetched, current.urgent) = (true, job.local_disks));
         let sources: Vec<Source<'_>> =
             names.into_iter().map(|name| Source { store: &**store, name }).collect();
+        let output = CommitStore { store: &*self.setup.shared, worker: self, id };
         let reduce = ReduceTask {
             application,
             partition,
             attempt: id.attempt,
             sources: &sources,
             local: &*self.setup.local,
-            output: &*self.setup.shared,
+            output: &output,
             memory: self.setup.memory,
         };
         // Fetching has been a part of the work, where there was any.
         let done = if job.local_disks { fetch::SHARE } else { 0.0 };
-        let output = run_reduce(&reduce, &mut |fraction| self.advance(done + (1.0 - done) * fraction))?;
+        let output = run_reduce(&reduce, &mut |fraction| self.advance(done + (1.0 - done) * fraction));
+        // Whatever else went wrong, an attempt that nobody wants has not failed.
+        let output =
+            output.map_err(|error| if self.is_cancelled() { TaskError::Cancelled } else { error })?;
         Ok(Finished { partitions: PartitionSet::default(), counters: output.counters, intermediate: None })
+    }
+
+    /// Asks whether an attempt may give its output the final name, until there is an answer.
+    pub(crate) fn may_commit(&self, id: AttemptId) -> bool {
+        let args = ProgressArgs { worker: self.setup.worker, running: id, fraction: 1.0, fetched: true };
+        let wanted = self.insist(|coordinator| coordinator.progress(&args)) == Ok(ProgressReply::Continue);
+        self.change(|current| current.cancelled |= !wanted);
+        wanted
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.current.lock().cancelled
     }
 
     /// Takes note of how far the attempt is; tells whether to go on.

@@ -6,8 +6,8 @@ use crate::sim::cluster::{Cluster, Plan, timeout};
 use crate::sim::disturb::{crash_or_stall, keep_restarting, of_timeout};
 use crate::sim::probe::{Hooks, Late};
 use crate::sim::text::{book_files, zipf_files};
-use crate::sim::toys::{Names, Overlap};
-use labrt::rand::random_range;
+use crate::sim::toys::{Dice, Names, Overlap};
+use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
@@ -212,9 +212,14 @@ fn mr_late_report() {
 #[test]
 fn mr_partition_worker() {
     run("mr_partition_worker", |t| {
-        t.scene("Three workers begin.");
-        let cluster = Cluster::new(t, Plan::new(3, WordCount, zipf_files(8, 4000)));
-        wait_for_work(&cluster, random_range(0.0..1.5));
+        t.scene("Three workers begin. Sometimes no two attempts of a reduce have the same output.");
+        let plan = if random_bool(0.5) {
+            Plan::new(3, WordCount, zipf_files(8, 4000))
+        } else {
+            Plan { is_pure: false, ..Plan::new(3, Dice, zipf_files(8, 4000)) }
+        };
+        let cluster = Cluster::new(t, plan);
+        wait_for_work(&cluster, random_range(0.0..2.5));
 
         t.scene("One of them is cut off from the coordinator, for three time-outs. The files it still sees.");
         let busy: Vec<usize> = cluster.workers().filter(|&machine| cluster.runs_something(machine)).collect();
