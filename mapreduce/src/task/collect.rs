@@ -157,7 +157,7 @@ impl<'a> Collector<'a> {
         let mut writer = self.new_run()?;
         // Partition by partition, so that the new run is laid out like the others.
         let mut ranges = vec![0..0; self.task.reduces];
-        let first: Vec<Run> = self.runs.drain(..FAN_IN).collect();
+        let first: Vec<Run> = self.runs.drain(..merge::first_merge(self.runs.len())).collect();
         for partition in 0..self.task.reduces {
             merge_partition(self.task, &first, partition, meter, &mut |key, value| {
                 extend(&mut ranges, partition, &mut writer, key, value)

@@ -13,7 +13,14 @@ use crate::app::Values;
 
 /// How many runs are merged at once. More would need buffers so small that the disk seeks
 /// more than it reads; a merge of more runs takes another pass over the data.
-pub(super) const FAN_IN: usize = 128;
+pub(super) const FAN_IN: usize = 256;
+
+/// How many of so many runs, which are too many, are merged first: all that can be at once,
+/// but no more than it takes for the rest to be merged in one go. What is merged now is
+/// written and read once more.
+pub(super) fn first_merge(runs: usize) -> usize {
+    FAN_IN.min(runs - FAN_IN + 1)
+}
 
 /// The largest and the smallest buffer of a run.
 const BUFFER: (usize, usize) = (16 << 10, 256 << 10);

@@ -131,7 +131,7 @@ impl Passes<'_> {
     /// their end. So the sources are gone through in rounds, and each pair is copied
     /// about log(sources)/log(`FAN_IN`) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
-        let first: Vec<Source<'_>> = self.sources.drain(..FAN_IN).collect();
+        let first: Vec<Source<'_>> = self.sources.drain(..merge::first_merge(self.sources.len())).collect();
         let (readers, _) = self.open(&first)?;
         let number = self.own.len();
         let name = names::temporary(&format!("merged-{}-{number}", self.task.partition), self.task.attempt);
