@@ -65,6 +65,7 @@
 //! | `app.rs`, `apps/` | what a user writes, and a dozen examples | §2 |
 //! | `rpc.rs` | what coordinator and workers say to each other | §3.1 |
 //! | `tasks.rs` | the tasks of a phase: idle, running, done; the order in which they go out | §3.2, §3.4 |
+//! | `rules.rs` | time-outs, and which stragglers are backed up | §3.3, §3.6 |
 //! | `state.rs` | what a coordinator knows; who gets which task | §3.2, §3.4, §3.6 |
 //! | `reports.rs` | progress, success, failure, bad records | §3.3, §4.6, §4.8 |
 //! | `recovery.rs` | silence, dead machines, lost outputs | §3.3 |
@@ -104,6 +105,7 @@ pub mod names;
 mod recovery;
 mod reports;
 pub mod rpc;
+mod rules;
 pub mod sequential;
 mod server;
 pub mod state;

@@ -14,6 +14,7 @@
 //! have arrived; and it takes silence for an end only when it has lasted for
 //! [`Setup::patience`].
 
+use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -104,6 +105,8 @@ pub struct Worker {
     /// Signalled when a task begins or ends, when there is something to report at once, and
     /// at the end.
     changed: Condvar,
+    /// How often it has asked for a task.
+    asked: AtomicU64,
 }
 
 /// What a worker does now.
@@ -127,7 +130,12 @@ struct Current {
 impl Worker {
     /// A worker that has not begun.
     pub fn new(setup: Setup) -> Arc<Worker> {
-        Arc::new(Worker { setup, current: Mutex::new(Current::default()), changed: Condvar::new() })
+        Arc::new(Worker {
+            setup,
+            current: Mutex::new(Current::default()),
+            changed: Condvar::new(),
+            asked: AtomicU64::new(0),
+        })
     }
 
     /// Works until the coordinator says that the job is over.
@@ -192,7 +200,9 @@ impl Worker {
 
     /// Asks for a task; `running` says what the worker has not finished yet.
     fn ask(&self, running: Option<AttemptId>) -> Result<GetTaskReply, WorkerError> {
-        let args = GetTaskArgs { worker: self.setup.worker, host: self.setup.host.clone(), running };
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let Setup { worker, host, .. } = &self.setup;
+        let args = GetTaskArgs { worker: *worker, host: host.clone(), number, running };
         self.insist(|coordinator| coordinator.get_task(&args))
     }
 
