@@ -30,8 +30,12 @@ fn main() {
 fn measure(maps: usize, reduces: usize) {
     let before = resident();
     let mut state = State::new(job(reduces), (0..maps).map(input).collect(), Rules::default());
-    let mut turn =
-        Turn { worker: 0, now: Instant::from_nanos(0), all: PartitionSet::of_lengths(&vec![1; reduces]) };
+    let mut turn = Turn {
+        worker: 0,
+        asked: 0,
+        now: Instant::from_nanos(0),
+        all: PartitionSet::of_lengths(&vec![1; reduces]),
+    };
     let per_map = time(maps, || turn.play(&mut state));
     let memory = resident().saturating_sub(before);
     let per_reduce = time(reduces, || turn.play(&mut state));
@@ -52,6 +56,7 @@ fn time(calls: usize, mut call: impl FnMut()) -> f64 {
 
 struct Turn {
     worker: u64,
+    asked: u64,
     now: Instant,
     all: PartitionSet,
 }
@@ -62,7 +67,8 @@ impl Turn {
         self.worker = (self.worker + 1) % WORKERS;
         self.now += Duration::from_micros(100);
         let host = format!("machine-{}", self.worker);
-        let ask = GetTaskArgs { worker: self.worker, host: host.clone(), running: None };
+        self.asked += 1;
+        let ask = GetTaskArgs { worker: self.worker, host: host.clone(), number: self.asked, running: None };
         let done = match state.get_task(&ask, self.now) {
             GetTaskReply::Map { map, attempt, .. } => AttemptId { task: TaskId::Map(map), attempt },
             GetTaskReply::Reduce { reduce, attempt, .. } => {

@@ -7,6 +7,12 @@
 //! coordinator moves the output files to their places, each by an atomic rename, and
 //! tells nobody that the job is over before that.
 
+//!
+//! ```text
+//!  out/mr-out-0 …                     what users see: complete, and of one job
+//!  out/.mr-job-0123456789abcdef/      mr-0-0.1, mr-tmp-…, mr-out-0 …, while the job runs
+//! ```
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +41,7 @@ impl JobStore {
 
     /// From now on it is the store of the job with this number, and can do everything.
     pub fn enter(&self, job: u64) {
+        // A worker takes part in one job in its life, and may be told of it twice.
         self.work.get_or_init(|| DirectoryStore::new(self.output.join(format!("{PREFIX}{job:016x}"))));
     }
 
@@ -61,10 +68,12 @@ impl JobStore {
             }
             work.open(&name)?;
         }
+        // Both directories are in one file system, so that a move is a rename.
         for name in (0..reduces).map(names::output) {
             let moved = fs::rename(work.root().join(&name), self.output.join(&name));
             moved.map_err(|error| StoreError::from_io(&name, &error))?;
         }
+        // Of a larger job before this one; whoever reads mr-out-* would take them for ours.
         for name in output.list(names::OUTPUT_PREFIX)? {
             if names::partition_of_output(&name).is_some_and(|partition| partition >= reduces) {
                 output.delete(&name)?;
@@ -81,6 +90,7 @@ impl JobStore {
         self.work.get().map_or(Ok(()), |work| fs::remove_dir_all(work.root()))
     }
 
+    /// The job's directory, if the job is known.
     fn entered(&self) -> Result<&DirectoryStore, StoreError> {
         let nobody = || StoreError::new(StoreErrorKind::Other, PREFIX, "the store belongs to no job yet");
         self.work.get().ok_or_else(nobody)

@@ -39,7 +39,7 @@
 //! - The first report of a task's end is accepted, whichever attempt it speaks of, and all others are late. The
 //!   intermediate files of the accepted attempt are the ones that reducers are sent to; nobody ever looks at the others.
 //! - Several attempts of one reduce may rename their output to the same final name. Each rename shows the whole file, and
-//!   all of them show the same one.
+//!   all of them show the same one. (An attempt that is not wanted any more does not even do that: it asks before.)
 //! - Each message names the attempt it is about. A report that comes twice, or years late, is recognised; so is a worker
 //!   that has never heard of the task that it was given, which gets the same attempt once more.
 //!
@@ -65,12 +65,14 @@
 //! | `app.rs`, `apps/` | what a user writes, and a dozen examples | §2 |
 //! | `rpc.rs` | what coordinator and workers say to each other | §3.1 |
 //! | `tasks.rs` | the tasks of a phase: idle, running, done; the order in which they go out | §3.2, §3.4 |
+//! | `rules.rs` | time-outs, and which stragglers are backed up | §3.3, §3.6 |
 //! | `state.rs` | what a coordinator knows; who gets which task | §3.2, §3.4, §3.6 |
 //! | `reports.rs` | progress, success, failure, bad records | §3.3, §4.6, §4.8 |
 //! | `recovery.rs` | silence, dead machines, lost outputs | §3.3 |
 //! | `events.rs` | what observers are told | – |
 //! | `server.rs` | the coordinator's lock, thread and handlers | – |
 //! | `worker.rs` | ask, run, report | §3.1 |
+//! | `commit.rs` | the last look before an output gets its final name | §3.3 |
 //! | `fetch.rs` | the shuffle of part 1B | §3.1, §3.4 |
 //! | `task/` | running one map or reduce: read, sort, spill, merge, write | §3.1, §4.2, §4.3 |
 //! | `store.rs`, `names.rs`, `directory.rs` | where files live, and what they are called | §3.3 |
@@ -95,6 +97,7 @@
 
 pub mod app;
 pub mod apps;
+mod commit;
 pub mod directory;
 pub mod events;
 mod fetch;
@@ -102,6 +105,7 @@ pub mod names;
 mod recovery;
 mod reports;
 pub mod rpc;
+mod rules;
 pub mod sequential;
 mod server;
 pub mod state;

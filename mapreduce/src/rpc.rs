@@ -101,6 +101,9 @@ pub struct GetTaskArgs {
     pub worker: WorkerId,
     /// Its machine, as in [`RegisterArgs`].
     pub host: String,
+    /// How often the worker has asked, this time included, from 1 on. A question that comes a
+    /// second time, or late, has the number of one that was answered already.
+    pub number: u64,
     /// What the worker is doing already: nothing, or a reduce that waits for outputs which
     /// have to be made again, so that the worker has time for a map. If the coordinator
     /// believes that it does something else, the reply that said so was lost, and is given

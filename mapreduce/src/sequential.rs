@@ -14,6 +14,7 @@ use crate::store::{Store, StoreError};
 /// # Errors
 /// If a file cannot be read.
 pub fn run(application: &dyn Application, store: &dyn Store, files: &[String]) -> Result<String, StoreError> {
+    // A map by key is a sort and a grouping in one.
     let mut pairs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for name in files {
         let mut file = store.open(name)?;
@@ -22,6 +23,7 @@ pub fn run(application: &dyn Application, store: &dyn Store, files: &[String]) -
         contents.truncate(length);
         let mut emit =
             |key: &str, value: &str| pairs.entry(key.to_owned()).or_default().push(value.to_owned());
+        // Splits do not matter to pure functions: here each file is one.
         for record in records(application.records(), &contents) {
             application.map(name, record, &mut emit);
         }

@@ -21,53 +21,13 @@ use crate::rpc::{
     AttemptId, GetTaskArgs, GetTaskReply, Job, PROTOCOL_VERSION, RegisterArgs, RegisterReply, Source,
     Sources, TaskId, WorkerId,
 };
+pub use crate::rules::{Backup, Rules};
 use crate::task::{Counters, Split};
 use crate::tasks::{Attempt, By, MachineId, Task, Tasks};
 
 /// A task is backed up when at least this share of its phase's tasks is done, in percent
 /// ("close to completion", §3.6).
 const BACKUP_FROM_PERCENT: usize = 95;
-
-/// What the coordinator may decide in more than one way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// How long an attempt may go without getting further, and a machine without being
-    /// heard of, until it is given up.
-    pub timeout: Duration,
-    /// How long a worker waits until it asks again, when there is nothing to do.
-    pub wait: Duration,
-    /// Which stragglers are run a second time near the end of a phase.
-    pub backup: Backup,
-    /// Failures in a row after which a task, and with it the job, has failed.
-    pub max_failures: u32,
-    /// Whether a record on which map has failed twice is stepped over (paper, §4.6).
-    pub skip_bad_records: bool,
-}
-
-impl Default for Rules {
-    /// The course's ten seconds; the other numbers are Hadoop's and common sense's.
-    fn default() -> Self {
-        Rules {
-            timeout: Duration::from_secs(10),
-            wait: Duration::from_millis(100),
-            backup: Backup::LongestRunning,
-            max_failures: 4,
-            skip_bad_records: true,
-        }
-    }
-}
-
-/// Which straggler is run a second time first (paper, §3.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backup {
-    /// None is.
-    Off,
-    /// The one that was started first.
-    LongestRunning,
-    /// The one that, as far as its progress tells, will end last (Zaharia et al.,
-    /// *Improving MapReduce Performance in Heterogeneous Environments*, OSDI 2008).
-    LongestRemaining,
-}
 
 /// The input of one map, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +84,8 @@ pub struct State {
     /// The attempts that each worker is believed to run: one, or a reduce that waits for
     /// input and a map that it has taken on meanwhile.
     pub(crate) holding: FxHashMap<WorkerId, Vec<AttemptId>>,
+    /// The number of the latest question of each worker.
+    asked: FxHashMap<WorkerId, u64>,
     /// Every machine that was ever heard of, or has a replica of some input. Their names are
     /// long and come again and again, so everything else speaks of them by number.
     pub(crate) machines: Vec<Machine>,
@@ -153,6 +115,7 @@ impl State {
             reduces: Tasks::new(job.reduces, Vec::new()),
             phase: Phase::Map,
             holding: FxHashMap::default(),
+            asked: FxHashMap::default(),
             machines: Vec::new(),
             machine_numbers: FxHashMap::default(),
             attempt_deadlines: BTreeSet::new(),
@@ -230,6 +193,11 @@ impl State {
         if self.is_over() {
             return GetTaskReply::Exit;
         }
+        let asked = self.asked.entry(args.worker).or_default();
+        if args.number <= *asked {
+            return self.repeat(args);
+        }
+        *asked = args.number;
         // The two sides may disagree on what the worker is doing, since replies can be lost. The
         // worker knows better.
         let held = self.holding.get(&args.worker).map_or(&[][..], Vec::as_slice);
@@ -252,6 +220,25 @@ impl State {
     fn wait(&mut self, worker: WorkerId) -> GetTaskReply {
         self.tell(Event::Waits { worker });
         GetTaskReply::Wait { ms: self.rules.wait.as_millis() as u64 }
+    }
+
+    /// The question was answered before: it was repeated by the network, or by a worker that got
+    /// no reply. The answer is the same, if it still holds, and nothing changes.
+    fn repeat(&mut self, args: &GetTaskArgs) -> GetTaskReply {
+        let held = self.holding.get(&args.worker).map_or(&[][..], Vec::as_slice);
+        let unknown = held.iter().copied().find(|&held| args.running != Some(held));
+        match unknown.filter(|&id| self.has_input(id.task)) {
+            Some(id) => {
+                self.tell(Event::HandedOutAgain { id, worker: args.worker });
+                self.assignment(id)
+            }
+            None => GetTaskReply::Wait { ms: self.rules.wait.as_millis() as u64 },
+        }
+    }
+
+    /// Whether somebody could begin the task now: not a reduce some of whose input is lost.
+    fn has_input(&self, task: TaskId) -> bool {
+        matches!(task, TaskId::Map(_)) || self.maps.all_done() && self.lost.is_empty()
     }
 
     /// A worker asks whose reduce cannot go on until lost outputs have been made again
@@ -298,8 +285,7 @@ impl State {
     /// costs no second execution. None if there is nothing to give again: the attempt was a
     /// reduce, some of whose input has been lost meanwhile, and is taken back.
     fn hand_out_again(&mut self, worker: WorkerId, id: AttemptId, now: Instant) -> Option<GetTaskReply> {
-        let complete = self.maps.all_done() && self.lost.is_empty();
-        if matches!(id.task, TaskId::Reduce(_)) && !complete {
+        if !self.has_input(id.task) {
             self.give_up(id, Cause::TakenBack);
             return None;
         }

@@ -2,6 +2,16 @@
 //! can put its own underneath: one whose reads and writes take virtual time, and whose
 //! writers can crash in the middle.
 
+//!
+//! The interface is as narrow as the tasks allow. Files are written once, from front to
+//! back, and never changed; they are read at any place. Names are flat. There are no locks,
+//! no appends and no directories: what the paper's GFS offers beyond that is not
+//! needed by MapReduce, and each further promise would have to be kept by the simulation's
+//! store and by every other one.
+//!
+//! Promises are kept towards crashes of processes, not of the operating system: nothing is
+//! synchronised to the disk. A machine that loses power loses the job, and runs it again.
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -131,6 +141,7 @@ impl Store for DirectoryStore {
         let open = || {
             let file = File::open(self.root.join(name))?;
             let metadata = file.metadata()?;
+            // A pipe or a device has no length, by which splits are cut.
             if !metadata.is_file() {
                 return Err(io::Error::new(ErrorKind::IsADirectory, "is no regular file"));
             }
@@ -184,6 +195,8 @@ impl ReadFile for DirectoryFile {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
         let mut filled = 0;
+        // The system may give less than was asked for, and the caller may take that for the
+        // file's end.
         while filled < buffer.len() {
             match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
                 Ok(0) => break,

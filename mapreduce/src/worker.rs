@@ -14,6 +14,7 @@
 //! have arrived; and it takes silence for an end only when it has lasted for
 //! [`Setup::patience`].
 
+use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use std::fmt;
 use labrpc::RpcError;
 
 use crate::app::Application;
+use crate::commit::CommitStore;
 use crate::fetch;
 use crate::rpc::{
     AttemptId, CoordinatorClient, FetchPartitionArgs, FetchPartitionReply, GetTaskArgs, GetTaskReply, Job,
@@ -103,6 +105,8 @@ pub struct Worker {
     /// Signalled when a task begins or ends, when there is something to report at once, and
     /// at the end.
     changed: Condvar,
+    /// How often it has asked for a task.
+    asked: AtomicU64,
 }
 
 /// What a worker does now.
@@ -126,7 +130,12 @@ struct Current {
 impl Worker {
     /// A worker that has not begun.
     pub fn new(setup: Setup) -> Arc<Worker> {
-        Arc::new(Worker { setup, current: Mutex::new(Current::default()), changed: Condvar::new() })
+        Arc::new(Worker {
+            setup,
+            current: Mutex::new(Current::default()),
+            changed: Condvar::new(),
+            asked: AtomicU64::new(0),
+        })
     }
 
     /// Works until the coordinator says that the job is over.
@@ -191,7 +200,9 @@ impl Worker {
 
     /// Asks for a task; `running` says what the worker has not finished yet.
     fn ask(&self, running: Option<AttemptId>) -> Result<GetTaskReply, WorkerError> {
-        let args = GetTaskArgs { worker: self.setup.worker, host: self.setup.host.clone(), running };
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let Setup { worker, host, .. } = &self.setup;
+        let args = GetTaskArgs { worker: *worker, host: host.clone(), number, running };
         self.insist(|coordinator| coordinator.get_task(&args))
     }
 
@@ -303,19 +314,35 @@ impl Worker {
         self.change(|current| (current.fetched, current.urgent) = (true, job.local_disks));
         let sources: Vec<Source<'_>> =
             names.into_iter().map(|name| Source { store: &**store, name }).collect();
+        let output = CommitStore { store: &*self.setup.shared, worker: self, id };
         let reduce = ReduceTask {
             application,
             partition,
             attempt: id.attempt,
             sources: &sources,
             local: &*self.setup.local,
-            output: &*self.setup.shared,
+            output: &output,
             memory: self.setup.memory,
         };
         // Fetching has been a part of the work, where there was any.
         let done = if job.local_disks { fetch::SHARE } else { 0.0 };
-        let output = run_reduce(&reduce, &mut |fraction| self.advance(done + (1.0 - done) * fraction))?;
+        let output = run_reduce(&reduce, &mut |fraction| self.advance(done + (1.0 - done) * fraction));
+        // Whatever else went wrong, an attempt that nobody wants has not failed.
+        let output =
+            output.map_err(|error| if self.is_cancelled() { TaskError::Cancelled } else { error })?;
         Ok(Finished { partitions: PartitionSet::default(), counters: output.counters, intermediate: None })
+    }
+
+    /// Asks whether an attempt may give its output the final name, until there is an answer.
+    pub(crate) fn may_commit(&self, id: AttemptId) -> bool {
+        let args = ProgressArgs { worker: self.setup.worker, running: id, fraction: 1.0, fetched: true };
+        let wanted = self.insist(|coordinator| coordinator.progress(&args)) == Ok(ProgressReply::Continue);
+        self.change(|current| current.cancelled |= !wanted);
+        wanted
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.current.lock().cancelled
     }
 
     /// Takes note of how far the attempt is; tells whether to go on.

@@ -1,6 +1,10 @@
 //! Text for tests and benches: words as skewed as those of books, so that nothing needs
 //! the books to be there.
 
+//!
+//! Skew is what matters for MapReduce: it decides how much a combiner saves, how full the
+//! hash table of a map becomes, and how unequal the partitions are.
+
 use std::io::{self, Write};
 
 /// A text of made-up words. The n-th most frequent of them has a share of about 1/n, as
@@ -47,6 +51,7 @@ impl Zipf {
 
     /// Appends a word and what follows it.
     fn append(&mut self, text: &mut String) {
+        // A point on the line from 0 to the sum of all shares lies in the share of one word.
         let total = self.cumulative.last().copied().unwrap_or(1.0);
         let point = (self.random() >> 11) as f64 / (1_u64 << 53) as f64 * total;
         let rank = self.cumulative.partition_point(|&sum| sum < point);
@@ -71,6 +76,7 @@ impl Zipf {
         let mut text = String::new();
         while written + text.len() < length {
             self.append(&mut text);
+            // In pieces, so that a text of gigabytes takes no memory.
             if text.len() > 1 << 16 {
                 to.write_all(text.as_bytes())?;
                 written += text.len();

@@ -1,6 +1,10 @@
 //! The course's `crash` and `nocrash`: a job whose workers die and stall at random, and
 //! the same job without that.
 
+//!
+//! The mistakes that it finds: a job that waits for a worker that has died, output of half a
+//! reduce, and output of two attempts of one task.
+
 use labrt::rand;
 use labrt::thread;
 use labrt::time::Duration;
@@ -40,9 +44,11 @@ impl Crash {
         Crash { longest_stall: None }
     }
 
+    /// What goes wrong before anything else happens.
     fn maybe_fail(&self) {
         let Some(longest) = self.longest_stall else { return };
         match rand::random_range(0..3) {
+            // Without a destructor, a message or a word to the coordinator.
             0 => std::process::exit(1),
             1 => thread::sleep(Duration::from_millis(rand::random_range(0..longest.as_millis() as u64))),
             _ => {}

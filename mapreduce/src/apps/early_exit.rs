@@ -1,6 +1,10 @@
 //! The course's `early_exit`: a reduce that takes long, to see whether anybody leaves
 //! before it is done.
 
+//!
+//! The mistake that it finds: a coordinator that says "exit" to a worker as soon as there is
+//! nothing left to hand out, while others still run the last tasks.
+
 use labrt::thread;
 use labrt::time::Duration;
 

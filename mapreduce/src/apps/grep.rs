@@ -1,5 +1,9 @@
 //! Distributed grep (paper, §2.3): the lines that match a pattern.
 
+//!
+//! All of the work is in map: reduce copies. What MapReduce adds is that many machines read
+//! at once, and that the output is sorted.
+
 use regex::bytes::Regex;
 
 use super::AppError;

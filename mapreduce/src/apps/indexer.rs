@@ -1,5 +1,8 @@
 //! Inverted index (paper, §2.3): which files have a word.
 
+//!
+//! Sets of files under union are as good for a combiner as sums are.
+
 use std::collections::BTreeSet;
 
 use super::letters;

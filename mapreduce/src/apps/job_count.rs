@@ -1,5 +1,8 @@
 //! The course's `jobcount`: how many times did any worker run a map?
 
+//!
+//! The mistake that it finds: a map that is handed out twice without need.
+
 use std::fs::{self, File};
 
 use labrt::rand;

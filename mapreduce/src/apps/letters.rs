@@ -1,5 +1,10 @@
 //! Words: maximal runs of Unicode letters.
 
+//!
+//! The course's Go code splits with `unicode.IsLetter`, which asks for the general category
+//! as this does. Rust's `char::is_alphabetic` is a little wider: Roman numerals and the
+//! vowel signs of many scripts are alphabetic and no letters.
+
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// Whether the character is a letter: of a general category that begins with L. Digits,
@@ -50,6 +55,7 @@ pub fn for_each_word(text: &[u8], mut visit: impl FnMut(&str)) {
 fn words_of(text: &str, visit: &mut impl FnMut(&str)) {
     let mut at = 0;
     loop {
+        // Past what is no letter, and then past what is.
         at = run_end(text, at, false);
         if at == text.len() {
             return;

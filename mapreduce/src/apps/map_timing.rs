@@ -1,5 +1,8 @@
 //! The course's `mtiming`: did two workers run maps at once?
 
+//!
+//! The mistake that it finds: a coordinator that hands out one task after the other.
+
 use super::workers_at_work;
 use crate::app::{Application, Records, Values};
 use labrt::time::Instant;

@@ -54,6 +54,7 @@ pub const CATALOGUE: [(&str, Make); 12] = [
     ("wc", |parameters| without("wc", parameters, wc::WordCount)),
 ];
 
+/// For applications that have no parameters: to give them some is a mistake of the caller's.
 fn without(
     name: &str,
     parameters: &[String],
@@ -94,6 +95,7 @@ impl std::error::Error for AppError {}
 /// # Errors
 /// See [`AppError`].
 pub fn by_name(name: &str, parameters: &[String]) -> Result<Box<dyn Application>, AppError> {
+    // A dozen names: a search from front to back is quick enough, once for each process.
     let found = CATALOGUE.iter().find(|(known, _)| *known == name);
     let (_, make) = found.ok_or_else(|| AppError::Unknown(name.to_owned()))?;
     make(parameters)

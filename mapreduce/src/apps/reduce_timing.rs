@@ -1,5 +1,8 @@
 //! The course's `rtiming`: did two workers run reduces at once?
 
+//!
+//! The mistake that it finds: a reduce phase on one worker, or one reduce after the other.
+
 use super::workers_at_work;
 use crate::app::{Application, Records, Values};
 

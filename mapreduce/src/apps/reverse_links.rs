@@ -1,5 +1,9 @@
 //! Reverse web-link graph (paper, §2.3): which pages link to a page.
 
+//!
+//! Not a parser of HTML, which would see links in comments and scripts as what they are; a
+//! job over a whole web does not mind.
+
 use crate::app::{Application, Records, Values};
 
 /// For each target of a link the pages that link to it, in order, with commas in between.

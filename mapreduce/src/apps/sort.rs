@@ -47,6 +47,7 @@ pub fn sample(store: &dyn Store, files: &[String], reduces: usize) -> Result<Vec
     for file in files {
         lengths.push(store.open(file)?.length());
     }
+    // Evenly over all files together, so that a long file has its share in the sample.
     let stride = (lengths.iter().sum::<u64>() / PLACES).max(PLACE_SIZE);
     let wanted_here = SAMPLES_PER_PARTITION * reduces / PLACES as usize + 1;
     let mut lines = Vec::new();
@@ -57,6 +58,8 @@ pub fn sample(store: &dyn Store, files: &[String], reduces: usize) -> Result<Vec
         }
     }
     lines.sort_unstable();
+    // The quantiles of the sample. Where one line is very frequent, several of them are equal,
+    // and all those lines have to be in one partition in any case.
     let mut borders: Vec<String> =
         (1..reduces).filter_map(|border| lines.get(border * lines.len() / reduces).cloned()).collect();
     borders.dedup();
@@ -77,6 +80,7 @@ impl Application for Sort {
     }
 
     fn partition(&self, key: &str, reduces: usize) -> usize {
+        // A border belongs to the partition that it begins.
         self.borders.partition_point(|border| border.as_str() <= key).min(reduces - 1)
     }
 

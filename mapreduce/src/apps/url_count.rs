@@ -1,5 +1,8 @@
 //! Count of URL access frequency (paper, §2.3).
 
+//!
+//! Word count for the logs of web servers, with keys as skewed as words are.
+
 use crate::app::{Application, Values};
 
 /// How often each URL was asked for, from the logs of a web server in the Common Log

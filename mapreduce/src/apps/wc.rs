@@ -1,5 +1,10 @@
 //! Word count (paper, §2.1).
 
+//!
+//! The first example of the paper, and of every other text on MapReduce. Each occurrence of
+//! a word is a pair of the word and "1"; the sum of the values is the word's count. Sums of
+//! sums are sums, so that reduce can be its own combiner.
+
 use super::letters;
 use crate::app::{Application, Records, Values};
 

@@ -26,6 +26,7 @@ struct Marker {
 }
 
 impl Marker {
+    /// Leaves the file.
     fn new(phase: &str) -> Marker {
         let path = PathBuf::from(format!("mr-worker-{phase}-{}", process::id()));
         File::create(&path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
@@ -46,6 +47,7 @@ fn count(phase: &str) -> usize {
     let prefix = format!("mr-worker-{phase}-");
     let names = fs::read_dir(".").into_iter().flatten().flatten().map(|entry| entry.file_name());
     let process = |name: &str| name.strip_prefix(&prefix)?.parse::<u32>().ok();
+    // A worker that was killed has left its file behind; it does not count.
     let alive = |process: u32| Path::new(&format!("/proc/{process}")).exists();
     names.filter_map(|name| process(name.to_str()?)).filter(|&process| alive(process)).count()
 }

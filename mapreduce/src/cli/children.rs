@@ -1,5 +1,10 @@
 //! The worker processes of `run`.
 
+//!
+//! `run` stands in for the cluster's scheduler: it starts workers, and others in place of
+//! those that die, whatever they die of. The coordinator has no part in that. It would go on
+//! with fewer workers, too, or wait for new ones if there were none left.
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,10 +27,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Worker processes, and the directory that has their disks and sockets. Both are gone
 /// when it is dropped.
 pub(crate) struct Children {
+    /// Theirs: the coordinator's socket, and a directory for each worker.
     directory: PathBuf,
+    /// What each of them is told on its command line.
     out: PathBuf,
     memory: u64,
     workers: Vec<Child>,
+    /// How many were ever started, for the names of their directories.
     started: usize,
     /// How many have died since a task was done, and how many tasks were done then.
     deaths: usize,
@@ -61,6 +69,7 @@ impl Children {
     pub(crate) fn start(&mut self) -> Result<(), Problem> {
         let local: &Path = &self.directory.join(format!("worker-{}", self.started));
         self.started += 1;
+        // Standard output and error are the parent's: what a worker says is for the user.
         let start = || -> io::Result<Child> {
             Command::new(std::env::current_exe()?)
                 .arg("worker")
@@ -84,6 +93,8 @@ impl Children {
         if done != self.done {
             (self.done, self.deaths) = (done, 0);
         }
+        // A worker that ended because the job is over is replaced, too, in the moment before
+        // this process notices. The new one finds nothing to do, or nobody.
         let wanted = self.workers.len();
         self.workers.retain_mut(|worker| matches!(worker.try_wait(), Ok(None)));
         self.deaths += wanted - self.workers.len();

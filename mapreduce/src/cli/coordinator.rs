@@ -1,6 +1,10 @@
 //! The commands `coordinator` and `run`: the same coordinator, without and with workers
 //! of its own.
 
+//!
+//! Both wait by looking at the coordinator from time to time. That costs next to nothing,
+//! and one loop can show progress, look after the workers and hear signals.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -35,6 +39,7 @@ pub(crate) fn coordinate(arguments: arguments::Coordinator) -> Done {
         println!("listening at {}", served.address);
         let done = served.watch(&interrupted, |_| Ok(()));
         let deadline = Instant::now() + FAREWELL;
+        // Workers hang up when they have heard; strangers may not.
         while done.is_ok() && served.connections.count() > 0 && Instant::now() < deadline {
             thread::sleep(LOOK_EVERY);
         }
@@ -46,10 +51,12 @@ pub(crate) fn coordinate(arguments: arguments::Coordinator) -> Done {
 pub(crate) fn run(arguments: arguments::Run) -> Done {
     let interrupted = catch_signals()?;
     on_real_threads(move || {
+        // Children are dropped, and thereby killed, on every way out of here.
         let mut children = Children::new(&arguments)?;
         let served = Served::start(&arguments.job, &children.address())?;
         let started = (0..arguments.workers).try_for_each(|_| children.start());
         let done = started.and_then(|()| served.watch(&interrupted, |done| children.replace_dead(done)));
+        // After a failure of this process's own they have not been told to go.
         if done.is_ok() {
             children.wait();
         }
@@ -70,12 +77,15 @@ fn catch_signals() -> Result<Arc<AtomicBool>, Problem> {
 struct Served {
     address: Address,
     coordinator: Arc<Coordinator>,
+    /// Workers, and whoever else has found the socket.
     connections: Connections,
     store: Arc<JobStore>,
+    /// What became of the output, once that is decided.
     published: Arc<OnceLock<Result<(), StoreError>>>,
 }
 
 impl Served {
+    /// Starts the coordinator of a new job, and lets workers come.
     fn start(arguments: &arguments::Job, address: &Address) -> Result<Served, Problem> {
         // Before the job's directory is made, which somebody would have to remove.
         let listener = Listener::bind(address);
@@ -117,6 +127,7 @@ impl Served {
     /// Clears up, and says how it went. From here on no output appears that was not there
     /// before.
     fn end(&self, done: Result<Summary, Problem>) -> Done {
+        // Whoever comes first decides: the publisher, or this line.
         let nothing = || Err(StoreError::new(StoreErrorKind::Other, "mr-out", "the job has no output"));
         let published = self.published.get_or_init(nothing).clone();
         job::clear_up(&self.store);

@@ -46,11 +46,13 @@ pub(crate) fn prepare(arguments: &Job) -> Result<Prepared, Problem> {
     let reduces = arguments.reduces as usize;
     let store = JobStore::new(&program.out);
     let splits = task::split_inputs(&store, &files, application.records(), arguments.split << 20);
+    // A missing file, a directory: said before anything is started.
     let splits = splits.map_err(Problem::failed)?;
     let mut parameters = program.parameters.clone();
     if program.app == "sort" && parameters.is_empty() {
         parameters = sort::sample(&store, &files, reduces).map_err(Problem::failed)?;
     }
+    // Two jobs of the same second, or of two machines, must not share a directory.
     let id = labrt::random_seed();
     store.enter(id);
     let created = store.create_directory();
@@ -61,6 +63,7 @@ pub(crate) fn prepare(arguments: &Job) -> Result<Prepared, Problem> {
         parameters,
         reduces,
         local_disks: arguments.local_disks,
+        // Several reports fit into the time-out, so that one may be late.
         report_every_ms: REPORT_EVERY_MS.min(arguments.timeout / 4 + 1),
     };
     let rules = Rules {

@@ -1,5 +1,10 @@
 //! The command line. Exit code 0: done; 1: the job has failed; 2: it was called wrongly.
 
+//!
+//! Each command is a function from its arguments to [`Done`], in a file of its own; this one
+//! turns what they return into messages and exit codes. Messages go to standard error, so
+//! that nothing but what was asked for is on standard output.
+
 mod arguments;
 mod bench;
 mod children;
@@ -61,6 +66,8 @@ pub(crate) fn main() -> ExitCode {
 
 /// Runs a process of a job on real threads, for as long as it takes.
 pub(crate) fn on_real_threads(main: impl FnOnce() -> Done + Send + 'static) -> Done {
+    // The limits are for tests that hang. A job takes as long as it takes, and a user's map may
+    // compute for an hour before it comes back to the runtime.
     let limits = Limits {
         virtual_time: Duration::MAX,
         real_time: Duration::MAX,

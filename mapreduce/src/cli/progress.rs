@@ -1,5 +1,8 @@
 //! A bar for each phase, on a terminal; nothing elsewhere.
 
+//!
+//! Maps that are run again after a loss move their bar back, which is the truth.
+
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use mapreduce::Status;
 

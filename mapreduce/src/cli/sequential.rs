@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: &Sequential) -> Done {
     })
 }
 
+/// As a reduce does: written under another name, and renamed when it is complete.
 fn write(store: &DirectoryStore, temporary: &str, name: &str, output: &str) -> Result<(), StoreError> {
     let mut file = store.create(temporary)?;
     file.write(output.as_bytes())?;

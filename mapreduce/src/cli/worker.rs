@@ -1,5 +1,10 @@
 //! The command `worker`.
 
+//!
+//! The worker of the lab, with sockets for its network and directories for its stores. It
+//! always listens at a socket of its own, since it learns only from the coordinator whether
+//! the job keeps intermediate files on local disks, and must have said before where it is.
+
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -28,6 +33,7 @@ const RETRY: Duration = Duration::from_millis(10);
 /// The command.
 pub(crate) fn work(arguments: arguments::Worker) -> Done {
     on_real_threads(move || {
+        // At random, so that no two workers have the same, on whatever machines they are.
         let id = labrt::random_seed();
         let disk = Disk::create(arguments.local.as_deref(), id).map_err(Problem::failed)?;
         let listener = Listener::bind(&disk.address(&arguments.connect)).map_err(Problem::failed)?;
@@ -43,6 +49,7 @@ pub(crate) fn work(arguments: arguments::Worker) -> Done {
             patience: Duration::from_millis(arguments.patience),
             retry: RETRY,
         });
+        // Other workers may call as soon as the coordinator has told them the address.
         listener.serve(vec![worker.clone().into_service()]);
         worker.run().map_err(|error| Problem::Failed(format!("worker at {}: {error}", arguments.connect)))
     })
@@ -60,6 +67,7 @@ struct Disk {
 }
 
 impl Disk {
+    /// Makes the directory.
     fn create(given: Option<&Path>, id: u64) -> io::Result<Disk> {
         let new = || std::env::temp_dir().join(format!("mapreduce-worker-{id:016x}"));
         let path = given.map_or_else(new, Path::to_owned);
@@ -106,6 +114,7 @@ struct Sockets {
 }
 
 impl Sockets {
+    /// Nobody is called so far.
     fn new(coordinator: Address) -> Sockets {
         let coordinator = CoordinatorClient::new(Link::new(coordinator).end()).timeout(CALL_LIMIT);
         Sockets { coordinator, workers: Mutex::new(FxHashMap::default()) }
@@ -119,6 +128,7 @@ impl Network for Sockets {
 
     fn worker(&self, host: &str) -> Option<WorkerClient> {
         let address: Address = host.parse().ok()?;
+        // One link for each worker that was ever fetched from; connections stay open.
         let mut workers = self.workers.lock();
         let link = || WorkerClient::new(Link::new(address).end()).timeout(CALL_LIMIT);
         Some(workers.entry(host.to_owned()).or_insert_with(link).clone())

@@ -1,5 +1,12 @@
+//! Pairs in memory, without a combiner.
+//!
 //! The pairs of a map whose application has no combiner: one after the other, to be
 //! sorted when they are written.
+
+//! Sorting moves entries of 24 bytes and leaves the pairs themselves where they are. An
+//! entry carries the partition and the first eight bytes of its key, which decide nearly
+//! every comparison: so most of them touch no memory but the entries', which the sort goes
+//! through in order, and the random access to the keys' bytes is left to ties.
 
 use super::pair;
 
@@ -23,6 +30,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
+    /// An empty one, without memory: many splits emit next to nothing.
     pub(super) fn new() -> Buffer {
         Buffer { items: Vec::new(), bytes: Vec::new() }
     }
@@ -36,6 +44,7 @@ impl Buffer {
         self.bytes.len() + size_of_val(&self.items[..])
     }
 
+    /// Takes a pair. The caller has seen to it that the buffer is far from 4 GB.
     pub(super) fn add(&mut self, partition: usize, key: &str, value: &str) {
         self.items.push(Item {
             prefix: pair::prefix(key.as_bytes()),
@@ -52,6 +61,8 @@ impl Buffer {
     /// keep their order.
     pub(super) fn sort(&mut self) {
         let Buffer { items, bytes } = self;
+        // An unstable sort needs no memory of its own. That equal keys keep their order comes
+        // of the last comparison; without it, two attempts of one map could differ.
         items.sort_unstable_by(|a, b| {
             let by_start = (a.partition, a.prefix).cmp(&(b.partition, b.prefix));
             let by_key = || key(bytes, a).cmp(key(bytes, b));

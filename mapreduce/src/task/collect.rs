@@ -5,6 +5,15 @@
 //! they do not, sorted *runs* are spilled, each a file with all partitions one behind the
 //! other, and merged at the end.
 
+//!
+//! The paper's library lets a user's function write while the budget is used up; here, too,
+//! the spill happens in the middle of the user's map, at whatever pair fills the memory. A
+//! function that emits a terabyte from one record is unusual, and no reason to fail.
+//!
+//! A combiner may run at each of these steps, and sees any subset of a key's values each
+//! time: those of one run in memory, or the results of that for several runs. That is why
+//! it must be associative and commutative.
+
 use std::ops::Range;
 
 use labrt::runtime;
@@ -30,7 +39,8 @@ enum Pairs {
     Buffer(Buffer),
 }
 
-/// A spilled run.
+/// A spilled run: one file and not one for each partition, since there may be a thousand
+/// partitions and a hundred runs.
 struct Run {
     name: String,
     /// Where each partition is.
@@ -56,13 +66,18 @@ type PartitionSink<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), TaskError> + 'a;
 type Sink<'a> = dyn FnMut(usize, &[u8], &[u8]) -> Result<(), TaskError> + 'a;
 
 impl<'a> Collector<'a> {
+    /// Takes the pairs of this attempt. Which of the two ways it keeps them in is the
+    /// application's choice, by having a combiner or not: hashing keys that hardly ever come
+    /// again, as in a sort, would cost more than it saves.
     pub(super) fn new(task: &'a MapTask<'a>) -> Collector<'a> {
         let combines = task.application.has_combiner();
         let pairs = if combines { Pairs::Table(Table::new()) } else { Pairs::Buffer(Buffer::new()) };
         Collector { task, pairs, runs: Vec::new(), spilled: 0, emitted: 0, error: None }
     }
 
-    /// Takes a pair.
+    /// Takes a pair. Runs for each word of the input, so that everything that is not needed
+    /// for each of them is elsewhere: the size of the memory, for instance, is looked at only
+    /// when it has changed.
     #[inline]
     pub(super) fn add(&mut self, key: &str, value: &str) {
         self.emitted += 1;
@@ -102,6 +117,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
+    /// The memory is used up, and the user's map is in the middle of something.
     #[cold]
     fn spill_from_map(&mut self) {
         if self.error.is_none() {
@@ -111,6 +127,7 @@ impl<'a> Collector<'a> {
         self.pairs.clear();
     }
 
+    /// Writes what is in memory as one more run.
     fn spill(&mut self) -> Result<(), TaskError> {
         let mut writer = self.new_run()?;
         let mut ranges = vec![0..0; self.task.reduces];
@@ -121,10 +138,12 @@ impl<'a> Collector<'a> {
         self.end_run(writer, ranges)
     }
 
+    /// Opens the file of the next run.
     fn new_run(&self) -> Result<Writer<'a>, StoreError> {
         Writer::create(self.task.output, self.task.run_name(self.spilled))
     }
 
+    /// Closes it, and remembers where its partitions are.
     fn end_run(&mut self, writer: Writer<'_>, ranges: Vec<Range<u64>>) -> Result<(), TaskError> {
         writer.finish()?;
         self.runs.push(Run { name: self.task.run_name(self.spilled), ranges });
@@ -136,8 +155,9 @@ impl<'a> Collector<'a> {
     /// pair is copied about log(runs)/log([`FAN_IN`]) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let mut writer = self.new_run()?;
+        // Partition by partition, so that the new run is laid out like the others.
         let mut ranges = vec![0..0; self.task.reduces];
-        let first: Vec<Run> = self.runs.drain(..FAN_IN).collect();
+        let first: Vec<Run> = self.runs.drain(..merge::first_merge(self.runs.len())).collect();
         for partition in 0..self.task.reduces {
             merge_partition(self.task, &first, partition, meter, &mut |key, value| {
                 extend(&mut ranges, partition, &mut writer, key, value)
@@ -155,6 +175,8 @@ impl<'a> Collector<'a> {
         if !self.pairs.is_empty() {
             self.spill()?;
         }
+        // From here on the runs can be merged at once, and the last merge writes the files
+        // that reducers read.
         self.settle(meter)?;
         let mut lengths = vec![0; self.task.reduces];
         for (partition, length) in lengths.iter_mut().enumerate() {
@@ -168,10 +190,12 @@ impl<'a> Collector<'a> {
         Ok(lengths)
     }
 
+    /// The usual case: nothing was spilled, and each file is written once, from memory.
     fn finish_in_memory(mut self) -> Result<Vec<u64>, TaskError> {
         let mut lengths = vec![0; self.task.reduces];
         let mut file = PartitionFile::new(self.task, 0);
         self.pairs.write_sorted(self.task, &mut |partition, key, value| {
+            // Partitions come one after the other, so one open file is enough.
             if partition != file.partition {
                 let next = PartitionFile::new(self.task, partition);
                 let at = file.partition;
@@ -209,6 +233,7 @@ fn merge_partition(
     )
 }
 
+/// Runs that have been merged are of no more use, and may be larger than the disk can spare.
 fn delete(task: &MapTask<'_>, runs: Vec<Run>) {
     for run in runs {
         // It is under a temporary name; whoever clears up after the job finds it.
@@ -233,6 +258,8 @@ fn extend(
     Ok(())
 }
 
+/// The user's partition function, not trusted: a pair in a partition that nobody reduces
+/// would be lost without a word.
 fn checked_partition(application: &dyn Application, key: &str, reduces: usize) -> usize {
     let partition = application.partition(key, reduces);
     assert!(
@@ -252,6 +279,7 @@ fn combine(
 ) -> Result<(), TaskError> {
     let mut result = Ok(());
     if application.has_combiner() {
+        // It is the user's, and may panic on what another function of his has emitted.
         let combined = runtime::catch_panic(|| {
             application.combine(key, values, &mut |value| {
                 if result.is_ok() {
@@ -295,12 +323,15 @@ impl Pairs {
     }
 }
 
+/// Hands over the pairs of a table, each key through the combiner unless it has one value.
 fn write_table(table: &Table, task: &MapTask<'_>, sink: &mut Sink<'_>) -> Result<(), TaskError> {
     let partition_of = |key: &str| checked_partition(task.application, key, task.reduces);
+    // Only here are partitions computed, once for each key and not for each pair.
     for (partition, found) in table.sorted(partition_of) {
         let key = found.key();
         let mut write = |value: &str| sink(partition, key.as_bytes(), value.as_bytes());
         match found.only_value() {
+            // Nothing to combine, as for most keys of a long tail.
             Some(value) => write(value)?,
             None => combine(task.application, key, &mut found.values(), &mut write)?,
         }
@@ -317,14 +348,17 @@ struct PartitionFile<'a> {
 }
 
 impl<'a> PartitionFile<'a> {
+    /// No file yet.
     fn new(task: &'a MapTask<'a>, partition: usize) -> PartitionFile<'a> {
         PartitionFile { task, partition, writer: None }
     }
 
+    /// The name that reducers will be told.
     fn name(&self) -> String {
         names::intermediate(self.task.map, self.partition, self.task.attempt)
     }
 
+    /// Appends a pair, whose key does not come before the last one's.
     fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), TaskError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
@@ -336,6 +370,7 @@ impl<'a> PartitionFile<'a> {
         Ok(writer.pair(key, value)?)
     }
 
+    /// Completes the file and gives its length; 0 if there never was a pair, and so no file.
     fn publish(self) -> Result<u64, StoreError> {
         let name = self.name();
         self.writer.map_or(Ok(0), |writer| writer.publish(&name))

@@ -1,4 +1,11 @@
-//! A map task: read the split, call the user's map on each record, write a sorted file
+//! A map task.
+//!
+//! The paper's mapper buffers pairs and writes them now and then, divided by partition
+//! (§3.1, step 4); sorting is left to the reducer. Here the mapper sorts, as Hadoop's does:
+//! reducers then merge, which needs no memory that grows with the partition, and a sort of
+//! many small pieces is spread over all mappers.
+//!
+//! In short: read the split, call the user's map on each record, write a sorted file
 //! for each partition.
 
 use std::cell::Cell;
@@ -79,6 +86,8 @@ pub fn delete_map_output(
     attempt: u32,
     reduces: usize,
 ) -> Result<(), StoreError> {
+    // An attempt that failed early has few of these files, but nobody knows which: deleting
+    // one that is not there does no harm.
     let mut result = Ok(());
     for partition in 0..reduces {
         let name = names::intermediate(map, partition, attempt);
@@ -92,8 +101,10 @@ pub fn delete_map_output(
     result
 }
 
+/// A map, but for clearing up after a failure.
 fn try_map(task: &MapTask<'_>, meter: &mut Meter<'_>) -> Result<MapOutput, TaskError> {
     let file = task.input.open(&task.split.file)?;
+    // Where the split's records really begin and end is found by looking at the file.
     let mut reader = RecordReader::new(file, task.application.records(), task.split)?;
     let mut counters = Counters { bytes_in: reader.length(), ..Counters::default() };
     let mut collector = Collector::new(task);
@@ -105,6 +116,7 @@ fn try_map(task: &MapTask<'_>, meter: &mut Meter<'_>) -> Result<MapOutput, TaskE
         }
         collector.settle(meter)?;
     }
+    // All records are mapped; what is left is writing.
     counters.pairs = collector.emitted();
     let lengths = collector.finish(meter)?;
     counters.bytes_out = lengths.iter().sum();
@@ -120,12 +132,14 @@ fn map_batch(
     collector: &mut Collector<'_>,
     counters: &mut Counters,
 ) -> Result<u64, TaskError> {
+    // The record at hand, for the report of a panic.
     let current = Cell::new(0);
     let mut count = 0;
     let mapped = runtime::catch_panic(|| {
         while let Some((offset, record)) = reader.next_ready() {
             count += 1;
             current.set(offset);
+            // Mostly there is nothing to skip, and never more than a few records.
             if task.skip.contains(&offset) {
                 counters.skipped_records += 1;
             } else {

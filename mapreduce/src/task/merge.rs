@@ -1,6 +1,10 @@
 //! Merging sorted runs of pairs into one sequence of keys, each once, with all its
 //! values.
 
+//!
+//! This is where a reduce gets its memory bound: of each run only a buffer's worth is in
+//! memory, however long the run and however many values a key has.
+
 use std::cmp::Ordering;
 
 use super::pair::{self, Reader};
@@ -9,7 +13,14 @@ use crate::app::Values;
 
 /// How many runs are merged at once. More would need buffers so small that the disk seeks
 /// more than it reads; a merge of more runs takes another pass over the data.
-pub(super) const FAN_IN: usize = 128;
+pub(super) const FAN_IN: usize = 256;
+
+/// How many of so many runs, which are too many, are merged first: all that can be at once,
+/// but no more than it takes for the rest to be merged in one go. What is merged now is
+/// written and read once more.
+pub(super) fn first_merge(runs: usize) -> usize {
+    FAN_IN.min(runs - FAN_IN + 1)
+}
 
 /// The largest and the smallest buffer of a run.
 const BUFFER: (usize, usize) = (16 << 10, 256 << 10);
@@ -55,6 +66,7 @@ impl Merge {
     /// come to a place waits there.
     fn play(&mut self, run: usize) {
         let mut winner = run;
+        // The leaves stand behind the inner places, so that this is the leaf's parent.
         let mut place = (run + self.runs.len()) / 2;
         while place > 0 {
             let opponent = self.tree[place];
@@ -74,6 +86,7 @@ impl Merge {
     /// Whether `a`'s current pair comes before `b`'s. Equal keys come in the order of the
     /// runs, so that equal inputs give equal outputs.
     fn before(&self, a: usize, b: usize) -> bool {
+        // A run that has ended loses against all others.
         match (self.alive[a], self.alive[b]) {
             (true, true) => {}
             (a_lives, _) => return a_lives,
@@ -83,7 +96,8 @@ impl Merge {
         order.then_with(|| a.cmp(&b)) == Ordering::Less
     }
 
-    /// The run with the smallest current key, if any is left.
+    /// The run with the smallest current key, if any is left. Before that it moves the run on
+    /// whose pair was handed out last.
     fn winner(&mut self) -> Result<Option<usize>, TaskError> {
         if self.runs.is_empty() {
             return Ok(None);
@@ -113,6 +127,8 @@ impl Merge {
                 report(self.consumed)?;
                 due = self.consumed + PROGRESS_EVERY;
             }
+            // The user's function need not take all of the values, but the next key begins
+            // behind the last of them.
             let mut values = Group { merge: &mut self, key: &key, error: None };
             visit(&key, &mut values)?;
             values.finish()?;

@@ -56,11 +56,14 @@ pub type Progress<'a> = dyn FnMut(f64) -> Step + 'a;
 /// Says how far a task is. What the callback hears never falls, and rises whenever
 /// something got done: a task that stands still is taken for dead after a while.
 struct Meter<'a> {
+    /// Who wants to know.
     progress: &'a mut Progress<'a>,
+    /// What it heard last.
     shown: f64,
 }
 
 impl<'a> Meter<'a> {
+    /// Nothing is done so far.
     fn new(progress: &'a mut Progress<'_>) -> Meter<'a> {
         Meter { progress: &mut *progress, shown: 0.0 }
     }
@@ -169,6 +172,8 @@ pub fn copy_partition<E: From<StoreError>>(
 ) -> Result<u64, E> {
     let temporary = crate::names::temporary(name, attempt);
     let copy = |fetch: &mut dyn FnMut(u64) -> Result<Vec<u8>, E>| {
+        // The next piece is asked for by its offset, so that a repeated or lost reply can
+        // neither repeat nor lose bytes.
         let mut file = local.create(&temporary)?;
         let mut offset = 0;
         loop {

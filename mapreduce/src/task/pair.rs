@@ -2,6 +2,12 @@
 //! lowest first, then key and value. A file has nothing else; its pairs are sorted by
 //! their keys' bytes, which for UTF-8 is also the order of the characters.
 
+//!
+//! Lengths come first, so that a reader knows how much it needs before it looks at a byte of
+//! the text, and the text may be anything, line ends included. There is no checksum: the
+//! store is trusted not to change bytes. What is checked is what a file that was cut off, or
+//! belongs to something else, would show.
+
 use std::ops::Range;
 
 use super::TaskError;
@@ -31,6 +37,7 @@ pub(super) fn append(buffer: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     buffer.extend_from_slice(value);
 }
 
+/// Appends a length; below 128 it is one byte, which it is for nearly all keys and values.
 fn append_length(buffer: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {
         buffer.push(length as u8 | 0x80);
@@ -54,6 +61,7 @@ fn locate(bytes: &[u8]) -> Result<Option<Place>, ()> {
     Ok((end <= bytes.len()).then_some((at..key_end, key_end..end)))
 }
 
+/// Reads a length and moves on behind it. More than ten bytes are no length.
 fn read_length(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, ()> {
     let mut length = 0;
     for shift in (0..u64::BITS).step_by(7) {
@@ -69,10 +77,12 @@ fn read_length(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, ()> {
 
 /// Writes a file in large pieces, under its temporary name until it is complete.
 pub(super) struct Writer<'a> {
+    /// Where the file is, for its renaming.
     store: &'a dyn Store,
     temporary: String,
     file: Box<dyn WriteFile>,
     buffer: Vec<u8>,
+    /// Bytes that the store has; those in the buffer come on top.
     written: u64,
 }
 
@@ -105,10 +115,12 @@ impl<'a> Writer<'a> {
         self.flush_if_full()
     }
 
+    /// A call of the store for each pair would cost more than the pair.
     fn flush_if_full(&mut self) -> Result<(), StoreError> {
         if self.buffer.len() < WRITE_BUFFER { Ok(()) } else { self.flush() }
     }
 
+    /// Hands what is in the buffer to the store.
     fn flush(&mut self) -> Result<(), StoreError> {
         self.file.write(&self.buffer)?;
         self.written += self.buffer.len() as u64;
@@ -132,15 +144,19 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Reads the pairs of a range of a file, one after the other, through a small buffer.
+/// Reads the pairs of a range of a file, one after the other, through a small buffer, from
+/// which key and value are lent until the next pair is asked for.
 pub(super) struct Reader {
     file: Box<dyn ReadFile>,
+    /// For the report that it is damaged.
     name: String,
     /// What of the file has not been read into the buffer.
     unread: Range<u64>,
     buffer: Vec<u8>,
     /// What of the buffer comes after the current pair.
     rest: Range<usize>,
+    /// Where in the buffer the current pair's key and value are. Ranges and not slices, since
+    /// a struct cannot borrow from itself.
     key: Range<usize>,
     value: Range<usize>,
 }
@@ -187,6 +203,7 @@ impl Reader {
                 self.rest.start = self.value.end;
                 return Ok(true);
             }
+            // The buffer holds the beginning of a pair, or nothing.
             if self.unread.is_empty() {
                 return if bytes.is_empty() { Ok(false) } else { Err(self.corrupt()) };
             }
@@ -196,16 +213,20 @@ impl Reader {
 
     /// Moves what is left to the buffer's front and reads more behind it. A pair that is
     /// longer than the buffer makes it grow, but never beyond what the file holds.
+    ///
+    /// So a damaged length costs no more memory than the file has bytes, and ends in an error.
     fn refill(&mut self) -> Result<(), TaskError> {
         self.buffer.copy_within(self.rest.clone(), 0);
         self.rest = 0..self.rest.len();
         let unread = usize::try_from(self.unread.end - self.unread.start).unwrap_or(usize::MAX);
+        // One pair fills all of the buffer.
         if self.rest.end == self.buffer.len() {
             let more = self.buffer.len().max(1).min(unread);
             self.buffer.resize(self.buffer.len() + more, 0);
         }
         let room = (self.buffer.len() - self.rest.end).min(unread);
         let target = &mut self.buffer[self.rest.end..][..room];
+        // The length was asked for when the file was opened; less now means that it was cut.
         if self.file.read_at(self.unread.start, target)? < room {
             return Err(self.corrupt());
         }

@@ -1,6 +1,11 @@
 //! Cutting a split into records, with a buffer that is as large as the longest record and
 //! no larger.
 
+//!
+//! Reading and cutting are two calls ([`RecordReader::fill`], [`RecordReader::next_ready`])
+//! because reading can fail and takes time, in the simulation too, while the records that
+//! are there already are handed out in a loop that does nothing else.
+
 use super::Split;
 use crate::app::Records;
 use crate::store::{ReadFile, StoreError};
@@ -15,10 +20,12 @@ const TEXT_PIECE: usize = 32 << 10;
 /// The records of a split.
 pub(super) struct RecordReader {
     file: Box<dyn ReadFile>,
+    /// What a record is.
     records: Records,
     /// Where the split's first record begins and its last one ends.
     start: u64,
     end: u64,
+    /// What has been read. As long as it ever was, since the next record may be as long.
     buffer: Vec<u8>,
     /// Where in the file the buffer's first byte is.
     buffer_offset: u64,
@@ -86,6 +93,7 @@ impl RecordReader {
     /// The next record and its place in the file; None when more must be read
     /// ([`RecordReader::fill`]) or there is no more.
     pub(super) fn next_ready(&mut self) -> Option<(u64, &[u8])> {
+        // At the end of the split the last record need not have an end of its own.
         let complete = self.buffer_offset + self.filled as u64 == self.end;
         let next = match self.find_end() {
             Some(next) => next,
@@ -103,6 +111,7 @@ impl RecordReader {
         Some((self.buffer_offset + start as u64, record))
     }
 
+    /// A whole file is one record even if it has no byte, and must be handed out once.
     fn is_empty_whole(&self) -> bool {
         self.records == Records::Whole && !self.done
     }
@@ -111,6 +120,7 @@ impl RecordReader {
     fn find_end(&self) -> Option<usize> {
         let unread = &self.buffer[self.at..self.filled];
         match self.records {
+            // Its end is that of the file.
             Records::Whole => None,
             Records::Lines => {
                 let found = memchr::memchr(b'\n', &unread[self.searched..])?;
@@ -118,6 +128,7 @@ impl RecordReader {
             }
             Records::Text => {
                 let piece = &unread[..unread.len().min(TEXT_PIECE)];
+                // As many whole words as fit; if not even one does, all of that word.
                 let last = piece.iter().rposition(|&byte| is_border(Records::Text, byte));
                 let found = last.or_else(|| {
                     let rest = &unread[self.searched.max(piece.len()).min(unread.len())..];
@@ -131,6 +142,7 @@ impl RecordReader {
 
     /// Moves the unfinished record to the buffer's front and reads more behind it.
     fn read_more(&mut self) -> Result<(), StoreError> {
+        // About one record for each megabyte is copied here.
         self.buffer.copy_within(self.at..self.filled, 0);
         self.buffer_offset += self.at as u64;
         self.filled -= self.at;
@@ -161,7 +173,9 @@ fn border(file: &mut dyn ReadFile, records: Records, offset: u64) -> Result<u64,
     if offset == 0 || offset >= file.length() {
         return Ok(offset.min(file.length()));
     }
+    // Lines are mostly short; for the others the steps become longer.
     let mut buffer = vec![0; 4 << 10];
+    // One byte earlier: a split that begins exactly behind a line's end begins with a line.
     let mut at = offset - 1;
     loop {
         let count = file.read_at(at, &mut buffer)?;

@@ -1,6 +1,12 @@
 //! A reduce task: merge the sorted files of all maps, call the user's reduce on each key,
 //! write the output.
 
+//!
+//! The paper's reducer sorts what it has fetched, with an external sort if need be (§3.1,
+//! step 5). Here the runs come sorted from the mappers, and are merged while the user's
+//! function takes its values from the merge: nothing is written before the output itself,
+//! unless there are more runs than can be open at once.
+
 use labrt::runtime;
 
 use super::merge::{self, FAN_IN, Group, Merge};
@@ -53,6 +59,7 @@ pub struct ReduceOutput {
 /// See [`TaskError`]; no file is left then.
 pub fn run_reduce(task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<ReduceOutput, TaskError> {
     let mut passes = Passes { task, sources: task.sources.to_vec(), own: Vec::new() };
+    // A kill unwinds past all of this, as a crash would: then it is the job's end that clears up.
     let result = passes.reduce(&mut Meter::new(progress));
     // The error that counts is the one that is returned.
     let _ = passes.delete_all();
@@ -63,6 +70,8 @@ pub fn run_reduce(task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<
 }
 
 impl ReduceTask<'_> {
+    /// The output's name while it is written. It has the attempt's number, so that two
+    /// attempts at once do not write into one file.
     fn temporary(&self) -> String {
         names::temporary(&names::output(self.partition), self.attempt)
     }
@@ -78,7 +87,9 @@ struct Passes<'a> {
 }
 
 impl Passes<'_> {
+    /// All passes: those that only merge, and the last one, in which the user's function runs.
     fn reduce(&mut self, meter: &mut Meter<'_>) -> Result<ReduceOutput, TaskError> {
+        // M may be tens of thousands; each open file costs a buffer and a descriptor.
         while self.sources.len() > FAN_IN {
             self.merge_first(meter)?;
         }
@@ -90,6 +101,7 @@ impl Passes<'_> {
             error: None,
             counters: Counters { bytes_in: length, ..Counters::default() },
         };
+        // Earlier passes have used up some of the progress.
         let before = meter.shown;
         let share = |consumed: u64| before + (1.0 - before) * consumed as f64 / length.max(1) as f64;
         merge.for_each_key(
@@ -119,7 +131,7 @@ impl Passes<'_> {
     /// their end. So the sources are gone through in rounds, and each pair is copied
     /// about log(sources)/log(`FAN_IN`) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
-        let first: Vec<Source<'_>> = self.sources.drain(..FAN_IN).collect();
+        let first: Vec<Source<'_>> = self.sources.drain(..merge::first_merge(self.sources.len())).collect();
         let (readers, _) = self.open(&first)?;
         let number = self.own.len();
         let name = names::temporary(&format!("merged-{}-{number}", self.task.partition), self.task.attempt);
@@ -131,12 +143,14 @@ impl Passes<'_> {
         )?;
         writer.finish()?;
         self.sources.push(Source { store: self.task.local, name });
+        // The own ones among those that have been merged are of no more use.
         for source in first.iter().filter(|source| self.own.contains(&source.name)) {
             self.task.local.delete(&source.name)?;
         }
         Ok(())
     }
 
+    /// Deletes the files that this attempt has made on the local disk.
     fn delete_all(&self) -> Result<(), StoreError> {
         self.own.iter().map(|name| self.task.local.delete(name)).fold(Ok(()), Result::and)
     }
@@ -160,6 +174,8 @@ impl Output<'_> {
     ) -> Result<(), TaskError> {
         self.counters.keys += 1;
         let Output { writer, error, .. } = self;
+        // What is wrong with this key will be wrong with it the next time, too; the coordinator
+        // gives up after a few attempts and says which key it was.
         let reduced = runtime::catch_panic(|| {
             application.reduce(key, values, &mut |value| {
                 if error.is_none() {

@@ -5,6 +5,10 @@
 //! no memory when its value is the same as that key's last, since equal values in a row
 //! are kept as one with a count. The combiner runs only when the table is written.
 
+//!
+//! All texts are in one piece of memory and entries refer to it by position: a new key costs
+//! no call of the allocator, and emptying the table costs nothing at all.
+
 use std::hash::Hasher;
 use std::ops::Range;
 
@@ -24,6 +28,7 @@ struct Piece {
 }
 
 impl Piece {
+    /// Where it is.
     fn range(self) -> Range<usize> {
         self.start as usize..self.start as usize + self.length as usize
     }
@@ -47,6 +52,7 @@ struct Repeated {
     count: u64,
 }
 
+/// A key with its values: the last ones here, those before in a list.
 struct Entry {
     key: Text,
     last: Repeated,
@@ -56,20 +62,26 @@ struct Entry {
 /// a look at the entry.
 #[derive(Clone, Copy)]
 struct Slot {
+    /// The upper half of the hash; the lower half says where the search begins.
     tag: u32,
+    /// Index of the entry, or [`NONE`].
     entry: u32,
 }
 
 /// Keys with their values.
 pub(super) struct Table {
+    /// Their number is a power of two.
     slots: Vec<Slot>,
+    /// In the order in which their keys came.
     entries: Vec<Entry>,
     /// Values that are not the last of their key.
     earlier: Vec<Repeated>,
+    /// All keys and values.
     bytes: Vec<u8>,
 }
 
 impl Table {
+    /// An empty one. It starts small, for splits with few keys, and doubles as it fills.
     pub(super) fn new() -> Table {
         let slots = vec![Slot { tag: 0, entry: NONE }; 1 << 12];
         Table { slots, entries: Vec::new(), earlier: Vec::new(), bytes: Vec::new() }
@@ -94,6 +106,8 @@ impl Table {
         let hash = hash(key.as_bytes(), word);
         let mask = self.slots.len() - 1;
         let tag = (hash >> 32) as u32;
+        // Linear probing: the next place is mostly in the same cache line. At least half of
+        // the places are empty, so that the search ends soon.
         let mut place = hash as usize & mask;
         loop {
             let slot = self.slots[place];
@@ -133,6 +147,7 @@ impl Table {
             self.entries[entry].last.count += 1;
             return false;
         }
+        // The new value takes the place at hand, since the next pair is likely to repeat it.
         let before = self.earlier.len() as u32;
         self.earlier.push(last);
         let value = self.store(value, word);
@@ -140,12 +155,14 @@ impl Table {
         true
     }
 
+    /// Copies a text into the table's bytes.
     fn store(&mut self, text: &str, word: u64) -> Text {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(text.as_bytes());
         Text { word, piece: Piece { start, length: text.len() as u32 } }
     }
 
+    /// Doubles the places. The entries stay where they are.
     #[cold]
     fn grow(&mut self) {
         let size = self.slots.len() * 2;
@@ -164,12 +181,14 @@ impl Table {
     /// All entries by partition, and by key within it, with their partitions.
     pub(super) fn sorted(&self, partition: impl Fn(&str) -> usize) -> Vec<(usize, Found<'_>)> {
         let find = |entry| Found { table: self, entry };
+        // Keys are different, so that the order is the same for every run of the same map.
         let mut sorted: Vec<_> =
             self.entries.iter().map(|entry| (partition(find(entry).key()), find(entry))).collect();
         sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key_bytes().cmp(b.1.key_bytes())));
         sorted
     }
 
+    /// A text of the table.
     fn text(&self, text: Text) -> &str {
         as_text(&self.bytes[text.piece.range()])
     }
@@ -214,7 +233,7 @@ fn hash(key: &[u8], word: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-#[cold]
+/// Keys of more than 16 bytes, which are rare among words and usual among URLs.
 fn long_hash(key: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(key);
@@ -229,10 +248,12 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
+    /// The key, for comparisons.
     fn key_bytes(self) -> &'a [u8] {
         &self.table.bytes[self.entry.key.piece.range()]
     }
 
+    /// The key.
     pub(super) fn key(self) -> &'a str {
         as_text(self.key_bytes())
     }
@@ -243,6 +264,7 @@ impl<'a> Found<'a> {
         (count == 1 && before == NONE).then(|| self.table.text(value))
     }
 
+    /// All of its values.
     pub(super) fn values(self) -> TableValues<'a> {
         let last = self.entry.last;
         TableValues {

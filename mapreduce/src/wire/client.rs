@@ -1,5 +1,13 @@
 //! The caller's side.
 
+//!
+//! A call takes a connection that nobody is using, or makes one, and gives it back when it
+//! has its reply. After any error the connection is closed: nobody knows what may still come
+//! on it, and the reply to one call must never be taken for that to another.
+//!
+//! Nothing is repeated here. Whether a call that failed may be made again is for the caller
+//! to say, as on the simulated network: the handler may have run.
+
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +40,9 @@ impl Link {
         ClientEnd::over(self.clone())
     }
 
+    /// Makes a call, on any connection.
     fn try_call(&self, request: &Request, limit: Duration) -> Result<Vec<u8>, CallError> {
+        // The lock is held for this line only, and not while the call is under way.
         let idle = self.idle.lock().pop();
         let mut stream = match idle {
             Some(stream) => stream,
@@ -49,6 +59,7 @@ impl Link {
         }
     }
 
+    /// Connects and says hello.
     fn connect(&self, limit: Duration) -> Result<Stream, CallError> {
         let mut stream = self.address.connect()?;
         stream.set_limit(Some(limit))?;
@@ -62,7 +73,9 @@ impl Link {
 
 /// Why a call has no reply.
 enum CallError {
+    /// The connection could not be made, or has broken.
     Io(io::Error),
+    /// The server has understood enough to say that it does not want this.
     Refused(String),
 }
 
@@ -83,10 +96,12 @@ impl Transport for Link {
         let result = self.try_call(&request, limit.unwrap_or(DEFAULT_LIMIT));
         result.map_err(|error| match error {
             CallError::Io(error) => match error.kind() {
+                // What a socket with a limit says when it is over differs between systems.
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => RpcError::TimedOut,
                 ErrorKind::InvalidData => RpcError::Garbled(DecodeError::Invalid(error.to_string())),
                 _ => RpcError::Failed,
             },
+            // No use to try again: garbled is what callers give up on.
             CallError::Refused(reason) => RpcError::Garbled(DecodeError::Invalid(reason)),
         })
     }

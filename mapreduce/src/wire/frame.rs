@@ -1,5 +1,9 @@
 //! What travels on a connection.
 
+//!
+//! A frame is a length of four bytes, the lowest first, and a value in the encoding of
+//! `labgob`.
+
 use std::io::{self, ErrorKind, Read, Write};
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +63,7 @@ pub fn write_frame<T: Serialize>(stream: &mut impl Write, value: &T) -> io::Resu
     let length = u32::try_from(frame.len() - size_of::<u32>()).ok().filter(|&length| length <= LONGEST_FRAME);
     let length = length.ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the message is too long"))?;
     frame[..size_of::<u32>()].copy_from_slice(&length.to_le_bytes());
+    // In one piece: two would be two packets, and wake the other side twice.
     stream.write_all(&frame)
 }
 

@@ -1,5 +1,13 @@
 //! The server's side.
 
+//!
+//! A thread accepts connections, and each connection has a thread, in which the handlers
+//! run, one call after the other. A handler that blocked would block its own client only;
+//! those of this crate never do.
+//!
+//! All these threads belong to a run of `labrt` and end with it. Nothing can stop a thread
+//! that waits in the operating system, so none waits there for long.
+
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpListener;
@@ -45,6 +53,7 @@ impl Connections {
     }
 }
 
+/// What accepts connections. Neither kind blocks, so that the thread that asks can end.
 enum Socket {
     Unix(UnixListener),
     Tcp(TcpListener),
@@ -61,6 +70,8 @@ impl Listener {
     pub fn bind(address: &Address) -> io::Result<Listener> {
         match address {
             Address::Unix(path) => {
+                // A socket stays in the file system when its process is killed. One at which
+                // nobody answers is such a one.
                 let in_use = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
                 let socket = match UnixListener::bind(path) {
                     Err(error) if in_use(&error) && address.connect().is_err() => {
@@ -73,6 +84,7 @@ impl Listener {
                 Ok(Listener { socket: Socket::Unix(socket), address: address.clone(), open: Arc::new(()) })
             }
             Address::Tcp(place) => {
+                // Here the system clears up by itself.
                 let socket = TcpListener::bind(place.as_str())?;
                 socket.set_nonblocking(true)?;
                 let address = Address::Tcp(socket.local_addr()?.to_string());
@@ -95,6 +107,7 @@ impl Listener {
         connections
     }
 
+    /// Gives each client a thread.
     fn accept_loop(&self, services: &Arc<[Service]>) {
         loop {
             match self.accept() {
@@ -112,6 +125,7 @@ impl Listener {
         }
     }
 
+    /// The next client. An error if there is none at the moment.
     fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
             Socket::Unix(socket) => {
@@ -145,6 +159,7 @@ fn connection_loop(mut stream: Stream, services: &[Service]) {
         let _ = frame::write_frame(&mut stream, &Response::Refused(reason));
         return;
     }
+    // From here on both sides know that they speak the same language.
     let mut welcome = frame::write_frame(&mut stream, &Response::Done(Vec::new()));
     while welcome.is_ok() {
         welcome = serve_one(&mut stream, services);
@@ -160,6 +175,7 @@ fn greet(stream: &mut Stream) -> Result<(), String> {
     if letters != HELLO {
         return Err("this is a process of a MapReduce job, and that was no hello of one".to_owned());
     }
+    // The one thing that has to stay as it is for ever: where the version stands.
     match version.first_chunk().map(|version| u32::from_le_bytes(*version)) {
         Some(WIRE_VERSION) => Ok(()),
         Some(version) => Err(format!("this process speaks version {WIRE_VERSION}, and not {version}")),
@@ -169,9 +185,12 @@ fn greet(stream: &mut Stream) -> Result<(), String> {
 
 /// Waits for a request and answers it. Err means that the connection is of no more use.
 fn serve_one(stream: &mut Stream, services: &[Service]) -> io::Result<()> {
+    // Between requests a client may be silent for as long as it likes, for its task takes that
+    // long; in the middle of one it may not.
     let first = wait_for_byte(stream)?;
     stream.set_limit(Some(REQUEST_LIMIT))?;
     let request: Request = frame::read_frame(&mut first.as_slice().chain(&mut *stream))?;
+    // The methods of services have different names, so that at most one of them answers.
     let answer = services.iter().find_map(|service| service.handle(&request.method, &request.args));
     let refusal = match answer {
         Some(Ok(reply)) => return frame::write_frame(stream, &Response::Done(reply)),

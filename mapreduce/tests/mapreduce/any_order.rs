@@ -58,7 +58,12 @@ impl Play {
     }
 
     fn ask(&mut self, worker: u64) {
-        let reply = self.game.ask_raw(worker, None);
+        let reply = if self.rng.random_bool(0.8) {
+            self.game.ask_raw(worker, None)
+        } else {
+            let number = self.rng.random_range(0..=self.game.asked);
+            self.game.ask_numbered(worker, &format!("host-{worker}"), number, None)
+        };
         if let Some(id) = id_of(&reply) {
             self.given.push((worker, id));
         }

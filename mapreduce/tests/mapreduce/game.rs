@@ -29,6 +29,8 @@ pub(crate) struct Game {
     pub(crate) state: State,
     pub(crate) now: Instant,
     events: Vec<Event>,
+    /// How often anybody has asked.
+    pub(crate) asked: u64,
 }
 
 fn job(reduces: usize, local_disks: bool) -> Job {
@@ -65,7 +67,7 @@ impl Game {
 
     fn of(job: Job, inputs: Vec<Input>) -> Game {
         let state = State::new(job, inputs, Rules::default());
-        Game { state, now: Instant::from_nanos(0), events: Vec::new() }
+        Game { state, now: Instant::from_nanos(0), events: Vec::new(), asked: 0 }
     }
 
     /// Another game with other rules. To be called before anything has happened.
@@ -95,7 +97,19 @@ impl Game {
     }
 
     fn asked(&mut self, number: u64, host: &str, running: Option<AttemptId>) -> GetTaskReply {
-        let args = GetTaskArgs { worker: worker(number), host: host.to_owned(), running };
+        self.asked += 1;
+        self.ask_numbered(number, host, self.asked, running)
+    }
+
+    /// A question with this number.
+    pub(crate) fn ask_numbered(
+        &mut self,
+        worker: u64,
+        host: &str,
+        number: u64,
+        running: Option<AttemptId>,
+    ) -> GetTaskReply {
+        let args = GetTaskArgs { worker, host: host.to_owned(), number, running };
         self.state.get_task(&args, self.now)
     }
 

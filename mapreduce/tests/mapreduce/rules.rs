@@ -1,6 +1,6 @@
 //! The coordinator's rules by themselves: one test for each, without threads, network or clock.
 
-use crate::game::{Game, SECOND, map, reduce, worker};
+use crate::game::{Game, SECOND, id_of, map, reduce, worker};
 use mapreduce::events::{Cause, Event};
 use mapreduce::rpc::{
     GetTaskReply, NextStep, PROTOCOL_VERSION, ProgressReply, RegisterArgs, RegisterReply, TaskDoneReply,
@@ -138,6 +138,21 @@ fn a_lost_assignment_is_given_again_and_costs_no_execution() {
     assert_eq!(game.ask(1), Some(map(0, 0)), "the worker has not heard of it");
     game.pass(9 * SECOND);
     assert_eq!(game.ask(2), Some(map(1, 0)), "it has begun only now, so it is not late yet");
+}
+
+#[test]
+fn a_question_that_comes_twice_changes_nothing() {
+    let mut game = Game::new(2, 1);
+    assert_eq!(game.ask(1), Some(map(0, 0)));
+    let number = game.asked;
+    game.pass(9 * SECOND);
+    let again = game.ask_numbered(1, "host-1", number, None);
+    assert_eq!(id_of(&again), Some(map(0, 0)), "its reply may have been lost");
+    game.pass(SECOND);
+    assert_eq!(game.ask(2), Some(map(0, 1)), "but nobody's time was prolonged");
+    let late = game.ask_numbered(1, "host-1", number, None);
+    assert!(matches!(late, GetTaskReply::Wait { .. }), "a question of long ago is given no new task");
+    assert_eq!(game.state.maps().idle(), 1);
 }
 
 #[test]

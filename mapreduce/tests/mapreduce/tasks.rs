@@ -143,7 +143,7 @@ fn more_splits_than_can_be_merged_at_once() {
 
 #[test]
 fn more_runs_than_can_be_merged_at_once() {
-    agrees_with_sequential("sort", &["kebab"], u64::MAX, 2_000);
+    agrees_with_sequential("sort", &["kebab"], u64::MAX, 1_000);
 }
 
 #[test]

@@ -36,6 +36,7 @@ struct Directory {
 }
 
 impl Directory {
+    /// The directory that was named, or a new one.
     fn create(given: Option<&Path>) -> Result<Directory, Problem> {
         let new = || std::env::temp_dir().join(format!("mapreduce-bench-{}", std::process::id()));
         let path = given.map_or_else(new, Path::to_owned);
@@ -82,6 +83,7 @@ impl Contender {
         Ok(Contender::new(format!("mapreduce {app}, {workers}"), command))
     }
 
+    /// Runs it once.
     fn run(&mut self) -> Done {
         let start = Instant::now();
         let status = self.command.stdout(Stdio::null()).status();
@@ -97,6 +99,7 @@ fn this_program() -> Result<Command, Problem> {
 
 /// Runs them in turns, and prints the fastest run of each.
 fn race(contenders: &mut [Contender], rounds: u32, bytes: u64) -> Done {
+    // In turns, so that a minute in which the machine is busy hits all of them.
     for _ in 0..rounds {
         contenders.iter_mut().try_for_each(Contender::run)?;
     }
@@ -106,6 +109,7 @@ fn race(contenders: &mut [Contender], rounds: u32, bytes: u64) -> Done {
     Ok(())
 }
 
+/// Word count: throughput, how it grows with a second worker, and what the memory could do.
 fn wc(arguments: &Bench, directory: &Path) -> Done {
     let input = directory.join("text");
     let bytes = inputs::text(&input, arguments.size.unwrap_or(330) * 1_000_000, &arguments.text)?;
@@ -127,6 +131,7 @@ fn wc(arguments: &Bench, directory: &Path) -> Done {
     Ok(())
 }
 
+/// Sort: against the system's, with as much parallelism, and byte for byte the same output.
 fn sort(arguments: &Bench, directory: &Path) -> Done {
     let input = directory.join("records");
     let bytes = inputs::records(&input, arguments.size.unwrap_or(1000) * 1_000_000)?;
@@ -134,6 +139,7 @@ fn sort(arguments: &Bench, directory: &Path) -> Done {
     let mut plain = Command::new("sort");
     plain.env("LC_ALL", "C").args(["--parallel=2", "-S", "1G", "-T"]).arg(directory);
     plain.arg("-o").arg(&sorted).arg(&input);
+    // Partitions of about 30 MB: with fewer, the two workers would end at different times.
     let reduces = 32;
     let mut contenders = [
         Contender::job("sort", 2, reduces, &input, directory)?,

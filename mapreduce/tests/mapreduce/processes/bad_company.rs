@@ -126,7 +126,7 @@ fn reports_of_tasks_that_there_are_not_change_nothing() {
     let far = usize::MAX;
     for task in [TaskId::Map(0), TaskId::Map(far), TaskId::Reduce(0), TaskId::Reduce(far)] {
         let id = AttemptId { task, attempt: 3 };
-        let get = GetTaskArgs { worker: 78, host: host.clone(), running: Some(id) };
+        let get = GetTaskArgs { worker: 78, host: host.clone(), number: 1, running: Some(id) };
         let progress = ProgressArgs { worker, running: id, fraction: f64::NAN, fetched: true };
         let counters = Counters { records: u64::MAX, ..Counters::default() };
         let partitions = PartitionSet::of_lengths(&[1; 3]);
@@ -153,7 +153,7 @@ fn stage_goes_on_with_a_stranger() {
     let stage = Stage::with_books();
     let coordinator = stage.coordinator(&["--app", "wc", "--timeout", "200"]);
     await_event("a socket", || connect(&stage));
-    let args = GetTaskArgs { worker: 5, host: "elsewhere".to_owned(), running: None };
+    let args = GetTaskArgs { worker: 5, host: "elsewhere".to_owned(), number: 1, running: None };
     client(&stage).get_task(&args).unwrap();
     goes_on(&stage, coordinator);
 }

@@ -35,6 +35,25 @@ impl Application for Names {
     }
 }
 
+/// Counts words, and adds a random number to each line: no two attempts of a reduce have the same output. No application
+/// should do that; it shows whose output is in the store.
+pub(crate) struct Dice;
+
+impl Application for Dice {
+    fn name(&self) -> &str {
+        "dice"
+    }
+
+    fn map(&self, file: &str, text: &[u8], emit: &mut dyn FnMut(&str, &str)) {
+        WordCount.map(file, text, emit);
+    }
+
+    fn reduce(&self, word: &str, counts: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
+        WordCount.reduce(word, counts, emit);
+        emit(&labrt::rand::random::<u64>().to_string());
+    }
+}
+
 /// Word count, with or without its combiner.
 pub(crate) struct Combining {
     pub(crate) combine: bool,
