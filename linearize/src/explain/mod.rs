@@ -108,6 +108,25 @@ pub(crate) fn by_search<M: Model>(
     }
 }
 
+/// Explains operations (in any order) of which a method knows that they cannot be reconciled, not even alone.
+pub(crate) fn of_flaw<M: Model>(model: &M, history: &History<M::Op, M::Result>, flaw: &[u32]) -> Explanation {
+    let mut indices = flaw.to_vec();
+    indices.sort_unstable();
+    let mut roles = vec![Role::Bound; indices.len()];
+    let minimal = BySearch::new(model, history.operations(), &indices).minimize(&mut roles);
+    let operations = with_role(&indices, &roles, Role::Bound);
+    let first = &history[indices[0] as usize].op;
+    Explanation {
+        key: model.partition_name(first),
+        partition: model.partition(first),
+        kind: if operations.len() == 1 { Kind::Phantom } else { Kind::Order },
+        sentence: sentence::for_any_model(model, history, &operations),
+        context: with_role(&indices, &roles, Role::Free),
+        operations,
+        minimal,
+    }
+}
+
 /// Partitions larger than this are not worth the trials: freed operations are candidates at every step.
 const LARGEST: usize = 3_000;
 
