@@ -283,6 +283,26 @@ fn register() {
     compare_many(&Register::new());
 }
 
+/// Eighty updates that never returned have more orders than anybody can try.
+#[test]
+fn a_value_that_nobody_wrote_needs_no_search() {
+    let updates = |client: u32| {
+        let op = RegisterOp::CompareAndSwap { from: client as Value % 40, to: (client as Value + 7) % 40 };
+        Operation::open(client, op, u64::from(client))
+    };
+    let mut operations: Vec<_> = (0..80).map(updates).collect();
+    operations.push(Operation::new(80, RegisterOp::Write(0), RegisterResult::Written, 90, 95));
+    operations.push(Operation::new(81, RegisterOp::Read, RegisterResult::Value(Some(99)), 100, 110));
+    let history = History::new(operations).unwrap();
+    let Verdict::NotLinearizable(explanation) =
+        check(&Register::new(), &history, &Limits::default().with_states(1))
+    else {
+        panic!("nobody wrote 99")
+    };
+    assert_eq!((explanation.operations.as_slice(), explanation.minimal), ([81].as_slice(), true));
+    assert!(explanation.holds(&Register::new(), &history));
+}
+
 #[test]
 fn register_without_hints() {
     compare_many(&Plain(Register::new()));
