@@ -163,6 +163,17 @@ impl Network {
         self.shared().state.lock().total_count
     }
 
+    /// Calls that were made on this end, also those that could not be delivered.
+    pub fn calls_on(&self, end: impl Into<Name>) -> u64 {
+        self.shared().state.lock().end(&end.into()).calls
+    }
+
+    /// Replies to calls on this end that were lost, or came from a server that was dead by then: what the handler did is
+    /// done, and its caller does not know it.
+    pub fn replies_lost(&self, end: impl Into<Name>) -> u64 {
+        self.shared().state.lock().end(&end.into()).replies_lost
+    }
+
     /// Bytes of all requests, also of those that could not be delivered, and of all replies that were handed over.
     pub fn total_bytes(&self) -> u64 {
         self.shared().state.lock().total_bytes

@@ -53,6 +53,7 @@ impl State {
         }
         self.total_count += 1;
         self.total_bytes += size as u64;
+        self.ends[end as usize].calls += 1;
         let intake = match self.destination(end) {
             Some((slot, server)) => self.accept(end, slot, server, put),
             None => Intake::Lost(put, course::undeliverable(self.modes.long_delays)),
@@ -111,6 +112,7 @@ impl State {
             None
         };
         if let Some(delay) = lost_after {
+            self.ends[end as usize].replies_lost += 1;
             return self.calls.remove(id).map_or(Fate::Unwanted, |call| Fate::Lost(call.put, delay));
         }
         let reordering = if modes.long_reordering { course::reordering() } else { None };

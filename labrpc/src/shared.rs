@@ -73,6 +73,9 @@ pub(crate) struct End {
     pub(crate) replies_cut: bool,
     /// What has arrived while the link is held, in order; None if it is not held.
     pub(crate) held: Option<Vec<Held>>,
+    /// Calls made on it, and replies to them that were lost.
+    pub(crate) calls: u64,
+    pub(crate) replies_lost: u64,
 }
 
 impl End {
@@ -85,6 +88,8 @@ impl End {
             requests_cut: false,
             replies_cut: false,
             held: None,
+            calls: 0,
+            replies_lost: 0,
         }
     }
 }

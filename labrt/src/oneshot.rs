@@ -150,7 +150,7 @@ impl<T> Take<T> {
             let slice = real::SLICE.min(std::time::Duration::from_nanos(left));
             let mut state = self.shared.state.lock();
             if matches!(*state, State::Empty) {
-                self.shared.changed.wait_for(&mut state, slice);
+                real::waiting(|| self.shared.changed.wait_for(&mut state, slice));
             }
         }
         Ok(())

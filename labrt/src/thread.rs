@@ -113,7 +113,7 @@ pub fn sleep(duration: Duration) {
             let deadline = crate::time::deadline_after(duration);
             while real::may_block() && real::run_nanos() < deadline {
                 let left = Duration::from_nanos(deadline.saturating_sub(real::run_nanos()));
-                std::thread::sleep(left.min(real::SLICE));
+                real::waiting(|| std::thread::sleep(left.min(real::SLICE)));
             }
         }
         Mode::Outside => std::thread::sleep(duration),

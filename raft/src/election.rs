@@ -49,6 +49,10 @@ impl State {
 
     /// RequestVote RPC, receiver implementation (Figure 2).
     pub fn handle_request_vote(&mut self, args: &RequestVoteArgs, now: Instant) -> RequestVoteReply {
+        // Only with leases, and not in Figure 2: this server has promised to wait.
+        if self.is_bound(now) {
+            return RequestVoteReply { term: self.term(), vote_granted: false };
+        }
         self.observe_term(args.term, now);
         let refusal = RequestVoteReply { term: self.term(), vote_granted: false };
         // 1. Reply false if term < currentTerm: that election is over.

@@ -67,6 +67,7 @@ impl State {
             return Turn::WaitUntil(contact.due);
         }
         self.peers[peer].due = now + HEARTBEAT_INTERVAL;
+        self.peers[peer].sent = now;
         Turn::Send(self.request(peer))
     }
 
@@ -155,6 +156,7 @@ impl State {
             self.term()
         );
         self.role = Role::Follower;
+        self.heard = now;
         self.reset_election_timer(now);
     }
 
@@ -201,6 +203,7 @@ impl State {
         if !self.still_leads(args.term, reply.term, now) {
             return;
         }
+        self.note_answer(peer);
         if reply.success {
             // If successful: update nextIndex and matchIndex for follower. What it has is
             // what was sent then, not what our log holds by now.

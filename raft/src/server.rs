@@ -34,6 +34,7 @@ use labrt::time::{Duration, Instant};
 use tester::{ApplyMsg, Observer, Persister};
 
 use crate::invariants::Inspector;
+use crate::reads::Options;
 use crate::replication::{Reply, Request, Turn};
 use crate::rpc::{
     AppendEntriesArgs, AppendEntriesReply, InstallSnapshotArgs, InstallSnapshotReply, RaftPeer, RaftRpc,
@@ -63,13 +64,16 @@ const RPC_TIMEOUT: Duration = Duration::from_millis(150);
 pub struct Raft {
     /// The state, with what watches over it.
     monitor: Mutex<Monitored>,
-    /// Signalled when the server has another role; `election_loop` waits for it.
+    /// Signalled when the server has another role; `election_loop` waits for it, and a
+    /// service that asks for the office.
     role_changed: Condvar,
     /// Signalled when there may be something to say to the others; the `peer_loop`s wait
     /// for it.
     more_to_say: Condvar,
     /// Signalled when there is something to hand to the service; `apply_loop` waits for it.
     more_committed: Condvar,
+    /// Signalled when a leader may know more about its being the leader; reads wait for it.
+    more_certain: Condvar,
     /// How to call each server; the own place is there but unused.
     peers: Vec<RaftPeer>,
     /// Where the service takes its messages. Unbuffered: a send lasts until the service is
@@ -81,6 +85,10 @@ pub struct Raft {
 struct Monitored {
     state: State,
     inspector: Inspector,
+    /// How many reads wait for the leader to be certain.
+    reads: usize,
+    /// How many answers had come when they were last told.
+    answers: u64,
 }
 
 /// The state while this thread has the lock. Dropping it inspects the state, wakes the
@@ -105,14 +113,33 @@ impl Raft {
         persister: Persister,
         apply: Sender<ApplyMsg>,
     ) -> Arc<Raft> {
+        Raft::make_with(peers, me, persister, apply, Options::default())
+    }
+
+    /// As [`Raft::make`], with options that are off by default.
+    ///
+    /// # Panics
+    /// As [`Raft::make`]; and if an option makes no sense.
+    pub fn make_with(
+        peers: Vec<ClientEnd>,
+        me: usize,
+        persister: Persister,
+        apply: Sender<ApplyMsg>,
+        options: Options,
+    ) -> Arc<Raft> {
         let mut state = State::new(me, peers.len(), persister, Instant::now(), random_election_timeout());
+        let shortest_timeout = Duration::from_millis(*ELECTION_TIMEOUT_MS.start());
+        if let Some(lease) = options.lease {
+            state.keep_leases(lease, shortest_timeout);
+        }
         let inspector = Inspector::new(&mut state);
         let others = state.others();
         let raft = Arc::new(Raft {
-            monitor: Mutex::new(Monitored { state, inspector }),
+            monitor: Mutex::new(Monitored { state, inspector, reads: 0, answers: 0 }),
             role_changed: Condvar::new(),
             more_to_say: Condvar::new(),
             more_committed: Condvar::new(),
+            more_certain: Condvar::new(),
             peers: peers.into_iter().map(|end| RaftPeer::new(end).timeout(RPC_TIMEOUT)).collect(),
             apply,
         });
@@ -146,6 +173,54 @@ impl Raft {
         (state.term(), state.is_leader())
     }
 
+    /// Waits until it is certain that this server was the only leader at some moment after
+    /// the call, and returns the index up to which a read must have seen the log applied
+    /// in order not to miss anything that was committed before (`reads.rs`). `None` if this
+    /// server does not lead, or ceases to in the meantime.
+    ///
+    /// A leader that is cut off, and learns of no other, waits for as long as that lasts.
+    pub fn read_index(&self) -> Option<u64> {
+        let asked = Instant::now();
+        let mut state = self.lock();
+        let term = state.term();
+        if state.is_leader() && !state.holds_lease(asked) {
+            state.speak_up(asked);
+            self.more_to_say.notify_all();
+        }
+        state.monitored.reads += 1;
+        let index = loop {
+            if state.term() != term || !state.is_leader() {
+                break None;
+            }
+            let is_certain = state.holds_lease(Instant::now()) || state.led_at(asked);
+            if let Some(index) = state.read_index().filter(|_| is_certain) {
+                break Some(index);
+            }
+            state.wait(&self.more_certain, None);
+        };
+        state.monitored.reads -= 1;
+        index
+    }
+
+    /// Blocks until term or office are no longer as in `seen`, an earlier answer of this
+    /// method or of [`Raft::get_state`], and returns them as they are then.
+    ///
+    /// For a service that has to do something when its server becomes leader, or ceases to
+    /// be. A new term of a server that leads in neither is no reason to wake it.
+    pub fn wait_for_office(&self, seen: (u64, bool)) -> (u64, bool) {
+        let mut state = self.lock();
+        while (state.term(), state.is_leader()) == seen {
+            state.wait(&self.role_changed, None);
+        }
+        (state.term(), state.is_leader())
+    }
+
+    /// The last index that the snapshot on the disk stands for; 0 if there is none. A service
+    /// that starts must have restored just that snapshot.
+    pub fn snapshot_index(&self) -> u64 {
+        self.lock().log().snapshot_index()
+    }
+
     /// Takes over the service's snapshot of its state after applying everything up to and
     /// including `index`, which must have been applied, and forgets the entries that it
     /// replaces. May be called by the thread that receives from the apply channel.
@@ -159,7 +234,7 @@ impl Raft {
     /// From now on the observer is shown each step, and the present state at once.
     pub fn watch(&self, observer: Box<dyn Observer>) {
         let mut locked = self.lock();
-        let Monitored { state, inspector } = &mut *locked.monitored;
+        let Monitored { state, inspector, .. } = &mut *locked.monitored;
         inspector.watch(state, observer);
     }
 
@@ -265,8 +340,12 @@ impl Locked<'_> {
 
     /// What is due before the lock is given up.
     fn settle(&mut self) {
-        let Monitored { state, inspector } = &mut *self.monitored;
+        let Monitored { state, inspector, reads, answers } = &mut *self.monitored;
         let news = inspector.inspect(state);
+        let answered = std::mem::replace(answers, state.answers) != state.answers;
+        if *reads > 0 && (answered || news.role || news.committed) {
+            self.raft.more_certain.notify_all();
+        }
         if news.role {
             self.raft.role_changed.notify_all();
         }

@@ -78,6 +78,7 @@ impl State {
         now: Instant,
     ) {
         if self.still_leads(args.term, reply.term, now) {
+            self.note_answer(peer);
             self.note_match(peer, args.last_included_index);
         }
     }

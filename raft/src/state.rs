@@ -12,6 +12,7 @@ use tester::{Persister, Role};
 
 use crate::log::Log;
 use crate::persist::Persistent;
+use crate::reads::LeaseTimes;
 use crate::rpc::Entry;
 
 /// All that a Raft server knows.
@@ -46,6 +47,14 @@ pub struct State {
     /// What a candidate or leader knows about each server; the own place is unused. Set
     /// anew at each election and each victory.
     pub peers: Vec<Peer>,
+    /// When the leader of the current term was last heard; at first, when this server
+    /// started. For leases only.
+    pub(crate) heard: Instant,
+    /// The times of leases, if there are any.
+    pub(crate) lease: Option<LeaseTimes>,
+    /// How often a follower has answered this server as its leader. Only ever compared with
+    /// an earlier value: a change may be what a read waits for.
+    pub(crate) answers: u64,
 }
 
 /// What a candidate or leader keeps about another server (Figure 2, volatile state on
@@ -68,13 +77,26 @@ pub struct Peer {
     pub(crate) back_off: bool,
     /// Candidate: the server has answered in this election, and need not be asked again.
     pub(crate) answered: bool,
+    /// When the last message was made. There is one at a time, so an answer is to this one.
+    pub(crate) sent: Instant,
+    /// Leader: when the latest message was made that the server has answered as a follower;
+    /// `None` if it has answered none. For reads only.
+    pub(crate) acknowledged: Option<Instant>,
 }
 
 impl Peer {
     /// A peer at the start of an election or a reign: nothing known, and a message due at
     /// once.
     pub(crate) fn new(next_index: u64, now: Instant) -> Peer {
-        Peer { next_index, match_index: 0, due: now, back_off: false, answered: false }
+        Peer {
+            next_index,
+            match_index: 0,
+            due: now,
+            back_off: false,
+            answered: false,
+            sent: now,
+            acknowledged: None,
+        }
     }
 }
 
@@ -103,6 +125,9 @@ impl State {
             election_deadline: now + election_timeout,
             votes: Vec::new(),
             peers: vec![Peer::new(1, now); servers],
+            heard: now,
+            lease: None,
+            answers: 0,
         }
     }
 

@@ -172,6 +172,11 @@ impl<S: Send + Sync + 'static> Group<S> {
         &self.shared.names[server]
     }
 
+    /// A server's name for people.
+    fn title(&self, server: usize) -> &str {
+        &self.shared.titles[server]
+    }
+
     /// Calls `f` with the living incarnation of a server; None if it is crashed.
     pub fn visit<T>(&self, server: usize, f: impl FnOnce(&Arc<S>) -> T) -> Option<T> {
         let (object, visitors) = {
@@ -228,6 +233,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Gives the server its links to all connected servers on its side.
     pub fn connect(&self, server: usize) {
         self.test().note_server(server, "connect");
+        self.test().faults().end("links", self.title(server));
         self.shared.slots.lock()[server].connected = true;
         self.set_links(server);
     }
@@ -235,6 +241,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Takes all links from the server, which goes on running.
     pub fn disconnect(&self, server: usize) {
         self.test().note_server(server, "disconnect");
+        self.test().faults().begin("links", "disconnected", self.title(server));
         self.cut_off(server);
     }
 
@@ -246,7 +253,9 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not named stands
     /// alone.
     pub fn partition(&self, sides: &[&[usize]]) {
-        self.test().note(format!("partition {sides:?}"));
+        let words = format!("partition {sides:?}");
+        self.test().faults().begin("partition", words.as_str(), "");
+        self.test().note(words);
         self.divide(|server| {
             sides.iter().position(|side| side.contains(&server)).unwrap_or(sides.len() + server)
         });
@@ -255,6 +264,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Ends a partition. Servers that are disconnected stay so.
     pub fn heal(&self) {
         self.test().note("heal");
+        self.test().faults().end("partition", "");
         self.divide(|_| 0);
     }
 
@@ -306,6 +316,8 @@ impl<S: Send + Sync + 'static> Group<S> {
     pub fn crash(&self, server: usize) {
         if self.is_alive(server) {
             self.test().note_server(server, "CRASH");
+            self.test().faults().end("links", self.title(server));
+            self.test().faults().begin("crash", "down", self.title(server));
         }
         self.stop(server);
     }
@@ -350,9 +362,11 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     fn boot(&self, server: usize) {
         let node = Node::new(self.shared.titles[server].as_str());
+        self.test().faults().end("crash", self.title(server));
         let rate = self.test().knobs().clock_rate();
         if rate != 1.0 {
             node.set_clock_rate(rate);
+            self.test().faults().begin("clock", format!("runs {rate:.3} times as fast"), self.title(server));
         }
         let (numbers, ends) = self.shared.names.iter().map(|name| self.net().make_end(name)).unzip();
         let (persister, incarnation) = {

@@ -1,9 +1,11 @@
 //! The handle that a test's code gets: scenes, expectations, warnings.
 
 use crate::failure::{Broken, Invariant};
+use crate::faults::Faults;
+use crate::inquest::{Finding, Inquest};
 use crate::knobs::Knobs;
 use crate::story::{Story, What};
-use labrt::quiet::Mutex;
+use labrt::quiet::{Mutex, MutexGuard};
 use labrt::{runtime, trace};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,6 +25,9 @@ struct Inner {
     warnings: Mutex<Vec<String>>,
     /// What to do after the test's own code has ended well.
     endings: Mutex<Vec<Ending>>,
+    /// What to look into after the run.
+    inquests: Mutex<Vec<Inquest>>,
+    faults: Mutex<Faults>,
 }
 
 type Ending = Box<dyn FnOnce(&Test) -> Figures + Send>;
@@ -59,6 +64,8 @@ impl Test {
                 broken: Mutex::default(),
                 warnings: Mutex::default(),
                 endings: Mutex::default(),
+                inquests: Mutex::default(),
+                faults: Mutex::default(),
             }),
         }
     }
@@ -167,6 +174,22 @@ impl Test {
         figures
     }
 
+    /// Has something looked into when the run is over, however it ends.
+    pub(crate) fn afterwards(&self, inquest: impl FnOnce(&Test) -> Option<Finding> + Send + 'static) {
+        self.inner.inquests.lock().push(Box::new(inquest));
+    }
+
+    /// Looks into everything that shall be looked into; after the run.
+    pub(crate) fn inquire(&self) -> Vec<Finding> {
+        let inquests = std::mem::take(&mut *self.inner.inquests.lock());
+        inquests.into_iter().filter_map(|inquest| inquest(self)).collect()
+    }
+
+    /// What was done to the servers and when.
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.inner.faults.lock()
+    }
+
     pub(crate) fn take_broken(&self) -> Option<Broken> {
         self.inner.broken.lock().take()
     }
@@ -182,5 +205,6 @@ impl Test {
     /// Lets go of what may refer to the test in a circle.
     pub(crate) fn close(&self) {
         drop(std::mem::take(&mut *self.inner.endings.lock()));
+        drop(std::mem::take(&mut *self.inner.inquests.lock()));
     }
 }

@@ -41,6 +41,8 @@ fn an_unreliable_network_loses_a_tenth_each_way_and_takes_up_to_26_ms() {
         let ran = naps.begun().len();
         assert!(fits(ran, 20_000, 0.9), "{ran} of 20,000 handlers ran");
         assert_eq!(naps.network.count(0), ran as u64);
+        assert_eq!(naps.network.calls_on("end"), 20_000);
+        assert_eq!(naps.network.replies_lost("end"), (ran - succeeded.len()) as u64);
         for took in [succeeded, failed] {
             let seen: BTreeSet<_> = took.iter().copied().collect();
             assert_eq!(seen, (0..=26).map(ms).collect());

@@ -189,7 +189,7 @@ fn send_real<T>(
 ) -> Result<(), SendTimeoutError<T>> {
     loop {
         let over = !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
-        match sender.send_timeout(message, slice(deadline)) {
+        match real::waiting(|| sender.send_timeout(message, slice(deadline))) {
             Err(SendTimeoutError::Timeout(back)) if !over => message = back,
             result => return result,
         }
@@ -270,7 +270,7 @@ impl<T> Receiver<T> {
 fn recv_real<T>(receiver: &crossbeam::Receiver<T>, deadline: Option<u64>) -> Result<T, RecvTimeoutError> {
     loop {
         let over = !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
-        match receiver.recv_timeout(slice(deadline)) {
+        match real::waiting(|| receiver.recv_timeout(slice(deadline))) {
             Err(RecvTimeoutError::Timeout) if !over => {}
             result => return result,
         }

@@ -301,7 +301,7 @@ fn select_real(arms: &[&dyn Arm], deadline: Option<u64>) {
     }
     loop {
         let over = deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
-        match select.select_timeout(slice(deadline)) {
+        match real::waiting(|| select.select_timeout(slice(deadline))) {
             Ok(operation) => {
                 let index = operation.index();
                 arms[index].complete(operation);

@@ -168,6 +168,17 @@ pub(crate) fn emit(kind: &str, target: &str, text: String) {
     here(|here| here.world.events.lock().push(event));
 }
 
+/// Waits by `wait`, which uses no core of what the threads of a run have to share.
+pub(crate) fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    if context::mode() != Mode::Threads {
+        return wait();
+    }
+    pool::stops();
+    let result = wait();
+    pool::works();
+    result
+}
+
 /// Starts a thread on `node`; false if the node was killed or the run is over.
 pub(crate) fn spawn(node: &Node, name: Cow<'static, str>, f: impl FnOnce() + Send + 'static) -> bool {
     let world = here(|here| Arc::clone(&here.world));
@@ -275,6 +286,7 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
     let before =
         HERE.replace(Some(Here { world: Arc::clone(&world), node: root, name: Cow::Borrowed("main") }));
     let mode = context::enter(Mode::Threads);
+    pool::works();
     let value = match catch_unwind(AssertUnwindSafe(main)) {
         Ok(value) => Some(value),
         Err(payload) => {
@@ -283,6 +295,7 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
         }
     };
     world.stopping.store(true, Ordering::SeqCst);
+    pool::stops();
     let left = world.wait_until_ended(|_| true, 0);
     context::leave(mode);
     HERE.set(before);

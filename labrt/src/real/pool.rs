@@ -1,10 +1,11 @@
 //! OS threads, reused: starting one costs as much as several remote calls.
 //!
-//! An idle thread spins for some microseconds before it sleeps, since handing work to a sleeping thread costs the
-//! kernel's wake-up. At most as many threads spin as there are cores.
+//! A thread that has nothing to do spins for some microseconds before it sleeps, since handing work to a sleeping thread
+//! costs the kernel's wake-up. It spins only on a core that no other thread of ours wants: where many work, spinning
+//! would keep them from it.
 
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -16,34 +17,50 @@ const SPIN: Duration = Duration::from_micros(50);
 /// How long an idle thread is kept.
 const IDLE: Duration = Duration::from_secs(10);
 
-static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
-static SPINNERS: AtomicUsize = AtomicUsize::new(0);
+static CORES: LazyLock<isize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, |n| n.get().cast_signed()));
+/// How many threads of runs use a core now, or would: those that work, and those that spin, but not those that sleep. It
+/// only says whether spinning is worth while.
+static ON_CORES: AtomicIsize = AtomicIsize::new(0);
 static IDLE_WORKERS: Mutex<Vec<Arc<Worker>>> = Mutex::new(Vec::new());
 
-/// Spins until `done` holds, for some microseconds at the most and only if a core is free for that; whether it holds.
+/// One more thread works, until [`stops`].
+pub(crate) fn works() {
+    ON_CORES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One thread less works, until [`works`].
+pub(crate) fn stops() {
+    ON_CORES.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Spins until `done` holds, for some microseconds at the most and only while a core is free for that; whether it holds.
+/// The calling thread counts as one that works all the while.
 pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
     if done() {
         return true;
     }
-    if SPINNERS.fetch_add(1, Ordering::Relaxed) >= *CORES {
-        SPINNERS.fetch_sub(1, Ordering::Relaxed);
-        return false;
-    }
     let started = Instant::now();
     let mut held = done();
-    while !held && started.elapsed() < SPIN {
+    while !held && ON_CORES.load(Ordering::Relaxed) <= *CORES && started.elapsed() < SPIN {
         for _ in 0..32 {
             std::hint::spin_loop();
         }
         held = done();
+        if !held {
+            // A thread that was woken, and has not counted itself yet, may want this very core.
+            std::thread::yield_now();
+        }
     }
-    SPINNERS.fetch_sub(1, Ordering::Relaxed);
     held
 }
 
 struct Worker {
     /// Set when `job` holds one, so that the spinning thread needs no lock to look.
     has_job: AtomicBool,
+    /// Set while the thread sleeps and does not count as one that works. Who takes this back makes it count again: the
+    /// thread itself, or whoever hands it a job, since it will be a while until it wakes.
+    asleep: AtomicBool,
     job: Mutex<Option<Job>>,
     thread: std::thread::Thread,
 }
@@ -55,6 +72,7 @@ pub(crate) fn execute(job: impl FnOnce() + Send + 'static) {
     match idle {
         Some(worker) => worker.hand(job),
         None => {
+            works();
             let builder = std::thread::Builder::new().name("labrt-pool".to_owned());
             let started = builder.spawn(move || work(job));
             if let Err(error) = started {
@@ -67,17 +85,30 @@ pub(crate) fn execute(job: impl FnOnce() + Send + 'static) {
 impl Worker {
     fn hand(&self, job: Job) {
         *self.job.lock() = Some(job);
-        self.has_job.store(true, Ordering::Release);
+        self.has_job.store(true, Ordering::SeqCst);
+        self.wakes();
         self.thread.unpark();
+    }
+
+    fn wakes(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            works();
+        }
     }
 
     /// Waits for a job; None if there was none for long and the thread may end.
     fn next(self: &Arc<Self>) -> Option<Job> {
-        let has_job = || self.has_job.load(Ordering::Acquire);
+        let has_job = || self.has_job.load(Ordering::SeqCst);
         let deadline = Instant::now() + IDLE;
         while !spin_until(has_job) {
-            std::thread::park_timeout(IDLE);
+            stops();
+            self.asleep.store(true, Ordering::SeqCst);
+            if !has_job() {
+                std::thread::park_timeout(IDLE);
+            }
+            self.wakes();
             if !has_job() && Instant::now() >= deadline && self.withdraw() {
+                stops();
                 return None;
             }
         }
@@ -97,6 +128,7 @@ impl Worker {
 fn work(first: Job) {
     let worker = Arc::new(Worker {
         has_job: AtomicBool::new(false),
+        asleep: AtomicBool::new(false),
         job: Mutex::new(None),
         thread: std::thread::current(),
     });

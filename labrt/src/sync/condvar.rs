@@ -148,7 +148,7 @@ impl Condvar {
                 return true;
             }
             let slice = left.map_or(real::SLICE, |left| real::SLICE.min(Duration::from_nanos(left)));
-            let notified = !self.inner.wait_for(guard, slice).timed_out();
+            let notified = !real::waiting(|| self.inner.wait_for(guard, slice)).timed_out();
             if notified || self.notifications.load(Ordering::SeqCst) != notifications {
                 return false;
             }

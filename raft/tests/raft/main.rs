@@ -18,4 +18,5 @@ mod part_2b;
 mod part_2b_counts;
 mod part_2c;
 mod part_2d;
+mod reads;
 mod waiting;

@@ -3,19 +3,19 @@
 mod agree;
 mod applier;
 mod check;
-mod watch;
 
 pub use agree::{Moved, Retry};
 
 use crate::command::Command;
 use crate::consensus::Consensus;
 use crate::group::{Boot, Booted, Group};
-use crate::invariants::{Applied, Checkers};
+use crate::invariants::Applied;
 use crate::net::Net;
 use crate::story::What;
+use crate::swarm;
 use crate::test::{Figures, Test};
+use crate::watch::Watched;
 use labrt::quiet::Mutex;
-use labrt::thread;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,9 +69,7 @@ pub struct Cluster<R> {
 struct Record {
     test: Test,
     applied: Mutex<Applied>,
-    checkers: Mutex<Checkers>,
-    /// Whether any server let itself be watched.
-    watched: std::sync::atomic::AtomicBool,
+    watched: Arc<Watched>,
 }
 
 impl<R> Clone for Cluster<R> {
@@ -99,19 +97,14 @@ impl<R: Consensus> Cluster<R> {
         let record = Arc::new(Record {
             test: test.clone(),
             applied: Mutex::default(),
-            checkers: Mutex::new(Checkers::new(setup.servers)),
-            watched: Default::default(),
+            watched: Watched::new(test, setup.servers),
         });
         let of_boot = Arc::clone(&record);
         let boot = move |boot: Boot| boot_server::<R>(boot, &of_boot, setup);
         let group = Group::new(test, &net, "server", setup.servers, boot);
         let cluster = Cluster { group, record };
         cluster.start_all();
-        if let Some((mean, longest)) = test.knobs().pauses_ms {
-            let servers = cluster.group.clone();
-            // Nobody joins this thread: it ends with the run.
-            drop(thread::spawn(move || pause_at_random(&servers, mean, longest)));
-        }
+        swarm::pauses(&cluster.group);
         let at_end = cluster.clone();
         test.at_end(move |_| at_end.figures());
         cluster
@@ -155,8 +148,7 @@ impl<R: Consensus> Cluster<R> {
     /// How often a server lost entries that it had taken as a leader, and that were not committed; None if the servers do
     /// not let themselves be watched.
     pub fn lost_suffixes(&self) -> Option<u64> {
-        let watched = self.record.watched.load(std::sync::atomic::Ordering::Relaxed);
-        watched.then(|| self.record.checkers.lock().lost_suffixes)
+        self.record.watched.lost_suffixes()
     }
 
     /// Ends all faults: everybody runs, everybody has links, the network loses nothing. Then the cluster must agree again.
@@ -180,25 +172,11 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     let (sender, receiver) = labrt::channel::bounded(0);
     let mut applier = applier::Applier::new(Arc::clone(record), boot.me, setup);
     applier.load(&boot.persister.snapshot());
+    let eyes = record.watched.eyes(&boot);
     let server = R::make(boot.ends, boot.me, boot.persister, sender);
-    let of_watch = Arc::clone(record);
-    server.watch(Box::new(watch::Watch::new(of_watch, &boot.node, boot.visitors, boot.me, boot.incarnation)));
+    server.watch(eyes);
     let module = Arc::clone(&server);
     labrt::runtime::spawn_detached(&boot.node, "applier", move || applier.run(&receiver, &*module));
     let services = vec![server.service()];
     Booted { server, services }
-}
-
-/// Pauses a server now and then, as a garbage collector would.
-fn pause_at_random<R: Send + Sync + 'static>(group: &Group<R>, mean_ms: u64, longest_ms: u64) {
-    let sleep_up_to = |ms: u64| thread::sleep(Duration::from_millis(labrt::rand::random_range(1..=ms)));
-    loop {
-        sleep_up_to(2 * mean_ms);
-        let server = labrt::rand::random_range(0..group.len());
-        if let Some(node) = group.node(server) {
-            node.pause();
-            sleep_up_to(longest_ms);
-            node.resume();
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! (an endless loop in a handler) fails its test, and the other tests of the process go on.
 
 mod board;
+mod pictures;
 mod plan;
 mod report;
 mod seed;
@@ -12,6 +13,7 @@ use crate::failure::Invariant;
 use crate::test::Test;
 use board::Board;
 use plan::Plan;
+pub(crate) use report::Kind;
 use report::Report;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +56,7 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |
 /// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
 /// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
+/// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
 /// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |
 ///
 /// # Panics

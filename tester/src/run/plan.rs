@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) keep_going: bool,
     pub(crate) story: bool,
     pub(crate) trace: Option<PathBuf>,
+    /// Where pictures go; None if nobody wants any.
+    pub(crate) pictures: Option<PathBuf>,
     pub(crate) limits: Limits,
 }
 
@@ -36,6 +38,7 @@ impl Plan {
             keep_going: false,
             story: false,
             trace: None,
+            pictures: None,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
     }
@@ -64,6 +67,7 @@ impl Plan {
             keep_going: report || flag("LAB_KEEP_GOING")?,
             story: flag("LAB_STORY")?,
             trace: text("LAB_TRACE")?.map(PathBuf::from),
+            pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
             limits: limits(allowance)?,
         })
     }

@@ -6,6 +6,7 @@ use crate::test::Figures;
 use labrt::{Failure, FailureKind, Stats};
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 /// How a seed's run has ended. Serialised, it is what `lab` reads.
 #[derive(Debug, Clone, Serialize)]
@@ -29,6 +30,12 @@ pub(crate) struct Report {
     invariant: Option<Invariant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<String>,
+    /// Where the picture of the history is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<PathBuf>,
+    /// What was found out about the run after it, in lines.
+    #[serde(skip)]
+    evidence: String,
 }
 
 /// Why a run failed, in a word.
@@ -45,6 +52,10 @@ pub(crate) enum Kind {
     Memory,
     Blocked,
     Determinism,
+    /// The recorded history is not linearizable.
+    History,
+    /// Whether it is, could not be found out.
+    Undecided,
 }
 
 impl From<FailureKind> for Kind {
@@ -80,6 +91,8 @@ impl Report {
             message: None,
             invariant: None,
             report: None,
+            picture: None,
+            evidence: String::new(),
         }
     }
 
@@ -106,6 +119,24 @@ impl Report {
         report
     }
 
+    /// Adds what was found out about the run after it. If the run itself was all right, that may be what fails it.
+    pub(crate) fn find(
+        mut self,
+        wrong: Option<(Kind, String)>,
+        words: &str,
+        picture: Option<PathBuf>,
+    ) -> Report {
+        self.evidence.push_str(words);
+        if let Some(path) = &picture {
+            let _ = writeln!(self.evidence, "picture: {}", path.display());
+        }
+        self.picture = self.picture.or(picture);
+        match wrong {
+            Some((kind, message)) if self.ok => self.fail(kind, message),
+            _ => self,
+        }
+    }
+
     /// Adds the story: what happened, what was expected, how to see it again.
     pub(crate) fn tell(mut self, story: &str, failure: Option<&Failure>, options: &str) -> Report {
         let Report { test, seed, .. } = self;
@@ -128,6 +159,10 @@ impl Report {
             } else {
                 let _ = writeln!(text, "{failure}");
             }
+        }
+        if !self.evidence.is_empty() {
+            let gap = if text.ends_with("\n\n") { "" } else { "\n" };
+            let _ = writeln!(text, "{gap}{}", self.evidence);
         }
         for warning in &self.warnings {
             let _ = writeln!(text, "warning: {warning}");

@@ -2,9 +2,11 @@
 
 use super::Body;
 use super::board::Board;
+use super::pictures;
 use super::plan::Plan;
 use super::report::{Kind, Report};
 use crate::failure::Broken;
+use crate::inquest::Finding;
 use crate::knobs::Knobs;
 use crate::test::{Figures, Test};
 use labrt::{Config, Decision, Failure, FailureKind, Outcome, World};
@@ -91,21 +93,36 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
     let figures = *outcome.result.as_ref().unwrap_or(&Figures::default());
     let mut report = Report::pass(plan.test, seed, &outcome.stats, figures);
     report.warnings = warnings;
-    let options = plan.options();
-    match &outcome.result {
-        Ok(_) if outcome.stats.virtual_time > plan.limits.virtual_time => {
-            let limit = plan.limits.virtual_time.as_secs_f64();
-            let message = format!("the test took longer than {limit} s");
-            report.fail(Kind::VirtualTime, message).tell(&test.story(plan.story), None, &options)
-        }
-        Ok(_) if plan.story => report.tell_success(test.story(true)),
-        Ok(_) => report,
-        Err(failure) => {
-            // An assertion of the test's own code is an expectation, too.
-            let broken = test.take_broken().or_else(|| own_assertion(failure));
-            report.fail_with(failure, broken).tell(&test.story(plan.story), Some(failure), &options)
+    let failure = outcome.result.as_ref().err();
+    if let Some(failure) = failure {
+        // An assertion of the test's own code is an expectation, too.
+        let broken = test.take_broken().or_else(|| own_assertion(failure));
+        report = report.fail_with(failure, broken);
+    } else if outcome.stats.virtual_time > plan.limits.virtual_time {
+        let limit = plan.limits.virtual_time.as_secs_f64();
+        report = report.fail(Kind::VirtualTime, format!("the test took longer than {limit} s"));
+    }
+    for finding in test.inquire() {
+        report = take_finding(plan, report, finding);
+    }
+    match report.ok {
+        true if plan.story => report.tell_success(test.story(true)),
+        true => report,
+        false => report.tell(&test.story(plan.story), failure, &plan.options()),
+    }
+}
+
+/// Adds what an inquest has found to the report, with a picture if the run has failed.
+fn take_finding(plan: &Plan, mut report: Report, finding: Finding) -> Report {
+    let Finding { wrong, words, page } = finding;
+    let mut picture = None;
+    if let Some(folder) = plan.pictures.as_ref().filter(|_| !report.ok || wrong.is_some()) {
+        match pictures::write(folder, plan.test, report.seed, &plan.options(), page) {
+            Ok(path) => picture = path,
+            Err(error) => report.warnings.push(format!("no picture in {}: {error}", folder.display())),
         }
     }
+    report.find(wrong, &words, picture)
 }
 
 /// An assertion of the test's own code is an expectation, too.

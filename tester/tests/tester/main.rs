@@ -4,6 +4,9 @@
 
 mod checkers;
 mod fake;
+mod kv;
+mod kv_fake;
+mod kv_pictures;
 mod persister;
 mod process;
 mod verbs;

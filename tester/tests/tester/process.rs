@@ -8,24 +8,30 @@ use tester::{Cluster, Retry, Setup, Test, run};
 /// Which of the parts a child plays.
 const PART: &str = "TESTER_PART";
 
-fn plays(part: &str) -> bool {
+pub(crate) fn plays(part: &str) -> bool {
     std::env::var(PART).is_ok_and(|value| value == part)
 }
 
-fn child(part: &str, environment: &[(&str, &str)]) -> Output {
-    let name = format!("process::plays_{part}");
+pub(crate) fn child(part: &str, environment: &[(&str, &str)]) -> Output {
+    let name = if part == "stale" { "kv_pictures::plays_stale" } else { &format!("process::plays_{part}") };
     let mut command = Command::new(std::env::current_exe().expect("a test binary knows where it is"));
-    command.args(["--exact", &name, "--nocapture", "--test-threads", "1"]);
-    for variable in
-        ["LAB_SEED", "LAB_SEEDS", "LAB_REPORT", "LAB_RUNTIME", "LAB_SWARM", "LAB_CHECK_DETERMINISM"]
-    {
+    command.args(["--exact", name, "--nocapture", "--test-threads", "1"]);
+    for variable in [
+        "LAB_SEED",
+        "LAB_SEEDS",
+        "LAB_REPORT",
+        "LAB_RUNTIME",
+        "LAB_SWARM",
+        "LAB_CHECK_DETERMINISM",
+        "LAB_PICTURES",
+    ] {
         command.env_remove(variable);
     }
     command.env(PART, part).envs(environment.iter().copied());
     command.output().expect("a test binary can start itself")
 }
 
-fn reports(output: &Output) -> Vec<serde_json::Value> {
+pub(crate) fn reports(output: &Output) -> Vec<serde_json::Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     let lines = text.lines().filter_map(|line| line.split_once("@lab "));
     lines.map(|(_, json)| serde_json::from_str(json).expect("a report is JSON")).collect()

@@ -1,0 +1,142 @@
+//! Client sessions: a command that arrives twice is carried out once (dissertation §6.3).
+//!
+//! A clerk that gets no answer cannot know whether the request was lost or the reply, so it
+//! asks again, perhaps another server, and the same command may be in the log twice. Each
+//! clerk therefore numbers its commands, and the *state machine* remembers, for each clerk,
+//! the last number and what it answered. Not the server that was asked: it may crash, and
+//! another one finds the second copy in the log.
+//!
+//! A clerk has one command under way at a time, so that one number per clerk suffices: by
+//! sending number 8 it says that it has the answer to number 7.
+//!
+//! Sessions are part of the state. All replicas agree on them, and a snapshot without them
+//! would carry out again whatever is repeated after a restart.
+
+use std::collections::BTreeMap;
+
+use labgob::DecodeError;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::StateMachine;
+
+/// A command, and who wants it for the how manieth time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request<C> {
+    /// The clerk, by a number that no other clerk has.
+    pub client: u64,
+    /// Which of the clerk's commands it is, counted from 1. Repetitions have the same
+    /// number.
+    pub sequence: u64,
+    /// What to do.
+    pub command: C,
+}
+
+/// For each client the number of its last command, and the reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions<R> {
+    // Ordered, so that equal sessions make equal snapshots.
+    last: BTreeMap<u64, (u64, R)>,
+}
+
+impl<R> Default for Sessions<R> {
+    fn default() -> Self {
+        Sessions { last: BTreeMap::new() }
+    }
+}
+
+impl<R: Clone> Sessions<R> {
+    /// Carries out `command` unless the client's command with this number, or a later one,
+    /// was carried out before. Returns the reply, now or then.
+    ///
+    /// For a number before the last one the reply is the last one's. It reaches nobody: the
+    /// clerk has gone on, and this is a copy of its request that was late.
+    pub fn once(&mut self, client: u64, sequence: u64, command: impl FnOnce() -> R) -> R {
+        if let Some((_, reply)) = self.last.get(&client).filter(|(last, _)| sequence <= *last) {
+            return reply.clone();
+        }
+        let reply = command();
+        self.last.insert(client, (sequence, reply.clone()));
+        reply
+    }
+
+    /// How many clients have a session.
+    pub fn len(&self) -> usize {
+        self.last.len()
+    }
+
+    /// Whether no client has one.
+    pub fn is_empty(&self) -> bool {
+        self.last.is_empty()
+    }
+
+    /// Takes over what `other` knows and this does not: for a client in both the later
+    /// command counts.
+    pub fn merge(&mut self, other: Sessions<R>) {
+        for (client, (sequence, reply)) in other.last {
+            self.once(client, sequence, || reply);
+        }
+    }
+}
+
+/// A state machine that carries out each client's commands once, around one that knows of
+/// no clients.
+pub struct Once<S: StateMachine> {
+    machine: S,
+    sessions: Sessions<S::Reply>,
+}
+
+impl<S: StateMachine> Once<S>
+where
+    S::Reply: Clone,
+{
+    /// Around `machine`, in its initial state.
+    pub fn new(machine: S) -> Self {
+        Once { machine, sessions: Sessions::default() }
+    }
+}
+
+impl<S: StateMachine> Once<S> {
+    /// The machine inside.
+    pub fn machine(&self) -> &S {
+        &self.machine
+    }
+}
+
+impl<S: StateMachine> StateMachine for Once<S>
+where
+    S::Reply: Clone + Serialize + DeserializeOwned,
+{
+    type Command = Request<S::Command>;
+    type Reply = S::Reply;
+
+    fn apply(&mut self, request: Self::Command) -> S::Reply {
+        // A read does no harm when it is repeated, and its answer, which may be long, need
+        // not be kept.
+        if let Some(reply) = self.machine.read(&request.command) {
+            return reply;
+        }
+        let Request { client, sequence, command } = request;
+        self.sessions.once(client, sequence, || self.machine.apply(command))
+    }
+
+    fn read(&self, request: &Self::Command) -> Option<S::Reply> {
+        self.machine.read(&request.command)
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        let mut bytes = self.machine.snapshot();
+        let machine = bytes.len() as u64;
+        labgob::encode_into(&self.sessions, &mut bytes);
+        bytes.extend_from_slice(&machine.to_le_bytes());
+        bytes
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
+        let (rest, length) = snapshot.split_last_chunk::<8>().ok_or(DecodeError::Truncated)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| DecodeError::Truncated)?;
+        let (machine, sessions) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+        self.sessions = labgob::decode(sessions)?;
+        self.machine.restore(machine)
+    }
+}

@@ -1,0 +1,81 @@
+//! What a test's history says, when the test is over.
+
+use crate::inquest::Finding;
+use crate::run::Kind;
+use crate::test::Test;
+use linearize::picture::Fault;
+use linearize::{HistoryError, KvHistory, KvRecorder, Limits, Verdict, picture, text};
+
+/// What a check may cost: some seconds, and less memory than a test may use. The histories of the labs need next to nothing of it.
+const LIMITS: Limits = Limits { states: 5_000_000, memory: 128 << 20, threads: 0 };
+
+/// Width of the text, in columns.
+const WIDTH: usize = 110;
+
+/// Checks what was recorded. Nothing is found where nothing was recorded.
+pub(super) fn look_into(recorder: &KvRecorder, test: &Test) -> Option<Finding> {
+    if recorder.is_empty() {
+        return None;
+    }
+    Some(match recorder.history() {
+        Ok(history) => judge(history, test.faults().spans().to_vec(), &LIMITS),
+        Err(error) => no_history(&error),
+    })
+}
+
+/// A mistake in what records, for which no service can be blamed; all the same it must not pass.
+fn no_history(error: &HistoryError) -> Finding {
+    let wrong = Some((Kind::Undecided, format!("what was recorded is no history: {error}")));
+    Finding { wrong, words: String::new(), page: Box::new(String::new) }
+}
+
+fn judge(history: KvHistory, faults: Vec<Fault>, limits: &Limits) -> Finding {
+    let verdict = history.check(limits);
+    let wrong = match &verdict {
+        Verdict::Linearizable(_) => None,
+        // Two lines: what is wrong, and the sentence that explains it.
+        Verdict::NotLinearizable(explanation) => {
+            Some((Kind::History, explanation.to_string().replace('\n', ": ")))
+        }
+        Verdict::Unknown(undecided) => {
+            Some((Kind::Undecided, format!("whether the history is linearizable is unknown: {undecided}")))
+        }
+    };
+    let words = words(&history, &verdict, &faults);
+    let page = move || picture::page(&history.model(), history.history(), &verdict, &faults);
+    Finding { wrong, words, page: Box::new(page) }
+}
+
+fn words(history: &KvHistory, verdict: &Verdict, faults: &[Fault]) -> String {
+    let text = text::render(&history.model(), history.history(), verdict, faults, WIDTH);
+    format!("history: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linearize::generate::{Values, Workload};
+
+    #[test]
+    fn what_is_undecided_is_no_pass() {
+        // So few values that none tells who has put it.
+        let workload = Workload { values: Values::Few(2), ..Workload::lab(1, 30, 2000) };
+        let finding = judge(workload.generate(), Vec::new(), &LIMITS.with_states(1));
+        let (kind, message) = finding.wrong.expect("one state is too few");
+        assert_eq!(kind, Kind::Undecided);
+        assert!(message.contains("is unknown") && message.contains("the limit on states"), "{message}");
+        assert!(finding.words.starts_with("history: unknown"), "{}", finding.words);
+        assert!((finding.page)().contains("undecided"));
+    }
+
+    #[test]
+    fn what_is_no_history_is_no_pass() {
+        let recorder = KvRecorder::new();
+        let _first = recorder.call_get(0, "x", 1);
+        let _second = recorder.call_get(0, "x", 2);
+        let error = recorder.history().expect_err("one client has two operations under way");
+        let (kind, message) = no_history(&error).wrong.expect("it is wrong");
+        assert_eq!(kind, Kind::Undecided);
+        assert!(message.contains("what was recorded is no history: client 0"), "{message}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Pictures of failed runs: where they go, how many, and what is on them.
+
+use crate::kv_fake::{FakeKv, ReadsStale};
+use crate::process::{child, plays, reports};
+use flate2::read::ZlibDecoder;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use tester::kv::{KvCluster, KvSetup};
+use tester::{Test, run};
+
+/// Reads what is stale, while a server is cut off and another one crashes.
+#[test]
+fn plays_stale() {
+    if plays("stale") {
+        run("stale", |t: &Test| {
+            let cluster = KvCluster::<FakeKv<ReadsStale>>::new(t, KvSetup::servers(3));
+            let (mut writer, mut reader) = (cluster.make_client(&[0]), cluster.make_client(&[2]));
+            cluster.disconnect(2);
+            writer.put("x", "1");
+            cluster.crash(1);
+            reader.get("x");
+        });
+    }
+}
+
+/// An empty folder for the pictures of one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tester-pictures-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).expect("the folder is there");
+    let mut names: Vec<_> =
+        files.map(|file| file.expect("it can be read").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The bytes that the page's scripts unpack, as text.
+fn data(page: &str) -> String {
+    let (_, behind) = page.split_once("id=\"data\">").expect("a page has its data");
+    let (text, _) = behind.split_once('<').expect("the data end");
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
+    for letter in text.bytes().filter(|&letter| letter != b'=') {
+        let value = letters.iter().position(|&other| other == letter).expect("it is base64");
+        (bits, count) = (bits << 6 | value as u32, count + 6);
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    let mut data = Vec::new();
+    ZlibDecoder::new(&bytes[..]).read_to_end(&mut data).expect("it is compressed");
+    String::from_utf8_lossy(&data).into_owned()
+}
+
+#[test]
+fn the_picture_has_the_operations_and_the_faults() {
+    let folder = folder("faults");
+    let output = child("stale", &[("LAB_SEED", "7"), ("LAB_PICTURES", &folder.to_string_lossy())]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success(), "{text}");
+    assert_eq!(names(&folder), ["stale-7.html"]);
+    let path = folder.canonicalize().expect("it is there").join("stale-7.html");
+    assert!(text.contains(&format!("picture: {}", path.display())), "{text}");
+    let page = std::fs::read_to_string(&path).expect("it can be read");
+    assert!(page.contains("stale read"));
+    let data = data(&page);
+    for word in ["down", "server-1", "disconnected", "server-2", "crash", "links"] {
+        assert!(data.contains(word), "no {word:?} in {data}");
+    }
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
+fn of_many_failures_a_few_have_a_picture() {
+    let folder = folder("few");
+    let pictures = folder.to_string_lossy();
+    let output = child("stale", &[("LAB_SEEDS", "0..8"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
+    let reports = reports(&output);
+    assert_eq!(reports.len(), 8);
+    let with: Vec<bool> = reports.iter().map(|report| report["picture"].is_string()).collect();
+    assert_eq!(with, [true, true, true, false, false, false, false, false]);
+    assert_eq!(names(&folder), ["stale-0.html", "stale-1.html", "stale-2.html"]);
+    for report in reports {
+        assert_eq!(report["kind"], "history", "{report}");
+        assert!(
+            report["message"].as_str().is_some_and(|message| message.contains("stale read: Get by client 1"))
+        );
+    }
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
+fn options_are_part_of_the_name() {
+    let folder = folder("options");
+    let pictures = folder.to_string_lossy();
+    child("stale", &[("LAB_SEED", "3"), ("LAB_SWARM", "1"), ("LAB_PICTURES", &pictures)]);
+    assert_eq!(names(&folder), ["stale-3-swarm.html"]);
+    let _ = std::fs::remove_dir_all(folder);
+}
