@@ -41,9 +41,6 @@ pub(crate) struct Report {
     /// The whole story of the failure, for a human.
     #[serde(default)]
     pub(crate) report: Option<String>,
-    /// Where the picture of the failure is, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) picture: Option<String>,
 }
 
 impl Report {
@@ -71,7 +68,6 @@ impl Report {
             message: Some(message),
             invariant: None,
             report: Some(output),
-            picture: None,
         }
     }
 

@@ -24,6 +24,9 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 /// Asks a test binary to draw the knobs of each run.
 pub(crate) const SWARM: &str = "LAB_SWARM";
 
+/// Where tests put pictures of what failed.
+pub(crate) const PICTURES: &str = "LAB_PICTURES";
+
 /// In which world, and under which special conditions, tests run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {

@@ -3,6 +3,7 @@
 use crate::error::RpcError;
 use crate::path::{self, Sent};
 use crate::shared::{Outcome, Shared};
+use crate::transport::Transport;
 use labrt::time::Instant;
 use labrt::{oneshot, runtime};
 use serde::Serialize;
@@ -11,14 +12,37 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A place to call from. A new end is disabled and connected to nothing; see [`crate::Network`]. Clones are the same end.
+/// A place to call from: an end of a [`crate::Network`], where a new one is disabled and connected to nothing, or of
+/// another [`Transport`]. Clones are the same end.
 #[derive(Clone)]
 pub struct ClientEnd {
+    way: Way,
+}
+
+/// How calls travel.
+#[derive(Clone)]
+enum Way {
+    Network(NetworkEnd),
+    Transport(Arc<dyn Transport>),
+}
+
+/// An end of a simulated network.
+#[derive(Clone)]
+pub(crate) struct NetworkEnd {
     pub(crate) shared: Arc<Shared>,
     pub(crate) number: u32,
 }
 
 impl ClientEnd {
+    /// An end whose calls go by this way instead of a simulated network.
+    pub fn over(transport: Arc<dyn Transport>) -> ClientEnd {
+        ClientEnd { way: Way::Transport(transport) }
+    }
+
+    pub(crate) fn of_network(end: NetworkEnd) -> ClientEnd {
+        ClientEnd { way: Way::Network(end) }
+    }
+
     /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply. Several
     /// threads may call on one end at the same time.
     ///
@@ -27,11 +51,10 @@ impl ClientEnd {
     /// arguments.
     #[track_caller]
     pub fn call(&self, service_method: &'static str, args: Vec<u8>) -> Result<Vec<u8>, RpcError> {
-        runtime::note_blocking("an RPC");
-        let Sent { number, outcome } = path::send(self, service_method, args);
-        let outcome = outcome.wait().unwrap_or(Err(RpcError::Failed));
-        self.trace_outcome(number, service_method, &outcome);
-        outcome
+        match &self.way {
+            Way::Network(end) => end.call(service_method, args),
+            Way::Transport(transport) => transport.call(service_method, args, None),
+        }
     }
 
     /// As [`ClientEnd::call`], but waits no longer than `limit`, on the clock of the calling thread's node. A reply that
@@ -46,6 +69,25 @@ impl ClientEnd {
         args: Vec<u8>,
         limit: Duration,
     ) -> Result<Vec<u8>, RpcError> {
+        match &self.way {
+            Way::Network(end) => end.call_timeout(service_method, args, limit),
+            Way::Transport(transport) => transport.call(service_method, args, Some(limit)),
+        }
+    }
+}
+
+impl NetworkEnd {
+    #[track_caller]
+    fn call(&self, service_method: &'static str, args: Vec<u8>) -> Outcome {
+        runtime::note_blocking("an RPC");
+        let Sent { number, outcome } = path::send(self, service_method, args);
+        let outcome = outcome.wait().unwrap_or(Err(RpcError::Failed));
+        self.trace_outcome(number, service_method, &outcome);
+        outcome
+    }
+
+    #[track_caller]
+    fn call_timeout(&self, service_method: &'static str, args: Vec<u8>, limit: Duration) -> Outcome {
         runtime::note_blocking("an RPC");
         let deadline = Instant::now() + limit;
         let Sent { number, outcome } = path::send(self, service_method, args);
@@ -68,7 +110,10 @@ impl ClientEnd {
 
 impl fmt::Debug for ClientEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientEnd({})", self.shared.end_name(self.number))
+        match &self.way {
+            Way::Network(end) => write!(f, "ClientEnd({})", end.shared.end_name(end.number)),
+            Way::Transport(_) => write!(f, "ClientEnd(over a transport)"),
+        }
     }
 }
 

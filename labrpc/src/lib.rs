@@ -92,6 +92,7 @@
 //!
 //! `service` has the declaration of services and their dispatch; `end` the caller's side; `rules` what the network
 //! decides, in the order of the table above; `path` how a call goes from leg to leg; `network` what testers do to it all.
+//! `transport` is where a lab that also runs as real processes puts its sockets in the network's place.
 //!
 //! # What is left out on purpose
 //!
@@ -116,6 +117,7 @@ mod rules;
 mod service;
 mod shared;
 mod tap;
+mod transport;
 
 pub use delay::DelayModel;
 pub use end::{Caller, ClientEnd};
@@ -125,3 +127,4 @@ pub use name::Name;
 pub use network::Network;
 pub use service::{Server, Service};
 pub use tap::{Direction, TapAction, TapEvent};
+pub use transport::Transport;

@@ -14,7 +14,7 @@
 //! Every function here gives up the network's lock before it runs foreign code or sets a timer.
 
 use crate::calls::CallId;
-use crate::end::ClientEnd;
+use crate::end::NetworkEnd;
 use crate::error::RpcError;
 use crate::rules::{Fate, Intake, Poll};
 use crate::service::{Answer, Server};
@@ -81,7 +81,7 @@ pub(crate) struct Sent {
 }
 
 /// Sends a request.
-pub(crate) fn send(end: &ClientEnd, method: &'static str, bytes: Vec<u8>) -> Sent {
+pub(crate) fn send(end: &NetworkEnd, method: &'static str, bytes: Vec<u8>) -> Sent {
     let (put, outcome) = oneshot::channel();
     let shared = &end.shared;
     let (number, intake) = shared.state.lock().intake(end.number, bytes.len(), put);

@@ -44,6 +44,12 @@ impl Service {
     ) -> Result<Vec<u8>, DecodeError> {
         labgob::decode(bytes).map(|args| labgob::encode(&handler(args)))
     }
+
+    /// Runs the handler of the method with this full name in the calling thread, and gives its encoded reply; None if there
+    /// is no such method. For servers that are reached by another [`Transport`](crate::Transport).
+    pub fn handle(&self, method: &str, bytes: &[u8]) -> Option<Result<Vec<u8>, DecodeError>> {
+        (self.dispatch)(method, bytes)
+    }
 }
 
 impl fmt::Debug for Service {
@@ -92,7 +98,7 @@ impl Server {
     /// # Panics
     /// If there is no such method, which is a mistake in the program: the run fails.
     pub(crate) fn dispatch(&self, method: &'static str, bytes: &[u8]) -> Answer {
-        let answer = self.services.iter().find_map(|service| (service.dispatch)(method, bytes));
+        let answer = self.services.iter().find_map(|service| service.handle(method, bytes));
         answer.unwrap_or_else(|| {
             panic!("unknown RPC `{method}`: `{}` offers {:?}", self.node.name(), self.services)
         })

@@ -2,10 +2,11 @@
 
 use crate::context::{Mode, mode};
 use crate::node::Node;
+use crate::sim::task::Killed;
 use crate::time::Instant;
-use crate::{real, sim};
+use crate::{panics, real, sim};
 use std::borrow::Cow;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 /// Runs a short closure at `when`, a moment on the run's own clock, outside of any task. It must not block; it may spawn
 /// tasks and wake them.
@@ -51,6 +52,21 @@ pub fn note_blocking(what: &str) {
         let place = Location::caller();
         sim::with(|sim| sim.lint_blocking(what, place));
     }
+}
+
+/// Runs foreign code that may panic, and gives what the panic said, with its place, instead of failing the run. A kill of
+/// the calling thread's node goes through: it is not the code's doing.
+///
+/// # Errors
+/// The panic's message.
+pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        if payload.is::<Killed>() {
+            resume_unwind(payload);
+        }
+        let panic = panics::take(&*payload);
+        panic.location.map_or(panic.message.clone(), |place| format!("{} ({place})", panic.message))
+    })
 }
 
 /// Adds a warning to the run's outcome ([`crate::Outcome::warnings`]). Simulated world only.

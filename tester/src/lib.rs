@@ -34,7 +34,8 @@
 //! # Reading order
 //!
 //! `persister` and `consensus` (what a server is given, and what it must offer), `group` (nodes, links, disks, crashes: for
-//! servers of any kind), `cluster` (the verbs of the Raft lab), `invariants`, `story`, and `run` (seeds, limits, reports).
+//! servers of any kind), `cluster` (the verbs of the Raft lab), `invariants`, `story`, and `run` (seeds, limits, reports). Then
+//! [`kv`]: clerks whose histories are checked, and the verbs of the key/value lab.
 //!
 //! # The course's harness
 //!
@@ -53,8 +54,8 @@
 //!
 //! - **`CondInstallSnapshot`.** See the essay of the `raft` crate.
 //! - **Torn and lost writes.** A write to the [`Persister`] is atomic and durable; the paper assumes as much.
-//! - **Knowledge of any lab.** The tester sees a consensus module through [`Consensus`] and other servers through
-//!   [`Group`], and depends on no crate of a lab.
+//! - **Knowledge of any lab.** The tester sees a consensus module through [`Consensus`], a key/value server through
+//!   [`kv::KvServer`] and other servers through [`Group`], and depends on no crate of a lab.
 
 #![forbid(unsafe_code)]
 #![allow(

@@ -19,7 +19,7 @@ use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, StressOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
-use crate::runner::{Job, Runner, World};
+use crate::runner::{Job, PICTURES, Runner, World};
 use crate::select::select;
 use crate::{Failure, Outcome, pool};
 
@@ -48,6 +48,12 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     let world = world(&catalogue, options);
     let identity = Identity::new(&tests, options.runs, &world, options.race, &binaries)?;
     let mut campaign = Campaign::open(&catalogue.root, options, identity)?;
+    let mut world = world;
+    if std::env::var_os(PICTURES).is_none() {
+        // Beside the stories.
+        let folder = std::path::absolute(campaign.stories()).unwrap_or_else(|_| campaign.stories());
+        world.variables.push((PICTURES, folder.display().to_string()));
+    }
     let runner = Runner { supervisor: Supervisor::start()?, world };
 
     let binary = |test: &Test| -> &Path { &binaries[&(test.package.clone(), test.binary.clone())] };

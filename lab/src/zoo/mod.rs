@@ -20,7 +20,7 @@ use crate::catalogue::{Catalogue, Lab, Test};
 use crate::cli::{Arguments, ZooOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
-use crate::runner::{Job, Runner};
+use crate::runner::{Job, PICTURES, Runner};
 use crate::style::count;
 use crate::{Failure, Outcome, pool};
 
@@ -39,8 +39,11 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         .ok_or_else(|| Failure::new(format!("there is no lab {}", options.lab)))?;
     let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
     let patches = chosen(patch::read_all(&catalogue.root.join("bugs").join(&lab.name))?, &options.bug)?;
-    let runner = Runner { supervisor: Supervisor::start()?, world: options.run.world() };
     let place = zoo_folder(&catalogue.root);
+    let mut world = options.run.world();
+    // Away from those that somebody wants to look at.
+    world.variables.push((PICTURES, place.join("pictures").display().to_string()));
+    let runner = Runner { supervisor: Supervisor::start()?, world };
     let total = patches.len();
 
     let mut rows = Vec::new();

@@ -1,7 +1,7 @@
 //! What goes beyond the course: one-way cuts, held links, duplicates, delays of one link, the tap, limits of time.
 
 use crate::fixture::{Naps, add_nap_server, both, ms, simulated, slack, timed};
-use labrpc::{DelayModel, Direction, Name, RpcError, TapAction};
+use labrpc::{ClientEnd, DelayModel, Direction, Name, RpcError, Service, TapAction, Transport};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -330,4 +330,54 @@ fn messages_to_a_dead_incarnation_never_reach_the_next_one() {
         assert!(naps.begun().is_empty());
         assert_eq!(naps.network.count(0), 1, "a new incarnation counts from zero");
     });
+}
+
+/// A way of calls that is no network: the service itself. Methods that it does not have are lost.
+struct Direct {
+    service: Service,
+    limits: Mutex<Vec<Option<Duration>>>,
+}
+
+impl Transport for Direct {
+    fn call(
+        &self,
+        service_method: &'static str,
+        args: Vec<u8>,
+        limit: Option<Duration>,
+    ) -> Result<Vec<u8>, RpcError> {
+        self.limits.lock().push(limit);
+        let answer = self.service.handle(service_method, &args).ok_or(RpcError::Failed)?;
+        answer.map_err(RpcError::Garbled)
+    }
+}
+
+labrpc::service! {
+    service Doubler, client DoublerClient {
+        fn double(number: u64) -> u64;
+    }
+}
+
+labrpc::service! {
+    service Tripler, client TriplerClient {
+        fn triple(number: u64) -> u64;
+    }
+}
+
+struct Two;
+
+impl Doubler for Two {
+    fn double(&self, number: u64) -> u64 {
+        2 * number
+    }
+}
+
+#[test]
+fn calls_may_go_over_another_transport() {
+    let service = Arc::new(Two).into_service();
+    let direct = Arc::new(Direct { service, limits: Mutex::new(Vec::new()) });
+    let end = ClientEnd::over(direct.clone());
+    assert_eq!(DoublerClient::new(end.clone()).double(&4), Ok(8));
+    assert_eq!(DoublerClient::new(end.clone()).timeout(ms(50)).double(&5), Ok(10));
+    assert_eq!(*direct.limits.lock(), [None, Some(ms(50))]);
+    assert_eq!(TriplerClient::new(end).triple(&4), Err(RpcError::Failed));
 }

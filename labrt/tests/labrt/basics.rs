@@ -3,7 +3,7 @@
 use labrt::node::Node;
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::time::{Duration, Instant};
-use labrt::{Config, FailureKind, Outcome, channel, run, thread};
+use labrt::{Config, FailureKind, Outcome, channel, run, runtime, thread};
 
 /// Runs `f` in both worlds.
 pub(crate) fn both<T: Send + 'static>(f: fn() -> T) -> [Outcome<T>; 2] {
@@ -112,6 +112,29 @@ fn a_panic_fails_the_run_and_says_where() {
         assert_eq!(failure.message, "index 3 is not 4");
         assert_eq!((failure.node.as_str(), failure.thread.as_str()), ("server-1", "apply_loop"));
         assert!(failure.location.unwrap().contains("basics.rs"));
+    }
+}
+
+#[test]
+fn foreign_code_may_panic_where_the_panic_is_caught() {
+    for outcome in both(|| {
+        let said = runtime::catch_panic(|| -> u32 { panic!("no record {}", 7) }).unwrap_err();
+        assert!(said.starts_with("no record 7 (") && said.contains("basics.rs"), "{said}");
+        assert_eq!(runtime::catch_panic(|| 8), Ok(8));
+        // A kill is no panic of the code that it ends.
+        let node = Node::new("server-1");
+        let caught = Arc::new(Mutex::new(false));
+        let seen = Arc::clone(&caught);
+        let thread = node.spawn("sleeper", move || {
+            let _ = runtime::catch_panic(|| thread::sleep(Duration::from_secs(3600)));
+            *seen.lock() = true;
+        });
+        thread::sleep(Duration::from_millis(20));
+        node.kill();
+        assert!(thread.join().is_err());
+        assert!(!*caught.lock());
+    }) {
+        outcome.result.unwrap_or_else(|failure| panic!("{failure}"));
     }
 }
 

@@ -11,7 +11,9 @@
 //! this nearly linear in practice although the problem is NP-complete (Gibbons and Korach 1997, theorem 3.1).
 
 mod epochs;
+pub(crate) mod guided;
 mod problem;
+mod tree;
 
 use crate::limits::{Limits, Progress};
 use crate::order::blocks::Rows;

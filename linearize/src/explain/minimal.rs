@@ -138,6 +138,9 @@ pub(crate) fn bound(roles: &[Role]) -> Vec<usize> {
     (0..roles.len()).filter(|&at| roles[at] == Role::Bound).collect()
 }
 
+/// All orders of so many operations can be tried.
+const FEW: usize = 12;
+
 /// Trials by the general search, for any model.
 pub(crate) struct BySearch<'a, M: Model> {
     model: &'a M,
@@ -154,7 +157,9 @@ impl<'a, M: Model> BySearch<'a, M> {
         operations: &'a [Operation<M::Op, M::Result>],
         indices: &'a [u32],
     ) -> Self {
-        BySearch { model, operations, indices, states: STATES, a_trial: STATES_A_TRIAL }
+        let trials = BySearch { model, operations, indices, states: STATES, a_trial: STATES_A_TRIAL };
+        // So few operations have few orders, even freed.
+        if indices.len() <= FEW { trials.patient() } else { trials }
     }
 
     /// For whoever wants to know for certain, however long it takes.

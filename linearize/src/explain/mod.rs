@@ -64,7 +64,10 @@ pub struct Explanation {
     pub context: Vec<usize>,
     /// One sentence, or a few, that names `operations` and says why they cannot be ordered.
     pub sentence: String,
-    /// Whether `operations` is known to be minimal in the sense above. Only a very large search leaves it open.
+    /// Whether `operations` is known to be minimal in the sense above. It is left open where establishing it would take longer than the
+    /// verdict did: if the general search, or the search for repeated appends, found the error in a partition of more than 3,000 operations, or if
+    /// the trials of what can be left out visit more than 8,000 states together. `operations` then names those around the place
+    /// where every order gets stuck, which need not be enough by themselves.
     pub minimal: bool,
 }
 
@@ -104,6 +107,25 @@ pub(crate) fn by_search<M: Model>(
         sentence: sentence::for_any_model(model, history, &operations),
         operations,
         context,
+        minimal,
+    }
+}
+
+/// Explains operations (in any order) of which a method knows that they cannot be reconciled, not even alone.
+pub(crate) fn of_flaw<M: Model>(model: &M, history: &History<M::Op, M::Result>, flaw: &[u32]) -> Explanation {
+    let mut indices = flaw.to_vec();
+    indices.sort_unstable();
+    let mut roles = vec![Role::Bound; indices.len()];
+    let minimal = BySearch::new(model, history.operations(), &indices).minimize(&mut roles);
+    let operations = with_role(&indices, &roles, Role::Bound);
+    let first = &history[indices[0] as usize].op;
+    Explanation {
+        key: model.partition_name(first),
+        partition: model.partition(first),
+        kind: if operations.len() == 1 { Kind::Phantom } else { Kind::Order },
+        sentence: sentence::for_any_model(model, history, &operations),
+        context: with_role(&indices, &roles, Role::Free),
+        operations,
         minimal,
     }
 }

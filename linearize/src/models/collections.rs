@@ -4,7 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::marker::PhantomData;
 
 use super::Value;
+use crate::history::History;
+use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
+use crate::verdict::Verdict;
 
 /// What a client asks of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +66,15 @@ impl<V: Value> Model for Queue<V> {
 
     fn state_bytes(&self, state: &VecDeque<V>) -> usize {
         state.len() * size_of::<V>() + 16
+    }
+
+    fn check_specially(
+        &self,
+        history: &History<QueueOp<V>, Option<V>>,
+        _limits: &Limits,
+        progress: &Progress,
+    ) -> Option<Verdict> {
+        super::fifo::check(self, history, progress)
     }
 
     fn describe_op(&self, op: &QueueOp<V>) -> String {

@@ -2,8 +2,14 @@
 
 use std::marker::PhantomData;
 
+use rustc_hash::FxHashMap;
+
 use super::Value;
+use crate::explain;
+use crate::history::History;
+use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
+use crate::verdict::Verdict;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +89,16 @@ impl<V: Value> Model for Register<V> {
         }
     }
 
+    fn check_specially(
+        &self,
+        history: &History<RegisterOp<V>, RegisterResult<V>>,
+        _limits: &Limits,
+        _progress: &Progress,
+    ) -> Option<Verdict> {
+        let flaw = value_from_nowhere(history)?;
+        Some(Verdict::NotLinearizable(Box::new(explain::of_flaw(self, history, &flaw))))
+    }
+
     fn describe_op(&self, op: &RegisterOp<V>) -> String {
         match op {
             RegisterOp::Read => "Read".to_owned(),
@@ -100,4 +116,39 @@ impl<V: Value> Model for Register<V> {
             RegisterResult::Swapped(false) => "not swapped".to_owned(),
         }
     }
+}
+
+/// An operation that saw a value which nobody can have written by then, and those who wrote it later.
+///
+/// Many operations of which nobody knows whether they happened, all at once, have more orders than can be tried; so what can be told without any
+/// order is told first.
+fn value_from_nowhere<V: Value>(history: &History<RegisterOp<V>, RegisterResult<V>>) -> Option<Vec<u32>> {
+    let mut writers: FxHashMap<&V, Vec<u32>> = FxHashMap::default();
+    for (index, operation) in history.operations().iter().enumerate() {
+        let written = match (&operation.op, &operation.result) {
+            (RegisterOp::Write(value), _) => value,
+            (RegisterOp::CompareAndSwap { to, .. }, result)
+                if *result != Some(RegisterResult::Swapped(false)) =>
+            {
+                to
+            }
+            _ => continue,
+        };
+        writers.entry(written).or_default().push(index as u32);
+    }
+    history.operations().iter().enumerate().find_map(|(index, operation)| {
+        let seen = match (&operation.op, operation.result.as_ref()?) {
+            (RegisterOp::Read, RegisterResult::Value(Some(value))) => value,
+            (RegisterOp::CompareAndSwap { from, .. }, RegisterResult::Swapped(true)) => from,
+            _ => return None,
+        };
+        let writers = writers.get(seen).map_or(&[][..], Vec::as_slice);
+        // By rising call, so the first one tells for all; but nobody writes for itself.
+        let first = writers.iter().find(|&&writer| writer as usize != index);
+        if first.is_some_and(|&writer| history[writer as usize].call <= operation.end) {
+            return None;
+        }
+        let others = writers.iter().copied().filter(|&writer| writer as usize != index);
+        Some(others.chain([index as u32]).collect())
+    })
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use linearize::generate::{Spoil, Workload, spoil};
-use linearize::{KvBuilder, KvHistory, KvOp, Limits, Verdict, check, picture};
+use linearize::{KvBuilder, KvHistory, KvOp, Limits, Progress, Verdict, check_by_search, picture};
 use serde_json::{Value, json};
 
 use crate::devtools::Browser;
@@ -285,7 +285,9 @@ fn shows_an_error_in_the_very_first_operation() {
 fn draws_an_undecided_one_as_undecided() {
     let Some(mut browser) = Browser::start() else { return };
     let (model, history) = queue(8, 5);
-    let verdict = check(&model, &history, &Limits::default().with_states(20));
+    // Not as a queue, which would be decided at once.
+    let limits = Limits::default().with_states(20);
+    let verdict = check_by_search(&model, &history, &limits, &Progress::default());
     assert!(matches!(verdict, Verdict::Unknown(_)), "{verdict:?}");
     let page = picture::page(&model, &history, &verdict, &[]);
     browser.open(&page, "");

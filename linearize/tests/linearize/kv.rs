@@ -1,7 +1,8 @@
 //! Keys with texts against the definition.
 
-use linearize::{KvBuilder, KvHistory};
+use linearize::{KvBuilder, KvHistory, Limits, Progress, Verdict, check_by_search};
 
+use crate::brute;
 use crate::small::{Random, compare, compare_seeds, times};
 
 /// Which texts are written, and how.
@@ -91,4 +92,32 @@ fn repeated_puts_and_appends() {
 #[test]
 fn texts_that_can_be_cut_in_several_ways() {
     compare_flavour(Flavour { texts: &["a", "aa", "ab", "b", ""], puts: 2, appends: 4, keys: 1 });
+}
+
+/// The general search on keys with texts, which [`linearize::check()`] never uses for them.
+fn search_alone(flavour: Flavour) {
+    compare_seeds(|seed| {
+        let history = history(flavour, &mut Random(seed));
+        let (model, limits) = (history.model(), Limits::default());
+        let expected = brute::is_linearizable(&model, history.history());
+        match check_by_search(&model, history.history(), &limits, &Progress::default()) {
+            Verdict::Linearizable(witness) => {
+                assert!(expected, "said to be linearizable: {history:#?}");
+                witness.replay(&model, history.history()).unwrap();
+            }
+            Verdict::NotLinearizable(_) => assert!(!expected, "said not to be linearizable: {history:#?}"),
+            Verdict::Unknown(undecided) => panic!("{undecided} in {history:#?}"),
+        }
+        expected
+    });
+}
+
+#[test]
+fn search_alone_with_unique_texts() {
+    search_alone(Flavour { texts: &[], puts: 2, appends: 4, keys: 2 });
+}
+
+#[test]
+fn search_alone_with_repeated_texts() {
+    search_alone(Flavour { texts: &["a;", "b;", ""], puts: 2, appends: 3, keys: 1 });
 }

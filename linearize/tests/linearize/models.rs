@@ -1,14 +1,16 @@
 //! Every model but keys with texts against the definition.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use linearize::models::collections::{Queue, QueueOp, Set, SetOp, WholeSet, WholeSetOp};
 use linearize::models::counter::{Counter, CounterOp};
 use linearize::models::lock::{Lock, LockOp};
 use linearize::models::log::{Log, LogOp, LogResult};
 use linearize::models::register::{Register, RegisterOp, RegisterResult};
 use linearize::models::versioned::{Versioned, VersionedOp, VersionedResult};
-use linearize::{Effect, Model};
+use linearize::{Effect, History, Limits, Model, Operation, Progress, Verdict, check};
 
-use crate::small::{Random, Sample, compare_many};
+use crate::small::{HISTORIES, Random, Sample, compare, compare_many, compare_seeds, times};
 
 type Value = u8;
 
@@ -281,6 +283,26 @@ fn register() {
     compare_many(&Register::new());
 }
 
+/// Eighty updates that never returned have more orders than anybody can try.
+#[test]
+fn a_value_that_nobody_wrote_needs_no_search() {
+    let updates = |client: u32| {
+        let op = RegisterOp::CompareAndSwap { from: client as Value % 40, to: (client as Value + 7) % 40 };
+        Operation::open(client, op, u64::from(client))
+    };
+    let mut operations: Vec<_> = (0..80).map(updates).collect();
+    operations.push(Operation::new(80, RegisterOp::Write(0), RegisterResult::Written, 90, 95));
+    operations.push(Operation::new(81, RegisterOp::Read, RegisterResult::Value(Some(99)), 100, 110));
+    let history = History::new(operations).unwrap();
+    let Verdict::NotLinearizable(explanation) =
+        check(&Register::new(), &history, &Limits::default().with_states(1))
+    else {
+        panic!("nobody wrote 99")
+    };
+    assert_eq!((explanation.operations.as_slice(), explanation.minimal), ([81].as_slice(), true));
+    assert!(explanation.holds(&Register::new(), &history));
+}
+
 #[test]
 fn register_without_hints() {
     compare_many(&Plain(Register::new()));
@@ -294,6 +316,86 @@ fn versioned() {
 #[test]
 fn queue() {
     compare_many(&Queue::new());
+}
+
+/// A queue in which each value is enqueued once, with what dequeues returned altered now and then.
+fn distinct_values(random: &mut Random) -> History<QueueOp<Value>, Option<Value>> {
+    let mut queue = std::collections::VecDeque::new();
+    let (enqueues, alter) = (1 + random.below(3), random.one_in(2));
+    let mut operations = Vec::new();
+    for (number, times) in times(random).into_iter().enumerate() {
+        let (op, mut result) = if random.below(4) < enqueues {
+            if times.happens {
+                queue.push_back(number as Value);
+            }
+            (QueueOp::Enqueue(number as Value), None)
+        } else {
+            (QueueOp::Dequeue, if times.happens { queue.pop_front() } else { None })
+        };
+        if alter && op == QueueOp::Dequeue && random.one_in(3) {
+            result = Some(random.below(8) as Value).filter(|_| !random.one_in(3));
+        }
+        operations.push(match times.end {
+            Some(end) => Operation::new(times.client, op, result, times.call, end),
+            None => Operation::open(times.client, op, times.call),
+        });
+    }
+    History::new(operations).unwrap()
+}
+
+#[test]
+fn queue_of_distinct_values() {
+    let decided = AtomicU64::new(0);
+    compare_seeds(|seed| {
+        let (model, history) = (Queue::new(), distinct_values(&mut Random(seed)));
+        let special = model.check_specially(&history, &Limits::default(), &Progress::default());
+        decided.fetch_add(u64::from(special.is_some()), Ordering::Relaxed);
+        compare(&model, &history)
+    });
+    let decided = decided.into_inner();
+    assert!(decided > HISTORIES / 2, "only {decided} were decided without a search");
+}
+
+#[test]
+fn a_queue_with_a_long_backlog_is_decided_without_a_search() {
+    for (seed, last) in [(1, None), (2, Some(0)), (3, Some(1))] {
+        let mut random = Random(seed);
+        let mut queue = std::collections::VecDeque::new();
+        let mut operations = Vec::new();
+        for number in 0..20_000u32 {
+            let call = u64::from(number) * 10 + random.below(80);
+            let (client, end) = (number, call + random.below(80));
+            let op = if random.below(10) < 6 { QueueOp::Enqueue(number) } else { QueueOp::Dequeue };
+            operations.push((call + (end - call) / 2, Operation::new(client, op, None, call, end)));
+        }
+        operations.sort_by_key(|&(effect, _)| effect);
+        for (_, operation) in &mut operations {
+            match operation.op {
+                QueueOp::Enqueue(value) => queue.push_back(value),
+                QueueOp::Dequeue => operation.result = Some(queue.pop_front()),
+            }
+        }
+        // What was dequeued long ago comes again, or what comes is not the next.
+        let spoilt = match last {
+            Some(0) => operations.iter().find_map(|(_, operation)| operation.result.flatten()),
+            _ => queue.back().copied(),
+        };
+        if last.is_some() {
+            operations.push((0, Operation::new(0, QueueOp::Dequeue, spoilt, 300_000, 300_001)));
+        }
+        let history = History::new(operations.into_iter().map(|(_, operation)| operation).collect()).unwrap();
+        match check(&Queue::new(), &history, &Limits::default().with_states(1)) {
+            Verdict::Linearizable(witness) => {
+                assert_eq!(last, None);
+                witness.replay(&Queue::new(), &history).unwrap();
+            }
+            Verdict::NotLinearizable(explanation) => {
+                assert!(last.is_some() && explanation.minimal, "{explanation}");
+                assert!(explanation.holds(&Queue::new(), &history), "{explanation}");
+            }
+            Verdict::Unknown(undecided) => panic!("{undecided}"),
+        }
+    }
 }
 
 #[test]

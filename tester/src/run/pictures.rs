@@ -1,15 +1,16 @@
 //! Where pictures of failures go: `LAB_PICTURES=DIR`, or `lab-pictures` in the folder that the test was built in.
 
+use super::plan::Plan;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// How many pictures of one test a process writes: of ten thousand seeds, many may fail in one way.
-const MOST: u32 = 3;
+/// How many pictures of one test are enough: of ten thousand seeds, many may fail in one way.
+const MOST: usize = 3;
 
-/// How many of which test there are.
-static WRITTEN: Mutex<BTreeMap<&'static str, u32>> = Mutex::new(BTreeMap::new());
+/// How many of which test this process has written.
+static WRITTEN: Mutex<BTreeMap<&'static str, usize>> = Mutex::new(BTreeMap::new());
 
 /// The folder for pictures, which need not exist yet.
 pub(super) fn folder(given: Option<String>) -> PathBuf {
@@ -22,26 +23,38 @@ fn target() -> Option<PathBuf> {
     binary.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
 }
 
-/// Writes a page under a name that tells test, seed and options; None if enough of them are there.
+/// Writes a page under a name that tells test, seed and options. None if there are enough of them; when `lab` runs thousands
+/// of seeds, in one process after the other, those that lie in the folder count.
 pub(super) fn write(
+    plan: &Plan,
     folder: &Path,
-    test: &'static str,
     seed: u64,
-    options: &str,
     page: impl FnOnce() -> String,
 ) -> io::Result<Option<PathBuf>> {
+    let prefix = format!("{}-seed-", plan.test);
+    let is_alone = plan.seeds.end - plan.seeds.start == 1;
+    if !is_alone && plan.report && count(folder, &prefix) >= MOST {
+        return Ok(None);
+    }
     {
         let mut written = WRITTEN.lock();
-        let count = written.entry(test).or_default();
-        if *count >= MOST {
+        let count = written.entry(plan.test).or_default();
+        if !is_alone && *count >= MOST {
             return Ok(None);
         }
         *count += 1;
     }
     fs::create_dir_all(folder)?;
     // Options are words such as ` --swarm`.
-    let options = options.replace(" --", "-");
-    let path = folder.join(format!("{test}-{seed}{options}.html"));
+    let options = plan.options().replace(" --", "-");
+    let path = folder.join(format!("{prefix}{seed}{options}.html"));
     fs::write(&path, page())?;
     Ok(Some(path.canonicalize().unwrap_or(path)))
+}
+
+/// How many pictures with names of this kind are in the folder.
+fn count(folder: &Path, prefix: &str) -> usize {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(prefix) && name.ends_with(".html")).count()
 }

@@ -117,7 +117,7 @@ fn take_finding(plan: &Plan, mut report: Report, finding: Finding) -> Report {
     let Finding { wrong, words, page } = finding;
     let mut picture = None;
     if let Some(folder) = plan.pictures.as_ref().filter(|_| !report.ok || wrong.is_some()) {
-        match pictures::write(folder, plan.test, report.seed, &plan.options(), page) {
+        match pictures::write(plan, folder, report.seed, page) {
             Ok(path) => picture = path,
             Err(error) => report.warnings.push(format!("no picture in {}: {error}", folder.display())),
         }

@@ -63,8 +63,8 @@ fn the_picture_has_the_operations_and_the_faults() {
     let output = child("stale", &[("LAB_SEED", "7"), ("LAB_PICTURES", &folder.to_string_lossy())]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success(), "{text}");
-    assert_eq!(names(&folder), ["stale-7.html"]);
-    let path = folder.canonicalize().expect("it is there").join("stale-7.html");
+    assert_eq!(names(&folder), ["stale-seed-7.html"]);
+    let path = folder.canonicalize().expect("it is there").join("stale-seed-7.html");
     assert!(text.contains(&format!("picture: {}", path.display())), "{text}");
     let page = std::fs::read_to_string(&path).expect("it can be read");
     assert!(page.contains("stale read"));
@@ -80,11 +80,14 @@ fn of_many_failures_a_few_have_a_picture() {
     let folder = folder("few");
     let pictures = folder.to_string_lossy();
     let output = child("stale", &[("LAB_SEEDS", "0..8"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
+    // Another process of the same campaign finds them there.
+    let later = child("stale", &[("LAB_SEEDS", "8..10"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
+    assert!(reports(&later).iter().all(|report| report["picture"].is_null()));
     let reports = reports(&output);
     assert_eq!(reports.len(), 8);
     let with: Vec<bool> = reports.iter().map(|report| report["picture"].is_string()).collect();
     assert_eq!(with, [true, true, true, false, false, false, false, false]);
-    assert_eq!(names(&folder), ["stale-0.html", "stale-1.html", "stale-2.html"]);
+    assert_eq!(names(&folder), ["stale-seed-0.html", "stale-seed-1.html", "stale-seed-2.html"]);
     for report in reports {
         assert_eq!(report["kind"], "history", "{report}");
         assert!(
@@ -99,6 +102,6 @@ fn options_are_part_of_the_name() {
     let folder = folder("options");
     let pictures = folder.to_string_lossy();
     child("stale", &[("LAB_SEED", "3"), ("LAB_SWARM", "1"), ("LAB_PICTURES", &pictures)]);
-    assert_eq!(names(&folder), ["stale-3-swarm.html"]);
+    assert_eq!(names(&folder), ["stale-seed-3-swarm.html"]);
     let _ = std::fs::remove_dir_all(folder);
 }

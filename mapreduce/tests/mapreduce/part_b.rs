@@ -1,0 +1,216 @@
+//! Part B: intermediate files on the mappers' disks, fetched by the reducers.
+
+use crate::sim::checker::{Checker, Record, is_map};
+use crate::sim::cluster::{Cluster, Plan, host_name};
+use crate::sim::disturb::{crash_or_stall, keep_restarting, of_timeout};
+use crate::sim::probe::{Hooks, Late};
+use crate::sim::text::zipf_files;
+use crate::sim::toys::Names;
+use labrt::channel::{Receiver, unbounded};
+use labrt::rand::{random_bool, random_range};
+use labrt::thread;
+use labrt::time::Duration;
+use mapreduce::apps::wc::WordCount;
+use mapreduce::events::Event;
+use mapreduce::rpc::TaskId;
+use mapreduce::state::{Backup, Phase};
+use std::collections::BTreeSet;
+use tester::run;
+
+/// A job of 20 maps and 10 reduces on five machines, without backup attempts, so that every execution has one of the causes
+/// that part B is about.
+fn plan() -> Plan {
+    let mut plan = Plan::new(5, WordCount, zipf_files(20, 1200)).on_local_disks();
+    plan.rules.backup = Backup::Off;
+    plan
+}
+
+/// Tells of the first event of a kind.
+fn first(checker: &Checker, is_it: impl Fn(&Event) -> bool + Send + 'static) -> Receiver<Event> {
+    let (sender, receiver) = unbounded();
+    let mut told = false;
+    checker.on_event(move |event| {
+        if !told && is_it(event) {
+            told = true;
+            // Nobody may be listening any more.
+            let _ = sender.send(event.clone());
+        }
+    });
+    receiver
+}
+
+fn enters_reduce(event: &Event) -> bool {
+    *event == Event::Entered(Phase::Reduce)
+}
+
+/// The maps whose accepted output lies on this machine.
+fn maps_of(record: &Record, machine: usize) -> BTreeSet<usize> {
+    let map = |task| match task {
+        TaskId::Map(map) => Some(map),
+        TaskId::Reduce(_) => None,
+    };
+    let there = record.accepted.iter().filter(|(.., host)| *host == host_name(machine));
+    there.filter_map(|(id, ..)| map(id.task)).collect()
+}
+
+/// The maps that were lost.
+fn lost_maps(record: &Record) -> BTreeSet<usize> {
+    let map = |task| match task {
+        TaskId::Map(map) => Some(map),
+        TaskId::Reduce(_) => None,
+    };
+    record.lost.iter().filter_map(|(id, _)| map(id.task)).collect()
+}
+
+#[test]
+fn mr_local_disk_lost() {
+    run("mr_local_disk_lost", |t| {
+        t.scene("Five machines run all maps.");
+        let cluster = Cluster::new(t, plan());
+        let maps_done = first(cluster.checker(), enters_reduce);
+        let _ = maps_done.recv();
+        let before_shuffle = random_bool(0.5);
+        if !before_shuffle {
+            t.scene("Reducers fetch.");
+            thread::sleep(of_timeout(random_range(0.0..0.08)));
+        }
+
+        t.scene("A machine is lost with its disk.");
+        let before = cluster.checker().record();
+        let owners: Vec<usize> =
+            cluster.workers().filter(|&machine| !maps_of(&before, machine).is_empty()).collect();
+        let victim = owners[random_range(0..owners.len())];
+        let victims = maps_of(&before, victim);
+        let was_over = cluster.is_over();
+        cluster.crash_machine(victim);
+        cluster.storage().lose_disk(victim);
+        cluster.wait();
+
+        t.scene("Only what was lost runs again.");
+        let record = cluster.checker().record();
+        let lost = lost_maps(&record);
+        t.expect(lost.is_subset(&victims), || format!("maps {victims:?} were lost, and {lost:?} run again"));
+        t.expect(!before_shuffle || lost == victims, || {
+            format!("maps {victims:?} were lost before anybody had fetched them, and {lost:?} run again")
+        });
+        for map in 0..20 {
+            let again = record.lost.iter().any(|(id, again)| id.task == TaskId::Map(map) && *again);
+            let executions = record.executions_of(TaskId::Map(map));
+            t.expect(executions == 1 + usize::from(again), || {
+                format!("map {map} was executed {executions} times, and its output was lost: {again}")
+            });
+        }
+        for (id, (worker, _)) in &before.handed_out {
+            let on_victim = crate::sim::story::machine_of(*worker) == victim;
+            let executions = record.executions_of(id.task);
+            t.expect(is_map(id.task) || on_victim || executions == 1, || {
+                format!("{} ran on a machine that was not lost, and was executed {executions} times", id.task)
+            });
+        }
+        t.exercised(!was_over && !lost.is_empty(), "nothing that was lost was still needed");
+    });
+}
+
+#[test]
+fn mr_fetch_failure() {
+    run("mr_fetch_failure", |t| {
+        t.scene("Five machines run all maps.");
+        let cluster = Cluster::new(t, plan());
+        let maps_done = first(cluster.checker(), enters_reduce);
+        let _ = maps_done.recv();
+
+        t.scene("One machine cannot be reached from another one any more, though both see everybody else.");
+        let (reducer, mapper) = two_of(5);
+        let victims = cluster.checker().with(|record| maps_of(record, mapper));
+        t.note(format!("no link {reducer} -> {mapper}"));
+        cluster.net().network().enable(cluster.link(reducer, mapper), false);
+        cluster.wait();
+
+        let record = cluster.checker().record();
+        let lost = lost_maps(&record);
+        t.expect(lost.is_subset(&victims), || {
+            format!("maps {lost:?} run again, of which {victims:?} cannot be reached")
+        });
+        let reduces = record.executions(false);
+        t.expect(reduces == 10, || format!("10 reduces were executed {reduces} times, and none had failed"));
+        t.expect(record.machines_died == 0, || "a machine was declared dead that was heard of".to_owned());
+        t.exercised(!record.fetch_failures.is_empty(), "nobody failed to fetch anything");
+    });
+}
+
+/// Two different machines of so many.
+fn two_of(machines: usize) -> (usize, usize) {
+    let one = random_range(1..=machines);
+    let other = (one + random_range(0..machines - 1)) % machines + 1;
+    (one, other)
+}
+
+#[test]
+fn mr_reduce_committed_not_rerun() {
+    run("mr_reduce_committed_not_rerun", |t| {
+        t.scene("A machine finishes a reduce. The job will last until it has long been declared dead.");
+        let mut plan = plan();
+        plan.reduces = 30;
+        plan.costs.call = of_timeout(0.03);
+        let cluster = Cluster::new(t, plan);
+        let done =
+            first(cluster.checker(), |event| matches!(event, Event::Accepted { id, .. } if !is_map(id.task)));
+        let Ok(Event::Accepted { id, host, .. }) = done.recv() else { t.fail("no reduce was accepted") };
+
+        t.scene("It is lost, with its disk.");
+        let Some(machine) = cluster.workers().find(|&machine| host_name(machine) == host) else {
+            t.fail(format!("there is no machine {host}"))
+        };
+        let was_over = cluster.is_over();
+        cluster.crash_machine(machine);
+        cluster.storage().lose_disk(machine);
+        cluster.wait();
+        let (executions, died) =
+            cluster.checker().with(|record| (record.executions_of(id.task), record.machines_died));
+        t.expect(executions == 1, || format!("{} was done, and was executed {executions} times", id.task));
+        t.exercised(!was_over && died > 0, "the job was over before the machine was declared dead");
+    });
+}
+
+#[test]
+fn mr_locality() {
+    run("mr_locality", |t| {
+        t.scene("Six machines; each of 60 files has replicas on three of them.");
+        let mut plan = Plan::new(6, WordCount, zipf_files(60, 1000)).on_local_disks();
+        plan.rules.backup = Backup::Off;
+        plan.replicas = (0..60).map(|_| three_of(6)).collect();
+        let cluster = Cluster::new(t, plan);
+        cluster.wait();
+        let (near, far) = cluster.storage().input_bytes();
+        t.note(format!("{near} bytes were read locally, and {far} over the network"));
+        t.expect(near >= 9 * far, || format!("{near} bytes were read locally, and {far} over the network"));
+    });
+}
+
+/// Three different machines of so many.
+fn three_of(machines: usize) -> Vec<usize> {
+    let mut all: Vec<usize> = (1..=machines).collect();
+    (0..3).map(|_| all.remove(random_range(0..all.len()))).collect()
+}
+
+#[test]
+fn mr_crash_random_local_disks() {
+    let allowance = tester::Allowance { virtual_time: Duration::from_secs(900), ..Default::default() };
+    tester::run_within("mr_crash_random_local_disks", allowance, |t| {
+        t.scene("Machines crash and stall in map and reduce; they come back with their disks, or without.");
+        let disturbed = Late::default();
+        let (of_map, of_reduce) = (disturbed.clone(), disturbed.clone());
+        let hooks = Hooks::default()
+            .on_map(move |machine, _| of_map.with(|cluster| crash_or_stall(cluster, machine, 0.2)))
+            .on_reduce(move |machine, _| of_reduce.with(|cluster| crash_or_stall(cluster, machine, 0.1)));
+        let plan = Plan::new(4, Names, zipf_files(8, 100)).on_local_disks();
+        let cluster = Cluster::with_hooks(t, plan, hooks);
+        disturbed.set(&cluster);
+        cluster.net().network().set_reliable(random_bool(0.5));
+        keep_restarting(&cluster, 0.3);
+        cluster.wait();
+        disturbed.clear();
+        let again = cluster.checker().with(|record| record.lost.iter().any(|(_, again)| *again));
+        t.exercised(again, "no output was lost that was needed");
+    });
+}
