@@ -77,24 +77,33 @@ fn large_shard_4b() {
         let latency = Arc::new(Latency::default());
         let clients = others(&cluster, shard, &latency);
         pause(500);
-        latency.mean();
+        latency.take();
         pause(1000);
-        let before = latency.mean();
+        let before = mean([latency.take()]);
 
-        t.scene("The shard moves.");
-        cluster.move_shard(shard, 1);
-        let start = Instant::now();
+        t.scene("The shard moves, to and fro.");
         let mut client = cluster.client();
-        assert_eq!(client.get("a9999"), "9999");
-        let took = start.elapsed();
-        let during = latency.mean();
+        let mut slowest = Duration::ZERO;
+        // One move is over too soon to tell a mean from chance.
+        let during = mean([1, 0, 1, 0, 1, 0, 1].map(|group| {
+            latency.take();
+            cluster.move_shard(shard, group);
+            let start = Instant::now();
+            assert_eq!(client.get("a9999"), "9999");
+            slowest = slowest.max(start.elapsed());
+            let during = latency.take();
+            pause(200);
+            during
+        }));
         clients.stop();
         t.expect(cluster.newest().shards[shard] == gid(1), || "the shard has not moved".to_owned());
         assert_eq!(client.get("a0"), "0");
         t.note(format!(
-            "the move took {took:.0?}; others waited {before:.2} ms before it, {during:.2} ms during it"
+            "a move took {slowest:.0?} at most; others waited {before:.2} ms before, {during:.2} ms during moves"
         ));
-        t.expect(!t.is_ordinary() || took <= Duration::from_secs(1), || format!("the move took {took:?}"));
+        t.expect(!t.is_ordinary() || slowest <= Duration::from_secs(1), || {
+            format!("a move took {slowest:?}")
+        });
         t.expect(!t.is_ordinary() || (0.9..=1.1).contains(&(during / before)), || {
             format!("other shards' operations took {before:.2} ms, and {during:.2} ms during the move")
         });
@@ -139,9 +148,15 @@ impl Latency {
         self.nanoseconds.fetch_add(took.as_nanos() as u64, Ordering::SeqCst);
     }
 
-    /// The mean since the last time, in milliseconds.
-    fn mean(&self) -> f64 {
-        let operations = self.operations.swap(0, Ordering::SeqCst);
-        self.nanoseconds.swap(0, Ordering::SeqCst) as f64 / 1e6 / operations as f64
+    /// How many operations there were since the last time, and how long they took together.
+    fn take(&self) -> (u64, u64) {
+        (self.operations.swap(0, Ordering::SeqCst), self.nanoseconds.swap(0, Ordering::SeqCst))
     }
+}
+
+/// The mean of operations in milliseconds.
+fn mean<const N: usize>(taken: [(u64, u64); N]) -> f64 {
+    let operations: u64 = taken.iter().map(|(operations, _)| operations).sum();
+    let nanoseconds: u64 = taken.iter().map(|(_, nanoseconds)| nanoseconds).sum();
+    nanoseconds as f64 / 1e6 / operations as f64
 }
