@@ -20,7 +20,7 @@ use crate::texts::{Text, Texts};
 use crate::verdict::{Limit, Order, Undecided, Verdict};
 use blocks::{Blocks, Clash, Rows, insert_idle};
 use resolve::{Flaw, Resolver};
-use slim::{Gathered, INITIAL, Kind, Slim};
+use slim::{Gathered, INITIAL};
 
 /// Working memory, kept from key to key.
 #[derive(Debug, Default)]
@@ -184,24 +184,13 @@ fn guided(texts: &Texts, gathered: &Gathered, limits: &Limits, progress: &Progre
     let index = |op: u32| gathered.ops[op as usize].index;
     match guided::solve(texts, gathered, limits, progress) {
         Found::Order(order) => Finding::Order(order.into_iter().map(index).collect()),
+        // FIXME: a known good history (Workload::appends(10, 400) with 50 puts, five texts, a seed of 40 to 55) ends here, so until
+        // that is understood this is no proof; an order found is one, since it is replayed by the tests.
         Found::Nothing { stuck } => {
-            let operations = newest_before(&gathered.ops, stuck);
-            Finding::Bad(Error { operations, flaw: None, ambiguous: true })
+            Finding::Limited { limit: Limit::States, states: progress.states(), read: stuck }
         }
         Found::Limited { limit, states, reached } => Finding::Limited { limit, states, read: reached },
     }
-}
-
-/// `stuck`, and the last two reads and the last put that had returned before it was called: most often it contradicts those.
-fn newest_before(ops: &[Slim], stuck: u32) -> Vec<u32> {
-    let call = ops[stuck as usize].call;
-    let mut before: Vec<u32> =
-        (INITIAL + 1..ops.len() as u32).filter(|&op| ops[op as usize].end < call).collect();
-    before.sort_by_key(|&op| std::cmp::Reverse(ops[op as usize].end));
-    let newest = |kind: Kind, count: usize| {
-        before.iter().copied().filter(move |&op| ops[op as usize].kind == kind).take(count)
-    };
-    newest(Kind::Get, 2).chain(newest(Kind::Put, 1)).chain([stuck]).collect()
 }
 
 /// The operations of a clash, and the reads that show which writes belong together.

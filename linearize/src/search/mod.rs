@@ -89,7 +89,7 @@ fn race<M: Model, K: Mask>(
     // With updates alone, or overwrites alone, all three orders are the same.
     let preferences: &[Preference] = match mixed {
         // Appends pass under puts, and whether they had better is anybody's guess.
-        [true, true] if guide.nowhere().is_some() => &[Preference::ReturnLast, Preference::Return],
+        [true, true] if guide.nowhere().is_some() => &[Preference::Return],
         [true, true] => &[Preference::Return, Preference::Updates, Preference::Overwrites],
         _ => &[Preference::Return],
     };
