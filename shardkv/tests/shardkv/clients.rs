@@ -58,6 +58,14 @@ impl Keys {
     }
 }
 
+/// After so many operations a client takes it easy. On the usual network none comes so far; on a
+/// very fast one, which a seed may have drawn, clients without pause would do tens of thousands,
+/// of which nobody learns more than of a thousand, and their histories take minutes to check.
+const MANY: usize = 1000;
+
+/// The rest of a client that takes it easy, after each operation.
+const EASY_MS: u64 = 20;
+
 /// Ten clients at work, each in a thread of its own.
 pub(crate) struct Clients<T> {
     stop: Arc<AtomicBool>,
@@ -71,11 +79,12 @@ impl Clients<String> {
         let values = keys.values.clone();
         Clients::start(cluster, values.len(), move |client, clerk, stop| {
             let mut value = values[client].clone();
+            let mut rests = std::iter::repeat_n(rest_ms, MANY);
             while !stop.load(Ordering::SeqCst) {
                 let more = random_text(length);
                 clerk.append(&client.to_string(), &more);
                 value += &more;
-                pause(rest_ms);
+                pause(rests.next().unwrap_or(EASY_MS));
             }
             value
         })
@@ -95,6 +104,7 @@ impl Clients<()> {
     /// Each client works on random keys: half of the time it appends, mostly it gets otherwise.
     pub(crate) fn mixed(cluster: &Cluster, keys: usize, length: usize) -> Self {
         Clients::start(cluster, keys, move |_, clerk, stop| {
+            let mut rests = std::iter::repeat_n(0, MANY);
             while !stop.load(Ordering::SeqCst) {
                 let key = labrt::rand::random_range(0..keys).to_string();
                 if random_bool(0.5) {
@@ -104,6 +114,7 @@ impl Clients<()> {
                 } else {
                     clerk.get(&key);
                 }
+                pause(rests.next().unwrap_or(EASY_MS));
             }
         })
     }
