@@ -63,17 +63,6 @@ fn ambiguous(criterion: &mut Criterion) {
     }
 }
 
-/// One key, appends of five texts, and puts of the same: nothing says by itself which append was read.
-fn repeated_appends(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("repeated appends");
-    group.sample_size(10);
-    for (clients, puts) in [(10, 0), (50, 0), (10, 2), (10, 50)] {
-        let workload = Workload { puts, values: Values::Few(5), ..Workload::appends(clients, 10_000) };
-        let name = format!("{clients} clients 10000, {puts} puts in 1000");
-        both(&mut group, &name, &workload.generate(), &Limits::default());
-    }
-}
-
 /// A register with compare-and-swap, 60 to 90 operations, a fifth of them open: a hundred histories an iteration.
 fn register(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("compare and swap, 100 histories");
@@ -173,6 +162,6 @@ criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_millis(500))
         .measurement_time(std::time::Duration::from_secs(2));
-    targets = lab, appends, ambiguous, repeated_appends, register, any_model, reading
+    targets = lab, appends, ambiguous, register, any_model, reading
 }
 criterion_main!(benches);

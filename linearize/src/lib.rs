@@ -28,8 +28,7 @@
 //!   method.
 //! - `order` is the method for keys with texts: what reads returned tells the order of writes, so only times are left
 //!   to compare (Gibbons and Korach 1997; the extension to chains of appends is ours). Begin with `order::blocks`.
-//! - `ambiguous` chooses, by conflict-directed backjumping, which write was read, where a text does not say; and where few texts are
-//!   appended again and again, `ambiguous::guided` lets the general search follow what was read.
+//! - `ambiguous` chooses, by conflict-directed backjumping, which write was read, where a text does not say.
 //! - `models::fifo` decides queues of distinct values without any search.
 //! - `search` is Lowe's just-in-time graph search (2017), for every other model.
 //! - [`explain`] looks for the fewest operations that still show the error, and says so in words.
@@ -50,9 +49,9 @@
 //! model whose last operation is legal after one order of them alone: whoever decides that history must try up to (k!)^m orders. So for such
 //! models there is always a history that is answered with [`Verdict::Unknown`], and for a queue, which keeps the order of its enqueues until long
 //! after, it is an ordinary one: with eight clients and 1,000 operations the default limits suffice while about ten values wait, and not if a
-//! hundred do. Knowing that it is a queue, [`models::collections::Queue`] decides it at once if no value is enqueued twice. Keys with repeated texts are
-//! NP-complete too (Gibbons and Korach 1997, theorem 3.1): 10,000 operations that append five texts are decided for 50 clients while puts are rare
-//! (two in a thousand), and for 10 clients whatever they do.
+//! hundred do. Knowing that it is a queue, [`models::collections::Queue`] decides it at once if no value is enqueued twice. Keys with repeated
+//! texts are NP-complete too (Gibbons and Korach 1997, theorem 3.1): 10,000 operations of 50 clients that append only five different texts
+//! are beyond the default limits.
 
 #![forbid(unsafe_code)]
 #![allow(

@@ -11,9 +11,7 @@
 //! this nearly linear in practice although the problem is NP-complete (Gibbons and Korach 1997, theorem 3.1).
 
 mod epochs;
-pub(crate) mod guided;
 mod problem;
-mod tree;
 
 use crate::limits::{Limits, Progress};
 use crate::order::blocks::Rows;

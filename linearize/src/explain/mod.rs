@@ -65,7 +65,7 @@ pub struct Explanation {
     /// One sentence, or a few, that names `operations` and says why they cannot be ordered.
     pub sentence: String,
     /// Whether `operations` is known to be minimal in the sense above. It is left open where establishing it would take longer than the
-    /// verdict did: if the general search, or the search for repeated appends, found the error in a partition of more than 3,000 operations, or if
+    /// verdict did: if the general search found the error in a partition of more than 3,000 operations, or if
     /// the trials of what can be left out visit more than 8,000 states together. `operations` then names those around the place
     /// where every order gets stuck, which need not be enough by themselves.
     pub minimal: bool,

@@ -9,18 +9,17 @@ pub(crate) mod blocks;
 pub(crate) mod resolve;
 pub(crate) mod slim;
 
-use crate::ambiguous::{self, Solved, guided};
+use crate::ambiguous::{self, Solved};
 use crate::check::{Part, in_parallel};
 use crate::explain::key_value as explain;
 use crate::history::{History, Operation};
 use crate::limits::{Limits, Progress};
 use crate::models::key_value::{KeyValue, KvOp};
-use crate::search::Found;
 use crate::texts::{Text, Texts};
 use crate::verdict::{Limit, Order, Undecided, Verdict};
 use blocks::{Blocks, Clash, Rows, insert_idle};
 use resolve::{Flaw, Resolver};
-use slim::{Gathered, INITIAL, Kind, Slim};
+use slim::{Gathered, INITIAL};
 
 /// Working memory, kept from key to key.
 #[derive(Debug, Default)]
@@ -151,9 +150,6 @@ pub(crate) fn decide(
     }
 }
 
-/// Some text does not name its write. Which write each read saw is a constraint problem, and where texts are repeated now and
-/// then, it is solved at once. Where few texts are appended again and again it is not, and then a search that
-/// follows what was read is better.
 fn decide_ambiguous(
     texts: &Texts,
     gathered: &Gathered,
@@ -161,9 +157,7 @@ fn decide_ambiguous(
     limits: &Limits,
     progress: &Progress,
 ) -> Finding {
-    let few = if gathered.has_appends { 256 + 2 * gathered.ops.len() as u64 } else { u64::MAX };
-    let bound = limits.clone().with_states(limits.states.min(few));
-    match ambiguous::solve(texts, gathered, &bound, progress) {
+    match ambiguous::solve(texts, gathered, limits, progress) {
         Solved::Rows(rows) => match blocks.arrange(&gathered.ops, &rows) {
             Ok(()) => Finding::Order(blocks.order(gathered, &rows)),
             Err(clash) => panic!("the choices fit one by one, but not together: {clash:?}"),
@@ -172,36 +166,8 @@ fn decide_ambiguous(
             blame.push(read);
             Finding::Bad(Error { operations: blame, flaw: None, ambiguous: true })
         }
-        Solved::Limited { states, .. } if states < limits.states => {
-            let left = limits.clone().with_states(limits.states - states);
-            guided(texts, gathered, &left, progress)
-        }
         Solved::Limited { limit, states, read } => Finding::Limited { limit, states, read },
     }
-}
-
-fn guided(texts: &Texts, gathered: &Gathered, limits: &Limits, progress: &Progress) -> Finding {
-    let index = |op: u32| gathered.ops[op as usize].index;
-    match guided::solve(texts, gathered, limits, progress) {
-        Found::Order(order) => Finding::Order(order.into_iter().map(index).collect()),
-        Found::Nothing { stuck } => {
-            let operations = newest_before(&gathered.ops, stuck);
-            Finding::Bad(Error { operations, flaw: None, ambiguous: true })
-        }
-        Found::Limited { limit, states, reached } => Finding::Limited { limit, states, read: reached },
-    }
-}
-
-/// `stuck`, and the last two reads and the last put that had returned before it was called: most often it contradicts those.
-fn newest_before(ops: &[Slim], stuck: u32) -> Vec<u32> {
-    let call = ops[stuck as usize].call;
-    let mut before: Vec<u32> =
-        (INITIAL + 1..ops.len() as u32).filter(|&op| ops[op as usize].end < call).collect();
-    before.sort_by_key(|&op| std::cmp::Reverse(ops[op as usize].end));
-    let newest = |kind: Kind, count: usize| {
-        before.iter().copied().filter(move |&op| ops[op as usize].kind == kind).take(count)
-    };
-    newest(Kind::Get, 2).chain(newest(Kind::Put, 1)).chain([stuck]).collect()
 }
 
 /// The operations of a clash, and the reads that show which writes belong together.

@@ -39,9 +39,6 @@ pub(crate) struct Events {
     pub(crate) classes: usize,
     /// One item of each class.
     pub(crate) example: Vec<u32>,
-    /// For each return, the earliest return of an overwrite that is first under way there or later: by then, what
-    /// the last overwrite before it wrote is gone.
-    replaced: Vec<u64>,
 }
 
 impl Events {
@@ -59,7 +56,6 @@ impl Events {
             slots: 0,
             classes: 0,
             example: Vec::new(),
-            replaced: Vec::new(),
         };
         events.classify(model, operations, indices);
         let mut returns: Vec<u32> = (0..events.items.len() as u32)
@@ -68,7 +64,6 @@ impl Events {
         returns.sort_by_key(|&item| events.items[item as usize].end);
         events.returns = returns;
         events.assign_slots(operations);
-        events.find_replacements();
         events
     }
 
@@ -117,27 +112,6 @@ impl Events {
             current.retain(|&item| item != returning);
             free.push(self.items[returning as usize].slot);
         }
-    }
-
-    fn find_replacements(&mut self) {
-        self.replaced = vec![u64::MAX; self.returns.len() + 1];
-        for item in self.items.iter().filter(|item| item.effect == Effect::Overwrite && item.slot != NEVER) {
-            let earliest = &mut self.replaced[item.first as usize];
-            *earliest = item.end.min(*earliest);
-        }
-        for event in (0..self.returns.len()).rev() {
-            self.replaced[event] = self.replaced[event].min(self.replaced[event + 1]);
-        }
-    }
-
-    /// When return number `event` happens.
-    pub(crate) fn time(&self, event: u32) -> u64 {
-        self.items[self.returns[event as usize] as usize].end
-    }
-
-    /// By when the state that an overwrite before return number `event` left behind is surely replaced.
-    pub(crate) fn replaced_by(&self, event: u32) -> u64 {
-        self.replaced[event as usize]
     }
 
     /// The items under way at return number `event`.

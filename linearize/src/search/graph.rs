@@ -6,7 +6,6 @@ use std::mem::size_of;
 use rustc_hash::FxHashMap;
 
 use super::events::{Events, NEVER};
-use super::guide::{Guide, View};
 use super::mask::Mask;
 use super::states::States;
 use crate::limits::{Limits, Progress};
@@ -18,8 +17,6 @@ use crate::verdict::Limit;
 pub(crate) enum Preference {
     /// What returns first.
     Return,
-    /// What returns first; only if nothing else helps does it pass under the newest overwrite.
-    ReturnLast,
     /// Updates before overwrites: an update is legal in few states, so one that is legal now had better happen now.
     Updates,
     /// Overwrites before updates.
@@ -83,12 +80,9 @@ struct Frame<K> {
 }
 
 /// One run of the search.
-pub(crate) struct Search<'s, 'm, M: Model, K: Mask, G: Guide<M>> {
+pub(crate) struct Search<'s, 'm, M: Model, K: Mask> {
     pub(crate) events: &'s Events,
     pub(crate) states: &'s mut States<'m, M>,
-    guide: &'s G,
-    /// The state of [`Guide::nowhere`].
-    nowhere: Option<u32>,
     pub(crate) preference: Preference,
     pub(crate) limits: &'s Limits,
     pub(crate) progress: &'s Progress,
@@ -104,11 +98,10 @@ pub(crate) struct Search<'s, 'm, M: Model, K: Mask, G: Guide<M>> {
     visits: u64,
 }
 
-impl<'s, 'm, M: Model, K: Mask, G: Guide<M>> Search<'s, 'm, M, K, G> {
+impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
     pub(crate) fn new(
         events: &'s Events,
         states: &'s mut States<'m, M>,
-        guide: &'s G,
         preference: Preference,
         limits: &'s Limits,
         progress: &'s Progress,
@@ -117,12 +110,9 @@ impl<'s, 'm, M: Model, K: Mask, G: Guide<M>> Search<'s, 'm, M, K, G> {
         for item in events.items.iter().filter(|item| item.end == u64::MAX && item.slot != NEVER) {
             open.insert(item.slot);
         }
-        let nowhere = guide.nowhere().map(|state| states.number_of(state));
         Search {
             events,
             states,
-            guide,
-            nowhere,
             preference,
             limits,
             progress,
@@ -206,15 +196,6 @@ impl<'s, 'm, M: Model, K: Mask, G: Guide<M>> Search<'s, 'm, M, K, G> {
         }
         self.deepest = self.deepest.max(node.event);
         self.take_reads(&mut node);
-        if let Some(nowhere) = self.nowhere
-            && self.is_useless(&node, node.state)
-        {
-            node.state = nowhere;
-        }
-        if self.nowhere.is_some() && self.with_view(&node, node.state, |view| self.guide.is_hopeless(view)) {
-            self.trail.truncate(trail);
-            return false;
-        }
         if !self.is_new(&node) {
             self.trail.truncate(trail);
             return false;
@@ -267,43 +248,15 @@ impl<'s, 'm, M: Model, K: Mask, G: Guide<M>> Search<'s, 'm, M, K, G> {
         }
     }
 
-    /// Calls `ask` with where the search stands at `node`, were `state` the state there.
-    fn with_view<T>(
-        &self,
-        node: &Node<K>,
-        state: u32,
-        ask: impl FnOnce(&View<'_, M::State, &dyn Fn(u32) -> bool>) -> T,
-    ) -> T {
-        let events = self.events;
-        let is_done = |item: u32| {
-            let entry = events.items[item as usize];
-            entry.slot != NEVER && entry.first <= node.event && node.done.has(entry.slot)
-        };
-        let (event, overwritten, state) = (node.event, node.overwritten, self.states.get(state));
-        ask(&View { events, event, overwritten, state, is_done: &is_done })
-    }
-
-    /// Whether nobody can make use of `state`, in which what has happened since the newest overwrite has left the object.
-    fn is_useless(&self, node: &Node<K>, state: u32) -> bool {
-        self.with_view(node, state, |view| self.guide.is_useless(view))
-    }
-
     /// What trying candidate `number` at `node` leads to.
     fn child(&mut self, node: &Node<K>, number: u32) -> Child<K> {
         let returning = self.events.returns[node.event as usize];
-        let late = self.preference == Preference::ReturnLast;
-        let candidates = self.events.under_way(node.event as usize).len() as u32;
-        if number == if late { candidates } else { 0 } {
+        if number == 0 {
             return self.pass_under(node, returning);
         }
-        let rank = number as usize - usize::from(!late);
-        let Some(item) = self.candidate(node.event as usize, rank) else { return Child::Last };
+        let Some(item) = self.candidate(node.event as usize, number as usize - 1) else { return Child::Last };
         let entry = self.events.items[item as usize];
-        if entry.effect == Effect::Read || node.done.has(entry.slot) {
-            return Child::None;
-        }
-        let mut child = node.clone();
-        if !self.twins_give_way(&mut child, item) {
+        if entry.effect == Effect::Read || node.done.has(entry.slot) || self.has_twin_before(node, item) {
             return Child::None;
         }
         let Some(state) = self.states.step(node.state, entry.class, entry.index) else { return Child::None };
@@ -314,14 +267,11 @@ impl<'s, 'm, M: Model, K: Mask, G: Guide<M>> Search<'s, 'm, M, K, G> {
         if idle || (optional && item != returning && !self.is_awaited(node, item, state)) {
             return Child::None;
         }
+        let mut child = node.clone();
         child.state = state;
         child.done.insert(entry.slot);
         if overwrite {
             child.overwritten = node.event + 1;
-        }
-        // To get rid of an operation there is time until its own return.
-        if self.nowhere.is_some() && item != returning && self.is_useless(&child, state) {
-            return Child::None;
         }
         self.trail.push(Action::Step(item));
         Child::Node(child)
@@ -331,9 +281,7 @@ impl<'s, 'm, M: Model, K: Mask, G: Guide<M>> Search<'s, 'm, M, K, G> {
     /// happened right before that one, where nobody could see it.
     fn pass_under(&mut self, node: &Node<K>, returning: u32) -> Child<K> {
         let entry = self.events.items[returning as usize];
-        let passes =
-            entry.effect == Effect::Overwrite || self.states.leaves_no_trace(self.guide, entry.index);
-        if !passes || entry.first >= node.overwritten {
+        if entry.effect != Effect::Overwrite || entry.first >= node.overwritten {
             return Child::None;
         }
         let mut child = node.clone();
@@ -346,7 +294,7 @@ impl<'s, 'm, M: Model, K: Mask, G: Guide<M>> Search<'s, 'm, M, K, G> {
     fn candidate(&self, event: usize, rank: usize) -> Option<u32> {
         let under_way = self.events.under_way(event);
         let first = match self.preference {
-            Preference::Return | Preference::ReturnLast => return under_way.get(rank).copied(),
+            Preference::Return => return under_way.get(rank).copied(),
             Preference::Updates => Effect::Update,
             Preference::Overwrites => Effect::Overwrite,
         };
@@ -355,25 +303,14 @@ impl<'s, 'm, M: Model, K: Mask, G: Guide<M>> Search<'s, 'm, M, K, G> {
         preferred.chain(under_way.iter().filter(|item| !is_first(item))).nth(rank).copied()
     }
 
-    /// Of operations that ask the same and got the same, the one that returns first can always go first. So if there are
-    /// such that return before `item` and have not happened, `item` must wait; unless they can pass under the newest overwrite and
-    /// `item`, called later, cannot: then they may pass now. Returns whether `item` may go, and lets them pass in `child`.
-    fn twins_give_way(&mut self, child: &mut Node<K>, item: u32) -> bool {
-        let events = self.events;
-        let entry = events.items[item as usize];
-        let late = entry.first >= child.overwritten && self.states.leaves_no_trace(self.guide, entry.index);
-        for &other in events.under_way(child.event as usize).iter().take_while(|&&other| other != item) {
-            let twin = events.items[other as usize];
-            if twin.class != entry.class || child.done.has(twin.slot) {
-                continue;
-            }
-            if !late || twin.first >= child.overwritten || twin.end == u64::MAX {
-                return false;
-            }
-            child.done.insert(twin.slot);
-            self.trail.push(Action::Under(other));
-        }
-        true
+    /// Whether an operation that asks the same and got the same returns earlier and has not happened. Of such, the
+    /// one that returns first can always go first.
+    fn has_twin_before(&self, node: &Node<K>, item: u32) -> bool {
+        let class = self.events.items[item as usize].class;
+        self.events.under_way(node.event as usize).iter().take_while(|&&other| other != item).any(|&other| {
+            let entry = self.events.items[other as usize];
+            entry.class == class && !node.done.has(entry.slot)
+        })
     }
 
     /// Whether anything under way could make use of `state`, which `item` would bring about. If not, what comes next

@@ -16,43 +16,35 @@ pub(crate) trait Mask: Clone + Eq + Hash {
     fn is_subset(&self, other: &Self) -> bool;
 }
 
-macro_rules! word_mask {
-    ($word:ty) => {
-        impl Mask for $word {
-            fn empty(_slots: usize) -> Self {
-                0
-            }
+impl Mask for u64 {
+    fn empty(_slots: usize) -> Self {
+        0
+    }
 
-            fn has(&self, slot: u32) -> bool {
-                self >> slot & 1 == 1
-            }
+    fn has(&self, slot: u32) -> bool {
+        self >> slot & 1 == 1
+    }
 
-            fn insert(&mut self, slot: u32) {
-                *self |= 1 << slot;
-            }
+    fn insert(&mut self, slot: u32) {
+        *self |= 1 << slot;
+    }
 
-            fn remove(&mut self, slot: u32) {
-                *self &= !(1 << slot);
-            }
+    fn remove(&mut self, slot: u32) {
+        *self &= !(1 << slot);
+    }
 
-            fn within(&self, other: &Self) -> Self {
-                self & other
-            }
+    fn within(&self, other: &Self) -> Self {
+        self & other
+    }
 
-            fn without(&self, other: &Self) -> Self {
-                self & !other
-            }
+    fn without(&self, other: &Self) -> Self {
+        self & !other
+    }
 
-            fn is_subset(&self, other: &Self) -> bool {
-                self & !other == 0
-            }
-        }
-    };
+    fn is_subset(&self, other: &Self) -> bool {
+        self & !other == 0
+    }
 }
-
-word_mask!(u64);
-// Fifty or a hundred clients: one word more, but still nothing on the heap.
-word_mask!(u128);
 
 impl Mask for Box<[u64]> {
     fn empty(slots: usize) -> Self {

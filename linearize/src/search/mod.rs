@@ -17,9 +17,8 @@
 //! - of operations under way that ask the same and got the same, the one that returns first goes first;
 //! - several orders of trying candidates race, each for a bounded number of steps, then for more.
 
-pub(crate) mod events;
+mod events;
 mod graph;
-pub(crate) mod guide;
 mod mask;
 mod states;
 
@@ -29,7 +28,6 @@ use crate::model::{Effect, Model};
 use crate::verdict::Limit;
 use events::Events;
 use graph::{Action, Outcome, Preference, Search};
-use guide::{Guide, Unguided};
 use mask::Mask;
 use states::States;
 
@@ -55,32 +53,18 @@ pub(crate) fn search<M: Model>(
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
-    search_guided(model, |_| Unguided, operations, indices, limits, progress)
-}
-
-/// As [`search`], with somebody who knows more than the step function.
-pub(crate) fn search_guided<M: Model, G: Guide<M>>(
-    model: &M,
-    guide: impl FnOnce(&Events) -> G,
-    operations: &[Operation<M::Op, M::Result>],
-    indices: &[u32],
-    limits: &Limits,
-    progress: &Progress,
-) -> Found {
     let events = Events::new(model, operations, indices);
     let mut states = States::new(model, operations, &events);
-    let guide = guide(&events);
-    match events.slots {
-        0..=64 => race::<M, u64>(&events, &mut states, &guide, limits, progress),
-        65..=128 => race::<M, u128>(&events, &mut states, &guide, limits, progress),
-        _ => race::<M, Box<[u64]>>(&events, &mut states, &guide, limits, progress),
+    if events.slots <= 64 {
+        race::<M, u64>(&events, &mut states, limits, progress)
+    } else {
+        race::<M, Box<[u64]>>(&events, &mut states, limits, progress)
     }
 }
 
 fn race<M: Model, K: Mask>(
     events: &Events,
     states: &mut States<'_, M>,
-    guide: &impl Guide<M>,
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
@@ -88,8 +72,6 @@ fn race<M: Model, K: Mask>(
         .map(|effect| events.items.iter().any(|item| item.effect == effect));
     // With updates alone, or overwrites alone, all three orders are the same.
     let preferences: &[Preference] = match mixed {
-        // Appends pass under puts, and whether they had better is anybody's guess.
-        [true, true] if guide.nowhere().is_some() => &[Preference::ReturnLast, Preference::Return],
         [true, true] => &[Preference::Return, Preference::Updates, Preference::Overwrites],
         _ => &[Preference::Return],
     };
@@ -100,8 +82,7 @@ fn race<M: Model, K: Mask>(
             let left = limits.states.saturating_sub(spent);
             let alone = preferences.len() == 1;
             let bound = limits.clone().with_states(if alone { left } else { left.min(round) });
-            let (outcome, visits) =
-                Search::<M, K, _>::new(events, states, guide, preference, &bound, progress).run();
+            let (outcome, visits) = Search::<M, K>::new(events, states, preference, &bound, progress).run();
             spent += visits;
             match outcome {
                 Outcome::Found(trail) => return Found::Order(order_of(events, &trail)),

@@ -5,7 +5,6 @@ use std::mem::size_of;
 use rustc_hash::FxHashMap;
 
 use super::events::Events;
-use super::guide::Guide;
 use crate::history::Operation;
 use crate::model::Model;
 
@@ -43,7 +42,7 @@ impl<'a, M: Model> States<'a, M> {
         states
     }
 
-    pub(crate) fn number_of(&mut self, state: M::State) -> u32 {
+    fn number_of(&mut self, state: M::State) -> u32 {
         if let Some(&number) = self.numbers.get(&state) {
             return number;
         }
@@ -69,14 +68,6 @@ impl<'a, M: Model> States<'a, M> {
             self.table[cell] = number.unwrap_or(ILLEGAL);
         }
         number
-    }
-
-    pub(crate) fn leaves_no_trace(&self, guide: &impl Guide<M>, index: u32) -> bool {
-        guide.leaves_no_trace(&self.operations[index as usize].op)
-    }
-
-    pub(crate) fn get(&self, state: u32) -> &M::State {
-        &self.known[state as usize]
     }
 
     /// About how many bytes the states occupy.
