@@ -36,7 +36,8 @@ pub(super) fn text(path: &Path, length: u64, given: &[PathBuf]) -> Result<u64, P
         (0..copies).try_for_each(|_| file.write_all(&piece))
     };
     write().map_err(Problem::failed)?;
-    println!("{} files, {copies} times: {} MB", files.len(), copies * piece.len() as u64 / 1_000_000);
+    let what = if files.is_empty() { "made-up text".to_owned() } else { format!("{} files", files.len()) };
+    println!("{what}, {copies} times: {} MB", copies * piece.len() as u64 / 1_000_000);
     Ok(copies * piece.len() as u64)
 }
 
