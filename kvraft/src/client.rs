@@ -3,20 +3,10 @@
 use std::fmt;
 
 use labrpc::{ClientEnd, RpcError};
-use labrt::thread;
 use labrt::time::{Duration, Instant};
-use rsm::Request;
+use rsm::{CALL_TIMEOUT, Finder, Request};
 
 use crate::rpc::{KvError, KvPeer, Operation};
-
-/// How long a clerk waits for one server. A leader that is cut off from its peers does not
-/// answer until it learns of another, while that one would. Several times what a commit
-/// takes on a network that loses messages, so that no server is given up that is at work.
-const CALL_TIMEOUT: Duration = Duration::from_millis(400);
-
-/// The pause after all servers have been asked in vain: there is an election, and asking
-/// faster does not end it sooner.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why an operation has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +35,12 @@ impl std::error::Error for ClerkError {}
 /// One operation at a time, hence `&mut`: the sessions of the servers remember one per
 /// clerk.
 pub struct Clerk {
-    /// How to reach each server. The clerk does not know which number a server has among
-    /// its peers.
-    servers: Vec<KvPeer>,
+    servers: Finder<KvPeer>,
     /// Tells this clerk from all others. Drawn at random: with 64 bits a thousand clerks
     /// share a number once in 10^13 runs.
     client: u64,
     /// Number of the last operation, from 1.
     sequence: u64,
-    /// Who answered last. Leaders seldom change, so this is whom to ask first.
-    leader: usize,
 }
 
 impl Clerk {
@@ -63,9 +49,8 @@ impl Clerk {
     /// # Panics
     /// Without any server.
     pub fn new(ends: Vec<ClientEnd>) -> Clerk {
-        assert!(!ends.is_empty(), "a clerk needs a server");
-        let servers = ends.into_iter().map(KvPeer::new).collect();
-        Clerk { servers, client: labrt::rand::random(), sequence: 0, leader: 0 }
+        let servers = Finder::new(ends.into_iter().map(KvPeer::new).collect());
+        Clerk { servers, client: labrt::rand::random(), sequence: 0 }
     }
 
     /// The value of `key`; empty if it was never written. Blocks until a server has
@@ -112,46 +97,30 @@ impl Clerk {
         self.sequence += 1;
         let request = Request { client: self.client, sequence: self.sequence, command: operation };
         let deadline = patience.map(|patience| Instant::now() + patience);
-        let mut refused = 0;
-        loop {
-            match self.ask(&request, deadline)? {
-                Some(Ok(value)) => return Ok(value),
-                Some(Err(KvError::TooLarge)) => return Err(ClerkError::TooLarge),
-                Some(Err(KvError::WrongLeader)) | None => {}
-            }
-            self.leader = (self.leader + 1) % self.servers.len();
-            refused += 1;
-            if refused % self.servers.len() == 0 {
-                thread::sleep(RETRY_PAUSE);
-            }
-        }
+        self.servers.ask(|server| ask(server, &request, deadline))
     }
+}
 
-    /// Asks the supposed leader; `None` if it does not answer.
-    ///
-    /// A message that is lost says nothing about who leads, so the same server is asked once
-    /// more before another.
-    fn ask(
-        &self,
-        request: &Request<Operation>,
-        deadline: Option<Instant>,
-    ) -> Result<Option<Result<String, KvError>>, ClerkError> {
-        match self.call(request, deadline)? {
-            Err(RpcError::Failed) => Ok(self.call(request, deadline)?.ok()),
-            answer => Ok(answer.ok()),
-        }
-    }
-
-    fn call(
-        &self,
-        request: &Request<Operation>,
-        deadline: Option<Instant>,
-    ) -> Result<Result<Result<String, KvError>, RpcError>, ClerkError> {
+/// Asks one server; `None` if another should be asked.
+///
+/// A message that is lost says nothing about who leads, so the same server is asked once more
+/// before another.
+fn ask(
+    server: &KvPeer,
+    request: &Request<Operation>,
+    deadline: Option<Instant>,
+) -> Option<Result<String, ClerkError>> {
+    for _ in 0..2 {
         let left = deadline.map_or(CALL_TIMEOUT, |deadline| deadline.duration_since(Instant::now()));
         if left.is_zero() {
-            return Err(ClerkError::TimedOut);
+            return Some(Err(ClerkError::TimedOut));
         }
-        let server = self.servers[self.leader].timeout(left.min(CALL_TIMEOUT));
-        Ok(server.operate(request))
+        match server.timeout(left.min(CALL_TIMEOUT)).operate(request) {
+            Ok(Ok(value)) => return Some(Ok(value)),
+            Ok(Err(KvError::TooLarge)) => return Some(Err(ClerkError::TooLarge)),
+            Err(RpcError::Failed) => {}
+            Ok(Err(KvError::WrongLeader)) | Err(_) => return None,
+        }
     }
+    None
 }

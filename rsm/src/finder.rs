@@ -6,6 +6,11 @@
 use labrt::thread;
 use labrt::time::Duration;
 
+/// How long a clerk waits for one server. A leader that is cut off from its peers does not
+/// answer until it learns of another, while that one would. Several times what a commit
+/// takes on a network that loses messages, so that no server is given up that is at work.
+pub const CALL_TIMEOUT: Duration = Duration::from_millis(400);
+
 /// The pause after all servers have been asked in vain: there is an election, and asking
 /// faster does not end it sooner.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);

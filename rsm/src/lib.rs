@@ -83,8 +83,7 @@ mod sessions;
 mod snapshot;
 mod state;
 
-pub use finder::Finder;
+pub use finder::{CALL_TIMEOUT, Finder};
 pub use machine::StateMachine;
 pub use server::{Rsm, SubmitError};
-pub use sessions::{Once, Request, Sessions};
-pub use snapshot::Damage;
+pub use sessions::{Once, Request};

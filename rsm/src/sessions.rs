@@ -34,7 +34,7 @@ pub struct Request<C> {
 
 /// For each client the number of its last command, and the reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sessions<R> {
+struct Sessions<R> {
     // Ordered, so that equal sessions make equal snapshots.
     last: BTreeMap<u64, (u64, R)>,
 }
@@ -51,31 +51,13 @@ impl<R: Clone> Sessions<R> {
     ///
     /// For a number before the last one the reply is the last one's. It reaches nobody: the
     /// clerk has gone on, and this is a copy of its request that was late.
-    pub fn once(&mut self, client: u64, sequence: u64, command: impl FnOnce() -> R) -> R {
+    fn once(&mut self, client: u64, sequence: u64, command: impl FnOnce() -> R) -> R {
         if let Some((_, reply)) = self.last.get(&client).filter(|(last, _)| sequence <= *last) {
             return reply.clone();
         }
         let reply = command();
         self.last.insert(client, (sequence, reply.clone()));
         reply
-    }
-
-    /// How many clients have a session.
-    pub fn len(&self) -> usize {
-        self.last.len()
-    }
-
-    /// Whether no client has one.
-    pub fn is_empty(&self) -> bool {
-        self.last.is_empty()
-    }
-
-    /// Takes over what `other` knows and this does not: for a client in both the later
-    /// command counts.
-    pub fn merge(&mut self, other: Sessions<R>) {
-        for (client, (sequence, reply)) in other.last {
-            self.once(client, sequence, || reply);
-        }
     }
 }
 

@@ -12,7 +12,7 @@ const TRAILER: usize = 8 + 4;
 
 /// Why some bytes are no snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
+pub(crate) enum Damage {
     /// There are fewer bytes than the shortest snapshot has.
     TooShort,
     /// The bytes are not those that were written.

@@ -3,15 +3,9 @@
 use std::collections::BTreeMap;
 
 use labrpc::ClientEnd;
-use labrt::time::Duration;
-use rsm::{Finder, Request};
+use rsm::{CALL_TIMEOUT, Finder, Request};
 
 use crate::rpc::{Command, Config, ControllerPeer, GroupId, Refusal, Reply};
-
-/// How long a clerk waits for one server. A leader that is cut off from its peers does not
-/// answer until it learns of another, while that one would. Several times what a commit
-/// takes on a network that loses messages, so that no server is given up that is at work.
-const CALL_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// An administrator's or a client's side of the controller. All its methods block until there
 /// is an answer, for ever if no server ever answers.

@@ -4,16 +4,12 @@ use std::collections::BTreeMap;
 
 use labrpc::ClientEnd;
 use labrt::sync::Arc;
-use labrt::time::Duration;
+use rsm::CALL_TIMEOUT;
 
 use crate::rpc::ShardPeer;
 
 /// Makes an end of the network on which a server can be called, by its name.
 pub type MakeEnd = Arc<dyn Fn(&str) -> ClientEnd + Send + Sync>;
-
-/// How long to wait for one server, which may be a leader that is cut off and does not know
-/// it. Several times what a commit takes on a network that loses messages.
-pub(crate) const CALL_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The servers that were called before, with their ends: each end is made once.
 pub(crate) struct Peers {

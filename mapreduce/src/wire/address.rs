@@ -149,10 +149,10 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_they_are_written() {
-        for text in ["unix:/tmp/x.sock", "unix:mr-socket", "tcp:127.0.0.1:80", "tcp:[::1]:80"] {
+        for text in ["unix:/x/y.sock", "unix:mr-socket", "tcp:127.0.0.1:80", "tcp:[::1]:80"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
-        for text in ["", "unix:", "tcp:80", "/tmp/x.sock", "http://a:80"] {
+        for text in ["", "unix:", "tcp:80", "/x/y.sock", "http://a:80"] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }
