@@ -12,6 +12,8 @@
 
 mod epochs;
 mod problem;
+mod tree;
+pub(crate) mod walk;
 
 use crate::limits::{Limits, Progress};
 use crate::order::blocks::Rows;

@@ -9,6 +9,7 @@ pub(crate) mod blocks;
 pub(crate) mod resolve;
 pub(crate) mod slim;
 
+use crate::ambiguous::walk::Walked;
 use crate::ambiguous::{self, Solved};
 use crate::check::{Part, in_parallel};
 use crate::explain::key_value as explain;
@@ -19,7 +20,7 @@ use crate::texts::{Text, Texts};
 use crate::verdict::{Limit, Order, Undecided, Verdict};
 use blocks::{Blocks, Clash, Rows, insert_idle};
 use resolve::{Flaw, Resolver};
-use slim::{Gathered, INITIAL};
+use slim::{Gathered, INITIAL, Kind, Slim};
 
 /// Working memory, kept from key to key.
 #[derive(Debug, Default)]
@@ -157,7 +158,9 @@ fn decide_ambiguous(
     limits: &Limits,
     progress: &Progress,
 ) -> Finding {
-    match ambiguous::solve(texts, gathered, limits, progress) {
+    let few = if gathered.has_appends { 256 + 2 * gathered.ops.len() as u64 } else { u64::MAX };
+    let bound = limits.clone().with_states(limits.states.min(few));
+    match ambiguous::solve(texts, gathered, &bound, progress) {
         Solved::Rows(rows) => match blocks.arrange(&gathered.ops, &rows) {
             Ok(()) => Finding::Order(blocks.order(gathered, &rows)),
             Err(clash) => panic!("the choices fit one by one, but not together: {clash:?}"),
@@ -166,8 +169,36 @@ fn decide_ambiguous(
             blame.push(read);
             Finding::Bad(Error { operations: blame, flaw: None, ambiguous: true })
         }
+        Solved::Limited { limit: Limit::States, states, .. } if states < limits.states => {
+            let left = limits.clone().with_states(limits.states - states);
+            walk(texts, gathered, &left, progress)
+        }
         Solved::Limited { limit, states, read } => Finding::Limited { limit, states, read },
     }
+}
+
+fn walk(texts: &Texts, gathered: &Gathered, limits: &Limits, progress: &Progress) -> Finding {
+    let index = |op: u32| gathered.ops[op as usize].index;
+    match ambiguous::walk::walk(texts, gathered, limits, progress) {
+        Walked::Order(order) => Finding::Order(order.into_iter().map(index).collect()),
+        Walked::Nowhere { stuck } => {
+            let operations = newest_before(&gathered.ops, stuck);
+            Finding::Bad(Error { operations, flaw: None, ambiguous: true })
+        }
+        Walked::Limited { limit, states, reached } => Finding::Limited { limit, states, read: reached },
+    }
+}
+
+/// `stuck`, and the last two reads and the last put that had returned before it was called: most often it contradicts those.
+fn newest_before(ops: &[Slim], stuck: u32) -> Vec<u32> {
+    let call = ops[stuck as usize].call;
+    let mut before: Vec<u32> =
+        (INITIAL + 1..ops.len() as u32).filter(|&op| ops[op as usize].end < call).collect();
+    before.sort_by_key(|&op| std::cmp::Reverse(ops[op as usize].end));
+    let newest = |kind: Kind, count: usize| {
+        before.iter().copied().filter(move |&op| ops[op as usize].kind == kind).take(count)
+    };
+    newest(Kind::Get, 2).chain(newest(Kind::Put, 1)).chain([stuck]).collect()
 }
 
 /// The operations of a clash, and the reads that show which writes belong together.

@@ -19,7 +19,7 @@
 
 mod events;
 mod graph;
-mod mask;
+pub(crate) mod mask;
 mod states;
 
 use crate::history::Operation;
