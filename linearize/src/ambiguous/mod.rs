@@ -273,7 +273,7 @@ impl Solver<'_> {
     /// The choices, once all are made, as the rest of the method wants them.
     fn rows(&self) -> Rows {
         let mut rows = Rows::default();
-        rows.reset(self.problem.ops.len());
+        rows.reset(self.problem.gathered);
         for epoch in self.epochs.all() {
             let head = epoch.tokens[0].op;
             for pair in epoch.tokens.windows(2) {

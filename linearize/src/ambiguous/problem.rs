@@ -70,6 +70,7 @@ impl Writers {
 /// One key's operations, indexed in the ways that the search needs.
 pub(crate) struct Problem<'a> {
     pub(crate) texts: &'a Texts,
+    pub(crate) gathered: &'a Gathered,
     pub(crate) ops: &'a [Slim],
     pub(crate) has_appends: bool,
     /// Reads by rising return: what is decided early then constrains what comes later.
@@ -102,6 +103,7 @@ impl<'a> Problem<'a> {
         appends_by_end.sort_by_key(end);
         Problem {
             texts,
+            gathered,
             ops,
             has_appends: gathered.has_appends,
             reads,

@@ -28,13 +28,10 @@ pub(crate) fn explain(
     error: Error,
 ) -> Explanation {
     let texts = model.texts();
-    let mut error = error;
-    error.operations.retain(|&op| op != INITIAL);
-    error.operations.sort_unstable();
-    error.operations.dedup();
-    let ops = &gathered.ops;
+    let (ops, error) = by_call(gathered, error);
+    let ops = &ops;
     let mut trials = ByValues { texts, ops, scratch: Scratch::default(), states: STATES };
-    let (roles, minimal) = reduce(&mut trials, gathered, &error);
+    let (roles, minimal) = reduce(&mut trials, &error);
     // The initial put has no index.
     let indices: Vec<u32> = ops.iter().map(|op| op.index).collect();
     let operations = with_role(&indices[1..], &roles[1..], Role::Bound);
@@ -56,27 +53,50 @@ pub(crate) fn explain(
     }
 }
 
+/// The operations by rising call, whatever they do, and the error in their new numbers.
+fn by_call(gathered: &Gathered, mut error: Error) -> (Vec<Slim>, Error) {
+    let mut order: Vec<u32> = (0..gathered.ops.len() as u32).collect();
+    order[1..].sort_by_key(|&op| gathered.ops[op as usize].index);
+    let mut number = vec![0; order.len()];
+    for (&op, new) in order.iter().zip(0..) {
+        number[op as usize] = new;
+    }
+    let renumber = |op: &mut u32| *op = number[*op as usize];
+    error.operations.retain(|&op| op != INITIAL);
+    error.operations.iter_mut().for_each(renumber);
+    error.operations.sort_unstable();
+    error.operations.dedup();
+    match &mut error.flaw {
+        Some(Flaw::Phantom { read, .. }) => renumber(read),
+        Some(Flaw::Twice { append, read, other }) => [append, read, other].into_iter().for_each(renumber),
+        Some(Flaw::Disagree { read, other }) => [read, other].into_iter().for_each(renumber),
+        Some(Flaw::Ambiguous) | None => {}
+    }
+    (order.into_iter().map(|op| gathered.ops[op as usize]).collect(), error)
+}
+
 /// The fewest operations, and whether they are known to be the fewest.
-fn reduce(trials: &mut ByValues<'_>, gathered: &Gathered, error: &Error) -> (Vec<Role>, bool) {
-    let mut shown = vec![Role::Absent; gathered.ops.len()];
+fn reduce(trials: &mut ByValues<'_>, error: &Error) -> (Vec<Role>, bool) {
+    let ops = trials.ops;
+    let mut shown = vec![Role::Absent; ops.len()];
     for &op in &error.operations {
         shown[op as usize] = Role::Bound;
     }
     let mut roles = shown.clone();
-    add_writes_seen(trials.texts, gathered, error, &mut roles);
+    add_writes_seen(trials.texts, ops, error, &mut roles);
     if let Some(minimal) = trials.try_from(&mut roles) {
         return (roles, minimal);
     }
     // Freed like this, some write of the same text fits. Bound, the one that comes nearest may not; and that the
     // others do not fit either is what the method found out.
-    bind_nearest_writes(gathered, error, &mut shown);
+    bind_nearest_writes(ops, error, &mut shown);
     let mut roles = shown.clone();
     if let Some(minimal) = trials.try_from(&mut roles)
         && bound(&roles).len() > 1
     {
         return (roles, minimal);
     }
-    let mut roles = vec![Role::Bound; gathered.ops.len()];
+    let mut roles = vec![Role::Bound; ops.len()];
     roles[INITIAL as usize] = Role::Absent;
     if roles.len() <= LARGEST && trials.minimize(&mut roles) {
         return (roles, true);
@@ -85,11 +105,11 @@ fn reduce(trials: &mut ByValues<'_>, gathered: &Gathered, error: &Error) -> (Vec
 }
 
 /// Frees the writes that the reads of an error show: they must exist, but when does not matter.
-fn add_writes_seen(texts: &Texts, gathered: &Gathered, error: &Error, roles: &mut [Role]) {
+fn add_writes_seen(texts: &Texts, ops: &[Slim], error: &Error, roles: &mut [Role]) {
     if matches!(error.flaw, Some(Flaw::Phantom { .. })) {
         return;
     }
-    let ops = &gathered.ops;
+    let has_appends = ops.iter().any(|op| op.kind == Does::Append);
     let terminators: BTreeSet<u8> = ops[1..]
         .iter()
         .filter(|op| op.kind != Does::Get && op.text != Text::EMPTY)
@@ -100,7 +120,7 @@ fn add_writes_seen(texts: &Texts, gathered: &Gathered, error: &Error, roles: &mu
     for read in reads {
         let bytes = texts.bytes(read.text);
         match terminators.first() {
-            _ if !gathered.has_appends => seen.extend(texts.find_bytes(bytes)),
+            _ if !has_appends => seen.extend(texts.find_bytes(bytes)),
             Some(&terminator) if terminator != 0 && terminators.len() == 1 => {
                 let parts = bytes.split_inclusive(|&byte| byte == terminator);
                 seen.extend(parts.filter_map(|part| texts.find_bytes(part)));
@@ -122,8 +142,7 @@ fn add_writes_seen(texts: &Texts, gathered: &Gathered, error: &Error, roles: &mu
 }
 
 /// Of the writes that a read may have seen, takes the last one called before the read returned.
-fn bind_nearest_writes(gathered: &Gathered, error: &Error, roles: &mut [Role]) {
-    let ops = &gathered.ops;
+fn bind_nearest_writes(ops: &[Slim], error: &Error, roles: &mut [Role]) {
     for &op in &error.operations {
         let read = ops[op as usize];
         if read.kind != Does::Get {
@@ -155,20 +174,18 @@ impl ByValues<'_> {
 
 impl Trials for ByValues<'_> {
     fn attempt(&mut self, roles: &[Role]) -> Trial {
-        let mut trial = Gathered::default();
-        trial.ops.push(self.ops[INITIAL as usize]);
+        let mut trial = Vec::with_capacity(self.ops.len());
         for (at, (&op, role)) in self.ops.iter().zip(roles).enumerate().skip(1) {
             let index = at as u32;
             match role {
-                Role::Bound => trial.ops.push(Slim { index, ..op }),
+                Role::Bound => trial.push(Slim { index, ..op }),
                 Role::Free if op.kind != Does::Get => {
-                    trial.ops.push(Slim { index, call: 1, end: u64::MAX, ..op });
+                    trial.push(Slim { index, call: 1, end: u64::MAX, ..op });
                 }
                 Role::Free | Role::Absent => {}
             }
         }
-        trial.ops[1..].sort_by_key(|op| op.call);
-        trial.has_appends = trial.ops.iter().any(|op| op.kind == Does::Append);
+        let trial = Gathered::of(trial);
         let limits = Limits::default().with_states(STATES_A_TRIAL.min(self.states));
         let progress = Progress::default();
         let finding = decide(self.texts, &trial, &mut self.scratch, &limits, &progress);

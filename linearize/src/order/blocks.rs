@@ -17,49 +17,45 @@ use super::slim::{Gathered, INITIAL, Kind, NONE, Slim};
 pub(crate) struct Moment {
     /// The append that came next in the same block.
     pub(crate) follower: u32,
-    /// The first read, by call, of this very text; the others hang on [`Rows::next_read`].
-    pub(crate) first_read: u32,
-    /// The last read so far, by call.
-    pub(crate) last_read: u32,
-    /// The read that returned first.
-    pub(crate) earliest: u32,
+    /// The last read so far, by call, of this very text; the write itself if there is none.
+    last_read: u32,
+    /// The read that returned first, if it returned before the write; otherwise the write itself.
+    earliest: u32,
     /// The put that heads the block, once somebody saw this write; for a put, itself.
     pub(crate) head: u32,
 }
 
-const UNSEEN: Moment =
-    Moment { follower: NONE, first_read: NONE, last_read: NONE, earliest: NONE, head: NONE };
-
 /// Which read saw which write last, and which write follows which.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    /// One for each operation; only those of writes mean anything.
+    /// One for each write.
     pub(crate) moments: Vec<Moment>,
+    /// By operation: for a write the first read that saw it last, by call; for a read, the next one of the same write.
     next_read: Vec<u32>,
 }
 
 impl Rows {
-    pub(crate) fn reset(&mut self, count: usize) {
+    pub(crate) fn reset(&mut self, gathered: &Gathered) {
         self.moments.clear();
-        self.moments.resize(count, UNSEEN);
+        let unseen = |write: u32| Moment { follower: NONE, last_read: write, earliest: write, head: NONE };
+        self.moments.extend((0..gathered.writes as u32).map(unseen));
         self.next_read.clear();
-        self.next_read.resize(count, NONE);
+        self.next_read.resize(gathered.ops.len(), NONE);
     }
 
     /// Notes that `read` saw `write` as the last one. Reads must come by rising call.
     #[inline]
     pub(crate) fn note_read(&mut self, ops: &[Slim], read: u32, write: u32) {
         let moment = &mut self.moments[write as usize];
-        if moment.first_read == NONE {
-            moment.first_read = read;
-            moment.earliest = read;
-        } else {
-            self.next_read[moment.last_read as usize] = read;
-            if ops[read as usize].end < ops[moment.earliest as usize].end {
-                moment.earliest = read;
-            }
-        }
+        self.next_read[moment.last_read as usize] = read;
         moment.last_read = read;
+        let earlier = ops[read as usize].end < ops[moment.earliest as usize].end;
+        moment.earliest = if earlier { read } else { moment.earliest };
+    }
+
+    fn is_seen(&self, write: u32) -> bool {
+        let moment = self.moments[write as usize];
+        moment.last_read != write || moment.follower != NONE
     }
 }
 
@@ -130,18 +126,15 @@ pub(crate) struct Blocks {
 
 impl Blocks {
     /// Forms all blocks and puts them in a row, if that can be done.
-    pub(crate) fn arrange(&mut self, ops: &[Slim], rows: &Rows) -> Result<(), Clash> {
+    pub(crate) fn arrange(&mut self, gathered: &Gathered, rows: &Rows) -> Result<(), Clash> {
+        let ops = &gathered.ops;
         self.forward.clear();
         self.backward.clear();
         self.row.clear();
-        for (number, op) in ops.iter().enumerate() {
-            let moment = rows.moments[number];
-            let head = number as u32;
-            let seen = moment.first_read != NONE || moment.follower != NONE || head == INITIAL;
+        for (op, head) in ops[..gathered.writes].iter().zip(0..) {
             let block = match op.kind {
-                Kind::Get => continue,
-                Kind::Append if moment.head != NONE => continue,
-                Kind::Put if seen => walk(ops, rows, head)?,
+                Kind::Append if rows.moments[head as usize].head != NONE => continue,
+                Kind::Put if head == INITIAL || rows.is_seen(head) => walk(ops, rows, head)?,
                 // Nobody saw it, and it need not have happened.
                 _ if op.end == u64::MAX => continue,
                 _ => Block::of(ops, head),
@@ -190,25 +183,23 @@ impl Blocks {
         Ok(())
     }
 
-    /// The order in which everything took effect, by index in the history.
-    pub(crate) fn order(&mut self, gathered: &Gathered, rows: &Rows) -> Vec<u32> {
+    /// The order in which everything took effect, by index in the history. Uses `rows` up.
+    pub(crate) fn order(&mut self, gathered: &Gathered, rows: &mut Rows) -> Vec<u32> {
         let ops = &gathered.ops;
         self.row.extend(self.forward.iter().map(|block| (block.first, true, block.head)));
         // At equal times a backward block goes first: it may have to, and never has to go second.
         self.row.sort_by_key(|&(place, forward, _)| (place, forward));
+        let Rows { moments, next_read: next } = rows;
+        // Behind the last read of a write comes its follower, so that a block is one row.
+        for moment in moments {
+            next[moment.last_read as usize] = moment.follower;
+        }
         let mut order = Vec::with_capacity(ops.len());
         for &(_, _, head) in &self.row {
-            let mut write = head;
-            while write != NONE {
-                if write != INITIAL {
-                    order.push(ops[write as usize].index);
-                }
-                let mut read = rows.moments[write as usize].first_read;
-                while read != NONE {
-                    order.push(ops[read as usize].index);
-                    read = rows.next_read[read as usize];
-                }
-                write = rows.moments[write as usize].follower;
+            let mut op = if head == INITIAL { next[head as usize] } else { head };
+            while op != NONE {
+                order.push(ops[op as usize].index);
+                op = next[op as usize];
             }
         }
         order
@@ -227,13 +218,11 @@ fn walk(ops: &[Slim], rows: &Rows, head: u32) -> Result<Block, Clash> {
         }
         block.add(ops, write);
         let moment = rows.moments[write as usize];
-        if moment.first_read != NONE {
-            if ops[moment.earliest as usize].end < block.last {
-                return Err(Clash::Inside { before: block.last_by, after: moment.earliest });
-            }
-            block.add_returned(ops, moment.earliest);
-            block.add_called(ops, moment.last_read);
+        if ops[moment.earliest as usize].end < block.last {
+            return Err(Clash::Inside { before: block.last_by, after: moment.earliest });
         }
+        block.add_returned(ops, moment.earliest);
+        block.add_called(ops, moment.last_read);
         if moment.follower == NONE {
             return Ok(block);
         }

@@ -61,17 +61,17 @@ pub(crate) fn check(
     progress: &Progress,
 ) -> Verdict {
     let operations = history.operations();
-    let (starts, indices) = group_by_key(operations, model.keys().len());
-    let keys: Vec<usize> = (0..model.keys().len()).filter(|&key| starts[key] < starts[key + 1]).collect();
+    let groups = Groups::new(operations, model.keys().len());
+    let keys: Vec<usize> = (0..model.keys().len()).filter(|&key| !groups.is_empty(key)).collect();
     progress.set_partitions(keys.len());
     let threads = limits.threads_for(history.len(), keys.len());
     in_parallel(keys.len(), threads, || {
         let mut scratch = Scratch::default();
         let mut gathered = Gathered::default();
-        let (keys, starts, indices) = (&keys, &starts, &indices);
+        let (keys, groups) = (&keys, &groups);
         move |part| {
             let key = keys[part];
-            gathered.gather(operations, &indices[starts[key] as usize..starts[key + 1] as usize]);
+            gathered.gather(operations, groups.writes(key), groups.reads(key));
             let part = check_key(model, history, key, &gathered, &mut scratch, limits, progress);
             progress.partition_done();
             part
@@ -79,23 +79,50 @@ pub(crate) fn check(
     })
 }
 
-/// Where each key's part of the second vector begins, and the operations by key.
-fn group_by_key(operations: &[Operation<KvOp, Text>], keys: usize) -> (Vec<u32>, Vec<u32>) {
-    let mut starts = vec![0u32; keys + 1];
-    for operation in operations {
-        starts[operation.op.key().0 as usize + 1] += 1;
+/// The operations by key, and of each key the writes before the reads.
+struct Groups {
+    /// Where the writes of each key begin, where its reads do, where the writes of the next key do, and so on.
+    starts: Vec<u32>,
+    indices: Vec<u32>,
+}
+
+impl Groups {
+    fn new(operations: &[Operation<KvOp, Text>], keys: usize) -> Self {
+        let group = |operation: &Operation<KvOp, Text>| {
+            operation.op.key().0 as usize * 2 + usize::from(matches!(operation.op, KvOp::Get { .. }))
+        };
+        let mut starts = vec![0u32; keys * 2 + 1];
+        for operation in operations {
+            starts[group(operation) + 1] += 1;
+        }
+        for group in 0..keys * 2 {
+            starts[group + 1] += starts[group];
+        }
+        let mut next = starts.clone();
+        let mut indices = vec![0; operations.len()];
+        for (index, operation) in operations.iter().enumerate() {
+            let next = &mut next[group(operation)];
+            indices[*next as usize] = index as u32;
+            *next += 1;
+        }
+        Groups { starts, indices }
     }
-    for key in 0..keys {
-        starts[key + 1] += starts[key];
+
+    fn group(&self, group: usize) -> &[u32] {
+        &self.indices[self.starts[group] as usize..self.starts[group + 1] as usize]
     }
-    let mut next = starts.clone();
-    let mut indices = vec![0; operations.len()];
-    for (index, operation) in operations.iter().enumerate() {
-        let next = &mut next[operation.op.key().0 as usize];
-        indices[*next as usize] = index as u32;
-        *next += 1;
+
+    fn writes(&self, key: usize) -> &[u32] {
+        self.group(key * 2)
     }
-    (starts, indices)
+
+    fn reads(&self, key: usize) -> &[u32] {
+        self.group(key * 2 + 1)
+    }
+
+    fn is_empty(&self, key: usize) -> bool {
+        self.starts[key * 2] == self.starts[key * 2 + 2]
+    }
 }
 
 fn check_key(
@@ -135,7 +162,7 @@ pub(crate) fn decide(
 ) -> Finding {
     let Scratch { rows, resolver, blocks } = scratch;
     match resolver.resolve(texts, gathered, rows) {
-        Ok(()) => match blocks.arrange(&gathered.ops, rows) {
+        Ok(()) => match blocks.arrange(gathered, rows) {
             Ok(()) => Finding::Order(blocks.order(gathered, rows)),
             Err(clash) => Finding::Bad(clash_error(clash, resolver, rows)),
         },
@@ -161,8 +188,8 @@ fn decide_ambiguous(
     let few = if gathered.has_appends { 256 + 2 * gathered.ops.len() as u64 } else { u64::MAX };
     let bound = limits.clone().with_states(limits.states.min(few));
     match ambiguous::solve(texts, gathered, &bound, progress) {
-        Solved::Rows(rows) => match blocks.arrange(&gathered.ops, &rows) {
-            Ok(()) => Finding::Order(blocks.order(gathered, &rows)),
+        Solved::Rows(mut rows) => match blocks.arrange(gathered, &rows) {
+            Ok(()) => Finding::Order(blocks.order(gathered, &mut rows)),
             Err(clash) => panic!("the choices fit one by one, but not together: {clash:?}"),
         },
         Solved::Nothing { read, mut blame } => {
@@ -206,8 +233,8 @@ fn clash_error(clash: Clash, resolver: &Resolver, rows: &Rows) -> Error {
     let proof = |head: u32| resolver.epoch(head).map(|epoch| epoch.longest_by);
     let operations = match clash {
         Clash::Inside { before, after } => {
-            let heads = [before, after].map(|op| rows.moments[op as usize].head);
-            let heads = heads.into_iter().filter(|&head| head != slim::NONE);
+            let moments = [before, after].into_iter().filter_map(|op| rows.moments.get(op as usize));
+            let heads = moments.map(|moment| moment.head).filter(|&head| head != slim::NONE);
             [before, after].into_iter().chain(heads.filter_map(proof)).collect()
         }
         Clash::Between(one, other) => {

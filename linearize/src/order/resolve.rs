@@ -76,36 +76,32 @@ impl Resolver {
         self.epoch_of.clear();
         self.epoch_of.resize(ops.len(), NONE);
         self.used = 0;
-        rows.reset(ops.len());
+        rows.reset(gathered);
         self.index_writers(texts, gathered);
         let outcome = self.resolve_reads(texts, gathered, rows);
-        self.forget(ops);
+        self.forget(&ops[..gathered.writes]);
         outcome
     }
 
     fn index_writers(&mut self, texts: &Texts, gathered: &Gathered) {
-        self.terminator = 0;
-        let mut first = true;
-        for (number, op) in gathered.ops.iter().enumerate() {
-            if op.kind == Kind::Get {
-                continue;
-            }
+        for (op, number) in gathered.ops[..gathered.writes].iter().zip(0..) {
             let writer = &mut self.writer[op.text.index()];
-            *writer = if *writer == NONE { number as u32 } else { SEVERAL };
-            if gathered.has_appends && op.text != Text::EMPTY {
-                let terminator = texts.place(op.text).terminator;
-                self.terminator = if first || self.terminator == terminator { terminator } else { 0 };
-                first = false;
-            }
+            *writer = if *writer == NONE { number } else { SEVERAL };
         }
+        self.terminator = 0;
+        if !gathered.has_appends {
+            return;
+        }
+        let written = gathered.ops[1..gathered.writes].iter().filter(|op| op.text != Text::EMPTY);
+        let mut terminators = written.map(|op| texts.place(op.text).terminator);
+        let first = terminators.next().unwrap_or(0);
+        self.terminator = if terminators.all(|other| other == first) { first } else { 0 };
     }
 
     /// Leaves the two tables empty for the next key.
-    fn forget(&mut self, ops: &[Slim]) {
-        for op in ops {
-            if op.kind != Kind::Get {
-                self.writer[op.text.index()] = NONE;
-            }
+    fn forget(&mut self, writes: &[Slim]) {
+        for op in writes {
+            self.writer[op.text.index()] = NONE;
         }
         for (buffer, _) in self.chains.drain(..) {
             self.chain[buffer as usize] = NONE;
@@ -114,18 +110,15 @@ impl Resolver {
 
     fn resolve_reads(&mut self, texts: &Texts, gathered: &Gathered, rows: &mut Rows) -> Result<(), Flaw> {
         let ops = &gathered.ops;
-        if gathered.has_appends && self.terminator == 0 && ops.iter().any(|op| op.kind == Kind::Get) {
+        if gathered.has_appends && self.terminator == 0 && gathered.writes < ops.len() {
             return Err(Flaw::Ambiguous);
         }
-        for (number, op) in ops.iter().enumerate() {
-            if op.kind != Kind::Get {
-                continue;
-            }
+        for (number, op) in ops.iter().enumerate().skip(gathered.writes) {
             let read = number as u32;
             let write = match self.writer[op.text.index()] {
                 SEVERAL => return Err(Flaw::Ambiguous),
                 writer if writer != NONE && ops[writer as usize].kind == Kind::Put => writer,
-                _ if gathered.has_appends => self.last_write(texts, ops, rows, read)?,
+                _ if gathered.has_appends => self.last_write(texts, gathered, rows, read)?,
                 _ => self.whole_text(texts, ops, read)?,
             };
             rows.note_read(ops, read, write);
@@ -144,7 +137,14 @@ impl Resolver {
     }
 
     /// The write that `read` saw last.
-    fn last_write(&mut self, texts: &Texts, ops: &[Slim], rows: &mut Rows, read: u32) -> Result<u32, Flaw> {
+    fn last_write(
+        &mut self,
+        texts: &Texts,
+        gathered: &Gathered,
+        rows: &mut Rows,
+        read: u32,
+    ) -> Result<u32, Flaw> {
+        let ops = &gathered.ops;
         let name = ops[read as usize].text;
         let place = texts.place(name);
         let shared = texts.is_chain(place.buffer);
@@ -155,16 +155,12 @@ impl Resolver {
         };
         if place.length > chain.agreed {
             self.agree(texts, chain.epoch, chain.agreed, read, name)?;
-            self.extend(texts, ops, rows, chain.epoch, read)?;
+            self.extend(texts, gathered, rows, chain.epoch, read)?;
             chain.agreed = place.length;
             self.remember(shared, known, place.buffer, chain);
         }
         let parts = &self.epochs[chain.epoch as usize].parts;
-        let last = parts[parts.len() - 1];
-        if last.0 == place.length {
-            return Ok(last.1);
-        }
-        let at = parts.partition_point(|part| part.0 < place.length);
+        let at = first_from(parts, place.length);
         match parts.get(at) {
             Some(&(end, write)) if end == place.length => Ok(write),
             _ => {
@@ -243,11 +239,12 @@ impl Resolver {
     fn extend(
         &mut self,
         texts: &Texts,
-        ops: &[Slim],
+        gathered: &Gathered,
         rows: &mut Rows,
         epoch: u32,
         read: u32,
     ) -> Result<(), Flaw> {
+        let ops = &gathered.ops;
         let place = texts.place(ops[read as usize].text);
         let bytes = texts.bytes(ops[read as usize].text);
         let mut from = self.epochs[epoch as usize].longest.length as usize;
@@ -256,16 +253,22 @@ impl Resolver {
         }
         let head = self.epochs[epoch as usize].parts[0].1;
         while from < bytes.len() {
-            let end = self.end_of_part(bytes, from).ok_or(Flaw::Phantom { read, part: from..bytes.len() })?;
             let parts = &self.epochs[epoch as usize].parts;
             let before = parts[parts.len() - 1].1;
-            let append = match self.writer_after(texts, ops, rows, before, &bytes[from..end]) {
-                SEVERAL => return Err(Flaw::Ambiguous),
-                writer if writer == NONE || ops[writer as usize].kind != Kind::Append => {
-                    return Err(Flaw::Phantom { read, part: from..end });
+            let rest = &bytes[from..];
+            let (append, length) = match self.writer_near(texts, gathered, rows, before, rest) {
+                Some(found) => found,
+                None => {
+                    self.writer_of_part(texts, rest).ok_or(Flaw::Phantom { read, part: from..bytes.len() })?
                 }
-                append => append,
             };
+            let end = from + length;
+            if append == SEVERAL {
+                return Err(Flaw::Ambiguous);
+            }
+            if append == NONE || ops[append as usize].kind != Kind::Append {
+                return Err(Flaw::Phantom { read, part: from..end });
+            }
             let moment = &mut rows.moments[append as usize];
             if moment.head != NONE {
                 let other = self.epochs[self.epoch_of[moment.head as usize] as usize].longest_by;
@@ -283,25 +286,49 @@ impl Resolver {
         Ok(())
     }
 
-    /// Who wrote `part`, which stands behind what `before` wrote. Most often it is one of the next appends by call, and to look
-    /// there is cheaper than to look the text up in a large table.
-    fn writer_after(&self, texts: &Texts, ops: &[Slim], rows: &Rows, before: u32, part: &[u8]) -> u32 {
-        const NEAR: usize = 6;
-        let next = (before as usize + 1).min(ops.len());
-        for (offset, op) in ops[next..].iter().take(NEAR).enumerate() {
-            let number = (next + offset) as u32;
-            if op.kind == Kind::Append
-                && rows.moments[number as usize].head == NONE
-                && texts.bytes(op.text) == part
-            {
-                return self.writer[op.text.index()];
+    /// Who wrote what `rest` begins with, behind what `before` wrote, and how long that is. Most often it is one of the next appends by
+    /// call, and to look there is cheaper than to look for the end of the text and then for the text in a large table.
+    fn writer_near(
+        &self,
+        texts: &Texts,
+        gathered: &Gathered,
+        rows: &Rows,
+        before: u32,
+        rest: &[u8],
+    ) -> Option<(u32, usize)> {
+        const NEAR: usize = 4;
+        let next = (before as usize + 1).min(gathered.writes);
+        let near = gathered.ops[next..gathered.writes].iter().zip(next..).take(NEAR);
+        for (op, number) in near {
+            if op.kind == Kind::Append && rows.moments[number].head == NONE {
+                let text = texts.bytes(op.text);
+                if rest.starts_with(text) {
+                    return Some((self.writer[op.text.index()], text.len()));
+                }
             }
         }
-        texts.find_bytes(part).map_or(NONE, |name| self.writer[name.index()])
+        None
+    }
+
+    /// Who wrote the first part of `rest`, and how long that is; `None` if it has no end.
+    fn writer_of_part(&self, texts: &Texts, rest: &[u8]) -> Option<(u32, usize)> {
+        let length = self.end_of_part(rest, 0)?;
+        let writer = texts.find_bytes(&rest[..length]).map_or(NONE, |name| self.writer[name.index()]);
+        Some((writer, length))
     }
 
     /// The epoch that `put` heads, if a read was found to be of it.
     pub(crate) fn epoch(&self, put: u32) -> Option<&Epoch> {
         self.epochs.get(*self.epoch_of.get(put as usize)? as usize)
     }
+}
+
+/// The first of `parts` that ends at `length` or behind it. Reads are late by a few parts at most, as a rule.
+fn first_from(parts: &[(u32, u32)], length: u32) -> usize {
+    const LATE: usize = 8;
+    let recent = parts.len().saturating_sub(LATE);
+    if recent > 0 && parts[recent].0 >= length {
+        return parts[..recent].partition_point(|part| part.0 < length);
+    }
+    recent + parts[recent..].iter().take_while(|part| part.0 < length).count()
 }

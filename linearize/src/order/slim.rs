@@ -26,16 +26,25 @@ pub(crate) struct Slim {
     pub(crate) kind: Kind,
 }
 
-/// The number of the put that is thought to come before everything.
+/// The put that is thought to come before everything.
+const BEFORE_ALL: Slim = Slim { call: 0, end: 0, text: Text::EMPTY, index: NONE, kind: Kind::Put };
+
+/// The number of that put.
 pub(crate) const INITIAL: u32 = 0;
 
 /// No operation.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// The operations of one key by rising call, behind the initial put; and apart from them those without any effect.
+/// The operations of one key; and apart from them those without any effect.
+///
+/// Writes and reads come mixed at random, and a branch that asks which it is costs more than all else that is done with an operation. So
+/// they are told apart once, by counting, and everything else goes through one kind at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
+    /// First the initial put, then the other writes by rising call, then the reads by rising call.
     pub(crate) ops: Vec<Slim>,
+    /// How many of these are writes; so, the number of the first read.
+    pub(crate) writes: usize,
     /// Completed appends of nothing: right at any moment, seen by nobody. By index in the history.
     pub(crate) idle: Vec<u32>,
     /// Whether there is an append of something.
@@ -43,34 +52,44 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Replaces what is there by the operations `indices`.
-    pub(crate) fn gather(&mut self, operations: &[Operation<KvOp, Text>], indices: &[u32]) {
+    /// Replaces what is there by the operations with these indices, which rise in each of the two.
+    pub(crate) fn gather(&mut self, operations: &[Operation<KvOp, Text>], writes: &[u32], reads: &[u32]) {
         self.ops.clear();
         self.idle.clear();
         self.has_appends = false;
-        self.ops.reserve(indices.len() + 1);
-        self.ops.push(Slim { call: 0, end: 0, text: Text::EMPTY, index: NONE, kind: Kind::Put });
-        for &index in indices {
-            self.add(&operations[index as usize], index);
+        self.ops.reserve(1 + writes.len() + reads.len());
+        self.ops.push(BEFORE_ALL);
+        for &index in writes {
+            let operation = &operations[index as usize];
+            let Some(text) = operation.op.value() else { continue };
+            let kind = if matches!(operation.op, KvOp::Put { .. }) { Kind::Put } else { Kind::Append };
+            if kind == Kind::Append && text == Text::EMPTY {
+                self.idle.extend((!operation.is_open()).then_some(index));
+                continue;
+            }
+            self.has_appends |= kind == Kind::Append;
+            self.ops.push(slim(operation, kind, text, index));
+        }
+        self.writes = self.ops.len();
+        for &index in reads {
+            let operation = &operations[index as usize];
+            // A read that never returned says nothing.
+            let Some(text) = operation.result else { continue };
+            self.ops.push(slim(operation, Kind::Get, text, index));
         }
     }
 
-    fn add(&mut self, operation: &Operation<KvOp, Text>, index: u32) {
-        let (kind, text) = match (operation.op, operation.result) {
-            (KvOp::Get { .. }, Some(seen)) => (Kind::Get, seen),
-            // A read that never returned says nothing.
-            (KvOp::Get { .. }, None) => return,
-            (KvOp::Put { value, .. }, _) => (Kind::Put, value),
-            (KvOp::Append { value, .. }, _) if value == Text::EMPTY => {
-                if !operation.is_open() {
-                    self.idle.push(index);
-                }
-                return;
-            }
-            (KvOp::Append { value, .. }, _) => (Kind::Append, value),
-        };
-        self.has_appends |= kind == Kind::Append;
-        let (call, end) = (operation.call.saturating_add(1), operation.end.saturating_add(1));
-        self.ops.push(Slim { call, end, text, index, kind });
+    /// The operations `ops`, without the initial put, in any order.
+    pub(crate) fn of(mut ops: Vec<Slim>) -> Gathered {
+        ops.push(BEFORE_ALL);
+        ops.sort_by_key(|op| (op.kind == Kind::Get, op.call));
+        let writes = ops.partition_point(|op| op.kind != Kind::Get);
+        let has_appends = ops.iter().any(|op| op.kind == Kind::Append);
+        Gathered { ops, writes, idle: Vec::new(), has_appends }
     }
+}
+
+fn slim(operation: &Operation<KvOp, Text>, kind: Kind, text: Text, index: u32) -> Slim {
+    let (call, end) = (operation.call.saturating_add(1), operation.end.saturating_add(1));
+    Slim { call, end, text, index, kind }
 }

@@ -101,8 +101,10 @@ impl<'a> Course<'a> {
             later: Vec::new(),
             replaced: Vec::new(),
         };
-        for (number, op) in ops.iter().enumerate().skip(INITIAL as usize + 1) {
-            course.add(number as u32, op, places[number]);
+        let mut by_call: Vec<usize> = (INITIAL as usize + 1..ops.len()).collect();
+        by_call.sort_by_key(|&number| ops[number].call);
+        for number in by_call {
+            course.add(number as u32, &ops[number], places[number]);
         }
         course.finish_classes();
         course.assign_slots();

@@ -93,7 +93,9 @@ mod tests {
     fn is_linearizable(history: &KvHistory) -> Option<bool> {
         let operations = history.history().operations();
         let mut gathered = Gathered::default();
-        gathered.gather(operations, &(0..operations.len() as u32).collect::<Vec<u32>>());
+        let is_write = |&index: &u32| operations[index as usize].op.value().is_some();
+        let (writes, reads): (Vec<u32>, Vec<u32>) = (0..operations.len() as u32).partition(is_write);
+        gathered.gather(operations, &writes, &reads);
         match walk(
             history.texts(),
             &gathered,
