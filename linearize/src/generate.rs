@@ -212,16 +212,17 @@ pub fn json_lines(history: &KvHistory) -> String {
             KvOp::Append { value, .. } => ("append", Some(value)),
         };
         let text = |text: Option<_>| text.map_or("", |text| history.texts().get(text));
-        let line = serde_json::json!({
-            "client": operation.client,
-            "op": kind,
-            "key": history.keys()[operation.op.key().0 as usize],
-            "value": text(value),
-            "output": text(operation.result),
-            "call": operation.call,
-            "return": operation.returned(),
-        });
-        out.push_str(&line.to_string());
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let key = quoted(&history.keys()[operation.op.key().0 as usize]);
+        let end = operation.returned().map_or("null".to_owned(), |end| end.to_string());
+        // In the order that the README shows; serde_json would sort the fields.
+        out.push_str(&format!(
+            "{{\"client\":{},\"op\":\"{kind}\",\"key\":{key},\"value\":{},\"output\":{},\"call\":{},\"return\":{end}}}",
+            operation.client,
+            quoted(text(value)),
+            quoted(text(operation.result)),
+            operation.call,
+        ));
         out.push('\n');
     }
     out

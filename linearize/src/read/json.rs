@@ -29,7 +29,7 @@ pub(super) fn read(mut lines: Lines<impl BufRead>) -> Located<KvHistory> {
 }
 
 /// A line, as it stands there.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Line<'a> {
     client: Option<u32>,
     op: Cow<'a, str>,
@@ -66,6 +66,63 @@ fn intern(builder: &mut KvBuilder, line: &Line<'_>) -> Result<Operation<KvOp, Te
 }
 
 fn parse(line: &str) -> Result<Line<'_>, Problem> {
+    match usual(line) {
+        Some(parsed) => Ok(parsed),
+        None => parse_any(line),
+    }
+}
+
+/// A line with the usual fields in the usual order, and nothing that needs a closer look: twice as fast as [`parse_any`].
+fn usual(line: &str) -> Option<Line<'_>> {
+    let mut rest = Rest(line.strip_prefix("{\"client\":")?);
+    let client = u32::try_from(rest.number(",\"op\":\"")?).ok()?;
+    let op = Cow::Borrowed(rest.string(",\"key\":\"")?);
+    let key = Some(Cow::Borrowed(rest.string(",\"value\":\"")?));
+    let value = Some(Cow::Borrowed(rest.string(",\"output\":\"")?));
+    let output = Some(Cow::Borrowed(rest.string(",\"call\":")?));
+    let call = Some(rest.number(",\"return\":")?);
+    let end = if rest.0 == "null}" { None } else { Some(rest.number("}")?) };
+    (end.is_none() || rest.0.is_empty()).then_some(Line {
+        client: Some(client),
+        op,
+        key,
+        value,
+        output,
+        call,
+        end: Some(end),
+    })
+}
+
+/// What is left of a usual line.
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    /// A number of at most 18 digits, so that it fits 64 bits, and then `next`.
+    fn number(&mut self, next: &str) -> Option<u64> {
+        let bytes = self.0.as_bytes();
+        let (mut number, mut at) = (0, 0);
+        while let Some(digit) = bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
+        {
+            number = number * 10 + u64::from(digit);
+            at += 1;
+            if at > 18 {
+                return None;
+            }
+        }
+        self.0 = self.0[at..].strip_prefix(next).filter(|_| at > 0)?;
+        Some(number)
+    }
+
+    /// A string without escapes, up to its end, and then `next`.
+    fn string(&mut self, next: &str) -> Option<&'a str> {
+        let end = memchr::memchr2(b'"', b'\\', self.0.as_bytes())?;
+        let (string, rest) = self.0.split_at(end);
+        self.0 = rest.strip_prefix('"')?.strip_prefix(next)?;
+        (string.len() <= LONGEST_VALUE).then_some(string)
+    }
+}
+
+fn parse_any(line: &str) -> Result<Line<'_>, Problem> {
     let mut scanner = Scanner { text: line, at: 0 };
     let mut out = Line::default();
     scanner.expect(b'{')?;
@@ -165,7 +222,7 @@ impl<'a> Scanner<'a> {
         if end > LONGEST_VALUE {
             return Err(Problem::LongValue);
         }
-        if !rest[..end].contains(&b'\\') {
+        if memchr::memchr(b'\\', &rest[..end]).is_none() {
             self.at = start + end + 1;
             return Ok(Cow::Borrowed(&self.text[start..start + end]));
         }
@@ -271,7 +328,7 @@ impl<'a> Scanner<'a> {
 fn find_quote(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
-        let quote = from + bytes[from..].iter().position(|&byte| byte == b'"')?;
+        let quote = from + memchr::memchr(b'"', &bytes[from..])?;
         let backslashes = bytes[..quote].iter().rev().take_while(|&&byte| byte == b'\\').count();
         if backslashes % 2 == 0 {
             return Some(quote);
@@ -290,6 +347,30 @@ mod tests {
         let parsed = parse(line).unwrap();
         assert_eq!(parsed.value.unwrap(), "a\"b\\é😀\n");
         assert_eq!(parsed.op, "put");
+    }
+
+    #[test]
+    fn usual_lines_say_the_same_either_way() {
+        let lines = [
+            r#"{"client":6,"op":"append","key":"k0","value":"é;","output":"","call":44029,"return":552535}"#,
+            r#"{"client":0,"op":"get","key":"","value":"","output":"x y","call":0,"return":null}"#,
+        ];
+        for line in lines {
+            let (fast, slow) = (usual(line).unwrap(), parse_any(line).unwrap());
+            assert_eq!(format!("{fast:?}"), format!("{slow:?}"));
+        }
+        let line = lines[0];
+        let unusual = [
+            line.replace("44029", "1844674407370955161"),
+            line.replace(":6", ":"),
+            line.replace(":6", ":4294967296"),
+            line.replace("é", "\\u00e9"),
+            line.replace("}", "} "),
+            line.replace(",\"op\"", ", \"op\""),
+        ];
+        for line in unusual {
+            assert!(usual(&line).is_none(), "{line}");
+        }
     }
 
     #[test]
