@@ -3,16 +3,21 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
+#[path = "common/queue.rs"]
+mod queue;
+
 use std::hint::black_box;
 
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use linearize::generate::{Random, Spoil, Values, Workload, compare_and_swap, json_lines, spoil};
-use linearize::models::collections::{Queue, QueueOp};
+use linearize::generate::{Spoil, Values, Workload, compare_and_swap, json_lines, spoil};
+use linearize::models::collections::Queue;
 use linearize::models::register::Register;
 use linearize::read::read;
-use linearize::{History, KvHistory, Limits, Model, Operation, Verdict, check};
+use linearize::{KvHistory, Limits, Verdict, check};
+
+use queue::{Plain, queue_history};
 
 fn definite(verdict: &Verdict, good: bool) {
     assert_eq!(verdict.is_linearizable(), good, "{verdict:?}");
@@ -63,6 +68,22 @@ fn ambiguous(criterion: &mut Criterion) {
     }
 }
 
+/// One key, five texts appended again and again, and a put now and then.
+fn repeated(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("appends of five texts");
+    group.sample_size(10);
+    for clients in [10, 50] {
+        for puts in [0, 50] {
+            let workload = Workload { puts, values: Values::Few(5), ..Workload::lab(1, clients, 10_000) };
+            let history = workload.generate();
+            definite(&history.check(&Limits::default()), true);
+            group.bench_function(format!("{clients} clients 10000, {puts} puts in 1000"), |bench| {
+                bench.iter(|| black_box(history.check(&Limits::default())));
+            });
+        }
+    }
+}
+
 /// A register with compare-and-swap, 60 to 90 operations, a fifth of them open: a hundred histories an iteration.
 fn register(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("compare and swap, 100 histories");
@@ -76,52 +97,6 @@ fn register(criterion: &mut Criterion) {
             });
         });
     }
-}
-
-/// A queue that is known by its step function alone.
-struct Plain(Queue<u32>);
-
-impl Model for Plain {
-    type Op = QueueOp<u32>;
-    type Result = Option<u32>;
-    type State = <Queue<u32> as Model>::State;
-
-    fn initial(&self) -> Self::State {
-        self.0.initial()
-    }
-
-    fn step(&self, state: &Self::State, op: &Self::Op, result: Option<&Self::Result>) -> Option<Self::State> {
-        self.0.step(state, op, result)
-    }
-}
-
-/// 1,000 operations of eight clients, of which the last is spoilt on demand: then everything must be explored.
-fn queue_history(spoilt: bool) -> History<QueueOp<u32>, Option<u32>> {
-    let mut random = Random::new(7);
-    let mut queue = std::collections::VecDeque::new();
-    let mut clocks = [0u64; 8];
-    let mut slots: Vec<(u64, u64, u64, u32)> = Vec::new();
-    for number in 0..1_000 {
-        let clock = &mut clocks[number % 8];
-        let call = *clock + random.below(1_000);
-        let effect = call + random.below(1_000);
-        *clock = effect + random.below(1_000) + 1;
-        slots.push((effect, call, *clock - 1, (number % 8) as u32));
-    }
-    slots.sort_unstable();
-    let mut operations = Vec::new();
-    for (number, (_, call, end, client)) in slots.into_iter().enumerate() {
-        // Mostly dequeues, so the queue stays short: the orders that are open are those of what is in it.
-        operations.push(if random.below(5) < 2 {
-            queue.push_back(number as u32);
-            Operation::new(client, QueueOp::Enqueue(number as u32), None, call, end)
-        } else {
-            let front = queue.pop_front();
-            let seen = if spoilt && number > 990 { Some(0) } else { front };
-            Operation::new(client, QueueOp::Dequeue, seen, call, end)
-        });
-    }
-    History::new(operations).expect("the clients' operations follow one another")
 }
 
 fn any_model(criterion: &mut Criterion) {
@@ -162,6 +137,6 @@ criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_millis(500))
         .measurement_time(std::time::Duration::from_secs(2));
-    targets = lab, appends, ambiguous, register, any_model, reading
+    targets = lab, appends, ambiguous, repeated, register, any_model, reading
 }
 criterion_main!(benches);
