@@ -9,6 +9,9 @@
 //! The culprits of a clash are only the operations that set `first` and `last` of the two. So if a variable runs out of values, the
 //! search goes back to the newest choice that was a culprit at all (Prosser 1993), not to the newest one. Clashes are local in time, which makes
 //! this nearly linear in practice although the problem is NP-complete (Gibbons and Korach 1997, theorem 3.1).
+//!
+//! Where many clients append few texts, there are so many appends for each part of a text that to choose among them is hopeless, and
+//! pointless. Then [`walk`] takes over.
 
 mod epochs;
 mod problem;

@@ -178,6 +178,8 @@ pub(crate) fn decide(
     }
 }
 
+/// Some text does not name its write. To choose which write each read saw is quick where texts are repeated now and then; where few
+/// texts are appended again and again it takes more choices than there are operations, and then the walk is better.
 fn decide_ambiguous(
     texts: &Texts,
     gathered: &Gathered,

@@ -155,14 +155,17 @@ impl<'a, K: Mask> Search<'a, K> {
     fn next_step(course: &Course<'_>, frame: &mut Frame<K>) -> Option<Step> {
         let Frame { node, goal, ways, next, missed, .. } = frame;
         if *next == ways.spare {
+            let spare = matches!(goal, Goal::Settle { .. } | Goal::Spend { .. });
             if !matches!(goal, Goal::Spend { .. }) {
-                *missed |= course.missed(node, *goal);
+                *missed |= course.missed(node, *goal, !spare);
             }
-            if matches!(goal, Goal::Settle { .. } | Goal::Spend { .. }) && *missed & bit(ways.class) == 0 {
+            if spare && *missed & bit(ways.class) == 0 {
                 return None;
             }
+            if spare {
+                *missed |= course.missed(node, *goal, true);
+            }
             if matches!(goal, Goal::Spend { .. }) {
-                *missed |= course.missed(node, *goal);
                 ways.steps.append(&mut course.ways_to_spend(node, ways.class));
             }
         }

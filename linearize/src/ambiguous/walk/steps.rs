@@ -166,7 +166,7 @@ impl Course<'_> {
     pub(super) fn ways<K: Mask>(&self, node: &Node<K>, goal: Goal) -> Ways {
         match goal {
             Goal::Read { item } => {
-                let steps = self.ways_to_read(node, self.items[item as usize].rank);
+                let steps = self.ways_to_read(node, &self.items[item as usize]);
                 Ways { spare: steps.len(), steps, class: NONE }
             }
             Goal::Settle { item } => self.ways_to_settle(node, item),
@@ -193,12 +193,13 @@ impl Course<'_> {
         led.filter(|&(_, place)| place != NOWHERE).collect()
     }
 
-    /// Towards the read with this rank; or to others that wait, before it is too late for them.
-    fn ways_to_read<K: Mask>(&self, node: &Node<K>, rank: u32) -> Vec<Step> {
+    /// Towards `read`; or, if a put can still lead there afterwards, to others that wait, before it is too late for them.
+    fn ways_to_read<K: Mask>(&self, node: &Node<K>, read: &Item) -> Vec<Step> {
+        let has_head = self.has_head(node, read);
         let mut ways: Vec<(u32, Step)> = Vec::new();
         for (class, place) in self.writes(node) {
-            let towards = self.ranks(place).contains(&rank);
-            if !towards && !self.is_awaited(node, place) {
+            let towards = self.ranks(place).contains(&read.rank);
+            if !(towards || has_head && self.is_awaited(node, place)) {
                 continue;
             }
             let put = self.classes[class as usize].kind == Kind::Put;
@@ -207,6 +208,14 @@ impl Course<'_> {
         }
         ways.sort_by_key(|&(cost, _)| cost);
         ways.into_iter().map(|(_, step)| step).collect()
+    }
+
+    /// Whether a put under way can begin what `read` saw.
+    fn has_head<K: Mask>(&self, node: &Node<K>, read: &Item) -> bool {
+        let takers = self.takers(node);
+        let mut found = false;
+        self.heads(read, |class| found |= takers.iter().any(|&(other, _)| other == class));
+        found
     }
 
     fn ways_to_settle<K: Mask>(&self, node: &Node<K>, item: u32) -> Ways {
@@ -254,24 +263,34 @@ impl Course<'_> {
     }
 
     /// The classes that would have led on from `node` to `goal`, or further, if there had been a taker; perhaps some more.
-    pub(super) fn missed<K: Mask>(&self, node: &Node<K>, goal: Goal) -> u64 {
-        let available = self.takers(node).into_iter().fold(0, |all, (class, _)| all | bit(class));
+    /// With `heads`, also the puts.
+    pub(super) fn missed<K: Mask>(&self, node: &Node<K>, goal: Goal, heads: bool) -> u64 {
         let mut missed = 0;
         let mut look = |read: &Item| {
             self.next(node.place, read, |class| missed |= bit(class));
-            if node.shown {
+            if heads {
                 self.heads(read, |class| missed |= bit(class));
             }
         };
-        self.waiting(node).for_each(&mut look);
-        if !matches!(goal, Goal::Read { .. }) {
-            let later = self.reads_after(node.event, self.replaced(node.event));
-            if later.clone().nth(LOOKED_AT).is_some() {
-                return u64::MAX;
+        match goal {
+            Goal::Read { item } => {
+                let read = &self.items[item as usize];
+                look(read);
+                // Without a put for this one, nobody else's way leads on.
+                if self.has_head(node, read) {
+                    self.waiting(node).for_each(look);
+                }
             }
-            later.for_each(look);
+            Goal::Settle { .. } | Goal::Spend { .. } | Goal::Oblige { .. } => {
+                let later = self.reads_after(node.event, self.replaced(node.event));
+                if later.clone().nth(LOOKED_AT).is_some() {
+                    return u64::MAX;
+                }
+                self.waiting(node).chain(later).for_each(look);
+            }
         }
         // A bit that several classes share says nothing about any one of them.
+        let available = self.takers(node).into_iter().fold(0, |all, (class, _)| all | bit(class));
         if self.classes.len() > 64 { missed } else { missed & !available }
     }
 }
