@@ -171,6 +171,14 @@ function fillTools() {
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
   $("next").disabled = $("previous").disabled = !V.errors.length;
   $("overlap-label").hidden = !V.errors.length;
+  // Nothing was found to be an error there.
+  if (V.errors.length && V.errors[0].status === UNKNOWN) {
+    for (const [id, text, title] of [["next", "undecided ›", "Next undecided key (n)"], ["previous", "‹ undecided", "Previous undecided key (p)"]]) {
+      $(id).textContent = text;
+      $(id).title = title;
+      $(id).setAttribute("aria-label", title);
+    }
+  }
   fillLegend();
 }
 

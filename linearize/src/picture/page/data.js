@@ -136,7 +136,8 @@ function readKey(reader, data, index) {
       state: reader.option(), expected: reader.option(), observed: reader.option(),
     }));
   }
-  key.bins = reader.column(reader.number()).slice(0, BINS);
+  const bins = reader.number();
+  key.bins = reader.column(bins).slice(0, bins);
   return key;
 }
 

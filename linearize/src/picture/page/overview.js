@@ -75,7 +75,7 @@ function paintStill(surface, width, height) {
     if (key.status !== BAD) continue;
     for (const op of key.witness) {
       if (!D.known[op]) continue;
-      const x = overviewX(toUnit(D.call[op]), width);
+      const x = Math.round(overviewX(toUnit(D.call[op]), width));
       surface.rect(x, 0, 1, floor, palette.bad);
       surface.shape([[x - 4, 0], [x + 5, 0], [x + 0.5, 8]], palette.bad);
     }

@@ -88,7 +88,7 @@ function aboutFault(fault) {
       ["lasted", lasted],
       ["concerned", fault.targets.length ? visible(fault.targets.join(", ")) : null],
     ]),
-    el("h2", {}, `In flight: ${during.length}`),
+    el("h2", {}, `In flight, of what is shown: ${during.length}`),
     el("ul", { class: "reasons" }, ...during.slice(0, 100).map((op) =>
       el("p", {}, link(op, `#${op}`), ` client ${D.clients[D.client[op]]}: ${words(op, 40)}`))),
     rest > 0 ? el("p", { class: "key" }, `and ${rest} more`) : null,
