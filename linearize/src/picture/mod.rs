@@ -133,7 +133,9 @@ fn packed(encoded: &Encoded) -> (String, String) {
 }
 
 fn compressed(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    /// The usual 6 makes a page that is two hundredths smaller in nearly twice the time.
+    const LEVEL: u32 = 3;
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(LEVEL));
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
     // A Vec takes everything that is written to it.
     written.expect("writing to memory does not fail")

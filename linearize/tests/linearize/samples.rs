@@ -87,7 +87,7 @@ pub(crate) fn hostile() -> (KvHistory, Vec<Fault>) {
 
 /// Three hundred keys, the last of which is not linearizable, and a tenth of the operations never returned.
 pub(crate) fn many_keys() -> KvHistory {
-    let workload = Workload { crashes: 100, ..Workload::lab(300, 40, 12_000) };
+    let workload = Workload { crashes: 1_000, ..Workload::lab(300, 40, 12_000) };
     spoil(&workload.generate(), Spoil::Stale)
 }
 
