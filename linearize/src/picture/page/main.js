@@ -97,8 +97,9 @@ async function main() {
   const linked = location.hash.length > 1;
   if (linked || missing().size || D.blocks.every((block) => block.known)) await readAll(blocks);
   followLink();
-  paintNow();
   drawn = true;
+  changed();
+  paintNow();
   $("bench").dataset.ready = performance.now().toFixed(1);
   // A canvas is blank once its size is set, so it is drawn at once.
   new ResizeObserver(() => {

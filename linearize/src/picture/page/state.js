@@ -155,6 +155,8 @@ function select(op, bring) {
 // A link to what is in view, in times: they mean the same on both axes.
 let linkTimer = 0;
 function updateLink() {
+  // Until then the link is what the reader asked for.
+  if (!drawn) return;
   clearTimeout(linkTimer);
   linkTimer = setTimeout(() => {
     const parts = [];
