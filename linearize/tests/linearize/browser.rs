@@ -185,7 +185,7 @@ fn filters_and_faults() {
 }
 
 /// What a button would save.
-fn saved(browser: &mut Browser, button: &str) -> Value {
+pub(crate) fn saved(browser: &mut Browser, button: &str) -> Value {
     browser.evaluate(&format!(
         "new Promise((done) => {{ const make = URL.createObjectURL; URL.createObjectURL = (blob) => {{ \
          URL.createObjectURL = make; blob.text().then((text) => done({{ type: blob.type, size: blob.size, text: \
@@ -298,7 +298,7 @@ fn draws_an_undecided_one_as_undecided() {
     let head = browser.evaluate("document.querySelector('h1').textContent");
     assert!(head.as_str().unwrap().contains("Unknown"), "{head}");
     assert_eq!(pixels(&mut browser, "bad"), 0, "an undecided history shows an error");
-    assert!(pixels(&mut browser, "unknown-ground") > 1000, "what is undecided is not marked");
+    assert!(pixels(&mut browser, "unknown-ground") > 10_000, "what is undecided is not marked");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 

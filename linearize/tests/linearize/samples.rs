@@ -94,9 +94,10 @@ pub(crate) fn many_keys() -> KvHistory {
 /// A state of a few hundred kilobytes, of which one read lost a word in the middle.
 pub(crate) fn long_texts() -> KvHistory {
     let mut builder = KvBuilder::new();
-    let mut state = String::new();
+    let mut state = "w".repeat(2_000);
+    builder.put(1, "long", &state, 0, Some(1));
     for round in 0..400u64 {
-        let (time, text) = (round * 10_000, format!("[{round}: {}]", "lorem ipsum ".repeat(60)));
+        let (time, text) = (10 + round * 10_000, format!("[{round}: {}]", "lorem ipsum ".repeat(60)));
         builder.append(1, "long", &text, time, Some(time + 4_000));
         state.push_str(&text);
         let seen = if round == 399 { state.replacen("[200: lorem", "[200: lorum", 1) } else { state.clone() };

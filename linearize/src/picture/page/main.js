@@ -64,7 +64,7 @@ async function readRest(blocks) {
     if (D.blocks[number].known) continue;
     readBlock(D, number, await unpack(blocks[number]));
     blocks[number] = null;
-    if (performance.now() - last < 12) continue;
+    if (performance.now() - last < 8) continue;
     if (drawn) changed();
     await new Promise((done) => setTimeout(done));
     last = performance.now();

@@ -126,7 +126,7 @@ function goToError(place) {
   V.step = null;
   V.scroll = 0;
   const focus = focusOf(key);
-  if (!focus.every((op) => D.known[op])) afterReading(() => V.error === place && goToError(place));
+  if (!focus.every((op) => D.known[op])) afterReading(() => errorKey() === key && goToError(V.error));
   layOut();
   syncFilters();
   if (focus.some((op) => D.known[op])) show(...frameOf(focus));
