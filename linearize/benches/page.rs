@@ -34,7 +34,10 @@ fn main() {
     {
         return print_memory(kind, operations.parse().expect("a number of operations"));
     }
-    // Cargo adds options of its own.
+    // As criterion does: `cargo test --benches` is not meant to measure.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return println!("only `cargo bench` measures");
+    }
     let asked: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if asked.is_empty() { vec![10_000, 100_000, 1_000_000] } else { asked };
     let mut browser = Browser::start();

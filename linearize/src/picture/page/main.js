@@ -85,10 +85,10 @@ async function main() {
   overviewContext = overview.getContext("2d", { alpha: false });
   const blocks = [];
   takeBlocks("data", blocks);
-  D = decodeHead(await unpack(blocks[0]));
-  for (let number = 1; number < D.blocks.length; number++) {
-    if (blocks[number] !== undefined) readBlock(D, number, await unpack(blocks[number]));
-  }
+  // Together, so that they do not wait for one another, nor each for its turn behind the rest of the page.
+  const unpacked = await Promise.all(blocks.map(unpack));
+  D = decodeHead(unpacked[0]);
+  unpacked.forEach((bytes, number) => number && bytes && readBlock(D, number, bytes));
   colorNames();
   sortKeys();
   readPalette();
