@@ -17,7 +17,12 @@ impl Column {
 
     /// A number that may be negative: the sign becomes the lowest bit, so that small numbers of either sign stay short.
     pub(super) fn signed(&mut self, number: i64) {
-        self.number(((number << 1) ^ (number >> 63)) as u64);
+        self.number(Self::folded(number));
+    }
+
+    /// A number of either sign as one without.
+    pub(super) fn folded(number: i64) -> u64 {
+        ((number << 1) ^ (number >> 63)) as u64
     }
 
     /// A number, or 0 for none.

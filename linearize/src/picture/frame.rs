@@ -61,7 +61,9 @@ pub(super) fn verdict<M: Model>(model: &M, history: &History<M::Op, M::Result>, 
                  returned before it can be put in order. This is not a pass.",
                 undecided.reached
             );
-            ("unknown", "?", head, html(&format!("{undecided}.")) + &link)
+            let mut sentence = format!("{undecided}.");
+            sentence[..1].make_ascii_uppercase();
+            ("unknown", "?", head, html(&sentence) + &link)
         }
     };
     format!(

@@ -1,21 +1,32 @@
 //! The texts of a picture, each once.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
 use super::bytes::Column;
 
-/// Names for texts. A text that continues, or is continued by, one met shortly before on the same lane is stored as a
-/// prefix of a shared buffer: in a history of appends every read repeats the last one and adds a little.
+/// Names for texts, block by block. A text that continues, or is continued by, one met shortly before on the same lane is stored
+/// as a prefix of a shared buffer: in a history of appends every read repeats the last one and adds a little.
 #[derive(Debug, Default)]
 pub(super) struct Strings<'a> {
     buffers: Vec<Vec<u8>>,
     /// By text: its buffer and its length there.
     texts: Vec<(u32, u32)>,
-    names: FxHashMap<String, u32>,
-    /// By lane: the buffers used last, newest first.
-    recent: Vec<Vec<Recent<'a>>>,
+    /// Where each block begins.
+    blocks: Vec<Start>,
+    /// Texts of the newest block.
+    names: FxHashMap<Box<str>, u32>,
+    /// The buffers used last on the lane, newest first.
+    recent: Vec<Recent<'a>>,
+}
+
+/// The first buffer and the first text of a block.
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    buffer: u32,
+    text: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,31 +45,43 @@ const SHORT: usize = 24;
 const RECENT: usize = 4;
 
 impl<'a> Strings<'a> {
-    /// The name of `text`, by looking for the whole of it.
-    pub(super) fn name(&mut self, text: &str) -> u32 {
+    /// From here on names are those of a new block.
+    pub(super) fn begin_block(&mut self) {
+        self.names.clear();
+        self.blocks.push(Start { buffer: self.buffers.len() as u32, text: self.texts.len() as u32 });
+    }
+
+    /// What follows has nothing to do with what was before.
+    pub(super) fn begin_lane(&mut self) {
+        self.recent.clear();
+    }
+
+    fn start(&self) -> Start {
+        self.blocks.last().copied().unwrap_or_default()
+    }
+
+    /// The name of `text` in the newest block, by looking for the whole of it.
+    pub(super) fn name_here(&mut self, text: &str) -> u32 {
         if let Some(&name) = self.names.get(text) {
             return name;
         }
-        let name = self.add(self.buffers.len() as u32, text.len());
+        let name = self.add(self.buffers.len() as u32, text.len()) - self.start().text;
         self.buffers.push(text.as_bytes().to_vec());
-        self.names.insert(text.to_owned(), name);
+        self.names.insert(text.into(), name);
         name
     }
 
-    /// The name of `text`, which is likely to continue texts of the same `lane`.
-    pub(super) fn name_in_lane(&mut self, lane: usize, text: Cow<'a, str>) -> u32 {
+    /// The name in the newest block of `text`, which is likely to continue texts of the same lane.
+    pub(super) fn name_in_lane(&mut self, text: Cow<'a, str>) -> u32 {
         if text.len() < SHORT {
-            return self.name(&text);
+            return self.name_here(&text);
         }
         let shown = match &text {
             Cow::Borrowed(text) => Some(*text),
             Cow::Owned(_) => None,
         };
         let text: &str = &text;
-        if self.recent.len() <= lane {
-            self.recent.resize(lane + 1, Vec::new());
-        }
-        let found = self.recent[lane].iter().position(|recent| {
+        let found = self.recent.iter().position(|recent| {
             let known = &self.buffers[recent.buffer as usize];
             let common = known.len().min(text.len());
             let same =
@@ -70,25 +93,24 @@ impl<'a> Strings<'a> {
             let buffer = self.buffers.len() as u32;
             let newest = self.add(buffer, text.len());
             self.buffers.push(text.as_bytes().to_vec());
-            let lane = &mut self.recent[lane];
-            lane.truncate(RECENT - 1);
-            lane.insert(0, Recent { buffer, newest, shown });
-            return newest;
+            self.recent.truncate(RECENT - 1);
+            self.recent.insert(0, Recent { buffer, newest, shown });
+            return newest - self.start().text;
         };
-        self.recent[lane][..=place].rotate_right(1);
-        self.extend(lane, text, shown)
+        self.recent[..=place].rotate_right(1);
+        self.extend(text, shown) - self.start().text
     }
 
-    /// The name of `text`, given that it and the newest buffer of `lane` are prefixes of one another.
-    fn extend(&mut self, lane: usize, text: &str, shown: Option<&'a str>) -> u32 {
-        let Recent { buffer, newest, .. } = self.recent[lane][0];
-        if self.texts[newest as usize].1 as usize == text.len() {
+    /// The place among all texts of `text`, given that it and the newest buffer of the lane are prefixes of one another.
+    fn extend(&mut self, text: &str, shown: Option<&'a str>) -> u32 {
+        let Recent { buffer, newest, .. } = self.recent[0];
+        if newest >= self.start().text && self.texts[newest as usize].1 as usize == text.len() {
             return newest;
         }
         let known = &mut self.buffers[buffer as usize];
         known.extend_from_slice(text.as_bytes().get(known.len()..).unwrap_or_default());
         let newest = self.add(buffer, text.len());
-        self.recent[lane][0] = Recent { buffer, newest, shown };
+        self.recent[0] = Recent { buffer, newest, shown };
         newest
     }
 
@@ -97,21 +119,43 @@ impl<'a> Strings<'a> {
         self.texts.len() as u32 - 1
     }
 
-    /// Number of buffers, their lengths, their bytes; number of texts, and for each 0 if it is the whole of the next
-    /// buffer, or else one more than how far its buffer lies back, and its length.
-    pub(super) fn encode(self) -> Column {
+    /// The buffers and the texts of a block, as ranges of all of them.
+    fn ranges(&self, block: usize) -> (Range<usize>, Range<usize>) {
+        let end = Start { buffer: self.buffers.len() as u32, text: self.texts.len() as u32 };
+        let (from, to) = (self.blocks[block], self.blocks.get(block + 1).copied().unwrap_or(end));
+        (from.buffer as usize..to.buffer as usize, from.text as usize..to.text as usize)
+    }
+
+    /// How many buffers and texts a block has, and in which earlier blocks some of its texts are.
+    pub(super) fn contents(&self, block: usize) -> (u64, u64, Vec<usize>) {
+        let (buffers, texts) = self.ranges(block);
+        let mut needed: Vec<usize> = Vec::new();
+        for &(buffer, _) in self.texts[texts.clone()].iter().filter(|text| (text.0 as usize) < buffers.start)
+        {
+            let home = self.blocks.partition_point(|start| start.buffer <= buffer) - 1;
+            if !needed.contains(&home) {
+                needed.push(home);
+            }
+        }
+        needed.sort_unstable();
+        (buffers.len() as u64, texts.len() as u64, needed)
+    }
+
+    /// The lengths of a block's buffers and their bytes; for each text 0 if it is the whole of the next buffer, or else one more
+    /// than how far its buffer lies back, and its length.
+    pub(super) fn encode(&self, block: usize) -> Column {
+        let (buffers, texts) = self.ranges(block);
         let mut column = Column::default();
-        column.number(self.buffers.len() as u64);
-        for buffer in &self.buffers {
+        for buffer in &self.buffers[buffers.clone()] {
             column.number(buffer.len() as u64);
         }
-        for buffer in &self.buffers {
+        for buffer in &self.buffers[buffers.clone()] {
             column.bytes.extend_from_slice(buffer);
         }
-        column.number(self.texts.len() as u64);
-        let mut next = 0;
-        for &(buffer, length) in &self.texts {
-            if buffer == next && self.buffers[buffer as usize].len() == length as usize {
+        let mut next = buffers.start as u32;
+        for &(buffer, length) in &self.texts[texts] {
+            let whole = || self.buffers[buffer as usize].len() == length as usize;
+            if buffer == next && whole() {
                 column.number(0);
             } else {
                 column.number(1 + u64::from(next.saturating_sub(buffer)));
@@ -133,10 +177,10 @@ mod tests {
         let mut strings = Strings::default();
         let mut names = Vec::new();
         for end in (100..whole.len()).step_by(10) {
-            names.push((strings.name_in_lane(0, Cow::Borrowed(&whole[..end])), end));
-            names.push((strings.name_in_lane(0, Cow::Owned(whole[..end - 7].to_owned())), end - 7));
+            names.push((strings.name_in_lane(Cow::Borrowed(&whole[..end])), end));
+            names.push((strings.name_in_lane(Cow::Owned(whole[..end - 7].to_owned())), end - 7));
         }
-        let different = strings.name_in_lane(0, Cow::Owned(format!("{}!", &whole[..200])));
+        let different = strings.name_in_lane(Cow::Owned(format!("{}!", &whole[..200])));
         for (name, end) in names {
             let (buffer, length) = strings.texts[name as usize];
             assert_eq!(strings.buffers[buffer as usize][..length as usize], whole.as_bytes()[..end]);
@@ -154,12 +198,30 @@ mod tests {
         // Two owned texts one after the other are likely to get the same address.
         let mut strings = Strings::default();
         let names: Vec<u32> = (0..100)
-            .map(|number| strings.name_in_lane(0, Cow::Owned(format!("{number:>30} and more"))))
+            .map(|number| strings.name_in_lane(Cow::Owned(format!("{number:>30} and more"))))
             .collect();
         for (number, name) in names.into_iter().enumerate() {
             let (buffer, length) = strings.texts[name as usize];
             let expected = format!("{number:>30} and more");
             assert_eq!(strings.buffers[buffer as usize][..length as usize], *expected.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_block_repeats_no_text_of_an_earlier_one() {
+        let whole: String = (0..1000).map(|number| format!("x {number} y")).collect();
+        let mut strings = Strings::default();
+        for block in 0..3 {
+            strings.begin_block();
+            assert_eq!(strings.name_in_lane(Cow::Borrowed(&whole[..100 + block])), 0);
+            assert_eq!(strings.name_in_lane(Cow::Borrowed(&whole[..100 + block])), 0);
+            assert_eq!(strings.name_in_lane(Cow::Borrowed(&whole[..5000 + block])), 1);
+        }
+        strings.begin_lane();
+        strings.begin_block();
+        assert_eq!(strings.name_in_lane(Cow::Borrowed(&whole[..200])), 0);
+        assert_eq!([0, 1, 2, 3].map(|block| strings.contents(block).0), [1, 0, 0, 1]);
+        assert_eq!([0, 1, 2, 3].map(|block| strings.contents(block).2), [vec![], vec![0], vec![0], vec![]]);
+        assert!(strings.encode(1).bytes.len() < 20 && strings.encode(0).bytes.len() > 5000);
     }
 }

@@ -154,7 +154,7 @@ impl Browser {
             self.wait_for("Page.loadEventFired");
         }
         self.evaluate(
-            "new Promise((done) => { const look = () => document.getElementById('bench').dataset.ready || \
+            "new Promise((done) => { const look = () => document.getElementById('bench').dataset.complete || \
              /could not be drawn/.test(document.getElementById('detail').textContent) ? done(1) : requestAnimationFrame(look); look(); })",
         );
     }

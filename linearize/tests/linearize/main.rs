@@ -7,6 +7,7 @@ mod brute;
 mod devtools;
 mod files;
 mod kv;
+mod looks;
 mod models;
 mod picture;
 mod read;

@@ -171,6 +171,14 @@ function fillTools() {
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
   $("next").disabled = $("previous").disabled = !V.errors.length;
   $("overlap-label").hidden = !V.errors.length;
+  // Nothing was found to be an error there.
+  if (V.errors.length && V.errors[0].status === UNKNOWN) {
+    for (const [id, text, title] of [["next", "undecided ›", "Next undecided key (n)"], ["previous", "‹ undecided", "Previous undecided key (p)"]]) {
+      $(id).textContent = text;
+      $(id).title = title;
+      $(id).setAttribute("aria-label", title);
+    }
+  }
   fillLegend();
 }
 
@@ -182,7 +190,7 @@ function fillLegend() {
   };
   const shown = D.names.filter((name) => name.color < 5).slice(0, 8);
   const entries = shown.map((name) => el("span", {}, swatch(palette.kinds[name.color]), cut(D.texts.text(name.text), 20)));
-  if (D.keys.some((key) => key.order)) entries.push(el("span", {}, "┃ a moment at which it can have taken effect"));
+  if (D.keys.some((key) => key.steps !== null)) entries.push(el("span", {}, "┃ a moment at which it can have taken effect"));
   if (D.keys.some((key) => key.status === BAD)) entries.push(el("span", {}, swatch(palette.bad), "①② the witness, ┄ what it saw, ⇢ how long before"));
   if (D.keys.some((key) => key.status === UNKNOWN)) entries.push(el("span", {}, swatch(palette.unknown), "▨ undecided"));
   for (const group of D.groups) {
@@ -200,9 +208,10 @@ function fillLegend() {
 
 function setFilter(change) {
   Object.assign(V, change);
+  if (!D.complete && filtered()) return afterReading(() => setFilter({}));
   layOut();
   scrollLanes(0);
-  describeSteps();
+  return describeSteps();
 }
 
 function syncFilters() {
@@ -214,6 +223,7 @@ function syncFilters() {
 
 // The next operation, among those shown, behind the one that is selected or the middle of the window.
 function nextMatch() {
+  if (!D.complete) return afterReading(nextMatch);
   let best = -1;
   const after = V.selected >= 0 ? V.selected : firstAbove(D.n, (i) => D.call[i], toTime((V.left + V.right) / 2)) - 1;
   let first = -1;
@@ -221,7 +231,7 @@ function nextMatch() {
     if (op > after && (best < 0 || op < best)) best = op;
     if (first < 0 || op < first) first = op;
   }
-  if (best >= 0 || first >= 0) select(best >= 0 ? best : first, true);
+  return select(best >= 0 ? best : first, true);
 }
 
 function toggleTheme() {

@@ -49,7 +49,7 @@ function paint(surface) {
   surface.clip(GUTTER, AXIS, width - GUTTER, lanes, () => {
     paintTicks(surface, toX, AXIS, AXIS + lanes, false);
     paintShades(surface, toX, lanes);
-    eachRow((row, y) => row.ops ? paintLane(surface, row, y, toX) : paintHeading(surface, row, y, 0, width));
+    eachRow((row, y) => row.client !== undefined ? paintLane(surface, row, y, toX) : paintHeading(surface, row, y, 0, width));
     paintWitness(surface, toX);
     paintChosen(surface, toX);
   });
@@ -59,7 +59,17 @@ function paint(surface) {
   surface.rect(0, AXIS - 1, width, 1, palette.line);
   surface.rect(GUTTER - 1, 0, 1, height, palette.line);
   paintFaults(surface, toX, AXIS + lanes);
+  if (!D.complete) paintProgress(surface, AXIS + lanes);
   if (!V.rows.length) surface.text(GUTTER + 20, AXIS + 40, "Nothing passes the filters.", palette.faint, { size: 13 });
+}
+
+// Not everything is there yet: a lane that looks empty may not be.
+function paintProgress(surface, bottom) {
+  const known = D.blocks.reduce((sum, block) => sum + block.known, 0);
+  const text = `reading the rest of the history: ${Math.floor((known / D.blocks.length) * 100)} %`;
+  const width = text.length * 6.7 + 16;
+  surface.rect(stage.width - width - 8, bottom - 26, width, 20, palette.ink, 0.85);
+  surface.text(stage.width - width, bottom - 12, text, palette.paper);
 }
 
 function eachRow(visit) {
@@ -98,8 +108,8 @@ function paintShades(surface, toX, lanes) {
     }
   }
   eachRow((row, y) => {
-    if (row.key.status !== UNKNOWN || !row.ops) return;
-    const from = row.key.reached === null ? V.left : toUnit(Math.min(D.end[row.key.reached], D.last));
+    if (row.key.status !== UNKNOWN || row.client === undefined) return;
+    const from = row.key.reached === null || !D.known[row.key.reached] ? V.left : toUnit(Math.min(D.end[row.key.reached], D.last));
     const left = Math.max(toX(from), GUTTER);
     if (left < stage.width) hatch(surface, left, y, stage.width - left, ROW);
   });
@@ -122,7 +132,7 @@ function paintHeading(surface, row, y, x, width) {
 function paintGutter(surface) {
   surface.rect(0, AXIS, GUTTER, laneHeight(), palette.paper);
   eachRow((row, y) => {
-    if (row.ops) {
+    if (row.client !== undefined) {
       surface.text(GUTTER - 10, y + 15, `client ${D.clients[row.client]}`, palette.ink, { align: "right" });
       return;
     }
@@ -236,6 +246,7 @@ function paintWitness(surface, toX) {
     paintContext(surface, key, toX);
     const focus = focusOf(key);
     focus.forEach((op, number) => {
+      if (!D.known[op]) return;
       const box = boxOf(op, toX);
       if (!box) return;
       const before = precedent(focus, op);
@@ -303,7 +314,7 @@ function paintGap(surface, from, to, before, op) {
 
 function paintChosen(surface, toX) {
   const marked = [[V.hover, 1], [V.selected, 2.5]];
-  if (V.step && V.step.at > 0) marked.push([V.step.key.order[V.step.at - 1], 2.5]);
+  if (V.step && V.step.at > 0) marked.push([orderOf(V.step.key)[V.step.at - 1], 2.5]);
   for (const [op, thickness] of marked) {
     const row = op >= 0 ? rowOf(op) : -1;
     if (row < 0) continue;

@@ -1,34 +1,82 @@
 // Which operations are shown, and in which rows: for each key a heading and a row for each of its clients.
 
-// Rows are { key } for a heading and { key, client, ops } for a lane, whose operations do not overlap.
+// Rows are { key } for a heading, or lanes, whose operations do not overlap.
+class Lane {
+  constructor(key, client, ops) {
+    Object.assign(this, { key, client, chosen: ops });
+  }
+
+  // Found when they are looked at: most lanes never are.
+  get ops() {
+    return this.chosen || (this.chosen = lanesOf(this.key).get(this.client) || NO_OPS);
+  }
+}
+
+const NO_OPS = new Uint32Array(0);
+
+// What is known of a key's operations, in the order of their calls.
+function opsOf(key) {
+  if (key.ops) return key.ops;
+  const known = key.segments.filter((segment) => segment.ops).map((segment) => segment.ops);
+  const ops = new Uint32Array(known.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of known) {
+    ops.set(part, at);
+    at += part.length;
+  }
+  return ops.sort();
+}
+
+// The operations of a key by client.
+function lanesOf(key) {
+  if (key.lanes) return key.lanes;
+  const ops = opsOf(key), place = new Int32Array(D.clients.length).fill(-1);
+  key.clients.forEach((client, index) => (place[client] = index));
+  const sizes = new Uint32Array(key.clients.length);
+  for (let i = 0; i < ops.length; i++) sizes[place[D.client[ops[i]]]]++;
+  const lanes = Array.from(sizes, (size) => new Uint32Array(size));
+  sizes.fill(0);
+  for (let i = 0; i < ops.length; i++) {
+    const lane = place[D.client[ops[i]]];
+    lanes[lane][sizes[lane]++] = ops[i];
+  }
+  return (key.lanes = new Map(key.clients.map((client, index) => [client, lanes[index]])));
+}
+
+// More was read: what was derived from the rest is stale.
+function forgetLanes() {
+  for (const key of D.keys) key.lanes = key.written = null;
+}
+
+const filtered = () => V.client !== null || V.name !== null || V.text !== "" || V.from > -Infinity || V.to < Infinity || V.overlap;
+
 function layOut() {
-  const passes = filter();
-  const witness = new Set(focusOf(errorKey()));
+  const passes = filtered() ? filter() : null;
+  const focus = focusOf(errorKey()).filter((op) => D.known[op]);
   V.rows = [];
-  V.shown = 0;
   for (const key of D.sorted) {
     if (V.key !== null && key.index !== V.key) continue;
-    const lanes = new Map();
-    for (const op of key.ops) {
-      if (!passes(op)) continue;
-      const lane = lanes.get(D.client[op]);
-      if (lane) lane.push(op);
-      else lanes.set(D.client[op], [op]);
-      V.shown++;
-    }
-    if (!lanes.size) continue;
-    V.rows.push({ key });
-    const involved = new Set([...witness].filter((op) => D.key[op] === key.index).map((op) => D.client[op]));
+    const lanes = passes ? passing(key, passes) : key.clients.map((client) => new Lane(key, client));
+    if (!lanes.length) continue;
+    const involved = new Set(focus.filter((op) => D.key[op] === key.index).map((op) => D.client[op]));
     // Clients of the witness first, so that it is in view however many others there are.
-    const clients = [...lanes.keys()].sort((a, b) =>
-      involved.has(b) - involved.has(a) || D.clients[a] - D.clients[b]);
-    for (const client of clients) V.rows.push({ key, client, ops: lanes.get(client) });
+    lanes.sort((a, b) => involved.has(b.client) - involved.has(a.client) || D.clients[a.client] - D.clients[b.client]);
+    V.rows.push({ key }, ...lanes);
   }
   rowIndex = null;
   measure();
   V.scroll = Math.max(0, Math.min(V.scroll, V.rows.length * ROW));
   paintOverviewLater();
   changed();
+}
+
+function passing(key, passes) {
+  const lanes = [];
+  for (const [client, ops] of lanesOf(key)) {
+    const chosen = ops.filter(passes);
+    if (chosen.length) lanes.push(new Lane(key, client, chosen));
+  }
+  return lanes;
 }
 
 function filter() {
@@ -56,9 +104,10 @@ function measure() {
     V.unit = { call: D.call, end: D.end, point: D.point };
     return;
   }
-  const times = new Float64Array(V.shown * 2);
+  const lanes = V.rows.filter((row) => row.client !== undefined);
+  const times = new Float64Array(lanes.reduce((sum, row) => sum + row.ops.length * 2, 0));
   let count = 0;
-  for (const row of V.rows) for (const op of row.ops || []) {
+  for (const row of lanes) for (const op of row.ops) {
     times[count++] = D.call[op];
     if (D.end[op] < Infinity) times[count++] = D.end[op];
   }
@@ -66,14 +115,11 @@ function measure() {
   let distinct = 0;
   for (let i = 0; i < count; i++) if (i === 0 || sorted[i] !== sorted[i - 1]) sorted[distinct++] = sorted[i];
   V.moments = sorted.slice(0, distinct);
-  const place = new Map();
-  V.moments.forEach((time, rank) => place.set(time, rank));
   const unit = { call: new Float64Array(D.n), end: new Float64Array(D.n), point: new Float64Array(D.n) };
-  const rankOf = (time) => place.get(time) ?? toUnit(time);
-  for (const row of V.rows) for (const op of row.ops || []) {
-    unit.call[op] = rankOf(D.call[op]);
-    unit.end[op] = D.end[op] < Infinity ? rankOf(D.end[op]) : Infinity;
-    unit.point[op] = rankOf(D.point[op]);
+  for (const row of lanes) for (const op of row.ops) {
+    unit.call[op] = toUnit(D.call[op]);
+    unit.end[op] = D.end[op] < Infinity ? toUnit(D.end[op]) : Infinity;
+    unit.point[op] = D.point[op] === D.point[op] ? toUnit(D.point[op]) : NaN;
   }
   V.unit = unit;
 }
@@ -85,7 +131,7 @@ function laneOf(op) {
   if (!rowIndex) {
     rowIndex = new Int32Array(D.keys.length * clients).fill(-1);
     V.rows.forEach((row, index) => {
-      if (row.ops) rowIndex[row.key.index * clients + row.client] = index;
+      if (row.client !== undefined) rowIndex[row.key.index * clients + row.client] = index;
     });
   }
   return rowIndex[D.key[op] * clients + D.client[op]];

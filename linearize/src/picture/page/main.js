@@ -15,11 +15,12 @@ function colorNames() {
   }
 }
 
-// Keys with errors first, then undecided ones, then by name, with the numbers in it as numbers.
+// Keys with errors first, above all the one that the banner names, then undecided ones, then by name, with the numbers in it as numbers.
 function sortKeys() {
   const weight = { [BAD]: 0, [UNKNOWN]: 1, [GOOD]: 2 };
   const names = new Intl.Collator("en", { numeric: true });
-  D.sorted = [...D.keys].sort((a, b) => weight[a.status] - weight[b.status] || names.compare(a.name, b.name));
+  D.sorted = [...D.keys].sort((a, b) =>
+    weight[a.status] - weight[b.status] || (b === D.worst) - (a === D.worst) || names.compare(a.name, b.name));
 }
 
 // Opens at the error; without one, where the search ended; otherwise at the first few hundred operations.
@@ -30,15 +31,50 @@ function open() {
   if (V.errors.length) {
     goToError(0);
   } else {
-    if (D.keys.length > 20) V.key = D.sorted[0].index;
+    // opening.rs expects this one.
+    if (D.keys.length > 20) V.key = 0;
     layOut();
     syncFilters();
-    const some = D.call[Math.min(D.n - 1, 200)];
-    show(start() - (some - D.first) * 0.03, D.n > 300 ? some : finish() + (finish() - start()) * 0.03);
+    show(start() - (D.some - D.first) * 0.03, D.n > 300 ? D.some : finish() + (finish() - start()) * 0.03);
     describe();
   }
-  followLink();
 }
+
+// What must be read before what is in view can be drawn.
+function missing() {
+  const blocks = new Set();
+  eachRow((row) => {
+    for (const segment of row.client === undefined ? row.key.segments : []) {
+      if (segment.from <= V.right && segment.to >= V.left && !D.blocks[segment.block].known) blocks.add(segment.block);
+    }
+  });
+  for (const number of [...blocks]) for (const other of D.blocks[number].needs) if (!D.blocks[other].known) blocks.add(other);
+  return blocks;
+}
+
+const parsed = () => new Promise((done) => {
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", done, { once: true });
+  else done();
+});
+
+// The rest, a little between any two frames.
+async function readRest(blocks) {
+  let last = performance.now();
+  for (let number = 1; number < D.blocks.length; number++) {
+    if (D.blocks[number].known) continue;
+    readBlock(D, number, await unpack(blocks[number]));
+    blocks[number] = null;
+    if (performance.now() - last < 8) continue;
+    if (drawn) changed();
+    await new Promise((done) => setTimeout(done));
+    last = performance.now();
+  }
+  groupByKey(D);
+  forgetLanes();
+  D.complete = true;
+}
+
+let drawn = false;
 
 async function main() {
   const root = document.documentElement;
@@ -47,13 +83,22 @@ async function main() {
   overview = $("overview");
   context = canvas.getContext("2d", { alpha: false });
   overviewContext = overview.getContext("2d", { alpha: false });
-  D = decode(await unpack($("data").textContent));
-  $("data").remove();
+  const blocks = [];
+  takeBlocks("data", blocks);
+  // Together, so that they do not wait for one another, nor each for its turn behind the rest of the page.
+  const unpacked = await Promise.all(blocks.map(unpack));
+  D = decodeHead(unpacked[0]);
+  unpacked.forEach((bytes, number) => number && bytes && readBlock(D, number, bytes));
   colorNames();
   sortKeys();
   readPalette();
   resize();
   open();
+  const linked = location.hash.length > 1;
+  if (linked || missing().size || D.blocks.every((block) => block.known)) await readAll(blocks);
+  followLink();
+  drawn = true;
+  changed();
   paintNow();
   $("bench").dataset.ready = performance.now().toFixed(1);
   // A canvas is blank once its size is set, so it is drawn at once.
@@ -71,7 +116,20 @@ async function main() {
   });
   addEventListener("hashchange", followLink);
   addEventListener("error", (event) => complain(event.message));
+  if (!D.complete) await readAll(blocks);
+  $("bench").dataset.complete = performance.now().toFixed(1);
   if (new URLSearchParams(location.search).has("bench")) bench();
+}
+
+async function readAll(blocks) {
+  if (!D.blocks.every((block) => block.known)) {
+    await parsed();
+    takeBlocks("rest", blocks);
+  }
+  await readRest(blocks);
+  layOut();
+  describe();
+  for (const action of waiting.splice(0)) action();
 }
 
 function complain(message) {

@@ -36,17 +36,29 @@ function paintOverview() {
 
 const overviewX = (unit, width) => ((unit - start()) / (finish() - start())) * width;
 
+const BINS = 512;
+
+// How many calls there are in each part of the axis, among what is shown. The page tells it of keys that are not read yet.
+function density() {
+  const bins = new Float64Array(BINS), all = finish() - start(), first = start();
+  const told = V.axis === "time" && !filtered();
+  for (const row of V.rows) {
+    if (row.client === undefined) {
+      if (told) row.key.bins.forEach((count, bin) => (bins[bin] += count));
+    } else if (!told || !row.key.bins.length) {
+      for (const op of row.ops) bins[Math.min(BINS - 1, Math.floor(((V.unit.call[op] - first) / all) * BINS))]++;
+    }
+  }
+  return bins;
+}
+
 function paintStill(surface, width, height) {
   surface.rect(0, 0, width, height, palette.ground);
-  const bins = new Float64Array(Math.ceil(width / 2) + 1);
-  for (const row of V.rows) {
-    for (const op of row.ops || []) bins[Math.floor(overviewX(V.unit.call[op], width) / 2)]++;
-  }
-  const most = bins.reduce((most, count) => Math.max(most, count), 1);
-  const floor = height - 8;
+  const bins = density(), most = bins.reduce((most, count) => Math.max(most, count), 1);
+  const floor = height - 8, wide = width / BINS;
   bins.forEach((count, bin) => {
-    const size = (count / most) * (floor - 12);
-    if (count) surface.rect(bin * 2, floor - Math.max(1, size), 2, Math.max(1, size), palette.faint, 0.55);
+    const size = Math.max(1, (count / most) * (floor - 12));
+    if (count) surface.rect(bin * wide, floor - size, wide, size, palette.faint, 0.55);
   });
   for (const group of D.groups) {
     if (group.hidden) continue;
@@ -56,13 +68,14 @@ function paintStill(surface, width, height) {
     }
   }
   for (const key of D.keys) {
-    if (key.status === UNKNOWN && key.reached !== null) {
+    if (key.status === UNKNOWN && key.reached !== null && D.known[key.reached]) {
       const x = overviewX(toUnit(Math.min(D.end[key.reached], D.last)), width);
       hatch(surface, x, 0, width - x, 10);
     }
     if (key.status !== BAD) continue;
     for (const op of key.witness) {
-      const x = overviewX(toUnit(D.call[op]), width);
+      if (!D.known[op]) continue;
+      const x = Math.round(overviewX(toUnit(D.call[op]), width));
       surface.rect(x, 0, 1, floor, palette.bad);
       surface.shape([[x - 4, 0], [x + 5, 0], [x + 0.5, 8]], palette.bad);
     }

@@ -33,7 +33,7 @@ function aboutKey(key) {
 
 // What two reads of the witness saw, side by side, if there are two.
 function comparison(key) {
-  const reads = key.witness.filter((op) => D.result[op] >= 0);
+  const reads = key.witness.filter((op) => D.known[op] && D.result[op] >= 0);
   if (reads.length < 2) return [];
   const [one, other] = reads.slice(-2);
   return [
@@ -60,19 +60,20 @@ function aboutOperation(op) {
       ["result", D.result[op] < 0 ? null : chips(texts.text(D.result[op]), key)],
       ["order", place(op, key)],
     ]),
-    el("p", {}, el("button", { onclick: () => stepTo(key, D.place[op] + 1) }, "state after it"), " ",
+    el("p", {}, D.place[op] >= 0 ? el("button", { onclick: () => stepTo(key, D.place[op] + 1) }, "state after it") : null, " ",
       el("button", { onclick: () => select(-1) }, "close")),
   ];
 }
 
 function place(op, key) {
-  if (!key.order) return null;
-  if (D.place[op] >= 0) return `${D.place[op] + 1} of ${key.order.length}; the dark line is a moment at which it can have taken effect`;
+  if (key.steps === null) return null;
+  if (D.place[op] >= 0) return `${D.place[op] + 1} of ${key.steps}; the dark line is a moment at which it can have taken effect`;
   return D.end[op] === Infinity ? "it need not have taken effect" : "behind the place where the order gets stuck";
 }
 
 function aboutFault(fault) {
   const during = [];
+  if (!D.complete) afterReading(() => fault === V.fault && describe());
   for (const row of V.rows) for (const op of row.ops || []) {
     if (D.call[op] <= fault.to && D.end[op] >= fault.from) during.push(op);
   }
@@ -87,7 +88,7 @@ function aboutFault(fault) {
       ["lasted", lasted],
       ["concerned", fault.targets.length ? visible(fault.targets.join(", ")) : null],
     ]),
-    el("h2", {}, `In flight: ${during.length}`),
+    el("h2", {}, `In flight, of what is shown: ${during.length}`),
     el("ul", { class: "reasons" }, ...during.slice(0, 100).map((op) =>
       el("p", {}, link(op, `#${op}`), ` client ${D.clients[D.client[op]]}: ${words(op, 40)}`))),
     rest > 0 ? el("p", { class: "key" }, `and ${rest} more`) : null,
@@ -97,31 +98,22 @@ function aboutFault(fault) {
 
 // Long texts in pieces: a list of appends is cut where the appends meet.
 
-function writtenTo(key) {
-  if (!key.written) {
-    key.written = new Set();
-    for (const op of key.ops) if (D.argument[op] >= 0 && D.texts.length[D.argument[op]] < 200) key.written.add(D.texts.text(D.argument[op]));
-    key.written.delete("");
-    key.sizes = [...new Set([...key.written].map((text) => text.length))].sort((a, b) => b - a);
-  }
-  return key;
-}
-
 function pieces(text, key) {
-  const { written, sizes } = writtenTo(key);
-  const list = [];
+  if (!key.written) key.written = new Written(opsOf(key));
+  const bytes = new TextEncoder().encode(text), list = [];
+  const piece = (from, to) => DECODER.decode(bytes.subarray(from, to));
   let loose = 0;
-  for (let at = 0; at < text.length;) {
-    const size = sizes.find((size) => at + size <= text.length && written.has(text.substr(at, size)));
+  for (let at = 0; at < bytes.length;) {
+    const size = key.written.at(bytes, at);
     if (!size) {
       at++;
       continue;
     }
-    if (loose < at) list.push(...loosePieces(text.slice(loose, at)));
-    list.push(text.substr(at, size));
+    if (loose < at) list.push(...loosePieces(piece(loose, at)));
+    list.push(piece(at, at + size));
     loose = at += size;
   }
-  if (loose < text.length) list.push(...loosePieces(text.slice(loose)));
+  if (loose < bytes.length) list.push(...loosePieces(piece(loose, bytes.length)));
   return list;
 }
 

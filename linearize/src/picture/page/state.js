@@ -15,7 +15,6 @@ const V = {
   errors: [], // keys that are not linearizable, or, if there are none, undecided ones
   step: null, // { key, at }: how many operations of the order have taken effect
   rows: [], // see lanes.js
-  shown: 0, // how many operations pass the filters
   unit: { call: null, end: null, point: null }, // times on the axis, by operation
   moments: null, // the moments that the rank axis counts
 };
@@ -87,6 +86,7 @@ function pan(share) {
 
 function setAxis(axis) {
   if (axis === V.axis) return;
+  if (!D.complete) return afterReading(() => setAxis(axis));
   const [left, right] = [toTime(V.left), toTime(V.right)];
   V.axis = axis;
   layOut();
@@ -99,21 +99,13 @@ function setAxis(axis) {
 function frameOf(ops) {
   let from = Infinity, to = -Infinity;
   for (const op of ops) {
+    if (!D.known[op]) continue;
     from = Math.min(from, D.call[op]);
     to = Math.max(to, D.end[op] === Infinity ? D.call[op] : D.end[op]);
   }
   const [left, right] = [toUnit(from), toUnit(to)];
-  const margin = Math.max((right - left) * 0.3, V.axis === "rank" ? 6 : usualSpan() * 1.5);
+  const margin = Math.max((right - left) * 0.3, V.axis === "rank" ? 6 : D.usual * 1.5);
   return [left - margin, right + margin];
-}
-
-// The median of how long operations take, from a sample.
-function usualSpan() {
-  const sample = [];
-  const step = Math.max(1, D.n >> 8);
-  for (let i = 0; i < D.n; i += step) if (D.end[i] < Infinity) sample.push(D.end[i] - D.call[i]);
-  sample.sort((a, b) => a - b);
-  return sample[sample.length >> 1] || 1e3;
 }
 
 const errorKey = () => V.errors[V.error];
@@ -133,14 +125,16 @@ function goToError(place) {
   V.key = key.index;
   V.step = null;
   V.scroll = 0;
+  const focus = focusOf(key);
+  if (!focus.every((op) => D.known[op])) afterReading(() => errorKey() === key && goToError(V.error));
   layOut();
   syncFilters();
-  const focus = focusOf(key);
-  if (focus.length) show(...frameOf(focus));
+  if (focus.some((op) => D.known[op])) show(...frameOf(focus));
   describe();
 }
 
 function select(op, bring) {
+  if (op >= 0 && !D.known[op]) return afterReading(() => select(op, bring));
   V.selected = op;
   V.fault = null;
   if (op >= 0 && bring) {
@@ -161,6 +155,8 @@ function select(op, bring) {
 // A link to what is in view, in times: they mean the same on both axes.
 let linkTimer = 0;
 function updateLink() {
+  // Until then the link is what the reader asked for.
+  if (!drawn) return;
   clearTimeout(linkTimer);
   linkTimer = setTimeout(() => {
     const parts = [];
@@ -201,6 +197,13 @@ function followLink() {
   if (op >= 0 && op < D.n) select(op, true);
   if (times) show(toUnit(Number(times[1])), toUnit(Number(times[2])));
   return true;
+}
+
+// Most of a large history is read while its beginning, or its error, is looked at already. What needs all of it waits.
+const waiting = [];
+function afterReading(action) {
+  if (D.complete) action();
+  else waiting.push(action);
 }
 
 let frame = 0;

@@ -11,7 +11,7 @@ function stateAt(key, at) {
   if (key.last && key.last.at <= at && key.last.at > from * EVERY) [from, text] = [key.last.at, key.last.text];
   else from *= EVERY;
   for (let place = from; place < at; place++) {
-    text = edited(text, key.edits[place], key.order[place]);
+    text = edited(text, orderOf(key)[place]);
     if ((place + 1) % EVERY === 0) key.kept[(place + 1) / EVERY] = text;
   }
   key.last = { at, text };
@@ -19,12 +19,14 @@ function stateAt(key, at) {
 }
 
 // 0: unchanged, 1: replaced by the argument, 2: the argument added, 4: not recorded.
-function edited(text, edit, op) {
+function edited(text, op) {
+  const edit = D.edit[op];
   if (edit === 0 || text === null) return text;
   if (edit === 1) return D.texts.text(D.argument[op]);
   if (edit === 2) return text + D.texts.text(D.argument[op]);
   if (edit === 4) return null;
-  return text.slice(0, edit.head) + D.texts.text(edit.text) + text.slice(text.length - edit.tail);
+  const splice = D.splices.get(op);
+  return text.slice(0, splice.head) + D.texts.text(splice.text) + text.slice(text.length - splice.tail);
 }
 
 function stepKey() {
@@ -35,10 +37,11 @@ function stepKey() {
 }
 
 function stepTo(key, at) {
-  if (!key || !key.order) return;
-  at = Math.max(0, Math.min(at, key.order.length));
+  if (!key || key.steps === null) return;
+  if (!D.complete) return afterReading(() => stepTo(key, at));
+  at = Math.max(0, Math.min(at, key.steps));
   V.step = { key, at };
-  const op = at > 0 ? key.order[at - 1] : key.order[0];
+  const op = orderOf(key)[at > 0 ? at - 1 : 0];
   // Follow the step with the window, as it is, if it has left it.
   if (op !== undefined) {
     const unit = V.unit.point[op];
@@ -62,11 +65,12 @@ function play() {
     playing = 0;
   } else {
     const key = stepKey();
-    if (!key || !key.order) return;
-    if (!V.step || V.step.at >= key.order.length) stepTo(key, 0);
+    if (!key || key.steps === null) return;
+    if (!D.complete) return afterReading(play);
+    if (!V.step || V.step.at >= key.steps) stepTo(key, 0);
     playing = setInterval(() => {
       stepTo(V.step.key, V.step.at + 1);
-      if (V.step.at >= V.step.key.order.length) play();
+      if (V.step.at >= V.step.key.steps) play();
     }, 400);
   }
   describeSteps();
@@ -82,11 +86,11 @@ function stopSteps() {
 function describeSteps() {
   const key = stepKey();
   const box = $("steps");
-  if (!key || !key.order) {
+  if (!key || key.steps === null) {
     box.replaceChildren();
     return;
   }
-  const n = key.order.length, at = V.step ? V.step.at : -1;
+  const n = key.steps, at = V.step ? V.step.at : -1;
   const slider = el("input", { type: "range", min: 0, max: n, value: Math.max(at, 0), "aria-label": "Step" });
   slider.oninput = () => stepTo(key, Number(slider.value));
   const heading = key.status === GOOD ? "An order that fits" : "The longest order that fits";
@@ -114,7 +118,7 @@ function describeSteps() {
 
 function aboutStep(key, at) {
   const state = stateAt(key, at);
-  const op = at > 0 ? key.order[at - 1] : -1;
+  const op = at > 0 ? orderOf(key)[at - 1] : -1;
   return [
     el("p", {}, ...(op < 0 ? ["At first:"] : [link(op, `#${op}`), ` client ${D.clients[D.client[op]]}: ${words(op, 60)}`])),
     facts([["state", state === null ? "not recorded: the states of this history are too long" : chips(state, key)]]),
@@ -123,7 +127,7 @@ function aboutStep(key, at) {
 
 // What could come next, and why it does not help.
 function aboutStuck(key, briefly) {
-  const name = (op) => `client ${D.clients[D.client[op]]}: ${words(op, 40)}`;
+  const name = (op) => (D.known[op] ? `client ${D.clients[D.client[op]]}: ${words(op, 40)}` : "");
   const list = key.alternatives.map((other) => {
     const reason = !other.legal ? "It cannot have returned that here." : `Possible, but then #${key.stuck} cannot have returned what it did.`;
     const seen = other.observed === null ? null : D.texts.text(other.observed);

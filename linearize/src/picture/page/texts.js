@@ -3,14 +3,38 @@
 const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
 
 class Texts {
-  constructor(blob, starts, lengths, buffer, length) {
-    Object.assign(this, { blob, starts, lengths, buffer, length });
+  // A text is the beginning of a buffer, a buffer is a piece of the blob of its block.
+  constructor(buffers, texts) {
+    this.starts = new Uint32Array(buffers);
+    this.lengths = new Uint32Array(buffers);
+    this.home = new Uint32Array(buffers);
+    this.buffer = new Uint32Array(texts);
+    this.length = new Uint32Array(texts);
+    this.blobs = [];
     this.known = new Map();
   }
 
+  read(reader, number, { buffers, texts, firstBuffer, firstText }) {
+    const lengths = reader.column(buffers);
+    let total = 0;
+    for (let i = 0; i < buffers; i++) {
+      this.starts[firstBuffer + i] = total;
+      this.home[firstBuffer + i] = number;
+      total += this.lengths[firstBuffer + i] = lengths[i];
+    }
+    this.blobs[number] = reader.bytes.subarray(reader.at, reader.at + total);
+    reader.at += total;
+    for (let id = firstText, next = firstBuffer; id < firstText + texts; id++) {
+      const back = reader.number();
+      const buffer = this.buffer[id] = back ? next - (back - 1) : next;
+      this.length[id] = back ? reader.number() : this.lengths[next];
+      if (buffer >= next) next = buffer + 1;
+    }
+  }
+
   bytes(id) {
-    const start = this.starts[this.buffer[id]];
-    return this.blob.subarray(start, start + this.length[id]);
+    const buffer = this.buffer[id], start = this.starts[buffer];
+    return this.blobs[this.home[buffer]].subarray(start, start + this.length[id]);
   }
 
   text(id) {
@@ -39,13 +63,66 @@ class Texts {
       let end = ends.get(buffer);
       if (end === undefined) {
         const start = this.starts[buffer];
-        end = indexOf(this.blob, needle, start, start + this.lengths[buffer]) - start + needle.length;
+        end = indexOf(this.blobs[this.home[buffer]], needle, start, start + this.lengths[buffer]) - start + needle.length;
         ends.set(buffer, end);
       }
       return end;
     };
     return (id) => id >= 0 && endIn(this.buffer[id]) <= this.length[id];
   }
+}
+
+// The texts that were written to a key, to be found in longer ones. By their bytes, since there may be a million of them.
+class Written {
+  constructor(ops) {
+    const { length } = D.texts;
+    let size = 16;
+    while (size < 2 * ops.length) size *= 2;
+    this.table = new Int32Array(size).fill(-1);
+    this.sizes = new Uint8Array(200);
+    this.longest = 0;
+    for (const op of ops) {
+      const id = D.argument[op];
+      if (id >= 0 && length[id] > 0 && length[id] < 200) this.add(id);
+    }
+  }
+
+  add(id) {
+    const bytes = D.texts.bytes(id);
+    let hash = 0;
+    for (const byte of bytes) hash = mixed(hash, byte);
+    const place = this.place(hash, bytes, 0, bytes.length);
+    this.table[place] = id;
+    this.sizes[bytes.length] = 1;
+    this.longest = Math.max(this.longest, bytes.length);
+  }
+
+  // Where bytes[at..at + size] is in the table, or where it would be.
+  place(hash, bytes, at, size) {
+    const mask = this.table.length - 1;
+    for (let place = (hash ^ (hash >>> 15)) & mask; ; place = (place + 1) & mask) {
+      const id = this.table[place];
+      if (id < 0 || (D.texts.length[id] === size && same(D.texts.bytes(id), bytes, at))) return place;
+    }
+  }
+
+  // The length of the longest written text that stands at bytes[at..], or 0.
+  at(bytes, at) {
+    let best = 0, hash = 0;
+    const most = Math.min(this.longest, bytes.length - at);
+    for (let size = 1; size <= most; size++) {
+      hash = mixed(hash, bytes[at + size - 1]);
+      if (this.sizes[size] && this.table[this.place(hash, bytes, at, size)] >= 0) best = size;
+    }
+    return best;
+  }
+}
+
+const mixed = (hash, byte) => Math.imul(hash ^ byte, 0x01000193) + 0x9e37;
+
+function same(part, bytes, at) {
+  for (let i = 0; i < part.length; i++) if (part[i] !== bytes[at + i]) return false;
+  return true;
 }
 
 // The place of `needle` in bytes[from..to], or infinity.
