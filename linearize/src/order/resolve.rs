@@ -9,6 +9,9 @@ use crate::texts::{Text, Texts};
 /// Several operations wrote this text.
 const SEVERAL: u32 = u32::MAX - 1;
 
+/// Room for so many parts is made at once.
+const FEW_PARTS: usize = 32;
+
 /// Why the texts say nothing that could be.
 #[derive(Clone, Debug)]
 pub(crate) enum Flaw {
@@ -210,6 +213,7 @@ impl Resolver {
         fresh.longest = Stretch { buffer: place.buffer, start: place.start, length };
         fresh.longest_by = read;
         fresh.parts.clear();
+        fresh.parts.reserve(FEW_PARTS);
         fresh.parts.push((length, put));
         Ok(epoch)
     }

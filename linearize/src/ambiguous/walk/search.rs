@@ -227,7 +227,6 @@ impl<'a, K: Mask> Search<'a, K> {
     }
 
     fn leave(&mut self, node: &mut Node<K>) {
-        self.settle_all(node);
         (node.place, node.shown) = (NOWHERE, true);
         self.trail.push(Move::Leave { event: node.event });
     }
