@@ -114,6 +114,11 @@ impl Events {
         }
     }
 
+    /// The slot of what returns at return number `event`.
+    pub(crate) fn slot_of_return(&self, event: usize) -> u32 {
+        self.items[self.returns[event] as usize].slot
+    }
+
     /// The items under way at return number `event`.
     pub(crate) fn under_way(&self, event: usize) -> &[u32] {
         &self.under_way[self.starts[event] as usize..self.starts[event + 1] as usize]

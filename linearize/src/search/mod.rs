@@ -18,6 +18,7 @@
 //! - several orders of trying candidates race, each for a bounded number of steps, then for more.
 
 mod events;
+mod frontier;
 mod graph;
 mod mask;
 mod states;
@@ -27,6 +28,7 @@ use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
 use crate::verdict::Limit;
 use events::Events;
+use frontier::Frontier;
 use graph::{Action, Outcome, Preference, Search};
 use mask::Mask;
 use states::States;
@@ -45,6 +47,9 @@ pub(crate) enum Found {
 /// How many nodes the first round of each preference may visit; each further round, eight times as many.
 const FIRST_ROUND: u64 = 512;
 
+/// How many nodes the search that goes deep may visit before the one that goes broad takes over, where that one can.
+const DEEP: u64 = 1 << 16;
+
 /// Decides whether the operations `indices` (in the order of their calls) can be linearized.
 pub(crate) fn search<M: Model>(
     model: &M,
@@ -55,11 +60,24 @@ pub(crate) fn search<M: Model>(
 ) -> Found {
     let events = Events::new(model, operations, indices);
     let mut states = States::new(model, operations, &events);
-    if events.slots <= 64 {
-        race::<M, u64>(&events, &mut states, limits, progress)
-    } else {
-        race::<M, Box<[u64]>>(&events, &mut states, limits, progress)
+    let can_go_broad =
+        events.slots <= frontier::SLOTS && events.items.iter().all(|item| item.effect != Effect::Overwrite);
+    if !can_go_broad || limits.states <= DEEP {
+        return if events.slots <= 64 {
+            race::<M, u64>(&events, &mut states, limits, progress)
+        } else {
+            race::<M, Box<[u64]>>(&events, &mut states, limits, progress)
+        };
     }
+    let deep = limits.clone().with_states(DEEP);
+    let found = race::<M, u64>(&events, &mut states, &deep, progress);
+    let Found::Limited { states: spent, .. } = found else { return found };
+    drop(states);
+    let broad = limits.clone().with_states(limits.states - spent);
+    let states = States::with_columns(model, operations, events.slots);
+    let mut frontier = Frontier::new(&events, states, &broad, progress);
+    let outcome = frontier.run();
+    found_by(&events, outcome, spent + frontier.visits)
 }
 
 fn race<M: Model, K: Mask>(
@@ -84,21 +102,24 @@ fn race<M: Model, K: Mask>(
             let bound = limits.clone().with_states(if alone { left } else { left.min(round) });
             let (outcome, visits) = Search::<M, K>::new(events, states, preference, &bound, progress).run();
             spent += visits;
-            match outcome {
-                Outcome::Found(trail) => return Found::Order(order_of(events, &trail)),
-                Outcome::Exhausted { deepest } => {
-                    let stuck = events.items[events.returns[deepest] as usize].index;
-                    return Found::Nothing { stuck };
-                }
-                Outcome::Limited { limit, deepest } => {
-                    if limit == Limit::Memory || spent >= limits.states {
-                        let reached = events.items[events.returns[deepest] as usize].index;
-                        return Found::Limited { limit, states: spent, reached };
-                    }
-                }
+            if let Outcome::Limited { limit: Limit::States, .. } = outcome
+                && spent < limits.states
+            {
+                continue;
             }
+            return found_by(events, outcome, spent);
         }
         round *= 8;
+    }
+}
+
+/// An outcome in terms of the history.
+fn found_by(events: &Events, outcome: Outcome, states: u64) -> Found {
+    let index_of = |event: usize| events.items[events.returns[event] as usize].index;
+    match outcome {
+        Outcome::Found(trail) => Found::Order(order_of(events, &trail)),
+        Outcome::Exhausted { deepest } => Found::Nothing { stuck: index_of(deepest) },
+        Outcome::Limited { limit, deepest } => Found::Limited { limit, states, reached: index_of(deepest) },
     }
 }
 
