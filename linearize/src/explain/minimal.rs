@@ -1,5 +1,7 @@
 //! Finding the fewest operations that show the error.
 
+use rustc_hash::FxHashMap;
+
 use crate::history::{OPEN, Operation};
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
@@ -141,14 +143,26 @@ pub(crate) fn bound(roles: &[Role]) -> Vec<usize> {
 /// All orders of so many operations can be tried.
 const FEW: usize = 12;
 
+/// How many states may be visited in vain by trials in which what is freed may happen any number of times.
+const ENDLESS: u64 = 2_000;
+
 /// Trials by the general search, for any model.
 pub(crate) struct BySearch<'a, M: Model> {
     model: &'a M,
     operations: &'a [Operation<M::Op, M::Result>],
     indices: &'a [u32],
+    /// For each of `indices`, what it is once freed: equal for equal operations. `None` for a read, which is as good as absent then.
+    freed: Vec<Option<u32>>,
     /// How many states are left for all trials, and how many one may visit.
     states: u64,
     a_trial: u64,
+    endless: u64,
+}
+
+/// Operations as a trial has them, by rising call, each with its place in the list of roles.
+struct Cast<O, R> {
+    operations: Vec<Operation<O, R>>,
+    places: Vec<u32>,
 }
 
 impl<'a, M: Model> BySearch<'a, M> {
@@ -157,7 +171,15 @@ impl<'a, M: Model> BySearch<'a, M> {
         operations: &'a [Operation<M::Op, M::Result>],
         indices: &'a [u32],
     ) -> Self {
-        let trials = BySearch { model, operations, indices, states: STATES, a_trial: STATES_A_TRIAL };
+        let mut numbers: FxHashMap<&M::Op, u32> = FxHashMap::default();
+        let freed = indices.iter().map(|&index| {
+            let op = &operations[index as usize].op;
+            let next = numbers.len() as u32;
+            (model.effect(op, None) != Effect::Read).then(|| *numbers.entry(op).or_insert(next))
+        });
+        let freed = freed.collect();
+        let (states, a_trial, endless) = (STATES, STATES_A_TRIAL, ENDLESS);
+        let trials = BySearch { model, operations, indices, freed, states, a_trial, endless };
         // So few operations have few orders, even freed.
         if indices.len() <= FEW { trials.patient() } else { trials }
     }
@@ -167,32 +189,77 @@ impl<'a, M: Model> BySearch<'a, M> {
         (self.states, self.a_trial) = (u64::MAX, Limits::default().states);
         self
     }
-}
 
-impl<M: Model> Trials for BySearch<'_, M> {
-    fn attempt(&mut self, roles: &[Role]) -> Trial {
-        if self.states == 0 {
-            return Trial::Undecided;
-        }
-        let mut trial = Vec::with_capacity(roles.len());
-        let mut places = Vec::with_capacity(roles.len());
-        for (at, (&index, role)) in self.indices.iter().zip(roles).enumerate() {
-            let operation = &self.operations[index as usize];
-            let read = self.model.effect(&operation.op, None) == Effect::Read;
-            match role {
-                Role::Bound => trial.push(operation.clone()),
-                Role::Free if !read => trial.push(Operation::open(0, operation.op.clone(), 0)),
-                Role::Free | Role::Absent => continue,
+    /// The operations of a trial. With `once`, only one of those that are the same once freed.
+    fn cast(&self, roles: &[Role], once: bool) -> Cast<M::Op, M::Result> {
+        let mut free = Vec::new();
+        let mut bound = Vec::new();
+        let mut seen = vec![false; self.indices.len()];
+        for (at, (role, freed)) in roles.iter().zip(&self.freed).enumerate() {
+            match (role, freed) {
+                (Role::Bound, _) => bound.push(at as u32),
+                (Role::Free, Some(number)) => {
+                    if !(std::mem::replace(&mut seen[*number as usize], true) && once) {
+                        free.push(at as u32);
+                    }
+                }
+                (Role::Free, None) | (Role::Absent, _) => {}
             }
-            places.push(at as u32);
         }
-        let mut order: Vec<u32> = (0..trial.len() as u32).collect();
-        order.sort_by_key(|&at| trial[at as usize].call);
+        let of = |at: u32| &self.operations[self.indices[at as usize] as usize];
+        let freed = free.iter().map(|&at| Operation::open(0, of(at).op.clone(), 0));
+        let operations = freed.chain(bound.iter().map(|&at| of(at).clone())).collect();
+        free.append(&mut bound);
+        Cast { operations, places: free }
+    }
+
+    /// What can be told from a trial in which operations that never return may happen any number of times. There is far less to remember
+    /// of those. Whatever is impossible then is impossible; and an order that happens to use none of them too often is an order.
+    fn attempt_endless(&mut self, roles: &[Role]) -> Option<Trial> {
+        let cast = self.cast(roles, true);
+        let order: Vec<u32> = (0..cast.operations.len() as u32).collect();
+        let limits = Limits::default().with_states(STATES_A_TRIAL.min(self.endless));
+        let progress = Progress::default();
+        match search::search_endless(self.model, &cast.operations, &order, &limits, &progress) {
+            Found::Order(order) => {
+                self.without_repetition(roles, &cast.places, &order).map(Trial::Linearizable)
+            }
+            Found::Nothing { .. } => Some(Trial::NotLinearizable),
+            Found::Limited { states, .. } => {
+                self.endless = self.endless.saturating_sub(states);
+                None
+            }
+        }
+    }
+
+    /// The places of an order in which each repeated operation is another one of the same kind, if there are enough of them.
+    fn without_repetition(&self, roles: &[Role], places: &[u32], order: &[u32]) -> Option<Vec<u32>> {
+        let mut unused: Vec<Vec<u32>> = vec![Vec::new(); self.indices.len()];
+        for (at, number) in self.freed.iter().enumerate().rev() {
+            if let (Role::Free, Some(number)) = (roles[at], *number) {
+                unused[number as usize].push(at as u32);
+            }
+        }
+        let mut bound = vec![false; roles.len()];
+        let replace = |&at: &u32| {
+            let place = places[at as usize] as usize;
+            match (roles[place], self.freed[place]) {
+                (Role::Free, Some(number)) => unused[number as usize].pop(),
+                // One that never returned can have been repeated too, though it is not free.
+                _ => (!std::mem::replace(&mut bound[place], true)).then_some(place as u32),
+            }
+        };
+        order.iter().map(replace).collect()
+    }
+
+    fn attempt_exactly(&mut self, roles: &[Role]) -> Trial {
+        let Cast { operations, places } = self.cast(roles, false);
+        let order: Vec<u32> = (0..operations.len() as u32).collect();
         let limits = Limits::default().with_states(self.a_trial.min(self.states));
         let progress = Progress::default();
-        let found = search::search(self.model, &trial, &order, &limits, &progress);
+        let found = search::search(self.model, &operations, &order, &limits, &progress);
         // What is freed is under way at every return, so that to prepare a trial costs the square of its size.
-        let prepared = (trial.len() as u64).pow(2) / 64;
+        let prepared = (operations.len() as u64).pow(2) / 64;
         self.states = self.states.saturating_sub(progress.states() + prepared);
         match found {
             Found::Order(order) => {
@@ -201,6 +268,20 @@ impl<M: Model> Trials for BySearch<'_, M> {
             Found::Nothing { .. } => Trial::NotLinearizable,
             Found::Limited { .. } => Trial::Undecided,
         }
+    }
+}
+
+impl<M: Model> Trials for BySearch<'_, M> {
+    fn attempt(&mut self, roles: &[Role]) -> Trial {
+        if self.states == 0 {
+            return Trial::Undecided;
+        }
+        if self.endless > 0
+            && let Some(trial) = self.attempt_endless(roles)
+        {
+            return trial;
+        }
+        self.attempt_exactly(roles)
     }
 }
 

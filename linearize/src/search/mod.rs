@@ -47,6 +47,20 @@ pub(crate) enum Found {
 /// How many nodes the first round of each preference may visit; each further round, eight times as many.
 const FIRST_ROUND: u64 = 512;
 
+/// As [`search`], but an operation that never returned may happen any number of times, so that what it did need not be remembered. The
+/// orders found may name it more than once; if there are none, then there are none without repetition either.
+pub(crate) fn search_endless<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Result>],
+    indices: &[u32],
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
+    let events = Events::new(model, operations, indices);
+    let mut states = States::new(model, operations, &events);
+    go_deep(&events, &mut states, true, limits, progress)
+}
+
 /// How many nodes the search that goes deep may visit before the one that goes broad takes over, where that one can.
 const DEEP: u64 = 1 << 16;
 
@@ -63,14 +77,10 @@ pub(crate) fn search<M: Model>(
     let can_go_broad =
         events.slots <= frontier::SLOTS && events.items.iter().all(|item| item.effect != Effect::Overwrite);
     if !can_go_broad || limits.states <= DEEP {
-        return if events.slots <= 64 {
-            race::<M, u64>(&events, &mut states, limits, progress)
-        } else {
-            race::<M, Box<[u64]>>(&events, &mut states, limits, progress)
-        };
+        return go_deep(&events, &mut states, false, limits, progress);
     }
     let deep = limits.clone().with_states(DEEP);
-    let found = race::<M, u64>(&events, &mut states, &deep, progress);
+    let found = go_deep(&events, &mut states, false, &deep, progress);
     let Found::Limited { states: spent, .. } = found else { return found };
     drop(states);
     let broad = limits.clone().with_states(limits.states - spent);
@@ -80,9 +90,24 @@ pub(crate) fn search<M: Model>(
     found_by(&events, outcome, spent + frontier.visits)
 }
 
+fn go_deep<M: Model>(
+    events: &Events,
+    states: &mut States<'_, M>,
+    endless: bool,
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
+    match events.slots {
+        0..=64 => race::<M, u64>(events, states, endless, limits, progress),
+        65..=128 => race::<M, [u64; 2]>(events, states, endless, limits, progress),
+        _ => race::<M, Box<[u64]>>(events, states, endless, limits, progress),
+    }
+}
+
 fn race<M: Model, K: Mask>(
     events: &Events,
     states: &mut States<'_, M>,
+    endless: bool,
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
@@ -100,7 +125,9 @@ fn race<M: Model, K: Mask>(
             let left = limits.states.saturating_sub(spent);
             let alone = preferences.len() == 1;
             let bound = limits.clone().with_states(if alone { left } else { left.min(round) });
-            let (outcome, visits) = Search::<M, K>::new(events, states, preference, &bound, progress).run();
+            let mut search = Search::<M, K>::new(events, states, preference, &bound, progress);
+            search.endless = endless;
+            let (outcome, visits) = search.run();
             spent += visits;
             if let Outcome::Limited { limit: Limit::States, .. } = outcome
                 && spent < limits.states
