@@ -32,16 +32,30 @@ pub(crate) enum Trial {
     Undecided,
 }
 
+/// That all is linearizable once the operation at `freed` is: an order, as places in the list of roles.
+#[derive(Clone)]
+pub(crate) struct Proof {
+    freed: usize,
+    order: Vec<u32>,
+}
+
 /// Somebody who can try out what happens if operations are freed or left out.
 pub(crate) trait Trials {
     fn attempt(&mut self, roles: &[Role]) -> Trial;
+
+    /// As [`Trials::attempt`], giving up sooner.
+    fn attempt_briefly(&mut self, roles: &[Role]) -> Trial {
+        self.attempt(roles)
+    }
 
     /// From `roles`, which are known not to be linearizable, frees all that can be freed and then leaves out all that need
     /// not be there. Returns whether the result is known to be minimal.
     fn minimize(&mut self, roles: &mut [Role]) -> bool {
         self.free_what_is_old(roles);
-        let certain = self.free_what_can_be(roles);
-        certain && self.drop_idle_context(roles)
+        self.free_large_parts(roles);
+        let Some(proofs) = self.free_one_by_one(roles) else { return false };
+        self.drop_idle_context(roles, proofs);
+        true
     }
 
     /// Most often an error shows among the last few operations: tries the last four alone, the last eight, and so on.
@@ -53,7 +67,7 @@ pub(crate) trait Trials {
             for &at in &bound[..bound.len() - last] {
                 trial[at] = Role::Free;
             }
-            if matches!(self.attempt(&trial), Trial::NotLinearizable) {
+            if matches!(self.attempt_briefly(&trial), Trial::NotLinearizable) {
                 roles.copy_from_slice(&trial);
                 return;
             }
@@ -61,45 +75,60 @@ pub(crate) trait Trials {
         }
     }
 
-    /// Delta debugging (Zeller and Hildebrandt 2002): first large parts, then smaller ones, until no single operation can be freed.
-    fn free_what_can_be(&mut self, roles: &mut [Role]) -> bool {
-        let mut size = bound(roles).len().div_ceil(2).max(1);
-        loop {
-            let mut certain = true;
-            let mut freed = false;
+    /// Delta debugging (Zeller and Hildebrandt 2002): first large parts, then smaller ones.
+    fn free_large_parts(&mut self, roles: &mut [Role]) {
+        let mut size = bound(roles).len().div_ceil(2);
+        while size > 1 {
             for chunk in bound(roles).chunks(size) {
                 let mut trial = roles.to_vec();
                 for &at in chunk {
                     trial[at] = Role::Free;
                 }
-                match self.attempt(&trial) {
-                    Trial::NotLinearizable => {
-                        roles.copy_from_slice(&trial);
-                        freed = true;
-                    }
-                    Trial::Linearizable(_) => {}
-                    Trial::Undecided => certain = false,
+                if matches!(self.attempt_briefly(&trial), Trial::NotLinearizable) {
+                    roles.copy_from_slice(&trial);
                 }
             }
-            match (size, freed) {
-                (1, false) => return certain,
-                (1, true) => {}
-                _ => size = (size / 2).max(1),
-            }
+            size /= 2;
         }
     }
 
-    /// What is free and used in none of the orders that exist once a bound operation is freed is not needed.
-    fn drop_idle_context(&mut self, roles: &mut [Role]) -> bool {
-        let bound = bound(roles);
-        let mut used = vec![false; roles.len()];
-        for &at in &bound {
-            let mut trial = roles.to_vec();
-            trial[at] = Role::Free;
-            let Trial::Linearizable(order) = self.attempt(&trial) else { return false };
-            for place in order {
-                used[place as usize] = true;
+    /// Frees single operations. Returns the proofs that no other can be freed, if they were found.
+    ///
+    /// Once is enough: what is linearizable with an operation freed stays so when another is freed later, in the same order.
+    fn free_one_by_one(&mut self, roles: &mut [Role]) -> Option<Vec<Proof>> {
+        let mut proofs = Vec::new();
+        let mut doubtful = Vec::new();
+        for at in bound(roles) {
+            match self.attempt_without(roles, at) {
+                Trial::NotLinearizable => roles[at] = Role::Free,
+                Trial::Linearizable(order) => proofs.push(Proof { freed: at, order }),
+                Trial::Undecided => doubtful.push(at),
             }
+        }
+        // What was freed since may have made these easier.
+        for at in doubtful {
+            match self.attempt_without(roles, at) {
+                Trial::NotLinearizable => roles[at] = Role::Free,
+                Trial::Linearizable(order) => proofs.push(Proof { freed: at, order }),
+                Trial::Undecided => return None,
+            }
+        }
+        Some(proofs)
+    }
+
+    /// What happens if the operation at `at` is freed too.
+    fn attempt_without(&mut self, roles: &[Role], at: usize) -> Trial {
+        let mut trial = roles.to_vec();
+        trial[at] = Role::Free;
+        self.attempt(&trial)
+    }
+
+    /// Leaves out what is free and used in none of the orders that exist once a bound operation is freed, and then what is not used in
+    /// others that exist as well.
+    fn drop_idle_context(&mut self, roles: &mut [Role], mut proofs: Vec<Proof>) {
+        let mut used = vec![false; roles.len()];
+        for &place in proofs.iter().flat_map(|proof| &proof.order) {
+            used[place as usize] = true;
         }
         for at in 0..roles.len() {
             if roles[at] == Role::Free && !used[at] {
@@ -107,24 +136,35 @@ pub(crate) trait Trials {
             }
         }
         let rest: Vec<usize> = (0..roles.len()).filter(|&at| roles[at] == Role::Free).collect();
-        if rest.len() <= CONTEXT {
-            for at in rest {
-                roles[at] = Role::Absent;
-                if !self.is_minimal(roles, &bound) {
-                    roles[at] = Role::Free;
-                }
+        if rest.len() > CONTEXT {
+            return;
+        }
+        for at in rest {
+            roles[at] = Role::Absent;
+            match self.renewed(roles, at, &proofs) {
+                Some(renewed) => proofs = renewed,
+                None => roles[at] = Role::Free,
             }
         }
-        self.is_minimal(roles, &bound)
+    }
+
+    /// The same proofs without the operation at `at`, if there are such.
+    fn renewed(&mut self, roles: &[Role], at: usize, proofs: &[Proof]) -> Option<Vec<Proof>> {
+        let renew = |proof: &Proof| {
+            if !proof.order.contains(&(at as u32)) {
+                return Some(proof.clone());
+            }
+            match self.attempt_without(roles, proof.freed) {
+                Trial::Linearizable(order) => Some(Proof { freed: proof.freed, order }),
+                _ => None,
+            }
+        };
+        proofs.iter().map(renew).collect()
     }
 
     /// Whether freeing any of `bound` makes the rest linearizable.
     fn is_minimal(&mut self, roles: &[Role], bound: &[usize]) -> bool {
-        bound.iter().all(|&at| {
-            let mut trial = roles.to_vec();
-            trial[at] = Role::Free;
-            matches!(self.attempt(&trial), Trial::Linearizable(_))
-        })
+        bound.iter().all(|&at| matches!(self.attempt_without(roles, at), Trial::Linearizable(_)))
     }
 
     /// Whether `roles` satisfy all that [`super::Explanation`] promises.
@@ -252,10 +292,18 @@ impl<'a, M: Model> BySearch<'a, M> {
         order.iter().map(replace).collect()
     }
 
-    fn attempt_exactly(&mut self, roles: &[Role]) -> Trial {
+    fn attempt_within(&mut self, roles: &[Role], states: u64) -> Trial {
+        if self.states == 0 {
+            return Trial::Undecided;
+        }
+        let settled = if self.endless > 0 { self.attempt_endless(roles) } else { None };
+        settled.unwrap_or_else(|| self.attempt_exactly(roles, states))
+    }
+
+    fn attempt_exactly(&mut self, roles: &[Role], states: u64) -> Trial {
         let Cast { operations, places } = self.cast(roles, false);
         let order: Vec<u32> = (0..operations.len() as u32).collect();
-        let limits = Limits::default().with_states(self.a_trial.min(self.states));
+        let limits = Limits::default().with_states(states.min(self.states));
         let progress = Progress::default();
         let found = search::search(self.model, &operations, &order, &limits, &progress);
         // What is freed is under way at every return, so that to prepare a trial costs the square of its size.
@@ -273,15 +321,11 @@ impl<'a, M: Model> BySearch<'a, M> {
 
 impl<M: Model> Trials for BySearch<'_, M> {
     fn attempt(&mut self, roles: &[Role]) -> Trial {
-        if self.states == 0 {
-            return Trial::Undecided;
-        }
-        if self.endless > 0
-            && let Some(trial) = self.attempt_endless(roles)
-        {
-            return trial;
-        }
-        self.attempt_exactly(roles)
+        self.attempt_within(roles, self.a_trial)
+    }
+
+    fn attempt_briefly(&mut self, roles: &[Role]) -> Trial {
+        self.attempt_within(roles, self.a_trial / 8)
     }
 }
 

@@ -341,7 +341,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         let events = self.events;
         events.under_way(node.event as usize).iter().any(|&other| {
             let entry = events.items[other as usize];
-            other != item
+            let again = self.endless && entry.end == u64::MAX;
+            (other != item || again)
                 && !node.done.has(entry.slot)
                 && entry.effect != Effect::Overwrite
                 && self.states.step(state, entry.class, entry.index).is_some()
