@@ -230,6 +230,12 @@ impl<'a, M: Model> BySearch<'a, M> {
         self
     }
 
+    /// For whoever wants to know without the shortcut of operations that may be repeated.
+    pub(crate) fn exact(mut self) -> Self {
+        self.endless = 0;
+        self
+    }
+
     /// The operations of a trial. With `once`, only one of those that are the same once freed.
     fn cast(&self, roles: &[Role], once: bool) -> Cast<M::Op, M::Result> {
         let mut free = Vec::new();

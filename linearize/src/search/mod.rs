@@ -7,6 +7,8 @@
 //! once. Compare the search of Wing and Gong with Lowe's memory of visited configurations, which most checkers use: there a
 //! node has a bit for *every* operation of the history.
 //!
+//! The search goes deep first, which finds an order soon. If that takes long, `frontier` goes through the same graph return by return, which takes less memory.
+//!
 //! Five reductions, none of which changes the answer:
 //!
 //! - a read happens as soon as its result is right: it never branches;
@@ -175,4 +177,81 @@ fn order_of(events: &Events, trail: &[Action]) -> Vec<u32> {
         }
     }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Random;
+    use crate::models::collections::{Queue, QueueOp};
+    use crate::models::counter::{Counter, CounterOp};
+
+    /// Up to nine operations of four clients at small random moments, some of them open, in the order of their calls.
+    fn history<O, R>(
+        random: &mut Random,
+        mut ask: impl FnMut(&mut Random) -> (O, R),
+    ) -> Vec<Operation<O, R>> {
+        let count = 1 + random.below(9);
+        let mut operations: Vec<_> = (0..count)
+            .map(|client| {
+                let (call, (op, result)) = (random.below(12), ask(random));
+                match random.below(6) {
+                    0 => Operation::open(client as u32, op, call),
+                    _ => Operation::new(client as u32, op, result, call, call + random.below(6)),
+                }
+            })
+            .collect();
+        operations.sort_by_key(|operation| operation.call);
+        operations
+    }
+
+    /// Whether there is an order, after it was made sure that both searches say the same and that the order found is one.
+    fn both<M: Model>(model: &M, operations: &[Operation<M::Op, M::Result>]) -> bool {
+        let indices: Vec<u32> = (0..operations.len() as u32).collect();
+        let (limits, progress) = (Limits::default(), Progress::default());
+        let events = Events::new(model, operations, &indices);
+        let deep = go_deep(&events, &mut States::new(model, operations, &events), false, &limits, &progress);
+        let states = States::with_columns(model, operations, events.slots);
+        let broad = found_by(&events, Frontier::new(&events, states, &limits, &progress).run(), 0);
+        match (deep, broad) {
+            (Found::Order(_), Found::Order(order)) => {
+                let mut state = model.initial();
+                let mut latest = 0;
+                for &index in &order {
+                    let operation = &operations[index as usize];
+                    latest = latest.max(operation.call);
+                    assert!(latest <= operation.end, "{operations:?}: {order:?}");
+                    state = model.step(&state, &operation.op, operation.result.as_ref()).expect("legal");
+                }
+                let missing = indices.iter().find(|index| !order.contains(index));
+                assert!(missing.is_none_or(|&index| operations[index as usize].is_open()), "{operations:?}");
+                true
+            }
+            (Found::Nothing { stuck }, Found::Nothing { stuck: other }) => {
+                assert_eq!(stuck, other, "{operations:?}");
+                false
+            }
+            other => panic!("{other:?} for {operations:?}"),
+        }
+    }
+
+    #[test]
+    fn both_searches_agree() {
+        let (mut queues, mut counters) = (0, 0);
+        for seed in 0..30_000 {
+            let mut random = Random::new(seed);
+            let queue = history(&mut random, |random| match random.below(2) {
+                0 => (QueueOp::Enqueue(random.below(3)), None),
+                _ => (QueueOp::Dequeue, Some(random.below(3)).filter(|&value| value < 2)),
+            });
+            queues += u32::from(both(&Queue::new(), &queue));
+            let counter = history(&mut random, |random| match random.below(3) {
+                0 => (CounterOp::Add(1), 0),
+                1 => (CounterOp::FetchAdd(1), random.below(3) as i64),
+                _ => (CounterOp::Read, random.below(3) as i64),
+            });
+            counters += u32::from(both(&Counter, &counter));
+        }
+        assert!(queues.min(counters) > 3_000 && queues.max(counters) < 27_000, "{queues}, {counters}");
+    }
 }
