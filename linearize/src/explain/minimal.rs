@@ -186,6 +186,9 @@ const FEW: usize = 12;
 /// How many states may be visited in vain by trials in which what is freed may happen any number of times.
 const ENDLESS: u64 = 2_000;
 
+/// With more kinds of freed operations than this, a trial in which each may happen any number of times takes too long.
+const KINDS: usize = 64;
+
 /// Trials by the general search, for any model.
 pub(crate) struct BySearch<'a, M: Model> {
     model: &'a M,
@@ -263,6 +266,10 @@ impl<'a, M: Model> BySearch<'a, M> {
     /// of those. Whatever is impossible then is impossible; and an order that happens to use none of them too often is an order.
     fn attempt_endless(&mut self, roles: &[Role]) -> Option<Trial> {
         let cast = self.cast(roles, true);
+        // Each is a candidate at every node, however often it happened before.
+        if cast.operations.len() - bound(roles).len() > KINDS {
+            return None;
+        }
         let order: Vec<u32> = (0..cast.operations.len() as u32).collect();
         let limits = Limits::default().with_states(STATES_A_TRIAL.min(self.endless));
         let progress = Progress::default();

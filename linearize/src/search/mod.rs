@@ -7,7 +7,8 @@
 //! once. Compare the search of Wing and Gong with Lowe's memory of visited configurations, which most checkers use: there a
 //! node has a bit for *every* operation of the history.
 //!
-//! The search goes deep first, which finds an order soon. If that takes long, `frontier` goes through the same graph return by return, which takes less memory.
+//! The search goes deep first, which finds an order soon. If that takes long, `frontier` goes through the same graph return by return,
+//! which takes less memory.
 //!
 //! Five reductions, none of which changes the answer:
 //!
@@ -120,12 +121,15 @@ fn race<M: Model, K: Mask>(
         [true, true] => &[Preference::Return, Preference::Updates, Preference::Overwrites],
         _ => &[Preference::Return],
     };
+    // A trial of an explanation, which may visit few nodes, has been through that.
+    let mut refutable =
+        !endless && limits.states >= DEEP && events.items.iter().any(|item| item.end == u64::MAX);
     let mut round = FIRST_ROUND;
     let mut spent = 0;
     loop {
         for &preference in preferences {
             let left = limits.states.saturating_sub(spent);
-            let alone = preferences.len() == 1;
+            let alone = preferences.len() == 1 && !refutable;
             let bound = limits.clone().with_states(if alone { left } else { left.min(round) });
             let mut search = Search::<M, K>::new(events, states, preference, &bound, progress);
             search.endless = endless;
@@ -139,6 +143,17 @@ fn race<M: Model, K: Mask>(
             return found_by(events, outcome, spent);
         }
         round *= 8;
+        // What is impossible even if open operations may happen any number of times is found to be impossible far sooner like that.
+        if std::mem::take(&mut refutable) {
+            let bound = limits.clone().with_states(limits.states.saturating_sub(spent).min(round));
+            let mut search = Search::<M, K>::new(events, states, Preference::Return, &bound, progress);
+            search.endless = true;
+            let (outcome, visits) = search.run();
+            spent += visits;
+            if matches!(outcome, Outcome::Exhausted { .. }) {
+                return found_by(events, outcome, spent);
+            }
+        }
     }
 }
 
