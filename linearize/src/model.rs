@@ -82,6 +82,16 @@ pub trait Model: Sync {
     /// `result` is `None` for an operation that never returned: nobody knows its result, so every result is right.
     fn step(&self, state: &Self::State, op: &Self::Op, result: Option<&Self::Result>) -> Option<Self::State>;
 
+    /// As [`Model::step`], for who needs the state before it no longer. A model whose states are large need not copy them here.
+    fn advance(
+        &self,
+        state: Self::State,
+        op: &Self::Op,
+        result: Option<&Self::Result>,
+    ) -> Option<Self::State> {
+        self.step(&state, op, result)
+    }
+
     /// How many bytes `state` holds outside of itself (on the heap), for [`Limits::memory`].
     fn state_bytes(&self, _state: &Self::State) -> usize {
         64

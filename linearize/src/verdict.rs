@@ -152,8 +152,9 @@ fn replay_order<M: Model>(
         if entry.end < latest_call && entry.end != OPEN {
             return Err(ReplayError::RealTime { operation });
         }
-        state =
-            model.step(&state, &entry.op, entry.result.as_ref()).ok_or(ReplayError::Illegal { operation })?;
+        state = model
+            .advance(state, &entry.op, entry.result.as_ref())
+            .ok_or(ReplayError::Illegal { operation })?;
     }
     Ok(())
 }

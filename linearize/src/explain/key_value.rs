@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::minimal::{Role, STATES, STATES_A_TRIAL, Trial, Trials, bound};
 use super::sentence::{for_any_model, naming};
-use super::{Explanation, Kind, with_role};
+use super::shows::{Shown, look_at};
+use super::{Explanation, Kind, shows, with_role};
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::model::Model;
@@ -37,9 +38,13 @@ pub(crate) fn explain(
     let operations = with_role(&indices[1..], &roles[1..], Role::Bound);
     let context = with_role(&indices[1..], &roles[1..], Role::Free);
     let kept: Vec<u32> = bound(&roles).into_iter().map(|at| at as u32).collect();
-    let kind = kind_of(ops, &kept, &error);
-    let mut sentence = sentence(model, history, ops, kind, &operations, &error);
-    if error.ambiguous && kind != Kind::Phantom {
+    let shown = look_at(texts, ops, &kept, &error);
+    let kind = shown.as_ref().map_or_else(|| kind_of(ops, &kept, &error), Shown::kind);
+    let mut sentence = match shown {
+        Some(shown) => shown.sentence(model, history, ops),
+        None => sentence(model, history, ops, kind, &operations, &error),
+    };
+    if error.ambiguous && kind == Kind::StaleRead {
         sentence.push_str(" No other write of the same text fits either.");
     }
     Explanation {
@@ -234,20 +239,14 @@ fn sentence(
             format!("{}, but nobody wrote {} there.", name(of(*read)), words::quoted(&part_of(text, part)))
         }
         (Some(Flaw::Twice { append, read, other }), _) if read == other => {
-            format!("{}, which shows {} twice.", name(of(*read)), name(of(*append)))
+            shows::twice(&name(of(*read)), &shows::naming_write(model, &history[of(*append)]))
         }
         (Some(Flaw::Twice { append, .. }), [one, other]) => {
-            let append = name(of(*append));
+            let append = shows::naming_write(model, &history[of(*append)]);
             format!(
                 "{append} shows at two places: {}, and {}, which stands behind another Put.",
                 name(*one),
                 name(*other)
-            )
-        }
-        (Some(Flaw::Disagree { .. }), [one, other]) => {
-            let (one, other) = (name(*one), name(*other));
-            format!(
-                "{one} and {other}: neither continues the other, so they disagree on the order of writes."
             )
         }
         (None, [early, late]) if history[*early].precedes(&history[*late]) => {
@@ -268,6 +267,7 @@ fn two(model: &KeyValue<'_>, history: &History<KvOp, Text>, kind: Kind, early: u
     let gap = history.span(history[late].call - history[early].end);
     let (first, second) = (naming(model, &history[early]), naming(model, &history[late]));
     if kind == Kind::FutureRead {
+        let second = shows::naming_write(model, &history[late]);
         return format!("{first}, but {second} was called only {gap} after that.");
     }
     format!(

@@ -10,6 +10,7 @@ mod json;
 pub(crate) mod key_value;
 mod minimal;
 mod sentence;
+mod shows;
 
 /// What sort of error a history shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +153,6 @@ impl Explanation {
             false => Role::Free,
         };
         let roles: Vec<Role> = indices.iter().map(role).collect();
-        BySearch::new(model, history.operations(), &indices).patient().holds(&roles)
+        BySearch::new(model, history.operations(), &indices).patient().exact().holds(&roles)
     }
 }

@@ -229,6 +229,18 @@ impl Model for KeyValue<'_> {
         }
     }
 
+    /// A text of many appends would be copied with each of them.
+    fn advance(&self, mut state: String, op: &KvOp, result: Option<&Text>) -> Option<String> {
+        match *op {
+            KvOp::Get { .. } => result.is_none_or(|&seen| self.texts.get(seen) == state).then_some(state),
+            KvOp::Put { .. } => self.step(&state, op, result),
+            KvOp::Append { value, .. } => {
+                state.push_str(self.texts.get(value));
+                Some(state)
+            }
+        }
+    }
+
     fn partition(&self, op: &KvOp) -> u64 {
         u64::from(op.key().0)
     }

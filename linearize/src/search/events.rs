@@ -15,14 +15,21 @@ pub(crate) struct Item {
     pub(crate) slot: u32,
     /// Equal for operations that ask the same and got the same: only one of those need be tried at a time.
     pub(crate) class: u32,
+    /// Of the items of its class, the one that returns just before it; [`NONE`] if there is none.
+    pub(crate) twin: u32,
     /// The first return at which it is under way.
     pub(crate) first: u32,
+    /// Its own return; [`NEVER`] if it never does.
+    pub(crate) last: u32,
     pub(crate) effect: Effect,
     pub(crate) end: u64,
 }
 
-/// No slot.
+/// No slot, or no return.
 pub(crate) const NEVER: u32 = u32::MAX;
+
+/// No item.
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// A partition, prepared.
 pub(crate) struct Events {
@@ -37,8 +44,6 @@ pub(crate) struct Events {
     pub(crate) slots: usize,
     /// How many classes there are.
     pub(crate) classes: usize,
-    /// One item of each class.
-    pub(crate) example: Vec<u32>,
 }
 
 impl Events {
@@ -55,13 +60,13 @@ impl Events {
             under_way: Vec::new(),
             slots: 0,
             classes: 0,
-            example: Vec::new(),
         };
         events.classify(model, operations, indices);
         let mut returns: Vec<u32> = (0..events.items.len() as u32)
             .filter(|&item| events.items[item as usize].end != u64::MAX)
             .collect();
         returns.sort_by_key(|&item| events.items[item as usize].end);
+        events.link_twins(&returns);
         events.returns = returns;
         events.assign_slots(operations);
         events
@@ -78,12 +83,33 @@ impl Events {
             }
             let fresh = classes.len() as u32;
             let class = *classes.entry((&operation.op, operation.result.as_ref())).or_insert(fresh);
-            if class == fresh {
-                self.example.push(index);
-            }
-            self.items.push(Item { index, slot: NEVER, class, first: 0, effect, end: operation.end });
+            let end = operation.end;
+            self.items.push(Item {
+                index,
+                slot: NEVER,
+                class,
+                twin: NONE,
+                first: 0,
+                last: NEVER,
+                effect,
+                end,
+            });
         }
         self.classes = classes.len();
+    }
+
+    /// `returns` are the items that return, in that order; those that never do come behind them. Numbers them on the way.
+    fn link_twins(&mut self, returns: &[u32]) {
+        let mut newest = vec![NONE; self.classes];
+        let open = (0..self.items.len() as u32).filter(|&item| self.items[item as usize].end == u64::MAX);
+        let open: Vec<u32> = open.collect();
+        for (event, &item) in returns.iter().enumerate() {
+            self.items[item as usize].last = event as u32;
+        }
+        for &item in returns.iter().chain(&open) {
+            let entry = &mut self.items[item as usize];
+            entry.twin = std::mem::replace(&mut newest[entry.class as usize], item);
+        }
     }
 
     /// Walks through time: calls before returns of the same moment, because intervals are closed.
@@ -112,6 +138,11 @@ impl Events {
             current.retain(|&item| item != returning);
             free.push(self.items[returning as usize].slot);
         }
+    }
+
+    /// The slot of what returns at return number `event`.
+    pub(crate) fn slot_of_return(&self, event: usize) -> u32 {
+        self.items[self.returns[event] as usize].slot
     }
 
     /// The items under way at return number `event`.

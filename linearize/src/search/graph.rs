@@ -5,7 +5,7 @@ use std::mem::size_of;
 
 use rustc_hash::FxHashMap;
 
-use super::events::{Events, NEVER};
+use super::events::{Events, NEVER, NONE};
 use super::mask::Mask;
 use super::states::States;
 use crate::limits::{Limits, Progress};
@@ -86,6 +86,8 @@ pub(crate) struct Search<'s, 'm, M: Model, K: Mask> {
     pub(crate) preference: Preference,
     pub(crate) limits: &'s Limits,
     pub(crate) progress: &'s Progress,
+    /// Whether operations that never return may happen any number of times.
+    pub(crate) endless: bool,
     /// The slots of operations that never return.
     open: K,
     /// Nodes that were visited, without what open operations they have used.
@@ -116,6 +118,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
             preference,
             limits,
             progress,
+            endless: false,
             open,
             visited: FxHashMap::default(),
             crowded: 0,
@@ -254,7 +257,11 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         if number == 0 {
             return self.pass_under(node, returning);
         }
-        let Some(item) = self.candidate(node.event as usize, number as usize - 1) else { return Child::Last };
+        let item = match self.candidate(node.event as usize, number as usize - 1) {
+            Choice::Item(item) => item,
+            Choice::None => return Child::None,
+            Choice::Last => return Child::Last,
+        };
         let entry = self.events.items[item as usize];
         if entry.effect == Effect::Read || node.done.has(entry.slot) || self.has_twin_before(node, item) {
             return Child::None;
@@ -269,7 +276,9 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         }
         let mut child = node.clone();
         child.state = state;
-        child.done.insert(entry.slot);
+        if !self.endless || entry.end != u64::MAX {
+            child.done.insert(entry.slot);
+        }
         if overwrite {
             child.overwritten = node.event + 1;
         }
@@ -290,27 +299,40 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         Child::Node(child)
     }
 
-    /// Candidate number `rank` at a return, in the order that the preference wants.
-    fn candidate(&self, event: usize, rank: usize) -> Option<u32> {
+    /// Candidate number `rank` at a return, in the order that the preference wants, for which the list is gone through twice.
+    fn candidate(&self, event: usize, rank: usize) -> Choice {
         let under_way = self.events.under_way(event);
         let first = match self.preference {
-            Preference::Return => return under_way.get(rank).copied(),
+            Preference::Return => {
+                return under_way.get(rank).map_or(Choice::Last, |&item| Choice::Item(item));
+            }
             Preference::Updates => Effect::Update,
             Preference::Overwrites => Effect::Overwrite,
         };
-        let is_first = |&&item: &&u32| self.events.items[item as usize].effect == first;
-        let preferred = under_way.iter().filter(is_first);
-        preferred.chain(under_way.iter().filter(|item| !is_first(item))).nth(rank).copied()
+        if rank >= 2 * under_way.len() {
+            return Choice::Last;
+        }
+        let item = under_way[rank % under_way.len()];
+        let preferred = self.events.items[item as usize].effect == first;
+        if preferred == (rank < under_way.len()) { Choice::Item(item) } else { Choice::None }
     }
 
     /// Whether an operation that asks the same and got the same returns earlier and has not happened. Of such, the
     /// one that returns first can always go first.
     fn has_twin_before(&self, node: &Node<K>, item: u32) -> bool {
-        let class = self.events.items[item as usize].class;
-        self.events.under_way(node.event as usize).iter().take_while(|&&other| other != item).any(|&other| {
-            let entry = self.events.items[other as usize];
-            entry.class == class && !node.done.has(entry.slot)
-        })
+        let mut twin = self.events.items[item as usize].twin;
+        while twin != NONE {
+            let entry = self.events.items[twin as usize];
+            if entry.last < node.event {
+                return false;
+            }
+            // One that is not under way yet was called later and returns earlier; there may be another before it.
+            if entry.slot != NEVER && entry.first <= node.event && !node.done.has(entry.slot) {
+                return true;
+            }
+            twin = entry.twin;
+        }
+        false
     }
 
     /// Whether anything under way could make use of `state`, which `item` would bring about. If not, what comes next
@@ -319,12 +341,21 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         let events = self.events;
         events.under_way(node.event as usize).iter().any(|&other| {
             let entry = events.items[other as usize];
-            other != item
+            let again = self.endless && entry.end == u64::MAX;
+            (other != item || again)
                 && !node.done.has(entry.slot)
                 && entry.effect != Effect::Overwrite
                 && self.states.step(state, entry.class, entry.index).is_some()
         })
     }
+}
+
+enum Choice {
+    Item(u32),
+    /// Not this time.
+    None,
+    /// There are no more.
+    Last,
 }
 
 enum Child<K> {

@@ -46,6 +46,36 @@ impl Mask for u64 {
     }
 }
 
+impl<const WORDS: usize> Mask for [u64; WORDS] {
+    fn empty(_slots: usize) -> Self {
+        [0; WORDS]
+    }
+
+    fn has(&self, slot: u32) -> bool {
+        self[slot as usize / 64].has(slot % 64)
+    }
+
+    fn insert(&mut self, slot: u32) {
+        self[slot as usize / 64].insert(slot % 64);
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self[slot as usize / 64].remove(slot % 64);
+    }
+
+    fn within(&self, other: &Self) -> Self {
+        std::array::from_fn(|word| self[word] & other[word])
+    }
+
+    fn without(&self, other: &Self) -> Self {
+        std::array::from_fn(|word| self[word] & !other[word])
+    }
+
+    fn is_subset(&self, other: &Self) -> bool {
+        self.iter().zip(other).all(|(one, other)| one.is_subset(other))
+    }
+}
+
 impl Mask for Box<[u64]> {
     fn empty(slots: usize) -> Self {
         vec![0; slots.div_ceil(64)].into_boxed_slice()

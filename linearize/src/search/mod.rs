@@ -7,6 +7,9 @@
 //! once. Compare the search of Wing and Gong with Lowe's memory of visited configurations, which most checkers use: there a
 //! node has a bit for *every* operation of the history.
 //!
+//! The search goes deep first, which finds an order soon. If that takes long, `frontier` goes through the same graph return by return,
+//! which takes less memory.
+//!
 //! Five reductions, none of which changes the answer:
 //!
 //! - a read happens as soon as its result is right: it never branches;
@@ -18,6 +21,7 @@
 //! - several orders of trying candidates race, each for a bounded number of steps, then for more.
 
 mod events;
+mod frontier;
 mod graph;
 pub(crate) mod mask;
 mod states;
@@ -27,6 +31,7 @@ use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
 use crate::verdict::Limit;
 use events::Events;
+use frontier::Frontier;
 use graph::{Action, Outcome, Preference, Search};
 use mask::Mask;
 use states::States;
@@ -45,6 +50,23 @@ pub(crate) enum Found {
 /// How many nodes the first round of each preference may visit; each further round, eight times as many.
 const FIRST_ROUND: u64 = 512;
 
+/// As [`search`], but an operation that never returned may happen any number of times, so that what it did need not be remembered. The
+/// orders found may name it more than once; if there are none, then there are none without repetition either.
+pub(crate) fn search_endless<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Result>],
+    indices: &[u32],
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
+    let events = Events::new(model, operations, indices);
+    let mut states = States::new(model, operations, &events);
+    go_deep(&events, &mut states, true, limits, progress)
+}
+
+/// How many nodes the search that goes deep may visit before the one that goes broad takes over, where that one can.
+const DEEP: u64 = 1 << 16;
+
 /// Decides whether the operations `indices` (in the order of their calls) can be linearized.
 pub(crate) fn search<M: Model>(
     model: &M,
@@ -55,16 +77,40 @@ pub(crate) fn search<M: Model>(
 ) -> Found {
     let events = Events::new(model, operations, indices);
     let mut states = States::new(model, operations, &events);
-    if events.slots <= 64 {
-        race::<M, u64>(&events, &mut states, limits, progress)
-    } else {
-        race::<M, Box<[u64]>>(&events, &mut states, limits, progress)
+    let can_go_broad =
+        events.slots <= frontier::SLOTS && events.items.iter().all(|item| item.effect != Effect::Overwrite);
+    if !can_go_broad || limits.states <= DEEP {
+        return go_deep(&events, &mut states, false, limits, progress);
+    }
+    let deep = limits.clone().with_states(DEEP);
+    let found = go_deep(&events, &mut states, false, &deep, progress);
+    let Found::Limited { states: spent, .. } = found else { return found };
+    drop(states);
+    let broad = limits.clone().with_states(limits.states - spent);
+    let states = States::with_columns(model, operations, events.slots);
+    let mut frontier = Frontier::new(&events, states, &broad, progress);
+    let outcome = frontier.run();
+    found_by(&events, outcome, spent + frontier.visits)
+}
+
+fn go_deep<M: Model>(
+    events: &Events,
+    states: &mut States<'_, M>,
+    endless: bool,
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
+    match events.slots {
+        0..=64 => race::<M, u64>(events, states, endless, limits, progress),
+        65..=128 => race::<M, [u64; 2]>(events, states, endless, limits, progress),
+        _ => race::<M, Box<[u64]>>(events, states, endless, limits, progress),
     }
 }
 
 fn race<M: Model, K: Mask>(
     events: &Events,
     states: &mut States<'_, M>,
+    endless: bool,
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
@@ -75,30 +121,49 @@ fn race<M: Model, K: Mask>(
         [true, true] => &[Preference::Return, Preference::Updates, Preference::Overwrites],
         _ => &[Preference::Return],
     };
+    // A trial of an explanation, which may visit few nodes, has been through that.
+    let mut refutable =
+        !endless && limits.states >= DEEP && events.items.iter().any(|item| item.end == u64::MAX);
     let mut round = FIRST_ROUND;
     let mut spent = 0;
     loop {
         for &preference in preferences {
             let left = limits.states.saturating_sub(spent);
-            let alone = preferences.len() == 1;
+            let alone = preferences.len() == 1 && !refutable;
             let bound = limits.clone().with_states(if alone { left } else { left.min(round) });
-            let (outcome, visits) = Search::<M, K>::new(events, states, preference, &bound, progress).run();
+            let mut search = Search::<M, K>::new(events, states, preference, &bound, progress);
+            search.endless = endless;
+            let (outcome, visits) = search.run();
             spent += visits;
-            match outcome {
-                Outcome::Found(trail) => return Found::Order(order_of(events, &trail)),
-                Outcome::Exhausted { deepest } => {
-                    let stuck = events.items[events.returns[deepest] as usize].index;
-                    return Found::Nothing { stuck };
-                }
-                Outcome::Limited { limit, deepest } => {
-                    if limit == Limit::Memory || spent >= limits.states {
-                        let reached = events.items[events.returns[deepest] as usize].index;
-                        return Found::Limited { limit, states: spent, reached };
-                    }
-                }
+            if let Outcome::Limited { limit: Limit::States, .. } = outcome
+                && spent < limits.states
+            {
+                continue;
             }
+            return found_by(events, outcome, spent);
         }
         round *= 8;
+        // What is impossible even if open operations may happen any number of times is found to be impossible far sooner like that.
+        if std::mem::take(&mut refutable) {
+            let bound = limits.clone().with_states(limits.states.saturating_sub(spent).min(round));
+            let mut search = Search::<M, K>::new(events, states, Preference::Return, &bound, progress);
+            search.endless = true;
+            let (outcome, visits) = search.run();
+            spent += visits;
+            if matches!(outcome, Outcome::Exhausted { .. }) {
+                return found_by(events, outcome, spent);
+            }
+        }
+    }
+}
+
+/// An outcome in terms of the history.
+fn found_by(events: &Events, outcome: Outcome, states: u64) -> Found {
+    let index_of = |event: usize| events.items[events.returns[event] as usize].index;
+    match outcome {
+        Outcome::Found(trail) => Found::Order(order_of(events, &trail)),
+        Outcome::Exhausted { deepest } => Found::Nothing { stuck: index_of(deepest) },
+        Outcome::Limited { limit, deepest } => Found::Limited { limit, states, reached: index_of(deepest) },
     }
 }
 
@@ -127,4 +192,81 @@ fn order_of(events: &Events, trail: &[Action]) -> Vec<u32> {
         }
     }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Random;
+    use crate::models::collections::{Queue, QueueOp};
+    use crate::models::counter::{Counter, CounterOp};
+
+    /// Up to nine operations of four clients at small random moments, some of them open, in the order of their calls.
+    fn history<O, R>(
+        random: &mut Random,
+        mut ask: impl FnMut(&mut Random) -> (O, R),
+    ) -> Vec<Operation<O, R>> {
+        let count = 1 + random.below(9);
+        let mut operations: Vec<_> = (0..count)
+            .map(|client| {
+                let (call, (op, result)) = (random.below(12), ask(random));
+                match random.below(6) {
+                    0 => Operation::open(client as u32, op, call),
+                    _ => Operation::new(client as u32, op, result, call, call + random.below(6)),
+                }
+            })
+            .collect();
+        operations.sort_by_key(|operation| operation.call);
+        operations
+    }
+
+    /// Whether there is an order, after it was made sure that both searches say the same and that the order found is one.
+    fn both<M: Model>(model: &M, operations: &[Operation<M::Op, M::Result>]) -> bool {
+        let indices: Vec<u32> = (0..operations.len() as u32).collect();
+        let (limits, progress) = (Limits::default(), Progress::default());
+        let events = Events::new(model, operations, &indices);
+        let deep = go_deep(&events, &mut States::new(model, operations, &events), false, &limits, &progress);
+        let states = States::with_columns(model, operations, events.slots);
+        let broad = found_by(&events, Frontier::new(&events, states, &limits, &progress).run(), 0);
+        match (deep, broad) {
+            (Found::Order(_), Found::Order(order)) => {
+                let mut state = model.initial();
+                let mut latest = 0;
+                for &index in &order {
+                    let operation = &operations[index as usize];
+                    latest = latest.max(operation.call);
+                    assert!(latest <= operation.end, "{operations:?}: {order:?}");
+                    state = model.step(&state, &operation.op, operation.result.as_ref()).expect("legal");
+                }
+                let missing = indices.iter().find(|index| !order.contains(index));
+                assert!(missing.is_none_or(|&index| operations[index as usize].is_open()), "{operations:?}");
+                true
+            }
+            (Found::Nothing { stuck }, Found::Nothing { stuck: other }) => {
+                assert_eq!(stuck, other, "{operations:?}");
+                false
+            }
+            other => panic!("{other:?} for {operations:?}"),
+        }
+    }
+
+    #[test]
+    fn both_searches_agree() {
+        let (mut queues, mut counters) = (0, 0);
+        for seed in 0..30_000 {
+            let mut random = Random::new(seed);
+            let queue = history(&mut random, |random| match random.below(2) {
+                0 => (QueueOp::Enqueue(random.below(3)), None),
+                _ => (QueueOp::Dequeue, Some(random.below(3)).filter(|&value| value < 2)),
+            });
+            queues += u32::from(both(&Queue::new(), &queue));
+            let counter = history(&mut random, |random| match random.below(3) {
+                0 => (CounterOp::Add(1), 0),
+                1 => (CounterOp::FetchAdd(1), random.below(3) as i64),
+                _ => (CounterOp::Read, random.below(3) as i64),
+            });
+            counters += u32::from(both(&Counter, &counter));
+        }
+        assert!(queues.min(counters) > 3_000 && queues.max(counters) < 27_000, "{queues}, {counters}");
+    }
 }

@@ -5,6 +5,7 @@
 mod browser;
 mod brute;
 mod devtools;
+mod explain;
 mod files;
 mod kv;
 mod looks;
