@@ -90,9 +90,15 @@ pub(crate) fn solve(texts: &Texts, gathered: &Gathered, limits: &Limits, progres
 
 impl Solver<'_> {
     fn run(&mut self, limits: &Limits, progress: &Progress) -> Solved {
+        let mut states = 0;
+        let solved = self.search(limits, progress, &mut states);
+        progress.add_states(states & 0xfff);
+        solved
+    }
+
+    fn search(&mut self, limits: &Limits, progress: &Progress, states: &mut u64) -> Solved {
         let Some(&read) = self.problem.reads.first() else { return Solved::Rows(self.rows()) };
         self.open(Variable::Epoch { read }, 0);
-        let mut states = 0u64;
         loop {
             let level = self.levels.len() - 1;
             let top = &mut self.levels[level];
@@ -105,38 +111,38 @@ impl Solver<'_> {
             }
             let candidate = self.candidates[top.next as usize];
             top.next += 1;
-            states += 1;
-            if states & 0xfff == 0 {
+            *states += 1;
+            if *states & 0xfff == 0 {
                 progress.add_states(0x1000);
-                if let Some(limit) = self.over_limit(states, limits) {
-                    return Solved::Limited { limit, states, read: self.levels[level].variable.read() };
-                }
+            }
+            if let Some(limit) = self.over_limit(*states, limits) {
+                return Solved::Limited { limit, states: *states, read: self.levels[level].variable.read() };
             }
             match self.attempt(level as u32, candidate) {
                 Err(conflict) => self.note(level, conflict),
                 Ok(()) => match self.next_variable(level) {
                     Some((variable, rank)) => self.open(variable, rank),
-                    None => {
-                        progress.add_states(states & 0xfff);
-                        return Solved::Rows(self.rows());
-                    }
+                    None => return Solved::Rows(self.rows()),
                 },
             }
         }
     }
 
     fn over_limit(&self, states: u64, limits: &Limits) -> Option<Limit> {
+        if states >= limits.states {
+            return Some(Limit::States);
+        }
+        // To add up the memory takes longer than to visit a state.
+        if states & 0xfff != 0 {
+            return None;
+        }
         // Each level has its place, its candidates, a few journal entries and at most as many culprits as levels; what is
         // long among those is rare, so it is counted by what is reserved.
         let culprits: usize = self.levels.iter().map(|level| level.culprits.capacity()).sum();
         let bytes = self.levels.capacity() * size_of::<Level>()
             + (self.candidates.capacity() + culprits) * 4
             + self.epochs.mark() * 128;
-        if states >= limits.states {
-            Some(Limit::States)
-        } else {
-            (bytes > limits.memory).then_some(Limit::Memory)
-        }
+        (bytes > limits.memory).then_some(Limit::Memory)
     }
 
     fn attempt(&mut self, level: u32, candidate: u32) -> Result<(), Conflict> {

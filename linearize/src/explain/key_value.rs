@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::minimal::{Role, STATES, STATES_A_TRIAL, Trial, Trials, bound};
+use rustc_hash::FxHashMap;
+
+use super::minimal::{Role, STATES_A_TRIAL, Trial, Trials, bound};
 use super::sentence::{for_any_model, naming};
 use super::shows::{Shown, look_at};
-use super::{Explanation, Kind, shows, with_role};
+use super::{Explanation, Kind, SHOWN, shows, with_role};
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::model::Model;
@@ -16,6 +18,12 @@ use crate::order::slim::{Gathered, INITIAL, Kind as Does, Slim};
 use crate::order::{Error, Finding, Scratch, decide};
 use crate::texts::{Text, Texts};
 use crate::words;
+
+/// How many operations can be prepared for a trial in the time that it takes to visit a state, more or less.
+const OPERATIONS_A_STATE: u64 = 8;
+
+/// How many states all the trials together may visit.
+const STATES: u64 = 40_000;
 
 /// A key with more operations than this is not searched as a whole for a smaller explanation.
 const LARGEST: usize = 3_000;
@@ -103,10 +111,12 @@ fn reduce(trials: &mut ByValues<'_>, error: &Error) -> (Vec<Role>, bool) {
     }
     let mut roles = vec![Role::Bound; ops.len()];
     roles[INITIAL as usize] = Role::Absent;
-    if roles.len() <= LARGEST && trials.minimize(&mut roles) {
-        return (roles, true);
+    if roles.len() > LARGEST {
+        return (shown, false);
     }
-    (shown, false)
+    let minimal = trials.minimize(&mut roles);
+    // What was freed until the budget ended was freed with a proof, and what was shown may be no error by itself.
+    if minimal || bound(&roles).len() <= SHOWN { (roles, minimal) } else { (shown, false) }
 }
 
 /// Frees the writes that the reads of an error show: they must exist, but when does not matter.
@@ -179,18 +189,12 @@ impl ByValues<'_> {
 
 impl Trials for ByValues<'_> {
     fn attempt(&mut self, roles: &[Role]) -> Trial {
-        let mut trial = Vec::with_capacity(self.ops.len());
-        for (at, (&op, role)) in self.ops.iter().zip(roles).enumerate().skip(1) {
-            let index = at as u32;
-            match role {
-                Role::Bound => trial.push(Slim { index, ..op }),
-                Role::Free if op.kind != Does::Get => {
-                    trial.push(Slim { index, call: 1, end: u64::MAX, ..op });
-                }
-                Role::Free | Role::Absent => {}
-            }
+        let trial = Gathered::of(self.cast(roles));
+        let prepared = trial.ops.len() as u64 / OPERATIONS_A_STATE;
+        if self.states <= prepared {
+            return Trial::Undecided;
         }
-        let trial = Gathered::of(trial);
+        self.states -= prepared;
         let limits = Limits::default().with_states(STATES_A_TRIAL.min(self.states));
         let progress = Progress::default();
         let finding = decide(self.texts, &trial, &mut self.scratch, &limits, &progress);
@@ -200,6 +204,36 @@ impl Trials for ByValues<'_> {
             Finding::Bad(_) => Trial::NotLinearizable,
             Finding::Limited { .. } => Trial::Undecided,
         }
+    }
+}
+
+impl ByValues<'_> {
+    /// The operations of a trial. Freed writes of one text in one way are all the same, so no more of them are there than the reads can show.
+    fn cast(&self, roles: &[Role]) -> Vec<Slim> {
+        let all = || self.ops.iter().zip(roles).zip(0..).skip(1);
+        let bound = || all().filter(|((_, role), _)| **role == Role::Bound);
+        let mut trial: Vec<Slim> = bound().map(|((&op, _), index)| Slim { index, ..op }).collect();
+        let reads = trial.iter().filter(|op| op.kind == Does::Get);
+        let reads: Vec<u32> = reads.map(|op| self.texts.place(op.text).length).collect();
+        let most = |op: &Slim| {
+            let shown = reads.iter().map(|length| match op.kind {
+                Does::Append => length / self.texts.place(op.text).length.max(1),
+                Does::Get | Does::Put => 1,
+            });
+            shown.sum::<u32>()
+        };
+        let mut left: FxHashMap<(bool, Text), u32> = FxHashMap::default();
+        for ((&op, role), index) in all() {
+            if *role != Role::Free || op.kind == Does::Get {
+                continue;
+            }
+            let left = left.entry((op.kind == Does::Put, op.text)).or_insert_with(|| most(&op));
+            if *left > 0 {
+                *left -= 1;
+                trial.push(Slim { index, call: 1, end: u64::MAX, ..op });
+            }
+        }
+        trial
     }
 }
 

@@ -8,7 +8,7 @@ use crate::model::{Effect, Model};
 use crate::search::{self, Found};
 
 /// How many states all the trials together may visit.
-pub(crate) const STATES: u64 = 8_000;
+const STATES: u64 = 8_000;
 
 /// How many states one trial may visit.
 pub(crate) const STATES_A_TRIAL: u64 = 1_000;
