@@ -258,7 +258,7 @@ pub(crate) struct CheckOptions {
     pub(crate) max_states: u64,
 
     /// How much memory to use for each key before the verdict is unknown: in bytes, or with K, M or G.
-    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
     pub(crate) max_memory: usize,
 }
 
@@ -286,7 +286,7 @@ mod tests {
     fn sizes_have_units() {
         assert_eq!(size("1000"), Ok(1000));
         assert_eq!(size("64k"), Ok(65536));
-        assert_eq!(size("512M"), Ok(Limits::default().memory), "the default that --help names");
+        assert_eq!(size("1G"), Ok(Limits::default().memory), "the default that --help names");
         for wrong in ["", "M", "0", "-1", "1.5G", "3KM", "99999999999G", "1T"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }

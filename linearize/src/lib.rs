@@ -49,8 +49,8 @@
 //! Of a model that is only a step function nothing is known but what its steps say. Take m rounds of k updates, all of a round under way at once, and a
 //! model whose last operation is legal after one order of them alone: whoever decides that history must try up to (k!)^m orders. So for such
 //! models there is always a history that is answered with [`Verdict::Unknown`], and for a queue, which keeps the order of its enqueues until long
-//! after, it is an ordinary one: with eight clients and 1,000 operations the default limits suffice while a few values wait (an error in a stack
-//! that is three to ten deep is found in ten to twenty seconds), and not if a hundred do. Knowing that it is a queue,
+//! after, it is an ordinary one: with eight clients and 1,000 operations the default limits suffice while no more than a few values wait,
+//! often not if ten do, and not if a hundred do, be the history good or bad. Knowing that it is a queue,
 //! [`models::collections::Queue`] decides it at once if no value is enqueued twice.
 //!
 //! Keys with repeated texts are NP-complete too (Gibbons and Korach 1997, theorem 3.1): 10,000 operations of 50 clients that put and append

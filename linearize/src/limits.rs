@@ -15,9 +15,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Twenty million states, half a gigabyte, all cores.
+    /// Twenty million states, a gigabyte, all cores.
     fn default() -> Self {
-        Limits { states: 20_000_000, memory: 512 << 20, threads: 0 }
+        Limits { states: 20_000_000, memory: 1 << 30, threads: 0 }
     }
 }
 

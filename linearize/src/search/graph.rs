@@ -6,6 +6,7 @@ use std::mem::size_of;
 use rustc_hash::FxHashMap;
 
 use super::events::{Events, NEVER, NONE};
+use super::map_bytes;
 use super::mask::Mask;
 use super::states::States;
 use crate::limits::{Limits, Progress};
@@ -169,8 +170,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
             return Some(Limit::States);
         }
         let heap = if self.events.slots > 64 { self.events.slots / 4 } else { 0 };
-        let entry = size_of::<((u32, u32, K), Seen<K>)>() + 1 + heap;
-        let bytes = self.visited.capacity() * entry
+        let entry = size_of::<((u32, u32, K), Seen<K>)>() + heap;
+        let bytes = map_bytes(&self.visited, entry)
             + self.crowded * 2 * (size_of::<Visit<K>>() + heap / 2)
             + self.stack.capacity() * (size_of::<Frame<K>>() + heap / 2)
             + self.states.bytes();

@@ -26,6 +26,8 @@ mod graph;
 pub(crate) mod mask;
 mod states;
 
+use rustc_hash::FxHashMap;
+
 use crate::history::Operation;
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
@@ -75,22 +77,52 @@ pub(crate) fn search<M: Model>(
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
+    search_from(DEEP, model, operations, indices, limits, progress)
+}
+
+/// As [`search`], going deep for so many nodes.
+fn search_from<M: Model>(
+    deep: u64,
+    model: &M,
+    operations: &[Operation<M::Op, M::Result>],
+    indices: &[u32],
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
     let events = Events::new(model, operations, indices);
     let mut states = States::new(model, operations, &events);
     let can_go_broad =
         events.slots <= frontier::SLOTS && events.items.iter().all(|item| item.effect != Effect::Overwrite);
-    if !can_go_broad || limits.states <= DEEP {
+    if !can_go_broad || limits.states <= deep {
         return go_deep(&events, &mut states, false, limits, progress);
     }
-    let deep = limits.clone().with_states(DEEP);
-    let found = go_deep(&events, &mut states, false, &deep, progress);
+    let found = go_deep(&events, &mut states, false, &limits.clone().with_states(deep), progress);
     let Found::Limited { states: spent, .. } = found else { return found };
     drop(states);
     let broad = limits.clone().with_states(limits.states - spent);
-    let states = States::with_columns(model, operations, events.slots);
-    let mut frontier = Frontier::new(&events, states, &broad, progress);
+    let mut frontier =
+        Frontier::new(&events, States::with_columns(model, operations, events.slots), &broad, progress);
     let outcome = frontier.run();
-    found_by(&events, outcome, spent + frontier.visits)
+    let spent = spent + frontier.visits;
+    drop(frontier);
+    if !matches!(outcome, Outcome::Limited { limit: Limit::Memory, .. }) {
+        return found_by(&events, outcome, spent);
+    }
+    // There is too much of it at once. What is left is to hope that some order comes early.
+    let rest = limits.clone().with_states(limits.states - spent);
+    match go_deep(&events, &mut States::new(model, operations, &events), false, &rest, progress) {
+        Found::Limited { limit, states, reached } => {
+            Found::Limited { limit, states: states + spent, reached }
+        }
+        found => found,
+    }
+}
+
+/// How many bytes a hash map takes with entries of this size: now, or while it grows if that is what the next entry makes it do; then the
+/// old table is still there beside one of twice its size.
+fn map_bytes<K, V>(map: &FxHashMap<K, V>, entry: usize) -> usize {
+    let table = map.capacity() * (entry + 1) * 8 / 7;
+    if map.len() == map.capacity() { 3 * table } else { table }
 }
 
 fn go_deep<M: Model>(
@@ -228,6 +260,9 @@ mod tests {
         let deep = go_deep(&events, &mut States::new(model, operations, &events), false, &limits, &progress);
         let states = States::with_columns(model, operations, events.slots);
         let broad = found_by(&events, Frontier::new(&events, states, &limits, &progress).run(), 0);
+        // Handed over from one to the other at once.
+        let handed = search_from(2, model, operations, &indices, &limits, &progress);
+        assert_eq!(std::mem::discriminant(&handed), std::mem::discriminant(&deep), "{operations:?}");
         match (deep, broad) {
             (Found::Order(_), Found::Order(order)) => {
                 let mut state = model.initial();
