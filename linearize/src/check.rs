@@ -67,9 +67,10 @@ fn check_part<M: Model>(
 ) -> Part {
     match search::search(model, history.operations(), indices, limits, progress) {
         Found::Order(operations) => Part::Good(Order { partition, operations }),
-        Found::Nothing { stuck } => {
-            Part::Bad(Box::new(explain::by_search(model, history, partition, indices, stuck)))
-        }
+        Found::Nothing { stuck } => Part::Bad(Box::new(match limits.explain {
+            true => explain::by_search(model, history, partition, indices, stuck),
+            false => explain::in_brief(model, history, vec![stuck as usize]),
+        })),
         Found::Limited { limit, states, reached } => Part::Unknown(Undecided {
             key: model.partition_name(&history[reached as usize].op),
             limit,

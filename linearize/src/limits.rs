@@ -12,12 +12,15 @@ pub struct Limits {
     pub memory: usize,
     /// How many threads may work at once; 0 means one for each core. The verdict does not depend on it.
     pub threads: usize,
+    /// Whether a verdict that is not linearizable says why. To find that out may take longer than the verdict; whoever only wants the
+    /// answer, of a million histories say, does without.
+    pub explain: bool,
 }
 
 impl Default for Limits {
-    /// Twenty million states, a gigabyte, all cores.
+    /// Twenty million states, a gigabyte, all cores, and explanations.
     fn default() -> Self {
-        Limits { states: 20_000_000, memory: 1 << 30, threads: 0 }
+        Limits { states: 20_000_000, memory: 1 << 30, threads: 0, explain: true }
     }
 }
 
@@ -40,6 +43,13 @@ impl Limits {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// The same limits without explanations.
+    #[must_use]
+    pub fn without_explanation(mut self) -> Self {
+        self.explain = false;
         self
     }
 

@@ -2,7 +2,8 @@
 //! `cargo run --release --manifest-path linearize/peers/Cargo.toml`, with a part of a name behind `--` for some rows alone, and with
 //! `--every` to list every history that is beyond its bound. About two minutes.
 //!
-//! Times are from a parsed history to its verdict, medians of runs in turns. Each row has a process of its own, so that
+//! Times are from a parsed history to its verdict, medians of runs in turns; with `--explained` ours also says why a history is not
+//! linearizable, which the peer never does. Each row has a process of its own, so that
 //! what one leaves behind in memory does not slow another. Where the peer checks several keys at once, "lucky" is the
 //! ratio to what it would take if it began with the key that it refutes fastest.
 
@@ -18,7 +19,7 @@ mod table;
 
 use std::process::{Command, ExitCode, Stdio};
 
-use contest::{Finding, Outcome, contest};
+use contest::{EXPLAINED, Finding, Outcome, contest};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
         ["memory-of-peer", name] => memory::measure(name, true),
         _ => {
             let wanted = words.iter().find(|word| !word.starts_with('-')).copied().unwrap_or("");
-            return tables(wanted, words.contains(&"--every"));
+            let settings: &[_] = if words.contains(&"--explained") { &[(EXPLAINED, "1")] } else { &[] };
+            return tables(wanted, words.contains(&"--every"), settings);
         }
     }
     ExitCode::SUCCESS
@@ -52,11 +54,11 @@ fn again(arguments: [&str; 2], settings: &[(&str, &str)]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn tables(wanted: &str, every: bool) -> ExitCode {
+fn tables(wanted: &str, every: bool, settings: &[(&str, &str)]) -> ExitCode {
     let mut table = table::Table::new(if every { usize::MAX } else { 3 });
     for row in rows::rows().iter().filter(|row| row.name.contains(wanted)) {
         let outcomes: Option<Vec<Outcome>> =
-            again(["row", &row.name], &[]).and_then(|lines| lines.lines().map(Outcome::of_line).collect());
+            again(["row", &row.name], settings).and_then(|lines| lines.lines().map(Outcome::of_line).collect());
         table.add(row, outcomes.unwrap_or_default());
     }
     table.finish();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::history::History;
-use crate::model::Model;
+use crate::model::{Effect, Model};
 use minimal::{BySearch, Role, Trials};
 
 mod json;
@@ -68,7 +68,7 @@ pub struct Explanation {
     /// Whether `operations` is known to be minimal in the sense above. It is left open where establishing it would take longer than the
     /// verdict did: if the general search found the error in a partition of more than 3,000 operations, or if
     /// the trials of what can be left out visit more than 8,000 states together. `operations` then names those around the place
-    /// where every order gets stuck, which need not be enough by themselves.
+    /// where every order gets stuck, which need not be enough by themselves. It is false, too, if [`crate::Limits::explain`] is.
     pub minimal: bool,
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn by_search<M: Model>(
     Explanation {
         key: model.partition_name(&history[stuck as usize].op),
         partition,
-        kind: if operations.len() == 1 { Kind::Phantom } else { Kind::Order },
+        kind: kind_for_any_model(model, history, &operations),
         sentence: sentence::for_any_model(model, history, &operations),
         operations,
         context,
@@ -123,11 +123,45 @@ pub(crate) fn of_flaw<M: Model>(model: &M, history: &History<M::Op, M::Result>, 
     Explanation {
         key: model.partition_name(first),
         partition: model.partition(first),
-        kind: if operations.len() == 1 { Kind::Phantom } else { Kind::Order },
+        kind: kind_for_any_model(model, history, &operations),
         sentence: sentence::for_any_model(model, history, &operations),
         context: with_role(&indices, &roles, Role::Free),
         operations,
         minimal,
+    }
+}
+
+/// A read that nothing explains saw what was not there; an update may have failed for any reason.
+fn kind_for_any_model<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    operations: &[usize],
+) -> Kind {
+    match operations {
+        [only] if model.effect(&history[*only].op, history[*only].result.as_ref()) == Effect::Read => {
+            Kind::Phantom
+        }
+        _ => Kind::Order,
+    }
+}
+
+/// Names `operations`, around which no order was found, for somebody who does not want to know which of them are needed and why.
+pub(crate) fn in_brief<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    mut operations: Vec<usize>,
+) -> Explanation {
+    operations.sort_unstable();
+    operations.dedup();
+    let last = &history[operations[operations.len() - 1]];
+    Explanation {
+        key: model.partition_name(&last.op),
+        partition: model.partition(&last.op),
+        kind: Kind::Order,
+        sentence: format!("{}: no order explains it, and why was not asked.", sentence::naming(model, last)),
+        operations,
+        context: Vec::new(),
+        minimal: false,
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod slim;
 use crate::ambiguous::walk::Walked;
 use crate::ambiguous::{self, Solved};
 use crate::check::{Part, in_parallel};
-use crate::explain::key_value as explain;
+use crate::explain::{in_brief, key_value as explain};
 use crate::history::{History, Operation};
 use crate::limits::{Limits, Progress};
 use crate::models::key_value::{KeyValue, KvOp};
@@ -141,7 +141,14 @@ fn check_key(
             let operations = insert_idle(order, &gathered.idle, call, end);
             Part::Good(Order { partition: key as u64, operations })
         }
-        Finding::Bad(error) => Part::Bad(Box::new(explain::explain(model, history, key, gathered, error))),
+        Finding::Bad(error) if limits.explain => {
+            Part::Bad(Box::new(explain::explain(model, history, key, gathered, error)))
+        }
+        Finding::Bad(error) => {
+            let index = |&op: &u32| gathered.ops[op as usize].index as usize;
+            let named = error.operations.iter().filter(|&&op| op != INITIAL).map(index).collect();
+            Part::Bad(Box::new(in_brief(model, history, named)))
+        }
         Finding::Limited { limit, states, read } => Part::Unknown(Undecided {
             key: model.keys()[key].clone(),
             limit,

@@ -1,6 +1,12 @@
 //! What a reader is told about keys with texts.
 
-use linearize::{Explanation, Kind, KvBuilder, Limits, Verdict};
+use linearize::generate::{Spoil, Workload, spoil};
+use linearize::models::collections::QueueOp;
+use linearize::{
+    Explanation, History, Kind, KvBuilder, Limits, Operation, Progress, Verdict, check, check_by_search,
+};
+
+use crate::samples::queue;
 
 fn explain(build: impl FnOnce(&mut KvBuilder)) -> Explanation {
     let mut builder = KvBuilder::new();
@@ -130,4 +136,26 @@ fn a_write_that_was_seen_before_it_was_called() {
             says(&explanation, Kind::FutureRead, &sentence);
         }
     }
+}
+
+#[test]
+fn who_does_not_ask_why_gets_the_same_verdict_sooner() {
+    let limits = Limits::default().without_explanation();
+    let (model, history) = queue(4, 10);
+    let bad = Operation::new(9, QueueOp::Dequeue, Some(7_777), 20_000_000, 20_000_001);
+    let operations = history.operations().iter().cloned().chain([bad]).collect();
+    let spoilt = History::new(operations).unwrap();
+    assert!(check(&model, &history, &limits).is_linearizable());
+    let Verdict::NotLinearizable(brief) = check_by_search(&model, &spoilt, &limits, &Progress::default())
+    else {
+        panic!("nobody enqueued 7777")
+    };
+    assert_eq!((brief.operations.as_slice(), brief.minimal), ([spoilt.len() - 1].as_slice(), false));
+    let texts = spoil(&Workload::lab(3, 5, 300).generate(), Spoil::Stale);
+    let (Verdict::NotLinearizable(brief), Verdict::NotLinearizable(full)) =
+        (texts.check(&limits), texts.check(&Limits::default()))
+    else {
+        panic!("it was spoilt")
+    };
+    assert!(full.minimal && !brief.minimal && !brief.operations.is_empty() && brief.key == full.key);
 }

@@ -7,7 +7,7 @@ use linearize::picture::Fault;
 use linearize::{HistoryError, KvHistory, KvRecorder, Limits, Verdict, picture, text};
 
 /// What a check may cost: some seconds, and less memory than a test may use. The histories of the labs need next to nothing of it.
-const LIMITS: Limits = Limits { states: 5_000_000, memory: 128 << 20, threads: 0 };
+const LIMITS: Limits = Limits { states: 5_000_000, memory: 128 << 20, threads: 0, explain: true };
 
 /// Width of the text, in columns.
 const WIDTH: usize = 110;
