@@ -34,7 +34,7 @@ pub enum Effect {
 /// A stack, in twenty lines:
 ///
 /// ```
-/// use linearize::{History, Limits, Model, Operation, Verdict, check};
+/// use linearize::{History, Limits, Model, Operation, check};
 ///
 /// #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 /// enum Call { Push(u32), Pop }
@@ -43,28 +43,34 @@ pub enum Effect {
 ///
 /// impl Model for Stack {
 ///     type Op = Call;
-///     type Result = Option<u32>; // what Pop returned; None for an empty stack, and for Push
+///     type Result = u32; // what Pop returned; 0 from an empty stack, and always from Push
 ///     type State = Vec<u32>;
 ///
 ///     fn initial(&self) -> Vec<u32> { Vec::new() }
 ///
-///     fn step(&self, stack: &Vec<u32>, call: &Call, result: Option<&Option<u32>>) -> Option<Vec<u32>> {
+///     fn step(&self, stack: &Vec<u32>, call: &Call, result: Option<&u32>) -> Option<Vec<u32>> {
 ///         let mut next = stack.clone();
 ///         let answer = match call {
-///             Call::Push(value) => { next.push(*value); None }
-///             Call::Pop => next.pop(),
+///             Call::Push(value) => { next.push(*value); 0 }
+///             Call::Pop => next.pop().unwrap_or(0),
 ///         };
-///         // An operation that never returned may have had any result.
+///         // An operation that never returned has no result, and may have had any.
 ///         result.is_none_or(|seen| *seen == answer).then_some(next)
 ///     }
 /// }
 ///
 /// let history = History::new(vec![
-///     Operation::new(0, Call::Push(1), None, 0, 10),
-///     Operation::new(1, Call::Push(2), None, 5, 15),
-///     Operation::new(0, Call::Pop, Some(1), 20, 30), // 1 is on top only if it was pushed last, which is possible
+///     Operation::new(0, Call::Push(1), 0, 0, 10), // client, what it asked, what it got, called, returned
+///     Operation::new(1, Call::Push(2), 0, 5, 15),
+///     Operation::open(2, Call::Push(3), 7), // never returned
+///     Operation::new(0, Call::Pop, 1, 20, 30), // 1 is on top only if it was pushed last, which is possible
 /// ]).unwrap();
-/// assert!(matches!(check(&Stack, &history, &Limits::default()), Verdict::Linearizable(_)));
+/// let verdict = check(&Stack, &history, &Limits::default());
+/// assert!(verdict.is_linearizable());
+/// // In words for a terminal, and as a page to look at; nothing went wrong meanwhile, so there are no faults to show.
+/// println!("{}", linearize::text::render(&Stack, &history, &verdict, &[], 100));
+/// let page = linearize::picture::page(&Stack, &history, &verdict, &[]);
+/// # assert!(page.starts_with("<!"));
 /// ```
 pub trait Model: Sync {
     /// What a client asks for, with its arguments.

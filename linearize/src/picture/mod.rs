@@ -71,7 +71,7 @@ const SCRIPTS: [&str; 12] = [
     include_str!("page/main.js"),
 ];
 
-/// The page for a verdict on a history.
+/// The page for a verdict on a history, with what was done to servers and network meanwhile (`faults`, which may be empty).
 ///
 /// Partitions of which the verdict says nothing (a check ends at the first error) are decided here with a bounded effort, so that
 /// the page can show all errors. An undecided one is drawn as undecided.
