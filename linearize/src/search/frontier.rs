@@ -96,7 +96,7 @@ impl<'s, 'm, M: Model> Frontier<'s, 'm, M> {
     pub(crate) fn run(&mut self) -> Outcome {
         let mut layer = Layer::default();
         layer.insert((0, 0), START);
-        for event in 0..self.events.returns.len() {
+        for event in 0..self.events.timeline.returns.len() {
             self.set_scene(event);
             layer = match self.pass(layer) {
                 Ok(next) if next.is_empty() => return Outcome::Exhausted { deepest: event },

@@ -109,7 +109,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         limits: &'s Limits,
         progress: &'s Progress,
     ) -> Self {
-        let mut open = K::empty(events.slots);
+        let mut open = K::empty(events.timeline.slots);
         for item in events.items.iter().filter(|item| item.end == u64::MAX && item.slot != NEVER) {
             open.insert(item.slot);
         }
@@ -132,7 +132,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
 
     /// Explores depth first. Returns the outcome and how many nodes were visited.
     pub(crate) fn run(mut self) -> (Outcome, u64) {
-        let start = Node { event: 0, state: 0, overwritten: 0, done: K::empty(self.events.slots) };
+        let start = Node { event: 0, state: 0, overwritten: 0, done: K::empty(self.events.timeline.slots) };
         let outcome = self.explore(start);
         self.progress.add_states(self.visits & 0xfff);
         (outcome, self.visits)
@@ -169,7 +169,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         if self.visits >= self.limits.states {
             return Some(Limit::States);
         }
-        let heap = if self.events.slots > 64 { self.events.slots / 4 } else { 0 };
+        let heap = if self.events.timeline.slots > 64 { self.events.timeline.slots / 4 } else { 0 };
         let entry = size_of::<((u32, u32, K), Seen<K>)>() + heap;
         let bytes = map_bytes(&self.visited, entry)
             + self.crowded * 2 * (size_of::<Visit<K>>() + heap / 2)
@@ -182,10 +182,10 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
     fn enter(&mut self, mut node: Node<K>) -> bool {
         let trail = self.trail.len();
         loop {
-            if node.event as usize == self.events.returns.len() {
+            if node.event as usize == self.events.timeline.returns.len() {
                 return true;
             }
-            let item = self.events.returns[node.event as usize];
+            let item = self.events.timeline.returns[node.event as usize];
             let entry = self.events.items[item as usize];
             if node.done.has(entry.slot) {
                 node.done.remove(entry.slot);
@@ -254,7 +254,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
 
     /// What trying candidate `number` at `node` leads to.
     fn child(&mut self, node: &Node<K>, number: u32) -> Child<K> {
-        let returning = self.events.returns[node.event as usize];
+        let returning = self.events.timeline.returns[node.event as usize];
         if number == 0 {
             return self.pass_under(node, returning);
         }

@@ -25,6 +25,7 @@ mod frontier;
 mod graph;
 pub(crate) mod mask;
 mod states;
+pub(crate) mod timeline;
 
 use rustc_hash::FxHashMap;
 
@@ -91,8 +92,8 @@ fn search_from<M: Model>(
 ) -> Found {
     let events = Events::new(model, operations, indices);
     let mut states = States::new(model, operations, &events);
-    let can_go_broad =
-        events.slots <= frontier::SLOTS && events.items.iter().all(|item| item.effect != Effect::Overwrite);
+    let can_go_broad = events.timeline.slots <= frontier::SLOTS
+        && events.items.iter().all(|item| item.effect != Effect::Overwrite);
     if !can_go_broad || limits.states <= deep {
         return go_deep(&events, &mut states, false, limits, progress);
     }
@@ -100,8 +101,12 @@ fn search_from<M: Model>(
     let Found::Limited { states: spent, .. } = found else { return found };
     drop(states);
     let broad = limits.clone().with_states(limits.states - spent);
-    let mut frontier =
-        Frontier::new(&events, States::with_columns(model, operations, events.slots), &broad, progress);
+    let mut frontier = Frontier::new(
+        &events,
+        States::with_columns(model, operations, events.timeline.slots),
+        &broad,
+        progress,
+    );
     let outcome = frontier.run();
     let spent = spent + frontier.visits;
     drop(frontier);
@@ -132,7 +137,7 @@ fn go_deep<M: Model>(
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
-    match events.slots {
+    match events.timeline.slots {
         0..=64 => race::<M, u64>(events, states, endless, limits, progress),
         65..=128 => race::<M, [u64; 2]>(events, states, endless, limits, progress),
         _ => race::<M, Box<[u64]>>(events, states, endless, limits, progress),
@@ -191,7 +196,7 @@ fn race<M: Model, K: Mask>(
 
 /// An outcome in terms of the history.
 fn found_by(events: &Events, outcome: Outcome, states: u64) -> Found {
-    let index_of = |event: usize| events.items[events.returns[event] as usize].index;
+    let index_of = |event: usize| events.items[events.timeline.returns[event] as usize].index;
     match outcome {
         Outcome::Found(trail) => Found::Order(order_of(events, &trail)),
         Outcome::Exhausted { deepest } => Found::Nothing { stuck: index_of(deepest) },
@@ -258,7 +263,7 @@ mod tests {
         let (limits, progress) = (Limits::default(), Progress::default());
         let events = Events::new(model, operations, &indices);
         let deep = go_deep(&events, &mut States::new(model, operations, &events), false, &limits, &progress);
-        let states = States::with_columns(model, operations, events.slots);
+        let states = States::with_columns(model, operations, events.timeline.slots);
         let broad = found_by(&events, Frontier::new(&events, states, &limits, &progress).run(), 0);
         // Handed over from one to the other at once.
         let handed = search_from(2, model, operations, &indices, &limits, &progress);

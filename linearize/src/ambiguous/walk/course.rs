@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::tree::{NOWHERE, Place, Tree};
 use crate::order::slim::{Gathered, INITIAL, Kind, NONE, Slim};
+use crate::search::timeline::Timeline;
 use crate::texts::{Text, Texts};
 
 /// One operation, as the walk sees it.
@@ -61,14 +62,8 @@ pub(super) struct Course<'a> {
     pub(super) texts: &'a Texts,
     pub(super) tree: Tree<'a>,
     pub(super) items: Vec<Item>,
-    /// The items that return, in the order of their returns.
-    pub(super) returns: Vec<u32>,
-    /// For each return, where its part of `under_way` begins; one more at the end.
-    starts: Vec<u32>,
-    /// The items under way at each return, first those that return first, without those that never return.
-    under_way: Vec<u32>,
-    /// How many slots there are.
-    pub(super) slots: usize,
+    /// Without those that never return.
+    pub(super) timeline: Timeline,
     pub(super) classes: Vec<Class>,
     /// Classes with members that never return.
     pub(super) with_open: Vec<u32>,
@@ -89,10 +84,7 @@ impl<'a> Course<'a> {
             texts,
             tree,
             items: Vec::with_capacity(ops.len()),
-            returns: Vec::new(),
-            starts: vec![0],
-            under_way: Vec::new(),
-            slots: 0,
+            timeline: Timeline::default(),
             classes: Vec::new(),
             with_open: Vec::new(),
             puts: Names::default(),
@@ -107,7 +99,10 @@ impl<'a> Course<'a> {
             course.add(number as u32, &ops[number], places[number]);
         }
         course.finish_classes();
-        course.assign_slots();
+        let spans: Vec<(u64, u64)> = course.items.iter().map(|item| (item.call, item.end)).collect();
+        let items = &mut course.items;
+        let enter = |item: usize, slot, _| items[item].slot = slot;
+        course.timeline = Timeline::new(spans.len(), |item| spans[item], false, enter);
         course.look_ahead();
         course
     }
@@ -148,44 +143,13 @@ impl<'a> Course<'a> {
         }
         let open = |&class: &u32| !self.classes[class as usize].open.is_empty();
         self.with_open = (0..self.classes.len() as u32).filter(open).collect();
-        let mut returns: Vec<u32> =
-            (0..self.items.len() as u32).filter(|&item| self.items[item as usize].end != u64::MAX).collect();
-        returns.sort_by_key(|&item| self.items[item as usize].end);
-        self.returns = returns;
-    }
-
-    /// Walks through time: calls before returns of the same moment, because intervals are closed.
-    fn assign_slots(&mut self) {
-        let mut free: Vec<u32> = Vec::new();
-        let mut current: Vec<u32> = Vec::new();
-        let mut called = 0;
-        for event in 0..self.returns.len() {
-            let returning = self.returns[event];
-            let now = self.items[returning as usize].end;
-            while called < self.items.len() && self.items[called].call <= now {
-                let end = self.items[called].end;
-                // What never returns keeps its slot for ever, so that gets one that was nobody else's.
-                let again = if end == u64::MAX { None } else { free.pop() };
-                self.items[called].slot = again.unwrap_or(self.slots as u32);
-                self.slots += usize::from(again.is_none());
-                if end != u64::MAX {
-                    let place = current.partition_point(|&other| self.items[other as usize].end <= end);
-                    current.insert(place, called as u32);
-                }
-                called += 1;
-            }
-            self.under_way.extend_from_slice(&current);
-            self.starts.push(self.under_way.len() as u32);
-            current.retain(|&item| item != returning);
-            free.push(self.items[returning as usize].slot);
-        }
     }
 
     fn look_ahead(&mut self) {
-        self.replaced = vec![u64::MAX; self.returns.len()];
+        self.replaced = vec![u64::MAX; self.timeline.returns.len()];
         let mut puts = self.items.iter().rev().filter(|item| item.kind == Kind::Put).peekable();
         let mut earliest = u64::MAX;
-        for event in (0..self.returns.len()).rev() {
+        for event in (0..self.timeline.returns.len()).rev() {
             let now = self.now(event as u32);
             while let Some(put) = puts.next_if(|put| put.call > now) {
                 earliest = earliest.min(put.end);
@@ -193,7 +157,7 @@ impl<'a> Course<'a> {
             self.replaced[event] = earliest;
         }
         let mut next = 0;
-        for event in 0..self.returns.len() {
+        for event in 0..self.timeline.returns.len() {
             let now = self.now(event as u32);
             while self.reads.get(next).is_some_and(|&read| self.items[read as usize].call <= now) {
                 next += 1;
@@ -204,7 +168,7 @@ impl<'a> Course<'a> {
 
     /// When return number `event` happens.
     pub(super) fn now(&self, event: u32) -> u64 {
-        self.items[self.returns[event as usize] as usize].end
+        self.items[self.timeline.returns[event as usize] as usize].end
     }
 
     /// The earliest return of a put that is called after return number `event`.
@@ -214,8 +178,7 @@ impl<'a> Course<'a> {
 
     /// The items under way at return number `event`, first those that return first, without those that never return.
     pub(super) fn under_way(&self, event: u32) -> impl Iterator<Item = (u32, &Item)> + Clone {
-        let range = self.starts[event as usize] as usize..self.starts[event as usize + 1] as usize;
-        self.under_way[range].iter().map(|&item| (item, &self.items[item as usize]))
+        self.timeline.under_way(event as usize).iter().map(|&item| (item, &self.items[item as usize]))
     }
 
     /// The reads called after return number `event` and by `until`.

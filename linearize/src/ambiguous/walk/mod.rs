@@ -63,7 +63,7 @@ pub(crate) enum Walked {
 /// Decides a key.
 pub(crate) fn walk(texts: &Texts, gathered: &Gathered, limits: &Limits, progress: &Progress) -> Walked {
     let course = Course::new(texts, gathered);
-    match course.slots {
+    match course.timeline.slots {
         0..=64 => walk_with::<u64>(&course, limits, progress),
         _ => walk_with::<Box<[u64]>>(&course, limits, progress),
     }
@@ -71,7 +71,7 @@ pub(crate) fn walk(texts: &Texts, gathered: &Gathered, limits: &Limits, progress
 
 fn walk_with<K: Mask>(course: &Course<'_>, limits: &Limits, progress: &Progress) -> Walked {
     let (outcome, states) = Search::<K>::new(course, limits, progress).run();
-    let returning = |event: u32| course.items[course.returns[event as usize] as usize].op;
+    let returning = |event: u32| course.items[course.timeline.returns[event as usize] as usize].op;
     match outcome {
         Outcome::Found(trail) => Walked::Order(order::order_of(course, &trail)),
         Outcome::Exhausted { deepest } => Walked::Nowhere { stuck: returning(deepest) },

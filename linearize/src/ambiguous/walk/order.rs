@@ -21,7 +21,7 @@ pub(super) fn order_of(course: &Course<'_>, trail: &[Move]) -> Vec<u32> {
     for &item in takers.iter().filter(|&&item| item != NONE) {
         taken[item as usize] = true;
     }
-    for &item in &course.returns {
+    for &item in &course.timeline.returns {
         if course.items[item as usize].kind != Kind::Get && !taken[item as usize] {
             let pause = find(course, &pauses, item).expect("who takes no step can hide");
             pauses[pause].hidden.push(item);
@@ -95,7 +95,7 @@ fn takers(course: &Course<'_>, trail: &[Move], pauses: &[Pause]) -> Vec<u32> {
     }
     let must =
         |item: u32| course.items[item as usize].end != u64::MAX && find(course, pauses, item).is_none();
-    for &first in &course.returns {
+    for &first in &course.timeline.returns {
         if course.items[first as usize].kind == Kind::Get || taken[first as usize] {
             continue;
         }

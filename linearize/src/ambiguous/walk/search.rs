@@ -118,8 +118,8 @@ impl<'a, K: Mask> Search<'a, K> {
             place: self.course.tree.root(),
             shown: true,
             obliged: false,
-            spent: K::empty(self.course.slots),
-            settled: K::empty(self.course.slots),
+            spent: K::empty(self.course.timeline.slots),
+            settled: K::empty(self.course.timeline.slots),
         };
         let outcome = self.explore(start);
         self.progress.add_states(self.states & 0xfff);
@@ -190,7 +190,7 @@ impl<'a, K: Mask> Search<'a, K> {
         if self.states >= self.limits.states {
             return Some(Limit::States);
         }
-        let heap = if self.course.slots > 64 { self.course.slots / 4 } else { 0 };
+        let heap = if self.course.timeline.slots > 64 { self.course.timeline.slots / 4 } else { 0 };
         let bytes = self.dead.count * (size_of::<Spot<K>>() + size_of::<u64>() * 4 + heap)
             + self.stack.capacity() * (size_of::<Frame<K>>() + 64 + heap)
             + self.trail.capacity() * size_of::<Move>();
@@ -233,7 +233,7 @@ impl<'a, K: Mask> Search<'a, K> {
 
     /// Past the return of `node`.
     fn go_on(&self, node: &mut Node<K>) {
-        let slot = self.course.items[self.course.returns[node.event as usize] as usize].slot;
+        let slot = self.course.items[self.course.timeline.returns[node.event as usize] as usize].slot;
         node.spent.remove(slot);
         node.settled.remove(slot);
         node.obliged = false;
@@ -266,7 +266,7 @@ impl<'a, K: Mask> Search<'a, K> {
 
     fn arrive(&mut self, mut node: Node<K>) -> Arrival<K> {
         loop {
-            if node.event as usize == self.course.returns.len() {
+            if node.event as usize == self.course.timeline.returns.len() {
                 return Arrival::End;
             }
             self.deepest = self.deepest.max(node.event);
@@ -305,7 +305,7 @@ impl<'a, K: Mask> Search<'a, K> {
 
     /// What has to be reached before the next return, if anything.
     fn goal(&self, node: &mut Node<K>) -> Option<Goal> {
-        let item = self.course.returns[node.event as usize];
+        let item = self.course.timeline.returns[node.event as usize];
         let entry = &self.course.items[item as usize];
         let spent = node.spent.has(entry.slot);
         if entry.kind == Kind::Get {
