@@ -231,8 +231,17 @@ pub(crate) struct BenchOptions {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 all are linearizable; 1 some are not; 3 some are undecided within the limits, and the \
-                        others are linearizable; 2 something could not be read or written."
+    after_help = "Exit status: 2 if anything could not be read or written (also, without a message, if whoever reads the \
+                        output stops); else 1 if a history is not linearizable; else 3 if one is undecided within the \
+                        limits; else 0: all are linearizable.
+
+#45 is the operation with the index 45: operations are counted from 0 in the order of their calls. Of a \
+                        history that is not linearizable the first bad key is named; others may be bad too. The page \
+                        of --html shows all.
+
+A Jepsen log is of one register that holds whole numbers and is nil at first: INFO  jepsen.util - 4 :invoke :cas [2 4], \
+                        with :read, :write and :cas. Limits: numbers of clients have 32 bits, a key or value has at \
+                        most 8 MiB."
 )]
 pub(crate) struct CheckOptions {
     /// Histories: JSON Lines, porcupine's key/value format or a Jepsen log, which the content tells; plain or compressed by
@@ -249,7 +258,8 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
 
-    /// Print one object of JSON for each file, in one line.
+    /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable, unknown, or, with
+    /// an error and perhaps a line, unreadable.
     #[arg(long)]
     pub(crate) json: bool,
 

@@ -16,6 +16,7 @@
 //!
 //! 0 if all went well, 1 if a test failed (or a wrong solution survived, or a bound was not reached), 2 if the command
 //! could not do what was asked: an unknown name, code that does not compile. 130 if it was interrupted, with no failure so far.
+//! 2 too, without a message, if whoever read the output stopped before its end (`| head`).
 //! For `check`, 1 means that a history is not linearizable, and 3 that one is undecided and none is wrong.
 #![forbid(unsafe_code)]
 #![expect(
@@ -98,10 +99,16 @@ fn end_quietly_when_nobody_reads() {
     std::panic::set_hook(Box::new(move |info| {
         let message = info.payload().downcast_ref::<String>().map_or("", String::as_str);
         if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
-            std::process::exit(2);
+            end_unread();
         }
         report(info);
     }));
+}
+
+/// Ends the program because nobody reads what it says. Nothing is wrong, so it says nothing; but not all that was asked was
+/// answered, so it is no success either.
+pub(crate) fn end_unread() -> ! {
+    std::process::exit(2)
 }
 
 fn main() -> ExitCode {

@@ -47,13 +47,20 @@ impl<O, R> Operation<O, R> {
         (!self.is_open()).then_some(self.end)
     }
 
+    /// Call and end. A client may call in the very moment in which its last operation both began and returned: by both
+    /// together its operations are in the order in which it called.
+    fn interval(&self) -> (u64, u64) {
+        (self.call, self.end)
+    }
+
     /// Whether it had returned before `other` was called, so that it must have taken effect first.
     pub fn precedes(&self, other: &Self) -> bool {
         self.end < other.call
     }
 }
 
-/// A checked sequence of operations in the order of their calls.
+/// A checked sequence of operations in the order of their calls; of those called at the same time, in the order of their
+/// returns.
 ///
 /// Everything else in this crate names an operation by its index here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +86,9 @@ impl<O, R> Default for History<O, R> {
 }
 
 impl<O, R> History<O, R> {
-    /// Puts the operations in the order of their calls (equal ones stay in the order given).
+    /// Puts the operations in the order of their calls, and those called at the same time in the order of their returns
+    /// (equal ones stay in the order given), so that it does not matter in which order they are given. Those in order
+    /// already cost one pass.
     ///
     /// # Errors
     ///
@@ -89,14 +98,14 @@ impl<O, R> History<O, R> {
         for (index, operation) in operations.iter().enumerate() {
             check_operation(index, operation)?;
         }
-        let sorted = operations.is_sorted_by_key(|operation| operation.call);
+        let sorted = operations.is_sorted_by_key(Operation::interval);
         if sorted {
             check_clients(operations.iter().enumerate())?;
         } else {
             let mut order: Vec<usize> = (0..operations.len()).collect();
-            order.sort_by_key(|&index| operations[index].call);
+            order.sort_by_key(|&index| operations[index].interval());
             check_clients(order.iter().map(|&index| (index, &operations[index])))?;
-            operations.sort_by_key(|operation| operation.call);
+            operations.sort_by_key(Operation::interval);
         }
         Ok(History { operations, unit: Unit::default() })
     }
@@ -115,10 +124,9 @@ impl<O, R> History<O, R> {
 
     /// A span of time in words, for example `3.1 ms` or `5 events`.
     pub fn span(&self, span: u64) -> String {
-        match (self.unit, span) {
-            (Unit::Nanoseconds, _) => crate::words::span(span),
-            (Unit::Events, 1) => "1 event".to_owned(),
-            (Unit::Events, _) => format!("{span} events"),
+        match self.unit {
+            Unit::Nanoseconds => crate::words::span(span),
+            Unit::Events => crate::words::count(span, "event"),
         }
     }
 
@@ -212,7 +220,11 @@ impl fmt::Display for HistoryError {
                 )
             }
             HistoryErrorKind::TwoOpenOperations => {
-                write!(formatter, "client {client} calls while its last operation has not returned")
+                write!(
+                    formatter,
+                    "client {client} calls while its last operation has not returned (after an operation that never \
+                     returned, a client must go on under another number)"
+                )
             }
         }
     }

@@ -45,8 +45,9 @@ pub fn render<M: Model>(
     let mut out = String::new();
     let named: &[usize] = match verdict {
         Verdict::Linearizable(witness) => {
-            let (count, keys) = (history.len(), witness.orders.len());
-            let text = format!("linearizable: {count} operations, {keys} partitions");
+            let operations = words::count(history.len(), "operation");
+            let text =
+                format!("linearizable: {operations}, {}", words::count(witness.orders.len(), "partition"));
             wrap(&text, width, "", &mut out);
             return out;
         }
@@ -132,7 +133,7 @@ impl<'a, M: Model> View<'a, M> {
             self.line(&format!("client {client}"), &cells, out);
         }
         if self.hidden > 0 {
-            wrap(&format!("and {} more clients", self.hidden), self.width, "", out);
+            wrap(&format!("and {}", words::count(self.hidden, "more client")), self.width, "", out);
         }
     }
 

@@ -66,8 +66,10 @@ impl fmt::Display for Undecided {
         }
         write!(
             formatter,
-            "undecided: the limit on {limit} was reached after {} states, at operation {} (the key has {} operations)",
-            self.states, self.reached, self.operations
+            "undecided: the limit on {limit} was reached after {}, at operation {} (the key has {})",
+            crate::words::count(self.states, "state"),
+            self.reached,
+            crate::words::count(self.operations, "operation")
         )
     }
 }

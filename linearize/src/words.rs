@@ -35,6 +35,12 @@ pub fn steers(character: char) -> bool {
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// A number and what it counts, for example `1 state` or `2 states`.
+pub fn count<N: std::fmt::Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
+    let ending = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {thing}{ending}")
+}
+
 /// A span of nanoseconds with a fitting unit, for example `3.1 ms`.
 pub fn span(nanoseconds: u64) -> String {
     let value = nanoseconds as f64;

@@ -17,7 +17,7 @@ use linearize::{History, Limits, Model, Progress, Verdict, check_watched};
 
 use crate::cli::CheckOptions;
 use crate::style::{clean, error_word};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, end_unread};
 use pages::Pages;
 use progress::watched;
 use report::{Finding, Tally};
@@ -92,7 +92,7 @@ impl Check {
         let progress = Progress::default();
         let begun = Instant::now();
         let verdict = watched(
-            || format!("{name}: {}", report::how_far(&progress)),
+            || format!("{name}: {}", report::how_far(&progress, self.limits.states)),
             || check_watched(model, history, &self.limits, &progress),
         );
         let checking = begun.elapsed();
@@ -123,9 +123,12 @@ fn page<M: Model>(model: &M, history: &History<M::Op, M::Result>, verdict: &Verd
     linearize::picture::page(model, history, verdict, &[])
 }
 
-/// Prints to standard output. Verdicts are piped into other programs, which may stop reading: that is no panic.
+/// Prints to standard output. Verdicts are piped into other programs, which may stop reading: that ends the check.
 fn print(text: &str) -> Result<(), Failure> {
-    let cannot = |error| Failure::new(format!("cannot write to standard output: {error}"));
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(cannot)
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => end_unread(),
+        _ => Failure::new(format!("cannot write to standard output: {error}")),
+    })
 }

@@ -26,6 +26,12 @@ impl Pages {
     /// `out` is a page if there is one history, unless it is written as a folder or is one already.
     pub(super) fn new(out: Option<&Path>, histories: usize) -> Result<Pages, Failure> {
         let Some(out) = out else { return Ok(Pages::None) };
+        // For FILE it is standard input, so here standard output would be expected, where the verdicts go.
+        if out.as_os_str() == "-" {
+            return Err(Failure::new(
+                "--html wants a file or a folder: no page is written to standard output (./- is a file of that name)",
+            ));
+        }
         let shown = clean(&out.to_string_lossy());
         let as_folder = out.as_os_str().as_encoded_bytes().ends_with(b"/") || out.is_dir();
         if histories == 1 && !as_folder {

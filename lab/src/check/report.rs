@@ -132,9 +132,14 @@ impl<M: Model> Finding<'_, M> {
     }
 }
 
-/// What `--json` says of a file that could not be read.
+/// What `--json` says of a file without a verdict: it could not be read, or records something else than was demanded.
 pub(super) fn refusal(source: &Source, refusal: &Refusal) -> String {
-    line(&json!({ "file": source.name(), "line": refusal.line, "error": refusal.text }))
+    line(&json!({
+        "file": source.name(),
+        "verdict": "unreadable",
+        "line": refusal.line,
+        "error": refusal.text,
+    }))
 }
 
 /// JSON in one line, in which no character steers a terminal. `serde_json` escapes only those that JSON forbids.
@@ -164,17 +169,21 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What there is to say of a check that is going on.
-pub(super) fn how_far(progress: &Progress) -> String {
-    let states = match progress.states() {
-        0 => String::new(),
-        states => format!(", {:.1} million states", states as f64 / 1e6),
-    };
-    format!(
-        "{} of {} decided{states}",
-        progress.partitions_done(),
-        count(progress.partitions() as usize, "key")
-    )
+/// What there is to say of a check that is going on and visits at most so many states for each key.
+pub(super) fn how_far(progress: &Progress, most: u64) -> String {
+    let keys = progress.partitions();
+    let states = visited(progress.states(), most, keys);
+    format!("{} of {} decided{states}", progress.partitions_done(), count(keys as usize, "key"))
+}
+
+/// How many states were visited, of how many. The states of all keys are counted together, and the bound is one for each.
+fn visited(states: u64, most: u64, keys: u64) -> String {
+    let (done, most) = (states as f64 / 1e6, most as f64 / 1e6);
+    match (states, keys) {
+        (0, _) => String::new(),
+        (_, 0 | 1) => format!(", {done:.1} of at most {most} million states"),
+        _ => format!(", {done:.1} million states, at most {most} million for a key"),
+    }
 }
 
 /// How many histories got which verdict.
@@ -232,6 +241,13 @@ mod tests {
         assert!(!text.trim_end().chars().any(words::steers), "{text:?}");
         let back: Value = serde_json::from_str(&text).expect("it is JSON");
         assert_eq!(back["key"], nasty);
+    }
+
+    #[test]
+    fn progress_names_the_bound() {
+        assert_eq!(visited(0, 20_000_000, 1), "");
+        assert_eq!(visited(700_000, 20_000_000, 1), ", 0.7 of at most 20 million states");
+        assert_eq!(visited(700_000, 500_000, 3), ", 0.7 million states, at most 0.5 million for a key");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `cargo lab check`. The histories are made here, but for those of the last test.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -20,7 +20,7 @@ fn operation(client: u32, op: &str, key: &str, value: &str, output: &str, call: 
 }
 
 /// Linearizable.
-fn good() -> String {
+pub(crate) fn good() -> String {
     [
         operation(0, "put", "x", "a", "", 0, "10"),
         operation(1, "append", "x", "b", "", 5, "30"),
@@ -67,7 +67,7 @@ fn jepsen() -> String {
 }
 
 /// Writes a history to a file of its own.
-fn file(name: &str, content: impl AsRef<[u8]>) -> String {
+pub(crate) fn file(name: &str, content: impl AsRef<[u8]>) -> String {
     let path = scratch().join(name);
     fs::write(&path, content).expect("the folder can be written");
     path.display().to_string()
@@ -250,7 +250,9 @@ fn limits_lead_to_unknown_which_is_no_pass() {
     lab(&["check", &file]).ended(1);
     let said = lab(&["check", &file, "--max-states", "1"]).ended(3);
     assert!(
-        said.out.contains("UNKNOWN -- 15 operations") && said.out.contains("a higher --max-states"),
+        said.out.contains("UNKNOWN -- 15 operations")
+            && said.out.contains("was reached after 1 state, at operation")
+            && said.out.contains("a higher --max-states"),
         "{}",
         said.out
     );
@@ -298,7 +300,7 @@ fn json_has_a_line_for_each_file() {
     assert_eq!(bad_object["explanation"]["kind"], "stale read");
     assert_eq!(unknown_object["verdict"], "unknown");
     assert_eq!(unknown_object["undecided"]["limit"], "--max-states");
-    assert!(broken_object.get("verdict").is_none() && broken_object["line"] == 1, "{broken_object}");
+    assert!(broken_object["verdict"] == "unreadable" && broken_object["line"] == 1, "{broken_object}");
 }
 
 #[test]
@@ -338,6 +340,43 @@ fn no_page_is_written_over_a_history() {
     assert_eq!(fs::read_to_string(&first).expect("it is there"), good());
 }
 
+#[test]
+fn no_page_is_written_to_standard_output() {
+    let mut call = command(&["check", &file("good.jsonl", good()), "--html", "-"]);
+    let folder = scratch();
+    let said = Said::new(call.current_dir(&folder).output().expect("lab can be run")).ended(2);
+    assert!(
+        said.err.contains("no page is written to standard output") && said.out.is_empty(),
+        "{}",
+        said.err
+    );
+    assert!(!folder.join("-").exists());
+}
+
+#[test]
+fn who_stops_reading_is_told_nothing() {
+    let (reader, writer) = std::io::pipe().expect("there are pipes");
+    drop(reader);
+    let mut call = command(&["check", &file("good.jsonl", good())]);
+    let said = Said::new(call.stdout(writer).output().expect("lab can be run")).ended(2);
+    assert_eq!(said.err, "");
+}
+
+#[test]
+fn help_says_what_a_verdict_means() {
+    let said = lab(&["check", "--help"]).ended(0);
+    let words = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in [
+        "2 if anything could not be read",
+        "counted from 0",
+        "others may be bad too",
+        "32 bits",
+        "unreadable",
+    ] {
+        assert!(words.contains(text), "no {text:?} in {words}");
+    }
+}
+
 /// What a terminal would obey: a sequence that clears it, a C1 control, a change of direction.
 const HOSTILE: &str = "\u{1b}[2J\u{9b}31m\u{202e}\r<script>alert(1)</script>";
 
@@ -362,98 +401,6 @@ fn values_and_names_cannot_steer_the_terminal() {
     }
     lab(&["check", &history, "--html", &page]).ended(1);
     assert!(!fs::read_to_string(&page).expect("the page is there").contains("<script>alert"));
-}
-
-/// `lab check` with a terminal around it, if the machine has script(1). It is ended if it hangs.
-fn on_a_terminal(file: &str, variables: &[(&str, &str)]) -> Option<std::process::Child> {
-    in_a_shell(&format!("timeout --foreground 60 {} check {file}", env!("CARGO_BIN_EXE_lab")), variables)
-}
-
-/// A shell with a terminal around it, which gets what is written to the child's standard input as if it were typed.
-fn in_a_shell(script: &str, variables: &[(&str, &str)]) -> Option<std::process::Child> {
-    let mut command = std::process::Command::new("script");
-    command.args(["-qec", script, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied());
-    let child = command.spawn().ok();
-    if child.is_none() {
-        println!("skipped: there is no script(1)");
-    }
-    child
-}
-
-#[test]
-fn a_terminal_gets_colours_unless_they_are_unwanted() {
-    let file = file("good.jsonl", good());
-    for (variables, colours) in [(vec![], true), (vec![("NO_COLOR", "1")], false)] {
-        let Some(child) = on_a_terminal(&file, &variables) else { return };
-        let out = child.wait_with_output().expect("script ends");
-        let out = String::from_utf8(out.stdout).expect("it is UTF-8");
-        assert!(out.contains("linearizable"), "{out:?}");
-        assert_eq!(out.contains("\u{1b}[32m"), colours, "{out:?}");
-    }
-}
-
-/// The history comes through a named pipe, and only after progress was shown.
-#[test]
-fn a_terminal_sees_that_long_work_goes_on() {
-    let pipe = scratch().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be run");
-    assert!(made.success());
-    let Some(mut child) = on_a_terminal(&pipe.display().to_string(), &[]) else { return };
-    let mut input = File::options().write(true).open(&pipe).expect("lab reads it");
-    let mut output = child.stdout.take().expect("it is a pipe");
-    let mut seen = Vec::new();
-    let mut byte = [0];
-    while !String::from_utf8_lossy(&seen).contains("0 MB read") {
-        assert_eq!(
-            output.read(&mut byte).expect("lab lives"),
-            1,
-            "no progress: {:?}",
-            String::from_utf8_lossy(&seen)
-        );
-        seen.push(byte[0]);
-    }
-    input.write_all(good().as_bytes()).expect("lab reads all of it");
-    drop(input);
-    let mut rest = String::new();
-    output.read_to_string(&mut rest).expect("it is UTF-8");
-    assert!(rest.contains("4 operations"), "{rest:?}");
-    assert!(child.wait().expect("script ends").success());
-}
-
-/// Interrupted while progress is shown: the terminal is as it was, and nobody takes that for a verdict.
-#[test]
-fn ctrl_c_leaves_the_terminal_as_it_was() {
-    let pipe = scratch().join("interrupted");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be run");
-    assert!(made.success());
-    let lab = format!("timeout --foreground 60 {} check {}", env!("CARGO_BIN_EXE_lab"), pipe.display());
-    // The shell lives on; what it starts does not inherit the trap.
-    let script = format!("trap : INT; {lab}; echo ended with $?; stty -a");
-    let Some(mut child) = in_a_shell(&script, &[]) else { return };
-    // Held open, so that the check waits for more.
-    let writer = File::options().write(true).open(&pipe).expect("the check reads it");
-    let mut out = child.stdout.take().expect("it is piped");
-    let mut seen = String::new();
-    let mut read = |until: &str| {
-        let mut buffer = [0; 4096];
-        while !seen.contains(until) {
-            let count = out.read(&mut buffer).expect("the terminal can be read");
-            assert!(count > 0, "no {until:?} in {seen:?}");
-            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
-        }
-        seen.clone()
-    };
-    read("0 MB read");
-    child.stdin.as_mut().expect("it is piped").write_all(b"\x03").expect("it can be typed");
-    let seen = read("-extproc").replace('\r', "\n");
-    drop(writer);
-    assert!(seen.contains("ended with 130\n"), "{seen:?}");
-    let is_set = |setting: &&str| seen.split_whitespace().any(|word| word == *setting);
-    let sane = ["isig", "icanon", "echo", "opost"].iter().all(is_set);
-    let hidden = seen.matches("\u{1b}[?25l").count() > seen.matches("\u{1b}[?25h").count();
-    assert!(sane && !hidden, "{seen:?}");
-    assert!(child.wait().expect("script ends").success());
 }
 
 /// Histories whose verdicts are known. They are no part of this repository; `LAB_SHARED` names their folder if it is not beside

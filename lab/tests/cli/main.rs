@@ -10,6 +10,7 @@ mod check;
 mod deaths;
 mod faults;
 mod scripts;
+mod terminal;
 mod verbs;
 mod zoo;
 

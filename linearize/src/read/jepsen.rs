@@ -2,8 +2,9 @@
 //!
 //! `INFO  jepsen.util - 4 :invoke :cas [2 4]` (with tabs between); functions are `:read`, `:write` and `:cas`. `:ok` means done, and for `:read`
 //! gives the value; `:fail :cas` that the value was not `from` at that moment; any other `:fail` that nothing happened;
-//! `:info` that nobody knows, so the operation stays open. An event's time is the number of its line. Lines of other
-//! loggers, and of the nemesis, are skipped.
+//! `:info` that nobody knows, so the operation stays open. An answer may leave out what its call said, or give a reason
+//! (`:timed-out`) in its place; it must not say anything else. An event's time is the number of its line. Lines of other
+//! loggers, and of the nemesis, are skipped; one without a message is broken.
 
 use std::io::BufRead;
 
@@ -33,17 +34,21 @@ pub(super) fn read(mut lines: Lines<impl BufRead>) -> Located<RegisterHistory> {
         let Some(event) = parse(line).map_err(at)? else { continue };
         if event.kind == ":invoke" {
             running.insert(event.process, calls.len());
-            calls.push((Operation::open(event.process, call(&event).map_err(at)?, number), number, true));
+            calls.push((
+                Operation::open(event.process, operation(event.function, event.value).map_err(at)?, number),
+                number,
+                true,
+            ));
             continue;
         }
         let Some(place) = running.remove(&event.process) else {
             return Err(at(Problem::ReturnWithoutCall(event.process)));
         };
-        let (operation, _, happened) = &mut calls[place];
-        match answer(&operation.op, &event).map_err(at)? {
+        let (called, _, happened) = &mut calls[place];
+        match answer(&called.op, &event).map_err(at)? {
             Outcome::Returned(result) => {
-                operation.result = Some(result);
-                operation.end = number;
+                called.result = Some(result);
+                called.end = number;
             }
             Outcome::Nothing => *happened = false,
             Outcome::Unknown => {}
@@ -73,7 +78,7 @@ fn parse(line: &str) -> Result<Option<Event<'_>>, Problem> {
         return Ok(None);
     }
     let Some((_, rest)) = line.split_once(LOGGER) else {
-        return if is_log_line(line) { Ok(None) } else { Err(broken("not a line of a log")) };
+        return other_logger(line).map(|()| None);
     };
     let rest =
         rest.trim_start().strip_prefix('-').ok_or_else(|| broken("\"-\" expected after the logger"))?;
@@ -89,17 +94,27 @@ fn parse(line: &str) -> Result<Option<Event<'_>>, Problem> {
     Ok(Some(Event { process, kind, function, value: value.trim() }))
 }
 
+/// Whether a line is that of another logger. What is cut before its message may have been an event.
+fn other_logger(line: &str) -> Result<(), Problem> {
+    match is_log_line(line) {
+        false => Err(broken("not a line of a log")),
+        true if line.split_whitespace().any(|word| word == "-") => Ok(()),
+        true => Err(broken("a line of a log without a message: \" - \" expected after the logger")),
+    }
+}
+
 fn word(text: &str) -> (&str, &str) {
     let text = text.trim_start();
     text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()))
 }
 
-fn call(event: &Event<'_>) -> Result<Op, Problem> {
-    match event.function {
+/// The operation that a function and its value are.
+fn operation(function: &str, value: &str) -> Result<Op, Problem> {
+    match function {
         ":read" => Ok(RegisterOp::Read),
-        ":write" => Ok(RegisterOp::Write(number(event.value)?)),
+        ":write" => Ok(RegisterOp::Write(number(value)?)),
         ":cas" => {
-            let inside = event.value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let inside = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
             let mut both = inside.unwrap_or("").split_whitespace();
             match (both.next(), both.next(), both.next()) {
                 (Some(from), Some(to), None) => {
@@ -124,6 +139,22 @@ enum Outcome {
     Unknown,
 }
 
+/// What an answer repeats must be what was called. Before a reason, which has a colon, there may be anything; and of what
+/// nobody knows anything may be said.
+fn compare(op: &Op, event: &Event<'_>) -> Result<(), Problem> {
+    let (repeated, reason) = match event.value.split_once(':') {
+        Some((repeated, _)) => (repeated.trim(), true),
+        None => (event.value, event.kind == ":info"),
+    };
+    match operation(event.function, repeated) {
+        Ok(answered) if answered != *op => {
+            Err(broken(format!("the answer is one to {} {repeated}, which was not the call", event.function)))
+        }
+        Err(problem) if !reason && !matches!(repeated, "" | "nil") => Err(problem),
+        _ => Ok(()),
+    }
+}
+
 fn answer(op: &Op, event: &Event<'_>) -> Result<Outcome, Problem> {
     let function = match op {
         RegisterOp::Read => ":read",
@@ -136,6 +167,7 @@ fn answer(op: &Op, event: &Event<'_>) -> Result<Outcome, Problem> {
             crate::words::quoted(event.function)
         )));
     }
+    compare(op, event)?;
     Ok(match (event.kind, op) {
         (":ok", RegisterOp::Read) => {
             let value = if event.value == "nil" { None } else { Some(number(event.value)?) };

@@ -2,13 +2,13 @@
 //!
 //! `{"client":6,"op":"append","key":"k0","value":"6.0;","output":"","call":44029,"return":552535}`, in any order of
 //! fields; `op` is `get`, `put` or `append`; times are nanoseconds; `"return":null` for an operation that never returned.
-//! Unknown fields are skipped. Parsed by hand: what a file mostly consists of, texts read, is not copied before it is
+//! Unknown fields are skipped, known ones may stand there once. Parsed by hand: what a file mostly consists of, texts read, is not copied before it is
 //! interned.
 
 use std::borrow::Cow;
 use std::io::BufRead;
 
-use super::{LONGEST_VALUE, Lines, Located, Problem, broken, locate};
+use super::{LONGEST_VALUE, Lines, Located, Once, Problem, broken, locate};
 use crate::history::{OPEN, Operation};
 use crate::models::key_value::{KvBuilder, KvHistory, KvOp};
 use crate::texts::Text;
@@ -33,21 +33,44 @@ pub(super) fn read(mut lines: Lines<impl BufRead>) -> Located<KvHistory> {
 struct Line<'a> {
     client: Option<u32>,
     op: Cow<'a, str>,
-    key: Option<Cow<'a, str>>,
-    value: Option<Cow<'a, str>>,
-    output: Option<Cow<'a, str>>,
+    key: Field<'a>,
+    value: Field<'a>,
+    output: Field<'a>,
     call: Option<u64>,
     /// Twice optional: absent, or `null`.
     end: Option<Option<u64>>,
 }
 
+/// A text that may be missing.
+#[derive(Debug, Default)]
+enum Field<'a> {
+    #[default]
+    Absent,
+    Null,
+    Text(Cow<'a, str>),
+}
+
+impl Field<'_> {
+    /// The text, where there must be one.
+    fn text(&self, name: &str) -> Result<&str, Problem> {
+        match self {
+            Field::Absent => Err(missing(name)),
+            Field::Null => Err(broken(format!("field \"{name}\" is null; it must be a string here"))),
+            Field::Text(text) => Ok(text),
+        }
+    }
+}
+
+fn missing(name: &str) -> Problem {
+    broken(format!("no field \"{name}\""))
+}
+
 fn intern(builder: &mut KvBuilder, line: &Line<'_>) -> Result<Operation<KvOp, Text>, Problem> {
-    let missing = |name: &str| broken(format!("no field \"{name}\""));
     let client = line.client.ok_or_else(|| missing("client"))?;
     let call = line.call.ok_or_else(|| missing("call"))?;
     let end = line.end.ok_or_else(|| missing("return"))?;
-    let key = builder.key(line.key.as_deref().ok_or_else(|| missing("key"))?);
-    let value = line.value.as_deref().ok_or_else(|| missing("value"));
+    let key = builder.key(line.key.text("key")?);
+    let value = line.value.text("value");
     let op = match &*line.op {
         "get" => KvOp::Get { key },
         "put" => KvOp::Put { key, value: builder.written(value?) },
@@ -57,9 +80,7 @@ fn intern(builder: &mut KvBuilder, line: &Line<'_>) -> Result<Operation<KvOp, Te
     };
     let result = match (end, op) {
         (None, _) => None,
-        (Some(_), KvOp::Get { .. }) => {
-            Some(builder.read(key, line.output.as_deref().ok_or_else(|| missing("output"))?))
-        }
+        (Some(_), KvOp::Get { .. }) => Some(builder.read(key, line.output.text("output")?)),
         (Some(_), KvOp::Put { .. } | KvOp::Append { .. }) => Some(Text::EMPTY),
     };
     Ok(Operation { client, op, result, call, end: end.unwrap_or(OPEN) })
@@ -77,9 +98,9 @@ fn usual(line: &str) -> Option<Line<'_>> {
     let mut rest = Rest(line.strip_prefix("{\"client\":")?);
     let client = u32::try_from(rest.number(",\"op\":\"")?).ok()?;
     let op = Cow::Borrowed(rest.string(",\"key\":\"")?);
-    let key = Some(Cow::Borrowed(rest.string(",\"value\":\"")?));
-    let value = Some(Cow::Borrowed(rest.string(",\"output\":\"")?));
-    let output = Some(Cow::Borrowed(rest.string(",\"call\":")?));
+    let key = Field::Text(Cow::Borrowed(rest.string(",\"value\":\"")?));
+    let value = Field::Text(Cow::Borrowed(rest.string(",\"output\":\"")?));
+    let output = Field::Text(Cow::Borrowed(rest.string(",\"call\":")?));
     let call = Some(rest.number(",\"return\":")?);
     let end = if rest.0 == "null}" { None } else { Some(rest.number("}")?) };
     (end.is_none() || rest.0.is_empty()).then_some(Line {
@@ -122,23 +143,19 @@ impl<'a> Rest<'a> {
     }
 }
 
+/// The fields that mean something.
+const FIELDS: &[&str] = &["client", "op", "key", "value", "output", "call", "return"];
+
 fn parse_any(line: &str) -> Result<Line<'_>, Problem> {
     let mut scanner = Scanner { text: line, at: 0 };
     let mut out = Line::default();
+    let mut once = Once::new(FIELDS);
     scanner.expect(b'{')?;
     loop {
         let name = scanner.string()?;
+        once.see(&name)?;
         scanner.expect(b':')?;
-        match &*name {
-            "client" => out.client = Some(scanner.number()?),
-            "op" => out.op = scanner.string()?,
-            "key" => out.key = scanner.text_or_null()?,
-            "value" => out.value = scanner.text_or_null()?,
-            "output" => out.output = scanner.text_or_null()?,
-            "call" => out.call = Some(scanner.time()?),
-            "return" => out.end = Some(if scanner.null() { None } else { Some(scanner.time()?) }),
-            _ => scanner.skip()?,
-        }
+        scanner.field(&name, &mut out)?;
         match scanner.byte()? {
             b',' => {}
             b'}' => break,
@@ -193,12 +210,37 @@ impl<'a> Scanner<'a> {
         found
     }
 
+    /// The value of the field `name`, put where it belongs.
+    fn field(&mut self, name: &str, out: &mut Line<'a>) -> Result<(), Problem> {
+        match name {
+            "client" => out.client = Some(self.number()?),
+            "op" => out.op = self.string()?,
+            "key" => out.key = self.text_or_null()?,
+            "value" => out.value = self.text_or_null()?,
+            "output" => out.output = self.text_or_null()?,
+            "call" => out.call = Some(self.time()?),
+            "return" => out.end = Some(if self.null() { None } else { Some(self.time()?) }),
+            _ => self.skip()?,
+        }
+        Ok(())
+    }
+
     fn number<T: std::str::FromStr>(&mut self) -> Result<T, Problem> {
         self.blanks();
-        let digits = self.bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let number = self.text[self.at..self.at + digits].parse();
-        self.at += digits;
-        number.map_err(|_| self.unexpected("a number (whole, not negative, not too large)"))
+        let rest = &self.text[self.at..];
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        // JSON writes the same number in many ways; one with a point or an exponent is not cut off at that.
+        let whole = !rest[digits..].starts_with(['.', 'e', 'E']);
+        match rest[..digits].parse() {
+            Ok(number) if whole => {
+                self.at += digits;
+                Ok(number)
+            }
+            _ => {
+                self.at += 1;
+                Err(self.unexpected("a whole number (digits only; not negative, not too large)"))
+            }
+        }
     }
 
     /// A number of nanoseconds; the largest one means "never" in memory and so cannot be one.
@@ -209,8 +251,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn text_or_null(&mut self) -> Result<Option<Cow<'a, str>>, Problem> {
-        if self.null() { Ok(None) } else { self.string().map(Some) }
+    fn text_or_null(&mut self) -> Result<Field<'a>, Problem> {
+        if self.null() { Ok(Field::Null) } else { self.string().map(Field::Text) }
     }
 
     /// A string; borrowed if it has no escapes.
@@ -345,7 +387,7 @@ mod tests {
     fn escapes() {
         let line = r#"{"value":"a\"b\\\u00e9\ud83d\ude00\n","extra":{"x":[1,{"y":"}"}]},"op":"put"}"#;
         let parsed = parse(line).unwrap();
-        assert_eq!(parsed.value.unwrap(), "a\"b\\é😀\n");
+        assert_eq!(parsed.value.text("value"), Ok("a\"b\\é😀\n"));
         assert_eq!(parsed.op, "put");
     }
 

@@ -1,7 +1,7 @@
 //! Reading histories from files: our JSON Lines, porcupine's test format for keys with texts, Jepsen's logs; plain or
 //! compressed by gzip.
 //!
-//! The three are told apart by the first line. Input is never trusted: whatever the bytes, the answer is a history or
+//! The three are told apart by the first line. A byte-order mark before it is skipped. Input is never trusted: whatever the bytes, the answer is a history or
 //! an error that names file and line.
 //!
 //! | format | first line | times |
@@ -227,11 +227,37 @@ impl<R: BufRead> Lines<R> {
             }
         }
         let line = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
+        // Some editors begin a file with a byte-order mark, which says nothing in UTF-8.
+        let mark: &[u8] = if self.number == 1 { b"\xef\xbb\xbf" } else { b"" };
+        let line = line.strip_prefix(mark).unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match str::from_utf8(line) {
             Ok(line) => Ok(Some((self.number, line))),
             Err(_) => Err((Some(self.number), Problem::Broken("not UTF-8".to_owned()))),
         }
+    }
+}
+
+/// Which of the fields that mean something were seen in a line. If one came twice, no choice between them would be right.
+struct Once {
+    fields: &'static [&'static str],
+    /// A bit for each of them.
+    seen: u8,
+}
+
+impl Once {
+    fn new(fields: &'static [&'static str]) -> Self {
+        Once { fields, seen: 0 }
+    }
+
+    fn see(&mut self, name: &str) -> Result<(), Problem> {
+        let Some(place) = self.fields.iter().position(|field| *field == name) else { return Ok(()) };
+        let bit = 1 << place;
+        if self.seen & bit != 0 {
+            return Err(broken(format!("field {} occurs twice", crate::words::quoted(name))));
+        }
+        self.seen |= bit;
+        Ok(())
     }
 }
 

@@ -126,6 +126,105 @@ fn bad_events_are_named_with_their_line() {
     assert_eq!(problem(again), (Some(13), Problem::History(HistoryErrorKind::TwoOpenOperations, 2)));
 }
 
+/// Asserts that the text is refused because of this line, and that the message says why.
+#[track_caller]
+fn refused(text: &str, line: u64, why: &str) {
+    let (number, problem) = problem(text);
+    assert!(number == Some(line) && problem.to_string().contains(why), "{number:?}: {problem}");
+}
+
+/// Two events of porcupine's format.
+fn edn(call: &str, answer: &str) -> String {
+    format!("{{:process 0, :type :invoke, {call}}}\n{{:process 0, :type {answer}}}\n")
+}
+
+#[test]
+fn an_answer_must_not_contradict_its_call() {
+    let put = ":f :put :key \"a\" :value \"x\"";
+    refused(
+        &edn(put, ":ok :f :put :key \"b\" :value \"x\""),
+        2,
+        "the answer has :key \"b\", and the call \"a\"",
+    );
+    refused(
+        &edn(put, ":ok :f :put :key \"a\" :value \"y\""),
+        2,
+        "the answer has :value \"y\", and the call \"x\"",
+    );
+    refused(&edn(put, ":info :f :append :key \"a\""), 2, "is one to \":append\"");
+    refused(&edn(":f :get :key \"a\"", ":ok :f :get :key \"b\" :value \"\""), 2, "the answer has :key");
+    for fine in [":ok :f :put", ":ok :f :put :key nil :value nil", ":info :f :put :value :timed-out"] {
+        assert_eq!(load(edn(put, fine)).unwrap().len(), 1, "{fine}");
+    }
+    let log = |call: &str, answer: &str| {
+        format!(
+            "INFO  jepsen.util - 0 :invoke {call}\nINFO  jepsen.util - 0 {answer}\nINFO  jepsen.util - 1 :invoke :read nil"
+        )
+    };
+    refused(&log(":write 3", ":ok :write 4"), 2, "the answer is one to :write 4");
+    refused(&log(":cas [1 2]", ":fail :cas [3 4]"), 2, "the answer is one to :cas [3 4]");
+    refused(&log(":cas [1 2]", ":info :cas [3 4] :timed-out"), 2, "the answer is one to :cas [3 4]");
+    refused(&log(":write 3", ":ok :write x"), 2, "\"x\" where a number should be");
+    for fine in
+        [":ok :cas", ":fail :cas [1  2]", ":info :cas :timed-out", ":info :cas who knows", ":ok :cas nil"]
+    {
+        assert_eq!(load(log(":cas [1 2]", fine)).unwrap().len(), 2, "{fine}");
+    }
+}
+
+#[test]
+fn a_field_may_occur_once() {
+    let line = JSON.lines().next().unwrap();
+    for field in [r#""client":1"#, r#""op":"put""#, r#""key":"k""#, r#""return":20"#] {
+        let twice = line.replacen(field, &format!("{field},{field}"), 1);
+        refused(&twice, 1, "occurs twice");
+    }
+    assert_eq!(load(line.replacen('{', "{\"extra\":1,\"extra\":2,", 1)).unwrap().len(), 1);
+    for field in [":process 0", ":type :invoke", ":key \"k\""] {
+        refused(&EDN.replacen(field, &format!("{field}, {field}"), 1), 1, "occurs twice");
+    }
+}
+
+#[test]
+fn a_line_of_a_log_that_was_cut_is_not_skipped() {
+    let cut = JEPSEN.replacen("INFO  jepsen.util - 0\t:ok\t:write\t3", "INFO  jepsen.uti", 1);
+    refused(&cut, 5, "without a message");
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    for text in [JSON, EDN, JEPSEN] {
+        let marked = load(format!("\u{feff}{text}")).unwrap();
+        assert_eq!(marked.len(), load(text).unwrap().len());
+    }
+    assert!(matches!(problem(format!("{JSON}\u{feff}{JSON}")), (Some(4), Problem::Broken(_))));
+}
+
+#[test]
+fn lines_of_equal_times_may_be_shuffled() {
+    let line = |end: u64| {
+        format!("{{\"client\":1,\"op\":\"put\",\"key\":\"k\",\"value\":\"a\",\"call\":0,\"return\":{end}}}\n")
+    };
+    let history = load_kv(&(line(1) + &line(0)));
+    let ends: Vec<u64> = history.history().operations().iter().map(|operation| operation.end).collect();
+    assert_eq!(ends, [0, 1]);
+}
+
+#[test]
+fn messages_say_what_is_wanted() {
+    let put = r#"{"client":1,"op":"put","key":"k","value":null,"call":10,"return":20}"#;
+    refused(put, 1, "field \"value\" is null; it must be a string here");
+    let get = r#"{"client":1,"op":"get","key":"k","output":null,"call":10,"return":20}"#;
+    refused(get, 1, "field \"output\" is null; it must be a string here");
+    for number in ["10.5", "10.0", "1e3", "-1", "x"] {
+        let wrong = get.replace(":10", &format!(":{number}"));
+        refused(&wrong, 1, "a whole number (digits only; not negative, not too large) expected at column 54");
+    }
+    let open = JSON.lines().last().unwrap();
+    let later = open.replace("16", "17");
+    refused(&format!("{open}\n{later}"), 2, "a client must go on under another number");
+}
+
 /// A good file with some bytes replaced, inserted or cut off.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 0..6);

@@ -1,0 +1,100 @@
+//! `cargo lab check` with a terminal around it: colours, progress, Ctrl-C.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::Stdio;
+
+use crate::check::{file, good};
+use crate::scratch;
+
+/// `lab check` with a terminal around it, if the machine has script(1). It is ended if it hangs.
+fn on_a_terminal(file: &str, variables: &[(&str, &str)]) -> Option<std::process::Child> {
+    in_a_shell(&format!("timeout --foreground 60 {} check {file}", env!("CARGO_BIN_EXE_lab")), variables)
+}
+
+/// A shell with a terminal around it, which gets what is written to the child's standard input as if it were typed.
+fn in_a_shell(script: &str, variables: &[(&str, &str)]) -> Option<std::process::Child> {
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", script, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied());
+    let child = command.spawn().ok();
+    if child.is_none() {
+        println!("skipped: there is no script(1)");
+    }
+    child
+}
+
+#[test]
+fn a_terminal_gets_colours_unless_they_are_unwanted() {
+    let file = file("good.jsonl", good());
+    for (variables, colours) in [(vec![], true), (vec![("NO_COLOR", "1")], false)] {
+        let Some(child) = on_a_terminal(&file, &variables) else { return };
+        let out = child.wait_with_output().expect("script ends");
+        let out = String::from_utf8(out.stdout).expect("it is UTF-8");
+        assert!(out.contains("linearizable"), "{out:?}");
+        assert_eq!(out.contains("\u{1b}[32m"), colours, "{out:?}");
+    }
+}
+
+/// The history comes through a named pipe, and only after progress was shown.
+#[test]
+fn a_terminal_sees_that_long_work_goes_on() {
+    let pipe = scratch().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be run");
+    assert!(made.success());
+    let Some(mut child) = on_a_terminal(&pipe.display().to_string(), &[]) else { return };
+    let mut input = File::options().write(true).open(&pipe).expect("lab reads it");
+    let mut output = child.stdout.take().expect("it is a pipe");
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !String::from_utf8_lossy(&seen).contains("0 MB read") {
+        assert_eq!(
+            output.read(&mut byte).expect("lab lives"),
+            1,
+            "no progress: {:?}",
+            String::from_utf8_lossy(&seen)
+        );
+        seen.push(byte[0]);
+    }
+    input.write_all(good().as_bytes()).expect("lab reads all of it");
+    drop(input);
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("it is UTF-8");
+    assert!(rest.contains("4 operations"), "{rest:?}");
+    assert!(child.wait().expect("script ends").success());
+}
+
+/// Interrupted while progress is shown: the terminal is as it was, and nobody takes that for a verdict.
+#[test]
+fn ctrl_c_leaves_the_terminal_as_it_was() {
+    let pipe = scratch().join("interrupted");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be run");
+    assert!(made.success());
+    let lab = format!("timeout --foreground 60 {} check {}", env!("CARGO_BIN_EXE_lab"), pipe.display());
+    // The shell lives on; what it starts does not inherit the trap.
+    let script = format!("trap : INT; {lab}; echo ended with $?; stty -a");
+    let Some(mut child) = in_a_shell(&script, &[]) else { return };
+    // Held open, so that the check waits for more.
+    let writer = File::options().write(true).open(&pipe).expect("the check reads it");
+    let mut out = child.stdout.take().expect("it is piped");
+    let mut seen = String::new();
+    let mut read = |until: &str| {
+        let mut buffer = [0; 4096];
+        while !seen.contains(until) {
+            let count = out.read(&mut buffer).expect("the terminal can be read");
+            assert!(count > 0, "no {until:?} in {seen:?}");
+            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        seen.clone()
+    };
+    read("0 MB read");
+    child.stdin.as_mut().expect("it is piped").write_all(b"\x03").expect("it can be typed");
+    let seen = read("-extproc").replace('\r', "\n");
+    drop(writer);
+    assert!(seen.contains("ended with 130\n"), "{seen:?}");
+    let is_set = |setting: &&str| seen.split_whitespace().any(|word| word == *setting);
+    let sane = ["isig", "icanon", "echo", "opost"].iter().all(is_set);
+    let hidden = seen.matches("\u{1b}[?25l").count() > seen.matches("\u{1b}[?25h").count();
+    assert!(sane && !hidden, "{seen:?}");
+    assert!(child.wait().expect("script ends").success());
+}
