@@ -267,7 +267,7 @@ fn limits_lead_to_unknown_which_is_no_pass() {
 fn of_several_files_each_has_its_line_and_the_worst_decides() {
     let (good, bad) = (file("good.jsonl", good()), file("bad.jsonl", stale("x", "a", "b")));
     let (unknown, broken) = (file("hard.log", hard()), file("broken.jsonl", "{"));
-    let all = |files: &[&str]| lab(&[&["check", "--max-states", "1"], files].concat());
+    let all = |files: &[&str]| lab(&[&["check", "--max-states", "4"], files].concat());
     let said = all(&[&good, &good]).ended(0);
     assert!(said.out.ends_with("\n\n2 linearizable\n"), "{}", said.out);
     all(&[&good, &unknown]).ended(3);
@@ -284,7 +284,7 @@ fn of_several_files_each_has_its_line_and_the_worst_decides() {
 fn json_has_a_line_for_each_file() {
     let (good, bad) = (file("good.jsonl", good()), file("bad.jsonl", stale("x", "a", "b")));
     let (unknown, broken) = (file("hard.log", hard()), file("broken.jsonl", "{"));
-    let said = lab(&["check", "--json", "--max-states", "1", &good, &bad, &unknown, &broken]).ended(2);
+    let said = lab(&["check", "--json", "--max-states", "4", &good, &bad, &unknown, &broken]).ended(2);
     let objects: Vec<Value> =
         said.out.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
     let [good_object, bad_object, unknown_object, broken_object] = objects.as_slice() else {

@@ -218,7 +218,7 @@ fn messages_say_what_is_wanted() {
     refused(get, 1, "field \"output\" is null; it must be a string here");
     for number in ["10.5", "10.0", "1e3", "-1", "x"] {
         let wrong = get.replace(":10", &format!(":{number}"));
-        refused(&wrong, 1, "a whole number (digits only; not negative, not too large) expected at column 54");
+        refused(&wrong, 1, "a whole number (digits only; not negative, not too large) expected at column 55");
     }
     let open = JSON.lines().last().unwrap();
     let later = open.replace("16", "17");
