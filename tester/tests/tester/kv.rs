@@ -81,7 +81,7 @@ fn a_history_that_is_right_is_said_to_be_when_something_else_is_wrong() {
         cluster.make_client(&[0, 1, 2]).put("x", "1");
         cluster.test().fail("the end")
     });
-    assert_failed(&verdict, "the end", &["history: linearizable: 1 operations"]);
+    assert_failed(&verdict, "the end", &["history: linearizable: 1 operation,"]);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn what_takes_too_long_is_named() {
     assert_failed(
         &verdict,
         "expected a read from server 1 to be done within 2 s",
-        &["history: linearizable: 1 operations"],
+        &["history: linearizable: 1 operation,"],
     );
 }
 

@@ -38,10 +38,22 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The bytes that the page's scripts unpack, as text.
+/// The bytes that the page's scripts unpack, as text: blocks, each with its number.
 fn data(page: &str) -> String {
     let (_, behind) = page.split_once("id=\"data\">").expect("a page has its data");
     let (text, _) = behind.split_once('<').expect("the data end");
+    let blocks = text.split_whitespace().map(|block| {
+        let (_, letters) = block.split_once(':').expect("a block has a number");
+        let mut data = Vec::new();
+        ZlibDecoder::new(&*bytes(letters))
+            .read_to_end(&mut data)
+            .map(|_| String::from_utf8_lossy(&data).into_owned())
+    });
+    blocks.collect::<std::io::Result<String>>().expect("it is compressed")
+}
+
+/// What these letters mean in base64.
+fn bytes(text: &str) -> Vec<u8> {
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
     for letter in text.bytes().filter(|&letter| letter != b'=') {
@@ -52,9 +64,7 @@ fn data(page: &str) -> String {
             bytes.push((bits >> count) as u8);
         }
     }
-    let mut data = Vec::new();
-    ZlibDecoder::new(&bytes[..]).read_to_end(&mut data).expect("it is compressed");
-    String::from_utf8_lossy(&data).into_owned()
+    bytes
 }
 
 #[test]
