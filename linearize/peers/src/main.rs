@@ -57,8 +57,8 @@ fn again(arguments: [&str; 2], settings: &[(&str, &str)]) -> Option<String> {
 fn tables(wanted: &str, every: bool, settings: &[(&str, &str)]) -> ExitCode {
     let mut table = table::Table::new(if every { usize::MAX } else { 3 });
     for row in rows::rows().iter().filter(|row| row.name.contains(wanted)) {
-        let outcomes: Option<Vec<Outcome>> =
-            again(["row", &row.name], settings).and_then(|lines| lines.lines().map(Outcome::of_line).collect());
+        let outcomes: Option<Vec<Outcome>> = again(["row", &row.name], settings)
+            .and_then(|lines| lines.lines().map(Outcome::of_line).collect());
         table.add(row, outcomes.unwrap_or_default());
     }
     table.finish();
