@@ -125,7 +125,7 @@ impl<T> Take<T> {
         place: &'static Location<'static>,
     ) -> Result<(), TimedOut> {
         while !self.is_settled() {
-            if !sim::park::may_block() {
+            if !sim::park::may_block(place) {
                 return Err(TimedOut);
             }
             let wait = Wait { what: "a reply or the end of a thread", key: 0 };

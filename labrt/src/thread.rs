@@ -114,7 +114,7 @@ pub fn sleep(duration: Duration) {
     let place = Location::caller();
     match mode() {
         Mode::Simulated => {
-            if sim::park::may_block() {
+            if sim::park::may_block(place) {
                 let deadline = crate::time::deadline_after(duration);
                 sim::park::park_on(&[], Wait { what: "the end of a sleep", key: 0 }, Some(deadline), place);
             }
@@ -142,6 +142,13 @@ pub fn yield_now() {
         }
         Mode::Outside => std::thread::yield_now(),
     }
+}
+
+/// Whether the calling thread is being unwound, by a panic or because its node was killed: what
+/// [`std::thread::panicking`] says of OS threads.
+#[inline]
+pub fn panicking() -> bool {
+    if mode() == Mode::Simulated { sim::task::unwinding() } else { std::thread::panicking() }
 }
 
 /// Name of the calling thread.

@@ -269,7 +269,7 @@ fn select_simulated(
 ) {
     yield_point(place);
     loop {
-        if attempt_one(arms) || timeout == Some(Duration::ZERO) || !may_block() {
+        if attempt_one(arms) || timeout == Some(Duration::ZERO) || !may_block(place) {
             return;
         }
         let mut parking = Parking::default();

@@ -85,7 +85,7 @@ impl<T> Queue<T> {
             }
             crate::sim::with(|sim| sim.lint_blocking("a send", place));
             let wait = Wait { what: "room in a channel", key: 0 };
-            if !may_block() || self.senders.park(wait, deadline, place) == Wake::TimedOut {
+            if !may_block(place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(SendTimeoutError::Timeout(message));
             }
         }
@@ -115,7 +115,7 @@ impl<T> Queue<T> {
                     .map_or(Ok(()), |message| Err(SendTimeoutError::Disconnected(message)));
             }
             let wait = Wait { what: "a receiver", key: 0 };
-            if !may_block() || self.senders.park(wait, deadline, place) == Wake::TimedOut {
+            if !may_block(place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
                 return offer.withdraw().map_or(Ok(()), |message| Err(SendTimeoutError::Timeout(message)));
             }
         }
@@ -152,7 +152,7 @@ impl<T> Queue<T> {
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) => {}
             }
-            if !may_block() {
+            if !may_block(place) {
                 return Err(RecvTimeoutError::Timeout);
             }
             let _parked = self.parked_receiver();
@@ -221,9 +221,7 @@ impl<T> State<T> {
 /// A point to switch at, in the simulation; a channel of a simulation that has ended must not be waited for.
 fn in_simulation(place: &'static Location<'static>) {
     assert!(mode() == Mode::Simulated, "a channel of a simulation is used outside of it, at {place}");
-    if !std::thread::panicking() {
-        yield_point(place);
-    }
+    yield_point(place);
 }
 
 pub(super) struct ParkedReceiver<'a, T> {

@@ -11,6 +11,7 @@ use crate::context::{self, Mode};
 use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Event, Failure, FailureKind, Outcome, Stats};
+use crate::panics::Whereabouts;
 use crate::sim::task::Killed;
 use crate::watchdog::{self, Pulse};
 use parking_lot::{Condvar, Mutex};
@@ -33,6 +34,7 @@ static PROCESS_START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// A run on real threads.
 pub(crate) struct RealWorld {
+    seed: u64,
     started: Instant,
     limits: Limits,
     nodes: Mutex<Vec<Node>>,
@@ -150,6 +152,15 @@ pub(crate) fn run_nanos() -> u64 {
 
 pub(crate) fn local_nanos() -> u64 {
     here(|here| here.node.local(here.world.started.elapsed().as_nanos() as u64))
+}
+
+pub(crate) fn whereabouts() -> Option<Whereabouts> {
+    HERE.with_borrow(|here| {
+        let here = here.as_ref()?;
+        let (node, thread) = (here.node.name().to_owned(), here.name.to_string());
+        let (seed, at) = (here.world.seed, here.world.started.elapsed());
+        Some(Whereabouts { node, thread, task: 0, seed, at })
+    })
 }
 
 pub(crate) fn trace_enabled() -> bool {
@@ -271,6 +282,7 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
     let pulse = watchdog::watch_this_thread(config);
     let root = Node::root();
     let world = Arc::new(RealWorld {
+        seed: config.seed,
         started: Instant::now(),
         limits: config.limits,
         nodes: Mutex::new(vec![root.clone()]),

@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Decision, FailureKind, Outcome, Stats};
 use crate::watchdog;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,10 +43,10 @@ pub(crate) fn run<T: Send + 'static>(
         with(|sim| sim.stopping = true);
     });
     drive();
-    kill_tasks(None);
+    kill_tasks(None, Location::caller());
     // Closures of timers may own locks, channels, nodes: they are dropped while the world still stands.
     let timers = with(|sim| std::mem::take(&mut sim.timers));
-    drop(timers);
+    call_outside_of_tasks(|| drop(timers));
     hash_keys::leave();
     context::leave(mode);
     let value = slot.lock().take();
@@ -65,7 +65,7 @@ fn drive() {
 }
 
 /// Runs a timer's closure; its panic fails the run, as that of a task would.
-fn call_outside_of_tasks(call: Box<dyn FnOnce() + Send>) {
+fn call_outside_of_tasks(call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         record_panic(&*payload);
     }
@@ -132,8 +132,7 @@ impl Sim {
     fn advance(&mut self) {
         let (timers, tasks) = (&mut self.timers, &self.tasks);
         let Some(next) = timers.next(|waiter| super::park::is_parked(tasks, waiter)) else {
-            let report = self.deadlock_report();
-            self.fail(FailureKind::Deadlock, report, None);
+            self.report_deadlock();
             return;
         };
         self.now = next;

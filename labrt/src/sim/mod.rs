@@ -16,6 +16,7 @@ mod timers;
 use crate::config::{Config, Limits, Schedule};
 use crate::node::Node;
 use crate::outcome::{Decision, Event, Failure, FailureKind};
+use crate::panics::Whereabouts;
 use crate::watchdog::Pulse;
 use policy::{Policy, Slot};
 use rand::{SeedableRng, rngs::SmallRng};
@@ -71,6 +72,10 @@ pub(crate) struct Sim {
     steps_at_this_instant: u64,
     tasks_started: u64,
     hash: u64,
+    /// Tasks that wait until one more task of a node that they kill has ended.
+    killers: Vec<park::Waiter>,
+    /// Tasks that are suspended while they are being unwound.
+    unwinders: u32,
     /// Set when the main task has ended or something failed: nothing is scheduled any more.
     stopping: bool,
     failure: Option<Failure>,
@@ -107,6 +112,8 @@ impl Sim {
             steps_at_this_instant: 0,
             tasks_started: 0,
             hash: 0,
+            killers: Vec::new(),
+            unwinders: 0,
             stopping: false,
             failure: None,
             warnings: Vec::new(),
@@ -143,6 +150,8 @@ impl Sim {
         self.steps_at_this_instant = 0;
         self.tasks_started = 0;
         self.hash = config.seed;
+        self.killers.clear();
+        self.unwinders = 0;
         self.stopping = false;
         self.failure = None;
         self.warnings = Vec::new();
@@ -180,8 +189,9 @@ impl Sim {
     /// The stride is over: picks among the other ready tasks and this one.
     fn give_way(&mut self) -> bool {
         self.stride = self.draw_stride();
-        // A task that is being unwound must not be suspended: its destructors run to their end first.
-        if self.tasks[self.current as usize].killed || self.stopping || std::thread::panicking() {
+        // A task that is being unwound gives way only if it has to wait.
+        let unwinds = std::thread::panicking() && self.current_unwinds();
+        if self.tasks[self.current as usize].killed || self.stopping || unwinds {
             return false;
         }
         self.make_ready(self.current);
@@ -191,7 +201,7 @@ impl Sim {
     fn make_ready(&mut self, slot: Slot) {
         let task = &mut self.tasks[slot as usize];
         task.phase = Phase::Ready;
-        if self.nodes[task.node as usize].is_paused() {
+        if self.nodes[task.node as usize].is_paused() && !task.killed {
             task.phase = Phase::Held;
         } else {
             self.ready.push(slot);
@@ -243,6 +253,20 @@ impl Sim {
         }
     }
 
+    /// The running task panics; its number.
+    pub(crate) fn note_panic(&mut self) -> u64 {
+        let among_others = self.unwinders > 0;
+        let Some(task) = self.tasks.get_mut(self.current as usize) else { return u64::MAX };
+        task.unwinds |= among_others;
+        task.serial
+    }
+
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        let (node, thread) = self.whoami();
+        let task = self.tasks.get(self.current as usize).map_or(u64::MAX, |task| task.serial);
+        Whereabouts { node, thread, task, seed: self.seed, at: Duration::from_nanos(self.now) }
+    }
+
     pub(crate) fn emit(&mut self, kind: &str, target: &str, text: String) {
         let (node, task) = self.whoami();
         self.events.push(Event {
@@ -268,11 +292,28 @@ impl Sim {
         backtrace: Option<String>,
     ) {
         if !self.stopping {
-            let (node, thread) = self.whoami();
-            let at = Duration::from_nanos(self.now);
-            self.failure = Some(Failure { kind, message, location, node, thread, at, backtrace });
-            self.stopping = true;
+            self.set_failure(kind, message, location, backtrace);
         }
+    }
+
+    /// As [`Sim::fail`], also if the main task has returned: what goes wrong while the run is cleared away.
+    fn fail_late(&mut self, kind: FailureKind, message: String, location: Option<String>) {
+        if self.failure.is_none() {
+            self.set_failure(kind, message, location, None);
+        }
+    }
+
+    fn set_failure(
+        &mut self,
+        kind: FailureKind,
+        message: String,
+        location: Option<String>,
+        backtrace: Option<String>,
+    ) {
+        let (node, thread) = self.whoami();
+        let at = Duration::from_nanos(self.now);
+        self.failure = Some(Failure { kind, message, location, node, thread, at, backtrace });
+        self.stopping = true;
     }
 
     #[inline]

@@ -10,7 +10,7 @@ use std::fmt::Write;
 const LISTED: usize = 40;
 
 impl Sim {
-    fn title(&self, task: &Task) -> String {
+    pub(super) fn title(&self, task: &Task) -> String {
         format!("`{}` of `{}`", task.name, self.nodes[task.node as usize].name())
     }
 
@@ -25,7 +25,11 @@ impl Sim {
     fn describe(&self, task: &Task) -> String {
         let place = task.place.map_or_else(String::new, |place| format!(" at {place}"));
         let mut line = match task.phase {
+            Phase::Parked if task.unwinds => {
+                format!("a destructor of {} waits for {}{place}", self.title(task), task.wait.what)
+            }
             Phase::Parked => format!("{} waits for {}{place}", self.title(task), task.wait.what),
+            Phase::Abandoned => format!("{} was given up{place}", self.title(task)),
             Phase::Held => format!("{} stands still{place}: its node is paused", self.title(task)),
             _ => format!("{} could run on{place}", self.title(task)),
         };
@@ -56,6 +60,49 @@ impl Sim {
 
     pub(super) fn deadlock_report(&self) -> String {
         format!("every thread waits and no timer is left\n{}", self.waiting_report())
+    }
+
+    /// Whether the waiting of `from` ends at `to`: `to` holds the lock that `from` waits for, or that its holder waits for.
+    pub(super) fn leads_to(&self, from: Slot, to: Slot) -> bool {
+        let mut next = Some(from);
+        for _ in 0..self.tasks.len() {
+            next = next.and_then(|slot| self.holder(&self.tasks[slot as usize]));
+            if next == Some(to) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Ends the run with the panic that unwinds this task, since a destructor waits and does not let it come to its end.
+    pub(super) fn fail_unwinding(&mut self, slot: Slot) {
+        let caller = std::mem::replace(&mut self.current, slot);
+        let task = &self.tasks[slot as usize];
+        let panic = crate::panics::of_task(task.serial);
+        let message = format!(
+            "{}\nThe panic unwinds the thread, and this keeps it from its end:\n  {}",
+            panic.message,
+            self.describe(task)
+        );
+        self.fail_with(FailureKind::Panic, message, panic.location, panic.backtrace);
+        self.current = caller;
+    }
+
+    /// A task that a panic unwinds and that waits in a destructor.
+    fn waiting_panic(&self) -> Option<Slot> {
+        let waits = |task: &Task| task.phase == Phase::Parked && task.unwinds && !task.killed;
+        self.tasks.iter().position(waits).map(|slot| slot as Slot)
+    }
+
+    /// Nobody can run any more.
+    pub(super) fn report_deadlock(&mut self) {
+        match self.waiting_panic() {
+            Some(slot) => self.fail_unwinding(slot),
+            None => {
+                let report = self.deadlock_report();
+                self.fail(FailureKind::Deadlock, report, None);
+            }
+        }
     }
 
     /// Tasks that wait for one another's locks in a circle.

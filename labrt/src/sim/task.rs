@@ -1,5 +1,6 @@
 //! A task: a coroutine with a name, a node and a place where it waits.
 
+use super::park::park_until_one_ends;
 use super::stack::TaskStack;
 use super::{NO_TASK, Sim, policy::Slot, with};
 use crate::name::Name;
@@ -20,6 +21,8 @@ pub(crate) enum Phase {
     Held,
     Running,
     Parked,
+    /// It waits in a destructor for what cannot come, so it is never resumed; its stack is leaked.
+    Abandoned,
 }
 
 /// What a parked task waits for, for reports.
@@ -30,6 +33,15 @@ pub(crate) struct Wait {
     /// Address of the primitive, which tells who holds the lock that is waited for.
     pub(crate) key: usize,
 }
+
+impl Wait {
+    pub(crate) fn is_lock(self) -> bool {
+        self.what == LOCK
+    }
+}
+
+/// What a task waits for that wants a lock.
+pub(crate) const LOCK: &str = "a lock";
 
 pub(crate) struct Task {
     /// Number of the task in this run, never reused.
@@ -47,6 +59,10 @@ pub(crate) struct Task {
     pub(crate) place: Option<&'static Location<'static>>,
     /// Its node was killed: it is unwound at once.
     pub(crate) killed: bool,
+    /// It is being unwound, as far as that had to be known: see [`unwinding`].
+    pub(crate) unwinds: bool,
+    /// How many waiting calls it has made since it was killed.
+    pub(crate) calls_in_vain: u32,
     /// Locks that it holds, with the lines where it took them.
     pub(crate) held: Vec<(usize, &'static Location<'static>)>,
 }
@@ -69,16 +85,42 @@ pub(crate) fn stack_base_hint() -> usize {
 pub(crate) fn suspend() {
     let yielder = YIELDER.get();
     assert!(!yielder.is_null(), "a blocking call of the simulation was made outside of its tasks");
+    let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);
     // SAFETY: the pointer was set by this very coroutine when it started or was last resumed, and the yielder lives at
     // the root of its stack, below every frame that can call this function.
     unsafe { (*yielder).suspend(()) };
     YIELDER.set(yielder);
+    if unwinds {
+        with(Sim::resume_unwinding);
+    }
+}
+
+/// Whether the running task is being unwound, by a panic or by a kill.
+///
+/// std counts the panics of an OS thread, which all tasks share: while one task waits in a destructor, std says of every
+/// other task that it is panicking. This function tells them apart.
+#[inline]
+pub(crate) fn unwinding() -> bool {
+    std::thread::panicking() && with(|sim| sim.current_unwinds())
 }
 
 /// Unwinds the running task because its node was killed.
 #[inline(always)]
 pub(crate) fn unwind_killed() -> ! {
+    with(|sim| sim.tasks[sim.current as usize].unwinds = true);
     resume_unwind(Box::new(Killed))
+}
+
+/// Ends the run with this failure and never resumes the running task: it waits in a destructor, and nothing can unwind
+/// it from there. Its stack is leaked.
+pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Location<'static>) -> ! {
+    with(|sim| {
+        sim.fail_late(kind, message, Some(place.to_string()));
+        sim.tasks[sim.current as usize].phase = Phase::Abandoned;
+    });
+    loop {
+        suspend();
+    }
 }
 
 /// Starts a task on `node`; false (and `f` dropped) if that node was killed or the run is ending.
@@ -86,8 +128,11 @@ pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> bool {
     let Some(stack) = with(|sim| sim.admit(node)) else { return false };
     let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
         YIELDER.set(yielder);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-            record_panic(&*payload);
+        // A task that is killed before its first turn only drops its closure: here, where that may panic.
+        let run_or_drop = || if with(|sim| sim.current_is_killed()) { drop(f) } else { f() };
+        match catch_unwind(AssertUnwindSafe(run_or_drop)) {
+            Ok(()) => with(Sim::note_survivor),
+            Err(payload) => record_panic(&*payload),
         }
     });
     with(|sim| sim.insert(node, name, coroutine));
@@ -109,7 +154,7 @@ pub(crate) fn resume(slot: Slot, mut coroutine: TaskCoroutine) {
     let result = coroutine.resume(());
     YIELDER.set(outer);
     match result {
-        CoroutineResult::Yield(()) => with(|sim| sim.tasks[slot as usize].coroutine = Some(coroutine)),
+        CoroutineResult::Yield(()) => with(|sim| sim.put_away(slot, coroutine)),
         CoroutineResult::Return(()) => with(|sim| sim.retire(slot, coroutine.into_stack())),
     }
 }
@@ -140,6 +185,8 @@ impl Sim {
             task.token = task.token.wrapping_add(1);
             task.place = None;
             task.killed = false;
+            task.unwinds = false;
+            task.calls_in_vain = 0;
         } else {
             self.tasks.push(Task {
                 serial,
@@ -152,11 +199,23 @@ impl Sim {
                 wait: Wait { what: "", key: 0 },
                 place: None,
                 killed: false,
+                unwinds: false,
+                calls_in_vain: 0,
                 held: Vec::new(),
             });
         }
         self.policy.spawned(slot, &mut self.schedule_rng);
         self.make_ready(slot);
+    }
+
+    fn put_away(&mut self, slot: Slot, coroutine: TaskCoroutine) {
+        let task = &mut self.tasks[slot as usize];
+        if task.phase == Phase::Abandoned {
+            // Dropping a coroutine unwinds its stack, which is what cannot be done.
+            std::mem::forget(coroutine);
+        } else {
+            task.coroutine = Some(coroutine);
+        }
     }
 
     fn retire(&mut self, slot: Slot, stack: TaskStack) {
@@ -165,58 +224,193 @@ impl Sim {
         task.phase = Phase::Free;
         task.held.clear();
         self.free.push(slot);
+        for killer in std::mem::take(&mut self.killers) {
+            self.wake(killer, false);
+        }
+    }
+
+    /// Whether the running task is being unwound, given that std counts a panic on this OS thread.
+    pub(crate) fn current_unwinds(&self) -> bool {
+        // As long as no other task waits in a destructor, the panic is the running task's.
+        self.unwinders == 0 || self.tasks.get(self.current as usize).is_some_and(|task| task.unwinds)
+    }
+
+    /// The running task gives its turn away; whether it does so while it is being unwound.
+    fn suspend_unwinding(&mut self) -> bool {
+        let unwinds = self.current_unwinds();
+        if let Some(task) = self.tasks.get_mut(self.current as usize) {
+            task.unwinds = unwinds;
+        }
+        self.unwinders += u32::from(unwinds);
+        unwinds
+    }
+
+    fn resume_unwinding(&mut self) {
+        self.unwinders -= 1;
+    }
+
+    /// A task has come to its end although it was killed.
+    fn note_survivor(&mut self) {
+        let task = &self.tasks[self.current as usize];
+        if task.killed && task.unwinds && self.nodes[task.node as usize].is_killed() {
+            let warning = format!(
+                "{} went on after its node was killed: a catch_unwind caught the kill{}. Let the payload pass on with \
+                 resume_unwind, or catch less",
+                self.title(task),
+                task.place.map_or_else(String::new, |place| format!(" that came at {place}")),
+            );
+            self.warnings.push(warning);
+        }
     }
 
     /// The next task of the node (of any node, if None) that is to be unwound, taken out of the table and made current.
     fn next_victim(&mut self, node: Option<u32>, from: Slot) -> Option<(Slot, TaskCoroutine)> {
         for slot in from..self.tasks.len() as Slot {
             let task = &mut self.tasks[slot as usize];
-            if task.phase == Phase::Free || node.is_some_and(|node| node != task.node) {
+            if task.is_gone() || node.is_some_and(|node| node != task.node) {
                 continue;
             }
             // The task that runs, or whose unwinding is what led here, has no coroutine to take.
-            let Some(coroutine) = task.coroutine.take() else { continue };
-            task.killed = true;
-            task.token = task.token.wrapping_add(1);
-            if task.phase == Phase::Ready {
-                self.ready.retain(|&other| other != slot);
+            if task.coroutine.is_none() {
+                continue;
             }
-            self.tasks[slot as usize].phase = Phase::Running;
-            self.current = slot;
-            return Some((slot, coroutine));
+            task.killed = true;
+            if task.unwinds {
+                // It waits in a destructor. A lock it will get; for anything else it waits no longer.
+                if task.phase == Phase::Parked && !task.wait.is_lock() {
+                    task.timed_out = true;
+                    self.make_ready(slot);
+                }
+                continue;
+            }
+            return self.take_over(slot);
         }
         None
+    }
+
+    /// The next task of the node that was killed, waited in a destructor and can go on.
+    fn next_to_finish(&mut self, node: Option<u32>) -> Option<(Slot, TaskCoroutine)> {
+        let can_finish = |slot: &Slot| {
+            let task = &self.tasks[*slot as usize];
+            task.killed && node.is_none_or(|node| node == task.node)
+        };
+        let slot = self.ready.iter().copied().find(can_finish)?;
+        self.take_over(slot)
+    }
+
+    /// Takes a task out of the table to resume it outside of its turn.
+    fn take_over(&mut self, slot: Slot) -> Option<(Slot, TaskCoroutine)> {
+        let task = &mut self.tasks[slot as usize];
+        let coroutine = task.coroutine.take()?;
+        task.token = task.token.wrapping_add(1);
+        if task.phase == Phase::Ready {
+            self.ready.retain(|&other| other != slot);
+        }
+        self.tasks[slot as usize].phase = Phase::Running;
+        self.current = slot;
+        // The watchdog has to name this task, not the killer, should it not come back.
+        self.steps += 1;
+        self.pulse.running(slot, self.steps, self.now);
+        Some((slot, coroutine))
+    }
+
+    /// A task of the node (of any, if None) that was killed and waits in a destructor for a lock.
+    fn straggler(&self, node: Option<u32>) -> Option<Slot> {
+        let waits = |task: &Task| {
+            let of_node = node.is_none_or(|node| node == task.node);
+            of_node && task.killed && matches!(task.phase, Phase::Parked | Phase::Ready)
+        };
+        self.tasks.iter().position(waits).map(|slot| slot as Slot)
+    }
+}
+
+impl Task {
+    /// Whether nothing of it runs any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Free | Phase::Abandoned)
     }
 }
 
 /// Unwinds all tasks of the node (of all nodes, if None) but the running one; they release their locks on the way.
-pub(crate) fn kill_tasks(node: Option<u32>) {
+///
+/// A destructor may want a lock that another task holds. Then its task waits: the holder is unwound next, if it belongs to
+/// the node as well; otherwise the killer waits until the holder has given up the lock.
+pub(crate) fn kill_tasks(node: Option<u32>, place: &'static Location<'static>) {
     let caller = with(|sim| sim.current);
+    let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);
     let mut from = 0;
     while let Some((slot, coroutine)) = with(|sim| sim.next_victim(node, from)) {
         from = slot + 1;
-        if coroutine.started() {
-            resume(slot, coroutine);
-        } else {
-            let stack = drop_unstarted(coroutine);
-            with(|sim| sim.retire(slot, stack));
-        }
+        resume(slot, coroutine);
     }
-    with(|sim| sim.current = caller);
-    let dies_too = with(|sim| {
-        let killed = node.is_some() && caller != NO_TASK && Some(sim.tasks[caller as usize].node) == node;
-        if killed {
-            sim.tasks[caller as usize].killed = true;
-        }
-        killed
-    });
-    if dies_too && !std::thread::panicking() {
-        unwind_killed();
+    while let Some((slot, coroutine)) = with(|sim| sim.next_to_finish(node)) {
+        resume(slot, coroutine);
+    }
+    with(|sim| sim.make_current_again(caller));
+    if unwinds {
+        with(Sim::resume_unwinding);
+    }
+    match node {
+        None => with(Sim::abandon_stragglers),
+        Some(node) => end_of_kill(node, caller, place),
     }
 }
 
-/// Drops the closure of a task that never ran, and gives back its stack.
-fn drop_unstarted(mut coroutine: TaskCoroutine) -> TaskStack {
-    coroutine.force_unwind();
-    coroutine.into_stack()
+/// The killer dies with its node, or waits until all others have died.
+fn end_of_kill(node: u32, caller: Slot, place: &'static Location<'static>) {
+    if caller == NO_TASK {
+        return;
+    }
+    let must_end = with(|sim| {
+        let stopping = sim.stopping;
+        let task = &mut sim.tasks[caller as usize];
+        task.killed |= task.node == node || stopping;
+        task.killed
+    });
+    if must_end {
+        if !unwinding() {
+            unwind_killed();
+        }
+        return;
+    }
+    while let Some(straggler) = with(|sim| sim.straggler(Some(node))) {
+        with(|sim| sim.note_killer_in_the_way(straggler, caller));
+        park_until_one_ends(place);
+    }
+}
+
+impl Sim {
+    fn make_current_again(&mut self, caller: Slot) {
+        self.current = caller;
+        self.steps += 1;
+        self.pulse.running(caller, self.steps, self.now);
+    }
+
+    /// At the end of a run nobody is left that could give up a lock.
+    fn abandon_stragglers(&mut self) {
+        while let Some(slot) = self.straggler(None) {
+            self.current = slot;
+            let message = format!(
+                "destructors wait for locks that nobody gives up any more: the run has ended\n{}",
+                self.waiting_report()
+            );
+            self.fail_late(FailureKind::Deadlock, message, None);
+            let task = &mut self.tasks[slot as usize];
+            task.phase = Phase::Abandoned;
+            std::mem::forget(task.coroutine.take());
+            self.current = NO_TASK;
+        }
+    }
+
+    /// The killer waits for the straggler, and the straggler's destructor for a lock of the killer.
+    fn note_killer_in_the_way(&mut self, straggler: Slot, killer: Slot) {
+        if self.leads_to(straggler, killer) {
+            let message = format!(
+                "{} kills a node while it holds a lock that a destructor of that node's threads needs\n{}",
+                self.title(&self.tasks[killer as usize]),
+                self.waiting_report()
+            );
+            self.fail_late(FailureKind::Deadlock, message, None);
+        }
+    }
 }

@@ -93,7 +93,7 @@ impl Condvar {
                 self.inner.notify_one()
             }
         };
-        entry_unless_unwinding(place);
+        entry(place);
         woke
     }
 
@@ -108,7 +108,7 @@ impl Condvar {
                 self.inner.notify_all();
             }
         }
-        entry_unless_unwinding(place);
+        entry(place);
     }
 
     /// Waits until notified or until the run's clock shows `deadline`; whether the time was over.
@@ -120,7 +120,7 @@ impl Condvar {
         place: &'static Location<'static>,
     ) -> bool {
         let may_wait = match mode() {
-            Mode::Simulated => may_block(),
+            Mode::Simulated => may_block(place),
             Mode::Threads => real::may_block(),
             Mode::Outside => true,
         };
@@ -156,11 +156,5 @@ impl Condvar {
                 return true;
             }
         }
-    }
-}
-
-fn entry_unless_unwinding(place: &'static Location<'static>) {
-    if !std::thread::panicking() {
-        entry(place);
     }
 }

@@ -34,10 +34,10 @@ fn entry(place: &'static Location<'static>) {
     }
 }
 
-/// What a guard's destructor does last: only the simulation has something to do, and only if the task is not unwinding.
+/// What a guard's destructor does last: only the simulation has something to do.
 #[inline]
 fn exit(place: &'static Location<'static>) {
-    if mode() == Mode::Simulated && !std::thread::panicking() {
+    if mode() == Mode::Simulated {
         sim::park::yield_point(place);
     }
 }

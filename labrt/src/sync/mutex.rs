@@ -2,8 +2,7 @@
 
 use super::{entry, exit};
 use crate::context::{Mode, mode};
-use crate::sim::park::{WaitQueue, may_block};
-use crate::sim::task::Wait;
+use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::{real, sim};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -90,15 +89,7 @@ impl<T: ?Sized> Mutex<T> {
     fn acquire_slowly(&self, place: &'static Location<'static>) -> parking_lot::MutexGuard<'_, T> {
         match mode() {
             Mode::Simulated => loop {
-                // A destructor of an unwinding task has nothing else to do with a lock that another task holds, and a
-                // task cannot be suspended while it unwinds.
-                assert!(
-                    may_block(),
-                    "a destructor at {place} wants a lock that another thread holds, while its own thread is being \
-                     unwound; {}",
-                    sim::with(|sim| sim.waiting_report())
-                );
-                self.waiters.park(Wait { what: "a lock", key: self.key() }, None, place);
+                wait_for_lock(&self.waiters, self.key(), place);
                 if let Some(guard) = self.inner.try_lock() {
                     return guard;
                 }

@@ -2,8 +2,7 @@
 
 use super::{entry, exit};
 use crate::context::{Mode, mode};
-use crate::sim::park::{WaitQueue, may_block};
-use crate::sim::task::Wait;
+use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::{real, sim};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -109,14 +108,7 @@ impl<T: ?Sized> RwLock<T> {
                 return guard;
             }
             match mode() {
-                Mode::Simulated => {
-                    assert!(
-                        may_block(),
-                        "a destructor at {place} wants a lock that another thread holds, while its own thread is \
-                         being unwound"
-                    );
-                    self.waiters.park(Wait { what: "a lock", key }, None, place);
-                }
+                Mode::Simulated => wait_for_lock(&self.waiters, key, place),
                 Mode::Threads | Mode::Outside => {
                     if let Some(guard) = attempt(Some(real::SLICE)) {
                         return guard;

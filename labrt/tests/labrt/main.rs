@@ -2,6 +2,8 @@
 
 mod basics;
 mod channels;
+mod child;
+mod destructors;
 mod determinism;
 mod monitors;
 mod nodes;

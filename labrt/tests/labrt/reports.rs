@@ -1,10 +1,10 @@
 //! The runtime explains itself: each report names the guilty lines.
 
+use crate::child::{is_child, run_as_child};
 use labrt::node::Node;
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::time::Duration;
 use labrt::{Config, Failure, FailureKind, Limits, channel, run, thread};
-use std::process::Command;
 
 fn failure(config: Config, main: fn()) -> Failure {
     run(config, main).result.expect_err("this code is wrong on purpose")
@@ -159,17 +159,10 @@ fn eating_memory_ends_the_run() {
     assert!(failure.message.contains("MiB"), "{failure}");
 }
 
-/// Runs the test of this name in a process of its own, and gives its standard error.
+/// Runs the test of this name in a process of its own: whether it succeeded, and what it said.
 fn in_child(test: &str) -> (bool, String) {
-    let executable = std::env::current_exe().expect("a test knows its own file");
-    let mut command = Command::new(executable);
-    command.args(["--exact", test, "--nocapture"]).env("LABRT_TEST_CHILD", "1");
-    let output = command.output().expect("a test can start itself");
-    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
-fn is_child() -> bool {
-    std::env::var_os("LABRT_TEST_CHILD").is_some()
+    let ended = run_as_child(test);
+    (ended.success, ended.text)
 }
 
 fn stuck_limits() -> Limits {
