@@ -1,10 +1,10 @@
 //! A server: a replica of the map, and the RPC by which clerks reach it.
 
+use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 use raft::{Lease, Options, Persister};
 use rsm::{Once, Request, Rsm};
-use tester::Observer;
 
 use crate::rpc::{KvError, KvRpc, Operation};
 use crate::state::KeyValue;

@@ -22,8 +22,8 @@
 //! term is (§5.4.2): before that, its commit index may be behind what clients have been
 //! told.
 
+use labapi::Role;
 use labrt::time::{Duration, Instant};
-use tester::Role;
 
 use crate::state::State;
 

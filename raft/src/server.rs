@@ -26,12 +26,12 @@
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
+use labapi::{ApplyMsg, Observer, Persister};
 use labrpc::ClientEnd;
 use labrt::channel::Sender;
 use labrt::sync::{Arc, Condvar, Mutex, MutexGuard};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use tester::{ApplyMsg, Observer, Persister};
 
 use crate::invariants::Inspector;
 use crate::reads::Options;
@@ -217,8 +217,8 @@ impl Raft {
 
     /// The last index that the snapshot on the disk stands for; 0 if there is none. A service
     /// that starts must have restored just that snapshot.
-    pub fn snapshot_index(&self) -> u64 {
-        self.lock().log().snapshot_index()
+    pub fn last_included_index(&self) -> u64 {
+        self.lock().log().last_included_index()
     }
 
     /// Takes over the service's snapshot of its state after applying everything up to and

@@ -7,8 +7,8 @@
 //! the threads do with them is in `server.rs`.
 
 use bytes::Bytes;
+use labapi::{Persister, Role};
 use labrt::time::{Duration, Instant};
-use tester::{Persister, Role};
 
 use crate::log::Log;
 use crate::persist::Persistent;
@@ -113,14 +113,14 @@ impl State {
     ) -> State {
         assert!(me < servers, "server {me} of {servers}");
         let persistent = Persistent::load(disk);
-        let snapshot_index = persistent.log().snapshot_index();
+        let last_included_index = persistent.log().last_included_index();
         State {
             me,
             servers,
             role: Role::Follower,
             persistent,
-            commit_index: snapshot_index,
-            last_applied: snapshot_index,
+            commit_index: last_included_index,
+            last_applied: last_included_index,
             election_timeout,
             election_deadline: now + election_timeout,
             votes: Vec::new(),

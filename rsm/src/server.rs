@@ -10,13 +10,13 @@
 
 use std::fmt;
 
+use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::channel::{Receiver, bounded};
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::thread;
 use raft::rpc::RaftRpc;
 use raft::{ApplyMsg, Options, Persister, Raft};
-use tester::Observer;
 
 use crate::machine::StateMachine;
 use crate::state::{Entry, State};
@@ -98,10 +98,10 @@ impl<S: StateMachine> Rsm<S> {
         let raft = Raft::make_with(ends, me, persister.clone(), sender, options);
         // Nobody can have sent another snapshot yet: the handlers are not on the network.
         assert!(
-            raft.snapshot_index() == state.applied,
+            raft.last_included_index() == state.applied,
             "the snapshot on the disk reaches to index {}, but the log goes on behind {}",
             state.applied,
-            raft.snapshot_index()
+            raft.last_included_index()
         );
         let more_applied = Condvar::new();
         let rsm = Arc::new(Rsm { state: Mutex::new(state), more_applied, raft, persister, max_raft_state });

@@ -1,10 +1,10 @@
 //! A server: a replica of the configurations, and the RPC by which clerks reach it.
 
+use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 use raft::Persister;
 use rsm::{Once, Request, Rsm};
-use tester::Observer;
 
 use crate::rpc::{Command, Config, ControllerError, ControllerRpc, Reply};
 use crate::state::Controller;

@@ -15,6 +15,7 @@
 use std::collections::BTreeSet;
 
 use kvraft::Operation;
+use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
@@ -22,7 +23,6 @@ use labrt::time::Duration;
 use raft::Persister;
 use rsm::{Request, Rsm, SubmitError};
 use shardctrler::GroupId;
-use tester::Observer;
 
 use crate::peers::{MakeEnd, Peers};
 use crate::rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc};

@@ -1,8 +1,8 @@
 //! Clerks whose operations are written down.
 
 use super::history;
-use super::server::KvClerk;
 use crate::test::Test;
+use labapi::KvClerk;
 use labrt::quiet::Mutex;
 use labrt::runtime;
 use linearize::{KvRecorder, Ticket};
