@@ -194,7 +194,7 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
         last.voted_for,
         now.voted_for
     );
-    // There is nobody else from whom a leader could hear in its own term: it leaves office
+    // There is nobody else from whom a leader could hear in its own term: it leaves leadership
     // by leaving the term.
     let still_leader = same_term && last.role == Role::Leader;
     assert!(

@@ -181,7 +181,7 @@ impl Persistent {
         self.voted_for = voted_for;
         let length = self.write(&Record::HardState { current_term: term, voted_for });
         // The hard state before this one is void, and was about as long.
-        self.bury(length);
+        self.count_dead_bytes(length);
     }
 
     /// Adds entries at the end of the log.
@@ -209,7 +209,7 @@ impl Persistent {
         let removed = self.log.truncate(index);
         let length = self.write(&Record::Truncate { index });
         let void: usize = removed.iter().map(|entry| entry.command.len() + ENTRY_OVERHEAD).sum();
-        self.bury(length + void);
+        self.count_dead_bytes(length + void);
     }
 
     /// Replaces everything up to and including `index`, whose entry has `term`, by a
@@ -243,7 +243,7 @@ impl Persistent {
 
     /// Notes that so many bytes on the disk are void now, and rewrites if these are most of
     /// it.
-    fn bury(&mut self, bytes: usize) {
+    fn count_dead_bytes(&mut self, bytes: usize) {
         self.dead += bytes;
         if self.dead > DEAD_BYTES_KEPT && 2 * self.dead > self.written {
             self.rewrite(None);

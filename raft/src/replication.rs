@@ -156,7 +156,7 @@ impl State {
             self.term()
         );
         self.role = Role::Follower;
-        self.heard = now;
+        self.last_heartbeat = now;
         self.reset_election_timer(now);
     }
 

@@ -74,7 +74,7 @@
 //! A group carries out an append, the reply is lost, the shard moves, and the clerk asks the
 //! new owner. If that does not know that it is done, it is done twice. So what remembers a
 //! client's last operation is part of the shard and moves with it: a shard is a whole little
-//! lab 3, `Once<KeyValue>`, values and sessions. A refusal is no operation: it is not
+//! lab 3, `WithSessions<KeyValue>`, values and sessions. A refusal is no operation: it is not
 //! remembered, or the clerk would get it again where it should be served.
 //!
 //! # A shard that nobody is assigned
@@ -123,5 +123,5 @@ pub use client::{Clerk, TooLarge};
 pub use peers::MakeEnd;
 pub use rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc, key_to_shard};
 pub use server::{Setup, ShardServer};
-pub use state::{Command, Errand, Group, Reply, TenureView};
+pub use state::{Command, Group, Reply, TenureView, Transfer};
 pub use tenure::Stage;
