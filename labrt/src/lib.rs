@@ -90,6 +90,7 @@ pub mod node;
 pub mod oneshot;
 mod outcome;
 mod panics;
+mod printed;
 pub mod rand;
 mod real;
 mod run;

@@ -178,7 +178,8 @@ impl Node {
             return global;
         }
         let clock = *self.inner.clock.lock();
-        clock.showed + (global.saturating_sub(clock.since) as f64 * clock.rate) as u64
+        let passed = global.saturating_sub(clock.since) as f64 * clock.rate;
+        clock.showed.saturating_add(passed as u64)
     }
 
     /// The time of the run at which the node's clock shows `local`.
@@ -187,8 +188,13 @@ impl Node {
         if !self.inner.skewed.load(Ordering::Relaxed) {
             return local;
         }
+        if local == u64::MAX {
+            // A deadline that never comes does not come on a fast clock either.
+            return u64::MAX;
+        }
         let clock = *self.inner.clock.lock();
-        clock.since + (local.saturating_sub(clock.showed) as f64 / clock.rate).ceil() as u64
+        let passed = (local.saturating_sub(clock.showed) as f64 / clock.rate).ceil();
+        clock.since.saturating_add(passed as u64)
     }
 }
 

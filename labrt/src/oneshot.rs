@@ -2,7 +2,7 @@
 
 use crate::context::{Mode, mode};
 use crate::sim::park::{WaitQueue, Wake};
-use crate::sim::task::Wait;
+use crate::sim::task::{On, Wait};
 use crate::time::Instant;
 use crate::{real, sim};
 use parking_lot::{Condvar, Mutex};
@@ -83,7 +83,14 @@ impl<T> Take<T> {
     #[inline]
     #[track_caller]
     pub fn wait(self) -> Option<T> {
-        self.wait_until(None, Location::caller()).unwrap_or(None)
+        self.wait_until(None, On::Event, Location::caller()).unwrap_or(None)
+    }
+
+    /// As [`Take::wait`], for a value that only the task of this number can give.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn wait_for_end_of(self, task: u64) -> Option<T> {
+        self.wait_until(None, On::Task(task), Location::caller()).unwrap_or(None)
     }
 
     /// Waits for the value until `deadline`, on the clock of the calling task's node.
@@ -93,7 +100,7 @@ impl<T> Take<T> {
     #[inline]
     #[track_caller]
     pub fn wait_deadline(self, deadline: Instant) -> Result<Option<T>, TimedOut> {
-        self.wait_until(Some(deadline.to_run()), Location::caller())
+        self.wait_until(Some(deadline.to_run()), On::Event, Location::caller())
     }
 
     /// Whether waiting would end at once.
@@ -105,10 +112,11 @@ impl<T> Take<T> {
     fn wait_until(
         &self,
         deadline: Option<u64>,
+        on: On,
         place: &'static Location<'static>,
     ) -> Result<Option<T>, TimedOut> {
         match mode() {
-            Mode::Simulated => self.wait_simulated(deadline, place)?,
+            Mode::Simulated => self.wait_simulated(deadline, on, place)?,
             Mode::Threads => self.wait_real(deadline)?,
             Mode::Outside => self.wait_outside(deadline)?,
         }
@@ -122,13 +130,15 @@ impl<T> Take<T> {
     fn wait_simulated(
         &self,
         deadline: Option<u64>,
+        on: On,
         place: &'static Location<'static>,
     ) -> Result<(), TimedOut> {
         while !self.is_settled() {
             if !sim::park::may_block(place) {
                 return Err(TimedOut);
             }
-            let wait = Wait { what: "a reply or the end of a thread", key: 0 };
+            let what = if on == On::Event { "a reply" } else { "the end of a thread" };
+            let wait = Wait { what, on };
             if self.shared.waiters.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(TimedOut);
             }

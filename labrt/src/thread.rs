@@ -18,6 +18,8 @@ pub type Result<T> = std::result::Result<T, Box<dyn Any + Send + 'static>>;
 /// A handle to a thread, for waiting until it has ended.
 pub struct JoinHandle<T> {
     packet: Take<T>,
+    /// Number of the thread in its simulation.
+    task: u64,
 }
 
 impl<T> JoinHandle<T> {
@@ -29,7 +31,7 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     pub fn join(self) -> Result<T> {
         runtime::note_blocking("a join");
-        match self.packet.wait() {
+        match self.packet.wait_for_end_of(self.task) {
             Some(value) => Ok(value),
             None => Err(Box::new("the thread was killed with its node")),
         }
@@ -60,7 +62,7 @@ fn start<T: Send + 'static>(name: Name, f: impl FnOnce() -> T + Send + 'static) 
     if mode() == Mode::Outside {
         let (put, packet) = oneshot::channel();
         real::pool::execute(move || put.put(f()));
-        return JoinHandle { packet };
+        return JoinHandle { packet, task: 0 };
     }
     spawn_on(&node::current(), name, f)
 }
@@ -71,8 +73,8 @@ pub(crate) fn spawn_on<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
     let (put, packet) = oneshot::channel();
-    runtime::start_detached(node, name, move || put.put(f()));
-    JoinHandle { packet }
+    let task = runtime::start_detached(node, name, move || put.put(f()));
+    JoinHandle { packet, task }
 }
 
 /// Starts threads with a name, as [`std::thread::Builder`] does. [`spawn_named`] is shorter.
@@ -116,7 +118,7 @@ pub fn sleep(duration: Duration) {
         Mode::Simulated => {
             if sim::park::may_block(place) {
                 let deadline = crate::time::deadline_after(duration);
-                sim::park::park_on(&[], Wait { what: "the end of a sleep", key: 0 }, Some(deadline), place);
+                sim::park::park_on(&[], Wait::event("the end of a sleep"), Some(deadline), place);
             }
         }
         Mode::Threads => {

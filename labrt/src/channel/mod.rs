@@ -126,6 +126,9 @@ impl<T> Sender<T> {
                 }
             }),
             SenderFlavor::Real(sender) if mode() == Mode::Outside => sender.send(message),
+            SenderFlavor::Real(sender) if mode() == Mode::Simulated => {
+                sender.try_send(message).map_err(|error| SendError(unless_it_would_block(error, place)))
+            }
             SenderFlavor::Real(sender) => send_real(sender, message, None).map_err(|error| match error {
                 SendTimeoutError::Timeout(message) | SendTimeoutError::Disconnected(message) => {
                     SendError(message)
@@ -144,6 +147,9 @@ impl<T> Sender<T> {
         match &self.flavor {
             SenderFlavor::Simulated(queue) => queue.send(message, Some(deadline_after(timeout)), place),
             SenderFlavor::Real(sender) if mode() == Mode::Outside => sender.send_timeout(message, timeout),
+            SenderFlavor::Real(sender) if mode() == Mode::Simulated => sender
+                .try_send(message)
+                .map_err(|error| SendTimeoutError::Disconnected(unless_it_would_block(error, place))),
             SenderFlavor::Real(sender) => send_real(sender, message, Some(deadline_after(timeout))),
         }
     }
@@ -213,6 +219,9 @@ impl<T> Receiver<T> {
         match &self.flavor {
             ReceiverFlavor::Simulated(queue) => queue.recv(None, place).map_err(|_| RecvError),
             ReceiverFlavor::Real(receiver) if mode() == Mode::Outside => receiver.recv(),
+            ReceiverFlavor::Real(receiver) if mode() == Mode::Simulated => {
+                receive_now(receiver, place).ok_or(RecvError)
+            }
             ReceiverFlavor::Real(receiver) => recv_real(receiver, None).map_err(|_| RecvError),
         }
     }
@@ -227,6 +236,9 @@ impl<T> Receiver<T> {
         match &self.flavor {
             ReceiverFlavor::Simulated(queue) => queue.recv(Some(deadline_after(timeout)), place),
             ReceiverFlavor::Real(receiver) if mode() == Mode::Outside => receiver.recv_timeout(timeout),
+            ReceiverFlavor::Real(receiver) if mode() == Mode::Simulated => {
+                receive_now(receiver, place).ok_or(RecvTimeoutError::Disconnected)
+            }
             ReceiverFlavor::Real(receiver) => recv_real(receiver, Some(deadline_after(timeout))),
         }
     }
@@ -275,6 +287,30 @@ fn recv_real<T>(receiver: &crossbeam::Receiver<T>, deadline: Option<u64>) -> Res
             result => return result,
         }
     }
+}
+
+/// The message of a channel that was made outside of the simulation; None if it is disconnected.
+fn receive_now<T>(receiver: &crossbeam::Receiver<T>, place: &'static Location<'static>) -> Option<T> {
+    match receiver.try_recv() {
+        Ok(message) => Some(message),
+        Err(TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty) => would_block(place),
+    }
+}
+
+/// The message that came back, if that is because nobody can receive it.
+fn unless_it_would_block<T>(error: TrySendError<T>, place: &'static Location<'static>) -> T {
+    match error {
+        TrySendError::Disconnected(message) => message,
+        TrySendError::Full(_) => would_block(place),
+    }
+}
+
+fn would_block(place: &'static Location<'static>) -> ! {
+    panic!(
+        "the channel at {place} was made outside of the run, so that waiting for it would block the whole simulation. \
+         Make it in the run, and do not keep it in a `static`"
+    );
 }
 
 /// See [`Receiver::iter`].

@@ -276,7 +276,7 @@ fn select_simulated(
         for arm in arms {
             arm.park(&mut parking);
         }
-        let wait = Wait { what: "one of several channels", key: 0 };
+        let wait = Wait::event("one of several channels");
         let wake = park_on(&parking.queues, wait, deadline, place);
         drop(parking.guards);
         if wake == Wake::TimedOut {

@@ -2,8 +2,9 @@
 
 use super::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::context::{Mode, mode};
+use crate::sim::circles::Side;
 use crate::sim::park::{WaitQueue, Wake, may_block, yield_point};
-use crate::sim::task::Wait;
+use crate::sim::task::{On, Wait};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -12,6 +13,8 @@ use std::panic::Location;
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     capacity: Option<usize>,
+    /// Number of the run that the channel belongs to.
+    run: u32,
     pub(super) receivers: WaitQueue,
     pub(super) senders: WaitQueue,
 }
@@ -35,11 +38,35 @@ impl<T> Queue<T> {
             receivers: 1,
             parked_receivers: 0,
         };
-        Queue { state: Mutex::new(state), capacity, receivers: WaitQueue::new(), senders: WaitQueue::new() }
+        let run = crate::sim::with(|sim| sim.run());
+        Queue {
+            state: Mutex::new(state),
+            capacity,
+            run,
+            receivers: WaitQueue::new(),
+            senders: WaitQueue::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.state.lock().messages.len()
+    }
+
+    /// What identifies the channel in reports.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).cast::<u8>() as usize
+    }
+
+    /// A point to switch at. A channel of a simulation that has ended, or of another one, must not be waited for.
+    pub(super) fn use_end(&self, side: Side, place: &'static Location<'static>) {
+        assert!(mode() == Mode::Simulated, "a channel of a simulation is used outside of it, at {place}");
+        let own = crate::sim::with(|sim| sim.use_channel(self.run, self.address(), side));
+        assert!(
+            own,
+            "a channel of another run is used at {place}: it stands in a `static`, or was kept from an earlier run. \
+             Make it in this run"
+        );
+        yield_point(place);
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
@@ -72,7 +99,7 @@ impl<T> Queue<T> {
         deadline: Option<u64>,
         place: &'static Location<'static>,
     ) -> Result<(), SendTimeoutError<T>> {
-        in_simulation(place);
+        self.use_end(Side::Send, place);
         if self.capacity == Some(0) {
             return self.send_rendezvous(message, deadline, place);
         }
@@ -84,7 +111,7 @@ impl<T> Queue<T> {
                 Err(TrySendError::Full(back)) => message = back,
             }
             crate::sim::with(|sim| sim.lint_blocking("a send", place));
-            let wait = Wait { what: "room in a channel", key: 0 };
+            let wait = Wait { what: "room in a channel", on: On::Room(self.address()) };
             if !may_block(place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(SendTimeoutError::Timeout(message));
             }
@@ -114,7 +141,7 @@ impl<T> Queue<T> {
                     .withdraw()
                     .map_or(Ok(()), |message| Err(SendTimeoutError::Disconnected(message)));
             }
-            let wait = Wait { what: "a receiver", key: 0 };
+            let wait = Wait { what: "a receiver", on: On::Room(self.address()) };
             if !may_block(place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
                 return offer.withdraw().map_or(Ok(()), |message| Err(SendTimeoutError::Timeout(message)));
             }
@@ -145,7 +172,7 @@ impl<T> Queue<T> {
         deadline: Option<u64>,
         place: &'static Location<'static>,
     ) -> Result<T, RecvTimeoutError> {
-        in_simulation(place);
+        self.use_end(Side::Receive, place);
         loop {
             match self.try_recv() {
                 Ok(message) => return Ok(message),
@@ -156,7 +183,7 @@ impl<T> Queue<T> {
                 return Err(RecvTimeoutError::Timeout);
             }
             let _parked = self.parked_receiver();
-            let wait = Wait { what: "a message", key: 0 };
+            let wait = Wait { what: "a message", on: On::Message(self.address()) };
             if self.receivers.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(RecvTimeoutError::Timeout);
             }
@@ -216,12 +243,6 @@ impl<T> State<T> {
         self.messages.push_back((number, message));
         number
     }
-}
-
-/// A point to switch at, in the simulation; a channel of a simulation that has ended must not be waited for.
-fn in_simulation(place: &'static Location<'static>) {
-    assert!(mode() == Mode::Simulated, "a channel of a simulation is used outside of it, at {place}");
-    yield_point(place);
 }
 
 pub(super) struct ParkedReceiver<'a, T> {

@@ -29,6 +29,7 @@ pub(crate) fn run<T: Send + 'static>(
     let pulse = watchdog::watch_this_thread(config);
     with(|sim| {
         sim.reset(config);
+        pulse.begin_simulation(sim.run);
         sim.pulse = Arc::clone(&pulse);
         sim.nodes.push(Node::root());
     });

@@ -3,8 +3,10 @@
 //! All of it lives on one OS thread, in a thread-local [`Sim`]. Tasks are coroutines (`task.rs`); the loop that runs them
 //! is in `drive.rs`; who waits for what is kept in wait queues inside the primitives (`park.rs`).
 
+pub(crate) mod circles;
 pub(crate) mod drive;
 pub(crate) mod hash_keys;
+pub(crate) mod lock_order;
 pub(crate) mod park;
 pub(crate) mod policy;
 mod report;
@@ -23,9 +25,13 @@ use rand::{SeedableRng, rngs::SmallRng};
 use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use task::{Phase, Task};
 use timers::Timers;
+
+/// Runs are numbered through all OS threads; no run has number 0.
+static NEXT_RUN: AtomicU32 = AtomicU32::new(1);
 
 /// No task: the scheduler itself, or a timer's closure, is running.
 pub(crate) const NO_TASK: Slot = Slot::MAX;
@@ -44,6 +50,14 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Sim) -> R) -> R {
 /// As [`with`], for code that may run when the simulation is already borrowed (signal handlers, panic hooks).
 pub(crate) fn try_with<R>(f: impl FnOnce(&mut Sim) -> R) -> Option<R> {
     SIM.try_with(|sim| sim.try_borrow_mut().ok().map(|mut sim| f(&mut sim))).ok().flatten()
+}
+
+/// As [`with`], for a process that is about to end: also while another frame of this OS thread has borrowed the simulation.
+#[allow(unsafe_code, reason = "the fault handler runs on top of whatever the thread was doing")]
+fn with_even_if_borrowed(f: impl FnOnce(&Sim)) {
+    // SAFETY: the frame that has borrowed it is on this very OS thread and never goes on: the process ends. What `f` reads
+    // of it, names of nodes and tasks, changes only when a node or a task is made.
+    let _ = SIM.try_with(|sim| f(unsafe { &*sim.as_ptr() }));
 }
 
 /// A run in the simulated world.
@@ -67,6 +81,13 @@ pub(crate) struct Sim {
     /// All nodes, by number.
     pub(crate) nodes: Vec<Node>,
     pub(crate) seed: u64,
+    /// Number of the run in this process, for what outlives runs.
+    run: u32,
+    /// The number that the last parking got.
+    tokens: u64,
+    /// Locks that have got a number so far.
+    locks: u32,
+    lock_orders: lock_order::LockOrders,
     limits: Limits,
     steps: u64,
     steps_at_this_instant: u64,
@@ -107,6 +128,10 @@ impl Sim {
             schedule_rng: rng,
             nodes: Vec::new(),
             seed: 0,
+            run: 0,
+            tokens: 0,
+            locks: 0,
+            lock_orders: lock_order::LockOrders::default(),
             limits: Limits::default(),
             steps: 0,
             steps_at_this_instant: 0,
@@ -145,6 +170,10 @@ impl Sim {
         self.stride = self.draw_stride();
         self.nodes.clear();
         self.seed = config.seed;
+        self.run = NEXT_RUN.fetch_add(1, Ordering::Relaxed);
+        self.tokens = u64::from(self.run) << 32;
+        self.locks = 0;
+        self.lock_orders.clear();
         self.limits = config.limits;
         self.steps = 0;
         self.steps_at_this_instant = 0;
@@ -166,6 +195,19 @@ impl Sim {
             self.schedule.strides.push(stride);
         }
         stride
+    }
+
+    /// Number of this run in the process.
+    pub(crate) fn run(&self) -> u32 {
+        self.run
+    }
+
+    /// The running task uses an end of a channel; whether the channel belongs to this run.
+    pub(crate) fn use_channel(&mut self, run: u32, channel: usize, side: circles::Side) -> bool {
+        if let Some(task) = self.tasks.get_mut(self.current as usize) {
+            task.note_channel(channel, side);
+        }
+        run == self.run
     }
 
     /// Folds a fact into the event hash.
@@ -243,6 +285,16 @@ impl Sim {
         self.nodes[before as usize].clone()
     }
 
+    /// As [`Sim::whoami`], without allocating.
+    fn write_whoami(&self, text: &mut impl std::fmt::Write) -> std::fmt::Result {
+        match self.tasks.get(self.current as usize) {
+            Some(task) => {
+                write!(text, "thread `{}` of `{}`", task.name, self.nodes[task.node as usize].name())
+            }
+            None => write!(text, "a timer's closure"),
+        }
+    }
+
     /// Names of the running node and task, for events and reports.
     pub(crate) fn whoami(&self) -> (String, String) {
         match self.tasks.get(self.current as usize) {
@@ -268,15 +320,23 @@ impl Sim {
     }
 
     pub(crate) fn emit(&mut self, kind: &str, target: &str, text: String) {
+        let event = self.event(kind, target, text);
+        self.events.push(event);
+    }
+
+    fn event(&self, kind: &str, target: &str, text: String) -> Event {
         let (node, task) = self.whoami();
-        self.events.push(Event {
-            t: self.now,
-            node,
-            task,
-            kind: kind.to_owned(),
-            target: target.to_owned(),
-            text,
-        });
+        let (kind, target) = (kind.to_owned(), target.to_owned());
+        Event { t: self.now, node, task, kind, target, text }
+    }
+
+    /// The running task has printed a line.
+    pub(crate) fn note_printed(&mut self, target: &str, text: String) {
+        let event = self.event("print", target, text);
+        if self.trace {
+            self.events.push(event.clone());
+        }
+        self.pulse.printed.push(event);
     }
 
     /// Ends the run with a failure, unless it is already ending.
@@ -312,24 +372,15 @@ impl Sim {
     ) {
         let (node, thread) = self.whoami();
         let at = Duration::from_nanos(self.now);
-        self.failure = Some(Failure { kind, message, location, node, thread, at, backtrace });
+        let printed = self.pulse.printed.lines();
+        self.failure = Some(Failure { kind, message, location, node, thread, at, backtrace, printed });
         self.stopping = true;
     }
 
     #[inline]
-    pub(crate) fn lock_taken(&mut self, key: usize, place: &'static Location<'static>) {
-        if let Some(task) = self.tasks.get_mut(self.current as usize) {
-            task.held.push((key, place));
-        }
-        if self.trace {
-            self.emit("lock", "", format!("takes the lock at {place}"));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn lock_released(&mut self, key: usize) {
+    pub(crate) fn lock_released(&mut self, lock: u64) {
         let current = self.current as usize;
-        let held_here = |task: &Task| task.held.iter().rposition(|&(held, _)| held == key);
+        let held_here = |task: &Task| task.held.iter().rposition(|&(held, _)| held == lock);
         // The guard may have moved to another task since the lock was taken.
         let holder = match self.tasks.get(current) {
             Some(task) if held_here(task).is_some() => Some(current),

@@ -1,7 +1,7 @@
 //! Parking: how a task waits, and how others wake it.
 
 use super::policy::{Slot, below};
-use super::task::{LOCK, Phase, Task, Wait, abandon, suspend, unwind_killed, unwinding};
+use super::task::{On, Phase, Task, Wait, abandon, suspend, unwind_killed, unwinding};
 use super::{NO_TASK, Sim, with};
 use crate::outcome::FailureKind;
 use std::panic::Location;
@@ -21,26 +21,34 @@ pub(crate) enum Wake {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Waiter {
     slot: Slot,
-    token: u32,
+    /// Unique among all parkings of all runs of the process.
+    token: u64,
 }
 
 impl Sim {
     fn begin_park(&mut self, wait: Wait, deadline: Option<u64>, place: &'static Location<'static>) -> Waiter {
         assert!(self.current != NO_TASK, "a blocking call of the simulation was made outside of its tasks");
         let slot = self.current;
+        self.tokens += 1;
+        let token = self.tokens;
         let task = &mut self.tasks[slot as usize];
         task.phase = Phase::Parked;
-        task.token = task.token.wrapping_add(1);
+        task.token = token;
         task.timed_out = false;
         task.wait = wait;
         task.place = Some(place);
-        let waiter = Waiter { slot, token: task.token };
+        task.has_deadline = deadline.is_some();
+        let waiter = Waiter { slot, token };
         let patience = self.patience();
         if let Some(deadline) = deadline.into_iter().chain(patience).min() {
             self.timers.wake_at(deadline.max(self.now), waiter);
         }
         if self.trace {
             self.emit("block", wait.what, format!("waits for {} at {place}", wait.what));
+        }
+        if wait.on.is_certain() {
+            self.report_circle(slot);
+            self.report_foreign_lock(slot);
         }
         waiter
     }
@@ -85,8 +93,9 @@ impl Sim {
 
 /// Whether the waiter still waits.
 pub(super) fn is_parked(tasks: &[Task], waiter: Waiter) -> bool {
-    let task = &tasks[waiter.slot as usize];
-    task.phase == Phase::Parked && task.token == waiter.token
+    tasks
+        .get(waiter.slot as usize)
+        .is_some_and(|task| task.phase == Phase::Parked && task.token == waiter.token)
 }
 
 /// Waiting calls that a killed task may make in destructors, or after it has caught the kill, until it counts as one that
@@ -139,17 +148,17 @@ impl Sim {
 
 /// Parks the running task until a lock may be free. Destructors of a task that is being unwound wait as well: the lock is
 /// what they need to clear up.
-pub(crate) fn wait_for_lock(waiters: &WaitQueue, key: usize, place: &'static Location<'static>) {
+pub(crate) fn wait_for_lock(waiters: &WaitQueue, lock: u64, place: &'static Location<'static>) {
     if with(|sim| sim.current_is_killed()) && !unwinding() {
         unwind_killed();
     }
-    waiters.park(Wait { what: LOCK, key }, None, place);
+    waiters.park(Wait { what: "a lock", on: On::Lock(lock) }, None, place);
 }
 
 /// Parks the killer until one more task has ended.
 pub(crate) fn park_until_one_ends(place: &'static Location<'static>) {
     with(|sim| {
-        let waiter = sim.begin_park(Wait { what: "the end of a killed node's threads", key: 0 }, None, place);
+        let waiter = sim.begin_park(Wait::event("the end of a killed node's threads"), None, place);
         sim.killers.push(waiter);
     });
     suspend_ready();

@@ -1,7 +1,7 @@
 //! A task: a coroutine with a name, a node and a place where it waits.
 
 use super::park::park_until_one_ends;
-use super::stack::TaskStack;
+use super::stack::{self, TaskStack};
 use super::{NO_TASK, Sim, policy::Slot, with};
 use crate::name::Name;
 use crate::outcome::FailureKind;
@@ -10,7 +10,11 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
-pub(crate) type TaskCoroutine = Coroutine<(), (), (), TaskStack>;
+/// A coroutine, with the lowest and the highest address of its stack.
+pub(crate) struct TaskCoroutine {
+    inner: Coroutine<(), (), (), TaskStack>,
+    bounds: (usize, usize),
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -30,18 +34,38 @@ pub(crate) enum Phase {
 pub(crate) struct Wait {
     /// In words: "a lock", "a message", …
     pub(crate) what: &'static str,
-    /// Address of the primitive, which tells who holds the lock that is waited for.
-    pub(crate) key: usize,
+    /// Who could end the waiting.
+    pub(crate) on: On,
 }
 
-impl Wait {
-    pub(crate) fn is_lock(self) -> bool {
-        self.what == LOCK
+/// Who could end the waiting of a task, as far as that is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    /// Nobody in particular.
+    Event,
+    /// Whoever holds the lock of this number.
+    Lock(u64),
+    /// The task of this number, by its end.
+    Task(u64),
+    /// Whoever sends on the channel at this address.
+    Message(usize),
+    /// Whoever receives from the channel at this address.
+    Room(usize),
+}
+
+impl On {
+    /// Whether it is known for certain that nobody else can end the waiting.
+    pub(crate) fn is_certain(self) -> bool {
+        matches!(self, On::Lock(_) | On::Task(_))
     }
 }
 
-/// What a task waits for that wants a lock.
-pub(crate) const LOCK: &str = "a lock";
+impl Wait {
+    /// For something that anybody may bring about.
+    pub(crate) const fn event(what: &'static str) -> Wait {
+        Wait { what, on: On::Event }
+    }
+}
 
 pub(crate) struct Task {
     /// Number of the task in this run, never reused.
@@ -52,9 +76,11 @@ pub(crate) struct Task {
     pub(crate) node: u32,
     pub(crate) phase: Phase,
     /// Number of the current (or last) parking; a timer or waker of an earlier one finds that it has come too late.
-    pub(crate) token: u32,
+    pub(crate) token: u64,
     pub(crate) timed_out: bool,
     pub(crate) wait: Wait,
+    /// Whether the waiting ends at some time by itself.
+    pub(crate) has_deadline: bool,
     /// Where it last entered the runtime.
     pub(crate) place: Option<&'static Location<'static>>,
     /// Its node was killed: it is unwound at once.
@@ -64,7 +90,11 @@ pub(crate) struct Task {
     /// How many waiting calls it has made since it was killed.
     pub(crate) calls_in_vain: u32,
     /// Locks that it holds, with the lines where it took them.
-    pub(crate) held: Vec<(usize, &'static Location<'static>)>,
+    pub(crate) held: Vec<(u64, &'static Location<'static>)>,
+    /// The ends of channels that it has used last: the address of the channel, and a bit for the side.
+    pub(crate) channels: [usize; 4],
+    /// The part of its stack that is in use while it is suspended: lowest and highest address.
+    pub(crate) stack: (usize, usize),
 }
 
 /// The panic payload that unwinds a killed task. It carries nothing and is caught at the root of the task.
@@ -75,17 +105,13 @@ thread_local! {
     static YIELDER: Cell<*const Yielder<(), ()>> = const { Cell::new(std::ptr::null()) };
 }
 
-/// An address near the base of the running coroutine's stack, or 0: lets the fault handler recognise an overflow.
-pub(crate) fn stack_base_hint() -> usize {
-    YIELDER.get() as usize
-}
-
 /// Gives control back to whoever resumed the running coroutine. The caller has recorded why.
 #[allow(unsafe_code, reason = "a coroutine's handle lives on its own stack")]
 pub(crate) fn suspend() {
     let yielder = YIELDER.get();
     assert!(!yielder.is_null(), "a blocking call of the simulation was made outside of its tasks");
     let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);
+    stack::note_suspension();
     // SAFETY: the pointer was set by this very coroutine when it started or was last resumed, and the yielder lives at
     // the root of its stack, below every frame that can call this function.
     unsafe { (*yielder).suspend(()) };
@@ -123,10 +149,12 @@ pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Locati
     }
 }
 
-/// Starts a task on `node`; false (and `f` dropped) if that node was killed or the run is ending.
-pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> bool {
-    let Some(stack) = with(|sim| sim.admit(node)) else { return false };
-    let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
+/// Starts a task on `node`, and gives its number in the run. If that node was killed or the run is ending, `f` is dropped,
+/// and the number is that of no task.
+pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> u64 {
+    let Some(stack) = with(|sim| sim.admit(node)) else { return u64::MAX };
+    let bounds = stack.bounds();
+    let inner = Coroutine::with_stack(stack, move |yielder, ()| {
         YIELDER.set(yielder);
         // A task that is killed before its first turn only drops its closure: here, where that may panic.
         let run_or_drop = || if with(|sim| sim.current_is_killed()) { drop(f) } else { f() };
@@ -135,8 +163,7 @@ pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> bool {
             Err(payload) => record_panic(&*payload),
         }
     });
-    with(|sim| sim.insert(node, name, coroutine));
-    true
+    with(|sim| sim.insert(node, name, TaskCoroutine { inner, bounds }))
 }
 
 /// The run fails with this panic, unless it is the one that unwinds killed tasks.
@@ -151,11 +178,16 @@ pub(crate) fn record_panic(payload: &(dyn Any + Send)) {
 /// Runs the task until it suspends or ends. Its coroutine has been taken out of the table, and `current` is set.
 pub(crate) fn resume(slot: Slot, mut coroutine: TaskCoroutine) {
     let outer = YIELDER.get();
-    let result = coroutine.resume(());
+    let outer_stack = stack::enter(coroutine.bounds.0);
+    let result = coroutine.inner.resume(());
+    stack::enter(outer_stack);
     YIELDER.set(outer);
     match result {
-        CoroutineResult::Yield(()) => with(|sim| sim.put_away(slot, coroutine)),
-        CoroutineResult::Return(()) => with(|sim| sim.retire(slot, coroutine.into_stack())),
+        CoroutineResult::Yield(()) => with(|sim| {
+            sim.tasks[slot as usize].stack = (stack::depth(), coroutine.bounds.1);
+            sim.put_away(slot, coroutine);
+        }),
+        CoroutineResult::Return(()) => with(|sim| sim.retire(slot, coroutine.inner.into_stack())),
     }
 }
 
@@ -167,7 +199,7 @@ impl Sim {
         Some(self.stacks.take())
     }
 
-    fn insert(&mut self, node: u32, name: Name, coroutine: TaskCoroutine) {
+    fn insert(&mut self, node: u32, name: Name, coroutine: TaskCoroutine) -> u64 {
         let serial = self.tasks_started;
         self.tasks_started += 1;
         let slot = self.free.pop().unwrap_or(self.tasks.len() as Slot);
@@ -177,13 +209,13 @@ impl Sim {
             self.emit("spawn", "", text);
         }
         if let Some(task) = self.tasks.get_mut(slot as usize) {
-            // The slot's vector of held locks keeps its memory, and its token goes on, so that stale wakers miss.
+            // The slot's vector of held locks keeps its memory.
             task.serial = serial;
             task.coroutine = Some(coroutine);
             task.name = name;
             task.node = node;
-            task.token = task.token.wrapping_add(1);
             task.place = None;
+            task.channels = [0; 4];
             task.killed = false;
             task.unwinds = false;
             task.calls_in_vain = 0;
@@ -196,16 +228,20 @@ impl Sim {
                 phase: Phase::Ready,
                 token: 0,
                 timed_out: false,
-                wait: Wait { what: "", key: 0 },
+                wait: Wait::event(""),
+                has_deadline: false,
                 place: None,
                 killed: false,
                 unwinds: false,
                 calls_in_vain: 0,
                 held: Vec::new(),
+                channels: [0; 4],
+                stack: (0, 0),
             });
         }
         self.policy.spawned(slot, &mut self.schedule_rng);
         self.make_ready(slot);
+        serial
     }
 
     fn put_away(&mut self, slot: Slot, coroutine: TaskCoroutine) {
@@ -277,7 +313,7 @@ impl Sim {
             task.killed = true;
             if task.unwinds {
                 // It waits in a destructor. A lock it will get; for anything else it waits no longer.
-                if task.phase == Phase::Parked && !task.wait.is_lock() {
+                if task.phase == Phase::Parked && !matches!(task.wait.on, On::Lock(_)) {
                     task.timed_out = true;
                     self.make_ready(slot);
                 }
@@ -302,7 +338,6 @@ impl Sim {
     fn take_over(&mut self, slot: Slot) -> Option<(Slot, TaskCoroutine)> {
         let task = &mut self.tasks[slot as usize];
         let coroutine = task.coroutine.take()?;
-        task.token = task.token.wrapping_add(1);
         if task.phase == Phase::Ready {
             self.ready.retain(|&other| other != slot);
         }

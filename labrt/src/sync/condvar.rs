@@ -131,7 +131,7 @@ impl Condvar {
         {
             return true;
         }
-        let wait = Wait { what: "a notification", key: 0 };
+        let wait = Wait::event("a notification");
         let simulated = || self.waiters.park(wait, deadline, place) == Wake::TimedOut;
         guard.unlocked_while(simulated, |guard| self.wait_real(guard, deadline), place)
     }

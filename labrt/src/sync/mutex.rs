@@ -2,6 +2,7 @@
 
 use super::{entry, exit};
 use crate::context::{Mode, mode};
+use crate::sim::lock_order::LockId;
 use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::{real, sim};
 use std::fmt;
@@ -12,6 +13,7 @@ use std::panic::Location;
 #[derive(Default)]
 pub struct Mutex<T: ?Sized> {
     waiters: WaitQueue,
+    id: LockId,
     inner: parking_lot::Mutex<T>,
 }
 
@@ -28,7 +30,7 @@ pub struct MutexGuard<'a, T: ?Sized> {
 impl<T> Mutex<T> {
     /// A lock around `value`.
     pub const fn new(value: T) -> Self {
-        Mutex { waiters: WaitQueue::new(), inner: parking_lot::Mutex::new(value) }
+        Mutex { waiters: WaitQueue::new(), id: LockId::new(), inner: parking_lot::Mutex::new(value) }
     }
 
     /// The value, when nobody can lock it any more.
@@ -66,14 +68,10 @@ impl<T: ?Sized> Mutex<T> {
         self.inner.is_locked()
     }
 
-    fn key(&self) -> usize {
-        std::ptr::from_ref(&self.waiters) as usize
-    }
-
     #[inline]
     fn note_taken(&self, place: &'static Location<'static>) {
         if mode() == Mode::Simulated {
-            sim::with(|sim| sim.lock_taken(self.key(), place));
+            sim::with(|sim| sim.lock_taken(&self.id, place));
         }
     }
 
@@ -89,7 +87,7 @@ impl<T: ?Sized> Mutex<T> {
     fn acquire_slowly(&self, place: &'static Location<'static>) -> parking_lot::MutexGuard<'_, T> {
         match mode() {
             Mode::Simulated => loop {
-                wait_for_lock(&self.waiters, self.key(), place);
+                wait_for_lock(&self.waiters, self.id.get(), place);
                 if let Some(guard) = self.inner.try_lock() {
                     return guard;
                 }
@@ -108,7 +106,7 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     fn released(&self) {
         if mode() == Mode::Simulated {
-            sim::with(|sim| sim.lock_released(self.key()));
+            sim::with(|sim| sim.lock_released(self.id.get()));
             self.waiters.wake_one();
         }
     }
