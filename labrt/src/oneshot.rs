@@ -2,6 +2,7 @@
 
 use crate::context::{Mode, mode};
 use crate::sim::park::{WaitQueue, Wake};
+use crate::sim::policy::Access;
 use crate::sim::task::{On, Wait};
 use crate::time::Instant;
 use crate::{real, sim};
@@ -83,7 +84,7 @@ impl<T> Take<T> {
     #[inline]
     #[track_caller]
     pub fn wait(self) -> Option<T> {
-        self.wait_until(None, On::Event, Location::caller()).unwrap_or(None)
+        self.wait_until(None, On::Event(Access::NONE), Location::caller()).unwrap_or(None)
     }
 
     /// As [`Take::wait`], for a value that only the task of this number can give.
@@ -100,11 +101,17 @@ impl<T> Take<T> {
     #[inline]
     #[track_caller]
     pub fn wait_deadline(self, deadline: Instant) -> Result<Option<T>, TimedOut> {
-        self.wait_until(Some(deadline.to_run()), On::Event, Location::caller())
+        self.wait_until(Some(deadline.to_run()), On::Event(Access::NONE), Location::caller())
     }
 
     /// Whether waiting would end at once.
+    #[track_caller]
     pub fn is_settled(&self) -> bool {
+        crate::sync::look(Location::caller());
+        self.has_settled()
+    }
+
+    fn has_settled(&self) -> bool {
         self.shared.settled.load(Ordering::Acquire)
     }
 
@@ -133,11 +140,11 @@ impl<T> Take<T> {
         on: On,
         place: &'static Location<'static>,
     ) -> Result<(), TimedOut> {
-        while !self.is_settled() {
+        while !self.has_settled() {
             if !sim::park::may_block(place) {
                 return Err(TimedOut);
             }
-            let what = if on == On::Event { "a reply" } else { "the end of a thread" };
+            let what = if matches!(on, On::Event(_)) { "a reply" } else { "the end of a thread" };
             let wait = Wait { what, on };
             if self.shared.waiters.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(TimedOut);
@@ -164,7 +171,7 @@ impl<T> Take<T> {
     }
 
     fn wait_real(&self, deadline: Option<u64>) -> Result<(), TimedOut> {
-        while !real::pool::spin_until(|| self.is_settled()) {
+        while !real::pool::spin_until(|| self.has_settled()) {
             if !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline) {
                 return Err(TimedOut);
             }

@@ -4,6 +4,7 @@ use crate::context::{Mode, mode};
 use crate::name::Name;
 use crate::node::{self, Node};
 use crate::oneshot::{self, Take};
+use crate::sim::policy::Access;
 use crate::sim::task::Wait;
 use crate::{real, runtime, sim};
 use std::any::Any;
@@ -38,6 +39,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Whether the thread has ended.
+    #[track_caller]
     pub fn is_finished(&self) -> bool {
         self.packet.is_settled()
     }
@@ -46,16 +48,29 @@ impl<T> JoinHandle<T> {
 /// Starts a thread on the caller's node. Reports name it by the line of this call, for example `server.rs:222`.
 #[track_caller]
 pub fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    start(Name::StartedAt(Location::caller()), f)
+    let place = Location::caller();
+    let handle = start(Name::StartedAt(place), f);
+    may_run_first(place);
+    handle
 }
 
 /// Starts a thread with a name on the caller's node: `spawn_named("apply_loop", move || server.apply_loop())`. Reports and
 /// logs use the name. Unlike [`Builder::spawn`] it cannot fail, so the caller has no error to handle.
+#[track_caller]
 pub fn spawn_named<T: Send + 'static>(
     name: impl Into<Cow<'static, str>>,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
-    start(Name::Given(name.into()), f)
+    let handle = start(Name::Given(name.into()), f);
+    may_run_first(Location::caller());
+    handle
+}
+
+/// In the simulation, the thread that was just started may run before its spawner goes on.
+fn may_run_first(place: &'static Location<'static>) {
+    if mode() == Mode::Simulated {
+        sim::park::yield_point(place, Access::NONE);
+    }
 }
 
 fn start<T: Send + 'static>(name: Name, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {

@@ -164,7 +164,8 @@ impl Pulse {
     /// Tells the run to end itself at its next call into this crate if it is beyond a limit.
     fn ask_to_stop(&self, watched: &mut Watched, resident: u64) {
         let limit = watched.limits.memory;
-        let (shrinks, grows) = (resident < watched.resident, resident > watched.resident);
+        let (shrinks, grows) =
+            (resident < watched.resident, watched.resident > 0 && resident > watched.resident);
         watched.resident = resident;
         if grows {
             watched.grew = Instant::now();

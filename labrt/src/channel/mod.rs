@@ -15,6 +15,7 @@ pub use crossbeam_channel::{
 pub use select::{Arm, RecvArm, SendArm, select_arms};
 
 use crate::context::{Mode, mode};
+use crate::sim::circles::Side;
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, runtime};
 use crossbeam_channel as crossbeam;
@@ -160,17 +161,25 @@ impl<T> Sender<T> {
     /// The message, if there is no room for it or all receivers are gone.
     #[track_caller]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        let place = Location::caller();
         match &self.flavor {
             SenderFlavor::Real(sender) => sender.try_send(message),
-            SenderFlavor::Simulated(queue) => queue.try_send(message),
+            SenderFlavor::Simulated(queue) => {
+                queue.look(Side::Send, place);
+                queue.try_send(message)
+            }
         }
     }
 
     /// Number of messages that wait to be received.
+    #[track_caller]
     pub fn len(&self) -> usize {
         match &self.flavor {
             SenderFlavor::Real(sender) => sender.len(),
-            SenderFlavor::Simulated(queue) => queue.len(),
+            SenderFlavor::Simulated(queue) => {
+                queue.look(Side::Send, Location::caller());
+                queue.len()
+            }
         }
     }
 
@@ -249,9 +258,13 @@ impl<T> Receiver<T> {
     /// If the channel is empty; a different one if all senders are gone as well.
     #[track_caller]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        let place = Location::caller();
         match &self.flavor {
             ReceiverFlavor::Real(receiver) => receiver.try_recv(),
-            ReceiverFlavor::Simulated(queue) => queue.try_recv(),
+            ReceiverFlavor::Simulated(queue) => {
+                queue.look(Side::Receive, place);
+                queue.try_recv()
+            }
         }
     }
 
@@ -266,10 +279,14 @@ impl<T> Receiver<T> {
     }
 
     /// Number of messages that wait to be received.
+    #[track_caller]
     pub fn len(&self) -> usize {
         match &self.flavor {
             ReceiverFlavor::Real(receiver) => receiver.len(),
-            ReceiverFlavor::Simulated(queue) => queue.len(),
+            ReceiverFlavor::Simulated(queue) => {
+                queue.look(Side::Receive, Location::caller());
+                queue.len()
+            }
         }
     }
 

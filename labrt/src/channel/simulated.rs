@@ -3,8 +3,9 @@
 use super::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::context::{Mode, mode};
 use crate::sim::circles::Side;
-use crate::sim::park::{WaitQueue, Wake, may_block, yield_point};
+use crate::sim::park::{WaitQueue, Wake, may_block};
 use crate::sim::task::{On, Wait};
+use crate::sync::entry;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -66,7 +67,14 @@ impl<T> Queue<T> {
             "a channel of another run is used at {place}: it stands in a `static`, or was kept from an earlier run. \
              Make it in this run"
         );
-        yield_point(place);
+        entry(place, self, true);
+    }
+
+    /// As [`Queue::use_end`], for calls that do not wait: outside of the simulation they are harmless.
+    pub(super) fn look(&self, side: Side, place: &'static Location<'static>) {
+        if mode() == Mode::Simulated {
+            self.use_end(side, place);
+        }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
@@ -200,6 +208,13 @@ impl<T> Queue<T> {
         ParkedReceiver { queue: self }
     }
 
+    /// The last handle of an end is about to go, which others can notice: a point to switch at.
+    fn before_disconnecting(&self, handles: impl Fn(&State<T>) -> usize) {
+        if mode() == Mode::Simulated && handles(&self.state.lock()) == 1 {
+            entry(Location::caller(), self, true);
+        }
+    }
+
     pub(super) fn add_sender(&self) {
         self.state.lock().senders += 1;
     }
@@ -209,6 +224,7 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn remove_sender(&self) {
+        self.before_disconnecting(|state| state.senders);
         let mut state = self.state.lock();
         state.senders -= 1;
         let last = state.senders == 0;
@@ -219,6 +235,7 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn remove_receiver(&self) {
+        self.before_disconnecting(|state| state.receivers);
         let mut state = self.state.lock();
         state.receivers -= 1;
         let last = state.receivers == 0;

@@ -15,7 +15,7 @@ impl Sim {
             On::Task(serial) => self.tasks_that(|other| other.serial == serial),
             On::Message(channel) => self.users(task, channel, Side::Send),
             On::Room(channel) => self.users(task, channel, Side::Receive),
-            On::Event => Vec::new(),
+            On::Event(_) => Vec::new(),
         }
     }
 

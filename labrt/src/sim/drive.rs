@@ -1,7 +1,7 @@
 //! The loop of the simulated world: run whoever is ready; when nobody is, let time pass to the next timer.
 
 use super::policy::Slot;
-use super::task::{Phase, TaskCoroutine, kill_tasks, record_panic, resume, spawn};
+use super::task::{TaskCoroutine, kill_tasks, record_panic, resume, spawn};
 use super::timers::Action;
 use super::{NO_TASK, Sim, hash_keys, with};
 use crate::config::Config;
@@ -74,7 +74,7 @@ fn call_outside_of_tasks(call: impl FnOnce()) {
 
 impl Sim {
     fn next_step(&mut self) -> Step {
-        self.current = NO_TASK;
+        let last = std::mem::replace(&mut self.current, NO_TASK);
         loop {
             if self.stopping {
                 return Step::Stop;
@@ -91,6 +91,8 @@ impl Sim {
                 }
             }
             if !self.ready.is_empty() {
+                // Who ran last is known to the policy as the current task.
+                self.current = last;
                 return self.run_one();
             }
             self.advance();
@@ -98,31 +100,23 @@ impl Sim {
     }
 
     fn run_one(&mut self) -> Step {
-        let choice = self.policy.pick(&self.ready, &mut self.schedule_rng);
+        let promised = self.next.take();
+        let choice = promised.and_then(|slot| self.ready.iter().position(|&ready| ready == slot));
+        let choice = choice.unwrap_or_else(|| self.pick());
         let slot = self.ready.swap_remove(choice);
-        let task = &mut self.tasks[slot as usize];
-        task.phase = Phase::Running;
-        let coroutine =
-            task.coroutine.take().expect("a ready task has a coroutine: only the running one has lent it");
-        let serial = task.serial;
-        self.current = slot;
-        self.steps += 1;
-        self.steps_at_this_instant += 1;
-        self.note(self.now ^ (serial << 40));
-        self.pulse.running(slot, self.steps, self.now);
-        if self.record {
-            self.schedule.picks.push(choice as u32);
-            self.remember_decision(slot);
-        }
-        if self.steps_at_this_instant > self.limits.spin_steps {
-            self.report_spin();
-        } else if self.pulse.must_stop() {
+        let coroutine = self.tasks[slot as usize]
+            .coroutine
+            .take()
+            .expect("a ready task has a coroutine: only the running one has lent it");
+        self.clock_readings = 0;
+        self.begin_turn(slot);
+        if self.pulse.must_stop() {
             self.report_real_time();
         }
         Step::Run(slot, coroutine)
     }
 
-    fn remember_decision(&mut self, slot: Slot) {
+    pub(super) fn remember_decision(&mut self, slot: Slot) {
         let task = &self.tasks[slot as usize];
         let who = format!("{} / {}", self.nodes[task.node as usize].name(), task.name);
         let place = task.place.map_or_else(|| "its start".to_owned(), ToString::to_string);
@@ -137,6 +131,7 @@ impl Sim {
             return;
         };
         self.now = next;
+        self.clock_readings = 0;
         self.steps_at_this_instant = 0;
         if self.pulse.must_stop() {
             self.report_real_time();

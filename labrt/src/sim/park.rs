@@ -1,6 +1,6 @@
 //! Parking: how a task waits, and how others wake it.
 
-use super::policy::{Slot, below};
+use super::policy::{Access, Slot};
 use super::task::{On, Phase, Task, Wait, abandon, suspend, unwind_killed, unwinding};
 use super::{NO_TASK, Sim, with};
 use crate::outcome::FailureKind;
@@ -26,7 +26,12 @@ pub(crate) struct Waiter {
 }
 
 impl Sim {
-    fn begin_park(&mut self, wait: Wait, deadline: Option<u64>, place: &'static Location<'static>) -> Waiter {
+    pub(super) fn begin_park(
+        &mut self,
+        wait: Wait,
+        deadline: Option<u64>,
+        place: &'static Location<'static>,
+    ) -> Waiter {
         assert!(self.current != NO_TASK, "a blocking call of the simulation was made outside of its tasks");
         let slot = self.current;
         self.tokens += 1;
@@ -36,6 +41,9 @@ impl Sim {
         task.token = token;
         task.timed_out = false;
         task.wait = wait;
+        if let On::Event(then) = wait.on {
+            task.access = then;
+        }
         task.place = Some(place);
         task.has_deadline = deadline.is_some();
         let waiter = Waiter { slot, token };
@@ -68,6 +76,11 @@ impl Sim {
             self.fail_unwinding(waiter.slot);
         }
         (killed, timed_out)
+    }
+
+    /// One of several possibilities, by the seed.
+    fn choose(&mut self, count: usize) -> usize {
+        self.policy.choose(count, &mut self.schedule_rng)
     }
 
     /// Makes the waiter ready, if it still waits.
@@ -212,7 +225,7 @@ impl WaitQueue {
         let mut waiters = self.waiters.lock();
         while !waiters.is_empty() {
             let len = waiters.len();
-            let chosen = if len == 1 { 0 } else { with(|sim| below(len, &mut sim.schedule_rng)) };
+            let chosen = if len == 1 { 0 } else { with(|sim| sim.choose(len)) };
             let waiter = waiters.swap_remove(chosen);
             self.len.fetch_sub(1, Ordering::Relaxed);
             if with(|sim| sim.wake(waiter, false)) {
@@ -287,22 +300,24 @@ pub(crate) fn yield_now(place: &'static Location<'static>) {
     }
     with(|sim| {
         sim.tasks[sim.current as usize].place = Some(place);
+        sim.tasks[sim.current as usize].access = Access::NONE;
         let current = sim.current;
+        sim.policy.yielded(current);
         sim.make_ready(current);
     });
     suspend_ready();
 }
 
-/// A free yield point: the running task may be replaced here.
+/// A free yield point: the running task may be replaced here. `access` is what it does next.
 #[inline]
-pub(crate) fn yield_point(place: &'static Location<'static>) {
-    if with(|sim| sim.yield_point(place)) {
+pub(crate) fn yield_point(place: &'static Location<'static>, access: Access) {
+    if with(|sim| sim.yield_point(place, access)) {
         suspend_ready();
     }
 }
 
 /// Suspends a task that is already among the ready ones, and unwinds it if it was killed there.
-fn suspend_ready() {
+pub(crate) fn suspend_ready() {
     suspend();
     if with(|sim| sim.current_is_killed()) && !unwinding() {
         unwind_killed();

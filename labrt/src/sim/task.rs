@@ -1,8 +1,9 @@
 //! A task: a coroutine with a name, a node and a place where it waits.
 
 use super::park::park_until_one_ends;
+use super::policy::{Access, Slot};
 use super::stack::{self, TaskStack};
-use super::{NO_TASK, Sim, policy::Slot, with};
+use super::{NO_TASK, Sim, with};
 use crate::name::Name;
 use crate::outcome::FailureKind;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -41,8 +42,8 @@ pub(crate) struct Wait {
 /// Who could end the waiting of a task, as far as that is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum On {
-    /// Nobody in particular.
-    Event,
+    /// Nobody in particular. What the task does when it goes on.
+    Event(Access),
     /// Whoever holds the lock of this number.
     Lock(u64),
     /// The task of this number, by its end.
@@ -63,7 +64,7 @@ impl On {
 impl Wait {
     /// For something that anybody may bring about.
     pub(crate) const fn event(what: &'static str) -> Wait {
-        Wait { what, on: On::Event }
+        Wait { what, on: On::Event(Access::NONE) }
     }
 }
 
@@ -91,6 +92,11 @@ pub(crate) struct Task {
     pub(crate) calls_in_vain: u32,
     /// Locks that it holds, with the lines where it took them.
     pub(crate) held: Vec<(u64, &'static Location<'static>)>,
+    /// What it does next, when it gets its turn.
+    pub(crate) access: Access,
+    /// The step at which it was last asked to give way, and how often in a row that was the same.
+    pub(crate) last_step: (Option<&'static Location<'static>>, Access),
+    pub(crate) repeats: u32,
     /// The ends of channels that it has used last: the address of the channel, and a bit for the side.
     pub(crate) channels: [usize; 4],
     /// The part of its stack that is in use while it is suspended: lowest and highest address.
@@ -216,6 +222,7 @@ impl Sim {
             task.node = node;
             task.place = None;
             task.channels = [0; 4];
+            task.access = Access::NONE;
             task.killed = false;
             task.unwinds = false;
             task.calls_in_vain = 0;
@@ -235,6 +242,9 @@ impl Sim {
                 unwinds: false,
                 calls_in_vain: 0,
                 held: Vec::new(),
+                access: Access::NONE,
+                last_step: (None, Access::NONE),
+                repeats: 0,
                 channels: [0; 4],
                 stack: (0, 0),
             });

@@ -1,9 +1,10 @@
 //! Mutual exclusion.
 
-use super::{entry, exit};
+use super::{access, entry, exit, look};
 use crate::context::{Mode, mode};
 use crate::sim::lock_order::LockId;
 use crate::sim::park::{WaitQueue, wait_for_lock};
+use crate::sim::policy::Access;
 use crate::{real, sim};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -44,7 +45,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         let place = Location::caller();
-        entry(place);
+        entry(place, &self.waiters, true);
         MutexGuard { lock: self, inner: Some(self.acquire(place)), place }
     }
 
@@ -52,7 +53,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let place = Location::caller();
-        entry(place);
+        look(place);
         let inner = self.inner.try_lock()?;
         self.note_taken(place);
         Some(MutexGuard { lock: self, inner: Some(inner), place })
@@ -64,7 +65,9 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Whether somebody holds the lock now.
+    #[track_caller]
     pub fn is_locked(&self) -> bool {
+        look(Location::caller());
         self.inner.is_locked()
     }
 
@@ -113,6 +116,11 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// What taking the lock again is to the simulation.
+    pub(super) fn access(&self) -> Access {
+        access(&self.lock.waiters, true)
+    }
+
     /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and takes the
     /// lock again.
     #[inline(always)]

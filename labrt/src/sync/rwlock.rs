@@ -103,7 +103,7 @@ impl<T: ?Sized> RwLock<T> {
         place: &'static Location<'static>,
         attempt: impl Fn(Option<std::time::Duration>) -> Option<G>,
     ) -> G {
-        entry(place);
+        entry(place, &self.waiters, true);
         loop {
             if let Some(guard) = attempt(None) {
                 if mode() == Mode::Simulated {
@@ -117,7 +117,7 @@ impl<T: ?Sized> RwLock<T> {
                     if let Some(guard) = attempt(Some(real::SLICE)) {
                         return guard;
                     }
-                    entry(place);
+                    entry(place, &self.waiters, true);
                 }
             }
         }

@@ -157,9 +157,9 @@ fn a_process_that_gives_memory_back_is_not_ended() {
     const MIB: u64 = 1024 * 1024;
     if is_child() {
         let limits = Limits { memory: 150 * MIB, ..Limits::default() };
-        let outcome = run(Config::simulated(1).limits(limits), || {
-            // Blocks that the allocator gives back to the system at once.
-            let mut blocks: Vec<Vec<u8>> = (0..8).map(|_| vec![1; 40 * MIB as usize]).collect();
+        // Blocks that the allocator gives back to the system at once.
+        let mut blocks: Vec<Vec<u8>> = (0..8).map(|_| vec![1; 40 * MIB as usize]).collect();
+        let outcome = run(Config::simulated(1).limits(limits), move || {
             while blocks.pop().is_some() {
                 std::thread::sleep(Duration::from_millis(60));
             }
