@@ -9,6 +9,7 @@ use crate::build::{BuildOptions, build};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, ListOptions};
 use crate::select::select;
+use crate::statics;
 use crate::{Failure, Outcome};
 use lab_terminal::count;
 
@@ -47,10 +48,15 @@ fn sum(tests: &[&Test]) -> String {
     format!("{}, {points} points", count(tests.len(), "test"))
 }
 
-/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names.
+/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names; and looks for state in a
+/// `static`.
 fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
     let binaries = build(&catalogue.root, chosen, &BuildOptions::new("test"))?;
     let mut outcome = Outcome::Passed;
+    for found in statics::in_sources_of(&catalogue.root, chosen) {
+        println!("{} {found}", style("static:").red());
+        outcome = Outcome::Failed;
+    }
     for ((package, binary), path) in &binaries {
         let cannot = |error| Failure::new(format!("cannot run {}: {error}", path.display()));
         let output = Command::new(path).args(["--list", "--format", "terse"]).output().map_err(cannot)?;

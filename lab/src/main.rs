@@ -37,6 +37,7 @@ mod protocol;
 mod replay;
 mod runner;
 mod select;
+mod statics;
 mod statistics;
 mod stress;
 mod style;

@@ -1,9 +1,29 @@
-//! What a test binary says: lines that begin with `@lab`, one for each finished seed, in the order of the seeds.
+//! What a test binary says: a line for each finished seed, in the order of the seeds.
+//!
+//! The lines come through a socket that is the process's standard input, and each begins with a secret that was sent through
+//! it first. The code under test runs in that process and may print whatever it likes; it cannot print the secret.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-/// What marks a report among whatever else the binary prints.
-const MARK: &[u8] = b"@lab {";
+/// What begins each report of one process.
+#[derive(Clone, Debug)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// A new one, from the randomness that std draws for its hash maps: two times 64 bits.
+    pub(crate) fn draw() -> Secret {
+        let draw = || RandomState::new().build_hasher().finish();
+        Secret(format!("{:016x}{:016x}", draw(), draw()))
+    }
+
+    /// The line that tells it to the process.
+    pub(crate) fn line(&self) -> String {
+        format!("{}\n", self.0)
+    }
+}
 
 /// How one run of a test with one seed ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,11 +64,10 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// The report in a line of output, if it holds one. libtest begins the line of a test's first output with
-    /// `test NAME ... `, and a student's `print!` may have begun it too, so the mark is looked for everywhere.
-    pub(crate) fn parse(line: &[u8]) -> Option<Report> {
-        let at = line.windows(MARK.len()).position(|window| window == MARK)?;
-        serde_json::from_slice(&line[at + MARK.len() - 1..]).ok()
+    /// The report in a line of the socket, if it holds one.
+    pub(crate) fn parse(line: &[u8], secret: &Secret) -> Option<Report> {
+        let report = line.strip_prefix(secret.0.as_bytes())?.strip_prefix(b" ")?;
+        serde_json::from_slice(report).ok()
     }
 
     /// The report of a process that did not live to write it.
@@ -87,18 +106,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_found_behind_other_output() {
-        let line = br#"test part_2a::x ... @lab {"test":"x","seed":7,"ok":true,"virtual_ns":3,"hash":"89ab","warnings":["w"]}"#;
-        let report = Report::parse(line).expect("the line holds a report");
+    fn a_report_needs_the_secret() {
+        let secret = Secret::draw();
+        let json = r#"{"test":"x","seed":7,"ok":true,"virtual_ns":3,"hash":"89ab","warnings":["w"]}"#;
+        let line = format!("{} {json}\n", secret.line().trim_end());
+        let report = Report::parse(line.as_bytes(), &secret).expect("the line holds a report");
         assert_eq!((report.seed, report.ok, report.virtual_ns), (7, true, 3));
         assert_eq!(report.warnings, ["w"]);
-    }
-
-    #[test]
-    fn other_lines_are_no_reports() {
-        assert_eq!(Report::parse(b"running 1 test"), None);
-        assert_eq!(Report::parse(b"@lab {\"seed\":"), None);
-        assert_eq!(Report::parse(b""), None);
+        for forged in [json.to_owned(), format!("@lab {json}"), format!(" {json}"), String::new()] {
+            assert_eq!(Report::parse(forged.as_bytes(), &secret), None);
+        }
+        assert_eq!(Report::parse(line.as_bytes(), &Secret::draw()), None);
     }
 
     #[test]
