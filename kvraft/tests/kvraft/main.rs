@@ -1,5 +1,5 @@
-//! The tests of the key/value lab: parts 3A and 3B, situations that chance brings about too rarely
-//! (`directed_…`), and reads that do not go through the log.
+//! The tests of the key/value lab: parts 3A and 3B, directed tests that stage rare interleavings
+//! (`directed_…`), and reads that bypass the log (`reads`, `broken_leases`).
 
 mod bad_input;
 mod broken_leases;

@@ -1,4 +1,4 @@
-//! Faster reads: each way to answer gets without the log passes what the log passes, on servers whose clocks are wrong.
+//! Faster reads: each way to answer gets without the log passes the same tests as the log, on servers whose clocks drift.
 
 use crate::directed_3a::stale_reads;
 use crate::part_3b::MAX_RAFT_STATE;
@@ -7,15 +7,15 @@ use raft::Lease;
 use tester::kv::{KvCluster, KvSetup, Workload};
 use tester::{Test, run};
 
-/// No clock is believed, so clocks may be as wrong as they like.
+/// ReadIndex relies on no clock, so the drift may be large.
 const ANY_DRIFT: f64 = 0.3;
 
-/// What the lease allows for.
+/// The drift that the lease allows.
 const DRIFT: f64 = 0.1;
 
 const LEASE: Reads = Reads::Lease(Lease { max_clock_drift: DRIFT });
 
-/// A group whose servers read in this way.
+/// A cluster whose servers answer gets in this way.
 fn cluster(t: &Test, setup: KvSetup, reads: Reads) -> KvCluster<KvServer> {
     KvCluster::with(t, setup, move |ends, me, persister, max_raft_state| {
         KvServer::start_with(ends, me, persister, max_raft_state, reads)
@@ -26,12 +26,12 @@ fn play(t: &Test, workload: Workload, reads: Reads) {
     workload.play(&cluster(t, workload.setup(), reads));
 }
 
-/// Everything that can go wrong, with clients that know what they must read.
+/// All faults at once. Each client writes its own key and knows what it must read.
 fn faults() -> Workload {
     Workload::new(5, 5).unreliable().restarts().partitions()
 }
 
-/// Everything that can go wrong, with clients that share all keys.
+/// All faults at once. The clients share all keys.
 fn random_keys() -> Workload {
     Workload::new(15, 7).unreliable().restarts().partitions().random_keys()
 }

@@ -1,5 +1,5 @@
-//! The tests of the shard controller: rebalancing by itself (`rebalancing`), and part 4A on
-//! a cluster.
+//! The tests of the shard controller: rebalancing by itself (`rebalancing`), and part 4A on a
+//! cluster.
 
 mod bad_input_4a;
 mod cluster;
