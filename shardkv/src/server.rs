@@ -242,14 +242,15 @@ impl ShardRpc for ShardServer {
     }
 
     fn pull(&self, handover: Handover) -> Result<Content, PullError> {
+        let Handover { shard, config } = handover;
         let content = self.rsm.inspect(|group| group.hand_over(handover));
         match &content {
             Ok(content) => {
                 let bytes = content.0.len();
-                tracing::debug!(target: "hand over", "shard {} by {}: {bytes} bytes", handover.shard, handover.config);
+                tracing::debug!(target: "hand over", "shard {shard} by {config}: {bytes} bytes");
             }
             Err(error) => {
-                tracing::debug!(target: "hand over", "shard {} by {}: {error:?}", handover.shard, handover.config);
+                tracing::debug!(target: "hand over", "shard {shard} by {config}: {error:?}");
             }
         }
         content

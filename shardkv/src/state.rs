@@ -232,7 +232,8 @@ impl Group {
         }
         self.garbage.insert(handover, from);
         self.changed();
-        tracing::debug!(target: "install", "shard {} of {}, from group {from}", handover.shard, handover.config);
+        let Handover { shard, config } = handover;
+        tracing::debug!(target: "install", "shard {shard} of {config}, from group {from}");
     }
 
     /// Deletes a content that waits for the next owner, which has it now. A request to delete

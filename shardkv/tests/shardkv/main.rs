@@ -1,5 +1,5 @@
 //! The tests of the sharded key/value service: a group's rules by themselves (`life`,
-//! `any_order`), part 4B on a cluster, and situations that chance brings about too rarely
+//! `any_order`), part 4B on a cluster, and directed tests that stage rare interleavings
 //! (`directed_4b`).
 
 mod any_order;
