@@ -56,9 +56,9 @@
 //!
 //! # What the tests need
 //!
-//! The graded tests know `KvServer` and its clerk through `labapi::KvServer` and
-//! `labapi::KvClerk` alone. Only the tests of faster reads (`reads.rs`, `broken_leases.rs`) and
-//! of bad input (`bad_input.rs`) use this solution's own types.
+//! The graded tests (`tests/kvraft`) know server and clerk through `labapi::KvServer` and
+//! `labapi::KvClerk` alone. The tests in `tests/extras` use this solution's own types: faster
+//! reads, and a clerk with errors and time limits. Another solution does without them.
 //!
 //! # What is left out on purpose
 //!

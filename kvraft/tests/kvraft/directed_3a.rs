@@ -1,9 +1,7 @@
 //! Part 3A, directed: lost replies, deposed leaders that do not know it yet, and clients that wait for those.
 
-use crate::part_3a::expect_value;
+use crate::stale_reads::stale_reads;
 use kvraft::KvServer;
-use labrt::sync::Arc;
-use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use std::time::Duration;
 use tester::kv::{KvCluster, KvSetup, PATIENCE, Pending, check_appends, element};
@@ -125,53 +123,6 @@ fn retry_at_new_leader_3a() {
 #[test]
 fn stale_reads_3a() {
     run("stale_reads_3a", |t: &Test| stale_reads(&KvCluster::<KvServer>::new(t, KvSetup::servers(5))));
-}
-
-/// Clients read from a leader while it is cut off, and other clients put new values at its successor. No read may return an
-/// old value.
-pub(crate) fn stale_reads(cluster: &KvCluster<KvServer>) {
-    let t = cluster.test();
-    let all = cluster.all();
-    let mut exercised = false;
-    for round in 0..3 {
-        let old = cluster.wait_leader();
-        let others: Vec<usize> = all.iter().copied().filter(|&server| server != old).collect();
-        let (mut writer, mut reader) = (cluster.make_client(&all), cluster.make_client(&[old]));
-        let client = cluster.client(&reader);
-        writer.put("x", &format!("{round} before"));
-
-        t.scene("A client reads from the leader, and keeps doing so after the other servers are cut off.");
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let reads = cluster.begin(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                reader.get("x");
-            }
-            reader.get("x")
-        });
-        thread::sleep(ELECTION / 10);
-        cluster.partition(&[&others, &[old]]);
-        let mut writer = cluster.make_client(&others);
-        for number in 0..20 {
-            writer.put("x", &format!("{round} after {number}"));
-            let leads = cluster.visit(old, |server| server.is_leader());
-            exercised |= leads == Some(true);
-        }
-        let (last, mut late) = (writer.get("x"), cluster.make_client(&[old]));
-        let late_client = cluster.client(&late);
-        let late = cluster.begin(move || late.get("x"));
-        thread::sleep(ELECTION / 2);
-
-        t.scene("All links are restored.");
-        stop.store(true, Ordering::Relaxed);
-        cluster.connect_all();
-        [client, late_client].iter().for_each(|&client| cluster.connect_client(client, &all));
-        for read in [reads, late] {
-            let value = read.within(AFTER_HEALING, "a read sent to a minority");
-            expect_value(t, "x", &last, &value);
-        }
-    }
-    t.exercised(exercised, "no old leader believed it led while a new one served");
 }
 
 /// Clients wait for commands that a deposed leader can no longer commit. The server must end their waits, whether or not
