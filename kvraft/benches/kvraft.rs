@@ -11,6 +11,7 @@ use labrt::Config;
 use labrt::node::Node;
 use labrt::sync::Arc;
 use raft::Persister;
+use rsm::ReplicatedServer;
 
 const SERVERS: usize = 3;
 

@@ -3,6 +3,7 @@
 use labapi::{KvClerk, Observer, Persister};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
+use rsm::ReplicatedServer;
 
 use crate::client::{Clerk, ClerkError};
 use crate::server::KvServer;
@@ -20,15 +21,15 @@ impl labapi::KvServer for KvServer {
     }
 
     fn services(self: &Arc<Self>) -> Vec<Service> {
-        KvServer::services(self)
+        ReplicatedServer::services(self)
     }
 
     fn is_leader(self: &Arc<Self>) -> bool {
-        KvServer::is_leader(self)
+        ReplicatedServer::is_leader(&**self)
     }
 
     fn watch(self: &Arc<Self>, observer: Box<dyn Observer>) {
-        KvServer::watch(self, observer);
+        ReplicatedServer::watch(&**self, observer);
     }
 
     fn clerk(ends: Vec<ClientEnd>) -> Clerk {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use labrpc::{ClientEnd, RpcError};
 use labrt::time::{Duration, Instant};
-use rsm::{CALL_TIMEOUT, LeaderCache, Request};
+use rsm::{CALL_TIMEOUT, ClientSession, LeaderCache, Request};
 
 use crate::rpc::{KvError, KvPeer, Operation};
 
@@ -36,11 +36,7 @@ impl std::error::Error for ClerkError {}
 /// clerk.
 pub struct Clerk {
     servers: LeaderCache<KvPeer>,
-    /// Tells this clerk from all others. It is drawn at random: a thousand clerks share one of
-    /// 2^64 numbers less than once in 10^13 runs.
-    client: u64,
-    /// Number of the last operation, counted from 1.
-    sequence: u64,
+    session: ClientSession,
 }
 
 impl Clerk {
@@ -50,7 +46,7 @@ impl Clerk {
     /// If `ends` is empty.
     pub fn new(ends: Vec<ClientEnd>) -> Clerk {
         let servers = LeaderCache::new(ends.into_iter().map(KvPeer::new).collect());
-        Clerk { servers, client: labrt::rand::random(), sequence: 0 }
+        Clerk { servers, session: ClientSession::open() }
     }
 
     /// Returns the value of `key`, empty if the key was never written. Blocks until a server
@@ -93,14 +89,14 @@ impl Clerk {
         if !operation.fits() {
             return Err(ClerkError::TooLarge);
         }
-        // The number belongs to the operation. Each attempt carries the same one.
-        self.sequence += 1;
-        let request = Request { client: self.client, sequence: self.sequence, command: operation };
+        let request = self.session.request(operation);
         let deadline = patience.map(|patience| Instant::now() + patience);
         let result = self.servers.ask(|server| ask(server, &request, deadline));
         match &result {
-            Ok(_) => tracing::debug!(target: "clerk", "number {}: {} done", self.sequence, request.command),
-            Err(error) => tracing::debug!(target: "clerk", "number {}: {error}", self.sequence),
+            Ok(_) => {
+                tracing::debug!(target: "clerk", "number {}: {} done", request.sequence, request.command)
+            }
+            Err(error) => tracing::debug!(target: "clerk", "number {}: {error}", request.sequence),
         }
         result
     }

@@ -1,10 +1,9 @@
 //! A server: a replica of the map, and the handler of the clerks' RPC.
 
-use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 use raft::{Lease, Options, Persister};
-use rsm::{Request, Rsm, WithSessions};
+use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
 use crate::rpc::{KvError, KvRpc, Operation};
 use crate::state::KeyValue;
@@ -67,20 +66,17 @@ impl KvServer {
         let rsm = Rsm::start_with(ends, me, persister, max_raft_state, machine, Options { lease });
         Arc::new(KvServer { rsm, reads })
     }
+}
 
-    /// The RPC services of this server: one for clerks, one for its Raft peers.
-    pub fn services(self: &Arc<Self>) -> Vec<Service> {
-        vec![self.clone().into_service(), self.rsm.service()]
+impl ReplicatedServer for KvServer {
+    type Machine = WithSessions<KeyValue>;
+
+    fn replica(&self) -> &Rsm<WithSessions<KeyValue>> {
+        &self.rsm
     }
 
-    /// Whether this server believes it is the leader.
-    pub fn is_leader(&self) -> bool {
-        self.rsm.raft().get_state().1
-    }
-
-    /// Shows the state of this server's Raft to a tester.
-    pub fn watch(&self, observer: Box<dyn Observer>) {
-        self.rsm.watch(observer);
+    fn clerk_service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
     }
 }
 

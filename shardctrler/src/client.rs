@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use labrpc::ClientEnd;
-use rsm::{CALL_TIMEOUT, LeaderCache, Request};
+use rsm::{CALL_TIMEOUT, ClientSession, LeaderCache};
 
 use crate::rpc::{Command, Config, ControllerPeer, GroupId, Refusal, Reply};
 
@@ -14,10 +14,7 @@ use crate::rpc::{Command, Config, ControllerPeer, GroupId, Refusal, Reply};
 /// clerk.
 pub struct Clerk {
     servers: LeaderCache<ControllerPeer>,
-    /// Tells this clerk from all others. It is drawn at random.
-    client: u64,
-    /// Number of the last command, counted from 1.
-    sequence: u64,
+    session: ClientSession,
 }
 
 impl Clerk {
@@ -27,7 +24,7 @@ impl Clerk {
     /// If `ends` is empty.
     pub fn new(ends: Vec<ClientEnd>) -> Clerk {
         let peers = ends.into_iter().map(|end| ControllerPeer::new(end).timeout(CALL_TIMEOUT));
-        Clerk { servers: LeaderCache::new(peers.collect()), client: labrt::rand::random(), sequence: 0 }
+        Clerk { servers: LeaderCache::new(peers.collect()), session: ClientSession::open() }
     }
 
     /// Returns the configuration with this number. If the number is negative, or there is no
@@ -42,7 +39,7 @@ impl Clerk {
     /// As [`Clerk::query`], but gives up after it has asked each server once, for callers that
     /// have other work to do. Returns `None` then.
     pub fn try_query(&mut self, number: i64) -> Option<Config> {
-        let request = self.request(Command::Query { number });
+        let request = self.session.request(Command::Query { number });
         match self.servers.ask_each(|server| server.control(&request).ok()?.ok())? {
             Reply::Config(config) => Some(config),
             other => unreachable!("the reply to a query is a configuration, not {other:?}"),
@@ -82,14 +79,10 @@ impl Clerk {
         }
     }
 
-    /// Numbers a command. The number belongs to the command. Each attempt carries the same one.
-    fn request(&mut self, command: Command) -> Request<Command> {
-        self.sequence += 1;
-        Request { client: self.client, sequence: self.sequence, command }
-    }
-
     fn carry_out(&mut self, command: Command) -> Reply {
-        let request = self.request(command);
-        self.servers.ask(|server| server.control(&request).ok()?.ok())
+        let request = self.session.request(command);
+        let reply = self.servers.ask(|server| server.control(&request).ok()?.ok());
+        tracing::debug!(target: "clerk", "number {}: {:?}", request.sequence, request.command);
+        reply
     }
 }

@@ -58,13 +58,13 @@
 //!
 //! # What the tests need
 //!
-//! `labapi` has no trait for a controller: its configurations are this crate's types, and lab 4B
-//! stores them. So another solution of part 4A replaces the files in `src` and keeps these names:
-//! [`ControllerServer`] (`start`, `services`, `is_leader`, `watch`, `newest`), [`Clerk`] (`new`,
-//! `query`, `try_query`, `join`, `leave`, `move_shard`), [`Config`], [`Refusal`], [`GroupId`],
-//! [`NO_GROUP`] and [`SHARDS`]. The graded tests use nothing else, except that `two_leaders_4a`
-//! sends a [`Command`] through [`ControllerPeer`]. `rebalancing.rs` in the tests checks this
-//! solution's [`Controller`] and [`rebalance()`] by themselves.
+//! `labapi` has no trait for a controller, because its configurations are this crate's types, and
+//! lab 4B stores them. So another solution of part 4A replaces the files in `src` and keeps these
+//! names: [`ControllerServer`] (`start`, and `services`, `is_leader` and `watch`, which this
+//! solution gets from `rsm::ReplicatedServer`), [`Clerk`] (`new`, `query`, `join`, `leave`,
+//! `move_shard`), [`Config`], [`Refusal`], [`GroupId`] and [`NO_GROUP`]. The graded tests use
+//! nothing else. Lab 4B also needs [`SHARDS`] and [`Clerk::try_query`]. The tests in `tests/rules`
+//! check this solution's [`Controller`] and [`rebalance()`] by themselves, without a cluster.
 //!
 //! # What is left out on purpose
 //!

@@ -1,12 +1,11 @@
 //! A server: a replica of the configurations, and the handler of the clerks' RPC.
 
-use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 use raft::Persister;
-use rsm::{Request, Rsm, WithSessions};
+use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
-use crate::rpc::{Command, Config, ControllerError, ControllerRpc, Reply};
+use crate::rpc::{Command, ControllerError, ControllerRpc, Reply};
 use crate::state::Controller;
 
 /// One server of the controller.
@@ -27,25 +26,17 @@ impl ControllerServer {
         let machine = WithSessions::new(Controller::default());
         Arc::new(ControllerServer { rsm: Rsm::start(ends, me, persister, None, machine) })
     }
+}
 
-    /// The RPC services of this server: one for clerks, one for its Raft peers.
-    pub fn services(self: &Arc<Self>) -> Vec<Service> {
-        vec![self.clone().into_service(), self.rsm.service()]
+impl ReplicatedServer for ControllerServer {
+    type Machine = WithSessions<Controller>;
+
+    fn replica(&self) -> &Rsm<WithSessions<Controller>> {
+        &self.rsm
     }
 
-    /// Whether this server believes it is the leader.
-    pub fn is_leader(&self) -> bool {
-        self.rsm.raft().get_state().1
-    }
-
-    /// The newest configuration that this server knows. Others may know newer ones.
-    pub fn newest(&self) -> Config {
-        self.rsm.inspect(|machine| machine.machine().newest().clone())
-    }
-
-    /// Shows the state of this server's Raft to a tester.
-    pub fn watch(&self, observer: Box<dyn Observer>) {
-        self.rsm.watch(observer);
+    fn clerk_service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
     }
 }
 

@@ -8,7 +8,7 @@ use kvraft::Operation;
 use labrpc::ClientEnd;
 use labrt::thread;
 use labrt::time::Duration;
-use rsm::{LeaderCache, Request};
+use rsm::{ClientSession, LeaderCache, Request};
 use shardctrler::{Config, GroupId, SHARDS};
 
 use crate::peers::{MakeEnd, Peers};
@@ -43,10 +43,8 @@ pub struct Clerk {
     config: Config,
     /// The groups of that configuration that the clerk has asked, with their last known leaders.
     groups: BTreeMap<GroupId, LeaderCache<ShardPeer>>,
-    /// Tells this clerk from all others. It is drawn at random.
-    client: u64,
-    /// Number of the last operation, counted from 1 over all shards.
-    sequence: u64,
+    /// One session over all shards.
+    session: ClientSession,
 }
 
 impl Clerk {
@@ -61,8 +59,7 @@ impl Clerk {
             peers: Peers::new(make_end),
             config: Config::default(),
             groups: BTreeMap::new(),
-            client: labrt::rand::random(),
-            sequence: 0,
+            session: ClientSession::open(),
         }
     }
 
@@ -98,13 +95,11 @@ impl Clerk {
         }
         let shard = key_to_shard(operation.key());
         assert!(shard < SHARDS, "shard {shard} of {SHARDS}");
-        // The number belongs to the operation. Each attempt carries the same one, to any group.
-        self.sequence += 1;
-        let request = Request { client: self.client, sequence: self.sequence, command: operation };
+        let request = self.session.request(operation);
         loop {
             match self.ask(self.config.shards[shard], &request) {
                 Some(Ok(value)) => {
-                    tracing::debug!(target: "clerk", "number {}: {} done", self.sequence, request.command);
+                    tracing::debug!(target: "clerk", "number {}: {} done", request.sequence, request.command);
                     return Ok(value);
                 }
                 Some(Err(KvError::TooLarge)) => return Err(TooLarge),

@@ -15,13 +15,12 @@
 use std::collections::BTreeSet;
 
 use kvraft::Operation;
-use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Duration;
 use raft::Persister;
-use rsm::{Request, Rsm, SubmitError};
+use rsm::{ReplicatedServer, Request, Rsm, SubmitError};
 use shardctrler::{GroupId, NO_GROUP};
 
 use crate::peers::{MakeEnd, Peers};
@@ -93,21 +92,6 @@ impl ShardServer {
         thread::spawn_named(name, move || body(&server));
     }
 
-    /// The RPC services of this server: one for clerks and other groups, one for its Raft peers.
-    pub fn services(self: &Arc<Self>) -> Vec<Service> {
-        vec![self.clone().into_service(), self.rsm.service()]
-    }
-
-    /// Whether this server believes it is the leader of its group.
-    pub fn is_leader(&self) -> bool {
-        self.rsm.raft().get_state().1
-    }
-
-    /// Shows the state of this server's Raft to a tester.
-    pub fn watch(&self, observer: Box<dyn Observer>) {
-        self.rsm.watch(observer);
-    }
-
     /// Shows the group's state to a tester: now, and after each entry or snapshot, with the index up
     /// to which this server has applied the log.
     pub fn watch_group(&self, watcher: impl FnMut(u64, &Group) + Send + 'static) {
@@ -119,19 +103,11 @@ impl ShardServer {
         self.rsm.inspect(look)
     }
 
-    /// Blocks until this server leads.
-    fn wait_for_leadership(&self) {
-        let mut leadership = self.rsm.raft().get_state();
-        while !leadership.1 {
-            leadership = self.rsm.raft().wait_for_leadership(leadership);
-        }
-    }
-
     /// While this server leads, takes the group from one configuration to the next. It skips none: a
     /// configuration may give away a shard that the next one brings back changed.
     fn config_loop(self: &Arc<Self>, mut controller: shardctrler::Clerk) {
         loop {
-            self.wait_for_leadership();
+            self.rsm.wait_until_leader();
             let next = self.rsm.inspect(Group::config) + 1;
             let config = controller.query(i64::try_from(next).unwrap_or(i64::MAX));
             assert!(config.number <= next, "a query of {next} returned configuration {}", config.number);
@@ -146,7 +122,7 @@ impl ShardServer {
     /// While this server leads, takes up the transfers that its predecessors left.
     fn transfer_loop(self: &Arc<Self>) {
         loop {
-            self.wait_for_leadership();
+            self.rsm.wait_until_leader();
             self.start_transfers();
             thread::sleep(TRANSFER_INTERVAL);
         }
@@ -206,6 +182,18 @@ impl ShardServer {
 
     fn peer(&self, name: &str) -> ShardPeer {
         self.peers.lock().get(name)
+    }
+}
+
+impl ReplicatedServer for ShardServer {
+    type Machine = Group;
+
+    fn replica(&self) -> &Rsm<Group> {
+        &self.rsm
+    }
+
+    fn clerk_service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
     }
 }
 

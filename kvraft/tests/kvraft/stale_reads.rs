@@ -1,6 +1,7 @@
 //! A scenario that several ways to read must pass: reads at a leader that is cut off.
 
 use kvraft::KvServer;
+use labapi::KvServer as _;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;

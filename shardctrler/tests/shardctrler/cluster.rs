@@ -1,9 +1,11 @@
 //! The tests' cluster: three controllers on a network, and clerks that reach all of them.
 
+use crate::fewest_moves::fewest_moves;
+use rsm::ReplicatedServer as _;
 use shardctrler::{Clerk, Config, ControllerServer, GroupId, NO_GROUP};
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use tester::{Boot, Booted, Figures, Group, Net, Test, Watched};
+use tester::{Boot, Booted, Group, Net, Test, Watched};
 
 pub(crate) struct Cluster {
     group: Group<ControllerServer>,
@@ -31,13 +33,8 @@ impl Cluster {
         let group = Group::new(test, &Net::as_drawn(test), "controller", SERVERS, boot);
         group.start_all();
         group.pause_as_drawn();
-        let network = group.net().network().clone();
-        test.at_end(move |_| Figures {
-            peers: SERVERS,
-            rpcs: network.total_count(),
-            bytes: network.total_bytes(),
-            commands: 0,
-        });
+        let net = group.net().clone();
+        test.at_end(move |_| net.figures(SERVERS, 0));
         Cluster { group }
     }
 
@@ -50,6 +47,14 @@ impl Cluster {
             end
         });
         Clerk::new(ends.collect())
+    }
+
+    /// A clerk that reaches one server only, and the links that reach the others once they are enabled.
+    pub(crate) fn clerk_of(&self, only: usize) -> (Clerk, Vec<usize>) {
+        let (links, ends): (Vec<usize>, Vec<_>) =
+            (0..self.len()).map(|server| self.net().make_end(self.name(server))).unzip();
+        self.net().network().enable(links[only], true);
+        (Clerk::new(ends), links)
     }
 
     /// Restarts a crashed server and connects it.
@@ -102,22 +107,4 @@ pub(crate) fn check_few_moves(before: &Config, after: &Config) {
     let moved = before.shards.iter().zip(&after.shards).filter(|(from, to)| from != to).count();
     let fewest = fewest_moves(before, after);
     assert_eq!(moved, fewest, "number of shards that moved from {before:?} to {after:?}");
-}
-
-/// The least number of shards that must move to give `after`'s groups even shares.
-pub(crate) fn fewest_moves(before: &Config, after: &Config) -> usize {
-    let Some(share) = before.shards.len().checked_div(after.groups.len()) else {
-        return before.shards.iter().filter(|&&owner| owner != NO_GROUP).count();
-    };
-    let mut extra = before.shards.len() % after.groups.len();
-    let mut stay = 0;
-    for group in after.groups.keys() {
-        let has = before.shards.iter().filter(|&owner| owner == group).count();
-        stay += has.min(share);
-        if has > share && extra > 0 {
-            stay += 1;
-            extra -= 1;
-        }
-    }
-    before.shards.len() - stay
 }

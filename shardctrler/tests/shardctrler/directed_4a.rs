@@ -3,10 +3,10 @@
 
 use crate::cluster::{Cluster, groups};
 use labrt::thread;
-use shardctrler::{Command, Config, ControllerServer, Reply};
+use shardctrler::Config;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tester::{Group, Test, run};
+use tester::{Test, run};
 
 /// Servers crash and restart on a network that loses messages, while clerks join and leave
 /// groups. Each command makes one configuration, however often the clerk sends it.
@@ -63,7 +63,8 @@ fn two_leaders_4a() {
             t.scene("The leader is cut off, and takes a command that it cannot replicate.");
             let others: Vec<usize> = (0..3).filter(|&server| server != deposed).collect();
             cluster.partition(&[&others, &[deposed]]);
-            let lone_join = ask_alone(&cluster, deposed, 100 + group);
+            let (mut lone, links) = cluster.clerk_of(deposed);
+            let lone_join = thread::spawn(move || lone.join(groups([(100 + group, &["cut", "off"])])));
             let made = clerk.leave(&[group]).unwrap();
             let newest = clerk.query(-1);
             assert!(
@@ -72,31 +73,26 @@ fn two_leaders_4a() {
                 newest.number
             );
             note(&mut seen, newest);
+            assert!(!lone_join.is_finished(), "a leader without a majority answered a join");
+            t.scene("All links are restored. The join takes effect once.");
             cluster.heal();
-            // The lone join ends now: the deposed leader refuses it, or its time limit is over.
-            let _ = lone_join.join();
+            links.into_iter().for_each(|link| cluster.net().network().enable(link, true));
+            let joined = lone_join.join().expect("a panic of the thread fails the run by itself").unwrap();
             let newest = clerk.query(-1);
             (0..=newest.number).for_each(|number| note(&mut seen, clerk.query(number as i64)));
+            let with_group = |config: &&Config| config.groups.contains_key(&(100 + group));
+            assert_eq!(seen.values().find(with_group).map(|config| config.number), Some(joined));
             clerk.join(groups([(50 + group, &["x"])])).unwrap();
         }
-        thread::sleep(Duration::from_secs(1));
-        let newest: Vec<_> = (0..3).map(|server| cluster.visit(server, |server| server.newest())).collect();
-        assert!(newest.iter().all(|config| *config == newest[0]), "the replicas differ: {newest:?}");
+        t.scene("The configurations are the same while each server in turn is down.");
+        let newest = clerk.query(-1);
+        for server in 0..cluster.len() {
+            cluster.crash(server);
+            (0..=newest.number).for_each(|number| note(&mut seen, clerk.query(number as i64)));
+            assert_eq!(clerk.query(-1), newest);
+            cluster.revive(server);
+        }
     });
-}
-
-/// Sends a join to one server alone, from a thread.
-fn ask_alone(cluster: &Group<ControllerServer>, server: usize, group: u64) -> thread::JoinHandle<()> {
-    use shardctrler::ControllerPeer;
-    let (number, end) = cluster.net().make_end(cluster.name(server));
-    cluster.net().network().enable(number, true);
-    let peer = ControllerPeer::new(end).timeout(Duration::from_secs(3));
-    let command = Command::Join { groups: groups([(group, &["cut", "off"])]) };
-    let request = rsm::Request { client: labrt::rand::random(), sequence: 1, command };
-    thread::spawn(move || {
-        let answer = peer.control(&request);
-        assert!(!matches!(answer, Ok(Ok(Reply::Made(_)))), "a leader without a majority made {answer:?}");
-    })
 }
 
 /// Notes a configuration that a clerk saw, and checks it against the first one seen under its number.

@@ -160,7 +160,9 @@ impl World {
     /// The next step of a handover to `group`, with the other group's answer of this moment.
     fn run_transfer(&mut self, group: usize, handover: Handover) {
         let Some(transfer) = self.groups[group].transfer(handover) else { return };
-        let other = |servers: &[String]| servers[0].parse::<usize>().expect("a server has its group's number as its name") - 1;
+        let other = |servers: &[String]| {
+            servers[0].parse::<usize>().expect("a server has its group's number as its name") - 1
+        };
         match transfer {
             Transfer::Pull(servers) => {
                 if let Ok(content) = self.groups[other(&servers)].hand_over(handover) {

@@ -7,6 +7,7 @@ use labrpc::{ClientEnd, Name};
 use labrt::rand::random_range;
 use labrt::thread;
 use labrt::time::Instant;
+use rsm::ReplicatedServer as _;
 use shardctrler::{Config, ControllerServer, GroupId};
 use shardkv::{Clerk, MakeEnd, Setup, ShardServer};
 use std::sync::Arc;
@@ -89,14 +90,8 @@ impl Cluster {
     /// The run's figures. Takes the network down: servers hold links to the network that holds them, so
     /// neither would ever be freed.
     fn close(&self) -> Figures {
-        let network = self.net.network();
-        let figures = Figures {
-            peers: SERVERS * (GROUPS + 1),
-            rpcs: network.total_count(),
-            bytes: network.total_bytes(),
-            commands: self.records.operations() as u64,
-        };
-        network.cleanup();
+        let figures = self.net.figures(SERVERS * (GROUPS + 1), self.records.operations() as u64);
+        self.net.network().cleanup();
         figures
     }
 
@@ -149,7 +144,8 @@ impl Cluster {
     pub(crate) fn move_shard(&self, shard: usize, group: usize) {
         self.test.note(format!("move shard {shard} to {group}"));
         let made = self.administrator().move_shard(shard, gid(group));
-        self.test.expect(made.is_ok(), || format!("the controller refused a move to group {group}: {made:?}"));
+        self.test
+            .expect(made.is_ok(), || format!("the controller refused a move to group {group}: {made:?}"));
     }
 
     /// The newest configuration.

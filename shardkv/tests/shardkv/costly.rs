@@ -7,7 +7,7 @@ use labrpc::Service;
 use labrt::quiet::Mutex;
 use labrt::thread;
 use labrt::time::Instant;
-use rsm::Request;
+use rsm::{ReplicatedServer as _, Request};
 use shardkv::{Content, Handover, KvError, PullError, ShardRpc, ShardServer};
 use std::sync::Arc;
 use std::time::Duration;

@@ -140,7 +140,9 @@ fn miss_change_4b() {
         (0..GROUPS).for_each(|group| cluster.start_server(group, 0));
         keys.check_and_append_all(20);
         pause(2000);
-        t.scene("Server 1 of each group is down. The majorities need the servers that missed configurations.");
+        t.scene(
+            "Server 1 of each group is down. The majorities need the servers that missed configurations.",
+        );
         (0..GROUPS).for_each(|group| cluster.shutdown_server(group, 1));
         cluster.join(&[0]);
         cluster.leave(&[2]);

@@ -1,6 +1,6 @@
 //! Properties of rebalancing and of the state machine under random sequences of commands.
 
-use crate::cluster::fewest_moves;
+use crate::fewest_moves::fewest_moves;
 use proptest::prelude::*;
 use rsm::StateMachine;
 use shardctrler::{Command, Config, Controller, GroupId, NO_GROUP, Reply, SHARDS, rebalance};
