@@ -21,6 +21,9 @@ pub(crate) const SERVERS: usize = 3;
 /// Number of groups.
 pub(crate) const GROUPS: usize = 3;
 
+/// Time limit of a cluster to settle after faults.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The properties of a cluster in which tests differ.
 #[derive(Clone, Copy)]
 pub(crate) struct Options {
@@ -218,30 +221,44 @@ impl Cluster {
         disks.map(|disk| disk.state_size() + disk.snapshot_size()).sum()
     }
 
-    /// Whether every server of every group has adopted the newest configuration, no shard is on its
-    /// way, and no garbage is left.
-    pub(crate) fn is_settled(&self) -> bool {
+    /// Waits until every server of every group has adopted the newest configuration and no shard is on
+    /// its way. Fails the test if it takes longer than `patience`.
+    pub(crate) fn settle(&self, patience: Duration) {
         let newest = self.newest().number;
         let settled = move |group: &shardkv::Group| {
-            let at_rest = group.tenures().all(|tenure| tenure.stage == shardkv::Stage::Serving);
-            group.config() == newest && at_rest && group.garbage().next().is_none()
+            let arrived = group.tenures().all(|tenure| tenure.stage.has_content());
+            group.config() == newest && arrived
         };
-        self.groups.iter().all(|group| {
-            (0..SERVERS)
-                .all(|server| group.visit(server, move |server| server.inspect(settled)) == Some(true))
-        })
+        self.wait_for(patience, "a shard is still on its way", settled);
+        self.test.note("all shards have arrived");
     }
 
-    /// Waits until the cluster is settled, and fails the test if it takes longer than `patience`.
-    pub(crate) fn settle(&self, patience: Duration) {
+    /// Waits until no garbage is left either (the course's first challenge).
+    pub(crate) fn settle_without_garbage(&self, patience: Duration) {
+        self.settle(patience);
+        let clean = |group: &shardkv::Group| {
+            let serving = group.tenures().all(|tenure| tenure.stage == shardkv::Stage::Serving);
+            serving && group.garbage().next().is_none()
+        };
+        self.wait_for(patience, "garbage is left", clean);
+        self.test.note("no garbage is left");
+    }
+
+    /// Waits until the condition holds on every server of every group.
+    fn wait_for(
+        &self,
+        patience: Duration,
+        otherwise: &str,
+        condition: impl Fn(&shardkv::Group) -> bool + Copy + Send + 'static,
+    ) {
+        let holds = |group: &Group<ShardServer>, server| {
+            group.visit(server, move |server| server.inspect(condition)) == Some(true)
+        };
         let deadline = Instant::now() + patience;
-        while !self.is_settled() {
-            self.test.expect(Instant::now() < deadline, || {
-                format!("after {patience:?} a shard is still on its way, or garbage is left")
-            });
-            thread::sleep(Duration::from_millis(50));
+        while !self.groups.iter().all(|group| (0..SERVERS).all(|server| holds(group, server))) {
+            self.test.expect(Instant::now() < deadline, || format!("after {patience:?} {otherwise}"));
+            pause(50);
         }
-        self.test.note("all shards and garbage are settled");
     }
 
     /// A server of a group that believes it is the leader. Waits until there is one.

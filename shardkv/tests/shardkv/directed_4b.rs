@@ -2,7 +2,7 @@
 //! it.
 
 use crate::clients::{Clients, Keys};
-use crate::cluster::{Cluster, GROUPS, Options, SERVERS, gid, pause};
+use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
 use kvraft::Operation;
 use labgob::decode;
 use labrpc::{Direction, TapAction, TapEvent};
@@ -14,9 +14,6 @@ use shardkv::key_to_shard;
 use std::sync::Arc;
 use std::time::Duration;
 use tester::{Test, run};
-
-/// Time limit of the cluster to settle after the faults.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The controllers' leader is cut off from the others in the middle of each move. It does not know
 /// that it is deposed.
@@ -93,60 +90,6 @@ fn without_controllers_4b() {
         keys.check_and_append_all(5);
         keys.check_all();
     });
-}
-
-/// A group is down while three configurations take its shards away, give it shards, and take them
-/// away again. The running groups exchange their shards meanwhile, and none waits unnecessarily.
-#[test]
-fn group_down_for_three_configurations_4b() {
-    run("group_down_for_three_configurations_4b", |t: &Test| {
-        let cluster = Cluster::new(t, Options::new().snapshots(300));
-        cluster.join(&[0, 1, 2]);
-        let mut keys = Keys::put(&cluster, 10, 5);
-        keys.check_all();
-        let first = cluster.newest();
-        let away: Vec<usize> =
-            (0..10).filter(|key| first.shards[key_to_shard(&key.to_string())] == gid(0)).collect();
-        t.exercised(!away.is_empty(), "group 0 had no shards");
-        let others: Vec<usize> = (0..10).filter(|key| !away.contains(key)).collect();
-
-        t.scene("Group 0 goes down, leaves, joins, and leaves again.");
-        cluster.shutdown_group(0);
-        for step in 0..3 {
-            match step {
-                1 => cluster.join(&[0]),
-                _ => cluster.leave(&[0]),
-            }
-            pause(random_range(0..500));
-        }
-        t.scene("Meanwhile the other groups exchange their shards and serve them.");
-        cluster.leave(&[1]);
-        let reachable = serveable(&cluster, &first.shards, &others);
-        t.exercised(!reachable.is_empty(), "no shard moved between running groups");
-        // A new client goes by the newest configuration.
-        keys.client = cluster.client();
-        reachable.iter().for_each(|&key| keys.check_and_append(key, 5));
-
-        t.scene("Group 0 restarts. Nothing is lost.");
-        cluster.start_group(0);
-        keys.check_and_append_all(5);
-        cluster.join(&[0, 1]);
-        keys.check_all();
-        cluster.settle(PATIENCE);
-    });
-}
-
-/// The keys among `keys` whose shards have never been on group 0 since the owners were `before`.
-fn serveable(cluster: &Cluster, before: &[u64; 10], keys: &[usize]) -> Vec<usize> {
-    let newest = cluster.newest();
-    let mut administrator = cluster.administrator();
-    let configs: Vec<_> = (1..=newest.number).map(|number| administrator.query(number as i64)).collect();
-    let start = configs.iter().rposition(|config| config.shards == *before).unwrap_or(0);
-    let never_on_0 = |key: &&usize| {
-        let shard = key_to_shard(&key.to_string());
-        configs[start..].iter().all(|config| config.shards[shard] != gid(0))
-    };
-    keys.iter().filter(never_on_0).copied().collect()
 }
 
 /// A leader is cut off from its group but not from clients. It does not know of the shards that the
@@ -226,75 +169,6 @@ fn restart_in_ten_moves_4b() {
         clients.stop_and_check(&mut keys);
         cluster.settle(PATIENCE);
     });
-}
-
-/// The next owner's messages that the shards have arrived are lost. The former owner keeps the
-/// shards through all crashes, and deletes them after a message gets through.
-#[test]
-fn garbage_4b() {
-    run("garbage_4b", |t: &Test| {
-        let cluster = Cluster::new(t, Options::new().snapshots(300));
-        cluster.join(&[0]);
-        let mut keys = Keys::put(&cluster, 10, 100);
-        t.scene("Group 1 takes over. Its messages that it has the shards are lost.");
-        let lost = drop_all(&cluster, "ShardRpc.discard", Direction::Request);
-        cluster.join(&[1]);
-        cluster.leave(&[0]);
-        keys.check_all();
-        pause(1000);
-        expect_waiting(&cluster, 0, 10);
-        t.exercised(lost.load(Ordering::SeqCst) > 0, "group 1 sent no message about garbage");
-        t.scene("Both groups restart. Group 0 still keeps the shards.");
-        for group in [1, 0] {
-            cluster.shutdown_group(group);
-            cluster.start_group(group);
-        }
-        keys.check_all();
-        expect_waiting(&cluster, 0, 10);
-        t.scene("The messages get through, but the replies are lost. Group 0 deletes its copies, and group 1 keeps asking.");
-        let lost = drop_all(&cluster, "ShardRpc.discard", Direction::Reply);
-        pause(2000);
-        expect_waiting(&cluster, 0, 0);
-        t.exercised(lost.load(Ordering::SeqCst) > 0, "no reply was lost");
-        cluster.net.network().clear_tap();
-        cluster.settle(PATIENCE);
-        keys.check_all();
-    });
-}
-
-/// Waits until each server of the group keeps `expected` shards for their next owners.
-fn expect_waiting(cluster: &Cluster, group: usize, expected: usize) {
-    let waiting = |group: &shardkv::Group| {
-        group.tenures().filter(|tenure| tenure.stage == shardkv::Stage::Waiting).count()
-    };
-    let found = || -> Vec<Option<usize>> {
-        let of_server = |server| cluster.groups[group].visit(server, move |server| server.inspect(waiting));
-        (0..SERVERS).map(of_server).collect()
-    };
-    let deadline = Instant::now() + PATIENCE;
-    while found() != [Some(expected); SERVERS] {
-        cluster.test.expect(Instant::now() < deadline, || {
-            format!(
-                "expected the servers of group {group} to keep {expected} shards for others, but they keep {:?}",
-                found()
-            )
-        });
-        pause(50);
-    }
-}
-
-/// Drops all messages of this kind from now on. Returns their number so far.
-fn drop_all(cluster: &Cluster, method: &'static str, direction: Direction) -> Arc<AtomicU64> {
-    let lost = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&lost);
-    cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
-        if event.method == method && event.direction == direction {
-            count.fetch_add(1, Ordering::SeqCst);
-            return TapAction::Drop;
-        }
-        TapAction::Deliver
-    });
-    lost
 }
 
 /// A group applies an append, the reply is lost, and the shard moves. The next owner must recognise

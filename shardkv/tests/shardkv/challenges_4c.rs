@@ -1,4 +1,4 @@
-//! Part 4B: the course's challenges. Former owners delete shards that have moved, and no shard
+//! Part 4C: the challenges of the course's part 4B. Former owners delete shards that have moved, and no shard
 //! waits unnecessarily.
 
 use crate::clients::Keys;
@@ -10,8 +10,8 @@ use tester::{Test, run};
 /// However often the shards move, the disks hold each shard once for each server of its group, and
 /// little more.
 #[test]
-fn challenge_1_delete_4b() {
-    run("challenge_1_delete_4b", |t: &Test| {
+fn challenge_1_delete_4c() {
+    run("challenge_1_delete_4c", |t: &Test| {
         const KEYS: usize = 30;
         /// For each of three servers: values of 1000 bytes, keys 0 to 2 twice because the course
         /// counts replies in the sessions, and 6000 bytes for the rest.
@@ -74,8 +74,8 @@ fn put_hundreds(cluster: &Cluster) -> Keys {
 /// A group keeps serving the shards that it has, although it cannot get the shards that the next
 /// configuration gives it.
 #[test]
-fn challenge_2_unaffected_4b() {
-    run("challenge_2_unaffected_4b", |t: &Test| {
+fn challenge_2_unaffected_4c() {
+    run("challenge_2_unaffected_4c", |t: &Test| {
         let cluster = Cluster::new(t, Options::new().unreliable().snapshots(100));
         cluster.join(&[0]);
         let mut keys = put_hundreds(&cluster);
@@ -94,8 +94,8 @@ fn challenge_2_unaffected_4b() {
 
 /// A group serves each shard that has arrived, although it cannot get the others.
 #[test]
-fn challenge_2_partial_4b() {
-    run("challenge_2_partial_4b", |t: &Test| {
+fn challenge_2_partial_4c() {
+    run("challenge_2_partial_4c", |t: &Test| {
         let cluster = Cluster::new(t, Options::new().unreliable().snapshots(100));
         cluster.join(&[0, 1, 2]);
         pause(1000);
