@@ -33,7 +33,7 @@
 //! Rebalancing must also be *deterministic*. Each server of the controller applies each command
 //! by itself. If it walked through a hash map, whose order differs from process to process, the
 //! servers' configurations would differ from then on. Each leader would tell its clients
-//! something else, and nobody would notice before the leader crashed. Hence the ordered maps,
+//! something else, and no client would notice before the leader crashed. Hence the ordered maps,
 //! here and in [`Config`] itself.
 //!
 //! # Invalid commands

@@ -27,7 +27,7 @@ pub enum KvError {
     TooLarge,
 }
 
-/// Names a handover: a shard goes from one owner to the next, who owns it from this
+/// Names a handover: a shard goes from one owner to the next, which owns it from this
 /// configuration on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Handover {

@@ -21,7 +21,7 @@ use labrt::thread;
 use labrt::time::Duration;
 use raft::Persister;
 use rsm::{ReplicatedServer, Request, Rsm, SubmitError};
-use shardctrler::{GroupId, NO_GROUP};
+use shardctrler::GroupId;
 
 use crate::peers::{MakeEnd, Peers};
 use crate::rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc};
@@ -75,7 +75,6 @@ impl ShardServer {
     /// [`shardctrler::NO_GROUP`].
     pub fn start(setup: Setup) -> Arc<ShardServer> {
         let Setup { ends, me, persister, max_raft_state, group, controllers, make_end } = setup;
-        assert!(group != NO_GROUP, "{NO_GROUP} means \"no group\" and cannot name one");
         let server = Arc::new(ShardServer {
             rsm: Rsm::start(ends, me, persister, max_raft_state, Group::new(group)),
             peers: Mutex::new(Peers::new(make_end)),

@@ -84,7 +84,11 @@ pub struct TenureView {
 
 impl Group {
     /// A group that has adopted no configuration.
+    ///
+    /// # Panics
+    /// If the number is [`NO_GROUP`].
     pub fn new(gid: GroupId) -> Group {
+        assert!(gid != NO_GROUP, "{NO_GROUP} means \"no group\" and cannot name one");
         Group {
             gid,
             config: 0,
@@ -230,7 +234,8 @@ impl Group {
         if let Some(tenure) = tenures.remove(&handover.config) {
             tenures.insert(handover.config, tenure.install(shard));
         }
-        self.garbage.insert(handover, from);
+        let is_new = self.garbage.insert(handover, from).is_none();
+        assert!(is_new, "{handover:?} was noted as garbage before its content arrived");
         self.changed();
         let Handover { shard, config } = handover;
         tracing::debug!(target: "install", "shard {shard} of {config}, from group {from}");
@@ -280,8 +285,8 @@ impl Group {
         Err(if self.is_gone(handover) { PullError::Gone } else { PullError::NotYet })
     }
 
-    /// Whether this group has adopted the handover's configuration and keeps no content for it. For a
-    /// handover from this group that means that the content was deleted.
+    /// Whether this group has adopted the handover's configuration and keeps no tenure that the
+    /// handover ended. For a handover from this group that means that the content was deleted.
     pub fn is_gone(&self, handover: Handover) -> bool {
         let ends_here = |tenure: &Tenure| tenure.until() == Some(handover.config);
         let tenures = self.tenures.get(handover.shard);

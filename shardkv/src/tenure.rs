@@ -102,6 +102,7 @@ impl Tenure {
     /// # Panics
     /// If the tenure has ended already.
     pub(crate) fn end(self, until: u64) -> Tenure {
+        assert!(until > 0, "configuration 0 owns no shards, so it ends no tenure");
         match self {
             Tenure::Pulling { from } => Tenure::Passing { from, until },
             Tenure::Serving { shard } => Tenure::Waiting { shard, until },
