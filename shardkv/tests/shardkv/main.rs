@@ -11,6 +11,6 @@ mod costly;
 mod custody;
 mod directed_4b;
 mod directed_4c;
-mod figures_4b;
+mod figures;
 mod life;
 mod part_4b;

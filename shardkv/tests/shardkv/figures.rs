@@ -62,8 +62,8 @@ fn throughput(t: &Test, groups: usize) -> f64 {
 /// A shard of ten thousand keys moves within a second, and operations on other shards take no longer
 /// meanwhile.
 #[test]
-fn large_shard_4b() {
-    run("large_shard_4b", |t: &Test| {
+fn large_shard_4c() {
+    run("large_shard_4c", |t: &Test| {
         const KEYS: usize = 10_000;
         let cluster = Cluster::new(t, Options::new());
         cluster.join(&[0, 1]);
