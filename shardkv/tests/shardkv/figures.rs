@@ -1,6 +1,5 @@
-//! What the service is for, in figures: more groups serve more, and a move disturbs nobody
-//! else. In virtual time, on the network as it is by default: the figures depend on the seed
-//! alone.
+//! Figures: more groups serve more operations, and the move of a shard does not slow down the others.
+//! The figures are in virtual time, on the default network, so they depend on the seed alone.
 
 use crate::clients::Clients;
 use crate::cluster::{Cluster, Options, gid, pause};
@@ -12,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tester::{Test, run};
 
-/// Two and three groups do almost two and three times as much as one.
+/// Two groups serve almost twice as many operations as one, and three groups almost three times.
 #[test]
 fn throughput_4b() {
     run("throughput_4b", |t: &Test| {
@@ -21,7 +20,7 @@ fn throughput_4b() {
             let several = throughput(t, groups);
             let (found, wanted) = (several / one, 0.9 * groups as f64);
             t.note(format!("{groups} groups serve {found:.2} times as much as one"));
-            // A slow machine, or a network that a seed has drawn, measures itself.
+            // On a slow machine, or a network that a seed draws, the figures measure that instead.
             t.expect(!t.is_ordinary() || found >= wanted, || {
                 format!(
                     "expected {groups} groups to serve {wanted:.1} times as much as one, but it is {found:.2}"
@@ -31,9 +30,9 @@ fn throughput_4b() {
     });
 }
 
-/// Operations a second of so many groups, with enough clients to keep all of them busy.
+/// Operations per second of this many groups, with enough clients to keep all of them busy.
 fn throughput(t: &Test, groups: usize) -> f64 {
-    /// Six clients for each shard: more than a group can serve, also one with three shards.
+    /// Six clients for each shard keep even a group with three shards busy.
     const CLIENTS: usize = 60;
     const COST: Duration = Duration::from_millis(5);
     const MEASURED_MS: u64 = 1000;
@@ -49,7 +48,7 @@ fn throughput(t: &Test, groups: usize) -> f64 {
             count.fetch_add(1, Ordering::SeqCst);
         }
     });
-    // Until everybody has found its group.
+    // The clients need a moment to find their groups.
     pause(1000);
     let before = done.load(Ordering::SeqCst);
     pause(MEASURED_MS);
@@ -60,20 +59,20 @@ fn throughput(t: &Test, groups: usize) -> f64 {
     a_second
 }
 
-/// A shard of ten thousand keys moves within a second, and clients of other shards do not
-/// notice.
+/// A shard of ten thousand keys moves within a second, and operations on other shards take no longer
+/// meanwhile.
 #[test]
-fn large_shard_4b() {
-    run("large_shard_4b", |t: &Test| {
+fn large_shard_4c() {
+    run("large_shard_4c", |t: &Test| {
         const KEYS: usize = 10_000;
         let cluster = Cluster::new(t, Options::new());
         cluster.join(&[0, 1]);
-        t.scene(format!("{KEYS} keys are put into one shard."));
+        t.scene(format!("Clients put {KEYS} keys into one shard."));
         let shard = key_to_shard("a");
         cluster.move_shard(shard, 0);
         fill(&cluster, KEYS);
 
-        t.scene("Forty clients work on the other shards. For a while nothing moves.");
+        t.scene("Forty clients work on the other shards. At first no shard moves.");
         let latency = Arc::new(Latency::default());
         let clients = others(&cluster, shard, &latency);
         pause(500);
@@ -81,14 +80,14 @@ fn large_shard_4b() {
         pause(1000);
         let before = mean([latency.take()]);
 
-        t.scene("The shard moves, to and fro.");
+        t.scene("The shard moves back and forth.");
         let mut slowest = Duration::ZERO;
-        // One move is over too soon to tell a mean from chance.
+        // A single move is too short for a reliable mean.
         let during = mean([1, 0, 1, 0, 1, 0, 1].map(|group| {
             latency.take();
             cluster.move_shard(shard, group);
             let start = Instant::now();
-            // A new client goes to the new owner; others might still be served by the old one.
+            // A new client asks the new owner. Others might still get an answer from the old one.
             assert_eq!(cluster.client().get("a9999"), "9999");
             slowest = slowest.max(start.elapsed());
             let during = latency.take();
@@ -105,12 +104,12 @@ fn large_shard_4b() {
             format!("a move took {slowest:?}")
         });
         t.expect(!t.is_ordinary() || (0.9..=1.1).contains(&(during / before)), || {
-            format!("other shards' operations took {before:.2} ms, and {during:.2} ms during the move")
+            format!("operations on other shards took {before:.2} ms before the moves, and {during:.2} ms during them")
         });
     });
 }
 
-/// Puts keys "a0" and so on.
+/// Puts keys "a0", "a1" and so on.
 fn fill(cluster: &Cluster, keys: usize) {
     const CLIENTS: usize = 500;
     let clients = Clients::start(cluster, CLIENTS, move |client, clerk, _| {
@@ -121,7 +120,7 @@ fn fill(cluster: &Cluster, keys: usize) {
     clients.stop();
 }
 
-/// Clients of all shards but one.
+/// Starts clients of all shards but one.
 fn others(cluster: &Cluster, shard: usize, latency: &Arc<Latency>) -> Clients<()> {
     let latency = Arc::clone(latency);
     Clients::start(cluster, 40, move |client, clerk, stop| {
@@ -135,7 +134,7 @@ fn others(cluster: &Cluster, shard: usize, latency: &Arc<Latency>) -> Clients<()
     })
 }
 
-/// How long operations took.
+/// The latencies of operations since the last look.
 #[derive(Default)]
 struct Latency {
     operations: AtomicU64,
@@ -148,13 +147,13 @@ impl Latency {
         self.nanoseconds.fetch_add(took.as_nanos() as u64, Ordering::SeqCst);
     }
 
-    /// How many operations there were since the last time, and how long they took together.
+    /// Number and total latency of the operations since the last call.
     fn take(&self) -> (u64, u64) {
         (self.operations.swap(0, Ordering::SeqCst), self.nanoseconds.swap(0, Ordering::SeqCst))
     }
 }
 
-/// The mean of operations in milliseconds.
+/// The mean latency in milliseconds.
 fn mean<const N: usize>(taken: [(u64, u64); N]) -> f64 {
     let operations: u64 = taken.iter().map(|(operations, _)| operations).sum();
     let nanoseconds: u64 = taken.iter().map(|(_, nanoseconds)| nanoseconds).sum();

@@ -1,11 +1,11 @@
-//! Properties of rebalancing and of the state machine, over random sequences of commands.
+//! Properties of rebalancing and of the state machine under random sequences of commands.
 
-use crate::cluster::fewest_moves;
+use crate::fewest_moves::fewest_moves;
 use proptest::prelude::*;
 use rsm::StateMachine;
 use shardctrler::{Command, Config, Controller, GroupId, NO_GROUP, Reply, SHARDS, rebalance};
 
-/// Commands that make sense often enough, since there are few groups.
+/// Random commands. There are few groups, so many of the commands are valid.
 fn command() -> impl Strategy<Value = Command> {
     let group = 1..12u64;
     let servers = proptest::collection::vec("[a-z]{1,3}", 0..3);
@@ -18,7 +18,7 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// The fewest moves, found by trying every distribution: slow, and beyond doubt.
+/// The least number of moves, found by trying every distribution.
 fn fewest_by_trying(shards: &[GroupId; 5], groups: &[GroupId]) -> usize {
     let all = groups.len().pow(5);
     let distribution = |number: usize| {
@@ -46,8 +46,8 @@ fn is_even(shards: &[GroupId], groups: &[GroupId]) -> bool {
 }
 
 proptest! {
-    /// After every join and leave: even shares, and exactly as many moves as the lower bound,
-    /// whatever earlier moves have left. After every move: one shard. Refused: nothing.
+    /// A join or leave gives even shares and moves exactly as many shards as the lower bound,
+    /// whatever earlier commands left. A move changes one shard. A refusal changes nothing.
     #[test]
     fn every_change_is_even_and_minimal(commands in proptest::collection::vec(command(), 1..60)) {
         let mut controller = Controller::default();
@@ -79,13 +79,13 @@ proptest! {
                 (command, reply) => prop_assert!(false, "{:?} is no answer to {:?}", reply, command),
             }
         }
-        // A replica that starts from a snapshot is the same replica.
+        // A replica restored from a snapshot equals the original.
         let mut restored = Controller::default();
         prop_assert!(restored.restore(&controller.snapshot()).is_ok());
         prop_assert_eq!(restored, controller);
     }
 
-    /// The lower bound is one: no even distribution moves fewer shards, as trying all shows.
+    /// No even distribution moves fewer shards, as an exhaustive search shows.
     #[test]
     fn no_even_distribution_moves_fewer(
         shards in proptest::array::uniform5(0..6u64),
@@ -99,7 +99,7 @@ proptest! {
     }
 }
 
-/// More groups than shards: some have none, and nobody has two.
+/// More groups than shards: some groups own none, and no group owns two.
 #[test]
 fn more_groups_than_shards() {
     let groups: Vec<GroupId> = (1..=15).collect();

@@ -1,4 +1,4 @@
-//! What a lease is worth when a clock is worse than it allows for: the check of the history finds the stale read.
+//! Leases on a clock that drifts more than they allow. The check of the history finds the stale read.
 
 use kvraft::{KvServer, Reads};
 use labrt::thread;
@@ -6,8 +6,8 @@ use raft::Lease;
 use tester::kv::{KvCluster, KvSetup};
 use tester::{ELECTION, Test, try_seed};
 
-/// The leader's clock runs at a tenth of its speed while it is cut off from the others, so that its lease lasts ten times as long
-/// as they have promised. It is asked when they have a new leader, and a new value.
+/// The leader's clock runs at `rate` while the leader is cut off from the other servers. At a rate of 0.1 it holds its lease
+/// ten times as long as they promised. A client reads from it after the others have a new leader and a new value.
 fn slow_leader(t: &Test, rate: f64) {
     let reads = Reads::Lease(Lease { max_clock_drift: 0.1 });
     let cluster = KvCluster::with(t, KvSetup::servers(3), move |ends, me, persister, max_raft_state| {
@@ -19,7 +19,7 @@ fn slow_leader(t: &Test, rate: f64) {
     let others: Vec<usize> = cluster.all().into_iter().filter(|&server| server != old).collect();
     let (mut writer, mut reader) = (cluster.make_client(&others), cluster.make_client(&[old]));
 
-    t.scene("The leader's clock is slow. It is cut off, and the others go on.");
+    t.scene("The leader's clock is slow. The leader is cut off, and the other servers go on.");
     cluster.set_clock_rate(old, rate);
     cluster.partition(&[&others, &[old]]);
     writer.put("x", "new");
@@ -27,7 +27,7 @@ fn slow_leader(t: &Test, rate: f64) {
     let read = cluster.begin(move || reader.get("x"));
     thread::sleep(ELECTION);
 
-    t.scene("All links are there again.");
+    t.scene("All links are restored.");
     cluster.connect_all();
     cluster.connect_client(client, &cluster.all());
     read.within(tester::kv::PATIENCE, "a read");
@@ -50,5 +50,5 @@ fn a_lease_whose_clock_is_too_slow_is_caught() {
         !verdict.ok
     });
     let caught = caught.count();
-    assert!(caught >= 15, "only {caught} of 20 seeds");
+    assert!(caught >= 15, "only {caught} of 20 seeds showed a stale read");
 }

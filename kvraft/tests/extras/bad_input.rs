@@ -1,4 +1,4 @@
-//! What must not be asked, and what becomes of a clerk whose servers are all gone.
+//! Oversized input, and clerks whose servers are all down.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rsm::Request;
 use tester::kv::{KvCluster, KvSetup};
 use tester::{Test, try_seed};
 
-/// A clerk as a student's program has it, with the results that the tests' own clerks hide.
+/// This solution's own clerk. Its operations return errors, which the recorded clerks of other tests do not.
 fn clerk(cluster: &KvCluster<KvServer>) -> Clerk {
     let net = cluster.net();
     let ends = cluster.all().into_iter().map(|server| {
@@ -37,15 +37,15 @@ fn what_is_too_long_is_an_error() {
         assert_eq!(clerk.put(&long_key, ""), Err(ClerkError::TooLarge));
         assert_eq!(clerk.put("x", &long_value), Err(ClerkError::TooLarge));
         assert_eq!(clerk.append("x", &long_value), Err(ClerkError::TooLarge));
-        assert_eq!(clerk.get("x").as_deref(), Ok(""), "nothing has changed");
-        assert_eq!(clerk.put(&key, &value), Ok(()), "the longest of both is not too long");
-        assert_eq!(clerk.append(&key, "v"), Err(ClerkError::TooLarge), "a value can also grow too long");
+        assert_eq!(clerk.get("x").as_deref(), Ok(""), "a refused operation changed the value");
+        assert_eq!(clerk.put(&key, &value), Ok(()), "a key and a value at the limit were refused");
+        assert_eq!(clerk.append(&key, "v"), Err(ClerkError::TooLarge), "an append made a value too long");
         assert_eq!(clerk.append(&key, ""), Ok(()));
         assert_eq!(clerk.get(&key).map(|value| value.len()), Ok(MAX_VALUE));
     });
 }
 
-/// A server does not rely on its clerks.
+/// A server checks sizes itself: other clients may not.
 #[test]
 fn a_server_refuses_what_is_too_long() {
     once("a_server_refuses_what_is_too_long", |t: &Test| {
@@ -60,7 +60,8 @@ fn a_server_refuses_what_is_too_long() {
     });
 }
 
-/// A clerk blocks as long as no server is there, and is served when they are back; one with a limit gives up in time.
+/// A clerk without a time limit blocks while all servers are down, and is served after they restart. A clerk with a time
+/// limit gives up in time.
 #[test]
 fn servers_that_are_all_gone() {
     once("servers_that_are_all_gone", |t: &Test| {
@@ -74,16 +75,19 @@ fn servers_that_are_all_gone() {
             let outcome = clerk(&cluster).operate(Operation::Get { key: "x".to_owned() }, Some(limit));
             assert_eq!(outcome, Err(ClerkError::TimedOut));
             let late = called.elapsed().saturating_sub(limit);
-            assert!(late < Duration::from_millis(25), "a limit of {limit:?} was exceeded by {late:?}");
+            assert!(
+                late < Duration::from_millis(25),
+                "an operation returned {late:?} after its limit of {limit:?}"
+            );
         }
-        assert!(!waiting.is_done(), "a clerk has stopped waiting");
+        assert!(!waiting.is_done(), "a clerk without a time limit gave up");
         cluster.restart_all();
         let served = waiting.within(Duration::from_secs(10), "an append");
         assert_eq!(served, Ok(Ok("old new".to_owned())));
     });
 }
 
-/// What was given up may have been carried out; it is not carried out later than the clerk's next operation.
+/// An operation that timed out may have taken effect. It must not do so after the clerk's next operation.
 #[test]
 fn an_operation_that_was_given_up_does_not_come_back() {
     once("an_operation_that_was_given_up_does_not_come_back", |t: &Test| {
