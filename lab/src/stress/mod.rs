@@ -178,7 +178,8 @@ impl<'a> Course<'a> {
         self.display.finish();
         println!("{}", self.tallies.table(self.tests));
         let interrupted = supervisor.is_stopped();
-        self.campaign.close(self.tallies.failed() == 0 && !interrupted && self.tallies.is_complete())?;
+        let passed = self.tallies.failed() == 0 && self.tallies.inconclusive() == 0;
+        self.campaign.close(passed && !interrupted && self.tallies.is_complete())?;
         written?;
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -190,6 +191,13 @@ impl<'a> Course<'a> {
             println!("the stories of the failures are in {}", self.campaign.stories().display());
             return Ok(Outcome::Failed);
         }
-        Ok(if interrupted { Outcome::Interrupted } else { Outcome::Passed })
+        Ok(match (interrupted, self.tallies.inconclusive()) {
+            (true, _) => Outcome::Interrupted,
+            (false, 0) => Outcome::Passed,
+            (false, number) => {
+                println!("{number} inconclusive: run again on a quieter machine, or with fewer --jobs");
+                Outcome::Unknown
+            }
+        })
     }
 }
