@@ -1,17 +1,12 @@
 //! The monitor: one lock, one thread, and the RPC handlers.
 //!
-//! Everything that the coordinator decides is in [`State`], which knows of no thread;
-//! everything about threads is here, and decides nothing. Every access to the state goes
-//! through [`Coordinator::lock`]; giving up the lock shows the observer what has happened
-//! and wakes who waits for it, so that no other place needs to remember to.
+//! Every decision is in [`State`], which knows of no thread; the threads are here, and decide nothing. Every access to the
+//! state goes through [`Coordinator::lock`]. Releasing the lock shows the observer what has happened and wakes the threads
+//! that wait for it, so that no other place can forget to.
 //!
-//! A handler runs in a thread of its own for each call, so that all of them may want the lock at
-//! once. They get it one after the other, and each sees the state that the one before it has
-//! left: whatever interleaving there was outside, inside there is an order.
-//!
-//! The lock is never held while a task runs: handlers change the state and answer at once.
-//! One thread, `deadline_loop`, sleeps until the next attempt or machine is to be given up,
-//! since silence makes no call.
+//! Each call runs its handler in a thread of its own, and the handlers take the lock one after the other, so that each sees
+//! the state that the one before it has left. No thread holds the lock while a task runs: handlers change the state and
+//! answer at once. Another thread, `deadline_loop`, sleeps until the next deadline, since silence makes no call.
 
 use std::ops::{Deref, DerefMut};
 
@@ -26,11 +21,11 @@ use crate::rpc::{
     TaskFailedArgs,
 };
 use crate::state::{Input, Phase, Rules, State};
-use crate::task::Counters;
+use crate::tasks::Counters;
 
 /// Sees every step of the coordinator, under its lock: it must not block.
 pub trait Observer: Send {
-    /// These things have happened, and this is the state after them.
+    /// These events have happened, and this is the state after them.
     fn observe(&mut self, state: &State, events: &[Event]);
 }
 
@@ -39,26 +34,20 @@ pub struct Coordinator {
     monitor: Mutex<Monitored>,
     /// Signalled when the job is over; [`Coordinator::wait`] waits for it.
     over: Condvar,
-    /// Signalled when there is an earlier deadline than the one for which `deadline_loop`
-    /// waits, or the job is over.
+    /// Signalled when there is an earlier deadline than the one for which `deadline_loop` waits, or the job is over.
     sooner: Condvar,
 }
 
 /// What the lock protects.
 struct Monitored {
-    /// All that the coordinator knows.
     state: State,
-    /// Whoever watches, if anybody does.
     observer: Option<Box<dyn Observer>>,
-    /// Until when `deadline_loop` sleeps; None if it waits for a deadline.
+    /// Until when `deadline_loop` sleeps; `None` if no deadline would wake it.
     sleeps_until: Option<Instant>,
 }
 
-/// The state while this thread has the lock.
-///
-/// There is no way to the state but this one, and no way out of it that forgets to settle:
-/// dropping it does.
-struct Locked<'a> {
+/// The state while this thread has the lock. Dropping it settles.
+pub(crate) struct Locked<'a> {
     monitored: MutexGuard<'a, Monitored>,
     coordinator: &'a Coordinator,
 }
@@ -66,7 +55,7 @@ struct Locked<'a> {
 /// How a job has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// What has made it fail, if it has failed.
+    /// Why it has failed, if it has.
     pub failure: Option<String>,
     /// What the accepted maps have counted.
     pub maps: Counters,
@@ -74,27 +63,18 @@ pub struct Summary {
     pub reduces: Counters,
 }
 
-/// How far a job is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The phase.
-    pub phase: Phase,
-    /// Maps that are done, and all of them.
-    pub maps: (usize, usize),
-    /// Reduces that are done, and all of them.
-    pub reduces: (usize, usize),
-    /// Tasks of the phase that are running.
-    pub running: usize,
-}
-
 impl Coordinator {
-    /// Starts the coordinator of a job whose maps are `inputs`, and returns at once. Its
-    /// thread belongs to the node on which this is called, and ends with the job.
+    /// Starts the coordinator of a job whose maps are `inputs`, and returns at once. Its thread belongs to the node on which
+    /// this is called, and ends with the job.
     ///
     /// # Panics
     /// If the job has no reduces.
     pub fn new(job: Job, inputs: Vec<Input>, rules: Rules) -> Arc<Coordinator> {
-        let state = State::new(job, inputs, rules);
+        Coordinator::of(State::new(job, inputs, rules))
+    }
+
+    /// Starts a coordinator that goes on from this state.
+    pub fn of(state: State) -> Arc<Coordinator> {
         let coordinator = Arc::new(Coordinator {
             monitor: Mutex::new(Monitored { state, observer: None, sleeps_until: None }),
             over: Condvar::new(),
@@ -108,7 +88,7 @@ impl Coordinator {
         coordinator
     }
 
-    /// From now on the observer is shown each step.
+    /// Shows each step to the observer from now on.
     pub fn watch(&self, observer: Box<dyn Observer>) {
         self.lock().monitored.observer = Some(observer);
     }
@@ -116,7 +96,6 @@ impl Coordinator {
     /// Waits until the job is over.
     pub fn wait(&self) -> Summary {
         let mut state = self.lock();
-        // A notification says that there may be news, not which: the condition is looked at anew.
         while !state.is_over() {
             state.settle();
             self.over.wait(&mut state.monitored);
@@ -129,19 +108,8 @@ impl Coordinator {
         Summary { failure, maps, reduces }
     }
 
-    /// How far the job is.
-    pub fn status(&self) -> Status {
-        let state = self.lock();
-        Status {
-            phase: state.phase().clone(),
-            maps: (state.maps().done(), state.maps().len()),
-            reduces: (state.reduces().done(), state.reduces().len()),
-            running: state.current().running(),
-        }
-    }
-
-    /// Takes the lock. Nobody who has it may wait for anything but one of the two conditions.
-    fn lock(&self) -> Locked<'_> {
+    /// Takes the lock. A thread that has it may wait for one of the two conditions, and for nothing else.
+    pub(crate) fn lock(&self) -> Locked<'_> {
         Locked { monitored: self.monitor.lock(), coordinator: self }
     }
 
@@ -149,8 +117,7 @@ impl Coordinator {
     fn deadline_loop(&self) {
         let mut state = self.lock();
         while !state.is_over() {
-            // Deadlines move away all the time, because workers report. So most of the times when
-            // this thread wakes there is nothing to give up, and it goes back to sleep.
+            // Reports move the deadlines all the time. So mostly there is nothing to give up when this thread wakes.
             state.expire(Instant::now());
             let deadline = state.next_deadline();
             state.monitored.sleeps_until = deadline;
@@ -196,15 +163,15 @@ impl CoordinatorRpc for Coordinator {
 }
 
 impl Locked<'_> {
-    /// What is due before the lock is given up.
+    /// What must happen before the lock is released.
     fn settle(&mut self) {
         let Monitored { state, observer, sleeps_until } = &mut *self.monitored;
         let events = state.take_events();
         if let Some(observer) = observer.as_mut().filter(|_| !events.is_empty()) {
             observer.observe(state, &events);
         }
-        // Waking the thread for every deadline would cost a switch for every message; it has to
-        // know of one only if it would oversleep it.
+        // `deadline_loop` must know of a deadline only if it would oversleep it. To wake it for each would cost a switch of
+        // threads for every message.
         let is_sooner = match (state.next_deadline(), *sleeps_until) {
             (Some(next), Some(until)) => next < until,
             (Some(_), None) => true,

@@ -1,5 +1,4 @@
 //! Words: maximal runs of Unicode letters.
-
 //!
 //! The course's Go code splits with `unicode.IsLetter`, which asks for the general category
 //! as this does. Rust's `char::is_alphabetic` is a little wider: Roman numerals and the

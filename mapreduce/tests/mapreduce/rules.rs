@@ -1,12 +1,12 @@
 //! The coordinator's rules by themselves: one test for each, without threads, network or clock.
 
-use crate::game::{Game, SECOND, id_of, map, reduce, worker};
+use crate::game::{Game, SECOND, at, id_of, map, reduce, worker};
 use mapreduce::events::{Cause, Event};
 use mapreduce::rpc::{
     GetTaskReply, NextStep, PROTOCOL_VERSION, ProgressReply, RegisterArgs, RegisterReply, TaskDoneReply,
 };
 use mapreduce::state::{Backup, Phase};
-use mapreduce::task::TaskError;
+use mapreduce::tasks::TaskError;
 
 const TIMEOUT: u64 = 10;
 
@@ -217,23 +217,27 @@ fn the_backup_goes_to_the_oldest_or_to_the_one_with_the_most_to_do() {
 #[test]
 fn a_record_is_skipped_after_its_second_failure() {
     let mut game = Game::new(1, 1);
-    let bad = |offset| TaskError::BadRecord { offset, reason: "poison".to_owned() };
+    let bad = |offset| TaskError::BadRecord {
+        place: at(offset),
+        file: "file".to_owned(),
+        reason: "poison".to_owned(),
+    };
     game.ask(1);
     assert_eq!(game.fail(1, map(0, 0), bad(7)), NextStep::Ask);
-    assert_eq!(game.skips(1), [0; 0], "one failure may be chance");
+    assert_eq!(game.skips(1), [], "one failure may be chance");
     game.fail(1, map(0, 1), bad(9));
-    assert_eq!(game.skips(1), [0; 0], "another record's failure is another matter");
+    assert_eq!(game.skips(1), [], "another record's failure is another matter");
     game.fail(1, map(0, 2), bad(7));
-    assert_eq!(game.skips(1), [7]);
+    assert_eq!(game.skips(1), [at(7)]);
     game.fail(1, map(0, 3), bad(9));
-    assert_eq!(game.skips(1), [7, 9]);
+    assert_eq!(game.skips(1), [at(7), at(9)]);
 }
 
 #[test]
 fn a_task_that_fails_again_and_again_fails_the_job() {
     let mut game = Game::new(2, 1);
     game.rules(|rules| rules.skip_bad_records = false);
-    let bad = TaskError::BadRecord { offset: 7, reason: "poison".to_owned() };
+    let bad = TaskError::BadRecord { place: at(7), file: "file".to_owned(), reason: "poison".to_owned() };
     for attempt in 0..3 {
         assert_eq!(game.ask(1), Some(map(0, attempt)));
         assert_eq!(game.fail(1, map(0, attempt), bad.clone()), NextStep::Ask);

@@ -18,9 +18,8 @@ fn shuffle(reduces: usize) -> Game {
 #[test]
 fn a_reduce_is_told_where_its_sources_are() {
     let mut game = shuffle(1);
-    let GetTaskReply::Reduce { sources, .. } = game.ask_raw(3, None) else {
-        panic!("no reduce was handed out")
-    };
+    let GetTaskReply::Reduce(reduce) = game.ask_raw(3, None) else { panic!("no reduce was handed out") };
+    let sources = reduce.sources;
     let hosts: Vec<_> = sources.rows.iter().map(|row| (row.map, row.attempt, sources.host(row))).collect();
     assert_eq!(hosts, [(0, 0, "a"), (1, 0, "b")]);
 }

@@ -120,7 +120,7 @@ impl Checker {
             Event::HandedOut { id, worker, host, backup } => {
                 self.handed_out(state, *id, *worker, host, *backup);
             }
-            Event::Accepted { id, worker, host } => self.accepted(*id, *worker, host),
+            Event::Accepted { id, worker, host, .. } => self.accepted(*id, *worker, host),
             Event::Waits { .. } => self.waits(state),
             _ => {}
         }
@@ -233,7 +233,7 @@ impl Checker {
     /// Invariants 1 and 2 at the end: the output is the sequential run's, and each pair and key was counted once.
     pub(crate) fn finished(
         &self,
-        state: (mapreduce::task::Counters, mapreduce::task::Counters),
+        state: (mapreduce::tasks::Counters, mapreduce::tasks::Counters),
         reduces: usize,
     ) {
         let record = self.record.lock();

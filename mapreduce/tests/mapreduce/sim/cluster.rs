@@ -14,8 +14,8 @@ use labrt::thread;
 use labrt::time::{Duration, Instant};
 use mapreduce::app::Application;
 use mapreduce::rpc::{CoordinatorClient, CoordinatorRpc, Job, WorkerClient, WorkerRpc};
+use mapreduce::split::split_inputs;
 use mapreduce::state::{Input, Phase, Rules};
-use mapreduce::task::split_inputs;
 use mapreduce::worker::{Network, Setup, WorkerError};
 use mapreduce::{Coordinator, Summary, Worker};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl Plan {
             let machines = number.and_then(|number| self.replicas.get(number)).cloned().unwrap_or_default();
             machines.into_iter().map(host_name).collect()
         };
-        splits.into_iter().map(|split| Input { hosts: hosts(&split.file), split }).collect()
+        splits.into_iter().map(|split| Input { hosts: hosts(&split.pieces[0].file), split }).collect()
     }
 }
 
@@ -349,6 +349,7 @@ fn boot_worker(shared: &Arc<Shared>, boot: Boot) -> Booted<Process> {
         shared: Arc::new(SimStore::shared(&shared.storage, me)),
         local: Arc::new(SimStore::local(&shared.storage, me)),
         applications: Box::new(move |_| Ok(probe.clone())),
+        tasks: crate::under_test::tasks(),
         memory: 1 << 20,
         patience: Duration::from_secs(60),
         retry: Duration::from_millis(100),

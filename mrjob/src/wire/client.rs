@@ -1,0 +1,107 @@
+//! The caller's side.
+//!
+//! A call takes a connection that nobody is using, or makes one, and gives it back when it
+//! has its reply. After any error the connection is closed: nobody knows what may still come
+//! on it, and the reply to one call must never be taken for that to another.
+//!
+//! Nothing is repeated here. Whether a call that failed may be made again is for the caller
+//! to say, as on the simulated network: the handler may have run.
+
+use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use labrpc::{ClientEnd, DecodeError, RpcError, Transport};
+use labrt::quiet::Mutex;
+
+use super::address::{Address, Stream};
+use super::frame::{self, Request, Response, WIRE_VERSION};
+
+/// How long a call may take whose caller sets no limit. Handlers answer at once; so
+/// whoever is silent for that long is gone.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A way to one server, as many connections wide as calls are made at a time.
+pub struct Link {
+    address: Address,
+    /// Connections that no call is using.
+    idle: Mutex<Vec<Stream>>,
+}
+
+impl Link {
+    /// A link that has not been used yet; nobody need listen at the address so far.
+    pub fn new(address: Address) -> Arc<Link> {
+        Arc::new(Link { address, idle: Mutex::new(Vec::new()) })
+    }
+
+    /// An end whose calls go by this link.
+    pub fn end(self: &Arc<Link>) -> ClientEnd {
+        ClientEnd::over(self.clone())
+    }
+
+    /// Makes a call, on any connection.
+    fn try_call(&self, request: &Request, limit: Duration) -> Result<Vec<u8>, CallError> {
+        // The lock is held for this line only, and not while the call is under way.
+        let idle = self.idle.lock().pop();
+        let mut stream = match idle {
+            Some(stream) => stream,
+            None => self.connect(limit)?,
+        };
+        stream.set_limit(Some(limit))?;
+        frame::write_frame(&mut stream, request)?;
+        match frame::read_frame(&mut stream)? {
+            Response::Done(reply) => {
+                self.idle.lock().push(stream);
+                Ok(reply)
+            }
+            Response::Refused(reason) => Err(CallError::Refused(reason)),
+        }
+    }
+
+    /// Connects and says hello.
+    fn connect(&self, limit: Duration) -> Result<Stream, CallError> {
+        let mut stream = self.address.connect()?;
+        stream.set_limit(Some(limit))?;
+        stream.write_all(&frame::hello(WIRE_VERSION))?;
+        match frame::read_frame(&mut stream)? {
+            Response::Done(_) => Ok(stream),
+            Response::Refused(reason) => Err(CallError::Refused(reason)),
+        }
+    }
+}
+
+/// Why a call has no reply.
+enum CallError {
+    /// The connection could not be made, or has broken.
+    Io(io::Error),
+    /// The server has understood enough to say that it does not want this.
+    Refused(String),
+}
+
+impl From<io::Error> for CallError {
+    fn from(error: io::Error) -> CallError {
+        CallError::Io(error)
+    }
+}
+
+impl Transport for Link {
+    fn call(
+        &self,
+        service_method: &'static str,
+        args: Vec<u8>,
+        limit: Option<Duration>,
+    ) -> Result<Vec<u8>, RpcError> {
+        let request = Request { method: service_method.to_owned(), args };
+        let result = self.try_call(&request, limit.unwrap_or(DEFAULT_LIMIT));
+        result.map_err(|error| match error {
+            CallError::Io(error) => match error.kind() {
+                // What a socket with a limit says when it is over differs between systems.
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => RpcError::TimedOut,
+                ErrorKind::InvalidData => RpcError::Garbled(DecodeError::Invalid(error.to_string())),
+                _ => RpcError::Failed,
+            },
+            // No use to try again: garbled is what callers give up on.
+            CallError::Refused(reason) => RpcError::Garbled(DecodeError::Invalid(reason)),
+        })
+    }
+}

@@ -1,0 +1,219 @@
+//! The server's side.
+//!
+//! A thread accepts connections, and each connection has a thread, in which the handlers
+//! run, one call after the other. A handler that blocked would block its own client only;
+//! those of this crate never do.
+//!
+//! All these threads belong to a run of `labrt` and end with it. Nothing can stop a thread
+//! that waits in the operating system, so none waits there for long.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use labrpc::Service;
+use labrt::thread;
+
+use super::address::{Address, Stream};
+use super::frame::{self, HELLO, HELLO_LENGTH, Request, Response, WIRE_VERSION};
+
+/// How long somebody may take to say hello. Connections of the silent must not pile up.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a thread that waits for a connection looks for one, and one that waits for a
+/// request looks whether its run is over.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long a client may pause in the middle of a request, or not take its reply.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// A socket at which calls arrive.
+pub struct Listener {
+    socket: Socket,
+    address: Address,
+    /// Has a clone for each connection that is open.
+    open: Arc<()>,
+}
+
+/// Tells how many clients there are.
+#[derive(Clone)]
+pub struct Connections {
+    open: Arc<()>,
+}
+
+impl Connections {
+    /// The number of clients that have not hung up.
+    pub fn count(&self) -> usize {
+        // Not counted are the listener's and this one.
+        Arc::strong_count(&self.open).saturating_sub(2)
+    }
+}
+
+/// What accepts connections. Neither kind blocks, so that the thread that asks can end.
+enum Socket {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Listens at the address. Port 0 stands for any free port; [`Listener::address`]
+    /// tells which. A Unix socket that was left over by a process that has died is
+    /// replaced.
+    ///
+    /// # Errors
+    /// If the address is not to be had; [`ErrorKind::AddrInUse`] if somebody listens
+    /// there.
+    pub fn bind(address: &Address) -> io::Result<Listener> {
+        match address {
+            Address::Unix(path) => {
+                // A socket stays in the file system when its process is killed. One at which
+                // nobody answers is such a one.
+                let in_use = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
+                let socket = match UnixListener::bind(path) {
+                    Err(error) if in_use(&error) && address.connect().is_err() => {
+                        fs::remove_file(path)?;
+                        UnixListener::bind(path)?
+                    }
+                    result => result?,
+                };
+                socket.set_nonblocking(true)?;
+                Ok(Listener { socket: Socket::Unix(socket), address: address.clone(), open: Arc::new(()) })
+            }
+            Address::Tcp(place) => {
+                // Here the system clears up by itself.
+                let socket = TcpListener::bind(place.as_str())?;
+                socket.set_nonblocking(true)?;
+                let address = Address::Tcp(socket.local_addr()?.to_string());
+                Ok(Listener { socket: Socket::Tcp(socket), address, open: Arc::new(()) })
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Answers calls with these services, in threads of the run in which this is called,
+    /// until that ends.
+    pub fn serve(self, services: Vec<Service>) -> Connections {
+        let services: Arc<[Service]> = services.into();
+        let connections = Connections { open: self.open.clone() };
+        thread::spawn(move || self.accept_loop(&services));
+        connections
+    }
+
+    /// Gives each client a thread.
+    fn accept_loop(&self, services: &Arc<[Service]>) {
+        loop {
+            match self.accept() {
+                Ok(stream) => {
+                    let (services, open) = (services.clone(), self.open.clone());
+                    thread::spawn(move || {
+                        connection_loop(stream, &services);
+                        drop(open);
+                    });
+                }
+                // Nobody is there, or whoever was has gone again, or this process has too
+                // many files open for now.
+                Err(_) => thread::sleep(LOOK_EVERY),
+            }
+        }
+    }
+
+    /// The next client. An error if there is none at the moment.
+    fn accept(&self) -> io::Result<Stream> {
+        match &self.socket {
+            Socket::Unix(socket) => {
+                let (stream, _) = socket.accept()?;
+                stream.set_nonblocking(false)?;
+                Ok(Stream::Unix(stream))
+            }
+            Socket::Tcp(socket) => {
+                let (stream, _) = socket.accept()?;
+                stream.set_nonblocking(false)?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            // It may have been deleted with the directory that it was in.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Serves one client, until one of them hangs up.
+fn connection_loop(mut stream: Stream, services: &[Service]) {
+    if let Err(reason) = greet(&mut stream) {
+        // Whoever speaks another language may not be there to hear it.
+        let _ = frame::write_frame(&mut stream, &Response::Refused(reason));
+        return;
+    }
+    // From here on both sides know that they speak the same language.
+    let mut welcome = frame::write_frame(&mut stream, &Response::Done(Vec::new()));
+    while welcome.is_ok() {
+        welcome = serve_one(&mut stream, services);
+    }
+}
+
+/// Listens to a client's hello. Err says why it must go.
+fn greet(stream: &mut Stream) -> Result<(), String> {
+    let mut hello = [0; HELLO_LENGTH];
+    let read = stream.set_limit(Some(HELLO_LIMIT)).and_then(|()| stream.read_exact(&mut hello));
+    read.map_err(|_| "no hello".to_owned())?;
+    let (letters, version) = hello.split_at(HELLO.len());
+    if letters != HELLO {
+        return Err("this is a process of a MapReduce job, and that was no hello of one".to_owned());
+    }
+    // The one thing that has to stay as it is for ever: where the version stands.
+    match version.first_chunk().map(|version| u32::from_le_bytes(*version)) {
+        Some(WIRE_VERSION) => Ok(()),
+        Some(version) => Err(format!("this process speaks version {WIRE_VERSION}, and not {version}")),
+        None => Err("a hello without a version".to_owned()),
+    }
+}
+
+/// Waits for a request and answers it. Err means that the connection is of no more use.
+fn serve_one(stream: &mut Stream, services: &[Service]) -> io::Result<()> {
+    // Between requests a client may be silent for as long as it likes, for its task takes that
+    // long; in the middle of one it may not.
+    let first = wait_for_byte(stream)?;
+    stream.set_limit(Some(REQUEST_LIMIT))?;
+    let request: Request = frame::read_frame(&mut first.as_slice().chain(&mut *stream))?;
+    // The methods of services have different names, so that at most one of them answers.
+    let answer = services.iter().find_map(|service| service.handle(&request.method, &request.args));
+    let refusal = match answer {
+        Some(Ok(reply)) => return frame::write_frame(stream, &Response::Done(reply)),
+        Some(Err(error)) => format!("{}: {error}", request.method),
+        None => format!("there is no `{}` here", request.method),
+    };
+    frame::write_frame(stream, &Response::Refused(refusal.clone()))?;
+    Err(io::Error::new(ErrorKind::InvalidData, refusal))
+}
+
+/// Waits for the beginning of a request, and looks from time to time whether the run is
+/// over.
+fn wait_for_byte(stream: &mut Stream) -> io::Result<[u8; 1]> {
+    stream.set_limit(Some(2 * LOOK_EVERY))?;
+    let mut byte = [0];
+    loop {
+        match stream.read(&mut byte) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return Ok(byte),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                thread::yield_now();
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
