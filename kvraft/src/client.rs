@@ -4,7 +4,7 @@ use std::fmt;
 
 use labrpc::{ClientEnd, RpcError};
 use labrt::time::{Duration, Instant};
-use rsm::{CALL_TIMEOUT, Finder, Request};
+use rsm::{CALL_TIMEOUT, LeaderCache, Request};
 
 use crate::rpc::{KvError, KvPeer, Operation};
 
@@ -35,7 +35,7 @@ impl std::error::Error for ClerkError {}
 /// One operation at a time, hence `&mut`: the sessions of the servers remember one per
 /// clerk.
 pub struct Clerk {
-    servers: Finder<KvPeer>,
+    servers: LeaderCache<KvPeer>,
     /// Tells this clerk from all others. Drawn at random: with 64 bits a thousand clerks
     /// share a number once in 10^13 runs.
     client: u64,
@@ -49,7 +49,7 @@ impl Clerk {
     /// # Panics
     /// Without any server.
     pub fn new(ends: Vec<ClientEnd>) -> Clerk {
-        let servers = Finder::new(ends.into_iter().map(KvPeer::new).collect());
+        let servers = LeaderCache::new(ends.into_iter().map(KvPeer::new).collect());
         Clerk { servers, client: labrt::rand::random(), sequence: 0 }
     }
 

@@ -49,7 +49,7 @@
 //! | `state.rs` | the map: what an operation does |
 //! | `server.rs` | a replica, and its handler |
 //! | `client.rs` | the clerk |
-//! | `tested.rs` | the same as the tester knows it |
+//! | `api.rs` | both under the interface of the lab |
 //!
 //! # What is left out on purpose
 //!
@@ -59,11 +59,11 @@
 //!   keeps callers from trying.
 //! - **Deleting keys**, as in the course: put an empty value.
 
+mod api;
 mod client;
 mod rpc;
 mod server;
 mod state;
-mod tested;
 
 pub use client::{Clerk, ClerkError};
 pub use rpc::{KvError, KvPeer, KvRpc, MAX_KEY, MAX_VALUE, Operation};

@@ -1,10 +1,10 @@
 //! A server: a replica of the map, and the RPC by which clerks reach it.
 
+use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 use raft::{Lease, Options, Persister};
-use rsm::{Once, Request, Rsm};
-use tester::Observer;
+use rsm::{Request, Rsm, WithSessions};
 
 use crate::rpc::{KvError, KvRpc, Operation};
 use crate::state::KeyValue;
@@ -25,7 +25,7 @@ pub enum Reads {
 
 /// One server of the key/value service.
 pub struct KvServer {
-    rsm: Arc<Rsm<Once<KeyValue>>>,
+    rsm: Arc<Rsm<WithSessions<KeyValue>>>,
     reads: Reads,
 }
 
@@ -63,7 +63,7 @@ impl KvServer {
             Reads::Log | Reads::ReadIndex => None,
             Reads::Lease(lease) => Some(lease),
         };
-        let machine = Once::new(KeyValue::default());
+        let machine = WithSessions::new(KeyValue::default());
         let rsm = Rsm::start_with(ends, me, persister, max_raft_state, machine, Options { lease });
         Arc::new(KvServer { rsm, reads })
     }

@@ -85,6 +85,7 @@
 pub mod channel;
 pub mod config;
 mod context;
+mod name;
 pub mod node;
 pub mod oneshot;
 mod outcome;
@@ -95,6 +96,7 @@ mod run;
 pub mod runtime;
 mod sim;
 pub mod sync;
+mod system;
 pub mod thread;
 pub mod time;
 pub mod trace;

@@ -1,6 +1,7 @@
 //! Nodes: simulated server and client processes, which can be killed, paused and given a wrong clock.
 
 use crate::context::{Mode, mode};
+use crate::name::Name;
 use crate::thread::JoinHandle;
 use crate::{real, sim};
 use std::borrow::Cow;
@@ -48,7 +49,7 @@ impl Node {
         match mode() {
             Mode::Simulated => sim::with(|sim| {
                 let node = Node::with_id(sim.nodes.len() as u32, name);
-                sim.monitor.name_node(node.id().0, node.name());
+                sim.pulse.name_node(node.id().0, node.name());
                 sim.nodes.push(node.clone());
                 node
             }),
@@ -92,7 +93,7 @@ impl Node {
         name: impl Into<Cow<'static, str>>,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        crate::thread::spawn_on(self, name.into(), f)
+        crate::thread::spawn_on(self, Name::Given(name.into()), f)
     }
 
     /// Runs `f` here and now, as if the calling thread belonged to this node: what it spawns does.

@@ -110,12 +110,7 @@ impl<T> Take<T> {
         match mode() {
             Mode::Simulated => self.wait_simulated(deadline, place)?,
             Mode::Threads => self.wait_real(deadline)?,
-            Mode::Outside => {
-                let mut state = self.shared.state.lock();
-                while matches!(*state, State::Empty) {
-                    self.shared.changed.wait(&mut state);
-                }
-            }
+            Mode::Outside => self.wait_outside(deadline)?,
         }
         match std::mem::replace(&mut *self.shared.state.lock(), State::Done) {
             State::Full(value) => Ok(Some(value)),
@@ -137,6 +132,23 @@ impl<T> Take<T> {
             if self.shared.waiters.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(TimedOut);
             }
+        }
+        Ok(())
+    }
+
+    /// Outside of runs no kill can end the wait, so it needs no slices.
+    fn wait_outside(&self, deadline: Option<u64>) -> Result<(), TimedOut> {
+        let mut state = self.shared.state.lock();
+        while matches!(*state, State::Empty) {
+            let Some(deadline) = deadline else {
+                self.shared.changed.wait(&mut state);
+                continue;
+            };
+            let left = deadline.saturating_sub(real::run_nanos());
+            if left == 0 {
+                return Err(TimedOut);
+            }
+            self.shared.changed.wait_for(&mut state, std::time::Duration::from_nanos(left));
         }
         Ok(())
     }

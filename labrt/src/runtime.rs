@@ -1,6 +1,7 @@
 //! What frameworks on top of this crate need (the network, the tester). Labs have no use for it.
 
 use crate::context::{Mode, mode};
+use crate::name::Name;
 use crate::node::Node;
 use crate::sim::task::Killed;
 use crate::time::Instant;
@@ -32,12 +33,17 @@ pub fn now() -> Instant {
 /// # Panics
 /// Outside of [`crate::run`].
 pub fn spawn_detached(node: &Node, name: impl Into<Cow<'static, str>>, f: impl FnOnce() + Send + 'static) {
+    start_detached(node, Name::Given(name.into()), f);
+}
+
+#[inline]
+pub(crate) fn start_detached(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) {
     match mode() {
         Mode::Simulated => {
-            sim::task::spawn(node.id().0, name.into(), f);
+            sim::task::spawn(node.id().0, name, f);
         }
         Mode::Threads => {
-            real::spawn(node, name.into(), f);
+            real::spawn(node, name, f);
         }
         Mode::Outside => panic!("a task was spawned on a node outside of labrt::run"),
     }

@@ -1,6 +1,7 @@
 //! Threads: the names of `std::thread`.
 
 use crate::context::{Mode, mode};
+use crate::name::Name;
 use crate::node::{self, Node};
 use crate::oneshot::{self, Take};
 use crate::sim::task::Wait;
@@ -40,15 +41,22 @@ impl<T> JoinHandle<T> {
     }
 }
 
-/// Starts a thread on the caller's node.
+/// Starts a thread on the caller's node. Reports name it by the line of this call, for example `server.rs:222`.
+#[track_caller]
 pub fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    spawn_named(Cow::Borrowed("thread"), f)
+    start(Name::StartedAt(Location::caller()), f)
 }
 
-fn spawn_named<T: Send + 'static>(
-    name: Cow<'static, str>,
+/// Starts a thread with a name on the caller's node: `spawn_named("apply_loop", move || server.apply_loop())`. Reports and
+/// logs use the name. Unlike [`Builder::spawn`] it cannot fail, so the caller has no error to handle.
+pub fn spawn_named<T: Send + 'static>(
+    name: impl Into<Cow<'static, str>>,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
+    start(Name::Given(name.into()), f)
+}
+
+fn start<T: Send + 'static>(name: Name, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     if mode() == Mode::Outside {
         let (put, packet) = oneshot::channel();
         real::pool::execute(move || put.put(f()));
@@ -59,15 +67,15 @@ fn spawn_named<T: Send + 'static>(
 
 pub(crate) fn spawn_on<T: Send + 'static>(
     node: &Node,
-    name: Cow<'static, str>,
+    name: Name,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
     let (put, packet) = oneshot::channel();
-    runtime::spawn_detached(node, name, move || put.put(f()));
+    runtime::start_detached(node, name, move || put.put(f()));
     JoinHandle { packet }
 }
 
-/// Starts threads with a name.
+/// Starts threads with a name, as [`std::thread::Builder`] does. [`spawn_named`] is shorter.
 #[derive(Debug, Default)]
 pub struct Builder {
     name: Option<Cow<'static, str>>,
@@ -89,11 +97,13 @@ impl Builder {
     ///
     /// # Errors
     /// None today; the signature is std's.
+    #[track_caller]
     pub fn spawn<T: Send + 'static>(
         self,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<JoinHandle<T>> {
-        Ok(spawn_named(self.name.unwrap_or(Cow::Borrowed("thread")), f))
+        let place = Location::caller();
+        Ok(start(self.name.map_or(Name::StartedAt(place), Name::Given), f))
     }
 }
 
@@ -138,7 +148,7 @@ pub fn yield_now() {
 pub fn current_name() -> Cow<'static, str> {
     match mode() {
         Mode::Simulated => sim::with(|sim| Cow::Owned(sim.whoami().1)),
-        Mode::Threads => real::current_name(),
+        Mode::Threads => Cow::Owned(real::current_name()),
         Mode::Outside => Cow::Owned(std::thread::current().name().unwrap_or("thread").to_owned()),
     }
 }

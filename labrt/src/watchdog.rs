@@ -5,10 +5,11 @@
 //! names it.
 
 use crate::config::{Config, Limits};
+use crate::name::Name;
 use crate::outcome::{Failure, FailureKind};
 use crate::sim::policy::Slot;
+use crate::system::{OsThread, resident};
 use parking_lot::Mutex;
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Once, Weak};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub(crate) const STOP_MEMORY: u8 = 2;
 
 /// What a run publishes of itself.
 #[derive(Default)]
-pub(crate) struct Monitor {
+pub(crate) struct Pulse {
     switches: AtomicU64,
     now: AtomicU64,
     current: AtomicU32,
@@ -35,7 +36,7 @@ pub(crate) struct Monitor {
 #[derive(Default)]
 struct Names {
     nodes: Vec<String>,
-    tasks: Vec<(u32, Cow<'static, str>)>,
+    tasks: Vec<(u32, Name)>,
 }
 
 /// What the watchdog remembers of a run.
@@ -48,12 +49,12 @@ struct Watched {
     last: (u64, Instant),
     /// Processor time of the OS thread when the number was first seen to stand still; None while it moves.
     computed: Option<Duration>,
-    /// `/proc` directory of the OS thread, which tells whether it waits or computes.
-    thread: Option<std::path::PathBuf>,
+    /// The OS thread, which tells whether it waits or computes.
+    thread: Option<OsThread>,
     simulated: bool,
 }
 
-impl Monitor {
+impl Pulse {
     #[inline]
     pub(crate) fn running(&self, slot: Slot, switches: u64, now: u64) {
         self.current.store(slot, Ordering::Relaxed);
@@ -87,13 +88,12 @@ impl Monitor {
         names.nodes.push(name.to_owned());
     }
 
-    #[allow(clippy::ptr_arg, reason = "a static name is kept without a copy, which a &str would need")]
-    pub(crate) fn name_task(&self, slot: Slot, node: u32, name: &Cow<'static, str>) {
+    pub(crate) fn name_task(&self, slot: Slot, node: u32, name: &Name) {
         let names = &mut *self.names.lock();
         match names.tasks.get_mut(slot as usize) {
             Some(task) => {
                 task.0 = node;
-                // A static name needs no copy; an owned one is copied only when it changed.
+                // An owned name is copied only when it changed.
                 if task.1 != *name {
                     task.1 = name.clone();
                 }
@@ -109,8 +109,8 @@ impl Monitor {
     fn whoami(&self) -> (String, String) {
         let names = self.names.lock();
         let current = self.current.load(Ordering::Relaxed) as usize;
-        let (node, task) = names.tasks.get(current).cloned().unwrap_or((0, Cow::Borrowed("scheduler")));
-        (names.nodes.get(node as usize).cloned().unwrap_or_default(), task.into_owned())
+        let (node, task) = names.tasks.get(current).cloned().unwrap_or((0, Name::from("scheduler")));
+        (names.nodes.get(node as usize).cloned().unwrap_or_default(), task.to_string())
     }
 
     /// Looks once; a failure if the run is stuck and cannot end itself.
@@ -160,18 +160,12 @@ impl Monitor {
 }
 
 impl Watched {
-    /// Whether the OS thread wants the processor (it may have to wait for it on a busy machine), rather than an event.
     fn is_runnable(&self) -> Option<bool> {
-        let stat = std::fs::read_to_string(self.thread.as_ref()?.join("stat")).ok()?;
-        // The second field is a name in parentheses, which may contain anything; the state follows it.
-        let state = stat.rsplit_once(')')?.1.split_whitespace().next()?;
-        Some(state == "R")
+        self.thread.as_ref()?.is_runnable()
     }
 
-    /// How long the OS thread has had a processor so far.
     fn processor_time(&self) -> Option<Duration> {
-        let schedule = std::fs::read_to_string(self.thread.as_ref()?.join("schedstat")).ok()?;
-        Some(Duration::from_nanos(schedule.split_whitespace().next()?.parse().ok()?))
+        self.thread.as_ref()?.processor_time()
     }
 
     /// Whether the OS thread is silent because others have the processors: it wants one and had none for most of the
@@ -193,22 +187,14 @@ impl Watched {
     }
 }
 
-/// Resident memory of the process, in bytes.
-pub(crate) fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()));
-    pages.unwrap_or(0) * 4096
-}
-
 type StuckHandler = Arc<dyn Fn(&Failure, u64) + Send + Sync>;
 
 struct Registry {
-    monitors: Mutex<Vec<Weak<Monitor>>>,
+    pulses: Mutex<Vec<Weak<Pulse>>>,
     on_stuck: Mutex<Option<StuckHandler>>,
 }
 
-static REGISTRY: Registry = Registry { monitors: Mutex::new(Vec::new()), on_stuck: Mutex::new(None) };
+static REGISTRY: Registry = Registry { pulses: Mutex::new(Vec::new()), on_stuck: Mutex::new(None) };
 
 /// What to do when a run is stuck and cannot be ended from within. By default the report goes to standard error and the
 /// process ends with status 101, as after a panic. The handler gets the run's [`Config::tag`] as well, and runs on the
@@ -218,11 +204,11 @@ pub fn on_stuck(handler: impl Fn(&Failure, u64) + Send + Sync + 'static) {
 }
 
 thread_local! {
-    static MINE: std::cell::RefCell<Option<Arc<Monitor>>> = const { std::cell::RefCell::new(None) };
+    static MINE: std::cell::RefCell<Option<Arc<Pulse>>> = const { std::cell::RefCell::new(None) };
 }
 
 /// Puts a run that starts on this OS thread under the watchdog's eyes.
-pub(crate) fn watch_this_thread(config: &Config) -> Arc<Monitor> {
+pub(crate) fn watch_this_thread(config: &Config) -> Arc<Pulse> {
     static DOG: Once = Once::new();
     DOG.call_once(|| {
         let builder = std::thread::Builder::new().name("labrt-watchdog".to_owned());
@@ -230,25 +216,23 @@ pub(crate) fn watch_this_thread(config: &Config) -> Arc<Monitor> {
     });
     MINE.with(|mine| {
         let mut mine = mine.borrow_mut();
-        let monitor = mine.get_or_insert_with(|| {
-            let monitor = Arc::new(Monitor::default());
-            REGISTRY.monitors.lock().push(Arc::downgrade(&monitor));
-            monitor
+        let pulse = mine.get_or_insert_with(|| {
+            let pulse = Arc::new(Pulse::default());
+            REGISTRY.pulses.lock().push(Arc::downgrade(&pulse));
+            pulse
         });
-        monitor.begin(config);
-        Arc::clone(monitor)
+        pulse.begin(config);
+        Arc::clone(pulse)
     })
 }
 
-impl Monitor {
+impl Pulse {
     fn begin(&self, config: &Config) {
         let mut watched = self.watched.lock();
         let now = Instant::now();
         let thread = match watched.take() {
             Some(watched) => watched.thread,
-            None => std::fs::read_link("/proc/thread-self")
-                .ok()
-                .map(|path| std::path::Path::new("/proc").join(path)),
+            None => OsThread::current(),
         };
         self.stop.store(STOP_NOTHING, Ordering::Relaxed);
         self.ended.store(0, Ordering::Relaxed);
@@ -269,19 +253,19 @@ fn watch() {
     loop {
         std::thread::sleep(PERIOD);
         let resident = resident();
-        let monitors = {
-            let mut all = REGISTRY.monitors.lock();
-            all.retain(|monitor| monitor.strong_count() > 0);
+        let pulses = {
+            let mut all = REGISTRY.pulses.lock();
+            all.retain(|pulse| pulse.strong_count() > 0);
             all.clone()
         };
-        for monitor in monitors.iter().filter_map(Weak::upgrade) {
-            if monitor.ended.load(Ordering::Relaxed) != 0 {
+        for pulse in pulses.iter().filter_map(Weak::upgrade) {
+            if pulse.ended.load(Ordering::Relaxed) != 0 {
                 continue;
             }
-            if let Some(failure) = monitor.look(resident) {
+            if let Some(failure) = pulse.look(resident) {
                 // Told once; nobody can unwind that thread, so it is left alone from now on.
-                monitor.ended.store(1, Ordering::Relaxed);
-                let tag = monitor.watched.lock().as_ref().map_or(0, |watched| watched.tag);
+                pulse.ended.store(1, Ordering::Relaxed);
+                let tag = pulse.watched.lock().as_ref().map_or(0, |watched| watched.tag);
                 report(&failure, tag);
             }
         }

@@ -78,7 +78,8 @@
 //!
 //! The rest is small and needs no order: `tasks.rs` (the interface between a worker and what runs its tasks), `setup.rs`,
 //! `split.rs`, `partitions.rs`, `names.rs`, `store.rs`, `directory_store.rs`, `rules.rs` (settings), `events.rs` (what observers see), `status.rs`,
-//! `sequential.rs` (the run with which all others must agree), `apps/` (word count and inverted index).
+//! `resume.rs` (a coordinator that goes on
+//! from a list of finished tasks), `sequential.rs` (the run with which all others must agree), `apps/` (word count and inverted index).
 //!
 //! # What is left out on purpose
 //!
@@ -86,8 +87,6 @@
 //!   and save little where the shuffle is not the bottleneck.
 //! - **Side effects.** A function that writes files of its own has to make that atomic and repeatable by itself (§4.5).
 //! - **Several jobs, users, quotas.** The paper, too, leaves them to a cluster's scheduler.
-//! - **A coordinator that survives its own crash.** The paper lets the job fail (§3.3, master failure). `mrjob run --resume`
-//!   goes on from a log of the finished tasks.
 
 pub mod app;
 pub mod apps;
@@ -103,6 +102,7 @@ mod lost_replies;
 pub mod names;
 mod partitions;
 mod reports;
+mod resume;
 pub mod rpc;
 mod rules;
 pub mod sequential;
@@ -121,6 +121,7 @@ mod time_outs;
 pub mod worker;
 
 pub use app::Application;
+pub use resume::FinishedTask;
 pub use server::{Coordinator, Observer, Summary};
 pub use status::Status;
 pub use worker::Worker;

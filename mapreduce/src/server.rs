@@ -1,16 +1,14 @@
 //! The monitor: one lock, one thread, and the RPC handlers.
 //!
-//! Every decision is in [`State`], which knows of no thread; the threads are here, and decide nothing. Every access to the
-//! state goes through [`Coordinator::lock`]. Releasing the lock shows the observer what has happened and wakes the threads
-//! that wait for it, so that no other place can forget to.
+//! Every decision is in [`State`], which knows of no thread; the threads are here, and decide nothing. Whenever the lock is
+//! released, `settle` shows the observer what has happened and wakes the threads that wait for it, so that no other place can
+//! forget to.
 //!
 //! Each call runs its handler in a thread of its own, and the handlers take the lock one after the other, so that each sees
 //! the state that the one before it has left. No thread holds the lock while a task runs: handlers change the state and
 //! answer at once. Another thread, `deadline_loop`, sleeps until the next deadline, since silence makes no call.
 
-use std::ops::{Deref, DerefMut};
-
-use labrt::sync::{Arc, Condvar, Mutex, MutexGuard};
+use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};
 use labrt::thread;
 use labrt::time::Instant;
 
@@ -31,25 +29,48 @@ pub trait Observer: Send {
 
 /// The coordinator of one job (the paper's master).
 pub struct Coordinator {
-    monitor: Mutex<Monitored>,
-    /// Signalled when the job is over; [`Coordinator::wait`] waits for it.
-    over: Condvar,
-    /// Signalled when there is an earlier deadline than the one for which `deadline_loop` waits, or the job is over.
-    sooner: Condvar,
+    monitor: Monitor<Monitored>,
 }
 
 /// What the lock protects.
-struct Monitored {
-    state: State,
+pub(crate) struct Monitored {
+    pub(crate) state: State,
     observer: Option<Box<dyn Observer>>,
     /// Until when `deadline_loop` sleeps; `None` if no deadline would wake it.
     sleeps_until: Option<Instant>,
 }
 
-/// The state while this thread has the lock. Dropping it settles.
-pub(crate) struct Locked<'a> {
-    monitored: MutexGuard<'a, Monitored>,
-    coordinator: &'a Coordinator,
+#[derive(Default)]
+pub(crate) struct Signals {
+    /// The job is over.
+    over: Condvar,
+    /// There is an earlier deadline than the one for which `deadline_loop` waits, or the job is over.
+    sooner: Condvar,
+}
+
+impl Settle for Monitored {
+    type Signals = Signals;
+
+    fn settle(&mut self, signals: &Signals) {
+        let Monitored { state, observer, sleeps_until } = self;
+        let events = state.take_events();
+        if let Some(observer) = observer.as_mut().filter(|_| !events.is_empty()) {
+            observer.observe(state, &events);
+        }
+        // `deadline_loop` must know of a deadline only if it would oversleep it. To wake it for each would cost a switch of
+        // threads for every message.
+        let is_sooner = match (state.next_deadline(), *sleeps_until) {
+            (Some(next), Some(until)) => next < until,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if state.is_over() {
+            signals.over.notify_all();
+        }
+        if is_sooner || state.is_over() {
+            signals.sooner.notify_all();
+        }
+    }
 }
 
 /// How a job has ended.
@@ -70,141 +91,81 @@ impl Coordinator {
     /// # Panics
     /// If the job has no reduces.
     pub fn new(job: Job, inputs: Vec<Input>, rules: Rules) -> Arc<Coordinator> {
-        Coordinator::of(State::new(job, inputs, rules))
+        Coordinator::of(State::new(job, inputs, rules), None)
     }
 
-    /// Starts a coordinator that goes on from this state.
-    pub fn of(state: State) -> Arc<Coordinator> {
-        let coordinator = Arc::new(Coordinator {
-            monitor: Mutex::new(Monitored { state, observer: None, sleeps_until: None }),
-            over: Condvar::new(),
-            sooner: Condvar::new(),
-        });
+    /// Starts a coordinator that goes on from this state, and shows each step to the observer.
+    pub fn of(state: State, observer: Option<Box<dyn Observer>>) -> Arc<Coordinator> {
+        let monitor = Monitor::new(Monitored { state, observer, sleeps_until: None });
+        let coordinator = Arc::new(Coordinator { monitor });
         let of_thread = coordinator.clone();
-        let spawned =
-            thread::Builder::new().name("deadline_loop".to_owned()).spawn(move || of_thread.deadline_loop());
-        // Without its thread it would wait for lost workers for ever.
-        spawned.expect("the system has room for a thread");
+        thread::spawn_named("deadline_loop", move || of_thread.deadline_loop());
         coordinator
     }
 
     /// Shows each step to the observer from now on.
     pub fn watch(&self, observer: Box<dyn Observer>) {
-        self.lock().monitored.observer = Some(observer);
+        self.lock().observer = Some(observer);
     }
 
     /// Waits until the job is over.
     pub fn wait(&self) -> Summary {
-        let mut state = self.lock();
-        while !state.is_over() {
-            state.settle();
-            self.over.wait(&mut state.monitored);
+        let mut monitored = self.lock();
+        while !monitored.state.is_over() {
+            monitored.wait(|on| &on.over);
         }
-        let failure = match state.phase() {
+        let failure = match monitored.state.phase() {
             Phase::Failed(reason) => Some(reason.clone()),
             _ => None,
         };
-        let (maps, reduces) = state.counters();
+        let (maps, reduces) = monitored.state.counters();
         Summary { failure, maps, reduces }
     }
 
     /// Takes the lock. A thread that has it may wait for one of the two conditions, and for nothing else.
-    pub(crate) fn lock(&self) -> Locked<'_> {
-        Locked { monitored: self.monitor.lock(), coordinator: self }
+    pub(crate) fn lock(&self) -> MonitorGuard<'_, Monitored> {
+        self.monitor.lock()
     }
 
     /// Gives up attempts and machines when their time is over.
     fn deadline_loop(&self) {
-        let mut state = self.lock();
-        while !state.is_over() {
+        let mut monitored = self.lock();
+        while !monitored.state.is_over() {
             // Reports move the deadlines all the time. So mostly there is nothing to give up when this thread wakes.
-            state.expire(Instant::now());
-            let deadline = state.next_deadline();
-            state.monitored.sleeps_until = deadline;
-            state.settle();
-            match deadline {
-                None => self.sooner.wait(&mut state.monitored),
-                Some(deadline) => {
-                    self.sooner.wait_until(&mut state.monitored, deadline);
-                }
-            }
+            monitored.state.expire(Instant::now());
+            let deadline = monitored.state.next_deadline();
+            monitored.sleeps_until = deadline;
+            monitored.wait_until(|on| &on.sooner, deadline);
         }
     }
 }
 
 impl CoordinatorRpc for Coordinator {
     fn register(&self, args: RegisterArgs) -> RegisterReply {
-        self.lock().register(&args, Instant::now())
+        self.lock().state.register(&args, Instant::now())
     }
 
     fn get_task(&self, args: GetTaskArgs) -> GetTaskReply {
-        self.lock().get_task(&args, Instant::now())
+        self.lock().state.get_task(&args, Instant::now())
     }
 
     fn progress(&self, args: ProgressArgs) -> ProgressReply {
-        self.lock().progress(&args, Instant::now())
+        self.lock().state.progress(&args, Instant::now())
     }
 
     fn task_done(&self, args: TaskDoneArgs) -> TaskDoneReply {
-        self.lock().task_done(&args, Instant::now())
+        self.lock().state.task_done(&args, Instant::now())
     }
 
     fn task_failed(&self, args: TaskFailedArgs) -> NextStep {
-        self.lock().task_failed(&args)
+        self.lock().state.task_failed(&args)
     }
 
     fn fetch_failed(&self, args: FetchFailedArgs) {
-        self.lock().fetch_failed(&args, Instant::now());
+        self.lock().state.fetch_failed(&args, Instant::now());
     }
 
     fn source_update(&self, args: SourceUpdateArgs) -> SourceUpdateReply {
-        self.lock().source_update(&args, Instant::now())
-    }
-}
-
-impl Locked<'_> {
-    /// What must happen before the lock is released.
-    fn settle(&mut self) {
-        let Monitored { state, observer, sleeps_until } = &mut *self.monitored;
-        let events = state.take_events();
-        if let Some(observer) = observer.as_mut().filter(|_| !events.is_empty()) {
-            observer.observe(state, &events);
-        }
-        // `deadline_loop` must know of a deadline only if it would oversleep it. To wake it for each would cost a switch of
-        // threads for every message.
-        let is_sooner = match (state.next_deadline(), *sleeps_until) {
-            (Some(next), Some(until)) => next < until,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if state.is_over() {
-            self.coordinator.over.notify_all();
-        }
-        if is_sooner || state.is_over() {
-            self.coordinator.sooner.notify_all();
-        }
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        // A thread that is being killed, or has panicked, may have left a change half done.
-        if !std::thread::panicking() {
-            self.settle();
-        }
-    }
-}
-
-impl Deref for Locked<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.monitored.state
-    }
-}
-
-impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        &mut self.monitored.state
+        self.lock().state.source_update(&args, Instant::now())
     }
 }

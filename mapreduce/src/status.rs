@@ -22,7 +22,7 @@ pub struct Status {
 impl Coordinator {
     /// How far the job is.
     pub fn status(&self) -> Status {
-        let state = self.lock();
+        let state = &self.lock().state;
         Status {
             phase: state.phase().clone(),
             maps: (state.maps().done(), state.maps().len()),

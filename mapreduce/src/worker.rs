@@ -88,11 +88,7 @@ impl Worker {
         let interval = Duration::from_millis(job.report_every_ms);
         // Another thread reports, since this one runs the user's functions, which cannot report in between.
         let reporter = self.clone();
-        let spawned = thread::Builder::new()
-            .name("report_loop".to_owned())
-            .spawn(move || reporter.report_loop(interval));
-        // Without its reports the worker would be given up in the middle of each long task.
-        spawned.expect("the system has room for a thread");
+        thread::spawn_named("report_loop", move || reporter.report_loop(interval));
         let result = Member { worker: self, setup: &self.setup, job, application }.work_loop();
         self.change(|current| current.ended = true);
         result

@@ -42,6 +42,12 @@ pub mod apps;
 mod catalogue;
 mod cli;
 pub mod directory;
+mod input;
+mod locks;
+mod log;
+mod names;
+mod remote;
+mod report;
 pub mod wire;
 
 pub use catalogue::{AppError, Catalogue};

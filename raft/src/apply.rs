@@ -1,6 +1,6 @@
 //! Handing committed entries to the service (Figure 2, rules for all servers).
 
-use tester::ApplyMsg;
+use labapi::ApplyMsg;
 
 use crate::state::State;
 
@@ -17,7 +17,7 @@ impl State {
     /// are taken here, snapshots among them.
     pub fn take_applicable(&mut self) -> Vec<ApplyMsg> {
         // The entries in between are gone, and the snapshot stands for them.
-        if self.last_applied < self.log().snapshot_index() {
+        if self.last_applied < self.log().last_included_index() {
             return vec![self.take_snapshot_to_apply()];
         }
         let first = self.last_applied + 1;
@@ -37,7 +37,7 @@ impl State {
     /// A leader's snapshot has overtaken the service: reset state machine using snapshot
     /// contents (Figure 13, receiver step 8).
     fn take_snapshot_to_apply(&mut self) -> ApplyMsg {
-        let (index, term) = (self.log().snapshot_index(), self.log().snapshot_term());
+        let (index, term) = (self.log().last_included_index(), self.log().last_included_term());
         self.last_applied = index;
         ApplyMsg::Snapshot { index, term, snapshot: self.persistent.snapshot() }
     }

@@ -1,7 +1,7 @@
 //! Leader election (§5.2) with the election restriction (§5.4.1).
 
+use labapi::Role;
 use labrt::time::{Duration, Instant};
-use tester::Role;
 
 use crate::rpc::{RequestVoteArgs, RequestVoteReply};
 use crate::state::{Peer, State};

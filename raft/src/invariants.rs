@@ -10,7 +10,7 @@
 //! servers (Figure 3: at most one leader a term, equal logs, nothing committed ever lost)
 //! are checked by the tester, which is told of each step through its `Observer`.
 
-use tester::{Observer, Role, View};
+use labapi::{Observer, Role, View, digest};
 
 use crate::state::State;
 
@@ -24,7 +24,7 @@ struct Seen {
     voted_for: Option<usize>,
     commit_index: u64,
     last_applied: u64,
-    snapshot_index: u64,
+    last_included_index: u64,
     last_index: u64,
 }
 
@@ -36,7 +36,7 @@ impl Seen {
             voted_for: state.voted_for(),
             commit_index: state.commit_index,
             last_applied: state.last_applied,
-            snapshot_index: state.log().snapshot_index(),
+            last_included_index: state.log().last_included_index(),
             last_index: state.log().last_index(),
         }
     }
@@ -60,7 +60,7 @@ impl Inspector {
 
     /// From now on the observer hears of each step; of the present state at once.
     pub fn watch(&mut self, state: &State, mut observer: Box<dyn Observer>) {
-        observe(observer.as_mut(), state, state.log().snapshot_index() + 1);
+        observe(observer.as_mut(), state, state.log().last_included_index() + 1);
         self.observer = Some(observer);
     }
 
@@ -117,22 +117,11 @@ fn observe(observer: &mut dyn Observer, state: &State, changed_from: u64) {
         term: state.term(),
         role: state.role,
         commit_index: state.commit_index,
-        last_applied: state.last_applied,
-        snapshot_index: state.log().snapshot_index(),
+        last_included_index: state.log().last_included_index(),
         last_index: state.log().last_index(),
         changed_from,
         entry: &entry,
     });
-}
-
-/// A short stand-in for a command, by which the tester compares logs without keeping them.
-/// The hasher has fixed keys: equal commands must have equal digests on all servers, and a
-/// run must not depend on more than its seed.
-fn digest(command: &[u8]) -> u64 {
-    use std::hash::{DefaultHasher, Hasher};
-    let mut hasher = DefaultHasher::new();
-    hasher.write(command);
-    hasher.finish()
 }
 
 /// What must hold of the state as it stands; of the entries those at `changed_from` and
@@ -144,13 +133,13 @@ fn check_state(state: &State, changed_from: u64) {
     assert!(applied <= commit, "applied up to {applied}, but committed only up to {commit}");
     assert!(commit <= last_index, "committed up to {commit}, but the log ends at {last_index}");
     assert!(
-        log.snapshot_index() <= commit,
+        log.last_included_index() <= commit,
         "the snapshot reaches to {}, but only {commit} entries are committed",
-        log.snapshot_index()
+        log.last_included_index()
     );
     // Entries are made by leaders in their own terms, and terms only grow (§5.1); a server
     // enters the term of a message before it takes entries from it.
-    for index in changed_from.max(log.snapshot_index() + 1)..=last_index {
+    for index in changed_from.max(log.last_included_index() + 1)..=last_index {
         let (before, here) = (log.term(index - 1), log.term(index));
         assert!(before <= here, "the term regresses at index {index}, from {before:?} to {here:?}");
         assert!(here <= Some(term), "the entry at index {index} is of term {here:?}, the server of {term}");
@@ -205,7 +194,7 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
         last.voted_for,
         now.voted_for
     );
-    // There is nobody else from whom a leader could hear in its own term: it leaves office
+    // There is nobody else from whom a leader could hear in its own term: it leaves leadership
     // by leaving the term.
     let still_leader = same_term && last.role == Role::Leader;
     assert!(
@@ -230,7 +219,7 @@ fn check_progress(last: &Seen, now: &Seen, changed_from: u64) {
     for (what, before, after) in [
         ("the commit index", last.commit_index, now.commit_index),
         ("the last applied index", last.last_applied, now.last_applied),
-        ("the snapshot's last index", last.snapshot_index, now.snapshot_index),
+        ("the snapshot's last index", last.last_included_index, now.last_included_index),
     ] {
         assert!(after >= before, "{what} regressed from {before} to {after}");
     }

@@ -110,6 +110,7 @@
 //! | `reads.rs` | reads without the log, for lab 3; leave it out at first | §8 |
 //! | `invariants.rs` | what must always hold of one server | Figure 3 |
 //! | `server.rs` | lock, threads, handlers | – |
+//! | `api.rs` | the interface of the lab | – |
 //!
 //! Read them in this order. The first ten know nothing of threads: each rule is a method
 //! on [`rules::State`], which is told the time and handed the random numbers, so that it
@@ -143,8 +144,8 @@
 //!   been overtaken by entries. One thread hands over both, in order, so that there is
 //!   nothing to refuse.
 
+mod api;
 mod apply;
-mod consensus;
 mod election;
 mod invariants;
 mod log;
@@ -156,9 +157,9 @@ mod server;
 mod snapshot;
 mod state;
 
+pub use labapi::{ApplyMsg, Persister};
 pub use reads::{Lease, Options};
 pub use server::Raft;
-pub use tester::{ApplyMsg, Persister};
 
 /// The pure interior: Raft without threads, network or clock.
 ///
@@ -170,5 +171,5 @@ pub mod rules {
     pub use crate::log::Log;
     pub use crate::replication::{HEARTBEAT_INTERVAL, Reply, Request, Turn};
     pub use crate::state::{Peer, State};
-    pub use tester::Role;
+    pub use labapi::Role;
 }

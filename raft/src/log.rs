@@ -3,10 +3,10 @@
 //!
 //! Invariants, which the mutators keep and [`crate::invariants`] checks:
 //!
-//! - Entry `i` stands at `entries[i - snapshot_index - 1]`. Nothing outside this file knows
+//! - Entry `i` stands at `entries[i - last_included_index - 1]`. Nothing outside this file knows
 //!   that; everybody else says the paper's indices.
 //! - Terms never decrease from one entry to the next, and none is smaller than
-//!   `snapshot_term`. A leader makes entries of its own term only, and every term is newer
+//!   `last_included_term`. A leader makes entries of its own term only, and every term is newer
 //!   than those before it.
 //!
 //! Only `persist.rs` holds a `&mut Log`, because a change that is not on the disk as well
@@ -19,44 +19,44 @@ use crate::rpc::Entry;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// Index of the last entry that the snapshot replaces; 0 while there is no snapshot.
-    snapshot_index: u64,
+    last_included_index: u64,
     /// Term of that entry; 0 while there is no snapshot. It must survive the entry, because
     /// the AppendEntries that carries the very next one names it as `prev_log_term` (§7,
     /// "for the AppendEntries consistency check").
-    snapshot_term: u64,
-    /// The entries from `snapshot_index + 1` on.
+    last_included_term: u64,
+    /// The entries from `last_included_index + 1` on.
     entries: Vec<Entry>,
 }
 
 impl Log {
     /// Index of the last entry replaced by the snapshot, 0 if none is.
-    pub fn snapshot_index(&self) -> u64 {
-        self.snapshot_index
+    pub fn last_included_index(&self) -> u64 {
+        self.last_included_index
     }
 
     /// Term of the last entry replaced by the snapshot, 0 if none is.
-    pub fn snapshot_term(&self) -> u64 {
-        self.snapshot_term
+    pub fn last_included_term(&self) -> u64 {
+        self.last_included_term
     }
 
     /// Index of the last entry, in the log or in the snapshot; 0 if there has never been
     /// one.
     pub fn last_index(&self) -> u64 {
-        self.snapshot_index + self.entries.len() as u64
+        self.last_included_index + self.entries.len() as u64
     }
 
     /// Term of the last entry, in the log or in the snapshot; 0 if there has never been
     /// one.
     pub fn last_term(&self) -> u64 {
-        self.entries.last().map_or(self.snapshot_term, |entry| entry.term)
+        self.entries.last().map_or(self.last_included_term, |entry| entry.term)
     }
 
     /// The term of the entry at `index`; `None` if the log ends before it or the snapshot
     /// has swallowed it. At the snapshot's own last index (0 at first, where every log
     /// agrees) the term is still known.
     pub fn term(&self, index: u64) -> Option<u64> {
-        if index == self.snapshot_index {
-            return Some(self.snapshot_term);
+        if index == self.last_included_index {
+            return Some(self.last_included_term);
         }
         self.entry(index).map(|entry| entry.term)
     }
@@ -86,19 +86,19 @@ impl Log {
     /// Because terms never decrease, this is the last place where this log can agree with
     /// one that has an entry of `term` at or behind `index`.
     pub fn last_index_before(&self, index: u64, term: u64) -> u64 {
-        let before = self.range(self.snapshot_index + 1, index.saturating_sub(1));
-        self.snapshot_index + before.partition_point(|entry| entry.term <= term) as u64
+        let before = self.range(self.last_included_index + 1, index.saturating_sub(1));
+        self.last_included_index + before.partition_point(|entry| entry.term <= term) as u64
     }
 
     /// Where the entry at `index` would stand in `entries`; `None` if the snapshot has
     /// swallowed it.
     fn position(&self, index: u64) -> Option<usize> {
-        index.checked_sub(self.snapshot_index + 1).map(|position| position as usize)
+        index.checked_sub(self.last_included_index + 1).map(|position| position as usize)
     }
 
     /// An empty log that goes on behind a snapshot.
-    pub(crate) fn after_snapshot(snapshot_index: u64, snapshot_term: u64) -> Log {
-        Log { snapshot_index, snapshot_term, entries: Vec::new() }
+    pub(crate) fn after_snapshot(last_included_index: u64, last_included_term: u64) -> Log {
+        Log { last_included_index, last_included_term, entries: Vec::new() }
     }
 
     /// Adds entries at the end.
@@ -117,13 +117,13 @@ impl Log {
     /// suffix of some other log (Figure 13, receiver steps 6 and 7).
     pub(crate) fn compact(&mut self, index: u64, term: u64) {
         if self.term(index) == Some(term) {
-            let cut = (index - self.snapshot_index) as usize;
+            let cut = (index - self.last_included_index) as usize;
             self.entries.drain(..cut);
         } else {
             self.entries.clear();
         }
-        self.snapshot_index = index;
-        self.snapshot_term = term;
+        self.last_included_index = index;
+        self.last_included_term = term;
     }
 }
 
@@ -133,8 +133,8 @@ mod tests {
     use bytes::Bytes;
 
     /// A log whose entries have the given terms, behind a snapshot.
-    fn log(snapshot_index: u64, snapshot_term: u64, terms: &[u64]) -> Log {
-        let mut log = Log::after_snapshot(snapshot_index, snapshot_term);
+    fn log(last_included_index: u64, last_included_term: u64, terms: &[u64]) -> Log {
+        let mut log = Log::after_snapshot(last_included_index, last_included_term);
         let entry = |&term| Entry { term, command: Bytes::new() };
         log.append(&terms.iter().map(entry).collect::<Vec<_>>());
         log

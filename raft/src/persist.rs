@@ -23,8 +23,8 @@
 
 use std::borrow::Cow;
 
+use labapi::Persister;
 use serde::{Deserialize, Serialize};
-use tester::Persister;
 
 use crate::log::Log;
 use crate::rpc::Entry;
@@ -42,7 +42,7 @@ const ENTRY_OVERHEAD: usize = 3;
 enum Record<'a> {
     /// The log goes on behind the snapshot that lies beside it. Always the first record, if
     /// there is a snapshot.
-    Base { snapshot_index: u64, snapshot_term: u64 },
+    Base { last_included_index: u64, last_included_term: u64 },
     /// Term and vote, from now on.
     HardState { current_term: u64, voted_for: Option<usize> },
     /// These entries follow the last one.
@@ -112,8 +112,8 @@ impl Persistent {
     /// Repeats in memory what a record says.
     fn replay(&mut self, record: Record<'_>) {
         match record {
-            Record::Base { snapshot_index, snapshot_term } => {
-                self.log = Log::after_snapshot(snapshot_index, snapshot_term);
+            Record::Base { last_included_index, last_included_term } => {
+                self.log = Log::after_snapshot(last_included_index, last_included_term);
             }
             Record::HardState { current_term, voted_for } => {
                 self.current_term = current_term;
@@ -181,7 +181,7 @@ impl Persistent {
         self.voted_for = voted_for;
         let length = self.write(&Record::HardState { current_term: term, voted_for });
         // The hard state before this one is void, and was about as long.
-        self.bury(length);
+        self.count_dead_bytes(length);
     }
 
     /// Adds entries at the end of the log.
@@ -209,7 +209,7 @@ impl Persistent {
         let removed = self.log.truncate(index);
         let length = self.write(&Record::Truncate { index });
         let void: usize = removed.iter().map(|entry| entry.command.len() + ENTRY_OVERHEAD).sum();
-        self.bury(length + void);
+        self.count_dead_bytes(length + void);
     }
 
     /// Replaces everything up to and including `index`, whose entry has `term`, by a
@@ -217,7 +217,7 @@ impl Persistent {
     /// whole log goes (Figure 13, receiver steps 5 to 7; a server's own snapshot is always
     /// the first case).
     pub(crate) fn install_snapshot(&mut self, index: u64, term: u64, snapshot: &[u8]) {
-        let base = self.log.snapshot_index();
+        let base = self.log.last_included_index();
         assert!(index > base, "a snapshot up to index {index} would replace a newer one up to {base}");
         if self.log.term(index) != Some(term) {
             self.changed_from = self.changed_from.min(index + 1);
@@ -243,7 +243,7 @@ impl Persistent {
 
     /// Notes that so many bytes on the disk are void now, and rewrites if these are most of
     /// it.
-    fn bury(&mut self, bytes: usize) {
+    fn count_dead_bytes(&mut self, bytes: usize) {
         self.dead += bytes;
         if self.dead > DEAD_BYTES_KEPT && 2 * self.dead > self.written {
             self.rewrite(None);
@@ -254,11 +254,12 @@ impl Persistent {
     /// snapshot at the same moment if there is a new one.
     fn rewrite(&mut self, snapshot: Option<&[u8]>) {
         self.scratch.clear();
-        let (snapshot_index, snapshot_term) = (self.log.snapshot_index(), self.log.snapshot_term());
+        let (last_included_index, last_included_term) =
+            (self.log.last_included_index(), self.log.last_included_term());
         let records = [
-            Record::Base { snapshot_index, snapshot_term },
+            Record::Base { last_included_index, last_included_term },
             Record::HardState { current_term: self.current_term, voted_for: self.voted_for },
-            Record::Entries(Cow::Borrowed(self.log.suffix(snapshot_index + 1))),
+            Record::Entries(Cow::Borrowed(self.log.suffix(last_included_index + 1))),
         ];
         for record in &records {
             labgob::encode_into(record, &mut self.scratch);

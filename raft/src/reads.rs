@@ -22,8 +22,8 @@
 //! term is (§5.4.2): before that, its commit index may be behind what clients have been
 //! told.
 
+use labapi::Role;
 use labrt::time::{Duration, Instant};
-use tester::Role;
 
 use crate::state::State;
 
@@ -111,12 +111,12 @@ impl State {
     /// leader that it has promised to keep.
     ///
     /// A server that has just started may have made the promise in its last life, and
-    /// forgotten it; `heard` counts from the start, therefore.
+    /// forgotten it; `last_heartbeat` counts from the start, therefore.
     pub(crate) fn is_bound(&self, now: Instant) -> bool {
         match self.lease {
             None => false,
             Some(_) if self.role == Role::Leader => self.holds_lease(now),
-            Some(times) => now < self.heard + times.promise,
+            Some(times) => now < self.last_heartbeat + times.promise,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Log replication (§5.3) and what counts as committed (§5.4.2).
 
+use labapi::Role;
 use labrt::time::{Duration, Instant};
-use tester::Role;
 
 use crate::rpc::{
     AppendEntriesArgs, AppendEntriesReply, InstallSnapshotArgs, InstallSnapshotReply, RequestVoteArgs,
@@ -133,7 +133,7 @@ impl State {
         // prevLogTerm. A snapshot contains what it has replaced: all of it was committed,
         // and is therefore in the leader's log as well.
         let agrees = self.log().term(args.prev_log_index) == Some(args.prev_log_term);
-        if !agrees && args.prev_log_index > self.log().snapshot_index() {
+        if !agrees && args.prev_log_index > self.log().last_included_index() {
             return self.refuse(args, refusal);
         }
         // 3 and 4.
@@ -156,7 +156,7 @@ impl State {
             self.term()
         );
         self.role = Role::Follower;
-        self.heard = now;
+        self.last_heartbeat = now;
         self.reset_election_timer(now);
     }
 
@@ -180,7 +180,7 @@ impl State {
         for (position, entry) in args.entries.iter().enumerate() {
             index += 1;
             // Whatever the snapshot holds is committed, hence the same.
-            if index <= self.log().snapshot_index() || self.log().term(index) == Some(entry.term) {
+            if index <= self.log().last_included_index() || self.log().term(index) == Some(entry.term) {
                 continue;
             }
             if index <= self.log().last_index() {

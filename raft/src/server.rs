@@ -26,12 +26,12 @@
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
+use labapi::{ApplyMsg, Observer, Persister};
 use labrpc::ClientEnd;
 use labrt::channel::Sender;
 use labrt::sync::{Arc, Condvar, Mutex, MutexGuard};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use tester::{ApplyMsg, Observer, Persister};
 
 use crate::invariants::Inspector;
 use crate::reads::Options;
@@ -65,7 +65,7 @@ pub struct Raft {
     /// The state, with what watches over it.
     monitor: Mutex<Monitored>,
     /// Signalled when the server has another role; `election_loop` waits for it, and a
-    /// service that asks for the office.
+    /// service that asks for the leadership.
     role_changed: Condvar,
     /// Signalled when there may be something to say to the others; the `peer_loop`s wait
     /// for it.
@@ -202,12 +202,12 @@ impl Raft {
         index
     }
 
-    /// Blocks until term or office are no longer as in `seen`, an earlier answer of this
+    /// Blocks until term or leadership are no longer as in `seen`, an earlier answer of this
     /// method or of [`Raft::get_state`], and returns them as they are then.
     ///
     /// For a service that has to do something when its server becomes leader, or ceases to
     /// be. A new term of a server that leads in neither is no reason to wake it.
-    pub fn wait_for_office(&self, seen: (u64, bool)) -> (u64, bool) {
+    pub fn wait_for_leadership(&self, seen: (u64, bool)) -> (u64, bool) {
         let mut state = self.lock();
         while (state.term(), state.is_leader()) == seen {
             state.wait(&self.role_changed, None);
@@ -217,8 +217,8 @@ impl Raft {
 
     /// The last index that the snapshot on the disk stands for; 0 if there is none. A service
     /// that starts must have restored just that snapshot.
-    pub fn snapshot_index(&self) -> u64 {
-        self.lock().log().snapshot_index()
+    pub fn last_included_index(&self) -> u64 {
+        self.lock().log().last_included_index()
     }
 
     /// Takes over the service's snapshot of its state after applying everything up to and

@@ -21,7 +21,7 @@ impl State {
             "the service's snapshot reaches to index {index}, but only {} entries have been applied",
             self.last_applied
         );
-        if index <= self.log().snapshot_index() {
+        if index <= self.log().last_included_index() {
             return;
         }
         if let Some(term) = self.log().term(index) {
@@ -35,8 +35,8 @@ impl State {
         InstallSnapshotArgs {
             term: self.term(),
             leader_id: self.me,
-            last_included_index: self.log().snapshot_index(),
-            last_included_term: self.log().snapshot_term(),
+            last_included_index: self.log().last_included_index(),
+            last_included_term: self.log().last_included_term(),
             data: self.persistent.snapshot().into(),
         }
     }

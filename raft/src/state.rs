@@ -7,8 +7,8 @@
 //! the threads do with them is in `server.rs`.
 
 use bytes::Bytes;
+use labapi::{Persister, Role};
 use labrt::time::{Duration, Instant};
-use tester::{Persister, Role};
 
 use crate::log::Log;
 use crate::persist::Persistent;
@@ -49,7 +49,7 @@ pub struct State {
     pub peers: Vec<Peer>,
     /// When the leader of the current term was last heard; at first, when this server
     /// started. For leases only.
-    pub(crate) heard: Instant,
+    pub(crate) last_heartbeat: Instant,
     /// The times of leases, if there are any.
     pub(crate) lease: Option<LeaseTimes>,
     /// How often a follower has answered this server as its leader. Only ever compared with
@@ -85,7 +85,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A peer at the start of an election or a reign: nothing known, and a message due at
+    /// A peer at the start of an election or a term: nothing known, and a message due at
     /// once.
     pub(crate) fn new(next_index: u64, now: Instant) -> Peer {
         Peer {
@@ -113,19 +113,19 @@ impl State {
     ) -> State {
         assert!(me < servers, "server {me} of {servers}");
         let persistent = Persistent::load(disk);
-        let snapshot_index = persistent.log().snapshot_index();
+        let last_included_index = persistent.log().last_included_index();
         State {
             me,
             servers,
             role: Role::Follower,
             persistent,
-            commit_index: snapshot_index,
-            last_applied: snapshot_index,
+            commit_index: last_included_index,
+            last_applied: last_included_index,
             election_timeout,
             election_deadline: now + election_timeout,
             votes: Vec::new(),
             peers: vec![Peer::new(1, now); servers],
-            heard: now,
+            last_heartbeat: now,
             lease: None,
             answers: 0,
         }
@@ -187,7 +187,7 @@ impl State {
     ///
     /// Returns the entry's index, if it is ever committed, and the current term; `None`
     /// from a server that does not believe to be the leader. There is no promise: a leader
-    /// that loses its office before a majority has the entry may see it truncated.
+    /// that loses its leadership before a majority has the entry may see it truncated.
     pub fn start(&mut self, command: Bytes) -> Option<(u64, u64)> {
         if self.role != Role::Leader {
             return None;

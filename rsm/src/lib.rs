@@ -14,7 +14,7 @@
 //! the same commands in the same order. [`Rsm::submit`] at the leader returns what the
 //! machine replied, after a majority has the command on disk. From then on it is never lost.
 //!
-//! A submit at another server is refused at once. One at a leader that loses its office has
+//! A submit at another server is refused at once. One at a leader that loses its leadership has
 //! an unknown fate, and ends with [`SubmitError::Overtaken`] as soon as this server knows
 //! that much. That is all that can be promised: a leader that is deposed cannot know what
 //! its successor does with the entry.
@@ -28,7 +28,7 @@
 //! 1. The entry at that index is applied, and is of that term: here is the reply.
 //! 2. An entry of a later term is applied. Terms never regress along the log, so the places
 //!    of all entries of earlier terms that are not yet committed are taken.
-//! 3. Another leader is in office, or this server in a later term. Its entry may still be
+//! 3. Another leader is in leadership, or this server in a later term. Its entry may still be
 //!    committed, but no news of it need ever come this way.
 //!
 //! The second alone would be correct, and the usual solutions of the lab have only that, or
@@ -38,7 +38,7 @@
 //! # At most once
 //!
 //! A client that gets no answer asks again, and must not have its command carried out twice.
-//! [`Once`] wraps a machine so that it carries out each client's commands once (see
+//! [`WithSessions`] wraps a machine so that it carries out each client's commands once (see
 //! `sessions.rs` for how, and for why this must be part of the *state*). It is a wrapper
 //! and not built in, because a service may want its sessions elsewhere: in lab 4 they
 //! belong to a shard and move with it.
@@ -59,7 +59,7 @@
 //! | `sessions.rs` | each command once |
 //! | `snapshot.rs` | the form of a snapshot, and how damage is noticed |
 //! | `server.rs` | lock, threads, and the calls that wait |
-//! | `finder.rs` | for clerks: which of the servers to ask |
+//! | `leader_cache.rs` | for clerks: which of the servers to ask |
 //!
 //! There is no `rpc.rs` and no `client.rs` as in other labs: what clients say to servers is
 //! the business of the service.
@@ -72,18 +72,18 @@
 //!   while its state is written.
 //! - **A bound on how much is submitted.** Who submits waits, so there are as many submits
 //!   as threads.
-//! - **Leaving an office that nobody can use** (check quorum, dissertation §6.2). A leader
+//! - **Leaving an leadership that nobody can use** (check quorum, dissertation §6.2). A leader
 //!   that is cut off keeps its submits waiting until it hears of its successor. Clerks stop
 //!   waiting earlier.
 
-mod finder;
+mod leader_cache;
 mod machine;
 mod server;
 mod sessions;
 mod snapshot;
 mod state;
 
-pub use finder::{CALL_TIMEOUT, Finder};
+pub use leader_cache::{CALL_TIMEOUT, LeaderCache};
 pub use machine::StateMachine;
 pub use server::{Rsm, SubmitError};
-pub use sessions::{Once, Request};
+pub use sessions::{Request, WithSessions};

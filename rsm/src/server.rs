@@ -3,20 +3,20 @@
 //! | thread | waits for | does |
 //! |---|---|---|
 //! | `apply_loop` | what Raft hands over | applies it, answers those who wait, makes snapshots |
-//! | `office_loop` | another leader, or becoming one | lets those go who wait in vain; as a new leader, commits a no-op |
+//! | `leadership_loop` | another leader, or becoming one | lets those go who wait in vain; as a new leader, commits a no-op |
 //!
 //! The lock is taken before Raft's own, never the other way round: Raft gives its lock up
 //! before it hands anything over.
 
 use std::fmt;
 
+use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::channel::{Receiver, bounded};
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::thread;
 use raft::rpc::RaftRpc;
 use raft::{ApplyMsg, Options, Persister, Raft};
-use tester::Observer;
 
 use crate::machine::StateMachine;
 use crate::state::{Entry, State};
@@ -31,9 +31,9 @@ const APPLY_BUFFER: usize = 256;
 pub enum SubmitError {
     /// This server is not the leader. Nothing has happened; ask another.
     NotLeader,
-    /// This server was the leader, and lost its office before the entry was committed. The
+    /// This server was the leader, and lost its leadership before the entry was committed. The
     /// command may yet be carried out, or may have been, or may never be. Ask the next
-    /// leader, in a way that does no harm if it was (see [`crate::Once`]).
+    /// leader, in a way that does no harm if it was (see [`crate::WithSessions`]).
     Overtaken,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SubmitError::NotLeader => "this server is not the leader",
-            SubmitError::Overtaken => "this server lost its office before the command was committed",
+            SubmitError::Overtaken => "this server lost its leadership before the command was committed",
         })
     }
 }
@@ -64,7 +64,7 @@ pub struct Rsm<S: StateMachine> {
 impl<S: StateMachine> Rsm<S> {
     /// Starts replica `me` of the service whose servers are reached through `ends`, with
     /// what `persister` holds of an earlier life, and returns at once. `machine` is the
-    /// initial state. Once Raft's state takes `max_raft_state` bytes or more, a snapshot
+    /// initial state. WithSessions Raft's state takes `max_raft_state` bytes or more, a snapshot
     /// replaces it.
     ///
     /// The threads belong to the node on which this is called, and end with it.
@@ -98,15 +98,15 @@ impl<S: StateMachine> Rsm<S> {
         let raft = Raft::make_with(ends, me, persister.clone(), sender, options);
         // Nobody can have sent another snapshot yet: the handlers are not on the network.
         assert!(
-            raft.snapshot_index() == state.applied,
+            raft.last_included_index() == state.applied,
             "the snapshot on the disk reaches to index {}, but the log goes on behind {}",
             state.applied,
-            raft.snapshot_index()
+            raft.last_included_index()
         );
         let more_applied = Condvar::new();
         let rsm = Arc::new(Rsm { state: Mutex::new(state), more_applied, raft, persister, max_raft_state });
         rsm.spawn("rsm apply_loop", move |rsm| rsm.apply_loop(&messages));
-        rsm.spawn("rsm office_loop", Rsm::office_loop);
+        rsm.spawn("rsm leadership_loop", Rsm::leadership_loop);
         rsm
     }
 
@@ -233,18 +233,18 @@ impl<S: StateMachine> Rsm<S> {
         }
     }
 
-    /// Follows who is in office.
-    fn office_loop(&self) {
+    /// Follows who is in leadership.
+    fn leadership_loop(&self) {
         let (mut term, mut leads) = (0, false);
         loop {
-            (term, leads) = self.raft.wait_for_office((term, leads));
+            (term, leads) = self.raft.wait_for_leadership((term, leads));
             let mut state = self.state.lock();
             // As a leader this server may have begun to wait for entries of its own term.
-            state.leave_office(if leads { term - 1 } else { term });
+            state.end_leadership(if leads { term - 1 } else { term });
             if leads {
                 // Whatever the predecessors left can be committed only together with an
                 // entry of this term (§5.4.2), and clients might not send any for long.
-                // That the office may be lost again by now does not matter.
+                // That the leadership may be lost again by now does not matter.
                 let _ = self.raft.start(labgob::encode(&Entry::<()>::NoOp));
             }
         }

@@ -63,29 +63,29 @@ impl<R: Clone> Sessions<R> {
 
 /// A state machine that carries out each client's commands once, around one that knows of
 /// no clients.
-pub struct Once<S: StateMachine> {
+pub struct WithSessions<S: StateMachine> {
     machine: S,
     sessions: Sessions<S::Reply>,
 }
 
-impl<S: StateMachine> Once<S>
+impl<S: StateMachine> WithSessions<S>
 where
     S::Reply: Clone,
 {
     /// Around `machine`, in its initial state.
     pub fn new(machine: S) -> Self {
-        Once { machine, sessions: Sessions::default() }
+        WithSessions { machine, sessions: Sessions::default() }
     }
 }
 
-impl<S: StateMachine> Once<S> {
+impl<S: StateMachine> WithSessions<S> {
     /// The machine inside.
     pub fn machine(&self) -> &S {
         &self.machine
     }
 }
 
-impl<S: StateMachine> StateMachine for Once<S>
+impl<S: StateMachine> StateMachine for WithSessions<S>
 where
     S::Reply: Clone + Serialize + DeserializeOwned,
 {

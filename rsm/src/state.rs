@@ -115,7 +115,7 @@ impl<S: StateMachine> State<S> {
 
     /// This server leads no more in the terms up to `term`. The entries that it made may or
     /// may not be committed by its successors; those who wait had better ask them.
-    pub(crate) fn leave_office(&mut self, term: u64) {
+    pub(crate) fn end_leadership(&mut self, term: u64) {
         self.waiting.retain(|_, waiter| waiter.term > term);
     }
 

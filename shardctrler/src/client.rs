@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use labrpc::ClientEnd;
-use rsm::{CALL_TIMEOUT, Finder, Request};
+use rsm::{CALL_TIMEOUT, LeaderCache, Request};
 
 use crate::rpc::{Command, Config, ControllerPeer, GroupId, Refusal, Reply};
 
@@ -12,7 +12,7 @@ use crate::rpc::{Command, Config, ControllerPeer, GroupId, Refusal, Reply};
 ///
 /// One command at a time, hence `&mut`: the sessions of the servers remember one per clerk.
 pub struct Clerk {
-    servers: Finder<ControllerPeer>,
+    servers: LeaderCache<ControllerPeer>,
     /// Tells this clerk from all others; drawn at random.
     client: u64,
     /// Number of the last command, from 1.
@@ -26,7 +26,7 @@ impl Clerk {
     /// Without any server.
     pub fn new(ends: Vec<ClientEnd>) -> Clerk {
         let peers = ends.into_iter().map(|end| ControllerPeer::new(end).timeout(CALL_TIMEOUT));
-        Clerk { servers: Finder::new(peers.collect()), client: labrt::rand::random(), sequence: 0 }
+        Clerk { servers: LeaderCache::new(peers.collect()), client: labrt::rand::random(), sequence: 0 }
     }
 
     /// The configuration with this number, or the newest if the number is negative or of one

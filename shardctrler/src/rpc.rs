@@ -15,7 +15,7 @@ pub type GroupId = u64;
 /// Stands in a configuration for "no group".
 pub const NO_GROUP: GroupId = 0;
 
-/// Says which group serves which shard. Once made, a configuration never changes.
+/// Says which group serves which shard. WithSessions made, a configuration never changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Its number. Configuration 0 has no groups; each further one has the next number.

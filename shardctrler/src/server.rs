@@ -1,17 +1,17 @@
 //! A server: a replica of the configurations, and the RPC by which clerks reach it.
 
+use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 use raft::Persister;
-use rsm::{Once, Request, Rsm};
-use tester::Observer;
+use rsm::{Request, Rsm, WithSessions};
 
 use crate::rpc::{Command, Config, ControllerError, ControllerRpc, Reply};
 use crate::state::Controller;
 
 /// One server of the controller.
 pub struct ControllerServer {
-    rsm: Arc<Rsm<Once<Controller>>>,
+    rsm: Arc<Rsm<WithSessions<Controller>>>,
 }
 
 impl ControllerServer {
@@ -24,7 +24,7 @@ impl ControllerServer {
     /// # Panics
     /// If what the disk holds is damaged.
     pub fn start(ends: Vec<ClientEnd>, me: usize, persister: Persister) -> Arc<ControllerServer> {
-        let machine = Once::new(Controller::default());
+        let machine = WithSessions::new(Controller::default());
         Arc::new(ControllerServer { rsm: Rsm::start(ends, me, persister, None, machine) })
     }
 

@@ -7,7 +7,7 @@ use kvraft::Operation;
 use labrpc::ClientEnd;
 use labrt::thread;
 use labrt::time::Duration;
-use rsm::{Finder, Request};
+use rsm::{LeaderCache, Request};
 use shardctrler::{Config, GroupId};
 
 use crate::peers::{MakeEnd, Peers};
@@ -41,7 +41,7 @@ pub struct Clerk {
     /// The newest configuration that the clerk has heard of.
     config: Config,
     /// The servers of its groups, as far as they were needed, and who leads them.
-    groups: BTreeMap<GroupId, Finder<ShardPeer>>,
+    groups: BTreeMap<GroupId, LeaderCache<ShardPeer>>,
     /// Tells this clerk from all others; drawn at random.
     client: u64,
     /// Number of the last operation, from 1, whichever shard it was about.
@@ -113,7 +113,7 @@ impl Clerk {
     fn ask(&mut self, group: GroupId, request: &Request<Operation>) -> Option<Result<String, KvError>> {
         if !self.groups.contains_key(&group) {
             let servers = self.peers.all(self.config.groups.get(&group)?);
-            self.groups.insert(group, Finder::new(servers));
+            self.groups.insert(group, LeaderCache::new(servers));
         }
         self.groups.get_mut(&group)?.ask_each(|server| match server.operate(request).ok()? {
             Err(KvError::WrongLeader) => None,

@@ -74,7 +74,7 @@
 //! A group carries out an append, the reply is lost, the shard moves, and the clerk asks the
 //! new owner. If that does not know that it is done, it is done twice. So what remembers a
 //! client's last operation is part of the shard and moves with it: a shard is a whole little
-//! lab 3, `Once<KeyValue>`, values and sessions. A refusal is no operation: it is not
+//! lab 3, `WithSessions<KeyValue>`, values and sessions. A refusal is no operation: it is not
 //! remembered, or the clerk would get it again where it should be served.
 //!
 //! # A shard that nobody is assigned
@@ -93,6 +93,7 @@
 //! | `invariants.rs` | what must hold after each |
 //! | `server.rs` | threads: who asks the controllers and the other groups, and when |
 //! | `client.rs`, `peers.rs` | the clerk; servers by name |
+//! | `api.rs` | the clerk under the interface of the lab |
 //!
 //! `tests/shardkv/life.rs` has a test for each sentence about the stages, and
 //! `tests/shardkv/custody.rs` is the checker over all groups. What moves cost and groups gain
@@ -109,6 +110,7 @@
 //!   the old ones is looked for on the new ones. Administrators take a new number.
 //! - **Old sessions** are never forgotten, as in lab 3.
 
+mod api;
 mod client;
 mod invariants;
 mod peers;
@@ -116,11 +118,10 @@ mod rpc;
 mod server;
 mod state;
 mod tenure;
-mod tested;
 
 pub use client::{Clerk, TooLarge};
 pub use peers::MakeEnd;
 pub use rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc, key_to_shard};
 pub use server::{Setup, ShardServer};
-pub use state::{Command, Errand, Group, Reply, TenureView};
+pub use state::{Command, Group, Reply, TenureView, Transfer};
 pub use tenure::Stage;

@@ -37,7 +37,7 @@ pub struct Handover {
     pub config: u64,
 }
 
-/// A shard on its way: values and sessions, as `rsm::Once<kvraft::KeyValue>` writes them.
+/// A shard on its way: values and sessions, as `rsm::WithSessions<kvraft::KeyValue>` writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content(#[serde(with = "labgob::bytes")] pub Vec<u8>);
 

@@ -4,17 +4,18 @@
 //! | thread | waits for | does |
 //! |---|---|---|
 //! | `config_loop` | another configuration | puts it into the log, one after the other |
-//! | `errand_loop` | something to get, or to have deleted | starts an errand for each such handover |
-//! | errands | an answer of the other group | pull and install; have deleted, and forget |
+//! | `transfer_loop` | something to get, or to have deleted | starts a transfer for each such handover |
+//! | transfers | an answer of the other group | pull and install; have deleted, and forget |
 //!
 //! All that they decide goes through the log, and is judged there by the state. So nothing
-//! is lost, or done twice, if the server loses its office in the middle: its successor finds
+//! is lost, or done twice, if the server loses its leadership in the middle: its successor finds
 //! in the state what is left to do. And no lock is held while another group is waited for:
 //! two groups may well wait for each other.
 
 use std::collections::BTreeSet;
 
 use kvraft::Operation;
+use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
@@ -22,21 +23,20 @@ use labrt::time::Duration;
 use raft::Persister;
 use rsm::{Request, Rsm, SubmitError};
 use shardctrler::GroupId;
-use tester::Observer;
 
 use crate::peers::{MakeEnd, Peers};
 use crate::rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc};
-use crate::state::{Command, Errand, Group, Reply, decode_shard};
+use crate::state::{Command, Group, Reply, Transfer, decode_shard};
 
 /// How often a leader asks for the next configuration. The course says about ten times a
 /// second; clients wait on average half of this longer for a shard that moves.
 const CONFIG_INTERVAL: Duration = Duration::from_millis(80);
 
-/// How often a leader looks for errands that nobody is on: those that it has inherited.
+/// How often a leader looks for transfers that nobody is on: those that it has inherited.
 /// What it brings about itself is looked for at once.
-const ERRAND_INTERVAL: Duration = Duration::from_millis(100);
+const TRANSFER_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The pause of an errand after all servers of the other group were asked in vain. Mostly
+/// The pause of a transfer after all servers of the other group were asked in vain. Mostly
 /// they have not adopted the configuration yet, and will within a round trip or two.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -82,7 +82,7 @@ impl ShardServer {
         });
         let controller = shardctrler::Clerk::new(controllers);
         server.spawn("config_loop", |server| server.config_loop(controller));
-        server.spawn("errand_loop", |server| server.errand_loop());
+        server.spawn("transfer_loop", |server| server.transfer_loop());
         server
     }
 
@@ -120,10 +120,10 @@ impl ShardServer {
     }
 
     /// Blocks while another server leads.
-    fn wait_for_office(&self) {
-        let mut office = self.rsm.raft().get_state();
-        while !office.1 {
-            office = self.rsm.raft().wait_for_office(office);
+    fn wait_for_leadership(&self) {
+        let mut leadership = self.rsm.raft().get_state();
+        while !leadership.1 {
+            leadership = self.rsm.raft().wait_for_leadership(leadership);
         }
     }
 
@@ -131,11 +131,11 @@ impl ShardServer {
     /// left out: each may give away a shard that the next one brings back changed.
     fn config_loop(self: &Arc<Self>, mut controller: shardctrler::Clerk) {
         loop {
-            self.wait_for_office();
+            self.wait_for_leadership();
             let next = self.rsm.inspect(Group::config) + 1;
             let config = controller.query(i64::try_from(next).unwrap_or(i64::MAX));
             if config.number == next && self.rsm.submit(&Command::Adopt(config)).is_ok() {
-                self.start_errands();
+                self.start_transfers();
             } else {
                 thread::sleep(CONFIG_INTERVAL);
             }
@@ -143,21 +143,21 @@ impl ShardServer {
     }
 
     /// While this server leads, looks for what its predecessors have left undone.
-    fn errand_loop(self: &Arc<Self>) {
+    fn transfer_loop(self: &Arc<Self>) {
         loop {
-            self.wait_for_office();
-            self.start_errands();
-            thread::sleep(ERRAND_INTERVAL);
+            self.wait_for_leadership();
+            self.start_transfers();
+            thread::sleep(TRANSFER_INTERVAL);
         }
     }
 
     /// Starts a thread for each handover to this group that has none. One each, so that a
     /// group that does not answer keeps nobody waiting for another.
-    fn start_errands(self: &Arc<Self>) {
-        for handover in self.rsm.inspect(Group::errands) {
+    fn start_transfers(self: &Arc<Self>) {
+        for handover in self.rsm.inspect(Group::transfers) {
             if self.busy.lock().insert(handover) {
-                self.spawn("errand", move |server| {
-                    server.run_errand(handover);
+                self.spawn("transfer", move |server| {
+                    server.run_transfer(handover);
                     server.busy.lock().remove(&handover);
                 });
             }
@@ -165,14 +165,14 @@ impl ShardServer {
     }
 
     /// Does whatever a handover to this group needs, until it is over or another leads.
-    fn run_errand(&self, handover: Handover) {
+    fn run_transfer(&self, handover: Handover) {
         while self.is_leader() {
-            let Some(errand) = self.rsm.inspect(|group| group.errand(handover)) else { return };
-            let news = match errand {
-                Errand::Pull(servers) => {
+            let Some(transfer) = self.rsm.inspect(|group| group.transfer(handover)) else { return };
+            let news = match transfer {
+                Transfer::Pull(servers) => {
                     self.pull(handover, &servers).map(|content| Command::Install(handover, content))
                 }
-                Errand::Discard(servers) => {
+                Transfer::Discard(servers) => {
                     self.have_discarded(handover, &servers).then_some(Command::Forget(handover))
                 }
             };
@@ -187,7 +187,7 @@ impl ShardServer {
     fn pull(&self, handover: Handover, servers: &[String]) -> Option<Content> {
         let pulled = |peer: ShardPeer| peer.pull(&handover).ok()?.ok();
         let content = servers.iter().find_map(|server| pulled(self.peer(server)))?;
-        // Once in the log, it must be fit to be applied.
+        // WithSessions in the log, it must be fit to be applied.
         decode_shard(&content).is_ok().then_some(content)
     }
 

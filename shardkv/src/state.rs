@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kvraft::{KeyValue, Operation};
 use labgob::DecodeError;
-use rsm::{Once, Request, StateMachine};
+use rsm::{Request, StateMachine, WithSessions};
 use serde::{Deserialize, Serialize};
 use shardctrler::{Config, GroupId, NO_GROUP, SHARDS};
 
@@ -37,9 +37,9 @@ pub enum Reply {
     Done,
 }
 
-/// What is to be done next about a handover to this group; see [`Group::errand`].
+/// What is to be done next about a handover to this group; see [`Group::transfer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum Transfer {
     /// Get the content from one of these servers.
     Pull(Vec<String>),
     /// Have one of these servers delete its copy.
@@ -250,7 +250,7 @@ impl Group {
     }
 
     /// Everything that this group wants of others, by the handover that it is about.
-    pub fn errands(&self) -> BTreeSet<Handover> {
+    pub fn transfers(&self) -> BTreeSet<Handover> {
         let to_pull = self.tenures.iter().enumerate().flat_map(|(shard, tenures)| {
             let missing = tenures.iter().filter(|(_, tenure)| tenure.from().is_some());
             missing.map(move |(&config, _)| Handover { shard, config })
@@ -259,13 +259,13 @@ impl Group {
     }
 
     /// What is to be done next about a handover to this group; `None` if it is over.
-    pub fn errand(&self, handover: Handover) -> Option<Errand> {
+    pub fn transfer(&self, handover: Handover) -> Option<Transfer> {
         let servers = |group: GroupId| self.directory.get(&group).cloned().unwrap_or_default();
         let tenure = self.tenures[handover.shard].get(&handover.config);
         if let Some(from) = tenure.and_then(Tenure::from) {
-            return Some(Errand::Pull(servers(from)));
+            return Some(Transfer::Pull(servers(from)));
         }
-        self.garbage.get(&handover).map(|&from| Errand::Discard(servers(from)))
+        self.garbage.get(&handover).map(|&from| Transfer::Discard(servers(from)))
     }
 
     /// To be called after each change that is not a client's.
@@ -276,7 +276,7 @@ impl Group {
 }
 
 fn empty_shard() -> Shard {
-    Once::new(KeyValue::default())
+    WithSessions::new(KeyValue::default())
 }
 
 /// The shard that was written so.

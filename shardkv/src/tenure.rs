@@ -1,13 +1,13 @@
 //! A shard's life in a group. The diagram is in the crate's essay; here it is as types.
 
 use kvraft::KeyValue;
-use rsm::Once;
+use rsm::WithSessions;
 use shardctrler::GroupId;
 
 /// A shard's content: a small key/value service with its clients' sessions. They stay
 /// together, wherever the shard goes: an operation that was carried out in one group must
 /// not be carried out again by another that is asked for it a second time.
-pub(crate) type Shard = Once<KeyValue>;
+pub(crate) type Shard = WithSessions<KeyValue>;
 
 /// What a group has of a shard from the configuration on that made it its owner. A group
 /// may own a shard several times, so it can have several of these at once.

@@ -2,14 +2,14 @@
 //! cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab needs.
 
 use crate::net::Net;
-use crate::persister::{Persister, Write};
 use crate::swarm;
 use crate::test::Test;
+use labapi::{Persister, Write};
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node;
+use labrt::oneshot;
 use labrt::quiet::Mutex;
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, Ordering};
+use labrt::runtime::spawn_detached;
 use std::sync::{Arc, Weak};
 
 /// What a server is started with.
@@ -24,26 +24,6 @@ pub struct Boot {
     pub persister: Persister,
     /// The node that it runs on, on which the starting thread stands already.
     pub node: Node,
-    /// How many of the test's own threads are inside of the server's code.
-    pub(crate) visitors: Visitors,
-}
-
-/// Counts threads that do not belong to a server's node, and so survive its crash, but are inside of its code when it
-/// comes: what they do there is no sign that the server lives on.
-#[derive(Clone, Default)]
-pub(crate) struct Visitors(Arc<AtomicU32>);
-
-impl Visitors {
-    fn during<T>(&self, f: impl FnOnce() -> T) -> T {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        let result = f();
-        self.0.fetch_sub(1, Ordering::SeqCst);
-        result
-    }
-
-    pub(crate) fn any(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
-    }
 }
 
 /// A started server.
@@ -52,27 +32,6 @@ pub struct Booted<S> {
     pub server: Arc<S>,
     /// What it offers on the network.
     pub services: Vec<Service>,
-}
-
-thread_local! {
-    /// Whether this OS thread is inside of a write hook. Asked on real threads only: in the simulation all share one.
-    static IN_HOOK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Marks the time that a thread spends in a write hook, also if it is unwound there.
-struct InHook;
-
-impl InHook {
-    fn enter() -> InHook {
-        IN_HOOK.set(true);
-        InHook
-    }
-}
-
-impl Drop for InHook {
-    fn drop(&mut self) {
-        IN_HOOK.set(false);
-    }
 }
 
 /// A group of servers. Clones are the same group.
@@ -107,7 +66,6 @@ struct Slot<S> {
 struct Life<S> {
     node: Node,
     server: Arc<S>,
-    visitors: Visitors,
 }
 
 impl<S> Clone for Group<S> {
@@ -207,14 +165,23 @@ impl<S: Send + Sync + 'static> Group<S> {
         &self.shared.titles[server]
     }
 
-    /// Calls `f` with the living incarnation of a server; None if it is crashed.
-    pub fn visit<T>(&self, server: usize, f: impl FnOnce(&Arc<S>) -> T) -> Option<T> {
-        let (object, visitors) = {
+    /// Calls `f` with the living incarnation of a server, in a thread on the server's node, and waits for the result. None if
+    /// the server is crashed, or crashes meanwhile.
+    pub fn visit<T: Send + 'static>(
+        &self,
+        server: usize,
+        f: impl FnOnce(&Arc<S>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (node, object) = {
             let slots = self.shared.slots.lock();
             let life = slots[server].life.as_ref()?;
-            (Arc::clone(&life.server), life.visitors.clone())
+            (life.node.clone(), Arc::clone(&life.server))
         };
-        Some(visitors.during(|| f(&object)))
+        // A thread of its own, and not a visit by the test's thread: whatever `f` spawns belongs to the server, and a crash
+        // ends `f` like any other thread of the server.
+        let (result, wait) = oneshot::channel();
+        spawn_detached(&node, "a call of the test", move || result.put(f(&object)));
+        wait.wait()
     }
 
     /// The node of the living incarnation.
@@ -362,24 +329,21 @@ impl<S: Send + Sync + 'static> Group<S> {
             let copy = slot.persister.copy();
             (slot.life.take(), std::mem::replace(&mut slot.persister, copy))
         };
-        let Some(Life { node, server: object, visitors }) = life else { return };
-        let (test, own) = (self.test().clone(), node == labrt::node::current());
-        let bury = move || {
-            node.kill();
-            drop(object);
-            old.on_write(move |_| {
-                if !visitors.any() {
-                    test.dead_server_acts(server, "writes to its disk");
-                }
-            });
+        let Some(Life { node, server: object }) = life else { return };
+        let test = self.test().clone();
+        let report_writes = move || {
+            old.on_write(move |_| test.dead_server_acts(server, "writes to its disk"));
         };
-        if IN_HOOK.get() && !own && labrt::world() == labrt::World::Threads {
-            // A visitor in the middle of a write: it may hold a lock without which the threads that it would wait for
-            // cannot notice that they shall end.
-            drop(labrt::thread::spawn(bury));
+        // In the simulation the kill below is the last moment of the server's threads. On real threads they go on until
+        // they notice, which is no fault of theirs.
+        if labrt::world() == labrt::World::Simulated {
+            report_writes();
+            node.kill();
         } else {
-            bury();
+            node.kill();
+            report_writes();
         }
+        drop(object);
     }
 
     /// Starts the server (after a crash, if it is alive) with what its disk holds. It has no links until
@@ -406,13 +370,11 @@ impl<S: Send + Sync + 'static> Group<S> {
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
-        let visitors = Visitors::default();
-        let of_boot = visitors.clone();
-        let boot = Boot { me: server, incarnation, ends, persister, node: node.clone(), visitors: of_boot };
+        let boot = Boot { me: server, incarnation, ends, persister, node: node.clone() };
         let booted = node.enter(|| (self.shared.boot)(boot));
         let on_network = booted.services.into_iter().fold(Server::new(&node), Server::with);
         self.net().network().add_server(self.name(server), on_network);
-        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, visitors });
+        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server });
     }
 
     /// Starts all servers and connects them.
@@ -429,7 +391,6 @@ impl<S: Send + Sync + 'static> Group<S> {
         let (group, mut hook) = (Arc::downgrade(&self.shared), hook);
         self.persister(server).on_write(move |write| {
             if let Some(shared) = Weak::upgrade(&group) {
-                let _inside = InHook::enter();
                 hook(&Group { shared }, write);
             }
         });

@@ -5,7 +5,8 @@
 //! A test of a lab is a plain `#[test]` function that hands its code to [`run`]:
 //!
 //! ```no_run
-//! # use tester::{Cluster, Consensus, Retry, Setup, Test, run};
+//! # use labapi::Consensus;
+//! # use tester::{Cluster, Retry, Setup, Test, run};
 //! # fn example<Raft: Consensus>() {
 //! run("a_leader_is_cut_off", |t: &Test| {
 //!     let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
@@ -28,12 +29,12 @@
 //! A test checks what it is about. Beside it, the invariants of the Raft paper's Figure 3 are checked all the time, on every
 //! change of every server's state, so that a test of elections fails, too, when an entry is lost in it, and fails in the
 //! moment when that happens and not when somebody misses the entry. Two things are watched: what servers hand to their
-//! services, which every solution shows, and their state, which a solution shows that calls its [`Observer`]. The checkers
+//! services, which every solution shows, and their state, which a solution shows that calls its [`labapi::Observer`]. The checkers
 //! are in `invariants`, a file each.
 //!
 //! # Reading order
 //!
-//! `persister` and `consensus` (what a server is given, and what it must offer), `group` (nodes, links, disks, crashes: for
+//! First the crate [`labapi`]: what a server is given, and what it must offer. Then `group` (nodes, links, disks, crashes: for
 //! servers of any kind), `cluster` (the verbs of the Raft lab), `invariants`, `story`, and `run` (seeds, limits, reports). Then
 //! [`kv`]: clerks whose histories are checked, and the verbs of the key/value lab.
 //!
@@ -52,10 +53,8 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **`CondInstallSnapshot`.** See the essay of the `raft` crate.
-//! - **Torn and lost writes.** A write to the [`Persister`] is atomic and durable; the paper assumes as much.
-//! - **Knowledge of any lab.** The tester sees a consensus module through [`Consensus`], a key/value server through
-//!   [`kv::KvServer`] and other servers through [`Group`], and depends on no crate of a lab.
+//! - **Knowledge of any lab.** The tester sees a consensus module through [`labapi::Consensus`], a key/value server through
+//!   [`labapi::KvServer`] and other servers through [`Group`], and depends on no crate of a lab.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -66,16 +65,14 @@
 
 mod cluster;
 mod command;
-mod consensus;
 mod failure;
 mod faults;
+mod final_check;
 mod group;
-mod inquest;
 mod invariants;
 mod knobs;
 pub mod kv;
 mod net;
-mod persister;
 mod run;
 mod story;
 mod swarm;
@@ -84,11 +81,9 @@ mod watch;
 
 pub use cluster::{Cluster, ELECTION, Moved, Retry, Setup};
 pub use command::Command;
-pub use consensus::{ApplyMsg, Consensus, Observer, Role, View};
 pub use failure::{Broken, Invariant};
 pub use group::{Boot, Booted, Group};
 pub use net::Net;
-pub use persister::{Persister, Write};
 pub use run::{Allowance, Verdict, run, run_within, try_seed};
 pub use test::{Figures, Test};
 pub use watch::Watched;

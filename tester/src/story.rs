@@ -3,7 +3,7 @@
 //!
 //! Noting costs a few nanoseconds, since thousands of runs pass for each one whose story is told.
 
-use crate::consensus::Role;
+use labapi::Role;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;

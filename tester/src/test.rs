@@ -2,7 +2,7 @@
 
 use crate::failure::{Broken, Invariant};
 use crate::faults::Faults;
-use crate::inquest::{Finding, Inquest};
+use crate::final_check::{FinalCheck, Finding};
 use crate::knobs::Knobs;
 use crate::story::{Story, What};
 use labrt::quiet::{Mutex, MutexGuard};
@@ -26,7 +26,7 @@ struct Inner {
     /// What to do after the test's own code has ended well.
     endings: Mutex<Vec<Ending>>,
     /// What to look into after the run.
-    inquests: Mutex<Vec<Inquest>>,
+    final_checks: Mutex<Vec<FinalCheck>>,
     faults: Mutex<Faults>,
 }
 
@@ -64,7 +64,7 @@ impl Test {
                 broken: Mutex::default(),
                 warnings: Mutex::default(),
                 endings: Mutex::default(),
-                inquests: Mutex::default(),
+                final_checks: Mutex::default(),
                 faults: Mutex::default(),
             }),
         }
@@ -175,14 +175,14 @@ impl Test {
     }
 
     /// Has something looked into when the run is over, however it ends.
-    pub(crate) fn afterwards(&self, inquest: impl FnOnce(&Test) -> Option<Finding> + Send + 'static) {
-        self.inner.inquests.lock().push(Box::new(inquest));
+    pub(crate) fn afterwards(&self, final_check: impl FnOnce(&Test) -> Option<Finding> + Send + 'static) {
+        self.inner.final_checks.lock().push(Box::new(final_check));
     }
 
     /// Looks into everything that shall be looked into; after the run.
-    pub(crate) fn inquire(&self) -> Vec<Finding> {
-        let inquests = std::mem::take(&mut *self.inner.inquests.lock());
-        inquests.into_iter().filter_map(|inquest| inquest(self)).collect()
+    pub(crate) fn run_final_checks(&self) -> Vec<Finding> {
+        let final_checks = std::mem::take(&mut *self.inner.final_checks.lock());
+        final_checks.into_iter().filter_map(|final_check| final_check(self)).collect()
     }
 
     /// What was done to the servers and when.
@@ -205,6 +205,6 @@ impl Test {
     /// Lets go of what may refer to the test in a circle.
     pub(crate) fn close(&self) {
         drop(std::mem::take(&mut *self.inner.endings.lock()));
-        drop(std::mem::take(&mut *self.inner.inquests.lock()));
+        drop(std::mem::take(&mut *self.inner.final_checks.lock()));
     }
 }

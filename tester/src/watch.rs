@@ -1,10 +1,11 @@
-//! The eyes on a group's servers: take what the consensus module of each shows to the checkers, and what is news to the story.
+//! The observers of a group's servers: each passes what a consensus module shows on to the checkers, and tells the story
+//! what is new.
 
-use crate::consensus::{Observer, Role, View};
-use crate::group::{Boot, Visitors};
+use crate::group::Boot;
 use crate::invariants::Checkers;
 use crate::story::What;
 use crate::test::Test;
+use labapi::{Observer, Role, View};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ pub struct Watched {
     /// Where the group's servers stand in the story: server 0 in this column.
     column: usize,
     checkers: Mutex<Checkers>,
-    /// Whether any server let itself be watched.
+    /// Whether any server has shown its state.
     any: AtomicBool,
     /// How often a server became leader.
     elections: AtomicU64,
@@ -38,15 +39,14 @@ impl Watched {
         })
     }
 
-    /// Eyes for the server that is being started.
-    pub fn eyes(self: &Arc<Self>, boot: &Boot) -> Box<dyn Observer> {
-        Box::new(Eyes {
+    /// An observer for the server that is being started.
+    pub fn observer(self: &Arc<Self>, boot: &Boot) -> Box<dyn Observer> {
+        Box::new(ServerObserver {
             watched: Arc::clone(self),
             node: boot.node.clone(),
-            visitors: boot.visitors.clone(),
             server: boot.me,
             incarnation: boot.incarnation,
-            looked: false,
+            used: false,
         })
     }
 
@@ -62,30 +62,29 @@ impl Watched {
     }
 }
 
-struct Eyes {
+struct ServerObserver {
     watched: Arc<Watched>,
     node: Node,
-    visitors: Visitors,
     server: usize,
     incarnation: u64,
-    /// Whether they were ever used.
-    looked: bool,
+    /// Whether the server has shown anything.
+    used: bool,
 }
 
-impl Observer for Eyes {
+impl Observer for ServerObserver {
     fn observe(&mut self, view: &View<'_>) {
         // A thread that is being unwound may leave a change half done, and must not panic again.
         if std::thread::panicking() {
             return;
         }
-        if !self.looked {
-            self.looked = true;
+        if !self.used {
+            self.used = true;
             self.watched.any.store(true, Ordering::Relaxed);
         }
-        let Eyes { watched, server, .. } = self;
+        let ServerObserver { watched, server, .. } = self;
         if self.node.is_killed() {
-            // On real threads the crash may be under way; in the simulation only a visitor can still be here.
-            if labrt::world() == labrt::World::Simulated && !self.visitors.any() {
+            // On real threads the crash may be under way.
+            if labrt::world() == labrt::World::Simulated {
                 watched.test.dead_server_acts(*server, "changes its state");
             }
             return;

@@ -8,13 +8,13 @@ pub(crate) mod timer;
 
 use crate::config::{Config, Limits};
 use crate::context::{self, Mode};
+use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Event, Failure, FailureKind, Outcome, Stats};
 use crate::sim::task::Killed;
-use crate::watchdog::{self, Monitor};
+use crate::watchdog::{self, Pulse};
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -39,12 +39,12 @@ pub(crate) struct RealWorld {
     stopping: AtomicBool,
     failure: Mutex<Option<Failure>>,
     /// Threads that have not ended yet: number to node and name.
-    living: Mutex<BTreeMap<u64, (Node, Cow<'static, str>)>>,
+    living: Mutex<BTreeMap<u64, (Node, Name)>>,
     one_ended: Condvar,
     threads_started: AtomicU64,
     trace: bool,
     events: Mutex<Vec<Event>>,
-    monitor: Arc<Monitor>,
+    pulse: Arc<Pulse>,
 }
 
 /// What an OS thread knows of the run that it works for.
@@ -52,7 +52,7 @@ pub(crate) struct RealWorld {
 pub(crate) struct Here {
     world: Arc<RealWorld>,
     node: Node,
-    name: Cow<'static, str>,
+    name: Name,
 }
 
 thread_local! {
@@ -89,7 +89,7 @@ impl Here {
 pub(crate) fn check() {
     let must_end = |here: &Here| {
         let world = &here.world;
-        here.node.is_killed() || world.stopping.load(Ordering::Relaxed) || world.monitor.must_stop()
+        here.node.is_killed() || world.stopping.load(Ordering::Relaxed) || world.pulse.must_stop()
     };
     while here(|here| must_end(here) || here.node.is_paused()) {
         if here(must_end) {
@@ -103,8 +103,8 @@ pub(crate) fn check() {
 #[cold]
 fn end_this_thread() {
     let world = here(|here| Arc::clone(&here.world));
-    if world.monitor.must_stop() {
-        let (kind, message) = world.monitor.stop_reason();
+    if world.pulse.must_stop() {
+        let (kind, message) = world.pulse.stop_reason();
         world.fail(kind, message, None, None);
     }
     if !std::thread::panicking() {
@@ -132,8 +132,8 @@ pub(crate) fn current_node() -> Node {
     here(|here| here.node.clone())
 }
 
-pub(crate) fn current_name() -> Cow<'static, str> {
-    here(|here| here.name.clone())
+pub(crate) fn current_name() -> String {
+    here(|here| here.name.to_string())
 }
 
 pub(crate) fn set_current_node(node: Node) -> Node {
@@ -180,7 +180,7 @@ pub(crate) fn waiting<T>(wait: impl FnOnce() -> T) -> T {
 }
 
 /// Starts a thread on `node`; false if the node was killed or the run is over.
-pub(crate) fn spawn(node: &Node, name: Cow<'static, str>, f: impl FnOnce() + Send + 'static) -> bool {
+pub(crate) fn spawn(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) -> bool {
     let world = here(|here| Arc::clone(&here.world));
     if node.is_killed() || world.stopping.load(Ordering::Relaxed) {
         return false;
@@ -268,7 +268,7 @@ impl RealWorld {
 
 /// Runs `main` on this OS thread as the first thread of a run in the real world.
 pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
-    let monitor = watchdog::watch_this_thread(config);
+    let pulse = watchdog::watch_this_thread(config);
     let root = Node::root();
     let world = Arc::new(RealWorld {
         started: Instant::now(),
@@ -281,10 +281,9 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
         threads_started: AtomicU64::new(1),
         trace: config.trace,
         events: Mutex::new(Vec::new()),
-        monitor: Arc::clone(&monitor),
+        pulse: Arc::clone(&pulse),
     });
-    let before =
-        HERE.replace(Some(Here { world: Arc::clone(&world), node: root, name: Cow::Borrowed("main") }));
+    let before = HERE.replace(Some(Here { world: Arc::clone(&world), node: root, name: Name::from("main") }));
     let mode = context::enter(Mode::Threads);
     pool::works();
     let value = match catch_unwind(AssertUnwindSafe(main)) {
@@ -299,7 +298,7 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
     let left = world.wait_until_ended(|_| true, 0);
     context::leave(mode);
     HERE.set(before);
-    monitor.end();
+    pulse.end();
     world.outcome(value, &left)
 }
 

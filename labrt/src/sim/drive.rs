@@ -6,10 +6,10 @@ use super::timers::Action;
 use super::{NO_TASK, Sim, hash_keys, with};
 use crate::config::Config;
 use crate::context::{self, Mode};
+use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Decision, FailureKind, Outcome, Stats};
 use crate::watchdog;
-use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,18 +26,18 @@ pub(crate) fn run<T: Send + 'static>(
     main: impl FnOnce() -> T + Send + 'static,
 ) -> Outcome<T> {
     let started = Instant::now();
-    let monitor = watchdog::watch_this_thread(config);
+    let pulse = watchdog::watch_this_thread(config);
     with(|sim| {
         sim.reset(config);
-        sim.monitor = Arc::clone(&monitor);
+        sim.pulse = Arc::clone(&pulse);
         sim.nodes.push(Node::root());
     });
-    monitor.name_node(0, "main");
+    pulse.name_node(0, "main");
     let mode = context::enter(Mode::Simulated);
     hash_keys::enter(config.seed);
     let slot = Arc::new(parking_lot::Mutex::new(None));
     let result = Arc::clone(&slot);
-    spawn(0, Cow::Borrowed("main"), move || {
+    spawn(0, Name::from("main"), move || {
         let value = main();
         *result.lock() = Some(value);
         with(|sim| sim.stopping = true);
@@ -50,7 +50,7 @@ pub(crate) fn run<T: Send + 'static>(
     hash_keys::leave();
     context::leave(mode);
     let value = slot.lock().take();
-    monitor.end();
+    pulse.end();
     with(|sim| sim.outcome(value, started.elapsed()))
 }
 
@@ -108,14 +108,14 @@ impl Sim {
         self.steps += 1;
         self.steps_at_this_instant += 1;
         self.note(self.now ^ (serial << 40));
-        self.monitor.running(slot, self.steps, self.now);
+        self.pulse.running(slot, self.steps, self.now);
         if self.record {
             self.schedule.picks.push(choice as u32);
             self.remember_decision(slot);
         }
         if self.steps_at_this_instant > self.limits.spin_steps {
             self.report_spin();
-        } else if self.monitor.must_stop() {
+        } else if self.pulse.must_stop() {
             self.report_real_time();
         }
         Step::Run(slot, coroutine)
@@ -138,7 +138,7 @@ impl Sim {
         };
         self.now = next;
         self.steps_at_this_instant = 0;
-        if self.monitor.must_stop() {
+        if self.pulse.must_stop() {
             self.report_real_time();
         }
         if Duration::from_nanos(next) > self.limits.virtual_time {

@@ -16,7 +16,7 @@ mod timers;
 use crate::config::{Config, Limits, Schedule};
 use crate::node::Node;
 use crate::outcome::{Decision, Event, Failure, FailureKind};
-use crate::watchdog::Monitor;
+use crate::watchdog::Pulse;
 use policy::{Policy, Slot};
 use rand::{SeedableRng, rngs::SmallRng};
 use std::cell::RefCell;
@@ -82,7 +82,7 @@ pub(crate) struct Sim {
     record: bool,
     schedule: Schedule,
     decisions: Vec<Decision>,
-    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) pulse: Arc<Pulse>,
     stacks: stack::StackPool,
 }
 
@@ -116,7 +116,7 @@ impl Sim {
             record: false,
             schedule: Schedule::default(),
             decisions: Vec::new(),
-            monitor: Arc::new(Monitor::default()),
+            pulse: Arc::new(Pulse::default()),
             stacks: stack::StackPool::default(),
         }
     }

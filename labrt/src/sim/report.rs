@@ -89,7 +89,7 @@ impl Sim {
     }
 
     pub(super) fn report_real_time(&mut self) {
-        let (kind, message) = self.monitor.stop_reason();
+        let (kind, message) = self.pulse.stop_reason();
         let report = self.waiting_report();
         self.fail(kind, format!("{message}\n{report}"), None);
     }

@@ -39,22 +39,30 @@ fn new_stack() -> TaskStack {
         .unwrap_or_else(|error| panic!("no memory for another simulated thread's stack: {error}"))
 }
 
-/// The handler that was there before: std's own, which knows the guard pages of OS threads.
-static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
+/// A guard page turns an overflow into one of these: SIGSEGV on Linux, SIGBUS on macOS.
+const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
-/// A guard page turns an overflow into SIGSEGV; this handler turns SIGSEGV into a sentence.
+/// The handlers that were there before, for each of [`SIGNALS`]: std's own, which know the guard pages of OS threads.
+static PREVIOUS: OnceLock<[libc::sigaction; 2]> = OnceLock::new();
+
+/// Turns the signal of a guard page into a sentence.
 #[allow(unsafe_code, reason = "std has no interface for signals")]
 fn install_overflow_handler() {
-    // SAFETY: all zeroes is a valid `sigaction`; both pointers are valid for the calls; the handler below only does what
-    // a synchronous fault allows, and `PREVIOUS` is set before a fault of ours can come.
-    unsafe {
+    // SAFETY: all zeroes is a valid `sigaction`, and the pointer is valid for the call.
+    let previous = SIGNALS.map(|signal| unsafe {
         let mut previous: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGSEGV, std::ptr::null(), &mut previous);
-        PREVIOUS.get_or_init(|| previous);
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = on_fault as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        libc::sigaction(libc::SIGSEGV, &action, std::ptr::null_mut());
+        libc::sigaction(signal, std::ptr::null(), &mut previous);
+        previous
+    });
+    PREVIOUS.get_or_init(|| previous);
+    for signal in SIGNALS {
+        // SAFETY: as above; the handler only does what a synchronous fault allows, and `PREVIOUS` is set before it runs.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_fault as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
     }
 }
 
@@ -77,7 +85,8 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     }
     // SAFETY: not ours, so the previous handler gets the signal with the arguments it expects.
     unsafe {
-        match PREVIOUS.get() {
+        let position = SIGNALS.iter().position(|&ours| ours == signal);
+        match PREVIOUS.get().zip(position).map(|(previous, position)| &previous[position]) {
             Some(previous) if previous.sa_flags & libc::SA_SIGINFO != 0 && previous.sa_sigaction > 1 => {
                 let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
                     std::mem::transmute(previous.sa_sigaction);

@@ -2,10 +2,10 @@
 
 use super::stack::TaskStack;
 use super::{NO_TASK, Sim, policy::Slot, with};
+use crate::name::Name;
 use crate::outcome::FailureKind;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::any::Any;
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
@@ -36,7 +36,7 @@ pub(crate) struct Task {
     pub(crate) serial: u64,
     /// None while the task runs.
     pub(crate) coroutine: Option<TaskCoroutine>,
-    pub(crate) name: Cow<'static, str>,
+    pub(crate) name: Name,
     pub(crate) node: u32,
     pub(crate) phase: Phase,
     /// Number of the current (or last) parking; a timer or waker of an earlier one finds that it has come too late.
@@ -82,7 +82,7 @@ pub(crate) fn unwind_killed() -> ! {
 }
 
 /// Starts a task on `node`; false (and `f` dropped) if that node was killed or the run is ending.
-pub(crate) fn spawn(node: u32, name: Cow<'static, str>, f: impl FnOnce() + 'static) -> bool {
+pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> bool {
     let Some(stack) = with(|sim| sim.admit(node)) else { return false };
     let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
         YIELDER.set(yielder);
@@ -122,11 +122,11 @@ impl Sim {
         Some(self.stacks.take())
     }
 
-    fn insert(&mut self, node: u32, name: Cow<'static, str>, coroutine: TaskCoroutine) {
+    fn insert(&mut self, node: u32, name: Name, coroutine: TaskCoroutine) {
         let serial = self.tasks_started;
         self.tasks_started += 1;
         let slot = self.free.pop().unwrap_or(self.tasks.len() as Slot);
-        self.monitor.name_task(slot, node, &name);
+        self.pulse.name_task(slot, node, &name);
         if self.trace {
             let text = format!("{} / {name}", self.nodes[node as usize].name());
             self.emit("spawn", "", text);

@@ -6,12 +6,14 @@
 
 pub mod atomic;
 mod condvar;
+mod monitor;
 mod mutex;
 mod once;
 mod rwlock;
 mod wait_group;
 
 pub use condvar::{Condvar, WaitTimeoutResult};
+pub use monitor::{Monitor, MonitorGuard, Settle};
 pub use mutex::{Mutex, MutexGuard};
 pub use once::Once;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -3,6 +3,7 @@
 mod basics;
 mod channels;
 mod determinism;
+mod monitors;
 mod nodes;
 mod policies;
 mod reports;

@@ -179,6 +179,18 @@ fn a_oneshot_ends_by_value_by_time_or_by_loss() {
 }
 
 #[test]
+fn a_oneshot_ends_by_time_outside_of_runs_as_well() {
+    let (put, take) = oneshot::channel::<u32>();
+    let started = std::time::Instant::now();
+    assert_eq!(take.wait_deadline(Instant::now() + 20 * MS), Err(oneshot::TimedOut));
+    assert!(started.elapsed() >= 20 * MS);
+    drop(put);
+    let (put, take) = oneshot::channel();
+    std::thread::spawn(move || put.put(3));
+    assert_eq!(take.wait_deadline(Instant::now() + Duration::from_secs(60)), Ok(Some(3)));
+}
+
+#[test]
 fn a_panicking_thread_does_not_poison_its_locks() {
     let lock = Arc::new(Mutex::new(0));
     let inner = Arc::clone(&lock);

@@ -50,6 +50,22 @@ fn a_deadlock_names_threads_lines_and_the_cycle() {
 }
 
 #[test]
+fn a_thread_without_a_name_takes_that_of_the_line_that_started_it() {
+    let expected = |marker: &str| line_of(marker).trim_end_matches(':').to_owned();
+    let failure = failure(Config::simulated(1), || {
+        thread::spawn(|| panic!("without a name")).join().unwrap(); // starts a nameless thread
+    });
+    assert_eq!(failure.thread, expected("// starts a nameless thread"));
+    let built = run(Config::threads(1), || {
+        thread::Builder::new().spawn(thread::current_name).unwrap().join().unwrap() // builds a nameless thread
+    });
+    assert_eq!(built.result.unwrap(), expected("// builds a nameless thread"));
+    let named =
+        run(Config::simulated(1), || thread::spawn_named("apply_loop", thread::current_name).join().unwrap());
+    assert_eq!(named.result.unwrap(), "apply_loop");
+}
+
+#[test]
 fn a_lost_wakeup_is_a_deadlock_that_names_the_wait() {
     let failure = failure(Config::simulated(1), || {
         let (lock, condvar) = (Mutex::new(()), Condvar::new());

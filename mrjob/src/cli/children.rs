@@ -1,39 +1,34 @@
 //! The worker processes of `run`.
 //!
-//! `run` stands in for the cluster's scheduler: it starts workers, and others in place of
-//! those that die, whatever they die of. The coordinator has no part in that. It would go on
-//! with fewer workers, too, or wait for new ones if there were none left.
+//! `run` stands in for the cluster's scheduler: it starts workers, and others in place of those that die, whatever they die
+//! of. The coordinator has no part in that: it would also go on with fewer workers, or wait for new ones.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::locks::OwnDirectory;
 use crate::wire::Address;
 use labrt::thread;
 
 use super::Problem;
 use super::arguments::Run;
 
-/// How many workers may die, for each that there is, without a task being done in
-/// between.
+/// How many workers may die, for each of them, without a task being done in between.
 const DEATHS_PER_WORKER: usize = 10;
 
-/// How long workers have to leave when the job is over.
+/// How long workers have to end when the job is over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Worker processes, and the directory that has their disks and sockets. Both are gone
-/// when it is dropped.
+/// Worker processes, and the directory with their disks and sockets. Both are gone when it is dropped.
 pub(crate) struct Children {
-    /// Theirs: the coordinator's socket, and a directory for each worker.
-    directory: PathBuf,
-    /// What each of them is told on its command line.
+    /// For the coordinator's socket, and a directory of each worker.
+    directory: OwnDirectory,
+    /// What each of them gets on its command line.
     out: PathBuf,
     memory: u64,
     workers: Vec<Child>,
-    /// How many were ever started, for the names of their directories.
-    started: usize,
     /// How many have died since a task was done, and how many tasks were done then.
     deaths: usize,
     done: usize,
@@ -42,33 +37,29 @@ pub(crate) struct Children {
 impl Children {
     /// Makes the directory. No worker runs yet.
     pub(crate) fn new(arguments: &Run) -> Result<Children, Problem> {
-        // The number keeps jobs of one process apart, and those of one that had the same
-        // process id.
-        let name = format!("mapreduce-{}-{:016x}", std::process::id(), labrt::random_seed());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir(&directory)
-            .map_err(|error| Problem::Failed(format!("{}: {error}", directory.display())))?;
+        let name = format!("{:016x}", labrt::random_seed());
+        let parent = std::env::temp_dir();
+        let directory = OwnDirectory::create(&parent, "mrjob-", &name);
+        let directory =
+            directory.map_err(|error| Problem::Failed(format!("{}: {error}", parent.display())))?;
         Ok(Children {
             directory,
             out: arguments.job.program.out.clone(),
             memory: arguments.memory,
             workers: Vec::new(),
-            started: 0,
             deaths: 0,
             done: 0,
         })
     }
 
-    /// Where the coordinator is to listen.
+    /// Where the coordinator shall listen.
     pub(crate) fn address(&self) -> Address {
-        Address::Unix(self.directory.join("coordinator"))
+        Address::Unix(self.directory.path().join("coordinator"))
     }
 
     /// Starts one more worker.
     pub(crate) fn start(&mut self) -> Result<(), Problem> {
-        let local: &Path = &self.directory.join(format!("worker-{}", self.started));
-        self.started += 1;
-        // Standard output and error are the parent's: what a worker says is for the user.
+        // Standard output and error are the parent's: a worker's messages are for the user.
         let start = || -> io::Result<Child> {
             Command::new(std::env::current_exe()?)
                 .arg("worker")
@@ -77,7 +68,9 @@ impl Children {
                 .arg("--out")
                 .arg(&self.out)
                 .arg("--local")
-                .arg(local)
+                .arg(self.directory.path())
+                .arg("--parent")
+                .arg(std::process::id().to_string())
                 .arg("--memory")
                 .arg(self.memory.to_string())
                 .stdin(Stdio::null())
@@ -106,8 +99,7 @@ impl Children {
         Ok(())
     }
 
-    /// Waits for the workers to leave, which they do when they hear that the job is over.
-    /// Who does not is killed.
+    /// Waits for the workers to end, which they do when they hear that the job is over. The drop kills the others.
     pub(crate) fn wait(&mut self) {
         let deadline = Instant::now() + FAREWELL;
         while !self.workers.is_empty() && Instant::now() < deadline {
@@ -124,7 +116,5 @@ impl Drop for Children {
             let _ = worker.kill();
             let _ = worker.wait();
         }
-        // What is left there is of no use to anybody.
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }

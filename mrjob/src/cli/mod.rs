@@ -51,7 +51,7 @@ pub fn main(catalogue: Catalogue) -> ExitCode {
         Command::Worker(arguments) => worker::work(arguments, catalogue),
         Command::Sequential(arguments) => sequential::run(&arguments, &catalogue),
         Command::Bench(arguments) => bench::bench(&arguments),
-        Command::CountWords { file } => bench::count_words(&file),
+        Command::CountWords { files } => bench::count_words(&files),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,11 +2,14 @@
 
 use std::fs;
 
+use mapreduce::app::Records;
 use mapreduce::directory_store::DirectoryStore;
+use mapreduce::split::split_inputs;
 use mapreduce::store::{Store, StoreError};
 use mapreduce::{names, sequential};
 
 use crate::catalogue::Catalogue;
+use crate::directory::JobStore;
 
 use super::arguments::Sequential;
 use super::{Done, Problem, job};
@@ -15,8 +18,11 @@ use super::{Done, Problem, job};
 pub(crate) fn run(arguments: &Sequential, catalogue: &Catalogue) -> Done {
     let program = &arguments.program;
     let application = job::application(program, catalogue)?;
-    let input = DirectoryStore::new("");
-    let output = sequential::run(&*application, &input, &job::files(program)).map_err(Problem::failed)?;
+    let input = JobStore::new(&program.out);
+    let files = job::files(program);
+    // For its checks: pipes, devices, files without a length.
+    split_inputs(&input, &files, Records::Whole, u64::MAX).map_err(Problem::failed)?;
+    let output = sequential::run(&*application, &input, &files).map_err(Problem::failed)?;
     let created = fs::create_dir_all(&program.out);
     created.map_err(|error| Problem::Failed(format!("{}: {error}", program.out.display())))?;
     let store = DirectoryStore::new(&program.out);

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::names::{to_bytes, to_text};
+
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
@@ -40,7 +42,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Address, AddressError> {
         match text.split_once(':') {
-            Some(("unix", path)) if !path.is_empty() => Ok(Address::Unix(PathBuf::from(path))),
+            Some(("unix", path)) if !path.is_empty() => Ok(Address::Unix(PathBuf::from(to_bytes(path)))),
             Some(("tcp", place)) if place.contains(':') => Ok(Address::Tcp(place.to_owned())),
             _ => Err(AddressError(text.to_owned())),
         }
@@ -50,7 +52,7 @@ impl FromStr for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Unix(path) => write!(f, "unix:{}", to_text(path.as_os_str())),
             Address::Tcp(place) => write!(f, "tcp:{place}"),
         }
     }

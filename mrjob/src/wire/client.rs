@@ -16,6 +16,7 @@ use labrt::quiet::Mutex;
 
 use super::address::{Address, Stream};
 use super::frame::{self, Request, Response, WIRE_VERSION};
+use super::token::Token;
 
 /// How long a call may take whose caller sets no limit. Handlers answer at once; so
 /// whoever is silent for that long is gone.
@@ -24,14 +25,15 @@ const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
 /// A way to one server, as many connections wide as calls are made at a time.
 pub struct Link {
     address: Address,
+    token: Token,
     /// Connections that no call is using.
     idle: Mutex<Vec<Stream>>,
 }
 
 impl Link {
     /// A link that has not been used yet; nobody need listen at the address so far.
-    pub fn new(address: Address) -> Arc<Link> {
-        Arc::new(Link { address, idle: Mutex::new(Vec::new()) })
+    pub fn new(address: Address, token: Token) -> Arc<Link> {
+        Arc::new(Link { address, token, idle: Mutex::new(Vec::new()) })
     }
 
     /// An end whose calls go by this link.
@@ -58,11 +60,12 @@ impl Link {
         }
     }
 
-    /// Connects and says hello.
+    /// Connects, says hello, and shows the token.
     fn connect(&self, limit: Duration) -> Result<Stream, CallError> {
         let mut stream = self.address.connect()?;
         stream.set_limit(Some(limit))?;
         stream.write_all(&frame::hello(WIRE_VERSION))?;
+        frame::write_frame(&mut stream, &self.token.as_text().as_bytes())?;
         match frame::read_frame(&mut stream)? {
             Response::Done(_) => Ok(stream),
             Response::Refused(reason) => Err(CallError::Refused(reason)),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of this format, and of nothing else: what workers and coordinators say to
 /// each other has its own ([`mapreduce::rpc::PROTOCOL_VERSION`]).
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
 
 /// Begins a hello; the version follows, its lowest byte first.
 pub const HELLO: &[u8; 8] = b"MR-6.824";
@@ -71,10 +71,18 @@ pub fn write_frame<T: Serialize>(stream: &mut impl Write, value: &T) -> io::Resu
 /// # Errors
 /// The stream's, and [`ErrorKind::InvalidData`] if the bytes are no such frame.
 pub fn read_frame<T: for<'de> Deserialize<'de>>(stream: &mut impl Read) -> io::Result<T> {
+    read_frame_up_to(stream, LONGEST_FRAME)
+}
+
+/// Reads a value in a frame of at most this many bytes: for clients that have not shown a token yet.
+pub(super) fn read_frame_up_to<T: for<'de> Deserialize<'de>>(
+    stream: &mut impl Read,
+    longest: u32,
+) -> io::Result<T> {
     let mut length = [0; size_of::<u32>()];
     stream.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length);
-    if length > LONGEST_FRAME {
+    if length > longest {
         return Err(io::Error::new(ErrorKind::InvalidData, "a frame that is too long"));
     }
     let mut frame = Vec::new();

@@ -19,9 +19,16 @@ use labrt::thread;
 
 use super::address::{Address, Stream};
 use super::frame::{self, HELLO, HELLO_LENGTH, Request, Response, WIRE_VERSION};
+use super::token::Token;
 
 /// How long somebody may take to say hello. Connections of the silent must not pile up.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a refused client may take to read why.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// The longest frame with a token.
+const LONGEST_TOKEN: u32 = 1 << 10;
 
 /// How often a thread that waits for a connection looks for one, and one that waits for a
 /// request looks whether its run is over.
@@ -99,21 +106,21 @@ impl Listener {
 
     /// Answers calls with these services, in threads of the run in which this is called,
     /// until that ends.
-    pub fn serve(self, services: Vec<Service>) -> Connections {
+    pub fn serve(self, services: Vec<Service>, token: Token) -> Connections {
         let services: Arc<[Service]> = services.into();
         let connections = Connections { open: self.open.clone() };
-        thread::spawn(move || self.accept_loop(&services));
+        thread::spawn_named("accept_loop", move || self.accept_loop(&services, &token));
         connections
     }
 
     /// Gives each client a thread.
-    fn accept_loop(&self, services: &Arc<[Service]>) {
+    fn accept_loop(&self, services: &Arc<[Service]>, token: &Token) {
         loop {
             match self.accept() {
                 Ok(stream) => {
-                    let (services, open) = (services.clone(), self.open.clone());
-                    thread::spawn(move || {
-                        connection_loop(stream, &services);
+                    let (services, token, open) = (services.clone(), token.clone(), self.open.clone());
+                    thread::spawn_named("connection_loop", move || {
+                        connection_loop(stream, &services, &token);
                         drop(open);
                     });
                 }
@@ -152,10 +159,12 @@ impl Drop for Listener {
 }
 
 /// Serves one client, until one of them hangs up.
-fn connection_loop(mut stream: Stream, services: &[Service]) {
-    if let Err(reason) = greet(&mut stream) {
-        // Whoever speaks another language may not be there to hear it.
+fn connection_loop(mut stream: Stream, services: &[Service], token: &Token) {
+    if let Err(reason) = greet(&mut stream, token) {
+        // A client of another kind may not be there to read it.
         let _ = frame::write_frame(&mut stream, &Response::Refused(reason));
+        // To hang up with bytes unread would make TCP drop the refusal on its way.
+        let _ = stream.set_limit(Some(LINGER)).and_then(|()| stream.read(&mut [0; 4096]));
         return;
     }
     // From here on both sides know that they speak the same language.
@@ -165,8 +174,8 @@ fn connection_loop(mut stream: Stream, services: &[Service]) {
     }
 }
 
-/// Listens to a client's hello. Err says why it must go.
-fn greet(stream: &mut Stream) -> Result<(), String> {
+/// Reads a client's hello and its token. The error says why the server refuses it.
+fn greet(stream: &mut Stream, token: &Token) -> Result<(), String> {
     let mut hello = [0; HELLO_LENGTH];
     let read = stream.set_limit(Some(HELLO_LIMIT)).and_then(|()| stream.read_exact(&mut hello));
     read.map_err(|_| "no hello".to_owned())?;
@@ -176,9 +185,19 @@ fn greet(stream: &mut Stream) -> Result<(), String> {
     }
     // The one thing that has to stay as it is for ever: where the version stands.
     match version.first_chunk().map(|version| u32::from_le_bytes(*version)) {
-        Some(WIRE_VERSION) => Ok(()),
-        Some(version) => Err(format!("this process speaks version {WIRE_VERSION}, and not {version}")),
-        None => Err("a hello without a version".to_owned()),
+        Some(WIRE_VERSION) => {}
+        Some(version) => {
+            return Err(format!("this process speaks version {WIRE_VERSION}, and not {version}"));
+        }
+        None => return Err("a hello without a version".to_owned()),
+    }
+    match frame::read_frame_up_to::<Vec<u8>>(stream, LONGEST_TOKEN) {
+        Ok(theirs) if token.admits(&theirs) => Ok(()),
+        Ok(theirs) if theirs.is_empty() => {
+            Err("this job has a token, and the worker has none (see --token-file)".to_owned())
+        }
+        Ok(_) => Err("wrong token: it is that of another job".to_owned()),
+        Err(_) => Err("no token".to_owned()),
     }
 }
 

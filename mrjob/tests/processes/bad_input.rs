@@ -17,7 +17,7 @@ fn fails(stage: &Stage, arguments: &[&str], pieces: &[&str]) {
     }
     assert_eq!(stage.names(".", "mr-out"), Vec::<String>::new());
     stage.is_clean();
-    assert_eq!(stage.names(".", "mapreduce-"), Vec::<String>::new());
+    assert_eq!(stage.names(".", "mrjob-"), Vec::<String>::new());
 }
 
 /// A wrong call: exit code 2, and a message.
@@ -33,7 +33,7 @@ fn is_wrong_usage(stage: &Stage, arguments: &[&str], piece: &str) {
 #[track_caller]
 fn succeeds(stage: &Stage, arguments: &[&str]) {
     let output = stage.run(&[&["run", "--workers", "2"], arguments].concat());
-    assert_eq!(verdict(&output), (0, String::new()));
+    assert_eq!(verdict(&output), (0, String::new()), "{arguments:?}");
     stage.is_clean();
 }
 

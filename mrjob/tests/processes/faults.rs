@@ -87,7 +87,7 @@ fn a_job_can_be_interrupted() {
     assert!(!run.wait());
     assert_eq!(stage.lines(), Vec::<String>::new());
     stage.is_clean();
-    assert_eq!(stage.names(".", "mapreduce-"), Vec::<String>::new(), "nor is anything left of the workers");
+    assert_eq!(stage.names(".", "mrjob-"), Vec::<String>::new(), "nor is anything left of the workers");
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Stage {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mrjob"));
         command.current_dir(self.path()).args(arguments).stdin(Stdio::null());
         // What a killed process leaves behind goes with the folder.
-        command.env("TMPDIR", self.path());
+        command.env("TMPDIR", self.path()).env_remove("MRJOB_TOKEN");
         command
     }
 
@@ -205,12 +205,15 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// What it says on its standard output first. Only for one that was started with a pipe there.
+    /// The first line of its standard output. Only for one that was started with a pipe there.
     pub(super) fn first_line(&mut self) -> String {
-        let mut line = String::new();
-        let output = self.child.stdout.as_mut().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).unwrap();
-        line
+        self.lines().next().unwrap_or_default()
+    }
+
+    /// The lines of its standard output, which no one reads after this.
+    pub(super) fn lines(&mut self) -> impl Iterator<Item = String> + use<> {
+        let output = std::io::BufReader::new(self.child.stdout.take().unwrap());
+        std::io::BufRead::lines(output).map_while(Result::ok)
     }
 }
 

@@ -182,7 +182,7 @@ impl World {
             let log = self.servers[server].state.log();
             let (index, term) =
                 std::mem::replace(&mut self.ends[server], (log.last_index(), log.last_term()));
-            let lost = index > log.snapshot_index() && log.term(index) != Some(term);
+            let lost = index > log.last_included_index() && log.term(index) != Some(term);
             self.overwritten += u64::from(lost);
         }
     }
@@ -197,7 +197,7 @@ impl World {
             assert_eq!(leader, number, "two leaders of term {term}");
             let log = server.state.log();
             for (index, entry) in (1..).zip(&self.committed).filter(|(_, entry)| entry.term < term) {
-                let has = index <= log.snapshot_index() || log.entry(index) == Some(entry);
+                let has = index <= log.last_included_index() || log.entry(index) == Some(entry);
                 assert!(
                     has,
                     "server {number} leads term {term} without the committed entry at index {index}"
@@ -210,7 +210,7 @@ impl World {
     /// logs are identical in all entries up through the given index.
     fn check_log_matching(&self, one: usize, other: usize) {
         let (one, other) = (self.servers[one].state.log(), self.servers[other].state.log());
-        let first = one.snapshot_index().max(other.snapshot_index()) + 1;
+        let first = one.last_included_index().max(other.last_included_index()) + 1;
         let last = one.last_index().min(other.last_index());
         let mut agreed = false;
         for index in (first..=last).rev() {

@@ -1,10 +1,11 @@
 //! Part 2D, directed: crashes in the middle of making or installing a snapshot.
 
+use labapi::Write;
 use labrt::rand::random_range;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use raft::Raft;
-use tester::{Cluster, Command, Retry, Setup, Test, Write, run};
+use tester::{Cluster, Command, Retry, Setup, Test, run};
 
 /// A server crashes right after a write to its disk, preferably one that has to do with a snapshot. State and snapshot
 /// must fit together whatever the moment (Figure 13; the `Persister` saves both in one step).

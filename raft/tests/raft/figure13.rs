@@ -56,7 +56,7 @@ fn install_snapshot_5_the_newer_snapshot_replaces_the_older() {
     server.install_snapshot(install(2, (9, 2), "leader's"));
     assert_eq!(delivered(&mut server), Some((9, 2, "leader's".into())));
     let mut later = server.reboot();
-    assert_eq!((later.state.log().snapshot_index(), later.state.log().snapshot_term()), (9, 2));
+    assert_eq!((later.state.log().last_included_index(), later.state.log().last_included_term()), (9, 2));
     assert_eq!(later.state.last_applied, 9, "the service loads the snapshot itself when it boots");
     assert_eq!(delivered(&mut later), None);
 }
@@ -71,7 +71,7 @@ fn install_snapshot_5_an_older_snapshot_changes_nothing() {
     assert_eq!((server.terms(), delivered(&mut server)), (vec![1, 1, 1, 1], None));
     server.snapshot(3, "own");
     server.install_snapshot(install(1, (2, 1), "older"));
-    assert_eq!((server.state.log().snapshot_index(), delivered(&mut server)), (3, None));
+    assert_eq!((server.state.log().last_included_index(), delivered(&mut server)), (3, None));
 }
 
 /// Receiver 6: "If existing log entry has same index and term as snapshot's last included
@@ -157,10 +157,10 @@ fn a_snapshot_replaces_the_entries_that_it_covers() {
     let mut server = with_applied(&[1, 1, 2, 2], 3);
     server.snapshot(2, "own");
     let log = server.state.log();
-    assert_eq!((log.snapshot_index(), log.snapshot_term(), log.last_index()), (2, 1, 4));
+    assert_eq!((log.last_included_index(), log.last_included_term(), log.last_index()), (2, 1, 4));
     assert_eq!(log.suffix(1), entries(3, &[2, 2]));
     server.snapshot(1, "older");
-    assert_eq!(server.state.log().snapshot_index(), 2, "an older snapshot is not wanted");
+    assert_eq!(server.state.log().last_included_index(), 2, "an older snapshot is not wanted");
     let later = server.reboot();
     assert_eq!(later.state.log(), server.state.log());
     assert_eq!((later.state.commit_index, later.state.last_applied), (2, 2));

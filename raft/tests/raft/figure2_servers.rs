@@ -363,9 +363,9 @@ fn an_entry_of_an_older_term_is_not_committed_by_counting() {
 }
 
 /// A reply is for the term of its request: "drop the reply and return" is what a leader
-/// must do with one of an earlier reign.
+/// must do with one of an earlier term.
 #[test]
-fn a_reply_of_an_earlier_reign_says_nothing() {
+fn a_reply_of_an_earlier_term_says_nothing() {
     let mut leader = Server::boot(0, 3).elected();
     leader.start("x");
     let earlier = leader.request_to(1);

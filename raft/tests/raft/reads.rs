@@ -83,9 +83,9 @@ fn a_majority_must_answer() {
     assert!(leader.state.led_at(leader.now));
 }
 
-/// What was answered in an earlier reign says nothing about this one.
+/// What was answered in an earlier term says nothing about this one.
 #[test]
-fn answers_of_an_earlier_reign_do_not_count() {
+fn answers_of_an_earlier_term_do_not_count() {
     let mut leader = leader();
     hear(&mut leader, 1);
     let then = leader.now;

@@ -6,7 +6,7 @@ use labgob::DecodeError;
 use labrpc::{ClientEnd, RpcError};
 use labrt::sync::Arc;
 use labrt::thread;
-use rsm::{Once, Request, Rsm, StateMachine, SubmitError};
+use rsm::{Request, Rsm, StateMachine, SubmitError, WithSessions};
 use serde::{Deserialize, Serialize};
 use tester::{Boot, Booted, Figures, Group, Net, Test};
 
@@ -85,7 +85,7 @@ labrpc::service! {
 
 /// A replica.
 pub(crate) struct Replica {
-    pub(crate) rsm: Arc<Rsm<Once<Counter>>>,
+    pub(crate) rsm: Arc<Rsm<WithSessions<Counter>>>,
 }
 
 impl CounterRpc for Replica {
@@ -118,7 +118,7 @@ impl Counters {
         let net = Net::new();
         let max_raft_state = snapshots.then_some(MAX_RAFT_STATE);
         let group = Group::new(test, &net, "server", 3, move |boot: Boot| {
-            let machine = Once::new(Counter::default());
+            let machine = WithSessions::new(Counter::default());
             let rsm = Rsm::start_with(boot.ends, boot.me, boot.persister, max_raft_state, machine, options);
             let server = Arc::new(Replica { rsm });
             let services = vec![server.clone().into_service(), server.rsm.service()];
@@ -156,9 +156,9 @@ impl Counters {
     pub(crate) fn leader(&self) -> usize {
         let deadline = labrt::time::Instant::now() + PATIENCE;
         loop {
-            let office = |server| self.group.visit(server, |server| server.rsm.raft().get_state());
+            let leadership = |server| self.group.visit(server, |server| server.rsm.raft().get_state());
             let claims = (0..3).filter(|&server| self.group.is_connected(server));
-            let leaders = claims.filter_map(|server| Some((office(server)?, server)));
+            let leaders = claims.filter_map(|server| Some((leadership(server)?, server)));
             let leader = leaders.filter(|((_, leads), _)| *leads).max();
             if let Some((_, server)) = leader {
                 return server;

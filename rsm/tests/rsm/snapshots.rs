@@ -5,7 +5,7 @@ use std::time::Duration;
 use labrpc::{ClientEnd, Network};
 use labrt::{Config, thread};
 use raft::Persister;
-use rsm::{Once, Rsm};
+use rsm::{Rsm, WithSessions};
 
 use crate::counter::Counter;
 
@@ -23,14 +23,14 @@ fn start_with(damage: impl Fn(&mut Vec<u8>) + Send + 'static) -> Option<String> 
     let outcome = labrt::run(Config::simulated(1), move || {
         let disk = Persister::new();
         // The no-op of its first term is an entry already.
-        drop(Rsm::start(alone(), 0, disk.clone(), AT_ONCE, Once::new(Counter::default())));
+        drop(Rsm::start(alone(), 0, disk.clone(), AT_ONCE, WithSessions::new(Counter::default())));
         while disk.snapshot().is_empty() {
             thread::sleep(Duration::from_millis(100));
         }
         let (disk, mut snapshot) = (disk.copy(), disk.snapshot());
         damage(&mut snapshot);
         disk.save(&disk.state(), Some(&snapshot));
-        drop(Rsm::start(alone(), 0, disk, AT_ONCE, Once::new(Counter::default())));
+        drop(Rsm::start(alone(), 0, disk, AT_ONCE, WithSessions::new(Counter::default())));
     });
     outcome.result.err().map(|failure| failure.message)
 }

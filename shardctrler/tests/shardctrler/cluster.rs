@@ -23,9 +23,9 @@ impl Cluster {
         const SERVERS: usize = 3;
         let watched = Watched::beside(test, SERVERS, 0);
         let boot = move |boot: Boot| {
-            let eyes = watched.eyes(&boot);
+            let observer = watched.observer(&boot);
             let server = ControllerServer::start(boot.ends, boot.me, boot.persister);
-            server.watch(eyes);
+            server.watch(observer);
             let services = server.services();
             Booted { server, services }
         };

@@ -8,7 +8,7 @@ use kvraft::Operation;
 use proptest::prelude::*;
 use rsm::{Request, StateMachine};
 use shardctrler::{Config, Controller, GroupId, Reply as Made};
-use shardkv::{Command, Errand, Group, Handover, KvError, Reply, key_to_shard};
+use shardkv::{Command, Group, Handover, KvError, Reply, Transfer, key_to_shard};
 use std::collections::BTreeMap;
 
 const GROUPS: [GroupId; 3] = [1, 2, 3];
@@ -23,8 +23,8 @@ enum Step {
     Adopt(usize),
     /// A client asks a group, for the first time or again.
     Ask { client: usize, group: usize, key: usize, again: bool },
-    /// A group runs one of its errands to the end of its next step.
-    Errand { group: usize, errand: usize },
+    /// A group runs one of its transfers to the end of its next step.
+    Transfer { group: usize, transfer: usize },
     /// Something that was in a group's log before comes a second time.
     Repeat { group: usize, command: usize },
     /// A group's servers start again from a snapshot.
@@ -38,7 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any().prop_map(Step::Adopt),
         8 => (any(), any(), any(), proptest::bool::ANY)
             .prop_map(|(client, group, key, again)| Step::Ask { client, group, key, again }),
-        6 => (any(), any()).prop_map(|(group, errand)| Step::Errand { group, errand }),
+        6 => (any(), any()).prop_map(|(group, transfer)| Step::Transfer { group, transfer }),
         2 => (any(), any()).prop_map(|(group, command)| Step::Repeat { group, command }),
         1 => any().prop_map(Step::Restart),
     ]
@@ -90,11 +90,11 @@ impl World {
             Step::Configure(choice) => self.configure(choice),
             Step::Adopt(group) => self.adopt(group % 3),
             Step::Ask { client, group, key, again } => self.ask(client % 3, group % 3, key % KEYS, again),
-            Step::Errand { group, errand } => {
+            Step::Transfer { group, transfer } => {
                 let group = group % 3;
-                let errands: Vec<Handover> = self.groups[group].errands().into_iter().collect();
-                if !errands.is_empty() {
-                    self.run_errand(group, errands[errand % errands.len()]);
+                let transfers: Vec<Handover> = self.groups[group].transfers().into_iter().collect();
+                if !transfers.is_empty() {
+                    self.run_transfer(group, transfers[transfer % transfers.len()]);
                 }
             }
             Step::Repeat { group, command } => {
@@ -158,16 +158,16 @@ impl World {
     }
 
     /// The next step of a handover to `group`, as the other group answers at this moment.
-    fn run_errand(&mut self, group: usize, handover: Handover) {
-        let Some(errand) = self.groups[group].errand(handover) else { return };
+    fn run_transfer(&mut self, group: usize, handover: Handover) {
+        let Some(transfer) = self.groups[group].transfer(handover) else { return };
         let other = |servers: &[String]| servers[0].parse::<usize>().expect("servers are named so") - 1;
-        match errand {
-            Errand::Pull(servers) => {
+        match transfer {
+            Transfer::Pull(servers) => {
                 if let Ok(content) = self.groups[other(&servers)].hand_over(handover) {
                     self.apply(group, Command::Install(handover, content));
                 }
             }
-            Errand::Discard(servers) => {
+            Transfer::Discard(servers) => {
                 self.apply(other(&servers), Command::Discard(handover));
                 if self.groups[other(&servers)].is_gone(handover) {
                     self.apply(group, Command::Forget(handover));
@@ -184,11 +184,11 @@ impl World {
                 while self.groups[group].config() < newest {
                     self.adopt(group);
                 }
-                for handover in self.groups[group].errands() {
-                    self.run_errand(group, handover);
+                for handover in self.groups[group].transfers() {
+                    self.run_transfer(group, handover);
                 }
             }
-            if self.groups.iter().all(|group| group.errands().is_empty()) {
+            if self.groups.iter().all(|group| group.transfers().is_empty()) {
                 return;
             }
         }

@@ -226,12 +226,13 @@ impl Cluster {
     /// its way any more, nor garbage anywhere.
     pub(crate) fn is_settled(&self) -> bool {
         let newest = self.newest().number;
-        let settled = |group: &shardkv::Group| {
+        let settled = move |group: &shardkv::Group| {
             let at_rest = group.tenures().all(|tenure| tenure.stage == shardkv::Stage::Serving);
             group.config() == newest && at_rest && group.garbage().next().is_none()
         };
         self.groups.iter().all(|group| {
-            (0..SERVERS).all(|server| group.visit(server, |server| server.inspect(settled)) == Some(true))
+            (0..SERVERS)
+                .all(|server| group.visit(server, move |server| server.inspect(settled)) == Some(true))
         })
     }
 
@@ -276,9 +277,9 @@ impl Cluster {
 pub(crate) fn controllers(test: &Test, net: &Net, prefix: &str, column: usize) -> Group<ControllerServer> {
     let watched = Watched::beside(test, SERVERS, column);
     let boot = move |boot: Boot| {
-        let eyes = watched.eyes(&boot);
+        let observer = watched.observer(&boot);
         let server = ControllerServer::start(boot.ends, boot.me, boot.persister);
-        server.watch(eyes);
+        server.watch(observer);
         let services = server.services();
         Booted { server, services }
     };
@@ -300,7 +301,7 @@ fn start_group(
     let watched = Watched::beside(test, SERVERS, column);
     let (of_boot, controllers, custody) = (net.clone(), controllers.clone(), Arc::clone(custody));
     let boot = move |boot: Boot| {
-        let eyes = watched.eyes(&boot);
+        let observer = watched.observer(&boot);
         let me = boot.me;
         let server = ShardServer::start(Setup {
             ends: boot.ends,
@@ -311,8 +312,8 @@ fn start_group(
             controllers: ends_to(&of_boot, &controllers),
             make_end: make_end(&of_boot),
         });
-        server.watch(eyes);
-        server.watch_group(custody.eyes(gid(number), me));
+        server.watch(observer);
+        server.watch_group(custody.watcher(gid(number), me));
         let services = match options.cost {
             Some(cost) => costly::services(&server, cost),
             None => server.services(),

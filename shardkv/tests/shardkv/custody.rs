@@ -44,7 +44,7 @@ impl Custody {
     }
 
     /// What watches a server of this group.
-    pub(crate) fn eyes(
+    pub(crate) fn watcher(
         self: &Arc<Self>,
         group: GroupId,
         server: usize,

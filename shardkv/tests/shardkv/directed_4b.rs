@@ -267,7 +267,7 @@ fn expect_waiting(cluster: &Cluster, group: usize, expected: usize) {
         group.tenures().filter(|tenure| tenure.stage == shardkv::Stage::Waiting).count()
     };
     let found = || -> Vec<Option<usize>> {
-        let of_server = |server| cluster.groups[group].visit(server, |server| server.inspect(waiting));
+        let of_server = |server| cluster.groups[group].visit(server, move |server| server.inspect(waiting));
         (0..SERVERS).map(of_server).collect()
     };
     let deadline = Instant::now() + PATIENCE;

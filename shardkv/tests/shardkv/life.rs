@@ -3,7 +3,7 @@
 use kvraft::Operation;
 use rsm::{Request, StateMachine};
 use shardctrler::{Config, GroupId, NO_GROUP, SHARDS};
-use shardkv::{Command, Content, Errand, Group, Handover, KvError, PullError, Reply, Stage, TenureView};
+use shardkv::{Command, Content, Group, Handover, KvError, PullError, Reply, Stage, TenureView, Transfer};
 
 /// Key "0" belongs to this shard.
 const SHARD: usize = 8;
@@ -70,7 +70,7 @@ fn a_shard_that_nobody_had_is_empty_and_served() {
     let mut group = group(&[ME]);
     assert_eq!(stages(&group), [Stage::Serving]);
     assert_eq!(get(&mut group), Ok(String::new()));
-    assert!(group.errands().is_empty());
+    assert!(group.transfers().is_empty());
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_shard_that_another_had_is_pulled_and_refused_until_it_is_here() {
     let mut group = group(&[OTHER, ME]);
     assert_eq!(stages(&group), [Stage::Pulling]);
     assert_eq!(get(&mut group), Err(KvError::Moving));
-    assert_eq!(group.errand(handover(2)), Some(Errand::Pull(vec!["server of 2".into()])));
+    assert_eq!(group.transfer(handover(2)), Some(Transfer::Pull(vec!["server of 2".into()])));
     group.apply(Command::Install(handover(2), content()));
     assert_eq!(stages(&group), [Stage::Serving]);
     assert_eq!(get(&mut group), Ok("x".into()));
@@ -138,7 +138,7 @@ fn a_shard_that_leaves_before_it_has_come_passes_through() {
     assert_eq!(stages(&group), [Stage::Passing]);
     assert_eq!(get(&mut group), Err(KvError::WrongGroup));
     assert_eq!(group.hand_over(handover(3)), Err(PullError::NotYet));
-    assert_eq!(group.errand(handover(2)), Some(Errand::Pull(vec!["server of 2".into()])));
+    assert_eq!(group.transfer(handover(2)), Some(Transfer::Pull(vec!["server of 2".into()])));
     group.apply(Command::Install(handover(2), content()));
     assert_eq!(stages(&group), [Stage::Waiting]);
     assert_eq!(group.hand_over(handover(3)), Ok(content()));
@@ -176,9 +176,9 @@ fn garbage_is_remembered_until_it_is_gone() {
     assert_eq!(group.garbage().count(), 0, "nothing is garbage of which there is no other copy");
     group.apply(Command::Install(handover(2), content()));
     assert_eq!(group.garbage().collect::<Vec<_>>(), [handover(2)]);
-    assert_eq!(group.errand(handover(2)), Some(Errand::Discard(vec!["server of 2".into()])));
+    assert_eq!(group.transfer(handover(2)), Some(Transfer::Discard(vec!["server of 2".into()])));
     group.apply(Command::Forget(handover(2)));
-    assert_eq!((group.garbage().count(), group.errand(handover(2))), (0, None));
+    assert_eq!((group.garbage().count(), group.transfer(handover(2))), (0, None));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_shard_assigned_to_nobody_stays_with_its_last_owner() {
     assert_eq!(stages(&keeper), [Stage::Waiting]);
     // Whoever comes next knows whom to ask.
     let next = group(&[OTHER, NO_GROUP, ME]);
-    assert_eq!(next.errand(handover(3)), Some(Errand::Pull(vec!["server of 2".into()])));
+    assert_eq!(next.transfer(handover(3)), Some(Transfer::Pull(vec!["server of 2".into()])));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_snapshot_is_the_whole_state() {
         restored.restore(&original.snapshot()).unwrap();
         assert_eq!(restored.snapshot(), original.snapshot());
         assert_eq!(restored.tenures().collect::<Vec<_>>(), original.tenures().collect::<Vec<_>>());
-        assert_eq!(restored.errands(), original.errands());
+        assert_eq!(restored.transfers(), original.transfers());
         assert_eq!(get(&mut restored), get(&mut original));
         assert!(restored.restore(&original.snapshot()[1..]).is_err());
         assert_eq!(restored.snapshot(), original.snapshot(), "what cannot be read changes nothing");

@@ -2,7 +2,7 @@
 
 use super::Cluster;
 use crate::command::Command;
-use crate::consensus::Consensus;
+use labapi::Consensus;
 use labrt::thread;
 use labrt::time::Instant;
 use std::time::Duration;

@@ -3,8 +3,8 @@
 
 use super::{Record, Setup};
 use crate::command::Command;
-use crate::consensus::{ApplyMsg, Consensus};
 use crate::failure::{Broken, Invariant};
+use labapi::{ApplyMsg, Consensus};
 use labrt::channel::Receiver;
 use labrt::rand::random_range;
 use labrt::thread;
@@ -39,7 +39,7 @@ impl Applier {
         }
     }
 
-    pub(super) fn run<R: Consensus>(mut self, messages: &Receiver<ApplyMsg>, module: &R) {
+    pub(super) fn run<R: Consensus>(mut self, messages: &Receiver<ApplyMsg>, module: &Arc<R>) {
         while let Ok(message) = messages.recv() {
             if self.setup.slow {
                 thread::sleep(Duration::from_millis(random_range(0..=10)));

@@ -1,7 +1,7 @@
 //! Verbs that look at who leads.
 
 use super::Cluster;
-use crate::consensus::Consensus;
+use labapi::Consensus;
 use labrt::rand::random_range;
 use labrt::thread;
 use std::time::Duration;

@@ -7,13 +7,13 @@ mod check;
 pub use agree::{Moved, Retry};
 
 use crate::command::Command;
-use crate::consensus::Consensus;
 use crate::group::{Boot, Booted, Group};
 use crate::invariants::Applied;
 use crate::net::Net;
 use crate::story::What;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
+use labapi::Consensus;
 use labrt::quiet::Mutex;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -122,7 +122,8 @@ impl<R: Consensus> Cluster<R> {
     /// Asks a server to have `command` agreed on: the index and term that it expects, or None if it does not believe to be
     /// the leader, or is crashed.
     pub fn start(&self, server: usize, command: impl Into<Command>) -> Option<(u64, u64)> {
-        let accepted = self.visit(server, |server| server.start(command.into().0))?;
+        let command = command.into().0;
+        let accepted = self.visit(server, move |server| server.start(command))?;
         if let Some((index, _)) = accepted {
             self.test().tell(Some(server), What::Started(index));
         }
@@ -171,11 +172,11 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     let (sender, receiver) = labrt::channel::bounded(0);
     let mut applier = applier::Applier::new(Arc::clone(record), boot.me, setup);
     applier.load(&boot.persister.snapshot());
-    let eyes = record.watched.eyes(&boot);
+    let observer = record.watched.observer(&boot);
     let server = R::make(boot.ends, boot.me, boot.persister, sender);
-    server.watch(eyes);
+    server.watch(observer);
     let module = Arc::clone(&server);
-    labrt::runtime::spawn_detached(&boot.node, "applier", move || applier.run(&receiver, &*module));
+    labrt::runtime::spawn_detached(&boot.node, "applier", move || applier.run(&receiver, &module));
     let services = vec![server.service()];
     Booted { server, services }
 }

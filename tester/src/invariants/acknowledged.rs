@@ -6,8 +6,8 @@
 //! Leader Completeness in the end, much later and far away.
 
 use super::mirror::{Mirror, Step};
-use crate::consensus::Role;
 use crate::failure::{Broken, Invariant};
+use labapi::Role;
 
 pub(super) fn check(step: &Step, servers: &[Mirror]) -> Result<(), Broken> {
     if step.removed.is_empty() || step.role == Role::Leader {
@@ -18,7 +18,7 @@ pub(super) fn check(step: &Step, servers: &[Mirror]) -> Result<(), Broken> {
     let own = &servers[step.server];
     for (index, entry) in (step.from..).zip(&step.removed) {
         let same = |other: super::mirror::Entry| other.term == entry.term && other.digest == entry.digest;
-        let still_there = index <= own.snapshot_index || own.entry(index).is_some_and(same);
+        let still_there = index <= own.last_included_index || own.entry(index).is_some_and(same);
         if !still_there && log.entry(index).is_some_and(same) {
             let how = if step.restarted { "lost in a crash" } else { "dropped" };
             return Err(Invariant::AcknowledgedEntry.broken(format!(

@@ -6,8 +6,8 @@
 //! followers take for committed must be what leaders have committed, which is State Machine Safety for the logs.
 
 use super::mirror::{Entry, Mirror, Step};
-use crate::consensus::Role;
 use crate::failure::{Broken, Invariant};
+use labapi::Role;
 
 #[derive(Default)]
 pub(super) struct LeaderCompleteness {
@@ -42,7 +42,7 @@ impl LeaderCompleteness {
         let earlier = self.committed.iter().rposition(|committed| committed.in_term < step.term);
         let Some(position) = earlier else { return Ok(()) };
         let (index, committed) = (position as u64 + 1, self.committed[position]);
-        if index <= leader.snapshot_index
+        if index <= leader.last_included_index
             || leader.entry(index).is_some_and(|own| own.term == committed.entry.term)
         {
             return Ok(());
@@ -71,7 +71,8 @@ impl LeaderCompleteness {
             )));
         }
         let has = |server: &&Mirror| {
-            index <= server.snapshot_index || server.entry(index).is_some_and(|own| own.term == entry.term)
+            index <= server.last_included_index
+                || server.entry(index).is_some_and(|own| own.term == entry.term)
         };
         let holders = servers.iter().filter(has).count();
         if 2 * holders > servers.len() {

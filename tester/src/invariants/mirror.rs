@@ -1,8 +1,8 @@
 //! What each server has shown of itself, and how that changed in a step.
 
 use super::News;
-use crate::consensus::{Role, View};
 use crate::failure::{Broken, Invariant};
+use labapi::{Role, View};
 
 /// An entry as the checkers know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,9 @@ pub(super) struct Mirror {
     pub(super) role: Role,
     pub(super) commit_index: u64,
     /// Index before the first entry of `log`.
-    pub(super) snapshot_index: u64,
-    /// Term of the entry at `snapshot_index`, if it was known to be committed when it was still an entry.
-    snapshot_term: Option<u64>,
+    pub(super) last_included_index: u64,
+    /// Term of the entry at `last_included_index`, if it was known to be committed when it was still an entry.
+    last_included_term: Option<u64>,
     log: Vec<Entry>,
 }
 
@@ -34,8 +34,8 @@ impl Default for Mirror {
             term: 0,
             role: Role::Follower,
             commit_index: 0,
-            snapshot_index: 0,
-            snapshot_term: Some(0),
+            last_included_index: 0,
+            last_included_term: Some(0),
             log: Vec::new(),
         }
     }
@@ -107,19 +107,19 @@ impl Step {
 impl Mirror {
     /// Last index of the log.
     pub(super) fn last_index(&self) -> u64 {
-        self.snapshot_index + self.log.len() as u64
+        self.last_included_index + self.log.len() as u64
     }
 
     /// The entry at `index`, if the log holds one.
     pub(super) fn entry(&self, index: u64) -> Option<Entry> {
-        let position = index.checked_sub(self.snapshot_index + 1)?;
+        let position = index.checked_sub(self.last_included_index + 1)?;
         self.log.get(usize::try_from(position).ok()?).copied()
     }
 
     /// Term of the entry at `index`, also if it is the last one of the snapshot.
     pub(super) fn term_at(&self, index: u64) -> Option<u64> {
-        if index == self.snapshot_index {
-            self.snapshot_term
+        if index == self.last_included_index {
+            self.last_included_term
         } else {
             self.entry(index).map(|entry| entry.term)
         }
@@ -138,7 +138,7 @@ impl Mirror {
         step.restarted = incarnation != self.incarnation;
         step.term_before = self.term;
         step.role_before = if step.restarted { Role::Follower } else { self.role };
-        step.commit_before = if step.restarted { view.snapshot_index } else { self.commit_index };
+        step.commit_before = if step.restarted { view.last_included_index } else { self.commit_index };
         step.last_index_before = self.last_index();
         (step.term, step.role, step.commit_index) = (view.term, view.role, view.commit_index);
         check_sanity(server, view)?;
@@ -150,8 +150,8 @@ impl Mirror {
 
     fn take_log(&mut self, view: &View<'_>, step: &mut Step) {
         step.removed.clear();
-        self.take_snapshot(view.snapshot_index);
-        let first = view.snapshot_index + 1;
+        self.take_snapshot(view.last_included_index);
+        let first = view.last_included_index + 1;
         let changed = if step.restarted { first } else { view.changed_from.max(first) };
         let common = self.last_index().min(view.last_index);
         let mut index = changed.min(common + 1);
@@ -177,33 +177,33 @@ impl Mirror {
 
     /// The log now begins behind `index`.
     fn take_snapshot(&mut self, index: u64) {
-        if index == self.snapshot_index {
+        if index == self.last_included_index {
             return;
         }
         // A leader's snapshot may replace an entry of another term; one that is committed is never replaced.
-        self.snapshot_term = self.term_at(index).filter(|_| index <= self.commit_index);
-        if index > self.snapshot_index {
-            let covered = ((index - self.snapshot_index) as usize).min(self.log.len());
+        self.last_included_term = self.term_at(index).filter(|_| index <= self.commit_index);
+        if index > self.last_included_index {
+            let covered = ((index - self.last_included_index) as usize).min(self.log.len());
             self.log.drain(..covered);
         } else {
             // A snapshot was lost; what stands behind it is compared anew.
             self.log.clear();
         }
-        self.snapshot_index = index;
+        self.last_included_index = index;
     }
 }
 
 /// What a view must be in order to make sense at all.
 fn check_sanity(server: usize, view: &View<'_>) -> Result<(), Broken> {
-    let View { commit_index, last_index, snapshot_index, .. } = *view;
+    let View { commit_index, last_index, last_included_index, .. } = *view;
     if commit_index > last_index {
         return Err(Invariant::LeaderCompleteness.broken(format!(
             "server {server} takes everything up to index {commit_index} for committed, but its log ends at {last_index}"
         )));
     }
-    if commit_index < snapshot_index {
+    if commit_index < last_included_index {
         return Err(Invariant::StateMachineSafety.broken(format!(
-            "server {server} has a snapshot up to index {snapshot_index}, but takes only what is up to {commit_index} \
+            "server {server} has a snapshot up to index {last_included_index}, but takes only what is up to {commit_index} \
              for committed"
         )));
     }

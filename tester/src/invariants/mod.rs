@@ -23,8 +23,8 @@ mod state_machine_safety;
 
 pub(crate) use state_machine_safety::Applied;
 
-use crate::consensus::{Role, View};
 use crate::failure::{Broken, Invariant};
+use labapi::{Role, View};
 use mirror::{Mirror, Step};
 
 /// All checkers of one cluster that need to look into its servers.

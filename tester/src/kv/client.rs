@@ -2,7 +2,7 @@
 
 use super::cluster::KvCluster;
 use super::record::Recorded;
-use super::server::KvServer;
+use labapi::KvServer;
 use rand::seq::SliceRandom;
 
 /// Names a client of a [`KvCluster`] while its clerk is elsewhere, perhaps in the middle of an operation.

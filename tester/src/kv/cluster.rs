@@ -3,12 +3,12 @@
 use super::client::Links;
 use super::pending::Pending;
 use super::record::Records;
-use super::server::KvServer;
 use crate::group::{Boot, Booted, Group};
 use crate::net::Net;
-use crate::persister::Persister;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
+use labapi::KvServer;
+use labapi::Persister;
 use labrpc::{ClientEnd, DelayModel};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
@@ -103,9 +103,9 @@ impl<S: KvServer> KvCluster<S> {
                 let rate = 1.0 + random_range(-setup.clock_drift..=setup.clock_drift);
                 set_clock_rate(&of_test, &boot.node, rate);
             }
-            let eyes = of_boot.eyes(&boot);
+            let observer = of_boot.observer(&boot);
             let server = start(boot.ends, boot.me, boot.persister, setup.max_raft_state);
-            server.watch(eyes);
+            server.watch(observer);
             let services = server.services();
             Booted { server, services }
         };

@@ -1,6 +1,6 @@
 //! What a test's history says, when the test is over.
 
-use crate::inquest::Finding;
+use crate::final_check::Finding;
 use crate::run::Kind;
 use crate::test::Test;
 use linearize::picture::Fault;

@@ -24,7 +24,6 @@ mod generic;
 mod history;
 mod pending;
 mod record;
-mod server;
 mod speed;
 
 pub use appends::{check_appends, element};
@@ -33,5 +32,4 @@ pub use cluster::{KvCluster, KvSetup, PATIENCE};
 pub use generic::Workload;
 pub use pending::Pending;
 pub use record::{Recorded, Records};
-pub use server::{KvClerk, KvServer};
 pub use speed::speed;

@@ -1,8 +1,8 @@
 //! Clerks whose operations are written down.
 
 use super::history;
-use super::server::KvClerk;
 use crate::test::Test;
+use labapi::KvClerk;
 use labrt::quiet::Mutex;
 use labrt::runtime;
 use linearize::{KvRecorder, Ticket};
@@ -23,8 +23,8 @@ impl Records {
     /// Records for this test, which will be checked after it.
     pub fn new(test: &Test) -> Arc<Records> {
         let records = Arc::new(Records::default());
-        let of_inquest = Arc::clone(&records);
-        test.afterwards(move |test| history::look_into(&of_inquest.recorder, test));
+        let of_check = Arc::clone(&records);
+        test.afterwards(move |test| history::look_into(&of_check.recorder, test));
         records
     }
 

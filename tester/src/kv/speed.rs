@@ -2,7 +2,7 @@
 
 use super::appends::{check_appends, element};
 use super::cluster::KvCluster;
-use super::server::KvServer;
+use labapi::KvServer;
 use labrt::runtime;
 use std::time::Duration;
 

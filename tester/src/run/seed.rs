@@ -6,7 +6,7 @@ use super::pictures;
 use super::plan::Plan;
 use super::report::{Kind, Report};
 use crate::failure::Broken;
-use crate::inquest::Finding;
+use crate::final_check::Finding;
 use crate::knobs::Knobs;
 use crate::test::{Figures, Test};
 use labrt::{Config, Decision, Failure, FailureKind, Outcome, World};
@@ -102,7 +102,7 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
         let limit = plan.limits.virtual_time.as_secs_f64();
         report = report.fail(Kind::VirtualTime, format!("the test took longer than {limit} s"));
     }
-    for finding in test.inquire() {
+    for finding in test.run_final_checks() {
         report = take_finding(plan, report, finding);
     }
     match report.ok {
@@ -112,7 +112,7 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
     }
 }
 
-/// Adds what an inquest has found to the report, with a picture if the run has failed.
+/// Adds what a final check has found to the report, with a picture if the run has failed.
 fn take_finding(plan: &Plan, mut report: Report, finding: Finding) -> Report {
     let Finding { wrong, words, page } = finding;
     let mut picture = None;

@@ -1,13 +1,13 @@
 //! A consensus module that is none: server 0 leads term 1 for ever, and copies its log to the others again and again. It is
 //! enough to try the tester on, and it can be wrong in many ways on purpose.
 
+use labapi::{ApplyMsg, Consensus, Observer, Persister, Role, View, digest};
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use std::marker::PhantomData;
 use std::time::Duration;
-use tester::{ApplyMsg, Consensus, Observer, Persister, Role, View};
 
 /// How a fake is wrong.
 pub(crate) trait Quirk: Send + Sync + 'static {
@@ -106,16 +106,14 @@ impl<Q: Quirk> Fake<Q> {
             state.disk.save(&labgob::encode(&state.log), None);
         }
         let log = &state.log;
-        let digest = |command: &Vec<u8>| command.iter().fold(7, |sum, &byte| sum * 31_u64 + u64::from(byte));
         let view = View {
             term: 1,
             role: self.role(),
             commit_index: state.commit_index,
-            last_applied: state.last_applied,
-            snapshot_index: 0,
+            last_included_index: 0,
             last_index: log.len() as u64,
             changed_from,
-            entry: &|index| log.get(index as usize - 1).map(|command| (1, digest(command) >> 8)),
+            entry: &|index| log.get(index as usize - 1).map(|command| (1, digest(command))),
         };
         if let Some(observer) = &mut state.observer {
             observer.observe(&view);
@@ -230,7 +228,7 @@ impl<Q: Quirk> Consensus for Fake<Q> {
         Arc::clone(self).into_service()
     }
 
-    fn start(&self, command: Vec<u8>) -> Option<(u64, u64)> {
+    fn start(self: &Arc<Self>, command: Vec<u8>) -> Option<(u64, u64)> {
         if self.role() != Role::Leader {
             return None;
         }
@@ -246,13 +244,13 @@ impl<Q: Quirk> Consensus for Fake<Q> {
         Some((index, 1))
     }
 
-    fn get_state(&self) -> (u64, bool) {
+    fn get_state(self: &Arc<Self>) -> (u64, bool) {
         (1, self.role() == Role::Leader)
     }
 
-    fn snapshot(&self, _index: u64, _snapshot: Vec<u8>) {}
+    fn snapshot(self: &Arc<Self>, _index: u64, _snapshot: Vec<u8>) {}
 
-    fn watch(&self, observer: Box<dyn Observer>) {
+    fn watch(self: &Arc<Self>, observer: Box<dyn Observer>) {
         let state = &mut *self.state.lock();
         state.observer = Some(observer);
         self.show(state, 1);

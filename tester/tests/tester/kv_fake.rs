@@ -1,6 +1,7 @@
 //! A key/value service that is none: server 0 leads for ever, and sends a copy of everything to the others before it answers.
 //! It is enough to try the tester on, and it can be wrong in many ways on purpose.
 
+use labapi::{KvClerk, KvServer, Persister};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
@@ -8,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::time::Duration;
-use tester::Persister;
-use tester::kv::{KvClerk, KvServer};
 
 /// How a fake is wrong.
 pub(crate) trait KvQuirk: Send + Sync + 'static {
@@ -187,7 +186,7 @@ impl<Q: KvQuirk> KvServer for FakeKv<Q> {
         vec![Arc::clone(self).into_service()]
     }
 
-    fn is_leader(&self) -> bool {
+    fn is_leader(self: &Arc<Self>) -> bool {
         self.me == 0
     }
 

@@ -7,6 +7,5 @@ mod fake;
 mod kv;
 mod kv_fake;
 mod kv_pictures;
-mod persister;
 mod process;
 mod verbs;

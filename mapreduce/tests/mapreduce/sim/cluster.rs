@@ -356,10 +356,9 @@ fn boot_worker(shared: &Arc<Shared>, boot: Boot) -> Booted<Process> {
     };
     let worker = Worker::new(setup);
     let (running, exits) = (worker.clone(), shared.clone());
-    let spawned = thread::Builder::new().name("work_loop".to_owned()).spawn(move || {
+    thread::spawn_named("work_loop", move || {
         let result = running.run();
         exits.exits.lock().push(result);
     });
-    spawned.expect("the simulation has room for a thread");
     Booted { server: Arc::new(Process::Worker), services: vec![worker.into_service()] }
 }

@@ -41,6 +41,42 @@ pub(super) fn text(path: &Path, length: u64, given: &[PathBuf]) -> Result<u64, P
     Ok(copies * piece.len() as u64)
 }
 
+/// Cuts a text into so many files of about equal length, at line ends.
+pub(super) fn pieces(text: &Path, directory: &Path, count: usize) -> Result<Vec<PathBuf>, Problem> {
+    let bytes = fs::read(text).map_err(Problem::failed)?;
+    fs::create_dir_all(directory).map_err(Problem::failed)?;
+    let mut paths = Vec::new();
+    let mut start = 0;
+    for number in 0..count {
+        let end = (bytes.len() * (number + 1) / count).max(start);
+        let end = memchr::memchr(b'\n', &bytes[end..]).map_or(bytes.len(), |at| end + at + 1);
+        let path = directory.join(format!("{number:05}"));
+        fs::write(&path, &bytes[start..end]).map_err(Problem::failed)?;
+        paths.push(path);
+        start = end;
+    }
+    println!("in {count} files");
+    Ok(paths)
+}
+
+/// Whether the output files of a job together have as many lines as this file.
+pub(super) fn same_number_of_lines(expected: &Path, out: &Path, reduces: usize) -> Done {
+    let count = |path: &Path| -> Result<usize, Problem> {
+        Ok(memchr::memchr_iter(b'\n', &fs::read(path).map_err(Problem::failed)?).count())
+    };
+    let mut ours = 0;
+    for name in (0..reduces).map(names::output) {
+        ours += count(&out.join(name))?;
+    }
+    let theirs = count(expected)?;
+    println!("{theirs} lines");
+    if ours == theirs {
+        Ok(())
+    } else {
+        Err(Problem::Failed(format!("{ours} lines, and grep finds {theirs}")))
+    }
+}
+
 /// The books, in the order of their names.
 fn books() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join("shared");

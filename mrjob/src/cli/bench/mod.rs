@@ -25,7 +25,9 @@ pub(crate) fn bench(arguments: &Bench) -> Done {
     let directory = Directory::create(arguments.directory.as_deref())?;
     match arguments.what {
         Measured::Wc => wc(arguments, &directory.path),
+        Measured::Files => files(arguments, &directory.path),
         Measured::Sort => sort(arguments, &directory.path),
+        Measured::Grep => grep(arguments, &directory.path),
     }
 }
 
@@ -38,7 +40,7 @@ struct Directory {
 impl Directory {
     /// The directory that was named, or a new one.
     fn create(given: Option<&Path>) -> Result<Directory, Problem> {
-        let new = || std::env::temp_dir().join(format!("mapreduce-bench-{}", std::process::id()));
+        let new = || std::env::temp_dir().join(format!("mrjob-bench-{}", std::process::id()));
         let path = given.map_or_else(new, Path::to_owned);
         fs::create_dir_all(&path).map_err(|error| Problem::Failed(format!("{}: {error}", path.display())))?;
         Ok(Directory { path, own: given.is_none() })
@@ -69,18 +71,18 @@ impl Contender {
 
     /// This job, with so many workers.
     fn job(
-        app: &str,
+        app: &[&str],
         workers: usize,
         reduces: usize,
-        input: &Path,
+        inputs: &[PathBuf],
         out: &Path,
     ) -> Result<Contender, Problem> {
         let mut command = this_program()?;
-        command.args(["run", "--app", app]);
+        command.args(["run", "--quiet", "--app"]).args(app);
         command.args(["--workers", &workers.to_string(), "--reduces", &reduces.to_string()]);
-        command.arg("--out").arg(out.join(format!("{workers}-workers"))).arg(input);
+        command.arg("--out").arg(out.join(format!("{workers}-workers"))).args(inputs);
         let workers = if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
-        Ok(Contender::new(format!("mrjob {app}, {workers}"), command))
+        Ok(Contender::new(format!("mrjob {}, {workers}", app[0]), command))
     }
 
     /// Runs it once.
@@ -115,9 +117,10 @@ fn wc(arguments: &Bench, directory: &Path) -> Done {
     let bytes = inputs::text(&input, arguments.size.unwrap_or(330) * 1_000_000, &arguments.text)?;
     let mut plain = this_program()?;
     plain.arg("count-words").arg(&input);
+    let input = [input];
     let mut contenders = [
-        Contender::job("wc", 1, 10, &input, directory)?,
-        Contender::job("wc", 2, 10, &input, directory)?,
+        Contender::job(&["wc"], 1, 10, &input, directory)?,
+        Contender::job(&["wc"], 2, 10, &input, directory)?,
         Contender::new("one thread with a HashMap<String, u64>", plain),
     ];
     warm_up(&mut contenders[..2])?;
@@ -131,6 +134,53 @@ fn wc(arguments: &Bench, directory: &Path) -> Done {
     Ok(())
 }
 
+/// Word count of the same text in 10,000 files.
+fn files(arguments: &Bench, directory: &Path) -> Done {
+    let whole = directory.join("text");
+    let bytes = inputs::text(&whole, arguments.size.unwrap_or(330) * 1_000_000, &arguments.text)?;
+    let pieces = inputs::pieces(&whole, &directory.join("files"), 10_000)?;
+    let mut plain = this_program()?;
+    plain.arg("count-words").args(&pieces);
+    let mut contenders = [
+        Contender::job(&["wc"], 2, 10, &pieces, directory)?,
+        Contender::new("one thread with a HashMap<String, u64>", plain),
+    ];
+    warm_up(&mut contenders[..1])?;
+    race(&mut contenders, arguments.rounds, bytes)?;
+    let [two, plain] = contenders.map(|contender| contender.seconds);
+    println!("2 workers against the plain program: {:.2} times as fast", plain / two);
+    Ok(())
+}
+
+/// Grep: against the system's, in the same locale and in the C locale, where it is fastest. The same lines.
+fn grep(arguments: &Bench, directory: &Path) -> Done {
+    let input = directory.join("text");
+    let bytes = inputs::text(&input, arguments.size.unwrap_or(330) * 1_000_000, &arguments.text)?;
+    let found = directory.join("found");
+    // Through a file, as a job's output is: grep that writes to /dev/null stops at its first match.
+    let plain = |locale: &str| {
+        let mut plain = Command::new("sh");
+        plain.args(["-c", "grep -E -- \"$0\" \"$1\" > \"$2\"", &arguments.pattern]);
+        plain.arg(&input).arg(&found).env("LC_ALL", locale);
+        plain
+    };
+    let app = ["grep", "--parameter", &arguments.pattern];
+    let mut contenders = [
+        Contender::job(&app, 2, 10, &[input.clone()], directory)?,
+        Contender::new("grep -E, LC_ALL=C.UTF-8", plain("C.UTF-8")),
+        Contender::new("grep -E, LC_ALL=C", plain("C")),
+    ];
+    warm_up(&mut contenders[..1])?;
+    race(&mut contenders, arguments.rounds, bytes)?;
+    let [ours, plain, fastest] = contenders.map(|contender| contender.seconds);
+    println!(
+        "2 workers against grep: {:.2} times its time; in the C locale {:.2}",
+        ours / plain,
+        ours / fastest
+    );
+    inputs::same_number_of_lines(&found, &directory.join("2-workers"), 10)
+}
+
 /// Sort: against the system's, with as much parallelism, and byte for byte the same output.
 fn sort(arguments: &Bench, directory: &Path) -> Done {
     let input = directory.join("records");
@@ -142,7 +192,7 @@ fn sort(arguments: &Bench, directory: &Path) -> Done {
     // Partitions of about 30 MB: with fewer, the two workers would end at different times.
     let reduces = 32;
     let mut contenders = [
-        Contender::job("sort", 2, reduces, &input, directory)?,
+        Contender::job(&["sort"], 2, reduces, &[input], directory)?,
         Contender::new("sort --parallel=2 -S 1G", plain),
     ];
     warm_up(&mut contenders[..1])?;

@@ -1,10 +1,9 @@
-//! [`Raft`] as the tester knows it: under the interface that every solution of this lab
-//! has.
+//! [`Raft`] under the interface that every solution of this lab has.
 
+use labapi::{ApplyMsg, Consensus, Observer, Persister};
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use labrt::sync::Arc;
-use tester::{ApplyMsg, Consensus, Observer, Persister};
 
 use crate::rpc::RaftRpc;
 use crate::server::Raft;
@@ -18,19 +17,19 @@ impl Consensus for Raft {
         self.clone().into_service()
     }
 
-    fn start(&self, command: Vec<u8>) -> Option<(u64, u64)> {
+    fn start(self: &Arc<Raft>, command: Vec<u8>) -> Option<(u64, u64)> {
         Raft::start(self, command)
     }
 
-    fn get_state(&self) -> (u64, bool) {
+    fn get_state(self: &Arc<Raft>) -> (u64, bool) {
         Raft::get_state(self)
     }
 
-    fn snapshot(&self, index: u64, snapshot: Vec<u8>) {
+    fn snapshot(self: &Arc<Raft>, index: u64, snapshot: Vec<u8>) {
         Raft::snapshot(self, index, &snapshot);
     }
 
-    fn watch(&self, observer: Box<dyn Observer>) {
+    fn watch(self: &Arc<Raft>, observer: Box<dyn Observer>) {
         Raft::watch(self, observer);
     }
 }

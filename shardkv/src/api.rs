@@ -1,7 +1,7 @@
-//! [`Clerk`] as the tester knows it: a clerk of lab 3, whose operations are recorded and looked
-//! into after each test.
+//! [`Clerk`] under the interface of a clerk of lab 3. The tests record its operations and check
+//! the history after each run.
 
-use tester::kv::KvClerk;
+use labapi::KvClerk;
 
 use crate::client::{Clerk, TooLarge};
 

@@ -16,20 +16,20 @@ pub const CALL_TIMEOUT: Duration = Duration::from_millis(400);
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The servers of one service, of which a client does not know who leads.
-pub struct Finder<Peer> {
+pub struct LeaderCache<Peer> {
     servers: Vec<Peer>,
     /// Who answered last.
     leader: usize,
 }
 
-impl<Peer> Finder<Peer> {
+impl<Peer> LeaderCache<Peer> {
     /// For servers in any order.
     ///
     /// # Panics
     /// Without any server.
     pub fn new(servers: Vec<Peer>) -> Self {
         assert!(!servers.is_empty(), "a service has at least one server");
-        Finder { servers, leader: 0 }
+        LeaderCache { servers, leader: 0 }
     }
 
     /// Asks the servers, the last known leader first, until `ask` has an answer; each of them
@@ -57,14 +57,14 @@ impl<Peer> Finder<Peer> {
 
 #[cfg(test)]
 mod tests {
-    use super::Finder;
+    use super::LeaderCache;
 
     #[test]
     fn whoever_answered_last_is_asked_first() {
-        let mut finder = Finder::new(vec!['a', 'b', 'c']);
+        let mut leader_cache = LeaderCache::new(vec!['a', 'b', 'c']);
         let mut asked = String::new();
         let mut ask_who = |leader: char, asked: &mut String| {
-            finder.ask_each(|&server| {
+            leader_cache.ask_each(|&server| {
                 asked.push(server);
                 (server == leader).then_some(server)
             })

@@ -5,9 +5,9 @@ use crate::run::Kind;
 use crate::test::Test;
 
 /// Looks into what was recorded in a run.
-pub(crate) type Inquest = Box<dyn FnOnce(&Test) -> Option<Finding> + Send>;
+pub(crate) type FinalCheck = Box<dyn FnOnce(&Test) -> Option<Finding> + Send>;
 
-/// What an inquest has found.
+/// What a final check has found.
 pub(crate) struct Finding {
     /// What is wrong, if anything is: its kind, and one line.
     pub(crate) wrong: Option<(Kind, String)>,

@@ -1,14 +1,13 @@
-//! [`KvServer`] and [`Clerk`] as the tester knows them: under the interface that every
-//! solution of this lab has.
+//! [`KvServer`] and [`Clerk`] under the interface that every solution of this lab has.
 
+use labapi::{KvClerk, Observer, Persister};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use tester::{Observer, Persister, kv};
 
 use crate::client::{Clerk, ClerkError};
 use crate::server::KvServer;
 
-impl kv::KvServer for KvServer {
+impl labapi::KvServer for KvServer {
     type Clerk = Clerk;
 
     fn start(
@@ -24,11 +23,11 @@ impl kv::KvServer for KvServer {
         KvServer::services(self)
     }
 
-    fn is_leader(&self) -> bool {
+    fn is_leader(self: &Arc<Self>) -> bool {
         KvServer::is_leader(self)
     }
 
-    fn watch(&self, observer: Box<dyn Observer>) {
+    fn watch(self: &Arc<Self>, observer: Box<dyn Observer>) {
         KvServer::watch(self, observer);
     }
 
@@ -42,7 +41,7 @@ fn done<T>(result: Result<T, ClerkError>) -> T {
     result.unwrap_or_else(|error| panic!("an operation of a test cannot be done: {error}"))
 }
 
-impl kv::KvClerk for Clerk {
+impl KvClerk for Clerk {
     fn get(&mut self, key: &str) -> String {
         done(Clerk::get(self, key))
     }

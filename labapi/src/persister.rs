@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// A server's disk: a place for the Raft state and one for the service's snapshot.
 ///
-/// A clone is another handle to the same disk. A crash is played by giving the next incarnation a [`Persister::copy`] of
-/// what the disk held at that moment: whatever the old incarnation still writes goes to a disk that nobody reads again.
+/// A clone is another handle to the same disk. After a crash the tester gives the next incarnation a [`Persister::copy`] of
+/// what the disk held at that moment. Whatever the old incarnation still writes goes to a disk that is never read again.
 ///
 /// A write is durable when the call returns, and atomic: a crash finds all of it or nothing.
 #[derive(Clone, Default)]
@@ -18,7 +18,7 @@ pub struct Persister {
 #[derive(Default)]
 struct Disk {
     content: Mutex<Content>,
-    /// Told of each write. Taken out of its place while it runs, so that it may itself use the disk.
+    /// Called after each write. It is taken out of its place while it runs, so that it may use the disk itself.
     on_write: Mutex<Option<WriteHook>>,
 }
 
@@ -31,7 +31,7 @@ struct Content {
 
 type WriteHook = Box<dyn FnMut(&Write) + Send>;
 
-/// What a write hook ([`Persister::on_write`]) is told.
+/// What a write hook ([`Persister::on_write`]) learns of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Write {
     /// Number of this write on this disk since its first incarnation; the first has 1.
@@ -54,8 +54,8 @@ impl Persister {
         Persister { disk: Arc::new(Disk { content: Mutex::new(content), on_write: Mutex::new(None) }) }
     }
 
-    /// Replaces the Raft state; together with it, in one atomic step, the snapshot if there is a new one. With None the
-    /// snapshot stays as it is.
+    /// Replaces the Raft state and, in the same atomic step, the snapshot if there is a new one. With None the snapshot
+    /// stays as it is.
     pub fn save(&self, state: &[u8], snapshot: Option<&[u8]>) {
         let number = {
             let content = &mut *self.disk.content.lock();
@@ -67,18 +67,18 @@ impl Persister {
             }
             content.count_write()
         };
-        self.tell(Write { number, appended: false, snapshot: snapshot.is_some() });
+        self.call_hook(Write { number, appended: false, snapshot: snapshot.is_some() });
     }
 
-    /// Adds a record at the end of the Raft state: a write-ahead log. Costs as much as the record is long, however much
-    /// is there already.
+    /// Adds a record at the end of the Raft state: a write-ahead log. The cost grows with the record, not with what is
+    /// there already.
     pub fn append(&self, record: &[u8]) {
         let number = {
             let content = &mut *self.disk.content.lock();
             content.state.extend_from_slice(record);
             content.count_write()
         };
-        self.tell(Write { number, appended: true, snapshot: false });
+        self.call_hook(Write { number, appended: true, snapshot: false });
     }
 
     /// The Raft state: what was saved last, and the records appended since; empty on a new disk.
@@ -86,7 +86,7 @@ impl Persister {
         self.disk.content.lock().state.clone()
     }
 
-    /// Length of the Raft state in bytes: what `maxraftstate` and the tests of log sizes look at.
+    /// Length of the Raft state in bytes. The tests of log sizes and `maxraftstate` compare it with their bounds.
     pub fn state_size(&self) -> usize {
         self.disk.content.lock().state.len()
     }
@@ -107,13 +107,13 @@ impl Persister {
     }
 
     /// For tests: calls `hook` after each write from now on, on the thread that wrote and before the write returns to it.
-    /// A hook that crashes the server leaves it between persisting and whatever it meant to do next. A write that the hook
-    /// itself makes is not told to it.
+    /// A hook that crashes the server leaves it between persisting and whatever it meant to do next. The hook is
+    /// not called for a write that it makes itself.
     pub fn on_write(&self, hook: impl FnMut(&Write) + Send + 'static) {
         *self.disk.on_write.lock() = Some(Box::new(hook));
     }
 
-    fn tell(&self, write: Write) {
+    fn call_hook(&self, write: Write) {
         let Some(mut hook) = self.disk.on_write.lock().take() else { return };
         hook(&write);
         // The hook may have put another one in its place.

@@ -1,0 +1,82 @@
+//! What a solution of a lab is given, and what it must offer.
+//!
+//! A lab's crate stands on this crate and not on its tests. The tester knows a solution only
+//! through the traits here, and a solution knows nothing of the tester.
+//!
+//! | given | what |
+//! |---|---|
+//! | [`Persister`] | the simulated disk of one server |
+//! | [`ApplyMsg`] | what a consensus module sends to the service above it |
+//!
+//! | to offer | by |
+//! |---|---|
+//! | [`Consensus`] | the Raft of lab 2 |
+//! | [`KvServer`], [`KvClerk`] | the key/value service of lab 3; [`KvClerk`] also by lab 4B |
+//!
+//! Every method of these traits that the tester calls on a server runs in a thread on that
+//! server's node. A thread that the method spawns therefore belongs to the server, and ends
+//! when the server crashes.
+//!
+//! # Being watched
+//!
+//! A solution may show its state to an [`Observer`]. Then the rules of the Raft paper's
+//! Figure 3 are checked at every change, and a failure names the moment in which a rule broke
+//! and not the later one in which a test noticed. [`Probe`] keeps what is needed for that in
+//! three lines:
+//!
+//! ```
+//! use labapi::{Observer, Probe, Role, Shown};
+//! use labrt::sync::Mutex;
+//!
+//! struct State {
+//!     term: u64,
+//!     role: Role,
+//!     log: Vec<(u64, Vec<u8>)>,
+//!     commit_index: u64,
+//!     probe: Probe, // one: beside the rest of the state
+//! }
+//!
+//! impl State {
+//!     /// To be called before the lock is given up.
+//!     fn show(&mut self) {
+//!         let State { term, role, log, commit_index, probe } = self;
+//!         let shown = Shown { term: *term, role: *role, commit_index: *commit_index, last_included_index: 0 };
+//!         probe.show(shown, log.len() as u64, |index| { // two: after each change
+//!             let (term, command) = &log[index as usize - 1];
+//!             (*term, command)
+//!         });
+//!     }
+//! }
+//!
+//! struct Raft {
+//!     state: Mutex<State>,
+//! }
+//!
+//! impl Raft {
+//!     fn watch(&self, observer: Box<dyn Observer>) {
+//!         let mut state = self.state.lock();
+//!         state.probe.attach(observer); // three: the body of `Consensus::watch`
+//!         state.show();
+//!     }
+//! }
+//! ```
+//!
+//! # What is left out on purpose
+//!
+//! - **`CondInstallSnapshot`.** See the essay of the `raft` crate.
+//! - **Torn and lost writes.** A write to the [`Persister`] is atomic and durable; the paper
+//!   assumes as much.
+
+#![forbid(unsafe_code)]
+
+mod consensus;
+mod key_value;
+mod observer;
+mod persister;
+mod probe;
+
+pub use consensus::{ApplyMsg, Consensus};
+pub use key_value::{KvClerk, KvServer};
+pub use observer::{Observer, Role, View, digest};
+pub use persister::{Persister, Write};
+pub use probe::{Probe, Shown};

@@ -1,0 +1,103 @@
+//! The probe tells an observer just what has changed.
+
+use labapi::{Observer, Probe, Role, Shown, View, digest};
+use std::sync::{Arc, Mutex};
+
+/// What an observer was shown: the first changed index, and terms and digests from there on.
+type Seen = Arc<Mutex<Vec<(u64, Vec<(u64, u64)>)>>>;
+
+struct Recorder(Seen);
+
+impl Observer for Recorder {
+    fn observe(&mut self, view: &View<'_>) {
+        let from = view.changed_from.max(view.last_included_index + 1);
+        let entries = (from..=view.last_index).map(|index| (view.entry)(index).expect("an entry of the log"));
+        self.0.lock().unwrap().push((view.changed_from, entries.collect()));
+    }
+}
+
+/// A log with a snapshot before it, and the probe that shows it.
+struct Server {
+    probe: Probe,
+    base: u64,
+    log: Vec<(u64, Vec<u8>)>,
+    commit_index: u64,
+    seen: Seen,
+}
+
+impl Server {
+    fn new() -> Server {
+        let (mut probe, seen) = (Probe::default(), Seen::default());
+        probe.attach(Box::new(Recorder(Arc::clone(&seen))));
+        Server { probe, base: 0, log: Vec::new(), commit_index: 0, seen }
+    }
+
+    fn push(&mut self, term: u64, command: &str) {
+        self.log.push((term, command.into()));
+    }
+
+    /// Shows the state, and returns what the observer saw of it.
+    fn show(&mut self) -> Option<(u64, Vec<(u64, u64)>)> {
+        let (base, log) = (self.base, &self.log);
+        let shown = Shown {
+            term: 1,
+            role: Role::Follower,
+            commit_index: self.commit_index,
+            last_included_index: base,
+        };
+        self.probe.show(shown, base + log.len() as u64, |index| {
+            let (term, command) = &log[(index - base - 1) as usize];
+            (*term, command)
+        });
+        self.seen.lock().unwrap().pop()
+    }
+}
+
+fn entry(term: u64, command: &str) -> (u64, u64) {
+    (term, digest(command.as_bytes()))
+}
+
+#[test]
+fn additions_and_replacements_are_told_from_the_first_that_changed() {
+    let mut server = Server::new();
+    server.push(1, "a");
+    server.push(1, "b");
+    assert_eq!(server.show(), Some((1, vec![entry(1, "a"), entry(1, "b")])));
+    assert_eq!(server.show(), None, "nothing has changed");
+    server.commit_index = 1;
+    assert_eq!(server.show(), Some((u64::MAX, vec![])), "the log has not changed");
+    server.push(1, "c");
+    assert_eq!(server.show(), Some((3, vec![entry(1, "c")])));
+    server.log.truncate(1);
+    server.push(2, "x");
+    server.push(2, "y");
+    assert_eq!(server.show(), Some((2, vec![entry(2, "x"), entry(2, "y")])));
+    server.log.truncate(1);
+    assert_eq!(server.show(), Some((2, vec![])));
+}
+
+#[test]
+fn a_snapshot_changes_no_entry() {
+    let mut server = Server::new();
+    (0..5).for_each(|number| server.push(1, &number.to_string()));
+    server.show();
+    server.base = 3;
+    server.log.drain(..3);
+    assert_eq!(server.show(), Some((u64::MAX, vec![])));
+    // A leader's snapshot replaces a whole log.
+    server.base = 20;
+    server.log.clear();
+    assert_eq!(server.show(), Some((u64::MAX, vec![])));
+    server.push(2, "z");
+    assert_eq!(server.show(), Some((21, vec![entry(2, "z")])));
+}
+
+#[test]
+fn an_entry_that_changes_in_the_middle_is_found_after_some_calls() {
+    let mut server = Server::new();
+    (0..40).for_each(|number| server.push(1, &number.to_string()));
+    server.show();
+    server.log[17].1 = b"other".to_vec();
+    let found = (0..20).find_map(|_| server.show());
+    assert_eq!(found.map(|(from, _)| from), Some(18));
+}
