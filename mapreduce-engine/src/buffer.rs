@@ -10,7 +10,7 @@
 
 use super::pair;
 
-/// What is known of a pair without looking at its bytes.
+/// The facts about a pair that do not need its bytes.
 #[derive(Clone, Copy)]
 struct Item {
     /// The first bytes of its key.
@@ -44,7 +44,7 @@ impl Buffer {
         self.bytes.len() + size_of_val(&self.items[..])
     }
 
-    /// Takes a pair. The caller has seen to it that the buffer is far from 4 GB.
+    /// Takes a pair. The caller keeps the buffer far below 4 GB.
     pub(super) fn add(&mut self, partition: usize, key: &str, value: &str) {
         self.items.push(Item {
             prefix: pair::prefix(key.as_bytes()),
@@ -61,8 +61,8 @@ impl Buffer {
     /// keep their order.
     pub(super) fn sort(&mut self) {
         let Buffer { items, bytes } = self;
-        // An unstable sort needs no memory of its own. That equal keys keep their order comes
-        // of the last comparison; without it, two attempts of one map could differ.
+        // An unstable sort needs no memory of its own. The last comparison keeps equal keys in order; without
+        // it, two attempts of one map could differ.
         items.sort_unstable_by(|a, b| {
             let by_start = (a.partition, a.prefix).cmp(&(b.partition, b.prefix));
             let by_key = || key(bytes, a).cmp(key(bytes, b));

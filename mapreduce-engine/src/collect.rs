@@ -5,9 +5,8 @@
 //! they do not, sorted *runs* are spilled, each a file with all partitions one behind the
 //! other, and merged at the end.
 //!
-//! The paper's library lets a user's function write while the budget is used up; here, too,
-//! the spill happens in the middle of the user's map, at whatever pair fills the memory. A
-//! function that emits a terabyte from one record is unusual, and no reason to fail.
+//! The spill happens in the middle of the user's map, at the pair that fills the memory. A function that
+//! emits a terabyte from one record is unusual, and no reason to fail.
 //!
 //! A combiner may run at each of these steps, and sees any subset of a key's values each
 //! time: those of one run in memory, or the results of that for several runs. That is why
@@ -43,7 +42,7 @@ enum Pairs {
 /// partitions and a hundred runs.
 struct Run {
     name: String,
-    /// Where each partition is.
+    /// The place of each partition.
     ranges: Vec<Range<u64>>,
 }
 
@@ -57,7 +56,7 @@ pub(super) struct Collector<'a> {
     emitted: u64,
     /// Bytes written to runs so far.
     spilled_bytes: u64,
-    /// What went wrong while the user's map emitted a pair: it has no way to learn of it.
+    /// An error while the user's map emitted a pair, which it cannot see.
     error: Option<TaskError>,
 }
 
@@ -76,18 +75,16 @@ type PartitionSink<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), TaskError> + 'a;
 type Sink<'a> = dyn FnMut(usize, &[u8], &[u8]) -> Result<(), TaskError> + 'a;
 
 impl<'a> Collector<'a> {
-    /// Takes the pairs of this attempt. Which of the two ways it keeps them in is the
-    /// application's choice, by having a combiner or not: hashing keys that hardly ever come
-    /// again, as in a sort, would cost more than it saves.
+    /// Takes the pairs of this attempt. Applications with a combiner get a table. For the others, such as a
+    /// sort, hashing keys that hardly ever come again would cost more than it saves.
     pub(super) fn new(task: &'a MapTask<'a>) -> Collector<'a> {
         let combines = task.application.has_combiner();
         let pairs = if combines { Pairs::Table(Table::new()) } else { Pairs::Buffer(Buffer::new()) };
         Collector { task, pairs, runs: Vec::new(), spilled: 0, emitted: 0, spilled_bytes: 0, error: None }
     }
 
-    /// Takes a pair. Runs for each word of the input, so that everything that is not needed
-    /// for each of them is elsewhere: the size of the memory, for instance, is looked at only
-    /// when it has changed.
+    /// Takes a pair. It runs for each word of the input, so that it does only what each of them needs: it
+    /// looks at the memory in use, for instance, only when that has changed.
     #[inline]
     pub(super) fn add(&mut self, key: &str, value: &str) {
         self.emitted += 1;
@@ -115,8 +112,8 @@ impl<'a> Collector<'a> {
         self.emitted
     }
 
-    /// To be called now and then between two records: tells what has gone wrong, and
-    /// keeps the number of runs small.
+    /// To be called now and then between two records: returns the error, if there was one, and keeps the
+    /// number of runs small.
     pub(super) fn settle(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         if let Some(error) = self.error.take() {
             return Err(error);
@@ -133,7 +130,7 @@ impl<'a> Collector<'a> {
         if self.error.is_none() {
             self.error = self.spill().err();
         }
-        // After an error what comes is counted and forgotten: the attempt has failed.
+        // After an error the attempt has failed, so that later pairs are counted and dropped.
         self.pairs.clear();
     }
 
@@ -243,10 +240,10 @@ fn merge_partition(
     )
 }
 
-/// Runs that have been merged are of no more use, and may be larger than the disk can spare.
+/// Deletes runs that have been merged: the disk may need the space.
 fn delete(task: &MapTask<'_>, runs: Vec<Run>) {
     for run in runs {
-        // It is under a temporary name; whoever clears up after the job finds it.
+        // Its name is temporary, so that the job's end deletes it.
         let _ = task.output.delete(&run.name);
     }
 }
@@ -268,8 +265,8 @@ fn extend(
     Ok(())
 }
 
-/// The user's partition function, not trusted: a pair in a partition that nobody reduces
-/// would be lost without a word.
+/// Checks the answer of the user's partition function: a pair in a partition that no task reduces would be
+/// lost silently.
 fn checked_partition(application: &dyn Application, key: &str, reduces: usize) -> usize {
     let partition = application.partition(key, reduces);
     assert!(
@@ -289,7 +286,7 @@ fn combine(
 ) -> Result<(), TaskError> {
     let mut result = Ok(());
     if application.has_combiner() {
-        // It is the user's, and may panic on what another function of his has emitted.
+        // The user's combiner may panic on what the user's map has emitted.
         let combined = runtime::catch_panic(|| {
             application.combine(key, values, &mut |value| {
                 if result.is_ok() {

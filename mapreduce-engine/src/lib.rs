@@ -1,11 +1,12 @@
-//! Runs MapReduce tasks on data that do not fit into memory, and fast: the second implementation of the lab's trait
-//! [`Tasks`](mapreduce::tasks::Tasks), beside the plain one of `mapreduce::task`.
+//! Runs MapReduce tasks on data that do not fit into memory, and fast: the second implementation of the lab's
+//! trait [`Tasks`](mapreduce::tasks::Tasks), beside the plain one of `mapreduce::task`.
 //!
-//! The paper's library buffers pairs, spills them, and sorts what a reducer has fetched, externally if need be (Dean and
-//! Ghemawat, *MapReduce*, OSDI 2004, §3.1, §4.2, §4.3). Here the mapper sorts, as Hadoop's does, and the reducer merges.
+//! The paper's library buffers pairs, spills them, and sorts what a reducer has fetched, externally if need
+//! be (Dean and Ghemawat, *MapReduce*, OSDI 2004, §3.1, §4.2, §4.3). Here the mapper sorts, as Hadoop's does,
+//! and the reducer merges.
 //!
-//! Nothing that grows with the input is ever in memory: a map keeps pairs up to its budget and then spills them, a reduce
-//! streams. Only one record, one key and one value must fit (for `Records::Whole`, one file).
+//! Nothing that grows with the input is ever in memory: a map keeps pairs up to its budget and then spills
+//! them, a reduce streams. Only one record, one key and one value must fit (for `Records::Whole`, one file).
 //!
 //! # How to read
 //!
@@ -22,8 +23,10 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **Compression** of intermediate files: they stay in the system's memory on the machines that this was measured on.
-//! - **Several threads** in one task. A worker runs one task at a time; a machine with many processors runs many workers.
+//! - **Compression** of intermediate files: they stay in the system's memory on the machines that this was
+//!   measured on.
+//! - **Several threads** in one task. A worker runs one task at a time; a machine with many processors runs
+//!   many workers.
 //! - **Checksums**: the store is trusted not to change bytes. A file that was cut off is noticed.
 
 mod buffer;
@@ -68,8 +71,8 @@ impl Tasks for Engine {
     }
 }
 
-/// Reports the progress of a task. The callback's numbers never fall, and rise whenever the task gets something done: the
-/// coordinator gives up a task that stands still.
+/// Reports the progress of a task. The callback's numbers never fall, and rise whenever the task gets
+/// something done: the coordinator gives up a task that stands still.
 struct Meter<'a> {
     progress: &'a mut Progress<'a>,
     /// The last number that the callback got.

@@ -1,8 +1,8 @@
 //! A map task: read the split, call the user's map on each record, write a sorted file for each partition.
 //!
-//! The paper's mapper buffers pairs and writes them now and then, divided by partition (§3.1, step 4); it leaves sorting to
-//! the reducer. Here the mapper sorts, as Hadoop's does. Reducers then merge, which needs no memory that grows with the
-//! partition, and all mappers share the work of sorting.
+//! The paper's mapper buffers pairs and writes them now and then, divided by partition (§3.1, step 4); it
+//! leaves sorting to the reducer. Here the mapper sorts, as Hadoop's does. Reducers then merge, which needs
+//! no memory that grows with the partition, and all mappers share the work of sorting.
 
 use std::cell::Cell;
 
@@ -39,7 +39,8 @@ pub(super) fn delete_output(
     attempt: u32,
     reduces: usize,
 ) -> Result<(), StoreError> {
-    // An attempt that failed early has few of these files, but which is not known. Deleting a missing one does no harm.
+    // An attempt that failed early has few of these files, but which is not known. Deleting a missing one
+    // does no harm.
     let mut result = Ok(());
     for partition in 0..reduces {
         let name = names::intermediate(map, partition, attempt);
@@ -95,8 +96,8 @@ fn map_piece(
     reader.close()
 }
 
-/// Maps the records that have been read, and returns their number. It catches panics for all of them at once, since that
-/// costs something.
+/// Maps the records that have been read, and returns their number. It catches panics for all of them at once,
+/// since that costs something.
 fn map_batch(
     task: &MapTask<'_>,
     number: usize,

@@ -1,8 +1,8 @@
 //! Merging sorted runs of pairs into one sequence of keys, each once, with all its
 //! values.
 //!
-//! This is where a reduce gets its memory bound: of each run only a buffer's worth is in
-//! memory, however long the run and however many values a key has.
+//! The merge bounds the memory of a reduce: it holds one buffer for each run, however long the run and
+//! however many values a key has.
 
 use std::cmp::Ordering;
 
@@ -12,13 +12,12 @@ use mapreduce::tasks::TaskError;
 use super::PROGRESS_EVERY;
 use super::pair::{self, Reader};
 
-/// How many runs are merged at once. More would need buffers so small that the disk seeks
-/// more than it reads; a merge of more runs takes another pass over the data.
+/// The most runs that are merged at once. With more, the buffers would be so small that the disk seeks more
+/// than it reads; so a merge of more runs takes another pass over the data.
 pub(super) const FAN_IN: usize = 256;
 
-/// How many of so many runs, which are too many, are merged first: all that can be at once,
-/// but no more than it takes for the rest to be merged in one go. What is merged now is
-/// written and read once more.
+/// How many of too many runs to merge first: as many as possible at once, but no more than it takes to merge
+/// the rest in one pass, since these are written and read once more.
 pub(super) fn first_merge(runs: usize) -> usize {
     FAN_IN.min(runs - FAN_IN + 1)
 }
@@ -42,9 +41,8 @@ pub(super) struct Merge {
     alive: Vec<bool>,
     /// The losers, in the order of a heap; place 0 has the winner of all.
     tree: Vec<usize>,
-    /// Whether the winner's current pair has been handed out, so that it must advance
-    /// before the next look. It cannot advance sooner, because the pair is lent from its
-    /// buffer.
+    /// Whether the winner's current pair has been handed out, so that it must advance before the next match.
+    /// It cannot advance sooner, because the pair is lent from its buffer.
     spent: bool,
     /// Bytes of keys and values handed out so far.
     consumed: u64,
@@ -97,8 +95,8 @@ impl Merge {
         order.then_with(|| a.cmp(&b)) == Ordering::Less
     }
 
-    /// The run with the smallest current key, if any is left. Before that it moves the run on
-    /// whose pair was handed out last.
+    /// The run with the smallest current key, if any is left. It first advances the run whose pair was handed
+    /// out last.
     fn winner(&mut self) -> Result<Option<usize>, TaskError> {
         if self.runs.is_empty() {
             return Ok(None);
@@ -114,8 +112,8 @@ impl Merge {
         Ok(self.alive[winner].then_some(winner))
     }
 
-    /// Calls `visit` with each key, once, in order, and its values. `report` is told from
-    /// time to time how many bytes have gone by.
+    /// Calls `visit` with each key, once, in order, and its values. From time to time it calls `report` with
+    /// the number of bytes so far.
     pub(super) fn for_each_key(
         mut self,
         mut report: impl FnMut(u64) -> Result<(), TaskError>,
@@ -128,8 +126,7 @@ impl Merge {
                 report(self.consumed)?;
                 due = self.consumed + PROGRESS_EVERY;
             }
-            // The user's function need not take all of the values, but the next key begins
-            // behind the last of them.
+            // The user's function need not take all values, but the next key begins after the last of them.
             let mut values = Group { merge: &mut self, key: &key, error: None };
             visit(&key, &mut values)?;
             values.finish()?;
@@ -140,8 +137,8 @@ impl Merge {
     /// Puts the next key into `key`; false if there is none. All values of the one before
     /// must have been taken.
     ///
-    /// A key that does not come after the one before shows that a run was not sorted. It
-    /// must not go on to the user's function, which has been promised each key once.
+    /// A key that does not come after the one before shows that a run was not sorted. The user's function
+    /// must not see it: it gets each key once.
     fn next_key(&mut self, key: &mut String) -> Result<bool, TaskError> {
         let Some(winner) = self.winner()? else { return Ok(false) };
         let run = &self.runs[winner];
@@ -171,8 +168,7 @@ impl Merge {
 pub(super) struct Group<'a> {
     merge: &'a mut Merge,
     key: &'a str,
-    /// What went wrong while the user's function asked for values: it has no way to learn
-    /// of it, and sees an end.
+    /// An error of reading, which the user's function sees as the end of the values.
     error: Option<TaskError>,
 }
 
@@ -200,7 +196,7 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Steps over the values that nobody asked for, and tells what has gone wrong.
+    /// Skips the remaining values, and returns the error, if there was one.
     fn finish(mut self) -> Result<(), TaskError> {
         while self.next().is_some() {}
         self.error.map_or(Ok(()), Err)

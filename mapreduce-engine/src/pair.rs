@@ -2,10 +2,9 @@
 //! lowest first, then key and value. A file has nothing else; its pairs are sorted by
 //! their keys' bytes, which for UTF-8 is also the order of the characters.
 //!
-//! Lengths come first, so that a reader knows how much it needs before it looks at a byte of
-//! the text, and the text may be anything, line ends included. There is no checksum: the
-//! store is trusted not to change bytes. What is checked is what a file that was cut off, or
-//! belongs to something else, would show.
+//! Lengths come first, so that a reader knows how much it needs, and the text may be anything, line ends
+//! included. There is no checksum: the store is trusted not to change bytes. The reader notices a file that
+//! was cut off, or holds something else.
 
 use std::ops::Range;
 
@@ -81,7 +80,7 @@ pub(super) struct Writer<'a> {
     temporary: String,
     file: Box<dyn WriteFile>,
     buffer: Vec<u8>,
-    /// Bytes that the store has; those in the buffer come on top.
+    /// Bytes that the store has, without those in the buffer.
     written: u64,
 }
 
@@ -134,7 +133,7 @@ impl<'a> Writer<'a> {
         Ok(self.written)
     }
 
-    /// Completes the file, and only then gives it the name by which others know it.
+    /// Completes the file, and then gives it its final name.
     pub(super) fn publish(mut self, name: &str) -> Result<u64, StoreError> {
         self.flush()?;
         self.file.finish()?;
@@ -149,10 +148,10 @@ pub(super) struct Reader {
     file: Box<dyn ReadFile>,
     /// For the report that it is damaged.
     name: String,
-    /// What of the file has not been read into the buffer.
+    /// The part of the file that has not been read into the buffer.
     unread: Range<u64>,
     buffer: Vec<u8>,
-    /// What of the buffer comes after the current pair.
+    /// The part of the buffer after the current pair.
     rest: Range<usize>,
     /// Where in the buffer the current pair's key and value are. Ranges and not slices, since
     /// a struct cannot borrow from itself.
@@ -186,7 +185,7 @@ impl Reader {
         &self.buffer[self.value.clone()]
     }
 
-    /// The error of an intermediate file that is none.
+    /// The error of a file that is no intermediate file, or a damaged one.
     pub(super) fn corrupt(&self) -> TaskError {
         TaskError::Corrupt { name: self.name.clone() }
     }
@@ -213,7 +212,7 @@ impl Reader {
     /// Moves what is left to the buffer's front and reads more behind it. A pair that is
     /// longer than the buffer makes it grow, but never beyond what the file holds.
     ///
-    /// So a damaged length costs no more memory than the file has bytes, and ends in an error.
+    /// So a damaged length takes no more memory than the file has bytes, and ends in an error.
     fn refill(&mut self) -> Result<(), TaskError> {
         self.buffer.copy_within(self.rest.clone(), 0);
         self.rest = 0..self.rest.len();
@@ -225,7 +224,7 @@ impl Reader {
         }
         let room = (self.buffer.len() - self.rest.end).min(unread);
         let target = &mut self.buffer[self.rest.end..][..room];
-        // The length was asked for when the file was opened; less now means that it was cut.
+        // The length is from when the file was opened; less now means that it was cut off.
         if self.file.read_at(self.unread.start, target)? < room {
             return Err(self.corrupt());
         }

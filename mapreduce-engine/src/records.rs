@@ -1,7 +1,8 @@
 //! Cuts a piece of a file into records, with a buffer as large as the longest record and no larger.
 //!
-//! Reading and cutting are two calls ([`RecordReader::fill`], [`RecordReader::next_ready`]). Reading can fail and takes time,
-//! in the simulation too; the records that are in the buffer are handed out in a loop that does nothing else.
+//! Reading and cutting are two calls ([`RecordReader::fill`], [`RecordReader::next_ready`]). Reading can fail
+//! and takes time, in the simulation too; the records that are in the buffer are handed out in a loop that
+//! does nothing else.
 
 use mapreduce::app::Records;
 use mapreduce::split::{Piece, is_border};
@@ -39,7 +40,8 @@ pub(super) struct RecordReader<'a> {
 }
 
 impl<'a> RecordReader<'a> {
-    /// Opens the piece's file, checks that it is the one that was cut, and finds the first and the last record.
+    /// Opens the piece's file, checks that it is the one that was cut, and finds the first and the last
+    /// record.
     pub(super) fn open(
         input: &dyn Store,
         records: Records,
@@ -98,7 +100,8 @@ impl<'a> RecordReader<'a> {
         Ok(())
     }
 
-    /// The next record and its place in the file; `None` when more must be read ([`RecordReader::fill`]) or there is no more.
+    /// The next record and its place in the file; `None` when more must be read ([`RecordReader::fill`]) or
+    /// there is no more.
     pub(super) fn next_ready(&mut self) -> Option<(u64, &[u8])> {
         let next = match self.find_end() {
             Some(next) => next,
@@ -137,7 +140,8 @@ impl<'a> RecordReader<'a> {
         }
     }
 
-    /// The end of as many whole lines (or words) as fit into `longest` bytes; of the first one if not even that fits.
+    /// The end of as many whole lines (or words) as fit into `longest` bytes; of the first one if not even
+    /// that fits.
     fn find_last(&self, unread: &[u8], longest: usize) -> Option<usize> {
         let border = |&byte: &u8| is_border(self.records, byte);
         let piece = &unread[..unread.len().min(longest)];
@@ -158,8 +162,8 @@ impl<'a> RecordReader<'a> {
         self.at = 0;
         let unread = self.end - self.buffer_offset - self.filled as u64;
         if self.buffer.len() - self.filled < READ_SIZE.min(unread as usize) {
-            // A long record. Exactly as much more as it can need when the end is near, so that a whole file is read into its
-            // own size; twice as much when the end is far.
+            // A long record. Exactly as much more as it can need when the end is near, so that a whole file
+            // is read into its own size; twice as much when the end is far.
             let more = (READ_SIZE.max(self.filled) as u64).min(unread) as usize;
             self.buffer.reserve_exact((self.filled + more).saturating_sub(self.buffer.len()));
             self.buffer.resize(self.filled + more, 0);

@@ -1,10 +1,9 @@
 //! A reduce task: merge the sorted files of all maps, call the user's reduce on each key,
 //! write the output.
 //!
-//! The paper's reducer sorts what it has fetched, with an external sort if need be (§3.1,
-//! step 5). Here the runs come sorted from the mappers, and are merged while the user's
-//! function takes its values from the merge: nothing is written before the output itself,
-//! unless there are more runs than can be open at once.
+//! The paper's reducer sorts what it has fetched, with an external sort if need be (§3.1, step 5). Here the
+//! mappers have sorted the runs, and the user's function takes its values from their merge. The reducer
+//! writes nothing before the output itself, unless there are more runs than can be open at once.
 
 use labrt::runtime;
 use mapreduce::app::Application;
@@ -29,8 +28,8 @@ pub(super) fn run(task: &ReduceTask<'_>, meter: &mut Meter<'_>) -> Result<Counte
     result
 }
 
-/// The output's name while it is written. It has the attempt's number, so that two attempts at once do not write into one
-/// file.
+/// The output's name while it is written. It has the attempt's number, so that two attempts at once do not
+/// write into one file.
 fn temporary(task: &ReduceTask<'_>) -> String {
     names::temporary(&names::output(task.partition), task.attempt)
 }
@@ -73,7 +72,7 @@ impl Passes<'_> {
         Ok(counters)
     }
 
-    /// Opens sources, and gives their length together.
+    /// Opens sources, and returns their total length.
     fn open(&self, sources: &[Source<'_>]) -> Result<(Vec<Reader>, u64), StoreError> {
         let buffer_size = merge::buffer_size(self.task.memory, sources.len());
         let mut readers = Vec::new();
@@ -87,9 +86,8 @@ impl Passes<'_> {
         Ok((readers, total))
     }
 
-    /// Merges the first sources into a file on the local disk, which joins the others at
-    /// their end. So the sources are gone through in rounds, and each pair is copied
-    /// about log(sources)/log(`FAN_IN`) times.
+    /// Merges the first sources into a file on the local disk, which goes to the end of the list. So the
+    /// merges take turns, and each pair is copied about log(sources)/log(`FAN_IN`) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let first: Vec<Source<'_>> = self.sources.drain(..merge::first_merge(self.sources.len())).collect();
         let (readers, _) = self.open(&first)?;
@@ -103,7 +101,7 @@ impl Passes<'_> {
         )?;
         self.spilled += writer.finish()?;
         self.sources.push(Source { store: self.task.local, name });
-        // The own ones among those that have been merged are of no more use.
+        // The attempt's own files among the merged ones are no longer needed.
         for source in first.iter().filter(|source| self.own.contains(&source.name)) {
             self.task.local.delete(&source.name)?;
         }
@@ -119,7 +117,7 @@ impl Passes<'_> {
 /// What the user's reduce emits.
 struct Output<'a> {
     writer: Writer<'a>,
-    /// What went wrong while it was written: the user's reduce has no way to learn of it.
+    /// An error of writing, which the user's reduce cannot see.
     error: Option<StoreError>,
     counters: Counters,
 }
@@ -134,8 +132,7 @@ impl Output<'_> {
     ) -> Result<(), TaskError> {
         self.counters.keys += 1;
         let Output { writer, error, .. } = self;
-        // What is wrong with this key will be wrong with it the next time, too; the coordinator
-        // gives up after a few attempts and says which key it was.
+        // The next attempt will fail on the same key; the coordinator gives up after a few and names it.
         let reduced = runtime::catch_panic(|| {
             application.reduce(key, values, &mut |value| {
                 if error.is_none() {

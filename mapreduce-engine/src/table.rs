@@ -32,9 +32,8 @@ impl Piece {
     }
 }
 
-/// A text with its beginning at hand: for texts of up to eight bytes, which most words
-/// are, that and the length are all of it, and two of them can be compared without a look
-/// at the table's bytes.
+/// A text with its first bytes. Most words have at most eight bytes, so that the first bytes and the length
+/// are all of them, and two can be compared without a look at the table's bytes.
 #[derive(Clone, Copy)]
 struct Text {
     word: u64,
@@ -56,8 +55,8 @@ struct Entry {
     last: Repeated,
 }
 
-/// A place in the table: part of the hash, so that most strangers are told apart without
-/// a look at the entry.
+/// A place in the table, with part of the hash, so that most different keys differ without a look at the
+/// entry.
 #[derive(Clone, Copy)]
 struct Slot {
     /// The upper half of the hash; the lower half says where the search begins.
@@ -127,7 +126,7 @@ impl Table {
         true
     }
 
-    /// Whether the table's text is this one, whose [`word`] is at hand, too.
+    /// Whether the table's text is this one, whose [`word`] is `word`.
     #[inline]
     fn is(&self, text: Text, other: &str, word: u64) -> bool {
         let length = other.len();
@@ -145,7 +144,7 @@ impl Table {
             self.entries[entry].last.count += 1;
             return false;
         }
-        // The new value takes the place at hand, since the next pair is likely to repeat it.
+        // The next pair is likely to repeat the new value, so that this becomes the last one.
         let before = self.earlier.len() as u32;
         self.earlier.push(last);
         let value = self.store(value, word);
@@ -274,8 +273,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// What came in as text goes out as text; the check costs little, and `unsafe` would cost
-/// trust.
+/// The text that was put in. The check costs little, and avoids `unsafe`.
 fn as_text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes)
         .unwrap_or_else(|_| unreachable!("a table's pieces are strings that were put in"))

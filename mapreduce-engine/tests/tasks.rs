@@ -262,7 +262,8 @@ fn the_pieces_of_a_split_are_mapped_one_after_the_other() {
         scratch.write(file, "line of text\nbad\n".repeat(number % 3).trim_end().as_bytes());
     }
     let store = scratch.store();
-    // How many records a piece is cut into is the framework's choice for the last two, so their words are counted.
+    // How many records a piece is cut into is the framework's choice for the last two, so their words are
+    // counted.
     let applications: [&dyn Application; 4] =
         [&Echo(Records::Lines), &Echo(Records::Whole), &Words(Records::Blocks), &Words(Records::Text)];
     for application in applications {
@@ -288,7 +289,8 @@ fn the_pieces_of_a_split_are_mapped_one_after_the_other() {
     }
 }
 
-/// A file that is shorter, longer, younger or another one than the one that was cut fails the map with its name.
+/// A file that is shorter, longer, younger or another one than the one that was cut fails the map with its
+/// name.
 #[test]
 fn a_file_that_has_changed_since_it_was_cut() {
     let scratch = Scratch::new();

@@ -1,18 +1,17 @@
 //! What a user of MapReduce writes: two pure functions (paper, §2).
 //!
-//! The specification gives both functions owned `String`s. Here they see borrowed text in both directions: a word count
-//! emits a pair for every word of its input, and allocating each key and each value would cost more than all other work
-//! on a pair.
+//! Both functions see and emit borrowed text, since a word count would otherwise allocate each key and each
+//! value.
 
-/// A MapReduce program: [`Application::map`], [`Application::reduce`], and the other choices that a job leaves to its user.
+/// A MapReduce program: [`Application::map`], [`Application::reduce`], and the other choices that a job
+/// leaves to its user.
 ///
-/// Both functions keep no state and have no side effects that matter. Each may run several times for the same input
-/// because a worker was slow or died, at the same time and on several machines; one of the runs counts (§3.3).
+/// Both functions keep no state and have no side effects that matter. Each may run several times for the same
+/// input because a worker was slow or died, at the same time and on several machines; one of the runs counts
+/// (§3.3).
 ///
 /// ```
 /// use mapreduce::app::{Application, Values};
-/// use mapreduce::directory_store::DirectoryStore;
-/// use mapreduce::sequential;
 ///
 /// /// The length of the longest line that begins with each letter.
 /// struct LongestLine;
@@ -37,25 +36,19 @@
 ///         emit(&longest.to_string());
 ///     }
 /// }
-///
-/// let directory = std::env::temp_dir().join(format!("longest-line-{}", std::process::id()));
-/// std::fs::create_dir_all(&directory).unwrap();
-/// std::fs::write(directory.join("poem"), "a b c\nbut\nall in all\n").unwrap();
-/// let store = DirectoryStore::new(&directory);
-/// let lines = sequential::run(&LongestLine, &store, &["poem".to_owned()]).unwrap();
-/// assert_eq!(lines, "a 10\nb 3\n");
-/// # std::fs::remove_dir_all(&directory).unwrap();
 /// ```
 pub trait Application: Send + Sync + 'static {
     /// The name by which the command line and the coordinator know it.
     fn name(&self) -> &str;
 
-    /// Emits a key and a value for each thing that it finds in one record. `file` is the name of the input file as the job
-    /// got it; `record` is one of the pieces that [`Application::records`] asks for, without the line's end.
+    /// Emits a key and a value for each thing that it finds in one record. `file` is the name of the input
+    /// file as the job got it; `record` is one of the pieces that [`Application::records`] asks for, without
+    /// the line's end.
     fn map(&self, file: &str, record: &[u8], emit: &mut dyn FnMut(&str, &str));
 
-    /// Emits the result for one key and all its values. Each emitted value becomes one line `key value` of the output; an
-    /// empty value becomes the line `key`. (As in the paper it emits no key, since the output is in the order of the keys.)
+    /// Emits the result for one key and all its values. Each emitted value becomes one line `key value` of
+    /// the output; an empty value becomes the line `key`. (As in the paper it emits no key, since the output
+    /// is in the order of the keys.)
     fn reduce(&self, key: &str, values: &mut dyn Values, emit: &mut dyn FnMut(&str));
 
     /// Whether the framework may call [`Application::combine`].
@@ -63,9 +56,9 @@ pub trait Application: Send + Sync + 'static {
         false
     }
 
-    /// A reduction on the mapper's side: emits fewer values that mean the same to [`Application::reduce`] (§4.3). The
-    /// framework calls it any number of times, or never, on any subset of a key's values in any order; so it must be
-    /// associative and commutative.
+    /// A reduction on the mapper's side: emits fewer values that mean the same to [`Application::reduce`]
+    /// (§4.3). The framework calls it any number of times, or never, on any subset of a key's values in any
+    /// order; so it must be associative and commutative.
     fn combine(&self, key: &str, values: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
         let _ = key;
         while let Some(value) = values.next() {
@@ -73,8 +66,8 @@ pub trait Application: Send + Sync + 'static {
         }
     }
 
-    /// The reduce task, from 0 to `reduces - 1`, that gets this key. Equal arguments give equal answers; `reduces` is at
-    /// least 1.
+    /// The reduce task, from 0 to `reduces - 1`, that gets this key. Equal arguments give equal answers;
+    /// `reduces` is at least 1.
     fn partition(&self, key: &str, reduces: usize) -> usize {
         hash_partition(key, reduces)
     }
@@ -90,8 +83,8 @@ pub trait Application: Send + Sync + 'static {
     }
 }
 
-/// All values of one key, one after the other, in no particular order. Unlike an iterator it lends each value only until
-/// the next call, so that the values of a key need not fit into memory.
+/// All values of one key, one after the other, in no particular order. Unlike an iterator it lends each value
+/// only until the next call, so that the values of a key need not fit into memory.
 pub trait Values {
     /// The next value; `None` after the last.
     fn next(&mut self) -> Option<&str>;
@@ -113,11 +106,12 @@ pub enum Records {
     Whole,
     /// Each line is a record, which must fit into memory. Large files are cut into several map tasks.
     Lines,
-    /// A record is any number of whole lines with their ends, for programs that search a block of text faster than many
-    /// lines. The longest line must fit into memory. Large files are cut into several map tasks.
+    /// A record is any number of whole lines with their ends, for programs that search a block of text faster
+    /// than many lines. The longest line must fit into memory. Large files are cut into several map tasks.
     Blocks,
-    /// A record is some text of any length that begins and ends at white space or at the file's ends, for programs that
-    /// look at words. Only the longest word must fit into memory. Large files are cut into several map tasks.
+    /// A record is some text of any length that begins and ends at white space or at the file's ends, for
+    /// programs that look at words. Only the longest word must fit into memory. Large files are cut into
+    /// several map tasks.
     Text,
 }
 
@@ -130,7 +124,8 @@ pub enum BadRecords {
     Fail,
 }
 
-/// The default partition, the course's `ihash`: FNV-1a with 32 bits, without its sign bit, modulo the number of reduces.
+/// The default partition, the course's `ihash`: FNV-1a with 32 bits, without its sign bit, modulo the number
+/// of reduces.
 pub fn hash_partition(key: &str, reduces: usize) -> usize {
     let hash =
         key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));

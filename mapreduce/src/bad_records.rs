@@ -1,10 +1,11 @@
-//! Records on which the user's map fails (paper, §4.6).
+//! Failures that come again, above all records on which the user's map fails (paper, §4.6).
 //!
-//! A bug in map, or in a library that it calls, may panic on one record in a billion. After two failures on the same record
-//! the coordinator tells the next attempt to skip it, counts it, and the job goes on.
+//! A bug in map, or in a library that it calls, may panic on one record in a billion. After two failures on
+//! the same record the coordinator tells the next attempt to skip it, counts it, and the job goes on.
 //!
-//! For example, map 3 panics on the record at byte 700. The first report may be chance (a machine with bad memory), so
-//! the second attempt gets no list. It fails there, too; the third gets `skip: [700]` and succeeds.
+//! For example, map 3 panics on the record at byte 700. The first report may be chance (a machine with bad
+//! memory), so the second attempt gets no list. It fails there, too; the third gets `skip: [700]` and
+//! succeeds.
 
 use crate::events::Event;
 use crate::rpc::TaskId;
@@ -55,5 +56,28 @@ impl State {
     pub(crate) fn records_to_skip(&self, map: usize) -> Vec<RecordPlace> {
         let trouble = self.maps.get(map).and_then(|task| task.trouble.as_ref());
         trouble.map_or_else(Vec::new, |trouble| trouble.skip.clone())
+    }
+
+    /// Counts a failure that only another try can mend. Some pass, such as a disk that was full for a moment;
+    /// one that comes four times in a row is the input's or the program's.
+    pub(crate) fn count_failure(&mut self, id: TaskId, error: &TaskError) {
+        let limit = self.rules.max_failures;
+        let (tasks, number) = self.tasks_mut(id);
+        let Some(task) = tasks.get_mut(number) else { return };
+        let trouble = task.trouble.get_or_insert_default();
+        trouble.failures += 1;
+        let failures = trouble.failures;
+        if matches!(error, TaskError::InputChanged { .. }) {
+            // Other maps have read the file as it was. No other try can make that one input again.
+            self.fail(format!("{id} has failed: {error}"));
+        } else if failures >= limit {
+            self.fail(format!("{id} has failed {limit} times, at last so: {error}"));
+        }
+    }
+
+    /// The job has failed, for this reason.
+    fn fail(&mut self, reason: String) {
+        self.phase = Phase::Failed(reason);
+        self.tell(Event::Entered(self.phase.clone()));
     }
 }

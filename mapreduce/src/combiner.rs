@@ -1,5 +1,5 @@
-//! The combiner in the plain tasks (paper, §4.3): reduces the pairs of one map before they are written, so that less
-//! travels to the reducers.
+//! The combiner in the plain tasks (paper, §4.3): reduces the pairs of one map before they are written, so
+//! that less travels to the reducers.
 
 use labrt::runtime;
 

@@ -1,7 +1,8 @@
-//! What happens in the coordinator, for observers: the progress bar, the report, the tests' story and checkers.
+//! What happens in the coordinator, for observers: the progress bar, the report, the tests' story and
+//! checkers.
 
 use crate::rpc::{AttemptId, WorkerId};
-use crate::state::Phase;
+use crate::state::{Phase, State};
 use crate::tasks::Counters;
 
 /// Why the coordinator gave up an attempt.
@@ -26,7 +27,8 @@ pub enum Loss {
     FetchFailed,
 }
 
-/// Something that has happened. The coordinator keeps it until it gives up its lock, and shows it to its observer then.
+/// Something that has happened. The coordinator keeps it until it gives up its lock, and shows it to its
+/// observer then.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A worker has registered.
@@ -125,4 +127,16 @@ pub enum Event {
     },
     /// The job has entered another phase. It goes back from reduces to maps when outputs are lost.
     Entered(Phase),
+}
+
+impl State {
+    /// Keeps an event for the observer.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// The events since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
 }

@@ -1,5 +1,5 @@
-//! The input of a reduce. In part 1A it is in the shared store. In part 1B reducers fetch their partitions from the
-//! mappers' disks: the shuffle (paper, §3.1, steps 4 and 5).
+//! The input of a reduce. In part 1A it is in the shared store. In part 1B reducers fetch their partitions
+//! from the mappers' disks: the shuffle (paper, §3.1, steps 4 and 5).
 
 use std::collections::BTreeSet;
 
@@ -9,24 +9,26 @@ use labrt::thread;
 use crate::names;
 use crate::rpc::{
     AttemptId, FetchFailedArgs, FetchPartitionArgs, FetchPartitionReply, GetTaskReply, Source,
-    SourceUpdateArgs, SourceUpdateReply, Sources,
+    SourceUpdateArgs, SourceUpdateReply, Sources, WorkerRpc,
 };
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::tasks::{self, TaskError};
-use crate::worker::{Member, WorkerError};
+use crate::worker::{Member, Worker, WorkerError};
 
 /// The share of fetching in the progress of a reduce: a third, as in Hadoop.
 const SHARE: f64 = 1.0 / 3.0;
 
-/// How many bytes of a partition travel in one reply: enough that the call costs little beside them, and so few that a mapper
-/// can serve many reducers at once.
+/// How many bytes of a partition travel in one reply: enough that the call costs little beside them, and so
+/// few that a mapper can serve many reducers at once.
 const PIECE: usize = 256 * 1024;
 
-/// The intermediate files of one reduce. Those that were copied are deleted when the attempt ends, however it ends.
+/// The intermediate files of one reduce. Those that were copied are deleted when the attempt ends, however it
+/// ends.
 pub(crate) struct Inputs<'a> {
     store: &'a dyn Store,
     names: Vec<String>,
-    /// Those that were copied from other machines. The others are the machine's own output, which other reducers want.
+    /// Those that were copied from other machines. The others are the machine's own output, which other
+    /// reducers want.
     copied: Vec<String>,
     bytes_copied: u64,
     /// The progress of the reduce when all its input is here.
@@ -69,10 +71,11 @@ impl Drop for Inputs<'_> {
     }
 }
 
-/// Copies the partition from all sources to the own disk. It reports a source that it cannot reach, and asks the coordinator
-/// where that output is now, until it has all of them.
+/// Copies the partition from all sources to the own disk. It reports a source that it cannot reach, and asks
+/// the coordinator where that output is now, until it has all of them.
 ///
-/// Workers make lost outputs again. If every worker waits for them, one that waits has to: so this asks for a map, too.
+/// Workers make lost outputs again. If every worker waits for them, one that waits has to: so this asks for a
+/// map, too.
 pub(crate) fn fetch_all<'a>(
     member: &Member<'a>,
     id: AttemptId,
@@ -83,7 +86,8 @@ pub(crate) fn fetch_all<'a>(
     let store = &*member.setup.local;
     let mut inputs =
         Inputs { store, names: Vec::new(), copied: Vec::new(), bytes_copied: 0, progress: SHARE };
-    // Each round tries the missing outputs whose place is known. A map that runs again has no place for the time being.
+    // Each round tries the missing outputs whose place is known. A map that runs again has no place for the
+    // time being.
     let mut missing: BTreeSet<usize> = sources.rows.iter().map(|source| source.map).collect();
     let mut failures = 0;
     loop {
@@ -127,7 +131,8 @@ fn fetch(
     let setup = member.setup;
     let Source { map, attempt, .. } = *source;
     let name = names::intermediate(map, partition, attempt);
-    // The own output needs no copy, if the disk still has it. If the disk was lost, the own worker answers that it is gone.
+    // The own output needs no copy, if the disk still has it. If the disk was lost, the own worker answers
+    // that it is gone.
     if host == setup.host && setup.local.open(&name).is_ok() {
         inputs.names.push(name);
         return Ok(true);
@@ -152,8 +157,9 @@ fn fetch(
     }
 }
 
-/// Copies a partition, piece by piece, and returns its length. Should the mapper die in the middle, the copy never gets its
-/// name. Each piece is asked for by its offset, so that a repeated or lost reply neither repeats nor loses bytes.
+/// Copies a partition, piece by piece, and returns its length. Should the mapper die in the middle, the copy
+/// never gets its name. Each piece is asked for by its offset, so that a repeated or lost reply neither
+/// repeats nor loses bytes.
 fn copy(
     pull: impl Fn(u64) -> Result<Bytes, StoreError>,
     local: &dyn Store,
@@ -182,8 +188,8 @@ fn copy(
     })
 }
 
-/// Tells the coordinator that a source could not be reached. The coordinator decides what follows, since it hears what other
-/// workers report of the same machine.
+/// Tells the coordinator that a source could not be reached. The coordinator decides what follows, since it
+/// hears what other workers report of the same machine.
 fn report_failure(
     member: &Member<'_>,
     id: AttemptId,
@@ -202,8 +208,8 @@ fn report_failure(
     member.worker.insist(|coordinator| coordinator.fetch_failed(&args)).map_err(coordinator_lost)
 }
 
-/// Asks where the missing partitions are now. The question also tells the coordinator that this attempt is alive, and waits
-/// through no fault of its own.
+/// Asks where the missing partitions are now. The question also tells the coordinator that this attempt is
+/// alive, and waits through no fault of its own.
 fn ask_for_sources(
     member: &Member<'_>,
     id: AttemptId,
@@ -221,16 +227,17 @@ fn ask_for_sources(
     }
 }
 
-/// A reducer that cannot reach the coordinator gives up its attempt; its worker learns the same from its next call.
+/// A reducer that cannot reach the coordinator gives up its attempt; its worker learns the same from its next
+/// call.
 fn coordinator_lost(_: WorkerError) -> TaskError {
     TaskError::Cancelled
 }
 
-/// Answers another worker's request for a piece of an intermediate file. A file that cannot be read counts as gone: the
-/// coordinator will have it made again.
+/// Answers another worker's request for a piece of an intermediate file. A file that cannot be read counts as
+/// gone: the coordinator will have it made again.
 ///
 /// The request names the accepted attempt, so that another attempt's file here is never taken for it.
-pub(crate) fn serve(local: &dyn Store, args: &FetchPartitionArgs) -> FetchPartitionReply {
+fn serve(local: &dyn Store, args: &FetchPartitionArgs) -> FetchPartitionReply {
     let name = names::intermediate(args.map, args.partition, args.attempt);
     let read = || -> Result<Vec<u8>, StoreError> {
         let mut file = local.open(&name)?;
@@ -243,5 +250,11 @@ pub(crate) fn serve(local: &dyn Store, args: &FetchPartitionArgs) -> FetchPartit
     match read() {
         Ok(bytes) => FetchPartitionReply::Bytes(Bytes::from(bytes)),
         Err(_) => FetchPartitionReply::Gone,
+    }
+}
+
+impl WorkerRpc for Worker {
+    fn fetch_partition(&self, args: FetchPartitionArgs) -> FetchPartitionReply {
+        serve(&*self.setup.local, &args)
     }
 }

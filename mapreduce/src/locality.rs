@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::table::{MachineId, TaskTable};
 
-/// For each machine, the idle tasks whose input it has, in the order in which they go out. Like the main queue, each may
-/// name tasks that are no longer idle.
+/// For each machine, the idle tasks whose input it has, in the order in which they go out. Like the main
+/// queue, each may name tasks that are no longer idle.
 #[derive(Debug, Default)]
 pub(crate) struct LocalQueues {
     queues: Vec<VecDeque<usize>>,

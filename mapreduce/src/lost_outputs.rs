@@ -1,16 +1,16 @@
 //! Part 1B: outputs that are lost with their machines (paper, §3.3).
 //!
-//! Intermediate files on the mapper's own disk halve the traffic and die with the machine. When a machine was silent for
-//! the time-out, or two fetches of an output have failed, the coordinator *takes back* what it has said before: the finished
-//! map becomes idle again. It no longer accepts reports of earlier attempts, since they speak of the files that are gone.
-//! Reduces are never undone: their output is in the shared store.
+//! Intermediate files on the mapper's own disk halve the traffic and die with the machine. When a machine was
+//! silent for the time-out, or two fetches of an output have failed, the coordinator *takes back* what it has
+//! said before: the finished map becomes idle again. It no longer accepts reports of earlier attempts, since
+//! they speak of the files that are gone. Reduces are never undone: their output is in the shared store.
 //!
-//! When is a lost output needed? A reduce that is done, or has copied all its input, no longer needs it. While every reduce
-//! is one of these, the map stays done although its output is gone (`Done::lost`); when a reduce becomes idle again, so does
-//! the map.
+//! When is a lost output needed? A reduce that is done, or has copied all its input, no longer needs it.
+//! While every reduce is one of these, the map stays done although its output is gone (`Done::lost`); when a
+//! reduce becomes idle again, so does the map.
 //!
-//! One trap is not in the paper: when all workers run reduces that wait for a lost output, no worker is left to make it
-//! again. So a worker whose reduce waits asks for a map ([`crate::rpc::GetTaskArgs::running`]).
+//! One trap is not in the paper: when all workers run reduces that wait for a lost output, no worker is left
+//! to make it again. So a worker whose reduce waits asks for a map ([`crate::rpc::GetTaskArgs::running`]).
 
 use std::collections::BTreeSet;
 
@@ -19,6 +19,7 @@ use rustc_hash::FxHashMap;
 
 use crate::events::{Event, Loss};
 use crate::rpc::{AttemptId, FetchFailedArgs, SourceUpdateArgs, SourceUpdateReply, TaskId, WorkerId};
+use crate::rules::Backup;
 use crate::state::State;
 use crate::table::{By, MachineId, Status, Task, TaskTable};
 
@@ -28,8 +29,8 @@ const FAILED_FETCHES: usize = 2;
 /// What the coordinator knows of the machines. Part 1A uses only their names.
 #[derive(Debug, Default)]
 pub(crate) struct Machines {
-    /// Every machine that has registered or has a replica of some input. Names are long and come again and again, so that
-    /// all other parts of the state use numbers.
+    /// Every machine that has registered or has a replica of some input. Names are long and come again and
+    /// again, so that all other parts of the state use numbers.
     list: Vec<Machine>,
     by_name: FxHashMap<String, MachineId>,
     /// When to declare each machine dead, the first one first.
@@ -41,7 +42,8 @@ pub(crate) struct Machines {
 #[derive(Debug)]
 struct Machine {
     host: String,
-    /// When the coordinator declares it dead unless it hears of it; `None` if it is dead, or was never heard of.
+    /// When the coordinator declares it dead unless it hears of it; `None` if it is dead, or was never heard
+    /// of.
     deadline: Option<Instant>,
     dead: bool,
     /// The maps whose accepted attempt ran here, and perhaps some that have been lost since.
@@ -101,8 +103,8 @@ impl State {
         machine
     }
 
-    /// Gives the machine the whole time-out again. If it was declared dead before, that was wrong, or it has started again.
-    /// Its outputs count as lost all the same: other workers run its maps by now.
+    /// Gives the machine the whole time-out again. If it was declared dead before, that was wrong, or it has
+    /// started again. Its outputs count as lost all the same: other workers run its maps by now.
     pub(crate) fn hear_machine(&mut self, number: MachineId, now: Instant) {
         // In part 1A a machine has nothing to lose but attempts, which have deadlines of their own.
         if !self.job.local_disks {
@@ -180,8 +182,8 @@ impl State {
         self.enter_phase();
     }
 
-    /// Whether some reduce has yet to fetch its input. It looks at all reduces, which it can afford, since outputs are lost
-    /// rarely.
+    /// Whether some reduce has yet to fetch its input. It looks at all reduces, which it can afford, since
+    /// outputs are lost rarely.
     fn is_output_needed(&self) -> bool {
         self.reduces.iter().any(|reduce| match &reduce.status {
             Status::Idle => true,
@@ -190,28 +192,35 @@ impl State {
         })
     }
 
+    /// Which stragglers get a backup now. While an output is lost that only the first attempt of a reduce
+    /// has, a backup of that reduce could not get its input.
+    pub(crate) fn backup_rule(&self) -> Backup {
+        if self.machines.lost.is_empty() { self.rules.backup } else { Backup::Off }
+    }
+
     /// A map for a worker whose reduce waits for lost outputs.
     pub(crate) fn next_lost_map(&mut self, by: By) -> Option<TaskId> {
         self.maps.next_idle(by.machine).map(TaskId::Map)
     }
 
-    /// A worker makes progress with a map. A reduce of the same worker that waits for it is not to blame for waiting.
+    /// A worker makes progress with a map. A reduce of the same worker that waits for it is not to blame for
+    /// waiting.
     pub(crate) fn prolong_waiting_reduce(&mut self, worker: WorkerId, now: Instant) {
         for other in self.holding.get(&worker).cloned().unwrap_or_default() {
             self.set_deadline(other, now, |_| ());
         }
     }
 
-    /// A reducer could not fetch a map's output. One failure may be chance; after the second the output counts as lost, even
-    /// if its machine is alive, since the reducer cannot do without it.
+    /// A reducer could not fetch a map's output. One failure may be chance; after the second the output
+    /// counts as lost, even if its machine is alive, since the reducer cannot do without it.
     pub fn fetch_failed(&mut self, args: &FetchFailedArgs, now: Instant) {
         let id = AttemptId { task: TaskId::Map(args.map), attempt: args.attempt };
         if self.is_over() || !self.set_deadline(args.running, now, |_| ()) {
             return;
         }
         let Some(Task { status: Status::Done(done), .. }) = self.maps.get_mut(args.map) else { return };
-        // The message may be old: the map may be running again, or done again. Or it may be a repetition, which is no second
-        // failure.
+        // The message may be old: the map may be running again, or done again. Or it may be a repetition,
+        // which is no second failure.
         let complaint = (args.worker, args.number);
         if done.attempt != args.attempt || done.lost || done.complaints.contains(&complaint) {
             return;

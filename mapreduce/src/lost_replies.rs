@@ -1,12 +1,13 @@
 //! Questions that come twice, and assignments that never arrive.
 //!
-//! The network repeats and loses messages. Without the rules here that would do no harm either: an assignment whose reply
-//! was lost would time out, and run elsewhere. But it would cost ten seconds, and one execution more.
+//! The network repeats and loses messages. Without the rules here that would do no harm either: an assignment
+//! whose reply was lost would time out, and run elsewhere. But it would cost ten seconds, and one execution
+//! more.
 //!
-//! For example, worker 7 asks for the first time and gets map 3; the network delivers the question twice. The second copy
-//! has a number that was answered before, so that the worker gets map 3 again, and not map 4, which it would never run. Or
-//! the reply is lost: the worker asks for the second time, and says that it runs nothing. The coordinator knows that worker 7
-//! holds map 3, and hands out the same attempt again.
+//! For example, worker 7 asks for the first time and gets map 3; the network delivers the question twice. The
+//! second copy has a number that was answered before, so that the worker gets map 3 again, and not map 4,
+//! which it would never run. Or the reply is lost: the worker asks for the second time, and says that it runs
+//! nothing. The coordinator knows that worker 7 holds map 3, and hands out the same attempt again.
 
 use labrt::time::Instant;
 
@@ -15,8 +16,8 @@ use crate::rpc::{AttemptId, GetTaskArgs, GetTaskReply, TaskId, WorkerId};
 use crate::state::State;
 
 impl State {
-    /// The answer to a question that was answered before, or that shows that a reply was lost. `None` for a new question of
-    /// a worker that runs what the coordinator thinks it runs.
+    /// The answer to a question that was answered before, or that shows that a reply was lost. `None` for a
+    /// new question of a worker that runs what the coordinator thinks it runs.
     pub(crate) fn answer_again(&mut self, args: &GetTaskArgs, now: Instant) -> Option<GetTaskReply> {
         let asked = self.asked.entry(args.worker).or_default();
         let repeated = args.number <= *asked;
@@ -40,8 +41,9 @@ impl State {
         }
     }
 
-    /// Hands out the same attempt again: the worker asks for work although it holds an attempt, so it has never heard of it.
-    /// `None` if the attempt is a reduce that has lost some of its input meanwhile; then the coordinator takes it back.
+    /// Hands out the same attempt again: the worker asks for work although it holds an attempt, so it has
+    /// never heard of it. `None` if the attempt is a reduce that has lost some of its input meanwhile; then
+    /// the coordinator takes it back.
     fn hand_out_again(&mut self, worker: WorkerId, id: AttemptId, now: Instant) -> Option<GetTaskReply> {
         if !self.has_input(id.task) {
             self.give_up(id, Cause::TakenBack);

@@ -4,16 +4,17 @@
 //! |---|---|---|
 //! | intermediate file of one attempt of a map | `mr-X-Y.A`: map X, partition Y, attempt A | reducers, once the coordinator has accepted attempt A |
 //! | file that is being written | `mr-tmp-…` | its writer only |
-//! | output | `mr-out-Y` | everybody: it is complete |
+//! | output | `mr-out-Y` | all users: it is complete |
 //!
-//! An intermediate file carries its attempt because two attempts of a map may run at once, and a worker must be able to
-//! delete the files of the losing attempt without touching the winner's (paper, §3.3). Partitions without a pair have no
-//! file.
+//! An intermediate file carries its attempt because two attempts of a map may run at once, and a worker must
+//! be able to delete the files of the losing attempt without touching the winner's (paper, §3.3). Partitions
+//! without a pair have no file.
 
 /// Begins the names of output files.
 pub const OUTPUT_PREFIX: &str = "mr-out-";
 
-/// Begins the names of files that are being written. Those that are left when a job ends belong to dead attempts.
+/// Begins the names of files that are being written. Those that are left when a job ends belong to dead
+/// attempts.
 pub const TEMPORARY_PREFIX: &str = "mr-tmp-";
 
 /// The intermediate file of one attempt of map `map` for reduce `partition`.
@@ -31,8 +32,8 @@ pub fn temporary(name: &str, attempt: u32) -> String {
     format!("{TEMPORARY_PREFIX}{name}-{attempt}")
 }
 
-/// Whether a job makes files of this name, so that none of its input files may have it. An input file with such a name
-/// can be called `./mr-…`.
+/// Whether a job makes files of this name, so that none of its input files may have it. An input file with
+/// such a name can be called `./mr-…`.
 pub fn is_own(name: &str) -> bool {
     name.starts_with("mr-") && !name.contains('/')
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A set of partitions, one bit each: the coordinator keeps one for each finished map (the paper's O(M × R) state, §3.5).
+/// A set of partitions, one bit each: the coordinator keeps one for each finished map (the paper's O(M × R)
+/// state, §3.5).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionSet {
     bits: Box<[u8]>,

@@ -1,7 +1,8 @@
 //! What becomes of workers' reports: progress, success, failure.
 //!
-//! A report is about one *attempt*. By the time it arrives the coordinator may have given that attempt up, or accepted
-//! another one, or heard the very same report before. So each of the three first asks where the attempt stands.
+//! A report is about one *attempt*. By the time it arrives the coordinator may have given that attempt up, or
+//! accepted another one, or heard the very same report before. So each of the three first asks where the
+//! attempt stands.
 //!
 //! | report | the attempt is running | it was given up, the task is open | the task is done |
 //! |---|---|---|---|
@@ -13,15 +14,14 @@ use labrt::time::Instant;
 
 use crate::events::{Cause, Event};
 use crate::rpc::{
-    AttemptId, NextStep, ProgressArgs, ProgressReply, TaskDoneArgs, TaskDoneReply, TaskFailedArgs, TaskId,
+    AttemptId, NextStep, ProgressArgs, ProgressReply, TaskDoneArgs, TaskDoneReply, TaskFailedArgs,
 };
 use crate::state::State;
 use crate::table::{Done, Task};
-use crate::tasks::TaskError;
 
 impl State {
-    /// A worker reports its progress. An attempt lives as long as it makes progress: a worker that only says that it is
-    /// alive is as good as dead to the job.
+    /// A worker reports its progress. An attempt lives as long as it makes progress: a worker that only says
+    /// that it is alive is as good as dead to the job.
     pub fn progress(&mut self, args: &ProgressArgs, now: Instant) -> ProgressReply {
         let id = args.running;
         let Some(attempt) = self.attempt_mut(id) else { return ProgressReply::Cancel };
@@ -42,14 +42,15 @@ impl State {
         ProgressReply::Continue
     }
 
-    /// A worker reports that it has finished an attempt. The first report wins, even that of an attempt that was given up
-    /// before: its result is as good as any other (paper, §3.3). All later ones are late.
+    /// A worker reports that it has finished an attempt. The first report wins, even that of an attempt that
+    /// was given up before: its result is as good as any other (paper, §3.3). All later ones are late.
     pub fn task_done(&mut self, args: &TaskDoneArgs, now: Instant) -> TaskDoneReply {
         let machine = self.hear(&args.host, now);
         let AttemptId { task, attempt } = args.done;
         let done = self.task(task).and_then(Task::done);
         if done.is_some_and(|done| done.attempt == attempt) {
-            // The same report again, because its reply was lost. "Late" would make the worker delete what counts.
+            // The same report again, because its reply was lost. "Late" would make the worker delete what
+            // counts.
             return TaskDoneReply::Accepted;
         }
         if !self.is_acceptable(args.done) {
@@ -74,16 +75,16 @@ impl State {
         TaskDoneReply::Accepted
     }
 
-    /// Whether the coordinator can still accept this attempt: it was handed out, the task is not done, and (part 1B) its
-    /// output has not been lost since. It does not matter whether the attempt was given up.
+    /// Whether the coordinator can still accept this attempt: it was handed out, the task is not done, and
+    /// (part 1B) its output has not been lost since. It does not matter whether the attempt was given up.
     fn is_acceptable(&self, id: AttemptId) -> bool {
         let open =
             |task: &Task| task.done().is_none() && (task.valid_from..task.attempts).contains(&id.attempt);
         !self.is_over() && self.task(id.task).is_some_and(open)
     }
 
-    /// A worker reports that an attempt has failed. The task becomes idle and runs again; a task that fails again and again
-    /// fails the job.
+    /// A worker reports that an attempt has failed. The task becomes idle and runs again; a task that fails
+    /// again and again fails the job.
     pub fn task_failed(&mut self, args: &TaskFailedArgs) -> NextStep {
         let TaskFailedArgs { failed: id, error, .. } = args;
         if self.is_over() {
@@ -97,22 +98,5 @@ impl State {
             self.count_failure(id.task, error);
         }
         if self.is_over() { NextStep::Exit } else { NextStep::Ask }
-    }
-
-    /// Counts a failure that only another try can mend. Some pass, such as a disk that was full for a moment; one that comes
-    /// four times in a row is the input's or the program's.
-    fn count_failure(&mut self, id: TaskId, error: &TaskError) {
-        let limit = self.rules.max_failures;
-        let (tasks, number) = self.tasks_mut(id);
-        let Some(task) = tasks.get_mut(number) else { return };
-        let trouble = task.trouble.get_or_insert_default();
-        trouble.failures += 1;
-        let failures = trouble.failures;
-        if matches!(error, TaskError::InputChanged { .. }) {
-            // Other maps have read the file as it was. No other try can make that one input again.
-            self.fail(format!("{id} has failed: {error}"));
-        } else if failures >= limit {
-            self.fail(format!("{id} has failed {limit} times, at last so: {error}"));
-        }
     }
 }

@@ -1,9 +1,9 @@
-//! Goes on with a job whose coordinator has died (paper, §3.3, master failure: "a new copy can be started from the last
-//! checkpointed state").
+//! Goes on with a job whose coordinator has died (paper, §3.3, master failure: "a new copy can be started
+//! from the last checkpointed state").
 //!
-//! The checkpoint is the list of the accepted attempts. What was running is forgotten, and runs again under numbers that the
-//! first coordinator has not used, so that no two attempts share a file. A worker that has lived through it may still report
-//! an attempt of before, and that report is welcome.
+//! The checkpoint is the list of the accepted attempts. What was running is forgotten, and runs again under
+//! numbers that the first coordinator has not used, so that no two attempts share a file. A worker that has
+//! lived through it may still report an attempt of before, and that report is welcome.
 
 use labrt::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,8 @@ impl State {
         Some(FinishedTask { task, attempt, host: self.host_of(task)?.to_owned(), partitions, counters })
     }
 
-    /// Goes on from a checkpoint. To be called before any task goes out; new attempts count from `first_attempt` on.
+    /// Goes on from a checkpoint. To be called before any task goes out; new attempts count from
+    /// `first_attempt` on.
     pub fn resume(&mut self, finished: Vec<FinishedTask>, first_attempt: u32, now: Instant) {
         for task in 0..self.maps.len() {
             self.skip_attempts(TaskId::Map(task), first_attempt);

@@ -1,13 +1,12 @@
 //! The messages between coordinator and workers.
 //!
-//! The network may lose, delay, repeat and reorder each of these messages, in both directions. So no message means "do the
-//! next thing": each names the worker, and the task and attempt that it is about, so that the receiver can see whether it
-//! still applies. Receiving a message twice does no harm.
+//! The network may lose, delay, repeat and reorder each of these messages, in both directions. So no message
+//! means "do the next thing": each names the worker, and the task and attempt that it is about, so that the
+//! receiver can see whether it still applies. Receiving a message twice does no harm.
 //!
-//! A *task* is a piece of the job's work, a map or a reduce. An *attempt* is one run of it on one worker. A task may need
-//! several attempts, one after the other or two at once, and exactly one of them counts.
-//!
-//! The messages of the shuffle, which part 1B adds, are in `shuffle_rpc.rs`.
+//! A *task* is a map or a reduce; an *attempt* is one run of it on one worker. A task may need several
+//! attempts, one after the other or two at once, and exactly one of them counts. Part 1B adds the messages of
+//! `shuffle_rpc.rs`.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +18,7 @@ use crate::tasks::{Counters, TaskError};
 /// The version of these messages. A coordinator refuses a worker of another version.
 pub const PROTOCOL_VERSION: u32 = 2;
 
-/// Names a worker process for as long as it lives. A process draws its number at random, so that no one has to hand out
-/// numbers; a process that starts again draws another.
+/// Names a worker process. Each process draws its number at random; one that starts again draws another.
 pub type WorkerId = u64;
 
 /// A piece of the job's work. Maps come before reduces, each counted from 0.
@@ -41,8 +39,8 @@ impl std::fmt::Display for TaskId {
     }
 }
 
-/// One run of a task on one worker. The attempts of a task count from 0 and no number is used twice, so that the files of
-/// one attempt are never taken for those of another.
+/// One run of a task on one worker. The attempts of a task count from 0 and no number is used twice, so that
+/// the files of one attempt are never taken for those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptId {
     /// The task.
@@ -68,8 +66,8 @@ pub struct Job {
     pub parameters: Vec<String>,
     /// The number of reduce tasks (the paper's R), at least 1.
     pub reduces: usize,
-    /// Part 1B: intermediate files stay on the disk of the machine that ran the map, and reducers fetch them from there.
-    /// Otherwise (part 1A) they are in the shared store.
+    /// Part 1B: intermediate files stay on the disk of the machine that ran the map, and reducers fetch them
+    /// from there. Otherwise (part 1A) they are in the shared store.
     pub local_disks: bool,
     /// How often a worker reports the progress of its task, in milliseconds.
     pub report_every_ms: u64,
@@ -82,7 +80,8 @@ pub struct RegisterArgs {
     pub version: u32,
     /// The worker.
     pub worker: WorkerId,
-    /// The worker's machine: part 1B reaches its local disk under this name, and input replicas there are local to it.
+    /// The worker's machine: part 1B reaches its local disk under this name, and input replicas there are
+    /// local to it.
     pub host: String,
 }
 
@@ -102,11 +101,12 @@ pub struct GetTaskArgs {
     pub worker: WorkerId,
     /// Its machine, as in [`RegisterArgs`].
     pub host: String,
-    /// How often the worker has asked, this time included. A request that the network repeats or delays carries a number
-    /// that was answered before.
+    /// How often the worker has asked, this time included. A request that the network repeats or delays
+    /// carries a number that was answered before.
     pub number: u64,
-    /// What the worker is running: nothing, or (part 1B) a reduce that waits for lost outputs, so that the worker has time
-    /// to run a map. If the coordinator has another attempt in its books, the reply with that attempt was lost.
+    /// What the worker is running: nothing, or (part 1B) a reduce that waits for lost outputs, so that the
+    /// worker has time to run a map. If the coordinator has another attempt in its books, the reply with that
+    /// attempt was lost.
     pub running: Option<AttemptId>,
 }
 
@@ -148,7 +148,8 @@ pub struct ReduceAssignment {
     pub reduce: usize,
     /// The number of the attempt.
     pub attempt: u32,
-    /// Where its input is. Maps that have emitted nothing for this partition are left out.
+    /// Where its input is, as pairs of a map and an attempt; part 1B adds the machines. Maps that have
+    /// emitted nothing for this partition are left out.
     pub sources: Sources,
 }
 
@@ -163,34 +164,6 @@ impl ReduceAssignment {
     /// The attempt that this assignment begins.
     pub fn id(&self) -> AttemptId {
         AttemptId { task: TaskId::Reduce(self.reduce), attempt: self.attempt }
-    }
-}
-
-/// The finished maps that have output for one partition. Machines are named once, in a table, since a reduce may have tens
-/// of thousands of sources.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sources {
-    /// Names of machines.
-    pub hosts: Vec<String>,
-    /// One row for each map.
-    pub rows: Vec<Source>,
-}
-
-/// One finished map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// The map.
-    pub map: usize,
-    /// The attempt that counts.
-    pub attempt: u32,
-    /// Its machine, as a position in [`Sources::hosts`].
-    pub host: u32,
-}
-
-impl Sources {
-    /// The name of a source's machine.
-    pub fn host(&self, source: &Source) -> &str {
-        &self.hosts[source.host as usize]
     }
 }
 
@@ -261,7 +234,8 @@ pub enum NextStep {
 }
 
 labrpc::service! {
-    /// What a coordinator offers to workers. Each handler changes the coordinator's state under its lock and answers at once.
+    /// What a coordinator offers to workers. Each handler changes the coordinator's state under its lock and
+    /// answers at once.
     pub service CoordinatorRpc, client CoordinatorClient {
         /// Registers a worker.
         fn register(args: RegisterArgs) -> RegisterReply;

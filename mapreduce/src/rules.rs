@@ -5,8 +5,8 @@ use labrt::time::Duration;
 /// The coordinator's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The coordinator gives up an attempt that has made no progress for this long, and (part 1B) declares a machine dead
-    /// that was silent for this long.
+    /// The coordinator gives up an attempt that has made no progress for this long, and (part 1B) declares a
+    /// machine dead that was silent for this long.
     pub timeout: Duration,
     /// How long a worker waits before it asks again when there is nothing to do.
     pub wait: Duration,
@@ -38,7 +38,7 @@ pub enum Backup {
     Off,
     /// The one that started first.
     LongestRunning,
-    /// The one that, judging by its progress, will end last (Zaharia et al., *Improving MapReduce Performance in
-    /// Heterogeneous Environments*, OSDI 2008).
+    /// The one that, judging by its progress, will end last (Zaharia et al., *Improving MapReduce Performance
+    /// in Heterogeneous Environments*, OSDI 2008).
     LongestRemaining,
 }

@@ -1,7 +1,8 @@
-//! The whole of MapReduce on a page: map everything, sort, reduce. A job with any number of workers must agree with it.
+//! The whole of MapReduce on a page: map everything, sort, reduce. A job with any number of workers must
+//! agree with it.
 //!
-//! It shares nothing with the tasks but the user's functions, so that a mistake there cannot hide here. All pairs are in
-//! memory at once.
+//! It shares nothing with the tasks but the user's functions, so that a mistake there cannot hide here. All
+//! pairs are in memory at once.
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,13 @@
 //! The monitor: one lock, one thread, and the RPC handlers.
 //!
-//! Every decision is in [`State`], which knows of no thread; the threads are here, and decide nothing. Whenever the lock is
-//! released, `settle` shows the observer what has happened and wakes the threads that wait for it, so that no other place can
-//! forget to.
+//! Every decision is in [`State`], which knows of no thread; the threads are here, and decide nothing.
+//! Whenever the lock is released, `settle` shows the observer what has happened and wakes the threads that
+//! wait for it, so that no other place can forget to.
 //!
-//! Each call runs its handler in a thread of its own, and the handlers take the lock one after the other, so that each sees
-//! the state that the one before it has left. No thread holds the lock while a task runs: handlers change the state and
-//! answer at once. Another thread, `deadline_loop`, sleeps until the next deadline, since silence makes no call.
+//! Each call runs its handler in a thread of its own, and the handlers take the lock one after the other, so
+//! that each sees the state that the one before it has left. No thread holds the lock while a task runs:
+//! handlers change the state and answer at once. Another thread, `deadline_loop`, sleeps until the next
+//! deadline, since silence makes no call.
 
 use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};
 use labrt::thread;
@@ -18,8 +19,7 @@ use crate::rpc::{
     RegisterArgs, RegisterReply, SourceUpdateArgs, SourceUpdateReply, TaskDoneArgs, TaskDoneReply,
     TaskFailedArgs,
 };
-use crate::state::{Input, Phase, Rules, State};
-use crate::tasks::Counters;
+use crate::state::{Input, Rules, State};
 
 /// Sees every step of the coordinator, under its lock: it must not block.
 pub trait Observer: Send {
@@ -43,7 +43,7 @@ pub(crate) struct Monitored {
 #[derive(Default)]
 pub(crate) struct Signals {
     /// The job is over.
-    over: Condvar,
+    pub(crate) over: Condvar,
     /// There is an earlier deadline than the one for which `deadline_loop` waits, or the job is over.
     sooner: Condvar,
 }
@@ -57,8 +57,8 @@ impl Settle for Monitored {
         if let Some(observer) = observer.as_mut().filter(|_| !events.is_empty()) {
             observer.observe(state, &events);
         }
-        // `deadline_loop` must know of a deadline only if it would oversleep it. To wake it for each would cost a switch of
-        // threads for every message.
+        // `deadline_loop` must know of a deadline only if it would oversleep it. To wake it for each would
+        // cost a switch of threads for every message.
         let is_sooner = match (state.next_deadline(), *sleeps_until) {
             (Some(next), Some(until)) => next < until,
             (Some(_), None) => true,
@@ -73,20 +73,9 @@ impl Settle for Monitored {
     }
 }
 
-/// How a job has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Why it has failed, if it has.
-    pub failure: Option<String>,
-    /// What the accepted maps have counted.
-    pub maps: Counters,
-    /// What the accepted reduces have counted.
-    pub reduces: Counters,
-}
-
 impl Coordinator {
-    /// Starts the coordinator of a job whose maps are `inputs`, and returns at once. Its thread belongs to the node on which
-    /// this is called, and ends with the job.
+    /// Starts the coordinator of a job whose maps are `inputs`, and returns at once. Its thread belongs to
+    /// the node on which this is called, and ends with the job.
     ///
     /// # Panics
     /// If the job has no reduces.
@@ -108,20 +97,6 @@ impl Coordinator {
         self.lock().observer = Some(observer);
     }
 
-    /// Waits until the job is over.
-    pub fn wait(&self) -> Summary {
-        let mut monitored = self.lock();
-        while !monitored.state.is_over() {
-            monitored.wait(|on| &on.over);
-        }
-        let failure = match monitored.state.phase() {
-            Phase::Failed(reason) => Some(reason.clone()),
-            _ => None,
-        };
-        let (maps, reduces) = monitored.state.counters();
-        Summary { failure, maps, reduces }
-    }
-
     /// Takes the lock. A thread that has it may wait for one of the two conditions, and for nothing else.
     pub(crate) fn lock(&self) -> MonitorGuard<'_, Monitored> {
         self.monitor.lock()
@@ -131,7 +106,8 @@ impl Coordinator {
     fn deadline_loop(&self) {
         let mut monitored = self.lock();
         while !monitored.state.is_over() {
-            // Reports move the deadlines all the time. So mostly there is nothing to give up when this thread wakes.
+            // Reports move the deadlines all the time. So mostly there is nothing to give up when this thread
+            // wakes.
             monitored.state.expire(Instant::now());
             let deadline = monitored.state.next_deadline();
             monitored.sleeps_until = deadline;

@@ -19,8 +19,8 @@ pub trait Network: Send + Sync + 'static {
     fn worker(&self, host: &str) -> Option<WorkerClient>;
 }
 
-/// Finds the application that a job names. Functions cannot travel in messages: each worker has the program already, as the
-/// course's workers have their plugin, and the job tells which one.
+/// Finds the application that a job names. Functions cannot travel in messages: each worker has the program
+/// already, as the course's workers have their plugin, and the job tells which one.
 pub type Applications = dyn Fn(&Job) -> Result<Arc<dyn Application>, String> + Send + Sync;
 
 /// What a worker starts with.

@@ -3,7 +3,35 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::rpc::{AttemptId, Sources, WorkerId};
+use crate::rpc::{AttemptId, WorkerId};
+
+/// The finished maps that have output for one partition. Machines are named once, in a table, since a reduce
+/// may have tens of thousands of sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    /// Names of machines.
+    pub hosts: Vec<String>,
+    /// One row for each map.
+    pub rows: Vec<Source>,
+}
+
+/// One finished map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The map.
+    pub map: usize,
+    /// The attempt that counts.
+    pub attempt: u32,
+    /// Its machine, as a position in [`Sources::hosts`].
+    pub host: u32,
+}
+
+impl Sources {
+    /// The name of a source's machine.
+    pub fn host(&self, source: &Source) -> &str {
+        &self.hosts[source.host as usize]
+    }
+}
 
 /// A reducer asks a mapper's machine for a piece of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +68,8 @@ pub struct FetchFailedArgs {
     pub attempt: u32,
     /// The machine that did not give it.
     pub host: String,
-    /// How often this worker has failed to fetch something, this time included. It tells a repeated message from a repeated
-    /// failure.
+    /// How often this worker has failed to fetch something, this time included. It tells a repeated message
+    /// from a repeated failure.
     pub number: u64,
 }
 

@@ -1,8 +1,9 @@
 //! Cuts the input into map tasks (paper, §3.1, step 1).
 //!
-//! A file is cut by length alone, without a look at its bytes. A line (or a word) belongs to the piece in which its first
-//! byte is. For example, in `one\ntwo\nthree\n`, cut after six bytes, `two` begins in the first piece and belongs to it: the
-//! map of the first piece reads on until that line ends, and the map of the second begins after it, with `three`.
+//! A file is cut by length alone, without a look at its bytes. A line (or a word) belongs to the piece in
+//! which its first byte is. For example, in `one\ntwo\nthree\n`, cut after six bytes, `two` begins in the
+//! first piece and belongs to it: the map of the first piece reads on until that line ends, and the map of
+//! the second begins after it, with `three`.
 
 use std::ops::Range;
 
@@ -32,6 +33,15 @@ pub struct Piece {
     pub version: FileVersion,
 }
 
+/// The input of one map, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The pieces of files.
+    pub split: Split,
+    /// The machines that have it on their own disks; empty if it is equally far from all.
+    pub hosts: Vec<String>,
+}
+
 /// Where a record begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RecordPlace {
@@ -49,8 +59,8 @@ impl Split {
 }
 
 impl Piece {
-    /// Checks that the file is the one that was cut. A map asks before and after it reads: with a file that someone has
-    /// changed meanwhile, different maps would see different inputs.
+    /// Checks that the file is the one that was cut. A map asks before and after it reads: with a file that
+    /// someone has changed meanwhile, different maps would see different inputs.
     ///
     /// # Errors
     /// [`TaskError::InputChanged`], or the store's.
@@ -76,9 +86,9 @@ impl Piece {
     }
 }
 
-/// The map tasks of a job, in the order of the files and of the places in them. No piece is longer than `split_size`, and
-/// those of one file are about equally long; an application that wants whole files gets one split for each. An empty file
-/// is one empty split, as in the course, where each file is a map task.
+/// The map tasks of a job, in the order of the files and of the places in them. No piece is longer than
+/// `split_size`, and those of one file are about equally long; an application that wants whole files gets one
+/// split for each. An empty file is one empty split, as in the course, where each file is a map task.
 ///
 /// # Errors
 /// If a file cannot be opened, or has content although its length is 0, as the files of `/proc` do.

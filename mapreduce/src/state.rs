@@ -1,12 +1,12 @@
 //! The coordinator's state, and the rule that hands out tasks.
 //!
-//! Every decision of the coordinator is a method on [`State`], here and in the neighbours: `reports.rs` has what becomes of
-//! workers' reports, `time_outs.rs` what becomes of silence. The methods have no lock, channel or clock: they cannot block,
-//! and the caller tells them the time. `server.rs` has the threads.
+//! Every decision of the coordinator is a method on [`State`], here and in the neighbours: `reports.rs` has
+//! what becomes of workers' reports, `time_outs.rs` what becomes of silence. The methods have no lock,
+//! channel or clock: they cannot block, and the caller tells them the time. `server.rs` has the threads.
 //!
-//! The state is O(M × R) small facts (paper, §3.5): a few dozen bytes for each task, and one bit for each partition of each
-//! finished map. Handing out a map and accepting an attempt take constant time, whatever M and R; handing out a reduce takes
-//! as long as its list of M sources.
+//! The state is O(M × R) small facts (paper, §3.5): a few dozen bytes for each task, and one bit for each
+//! partition of each finished map. Handing out a map and accepting an attempt take constant time, whatever M
+//! and R; handing out a reduce takes as long as its list of M sources.
 
 use std::collections::BTreeSet;
 
@@ -20,18 +20,8 @@ use crate::rpc::{
     RegisterArgs, RegisterReply, Source, Sources, TaskId, WorkerId,
 };
 pub use crate::rules::{Backup, Rules};
-use crate::split::Split;
+pub use crate::split::Input;
 use crate::table::{Attempt, By, Task, TaskTable};
-use crate::tasks::Counters;
-
-/// The input of one map, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Input {
-    /// The pieces of files.
-    pub split: Split,
-    /// The machines that have it on their own disks; empty if it is equally far from all.
-    pub hosts: Vec<String>,
-}
 
 /// How far the job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,15 +50,15 @@ pub struct State {
     pub(crate) phase: Phase,
     /// When to give up each running attempt, the first one first.
     pub(crate) deadlines: BTreeSet<(Instant, AttemptId)>,
-    /// The attempts that each worker runs, as far as the coordinator knows: one, or (part 1B) a reduce that waits for input
-    /// and a map that the worker runs meanwhile.
+    /// The attempts that each worker runs, as far as the coordinator knows: one, or (part 1B) a reduce that
+    /// waits for input and a map that the worker runs meanwhile.
     pub(crate) holding: FxHashMap<WorkerId, Vec<AttemptId>>,
     /// The number of each worker's latest question (`lost_replies.rs`).
     pub(crate) asked: FxHashMap<WorkerId, u64>,
     /// The machines, and what was lost with them (`lost_outputs.rs`).
     pub(crate) machines: Machines,
     /// Events that the observer has not seen yet.
-    events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl State {
@@ -98,21 +88,6 @@ impl State {
         state
     }
 
-    /// How far the job is.
-    pub fn phase(&self) -> &Phase {
-        &self.phase
-    }
-
-    /// The maps.
-    pub fn maps(&self) -> &TaskTable {
-        &self.maps
-    }
-
-    /// The reduces.
-    pub fn reduces(&self) -> &TaskTable {
-        &self.reduces
-    }
-
     /// One task.
     pub fn task(&self, id: TaskId) -> Option<&Task> {
         match id {
@@ -134,19 +109,9 @@ impl State {
         tasks.get_mut(number)?.attempt_mut(id.attempt)
     }
 
-    /// What the accepted maps and the accepted reduces have counted.
-    pub fn counters(&self) -> (Counters, Counters) {
-        (self.maps.counters(), self.reduces.counters())
-    }
-
     /// Whether the job is finished or has failed.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Finished | Phase::Failed(_))
-    }
-
-    /// The tasks that go out now: the maps while one of them is not done, since no reduce could end.
-    pub fn current(&self) -> &TaskTable {
-        if self.maps.all_done() { &self.reduces } else { &self.maps }
     }
 
     /// A worker registers.
@@ -162,8 +127,9 @@ impl State {
         RegisterReply::Welcome(self.job.clone())
     }
 
-    /// A worker asks for a task. It gets the next one of the phase; if there is none it is told to ask again, because there
-    /// will be work when another worker dies or the phase ends; and when the job is over it is told to exit.
+    /// A worker asks for a task. It gets the next one of the phase; if there is none it is told to ask again,
+    /// because there will be work when another worker dies or the phase ends; and when the job is over it is
+    /// told to exit.
     pub fn get_task(&mut self, args: &GetTaskArgs, now: Instant) -> GetTaskReply {
         // An attempt whose time is over makes its task idle, perhaps for this very worker.
         self.expire(now);
@@ -189,8 +155,7 @@ impl State {
     /// The next task for this worker: an idle one, or else a straggler that needs a backup (`stragglers.rs`).
     fn next_task(&mut self, by: By, now: Instant) -> Option<TaskId> {
         let in_maps = !self.maps.all_done();
-        // A backup of a reduce could not get its input while an output is lost that only the first attempt has.
-        let backup = if self.machines.lost.is_empty() { self.rules.backup } else { Backup::Off };
+        let backup = self.backup_rule();
         let tasks = if in_maps { &mut self.maps } else { &mut self.reduces };
         let task = tasks.next_idle(by.machine).or_else(|| tasks.straggler(by.worker, backup, now))?;
         Some(if in_maps { TaskId::Map(task) } else { TaskId::Reduce(task) })
@@ -252,13 +217,8 @@ impl State {
         sources
     }
 
-    /// The name of the machine on which a finished task ran.
-    pub fn host_of(&self, task: TaskId) -> Option<&str> {
-        Some(self.machines.name(self.task(task)?.done()?.machine))
-    }
-
-    /// Computes the phase anew. It follows from the tasks, except that a job that is over stays so: when all output is
-    /// complete, a lost map no longer matters.
+    /// Computes the phase anew. It follows from the tasks, except that a job that is over stays so: when all
+    /// output is complete, a lost map no longer matters.
     pub(crate) fn enter_phase(&mut self) {
         let phase = match (self.maps.all_done(), self.reduces.all_done()) {
             _ if self.is_over() => return,
@@ -270,21 +230,5 @@ impl State {
             self.phase = phase.clone();
             self.tell(Event::Entered(phase));
         }
-    }
-
-    /// The job has failed, for this reason.
-    pub(crate) fn fail(&mut self, reason: String) {
-        self.phase = Phase::Failed(reason);
-        self.tell(Event::Entered(self.phase.clone()));
-    }
-
-    /// Keeps an event for the observer.
-    pub(crate) fn tell(&mut self, event: Event) {
-        self.events.push(event);
-    }
-
-    /// The events since the last call.
-    pub fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
     }
 }

@@ -1,26 +1,27 @@
-//! Where files live. Tasks reach every byte through a [`Store`], so that the simulation can put its own underneath: one
-//! whose reads and writes take virtual time, and whose writers can crash in the middle.
+//! Where files live. Tasks reach every byte through a [`Store`], so that the simulation can put its own
+//! underneath: one whose reads and writes take virtual time, and whose writers can crash in the middle.
 //!
-//! The interface is as narrow as the tasks allow. A writer writes a file once, from front to back; readers read at any
-//! place. Names are flat. There are no locks, appends or directories: MapReduce does not need what the paper's GFS offers
-//! beyond this, and the simulation's store would have to keep every further promise.
+//! The interface is as narrow as the tasks allow. A writer writes a file once, from front to back; readers
+//! read at any place. Names are flat. There are no locks, appends or directories: MapReduce does not need
+//! what the paper's GFS offers beyond this, and the simulation's store would have to keep every further
+//! promise.
 //!
-//! The promises hold for crashes of processes, not of the operating system, since nothing is synchronized to the disk. A
-//! machine that loses power loses the job, and the user runs it again.
+//! The promises hold for crashes of processes, not of the operating system, since nothing is synchronized to
+//! the disk. A machine that loses power loses the job, and the user runs it again.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 
 use serde::{Deserialize, Serialize};
 
-/// A flat set of named files, with the two promises on which MapReduce builds: a rename is atomic, and a finished file
-/// survives its writer.
+/// A flat set of named files, with the two promises on which MapReduce builds: a rename is atomic, and a
+/// finished file survives its writer.
 pub trait Store: Send + Sync {
     /// Opens a file for reading.
     fn open(&self, name: &str) -> Result<Box<dyn ReadFile>, StoreError>;
 
-    /// Creates an empty file for writing, in place of any other with that name. Callers use temporary names only
-    /// ([`crate::names::temporary`]).
+    /// Creates an empty file for writing, in place of any other with that name. Callers use temporary names
+    /// only ([`crate::names::temporary`]).
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>, StoreError>;
 
     /// Gives a finished file its final name, atomically, in place of any other with that name.
@@ -38,11 +39,12 @@ pub trait ReadFile: Send {
     /// Its length in bytes.
     fn length(&self) -> u64;
 
-    /// Reads bytes from `offset` on into `buffer`, and returns how many: fewer than there is room for only at the file's
-    /// end.
+    /// Reads bytes from `offset` on into `buffer`, and returns how many: fewer than there is room for only at
+    /// the file's end.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, StoreError>;
 
-    /// What would change if someone changed the file; the length at least. Asked again, it says what holds now.
+    /// What would change if someone changed the file; the length at least. Asked again, it says what holds
+    /// now.
     fn version(&self) -> Result<FileVersion, StoreError> {
         Ok(FileVersion { length: self.length(), modified_ns: 0, inode: 0 })
     }
@@ -59,7 +61,8 @@ pub struct FileVersion {
     pub inode: u64,
 }
 
-/// A file that is being written. Dropped before [`WriteFile::finish`] it stays incomplete, under its temporary name.
+/// A file that is being written. Dropped before [`WriteFile::finish`] it stays incomplete, under its
+/// temporary name.
 pub trait WriteFile: Send {
     /// Appends bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError>;

@@ -1,11 +1,12 @@
 //! Backup tasks: slow machines near the end of a phase (paper, §3.6).
 //!
-//! A job takes as long as its last task, and a bad disk can make that one thirty times slower. When 95 % of a phase are done
-//! and a worker is free, it runs one of the remaining tasks a second time; the attempt that is done first counts. A task
-//! that has not yet run for as long as others took is no straggler, so that a healthy job runs nothing twice.
+//! A job takes as long as its last task, and a bad disk can make that one thirty times slower. When 95 % of a
+//! phase are done and a worker is free, it runs one of the remaining tasks a second time; the attempt that is
+//! done first counts. A task that has not yet run for as long as others took is no straggler, so that a
+//! healthy job runs nothing twice.
 //!
-//! For example, of 20 maps that take 1 s each, 19 are done, and the last one has run for 0.5 s: a worker that asks is told to
-//! wait. When it asks again after 1.1 s it gets the second attempt of the last map.
+//! For example, of 20 maps that take 1 s each, 19 are done, and the last one has run for 0.5 s: a worker that
+//! asks is told to wait. When it asks again after 1.1 s it gets the second attempt of the last map.
 
 use std::cmp::Reverse;
 
@@ -19,14 +20,14 @@ use crate::table::{Attempt, TaskTable};
 const BACKUP_FROM_PERCENT: usize = 95;
 
 impl TaskTable {
-    /// The task that most needs a backup by this worker, if the phase is close to its end: a task with one attempt, which
-    /// another worker runs, and no backup before.
+    /// The task that most needs a backup by this worker, if the phase is close to its end: a task with one
+    /// attempt, which another worker runs, and no backup before.
     pub(crate) fn straggler(&self, worker: WorkerId, backup: Backup, now: Instant) -> Option<usize> {
         if backup == Backup::Off || self.done() * 100 < self.len() * BACKUP_FROM_PERCENT {
             return None;
         }
-        // The tasks of a phase are about equally large. Those that were handed out last are not slow but young, and would
-        // be done before their backups.
+        // The tasks of a phase are about equally large. Those that were handed out last are not slow but
+        // young, and would be done before their backups.
         let mean = self.mean_time();
         let candidates = self.running.iter().filter_map(|&number| {
             let task = self.get(number)?;

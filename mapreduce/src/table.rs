@@ -1,5 +1,5 @@
-//! The tasks of one phase, all maps or all reduces: which are idle, running or done, and in what order they go out.
-//! `state.rs` and its neighbours decide what a change means.
+//! The tasks of one phase, all maps or all reduces: which are idle, running or done, and in what order they
+//! go out. `state.rs` and its neighbours decide what a change means.
 //!
 //! Every operation takes constant (amortized) time, whatever the number of tasks.
 
@@ -20,12 +20,13 @@ pub(crate) type MachineId = u32;
 pub struct Task {
     /// Where it stands.
     pub status: Status,
-    /// How many attempts were handed out so far, which is the number of the next one. It never decreases, so that no two
-    /// attempts share a name for their files.
+    /// How many attempts were handed out so far, which is the number of the next one. It never decreases, so
+    /// that no two attempts share a name for their files.
     pub attempts: u32,
     /// The task has had its one backup attempt (`stragglers.rs`).
     pub backed_up: bool,
-    /// Attempts below this number are no longer accepted: their output existed and was lost (`lost_outputs.rs`).
+    /// Attempts below this number are no longer accepted: their output existed and was lost
+    /// (`lost_outputs.rs`).
     pub valid_from: u32,
     /// Failures so far (`bad_records.rs`). Few tasks have any.
     pub trouble: Option<Box<Trouble>>,
@@ -117,12 +118,12 @@ impl Task {
 
 /// All tasks of a phase.
 ///
-/// The counts and queues follow from the list of tasks. They are kept so that nothing has to be searched for among 20,000
-/// tasks, and only the methods below change them, so that they agree with the list.
+/// The counts and queues follow from the list of tasks. They are kept so that nothing has to be searched for
+/// among 20,000 tasks, and only the methods below change them, so that they agree with the list.
 #[derive(Debug, Default)]
 pub struct TaskTable {
-    tasks: Vec<Task>,
-    idle: usize,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) idle: usize,
     pub(crate) done: usize,
     /// The running tasks: never more than there are workers.
     pub(crate) running: BTreeSet<usize>,
@@ -152,50 +153,16 @@ impl TaskTable {
         self.tasks.get_mut(task)
     }
 
-    /// All tasks, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Task> {
-        self.tasks.iter()
-    }
-
-    /// The number of tasks.
-    pub fn len(&self) -> usize {
-        self.tasks.len()
-    }
-
-    /// Whether there are no tasks.
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-    }
-
-    /// The number of idle tasks.
-    pub fn idle(&self) -> usize {
-        self.idle
-    }
-
-    /// The number of running tasks.
-    pub fn running(&self) -> usize {
-        self.running.len()
-    }
-
-    /// The number of tasks that are done.
-    pub fn done(&self) -> usize {
-        self.done
-    }
-
-    /// What the accepted attempts have counted, each task once (paper, §4.8).
-    pub fn counters(&self) -> Counters {
-        self.counters
-    }
-
     /// Whether all are done.
     pub fn all_done(&self) -> bool {
         self.done == self.tasks.len()
     }
 
-    /// An idle task for this machine: one whose input it has, if there is one (paper, §3.4), or else the first.
+    /// An idle task for this machine: one whose input it has, if there is one (paper, §3.4), or else the
+    /// first.
     pub(crate) fn next_idle(&mut self, machine: MachineId) -> Option<usize> {
-        // A task is in several queues. It leaves the one in which it is found; the others skip it later, because it is no
-        // longer idle.
+        // A task is in several queues. It leaves the one in which it is found; the others skip it later,
+        // because it is no longer idle.
         let near = self.local.queue(machine).and_then(|near| first_idle(&self.tasks, near));
         near.or_else(|| first_idle(&self.tasks, &mut self.queue))
     }
@@ -250,7 +217,8 @@ impl TaskTable {
             }
             Status::Done(_) => panic!("task {task} is done already, and was finished again"),
         };
-        // An attempt that was given up before it was accepted has no start any more; it counts as an average one.
+        // An attempt that was given up before it was accepted has no start any more; it counts as an average
+        // one.
         let accepted = attempts.iter().find(|attempt| attempt.number == number);
         self.taken +=
             accepted.map_or_else(|| self.mean_time(), |attempt| now.duration_since(attempt.started));

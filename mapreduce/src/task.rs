@@ -1,10 +1,10 @@
 //! The plain way to run a task: read, call the user's function, partition, sort in memory, write, rename.
 //!
-//! Everything of one task is in memory at once. That is what a first lab needs; `mapreduce-engine` shows what it takes to
-//! do without.
+//! Everything of one task is in memory at once. That is what a first lab needs; `mapreduce-engine` shows what
+//! it takes to do without.
 //!
-//! The paper's mapper leaves the sorting to the reducer (§3.1, step 5), and so does this one. An intermediate file is the
-//! list of its pairs in the encoding of `labgob`.
+//! The paper's mapper leaves the sorting to the reducer (§3.1, step 5), and so does this one. An intermediate
+//! file is the list of its pairs in the encoding of `labgob`.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -88,7 +88,8 @@ fn read_piece(task: &MapTask<'_>, piece: &Piece) -> Result<(u64, Vec<u8>), TaskE
     Ok((bounds.start, bytes))
 }
 
-/// Calls map on each record, and puts its pairs into their partitions. A panic names the record that map was in.
+/// Calls map on each record, and puts its pairs into their partitions. A panic names the record that map was
+/// in.
 fn map_records(
     task: &MapTask<'_>,
     piece: &Piece,
@@ -193,8 +194,8 @@ fn read_whole(store: &dyn Store, name: &str) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
-/// Writes a file under a temporary name, and renames it when it is complete. A worker that dies in between leaves the
-/// temporary file, which no one reads.
+/// Writes a file under a temporary name, and renames it when it is complete. A worker that dies in between
+/// leaves the temporary file, which no one reads.
 fn write_atomically(store: &dyn Store, name: &str, attempt: u32, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = names::temporary(name, attempt);
     let mut file = store.create(&temporary)?;

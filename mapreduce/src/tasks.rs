@@ -1,8 +1,8 @@
 //! How a worker runs a task: the interface between workers and the two ways to run one.
 //!
 //! [`crate::task::PlainTasks`] is the lab's, in 200 lines. The crate `mapreduce-engine` has another one that bounds its
-//! memory and is several times as fast. Neither knows of coordinators, networks or clocks: a task gets its [`Store`]s, does
-//! its work, and reports its progress to a callback that can cancel it.
+//! memory and is several times as fast. Neither knows of coordinators, networks or clocks: a task gets its
+//! [`Store`]s, does its work, and reports its progress to a callback that can cancel it.
 
 use std::fmt;
 
@@ -62,7 +62,8 @@ pub struct MapTask<'a> {
     pub input: &'a dyn Store,
     /// Where the intermediate files go: the shared store (part 1A) or the local disk (part 1B).
     pub output: &'a dyn Store,
-    /// How many bytes of pairs it may keep in memory before it spills them, at most 2 GB. The plain tasks keep all pairs.
+    /// How many bytes of pairs it may keep in memory before it spills them, at most 2 GB. The plain tasks
+    /// keep all pairs.
     pub memory: usize,
 }
 
@@ -121,8 +122,9 @@ impl Step {
     }
 }
 
-/// A callback that a task tells how much of it is done, from 0 to 1 and never less than before. The task calls it often
-/// (about once for each megabyte of input or output), so that it should be quick unless it has something to do.
+/// A callback that a task tells how much of it is done, from 0 to 1 and never less than before. The task
+/// calls it often (about once for each megabyte of input or output), so that it should be quick unless it has
+/// something to do.
 pub type Progress<'a> = dyn FnMut(f64) -> Step + 'a;
 
 /// What an attempt has counted. The coordinator adds up the counters of the accepted attempts (paper, §4.8).
@@ -188,7 +190,8 @@ pub enum TaskError {
         /// Its name.
         name: String,
     },
-    /// An input file is not the one that was cut into splits: someone has changed or replaced it while the job ran.
+    /// An input file is not the one that was cut into splits: someone has changed or replaced it while the
+    /// job ran.
     InputChanged {
         /// Its name.
         name: String,

@@ -1,8 +1,9 @@
 //! Silence (paper, §3.3, worker failure).
 //!
-//! Nothing tells a coordinator that a worker is dead. It only notices that it has heard nothing for a while, and the worker
-//! may just be slow or cut off. Giving up an attempt is therefore a guess, and must do no harm when it is wrong. It does
-//! none, because a task can run twice, and because the report of an attempt that was given up too soon is still welcome.
+//! Nothing tells a coordinator that a worker is dead. It only notices that it has heard nothing for a while,
+//! and the worker may just be slow or cut off. Giving up an attempt is therefore a guess, and must do no harm
+//! when it is wrong. It does none, because a task can run twice, and because the report of an attempt that
+//! was given up too soon is still welcome.
 
 use labrt::time::Instant;
 
@@ -38,14 +39,14 @@ impl State {
         self.forget(id, attempt.worker, attempt.deadline);
         self.tell(Event::GivenUp { id, worker: attempt.worker, cause });
         if attempt.fetched {
-            // What it had copied is of no use to the next attempt of this reduce, on another machine.
+            // The next attempt of this reduce, on another machine, cannot use what this one had copied.
             self.rerun_lost_maps();
         }
         Some(attempt)
     }
 
-    /// Removes what the coordinator keeps about a running attempt beside the task itself. To the coordinator the worker is
-    /// free, though it may work on until it reports and is told to stop.
+    /// Removes what the coordinator keeps about a running attempt beside the task itself. To the coordinator
+    /// the worker is free, though it may work on until it reports and is told to stop.
     pub(crate) fn forget(&mut self, id: AttemptId, worker: WorkerId, deadline: Instant) {
         self.deadlines.remove(&(deadline, id));
         if let Some(held) = self.holding.get_mut(&worker) {

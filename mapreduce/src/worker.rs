@@ -6,12 +6,12 @@
 //!  report_loop                                 └──> progress ──┘        every second while a task runs
 //! ```
 //!
-//! Nothing here knows what carries the calls or where the files are: a [`Network`] gives stubs for the coordinator and the
-//! other workers, two [`Store`]s hold the files, and [`Tasks`] runs the tasks. So the same code runs in the simulation and
-//! as a real process.
+//! Nothing here knows what carries the calls or where the files are: a [`Network`] gives stubs for the
+//! coordinator and the other workers, two [`Store`]s hold the files, and [`Tasks`] runs the tasks. So the
+//! same code runs in the simulation and as a real process.
 //!
-//! A worker decides nothing. It asks until it is told to exit, and it repeats calls that get no reply. It gives up when the
-//! coordinator was silent for [`Setup::patience`].
+//! A worker decides nothing. It asks until it is told to exit, and it repeats calls that get no reply. It
+//! gives up when the coordinator was silent for [`Setup::patience`].
 
 use labrpc::RpcError;
 use labrt::sync::atomic::{AtomicU64, Ordering};
@@ -23,9 +23,9 @@ use crate::app::Application;
 use crate::fetch::{self, Inputs};
 use crate::late_commits::CommitStore;
 use crate::rpc::{
-    AttemptId, CoordinatorClient, FetchPartitionArgs, FetchPartitionReply, GetTaskArgs, GetTaskReply, Job,
-    MapAssignment, NextStep, PROTOCOL_VERSION, PartitionSet, ProgressArgs, ProgressReply, ReduceAssignment,
-    RegisterArgs, RegisterReply, TaskDoneArgs, TaskDoneReply, TaskFailedArgs, WorkerRpc,
+    AttemptId, CoordinatorClient, GetTaskArgs, GetTaskReply, Job, MapAssignment, NextStep, PROTOCOL_VERSION,
+    PartitionSet, ProgressArgs, ProgressReply, ReduceAssignment, RegisterArgs, RegisterReply, TaskDoneArgs,
+    TaskDoneReply, TaskFailedArgs, WorkerRpc,
 };
 pub use crate::setup::{Applications, Network, Setup, WorkerError};
 use crate::store::Store;
@@ -33,10 +33,11 @@ use crate::tasks::{Counters, MapTask, ReduceTask, Step, TaskError};
 
 /// A worker process.
 pub struct Worker {
-    setup: Setup,
+    pub(crate) setup: Setup,
     /// What it does now, shared by its two threads.
     current: Mutex<Current>,
-    /// Signalled when `report_loop` may have something to do: a task begins or ends, a report is urgent, the worker ends.
+    /// Signalled when `report_loop` may have something to do: a task begins or ends, a report is urgent, the
+    /// worker ends.
     changed: Condvar,
     /// How often it has asked for a task.
     asked: AtomicU64,
@@ -44,7 +45,7 @@ pub struct Worker {
 
 /// What a worker does now.
 #[derive(Default)]
-struct Current {
+pub(crate) struct Current {
     /// The attempt that it runs. Of a reduce that waits and a map that runs meanwhile, the map.
     running: Option<AttemptId>,
     /// How much of it is done.
@@ -54,7 +55,7 @@ struct Current {
     /// `report_loop` shall report now, before the interval is over.
     urgent: bool,
     /// The coordinator no longer wants the attempt.
-    cancelled: bool,
+    pub(crate) cancelled: bool,
     /// The worker has ended.
     ended: bool,
 }
@@ -94,7 +95,8 @@ impl Worker {
         result
     }
 
-    /// Registers, and learns what the job is. The coordinator may not have started yet, so that this repeats the call.
+    /// Registers, and learns what the job is. The coordinator may not have started yet, so that this repeats
+    /// the call.
     fn register(&self) -> Result<Job, WorkerError> {
         let Setup { worker, host, .. } = &self.setup;
         let args = RegisterArgs { version: PROTOCOL_VERSION, worker: *worker, host: host.clone() };
@@ -112,14 +114,6 @@ impl Worker {
         self.insist(|coordinator| coordinator.get_task(&args))
     }
 
-    /// Asks whether an attempt may give its output the final name, until there is an answer.
-    pub(crate) fn may_commit(&self, id: AttemptId) -> bool {
-        let args = ProgressArgs { worker: self.setup.worker, running: id, fraction: 1.0, fetched: true };
-        let wanted = self.insist(|coordinator| coordinator.progress(&args)) == Ok(ProgressReply::Continue);
-        self.change(|current| current.cancelled |= !wanted);
-        wanted
-    }
-
     /// Notes the progress of the attempt; tells whether to go on.
     pub(crate) fn advance(&self, fraction: f64) -> Step {
         let mut current = self.current.lock();
@@ -127,7 +121,8 @@ impl Worker {
         if current.cancelled { Step::Cancel } else { Step::Continue }
     }
 
-    /// While a task runs, reports its progress from time to time, and learns whether the coordinator still wants it.
+    /// While a task runs, reports its progress from time to time, and learns whether the coordinator still
+    /// wants it.
     fn report_loop(&self, interval: Duration) {
         let mut current = self.current.lock();
         let mut due = Instant::now() + interval;
@@ -159,14 +154,14 @@ impl Worker {
     }
 
     /// Changes what the worker does, and wakes `report_loop`.
-    fn change<R>(&self, change: impl FnOnce(&mut Current) -> R) -> R {
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Current) -> R) -> R {
         let result = change(&mut self.current.lock());
         self.changed.notify_all();
         result
     }
 
-    /// Calls the coordinator until it answers. The reply may be that to a repetition of the call; no call does harm when it
-    /// is repeated.
+    /// Calls the coordinator until it answers. The reply may be that to a repetition of the call; no call
+    /// does harm when it is repeated.
     pub(crate) fn insist<R>(
         &self,
         call: impl Fn(&CoordinatorClient) -> Result<R, RpcError>,
@@ -229,8 +224,8 @@ impl Member<'_> {
         }
     }
 
-    /// Reports an attempt, all of whose files are complete. If the report comes late, the files of a map go; the output of a
-    /// reduce has its final name, under which the accepted attempt's output is the same.
+    /// Reports an attempt, all of whose files are complete. If the report comes late, the files of a map go;
+    /// the output of a reduce has its final name, under which the accepted attempt's output is the same.
     fn report_done(&self, id: AttemptId, finished: Finished) -> Result<NextStep, WorkerError> {
         let args = TaskDoneArgs {
             worker: self.setup.worker,
@@ -247,8 +242,8 @@ impl Member<'_> {
         Ok(NextStep::Ask)
     }
 
-    /// Runs a map. Its files have their names when this returns, and no one reads them before the coordinator has accepted
-    /// the attempt (§3.3).
+    /// Runs a map. Its files have their names when this returns, and no one reads them before the coordinator
+    /// has accepted the attempt (§3.3).
     pub(crate) fn map(&self, assignment: &MapAssignment) -> Result<Finished, TaskError> {
         let MapAssignment { map, attempt, split, skip, reduces } = assignment;
         let store = if self.job.local_disks { &self.setup.local } else { &self.setup.shared };
@@ -271,8 +266,8 @@ impl Member<'_> {
         })
     }
 
-    /// Runs a reduce, whose last step gives the output its final name. The report comes after that: what has been reported
-    /// must survive the worker.
+    /// Runs a reduce, whose last step gives the output its final name. The report comes after that: what has
+    /// been reported must survive the worker.
     fn reduce(&self, assignment: &ReduceAssignment) -> Result<Finished, TaskError> {
         let (id, partition) = (assignment.id(), assignment.reduce);
         // Part 1A reads the files where the maps wrote them; part 1B copies them first.
@@ -306,10 +301,4 @@ pub(crate) struct Finished {
     counters: Counters,
     /// Map: what to delete if the report comes late: the files' store, the map, and the number of partitions.
     intermediate: Option<(Arc<dyn Store>, usize, usize)>,
-}
-
-impl WorkerRpc for Worker {
-    fn fetch_partition(&self, args: FetchPartitionArgs) -> FetchPartitionReply {
-        fetch::serve(&*self.setup.local, &args)
-    }
 }

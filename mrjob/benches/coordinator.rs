@@ -1,5 +1,6 @@
-//! What a task costs the coordinator: time and memory, for jobs of different sizes. The paper's jobs have about 20,000 tasks;
-//! both should not grow with the job (but for the list of sources that each reduce is sent).
+//! What a task costs the coordinator: time and memory, for jobs of different sizes. The paper's jobs have
+//! about 20,000 tasks; both should not grow with the job (but for the list of sources that each reduce is
+//! sent).
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,

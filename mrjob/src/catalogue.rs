@@ -1,7 +1,7 @@
 //! The applications that a command knows, by name.
 //!
-//! Functions cannot travel in messages. Every worker has the whole program, and the coordinator tells it the application's
-//! name and parameters, from which each worker makes its own copy.
+//! Functions cannot travel in messages. Every worker has the whole program, and the coordinator tells it the
+//! application's name and parameters, from which each worker makes its own copy.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,8 @@ use mapreduce::store::{Store, StoreError};
 /// Makes an application from its parameters.
 type Make = dyn Fn(&[String]) -> Result<Box<dyn Application>, AppError> + Send + Sync;
 
-/// Computes parameters from the input, before the job starts: given the input's store and files, and the number of reduces.
+/// Computes parameters from the input, before the job starts: given the input's store and files, and the
+/// number of reduces.
 type Prepare = fn(&dyn Store, &[String], usize) -> Result<Vec<String>, StoreError>;
 
 /// Why there is no such application.

@@ -1,12 +1,13 @@
 //! Where a job of real processes keeps its files, so that users see only complete output.
 //!
-//! While it runs, all its files are in a hidden directory of its own beside the output, `.mr-job-…`. Two jobs in one place do
-//! not disturb each other, and a job that fails leaves the output of the one before it as it was. When the last reduce is
-//! done, the coordinator moves the output files to their places, each by an atomic rename, and tells no one that the job is
-//! over before that. One job at a time moves its files: of two jobs that end together, the output is that of the second.
+//! While it runs, all its files are in a hidden directory of its own beside the output, `.mr-job-…`. Two jobs
+//! in one place do not disturb each other, and a job that fails leaves the output of the one before it as it
+//! was. When the last reduce is done, the coordinator moves the output files to their places, each by an
+//! atomic rename, and tells no one that the job is over before that. One job at a time moves its files: of
+//! two jobs that end together, the output is that of the second.
 //!
-//! The coordinator holds a lock in the directory while it lives. When it is killed, a later job into the same place removes
-//! the directory, or goes on from it (`--resume`).
+//! The coordinator holds a lock in the directory while it lives. When it is killed, a later job into the same
+//! place removes the directory, or goes on from it (`--resume`).
 //!
 //! ```text
 //!  out/mr-out-0 …                     what users see: complete, and of one job
@@ -29,8 +30,8 @@ use crate::names::to_bytes;
 /// Begins the names of jobs' directories.
 pub(crate) const PREFIX: &str = ".mr-job-";
 
-/// The shared store of a job of real processes: its own directory for files with the names of [`mapreduce::names`], and the
-/// current directory for the input.
+/// The shared store of a job of real processes: its own directory for files with the names of
+/// [`mapreduce::names`], and the current directory for the input.
 pub struct JobStore {
     output: PathBuf,
     input: DirectoryStore,
@@ -72,8 +73,9 @@ impl JobStore {
             Some(directory);
     }
 
-    /// Moves the output of a finished job to its place, over what was there, and deletes older output files that do not
-    /// belong to it. `begun` says that an earlier try was killed in the middle, so that some files have moved already.
+    /// Moves the output of a finished job to its place, over what was there, and deletes older output files
+    /// that do not belong to it. `begun` says that an earlier try was killed in the middle, so that some
+    /// files have moved already.
     ///
     /// # Errors
     /// If an output file cannot have its place. Nothing has moved if that could be seen before.
@@ -96,7 +98,7 @@ impl JobStore {
             let moved = fs::rename(work.root().join(&name), self.output.join(&name));
             moved.map_err(|error| StoreError::from_io(&name, &error))?;
         }
-        // Those of a larger job before this one: who reads mr-out-* would take them for ours.
+        // Those of a larger job before this one: a user who reads mr-out-* would take them for ours.
         for name in output.list(names::OUTPUT_PREFIX)? {
             if names::partition_of_output(&name).is_some_and(|partition| partition >= reduces) {
                 output.delete(&name)?;

@@ -1,7 +1,8 @@
 //! The input of a job: files cut into splits, and small files joined.
 //!
-//! The lab has one map for each file, as in the course. With 10,000 small files each map would take less time than handing it
-//! out, so that here small files share a split. A job of few files keeps a map for each of them.
+//! The lab has one map for each file, as in the course. With 10,000 small files each map would take less time
+//! than handing it out, so that here small files share a split. A job of few files keeps a map for each of
+//! them.
 
 use mapreduce::app::Records;
 use mapreduce::split::{Piece, Split, split_inputs};
@@ -26,7 +27,8 @@ pub(crate) fn splits(
     Ok(join_small(split_inputs(store, files, records, split_size)?, split_size))
 }
 
-/// Joins neighbours that are small together. At least [`FEW_SPLITS`] remain, so that there is work for many workers.
+/// Joins neighbours that are small together. At least [`FEW_SPLITS`] remain, so that there is work for many
+/// workers.
 fn join_small(splits: Vec<Split>, split_size: u64) -> Vec<Split> {
     if splits.len() <= FEW_SPLITS {
         return splits;

@@ -1,13 +1,14 @@
-//! MapReduce jobs as real processes: the command `mrjob`, and what it takes to build a command with applications of one's
-//! own.
+//! MapReduce jobs as real processes: the command `mrjob`, and what it takes to build a command with
+//! applications of one's own.
 //!
-//! The coordinator and the worker are the lab's (`mapreduce`), the tasks run in `mapreduce-engine`. This crate has what lies
-//! around them: the command line, processes, sockets, directories, applications, and benches.
+//! The coordinator and the worker are the lab's (`mapreduce`), the tasks run in `mapreduce-engine`. This
+//! crate has what lies around them: the command line, processes, sockets, directories, applications, and
+//! benches.
 //!
 //! # An application of your own
 //!
-//! Write a crate that depends on `mrjob`, implement [`Application`], and give it to [`main`]. The workspace has one,
-//! `mrjob/own-application`, in 30 lines:
+//! Write a crate that depends on `mrjob`, implement [`Application`], and give it to [`main`]. The workspace
+//! has one, `mrjob/own-application`, in 30 lines:
 //!
 //! ```no_run
 #![doc = include_str!("../own-application/src/main.rs")]

@@ -1,7 +1,8 @@
 //! Locks on files, and directories that belong to a living process.
 //!
-//! The system releases a lock (`flock`) when the process that holds it ends, whatever it dies of. So a directory whose lock
-//! is free belongs to a process that was killed, and the next process that comes by removes it.
+//! The system releases a lock (`flock`) when the process that holds it ends, whatever it dies of. So a
+//! directory whose lock is free belongs to a process that was killed, and the next process that comes by
+//! removes it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -24,7 +25,8 @@ impl Lock {
         loop {
             let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
             file.lock()?;
-            // The holder before has removed the file, and a third process may have made another one of the name.
+            // The holder before has removed the file, and a third process may have made another one of the
+            // name.
             match fs::metadata(path) {
                 Ok(there) if there.ino() == file.metadata()?.ino() => {
                     return Ok(Lock { path: path.to_owned(), _file: file });
@@ -51,8 +53,8 @@ pub(crate) struct OwnDirectory {
 }
 
 impl OwnDirectory {
-    /// Makes the directory `prefix` and `name` in `parent`, which only this user may enter, and removes those of the same
-    /// prefix whose processes were killed.
+    /// Makes the directory `prefix` and `name` in `parent`, which only this user may enter, and removes those
+    /// of the same prefix whose processes were killed.
     pub(crate) fn create(parent: &Path, prefix: &str, name: &str) -> io::Result<OwnDirectory> {
         remove_abandoned(parent, prefix);
         // Under another name until it has its lock, so that no one takes it for abandoned.
@@ -105,7 +107,8 @@ pub(crate) fn directories(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     named.map(|entry| entry.path()).collect()
 }
 
-/// Removes the directories whose processes were killed. Those of other users stay, since their locks cannot be opened.
+/// Removes the directories whose processes were killed. Those of other users stay, since their locks cannot
+/// be opened.
 fn remove_abandoned(parent: &Path, prefix: &str) {
     for path in directories(parent, prefix) {
         drop(OwnDirectory::take_over(&path));

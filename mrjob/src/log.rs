@@ -1,8 +1,9 @@
 //! The log of a job's finished tasks, from which `--resume` goes on after the coordinator was killed.
 //!
-//! The coordinator appends an entry for each task that it accepts before it answers the worker. So whatever a worker knows to
-//! be accepted is in the log. An entry is written by one call, and the last one may be incomplete: it counts as not written.
-//! Like everything else here the log survives a killed process, and not a machine that loses power.
+//! The coordinator appends an entry for each task that it accepts before it answers the worker. So whatever a
+//! worker knows to be accepted is in the log. An entry is written by one call, and the last one may be
+//! incomplete: it counts as not written. Like everything else here the log survives a killed process, and not
+//! a machine that loses power.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -131,8 +132,8 @@ impl Writer {
     fn write(&mut self, entry: &Entry) {
         let Some(file) = &mut self.file else { return };
         if let Err(error) = write_frame(file, entry) {
-            // Half an entry may be there, and what follows would not be found. The job goes on; `--resume` would repeat the
-            // tasks from here on.
+            // Half an entry may be there, and what follows would not be found. The job goes on; `--resume`
+            // would repeat the tasks from here on.
             eprintln!("mrjob: the job's log cannot be written ({error}); --resume will repeat tasks");
             self.file = None;
         }

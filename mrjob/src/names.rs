@@ -1,7 +1,8 @@
-//! Names of files as text. A name on Unix is any bytes; names in messages, in output and in applications are text.
+//! Names of files as text. A name on Unix is any bytes; names in messages, in output and in applications are
+//! text.
 //!
-//! A byte that is not part of UTF-8 text is written `\xHH`, with its two hexadecimal digits, and so is a backslash, so that
-//! [`to_bytes`] finds the same name again: `caf\xe9` is the file whose last byte is 0xE9.
+//! A byte that is not part of UTF-8 text is written `\xHH`, with its two hexadecimal digits, and so is a
+//! backslash, so that [`to_bytes`] finds the same name again: `caf\xe9` is the file whose last byte is 0xE9.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

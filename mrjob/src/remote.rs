@@ -1,7 +1,9 @@
-//! Files of machines that share no disk: the coordinator reads the input and writes the output for its workers.
+//! Files of machines that share no disk: the coordinator reads the input and writes the output for its
+//! workers.
 //!
-//! A worker that was started with `--no-shared-disk` reaches the shared store through these calls. The coordinator opens only
-//! the job's own files and its input, so that a worker cannot read anything else on that machine.
+//! A worker that was started with `--no-shared-disk` reaches the shared store through these calls. The
+//! coordinator opens only the job's own files and its input, so that a worker cannot read anything else on
+//! that machine.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -141,7 +143,8 @@ impl FilesRpc for Files {
     }
 }
 
-/// The worker's side: a store over the calls. Each call is repeated until it is answered, for `patience` at most.
+/// The worker's side: a store over the calls. Each call is repeated until it is answered, for `patience` at
+/// most.
 #[derive(Clone)]
 pub(crate) struct RemoteStore {
     pub(crate) client: FilesClient,

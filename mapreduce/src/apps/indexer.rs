@@ -10,8 +10,8 @@ use crate::app::{Application, Records, Values};
 
 /// For each word the number of files that have it, a blank, and their names in order, with commas in between.
 ///
-/// A name may contain commas and line ends. So that the output can be parsed, a comma, a backslash or a control character in
-/// a name becomes `\xHH`, its two hexadecimal digits: `a,b` is written `a\x2cb`.
+/// A name may contain commas and line ends. So that the output can be parsed, a comma, a backslash or a
+/// control character in a name becomes `\xHH`, its two hexadecimal digits: `a,b` is written `a\x2cb`.
 pub struct Indexer;
 
 impl Application for Indexer {
@@ -43,8 +43,8 @@ impl Application for Indexer {
     }
 }
 
-/// A name as a list of names can hold it: without commas and control characters. Backslashes that begin an escape already
-/// stay as they are.
+/// A name as a list of names can hold it: without commas and control characters. Backslashes that begin an
+/// escape already stay as they are.
 pub fn escape(name: &str) -> Cow<'_, str> {
     let is_plain = |character: char| character != ',' && !character.is_control();
     if name.chars().all(is_plain) {

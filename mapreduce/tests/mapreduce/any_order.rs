@@ -1,6 +1,6 @@
-//! The coordinator's state under thousands of random schedules: workers that ask, report, fail, fall silent and come back
-//! in any order, with messages that come twice and late. Whatever happens, the books must agree with themselves, and with
-//! one worker that does what it is told the job must end.
+//! The coordinator's state under thousands of random schedules: workers that ask, report, fail, fall silent
+//! and come back in any order, with messages that come twice and late. Whatever happens, the books must agree
+//! with themselves, and with one worker that does what it is told the job must end.
 
 use crate::game::{Game, SECOND, at, id_of};
 use mapreduce::rpc::{AttemptId, GetTaskReply, SourceUpdateReply, TaskId};
@@ -121,7 +121,7 @@ impl Play {
         assert_eq!(reduces.records, state.reduces().done() as u64, "seed {}: so are reduces", self.seed);
     }
 
-    /// From now on everybody is silent, but for one worker that does as it is told: the job must end soon.
+    /// From now on all workers but one are silent, and that one does as it is told: the job must end soon.
     fn finish(&mut self) {
         for _ in 0..1000 {
             if self.game.state.is_over() {

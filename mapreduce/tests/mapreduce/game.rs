@@ -36,7 +36,7 @@ pub(crate) struct Game {
     pub(crate) state: State,
     pub(crate) now: Instant,
     events: Vec<Event>,
-    /// How often anybody has asked.
+    /// The number of questions so far.
     pub(crate) asked: u64,
 }
 

@@ -9,6 +9,7 @@ mod any_order;
 mod game;
 mod part_a;
 mod part_b;
+mod reading_path;
 mod rules;
 mod rules_b;
 mod sim;

@@ -1,8 +1,8 @@
 //! The course's `crash` and `nocrash`: a job whose workers die and stall at random, and
 //! the same job without that.
 //!
-//! The mistakes that it finds: a job that waits for a worker that has died, output of half a
-//! reduce, and output of two attempts of one task.
+//! It finds a job that waits for a worker that has died, the output of half a reduce, and the output of two
+//! attempts of one task.
 
 use labrt::rand;
 use labrt::thread;
@@ -45,7 +45,7 @@ impl Crash {
         Crash { longest_stall: None }
     }
 
-    /// What goes wrong before anything else happens.
+    /// Ends the process, stalls, or does nothing, each with probability 1/3.
     fn maybe_fail(&self) {
         let Some(longest) = self.longest_stall else { return };
         match rand::random_range(0..3) {

@@ -1,8 +1,7 @@
-//! The course's `early_exit`: a reduce that takes long, to see whether anybody leaves
-//! before it is done.
+//! The course's `early_exit`: a reduce that takes long, to see whether a process ends before it is done.
 //!
-//! The mistake that it finds: a coordinator that says "exit" to a worker as soon as there is
-//! nothing left to hand out, while others still run the last tasks.
+//! It finds a coordinator that tells a worker to exit as soon as all tasks are handed out, while others still
+//! run the last ones.
 
 use labrt::thread;
 use labrt::time::Duration;

@@ -1,9 +1,11 @@
 //! Distributed grep (paper, §2.3): the lines that match a pattern.
 //!
-//! All of the work is in map; reduce copies. MapReduce adds that many machines read at once, and that the output is sorted.
+//! All of the work is in map; reduce copies. MapReduce adds that many machines read at once, and that the
+//! output is sorted.
 //!
-//! Most lines of a text do not match, and asking the regular expression about each of them costs more than the search in
-//! them. So map searches a block of many lines at once for the next match, and only then looks for the line's borders.
+//! Most lines of a text do not match, and asking the regular expression about each of them costs more than
+//! the search in them. So map searches a block of many lines at once for the next match, and only then looks
+//! for the line's borders.
 
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
@@ -13,8 +15,8 @@ use mapreduce::app::{Application, Records, Values};
 
 use crate::catalogue::AppError;
 
-/// The lines that match, each as often as it occurs, in the order of their bytes within a partition. Bytes that are not
-/// UTF-8 can match, but the output has U+FFFD in their place.
+/// The lines that match, each as often as it occurs, in the order of their bytes within a partition. Bytes
+/// that are not UTF-8 can match, but the output has U+FFFD in their place.
 pub struct Grep {
     /// Matches within one line.
     line: Regex,
@@ -63,8 +65,8 @@ impl Grep {
     }
 }
 
-/// Whether a match within a line is the same in a block of lines: `^` and `$` are, when they mean the borders of lines, and
-/// so are the borders of words. The borders of the whole text (`\A`, `\z`) are not.
+/// Whether a match within a line is the same in a block of lines: `^` and `$` are, when they mean the borders
+/// of lines, and so are the borders of words. The borders of the whole text (`\A`, `\z`) are not.
 fn can_search_blocks(pattern: &str) -> bool {
     let parsed = ParserBuilder::new().multi_line(true).utf8(false).build().parse(pattern);
     let per_line = [Look::Start, Look::End, Look::StartCRLF, Look::EndCRLF];

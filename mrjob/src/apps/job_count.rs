@@ -1,6 +1,6 @@
 //! The course's `jobcount`: how many times did any worker run a map?
 //!
-//! The mistake that it finds: a map that is handed out twice without need.
+//! It finds a coordinator that hands out a map twice without need.
 
 use std::fs::{self, File};
 

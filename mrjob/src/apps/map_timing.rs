@@ -1,6 +1,6 @@
 //! The course's `mtiming`: did two workers run maps at once?
 //!
-//! The mistake that it finds: a coordinator that hands out one task after the other.
+//! It finds a coordinator that hands out one task after the other.
 
 use super::workers_at_work;
 use labrt::time::Instant;

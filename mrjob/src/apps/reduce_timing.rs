@@ -1,6 +1,6 @@
 //! The course's `rtiming`: did two workers run reduces at once?
 //!
-//! The mistake that it finds: a reduce phase on one worker, or one reduce after the other.
+//! It finds a reduce phase on one worker, or one reduce after the other.
 
 use super::workers_at_work;
 use mapreduce::app::{Application, Records, Values};

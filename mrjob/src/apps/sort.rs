@@ -36,8 +36,8 @@ impl Sort {
     }
 }
 
-/// The borders of `reduces` partitions of about equal size, from a sample of the files. Fewer than `reduces - 1` if the
-/// sample does not have that many different lines. Equal inputs give equal borders.
+/// The borders of `reduces` partitions of about equal size, from a sample of the files. Fewer than `reduces -
+/// 1` if the sample does not have that many different lines. Equal inputs give equal borders.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -63,15 +63,16 @@ pub fn sample(store: &dyn Store, files: &[String], reduces: usize) -> Result<Vec
         before += length;
     }
     lines.sort_unstable();
-    // The quantiles of the sample. Where one line is very frequent, several of them are equal, and all those lines must be
-    // in one partition in any case.
+    // The quantiles of the sample. Where one line is very frequent, several of them are equal, and all those
+    // lines must be in one partition in any case.
     let mut borders: Vec<String> =
         (1..reduces).filter_map(|border| lines.get(border * lines.len() / reduces).cloned()).collect();
     borders.dedup();
     Ok(borders)
 }
 
-/// The first lines that begin at `offset` or a little later, at most `count`. Bytes that are not UTF-8 come out as U+FFFD.
+/// The first lines that begin at `offset` or a little later, at most `count`. Bytes that are not UTF-8 come
+/// out as U+FFFD.
 fn first_lines(
     file: &mut dyn ReadFile,
     name: &str,

@@ -4,7 +4,7 @@
 
 use mapreduce::app::{Application, Values};
 
-/// How often each URL was asked for, from the logs of a web server in the Common Log
+/// The number of requests for each URL, from the logs of a web server in the Common Log
 /// Format: `127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET /index.html HTTP/1.0" 200
 /// 2326`. Lines without a request are passed over.
 pub struct UrlCount;

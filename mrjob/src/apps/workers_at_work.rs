@@ -13,8 +13,8 @@ use std::process;
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 
-/// How long a worker looks out for others. The course's workers sleep that long in any
-/// case; here they go on as soon as they have seen somebody.
+/// How long a worker looks for others. The course's workers always sleep that long; here they go on as soon
+/// as they have seen another one.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often it looks.

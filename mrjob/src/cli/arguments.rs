@@ -90,8 +90,8 @@ pub(crate) struct Job {
     /// Leave intermediate files with the workers that made them, and let reducers fetch them over sockets
     #[arg(long)]
     pub(crate) local_disks: bool,
-    /// Go on with a job of the same application, files and options into the same directory whose coordinator was killed;
-    /// begin it if there is none
+    /// Go on with a job of the same application, files and options into the same directory whose coordinator
+    /// was killed; begin it if there is none
     #[arg(long)]
     pub(crate) resume: bool,
     /// Write a picture of the job to this file: tasks by worker over time, stragglers, failures, counters
@@ -137,10 +137,12 @@ pub(crate) struct Worker {
     /// Where the output goes, as the coordinator was told; both must see the same files
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     pub(crate) out: PathBuf,
-    /// Read the input and write the output through the coordinator, because this machine does not see those files
+    /// Read the input and write the output through the coordinator, because this machine does not see those
+    /// files
     #[arg(long, conflicts_with = "out")]
     pub(crate) no_shared_disk: bool,
-    /// Where the worker makes a directory of its own, its disk [default: the system's directory for temporary files]
+    /// Where the worker makes a directory of its own, its disk [default: the system's directory for temporary
+    /// files]
     #[arg(long, value_name = "DIR")]
     pub(crate) local: Option<PathBuf>,
     /// How many MiB of pairs it keeps in memory before it goes to the disk
@@ -195,7 +197,8 @@ pub(crate) struct Bench {
     /// The pattern of `bench grep`
     #[arg(long, value_name = "REGEX", default_value = "whale|ship")]
     pub(crate) pattern: String,
-    /// Text to repeat until it is large enough [default: ../shared/data/text if it is there, else made-up text]
+    /// Text to repeat until it is large enough [default: ../shared/data/text if it is there, else made-up
+    /// text]
     #[arg(long, value_name = "FILE")]
     pub(crate) text: Vec<PathBuf>,
 }

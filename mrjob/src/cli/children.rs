@@ -1,7 +1,8 @@
 //! The worker processes of `run`.
 //!
-//! `run` stands in for the cluster's scheduler: it starts workers, and others in place of those that die, whatever they die
-//! of. The coordinator has no part in that: it would also go on with fewer workers, or wait for new ones.
+//! `run` stands in for the cluster's scheduler: it starts workers, and others in place of those that die,
+//! whatever they die of. The coordinator has no part in that: it would also go on with fewer workers, or wait
+//! for new ones.
 
 use std::io;
 use std::path::PathBuf;
@@ -85,8 +86,8 @@ impl Children {
         if done != self.done {
             (self.done, self.deaths) = (done, 0);
         }
-        // A worker that ended because the job is over is replaced, too, in the moment before
-        // this process notices. The new one finds nothing to do, or nobody.
+        // A worker that ended because the job is over is also replaced, in the moment before this process
+        // notices. The new one is told to exit, or finds no coordinator.
         let wanted = self.workers.len();
         self.workers.retain_mut(|worker| matches!(worker.try_wait(), Ok(None)));
         self.deaths += wanted - self.workers.len();
@@ -99,7 +100,8 @@ impl Children {
         Ok(())
     }
 
-    /// Waits for the workers to end, which they do when they hear that the job is over. The drop kills the others.
+    /// Waits for the workers to end, which they do when they hear that the job is over. The drop kills the
+    /// others.
     pub(crate) fn wait(&mut self) {
         let deadline = Instant::now() + FAREWELL;
         while !self.workers.is_empty() && Instant::now() < deadline {

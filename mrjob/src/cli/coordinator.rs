@@ -1,7 +1,7 @@
 //! The commands `coordinator` and `run`: the same coordinator, without and with workers of its own.
 //!
-//! Both wait by looking at the coordinator from time to time. That costs next to nothing, and one loop can show progress,
-//! look after the workers and hear signals.
+//! Both wait by looking at the coordinator from time to time. That costs next to nothing, and one loop can
+//! show progress, look after the workers and hear signals.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -32,8 +32,8 @@ use super::{Done, Problem, on_real_threads};
 /// How often it looks whether the job is over and the workers are alive.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How long a coordinator stays so that workers can hear that the job is over. A worker that asks later finds no one, and
-/// ends, too.
+/// How long a coordinator stays so that workers can hear that the job is over. A worker that asks later finds
+/// no one, and ends, too.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The exit code after a second signal, as a shell would report the first one.
@@ -100,7 +100,8 @@ pub(crate) fn run(arguments: arguments::Run, catalogue: Arc<Catalogue>) -> Done 
     })
 }
 
-/// A flag that SIGINT and SIGTERM set, so that temporary files do not stay behind. The second signal ends the process.
+/// A flag that SIGINT and SIGTERM set, so that temporary files do not stay behind. The second signal ends the
+/// process.
 fn catch_signals() -> Result<Arc<AtomicBool>, Problem> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
@@ -166,8 +167,8 @@ impl Served {
         Ok(Served { address, coordinator, connections, store, published, recorder, arguments, begun })
     }
 
-    /// Waits until the job is over, shows how far it is, and lets `look_after` have a look from time to time, which gets the
-    /// number of tasks that are done.
+    /// Waits until the job is over, shows how far it is, and lets `look_after` have a look from time to time,
+    /// which gets the number of tasks that are done.
     fn watch(
         &self,
         interrupted: &AtomicBool,
@@ -246,8 +247,8 @@ impl Observer for Watchers {
     }
 }
 
-/// Moves the output to its place as soon as the job is finished: under the coordinator's lock, so that no one can learn of
-/// the one without finding the other.
+/// Moves the output to its place as soon as the job is finished: under the coordinator's lock, so that no one
+/// can learn of the one without finding the other.
 struct Publisher {
     store: Arc<JobStore>,
     reduces: usize,

@@ -1,8 +1,8 @@
 //! The command line. Exit code 0: done; 1: the job has failed; 2: it was called wrongly.
 //!
-//! Each command is a function from its arguments to [`Done`], in a file of its own; this one
-//! turns what they return into messages and exit codes. Messages go to standard error, so
-//! that nothing but what was asked for is on standard output.
+//! Each command is a function from its arguments to [`Done`], in a file of its own; this file turns the
+//! results into messages and exit codes. Messages go to standard error, so that standard output holds only
+//! what the user asked for.
 
 mod arguments;
 mod bench;
@@ -23,26 +23,27 @@ use labrt::{Config, Limits};
 use crate::catalogue::Catalogue;
 use arguments::{Arguments, Command};
 
-/// Why a command has not done what it should.
+/// Why a command has failed.
 #[derive(Debug)]
 pub(crate) enum Problem {
-    /// It was called wrongly.
+    /// Wrong usage.
     Usage(String),
-    /// It was called well, and failed.
+    /// The work failed.
     Failed(String),
 }
 
 impl Problem {
-    /// Something failed, for a reason that others have found.
+    /// A failure with this reason.
     pub(crate) fn failed(reason: impl ToString) -> Problem {
         Problem::Failed(reason.to_string())
     }
 }
 
-/// What a command has come to.
+/// The result of a command.
 pub(crate) type Done = Result<(), Problem>;
 
-/// Runs the command line, with these applications, and returns its exit code: 0 done, 1 failed, 2 called wrongly.
+/// Runs the command line, with these applications, and returns its exit code: 0 done, 1 failed, 2 called
+/// wrongly.
 pub fn main(catalogue: Catalogue) -> ExitCode {
     let catalogue = Arc::new(catalogue);
     let done = match Arguments::parse().command {

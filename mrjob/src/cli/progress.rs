@@ -1,4 +1,5 @@
-//! A bar for each phase with its rate and the time left, on a terminal; nothing elsewhere. And the counters at the end.
+//! A bar for each phase with its rate and the time left, on a terminal; nothing elsewhere. And the counters
+//! at the end.
 //!
 //! Maps that run again after a loss move their bar back, which is the truth.
 

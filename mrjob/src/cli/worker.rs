@@ -124,8 +124,8 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// The address of the interface that leads to the coordinator: others find this machine there, too. While there is no
-/// coordinator, only this machine can be meant.
+/// The address of the interface that leads to the coordinator: others find this machine there, too. While
+/// there is no coordinator, only this machine can be meant.
 fn own_address(coordinator: &Address) -> String {
     let address = match coordinator.connect() {
         Ok(Stream::Tcp(stream)) => stream.local_addr().map(|address| address.ip()),
@@ -147,7 +147,6 @@ struct Sockets {
 }
 
 impl Sockets {
-    /// Nobody is called so far.
     fn new(coordinator: Address, token: Token) -> Sockets {
         let link = Link::new(coordinator, token.clone());
         let coordinator = CoordinatorClient::new(link.end()).timeout(CALL_LIMIT);

@@ -1,7 +1,7 @@
 //! Where a process listens: `unix:PATH` or `tcp:HOST:PORT`.
 //!
-//! Unix sockets for processes of one machine: nobody else can reach them, no port is taken,
-//! and a message costs half of what it does over TCP. TCP for everything else.
+//! Unix sockets are for processes of one machine: no other machine can reach them, they take no port, and a
+//! message costs half as much as over TCP.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -25,7 +25,7 @@ pub enum Address {
     Tcp(String),
 }
 
-/// A text that is no [`Address`].
+/// A text that is not an [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError(String);
 
@@ -62,12 +62,12 @@ impl Address {
     /// Connects.
     ///
     /// # Errors
-    /// If nobody listens there, or does not answer within two seconds.
+    /// If no process listens there, or none answers within two seconds.
     pub fn connect(&self) -> io::Result<Stream> {
         match self {
             Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
             Address::Tcp(place) => {
-                // A name may stand for several addresses, of which one that answers will do.
+                // A name may have several addresses; the first that answers will do.
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
                 for address in place.to_socket_addrs()? {
                     match connect_tcp(&address) {
@@ -84,8 +84,7 @@ impl Address {
 /// One try.
 fn connect_tcp(address: &SocketAddr) -> io::Result<Stream> {
     let stream = TcpStream::connect_timeout(address, CONNECT_LIMIT)?;
-    // Requests are small and wait for their replies: there is nothing to be gained by
-    // collecting them.
+    // Requests are small and wait for their replies, so that collecting them would only delay them.
     stream.set_nodelay(true)?;
     Ok(Stream::Tcp(stream))
 }

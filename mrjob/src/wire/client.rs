@@ -1,11 +1,11 @@
 //! The caller's side.
 //!
-//! A call takes a connection that nobody is using, or makes one, and gives it back when it
-//! has its reply. After any error the connection is closed: nobody knows what may still come
-//! on it, and the reply to one call must never be taken for that to another.
+//! A call takes an idle connection, or makes one, and gives it back when it has its reply. After any error it
+//! closes the connection: a late reply may still arrive there, and must never be taken for the reply to
+//! another call.
 //!
-//! Nothing is repeated here. Whether a call that failed may be made again is for the caller
-//! to say, as on the simulated network: the handler may have run.
+//! Calls are not repeated here. As on the simulated network, only the caller knows whether a call may run
+//! twice.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use super::address::{Address, Stream};
 use super::frame::{self, Request, Response, WIRE_VERSION};
 use super::token::Token;
 
-/// How long a call may take whose caller sets no limit. Handlers answer at once; so
-/// whoever is silent for that long is gone.
+/// How long a call may take whose caller sets no limit. Handlers answer at once, so that a server that is
+/// silent for that long is gone.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A way to one server, as many connections wide as calls are made at a time.
@@ -31,7 +31,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that has not been used yet; nobody need listen at the address so far.
+    /// A link that has not been used yet. The server need not have started.
     pub fn new(address: Address, token: Token) -> Arc<Link> {
         Arc::new(Link { address, token, idle: Mutex::new(Vec::new()) })
     }
@@ -43,7 +43,7 @@ impl Link {
 
     /// Makes a call, on any connection.
     fn try_call(&self, request: &Request, limit: Duration) -> Result<Vec<u8>, CallError> {
-        // The lock is held for this line only, and not while the call is under way.
+        // The lock is held for this line only, and not during the call.
         let idle = self.idle.lock().pop();
         let mut stream = match idle {
             Some(stream) => stream,
@@ -77,7 +77,7 @@ impl Link {
 enum CallError {
     /// The connection could not be made, or has broken.
     Io(io::Error),
-    /// The server has understood enough to say that it does not want this.
+    /// The server has refused the client or the call.
     Refused(String),
 }
 
@@ -98,12 +98,12 @@ impl Transport for Link {
         let result = self.try_call(&request, limit.unwrap_or(DEFAULT_LIMIT));
         result.map_err(|error| match error {
             CallError::Io(error) => match error.kind() {
-                // What a socket with a limit says when it is over differs between systems.
+                // Systems differ in the error of a socket whose time limit is over.
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => RpcError::TimedOut,
                 ErrorKind::InvalidData => RpcError::Garbled(DecodeError::Invalid(error.to_string())),
                 _ => RpcError::Failed,
             },
-            // No use to try again: garbled is what callers give up on.
+            // Callers do not repeat a garbled call, and another try would be refused, too.
             CallError::Refused(reason) => RpcError::Garbled(DecodeError::Invalid(reason)),
         })
     }

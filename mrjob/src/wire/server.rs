@@ -4,8 +4,8 @@
 //! run, one call after the other. A handler that blocked would block its own client only;
 //! those of this crate never do.
 //!
-//! All these threads belong to a run of `labrt` and end with it. Nothing can stop a thread
-//! that waits in the operating system, so none waits there for long.
+//! All these threads belong to a run of `labrt` and end with it. A thread that waits in the operating system
+//! cannot be stopped, so that none waits there for long.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -21,7 +21,7 @@ use super::address::{Address, Stream};
 use super::frame::{self, HELLO, HELLO_LENGTH, Request, Response, WIRE_VERSION};
 use super::token::Token;
 
-/// How long somebody may take to say hello. Connections of the silent must not pile up.
+/// How long a client may take to say hello. Connections of silent clients must not pile up.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a refused client may take to read why.
@@ -54,7 +54,7 @@ pub struct Connections {
 impl Connections {
     /// The number of clients that have not hung up.
     pub fn count(&self) -> usize {
-        // Not counted are the listener's and this one.
+        // Without the listener's clone and this one.
         Arc::strong_count(&self.open).saturating_sub(2)
     }
 }
@@ -71,13 +71,12 @@ impl Listener {
     /// replaced.
     ///
     /// # Errors
-    /// If the address is not to be had; [`ErrorKind::AddrInUse`] if somebody listens
-    /// there.
+    /// If the address cannot be used; [`ErrorKind::AddrInUse`] if another process listens there.
     pub fn bind(address: &Address) -> io::Result<Listener> {
         match address {
             Address::Unix(path) => {
-                // A socket stays in the file system when its process is killed. One at which
-                // nobody answers is such a one.
+                // A socket stays in the file system when its process is killed. If no process answers there,
+                // it is such a socket.
                 let in_use = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
                 let socket = match UnixListener::bind(path) {
                     Err(error) if in_use(&error) && address.connect().is_err() => {
@@ -90,7 +89,7 @@ impl Listener {
                 Ok(Listener { socket: Socket::Unix(socket), address: address.clone(), open: Arc::new(()) })
             }
             Address::Tcp(place) => {
-                // Here the system clears up by itself.
+                // The system removes TCP sockets of killed processes.
                 let socket = TcpListener::bind(place.as_str())?;
                 socket.set_nonblocking(true)?;
                 let address = Address::Tcp(socket.local_addr()?.to_string());
@@ -124,14 +123,13 @@ impl Listener {
                         drop(open);
                     });
                 }
-                // Nobody is there, or whoever was has gone again, or this process has too
-                // many files open for now.
+                // No client waits, or it has hung up, or this process has too many files open at present.
                 Err(_) => thread::sleep(LOOK_EVERY),
             }
         }
     }
 
-    /// The next client. An error if there is none at the moment.
+    /// The next client; an error if none waits.
     fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
             Socket::Unix(socket) => {
@@ -167,7 +165,7 @@ fn connection_loop(mut stream: Stream, services: &[Service], token: &Token) {
         let _ = stream.set_limit(Some(LINGER)).and_then(|()| stream.read(&mut [0; 4096]));
         return;
     }
-    // From here on both sides know that they speak the same language.
+    // From here on both sides know that they speak the same version.
     let mut welcome = frame::write_frame(&mut stream, &Response::Done(Vec::new()));
     while welcome.is_ok() {
         welcome = serve_one(&mut stream, services);
@@ -183,7 +181,7 @@ fn greet(stream: &mut Stream, token: &Token) -> Result<(), String> {
     if letters != HELLO {
         return Err("this is a process of a MapReduce job, and that was no hello of one".to_owned());
     }
-    // The one thing that has to stay as it is for ever: where the version stands.
+    // The place of the version must never change.
     match version.first_chunk().map(|version| u32::from_le_bytes(*version)) {
         Some(WIRE_VERSION) => {}
         Some(version) => {
@@ -201,10 +199,9 @@ fn greet(stream: &mut Stream, token: &Token) -> Result<(), String> {
     }
 }
 
-/// Waits for a request and answers it. Err means that the connection is of no more use.
+/// Waits for a request and answers it. After an error the connection must be closed.
 fn serve_one(stream: &mut Stream, services: &[Service]) -> io::Result<()> {
-    // Between requests a client may be silent for as long as it likes, for its task takes that
-    // long; in the middle of one it may not.
+    // Between requests a client may be silent for as long as its task takes; in the middle of one it may not.
     let first = wait_for_byte(stream)?;
     stream.set_limit(Some(REQUEST_LIMIT))?;
     let request: Request = frame::read_frame(&mut first.as_slice().chain(&mut *stream))?;

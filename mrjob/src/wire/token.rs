@@ -1,8 +1,9 @@
 //! The token of a job: a secret that its processes share.
 //!
-//! The coordinator draws it and hands it out (`--token-file`, or its second line of output); a worker shows it when it
-//! connects, to the coordinator and to other workers. It keeps strangers and workers of other jobs out. It travels as it is,
-//! so that it does not help against someone who can read the network; use an SSH tunnel or a private network there.
+//! The coordinator draws it and hands it out (`--token-file`, or its second line of output); a worker shows
+//! it when it connects, to the coordinator and to other workers. It keeps strangers and workers of other jobs
+//! out. It travels as it is, so that it does not help against someone who can read the network; use an SSH
+//! tunnel or a private network there.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -62,7 +63,8 @@ impl Token {
         &self.0
     }
 
-    /// Whether a text is this token. Takes the same time wherever the two differ, so that the time tells nothing.
+    /// Whether a text is this token. Takes the same time wherever the two differ, so that the time tells
+    /// nothing.
     pub(super) fn admits(&self, text: &[u8]) -> bool {
         let ours = self.0.as_bytes();
         let differing = ours.iter().zip(text).fold(0, |sum, (ours, theirs)| sum | (ours ^ theirs));

@@ -1,4 +1,4 @@
-//! Who connects to a coordinator need not be a worker of its job.
+//! A client of a coordinator need not be a worker of its job.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -86,13 +86,13 @@ fn garbage_is_refused() {
         stream.write_all(garbage).unwrap();
         has_hung_up(&mut stream);
     }
-    // Somebody who says nothing keeps nobody else from working.
+    // A silent client does not keep workers from their work.
     let _silent = connect(&stage).unwrap();
     goes_on(&stage, coordinator);
 }
 
 #[test]
-fn calls_that_nobody_offers_are_refused() {
+fn unknown_calls_are_refused() {
     let stage = Stage::with_books();
     let (coordinator, _) = coordinator(&stage);
     for (method, args) in [("CoordinatorRpc.shutdown", vec![]), ("CoordinatorRpc.register", vec![0xff; 9])] {

@@ -1,4 +1,5 @@
-//! Bad input: a clear error or what is documented, never half an output, and never the loss of an earlier one.
+//! Bad input: a clear error or what is documented, never half an output, and never the loss of an earlier
+//! one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +8,8 @@ use std::process::Command;
 
 use super::stage::{Stage, finish, verdict};
 
-/// A job that cannot succeed: exit code 1, a message that has all of these pieces, no output and nothing else left.
+/// A job that cannot succeed: exit code 1, a message that has all of these pieces, no output and nothing else
+/// left.
 #[track_caller]
 fn fails(stage: &Stage, arguments: &[&str], pieces: &[&str]) {
     let (code, reason) = verdict(&stage.run(&[&["run", "--workers", "2"], arguments].concat()));
@@ -84,14 +86,14 @@ fn a_file_that_may_not_be_read() {
     stage.write("secret", b"some text\n");
     fs::set_permissions(stage.path().join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    // The program may lie where nobody but its owner may go.
+    // Only its owner may enter the program's directory.
     let program = stage.path().join("program");
     fs::copy(env!("CARGO_BIN_EXE_mrjob"), &program).unwrap();
     let mut command = Command::new(program);
     command.args(["run", "--app", "wc", "text", "secret"]).current_dir(stage.path());
     command.env("TMPDIR", stage.path());
     if nix::unistd::geteuid().is_root() {
-        // For root there are no such files; for nobody there are.
+        // Root can read every file; the user `nobody` cannot.
         command.uid(65_534).gid(65_534);
     }
     let (code, reason) = verdict(&finish(command));

@@ -1,5 +1,5 @@
-//! The seven tests of the course's script (`test-mr.sh`), with its pass conditions. Where the script sleeps for seconds,
-//! the applications here wait for what the sleep was to bring about.
+//! The seven tests of the course's script (`test-mr.sh`), with its pass conditions. Where the script sleeps
+//! for seconds, the applications here wait for what the sleep was to bring about.
 
 use super::stage::{Process, Stage, await_event};
 
@@ -60,7 +60,7 @@ fn job_count() {
     let mut coordinator = stage.coordinator(&["--app", "jobcount"]);
     let mut first = [stage.worker(), stage.worker()];
     assert!(first[0].wait());
-    // They find the end of the job, or nobody; they must find no map.
+    // They are told to exit, or find no coordinator; they must get no map.
     let second =
         [&["worker", "--patience", "100"], &["worker", "--patience", "100"]].map(|line| stage.start(line));
     assert!(first[1].wait());
@@ -79,7 +79,7 @@ fn early_exit() {
     await_event("the end of any process", || processes.iter_mut().find_map(Process::ended));
     let first = stage.lines();
     assert!(processes.iter_mut().all(Process::wait));
-    assert_eq!(first, stage.lines(), "nobody left before the output was complete");
+    assert_eq!(first, stage.lines(), "no process ended before the output was complete");
     assert_eq!(first, stage.expected("early_exit"));
 }
 

@@ -3,22 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use mapreduce_engine::zipf::Zipf;
-
 use super::stage::{Process, Stage, await_event, verdict};
 
-/// Large enough for a few dozen maps of a megabyte.
-fn large_text(stage: &Stage) {
-    let mut text = Vec::new();
-    Zipf::new(7, 20_000).write(24 << 20, &mut text).unwrap();
-    stage.write("large.txt", &text);
-}
-
-/// Kills workers with SIGKILL, one after the other, as soon as each has been at work for a moment, and starts others, until
-/// the job is done.
+/// Kills workers with SIGKILL, one after the other, as soon as each has been at work for a moment, and starts
+/// others, until the job is done.
 fn survives_kills(arguments: &[&str]) {
-    let stage = Stage::new();
-    large_text(&stage);
+    let stage = Stage::with_large_text();
     let job =
         ["coordinator", "--app", "wc", "--split", "1", "--timeout", "300", "--reduces", "7", "large.txt"];
     let mut coordinator = stage.start(&[&job[..], arguments].concat());
@@ -72,7 +62,7 @@ fn workers_end_when_the_coordinator_is_killed() {
     await_event("a map", || stage.names(".", "mr-worker-map-").pop());
     coordinator.kill();
     assert!(!worker.wait(), "a worker that has lost its coordinator tells so");
-    assert_eq!(stage.lines(), Vec::<String>::new(), "nobody sees the output of half a job");
+    assert_eq!(stage.lines(), Vec::<String>::new(), "no output of half a job appears");
 }
 
 #[test]

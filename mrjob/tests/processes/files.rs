@@ -1,4 +1,5 @@
-//! Files as they are: pipes, files that change, names that are any bytes, many small files, and what killed jobs leave.
+//! Files as they are: pipes, files that change, names that are any bytes, many small files, and what killed
+//! jobs leave.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -5,8 +5,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mapreduce_engine::zipf::Zipf;
-
 use super::stage::{Process, Stage, await_event, finish, verdict};
 
 /// A coordinator over TCP, which writes its token to a file; and its address.
@@ -29,23 +27,14 @@ fn machine(stage: &Stage, name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn large_text(stage: &Stage) {
-    let mut text = Vec::new();
-    Zipf::new(7, 20_000).write(24 << 20, &mut text).unwrap();
-    stage.write("large.txt", &text);
-}
-
 fn expected(stage: &Stage, app: &str, files: &[&str]) -> Vec<String> {
     let output = stage.run(&[&["sequential", "--out", "expected", "--app", app][..], files].concat());
     assert_eq!(verdict(&output).0, 0);
-    let text = fs::read_to_string(stage.path().join("expected/mr-out-0")).unwrap();
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    lines.sort_unstable();
-    lines
+    stage.lines_in("expected")
 }
 
-/// Workers in folders of their own, without the coordinator's files: with 1B's fetch, and with the intermediate files at the
-/// coordinator, too.
+/// Workers in folders of their own, without the coordinator's files: with 1B's fetch, and with the
+/// intermediate files at the coordinator, too.
 #[test]
 fn machines_without_a_shared_disk() {
     let stage = Stage::with_books();
@@ -95,8 +84,7 @@ fn machines_with_a_shared_disk() {
 /// A machine is killed with its disk in the middle of the job; the others finish it.
 #[test]
 fn a_machine_is_lost() {
-    let stage = Stage::new();
-    large_text(&stage);
+    let stage = Stage::with_large_text();
     let job =
         ["--app", "wc", "--split", "1", "--reduces", "7", "--timeout", "500", "--local-disks", "large.txt"];
     let (mut coordinator, address) = coordinator(&stage, &job);
@@ -173,4 +161,74 @@ fn a_coordinator_on_tcp_prints_its_token() {
     assert!(workers.iter_mut().all(Process::wait));
     assert!(coordinator.wait());
     assert_eq!(stage.lines(), stage.expected("indexer"));
+}
+
+/// A launcher of `test-scripts/` with a stand-in for the program that reaches other machines: it runs the
+/// command here, in a folder of the machine's name.
+fn launch(stage: &Stage, script: &str, stand_in: (&str, &str), arguments: &[&str]) -> Command {
+    let (name, text) = stand_in;
+    let folder = stage.path().join("bin");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), text).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.join(name), executable).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test-scripts").join(script);
+    let mut command = Command::new("sh");
+    command.arg(script).args(arguments).current_dir(stage.path());
+    command.env("TMPDIR", stage.path()).env("MRJOB", env!("CARGO_BIN_EXE_mrjob")).env_remove("MRJOB_TOKEN");
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", folder.display()));
+    command
+}
+
+#[test]
+fn the_launcher_for_ssh() {
+    let stage = Stage::with_books();
+    let books = stage.names(".", "pg-");
+    let books: Vec<&str> = books.iter().map(String::as_str).collect();
+    // Not in the caller's folder, as on another machine.
+    let ssh = "#!/bin/sh\nmkdir -p \"machines/$1\" && cd \"machines/$1\" && exec sh -c \"${2#*; }\"\n";
+    for shared in ["0", "1"] {
+        let arguments = [&["one two", "--app", "wc", "--local-disks", "--out", "out"][..], &books].concat();
+        let mut command = launch(&stage, "mrjob-ssh.sh", ("ssh", ssh), &arguments);
+        command.env("SSH", "ssh").env("MRJOB_ADDRESS", "127.0.0.1:0").env("MRJOB_SHARED", shared);
+        command.env("MRJOB_WORKERS", "2");
+        if shared == "1" {
+            // With a shared disk the other machine is in the same folder.
+            fs::write(stage.path().join("bin/here"), "#!/bin/sh\nexec sh -c \"$2\"\n").unwrap();
+            fs::set_permissions(
+                stage.path().join("bin/here"),
+                std::os::unix::fs::PermissionsExt::from_mode(0o755),
+            )
+            .unwrap();
+            command.env("SSH", "here");
+        }
+        let output = finish(command);
+        assert_eq!(verdict(&output).0, 0, "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("keys in"), "{output:?}");
+        assert_eq!(stage.lines_in("out"), expected(&stage, "wc", &books));
+        fs::remove_dir_all(stage.path().join("out")).unwrap();
+    }
+    let failing = launch(&stage, "mrjob-ssh.sh", ("ssh", ssh), &["one", "--app", "wc", "missing"]);
+    assert_eq!(verdict(&finish(failing)).0, 1);
+}
+
+#[test]
+fn the_launcher_for_slurm() {
+    let stage = Stage::with_books();
+    let books = stage.names(".", "pg-");
+    let books: Vec<&str> = books.iter().map(String::as_str).collect();
+    // Two tasks of the command behind the options.
+    let srun = "#!/bin/sh\nwhile [ \"${1#--}\" != \"$1\" ]; do shift; done\n\"$@\" & \"$@\" & wait\n";
+    let hostname = "#!/bin/sh\necho 127.0.0.1\n";
+    for shared in ["0", "1"] {
+        let arguments = [&["--app", "wc", "--out", "out"][..], &books].concat();
+        drop(launch(&stage, "mrjob-slurm.sh", ("hostname", hostname), &arguments));
+        let mut command = launch(&stage, "mrjob-slurm.sh", ("srun", srun), &arguments);
+        command.env("SLURM_JOB_ID", "1").env("MRJOB_SHARED", shared);
+        let output = finish(command);
+        assert_eq!(verdict(&output).0, 0, "{output:?}");
+        assert_eq!(stage.lines_in("out"), expected(&stage, "wc", &books));
+        fs::remove_dir_all(stage.path().join("out")).unwrap();
+    }
 }

@@ -1,5 +1,5 @@
-//! Tests on real processes, over real sockets: the seven of the course's script, bad input, bad company, files as they are,
-//! coordinators that are killed, reports, and several machines.
+//! Tests on real processes, over real sockets: the seven of the course's script, bad input, bad company,
+//! files as they are, coordinators that are killed, reports, and several machines.
 
 mod bad_company;
 mod bad_input;

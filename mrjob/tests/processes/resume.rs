@@ -4,45 +4,24 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mapreduce_engine::zipf::Zipf;
-
 use super::stage::{Stage, verdict};
-
-/// The lines of the output in a folder, sorted.
-fn lines(stage: &Stage, folder: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for name in stage.names(folder, "mr-out") {
-        let text = fs::read_to_string(stage.path().join(folder).join(name)).unwrap();
-        lines.extend(text.lines().map(str::to_owned));
-    }
-    lines.sort_unstable();
-    lines
-}
-
-/// A text for a few dozen maps of a megabyte.
-fn stage_with_text() -> Stage {
-    let stage = Stage::new();
-    let mut text = Vec::new();
-    Zipf::new(7, 20_000).write(24 << 20, &mut text).unwrap();
-    stage.write("large.txt", &text);
-    stage
-}
 
 const JOB: [&str; 9] = ["--app", "wc", "--split", "1", "--workers", "2", "--reduces", "40", "large.txt"];
 
 /// Killed at 20 moments all over the job, it goes on to the same output, and repeats no task that was done.
 #[test]
 fn a_run_that_was_killed_goes_on_to_the_same_output() {
-    let stage = stage_with_text();
+    let stage = Stage::with_large_text();
     let begun = Instant::now();
     let whole = stage.run(&[&["run", "--out", "whole"][..], &JOB].concat());
     let length = begun.elapsed();
     assert_eq!(verdict(&whole), (0, String::new()));
-    let expected = lines(&stage, "whole");
+    let expected = stage.lines_in("whole");
     let (mut went_on, mut had_done) = (0, 0);
     for moment in 0..20_u32 {
         let mut run = stage.start(&[&["run", "--out", "out"][..], &JOB].concat());
-        // Moments that a random walk over the job would find, and the same ones each time as far as clocks allow.
+        // Moments that a random walk over the job would find, and the same ones each time as far as clocks
+        // allow.
         thread::sleep(
             length.mul_f64(f64::from(moment * 7 % 20) / 20.0)
                 + Duration::from_micros(u64::from(moment) * 137),
@@ -55,7 +34,7 @@ fn a_run_that_was_killed_goes_on_to_the_same_output() {
             went_on += 1;
             had_done += rest.split(' ').next().unwrap().parse::<usize>().unwrap();
         }
-        assert_eq!(lines(&stage, "out"), expected, "killed at moment {moment}: {reason}");
+        assert_eq!(stage.lines_in("out"), expected, "killed at moment {moment}: {reason}");
         assert_eq!(stage.names("out", "."), Vec::<String>::new());
         fs::remove_dir_all(stage.path().join("out")).unwrap();
     }
@@ -66,7 +45,7 @@ fn a_run_that_was_killed_goes_on_to_the_same_output() {
 /// The same with intermediate files on the workers' disks, which die with them: only reduces are kept.
 #[test]
 fn a_run_on_local_disks_goes_on_too() {
-    let stage = stage_with_text();
+    let stage = Stage::with_large_text();
     let job = [&JOB[..], &["--local-disks"]].concat();
     let begun = Instant::now();
     assert_eq!(verdict(&stage.run(&[&["run", "--out", "whole"][..], &job].concat())), (0, String::new()));
@@ -77,7 +56,7 @@ fn a_run_on_local_disks_goes_on_too() {
         run.kill();
         let (code, reason) = verdict(&stage.run(&[&["run", "--resume", "--out", "out"][..], &job].concat()));
         assert_eq!(code, 0, "{reason}");
-        assert_eq!(lines(&stage, "out"), lines(&stage, "whole"));
+        assert_eq!(stage.lines_in("out"), stage.lines_in("whole"));
         fs::remove_dir_all(stage.path().join("out")).unwrap();
     }
 }
@@ -85,7 +64,7 @@ fn a_run_on_local_disks_goes_on_too() {
 /// Another job is not gone on with, and neither is one whose input has changed; and what is there stays.
 #[test]
 fn only_the_same_job_is_resumed() {
-    let stage = stage_with_text();
+    let stage = Stage::with_large_text();
     let mut run = stage.start(&[&["run", "--out", "out"][..], &JOB].concat());
     super::stage::await_event("a map", || stage.names("out", ".mr-job").pop());
     super::stage::await_event("intermediate files", || {
@@ -114,10 +93,11 @@ fn only_the_same_job_is_resumed() {
     assert_eq!((code, reason.contains("nothing to resume")), (0, true), "{reason}");
 }
 
-/// The workers of a `coordinator` that was killed live on for a while, and work for the one that takes its place.
+/// The workers of a `coordinator` that was killed live on for a while, and work for the one that takes its
+/// place.
 #[test]
 fn workers_live_through_a_coordinator_that_is_started_again() {
-    let stage = stage_with_text();
+    let stage = Stage::with_large_text();
     let job = ["--app", "wc", "--split", "1", "--reduces", "40", "large.txt"];
     let mut first = stage.start(&[&["coordinator"][..], &job].concat());
     let mut workers = [stage.worker(), stage.worker()];
@@ -136,6 +116,6 @@ fn workers_live_through_a_coordinator_that_is_started_again() {
         .0,
         0
     );
-    assert_eq!(stage.lines(), lines(&stage, "expected"));
+    assert_eq!(stage.lines(), stage.lines_in("expected"));
     stage.is_clean();
 }

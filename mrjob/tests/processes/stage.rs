@@ -1,5 +1,5 @@
-//! What the tests on processes have in common: a folder with books, processes that end with their test, and looks at what
-//! they have left.
+//! What the tests on processes have in common: a folder with books, processes that end with their test, and
+//! looks at what they have left.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,15 @@ impl Stage {
         stage
     }
 
+    /// One with a text for a few dozen maps of a megabyte.
+    pub(super) fn with_large_text() -> Stage {
+        let stage = Stage::new();
+        let mut text = Vec::new();
+        Zipf::new(7, 20_000).write(24 << 20, &mut text).unwrap();
+        stage.write("large.txt", &text);
+        stage
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.scratch.path()
     }
@@ -97,12 +106,17 @@ impl Stage {
     pub(super) fn expected(&self, app: &str) -> Vec<String> {
         let output = self.run(&[&["sequential", "--out", "expected", "--app", app][..], &BOOKS].concat());
         assert!(output.status.success(), "{output:?}");
-        lines_of(&self.path().join("expected"))
+        self.lines_in("expected")
     }
 
     /// The lines of all output files, sorted, as the course compares them.
     pub(super) fn lines(&self) -> Vec<String> {
         lines_of(self.path())
+    }
+
+    /// The lines of the output in one of its folders, sorted.
+    pub(super) fn lines_in(&self, folder: &str) -> Vec<String> {
+        lines_of(&self.path().join(folder))
     }
 
     /// Names in a folder that begin like this.

@@ -233,10 +233,11 @@ impl Cluster {
             Process::Coordinator(coordinator) => coordinator.clone(),
             Process::Worker => panic!("machine 0 has the coordinator"),
         });
-        coordinator.expect("nobody crashes the coordinator")
+        coordinator.expect("no test crashes the coordinator")
     }
 
-    /// Crashes a machine: its threads stop where they stand, and what it was writing is lost. Its disk keeps the rest.
+    /// Crashes a machine: its threads stop where they stand, and what it was writing is lost. Its disk keeps
+    /// the rest.
     pub(crate) fn crash_machine(&self, machine: usize) {
         self.storage().crash(machine);
         // The calling thread may be the machine's own, and not come back from this.
@@ -264,7 +265,8 @@ impl Cluster {
         summary
     }
 
-    /// Waits until all workers that live have heard that the job is over, and checks that the output is still there.
+    /// Waits until all workers that live have heard that the job is over, and checks that the output is still
+    /// there.
     pub(crate) fn wait_for_exits(&self, count: usize) {
         let patience = Instant::now();
         while self.exits().len() < count && patience.elapsed() < Duration::from_secs(30) {

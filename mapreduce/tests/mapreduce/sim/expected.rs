@@ -1,4 +1,5 @@
-//! What a job's output must be: the application's functions, called one after the other, with nothing else around.
+//! What a job's output must be: the application's functions, called one after the other, with nothing else
+//! around.
 
 use mapreduce::app::{Application, Records, Values};
 use std::collections::BTreeMap;

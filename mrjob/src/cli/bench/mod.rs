@@ -31,7 +31,7 @@ pub(crate) fn bench(arguments: &Bench) -> Done {
     }
 }
 
-/// Where input and output are; deleted afterwards if nobody has named it.
+/// Where input and output are. It is deleted afterwards unless the user has named it.
 struct Directory {
     path: PathBuf,
     own: bool,
