@@ -153,7 +153,7 @@ impl World {
     /// State Machine Safety: what one server applies at an index, no other applies
     /// differently, and each applies in order.
     fn apply(&mut self, server: usize) {
-        for message in self.servers[server].state.take_applicable() {
+        for message in self.servers[server].applied() {
             match message {
                 ApplyMsg::Command { index, term, command } => {
                     assert_eq!(index, self.applied[server] + 1, "server {server} applies out of order");

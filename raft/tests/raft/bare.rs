@@ -4,9 +4,9 @@
 //! Each step is inspected, so that the invariants of a server are checked along the way.
 
 use labrt::time::{Duration, Instant};
-use raft::Persister;
 use raft::rpc::*;
 use raft::rules::{HEARTBEAT_INTERVAL, Inspector, Reply, Request, State, Turn};
+use raft::{ApplyMsg, Persister};
 
 /// The election timeout of every bare server.
 pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
@@ -59,7 +59,7 @@ impl Server {
         for peer in 0..self.state.servers {
             if peer != self.state.me && !self.state.is_leader() {
                 let request = self.request_to(peer);
-                let granted = RequestVoteReply { term: self.state.term(), vote_granted: true };
+                let granted = RequestVoteReply { term: self.state.term(), vote_granted: true, bound: false };
                 self.reply(peer, &request, Reply::RequestVote(granted));
             }
         }
@@ -169,8 +169,13 @@ impl Server {
 
     /// The service takes a snapshot; everything up to `index` has been applied before.
     pub(crate) fn snapshot(&mut self, index: u64, snapshot: &str) {
-        self.state.snapshot(index, snapshot.as_bytes());
+        self.state.snapshot(index, snapshot.to_owned().into());
         self.inspect();
+    }
+
+    /// The messages that the service gets now.
+    pub(crate) fn applied(&mut self) -> Vec<ApplyMsg> {
+        self.state.take_applicable().into_messages()
     }
 
     /// Whether the election timeout has elapsed.
@@ -226,8 +231,25 @@ pub(crate) fn install(term: u64, last: (u64, u64), data: &str) -> InstallSnapsho
         leader_id: 2,
         last_included_index: last.0,
         last_included_term: last.1,
+        offset: 0,
         data: data.to_owned().into(),
+        done: true,
     }
+}
+
+/// A chunk of such a snapshot: the part of `data` from `offset` on that is `length` bytes
+/// long, or shorter at the end.
+pub(crate) fn chunk(
+    term: u64,
+    last: (u64, u64),
+    data: &str,
+    offset: usize,
+    length: usize,
+) -> InstallSnapshotArgs {
+    let whole = install(term, last, data);
+    let end = data.len().min(offset + length);
+    let (part, done) = (whole.data.slice(offset..end), end == data.len());
+    InstallSnapshotArgs { offset: offset as u64, data: part, done, ..whole }
 }
 
 /// A follower's yes to an AppendEntries.
@@ -244,5 +266,5 @@ pub(crate) fn refusal(term: u64, conflict: (u64, u64)) -> Reply {
 
 /// A voter's answer.
 pub(crate) fn vote(term: u64, vote_granted: bool) -> Reply {
-    Reply::RequestVote(RequestVoteReply { term, vote_granted })
+    Reply::RequestVote(RequestVoteReply { term, vote_granted, bound: false })
 }

@@ -16,14 +16,14 @@ const MS: Duration = Duration::from_millis(1);
 #[test]
 fn committed_entries_are_applied_in_order_and_once() {
     let mut server = Server::boot(0, 3).with_log(&[1, 1, 2]);
-    assert_eq!(server.state.take_applicable(), []);
+    assert_eq!(server.applied(), []);
     server.append_entries(append(2, (3, 2), &[], 2));
     let command = |index, term, text: &str| ApplyMsg::Command { index, term, command: text.into() };
-    assert_eq!(server.state.take_applicable(), [command(1, 1, "1 of 1"), command(2, 1, "2 of 1")]);
+    assert_eq!(server.applied(), [command(1, 1, "1 of 1"), command(2, 1, "2 of 1")]);
     assert_eq!(server.state.last_applied, 2);
     server.append_entries(append(2, (3, 2), &[], 3));
-    assert_eq!(server.state.take_applicable(), [command(3, 2, "3 of 2")]);
-    assert_eq!(server.state.take_applicable(), []);
+    assert_eq!(server.applied(), [command(3, 2, "3 of 2")]);
+    assert_eq!(server.applied(), []);
 }
 
 /// "If RPC request … contains term T > currentTerm: set currentTerm = T, convert to

@@ -2,7 +2,8 @@
 
 use labrt::time::Duration;
 use raft::Lease;
-use raft::rules::{HEARTBEAT_INTERVAL, Turn};
+use raft::rpc::RequestVoteReply;
+use raft::rules::{HEARTBEAT_INTERVAL, Reply, Turn};
 
 use crate::bare::*;
 
@@ -20,7 +21,7 @@ fn leader() -> Server {
 
 /// Lets a server answer the leader's next message.
 fn hear(leader: &mut Server, peer: usize) {
-    leader.state.speak_up(leader.now);
+    leader.state.send_heartbeats_at(leader.now);
     let request = leader.request_to(peer);
     leader.reply(peer, &request, success(leader.state.term()));
 }
@@ -62,7 +63,7 @@ fn an_answer_counts_for_reads_before_the_message_was_sent() {
 #[test]
 fn a_late_answer_says_nothing_about_the_time_after_the_message() {
     let mut leader = leader();
-    leader.state.speak_up(leader.now);
+    leader.state.send_heartbeats_at(leader.now);
     let sent = leader.now;
     let request = leader.request_to(1);
     leader.wait(50 * MS);
@@ -100,7 +101,7 @@ fn a_read_does_not_wait_for_the_heartbeat() {
     let mut leader = leader();
     hear(&mut leader, 1);
     assert!(matches!(leader.turn(1), Turn::WaitUntil(_)));
-    leader.state.speak_up(leader.now);
+    leader.state.send_heartbeats_at(leader.now);
     assert!(matches!(leader.turn(1), Turn::Send(_)));
     assert!(matches!(leader.turn(1), Turn::WaitUntil(_)), "one message for each read");
 }
@@ -139,6 +140,33 @@ fn a_promise_is_kept() {
     assert_eq!(follower.state.term(), 1);
     follower.wait(MS);
     assert!(follower.request_vote(ask(7, 1, (9, 6))).vote_granted);
+}
+
+/// A voter that refuses only because of its promise may vote later in the same election. So
+/// its refusal does not count as an answer, and the candidate asks it again.
+#[test]
+fn a_bound_voter_is_asked_again() {
+    let mut candidate = with_leases(Server::boot(0, 3));
+    let mut voter = with_leases(Server::boot(1, 3)).in_term(1);
+    candidate.stand_for_election();
+    candidate.stand_for_election();
+    let (_, reply) = candidate.exchange(&mut voter);
+    assert_eq!(reply, Reply::RequestVote(RequestVoteReply { term: 1, vote_granted: false, bound: true }));
+    candidate.wait(HEARTBEAT_INTERVAL);
+    voter.wait(ELECTION_TIMEOUT);
+    candidate.exchange(&mut voter);
+    assert!(candidate.state.is_leader());
+}
+
+/// Any other refusal is an answer for the whole election.
+#[test]
+fn a_voter_that_has_refused_is_not_asked_again() {
+    let mut candidate = Server::boot(0, 3);
+    let mut voter = Server::boot(1, 3).with_log(&[1]);
+    candidate.stand_for_election();
+    candidate.exchange(&mut voter);
+    candidate.wait(HEARTBEAT_INTERVAL);
+    assert_eq!(candidate.turn(1), Turn::Wait);
 }
 
 /// A crash does not end a promise, though the server has forgotten it.
