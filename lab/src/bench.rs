@@ -15,8 +15,8 @@ use crate::cli::{Arguments, BenchOptions};
 use crate::process::Supervisor;
 use crate::runner::{Job, Runner, World};
 use crate::select::select_one;
-use crate::style::table;
 use crate::{Failure, Outcome};
+use lab_terminal::table;
 
 /// How often a whole lab is run; the median counts.
 const SUITE_RUNS: usize = 7;

@@ -1,7 +1,7 @@
 //! One call of cargo that builds the test binaries and says where they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -68,9 +68,10 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
     if let Some(target) = &options.target {
         command.arg("--target-dir").arg(target);
     }
-    let packages: BTreeSet<_> =
-        tests.iter().flat_map(|test| [["--package", &test.package], ["--test", &test.binary]]).collect();
-    command.args(packages.into_iter().flatten());
+    let targets: BTreeSet<&str> = tests.iter().map(|test| test.binary.as_str()).collect();
+    // Of the whole workspace, whatever is asked for: cargo unites the features of the packages that are selected, so that
+    // another selection builds libraries anew. Only what these tests need is built.
+    command.arg("--workspace").args(targets.into_iter().flat_map(|binary| ["--test", binary]));
     let binaries = match &options.log {
         None => run(&mut command)?,
         Some(log) => run_logged(&mut command, log)?,
@@ -80,6 +81,22 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
             Err(Failure::new(format!("cargo built no test target {} in {}", test.binary, test.package)))
         }
         None => Ok(binaries),
+    }
+}
+
+/// Builds a program of the workspace at `root`, with this profile, into the folder `target`.
+pub(crate) fn program(root: &Path, program: &str, profile: &OsStr, target: &Path) -> Result<(), Failure> {
+    let mut command = Command::new(cargo());
+    // Of the whole workspace, so that libraries have the features that they have in tests, and are not built again.
+    command.args(["build", "--workspace", "--bin", program, "--profile"]).arg(profile);
+    command.arg("--target-dir").arg(target).current_dir(root).stdin(Stdio::null());
+    if !std::io::stderr().is_terminal() {
+        command.arg("--quiet");
+    }
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(Failure::new(format!("{program} cannot be built; the compiler's words are above"))),
+        Err(error) => Err(Failure::new(format!("cannot run {}: {error}", command.get_program().display()))),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The words of the command line, and what `--help` says of them.
 #![expect(clippy::doc_markdown, reason = "--help prints these comments as they are, backticks and all")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use linearize::Limits;
 
 use crate::build::BuildOptions;
 use crate::runner::{SWARM, World};
@@ -36,6 +36,8 @@ pub(crate) enum Verb {
     /// Measures what bench entries in labs.toml name, beside the bounds given there.
     Bench(BenchOptions),
     /// Says whether recorded histories are linearizable, and if not, which operations cannot be put in order.
+    // A program of its own parses what follows, `--help` included.
+    #[command(disable_help_flag = true)]
     Check(CheckOptions),
 }
 
@@ -230,75 +232,8 @@ pub(crate) struct BenchOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit status: 2 if anything could not be read or written (also, without a message, if whoever reads the \
-                        output stops); else 1 if a history is not linearizable; else 3 if one is undecided within the \
-                        limits; else 0: all are linearizable.
-
-#45 is the operation with the index 45: operations are counted from 0 in the order of their calls. Of a \
-                        history that is not linearizable the first bad key is named; others may be bad too. The page \
-                        of --html shows all.
-
-A Jepsen log is of one register that holds whole numbers and is nil at first: INFO  jepsen.util - 4 :invoke :cas [2 4], \
-                        with :read, :write and :cas. Limits: numbers of clients have 32 bits, a key or value has at \
-                        most 8 MiB."
-)]
 pub(crate) struct CheckOptions {
-    /// Histories: JSON Lines, porcupine's key/value format or a Jepsen log, which the content tells; plain or compressed by
-    /// gzip. - is standard input.
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-
-    /// What the files must record: kv or register [default: either].
-    #[arg(long, value_name = "NAME")]
-    pub(crate) model: Option<String>,
-
-    /// Draw the history as a page that needs nothing else. With several FILEs, or if OUT is a folder or ends in /, the folder
-    /// OUT gets a page FILE.html for each.
-    #[arg(long, value_name = "OUT")]
-    pub(crate) html: Option<PathBuf>,
-
-    /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable, unknown, or, with
-    /// an error and perhaps a line, unreadable.
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// How many states to visit for each key before the verdict is unknown.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().states, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) max_states: u64,
-
-    /// How much memory to use for each key before the verdict is unknown: in bytes, or with K, M or G.
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
-    pub(crate) max_memory: usize,
-}
-
-/// A number of bytes: `1000`, `64K`, `512M`, `2G`, where K is 1,024.
-fn size(text: &str) -> Result<usize, String> {
-    let digits = text.trim_end_matches(['K', 'k', 'M', 'm', 'G', 'g']);
-    let unit: usize = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" => 1,
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        _ => return Err("one of K, M and G may stand behind the number".to_owned()),
-    };
-    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
-    bytes
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "a size like 1000000, 64K, 512M or 2G is wanted".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(size("1000"), Ok(1000));
-        assert_eq!(size("64k"), Ok(65536));
-        assert_eq!(size("1G"), Ok(Limits::default().memory), "the default that --help names");
-        for wrong in ["", "M", "0", "-1", "1.5G", "3KM", "99999999999G", "1T"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
+    /// What the program `lab-check` gets.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<OsString>,
 }

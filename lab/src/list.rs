@@ -9,8 +9,8 @@ use crate::build::{BuildOptions, build};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, ListOptions};
 use crate::select::select;
-use crate::style::count;
 use crate::{Failure, Outcome};
+use lab_terminal::count;
 
 /// Prints the chosen labs, parts and tests; with `--check`, also proves that they are all there.
 pub(crate) fn run(arguments: &Arguments, options: &ListOptions) -> Result<Outcome, Failure> {

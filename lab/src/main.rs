@@ -1,8 +1,8 @@
 //! The command line of the labs: `cargo lab test raft`, `cargo lab stress 2C`, `cargo lab replay TEST --seed N`, …
 //!
-//! It builds test binaries with cargo, runs them, and listens to the lines that they print (`protocol`). It depends on no
-//! lab crate: all that it knows of the labs is what `labs.toml` says. The one crate of the workspace that it does depend on is
-//! `linearize`, for `check`, which runs no tests and reads histories that anybody recorded.
+//! It builds test binaries with cargo, runs them, and reads the lines that they print (`protocol`). It depends on no lab
+//! crate: all that it knows of the labs is in `labs.toml`. For `check`, which runs no tests, it starts a program of its own,
+//! `lab-check`, so that a first test run need not build a checker.
 //!
 //! # How to read
 //!
@@ -43,78 +43,17 @@ mod style;
 mod test;
 mod zoo;
 
-use std::fmt;
 use std::process::ExitCode;
 
 use clap::Parser;
+use lab_terminal::{Failure, Outcome, end_quietly_when_nobody_reads, exit_code};
 
 use crate::cli::{Arguments, Verb};
-
-/// Why a command could not do what was asked. It ends the program with 2.
-#[derive(Debug)]
-pub(crate) struct Failure(String);
-
-impl Failure {
-    /// What to tell the user.
-    pub(crate) fn new(message: impl Into<String>) -> Failure {
-        Failure(message.into())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// How a command that did what was asked ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Passed,
-    Failed,
-    /// Ctrl-C, and nothing had failed until then.
-    Interrupted,
-    /// A check reached its limits first, and nothing had failed. This is never a pass.
-    Unknown,
-    /// Some of what was asked could not be done, as was said when it was found.
-    CouldNotRun,
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> ExitCode {
-        match outcome {
-            Outcome::Passed => ExitCode::SUCCESS,
-            Outcome::Failed => ExitCode::from(1),
-            Outcome::Interrupted => ExitCode::from(process::INTERRUPTED),
-            Outcome::Unknown => ExitCode::from(3),
-            Outcome::CouldNotRun => ExitCode::from(2),
-        }
-    }
-}
-
-/// Whoever reads our output may stop reading (`cargo lab replay … | head`). That ends this program quietly; std's print
-/// macros would panic.
-fn end_quietly_when_nobody_reads() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let message = info.payload().downcast_ref::<String>().map_or("", String::as_str);
-        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
-            end_unread();
-        }
-        report(info);
-    }));
-}
-
-/// Ends the program because nobody reads what it says. Nothing is wrong, so it says nothing; but not all that was asked was
-/// answered, so it is no success either.
-pub(crate) fn end_unread() -> ! {
-    std::process::exit(2)
-}
 
 fn main() -> ExitCode {
     end_quietly_when_nobody_reads();
     let arguments = Arguments::parse();
-    let result = match &arguments.verb {
+    exit_code(match &arguments.verb {
         Verb::List(options) => list::run(&arguments, options),
         Verb::Test(options) => test::run(&arguments, options),
         Verb::Stress(options) => stress::run(&arguments, options),
@@ -122,12 +61,5 @@ fn main() -> ExitCode {
         Verb::Zoo(options) => zoo::run(&arguments, options),
         Verb::Bench(options) => bench::run(&arguments, options),
         Verb::Check(options) => check::run(options),
-    };
-    match result {
-        Ok(outcome) => outcome.into(),
-        Err(failure) => {
-            eprintln!("{} {failure}", style::error_word());
-            ExitCode::from(2)
-        }
-    }
+    })
 }

@@ -12,13 +12,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::Failure;
+use lab_terminal::{Failure, INTERRUPTED};
 
 /// How often the running processes are looked at. A process can outgrow its memory limit for that long.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// The exit code of a program that was interrupted, as shells have it.
-pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why a process was ended from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,8 +16,9 @@ use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, Runner, World};
 use crate::select::select;
-use crate::style::{count, duration, print_result};
+use crate::style::print_result;
 use crate::{Failure, Outcome, pool};
+use lab_terminal::{count, duration};
 
 /// What `cargo lab bench` looks for in the output.
 pub(crate) const RESOURCES: &str = "largest process:";

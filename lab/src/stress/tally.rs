@@ -7,7 +7,7 @@ use console::style;
 use crate::catalogue::Test;
 use crate::protocol::Report;
 use crate::statistics::Moments;
-use crate::style::table;
+use lab_terminal::table;
 
 use super::campaign::{Campaign, Record};
 

@@ -4,7 +4,7 @@ use console::style;
 
 use crate::catalogue::Test;
 use crate::protocol::Report;
-use crate::style::table;
+use lab_terminal::table;
 
 use super::patch::Patch;
 

@@ -21,8 +21,8 @@ use crate::cli::{Arguments, ZooOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner};
-use crate::style::count;
 use crate::{Failure, Outcome, pool};
+use lab_terminal::count;
 
 use copy::WorkspaceCopy;
 use matrix::{Cell, Row, Verdict};
