@@ -67,6 +67,12 @@ impl State {
     /// Only one thread may call this: messages must reach the service in the order in which
     /// they are taken here, snapshots included.
     pub fn take_applicable(&mut self) -> Applicable {
+        debug_assert!(
+            self.last_applied <= self.commit_index,
+            "applied up to {}, but committed only up to {}",
+            self.last_applied,
+            self.commit_index
+        );
         // The entries in between are gone, and the snapshot stands for them.
         if self.last_applied < self.log().last_included_index() {
             return self.take_snapshot_to_apply();

@@ -87,7 +87,9 @@ impl Log {
     /// log whose entries up to `index` have terms up to `term`.
     pub fn last_index_before(&self, index: u64, term: u64) -> u64 {
         let before = self.range(self.last_included_index + 1, index.saturating_sub(1));
-        self.last_included_index + before.partition_point(|entry| entry.term <= term) as u64
+        let found = self.last_included_index + before.partition_point(|entry| entry.term <= term) as u64;
+        debug_assert!(found < index.max(self.last_included_index + 1), "index {found} is not before {index}");
+        found
     }
 
     /// Where the entry at `index` would stand in `entries`; `None` if the snapshot has replaced
@@ -114,7 +116,9 @@ impl Log {
     pub(crate) fn truncate(&mut self, index: u64) -> Vec<Entry> {
         debug_assert!(index > self.last_included_index, "the snapshot cannot be truncated");
         let keep = self.position(index).unwrap_or(0).min(self.entries.len());
-        self.entries.split_off(keep)
+        let removed = self.entries.split_off(keep);
+        debug_assert!(self.last_index() < index, "the entry at index {index} is still there");
+        removed
     }
 
     /// Discards everything up to and including the entry at `index` of `term`. The entries
@@ -130,6 +134,7 @@ impl Log {
         }
         self.last_included_index = index;
         self.last_included_term = term;
+        debug_assert!(self.last_term() >= term, "the retained entries are older than the snapshot");
     }
 }
 

@@ -103,6 +103,11 @@ impl Persistent {
                 ),
             }
         }
+        debug_assert!(
+            persistent.log.last_term() <= persistent.current_term,
+            "the log on the disk is of a later term than {}",
+            persistent.current_term
+        );
         persistent
     }
 
@@ -189,6 +194,7 @@ impl Persistent {
             last.term,
             self.current_term
         );
+        debug_assert!(entries.is_sorted_by_key(|entry| entry.term), "the terms of new entries regress");
         self.changed_from = self.changed_from.min(self.log.last_index() + 1);
         self.log.append(entries);
         self.write(&Record::Entries(Cow::Borrowed(entries)));
@@ -220,6 +226,7 @@ impl Persistent {
             self.changed_from = self.changed_from.min(index + 1);
         }
         self.log.compact(index, term);
+        debug_assert_eq!(self.log.term(index), Some(term), "the log goes on behind the snapshot");
         self.rewrite(Some(snapshot));
     }
 
@@ -240,6 +247,7 @@ impl Persistent {
 
     /// Notes that so many more bytes on the disk are dead, and rewrites if most of it is.
     fn count_dead_bytes(&mut self, bytes: usize) {
+        debug_assert!(bytes > 0, "nothing has died");
         self.dead += bytes;
         if self.dead > DEAD_BYTES_KEPT && 2 * self.dead > self.written {
             self.rewrite(None);

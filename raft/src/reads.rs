@@ -73,12 +73,17 @@ impl State {
     /// # Panics
     /// If the drift is not between 0 and 1.
     pub fn keep_leases(&mut self, lease: Lease, shortest_timeout: Duration) {
+        debug_assert!(
+            shortest_timeout <= self.election_timeout,
+            "this server would stand for election before its promise is over"
+        );
         self.lease = Some(LeaseTimes::new(lease, shortest_timeout));
     }
 
     /// The index up to which a read has to see the log applied; `None` if this server does
     /// not lead, or does not know yet what is committed (dissertation §6.4, steps 1 and 2).
     pub fn read_index(&self) -> Option<u64> {
+        debug_assert!(self.commit_index <= self.log().last_index(), "a committed entry is missing");
         let knows = self.log().term(self.commit_index) == Some(self.term());
         (self.is_leader() && knows).then_some(self.commit_index)
     }
@@ -87,6 +92,7 @@ impl State {
     /// this server was the only leader then (dissertation §6.4, step 3).
     pub fn led_at(&self, moment: Instant) -> bool {
         let answered = self.others().filter(|&peer| self.peers[peer].acknowledged >= Some(moment)).count();
+        debug_assert!(answered < self.servers, "{answered} other servers of {}", self.servers);
         // The server counts itself, too.
         self.is_leader() && answered + 1 >= self.majority()
     }
@@ -128,6 +134,7 @@ impl State {
     pub(crate) fn note_answer(&mut self, peer: usize) {
         debug_assert_eq!(self.role, Role::Leader, "only a leader has followers");
         let peer = &mut self.peers[peer];
+        debug_assert!(peer.acknowledged <= Some(peer.sent), "an answer came before its message was made");
         peer.acknowledged = peer.acknowledged.max(Some(peer.sent));
         self.answers += 1;
     }

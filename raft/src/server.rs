@@ -35,6 +35,7 @@ use labrt::channel::Sender;
 use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
+use tracing::debug;
 
 use crate::invariants::Inspector;
 use crate::reads::Options;
@@ -195,10 +196,12 @@ impl Raft {
             }
             let is_proven = state.holds_lease(Instant::now()) || state.led_at(asked);
             if let Some(index) = state.read_index().filter(|_| is_proven) {
+                debug!(target: "read", "may be answered at index {index}");
                 break Some(index);
             }
             state.wait(|on| &on.more_proof);
         };
+        debug_assert!(state.reads > 0, "a read that waits was not counted");
         state.reads -= 1;
         index
     }
@@ -214,6 +217,7 @@ impl Raft {
         while (state.term(), state.is_leader()) == seen {
             state.wait(|on| &on.role_changed);
         }
+        debug_assert!(state.term() >= seen.0, "the caller has seen a later term than {}", state.term());
         (state.term(), state.is_leader())
     }
 

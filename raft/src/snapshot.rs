@@ -74,6 +74,7 @@ impl State {
                 data: self.persistent.snapshot(),
                 offset: 0,
             });
+        debug_assert!(*offset <= data.len(), "the follower cannot have more than there is");
         let end = data.len().min(*offset + MAX_MESSAGE_BYTES);
         debug!(
             target: "snapshot",
@@ -140,6 +141,7 @@ impl State {
         if id > self.incoming.id {
             self.incoming = IncomingSnapshot { id, data: Vec::new() };
         }
+        debug_assert!(id.1 > self.commit_index, "a snapshot of what is committed here already");
         let data = &mut self.incoming.data;
         // 3. Write data into snapshot file at given offset. A chunk that has come before
         // changes nothing, and one that does not join on must come again later.
@@ -166,6 +168,7 @@ impl State {
             return;
         }
         self.note_answer(peer);
+        debug_assert!(args.last_included_index <= self.commit_index, "a snapshot of uncommitted entries");
         let contact = &mut self.peers[peer];
         let Some(next_offset) = reply.next_offset else {
             contact.outgoing = None;

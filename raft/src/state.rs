@@ -170,7 +170,9 @@ impl State {
     /// Two majorities always share a server, and everything that Raft promises rests on
     /// what that server remembers.
     pub fn majority(&self) -> usize {
-        self.servers / 2 + 1
+        let majority = self.servers / 2 + 1;
+        debug_assert!(2 * majority > self.servers, "two majorities could be disjoint");
+        majority
     }
 
     /// The other servers' numbers.

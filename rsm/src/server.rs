@@ -136,7 +136,9 @@ impl<S: StateMachine> Rsm<S> {
     pub fn wait_until_leader(&self) {
         let mut leadership = self.raft.get_state();
         while !leadership.1 {
+            let before = leadership.0;
             leadership = self.raft.wait_for_leadership(leadership);
+            debug_assert!(leadership.0 >= before, "the term regresses from {before} to {}", leadership.0);
         }
     }
 
@@ -161,6 +163,7 @@ impl<S: StateMachine> Rsm<S> {
             // applied before.
             let mut state = self.state.lock();
             let (index, term) = self.raft.start(entry).ok_or(SubmitError::NotLeader)?;
+            debug_assert!(term > 0, "no server leads term 0");
             debug!(target: "submit", "waits for entry {index} of term {term}");
             state.wait_for(index, term)
         };
@@ -195,6 +198,7 @@ impl<S: StateMachine> Rsm<S> {
         while state.applied < index {
             state.wait(|more_applied| more_applied);
         }
+        debug_assert!(state.applied >= index && state.reads > 0, "a read that may miss a write");
         state.reads -= 1;
         Ok(look(&state.machine))
     }
@@ -243,6 +247,7 @@ impl<S: StateMachine> Rsm<S> {
         if is_large && state.applied > state.last_included_index {
             debug!(target: "snapshot", "at index {}, because the log takes {size} bytes", state.applied);
             self.raft.snapshot(state.applied, state.snapshot());
+            debug_assert!(self.raft.last_included_index() >= state.applied, "Raft did not take the snapshot");
         }
     }
 
@@ -250,7 +255,13 @@ impl<S: StateMachine> Rsm<S> {
     fn leadership_loop(&self) {
         let (mut term, mut leads) = (0, false);
         loop {
-            (term, leads) = self.raft.wait_for_leadership((term, leads));
+            let before = (term, leads);
+            (term, leads) = self.raft.wait_for_leadership(before);
+            debug_assert!(before != (term, leads), "woken without a change");
+            debug_assert!(
+                term > before.0 || leads || !before.1,
+                "a leader steps down within its term {term}"
+            );
             debug!(target: "leader", "term {term}: {}", if leads { "leads" } else { "does not lead" });
             self.state.lock().end_leadership_before(term);
             if leads {

@@ -91,6 +91,10 @@ impl<S: StateMachine> State<S> {
     /// Whether more has been applied since the last call, and a read may wait for it.
     pub(crate) fn has_news_for_reads(&mut self) -> bool {
         debug_assert!(self.told <= self.applied, "the state machine went back to index {}", self.applied);
+        debug_assert!(
+            self.waiting.first_key_value().is_none_or(|(&index, _)| index > self.applied),
+            "a submit waits for an entry that was applied"
+        );
         std::mem::replace(&mut self.told, self.applied) != self.applied && self.reads > 0
     }
 
@@ -147,6 +151,7 @@ impl<S: StateMachine> State<S> {
         if term > self.applied_term {
             self.applied_term = term;
             self.release(|_, waiter| waiter.term < term);
+            debug_assert!(self.waiting.values().all(|waiter| waiter.term >= term), "a submit waits in vain");
         }
     }
 
@@ -158,11 +163,13 @@ impl<S: StateMachine> State<S> {
     /// leaves its term only for a later one.
     pub(crate) fn end_leadership_before(&mut self, term: u64) {
         self.release(|_, waiter| waiter.term < term);
+        debug_assert!(self.waiting.values().all(|waiter| waiter.term >= term), "a submit waits in vain");
     }
 
     /// Wakes the submits for which this holds, without a reply.
     fn release(&mut self, is_over: impl Fn(u64, &Waiter<S::Reply>) -> bool) {
         let before = self.waiting.len();
+        debug_assert!(self.last_included_index <= self.applied, "the snapshot is ahead of the machine");
         self.waiting.retain(|&index, waiter| !is_over(index, waiter));
         if self.waiting.len() < before {
             debug!(target: "submit", "{} can no longer succeed here", before - self.waiting.len());

@@ -1,7 +1,7 @@
 //! Bare servers: the rules of Raft without threads, network or clock, for tests that put a
 //! server into a situation, give it one message, and look.
 //!
-//! Each step is inspected, so that the invariants of a server are checked along the way.
+//! Each step is inspected, so every such test also checks the invariants of a server.
 
 use labrt::time::{Duration, Instant};
 use raft::rpc::*;
@@ -26,7 +26,7 @@ impl Server {
         Server::from_disk(me, servers, Persister::new())
     }
 
-    /// What the server would be after a crash at this moment: nothing is left but the disk.
+    /// The server after a crash at this moment: only the disk is left.
     pub(crate) fn reboot(&self) -> Server {
         Server::from_disk(self.state.me, self.state.servers, self.disk.copy())
     }
@@ -53,7 +53,7 @@ impl Server {
         self
     }
 
-    /// Makes the server the leader of the next term, with everybody's vote.
+    /// Makes the server the leader of the next term, with the votes of all.
     pub(crate) fn elected(mut self) -> Server {
         self.stand_for_election();
         for peer in 0..self.state.servers {
@@ -110,7 +110,7 @@ impl Server {
         self.inspect();
     }
 
-    /// Tells the server that a request of its got no reply.
+    /// Tells the server that one of its requests got no reply.
     pub(crate) fn no_reply(&mut self, peer: usize, request: &Request) {
         self.state.handle_reply(peer, request, None, self.now);
         self.inspect();
@@ -144,7 +144,7 @@ impl Server {
         }
     }
 
-    /// Sends what there is to send to another server, and brings back the reply. Returns
+    /// Sends the message that is due to another server, and brings back the reply. Returns
     /// both.
     pub(crate) fn exchange(&mut self, other: &mut Server) -> (Request, Reply) {
         let request = self.request_to(other.state.me);
@@ -193,7 +193,7 @@ impl Server {
     }
 }
 
-/// Entries with these terms, the first at `first_index`. Index and term name an entry, so
+/// Entries with these terms, the first at `first_index`. Index and term identify an entry, so
 /// its command is made of them.
 pub(crate) fn entries(first_index: u64, terms: &[u64]) -> Vec<Entry> {
     let numbered = (first_index..).zip(terms);
@@ -252,12 +252,12 @@ pub(crate) fn chunk(
     InstallSnapshotArgs { offset: offset as u64, data: part, done, ..whole }
 }
 
-/// A follower's yes to an AppendEntries.
+/// A follower's consent to an AppendEntries.
 pub(crate) fn success(term: u64) -> Reply {
     Reply::AppendEntries(AppendEntriesReply { term, success: true, conflict_index: 0, conflict_term: 0 })
 }
 
-/// A follower's no to an AppendEntries: its log may agree with the leader's up to the entry
+/// A follower's refusal of an AppendEntries: its log may agree with the leader's up to the entry
 /// `conflict` (index, term).
 pub(crate) fn refusal(term: u64, conflict: (u64, u64)) -> Reply {
     let (conflict_index, conflict_term) = conflict;

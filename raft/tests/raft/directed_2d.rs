@@ -8,8 +8,8 @@ use labrt::sync::atomic::{AtomicU64, Ordering};
 use raft::Raft;
 use tester::{Cluster, Command, Retry, Setup, Test, run};
 
-/// A server crashes right after a write to its disk, preferably one that has to do with a snapshot. State and snapshot
-/// must fit together whatever the moment (Figure 13; the `Persister` saves both in one step).
+/// A server crashes right after a write to its disk, often one with a snapshot. State and snapshot must fit together at
+/// every moment (Figure 13; the `Persister` saves both in one step).
 #[test]
 fn crash_after_write_2d() {
     run("crash_after_write_2d", |t: &Test| {
@@ -39,7 +39,7 @@ fn crash_at(cluster: &Cluster<Raft>, server: usize, kind: u32, crashes: &Arc<Ato
         let now = match kind {
             // A new snapshot is on the disk.
             0 => write.snapshot,
-            // The state was replaced; perhaps it no longer has what the snapshot is to bring.
+            // The state was replaced; it may lack entries that are only in the snapshot to come.
             1 | 2 => !write.appended,
             _ => left == 0,
         };

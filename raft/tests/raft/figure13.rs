@@ -32,10 +32,10 @@ fn install_snapshot_1_an_older_term_is_refused() {
     let reply = server.install_snapshot(install(2, (5, 2), "old"));
     assert_eq!(reply.term, 3);
     assert_eq!((server.terms(), delivered(&mut server)), (vec![1, 3], None));
-    assert!(server.is_due(), "a deposed leader is no reason to wait");
+    assert!(server.is_due(), "a deposed leader does not restart the timer");
 }
 
-/// A leader's snapshot is as good a sign of it as its entries.
+/// A leader's snapshot shows as well as its entries that it is alive.
 #[test]
 fn a_leaders_snapshot_makes_a_follower_and_restarts_the_election_timer() {
     let mut server = Server::boot(0, 3);
@@ -150,7 +150,6 @@ fn a_newer_snapshot_does_not_interrupt_the_one_on_its_way() {
     leader.exchange(&mut follower);
     leader.start("five");
     leader.exchange(&mut voter);
-    leader.exchange(&mut voter);
     assert_eq!(leader.applied().len(), 2);
     leader.snapshot(5, "newer");
     leader.exchange(&mut follower);
@@ -181,9 +180,8 @@ fn install_snapshot_5_the_newer_snapshot_replaces_the_older() {
     assert_eq!(delivered(&mut later), None);
 }
 
-/// The same sentence, the other way round: a message that was delayed brings a snapshot of
-/// what has long been applied. To go back to it would take from the state machine what it
-/// has done.
+/// The same sentence, the other way round: a message that was delayed brings a snapshot of a
+/// state that the service has left behind. Going back to it would undo commands.
 #[test]
 fn install_snapshot_5_an_older_snapshot_changes_nothing() {
     let mut server = with_applied(&[1, 1, 1, 1], 3);
@@ -213,8 +211,8 @@ fn install_snapshot_7_any_other_log_is_discarded() {
     assert_eq!(server.reboot().state.log(), server.state.log());
 }
 
-/// Receiver 8: "Reset state machine using snapshot contents". Then come the entries behind
-/// it, and none before.
+/// Receiver 8: "Reset state machine using snapshot contents". The entries behind it follow, and
+/// none before it.
 #[test]
 fn install_snapshot_8_the_state_machine_goes_on_from_the_snapshot() {
     let mut server = with_applied(&[1, 1, 2], 2);
@@ -280,7 +278,7 @@ fn a_snapshot_replaces_the_entries_that_it_covers() {
     assert_eq!((log.last_included_index(), log.last_included_term(), log.last_index()), (2, 1, 4));
     assert_eq!(log.suffix(1), entries(3, &[2, 2]));
     server.snapshot(1, "older");
-    assert_eq!(server.state.log().last_included_index(), 2, "an older snapshot is not wanted");
+    assert_eq!(server.state.log().last_included_index(), 2, "an older snapshot changes nothing");
     let later = server.reboot();
     assert_eq!(later.state.log(), server.state.log());
     assert_eq!((later.state.commit_index, later.state.last_applied), (2, 2));

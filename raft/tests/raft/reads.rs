@@ -45,7 +45,7 @@ fn a_new_leader_does_not_know_what_is_committed() {
 }
 
 /// "The leader needs to make sure it has not been superseded by a newer leader of which it
-/// is unaware": a majority answers what was sent after the read was asked for.
+/// is unaware": a majority answers messages that were sent after the read began.
 #[test]
 fn an_answer_counts_for_reads_before_the_message_was_sent() {
     let mut leader = leader();
@@ -59,7 +59,7 @@ fn an_answer_counts_for_reads_before_the_message_was_sent() {
     assert!(!leader.state.led_at(asked + MS));
 }
 
-/// The message counts from when it was sent: in the meantime the follower may have gone.
+/// The answer counts from when the message was sent: the follower may have left since.
 #[test]
 fn a_late_answer_says_nothing_about_the_time_after_the_message() {
     let mut leader = leader();
@@ -84,7 +84,7 @@ fn a_majority_must_answer() {
     assert!(leader.state.led_at(leader.now));
 }
 
-/// What was answered in an earlier term says nothing about this one.
+/// Answers of an earlier term say nothing about this one.
 #[test]
 fn answers_of_an_earlier_term_do_not_count() {
     let mut leader = leader();
@@ -95,7 +95,7 @@ fn answers_of_an_earlier_term_do_not_count() {
     assert!(!again.state.led_at(then));
 }
 
-/// A read makes the followers hear from their leader at once, and not at the next heartbeat.
+/// A read makes the leader send heartbeats at once.
 #[test]
 fn a_read_does_not_wait_for_the_heartbeat() {
     let mut leader = leader();
@@ -121,7 +121,7 @@ fn a_lease_lasts_shorter_than_the_promise() {
     assert!(leader.state.holds_lease(leader.now));
 }
 
-/// The option is off: whoever answered, there is no lease.
+/// With the option off there is no lease, however many followers answer.
 #[test]
 fn without_the_option_there_is_no_lease() {
     let mut leader = leader();
@@ -130,8 +130,8 @@ fn without_the_option_there_is_no_lease() {
     assert!(!leader.state.holds_lease(leader.now));
 }
 
-/// A follower that has promised votes for nobody, and does not even enter the candidate's
-/// term, until the promise has run out.
+/// A follower that has promised grants no vote, and does not even adopt the candidate's term,
+/// until the promise has run out.
 #[test]
 fn a_promise_is_kept() {
     let mut follower = with_leases(Server::boot(0, 3)).in_term(1);
@@ -178,7 +178,7 @@ fn a_promise_outlives_a_crash() {
     assert!(!again.request_vote(ask(7, 1, (9, 6))).vote_granted);
 }
 
-/// The leader holds to itself as long as the others do.
+/// The leader is bound to itself as long as the others are.
 #[test]
 fn a_leader_with_a_lease_is_not_deposed_by_a_candidate() {
     let mut leader = with_leases(leader());
@@ -189,7 +189,7 @@ fn a_leader_with_a_lease_is_not_deposed_by_a_candidate() {
     assert!(!leader.state.is_leader());
 }
 
-/// Only the leader's messages make a promise; a vote does not.
+/// Only a leader's message makes a promise; a vote does not.
 #[test]
 fn a_vote_is_no_promise() {
     let mut voter = with_leases(Server::boot(0, 3));
