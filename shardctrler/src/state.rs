@@ -131,7 +131,10 @@ impl StateMachine for Controller {
     fn apply(&mut self, command: Command) -> Reply {
         tracing::debug!(target: "apply", "{command:?}");
         let newest = self.newest().number;
-        assert!(newest + 1 == self.configs.len() as u64, "place {newest} does not hold configuration {newest}");
+        assert!(
+            newest + 1 == self.configs.len() as u64,
+            "place {newest} does not hold configuration {newest}"
+        );
         let made = match command {
             Command::Query { number } => return Reply::Config(self.query(number).clone()),
             Command::Join { groups } => self.join(groups),
