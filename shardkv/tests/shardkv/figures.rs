@@ -98,7 +98,7 @@ fn large_shard_4c() {
         t.expect(cluster.newest().shards[shard] == gid(1), || "the shard has not moved".to_owned());
         assert_eq!(cluster.client().get("a0"), "0");
         t.note(format!(
-            "a move took {slowest:.0?} at most; other operations {before:.2} ms before, {during:.2} ms meanwhile"
+            "a move took {slowest:.0?} at most; other shards {before:.2} ms before, {during:.2} ms meanwhile"
         ));
         t.expect(!t.is_ordinary() || slowest <= Duration::from_secs(1), || {
             format!("a move took {slowest:?}")
