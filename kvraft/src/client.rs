@@ -92,11 +92,10 @@ impl Clerk {
         let request = self.session.request(operation);
         let deadline = patience.map(|patience| Instant::now() + patience);
         let result = self.servers.ask(|server| ask(server, &request, deadline));
+        let Request { sequence, command, .. } = &request;
         match &result {
-            Ok(_) => {
-                tracing::debug!(target: "clerk", "number {}: {} done", request.sequence, request.command)
-            }
-            Err(error) => tracing::debug!(target: "clerk", "number {}: {error}", request.sequence),
+            Ok(_) => tracing::debug!(target: "clerk", "number {sequence}: {command} done"),
+            Err(error) => tracing::debug!(target: "clerk", "number {sequence}: {error}"),
         }
         result
     }

@@ -60,8 +60,8 @@ fn a_server_refuses_what_is_too_long() {
     });
 }
 
-/// A clerk without a time limit blocks while all servers are down, and is served after they restart. A clerk with a time
-/// limit gives up in time.
+/// A clerk without a time limit blocks while all servers are down, and is served after they restart. A clerk
+/// with a time limit gives up in time.
 #[test]
 fn servers_that_are_all_gone() {
     once("servers_that_are_all_gone", |t: &Test| {

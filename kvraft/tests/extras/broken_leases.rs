@@ -6,8 +6,9 @@ use raft::Lease;
 use tester::kv::{KvCluster, KvSetup};
 use tester::{ELECTION, Test, try_seed};
 
-/// The leader's clock runs at `rate` while the leader is cut off from the other servers. At a rate of 0.1 it holds its lease
-/// ten times as long as they promised. A client reads from it after the others have a new leader and a new value.
+/// The leader's clock runs at `rate` while the leader is cut off from the other servers. At a rate of 0.1 it
+/// holds its lease ten times as long as they promised. A client reads from it after the others have a new
+/// leader and a new value.
 fn slow_leader(t: &Test, rate: f64) {
     let reads = Reads::Lease(Lease { max_clock_drift: 0.1 });
     let cluster = KvCluster::with(t, KvSetup::servers(3), move |ends, me, persister, max_raft_state| {

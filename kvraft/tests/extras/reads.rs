@@ -1,4 +1,5 @@
-//! Faster reads: each way to answer gets without the log passes the same tests as the log, on servers whose clocks drift.
+//! Faster reads: each way to answer gets without the log passes the same tests as the log, on servers whose
+//! clocks drift.
 
 use crate::stale_reads::stale_reads;
 use kvraft::{KvServer, Reads};

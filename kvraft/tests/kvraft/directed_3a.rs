@@ -10,15 +10,16 @@ use tester::{ELECTION, Test, run};
 /// Time limit of an operation after all links are restored.
 const AFTER_HEALING: Duration = Duration::from_secs(3);
 
-/// Fails the test unless key "x" consists of each client's appends, in order. `counts` pairs a client with its number of appends.
+/// Fails the test unless key "x" consists of each client's appends, in order. `counts` pairs a client with
+/// its number of appends.
 pub(crate) fn expect_appends(t: &Test, value: &str, counts: &[(usize, usize)]) {
     if let Err(complaint) = check_appends(value, counts) {
         t.fail(format!("key \"x\": {complaint}"));
     }
 }
 
-/// The servers apply an append, and its reply is lost, again and again. The clerk cannot know that the append took effect
-/// and sends it again. The servers must recognise the repetition.
+/// The servers apply an append, and its reply is lost, again and again. The clerk cannot know that the append
+/// took effect and sends it again. The servers must recognise the repetition.
 #[test]
 fn lost_replies_3a() {
     run("lost_replies_3a", |t: &Test| {
@@ -45,8 +46,8 @@ fn lost_replies_3a() {
     });
 }
 
-/// Half of all requests arrive twice, at about the same time. Both copies enter the log before either is applied, so a
-/// server that looks for duplicates only on arrival misses them.
+/// Half of all requests arrive twice, at about the same time. Both copies enter the log before either is
+/// applied, so a server that looks for duplicates only on arrival misses them.
 #[test]
 fn duplicated_requests_3a() {
     run("duplicated_requests_3a", |t: &Test| {
@@ -75,8 +76,8 @@ fn duplicated_requests_3a() {
     });
 }
 
-/// A leader replicates its commands and crashes before it learns that its followers have them. The clerks retry at the next
-/// leader, whose log already holds the commands.
+/// A leader replicates its commands and crashes before it learns that its followers have them. The clerks
+/// retry at the next leader, whose log already holds the commands.
 #[test]
 fn retry_at_new_leader_3a() {
     run("retry_at_new_leader_3a", |t: &Test| {
@@ -119,14 +120,15 @@ fn retry_at_new_leader_3a() {
     });
 }
 
-/// A leader that is cut off from the other servers still believes it is the leader, and its clients still ask it.
+/// A leader that is cut off from the other servers still believes it is the leader, and its clients still ask
+/// it.
 #[test]
 fn stale_reads_3a() {
     run("stale_reads_3a", |t: &Test| stale_reads(&KvCluster::<KvServer>::new(t, KvSetup::servers(5))));
 }
 
-/// Clients wait for commands that a deposed leader can no longer commit. The server must end their waits, whether or not
-/// other commands take the same places in the log.
+/// Clients wait for commands that a deposed leader can no longer commit. The server must end their waits,
+/// whether or not other commands take the same places in the log.
 #[test]
 fn deposed_leader_3a() {
     run("deposed_leader_3a", |t: &Test| {
@@ -185,7 +187,9 @@ fn leader_cache_3a() {
         t.exercised(steady, "the leader changed");
         // The margin allows for a slow machine and for networks that a seed draws.
         t.expect(!steady || calls <= OPERATIONS + OPERATIONS / 4, || {
-            format!("expected one call for each of {OPERATIONS} reads from a clerk that knows the leader, but it made {calls}")
+            format!(
+                "expected one call for each of {OPERATIONS} reads at a known leader, but there were {calls}"
+            )
         });
     });
 }

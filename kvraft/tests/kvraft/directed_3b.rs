@@ -11,8 +11,8 @@ use std::time::Duration;
 use tester::kv::{KvCluster, KvSetup, PATIENCE, element};
 use tester::{ELECTION, Test, run};
 
-/// The servers apply an append, and its reply is lost. Before the client retries, all servers crash and restart from snapshots.
-/// The snapshots must hold the sessions, or the append takes effect twice.
+/// The servers apply an append, and its reply is lost. Before the client retries, all servers crash and
+/// restart from snapshots. The snapshots must hold the sessions, or the append takes effect twice.
 #[test]
 fn sessions_in_snapshots_3b() {
     run("sessions_in_snapshots_3b", |t: &Test| {
@@ -48,8 +48,9 @@ fn sessions_in_snapshots_3b() {
     });
 }
 
-/// Clients wait for a leader that is cut off. After the links are restored, a snapshot carries that server past the places of
-/// their commands. It never learns which commands took those places, and must still end the waits.
+/// Clients wait for a leader that is cut off. After the links are restored, a snapshot carries that server
+/// past the places of their commands. It never learns which commands took those places, and must still end
+/// the waits.
 #[test]
 fn deposed_leader_3b() {
     run("deposed_leader_3b", |t: &Test| {

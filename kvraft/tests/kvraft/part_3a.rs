@@ -63,7 +63,8 @@ fn unreliable_one_key_3a() {
     });
 }
 
-/// A majority makes progress without the others. The minority answers nothing, and catches up after the partition.
+/// A majority makes progress without the others. The minority answers nothing, and catches up after the
+/// partition.
 #[test]
 fn one_partition_3a() {
     run("one_partition_3a", |t: &Test| {

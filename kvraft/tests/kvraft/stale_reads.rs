@@ -12,8 +12,8 @@ use tester::kv::KvCluster;
 /// Time limit of a read after all links are restored.
 const AFTER_HEALING: Duration = Duration::from_secs(3);
 
-/// Clients read from a leader while it is cut off, and other clients put new values at its successor. No read may return an
-/// old value.
+/// Clients read from a leader while it is cut off, and other clients put new values at its successor. No read
+/// may return an old value.
 pub(crate) fn stale_reads(cluster: &KvCluster<KvServer>) {
     let t = cluster.test();
     let all = cluster.all();

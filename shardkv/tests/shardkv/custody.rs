@@ -94,8 +94,8 @@ impl Ledger {
         let first = self.history.entry((group, state.changes)).or_insert_with(|| state.clone());
         if *first != state {
             return Err(format!(
-                "the servers of group {group} disagree: after {} changes one server has {first:?}, but server \
-                 {server} has {state:?}",
+                "the servers of group {group} disagree: after {} changes one server has {first:?}, but \
+                 server {server} has {state:?}",
                 state.changes
             ));
         }

@@ -88,7 +88,7 @@ fn garbage_4c() {
         }
         keys.check_all();
         expect_waiting(&cluster, 0, 10);
-        t.scene("The messages get through, but the replies are lost. Group 0 deletes its copies, and group 1 keeps asking.");
+        t.scene("The messages get through, but the replies are lost. Group 0 deletes its copies.");
         let lost = drop_all(&cluster, "ShardRpc.discard", Direction::Reply);
         pause(2000);
         expect_waiting(&cluster, 0, 0);
@@ -112,7 +112,7 @@ fn expect_waiting(cluster: &Cluster, group: usize, expected: usize) {
     while found() != [Some(expected); SERVERS] {
         cluster.test.expect(Instant::now() < deadline, || {
             format!(
-                "expected the servers of group {group} to keep {expected} shards for others, but they keep {:?}",
+                "expected group {group}'s servers to keep {expected} shards for others, but they keep {:?}",
                 found()
             )
         });

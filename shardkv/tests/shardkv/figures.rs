@@ -98,13 +98,15 @@ fn large_shard_4c() {
         t.expect(cluster.newest().shards[shard] == gid(1), || "the shard has not moved".to_owned());
         assert_eq!(cluster.client().get("a0"), "0");
         t.note(format!(
-            "a move took {slowest:.0?} at most; others waited {before:.2} ms before, {during:.2} ms during moves"
+            "a move took {slowest:.0?} at most; other shards {before:.2} ms before, {during:.2} ms meanwhile"
         ));
         t.expect(!t.is_ordinary() || slowest <= Duration::from_secs(1), || {
             format!("a move took {slowest:?}")
         });
         t.expect(!t.is_ordinary() || (0.9..=1.1).contains(&(during / before)), || {
-            format!("operations on other shards took {before:.2} ms before the moves, and {during:.2} ms during them")
+            format!(
+                "other shards' operations took {before:.2} ms before the moves, {during:.2} ms during them"
+            )
         });
     });
 }
