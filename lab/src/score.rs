@@ -2,29 +2,9 @@
 
 use console::style;
 use lab_terminal::{Outcome, count};
+use labreport::Verdict;
 
 use crate::catalogue::Test;
-use crate::protocol::Report;
-
-/// What a result says of the solution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Passed,
-    Failed,
-    /// On real threads the test did not get a processor in time. It says nothing about the solution, and is no pass.
-    Inconclusive,
-}
-
-impl Verdict {
-    /// The verdict of a report.
-    pub(crate) fn of(report: &Report) -> Verdict {
-        match (report.ok, report.kind.as_deref()) {
-            (true, _) => Verdict::Passed,
-            (false, Some("starved")) => Verdict::Inconclusive,
-            (false, _) => Verdict::Failed,
-        }
-    }
-}
 
 /// Results of tests, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

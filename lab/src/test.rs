@@ -15,7 +15,7 @@ use crate::cli::{Arguments, TestOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, Runner, World};
-use crate::score::{Score, Verdict};
+use crate::score::Score;
 use crate::select::select;
 use crate::style::print_result;
 use crate::{Failure, Outcome, pool};
@@ -127,7 +127,7 @@ impl<'a> Results<'a> {
             }
             print_result(test, report, self.world);
         });
-        self.score.add(test, Verdict::of(report));
+        self.score.add(test, report.verdict());
     }
 
     /// The last line.

@@ -8,12 +8,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use labreport::Verdict;
+
 use crate::build::build;
 use crate::catalogue::Catalogue;
 use crate::cli::{Arguments, ReplayOptions};
 use crate::process::Supervisor;
 use crate::runner::{Job, Runner};
-use crate::score::Verdict;
 use crate::select::select_one;
 use crate::style::print_result;
 use crate::{Failure, Outcome};
@@ -52,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
     }
     shown?;
     print_result(&test, &report, &runner.world);
-    Ok(match Verdict::of(&report) {
+    Ok(match report.verdict() {
         Verdict::Passed => Outcome::Passed,
         Verdict::Failed => Outcome::Failed,
         Verdict::Inconclusive => Outcome::Unknown,

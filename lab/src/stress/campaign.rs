@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use labreport::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
@@ -20,7 +21,6 @@ use crate::catalogue::Test;
 use crate::cli::StressOptions;
 use crate::protocol::Report;
 use crate::runner::World;
-use crate::score::Verdict;
 use crate::statistics::Moments;
 use crate::style::replay_command;
 
@@ -119,7 +119,7 @@ impl Record {
     pub(crate) fn add(&mut self, report: &Report) {
         self.to = report.seed + 1;
         // The times of a run that failed, or died, say nothing of what the test takes.
-        match Verdict::of(report) {
+        match report.verdict() {
             Verdict::Passed => {
                 self.virtual_s.add(report.virtual_ns as f64 / 1e9);
                 self.real_ms.add(report.real_ns as f64 / 1e6);

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use labreport::Verdict;
+
 use crate::catalogue::Test;
 use crate::cli::StressOptions;
 use crate::protocol::Report;
-use crate::score::Verdict;
 
 use super::campaign::Campaign;
 use super::tally::{Tallies, Tally};
@@ -99,7 +100,7 @@ impl Display {
 
     /// Says at once that a run failed.
     fn announce(&self, test: &Test, report: &Report, kept: Option<&Path>) {
-        let word = match Verdict::of(report) {
+        let word = match report.verdict() {
             Verdict::Inconclusive => style("Inconclusive").yellow().bold(),
             Verdict::Passed | Verdict::Failed => style("Failed").red().bold(),
         };

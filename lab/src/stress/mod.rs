@@ -33,7 +33,7 @@ const LONGEST_JOB: u64 = 500;
 /// What the workers send.
 enum Message {
     /// A job's next seed is done.
-    Report(usize, Report),
+    Report(usize, Box<Report>),
     /// A job came to its end.
     End(usize),
     /// A test cannot be run at all.
@@ -113,7 +113,7 @@ fn plan(tests: &[Test], campaign: &Campaign, workers: usize) -> Vec<(usize, std:
 fn work(runner: &Runner, number: usize, job: &Job<'_>, sender: &Sender<Message>) {
     let ran = runner.run(job, &mut |report| {
         // The receiver outlives the workers.
-        let _ = sender.send(Message::Report(number, report));
+        let _ = sender.send(Message::Report(number, Box::new(report)));
         if runner.supervisor.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let _ = sender.send(match ran {

@@ -21,7 +21,6 @@ use crate::cli::{Arguments, ZooOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner};
-use crate::score;
 use crate::{Failure, Outcome, pool};
 use lab_terminal::count;
 
@@ -200,7 +199,7 @@ fn first_failure(runner: &Runner, job: &Job<'_>) -> Result<Option<Report>, Failu
     let mut killed = None;
     runner.run(job, &mut |report| {
         // A run that says nothing kills nobody.
-        if score::Verdict::of(&report) != score::Verdict::Failed {
+        if report.verdict() != labreport::Verdict::Failed {
             return ControlFlow::Continue(());
         }
         killed = Some(report);
