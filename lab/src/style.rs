@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use console::style;
 use lab_terminal::duration;
-
 use labreport::Verdict;
 
 use crate::catalogue::Test;

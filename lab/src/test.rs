@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
+use lab_terminal::{count, duration};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::build::build;
@@ -19,7 +20,6 @@ use crate::score::Score;
 use crate::select::select;
 use crate::style::print_result;
 use crate::{Failure, Outcome, pool};
-use lab_terminal::{count, duration};
 
 /// What `cargo lab bench` looks for in the output.
 pub(crate) const RESOURCES: &str = "largest process:";

@@ -17,6 +17,7 @@ impl State {
     /// granted, an election started. Were a mere request for a vote one as well, a
     /// candidate that can never win could keep those that would from ever trying.
     pub(crate) fn reset_election_timer(&mut self, now: Instant) {
+        std::hint::black_box(40416_u64);
         self.election_deadline = now + self.election_timeout;
     }
 

@@ -25,8 +25,8 @@ A Jepsen log is of one register that holds whole numbers and is nil at first: IN
                         most 8 MiB."
 )]
 pub(crate) struct CheckOptions {
-    /// Histories: JSON Lines, porcupine's key/value format or a Jepsen log, which the content tells; plain or compressed by
-    /// gzip. - is standard input.
+    /// Histories: JSON Lines, porcupine's key/value format or a Jepsen log, which the content tells; plain or
+    /// compressed by gzip. - is standard input.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 
@@ -34,13 +34,13 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
 
-    /// Draw the history as a page that needs nothing else. With several FILEs, or if OUT is a folder or ends in /, the folder
-    /// OUT gets a page FILE.html for each.
+    /// Draw the history as a page that needs nothing else. With several FILEs, or if OUT is a folder or ends
+    /// in /, the folder OUT gets a page FILE.html for each.
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
 
-    /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable, unknown, or, with
-    /// an error and perhaps a line, unreadable.
+    /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable,
+    /// unknown, or, with an error and perhaps a line, unreadable.
     #[arg(long)]
     pub(crate) json: bool,
 

@@ -1,9 +1,9 @@
 //! A campaign: which seeds of which tests are to be run, which have been, and the journal that remembers it.
 //!
-//! The journal is a file of JSON lines: first what the campaign is (`Identity`), then a `Record` for each piece of work
-//! that was done. A seed counts when its record is in the journal and not before, and a record is written whole or not
-//! at all: a torn last line is cut off. So whatever ends this program, nothing is lost that was counted, and nothing is
-//! counted twice.
+//! The journal is a file of JSON lines: first what the campaign is (`Identity`), then a `Record` for each
+//! piece of work that was done. A seed counts when its record is in the journal and not before, and a record
+//! is written whole or not at all: a torn last line is cut off. So whatever ends this program, nothing is
+//! lost that was counted, and nothing is counted twice.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use labreport::Verdict;
 use serde::{Deserialize, Serialize};
 
+use super::folder;
 use crate::Failure;
 use crate::build::Binaries;
 use crate::catalogue::Test;
@@ -24,15 +25,14 @@ use crate::runner::World;
 use crate::statistics::Moments;
 use crate::style::replay_command;
 
-use super::folder;
-
 /// How much work may be lost at the most if this program is killed.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
 /// How many stories of one test are kept. Who has read a hundred needs no more.
 const STORIES: usize = 100;
 
-/// What must be equal for two campaigns to be one: the tests, how often, in which world, and the very same program.
+/// What must be equal for two campaigns to be one: the tests, how often, in which world, and the very same
+/// program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     tests: Vec<String>,

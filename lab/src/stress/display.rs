@@ -6,15 +6,13 @@ use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
 use labreport::Verdict;
-
-use crate::catalogue::Test;
-use crate::cli::StressOptions;
-use crate::protocol::Report;
 
 use super::campaign::Campaign;
 use super::tally::{Tallies, Tally};
+use crate::catalogue::Test;
+use crate::cli::StressOptions;
+use crate::protocol::Report;
 
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);

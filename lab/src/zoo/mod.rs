@@ -1,8 +1,9 @@
 //! `cargo lab zoo`: are wrong solutions caught?
 //!
-//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution. They are applied, one by one, to a copy of the workspace
-//! under `target/zoo`, built there (into one folder for all, so that only what a patch touches is compiled again), and
-//! run against the lab's tests up to the bug's part. One that no test of its own part catches has survived.
+//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution. They are applied, one by one, to a copy
+//! of the workspace under `target/zoo`, built there (into one folder for all, so that only what a patch
+//! touches is compiled again), and run against the lab's tests up to the bug's part. One that no test of its
+//! own part catches has survived.
 
 mod copy;
 mod matrix;
@@ -14,6 +15,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use console::style;
+use copy::WorkspaceCopy;
+use lab_terminal::count;
+use matrix::{Cell, Row, Verdict};
+use patch::Patch;
 
 use crate::build::{BuildOptions, build};
 use crate::catalogue::{Catalogue, Lab, Test};
@@ -22,11 +27,6 @@ use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner};
 use crate::{Failure, Outcome, pool};
-use lab_terminal::count;
-
-use copy::WorkspaceCopy;
-use matrix::{Cell, Row, Verdict};
-use patch::Patch;
 
 /// A wrong solution that is ready to run.
 type Built = Result<(Patch, PathBuf), Failure>;
