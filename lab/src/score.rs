@@ -64,3 +64,32 @@ impl Score {
         if self.points == 0 { String::new() } else { format!(", {} of {} points", self.earned, self.points) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Bounds;
+
+    fn score(verdicts: &[(u32, Verdict)]) -> Score {
+        let bounds = Bounds { virtual_s: 1, real_s: 1, threads_s: 1, memory_mb: 1 };
+        let mut score = Score::default();
+        for (points, verdict) in verdicts {
+            let [name, title, path, lab, part, package, binary] = Default::default();
+            let heading = None;
+            let test =
+                Test { name, title, path, lab, part, package, binary, points: *points, heading, bounds };
+            score.add(&test, *verdict);
+        }
+        score
+    }
+
+    #[test]
+    fn a_failure_outweighs_a_test_that_said_nothing() {
+        let all = [(5, Verdict::Passed), (3, Verdict::Inconclusive), (2, Verdict::Failed)];
+        assert_eq!(score(&all[..1]).outcome(), Outcome::Passed);
+        assert_eq!(score(&all[..2]).outcome(), Outcome::Unknown);
+        assert_eq!(score(&all).outcome(), Outcome::Failed);
+        assert_eq!(score(&all).points(), ", 5 of 10 points");
+        assert_eq!(score(&[(0, Verdict::Passed)]).points(), "");
+    }
+}

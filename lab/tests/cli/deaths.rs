@@ -113,3 +113,13 @@ fn code_without_a_race_passes_under_the_detector() {
         said.err
     );
 }
+
+#[test]
+fn a_run_without_a_processor_is_counted_apart() {
+    let (said, folder) = stress("starves_1c");
+    let said = said.ended(3);
+    let row = said.row("starves_1c");
+    assert_eq!((&row[1..3], row.last()), (&["0", "40"][..], Some(&"1")), "{}", said.out);
+    assert!(said.out.contains("Inconclusive starves_1c seed 4: starved: no processor"), "{}", said.out);
+    assert!(story(&folder, "starves_1c", 4).contains("replay: cargo lab replay starves_1c --seed 4"));
+}
