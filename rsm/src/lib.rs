@@ -59,6 +59,7 @@
 //! | `sessions.rs` | each command once |
 //! | `snapshot.rs` | the form of a snapshot, and how damage is noticed |
 //! | `server.rs` | lock, threads, and the calls that wait |
+//! | `replicated.rs` | what the servers of all services have in common |
 //! | `leader_cache.rs` | for clerks: which of the servers to ask |
 //!
 //! There is no `rpc.rs` and no `client.rs` as in other labs: what clients say to servers is
@@ -78,6 +79,7 @@
 
 mod leader_cache;
 mod machine;
+mod replicated;
 mod server;
 mod sessions;
 mod snapshot;
@@ -85,5 +87,6 @@ mod state;
 
 pub use leader_cache::{CALL_TIMEOUT, LeaderCache};
 pub use machine::StateMachine;
+pub use replicated::ReplicatedServer;
 pub use server::{Rsm, SubmitError};
-pub use sessions::{Request, WithSessions};
+pub use sessions::{ClientSession, Request, WithSessions};

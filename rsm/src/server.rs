@@ -105,21 +105,29 @@ impl<S: StateMachine> Rsm<S> {
         );
         let more_applied = Condvar::new();
         let rsm = Arc::new(Rsm { state: Mutex::new(state), more_applied, raft, persister, max_raft_state });
-        rsm.spawn("rsm apply_loop", move |rsm| rsm.apply_loop(&messages));
-        rsm.spawn("rsm leadership_loop", Rsm::leadership_loop);
+        let (applier, follower) = (rsm.clone(), rsm.clone());
+        thread::spawn_named("rsm apply_loop", move || applier.apply_loop(&messages));
+        thread::spawn_named("rsm leadership_loop", move || follower.leadership_loop());
         rsm
-    }
-
-    fn spawn(self: &Arc<Self>, name: &str, body: impl FnOnce(&Rsm<S>) + Send + 'static) {
-        let rsm = self.clone();
-        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&rsm));
-        // Without one of its threads the server would look alive and be broken.
-        spawned.expect("the system has room for a thread");
     }
 
     /// The Raft below, to be asked for its state, or watched.
     pub fn raft(&self) -> &Arc<Raft> {
         &self.raft
+    }
+
+    /// Whether this server believes it is the leader. A leader that was cut off believes
+    /// so until it hears of its successor.
+    pub fn is_leader(&self) -> bool {
+        self.raft.get_state().1
+    }
+
+    /// Blocks until this server is the leader; returns at once if it is.
+    pub fn wait_until_leader(&self) {
+        let mut leadership = self.raft.get_state();
+        while !leadership.1 {
+            leadership = self.raft.wait_for_leadership(leadership);
+        }
     }
 
     /// The RPCs that the replicas send each other.

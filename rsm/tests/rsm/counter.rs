@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use labgob::DecodeError;
-use labrpc::{ClientEnd, RpcError};
+use labrpc::{ClientEnd, RpcError, Service};
 use labrt::sync::Arc;
 use labrt::thread;
-use rsm::{Request, Rsm, StateMachine, SubmitError, WithSessions};
+use rsm::{ClientSession, ReplicatedServer, Request, Rsm, StateMachine, SubmitError, WithSessions};
 use serde::{Deserialize, Serialize};
 use tester::{Boot, Booted, Figures, Group, Net, Test};
 
@@ -88,6 +88,18 @@ pub(crate) struct Replica {
     pub(crate) rsm: Arc<Rsm<WithSessions<Counter>>>,
 }
 
+impl ReplicatedServer for Replica {
+    type Machine = WithSessions<Counter>;
+
+    fn replica(&self) -> &Rsm<WithSessions<Counter>> {
+        &self.rsm
+    }
+
+    fn clerk_service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
+    }
+}
+
 impl CounterRpc for Replica {
     fn submit(&self, request: Request<Command>) -> Outcome {
         Ok(self.rsm.submit(&request)?)
@@ -121,7 +133,7 @@ impl Counters {
             let machine = WithSessions::new(Counter::default());
             let rsm = Rsm::start_with(boot.ends, boot.me, boot.persister, max_raft_state, machine, options);
             let server = Arc::new(Replica { rsm });
-            let services = vec![server.clone().into_service(), server.rsm.service()];
+            let services = server.services();
             Booted { server, services }
         });
         group.start_all();
@@ -135,8 +147,7 @@ impl Counters {
         let (log, snapshot) = (self.group.log_size(), self.group.snapshot_size());
         self.test.expect(self.snapshots || snapshot == 0, || format!("a snapshot of {snapshot} bytes"));
         self.test.expect(!self.snapshots || log <= 8 * MAX_RAFT_STATE, || format!("a log of {log} bytes"));
-        let network = self.group.net().network();
-        Figures { peers: 3, rpcs: network.total_count(), bytes: network.total_bytes(), commands: 0 }
+        self.group.net().figures(3, 0)
     }
 
     /// A stub for calls to one server, from a client whom no fault cuts off.
@@ -149,7 +160,7 @@ impl Counters {
     /// A client with numbers of its own.
     pub(crate) fn client(&self, client: u64) -> Client {
         let servers = (0..self.group.len()).map(|server| self.stub(server)).collect();
-        Client { client, sequence: 0, servers, test: self.test.clone() }
+        Client { session: ClientSession::with_client(client), servers, test: self.test.clone() }
     }
 
     /// Who leads: the connected server with the highest term that says so.
@@ -203,8 +214,7 @@ impl Counters {
 
 /// A client that sees to it that each of its commands is carried out once.
 pub(crate) struct Client {
-    client: u64,
-    sequence: u64,
+    session: ClientSession,
     servers: Vec<CounterPeer>,
     test: Test,
 }
@@ -212,8 +222,7 @@ pub(crate) struct Client {
 impl Client {
     /// The next request.
     pub(crate) fn request(&mut self, amount: u64) -> Request<Command> {
-        self.sequence += 1;
-        Request { client: self.client, sequence: self.sequence, command: Command::Add(amount) }
+        self.session.request(Command::Add(amount))
     }
 
     /// Adds to the counter, at whichever server leads; tells what the counter is then.

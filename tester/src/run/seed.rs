@@ -14,6 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Runs all seeds of the plan; the worker's main function.
 pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
@@ -70,6 +71,7 @@ fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outco
         trace: plan.trace.is_some(),
         record: plan.check_determinism,
         tag,
+        jitter: Duration::ZERO,
     };
     let test = Test::new(plan.test, knobs);
     let (of_run, body) = (test.clone(), Arc::clone(body));
