@@ -12,7 +12,8 @@ use serde::Deserialize;
 use crate::Failure;
 use crate::catalogue::Test;
 
-/// What the race detector needs of the compiler. No rebuilt standard library: its synchronisation is understood as it is.
+/// What the race detector needs of the compiler. No rebuilt standard library: its synchronisation is
+/// understood as it is.
 const SANITIZER: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
 
 /// What `cargo test` builds, so that nothing is built twice.
@@ -27,8 +28,8 @@ pub(crate) struct BuildOptions {
     pub(crate) race: bool,
     /// Where cargo shall put what it builds, if not where it always does.
     pub(crate) target: Option<PathBuf>,
-    /// The file that gets cargo's messages; None: the user sees them as they come, with cargo's own progress on a terminal.
-    /// If the build fails, the user sees them in any case.
+    /// The file that gets cargo's messages; None: the user sees them as they come, with cargo's own progress
+    /// on a terminal. If the build fails, the user sees them in any case.
     pub(crate) log: Option<PathBuf>,
 }
 
@@ -65,8 +66,8 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
         command.arg("--target-dir").arg(target);
     }
     let targets: BTreeSet<&str> = tests.iter().map(|test| test.binary.as_str()).collect();
-    // Of the whole workspace, whatever is asked for: cargo unites the features of the packages that are selected, so that
-    // another selection builds libraries anew. Only what these tests need is built.
+    // Of the whole workspace, whatever is asked for: cargo unites the features of the packages that are
+    // selected, so that another selection builds libraries anew. Only what these tests need is built.
     command.arg("--workspace").args(targets.into_iter().flat_map(|binary| ["--test", binary]));
     let binaries = match &options.log {
         None => run(&mut command)?,
@@ -83,7 +84,8 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
 /// Builds a program of the workspace at `root`, with this profile, into the folder `target`.
 pub(crate) fn program(root: &Path, program: &str, profile: &OsStr, target: &Path) -> Result<(), Failure> {
     let mut command = Command::new(cargo());
-    // Of the whole workspace, so that libraries have the features that they have in tests, and are not built again.
+    // Of the whole workspace, so that libraries have the features that they have in tests, and are not built
+    // again.
     command.args(["build", "--workspace", "--bin", program, "--profile"]).arg(profile);
     command.arg("--target-dir").arg(target).current_dir(root).stdin(Stdio::null());
     if !std::io::stderr().is_terminal() {

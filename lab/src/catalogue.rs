@@ -17,7 +17,8 @@ pub(crate) struct Catalogue {
     limits: Limits,
     #[serde(rename = "lab")]
     pub(crate) labs: Vec<Lab>,
-    /// What the race detector reports and is none, in ThreadSanitizer's own form; a path from the folder of `labs.toml`.
+    /// What the race detector reports and is none, in ThreadSanitizer's own form; a path from the folder of
+    /// `labs.toml`.
     race_suppressions: Option<PathBuf>,
     /// What `cargo lab bench` measures.
     #[serde(default, rename = "bench")]

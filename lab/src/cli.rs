@@ -29,7 +29,8 @@ pub(crate) enum Verb {
     Test(TestOptions),
     /// Runs tests very often, each time with another seed.
     Stress(StressOptions),
-    /// Runs one seed of one test again, and shows what happened: the story, and the log with a column for each server.
+    /// Runs one seed of one test again, and shows what happened: the story, and the log with a column for
+    /// each server.
     Replay(ReplayOptions),
     /// Proves that the tests catch wrong solutions: those in bugs/LAB, applied to a copy one by one.
     Zoo(ZooOptions),
@@ -44,8 +45,8 @@ pub(crate) enum Verb {
 /// Which tests.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
-    /// Names of labs (raft), parts (2A) or tests (backup_2b, or as in the course TestBackup2B), or pieces of tests' names
-    /// (figure_8). All tests if there is none.
+    /// Names of labs (raft), parts (2A) or tests (backup_2b, or as in the course TestBackup2B), or pieces of
+    /// tests' names (figure_8). All tests if there is none.
     #[arg(value_name = "NAME")]
     pub(crate) patterns: Vec<String>,
 }
@@ -69,8 +70,8 @@ impl Workers {
 /// How to build and in which world to run.
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
-    /// Build with this cargo profile. dev is what cargo test builds, with all assertions; release runs a fifth faster and
-    /// takes minutes to build, which campaigns of hours repay.
+    /// Build with this cargo profile. dev is what cargo test builds, with all assertions; release runs a
+    /// fifth faster and takes minutes to build, which campaigns of hours repay.
     #[arg(long, value_name = "NAME", default_value = DEFAULT_PROFILE, env = "LAB_PROFILE")]
     profile: String,
 

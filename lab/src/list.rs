@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use console::style;
+use lab_terminal::count;
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE, build};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, ListOptions};
 use crate::select::select;
 use crate::{Failure, Outcome};
-use lab_terminal::count;
 
 /// Prints the chosen labs, parts and tests; with `--check`, also proves that they are all there.
 pub(crate) fn run(arguments: &Arguments, options: &ListOptions) -> Result<Outcome, Failure> {

@@ -1,10 +1,10 @@
-//! What a test binary says: a [`Report`] for each finished seed, in the order of the seeds. The type is `labreport`'s, which
-//! `tester` writes and this reads.
+//! What a test binary says: a [`Report`] for each finished seed, in the order of the seeds. The type is
+//! `labreport`'s, which `tester` writes and this reads.
 
 pub(crate) use labreport::{Kind, Report};
 
-/// The report in a line of output, if it holds one. A report of another version is the failure of its seed: no other
-/// binary of that build would be understood either.
+/// The report in a line of output, if it holds one. A report of another version is the failure of its seed:
+/// no other binary of that build would be understood either.
 pub(crate) fn parse(line: &[u8]) -> Option<Report> {
     let report: Report = serde_json::from_slice(labreport::json_of(line)?).ok()?;
     if report.version == labreport::VERSION {

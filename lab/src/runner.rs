@@ -1,4 +1,5 @@
-//! Runs one test with a range of seeds, in as few processes as that takes, and hands over a report for each seed.
+//! Runs one test with a range of seeds, in as few processes as that takes, and hands over a report for each
+//! seed.
 
 use std::io::{BufRead, BufReader, Read};
 use std::ops::{ControlFlow, Range};
@@ -17,8 +18,8 @@ use crate::protocol::{self, Kind, Report};
 /// How much of a process's last words is kept: enough for two long backtraces.
 const TAIL: usize = 64 * 1024;
 
-/// A test binary may hold finished reports back for 50 ms; if it dies then, they are lost. So the run that killed it is
-/// looked for among the first runs that were not reported, as many as fit in this time.
+/// A test binary may hold finished reports back for 50 ms; if it dies then, they are lost. So the run that
+/// killed it is looked for among the first runs that were not reported, as many as fit in this time.
 const HELD_BACK: Duration = Duration::from_millis(200);
 
 /// Asks a test binary to draw the knobs of each run.
@@ -79,8 +80,8 @@ struct End {
 }
 
 impl Runner {
-    /// Runs `job`. Each seed is reported exactly once and in order, as far as the job gets: to its end, unless the
-    /// listener breaks or everything is stopped.
+    /// Runs `job`. Each seed is reported exactly once and in order, as far as the job gets: to its end,
+    /// unless the listener breaks or everything is stopped.
     ///
     /// # Errors
     ///
@@ -111,7 +112,8 @@ impl Runner {
         Ok(())
     }
 
-    /// The reports of the runs up to the one that killed a process, that one included; none if everything is stopped.
+    /// The reports of the runs up to the one that killed a process, that one included; none if everything is
+    /// stopped.
     fn explain_death(&self, job: &Job<'_>, end: End) -> Result<Vec<Report>, Failure> {
         let mut reports = Vec::new();
         // A process that was silent for longer, or large for long, held nothing back.

@@ -2,29 +2,9 @@
 
 use console::style;
 use lab_terminal::{Outcome, count};
+use labreport::Verdict;
 
 use crate::catalogue::Test;
-use crate::protocol::Report;
-
-/// What a result says of the solution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Passed,
-    Failed,
-    /// On real threads the test did not get a processor in time. It says nothing about the solution, and is no pass.
-    Inconclusive,
-}
-
-impl Verdict {
-    /// The verdict of a report.
-    pub(crate) fn of(report: &Report) -> Verdict {
-        match (report.ok, report.kind.as_deref()) {
-            (true, _) => Verdict::Passed,
-            (false, Some("starved")) => Verdict::Inconclusive,
-            (false, _) => Verdict::Failed,
-        }
-    }
-}
 
 /// Results of tests, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,5 +62,34 @@ impl Score {
     /// ", 15 of 15 points"; nothing if the tests are worth none.
     pub(crate) fn points(&self) -> String {
         if self.points == 0 { String::new() } else { format!(", {} of {} points", self.earned, self.points) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Bounds;
+
+    fn score(verdicts: &[(u32, Verdict)]) -> Score {
+        let bounds = Bounds { virtual_s: 1, real_s: 1, threads_s: 1, memory_mb: 1 };
+        let mut score = Score::default();
+        for (points, verdict) in verdicts {
+            let [name, title, path, lab, part, package, binary] = Default::default();
+            let heading = None;
+            let test =
+                Test { name, title, path, lab, part, package, binary, points: *points, heading, bounds };
+            score.add(&test, *verdict);
+        }
+        score
+    }
+
+    #[test]
+    fn a_failure_outweighs_a_test_that_said_nothing() {
+        let all = [(5, Verdict::Passed), (3, Verdict::Inconclusive), (2, Verdict::Failed)];
+        assert_eq!(score(&all[..1]).outcome(), Outcome::Passed);
+        assert_eq!(score(&all[..2]).outcome(), Outcome::Unknown);
+        assert_eq!(score(&all).outcome(), Outcome::Failed);
+        assert_eq!(score(&all).points(), ", 5 of 10 points");
+        assert_eq!(score(&[(0, Verdict::Passed)]).points(), "");
     }
 }

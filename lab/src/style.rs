@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use console::style;
 use lab_terminal::duration;
+use labreport::Verdict;
 
 use crate::catalogue::Test;
 use crate::protocol::Report;
 use crate::runner::World;
-use crate::score::Verdict;
 
 /// The line that the course prints for a finished test, and the story behind it if it failed.
 pub(crate) fn print_result(test: &Test, report: &Report, world: &World) {
@@ -16,7 +16,7 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World) {
     if report.ok {
         println!("{head} {} -- {}", style("Passed").green(), figures(report));
     } else {
-        let word = match Verdict::of(report) {
+        let word = match report.verdict() {
             Verdict::Inconclusive => style("INCONCLUSIVE").yellow().bold(),
             Verdict::Passed | Verdict::Failed => style("FAILED").red().bold(),
         };

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
+use lab_terminal::{count, duration};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::build::build;
@@ -15,11 +16,10 @@ use crate::cli::{Arguments, TestOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, Runner, World};
-use crate::score::{Score, Verdict};
+use crate::score::Score;
 use crate::select::select;
 use crate::style::print_result;
 use crate::{Failure, Outcome, pool};
-use lab_terminal::{count, duration};
 
 /// What `cargo lab bench` looks for in the output.
 pub(crate) const RESOURCES: &str = "largest process:";
@@ -127,7 +127,7 @@ impl<'a> Results<'a> {
             }
             print_result(test, report, self.world);
         });
-        self.score.add(test, Verdict::of(report));
+        self.score.add(test, report.verdict());
     }
 
     /// The last line.

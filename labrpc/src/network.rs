@@ -1,5 +1,11 @@
 //! The network as testers see it: who is connected to whom, and what goes wrong.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use labrt::{runtime, trace};
+
 use crate::bandwidth;
 use crate::calls::Call;
 use crate::delay::DelayModel;
@@ -8,23 +14,21 @@ use crate::name::Name;
 use crate::service::Server;
 use crate::shared::{End, Shared, State};
 use crate::tap::{TapAction, TapEvent};
-use labrt::{runtime, trace};
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-/// A handle to a network. All its methods may be called at any time from any thread; clones are the same network.
+/// A handle to a network. All its methods may be called at any time from any thread; clones are the same
+/// network.
 ///
-/// A new network is reliable, without long delays or long reordering, with the delays of [`DelayModel::default_here`].
-/// It works as long as there is a handle: when the last one is dropped, its servers are let go and all calls fail. A
-/// server or a tap that owns a handle itself keeps it alive until [`Network::cleanup`].
+/// A new network is reliable, without long delays or long reordering, with the delays of
+/// [`DelayModel::default_here`]. It works as long as there is a handle: when the last one is dropped, its
+/// servers are let go and all calls fail. A server or a tap that owns a handle itself keeps it alive until
+/// [`Network::cleanup`].
 #[derive(Clone)]
 pub struct Network {
     handle: Arc<Handle>,
 }
 
-/// What all handles share, and no end or message does. Servers own ends of the network and the network owns servers:
-/// this object's end breaks that circle.
+/// What all handles share, and no end or message does. Servers own ends of the network and the network owns
+/// servers: this object's end breaks that circle.
 struct Handle {
     shared: Arc<Shared>,
 }
@@ -55,8 +59,8 @@ impl Network {
         Network { handle: Arc::new(Handle { shared: Arc::new(Shared::new()) }) }
     }
 
-    /// A new end with this name, disabled and connected to nothing. Testers draw long random names, so that an end of a
-    /// dead incarnation cannot be used again.
+    /// A new end with this name, disabled and connected to nothing. Testers draw long random names, so that
+    /// an end of a dead incarnation cannot be used again.
     ///
     /// # Panics
     /// If there is an end with this name already.
@@ -70,8 +74,8 @@ impl Network {
         ClientEnd::of_network(NetworkEnd { shared: Arc::clone(self.shared()), number })
     }
 
-    /// Connects an end to a server, which need not exist yet. Calls that are under way stay with the server that they
-    /// were made to.
+    /// Connects an end to a server, which need not exist yet. Calls that are under way stay with the server
+    /// that they were made to.
     ///
     /// # Panics
     /// If there is no such end; so do all methods that take the name of one.
@@ -83,8 +87,8 @@ impl Network {
         state.end(&end).server = Some(slot);
     }
 
-    /// Switches an end on or off. Calls on an end that is off fail, after a while; so do the calls under way whose
-    /// handler is still running, at the next of the looks that the network takes every 100 ms.
+    /// Switches an end on or off. Calls on an end that is off fail, after a while; so do the calls under way
+    /// whose handler is still running, at the next of the looks that the network takes every 100 ms.
     pub fn enable(&self, end: impl Into<Name>, enabled: bool) {
         let end = end.into();
         let switch = if enabled { "on" } else { "off" };
@@ -169,27 +173,31 @@ impl Network {
         self.shared().state.lock().end(&end.into()).calls
     }
 
-    /// Replies to calls on this end that were lost, or came from a server that was dead by then: what the handler did is
-    /// done, and its caller does not know it.
+    /// Replies to calls on this end that were lost, or came from a server that was dead by then: what the
+    /// handler did is done, and its caller does not know it.
     pub fn replies_lost(&self, end: impl Into<Name>) -> u64 {
         self.shared().state.lock().end(&end.into()).replies_lost
     }
 
-    /// Bytes of all requests, also of those that could not be delivered, and of all replies that were handed over.
+    /// Bytes of all requests, also of those that could not be delivered, and of all replies that were handed
+    /// over.
     pub fn total_bytes(&self) -> u64 {
         self.shared().state.lock().total_bytes
     }
 }
 
-/// What goes wrong for everybody, and how long messages take. A call keeps the settings of the moment when it was made.
+/// What goes wrong for everybody, and how long messages take. A call keeps the settings of the moment when it
+/// was made.
 impl Network {
-    /// Whether the network is reliable. If not, each request takes up to 26 ms, one request in ten is lost, and so is
-    /// one reply in ten; their callers learn it at once. A call then succeeds with a probability of 81 %.
+    /// Whether the network is reliable. If not, each request takes up to 26 ms, one request in ten is lost,
+    /// and so is one reply in ten; their callers learn it at once. A call then succeeds with a probability of
+    /// 81 %.
     pub fn set_reliable(&self, on: bool) {
         self.set("set_reliable", on, |state| &mut state.modes.reliable);
     }
 
-    /// Whether callers wait up to 7 s (instead of 100 ms) until they learn that a request could not be delivered.
+    /// Whether callers wait up to 7 s (instead of 100 ms) until they learn that a request could not be
+    /// delivered.
     pub fn set_long_delays(&self, on: bool) {
         self.set("set_long_delays", on, |state| &mut state.modes.long_delays);
     }
@@ -262,8 +270,8 @@ impl Network {
         self.shared().state.lock().end(&end).requests_cut = cut;
     }
 
-    /// Cuts the link the other way, or mends it: handlers run, and their replies are lost. Callers learn it as late as
-    /// on an end that is switched off.
+    /// Cuts the link the other way, or mends it: handlers run, and their replies are lost. Callers learn it
+    /// as late as on an end that is switched off.
     pub fn cut_replies(&self, end: impl Into<Name>, cut: bool) {
         let end = end.into();
         trace::emit("fault", "cut_replies", || format!("end {end}: {cut}"));
@@ -277,8 +285,8 @@ impl Network {
         self.shared().state.lock().end(&end).held.get_or_insert_default();
     }
 
-    /// Lets the messages arrive that wait at a held link, at once and in the order in which they came there. They are
-    /// not lost, whatever happened meanwhile.
+    /// Lets the messages arrive that wait at a held link, at once and in the order in which they came there.
+    /// They are not lost, whatever happened meanwhile.
     pub fn release(&self, end: impl Into<Name>) {
         let end = end.into();
         trace::emit("fault", "release", || format!("end {end}"));
@@ -288,9 +296,10 @@ impl Network {
         }
     }
 
-    /// Sets a closure that sees every request and every reply that the network is about to deliver (those that it drops
-    /// by itself never leave) and decides what becomes of it. Requests are seen in the caller's thread, replies in the
-    /// handler's. The closure may lock, sleep, and kill nodes; it must not call over the same network.
+    /// Sets a closure that sees every request and every reply that the network is about to deliver (those
+    /// that it drops by itself never leave) and decides what becomes of it. Requests are seen in the caller's
+    /// thread, replies in the handler's. The closure may lock, sleep, and kill nodes; it must not call over
+    /// the same network.
     pub fn set_tap(&self, tap: impl FnMut(&TapEvent<'_>) -> TapAction + Send + 'static) {
         let before = self.shared().tap.lock().replace(Box::new(tap));
         self.shared().tapped.store(true, Ordering::Relaxed);

@@ -1,15 +1,17 @@
 //! What the network decides about a call, step by step; all of it under the lock, none of it waiting.
 //!
-//! The numbers and their order are those of the course's `labrpc` (its `processReq`). What it finds out by looking every
-//! 100 ms, these rules find out by scheduling one look when something has changed that may have killed the server: the
-//! caller learns it at the same time, and a call to a healthy server costs no timer.
+//! The numbers and their order are those of the course's `labrpc` (its `processReq`). What it finds out by
+//! looking every 100 ms, these rules find out by scheduling one look when something has changed that may have
+//! killed the server: the caller learns it at the same time, and a call to a healthy server costs no timer.
+
+use std::sync::Arc;
+
+use labrt::oneshot::Put;
 
 use crate::calls::{Call, CallId};
 use crate::delay::course;
 use crate::service::Server;
 use crate::shared::{End, Outcome, Slot, State};
-use labrt::oneshot::Put;
-use std::sync::Arc;
 
 /// What becomes of a new call.
 pub(crate) enum Intake {
@@ -105,8 +107,8 @@ impl State {
         Some((slot, Arc::clone(self.slots[slot as usize].server.as_ref()?)))
     }
 
-    /// The handler of the call starts now. If its server has died while the request was on its way, the handler runs
-    /// for nothing, and the look that will find this out is returned.
+    /// The handler of the call starts now. If its server has died while the request was on its way, the
+    /// handler runs for nothing, and the look that will find this out is returned.
     pub(crate) fn dispatched(&mut self, id: CallId, now: u64) -> Option<Poll> {
         let call = self.calls.get_mut(id)?;
         call.dispatched.get_or_insert(now);
@@ -165,7 +167,8 @@ impl State {
     }
 }
 
-/// The next look at this call, unless it is scheduled already or the server's death would make no difference any more.
+/// The next look at this call, unless it is scheduled already or the server's death would make no difference
+/// any more.
 fn poll_of(id: CallId, call: &mut Call, now: u64) -> Option<Poll> {
     if call.poll_set || call.replied {
         return None;

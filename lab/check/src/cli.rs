@@ -46,23 +46,24 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
 
-    /// What a compare-and-set that failed says: that it did-not-happen, for whatever reason (Jepsen's reading), or that it
-    /// saw-another value, unless it gives a reason (porcupine's) [default: saw-another for a jepsen.log of 2014, else
-    /// did-not-happen].
+    /// What a compare-and-set that failed says: that it did-not-happen, for whatever reason (Jepsen's
+    /// reading), or that it saw-another value, unless it gives a reason (porcupine's) [default: saw-another
+    /// for a jepsen.log of 2014, else did-not-happen].
     #[arg(long, value_name = "MEANING", value_parser = failed_cas)]
     pub(crate) failed_cas: Option<FailedCas>,
 
-    /// What a register holds before anything is written: a number, a "text", or a word like :a [default: nil].
+    /// What a register holds before anything is written: a number, a "text", or a word like :a [default:
+    /// nil].
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub(crate) initial: Option<String>,
 
-    /// Draw the history as a page that needs nothing else. With several FILEs, or if OUT is a folder or ends in /, the folder
-    /// OUT gets a page FILE.html for each.
+    /// Draw the history as a page that needs nothing else. With several FILEs, or if OUT is a folder or ends
+    /// in /, the folder OUT gets a page FILE.html for each.
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
 
-    /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable, unknown, or, with
-    /// an error and perhaps a line, unreadable.
+    /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable,
+    /// unknown, or, with an error and perhaps a line, unreadable.
     #[arg(long)]
     pub(crate) json: bool,
 

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
-use crate::catalogue::Test;
-use crate::cli::StressOptions;
-use crate::protocol::Report;
-use crate::score::Verdict;
+use labreport::Verdict;
 
 use super::campaign::Campaign;
 use super::tally::{Tallies, Tally};
+use crate::catalogue::Test;
+use crate::cli::StressOptions;
+use crate::protocol::Report;
 
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -99,7 +98,7 @@ impl Display {
 
     /// Says at once that a run failed.
     fn announce(&self, test: &Test, report: &Report, kept: Option<&Path>) {
-        let word = match Verdict::of(report) {
+        let word = match report.verdict() {
             Verdict::Inconclusive => style("Inconclusive").yellow().bold(),
             Verdict::Passed | Verdict::Failed => style("Failed").red().bold(),
         };

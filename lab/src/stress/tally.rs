@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use console::style;
-
-use crate::catalogue::Test;
-use crate::protocol::Report;
-use crate::statistics::Moments;
 use lab_terminal::table;
 
 use super::campaign::{Campaign, Record};
+use crate::catalogue::Test;
+use crate::protocol::Report;
+use crate::statistics::Moments;
 
 /// One test's.
 #[derive(Clone, Debug, Default)]
@@ -112,8 +111,8 @@ impl Tallies {
         Rounds { ok: ok.len(), failed: failed.len() }
     }
 
-    /// The last table: test, failed, total, mean and deviation of virtual and of real time; and how many runs were
-    /// inconclusive, if any was.
+    /// The last table: test, failed, total, mean and deviation of virtual and of real time; and how many runs
+    /// were inconclusive, if any was.
     pub(super) fn table(&self, tests: &[Test]) -> String {
         let starved = self.inconclusive() > 0;
         let mut head = vec!["test", "failed", "total", "virtual time", "real time"];

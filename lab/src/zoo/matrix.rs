@@ -1,12 +1,11 @@
 //! Which test kills which wrong solution.
 
 use console::style;
-
-use crate::catalogue::Test;
-use crate::protocol::Report;
 use lab_terminal::table;
 
 use super::patch::Patch;
+use crate::catalogue::Test;
+use crate::protocol::Report;
 
 /// What came of one test with one wrong solution.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,8 +117,8 @@ impl Row {
     }
 }
 
-/// The matrix: a row for each bug, a column for each test that any bug met (numbered; the names stand below), and the
-/// first killing seeds in it.
+/// The matrix: a row for each bug, a column for each test that any bug met (numbered; the names stand below),
+/// and the first killing seeds in it.
 pub(super) fn show(tests: &[Test], rows: &[Row]) -> String {
     let met = |column: &usize| rows.iter().any(|row| row.cells[*column].2 != Cell::NotRun);
     let columns: Vec<usize> = (0..tests.len()).filter(met).collect();

@@ -17,6 +17,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use console::style;
+use copy::WorkspaceCopy;
+use lab_terminal::count;
+use matrix::{Cell, Row, Verdict};
+use patch::Patch;
 
 use crate::build::{BuildOptions, build};
 use crate::catalogue::{Catalogue, Lab, Test};
@@ -24,13 +28,7 @@ use crate::cli::{Arguments, ZooOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner};
-use crate::score;
 use crate::{Failure, Outcome, pool};
-use lab_terminal::count;
-
-use copy::WorkspaceCopy;
-use matrix::{Cell, Row, Verdict};
-use patch::Patch;
 
 /// A wrong solution that is ready to run.
 type Built = Result<(Patch, PathBuf), Failure>;
@@ -215,7 +213,7 @@ fn first_failure(runner: &Runner, job: &Job<'_>) -> Result<Option<Report>, Failu
     let mut killed = None;
     runner.run(job, &mut |report| {
         // A run that says nothing kills nobody.
-        if score::Verdict::of(&report) != score::Verdict::Failed {
+        if report.verdict() != labreport::Verdict::Failed {
             return ControlFlow::Continue(());
         }
         killed = Some(report);

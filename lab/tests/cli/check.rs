@@ -235,7 +235,8 @@ fn a_model_may_be_demanded() {
     assert!(said.err.contains("no format of files records a queue"), "{}", said.err);
 }
 
-/// Many swaps at once, a read that needs all of them, and one of what is overwritten then: each read by itself is possible.
+/// Many swaps at once, a read that needs all of them, and one of what is overwritten then: each read by
+/// itself is possible.
 fn hard() -> String {
     let swaps = (0..12).map(|process| format!("{process} :invoke :cas [{process} {}]", process + 1));
     let reads = ["20 :invoke :read nil", "20 :ok :read 12", "20 :invoke :read nil", "20 :ok :read 1"];
@@ -403,8 +404,8 @@ fn values_and_names_cannot_steer_the_terminal() {
     assert!(!fs::read_to_string(&page).expect("the page is there").contains("<script>alert"));
 }
 
-/// Histories whose verdicts are known. They are no part of this repository; `LAB_SHARED` names their folder if it is not beside
-/// the repository.
+/// Histories whose verdicts are known. They are no part of this repository; `LAB_SHARED` names their folder
+/// if it is not beside the repository.
 fn shared() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let folder = std::env::var_os("LAB_SHARED").map_or_else(beside, PathBuf::from).join("data/histories");
