@@ -10,7 +10,7 @@
 use crate::events::Event;
 use crate::rpc::TaskId;
 use crate::split::RecordPlace;
-use crate::state::State;
+use crate::state::{Phase, State};
 use crate::tasks::TaskError;
 
 /// Failures on one record after which it is skipped (paper: "more than one failure on a particular record").
@@ -71,7 +71,7 @@ impl State {
             // Other maps have read the file as it was. No other try can make that one input again.
             self.fail(format!("{id} has failed: {error}"));
         } else if failures >= limit {
-            self.fail(format!("{id} has failed {limit} times, at last so: {error}"));
+            self.fail(format!("{id} has failed {limit} times; the last error: {error}"));
         }
     }
 

@@ -25,7 +25,7 @@ use crate::late_commits::CommitStore;
 use crate::rpc::{
     AttemptId, CoordinatorClient, GetTaskArgs, GetTaskReply, Job, MapAssignment, NextStep, PROTOCOL_VERSION,
     PartitionSet, ProgressArgs, ProgressReply, ReduceAssignment, RegisterArgs, RegisterReply, TaskDoneArgs,
-    TaskDoneReply, TaskFailedArgs, WorkerRpc,
+    TaskDoneReply, TaskFailedArgs,
 };
 pub use crate::setup::{Applications, Network, Setup, WorkerError};
 use crate::store::Store;

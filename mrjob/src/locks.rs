@@ -8,9 +8,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The name of the lock file in a directory.
 const LOCK: &str = "lock";
+
+/// Begins the name of a directory that does not have its lock yet.
+const UNNAMED: &str = ".new-";
+
+/// A directory has its lock and its name long before this time.
+const NAMING: Duration = Duration::from_secs(60);
 
 /// A lock that other processes wait for. The file exists while one of them holds it or waits.
 pub(crate) struct Lock {
@@ -58,7 +65,7 @@ impl OwnDirectory {
     pub(crate) fn create(parent: &Path, prefix: &str, name: &str) -> io::Result<OwnDirectory> {
         remove_abandoned(parent, prefix);
         // Under another name until it has its lock, so that no one takes it for abandoned.
-        let unlocked = parent.join(format!(".new-{prefix}{name}"));
+        let unlocked = parent.join(format!("{UNNAMED}{prefix}{name}"));
         fs::DirBuilder::new().mode(0o700).create(&unlocked)?;
         let lock = File::create(unlocked.join(LOCK))?;
         lock.lock()?;
@@ -112,6 +119,13 @@ pub(crate) fn directories(parent: &Path, prefix: &str) -> Vec<PathBuf> {
 fn remove_abandoned(parent: &Path, prefix: &str) {
     for path in directories(parent, prefix) {
         drop(OwnDirectory::take_over(&path));
+    }
+    // A process that was killed before it had named its directory.
+    for path in directories(parent, &format!("{UNNAMED}{prefix}")) {
+        let age = fs::metadata(&path).and_then(|data| data.modified()).map(|time| time.elapsed());
+        if matches!(age, Ok(Ok(age)) if age > NAMING) {
+            drop(OwnDirectory::take_over(&path));
+        }
     }
 }
 

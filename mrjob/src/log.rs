@@ -12,7 +12,7 @@ use std::path::Path;
 
 use mapreduce::events::Event;
 use mapreduce::rpc::{Job, TaskId};
-use mapreduce::split::Split;
+use mapreduce::split::{Piece, Split};
 use mapreduce::state::{Phase, State};
 use mapreduce::{FinishedTask, Observer};
 use serde::{Deserialize, Serialize};
@@ -37,12 +37,11 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Why the other plan is not that of the same job, if it is not.
-    pub(crate) fn difference(&self, other: &Plan) -> Option<String> {
-        let changed = |(ours, theirs): (&Split, &Split)| {
-            let pieces = ours.pieces.iter().zip(&theirs.pieces);
-            let mut changed = pieces.filter(|(ours, theirs)| ours != theirs);
-            changed.next().map(|(ours, _)| ours.file.clone())
+    pub(crate) fn difference<'a>(&'a self, other: &'a Plan) -> Option<String> {
+        let changed = |(ours, theirs): (&Piece, &Piece)| {
+            (ours.file == theirs.file && ours.version != theirs.version).then(|| ours.file.clone())
         };
+        let pieces = |plan: &'a Plan| plan.splits.iter().flat_map(|split| &split.pieces);
         if self.job.application != other.job.application || self.parameters != other.parameters {
             return Some(format!("its application is `{}`", other.job.application));
         }
@@ -52,8 +51,8 @@ impl Plan {
         if self.job.local_disks != other.job.local_disks {
             return Some("it differs in --local-disks".to_owned());
         }
-        if let Some(file) = self.splits.iter().zip(&other.splits).find_map(changed) {
-            return Some(format!("{file} is another file or has changed since"));
+        if let Some(file) = pieces(self).zip(pieces(other)).find_map(changed) {
+            return Some(format!("{file} has changed since"));
         }
         (self.splits != other.splits).then(|| "it has other input files, or another --split".to_owned())
     }

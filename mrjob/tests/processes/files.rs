@@ -105,13 +105,13 @@ fn names_are_bytes() {
     let name = OsStr::from_bytes(b"caf\xe9.txt");
     fs::write(stage.path().join(name), b"coffee and milk\n").unwrap();
     stage.write("comma,and\nline \\xe9 'end'", b"coffee\n");
-    for command in ["run", "sequential"] {
-        let mut command = stage.command(&[command, "--app", "indexer"]);
+    for how in ["run", "sequential"] {
+        let mut command = stage.command(&[how, "--out", how, "--app", "indexer"]);
         command.arg(name).arg("comma,and\nline \\xe9 'end'");
         assert_eq!(verdict(&finish(command)).0, 0);
         let escaped = r"comma\x2cand\x0aline \x5cxe9 'end'";
         assert_eq!(
-            stage.lines(),
+            stage.lines_in(how),
             [
                 r"and 1 caf\xe9.txt".to_owned(),
                 format!(r"coffee 2 caf\xe9.txt,{escaped}"),

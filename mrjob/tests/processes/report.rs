@@ -14,15 +14,16 @@ fn row<'a>(page: &'a str, name: &str) -> &'a str {
 
 #[test]
 fn a_picture_of_a_job() {
-    let stage = Stage::with_books();
-    let books = stage.names(".", "pg-");
-    let books: Vec<&str> = books.iter().map(String::as_str).collect();
+    let stage = Stage::with_large_text();
+    let books = ["large.txt"];
     let job = [
         "run",
         "--workers",
         "2",
+        "--split",
+        "3",
         "--app",
-        "indexer",
+        "sort",
         "--local-disks",
         "--memory",
         "1",
@@ -37,12 +38,16 @@ fn a_picture_of_a_job() {
         assert!(!page.contains(outside), "the page needs nothing from outside: {outside}");
     }
     assert!(page.contains("<b>finished</b>"));
-    assert_eq!(page.matches("<rect class=\"map").count(), 8, "a bar for each map");
+    assert_eq!(
+        page.matches("<rect class=\"map").count(),
+        9,
+        "a bar for each map: 24 MiB and a line, in pieces of 3"
+    );
     assert_eq!(page.matches("<rect class=\"reduce").count(), 10, "and one for each reduce");
     let bytes: u64 = books.iter().map(|book| fs::metadata(stage.path().join(book)).unwrap().len()).sum();
-    assert_eq!(row(&page, "bytes read by maps"), format!("{:.1} kB", bytes as f64 / 1e3));
+    assert_eq!(row(&page, "bytes read by maps"), format!("{:.1} MB", bytes as f64 / 1e6));
     assert_ne!(row(&page, "bytes fetched from other machines"), "0 B");
-    assert_ne!(row(&page, "bytes spilled"), "0 B", "a megabyte is not enough for a book's words");
+    assert_ne!(row(&page, "bytes spilled"), "0 B", "a megabyte is not enough for the pairs of three");
     // The same counters at the end, on standard output.
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains(&format!("{} keys", row(&page, "different keys"))), "{said}");
