@@ -193,7 +193,8 @@ impl<'a, K: Mask> Search<'a, K> {
         let heap = if self.course.timeline.slots > 64 { self.course.timeline.slots / 4 } else { 0 };
         let bytes = self.dead.count * (size_of::<Spot<K>>() + size_of::<u64>() * 4 + heap)
             + self.stack.capacity() * (size_of::<Frame<K>>() + 64 + heap)
-            + self.trail.capacity() * size_of::<Move>();
+            + self.trail.capacity() * size_of::<Move>()
+            + self.course.timeline.bytes();
         (bytes > self.limits.memory).then_some(Limit::Memory)
     }
 
