@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 use super::super::tree::{NOWHERE, Place};
 use super::course::Course;
 use super::steps::{Goal, Node, Step, Ways, bit};
+use crate::keys::order::slim::{Kind, NONE};
 use crate::limits::{Limits, Progress};
-use crate::order::slim::{Kind, NONE};
 use crate::search::mask::Mask;
 use crate::verdict::Limit;
 

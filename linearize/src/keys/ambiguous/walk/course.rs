@@ -5,9 +5,9 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::super::tree::{NOWHERE, Place, Tree};
-use crate::order::slim::{Gathered, INITIAL, Kind, NONE, Slim};
+use crate::keys::order::slim::{Gathered, INITIAL, Kind, NONE, Slim};
+use crate::keys::texts::{Text, Texts};
 use crate::search::timeline::Timeline;
-use crate::texts::{Text, Texts};
 
 /// One operation, as the walk sees it.
 #[derive(Clone, Copy, Debug)]
