@@ -5,7 +5,7 @@
 //! [`spoil`] changes what one read returned.
 
 use crate::history::{History, Operation};
-use crate::models::key_value::{KvBuilder, KvHistory, KvOp};
+use crate::keys::key_value::{KvBuilder, KvHistory, KvOp};
 use crate::models::register::{RegisterOp, RegisterResult};
 
 /// A generator of random numbers (splitmix64: Steele, Lea and Flood 2014).

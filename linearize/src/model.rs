@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use crate::explain::Explanation;
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::shown::{Edit, Parts};
+use crate::verdict::Explanation;
 use crate::verdict::{Limit, Verdict};
 
 /// How an operation treats the state, as far as the search may rely on it.

@@ -1,92 +1,15 @@
 //! Why a history is not linearizable: the fewest operations that show it, in words.
 
-use std::fmt;
-
 use crate::history::History;
 use crate::model::{Effect, Model};
-use crate::touching;
+use crate::verdict::{Explanation, Kind};
 use minimal::{BySearch, Role, Trials};
 
 mod json;
-pub(crate) mod key_value;
 pub(crate) mod minimal;
 mod sentence;
-mod shows;
 
 pub(crate) use sentence::{for_any_model, naming};
-
-/// What sort of error a history shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A read returned something that nobody had written.
-    Phantom,
-    /// A read returned something that was written only after the read had returned.
-    FutureRead,
-    /// A read returned a value that had been replaced, or missed one that had been written, before it was called.
-    StaleRead,
-    /// Two reads disagree on the order, or on the number, of writes.
-    Disagreement,
-    /// One write shows twice.
-    Duplicate,
-    /// Several updates replaced the same value, of which fewer were written.
-    LostUpdate,
-    /// The operations named cannot be put in any order that respects both their results and real time.
-    Order,
-}
-
-impl Kind {
-    /// The kind in words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Phantom => "phantom value",
-            Kind::FutureRead => "read from the future",
-            Kind::StaleRead => "stale read",
-            Kind::Disagreement => "reads disagree",
-            Kind::Duplicate => "write applied twice",
-            Kind::LostUpdate => "lost update",
-            Kind::Order => "no order fits",
-        }
-    }
-}
-
-/// Why one partition of a history is not linearizable.
-///
-/// # What minimal means
-///
-/// `operations` and `context` alone are not linearizable, where those in `context` are freed from their times: they may
-/// have taken effect at any moment or never (their *existence* matters, because somebody saw what they wrote; their
-/// times do not). Free any one of `operations` in the same way, and what is left is linearizable. So each of
-/// `operations` is needed, and nothing else is. [`Explanation::minimal`] says whether this was established.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
-    /// The partition's name, for example the key.
-    pub key: String,
-    /// The partition's number, as [`crate::Model::partition`] gives it.
-    pub partition: u64,
-    /// What sort of error it is.
-    pub kind: Kind,
-    /// The operations whose times and results cannot be reconciled, by their index in the history, in order of call.
-    pub operations: Vec<usize>,
-    /// Writes that the reads among `operations` saw, needed at no particular time. By rising index.
-    pub context: Vec<usize>,
-    /// One sentence, or a few, that names `operations` and says why they cannot be ordered.
-    pub sentence: String,
-    /// Whether `operations` is known to be minimal in the sense above. It is left open where establishing it would take longer than the
-    /// verdict did: if the general search found the error in a partition of more than 3,000 operations, or if
-    /// the trials of what can be left out visit more than 8,000 states together. `operations` then names those around the place
-    /// where every order gets stuck, which need not be enough by themselves. It is false, too, if [`crate::Limits::explain`] is.
-    pub minimal: bool,
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "not linearizable")?;
-        if !self.key.is_empty() {
-            write!(formatter, " – key {}", crate::words::quoted(&self.key))?;
-        }
-        write!(formatter, " – {}\n{}", self.kind.name(), self.sentence)
-    }
-}
 
 /// Explains a partition of which the general search found that what had returned up to the return of `stuck` cannot be linearized.
 pub(crate) fn by_search<M: Model>(
@@ -209,7 +132,7 @@ pub(crate) fn in_brief<M: Model>(
 const LARGEST: usize = 3_000;
 
 /// An explanation that is not minimal names at most this many operations.
-const SHOWN: usize = 8;
+pub(crate) const SHOWN: usize = 8;
 
 pub(crate) fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usize> {
     let chosen = indices.iter().zip(roles).filter(|&(_, &other)| other == role);
@@ -217,12 +140,22 @@ pub(crate) fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usiz
 }
 
 impl Explanation {
-    /// Tests what [`Explanation`] promises of `operations` and `context`, by the general search.
-    pub fn holds<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>) -> bool {
-        self.holds_by(model, history, true)
+    /// As [`Explanation::holds`], of a history in which no client calls when its operation before returns; not `patient`, if that
+    /// may be left open.
+    pub(crate) fn holds_by<M: Model>(
+        &self,
+        model: &M,
+        history: &History<M::Op, M::Result>,
+        patient: bool,
+    ) -> bool {
+        let (indices, roles) = self.roles();
+        let trials = BySearch::new(model, history.operations(), &indices).exact();
+        let mut trials = if patient { trials.patient() } else { trials };
+        trials.holds(&roles)
     }
 
-    fn holds_by<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>, patient: bool) -> bool {
+    /// All operations that it names, by rising index, and the part that each has.
+    pub(crate) fn roles(&self) -> (Vec<u32>, Vec<Role>) {
         let mut indices: Vec<u32> =
             self.operations.iter().chain(&self.context).map(|&index| index as u32).collect();
         indices.sort_unstable();
@@ -230,11 +163,7 @@ impl Explanation {
             true => Role::Bound,
             false => Role::Free,
         };
-        let roles: Vec<Role> = indices.iter().map(role).collect();
-        if history.is_touching() {
-            return touching::holds(model, history, &indices, &roles);
-        }
-        let trials = BySearch::new(model, history.operations(), &indices).exact();
-        if patient { trials.patient().holds(&roles) } else { { trials }.holds(&roles) }
+        let roles = indices.iter().map(role).collect();
+        (indices, roles)
     }
 }

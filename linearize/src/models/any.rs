@@ -12,11 +12,11 @@ use super::register::{Register, RegisterOp, RegisterResult};
 use super::scalar::Scalar;
 use super::stack::{Stack, StackOp};
 use super::versioned::{Versioned, VersionedOp};
-use crate::explain::Explanation;
 use crate::history::{History, Operation};
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Effect, Model};
 use crate::shown::{Edit, Parts};
+use crate::verdict::Explanation;
 
 /// Objects of one kind, each under a key of its own.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ pub mod any;
 pub mod collections;
 pub mod counter;
 mod fifo;
-pub mod key_value;
+pub use crate::keys::key_value;
 pub mod lock;
 pub mod log;
 pub mod register;

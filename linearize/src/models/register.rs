@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::{Value, registers};
-use crate::explain::Explanation;
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Effect, Model};
+use crate::verdict::Explanation;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

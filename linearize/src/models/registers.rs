@@ -15,13 +15,15 @@ use rustc_hash::FxHashMap;
 
 use super::Value;
 use super::register::{Register, RegisterOp, RegisterResult};
-use crate::explain::{self, Explanation, Kind, key_value, naming};
+use crate::explain::{self, naming};
 use crate::history::{History, Operation};
+use crate::keys::explain as keys_explain;
+use crate::keys::order::slim::{Gathered, Kind as Does, Slim};
+use crate::keys::order::{Finding, Scratch};
+use crate::keys::texts::{Text, Texts};
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Model};
-use crate::order::slim::{Gathered, Kind as Does, Slim};
-use crate::order::{Finding, Scratch};
-use crate::texts::{Text, Texts};
+use crate::verdict::{Explanation, Kind};
 
 type Of<V> = Operation<RegisterOp<V>, RegisterResult<V>>;
 type Observed<V> = History<RegisterOp<V>, RegisterResult<V>>;
@@ -296,10 +298,10 @@ impl Values {
         };
         let gathered = Gathered::of(history.operations().iter().enumerate().filter_map(slim).collect());
         let mut scratch = Scratch::default();
-        match crate::order::decide(&texts, &gathered, &mut scratch, limits, progress) {
+        match crate::keys::order::decide(&texts, &gathered, &mut scratch, limits, progress) {
             Finding::Order(order) => Decision::Order(order),
             Finding::Bad(error) if limits.explain => {
-                let explanation = key_value::explain(model, history, &texts, "value", &gathered, error);
+                let explanation = keys_explain::explain(model, history, &texts, "value", &gathered, error);
                 Decision::Explained(Box::new(explanation))
             }
             Finding::Bad(error) => {

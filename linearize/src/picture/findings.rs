@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::check::check;
-use crate::explain::Explanation;
 use crate::history::{History, OPEN, Operation};
 use crate::limits::Limits;
 use crate::model::Model;
+use crate::verdict::Explanation;
 use crate::verdict::{Undecided, Verdict};
 
 /// How many states the search may visit for one partition of which the verdict says nothing. The page must not take long,

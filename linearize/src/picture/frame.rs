@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::escape::html;
-use crate::explain::Explanation;
 use crate::history::{History, Unit};
 use crate::model::Model;
+use crate::verdict::Explanation;
 use crate::verdict::Verdict;
 use crate::words;
 

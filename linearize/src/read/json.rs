@@ -11,8 +11,8 @@ use std::io::Read;
 use super::input::Input;
 use super::{LONGEST_VALUE, Located, Once, Problem, broken, locate};
 use crate::history::{OPEN, Operation};
-use crate::models::key_value::{KvBuilder, KvHistory, KvOp};
-use crate::texts::Text;
+use crate::keys::key_value::{KvBuilder, KvHistory, KvOp};
+use crate::keys::texts::Text;
 
 pub(super) fn read(mut input: Input<impl Read>) -> Located<KvHistory> {
     let mut builder = KvBuilder::new();

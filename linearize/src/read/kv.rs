@@ -4,9 +4,9 @@ use super::calls::{Calls, Datum, Outcome};
 use super::objects::{Keys, Plain, are_keyed, check_functions};
 use super::{Located, ModelName, Options, Problem, broken};
 use crate::fault::Fault;
-use crate::models::key_value::{Key, KvBuilder, KvHistory, KvOp};
+use crate::keys::key_value::{Key, KvBuilder, KvHistory, KvOp};
+use crate::keys::texts::Text;
 use crate::models::scalar::Scalar;
-use crate::texts::Text;
 
 /// The history of all keys of a file.
 pub(super) fn build(calls: Calls, options: &Options) -> Located<(KvHistory, Vec<Fault>)> {

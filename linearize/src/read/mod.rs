@@ -47,8 +47,8 @@ use input::Input;
 
 use crate::fault::Fault;
 use crate::history::{History, HistoryError, HistoryErrorKind};
+use crate::keys::key_value::KvHistory;
 use crate::models::any::{Answer, Keyed, KeyedOp};
-use crate::models::key_value::KvHistory;
 use crate::models::scalar::Scalar;
 
 /// A value longer than this, in bytes, is refused.

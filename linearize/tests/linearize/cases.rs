@@ -151,3 +151,68 @@ fn every_case_has_its_sentence() {
         assert!(said.ends_with(sentence), "{file}: {said}");
     }
 }
+
+/// A history of a register from lines of `process type function value`.
+fn log_of(lines: &[String]) -> (Recording, Verdict) {
+    let text: String = lines.iter().map(|line| format!("{}\n", line.replacen(' ', "\t", 3))).collect();
+    let recording = read_as("lines", text.as_bytes(), &Options::default()).unwrap();
+    let Loaded::Keyed(model, history) = &recording.loaded else { panic!("no objects") };
+    let verdict = check(model, history, &Limits::default());
+    (recording, verdict)
+}
+
+/// As [`log_of`], for one that is not linearizable: kind, sentence and whether it is minimal, after it was tried out.
+fn told(lines: &[&str]) -> (String, bool) {
+    let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+    let (recording, verdict) = log_of(&lines);
+    let Loaded::Keyed(model, history) = &recording.loaded else { panic!("no objects") };
+    let Verdict::NotLinearizable(explanation) = verdict else { panic!("{verdict:?}") };
+    assert!(!explanation.minimal || explanation.holds(model, history), "{explanation:?}");
+    (format!("{}: {}", explanation.kind.name(), explanation.sentence), explanation.minimal)
+}
+
+#[test]
+fn usual_errors_of_registers_have_sentences() {
+    let write = ["0 :invoke :write 3", "0 :ok :write 3"];
+    let swaps = ["1 :invoke :cas [3 4]", "1 :ok :cas [3 4]", "2 :invoke :cas [3 5]", "2 :ok :cas [3 5]"];
+    let (said, minimal) = told(&[&write[..], &swaps[..]].concat());
+    assert!(
+        said.starts_with(
+            "stale read: CompareAndSwap 3 to 5 by client 2 returned swapped, but CompareAndSwap 3 to 4 by client 1 had \
+             replaced 3 and returned 1 event before it was called"
+        ) && minimal,
+        "{said}"
+    );
+    let together = ["1 :invoke :cas [3 4]", "2 :invoke :cas [3 5]", "1 :ok :cas [3 4]", "2 :ok :cas [3 5]"];
+    let (said, minimal) = told(&[&write[..], &together[..]].concat());
+    assert_eq!(
+        said,
+        "lost update: CompareAndSwap 3 to 4 by client 1 and CompareAndSwap 3 to 5 by client 2 both replaced 3, which only \
+         Write 3 by client 0 wrote, once."
+    );
+    assert!(minimal);
+    let (said, _) = told(&["1 :invoke :read nil", "1 :ok :read 3", write[0], write[1]]);
+    assert_eq!(
+        said,
+        "read from the future: Read by client 1 returned 3, but Write 3 by client 0 was called only 1 event after that."
+    );
+    let (said, _) = told(&[write[0], write[1], "1 :invoke :read nil", "1 :ok :read 7"]);
+    assert_eq!(said, "phantom value: Read by client 1 returned 7, but nobody wrote 7.");
+}
+
+#[test]
+fn a_stale_read_among_thousands_of_operations_is_named() {
+    let mut lines = Vec::new();
+    for value in 0..1600 {
+        let seen = if value < 1599 { value } else { value - 1 };
+        lines.extend([format!("0 :invoke :write {value}"), format!("0 :ok :write {value}")]);
+        lines.extend(["1 :invoke :read nil".to_owned(), format!("1 :ok :read {seen}")]);
+    }
+    let (_, verdict) = log_of(&lines);
+    let Verdict::NotLinearizable(explanation) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(explanation.kind.name(), "stale read");
+    let start =
+        "Read by client 1 returned 1598, but Write 1599 by client 0 had already returned 1 event before";
+    assert!(explanation.sentence.starts_with(start) && explanation.minimal, "{explanation:?}");
+    assert!(explanation.operations.len() <= 4);
+}

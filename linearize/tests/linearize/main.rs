@@ -8,6 +8,7 @@ mod cases;
 mod devtools;
 mod explain;
 mod files;
+mod floors;
 mod kv;
 mod looks;
 mod models;

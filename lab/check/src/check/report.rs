@@ -37,7 +37,7 @@ impl<M: Model> Finding<'_, M> {
     pub(super) fn text(&self) -> String {
         let word = match self.verdict {
             Verdict::Linearizable(_) if !self.history.is_observed() => {
-                style("NOTHING OBSERVED").yellow().bold()
+                style("NOTHING WAS OBSERVED").yellow().bold()
             }
             Verdict::Linearizable(_) => style("linearizable").green(),
             Verdict::NotLinearizable(_) => style("NOT LINEARIZABLE").red().bold(),
@@ -50,7 +50,7 @@ impl<M: Model> Finding<'_, M> {
         let mut out =
             format!("{name} ... {word} -- {operations}, {keys}, read in {reading}, checked in {checking}");
         if *guessed {
-            out += &format!(", taken for a {} by its functions (--model)", recorded.name());
+            out += &format!(", model {}, by its functions (--model)", recorded.name());
         }
         out.push('\n');
         if !self.verdict.is_linearizable() || !self.history.is_observed() {
@@ -80,7 +80,7 @@ impl<M: Model> Finding<'_, M> {
         let mut object = json!({
             "file": self.subject.source.name(),
             "verdict": match self.verdict {
-                Verdict::Linearizable(_) if !self.history.is_observed() => "nothing observed",
+                Verdict::Linearizable(_) if !self.history.is_observed() => "nothing was observed",
                 Verdict::Linearizable(_) => "linearizable",
                 Verdict::NotLinearizable(_) => "not linearizable",
                 Verdict::Unknown(_) => "unknown",
@@ -242,7 +242,7 @@ impl fmt::Display for Tally {
             (self.linearizable, "linearizable"),
             (self.not_linearizable, "not linearizable"),
             (self.unknown, "unknown"),
-            (self.unobserved, "nothing observed"),
+            (self.unobserved, "nothing was observed"),
             (self.refused, if self.refused == 1 { "error" } else { "errors" }),
         ];
         let said = words.iter().filter(|(number, _)| *number > 0);

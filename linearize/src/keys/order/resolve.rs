@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::blocks::Rows;
 use super::slim::{Gathered, INITIAL, Kind, NONE, Slim};
-use crate::texts::{Text, Texts};
+use crate::keys::texts::{Text, Texts};
 
 /// Several operations wrote this text.
 const SEVERAL: u32 = u32::MAX - 1;

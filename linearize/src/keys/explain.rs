@@ -5,17 +5,18 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::minimal::{Role, STATES_A_TRIAL, Trial, Trials, bound};
-use super::sentence::{for_any_model, naming};
+use super::shows;
 use super::shows::{Shown, look_at};
-use super::{Explanation, Kind, SHOWN, shows, with_role};
+use crate::explain::minimal::{Role, STATES_A_TRIAL, Trial, Trials, bound};
+use crate::explain::{SHOWN, for_any_model, naming, with_role};
 use crate::history::History;
+use crate::keys::order::resolve::Flaw;
+use crate::keys::order::slim::{Gathered, INITIAL, Kind as Does, Slim};
+use crate::keys::order::{Error, Finding, Scratch, decide};
+use crate::keys::texts::{Text, Texts};
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
-use crate::order::resolve::Flaw;
-use crate::order::slim::{Gathered, INITIAL, Kind as Does, Slim};
-use crate::order::{Error, Finding, Scratch, decide};
-use crate::texts::{Text, Texts};
+use crate::verdict::{Explanation, Kind};
 use crate::words;
 
 /// How many operations can be prepared for a trial in the time that it takes to visit a state, more or less.

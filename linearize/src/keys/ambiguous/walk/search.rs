@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 use super::super::tree::{NOWHERE, Place};
 use super::course::Course;
 use super::steps::{Goal, Node, Step, Ways, bit};
+use crate::keys::order::slim::{Kind, NONE};
 use crate::limits::{Limits, Progress};
-use crate::order::slim::{Kind, NONE};
 use crate::search::mask::Mask;
 use crate::verdict::Limit;
 
@@ -193,7 +193,8 @@ impl<'a, K: Mask> Search<'a, K> {
         let heap = if self.course.timeline.slots > 64 { self.course.timeline.slots / 4 } else { 0 };
         let bytes = self.dead.count * (size_of::<Spot<K>>() + size_of::<u64>() * 4 + heap)
             + self.stack.capacity() * (size_of::<Frame<K>>() + 64 + heap)
-            + self.trail.capacity() * size_of::<Move>();
+            + self.trail.capacity() * size_of::<Move>()
+            + self.course.timeline.bytes();
         (bytes > self.limits.memory).then_some(Limit::Memory)
     }
 

@@ -18,12 +18,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::check::check_apart;
 use crate::explain::minimal::{self, Role, Trial, Trials};
-use crate::explain::{Explanation, Kind, for_any_model, with_role};
+use crate::explain::{for_any_model, with_role};
 use crate::history::{History, OPEN, Operation, Unit};
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
 use crate::search::{self, Found};
-use crate::verdict::{Order, Undecided, Verdict, Witness};
+use crate::verdict::{Explanation, Kind, Order, Undecided, Verdict, Witness};
 
 /// An operation, and the next of its client in its partition, which was called when the first one returned.
 struct Pair {
@@ -154,14 +154,7 @@ pub(crate) fn check<M: Model>(
                 && pairs.iter().any(|pair| pair.knotted)
                 && !explanation.holds(model, history) =>
         {
-            let mut part = [explanation.operations.clone(), explanation.context.clone()].concat();
-            part.sort_unstable();
-            let roles = part.iter().map(|index| match explanation.operations.contains(index) {
-                true => Role::Bound,
-                false => Role::Free,
-            });
-            let roles = roles.collect();
-            let part: Vec<u32> = part.into_iter().map(|index| index as u32).collect();
+            let (part, roles) = explanation.roles();
             let fewer = minimal(model, history, &part, roles, Explanation { minimal: false, ..*explanation });
             Verdict::NotLinearizable(Box::new(fewer))
         }

@@ -1,7 +1,7 @@
 //! Texts that are appended again and again: a walk through what was read.
 //!
 //! If fifty clients append five different texts, to choose which append each part of each text is (as the rest of
-//! [`crate::ambiguous`] does) means to try out what makes no difference. What makes one is only *when* the key holds *which text*.
+//! [`crate::keys::ambiguous`] does) means to try out what makes no difference. What makes one is only *when* the key holds *which text*.
 //! Of all texts just those matter that somebody reads, or reads the beginning of: places in a tree (`super::tree`). So this method
 //! looks for a walk through the tree in time. A *step* is an append that leads one place further down, or a put that leads to a place
 //! near the root. A place may be left once somebody has read there; then, until the next put, nobody looks, and whatever is written
@@ -42,10 +42,10 @@ mod order;
 mod search;
 mod steps;
 
+use crate::keys::order::slim::Gathered;
+use crate::keys::texts::Texts;
 use crate::limits::{Limits, Progress};
-use crate::order::slim::Gathered;
 use crate::search::mask::Mask;
-use crate::texts::Texts;
 use crate::verdict::Limit;
 use course::Course;
 use search::{Outcome, Search};
@@ -84,9 +84,9 @@ mod tests {
     use super::*;
     use crate::check::check_by_search;
     use crate::generate::{Random, Spoil, Values, Workload, spoil};
+    use crate::keys::key_value::KvHistory;
+    use crate::keys::order::blocks::insert_idle;
     use crate::model::Model;
-    use crate::models::key_value::KvHistory;
-    use crate::order::blocks::insert_idle;
     use crate::verdict::{Order, Verdict, Witness};
 
     /// The verdict of the walk alone; whatever order it finds is checked.

@@ -1,8 +1,8 @@
 //! One key's operations, gathered side by side.
 
 use crate::history::Operation;
-use crate::models::key_value::KvOp;
-use crate::texts::Text;
+use crate::keys::key_value::KvOp;
+use crate::keys::texts::Text;
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,10 +18,10 @@ mod problem;
 mod tree;
 pub(crate) mod walk;
 
+use crate::keys::order::blocks::Rows;
+use crate::keys::order::slim::{Gathered, Kind, NONE};
+use crate::keys::texts::Texts;
 use crate::limits::{Limits, Progress};
-use crate::order::blocks::Rows;
-use crate::order::slim::{Gathered, Kind, NONE};
-use crate::texts::Texts;
 use crate::verdict::Limit;
 use epochs::{Conflict, Epochs};
 use problem::Problem;

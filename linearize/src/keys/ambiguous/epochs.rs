@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::problem::Problem;
-use crate::order::slim::{INITIAL, NONE};
+use crate::keys::order::slim::{INITIAL, NONE};
 
 /// Why a choice is impossible: the operations whose places cannot be reconciled with it.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::course::Course;
 use super::search::Move;
-use crate::order::slim::{Kind, NONE};
+use crate::keys::order::slim::{Kind, NONE};
 
 /// A time at which nobody looks: from a [`Move::Leave`], or a put, to that put.
 struct Pause {
@@ -13,7 +13,7 @@ struct Pause {
     hidden: Vec<u32>,
 }
 
-/// The operations, by their number in [`crate::order::slim::Gathered::ops`], in the order in which they take effect.
+/// The operations, by their number in [`crate::keys::order::slim::Gathered::ops`], in the order in which they take effect.
 pub(super) fn order_of(course: &Course<'_>, trail: &[Move]) -> Vec<u32> {
     let mut pauses = pauses(course, trail);
     let takers = takers(course, trail, &pauses);

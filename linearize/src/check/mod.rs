@@ -1,5 +1,7 @@
 //! From a history to a verdict: partitions, threads, and who decides what.
 
+mod touching;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,8 +12,7 @@ use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Model};
 use crate::search::{self, Found};
-use crate::touching;
-use crate::verdict::{Order, Undecided, Verdict, Witness};
+use crate::verdict::{Explanation, Order, Undecided, Verdict, Witness};
 
 /// Is `history` linearizable with respect to `model`?
 ///
@@ -146,7 +147,7 @@ fn check_part<M: Model>(
 /// The finding for one partition.
 pub(crate) enum Part {
     Good(Order),
-    Bad(Box<explain::Explanation>),
+    Bad(Box<Explanation>),
     Unknown(Undecided),
 }
 
@@ -201,4 +202,15 @@ fn combine(mut found: Vec<(usize, Part)>) -> Verdict {
         }
     }
     unknown.map_or(Verdict::Linearizable(witness), Verdict::Unknown)
+}
+
+impl Explanation {
+    /// Tests what [`Explanation`] promises of `operations` and `context`, by the general search.
+    pub fn holds<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>) -> bool {
+        if history.is_touching() {
+            let (indices, roles) = self.roles();
+            return touching::holds(model, history, &indices, &roles);
+        }
+        self.holds_by(model, history, true)
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::order::slim::{Kind, NONE, Slim};
-use crate::texts::Texts;
+use crate::keys::order::slim::{Kind, NONE, Slim};
+use crate::keys::texts::Texts;
 
 /// A place in the tree: the text that leads to it from the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 
 use crate::history::{History, HistoryError, Operation, Unit};
+use crate::keys::texts::{Text, Texts};
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
 use crate::shown::{Edit, Parts};
-use crate::texts::{Text, Texts};
 use crate::verdict::Verdict;
 use crate::words;
 
@@ -330,6 +330,6 @@ impl Model for KeyValue<'_> {
         limits: &Limits,
         progress: &Progress,
     ) -> Option<Verdict> {
-        Some(crate::order::check(self, history, limits, progress))
+        Some(crate::keys::order::check(self, history, limits, progress))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::tree::{NOWHERE, Place};
 use super::course::{Course, Item};
-use crate::order::slim::{Kind, NONE};
+use crate::keys::order::slim::{Kind, NONE};
 use crate::search::mask::Mask;
 
 /// A point on the walk: everything before return number `event` has its place.

@@ -5,9 +5,9 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::super::tree::{NOWHERE, Place, Tree};
-use crate::order::slim::{Gathered, INITIAL, Kind, NONE, Slim};
+use crate::keys::order::slim::{Gathered, INITIAL, Kind, NONE, Slim};
+use crate::keys::texts::{Text, Texts};
 use crate::search::timeline::Timeline;
-use crate::texts::{Text, Texts};
 
 /// One operation, as the walk sees it.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +178,7 @@ impl<'a> Course<'a> {
 
     /// The items under way at return number `event`, first those that return first, without those that never return.
     pub(super) fn under_way(&self, event: u32) -> impl Iterator<Item = (u32, &Item)> + Clone {
-        self.timeline.under_way(event as usize).iter().map(|&item| (item, &self.items[item as usize]))
+        self.timeline.under_way(event as usize).map(|item| (item, &self.items[item as usize]))
     }
 
     /// The reads called after return number `event` and by `until`.

@@ -2,14 +2,14 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Kind;
-use super::sentence::naming;
+use crate::explain::naming;
 use crate::history::{History, Operation};
+use crate::keys::order::Error;
+use crate::keys::order::resolve::Flaw;
+use crate::keys::order::slim::{Kind as Does, Slim};
+use crate::keys::texts::{Text, Texts};
 use crate::model::Model;
-use crate::order::Error;
-use crate::order::resolve::Flaw;
-use crate::order::slim::{Kind as Does, Slim};
-use crate::texts::{Text, Texts};
+use crate::verdict::Kind;
 
 /// Something that is wrong whatever the times are, or nearly so. Operations are named by their number among those of the key.
 pub(super) enum Shown {

@@ -3,20 +3,21 @@
 //! If every text names its write, then what reads returned says which put each read stands behind and in which order the appends
 //! between came (Gibbons and Korach 1997 for registers; the order of appends is read from lists as Elle does for
 //! transactions). What is left is to compare times: `resolve` cuts the texts, `blocks` compares. Both are linear but for sorting
-//! what is nearly sorted. Where texts do not name their writes, [`crate::ambiguous`] takes over.
+//! what is nearly sorted. Where texts do not name their writes, [`crate::keys::ambiguous`] takes over.
 
 pub(crate) mod blocks;
 pub(crate) mod resolve;
 pub(crate) mod slim;
 
-use crate::ambiguous::walk::Walked;
-use crate::ambiguous::{self, Solved};
 use crate::check::{Part, in_parallel};
-use crate::explain::{in_brief, key_value as explain};
+use crate::explain::in_brief;
 use crate::history::{History, Operation};
+use crate::keys::ambiguous::walk::Walked;
+use crate::keys::ambiguous::{self, Solved};
+use crate::keys::explain;
+use crate::keys::key_value::{KeyValue, KvOp};
+use crate::keys::texts::{Text, Texts};
 use crate::limits::{Limits, Progress};
-use crate::models::key_value::{KeyValue, KvOp};
-use crate::texts::{Text, Texts};
 use crate::verdict::{Limit, Order, Undecided, Verdict};
 use blocks::{Blocks, Clash, Rows, insert_idle};
 use resolve::{Flaw, Resolver};

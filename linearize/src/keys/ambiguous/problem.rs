@@ -2,8 +2,8 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::order::slim::{Gathered, INITIAL, Kind, NONE, Slim};
-use crate::texts::{Text, Texts};
+use crate::keys::order::slim::{Gathered, INITIAL, Kind, NONE, Slim};
+use crate::keys::texts::{Text, Texts};
 
 /// All writes of one text, by rising call.
 #[derive(Debug, Default)]
