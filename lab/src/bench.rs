@@ -14,6 +14,7 @@ use crate::catalogue::{Bench, Catalogue, SuiteRunner};
 use crate::cli::{Arguments, BenchOptions};
 use crate::process::Supervisor;
 use crate::runner::{Job, Runner, World};
+use crate::score::Verdict;
 use crate::select::select_one;
 use crate::{Failure, Outcome};
 use lab_terminal::table;
@@ -81,7 +82,7 @@ fn rate(
     let processor_before = processor_time()?;
     runner.run(&job, &mut |report| {
         last = Instant::now();
-        failed += u64::from(!report.ok);
+        failed += u64::from(Verdict::of(&report) == Verdict::Failed);
         // The first report ends the start and begins the measurement.
         let elapsed = last.duration_since(*begun.get_or_insert(last));
         seeds += u64::from(!elapsed.is_zero());

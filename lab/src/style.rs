@@ -8,6 +8,7 @@ use lab_terminal::duration;
 use crate::catalogue::Test;
 use crate::protocol::Report;
 use crate::runner::World;
+use crate::score::Verdict;
 
 /// The line that the course prints for a finished test, and the story behind it if it failed.
 pub(crate) fn print_result(test: &Test, report: &Report, world: &World) {
@@ -15,7 +16,11 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World) {
     if report.ok {
         println!("{head} {} -- {}", style("Passed").green(), figures(report));
     } else {
-        println!("{head} {} -- seed {}: {}", style("FAILED").red().bold(), report.seed, report.reason());
+        let word = match Verdict::of(report) {
+            Verdict::Inconclusive => style("INCONCLUSIVE").yellow().bold(),
+            Verdict::Passed | Verdict::Failed => style("FAILED").red().bold(),
+        };
+        println!("{head} {word} -- seed {}: {}", report.seed, report.reason());
         print_story(report);
         let replay = format!("{}{}", replay_command(test, report.seed), world.flags());
         if !report.report.as_ref().is_some_and(|report| report.lines().any(|line| line.ends_with(&replay))) {

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use crate::explain;
 use crate::history::History;
 use crate::limits::{Limits, Progress};
-use crate::model::Model;
+use crate::model::{Decision, Model};
 use crate::search::{self, Found};
+use crate::touching;
 use crate::verdict::{Order, Undecided, Verdict, Witness};
 
 /// Is `history` linearizable with respect to `model`?
@@ -27,16 +28,43 @@ pub fn check_watched<M: Model>(
     limits: &Limits,
     progress: &Progress,
 ) -> Verdict {
-    if let Some(verdict) = model.check_specially(history, limits, progress) {
-        return verdict;
+    if history.is_touching() {
+        return touching::check(model, history, true, limits, progress);
     }
-    check_by_search(model, history, limits, progress)
+    check_apart(model, history, true, limits, progress)
+}
+
+/// As [`check_watched`], of a history in which no client calls in the very moment in which its operation before returned.
+///
+/// Methods of the model's own are asked only if `specially`.
+pub(crate) fn check_apart<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    specially: bool,
+    limits: &Limits,
+    progress: &Progress,
+) -> Verdict {
+    let verdict = if specially { model.check_specially(history, limits, progress) } else { None };
+    verdict.unwrap_or_else(|| check_parts(model, history, specially, limits, progress))
 }
 
 /// As [`check_watched`], by the general search alone, whatever faster method the model may have.
 pub fn check_by_search<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
+    limits: &Limits,
+    progress: &Progress,
+) -> Verdict {
+    if history.is_touching() {
+        return touching::check(model, history, false, limits, progress);
+    }
+    check_apart(model, history, false, limits, progress)
+}
+
+fn check_parts<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    specially: bool,
     limits: &Limits,
     progress: &Progress,
 ) -> Verdict {
@@ -50,11 +78,45 @@ pub fn check_by_search<M: Model>(
     in_parallel(parts.len(), threads, || {
         |part: usize| {
             let (partition, indices) = &parts[part];
-            let verdict = check_part(model, history, *partition, indices, limits, progress);
+            let decision = if specially { model.decide(history, indices, limits, progress) } else { None };
+            let verdict = match decision {
+                Some(decision) => decided(model, history, *partition, indices, decision, limits),
+                None => check_part(model, history, *partition, indices, limits, progress),
+            };
             progress.partition_done();
             verdict
         }
     })
+}
+
+/// What a method of the model's own has found.
+fn decided<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    partition: u64,
+    indices: &[u32],
+    decision: Decision,
+    limits: &Limits,
+) -> Part {
+    match decision {
+        Decision::Order(operations) => Part::Good(Order { partition, operations }),
+        Decision::Flaw(flaw) => Part::Bad(Box::new(match limits.explain {
+            true => explain::of_flaw(model, history, &flaw),
+            false => explain::in_brief(model, history, flaw.iter().map(|&index| index as usize).collect()),
+        })),
+        Decision::Explained(mut explanation) => {
+            explanation.partition = partition;
+            explanation.key = model.partition_name(&history[indices[0] as usize].op);
+            Part::Bad(explanation)
+        }
+        Decision::Limited { limit, states, reached } => Part::Unknown(Undecided {
+            key: model.partition_name(&history[reached as usize].op),
+            limit,
+            states,
+            reached: reached as usize,
+            operations: indices.len(),
+        }),
+    }
 }
 
 fn check_part<M: Model>(

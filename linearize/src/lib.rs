@@ -68,6 +68,7 @@
 mod ambiguous;
 mod check;
 pub mod explain;
+mod fault;
 pub mod generate;
 mod history;
 mod limits;
@@ -81,13 +82,17 @@ mod search;
 mod shown;
 pub mod text;
 mod texts;
+mod touching;
 mod verdict;
 pub mod words;
 
 pub use check::{check, check_by_search, check_watched};
 pub use explain::{Explanation, Kind};
+pub use fault::Fault;
 pub use history::{History, HistoryError, HistoryErrorKind, OPEN, Operation, Unit};
 pub use limits::{Limits, Progress};
+#[doc(hidden)]
+pub use model::Decision;
 pub use model::{Effect, Model};
 pub use models::key_value::{Key, KeyValue, KvBuilder, KvHistory, KvOp};
 pub use recorder::{KvRecorder, Recorder, Ticket};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rustc_hash::FxHashMap;
+
 use crate::explain::Explanation;
 use crate::history::{History, OPEN};
 use crate::model::Model;
@@ -99,7 +101,7 @@ pub enum ReplayError {
         /// Its index in the history.
         operation: usize,
     },
-    /// This operation had returned before the one that the order puts before it was called.
+    /// This operation had returned before one that the order puts before it was called, or its client called that one later.
     RealTime {
         /// Its index in the history.
         operation: usize,
@@ -143,6 +145,7 @@ fn replay_order<M: Model>(
 ) -> Result<(), ReplayError> {
     let mut state = model.initial();
     let mut latest_call = 0;
+    let mut newest: FxHashMap<u32, usize> = FxHashMap::default();
     for &index in &order.operations {
         let operation = index as usize;
         let entry = &history[operation];
@@ -151,7 +154,8 @@ fn replay_order<M: Model>(
         }
         // Each operation takes effect at the latest call so far, or at its own: possible if it has not returned.
         latest_call = latest_call.max(entry.call);
-        if entry.end < latest_call && entry.end != OPEN {
+        let before = newest.insert(entry.client, operation);
+        if (entry.end < latest_call && entry.end != OPEN) || before.is_some_and(|before| before > operation) {
             return Err(ReplayError::RealTime { operation });
         }
         state = model

@@ -13,6 +13,7 @@ use crate::catalogue::Catalogue;
 use crate::cli::{Arguments, ReplayOptions};
 use crate::process::Supervisor;
 use crate::runner::{Job, Runner};
+use crate::score::Verdict;
 use crate::select::select_one;
 use crate::style::print_result;
 use crate::{Failure, Outcome};
@@ -51,7 +52,11 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
     }
     shown?;
     print_result(&test, &report, &runner.world);
-    Ok(if report.ok { Outcome::Passed } else { Outcome::Failed })
+    Ok(match Verdict::of(&report) {
+        Verdict::Passed => Outcome::Passed,
+        Verdict::Failed => Outcome::Failed,
+        Verdict::Inconclusive => Outcome::Unknown,
+    })
 }
 
 /// A file of this process's own.

@@ -20,6 +20,7 @@ use crate::catalogue::Test;
 use crate::cli::StressOptions;
 use crate::protocol::Report;
 use crate::runner::World;
+use crate::score::Verdict;
 use crate::statistics::Moments;
 use crate::style::replay_command;
 
@@ -88,6 +89,9 @@ pub(crate) struct Record {
     /// The seed behind the last one.
     to: u64,
     pub(crate) failed: Vec<u64>,
+    /// Runs that said nothing about the solution.
+    #[serde(default)]
+    pub(crate) inconclusive: Vec<u64>,
     /// Of the virtual time of each run, in seconds.
     pub(crate) virtual_s: Moments,
     /// Of the real time of each run, in milliseconds.
@@ -104,6 +108,7 @@ impl Record {
             from,
             to: from,
             failed: Vec::new(),
+            inconclusive: Vec::new(),
             virtual_s: Moments::default(),
             real_ms: Moments::default(),
             begun: Some(Instant::now()),
@@ -114,11 +119,13 @@ impl Record {
     pub(crate) fn add(&mut self, report: &Report) {
         self.to = report.seed + 1;
         // The times of a run that failed, or died, say nothing of what the test takes.
-        if report.ok {
-            self.virtual_s.add(report.virtual_ns as f64 / 1e9);
-            self.real_ms.add(report.real_ns as f64 / 1e6);
-        } else {
-            self.failed.push(report.seed);
+        match Verdict::of(report) {
+            Verdict::Passed => {
+                self.virtual_s.add(report.virtual_ns as f64 / 1e9);
+                self.real_ms.add(report.real_ns as f64 / 1e6);
+            }
+            Verdict::Failed => self.failed.push(report.seed),
+            Verdict::Inconclusive => self.inconclusive.push(report.seed),
         }
     }
 

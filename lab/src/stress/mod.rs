@@ -33,7 +33,7 @@ const LONGEST_JOB: u64 = 500;
 /// What the workers send.
 enum Message {
     /// A job's next seed is done.
-    Report(usize, Report),
+    Report(usize, Box<Report>),
     /// A job came to its end.
     End(usize),
     /// A test cannot be run at all.
@@ -113,7 +113,7 @@ fn plan(tests: &[Test], campaign: &Campaign, workers: usize) -> Vec<(usize, std:
 fn work(runner: &Runner, number: usize, job: &Job<'_>, sender: &Sender<Message>) {
     let ran = runner.run(job, &mut |report| {
         // The receiver outlives the workers.
-        let _ = sender.send(Message::Report(number, report));
+        let _ = sender.send(Message::Report(number, Box::new(report)));
         if runner.supervisor.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let _ = sender.send(match ran {
@@ -178,7 +178,8 @@ impl<'a> Course<'a> {
         self.display.finish();
         println!("{}", self.tallies.table(self.tests));
         let interrupted = supervisor.is_stopped();
-        self.campaign.close(self.tallies.failed() == 0 && !interrupted && self.tallies.is_complete())?;
+        let passed = self.tallies.failed() == 0 && self.tallies.inconclusive() == 0;
+        self.campaign.close(passed && !interrupted && self.tallies.is_complete())?;
         written?;
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -190,6 +191,13 @@ impl<'a> Course<'a> {
             println!("the stories of the failures are in {}", self.campaign.stories().display());
             return Ok(Outcome::Failed);
         }
-        Ok(if interrupted { Outcome::Interrupted } else { Outcome::Passed })
+        Ok(match (interrupted, self.tallies.inconclusive()) {
+            (true, _) => Outcome::Interrupted,
+            (false, 0) => Outcome::Passed,
+            (false, number) => {
+                println!("{number} inconclusive: run again on a quieter machine, or with fewer --jobs");
+                Outcome::Unknown
+            }
+        })
     }
 }

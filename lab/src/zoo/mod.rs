@@ -24,6 +24,7 @@ use crate::cli::{Arguments, ZooOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner};
+use crate::score;
 use crate::{Failure, Outcome, pool};
 use lab_terminal::count;
 
@@ -155,7 +156,7 @@ fn build_one(
     }
     let log = place.join("build.log");
     let (target, log) = (Some(place.join("target")), Some(log));
-    let build_options = BuildOptions { target, log, quick: true, ..options.run.build(false) };
+    let build_options = BuildOptions { target, log, ..options.run.build(false) };
     let binaries = build(copy.folder(), &tests[..1], &build_options)
         .map_err(|failure| Failure::new(format!("{} does not build: {failure}", patch.id)))?;
     let kept = place.join(format!("{}-tests", patch.id));
@@ -213,7 +214,8 @@ fn examine(
 fn first_failure(runner: &Runner, job: &Job<'_>) -> Result<Option<Report>, Failure> {
     let mut killed = None;
     runner.run(job, &mut |report| {
-        if report.ok {
+        // A run that says nothing kills nobody.
+        if score::Verdict::of(&report) != score::Verdict::Failed {
             return ControlFlow::Continue(());
         }
         killed = Some(report);

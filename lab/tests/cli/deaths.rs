@@ -52,8 +52,8 @@ fn a_hang_is_ended() {
 }
 
 #[test]
-fn a_watchdogs_report_is_the_reason() {
-    let reason = "stuck: stuck thread at 0.1 s in thread `rpc` of `server-1`: an endless loop";
+fn a_report_of_a_stuck_run_is_the_last_of_its_process() {
+    let reason = "blocked: an endless loop in thread `rpc` of `server-1`";
     assert_one_failure("sticks_1c", 6, reason);
 }
 

@@ -11,8 +11,7 @@ use super::shows::{Shown, look_at};
 use super::{Explanation, Kind, SHOWN, shows, with_role};
 use crate::history::History;
 use crate::limits::{Limits, Progress};
-use crate::model::Model;
-use crate::models::key_value::{KeyValue, KvOp};
+use crate::model::{Effect, Model};
 use crate::order::resolve::Flaw;
 use crate::order::slim::{Gathered, INITIAL, Kind as Does, Slim};
 use crate::order::{Error, Finding, Scratch, decide};
@@ -28,15 +27,16 @@ const STATES: u64 = 40_000;
 /// A key with more operations than this is not searched as a whole for a smaller explanation.
 const LARGEST: usize = 3_000;
 
-/// Explains what is wrong with a key.
-pub(crate) fn explain(
-    model: &KeyValue<'_>,
-    history: &History<KvOp, Text>,
-    key: usize,
+/// Explains what is wrong with a key, or with a register without compare-and-swap, whose values are then texts. `thing` is what the
+/// model calls what was written.
+pub(crate) fn explain<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    texts: &Texts,
+    thing: &str,
     gathered: &Gathered,
     error: Error,
 ) -> Explanation {
-    let texts = model.texts();
     let (ops, error) = by_call(gathered, error);
     let ops = &ops;
     let mut trials = ByValues { texts, ops, scratch: Scratch::default(), states: STATES };
@@ -50,14 +50,15 @@ pub(crate) fn explain(
     let kind = shown.as_ref().map_or_else(|| kind_of(ops, &kept, &error), Shown::kind);
     let mut sentence = match shown {
         Some(shown) => shown.sentence(model, history, ops),
-        None => sentence(model, history, ops, kind, &operations, &error),
+        None => sentence(model, history, texts, ops, kind, &operations, &error),
     };
     if error.ambiguous && kind == Kind::StaleRead {
-        sentence.push_str(" No other write of the same text fits either.");
+        sentence.push_str(&format!(" No other write of the same {thing} fits either."));
     }
+    let of = &history[gathered.ops[1].index as usize].op;
     Explanation {
-        key: model.keys()[key].clone(),
-        partition: key as u64,
+        key: model.partition_name(of),
+        partition: model.partition(of),
         kind,
         operations,
         context,
@@ -257,9 +258,10 @@ fn kind_of(ops: &[Slim], kept: &[u32], error: &Error) -> Kind {
     }
 }
 
-fn sentence(
-    model: &KeyValue<'_>,
-    history: &History<KvOp, Text>,
+fn sentence<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    texts: &Texts,
     ops: &[Slim],
     kind: Kind,
     operations: &[usize],
@@ -269,8 +271,15 @@ fn sentence(
     let of = |op: u32| ops[op as usize].index as usize;
     match (&error.flaw, operations) {
         (Some(Flaw::Phantom { read, part }), _) => {
-            let text = model.texts().get(ops[*read as usize].text);
-            format!("{}, but nobody wrote {} there.", name(of(*read)), words::quoted(&part_of(text, part)))
+            let text = texts.get(ops[*read as usize].text);
+            // All of it is what the read returned, however the model shows that.
+            let operation = &history[of(*read)];
+            let whole = operation.result.as_ref().filter(|_| part.len() == text.len());
+            let what = whole.map_or_else(
+                || words::quoted(&part_of(text, part)),
+                |result| model.describe_result(&operation.op, result),
+            );
+            format!("{}, but nobody wrote {what} there.", name(of(*read)))
         }
         (Some(Flaw::Twice { append, read, other }), _) if read == other => {
             shows::twice(&name(of(*read)), &shows::naming_write(model, &history[of(*append)]))
@@ -297,21 +306,25 @@ fn part_of(text: &str, part: &Range<usize>) -> String {
 }
 
 /// `early` had returned before `late` was called, and yet must come after it.
-fn two(model: &KeyValue<'_>, history: &History<KvOp, Text>, kind: Kind, early: usize, late: usize) -> String {
-    let gap = history.span(history[late].call - history[early].end);
+fn two<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    kind: Kind,
+    early: usize,
+    late: usize,
+) -> String {
+    let gap = history[late].call - history[early].end;
     let (first, second) = (naming(model, &history[early]), naming(model, &history[late]));
     if kind == Kind::FutureRead {
         let second = shows::naming_write(model, &history[late]);
-        return format!("{first}, but {second} was called only {gap} after that.");
+        return format!("{first}, but {second} was called only {} that.", history.after(gap));
     }
-    format!(
-        "{second}, but {first} had already returned {gap} before it was called.",
-        first = passive(model, history, early)
-    )
+    let first = passive(model, history, early);
+    format!("{second}, but {first} had already returned {} it was called.", history.before(gap))
 }
 
 /// Three or more, of which the last one called is a read.
-fn stale(model: &KeyValue<'_>, history: &History<KvOp, Text>, operations: &[usize]) -> String {
+fn stale<M: Model>(model: &M, history: &History<M::Op, M::Result>, operations: &[usize]) -> String {
     let all = for_any_model(model, history, operations);
     let Some((&last, rest)) = operations.split_last() else { return all };
     let before = |late: usize| {
@@ -319,28 +332,25 @@ fn stale(model: &KeyValue<'_>, history: &History<KvOp, Text>, operations: &[usiz
         earlier.max_by_key(|&other| history[other].end)
     };
     let Some(newest) = before(last) else { return all };
-    let gap = history.span(history[last].call - history[newest].end);
+    let gap = history.before(history[last].call - history[newest].end);
     let (read, other) = (naming(model, &history[last]), passive(model, history, newest));
-    let start = format!("{read}, but {other} had already returned {gap} before it was called");
+    let start = format!("{read}, but {other} had already returned {gap} it was called");
     match (rest, before(newest)) {
         ([_, _], Some(first)) => {
-            let gap = history.span(history[newest].call - history[first].end);
-            format!(
-                "{start}, and was itself called {gap} after {} had returned.",
-                passive(model, history, first)
-            )
+            let gap = history.after(history[newest].call - history[first].end);
+            format!("{start}, and was itself called {gap} {} had returned.", passive(model, history, first))
         }
         _ => format!("{start}. {all}"),
     }
 }
 
 /// An operation as one that something else is compared with.
-fn passive(model: &KeyValue<'_>, history: &History<KvOp, Text>, index: usize) -> String {
+fn passive<M: Model>(model: &M, history: &History<M::Op, M::Result>, index: usize) -> String {
     let operation = &history[index];
-    match (&operation.op, &operation.result) {
-        (KvOp::Get { .. }, Some(result)) => {
+    match &operation.result {
+        Some(result) if model.effect(&operation.op, Some(result)) == Effect::Read => {
             let seen = model.describe_result(&operation.op, result);
-            format!("the Get by client {} that saw {seen}", operation.client)
+            format!("the {} by client {} that saw {seen}", model.describe_op(&operation.op), operation.client)
         }
         _ => naming(model, operation),
     }

@@ -4,13 +4,16 @@ use std::fmt;
 
 use crate::history::History;
 use crate::model::{Effect, Model};
+use crate::touching;
 use minimal::{BySearch, Role, Trials};
 
 mod json;
 pub(crate) mod key_value;
-mod minimal;
+pub(crate) mod minimal;
 mod sentence;
 mod shows;
+
+pub(crate) use sentence::{for_any_model, naming};
 
 /// What sort of error a history shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub enum Kind {
     Disagreement,
     /// One write shows twice.
     Duplicate,
+    /// Several updates replaced the same value, of which fewer were written.
+    LostUpdate,
     /// The operations named cannot be put in any order that respects both their results and real time.
     Order,
 }
@@ -38,6 +43,7 @@ impl Kind {
             Kind::StaleRead => "stale read",
             Kind::Disagreement => "reads disagree",
             Kind::Duplicate => "write applied twice",
+            Kind::LostUpdate => "lost update",
             Kind::Order => "no order fits",
         }
     }
@@ -101,15 +107,22 @@ pub(crate) fn by_search<M: Model>(
         operations.retain(|&index| !history[index].precedes(at) && !at.precedes(&history[index]));
         context.clear();
     }
-    Explanation {
+    // Few operations may be left and yet not be an error by themselves.
+    let sentence = match minimal {
+        true => sentence::for_any_model(model, history, &operations),
+        false => sentence::around(model, history, &operations, stuck as usize),
+    };
+    let mut explanation = Explanation {
         key: model.partition_name(&history[stuck as usize].op),
         partition,
-        kind: kind_for_any_model(model, history, &operations),
-        sentence: sentence::for_any_model(model, history, &operations),
+        kind: if minimal { kind_for_any_model(model, history, &operations, &context) } else { Kind::Order },
+        sentence,
         operations,
         context,
         minimal,
-    }
+    };
+    model.reword(history, &mut explanation);
+    explanation
 }
 
 /// Explains operations (in any order) of which a method knows that they cannot be reconciled, not even alone.
@@ -119,16 +132,39 @@ pub(crate) fn of_flaw<M: Model>(model: &M, history: &History<M::Op, M::Result>, 
     let mut roles = vec![Role::Bound; indices.len()];
     let minimal = BySearch::new(model, history.operations(), &indices).minimize(&mut roles);
     let operations = with_role(&indices, &roles, Role::Bound);
+    let context = with_role(&indices, &roles, Role::Free);
     let first = &history[indices[0] as usize].op;
-    Explanation {
+    let mut explanation = Explanation {
         key: model.partition_name(first),
         partition: model.partition(first),
-        kind: kind_for_any_model(model, history, &operations),
+        kind: kind_for_any_model(model, history, &operations, &context),
         sentence: sentence::for_any_model(model, history, &operations),
-        context: with_role(&indices, &roles, Role::Free),
+        context,
         operations,
         minimal,
-    }
+    };
+    model.reword(history, &mut explanation);
+    explanation
+}
+
+/// An explanation that a method found with its words. Whether it is minimal is tried out.
+pub(crate) fn told<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    operations: &[u32],
+    context: &[u32],
+    kind: Kind,
+    sentence: String,
+) -> Explanation {
+    let mut sorted = [operations.to_vec(), context.to_vec()];
+    sorted.iter_mut().for_each(|list| list.sort_unstable());
+    let [operations, context] =
+        sorted.map(|list| list.into_iter().map(|index| index as usize).collect::<Vec<_>>());
+    let first = &history[operations[0]].op;
+    let (key, partition) = (model.partition_name(first), model.partition(first));
+    let mut explanation = Explanation { key, partition, kind, operations, context, sentence, minimal: false };
+    explanation.minimal = explanation.holds_by(model, history, false);
+    explanation
 }
 
 /// A read that nothing explains saw what was not there; an update may have failed for any reason.
@@ -136,9 +172,13 @@ fn kind_for_any_model<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
     operations: &[usize],
+    context: &[usize],
 ) -> Kind {
     match operations {
-        [only] if model.effect(&history[*only].op, history[*only].result.as_ref()) == Effect::Read => {
+        [only]
+            if context.is_empty()
+                && model.effect(&history[*only].op, history[*only].result.as_ref()) == Effect::Read =>
+        {
             Kind::Phantom
         }
         _ => Kind::Order,
@@ -171,7 +211,7 @@ const LARGEST: usize = 3_000;
 /// An explanation that is not minimal names at most this many operations.
 const SHOWN: usize = 8;
 
-fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usize> {
+pub(crate) fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usize> {
     let chosen = indices.iter().zip(roles).filter(|&(_, &other)| other == role);
     chosen.map(|(&index, _)| index as usize).collect()
 }
@@ -179,6 +219,10 @@ fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usize> {
 impl Explanation {
     /// Tests what [`Explanation`] promises of `operations` and `context`, by the general search.
     pub fn holds<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>) -> bool {
+        self.holds_by(model, history, true)
+    }
+
+    fn holds_by<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>, patient: bool) -> bool {
         let mut indices: Vec<u32> =
             self.operations.iter().chain(&self.context).map(|&index| index as u32).collect();
         indices.sort_unstable();
@@ -187,6 +231,10 @@ impl Explanation {
             false => Role::Free,
         };
         let roles: Vec<Role> = indices.iter().map(role).collect();
-        BySearch::new(model, history.operations(), &indices).patient().exact().holds(&roles)
+        if history.is_touching() {
+            return touching::holds(model, history, &indices, &roles);
+        }
+        let trials = BySearch::new(model, history.operations(), &indices).exact();
+        if patient { trials.patient().holds(&roles) } else { { trials }.holds(&roles) }
     }
 }

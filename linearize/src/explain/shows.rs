@@ -6,7 +6,6 @@ use super::Kind;
 use super::sentence::naming;
 use crate::history::{History, Operation};
 use crate::model::Model;
-use crate::models::key_value::{KeyValue, KvOp};
 use crate::order::Error;
 use crate::order::resolve::Flaw;
 use crate::order::slim::{Kind as Does, Slim};
@@ -115,10 +114,10 @@ impl Shown {
         }
     }
 
-    pub(super) fn sentence(
+    pub(super) fn sentence<M: Model>(
         &self,
-        model: &KeyValue<'_>,
-        history: &History<KvOp, Text>,
+        model: &M,
+        history: &History<M::Op, M::Result>,
         ops: &[Slim],
     ) -> String {
         let operation = |op: u32| &history[ops[op as usize].index as usize];
@@ -132,12 +131,12 @@ impl Shown {
                 format!("{read}, which shows the text of {write} {times} times, but it was written {others}.")
             }
             Shown::WrongOrder { read, early, late } => {
-                let gap = history.span(operation(late).call - operation(early).end);
+                let gap = history.after(operation(late).call - operation(early).end);
                 let (first, second) =
                     (naming_write(model, operation(early)), naming_write(model, operation(late)));
                 let read = naming(model, operation(read));
                 format!(
-                    "{read}, which shows {second} before {first}, but {second} was called {gap} after {first} had returned."
+                    "{read}, which shows {second} before {first}, but {second} was called {gap} {first} had returned."
                 )
             }
             Shown::Disagree { one, other } => {
@@ -155,6 +154,6 @@ pub(super) fn twice(read: &str, write: &str) -> String {
 }
 
 /// A write as something that was seen: then it does not matter whether it returned.
-pub(super) fn naming_write(model: &KeyValue<'_>, operation: &Operation<KvOp, Text>) -> String {
+pub(super) fn naming_write<M: Model>(model: &M, operation: &Operation<M::Op, M::Result>) -> String {
     format!("{} by client {}", model.describe_op(&operation.op), operation.client)
 }

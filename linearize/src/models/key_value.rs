@@ -101,6 +101,7 @@ pub struct KvBuilder {
     texts: Texts,
     operations: Vec<Operation<KvOp, Text>>,
     unit: Unit,
+    origin: i64,
 }
 
 impl KvBuilder {
@@ -128,6 +129,17 @@ impl KvBuilder {
     /// The name of a text that was read from `key`.
     pub fn read(&mut self, key: Key, text: &str) -> Text {
         self.texts.intern_read(key.0 as usize, text)
+    }
+
+    /// Makes `origin`, which is negative, time 0: until now times below 0 were so far below 2⁶⁴.
+    pub(crate) fn begin_at(&mut self, origin: i64) {
+        self.origin = origin;
+        for operation in &mut self.operations {
+            operation.call = operation.call.wrapping_sub(origin as u64);
+            if operation.result.is_some() {
+                operation.end = operation.end.wrapping_sub(origin as u64);
+            }
+        }
     }
 
     /// Adds an operation and says which it is: its place among all that were added.
@@ -179,13 +191,18 @@ impl KvBuilder {
         self.unit = unit;
     }
 
+    /// Says what the clock showed at time 0; 0, unless told.
+    pub fn set_origin(&mut self, origin: i64) {
+        self.origin = origin;
+    }
+
     /// The finished history.
     ///
     /// # Errors
     ///
     /// As [`History::new`].
     pub fn finish(self) -> Result<KvHistory, HistoryError> {
-        let history = History::new(self.operations)?.with_unit(self.unit);
+        let history = History::new(self.operations)?.with_unit(self.unit).with_origin(self.origin);
         Ok(KvHistory { keys: self.key_names, texts: self.texts, history })
     }
 }

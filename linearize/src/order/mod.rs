@@ -142,7 +142,7 @@ fn check_key(
             Part::Good(Order { partition: key as u64, operations })
         }
         Finding::Bad(error) if limits.explain => {
-            Part::Bad(Box::new(explain::explain(model, history, key, gathered, error)))
+            Part::Bad(Box::new(explain::explain(model, history, model.texts(), "text", gathered, error)))
         }
         Finding::Bad(error) => {
             let index = |&op: &u32| gathered.ops[op as usize].index as usize;

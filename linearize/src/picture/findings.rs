@@ -113,6 +113,11 @@ impl<'a> Verdicts<'a> {
     }
 
     fn fill<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>, part: &mut Part) {
+        // Every order explains what nobody saw, and that is no reason for a tick.
+        if !history.is_observed() {
+            part.status = Status::Unknown(None);
+            return;
+        }
         if let Some(order) = self.orders.get(&part.partition) {
             part.status = Status::Linearizable;
             part.order = Some(order.to_vec());

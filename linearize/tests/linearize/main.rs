@@ -4,6 +4,7 @@
 
 mod browser;
 mod brute;
+mod cases;
 mod devtools;
 mod explain;
 mod files;
