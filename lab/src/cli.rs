@@ -216,6 +216,11 @@ pub(crate) struct ZooOptions {
     #[arg(long, value_name = "ID")]
     pub(crate) bug: Vec<String>,
 
+    /// Instead of wrong solutions, build partial ones (`bugs/parts`), which lack the later parts: the tests of the parts that
+    /// they have must pass.
+    #[arg(long)]
+    pub(crate) parts: bool,
+
     /// How many seeds of each test a wrong solution may survive.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) seeds: u64,

@@ -1,5 +1,6 @@
 //! The network as testers see it: who is connected to whom, and what goes wrong.
 
+use crate::bandwidth;
 use crate::calls::Call;
 use crate::delay::DelayModel;
 use crate::end::{ClientEnd, NetworkEnd};
@@ -209,6 +210,18 @@ impl Network {
         self.shared().state.lock().delay = model;
     }
 
+    /// Sets how many bytes a second each end's link carries in each direction; None, the default, for links on which the
+    /// size of a message does not matter. Messages that are already under way keep their times.
+    ///
+    /// # Panics
+    /// If it is 0.
+    pub fn set_bandwidth(&self, bytes_per_second: impl Into<Option<u64>>) {
+        let bandwidth = bytes_per_second.into();
+        bandwidth::check(bandwidth);
+        trace::emit("fault", "set_bandwidth", || format!("{bandwidth:?} bytes a second"));
+        self.shared().state.lock().bandwidth = bandwidth;
+    }
+
     /// Sets the probability that a request is delivered twice, so that its handler runs twice. The caller takes the reply
     /// that comes first. Neither the number of calls nor that of bytes grows; the server's own count does.
     ///
@@ -228,6 +241,17 @@ impl Network {
         let (end, model) = (end.into(), model.into());
         trace::emit("fault", "set_end_delay", || format!("end {end}: {model:?}"));
         self.shared().state.lock().end(&end).delay = model;
+    }
+
+    /// Sets the bandwidth of this end's link, as [`Network::set_bandwidth`] does for all; None for the network's own.
+    ///
+    /// # Panics
+    /// If it is 0.
+    pub fn set_end_bandwidth(&self, end: impl Into<Name>, bytes_per_second: impl Into<Option<u64>>) {
+        let (end, bandwidth) = (end.into(), bytes_per_second.into());
+        bandwidth::check(bandwidth);
+        trace::emit("fault", "set_end_bandwidth", || format!("end {end}: {bandwidth:?} bytes a second"));
+        self.shared().state.lock().end(&end).bandwidth = bandwidth;
     }
 
     /// Cuts the link one way, or mends it: requests on this end are lost from now on. Callers learn it as late as on an

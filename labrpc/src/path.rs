@@ -110,7 +110,9 @@ impl Request {
                 let Request { shared, id, .. } = self;
                 return after(delay, move || shared.settle(id, Err(RpcError::Failed)));
             }
-            TapAction::Duplicate => copy = Some(self.shared.state.lock().hop(self.end)),
+            TapAction::Duplicate => {
+                copy = Some(self.shared.state.lock().request_hop(self.end, self.bytes.len()));
+            }
             TapAction::Delay(exactly) => delay = as_nanos(exactly),
         }
         // Both have a delay of their own, so the copy may well come first.
@@ -180,7 +182,8 @@ impl Duty {
     fn departure(&self, method: &'static str, answer: &Answer) -> Option<(u64, TapAction)> {
         let shared = self.shared.as_ref()?;
         let number = self.id.number;
-        let fate = shared.state.lock().fate(self.id);
+        let size = answer.as_ref().map_or(0, Vec::len);
+        let fate = shared.state.lock().fate(self.id, size);
         match fate {
             Fate::Unwanted => None,
             Fate::Lost(put, delay) => {

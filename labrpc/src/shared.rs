@@ -1,5 +1,6 @@
 //! The state of a network: who may talk to whom, which calls are under way, what has been counted.
 
+use crate::bandwidth::Pipe;
 use crate::calls::{CallId, Calls};
 use crate::delay::DelayModel;
 use crate::error::RpcError;
@@ -68,6 +69,11 @@ pub(crate) struct End {
     pub(crate) server: Option<u32>,
     /// The link's own distribution of delays, if not the network's.
     pub(crate) delay: Option<DelayModel>,
+    /// The link's own bandwidth in bytes a second, if not the network's.
+    pub(crate) bandwidth: Option<u64>,
+    /// The two directions of the link.
+    pub(crate) requests: Pipe,
+    pub(crate) replies: Pipe,
     /// One-way cuts; unlike `enabled` they do not make the server count as dead.
     pub(crate) requests_cut: bool,
     pub(crate) replies_cut: bool,
@@ -85,6 +91,9 @@ impl End {
             enabled: false,
             server: None,
             delay: None,
+            bandwidth: None,
+            requests: Pipe::default(),
+            replies: Pipe::default(),
             requests_cut: false,
             replies_cut: false,
             held: None,
@@ -114,6 +123,8 @@ impl Slot {
 pub(crate) struct State {
     pub(crate) modes: Modes,
     pub(crate) delay: DelayModel,
+    /// Bytes a second of each direction of each link; None for links on which size does not matter.
+    pub(crate) bandwidth: Option<u64>,
     /// Probability that a request is delivered twice.
     pub(crate) duplication: f64,
     /// Set by `cleanup`: calls fail at once.
@@ -134,6 +145,7 @@ impl State {
         State {
             modes: Modes { reliable: true, long_delays: false, long_reordering: false },
             delay: DelayModel::default_here(),
+            bandwidth: None,
             duplication: 0.0,
             closed: false,
             total_count: 0,

@@ -64,11 +64,16 @@ impl Row {
     }
 
     /// The kills: part, test, seed, reason.
-    fn kills(&self) -> impl Iterator<Item = (&str, &str, u64, &str)> {
+    pub(super) fn kills(&self) -> impl Iterator<Item = (&str, &str, u64, &str)> {
         self.cells.iter().filter_map(|(part, test, cell)| match cell {
             Cell::Killed { seed, reason } => Some((part.as_str(), test.as_str(), *seed, reason.as_str())),
             Cell::NotRun | Cell::Survived => None,
         })
+    }
+
+    /// How many tests were run.
+    pub(super) fn run(&self) -> usize {
+        self.cells.iter().filter(|(.., cell)| *cell != Cell::NotRun).count()
     }
 
     /// The kill that the patch foretells: by a test that it names, or explained by an invariant that it names.

@@ -20,7 +20,7 @@ impl Counter {
     }
 }
 
-/// What can be asked of it.
+/// Its commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Command {
     Add(u64),
@@ -53,7 +53,7 @@ impl StateMachine for Counter {
     }
 }
 
-/// What the tests' servers tell.
+/// What the tests' servers answer.
 pub(crate) type Outcome = Result<u64, Refusal>;
 
 /// [`SubmitError`] on the wire.
@@ -73,8 +73,7 @@ impl From<SubmitError> for Refusal {
 }
 
 labrpc::service! {
-    /// A replica as the tests call it: on the server's own node, so that a crash ends the
-    /// call.
+    /// A replica as the tests call it: on the server's own node, so a crash ends the call.
     pub(crate) service CounterRpc, client CounterPeer {
         /// [`Rsm::submit`].
         fn submit(request: Request<Command>) -> Outcome;
@@ -113,7 +112,7 @@ impl CounterRpc for Replica {
 /// How long the servers may take for anything once a majority is up and connected.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// From so many bytes of Raft's state on a snapshot is made, in the tests with snapshots.
+/// The size of Raft's state, in bytes, from which on the tests with snapshots make one.
 const MAX_RAFT_STATE: usize = 300;
 
 /// Three replicas of a counter.
@@ -150,7 +149,7 @@ impl Counters {
         self.group.net().figures(3, 0)
     }
 
-    /// A stub for calls to one server, from a client whom no fault cuts off.
+    /// A stub for calls to one server, from a client that no fault cuts off.
     pub(crate) fn stub(&self, server: usize) -> CounterPeer {
         let (number, end): (usize, ClientEnd) = self.group.net().make_end(self.group.name(server));
         self.group.net().network().enable(number, true);
@@ -163,7 +162,8 @@ impl Counters {
         Client { session: ClientSession::with_client(client), servers, test: self.test.clone() }
     }
 
-    /// Who leads: the connected server with the highest term that says so.
+    /// The leader: of the connected servers that believe they lead, the one with the highest
+    /// term.
     pub(crate) fn leader(&self) -> usize {
         let deadline = labrt::time::Instant::now() + PATIENCE;
         loop {
@@ -212,7 +212,7 @@ impl Counters {
     }
 }
 
-/// A client that sees to it that each of its commands is carried out once.
+/// A client whose commands are each carried out once.
 pub(crate) struct Client {
     session: ClientSession,
     servers: Vec<CounterPeer>,
@@ -225,7 +225,7 @@ impl Client {
         self.session.request(Command::Add(amount))
     }
 
-    /// Adds to the counter, at whichever server leads; tells what the counter is then.
+    /// Adds to the counter at the leader, and returns its new value.
     pub(crate) fn add(&mut self, amount: u64) -> u64 {
         let request = self.request(amount);
         self.insist(|server| server.submit(&request))
@@ -244,7 +244,7 @@ impl Client {
                     return counter;
                 }
             }
-            self.test.expect(labrt::time::Instant::now() < deadline, || "nobody answers".to_owned());
+            self.test.expect(labrt::time::Instant::now() < deadline, || "no server answers".to_owned());
             thread::sleep(Duration::from_millis(20));
         }
     }
