@@ -45,7 +45,8 @@ fn a_message_takes_as_long_as_its_bytes() {
         expect_tenths(3, || assert_eq!(client.handler_6(&tenths(3)), Ok(tenths(3).len())));
         // The way back has the same bandwidth.
         expect_tenths(2, || {
-            assert_eq!(client.handler_7(&tenths(2).len()).map(|text| text.len()), Ok(tenths(2).len()))
+            let reply = client.handler_7(&tenths(2).len());
+            assert_eq!(reply.map(|text| text.len()), Ok(tenths(2).len()));
         });
         fixture.network.set_bandwidth(None);
         expect_tenths(0, || assert_eq!(client.handler_6(&tenths(100)), Ok(tenths(100).len())));
