@@ -12,7 +12,7 @@ pub enum World {
     Threads,
 }
 
-/// How the simulation chooses who runs next.
+/// How the simulation chooses the task that runs next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PolicyKind {
     /// The default: each seed draws how it schedules. The first hundred decisions are made at every point, by partial
@@ -99,7 +99,7 @@ pub struct Config {
     pub limits: Limits,
     /// Whether to record [`crate::Event`]s. Costs time, so only replays turn it on.
     pub trace: bool,
-    /// A number of the caller's own choice, by which [`crate::on_stuck`] tells which run is stuck. Decides nothing.
+    /// A number of the caller's choice: [`crate::on_stuck`] passes it on, to say which run is stuck. It decides nothing.
     pub tag: u64,
     /// The longest time that a thread may seem to compute at a point where it could lose its turn; zero for none. Without
     /// it virtual time passes only between steps, so that two things that come at different times never overlap.

@@ -125,7 +125,7 @@ impl Node {
         }
     }
 
-    /// Whether the node was killed.
+    /// Whether [`Node::kill`] was called.
     pub fn is_killed(&self) -> bool {
         self.inner.killed.load(Ordering::Relaxed)
     }

@@ -74,14 +74,14 @@ pub enum FailureKind {
     Memory,
 }
 
-/// Why a run failed, in words for whoever wrote the code. Its `Display` is the whole report.
+/// Why a run failed, in words for the author of the code. Its `Display` is the whole report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
-    /// One line or, for deadlocks and the like, a table of who waits for what.
+    /// One line or, for deadlocks and the like, a table of what each thread waits for.
     pub message: String,
-    /// Source line, where one is to blame.
+    /// The source line that failed, if one is known.
     pub location: Option<String>,
     /// Node of the thread that failed, or that was running.
     pub node: String,

@@ -3,7 +3,7 @@
 use crate::config::{Config, World};
 use crate::context::{self, Mode, mode};
 use crate::outcome::Outcome;
-use crate::{panics, real, sim, trace};
+use crate::{exit, panics, real, sim, trace};
 
 /// Runs `main` as the first thread of a new run, to its end: until `main` returns, a thread panics, or a limit is
 /// reached. All other threads of the run are unwound then, so that nothing is left behind.
@@ -15,6 +15,7 @@ use crate::{panics, real, sim, trace};
 pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
     assert!(mode() == Mode::Outside, "labrt::run was called inside of a run");
     panics::install_hook();
+    exit::install_handler();
     panics::forget();
     if config.trace {
         trace::install_subscriber();

@@ -248,7 +248,7 @@ impl Watched {
         self.thread.as_ref()?.processor_time()
     }
 
-    /// Whether the OS thread is silent because others have the processors: it wants one and had none for most of the
+    /// Whether the OS thread is silent because other threads have the processors: it wants one and had none for most of the
     /// time. On a very busy machine that may last for many seconds.
     fn is_starved(&self) -> bool {
         let computed =
@@ -263,7 +263,7 @@ impl Watched {
         held > if grows { MEMORY_PATIENCE } else { 10 * MEMORY_PATIENCE }
     }
 
-    /// Whether the OS thread waits until somebody reads what it prints: a full pipe, a terminal that stands still.
+    /// Whether the OS thread waits until its output is read: a full pipe, or a terminal that stands still.
     fn waits_for_reader(&self) -> bool {
         self.waiting_write().is_some_and(|file| file == 1 || file == 2)
     }
@@ -315,7 +315,7 @@ pub(crate) fn is_running(run: u32) -> bool {
     pulses.iter().filter_map(Weak::upgrade).any(|pulse| pulse.run.load(Ordering::Relaxed) == run)
 }
 
-/// What to do when a run is stuck and cannot be ended from within. By default the report goes to standard error and the
+/// Sets what happens when a run is stuck and cannot be ended from within. By default the report goes to standard error and the
 /// process ends with status 101, as after a panic. The handler gets the run's [`Config::tag`] as well, and runs on the
 /// watchdog's thread; when it returns, the run is watched no longer.
 pub fn on_stuck(handler: impl Fn(&Failure, u64) + Send + Sync + 'static) {
@@ -326,7 +326,7 @@ thread_local! {
     static MINE: std::cell::RefCell<Option<Arc<Pulse>>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Puts a run that starts on this OS thread under the watchdog's eyes.
+/// Lets the watchdog look at a run that starts on this OS thread.
 pub(crate) fn watch_this_thread(config: &Config) -> Arc<Pulse> {
     static DOG: Once = Once::new();
     DOG.call_once(|| {
@@ -386,7 +386,7 @@ fn watch() {
                 continue;
             }
             if let Some(failure) = pulse.look(resident) {
-                // Told once; nobody can unwind that thread, so it is left alone from now on.
+                // Told once. That thread cannot be unwound, so it is left alone from now on.
                 pulse.ended.store(1, Ordering::Relaxed);
                 let tag = pulse.watched.lock().as_ref().map_or(0, |watched| watched.tag);
                 report(&failure, tag);

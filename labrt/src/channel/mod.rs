@@ -76,7 +76,7 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
     receiver
 }
 
-/// A channel that delivers the time every `period`, unless the last message has not been taken yet.
+/// A channel that delivers the time every `period`. It skips a delivery if the last message has not been taken.
 pub fn tick(period: Duration) -> Receiver<Instant> {
     let (sender, receiver) = bounded(1);
     deliver_at(Instant::now() + period, sender, Some(period));
@@ -94,7 +94,7 @@ pub fn never<T>() -> Receiver<T> {
     receiver
 }
 
-/// Sends the time at `when`, on the node's clock, and again every `period`, as long as somebody listens.
+/// Sends the time at `when`, on the node's clock, and again every `period`, as long as the channel has a receiver.
 fn deliver_at(when: Instant, sender: Sender<Instant>, period: Option<Duration>) {
     let deliver = move || {
         let listening = !matches!(sender.try_send(when), Err(TrySendError::Disconnected(_)));

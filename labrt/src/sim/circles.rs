@@ -1,4 +1,4 @@
-//! Who waits for whom: circles of threads, through locks, joins and channels.
+//! Circles of threads that wait for one another, through locks, joins and channels.
 
 use super::Sim;
 use super::policy::Slot;
@@ -7,8 +7,8 @@ use super::task::{On, Phase, Task};
 use crate::outcome::FailureKind;
 
 impl Sim {
-    /// The tasks without which this one cannot go on. For a channel it is known only who has used its other end, or has it
-    /// on its stack.
+    /// The tasks without which this one cannot go on. For a channel these are the tasks that have used its other end, or have
+    /// it on their stacks.
     fn awaited(&self, task: &Task) -> Vec<Slot> {
         match task.wait.on {
             On::Lock(lock) => self.tasks_that(|other| other.held.iter().any(|&(held, _)| held == lock)),

@@ -1,4 +1,4 @@
-//! The loop of the simulated world: run whoever is ready; when nobody is, let time pass to the next timer.
+//! The loop of the simulated world: run a ready task; if there is none, move the clock to the next timer.
 
 use super::policy::Slot;
 use super::task::{TaskCoroutine, kill_tasks, record_panic, resume, spawn};
@@ -48,6 +48,7 @@ pub(crate) fn run<T: Send + 'static>(
     // Closures of timers may own locks, channels, nodes: they are dropped while the world still stands.
     let timers = with(|sim| std::mem::take(&mut sim.timers));
     call_outside_of_tasks(|| drop(timers));
+    call_outside_of_tasks(crate::thread::local::drop_all_locals);
     hash_keys::leave();
     context::leave(mode);
     let value = slot.lock().take();
@@ -91,7 +92,7 @@ impl Sim {
                 }
             }
             if !self.ready.is_empty() {
-                // Who ran last is known to the policy as the current task.
+                // The policy knows the task that ran last as the current one.
                 self.current = last;
                 return self.run_one();
             }
@@ -123,7 +124,7 @@ impl Sim {
         self.decisions.push(Decision { at: Duration::from_nanos(self.now), who, place });
     }
 
-    /// Nobody is ready: moves the clock to the next timer, or ends the run.
+    /// No task is ready: moves the clock to the next timer, or ends the run.
     fn advance(&mut self) {
         let (timers, tasks) = (&mut self.timers, &self.tasks);
         let Some(next) = timers.next(|waiter| super::park::is_parked(tasks, waiter)) else {

@@ -154,7 +154,7 @@ impl State {
         self.last = Some(chosen);
         let access = choice.access;
         self.asleep.clone_from(&choice.asleep);
-        // Whoever depends on this step wakes up.
+        // Tasks whose step depends on this one wake up.
         self.asleep.retain(|&(slot, other)| slot != chosen && !depends(access, other));
         // A program that does not repeat itself may have other tasks ready than it had before.
         ready.iter().position(|&slot| slot == chosen).unwrap_or(0)
@@ -220,7 +220,7 @@ impl Policy for Explore {
             let chosen = self.others[chosen];
             return ready.iter().position(|&slot| slot == chosen).unwrap_or(0);
         }
-        // A step that nobody can notice is made at once: its place in the order makes no difference.
+        // A step that no other task can notice is made at once: its place in the order makes no difference.
         let unnoticed = |slot: Slot| tasks[slot as usize].access == Access::NONE;
         let own = ready.iter().position(|&slot| slot == current && unnoticed(slot));
         let any = || ready.iter().position(|&slot| unnoticed(slot));

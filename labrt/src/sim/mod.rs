@@ -1,7 +1,7 @@
 //! The simulated world: tasks, the virtual clock, and the state that one seed determines.
 //!
 //! All of it lives on one OS thread, in a thread-local [`Sim`]. Tasks are coroutines (`task.rs`); the loop that runs them
-//! is in `drive.rs`; who waits for what is kept in wait queues inside the primitives (`park.rs`).
+//! is in `drive.rs`; the waiting tasks are kept in wait queues inside the primitives (`park.rs`).
 
 pub(crate) mod circles;
 pub(crate) mod drive;
@@ -83,7 +83,7 @@ pub(crate) struct Sim {
     next: Option<Slot>,
     /// See [`Config::jitter`]; in nanoseconds.
     jitter: u64,
-    /// Readings of the clock since it last moved or somebody else ran.
+    /// Readings of the clock since it last moved or another task ran.
     clock_readings: u64,
     /// Free yield points until the running task may be replaced.
     stride: u32,
@@ -214,6 +214,11 @@ impl Sim {
             self.schedule.strides.push(stride);
         }
         stride
+    }
+
+    /// Number of the running task; that of none outside of tasks.
+    pub(crate) fn current_serial(&self) -> u64 {
+        self.tasks.get(self.current as usize).map_or(u64::MAX, |task| task.serial)
     }
 
     /// Number of this run in the process.

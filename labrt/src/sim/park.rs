@@ -180,7 +180,7 @@ pub(crate) fn park_until_one_ends(place: &'static Location<'static>) {
 /// Tasks that wait for one primitive. Only the simulation uses it; on real threads it stays empty.
 #[derive(Default)]
 pub(crate) struct WaitQueue {
-    /// Number of entries, so that a waker of nobody needs no lock.
+    /// Number of entries: waking needs no lock if it is 0.
     len: AtomicU32,
     waiters: parking_lot::Mutex<Vec<Waiter>>,
 }
@@ -215,7 +215,7 @@ impl WaitQueue {
         }
     }
 
-    /// Wakes one waiter, chosen by the seed; false if nobody waits.
+    /// Wakes one waiter, chosen by the seed; false if there is none.
     #[inline]
     pub(crate) fn wake_one(&self) -> bool {
         !self.is_empty() && self.wake_one_slow()
@@ -235,7 +235,7 @@ impl WaitQueue {
         false
     }
 
-    /// Wakes everybody who waits here.
+    /// Wakes all tasks that wait here.
     #[inline]
     pub(crate) fn wake_all(&self) {
         if !self.is_empty() {
@@ -280,7 +280,7 @@ fn park_until_woken(
     }
     suspend();
     let (killed, timed_out) = with(|sim| sim.end_park(waiter, deadline));
-    // Whoever woke this task has taken it out of its own queue; entries elsewhere are still there.
+    // The waker has taken this task out of its own queue; entries elsewhere are still there.
     if killed || timed_out || queues.len() > 1 {
         for queue in queues {
             queue.remove(waiter);

@@ -1,4 +1,4 @@
-//! Scheduling policies: who runs next, and how long until the next voluntary switch.
+//! Scheduling policies: which task runs next, and how long until the next voluntary switch.
 
 use super::explore::Explore;
 use super::task::Task;
@@ -20,7 +20,7 @@ impl Access {
     /// Nothing that another task could notice.
     pub(crate) const NONE: Access = Access { object: 0, writes: false };
 
-    /// A look at what somebody else may change without saying so beforehand: whether a lock is free, a thread has ended.
+    /// A look at what another task may change without announcing it: whether a lock is free, a thread has ended.
     pub(crate) const LOOK: Access = Access { object: usize::MAX, writes: true };
 
     /// Whether it matters which of the two comes first.
@@ -40,7 +40,7 @@ pub(crate) trait Policy {
     fn stride(&mut self, rng: &mut SmallRng) -> u32;
     /// The task says that others should run, or seems to wait for them by looking again and again.
     fn yielded(&mut self, _slot: Slot) {}
-    /// One of `count` possibilities other than who runs: which waiter wakes.
+    /// One of `count` possibilities of another kind: which waiter wakes.
     fn choose(&mut self, count: usize, rng: &mut SmallRng) -> usize {
         below(count, rng)
     }
@@ -185,12 +185,12 @@ impl Policy for Pos {
     }
 
     fn yielded(&mut self, slot: Slot) {
-        // The lowest that counts as drawn: everybody else goes first, once.
+        // The lowest that counts as drawn: every other task goes first, once.
         self.set(slot, 1);
     }
 }
 
-/// Priorities by slot; higher runs first. Change points lower the running task below everybody else.
+/// Priorities by slot; higher runs first. Change points lower the running task below all others.
 struct Pct {
     priorities: Vec<u64>,
     /// Decisions at which the chosen task loses its priority, in descending order.

@@ -107,7 +107,7 @@ impl Sim {
         self.tasks.iter().position(waits).map(|slot| slot as Slot)
     }
 
-    /// Nobody can run any more.
+    /// No task can run any more.
     pub(super) fn report_deadlock(&mut self) {
         match self.waiting_panic() {
             Some(slot) => self.fail_unwinding(slot),

@@ -6,6 +6,7 @@ use super::stack::{self, TaskStack};
 use super::{NO_TASK, Sim, with};
 use crate::name::Name;
 use crate::outcome::FailureKind;
+use crate::thread::local::drop_locals;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::any::Any;
 use std::cell::Cell;
@@ -35,34 +36,34 @@ pub(crate) enum Phase {
 pub(crate) struct Wait {
     /// In words: "a lock", "a message", …
     pub(crate) what: &'static str,
-    /// Who could end the waiting.
+    /// The task that could end the waiting.
     pub(crate) on: On,
 }
 
-/// Who could end the waiting of a task, as far as that is known.
+/// The task that could end a waiting, as far as it is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum On {
-    /// Nobody in particular. What the task does when it goes on.
+    /// No task in particular. The access is what the task does when it goes on.
     Event(Access),
-    /// Whoever holds the lock of this number.
+    /// The task that holds the lock of this number.
     Lock(u64),
     /// The task of this number, by its end.
     Task(u64),
-    /// Whoever sends on the channel at this address.
+    /// A task that sends on the channel at this address.
     Message(usize),
-    /// Whoever receives from the channel at this address.
+    /// A task that receives from the channel at this address.
     Room(usize),
 }
 
 impl On {
-    /// Whether it is known for certain that nobody else can end the waiting.
+    /// Whether certainly no other task can end the waiting.
     pub(crate) fn is_certain(self) -> bool {
         matches!(self, On::Lock(_) | On::Task(_))
     }
 }
 
 impl Wait {
-    /// For something that anybody may bring about.
+    /// For something that any task may bring about.
     pub(crate) const fn event(what: &'static str) -> Wait {
         Wait { what, on: On::Event(Access::NONE) }
     }
@@ -111,7 +112,7 @@ thread_local! {
     static YIELDER: Cell<*const Yielder<(), ()>> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Gives control back to whoever resumed the running coroutine. The caller has recorded why.
+/// Gives control back to the code that resumed the running coroutine. The caller has recorded why.
 #[allow(unsafe_code, reason = "a coroutine's handle lives on its own stack")]
 pub(crate) fn suspend() {
     let yielder = YIELDER.get();
@@ -167,6 +168,9 @@ pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> u64 {
         match catch_unwind(AssertUnwindSafe(run_or_drop)) {
             Ok(()) => with(Sim::note_survivor),
             Err(payload) => record_panic(&*payload),
+        }
+        if let Err(payload) = catch_unwind(drop_locals) {
+            record_panic(&*payload);
         }
     });
     with(|sim| sim.insert(node, name, TaskCoroutine { inner, bounds }))
@@ -431,7 +435,7 @@ impl Sim {
         self.pulse.running(caller, self.steps, self.now);
     }
 
-    /// At the end of a run nobody is left that could give up a lock.
+    /// At the end of a run no task is left that could give up a lock.
     fn abandon_stragglers(&mut self) {
         while let Some(slot) = self.straggler(None) {
             self.current = slot;

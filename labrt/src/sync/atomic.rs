@@ -48,7 +48,7 @@ macro_rules! atomic {
                 self.0.compare_exchange(current, new, success, failure)
             }
 
-            /// The value, of an atomic that nobody else can see.
+            /// The value of an atomic that no other thread can see.
             pub fn into_inner(self) -> $value {
                 self.0.into_inner()
             }

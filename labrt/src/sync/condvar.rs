@@ -32,7 +32,7 @@ impl WaitTimeoutResult {
 }
 
 impl Condvar {
-    /// A condition variable that nobody waits for.
+    /// A condition variable without waiting threads.
     pub const fn new() -> Self {
         Condvar {
             waiters: WaitQueue::new(),

@@ -34,7 +34,7 @@ impl<T> Mutex<T> {
         Mutex { waiters: WaitQueue::new(), id: LockId::new(), inner: parking_lot::Mutex::new(value) }
     }
 
-    /// The value, when nobody can lock it any more.
+    /// The value of a lock that no thread can use any more.
     pub fn into_inner(self) -> T {
         self.inner.into_inner()
     }
@@ -59,12 +59,12 @@ impl<T: ?Sized> Mutex<T> {
         Some(MutexGuard { lock: self, inner: Some(inner), place })
     }
 
-    /// The value, of a lock that nobody else can see.
+    /// The value of a lock that no other thread can see.
     pub fn get_mut(&mut self) -> &mut T {
         self.inner.get_mut()
     }
 
-    /// Whether somebody holds the lock now.
+    /// Whether a thread holds the lock now.
     #[track_caller]
     pub fn is_locked(&self) -> bool {
         look(Location::caller());

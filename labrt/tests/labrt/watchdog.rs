@@ -215,3 +215,28 @@ fn a_kind_of_failure_is_one_of_the_known() {
     let outcome = run(Config::threads(1).limits(limits), || thread::sleep(Duration::from_secs(60)));
     assert_eq!(outcome.result.unwrap_err().kind, FailureKind::RealTime);
 }
+
+fn exits(test: &str, config: Config) {
+    if is_child() {
+        run(config, || {
+            let thread = Node::new("server-1").spawn("apply_loop", || std::process::exit(0));
+            thread.join().unwrap();
+        });
+        return;
+    }
+    let ended = run_as_child(&format!("watchdog::{test}"));
+    let text = &ended.text;
+    assert_eq!(ended.code, Some(101), "{text}");
+    assert!(text.contains("process::exit was called in a run"), "{text}");
+    assert!(text.contains("`apply_loop` of `server-1`") && text.contains("seed 6"), "{text}");
+}
+
+#[test]
+fn an_exit_in_a_simulation_is_a_failure() {
+    exits("an_exit_in_a_simulation_is_a_failure", Config::simulated(6));
+}
+
+#[test]
+fn an_exit_on_a_real_thread_is_a_failure() {
+    exits("an_exit_on_a_real_thread_is_a_failure", Config::threads(6));
+}

@@ -1,5 +1,6 @@
 //! Where the worker posts what the test's thread shall print, and the watchdog what neither of them can know.
 
+use super::channel::Reports;
 use super::plan::Plan;
 use super::report::Report;
 use labrt::Failure;
@@ -57,7 +58,7 @@ impl Board {
         let plan = &self.plan;
         {
             let lines = &mut self.news.lock().lines;
-            if plan.report {
+            if plan.reports != Reports::Nobody {
                 report.write_line(lines);
             } else if !report.ok() {
                 lines.push_str(&report.text());
@@ -75,7 +76,7 @@ impl Board {
     pub(crate) fn done(&self) {
         let mut news = self.news.lock();
         let seeds = self.plan.seeds.end - self.plan.seeds.start;
-        if !self.plan.report && seeds > 1 {
+        if self.plan.reports == Reports::Nobody && seeds > 1 {
             let failed = self.failed();
             news.lines.push_str(&format!("{}: {seeds} seeds, {failed} failed\n", self.plan.test));
         }

@@ -1,6 +1,7 @@
 //! What the environment asks for.
 
 use super::Allowance;
+use super::channel::Reports;
 use labrt::{Limits, World};
 use std::env;
 use std::ops::Range;
@@ -15,10 +16,12 @@ pub(crate) struct Plan {
     pub(crate) world: World,
     pub(crate) check_determinism: bool,
     pub(crate) swarm: bool,
-    pub(crate) report: bool,
+    pub(crate) reports: Reports,
     pub(crate) keep_going: bool,
     pub(crate) story: bool,
     pub(crate) trace: Option<PathBuf>,
+    /// Where the scheduling decisions go, for a process that compares them with its own.
+    pub(crate) decisions: Option<PathBuf>,
     /// Where pictures go; None if nobody wants any.
     pub(crate) pictures: Option<PathBuf>,
     pub(crate) limits: Limits,
@@ -34,10 +37,11 @@ impl Plan {
             world: World::Simulated,
             check_determinism: false,
             swarm: false,
-            report: false,
+            reports: Reports::Nobody,
             keep_going: false,
             story: false,
             trace: None,
+            decisions: None,
             pictures: None,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
@@ -56,17 +60,18 @@ impl Plan {
     }
 
     pub(crate) fn from_environment(test: &'static str, allowance: Allowance) -> Result<Plan, String> {
-        let report = flag("LAB_REPORT")?;
+        let reports = Reports::from_text(text("LAB_REPORT")?.as_deref())?;
         Ok(Plan {
             test,
             seeds: seeds()?,
             world: world()?,
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
             swarm: flag("LAB_SWARM")?,
-            report,
-            keep_going: report || flag("LAB_KEEP_GOING")?,
+            reports,
+            keep_going: reports != Reports::Nobody || flag("LAB_KEEP_GOING")?,
             story: flag("LAB_STORY")?,
             trace: text("LAB_TRACE")?.map(PathBuf::from),
+            decisions: text("LAB_DECISIONS")?.map(PathBuf::from),
             pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
             limits: limits(allowance)?,
         })

@@ -1,5 +1,9 @@
 //! Threads: the names of `std::thread`.
 
+pub(crate) mod local;
+
+pub use local::LocalKey;
+
 use crate::context::{Mode, mode};
 use crate::name::Name;
 use crate::node::{self, Node};
