@@ -85,11 +85,13 @@
 pub mod channel;
 pub mod config;
 mod context;
+mod explore;
 mod name;
 pub mod node;
 pub mod oneshot;
 mod outcome;
 mod panics;
+mod printed;
 pub mod rand;
 mod real;
 mod run;
@@ -103,6 +105,7 @@ pub mod trace;
 mod watchdog;
 
 pub use config::{Config, Limits, PolicyKind, Schedule, World};
+pub use explore::{Bounds, Search, explore};
 pub use outcome::{Decision, Event, Failure, FailureKind, Outcome, Stats};
 pub use run::{random_seed, run, world};
 pub use watchdog::on_stuck;

@@ -91,6 +91,8 @@ pub struct Failure {
     pub at: Duration,
     /// The backtrace, if `RUST_BACKTRACE` asked for one.
     pub backtrace: Option<String>,
+    /// The last lines that threads of the run printed, oldest first.
+    pub printed: Vec<Event>,
 }
 
 impl fmt::Display for Failure {
@@ -112,6 +114,13 @@ impl fmt::Display for Failure {
         if let Some(backtrace) = &self.backtrace {
             write!(f, "\n{backtrace}")?;
         }
+        if !self.printed.is_empty() {
+            write!(f, "\nthe last lines that the threads printed:")?;
+        }
+        for line in &self.printed {
+            let seconds = line.t as f64 / 1e9;
+            write!(f, "\n  {seconds:.6} s {} / {}: {}", line.node, line.task, line.text)?;
+        }
         Ok(())
     }
 }
@@ -127,7 +136,7 @@ pub struct Event {
     pub node: String,
     /// Thread, for example `election_loop`.
     pub task: String,
-    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`.
+    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`.
     pub kind: String,
     /// Topic of a log line, name of a lock, and the like; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]

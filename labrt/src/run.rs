@@ -15,17 +15,21 @@ use crate::{panics, real, sim, trace};
 pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
     assert!(mode() == Mode::Outside, "labrt::run was called inside of a run");
     panics::install_hook();
+    panics::forget();
     if config.trace {
         trace::install_subscriber();
     }
     match config.world {
         World::Threads => real::run(&config, main),
-        // The thread's hash keys are already drawn, so iteration order would not be a function of this run's seed.
-        World::Simulated if sim::hash_keys::thread_is_used() => on_fresh_thread(config, main),
+        World::Simulated if sim::hash_keys::thread_is_used() || std::thread::panicking() => {
+            on_fresh_thread(config, main)
+        }
         World::Simulated => sim::drive::run(&config, main),
     }
 }
 
+/// For an OS thread whose hash keys are drawn already, so that iteration order would not be a function of this run's seed;
+/// and for one that an earlier run left with a destructor that never ended, which std counts as a panic for ever.
 fn on_fresh_thread<T: Send + 'static>(
     config: Config,
     main: impl FnOnce() -> T + Send + 'static,

@@ -36,14 +36,14 @@ pub fn spawn_detached(node: &Node, name: impl Into<Cow<'static, str>>, f: impl F
     start_detached(node, Name::Given(name.into()), f);
 }
 
+/// As [`spawn_detached`]; the number of the task in its simulation.
 #[inline]
-pub(crate) fn start_detached(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) {
+pub(crate) fn start_detached(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) -> u64 {
     match mode() {
-        Mode::Simulated => {
-            sim::task::spawn(node.id().0, name, f);
-        }
+        Mode::Simulated => sim::task::spawn(node.id().0, name, f),
         Mode::Threads => {
             real::spawn(node, name, f);
+            0
         }
         Mode::Outside => panic!("a task was spawned on a node outside of labrt::run"),
     }

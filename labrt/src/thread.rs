@@ -4,6 +4,7 @@ use crate::context::{Mode, mode};
 use crate::name::Name;
 use crate::node::{self, Node};
 use crate::oneshot::{self, Take};
+use crate::sim::policy::Access;
 use crate::sim::task::Wait;
 use crate::{real, runtime, sim};
 use std::any::Any;
@@ -18,6 +19,8 @@ pub type Result<T> = std::result::Result<T, Box<dyn Any + Send + 'static>>;
 /// A handle to a thread, for waiting until it has ended.
 pub struct JoinHandle<T> {
     packet: Take<T>,
+    /// Number of the thread in its simulation.
+    task: u64,
 }
 
 impl<T> JoinHandle<T> {
@@ -29,13 +32,14 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     pub fn join(self) -> Result<T> {
         runtime::note_blocking("a join");
-        match self.packet.wait() {
+        match self.packet.wait_for_end_of(self.task) {
             Some(value) => Ok(value),
             None => Err(Box::new("the thread was killed with its node")),
         }
     }
 
     /// Whether the thread has ended.
+    #[track_caller]
     pub fn is_finished(&self) -> bool {
         self.packet.is_settled()
     }
@@ -44,23 +48,36 @@ impl<T> JoinHandle<T> {
 /// Starts a thread on the caller's node. Reports name it by the line of this call, for example `server.rs:222`.
 #[track_caller]
 pub fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    start(Name::StartedAt(Location::caller()), f)
+    let place = Location::caller();
+    let handle = start(Name::StartedAt(place), f);
+    may_run_first(place);
+    handle
 }
 
 /// Starts a thread with a name on the caller's node: `spawn_named("apply_loop", move || server.apply_loop())`. Reports and
 /// logs use the name. Unlike [`Builder::spawn`] it cannot fail, so the caller has no error to handle.
+#[track_caller]
 pub fn spawn_named<T: Send + 'static>(
     name: impl Into<Cow<'static, str>>,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
-    start(Name::Given(name.into()), f)
+    let handle = start(Name::Given(name.into()), f);
+    may_run_first(Location::caller());
+    handle
+}
+
+/// In the simulation, the thread that was just started may run before its spawner goes on.
+fn may_run_first(place: &'static Location<'static>) {
+    if mode() == Mode::Simulated {
+        sim::park::yield_point(place, Access::NONE);
+    }
 }
 
 fn start<T: Send + 'static>(name: Name, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     if mode() == Mode::Outside {
         let (put, packet) = oneshot::channel();
         real::pool::execute(move || put.put(f()));
-        return JoinHandle { packet };
+        return JoinHandle { packet, task: 0 };
     }
     spawn_on(&node::current(), name, f)
 }
@@ -71,8 +88,8 @@ pub(crate) fn spawn_on<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
     let (put, packet) = oneshot::channel();
-    runtime::start_detached(node, name, move || put.put(f()));
-    JoinHandle { packet }
+    let task = runtime::start_detached(node, name, move || put.put(f()));
+    JoinHandle { packet, task }
 }
 
 /// Starts threads with a name, as [`std::thread::Builder`] does. [`spawn_named`] is shorter.
@@ -114,9 +131,9 @@ pub fn sleep(duration: Duration) {
     let place = Location::caller();
     match mode() {
         Mode::Simulated => {
-            if sim::park::may_block() {
+            if sim::park::may_block(place) {
                 let deadline = crate::time::deadline_after(duration);
-                sim::park::park_on(&[], Wait { what: "the end of a sleep", key: 0 }, Some(deadline), place);
+                sim::park::park_on(&[], Wait::event("the end of a sleep"), Some(deadline), place);
             }
         }
         Mode::Threads => {
@@ -142,6 +159,13 @@ pub fn yield_now() {
         }
         Mode::Outside => std::thread::yield_now(),
     }
+}
+
+/// Whether the calling thread is being unwound, by a panic or because its node was killed: what
+/// [`std::thread::panicking`] says of OS threads.
+#[inline]
+pub fn panicking() -> bool {
+    if mode() == Mode::Simulated { sim::task::unwinding() } else { std::thread::panicking() }
 }
 
 /// Name of the calling thread.

@@ -65,32 +65,35 @@
     reason = "checks recorded histories, on real threads and outside of any simulation"
 )]
 
-mod ambiguous;
 mod check;
 pub mod explain;
+mod fault;
 pub mod generate;
 mod history;
+mod keys;
 mod limits;
 mod model;
 pub mod models;
-mod order;
 pub mod picture;
 pub mod read;
 mod recorder;
+mod replay;
 mod search;
 mod shown;
 pub mod text;
-mod texts;
 mod verdict;
 pub mod words;
 
 pub use check::{check, check_by_search, check_watched};
-pub use explain::{Explanation, Kind};
+pub use fault::Fault;
 pub use history::{History, HistoryError, HistoryErrorKind, OPEN, Operation, Unit};
+pub use keys::key_value::{Key, KeyValue, KvBuilder, KvHistory, KvOp};
+pub use keys::texts::{Text, Texts};
 pub use limits::{Limits, Progress};
+#[doc(hidden)]
+pub use model::Decision;
 pub use model::{Effect, Model};
-pub use models::key_value::{Key, KeyValue, KvBuilder, KvHistory, KvOp};
 pub use recorder::{KvRecorder, Recorder, Ticket};
+pub use replay::ReplayError;
 pub use shown::{Edit, Parts};
-pub use texts::{Text, Texts};
-pub use verdict::{Limit, Order, ReplayError, Undecided, Verdict, Witness};
+pub use verdict::{Explanation, Kind, Limit, Order, Undecided, Verdict, Witness};

@@ -14,9 +14,9 @@
 //! 2  #3  client 2: Get → "", called at 5.000000 ms, returned 4.0 ms later
 //! ```
 
+use crate::fault::Fault;
 use crate::history::{History, OPEN, Operation, Unit};
 use crate::model::Model;
-use crate::picture::Fault;
 use crate::verdict::Verdict;
 use crate::words;
 
@@ -44,6 +44,10 @@ pub fn render<M: Model>(
     let width = width.max(LEAST_WIDTH);
     let mut out = String::new();
     let named: &[usize] = match verdict {
+        Verdict::Linearizable(_) if !history.is_observed() => {
+            wrap(&unobserved(history.len()), width, "", &mut out);
+            return out;
+        }
         Verdict::Linearizable(witness) => {
             let operations = words::count(history.len(), "operation");
             let text =
@@ -71,6 +75,14 @@ pub fn render<M: Model>(
         view.list(&mut out);
     }
     out
+}
+
+/// What there is to say of a history of so many operations, none of which returned.
+pub fn unobserved(operations: usize) -> String {
+    format!(
+        "nothing was observed: none of {} returned, so every order explains them and nothing was tested",
+        words::count(operations, "operation")
+    )
 }
 
 /// What is drawn, and where.
@@ -197,7 +209,12 @@ impl<'a, M: Model> View<'a, M> {
     /// A moment in milliseconds, as precise as the clock, or by the number of the event.
     fn moment(&self, time: u64) -> String {
         match self.history.unit() {
-            Unit::Nanoseconds => format!("{}.{:06} ms", time / 1_000_000, time % 1_000_000),
+            Unit::Nanoseconds => {
+                let time = self.history.recorded_time(time);
+                let sign = if time < 0 { "-" } else { "" };
+                let time = time.unsigned_abs();
+                format!("{sign}{}.{:06} ms", time / 1_000_000, time % 1_000_000)
+            }
             Unit::Events => format!("event {time}"),
         }
     }

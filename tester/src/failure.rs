@@ -1,10 +1,9 @@
 //! What can be wrong: an expectation of the test that was not met, or an invariant that was broken.
 
-use serde::Serialize;
 use std::fmt;
 
 /// The rules that are watched all the time; see `invariants` for what each says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Invariant {
     /// Figure 3, §5.2.
     ElectionSafety,

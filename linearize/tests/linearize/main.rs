@@ -4,9 +4,11 @@
 
 mod browser;
 mod brute;
+mod cases;
 mod devtools;
 mod explain;
 mod files;
+mod floors;
 mod kv;
 mod looks;
 mod models;

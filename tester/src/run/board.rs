@@ -59,16 +59,16 @@ impl Board {
             let lines = &mut self.news.lock().lines;
             if plan.report {
                 report.write_line(lines);
-            } else if !report.ok {
+            } else if !report.ok() {
                 lines.push_str(&report.text());
             } else if plan.seeds.end - plan.seeds.start == 1 {
                 lines.push_str(&report.passed());
             }
         }
-        if !report.ok {
+        if !report.ok() {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
-        report.ok || plan.keep_going
+        report.ok() || plan.keep_going
     }
 
     /// The worker has nothing left to do.
@@ -105,6 +105,7 @@ fn post_stuck(failure: &Failure, tag: u64) {
         return;
     };
     let seed = board.seed.load(Ordering::Relaxed);
-    board.news.lock().stuck = Some(Report::of_stuck_run(board.plan.test, seed, failure));
+    board.news.lock().stuck =
+        Some(Report::of_stuck_run(board.plan.test, seed, failure, &board.plan.options()));
     board.changed.notify_all();
 }

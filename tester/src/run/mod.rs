@@ -16,6 +16,7 @@ use plan::Plan;
 pub(crate) use report::Kind;
 use report::Report;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a finished seed's report may wait until it is printed.
@@ -88,8 +89,8 @@ pub struct Verdict {
     pub message: String,
     /// What the user sees: the line of a success, or the story of a failure.
     pub text: String,
-    /// What `lab` sees, without its mark: one line of JSON.
-    pub json: String,
+    /// What `lab` sees.
+    pub report: labreport::Report,
 }
 
 /// Runs a test once, here, in the simulation, and tells how it ended instead of failing: for tests of the tester.
@@ -116,7 +117,7 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
             let last = board.wait(Duration::ZERO);
             print(&last.lines);
             // A worker that ended without saying so panicked, outside of any run.
-            break if last.done { None } else { Some(Report::of_lost_worker(plan.test)) };
+            break if last.done { None } else { Some(lost_worker(plan, &board)) };
         }
     };
     if let Some(report) = stuck {
@@ -130,10 +131,21 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
     }
 }
 
+/// The report of a worker whose thread is gone.
+fn lost_worker(plan: &Plan, board: &Board) -> Report {
+    Report::of_lost_worker(plan.test, board.seed.load(Ordering::Relaxed), &plan.options())
+}
+
 /// A run is stuck and cannot be ended.
 fn give_up(plan: &Plan, report: &Report) -> ! {
-    eprintln!("{}", report.text());
-    // `lab` takes the death of the process for the failure of the first seed without a report, and goes on behind it. And
+    if plan.report {
+        let mut line = String::new();
+        report.write_line(&mut line);
+        print(&line);
+    } else {
+        eprintln!("{}", report.text());
+    }
+    // With reports, the line says that the process ends here, and `lab` goes on behind the seed in another one. And
     // when memory runs out, ending the process is all that is left to do.
     if plan.report || report.ends_process() {
         std::process::exit(FAILED);

@@ -14,6 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Runs all seeds of the plan; the worker's main function.
 pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
@@ -70,6 +71,7 @@ fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outco
         trace: plan.trace.is_some(),
         record: plan.check_determinism,
         tag,
+        jitter: Duration::ZERO,
     };
     let test = Test::new(plan.test, knobs);
     let (of_run, body) = (test.clone(), Arc::clone(body));
@@ -92,7 +94,7 @@ fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outco
 fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnings: Vec<String>) -> Report {
     let figures = *outcome.result.as_ref().unwrap_or(&Figures::default());
     let mut report = Report::pass(plan.test, seed, &outcome.stats, figures);
-    report.warnings = warnings;
+    report.line.warnings = warnings;
     let failure = outcome.result.as_ref().err();
     if let Some(failure) = failure {
         // An assertion of the test's own code is an expectation, too.
@@ -105,7 +107,7 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
     for finding in test.run_final_checks() {
         report = take_finding(plan, report, finding);
     }
-    match report.ok {
+    match report.ok() {
         true if plan.story => report.tell_success(test.story(true)),
         true => report,
         false => report.tell(&test.story(plan.story), failure, &plan.options()),
@@ -116,10 +118,10 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
 fn take_finding(plan: &Plan, mut report: Report, finding: Finding) -> Report {
     let Finding { wrong, words, page } = finding;
     let mut picture = None;
-    if let Some(folder) = plan.pictures.as_ref().filter(|_| !report.ok || wrong.is_some()) {
-        match pictures::write(plan, folder, report.seed, page) {
+    if let Some(folder) = plan.pictures.as_ref().filter(|_| !report.ok() || wrong.is_some()) {
+        match pictures::write(plan, folder, report.line.seed, page) {
             Ok(path) => picture = path,
-            Err(error) => report.warnings.push(format!("no picture in {}: {error}", folder.display())),
+            Err(error) => report.line.warnings.push(format!("no picture in {}: {error}", folder.display())),
         }
     }
     report.find(wrong, &words, picture)
