@@ -42,14 +42,12 @@ impl Grep {
 
     /// Calls `visit` with each line that matches.
     fn search(&self, block: &[u8], visit: &mut dyn FnMut(&[u8])) {
-        let Some(pattern) = &self.block else {
-            let lines = block.split_inclusive(|&byte| byte == b'\n').map(without_end);
-            return lines.filter(|line| self.line.is_match(line)).for_each(visit);
-        };
+        let Some(pattern) = &self.block else { return self.search_lines(block, visit) };
         let mut at = 0;
+        // Bytes of matches beyond the lines in which they began, which the search goes through again.
+        let mut repeated = 0;
         while at < block.len() {
             let Some(found) = pattern.find_at(block, at) else { return };
-            // The match begins in this line.
             let start = memchr::memrchr(b'\n', &block[at..found.start()]).map_or(at, |end| at + end + 1);
             if start == block.len() {
                 // An empty match behind the last line's end, where no line is.
@@ -61,7 +59,17 @@ impl Grep {
                 visit(&block[start..end]);
             }
             at = end + 1;
+            repeated += found.end().saturating_sub(at);
+            if repeated > block.len() {
+                // For patterns such as `[^x]+`, which match across many lines, a search in each line is faster.
+                return self.search_lines(&block[at.min(block.len())..], visit);
+            }
         }
+    }
+
+    fn search_lines(&self, lines: &[u8], visit: &mut dyn FnMut(&[u8])) {
+        let lines = lines.split_inclusive(|&byte| byte == b'\n').map(without_end);
+        lines.filter(|line| self.line.is_match(line)).for_each(visit);
     }
 }
 
@@ -138,6 +146,8 @@ mod tests {
             r"\w+\s\w+",
             "(?m)^ ",
             r"[\s\S]{12}",
+            "[^x]+",
+            r"(?s)o.*",
         ];
         for pattern in patterns {
             let grep = Grep::new(pattern).unwrap();
