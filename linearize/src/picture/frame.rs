@@ -23,15 +23,17 @@ pub(super) fn fill(mut content: impl FnMut(&str) -> String) -> String {
     page
 }
 
-pub(super) fn title<O, R>(history: &History<O, R>, verdict: &Verdict) -> String {
-    match verdict {
+pub(super) fn title<O, R>(name: &str, history: &History<O, R>, verdict: &Verdict) -> String {
+    let file = if name.is_empty() { String::new() } else { format!("{}: ", words::unquoted(name)) };
+    let verdict = match verdict {
         Verdict::Linearizable(_) if !history.is_observed() => "Nothing was observed".to_owned(),
         Verdict::Linearizable(_) => "Linearizable".to_owned(),
         Verdict::NotLinearizable(explanation) => {
             format!("Not linearizable{}: {}", key(&explanation.key), explanation.kind.name())
         }
         Verdict::Unknown(_) => "Unknown whether linearizable".to_owned(),
-    }
+    };
+    file + &verdict
 }
 
 fn key(name: &str) -> String {

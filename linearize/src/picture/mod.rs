@@ -71,6 +71,21 @@ pub fn page<M: Model>(
     verdict: &Verdict,
     faults: &[Fault],
 ) -> String {
+    page_of("", model, history, verdict, faults)
+}
+
+/// As [`page`], with the name of what the history was read from, which becomes a part of the title.
+///
+/// # Panics
+///
+/// As [`page`].
+pub fn page_of<M: Model>(
+    name: &str,
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    verdict: &Verdict,
+    faults: &[Fault],
+) -> String {
     let parts = findings::parts(model, history, verdict);
     let (data, rest) = packed(&encode::encode(model, history, verdict, &parts, faults));
     let script = format!("\"use strict\";(() => {{\n{}\n}})();\n", SCRIPTS.join("\n"));
@@ -78,7 +93,7 @@ pub fn page<M: Model>(
     frame::fill(|marker| match marker {
         "policy" => policy(&script, style),
         "style" => style.to_owned(),
-        "title" => escape::html(&frame::title(history, verdict)),
+        "title" => escape::html(&frame::title(name, history, verdict)),
         "verdict" => frame::verdict(model, history, verdict),
         "witness" => frame::witness(model, history, verdict, origin(history, faults)),
         "data" => data.clone(),

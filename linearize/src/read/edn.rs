@@ -115,8 +115,8 @@ fn end_of_forms(bytes: &[u8], ended: bool, mut wanted: usize) -> Result<End, Pro
                 closes(byte, open.pop())?;
                 at += 1;
             }
-            _ => match end_of_token(bytes, at) {
-                Some(end) if end < bytes.len() || ended => at = end,
+            _ => match end_of_token(bytes, at).unwrap_or(bytes.len()) {
+                end if end < bytes.len() || ended => at = end,
                 _ => return Ok(End::Unknown),
             },
         }

@@ -18,7 +18,7 @@ use linearize::{Fault, History, Limits, Model, Progress, check_watched};
 use crate::cli::CheckOptions;
 use crate::style::{clean, error_word};
 use crate::{Failure, Outcome, end_unread};
-use linearize::picture::page;
+use linearize::picture::page_of;
 use pages::Pages;
 use progress::watched;
 use report::{Finding, Tally};
@@ -106,7 +106,11 @@ impl Check {
         self.tally.add(&verdict, history.is_observed());
         let page = watched(
             || format!("{name}: drawing"),
-            || self.pages.write(subject.source, || page(model, history, &verdict, &subject.faults)),
+            || {
+                self.pages.write(subject.source, || {
+                    page_of(&subject.source.name(), model, history, &verdict, &subject.faults)
+                })
+            },
         );
         let (page, failure) = match page {
             Ok(page) => (page, None),
