@@ -1,6 +1,6 @@
 //! [`KvServer`] and [`Clerk`] under the interface that every solution of this lab has.
 
-use labapi::{KvClerk, Observer, Persister};
+use labapi::{KvClerk, Observer, Persister, WireFormat};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 
@@ -29,6 +29,10 @@ impl labapi::KvServer for KvServer {
 
     fn watch(self: &Arc<Self>, observer: Box<dyn Observer>) {
         KvServer::watch(self, observer);
+    }
+
+    fn wire() -> Option<&'static dyn WireFormat> {
+        Some(&raft::RaftWire)
     }
 
     fn clerk(ends: Vec<ClientEnd>) -> Clerk {

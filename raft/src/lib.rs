@@ -111,6 +111,7 @@
 //! | `invariants.rs` | what must always hold of one server | Figure 3 |
 //! | `server.rs` | lock, threads, handlers | – |
 //! | `api.rs` | the interface of the lab | – |
+//! | `wire.rs` | the messages, for the tester's checkers | – |
 //!
 //! Read them in this order. The first ten know nothing of threads: each rule is a method
 //! on [`rules::State`], which is told the time and handed the random numbers, so that it
@@ -156,10 +157,12 @@ pub mod rpc;
 mod server;
 mod snapshot;
 mod state;
+mod wire;
 
 pub use labapi::{ApplyMsg, Persister};
 pub use reads::{Lease, Options};
 pub use server::Raft;
+pub use wire::RaftWire;
 
 /// The pure interior: Raft without threads, network or clock.
 ///

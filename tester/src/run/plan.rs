@@ -1,4 +1,4 @@
-//! What the environment asks for.
+//! The plan of a test's runs, read from the environment.
 
 use super::Allowance;
 use labrt::{Limits, World};
@@ -15,11 +15,13 @@ pub(crate) struct Plan {
     pub(crate) world: World,
     pub(crate) check_determinism: bool,
     pub(crate) swarm: bool,
+    /// Whether observers are ignored.
+    pub(crate) unwatched: bool,
     pub(crate) report: bool,
     pub(crate) keep_going: bool,
     pub(crate) story: bool,
     pub(crate) trace: Option<PathBuf>,
-    /// Where pictures go; None if nobody wants any.
+    /// Where pictures go; None for no pictures.
     pub(crate) pictures: Option<PathBuf>,
     pub(crate) limits: Limits,
 }
@@ -34,6 +36,7 @@ impl Plan {
             world: World::Simulated,
             check_determinism: false,
             swarm: false,
+            unwatched: false,
             report: false,
             keep_going: false,
             story: false,
@@ -63,6 +66,7 @@ impl Plan {
             world: world()?,
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
             swarm: flag("LAB_SWARM")?,
+            unwatched: flag("LAB_UNWATCHED")?,
             report,
             keep_going: report || flag("LAB_KEEP_GOING")?,
             story: flag("LAB_STORY")?,
