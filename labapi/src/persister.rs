@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// A server's disk: a place for the Raft state and one for the service's snapshot.
@@ -41,6 +42,8 @@ pub struct Write {
     pub appended: bool,
     /// Whether it brought a new snapshot.
     pub snapshot: bool,
+    /// The source line that wrote.
+    pub place: &'static Location<'static>,
 }
 
 impl Persister {
@@ -57,12 +60,14 @@ impl Persister {
 
     /// Replaces the Raft state and, in the same atomic step, the snapshot if there is a new one. With None the snapshot
     /// stays as it is.
+    #[track_caller]
     pub fn save(&self, state: &[u8], snapshot: Option<&[u8]>) {
         self.save_shared(state, snapshot.map(Bytes::copy_from_slice));
     }
 
     /// As [`Persister::save`], with a snapshot that the disk shares instead of copying. It costs the same however large the
     /// snapshot, so a server may call it while it holds a lock.
+    #[track_caller]
     pub fn save_shared(&self, state: &[u8], snapshot: Option<Bytes>) {
         let is_new = snapshot.is_some();
         let (number, replaced) = {
@@ -74,18 +79,20 @@ impl Persister {
         };
         // The memory of a large snapshot is given back without the disk's lock.
         drop(replaced);
-        self.call_hook(Write { number, appended: false, snapshot: is_new });
+        let place = Location::caller();
+        self.call_hook(Write { number, appended: false, snapshot: is_new, place });
     }
 
-    /// Adds a record at the end of the Raft state: a write-ahead log. The cost grows with the record, not with what is
-    /// there already.
+    /// Adds a record at the end of the Raft state, as to a write-ahead log. The cost depends on the record's length, not on
+    /// the length of the state.
+    #[track_caller]
     pub fn append(&self, record: &[u8]) {
         let number = {
             let content = &mut *self.disk.content.lock();
             content.state.extend_from_slice(record);
             content.count_write()
         };
-        self.call_hook(Write { number, appended: true, snapshot: false });
+        self.call_hook(Write { number, appended: true, snapshot: false, place: Location::caller() });
     }
 
     /// The Raft state: what was saved last, and the records appended since; empty on a new disk.

@@ -136,6 +136,6 @@ pub use error::RpcError;
 pub use labgob::DecodeError;
 pub use name::Name;
 pub use network::Network;
-pub use service::{Server, Service};
+pub use service::{Answer, Server, Service};
 pub use tap::{Direction, TapAction, TapEvent};
 pub use transport::Transport;

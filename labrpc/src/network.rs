@@ -71,7 +71,7 @@ impl Network {
         let before = state.end_numbers.insert(name.clone(), number);
         assert!(before.is_none(), "the network has an end named `{name}` already");
         state.ends.push(End::new(name));
-        ClientEnd::of_network(NetworkEnd { shared: Arc::clone(self.shared()), number })
+        ClientEnd::of_network(NetworkEnd { shared: Arc::clone(self.shared()), number, guard: None })
     }
 
     /// Connects an end to a server, which need not exist yet. Calls that are under way stay with the server

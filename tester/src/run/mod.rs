@@ -10,6 +10,7 @@ mod plan;
 mod repeat;
 mod report;
 mod seed;
+mod starved;
 
 use crate::failure::Invariant;
 use crate::test::Test;
@@ -56,12 +57,16 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_RUNTIME=threads` | real threads instead of the simulation |
 /// | `LAB_CHECK_DETERMINISM=1` | each seed again, after another one, and in a process of its own: all must be equal |
 /// | `LAB_SWARM=1` | each seed also draws delays, scheduler, clocks and pauses |
+/// | `LAB_UNWATCHED=1` | ignore observers: see what the tests notice of a solution without one |
 /// | `LAB_REPORT=1` | a line for each seed on standard output; with `socket`, through the socket that `lab` gives |
 /// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |
 /// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
 /// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
 /// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
 /// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |
+///
+/// A test on real threads that misses an expectation while other programs have the processors does not fail. It is
+/// inconclusive, and says so on standard output and in its report.
 ///
 /// # Panics
 /// If the test fails, after its story was printed; or if the environment makes no sense.
@@ -165,7 +170,7 @@ fn print(reports: Reports, lines: &str) {
     if lines.is_empty() {
         return;
     }
-    // Through `print!`, so that libtest can capture it; nobody is there to hear of a closed standard output.
+    // Through `print!`, so that libtest can capture it. A closed standard output cannot be reported anywhere.
     print!("{lines}");
     let _ = std::io::stdout().flush();
 }
