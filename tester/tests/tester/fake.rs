@@ -161,7 +161,8 @@ impl<Q: Quirk> Fake<Q> {
     /// Writes the log to the disk and shows it to the observer.
     fn show(&self, state: &mut State) {
         let is_lost = self.wrong(Wrong::WritesEmpty) && self.me != 0;
-        let bytes = labgob::encode(if is_lost { &[] } else { state.log.as_slice() });
+        let written: &[Vec<u8>] = if is_lost { &[] } else { &state.log };
+        let bytes = labgob::encode(&written);
         if self.wrong(Wrong::WritesLate) && self.me != 0 {
             let disk = state.disk.clone();
             thread::spawn(move || {
