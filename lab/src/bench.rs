@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use console::style;
+use lab_terminal::table;
+use labreport::Verdict;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
@@ -16,7 +18,6 @@ use crate::process::Supervisor;
 use crate::runner::{Job, Runner, World};
 use crate::select::select_one;
 use crate::{Failure, Outcome};
-use lab_terminal::table;
 
 /// How often a whole lab is run; the median counts.
 const SUITE_RUNS: usize = 7;
@@ -105,7 +106,7 @@ fn rate(
     let processor_before = processor_time()?;
     runner.run(&job, &mut |report| {
         last = Instant::now();
-        failed += u64::from(!report.ok);
+        failed += u64::from(report.verdict() == Verdict::Failed);
         // The first report ends the start and begins the measurement.
         let elapsed = last.duration_since(*begun.get_or_insert(last));
         seeds += u64::from(!elapsed.is_zero());
@@ -115,7 +116,7 @@ fn rate(
     let rate = seeds as f64 / elapsed.max(f64::MIN_POSITIVE);
     let failures = if failed == 0 { String::new() } else { format!(", {failed} failed") };
     let processor = (processor_time()? - processor_before).max(f64::MIN_POSITIVE);
-    // What this rate would be on a core that nobody else wants.
+    // What this rate would be on an idle core.
     let by_processor = seeds as f64 / processor;
     Ok(Figure {
         what: format!("{name} in stress, one job"),
@@ -194,7 +195,8 @@ fn wall_figure(what: String, wall: Duration, bound: f64) -> Figure {
     }
 }
 
-/// The median wall time of several runs, and the last one's output. One more run before them builds what is to be built.
+/// The median wall time of several runs, and the last one's output. One more run before them builds what is
+/// to be built.
 fn median(command: impl Fn() -> Command) -> Result<(Duration, String), Failure> {
     let mut walls = Vec::new();
     let mut text = String::new();

@@ -1,4 +1,5 @@
-//! Test processes that run now: started in groups of their own, watched for silence and memory, ended together.
+//! Test processes that run now: started in groups of their own, watched for silence and memory, ended
+//! together.
 
 use std::fs;
 use std::io;
@@ -9,10 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lab_terminal::{Failure, INTERRUPTED};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-
-use lab_terminal::{Failure, INTERRUPTED};
 
 /// How often the running processes are looked at. A process can outgrow its memory limit for that long.
 const LOOK: Duration = Duration::from_millis(50);
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Why a process was ended from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Whoever started it has heard enough, or the user pressed ctrl-C.
+    /// Its listener needs no more reports, or the user pressed ctrl-C.
     Stopped,
     /// It reported nothing for that long.
     Silent(Duration),
@@ -31,7 +31,8 @@ pub(crate) enum Cause {
 /// What a process may take before it is ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
-    /// How long it may be silent. The test's own limit of real time is shorter, so this ends only what cannot end itself.
+    /// How long it may be silent. The test's own limit of real time is shorter, so this ends only what cannot
+    /// end itself.
     pub(crate) silence: Duration,
     /// How many mebibytes it may hold.
     pub(crate) memory_mb: u64,
@@ -65,7 +66,8 @@ impl Process {
     pub(crate) fn end(&self, cause: Cause) {
         lock(&self.cause).get_or_insert(cause);
         let mut child = lock(&self.child);
-        // While the child is not reaped, its number, which is that of its group, is nobody else's.
+        // Until the child is reaped, the system gives its number, which is also its group's, to no other
+        // process.
         if let (Ok(None), Ok(number)) = (child.try_wait(), i32::try_from(child.id())) {
             // It fails only if the whole group is gone already, which is what is wanted.
             let _ = killpg(Pid::from_raw(number), Signal::SIGKILL);
@@ -84,7 +86,7 @@ impl Process {
         }
     }
 
-    /// What the process is to be ended for, if anything.
+    /// The limit that the process exceeds, if it exceeds one.
     fn offence(&self) -> Option<Cause> {
         let silence = self.silence();
         if silence > self.allowance.silence {
@@ -110,8 +112,8 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that looks after its processes from a thread of its own, for as long as this program runs, and that
-    /// ctrl-C and SIGTERM stop. A second ctrl-C ends this program at once. To be called once.
+    /// A supervisor that looks after its processes from a thread of its own, for as long as this program
+    /// runs, and that ctrl-C and SIGTERM stop. A second ctrl-C ends this program at once. To be called once.
     pub(crate) fn start() -> Result<Arc<Supervisor>, Failure> {
         let supervisor = Arc::new(Supervisor::default());
         let watching = Arc::clone(&supervisor);
@@ -143,8 +145,8 @@ impl Supervisor {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    /// Starts a process in a group of its own, so that a ctrl-C at the terminal reaches this program only, and
-    /// this program can end the process with all that it started.
+    /// Starts a process in a group of its own, so that a ctrl-C at the terminal reaches this program only,
+    /// and this program can end the process with all that it started.
     pub(crate) fn spawn(&self, command: &mut Command, allowance: Allowance) -> io::Result<Arc<Process>> {
         let child = Mutex::new(command.process_group(0).spawn()?);
         let heard = Mutex::new(Instant::now());
@@ -179,7 +181,7 @@ impl Supervisor {
     }
 }
 
-/// The child's pipes, which whoever started it reads.
+/// The child's pipes, for the caller that started it to read.
 pub(crate) fn take_pipes(
     process: &Process,
 ) -> (Option<std::process::ChildStdout>, Option<std::process::ChildStderr>) {

@@ -1,4 +1,5 @@
-//! Runs one test with a range of seeds, in as few processes as that takes, and hands over a report for each seed.
+//! Runs one test with a range of seeds, in as few processes as that takes, and hands over a report for each
+//! seed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
@@ -15,13 +16,13 @@ use std::time::Duration;
 use crate::Failure;
 use crate::catalogue::Test;
 use crate::process::{Allowance, Cause, Process, Supervisor, take_pipes};
-use crate::protocol::{Report, Secret};
+use crate::protocol::{self, Kind, Report, Secret};
 
 /// How much of a process's last words is kept: enough for two long backtraces.
 const TAIL: usize = 64 * 1024;
 
-/// A test binary may hold finished reports back for 50 ms; if it dies then, they are lost. So the run that killed it is
-/// looked for among the first runs that were not reported, as many as fit in this time.
+/// A test binary may hold finished reports back for 50 ms; if it dies then, they are lost. So the run that
+/// killed it is looked for among the first runs that were not reported, as many as fit in this time.
 const HELD_BACK: Duration = Duration::from_millis(200);
 
 /// Asks a test binary to draw the knobs of each run.
@@ -75,13 +76,15 @@ struct End {
     silent: Duration,
     /// libtest said that the binary has no test of that name.
     no_such_test: bool,
+    /// The last report said that its run was stuck, and that the process would therefore end.
+    stuck: bool,
     /// The last output, standard error behind standard output.
     tail: String,
 }
 
 impl Runner {
-    /// Runs `job`. Each seed is reported exactly once and in order, as far as the job gets: to its end, unless the
-    /// listener breaks or everything is stopped.
+    /// Runs `job`. Each seed is reported exactly once and in order, as far as the job gets: to its end,
+    /// unless the listener breaks or everything is stopped.
     ///
     /// # Errors
     ///
@@ -99,6 +102,9 @@ impl Runner {
             if broke || end.cause == Some(Cause::Stopped) || next >= job.seeds.end {
                 break;
             }
+            if end.stuck {
+                continue;
+            }
             for report in self.explain_death(job, end)? {
                 next = report.seed + 1;
                 if listener(report).is_break() {
@@ -109,7 +115,8 @@ impl Runner {
         Ok(())
     }
 
-    /// The reports of the runs up to the one that killed a process, that one included; none if everything is stopped.
+    /// The reports of the runs up to the one that killed a process, that one included; none if everything is
+    /// stopped.
     fn explain_death(&self, job: &Job<'_>, end: End) -> Result<Vec<Report>, Failure> {
         let mut reports = Vec::new();
         // A process that was silent for longer, or large for long, held nothing back.
@@ -164,14 +171,14 @@ impl Runner {
         };
         let errors = thread::spawn(move || tail_of(errors));
         let output = thread::spawn(move || read_output(output));
-        let mut reading = Reading { process: &process, secret, seeds };
+        let mut reading = Reading { process: &process, secret, seeds, stuck: false };
         reading.read(socket, listener);
         let silent = process.silence();
-        let next = reading.seeds.start;
+        let Reading { seeds, stuck, .. } = reading;
         let (status, cause) = self.supervisor.wait(&process).map_err(cannot)?;
         let (no_such_test, mut tail) = output.join().unwrap_or_default();
         tail += &errors.join().unwrap_or_default();
-        let end = End { next, status, cause, silent, no_such_test, tail };
+        let end = End { next: seeds.start, status, cause, silent, no_such_test, stuck, tail };
         if end.no_such_test {
             let advice = "labs.toml and the binary disagree";
             return Err(Failure::new(format!(
@@ -222,6 +229,7 @@ struct Reading<'a> {
     secret: Secret,
     /// The seeds still to be reported.
     seeds: Range<u64>,
+    stuck: bool,
 }
 
 impl Reading<'_> {
@@ -240,13 +248,14 @@ impl Reading<'_> {
     }
 
     fn take(&mut self, line: &[u8], listener: &mut Listener<'_>) -> ControlFlow<()> {
-        let Some(report) = Report::parse(line, &self.secret) else { return ControlFlow::Continue(()) };
+        let Some(report) = protocol::parse(line, &self.secret) else { return ControlFlow::Continue(()) };
         self.process.hear();
         // The tester reports the seeds in order.
         if report.seed != self.seeds.start {
             return ControlFlow::Continue(());
         }
         self.seeds.start += 1;
+        self.stuck = report.stuck;
         listener(report)
     }
 }
@@ -257,53 +266,45 @@ impl End {
         let (kind, message) = match self.cause {
             Some(Cause::Memory(held)) => {
                 let limit = test.bounds.memory_mb;
-                ("memory", format!("the test held {held} MiB of memory; {limit} MiB are allowed (labs.toml)"))
+                (
+                    Kind::Memory,
+                    format!("the test held {held} MiB of memory; {limit} MiB are allowed (labs.toml)"),
+                )
             }
             Some(Cause::Silent(silence)) => {
                 let silence = silence.as_secs_f64();
-                ("real_time", format!("no sign of life for {silence:.1} s; the process was ended"))
+                (Kind::RealTime, format!("no sign of life for {silence:.1} s; the process was ended"))
             }
-            Some(Cause::Stopped) | None => self.last_words(test),
+            Some(Cause::Stopped) | None => self.last_words(),
         };
-        Report::died(&test.name, self.next, kind, message, self.tail.clone())
+        protocol::died(&test.name, self.next, kind, message, self.tail.clone())
     }
 
     /// What the process itself says of its death.
-    fn last_words(&self, test: &Test) -> (&'static str, String) {
+    fn last_words(&self) -> (Kind, String) {
         let has = |words: &str| {
             self.tail.lines().find(|line| line.contains(words)).map(|line| line.trim().to_owned())
         };
         if let Some(line) = has("ThreadSanitizer: ") {
-            return ("race", line);
-        }
-        if let Some(line) = self.stuck(test) {
-            return ("stuck", line);
+            return (Kind::Race, line);
         }
         if let Some(line) = has("process::exit was called in a run") {
-            return ("exit", line);
+            return (Kind::Exit, line);
         }
         if let Some(line) = has("panic in a destructor during cleanup").or_else(|| has("that cannot unwind"))
         {
-            return ("panic", line);
+            return (Kind::Panic, line);
         }
         if let Some(line) = has("overflowed its stack").or_else(|| has("stack overflow in ")) {
-            return ("stack_overflow", line);
+            return (Kind::StackOverflow, line);
         }
         match (self.status.signal(), self.status.code()) {
-            (Some(signal), _) => ("died", format!("the process was killed by {}", signal_name(signal))),
+            (Some(signal), _) => (Kind::Died, format!("the process was killed by {}", signal_name(signal))),
             (None, Some(code)) => {
-                ("died", format!("the process ended with status {code} before the test did"))
+                (Kind::Died, format!("the process ended with status {code} before the test did"))
             }
-            (None, None) => ("died", "the process ended before the test did".to_owned()),
+            (None, None) => (Kind::Died, "the process ended before the test did".to_owned()),
         }
-    }
-
-    /// What the runtime's watchdog says of a run that can only be ended with its process: the line behind the heading of
-    /// the report.
-    fn stuck(&self, test: &Test) -> Option<String> {
-        let heading = format!("{} failed with seed {}", test.name, self.next);
-        let mut lines = self.tail.lines().skip_while(|line| !line.starts_with(&heading)).skip(1);
-        lines.find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
     }
 }
 

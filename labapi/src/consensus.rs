@@ -2,6 +2,7 @@
 
 use crate::observer::Observer;
 use crate::persister::Persister;
+use crate::wire::WireFormat;
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use labrt::sync::Arc;
@@ -49,14 +50,24 @@ pub trait Consensus: Send + Sync + 'static {
     /// committed and the current term, or None if this server does not believe it is the leader.
     fn start(self: &Arc<Self>, command: Vec<u8>) -> Option<(u64, u64)>;
 
-    /// The current term, and whether this server believes it is the leader.
+    /// The current term, and whether this server believes it is the leader. Both come from one moment. The term is on the
+    /// disk by then, so it never goes back, also not over a crash. The tester asks often (every 100 ms).
     fn get_state(self: &Arc<Self>) -> (u64, bool);
 
     /// The service has made a snapshot of its state after everything up to and including `index`. The thread that
-    /// receives from the apply channel calls this, so the module must not wait for that channel here.
+    /// receives from the apply channel calls this, so the module must not wait for that channel here. If a leader's snapshot
+    /// has meanwhile replaced everything up to `index`, there is nothing left to do.
     fn snapshot(self: &Arc<Self>, index: u64, snapshot: Vec<u8>);
 
     /// From now on the module shows the observer every change, and the present state at once. A module without such
     /// probes still works, and is checked less closely. [`crate::Probe`] makes this three lines.
     fn watch(self: &Arc<Self>, _observer: Box<dyn Observer>) {}
+
+    /// How the checkers read this module's messages; with None they do not.
+    fn wire() -> Option<&'static dyn WireFormat>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::observer::Observer;
 use crate::persister::Persister;
+use crate::wire::WireFormat;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 
@@ -32,6 +33,14 @@ pub trait KvServer: Send + Sync + 'static {
     /// From now on the server's Raft shows the observer every change, and its present state at once. A server without such
     /// probes still works, and is checked less closely.
     fn watch(self: &Arc<Self>, _observer: Box<dyn Observer>) {}
+
+    /// How the checkers read the messages between the servers' Rafts; with None they do not.
+    fn wire() -> Option<&'static dyn WireFormat>
+    where
+        Self: Sized,
+    {
+        None
+    }
 
     /// A clerk that calls on these ends, one for each server, in any order.
     fn clerk(ends: Vec<ClientEnd>) -> Self::Clerk

@@ -17,11 +17,33 @@
 //! server's node. A thread that the method spawns therefore belongs to the server, and ends
 //! when the server crashes.
 //!
+//! # What the tests expect of a Raft
+//!
+//! | what | bound |
+//! |---|---|
+//! | a message on a network in good order | takes 1 to 10 ms each way; up to 27 ms more, and one in ten lost, if it is unreliable |
+//! | a call to a server that cannot be reached | fails after up to 7 s, so a server must not wait for it before it calls others |
+//! | heartbeats | an idle second of three servers costs at most 60 RPCs: about ten heartbeats a second to each follower |
+//! | an election | a majority that can talk elects a leader within 5 s; usually within 1 s |
+//! | a leader | is not replaced while nothing fails |
+//! | a command that a leader has accepted | is applied by a majority within 2 s if the leader stays |
+//! | agreement after any faults | within 10 s of the moment in which a majority can talk again |
+//! | bytes | an entry travels once to each follower: below twice the bytes of the commands |
+//! | the state on the disk, with snapshots | stays below 2,000 bytes |
+//!
+//! The tests know RPCs by who calls whom, not by their names.
+//!
 //! # Being watched
 //!
+//! The tester checks without any help whatever can be seen from outside: the term and the
+//! leader that [`Consensus::get_state`] names, what arrives on the apply channel, and writes
+//! to the disk. A solution that makes its messages readable ([`WireFormat`]) is also checked
+//! on the wire: votes, entries, commit indices and acknowledgements. The report of a test
+//! names what was not watched.
+//!
 //! A solution may show its state to an [`Observer`]. Then the rules of the Raft paper's
-//! Figure 3 are checked at every change, and a failure names the moment in which a rule broke
-//! and not the later one in which a test noticed. [`Probe`] keeps what is needed for that in
+//! Figure 3 are checked at every change, and a failure names the moment in which a rule was
+//! broken, not the later moment in which a test noticed. [`Probe`] keeps what is needed for that in
 //! three lines:
 //!
 //! ```
@@ -63,7 +85,8 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **`CondInstallSnapshot`.** See the essay of the `raft` crate.
+//! - **`CondInstallSnapshot`.** Early editions of the course let the service refuse a snapshot that entries had overtaken.
+//!   One thread hands over both, in order, so there is nothing to refuse.
 //! - **Torn and lost writes.** A write to the [`Persister`] is atomic and durable; the paper
 //!   assumes as much.
 
@@ -74,9 +97,11 @@ mod key_value;
 mod observer;
 mod persister;
 mod probe;
+mod wire;
 
 pub use consensus::{ApplyMsg, Consensus};
 pub use key_value::{KvClerk, KvServer};
 pub use observer::{Observer, Role, View, digest};
 pub use persister::{Persister, Write};
 pub use probe::{Probe, Shown};
+pub use wire::{Reply, Request, WireFormat};

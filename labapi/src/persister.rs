@@ -1,7 +1,9 @@
 //! The simulated disk of a server.
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// A server's disk: a place for the Raft state and one for the service's snapshot.
@@ -25,7 +27,7 @@ struct Disk {
 #[derive(Clone, Default)]
 struct Content {
     state: Vec<u8>,
-    snapshot: Vec<u8>,
+    snapshot: Bytes,
     writes: u64,
 }
 
@@ -40,6 +42,8 @@ pub struct Write {
     pub appended: bool,
     /// Whether it brought a new snapshot.
     pub snapshot: bool,
+    /// The source line that wrote.
+    pub place: &'static Location<'static>,
 }
 
 impl Persister {
@@ -56,29 +60,39 @@ impl Persister {
 
     /// Replaces the Raft state and, in the same atomic step, the snapshot if there is a new one. With None the snapshot
     /// stays as it is.
+    #[track_caller]
     pub fn save(&self, state: &[u8], snapshot: Option<&[u8]>) {
-        let number = {
+        self.save_shared(state, snapshot.map(Bytes::copy_from_slice));
+    }
+
+    /// As [`Persister::save`], with a snapshot that the disk shares instead of copying. It costs the same however large the
+    /// snapshot, so a server may call it while it holds a lock.
+    #[track_caller]
+    pub fn save_shared(&self, state: &[u8], snapshot: Option<Bytes>) {
+        let is_new = snapshot.is_some();
+        let (number, replaced) = {
             let content = &mut *self.disk.content.lock();
             content.state.clear();
             content.state.extend_from_slice(state);
-            if let Some(snapshot) = snapshot {
-                content.snapshot.clear();
-                content.snapshot.extend_from_slice(snapshot);
-            }
-            content.count_write()
+            let replaced = snapshot.map(|snapshot| std::mem::replace(&mut content.snapshot, snapshot));
+            (content.count_write(), replaced)
         };
-        self.call_hook(Write { number, appended: false, snapshot: snapshot.is_some() });
+        // The memory of a large snapshot is given back without the disk's lock.
+        drop(replaced);
+        let place = Location::caller();
+        self.call_hook(Write { number, appended: false, snapshot: is_new, place });
     }
 
-    /// Adds a record at the end of the Raft state: a write-ahead log. The cost grows with the record, not with what is
-    /// there already.
+    /// Adds a record at the end of the Raft state, as to a write-ahead log. The cost depends on the record's length, not on
+    /// the length of the state.
+    #[track_caller]
     pub fn append(&self, record: &[u8]) {
         let number = {
             let content = &mut *self.disk.content.lock();
             content.state.extend_from_slice(record);
             content.count_write()
         };
-        self.call_hook(Write { number, appended: true, snapshot: false });
+        self.call_hook(Write { number, appended: true, snapshot: false, place: Location::caller() });
     }
 
     /// The Raft state: what was saved last, and the records appended since; empty on a new disk.
@@ -93,6 +107,11 @@ impl Persister {
 
     /// The snapshot that was saved last; empty if there was none.
     pub fn snapshot(&self) -> Vec<u8> {
+        self.snapshot_shared().to_vec()
+    }
+
+    /// As [`Persister::snapshot`], without a copy: it costs the same however large the snapshot.
+    pub fn snapshot_shared(&self) -> Bytes {
         self.disk.content.lock().snapshot.clone()
     }
 

@@ -1,19 +1,22 @@
 //! The caller's side: ends of the network, and typed calls on them.
 
-use crate::error::RpcError;
-use crate::path::{self, Sent};
-use crate::shared::{Outcome, Shared};
-use crate::transport::Transport;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
 use labrt::time::Instant;
 use labrt::{oneshot, runtime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
-/// A place to call from: an end of a [`crate::Network`], where a new one is disabled and connected to nothing, or of
-/// another [`Transport`]. Clones are the same end.
+use crate::error::RpcError;
+use crate::path::{self, Sent};
+use crate::shared::{Outcome, Shared};
+use crate::transport::Transport;
+
+/// A place to call from: an end of a [`crate::Network`], where a new one is disabled and connected to
+/// nothing, or of another [`Transport`]. Clones are the same end.
 #[derive(Clone)]
 pub struct ClientEnd {
     way: Way,
@@ -31,7 +34,11 @@ enum Way {
 pub(crate) struct NetworkEnd {
     pub(crate) shared: Arc<Shared>,
     pub(crate) number: u32,
+    pub(crate) guard: Option<Guard>,
 }
+
+/// Called with the source line of each call, see [`ClientEnd::guarded`].
+type Guard = Arc<dyn Fn(&'static Location<'static>) + Send + Sync>;
 
 impl ClientEnd {
     /// An end whose calls go by this way instead of a simulated network.
@@ -43,12 +50,21 @@ impl ClientEnd {
         ClientEnd { way: Way::Network(end) }
     }
 
+    /// For testers: the same end, which calls `guard` before each call, in the calling thread and with the source line of
+    /// the call. A guard that panics keeps the call from being made. An end of another transport stays as it is.
+    pub fn guarded(self, guard: impl Fn(&'static Location<'static>) + Send + Sync + 'static) -> ClientEnd {
+        match self.way {
+            Way::Network(end) => ClientEnd::of_network(NetworkEnd { guard: Some(Arc::new(guard)), ..end }),
+            way @ Way::Transport(_) => ClientEnd { way },
+        }
+    }
+
     /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply. Several
     /// threads may call on one end at the same time.
     ///
     /// # Errors
-    /// [`RpcError::Failed`] if the network gives no reply; [`RpcError::Garbled`] if the server could not decode the
-    /// arguments.
+    /// [`RpcError::Failed`] if the network gives no reply; [`RpcError::Garbled`] if the server could not
+    /// decode the arguments.
     #[track_caller]
     pub fn call(&self, service_method: &'static str, args: Vec<u8>) -> Result<Vec<u8>, RpcError> {
         match &self.way {
@@ -57,8 +73,8 @@ impl ClientEnd {
         }
     }
 
-    /// As [`ClientEnd::call`], but waits no longer than `limit`, on the clock of the calling thread's node. A reply that
-    /// comes later is dropped.
+    /// As [`ClientEnd::call`], but waits no longer than `limit`, on the clock of the calling thread's node. A
+    /// reply that comes later is dropped.
     ///
     /// # Errors
     /// As [`ClientEnd::call`], and [`RpcError::TimedOut`].
@@ -79,6 +95,7 @@ impl ClientEnd {
 impl NetworkEnd {
     #[track_caller]
     fn call(&self, service_method: &'static str, args: Vec<u8>) -> Outcome {
+        self.guard();
         runtime::note_blocking("an RPC");
         let Sent { number, outcome } = path::send(self, service_method, args);
         let outcome = outcome.wait().unwrap_or(Err(RpcError::Failed));
@@ -88,6 +105,7 @@ impl NetworkEnd {
 
     #[track_caller]
     fn call_timeout(&self, service_method: &'static str, args: Vec<u8>, limit: Duration) -> Outcome {
+        self.guard();
         runtime::note_blocking("an RPC");
         let deadline = Instant::now() + limit;
         let Sent { number, outcome } = path::send(self, service_method, args);
@@ -97,6 +115,14 @@ impl NetworkEnd {
         };
         self.trace_outcome(number, service_method, &outcome);
         outcome
+    }
+
+    #[inline]
+    #[track_caller]
+    fn guard(&self) {
+        if let Some(guard) = &self.guard {
+            guard(Location::caller());
+        }
     }
 
     #[inline]

@@ -1,16 +1,17 @@
 //! Services: what a server offers, declared once for both sides.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use labgob::DecodeError;
 use labrt::node::Node;
 use labrt::runtime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a handler gives back: the encoded reply, or what was wrong with the request's bytes.
-pub(crate) type Answer = Result<Vec<u8>, DecodeError>;
+pub type Answer = Result<Vec<u8>, DecodeError>;
 
 /// Finds the method of the given full name and runs it on the given bytes; None if there is no such method.
 type Dispatch = dyn Fn(&str, &[u8]) -> Option<Answer> + Send + Sync;
@@ -24,14 +25,24 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service with these methods. `dispatch` gets the full name of a method (`"Service.method"`) and encoded arguments,
-    /// and gives None for a method that it does not have.
+    /// A service with these methods. `dispatch` gets the full name of a method (`"Service.method"`) and
+    /// encoded arguments, and gives None for a method that it does not have.
     pub fn new(
         name: &'static str,
         methods: &'static [&'static str],
         dispatch: impl Fn(&str, &[u8]) -> Option<Result<Vec<u8>, DecodeError>> + Send + Sync + 'static,
     ) -> Service {
         Service { name, methods, dispatch: Arc::new(dispatch) }
+    }
+
+    /// For testers: the same service, whose handlers run inside `around`. It gets the full name of the method, the encoded
+    /// arguments, and a closure that runs the handler; what it returns is the answer. It runs in the handler's thread.
+    pub fn around(
+        self,
+        around: impl Fn(&str, &[u8], &dyn Fn() -> Option<Answer>) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Service {
+        let Service { name, methods, dispatch } = self;
+        Service::new(name, methods, move |method, bytes| around(method, bytes, &|| dispatch(method, bytes)))
     }
 
     /// Decodes the arguments, runs the handler, encodes its reply.
@@ -45,8 +56,9 @@ impl Service {
         labgob::decode(bytes).map(|args| labgob::encode(&handler(args)))
     }
 
-    /// Runs the handler of the method with this full name in the calling thread, and gives its encoded reply; None if there
-    /// is no such method. For servers that are reached by another [`Transport`](crate::Transport).
+    /// Runs the handler of the method with this full name in the calling thread, and gives its encoded reply;
+    /// None if there is no such method. For servers that are reached by another
+    /// [`Transport`](crate::Transport).
     pub fn handle(&self, method: &str, bytes: &[u8]) -> Option<Result<Vec<u8>, DecodeError>> {
         (self.dispatch)(method, bytes)
     }
@@ -58,8 +70,9 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Services of one server process behind one dispatcher, with a counter of the calls that reached it. A server that is
-/// restarted is a new `Server` on a new node, so that what was sent to the old one never reaches the new one.
+/// Services of one server process behind one dispatcher, with a counter of the calls that reached it. A
+/// server that is restarted is a new `Server` on a new node, so that what was sent to the old one never
+/// reaches the new one.
 #[derive(Debug)]
 pub struct Server {
     node: Node,
@@ -105,8 +118,8 @@ impl Server {
     }
 }
 
-/// Declares a service once and gives both of its sides: a trait for the server to implement, and a client whose methods
-/// are remote calls.
+/// Declares a service once and gives both of its sides: a trait for the server to implement, and a client
+/// whose methods are remote calls.
 ///
 /// ```
 /// labrpc::service! {
@@ -122,8 +135,9 @@ impl Server {
 ///
 /// * `trait Counter: Send + Sync + 'static` with `fn add(&self, amount: u64) -> u64` and
 ///   `fn into_service(self: Arc<Self>) -> Service`. Handlers run concurrently, each in a thread of its own.
-/// * `struct CounterClient` (`Clone`) with `new(end: ClientEnd)`, `fn add(&self, amount: &u64) -> Result<u64, RpcError>`,
-///   which blocks until there is a reply or none will come, and `timeout(Duration)`, a client whose calls end with
+/// * `struct CounterClient` (`Clone`) with `new(end: ClientEnd)`,
+///   `fn add(&self, amount: &u64) -> Result<u64, RpcError>`, which blocks until there is a reply or none will
+///   come, and `timeout(Duration)`, a client whose calls end with
 ///   [`RpcError::TimedOut`](crate::RpcError::TimedOut) after that long.
 ///
 /// Each method takes one argument and gives one reply, both of which serde can encode.

@@ -1,12 +1,13 @@
-//! [`Raft`] under the interface that every solution of this lab has.
+//! [`Raft`] behind the interface that every solution of this lab offers.
 
-use labapi::{ApplyMsg, Consensus, Observer, Persister};
+use labapi::{ApplyMsg, Consensus, Observer, Persister, WireFormat};
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use labrt::sync::Arc;
 
 use crate::rpc::RaftRpc;
 use crate::server::Raft;
+use crate::wire::RaftWire;
 
 impl Consensus for Raft {
     fn make(peers: Vec<ClientEnd>, me: usize, persister: Persister, apply: Sender<ApplyMsg>) -> Arc<Raft> {
@@ -26,10 +27,14 @@ impl Consensus for Raft {
     }
 
     fn snapshot(self: &Arc<Raft>, index: u64, snapshot: Vec<u8>) {
-        Raft::snapshot(self, index, &snapshot);
+        Raft::snapshot(self, index, snapshot);
     }
 
     fn watch(self: &Arc<Raft>, observer: Box<dyn Observer>) {
         Raft::watch(self, observer);
+    }
+
+    fn wire() -> Option<&'static dyn WireFormat> {
+        Some(&RaftWire)
     }
 }

@@ -6,10 +6,13 @@ use crate::swarm;
 use crate::test::Test;
 use labapi::{Persister, Write};
 use labrpc::{ClientEnd, Name, Server, Service};
-use labrt::node::Node;
+use labrt::node::{self, Node, NodeId};
 use labrt::oneshot;
 use labrt::quiet::Mutex;
 use labrt::runtime::spawn_detached;
+use labrt::time::Instant;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What a server is started with.
@@ -24,6 +27,19 @@ pub struct Boot {
     pub persister: Persister,
     /// The node that it runs on, on which the starting thread stands already.
     pub node: Node,
+    /// What the tester does when this life ends.
+    pub(crate) crash: Arc<AroundCrash>,
+}
+
+/// What the tester does around the crash of one life of a server.
+#[derive(Default)]
+pub(crate) struct AroundCrash {
+    /// Set when the crash begins, before the disk is taken.
+    pub(crate) has_begun: AtomicBool,
+    /// A last look at the server, in a thread on its node.
+    pub(crate) last_look: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+    /// Called right before the server's threads stop. Simulated world only.
+    pub(crate) at_kill: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 /// A started server.
@@ -66,6 +82,7 @@ struct Slot<S> {
 struct Life<S> {
     node: Node,
     server: Arc<S>,
+    crash: Arc<AroundCrash>,
 }
 
 impl<S> Clone for Group<S> {
@@ -312,11 +329,30 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// If the calling thread runs on the server's own node, this call does not return: the thread is unwound.
     pub fn crash(&self, server: usize) {
         if self.is_alive(server) {
+            self.take_last_look(server);
             self.note_server(server, "CRASH");
             self.test().faults().end("links", self.title(server));
             self.test().faults().begin("crash", "down", self.title(server));
         }
         self.stop(server);
+    }
+
+    /// Lets the checkers look at a server that is about to crash. No time may pass for that: a server that is busy is not
+    /// looked at. A crash from within a server, at a write say, comes at once.
+    fn take_last_look(&self, server: usize) {
+        let life = {
+            let slots = self.shared.slots.lock();
+            slots[server].life.as_ref().map(|life| (life.node.clone(), Arc::clone(&life.crash)))
+        };
+        let Some((node, crash)) = life.filter(|_| node::current().id() == NodeId(0)) else { return };
+        let Some(look) = crash.last_look.lock().clone() else { return };
+        let (done, wait) = oneshot::channel();
+        spawn_detached(&node, "the tester's last look", move || {
+            look();
+            done.put(());
+        });
+        // Done or not, the server crashes now.
+        let _ = wait.wait_deadline(Instant::now());
     }
 
     /// The order is the course's: first the links, so that no reply speaks of what is written from now on; then the disk;
@@ -326,18 +362,27 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.net().network().delete_server(self.name(server));
         let (life, old) = {
             let slot = &mut self.shared.slots.lock()[server];
+            if let Some(life) = &slot.life {
+                life.crash.has_begun.store(true, Ordering::SeqCst);
+            }
             let copy = slot.persister.copy();
             (slot.life.take(), std::mem::replace(&mut slot.persister, copy))
         };
-        let Some(Life { node, server: object }) = life else { return };
+        let Some(Life { node, server: object, crash }) = life else { return };
         let test = self.test().clone();
         let report_writes = move || {
-            old.on_write(move |_| test.dead_server_acts(server, "writes to its disk"));
+            old.on_write(move |write| {
+                test.dead_server_acts(server, &format!("writes to its disk ({})", write.place));
+            });
         };
         // In the simulation the kill below is the last moment of the server's threads. On real threads they go on until
         // they notice, which is no fault of theirs.
         if labrt::world() == labrt::World::Simulated {
             report_writes();
+            let at_kill = crash.at_kill.lock().take();
+            if let Some(at_kill) = at_kill {
+                at_kill();
+            }
             node.kill();
         } else {
             node.kill();
@@ -362,7 +407,8 @@ impl<S: Send + Sync + 'static> Group<S> {
             node.set_clock_rate(rate);
             self.test().faults().begin("clock", format!("runs {rate:.3} times as fast"), self.title(server));
         }
-        let (numbers, ends) = self.shared.names.iter().map(|name| self.net().make_end(name)).unzip();
+        let (numbers, ends) = self.shared.names.iter().map(|name| self.make_end(server, &node, name)).unzip();
+        let crash = Arc::new(AroundCrash::default());
         let (persister, incarnation) = {
             let slot = &mut self.shared.slots.lock()[server];
             slot.ends = numbers;
@@ -370,11 +416,28 @@ impl<S: Send + Sync + 'static> Group<S> {
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
-        let boot = Boot { me: server, incarnation, ends, persister, node: node.clone() };
+        let boot =
+            Boot { me: server, incarnation, ends, persister, node: node.clone(), crash: Arc::clone(&crash) };
         let booted = node.enter(|| (self.shared.boot)(boot));
         let on_network = booted.services.into_iter().fold(Server::new(&node), Server::with);
         self.net().network().add_server(self.name(server), on_network);
-        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server });
+        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, crash });
+    }
+
+    /// An end for a server that runs on `node`. It is noticed if anybody calls on it after the server's crash.
+    fn make_end(&self, server: usize, node: &Node, callee: &Name) -> (usize, ClientEnd) {
+        let (number, end) = self.net().make_end(callee);
+        // On real threads the crash may be under way.
+        if labrt::world() != labrt::World::Simulated {
+            return (number, end);
+        }
+        let (test, node) = (self.test().clone(), node.clone());
+        let guard = move |place: &'static Location<'static>| {
+            if node.is_killed() {
+                test.dead_server_acts(server, &format!("calls another server ({place})"));
+            }
+        };
+        (number, end.guarded(guard))
     }
 
     /// Starts all servers and connects them.

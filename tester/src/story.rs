@@ -1,4 +1,4 @@
-//! What happened in a test, for whoever has to find out why it failed: one line for each verb, scene, change of role and
+//! The story of a test, which helps to find out why it failed: one line for each verb, scene, change of role and
 //! milestone, with one column for each server.
 //!
 //! Noting costs a few nanoseconds, since thousands of runs pass for each one whose story is told.

@@ -19,10 +19,13 @@ pub struct Test {
 struct Inner {
     name: &'static str,
     knobs: Knobs,
+    ignores_observers: bool,
     story: Mutex<Story>,
     /// The first thing that went wrong.
     broken: Mutex<Option<Broken>>,
     warnings: Mutex<Vec<String>>,
+    /// What the checkers cannot see.
+    unwatched: Mutex<Vec<String>>,
     /// What to do after the test's own code has ended well.
     endings: Mutex<Vec<Ending>>,
     /// What to look into after the run.
@@ -55,14 +58,16 @@ impl std::ops::AddAssign for Figures {
 }
 
 impl Test {
-    pub(crate) fn new(name: &'static str, knobs: Knobs) -> Test {
+    pub(crate) fn new(name: &'static str, knobs: Knobs, ignores_observers: bool) -> Test {
         Test {
             inner: Arc::new(Inner {
                 name,
                 knobs,
+                ignores_observers,
                 story: Mutex::default(),
                 broken: Mutex::default(),
                 warnings: Mutex::default(),
+                unwatched: Mutex::default(),
                 endings: Mutex::default(),
                 final_checks: Mutex::default(),
                 faults: Mutex::default(),
@@ -83,6 +88,11 @@ impl Test {
     /// What the seed has drawn, if it draws more than random numbers (`LAB_SWARM`).
     pub(crate) fn knobs(&self) -> &Knobs {
         &self.inner.knobs
+    }
+
+    /// Whether servers are tested as if they had no observer (`LAB_UNWATCHED`).
+    pub(crate) fn ignores_observers(&self) -> bool {
+        self.inner.ignores_observers
     }
 
     /// Says what the test is about to do: a heading in its story.
@@ -113,7 +123,15 @@ impl Test {
         self.inner.warnings.lock().push(text.into());
     }
 
-    /// Says whether the test came into the situation that it is about. If it did not, it has shown nothing, and its result
+    /// Says that the checkers cannot see something of this solution, and what would show it to them.
+    pub fn unwatched(&self, what: &str) {
+        let mut unwatched = self.inner.unwatched.lock();
+        if !unwatched.iter().any(|known| known == what) {
+            unwatched.push(what.to_owned());
+        }
+    }
+
+    /// Notes whether the test reached the situation that it is about. If it did not, it has shown nothing, and its result
     /// says so.
     pub fn exercised(&self, happened: bool, situation: &str) {
         if !happened {
@@ -151,7 +169,7 @@ impl Test {
 
     /// A server that was crashed is not as dead as it should be.
     pub(crate) fn dead_server_acts(&self, server: usize, what: &str) {
-        // While a crash unwinds a thread, its destructors may do this or that; nobody sees it.
+        // The destructors of a thread that a crash unwinds may still act. Nothing sees that.
         if !std::thread::panicking() {
             self.break_off(Broken::invariant(
                 Invariant::DeadServer,
@@ -196,6 +214,10 @@ impl Test {
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.inner.warnings.lock())
+    }
+
+    pub(crate) fn take_unwatched(&self) -> Vec<String> {
+        std::mem::take(&mut *self.inner.unwatched.lock())
     }
 
     pub(crate) fn story(&self, whole: bool) -> String {

@@ -59,8 +59,8 @@ fn a_hang_is_ended() {
 }
 
 #[test]
-fn a_watchdogs_report_is_the_reason() {
-    let reason = "stuck: stuck thread at 0.1 s in thread `rpc` of `server-1`: an endless loop";
+fn a_report_of_a_stuck_run_is_the_last_of_its_process() {
+    let reason = "blocked: an endless loop in thread `rpc` of `server-1`";
     assert_one_failure("sticks_1c", 6, reason);
 }
 
@@ -70,7 +70,8 @@ fn memory_is_limited() {
     assert!(story.contains("64 MiB are allowed (labs.toml)"), "{story}");
     let held = story.split("held ").nth(1).and_then(|rest| rest.split(' ').next());
     let held: u64 = held.and_then(|number| number.parse().ok()).expect("the story tells how much it held");
-    // It eats at most a mebibyte a millisecond, and is looked at every 50; the rest is for a machine with much to do.
+    // It eats at most a mebibyte a millisecond, and is looked at every 50; the rest is for a machine with
+    // much to do.
     assert!((80..1500).contains(&held), "ended only at {held} MiB");
 }
 
@@ -90,7 +91,8 @@ fn every_failure_is_counted_and_kept() {
     }
 }
 
-/// What is planted in the fixture must be found; without a nightly toolchain there is a sentence and no verdict.
+/// What is planted in the fixture must be found; without a nightly toolchain there is a sentence and no
+/// verdict.
 #[test]
 fn a_data_race_is_found() {
     let output = scratch().join("campaign").display().to_string();
@@ -117,4 +119,14 @@ fn code_without_a_race_passes_under_the_detector() {
         said.out,
         said.err
     );
+}
+
+#[test]
+fn a_run_without_a_processor_is_counted_apart() {
+    let (said, folder) = stress("starves_1c");
+    let said = said.ended(3);
+    let row = said.row("starves_1c");
+    assert_eq!((&row[1..3], row.last()), (&["0", "40"][..], Some(&"1")), "{}", said.out);
+    assert!(said.out.contains("Inconclusive starves_1c seed 4: starved: no processor"), "{}", said.out);
+    assert!(story(&folder, "starves_1c", 4).contains("replay: cargo lab replay starves_1c --seed 4"));
 }

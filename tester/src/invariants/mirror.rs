@@ -1,4 +1,4 @@
-//! What each server has shown of itself, and how that changed in a step.
+//! The state that each server has shown, and its changes, step by step.
 
 use super::News;
 use crate::failure::{Broken, Invariant};

@@ -80,7 +80,7 @@ impl<S: KvServer> KvCluster<S> {
         self.ends_of(client).into_iter().map(|end| self.net().network().calls_on(end)).sum()
     }
 
-    /// Replies to clients that were lost, so that something was done whose client does not know it, and asks again.
+    /// Replies to clients that were lost. Each is an operation that was done while its client does not know it and asks again.
     pub fn lost_replies(&self) -> u64 {
         let all = self.links().lock().all.clone();
         all.into_iter().map(|end| self.net().network().replies_lost(end)).sum()

@@ -5,6 +5,7 @@ use super::pending::Pending;
 use super::record::Records;
 use crate::group::{Boot, Booted, Group};
 use crate::net::Net;
+use crate::outside::Outside;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
 use labapi::KvServer;
@@ -97,16 +98,17 @@ impl<S: KvServer> KvCluster<S> {
     ) -> KvCluster<S> {
         let net = Net::as_drawn(test);
         let watched = Watched::new(test, setup.servers);
+        let outside = Outside::new(test, setup.servers, S::wire());
         let (of_boot, of_test) = (Arc::clone(&watched), test.clone());
         let boot = move |boot: Boot| {
             if setup.clock_drift > 0.0 {
                 let rate = 1.0 + random_range(-setup.clock_drift..=setup.clock_drift);
                 set_clock_rate(&of_test, &boot.node, rate);
             }
-            let observer = of_boot.observer(&boot);
+            let (observer, life) = (of_boot.observer(&boot), outside.begin(&boot));
             let server = start(boot.ends, boot.me, boot.persister, setup.max_raft_state);
             server.watch(observer);
-            let services = server.services();
+            let services = server.services().into_iter().map(|service| life.around(service)).collect();
             Booted { server, services }
         };
         let group = Group::new(test, &net, "server", setup.servers, boot);
@@ -179,12 +181,12 @@ impl<S: KvServer> KvCluster<S> {
         }
     }
 
-    /// The first living server that believes to lead.
+    /// The first living server that believes it leads.
     pub fn leader(&self) -> Option<usize> {
         (0..self.len()).find(|&server| self.visit(server, |server| server.is_leader()).unwrap_or(false))
     }
 
-    /// Waits until a server believes to lead.
+    /// Waits until a server believes it leads.
     ///
     /// # Panics
     /// If none does for [`PATIENCE`].
@@ -226,7 +228,7 @@ impl<S: KvServer> KvCluster<S> {
         self.connect_all();
     }
 
-    /// Ends all faults: everybody runs, everybody has links, the network loses nothing. Then an operation must succeed.
+    /// Ends all faults: all servers run and have links, and the network loses nothing. Then an operation must succeed.
     ///
     /// # Panics
     /// If none does within [`PATIENCE`].

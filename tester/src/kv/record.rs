@@ -109,7 +109,7 @@ impl<C: KvClerk> Recorded<C> {
 
 impl<C> Drop for Recorded<C> {
     fn drop(&mut self) {
-        // An operation that never returned may take effect at any time: nobody else may be taken for its client.
+        // An operation that never returned may take effect at any time, so no other clerk may get its client's number.
         if !self.busy {
             self.records.taken.lock()[self.number as usize] = false;
         }

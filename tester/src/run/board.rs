@@ -1,8 +1,9 @@
-//! Where the worker posts what the test's thread shall print, and the watchdog what neither of them can know.
+//! The board: the worker posts reports there, which the test's thread prints. The watchdog posts runs that are stuck.
 
 use super::channel::Reports;
 use super::plan::Plan;
 use super::report::Report;
+use labreport::Verdict;
 use labrt::Failure;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,8 @@ pub(crate) struct Board {
     changed: Condvar,
     /// Seeds that have failed.
     failed: AtomicU64,
+    /// Seeds that say nothing, since the machine was too busy.
+    inconclusive: AtomicU64,
     /// The seed that runs now.
     pub(crate) seed: AtomicU64,
 }
@@ -43,6 +46,7 @@ impl Board {
             news: Mutex::default(),
             changed: Condvar::new(),
             failed: AtomicU64::new(0),
+            inconclusive: AtomicU64::new(0),
             seed: AtomicU64::new(plan.seeds.start),
         });
         OPEN.lock().push(Arc::clone(&board));
@@ -60,16 +64,18 @@ impl Board {
             let lines = &mut self.news.lock().lines;
             if plan.reports != Reports::Nobody {
                 report.write_line(lines);
-            } else if !report.ok {
+            } else if !report.ok() {
                 lines.push_str(&report.text());
             } else if plan.seeds.end - plan.seeds.start == 1 {
                 lines.push_str(&report.passed());
             }
         }
-        if !report.ok {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
-        report.ok || plan.keep_going
+        match report.line.verdict() {
+            Verdict::Passed => return true,
+            Verdict::Failed => self.failed.fetch_add(1, Ordering::Relaxed),
+            Verdict::Inconclusive => self.inconclusive.fetch_add(1, Ordering::Relaxed),
+        };
+        report.line.verdict() != Verdict::Failed || plan.keep_going
     }
 
     /// The worker has nothing left to do.
@@ -77,8 +83,9 @@ impl Board {
         let mut news = self.news.lock();
         let seeds = self.plan.seeds.end - self.plan.seeds.start;
         if self.plan.reports == Reports::Nobody && seeds > 1 {
-            let failed = self.failed();
-            news.lines.push_str(&format!("{}: {seeds} seeds, {failed} failed\n", self.plan.test));
+            let (failed, unknown) = (self.failed(), self.inconclusive.load(Ordering::Relaxed));
+            let unknown = if unknown > 0 { format!(", {unknown} inconclusive") } else { String::new() };
+            news.lines.push_str(&format!("{}: {seeds} seeds, {failed} failed{unknown}\n", self.plan.test));
         }
         news.done = true;
         self.changed.notify_all();
@@ -106,6 +113,7 @@ fn post_stuck(failure: &Failure, tag: u64) {
         return;
     };
     let seed = board.seed.load(Ordering::Relaxed);
-    board.news.lock().stuck = Some(Report::of_stuck_run(board.plan.test, seed, failure));
+    board.news.lock().stuck =
+        Some(Report::of_stuck_run(board.plan.test, seed, failure, &board.plan.options()));
     board.changed.notify_all();
 }

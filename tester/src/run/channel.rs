@@ -9,9 +9,6 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 
-/// What begins a report on standard output.
-const MARK: &str = "@lab ";
-
 /// Bytes that a secret may have.
 const LONGEST_SECRET: usize = 128;
 
@@ -46,7 +43,7 @@ impl Reports {
     /// Sends lines of reports.
     pub(crate) fn send(self, lines: &str) {
         if let (Reports::Lab, Ok((socket, secret))) = (self, lab()) {
-            let reports = lines.lines().filter_map(|line| line.strip_prefix(MARK));
+            let reports = lines.lines().filter_map(|line| line.strip_prefix(labreport::MARK));
             let lines: String = reports.map(|report| format!("{secret} {report}\n")).collect();
             // `lab` is gone if this fails, and nobody is left to hear of it.
             let _ = (&*socket).write_all(lines.as_bytes());

@@ -10,6 +10,7 @@ mod plan;
 mod repeat;
 mod report;
 mod seed;
+mod starved;
 
 use crate::failure::Invariant;
 use crate::test::Test;
@@ -19,6 +20,7 @@ use plan::Plan;
 pub(crate) use report::Kind;
 use report::Report;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a finished seed's report may wait until it is printed.
@@ -55,12 +57,16 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_RUNTIME=threads` | real threads instead of the simulation |
 /// | `LAB_CHECK_DETERMINISM=1` | each seed again, after another one, and in a process of its own: all must be equal |
 /// | `LAB_SWARM=1` | each seed also draws delays, scheduler, clocks and pauses |
+/// | `LAB_UNWATCHED=1` | ignore observers: see what the tests notice of a solution without one |
 /// | `LAB_REPORT=1` | a line for each seed on standard output; with `socket`, through the socket that `lab` gives |
 /// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |
 /// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
 /// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
 /// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
 /// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |
+///
+/// A test on real threads that misses an expectation while other programs have the processors does not fail. It is
+/// inconclusive, and says so on standard output and in its report.
 ///
 /// # Panics
 /// If the test fails, after its story was printed; or if the environment makes no sense.
@@ -91,8 +97,8 @@ pub struct Verdict {
     pub message: String,
     /// What the user sees: the line of a success, or the story of a failure.
     pub text: String,
-    /// What `lab` sees, without its mark: one line of JSON.
-    pub json: String,
+    /// What `lab` sees.
+    pub report: labreport::Report,
 }
 
 /// Runs a test once, here, in the simulation, and tells how it ended instead of failing: for tests of the tester.
@@ -119,7 +125,7 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
             let last = board.wait(Duration::ZERO);
             print(plan.reports, &last.lines);
             // A worker that ended without saying so panicked, outside of any run.
-            break if last.done { None } else { Some(Report::of_lost_worker(plan.test)) };
+            break if last.done { None } else { Some(lost_worker(plan, &board)) };
         }
     };
     if let Some(report) = stuck {
@@ -133,10 +139,21 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
     }
 }
 
+/// The report of a worker whose thread is gone.
+fn lost_worker(plan: &Plan, board: &Board) -> Report {
+    Report::of_lost_worker(plan.test, board.seed.load(Ordering::Relaxed), &plan.options())
+}
+
 /// A run is stuck and cannot be ended.
 fn give_up(plan: &Plan, report: &Report) -> ! {
-    eprintln!("{}", report.text());
-    // `lab` takes the death of the process for the failure of the first seed without a report, and goes on behind it. And
+    if plan.reports != Reports::Nobody {
+        let mut line = String::new();
+        report.write_line(&mut line);
+        print(plan.reports, &line);
+    } else {
+        eprintln!("{}", report.text());
+    }
+    // With reports, the line says that the process ends here, and `lab` goes on behind the seed in another one. And
     // when memory runs out, ending the process is all that is left to do.
     if plan.reports != Reports::Nobody || report.ends_process() {
         std::process::exit(FAILED);
@@ -153,7 +170,7 @@ fn print(reports: Reports, lines: &str) {
     if lines.is_empty() {
         return;
     }
-    // Through `print!`, so that libtest can capture it; nobody is there to hear of a closed standard output.
+    // Through `print!`, so that libtest can capture it. A closed standard output cannot be reported anywhere.
     print!("{lines}");
     let _ = std::io::stdout().flush();
 }

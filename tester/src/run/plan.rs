@@ -1,4 +1,4 @@
-//! What the environment asks for.
+//! The plan of a test's runs, read from the environment.
 
 use super::Allowance;
 use super::channel::Reports;
@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) world: World,
     pub(crate) check_determinism: bool,
     pub(crate) swarm: bool,
+    /// Whether observers are ignored.
+    pub(crate) unwatched: bool,
     pub(crate) reports: Reports,
     pub(crate) keep_going: bool,
     pub(crate) story: bool,
@@ -37,6 +39,7 @@ impl Plan {
             world: World::Simulated,
             check_determinism: false,
             swarm: false,
+            unwatched: false,
             reports: Reports::Nobody,
             keep_going: false,
             story: false,
@@ -67,6 +70,7 @@ impl Plan {
             world: world()?,
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
             swarm: flag("LAB_SWARM")?,
+            unwatched: flag("LAB_UNWATCHED")?,
             reports,
             keep_going: reports != Reports::Nobody || flag("LAB_KEEP_GOING")?,
             story: flag("LAB_STORY")?,

@@ -6,6 +6,7 @@ use super::pictures;
 use super::plan::Plan;
 use super::repeat;
 use super::report::{Kind, Report};
+use super::starved::{Ticker, Ticks};
 use crate::failure::Broken;
 use crate::final_check::Finding;
 use crate::knobs::Knobs;
@@ -38,7 +39,7 @@ pub(super) fn run_one(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Rep
 /// another run of the seed.
 fn length_of(plan: &Plan, body: &Arc<Body>, knobs: &Knobs, seed: u64) -> u32 {
     let config = Config { seed, limits: plan.limits, ..Config::default() };
-    let test = Test::new(plan.test, knobs.clone());
+    let test = Test::new(plan.test, knobs.clone(), plan.unwatched);
     let (of_run, body) = (test.clone(), Arc::clone(body));
     let outcome = labrt::run(config, move || {
         body(&of_run);
@@ -66,12 +67,14 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Re
         jitter: knobs.jitter(),
         tag,
     };
-    let test = Test::new(plan.test, knobs);
+    let test = Test::new(plan.test, knobs, plan.unwatched);
     let (of_run, body) = (test.clone(), Arc::clone(body));
+    let ticker = Ticker::start(plan.world);
     let mut outcome = labrt::run(config, move || {
         body(&of_run);
         of_run.finish()
     });
+    let ticks = ticker.stop();
     let mut warnings = test.take_warnings();
     warnings.append(&mut outcome.warnings);
     if let Some(path) = &plan.trace
@@ -84,15 +87,20 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Re
     {
         warnings.push(format!("the decisions could not be written to {}: {error}", path.display()));
     }
-    let report = judge(plan, &test, seed, &outcome, warnings);
+    let report = judge(plan, &test, &outcome, ticks, pass_of(plan, seed, &outcome, warnings));
     test.close();
     (report, outcome)
 }
 
-fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnings: Vec<String>) -> Report {
+/// The report of a run with which nothing is wrong, as far as is known.
+fn pass_of(plan: &Plan, seed: u64, outcome: &Outcome<Figures>, warnings: Vec<String>) -> Report {
     let figures = *outcome.result.as_ref().unwrap_or(&Figures::default());
     let mut report = Report::pass(plan.test, seed, &outcome.stats, figures);
-    report.warnings = warnings;
+    report.line.warnings = warnings;
+    report
+}
+
+fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut report: Report) -> Report {
     let failure = outcome.result.as_ref().err();
     if let Some(failure) = failure {
         // An assertion of the test's own code is an expectation, too.
@@ -102,10 +110,14 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
         let limit = plan.limits.virtual_time.as_secs_f64();
         report = report.fail(Kind::VirtualTime, format!("the test took longer than {limit} s"));
     }
+    if ticks.are_of_a_starved_run() {
+        report = report.excuse(&ticks.words());
+    }
     for finding in test.run_final_checks() {
         report = take_finding(plan, report, finding);
     }
-    match report.ok {
+    report.line.unwatched = test.take_unwatched();
+    match report.ok() {
         true if plan.story => report.tell_success(test.story(true)),
         true => report,
         false => report.tell(&test.story(plan.story), failure, &plan.options()),
@@ -116,10 +128,10 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
 fn take_finding(plan: &Plan, mut report: Report, finding: Finding) -> Report {
     let Finding { wrong, words, page } = finding;
     let mut picture = None;
-    if let Some(folder) = plan.pictures.as_ref().filter(|_| !report.ok || wrong.is_some()) {
-        match pictures::write(plan, folder, report.seed, page) {
+    if let Some(folder) = plan.pictures.as_ref().filter(|_| !report.ok() || wrong.is_some()) {
+        match pictures::write(plan, folder, report.line.seed, page) {
             Ok(path) => picture = path,
-            Err(error) => report.warnings.push(format!("no picture in {}: {error}", folder.display())),
+            Err(error) => report.line.warnings.push(format!("no picture in {}: {error}", folder.display())),
         }
     }
     report.find(wrong, &words, picture)

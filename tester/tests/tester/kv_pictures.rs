@@ -92,17 +92,15 @@ fn of_many_failures_a_few_have_a_picture() {
     let output = child("stale", &[("LAB_SEEDS", "0..8"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
     // Another process of the same campaign finds them there.
     let later = child("stale", &[("LAB_SEEDS", "8..10"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
-    assert!(reports(&later).iter().all(|report| report["picture"].is_null()));
+    assert!(reports(&later).iter().all(|report| report.picture.is_none()));
     let reports = reports(&output);
     assert_eq!(reports.len(), 8);
-    let with: Vec<bool> = reports.iter().map(|report| report["picture"].is_string()).collect();
+    let with: Vec<bool> = reports.iter().map(|report| report.picture.is_some()).collect();
     assert_eq!(with, [true, true, true, false, false, false, false, false]);
     assert_eq!(names(&folder), ["stale-seed-0.html", "stale-seed-1.html", "stale-seed-2.html"]);
     for report in reports {
-        assert_eq!(report["kind"], "history", "{report}");
-        assert!(
-            report["message"].as_str().is_some_and(|message| message.contains("stale read: Get by client 1"))
-        );
+        assert_eq!(report.kind, Some(labreport::Kind::History), "{report:?}");
+        assert!(report.reason().contains("stale read: Get by client 1"), "{}", report.reason());
     }
     let _ = std::fs::remove_dir_all(folder);
 }

@@ -2,6 +2,7 @@
 //! do something only then.
 
 use crate::fake::{Fake, Nothing};
+use labreport::{Kind, Report};
 use std::process::{Command, Output};
 use tester::{Cluster, Retry, Setup, Test, run};
 
@@ -13,15 +14,21 @@ pub(crate) fn plays(part: &str) -> bool {
 }
 
 pub(crate) fn child(part: &str, environment: &[(&str, &str)]) -> Output {
-    let name = if part == "stale" { "kv_pictures::plays_stale" } else { &format!("process::plays_{part}") };
+    let module = match part {
+        "stale" => "kv_pictures",
+        "busy" | "punctual" | "late" => "starved",
+        _ => "process",
+    };
+    let name = format!("{module}::plays_{part}");
     let mut command = Command::new(std::env::current_exe().expect("a test binary knows where it is"));
-    command.args(["--exact", name, "--nocapture", "--test-threads", "1"]);
+    command.args(["--exact", &name, "--nocapture", "--test-threads", "1"]);
     for variable in [
         "LAB_SEED",
         "LAB_SEEDS",
         "LAB_REPORT",
         "LAB_RUNTIME",
         "LAB_SWARM",
+        "LAB_UNWATCHED",
         "LAB_CHECK_DETERMINISM",
         "LAB_PICTURES",
     ] {
@@ -31,10 +38,10 @@ pub(crate) fn child(part: &str, environment: &[(&str, &str)]) -> Output {
     command.output().expect("a test binary can start itself")
 }
 
-pub(crate) fn reports(output: &Output) -> Vec<serde_json::Value> {
+pub(crate) fn reports(output: &Output) -> Vec<Report> {
     let text = String::from_utf8_lossy(&output.stdout);
-    let lines = text.lines().filter_map(|line| line.split_once("@lab "));
-    lines.map(|(_, json)| serde_json::from_str(json).expect("a report is JSON")).collect()
+    let lines = text.lines().filter_map(|line| labreport::json_of(line.as_bytes()));
+    lines.map(|json| serde_json::from_slice(json).expect("a report is JSON")).collect()
 }
 
 #[test]
@@ -97,14 +104,12 @@ fn a_range_gives_a_report_for_each_seed_in_order() {
     let output = child("right", &[("LAB_SEEDS", "3..9"), ("LAB_REPORT", "1")]);
     assert!(output.status.success());
     let reports = reports(&output);
-    let seeds: Vec<_> = reports.iter().filter_map(|report| report["seed"].as_u64()).collect();
+    let seeds: Vec<_> = reports.iter().map(|report| report.seed).collect();
     assert_eq!(seeds, [3, 4, 5, 6, 7, 8]);
     for report in &reports {
-        assert_eq!(
-            (&report["ok"], &report["test"], &report["peers"]),
-            (&true.into(), &"right".into(), &3.into())
-        );
-        assert!(report["virtual_ns"].as_u64() > Some(0) && report["rpcs"].as_u64() > Some(0), "{report}");
+        assert_eq!((report.ok, report.test.as_str(), report.peers), (true, "right", 3));
+        assert_eq!((report.version, report.hash.len(), report.stuck), (labreport::VERSION, 16, false));
+        assert!(report.virtual_ns > 0 && report.rpcs > 0, "{report:?}");
     }
 }
 
@@ -114,14 +119,14 @@ fn a_reported_failure_does_not_stop_the_range() {
     assert_eq!(output.status.code(), Some(101));
     let reports = reports(&output);
     assert_eq!(reports.len(), 50);
-    let failed: Vec<_> = reports.iter().filter(|report| report["ok"] == false).collect();
+    let failed: Vec<_> = reports.iter().filter(|report| !report.ok).collect();
     assert!((1..40).contains(&failed.len()), "{} of 50 failed", failed.len());
     for report in failed {
-        assert_eq!((&report["kind"], &report["message"]), (&"expectation".into(), &"drew a zero".into()));
-        assert!(
-            report["report"].as_str().is_some_and(|story| story.contains("cargo lab replay")),
-            "{report}"
+        assert_eq!(
+            (report.kind, report.reason().as_str()),
+            (Some(Kind::Expectation), "expectation: drew a zero")
         );
+        assert!(report.report.as_ref().is_some_and(|story| story.contains("cargo lab replay")), "{report:?}");
     }
 }
 
@@ -134,12 +139,14 @@ fn without_reports_the_first_failure_ends_the_test() {
 }
 
 #[test]
-fn an_endless_loop_ends_the_process_for_lab() {
-    let output = child("stuck", &[("LAB_SEEDS", "4..9"), ("LAB_REPORT", "1")]);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(101), "{text}");
-    assert!(text.contains("stuck thread") && text.contains("seed 4"), "{text}");
-    assert!(reports(&output).is_empty());
+fn an_endless_loop_is_the_last_report_of_its_process() {
+    let output = child("stuck", &[("LAB_SEEDS", "4..9"), ("LAB_REPORT", "1"), ("LAB_SWARM", "1")]);
+    assert_eq!(output.status.code(), Some(101));
+    let reports = reports(&output);
+    let [report] = reports.as_slice() else { panic!("one seed got to a report, not {}", reports.len()) };
+    assert_eq!((report.seed, report.kind, report.stuck), (4, Some(Kind::Blocked), true));
+    let story = report.report.as_deref().unwrap_or_default();
+    assert!(story.contains("stuck thread") && story.contains("replay stuck --seed 4 --swarm"), "{story}");
 }
 
 #[test]
@@ -156,8 +163,8 @@ fn a_run_that_is_no_function_of_its_seed_is_found_out() {
     let output =
         child("undetermined", &[("LAB_SEED", "1"), ("LAB_CHECK_DETERMINISM", "1"), ("LAB_REPORT", "1")]);
     let reports = reports(&output);
-    assert_eq!(reports[0]["kind"], "determinism");
-    let message = reports[0]["message"].as_str().unwrap_or_default();
+    assert_eq!(reports[0].kind, Some(Kind::Determinism));
+    let message = reports[0].message.as_deref().unwrap_or_default();
     assert!(message.contains("decision 1 is its end in the first run and at 0.001000 s"), "{message}");
     assert!(child("right", &[("LAB_SEEDS", "0..5"), ("LAB_CHECK_DETERMINISM", "1")]).status.success());
 }
@@ -166,6 +173,14 @@ fn a_run_that_is_no_function_of_its_seed_is_found_out() {
 fn other_worlds_and_knobs_pass_too() {
     assert!(child("right", &[("LAB_SEED", "1"), ("LAB_RUNTIME", "threads")]).status.success());
     assert!(child("right", &[("LAB_SEEDS", "0..30"), ("LAB_SWARM", "1")]).status.success());
+}
+
+#[test]
+fn observers_can_be_ignored() {
+    let unwatched = |environment: &[(&str, &str)]| reports(&child("right", environment)).remove(0).unwatched;
+    assert!(unwatched(&[("LAB_SEED", "1"), ("LAB_REPORT", "1")]).is_empty());
+    let ignored = unwatched(&[("LAB_SEED", "1"), ("LAB_REPORT", "1"), ("LAB_UNWATCHED", "1")]);
+    assert!(ignored.len() == 1 && ignored[0].contains("implement `watch`"), "{ignored:?}");
 }
 
 #[test]
