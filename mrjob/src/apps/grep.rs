@@ -61,7 +61,8 @@ impl Grep {
             at = end + 1;
             repeated += found.end().saturating_sub(at);
             if repeated > block.len() {
-                // For patterns such as `[^x]+`, which match across many lines, a search in each line is faster.
+                // For patterns such as `[^x]+`, which match across many lines, a search in each line is
+                // faster.
                 return self.search_lines(&block[at.min(block.len())..], visit);
             }
         }
