@@ -7,11 +7,10 @@
 //! the search in them. So map searches a block of many lines at once for the next match, and only then looks
 //! for the line's borders.
 
+use mapreduce::app::{Application, Records, Values};
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Look;
-
-use mapreduce::app::{Application, Records, Values};
 
 use crate::catalogue::AppError;
 
