@@ -1,7 +1,8 @@
-//! What an operation costs: three servers in this process, on real threads, with a network
-//! that adds nothing. Prints figures; `cargo bench -p kvraft`.
+//! The cost of an operation: three servers in one process, on real threads, over a network without
+//! delays. Prints figures; `cargo bench -p kvraft`, or `cargo bench -p kvraft -- leases` for those
+//! whose name contains "leases".
 //!
-//! Each figure is the median of five rounds, because the machine has other things to do.
+//! Each figure is the median of five rounds, because other processes disturb single rounds.
 
 use labrt::time::{Duration, Instant};
 
@@ -10,8 +11,8 @@ use labrt::Config;
 use labrt::node::Node;
 use labrt::sync::Arc;
 use raft::Persister;
+use rsm::ReplicatedServer;
 
-/// How many servers there are.
 const SERVERS: usize = 3;
 
 fn main() {
@@ -28,13 +29,13 @@ fn main() {
     growth();
 }
 
-/// Whether the command line asks for this figure: it names a part of it, or nothing.
+/// Whether the command line asks for this figure: it gives part of its name, or no name at all.
 fn is_wanted(what: &str) -> bool {
     let mut filters = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).peekable();
     filters.peek().is_none() || filters.any(|filter| what.contains(&filter))
 }
 
-/// A clerk that does one thing after the other.
+/// One clerk, one operation after another.
 fn sequential(what: &str, max_raft_state: Option<usize>, reads: Reads, gets: bool) {
     if !is_wanted(what) {
         return;
@@ -63,7 +64,7 @@ fn sequential(what: &str, max_raft_state: Option<usize>, reads: Reads, gets: boo
     report(what, &mut rounds);
 }
 
-/// Clerks at the same time, each with a key of its own.
+/// Several clerks at once, each with a key of its own.
 fn concurrent(clerks: usize, max_raft_state: Option<usize>) {
     let snapshots = if max_raft_state.is_some() { "snapshots" } else { "no snapshots" };
     let what = format!("{clerks} clerks, puts, {snapshots}");
@@ -93,7 +94,7 @@ fn concurrent(clerks: usize, max_raft_state: Option<usize>) {
     report(&what, &mut rounds);
 }
 
-/// Without snapshots the log grows; an operation must not notice.
+/// Without snapshots the log grows. The cost of an operation must not grow with it.
 fn growth() {
     if !is_wanted("growth") {
         return;
@@ -117,7 +118,6 @@ fn report(what: &str, rounds: &mut [Duration]) {
     println!("  {what:<56} {:>12.1} {:>14.0}", median * 1e6, 1.0 / median);
 }
 
-/// The servers of a run.
 struct Servers {
     network: labrpc::Network,
 }
@@ -128,7 +128,6 @@ impl Servers {
     }
 }
 
-/// A new end to a server.
 fn link(network: &labrpc::Network, server: usize) -> labrpc::ClientEnd {
     let name = format!("{:016x} -> {server}", labrt::rand::random::<u64>());
     let end = network.make_end(name.clone());

@@ -1,21 +1,21 @@
-//! The clerk: finds the leader, and asks until there is an answer.
+//! The clerk: finds the leader and repeats a request until a server answers it.
 
 use std::fmt;
 
 use labrpc::{ClientEnd, RpcError};
 use labrt::time::{Duration, Instant};
-use rsm::{CALL_TIMEOUT, LeaderCache, Request};
+use rsm::{CALL_TIMEOUT, ClientSession, LeaderCache, Request};
 
 use crate::rpc::{KvError, KvPeer, Operation};
 
 /// Why an operation has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClerkError {
-    /// Key or value are too long ([`crate::MAX_KEY`], [`crate::MAX_VALUE`]). Nothing has
-    /// changed.
+    /// The key or the value is too long ([`crate::MAX_KEY`], [`crate::MAX_VALUE`]). Nothing
+    /// has changed.
     TooLarge,
-    /// There was no answer in time. The operation may have been carried out, or may be
-    /// later, or never.
+    /// No server answered in time. The operation may have taken effect, may do so later, or
+    /// never.
     TimedOut,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for ClerkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ClerkError::TooLarge => "the key or the value is too long",
-            ClerkError::TimedOut => "no server has answered in time",
+            ClerkError::TimedOut => "no server answered in time",
         })
     }
 }
@@ -32,29 +32,25 @@ impl std::error::Error for ClerkError {}
 
 /// A client's side of the service.
 ///
-/// One operation at a time, hence `&mut`: the sessions of the servers remember one per
+/// A clerk runs one operation at a time, hence `&mut`: the servers' sessions remember one per
 /// clerk.
 pub struct Clerk {
     servers: LeaderCache<KvPeer>,
-    /// Tells this clerk from all others. Drawn at random: with 64 bits a thousand clerks
-    /// share a number once in 10^13 runs.
-    client: u64,
-    /// Number of the last operation, from 1.
-    sequence: u64,
+    session: ClientSession,
 }
 
 impl Clerk {
     /// A clerk that reaches the servers through `ends`, which may be in any order.
     ///
     /// # Panics
-    /// Without any server.
+    /// If `ends` is empty.
     pub fn new(ends: Vec<ClientEnd>) -> Clerk {
         let servers = LeaderCache::new(ends.into_iter().map(KvPeer::new).collect());
-        Clerk { servers, client: labrt::rand::random(), sequence: 0 }
+        Clerk { servers, session: ClientSession::open() }
     }
 
-    /// The value of `key`; empty if it was never written. Blocks until a server has
-    /// answered, for ever if none does.
+    /// Returns the value of `key`, empty if the key was never written. Blocks until a server
+    /// answers, for ever if none does.
     ///
     /// # Errors
     /// [`ClerkError::TooLarge`].
@@ -71,7 +67,7 @@ impl Clerk {
         self.operate(operation, None).map(drop)
     }
 
-    /// Adds `value` at the end of the value of `key`. Blocks as [`Clerk::get`] does.
+    /// Adds `value` to the end of the value of `key`. Blocks as [`Clerk::get`] does.
     ///
     /// # Errors
     /// [`ClerkError::TooLarge`].
@@ -83,8 +79,8 @@ impl Clerk {
     /// Carries out an operation, or gives up after `patience` (`None`: never).
     ///
     /// # Errors
-    /// [`ClerkError::TooLarge`]; [`ClerkError::TimedOut`], after which it is not known
-    /// whether the operation was, or will be, carried out.
+    /// [`ClerkError::TooLarge`]; [`ClerkError::TimedOut`], which leaves open whether the
+    /// operation takes effect.
     pub fn operate(
         &mut self,
         operation: Operation,
@@ -93,18 +89,22 @@ impl Clerk {
         if !operation.fits() {
             return Err(ClerkError::TooLarge);
         }
-        // The number is the operation's, however often it is sent.
-        self.sequence += 1;
-        let request = Request { client: self.client, sequence: self.sequence, command: operation };
+        let request = self.session.request(operation);
         let deadline = patience.map(|patience| Instant::now() + patience);
-        self.servers.ask(|server| ask(server, &request, deadline))
+        let result = self.servers.ask(|server| ask(server, &request, deadline));
+        let Request { sequence, command, .. } = &request;
+        match &result {
+            Ok(_) => tracing::debug!(target: "clerk", "number {sequence}: {command} done"),
+            Err(error) => tracing::debug!(target: "clerk", "number {sequence}: {error}"),
+        }
+        result
     }
 }
 
-/// Asks one server; `None` if another should be asked.
+/// Asks one server. `None` tells the caller to ask another.
 ///
-/// A message that is lost says nothing about who leads, so the same server is asked once more
-/// before another.
+/// A lost message says nothing about the server's leadership, so the clerk asks the same server
+/// once more before it tries another.
 fn ask(
     server: &KvPeer,
     request: &Request<Operation>,
@@ -118,8 +118,13 @@ fn ask(
         match server.timeout(left.min(CALL_TIMEOUT)).operate(request) {
             Ok(Ok(value)) => return Some(Ok(value)),
             Ok(Err(KvError::TooLarge)) => return Some(Err(ClerkError::TooLarge)),
-            Err(RpcError::Failed) => {}
-            Ok(Err(KvError::WrongLeader)) | Err(_) => return None,
+            Err(RpcError::Failed) => {
+                tracing::debug!(target: "clerk", "number {}: request or reply was lost", request.sequence);
+            }
+            Ok(Err(KvError::WrongLeader)) | Err(_) => {
+                tracing::debug!(target: "clerk", "number {}: next server", request.sequence);
+                return None;
+            }
         }
     }
     None

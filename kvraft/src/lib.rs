@@ -1,63 +1,73 @@
-//! Lab 3: a key/value service that survives crashes, and looks like one copy to everybody.
+//! Lab 3: a key/value service that survives crashes and behaves like a single copy.
 //!
-//! This is the reference solution of parts 3A (without snapshots) and 3B (with them). The
-//! service is a map from keys to values with three operations, get, put and append. It runs
-//! on several servers, each a replica over Raft; clients reach it through a [`Clerk`]. The
-//! replication is in the crate `rsm`, so that what is left here is short, and is exactly
-//! what another service would do otherwise.
+//! This crate is the reference solution of parts 3A (without snapshots) and 3B (with them). The
+//! service is a map from keys to values with three operations: get, put and append. It runs
+//! on several servers, each a replica over Raft. Clients reach it through a [`Clerk`]. The
+//! crate `rsm` does the replication, so this crate is short: it holds exactly the part that
+//! another service would do differently.
 //!
 //! # What it promises
 //!
 //! **Linearizability** (Herlihy and Wing, *Linearizability: a correctness condition for
 //! concurrent objects*, 1990): each operation seems to take effect at one moment between its
-//! call and its return, and all clients agree on the order of these moments. Whoever calls
-//! after another's operation has returned sees what it did. The tests record every
-//! operation of every client and have the checker in `linearize` decide.
+//! call and its return, and all clients agree on the order of these moments. An operation
+//! called after another has returned sees the other's effect. The lab's tests record the
+//! operations of all their clients, and the checker in `linearize` judges the history.
 //!
-//! **Availability** while a majority of the servers is up and can talk, for clerks that can
-//! reach it. A clerk never gives up; [`Clerk::operate`] takes a limit for those who must.
+//! **Availability** while a majority of the servers is up and connected, for clerks that can
+//! reach it. A clerk retries for ever; [`Clerk::operate`] takes a time limit.
 //!
-//! # How it comes about
+//! # How it keeps the promise
 //!
-//! Everything goes through the log, also reads. A server that answered a get from its own
-//! map would answer with the past whenever it is behind, or is a leader that has been
-//! replaced without noticing (`stale_reads_3a` plays that). In the log, a read has its place
-//! among the writes, and when it is applied the map is exactly as that place demands.
+//! Every operation goes through the log, reads included. A server that answered a get from
+//! its own map could return an old value: it may lag behind, or it may be a leader that has
+//! been replaced and does not know it yet (`stale_reads_3a` stages that). In the log a read
+//! has a place among the writes. When a server applies it, the map holds exactly the writes
+//! before that place.
 //!
-//! Each operation is carried out once, although a clerk sends it until it has an answer: it
-//! has the clerk's number and a sequence number, and the replicas remember the last one of
-//! each clerk (`rsm`'s `sessions.rs`). That a *server* remembers whom it has answered would
-//! not do, because the next leader is another server.
+//! Each operation takes effect once, although a clerk sends it until it has an answer. The
+//! clerk numbers its operations, and the replicas remember the last number of each clerk
+//! (`rsm`'s `sessions.rs`). For example, a clerk sends append number 7, the leader applies it,
+//! and the reply is lost. The clerk sends number 7 to the next leader, which finds 7 in the
+//! session and repeats the reply. A table outside of the replicated state would not help,
+//! because the next leader is another server.
 //!
 //! # Faster reads
 //!
-//! Reading through the log costs a write to a majority of disks for nothing. [`Reads`] has
-//! two ways around it, both off by default, both of the dissertation's §6.4:
+//! A read through the log costs a write to the disks of a majority, although it changes
+//! nothing. [`Reads`] offers two ways around that. Both are off by default, and both come from
+//! §6.4 of Ongaro's dissertation (2014):
 //!
-//! - [`Reads::ReadIndex`]: the leader makes sure that it still leads, by one round of
-//!   messages that all reads of the moment share, and answers from its map. Always right.
-//! - [`Reads::Lease`]: servers promise not to elect another leader for a while, and meanwhile
-//!   it answers from its map at once. Right as long as clocks run as they should. How much
-//!   they may be wrong must be said; with clocks that are worse, a test shows the checker
-//!   catching a stale read.
+//! - [`Reads::ReadIndex`]: the leader confirms with one round of messages that it still leads,
+//!   and answers from its map. Concurrent reads share the round. This is always correct.
+//! - [`Reads::Lease`]: the servers promise not to elect another leader for a while, and the
+//!   leader answers from its map at once. This is correct as long as no clock drifts more than
+//!   the lease allows. A test with a worse clock shows the checker catching a stale read.
 //!
 //! # How to read
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `rpc.rs` | the operations, and what a server may say |
-//! | `state.rs` | the map: what an operation does |
-//! | `server.rs` | a replica, and its handler |
+//! | `rpc.rs` | the operations, and the errors of a server |
+//! | `state.rs` | the map: the effect of each operation |
+//! | `server.rs` | a replica and its RPC handler |
 //! | `client.rs` | the clerk |
-//! | `api.rs` | both under the interface of the lab |
+//! | `api.rs` | server and clerk as `labapi`'s traits, through which the tests use them |
+//!
+//! # What the tests need
+//!
+//! The graded tests (`tests/kvraft`) know server and clerk through `labapi::KvServer` and
+//! `labapi::KvClerk` alone. The tests in `tests/extras` use this solution's own types: faster
+//! reads, and a clerk with errors and time limits. Another solution does without them.
 //!
 //! # What is left out on purpose
 //!
-//! - **Hints about who leads.** A refusal does not name the leader. Trying five servers in
-//!   turn takes less time than an election, and the clerk remembers who answered.
-//! - **Operations of one clerk at the same time.** A session remembers one number. `&mut`
-//!   keeps callers from trying.
-//! - **Deleting keys**, as in the course: put an empty value.
+//! - **Hints about the leader.** A refusal does not name the leader. Trying five servers in
+//!   turn takes less time than an election, and the clerk remembers the server that answered.
+//! - **Concurrent operations of one clerk.** A session remembers one number. `&mut` keeps
+//!   callers from trying.
+//! - **Deleting keys.** The course has no such operation either. A client puts an empty value.
+//! - **Forgetting sessions.** A session stays for ever, with its clerk's last reply.
 
 mod api;
 mod client;

@@ -1,52 +1,54 @@
-//! What clerks say to servers: one RPC, whose argument is the operation itself.
+//! The service's one RPC. Its argument is the operation itself.
 //!
-//! The course has one RPC to get and one to put or append. Both need the same clerk's
-//! number, the same sequence number and the same refusals, so here they are one.
+//! The course has one RPC for get and one for put and append. Both need the clerk's number, a
+//! sequence number and the same errors, so they are one here.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use rsm::Request;
 
-/// Longest key, in bytes.
+/// Length limit of a key, in bytes.
 pub const MAX_KEY: usize = 4 << 10;
 
-/// Longest value, in bytes, also as the result of appends. Snapshots travel in one message,
-/// so that no value may be so long that it could not.
+/// Length limit of a value, in bytes, also of the result of an append. A snapshot travels in one
+/// message, and the limit keeps a single value from making that message too large.
 pub const MAX_VALUE: usize = 16 << 20;
 
-/// What a client wants done with one key.
+/// A client's operation on one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
-    /// The value; empty if the key was never written.
+    /// Reads the value, empty if the key was never written.
     Get {
         /// At most [`MAX_KEY`] bytes.
         key: String,
     },
-    /// This becomes the value.
+    /// Replaces the value.
     Put {
         /// At most [`MAX_KEY`] bytes.
         key: String,
         /// At most [`MAX_VALUE`] bytes.
         value: String,
     },
-    /// This is added at the end of the value; a key that was never written has an empty one.
+    /// Adds to the end of the value. A key that was never written starts empty.
     Append {
         /// At most [`MAX_KEY`] bytes.
         key: String,
-        /// At most [`MAX_VALUE`] bytes, together with what is there.
+        /// At most [`MAX_VALUE`] bytes, together with the old value.
         value: String,
     },
 }
 
 impl Operation {
-    /// Which key it is about.
+    /// The key that the operation reads or writes.
     pub fn key(&self) -> &str {
         match self {
             Operation::Get { key } | Operation::Put { key, .. } | Operation::Append { key, .. } => key,
         }
     }
 
-    /// Whether key and value are short enough to be sent.
+    /// Whether key and value are within [`MAX_KEY`] and [`MAX_VALUE`].
     pub fn fits(&self) -> bool {
         let (key, value) = match self {
             Operation::Get { key } => (key, 0),
@@ -56,23 +58,39 @@ impl Operation {
     }
 }
 
-/// Why a server did not do what it was asked.
+/// For logs: a long value is cut short.
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (verb, key, value) = match self {
+            Operation::Get { key } => return write!(f, "get {:?}", brief(key)),
+            Operation::Put { key, value } => ("put", key, value),
+            Operation::Append { key, value } => ("append", key, value),
+        };
+        write!(f, "{verb} {:?} {:?}", brief(key), brief(value))
+    }
+}
+
+fn brief(text: &str) -> &str {
+    const CHARACTERS: usize = 24;
+    text.char_indices().nth(CHARACTERS).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Why a server did not carry out an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvError {
-    /// Only the leader serves clerks, and this server is none, or ceased to be one while the
-    /// clerk waited. In the latter case the operation may still be carried out; asking again
-    /// under the same number does no harm.
+    /// This server is not the leader, or lost leadership while the clerk waited. In the second
+    /// case the operation may still take effect. A retry under the same number is harmless.
     WrongLeader,
-    /// Key or value are too long, or the value would be after the append. Nothing has
-    /// changed.
+    /// The key or the value is too long, or an append would make the value too long. Nothing
+    /// has changed.
     TooLarge,
 }
 
 labrpc::service! {
     /// A server of the key/value service.
     pub service KvRpc, client KvPeer {
-        /// Carries out an operation, once for each sequence number of a client, and returns
-        /// the value that a get has read (empty for others).
+        /// Carries out an operation, once for each sequence number of a client. Returns the
+        /// value that a get read, and an empty text for a put or an append.
         fn operate(request: Request<Operation>) -> Result<String, KvError>;
     }
 }

@@ -1,25 +1,24 @@
-//! A server: a replica of the map, and the RPC by which clerks reach it.
+//! A server: a replica of the map, and the handler of the clerks' RPC.
 
-use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 use raft::{Lease, Options, Persister};
-use rsm::{Request, Rsm, WithSessions};
+use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
 use crate::rpc::{KvError, KvRpc, Operation};
 use crate::state::KeyValue;
 
-/// How gets are answered. All servers of a service must do it the same way.
+/// How servers answer gets. All servers of a service must use the same way.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Reads {
     /// Through the log, like every operation.
     #[default]
     Log,
-    /// From the leader's state, after a round of messages has shown that it still leads
+    /// From the leader's state, after a round of messages has confirmed that it still leads
     /// (dissertation §6.4).
     ReadIndex,
-    /// From the leader's state, as long as its followers have promised to keep it
-    /// (dissertation §6.4.1). Linearizable only if no clock drifts more than is said here.
+    /// From the leader's state, while its followers promise to elect no other leader
+    /// (dissertation §6.4.1). Linearizable only if no clock drifts more than the lease allows.
     Lease(Lease),
 }
 
@@ -30,15 +29,15 @@ pub struct KvServer {
 }
 
 impl KvServer {
-    /// Starts server `me` of the service whose servers are reached through `ends`, with what
-    /// `persister` holds of an earlier life, and returns at once. The log is replaced by a
-    /// snapshot once Raft's state takes `max_raft_state` bytes; `None`: never.
+    /// Starts server `me` of the service and returns at once. `ends` reach all servers of the
+    /// service. `persister` holds what an earlier life wrote. A snapshot replaces the log once
+    /// Raft's state takes `max_raft_state` bytes; `None`: never.
     ///
-    /// The threads belong to the node on which this is called, and end with it.
+    /// The server's threads belong to the caller's node and end with it.
     ///
     /// # Panics
-    /// If what the disk holds is damaged: a server that has forgotten what it promised must
-    /// not serve.
+    /// If the disk's content is damaged: a server that has forgotten its promises must not
+    /// serve.
     pub fn start(
         ends: Vec<ClientEnd>,
         me: usize,
@@ -48,7 +47,7 @@ impl KvServer {
         KvServer::start_with(ends, me, persister, max_raft_state, Reads::default())
     }
 
-    /// As [`KvServer::start`], with another way to answer gets.
+    /// As [`KvServer::start`], with a choice of how to answer gets.
     ///
     /// # Panics
     /// As [`KvServer::start`]; and if a lease's drift is not between 0 and 1.
@@ -67,33 +66,42 @@ impl KvServer {
         let rsm = Rsm::start_with(ends, me, persister, max_raft_state, machine, Options { lease });
         Arc::new(KvServer { rsm, reads })
     }
+}
 
-    /// What the server offers on the network: to clerks, and to its peers.
-    pub fn services(self: &Arc<Self>) -> Vec<Service> {
-        vec![self.clone().into_service(), self.rsm.service()]
+impl ReplicatedServer for KvServer {
+    type Machine = WithSessions<KeyValue>;
+
+    fn replica(&self) -> &Rsm<WithSessions<KeyValue>> {
+        &self.rsm
     }
 
-    /// Whether this server believes to be the leader.
-    pub fn is_leader(&self) -> bool {
-        self.rsm.raft().get_state().1
-    }
-
-    /// Shows the state of its Raft to a tester.
-    pub fn watch(&self, observer: Box<dyn Observer>) {
-        self.rsm.watch(observer);
+    fn clerk_service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
     }
 }
 
 impl KvRpc for KvServer {
     fn operate(&self, request: Request<Operation>) -> Result<String, KvError> {
-        // A clerk of ours would not send it, but who knows who calls.
+        // The clerk in this crate checks this itself, but other clients may not.
         if !request.command.fits() {
+            tracing::debug!(target: "refuse", "client {:x}: key or value too long", request.client);
             return Err(KvError::TooLarge);
         }
-        let done = match (&request.command, self.reads) {
+        let Request { client, sequence, command } = &request;
+        tracing::debug!(target: "request", "client {client:x}, number {sequence}: {command}");
+        let done = match (command, self.reads) {
             (Operation::Get { .. }, Reads::ReadIndex | Reads::Lease(_)) => self.rsm.read(&request),
             _ => self.rsm.submit(&request),
         };
-        done.unwrap_or(Err(KvError::WrongLeader))
+        match done {
+            Ok(result) => {
+                tracing::debug!(target: "reply", "client {client:x}, number {sequence}: applied");
+                result
+            }
+            Err(error) => {
+                tracing::debug!(target: "refuse", "client {client:x}, number {sequence}: {error}");
+                Err(KvError::WrongLeader)
+            }
+        }
     }
 }

@@ -1,42 +1,59 @@
-//! The service itself: a map from keys to values, as if there were one copy and one client.
+//! The service itself: a map from keys to values. It knows nothing of replicas or clerks.
 
 use std::collections::BTreeMap;
 
 use labgob::DecodeError;
 use rsm::StateMachine;
 
-use crate::rpc::{KvError, MAX_VALUE, Operation};
+use crate::rpc::{KvError, MAX_KEY, MAX_VALUE, Operation};
 
-/// The map that all replicas hold.
+/// The map that every replica holds.
 ///
-/// Ordered, so that equal maps make equal snapshots.
+/// The map is ordered, so equal maps make equal snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyValue {
     values: BTreeMap<String, String>,
 }
 
 impl KeyValue {
+    fn get(&self, key: &str) -> String {
+        self.values.get(key).cloned().unwrap_or_default()
+    }
+
+    fn put(&mut self, key: String, value: String) {
+        assert!(value.len() <= MAX_VALUE, "a put of {} bytes got past the check of its size", value.len());
+        self.values.insert(key, value);
+    }
+
     fn append(&mut self, key: String, more: &str) -> Result<String, KvError> {
         let value = self.values.entry(key).or_default();
+        assert!(value.len() <= MAX_VALUE, "a value has grown to {} bytes", value.len());
         if value.len() + more.len() > MAX_VALUE {
             return Err(KvError::TooLarge);
         }
         value.push_str(more);
         Ok(String::new())
     }
+
+    /// Whether every key and value is within the limits.
+    fn fits(&self) -> bool {
+        self.values.iter().all(|(key, value)| key.len() <= MAX_KEY && value.len() <= MAX_VALUE)
+    }
 }
 
 impl StateMachine for KeyValue {
     type Command = Operation;
-    /// What a get has read, nothing for the others, or why it was refused. Refusals depend
-    /// on the state, so they are replies that all replicas agree on like any other.
+    /// The value that a get read, an empty text for a put or an append, or the reason of a
+    /// refusal. A refusal depends on the state, so the replicas agree on it as on any reply.
     type Reply = Result<String, KvError>;
 
     fn apply(&mut self, operation: Operation) -> Self::Reply {
+        assert!(operation.key().len() <= MAX_KEY, "an operation got past the check of its key's size");
+        tracing::debug!(target: "apply", "{operation}");
         match operation {
-            Operation::Get { key } => Ok(self.values.get(&key).cloned().unwrap_or_default()),
+            Operation::Get { key } => Ok(self.get(&key)),
             Operation::Put { key, value } => {
-                self.values.insert(key, value);
+                self.put(key, value);
                 Ok(String::new())
             }
             Operation::Append { key, value } => self.append(key, &value),
@@ -45,17 +62,28 @@ impl StateMachine for KeyValue {
 
     fn read(&self, operation: &Operation) -> Option<Self::Reply> {
         match operation {
-            Operation::Get { key } => Some(Ok(self.values.get(key).cloned().unwrap_or_default())),
+            Operation::Get { key } => {
+                tracing::debug!(target: "read", "{operation}");
+                Some(Ok(self.get(key)))
+            }
             Operation::Put { .. } | Operation::Append { .. } => None,
         }
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        labgob::encode(&self.values)
+        assert!(self.fits(), "a key or value is longer than any operation could make it");
+        let bytes = labgob::encode(&self.values);
+        tracing::debug!(target: "snapshot", "{} keys in {} bytes", self.values.len(), bytes.len());
+        bytes
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
-        self.values = labgob::decode(snapshot)?;
+        let restored = KeyValue { values: labgob::decode(snapshot)? };
+        if !restored.fits() {
+            return Err(DecodeError::Invalid("a key or value is too long".to_owned()));
+        }
+        tracing::debug!(target: "restore", "{} keys from {} bytes", restored.values.len(), snapshot.len());
+        *self = restored;
         Ok(())
     }
 }

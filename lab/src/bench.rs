@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use console::style;
+use lab_terminal::table;
+use labreport::Verdict;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
@@ -16,7 +18,6 @@ use crate::process::Supervisor;
 use crate::runner::{Job, Runner, World};
 use crate::select::select_one;
 use crate::{Failure, Outcome};
-use lab_terminal::table;
 
 /// How often a whole lab is run; the median counts.
 const SUITE_RUNS: usize = 7;
@@ -45,6 +46,9 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
             Bench::Suite { suite, by: SuiteRunner::Cargo, wall_s, .. } => {
                 figures.push(suite_by_cargo(&catalogue, suite, *wall_s)?);
             }
+            Bench::Peers { peers, manifest } => {
+                figures.push(beside_peers(peers, &catalogue.root.join(manifest))?);
+            }
         }
     }
     if runner.supervisor.is_stopped() {
@@ -60,8 +64,29 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
 }
 
 fn is_wanted(bench: &Bench, options: &BenchOptions) -> bool {
-    let (Bench::Rate { test: name, .. } | Bench::Suite { suite: name, .. }) = bench;
-    options.pattern.as_ref().is_none_or(|pattern| name.contains(pattern.as_str()))
+    match (bench, &options.pattern) {
+        (Bench::Peers { peers, .. }, pattern) => pattern.as_ref() == Some(peers),
+        (_, None) => true,
+        (Bench::Rate { test: name, .. } | Bench::Suite { suite: name, .. }, Some(pattern)) => {
+            name.contains(pattern.as_str())
+        }
+    }
+}
+
+/// Runs a crate that measures beside others' programs, and prints its own tables.
+fn beside_peers(peers: &str, manifest: &Path) -> Result<Figure, Failure> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["run", "--release", "--manifest-path"]).arg(manifest);
+    let status = cargo.status().map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
+    match status.code() {
+        Some(code @ (0 | 1)) => Ok(Figure {
+            what: format!("{peers} beside their peers"),
+            measured: "see its tables".to_owned(),
+            bound: "its own".to_owned(),
+            reached: code == 0,
+        }),
+        _ => Err(Failure::new(format!("{} could not be run: {status}", manifest.display()))),
+    }
 }
 
 /// Seeds a second of one test, in one process, as in stress. The start of the process is left out.
@@ -81,7 +106,7 @@ fn rate(
     let processor_before = processor_time()?;
     runner.run(&job, &mut |report| {
         last = Instant::now();
-        failed += u64::from(!report.ok);
+        failed += u64::from(report.verdict() == Verdict::Failed);
         // The first report ends the start and begins the measurement.
         let elapsed = last.duration_since(*begun.get_or_insert(last));
         seeds += u64::from(!elapsed.is_zero());
@@ -170,7 +195,8 @@ fn wall_figure(what: String, wall: Duration, bound: f64) -> Figure {
     }
 }
 
-/// The median wall time of several runs, and the last one's output. One more run before them builds what is to be built.
+/// The median wall time of several runs, and the last one's output. One more run before them builds what is
+/// to be built.
 fn median(command: impl Fn() -> Command) -> Result<(Duration, String), Failure> {
     let mut walls = Vec::new();
     let mut text = String::new();

@@ -12,28 +12,31 @@ use serde::Deserialize;
 use crate::Failure;
 use crate::catalogue::Test;
 
-/// What the race detector needs of the compiler. No rebuilt standard library: its synchronisation is understood as it is.
+/// What the race detector needs of the compiler. No rebuilt standard library: its synchronisation is
+/// understood as it is.
 const SANITIZER: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
+
+/// What `cargo test` builds, so that nothing is built twice.
+pub(crate) const DEFAULT_PROFILE: &str = "dev";
 
 /// How test binaries are built.
 #[derive(Clone, Debug)]
 pub(crate) struct BuildOptions {
-    /// Cargo's profile. `release` for many runs, `dev` or `test` for a look with a debugger.
+    /// Cargo's profile.
     pub(crate) profile: String,
     /// Build with `ThreadSanitizer`, which needs a nightly toolchain.
     pub(crate) race: bool,
     /// Where cargo shall put what it builds, if not where it always does.
     pub(crate) target: Option<PathBuf>,
-    /// Where the compiler's words go; None: to the user. If the build fails, the user sees them in any case.
+    /// The file that gets cargo's messages; None: the user sees them as they come, with cargo's own progress
+    /// on a terminal. If the build fails, the user sees them in any case.
     pub(crate) log: Option<PathBuf>,
-    /// Whether a quick build matters more than fast code, because little is run of what is built.
-    pub(crate) quick: bool,
 }
 
 impl BuildOptions {
     /// A plain build with this profile.
     pub(crate) fn new(profile: &str) -> BuildOptions {
-        BuildOptions { profile: profile.to_owned(), race: false, target: None, log: None, quick: false }
+        BuildOptions { profile: profile.to_owned(), race: false, target: None, log: None }
     }
 }
 
@@ -54,23 +57,17 @@ struct ArtifactTarget {
     name: String,
 }
 
-/// Builds the binaries of `tests` in the workspace at `root`. The compiler's words go to standard error as they come.
+/// Builds the binaries of `tests` in the workspace at `root`.
 pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Result<Binaries, Failure> {
     let mut command = if options.race { sanitizing_cargo(root)? } else { Command::new(cargo()) };
     command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
     command.args(["--profile", &options.profile]).current_dir(root);
-    if options.quick {
-        command.envs(quick_build(&options.profile));
-    }
-    if !std::io::stderr().is_terminal() {
-        command.arg("--quiet");
-    }
     if let Some(target) = &options.target {
         command.arg("--target-dir").arg(target);
     }
     let targets: BTreeSet<&str> = tests.iter().map(|test| test.binary.as_str()).collect();
-    // Of the whole workspace, whatever is asked for: cargo unites the features of the packages that are selected, so that
-    // another selection builds libraries anew. Only what these tests need is built.
+    // Of the whole workspace, whatever is asked for: cargo unites the features of the packages that are
+    // selected, so that another selection builds libraries anew. Only what these tests need is built.
     command.arg("--workspace").args(targets.into_iter().flat_map(|binary| ["--test", binary]));
     let binaries = match &options.log {
         None => run(&mut command)?,
@@ -87,7 +84,8 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
 /// Builds a program of the workspace at `root`, with this profile, into the folder `target`.
 pub(crate) fn program(root: &Path, program: &str, profile: &OsStr, target: &Path) -> Result<(), Failure> {
     let mut command = Command::new(cargo());
-    // Of the whole workspace, so that libraries have the features that they have in tests, and are not built again.
+    // Of the whole workspace, so that libraries have the features that they have in tests, and are not built
+    // again.
     command.args(["build", "--workspace", "--bin", program, "--profile"]).arg(profile);
     command.arg("--target-dir").arg(target).current_dir(root).stdin(Stdio::null());
     if !std::io::stderr().is_terminal() {
@@ -98,13 +96,6 @@ pub(crate) fn program(root: &Path, program: &str, profile: &OsStr, target: &Path
         Ok(_) => Err(Failure::new(format!("{program} cannot be built; the compiler's words are above"))),
         Err(error) => Err(Failure::new(format!("cannot run {}: {error}", command.get_program().display()))),
     }
-}
-
-/// Settings that make a build with this profile quick: what costs most is optimising across crates and writing down lines.
-fn quick_build(profile: &str) -> impl Iterator<Item = (String, &'static str)> {
-    let prefix = format!("CARGO_PROFILE_{}_", profile.to_uppercase().replace('-', "_"));
-    let settings = [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0"), ("INCREMENTAL", "true")];
-    settings.into_iter().map(move |(name, value)| (format!("{prefix}{name}"), value))
 }
 
 /// Runs cargo with its words in a file, and shows them if they are needed.

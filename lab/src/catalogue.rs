@@ -17,7 +17,8 @@ pub(crate) struct Catalogue {
     limits: Limits,
     #[serde(rename = "lab")]
     pub(crate) labs: Vec<Lab>,
-    /// What the race detector reports and is none, in ThreadSanitizer's own form; a path from the folder of `labs.toml`.
+    /// What the race detector reports and is none, in ThreadSanitizer's own form; a path from the folder of
+    /// `labs.toml`.
     race_suppressions: Option<PathBuf>,
     /// What `cargo lab bench` measures.
     #[serde(default, rename = "bench")]
@@ -74,6 +75,18 @@ pub(crate) struct Part {
     module: String,
     #[serde(rename = "tests")]
     entries: Vec<TestEntry>,
+    /// Tests that earn no points.
+    #[serde(default)]
+    ungraded: Vec<Ungraded>,
+}
+
+/// Tests of a part that are worth no points, below a heading that says why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ungraded {
+    heading: String,
+    #[serde(rename = "tests")]
+    entries: Vec<TestEntry>,
 }
 
 /// One line of a part's `tests`.
@@ -90,7 +103,8 @@ struct TestEntry {
     limits: Limits,
 }
 
-/// A row of `cargo lab bench`: either a test's seeds per second, or the wall time of a whole lab.
+/// A row of `cargo lab bench`: a test's seeds per second, the wall time of a whole lab, or a crate that measures beside
+/// others' programs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, untagged)]
 pub(crate) enum Bench {
@@ -103,6 +117,14 @@ pub(crate) enum Bench {
         by: SuiteRunner,
         wall_s: f64,
         rss_mb: Option<u64>,
+    },
+    /// A crate outside of the workspace, which prints its own tables and says by its status whether its bounds are reached.
+    /// It runs only if it is asked for by name, since it brings packages of its own.
+    Peers {
+        /// Its name.
+        peers: String,
+        /// Its manifest, from the workspace's root.
+        manifest: PathBuf,
     },
 }
 
@@ -130,6 +152,8 @@ pub(crate) struct Test {
     pub(crate) package: String,
     pub(crate) binary: String,
     pub(crate) points: u32,
+    /// Why it has no points, if `labs.toml` gives a reason.
+    pub(crate) heading: Option<String>,
     pub(crate) bounds: Bounds,
 }
 
@@ -156,13 +180,19 @@ impl Catalogue {
         let mut catalogue: Catalogue =
             toml::from_str(&text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
         catalogue.root = path.parent().unwrap_or(Path::new("/")).to_path_buf();
-        Ok(catalogue)
+        match catalogue.contradiction() {
+            Some(Test { name, .. }) => Err(Failure::new(format!(
+                "{}: {name} has points and stands among the ungraded tests",
+                path.display()
+            ))),
+            None => Ok(catalogue),
+        }
     }
 
     /// All tests, in the order of `labs.toml`.
     pub(crate) fn tests(&self) -> Vec<Test> {
         let parts = self.labs.iter().flat_map(|lab| lab.parts.iter().map(move |part| (lab, part)));
-        parts.flat_map(|(lab, part)| part.entries.iter().map(|entry| self.test(lab, part, entry))).collect()
+        parts.flat_map(|(lab, part)| self.tests_of(lab, part)).collect()
     }
 
     /// The lab of that name, whatever its letters' case.
@@ -175,7 +205,21 @@ impl Catalogue {
         self.race_suppressions.as_ref().map(|path| self.root.join(path))
     }
 
-    fn test(&self, lab: &Lab, part: &Part, entry: &TestEntry) -> Test {
+    fn tests_of(&self, lab: &Lab, part: &Part) -> Vec<Test> {
+        let graded = part.entries.iter().map(|entry| (None, entry));
+        let ungraded = part
+            .ungraded
+            .iter()
+            .flat_map(|group| group.entries.iter().map(move |entry| (Some(&group.heading), entry)));
+        graded.chain(ungraded).map(|(heading, entry)| self.test(lab, part, heading, entry)).collect()
+    }
+
+    /// A test that earns points although its heading says that it has none.
+    fn contradiction(&self) -> Option<Test> {
+        self.tests().into_iter().find(|test| test.heading.is_some() && test.points > 0)
+    }
+
+    fn test(&self, lab: &Lab, part: &Part, heading: Option<&String>, entry: &TestEntry) -> Test {
         Test {
             name: entry.name.clone(),
             title: entry.title.clone(),
@@ -185,6 +229,7 @@ impl Catalogue {
             package: lab.package.clone(),
             binary: lab.binary.clone(),
             points: entry.points,
+            heading: heading.cloned(),
             bounds: self.bounds(entry.limits),
         }
     }

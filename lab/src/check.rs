@@ -1,7 +1,7 @@
 //! `cargo lab check`: builds the program `lab-check`, and becomes it.
 //!
-//! The checker and its generic code are large, and a test run needs none of it. So `check` is a program of its own, with its
-//! own folder `lab/check`, that is built when it is first asked for.
+//! The checker and its generic code are large, and a test run needs none of it. So `check` is a program of
+//! its own, with its own folder `lab/check`, that is built when it is first asked for.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome, Failure> {
     Err(Failure::new(format!("cannot run {}: {error}", program.display())))
 }
 
-/// The program, up to date. If this one is not in a target folder of cargo's, it was installed, and so the other one is
-/// expected beside it.
+/// The program, up to date. If this one is not in a target folder of cargo's, it was installed, and so the
+/// other one is expected beside it.
 fn program() -> Result<PathBuf, Failure> {
     let this = std::env::current_exe()
         .map_err(|error| Failure::new(format!("the system does not tell where this program is: {error}")))?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::build::BuildOptions;
+use crate::build::{BuildOptions, DEFAULT_PROFILE};
 use crate::runner::{SWARM, World};
 
 /// Runs the labs' tests: once, very often, or one again.
@@ -29,7 +29,8 @@ pub(crate) enum Verb {
     Test(TestOptions),
     /// Runs tests very often, each time with another seed.
     Stress(StressOptions),
-    /// Runs one seed of one test again, and shows what happened: the story, and the log with a column for each server.
+    /// Runs one seed of one test again, and shows what happened: the story, and the log with a column for
+    /// each server.
     Replay(ReplayOptions),
     /// Proves that the tests catch wrong solutions: those in bugs/LAB, applied to a copy one by one.
     Zoo(ZooOptions),
@@ -44,8 +45,8 @@ pub(crate) enum Verb {
 /// Which tests.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
-    /// Names of labs (raft), parts (2A) or tests (backup_2b, or as in the course TestBackup2B), or pieces of tests' names
-    /// (figure_8). All tests if there is none.
+    /// Names of labs (raft), parts (2A) or tests (backup_2b, or as in the course TestBackup2B), or pieces of
+    /// tests' names (figure_8). All tests if there is none.
     #[arg(value_name = "NAME")]
     pub(crate) patterns: Vec<String>,
 }
@@ -69,8 +70,9 @@ impl Workers {
 /// How to build and in which world to run.
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
-    /// Build with this cargo profile.
-    #[arg(long, value_name = "NAME", default_value = "release", env = "LAB_PROFILE")]
+    /// Build with this cargo profile. dev is what cargo test builds, with all assertions; release runs a
+    /// fifth faster and takes minutes to build, which campaigns of hours repay.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_PROFILE, env = "LAB_PROFILE")]
     profile: String,
 
     /// Run on real threads and the wall clock instead of the simulation.
@@ -214,6 +216,11 @@ pub(crate) struct ZooOptions {
     /// Only this wrong solution (R33); may be given several times.
     #[arg(long, value_name = "ID")]
     pub(crate) bug: Vec<String>,
+
+    /// Instead of wrong solutions, build partial ones (`bugs/parts`), which lack the later parts: the tests of the parts that
+    /// they have must pass.
+    #[arg(long)]
+    pub(crate) parts: bool,
 
     /// How many seeds of each test a wrong solution may survive.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]

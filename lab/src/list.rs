@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use console::style;
+use lab_terminal::count;
 
-use crate::build::{BuildOptions, build};
+use crate::build::{BuildOptions, DEFAULT_PROFILE, build};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, ListOptions};
 use crate::select::select;
+use crate::statics;
 use crate::{Failure, Outcome};
-use lab_terminal::count;
 
 /// Prints the chosen labs, parts and tests; with `--check`, also proves that they are all there.
 pub(crate) fn run(arguments: &Arguments, options: &ListOptions) -> Result<Outcome, Failure> {
@@ -36,7 +37,12 @@ fn print_part(name: &str, title: &str, tests: &[&Test]) {
     }
     println!("  {}  {title} ({})", style(name).bold(), sum(tests));
     let width = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
+    let mut heading = None;
     for test in tests {
+        if test.heading.is_some() && test.heading != heading {
+            println!("    {}", style(test.heading.as_deref().unwrap_or_default()).dim());
+        }
+        heading.clone_from(&test.heading);
         println!("    {:width$}  {:2}  {}", test.name, test.points, test.title);
     }
 }
@@ -47,10 +53,15 @@ fn sum(tests: &[&Test]) -> String {
     format!("{}, {points} points", count(tests.len(), "test"))
 }
 
-/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names.
+/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names; and looks for state in a
+/// `static`.
 fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
-    let binaries = build(&catalogue.root, chosen, &BuildOptions::new("test"))?;
+    let binaries = build(&catalogue.root, chosen, &BuildOptions::new(DEFAULT_PROFILE))?;
     let mut outcome = Outcome::Passed;
+    for found in statics::in_sources_of(&catalogue.root, chosen) {
+        println!("{} {found}", style("static:").red());
+        outcome = Outcome::Failed;
+    }
     for ((package, binary), path) in &binaries {
         let cannot = |error| Failure::new(format!("cannot run {}: {error}", path.display()));
         let output = Command::new(path).args(["--list", "--format", "terse"]).output().map_err(cannot)?;

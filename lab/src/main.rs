@@ -1,23 +1,26 @@
-//! The command line of the labs: `cargo lab test raft`, `cargo lab stress 2C`, `cargo lab replay TEST --seed N`, …
+//! The command line of the labs: `cargo lab test raft`, `cargo lab stress 2C`,
+//! `cargo lab replay TEST --seed N`, …
 //!
-//! It builds test binaries with cargo, runs them, and reads the lines that they print (`protocol`). It depends on no lab
-//! crate: all that it knows of the labs is in `labs.toml`. For `check`, which runs no tests, it starts a program of its own,
-//! `lab-check`, so that a first test run need not build a checker.
+//! It builds test binaries with cargo, runs them, and reads the lines that they print (`protocol`). It
+//! depends on no lab crate: all that it knows of the labs is in `labs.toml`. For `check`, which runs no
+//! tests, it starts a program of its own, `lab-check`, so that a first test run need not build a checker.
 //!
 //! # How to read
 //!
 //! * `catalogue` and `select`: `labs.toml`, and from a name on the command line to tests.
 //! * `build`: the one call of cargo.
 //! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
-//! * `pool`: several of them at once.
+//! * `pool`: several of them at once. `score`: what their results come to.
 //! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`: one module for each verb.
 //!
 //! # Exit codes
 //!
-//! 0 if all went well, 1 if a test failed (or a wrong solution survived, or a bound was not reached), 2 if the command
-//! could not do what was asked: an unknown name, code that does not compile. 130 if it was interrupted, with no failure so far.
-//! 2 too, without a message, if whoever read the output stopped before its end (`| head`).
-//! For `check`, 1 means that a history is not linearizable, and 3 that one is undecided and none is wrong.
+//! 0 if all went well, 1 if a test failed (or a wrong solution survived, or a bound was not reached), 2 if
+//! the command could not do what was asked: an unknown name, code that does not compile. 3 if nothing failed
+//! and a test on real threads was inconclusive, because it did not get a processor in time. 130 if it was
+//! interrupted, with no failure so far. 2 too, without a message, if the reader of the output stopped before
+//! its end (`| head`). For `check`, 1 means that a history is not linearizable, and 3 that one is undecided
+//! and none is wrong.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_types,
@@ -36,7 +39,9 @@ mod process;
 mod protocol;
 mod replay;
 mod runner;
+mod score;
 mod select;
+mod statics;
 mod statistics;
 mod stress;
 mod style;

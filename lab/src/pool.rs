@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-/// Runs `work` on each of `jobs`, in their order, on `workers` threads, and hands what the work sends to `receive`, which
-/// runs on this thread until all work is done. After `receive` returns `false`, no more jobs are begun.
+/// Runs `work` on each of `jobs`, in their order, on `workers` threads, and hands what the work sends to
+/// `receive`, which runs on this thread until all work is done. After `receive` returns `false`, no more jobs
+/// are begun.
 pub(crate) fn run<J: Sync, M: Send>(
     workers: usize,
     jobs: &[J],

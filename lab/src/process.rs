@@ -1,4 +1,5 @@
-//! Test processes that run now: started in groups of their own, watched for silence and memory, ended together.
+//! Test processes that run now: started in groups of their own, watched for silence and memory, ended
+//! together.
 
 use std::fs;
 use std::io;
@@ -9,10 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lab_terminal::{Failure, INTERRUPTED};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-
-use lab_terminal::{Failure, INTERRUPTED};
 
 /// How often the running processes are looked at. A process can outgrow its memory limit for that long.
 const LOOK: Duration = Duration::from_millis(50);
@@ -31,7 +31,8 @@ pub(crate) enum Cause {
 /// What a process may take before it is ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
-    /// How long it may be silent. The test's own limit of real time is shorter, so this ends only what cannot end itself.
+    /// How long it may be silent. The test's own limit of real time is shorter, so this ends only what cannot
+    /// end itself.
     pub(crate) silence: Duration,
     /// How many mebibytes it may hold.
     pub(crate) memory_mb: u64,
@@ -110,8 +111,8 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that looks after its processes from a thread of its own, for as long as this program runs, and that
-    /// ctrl-C and SIGTERM stop. A second ctrl-C ends this program at once. To be called once.
+    /// A supervisor that looks after its processes from a thread of its own, for as long as this program
+    /// runs, and that ctrl-C and SIGTERM stop. A second ctrl-C ends this program at once. To be called once.
     pub(crate) fn start() -> Result<Arc<Supervisor>, Failure> {
         let supervisor = Arc::new(Supervisor::default());
         let watching = Arc::clone(&supervisor);
@@ -143,8 +144,8 @@ impl Supervisor {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    /// Starts a process in a group of its own, so that a ctrl-C at the terminal reaches this program only, and
-    /// this program can end the process with all that it started.
+    /// Starts a process in a group of its own, so that a ctrl-C at the terminal reaches this program only,
+    /// and this program can end the process with all that it started.
     pub(crate) fn spawn(&self, command: &mut Command, allowance: Allowance) -> io::Result<Arc<Process>> {
         let child = Mutex::new(command.process_group(0).spawn()?);
         let heard = Mutex::new(Instant::now());

@@ -4,10 +4,11 @@ use lab_terminal::{Failure, nearest, plain};
 
 use crate::catalogue::{Catalogue, Test};
 
-/// The tests that `patterns` name, each once, in the order of `labs.toml`; all tests if there are no patterns.
+/// The tests that `patterns` name, each once, in the order of `labs.toml`; all tests if there are no
+/// patterns.
 ///
-/// A pattern is the name of a lab (`raft`), of a part (`2A`) or of a test (`backup_2b`, or as the course spells it,
-/// `TestBackup2B`); if it is none of these, a piece of a test's name (`figure_8`).
+/// A pattern is the name of a lab (`raft`), of a part (`2A`) or of a test (`backup_2b`, or as the course
+/// spells it, `TestBackup2B`); if it is none of these, a piece of a test's name (`figure_8`).
 pub(crate) fn select(catalogue: &Catalogue, patterns: &[String]) -> Result<Vec<Test>, Failure> {
     let tests = catalogue.tests();
     let mut chosen = vec![patterns.is_empty(); tests.len()];

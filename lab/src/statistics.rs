@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Welford's running mean and variance: nothing is kept but three numbers, and nothing is lost to cancellation.
+/// Welford's running mean and variance: nothing is kept but three numbers, and nothing is lost to
+/// cancellation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moments {
     n: u64,

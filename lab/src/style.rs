@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use console::style;
 use lab_terminal::duration;
+use labreport::Verdict;
 
 use crate::catalogue::Test;
 use crate::protocol::Report;
@@ -15,7 +16,11 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World) {
     if report.ok {
         println!("{head} {} -- {}", style("Passed").green(), figures(report));
     } else {
-        println!("{head} {} -- seed {}: {}", style("FAILED").red().bold(), report.seed, report.reason());
+        let word = match report.verdict() {
+            Verdict::Inconclusive => style("INCONCLUSIVE").yellow().bold(),
+            Verdict::Passed | Verdict::Failed => style("FAILED").red().bold(),
+        };
+        println!("{head} {word} -- seed {}: {}", report.seed, report.reason());
         print_story(report);
         let replay = format!("{}{}", replay_command(test, report.seed), world.flags());
         if !report.report.as_ref().is_some_and(|report| report.lines().any(|line| line.ends_with(&replay))) {

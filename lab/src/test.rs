@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
+use lab_terminal::{count, duration};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::build::build;
@@ -15,10 +16,11 @@ use crate::cli::{Arguments, TestOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, Runner, World};
+use crate::score::Score;
 use crate::select::select;
+use crate::statics;
 use crate::style::print_result;
 use crate::{Failure, Outcome, pool};
-use lab_terminal::{count, duration};
 
 /// What `cargo lab bench` looks for in the output.
 pub(crate) const RESOURCES: &str = "largest process:";
@@ -27,6 +29,9 @@ pub(crate) const RESOURCES: &str = "largest process:";
 pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcome, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
+    for found in statics::in_sources_of(&catalogue.root, &tests) {
+        eprintln!("{} {found}", style("warning:").yellow());
+    }
     let binaries = build(&catalogue.root, &tests, &options.run.build(false))?;
     let runner = Runner { supervisor: Supervisor::start()?, world: options.run.world() };
     // Small enough to be typed again.
@@ -77,8 +82,7 @@ struct Results<'a> {
     world: &'a World,
     /// Results that wait for an earlier test's.
     early: BTreeMap<usize, Report>,
-    printed: usize,
-    failed: usize,
+    score: Score,
     failure: Option<Failure>,
     interrupted: bool,
     bar: ProgressBar,
@@ -94,8 +98,7 @@ impl<'a> Results<'a> {
             tests,
             world,
             early: BTreeMap::new(),
-            printed: 0,
-            failed: 0,
+            score: Score::default(),
             failure: None,
             interrupted: false,
             bar,
@@ -112,13 +115,23 @@ impl<'a> Results<'a> {
             Err(failure) => self.failure = Some(failure),
         }
         self.bar.inc(1);
-        while let Some(report) = self.early.remove(&self.printed) {
-            let test = &self.tests[self.printed];
-            self.bar.suspend(|| print_result(test, &report, self.world));
-            self.failed += usize::from(!report.ok);
-            self.printed += 1;
+        while let Some(report) = self.early.remove(&self.score.total()) {
+            self.print(self.score.total(), &report);
         }
         self.failure.is_none() && !self.interrupted
+    }
+
+    /// Prints the result of the next test, below the heading that it has in `labs.toml`, and counts it.
+    fn print(&mut self, index: usize, report: &Report) {
+        let test = &self.tests[index];
+        let before = index.checked_sub(1).and_then(|before| self.tests[before].heading.as_ref());
+        self.bar.suspend(|| {
+            if let Some(heading) = test.heading.as_ref().filter(|heading| before != Some(heading)) {
+                println!("{}", style(heading).dim());
+            }
+            print_result(test, report, self.world);
+        });
+        self.score.add(test, report.verdict());
     }
 
     /// The last line.
@@ -129,17 +142,14 @@ impl<'a> Results<'a> {
         }
         let took = duration(begun.elapsed());
         if self.interrupted {
-            println!("{} after {}", style("interrupted").yellow(), count(self.printed, "test"));
-        } else if self.failed == 0 {
-            println!("{} {} in {took} (seed {seed})", count(self.printed, "test"), style("passed").green());
+            println!("{} after {}", style("interrupted").yellow(), count(self.score.total(), "test"));
         } else {
-            let failed = style("failed").red().bold();
-            println!("{} of {} {failed} in {took} (seed {seed})", self.failed, count(self.printed, "test"));
+            println!("{} in {took}{} (seed {seed})", self.score.tests(), self.score.points());
         }
-        Ok(match (self.failed, self.interrupted) {
-            (0, false) => Outcome::Passed,
-            (0, true) => Outcome::Interrupted,
-            (_, _) => Outcome::Failed,
+        Ok(match self.score.outcome() {
+            Outcome::Failed => Outcome::Failed,
+            _ if self.interrupted => Outcome::Interrupted,
+            outcome => outcome,
         })
     }
 }

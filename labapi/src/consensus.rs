@@ -55,7 +55,8 @@ pub trait Consensus: Send + Sync + 'static {
     fn get_state(self: &Arc<Self>) -> (u64, bool);
 
     /// The service has made a snapshot of its state after everything up to and including `index`. The thread that
-    /// receives from the apply channel calls this, so the module must not wait for that channel here.
+    /// receives from the apply channel calls this, so the module must not wait for that channel here. If a leader's snapshot
+    /// has meanwhile replaced everything up to `index`, there is nothing left to do.
     fn snapshot(self: &Arc<Self>, index: u64, snapshot: Vec<u8>);
 
     /// From now on the module shows the observer every change, and the present state at once. A module without such

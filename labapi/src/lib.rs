@@ -17,6 +17,22 @@
 //! server's node. A thread that the method spawns therefore belongs to the server, and ends
 //! when the server crashes.
 //!
+//! # What the tests expect of a Raft
+//!
+//! | what | bound |
+//! |---|---|
+//! | a message on a network in good order | takes 1 to 10 ms each way; up to 27 ms more, and one in ten lost, if it is unreliable |
+//! | a call to a server that cannot be reached | fails after up to 7 s, so a server must not wait for it before it calls others |
+//! | heartbeats | an idle second of three servers costs at most 60 RPCs: about ten heartbeats a second to each follower |
+//! | an election | a majority that can talk elects a leader within 5 s; usually within 1 s |
+//! | a leader | is not replaced while nothing fails |
+//! | a command that a leader has accepted | is applied by a majority within 2 s if the leader stays |
+//! | agreement after any faults | within 10 s of the moment in which a majority can talk again |
+//! | bytes | an entry travels once to each follower: below twice the bytes of the commands |
+//! | the state on the disk, with snapshots | stays below 2,000 bytes |
+//!
+//! The tests know RPCs by who calls whom, not by their names.
+//!
 //! # Being watched
 //!
 //! The tester checks without any help whatever can be seen from outside: the term and the
@@ -69,7 +85,8 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **`CondInstallSnapshot`.** See the essay of the `raft` crate.
+//! - **`CondInstallSnapshot`.** Early editions of the course let the service refuse a snapshot that entries had overtaken.
+//!   One thread hands over both, in order, so there is nothing to refuse.
 //! - **Torn and lost writes.** A write to the [`Persister`] is atomic and durable; the paper
 //!   assumes as much.
 

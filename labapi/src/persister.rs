@@ -1,5 +1,6 @@
 //! The simulated disk of a server.
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::fmt;
 use std::panic::Location;
@@ -26,7 +27,7 @@ struct Disk {
 #[derive(Clone, Default)]
 struct Content {
     state: Vec<u8>,
-    snapshot: Vec<u8>,
+    snapshot: Bytes,
     writes: u64,
 }
 
@@ -61,22 +62,24 @@ impl Persister {
     /// stays as it is.
     #[track_caller]
     pub fn save(&self, state: &[u8], snapshot: Option<&[u8]>) {
-        let number = {
+        self.save_shared(state, snapshot.map(Bytes::copy_from_slice));
+    }
+
+    /// As [`Persister::save`], with a snapshot that the disk shares instead of copying. It costs the same however large the
+    /// snapshot, so a server may call it while it holds a lock.
+    #[track_caller]
+    pub fn save_shared(&self, state: &[u8], snapshot: Option<Bytes>) {
+        let is_new = snapshot.is_some();
+        let (number, replaced) = {
             let content = &mut *self.disk.content.lock();
             content.state.clear();
             content.state.extend_from_slice(state);
-            if let Some(snapshot) = snapshot {
-                content.snapshot.clear();
-                content.snapshot.extend_from_slice(snapshot);
-            }
-            content.count_write()
+            let replaced = snapshot.map(|snapshot| std::mem::replace(&mut content.snapshot, snapshot));
+            (content.count_write(), replaced)
         };
-        self.call_hook(Write {
-            number,
-            appended: false,
-            snapshot: snapshot.is_some(),
-            place: Location::caller(),
-        });
+        // The memory of a large snapshot is given back without the disk's lock.
+        drop(replaced);
+        self.call_hook(Write { number, appended: false, snapshot: is_new, place: Location::caller() });
     }
 
     /// Adds a record at the end of the Raft state, as to a write-ahead log. The cost depends on the record's length, not on
@@ -103,6 +106,11 @@ impl Persister {
 
     /// The snapshot that was saved last; empty if there was none.
     pub fn snapshot(&self) -> Vec<u8> {
+        self.snapshot_shared().to_vec()
+    }
+
+    /// As [`Persister::snapshot`], without a copy: it costs the same however large the snapshot.
+    pub fn snapshot_shared(&self) -> Bytes {
         self.disk.content.lock().snapshot.clone()
     }
 

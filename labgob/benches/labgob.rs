@@ -1,9 +1,10 @@
 //! What encoding costs: a heartbeat, a request with entries, a long command and a snapshot.
 
+use std::hint::black_box;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use labgob::{decode, encode, encoded_size};
 use serde::{Deserialize, Serialize};
-use std::hint::black_box;
 
 /// The shape of `AppendEntries`.
 #[derive(Clone, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 //! Byte vectors copied at once: `#[serde(with = "labgob::bytes")]` on a field of type `Vec<u8>`.
 //!
-//! Serde does not know that a `Vec<u8>` is special, and visits it byte by byte. For a command of ten bytes that does not
-//! matter; for a snapshot it does. What is written is the same either way, so the attribute may come and go.
+//! Serde does not know that a `Vec<u8>` is special, and visits it byte by byte. For a command of ten bytes
+//! that does not matter; for a snapshot it does. What is written is the same either way, so the attribute may
+//! come and go.
 
 use std::fmt;
 

@@ -7,8 +7,8 @@ use bincode::error::DecodeError as Bincode;
 /// Why bytes are not the value that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// The bytes end before the value does: a torn write, a cut message, or a garbled length that promises more
-    /// elements than follow.
+    /// The bytes end before the value does: a torn write, a cut message, or a garbled length that promises
+    /// more elements than follow.
     Truncated,
     /// The value is complete, and there are bytes behind it that nobody asked for.
     Trailing {
@@ -17,8 +17,8 @@ pub enum DecodeError {
         /// How many are left over; at least 1.
         extra: usize,
     },
-    /// The bytes cannot stand for this type: a variant that does not exist, text that is not UTF-8, a boolean that is
-    /// neither 0 nor 1, too deep a nesting. The text says which.
+    /// The bytes cannot stand for this type: a variant that does not exist, text that is not UTF-8, a boolean
+    /// that is neither 0 nor 1, too deep a nesting. The text says which.
     Invalid(String),
 }
 

@@ -2,21 +2,24 @@
 //!
 //! bincode believes the lengths it reads. On this crate's inputs that would mean, for ten hostile bytes:
 //!
-//! * a `String` or byte vector of a garbled length is allocated, and zeroed, before the first of its bytes is looked for;
-//!   a length above what an allocation may be is a panic, a merely huge one ends the process;
-//! * a vector or map passes its promised length to serde as a hint, and serde reserves up to a mebibyte on its word;
-//! * a vector of values that take no bytes, such as `()`, is pushed to as often as the length says: 2⁶⁴ times;
-//! * a type that contains itself recurses as deep as the bytes say, until the stack ends; and the stacks of simulated
-//!   threads are small.
+//! * a `String` or byte vector of a garbled length is allocated, and zeroed, before the first of its bytes is
+//!   looked for; a length above what an allocation may be is a panic, a merely huge one ends the process;
+//! * a vector or map passes its promised length to serde as a hint, and serde reserves up to a mebibyte on
+//!   its word;
+//! * a vector of values that take no bytes, such as `()`, is pushed to as often as the length says: 2⁶⁴
+//!   times;
+//! * a type that contains itself recurses as deep as the bytes say, until the stack ends; and the stacks of
+//!   simulated threads are small.
 //!
-//! bincode's own limit helps with none of them here: it is a constant of the program and not of the input, so it is
-//! either too small for a snapshot or too large for a request; and the last three it does not look at. So [`Guard`]
-//! stands between the value's `Deserialize` and bincode and passes everything on, with four changes: owned strings
-//! and bytes are asked for as borrowed ones, which bincode takes from the input only if they are there; a hint counts
-//! only up to [`TRUSTED_HINT`] elements, so that memory grows with the bytes that really came; elements without a size
-//! are counted; and each level of nesting is counted.
+//! bincode's own limit helps with none of them here: it is a constant of the program and not of the input, so
+//! it is either too small for a snapshot or too large for a request; and the last three it does not look at.
+//! So [`Guard`] stands between the value's `Deserialize` and bincode and passes everything on, with four
+//! changes: owned strings and bytes are asked for as borrowed ones, which bincode takes from the input only
+//! if they are there; a hint counts only up to [`TRUSTED_HINT`] elements, so that memory grows with the bytes
+//! that really came; elements without a size are counted; and each level of nesting is counted.
 //!
-//! Every request passes here, and most methods only pass on: hence `#[inline]` on all of them (a fifth off a heartbeat).
+//! Every request passes here, and most methods only pass on: hence `#[inline]` on all of them (a fifth off a
+//! heartbeat).
 
 use std::fmt;
 
@@ -25,16 +28,17 @@ use serde::de::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// How deep a value may be nested: each struct, tuple, sequence, map, enum, option or newtype within another is a level.
-/// Values of the labs stay below ten; a recursive type meets this limit before it meets the end of the stack.
+/// How deep a value may be nested: each struct, tuple, sequence, map, enum, option or newtype within another
+/// is a level. Values of the labs stay below ten; a recursive type meets this limit before it meets the end
+/// of the stack.
 pub const MAX_DEPTH: u32 = 64;
 
-/// How many elements without a size, such as `()`, a sequence may hold. Each takes no bytes of the input, so that
-/// nothing else bounds the time to read them.
+/// How many elements without a size, such as `()`, a sequence may hold. Each takes no bytes of the input, so
+/// that nothing else bounds the time to read them.
 pub const MAX_EMPTY_ELEMENTS: usize = 4096;
 
-/// For how many elements a vector or map may reserve room on the word of a length alone. From there on it grows as
-/// vectors do, by doubling, with the elements that were really found.
+/// For how many elements a vector or map may reserve room on the word of a length alone. From there on it
+/// grows as vectors do, by doubling, with the elements that were really found.
 const TRUSTED_HINT: usize = 64;
 
 /// A value that is read through a [`Guard`]. This is how the guard gets in: bincode asks for a `Guarded<T>`.
@@ -47,8 +51,8 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Guarded<T> {
     }
 }
 
-/// Wraps each thing that serde passes around: the deserializer, the visitor, the seeds and the accesses. `depth` is
-/// the number of levels that enclose it.
+/// Wraps each thing that serde passes around: the deserializer, the visitor, the seeds and the accesses.
+/// `depth` is the number of levels that enclose it.
 struct Guard<I> {
     inner: I,
     depth: u32,

@@ -1,37 +1,41 @@
 //! How the labs turn values into bytes and back.
 //!
-//! Everything that leaves a server (an RPC's arguments and reply, the state that Raft persists, a snapshot) passes
-//! through this crate, as it passes through `labgob` in the course. So no two servers ever share memory, and the
-//! size of a message is a number that tests can bound.
+//! Everything that leaves a server (an RPC's arguments and reply, the state that Raft persists, a snapshot)
+//! passes through this crate, as it passes through `labgob` in the course. So no two servers ever share
+//! memory, and the size of a message is a number that tests can bound.
 //!
 //! # What to read
 //!
-//! [`encode`] and [`decode`] are all that a lab needs. [`decode_prefix`] reads one record off the front of a longer
-//! log, [`encode_into`] appends to a buffer that is already there, [`encoded_size`] counts without writing. A field of
-//! type `Vec<u8>` that may grow large should carry `#[serde(with = "labgob::bytes")]`: the same bytes, copied at once
-//! instead of one by one. The module `guard` is the fence between hostile bytes and the decoder.
+//! [`encode`] and [`decode`] are all that a lab needs. [`decode_prefix`] reads one record off the front of a
+//! longer log, [`encode_into`] appends to a buffer that is already there, [`encoded_size`] counts without
+//! writing. A field of type `Vec<u8>` that may grow large should carry `#[serde(with = "labgob::bytes")]`:
+//! the same bytes, copied at once instead of one by one. The module `guard` is the fence between hostile
+//! bytes and the decoder.
 //!
 //! # The format
 //!
-//! Values are described by serde and written by bincode with its *standard* configuration: little endian, and integers
-//! of variable length (one byte below 251, signed ones zigzag first). The other choice, integers of fixed length,
-//! would be a little faster and much larger: terms, indices and lengths are nearly always small. The course's encoder
-//! writes short integers too, so the bounds that its tests put on bytes and on log sizes keep their meaning here.
-//! Nothing describes itself: no field names, no type tags. The reader must ask for the type that was written.
+//! Values are described by serde and written by bincode with its *standard* configuration: little endian, and
+//! integers of variable length (one byte below 251, signed ones zigzag first). The other choice, integers of
+//! fixed length, would be a little faster and much larger: terms, indices and lengths are nearly always
+//! small. The course's encoder writes short integers too, so the bounds that its tests put on bytes and on
+//! log sizes keep their meaning here. Nothing describes itself: no field names, no type tags. The reader must
+//! ask for the type that was written.
 //!
-//! Equal values give equal bytes as long as they iterate in equal order: use `BTreeMap` rather than `HashMap` in
-//! whatever replicas compare.
+//! Equal values give equal bytes as long as they iterate in equal order: use `BTreeMap` rather than `HashMap`
+//! in whatever replicas compare.
 //!
 //! # Bytes that cannot be trusted
 //!
-//! A torn disk or a garbled message must become an error value ([`DecodeError`]), never a panic, never an allocation
-//! out of proportion to the input, never a loop out of proportion to it. The module `guard` says how.
+//! A torn disk or a garbled message must become an error value ([`DecodeError`]), never a panic, never an
+//! allocation out of proportion to the input, never a loop out of proportion to it. The module `guard` says
+//! how.
 //!
 //! # What is left out
 //!
 //! * Versions and schema evolution: all servers of a lab are built from one source.
-//! * Serde's `flatten`, `untagged`, internally tagged enums and skipped fields: they need a self-describing format, and a
-//!   reader of this one would lose its place. [`encode`] cannot see that they are used; the first round trip shows it.
+//! * Serde's `flatten`, `untagged`, internally tagged enums and skipped fields: they need a self-describing
+//!   format, and a reader of this one would lose its place. [`encode`] cannot see that they are used; the
+//!   first round trip shows it.
 //! * Cycles and values nested deeper than [`MAX_DEPTH`].
 #![forbid(unsafe_code)]
 
@@ -52,16 +56,17 @@ use serde::de::DeserializeOwned;
 /// See "The format" above. Decoding needs no limit of bincode's own: `guard` is stricter.
 const CONFIG: config::Configuration = config::standard();
 
-/// Room for an encoded value before its buffer grows for the first time. Most messages of the labs fit, and the
-/// allocator hands out this size as cheaply as a smaller one.
+/// Room for an encoded value before its buffer grows for the first time. Most messages of the labs fit, and
+/// the allocator hands out this size as cheaply as a smaller one.
 const FIRST_CAPACITY: usize = 64;
 
 /// The bytes of `value`.
 ///
 /// # Panics
 ///
-/// If the value cannot be written at all: an iterator of unknown length serialised as a sequence, or a `Serialize`
-/// implementation that reports an error of its own. Both are mistakes in the program and not in its input.
+/// If the value cannot be written at all: an iterator of unknown length serialised as a sequence, or a
+/// `Serialize` implementation that reports an error of its own. Both are mistakes in the program and not in
+/// its input.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(FIRST_CAPACITY);
     encode_into(value, &mut bytes);
@@ -93,8 +98,8 @@ pub fn encoded_size<T: Serialize + ?Sized>(value: &T) -> usize {
 /// # Errors
 ///
 /// [`DecodeError::Truncated`] if the bytes end too soon, [`DecodeError::Trailing`] if some are left over,
-/// [`DecodeError::Invalid`] if they cannot stand for a `T`. A garbled value that happens to be a valid `T` is not
-/// noticed: the format holds no checksum.
+/// [`DecodeError::Invalid`] if they cannot stand for a `T`. A garbled value that happens to be a valid `T` is
+/// not noticed: the format holds no checksum.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let (value, used) = decode_prefix(bytes)?;
     match bytes.len() - used {
@@ -103,8 +108,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
-/// The value at the front of `bytes`, and how many bytes it took. What follows is the caller's: the next record of a
-/// write-ahead log, for instance.
+/// The value at the front of `bytes`, and how many bytes it took. What follows is the caller's: the next
+/// record of a write-ahead log, for instance.
 ///
 /// # Errors
 ///

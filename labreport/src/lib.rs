@@ -1,7 +1,9 @@
 //! What a test binary says of each run: `tester` writes it, `lab` reads it.
 //!
-//! With `LAB_REPORT=1` a test binary prints one line for each seed, in the order of the seeds: [`MARK`], and a [`Report`]
-//! as one line of JSON. Both programs use the type of this crate, so neither parses the other's prose.
+//! A test binary writes one line for each seed, in the order of the seeds: a [`Report`] as one line of JSON. Both programs use
+//! the type of this crate, so neither parses the other's prose. With `LAB_REPORT=1` the line goes to standard output, behind
+//! [`MARK`]. With `LAB_REPORT=socket`, which `lab` asks for, it goes through a socket and behind a secret, so that no line that
+//! the code under test prints is taken for a report.
 //!
 //! ```text
 //! @lab {"version":1,"test":"initial_election_2a","seed":7,"ok":true,"virtual_ns":3100000000,...}
@@ -131,6 +133,8 @@ pub enum Kind {
     Race,
     /// `lab` says so: a thread overflowed its stack.
     StackOverflow,
+    /// `lab` says so: the code under test ended the process (`std::process::exit`).
+    Exit,
     /// `lab` says so: the process ended before the run did.
     Died,
     /// `lab` says so: the test binary writes reports of another [`VERSION`].
@@ -180,6 +184,7 @@ impl Kind {
             Kind::Starved => "starved",
             Kind::Race => "race",
             Kind::StackOverflow => "stack_overflow",
+            Kind::Exit => "exit",
             Kind::Died => "died",
             Kind::Protocol => "protocol",
             Kind::Other => "other",
@@ -213,7 +218,7 @@ mod tests {
         Report { test: "x".to_owned(), seed: 7, kind: Some(kind), ..Report::default() }
     }
 
-    const KINDS: [Kind; 18] = [
+    const KINDS: [Kind; 19] = [
         Kind::Panic,
         Kind::Expectation,
         Kind::Invariant,
@@ -229,6 +234,7 @@ mod tests {
         Kind::Starved,
         Kind::Race,
         Kind::StackOverflow,
+        Kind::Exit,
         Kind::Died,
         Kind::Protocol,
         Kind::Other,

@@ -2,12 +2,13 @@
 
 #![expect(clippy::disallowed_types, reason = "a bench measures wall time, also of the simulation")]
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use labrpc::{Network, Server, service};
 use labrt::node::Node;
 use labrt::{Config, Limits, run, thread};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 service! {
     /// A service with a small request and a small reply.

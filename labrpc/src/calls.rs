@@ -1,11 +1,12 @@
 //! The table of the calls under way.
 //!
-//! A call is in it from the moment when its request is accepted for delivery until its caller has an outcome. Messages
-//! and scheduled looks know it by its [`CallId`] and may outlive it: they find nothing then.
+//! A call is in it from the moment when its request is accepted for delivery until its caller has an outcome.
+//! Messages and scheduled looks know it by its [`CallId`] and may outlive it: they find nothing then.
+
+use labrt::oneshot::Put;
 
 use crate::delay::course;
 use crate::shared::{Modes, Outcome};
-use labrt::oneshot::Put;
 
 /// A call that has been accepted for delivery and has not ended.
 pub(crate) struct Call {
@@ -58,7 +59,8 @@ pub(crate) struct CallId {
     pub(crate) number: u64,
 }
 
-/// The calls under way: a table whose places are used again, so that a call costs no search and no allocation.
+/// The calls under way: a table whose places are used again, so that a call costs no search and no
+/// allocation.
 #[derive(Default)]
 pub(crate) struct Calls {
     /// With the number of the call that has the place, or had it last.

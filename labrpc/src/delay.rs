@@ -1,13 +1,14 @@
 //! How long messages are on their way.
 
+use std::time::Duration;
+
 use labrt::World;
 use labrt::rand::{random, random_range};
-use std::time::Duration;
 
 /// The distribution of the time that a message takes one way when nothing is wrong with the network.
 ///
-/// The delays of faults (an unreliable network's, long delays, long reordering) are the course's own and do not depend
-/// on the model; where both apply, the longer one counts.
+/// The delays of faults (an unreliable network's, long delays, long reordering) are the course's own and do
+/// not depend on the model; where both apply, the longer one counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DelayModel(Law);
 
@@ -40,13 +41,15 @@ impl DelayModel {
         DelayModel(Law::Uniform(nanos(from), nanos(to)))
     }
 
-    /// `from` and an exponentially distributed time with this mean on top: most messages are quick, a few are very late.
+    /// `from` and an exponentially distributed time with this mean on top: most messages are quick, a few are
+    /// very late.
     pub fn exponential(from: Duration, mean: Duration) -> DelayModel {
         DelayModel(Law::Exponential(nanos(from), nanos(mean) as f64))
     }
 
-    /// The model of a new network: uniform between 1 and 10 ms in the simulation, where otherwise clients that call in a
-    /// closed loop would make endless progress at one instant of virtual time; nothing on real threads, as in the course.
+    /// The model of a new network: uniform between 1 and 10 ms in the simulation, where otherwise clients
+    /// that call in a closed loop would make endless progress at one instant of virtual time; nothing on real
+    /// threads, as in the course.
     pub fn default_here() -> DelayModel {
         match labrt::world() {
             World::Simulated => DelayModel::uniform(Duration::from_millis(1), Duration::from_millis(10)),

@@ -1,20 +1,22 @@
 //! The caller's side: ends of the network, and typed calls on them.
 
-use crate::error::RpcError;
-use crate::path::{self, Sent};
-use crate::shared::{Outcome, Shared};
-use crate::transport::Transport;
-use labrt::time::Instant;
-use labrt::{oneshot, runtime};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A place to call from: an end of a [`crate::Network`], where a new one is disabled and connected to nothing, or of
-/// another [`Transport`]. Clones are the same end.
+use labrt::time::Instant;
+use labrt::{oneshot, runtime};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::RpcError;
+use crate::path::{self, Sent};
+use crate::shared::{Outcome, Shared};
+use crate::transport::Transport;
+
+/// A place to call from: an end of a [`crate::Network`], where a new one is disabled and connected to
+/// nothing, or of another [`Transport`]. Clones are the same end.
 #[derive(Clone)]
 pub struct ClientEnd {
     way: Way,
@@ -57,12 +59,12 @@ impl ClientEnd {
         }
     }
 
-    /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply. Several
-    /// threads may call on one end at the same time.
+    /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply.
+    /// Several threads may call on one end at the same time.
     ///
     /// # Errors
-    /// [`RpcError::Failed`] if the network gives no reply; [`RpcError::Garbled`] if the server could not decode the
-    /// arguments.
+    /// [`RpcError::Failed`] if the network gives no reply; [`RpcError::Garbled`] if the server could not
+    /// decode the arguments.
     #[track_caller]
     pub fn call(&self, service_method: &'static str, args: Vec<u8>) -> Result<Vec<u8>, RpcError> {
         match &self.way {
@@ -71,8 +73,8 @@ impl ClientEnd {
         }
     }
 
-    /// As [`ClientEnd::call`], but waits no longer than `limit`, on the clock of the calling thread's node. A reply that
-    /// comes later is dropped.
+    /// As [`ClientEnd::call`], but waits no longer than `limit`, on the clock of the calling thread's node. A
+    /// reply that comes later is dropped.
     ///
     /// # Errors
     /// As [`ClientEnd::call`], and [`RpcError::TimedOut`].

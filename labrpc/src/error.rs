@@ -1,13 +1,14 @@
 //! Why a call has no reply.
 
-use labgob::DecodeError;
 use std::fmt;
+
+use labgob::DecodeError;
 
 /// Why a call ended without a reply. None of the three says whether the handler has run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RpcError {
-    /// The network gave up: what the course's `Call` tells by returning false. The request was lost, or the reply was,
-    /// or the server was cut off or deleted, or it never existed.
+    /// The network gave up: what the course's `Call` tells by returning false. The request was lost, or the
+    /// reply was, or the server was cut off or deleted, or it never existed.
     Failed,
     /// The caller's own limit of time was over; a reply that comes later is dropped.
     TimedOut,

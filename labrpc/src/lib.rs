@@ -1,9 +1,10 @@
 //! The network of the labs: remote procedure calls that can be lost, delayed, reordered and repeated.
 //!
-//! A lab's servers never share memory: what one wants of another it asks for by a call, which takes time and may fail.
-//! This crate is the network between them, as `labrpc` is in MIT's course 6.824 (now 6.5840), with the same faults in
-//! the same proportions. It lives inside one process. In the simulated world ([`labrt`]) a message's way is a timer,
-//! so that seconds of traffic take microseconds and one seed decides every loss and every delay.
+//! A lab's servers never share memory: what one wants of another it asks for by a call, which takes time and
+//! may fail. This crate is the network between them, as `labrpc` is in MIT's course 6.824 (now 6.5840), with
+//! the same faults in the same proportions. It lives inside one process. In the simulated world ([`labrt`]) a
+//! message's way is a timer, so that seconds of traffic take microseconds and one seed decides every loss and
+//! every delay.
 //!
 //! ```
 //! use labrpc::{Network, RpcError, Server};
@@ -49,15 +50,17 @@
 //!
 //! # What a call means
 //!
-//! A call blocks its thread until there is a reply or the network knows that none will come. [`RpcError::Failed`] says
-//! no more than that: the request may have been lost, or the handler may have run and the reply was lost, or the
-//! server may have crashed in between. Whoever calls again may have the handler run twice. This is the whole
-//! difficulty of the labs, and no network that can lose messages offers more (Saltzer, Reed and Clark: *End-to-end
-//! arguments in system design*, 1984; Birrell and Nelson: *Implementing remote procedure calls*, 1984, section 1.5).
+//! A call blocks its thread until there is a reply or the network knows that none will come.
+//! [`RpcError::Failed`] says no more than that: the request may have been lost, or the handler may have run
+//! and the reply was lost, or the server may have crashed in between. Whoever calls again may have the
+//! handler run twice. This is the whole difficulty of the labs, and no network that can lose messages offers
+//! more (Saltzer, Reed and Clark: *End-to-end arguments in system design*, 1984; Birrell and Nelson:
+//! *Implementing remote procedure calls*, 1984, section 1.5).
 //!
-//! Arguments and replies pass through [`labgob`], so that no memory is shared and messages have sizes that can be
-//! counted. Each handler runs in a thread of its own on its server's node, so handlers run concurrently, and requests may
-//! overtake one another even on a reliable network. When a handler panics, the run fails.
+//! Arguments and replies pass through [`labgob`], so that no memory is shared and messages have sizes that
+//! can be counted. Each handler runs in a thread of its own on its server's node, so handlers run
+//! concurrently, and requests may overtake one another even on a reliable network. When a handler panics, the
+//! run fails.
 //!
 //! # What can go wrong
 //!
@@ -72,33 +75,40 @@
 //! | [`Network::hold`] | messages wait | when the link is released |
 //! | [`Network::set_duplication`] | handlers run twice | never |
 //!
-//! A server is *dead* for a call when its end has been disabled, or its name has been deleted or given to another
-//! [`Server`], since the call was made, or its node has been killed. Messages keep to the server object that they were sent to,
-//! so that those for a dead incarnation never reach the next one.
+//! A server is *dead* for a call when its end has been disabled, or its name has been deleted or given to
+//! another
+//! [`Server`], since the call was made, or its node has been killed. Messages keep to the server object that
+//! they were sent to, so that those for a dead incarnation never reach the next one.
 //!
-//! When nothing goes wrong a message takes 1 to 10 ms in the simulation (see [`DelayModel::default_here`] for why), and
-//! no time of its own on real threads. Directed tests set other delays, for all links or for one, or decide about each
-//! message by a tap ([`Network::set_tap`]).
+//! When nothing goes wrong a message takes 1 to 10 ms in the simulation (see [`DelayModel::default_here`] for
+//! why), and no time of its own on real threads. Directed tests set other delays, for all links or for one,
+//! or decide about each message by a tap ([`Network::set_tap`]).
+//!
+//! A large message takes no longer than a small one, unless the test sets a bandwidth ([`Network::set_bandwidth`]). Then
+//! each end's link carries so many bytes a second to the server and as many back. Messages in one direction leave one
+//! after the other: with 1 MB/s, a heartbeat behind a snapshot of 10 MB arrives ten seconds late. The time on the link comes
+//! on top of the delay. A message that is lost on the way, and one for whose reply the caller no longer waits, occupies the link
+//! all the same.
 //!
 //! # What a traced run tells
 //!
-//! With [`labrt::Config::trace`] on, each call leaves events of kind `message`, with its method as their topic and its
-//! number in the network in front: `#17 server-0 -> server-1: request, 12 bytes` when it is made (`…, lost` if it will
-//! not arrive), `#17 request arrives` on the server, `#17 reply, 8 bytes` (or `#17 reply, lost`) when the handler has
-//! returned, and `#17 reply arrives, 8 bytes` or `#17 fails: …` when the caller goes on. What testers do to the network
-//! are events of kind `fault`.
+//! With [`labrt::Config::trace`] on, each call leaves events of kind `message`, with its method as their
+//! topic and its number in the network in front: `#17 server-0 -> server-1: request, 12 bytes` when it is
+//! made (`…, lost` if it will not arrive), `#17 request arrives` on the server, `#17 reply, 8 bytes` (or
+//! `#17 reply, lost`) when the handler has returned, and `#17 reply arrives, 8 bytes` or `#17 fails: …` when
+//! the caller goes on. What testers do to the network are events of kind `fault`.
 //!
 //! # How to read
 //!
 //! `service` has the declaration of services and their dispatch; `end` the caller's side; `rules` what the network
 //! decides, in the order of the table above; `path` how a call goes from leg to leg; `network` what testers do to it all.
-//! `transport` is where a lab that also runs as real processes puts its sockets in the network's place.
+//! `bandwidth` has the links of limited bandwidth. `transport` is where a lab that also runs as real processes puts its sockets in the network's place.
 //!
 //! # What is left out on purpose
 //!
-//! * Connections, streams, and calls that return before their reply: a thread that blocks is what the labs teach.
+//! * Connections, streams, and calls that return before their reply: a thread that blocks is what the labs
+//!   teach.
 //! * Retries and the detection of duplicates: those are the labs' own tasks.
-//! * Bandwidth: a large message is no slower than a small one, it is only counted.
 //! * Authentication and versions: all servers of a lab are built from one source and trust each other.
 #![forbid(unsafe_code)]
 #![allow(
@@ -106,6 +116,7 @@
     reason = "counters and flags of the framework are no points to switch tasks at"
 )]
 
+mod bandwidth;
 mod calls;
 mod delay;
 mod end;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// What an end or a server of the network is called: a number or a text. Testers like numbers for servers and texts
-/// for ends; the number 7 and the text "7" are different names.
+/// What an end or a server of the network is called: a number or a text. Testers like numbers for servers and
+/// texts for ends; the number 7 and the text "7" are different names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
     /// A name that is a number.

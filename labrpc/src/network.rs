@@ -1,5 +1,12 @@
 //! The network as testers see it: who is connected to whom, and what goes wrong.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use labrt::{runtime, trace};
+
+use crate::bandwidth;
 use crate::calls::Call;
 use crate::delay::DelayModel;
 use crate::end::{ClientEnd, NetworkEnd};
@@ -7,23 +14,21 @@ use crate::name::Name;
 use crate::service::Server;
 use crate::shared::{End, Shared, State};
 use crate::tap::{TapAction, TapEvent};
-use labrt::{runtime, trace};
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-/// A handle to a network. All its methods may be called at any time from any thread; clones are the same network.
+/// A handle to a network. All its methods may be called at any time from any thread; clones are the same
+/// network.
 ///
-/// A new network is reliable, without long delays or long reordering, with the delays of [`DelayModel::default_here`].
-/// It works as long as there is a handle: when the last one is dropped, its servers are let go and all calls fail. A
-/// server or a tap that owns a handle itself keeps it alive until [`Network::cleanup`].
+/// A new network is reliable, without long delays or long reordering, with the delays of
+/// [`DelayModel::default_here`]. It works as long as there is a handle: when the last one is dropped, its
+/// servers are let go and all calls fail. A server or a tap that owns a handle itself keeps it alive until
+/// [`Network::cleanup`].
 #[derive(Clone)]
 pub struct Network {
     handle: Arc<Handle>,
 }
 
-/// What all handles share, and no end or message does. Servers own ends of the network and the network owns servers:
-/// this object's end breaks that circle.
+/// What all handles share, and no end or message does. Servers own ends of the network and the network owns
+/// servers: this object's end breaks that circle.
 struct Handle {
     shared: Arc<Shared>,
 }
@@ -54,8 +59,8 @@ impl Network {
         Network { handle: Arc::new(Handle { shared: Arc::new(Shared::new()) }) }
     }
 
-    /// A new end with this name, disabled and connected to nothing. Testers draw long random names, so that an end of a
-    /// dead incarnation cannot be used again.
+    /// A new end with this name, disabled and connected to nothing. Testers draw long random names, so that
+    /// an end of a dead incarnation cannot be used again.
     ///
     /// # Panics
     /// If there is an end with this name already.
@@ -69,8 +74,8 @@ impl Network {
         ClientEnd::of_network(NetworkEnd { shared: Arc::clone(self.shared()), number, guard: None })
     }
 
-    /// Connects an end to a server, which need not exist yet. Calls that are under way stay with the server that they
-    /// were made to.
+    /// Connects an end to a server, which need not exist yet. Calls that are under way stay with the server
+    /// that they were made to.
     ///
     /// # Panics
     /// If there is no such end; so do all methods that take the name of one.
@@ -82,8 +87,8 @@ impl Network {
         state.end(&end).server = Some(slot);
     }
 
-    /// Switches an end on or off. Calls on an end that is off fail, after a while; so do the calls under way whose
-    /// handler is still running, at the next of the looks that the network takes every 100 ms.
+    /// Switches an end on or off. Calls on an end that is off fail, after a while; so do the calls under way
+    /// whose handler is still running, at the next of the looks that the network takes every 100 ms.
     pub fn enable(&self, end: impl Into<Name>, enabled: bool) {
         let end = end.into();
         let switch = if enabled { "on" } else { "off" };
@@ -168,27 +173,31 @@ impl Network {
         self.shared().state.lock().end(&end.into()).calls
     }
 
-    /// Replies to calls on this end that were lost, or came from a server that was dead by then: what the handler did is
-    /// done, and its caller does not know it.
+    /// Replies to calls on this end that were lost, or came from a server that was dead by then: what the
+    /// handler did is done, and its caller does not know it.
     pub fn replies_lost(&self, end: impl Into<Name>) -> u64 {
         self.shared().state.lock().end(&end.into()).replies_lost
     }
 
-    /// Bytes of all requests, also of those that could not be delivered, and of all replies that were handed over.
+    /// Bytes of all requests, also of those that could not be delivered, and of all replies that were handed
+    /// over.
     pub fn total_bytes(&self) -> u64 {
         self.shared().state.lock().total_bytes
     }
 }
 
-/// What goes wrong for everybody, and how long messages take. A call keeps the settings of the moment when it was made.
+/// What goes wrong for everybody, and how long messages take. A call keeps the settings of the moment when it
+/// was made.
 impl Network {
-    /// Whether the network is reliable. If not, each request takes up to 26 ms, one request in ten is lost, and so is
-    /// one reply in ten; their callers learn it at once. A call then succeeds with a probability of 81 %.
+    /// Whether the network is reliable. If not, each request takes up to 26 ms, one request in ten is lost,
+    /// and so is one reply in ten; their callers learn it at once. A call then succeeds with a probability of
+    /// 81 %.
     pub fn set_reliable(&self, on: bool) {
         self.set("set_reliable", on, |state| &mut state.modes.reliable);
     }
 
-    /// Whether callers wait up to 7 s (instead of 100 ms) until they learn that a request could not be delivered.
+    /// Whether callers wait up to 7 s (instead of 100 ms) until they learn that a request could not be
+    /// delivered.
     pub fn set_long_delays(&self, on: bool) {
         self.set("set_long_delays", on, |state| &mut state.modes.long_delays);
     }
@@ -207,6 +216,18 @@ impl Network {
     pub fn set_delay(&self, model: DelayModel) {
         trace::emit("fault", "set_delay", || format!("{model:?}"));
         self.shared().state.lock().delay = model;
+    }
+
+    /// Sets how many bytes a second each end's link carries in each direction; None, the default, for links on which the
+    /// size of a message does not matter. Messages that are already under way keep their times.
+    ///
+    /// # Panics
+    /// If it is 0.
+    pub fn set_bandwidth(&self, bytes_per_second: impl Into<Option<u64>>) {
+        let bandwidth = bytes_per_second.into();
+        bandwidth::check(bandwidth);
+        trace::emit("fault", "set_bandwidth", || format!("{bandwidth:?} bytes a second"));
+        self.shared().state.lock().bandwidth = bandwidth;
     }
 
     /// Sets the probability that a request is delivered twice, so that its handler runs twice. The caller takes the reply
@@ -230,6 +251,17 @@ impl Network {
         self.shared().state.lock().end(&end).delay = model;
     }
 
+    /// Sets the bandwidth of this end's link, as [`Network::set_bandwidth`] does for all; None for the network's own.
+    ///
+    /// # Panics
+    /// If it is 0.
+    pub fn set_end_bandwidth(&self, end: impl Into<Name>, bytes_per_second: impl Into<Option<u64>>) {
+        let (end, bandwidth) = (end.into(), bytes_per_second.into());
+        bandwidth::check(bandwidth);
+        trace::emit("fault", "set_end_bandwidth", || format!("end {end}: {bandwidth:?} bytes a second"));
+        self.shared().state.lock().end(&end).bandwidth = bandwidth;
+    }
+
     /// Cuts the link one way, or mends it: requests on this end are lost from now on. Callers learn it as late as on an
     /// end that is switched off.
     pub fn cut_requests(&self, end: impl Into<Name>, cut: bool) {
@@ -238,8 +270,8 @@ impl Network {
         self.shared().state.lock().end(&end).requests_cut = cut;
     }
 
-    /// Cuts the link the other way, or mends it: handlers run, and their replies are lost. Callers learn it as late as
-    /// on an end that is switched off.
+    /// Cuts the link the other way, or mends it: handlers run, and their replies are lost. Callers learn it
+    /// as late as on an end that is switched off.
     pub fn cut_replies(&self, end: impl Into<Name>, cut: bool) {
         let end = end.into();
         trace::emit("fault", "cut_replies", || format!("end {end}: {cut}"));
@@ -253,8 +285,8 @@ impl Network {
         self.shared().state.lock().end(&end).held.get_or_insert_default();
     }
 
-    /// Lets the messages arrive that wait at a held link, at once and in the order in which they came there. They are
-    /// not lost, whatever happened meanwhile.
+    /// Lets the messages arrive that wait at a held link, at once and in the order in which they came there.
+    /// They are not lost, whatever happened meanwhile.
     pub fn release(&self, end: impl Into<Name>) {
         let end = end.into();
         trace::emit("fault", "release", || format!("end {end}"));
@@ -264,9 +296,10 @@ impl Network {
         }
     }
 
-    /// Sets a closure that sees every request and every reply that the network is about to deliver (those that it drops
-    /// by itself never leave) and decides what becomes of it. Requests are seen in the caller's thread, replies in the
-    /// handler's. The closure may lock, sleep, and kill nodes; it must not call over the same network.
+    /// Sets a closure that sees every request and every reply that the network is about to deliver (those
+    /// that it drops by itself never leave) and decides what becomes of it. Requests are seen in the caller's
+    /// thread, replies in the handler's. The closure may lock, sleep, and kill nodes; it must not call over
+    /// the same network.
     pub fn set_tap(&self, tap: impl FnMut(&TapEvent<'_>) -> TapAction + Send + 'static) {
         let before = self.shared().tap.lock().replace(Box::new(tap));
         self.shared().tapped.store(true, Ordering::Relaxed);

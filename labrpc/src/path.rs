@@ -1,17 +1,25 @@
-//! The way of a call: request, handler, reply. Each leg of it is a short closure at a later time of the run, so that
-//! in the simulation a call needs one task, its handler's, and on real threads one thread.
+//! The way of a call: request, handler, reply. Each leg of it is a short closure at a later time of the run,
+//! so that in the simulation a call needs one task, its handler's, and on real threads one thread.
 //!
 //! ```text
 //!  caller's thread          timer               handler's thread         timer             caller's thread
 //!  send ─ Request::depart ─ Request::arrive ─── Duty::run ─ Reply::depart ─ Reply::arrive ─ ClientEnd::call goes on
 //! ```
 //!
-//! A message owns all that it needs on its way (its network, its server, its bytes), so that nothing has to be looked up
-//! by name. What the caller waits for is kept in the table of calls, under the call's number: whoever takes it out of
-//! there first ends the call, and everybody else comes too late. With that, second replies, late replies and replies
-//! of servers that were given up need no care of their own.
+//! A message owns all that it needs on its way (its network, its server, its bytes), so that nothing has to
+//! be looked up by name. What the caller waits for is kept in the table of calls, under the call's number:
+//! whoever takes it out of there first ends the call, and everybody else comes too late. With that, second
+//! replies, late replies and replies of servers that were given up need no care of their own.
 //!
 //! Every function here gives up the network's lock before it runs foreign code or sets a timer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use labrt::oneshot::{self, Put, Take};
+use labrt::runtime;
+use labrt::time::Instant;
 
 use crate::calls::CallId;
 use crate::end::NetworkEnd;
@@ -20,12 +28,6 @@ use crate::rules::{Fate, Intake, Poll};
 use crate::service::{Answer, Server};
 use crate::shared::{Outcome, Shared, Slot};
 use crate::tap::{Direction, TapAction, TapEvent};
-use labrt::oneshot::{self, Put, Take};
-use labrt::runtime;
-use labrt::time::Instant;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// A message that waits at a held link.
 pub(crate) enum Held {
@@ -54,8 +56,8 @@ pub(crate) struct Reply {
     answer: Answer,
 }
 
-/// Runs the closure after this many nanoseconds, or here if there is nothing to wait for: on real threads the way
-/// through the timer's thread would cost more than the rest of the call.
+/// Runs the closure after this many nanoseconds, or here if there is nothing to wait for: on real threads the
+/// way through the timer's thread would cost more than the rest of the call.
 fn after(delay: u64, f: impl FnOnce() + Send + 'static) {
     if delay == 0 {
         f();
@@ -102,7 +104,8 @@ pub(crate) fn send(end: &NetworkEnd, method: &'static str, bytes: Vec<u8>) -> Se
 }
 
 impl Request {
-    /// Runs in the caller's thread, and so does the tap. If the tap kills the caller, the request does not leave.
+    /// Runs in the caller's thread, and so does the tap. If the tap kills the caller, the request does not
+    /// leave.
     fn depart(self, mut delay: u64, mut copy: Option<u64>) {
         match self.shared.ask_tap(Direction::Request, self.end, self.slot, self.method, &self.bytes) {
             TapAction::Deliver => {}
@@ -110,7 +113,9 @@ impl Request {
                 let Request { shared, id, .. } = self;
                 return after(delay, move || shared.settle(id, Err(RpcError::Failed)));
             }
-            TapAction::Duplicate => copy = Some(self.shared.state.lock().hop(self.end)),
+            TapAction::Duplicate => {
+                copy = Some(self.shared.state.lock().request_hop(self.end, self.bytes.len()));
+            }
             TapAction::Delay(exactly) => delay = as_nanos(exactly),
         }
         // Both have a delay of their own, so the copy may well come first.
@@ -134,8 +139,8 @@ impl Request {
         }
     }
 
-    /// Starts the handler, unless the link is held. As in the course it runs even if the server was cut off or deleted
-    /// meanwhile; only a crash (the death of its node) keeps it from running.
+    /// Starts the handler, unless the link is held. As in the course it runs even if the server was cut off
+    /// or deleted meanwhile; only a crash (the death of its node) keeps it from running.
     fn arrive(self) {
         let mut state = self.shared.state.lock();
         if state.ends[self.end as usize].held.is_some() {
@@ -152,8 +157,8 @@ impl Request {
     }
 }
 
-/// A handler's duty to answer. If it is dropped unfulfilled, the handler's node was killed, before the handler began or
-/// while it ran.
+/// A handler's duty to answer. If it is dropped unfulfilled, the handler's node was killed, before the
+/// handler began or while it ran.
 struct Duty {
     shared: Option<Arc<Shared>>,
     id: CallId,
@@ -168,7 +173,8 @@ impl Duty {
         if let Some(shared) = &self.shared {
             shared.trace_message(method, || format!("#{number} request arrives"));
         }
-        // If the node is killed in there, or by the tap, this thread unwinds, and `drop` below speaks for the handler.
+        // If the node is killed in there, or by the tap, this thread unwinds, and `drop` below speaks for the
+        // handler.
         let answer = server.dispatch(method, bytes);
         let departure = self.departure(method, &answer);
         if let (Some(shared), Some((delay, action))) = (self.shared.take(), departure) {
@@ -180,7 +186,8 @@ impl Duty {
     fn departure(&self, method: &'static str, answer: &Answer) -> Option<(u64, TapAction)> {
         let shared = self.shared.as_ref()?;
         let number = self.id.number;
-        let fate = shared.state.lock().fate(self.id);
+        let size = answer.as_ref().map_or(0, Vec::len);
+        let fate = shared.state.lock().fate(self.id, size);
         match fate {
             Fate::Unwanted => None,
             Fate::Lost(put, delay) => {
@@ -272,8 +279,8 @@ impl Shared {
         }
     }
 
-    /// What the tap wants done with this message, if there is one. Its lock is the runtime's, so other messages wait for it in good order
-    /// while the tap sleeps or locks.
+    /// What the tap wants done with this message, if there is one. Its lock is the runtime's, so other
+    /// messages wait for it in good order while the tap sleeps or locks.
     fn ask_tap(
         &self,
         direction: Direction,
@@ -295,8 +302,8 @@ impl Shared {
         }
     }
 
-    /// Records a request with the names of caller and server; a server that has none at the moment is known by its
-    /// network name.
+    /// Records a request with the names of caller and server; a server that has none at the moment is known
+    /// by its network name.
     fn trace_request(&self, number: u64, end: u32, method: &'static str, size: usize, fate: &str) {
         self.trace_message(method, || {
             let state = self.state.lock();

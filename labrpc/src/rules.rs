@@ -1,15 +1,17 @@
 //! What the network decides about a call, step by step; all of it under the lock, none of it waiting.
 //!
-//! The numbers and their order are those of the course's `labrpc` (its `processReq`). What it finds out by looking every
-//! 100 ms, these rules find out by scheduling one look when something has changed that may have killed the server: the
-//! caller learns it at the same time, and a call to a healthy server costs no timer.
+//! The numbers and their order are those of the course's `labrpc` (its `processReq`). What it finds out by
+//! looking every 100 ms, these rules find out by scheduling one look when something has changed that may have
+//! killed the server: the caller learns it at the same time, and a call to a healthy server costs no timer.
+
+use std::sync::Arc;
+
+use labrt::oneshot::Put;
 
 use crate::calls::{Call, CallId};
 use crate::delay::course;
 use crate::service::Server;
 use crate::shared::{End, Outcome, Slot, State};
-use labrt::oneshot::Put;
-use std::sync::Arc;
 
 /// What becomes of a new call.
 pub(crate) enum Intake {
@@ -46,6 +48,18 @@ impl State {
         self.ends[end as usize].delay.unwrap_or(self.delay).draw()
     }
 
+    /// How long a request of this size takes over this end's link when nothing is wrong: it waits until its last byte has
+    /// left, and is delayed on top.
+    pub(crate) fn request_hop(&mut self, end: u32, size: usize) -> u64 {
+        self.hop(end).saturating_add(self.send_request(end, size))
+    }
+
+    /// How long it takes until the last byte of a request has left.
+    fn send_request(&mut self, end: u32, size: usize) -> u64 {
+        let end = &mut self.ends[end as usize];
+        end.requests.send(size, end.bandwidth.or(self.bandwidth))
+    }
+
     /// Accepts a call, or not, and gives it a number. Every call is counted, also one that cannot be delivered.
     pub(crate) fn intake(&mut self, end: u32, size: usize, put: Put<Outcome>) -> (u64, Intake) {
         if self.closed {
@@ -55,25 +69,28 @@ impl State {
         self.total_bytes += size as u64;
         self.ends[end as usize].calls += 1;
         let intake = match self.destination(end) {
-            Some((slot, server)) => self.accept(end, slot, server, put),
+            Some((slot, server)) => self.accept(end, size, (slot, server), put),
             None => Intake::Lost(put, course::undeliverable(self.modes.long_delays)),
         };
         (self.total_count, intake)
     }
 
-    fn accept(&mut self, end: u32, slot: u32, server: Arc<Server>, put: Put<Outcome>) -> Intake {
+    fn accept(&mut self, end: u32, size: usize, to: (u32, Arc<Server>), put: Put<Outcome>) -> Intake {
         let mut delay = self.hop(end);
+        let sending = self.send_request(end, size);
         // The course knows no other delay than this one, so the two are not added: a slow link stays slow, and a failed
         // call on a link of ordinary speed still costs 26 ms at the most.
         if !self.modes.reliable {
             delay = delay.max(course::unreliable());
             if course::drops() {
-                return Intake::Lost(put, delay);
+                return Intake::Lost(put, delay.saturating_add(sending));
             }
         }
+        let delay = delay.saturating_add(sending);
         // No draw without a need, so that a knob that is not used does not change what a seed means.
         let twice = self.duplication > 0.0 && labrt::rand::random_bool(self.duplication);
-        let copy = twice.then(|| self.hop(end));
+        let copy = twice.then(|| self.request_hop(end, size));
+        let (slot, server) = to;
         let generation = self.slots[slot as usize].generation;
         let call = Call::new(put, end, slot, generation, self.modes);
         let id = self.calls.insert(self.total_count, call);
@@ -90,16 +107,16 @@ impl State {
         Some((slot, Arc::clone(self.slots[slot as usize].server.as_ref()?)))
     }
 
-    /// The handler of the call starts now. If its server has died while the request was on its way, the handler runs
-    /// for nothing, and the look that will find this out is returned.
+    /// The handler of the call starts now. If its server has died while the request was on its way, the
+    /// handler runs for nothing, and the look that will find this out is returned.
     pub(crate) fn dispatched(&mut self, id: CallId, now: u64) -> Option<Poll> {
         let call = self.calls.get_mut(id)?;
         call.dispatched.get_or_insert(now);
         if is_dead(call, &self.ends, &self.slots) { poll_of(id, call, now) } else { None }
     }
 
-    /// The handler has returned.
-    pub(crate) fn fate(&mut self, id: CallId) -> Fate {
+    /// The handler has returned a reply of this size.
+    pub(crate) fn fate(&mut self, id: CallId, size: usize) -> Fate {
         let Some(call) = self.calls.get(id) else { return Fate::Unwanted };
         let modes = call.modes;
         let end = call.end;
@@ -117,11 +134,13 @@ impl State {
         }
         let reordering = if modes.long_reordering { course::reordering() } else { None };
         let delay = self.hop(end).max(reordering.unwrap_or(0));
+        let link = &mut self.ends[end as usize];
+        let sending = link.replies.send(size, link.bandwidth.or(self.bandwidth));
         // From here on the server may die: what it has sent is on its way.
         if let Some(call) = self.calls.get_mut(id) {
             call.replied = true;
         }
-        Fate::Sent(delay)
+        Fate::Sent(delay.saturating_add(sending))
     }
 
     /// The handler was unwound with its node, or by the tap that was looking at its reply: none will come.
@@ -148,7 +167,8 @@ impl State {
     }
 }
 
-/// The next look at this call, unless it is scheduled already or the server's death would make no difference any more.
+/// The next look at this call, unless it is scheduled already or the server's death would make no difference
+/// any more.
 fn poll_of(id: CallId, call: &mut Call, now: u64) -> Option<Poll> {
     if call.poll_set || call.replied {
         return None;

@@ -1,13 +1,14 @@
 //! Services: what a server offers, declared once for both sides.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use labgob::DecodeError;
 use labrt::node::Node;
 use labrt::runtime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a handler gives back: the encoded reply, or what was wrong with the request's bytes.
 pub type Answer = Result<Vec<u8>, DecodeError>;
@@ -24,8 +25,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service with these methods. `dispatch` gets the full name of a method (`"Service.method"`) and encoded arguments,
-    /// and gives None for a method that it does not have.
+    /// A service with these methods. `dispatch` gets the full name of a method (`"Service.method"`) and
+    /// encoded arguments, and gives None for a method that it does not have.
     pub fn new(
         name: &'static str,
         methods: &'static [&'static str],
@@ -55,8 +56,9 @@ impl Service {
         labgob::decode(bytes).map(|args| labgob::encode(&handler(args)))
     }
 
-    /// Runs the handler of the method with this full name in the calling thread, and gives its encoded reply; None if there
-    /// is no such method. For servers that are reached by another [`Transport`](crate::Transport).
+    /// Runs the handler of the method with this full name in the calling thread, and gives its encoded reply;
+    /// None if there is no such method. For servers that are reached by another
+    /// [`Transport`](crate::Transport).
     pub fn handle(&self, method: &str, bytes: &[u8]) -> Option<Result<Vec<u8>, DecodeError>> {
         (self.dispatch)(method, bytes)
     }
@@ -68,8 +70,9 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Services of one server process behind one dispatcher, with a counter of the calls that reached it. A server that is
-/// restarted is a new `Server` on a new node, so that what was sent to the old one never reaches the new one.
+/// Services of one server process behind one dispatcher, with a counter of the calls that reached it. A
+/// server that is restarted is a new `Server` on a new node, so that what was sent to the old one never
+/// reaches the new one.
 #[derive(Debug)]
 pub struct Server {
     node: Node,
@@ -115,8 +118,8 @@ impl Server {
     }
 }
 
-/// Declares a service once and gives both of its sides: a trait for the server to implement, and a client whose methods
-/// are remote calls.
+/// Declares a service once and gives both of its sides: a trait for the server to implement, and a client
+/// whose methods are remote calls.
 ///
 /// ```
 /// labrpc::service! {
@@ -132,8 +135,9 @@ impl Server {
 ///
 /// * `trait Counter: Send + Sync + 'static` with `fn add(&self, amount: u64) -> u64` and
 ///   `fn into_service(self: Arc<Self>) -> Service`. Handlers run concurrently, each in a thread of its own.
-/// * `struct CounterClient` (`Clone`) with `new(end: ClientEnd)`, `fn add(&self, amount: &u64) -> Result<u64, RpcError>`,
-///   which blocks until there is a reply or none will come, and `timeout(Duration)`, a client whose calls end with
+/// * `struct CounterClient` (`Clone`) with `new(end: ClientEnd)`,
+///   `fn add(&self, amount: &u64) -> Result<u64, RpcError>`, which blocks until there is a reply or none will
+///   come, and `timeout(Duration)`, a client whose calls end with
 ///   [`RpcError::TimedOut`](crate::RpcError::TimedOut) after that long.
 ///
 /// Each method takes one argument and gives one reply, both of which serde can encode.

@@ -1,5 +1,12 @@
 //! The state of a network: who may talk to whom, which calls are under way, what has been counted.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use labrt::quiet;
+
+use crate::bandwidth::Pipe;
 use crate::calls::{CallId, Calls};
 use crate::delay::DelayModel;
 use crate::error::RpcError;
@@ -7,18 +14,14 @@ use crate::name::Name;
 use crate::path::Held;
 use crate::service::Server;
 use crate::tap::Tap;
-use labrt::quiet;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// What a caller gets in the end.
 pub(crate) type Outcome = Result<Vec<u8>, RpcError>;
 
 /// What all handles of a network and all its ends and messages share.
 pub(crate) struct Shared {
-    /// Held for a few instructions at a time, and never while foreign code runs (a handler, a tap, the destructor of a
-    /// server's object, the wake-up of a caller).
+    /// Held for a few instructions at a time, and never while foreign code runs (a handler, a tap, the
+    /// destructor of a server's object, the wake-up of a caller).
     pub(crate) state: quiet::Mutex<State>,
     /// Unlike `state` a lock of the runtime, since a tap is foreign code, which may itself lock and wait.
     pub(crate) tap: labrt::sync::Mutex<Option<Tap>>,
@@ -62,12 +65,18 @@ pub(crate) struct Modes {
 /// A client end and its link.
 pub(crate) struct End {
     pub(crate) name: Name,
-    /// Whether calls on it can be delivered at all. Testers disable the ends of a server that they cut off or crash.
+    /// Whether calls on it can be delivered at all. Testers disable the ends of a server that they cut off or
+    /// crash.
     pub(crate) enabled: bool,
     /// Index of the server that it is connected to.
     pub(crate) server: Option<u32>,
     /// The link's own distribution of delays, if not the network's.
     pub(crate) delay: Option<DelayModel>,
+    /// The link's own bandwidth in bytes a second, if not the network's.
+    pub(crate) bandwidth: Option<u64>,
+    /// The two directions of the link.
+    pub(crate) requests: Pipe,
+    pub(crate) replies: Pipe,
     /// One-way cuts; unlike `enabled` they do not make the server count as dead.
     pub(crate) requests_cut: bool,
     pub(crate) replies_cut: bool,
@@ -85,6 +94,9 @@ impl End {
             enabled: false,
             server: None,
             delay: None,
+            bandwidth: None,
+            requests: Pipe::default(),
+            replies: Pipe::default(),
             requests_cut: false,
             replies_cut: false,
             held: None,
@@ -99,7 +111,8 @@ pub(crate) struct Slot {
     pub(crate) name: Name,
     /// None before the server is added and after it is deleted.
     pub(crate) server: Option<Arc<Server>>,
-    /// Number of times that `server` was set or taken away: a call to an earlier generation is a call to a dead server.
+    /// Number of times that `server` was set or taken away: a call to an earlier generation is a call to a
+    /// dead server.
     pub(crate) generation: u32,
 }
 
@@ -114,14 +127,16 @@ impl Slot {
 pub(crate) struct State {
     pub(crate) modes: Modes,
     pub(crate) delay: DelayModel,
+    /// Bytes a second of each direction of each link; None for links on which size does not matter.
+    pub(crate) bandwidth: Option<u64>,
     /// Probability that a request is delivered twice.
     pub(crate) duplication: f64,
     /// Set by `cleanup`: calls fail at once.
     pub(crate) closed: bool,
     pub(crate) total_count: u64,
     pub(crate) total_bytes: u64,
-    /// Ends and servers are never removed, so that a number stands for the same one for ever. The names are looked up
-    /// only by what testers do, never on the way of a call.
+    /// Ends and servers are never removed, so that a number stands for the same one for ever. The names are
+    /// looked up only by what testers do, never on the way of a call.
     pub(crate) ends: Vec<End>,
     pub(crate) end_numbers: BTreeMap<Name, u32>,
     pub(crate) slots: Vec<Slot>,
@@ -134,6 +149,7 @@ impl State {
         State {
             modes: Modes { reliable: true, long_delays: false, long_reordering: false },
             delay: DelayModel::default_here(),
+            bandwidth: None,
             duplication: 0.0,
             closed: false,
             total_count: 0,

@@ -1,7 +1,8 @@
 //! The tap: a directed test sees every message and decides what becomes of it.
 
-use crate::name::Name;
 use std::time::Duration;
+
+use crate::name::Name;
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub enum TapAction {
     Deliver,
     /// It is lost; the caller learns it when the message would have arrived.
     Drop,
-    /// It arrives twice, each time with its own delay. A caller takes the first reply and drops the second, so this
-    /// makes a difference for requests: the handler runs twice.
+    /// It arrives twice, each time with its own delay. A caller takes the first reply and drops the second,
+    /// so this makes a difference for requests: the handler runs twice.
     Duplicate,
     /// It takes exactly this long.
     Delay(Duration),

@@ -12,9 +12,14 @@ pub enum World {
     Threads,
 }
 
-/// How the simulation chooses who runs next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How the simulation chooses the task that runs next.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PolicyKind {
+    /// The default: each seed draws how it schedules. The first hundred decisions are made at every point, by partial
+    /// order sampling ([`PolicyKind::Pos`]) or by a random walk, which is all of a small program. Then follows a random walk
+    /// ([`PolicyKind::Random`]) whose `switch_every` is drawn, log-uniform in 1 to 64.
+    #[default]
+    Varied,
     /// Any ready task, with equal chances. The running task is put back among the ready ones at about one in
     /// `switch_every` of the points where it could go on (a free lock, an unlock, a send, a notify).
     Random {
@@ -22,24 +27,26 @@ pub enum PolicyKind {
         switch_every: u32,
     },
     /// Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): the ready task of highest priority runs;
-    /// at `depth - 1` random points the running task falls to the lowest priority. It finds a bug that needs
+    /// at `depth - 1` random points the running task falls to the lowest priority, and so does a task that yields or
+    /// looks at the same object again and again. It finds a bug that needs
     /// `depth` ordering constraints with a probability of at least 1/(tasks · steps^(depth-1)).
     Pct {
         /// Number of ordering constraints of the bugs to be found, at least 1.
         depth: u32,
-        /// Estimated number of scheduling decisions of a run, among which the change points are drawn.
+        /// Number of scheduling decisions of a run, among which the change points are drawn: that of an earlier run
+        /// ([`crate::Stats::steps`]). 0 if it is unknown; then every order of magnitude is equally likely.
         steps: u32,
     },
+    /// Partial order sampling (Yuan, Yang and Gu, CAV 2018): each step gets a random priority, the highest runs, and the
+    /// steps that race with it draw anew. So orders of steps that do not touch the same object cost no tries.
+    Pos,
     /// The ready task that has waited longest.
     RoundRobin,
     /// The choices of an earlier run ([`crate::Outcome::schedule`]); after the last of them the first ready task.
     Replay(Schedule),
-}
-
-impl Default for PolicyKind {
-    fn default() -> Self {
-        PolicyKind::Random { switch_every: 16 }
-    }
+    /// The next schedule of an exhaustive search; [`crate::explore()`] makes it.
+    #[doc(hidden)]
+    Explore(crate::sim::explore::Tree),
 }
 
 /// The choices that a policy made in a run, in order; see [`PolicyKind::Replay`].
@@ -92,8 +99,11 @@ pub struct Config {
     pub limits: Limits,
     /// Whether to record [`crate::Event`]s. Costs time, so only replays turn it on.
     pub trace: bool,
-    /// A number of the caller's own choice, by which [`crate::on_stuck`] tells which run is stuck. Decides nothing.
+    /// A number of the caller's choice: [`crate::on_stuck`] passes it on, to say which run is stuck. It decides nothing.
     pub tag: u64,
+    /// The longest time that a thread may seem to compute at a point where it could lose its turn; zero for none. Without
+    /// it virtual time passes only between steps, so that two things that come at different times never overlap.
+    pub jitter: Duration,
     /// Whether to record every scheduling decision, for [`PolicyKind::Replay`] and for comparing two runs.
     pub record: bool,
 }
@@ -118,6 +128,12 @@ impl Config {
     /// The same with other limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The same with threads that seem to compute for up to `longest` now and then.
+    pub fn jitter(mut self, longest: Duration) -> Self {
+        self.jitter = longest;
         self
     }
 

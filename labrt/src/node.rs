@@ -6,6 +6,7 @@ use crate::thread::JoinHandle;
 use crate::{real, sim};
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -107,19 +108,24 @@ impl Node {
     /// notice within some milliseconds), and this call waits for that. A killed node starts nothing any more.
     ///
     /// If the calling thread belongs to the node, it is unwound, too, before it could wait for anything.
+    ///
+    /// If a destructor of the node's threads wants a lock that a thread of another node holds, this call waits until it is
+    /// free.
+    #[track_caller]
     pub fn kill(&self) {
+        let place = Location::caller();
         if self.inner.killed.swap(true, Ordering::SeqCst) {
             return;
         }
         crate::trace::emit("fault", "kill", || format!("{} is killed", self.name()));
         match mode() {
-            Mode::Simulated => sim::task::kill_tasks(Some(self.inner.id)),
+            Mode::Simulated => sim::task::kill_tasks(Some(self.inner.id), place),
             Mode::Threads => real::wait_for_end_of(self),
             Mode::Outside => {}
         }
     }
 
-    /// Whether the node was killed.
+    /// Whether [`Node::kill`] was called.
     pub fn is_killed(&self) -> bool {
         self.inner.killed.load(Ordering::Relaxed)
     }
@@ -172,7 +178,8 @@ impl Node {
             return global;
         }
         let clock = *self.inner.clock.lock();
-        clock.showed + (global.saturating_sub(clock.since) as f64 * clock.rate) as u64
+        let passed = global.saturating_sub(clock.since) as f64 * clock.rate;
+        clock.showed.saturating_add(passed as u64)
     }
 
     /// The time of the run at which the node's clock shows `local`.
@@ -181,8 +188,13 @@ impl Node {
         if !self.inner.skewed.load(Ordering::Relaxed) {
             return local;
         }
+        if local == u64::MAX {
+            // A deadline that never comes does not come on a fast clock either.
+            return u64::MAX;
+        }
         let clock = *self.inner.clock.lock();
-        clock.since + (local.saturating_sub(clock.showed) as f64 / clock.rate).ceil() as u64
+        let passed = (local.saturating_sub(clock.showed) as f64 / clock.rate).ceil();
+        clock.since.saturating_add(passed as u64)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::context::{Mode, mode};
 use crate::sim::park::{WaitQueue, Wake};
-use crate::sim::task::Wait;
+use crate::sim::policy::Access;
+use crate::sim::task::{On, Wait};
 use crate::time::Instant;
 use crate::{real, sim};
 use parking_lot::{Condvar, Mutex};
@@ -83,7 +84,14 @@ impl<T> Take<T> {
     #[inline]
     #[track_caller]
     pub fn wait(self) -> Option<T> {
-        self.wait_until(None, Location::caller()).unwrap_or(None)
+        self.wait_until(None, On::Event(Access::NONE), Location::caller()).unwrap_or(None)
+    }
+
+    /// As [`Take::wait`], for a value that only the task of this number can give.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn wait_for_end_of(self, task: u64) -> Option<T> {
+        self.wait_until(None, On::Task(task), Location::caller()).unwrap_or(None)
     }
 
     /// Waits for the value until `deadline`, on the clock of the calling task's node.
@@ -93,11 +101,17 @@ impl<T> Take<T> {
     #[inline]
     #[track_caller]
     pub fn wait_deadline(self, deadline: Instant) -> Result<Option<T>, TimedOut> {
-        self.wait_until(Some(deadline.to_run()), Location::caller())
+        self.wait_until(Some(deadline.to_run()), On::Event(Access::NONE), Location::caller())
     }
 
     /// Whether waiting would end at once.
+    #[track_caller]
     pub fn is_settled(&self) -> bool {
+        crate::sync::look(Location::caller());
+        self.has_settled()
+    }
+
+    fn has_settled(&self) -> bool {
         self.shared.settled.load(Ordering::Acquire)
     }
 
@@ -105,10 +119,11 @@ impl<T> Take<T> {
     fn wait_until(
         &self,
         deadline: Option<u64>,
+        on: On,
         place: &'static Location<'static>,
     ) -> Result<Option<T>, TimedOut> {
         match mode() {
-            Mode::Simulated => self.wait_simulated(deadline, place)?,
+            Mode::Simulated => self.wait_simulated(deadline, on, place)?,
             Mode::Threads => self.wait_real(deadline)?,
             Mode::Outside => self.wait_outside(deadline)?,
         }
@@ -122,13 +137,15 @@ impl<T> Take<T> {
     fn wait_simulated(
         &self,
         deadline: Option<u64>,
+        on: On,
         place: &'static Location<'static>,
     ) -> Result<(), TimedOut> {
-        while !self.is_settled() {
-            if !sim::park::may_block() {
+        while !self.has_settled() {
+            if !sim::park::may_block(place) {
                 return Err(TimedOut);
             }
-            let wait = Wait { what: "a reply or the end of a thread", key: 0 };
+            let what = if matches!(on, On::Event(_)) { "a reply" } else { "the end of a thread" };
+            let wait = Wait { what, on };
             if self.shared.waiters.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(TimedOut);
             }
@@ -154,7 +171,7 @@ impl<T> Take<T> {
     }
 
     fn wait_real(&self, deadline: Option<u64>) -> Result<(), TimedOut> {
-        while !real::pool::spin_until(|| self.is_settled()) {
+        while !real::pool::spin_until(|| self.has_settled()) {
             if !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline) {
                 return Err(TimedOut);
             }

@@ -74,14 +74,14 @@ pub enum FailureKind {
     Memory,
 }
 
-/// Why a run failed, in words for whoever wrote the code. Its `Display` is the whole report.
+/// Why a run failed, in words for the author of the code. Its `Display` is the whole report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
-    /// One line or, for deadlocks and the like, a table of who waits for what.
+    /// One line or, for deadlocks and the like, a table of what each thread waits for.
     pub message: String,
-    /// Source line, where one is to blame.
+    /// The source line that failed, if one is known.
     pub location: Option<String>,
     /// Node of the thread that failed, or that was running.
     pub node: String,
@@ -91,6 +91,8 @@ pub struct Failure {
     pub at: Duration,
     /// The backtrace, if `RUST_BACKTRACE` asked for one.
     pub backtrace: Option<String>,
+    /// The last lines that threads of the run printed, oldest first.
+    pub printed: Vec<Event>,
 }
 
 impl fmt::Display for Failure {
@@ -112,6 +114,13 @@ impl fmt::Display for Failure {
         if let Some(backtrace) = &self.backtrace {
             write!(f, "\n{backtrace}")?;
         }
+        if !self.printed.is_empty() {
+            write!(f, "\nthe last lines that the threads printed:")?;
+        }
+        for line in &self.printed {
+            let seconds = line.t as f64 / 1e9;
+            write!(f, "\n  {seconds:.6} s {} / {}: {}", line.node, line.task, line.text)?;
+        }
         Ok(())
     }
 }
@@ -127,7 +136,7 @@ pub struct Event {
     pub node: String,
     /// Thread, for example `election_loop`.
     pub task: String,
-    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`.
+    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`.
     pub kind: String,
     /// Topic of a log line, name of a lock, and the like; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -1,22 +1,57 @@
 //! What is known of a panic: message, source line, backtrace. The hook that learns it prints nothing for threads of a run,
 //! since their panics become the run's [`crate::Failure`].
+//!
+//! Only the hook knows the line, only whoever catches the panic knows that it ended its thread, and between the two there
+//! may be other panics: code that catches its own, destructors. So the hook keeps the last few, and the payload that was
+//! caught tells which of them it was.
 
 use crate::context::{Mode, mode};
+use crate::{real, sim};
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::Write;
 use std::panic;
 use std::sync::Once;
+use std::time::Duration;
 
+#[derive(Clone)]
 pub(crate) struct PanicInfo {
     pub(crate) message: String,
     pub(crate) location: Option<String>,
     pub(crate) backtrace: Option<String>,
 }
 
-thread_local! {
-    static LAST: RefCell<Option<PanicInfo>> = const { RefCell::new(None) };
+/// A panic that the hook has seen.
+struct Seen {
+    info: PanicInfo,
+    /// See [`identity`].
+    identity: usize,
+    /// Number of the task that panicked; 0 on real threads.
+    task: u64,
 }
+
+/// Where the code that panics is, for a report that has to come before the process ends.
+pub(crate) struct Whereabouts {
+    pub(crate) node: String,
+    pub(crate) thread: String,
+    pub(crate) task: u64,
+    pub(crate) seed: u64,
+    pub(crate) at: Duration,
+}
+
+/// How many panics of an OS thread are kept.
+const KEPT: usize = 16;
+
+thread_local! {
+    static RECENT: RefCell<VecDeque<Seen>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// What core says when a panic leaves a destructor that unwinding runs, and when one leaves an `extern "C"` function. The
+/// process aborts after each.
+const ENDS_THE_PROCESS: [&str; 2] =
+    ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
 
 /// Installs the hook, once for the process; panics outside of runs go on to the hook that was there before.
 pub(crate) fn install_hook() {
@@ -28,25 +63,69 @@ pub(crate) fn install_hook() {
                 previous(info);
                 return;
             }
+            let message = message_of(info.payload());
+            if ENDS_THE_PROCESS.contains(&message.as_str()) {
+                report_before_abort(&message);
+                return;
+            }
             let backtrace = Backtrace::capture();
             let captured = backtrace.status() == BacktraceStatus::Captured;
-            let info = PanicInfo {
-                message: message_of(info.payload()),
-                location: info.location().map(ToString::to_string),
-                backtrace: captured.then(|| backtrace.to_string()),
+            let seen = Seen {
+                info: PanicInfo {
+                    message,
+                    location: info.location().map(ToString::to_string),
+                    backtrace: captured.then(|| backtrace.to_string()),
+                },
+                identity: identity(info.payload()),
+                task: note_panic(),
             };
-            // A second panic while the first one is still unwinding is only an echo of it.
-            LAST.with_borrow_mut(|last| {
-                last.get_or_insert(info);
+            RECENT.with_borrow_mut(|recent| {
+                recent.truncate(KEPT - 1);
+                recent.push_front(seen);
             });
         }));
     });
 }
 
+/// Forgets the panics of earlier runs on this OS thread.
+pub(crate) fn forget() {
+    RECENT.with_borrow_mut(VecDeque::clear);
+}
+
+/// Tells the simulation that the running task panics; the task's number.
+fn note_panic() -> u64 {
+    if mode() == Mode::Simulated { sim::try_with(sim::Sim::note_panic).unwrap_or_default() } else { 0 }
+}
+
 /// What the hook learned of the panic that was just caught.
 pub(crate) fn take(payload: &(dyn Any + Send)) -> PanicInfo {
-    let last = LAST.with(|last| last.borrow_mut().take());
-    last.unwrap_or_else(|| PanicInfo { message: message_of(payload), location: None, backtrace: None })
+    let message = message_of(payload);
+    let identity = identity(payload);
+    let found = RECENT.with_borrow_mut(|recent| {
+        let by_identity = recent.iter().position(|seen| seen.identity == identity);
+        let by_message = || recent.iter().position(|seen| seen.info.message == message);
+        let position = by_identity.filter(|&i| recent[i].info.message == message).or_else(by_message)?;
+        recent.remove(position)
+    });
+    found.map_or_else(|| PanicInfo { message, location: None, backtrace: None }, |seen| seen.info)
+}
+
+/// The last panic of a task, which has not been caught yet.
+pub(crate) fn of_task(task: u64) -> PanicInfo {
+    let unknown = || PanicInfo { message: "a panic".to_owned(), location: None, backtrace: None };
+    RECENT.with_borrow(|recent| {
+        recent.iter().find(|seen| seen.task == task).map_or_else(unknown, |seen| seen.info.clone())
+    })
+}
+
+/// A number that stays the same from the hook to whoever catches the payload: the address of its text. Other payloads move
+/// in between; they are known by their message.
+fn identity(payload: &(dyn Any + Send)) -> usize {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text.as_ptr() as usize,
+        (_, Some(text)) => text.as_ptr() as usize,
+        _ => 0,
+    }
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {
@@ -55,4 +134,33 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
         (_, Some(text)) => text.clone(),
         _ => "a panic whose payload is no text".to_owned(),
     }
+}
+
+/// A panic left a destructor that ran because of another panic, or of a kill. Rust ends the process then, whatever anybody
+/// does, so that this is the only report that there will be.
+fn report_before_abort(message: &str) {
+    let here = match mode() {
+        Mode::Simulated => sim::try_with(|sim| sim.whereabouts()),
+        Mode::Threads => real::whereabouts(),
+        Mode::Outside => None,
+    };
+    let Some(Whereabouts { node, thread, task, seed, at }) = here else { return };
+    let panics: Vec<PanicInfo> = RECENT.with_borrow(|recent| {
+        recent.iter().filter(|seen| seen.task == task).take(2).map(|seen| seen.info.clone()).collect()
+    });
+    let place = |info: &PanicInfo| info.location.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
+    let at = at.as_secs_f64();
+    let mut text =
+        format!("\n{message}: thread `{thread}` of `{node}` was being unwound at {at:.6} s, seed {seed}");
+    if let Some(last) = panics.first() {
+        text += &format!("{}: {}", place(last), last.message);
+        text += last.backtrace.as_deref().map(|trace| format!("\n{trace}")).as_deref().unwrap_or_default();
+    }
+    text += "\n  Rust ends the process when a destructor panics while a panic or a kill unwinds its thread.";
+    if let Some(first) = panics.get(1) {
+        text += &format!("\n  An earlier panic of the thread{}: {}", place(first), first.message);
+    }
+    text += "\n";
+    // Not by `eprint!`, which libtest may capture and then lose with the process.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -3,7 +3,7 @@
 use crate::config::{Config, World};
 use crate::context::{self, Mode, mode};
 use crate::outcome::Outcome;
-use crate::{panics, real, sim, trace};
+use crate::{exit, panics, real, sim, trace};
 
 /// Runs `main` as the first thread of a new run, to its end: until `main` returns, a thread panics, or a limit is
 /// reached. All other threads of the run are unwound then, so that nothing is left behind.
@@ -15,17 +15,22 @@ use crate::{panics, real, sim, trace};
 pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
     assert!(mode() == Mode::Outside, "labrt::run was called inside of a run");
     panics::install_hook();
+    exit::install_handler();
+    panics::forget();
     if config.trace {
         trace::install_subscriber();
     }
     match config.world {
         World::Threads => real::run(&config, main),
-        // The thread's hash keys are already drawn, so iteration order would not be a function of this run's seed.
-        World::Simulated if sim::hash_keys::thread_is_used() => on_fresh_thread(config, main),
+        World::Simulated if sim::hash_keys::thread_is_used() || std::thread::panicking() => {
+            on_fresh_thread(config, main)
+        }
         World::Simulated => sim::drive::run(&config, main),
     }
 }
 
+/// For an OS thread whose hash keys are drawn already, so that iteration order would not be a function of this run's seed;
+/// and for one that an earlier run left with a destructor that never ended, which std counts as a panic for ever.
 fn on_fresh_thread<T: Send + 'static>(
     config: Config,
     main: impl FnOnce() -> T + Send + 'static,

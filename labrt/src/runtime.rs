@@ -1,4 +1,4 @@
-//! What frameworks on top of this crate need (the network, the tester). Labs have no use for it.
+//! What frameworks on top of this crate need: the network and the tester. Labs do not use it.
 
 use crate::context::{Mode, mode};
 use crate::name::Name;
@@ -36,21 +36,21 @@ pub fn spawn_detached(node: &Node, name: impl Into<Cow<'static, str>>, f: impl F
     start_detached(node, Name::Given(name.into()), f);
 }
 
+/// As [`spawn_detached`]; the number of the task in its simulation.
 #[inline]
-pub(crate) fn start_detached(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) {
+pub(crate) fn start_detached(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) -> u64 {
     match mode() {
-        Mode::Simulated => {
-            sim::task::spawn(node.id().0, name, f);
-        }
+        Mode::Simulated => sim::task::spawn(node.id().0, name, f),
         Mode::Threads => {
             real::spawn(node, name, f);
+            0
         }
         Mode::Outside => panic!("a task was spawned on a node outside of labrt::run"),
     }
 }
 
-/// The lint: tells the run that the caller is about to block in `what` ("a sleep", "an RPC"); a lock that it holds is
-/// worth a warning. Simulated world only.
+/// Tells the run that the caller is about to block in `what` ("a sleep", "an RPC"). If the caller holds a lock, the run
+/// warns. Simulated world only.
 #[inline]
 #[track_caller]
 pub fn note_blocking(what: &str) {
@@ -90,7 +90,7 @@ pub fn note(fact: u64) {
     }
 }
 
-/// Who waits for what, one line a thread, for reports of failed tests. Empty in the real world.
+/// One line for each thread: what it waits for, and where. For reports of failed tests; empty in the real world.
 pub fn waiting_report() -> String {
     if mode() == Mode::Simulated { sim::with(|sim| sim.waiting_report()) } else { String::new() }
 }

@@ -50,6 +50,15 @@ mod facts {
             let schedule = std::fs::read_to_string(self.directory.join("schedstat")).ok()?;
             Some(Duration::from_nanos(schedule.split_whitespace().next()?.parse().ok()?))
         }
+
+        /// Which file the thread waits to write to, if that is what it waits for.
+        pub(crate) fn writes_to(&self) -> Option<u32> {
+            let call = std::fs::read_to_string(self.directory.join("syscall")).ok()?;
+            let mut words = call.split_whitespace();
+            let number: libc::c_long = words.next()?.parse().ok()?;
+            let file = u32::from_str_radix(words.next()?.trim_start_matches("0x"), 16).ok()?;
+            [libc::SYS_write, libc::SYS_writev].contains(&number).then_some(file)
+        }
     }
 }
 
@@ -116,6 +125,11 @@ mod facts {
         pub(crate) fn processor_time(&self) -> Option<Duration> {
             self.facts().map(|facts| Duration::from_nanos(facts.pth_user_time + facts.pth_system_time))
         }
+
+        /// Which file the thread waits to write to: this system does not say.
+        pub(crate) fn writes_to(&self) -> Option<u32> {
+            None
+        }
     }
 }
 
@@ -140,6 +154,10 @@ mod facts {
         }
 
         pub(crate) fn processor_time(&self) -> Option<Duration> {
+            None
+        }
+
+        pub(crate) fn writes_to(&self) -> Option<u32> {
             None
         }
     }

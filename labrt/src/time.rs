@@ -15,10 +15,16 @@ impl Instant {
     #[inline]
     pub fn now() -> Instant {
         match mode() {
-            Mode::Simulated => sim::with(|sim| {
-                let node = sim.current_node();
-                Instant(sim.nodes[node as usize].local(sim.now))
-            }),
+            Mode::Simulated => {
+                let (nanos, must_end) = sim::with(|sim| {
+                    let node = sim.current_node();
+                    (sim.nodes[node as usize].local(sim.now), sim.note_clock_reading())
+                });
+                if must_end {
+                    sim::park::suspend_ready();
+                }
+                Instant(nanos)
+            }
             Mode::Threads => Instant(real::local_nanos()),
             Mode::Outside => Instant(run_nanos()),
         }

@@ -7,6 +7,7 @@
 use crate::config::{Config, Limits};
 use crate::name::Name;
 use crate::outcome::{Failure, FailureKind};
+use crate::printed::Printed;
 use crate::sim::policy::Slot;
 use crate::system::{OsThread, resident};
 use parking_lot::Mutex;
@@ -16,6 +17,10 @@ use std::time::{Duration, Instant};
 
 /// How often the watchdog looks.
 const PERIOD: Duration = Duration::from_millis(20);
+
+/// How long a run that holds too much memory, and takes more, may go on without a call into this crate. One that takes no
+/// more gets ten times as long, since it may be about to give some back.
+const MEMORY_PATIENCE: Duration = Duration::from_millis(100);
 
 const STOP_NOTHING: u8 = 0;
 const STOP_REAL_TIME: u8 = 1;
@@ -29,8 +34,21 @@ pub(crate) struct Pulse {
     current: AtomicU32,
     stop: AtomicU8,
     ended: AtomicU8,
+    /// Number of the simulation that runs; 0 between runs.
+    run: AtomicU32,
     names: Mutex<Names>,
     watched: Mutex<Option<Watched>>,
+    /// What the run's threads have printed. It stands here since the watchdog may have to report it.
+    pub(crate) printed: Printed,
+}
+
+/// A run on real threads, as the watchdog sees it.
+pub(crate) trait RealRun: Send + Sync {
+    /// The threads that have not ended, for a run that was asked to end; None if its main thread has ended, since the run
+    /// then waits for the others for some seconds at most.
+    fn stubborn(&self) -> Option<Vec<String>>;
+    /// How long it has lasted.
+    fn at(&self) -> Duration;
 }
 
 #[derive(Default)]
@@ -51,7 +69,14 @@ struct Watched {
     computed: Option<Duration>,
     /// The OS thread, which tells whether it waits or computes.
     thread: Option<OsThread>,
-    simulated: bool,
+    /// Resident memory of the process at the last look.
+    resident: u64,
+    /// When that had grown last.
+    grew: Instant,
+    /// Since when it has been beyond the limit without shrinking.
+    too_large_since: Option<Instant>,
+    /// The run, if it is one on real threads.
+    real: Option<Weak<dyn RealRun>>,
 }
 
 impl Pulse {
@@ -102,7 +127,19 @@ impl Pulse {
         }
     }
 
+    /// The run that has just begun is one on real threads.
+    pub(crate) fn watch_real(&self, run: Weak<dyn RealRun>) {
+        if let Some(watched) = self.watched.lock().as_mut() {
+            watched.real = Some(run);
+        }
+    }
+
+    pub(crate) fn begin_simulation(&self, run: u32) {
+        self.run.store(run, Ordering::Relaxed);
+    }
+
     pub(crate) fn end(&self) {
+        self.run.store(0, Ordering::Relaxed);
         self.ended.store(1, Ordering::Relaxed);
     }
 
@@ -117,13 +154,39 @@ impl Pulse {
     fn look(&self, resident: u64) -> Option<Failure> {
         let mut watched = self.watched.lock();
         let watched = watched.as_mut()?;
-        if watched.limits.memory > 0 && resident > watched.limits.memory {
-            self.stop.store(STOP_MEMORY, Ordering::Relaxed);
-        } else if watched.started.elapsed() > watched.limits.real_time {
-            self.stop.store(STOP_REAL_TIME, Ordering::Relaxed);
+        self.ask_to_stop(watched, resident);
+        match watched.real.as_ref().map(Weak::upgrade) {
+            None => self.look_at_simulation(watched, resident),
+            Some(run) => self.look_at_threads(watched, &*run?, resident),
         }
+    }
+
+    /// Tells the run to end itself at its next call into this crate if it is beyond a limit.
+    fn ask_to_stop(&self, watched: &mut Watched, resident: u64) {
+        let limit = watched.limits.memory;
+        let (shrinks, grows) =
+            (resident < watched.resident, watched.resident > 0 && resident > watched.resident);
+        watched.resident = resident;
+        if grows {
+            watched.grew = Instant::now();
+        }
+        if limit > 0 && resident > limit {
+            // While memory is being given back, the run is on its way to its limit and gets the time for that.
+            if shrinks || watched.too_large_since.is_none() {
+                watched.too_large_since = Some(Instant::now());
+            }
+            self.stop.store(STOP_MEMORY, Ordering::Relaxed);
+            return;
+        }
+        watched.too_large_since = None;
+        let stop =
+            if watched.started.elapsed() > watched.limits.real_time { STOP_REAL_TIME } else { STOP_NOTHING };
+        self.stop.store(stop, Ordering::Relaxed);
+    }
+
+    fn look_at_simulation(&self, watched: &mut Watched, resident: u64) -> Option<Failure> {
         let switches = self.switches.load(Ordering::Relaxed);
-        if switches != watched.last.0 || !watched.simulated {
+        if switches != watched.last.0 {
             watched.last = (switches, Instant::now());
             watched.computed = None;
             return None;
@@ -132,14 +195,30 @@ impl Pulse {
         if watched.computed.is_none() {
             watched.computed = watched.processor_time();
         }
-        // A run that eats memory without a call into the runtime is not waited for.
-        let out_of_memory = self.stop.load(Ordering::Relaxed) == STOP_MEMORY && silent > 5 * PERIOD;
-        if out_of_memory {
-            let (kind, message) = (FailureKind::Memory, self.memory_message(watched, resident));
-            return Some(self.failure(kind, message));
+        if watched.is_too_large() && silent > MEMORY_PATIENCE {
+            return Some(self.failure(FailureKind::Memory, self.memory_message(watched, resident)));
         }
-        (silent > watched.limits.stuck_after && !watched.is_starved())
-            .then(|| self.failure(FailureKind::Stuck, watched.stuck_message(silent)))
+        let stuck =
+            silent > watched.limits.stuck_after && !watched.is_starved() && !watched.waits_for_reader();
+        stuck.then(|| self.failure(FailureKind::Stuck, watched.stuck_message(silent)))
+    }
+
+    /// Real threads end themselves when they are asked to, at their next call into this crate. The limit of time holds
+    /// also for those that make none; only that their process has to end with them.
+    fn look_at_threads(&self, watched: &Watched, run: &dyn RealRun, resident: u64) -> Option<Failure> {
+        let late = watched.limits.real_time + watched.limits.stuck_after + Duration::from_secs(1);
+        let (kind, message) = if watched.is_too_large() {
+            (FailureKind::Memory, self.memory_message(watched, resident))
+        } else if watched.started.elapsed() > late && !watched.waits_for_reader() {
+            (FailureKind::RealTime, watched.late_message())
+        } else {
+            return None;
+        };
+        let stubborn = run.stubborn()?;
+        let message = format!("{message}; these threads do not call the runtime: {}", stubborn.join(", "));
+        let mut failure = self.failure(kind, message);
+        (failure.node, failure.thread, failure.at) = ("main".to_owned(), "main".to_owned(), run.at());
+        Some(failure)
     }
 
     fn memory_message(&self, watched: &Watched, resident: u64) -> String {
@@ -155,7 +234,8 @@ impl Pulse {
     fn failure(&self, kind: FailureKind, message: String) -> Failure {
         let (node, thread) = self.whoami();
         let at = Duration::from_nanos(self.now.load(Ordering::Relaxed));
-        Failure { kind, message, location: None, node, thread, at, backtrace: None }
+        let printed = self.printed.lines();
+        Failure { kind, message, location: None, node, thread, at, backtrace: None, printed }
     }
 }
 
@@ -168,7 +248,7 @@ impl Watched {
         self.thread.as_ref()?.processor_time()
     }
 
-    /// Whether the OS thread is silent because others have the processors: it wants one and had none for most of the
+    /// Whether the OS thread is silent because other threads have the processors: it wants one and had none for most of the
     /// time. On a very busy machine that may last for many seconds.
     fn is_starved(&self) -> bool {
         let computed =
@@ -176,14 +256,47 @@ impl Watched {
         self.is_runnable() == Some(true) && computed.is_some_and(|time| time < self.limits.stuck_after / 2)
     }
 
-    fn stuck_message(&self, silent: Duration) -> String {
-        let why = match self.is_runnable() {
+    /// Whether the process has held too much memory for a while and does not give it back.
+    fn is_too_large(&self) -> bool {
+        let Some(held) = self.too_large_since.map(|since| since.elapsed()) else { return false };
+        let grows = self.grew.elapsed() < MEMORY_PATIENCE;
+        held > if grows { MEMORY_PATIENCE } else { 10 * MEMORY_PATIENCE }
+    }
+
+    /// Whether the OS thread waits until its output is read: a full pipe, or a terminal that stands still.
+    fn waits_for_reader(&self) -> bool {
+        self.waiting_write().is_some_and(|file| file == 1 || file == 2)
+    }
+
+    /// The file that the OS thread waits to write to, if it does.
+    fn waiting_write(&self) -> Option<u32> {
+        let thread = self.thread.as_ref()?;
+        if thread.is_runnable() == Some(false) { thread.writes_to() } else { None }
+    }
+
+    /// What the OS thread does instead of calling this crate.
+    fn what_it_does(&self) -> &'static str {
+        if self.waiting_write().is_some() {
+            return "it waits in a write: a pipe or a socket that nobody reads?";
+        }
+        match self.is_runnable() {
             Some(false) => "it blocks the OS thread: a lock, a sleep or a channel of std instead of labrt's?",
             Some(true) => "it computes all the time: an endless loop?",
             None => "it loops, or blocks the OS thread",
-        };
-        let silent = silent.as_secs_f64();
+        }
+    }
+
+    fn stuck_message(&self, silent: Duration) -> String {
+        let (silent, why) = (silent.as_secs_f64(), self.what_it_does());
         format!("the thread has not called the runtime for {silent:.1} s: {why} (seed {})", self.seed)
+    }
+
+    fn late_message(&self) -> String {
+        let (limit, why) = (self.limits.real_time.as_secs_f64(), self.what_it_does());
+        format!(
+            "the run has not ended after {limit} s of real time. Its main thread: {why} (seed {})",
+            self.seed
+        )
     }
 }
 
@@ -196,7 +309,13 @@ struct Registry {
 
 static REGISTRY: Registry = Registry { pulses: Mutex::new(Vec::new()), on_stuck: Mutex::new(None) };
 
-/// What to do when a run is stuck and cannot be ended from within. By default the report goes to standard error and the
+/// Whether the simulation of this number goes on, on whatever OS thread.
+pub(crate) fn is_running(run: u32) -> bool {
+    let pulses = REGISTRY.pulses.lock();
+    pulses.iter().filter_map(Weak::upgrade).any(|pulse| pulse.run.load(Ordering::Relaxed) == run)
+}
+
+/// Sets what happens when a run is stuck and cannot be ended from within. By default the report goes to standard error and the
 /// process ends with status 101, as after a panic. The handler gets the run's [`Config::tag`] as well, and runs on the
 /// watchdog's thread; when it returns, the run is watched no longer.
 pub fn on_stuck(handler: impl Fn(&Failure, u64) + Send + Sync + 'static) {
@@ -207,7 +326,7 @@ thread_local! {
     static MINE: std::cell::RefCell<Option<Arc<Pulse>>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Puts a run that starts on this OS thread under the watchdog's eyes.
+/// Lets the watchdog look at a run that starts on this OS thread.
 pub(crate) fn watch_this_thread(config: &Config) -> Arc<Pulse> {
     static DOG: Once = Once::new();
     DOG.call_once(|| {
@@ -234,6 +353,7 @@ impl Pulse {
             Some(watched) => watched.thread,
             None => OsThread::current(),
         };
+        self.printed.clear();
         self.stop.store(STOP_NOTHING, Ordering::Relaxed);
         self.ended.store(0, Ordering::Relaxed);
         *watched = Some(Watched {
@@ -244,7 +364,10 @@ impl Pulse {
             last: (self.switches.load(Ordering::Relaxed), now),
             computed: None,
             thread,
-            simulated: config.world == crate::World::Simulated,
+            resident: 0,
+            grew: now,
+            too_large_since: None,
+            real: None,
         });
     }
 }
@@ -263,7 +386,7 @@ fn watch() {
                 continue;
             }
             if let Some(failure) = pulse.look(resident) {
-                // Told once; nobody can unwind that thread, so it is left alone from now on.
+                // Told once. That thread cannot be unwound, so it is left alone from now on.
                 pulse.ended.store(1, Ordering::Relaxed);
                 let tag = pulse.watched.lock().as_ref().map_or(0, |watched| watched.tag);
                 report(&failure, tag);

@@ -4,8 +4,8 @@
 //! its interval, and what it returns is computed in the order of these moments, so the history is linearizable until
 //! [`spoil`] changes what one read returned.
 
-use crate::history::Operation;
-use crate::models::key_value::{KvBuilder, KvHistory, KvOp};
+use crate::history::{History, Operation};
+use crate::keys::key_value::{KvBuilder, KvHistory, KvOp};
 use crate::models::register::{RegisterOp, RegisterResult};
 
 /// A generator of random numbers (splitmix64: Steele, Lea and Flood 2014).
@@ -228,10 +228,13 @@ pub fn json_lines(history: &KvHistory) -> String {
     out
 }
 
+/// A history of a register of numbers.
+pub type RegisterHistory = History<RegisterOp<i64>, RegisterResult<i64>>;
+
 /// A short history of a register with compare-and-swap, of the shape of Jepsen's runs against etcd: five clients, values
 /// 0 to 4, and many operations whose outcome nobody knows. With `spoilt`, one read returns another value, which most
 /// often is an error.
-pub fn compare_and_swap(seed: u64, spoilt: bool) -> crate::read::RegisterHistory {
+pub fn compare_and_swap(seed: u64, spoilt: bool) -> RegisterHistory {
     let mut random = Random::new(seed);
     let operations = 60 + random.below(31) as usize;
     let workload =

@@ -10,7 +10,8 @@ pub const OPEN: u64 = u64::MAX;
 /// One operation of one client.
 ///
 /// Its interval is closed: it took effect at some moment from `call` to `end`, both included, so an operation that
-/// returned in the very nanosecond in which another was called overlaps it.
+/// returned in the very nanosecond in which another client's was called overlaps it. Operations of one client follow one another
+/// whatever the clock resolves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<O, R> {
     /// Who called. A client has at most one operation under way at a time.
@@ -67,6 +68,12 @@ impl<O, R> Operation<O, R> {
 pub struct History<O, R> {
     operations: Vec<Operation<O, R>>,
     unit: Unit,
+    /// What the clock of whoever recorded it said at time 0.
+    origin: i64,
+    /// Whether some client called in the very moment in which its operation before had returned.
+    touching: bool,
+    /// So many units of `call` and `end` are one of `unit`.
+    scale: u64,
 }
 
 /// What the times of a history count.
@@ -81,7 +88,7 @@ pub enum Unit {
 
 impl<O, R> Default for History<O, R> {
     fn default() -> Self {
-        History { operations: Vec::new(), unit: Unit::default() }
+        History { operations: Vec::new(), unit: Unit::default(), origin: 0, touching: false, scale: 1 }
     }
 }
 
@@ -99,15 +106,56 @@ impl<O, R> History<O, R> {
             check_operation(index, operation)?;
         }
         let sorted = operations.is_sorted_by_key(Operation::interval);
-        if sorted {
-            check_clients(operations.iter().enumerate())?;
+        let touching = if sorted {
+            check_clients(operations.iter().enumerate())?
         } else {
             let mut order: Vec<usize> = (0..operations.len()).collect();
             order.sort_by_key(|&index| operations[index].interval());
-            check_clients(order.iter().map(|&index| (index, &operations[index])))?;
+            let touching = check_clients(order.iter().map(|&index| (index, &operations[index])))?;
             operations.sort_by_key(Operation::interval);
-        }
-        Ok(History { operations, unit: Unit::default() })
+            touching
+        };
+        Ok(History { operations, touching, ..Self::default() })
+    }
+
+    /// Some of the operations, in the order of their calls, as `operation` changes them; `None` if it refuses one.
+    pub(crate) fn part<P, S>(
+        &self,
+        indices: &[u32],
+        operation: impl Fn(&Operation<O, R>) -> Option<Operation<P, S>>,
+    ) -> Option<History<P, S>> {
+        let operations =
+            indices.iter().map(|&index| operation(&self[index as usize])).collect::<Option<_>>()?;
+        let History { unit, origin, touching, scale, .. } = *self;
+        Some(History { operations, unit, origin, touching, scale })
+    }
+
+    /// The same clients' operations at finer times: `operations` by rising call, of which `scale` units are one of this history.
+    pub(crate) fn refined(&self, operations: Vec<Operation<O, R>>, scale: u64) -> Self {
+        let History { unit, origin, .. } = *self;
+        History { operations, unit, origin, touching: false, scale }
+    }
+
+    /// Whether some client called in the very moment in which its operation before had returned.
+    pub(crate) fn is_touching(&self) -> bool {
+        self.touching
+    }
+
+    /// The same history, recorded by a clock that said `origin` at time 0: times before that are negative.
+    #[must_use]
+    pub fn with_origin(mut self, origin: i64) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// What the clock of whoever recorded it said at time 0.
+    pub fn origin(&self) -> i64 {
+        self.origin
+    }
+
+    /// What that clock said at `time`.
+    pub fn recorded_time(&self, time: u64) -> i128 {
+        i128::from(time / self.scale) + i128::from(self.origin)
     }
 
     /// The same history, with times that count something else.
@@ -125,9 +173,19 @@ impl<O, R> History<O, R> {
     /// A span of time in words, for example `3.1 ms` or `5 events`.
     pub fn span(&self, span: u64) -> String {
         match self.unit {
-            Unit::Nanoseconds => crate::words::span(span),
-            Unit::Events => crate::words::count(span, "event"),
+            Unit::Nanoseconds => crate::words::span(span / self.scale),
+            Unit::Events => crate::words::count(span / self.scale, "event"),
         }
+    }
+
+    /// How long before something else, for example `3.1 ms before`, or `just before` if the clock does not tell.
+    pub(crate) fn before(&self, span: u64) -> String {
+        if span / self.scale == 0 { "just before".to_owned() } else { format!("{} before", self.span(span)) }
+    }
+
+    /// How long after something else, as [`History::before`].
+    pub(crate) fn after(&self, span: u64) -> String {
+        if span / self.scale == 0 { "just after".to_owned() } else { format!("{} after", self.span(span)) }
     }
 
     /// All operations, in the order of their calls.
@@ -135,9 +193,19 @@ impl<O, R> History<O, R> {
         &self.operations
     }
 
+    /// All operations, for a history of others.
+    pub(crate) fn into_operations(self) -> Vec<Operation<O, R>> {
+        self.operations
+    }
+
     /// How many operations there are.
     pub fn len(&self) -> usize {
         self.operations.len()
+    }
+
+    /// Whether any operation returned. If none did, nothing was observed, and every order explains it.
+    pub fn is_observed(&self) -> bool {
+        self.operations.iter().any(|operation| !operation.is_open())
     }
 
     /// Whether there are none.
@@ -165,23 +233,24 @@ fn check_operation<O, R>(index: usize, operation: &Operation<O, R>) -> Result<()
     Err(HistoryError { index, client: operation.client, kind })
 }
 
-/// `operations` in the order of their calls, each with the index that an error shall name.
+/// `operations` in the order of their calls, each with the index that an error shall name. Returns whether a client called when its
+/// operation before returned.
 fn check_clients<'a, O: 'a, R: 'a>(
     operations: impl Iterator<Item = (usize, &'a Operation<O, R>)>,
-) -> Result<(), HistoryError> {
+) -> Result<bool, HistoryError> {
     let mut busy_until: FxHashMap<u32, u64> = FxHashMap::default();
+    let mut touching = false;
     for (index, operation) in operations {
-        let until = busy_until.entry(operation.client).or_insert(0);
-        if operation.call < *until {
-            return Err(HistoryError {
-                index,
-                client: operation.client,
-                kind: HistoryErrorKind::TwoOpenOperations,
-            });
+        match busy_until.insert(operation.client, operation.end) {
+            Some(until) if operation.call < until => {
+                let (client, kind) = (operation.client, HistoryErrorKind::TwoOpenOperations);
+                return Err(HistoryError { index, client, kind });
+            }
+            Some(until) => touching |= operation.call == until,
+            None => {}
         }
-        *until = operation.end;
     }
-    Ok(())
+    Ok(touching)
 }
 
 /// Why operations are not a history.

@@ -7,7 +7,8 @@ use std::hash::Hash;
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::shown::{Edit, Parts};
-use crate::verdict::Verdict;
+use crate::verdict::Explanation;
+use crate::verdict::{Limit, Verdict};
 
 /// How an operation treats the state, as far as the search may rely on it.
 ///
@@ -157,8 +158,7 @@ pub trait Model: Sync {
         None
     }
 
-    /// A faster method that fits this model alone, if it has one. [`crate::check()`] asks it first; `None` sends the
-    /// history to the general search.
+    /// A faster method for all partitions together, if the model has one. [`crate::check()`] asks it first.
     #[doc(hidden)]
     fn check_specially(
         &self,
@@ -167,5 +167,68 @@ pub trait Model: Sync {
         _progress: &Progress,
     ) -> Option<Verdict> {
         None
+    }
+
+    /// Finds better words for an explanation, if the model has some. By its `operations` and `context`, if those are minimal.
+    #[doc(hidden)]
+    fn reword(&self, _history: &History<Self::Op, Self::Result>, _explanation: &mut Explanation) {}
+
+    /// Whether [`Model::decide`] may answer.
+    #[doc(hidden)]
+    fn decides(&self) -> bool {
+        false
+    }
+
+    /// A faster method for one partition, the operations `indices` by rising call, if the model has one that fits them. `None`
+    /// sends them to the general search.
+    #[doc(hidden)]
+    fn decide(
+        &self,
+        _history: &History<Self::Op, Self::Result>,
+        _indices: &[u32],
+        _limits: &Limits,
+        _progress: &Progress,
+    ) -> Option<Decision> {
+        None
+    }
+}
+
+/// What a method that fits one model finds out about a partition. Operations are named by their index in the history.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Decision {
+    /// An order.
+    Order(Vec<u32>),
+    /// Operations that cannot be reconciled, not even alone.
+    Flaw(Vec<u32>),
+    /// It is not linearizable, and this is why.
+    Explained(Box<Explanation>),
+    /// The limits came first.
+    Limited {
+        /// Which of them.
+        limit: Limit,
+        /// How many states were visited.
+        states: u64,
+        /// Up to where the order was followed.
+        reached: u32,
+    },
+}
+
+impl Decision {
+    /// The same with other indices.
+    pub(crate) fn renumbered(mut self, index: impl Fn(u32) -> u32) -> Decision {
+        match &mut self {
+            Decision::Order(operations) | Decision::Flaw(operations) => {
+                operations.iter_mut().for_each(|operation| *operation = index(*operation));
+            }
+            Decision::Explained(explanation) => {
+                let Explanation { operations, context, .. } = &mut **explanation;
+                for operation in operations.iter_mut().chain(context) {
+                    *operation = index(*operation as u32) as usize;
+                }
+            }
+            Decision::Limited { reached, .. } => *reached = index(*reached),
+        }
+        self
     }
 }

@@ -3,8 +3,8 @@
 use parking_lot::Mutex;
 
 use crate::history::{History, HistoryError, Operation};
-use crate::models::key_value::{KvBuilder, KvHistory, KvOp};
-use crate::texts::Text;
+use crate::keys::key_value::{KvBuilder, KvHistory, KvOp};
+use crate::keys::texts::Text;
 
 /// Names an operation that was called and has not returned.
 ///

@@ -14,9 +14,9 @@
 //! 2  #3  client 2: Get → "", called at 5.000000 ms, returned 4.0 ms later
 //! ```
 
+use crate::fault::Fault;
 use crate::history::{History, OPEN, Operation, Unit};
 use crate::model::Model;
-use crate::picture::Fault;
 use crate::verdict::Verdict;
 use crate::words;
 
@@ -44,6 +44,10 @@ pub fn render<M: Model>(
     let width = width.max(LEAST_WIDTH);
     let mut out = String::new();
     let named: &[usize] = match verdict {
+        Verdict::Linearizable(_) if !history.is_observed() => {
+            wrap(&unobserved(history.len()), width, "", &mut out);
+            return out;
+        }
         Verdict::Linearizable(witness) => {
             let operations = words::count(history.len(), "operation");
             let text =
@@ -71,6 +75,14 @@ pub fn render<M: Model>(
         view.list(&mut out);
     }
     out
+}
+
+/// What there is to say of a history of so many operations, none of which returned.
+pub fn unobserved(operations: usize) -> String {
+    format!(
+        "nothing was observed: none of {} returned, so every order explains them and nothing was tested",
+        words::count(operations, "operation")
+    )
 }
 
 /// What is drawn, and where.
@@ -148,12 +160,17 @@ impl<'a, M: Model> View<'a, M> {
         if operation.call >= self.from {
             cells[first] = left;
         }
-        if let Some(number) = number.filter(|_| first == last) {
-            cells[first] = number.to_string().chars().next().unwrap_or(left);
-        }
         let mut text = number.map_or(String::new(), |number| format!("{number} "));
         text.push_str(&self.words(operation));
-        put(cells, first + 1, last, &text);
+        if !put(cells, first + 1, last, &text)
+            && let Some(number) = number
+        {
+            // The number tells which operation of the list this is, which matters more than its frame.
+            let digits: Vec<char> = number.to_string().chars().collect();
+            let from = first.min(cells.len().saturating_sub(digits.len()));
+            let shown = digits.len().min(last + 1 - first).max(1);
+            cells[from..from + shown].copy_from_slice(&digits[..shown]);
+        }
     }
 
     fn words(&self, operation: &Operation<M::Op, M::Result>) -> String {
@@ -197,7 +214,12 @@ impl<'a, M: Model> View<'a, M> {
     /// A moment in milliseconds, as precise as the clock, or by the number of the event.
     fn moment(&self, time: u64) -> String {
         match self.history.unit() {
-            Unit::Nanoseconds => format!("{}.{:06} ms", time / 1_000_000, time % 1_000_000),
+            Unit::Nanoseconds => {
+                let time = self.history.recorded_time(time);
+                let sign = if time < 0 { "-" } else { "" };
+                let time = time.unsigned_abs();
+                format!("{sign}{}.{:06} ms", time / 1_000_000, time % 1_000_000)
+            }
             Unit::Events => format!("event {time}"),
         }
     }
@@ -241,13 +263,13 @@ fn window<O, R>(history: &History<O, R>, named: &[usize]) -> (u64, u64) {
     (from.saturating_sub(margin), to.saturating_add(margin).min(OPEN - 1))
 }
 
-/// Writes ` text ` into cells[from..to] if a useful part of it fits.
-fn put(cells: &mut [char], from: usize, to: usize, text: &str) {
+/// Writes ` text ` into cells[from..to] if a useful part of it fits. Returns whether it did.
+fn put(cells: &mut [char], from: usize, to: usize, text: &str) -> bool {
     const USEFUL: usize = 3;
     let room = to.saturating_sub(from).saturating_sub(2);
     let count = text.chars().count();
     if room < USEFUL.min(count) || count == 0 {
-        return;
+        return false;
     }
     // One cell is one column, so what may take two is shown as a dot.
     let narrow = text.chars().map(|character| if columns(character) == 1 { character } else { '·' });
@@ -258,6 +280,7 @@ fn put(cells: &mut [char], from: usize, to: usize, text: &str) {
     cells[from] = ' ';
     cells[from + 1..from + 1 + shown.len()].copy_from_slice(&shown);
     cells[from + 1 + shown.len()] = ' ';
+    true
 }
 
 /// `text` with everything escaped that could steer a terminal. What is escaped already stays as it is.

@@ -2,10 +2,6 @@
 
 use std::fmt;
 
-use crate::explain::Explanation;
-use crate::history::{History, OPEN};
-use crate::model::Model;
-
 /// The answer to "is this history linearizable?".
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
@@ -30,10 +26,83 @@ impl Verdict {
     }
 }
 
+/// What sort of error a history shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A read returned something that nobody had written.
+    Phantom,
+    /// A read returned something that was written only after the read had returned.
+    FutureRead,
+    /// A read returned a value that had been replaced, or missed one that had been written, before it was called.
+    StaleRead,
+    /// Two reads disagree on the order, or on the number, of writes.
+    Disagreement,
+    /// One write shows twice.
+    Duplicate,
+    /// Several updates replaced the same value, of which fewer were written.
+    LostUpdate,
+    /// The operations named cannot be put in any order that respects both their results and real time.
+    Order,
+}
+
+impl Kind {
+    /// The kind in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Phantom => "phantom value",
+            Kind::FutureRead => "read from the future",
+            Kind::StaleRead => "stale read",
+            Kind::Disagreement => "reads disagree",
+            Kind::Duplicate => "write applied twice",
+            Kind::LostUpdate => "lost update",
+            Kind::Order => "no order fits",
+        }
+    }
+}
+
+/// Why one partition of a history is not linearizable.
+///
+/// # What minimal means
+///
+/// `operations` and `context` alone are not linearizable, where those in `context` are freed from their times: they may
+/// have taken effect at any moment or never (their *existence* matters, because somebody saw what they wrote; their
+/// times do not). Free any one of `operations` in the same way, and what is left is linearizable. So each of
+/// `operations` is needed, and nothing else is. [`Explanation::minimal`] says whether this was established.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The partition's name, for example the key.
+    pub key: String,
+    /// The partition's number, as [`crate::Model::partition`] gives it.
+    pub partition: u64,
+    /// What sort of error it is.
+    pub kind: Kind,
+    /// The operations whose times and results cannot be reconciled, by their index in the history, in order of call.
+    pub operations: Vec<usize>,
+    /// Writes that the reads among `operations` saw, needed at no particular time. By rising index.
+    pub context: Vec<usize>,
+    /// One sentence, or a few, that names `operations` and says why they cannot be ordered.
+    pub sentence: String,
+    /// Whether `operations` is known to be minimal in the sense above. It is left open where establishing it would take longer than the
+    /// verdict did: if the general search found the error in a partition of more than 3,000 operations, or if
+    /// the trials of what can be left out visit more than 8,000 states together. `operations` then names those around the place
+    /// where every order gets stuck, which need not be enough by themselves. It is false, too, if [`crate::Limits::explain`] is.
+    pub minimal: bool,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "not linearizable")?;
+        if !self.key.is_empty() {
+            write!(formatter, " – key {}", crate::words::quoted(&self.key))?;
+        }
+        write!(formatter, " – {}\n{}", self.kind.name(), self.sentence)
+    }
+}
+
 /// How far a check came before its limits stopped it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecided {
-    /// The partition that is undecided, as [`Model::partition_name`] calls it.
+    /// The partition that is undecided, as [`crate::Model::partition_name`] calls it.
     pub key: String,
     /// Which limit was reached.
     pub limit: Limit,
@@ -84,79 +153,9 @@ pub struct Witness {
 /// In which order the operations of one partition took effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
-    /// The partition, as [`Model::partition`] numbers it.
+    /// The partition, as [`crate::Model::partition`] numbers it.
     pub partition: u64,
     /// Indices into the history. Every operation that returned is there once; an open one that never took effect
     /// (or need not have) is absent.
     pub operations: Vec<u32>,
-}
-
-/// Why an order proves nothing. To get one from [`Witness::replay`] is a bug in this crate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplayError {
-    /// The model does not allow this operation after those before it.
-    Illegal {
-        /// Its index in the history.
-        operation: usize,
-    },
-    /// This operation had returned before the one that the order puts before it was called.
-    RealTime {
-        /// Its index in the history.
-        operation: usize,
-    },
-    /// This operation occurs twice, in a wrong partition, or returned and is missing.
-    NotOnce {
-        /// Its index in the history.
-        operation: usize,
-    },
-}
-
-impl Witness {
-    /// Runs the orders through the model and checks that they respect real time: the proof, checked.
-    ///
-    /// # Errors
-    ///
-    /// The first operation that does not fit.
-    pub fn replay<M: Model>(
-        &self,
-        model: &M,
-        history: &History<M::Op, M::Result>,
-    ) -> Result<(), ReplayError> {
-        let mut seen = vec![false; history.len()];
-        for order in &self.orders {
-            replay_order(model, history, order, &mut seen)?;
-        }
-        let missing = history
-            .operations()
-            .iter()
-            .zip(&seen)
-            .position(|(operation, seen)| !seen && !operation.is_open());
-        missing.map_or(Ok(()), |operation| Err(ReplayError::NotOnce { operation }))
-    }
-}
-
-fn replay_order<M: Model>(
-    model: &M,
-    history: &History<M::Op, M::Result>,
-    order: &Order,
-    seen: &mut [bool],
-) -> Result<(), ReplayError> {
-    let mut state = model.initial();
-    let mut latest_call = 0;
-    for &index in &order.operations {
-        let operation = index as usize;
-        let entry = &history[operation];
-        if std::mem::replace(&mut seen[operation], true) || model.partition(&entry.op) != order.partition {
-            return Err(ReplayError::NotOnce { operation });
-        }
-        // Each operation takes effect at the latest call so far, or at its own: possible if it has not returned.
-        latest_call = latest_call.max(entry.call);
-        if entry.end < latest_call && entry.end != OPEN {
-            return Err(ReplayError::RealTime { operation });
-        }
-        state = model
-            .advance(state, &entry.op, entry.result.as_ref())
-            .ok_or(ReplayError::Illegal { operation })?;
-    }
-    Ok(())
 }

@@ -5,22 +5,31 @@ const SHOWN: usize = 60;
 
 /// `text` in quotes, with everything escaped that could steer a terminal, and cut in the middle if it is long.
 ///
-/// Markup is not touched: who writes HTML escapes it there.
+/// Markup is not touched: the page escapes it.
 pub fn quoted(text: &str) -> String {
+    shortened(text, "\"", &['"', '\\'])
+}
+
+/// As [`quoted`], without quotes.
+pub fn unquoted(text: &str) -> String {
+    shortened(text, "", &[])
+}
+
+fn shortened(text: &str, quote: &str, special: &[char]) -> String {
     let count = text.chars().count();
     if count <= SHOWN {
-        return format!("\"{}\"", escaped(text.chars()));
+        return format!("{quote}{}{quote}", escaped(text.chars(), special));
     }
-    let head = escaped(text.chars().take(SHOWN / 2));
-    let tail = escaped(text.chars().skip(count - SHOWN / 3));
-    format!("\"{head}…{tail}\" ({count} characters)")
+    let head = escaped(text.chars().take(SHOWN / 2), special);
+    let tail = escaped(text.chars().skip(count - SHOWN / 3), special);
+    format!("{quote}{head}…{tail}{quote} ({count} characters)")
 }
 
 /// Control characters, and those that change the direction of text, become `\u{…}`.
-fn escaped(characters: impl Iterator<Item = char>) -> String {
+fn escaped(characters: impl Iterator<Item = char>, special: &[char]) -> String {
     let mut out = String::new();
     for character in characters {
-        if steers(character) || character == '"' || character == '\\' {
+        if steers(character) || special.contains(&character) {
             out.extend(character.escape_default());
         } else {
             out.push(character);

@@ -1,57 +1,55 @@
-//! What happens in the coordinator, for whoever watches it: the progress bar, the tests'
-//! story, the tests' checkers.
+//! What happens in the coordinator, for observers: the progress bar, the report, the tests' story and
+//! checkers.
 
 use crate::rpc::{AttemptId, WorkerId};
-use crate::state::Phase;
+use crate::state::{Phase, State};
+use crate::tasks::Counters;
 
-/// Why an attempt was given up, and its task perhaps handed out again.
+/// Why the coordinator gave up an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Nothing was heard of it for the time-out, or it has got no further for that long
-    /// (paper, §3.3).
+    /// It was silent, or made no progress, for the time-out (paper, §3.3).
     TimedOut,
     /// The worker reported that it failed.
     Failed(String),
     /// Another attempt of the task was accepted.
     Superseded,
-    /// The worker does not know that it was given this reduce, and meanwhile a map's output
-    /// was lost.
+    /// The worker does not know that it holds this reduce, and meanwhile a map's output was lost.
     TakenBack,
 }
 
-/// Why the output of a finished map is lost (part B).
+/// Why the output of a finished map is lost (part 1B).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Its machine was declared dead.
+    /// The coordinator declared its machine dead.
     MachineDied,
     /// Reducers could not fetch it, twice.
     FetchFailed,
 }
 
-/// Something that has happened. Kept until the coordinator gives up its lock, and shown to
-/// its observer then.
+/// Something that has happened. The coordinator keeps it until it gives up its lock, and shows it to its
+/// observer then.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A worker has said that it is there.
+    /// A worker has registered.
     Registered {
         /// The worker.
         worker: WorkerId,
         /// Its machine.
         host: String,
     },
-    /// A task was handed out.
+    /// A worker got an attempt of a task.
     HandedOut {
-        /// The task, and which run of it this is.
+        /// The attempt.
         id: AttemptId,
-        /// To whom.
+        /// The worker.
         worker: WorkerId,
         /// The worker's machine.
         host: String,
         /// Another attempt of the task is running; this one runs against it (paper, §3.6).
         backup: bool,
     },
-    /// The reply that handed it out was lost, so the same attempt was handed out again, to
-    /// the same worker.
+    /// The same worker got the same attempt again, because the first reply was lost.
     HandedOutAgain {
         /// The attempt.
         id: AttemptId,
@@ -67,28 +65,30 @@ pub enum Event {
     Accepted {
         /// The attempt.
         id: AttemptId,
-        /// Who has done it.
+        /// The worker.
         worker: WorkerId,
-        /// On which machine.
+        /// The worker's machine.
         host: String,
+        /// What the attempt has counted.
+        counters: Counters,
     },
-    /// An attempt was reported as done that does not count.
+    /// A worker reported an attempt that does not count.
     Late {
         /// The attempt.
         id: AttemptId,
-        /// Who has done it.
+        /// The worker.
         worker: WorkerId,
     },
-    /// An attempt is not expected to end any more.
+    /// The coordinator no longer expects the attempt to end.
     GivenUp {
         /// The attempt.
         id: AttemptId,
-        /// Who was doing it.
+        /// The worker.
         worker: WorkerId,
         /// Why.
         cause: Cause,
     },
-    /// A reducer has reported that it could not fetch a map's output.
+    /// A reducer could not fetch a map's output.
     FetchFailed {
         /// The map's attempt.
         map: AttemptId,
@@ -101,29 +101,42 @@ pub enum Event {
         id: AttemptId,
         /// Why.
         loss: Loss,
-        /// Whether the map runs again: some reducer still needs it.
+        /// Whether the map runs again, because some reduce needs it.
         again: bool,
     },
-    /// Nothing was heard from a machine for the time-out.
+    /// A machine was silent for the time-out.
     MachineDied {
         /// The machine.
         host: String,
     },
-    /// Something was heard from a machine that had been declared dead.
+    /// A machine that was declared dead was heard of again.
     MachineBack {
         /// The machine.
         host: String,
     },
-    /// A record will be stepped over from now on, because map failed on it twice.
+    /// The next attempts skip a record, because map failed on it twice.
     Skipped {
         /// The map.
         map: usize,
+        /// The file with the record.
+        file: String,
         /// Where the record begins in its file.
         offset: u64,
-        /// What map said the last time.
+        /// The message of the last failure.
         reason: String,
     },
-    /// The job has entered another phase. From reduces it goes back to maps when outputs
-    /// are lost.
+    /// The job has entered another phase. It goes back from reduces to maps when outputs are lost.
     Entered(Phase),
+}
+
+impl State {
+    /// Keeps an event for the observer.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// The events since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
 }

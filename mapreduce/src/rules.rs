@@ -1,25 +1,25 @@
-//! What a coordinator may decide in more than one way, and is told when it starts.
+//! The coordinator's settings.
 
 use labrt::time::Duration;
 
-/// What the coordinator may decide in more than one way.
+/// The coordinator's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// How long an attempt may go without getting further, and a machine without being
-    /// heard of, until it is given up.
+    /// The coordinator gives up an attempt that has made no progress for this long, and (part 1B) declares a
+    /// machine dead that was silent for this long.
     pub timeout: Duration,
-    /// How long a worker waits until it asks again, when there is nothing to do.
+    /// How long a worker waits before it asks again when there is nothing to do.
     pub wait: Duration,
-    /// Which stragglers are run a second time near the end of a phase.
+    /// Which stragglers run a second time near the end of a phase.
     pub backup: Backup,
-    /// Failures in a row after which a task, and with it the job, has failed.
+    /// After this many failures in a row a task, and with it the job, has failed.
     pub max_failures: u32,
-    /// Whether a record on which map has failed twice is stepped over (paper, §4.6).
+    /// Whether to skip a record on which map has failed twice (paper, §4.6).
     pub skip_bad_records: bool,
 }
 
 impl Default for Rules {
-    /// The course's ten seconds; the other numbers are Hadoop's and common sense's.
+    /// The course's ten seconds. Four failures are Hadoop's default.
     fn default() -> Self {
         Rules {
             timeout: Duration::from_secs(10),
@@ -31,14 +31,14 @@ impl Default for Rules {
     }
 }
 
-/// Which straggler is run a second time first (paper, §3.6).
+/// Which straggler gets a backup attempt first (paper, §3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backup {
-    /// None is.
+    /// None.
     Off,
-    /// The one that was started first.
+    /// The one that started first.
     LongestRunning,
-    /// The one that, as far as its progress tells, will end last (Zaharia et al.,
-    /// *Improving MapReduce Performance in Heterogeneous Environments*, OSDI 2008).
+    /// The one that, judging by its progress, will end last (Zaharia et al., *Improving MapReduce Performance
+    /// in Heterogeneous Environments*, OSDI 2008).
     LongestRemaining,
 }

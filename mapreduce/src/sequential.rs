@@ -1,26 +1,30 @@
-//! The whole of MapReduce in a page: map everything, sort, reduce. What a job with any
-//! number of workers must agree with.
+//! The whole of MapReduce on a page: map everything, sort, reduce. A job with any number of workers must
+//! agree with it.
 //!
-//! It shares nothing with the tasks of [`crate::task`] but the user's functions, so that
-//! a mistake there cannot hide here. All pairs are in memory at once.
+//! It shares nothing with the tasks but the user's functions, so that a mistake there cannot hide here. All
+//! pairs are in memory at once.
 
 use std::collections::BTreeMap;
 
 use crate::app::{Application, Records, Values};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoreErrorKind};
 
 /// The output lines of a job over these files, sorted by key.
 ///
 /// # Errors
-/// If a file cannot be read.
+/// If a file cannot be read, or shrinks while it is read.
 pub fn run(application: &dyn Application, store: &dyn Store, files: &[String]) -> Result<String, StoreError> {
-    // A map by key is a sort and a grouping in one.
     let mut pairs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for name in files {
         let mut file = store.open(name)?;
         let mut contents = vec![0; usize::try_from(file.length()).unwrap_or(usize::MAX)];
-        let length = file.read_at(0, &mut contents)?;
-        contents.truncate(length);
+        if file.read_at(0, &mut contents)? < contents.len() {
+            return Err(StoreError::new(
+                StoreErrorKind::Other,
+                name,
+                "the file has changed while it was read",
+            ));
+        }
         let mut emit =
             |key: &str, value: &str| pairs.entry(key.to_owned()).or_default().push(value.to_owned());
         // Splits do not matter to pure functions: here each file is one.
@@ -41,7 +45,7 @@ pub fn run(application: &dyn Application, store: &dyn Store, files: &[String]) -
 /// Any text may be one record.
 fn records(records: Records, contents: &[u8]) -> Vec<&[u8]> {
     match records {
-        Records::Whole | Records::Text => vec![contents],
+        Records::Whole | Records::Blocks | Records::Text => vec![contents],
         Records::Lines => {
             let lines = contents.split_inclusive(|&byte| byte == b'\n');
             lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line)).collect()

@@ -1,109 +1,43 @@
 //! A worker: a loop of ask, run, report.
 //!
 //! ```text
-//!  work_loop      register ── get_task ──> run_map / run_reduce ── task_done ──> get_task ── …
+//!  work_loop      register ── get_task ──> map / reduce ── task_done ──> get_task ── …
 //!                                              │ fraction      ▲ cancelled?
 //!  report_loop                                 └──> progress ──┘        every second while a task runs
 //! ```
 //!
-//! Nothing here knows what carries the calls or where the files are: a [`Network`] gives
-//! stubs for the coordinator and for the other workers, and two [`Store`]s hold the files.
-//! So the same code runs in the simulation and as a real process.
+//! Nothing here knows what carries the calls or where the files are: a [`Network`] gives stubs for the
+//! coordinator and the other workers, two [`Store`]s hold the files, and [`Tasks`] runs the tasks. So the
+//! same code runs in the simulation and as a real process.
 //!
-//! A worker decides nothing. It asks until it is told to go; it says again what may not
-//! have arrived; and it takes silence for an end only when it has lasted for
-//! [`Setup::patience`].
+//! A worker decides nothing. It asks until it is told to exit, and it repeats calls that get no reply. It
+//! gives up when the coordinator was silent for [`Setup::patience`].
 
+use labrpc::RpcError;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use std::fmt;
-
-use labrpc::RpcError;
 
 use crate::app::Application;
-use crate::commit::CommitStore;
-use crate::fetch;
+use crate::fetch::{self, Inputs};
+use crate::late_commits::CommitStore;
 use crate::rpc::{
-    AttemptId, CoordinatorClient, FetchPartitionArgs, FetchPartitionReply, GetTaskArgs, GetTaskReply, Job,
-    NextStep, PROTOCOL_VERSION, PartitionSet, ProgressArgs, ProgressReply, RegisterArgs, RegisterReply,
-    Sources, TaskDoneArgs, TaskDoneReply, TaskFailedArgs, TaskId, WorkerClient, WorkerId, WorkerRpc,
+    AttemptId, CoordinatorClient, GetTaskArgs, GetTaskReply, Job, MapAssignment, NextStep, PROTOCOL_VERSION,
+    PartitionSet, ProgressArgs, ProgressReply, ReduceAssignment, RegisterArgs, RegisterReply, TaskDoneArgs,
+    TaskDoneReply, TaskFailedArgs,
 };
+pub use crate::setup::{Applications, Network, Setup, WorkerError};
 use crate::store::Store;
-use crate::task::{
-    Counters, MapTask, ReduceTask, Source, Split, Step, TaskError, delete_map_output, run_map, run_reduce,
-};
-
-/// How a worker reaches the others. Its clients' calls should end after a second or so,
-/// whatever happens.
-pub trait Network: Send + Sync + 'static {
-    /// The coordinator.
-    fn coordinator(&self) -> CoordinatorClient;
-
-    /// The worker on this machine, for its local disk; None if there is no such machine.
-    fn worker(&self, host: &str) -> Option<WorkerClient>;
-}
-
-/// Finds the application that a job names. Functions cannot travel in messages: each worker has
-/// the program already, as the course's workers have their plugin, and is told which one.
-pub type Applications = dyn Fn(&Job) -> Result<Arc<dyn Application>, String> + Send + Sync;
-
-/// What a worker is started with.
-pub struct Setup {
-    /// Its name, which no other process has or has had.
-    pub worker: WorkerId,
-    /// Its machine.
-    pub host: String,
-    /// How it reaches the others.
-    pub network: Box<dyn Network>,
-    /// What all machines share: input and output, and in part A everything.
-    pub shared: Arc<dyn Store>,
-    /// The machine's own disk.
-    pub local: Arc<dyn Store>,
-    /// Finds the application.
-    pub applications: Box<Applications>,
-    /// How many bytes of pairs a task keeps in memory.
-    pub memory: usize,
-    /// For how long it goes on calling a coordinator that does not answer.
-    pub patience: Duration,
-    /// How long it waits before it repeats a call.
-    pub retry: Duration,
-}
-
-/// Why a worker ended before the job did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WorkerError {
-    /// The coordinator did not want it.
-    Refused(String),
-    /// The job's application is not to be had here.
-    Application(String),
-    /// The coordinator was silent for too long: it is taken to have gone.
-    CoordinatorLost,
-    /// The coordinator says what is no message of this protocol.
-    Garbled(String),
-}
-
-impl fmt::Display for WorkerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WorkerError::Refused(reason) => write!(f, "refused by the coordinator: {reason}"),
-            WorkerError::Application(reason) => write!(f, "{reason}"),
-            WorkerError::CoordinatorLost => write!(f, "the coordinator does not answer"),
-            WorkerError::Garbled(what) => write!(f, "the coordinator speaks another language: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for WorkerError {}
+use crate::tasks::{Counters, MapTask, ReduceTask, Step, TaskError};
 
 /// A worker process.
 pub struct Worker {
-    setup: Setup,
+    pub(crate) setup: Setup,
     /// What it does now, shared by its two threads.
     current: Mutex<Current>,
-    /// Signalled when a task begins or ends, when there is something to report at once, and
-    /// at the end.
+    /// Signalled when `report_loop` may have something to do: a task begins or ends, a report is urgent, the
+    /// worker ends.
     changed: Condvar,
     /// How often it has asked for a task.
     asked: AtomicU64,
@@ -111,20 +45,27 @@ pub struct Worker {
 
 /// What a worker does now.
 #[derive(Default)]
-struct Current {
-    /// The attempt that it runs. Of two, a reduce that waits and a map that is run meanwhile,
-    /// it is the map.
+pub(crate) struct Current {
+    /// The attempt that it runs. Of a reduce that waits and a map that runs meanwhile, the map.
     running: Option<AttemptId>,
     /// How much of it is done.
     fraction: f64,
-    /// Reduce: all its input is on this machine.
+    /// Part 1B, reduce: all its input is on this machine.
     fetched: bool,
-    /// There is something to report before the interval is over.
+    /// `report_loop` shall report now, before the interval is over.
     urgent: bool,
-    /// The coordinator does not want the attempt any more.
-    cancelled: bool,
+    /// The coordinator no longer wants the attempt.
+    pub(crate) cancelled: bool,
     /// The worker has ended.
     ended: bool,
+}
+
+/// A worker that takes part in a job.
+pub(crate) struct Member<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) setup: &'a Setup,
+    job: Job,
+    application: Arc<dyn Application>,
 }
 
 impl Worker {
@@ -141,27 +82,21 @@ impl Worker {
     /// Works until the coordinator says that the job is over.
     ///
     /// # Errors
-    /// If the worker could not take part, or not to the end.
+    /// See [`WorkerError`].
     pub fn run(self: &Arc<Worker>) -> Result<(), WorkerError> {
-        // The coordinator may not be there yet, if both are started at once. Registering insists.
         let job = self.register()?;
         let application = (self.setup.applications)(&job).map_err(WorkerError::Application)?;
-        let reporter = self.clone();
         let interval = Duration::from_millis(job.report_every_ms);
-        let spawned = thread::Builder::new()
-            .name("report_loop".to_owned())
-            .spawn(move || reporter.report_loop(interval));
-        // Without its reports the worker would be taken for dead in the middle of each long
-        // task.
-        spawned.expect("the system has room for a thread");
-        // The reports come from another thread, since this one is busy with the user's function,
-        // which nobody can ask to report in between.
-        let result = self.work_loop(&job, &*application);
+        // Another thread reports, since this one runs the user's functions, which cannot report in between.
+        let reporter = self.clone();
+        thread::spawn_named("report_loop", move || reporter.report_loop(interval));
+        let result = Member { worker: self, setup: &self.setup, job, application }.work_loop();
         self.change(|current| current.ended = true);
         result
     }
 
-    /// Makes the worker known, and learns what the job is.
+    /// Registers, and learns what the job is. The coordinator may not have started yet, so that this repeats
+    /// the call.
     fn register(&self) -> Result<Job, WorkerError> {
         let Setup { worker, host, .. } = &self.setup;
         let args = RegisterArgs { version: PROTOCOL_VERSION, worker: *worker, host: host.clone() };
@@ -171,21 +106,89 @@ impl Worker {
         }
     }
 
-    /// Asks for a task, runs it, reports it, and asks again.
-    fn work_loop(&self, job: &Job, application: &dyn Application) -> Result<(), WorkerError> {
+    /// Asks for a task; `running` is the reduce that waits meanwhile, if any.
+    pub(crate) fn ask(&self, running: Option<AttemptId>) -> Result<GetTaskReply, WorkerError> {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let Setup { worker, host, .. } = &self.setup;
+        let args = GetTaskArgs { worker: *worker, host: host.clone(), number, running };
+        self.insist(|coordinator| coordinator.get_task(&args))
+    }
+
+    /// Notes the progress of the attempt; tells whether to go on.
+    pub(crate) fn advance(&self, fraction: f64) -> Step {
+        let mut current = self.current.lock();
+        current.fraction = fraction;
+        if current.cancelled { Step::Cancel } else { Step::Continue }
+    }
+
+    /// While a task runs, reports its progress from time to time, and learns whether the coordinator still
+    /// wants it.
+    fn report_loop(&self, interval: Duration) {
+        let mut current = self.current.lock();
+        let mut due = Instant::now() + interval;
+        while !current.ended {
+            // Idle workers need no reports: they ask for tasks.
+            let Some(running) = current.running else {
+                self.changed.wait(&mut current);
+                due = Instant::now() + interval;
+                continue;
+            };
+            if !current.urgent && Instant::now() < due {
+                self.changed.wait_until(&mut current, due);
+                continue;
+            }
+            current.urgent = false;
+            let Current { fraction, fetched, .. } = *current;
+            drop(current);
+            let args = ProgressArgs { worker: self.setup.worker, running, fraction, fetched };
+            // The next report makes up for one that is lost.
+            let reply = self.setup.network.coordinator().progress(&args);
+            // Counted from the reply, so that a slow network is not flooded.
+            due = Instant::now() + interval;
+            current = self.current.lock();
+            // By now the worker may be doing something else, which no one has cancelled.
+            if reply == Ok(ProgressReply::Cancel) && current.running == Some(running) {
+                current.cancelled = true;
+            }
+        }
+    }
+
+    /// Changes what the worker does, and wakes `report_loop`.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Current) -> R) -> R {
+        let result = change(&mut self.current.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Calls the coordinator until it answers. The reply may be that to a repetition of the call; no call
+    /// does harm when it is repeated.
+    pub(crate) fn insist<R>(
+        &self,
+        call: impl Fn(&CoordinatorClient) -> Result<R, RpcError>,
+    ) -> Result<R, WorkerError> {
+        let coordinator = self.setup.network.coordinator();
+        let silent_since = Instant::now();
         loop {
-            // Each arm ends with what to do next; all of them but the last ask again.
-            let step = match self.ask(None)? {
-                GetTaskReply::Map { map, attempt, split, skip, reduces } => {
-                    let task = MapAssignment { map, attempt, split, skip, reduces };
-                    self.attempt(task.id(), |worker| worker.map(job, application, &task))?
+            match call(&coordinator) {
+                Ok(reply) => return Ok(reply),
+                Err(RpcError::Garbled(error)) => return Err(WorkerError::Garbled(error.to_string())),
+                Err(_) if silent_since.elapsed() >= self.setup.patience => {
+                    return Err(WorkerError::CoordinatorLost);
                 }
-                GetTaskReply::Reduce { reduce, attempt, sources } => {
-                    let id = AttemptId { task: TaskId::Reduce(reduce), attempt };
-                    self.attempt(id, |worker| worker.reduce(job, application, id, reduce, sources))?
-                }
-                // There may be work later, when another worker has died or the phase has
-                // ended.
+                Err(_) => thread::sleep(self.setup.retry),
+            }
+        }
+    }
+}
+
+impl Member<'_> {
+    /// Asks for a task, runs it, reports it, and asks again.
+    fn work_loop(&self) -> Result<(), WorkerError> {
+        loop {
+            let step = match self.worker.ask(None)? {
+                GetTaskReply::Map(map) => self.attempt(map.id(), || self.map(&map))?,
+                GetTaskReply::Reduce(reduce) => self.attempt(reduce.id(), || self.reduce(&reduce))?,
+                // There may be work later, when another worker has died or the phase has ended.
                 GetTaskReply::Wait { ms } => {
                     thread::sleep(Duration::from_millis(ms));
                     NextStep::Ask
@@ -198,54 +201,31 @@ impl Worker {
         }
     }
 
-    /// Asks for a task; `running` says what the worker has not finished yet.
-    fn ask(&self, running: Option<AttemptId>) -> Result<GetTaskReply, WorkerError> {
-        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let Setup { worker, host, .. } = &self.setup;
-        let args = GetTaskArgs { worker: *worker, host: host.clone(), number, running };
-        self.insist(|coordinator| coordinator.get_task(&args))
-    }
-
-    /// Runs a map while a reduce of this worker waits. False if there was none to run.
-    fn help(
-        &self,
-        job: &Job,
-        application: &dyn Application,
-        waiting: AttemptId,
-    ) -> Result<bool, WorkerError> {
-        let GetTaskReply::Map { map, attempt, split, skip, reduces } = self.ask(Some(waiting))? else {
-            return Ok(false);
-        };
-        let task = MapAssignment { map, attempt, split, skip, reduces };
-        self.attempt(task.id(), |worker| worker.map(job, application, &task))?;
-        Ok(true)
-    }
-
-    /// Runs one attempt and reports how it went. Another one may be waiting meanwhile.
-    fn attempt(
+    /// Runs one attempt and reports how it went.
+    pub(crate) fn attempt(
         &self,
         id: AttemptId,
-        run: impl FnOnce(&Worker) -> Result<Finished, TaskError>,
+        run: impl FnOnce() -> Result<Finished, TaskError>,
     ) -> Result<NextStep, WorkerError> {
         // What the worker did before comes back at the end: nothing, or a reduce that waits.
-        let waiting = self.change(|current| {
-            std::mem::replace(current, Current { running: Some(id), ..Current::default() })
-        });
-        let result = run(self);
-        self.change(|current| *current = waiting);
+        let current = Current { running: Some(id), ..Current::default() };
+        let waiting = self.worker.change(|before| std::mem::replace(before, current));
+        let result = run();
+        let cancelled = self.worker.change(|current| std::mem::replace(current, waiting).cancelled);
         match result {
             Ok(finished) => self.report_done(id, finished),
-            // The coordinator knows: it was the one who wanted it.
+            // The coordinator knows, and has not asked for more than an end.
+            Err(_) if cancelled => Ok(NextStep::Ask),
             Err(TaskError::Cancelled) => Ok(NextStep::Ask),
             Err(error) => {
                 let args = TaskFailedArgs { worker: self.setup.worker, failed: id, error };
-                self.insist(|coordinator| coordinator.task_failed(&args))
+                self.worker.insist(|coordinator| coordinator.task_failed(&args))
             }
         }
     }
 
-    /// Everything that the attempt has written is complete. If it does not count, what only
-    /// it would need goes.
+    /// Reports an attempt, all of whose files are complete. If the report comes late, the files of a map go;
+    /// the output of a reduce has its final name, under which the accepted attempt's output is the same.
     fn report_done(&self, id: AttemptId, finished: Finished) -> Result<NextStep, WorkerError> {
         let args = TaskDoneArgs {
             worker: self.setup.worker,
@@ -254,201 +234,71 @@ impl Worker {
             partitions: finished.partitions,
             counters: finished.counters,
         };
-        let reply = self.insist(|coordinator| coordinator.task_done(&args))?;
-        // The output of a reduce has its final name, under which the accepted attempt's
-        // output is the same.
+        let reply = self.worker.insist(|coordinator| coordinator.task_done(&args))?;
         if let (TaskDoneReply::Late, Some((store, map, reduces))) = (reply, finished.intermediate) {
-            // Files that cannot be deleted cost room and do no harm.
-            let _ = delete_map_output(&*store, map, id.attempt, reduces);
+            // Files that cannot be deleted take up space and do no harm.
+            let _ = self.setup.tasks.delete_map_output(&*store, map, id.attempt, reduces);
         }
         Ok(NextStep::Ask)
     }
 
-    /// Runs a map. Its files have their names when this returns, and nobody looks at them before
-    /// the coordinator has accepted the attempt (§3.3).
-    fn map(
-        &self,
-        job: &Job,
-        application: &dyn Application,
-        task: &MapAssignment,
-    ) -> Result<Finished, TaskError> {
-        let store = if job.local_disks { &self.setup.local } else { &self.setup.shared };
-        let map = MapTask {
-            application,
-            map: task.map,
-            attempt: task.attempt,
-            split: &task.split,
-            reduces: task.reduces,
-            skip: &task.skip,
+    /// Runs a map. Its files have their names when this returns, and no one reads them before the coordinator
+    /// has accepted the attempt (§3.3).
+    pub(crate) fn map(&self, assignment: &MapAssignment) -> Result<Finished, TaskError> {
+        let MapAssignment { map, attempt, split, skip, reduces } = assignment;
+        let store = if self.job.local_disks { &self.setup.local } else { &self.setup.shared };
+        let task = MapTask {
+            application: &*self.application,
+            map: *map,
+            attempt: *attempt,
+            split,
+            reduces: *reduces,
+            skip,
             input: &*self.setup.shared,
             output: &**store,
             memory: self.setup.memory,
         };
-        let output = run_map(&map, &mut |fraction| self.advance(fraction))?;
+        let output = self.setup.tasks.run_map(&task, &mut |fraction| self.worker.advance(fraction))?;
         Ok(Finished {
             partitions: PartitionSet::of_lengths(&output.lengths),
             counters: output.counters,
-            intermediate: Some((store.clone(), task.map, task.reduces)),
+            intermediate: Some((store.clone(), *map, *reduces)),
         })
     }
 
-    /// Runs a reduce, the last step of which gives the output its final name. The report comes
-    /// after that: what has been reported must survive the worker.
-    fn reduce(
-        &self,
-        job: &Job,
-        application: &dyn Application,
-        id: AttemptId,
-        partition: usize,
-        sources: Sources,
-    ) -> Result<Finished, TaskError> {
-        let help = || self.help(job, application, id);
-        // The user's function sees nothing until the last partition is here (paper, §3.1,
-        // step 5).
-        let copied =
-            if job.local_disks { Some(fetch::fetch_all(self, id, sources.clone(), &help)?) } else { None };
-        let (names, store) = match &copied {
-            Some(copies) => (copies.names(), &self.setup.local),
-            None => (fetch::names_of(&sources, partition), &self.setup.shared),
+    /// Runs a reduce, whose last step gives the output its final name. The report comes after that: what has
+    /// been reported must survive the worker.
+    fn reduce(&self, assignment: &ReduceAssignment) -> Result<Finished, TaskError> {
+        let (id, partition) = (assignment.id(), assignment.reduce);
+        // Part 1A reads the files where the maps wrote them; part 1B copies them first.
+        let inputs = if self.job.local_disks {
+            fetch::fetch_all(self, id, partition, assignment.sources.clone())?
+        } else {
+            Inputs::shared(&*self.setup.shared, &assignment.sources, partition)
         };
-        self.change(|current| (current.fetched, current.urgent) = (true, job.local_disks));
-        let sources: Vec<Source<'_>> =
-            names.into_iter().map(|name| Source { store: &**store, name }).collect();
-        let output = CommitStore { store: &*self.setup.shared, worker: self, id };
-        let reduce = ReduceTask {
-            application,
+        self.worker.change(|current| (current.fetched, current.urgent) = (true, self.job.local_disks));
+        let task = ReduceTask {
+            application: &*self.application,
             partition,
-            attempt: id.attempt,
-            sources: &sources,
+            attempt: assignment.attempt,
+            sources: &inputs.sources(),
             local: &*self.setup.local,
-            output: &output,
+            output: &CommitStore { store: &*self.setup.shared, worker: self.worker, id },
             memory: self.setup.memory,
         };
-        // Fetching has been a part of the work, where there was any.
-        let done = if job.local_disks { fetch::SHARE } else { 0.0 };
-        let output = run_reduce(&reduce, &mut |fraction| self.advance(done + (1.0 - done) * fraction));
-        // Whatever else went wrong, an attempt that nobody wants has not failed.
-        let output =
-            output.map_err(|error| if self.is_cancelled() { TaskError::Cancelled } else { error })?;
-        Ok(Finished { partitions: PartitionSet::default(), counters: output.counters, intermediate: None })
-    }
-
-    /// Asks whether an attempt may give its output the final name, until there is an answer.
-    pub(crate) fn may_commit(&self, id: AttemptId) -> bool {
-        let args = ProgressArgs { worker: self.setup.worker, running: id, fraction: 1.0, fetched: true };
-        let wanted = self.insist(|coordinator| coordinator.progress(&args)) == Ok(ProgressReply::Continue);
-        self.change(|current| current.cancelled |= !wanted);
-        wanted
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.current.lock().cancelled
-    }
-
-    /// Takes note of how far the attempt is; tells whether to go on.
-    pub(crate) fn advance(&self, fraction: f64) -> Step {
-        let mut current = self.current.lock();
-        current.fraction = fraction;
-        if current.cancelled { Step::Cancel } else { Step::Continue }
-    }
-
-    /// While a task runs, tells the coordinator from time to time how far it is, and hears
-    /// whether it is still wanted.
-    fn report_loop(&self, interval: Duration) {
-        let mut current = self.current.lock();
-        let mut due = Instant::now() + interval;
-        while !current.ended {
-            // Idle workers say enough by asking for tasks.
-            let Some(running) = current.running else {
-                self.changed.wait(&mut current);
-                due = Instant::now() + interval;
-                continue;
-            };
-            // Woken too early: another task has begun, or this one has only got further.
-            if !current.urgent && Instant::now() < due {
-                self.changed.wait_until(&mut current, due);
-                continue;
-            }
-            current.urgent = false;
-            let Current { fraction, fetched, .. } = *current;
-            drop(current);
-            let args = ProgressArgs { worker: self.setup.worker, running, fraction, fetched };
-            // A report that is lost is followed by the next one.
-            let reply = self.setup.network.coordinator().progress(&args);
-            // Counted from the reply, so that a slow network is not flooded.
-            due = Instant::now() + interval;
-            current = self.current.lock();
-            // By now the worker may be doing something else, which nobody has cancelled.
-            if reply == Ok(ProgressReply::Cancel) && current.running == Some(running) {
-                current.cancelled = true;
-            }
-        }
-    }
-
-    /// Changes what the worker does, and lets `report_loop` know.
-    fn change<R>(&self, change: impl FnOnce(&mut Current) -> R) -> R {
-        let result = change(&mut self.current.lock());
-        self.changed.notify_all();
-        result
-    }
-
-    /// Calls the coordinator until it answers. The reply may be that to a repetition of the
-    /// call: all calls are made so that this does no harm.
-    pub(crate) fn insist<R>(
-        &self,
-        call: impl Fn(&CoordinatorClient) -> Result<R, RpcError>,
-    ) -> Result<R, WorkerError> {
-        // One stub for all tries: whether it connects anew is its own business.
-        let coordinator = self.setup.network.coordinator();
-        let silent_since = Instant::now();
-        loop {
-            match call(&coordinator) {
-                Ok(reply) => return Ok(reply),
-                Err(RpcError::Garbled(error)) => return Err(WorkerError::Garbled(error.to_string())),
-                // A message that is lost is nothing: one in ten may be. A minute without any reply is.
-                Err(_) if silent_since.elapsed() >= self.setup.patience => {
-                    return Err(WorkerError::CoordinatorLost);
-                }
-                Err(_) => thread::sleep(self.setup.retry),
-            }
-        }
-    }
-
-    /// What the worker was started with.
-    pub(crate) fn setup(&self) -> &Setup {
-        &self.setup
-    }
-}
-
-/// The paper's map assignment, as it came in the reply.
-struct MapAssignment {
-    map: usize,
-    attempt: u32,
-    split: Split,
-    skip: Vec<u64>,
-    reduces: usize,
-}
-
-impl MapAssignment {
-    /// Which attempt it is.
-    fn id(&self) -> AttemptId {
-        AttemptId { task: TaskId::Map(self.map), attempt: self.attempt }
+        let before = inputs.progress();
+        let mut advance = |fraction: f64| self.worker.advance(before + (1.0 - before) * fraction);
+        let counters = self.setup.tasks.run_reduce(&task, &mut advance)?;
+        let counters = Counters { bytes_fetched: inputs.fetched(), ..counters };
+        Ok(Finished { partitions: PartitionSet::default(), counters, intermediate: None })
     }
 }
 
 /// What a finished attempt has to report.
-struct Finished {
-    /// Map: which partitions have a file.
+pub(crate) struct Finished {
+    /// Map: the partitions that have a file.
     partitions: PartitionSet,
-    /// What it has counted.
     counters: Counters,
-    /// The files to delete if the report comes late: their store, the map, and the number
-    /// of partitions.
+    /// Map: what to delete if the report comes late: the files' store, the map, and the number of partitions.
     intermediate: Option<(Arc<dyn Store>, usize, usize)>,
-}
-
-impl WorkerRpc for Worker {
-    fn fetch_partition(&self, args: FetchPartitionArgs) -> FetchPartitionReply {
-        fetch::serve(&*self.setup.local, &args)
-    }
 }

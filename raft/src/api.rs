@@ -1,4 +1,4 @@
-//! [`Raft`] under the interface that every solution of this lab has.
+//! [`Raft`] behind the interface that every solution of this lab offers.
 
 use labapi::{ApplyMsg, Consensus, Observer, Persister, WireFormat};
 use labrpc::{ClientEnd, Service};
@@ -27,7 +27,7 @@ impl Consensus for Raft {
     }
 
     fn snapshot(self: &Arc<Raft>, index: u64, snapshot: Vec<u8>) {
-        Raft::snapshot(self, index, &snapshot);
+        Raft::snapshot(self, index, snapshot);
     }
 
     fn watch(self: &Arc<Raft>, observer: Box<dyn Observer>) {

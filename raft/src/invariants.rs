@@ -1,22 +1,19 @@
-//! What must hold whenever nobody is in the middle of a change, and what must hold of each
-//! change.
+//! What must hold whenever the lock is free, and what must hold of each change.
 //!
-//! The guard of the lock (see `server.rs`) calls [`Inspector::inspect`] each time the lock
-//! is given up, so that every test of whatever else is also a test of these. The cost is
-//! proportional to what has changed, not to the log: entries are looked at once, when they
-//! are new.
+//! The monitor (see `server.rs`) calls [`Inspector::inspect`] each time a thread gives up the
+//! lock, so every test of anything else also tests these. The cost grows with the change,
+//! not with the log: each entry is checked once, when it is new.
 //!
-//! These are the invariants that one server can see by itself. Those that speak of several
-//! servers (Figure 3: at most one leader a term, equal logs, nothing committed ever lost)
-//! are checked by the tester, which is told of each step through its `Observer`.
+//! One server can check these invariants by itself. The tester checks those that speak of
+//! several servers (Figure 3: at most one leader a term, equal logs, no committed entry
+//! lost). It sees each step through its `Observer`.
 
 use labapi::{Observer, Role, View, digest};
 
 use crate::state::State;
 
-/// What an inspection remembers for the next one: everything that must not change at will.
-/// The entries are not among it, because `persist.rs` keeps note of which of them have
-/// changed.
+/// What an inspection remembers for the next one. It leaves out the entries, because
+/// `persist.rs` notes which of them have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     role: Role,
@@ -46,31 +43,30 @@ impl Seen {
 pub struct Inspector {
     /// The state at the last inspection.
     last: Seen,
-    /// The tester's eyes, if it has any on this server.
     observer: Option<Box<dyn Observer>>,
 }
 
 impl Inspector {
-    /// Starts with the state at boot, and checks it.
+    /// Checks the state at boot, and starts from there.
     pub fn new(state: &mut State) -> Inspector {
         let changed_from = state.persistent.take_changed_from();
         check_state(state, changed_from);
         Inspector { last: Seen::of(state), observer: None }
     }
 
-    /// From now on the observer hears of each step; of the present state at once.
+    /// Shows the state to the observer: now, and after each step.
     pub fn watch(&mut self, state: &State, mut observer: Box<dyn Observer>) {
         observe(observer.as_mut(), state, state.log().last_included_index() + 1);
         self.observer = Some(observer);
     }
 
-    /// Checks the state and the step since the last inspection, and returns for which
-    /// threads the step makes work.
+    /// Checks the state and the step since the last inspection. Returns which threads have
+    /// work because of it.
     ///
-    /// Without an observer the checks run only where debug assertions are on.
+    /// Without an observer the checks run only if debug assertions are on.
     ///
     /// # Panics
-    /// When an invariant is broken, with a sentence that says which and how.
+    /// If an invariant is broken, with a sentence that says which and how.
     pub fn inspect(&mut self, state: &mut State) -> News {
         let changed_from = state.persistent.take_changed_from();
         let now = Seen::of(state);
@@ -87,17 +83,16 @@ impl Inspector {
     }
 }
 
-/// For which of the server's threads a step makes work.
+/// Which of the server's threads have work after a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct News {
-    /// The server has another role, so that the election timeout matters, or matters no
-    /// more.
+    /// The server has another role, so the election timeout starts or ends.
     pub role: bool,
-    /// There may be something to say to the others: a new role, a new election, a leader's
-    /// new entries. A follower's new term is nothing to speak of.
+    /// There may be a message for the others: after a new role, a new election, or a
+    /// leader's new entries. A follower's new term is none of these.
     pub outgoing: bool,
-    /// There is something to hand to the service. A leader's snapshot raises the commit
-    /// index, too.
+    /// There is something for the service: new committed entries, or a leader's snapshot,
+    /// which raises the commit index, too.
     pub committed: bool,
 }
 
@@ -124,8 +119,7 @@ fn observe(observer: &mut dyn Observer, state: &State, changed_from: u64) {
     });
 }
 
-/// What must hold of the state as it stands; of the entries those at `changed_from` and
-/// behind.
+/// What must hold of the state. Of the entries it checks those at `changed_from` and behind.
 fn check_state(state: &State, changed_from: u64) {
     let log = state.log();
     let (term, last_index) = (state.term(), log.last_index());
@@ -137,8 +131,8 @@ fn check_state(state: &State, changed_from: u64) {
         "the snapshot reaches to {}, but only {commit} entries are committed",
         log.last_included_index()
     );
-    // Entries are made by leaders in their own terms, and terms only grow (§5.1); a server
-    // enters the term of a message before it takes entries from it.
+    // Leaders make entries in their own terms, and terms only grow (§5.1). A server enters
+    // the term of a message before it takes entries from it.
     for index in changed_from.max(log.last_included_index() + 1)..=last_index {
         let (before, here) = (log.term(index - 1), log.term(index));
         assert!(before <= here, "the term regresses at index {index}, from {before:?} to {here:?}");
@@ -152,8 +146,8 @@ fn check_state(state: &State, changed_from: u64) {
     }
 }
 
-/// Candidates and leaders have voted for themselves, and leaders have a majority (§5.2). A
-/// candidate that gave its vote to another as well could share a majority with it.
+/// Candidates and leaders have voted for themselves, and leaders have a majority (§5.2). If a
+/// candidate also voted for another, both could win with that vote.
 fn check_candidacy(state: &State) {
     let (me, term) = (state.me, state.term());
     assert!(
@@ -169,20 +163,20 @@ fn check_candidacy(state: &State) {
     );
 }
 
-/// What a leader believes of a follower must fit the leader's own log: nothing is
-/// replicated that is not there, and what is known to be there need not be sent.
+/// What a leader knows about a follower must fit the leader's own log: the follower matches
+/// no entry that the log lacks, and the leader sends no entry that is known to match.
 fn check_peer(state: &State, server: usize) {
     let peer = &state.peers[server];
     let last_index = state.log().last_index();
     assert!(
         peer.match_index < peer.next_index && peer.next_index <= last_index + 1,
-        "server {server} is believed to match up to {} and to need {} next, in a log that ends at {last_index}",
+        "server {server} matches up to {} and needs {} next, in a log that ends at {last_index}",
         peer.match_index,
         peer.next_index
     );
 }
 
-/// What must hold of a step: of any two moments between which nobody looked.
+/// What must hold of a step from one inspection to the next.
 fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
     assert!(now.term >= last.term, "the term regressed from {} to {}", last.term, now.term);
     // Two votes in a term would make two majorities possible (§5.2, Election Safety).
@@ -194,8 +188,8 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
         last.voted_for,
         now.voted_for
     );
-    // There is nobody else from whom a leader could hear in its own term: it leaves leadership
-    // by leaving the term.
+    // A term has no other leader that could send this one a message. So a leader steps down
+    // only by leaving its term.
     let still_leader = same_term && last.role == Role::Leader;
     assert!(
         !still_leader || now.role == Role::Leader,
@@ -213,8 +207,8 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
     check_progress(last, now, changed_from);
 }
 
-/// Some things never go back: what was committed stays committed, whatever happens to terms
-/// and leaders, and what a service has applied it cannot take back.
+/// Some things never go back. A committed entry stays committed, whatever happens to terms and
+/// leaders, and a service cannot undo what it has applied.
 fn check_progress(last: &Seen, now: &Seen, changed_from: u64) {
     for (what, before, after) in [
         ("the commit index", last.commit_index, now.commit_index),

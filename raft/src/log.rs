@@ -3,26 +3,26 @@
 //!
 //! Invariants, which the mutators keep and [`crate::invariants`] checks:
 //!
-//! - Entry `i` stands at `entries[i - last_included_index - 1]`. Nothing outside this file knows
-//!   that; everybody else says the paper's indices.
+//! - Entry `i` stands at `entries[i - last_included_index - 1]`. Only this file knows that; all
+//!   other code uses the paper's indices.
 //! - Terms never decrease from one entry to the next, and none is smaller than
 //!   `last_included_term`. A leader makes entries of its own term only, and every term is newer
 //!   than those before it.
 //!
-//! Only `persist.rs` holds a `&mut Log`, because a change that is not on the disk as well
-//! has not happened (Figure 2: "updated on stable storage before responding to RPCs").
+//! Only `persist.rs` holds a `&mut Log`, because every change must reach the disk as well
+//! (Figure 2: "updated on stable storage before responding to RPCs").
 
 use crate::rpc::Entry;
 
-/// The part of the log that is kept, with the index and term of what was cut off before it
+/// The entries that are kept, with the index and term of the last entry discarded before them
 /// (§7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// Index of the last entry that the snapshot replaces; 0 while there is no snapshot.
     last_included_index: u64,
-    /// Term of that entry; 0 while there is no snapshot. It must survive the entry, because
-    /// the AppendEntries that carries the very next one names it as `prev_log_term` (§7,
-    /// "for the AppendEntries consistency check").
+    /// Term of that entry; 0 while there is no snapshot. It outlives the entry, because the
+    /// AppendEntries with the next entry carries it as `prev_log_term` (§7, "for the
+    /// AppendEntries consistency check").
     last_included_term: u64,
     /// The entries from `last_included_index + 1` on.
     entries: Vec<Entry>,
@@ -51,9 +51,9 @@ impl Log {
         self.entries.last().map_or(self.last_included_term, |entry| entry.term)
     }
 
-    /// The term of the entry at `index`; `None` if the log ends before it or the snapshot
-    /// has swallowed it. At the snapshot's own last index (0 at first, where every log
-    /// agrees) the term is still known.
+    /// The term of the entry at `index`; `None` if the log ends before it or the snapshot has
+    /// replaced it. The term at the snapshot's own last index is still known. That index is
+    /// 0 at first, where every log agrees.
     pub fn term(&self, index: u64) -> Option<u64> {
         if index == self.last_included_index {
             return Some(self.last_included_term);
@@ -66,10 +66,10 @@ impl Log {
         self.entries.get(self.position(index)?)
     }
 
-    /// The entries from `first` up to and including `last`; those which the log does not
-    /// hold are left out.
+    /// The entries from `first` up to and including `last`, without those that the log does
+    /// not hold.
     pub fn range(&self, first: u64, last: u64) -> &[Entry] {
-        // A position before the beginning means the beginning; one behind the end, the end.
+        // Positions outside of the log mean its beginning or its end.
         let start = self.position(first).unwrap_or(0).min(self.entries.len());
         let end = self.position(last + 1).unwrap_or(0).clamp(start, self.entries.len());
         &self.entries[start..end]
@@ -83,15 +83,17 @@ impl Log {
     /// The last index before `index` whose term is not newer than `term`; the snapshot's
     /// last index if the log does not reach further back.
     ///
-    /// Because terms never decrease, this is the last place where this log can agree with
-    /// one that has an entry of `term` at or behind `index`.
+    /// Terms never decrease. So this is the last place where this log can agree with another
+    /// log whose entries up to `index` have terms up to `term`.
     pub fn last_index_before(&self, index: u64, term: u64) -> u64 {
         let before = self.range(self.last_included_index + 1, index.saturating_sub(1));
-        self.last_included_index + before.partition_point(|entry| entry.term <= term) as u64
+        let found = self.last_included_index + before.partition_point(|entry| entry.term <= term) as u64;
+        debug_assert!(found < index.max(self.last_included_index + 1), "index {found} is not before {index}");
+        found
     }
 
-    /// Where the entry at `index` would stand in `entries`; `None` if the snapshot has
-    /// swallowed it.
+    /// Where the entry at `index` would stand in `entries`; `None` if the snapshot has replaced
+    /// it.
     fn position(&self, index: u64) -> Option<usize> {
         index.checked_sub(self.last_included_index + 1).map(|position| position as usize)
     }
@@ -103,19 +105,27 @@ impl Log {
 
     /// Adds entries at the end.
     pub(crate) fn append(&mut self, entries: &[Entry]) {
+        debug_assert!(
+            entries.first().is_none_or(|first| first.term >= self.last_term()),
+            "the new entries are of an older term than the log's last one"
+        );
         self.entries.extend_from_slice(entries);
     }
 
     /// Removes the entry at `index` and all that follow it, and returns them.
     pub(crate) fn truncate(&mut self, index: u64) -> Vec<Entry> {
+        debug_assert!(index > self.last_included_index, "the snapshot cannot be truncated");
         let keep = self.position(index).unwrap_or(0).min(self.entries.len());
-        self.entries.split_off(keep)
+        let removed = self.entries.split_off(keep);
+        debug_assert!(self.last_index() < index, "the entry at index {index} is still there");
+        removed
     }
 
-    /// Cuts off everything up to and including `index`, which had `term`. What follows is
-    /// retained only if the log has that very entry: behind any other one it would be a
-    /// suffix of some other log (Figure 13, receiver steps 6 and 7).
+    /// Discards everything up to and including the entry at `index` of `term`. The entries
+    /// behind it are retained only if the log has that very entry. Otherwise they belong to
+    /// another log, and go as well (Figure 13, receiver steps 6 and 7).
     pub(crate) fn compact(&mut self, index: u64, term: u64) {
+        debug_assert!(index >= self.last_included_index, "compaction would go back to index {index}");
         if self.term(index) == Some(term) {
             let cut = (index - self.last_included_index) as usize;
             self.entries.drain(..cut);
@@ -124,6 +134,7 @@ impl Log {
         }
         self.last_included_index = index;
         self.last_included_term = term;
+        debug_assert!(self.last_term() >= term, "the retained entries are older than the snapshot");
     }
 }
 

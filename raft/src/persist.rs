@@ -1,47 +1,47 @@
-//! What a server must not forget: current term, vote and log, in memory and on the disk at
-//! once (Figure 2, persistent state).
+//! What a server must not lose: current term, vote and log, in memory and on the disk
+//! (Figure 2, persistent state).
 //!
 //! The fields are private to this file. The rest of Raft reads them through getters, and
-//! changes them through six mutators that each
+//! changes them through six mutators. Each mutator
 //!
-//! 1. assert what must hold of the change (a term never regresses, a vote never changes
-//!    within a term, a committed entry is never truncated), so that a mistake elsewhere
-//!    stops here with a sentence and not three elections later as a lost entry;
-//! 2. change the memory;
-//! 3. write to the disk, before they return. "Remember to persist" is thereby not a rule
-//!    that anyone can forget.
+//! 1. asserts what must hold of the change: a term never regresses, a vote never changes
+//!    within a term, a committed entry is never truncated. A mistake elsewhere stops here
+//!    with a sentence, and not three elections later as a lost entry;
+//! 2. changes the memory;
+//! 3. writes to the disk before it returns. So no caller can forget to persist a change.
 //!
 //! # The format
 //!
 //! The disk has a place for the Raft state and one for the snapshot. The Raft state is a
-//! write-ahead log, a sequence of [`Record`]s; reading them from the start gives the state.
-//! An entry costs one record once, however long the log. A record that is overtaken by a
-//! later one (an older hard state, a truncated entry) is dead; when more than half of the
-//! bytes are dead, the log is rewritten. A rewriting costs as much as the live bytes, which
-//! the dead ones have paid for, so that the cost per byte stays constant. A new snapshot
-//! rewrites, too, because both places must change at the same moment.
+//! write-ahead log, a sequence of [`Record`]s. Reading them from the start gives the state.
+//! Each entry is written once, in one record, however long the log. A later record makes an
+//! earlier one dead: an older hard state, a truncated entry. When more than half of the
+//! bytes are dead, the mutators rewrite the log. A rewrite costs as much as the live bytes,
+//! and as many dead bytes were written before it, so the cost per byte stays constant. A new
+//! snapshot causes a rewrite, too, because both places must change at the same moment.
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use labapi::Persister;
 use serde::{Deserialize, Serialize};
 
 use crate::log::Log;
 use crate::rpc::Entry;
 
-/// Below this many dead bytes no rewriting is worth its while: an election leaves a few of
+/// With fewer dead bytes than this a rewrite is not worth it. Each election leaves a few of
 /// them, and a write has a cost of its own.
 const DEAD_BYTES_KEPT: usize = 256;
 
-/// What one entry adds to the disk besides its command: its term, and the length of the
-/// command. An estimate that serves only to decide when to rewrite.
+/// Bytes that one entry adds to the disk besides its command: its term, and the length of
+/// the command. An estimate, used only to decide when to rewrite.
 const ENTRY_OVERHEAD: usize = 3;
 
 /// One record of the write-ahead log.
 #[derive(Debug, Serialize, Deserialize)]
 enum Record<'a> {
-    /// The log goes on behind the snapshot that lies beside it. Always the first record, if
-    /// there is a snapshot.
+    /// The log begins behind the snapshot in the disk's other place. Always the first record,
+    /// if there is a snapshot.
     Base { last_included_index: u64, last_included_term: u64 },
     /// Term and vote, from now on.
     HardState { current_term: u64, voted_for: Option<usize> },
@@ -51,24 +51,23 @@ enum Record<'a> {
     Truncate { index: u64 },
 }
 
-/// The persistent state of a server, and the disk it lies on.
+/// The persistent state of a server, and its disk.
 pub(crate) struct Persistent {
     /// Latest term this server has seen; 0 on first boot, never decreases.
     current_term: u64,
     /// The candidate that received this server's vote in `current_term`, if any.
     voted_for: Option<usize>,
-    /// The log entries, and where the snapshot before them ends.
+    /// The log (Figure 2, `log[]`), behind the snapshot.
     log: Log,
-    /// The simulated disk.
     disk: Persister,
     /// Length of the Raft state on the disk, in bytes.
     written: usize,
-    /// How many of these bytes later records have made void (about).
+    /// About how many of these bytes are dead.
     dead: usize,
-    /// Entries from this index on have changed since [`Persistent::take_changed_from`] was
-    /// last asked; `u64::MAX` if none have.
+    /// Entries from this index on have changed since the last call of
+    /// [`Persistent::take_changed_from`]; `u64::MAX` if none have.
     changed_from: u64,
-    /// Memory for encoding a record, kept so that a write allocates nothing.
+    /// Memory for encoding a record, kept so that a write does not allocate.
     scratch: Vec<u8>,
 }
 
@@ -76,8 +75,7 @@ impl Persistent {
     /// Reads the state from the disk; an empty disk means the first boot.
     ///
     /// # Panics
-    /// When the bytes are not what [`Persistent`] wrote: then nothing that this server
-    /// promised can be known any more.
+    /// If the bytes are not what [`Persistent`] wrote. Then the server's promises are lost.
     pub(crate) fn load(disk: Persister) -> Persistent {
         let bytes = disk.state();
         let mut persistent = Persistent {
@@ -86,8 +84,7 @@ impl Persistent {
             log: Log::default(),
             disk,
             written: bytes.len(),
-            // Unknown, and soon found out: the estimate starts anew with the next
-            // rewriting.
+            // Unknown until the next rewrite.
             dead: 0,
             changed_from: 1,
             scratch: Vec::new(),
@@ -106,10 +103,15 @@ impl Persistent {
                 ),
             }
         }
+        debug_assert!(
+            persistent.log.last_term() <= persistent.current_term,
+            "the log on the disk is of a later term than {}",
+            persistent.current_term
+        );
         persistent
     }
 
-    /// Repeats in memory what a record says.
+    /// Repeats a record's change in memory.
     fn replay(&mut self, record: Record<'_>) {
         match record {
             Record::Base { last_included_index, last_included_term } => {
@@ -126,8 +128,7 @@ impl Persistent {
         }
     }
 
-    /// Latest term this server has seen (Figure 2, `currentTerm`); 0 on first boot,
-    /// increases monotonically.
+    /// Latest term this server has seen (Figure 2, `currentTerm`).
     pub(crate) fn current_term(&self) -> u64 {
         self.current_term
     }
@@ -143,13 +144,13 @@ impl Persistent {
         &self.log
     }
 
-    /// The snapshot on the disk, empty if there is none. The snapshot is not kept in memory
-    /// as well: it is wanted rarely, and may be large.
-    pub(crate) fn snapshot(&self) -> Vec<u8> {
-        self.disk.snapshot()
+    /// The snapshot on the disk, empty if there is none. The bytes are shared, so this costs
+    /// the same however large the snapshot.
+    pub(crate) fn snapshot(&self) -> Bytes {
+        self.disk.snapshot_shared()
     }
 
-    /// Enters a newer term, in which nobody has this server's vote yet.
+    /// Enters a newer term, in which this server has not voted yet.
     pub(crate) fn advance_term(&mut self, term: u64) {
         self.set_hard_state(term, None);
     }
@@ -159,14 +160,14 @@ impl Persistent {
         self.set_hard_state(self.current_term, Some(candidate));
     }
 
-    /// Enters the next term with a vote for oneself, in one write: a candidate never is in
-    /// a term without having voted (§5.2).
+    /// Enters the next term and votes for itself, in one write, so that a candidate never is
+    /// in a term without having voted (§5.2).
     pub(crate) fn advance_term_as_candidate(&mut self, me: usize) {
         self.set_hard_state(self.current_term + 1, Some(me));
     }
 
-    /// Both parts of the hard state go to the disk together, since the vote means nothing
-    /// without its term.
+    /// Both parts of the hard state go to the disk together, because a vote without its term
+    /// means nothing.
     fn set_hard_state(&mut self, term: u64, voted_for: Option<usize>) {
         assert!(term >= self.current_term, "the term would regress from {} to {term}", self.current_term);
         assert!(
@@ -180,7 +181,7 @@ impl Persistent {
         self.current_term = term;
         self.voted_for = voted_for;
         let length = self.write(&Record::HardState { current_term: term, voted_for });
-        // The hard state before this one is void, and was about as long.
+        // The previous hard state is dead, and was about as long.
         self.count_dead_bytes(length);
     }
 
@@ -193,13 +194,14 @@ impl Persistent {
             last.term,
             self.current_term
         );
+        debug_assert!(entries.is_sorted_by_key(|entry| entry.term), "the terms of new entries regress");
         self.changed_from = self.changed_from.min(self.log.last_index() + 1);
         self.log.append(entries);
         self.write(&Record::Entries(Cow::Borrowed(entries)));
     }
 
-    /// Removes the entry at `index` and all behind it. The commit index is asked for in
-    /// order to be sure that none of them is committed.
+    /// Removes the entry at `index` and all behind it. Needs the commit index only to check
+    /// that none of them is committed.
     pub(crate) fn truncate(&mut self, index: u64, commit_index: u64) {
         assert!(
             index > commit_index,
@@ -208,26 +210,28 @@ impl Persistent {
         self.changed_from = self.changed_from.min(index);
         let removed = self.log.truncate(index);
         let length = self.write(&Record::Truncate { index });
-        let void: usize = removed.iter().map(|entry| entry.command.len() + ENTRY_OVERHEAD).sum();
-        self.count_dead_bytes(length + void);
+        debug_assert!(!removed.is_empty(), "a truncation from index {index} removed nothing");
+        let dead: usize = removed.iter().map(|entry| entry.command.len() + ENTRY_OVERHEAD).sum();
+        self.count_dead_bytes(length + dead);
     }
 
-    /// Replaces everything up to and including `index`, whose entry has `term`, by a
-    /// snapshot. Entries behind it are retained if the log has that entry, otherwise the
-    /// whole log goes (Figure 13, receiver steps 5 to 7; a server's own snapshot is always
-    /// the first case).
-    pub(crate) fn install_snapshot(&mut self, index: u64, term: u64, snapshot: &[u8]) {
+    /// Replaces everything up to and including the entry at `index` of `term` by a snapshot.
+    /// If the log has that entry, the entries behind it are retained; otherwise the whole
+    /// log goes (Figure 13, receiver steps 5 to 7). A server's own snapshot is always the
+    /// first case.
+    pub(crate) fn install_snapshot(&mut self, index: u64, term: u64, snapshot: Bytes) {
         let base = self.log.last_included_index();
         assert!(index > base, "a snapshot up to index {index} would replace a newer one up to {base}");
         if self.log.term(index) != Some(term) {
             self.changed_from = self.changed_from.min(index + 1);
         }
         self.log.compact(index, term);
+        debug_assert_eq!(self.log.term(index), Some(term), "the log goes on behind the snapshot");
         self.rewrite(Some(snapshot));
     }
 
-    /// From which index on the log's entries have changed since this was last asked;
-    /// `u64::MAX` if none have. For the invariants, which thereby look at new entries only.
+    /// The index from which on entries have changed since the last call; `u64::MAX` if none
+    /// have. With it the invariants look at new entries only.
     pub(crate) fn take_changed_from(&mut self) -> u64 {
         std::mem::replace(&mut self.changed_from, u64::MAX)
     }
@@ -241,18 +245,18 @@ impl Persistent {
         self.scratch.len()
     }
 
-    /// Notes that so many bytes on the disk are void now, and rewrites if these are most of
-    /// it.
+    /// Notes that so many more bytes on the disk are dead, and rewrites if most of it is.
     fn count_dead_bytes(&mut self, bytes: usize) {
+        debug_assert!(bytes > 0, "nothing has died");
         self.dead += bytes;
         if self.dead > DEAD_BYTES_KEPT && 2 * self.dead > self.written {
             self.rewrite(None);
         }
     }
 
-    /// Replaces the write-ahead log by the shortest one that gives the same state, and the
-    /// snapshot at the same moment if there is a new one.
-    fn rewrite(&mut self, snapshot: Option<&[u8]>) {
+    /// Replaces the write-ahead log by the shortest one that gives the same state, and in the
+    /// same write the snapshot, if there is a new one.
+    fn rewrite(&mut self, snapshot: Option<Bytes>) {
         self.scratch.clear();
         let (last_included_index, last_included_term) =
             (self.log.last_included_index(), self.log.last_included_term());
@@ -264,8 +268,9 @@ impl Persistent {
         for record in &records {
             labgob::encode_into(record, &mut self.scratch);
         }
-        self.disk.save(&self.scratch, snapshot);
+        self.disk.save_shared(&self.scratch, snapshot);
         self.written = self.scratch.len();
+        debug_assert_eq!(self.written, self.disk.state_size(), "the disk holds what was written");
         self.dead = 0;
     }
 }
@@ -273,14 +278,13 @@ impl Persistent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     /// Entries of one term, with commands of eight bytes.
     fn entries(term: u64, count: usize) -> Vec<Entry> {
         vec![Entry { term, command: Bytes::from_static(b"command!") }; count]
     }
 
-    /// What a crash leaves is what there was.
+    /// The disk holds everything that the memory does.
     fn assert_on_disk(persistent: &Persistent) {
         let read = Persistent::load(persistent.disk.copy());
         assert_eq!(read.current_term, persistent.current_term);
@@ -293,7 +297,7 @@ mod tests {
     fn every_mutator_writes_before_it_returns() {
         let mut persistent = Persistent::load(Persister::new());
         assert_on_disk(&persistent);
-        // One step for each mutator, in an order in which servers use them.
+        // Each mutator at least once, in an order that servers use.
         let steps: [fn(&mut Persistent); 8] = [
             |persistent| persistent.advance_term(2),
             |persistent| persistent.vote_for(1),
@@ -301,8 +305,8 @@ mod tests {
             |persistent| persistent.append(&entries(3, 5)),
             |persistent| persistent.truncate(4, 3),
             |persistent| persistent.append(&entries(3, 2)),
-            |persistent| persistent.install_snapshot(4, 3, b"own"),
-            |persistent| persistent.install_snapshot(9, 3, b"leader's"),
+            |persistent| persistent.install_snapshot(4, 3, Bytes::from("own")),
+            |persistent| persistent.install_snapshot(9, 3, Bytes::from("leader's")),
         ];
         for (number, step) in steps.iter().enumerate() {
             let before = persistent.disk.state();
@@ -310,11 +314,11 @@ mod tests {
             assert_ne!(persistent.disk.state(), before, "step {number} wrote nothing");
             assert_on_disk(&persistent);
         }
-        assert_eq!(persistent.snapshot(), b"leader's");
+        assert_eq!(persistent.snapshot(), "leader's");
     }
 
-    /// With `save` alone the thousandth entry would cost a thousand times as much as the
-    /// first one.
+    /// If each write replaced the whole state, the thousandth entry would cost a thousand
+    /// times as much as the first.
     #[test]
     fn an_entry_costs_the_same_however_long_the_log() {
         let mut persistent = Persistent::load(Persister::new());
@@ -328,8 +332,7 @@ mod tests {
         assert!(growth.all(|bytes| Some(bytes) == first));
     }
 
-    /// What leaders that never commit anything leave behind: hard states and truncated
-    /// entries.
+    /// Leaders that never commit anything leave dead hard states and truncated entries.
     #[test]
     fn dead_records_do_not_pile_up() {
         let mut persistent = Persistent::load(Persister::new());
@@ -355,7 +358,7 @@ mod tests {
         persistent.advance_term(1);
         persistent.append(&entries(1, 100));
         let before = disk.state_size();
-        persistent.install_snapshot(90, 1, b"ninety");
+        persistent.install_snapshot(90, 1, Bytes::from("ninety"));
         assert!(disk.state_size() < before / 5, "{} of {before} bytes are left", disk.state_size());
         assert_eq!(disk.snapshot(), b"ninety");
         assert_on_disk(&persistent);

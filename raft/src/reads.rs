@@ -1,25 +1,25 @@
 //! Reads that do not go through the log (dissertation §6.4): how a leader knows that it
 //! still is one.
 //!
-//! A leader that answers from its own state may answer with the past: it may have been
-//! deposed without knowing it, and the new leader may have committed writes since. Sending
-//! each read through the log is the simple way out, since nobody commits anything without a
-//! majority. But a read changes nothing, so that it is enough to know that *at some moment
-//! after the read was asked for* this server was the only leader. There are two ways to
-//! know:
+//! A leader that answers from its own state may answer with the past. It may have been
+//! deposed without knowing it, and the new leader may have committed writes since. The
+//! simple solution sends each read through the log, since no server commits anything
+//! without a majority. But a read changes nothing. It is enough to know that this server
+//! was the only leader *at some moment after the read began*. There are two ways to know:
 //!
-//! - **ReadIndex** (§6.4): a majority has answered messages of this term which were sent
-//!   after the read was asked for. While they answered they knew of no later leader; and
-//!   one that was elected without any of them cannot be. This costs a round of heartbeats,
-//!   which all reads of that moment share, and no writing to disks.
-//! - **Leases** (§6.4.1): servers promise to elect nobody within a minimum election timeout
-//!   of hearing from their leader. So as long as a majority has heard from it more recently,
-//!   it is the only one. This costs nothing at all, but it believes in clocks: should one
-//!   of them run faster or slower than was assumed, two leaders serve reads, and nobody
-//!   notices. `kvraft`'s tests show what a client then sees. Hence it is an option, and off.
+//! - **ReadIndex** (§6.4): a majority has answered messages of this term that were sent
+//!   after the read began. When they answered they knew of no later leader, and no leader
+//!   can have been elected without one of them. This costs a round of heartbeats, which all
+//!   reads of that moment share, and no disk writes.
+//! - **Leases** (§6.4.1): each server promises to elect no other leader for the shortest
+//!   election timeout after a message from its leader. As long as a majority is bound by
+//!   such promises, this server is the only leader. This costs nothing, but it relies on
+//!   clocks. If a clock runs faster or slower than assumed, two leaders serve reads, and
+//!   neither notices. `kvraft`'s tests show what a client then sees. So leases are an
+//!   option, and off by default.
 //!
-//! Both need the leader to know what is committed, which it does once an entry of its own
-//! term is (§5.4.2): before that, its commit index may be behind what clients have been
+//! Both need a leader that knows what is committed. It does once an entry of its own term
+//! is committed (§5.4.2). Until then its commit index may be behind what clients have been
 //! told.
 
 use labapi::Role;
@@ -27,91 +27,101 @@ use labrt::time::{Duration, Instant};
 
 use crate::state::State;
 
-/// What a server may assume about clocks when it serves reads from a lease.
+/// What a server assumes about clocks when it serves reads from a lease.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lease {
-    /// By how much any server's clock may run fast or slow, as a fraction: with 0.01 a
-    /// second on a clock is between 0.99 and 1.01 s. Between 0 and 1.
+    /// How fast or slow any server's clock may run, as a fraction: with 0.01 a second on a
+    /// clock lasts between 0.99 and 1.01 s. From 0 to less than 1.
     pub max_clock_drift: f64,
 }
 
 /// Choices that change what a server promises or assumes. All servers of a cluster must
-/// make the same.
+/// make the same choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Options {
-    /// Serve reads from leases. `None`, the default, believes no clock.
+    /// Serve reads from leases. `None`, the default, relies on no clock.
     pub lease: Option<Lease>,
 }
 
 /// The times of a lease, each on the clock of the server that keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseTimes {
-    /// So long after hearing from a leader a server elects no other.
+    /// How long after a message from its leader a server elects no other.
     pub(crate) promise: Duration,
-    /// So long after sending a message a leader counts on the promise of who answers it.
+    /// How long after sending a message a leader relies on the promise of the follower that
+    /// answered it.
     pub(crate) trust: Duration,
 }
 
 impl LeaseTimes {
-    /// A promise as long as the shortest election timeout; and as much of it as is over for
-    /// nobody, when the leader's clock is as slow and the other's as fast as they may be.
+    /// A promise lasts for the shortest election timeout. A leader relies on as much of it as
+    /// remains on the fastest clock while the leader's own clock is the slowest.
     fn new(lease: Lease, shortest_timeout: Duration) -> LeaseTimes {
         let drift = lease.max_clock_drift;
         assert!((0.0..1.0).contains(&drift), "a clock drift of {drift} is not between 0 and 1");
         let trust = shortest_timeout.mul_f64((1.0 - drift) / (1.0 + drift));
+        debug_assert!(trust <= shortest_timeout, "a leader relies on a promise that is over");
         LeaseTimes { promise: shortest_timeout, trust }
     }
 }
 
 impl State {
-    /// From now on this server makes and trusts promises, as all the others must. No server
-    /// stands for election sooner than `shortest_timeout` after it has heard from a leader.
+    /// From now on this server makes promises and relies on those of the others, which must
+    /// do the same. No server stands for election sooner than `shortest_timeout` after a
+    /// message from a leader.
     ///
     /// # Panics
     /// If the drift is not between 0 and 1.
     pub fn keep_leases(&mut self, lease: Lease, shortest_timeout: Duration) {
+        debug_assert!(
+            shortest_timeout <= self.election_timeout,
+            "this server would stand for election before its promise is over"
+        );
         self.lease = Some(LeaseTimes::new(lease, shortest_timeout));
     }
 
-    /// Up to which index a read has to see the log, if this server leads, and knows what is
-    /// committed (dissertation §6.4, step 1 and 2).
+    /// The index up to which a read has to see the log applied; `None` if this server does
+    /// not lead, or does not know yet what is committed (dissertation §6.4, steps 1 and 2).
     pub fn read_index(&self) -> Option<u64> {
+        debug_assert!(self.commit_index <= self.log().last_index(), "a committed entry is missing");
         let knows = self.log().term(self.commit_index) == Some(self.term());
         (self.is_leader() && knows).then_some(self.commit_index)
     }
 
-    /// Whether a majority has answered messages that were sent at `moment` or later, and so
+    /// Whether a majority has answered messages that were sent at `moment` or later, so that
     /// this server was the only leader then (dissertation §6.4, step 3).
     pub fn led_at(&self, moment: Instant) -> bool {
         let answered = self.others().filter(|&peer| self.peers[peer].acknowledged >= Some(moment)).count();
-        // The server itself agrees.
+        debug_assert!(answered < self.servers, "{answered} other servers of {}", self.servers);
+        // The server counts itself, too.
         self.is_leader() && answered + 1 >= self.majority()
     }
 
-    /// Whether the servers that make a majority with this one have promised to elect no
-    /// other yet. Never without the option.
+    /// Whether enough servers to make a majority with this one are still bound by their
+    /// promises. Never without the option.
     pub fn holds_lease(&self, now: Instant) -> bool {
         self.lease.is_some_and(|times| {
-            // A moment before the start of the clock: then any answer will do.
+            // If that moment is before the start of the clock, any answer will do.
             let oldest = now.as_nanos().saturating_sub(times.trust.as_nanos() as u64);
             self.led_at(Instant::from_nanos(oldest))
         })
     }
 
-    /// Lets every follower hear from this leader as soon as it can, because a read waits
-    /// for the answers.
-    pub fn speak_up(&mut self, now: Instant) {
+    /// Makes a heartbeat to each follower due at `now`, because a read waits for the answers.
+    pub fn send_heartbeats_at(&mut self, now: Instant) {
         for peer in self.others() {
             self.peers[peer].due = now;
         }
     }
 
-    /// Whether a promise keeps this server from taking part in an election. It then does not
-    /// even look at the candidate's term: a follower that moved on to it would refuse the
-    /// leader that it has promised to keep.
+    /// Whether a promise keeps this server from taking part in an election: it disregards
+    /// RequestVote RPCs received within the minimum election timeout of hearing from a
+    /// current leader (dissertation §4.2.3; §6.4.1 rests on it). It does not even adopt the
+    /// candidate's term. A follower that did would refuse the leader that it has promised
+    /// to keep.
     ///
-    /// A server that has just started may have made the promise in its last life, and
-    /// forgotten it; `last_heartbeat` counts from the start, therefore.
+    /// A server that has just started may have made a promise before its crash, and does not
+    /// remember it. So `last_heartbeat` counts from the start.
     pub(crate) fn is_bound(&self, now: Instant) -> bool {
         match self.lease {
             None => false,
@@ -120,9 +130,11 @@ impl State {
         }
     }
 
-    /// A follower has answered the last message to it, as one of this leader's.
+    /// A follower has answered the last message to it, and has accepted this leader.
     pub(crate) fn note_answer(&mut self, peer: usize) {
+        debug_assert_eq!(self.role, Role::Leader, "only a leader has followers");
         let peer = &mut self.peers[peer];
+        debug_assert!(peer.acknowledged <= Some(peer.sent), "an answer came before its message was made");
         peer.acknowledged = peer.acknowledged.max(Some(peer.sent));
         self.answers += 1;
     }

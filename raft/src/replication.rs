@@ -2,19 +2,31 @@
 
 use labapi::Role;
 use labrt::time::{Duration, Instant};
+use tracing::debug;
 
 use crate::rpc::{
-    AppendEntriesArgs, AppendEntriesReply, InstallSnapshotArgs, InstallSnapshotReply, RequestVoteArgs,
+    AppendEntriesArgs, AppendEntriesReply, Entry, InstallSnapshotArgs, InstallSnapshotReply, RequestVoteArgs,
     RequestVoteReply,
 };
 use crate::state::State;
 
-/// How often a leader speaks to each follower when there is nothing to say, and a candidate
-/// repeats a request without an answer.
+/// How often an idle leader sends a heartbeat, and a candidate repeats an unanswered
+/// RequestVote.
 ///
-/// The tester permits some tens of RPCs a second to an idle cluster. Shorter than the
-/// shortest election timeout by a factor that lets three heartbeats in a row be lost.
+/// The tester permits some tens of RPCs a second to an idle cluster. The shortest election
+/// timeout is more than three times as long, so three heartbeats in a row may be lost.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Most bytes of commands, or of a snapshot, in one message. A single command that is larger
+/// travels alone.
+///
+/// A follower that is far behind gets many messages of this size in place of one large
+/// message. Each is a sign of the leader and restarts the follower's election timer, and a
+/// lost message costs only itself.
+pub const MAX_MESSAGE_BYTES: usize = 32 << 10;
+
+/// Most entries in one message, so that many small ones are not gathered under the lock.
+pub const MAX_MESSAGE_ENTRIES: usize = 1000;
 
 /// A message for another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +37,17 @@ pub enum Request {
     AppendEntries(AppendEntriesArgs),
     /// From a leader, to a follower that needs entries which are no longer in the log.
     InstallSnapshot(InstallSnapshotArgs),
+}
+
+impl Request {
+    /// Bytes of commands or snapshot that the request carries.
+    pub fn payload(&self) -> usize {
+        match self {
+            Request::RequestVote(_) => 0,
+            Request::AppendEntries(args) => args.entries.iter().map(|entry| entry.command.len()).sum(),
+            Request::InstallSnapshot(args) => args.data.len(),
+        }
+    }
 }
 
 /// The answer to a [`Request`], of the same kind.
@@ -50,17 +73,17 @@ pub enum Turn {
 }
 
 impl State {
-    /// What to send to `peer` now. At most one call to a peer is under way at any time;
-    /// while it is, new entries gather and go out together with the next.
+    /// What to send to `peer` now. At most one call to a peer is under way at any time; new
+    /// entries gather meanwhile and go out together with the next call.
     pub fn next_turn(&mut self, peer: usize, now: Instant) -> Turn {
+        debug_assert_ne!(peer, self.me, "a server sends itself no messages");
         let contact = &self.peers[peer];
         let is_due = now >= contact.due;
         let wanted = match self.role {
             Role::Follower => return Turn::Wait,
             Role::Candidate if contact.answered => return Turn::Wait,
             Role::Candidate => is_due,
-            // Something new need not wait for the heartbeat, unless the peer seems to be
-            // away.
+            // New entries need not wait for the heartbeat, unless the peer seems to be away.
             Role::Leader => is_due || (self.log().last_index() >= contact.next_index && !contact.back_off),
         };
         if !wanted {
@@ -72,7 +95,7 @@ impl State {
     }
 
     /// The message that the peer needs, for a candidate or leader.
-    fn request(&self, peer: usize) -> Request {
+    fn request(&mut self, peer: usize) -> Request {
         if self.role == Role::Candidate {
             return Request::RequestVote(self.request_vote_args());
         }
@@ -80,7 +103,7 @@ impl State {
         // otherwise only the snapshot helps (§7).
         match self.log().term(self.peers[peer].next_index - 1) {
             Some(prev_log_term) => Request::AppendEntries(self.append_entries_args(peer, prev_log_term)),
-            None => Request::InstallSnapshot(self.install_snapshot_args()),
+            None => Request::InstallSnapshot(self.install_snapshot_args(peer)),
         }
     }
 
@@ -94,13 +117,14 @@ impl State {
             leader_id: self.me,
             prev_log_index: next_index - 1,
             prev_log_term,
-            entries: self.log().suffix(next_index).to_vec(),
+            entries: that_fit(self.log().suffix(next_index)).to_vec(),
             leader_commit: self.commit_index,
         }
     }
 
-    /// A reply has come from `peer`, or the news that there will be none (`None`).
+    /// A reply has come from `peer`; `None` if none will come.
     pub fn handle_reply(&mut self, peer: usize, request: &Request, reply: Option<&Reply>, now: Instant) {
+        debug_assert_ne!(peer, self.me, "a server does not answer itself");
         match (request, reply) {
             (Request::RequestVote(args), Some(Reply::RequestVote(reply))) => {
                 self.handle_request_vote_reply(peer, args, reply, now);
@@ -112,8 +136,7 @@ impl State {
                 self.handle_install_snapshot_reply(peer, args, reply, now);
             }
             // Servers retry RPCs if they do not receive a response in a timely manner
-            // (§5.1). The request may have arrived all the same, so nothing but the pace
-            // changes.
+            // (§5.1). The request may have arrived all the same, so only the pace changes.
             (_, None) => self.peers[peer].back_off = true,
             (request, Some(reply)) => panic!("{reply:?} does not answer {request:?}"),
         }
@@ -126,12 +149,13 @@ impl State {
             AppendEntriesReply { term: self.term(), success: false, conflict_index: 0, conflict_term: 0 };
         // 1. Reply false if term < currentTerm: a deposed leader must not touch the log.
         if args.term < self.term() {
+            debug!(target: "term", "refuses server {}, leader of old term {}", args.leader_id, args.term);
             return refusal;
         }
         self.recognise_leader(args.leader_id, now);
         // 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches
-        // prevLogTerm. A snapshot contains what it has replaced: all of it was committed,
-        // and is therefore in the leader's log as well.
+        // prevLogTerm. Entries that the snapshot has replaced were committed, so the leader
+        // has the same ones.
         let agrees = self.log().term(args.prev_log_index) == Some(args.prev_log_term);
         if !agrees && args.prev_log_index > self.log().last_included_index() {
             return self.refuse(args, refusal);
@@ -140,14 +164,15 @@ impl State {
         self.store_entries(args);
         // 5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of
         // last new entry). Behind the last new entry our log may go on with entries that
-        // the leader does not have, so its commit index does not speak of them.
+        // the leader does not have, so its commit index says nothing about them.
         let last_new_entry = args.prev_log_index + args.entries.len() as u64;
-        self.commit_index = self.commit_index.max(args.leader_commit.min(last_new_entry));
+        self.commit_up_to(args.leader_commit.min(last_new_entry));
         AppendEntriesReply { success: true, ..refusal }
     }
 
-    /// A message from the leader of the current term: whoever we were, we are its follower,
-    /// and it is alive (Figure 2, rules for candidates and followers).
+    /// A message from the leader of the current term has come. This server is its follower,
+    /// whatever it was before, and the leader is alive (Figure 2, rules for candidates and
+    /// followers).
     pub(crate) fn recognise_leader(&mut self, leader: usize, now: Instant) {
         assert!(
             self.role != Role::Leader,
@@ -155,44 +180,58 @@ impl State {
             self.me,
             self.term()
         );
+        if self.role == Role::Candidate {
+            debug!(target: "leader", "server {leader} leads term {}", self.term());
+        }
         self.role = Role::Follower;
         self.last_heartbeat = now;
         self.reset_election_timer(now);
     }
 
     /// A refusal that says where the leader should look for an entry that the logs share
-    /// (the end of §5.3). Up to `prev_log_index` the leader's log has no entry that is
-    /// newer than `prev_log_term`, so those which our log has are in conflict.
+    /// (the end of §5.3). Up to `prev_log_index` the leader's log has no entry newer than
+    /// `prev_log_term`, so every newer entry of our log is in conflict.
     fn refuse(&self, args: &AppendEntriesArgs, refusal: AppendEntriesReply) -> AppendEntriesReply {
         let log = self.log();
         let conflict_index = log.last_index_before(args.prev_log_index, args.prev_log_term);
+        debug_assert!(
+            conflict_index < args.prev_log_index,
+            "a refusal at index {} would send the leader on to {conflict_index}",
+            args.prev_log_index
+        );
+        debug!(
+            target: "log",
+            "lacks entry {} of term {}; the logs may agree up to {conflict_index}",
+            args.prev_log_index, args.prev_log_term
+        );
         AppendEntriesReply { conflict_index, conflict_term: log.term(conflict_index).unwrap_or(0), ..refusal }
     }
 
     /// AppendEntries, receiver steps 3 and 4: delete an existing entry that conflicts with
     /// a new one and all that follow it, append those not already in the log.
     ///
-    /// "If" matters: an older message that was overtaken brings entries that we have, and
-    /// must not cut off those which a later one brought behind them. The leader may have
-    /// counted us for these already.
+    /// "If" matters. An older message that was overtaken brings entries that we have. It
+    /// must not remove those that a later message brought behind them, because the leader
+    /// may have counted us for these already.
     fn store_entries(&mut self, args: &AppendEntriesArgs) {
         let mut index = args.prev_log_index;
         for (position, entry) in args.entries.iter().enumerate() {
             index += 1;
-            // Whatever the snapshot holds is committed, hence the same.
+            // Everything in the snapshot is committed, so the leader has the same entries.
             if index <= self.log().last_included_index() || self.log().term(index) == Some(entry.term) {
                 continue;
             }
             if index <= self.log().last_index() {
+                debug!(target: "log", "truncates {index} to {}", self.log().last_index());
                 self.persistent.truncate(index, self.commit_index);
             }
+            debug_assert_eq!(self.log().last_index() + 1, index, "the new entries would leave a gap");
             self.persistent.append(&args.entries[position..]);
             return;
         }
     }
 
-    /// A reply to our AppendEntries has come, perhaps much later, perhaps not for the first
-    /// time.
+    /// A reply to our AppendEntries has come, perhaps much later, perhaps a second time.
     pub fn handle_append_entries_reply(
         &mut self,
         peer: usize,
@@ -205,17 +244,18 @@ impl State {
         }
         self.note_answer(peer);
         if reply.success {
-            // If successful: update nextIndex and matchIndex for follower. What it has is
-            // what was sent then, not what our log holds by now.
+            // If successful: update nextIndex and matchIndex for follower. The follower has
+            // what was sent then, which may be less than our log holds by now.
             self.note_match(peer, args.prev_log_index + args.entries.len() as u64);
         } else {
             self.back_up(peer, args, reply);
         }
     }
 
-    /// Whether a reply still is for the leader of the term in which the request went out.
-    /// Everything may have changed while the lock was given up.
+    /// Whether this server still leads the term in which it sent the request. Everything may
+    /// have changed while the lock was given up.
     pub(crate) fn still_leads(&mut self, request_term: u64, reply_term: u64, now: Instant) -> bool {
+        debug_assert!(request_term <= self.term(), "a reply to a request of the future");
         self.observe_term(reply_term, now);
         self.term() == request_term && self.role == Role::Leader
     }
@@ -223,6 +263,10 @@ impl State {
     /// The follower has everything up to `index`. Replies may come in any order, so this
     /// only ever moves forward.
     pub(crate) fn note_match(&mut self, peer: usize, index: u64) {
+        debug_assert!(
+            index <= self.log().last_index(),
+            "server {peer} confirms index {index}, which this leader does not have"
+        );
         let contact = &mut self.peers[peer];
         contact.back_off = false;
         contact.match_index = contact.match_index.max(index);
@@ -233,39 +277,60 @@ impl State {
     /// If AppendEntries fails because of log inconsistency: decrement nextIndex and retry
     /// (Figure 2, rules for leaders), a whole term at a time (the end of §5.3).
     ///
-    /// Up to `conflict_index` the follower's log has no entry that is newer than
-    /// `conflict_term`, so the same reasoning as the follower's takes us over those which
-    /// our log has.
+    /// Up to `conflict_index` the follower's log has no entry newer than `conflict_term`. So
+    /// the leader, by the follower's own reasoning, steps over its newer entries.
     fn back_up(&mut self, peer: usize, args: &AppendEntriesArgs, reply: &AppendEntriesReply) {
         let shared = self.log().last_index_before(reply.conflict_index + 1, reply.conflict_term);
-        // Where our log does not reach back that far, the snapshot will have to.
+        // If our log does not reach back that far, the next message is the snapshot.
         let shared = shared.min(reply.conflict_index);
         let contact = &mut self.peers[peer];
-        // An answer to an older guess than the present one says nothing about the present
-        // one.
+        // An answer to an older guess says nothing about the present one.
         if args.prev_log_index + 1 != contact.next_index {
             return;
         }
         let next_index = (shared + 1).clamp(contact.match_index + 1, contact.next_index);
+        debug!(target: "log", "server {peer}: next index goes back from {} to {next_index}", contact.next_index);
         contact.back_off = next_index == contact.next_index;
         contact.next_index = next_index;
+        debug_assert!(contact.match_index < contact.next_index, "a matching entry would be sent again");
     }
 
     /// Rule for leaders (Figure 2; §5.3, §5.4): if there exists an N such that N >
     /// commitIndex, a majority of matchIndex >= N, and log[N].term == currentTerm, set
     /// commitIndex = N.
     ///
-    /// The last condition is Figure 8: an entry of an older term may be on a majority and
-    /// yet be overwritten by a leader that does not have it. Once an entry of the current
-    /// term is on a majority, no such leader can be elected, and everything before that
-    /// entry is safe with it.
+    /// The last condition is Figure 8. A leader that lacks an entry of an older term can
+    /// still be elected and overwrite it, even if a majority has it. Once an entry of the
+    /// current term is on a majority, no such leader can be elected, and everything before
+    /// that entry is safe, too.
     pub(crate) fn advance_commit_index(&mut self) {
+        debug_assert_eq!(self.role, Role::Leader, "only a leader counts replicas");
         let mut matched: Vec<u64> = self.others().map(|peer| self.peers[peer].match_index).collect();
         matched.push(self.log().last_index());
         matched.sort_unstable_by(|a, b| b.cmp(a));
         let on_a_majority = matched[self.majority() - 1];
-        if on_a_majority > self.commit_index && self.log().term(on_a_majority) == Some(self.term()) {
-            self.commit_index = on_a_majority;
+        if self.log().term(on_a_majority) == Some(self.term()) {
+            self.commit_up_to(on_a_majority);
         }
     }
+
+    /// Everything up to `index` is committed. The commit index never goes back.
+    fn commit_up_to(&mut self, index: u64) {
+        if index > self.commit_index {
+            debug_assert!(index <= self.log().last_index(), "commits index {index}, beyond the log");
+            debug!(target: "commit", "up to {index}");
+            self.commit_index = index;
+        }
+    }
+}
+
+/// The first of these entries, as many as one message may carry; at least one, if there is
+/// one.
+fn that_fit(entries: &[Entry]) -> &[Entry] {
+    let mut bytes = 0;
+    let fit = entries.iter().take(MAX_MESSAGE_ENTRIES).take_while(|entry| {
+        bytes += entry.command.len();
+        bytes <= MAX_MESSAGE_BYTES
+    });
+    &entries[..fit.count().max(1).min(entries.len())]
 }

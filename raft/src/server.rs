@@ -1,37 +1,41 @@
-//! The monitor: one lock, a fixed set of threads, the three conditions for which they wait,
-//! and the RPC handlers.
+//! The monitor: one lock, a fixed set of threads, the four conditions for which threads
+//! wait, and the RPC handlers.
 //!
-//! Everything that Raft decides is in [`State`], which knows of no thread; everything about
+//! Everything that Raft decides is in [`State`], which knows of no thread. Everything about
 //! threads is here, and decides nothing. Three rules make that work:
 //!
 //! - Every access to the state goes through [`Raft::lock`]. Giving up the lock checks the
-//!   invariants, and wakes the threads if there may be work for one of them: no other place
-//!   needs to remember to do either.
-//! - The lock is never held across anything that blocks: each thread's loop gives it up to
-//!   wait for its condition, and to do the one thing that it is there for.
-//! - What was true before that need not be true after it. Each loop therefore begins anew
-//!   by asking the state what there is to do, and each reply is judged together with the
-//!   request that it answers.
+//!   invariants and wakes the threads that may have work ([`Settle`]), so no other place
+//!   needs to remember either.
+//! - No thread holds the lock while it blocks, or while it copies or encodes something
+//!   large. Each thread's loop gives the lock up to wait for its condition, and to do its
+//!   one task: call a peer, or send on the apply channel.
+//! - What was true before that may be false after it. So each loop starts over by asking
+//!   the state what there is to do, and each reply is judged together with its request.
 //!
 //! | thread | waits for | does |
 //! |---|---|---|
 //! | `election_loop` | the election timeout | starts an election |
-//! | `peer_loop`, one for each other server | something to say to that server | calls it, and brings the reply back |
+//! | `peer_loop`, one for each other server | a message for that server | calls it, and brings the reply back |
 //! | `apply_loop` | committed entries, or a leader's snapshot | hands them to the service, in order |
 //!
-//! A single condition variable would do for all of them, since each thread looks anew
-//! whenever it is woken. There are three because on real threads most of a command's cost
-//! is waking threads: with one, each command wakes every thread of every server several
-//! times, mostly for nothing, and takes twice the context switches.
+//! A single condition variable would do, since each thread looks anew whenever it wakes.
+//! There is one for each of these kinds of thread, and one for the service's reads, because
+//! on real threads most of a command's cost is waking threads. With a single one, each
+//! command wakes every thread of every server several times, mostly for nothing, and takes
+//! twice the context switches.
 
+use std::borrow::Cow;
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
+use bytes::Bytes;
 use labapi::{ApplyMsg, Observer, Persister};
 use labrpc::ClientEnd;
 use labrt::channel::Sender;
-use labrt::sync::{Arc, Condvar, Mutex, MutexGuard};
+use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
+use tracing::debug;
 
 use crate::invariants::Inspector;
 use crate::reads::Options;
@@ -42,42 +46,35 @@ use crate::rpc::{
 };
 use crate::state::State;
 
-/// From this range each election timeout is drawn (§5.2), in milliseconds.
+/// Each election timeout is drawn from this range (§5.2), in milliseconds.
 ///
-/// The paper's 150 to 300 ms suit a network that answers within a few. Here a message may
-/// take 50 ms, the tester permits only about ten heartbeats a second, and one of these in
-/// ten may be lost: the shortest timeout leaves room for three intervals, so that it takes
-/// three losses in a row to depose a living leader. The width is many round trips, so that
-/// the first candidate is mostly elected before the second one wakes. And the tester
-/// expects a leader within five seconds.
+/// The paper's 150 to 300 ms suit a network that answers within a few milliseconds. Here a
+/// message may take 50 ms, the tester permits only about ten heartbeats a second, and the
+/// network may lose one in ten of them. The shortest timeout leaves room for three
+/// heartbeats, so it takes three losses in a row to depose a living leader. The range is
+/// many round trips wide, so the first candidate usually wins before the second one wakes.
+/// And the tester expects a leader within five seconds.
 const ELECTION_TIMEOUT_MS: RangeInclusive<u64> = 350..=700;
 
-/// How long a thread waits for a reply before it goes on as if there were none.
+/// How long a thread waits for the reply to a small message before it goes on as if there
+/// were none.
 ///
-/// The network may take seconds to give up on a server that is away, and to deliver a
-/// reply; a follower's `peer_loop` must not be silent that long. Longer than any round trip
-/// of a network in good order, and so short that two in a row fit into the shortest
-/// election timeout.
+/// The network may take seconds to give up on a server that is away, or to deliver a reply,
+/// and `peer_loop` must not be silent that long. This is longer than any round trip of a
+/// network in good order, and two in a row fit into the shortest election timeout.
 const RPC_TIMEOUT: Duration = Duration::from_millis(150);
+
+/// The slowest link, in bytes a second, over which a large message gets enough time. With
+/// [`MAX_MESSAGE_BYTES`](crate::replication::MAX_MESSAGE_BYTES) a follower behind such a
+/// link hears from its leader every eighth of a second, well within an election timeout.
+const SLOWEST_LINK: u64 = 256 << 10;
 
 /// One server of a Raft cluster.
 pub struct Raft {
-    /// The state, with what watches over it.
-    monitor: Mutex<Monitored>,
-    /// Signalled when the server has another role; `election_loop` waits for it, and a
-    /// service that asks for the leadership.
-    role_changed: Condvar,
-    /// Signalled when there may be something to say to the others; the `peer_loop`s wait
-    /// for it.
-    more_to_say: Condvar,
-    /// Signalled when there is something to hand to the service; `apply_loop` waits for it.
-    more_committed: Condvar,
-    /// Signalled when a leader may know more about its being the leader; reads wait for it.
-    more_certain: Condvar,
-    /// How to call each server; the own place is there but unused.
+    monitor: Monitor<Monitored>,
+    /// How to call each server; this server's own slot is unused.
     peers: Vec<RaftPeer>,
-    /// Where the service takes its messages. Unbuffered: a send lasts until the service is
-    /// ready for it.
+    /// Where the service takes its messages. A send may block until the service is ready.
     apply: Sender<ApplyMsg>,
 }
 
@@ -85,17 +82,24 @@ pub struct Raft {
 struct Monitored {
     state: State,
     inspector: Inspector,
-    /// How many reads wait for the leader to be certain.
+    /// How many reads wait for proof that this server still leads.
     reads: usize,
-    /// How many answers had come when they were last told.
+    /// The value of `state.answers` when the lock was given up last.
     answers: u64,
 }
 
-/// The state while this thread has the lock. Dropping it inspects the state, wakes the
-/// threads if there is news, and gives up the lock.
-struct Locked<'a> {
-    monitored: MutexGuard<'a, Monitored>,
-    raft: &'a Raft,
+/// The conditions for which threads wait.
+#[derive(Default)]
+struct Signals {
+    /// The server has another role. `election_loop` waits for it, and a service that
+    /// follows the leadership.
+    role_changed: Condvar,
+    /// There may be a message for the others. The `peer_loop`s wait for it.
+    more_to_send: Condvar,
+    /// There is something for the service. `apply_loop` waits for it.
+    more_committed: Condvar,
+    /// A leader may have more proof that it still leads. Reads wait for it.
+    more_proof: Condvar,
 }
 
 impl Raft {
@@ -135,112 +139,114 @@ impl Raft {
         let inspector = Inspector::new(&mut state);
         let others = state.others();
         let raft = Arc::new(Raft {
-            monitor: Mutex::new(Monitored { state, inspector, reads: 0, answers: 0 }),
-            role_changed: Condvar::new(),
-            more_to_say: Condvar::new(),
-            more_committed: Condvar::new(),
-            more_certain: Condvar::new(),
-            peers: peers.into_iter().map(|end| RaftPeer::new(end).timeout(RPC_TIMEOUT)).collect(),
+            monitor: Monitor::new(Monitored { state, inspector, reads: 0, answers: 0 }),
+            peers: peers.into_iter().map(RaftPeer::new).collect(),
             apply,
         });
-        raft.spawn("election_loop".to_owned(), Raft::election_loop);
+        raft.spawn("election_loop", Raft::election_loop);
         for peer in others {
             raft.spawn(format!("peer_loop {peer}"), move |raft| raft.peer_loop(peer));
         }
-        raft.spawn("apply_loop".to_owned(), Raft::apply_loop);
+        raft.spawn("apply_loop", Raft::apply_loop);
         raft
     }
 
     /// Starts one of the fixed threads.
-    fn spawn(self: &Arc<Raft>, name: String, body: impl FnOnce(&Raft) + Send + 'static) {
+    fn spawn(
+        self: &Arc<Raft>,
+        name: impl Into<Cow<'static, str>>,
+        body: impl FnOnce(&Raft) + Send + 'static,
+    ) {
         let raft = self.clone();
-        let spawned = thread::Builder::new().name(name).spawn(move || body(&raft));
-        // Without one of its threads the server would look alive and be broken.
-        spawned.expect("the system has room for a thread");
+        thread::spawn_named(name, move || body(&raft));
     }
 
-    /// Asks for `command` to be appended to the replicated log, and returns at once: the
-    /// index at which it will stand if it is ever committed, and the current term. `None`
-    /// if this server does not believe to be the leader. There is no promise that the
-    /// command will be committed.
+    /// Appends `command` to the replicated log if this server believes it is the leader, and
+    /// returns at once: the index that the command will have if it is ever committed, and
+    /// the current term. `None` from any other server. There is no promise that the command
+    /// will be committed.
     pub fn start(&self, command: Vec<u8>) -> Option<(u64, u64)> {
         self.lock().start(command.into())
     }
 
-    /// The current term, and whether this server believes to be its leader.
+    /// The current term, and whether this server believes it is that term's leader.
     pub fn get_state(&self) -> (u64, bool) {
         let state = self.lock();
         (state.term(), state.is_leader())
     }
 
-    /// Waits until it is certain that this server was the only leader at some moment after
-    /// the call, and returns the index up to which a read must have seen the log applied
-    /// in order not to miss anything that was committed before (`reads.rs`). `None` if this
-    /// server does not lead, or ceases to in the meantime.
+    /// Waits for proof that this server was the only leader at some moment after the call.
+    /// Returns the index up to which a read must have seen the log applied in order to miss
+    /// nothing that was committed before (`reads.rs`). `None` if this server is not the
+    /// leader, or loses leadership in the meantime.
     ///
-    /// A leader that is cut off, and learns of no other, waits for as long as that lasts.
+    /// A leader that is cut off, and hears of no other, waits for as long as that lasts.
     pub fn read_index(&self) -> Option<u64> {
         let asked = Instant::now();
         let mut state = self.lock();
         let term = state.term();
         if state.is_leader() && !state.holds_lease(asked) {
-            state.speak_up(asked);
-            self.more_to_say.notify_all();
+            state.send_heartbeats_at(asked);
+            state.signals().more_to_send.notify_all();
         }
-        state.monitored.reads += 1;
+        state.reads += 1;
         let index = loop {
             if state.term() != term || !state.is_leader() {
                 break None;
             }
-            let is_certain = state.holds_lease(Instant::now()) || state.led_at(asked);
-            if let Some(index) = state.read_index().filter(|_| is_certain) {
+            let is_proven = state.holds_lease(Instant::now()) || state.led_at(asked);
+            if let Some(index) = state.read_index().filter(|_| is_proven) {
+                debug!(target: "read", "may be answered at index {index}");
                 break Some(index);
             }
-            state.wait(&self.more_certain, None);
+            state.wait(|on| &on.more_proof);
         };
-        state.monitored.reads -= 1;
+        debug_assert!(state.reads > 0, "a read that waits was not counted");
+        state.reads -= 1;
         index
     }
 
-    /// Blocks until term or leadership are no longer as in `seen`, an earlier answer of this
-    /// method or of [`Raft::get_state`], and returns them as they are then.
+    /// Blocks until the term or the leadership differs from `seen`, which is an earlier
+    /// answer of this method or of [`Raft::get_state`], and returns the new values.
     ///
-    /// For a service that has to do something when its server becomes leader, or ceases to
-    /// be. A new term of a server that leads in neither is no reason to wake it.
+    /// For a service that acts when its server gains or loses leadership. A change of the
+    /// term alone does not wake the caller: the answer comes with the next change of the
+    /// server's role.
     pub fn wait_for_leadership(&self, seen: (u64, bool)) -> (u64, bool) {
         let mut state = self.lock();
         while (state.term(), state.is_leader()) == seen {
-            state.wait(&self.role_changed, None);
+            state.wait(|on| &on.role_changed);
         }
+        debug_assert!(state.term() >= seen.0, "the caller has seen a later term than {}", state.term());
         (state.term(), state.is_leader())
     }
 
-    /// The last index that the snapshot on the disk stands for; 0 if there is none. A service
-    /// that starts must have restored just that snapshot.
+    /// The last index that the snapshot on the disk replaces; 0 if there is none. A service
+    /// that starts must have restored exactly that snapshot.
     pub fn last_included_index(&self) -> u64 {
         self.lock().log().last_included_index()
     }
 
-    /// Takes over the service's snapshot of its state after applying everything up to and
-    /// including `index`, which must have been applied, and forgets the entries that it
-    /// replaces. May be called by the thread that receives from the apply channel.
+    /// Takes over the service's snapshot, made after it applied everything up to and
+    /// including `index`, and discards the entries that the snapshot replaces. The thread
+    /// that receives from the apply channel may call this. The bytes are not copied.
     ///
     /// # Panics
     /// If the entry at `index` has not been handed to the service.
-    pub fn snapshot(&self, index: u64, snapshot: &[u8]) {
+    pub fn snapshot(&self, index: u64, snapshot: impl Into<Bytes>) {
+        let snapshot = snapshot.into();
         self.lock().snapshot(index, snapshot);
     }
 
-    /// From now on the observer is shown each step, and the present state at once.
+    /// Shows the state to `observer`: now, and after each change.
     pub fn watch(&self, observer: Box<dyn Observer>) {
-        let mut locked = self.lock();
-        let Monitored { state, inspector, .. } = &mut *locked.monitored;
+        let Monitored { state, inspector, .. } = &mut *self.lock();
         inspector.watch(state, observer);
     }
 
     /// Takes the lock.
-    fn lock(&self) -> Locked<'_> {
-        Locked { monitored: self.monitor.lock(), raft: self }
+    fn lock(&self) -> MonitorGuard<'_, Monitored> {
+        self.monitor.lock()
     }
 
     /// Starts an election whenever the timeout elapses without a sign of a leader (§5.2).
@@ -251,18 +257,22 @@ impl Raft {
                 Some(deadline) if Instant::now() >= deadline => {
                     state.start_election(Instant::now(), random_election_timeout());
                 }
-                deadline => state.wait(&self.role_changed, deadline),
+                deadline => {
+                    state.wait_until(|on| &on.role_changed, deadline);
+                }
             }
         }
     }
 
-    /// Says to one other server whatever there is to say.
+    /// Sends one other server its messages, one at a time.
     fn peer_loop(&self, peer: usize) {
         let mut state = self.lock();
         loop {
             match state.next_turn(peer, Instant::now()) {
-                Turn::Wait => state.wait(&self.more_to_say, None),
-                Turn::WaitUntil(deadline) => state.wait(&self.more_to_say, Some(deadline)),
+                Turn::Wait => state.wait(|on| &on.more_to_send),
+                Turn::WaitUntil(deadline) => {
+                    state.wait_until(|on| &on.more_to_send, deadline);
+                }
                 Turn::Send(request) => {
                     drop(state);
                     let reply = self.call(peer, &request);
@@ -276,7 +286,7 @@ impl Raft {
     /// Calls a peer; `None` if it did not answer in time. The caller must not hold the
     /// lock.
     fn call(&self, peer: usize, request: &Request) -> Option<Reply> {
-        let peer = &self.peers[peer];
+        let peer = self.peers[peer].timeout(time_for(request));
         match request {
             Request::RequestVote(args) => peer.request_vote(args).map(Reply::RequestVote),
             Request::AppendEntries(args) => peer.append_entries(args).map(Reply::AppendEntries),
@@ -285,19 +295,19 @@ impl Raft {
         .ok()
     }
 
-    /// Hands committed commands and leaders' snapshots to the service. The only thread that
-    /// does, so that they arrive in order.
+    /// Hands committed commands and leaders' snapshots to the service. No other thread does,
+    /// so they arrive in order.
     fn apply_loop(&self) {
         let mut state = self.lock();
         loop {
-            let messages = state.take_applicable();
-            if messages.is_empty() {
-                state.wait(&self.more_committed, None);
+            let applicable = state.take_applicable();
+            if applicable.is_empty() {
+                state.wait(|on| &on.more_committed);
                 continue;
             }
             drop(state);
-            for message in messages {
-                // The service is gone, and with it all reason to apply.
+            for message in applicable.into_messages() {
+                // The service is gone, so nothing is left to apply for.
                 if self.apply.send(message).is_err() {
                     return;
                 }
@@ -305,6 +315,12 @@ impl Raft {
             state = self.lock();
         }
     }
+}
+
+/// How long to wait for the reply to a request. A large one gets as much longer as it takes
+/// on the slowest link.
+fn time_for(request: &Request) -> Duration {
+    RPC_TIMEOUT + Duration::from_millis(request.payload() as u64 * 1000 / SLOWEST_LINK)
 }
 
 /// Draws an election timeout.
@@ -326,57 +342,37 @@ impl RaftRpc for Raft {
     }
 }
 
-impl Locked<'_> {
-    /// Gives up the lock until the signal comes, or until the deadline.
-    fn wait(&mut self, signal: &Condvar, deadline: Option<Instant>) {
-        self.settle();
-        match deadline {
-            None => signal.wait(&mut self.monitored),
-            Some(deadline) => {
-                signal.wait_until(&mut self.monitored, deadline);
-            }
-        }
-    }
+impl Settle for Monitored {
+    type Signals = Signals;
 
-    /// What is due before the lock is given up.
-    fn settle(&mut self) {
-        let Monitored { state, inspector, reads, answers } = &mut *self.monitored;
-        let news = inspector.inspect(state);
-        let answered = std::mem::replace(answers, state.answers) != state.answers;
-        if *reads > 0 && (answered || news.role || news.committed) {
-            self.raft.more_certain.notify_all();
+    fn settle(&mut self, signals: &Signals) {
+        let news = self.inspector.inspect(&mut self.state);
+        let answered = std::mem::replace(&mut self.answers, self.state.answers) != self.state.answers;
+        if self.reads > 0 && (answered || news.role || news.committed) {
+            signals.more_proof.notify_all();
         }
         if news.role {
-            self.raft.role_changed.notify_all();
+            signals.role_changed.notify_all();
         }
         if news.outgoing {
-            self.raft.more_to_say.notify_all();
+            signals.more_to_send.notify_all();
         }
         if news.committed {
-            self.raft.more_committed.notify_all();
+            signals.more_committed.notify_all();
         }
     }
 }
 
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        // A thread that is being killed, or has panicked, may have left a change half done.
-        if !std::thread::panicking() {
-            self.settle();
-        }
-    }
-}
-
-impl Deref for Locked<'_> {
+impl Deref for Monitored {
     type Target = State;
 
     fn deref(&self) -> &State {
-        &self.monitored.state
+        &self.state
     }
 }
 
-impl DerefMut for Locked<'_> {
+impl DerefMut for Monitored {
     fn deref_mut(&mut self) -> &mut State {
-        &mut self.monitored.state
+        &mut self.state
     }
 }

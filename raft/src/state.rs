@@ -1,60 +1,67 @@
 //! The state of a server (Figure 2, State), and the rules that do not belong to one RPC.
 //!
 //! Everything that Raft decides is a method on [`State`], spread over the files along the
-//! paper's sections. These methods have no lock, channel, client or clock: they cannot
-//! block, they are told what time it is, and they are handed the random numbers. The one
-//! thing that they touch outside themselves is the simulated disk, in `persist.rs`. What
-//! the threads do with them is in `server.rs`.
+//! paper's sections. These methods have no lock, channel, client or clock. They cannot
+//! block; the caller tells them the time and hands them random numbers. The only thing
+//! outside themselves that they touch is the simulated disk, in `persist.rs`. What the
+//! threads do with them is in `server.rs`.
+//!
+//! The `debug!` lines, here and in the other files of the rules, tell a run's story in the
+//! paper's words. `cargo lab replay` shows them in the server's column.
 
 use bytes::Bytes;
 use labapi::{Persister, Role};
 use labrt::time::{Duration, Instant};
+use tracing::debug;
 
 use crate::log::Log;
 use crate::persist::Persistent;
 use crate::reads::LeaseTimes;
 use crate::rpc::Entry;
+use crate::snapshot::{IncomingSnapshot, OutgoingSnapshot};
 
-/// All that a Raft server knows.
+/// Everything that a Raft server knows.
 pub struct State {
     /// This server's number, its index in the list of peers.
     pub me: usize,
     /// How many servers the cluster has, this one included.
     pub servers: usize,
-    /// Follower, candidate or leader (Figure 4). A server boots as a follower whatever it
-    /// was before.
+    /// Follower, candidate or leader (Figure 4). Every server boots as a follower, whatever
+    /// it was before.
     pub role: Role,
     /// Term, vote and log: what a crash must not lose.
     pub(crate) persistent: Persistent,
-    /// Index of the highest log entry known to be committed. Volatile: after a restart a
-    /// server learns it anew from the leader. At least the snapshot's last index, because
-    /// only committed entries go into a snapshot. Increases monotonically.
+    /// Index of the highest log entry known to be committed. Volatile: a restarted server
+    /// learns it anew from the leader. At least the snapshot's last index, because only
+    /// committed entries go into a snapshot. Increases monotonically.
     pub commit_index: u64,
     /// Index of the highest log entry handed to the service, or rather to the thread that
     /// hands it over. Never above `commit_index`. Below the snapshot's last index only
     /// between the arrival of a leader's snapshot and its delivery.
     pub last_applied: u64,
-    /// The randomised election timeout (§5.2), drawn at boot and anew for each election
+    /// The randomised election timeout (§5.2), drawn at boot and again for each election
     /// that this server starts.
     pub(crate) election_timeout: Duration,
-    /// When the election timeout elapses unless a leader or candidate gives a reason to go
-    /// on waiting. Means nothing while leader.
+    /// When the election timeout elapses, unless a leader or candidate restarts it.
+    /// Meaningless while leader.
     pub(crate) election_deadline: Instant,
-    /// Who has voted for this server in the current term, itself included. A set (each
-    /// number stands there once), because a vote that is said twice is still one vote.
-    /// Means nothing unless candidate or leader.
+    /// The servers that have voted for this one in the current term, itself included. Each
+    /// stands here once, because a vote that arrives twice is still one vote. Meaningful
+    /// for candidates and leaders only.
     pub votes: Vec<usize>,
-    /// What a candidate or leader knows about each server; the own place is unused. Set
-    /// anew at each election and each victory.
+    /// What a candidate or leader knows about each server; this server's own slot is
+    /// unused. Reset at each election and each victory.
     pub peers: Vec<Peer>,
-    /// When the leader of the current term was last heard; at first, when this server
+    /// When the last message of the current term's leader came; at first, when this server
     /// started. For leases only.
     pub(crate) last_heartbeat: Instant,
-    /// The times of leases, if there are any.
+    /// The times of leases, if leases are on.
     pub(crate) lease: Option<LeaseTimes>,
-    /// How often a follower has answered this server as its leader. Only ever compared with
-    /// an earlier value: a change may be what a read waits for.
+    /// How often a follower has answered this server as its leader. Only compared with
+    /// earlier values: a change may be what a read waits for.
     pub(crate) answers: u64,
+    /// Follower: the snapshot that the leader is sending.
+    pub(crate) incoming: IncomingSnapshot,
 }
 
 /// What a candidate or leader keeps about another server (Figure 2, volatile state on
@@ -66,28 +73,32 @@ pub struct Peer {
     pub next_index: u64,
     /// Leader: index of the highest log entry known to be replicated there; 0 means that
     /// nothing is known. Increases monotonically, and is always smaller than `next_index`.
-    /// A guess here would be a lie: only what a reply has confirmed counts towards a
-    /// commit.
+    /// Never a guess: commitment counts it, so it holds only what a reply has confirmed.
     pub match_index: u64,
-    /// When the next message goes out even if there is nothing new to say: a heartbeat, or
-    /// the repetition of a call that got no answer.
+    /// When the next message goes out even without news: a heartbeat, or the repetition of
+    /// a call that got no answer.
     pub(crate) due: Instant,
     /// Leader: the last call achieved nothing, so the next message waits until it is due.
-    /// Something new to say is no reason to hammer at a server that is away.
+    /// New entries do not change that, since they would only hammer at a server that is
+    /// away.
     pub(crate) back_off: bool,
     /// Candidate: the server has answered in this election, and need not be asked again.
     pub(crate) answered: bool,
-    /// When the last message was made. There is one at a time, so an answer is to this one.
+    /// When the last message was made. Only one is under way at a time, so any answer is to
+    /// this one.
     pub(crate) sent: Instant,
     /// Leader: when the latest message was made that the server has answered as a follower;
     /// `None` if it has answered none. For reads only.
     pub(crate) acknowledged: Option<Instant>,
+    /// Leader: the snapshot that the server is being sent.
+    pub(crate) outgoing: Option<OutgoingSnapshot>,
 }
 
 impl Peer {
-    /// A peer at the start of an election or a term: nothing known, and a message due at
-    /// once.
+    /// A peer at the start of an election or a term: nothing is known about it, and a
+    /// message is due at once.
     pub(crate) fn new(next_index: u64, now: Instant) -> Peer {
+        debug_assert!(next_index > 0, "log entries count from 1");
         Peer {
             next_index,
             match_index: 0,
@@ -96,14 +107,15 @@ impl Peer {
             answered: false,
             sent: now,
             acknowledged: None,
+            outgoing: None,
         }
     }
 }
 
 impl State {
     /// Server `me` of `servers` at boot, with what its disk holds. The state machine stands
-    /// where the snapshot ends: the service loads the same snapshot, and whether anything
-    /// behind it is committed the server does not know yet.
+    /// where the snapshot ends, because the service loads the same snapshot. Which later
+    /// entries are committed the server does not know yet.
     pub fn new(
         me: usize,
         servers: usize,
@@ -112,6 +124,7 @@ impl State {
         election_timeout: Duration,
     ) -> State {
         assert!(me < servers, "server {me} of {servers}");
+        debug_assert!(!election_timeout.is_zero(), "an election timeout of zero leaves no time for a leader");
         let persistent = Persistent::load(disk);
         let last_included_index = persistent.log().last_included_index();
         State {
@@ -128,6 +141,7 @@ impl State {
             last_heartbeat: now,
             lease: None,
             answers: 0,
+            incoming: IncomingSnapshot::default(),
         }
     }
 
@@ -136,12 +150,12 @@ impl State {
         self.persistent.current_term()
     }
 
-    /// Whom this server has voted for in the current term.
+    /// The candidate that has this server's vote in the current term.
     pub fn voted_for(&self) -> Option<usize> {
         self.persistent.voted_for()
     }
 
-    /// Whether this server believes to be the leader of its term. An older leader that is
+    /// Whether this server believes it is the leader of its term. A deposed leader that is
     /// cut off believes so, too, until it hears of a newer term.
     pub fn is_leader(&self) -> bool {
         self.role == Role::Leader
@@ -156,7 +170,9 @@ impl State {
     /// Two majorities always share a server, and everything that Raft promises rests on
     /// what that server remembers.
     pub fn majority(&self) -> usize {
-        self.servers / 2 + 1
+        let majority = self.servers / 2 + 1;
+        debug_assert!(2 * majority > self.servers, "two majorities could be disjoint");
+        majority
     }
 
     /// The other servers' numbers.
@@ -169,33 +185,42 @@ impl State {
     /// newer than ours, adopt it and become a follower.
     ///
     /// Every handler begins with this, for requests and replies alike. A leader's election
-    /// timer has not run, so it is started now; a candidate or follower keeps the time that
-    /// has passed, because a newer term alone is no sign of a living leader.
+    /// timer was not running, so it starts now. A candidate or follower keeps the time that
+    /// has passed, because a newer term alone does not show that a leader is alive.
     pub(crate) fn observe_term(&mut self, term: u64, now: Instant) {
         if term <= self.term() {
             return;
         }
+        debug!(target: "term", "{term}, after {}", self.term());
         if self.role == Role::Leader {
+            debug!(target: "leader", "steps down from term {}", self.term());
             self.reset_election_timer(now);
+            // Snapshots on their way to followers need no memory any more.
+            self.peers.iter_mut().for_each(|peer| peer.outgoing = None);
         }
         self.persistent.advance_term(term);
         self.role = Role::Follower;
+        self.incoming = IncomingSnapshot::default();
+        debug_assert_eq!(self.voted_for(), None, "a new term begins without a vote");
     }
 
     /// Rule for leaders (Figure 2): if a command is received from a client, append an entry
     /// to the local log.
     ///
-    /// Returns the entry's index, if it is ever committed, and the current term; `None`
-    /// from a server that does not believe to be the leader. There is no promise: a leader
-    /// that loses its leadership before a majority has the entry may see it truncated.
+    /// Returns the index that the entry will have if it is ever committed, and the current
+    /// term; `None` from a server that does not believe it is the leader. There is no
+    /// promise: if the leader loses leadership before a majority has the entry, the next
+    /// leader may truncate it.
     pub fn start(&mut self, command: Bytes) -> Option<(u64, u64)> {
         if self.role != Role::Leader {
             return None;
         }
-        let term = self.term();
+        let (index, term) = (self.log().last_index() + 1, self.term());
         self.persistent.append(&[Entry { term, command }]);
-        // A cluster of one has its majority already.
+        debug_assert_eq!(self.log().last_index(), index, "the log grows by one entry");
+        debug!(target: "log", "appends entry {index} of term {term}");
+        // In a cluster of one the leader is a majority.
         self.advance_commit_index();
-        Some((self.log().last_index(), term))
+        Some((index, term))
     }
 }

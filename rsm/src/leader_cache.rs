@@ -1,24 +1,25 @@
-//! A client's way to a replicated service: which of several servers to ask.
+//! How a client finds the leader of a replicated service.
 //!
-//! Only the leader serves, nobody tells clients who that is, and it changes. But seldom: so
-//! whoever answered last is asked first.
+//! Only the leader serves clients, and no server tells them which one it is. The leader seldom
+//! changes, so a client first asks the server that answered last.
 
 use labrt::thread;
 use labrt::time::Duration;
 
 /// How long a clerk waits for one server. A leader that is cut off from its peers does not
-/// answer until it learns of another, while that one would. Several times what a commit
-/// takes on a network that loses messages, so that no server is given up that is at work.
+/// answer until it learns of its successor, which would answer. This is several times as long
+/// as a commit takes on a network that loses messages, so a clerk does not leave a leader
+/// that is still working.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// The pause after all servers have been asked in vain: there is an election, and asking
-/// faster does not end it sooner.
+/// The pause after no server has answered. An election is under way, and asking faster does
+/// not end it sooner.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// The servers of one service, of which a client does not know who leads.
+/// The servers of one service, and the one that answered last.
 pub struct LeaderCache<Peer> {
     servers: Vec<Peer>,
-    /// Who answered last.
+    /// The server that answered last.
     leader: usize,
 }
 
@@ -40,6 +41,7 @@ impl<Peer> LeaderCache<Peer> {
                 return Some(answer);
             }
             self.leader = (self.leader + 1) % self.servers.len();
+            debug_assert!(self.leader < self.servers.len(), "there is no server {}", self.leader);
         }
         None
     }
@@ -60,7 +62,7 @@ mod tests {
     use super::LeaderCache;
 
     #[test]
-    fn whoever_answered_last_is_asked_first() {
+    fn the_server_that_answered_last_is_asked_first() {
         let mut leader_cache = LeaderCache::new(vec!['a', 'b', 'c']);
         let mut asked = String::new();
         let mut ask_who = |leader: char, asked: &mut String| {

@@ -1,4 +1,4 @@
-//! What a service is to the replication below it: a deterministic state machine.
+//! What the replication expects of a service: a deterministic state machine.
 
 use labgob::DecodeError;
 use serde::Serialize;
@@ -9,20 +9,20 @@ use serde::de::DeserializeOwned;
 /// approach*, 1990).
 ///
 /// [`StateMachine::apply`] must be a function of the state and the command alone: no clock,
-/// no random number, no order of a hash map, nothing of the server that it runs on. If two
-/// replicas can come to different states, they will, and no test of one of them shows it.
+/// no random number, no order of a hash map, nothing that differs between servers. If two
+/// replicas can reach different states, they will, and no test of a single replica shows it.
 pub trait StateMachine: Send + 'static {
-    /// What clients want done. It travels through the log.
+    /// What clients ask for. It travels through the log.
     type Command: Serialize + DeserializeOwned + Send + 'static;
-    /// What they are told.
+    /// What they get as an answer.
     type Reply: Send + 'static;
 
-    /// Carries out a command that is committed, and tells what came of it.
+    /// Carries out a committed command, and returns the reply.
     fn apply(&mut self, command: Self::Command) -> Self::Reply;
 
-    /// The answer to a command that changes nothing, from the state as it is; `None` for
-    /// every other command. A machine that never answers here is a correct one, whose reads
-    /// cannot be made faster.
+    /// The answer to a command that changes nothing, from the present state; `None` for every
+    /// other command. A machine that always returns `None` is correct, too; all its reads go
+    /// through the log.
     fn read(&self, _command: &Self::Command) -> Option<Self::Reply> {
         None
     }
@@ -31,7 +31,7 @@ pub trait StateMachine: Send + 'static {
     /// on. Equal states should give equal bytes, so that replicas can be compared.
     fn snapshot(&self) -> Vec<u8>;
 
-    /// Puts the state that [`StateMachine::snapshot`] has written in the place of this one.
+    /// Replaces the state by one that [`StateMachine::snapshot`] has written.
     ///
     /// # Errors
     /// If the bytes are not such a state.

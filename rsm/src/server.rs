@@ -2,38 +2,40 @@
 //!
 //! | thread | waits for | does |
 //! |---|---|---|
-//! | `apply_loop` | what Raft hands over | applies it, answers those who wait, makes snapshots |
-//! | `leadership_loop` | another leader, or becoming one | lets those go who wait in vain; as a new leader, commits a no-op |
+//! | `apply_loop` | messages from Raft | applies them, answers submits, makes snapshots |
+//! | `leadership_loop` | a change of leadership | wakes submits that can no longer succeed; as a new leader, submits a no-op |
 //!
-//! The lock is taken before Raft's own, never the other way round: Raft gives its lock up
-//! before it hands anything over.
+//! A thread may take Raft's lock while it holds this one, never the other way round: Raft
+//! gives up its own lock before it hands anything over.
 
 use std::fmt;
 
 use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::channel::{Receiver, bounded};
-use labrt::sync::{Arc, Condvar, Mutex};
+use labrt::sync::{Arc, Condvar, Monitor, Settle};
 use labrt::thread;
 use raft::rpc::RaftRpc;
 use raft::{ApplyMsg, Options, Persister, Raft};
+use tracing::debug;
 
 use crate::machine::StateMachine;
 use crate::state::{Entry, State};
 
-/// How many messages Raft may be ahead of the machine. On real threads each hand-over
-/// through an unbuffered channel is a switch of threads, which costs more than applying
-/// does.
+/// How many messages Raft may be ahead of the machine, and how many the machine applies
+/// under one lock. On real threads an unbuffered channel switches threads for each message,
+/// which costs more than applying it.
 const APPLY_BUFFER: usize = 256;
 
 /// Why a submit has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubmitError {
-    /// This server is not the leader. Nothing has happened; ask another.
+    /// This server is not the leader. Nothing has happened; ask another server.
     NotLeader,
-    /// This server was the leader, and lost its leadership before the entry was committed. The
-    /// command may yet be carried out, or may have been, or may never be. Ask the next
-    /// leader, in a way that does no harm if it was (see [`crate::WithSessions`]).
+    /// This server was the leader, and lost leadership before it knew that the entry was
+    /// committed. The command may have been carried out, may be carried out later, or never.
+    /// Ask the next leader, under the same number, so that the command is carried out once
+    /// (see [`crate::WithSessions`]).
     Overtaken,
 }
 
@@ -50,22 +52,31 @@ impl std::error::Error for SubmitError {}
 
 /// One replica of a service.
 pub struct Rsm<S: StateMachine> {
-    state: Mutex<State<S>>,
-    /// Signalled when more has been applied and a read may be waiting for it.
-    more_applied: Condvar,
+    state: Monitor<State<S>>,
     raft: Arc<Raft>,
     /// The disk, to see how large Raft's state has become.
     persister: Persister,
-    /// From so many bytes of Raft's state on the machine's state is snapshotted; `None`:
-    /// never.
+    /// The size of Raft's state, in bytes, from which on a snapshot replaces the log;
+    /// `None`: never.
     max_raft_state: Option<usize>,
+}
+
+impl<S: StateMachine> Settle for State<S> {
+    /// More has been applied. Reads wait for it.
+    type Signals = Condvar;
+
+    fn settle(&mut self, more_applied: &Condvar) {
+        if self.has_news_for_reads() {
+            more_applied.notify_all();
+        }
+    }
 }
 
 impl<S: StateMachine> Rsm<S> {
     /// Starts replica `me` of the service whose servers are reached through `ends`, with
     /// what `persister` holds of an earlier life, and returns at once. `machine` is the
-    /// initial state. WithSessions Raft's state takes `max_raft_state` bytes or more, a snapshot
-    /// replaces it.
+    /// initial state. Once Raft's state takes `max_raft_state` bytes or more, a snapshot
+    /// replaces the log; `None`: never.
     ///
     /// The threads belong to the node on which this is called, and end with it.
     ///
@@ -93,33 +104,42 @@ impl<S: StateMachine> Rsm<S> {
         machine: S,
         options: Options,
     ) -> Arc<Rsm<S>> {
-        let state = State::new(machine, &persister.snapshot());
+        let state = State::new(machine, &persister.snapshot_shared());
         let (sender, messages) = bounded(APPLY_BUFFER);
         let raft = Raft::make_with(ends, me, persister.clone(), sender, options);
-        // Nobody can have sent another snapshot yet: the handlers are not on the network.
+        // No other snapshot can have come yet: the handlers are not on the network.
         assert!(
             raft.last_included_index() == state.applied,
             "the snapshot on the disk reaches to index {}, but the log goes on behind {}",
             state.applied,
             raft.last_included_index()
         );
-        let more_applied = Condvar::new();
-        let rsm = Arc::new(Rsm { state: Mutex::new(state), more_applied, raft, persister, max_raft_state });
-        rsm.spawn("rsm apply_loop", move |rsm| rsm.apply_loop(&messages));
-        rsm.spawn("rsm leadership_loop", Rsm::leadership_loop);
+        let rsm = Arc::new(Rsm { state: Monitor::new(state), raft, persister, max_raft_state });
+        let (applier, follower) = (rsm.clone(), rsm.clone());
+        thread::spawn_named("rsm apply_loop", move || applier.apply_loop(&messages));
+        thread::spawn_named("rsm leadership_loop", move || follower.leadership_loop());
         rsm
     }
 
-    fn spawn(self: &Arc<Self>, name: &str, body: impl FnOnce(&Rsm<S>) + Send + 'static) {
-        let rsm = self.clone();
-        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&rsm));
-        // Without one of its threads the server would look alive and be broken.
-        spawned.expect("the system has room for a thread");
-    }
-
-    /// The Raft below, to be asked for its state, or watched.
+    /// The Raft below: for its state, or to watch it.
     pub fn raft(&self) -> &Arc<Raft> {
         &self.raft
+    }
+
+    /// Whether this server believes it is the leader. A leader that was cut off believes
+    /// so until it hears of its successor.
+    pub fn is_leader(&self) -> bool {
+        self.raft.get_state().1
+    }
+
+    /// Blocks until this server is the leader; returns at once if it is.
+    pub fn wait_until_leader(&self) {
+        let mut leadership = self.raft.get_state();
+        while !leadership.1 {
+            let before = leadership.0;
+            leadership = self.raft.wait_for_leadership(leadership);
+            debug_assert!(leadership.0 >= before, "the term regresses from {before} to {}", leadership.0);
+        }
     }
 
     /// The RPCs that the replicas send each other.
@@ -127,53 +147,58 @@ impl<S: StateMachine> Rsm<S> {
         self.raft.clone().into_service()
     }
 
-    /// Has `command` committed and carried out by all replicas, and returns what this one's
-    /// machine replied. Blocks until then, or until this server can no longer know.
+    /// Has `command` committed, and carried out by every replica, and returns the reply of
+    /// this one's machine. Blocks until then, or until this server can no longer find out.
     ///
-    /// A leader that is cut off, and learns of no other, blocks for as long as that lasts.
+    /// At a leader that is cut off, and hears of no other, this blocks for as long as that
+    /// lasts.
     ///
     /// # Errors
-    /// [`SubmitError::NotLeader`] if nothing has happened, [`SubmitError::Overtaken`] if
-    /// nobody knows whether anything will.
+    /// [`SubmitError::NotLeader`] if nothing has happened, [`SubmitError::Overtaken`] if this
+    /// server cannot know whether the command was or will be carried out.
     pub fn submit(&self, command: &S::Command) -> Result<S::Reply, SubmitError> {
         let entry = labgob::encode(&Entry::Command(command));
         let outcome = {
-            // The lock is held from before the entry exists until somebody waits for it, so
-            // that it cannot be applied in between.
+            // The lock is held until the submit is in the table, so that the entry cannot be
+            // applied before.
             let mut state = self.state.lock();
             let (index, term) = self.raft.start(entry).ok_or(SubmitError::NotLeader)?;
+            debug_assert!(term > 0, "no server leads term 0");
+            debug!(target: "submit", "waits for entry {index} of term {term}");
             state.wait_for(index, term)
         };
         outcome.wait().ok_or(SubmitError::Overtaken)
     }
 
-    /// The machine's answer to a command that changes nothing, without the log: as fresh as
-    /// [`Rsm::submit`]'s would be, but for the price of a round of heartbeats (ReadIndex), or
-    /// with leases for nothing. See `raft`'s `reads.rs`.
+    /// The machine's answer to a command that changes nothing, without the log. It is as
+    /// fresh as the answer of [`Rsm::submit`], and costs a round of heartbeats (ReadIndex), or
+    /// nothing (leases). See `raft`'s `reads.rs`.
     ///
     /// # Errors
-    /// [`SubmitError::NotLeader`], also if the server ceases to lead in the meantime.
+    /// [`SubmitError::NotLeader`], also if the server loses leadership in the meantime.
     ///
     /// # Panics
-    /// If the machine says that the command is no read.
+    /// If the command is not one that [`StateMachine::read`] answers.
     pub fn read(&self, command: &S::Command) -> Result<S::Reply, SubmitError> {
         self.inspect_fresh(|machine| {
             machine.read(command).expect("only commands that change nothing are read")
         })
     }
 
-    /// Looks at the machine as [`Rsm::read`] does: it knows all that was committed when this
-    /// was called.
+    /// Looks at the machine once it has applied everything that was committed before the
+    /// call, as [`Rsm::read`] does.
     ///
     /// # Errors
-    /// [`SubmitError::NotLeader`], also if the server ceases to lead in the meantime.
+    /// [`SubmitError::NotLeader`], also if the server loses leadership in the meantime.
     pub fn inspect_fresh<T>(&self, look: impl FnOnce(&S) -> T) -> Result<T, SubmitError> {
         let index = self.raft.read_index().ok_or(SubmitError::NotLeader)?;
         let mut state = self.state.lock();
+        debug!(target: "read", "at index {index}, of which {} are applied", state.applied);
         state.reads += 1;
         while state.applied < index {
-            self.more_applied.wait(&mut state);
+            state.wait(|more_applied| more_applied);
         }
+        debug_assert!(state.applied >= index && state.reads > 0, "a read that may miss a write");
         state.reads -= 1;
         Ok(look(&state.machine))
     }
@@ -193,8 +218,8 @@ impl<S: StateMachine> Rsm<S> {
         self.raft.watch(observer);
     }
 
-    /// Shows the machine to a tester: now, and after each entry or snapshot before anybody can
-    /// learn what came of it; together with the index up to which it has applied the log.
+    /// Shows the machine to a tester, together with the index up to which it has applied the
+    /// log: now, and after each entry or snapshot, before any client can learn its effect.
     /// The lock is held meanwhile.
     pub fn watch_machine(&self, watcher: impl FnMut(u64, &S) + Send + 'static) {
         self.state.lock().watch(Box::new(watcher));
@@ -203,48 +228,46 @@ impl<S: StateMachine> Rsm<S> {
     /// Applies what Raft hands over, in order.
     fn apply_loop(&self, messages: &Receiver<ApplyMsg>) {
         while let Ok(first) = messages.recv() {
-            // What is there already comes along under the same lock.
+            // Messages that are there already come along under the same lock.
             let mut state = self.state.lock();
-            self.take(&mut state, first);
+            state.take(first);
             for _ in 1..APPLY_BUFFER {
                 let Ok(next) = messages.try_recv() else { break };
-                self.take(&mut state, next);
+                state.take(next);
             }
-            if state.reads > 0 {
-                self.more_applied.notify_all();
-            }
+            self.snapshot_if_large(&mut state);
         }
     }
 
-    fn take(&self, state: &mut State<S>, message: ApplyMsg) {
-        match message {
-            ApplyMsg::Command { index, term, command } => {
-                state.apply(index, term, &command);
-                self.snapshot_if_large(state);
-            }
-            ApplyMsg::Snapshot { snapshot, .. } => state.restore(&snapshot),
+    /// Replaces the log by a snapshot when it has become too long. Once for all messages
+    /// that were taken together: each snapshot writes the whole state.
+    fn snapshot_if_large(&self, state: &mut State<S>) {
+        let size = self.persister.state_size();
+        let is_large = self.max_raft_state.is_some_and(|max| size >= max);
+        if is_large && state.applied > state.last_included_index {
+            debug!(target: "snapshot", "at index {}, because the log takes {size} bytes", state.applied);
+            self.raft.snapshot(state.applied, state.snapshot());
+            debug_assert!(self.raft.last_included_index() >= state.applied, "Raft did not take the snapshot");
         }
     }
 
-    /// Replaces the log by a snapshot when it has become too long.
-    fn snapshot_if_large(&self, state: &State<S>) {
-        if self.max_raft_state.is_some_and(|max| self.persister.state_size() >= max) {
-            self.raft.snapshot(state.applied, &state.snapshot());
-        }
-    }
-
-    /// Follows who is in leadership.
+    /// Follows the leadership of this server.
     fn leadership_loop(&self) {
         let (mut term, mut leads) = (0, false);
         loop {
-            (term, leads) = self.raft.wait_for_leadership((term, leads));
-            let mut state = self.state.lock();
-            // As a leader this server may have begun to wait for entries of its own term.
-            state.end_leadership(if leads { term - 1 } else { term });
+            let before = (term, leads);
+            (term, leads) = self.raft.wait_for_leadership(before);
+            debug_assert!(before != (term, leads), "woken without a change");
+            debug_assert!(
+                term > before.0 || leads || !before.1,
+                "a leader steps down within its term {term}"
+            );
+            debug!(target: "leader", "term {term}: {}", if leads { "leads" } else { "does not lead" });
+            self.state.lock().end_leadership_before(term);
             if leads {
-                // Whatever the predecessors left can be committed only together with an
-                // entry of this term (§5.4.2), and clients might not send any for long.
-                // That the leadership may be lost again by now does not matter.
+                // Entries of earlier terms can be committed only together with an entry of
+                // this term (§5.4.2), and clients may send none for long. If the leadership
+                // is lost again by now, the next leader does this.
                 let _ = self.raft.start(labgob::encode(&Entry::<()>::NoOp));
             }
         }

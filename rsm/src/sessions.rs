@@ -1,35 +1,68 @@
 //! Client sessions: a command that arrives twice is carried out once (dissertation §6.3).
 //!
-//! A clerk that gets no answer cannot know whether the request was lost or the reply, so it
-//! asks again, perhaps another server, and the same command may be in the log twice. Each
-//! clerk therefore numbers its commands, and the *state machine* remembers, for each clerk,
-//! the last number and what it answered. Not the server that was asked: it may crash, and
-//! another one finds the second copy in the log.
+//! A clerk that gets no answer cannot know whether the request or the reply was lost. So it
+//! asks again, perhaps another server, and the same command may be in the log twice. Therefore
+//! each clerk numbers its commands, and the *state machine* remembers, for each clerk, the last
+//! number and the reply. It would not do if the server that was asked remembered them: it may
+//! crash, and another server finds the second copy in the log.
 //!
-//! A clerk has one command under way at a time, so that one number per clerk suffices: by
-//! sending number 8 it says that it has the answer to number 7.
+//! A clerk has one command under way at a time, so one number for each clerk is enough. A
+//! request with number 8 shows that the clerk has the answer to number 7.
 //!
-//! Sessions are part of the state. All replicas agree on them, and a snapshot without them
-//! would carry out again whatever is repeated after a restart.
+//! Sessions are part of the state, and all replicas agree on them. If a snapshot lacked them,
+//! a server that starts from it would carry out repeated commands again.
 
 use std::collections::BTreeMap;
 
 use labgob::DecodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tracing::debug;
 
 use crate::machine::StateMachine;
 
-/// A command, and who wants it for the how manieth time.
+/// A command, the clerk that sent it, and its number among that clerk's commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<C> {
-    /// The clerk, by a number that no other clerk has.
+    /// The clerk's number, which no other clerk has.
     pub client: u64,
-    /// Which of the clerk's commands it is, counted from 1. Repetitions have the same
+    /// The command's number among those of the clerk, from 1. Repetitions have the same
     /// number.
     pub sequence: u64,
-    /// What to do.
+    /// The command itself.
     pub command: C,
+}
+
+/// A clerk's side of its session: it numbers the clerk's commands.
+///
+/// A clerk sends one command at a time, and sends the same [`Request`] again until a server
+/// answers it. The servers remember one number for each client.
+#[derive(Debug)]
+pub struct ClientSession {
+    client: u64,
+    /// The number of the last command; 0 before the first.
+    sequence: u64,
+}
+
+impl ClientSession {
+    /// A session under a client number that is drawn at random. With 64 bits, two of a
+    /// thousand clerks share a number in one of about 10^13 runs.
+    pub fn open() -> Self {
+        ClientSession::with_client(labrt::rand::random())
+    }
+
+    /// A session under this client number, which no other clerk of the service may have.
+    pub fn with_client(client: u64) -> Self {
+        ClientSession { client, sequence: 0 }
+    }
+
+    /// Gives `command` the next number. The number belongs to the command, however often
+    /// and to however many servers the clerk sends it.
+    pub fn request<C>(&mut self, command: C) -> Request<C> {
+        self.sequence += 1;
+        debug_assert!(self.sequence > 0, "commands count from 1");
+        Request { client: self.client, sequence: self.sequence, command }
+    }
 }
 
 /// For each client the number of its last command, and the reply.
@@ -46,23 +79,28 @@ impl<R> Default for Sessions<R> {
 }
 
 impl<R: Clone> Sessions<R> {
-    /// Carries out `command` unless the client's command with this number, or a later one,
-    /// was carried out before. Returns the reply, now or then.
+    /// Carries out `command`, unless the client's command with this number, or a later one,
+    /// was carried out before. Returns the new reply, or the one of that time.
     ///
-    /// For a number before the last one the reply is the last one's. It reaches nobody: the
-    /// clerk has gone on, and this is a copy of its request that was late.
+    /// A number before the last one gets the last one's reply. That reply reaches no clerk:
+    /// the clerk has gone on, and this copy of its request was late.
     fn once(&mut self, client: u64, sequence: u64, command: impl FnOnce() -> R) -> R {
-        if let Some((_, reply)) = self.last.get(&client).filter(|(last, _)| sequence <= *last) {
+        if let Some((last, reply)) = self.last.get(&client).filter(|(last, _)| sequence <= *last) {
+            debug!(target: "session", "client {client:x}: command {sequence} again, the last is {last}");
             return reply.clone();
         }
         let reply = command();
-        self.last.insert(client, (sequence, reply.clone()));
+        let before = self.last.insert(client, (sequence, reply.clone()));
+        debug_assert!(
+            before.is_none_or(|(last, _)| last < sequence),
+            "the session of client {client:x} goes back to {sequence}"
+        );
         reply
     }
 }
 
-/// A state machine that carries out each client's commands once, around one that knows of
-/// no clients.
+/// A state machine that carries out each client's commands once, around one that does not
+/// know the clients.
 pub struct WithSessions<S: StateMachine> {
     machine: S,
     sessions: Sessions<S::Reply>,
@@ -93,8 +131,7 @@ where
     type Reply = S::Reply;
 
     fn apply(&mut self, request: Self::Command) -> S::Reply {
-        // A read does no harm when it is repeated, and its answer, which may be long, need
-        // not be kept.
+        // A repeated read does no harm, and its answer may be long, so it is not kept.
         if let Some(reply) = self.machine.read(&request.command) {
             return reply;
         }
@@ -110,6 +147,7 @@ where
         let mut bytes = self.machine.snapshot();
         let machine = bytes.len() as u64;
         labgob::encode_into(&self.sessions, &mut bytes);
+        debug_assert!(bytes.len() as u64 > machine, "even no session at all has an encoding");
         bytes.extend_from_slice(&machine.to_le_bytes());
         bytes
     }
@@ -118,6 +156,7 @@ where
         let (rest, length) = snapshot.split_last_chunk::<8>().ok_or(DecodeError::Truncated)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| DecodeError::Truncated)?;
         let (machine, sessions) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+        debug_assert_eq!(machine.len() + sessions.len() + 8, snapshot.len(), "every byte belongs to a part");
         self.sessions = labgob::decode(sessions)?;
         self.machine.restore(machine)
     }

@@ -1,21 +1,21 @@
-//! The form in which a snapshot lies on the disk and travels between servers: the machine's
-//! bytes, the log index up to which they reach, and a checksum over both.
+//! The form of a snapshot on the disk and between servers: the machine's bytes, the log index
+//! up to which they reach, and a checksum over both.
 //!
-//! A server that starts from half a snapshot would be a replica that has forgotten what it
-//! promised, and would look perfectly well. So a damaged one is refused, loudly.
+//! A server that started from half a snapshot would be a replica that has lost commands, and
+//! no test would see it. So a server does not start with a damaged snapshot.
 
 use std::fmt;
 
-/// Length of what stands behind the machine's bytes: index and checksum. Behind and not
-/// before them, so that sealing copies nothing.
+/// Length of index and checksum. They stand behind the machine's bytes, so that sealing does
+/// not copy them.
 const TRAILER: usize = 8 + 4;
 
-/// Why some bytes are no snapshot.
+/// Why some bytes are not a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// There are fewer bytes than the shortest snapshot has.
+    /// Fewer bytes than the shortest snapshot has.
     TooShort,
-    /// The bytes are not those that were written.
+    /// Other bytes than those that were written.
     Checksum,
 }
 
@@ -34,6 +34,10 @@ pub(crate) fn seal(mut machine: Vec<u8>, index: u64) -> Vec<u8> {
     machine.extend_from_slice(&index.to_le_bytes());
     let checksum = crc32fast::hash(&machine);
     machine.extend_from_slice(&checksum.to_le_bytes());
+    debug_assert!(
+        open(&machine).is_ok_and(|(sealed, _)| sealed == index),
+        "the snapshot would not open again"
+    );
     machine
 }
 
@@ -44,6 +48,7 @@ pub(crate) fn open(snapshot: &[u8]) -> Result<(u64, &[u8]), Damage> {
     if crc32fast::hash(sealed) != u32::from_le_bytes(*checksum) {
         return Err(Damage::Checksum);
     }
+    debug_assert_eq!(machine.len() + TRAILER, snapshot.len(), "the trailer is a fixed number of bytes");
     Ok((u64::from_le_bytes(*index), machine))
 }
 
@@ -52,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sealed_is_opened() {
+    fn a_sealed_snapshot_opens() {
         assert_eq!(open(&seal(b"machine".to_vec(), 7)), Ok((7, b"machine".as_slice())));
         assert_eq!(open(&seal(Vec::new(), 0)), Ok((0, [].as_slice())));
     }
 
     #[test]
-    fn no_damage_goes_unnoticed() {
+    fn all_damage_is_noticed() {
         let sealed = seal(b"machine".to_vec(), 7);
         for length in 0..sealed.len() {
             assert!(open(&sealed[..length]).is_err(), "cut to {length} bytes");

@@ -1,28 +1,29 @@
-//! What a replica knows, and what becomes of each message from Raft: without threads or
-//! network.
+//! What a replica knows, and what each message from Raft does to it. No threads, no network.
 
 use std::collections::BTreeMap;
 
+use labapi::ApplyMsg;
 use labrt::oneshot::{self, Put, Take};
 use serde::{Deserialize, Serialize};
+use tracing::debug;
 
 use crate::machine::StateMachine;
 use crate::snapshot;
 
-/// What an entry of the log holds.
+/// The content of a log entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Entry<C> {
-    /// Nothing. A new leader has one committed, and with it what its predecessors left
+    /// Nothing. A new leader has one committed, and with it the entries of earlier leaders
     /// (§8).
     NoOp,
     /// A command for the machine.
     Command(C),
 }
 
-/// Somebody who looks at the machine after each step; see [`crate::Rsm::watch_machine`].
+/// Is shown the machine after each step; see [`crate::Rsm::watch_machine`].
 pub(crate) type Watcher<S> = Box<dyn FnMut(u64, &S) + Send>;
 
-/// A replica: the machine, and who waits for what becomes of which entry.
+/// A replica: the machine, and the table of submits that wait.
 pub(crate) struct State<S: StateMachine> {
     /// The service itself.
     pub(crate) machine: S,
@@ -30,17 +31,20 @@ pub(crate) struct State<S: StateMachine> {
     pub(crate) applied: u64,
     /// Term of that entry.
     applied_term: u64,
+    /// The last index that the newest snapshot replaces; 0 if there is none.
+    pub(crate) last_included_index: u64,
     /// How many reads wait until more is applied.
     pub(crate) reads: usize,
-    /// The submits that wait on this server, by the index at which their entry stands if it
-    /// is ever committed.
+    /// The value of `applied` that reads were told last.
+    told: u64,
+    /// The submits that wait on this server, by the index that their entry has if it is ever
+    /// committed.
     waiting: BTreeMap<u64, Waiter<S::Reply>>,
-    /// A tester's eye on the machine.
     watcher: Option<Watcher<S>>,
 }
 
-/// A submit that waits. Dropping it tells the submit that this server knows no more about
-/// the fate of its entry.
+/// A submit that waits. Dropping it tells the submit that this server cannot find out what
+/// becomes of its entry.
 struct Waiter<R> {
     /// The term in which this server, as the leader, made the entry.
     term: u64,
@@ -53,8 +57,16 @@ impl<S: StateMachine> State<S> {
     /// # Panics
     /// If the snapshot is damaged.
     pub(crate) fn new(machine: S, snapshot: &[u8]) -> Self {
-        let mut state =
-            State { machine, applied: 0, applied_term: 0, reads: 0, waiting: BTreeMap::new(), watcher: None };
+        let mut state = State {
+            machine,
+            applied: 0,
+            applied_term: 0,
+            last_included_index: 0,
+            reads: 0,
+            told: 0,
+            waiting: BTreeMap::new(),
+            watcher: None,
+        };
         if !snapshot.is_empty() {
             state.restore(snapshot);
         }
@@ -63,12 +75,38 @@ impl<S: StateMachine> State<S> {
 
     /// Waits for the entry that this server has just made at `index` in `term`.
     ///
-    /// Should somebody wait for that index already, then the entry was of an earlier term,
-    /// and is gone.
+    /// If a submit waits for that index already, its entry was of an earlier term, and has
+    /// been truncated.
     pub(crate) fn wait_for(&mut self, index: u64, term: u64) -> Take<S::Reply> {
+        debug_assert!(index > self.applied, "entry {index} was applied before its submit could wait");
         let (reply, outcome) = oneshot::channel();
-        self.waiting.insert(index, Waiter { term, reply });
+        let before = self.waiting.insert(index, Waiter { term, reply });
+        debug_assert!(
+            before.is_none_or(|before| before.term < term),
+            "two entries of term {term} at {index}"
+        );
         outcome
+    }
+
+    /// Whether more has been applied since the last call, and a read may wait for it.
+    pub(crate) fn has_news_for_reads(&mut self) -> bool {
+        debug_assert!(self.told <= self.applied, "the state machine went back to index {}", self.applied);
+        debug_assert!(
+            self.waiting.first_key_value().is_none_or(|(&index, _)| index > self.applied),
+            "a submit waits for an entry that was applied"
+        );
+        std::mem::replace(&mut self.told, self.applied) != self.applied && self.reads > 0
+    }
+
+    /// Takes a message from Raft.
+    ///
+    /// # Panics
+    /// If it is not the next one, or is not one of this service.
+    pub(crate) fn take(&mut self, message: ApplyMsg) {
+        match message {
+            ApplyMsg::Command { index, term, command } => self.apply(index, term, &command),
+            ApplyMsg::Snapshot { snapshot, .. } => self.restore(&snapshot),
+        }
     }
 
     /// How many submits wait.
@@ -77,10 +115,7 @@ impl<S: StateMachine> State<S> {
     }
 
     /// Applies the committed entry at `index`.
-    ///
-    /// # Panics
-    /// If an index is left out or comes twice, or the entry is not one of this service.
-    pub(crate) fn apply(&mut self, index: u64, term: u64, entry: &[u8]) {
+    fn apply(&mut self, index: u64, term: u64, entry: &[u8]) {
         assert!(
             index == self.applied + 1,
             "Raft hands over the entry at index {index}, but {} have been applied",
@@ -91,32 +126,54 @@ impl<S: StateMachine> State<S> {
             Ok(Entry::Command(command)) => Some(self.machine.apply(command)),
             Err(error) => panic!("the entry at index {index} is no command of this service: {error}"),
         };
+        debug!(target: "apply", "entry {index} of term {term}");
         self.applied = index;
-        // Before anybody learns of it: what follows from the step must not be seen first.
+        // Before the submit learns of it: the watcher must see the step before its effects.
         self.show();
         let waiter = self.waiting.remove(&index);
-        // Index and term together name an entry. In another term it is not the one that the
-        // submit made, whatever it says.
+        // Index and term together identify an entry. An entry of another term is not the
+        // submit's, even if its command is the same.
         if let (Some(waiter), Some(reply)) = (waiter.filter(|waiter| waiter.term == term), reply) {
             waiter.reply.put(reply);
         }
         self.note_term(term);
     }
 
-    /// An entry of `term` is committed. Terms never regress along the log, so the entries
-    /// that this server made in earlier terms, and that are not yet committed, never will
-    /// be: their places are taken.
+    /// An entry of `term` is committed. Terms never regress along the log. So if this server
+    /// made an entry in an earlier term, and it is not committed yet, it never will be:
+    /// another entry has its place.
     fn note_term(&mut self, term: u64) {
+        debug_assert!(
+            term >= self.applied_term,
+            "the log regresses from term {} to {term}",
+            self.applied_term
+        );
         if term > self.applied_term {
             self.applied_term = term;
-            self.waiting.retain(|_, waiter| waiter.term >= term);
+            self.release(|_, waiter| waiter.term < term);
+            debug_assert!(self.waiting.values().all(|waiter| waiter.term >= term), "a submit waits in vain");
         }
     }
 
-    /// This server leads no more in the terms up to `term`. The entries that it made may or
-    /// may not be committed by its successors; those who wait had better ask them.
-    pub(crate) fn end_leadership(&mut self, term: u64) {
-        self.waiting.retain(|_, waiter| waiter.term > term);
+    /// This server has entered `term`, so it no longer leads any earlier term. Later leaders
+    /// may or may not commit the entries that it made; the clerks have to ask them.
+    ///
+    /// A submit of `term` itself goes on waiting, even if this server was a candidate when
+    /// it was seen last: it may have won the election since, and made the entry. A leader
+    /// leaves its term only for a later one.
+    pub(crate) fn end_leadership_before(&mut self, term: u64) {
+        self.release(|_, waiter| waiter.term < term);
+        debug_assert!(self.waiting.values().all(|waiter| waiter.term >= term), "a submit waits in vain");
+    }
+
+    /// Wakes the submits for which this holds, without a reply.
+    fn release(&mut self, is_over: impl Fn(u64, &Waiter<S::Reply>) -> bool) {
+        let before = self.waiting.len();
+        debug_assert!(self.last_included_index <= self.applied, "the snapshot is ahead of the machine");
+        self.waiting.retain(|&index, waiter| !is_over(index, waiter));
+        if self.waiting.len() < before {
+            debug!(target: "submit", "{} can no longer succeed here", before - self.waiting.len());
+        }
     }
 
     /// Shows the machine to `watcher`, now and after each step.
@@ -132,15 +189,14 @@ impl<S: StateMachine> State<S> {
     }
 
     /// The state as bytes.
-    pub(crate) fn snapshot(&self) -> Vec<u8> {
+    pub(crate) fn snapshot(&mut self) -> Vec<u8> {
+        debug_assert!(self.applied > 0, "a snapshot of the initial state replaces no entry");
+        self.last_included_index = self.applied;
         snapshot::seal(self.machine.snapshot(), self.applied)
     }
 
-    /// Puts a snapshot, from the disk or from the leader, in the place of the state.
-    ///
-    /// # Panics
-    /// If the snapshot is damaged, or older than the state.
-    pub(crate) fn restore(&mut self, snapshot: &[u8]) {
+    /// Replaces the state by a snapshot, from the disk or from the leader.
+    fn restore(&mut self, snapshot: &[u8]) {
         let (index, machine) = snapshot::open(snapshot)
             .unwrap_or_else(|damage| panic!("a snapshot of {} bytes is damaged: {damage}", snapshot.len()));
         assert!(
@@ -149,11 +205,13 @@ impl<S: StateMachine> State<S> {
             self.applied
         );
         if let Err(error) = self.machine.restore(machine) {
-            panic!("a snapshot up to index {index} is none of this service: {error}");
+            panic!("a snapshot up to index {index} is not one of this service: {error}");
         }
+        debug!(target: "snapshot", "continues from index {index}, in place of {}", self.applied);
         self.applied = index;
+        self.last_included_index = index;
         self.show();
-        // What came of the entries in between the snapshot does not say.
-        self.waiting.retain(|&waited, _| waited > index);
+        // The snapshot does not tell the replies to the entries that it replaces.
+        self.release(|waited, _| waited <= index);
     }
 }

@@ -1,63 +1,79 @@
-//! Lab 4A: the shard controller, which says which group of servers serves which part of the
-//! keys.
+//! Lab 4A: the shard controller, which assigns parts of the keys to groups of servers.
 //!
 //! A replicated service (lab 3) can do no more than its leader can: every operation goes
-//! through one server. To serve more clients the keys are divided into [`SHARDS`] *shards*,
-//! and the shards over several *groups*, each of which is a replicated service of its own.
-//! Somebody must say who has what, and change it when groups come and go. That is the
-//! controller. It carries no data and is seldom asked; everything here is about its answers
-//! being the same everywhere and for ever. (Systems of this shape: Bigtable, whose master
-//! assigns tablets to servers; Spanner, whose placement driver moves data between groups.)
+//! through one server. To serve more clients, the keys are divided into [`SHARDS`] *shards*,
+//! and the shards over several *groups*. Each group is a replicated service of its own. The
+//! controller records which group owns which shard, and changes that when groups join and
+//! leave. It stores no keys and answers few requests. Its one difficulty is that all its
+//! servers must give the same answers for ever. (Bigtable has this shape: its master assigns
+//! tablets to servers. So has Spanner, which moves directories of keys between Paxos groups.)
 //!
 //! # Configurations
 //!
-//! The controller's whole state is a list of *configurations*, numbered from 0, each of which
-//! assigns every shard to a group. A configuration never changes; a change makes the next
-//! one. Groups go through them in order, and so agree about who had a shard before whom
-//! without ever talking about it: that is what lab 4B is built upon.
+//! The controller's whole state is a list of *configurations*, numbered from 0. Each
+//! configuration assigns every shard to a group, and never changes. A change makes the next
+//! configuration. Groups go through the configurations in order, and so agree on the sequence
+//! of a shard's owners without talking to each other. Lab 4B builds on that.
 //!
-//! | command | makes |
+//! | command | effect |
 //! |---|---|
-//! | `Join` | a configuration with more groups, rebalanced |
-//! | `Leave` | one with fewer groups, rebalanced |
-//! | `Move` | one in which a shard is on another group, and nothing else is different |
-//! | `Query` | nothing: it is answered by an existing one |
+//! | `Join` | makes a configuration with more groups, rebalanced |
+//! | `Leave` | makes a configuration with fewer groups, rebalanced |
+//! | `Move` | makes a configuration that differs in the owner of one shard |
+//! | `Query` | makes none: it returns an existing configuration |
 //!
 //! # Rebalancing
 //!
-//! Every shard that changes groups has to be copied over the network while clients wait for
-//! it, so *as few as possible* should; and the groups should have *equally many*, up to one.
-//! `rebalance.rs` says how, and why no way is better.
+//! A shard that changes groups is copied over the network while its clients wait. So *as few
+//! shards as possible* should move, and the groups should own *equally many*, up to one.
+//! `rebalance.rs` gives the method and the proof that none moves fewer. For example, groups 1
+//! and 2 own five shards each and group 3 joins: the shares become 4, 3 and 3, and three shards
+//! move, all of them to group 3.
 //!
-//! It must also be *deterministic*. Each server of the controller carries out each command by
-//! itself, and if one of them goes through a hash map, whose order differs from process to
-//! process, then their configurations differ from then on, and a client is told one thing by
-//! one leader and another by the next. Nothing looks wrong until the leader crashes. Hence
-//! ordered maps, here and in [`Config`] itself.
+//! Rebalancing must also be *deterministic*. Each server of the controller applies each command
+//! by itself. If it walked through a hash map, whose order differs from process to process, the
+//! servers' configurations would differ from then on. Each leader would tell its clients
+//! something else, and no client would notice before the leader crashed. Hence the ordered maps,
+//! here and in [`Config`] itself.
 //!
-//! # Requests that make no sense
+//! # Invalid commands
 //!
-//! A join of a group that is there, a leave of one that is not, a move to one that is not:
-//! each is refused as a whole, with a reason ([`Refusal`]), and makes no configuration. Like
-//! any other outcome the refusal goes through the log, so that all servers agree on it. A
-//! query of a negative number, or of one that does not exist yet, means the newest.
+//! A join of a group that is present, a leave of a group that is absent, a move to a group that
+//! is absent: the controller refuses each as a whole, gives a reason ([`Refusal`]), and makes no
+//! configuration. A refusal goes through the log like any other outcome, so all servers agree
+//! on it. A query of a negative number, or of a number that does not exist yet, returns the
+//! newest configuration.
 //!
-//! A move to the group that has the shard already makes a configuration, equal to the last
-//! one but for its number: it is what the administrator asked for.
+//! A move to the group that owns the shard already makes a configuration that equals the last
+//! one but for its number. The administrator asked for it.
 //!
 //! # How to read
 //!
-//! `rpc.rs`, `state.rs` and `rebalance.rs` are what the controller is. `server.rs` and
-//! `client.rs` put it behind `rsm`, and hold nothing else.
+//! | file | content |
+//! |---|---|
+//! | `rpc.rs` | configurations, commands and replies |
+//! | `rebalance.rs` | the one decision of the controller |
+//! | `state.rs` | the list of configurations: the effect of each command |
+//! | `server.rs`, `client.rs` | a replica over `rsm`, and the clerk |
+//!
+//! # What the tests need
+//!
+//! `labapi` has no trait for a controller, because its configurations are this crate's types, and
+//! lab 4B stores them. So another solution of part 4A replaces the files in `src` and keeps these
+//! names: [`ControllerServer`] (`start`, and `services`, `is_leader` and `watch`, which this
+//! solution gets from `rsm::ReplicatedServer`), [`Clerk`] (`new`, `query`, `join`, `leave`,
+//! `move_shard`), [`Config`], [`Refusal`], [`GroupId`] and [`NO_GROUP`]. The graded tests use
+//! nothing else. Lab 4B also needs [`SHARDS`] and [`Clerk::try_query`]. The tests in `tests/rules`
+//! check this solution's [`Controller`] and [`rebalance()`] by themselves, without a cluster.
 //!
 //! # What is left out on purpose
 //!
-//! - **Forgetting configurations.** A group that was away for a year needs those of the whole
-//!   year. They are some hundred bytes each.
-//! - **Loads.** All shards count the same; a real controller would measure them.
-//! - **Looking whether groups live.** An administrator says who joins and leaves; a group
-//!   that is down keeps its shards.
-//! - **Authentication.** Anybody may send anything.
+//! - **Forgetting configurations.** A group that was down for a year needs those of the whole
+//!   year. Each is a few hundred bytes.
+//! - **Loads.** All shards count the same. A real controller would measure their traffic.
+//! - **Failure detection.** An administrator decides which groups join and leave. A group that
+//!   is down keeps its shards.
+//! - **Authentication.** Any client may send any command.
 
 mod client;
 mod rebalance;

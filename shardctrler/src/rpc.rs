@@ -1,4 +1,4 @@
-//! What clerks say to controllers: one RPC, whose argument is the command itself.
+//! The controller's one RPC. Its argument is the command itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,45 +6,44 @@ use std::fmt;
 use rsm::Request;
 use serde::{Deserialize, Serialize};
 
-/// Number of shards, in every configuration.
+/// Number of shards in every configuration.
 pub const SHARDS: usize = 10;
 
-/// Names a group, from 1.
+/// A group's number, from 1.
 pub type GroupId = u64;
 
-/// Stands in a configuration for "no group".
+/// Stands for "no group" in a configuration.
 pub const NO_GROUP: GroupId = 0;
 
-/// Says which group serves which shard. WithSessions made, a configuration never changes.
+/// A configuration: it assigns each shard to a group. It never changes once it is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
-    /// Its number. Configuration 0 has no groups; each further one has the next number.
+    /// Place in the sequence of configurations. Configuration 0 has no groups.
     pub number: u64,
-    /// The group that serves each shard, [`NO_GROUP`] if there are no groups.
+    /// The group that owns each shard, [`NO_GROUP`] if there are no groups.
     pub shards: [GroupId; SHARDS],
-    /// Each group's servers, by the names under which they are reached.
+    /// The names of each group's servers, under which clients reach them.
     ///
-    /// Ordered: whatever goes through these groups one by one must do so in the same order
-    /// on all servers.
+    /// The map is ordered: code that walks through the groups must do so in the same order on
+    /// all servers.
     pub groups: BTreeMap<GroupId, Vec<String>>,
 }
 
-/// What an administrator or a client wants of the controller.
+/// A request of an administrator or a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Adds groups, and lets each have its share of the shards.
+    /// Adds groups, and gives each its share of the shards.
     Join {
-        /// New groups with their servers: at least one group, each with at least one server,
-        /// none of them present, none called [`NO_GROUP`].
+        /// New groups with their servers. At least one group; each has at least one server, is
+        /// not present yet, and is not [`NO_GROUP`].
         groups: BTreeMap<GroupId, Vec<String>>,
     },
-    /// Takes groups away, and gives their shards to the others.
+    /// Removes groups, and gives their shards to the others.
     Leave {
         /// At least one group, all of them present.
         groups: Vec<GroupId>,
     },
-    /// Gives one shard to one group, and leaves it at that: the next join or leave may well
-    /// take it away again.
+    /// Gives one shard to one group. The next join or leave may move it again.
     Move {
         /// Below [`SHARDS`].
         shard: usize,
@@ -53,38 +52,38 @@ pub enum Command {
     },
     /// Asks for a configuration.
     Query {
-        /// Its number. For a negative one, and one that does not exist yet, the newest
-        /// configuration is the answer.
+        /// Number of the configuration. A negative number, or one that does not exist yet,
+        /// stands for the newest configuration.
         number: i64,
     },
 }
 
-/// What a controller's state machine answers.
+/// A reply of the controller's state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The configuration that was asked for.
+    /// The reply to a query.
     Config(Config),
-    /// The change is made; the new configuration has this number.
+    /// The change is made, and the new configuration has this number.
     Made(u64),
-    /// The command makes no sense. Nothing has changed, and no configuration was made.
+    /// The command is invalid. Nothing has changed, and no configuration was made.
     Refused(Refusal),
 }
 
-/// What is wrong with a command. It is refused as a whole, also if other parts of it would
-/// make sense: so the administrator learns of the mistake while it is small.
+/// Why a command is invalid. The controller refuses it as a whole, even if other parts of it
+/// are valid, so the administrator learns of the mistake before it has an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
-    /// A join or leave without any group.
+    /// A join or leave names no group.
     NoGroups,
     /// A group to join has no servers.
     NoServers(GroupId),
-    /// A group to join is called [`NO_GROUP`].
+    /// A group to join has the number [`NO_GROUP`].
     Reserved,
-    /// A group to join is present already. Its servers stay what they are.
+    /// A group to join is present already. Its servers stay as they are.
     KnownGroup(GroupId),
     /// A group to leave, or to move a shard to, is not present.
     UnknownGroup(GroupId),
-    /// There is no shard with this number.
+    /// No shard has this number.
     UnknownShard(usize),
 }
 
@@ -103,12 +102,11 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Why a server did not do what it was asked.
+/// Why a server did not carry out a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControllerError {
-    /// Only the leader serves clerks, and this server is none, or ceased to be one while the
-    /// clerk waited. In the latter case the command may still be carried out; asking again
-    /// under the same number does no harm.
+    /// This server is not the leader, or lost leadership while the clerk waited. In the second
+    /// case the command may still take effect. A retry under the same number is harmless.
     WrongLeader,
 }
 

@@ -1,4 +1,4 @@
-//! The controller's state: every configuration there ever was, and what each command does.
+//! The controller's state: all configurations, and the effect of each command.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use rsm::StateMachine;
 use crate::rebalance::rebalance;
 use crate::rpc::{Command, Config, GroupId, NO_GROUP, Refusal, Reply, SHARDS};
 
-/// All configurations. Those of the past are kept, since a group that was away for a while
-/// has to go through them one by one.
+/// All configurations. The old ones stay, because a group that was down for a while has to go
+/// through them one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Controller {
-    /// By number; there is always one.
+    /// The configuration at place n has number n. There is always at least one.
     configs: Vec<Config>,
 }
 
@@ -25,26 +25,24 @@ impl Default for Controller {
 impl Controller {
     /// The newest configuration.
     pub fn newest(&self) -> &Config {
-        // Never empty: configurations are added only, and `restore` refuses an empty list.
-        &self.configs[self.configs.len() - 1]
+        self.configs.last().expect("configuration 0 is never removed, and `restore` refuses an empty list")
     }
 
-    /// The configuration with this number; the newest if the number is negative or of one
-    /// that does not exist yet.
+    /// The configuration with this number, or the newest if the number is negative or does not
+    /// exist yet.
     pub fn query(&self, number: i64) -> &Config {
         let index = usize::try_from(number).ok();
         index.and_then(|index| self.configs.get(index)).unwrap_or_else(|| self.newest())
     }
 
-    /// The configuration with these groups added.
+    /// The next configuration if these groups join.
     fn join(&self, joining: BTreeMap<GroupId, Vec<String>>) -> Result<Config, Refusal> {
         if joining.is_empty() {
             return Err(Refusal::NoGroups);
         }
         let mut groups = self.newest().groups.clone();
         for (group, servers) in joining {
-            // The order is that of the group numbers, so that all servers refuse for the same
-            // reason.
+            // The groups come in ascending order, so all servers refuse for the same reason.
             if group == NO_GROUP {
                 return Err(Refusal::Reserved);
             }
@@ -58,7 +56,7 @@ impl Controller {
         Ok(self.rebalanced(groups))
     }
 
-    /// The configuration without these groups.
+    /// The next configuration if these groups leave. A group that is named twice leaves once.
     fn leave(&self, leaving: &[GroupId]) -> Result<Config, Refusal> {
         if leaving.is_empty() {
             return Err(Refusal::NoGroups);
@@ -68,44 +66,62 @@ impl Controller {
             return Err(Refusal::UnknownGroup(unknown));
         }
         let mut groups = newest.groups.clone();
-        // To be named twice is to leave once.
         groups.retain(|group, _| !leaving.contains(group));
         Ok(self.rebalanced(groups))
     }
 
-    /// The configuration with one shard on another group. Shares may become uneven: whoever
-    /// moves shards by hand knows why.
+    /// The next configuration if one shard moves. The groups' shares may become uneven: the
+    /// administrator has reasons for a move by hand.
     fn move_shard(&self, shard: usize, group: GroupId) -> Result<Config, Refusal> {
-        let mut config = self.newest().clone();
+        let newest = self.newest();
         if shard >= SHARDS {
             return Err(Refusal::UnknownShard(shard));
         }
-        if !config.groups.contains_key(&group) {
+        if !newest.groups.contains_key(&group) {
             return Err(Refusal::UnknownGroup(group));
         }
+        let mut config = Config { number: newest.number + 1, ..newest.clone() };
         config.shards[shard] = group;
         Ok(config)
     }
 
-    /// The newest configuration with other groups.
+    /// The next configuration with these groups, rebalanced.
     fn rebalanced(&self, groups: BTreeMap<GroupId, Vec<String>>) -> Config {
         let newest = self.newest();
         let present: Vec<GroupId> = groups.keys().copied().collect();
-        Config { number: newest.number, shards: rebalance(&newest.shards, &present, NO_GROUP), groups }
+        let shards = rebalance(&newest.shards, &present, NO_GROUP);
+        let moved = newest.shards.iter().zip(&shards).filter(|(before, after)| before != after).count();
+        tracing::debug!(target: "rebalance", "{} groups, {moved} shards move", present.len());
+        Config { number: newest.number + 1, shards, groups }
     }
 
-    /// Numbers a configuration and keeps it.
+    /// Adds the configuration that a command makes to the list.
     fn keep(&mut self, made: Result<Config, Refusal>) -> Reply {
         match made {
-            Ok(mut config) => {
-                config.number = self.newest().number + 1;
+            Ok(config) => {
                 let number = config.number;
+                assert!(number == self.newest().number + 1, "configuration {number} is not the next one");
+                assert!(is_sound(&config), "configuration {number} is not sound: {config:?}");
+                tracing::debug!(target: "config", "{number} made: {:?}", config.shards);
                 self.configs.push(config);
                 Reply::Made(number)
             }
-            Err(refusal) => Reply::Refused(refusal),
+            Err(refusal) => {
+                tracing::debug!(target: "refuse", "{refusal}");
+                Reply::Refused(refusal)
+            }
         }
     }
+}
+
+/// Every shard is on a group that is present, or all are on [`NO_GROUP`] because no group is; and
+/// every group has a server.
+fn is_sound(config: &Config) -> bool {
+    let Config { shards, groups, .. } = config;
+    let owned = |owner: &GroupId| groups.contains_key(owner) || groups.is_empty() && *owner == NO_GROUP;
+    shards.iter().all(owned)
+        && !groups.contains_key(&NO_GROUP)
+        && groups.values().all(|servers| !servers.is_empty())
 }
 
 impl StateMachine for Controller {
@@ -113,6 +129,12 @@ impl StateMachine for Controller {
     type Reply = Reply;
 
     fn apply(&mut self, command: Command) -> Reply {
+        tracing::debug!(target: "apply", "{command:?}");
+        let newest = self.newest().number;
+        assert!(
+            newest + 1 == self.configs.len() as u64,
+            "place {newest} does not hold configuration {newest}"
+        );
         let made = match command {
             Command::Query { number } => return Reply::Config(self.query(number).clone()),
             Command::Join { groups } => self.join(groups),
@@ -124,12 +146,17 @@ impl StateMachine for Controller {
 
     fn read(&self, command: &Command) -> Option<Reply> {
         match command {
-            Command::Query { number } => Some(Reply::Config(self.query(*number).clone())),
+            Command::Query { number } => {
+                let config = self.query(*number);
+                tracing::debug!(target: "read", "query {number}: configuration {}", config.number);
+                Some(Reply::Config(config.clone()))
+            }
             Command::Join { .. } | Command::Leave { .. } | Command::Move { .. } => None,
         }
     }
 
     fn snapshot(&self) -> Vec<u8> {
+        tracing::debug!(target: "snapshot", "{} configurations", self.configs.len());
         labgob::encode(&self.configs)
     }
 
@@ -138,6 +165,11 @@ impl StateMachine for Controller {
         if configs.is_empty() {
             return Err(DecodeError::Truncated);
         }
+        let numbers = configs.iter().map(|config| config.number);
+        if !numbers.eq(0..configs.len() as u64) || !configs.iter().all(is_sound) {
+            return Err(DecodeError::Invalid("these are not the configurations of a controller".to_owned()));
+        }
+        tracing::debug!(target: "restore", "{} configurations", configs.len());
         self.configs = configs;
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! The clerk: finds the group, then its leader, and asks until there is an answer.
+//! The clerk: finds the shard's group, then its leader, and repeats a request until a server
+//! answers it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,18 +8,18 @@ use kvraft::Operation;
 use labrpc::ClientEnd;
 use labrt::thread;
 use labrt::time::Duration;
-use rsm::{LeaderCache, Request};
-use shardctrler::{Config, GroupId};
+use rsm::{ClientSession, LeaderCache, Request};
+use shardctrler::{Config, GroupId, SHARDS};
 
 use crate::peers::{MakeEnd, Peers};
 use crate::rpc::{KvError, ShardPeer, key_to_shard};
 
-/// The pause before a clerk tries again: a shard is on its way, or a group is about to learn
-/// that it is its own, or elects a leader. Each takes several round trips.
+/// The pause before a retry. The shard is on its way, or the group has not yet adopted the
+/// configuration, or it elects a leader. Each takes several round trips.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// Key or value of an operation are too long ([`kvraft::MAX_KEY`], [`kvraft::MAX_VALUE`]).
-/// Nothing has changed.
+/// The key or the value of an operation is too long ([`kvraft::MAX_KEY`],
+/// [`kvraft::MAX_VALUE`]). Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -30,38 +31,35 @@ impl fmt::Display for TooLarge {
 
 impl std::error::Error for TooLarge {}
 
-/// A client's side of the service. Each operation blocks until it is done, for ever if it
-/// never can be.
+/// A client's side of the service. Each operation blocks until it is done, for ever if no server
+/// answers.
 ///
-/// One operation at a time, hence `&mut`: the sessions of the servers remember one per
+/// A clerk runs one operation at a time, hence `&mut`: the servers' sessions remember one per
 /// clerk.
 pub struct Clerk {
     controller: shardctrler::Clerk,
     peers: Peers,
-    /// The newest configuration that the clerk has heard of.
+    /// The newest configuration that the clerk knows.
     config: Config,
-    /// The servers of its groups, as far as they were needed, and who leads them.
+    /// The groups of that configuration that the clerk has asked, with their last known leaders.
     groups: BTreeMap<GroupId, LeaderCache<ShardPeer>>,
-    /// Tells this clerk from all others; drawn at random.
-    client: u64,
-    /// Number of the last operation, from 1, whichever shard it was about.
-    sequence: u64,
+    /// One session over all shards.
+    session: ClientSession,
 }
 
 impl Clerk {
-    /// A clerk that reaches the controllers through `controllers`, and servers by their names
-    /// through ends that `make_end` makes.
+    /// A clerk that reaches the controllers through `controllers`. It reaches the groups' servers
+    /// through ends that `make_end` makes from their names.
     ///
     /// # Panics
-    /// Without any controller.
+    /// If `controllers` is empty.
     pub fn new(controllers: Vec<ClientEnd>, make_end: MakeEnd) -> Clerk {
         Clerk {
             controller: shardctrler::Clerk::new(controllers),
             peers: Peers::new(make_end),
             config: Config::default(),
             groups: BTreeMap::new(),
-            client: labrt::rand::random(),
-            sequence: 0,
+            session: ClientSession::open(),
         }
     }
 
@@ -82,7 +80,7 @@ impl Clerk {
         self.operate(operation).map(drop)
     }
 
-    /// Adds `value` at the end of the value of `key`.
+    /// Adds `value` to the end of the value of `key`.
     ///
     /// # Errors
     /// [`TooLarge`].
@@ -96,12 +94,14 @@ impl Clerk {
             return Err(TooLarge);
         }
         let shard = key_to_shard(operation.key());
-        // The number is the operation's, however often and to whichever group it is sent.
-        self.sequence += 1;
-        let request = Request { client: self.client, sequence: self.sequence, command: operation };
+        assert!(shard < SHARDS, "shard {shard} of {SHARDS}");
+        let request = self.session.request(operation);
         loop {
             match self.ask(self.config.shards[shard], &request) {
-                Some(Ok(value)) => return Ok(value),
+                Some(Ok(value)) => {
+                    tracing::debug!(target: "clerk", "number {}: {} done", request.sequence, request.command);
+                    return Ok(value);
+                }
                 Some(Err(KvError::TooLarge)) => return Err(TooLarge),
                 Some(Err(KvError::Moving)) => thread::sleep(RETRY_PAUSE),
                 Some(Err(KvError::WrongGroup | KvError::WrongLeader)) | None => self.learn(),
@@ -109,7 +109,8 @@ impl Clerk {
         }
     }
 
-    /// Asks the servers of a group; `None` if none of them leads, or there is no such group.
+    /// Asks the servers of a group. `None` if none of them answers as the leader, or if there is
+    /// no such group.
     fn ask(&mut self, group: GroupId, request: &Request<Operation>) -> Option<Result<String, KvError>> {
         if !self.groups.contains_key(&group) {
             let servers = self.peers.all(self.config.groups.get(&group)?);
@@ -121,15 +122,17 @@ impl Clerk {
         })
     }
 
-    /// Asks for the newest configuration. If it is the known one, the groups may yet have to
-    /// learn of it, or one of them is without a leader. If the controllers do not answer, the
-    /// known one may still be right: a clerk needs them only when something has changed.
+    /// Asks the controllers for the newest configuration. Pauses instead if they have no newer
+    /// one: the groups may not have adopted it yet, or a group has no leader. Pauses also if the
+    /// controllers do not answer: the known configuration may still be the right one.
     fn learn(&mut self) {
         let newest = self.controller.try_query(-1);
         let Some(newest) = newest.filter(|newest| newest.number > self.config.number) else {
+            tracing::debug!(target: "clerk", "configuration {} is the newest known", self.config.number);
             thread::sleep(RETRY_PAUSE);
             return;
         };
+        tracing::debug!(target: "clerk", "learns configuration {}", newest.number);
         let same = |group: &GroupId| self.config.groups.get(group) == newest.groups.get(group);
         self.groups.retain(|group, _| same(group));
         self.config = newest;

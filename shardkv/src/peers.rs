@@ -1,4 +1,4 @@
-//! How to reach servers of which only the names are known.
+//! Clients of servers that are known by name.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use rsm::CALL_TIMEOUT;
 
 use crate::rpc::ShardPeer;
 
-/// Makes an end of the network on which a server can be called, by its name.
+/// Makes a network end from a server's name. Calls on the end go to that server.
 pub type MakeEnd = Arc<dyn Fn(&str) -> ClientEnd + Send + Sync>;
 
-/// The servers that were called before, with their ends: each end is made once.
+/// The clients of all servers called so far. Each server's end is made once.
 pub(crate) struct Peers {
     make_end: MakeEnd,
     known: BTreeMap<String, ShardPeer>,
@@ -22,7 +22,7 @@ impl Peers {
         Peers { make_end, known: BTreeMap::new() }
     }
 
-    /// The server with this name, which need not exist.
+    /// The client of the server with this name. The server need not exist.
     pub(crate) fn get(&mut self, name: &str) -> ShardPeer {
         if let Some(peer) = self.known.get(name) {
             return peer.clone();
@@ -32,7 +32,7 @@ impl Peers {
         peer
     }
 
-    /// All of them.
+    /// The clients of these servers.
     pub(crate) fn all(&mut self, names: &[String]) -> Vec<ShardPeer> {
         names.iter().map(|name| self.get(name)).collect()
     }

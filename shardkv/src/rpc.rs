@@ -1,70 +1,71 @@
-//! What clerks say to servers, and what groups say to each other.
+//! The RPCs of clerks to servers, and of groups to each other.
 
 use kvraft::Operation;
 use rsm::Request;
 use serde::{Deserialize, Serialize};
 use shardctrler::SHARDS;
 
-/// The shard to which a key belongs: its first byte, modulo the number of shards; 0 for the
-/// empty key.
+/// The shard of a key: its first byte modulo the number of shards, 0 for the empty key.
 pub fn key_to_shard(key: &str) -> usize {
     key.bytes().next().map_or(0, |first| usize::from(first) % SHARDS)
 }
 
-/// Why a server did not do what a clerk asked for.
+/// Why a server did not carry out a clerk's operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvError {
-    /// Only the leader serves clerks, and this server is none, or ceased to be one while the
-    /// clerk waited. In the latter case the operation may still be carried out; asking again
-    /// under the same number does no harm.
+    /// This server is not the leader, or lost leadership while the clerk waited. In the second
+    /// case the operation may still take effect. A retry under the same number is harmless.
     WrongLeader,
-    /// The key's shard is not this group's, as far as the group knows. Nothing has happened.
+    /// This group does not own the key's shard in the configuration that it has adopted.
+    /// Nothing has changed.
     WrongGroup,
-    /// The key's shard is this group's, and has not arrived yet. Nothing has happened.
-    Moving,
-    /// Key or value are too long, or the value would be after the append. Nothing has
+    /// This group owns the key's shard, but the content has not arrived yet. Nothing has
     /// changed.
+    Moving,
+    /// The key or the value is too long, or an append would make the value too long. Nothing
+    /// has changed.
     TooLarge,
 }
 
-/// Names a handover: the group that owned a shard gives it to the one that owns it from a
+/// Names a handover: a shard goes from one owner to the next, which owns it from this
 /// configuration on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Handover {
-    /// Which shard.
+    /// Number of the shard.
     pub shard: usize,
-    /// The first configuration with the new owner.
+    /// The first configuration with the next owner.
     pub config: u64,
 }
 
-/// A shard on its way: values and sessions, as `rsm::WithSessions<kvraft::KeyValue>` writes them.
+/// A shard's content as bytes: a snapshot of `rsm::WithSessions<kvraft::KeyValue>`, which holds
+/// values and sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content(#[serde(with = "labgob::bytes")] pub Vec<u8>);
 
 /// Why a group does not hand over a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PullError {
-    /// This server does not know of the handover yet, or has not got the shard itself. Ask
-    /// again, or another server of the group.
+    /// This server has not adopted the configuration yet, or has not received the shard itself.
+    /// A retry may succeed, here or at another server of the group.
     NotYet,
-    /// The shard was handed over, acknowledged and deleted.
+    /// The next owner confirmed that it has the shard, and this group deleted its copy.
     Gone,
 }
 
 labrpc::service! {
     /// A server of a group.
     pub service ShardRpc, client ShardPeer {
-        /// For clerks: carries out an operation, once for each sequence number of a client,
-        /// and returns the value that a get has read (empty for others).
+        /// For clerks: carries out an operation, once for each sequence number of a client.
+        /// Returns the value that a get read, and an empty text for a put or an append.
         fn operate(request: Request<Operation>) -> Result<String, KvError>;
 
-        /// For the group that owns the shard from this configuration on: its content. Any
-        /// server of the group may answer, and nothing changes.
+        /// For the next owner: returns the shard's content. Any server of the group may answer,
+        /// and nothing changes.
         fn pull(handover: Handover) -> Result<Content, PullError>;
 
-        /// From the group that owns the shard from this configuration on: it has it, on the
-        /// disks of a majority, and the copy here is garbage. True once it is deleted; false
-        /// from a server that cannot tell, as it does not lead.
+        /// From the next owner, when it has the shard on the disks of a majority: the copy here
+        /// is garbage. True if this group has deleted it. False if this server does not know,
+        /// because it is not the leader.
         fn discard(handover: Handover) -> bool;
     }
 }

@@ -1,60 +1,59 @@
-//! The monitor: a replica of the group's state, the RPCs, and the threads that bring it
-//! forward while this server leads.
+//! A server: a replica of the group's state, the RPC handlers, and the threads that drive the
+//! group while this server leads.
 //!
 //! | thread | waits for | does |
 //! |---|---|---|
-//! | `config_loop` | another configuration | puts it into the log, one after the other |
-//! | `transfer_loop` | something to get, or to have deleted | starts a transfer for each such handover |
-//! | transfers | an answer of the other group | pull and install; have deleted, and forget |
+//! | `config_loop` | the next configuration | puts it into the log |
+//! | `transfer_loop` | handovers that are not over | starts a transfer for each |
+//! | transfers | the other group's answers | pull, then install; discard, then forget |
 //!
-//! All that they decide goes through the log, and is judged there by the state. So nothing
-//! is lost, or done twice, if the server loses its leadership in the middle: its successor finds
-//! in the state what is left to do. And no lock is held while another group is waited for:
-//! two groups may well wait for each other.
+//! The threads only put commands into the log, and the state decides on each there. So a server
+//! may lose leadership at any point: nothing is lost or done twice, and the next leader finds
+//! the remaining work in the state. No thread holds a lock while it waits for another group,
+//! because two groups may wait for each other at the same time.
 
 use std::collections::BTreeSet;
 
 use kvraft::Operation;
-use labapi::Observer;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Duration;
 use raft::Persister;
-use rsm::{Request, Rsm, SubmitError};
+use rsm::{ReplicatedServer, Request, Rsm, SubmitError};
 use shardctrler::GroupId;
 
 use crate::peers::{MakeEnd, Peers};
 use crate::rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc};
 use crate::state::{Command, Group, Reply, Transfer, decode_shard};
 
-/// How often a leader asks for the next configuration. The course says about ten times a
-/// second; clients wait on average half of this longer for a shard that moves.
+/// The pause between a leader's queries for the next configuration. The course asks for about ten
+/// queries a second. A shard that moves waits half of this pause on average.
 const CONFIG_INTERVAL: Duration = Duration::from_millis(80);
 
-/// How often a leader looks for transfers that nobody is on: those that it has inherited.
-/// What it brings about itself is looked for at once.
+/// The pause between a leader's looks for transfers that have no thread, such as those of its
+/// predecessor. It starts the transfers of a configuration that it adopts itself at once.
 const TRANSFER_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The pause of a transfer after all servers of the other group were asked in vain. Mostly
-/// they have not adopted the configuration yet, and will within a round trip or two.
+/// The pause of a transfer after no server of the other group had a good answer. Usually they have
+/// not adopted the configuration yet, and will within a few round trips.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// With what a server is started.
+/// The arguments of [`ShardServer::start`].
 pub struct Setup {
-    /// How to reach each server of the group, itself included.
+    /// An end to each server of the group, this one included.
     pub ends: Vec<ClientEnd>,
-    /// The server's own place in `ends`.
+    /// This server's place in `ends`.
     pub me: usize,
-    /// The disk.
+    /// This server's disk, with what an earlier life wrote.
     pub persister: Persister,
-    /// A snapshot replaces the log when Raft's state takes this many bytes; `None`: never.
+    /// A snapshot replaces the log once Raft's state takes this many bytes; `None`: never.
     pub max_raft_state: Option<usize>,
-    /// Which group it is; not [`shardctrler::NO_GROUP`].
+    /// The group's number; not [`shardctrler::NO_GROUP`].
     pub group: GroupId,
-    /// How to reach the controllers.
+    /// An end to each controller.
     pub controllers: Vec<ClientEnd>,
-    /// How to reach servers of other groups.
+    /// Makes ends to the servers of other groups.
     pub make_end: MakeEnd,
 }
 
@@ -62,17 +61,18 @@ pub struct Setup {
 pub struct ShardServer {
     rsm: Arc<Rsm<Group>>,
     peers: Mutex<Peers>,
-    /// The handovers with which a thread of this server is busy.
+    /// The handovers that have a transfer thread on this server.
     busy: Mutex<BTreeSet<Handover>>,
 }
 
 impl ShardServer {
-    /// Starts a server with what its disk holds of an earlier life, and returns at once.
+    /// Starts a server and returns at once.
     ///
-    /// The threads belong to the node on which this is called, and end with it.
+    /// The server's threads belong to the caller's node and end with it.
     ///
     /// # Panics
-    /// If what the disk holds is damaged, or was written by another group.
+    /// If the disk's content is damaged or another group wrote it, or if the group's number is
+    /// [`shardctrler::NO_GROUP`].
     pub fn start(setup: Setup) -> Arc<ShardServer> {
         let Setup { ends, me, persister, max_raft_state, group, controllers, make_end } = setup;
         let server = Arc::new(ShardServer {
@@ -86,54 +86,30 @@ impl ShardServer {
         server
     }
 
-    fn spawn(self: &Arc<Self>, name: &str, body: impl FnOnce(&Arc<ShardServer>) + Send + 'static) {
+    fn spawn(self: &Arc<Self>, name: &'static str, body: impl FnOnce(&Arc<ShardServer>) + Send + 'static) {
         let server = self.clone();
-        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&server));
-        // Without one of its threads the server would look alive and be broken.
-        spawned.expect("the system has room for a thread");
+        thread::spawn_named(name, move || body(&server));
     }
 
-    /// What the server offers on the network: to clerks and other groups, and to its peers.
-    pub fn services(self: &Arc<Self>) -> Vec<Service> {
-        vec![self.clone().into_service(), self.rsm.service()]
-    }
-
-    /// Whether this server believes to be the leader of its group.
-    pub fn is_leader(&self) -> bool {
-        self.rsm.raft().get_state().1
-    }
-
-    /// Shows the state of its Raft to a tester.
-    pub fn watch(&self, observer: Box<dyn Observer>) {
-        self.rsm.watch(observer);
-    }
-
-    /// Shows the group's state to a tester: now, and after each step, with the index of the
-    /// log to which it has come.
+    /// Shows the group's state to a tester: now, and after each entry or snapshot, with the index up
+    /// to which this server has applied the log.
     pub fn watch_group(&self, watcher: impl FnMut(u64, &Group) + Send + 'static) {
         self.rsm.watch_machine(watcher);
     }
 
-    /// Looks at the group's state as it is on this server.
+    /// Looks at the group's state on this server, which may lag behind the others.
     pub fn inspect<T>(&self, look: impl FnOnce(&Group) -> T) -> T {
         self.rsm.inspect(look)
     }
 
-    /// Blocks while another server leads.
-    fn wait_for_leadership(&self) {
-        let mut leadership = self.rsm.raft().get_state();
-        while !leadership.1 {
-            leadership = self.rsm.raft().wait_for_leadership(leadership);
-        }
-    }
-
-    /// While this server leads, takes the group from one configuration to the next. None is
-    /// left out: each may give away a shard that the next one brings back changed.
+    /// While this server leads, takes the group from one configuration to the next. It skips none: a
+    /// configuration may give away a shard that the next one brings back changed.
     fn config_loop(self: &Arc<Self>, mut controller: shardctrler::Clerk) {
         loop {
-            self.wait_for_leadership();
+            self.rsm.wait_until_leader();
             let next = self.rsm.inspect(Group::config) + 1;
             let config = controller.query(i64::try_from(next).unwrap_or(i64::MAX));
+            assert!(config.number <= next, "a query of {next} returned configuration {}", config.number);
             if config.number == next && self.rsm.submit(&Command::Adopt(config)).is_ok() {
                 self.start_transfers();
             } else {
@@ -142,29 +118,30 @@ impl ShardServer {
         }
     }
 
-    /// While this server leads, looks for what its predecessors have left undone.
+    /// While this server leads, takes up the transfers that its predecessors left.
     fn transfer_loop(self: &Arc<Self>) {
         loop {
-            self.wait_for_leadership();
+            self.rsm.wait_until_leader();
             self.start_transfers();
             thread::sleep(TRANSFER_INTERVAL);
         }
     }
 
-    /// Starts a thread for each handover to this group that has none. One each, so that a
-    /// group that does not answer keeps nobody waiting for another.
+    /// Starts a thread for each handover to this group that has none. With a thread for each, a group
+    /// that does not answer delays no other handover.
     fn start_transfers(self: &Arc<Self>) {
         for handover in self.rsm.inspect(Group::transfers) {
             if self.busy.lock().insert(handover) {
                 self.spawn("transfer", move |server| {
                     server.run_transfer(handover);
-                    server.busy.lock().remove(&handover);
+                    let was_busy = server.busy.lock().remove(&handover);
+                    assert!(was_busy, "two transfers of {handover:?}");
                 });
             }
         }
     }
 
-    /// Does whatever a handover to this group needs, until it is over or another leads.
+    /// Takes the steps of a handover to this group, until it is over or this server no longer leads.
     fn run_transfer(&self, handover: Handover) {
         while self.is_leader() {
             let Some(transfer) = self.rsm.inspect(|group| group.transfer(handover)) else { return };
@@ -183,15 +160,21 @@ impl ShardServer {
         }
     }
 
-    /// The content of a shard, from the first of these servers that has it.
+    /// Returns a shard's content from the first of these servers that has it.
     fn pull(&self, handover: Handover, servers: &[String]) -> Option<Content> {
         let pulled = |peer: ShardPeer| peer.pull(&handover).ok()?.ok();
         let content = servers.iter().find_map(|server| pulled(self.peer(server)))?;
-        // WithSessions in the log, it must be fit to be applied.
-        decode_shard(&content).is_ok().then_some(content)
+        // A content in the log must be one that every replica can decode.
+        if let Err(error) = decode_shard(&content) {
+            tracing::warn!(target: "pull", "shard {} cannot be decoded: {error}", handover.shard);
+            return None;
+        }
+        let bytes = content.0.len();
+        tracing::debug!(target: "pull", "shard {} of {}: {bytes} bytes", handover.shard, handover.config);
+        Some(content)
     }
 
-    /// Whether the former owner has deleted its copy.
+    /// Asks the former owner to delete its copy. True if it has.
     fn have_discarded(&self, handover: Handover, servers: &[String]) -> bool {
         servers.iter().any(|server| self.peer(server).discard(&handover) == Ok(true))
     }
@@ -201,32 +184,63 @@ impl ShardServer {
     }
 }
 
+impl ReplicatedServer for ShardServer {
+    type Machine = Group;
+
+    fn replica(&self) -> &Rsm<Group> {
+        &self.rsm
+    }
+
+    fn clerk_service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
+    }
+}
+
 impl ShardRpc for ShardServer {
     fn operate(&self, request: Request<Operation>) -> Result<String, KvError> {
-        // A clerk of ours would not send it, but who knows who calls.
+        // The clerk in this crate checks this itself, but other clients may not.
         if !request.command.fits() {
             return Err(KvError::TooLarge);
         }
-        // What will be refused need not go through the log. But to refuse, too, this server must
-        // be the leader: one that was cut off long ago would send its clients away for ever.
+        // A refusal need not go through the log. But only the leader may refuse: a server that is cut
+        // off from its group would send its clients away for ever.
         let refusal = |group: &Group| group.refusal(request.command.key());
         if self.rsm.inspect(refusal).is_some() {
             match self.rsm.inspect_fresh(refusal) {
-                Ok(Some(refusal)) => return Err(refusal),
-                // It was behind, and has caught up.
+                Ok(Some(refusal)) => {
+                    tracing::debug!(target: "refuse", "{}: {refusal:?}", request.command);
+                    return Err(refusal);
+                }
+                // The state lagged behind and has caught up.
                 Ok(None) => {}
                 Err(_) => return Err(KvError::WrongLeader),
             }
         }
+        let (client, sequence) = (request.client, request.sequence);
+        tracing::debug!(target: "request", "client {client:x}, number {sequence}: {}", request.command);
         match self.rsm.submit(&Command::Operate(request)) {
             Ok(Reply::Operation(result)) => result,
-            Ok(Reply::Done) => unreachable!("an operation has a result"),
-            Err(SubmitError::NotLeader | SubmitError::Overtaken) => Err(KvError::WrongLeader),
+            Ok(Reply::Done) => unreachable!("the reply to an operation is its result"),
+            Err(error @ (SubmitError::NotLeader | SubmitError::Overtaken)) => {
+                tracing::debug!(target: "refuse", "client {client:x}, number {sequence}: {error}");
+                Err(KvError::WrongLeader)
+            }
         }
     }
 
     fn pull(&self, handover: Handover) -> Result<Content, PullError> {
-        self.rsm.inspect(|group| group.hand_over(handover))
+        let Handover { shard, config } = handover;
+        let content = self.rsm.inspect(|group| group.hand_over(handover));
+        match &content {
+            Ok(content) => {
+                let bytes = content.0.len();
+                tracing::debug!(target: "hand over", "shard {shard} by {config}: {bytes} bytes");
+            }
+            Err(error) => {
+                tracing::debug!(target: "hand over", "shard {shard} by {config}: {error:?}");
+            }
+        }
+        content
     }
 
     fn discard(&self, handover: Handover) -> bool {

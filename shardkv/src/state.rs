@@ -1,5 +1,5 @@
-//! What all servers of a group agree on: which shards they own, what is in them, and what
-//! each command does to that. Without threads, network or clock.
+//! The state that all servers of a group agree on: the shards with their contents, and the effect
+//! of each command. It knows no threads, network or clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,79 +10,85 @@ use serde::{Deserialize, Serialize};
 use shardctrler::{Config, GroupId, NO_GROUP, SHARDS};
 
 use crate::rpc::{Content, Handover, KvError, PullError, key_to_shard};
+use crate::saved::Saved;
 use crate::tenure::{Shard, Stage, Tenure};
 
-/// What the log of a group holds.
+/// A command in a group's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// A client's operation.
     Operate(Request<Operation>),
-    /// The next configuration. It goes through the log, so that all servers agree which
-    /// operations come before and which after it.
+    /// Adopts the next configuration. The log orders it among the operations, so all servers
+    /// agree which operations come before it.
     Adopt(Config),
-    /// A shard that this group owns since the handover's configuration has arrived.
+    /// Installs a content that this group pulled. The handover's configuration made it the owner.
     Install(Handover, Content),
-    /// The next owner has the shard.
+    /// Deletes a content that waits: the next owner has it.
     Discard(Handover),
-    /// The owner before this group has deleted its copy.
+    /// Drops the note of garbage: the former owner has deleted its copy.
     Forget(Handover),
 }
 
-/// What becomes of a command.
+/// The reply to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The result of an operation.
     Operation(Result<String, KvError>),
-    /// The group is where the command wanted it to be, through this one or an earlier copy.
+    /// The command has taken effect: this copy of it, or an earlier one, or the state has moved
+    /// past it.
     Done,
 }
 
-/// What is to be done next about a handover to this group; see [`Group::transfer`].
+/// The next step of a handover to this group; see [`Group::transfer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transfer {
-    /// Get the content from one of these servers.
+    /// Pull the content from one of these servers.
     Pull(Vec<String>),
-    /// Have one of these servers delete its copy.
+    /// Ask one of these servers to have its group delete the copy.
     Discard(Vec<String>),
 }
 
 /// The state of a group.
 pub struct Group {
-    /// Which group it is.
+    /// This group's number.
     pub(crate) gid: GroupId,
-    /// Number of the last configuration that was adopted; 0 at first.
+    /// Number of the last configuration that the group adopted, 0 at first.
     pub(crate) config: u64,
-    /// Who owns each shard, [`NO_GROUP`] if nobody ever did. A shard that is assigned to no
-    /// group stays with its last owner, so that its content is somewhere.
+    /// The owner of each shard, [`NO_GROUP`] if it never had one. A shard that a configuration
+    /// assigns to no group stays with its last owner, which keeps the content.
     pub(crate) owners: [GroupId; SHARDS],
-    /// The servers of each group that ever was in a configuration, by the last one that
-    /// named them. Also of those that left: they have what others need.
-    directory: BTreeMap<GroupId, Vec<String>>,
-    /// This group's tenures of each shard, by the configuration that began them.
+    /// The servers of each group that a configuration has ever named, from the last one that did.
+    /// Groups that left stay here: other groups still need their shards.
+    pub(crate) directory: BTreeMap<GroupId, Vec<String>>,
+    /// This group's tenures of each shard, by their first configuration.
     pub(crate) tenures: [BTreeMap<u64, Tenure>; SHARDS],
-    /// Copies at a former owner that are garbage, because this group has the content, and
-    /// who has them.
+    /// Garbage at former owners: the handovers whose content this group has, with the former
+    /// owner that still keeps a copy.
     pub(crate) garbage: BTreeMap<Handover, GroupId>,
-    /// How often anything of the above has changed, apart from values and sessions.
-    changes: u64,
+    /// Number of changes to the fields above. Changes of values and sessions do not count.
+    pub(crate) changes: u64,
 }
 
-/// A tenure as testers see it.
+/// A tenure as [`Group::tenures`] shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenureView {
-    /// Which shard.
+    /// Number of the shard.
     pub shard: usize,
-    /// The configuration that began it.
+    /// The configuration that began the tenure.
     pub since: u64,
-    /// The configuration that ended it.
+    /// The configuration that ended the tenure, `None` if it is open.
     pub until: Option<u64>,
-    /// Where it is in its life.
+    /// The stage of the tenure.
     pub stage: Stage,
 }
 
 impl Group {
     /// A group that has adopted no configuration.
+    ///
+    /// # Panics
+    /// If the number is [`NO_GROUP`].
     pub fn new(gid: GroupId) -> Group {
+        assert!(gid != NO_GROUP, "{NO_GROUP} means \"no group\" and cannot name one");
         Group {
             gid,
             config: 0,
@@ -94,17 +100,18 @@ impl Group {
         }
     }
 
-    /// Number of the last configuration that was adopted.
+    /// Number of the last configuration that the group adopted.
     pub fn config(&self) -> u64 {
         self.config
     }
 
-    /// How often configuration or tenures have changed: equal numbers, equal tenures.
+    /// Number of changes to configuration, tenures and garbage so far. Servers of a group with equal
+    /// numbers have equal ones of all three.
     pub fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// All tenures of which anything is left, in order.
+    /// The tenures that this group still keeps, by shard and then by time.
     pub fn tenures(&self) -> impl Iterator<Item = TenureView> {
         self.tenures.iter().enumerate().flat_map(|(shard, tenures)| {
             tenures.iter().map(move |(&since, tenure)| TenureView {
@@ -116,12 +123,12 @@ impl Group {
         })
     }
 
-    /// Handovers of which the former owner still has its copy, for all that this group knows.
+    /// The handovers whose former owner may still keep a copy, as far as this group knows.
     pub fn garbage(&self) -> impl Iterator<Item = Handover> {
         self.garbage.keys().copied()
     }
 
-    /// Whether operations on this key would be refused, and how.
+    /// The refusal that an operation on this key would get now, `None` if the group serves it.
     pub fn refusal(&self, key: &str) -> Option<KvError> {
         match self.tenures[key_to_shard(key)].last_key_value() {
             Some((_, Tenure::Serving { .. })) => None,
@@ -130,16 +137,22 @@ impl Group {
         }
     }
 
-    /// A client's operation, at its place in the log: what was served when a server took it may
-    /// have been given away by a configuration that came before it.
+    /// Carries out a client's operation at its place in the log. The group may have given the shard
+    /// away since a server accepted the operation, by a configuration at an earlier place.
     fn operate(&mut self, request: Request<Operation>) -> Result<String, KvError> {
         let key = request.command.key();
+        let shard = key_to_shard(key);
         if let Some(refusal) = self.refusal(key) {
+            tracing::debug!(target: "refuse", "{}: shard {shard}: {refusal:?}", request.command);
             return Err(refusal);
         }
-        let shard = key_to_shard(key);
+        assert!(
+            self.owners[shard] == self.gid,
+            "shard {shard} is served, but {} owns it",
+            self.owners[shard]
+        );
         let Some(Tenure::Serving { shard }) = self.tenures[shard].values_mut().last() else {
-            unreachable!("what is not refused is served");
+            unreachable!("the group does not refuse shard {shard}, so it serves it");
         };
         shard.apply(request).map_err(|error| match error {
             kvraft::KvError::TooLarge => KvError::TooLarge,
@@ -147,13 +160,15 @@ impl Group {
         })
     }
 
-    /// Goes on to the next configuration. Any other is not next any more, or not yet: two
-    /// leaders, one after the other, may have seen the same need for it.
+    /// Adopts the next configuration, and ignores any other: two leaders, one after the other, may
+    /// have put the same configuration into the log.
     fn adopt(&mut self, config: Config) {
         if config.number != self.config + 1 {
             return;
         }
-        // Shards of the last one may still be on their way: nobody waits for them here.
+        let named = |owner: &GroupId| *owner == NO_GROUP || config.groups.contains_key(owner);
+        assert!(config.shards.iter().all(named), "an owner is no group of its configuration: {config:?}");
+        // Shards of the last configuration may still be on their way. The group does not wait for them.
         for (shard, &owner) in config.shards.iter().enumerate() {
             if owner != NO_GROUP && owner != self.owners[shard] {
                 self.change_owner(Handover { shard, config: config.number }, owner);
@@ -162,23 +177,40 @@ impl Group {
         self.directory.extend(config.groups);
         self.config = config.number;
         self.changed();
+        tracing::debug!(target: "config", "{} adopted: {}", self.config, self.summary());
     }
 
-    /// The handover's configuration gives the shard to `owner`. All groups take note of it,
-    /// also those that it does not concern: one of them may be the next, and must know whom
-    /// to ask.
+    /// The stages of this group's tenures, for the log: "serves [0, 1], pulls [7]".
+    fn summary(&self) -> String {
+        let at = |stage: Stage| {
+            let tenures = self.tenures().filter(move |tenure| tenure.stage == stage);
+            tenures.map(|tenure| tenure.shard).collect::<Vec<_>>()
+        };
+        format!(
+            "serves {:?}, pulls {:?}, passes on {:?}, keeps {:?}",
+            at(Stage::Serving),
+            at(Stage::Pulling),
+            at(Stage::Passing),
+            at(Stage::Waiting)
+        )
+    }
+
+    /// Notes that the handover's configuration gives the shard to `owner`. Every group notes every
+    /// change of owner: it may be the next owner, and must know then which group to ask.
     fn change_owner(&mut self, handover: Handover, owner: GroupId) {
         let before = std::mem::replace(&mut self.owners[handover.shard], owner);
+        assert!(before != owner && owner != NO_GROUP, "{handover:?} goes from group {before} to {owner}");
         let tenures = &mut self.tenures[handover.shard];
-        // Of this group's tenures the last one is open as long as it owns the shard.
+        // While this group owns the shard, the last of its tenures is the open one.
         if before == self.gid
             && let Some((since, tenure)) = tenures.pop_last()
         {
+            assert!(since < handover.config, "{handover:?} ends a tenure that began with {since}");
             tenures.insert(since, tenure.end(handover.config));
         }
         if owner == self.gid {
             let tenure = match before {
-                // Nobody ever wrote to it.
+                // No group ever owned the shard, so it is empty.
                 NO_GROUP => Tenure::Serving { shard: empty_shard() },
                 from => Tenure::Pulling { from },
             };
@@ -186,43 +218,53 @@ impl Group {
         }
     }
 
-    /// What this group has pulled is in its log now, and so on the disks of a majority. From
-    /// here on the copy where it came from is garbage.
+    /// Installs a content that this group pulled. The entry is committed, so the content is on the
+    /// disks of a majority, and the former owner's copy becomes garbage.
     ///
     /// # Panics
-    /// If the content is none: servers look at it before it goes into the log.
+    /// If the content cannot be decoded: servers check that before they put it into the log.
     fn install(&mut self, handover: Handover, content: &Content) {
         let tenures = &mut self.tenures[handover.shard];
-        // Otherwise this is another copy of what has arrived, from before all that has
-        // happened to the shard since.
+        // Without such a tenure the content arrived before, and this is a second copy. It lacks the
+        // operations since then.
         let Some(from) = tenures.get(&handover.config).and_then(Tenure::from) else { return };
         let shard = decode_shard(content).unwrap_or_else(|error| {
-            panic!("what was installed as shard {} is no shard: {error}", handover.shard)
+            panic!("the content installed as shard {} cannot be decoded: {error}", handover.shard)
         });
         if let Some(tenure) = tenures.remove(&handover.config) {
             tenures.insert(handover.config, tenure.install(shard));
         }
-        self.garbage.insert(handover, from);
+        let is_new = self.garbage.insert(handover, from).is_none();
+        assert!(is_new, "{handover:?} was noted as garbage before its content arrived");
         self.changed();
+        let Handover { shard, config } = handover;
+        tracing::debug!(target: "install", "shard {shard} of {config}, from group {from}");
     }
 
-    /// The next owner has what was waiting for it. Nothing else is ever deleted, whoever asks.
+    /// Deletes a content that waits for the next owner, which has it now. A request to delete
+    /// anything else changes nothing.
     fn discard(&mut self, handover: Handover) {
         let since = self.waiting(handover).map(|(since, _)| since);
         if let Some(since) = since {
-            self.tenures[handover.shard].remove(&since);
+            let deleted = self.tenures[handover.shard].remove(&since);
+            assert!(
+                deleted.is_some_and(|tenure| tenure.stage() == Stage::Waiting),
+                "{handover:?} deletes a content that does not wait"
+            );
             self.changed();
+            tracing::debug!(target: "discard", "shard {}, given away by {}", handover.shard, handover.config);
         }
     }
 
-    /// The former owner has deleted its copy; nobody needs to ask again.
+    /// Drops the note of garbage: the former owner has deleted its copy.
     fn forget(&mut self, handover: Handover) {
         if self.garbage.remove(&handover).is_some() {
             self.changed();
+            tracing::debug!(target: "forget", "shard {} of {}", handover.shard, handover.config);
         }
     }
 
-    /// The tenure that this handover ends, if the shard is here.
+    /// The tenure that this handover ends, with its content, `None` if the content is not here.
     fn waiting(&self, handover: Handover) -> Option<(u64, &Shard)> {
         self.tenures.get(handover.shard)?.iter().find_map(|(&since, tenure)| match tenure {
             Tenure::Waiting { shard, until } if *until == handover.config => Some((since, shard)),
@@ -230,26 +272,28 @@ impl Group {
         })
     }
 
-    /// The content that a handover from this group is about. It is final, and equal on all servers that know of
-    /// the handover: they have all applied the same operations before the configuration.
+    /// The content for a handover from this group. It is final, and equal on all servers that have
+    /// adopted the handover's configuration, because all apply the same operations before it.
     ///
     /// # Errors
-    /// If it is not here any more, or not yet.
+    /// [`PullError::NotYet`] or [`PullError::Gone`].
     pub fn hand_over(&self, handover: Handover) -> Result<Content, PullError> {
-        if let Some((_, shard)) = self.waiting(handover) {
+        if let Some((since, shard)) = self.waiting(handover) {
+            assert!(since < handover.config && handover.config <= self.config, "{handover:?} from {since}");
             return Ok(Content(shard.snapshot()));
         }
         Err(if self.is_gone(handover) { PullError::Gone } else { PullError::NotYet })
     }
 
-    /// Whether the content that a handover is about was here, and was deleted.
+    /// Whether this group has adopted the handover's configuration and keeps no tenure that the
+    /// handover ended. For a handover from this group that means that the content was deleted.
     pub fn is_gone(&self, handover: Handover) -> bool {
         let ends_here = |tenure: &Tenure| tenure.until() == Some(handover.config);
         let tenures = self.tenures.get(handover.shard);
         self.config >= handover.config && tenures.is_some_and(|tenures| !tenures.values().any(ends_here))
     }
 
-    /// Everything that this group wants of others, by the handover that it is about.
+    /// The handovers to this group that are not over.
     pub fn transfers(&self) -> BTreeSet<Handover> {
         let to_pull = self.tenures.iter().enumerate().flat_map(|(shard, tenures)| {
             let missing = tenures.iter().filter(|(_, tenure)| tenure.from().is_some());
@@ -258,7 +302,7 @@ impl Group {
         to_pull.chain(self.garbage.keys().copied()).collect()
     }
 
-    /// What is to be done next about a handover to this group; `None` if it is over.
+    /// The next step of a handover to this group, `None` if the handover is over.
     pub fn transfer(&self, handover: Handover) -> Option<Transfer> {
         let servers = |group: GroupId| self.directory.get(&group).cloned().unwrap_or_default();
         let tenure = self.tenures[handover.shard].get(&handover.config);
@@ -268,7 +312,7 @@ impl Group {
         self.garbage.get(&handover).map(|&from| Transfer::Discard(servers(from)))
     }
 
-    /// To be called after each change that is not a client's.
+    /// Ends each change other than a client's operation.
     fn changed(&mut self) {
         self.changes += 1;
         self.check();
@@ -279,7 +323,7 @@ fn empty_shard() -> Shard {
     WithSessions::new(KeyValue::default())
 }
 
-/// The shard that was written so.
+/// The shard with this content.
 pub(crate) fn decode_shard(content: &Content) -> Result<Shard, DecodeError> {
     let mut shard = empty_shard();
     shard.restore(&content.0)?;
@@ -302,84 +346,14 @@ impl StateMachine for Group {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        labgob::encode(&Saved::of(self))
+        let bytes = labgob::encode(&Saved::of(self));
+        tracing::debug!(target: "snapshot", "configuration {}, {} bytes", self.config, bytes.len());
+        bytes
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
-        labgob::decode::<Saved>(snapshot)?.restore(self)
-    }
-}
-
-/// A group's state as it is written.
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    config: u64,
-    owners: [GroupId; SHARDS],
-    directory: BTreeMap<GroupId, Vec<String>>,
-    tenures: Vec<SavedTenure>,
-    garbage: BTreeMap<Handover, GroupId>,
-    changes: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedTenure {
-    handover: Handover,
-    until: Option<u64>,
-    source: Source,
-}
-
-/// What a tenure's content is, or where.
-#[derive(Serialize, Deserialize)]
-enum Source {
-    Here(Content),
-    At(GroupId),
-}
-
-impl Saved {
-    fn of(group: &Group) -> Saved {
-        let tenures = group.tenures.iter().enumerate().flat_map(|(shard, tenures)| {
-            tenures.iter().map(move |(&config, tenure)| SavedTenure {
-                handover: Handover { shard, config },
-                until: tenure.until(),
-                source: match (tenure.content(), tenure.from()) {
-                    (Some(shard), _) => Source::Here(Content(shard.snapshot())),
-                    (None, from) => Source::At(from.unwrap_or(NO_GROUP)),
-                },
-            })
-        });
-        Saved {
-            config: group.config,
-            owners: group.owners,
-            directory: group.directory.clone(),
-            tenures: tenures.collect(),
-            garbage: group.garbage.clone(),
-            changes: group.changes,
-        }
-    }
-
-    /// Puts what was written in the place of the group's state, or leaves that as it is.
-    fn restore(self, group: &mut Group) -> Result<(), DecodeError> {
-        let mut restored = Group::new(group.gid);
-        for SavedTenure { handover, until, source } in self.tenures {
-            // A tenure is made again as it came about: it began, and perhaps it has ended.
-            let begun = match source {
-                Source::Here(content) => Tenure::Serving { shard: decode_shard(&content)? },
-                Source::At(from) => Tenure::Pulling { from },
-            };
-            let tenure = match until {
-                Some(until) => begun.end(until),
-                None => begun,
-            };
-            let tenures = restored.tenures.get_mut(handover.shard).ok_or(DecodeError::Truncated)?;
-            tenures.insert(handover.config, tenure);
-        }
-        restored.config = self.config;
-        restored.owners = self.owners;
-        restored.directory = self.directory;
-        restored.garbage = self.garbage;
-        restored.changes = self.changes;
-        restored.check();
-        *group = restored;
+        labgob::decode::<Saved>(snapshot)?.restore(self)?;
+        tracing::debug!(target: "restore", "configuration {}, {} bytes", self.config, snapshot.len());
         Ok(())
     }
 }

@@ -1,61 +1,63 @@
-//! A shard's life in a group. The diagram is in the crate's essay; here it is as types.
+//! A shard's life in a group: the diagram of the crate's essay as types.
 
 use kvraft::KeyValue;
 use rsm::WithSessions;
 use shardctrler::GroupId;
 
-/// A shard's content: a small key/value service with its clients' sessions. They stay
-/// together, wherever the shard goes: an operation that was carried out in one group must
-/// not be carried out again by another that is asked for it a second time.
+/// A shard's content: a small key/value service with its clients' sessions. Values and sessions
+/// move together. An operation that took effect in one group must not take effect again when
+/// the clerk sends it to the next owner.
 pub(crate) type Shard = WithSessions<KeyValue>;
 
-/// What a group has of a shard from the configuration on that made it its owner. A group
-/// may own a shard several times, so it can have several of these at once.
+/// A group's tenure of a shard. It begins with the configuration that makes the group the owner.
+/// A group may own a shard several times, so it can have several tenures of it at once.
 ///
-/// Only two of the four have a content, and only one of these can be asked to serve: what is
-/// not there cannot be served or handed over by mistake.
+/// Only two stages have a content, and only one of them serves. So a missing content cannot be
+/// served or handed over by mistake.
 pub(crate) enum Tenure {
-    /// Owned, and not here yet.
+    /// The group owns the shard and has not received the content yet.
     Pulling {
-        /// Who had it before.
+        /// The previous owner.
         from: GroupId,
     },
-    /// Owned, and here.
+    /// The group owns the shard and has the content.
     Serving {
-        /// All there is: nobody else has as much.
+        /// The newest content: clients write here and nowhere else.
         shard: Shard,
     },
-    /// No longer owned, and not even here yet: the next owner waits for this group to get it.
+    /// The group no longer owns the shard and has not received the content yet. The next owner
+    /// waits for it.
     Passing {
-        /// Who had it before.
+        /// The previous owner.
         from: GroupId,
         /// The configuration that ended the tenure.
         until: u64,
     },
-    /// No longer owned, and still here: nobody else may have it. It does not change any more.
+    /// The group no longer owns the shard and still has the content, perhaps the only copy. The
+    /// content no longer changes.
     Waiting {
-        /// As it was when the tenure ended.
+        /// The content at the end of the tenure.
         shard: Shard,
         /// The configuration that ended the tenure.
         until: u64,
     },
 }
 
-/// The stage of a tenure, for testers.
+/// The stage of a [`TenureView`](crate::TenureView).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// Owned, and not here yet.
+    /// The group owns the shard and has not received it yet.
     Pulling,
-    /// Owned, and here.
+    /// The group owns the shard and has it.
     Serving,
-    /// No longer owned, and not here yet.
+    /// The group no longer owns the shard and has not received it yet.
     Passing,
-    /// No longer owned, and here until the next owner has it.
+    /// The group no longer owns the shard and keeps it until the next owner has it.
     Waiting,
 }
 
 impl Stage {
-    /// Whether the group has the shard's content.
+    /// Whether the group has the shard's content at this stage.
     pub fn has_content(self) -> bool {
         matches!(self, Stage::Serving | Stage::Waiting)
     }
@@ -71,7 +73,7 @@ impl Tenure {
         }
     }
 
-    /// The configuration that ended the tenure, if one has.
+    /// The configuration that ended the tenure, `None` if it is open.
     pub(crate) fn until(&self) -> Option<u64> {
         match self {
             Tenure::Pulling { .. } | Tenure::Serving { .. } => None,
@@ -79,7 +81,7 @@ impl Tenure {
         }
     }
 
-    /// Who must be asked for the content, if it is not here.
+    /// The group to ask for the content, `None` if the content is here.
     pub(crate) fn from(&self) -> Option<GroupId> {
         match self {
             Tenure::Pulling { from } | Tenure::Passing { from, .. } => Some(*from),
@@ -87,7 +89,7 @@ impl Tenure {
         }
     }
 
-    /// The content, if it is here.
+    /// The content, `None` if it has not arrived.
     pub(crate) fn content(&self) -> Option<&Shard> {
         match self {
             Tenure::Serving { shard } | Tenure::Waiting { shard, .. } => Some(shard),
@@ -95,30 +97,31 @@ impl Tenure {
         }
     }
 
-    /// The configuration `until` makes another group the owner.
+    /// The tenure after configuration `until` made another group the owner.
     ///
     /// # Panics
-    /// If the tenure has ended before.
+    /// If the tenure has ended already.
     pub(crate) fn end(self, until: u64) -> Tenure {
+        assert!(until > 0, "configuration 0 owns no shards, so it ends no tenure");
         match self {
             Tenure::Pulling { from } => Tenure::Passing { from, until },
             Tenure::Serving { shard } => Tenure::Waiting { shard, until },
             Tenure::Passing { until: before, .. } | Tenure::Waiting { until: before, .. } => {
-                panic!("configuration {until} ends a tenure that configuration {before} has ended")
+                panic!("configuration {until} ends a tenure that configuration {before} ended already")
             }
         }
     }
 
-    /// The content has arrived.
+    /// The tenure after the content arrived.
     ///
     /// # Panics
-    /// If it is here already.
+    /// If the content is here already.
     pub(crate) fn install(self, shard: Shard) -> Tenure {
         match self {
             Tenure::Pulling { .. } => Tenure::Serving { shard },
             Tenure::Passing { until, .. } => Tenure::Waiting { shard, until },
             Tenure::Serving { .. } | Tenure::Waiting { .. } => {
-                panic!("a shard arrives that is here already: what happened to it since would be lost")
+                panic!("a second content arrives: it would overwrite all operations since the first")
             }
         }
     }

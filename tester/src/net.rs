@@ -1,6 +1,6 @@
 //! The network of a test, and ends with names that are never used twice.
 
-use crate::test::Test;
+use crate::test::{Figures, Test};
 use labrpc::{ClientEnd, Name, Network};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +34,12 @@ impl Net {
     /// The network itself: its faults and counters.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// What the run has cost so far: the RPCs and bytes of this network, besides the test's own numbers.
+    pub fn figures(&self, peers: usize, commands: u64) -> Figures {
+        let (rpcs, bytes) = (self.network.total_count(), self.network.total_bytes());
+        Figures { peers, rpcs, bytes, commands }
     }
 
     /// A new end, connected to `server` and still disabled, and the number that is its name. An end of a dead incarnation

@@ -1,4 +1,4 @@
-//! Part 3B, directed: what must survive in a snapshot, and crashes while one is written.
+//! Part 3B, directed: the content of snapshots, and crashes right after one is written.
 
 use crate::directed_3a::expect_appends;
 use crate::part_3b::MAX_RAFT_STATE;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use tester::kv::{KvCluster, KvSetup, PATIENCE, element};
 use tester::{ELECTION, Test, run};
 
-/// An append is carried out, and its reply is lost. Before it is asked for again, all servers crash, and start from snapshots:
-/// these must know what has been done for whom.
+/// The servers apply an append, and its reply is lost. Before the client retries, all servers crash and
+/// restart from snapshots. The snapshots must hold the sessions, or the append takes effect twice.
 #[test]
 fn sessions_in_snapshots_3b() {
     run("sessions_in_snapshots_3b", |t: &Test| {
@@ -22,7 +22,7 @@ fn sessions_in_snapshots_3b() {
         let client = cluster.client(&clerk);
         clerk.put("x", "");
         for number in 0..3 {
-            t.scene("An append is carried out, but its client does not hear of it.");
+            t.scene("The servers apply an append, but its reply is lost.");
             cluster.cut_replies(client, &all, true);
             let append = cluster.begin(move || {
                 clerk.append("x", &element(0, number));
@@ -32,7 +32,7 @@ fn sessions_in_snapshots_3b() {
             cluster.disconnect_client(client, &all);
             cluster.cut_replies(client, &all, false);
 
-            t.scene("Others do enough for a snapshot. All servers crash and start again.");
+            t.scene("Another client writes enough for a snapshot. All servers crash and restart.");
             (0..100).for_each(|number| other.put("y", &number.to_string()));
             let made =
                 cluster.all().into_iter().filter(|&server| cluster.persister(server).snapshot_size() > 0);
@@ -40,16 +40,17 @@ fn sessions_in_snapshots_3b() {
             cluster.crash_all();
             cluster.restart_all();
 
-            t.scene("The client asks again.");
+            t.scene("The client retries.");
             cluster.connect_client(client, &all);
-            clerk = append.within(PATIENCE, "an append that was carried out before a crash");
+            clerk = append.within(PATIENCE, "an append that took effect before a crash");
         }
         expect_appends(t, &clerk.get("x"), &[(0, 3)]);
     });
 }
 
-/// Clients wait for a leader that is cut off. When it is back, a snapshot puts it behind the places of their commands: it never
-/// learns what stood there, and must let the clients go.
+/// Clients wait for a leader that is cut off. After the links are restored, a snapshot carries that server
+/// past the places of their commands. It never learns which commands took those places, and must still end
+/// the waits.
 #[test]
 fn deposed_leader_3b() {
     run("deposed_leader_3b", |t: &Test| {
@@ -62,7 +63,7 @@ fn deposed_leader_3b() {
         let before = cluster.persister(old).snapshot();
 
         t.scene(
-            "The leader is cut off, with three clients. The others go on, so far that they need snapshots.",
+            "The leader is cut off with three clients. The others write so much that they make snapshots.",
         );
         cluster.partition(&[&others, &[old]]);
         let (clients, appends): (Vec<_>, Vec<_>) = (0..3)
@@ -75,19 +76,19 @@ fn deposed_leader_3b() {
         let mut clerk = cluster.make_client(&others);
         (0..100).for_each(|number| clerk.put("y", &number.to_string()));
 
-        t.scene("All links are there again.");
+        t.scene("All links are restored.");
         cluster.connect_all();
         thread::sleep(ELECTION);
-        t.exercised(cluster.persister(old).snapshot() != before, "the old leader got no snapshot");
+        t.exercised(cluster.persister(old).snapshot() != before, "the old leader did not receive a snapshot");
         clients.into_iter().for_each(|client| cluster.connect_client(client, &all));
         for append in appends {
-            append.within(Duration::from_secs(3), "an append that a deposed leader was asked for");
+            append.within(Duration::from_secs(3), "an append sent to a deposed leader");
         }
         expect_appends(t, &first.get("x"), &[(0, 1), (1, 1), (2, 1)]);
     });
 }
 
-/// Servers crash right after they have written a snapshot to their disks, while clients go on.
+/// Servers crash right after they write a snapshot to their disks, while clients go on.
 #[test]
 fn crash_after_snapshot_3b() {
     run("crash_after_snapshot_3b", |t: &Test| {
@@ -95,7 +96,7 @@ fn crash_after_snapshot_3b() {
         let cluster = KvCluster::<KvServer>::new(t, KvSetup::servers(3).snapshots(MAX_RAFT_STATE));
         let mut first = cluster.make_client(&cluster.all());
         first.put("x", "");
-        t.scene("Two clients append to one key. Whoever makes a snapshot may crash over it.");
+        t.scene("Two clients append to one key. Some servers crash right after they write a snapshot.");
         let clients = [0, 1].map(|client| {
             let mut clerk = cluster.make_client(&cluster.all());
             cluster.begin(move || {
@@ -111,7 +112,7 @@ fn crash_after_snapshot_3b() {
             cluster.connect(victim);
         }
         cluster.recover();
-        t.exercised(crashes.load(Ordering::Relaxed) > 0, "no server crashed over a snapshot");
+        t.exercised(crashes.load(Ordering::Relaxed) > 0, "no server crashed after a snapshot");
         for client in clients {
             client.within(3 * PATIENCE, "a client's appends");
         }
@@ -119,7 +120,7 @@ fn crash_after_snapshot_3b() {
     });
 }
 
-/// The server's present incarnation crashes right behind its next snapshot.
+/// Has the server's present incarnation crash right after its next snapshot.
 fn crash_at_snapshot(cluster: &KvCluster<KvServer>, server: usize, crashes: &Arc<AtomicUsize>) {
     let crashes = Arc::clone(crashes);
     cluster.on_write(server, move |group, write| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tester::kv::{KvCluster, KvSetup, Workload, check_appends, element, speed};
 use tester::{ELECTION, Test, run};
 
-/// One client, and nothing goes wrong.
+/// One client, no faults.
 #[test]
 fn basic_3a() {
     run("basic_3a", |t: &Test| Workload::new(1, 5).run::<KvServer>(t));
@@ -18,7 +18,7 @@ fn speed_3a() {
     run("speed_3a", |t: &Test| speed(&KvCluster::<KvServer>::new(t, KvSetup::servers(3))));
 }
 
-/// Many clients at once.
+/// Five clients, no faults.
 #[test]
 fn concurrent_3a() {
     run("concurrent_3a", |t: &Test| Workload::new(5, 5).run::<KvServer>(t));
@@ -51,7 +51,7 @@ fn unreliable_one_key_3a() {
             })
             .collect();
         for client in clients {
-            // It ends well, or the run ends with it.
+            // A panic of the thread fails the run by itself.
             let _ = client.join();
         }
         let value = clerk.get("k");
@@ -63,7 +63,8 @@ fn unreliable_one_key_3a() {
     });
 }
 
-/// A majority goes on without the others, these do nothing, and catch up when they are back.
+/// A majority makes progress without the others. The minority answers nothing, and catches up after the
+/// partition.
 #[test]
 fn one_partition_3a() {
     run("one_partition_3a", |t: &Test| {
@@ -72,7 +73,7 @@ fn one_partition_3a() {
         let mut first = cluster.make_client(&all);
         first.put("1", "13");
 
-        t.scene("The leader is in a minority. The majority goes on.");
+        t.scene("The leader is in a minority. The majority makes progress.");
         let (majority, minority) = cluster.make_partition();
         cluster.partition(&[&majority, &minority]);
         let mut clerk = cluster.make_client(&majority);
@@ -85,19 +86,19 @@ fn one_partition_3a() {
         let put = cluster.begin(move || putting.put("1", "15"));
         let get = cluster.begin(move || getting.get("1"));
         thread::sleep(Duration::from_secs(1));
-        t.expect(!put.is_done(), || "a put was carried out by a minority".to_owned());
-        t.expect(!get.is_done(), || "a get was answered by a minority".to_owned());
+        t.expect(!put.is_done(), || "a minority carried out a put".to_owned());
+        t.expect(!get.is_done(), || "a minority answered a get".to_owned());
         expect_value(t, "1", "14", &clerk.get("1"));
         clerk.put("1", "16");
         expect_value(t, "1", "16", &clerk.get("1"));
 
-        t.scene("All links are there again: what the minority was asked for is done now.");
+        t.scene("All links are restored. The requests sent to the minority complete now.");
         cluster.connect_all();
         others.iter().for_each(|&client| cluster.connect_client(client, &all));
         thread::sleep(ELECTION);
-        put.within(Duration::from_secs(3), "the put that the minority was asked for");
-        let value = get.within(Duration::from_secs(3), "the get that the minority was asked for");
-        // It was under way together with the put.
+        put.within(Duration::from_secs(3), "the put sent to the minority");
+        let value = get.within(Duration::from_secs(3), "the get sent to the minority");
+        // The get is concurrent with the put.
         t.expect(value == "16" || value == "15", || {
             format!("expected a get of key \"1\" to read \"16\" or \"15\", but it read {value:?}")
         });
@@ -112,7 +113,7 @@ pub(crate) fn expect_value(t: &Test, key: &str, expected: &str, value: &str) {
     t.expect(value == expected, || format!("expected key {key:?} to be {expected:?}, but it is {value:?}"));
 }
 
-/// The servers are divided again and again.
+/// Partitions change again and again.
 #[test]
 fn many_partitions_one_client_3a() {
     run("many_partitions_one_client_3a", |t: &Test| Workload::new(1, 5).partitions().run::<KvServer>(t));
@@ -124,7 +125,7 @@ fn many_partitions_many_clients_3a() {
     run("many_partitions_many_clients_3a", |t: &Test| Workload::new(5, 5).partitions().run::<KvServer>(t));
 }
 
-/// All servers crash, and start again with what their disks hold.
+/// All servers crash and restart from their disks.
 #[test]
 fn persist_one_client_3a() {
     run("persist_one_client_3a", |t: &Test| Workload::new(1, 5).restarts().run::<KvServer>(t));

@@ -6,10 +6,10 @@ use labrt::thread;
 use tester::kv::{KvCluster, KvSetup, Workload, speed};
 use tester::{ELECTION, Test, run};
 
-/// What the servers are told about the length of their Raft state, in bytes.
+/// The limit of Raft's state that the servers are given, in bytes.
 pub(crate) const MAX_RAFT_STATE: usize = 1000;
 
-/// A server that was cut off for long gets a snapshot.
+/// A server that was cut off for a long time catches up from a snapshot.
 #[test]
 fn snapshot_rpc_3b() {
     run("snapshot_rpc_3b", |t: &Test| {
@@ -18,7 +18,7 @@ fn snapshot_rpc_3b() {
         first.put("a", "A");
         expect_value(t, "a", "A", &first.get("a"));
 
-        t.scene("Server 2 is cut off, while the others put 50 keys.");
+        t.scene("Server 2 is cut off while a client puts 50 keys.");
         cluster.partition(&[&[0, 1], &[2]]);
         let mut clerk = cluster.make_client(&[0, 1]);
         for number in 0..50 {
@@ -28,7 +28,7 @@ fn snapshot_rpc_3b() {
         clerk.put("b", "B");
         cluster.expect_short_logs();
 
-        t.scene("Server 1 is cut off instead: server 2 is needed for a majority, and must catch up.");
+        t.scene("Server 1 is cut off instead. The majority needs server 2, which must catch up.");
         cluster.partition(&[&[0, 2], &[1]]);
         let mut clerk = cluster.make_client(&[0, 2]);
         clerk.put("c", "C");
@@ -38,7 +38,7 @@ fn snapshot_rpc_3b() {
         }
         t.exercised(cluster.persister(2).snapshot_size() > 0, "server 2 never had a snapshot");
 
-        t.scene("All links are there again.");
+        t.scene("All links are restored.");
         cluster.partition(&[&[0, 1, 2]]);
         first.put("e", "E");
         for (key, value) in [("c", "C"), ("e", "E"), ("1", "1")] {
@@ -47,11 +47,11 @@ fn snapshot_rpc_3b() {
     });
 }
 
-/// Snapshots are not much longer than the state, and keep the log short.
+/// Snapshots stay small and keep the log short.
 #[test]
 fn snapshot_size_3b() {
     run("snapshot_size_3b", |t: &Test| {
-        /// Longest snapshot of a state that is one character, in bytes.
+        /// Limit of a snapshot in bytes; the state is a single character.
         const MAX_SNAPSHOT: usize = 500;
         let cluster = KvCluster::<KvServer>::new(t, KvSetup::servers(3).snapshots(MAX_RAFT_STATE));
         let mut clerk = cluster.make_client(&cluster.all());
@@ -69,7 +69,7 @@ fn snapshot_size_3b() {
     });
 }
 
-/// An operation takes less than a heartbeat, with snapshots, too.
+/// An operation takes less than a heartbeat, also with snapshots.
 #[test]
 fn speed_3b() {
     run("speed_3b", |t: &Test| {
@@ -77,7 +77,7 @@ fn speed_3b() {
     });
 }
 
-/// All servers crash, and start again with a snapshot.
+/// All servers crash and restart from snapshots.
 #[test]
 fn snapshot_recover_3b() {
     run("snapshot_recover_3b", |t: &Test| {
@@ -101,7 +101,7 @@ fn snapshot_unreliable_3b() {
     });
 }
 
-/// The same, and all servers crash.
+/// The same with crashes of all servers.
 #[test]
 fn snapshot_unreliable_recover_3b() {
     run("snapshot_unreliable_recover_3b", |t: &Test| {
@@ -109,7 +109,7 @@ fn snapshot_unreliable_recover_3b() {
     });
 }
 
-/// The same, and the servers are divided.
+/// The same with partitions.
 #[test]
 fn snapshot_unreliable_recover_concurrent_partition_3b() {
     run("snapshot_unreliable_recover_concurrent_partition_3b", |t: &Test| {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use linearize::Limits;
+use linearize::read::FailedCas;
 
 /// Says whether recorded histories are linearizable, and if not, which operations cannot be put in order.
 #[derive(Debug, Parser)]
@@ -20,27 +21,49 @@ use linearize::Limits;
                         history that is not linearizable the first bad key is named; others may be bad too. The page \
                         of --html shows all.
 
-A Jepsen log is of one register that holds whole numbers and is nil at first: INFO  jepsen.util - 4 :invoke :cas [2 4], \
-                        with :read, :write and :cas. Limits: numbers of clients have 32 bits, a key or value has at \
-                        most 8 MiB."
+Files, plain or compressed by gzip, which their content tells apart: JSON Lines with an operation each; history.edn, \
+                        history.txt and jepsen.log of Jepsen and Maelstrom; maps in a vector or list, as knossos has \
+                        them; porcupine's key/value tests. What a nemesis reports is shown as faults.
+
+Models, by the functions in a file: kv (get, put, append), register (read, write, cas), queue (enqueue, dequeue, drain), \
+                        stack (push, pop), set (add, read of all elements), elements (insert, remove, contains), counter \
+                        (add, inc, dec, read of a number), lock or mutex (acquire, release), log (append, read, length), \
+                        versioned (get, put). Values may stand behind keys: [key value].
+
+Examples:
+  cargo lab check store/lin-kv/latest/history.edn
+  cargo lab check --initial 0 --html register.html data/cas-register/good/*.edn
+  cargo lab check --model log history.edn
+
+Limits: numbers of clients have 32 bits, a key or value has at most 8 MiB."
 )]
 pub(crate) struct CheckOptions {
-    /// Histories: JSON Lines, porcupine's key/value format or a Jepsen log, which the content tells; plain or compressed by
-    /// gzip. - is standard input.
+    /// Histories, in any of the formats below. - is standard input.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 
-    /// What the files must record: kv or register [default: either].
+    /// What the files record, by one of the names below [default: as the functions in it say].
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
 
-    /// Draw the history as a page that needs nothing else. With several FILEs, or if OUT is a folder or ends in /, the folder
-    /// OUT gets a page FILE.html for each.
+    /// What a compare-and-set that failed says: that it did-not-happen, for whatever reason (Jepsen's
+    /// reading), or that it saw-another value, unless it gives a reason (porcupine's) [default: saw-another
+    /// for a jepsen.log of 2014, else did-not-happen].
+    #[arg(long, value_name = "MEANING", value_parser = failed_cas)]
+    pub(crate) failed_cas: Option<FailedCas>,
+
+    /// What a register holds before anything is written: a number, a "text", or a word like :a [default:
+    /// nil].
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub(crate) initial: Option<String>,
+
+    /// Draw the history as a page that needs nothing else. With several FILEs, or if OUT is a folder or ends
+    /// in /, the folder OUT gets a page FILE.html for each.
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
 
-    /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable, unknown, or, with
-    /// an error and perhaps a line, unreadable.
+    /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable,
+    /// unknown, or, with an error and perhaps a line, unreadable.
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -51,6 +74,14 @@ pub(crate) struct CheckOptions {
     /// How much memory to use for each key before the verdict is unknown: in bytes, or with K, M or G.
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
     pub(crate) max_memory: usize,
+}
+
+fn failed_cas(text: &str) -> Result<FailedCas, String> {
+    match text {
+        "did-not-happen" => Ok(FailedCas::DidNotHappen),
+        "saw-another" => Ok(FailedCas::SawAnother),
+        _ => Err("did-not-happen or saw-another is wanted".to_owned()),
+    }
 }
 
 /// A number of bytes: `1000`, `64K`, `512M`, `2G`, where K is 1,024.

@@ -1,7 +1,7 @@
 //! `cargo lab check`: are recorded histories linearizable, and if not, which operations show it?
 //!
-//! The program is one of its own, and `lab` builds it on demand: the checker's generic code is optimised here, so that `lab`
-//! itself, which every test run builds first, stays small.
+//! The program is one of its own, and `lab` builds it on demand: the checker's generic code is optimised
+//! here, so that `lab` itself, which every test run builds first, stays small.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_types,

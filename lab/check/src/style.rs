@@ -2,7 +2,8 @@
 
 pub(crate) use lab_terminal::{count, error_word};
 
-/// `text` with everything escaped that could steer a terminal: what comes from files, and their names, is not trusted.
+/// `text` with everything escaped that could steer a terminal: what comes from files, and their names, is not
+/// trusted.
 pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

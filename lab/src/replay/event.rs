@@ -11,8 +11,8 @@ const QUIET: [&str; 12] = [
 /// What a verb of the tester does to each single link: the verb itself is told anyway.
 const QUIET_FAULTS: [&str; 4] = ["connect", "enable", "add_server", "delete_server"];
 
-/// One line of the event file. Whatever is missing is empty, and what is unknown is passed over: the file may come from
-/// another version of the runtime.
+/// One line of the event file. Whatever is missing is empty, and what is unknown is passed over: the file may
+/// come from another version of the runtime.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Event {
@@ -38,8 +38,8 @@ impl Event {
         }
     }
 
-    /// The target of a student's log line is often a module's path, and that of a message names service and method: the
-    /// last word says enough.
+    /// The target of a student's log line is often a module's path, and that of a message names service and
+    /// method: the last word says enough.
     fn last_of_target(&self) -> &str {
         self.target.rsplit([':', '.']).next().unwrap_or_default()
     }
@@ -62,7 +62,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Only those that `just` names, or, if that is empty, all but the quiet ones; never those that `ignore` names.
+    /// Only those that `just` names, or, if that is empty, all but the quiet ones; never those that `ignore`
+    /// names.
     pub(super) fn new(just: &[String], ignore: &[String]) -> Filter {
         Filter { just: just.to_vec(), ignore: ignore.to_vec() }
     }

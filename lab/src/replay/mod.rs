@@ -8,6 +8,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use columns::Columns;
+use event::{Event, Filter};
+use labreport::Verdict;
+
 use crate::build::build;
 use crate::catalogue::Catalogue;
 use crate::cli::{Arguments, ReplayOptions};
@@ -16,9 +20,6 @@ use crate::runner::{Job, Runner};
 use crate::select::select_one;
 use crate::style::print_result;
 use crate::{Failure, Outcome};
-
-use columns::Columns;
-use event::{Event, Filter};
 
 /// Without a terminal, the width of all columns together.
 const WIDTH: usize = 160;
@@ -51,7 +52,11 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
     }
     shown?;
     print_result(&test, &report, &runner.world);
-    Ok(if report.ok { Outcome::Passed } else { Outcome::Failed })
+    Ok(match report.verdict() {
+        Verdict::Passed => Outcome::Passed,
+        Verdict::Failed => Outcome::Failed,
+        Verdict::Inconclusive => Outcome::Unknown,
+    })
 }
 
 /// A file of this process's own.
@@ -59,7 +64,8 @@ fn scratch_file() -> PathBuf {
     std::env::temp_dir().join(format!("lab-replay-{}.jsonl", std::process::id()))
 }
 
-/// Prints the events that the user wants to see. Reads the file twice: the columns must be known before the first line.
+/// Prints the events that the user wants to see. Reads the file twice: the columns must be known before the
+/// first line.
 fn show_log(trace: &Path, options: &ReplayOptions) -> Result<(), Failure> {
     let filter = Filter::new(&options.just, &options.ignore);
     let mut nodes = Vec::new();
@@ -80,7 +86,8 @@ fn show_log(trace: &Path, options: &ReplayOptions) -> Result<(), Failure> {
     })
 }
 
-/// Calls `take` with each event that passes the filter, until it returns false. Lines that are no events are passed over.
+/// Calls `take` with each event that passes the filter, until it returns false. Lines that are no events are
+/// passed over.
 fn each_event(trace: &Path, filter: &Filter, mut take: impl FnMut(Event) -> bool) -> Result<(), Failure> {
     let file = match File::open(trace) {
         Ok(file) => file,

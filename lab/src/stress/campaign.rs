@@ -1,9 +1,9 @@
 //! A campaign: which seeds of which tests are to be run, which have been, and the journal that remembers it.
 //!
-//! The journal is a file of JSON lines: first what the campaign is (`Identity`), then a `Record` for each piece of work
-//! that was done. A seed counts when its record is in the journal and not before, and a record is written whole or not
-//! at all: a torn last line is cut off. So whatever ends this program, nothing is lost that was counted, and nothing is
-//! counted twice.
+//! The journal is a file of JSON lines: first what the campaign is (`Identity`), then a `Record` for each
+//! piece of work that was done. A seed counts when its record is in the journal and not before, and a record
+//! is written whole or not at all: a torn last line is cut off. So whatever ends this program, nothing is
+//! lost that was counted, and nothing is counted twice.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -12,8 +12,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use labreport::Verdict;
 use serde::{Deserialize, Serialize};
 
+use super::folder;
 use crate::Failure;
 use crate::build::Binaries;
 use crate::catalogue::Test;
@@ -23,15 +25,14 @@ use crate::runner::World;
 use crate::statistics::Moments;
 use crate::style::replay_command;
 
-use super::folder;
-
 /// How much work may be lost at the most if this program is killed.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
 /// How many stories of one test are kept. Who has read a hundred needs no more.
 const STORIES: usize = 100;
 
-/// What must be equal for two campaigns to be one: the tests, how often, in which world, and the very same program.
+/// What must be equal for two campaigns to be one: the tests, how often, in which world, and the very same
+/// program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     tests: Vec<String>,
@@ -88,6 +89,9 @@ pub(crate) struct Record {
     /// The seed behind the last one.
     to: u64,
     pub(crate) failed: Vec<u64>,
+    /// Runs that said nothing about the solution.
+    #[serde(default)]
+    pub(crate) inconclusive: Vec<u64>,
     /// Of the virtual time of each run, in seconds.
     pub(crate) virtual_s: Moments,
     /// Of the real time of each run, in milliseconds.
@@ -104,6 +108,7 @@ impl Record {
             from,
             to: from,
             failed: Vec::new(),
+            inconclusive: Vec::new(),
             virtual_s: Moments::default(),
             real_ms: Moments::default(),
             begun: Some(Instant::now()),
@@ -114,11 +119,13 @@ impl Record {
     pub(crate) fn add(&mut self, report: &Report) {
         self.to = report.seed + 1;
         // The times of a run that failed, or died, say nothing of what the test takes.
-        if report.ok {
-            self.virtual_s.add(report.virtual_ns as f64 / 1e9);
-            self.real_ms.add(report.real_ns as f64 / 1e6);
-        } else {
-            self.failed.push(report.seed);
+        match report.verdict() {
+            Verdict::Passed => {
+                self.virtual_s.add(report.virtual_ns as f64 / 1e9);
+                self.real_ms.add(report.real_ns as f64 / 1e6);
+            }
+            Verdict::Failed => self.failed.push(report.seed),
+            Verdict::Inconclusive => self.inconclusive.push(report.seed),
         }
     }
 

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use labreport::Verdict;
 
+use super::campaign::Campaign;
+use super::tally::{Tallies, Tally};
 use crate::catalogue::Test;
 use crate::cli::StressOptions;
 use crate::protocol::Report;
-
-use super::campaign::Campaign;
-use super::tally::Tallies;
 
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -66,8 +66,8 @@ impl Display {
 
     /// Shows one more run.
     pub(super) fn advance(&mut self, tallies: &Tallies, test: &Test, report: &Report, kept: Option<&Path>) {
-        let failed = tallies.of(&test.name).failed;
-        if !report.ok && failed <= ANNOUNCED {
+        let Tally { failed, inconclusive, .. } = tallies.of(&test.name);
+        if !report.ok && failed + inconclusive <= ANNOUNCED {
             self.announce(test, report, kept);
         }
         match self {
@@ -75,7 +75,7 @@ impl Display {
                 whole.inc(1);
                 if let Some(bar) = bars.iter().find(|bar| bar.prefix() == test.name) {
                     bar.inc(1);
-                    if !report.ok {
+                    if failed > 0 {
                         show_failures(bar, failed);
                     }
                 }
@@ -98,13 +98,11 @@ impl Display {
 
     /// Says at once that a run failed.
     fn announce(&self, test: &Test, report: &Report, kept: Option<&Path>) {
-        let mut text = format!(
-            "{} {} seed {}: {}",
-            style("Failed").red().bold(),
-            test.name,
-            report.seed,
-            report.reason()
-        );
+        let word = match report.verdict() {
+            Verdict::Inconclusive => style("Inconclusive").yellow().bold(),
+            Verdict::Passed | Verdict::Failed => style("Failed").red().bold(),
+        };
+        let mut text = format!("{word} {} seed {}: {}", test.name, report.seed, report.reason());
         if let Some(path) = kept {
             text += &format!("\n       {}", path.display());
         }

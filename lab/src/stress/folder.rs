@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::Failure;
 use crate::cli::StressOptions;
 
-/// How much of the names on the command line goes into a folder's name. Campaigns of other tests may then share a
-/// label; their numbers differ, and which is which stands in the journal.
+/// How much of the names on the command line goes into a folder's name. Campaigns of other tests may then
+/// share a label; their numbers differ, and which is which stands in the journal.
 const LONGEST_LABEL: usize = 40;
 
 /// The campaign's journal.
@@ -29,7 +29,8 @@ pub(super) fn candidates(root: &Path, options: &StressOptions) -> Result<Vec<Pat
     Ok(folders.into_iter().filter(|folder| journal(folder).is_file()).collect())
 }
 
-/// A folder for a new campaign. What another campaign left in the one that `--output` names goes away only on request.
+/// A folder for a new campaign. What another campaign left in the one that `--output` names goes away only on
+/// request.
 pub(super) fn new(root: &Path, options: &StressOptions) -> Result<PathBuf, Failure> {
     let Some(folder) = &options.output else {
         let last = numbered(root, options).last().map_or(0, |(number, _)| *number);

@@ -12,7 +12,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
+use campaign::{Campaign, Identity};
 use console::style;
+use display::Display;
+use tally::Tallies;
 
 use crate::build::build;
 use crate::catalogue::{Catalogue, Test};
@@ -22,10 +25,6 @@ use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner, World};
 use crate::select::select;
 use crate::{Failure, Outcome, pool};
-
-use campaign::{Campaign, Identity};
-use display::Display;
-use tally::Tallies;
 
 /// At most so many seeds a process: then its memory is given back, and the next test has its turn.
 const LONGEST_JOB: u64 = 500;
@@ -74,7 +73,8 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     course.finish(&runner.supervisor)
 }
 
-/// In which world to run: the one that the options name, or, to find races, real threads under ThreadSanitizer.
+/// In which world to run: the one that the options name, or, to find races, real threads under
+/// ThreadSanitizer.
 fn world(catalogue: &Catalogue, options: &StressOptions) -> World {
     let mut world = options.run.world();
     if options.race {
@@ -91,7 +91,8 @@ fn world(catalogue: &Catalogue, options: &StressOptions) -> World {
 
 /// The seeds still to be run, in pieces. All tests advance side by side, so that a broken one shows early.
 fn plan(tests: &[Test], campaign: &Campaign, workers: usize) -> Vec<(usize, std::ops::Range<u64>)> {
-    // Four pieces a worker at least: the last ones are then short enough that no worker waits long for another.
+    // Four pieces a worker at least: the last ones are then short enough that no worker waits long for
+    // another.
     let longest = (campaign.runs() / (4 * workers as u64)).clamp(1, LONGEST_JOB);
     let mut pieces = Vec::new();
     for (index, test) in tests.iter().enumerate() {
@@ -178,7 +179,8 @@ impl<'a> Course<'a> {
         self.display.finish();
         println!("{}", self.tallies.table(self.tests));
         let interrupted = supervisor.is_stopped();
-        self.campaign.close(self.tallies.failed() == 0 && !interrupted && self.tallies.is_complete())?;
+        let passed = self.tallies.failed() == 0 && self.tallies.inconclusive() == 0;
+        self.campaign.close(passed && !interrupted && self.tallies.is_complete())?;
         written?;
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -190,6 +192,13 @@ impl<'a> Course<'a> {
             println!("the stories of the failures are in {}", self.campaign.stories().display());
             return Ok(Outcome::Failed);
         }
-        Ok(if interrupted { Outcome::Interrupted } else { Outcome::Passed })
+        Ok(match (interrupted, self.tallies.inconclusive()) {
+            (true, _) => Outcome::Interrupted,
+            (false, 0) => Outcome::Passed,
+            (false, number) => {
+                println!("{number} inconclusive: run again on a quieter machine, or with fewer --jobs");
+                Outcome::Unknown
+            }
+        })
     }
 }

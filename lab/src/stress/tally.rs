@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use console::style;
-
-use crate::catalogue::Test;
-use crate::protocol::Report;
-use crate::statistics::Moments;
 use lab_terminal::table;
 
 use super::campaign::{Campaign, Record};
+use crate::catalogue::Test;
+use crate::protocol::Report;
+use crate::statistics::Moments;
 
 /// One test's.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) failed: u64,
+    pub(super) inconclusive: u64,
     pub(super) total: u64,
     virtual_s: Moments,
     real_ms: Moments,
@@ -27,7 +27,7 @@ pub(super) struct Tallies {
     first_seed: u64,
     /// How many tests are done with each seed.
     done: Vec<usize>,
-    /// Whether any test failed with it.
+    /// Whether any test did not pass with it.
     broken: Vec<bool>,
 }
 
@@ -55,10 +55,12 @@ impl Tallies {
     }
 
     fn merge(&mut self, record: &Record) {
-        record.seeds().for_each(|seed| self.mark(seed, record.failed.contains(&seed)));
+        let broken = |seed| record.failed.contains(&seed) || record.inconclusive.contains(&seed);
+        record.seeds().for_each(|seed| self.mark(seed, broken(seed)));
         let tally = self.by_test.entry(record.test.clone()).or_default();
         tally.total += record.seeds().end - record.seeds().start;
         tally.failed += record.failed.len() as u64;
+        tally.inconclusive += record.inconclusive.len() as u64;
         tally.virtual_s.merge(&record.virtual_s);
         tally.real_ms.merge(&record.real_ms);
     }
@@ -86,6 +88,11 @@ impl Tallies {
         self.by_test.values().map(|tally| tally.failed).sum()
     }
 
+    /// How many runs said nothing about the solution.
+    pub(super) fn inconclusive(&self) -> u64 {
+        self.by_test.values().map(|tally| tally.inconclusive).sum()
+    }
+
     /// How many runs there were.
     pub(super) fn total(&self) -> u64 {
         self.by_test.values().map(|tally| tally.total).sum()
@@ -104,16 +111,21 @@ impl Tallies {
         Rounds { ok: ok.len(), failed: failed.len() }
     }
 
-    /// The last table: test, failed, total, mean and deviation of virtual and of real time.
+    /// The last table: test, failed, total, mean and deviation of virtual and of real time; and how many runs
+    /// were inconclusive, if any was.
     pub(super) fn table(&self, tests: &[Test]) -> String {
-        let mut rows =
-            vec![["test", "failed", "total", "virtual time", "real time"].map(str::to_owned).to_vec()];
+        let starved = self.inconclusive() > 0;
+        let mut head = vec!["test", "failed", "total", "virtual time", "real time"];
+        head.extend(starved.then_some("inconclusive"));
+        let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
         for test in tests {
             let tally = self.of(&test.name);
             let failed = tally.failed.to_string();
             let failed = if tally.failed > 0 { style(failed).red().bold().to_string() } else { failed };
             let times = [tally.virtual_s.show("s"), tally.real_ms.show("ms")];
-            rows.push([vec![test.name.clone(), failed, tally.total.to_string()], times.to_vec()].concat());
+            let mut row = [vec![test.name.clone(), failed, tally.total.to_string()], times.to_vec()].concat();
+            row.extend(starved.then(|| tally.inconclusive.to_string()));
+            rows.push(row);
         }
         table(&rows)
     }

@@ -1,12 +1,11 @@
 //! Which test kills which wrong solution.
 
 use console::style;
-
-use crate::catalogue::Test;
-use crate::protocol::Report;
 use lab_terminal::table;
 
 use super::patch::Patch;
+use crate::catalogue::Test;
+use crate::protocol::Report;
 
 /// What came of one test with one wrong solution.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +63,16 @@ impl Row {
     }
 
     /// The kills: part, test, seed, reason.
-    fn kills(&self) -> impl Iterator<Item = (&str, &str, u64, &str)> {
+    pub(super) fn kills(&self) -> impl Iterator<Item = (&str, &str, u64, &str)> {
         self.cells.iter().filter_map(|(part, test, cell)| match cell {
             Cell::Killed { seed, reason } => Some((part.as_str(), test.as_str(), *seed, reason.as_str())),
             Cell::NotRun | Cell::Survived => None,
         })
+    }
+
+    /// How many tests were run.
+    pub(super) fn run(&self) -> usize {
+        self.cells.iter().filter(|(.., cell)| *cell != Cell::NotRun).count()
     }
 
     /// The kill that the patch foretells: by a test that it names, or explained by an invariant that it names.
@@ -113,8 +117,8 @@ impl Row {
     }
 }
 
-/// The matrix: a row for each bug, a column for each test that any bug met (numbered; the names stand below), and the
-/// first killing seeds in it.
+/// The matrix: a row for each bug, a column for each test that any bug met (numbered; the names stand below),
+/// and the first killing seeds in it.
 pub(super) fn show(tests: &[Test], rows: &[Row]) -> String {
     let met = |column: &usize| rows.iter().any(|row| row.cells[*column].2 != Cell::NotRun);
     let columns: Vec<usize> = (0..tests.len()).filter(met).collect();

@@ -3,9 +3,12 @@
 //! Each `bugs/LAB/*.patch` turns the reference into a wrong solution. They are applied, one by one, to a copy of the workspace
 //! under `target/zoo`, built there (into one folder for all, so that only what a patch touches is compiled again), and
 //! run against the lab's tests up to the bug's part. One that no test of its own part catches has survived.
+//!
+//! With `--parts` the patches are those in `bugs/parts/`, and no test may fail: see `parts.rs`.
 
 mod copy;
 mod matrix;
+mod parts;
 mod patch;
 
 use std::ops::ControlFlow;
@@ -14,6 +17,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use console::style;
+use copy::WorkspaceCopy;
+use lab_terminal::count;
+use matrix::{Cell, Row, Verdict};
+use patch::Patch;
 
 use crate::build::{BuildOptions, build};
 use crate::catalogue::{Catalogue, Lab, Test};
@@ -22,11 +29,6 @@ use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner};
 use crate::{Failure, Outcome, pool};
-use lab_terminal::count;
-
-use copy::WorkspaceCopy;
-use matrix::{Cell, Row, Verdict};
-use patch::Patch;
 
 /// A wrong solution that is ready to run.
 type Built = Result<(Patch, PathBuf), Failure>;
@@ -38,12 +40,24 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         .lab(&options.lab)
         .ok_or_else(|| Failure::new(format!("there is no lab {}", options.lab)))?;
     let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
-    let patches = chosen(patch::read_all(&catalogue.root.join("bugs").join(&lab.name))?, &options.bug)?;
+    let bugs = catalogue.root.join("bugs");
+    let patches = if options.parts {
+        parts::of_lab(patch::read_all(&bugs.join("parts"))?, lab)?
+    } else {
+        patch::read_all(&bugs.join(&lab.name))?
+    };
+    let patches = chosen(patches, &options.bug)?;
     let place = zoo_folder(&catalogue.root);
     let mut world = options.run.world();
     // Away from those that somebody wants to look at.
     world.variables.push((PICTURES, place.join("pictures").display().to_string()));
     let runner = Runner { supervisor: Supervisor::start()?, world };
+    if options.parts {
+        return parts::run(&catalogue.root, lab, &tests, patches, &runner, options);
+    }
+    if let Some(patch) = patches.iter().find(|patch| patch.caught_by.is_empty()) {
+        return Err(Failure::new(format!("{}: the head has no line `caught-by: …`", patch.id)));
+    }
     let total = patches.len();
 
     let mut rows = Vec::new();
@@ -140,7 +154,7 @@ fn build_one(
     }
     let log = place.join("build.log");
     let (target, log) = (Some(place.join("target")), Some(log));
-    let build_options = BuildOptions { target, log, quick: true, ..options.run.build(false) };
+    let build_options = BuildOptions { target, log, ..options.run.build(false) };
     let binaries = build(copy.folder(), &tests[..1], &build_options)
         .map_err(|failure| Failure::new(format!("{} does not build: {failure}", patch.id)))?;
     let kept = place.join(format!("{}-tests", patch.id));
@@ -198,7 +212,8 @@ fn examine(
 fn first_failure(runner: &Runner, job: &Job<'_>) -> Result<Option<Report>, Failure> {
     let mut killed = None;
     runner.run(job, &mut |report| {
-        if report.ok {
+        // A run that says nothing kills nobody.
+        if report.verdict() != labreport::Verdict::Failed {
             return ControlFlow::Continue(());
         }
         killed = Some(report);

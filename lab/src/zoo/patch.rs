@@ -16,7 +16,7 @@ pub(crate) struct Patch {
     pub(crate) part: String,
     /// What is wrong, in a few words.
     pub(crate) title: String,
-    /// Who must see it: tests, or invariants. One of them is enough.
+    /// Who must see it: tests, or invariants. One of them is enough. Empty for the partial solutions of `--parts`.
     pub(crate) caught_by: Vec<String>,
     /// The whole file, for the diff in it.
     text: String,
@@ -59,7 +59,8 @@ impl Patch {
                 .map(|(_, value)| value.trim().to_owned())
                 .ok_or_else(|| format!("the head has no line `{name}: …`"))
         };
-        let caught_by = field("caught-by")?.split(',').map(|name| name.trim().to_owned()).collect();
+        let names = |list: String| list.split(',').map(|name| name.trim().to_owned()).collect();
+        let caught_by = field("caught-by").map(names).unwrap_or_default();
         let (id, part, title) = (field("id")?, field("part")?, field("title")?);
         Ok(Patch { id, part, title, caught_by, text, path: path.to_path_buf() })
     }

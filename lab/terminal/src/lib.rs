@@ -1,8 +1,8 @@
 //! What the programs of the command line share: how they end, and how they print.
 //!
-//! `lab` runs tests and `lab-check` checks histories. They are two programs so that a first test run need not build a
-//! checker. What a user sees of both is the same, so it stands here: [`Outcome`] and its exit codes, [`Failure`], the
-//! colours and tables of `style`, the nearest names of `names`.
+//! `lab` runs tests and `lab-check` checks histories. They are two programs so that a first test run need not
+//! build a checker. What a user sees of both is the same, so it stands here: [`Outcome`] and its exit codes,
+//! [`Failure`], the colours and tables of `style`, the nearest names of `names`.
 #![forbid(unsafe_code)]
 
 mod names;

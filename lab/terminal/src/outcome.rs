@@ -34,8 +34,8 @@ pub enum Outcome {
     Failed,
     /// Ctrl-C, and nothing had failed until then.
     Interrupted,
-    /// Nothing failed, but of something it is not known whether it is right: a check reached its limits, or a test on real
-    /// threads did not get a processor. This is never a pass.
+    /// Nothing failed, but of something it is not known whether it is right: a check reached its limits, or a
+    /// test on real threads did not get a processor. This is never a pass.
     Unknown,
     /// Some of what was asked could not be done, as was said when it was found.
     CouldNotRun,
@@ -64,8 +64,8 @@ pub fn exit_code(result: Result<Outcome, Failure>) -> ExitCode {
     }
 }
 
-/// Ends this program quietly when its output is no longer read (`cargo lab replay … | head`). The print macros of std
-/// would panic.
+/// Ends this program quietly when its output is no longer read (`cargo lab replay … | head`). The print
+/// macros of std would panic.
 pub fn end_quietly_when_nobody_reads() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -77,8 +77,8 @@ pub fn end_quietly_when_nobody_reads() {
     }));
 }
 
-/// Ends the program because its output is no longer read. Nothing is wrong, so it prints nothing; but not every question
-/// was answered, so it is no success either.
+/// Ends the program because its output is no longer read. Nothing is wrong, so it prints nothing; but not
+/// every question was answered, so it is no success either.
 pub fn end_unread() -> ! {
     std::process::exit(2)
 }

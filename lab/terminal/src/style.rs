@@ -20,7 +20,8 @@ pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
-/// Columns aligned by their widest cell; the first one to the left, the others to the right. The first row is the head.
+/// Columns aligned by their widest cell; the first one to the left, the others to the right. The first row is
+/// the head.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width =

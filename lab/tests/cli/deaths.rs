@@ -46,6 +46,13 @@ fn an_exit_is_no_pass_even_with_status_zero() {
     assert_one_failure("exits_1c", 5, "died: the process ended with status 0 before the test did");
 }
 
+/// One line that looks like a report, and an exit with status 0.
+#[test]
+fn a_forged_report_is_no_pass() {
+    let said = lab(&["test", "forges_1c"]).ended(1);
+    assert!(said.out.contains("Failed") && !said.out.contains("Passed"), "{}", said.out);
+}
+
 #[test]
 fn a_hang_is_ended() {
     assert_one_failure("hangs_1c", 2, "real_time: no sign of life for ");
@@ -63,7 +70,8 @@ fn memory_is_limited() {
     assert!(story.contains("64 MiB are allowed (labs.toml)"), "{story}");
     let held = story.split("held ").nth(1).and_then(|rest| rest.split(' ').next());
     let held: u64 = held.and_then(|number| number.parse().ok()).expect("the story tells how much it held");
-    // It eats at most a mebibyte a millisecond, and is looked at every 50; the rest is for a machine with much to do.
+    // It eats at most a mebibyte a millisecond, and is looked at every 50; the rest is for a machine with
+    // much to do.
     assert!((80..1500).contains(&held), "ended only at {held} MiB");
 }
 
@@ -83,7 +91,8 @@ fn every_failure_is_counted_and_kept() {
     }
 }
 
-/// What is planted in the fixture must be found; without a nightly toolchain there is a sentence and no verdict.
+/// What is planted in the fixture must be found; without a nightly toolchain there is a sentence and no
+/// verdict.
 #[test]
 fn a_data_race_is_found() {
     let output = scratch().join("campaign").display().to_string();
@@ -110,4 +119,14 @@ fn code_without_a_race_passes_under_the_detector() {
         said.out,
         said.err
     );
+}
+
+#[test]
+fn a_run_without_a_processor_is_counted_apart() {
+    let (said, folder) = stress("starves_1c");
+    let said = said.ended(3);
+    let row = said.row("starves_1c");
+    assert_eq!((&row[1..3], row.last()), (&["0", "40"][..], Some(&"1")), "{}", said.out);
+    assert!(said.out.contains("Inconclusive starves_1c seed 4: starved: no processor"), "{}", said.out);
+    assert!(story(&folder, "starves_1c", 4).contains("replay: cargo lab replay starves_1c --seed 4"));
 }

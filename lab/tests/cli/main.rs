@@ -1,4 +1,5 @@
-//! Tests of the command line against the fixture, a lab whose tests go wrong in every way that a test process can.
+//! Tests of the command line against the fixture, a lab whose tests go wrong in every way that a test process
+//! can.
 #![expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,

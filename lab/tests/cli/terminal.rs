@@ -12,7 +12,8 @@ fn on_a_terminal(file: &str, variables: &[(&str, &str)]) -> Option<std::process:
     in_a_shell(&format!("timeout --foreground 60 {} check {file}", env!("CARGO_BIN_EXE_lab")), variables)
 }
 
-/// A shell with a terminal around it, which gets what is written to the child's standard input as if it were typed.
+/// A shell with a terminal around it, which gets what is written to the child's standard input as if it were
+/// typed.
 fn in_a_shell(script: &str, variables: &[(&str, &str)]) -> Option<std::process::Child> {
     let mut command = std::process::Command::new("script");
     command.args(["-qec", script, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());

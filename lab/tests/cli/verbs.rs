@@ -74,6 +74,36 @@ fn test_prints_a_line_for_each_test_as_the_course_does() {
 }
 
 #[test]
+fn test_counts_points_and_says_of_which() {
+    let last = |said: Said| said.out.lines().last().unwrap_or_default().to_owned();
+    assert!(last(lab(&["test", "1A", "--seed", "7"]).ended(0)).contains(", 3 of 3 points (seed 7)"));
+    let failed = last(lab(&["test", "fails_1c", "1A", "answer_1b", "--seed", "20"]).ended(1));
+    assert!(failed.starts_with("1 of 5 tests failed in ") && failed.contains(", 8 of 8 points"), "{failed}");
+    // Nothing to earn, nothing said.
+    assert!(!last(lab(&["test", "slow_1a"]).ended(0)).contains("points"));
+}
+
+#[test]
+fn tests_without_points_stand_below_the_reason() {
+    let heading = "directed: no points, for the tests above cover the same\n";
+    for said in [lab(&["list", "1C"]).ended(0), lab(&["test", "limits_1c"]).ended(1)] {
+        let (_, below) = said.out.split_once(heading).unwrap_or_else(|| panic!("{}", said.out));
+        assert!(below.contains("tells the limits") && !below.contains("data race"), "{}", said.out);
+    }
+}
+
+/// No pass, and no failure either: a verdict, a count and an exit code of its own.
+#[test]
+fn a_test_without_a_processor_is_inconclusive() {
+    let said = lab(&["test", "starves_1c", "passes_1a", "--seed", "4"]).ended(3);
+    let line = "gets no processor at seed 4 ... INCONCLUSIVE -- seed 4: starved: no processor for 80 ms";
+    assert!(said.out.contains(line), "{}", said.out);
+    let last = said.out.lines().last().unwrap_or_default();
+    assert!(last.starts_with("1 of 2 tests inconclusive in ") && last.contains(", 2 of 5 points"), "{last}");
+    lab(&["replay", "starves_1c", "--seed", "4"]).ended(3);
+}
+
+#[test]
 fn test_prints_the_whole_report_of_a_failure_and_how_to_replay_it() {
     let said = lab(&["test", "fails_1c", "passes_1a", "--seed", "20", "--swarm"]).ended(1);
     let expected = "Test (1C): fails at every tenth seed ... FAILED -- seed 20: ElectionSafety: seed 20 is round\n    \
@@ -107,7 +137,7 @@ fn every_run_draws_another_seed() {
 #[test]
 fn test_binaries_are_told_their_limits() {
     let said = lab(&["test", "limits_1c", "--swarm", "--threads"]).ended(1);
-    let told = "LAB_VIRTUAL_LIMIT_S=7 LAB_REAL_LIMIT_S=60 LAB_MEMORY_LIMIT_MB=65 LAB_RUNTIME=threads LAB_REPORT=1 LAB_SWARM=1";
+    let told = "LAB_VIRTUAL_LIMIT_S=7 LAB_REAL_LIMIT_S=60 LAB_MEMORY_LIMIT_MB=65 LAB_RUNTIME=threads LAB_REPORT=socket LAB_SWARM=1";
     assert!(said.out.contains(told), "{}", said.out);
 }
 

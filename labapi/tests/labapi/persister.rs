@@ -45,3 +45,15 @@ fn a_hook_is_told_of_each_write_and_may_write_itself() {
     // The hook's own write, number 3, was not told to it.
     assert_eq!((seen.load(Ordering::SeqCst), disk.state()), (1 + 2 + 4, b"b!c".to_vec()));
 }
+
+#[test]
+fn a_shared_snapshot_is_not_copied() {
+    let disk = Persister::new();
+    let snapshot = bytes::Bytes::from(b"snapshot".to_vec());
+    disk.save_shared(b"state", Some(snapshot.clone()));
+    assert_eq!(disk.snapshot_shared().as_ptr(), snapshot.as_ptr());
+    assert_eq!((disk.snapshot(), disk.writes()), (b"snapshot".to_vec(), 1));
+    disk.save_shared(b"newer", None);
+    assert_eq!((disk.state(), disk.snapshot()), (b"newer".to_vec(), b"snapshot".to_vec()));
+    assert_eq!(disk.copy().snapshot_shared(), snapshot);
+}

@@ -1,7 +1,7 @@
 //! Bytes that are short, long, garbled or made to harm: an error value, at once, and little memory.
 //!
-//! How much memory is asked for can be observed without counting: a length that were honoured would ask for more than
-//! any machine has, which panics or ends the process.
+//! How much memory is asked for can be observed without counting: a length that were honoured would ask for
+//! more than any machine has, which panics or ends the process.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -32,7 +32,11 @@ proptest! {
 
     /// A garbled value may be another value; then it is written back as one. Nothing else may happen.
     #[test]
-    fn garbled_bytes_are_a_value_or_an_error(value in everything(), at in any::<Index>(), byte in any::<u8>()) {
+    fn garbled_bytes_are_a_value_or_an_error(
+        value in everything(),
+        at in any::<Index>(),
+        byte in any::<u8>(),
+    ) {
         let mut bytes = encode(&value);
         let at = at.index(bytes.len());
         bytes[at] = byte;

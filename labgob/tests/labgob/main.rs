@@ -1,4 +1,5 @@
-//! Tests of labgob: what goes in comes out (`round_trip`), and bytes that are wrong come out as errors (`hostile`).
+//! Tests of labgob: what goes in comes out (`round_trip`), and bytes that are wrong come out as errors
+//! (`hostile`).
 
 mod hostile;
 mod round_trip;

@@ -68,14 +68,17 @@ proptest! {
     }
 
     #[test]
-    fn bytes_are_written_alike_with_and_without_the_attribute(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn bytes_are_written_alike_with_and_without_the_attribute(
+        bytes in prop::collection::vec(any::<u8>(), 0..600),
+    ) {
         #[derive(serde::Serialize)]
         struct Blob(#[serde(with = "labgob::bytes")] Vec<u8>);
         prop_assert_eq!(encode(&Blob(bytes.clone())), encode(&bytes));
     }
 }
 
-/// The format is a contract with what is on a simulated disk, and with the tests that bound the size of messages.
+/// The format is a contract with what is on a simulated disk, and with the tests that bound the size of
+/// messages.
 #[test]
 fn the_format_is_little_endian_with_short_integers() {
     assert_eq!(encode(&250_u64), [250]);

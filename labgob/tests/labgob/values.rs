@@ -25,7 +25,8 @@ pub(crate) enum Shape {
     Many(Vec<Shape>),
 }
 
-/// Integers of every size, and the other plain values. Floats are kept as bits too, because NaN is not equal to itself.
+/// Integers of every size, and the other plain values. Floats are kept as bits too, because NaN is not equal
+/// to itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scalars {
     unsigned: (u8, u16, u32, u64, u128, usize),
@@ -81,7 +82,8 @@ pub(crate) fn shape() -> impl Strategy<Value = Shape> {
     })
 }
 
-/// Plain values; the floats include infinities and negative zero, but not NaN, which `floats_keep_their_bits` covers.
+/// Plain values; the floats include infinities and negative zero, but not NaN, which `floats_keep_their_bits`
+/// covers.
 pub(crate) fn scalars() -> impl Strategy<Value = Scalars> {
     let floats = (
         prop::num::f32::ANY.prop_filter("NaN", |float| !float.is_nan()),

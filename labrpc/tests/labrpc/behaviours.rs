@@ -1,10 +1,13 @@
-//! What spec chapter 1.2 says of a call, measured: chances, ranges of delays, counters, and when a dead server is noticed.
+//! What spec chapter 1.2 says of a call, measured: chances, ranges of delays, counters, and when a dead
+//! server is noticed.
 
-use crate::fixture::{Fixture, Naps, SERVER, add_nap_server, ms, simulated, timed};
+use std::collections::BTreeSet;
+
 use labrpc::{DelayModel, RpcError};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use std::collections::BTreeSet;
+
+use crate::fixture::{Fixture, Naps, SERVER, add_nap_server, ms, simulated, timed};
 
 /// Whether `count` of `trials` is what a chance of `p` gives, within five standard deviations.
 fn fits(count: usize, trials: usize, p: f64) -> bool {

@@ -1,11 +1,12 @@
 //! Mistakes of callers and servers, and what becomes of them; names; the life of a network.
 
-use crate::fixture::{Fixture, JunkServer, Naps, SERVER, both, ms, simulated, slack, timed};
 use labrpc::{DecodeError, DelayModel, Name, Network, RpcError, Server, Service};
 use labrt::node::Node;
 use labrt::sync::Arc;
 use labrt::time::Duration;
 use labrt::{Config, Failure, FailureKind, run, thread};
+
+use crate::fixture::{Fixture, JunkServer, Naps, SERVER, both, ms, simulated, slack, timed};
 
 /// How a run of `f` fails, in both worlds.
 fn failures(f: fn()) -> Vec<Failure> {

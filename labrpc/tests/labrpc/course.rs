@@ -1,10 +1,11 @@
 //! The course's tests (spec chapter 1.4), in both worlds.
 
-use crate::fixture::{Fixture, JunkArgs, JunkClient, SERVER, both, ms, slack};
 use labrpc::RpcError;
 use labrt::sync::Arc;
 use labrt::thread::{self, JoinHandle};
 use labrt::time::Instant;
+
+use crate::fixture::{Fixture, JunkArgs, JunkClient, SERVER, both, ms, slack};
 
 fn join_all<T>(threads: Vec<JoinHandle<T>>) -> Vec<T> {
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()

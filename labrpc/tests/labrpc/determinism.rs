@@ -1,8 +1,9 @@
 //! A seed decides everything, and a traced run tells what happened.
 
-use crate::fixture::{Naps, ms};
 use labrpc::{DelayModel, TapAction};
 use labrt::{Config, Outcome, run, thread};
+
+use crate::fixture::{Naps, ms};
 
 /// Traffic with every fault that the network knows; what the calls gave.
 fn traffic() -> Vec<(u64, bool)> {

@@ -1,11 +1,14 @@
-//! What goes beyond the course: one-way cuts, held links, duplicates, delays of one link, the tap, limits of time.
+//! What goes beyond the course: one-way cuts, held links, duplicates, delays of one link, the tap, limits of
+//! time.
 
-use crate::fixture::{Naps, add_nap_server, both, ms, simulated, slack, timed};
+use std::collections::VecDeque;
+
 use labrpc::{ClientEnd, DelayModel, Direction, Name, RpcError, Service, TapAction, Transport};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use std::collections::VecDeque;
+
+use crate::fixture::{Naps, add_nap_server, both, ms, simulated, slack, timed};
 
 #[test]
 fn a_cut_of_the_requests_keeps_handlers_from_running() {

@@ -148,7 +148,8 @@ pub(crate) fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
     (result, started.elapsed())
 }
 
-/// By how much something may be late: not at all in the simulation; on real threads as much as a busy machine needs.
+/// By how much something may be late: not at all in the simulation; on real threads as much as a busy machine
+/// needs.
 pub(crate) fn slack() -> Duration {
     ms(if world() == World::Simulated { 0 } else { 100 })
 }

@@ -1,5 +1,6 @@
 //! Tests of the network: those of the course, its behaviours as measured, and what goes beyond them.
 
+mod bandwidth;
 mod behaviours;
 mod contract;
 mod course;

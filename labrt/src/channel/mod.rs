@@ -15,6 +15,7 @@ pub use crossbeam_channel::{
 pub use select::{Arm, RecvArm, SendArm, select_arms};
 
 use crate::context::{Mode, mode};
+use crate::sim::circles::Side;
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, runtime};
 use crossbeam_channel as crossbeam;
@@ -75,7 +76,7 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
     receiver
 }
 
-/// A channel that delivers the time every `period`, unless the last message has not been taken yet.
+/// A channel that delivers the time every `period`. It skips a delivery if the last message has not been taken.
 pub fn tick(period: Duration) -> Receiver<Instant> {
     let (sender, receiver) = bounded(1);
     deliver_at(Instant::now() + period, sender, Some(period));
@@ -93,7 +94,7 @@ pub fn never<T>() -> Receiver<T> {
     receiver
 }
 
-/// Sends the time at `when`, on the node's clock, and again every `period`, as long as somebody listens.
+/// Sends the time at `when`, on the node's clock, and again every `period`, as long as the channel has a receiver.
 fn deliver_at(when: Instant, sender: Sender<Instant>, period: Option<Duration>) {
     let deliver = move || {
         let listening = !matches!(sender.try_send(when), Err(TrySendError::Disconnected(_)));
@@ -126,6 +127,9 @@ impl<T> Sender<T> {
                 }
             }),
             SenderFlavor::Real(sender) if mode() == Mode::Outside => sender.send(message),
+            SenderFlavor::Real(sender) if mode() == Mode::Simulated => {
+                sender.try_send(message).map_err(|error| SendError(unless_it_would_block(error, place)))
+            }
             SenderFlavor::Real(sender) => send_real(sender, message, None).map_err(|error| match error {
                 SendTimeoutError::Timeout(message) | SendTimeoutError::Disconnected(message) => {
                     SendError(message)
@@ -144,6 +148,9 @@ impl<T> Sender<T> {
         match &self.flavor {
             SenderFlavor::Simulated(queue) => queue.send(message, Some(deadline_after(timeout)), place),
             SenderFlavor::Real(sender) if mode() == Mode::Outside => sender.send_timeout(message, timeout),
+            SenderFlavor::Real(sender) if mode() == Mode::Simulated => sender
+                .try_send(message)
+                .map_err(|error| SendTimeoutError::Disconnected(unless_it_would_block(error, place))),
             SenderFlavor::Real(sender) => send_real(sender, message, Some(deadline_after(timeout))),
         }
     }
@@ -154,17 +161,25 @@ impl<T> Sender<T> {
     /// The message, if there is no room for it or all receivers are gone.
     #[track_caller]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        let place = Location::caller();
         match &self.flavor {
             SenderFlavor::Real(sender) => sender.try_send(message),
-            SenderFlavor::Simulated(queue) => queue.try_send(message),
+            SenderFlavor::Simulated(queue) => {
+                queue.look(Side::Send, place);
+                queue.try_send(message)
+            }
         }
     }
 
     /// Number of messages that wait to be received.
+    #[track_caller]
     pub fn len(&self) -> usize {
         match &self.flavor {
             SenderFlavor::Real(sender) => sender.len(),
-            SenderFlavor::Simulated(queue) => queue.len(),
+            SenderFlavor::Simulated(queue) => {
+                queue.look(Side::Send, Location::caller());
+                queue.len()
+            }
         }
     }
 
@@ -213,6 +228,9 @@ impl<T> Receiver<T> {
         match &self.flavor {
             ReceiverFlavor::Simulated(queue) => queue.recv(None, place).map_err(|_| RecvError),
             ReceiverFlavor::Real(receiver) if mode() == Mode::Outside => receiver.recv(),
+            ReceiverFlavor::Real(receiver) if mode() == Mode::Simulated => {
+                receive_now(receiver, place).ok_or(RecvError)
+            }
             ReceiverFlavor::Real(receiver) => recv_real(receiver, None).map_err(|_| RecvError),
         }
     }
@@ -227,6 +245,9 @@ impl<T> Receiver<T> {
         match &self.flavor {
             ReceiverFlavor::Simulated(queue) => queue.recv(Some(deadline_after(timeout)), place),
             ReceiverFlavor::Real(receiver) if mode() == Mode::Outside => receiver.recv_timeout(timeout),
+            ReceiverFlavor::Real(receiver) if mode() == Mode::Simulated => {
+                receive_now(receiver, place).ok_or(RecvTimeoutError::Disconnected)
+            }
             ReceiverFlavor::Real(receiver) => recv_real(receiver, Some(deadline_after(timeout))),
         }
     }
@@ -237,9 +258,13 @@ impl<T> Receiver<T> {
     /// If the channel is empty; a different one if all senders are gone as well.
     #[track_caller]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        let place = Location::caller();
         match &self.flavor {
             ReceiverFlavor::Real(receiver) => receiver.try_recv(),
-            ReceiverFlavor::Simulated(queue) => queue.try_recv(),
+            ReceiverFlavor::Simulated(queue) => {
+                queue.look(Side::Receive, place);
+                queue.try_recv()
+            }
         }
     }
 
@@ -254,10 +279,14 @@ impl<T> Receiver<T> {
     }
 
     /// Number of messages that wait to be received.
+    #[track_caller]
     pub fn len(&self) -> usize {
         match &self.flavor {
             ReceiverFlavor::Real(receiver) => receiver.len(),
-            ReceiverFlavor::Simulated(queue) => queue.len(),
+            ReceiverFlavor::Simulated(queue) => {
+                queue.look(Side::Receive, Location::caller());
+                queue.len()
+            }
         }
     }
 
@@ -275,6 +304,30 @@ fn recv_real<T>(receiver: &crossbeam::Receiver<T>, deadline: Option<u64>) -> Res
             result => return result,
         }
     }
+}
+
+/// The message of a channel that was made outside of the simulation; None if it is disconnected.
+fn receive_now<T>(receiver: &crossbeam::Receiver<T>, place: &'static Location<'static>) -> Option<T> {
+    match receiver.try_recv() {
+        Ok(message) => Some(message),
+        Err(TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty) => would_block(place),
+    }
+}
+
+/// The message that came back, if that is because nobody can receive it.
+fn unless_it_would_block<T>(error: TrySendError<T>, place: &'static Location<'static>) -> T {
+    match error {
+        TrySendError::Disconnected(message) => message,
+        TrySendError::Full(_) => would_block(place),
+    }
+}
+
+fn would_block(place: &'static Location<'static>) -> ! {
+    panic!(
+        "the channel at {place} was made outside of the run, so that waiting for it would block the whole simulation. \
+         Make it in the run, and do not keep it in a `static`"
+    );
 }
 
 /// See [`Receiver::iter`].

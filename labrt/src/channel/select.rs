@@ -7,6 +7,7 @@ use super::{
 use crate::context::{Mode, mode};
 use crate::real;
 use crate::sim::park::{WaitQueue, Wake, may_block, park_on, yield_point};
+use crate::sim::policy::Access;
 use crate::sim::task::Wait;
 use crate::time::{Duration, deadline_after};
 use crossbeam_channel::{Select, SelectedOperation};
@@ -267,16 +268,17 @@ fn select_simulated(
     deadline: Option<u64>,
     place: &'static Location<'static>,
 ) {
-    yield_point(place);
+    // Which of its channels it will use is not known yet.
+    yield_point(place, Access::NONE);
     loop {
-        if attempt_one(arms) || timeout == Some(Duration::ZERO) || !may_block() {
+        if attempt_one(arms) || timeout == Some(Duration::ZERO) || !may_block(place) {
             return;
         }
         let mut parking = Parking::default();
         for arm in arms {
             arm.park(&mut parking);
         }
-        let wait = Wait { what: "one of several channels", key: 0 };
+        let wait = Wait::event("one of several channels");
         let wake = park_on(&parking.queues, wait, deadline, place);
         drop(parking.guards);
         if wake == Wake::TimedOut {

@@ -2,8 +2,10 @@
 
 use super::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::context::{Mode, mode};
-use crate::sim::park::{WaitQueue, Wake, may_block, yield_point};
-use crate::sim::task::Wait;
+use crate::sim::circles::Side;
+use crate::sim::park::{WaitQueue, Wake, may_block};
+use crate::sim::task::{On, Wait};
+use crate::sync::entry;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -12,6 +14,8 @@ use std::panic::Location;
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     capacity: Option<usize>,
+    /// Number of the run that the channel belongs to.
+    run: u32,
     pub(super) receivers: WaitQueue,
     pub(super) senders: WaitQueue,
 }
@@ -35,11 +39,42 @@ impl<T> Queue<T> {
             receivers: 1,
             parked_receivers: 0,
         };
-        Queue { state: Mutex::new(state), capacity, receivers: WaitQueue::new(), senders: WaitQueue::new() }
+        let run = crate::sim::with(|sim| sim.run());
+        Queue {
+            state: Mutex::new(state),
+            capacity,
+            run,
+            receivers: WaitQueue::new(),
+            senders: WaitQueue::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.state.lock().messages.len()
+    }
+
+    /// What identifies the channel in reports.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).cast::<u8>() as usize
+    }
+
+    /// A point to switch at. A channel of a simulation that has ended, or of another one, must not be waited for.
+    pub(super) fn use_end(&self, side: Side, place: &'static Location<'static>) {
+        assert!(mode() == Mode::Simulated, "a channel of a simulation is used outside of it, at {place}");
+        let own = crate::sim::with(|sim| sim.use_channel(self.run, self.address(), side));
+        assert!(
+            own,
+            "a channel of another run is used at {place}: it stands in a `static`, or was kept from an earlier run. \
+             Make it in this run"
+        );
+        entry(place, self, true);
+    }
+
+    /// As [`Queue::use_end`], for calls that do not wait: outside of the simulation they are harmless.
+    pub(super) fn look(&self, side: Side, place: &'static Location<'static>) {
+        if mode() == Mode::Simulated {
+            self.use_end(side, place);
+        }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
@@ -72,7 +107,7 @@ impl<T> Queue<T> {
         deadline: Option<u64>,
         place: &'static Location<'static>,
     ) -> Result<(), SendTimeoutError<T>> {
-        in_simulation(place);
+        self.use_end(Side::Send, place);
         if self.capacity == Some(0) {
             return self.send_rendezvous(message, deadline, place);
         }
@@ -84,8 +119,8 @@ impl<T> Queue<T> {
                 Err(TrySendError::Full(back)) => message = back,
             }
             crate::sim::with(|sim| sim.lint_blocking("a send", place));
-            let wait = Wait { what: "room in a channel", key: 0 };
-            if !may_block() || self.senders.park(wait, deadline, place) == Wake::TimedOut {
+            let wait = Wait { what: "room in a channel", on: On::Room(self.address()) };
+            if !may_block(place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(SendTimeoutError::Timeout(message));
             }
         }
@@ -114,8 +149,8 @@ impl<T> Queue<T> {
                     .withdraw()
                     .map_or(Ok(()), |message| Err(SendTimeoutError::Disconnected(message)));
             }
-            let wait = Wait { what: "a receiver", key: 0 };
-            if !may_block() || self.senders.park(wait, deadline, place) == Wake::TimedOut {
+            let wait = Wait { what: "a receiver", on: On::Room(self.address()) };
+            if !may_block(place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
                 return offer.withdraw().map_or(Ok(()), |message| Err(SendTimeoutError::Timeout(message)));
             }
         }
@@ -145,18 +180,18 @@ impl<T> Queue<T> {
         deadline: Option<u64>,
         place: &'static Location<'static>,
     ) -> Result<T, RecvTimeoutError> {
-        in_simulation(place);
+        self.use_end(Side::Receive, place);
         loop {
             match self.try_recv() {
                 Ok(message) => return Ok(message),
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) => {}
             }
-            if !may_block() {
+            if !may_block(place) {
                 return Err(RecvTimeoutError::Timeout);
             }
             let _parked = self.parked_receiver();
-            let wait = Wait { what: "a message", key: 0 };
+            let wait = Wait { what: "a message", on: On::Message(self.address()) };
             if self.receivers.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(RecvTimeoutError::Timeout);
             }
@@ -173,6 +208,13 @@ impl<T> Queue<T> {
         ParkedReceiver { queue: self }
     }
 
+    /// The last handle of an end is about to go, which others can notice: a point to switch at.
+    fn before_disconnecting(&self, handles: impl Fn(&State<T>) -> usize) {
+        if mode() == Mode::Simulated && handles(&self.state.lock()) == 1 {
+            entry(Location::caller(), self, true);
+        }
+    }
+
     pub(super) fn add_sender(&self) {
         self.state.lock().senders += 1;
     }
@@ -182,6 +224,7 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn remove_sender(&self) {
+        self.before_disconnecting(|state| state.senders);
         let mut state = self.state.lock();
         state.senders -= 1;
         let last = state.senders == 0;
@@ -192,6 +235,7 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn remove_receiver(&self) {
+        self.before_disconnecting(|state| state.receivers);
         let mut state = self.state.lock();
         state.receivers -= 1;
         let last = state.receivers == 0;
@@ -215,14 +259,6 @@ impl<T> State<T> {
         self.next_number += 1;
         self.messages.push_back((number, message));
         number
-    }
-}
-
-/// A point to switch at, in the simulation; a channel of a simulation that has ended must not be waited for.
-fn in_simulation(place: &'static Location<'static>) {
-    assert!(mode() == Mode::Simulated, "a channel of a simulation is used outside of it, at {place}");
-    if !std::thread::panicking() {
-        yield_point(place);
     }
 }
 

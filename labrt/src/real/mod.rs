@@ -11,6 +11,7 @@ use crate::context::{self, Mode};
 use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Event, Failure, FailureKind, Outcome, Stats};
+use crate::panics::Whereabouts;
 use crate::sim::task::Killed;
 use crate::watchdog::{self, Pulse};
 use parking_lot::{Condvar, Mutex};
@@ -33,14 +34,17 @@ static PROCESS_START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// A run on real threads.
 pub(crate) struct RealWorld {
+    seed: u64,
     started: Instant,
     limits: Limits,
     nodes: Mutex<Vec<Node>>,
     stopping: AtomicBool,
     failure: Mutex<Option<Failure>>,
-    /// Threads that have not ended yet: number to node and name.
+    /// Threads that have not ended yet: number to node and name. The main thread is not among them.
     living: Mutex<BTreeMap<u64, (Node, Name)>>,
     one_ended: Condvar,
+    /// Whether the main closure has returned, or was unwound.
+    main_ended: AtomicBool,
     threads_started: AtomicU64,
     trace: bool,
     events: Mutex<Vec<Event>>,
@@ -69,6 +73,17 @@ pub(crate) fn capture() -> Here {
 }
 
 impl Here {
+    fn event(&self, kind: &str, target: &str, text: String) -> Event {
+        Event {
+            t: self.world.started.elapsed().as_nanos() as u64,
+            node: self.node.name().to_owned(),
+            task: self.name.to_string(),
+            kind: kind.to_owned(),
+            target: target.to_owned(),
+            text,
+        }
+    }
+
     /// Runs `f` on this OS thread as part of the captured run; only drops it if that run is over. A panic fails that run
     /// and does not reach the caller, who serves other runs as well.
     pub(crate) fn run(self, f: impl FnOnce()) {
@@ -152,20 +167,36 @@ pub(crate) fn local_nanos() -> u64 {
     here(|here| here.node.local(here.world.started.elapsed().as_nanos() as u64))
 }
 
+pub(crate) fn whereabouts() -> Option<Whereabouts> {
+    HERE.with_borrow(|here| {
+        let here = here.as_ref()?;
+        let (node, thread) = (here.node.name().to_owned(), here.name.to_string());
+        let (seed, at) = (here.world.seed, here.world.started.elapsed());
+        Some(Whereabouts { node, thread, task: 0, seed, at })
+    })
+}
+
 pub(crate) fn trace_enabled() -> bool {
     here(|here| here.world.trace)
 }
 
 pub(crate) fn emit(kind: &str, target: &str, text: String) {
-    let event = here(|here| Event {
-        t: here.world.started.elapsed().as_nanos() as u64,
-        node: here.node.name().to_owned(),
-        task: here.name.to_string(),
-        kind: kind.to_owned(),
-        target: target.to_owned(),
-        text,
+    here(|here| {
+        let event = here.event(kind, target, text);
+        here.world.events.lock().push(event);
     });
-    here(|here| here.world.events.lock().push(event));
+}
+
+/// The calling thread has printed a line.
+pub(crate) fn note_printed(target: &str, text: String) {
+    HERE.with_borrow(|here| {
+        let Some(here) = here else { return };
+        let event = here.event("print", target, text);
+        if here.world.trace {
+            here.world.events.lock().push(event.clone());
+        }
+        here.world.pulse.printed.push(event);
+    });
 }
 
 /// Waits by `wait`, which uses no core of what the threads of a run have to share.
@@ -227,13 +258,29 @@ pub(crate) fn wait_for_end_of(node: &Node) {
     }
 }
 
+impl watchdog::RealRun for RealWorld {
+    fn stubborn(&self) -> Option<Vec<String>> {
+        if self.main_ended.load(Ordering::SeqCst) {
+            return None;
+        }
+        let living = self.living.lock();
+        let others = living.values().map(|(node, name)| format!("`{name}` of `{}`", node.name()));
+        Some(std::iter::once("`main` of `main`".to_owned()).chain(others).collect())
+    }
+
+    fn at(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
 impl RealWorld {
     fn fail(&self, kind: FailureKind, message: String, location: Option<String>, backtrace: Option<String>) {
         let mut failure = self.failure.lock();
         if failure.is_none() && !self.stopping.load(Ordering::Relaxed) {
             let (node, thread) = here(|here| (here.node.name().to_owned(), here.name.to_string()));
             let at = self.started.elapsed();
-            *failure = Some(Failure { kind, message, location, node, thread, at, backtrace });
+            let printed = self.pulse.printed.lines();
+            *failure = Some(Failure { kind, message, location, node, thread, at, backtrace, printed });
         }
         self.stopping.store(true, Ordering::SeqCst);
     }
@@ -271,6 +318,7 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
     let pulse = watchdog::watch_this_thread(config);
     let root = Node::root();
     let world = Arc::new(RealWorld {
+        seed: config.seed,
         started: Instant::now(),
         limits: config.limits,
         nodes: Mutex::new(vec![root.clone()]),
@@ -278,11 +326,14 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
         failure: Mutex::new(None),
         living: Mutex::new(BTreeMap::new()),
         one_ended: Condvar::new(),
+        main_ended: AtomicBool::new(false),
         threads_started: AtomicU64::new(1),
         trace: config.trace,
         events: Mutex::new(Vec::new()),
         pulse: Arc::clone(&pulse),
     });
+    let weak: std::sync::Weak<RealWorld> = Arc::downgrade(&world);
+    pulse.watch_real(weak);
     let before = HERE.replace(Some(Here { world: Arc::clone(&world), node: root, name: Name::from("main") }));
     let mode = context::enter(Mode::Threads);
     pool::works();
@@ -293,6 +344,7 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
             None
         }
     };
+    world.main_ended.store(true, Ordering::SeqCst);
     world.stopping.store(true, Ordering::SeqCst);
     pool::stops();
     let left = world.wait_until_ended(|_| true, 0);
@@ -316,6 +368,7 @@ impl RealWorld {
                 thread: "main".to_owned(),
                 at: elapsed,
                 backtrace: None,
+                printed: self.pulse.printed.lines(),
             }),
         };
         let mut warnings = Vec::new();

@@ -1,7 +1,7 @@
-//! The loop of the simulated world: run whoever is ready; when nobody is, let time pass to the next timer.
+//! The loop of the simulated world: run a ready task; if there is none, move the clock to the next timer.
 
 use super::policy::Slot;
-use super::task::{Phase, TaskCoroutine, kill_tasks, record_panic, resume, spawn};
+use super::task::{TaskCoroutine, kill_tasks, record_panic, resume, spawn};
 use super::timers::Action;
 use super::{NO_TASK, Sim, hash_keys, with};
 use crate::config::Config;
@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Decision, FailureKind, Outcome, Stats};
 use crate::watchdog;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ pub(crate) fn run<T: Send + 'static>(
     let pulse = watchdog::watch_this_thread(config);
     with(|sim| {
         sim.reset(config);
+        pulse.begin_simulation(sim.run);
         sim.pulse = Arc::clone(&pulse);
         sim.nodes.push(Node::root());
     });
@@ -43,10 +44,11 @@ pub(crate) fn run<T: Send + 'static>(
         with(|sim| sim.stopping = true);
     });
     drive();
-    kill_tasks(None);
+    kill_tasks(None, Location::caller());
     // Closures of timers may own locks, channels, nodes: they are dropped while the world still stands.
     let timers = with(|sim| std::mem::take(&mut sim.timers));
-    drop(timers);
+    call_outside_of_tasks(|| drop(timers));
+    call_outside_of_tasks(crate::thread::local::drop_all_locals);
     hash_keys::leave();
     context::leave(mode);
     let value = slot.lock().take();
@@ -65,7 +67,7 @@ fn drive() {
 }
 
 /// Runs a timer's closure; its panic fails the run, as that of a task would.
-fn call_outside_of_tasks(call: Box<dyn FnOnce() + Send>) {
+fn call_outside_of_tasks(call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         record_panic(&*payload);
     }
@@ -73,7 +75,7 @@ fn call_outside_of_tasks(call: Box<dyn FnOnce() + Send>) {
 
 impl Sim {
     fn next_step(&mut self) -> Step {
-        self.current = NO_TASK;
+        let last = std::mem::replace(&mut self.current, NO_TASK);
         loop {
             if self.stopping {
                 return Step::Stop;
@@ -90,6 +92,8 @@ impl Sim {
                 }
             }
             if !self.ready.is_empty() {
+                // The policy knows the task that ran last as the current one.
+                self.current = last;
                 return self.run_one();
             }
             self.advance();
@@ -97,46 +101,38 @@ impl Sim {
     }
 
     fn run_one(&mut self) -> Step {
-        let choice = self.policy.pick(&self.ready, &mut self.schedule_rng);
+        let promised = self.next.take();
+        let choice = promised.and_then(|slot| self.ready.iter().position(|&ready| ready == slot));
+        let choice = choice.unwrap_or_else(|| self.pick());
         let slot = self.ready.swap_remove(choice);
-        let task = &mut self.tasks[slot as usize];
-        task.phase = Phase::Running;
-        let coroutine =
-            task.coroutine.take().expect("a ready task has a coroutine: only the running one has lent it");
-        let serial = task.serial;
-        self.current = slot;
-        self.steps += 1;
-        self.steps_at_this_instant += 1;
-        self.note(self.now ^ (serial << 40));
-        self.pulse.running(slot, self.steps, self.now);
-        if self.record {
-            self.schedule.picks.push(choice as u32);
-            self.remember_decision(slot);
-        }
-        if self.steps_at_this_instant > self.limits.spin_steps {
-            self.report_spin();
-        } else if self.pulse.must_stop() {
+        let coroutine = self.tasks[slot as usize]
+            .coroutine
+            .take()
+            .expect("a ready task has a coroutine: only the running one has lent it");
+        self.clock_readings = 0;
+        self.begin_turn(slot);
+        if self.pulse.must_stop() {
             self.report_real_time();
         }
         Step::Run(slot, coroutine)
     }
 
-    fn remember_decision(&mut self, slot: Slot) {
+    pub(super) fn remember_decision(&mut self, slot: Slot) {
         let task = &self.tasks[slot as usize];
         let who = format!("{} / {}", self.nodes[task.node as usize].name(), task.name);
         let place = task.place.map_or_else(|| "its start".to_owned(), ToString::to_string);
         self.decisions.push(Decision { at: Duration::from_nanos(self.now), who, place });
     }
 
-    /// Nobody is ready: moves the clock to the next timer, or ends the run.
+    /// No task is ready: moves the clock to the next timer, or ends the run.
     fn advance(&mut self) {
         let (timers, tasks) = (&mut self.timers, &self.tasks);
         let Some(next) = timers.next(|waiter| super::park::is_parked(tasks, waiter)) else {
-            let report = self.deadlock_report();
-            self.fail(FailureKind::Deadlock, report, None);
+            self.report_deadlock();
             return;
         };
         self.now = next;
+        self.clock_readings = 0;
         self.steps_at_this_instant = 0;
         if self.pulse.must_stop() {
             self.report_real_time();

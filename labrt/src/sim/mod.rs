@@ -1,10 +1,13 @@
 //! The simulated world: tasks, the virtual clock, and the state that one seed determines.
 //!
 //! All of it lives on one OS thread, in a thread-local [`Sim`]. Tasks are coroutines (`task.rs`); the loop that runs them
-//! is in `drive.rs`; who waits for what is kept in wait queues inside the primitives (`park.rs`).
+//! is in `drive.rs`; the waiting tasks are kept in wait queues inside the primitives (`park.rs`).
 
+pub(crate) mod circles;
 pub(crate) mod drive;
+pub(crate) mod explore;
 pub(crate) mod hash_keys;
+pub(crate) mod lock_order;
 pub(crate) mod park;
 pub(crate) mod policy;
 mod report;
@@ -16,15 +19,26 @@ mod timers;
 use crate::config::{Config, Limits, Schedule};
 use crate::node::Node;
 use crate::outcome::{Decision, Event, Failure, FailureKind};
+use crate::panics::Whereabouts;
 use crate::watchdog::Pulse;
-use policy::{Policy, Slot};
-use rand::{SeedableRng, rngs::SmallRng};
+use policy::{Access, Policy, Slot};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use task::{Phase, Task};
 use timers::Timers;
+
+/// Runs are numbered through all OS threads; no run has number 0.
+static NEXT_RUN: AtomicU32 = AtomicU32::new(1);
+
+/// Equal steps in a row that count as spinning.
+const SPINS: u32 = 50;
+
+/// Readings of the clock at one instant, in one turn, that count as waiting for it.
+const CLOCK_READINGS: u64 = 1_000_000;
 
 /// No task: the scheduler itself, or a timer's closure, is running.
 pub(crate) const NO_TASK: Slot = Slot::MAX;
@@ -45,6 +59,14 @@ pub(crate) fn try_with<R>(f: impl FnOnce(&mut Sim) -> R) -> Option<R> {
     SIM.try_with(|sim| sim.try_borrow_mut().ok().map(|mut sim| f(&mut sim))).ok().flatten()
 }
 
+/// As [`with`], for a process that is about to end: also while another frame of this OS thread has borrowed the simulation.
+#[allow(unsafe_code, reason = "the fault handler runs on top of whatever the thread was doing")]
+fn with_even_if_borrowed(f: impl FnOnce(&Sim)) {
+    // SAFETY: the frame that has borrowed it is on this very OS thread and never goes on: the process ends. What `f` reads
+    // of it, names of nodes and tasks, changes only when a node or a task is made.
+    let _ = SIM.try_with(|sim| f(unsafe { &*sim.as_ptr() }));
+}
+
 /// A run in the simulated world.
 pub(crate) struct Sim {
     /// Virtual nanoseconds since the start of the run.
@@ -57,6 +79,12 @@ pub(crate) struct Sim {
     pub(crate) current: Slot,
     timers: Timers,
     policy: Box<dyn Policy>,
+    /// The task that was chosen to run next when the running one gave way.
+    next: Option<Slot>,
+    /// See [`Config::jitter`]; in nanoseconds.
+    jitter: u64,
+    /// Readings of the clock since it last moved or another task ran.
+    clock_readings: u64,
     /// Free yield points until the running task may be replaced.
     stride: u32,
     /// The stream of scheduling choices.
@@ -66,11 +94,22 @@ pub(crate) struct Sim {
     /// All nodes, by number.
     pub(crate) nodes: Vec<Node>,
     pub(crate) seed: u64,
+    /// Number of the run in this process, for what outlives runs.
+    run: u32,
+    /// The number that the last parking got.
+    tokens: u64,
+    /// Locks that have got a number so far.
+    locks: u32,
+    lock_orders: lock_order::LockOrders,
     limits: Limits,
     steps: u64,
     steps_at_this_instant: u64,
     tasks_started: u64,
     hash: u64,
+    /// Tasks that wait until one more task of a node that they kill has ended.
+    killers: Vec<park::Waiter>,
+    /// Tasks that are suspended while they are being unwound.
+    unwinders: u32,
     /// Set when the main task has ended or something failed: nothing is scheduled any more.
     stopping: bool,
     failure: Option<Failure>,
@@ -97,16 +136,25 @@ impl Sim {
             current: NO_TASK,
             timers: Timers::default(),
             policy: policy::make(&Default::default(), &mut rng),
+            next: None,
+            jitter: 0,
+            clock_readings: 0,
             stride: 1,
             user_rng: rng.clone(),
             schedule_rng: rng,
             nodes: Vec::new(),
             seed: 0,
+            run: 0,
+            tokens: 0,
+            locks: 0,
+            lock_orders: lock_order::LockOrders::default(),
             limits: Limits::default(),
             steps: 0,
             steps_at_this_instant: 0,
             tasks_started: 0,
             hash: 0,
+            killers: Vec::new(),
+            unwinders: 0,
             stopping: false,
             failure: None,
             warnings: Vec::new(),
@@ -132,17 +180,26 @@ impl Sim {
         self.schedule_rng = SmallRng::seed_from_u64(config.seed);
         self.user_rng = SmallRng::seed_from_u64(config.seed ^ 0x9E37_79B9_7F4A_7C15);
         self.policy = policy::make(&config.policy, &mut self.schedule_rng);
+        self.next = None;
+        self.jitter = u64::try_from(config.jitter.as_nanos()).unwrap_or(u64::MAX);
+        self.clock_readings = 0;
         self.record = config.record;
         self.schedule = Schedule::default();
         self.decisions = Vec::new();
         self.stride = self.draw_stride();
         self.nodes.clear();
         self.seed = config.seed;
+        self.run = NEXT_RUN.fetch_add(1, Ordering::Relaxed);
+        self.tokens = u64::from(self.run) << 32;
+        self.locks = 0;
+        self.lock_orders.clear();
         self.limits = config.limits;
         self.steps = 0;
         self.steps_at_this_instant = 0;
         self.tasks_started = 0;
         self.hash = config.seed;
+        self.killers.clear();
+        self.unwinders = 0;
         self.stopping = false;
         self.failure = None;
         self.warnings = Vec::new();
@@ -159,6 +216,24 @@ impl Sim {
         stride
     }
 
+    /// Number of the running task; that of none outside of tasks.
+    pub(crate) fn current_serial(&self) -> u64 {
+        self.tasks.get(self.current as usize).map_or(u64::MAX, |task| task.serial)
+    }
+
+    /// Number of this run in the process.
+    pub(crate) fn run(&self) -> u32 {
+        self.run
+    }
+
+    /// The running task uses an end of a channel; whether the channel belongs to this run.
+    pub(crate) fn use_channel(&mut self, run: u32, channel: usize, side: circles::Side) -> bool {
+        if let Some(task) = self.tasks.get_mut(self.current as usize) {
+            task.note_channel(channel, side);
+        }
+        run == self.run
+    }
+
     /// Folds a fact into the event hash.
     #[inline]
     pub(crate) fn note(&mut self, fact: u64) {
@@ -168,22 +243,109 @@ impl Sim {
     /// A free yield point of the running task: true if the task has been put back among the ready ones and must
     /// suspend itself now.
     #[inline]
-    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>) -> bool {
-        if self.current == NO_TASK {
-            return false;
-        }
-        self.tasks[self.current as usize].place = Some(place);
+    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>, access: Access) -> bool {
+        let Some(task) = self.tasks.get_mut(self.current as usize) else { return false };
+        task.place = Some(place);
+        task.access = access;
         self.stride -= 1;
         self.stride == 0 && self.give_way()
     }
 
-    /// The stride is over: picks among the other ready tasks and this one.
+    /// The stride is over: picks among the other ready tasks and this one. True if the task has to suspend itself.
     fn give_way(&mut self) -> bool {
         self.stride = self.draw_stride();
-        // A task that is being unwound must not be suspended: its destructors run to their end first.
-        if self.tasks[self.current as usize].killed || self.stopping || std::thread::panicking() {
+        // A task that is being unwound gives way only if it has to wait.
+        let unwinds = std::thread::panicking() && self.current_unwinds();
+        if self.tasks[self.current as usize].killed || self.stopping || unwinds {
             return false;
         }
+        if self.jitter > 0 && policy::below(4, &mut self.schedule_rng) == 0 {
+            self.compute_for_a_while();
+            return true;
+        }
+        self.notice_spinning();
+        self.make_ready(self.current);
+        if self.tasks[self.current as usize].phase != Phase::Ready || self.pulse.must_stop() {
+            return true;
+        }
+        let choice = self.pick();
+        let slot = self.ready[choice];
+        if slot != self.current {
+            self.next = Some(slot);
+            return true;
+        }
+        // The task keeps its turn, which needs no switch.
+        self.ready.swap_remove(choice);
+        self.begin_turn(slot);
+        self.stopping
+    }
+
+    /// Lets the policy choose among the ready tasks; the position.
+    fn pick(&mut self) -> usize {
+        let choice = self.policy.pick(&self.ready, &self.tasks, self.current, &mut self.schedule_rng);
+        if self.record {
+            self.schedule.picks.push(choice as u32);
+            self.remember_decision(self.ready[choice]);
+        }
+        choice
+    }
+
+    /// The task, which is no longer among the ready ones, has the next turn.
+    #[inline]
+    fn begin_turn(&mut self, slot: Slot) {
+        let task = &mut self.tasks[slot as usize];
+        task.phase = Phase::Running;
+        let serial = task.serial;
+        self.current = slot;
+        self.steps += 1;
+        self.steps_at_this_instant += 1;
+        self.note(self.now ^ (serial << 40));
+        self.pulse.running(slot, self.steps, self.now);
+        if self.steps_at_this_instant > self.limits.spin_steps {
+            self.report_spin();
+        }
+    }
+
+    /// Parks the running task for a while that is drawn, as if it computed.
+    fn compute_for_a_while(&mut self) {
+        let place = self.tasks[self.current as usize].place.unwrap_or(Location::caller());
+        let until = self.now.saturating_add(1 + self.schedule_rng.next_u64() % self.jitter);
+        self.begin_park(task::Wait::event("the end of its computation"), Some(until), place);
+    }
+
+    /// A task that makes the same step at the same line again and again seems to wait for others by looking.
+    fn notice_spinning(&mut self) {
+        let task = &mut self.tasks[self.current as usize];
+        let step = (task.place, task.access);
+        task.repeats = if task.last_step == step { task.repeats + 1 } else { 0 };
+        task.last_step = step;
+        if task.repeats >= SPINS {
+            task.repeats = 0;
+            self.policy.yielded(self.current);
+        }
+    }
+
+    /// The running task reads the clock. In the simulation waiting for time to pass by looking at the clock never ends.
+    #[inline]
+    pub(crate) fn note_clock_reading(&mut self) -> bool {
+        self.clock_readings += 1;
+        self.clock_readings > CLOCK_READINGS && self.report_clock()
+    }
+
+    #[cold]
+    fn report_clock(&mut self) -> bool {
+        self.clock_readings = 0;
+        let unwinds = std::thread::panicking() && self.current_unwinds();
+        let Some(task) = self.tasks.get(self.current as usize) else { return false };
+        if task.killed || unwinds {
+            return false;
+        }
+        let message = format!(
+            "{} has read the clock {CLOCK_READINGS} times without waiting: the clock of the simulation moves only when all \
+             threads wait. Sleep, or wait with a time-out",
+            self.title(task)
+        );
+        self.fail(FailureKind::Spin, message, None);
         self.make_ready(self.current);
         true
     }
@@ -191,7 +353,7 @@ impl Sim {
     fn make_ready(&mut self, slot: Slot) {
         let task = &mut self.tasks[slot as usize];
         task.phase = Phase::Ready;
-        if self.nodes[task.node as usize].is_paused() {
+        if self.nodes[task.node as usize].is_paused() && !task.killed {
             task.phase = Phase::Held;
         } else {
             self.ready.push(slot);
@@ -233,6 +395,16 @@ impl Sim {
         self.nodes[before as usize].clone()
     }
 
+    /// As [`Sim::whoami`], without allocating.
+    fn write_whoami(&self, text: &mut impl std::fmt::Write) -> std::fmt::Result {
+        match self.tasks.get(self.current as usize) {
+            Some(task) => {
+                write!(text, "thread `{}` of `{}`", task.name, self.nodes[task.node as usize].name())
+            }
+            None => write!(text, "a timer's closure"),
+        }
+    }
+
     /// Names of the running node and task, for events and reports.
     pub(crate) fn whoami(&self) -> (String, String) {
         match self.tasks.get(self.current as usize) {
@@ -243,16 +415,38 @@ impl Sim {
         }
     }
 
+    /// The running task panics; its number.
+    pub(crate) fn note_panic(&mut self) -> u64 {
+        let among_others = self.unwinders > 0;
+        let Some(task) = self.tasks.get_mut(self.current as usize) else { return u64::MAX };
+        task.unwinds |= among_others;
+        task.serial
+    }
+
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        let (node, thread) = self.whoami();
+        let task = self.tasks.get(self.current as usize).map_or(u64::MAX, |task| task.serial);
+        Whereabouts { node, thread, task, seed: self.seed, at: Duration::from_nanos(self.now) }
+    }
+
     pub(crate) fn emit(&mut self, kind: &str, target: &str, text: String) {
+        let event = self.event(kind, target, text);
+        self.events.push(event);
+    }
+
+    fn event(&self, kind: &str, target: &str, text: String) -> Event {
         let (node, task) = self.whoami();
-        self.events.push(Event {
-            t: self.now,
-            node,
-            task,
-            kind: kind.to_owned(),
-            target: target.to_owned(),
-            text,
-        });
+        let (kind, target) = (kind.to_owned(), target.to_owned());
+        Event { t: self.now, node, task, kind, target, text }
+    }
+
+    /// The running task has printed a line.
+    pub(crate) fn note_printed(&mut self, target: &str, text: String) {
+        let event = self.event("print", target, text);
+        if self.trace {
+            self.events.push(event.clone());
+        }
+        self.pulse.printed.push(event);
     }
 
     /// Ends the run with a failure, unless it is already ending.
@@ -268,27 +462,35 @@ impl Sim {
         backtrace: Option<String>,
     ) {
         if !self.stopping {
-            let (node, thread) = self.whoami();
-            let at = Duration::from_nanos(self.now);
-            self.failure = Some(Failure { kind, message, location, node, thread, at, backtrace });
-            self.stopping = true;
+            self.set_failure(kind, message, location, backtrace);
         }
     }
 
-    #[inline]
-    pub(crate) fn lock_taken(&mut self, key: usize, place: &'static Location<'static>) {
-        if let Some(task) = self.tasks.get_mut(self.current as usize) {
-            task.held.push((key, place));
-        }
-        if self.trace {
-            self.emit("lock", "", format!("takes the lock at {place}"));
+    /// As [`Sim::fail`], also if the main task has returned: what goes wrong while the run is cleared away.
+    fn fail_late(&mut self, kind: FailureKind, message: String, location: Option<String>) {
+        if self.failure.is_none() {
+            self.set_failure(kind, message, location, None);
         }
     }
 
+    fn set_failure(
+        &mut self,
+        kind: FailureKind,
+        message: String,
+        location: Option<String>,
+        backtrace: Option<String>,
+    ) {
+        let (node, thread) = self.whoami();
+        let at = Duration::from_nanos(self.now);
+        let printed = self.pulse.printed.lines();
+        self.failure = Some(Failure { kind, message, location, node, thread, at, backtrace, printed });
+        self.stopping = true;
+    }
+
     #[inline]
-    pub(crate) fn lock_released(&mut self, key: usize) {
+    pub(crate) fn lock_released(&mut self, lock: u64) {
         let current = self.current as usize;
-        let held_here = |task: &Task| task.held.iter().rposition(|&(held, _)| held == key);
+        let held_here = |task: &Task| task.held.iter().rposition(|&(held, _)| held == lock);
         // The guard may have moved to another task since the lock was taken.
         let holder = match self.tasks.get(current) {
             Some(task) if held_here(task).is_some() => Some(current),

@@ -1,10 +1,14 @@
 //! Parking: how a task waits, and how others wake it.
 
-use super::policy::{Slot, below};
-use super::task::{Phase, Task, Wait, suspend, unwind_killed};
+use super::policy::{Access, Slot};
+use super::task::{On, Phase, Task, Wait, abandon, suspend, unwind_killed, unwinding};
 use super::{NO_TASK, Sim, with};
+use crate::outcome::FailureKind;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Virtual time that a panicking task may wait in its destructors until the panic is reported in spite of them.
+const PATIENCE: u64 = 5_000_000_000;
 
 /// Why a parked task goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,27 +21,66 @@ pub(crate) enum Wake {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Waiter {
     slot: Slot,
-    token: u32,
+    /// Unique among all parkings of all runs of the process.
+    token: u64,
 }
 
 impl Sim {
-    fn begin_park(&mut self, wait: Wait, deadline: Option<u64>, place: &'static Location<'static>) -> Waiter {
+    pub(super) fn begin_park(
+        &mut self,
+        wait: Wait,
+        deadline: Option<u64>,
+        place: &'static Location<'static>,
+    ) -> Waiter {
         assert!(self.current != NO_TASK, "a blocking call of the simulation was made outside of its tasks");
         let slot = self.current;
+        self.tokens += 1;
+        let token = self.tokens;
         let task = &mut self.tasks[slot as usize];
         task.phase = Phase::Parked;
-        task.token = task.token.wrapping_add(1);
+        task.token = token;
         task.timed_out = false;
         task.wait = wait;
+        if let On::Event(then) = wait.on {
+            task.access = then;
+        }
         task.place = Some(place);
-        let waiter = Waiter { slot, token: task.token };
-        if let Some(deadline) = deadline {
+        task.has_deadline = deadline.is_some();
+        let waiter = Waiter { slot, token };
+        let patience = self.patience();
+        if let Some(deadline) = deadline.into_iter().chain(patience).min() {
             self.timers.wake_at(deadline.max(self.now), waiter);
         }
         if self.trace {
             self.emit("block", wait.what, format!("waits for {} at {place}", wait.what));
         }
+        if wait.on.is_certain() {
+            self.report_circle(slot);
+            self.report_foreign_lock(slot);
+        }
         waiter
+    }
+
+    /// Until when the running task may wait in a destructor while a panic unwinds it; None for other tasks.
+    fn patience(&self) -> Option<u64> {
+        let panicked = std::thread::panicking() && !self.current_is_killed() && self.current_unwinds();
+        panicked.then(|| self.now.saturating_add(PATIENCE))
+    }
+
+    /// The parked task runs again: whether it was killed meanwhile, and whether its time was over. If its patience was
+    /// over instead, the run ends with the panic that unwinds it.
+    fn end_park(&mut self, waiter: Waiter, deadline: Option<u64>) -> (bool, bool) {
+        let task = &self.tasks[waiter.slot as usize];
+        let (killed, timed_out) = (task.killed, task.timed_out);
+        if timed_out && !killed && deadline.is_none_or(|deadline| deadline > self.now) {
+            self.fail_unwinding(waiter.slot);
+        }
+        (killed, timed_out)
+    }
+
+    /// One of several possibilities, by the seed.
+    fn choose(&mut self, count: usize) -> usize {
+        self.policy.choose(count, &mut self.schedule_rng)
     }
 
     /// Makes the waiter ready, if it still waits.
@@ -63,26 +106,81 @@ impl Sim {
 
 /// Whether the waiter still waits.
 pub(super) fn is_parked(tasks: &[Task], waiter: Waiter) -> bool {
-    let task = &tasks[waiter.slot as usize];
-    task.phase == Phase::Parked && task.token == waiter.token
+    tasks
+        .get(waiter.slot as usize)
+        .is_some_and(|task| task.phase == Phase::Parked && task.token == waiter.token)
 }
 
-/// What a blocking call finds when it may not block: a killed task unwinds, and destructors that run in an unwinding
-/// task get the answer "timed out" at once instead of waiting.
-pub(crate) fn may_block() -> bool {
-    if !with(|sim| sim.current_is_killed()) && !std::thread::panicking() {
-        return true;
+/// Waiting calls that a killed task may make in destructors, or after it has caught the kill, until it counts as one that
+/// will never end.
+const CALLS_IN_VAIN: u32 = 10_000;
+
+/// Whether a blocking call of the running task may wait. A killed task unwinds here; the destructors that run meanwhile
+/// get the answer "timed out" at once, as on real threads. A task that panicked may wait in its destructors.
+#[inline]
+pub(crate) fn may_block(place: &'static Location<'static>) -> bool {
+    !with(|sim| sim.current_is_killed()) || end_or_refuse(place)
+}
+
+/// The killed task unwinds, or goes on without waiting if it does so already.
+#[cold]
+fn end_or_refuse(place: &'static Location<'static>) -> bool {
+    let unwinds = unwinding();
+    if let Some(complaint) = with(|sim| sim.count_call_in_vain(place, unwinds)) {
+        abandon(FailureKind::Stuck, complaint, place);
     }
-    if !std::thread::panicking() {
+    if !unwinds {
         unwind_killed();
     }
     false
 }
 
+impl Sim {
+    /// Counts one more waiting call of a killed task; says what is wrong with it if there were too many.
+    fn count_call_in_vain(&mut self, place: &'static Location<'static>, unwinds: bool) -> Option<String> {
+        let task = &mut self.tasks[self.current as usize];
+        task.place = Some(place);
+        task.calls_in_vain += 1;
+        if task.calls_in_vain < CALLS_IN_VAIN {
+            return None;
+        }
+        let title = self.title(&self.tasks[self.current as usize]);
+        Some(if unwinds {
+            format!(
+                "a destructor of {title} waits in a loop at {place}, but its thread was killed and its other threads, too: \
+                 waiting calls return at once there, and what it waits for will not come"
+            )
+        } else {
+            format!(
+                "{title} was killed and does not end: a catch_unwind around {place} catches the kill again and again. \
+                 Let the payload pass on with resume_unwind"
+            )
+        })
+    }
+}
+
+/// Parks the running task until a lock may be free. Destructors of a task that is being unwound wait as well: the lock is
+/// what they need to clear up.
+pub(crate) fn wait_for_lock(waiters: &WaitQueue, lock: u64, place: &'static Location<'static>) {
+    if with(|sim| sim.current_is_killed()) && !unwinding() {
+        unwind_killed();
+    }
+    waiters.park(Wait { what: "a lock", on: On::Lock(lock) }, None, place);
+}
+
+/// Parks the killer until one more task has ended.
+pub(crate) fn park_until_one_ends(place: &'static Location<'static>) {
+    with(|sim| {
+        let waiter = sim.begin_park(Wait::event("the end of a killed node's threads"), None, place);
+        sim.killers.push(waiter);
+    });
+    suspend_ready();
+}
+
 /// Tasks that wait for one primitive. Only the simulation uses it; on real threads it stays empty.
 #[derive(Default)]
 pub(crate) struct WaitQueue {
-    /// Number of entries, so that a waker of nobody needs no lock.
+    /// Number of entries: waking needs no lock if it is 0.
     len: AtomicU32,
     waiters: parking_lot::Mutex<Vec<Waiter>>,
 }
@@ -117,7 +215,7 @@ impl WaitQueue {
         }
     }
 
-    /// Wakes one waiter, chosen by the seed; false if nobody waits.
+    /// Wakes one waiter, chosen by the seed; false if there is none.
     #[inline]
     pub(crate) fn wake_one(&self) -> bool {
         !self.is_empty() && self.wake_one_slow()
@@ -127,7 +225,7 @@ impl WaitQueue {
         let mut waiters = self.waiters.lock();
         while !waiters.is_empty() {
             let len = waiters.len();
-            let chosen = if len == 1 { 0 } else { with(|sim| below(len, &mut sim.schedule_rng)) };
+            let chosen = if len == 1 { 0 } else { with(|sim| sim.choose(len)) };
             let waiter = waiters.swap_remove(chosen);
             self.len.fetch_sub(1, Ordering::Relaxed);
             if with(|sim| sim.wake(waiter, false)) {
@@ -137,7 +235,7 @@ impl WaitQueue {
         false
     }
 
-    /// Wakes everybody who waits here.
+    /// Wakes all tasks that wait here.
     #[inline]
     pub(crate) fn wake_all(&self) {
         if !self.is_empty() {
@@ -181,17 +279,15 @@ fn park_until_woken(
         queue.push(waiter);
     }
     suspend();
-    let (killed, timed_out) = with(|sim| {
-        let task = &sim.tasks[waiter.slot as usize];
-        (task.killed, task.timed_out)
-    });
-    // Whoever woke this task has taken it out of its own queue; entries elsewhere are still there.
+    let (killed, timed_out) = with(|sim| sim.end_park(waiter, deadline));
+    // The waker has taken this task out of its own queue; entries elsewhere are still there.
     if killed || timed_out || queues.len() > 1 {
         for queue in queues {
             queue.remove(waiter);
         }
     }
-    if killed {
+    // A destructor that was waiting cannot unwind once more; its next waiting call returns at once.
+    if killed && !unwinding() {
         return None;
     }
     Some(if timed_out { Wake::TimedOut } else { Wake::Notified })
@@ -199,29 +295,31 @@ fn park_until_woken(
 
 /// Goes on after one of the others has had a chance to run.
 pub(crate) fn yield_now(place: &'static Location<'static>) {
-    if !may_block() {
+    if !may_block(place) {
         return;
     }
     with(|sim| {
         sim.tasks[sim.current as usize].place = Some(place);
+        sim.tasks[sim.current as usize].access = Access::NONE;
         let current = sim.current;
+        sim.policy.yielded(current);
         sim.make_ready(current);
     });
     suspend_ready();
 }
 
-/// A free yield point: the running task may be replaced here.
+/// A free yield point: the running task may be replaced here. `access` is what it does next.
 #[inline]
-pub(crate) fn yield_point(place: &'static Location<'static>) {
-    if with(|sim| sim.yield_point(place)) {
+pub(crate) fn yield_point(place: &'static Location<'static>, access: Access) {
+    if with(|sim| sim.yield_point(place, access)) {
         suspend_ready();
     }
 }
 
 /// Suspends a task that is already among the ready ones, and unwinds it if it was killed there.
-fn suspend_ready() {
+pub(crate) fn suspend_ready() {
     suspend();
-    if with(|sim| sim.current_is_killed()) {
+    if with(|sim| sim.current_is_killed()) && !unwinding() {
         unwind_killed();
     }
 }

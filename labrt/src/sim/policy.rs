@@ -1,27 +1,60 @@
-//! Scheduling policies: who runs next, and how long until the next voluntary switch.
+//! Scheduling policies: which task runs next, and how long until the next voluntary switch.
 
+use super::explore::Explore;
+use super::task::Task;
 use crate::config::{PolicyKind, Schedule};
 use rand::{Rng, RngExt, rngs::SmallRng};
 
 /// Slot of a task in the simulation's table. Slots are reused, in an order that is a function of the seed.
 pub(crate) type Slot = u32;
 
-/// A scheduling strategy. All three methods draw from the run's scheduling stream only, so that a seed decides them.
+/// What a task does next: which shared object it reads or writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// The object's address; 0 for none.
+    pub(crate) object: usize,
+    pub(crate) writes: bool,
+}
+
+impl Access {
+    /// Nothing that another task could notice.
+    pub(crate) const NONE: Access = Access { object: 0, writes: false };
+
+    /// A look at what another task may change without announcing it: whether a lock is free, a thread has ended.
+    pub(crate) const LOOK: Access = Access { object: usize::MAX, writes: true };
+
+    /// Whether it matters which of the two comes first.
+    pub(crate) fn races_with(self, other: Access) -> bool {
+        self.object != 0 && self.object == other.object && (self.writes || other.writes)
+    }
+}
+
+/// A scheduling strategy. All methods draw from the run's scheduling stream only, so that a seed decides them.
 pub(crate) trait Policy {
     /// A task was started in this slot.
     fn spawned(&mut self, _slot: Slot, _rng: &mut SmallRng) {}
-    /// Which of the ready tasks runs next, as a position in `ready`, which is never empty.
-    fn pick(&mut self, ready: &[Slot], rng: &mut SmallRng) -> usize;
+    /// Which of the ready tasks runs next, as a position in `ready`, which is never empty. `current` ran last; it is among
+    /// the ready ones if it could go on.
+    fn pick(&mut self, ready: &[Slot], tasks: &[Task], current: Slot, rng: &mut SmallRng) -> usize;
     /// At how many free yield points from now the running task is put back among the ready ones; at least 1.
     fn stride(&mut self, rng: &mut SmallRng) -> u32;
+    /// The task says that others should run, or seems to wait for them by looking again and again.
+    fn yielded(&mut self, _slot: Slot) {}
+    /// One of `count` possibilities of another kind: which waiter wakes.
+    fn choose(&mut self, count: usize, rng: &mut SmallRng) -> usize {
+        below(count, rng)
+    }
 }
 
 pub(crate) fn make(kind: &PolicyKind, rng: &mut SmallRng) -> Box<dyn Policy> {
     match kind {
+        PolicyKind::Varied => Box::new(Varied::new(rng)),
         PolicyKind::Random { switch_every } => Box::new(Random { switch_every: (*switch_every).max(1) }),
         PolicyKind::Pct { depth, steps } => Box::new(Pct::new(*depth, *steps, rng)),
+        PolicyKind::Pos => Box::new(Pos::default()),
         PolicyKind::RoundRobin => Box::new(RoundRobin::default()),
         PolicyKind::Replay(schedule) => Box::new(Replay { schedule: schedule.clone(), pick: 0, stride: 0 }),
+        PolicyKind::Explore(tree) => Box::new(Explore::new(tree.clone())),
     }
 }
 
@@ -35,30 +68,159 @@ struct Random {
 }
 
 impl Policy for Random {
-    fn pick(&mut self, ready: &[Slot], rng: &mut SmallRng) -> usize {
+    #[inline]
+    fn pick(&mut self, ready: &[Slot], _: &[Task], _: Slot, rng: &mut SmallRng) -> usize {
         if ready.len() == 1 { 0 } else { below(ready.len(), rng) }
     }
 
+    #[inline]
     fn stride(&mut self, rng: &mut SmallRng) -> u32 {
         // Uniform in [1, 2k-1] has mean k and is cheaper than the geometric law.
         1 + below(2 * self.switch_every as usize - 1, rng) as u32
     }
 }
 
-/// Priorities by slot; higher runs first. Change points lower the running task below everybody else.
+/// Decisions at the start of a run that [`Varied`] makes at every point: all of a small program, and little of a test of
+/// a whole cluster, which must not become slower.
+const DENSE: u32 = 96;
+
+/// First dense, then a random walk with a stride of its own; see [`PolicyKind::Varied`].
+struct Varied {
+    dense_left: u32,
+    /// What decides in the dense part: partial order sampling, or else a random walk.
+    pos: Option<Pos>,
+    walk: Random,
+    sparse: Random,
+}
+
+impl Varied {
+    fn new(rng: &mut SmallRng) -> Self {
+        // Half of the seeds each: what one finds rarely the other often finds soon.
+        let pos = rng.random_bool(0.5).then(Pos::default);
+        // Log-uniform in 1 to 64.
+        let switch_every = rng.random_range(0.0..=6.0_f64).exp2().round() as u32;
+        Varied { dense_left: DENSE, pos, walk: Random { switch_every: 1 }, sparse: Random { switch_every } }
+    }
+}
+
+impl Policy for Varied {
+    fn spawned(&mut self, slot: Slot, rng: &mut SmallRng) {
+        if let Some(pos) = self.pos.as_mut().filter(|_| self.dense_left > 0) {
+            pos.spawned(slot, rng);
+        }
+    }
+
+    #[inline]
+    fn pick(&mut self, ready: &[Slot], tasks: &[Task], current: Slot, rng: &mut SmallRng) -> usize {
+        if self.dense_left == 0 {
+            return self.sparse.pick(ready, tasks, current, rng);
+        }
+        self.dense_left -= 1;
+        match &mut self.pos {
+            Some(pos) => pos.pick(ready, tasks, current, rng),
+            None => self.walk.pick(ready, tasks, current, rng),
+        }
+    }
+
+    #[inline]
+    fn stride(&mut self, rng: &mut SmallRng) -> u32 {
+        match (self.dense_left, &self.pos) {
+            (0, _) => self.sparse.stride(rng),
+            (_, Some(_)) => 1,
+            (_, None) => self.walk.stride(rng),
+        }
+    }
+
+    fn yielded(&mut self, slot: Slot) {
+        if let Some(pos) = &mut self.pos {
+            pos.yielded(slot);
+        }
+    }
+}
+
+/// Partial order sampling; see [`PolicyKind::Pos`].
+#[derive(Default)]
+struct Pos {
+    /// Of the next step of each task, by slot; 0 for one that is to be drawn.
+    priorities: Vec<u64>,
+}
+
+impl Pos {
+    fn set(&mut self, slot: Slot, priority: u64) {
+        let slot = slot as usize;
+        if self.priorities.len() <= slot {
+            self.priorities.resize(slot + 1, 0);
+        }
+        self.priorities[slot] = priority;
+    }
+}
+
+impl Policy for Pos {
+    fn spawned(&mut self, slot: Slot, _: &mut SmallRng) {
+        self.set(slot, 0);
+    }
+
+    fn pick(&mut self, ready: &[Slot], tasks: &[Task], _: Slot, rng: &mut SmallRng) -> usize {
+        let mut best = (0, 0);
+        for (position, &slot) in ready.iter().enumerate() {
+            if self.priorities.get(slot as usize).is_none_or(|&priority| priority == 0) {
+                self.set(slot, rng.next_u64() | 1);
+            }
+            best = best.max((self.priorities[slot as usize], position));
+        }
+        let chosen = ready[best.1];
+        // The chosen task's next step draws anew, and so do those that race with this one: their order is open again.
+        self.set(chosen, 0);
+        let access = tasks[chosen as usize].access;
+        for &slot in ready {
+            if tasks[slot as usize].access.races_with(access) {
+                self.set(slot, 0);
+            }
+        }
+        best.1
+    }
+
+    fn stride(&mut self, _: &mut SmallRng) -> u32 {
+        1
+    }
+
+    fn yielded(&mut self, slot: Slot) {
+        // The lowest that counts as drawn: every other task goes first, once.
+        self.set(slot, 1);
+    }
+}
+
+/// Priorities by slot; higher runs first. Change points lower the running task below all others.
 struct Pct {
     priorities: Vec<u64>,
     /// Decisions at which the chosen task loses its priority, in descending order.
     change_points: Vec<u32>,
     decisions: u32,
+    /// The last priority that was given to a lowered task; the next one is below it.
+    lowest: u64,
 }
 
 impl Pct {
     fn new(depth: u32, steps: u32, rng: &mut SmallRng) -> Self {
         let points = depth.saturating_sub(1);
-        let mut change_points: Vec<u32> = (0..points).map(|_| rng.random_range(0..steps.max(1))).collect();
+        let point = |rng: &mut SmallRng| match steps {
+            // The length is unknown: as likely among the first ten decisions as among the next ninety.
+            0 => rng.random_range(0.0..20.0_f64).exp2() as u32,
+            steps => rng.random_range(0..steps),
+        };
+        let mut change_points: Vec<u32> = (0..points).map(|_| point(rng)).collect();
         change_points.sort_unstable_by(|a, b| b.cmp(a));
-        Pct { priorities: Vec::new(), change_points, decisions: 0 }
+        Pct { priorities: Vec::new(), change_points, decisions: 0, lowest: 1 << 62 }
+    }
+
+    fn lower(&mut self, slot: Slot) {
+        self.lowest -= 1;
+        self.priorities[slot as usize] = self.lowest;
+    }
+
+    fn best(&self, ready: &[Slot]) -> usize {
+        let priority = |&position: &usize| self.priorities[ready[position] as usize];
+        (0..ready.len()).max_by_key(priority).expect("`ready` is never empty by contract")
     }
 }
 
@@ -68,29 +230,27 @@ impl Policy for Pct {
         if self.priorities.len() <= slot {
             self.priorities.resize(slot + 1, 0);
         }
-        // The upper half is for initial priorities, the lower for tasks that met a change point.
+        // The upper half is for initial priorities, the lower for tasks that were lowered.
         self.priorities[slot] = rng.next_u64() | (1 << 63);
     }
 
-    fn pick(&mut self, ready: &[Slot], _rng: &mut SmallRng) -> usize {
-        let priorities = &mut self.priorities;
-        let best = |p: &[u64]| {
-            (0..ready.len())
-                .max_by_key(|&i| p[ready[i] as usize])
-                .expect("`ready` is never empty by contract")
-        };
-        let mut chosen = best(priorities);
+    fn pick(&mut self, ready: &[Slot], _: &[Task], _: Slot, _: &mut SmallRng) -> usize {
+        let mut chosen = self.best(ready);
         self.decisions += 1;
         while self.change_points.last().is_some_and(|&point| point < self.decisions) {
             self.change_points.pop();
-            priorities[ready[chosen] as usize] = self.change_points.len() as u64;
-            chosen = best(priorities);
+            self.lower(ready[chosen]);
+            chosen = self.best(ready);
         }
         chosen
     }
 
     fn stride(&mut self, _rng: &mut SmallRng) -> u32 {
         1
+    }
+
+    fn yielded(&mut self, slot: Slot) {
+        self.lower(slot);
     }
 }
 
@@ -101,7 +261,7 @@ struct RoundRobin {
 }
 
 impl Policy for RoundRobin {
-    fn pick(&mut self, ready: &[Slot], _rng: &mut SmallRng) -> usize {
+    fn pick(&mut self, ready: &[Slot], _: &[Task], _: Slot, _: &mut SmallRng) -> usize {
         let last = self.last;
         let turn = |&i: &usize| (ready[i] <= last, ready[i]);
         let chosen = (0..ready.len()).min_by_key(turn).expect("`ready` is never empty by contract");
@@ -121,7 +281,7 @@ struct Replay {
 }
 
 impl Policy for Replay {
-    fn pick(&mut self, ready: &[Slot], _rng: &mut SmallRng) -> usize {
+    fn pick(&mut self, ready: &[Slot], _: &[Task], _: Slot, _: &mut SmallRng) -> usize {
         let pick = self.schedule.picks.get(self.pick).copied().unwrap_or(0) as usize;
         self.pick += 1;
         // A schedule of other code may point past the end; any valid choice will do then.

@@ -2,7 +2,7 @@
 
 use super::Sim;
 use super::policy::Slot;
-use super::task::{Phase, Task};
+use super::task::{On, Phase, Task};
 use crate::outcome::FailureKind;
 use std::fmt::Write;
 
@@ -10,46 +10,63 @@ use std::fmt::Write;
 const LISTED: usize = 40;
 
 impl Sim {
-    fn title(&self, task: &Task) -> String {
+    pub(super) fn title(&self, task: &Task) -> String {
         format!("`{}` of `{}`", task.name, self.nodes[task.node as usize].name())
     }
 
     /// The task that holds the lock that `task` waits for.
     fn holder(&self, task: &Task) -> Option<Slot> {
-        let wanted = (task.phase == Phase::Parked && task.wait.key != 0).then_some(task.wait.key)?;
+        let On::Lock(wanted) = task.wait.on else { return None };
         let holds =
-            |other: &Task| other.phase != Phase::Free && other.held.iter().any(|&(key, _)| key == wanted);
-        self.tasks.iter().position(holds).map(|slot| slot as Slot)
+            |other: &Task| other.phase != Phase::Free && other.held.iter().any(|&(lock, _)| lock == wanted);
+        let waits = task.phase == Phase::Parked;
+        self.tasks.iter().position(|other| waits && holds(other)).map(|slot| slot as Slot)
     }
 
-    fn describe(&self, task: &Task) -> String {
+    pub(super) fn describe(&self, task: &Task) -> String {
         let place = task.place.map_or_else(String::new, |place| format!(" at {place}"));
         let mut line = match task.phase {
+            Phase::Parked if task.unwinds => {
+                format!("a destructor of {} waits for {}{place}", self.title(task), task.wait.what)
+            }
             Phase::Parked => format!("{} waits for {}{place}", self.title(task), task.wait.what),
+            Phase::Abandoned => format!("{} was given up{place}", self.title(task)),
             Phase::Held => format!("{} stands still{place}: its node is paused", self.title(task)),
             _ => format!("{} could run on{place}", self.title(task)),
         };
-        if let Some(holder) = self.holder(task) {
-            let holder = &self.tasks[holder as usize];
-            let taken = holder.held.iter().find(|&&(key, _)| key == task.wait.key);
-            let taken = taken.map_or_else(String::new, |(_, place)| format!(" since {place}"));
-            let _ = write!(line, ", held by {}{taken}", self.title(holder));
+        match (self.holder(task), task.wait.on) {
+            (Some(holder), On::Lock(wanted)) => {
+                let holder = &self.tasks[holder as usize];
+                let taken = holder.held.iter().find(|&&(lock, _)| lock == wanted);
+                let taken = taken.map_or_else(String::new, |(_, place)| format!(" since {place}"));
+                let _ = write!(line, ", held by {}{taken}", self.title(holder));
+            }
+            (_, On::Task(serial)) if task.phase == Phase::Parked => {
+                let awaited = self.tasks.iter().find(|other| other.serial == serial && !other.is_gone());
+                let _ = awaited.map_or(Ok(()), |other| write!(line, ", of {}", self.title(other)));
+            }
+            _ => {}
         }
         line
     }
 
-    /// One line for each task: who waits for what, where.
+    /// The circle of waiting tasks, if there is one, then one line for each task: who waits for what, where.
     pub(crate) fn waiting_report(&self) -> String {
-        let living: Vec<&Task> = self.tasks.iter().filter(|task| task.phase != Phase::Free).collect();
+        let cycle = self.cycle().map_or_else(String::new, |cycle| cycle + "\n");
+        cycle + &self.others_report(&[])
+    }
+
+    /// One line for each task but these.
+    pub(super) fn others_report(&self, told: &[Slot]) -> String {
+        let others = (0..self.tasks.len()).filter(|&slot| !told.contains(&(slot as Slot)));
+        let living: Vec<&Task> =
+            others.map(|slot| &self.tasks[slot]).filter(|task| task.phase != Phase::Free).collect();
         let mut report = String::new();
         for task in living.iter().take(LISTED) {
             let _ = writeln!(report, "  {}", self.describe(task));
         }
         if living.len() > LISTED {
             let _ = writeln!(report, "  and {} more", living.len() - LISTED);
-        }
-        if let Some(cycle) = self.cycle() {
-            let _ = writeln!(report, "  the cycle: {cycle}");
         }
         report.trim_end().to_owned()
     }
@@ -58,23 +75,47 @@ impl Sim {
         format!("every thread waits and no timer is left\n{}", self.waiting_report())
     }
 
-    /// Tasks that wait for one another's locks in a circle.
-    fn cycle(&self) -> Option<String> {
-        for start in 0..self.tasks.len() as Slot {
-            let mut chain = vec![start];
-            while let Some(next) = self.holder(&self.tasks[*chain.last()? as usize]) {
-                if next == start {
-                    let names: Vec<String> =
-                        chain.iter().map(|&slot| self.title(&self.tasks[slot as usize])).collect();
-                    return Some(format!("{} -> {}", names.join(" -> "), names[0]));
-                }
-                if chain.contains(&next) {
-                    break;
-                }
-                chain.push(next);
+    /// Whether the waiting of `from` ends at `to`: `to` holds the lock that `from` waits for, or that its holder waits for.
+    pub(super) fn leads_to(&self, from: Slot, to: Slot) -> bool {
+        let mut next = Some(from);
+        for _ in 0..self.tasks.len() {
+            next = next.and_then(|slot| self.holder(&self.tasks[slot as usize]));
+            if next == Some(to) {
+                return true;
             }
         }
-        None
+        false
+    }
+
+    /// Ends the run with the panic that unwinds this task, since a destructor waits and does not let it come to its end.
+    pub(super) fn fail_unwinding(&mut self, slot: Slot) {
+        let caller = std::mem::replace(&mut self.current, slot);
+        let task = &self.tasks[slot as usize];
+        let panic = crate::panics::of_task(task.serial);
+        let message = format!(
+            "{}\nThe panic unwinds the thread, and this keeps it from its end:\n  {}",
+            panic.message,
+            self.describe(task)
+        );
+        self.fail_with(FailureKind::Panic, message, panic.location, panic.backtrace);
+        self.current = caller;
+    }
+
+    /// A task that a panic unwinds and that waits in a destructor.
+    fn waiting_panic(&self) -> Option<Slot> {
+        let waits = |task: &Task| task.phase == Phase::Parked && task.unwinds && !task.killed;
+        self.tasks.iter().position(waits).map(|slot| slot as Slot)
+    }
+
+    /// No task can run any more.
+    pub(super) fn report_deadlock(&mut self) {
+        match self.waiting_panic() {
+            Some(slot) => self.fail_unwinding(slot),
+            None => {
+                let report = self.deadlock_report();
+                self.fail(FailureKind::Deadlock, report, None);
+            }
+        }
     }
 
     pub(super) fn report_spin(&mut self) {

@@ -1,17 +1,88 @@
 //! Stacks of tasks: pooled, guarded, and an overflow that says so.
 
-use super::task;
-use corosensei::stack::DefaultStack;
-use std::io;
+use super::Sim;
+use corosensei::stack::{DefaultStack, Stack, StackPointer};
+use std::cell::Cell;
+use std::fmt::{self, Write};
 use std::sync::{Once, OnceLock};
 
-/// Size of a task's stack. Only touched pages cost memory.
-pub(crate) const STACK_SIZE: usize = 512 * 1024;
+/// Size of a task's stack: as much as std gives its threads. It is reserved only; a page costs memory once it is touched.
+pub(crate) const STACK_SIZE: usize = 2 * 1024 * 1024;
 
 /// Stacks kept for reuse by one OS thread.
 const POOLED: usize = 4096;
 
-pub(crate) type TaskStack = DefaultStack;
+/// How far below a stack a fault still counts as its overflow. Compilers touch large frames page by page, so that the
+/// first fault is one in the guard page.
+const MARGIN: usize = 64 * 1024;
+
+thread_local! {
+    /// The lowest address of the running task's stack, its guard page included; 0 outside of tasks. Set before the switch
+    /// to the task, since its first frame may already be too large.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Notes the stack that is about to run, and gives the one that ran before, to be set again afterwards.
+#[inline]
+pub(crate) fn enter(lowest: usize) -> usize {
+    RUNNING.replace(lowest)
+}
+
+thread_local! {
+    /// How deep the stack of the task that was suspended last is in use.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The running task is about to suspend itself.
+#[inline(always)]
+pub(crate) fn note_suspension() {
+    let here = 0_u8;
+    DEPTH.set(&raw const here as usize);
+}
+
+/// The lowest address that the task suspended last uses of its stack.
+#[inline]
+pub(crate) fn depth() -> usize {
+    DEPTH.get()
+}
+
+/// Whether a suspended task's stack holds this word, as it does if a local variable is a pointer of that value.
+#[allow(unsafe_code, reason = "looks at another task's stack, for a report")]
+pub(crate) fn holds((lowest, highest): (usize, usize), word: usize) -> bool {
+    let first = lowest.next_multiple_of(size_of::<usize>());
+    // SAFETY: these addresses lie in the stack of a suspended task, between its depth and its base: mapped memory that
+    // nobody writes now, since its task runs on this very OS thread. Whatever bytes are there are read as a number only.
+    (first..highest)
+        .step_by(size_of::<usize>())
+        .any(|at| unsafe { (at as *const usize).read_volatile() == word })
+}
+
+/// A stack of the pool.
+pub(crate) struct TaskStack {
+    memory: DefaultStack,
+}
+
+impl TaskStack {
+    /// The lowest address, that of the guard page, and the one above the highest.
+    #[inline]
+    pub(crate) fn bounds(&self) -> (usize, usize) {
+        (self.memory.limit().get(), self.memory.base().get())
+    }
+}
+
+#[allow(unsafe_code, reason = "the trait vouches for the memory")]
+// SAFETY: all is left to the stack inside, which fulfils the trait's contract.
+unsafe impl Stack for TaskStack {
+    #[inline]
+    fn base(&self) -> StackPointer {
+        self.memory.base()
+    }
+
+    #[inline]
+    fn limit(&self) -> StackPointer {
+        self.memory.limit()
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct StackPool {
@@ -35,8 +106,24 @@ impl StackPool {
 fn new_stack() -> TaskStack {
     static HANDLER: Once = Once::new();
     HANDLER.call_once(install_overflow_handler);
-    DefaultStack::new(STACK_SIZE)
-        .unwrap_or_else(|error| panic!("no memory for another simulated thread's stack: {error}"))
+    let memory = DefaultStack::new(STACK_SIZE)
+        .unwrap_or_else(|error| panic!("no memory for another simulated thread's stack: {error}"));
+    keep_pages_small(&memory);
+    TaskStack { memory }
+}
+
+/// Asks Linux not to use pages of 2 MiB here, of which the first touch would take a whole one.
+#[allow(unsafe_code, reason = "std has no interface for advice on memory")]
+fn keep_pages_small(memory: &DefaultStack) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the range is the stack's own mapping, and the advice changes nothing that can be seen in it. An older system
+    // that does not know the advice may ignore it.
+    unsafe {
+        let lowest = memory.limit().get();
+        libc::madvise(lowest as *mut libc::c_void, memory.base().get() - lowest, libc::MADV_NOHUGEPAGE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = memory;
 }
 
 /// A guard page turns an overflow into one of these: SIGSEGV on Linux, SIGBUS on macOS.
@@ -70,17 +157,9 @@ fn install_overflow_handler() {
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid siginfo to a SA_SIGINFO handler.
     let address = unsafe { (*info).si_addr() } as usize;
-    let base = task::stack_base_hint();
-    if base != 0 && address < base && base - address <= STACK_SIZE + 64 * 1024 {
-        let (node, thread) = super::try_with(|sim| sim.whoami()).unwrap_or_default();
-        let seed = super::try_with(|sim| sim.seed).unwrap_or_default();
-        // The fault is synchronous and the process is about to end, so that allocating here risks no more than a
-        // worse message.
-        let text = format!(
-            "\nstack overflow in thread `{thread}` of `{node}` (its stack has {} KiB), seed {seed}: endless recursion?\n",
-            STACK_SIZE / 1024
-        );
-        let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
+    let lowest = RUNNING.get();
+    if lowest != 0 && (lowest.saturating_sub(MARGIN)..lowest + MARGIN).contains(&address) {
+        report_overflow();
         std::process::abort();
     }
     // SAFETY: not ours, so the previous handler gets the signal with the arguments it expects.
@@ -95,6 +174,64 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
             _ => {
                 libc::signal(signal, libc::SIG_DFL);
             }
+        }
+    }
+}
+
+/// Says which thread has overflowed its stack. The code that did so may have been within the allocator, or may have held
+/// the lock of standard error, so that this neither allocates nor locks.
+fn report_overflow() {
+    let mut line = Line::default();
+    let say = |line: &mut Line, sim: &Sim| {
+        let size = STACK_SIZE / 1024;
+        // A line that is too long is cut.
+        let _ = write!(line, "\nstack overflow in ");
+        let _ = sim.write_whoami(line);
+        let _ = writeln!(
+            line,
+            " (its stack has {size} KiB), seed {}: endless recursion, or a large array?",
+            sim.seed
+        );
+    };
+    if super::try_with(|sim| say(&mut line, sim)).is_none() {
+        // It overflowed within a call of this crate. The names are shown behind a line that is out in any case.
+        let _ = writeln!(line, "\nstack overflow in a simulated thread, in a call of the runtime");
+        line.print();
+        line.length = 0;
+        super::with_even_if_borrowed(|sim| say(&mut line, sim));
+    }
+    line.print();
+}
+
+/// Text in a fixed piece of memory.
+struct Line {
+    text: [u8; 512],
+    length: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line { text: [0; 512], length: 0 }
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.text[self.length..];
+        let count = text.len().min(room.len());
+        room[..count].copy_from_slice(&text.as_bytes()[..count]);
+        self.length += count;
+        if count == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+impl Line {
+    #[allow(unsafe_code, reason = "std's standard error has a lock")]
+    fn print(&self) {
+        // SAFETY: the vector points to `length` bytes that live as long as the call.
+        unsafe {
+            let vector = libc::iovec { iov_base: self.text.as_ptr().cast_mut().cast(), iov_len: self.length };
+            libc::writev(libc::STDERR_FILENO, &vector, 1);
         }
     }
 }

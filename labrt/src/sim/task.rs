@@ -1,15 +1,22 @@
 //! A task: a coroutine with a name, a node and a place where it waits.
 
-use super::stack::TaskStack;
-use super::{NO_TASK, Sim, policy::Slot, with};
+use super::park::park_until_one_ends;
+use super::policy::{Access, Slot};
+use super::stack::{self, TaskStack};
+use super::{NO_TASK, Sim, with};
 use crate::name::Name;
 use crate::outcome::FailureKind;
+use crate::thread::local::drop_locals;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
-pub(crate) type TaskCoroutine = Coroutine<(), (), (), TaskStack>;
+/// A coroutine, with the lowest and the highest address of its stack.
+pub(crate) struct TaskCoroutine {
+    inner: Coroutine<(), (), (), TaskStack>,
+    bounds: (usize, usize),
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -20,6 +27,8 @@ pub(crate) enum Phase {
     Held,
     Running,
     Parked,
+    /// It waits in a destructor for what cannot come, so it is never resumed; its stack is leaked.
+    Abandoned,
 }
 
 /// What a parked task waits for, for reports.
@@ -27,8 +36,37 @@ pub(crate) enum Phase {
 pub(crate) struct Wait {
     /// In words: "a lock", "a message", …
     pub(crate) what: &'static str,
-    /// Address of the primitive, which tells who holds the lock that is waited for.
-    pub(crate) key: usize,
+    /// The task that could end the waiting.
+    pub(crate) on: On,
+}
+
+/// The task that could end a waiting, as far as it is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    /// No task in particular. The access is what the task does when it goes on.
+    Event(Access),
+    /// The task that holds the lock of this number.
+    Lock(u64),
+    /// The task of this number, by its end.
+    Task(u64),
+    /// A task that sends on the channel at this address.
+    Message(usize),
+    /// A task that receives from the channel at this address.
+    Room(usize),
+}
+
+impl On {
+    /// Whether certainly no other task can end the waiting.
+    pub(crate) fn is_certain(self) -> bool {
+        matches!(self, On::Lock(_) | On::Task(_))
+    }
+}
+
+impl Wait {
+    /// For something that any task may bring about.
+    pub(crate) const fn event(what: &'static str) -> Wait {
+        Wait { what, on: On::Event(Access::NONE) }
+    }
 }
 
 pub(crate) struct Task {
@@ -40,15 +78,30 @@ pub(crate) struct Task {
     pub(crate) node: u32,
     pub(crate) phase: Phase,
     /// Number of the current (or last) parking; a timer or waker of an earlier one finds that it has come too late.
-    pub(crate) token: u32,
+    pub(crate) token: u64,
     pub(crate) timed_out: bool,
     pub(crate) wait: Wait,
+    /// Whether the waiting ends at some time by itself.
+    pub(crate) has_deadline: bool,
     /// Where it last entered the runtime.
     pub(crate) place: Option<&'static Location<'static>>,
     /// Its node was killed: it is unwound at once.
     pub(crate) killed: bool,
+    /// It is being unwound, as far as that had to be known: see [`unwinding`].
+    pub(crate) unwinds: bool,
+    /// How many waiting calls it has made since it was killed.
+    pub(crate) calls_in_vain: u32,
     /// Locks that it holds, with the lines where it took them.
-    pub(crate) held: Vec<(usize, &'static Location<'static>)>,
+    pub(crate) held: Vec<(u64, &'static Location<'static>)>,
+    /// What it does next, when it gets its turn.
+    pub(crate) access: Access,
+    /// The step at which it was last asked to give way, and how often in a row that was the same.
+    pub(crate) last_step: (Option<&'static Location<'static>>, Access),
+    pub(crate) repeats: u32,
+    /// The ends of channels that it has used last: the address of the channel, and a bit for the side.
+    pub(crate) channels: [usize; 4],
+    /// The part of its stack that is in use while it is suspended: lowest and highest address.
+    pub(crate) stack: (usize, usize),
 }
 
 /// The panic payload that unwinds a killed task. It carries nothing and is caught at the root of the task.
@@ -59,39 +112,68 @@ thread_local! {
     static YIELDER: Cell<*const Yielder<(), ()>> = const { Cell::new(std::ptr::null()) };
 }
 
-/// An address near the base of the running coroutine's stack, or 0: lets the fault handler recognise an overflow.
-pub(crate) fn stack_base_hint() -> usize {
-    YIELDER.get() as usize
-}
-
-/// Gives control back to whoever resumed the running coroutine. The caller has recorded why.
+/// Gives control back to the code that resumed the running coroutine. The caller has recorded why.
 #[allow(unsafe_code, reason = "a coroutine's handle lives on its own stack")]
 pub(crate) fn suspend() {
     let yielder = YIELDER.get();
     assert!(!yielder.is_null(), "a blocking call of the simulation was made outside of its tasks");
+    let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);
+    stack::note_suspension();
     // SAFETY: the pointer was set by this very coroutine when it started or was last resumed, and the yielder lives at
     // the root of its stack, below every frame that can call this function.
     unsafe { (*yielder).suspend(()) };
     YIELDER.set(yielder);
+    if unwinds {
+        with(Sim::resume_unwinding);
+    }
+}
+
+/// Whether the running task is being unwound, by a panic or by a kill.
+///
+/// std counts the panics of an OS thread, which all tasks share: while one task waits in a destructor, std says of every
+/// other task that it is panicking. This function tells them apart.
+#[inline]
+pub(crate) fn unwinding() -> bool {
+    std::thread::panicking() && with(|sim| sim.current_unwinds())
 }
 
 /// Unwinds the running task because its node was killed.
 #[inline(always)]
 pub(crate) fn unwind_killed() -> ! {
+    with(|sim| sim.tasks[sim.current as usize].unwinds = true);
     resume_unwind(Box::new(Killed))
 }
 
-/// Starts a task on `node`; false (and `f` dropped) if that node was killed or the run is ending.
-pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> bool {
-    let Some(stack) = with(|sim| sim.admit(node)) else { return false };
-    let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
+/// Ends the run with this failure and never resumes the running task: it waits in a destructor, and nothing can unwind
+/// it from there. Its stack is leaked.
+pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Location<'static>) -> ! {
+    with(|sim| {
+        sim.fail_late(kind, message, Some(place.to_string()));
+        sim.tasks[sim.current as usize].phase = Phase::Abandoned;
+    });
+    loop {
+        suspend();
+    }
+}
+
+/// Starts a task on `node`, and gives its number in the run. If that node was killed or the run is ending, `f` is dropped,
+/// and the number is that of no task.
+pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> u64 {
+    let Some(stack) = with(|sim| sim.admit(node)) else { return u64::MAX };
+    let bounds = stack.bounds();
+    let inner = Coroutine::with_stack(stack, move |yielder, ()| {
         YIELDER.set(yielder);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        // A task that is killed before its first turn only drops its closure: here, where that may panic.
+        let run_or_drop = || if with(|sim| sim.current_is_killed()) { drop(f) } else { f() };
+        match catch_unwind(AssertUnwindSafe(run_or_drop)) {
+            Ok(()) => with(Sim::note_survivor),
+            Err(payload) => record_panic(&*payload),
+        }
+        if let Err(payload) = catch_unwind(drop_locals) {
             record_panic(&*payload);
         }
     });
-    with(|sim| sim.insert(node, name, coroutine));
-    true
+    with(|sim| sim.insert(node, name, TaskCoroutine { inner, bounds }))
 }
 
 /// The run fails with this panic, unless it is the one that unwinds killed tasks.
@@ -106,11 +188,16 @@ pub(crate) fn record_panic(payload: &(dyn Any + Send)) {
 /// Runs the task until it suspends or ends. Its coroutine has been taken out of the table, and `current` is set.
 pub(crate) fn resume(slot: Slot, mut coroutine: TaskCoroutine) {
     let outer = YIELDER.get();
-    let result = coroutine.resume(());
+    let outer_stack = stack::enter(coroutine.bounds.0);
+    let result = coroutine.inner.resume(());
+    stack::enter(outer_stack);
     YIELDER.set(outer);
     match result {
-        CoroutineResult::Yield(()) => with(|sim| sim.tasks[slot as usize].coroutine = Some(coroutine)),
-        CoroutineResult::Return(()) => with(|sim| sim.retire(slot, coroutine.into_stack())),
+        CoroutineResult::Yield(()) => with(|sim| {
+            sim.tasks[slot as usize].stack = (stack::depth(), coroutine.bounds.1);
+            sim.put_away(slot, coroutine);
+        }),
+        CoroutineResult::Return(()) => with(|sim| sim.retire(slot, coroutine.inner.into_stack())),
     }
 }
 
@@ -122,7 +209,7 @@ impl Sim {
         Some(self.stacks.take())
     }
 
-    fn insert(&mut self, node: u32, name: Name, coroutine: TaskCoroutine) {
+    fn insert(&mut self, node: u32, name: Name, coroutine: TaskCoroutine) -> u64 {
         let serial = self.tasks_started;
         self.tasks_started += 1;
         let slot = self.free.pop().unwrap_or(self.tasks.len() as Slot);
@@ -132,14 +219,17 @@ impl Sim {
             self.emit("spawn", "", text);
         }
         if let Some(task) = self.tasks.get_mut(slot as usize) {
-            // The slot's vector of held locks keeps its memory, and its token goes on, so that stale wakers miss.
+            // The slot's vector of held locks keeps its memory.
             task.serial = serial;
             task.coroutine = Some(coroutine);
             task.name = name;
             task.node = node;
-            task.token = task.token.wrapping_add(1);
             task.place = None;
+            task.channels = [0; 4];
+            task.access = Access::NONE;
             task.killed = false;
+            task.unwinds = false;
+            task.calls_in_vain = 0;
         } else {
             self.tasks.push(Task {
                 serial,
@@ -149,14 +239,33 @@ impl Sim {
                 phase: Phase::Ready,
                 token: 0,
                 timed_out: false,
-                wait: Wait { what: "", key: 0 },
+                wait: Wait::event(""),
+                has_deadline: false,
                 place: None,
                 killed: false,
+                unwinds: false,
+                calls_in_vain: 0,
                 held: Vec::new(),
+                access: Access::NONE,
+                last_step: (None, Access::NONE),
+                repeats: 0,
+                channels: [0; 4],
+                stack: (0, 0),
             });
         }
         self.policy.spawned(slot, &mut self.schedule_rng);
         self.make_ready(slot);
+        serial
+    }
+
+    fn put_away(&mut self, slot: Slot, coroutine: TaskCoroutine) {
+        let task = &mut self.tasks[slot as usize];
+        if task.phase == Phase::Abandoned {
+            // Dropping a coroutine unwinds its stack, which is what cannot be done.
+            std::mem::forget(coroutine);
+        } else {
+            task.coroutine = Some(coroutine);
+        }
     }
 
     fn retire(&mut self, slot: Slot, stack: TaskStack) {
@@ -165,58 +274,192 @@ impl Sim {
         task.phase = Phase::Free;
         task.held.clear();
         self.free.push(slot);
+        for killer in std::mem::take(&mut self.killers) {
+            self.wake(killer, false);
+        }
+    }
+
+    /// Whether the running task is being unwound, given that std counts a panic on this OS thread.
+    pub(crate) fn current_unwinds(&self) -> bool {
+        // As long as no other task waits in a destructor, the panic is the running task's.
+        self.unwinders == 0 || self.tasks.get(self.current as usize).is_some_and(|task| task.unwinds)
+    }
+
+    /// The running task gives its turn away; whether it does so while it is being unwound.
+    fn suspend_unwinding(&mut self) -> bool {
+        let unwinds = self.current_unwinds();
+        if let Some(task) = self.tasks.get_mut(self.current as usize) {
+            task.unwinds = unwinds;
+        }
+        self.unwinders += u32::from(unwinds);
+        unwinds
+    }
+
+    fn resume_unwinding(&mut self) {
+        self.unwinders -= 1;
+    }
+
+    /// A task has come to its end although it was killed.
+    fn note_survivor(&mut self) {
+        let task = &self.tasks[self.current as usize];
+        if task.killed && task.unwinds && self.nodes[task.node as usize].is_killed() {
+            let warning = format!(
+                "{} went on after its node was killed: a catch_unwind caught the kill{}. Let the payload pass on with \
+                 resume_unwind, or catch less",
+                self.title(task),
+                task.place.map_or_else(String::new, |place| format!(" that came at {place}")),
+            );
+            self.warnings.push(warning);
+        }
     }
 
     /// The next task of the node (of any node, if None) that is to be unwound, taken out of the table and made current.
     fn next_victim(&mut self, node: Option<u32>, from: Slot) -> Option<(Slot, TaskCoroutine)> {
         for slot in from..self.tasks.len() as Slot {
             let task = &mut self.tasks[slot as usize];
-            if task.phase == Phase::Free || node.is_some_and(|node| node != task.node) {
+            if task.is_gone() || node.is_some_and(|node| node != task.node) {
                 continue;
             }
             // The task that runs, or whose unwinding is what led here, has no coroutine to take.
-            let Some(coroutine) = task.coroutine.take() else { continue };
-            task.killed = true;
-            task.token = task.token.wrapping_add(1);
-            if task.phase == Phase::Ready {
-                self.ready.retain(|&other| other != slot);
+            if task.coroutine.is_none() {
+                continue;
             }
-            self.tasks[slot as usize].phase = Phase::Running;
-            self.current = slot;
-            return Some((slot, coroutine));
+            task.killed = true;
+            if task.unwinds {
+                // It waits in a destructor. A lock it will get; for anything else it waits no longer.
+                if task.phase == Phase::Parked && !matches!(task.wait.on, On::Lock(_)) {
+                    task.timed_out = true;
+                    self.make_ready(slot);
+                }
+                continue;
+            }
+            return self.take_over(slot);
         }
         None
+    }
+
+    /// The next task of the node that was killed, waited in a destructor and can go on.
+    fn next_to_finish(&mut self, node: Option<u32>) -> Option<(Slot, TaskCoroutine)> {
+        let can_finish = |slot: &Slot| {
+            let task = &self.tasks[*slot as usize];
+            task.killed && node.is_none_or(|node| node == task.node)
+        };
+        let slot = self.ready.iter().copied().find(can_finish)?;
+        self.take_over(slot)
+    }
+
+    /// Takes a task out of the table to resume it outside of its turn.
+    fn take_over(&mut self, slot: Slot) -> Option<(Slot, TaskCoroutine)> {
+        let task = &mut self.tasks[slot as usize];
+        let coroutine = task.coroutine.take()?;
+        if task.phase == Phase::Ready {
+            self.ready.retain(|&other| other != slot);
+        }
+        self.tasks[slot as usize].phase = Phase::Running;
+        self.current = slot;
+        // The watchdog has to name this task, not the killer, should it not come back.
+        self.steps += 1;
+        self.pulse.running(slot, self.steps, self.now);
+        Some((slot, coroutine))
+    }
+
+    /// A task of the node (of any, if None) that was killed and waits in a destructor for a lock.
+    fn straggler(&self, node: Option<u32>) -> Option<Slot> {
+        let waits = |task: &Task| {
+            let of_node = node.is_none_or(|node| node == task.node);
+            of_node && task.killed && matches!(task.phase, Phase::Parked | Phase::Ready)
+        };
+        self.tasks.iter().position(waits).map(|slot| slot as Slot)
+    }
+}
+
+impl Task {
+    /// Whether nothing of it runs any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Free | Phase::Abandoned)
     }
 }
 
 /// Unwinds all tasks of the node (of all nodes, if None) but the running one; they release their locks on the way.
-pub(crate) fn kill_tasks(node: Option<u32>) {
+///
+/// A destructor may want a lock that another task holds. Then its task waits: the holder is unwound next, if it belongs to
+/// the node as well; otherwise the killer waits until the holder has given up the lock.
+pub(crate) fn kill_tasks(node: Option<u32>, place: &'static Location<'static>) {
     let caller = with(|sim| sim.current);
+    let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);
     let mut from = 0;
     while let Some((slot, coroutine)) = with(|sim| sim.next_victim(node, from)) {
         from = slot + 1;
-        if coroutine.started() {
-            resume(slot, coroutine);
-        } else {
-            let stack = drop_unstarted(coroutine);
-            with(|sim| sim.retire(slot, stack));
-        }
+        resume(slot, coroutine);
     }
-    with(|sim| sim.current = caller);
-    let dies_too = with(|sim| {
-        let killed = node.is_some() && caller != NO_TASK && Some(sim.tasks[caller as usize].node) == node;
-        if killed {
-            sim.tasks[caller as usize].killed = true;
-        }
-        killed
-    });
-    if dies_too && !std::thread::panicking() {
-        unwind_killed();
+    while let Some((slot, coroutine)) = with(|sim| sim.next_to_finish(node)) {
+        resume(slot, coroutine);
+    }
+    with(|sim| sim.make_current_again(caller));
+    if unwinds {
+        with(Sim::resume_unwinding);
+    }
+    match node {
+        None => with(Sim::abandon_stragglers),
+        Some(node) => end_of_kill(node, caller, place),
     }
 }
 
-/// Drops the closure of a task that never ran, and gives back its stack.
-fn drop_unstarted(mut coroutine: TaskCoroutine) -> TaskStack {
-    coroutine.force_unwind();
-    coroutine.into_stack()
+/// The killer dies with its node, or waits until all others have died.
+fn end_of_kill(node: u32, caller: Slot, place: &'static Location<'static>) {
+    if caller == NO_TASK {
+        return;
+    }
+    let must_end = with(|sim| {
+        let stopping = sim.stopping;
+        let task = &mut sim.tasks[caller as usize];
+        task.killed |= task.node == node || stopping;
+        task.killed
+    });
+    if must_end {
+        if !unwinding() {
+            unwind_killed();
+        }
+        return;
+    }
+    while let Some(straggler) = with(|sim| sim.straggler(Some(node))) {
+        with(|sim| sim.note_killer_in_the_way(straggler, caller));
+        park_until_one_ends(place);
+    }
+}
+
+impl Sim {
+    fn make_current_again(&mut self, caller: Slot) {
+        self.current = caller;
+        self.steps += 1;
+        self.pulse.running(caller, self.steps, self.now);
+    }
+
+    /// At the end of a run no task is left that could give up a lock.
+    fn abandon_stragglers(&mut self) {
+        while let Some(slot) = self.straggler(None) {
+            self.current = slot;
+            let message = format!(
+                "destructors wait for locks that nobody gives up any more: the run has ended\n{}",
+                self.waiting_report()
+            );
+            self.fail_late(FailureKind::Deadlock, message, None);
+            let task = &mut self.tasks[slot as usize];
+            task.phase = Phase::Abandoned;
+            std::mem::forget(task.coroutine.take());
+            self.current = NO_TASK;
+        }
+    }
+
+    /// The killer waits for the straggler, and the straggler's destructor for a lock of the killer.
+    fn note_killer_in_the_way(&mut self, straggler: Slot, killer: Slot) {
+        if self.leads_to(straggler, killer) {
+            let message = format!(
+                "{} kills a node while it holds a lock that a destructor of that node's threads needs\n{}",
+                self.title(&self.tasks[killer as usize]),
+                self.waiting_report()
+            );
+            self.fail_late(FailureKind::Deadlock, message, None);
+        }
+    }
 }

@@ -21,14 +21,14 @@ macro_rules! atomic {
             /// The value.
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $value {
-                entry(Location::caller());
+                entry(Location::caller(), self, false);
                 self.0.load(order)
             }
 
             /// Replaces the value.
             #[track_caller]
             pub fn store(&self, value: $value, order: Ordering) {
-                entry(Location::caller());
+                entry(Location::caller(), self, true);
                 self.0.store(value, order);
             }
 
@@ -44,11 +44,11 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                entry(Location::caller());
+                entry(Location::caller(), self, true);
                 self.0.compare_exchange(current, new, success, failure)
             }
 
-            /// The value, of an atomic that nobody else can see.
+            /// The value of an atomic that no other thread can see.
             pub fn into_inner(self) -> $value {
                 self.0.into_inner()
             }
@@ -57,7 +57,7 @@ macro_rules! atomic {
                 /// As the method of std of this name; returns the value before the operation.
                 #[track_caller]
                 pub fn $method(&self, value: $value, order: Ordering) -> $value {
-                    entry(Location::caller());
+                    entry(Location::caller(), self, true);
                     self.0.$method(value, order)
                 }
             )*

@@ -1,9 +1,9 @@
 //! Condition variables.
 
-use super::{MutexGuard, entry};
+use super::{MutexGuard, entry, exit};
 use crate::context::{Mode, mode};
 use crate::sim::park::{WaitQueue, Wake, may_block};
-use crate::sim::task::Wait;
+use crate::sim::task::{On, Wait};
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, sim};
 use std::panic::Location;
@@ -32,7 +32,7 @@ impl WaitTimeoutResult {
 }
 
 impl Condvar {
-    /// A condition variable that nobody waits for.
+    /// A condition variable without waiting threads.
     pub const fn new() -> Self {
         Condvar {
             waiters: WaitQueue::new(),
@@ -86,6 +86,7 @@ impl Condvar {
     #[track_caller]
     pub fn notify_one(&self) -> bool {
         let place = Location::caller();
+        entry(place, &self.waiters, true);
         let woke = match mode() {
             Mode::Simulated => self.waiters.wake_one(),
             Mode::Threads | Mode::Outside => {
@@ -93,7 +94,7 @@ impl Condvar {
                 self.inner.notify_one()
             }
         };
-        entry_unless_unwinding(place);
+        exit(place);
         woke
     }
 
@@ -101,6 +102,7 @@ impl Condvar {
     #[track_caller]
     pub fn notify_all(&self) {
         let place = Location::caller();
+        entry(place, &self.waiters, true);
         match mode() {
             Mode::Simulated => self.waiters.wake_all(),
             Mode::Threads | Mode::Outside => {
@@ -108,7 +110,7 @@ impl Condvar {
                 self.inner.notify_all();
             }
         }
-        entry_unless_unwinding(place);
+        exit(place);
     }
 
     /// Waits until notified or until the run's clock shows `deadline`; whether the time was over.
@@ -119,8 +121,11 @@ impl Condvar {
         deadline: Option<u64>,
         place: &'static Location<'static>,
     ) -> bool {
+        // Between the caller's test and the parking another thread may change what was tested, if it does so without this
+        // lock, and notify nobody.
+        entry(place, &self.waiters, true);
         let may_wait = match mode() {
-            Mode::Simulated => may_block(),
+            Mode::Simulated => may_block(place),
             Mode::Threads => real::may_block(),
             Mode::Outside => true,
         };
@@ -131,7 +136,7 @@ impl Condvar {
         {
             return true;
         }
-        let wait = Wait { what: "a notification", key: 0 };
+        let wait = Wait { what: "a notification", on: On::Event(guard.access()) };
         let simulated = || self.waiters.park(wait, deadline, place) == Wake::TimedOut;
         guard.unlocked_while(simulated, |guard| self.wait_real(guard, deadline), place)
     }
@@ -156,11 +161,5 @@ impl Condvar {
                 return true;
             }
         }
-    }
-}
-
-fn entry_unless_unwinding(place: &'static Location<'static>) {
-    if !std::thread::panicking() {
-        entry(place);
     }
 }

@@ -21,23 +21,38 @@ pub use std::sync::{Arc, Weak};
 pub use wait_group::WaitGroup;
 
 use crate::context::{Mode, mode};
+use crate::sim::policy::Access;
 use crate::{real, sim};
 use std::panic::Location;
 
 /// What every operation does first: lets the simulation switch, or a killed real thread unwind.
 #[inline]
-fn entry(place: &'static Location<'static>) {
+pub(crate) fn entry<T: ?Sized>(place: &'static Location<'static>, object: &T, writes: bool) {
     match mode() {
-        Mode::Simulated => sim::park::yield_point(place),
+        Mode::Simulated => sim::park::yield_point(place, access(object, writes)),
         Mode::Threads => real::check(),
         Mode::Outside => {}
     }
 }
 
-/// What a guard's destructor does last: only the simulation has something to do, and only if the task is not unwinding.
+/// What a guard's destructor does last: only the simulation has something to do.
 #[inline]
 fn exit(place: &'static Location<'static>) {
-    if mode() == Mode::Simulated && !std::thread::panicking() {
-        sim::park::yield_point(place);
+    if mode() == Mode::Simulated {
+        sim::park::yield_point(place, Access::NONE);
     }
+}
+
+/// A point to switch at before a look at something that others change without a point before it.
+pub(crate) fn look(place: &'static Location<'static>) {
+    match mode() {
+        Mode::Simulated => sim::park::yield_point(place, Access::LOOK),
+        Mode::Threads => real::check(),
+        Mode::Outside => {}
+    }
+}
+
+/// The access to a primitive, which is identified by its address.
+fn access<T: ?Sized>(object: &T, writes: bool) -> Access {
+    Access { object: std::ptr::from_ref(object).cast::<u8>() as usize, writes }
 }

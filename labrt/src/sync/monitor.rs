@@ -147,7 +147,7 @@ impl<'a, S: Settle> MonitorGuard<'a, S> {
 impl<S: Settle> Drop for MonitorGuard<'_, S> {
     fn drop(&mut self) {
         // A thread that was killed or has panicked may have left a change half done.
-        if !std::thread::panicking() {
+        if !crate::thread::panicking() {
             self.settle();
         }
     }

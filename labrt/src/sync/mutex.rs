@@ -1,9 +1,10 @@
 //! Mutual exclusion.
 
-use super::{entry, exit};
+use super::{access, entry, exit, look};
 use crate::context::{Mode, mode};
-use crate::sim::park::{WaitQueue, may_block};
-use crate::sim::task::Wait;
+use crate::sim::lock_order::LockId;
+use crate::sim::park::{WaitQueue, wait_for_lock};
+use crate::sim::policy::Access;
 use crate::{real, sim};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -13,6 +14,7 @@ use std::panic::Location;
 #[derive(Default)]
 pub struct Mutex<T: ?Sized> {
     waiters: WaitQueue,
+    id: LockId,
     inner: parking_lot::Mutex<T>,
 }
 
@@ -29,10 +31,10 @@ pub struct MutexGuard<'a, T: ?Sized> {
 impl<T> Mutex<T> {
     /// A lock around `value`.
     pub const fn new(value: T) -> Self {
-        Mutex { waiters: WaitQueue::new(), inner: parking_lot::Mutex::new(value) }
+        Mutex { waiters: WaitQueue::new(), id: LockId::new(), inner: parking_lot::Mutex::new(value) }
     }
 
-    /// The value, when nobody can lock it any more.
+    /// The value of a lock that no thread can use any more.
     pub fn into_inner(self) -> T {
         self.inner.into_inner()
     }
@@ -43,7 +45,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         let place = Location::caller();
-        entry(place);
+        entry(place, &self.waiters, true);
         MutexGuard { lock: self, inner: Some(self.acquire(place)), place }
     }
 
@@ -51,30 +53,28 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let place = Location::caller();
-        entry(place);
+        look(place);
         let inner = self.inner.try_lock()?;
         self.note_taken(place);
         Some(MutexGuard { lock: self, inner: Some(inner), place })
     }
 
-    /// The value, of a lock that nobody else can see.
+    /// The value of a lock that no other thread can see.
     pub fn get_mut(&mut self) -> &mut T {
         self.inner.get_mut()
     }
 
-    /// Whether somebody holds the lock now.
+    /// Whether a thread holds the lock now.
+    #[track_caller]
     pub fn is_locked(&self) -> bool {
+        look(Location::caller());
         self.inner.is_locked()
-    }
-
-    fn key(&self) -> usize {
-        std::ptr::from_ref(&self.waiters) as usize
     }
 
     #[inline]
     fn note_taken(&self, place: &'static Location<'static>) {
         if mode() == Mode::Simulated {
-            sim::with(|sim| sim.lock_taken(self.key(), place));
+            sim::with(|sim| sim.lock_taken(&self.id, place));
         }
     }
 
@@ -90,15 +90,7 @@ impl<T: ?Sized> Mutex<T> {
     fn acquire_slowly(&self, place: &'static Location<'static>) -> parking_lot::MutexGuard<'_, T> {
         match mode() {
             Mode::Simulated => loop {
-                // A destructor of an unwinding task has nothing else to do with a lock that another task holds, and a
-                // task cannot be suspended while it unwinds.
-                assert!(
-                    may_block(),
-                    "a destructor at {place} wants a lock that another thread holds, while its own thread is being \
-                     unwound; {}",
-                    sim::with(|sim| sim.waiting_report())
-                );
-                self.waiters.park(Wait { what: "a lock", key: self.key() }, None, place);
+                wait_for_lock(&self.waiters, self.id.get(), place);
                 if let Some(guard) = self.inner.try_lock() {
                     return guard;
                 }
@@ -117,13 +109,18 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     fn released(&self) {
         if mode() == Mode::Simulated {
-            sim::with(|sim| sim.lock_released(self.key()));
+            sim::with(|sim| sim.lock_released(self.id.get()));
             self.waiters.wake_one();
         }
     }
 }
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// What taking the lock again is to the simulation.
+    pub(super) fn access(&self) -> Access {
+        access(&self.lock.waiters, true)
+    }
+
     /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and takes the
     /// lock again.
     #[inline(always)]

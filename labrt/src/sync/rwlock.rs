@@ -2,8 +2,8 @@
 
 use super::{entry, exit};
 use crate::context::{Mode, mode};
-use crate::sim::park::{WaitQueue, may_block};
-use crate::sim::task::Wait;
+use crate::sim::lock_order::LockId;
+use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::{real, sim};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -13,6 +13,7 @@ use std::panic::Location;
 #[derive(Default)]
 pub struct RwLock<T: ?Sized> {
     waiters: WaitQueue,
+    id: LockId,
     inner: parking_lot::RwLock<T>,
 }
 
@@ -35,13 +36,14 @@ pub struct RwLockWriteGuard<'a, T: ?Sized> {
 /// What is to be done when either kind of guard goes.
 struct Release<'a> {
     waiters: &'a WaitQueue,
+    id: &'a LockId,
     place: &'static Location<'static>,
 }
 
 impl Release<'_> {
     fn run(&self) {
         if mode() == Mode::Simulated {
-            sim::with(|sim| sim.lock_released(key(self.waiters)));
+            sim::with(|sim| sim.lock_released(self.id.get()));
             // Several readers may be able to go on together.
             self.waiters.wake_all();
             exit(self.place);
@@ -49,17 +51,13 @@ impl Release<'_> {
     }
 }
 
-fn key(waiters: &WaitQueue) -> usize {
-    std::ptr::from_ref(waiters) as usize
-}
-
 impl<T> RwLock<T> {
     /// A lock around `value`.
     pub const fn new(value: T) -> Self {
-        RwLock { waiters: WaitQueue::new(), inner: parking_lot::RwLock::new(value) }
+        RwLock { waiters: WaitQueue::new(), id: LockId::new(), inner: parking_lot::RwLock::new(value) }
     }
 
-    /// The value, when nobody can lock it any more.
+    /// The value of a lock that no thread can use any more.
     pub fn into_inner(self) -> T {
         self.inner.into_inner()
     }
@@ -74,10 +72,13 @@ impl<T: ?Sized> RwLock<T> {
             Some(slice) => self.inner.try_read_for(slice),
             None => self.inner.try_read(),
         });
-        RwLockReadGuard { inner: Some(inner), release: Release { waiters: &self.waiters, place } }
+        RwLockReadGuard {
+            inner: Some(inner),
+            release: Release { waiters: &self.waiters, id: &self.id, place },
+        }
     }
 
-    /// Waits until nobody holds the lock, and takes it for writing.
+    /// Waits until no thread holds the lock, and takes it for writing.
     #[track_caller]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         let place = Location::caller();
@@ -85,10 +86,13 @@ impl<T: ?Sized> RwLock<T> {
             Some(slice) => self.inner.try_write_for(slice),
             None => self.inner.try_write(),
         });
-        RwLockWriteGuard { inner: Some(inner), release: Release { waiters: &self.waiters, place } }
+        RwLockWriteGuard {
+            inner: Some(inner),
+            release: Release { waiters: &self.waiters, id: &self.id, place },
+        }
     }
 
-    /// The value, of a lock that nobody else can see.
+    /// The value of a lock that no other thread can see.
     pub fn get_mut(&mut self) -> &mut T {
         self.inner.get_mut()
     }
@@ -99,29 +103,21 @@ impl<T: ?Sized> RwLock<T> {
         place: &'static Location<'static>,
         attempt: impl Fn(Option<std::time::Duration>) -> Option<G>,
     ) -> G {
-        entry(place);
-        let key = key(&self.waiters);
+        entry(place, &self.waiters, true);
         loop {
             if let Some(guard) = attempt(None) {
                 if mode() == Mode::Simulated {
-                    sim::with(|sim| sim.lock_taken(key, place));
+                    sim::with(|sim| sim.lock_taken(&self.id, place));
                 }
                 return guard;
             }
             match mode() {
-                Mode::Simulated => {
-                    assert!(
-                        may_block(),
-                        "a destructor at {place} wants a lock that another thread holds, while its own thread is \
-                         being unwound"
-                    );
-                    self.waiters.park(Wait { what: "a lock", key }, None, place);
-                }
+                Mode::Simulated => wait_for_lock(&self.waiters, self.id.get(), place),
                 Mode::Threads | Mode::Outside => {
                     if let Some(guard) = attempt(Some(real::SLICE)) {
                         return guard;
                     }
-                    entry(place);
+                    entry(place, &self.waiters, true);
                 }
             }
         }

@@ -2,7 +2,8 @@
 
 use labrt::sync::atomic::{AtomicU32, Ordering};
 use labrt::sync::{Arc, Mutex};
-use labrt::{Config, PolicyKind, run, thread};
+use labrt::time::{Duration, Instant};
+use labrt::{Config, FailureKind, PolicyKind, run, thread};
 
 /// A bug of depth 2: it needs `first` to come to its end before `second` has begun, although `first` does many things
 /// and `second` few. A random walk must let `first` win every single choice.
@@ -57,4 +58,114 @@ fn round_robin_is_fair() {
     // Two turns in a row happen only where a lock was busy.
     let repeats = outcome.result.unwrap();
     assert!(repeats < 30, "{repeats} repeated turns of 90");
+}
+
+/// A correct loop over `yield_now`, and one that only looks.
+#[test]
+fn no_policy_lets_a_spinning_thread_starve_the_others() {
+    let policies = [
+        PolicyKind::Varied,
+        PolicyKind::Pos,
+        PolicyKind::Random { switch_every: 1 },
+        PolicyKind::Random { switch_every: 64 },
+        PolicyKind::RoundRobin,
+        PolicyKind::Pct { depth: 1, steps: 20_000 },
+        PolicyKind::Pct { depth: 3, steps: 1000 },
+        PolicyKind::Pct { depth: 3, steps: 0 },
+    ];
+    for policy in policies {
+        for seed in 0..100 {
+            for pause in [thread::yield_now as fn(), || ()] {
+                let outcome = run(Config::simulated(seed).policy(policy.clone()), move || {
+                    let flag = Arc::new(AtomicU32::new(0));
+                    let sets = Arc::clone(&flag);
+                    thread::spawn(move || sets.store(1, Ordering::SeqCst));
+                    while flag.load(Ordering::SeqCst) == 0 {
+                        pause();
+                    }
+                });
+                assert!(outcome.result.is_ok(), "{policy:?}, seed {seed}: {}", outcome.result.unwrap_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn polling_a_thread_for_its_end_comes_to_an_end() {
+    let outcome = run(Config::simulated(1), || {
+        let thread = thread::spawn(|| ());
+        while !thread.is_finished() {}
+    });
+    outcome.result.unwrap();
+}
+
+#[test]
+fn waiting_for_the_clock_by_looking_is_reported_as_spinning() {
+    let outcome = run(Config::simulated(1), || {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(1) {}
+    });
+    let failure = outcome.result.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Spin);
+    assert!(failure.message.contains("has read the clock"), "{failure}");
+}
+
+/// A reply and a call that come at different times, each of a thread that takes two locks, in opposite orders.
+fn inversion() {
+    let locks = Arc::new((Mutex::new(()), Mutex::new(())));
+    let other = Arc::clone(&locks);
+    let reply = thread::spawn(move || {
+        thread::sleep(Duration::from_micros(10));
+        let _a = other.0.lock();
+        let _b = other.1.lock();
+    });
+    thread::sleep(Duration::from_micros(15));
+    let _b = locks.1.lock();
+    let _a = locks.0.lock();
+    drop((_a, _b));
+    reply.join().unwrap();
+}
+
+#[test]
+fn with_a_jitter_what_comes_at_different_times_can_meet() {
+    let deadlocks = |jitter: Duration| {
+        let config =
+            |seed| Config::simulated(seed).policy(PolicyKind::Random { switch_every: 1 }).jitter(jitter);
+        (0..2000).filter(|&seed| run(config(seed), inversion).result.is_err()).count()
+    };
+    assert_eq!(deadlocks(Duration::ZERO), 0);
+    assert!(deadlocks(Duration::from_micros(20)) > 5);
+}
+
+/// The stride of the default policy differs from seed to seed: so does how often a thread in a crowd keeps its turn.
+#[test]
+fn the_default_policy_varies() {
+    let switches: Vec<usize> = (0..60)
+        .map(|seed| {
+            let outcome = run(Config::simulated(seed), || {
+                let log = Arc::new(Mutex::new(Vec::new()));
+                let threads: Vec<_> = (0..3)
+                    .map(|me| {
+                        let log = Arc::clone(&log);
+                        thread::spawn(move || (0..500).for_each(|_| log.lock().push(me)))
+                    })
+                    .collect();
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
+                let log = log.lock();
+                (1..log.len()).filter(|&i| log[i] != log[i - 1]).count()
+            });
+            outcome.result.unwrap()
+        })
+        .collect();
+    let (few, many) = (switches.iter().min().unwrap(), switches.iter().max().unwrap());
+    assert!(many > &(8 * few), "between {few} and {many} switches");
+}
+
+/// The eight programs that are also given to shuttle and loom (`labrt/peers`): the default policy finds the bug of each.
+#[test]
+fn the_default_policy_finds_the_bugs_of_the_eight_programs() {
+    for (name, program) in super::programs::ALL {
+        let found = (0..20_000).find(|&seed| run(Config::simulated(seed), program).result.is_err());
+        assert!(found.is_some(), "{name} was not found in 20,000 seeds");
+    }
 }

@@ -4,7 +4,6 @@ use labrt::node::Node;
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::time::Duration;
 use labrt::{Config, Failure, FailureKind, Limits, channel, run, thread};
-use std::process::Command;
 
 fn failure(config: Config, main: fn()) -> Failure {
     run(config, main).result.expect_err("this code is wrong on purpose")
@@ -157,70 +156,4 @@ fn eating_memory_ends_the_run() {
     });
     assert_eq!(failure.kind, FailureKind::Memory);
     assert!(failure.message.contains("MiB"), "{failure}");
-}
-
-/// Runs the test of this name in a process of its own, and gives its standard error.
-fn in_child(test: &str) -> (bool, String) {
-    let executable = std::env::current_exe().expect("a test knows its own file");
-    let mut command = Command::new(executable);
-    command.args(["--exact", test, "--nocapture"]).env("LABRT_TEST_CHILD", "1");
-    let output = command.output().expect("a test can start itself");
-    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
-fn is_child() -> bool {
-    std::env::var_os("LABRT_TEST_CHILD").is_some()
-}
-
-fn stuck_limits() -> Limits {
-    Limits { stuck_after: Duration::from_millis(300), ..Limits::default() }
-}
-
-#[test]
-fn an_endless_loop_is_named_by_the_watchdog() {
-    if is_child() {
-        run(Config::simulated(7).limits(stuck_limits()), || {
-            Node::new("server-2").spawn("apply_loop", || while std::hint::black_box(true) {}).join().unwrap();
-        });
-        return;
-    }
-    let (success, text) = in_child("reports::an_endless_loop_is_named_by_the_watchdog");
-    assert!(!success);
-    assert!(text.contains("thread `apply_loop` of `server-2`") && text.contains("endless loop"), "{text}");
-    assert!(text.contains("seed 7"), "{text}");
-}
-
-#[test]
-fn a_blocked_os_thread_is_named_by_the_watchdog() {
-    if is_child() {
-        run(Config::simulated(7).limits(stuck_limits()), || {
-            let blocks = || std::thread::sleep(std::time::Duration::from_secs(60));
-            Node::new("server-1").spawn("peer_loop", blocks).join().unwrap();
-        });
-        return;
-    }
-    let (success, text) = in_child("reports::a_blocked_os_thread_is_named_by_the_watchdog");
-    assert!(!success);
-    assert!(
-        text.contains("thread `peer_loop` of `server-1`") && text.contains("blocks the OS thread"),
-        "{text}"
-    );
-}
-
-#[test]
-fn a_stack_overflow_says_so() {
-    fn recurse(depth: u64) -> u64 {
-        let frame = std::hint::black_box([depth; 64]);
-        if depth == u64::MAX { 0 } else { recurse(depth + 1) + frame[7] }
-    }
-    if is_child() {
-        run(Config::simulated(9), || {
-            Node::new("server-0").spawn("election_loop", || recurse(0)).join().unwrap();
-        });
-        return;
-    }
-    let (success, text) = in_child("reports::a_stack_overflow_says_so");
-    assert!(!success);
-    assert!(text.contains("stack overflow in thread `election_loop` of `server-0`"), "{text}");
-    assert!(text.contains("seed 9"), "{text}");
 }

@@ -10,8 +10,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use linearize::generate::RegisterHistory;
 use linearize::models::register::{RegisterOp, RegisterResult};
-use linearize::read::RegisterHistory;
 use linearize::{KvHistory, KvOp, Text};
 use porcupine_rs::{CheckResult, Model, Operation, check_operations, check_operations_timeout};
 

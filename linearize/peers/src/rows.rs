@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use linearize::KvHistory;
 use linearize::generate::{Spoil, Values, Workload, compare_and_swap, spoil};
-use linearize::read::read_file;
+use linearize::read::{Loaded, read_file};
 
-use crate::contest::Case;
+use crate::contest::{Case, Observed};
 
 /// A line of the table: one history, or many of a kind.
 pub(crate) struct Row {
@@ -153,8 +153,10 @@ fn shared() -> Vec<Row> {
         let path = folder.join(file);
         let name = file.to_owned();
         let make = move || {
-            let history = read_file(&path).expect("the shared histories can be read");
-            vec![Case { label: name.clone(), history }]
+            let Ok(Loaded::KeyValue(history)) = read_file(&path) else {
+                panic!("{} should be a history of keys with texts", path.display())
+            };
+            vec![Case { label: name.clone(), history: Observed::KeyValue(history) }]
         };
         Row::new(file, 1_000, make)
     };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Explanation;
+use crate::verdict::Explanation;
 
 impl Explanation {
     /// The explanation as a JSON object: `verdict`, `key`, `kind`, `sentence`, `operations`, `context` and `minimal`.

@@ -1,86 +1,15 @@
 //! Why a history is not linearizable: the fewest operations that show it, in words.
 
-use std::fmt;
-
 use crate::history::History;
 use crate::model::{Effect, Model};
+use crate::verdict::{Explanation, Kind};
 use minimal::{BySearch, Role, Trials};
 
 mod json;
-pub(crate) mod key_value;
-mod minimal;
+pub(crate) mod minimal;
 mod sentence;
-mod shows;
 
-/// What sort of error a history shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A read returned something that nobody had written.
-    Phantom,
-    /// A read returned something that was written only after the read had returned.
-    FutureRead,
-    /// A read returned a value that had been replaced, or missed one that had been written, before it was called.
-    StaleRead,
-    /// Two reads disagree on the order, or on the number, of writes.
-    Disagreement,
-    /// One write shows twice.
-    Duplicate,
-    /// The operations named cannot be put in any order that respects both their results and real time.
-    Order,
-}
-
-impl Kind {
-    /// The kind in words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Phantom => "phantom value",
-            Kind::FutureRead => "read from the future",
-            Kind::StaleRead => "stale read",
-            Kind::Disagreement => "reads disagree",
-            Kind::Duplicate => "write applied twice",
-            Kind::Order => "no order fits",
-        }
-    }
-}
-
-/// Why one partition of a history is not linearizable.
-///
-/// # What minimal means
-///
-/// `operations` and `context` alone are not linearizable, where those in `context` are freed from their times: they may
-/// have taken effect at any moment or never (their *existence* matters, because somebody saw what they wrote; their
-/// times do not). Free any one of `operations` in the same way, and what is left is linearizable. So each of
-/// `operations` is needed, and nothing else is. [`Explanation::minimal`] says whether this was established.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
-    /// The partition's name, for example the key.
-    pub key: String,
-    /// The partition's number, as [`crate::Model::partition`] gives it.
-    pub partition: u64,
-    /// What sort of error it is.
-    pub kind: Kind,
-    /// The operations whose times and results cannot be reconciled, by their index in the history, in order of call.
-    pub operations: Vec<usize>,
-    /// Writes that the reads among `operations` saw, needed at no particular time. By rising index.
-    pub context: Vec<usize>,
-    /// One sentence, or a few, that names `operations` and says why they cannot be ordered.
-    pub sentence: String,
-    /// Whether `operations` is known to be minimal in the sense above. It is left open where establishing it would take longer than the
-    /// verdict did: if the general search found the error in a partition of more than 3,000 operations, or if
-    /// the trials of what can be left out visit more than 8,000 states together. `operations` then names those around the place
-    /// where every order gets stuck, which need not be enough by themselves. It is false, too, if [`crate::Limits::explain`] is.
-    pub minimal: bool,
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "not linearizable")?;
-        if !self.key.is_empty() {
-            write!(formatter, " – key {}", crate::words::quoted(&self.key))?;
-        }
-        write!(formatter, " – {}\n{}", self.kind.name(), self.sentence)
-    }
-}
+pub(crate) use sentence::{for_any_model, naming};
 
 /// Explains a partition of which the general search found that what had returned up to the return of `stuck` cannot be linearized.
 pub(crate) fn by_search<M: Model>(
@@ -101,15 +30,22 @@ pub(crate) fn by_search<M: Model>(
         operations.retain(|&index| !history[index].precedes(at) && !at.precedes(&history[index]));
         context.clear();
     }
-    Explanation {
+    // Few operations may be left and yet not be an error by themselves.
+    let sentence = match minimal {
+        true => sentence::for_any_model(model, history, &operations),
+        false => sentence::around(model, history, &operations, stuck as usize),
+    };
+    let mut explanation = Explanation {
         key: model.partition_name(&history[stuck as usize].op),
         partition,
-        kind: kind_for_any_model(model, history, &operations),
-        sentence: sentence::for_any_model(model, history, &operations),
+        kind: if minimal { kind_for_any_model(model, history, &operations, &context) } else { Kind::Order },
+        sentence,
         operations,
         context,
         minimal,
-    }
+    };
+    model.reword(history, &mut explanation);
+    explanation
 }
 
 /// Explains operations (in any order) of which a method knows that they cannot be reconciled, not even alone.
@@ -119,16 +55,39 @@ pub(crate) fn of_flaw<M: Model>(model: &M, history: &History<M::Op, M::Result>, 
     let mut roles = vec![Role::Bound; indices.len()];
     let minimal = BySearch::new(model, history.operations(), &indices).minimize(&mut roles);
     let operations = with_role(&indices, &roles, Role::Bound);
+    let context = with_role(&indices, &roles, Role::Free);
     let first = &history[indices[0] as usize].op;
-    Explanation {
+    let mut explanation = Explanation {
         key: model.partition_name(first),
         partition: model.partition(first),
-        kind: kind_for_any_model(model, history, &operations),
+        kind: kind_for_any_model(model, history, &operations, &context),
         sentence: sentence::for_any_model(model, history, &operations),
-        context: with_role(&indices, &roles, Role::Free),
+        context,
         operations,
         minimal,
-    }
+    };
+    model.reword(history, &mut explanation);
+    explanation
+}
+
+/// An explanation that a method found with its words. Whether it is minimal is tried out.
+pub(crate) fn told<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    operations: &[u32],
+    context: &[u32],
+    kind: Kind,
+    sentence: String,
+) -> Explanation {
+    let mut sorted = [operations.to_vec(), context.to_vec()];
+    sorted.iter_mut().for_each(|list| list.sort_unstable());
+    let [operations, context] =
+        sorted.map(|list| list.into_iter().map(|index| index as usize).collect::<Vec<_>>());
+    let first = &history[operations[0]].op;
+    let (key, partition) = (model.partition_name(first), model.partition(first));
+    let mut explanation = Explanation { key, partition, kind, operations, context, sentence, minimal: false };
+    explanation.minimal = explanation.holds_by(model, history, false);
+    explanation
 }
 
 /// A read that nothing explains saw what was not there; an update may have failed for any reason.
@@ -136,9 +95,13 @@ fn kind_for_any_model<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
     operations: &[usize],
+    context: &[usize],
 ) -> Kind {
     match operations {
-        [only] if model.effect(&history[*only].op, history[*only].result.as_ref()) == Effect::Read => {
+        [only]
+            if context.is_empty()
+                && model.effect(&history[*only].op, history[*only].result.as_ref()) == Effect::Read =>
+        {
             Kind::Phantom
         }
         _ => Kind::Order,
@@ -169,16 +132,30 @@ pub(crate) fn in_brief<M: Model>(
 const LARGEST: usize = 3_000;
 
 /// An explanation that is not minimal names at most this many operations.
-const SHOWN: usize = 8;
+pub(crate) const SHOWN: usize = 8;
 
-fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usize> {
+pub(crate) fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usize> {
     let chosen = indices.iter().zip(roles).filter(|&(_, &other)| other == role);
     chosen.map(|(&index, _)| index as usize).collect()
 }
 
 impl Explanation {
-    /// Tests what [`Explanation`] promises of `operations` and `context`, by the general search.
-    pub fn holds<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>) -> bool {
+    /// As [`Explanation::holds`], of a history in which no client calls when its operation before returns; not `patient`, if that
+    /// may be left open.
+    pub(crate) fn holds_by<M: Model>(
+        &self,
+        model: &M,
+        history: &History<M::Op, M::Result>,
+        patient: bool,
+    ) -> bool {
+        let (indices, roles) = self.roles();
+        let trials = BySearch::new(model, history.operations(), &indices).exact();
+        let mut trials = if patient { trials.patient() } else { trials };
+        trials.holds(&roles)
+    }
+
+    /// All operations that it names, by rising index, and the part that each has.
+    pub(crate) fn roles(&self) -> (Vec<u32>, Vec<Role>) {
         let mut indices: Vec<u32> =
             self.operations.iter().chain(&self.context).map(|&index| index as u32).collect();
         indices.sort_unstable();
@@ -186,7 +163,7 @@ impl Explanation {
             true => Role::Bound,
             false => Role::Free,
         };
-        let roles: Vec<Role> = indices.iter().map(role).collect();
-        BySearch::new(model, history.operations(), &indices).patient().exact().holds(&roles)
+        let roles = indices.iter().map(role).collect();
+        (indices, roles)
     }
 }

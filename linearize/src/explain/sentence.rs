@@ -19,6 +19,27 @@ pub(crate) fn naming<M: Model>(model: &M, operation: &Operation<M::Op, M::Result
     words
 }
 
+/// What is said of `operations` around which every order gets stuck, if it is not known that they cannot be ordered by themselves.
+pub(crate) fn around<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    operations: &[usize],
+    stuck: usize,
+) -> String {
+    let others = operations.iter().filter(|&&other| other != stuck);
+    let others: Vec<String> = others.map(|&index| naming(model, &history[index])).collect();
+    let mut sentence = format!(
+        "No order of all operations gets past {}. Which of the others it contradicts was not found out",
+        naming(model, &history[stuck])
+    );
+    if !others.is_empty() {
+        sentence.push_str("; at the same time ran ");
+        sentence.push_str(&others.join("; "));
+    }
+    sentence.push('.');
+    sentence
+}
+
 /// Why `operations` (by rising call) cannot be ordered, as far as that can be said without knowing the model.
 pub(crate) fn for_any_model<M: Model>(
     model: &M,
@@ -37,11 +58,10 @@ pub(crate) fn for_any_model<M: Model>(
         sentence.push_str(name);
         let before = operations[..place].iter().filter(|&&other| history[other].precedes(&history[index]));
         if let Some(&newest) = before.max_by_key(|&&other| history[other].end) {
-            let gap = history.span(history[index].call - history[newest].end);
+            let gap = history.after(history[index].call - history[newest].end);
             let newest = &history[newest];
             let name = model.describe_op(&newest.op);
-            sentence
-                .push_str(&format!(", called {gap} after {name} by client {} had returned", newest.client));
+            sentence.push_str(&format!(", called {gap} {name} by client {} had returned", newest.client));
         }
     }
     sentence.push('.');

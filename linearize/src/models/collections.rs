@@ -6,8 +6,7 @@ use std::marker::PhantomData;
 use super::Value;
 use crate::history::History;
 use crate::limits::{Limits, Progress};
-use crate::model::{Effect, Model};
-use crate::verdict::Verdict;
+use crate::model::{Decision, Effect, Model};
 
 /// What a client asks of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,13 +67,18 @@ impl<V: Value> Model for Queue<V> {
         state.len() * size_of::<V>() + 16
     }
 
-    fn check_specially(
+    fn decides(&self) -> bool {
+        true
+    }
+
+    fn decide(
         &self,
         history: &History<QueueOp<V>, Option<V>>,
+        _indices: &[u32],
         _limits: &Limits,
-        progress: &Progress,
-    ) -> Option<Verdict> {
-        super::fifo::check(self, history, progress)
+        _progress: &Progress,
+    ) -> Option<Decision> {
+        super::fifo::decide(history)
     }
 
     fn describe_op(&self, op: &QueueOp<V>) -> String {
@@ -213,4 +217,29 @@ impl<V: Value + Ord> Model for WholeSet<V> {
     fn state_bytes(&self, state: &BTreeSet<V>) -> usize {
         state.len() * (size_of::<V>() + 8) + 64
     }
+
+    fn describe_op(&self, op: &WholeSetOp<V>) -> String {
+        match op {
+            WholeSetOp::Add(value) => format!("Add {value:?}"),
+            WholeSetOp::Read => "Read".to_owned(),
+        }
+    }
+
+    fn describe_result(&self, _op: &WholeSetOp<V>, result: &Option<BTreeSet<V>>) -> String {
+        result.as_ref().map_or_else(String::new, elements)
+    }
+
+    fn describe_state(&self, state: &BTreeSet<V>) -> String {
+        elements(state)
+    }
+}
+
+/// A set in a few words: not all elements of a large one.
+fn elements<V: Value>(set: &BTreeSet<V>) -> String {
+    const SHOWN: usize = 12;
+    let mut words: Vec<String> = set.iter().take(SHOWN).map(|element| format!("{element:?}")).collect();
+    if set.len() > SHOWN {
+        words.push(format!("… ({} elements)", set.len()));
+    }
+    format!("{{{}}}", words.join(", "))
 }

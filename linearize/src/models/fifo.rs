@@ -16,11 +16,9 @@
 use rustc_hash::FxHashMap;
 
 use super::Value;
-use super::collections::{Queue, QueueOp};
-use crate::explain;
+use super::collections::QueueOp;
 use crate::history::{History, OPEN};
-use crate::limits::Progress;
-use crate::verdict::{Order, Verdict, Witness};
+use crate::model::Decision;
 
 /// No operation.
 const NONE: u32 = u32::MAX;
@@ -51,34 +49,9 @@ struct Empty {
 type Flaw = Vec<u32>;
 
 /// Decides a history, unless it has an open dequeue or a value that was enqueued twice.
-pub(super) fn check<V: Value>(
-    model: &Queue<V>,
-    history: &History<QueueOp<V>, Option<V>>,
-    progress: &Progress,
-) -> Option<Verdict> {
-    let items = match pair(history)? {
-        Ok(items) => items,
-        Err(flaw) => return Some(not_linearizable(model, history, &flaw)),
-    };
-    progress.set_partitions(1);
-    let verdict = match find_order(history, items) {
-        Ok(operations) => {
-            let order = Order { partition: 0, operations };
-            let orders = if history.is_empty() { Vec::new() } else { vec![order] };
-            Verdict::Linearizable(Witness { orders })
-        }
-        Err(flaw) => not_linearizable(model, history, &flaw),
-    };
-    progress.partition_done();
-    Some(verdict)
-}
-
-fn not_linearizable<V: Value>(
-    model: &Queue<V>,
-    history: &History<QueueOp<V>, Option<V>>,
-    flaw: &[u32],
-) -> Verdict {
-    Verdict::NotLinearizable(Box::new(explain::of_flaw(model, history, flaw)))
+pub(super) fn decide<V: Value>(history: &History<QueueOp<V>, Option<V>>) -> Option<Decision> {
+    let found = pair(history)?.and_then(|items| find_order(history, items));
+    Some(found.map_or_else(Decision::Flaw, Decision::Order))
 }
 
 /// Pairs enqueues with dequeues. `None` if that cannot be done by value.

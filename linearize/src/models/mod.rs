@@ -4,13 +4,17 @@
 //! them. [`key_value`] has methods of its own, and so has the queue if no value is enqueued twice; all others are checked by the
 //! general search.
 
+pub mod any;
 pub mod collections;
 pub mod counter;
 mod fifo;
-pub mod key_value;
+pub use crate::keys::key_value;
 pub mod lock;
 pub mod log;
 pub mod register;
+mod registers;
+pub mod scalar;
+pub mod stack;
 pub mod versioned;
 
 use std::fmt::Debug;

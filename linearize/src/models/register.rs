@@ -1,15 +1,12 @@
 //! One register with read, write and compare-and-swap: what Jepsen's tests of etcd and others record.
 
-use std::marker::PhantomData;
+use std::borrow::Cow;
 
-use rustc_hash::FxHashMap;
-
-use super::Value;
-use crate::explain;
+use super::{Value, registers};
 use crate::history::History;
 use crate::limits::{Limits, Progress};
-use crate::model::{Effect, Model};
-use crate::verdict::Verdict;
+use crate::model::{Decision, Effect, Model};
+use crate::verdict::Explanation;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,14 +35,21 @@ pub enum RegisterResult<V> {
     Swapped(bool),
 }
 
-/// A register that is empty at first.
+/// A register.
 #[derive(Clone, Copy, Debug)]
-pub struct Register<V>(PhantomData<fn(V)>);
+pub struct Register<V> {
+    pub(super) initial: Option<V>,
+}
 
 impl<V> Register<V> {
-    /// The specification; it has no parameters.
+    /// A register that is empty at first.
     pub fn new() -> Self {
-        Register(PhantomData)
+        Register { initial: None }
+    }
+
+    /// A register that holds `value` at first.
+    pub fn holding(value: V) -> Self {
+        Register { initial: Some(value) }
     }
 }
 
@@ -61,7 +65,7 @@ impl<V: Value> Model for Register<V> {
     type State = Option<V>;
 
     fn initial(&self) -> Option<V> {
-        None
+        self.initial.clone()
     }
 
     fn step(
@@ -84,19 +88,34 @@ impl<V: Value> Model for Register<V> {
     fn effect(&self, op: &RegisterOp<V>, result: Option<&RegisterResult<V>>) -> Effect {
         match (op, result) {
             (RegisterOp::Read, _) | (_, Some(RegisterResult::Swapped(false))) => Effect::Read,
-            (RegisterOp::Write(_), _) => Effect::Overwrite,
+            // A write that got the answer to something else is never legal.
+            (RegisterOp::Write(_), None | Some(RegisterResult::Written)) => Effect::Overwrite,
+            (RegisterOp::Write(_), Some(RegisterResult::Value(_) | RegisterResult::Swapped(true))) => {
+                Effect::Update
+            }
             (RegisterOp::CompareAndSwap { .. }, _) => Effect::Update,
         }
     }
 
-    fn check_specially(
+    fn decides(&self) -> bool {
+        true
+    }
+
+    fn decide(
         &self,
         history: &History<RegisterOp<V>, RegisterResult<V>>,
-        _limits: &Limits,
-        _progress: &Progress,
-    ) -> Option<Verdict> {
-        let flaw = value_from_nowhere(history)?;
-        Some(Verdict::NotLinearizable(Box::new(explain::of_flaw(self, history, &flaw))))
+        indices: &[u32],
+        limits: &Limits,
+        progress: &Progress,
+    ) -> Option<Decision> {
+        let whole = indices.len() == history.len();
+        whole.then(|| registers::decide(self, history, limits, progress)).flatten()
+    }
+
+    fn reword(&self, history: &History<RegisterOp<V>, RegisterResult<V>>, explanation: &mut Explanation) {
+        if explanation.minimal {
+            registers::reword(self, history, explanation);
+        }
     }
 
     fn describe_op(&self, op: &RegisterOp<V>) -> String {
@@ -107,10 +126,22 @@ impl<V: Value> Model for Register<V> {
         }
     }
 
+    fn describe_state(&self, state: &Option<V>) -> String {
+        described(state.as_ref())
+    }
+
+    fn expected<'a>(&'a self, state: &'a Option<V>, op: &'a RegisterOp<V>) -> Option<Cow<'a, str>> {
+        let answer = match op {
+            RegisterOp::Read => RegisterResult::Value(state.clone()),
+            RegisterOp::Write(_) => return None,
+            RegisterOp::CompareAndSwap { from, .. } => RegisterResult::Swapped(state.as_ref() == Some(from)),
+        };
+        Some(Cow::Owned(self.describe_result(op, &answer)))
+    }
+
     fn describe_result(&self, _op: &RegisterOp<V>, result: &RegisterResult<V>) -> String {
         match result {
-            RegisterResult::Value(Some(value)) => format!("{value:?}"),
-            RegisterResult::Value(None) => "nothing".to_owned(),
+            RegisterResult::Value(value) => described(value.as_ref()),
             RegisterResult::Written => String::new(),
             RegisterResult::Swapped(true) => "swapped".to_owned(),
             RegisterResult::Swapped(false) => "not swapped".to_owned(),
@@ -118,37 +149,6 @@ impl<V: Value> Model for Register<V> {
     }
 }
 
-/// An operation that saw a value which nobody can have written by then, and those who wrote it later.
-///
-/// Many operations of which nobody knows whether they happened, all at once, have more orders than can be tried; so what can be told without any
-/// order is told first.
-fn value_from_nowhere<V: Value>(history: &History<RegisterOp<V>, RegisterResult<V>>) -> Option<Vec<u32>> {
-    let mut writers: FxHashMap<&V, Vec<u32>> = FxHashMap::default();
-    for (index, operation) in history.operations().iter().enumerate() {
-        let written = match (&operation.op, &operation.result) {
-            (RegisterOp::Write(value), _) => value,
-            (RegisterOp::CompareAndSwap { to, .. }, result)
-                if *result != Some(RegisterResult::Swapped(false)) =>
-            {
-                to
-            }
-            _ => continue,
-        };
-        writers.entry(written).or_default().push(index as u32);
-    }
-    history.operations().iter().enumerate().find_map(|(index, operation)| {
-        let seen = match (&operation.op, operation.result.as_ref()?) {
-            (RegisterOp::Read, RegisterResult::Value(Some(value))) => value,
-            (RegisterOp::CompareAndSwap { from, .. }, RegisterResult::Swapped(true)) => from,
-            _ => return None,
-        };
-        let writers = writers.get(seen).map_or(&[][..], Vec::as_slice);
-        // By rising call, so the first one tells for all; but nobody writes for itself.
-        let first = writers.iter().find(|&&writer| writer as usize != index);
-        if first.is_some_and(|&writer| history[writer as usize].call <= operation.end) {
-            return None;
-        }
-        let others = writers.iter().copied().filter(|&writer| writer as usize != index);
-        Some(others.chain([index as u32]).collect())
-    })
+fn described<V: Value>(value: Option<&V>) -> String {
+    value.map_or_else(|| "nothing".to_owned(), |value| format!("{value:?}"))
 }

@@ -129,6 +129,7 @@ impl<'a, O, R> Head<'a, O, R> {
 
     fn verdict(&mut self, verdict: &Verdict, opening: &Opening) {
         self.rest.number(match verdict {
+            Verdict::Linearizable(_) if !self.history.is_observed() => 3,
             Verdict::Linearizable(_) => 1,
             Verdict::NotLinearizable(_) => 2,
             Verdict::Unknown(_) => 3,

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::check::check;
-use crate::explain::Explanation;
 use crate::history::{History, OPEN, Operation};
 use crate::limits::Limits;
 use crate::model::Model;
+use crate::verdict::Explanation;
 use crate::verdict::{Undecided, Verdict};
 
 /// How many states the search may visit for one partition of which the verdict says nothing. The page must not take long,
@@ -113,6 +113,11 @@ impl<'a> Verdicts<'a> {
     }
 
     fn fill<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>, part: &mut Part) {
+        // Every order explains what nobody saw, and that is no reason for a tick.
+        if !history.is_observed() {
+            part.status = Status::Unknown(None);
+            return;
+        }
         if let Some(order) = self.orders.get(&part.partition) {
             part.status = Status::Linearizable;
             part.order = Some(order.to_vec());

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::escape::html;
-use crate::explain::Explanation;
 use crate::history::{History, Unit};
 use crate::model::Model;
+use crate::verdict::Explanation;
 use crate::verdict::Verdict;
 use crate::words;
 
@@ -23,14 +23,17 @@ pub(super) fn fill(mut content: impl FnMut(&str) -> String) -> String {
     page
 }
 
-pub(super) fn title(verdict: &Verdict) -> String {
-    match verdict {
+pub(super) fn title<O, R>(name: &str, history: &History<O, R>, verdict: &Verdict) -> String {
+    let file = if name.is_empty() { String::new() } else { format!("{}: ", words::unquoted(name)) };
+    let verdict = match verdict {
+        Verdict::Linearizable(_) if !history.is_observed() => "Nothing was observed".to_owned(),
         Verdict::Linearizable(_) => "Linearizable".to_owned(),
         Verdict::NotLinearizable(explanation) => {
             format!("Not linearizable{}: {}", key(&explanation.key), explanation.kind.name())
         }
         Verdict::Unknown(_) => "Unknown whether linearizable".to_owned(),
-    }
+    };
+    file + &verdict
 }
 
 fn key(name: &str) -> String {
@@ -40,6 +43,10 @@ fn key(name: &str) -> String {
 /// The banner.
 pub(super) fn verdict<M: Model>(model: &M, history: &History<M::Op, M::Result>, verdict: &Verdict) -> String {
     let (class, mark, head, sentence) = match verdict {
+        Verdict::Linearizable(_) if !history.is_observed() => {
+            let sentence = format!("{}. This is not a pass.", crate::text::unobserved(history.len()));
+            ("unknown", "?", "Nothing was observed".to_owned(), html(&sentence))
+        }
         Verdict::Linearizable(witness) => {
             let parts = witness.orders.len();
             let sentence = match parts {

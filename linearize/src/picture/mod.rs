@@ -36,24 +36,10 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
 use self::encode::Encoded;
+pub use crate::fault::Fault;
 use crate::history::History;
 use crate::model::Model;
 use crate::verdict::Verdict;
-
-/// Something that happened to the system meanwhile: a crash, a partition of the network, a change of leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fault {
-    /// When it began, in nanoseconds on the clock of the history.
-    pub from: u64,
-    /// When it ended; equal to `from` for something that took no time, [`crate::OPEN`] if it never ended.
-    pub to: u64,
-    /// What happened, in a few words.
-    pub label: String,
-    /// What sort of thing it is, for example `crash`: spans of a group share a colour and are hidden together.
-    pub group: String,
-    /// Whom it concerned, for example the servers that were cut off.
-    pub targets: Vec<String>,
-}
 
 /// The scripts, in the order in which they are joined.
 const SCRIPTS: [&str; 12] = [
@@ -85,6 +71,21 @@ pub fn page<M: Model>(
     verdict: &Verdict,
     faults: &[Fault],
 ) -> String {
+    page_of("", model, history, verdict, faults)
+}
+
+/// As [`page`], with the name of what the history was read from, which becomes a part of the title.
+///
+/// # Panics
+///
+/// As [`page`].
+pub fn page_of<M: Model>(
+    name: &str,
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    verdict: &Verdict,
+    faults: &[Fault],
+) -> String {
     let parts = findings::parts(model, history, verdict);
     let (data, rest) = packed(&encode::encode(model, history, verdict, &parts, faults));
     let script = format!("\"use strict\";(() => {{\n{}\n}})();\n", SCRIPTS.join("\n"));
@@ -92,7 +93,7 @@ pub fn page<M: Model>(
     frame::fill(|marker| match marker {
         "policy" => policy(&script, style),
         "style" => style.to_owned(),
-        "title" => escape::html(&frame::title(verdict)),
+        "title" => escape::html(&frame::title(name, history, verdict)),
         "verdict" => frame::verdict(model, history, verdict),
         "witness" => frame::witness(model, history, verdict, origin(history, faults)),
         "data" => data.clone(),

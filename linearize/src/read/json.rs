@@ -1,31 +1,63 @@
 //! JSON Lines: one operation a line.
 //!
 //! `{"client":6,"op":"append","key":"k0","value":"6.0;","output":"","call":44029,"return":552535}`, in any order of
-//! fields; `op` is `get`, `put` or `append`; times are nanoseconds; `"return":null` for an operation that never returned.
+//! fields; `op` is `get`, `put` or `append`; times are nanoseconds, and may be negative; `"return":null` for an operation that never returned.
 //! Unknown fields are skipped, known ones may stand there once. Parsed by hand: what a file mostly consists of, texts read, is not copied before it is
 //! interned.
 
 use std::borrow::Cow;
-use std::io::BufRead;
+use std::io::Read;
 
-use super::{LONGEST_VALUE, Lines, Located, Once, Problem, broken, locate};
+use super::input::Input;
+use super::{LONGEST_VALUE, Located, Once, Problem, broken, locate};
 use crate::history::{OPEN, Operation};
-use crate::models::key_value::{KvBuilder, KvHistory, KvOp};
-use crate::texts::Text;
+use crate::keys::key_value::{KvBuilder, KvHistory, KvOp};
+use crate::keys::texts::Text;
 
-pub(super) fn read(mut lines: Lines<impl BufRead>) -> Located<KvHistory> {
+pub(super) fn read(mut input: Input<impl Read>) -> Located<KvHistory> {
     let mut builder = KvBuilder::new();
     let mut numbers = Vec::new();
-    while let Some((number, line)) = lines.next()? {
+    let mut range = Range { from: 0, to: 0 };
+    while let Some((number, line)) = input.line()? {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let operation = parse(line).map_err(|problem| (Some(number), problem))?;
-        let operation = intern(&mut builder, &operation).map_err(|problem| (Some(number), problem))?;
+        let at = |problem| (Some(number), problem);
+        let line = parse(line).map_err(at)?;
+        range.add(&line).map_err(at)?;
+        let operation = intern(&mut builder, &line).map_err(at)?;
         builder.push(operation);
         numbers.push(number);
     }
+    if numbers.is_empty() {
+        return Err((None, Problem::Empty));
+    }
+    if range.from < 0 {
+        builder.begin_at(range.from);
+    }
     builder.finish().map_err(|error| locate(&error, &numbers))
+}
+
+/// The times of a file, of which the first may be negative.
+struct Range {
+    from: i64,
+    to: i128,
+}
+
+impl Range {
+    fn add(&mut self, line: &Line<'_>) -> Result<(), Problem> {
+        let times = [line.call, line.end.flatten()];
+        for time in times.into_iter().flatten() {
+            self.to = self.to.max(time);
+            // Only those below 0 matter, and those are of 64 bits.
+            self.from = self.from.min(i64::try_from(time).unwrap_or(0));
+        }
+        // The largest number means "never".
+        if self.to - i128::from(self.from) >= i128::from(OPEN) {
+            return Err(broken("times that are further apart than 64 bits can tell"));
+        }
+        Ok(())
+    }
 }
 
 /// A line, as it stands there.
@@ -36,9 +68,9 @@ struct Line<'a> {
     key: Field<'a>,
     value: Field<'a>,
     output: Field<'a>,
-    call: Option<u64>,
+    call: Option<i128>,
     /// Twice optional: absent, or `null`.
-    end: Option<Option<u64>>,
+    end: Option<Option<i128>>,
 }
 
 /// A text that may be missing.
@@ -83,7 +115,9 @@ fn intern(builder: &mut KvBuilder, line: &Line<'_>) -> Result<Operation<KvOp, Te
         (Some(_), KvOp::Get { .. }) => Some(builder.read(key, line.output.text("output")?)),
         (Some(_), KvOp::Put { .. } | KvOp::Append { .. }) => Some(Text::EMPTY),
     };
-    Ok(Operation { client, op, result, call, end: end.unwrap_or(OPEN) })
+    // What is negative is as far from the end of the numbers as from 0, until all are moved.
+    let end = end.map_or(OPEN, |end| end as u64);
+    Ok(Operation { client, op, result, call: call as u64, end })
 }
 
 fn parse(line: &str) -> Result<Line<'_>, Problem> {
@@ -101,8 +135,8 @@ fn usual(line: &str) -> Option<Line<'_>> {
     let key = Field::Text(Cow::Borrowed(rest.string(",\"value\":\"")?));
     let value = Field::Text(Cow::Borrowed(rest.string(",\"output\":\"")?));
     let output = Field::Text(Cow::Borrowed(rest.string(",\"call\":")?));
-    let call = Some(rest.number(",\"return\":")?);
-    let end = if rest.0 == "null}" { None } else { Some(rest.number("}")?) };
+    let call = Some(i128::from(rest.number(",\"return\":")?));
+    let end = if rest.0 == "null}" { None } else { Some(i128::from(rest.number("}")?)) };
     (end.is_none() || rest.0.is_empty()).then_some(Line {
         client: Some(client),
         op,
@@ -238,16 +272,26 @@ impl<'a> Scanner<'a> {
             }
             _ => {
                 self.at += 1;
-                Err(self.unexpected("a whole number (digits only; not negative, not too large)"))
+                Err(self.unexpected("a whole number (digits only; not too large)"))
             }
         }
     }
 
-    /// A number of nanoseconds; the largest one means "never" in memory and so cannot be one.
-    fn time(&mut self) -> Result<u64, Problem> {
-        match self.number()? {
+    /// A number of nanoseconds, perhaps negative; the largest one means "never" in memory and so cannot be one.
+    fn time(&mut self) -> Result<i128, Problem> {
+        self.blanks();
+        let negative = self.bytes().get(self.at) == Some(&b'-');
+        if negative {
+            self.at += 1;
+            if !self.bytes().get(self.at).is_some_and(u8::is_ascii_digit) {
+                return Err(self.unexpected("a digit"));
+            }
+        }
+        match self.number::<u64>()? {
             OPEN => Err(self.unexpected("a smaller time")),
-            time => Ok(time),
+            time if negative && time > 1 << 63 => Err(self.unexpected("a later time")),
+            time if negative => Ok(-i128::from(time)),
+            time => Ok(i128::from(time)),
         }
     }
 

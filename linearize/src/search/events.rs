@@ -111,7 +111,12 @@ impl Events {
     }
 
     /// The items under way at return number `event`.
-    pub(crate) fn under_way(&self, event: usize) -> &[u32] {
+    pub(crate) fn under_way(&self, event: usize) -> impl Iterator<Item = u32> {
         self.timeline.under_way(event)
+    }
+
+    /// How many bytes it occupies.
+    pub(crate) fn bytes(&self) -> usize {
+        self.items.capacity() * size_of::<Item>() + self.timeline.bytes()
     }
 }

@@ -112,7 +112,7 @@ impl<'s, 'm, M: Model> Frontier<'s, 'm, M> {
     fn set_scene(&mut self, event: usize) {
         let events = self.events;
         let mut scene = Scene { returning: events.slot_of_return(event), ..Scene::default() };
-        for &item in events.under_way(event) {
+        for item in events.under_way(event) {
             let entry = events.items[item as usize];
             debug_assert!(entry.slot != NEVER && entry.effect != Effect::Overwrite);
             if entry.effect == Effect::Read {
@@ -200,7 +200,8 @@ impl<'s, 'm, M: Model> Frontier<'s, 'm, M> {
         let layers = self.levels.iter().chain([&self.passed]);
         let bytes = layers.map(|layer| map_bytes(layer, size_of::<((u32, u64), u32)>())).sum::<usize>()
             + self.ways.capacity() * size_of::<Way>()
-            + self.states.bytes();
+            + self.states.bytes()
+            + self.events.bytes();
         if bytes > self.limits.memory { Err(Limit::Memory) } else { Ok(()) }
     }
 

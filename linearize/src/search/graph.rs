@@ -174,7 +174,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         let bytes = map_bytes(&self.visited, entry)
             + self.crowded * 2 * (size_of::<Visit<K>>() + heap / 2)
             + self.stack.capacity() * (size_of::<Frame<K>>() + heap / 2)
-            + self.states.bytes();
+            + self.states.bytes()
+            + self.events.bytes();
         (bytes > self.limits.memory).then_some(Limit::Memory)
     }
 
@@ -240,7 +241,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
 
     /// A read that is right in this state may as well take effect now: it changes nothing, and later can only be worse.
     fn take_reads(&mut self, node: &mut Node<K>) {
-        for &item in self.events.under_way(node.event as usize) {
+        let events = self.events;
+        for item in events.under_way(node.event as usize) {
             let entry = self.events.items[item as usize];
             if entry.effect == Effect::Read
                 && !node.done.has(entry.slot)
@@ -264,7 +266,11 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
             Choice::Last => return Child::Last,
         };
         let entry = self.events.items[item as usize];
-        if entry.effect == Effect::Read || node.done.has(entry.slot) || self.has_twin_before(node, item) {
+        if entry.effect == Effect::Read
+            || node.done.has(entry.slot)
+            || !self.events.timeline.is_under_way(item, node.event as usize)
+            || self.has_twin_before(node, item)
+        {
             return Child::None;
         }
         let Some(state) = self.states.step(node.state, entry.class, entry.index) else { return Child::None };
@@ -302,7 +308,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
 
     /// Candidate number `rank` at a return, in the order that the preference wants, for which the list is gone through twice.
     fn candidate(&self, event: usize, rank: usize) -> Choice {
-        let under_way = self.events.under_way(event);
+        let under_way = self.events.timeline.list(event);
         let first = match self.preference {
             Preference::Return => {
                 return under_way.get(rank).map_or(Choice::Last, |&item| Choice::Item(item));
@@ -340,7 +346,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
     /// is an overwrite, and `item`, if it is one, had better pass under that; if it never returns, never happen.
     fn is_awaited(&mut self, node: &Node<K>, item: u32, state: u32) -> bool {
         let events = self.events;
-        events.under_way(node.event as usize).iter().any(|&other| {
+        events.under_way(node.event as usize).any(|other| {
             let entry = events.items[other as usize];
             let again = self.endless && entry.end == u64::MAX;
             (other != item || again)

@@ -4,9 +4,12 @@
 
 mod browser;
 mod brute;
+mod cases;
 mod devtools;
 mod explain;
 mod files;
+mod floors;
+mod formats;
 mod kv;
 mod looks;
 mod models;

@@ -68,11 +68,10 @@ fn porcupine_format() {
 
 #[test]
 fn jepsen_log() {
-    let Ok(Loaded::Register(history)) = load(JEPSEN) else { panic!("not read as a register") };
+    let Ok(Loaded::Keyed(model, history)) = load(JEPSEN) else { panic!("not read as a register") };
     // The read that timed out is gone, the compare-and-swap that timed out is open, and its effect was seen.
     assert_eq!(history.len(), 4);
     assert_eq!(history.operations().iter().filter(|operation| operation.is_open()).count(), 1);
-    let model = linearize::models::register::Register::new();
     let verdict = check(&model, &history, &Limits::default());
     let Verdict::Linearizable(witness) = verdict else { panic!("{verdict:?}") };
     witness.replay(&model, &history).unwrap();
@@ -141,15 +140,11 @@ fn edn(call: &str, answer: &str) -> String {
 #[test]
 fn an_answer_must_not_contradict_its_call() {
     let put = ":f :put :key \"a\" :value \"x\"";
-    refused(
-        &edn(put, ":ok :f :put :key \"b\" :value \"x\""),
-        2,
-        "the answer has :key \"b\", and the call \"a\"",
-    );
+    refused(&edn(put, ":ok :f :put :key \"b\" :value \"x\""), 2, "the answer has :key \"b\", and the call a");
     refused(
         &edn(put, ":ok :f :put :key \"a\" :value \"y\""),
         2,
-        "the answer has :value \"y\", and the call \"x\"",
+        "the answer is one to :put \"y\", which was not the call",
     );
     refused(&edn(put, ":info :f :append :key \"a\""), 2, "is one to \":append\"");
     refused(&edn(":f :get :key \"a\"", ":ok :f :get :key \"b\" :value \"\""), 2, "the answer has :key");
@@ -164,9 +159,9 @@ fn an_answer_must_not_contradict_its_call() {
     refused(&log(":write 3", ":ok :write 4"), 2, "the answer is one to :write 4");
     refused(&log(":cas [1 2]", ":fail :cas [3 4]"), 2, "the answer is one to :cas [3 4]");
     refused(&log(":cas [1 2]", ":info :cas [3 4] :timed-out"), 2, "the answer is one to :cas [3 4]");
-    refused(&log(":write 3", ":ok :write x"), 2, "\"x\" where a number should be");
+    refused(&log(":write 3", ":ok :write x"), 2, "the answer is one to :write x");
     for fine in
-        [":ok :cas", ":fail :cas [1  2]", ":info :cas :timed-out", ":info :cas who knows", ":ok :cas nil"]
+        [":ok :cas", ":fail :cas [1, 2]", ":info :cas :timed-out", ":info :cas who knows", ":ok :cas nil"]
     {
         assert_eq!(load(log(":cas [1 2]", fine)).unwrap().len(), 2, "{fine}");
     }
@@ -216,9 +211,12 @@ fn messages_say_what_is_wanted() {
     refused(put, 1, "field \"value\" is null; it must be a string here");
     let get = r#"{"client":1,"op":"get","key":"k","output":null,"call":10,"return":20}"#;
     refused(get, 1, "field \"output\" is null; it must be a string here");
-    for number in ["10.5", "10.0", "1e3", "-1", "x"] {
+    for number in ["10.5", "10.0", "1e3", "x"] {
         let wrong = get.replace(":10", &format!(":{number}"));
-        refused(&wrong, 1, "a whole number (digits only; not negative, not too large) expected at column 55");
+        refused(&wrong, 1, "a whole number (digits only; not too large) expected at column 55");
+    }
+    for text in ["[\n{\"client\":1}\n]", "{\n\"client\":1\n}", "[{\"client\":1}]"] {
+        refused(text, 1, "JSON over several lines");
     }
     let open = JSON.lines().last().unwrap();
     let later = open.replace("16", "17");
@@ -252,8 +250,10 @@ proptest! {
 
     #[test]
     fn no_damage_makes_the_reader_panic(bytes in damaged()) {
-        if let Ok(Loaded::KeyValue(history)) = load(bytes) {
-            drop(history.check(&Limits::default()));
+        match load(bytes) {
+            Ok(Loaded::KeyValue(history)) => drop(history.check(&Limits::default())),
+            Ok(Loaded::Keyed(model, history)) => drop(check(&model, &history, &Limits::default())),
+            Err(_) => {}
         }
     }
 

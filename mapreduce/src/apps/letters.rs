@@ -1,5 +1,4 @@
 //! Words: maximal runs of Unicode letters.
-
 //!
 //! The course's Go code splits with `unicode.IsLetter`, which asks for the general category
 //! as this does. Rust's `char::is_alphabetic` is a little wider: Roman numerals and the
@@ -8,7 +7,7 @@
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// Whether the character is a letter: of a general category that begins with L. Digits,
-/// marks and the underscore are none.
+/// marks and the underscore are not letters.
 pub fn is_letter(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_alphabetic();
@@ -66,7 +65,7 @@ fn words_of(text: &str, visit: &mut impl FnMut(&str)) {
     }
 }
 
-/// Where the run of letters, or of characters that are none, ends that goes on at `at`.
+/// The end of the run that continues at `at`: of letters, or of other characters.
 #[inline]
 fn run_end(text: &str, mut at: usize, letters: bool) -> usize {
     let bytes = text.as_bytes();
@@ -110,7 +109,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_end_a_word() {
         assert_eq!(words(b"ab\xffcd \xc3"), ["ab", "cd"]);
-        assert_eq!(words(b"\xc3\xa4\xc3"), ["ä"], "a character that was cut off is none");
+        assert_eq!(words(b"\xc3\xa4\xc3"), ["ä"], "a character that was cut off is no letter");
     }
 
     #[test]

@@ -1,15 +1,13 @@
-//! Word count (paper, §2.1).
-
+//! Word count (paper, §2.1), the first example of the paper.
 //!
-//! The first example of the paper, and of every other text on MapReduce. Each occurrence of
-//! a word is a pair of the word and "1"; the sum of the values is the word's count. Sums of
-//! sums are sums, so that reduce can be its own combiner.
+//! Each occurrence of a word is a pair of the word and "1"; the sum of the values is the word's count. Sums
+//! of sums are sums, so that reduce can be its own combiner.
 
 use super::letters;
 use crate::app::{Application, Records, Values};
 
-/// Counts the words of all files. A word is a maximal run of Unicode letters; bytes that
-/// are no UTF-8 are no letters.
+/// Counts the words of all files. A word is a maximal run of Unicode letters; bytes that are not UTF-8 are no
+/// letters.
 pub struct WordCount;
 
 impl Application for WordCount {

@@ -1,12 +1,12 @@
-//! The coordinator's state under thousands of random schedules: workers that ask, report, fail, fall silent and come back
-//! in any order, with messages that come twice and late. Whatever happens, the books must agree with themselves, and with
-//! one worker that does what it is told the job must end.
+//! The coordinator's state under thousands of random schedules: workers that ask, report, fail, fall silent
+//! and come back in any order, with messages that come twice and late. Whatever happens, the books must agree
+//! with themselves, and with one worker that does what it is told the job must end.
 
-use crate::game::{Game, SECOND, id_of};
+use crate::game::{Game, SECOND, at, id_of};
 use mapreduce::rpc::{AttemptId, GetTaskReply, SourceUpdateReply, TaskId};
 use mapreduce::state::State;
-use mapreduce::task::TaskError;
-use mapreduce::tasks::{Status, Tasks};
+use mapreduce::table::{Status, TaskTable};
+use mapreduce::tasks::TaskError;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -84,7 +84,7 @@ impl Play {
             }
             // Few of them, or most jobs would fail.
             1 if self.rng.random_bool(0.1) => {
-                let error = TaskError::BadRecord { offset: 0, reason: String::new() };
+                let error = TaskError::BadRecord { place: at(0), file: String::new(), reason: String::new() };
                 self.game.fail(worker, id, error);
             }
             2 if matches!(id.task, TaskId::Reduce(_)) && !self.game.state.maps().is_empty() => {
@@ -121,7 +121,7 @@ impl Play {
         assert_eq!(reduces.records, state.reduces().done() as u64, "seed {}: so are reduces", self.seed);
     }
 
-    /// From now on everybody is silent, but for one worker that does as it is told: the job must end soon.
+    /// From now on all workers but one are silent, and that one does as it is told: the job must end soon.
     fn finish(&mut self) {
         for _ in 0..1000 {
             if self.game.state.is_over() {
@@ -147,12 +147,12 @@ impl Play {
 /// Whether a reduce was given all its sources.
 fn is_ready(state: &State, reply: &GetTaskReply) -> bool {
     match reply {
-        GetTaskReply::Reduce { sources, .. } => sources.rows.len() == state.maps().len(),
+        GetTaskReply::Reduce(reduce) => reduce.sources.rows.len() == state.maps().len(),
         _ => true,
     }
 }
 
-fn check_tasks(tasks: &Tasks, seed: u64) {
+fn check_tasks(tasks: &TaskTable, seed: u64) {
     let count = |is: fn(&Status) -> bool| tasks.iter().filter(|task| is(&task.status)).count();
     let idle = count(|status| matches!(status, Status::Idle));
     let running = count(|status| matches!(status, Status::Running(_)));

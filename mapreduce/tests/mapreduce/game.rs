@@ -7,8 +7,10 @@ use mapreduce::rpc::{
     ProgressReply, SourceUpdateArgs, SourceUpdateReply, TaskDoneArgs, TaskDoneReply, TaskFailedArgs, TaskId,
     WorkerId,
 };
+use mapreduce::split::{Piece, RecordPlace, Split};
 use mapreduce::state::{Input, Rules, State};
-use mapreduce::task::{Counters, Split, TaskError};
+use mapreduce::store::FileVersion;
+use mapreduce::tasks::{Counters, TaskError};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -20,6 +22,11 @@ pub(crate) fn reduce(reduce: usize, attempt: u32) -> AttemptId {
     AttemptId { task: TaskId::Reduce(reduce), attempt }
 }
 
+/// A record at this byte.
+pub(crate) fn at(offset: u64) -> RecordPlace {
+    RecordPlace { piece: 0, offset }
+}
+
 pub(crate) fn worker(number: u64) -> WorkerId {
     number
 }
@@ -29,7 +36,7 @@ pub(crate) struct Game {
     pub(crate) state: State,
     pub(crate) now: Instant,
     events: Vec<Event>,
-    /// How often anybody has asked.
+    /// The number of questions so far.
     pub(crate) asked: u64,
 }
 
@@ -45,7 +52,9 @@ fn job(reduces: usize, local_disks: bool) -> Job {
 }
 
 pub(crate) fn input(number: usize, hosts: &[&str]) -> Input {
-    let split = Split { file: format!("file-{number}"), offset: 0, length: 1 };
+    let version = FileVersion { length: 1, ..FileVersion::default() };
+    let piece = Piece { file: format!("file-{number}"), offset: 0, length: 1, version };
+    let split = Split { pieces: vec![piece] };
     Input { split, hosts: hosts.iter().map(|&host| host.to_owned()).collect() }
 }
 
@@ -128,9 +137,9 @@ impl Game {
     }
 
     /// The records that a worker is told to skip in the map that it is given.
-    pub(crate) fn skips(&mut self, number: u64) -> Vec<u64> {
+    pub(crate) fn skips(&mut self, number: u64) -> Vec<RecordPlace> {
         match self.ask_raw(number, None) {
-            GetTaskReply::Map { skip, .. } => skip,
+            GetTaskReply::Map(map) => map.skip,
             other => panic!("expected a map, not {other:?}"),
         }
     }
@@ -211,8 +220,8 @@ impl Game {
 
 pub(crate) fn id_of(reply: &GetTaskReply) -> Option<AttemptId> {
     match reply {
-        GetTaskReply::Map { map: number, attempt, .. } => Some(map(*number, *attempt)),
-        GetTaskReply::Reduce { reduce: number, attempt, .. } => Some(reduce(*number, *attempt)),
+        GetTaskReply::Map(map) => Some(map.id()),
+        GetTaskReply::Reduce(reduce) => Some(reduce.id()),
         GetTaskReply::Wait { .. } | GetTaskReply::Exit => None,
     }
 }

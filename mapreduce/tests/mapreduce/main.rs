@@ -2,16 +2,15 @@
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
-    reason = "tests of real processes use the real thing"
+    reason = "the books are read from the file system"
 )]
 
 mod any_order;
 mod game;
 mod part_a;
 mod part_b;
-mod processes;
+mod reading_path;
 mod rules;
 mod rules_b;
-mod scratch;
 mod sim;
-mod tasks;
+mod under_test;

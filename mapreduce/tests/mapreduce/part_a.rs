@@ -1,5 +1,5 @@
-//! Part A: intermediate files in the shared store. Every test is watched by the checker (`sim/checker.rs`), so that each
-//! says here only what it adds.
+//! Part A: intermediate files in the shared store. Every test is watched by the checker (`sim/checker.rs`),
+//! so that each says here only what it adds.
 
 use crate::sim::checker::is_map;
 use crate::sim::cluster::{Cluster, Plan, timeout};
@@ -255,8 +255,8 @@ fn mr_unreliable_rpc() {
         network.set_duplication(0.1);
         let start = Instant::now();
         cluster.wait();
-        // While a worker has nothing to do it asks once in each waiting time, and while it has, it reports ten times in
-        // each time-out; twice that for calls that have to be repeated.
+        // While a worker has nothing to do it asks once in each waiting time, and while it has, it reports
+        // ten times in each time-out; twice that for calls that have to be repeated.
         let waits = start.elapsed().as_secs_f64() / wait.as_secs_f64();
         let reports = start.elapsed().as_secs_f64() / of_timeout(0.1).as_secs_f64();
         let bound = 10.0 * tasks as f64 + 2.0 * workers as f64 * (waits + reports);
@@ -288,7 +288,7 @@ fn mr_partial_write_hidden() {
         keep_restarting(&cluster, 0.0);
         cluster.wait();
         let killed = victims.lock().len();
-        t.exercised(killed > 0, "nobody was killed in the middle of a write");
+        t.exercised(killed > 0, "no worker was killed in the middle of a write");
         t.expect(killed == 5, || format!("{killed} of 5 outputs were written under temporary names"));
         cluster.storage().forget_hooks();
     });

@@ -17,8 +17,8 @@ use mapreduce::state::{Backup, Phase};
 use std::collections::BTreeSet;
 use tester::run;
 
-/// A job of 20 maps and 10 reduces on five machines, without backup attempts, so that every execution has one of the causes
-/// that part B is about.
+/// A job of 20 maps and 10 reduces on five machines, without backup attempts, so that every execution has one
+/// of the causes that part B is about.
 fn plan() -> Plan {
     let mut plan = Plan::new(5, WordCount, zipf_files(20, 1200)).on_local_disks();
     plan.rules.backup = Backup::Off;
@@ -32,7 +32,7 @@ fn first(checker: &Checker, is_it: impl Fn(&Event) -> bool + Send + 'static) -> 
     checker.on_event(move |event| {
         if !told && is_it(event) {
             told = true;
-            // Nobody may be listening any more.
+            // The test may have stopped listening.
             let _ = sender.send(event.clone());
         }
     });
@@ -91,7 +91,7 @@ fn mr_local_disk_lost() {
         let lost = lost_maps(&record);
         t.expect(lost.is_subset(&victims), || format!("maps {victims:?} were lost, and {lost:?} run again"));
         t.expect(!before_shuffle || lost == victims, || {
-            format!("maps {victims:?} were lost before anybody had fetched them, and {lost:?} run again")
+            format!("maps {victims:?} were lost before any reducer had fetched them, and {lost:?} run again")
         });
         for map in 0..20 {
             let again = record.lost.iter().any(|(id, again)| id.task == TaskId::Map(map) && *again);
@@ -119,7 +119,7 @@ fn mr_fetch_failure() {
         let maps_done = first(cluster.checker(), enters_reduce);
         let _ = maps_done.recv();
 
-        t.scene("One machine cannot be reached from another one any more, though both see everybody else.");
+        t.scene("One machine can no longer be reached from another one, though both reach all others.");
         let (reducer, mapper) = two_of(5);
         let victims = cluster.checker().with(|record| maps_of(record, mapper));
         t.note(format!("no link {reducer} -> {mapper}"));
@@ -134,7 +134,7 @@ fn mr_fetch_failure() {
         let reduces = record.executions(false);
         t.expect(reduces == 10, || format!("10 reduces were executed {reduces} times, and none had failed"));
         t.expect(record.machines_died == 0, || "a machine was declared dead that was heard of".to_owned());
-        t.exercised(!record.fetch_failures.is_empty(), "nobody failed to fetch anything");
+        t.exercised(!record.fetch_failures.is_empty(), "no fetch failed");
     });
 }
 

@@ -1,12 +1,12 @@
 //! The coordinator's rules by themselves: one test for each, without threads, network or clock.
 
-use crate::game::{Game, SECOND, id_of, map, reduce, worker};
+use crate::game::{Game, SECOND, at, id_of, map, reduce, worker};
 use mapreduce::events::{Cause, Event};
 use mapreduce::rpc::{
     GetTaskReply, NextStep, PROTOCOL_VERSION, ProgressReply, RegisterArgs, RegisterReply, TaskDoneReply,
 };
 use mapreduce::state::{Backup, Phase};
-use mapreduce::task::TaskError;
+use mapreduce::tasks::TaskError;
 
 const TIMEOUT: u64 = 10;
 
@@ -24,7 +24,7 @@ fn maps_come_first_and_reduces_when_all_maps_are_done() {
 }
 
 #[test]
-fn nobody_waits_while_a_task_is_idle() {
+fn no_worker_waits_while_a_task_is_idle() {
     let mut game = Game::new(3, 1);
     let handed_out: Vec<_> = (1..=3).map(|number| game.ask(number)).collect();
     assert_eq!(handed_out, [Some(map(0, 0)), Some(map(1, 0)), Some(map(2, 0))]);
@@ -149,7 +149,7 @@ fn a_question_that_comes_twice_changes_nothing() {
     let again = game.ask_numbered(1, "host-1", number, None);
     assert_eq!(id_of(&again), Some(map(0, 0)), "its reply may have been lost");
     game.pass(SECOND);
-    assert_eq!(game.ask(2), Some(map(0, 1)), "but nobody's time was prolonged");
+    assert_eq!(game.ask(2), Some(map(0, 1)), "but no deadline has moved");
     let late = game.ask_numbered(1, "host-1", number, None);
     assert!(matches!(late, GetTaskReply::Wait { .. }), "a question of long ago is given no new task");
     assert_eq!(game.state.maps().idle(), 1);
@@ -169,8 +169,8 @@ fn a_worker_of_another_version_is_refused() {
 fn a_task_goes_first_to_a_machine_that_has_its_input() {
     let mut game = Game::with_replicas(&[&["a"], &["b"], &["b"], &[]]);
     assert_eq!(game.ask_from(1, "b"), Some(map(1, 0)));
-    assert_eq!(game.ask_from(2, "c"), Some(map(0, 0)), "who has none takes the first");
-    assert_eq!(game.ask_from(3, "a"), Some(map(2, 0)), "and so does who has none that is left");
+    assert_eq!(game.ask_from(2, "c"), Some(map(0, 0)), "a machine without input takes the first");
+    assert_eq!(game.ask_from(3, "a"), Some(map(2, 0)), "and so does one whose input is taken");
     assert_eq!(game.ask_from(4, "b"), Some(map(3, 0)));
 }
 
@@ -183,7 +183,11 @@ fn stragglers_are_backed_up_near_the_end_of_the_phase_and_once() {
     game.pass(2 * SECOND);
     assert_eq!(game.ask(1), None, "18 of 20 are less than 95 %");
     game.finish(19, map(18, 0));
-    assert_eq!(game.ask(20), Some(map(19, 0)), "who runs it already gets it again, and not against itself");
+    assert_eq!(
+        game.ask(20),
+        Some(map(19, 0)),
+        "the worker that runs it gets it again, and not against itself"
+    );
     assert_eq!(game.ask(1), None, "it has just begun");
     game.pass(2 * SECOND);
     assert_eq!(game.ask(1), Some(map(19, 1)));
@@ -217,23 +221,27 @@ fn the_backup_goes_to_the_oldest_or_to_the_one_with_the_most_to_do() {
 #[test]
 fn a_record_is_skipped_after_its_second_failure() {
     let mut game = Game::new(1, 1);
-    let bad = |offset| TaskError::BadRecord { offset, reason: "poison".to_owned() };
+    let bad = |offset| TaskError::BadRecord {
+        place: at(offset),
+        file: "file".to_owned(),
+        reason: "poison".to_owned(),
+    };
     game.ask(1);
     assert_eq!(game.fail(1, map(0, 0), bad(7)), NextStep::Ask);
-    assert_eq!(game.skips(1), [0; 0], "one failure may be chance");
+    assert_eq!(game.skips(1), [], "one failure may be chance");
     game.fail(1, map(0, 1), bad(9));
-    assert_eq!(game.skips(1), [0; 0], "another record's failure is another matter");
+    assert_eq!(game.skips(1), [], "another record's failure is another matter");
     game.fail(1, map(0, 2), bad(7));
-    assert_eq!(game.skips(1), [7]);
+    assert_eq!(game.skips(1), [at(7)]);
     game.fail(1, map(0, 3), bad(9));
-    assert_eq!(game.skips(1), [7, 9]);
+    assert_eq!(game.skips(1), [at(7), at(9)]);
 }
 
 #[test]
 fn a_task_that_fails_again_and_again_fails_the_job() {
     let mut game = Game::new(2, 1);
     game.rules(|rules| rules.skip_bad_records = false);
-    let bad = TaskError::BadRecord { offset: 7, reason: "poison".to_owned() };
+    let bad = TaskError::BadRecord { place: at(7), file: "file".to_owned(), reason: "poison".to_owned() };
     for attempt in 0..3 {
         assert_eq!(game.ask(1), Some(map(0, attempt)));
         assert_eq!(game.fail(1, map(0, attempt), bad.clone()), NextStep::Ask);

@@ -5,7 +5,7 @@ use mapreduce::events::{Event, Loss};
 use mapreduce::rpc::{GetTaskReply, ProgressReply, SourceUpdateReply, TaskDoneReply};
 use mapreduce::state::Phase;
 
-/// Two maps, done on machines a and b, and this many reduces, which nobody has begun.
+/// Two maps, done on machines a and b, and this many reduces, which no worker has begun.
 fn shuffle(reduces: usize) -> Game {
     let mut game = Game::on_local_disks(2, reduces);
     assert_eq!(game.ask_from(1, "a"), Some(map(0, 0)));
@@ -18,9 +18,8 @@ fn shuffle(reduces: usize) -> Game {
 #[test]
 fn a_reduce_is_told_where_its_sources_are() {
     let mut game = shuffle(1);
-    let GetTaskReply::Reduce { sources, .. } = game.ask_raw(3, None) else {
-        panic!("no reduce was handed out")
-    };
+    let GetTaskReply::Reduce(reduce) = game.ask_raw(3, None) else { panic!("no reduce was handed out") };
+    let sources = reduce.sources;
     let hosts: Vec<_> = sources.rows.iter().map(|row| (row.map, row.attempt, sources.host(row))).collect();
     assert_eq!(hosts, [(0, 0, "a"), (1, 0, "b")]);
 }
@@ -56,7 +55,7 @@ fn a_machine_lives_as_long_as_its_worker_reports() {
 }
 
 #[test]
-fn outputs_that_everybody_has_fetched_are_not_made_again() {
+fn outputs_that_all_reduces_have_fetched_are_not_made_again() {
     let mut game = shuffle(2);
     assert_eq!(game.ask_from(3, "c"), Some(reduce(0, 0)));
     assert_eq!(game.ask_from(4, "d"), Some(reduce(1, 0)));
@@ -72,7 +71,7 @@ fn outputs_that_everybody_has_fetched_are_not_made_again() {
 }
 
 #[test]
-fn they_are_when_who_had_fetched_them_dies() {
+fn outputs_are_made_again_when_the_reducer_that_had_fetched_them_dies() {
     let mut game = shuffle(1);
     assert_eq!(game.ask_from(3, "c"), Some(reduce(0, 0)));
     game.pass(5 * SECOND);
@@ -155,7 +154,7 @@ fn a_reducer_that_waits_keeps_its_time_and_gets_a_map_to_run() {
         assert!(sources.rows.is_empty());
         game.expire();
     }
-    assert_eq!(game.help(2, "b", reduce(0, 0)), Some(map(0, 1)), "nobody else would run it");
+    assert_eq!(game.help(2, "b", reduce(0, 0)), Some(map(0, 1)), "no other worker would run it");
     game.pass(8 * SECOND);
     assert_eq!(game.progress(2, map(0, 1), 0.5), ProgressReply::Continue);
     game.pass(8 * SECOND);
@@ -165,7 +164,7 @@ fn a_reducer_that_waits_keeps_its_time_and_gets_a_map_to_run() {
 }
 
 #[test]
-fn a_reduce_that_nobody_has_begun_is_taken_back_when_its_input_is_lost() {
+fn a_reduce_that_no_worker_has_begun_is_taken_back_when_its_input_is_lost() {
     let mut game = shuffle(2);
     assert_eq!(game.ask_from(3, "c"), Some(reduce(0, 0)));
     assert_eq!(game.ask_from(4, "d"), Some(reduce(1, 0)));

@@ -1,11 +1,10 @@
-//! Safety in spite of anything: bare servers whose messages arrive in any order, any number
-//! of times or never, whose timeouts elapse at any moment, and which crash.
+//! Safety under any order of events: bare servers whose messages arrive in any order, any
+//! number of times or never, whose timeouts elapse at any moment, and which crash.
 //!
-//! The lab tests play likely disasters in a likely order of time. Here there is no time:
-//! each step takes one of all the things that could happen, at random, so that also those
-//! come to pass which need five unlikely coincidences. After each step the properties of
-//! Figure 3 are checked. Nothing is said about progress, except that enough must have
-//! happened for the checks to mean something.
+//! The lab tests play likely faults in a likely order of time. Here there is no time. Each
+//! step picks one of all possible events at random, so states that need five unlikely
+//! coincidences occur, too. After each step the test checks the properties of Figure 3. It
+//! does not check progress, only that enough has happened for the checks to mean something.
 
 use std::collections::BTreeMap;
 
@@ -28,18 +27,18 @@ struct Packet {
     from: usize,
     to: usize,
     request: Request,
-    /// The reply, once the request has been handled: then the packet is on its way back.
+    /// The reply, once the server has handled the request: the packet is on its way back.
     reply: Option<Reply>,
 }
 
-/// Servers, what is on its way between them, and what is known of the past.
+/// The servers, the messages between them, and what has happened so far.
 struct World {
     random: SmallRng,
     servers: Vec<Server>,
     wire: Vec<Packet>,
     /// The one leader of each term.
     leaders: BTreeMap<u64, usize>,
-    /// What was committed at each index, from 1: the first server to apply it says so, and
+    /// What was committed at each index, from 1. The first server to apply an index sets it;
     /// all others must agree.
     committed: Vec<Entry>,
     /// The index up to which each server has applied in its present life.
@@ -47,7 +46,7 @@ struct World {
     commands: u64,
     /// Index and term of the last entry of each log, after the last step.
     ends: Vec<(u64, u64)>,
-    /// How often a server has lost entries to a leader that did not have them.
+    /// How often a server has truncated entries for a leader that did not have them.
     overwritten: u64,
     /// How often a leader's snapshot has reached a service.
     installed: u64,
@@ -69,7 +68,7 @@ impl World {
         }
     }
 
-    /// One thing happens.
+    /// One event happens.
     fn step(&mut self) {
         let server = self.random.random_range(0..self.servers.len());
         match self.random.random_range(0..1000) {
@@ -84,7 +83,7 @@ impl World {
         self.check();
     }
 
-    /// A message arrives: any of those on their way, and perhaps not for the last time.
+    /// One of the messages arrives, and may arrive again later.
     fn deliver(&mut self) {
         if self.wire.is_empty() {
             return;
@@ -103,8 +102,7 @@ impl World {
         }
     }
 
-    /// A message sets out. The wire holds a few dozen; what is there for long enough is
-    /// lost.
+    /// A message leaves. The network holds a few dozen; it loses the oldest.
     fn put(&mut self, packet: Packet) {
         if self.wire.len() == 40 {
             let lost = self.random.random_range(0..self.wire.len());
@@ -113,7 +111,7 @@ impl World {
         self.wire.push(packet);
     }
 
-    /// A server says what it has to say to one of the others.
+    /// A server sends one of the others the message that is due.
     fn send(&mut self, from: usize) {
         let to = self.random.random_range(0..self.servers.len());
         self.servers[from].wait(HEARTBEAT_INTERVAL);
@@ -138,7 +136,7 @@ impl World {
         }
     }
 
-    /// A crash, and the restart. Messages of the earlier life still arrive, as they do on a
+    /// A crash, and the restart. Messages from before the crash still arrive, as they do on a
     /// real network.
     fn crash(&mut self, server: usize) {
         self.servers[server] = self.servers[server].reboot();
@@ -150,10 +148,10 @@ impl World {
         self.servers[server].snapshot(index, &format!("everything up to {index}"));
     }
 
-    /// State Machine Safety: what one server applies at an index, no other applies
-    /// differently, and each applies in order.
+    /// State Machine Safety: all servers apply the same command at an index, and each server
+    /// applies in order.
     fn apply(&mut self, server: usize) {
-        for message in self.servers[server].state.take_applicable() {
+        for message in self.servers[server].applied() {
             match message {
                 ApplyMsg::Command { index, term, command } => {
                     assert_eq!(index, self.applied[server] + 1, "server {server} applies out of order");
@@ -232,7 +230,7 @@ fn play(seed: u64, servers: usize) -> World {
     world
 }
 
-/// Plays many worlds, and checks that what is dangerous did happen.
+/// Plays many worlds, and checks that the dangerous situations did occur.
 fn play_many(servers: usize) {
     let worlds: Vec<World> = (0..RUNS).map(|seed| play(seed, servers)).collect();
     let total = |count: fn(&World) -> u64| worlds.iter().map(count).sum::<u64>() / RUNS;
@@ -246,7 +244,7 @@ fn play_many(servers: usize) {
     );
     assert!(
         leaders > 5 && committed > 10 && overwritten > 1 && installed > 1,
-        "too little happens to be a test"
+        "too little happened for the checks to mean anything"
     );
 }
 

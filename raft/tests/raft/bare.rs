@@ -1,12 +1,12 @@
 //! Bare servers: the rules of Raft without threads, network or clock, for tests that put a
 //! server into a situation, give it one message, and look.
 //!
-//! Each step is inspected, so that the invariants of a server are checked along the way.
+//! Each step is inspected, so every such test also checks the invariants of a server.
 
 use labrt::time::{Duration, Instant};
-use raft::Persister;
 use raft::rpc::*;
 use raft::rules::{HEARTBEAT_INTERVAL, Inspector, Reply, Request, State, Turn};
+use raft::{ApplyMsg, Persister};
 
 /// The election timeout of every bare server.
 pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
@@ -26,7 +26,7 @@ impl Server {
         Server::from_disk(me, servers, Persister::new())
     }
 
-    /// What the server would be after a crash at this moment: nothing is left but the disk.
+    /// The server after a crash at this moment: only the disk is left.
     pub(crate) fn reboot(&self) -> Server {
         Server::from_disk(self.state.me, self.state.servers, self.disk.copy())
     }
@@ -53,13 +53,13 @@ impl Server {
         self
     }
 
-    /// Makes the server the leader of the next term, with everybody's vote.
+    /// Makes the server the leader of the next term, with the votes of all.
     pub(crate) fn elected(mut self) -> Server {
         self.stand_for_election();
         for peer in 0..self.state.servers {
             if peer != self.state.me && !self.state.is_leader() {
                 let request = self.request_to(peer);
-                let granted = RequestVoteReply { term: self.state.term(), vote_granted: true };
+                let granted = RequestVoteReply { term: self.state.term(), vote_granted: true, bound: false };
                 self.reply(peer, &request, Reply::RequestVote(granted));
             }
         }
@@ -110,7 +110,7 @@ impl Server {
         self.inspect();
     }
 
-    /// Tells the server that a request of its got no reply.
+    /// Tells the server that one of its requests got no reply.
     pub(crate) fn no_reply(&mut self, peer: usize, request: &Request) {
         self.state.handle_reply(peer, request, None, self.now);
         self.inspect();
@@ -144,7 +144,7 @@ impl Server {
         }
     }
 
-    /// Sends what there is to send to another server, and brings back the reply. Returns
+    /// Sends the message that is due to another server, and brings back the reply. Returns
     /// both.
     pub(crate) fn exchange(&mut self, other: &mut Server) -> (Request, Reply) {
         let request = self.request_to(other.state.me);
@@ -169,8 +169,13 @@ impl Server {
 
     /// The service takes a snapshot; everything up to `index` has been applied before.
     pub(crate) fn snapshot(&mut self, index: u64, snapshot: &str) {
-        self.state.snapshot(index, snapshot.as_bytes());
+        self.state.snapshot(index, snapshot.to_owned().into());
         self.inspect();
+    }
+
+    /// The messages that the service gets now.
+    pub(crate) fn applied(&mut self) -> Vec<ApplyMsg> {
+        self.state.take_applicable().into_messages()
     }
 
     /// Whether the election timeout has elapsed.
@@ -188,7 +193,7 @@ impl Server {
     }
 }
 
-/// Entries with these terms, the first at `first_index`. Index and term name an entry, so
+/// Entries with these terms, the first at `first_index`. Index and term identify an entry, so
 /// its command is made of them.
 pub(crate) fn entries(first_index: u64, terms: &[u64]) -> Vec<Entry> {
     let numbered = (first_index..).zip(terms);
@@ -226,16 +231,33 @@ pub(crate) fn install(term: u64, last: (u64, u64), data: &str) -> InstallSnapsho
         leader_id: 2,
         last_included_index: last.0,
         last_included_term: last.1,
+        offset: 0,
         data: data.to_owned().into(),
+        done: true,
     }
 }
 
-/// A follower's yes to an AppendEntries.
+/// A chunk of such a snapshot: the part of `data` from `offset` on that is `length` bytes
+/// long, or shorter at the end.
+pub(crate) fn chunk(
+    term: u64,
+    last: (u64, u64),
+    data: &str,
+    offset: usize,
+    length: usize,
+) -> InstallSnapshotArgs {
+    let whole = install(term, last, data);
+    let end = data.len().min(offset + length);
+    let (part, done) = (whole.data.slice(offset..end), end == data.len());
+    InstallSnapshotArgs { offset: offset as u64, data: part, done, ..whole }
+}
+
+/// A follower's consent to an AppendEntries.
 pub(crate) fn success(term: u64) -> Reply {
     Reply::AppendEntries(AppendEntriesReply { term, success: true, conflict_index: 0, conflict_term: 0 })
 }
 
-/// A follower's no to an AppendEntries: its log may agree with the leader's up to the entry
+/// A follower's refusal of an AppendEntries: its log may agree with the leader's up to the entry
 /// `conflict` (index, term).
 pub(crate) fn refusal(term: u64, conflict: (u64, u64)) -> Reply {
     let (conflict_index, conflict_term) = conflict;
@@ -244,5 +266,5 @@ pub(crate) fn refusal(term: u64, conflict: (u64, u64)) -> Reply {
 
 /// A voter's answer.
 pub(crate) fn vote(term: u64, vote_granted: bool) -> Reply {
-    Reply::RequestVote(RequestVoteReply { term, vote_granted })
+    Reply::RequestVote(RequestVoteReply { term, vote_granted, bound: false })
 }

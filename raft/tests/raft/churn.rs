@@ -13,7 +13,7 @@ pub(crate) fn churn(t: &Test, setup: Setup) {
     let cluster = Cluster::<Raft>::new(t, setup);
     let stop = Arc::new(AtomicBool::new(false));
 
-    t.scene("Three clients start commands, and remember those that they see committed.");
+    t.scene("Three clients start commands, and remember those that are committed.");
     let clients: Vec<_> = (0..3)
         .map(|number| {
             let (cluster, stop) = (cluster.clone(), Arc::clone(&stop));
@@ -24,7 +24,7 @@ pub(crate) fn churn(t: &Test, setup: Setup) {
     t.scene("Servers come and go.");
     for _ in 0..20 {
         disturb(&cluster);
-        // Long enough for an election to succeed now and then, too short for all of them.
+        // Some elections succeed in this time, and some do not.
         thread::sleep(ELECTION * 7 / 10);
     }
 
@@ -45,12 +45,12 @@ pub(crate) fn churn(t: &Test, setup: Setup) {
     t.scene("Everything that a client saw committed is in the logs of all servers.");
     thread::sleep(ELECTION);
     let last = cluster.agree_on(Command::random(), 5, Retry::Yes);
-    // No term is given, so nothing can have moved on.
+    // Without a term, waiting cannot end with `Moved`.
     let committed = (1..=last).filter_map(|index| cluster.wait_committed(index, 5, None).ok());
     let committed: BTreeSet<u64> = committed.filter_map(|command| command.number()).collect();
     for command in remembered {
         t.expect(committed.contains(&command), || {
-            format!("a client saw command {command} committed, but it is in no log any more")
+            format!("a client saw command {command} committed, but no log has it any more")
         });
     }
 }

@@ -6,7 +6,7 @@ use raft::Raft;
 use std::time::Duration;
 use tester::{Cluster, ELECTION, Setup, Test, run};
 
-/// A deposed leader that hears of the new term only in replies steps down, too (§5.1: "if a server's current term is smaller
+/// A deposed leader that learns the new term only from replies steps down, too (§5.1: "if a server's current term is smaller
 /// than the other's, then it updates").
 #[test]
 fn deaf_leader_2a() {
@@ -21,15 +21,13 @@ fn deaf_leader_2a() {
         let still = cluster.get_state(first) == Some((old_term, true));
         t.exercised(still, "the leader that was cut off had given up by itself");
 
-        t.scene("It can speak again, but nobody can speak to it: the replies alone tell it of the new term.");
+        t.scene("It can send again, but receives no requests: only replies tell it of the new term.");
         for other in [1, 2].map(|distance| (first + distance) % 3) {
             cluster.open_link(first, other);
         }
         thread::sleep(ELECTION);
         t.expect(cluster.get_state(first) != Some((old_term, true)), || {
-            format!(
-                "server {first} still leads term {old_term}, although replies have told it of a later one"
-            )
+            format!("server {first} still leads term {old_term}, although replies had a later term")
         });
 
         t.scene("All links are there again.");
@@ -74,7 +72,7 @@ fn expect_no_leader(cluster: &Cluster<Raft>, servers: &[usize]) {
     }
 }
 
-/// A server has one vote a term, and no second one after it has heard from the leader whom it has elected (§5.2).
+/// A server has one vote a term, and no second one after a message from the leader that it has elected (§5.2).
 #[test]
 fn one_vote_a_term_2a() {
     run("one_vote_a_term_2a", |t: &Test| {
@@ -82,7 +80,7 @@ fn one_vote_a_term_2a() {
         let mut contested = 0;
         for _ in 0..4 {
             contested += u32::from(contest(&cluster));
-            t.scene("Everything arrives that was held back.");
+            t.scene("The messages arrive that were held back.");
             each_link(|from, to| cluster.release_link(from, to));
         }
         cluster.check_one_leader();
@@ -111,7 +109,9 @@ fn contest(cluster: &Cluster<Raft>) -> bool {
     if !wait_until(Duration::from_millis(150), || leads(winner, contested)) {
         return false;
     }
-    t.scene("It speaks to its voter as leader. The other follower knows nothing of it, and asks for the same vote.");
+    t.scene(
+        "It sends its voter a heartbeat. The other follower does not know of it, and asks for the same vote.",
+    );
     thread::sleep(ELECTION / 10);
     cluster.release_link(rival, voter);
     let mut stood = false;

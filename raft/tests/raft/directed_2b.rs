@@ -11,8 +11,8 @@ use raft::Raft;
 use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
 
-/// Followers get AppendEntries in another order than the leader sent them. What they have acknowledged stays, also when an
-/// older message with less in it comes later (Figure 2, AppendEntries, receiver step 3: "if an existing entry conflicts").
+/// Followers get AppendEntries in another order than the leader sent them. Entries that they have acknowledged stay, also
+/// when an older message with fewer entries comes later (Figure 2, AppendEntries, receiver step 3: "if an existing entry conflicts").
 #[test]
 fn reordered_append_entries_2b() {
     run("reordered_append_entries_2b", |t: &Test| {
@@ -51,18 +51,19 @@ fn backup_rpcs_2b() {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
         cluster.agree_on(Command::random(), 3, Retry::Yes);
 
-        t.scene("The leader is cut off, and takes 200 commands that nobody else sees.");
+        t.scene("The leader is cut off, and takes 200 commands that no other server gets.");
         let first = cluster.check_one_leader();
         cluster.disconnect(first);
         for _ in 0..200 {
             cluster.start(first, Command::random());
         }
-        t.scene("The others agree on as many, and elect another leader, which begins at the end of its log.");
+        t.scene("The others agree on as many.");
         agree_on_200(&cluster, first);
-        for server in (0..3).filter(|&server| server != first) {
-            cluster.restart(server);
-            cluster.connect(server);
-        }
+        t.scene("Each of them is alone until it has stood for election, so that the next leader begins at the end of its log.");
+        let others = [1, 2].map(|step| (first + step) % 3);
+        others.iter().for_each(|&server| cluster.disconnect(server));
+        thread::sleep(2 * ELECTION);
+        others.iter().for_each(|&server| cluster.connect(server));
         cluster.check_one_leader();
 
         t.scene("The old leader comes back, and its log is repaired.");
@@ -70,7 +71,7 @@ fn backup_rpcs_2b() {
         cluster.connect(first);
         cluster.agree_on(Command::random(), 3, Retry::Yes);
         let spent = cluster.rpc_count(first) - before;
-        // Time is allowed for as well, since heartbeats go on.
+        // Heartbeats go on meanwhile, so the bound grows with time.
         let bound = 40 + 20 * start.elapsed().as_secs();
         t.expect(spent <= bound, || {
             format!("expected at most {bound} RPCs to replace 200 entries of one term, not {spent}")
@@ -91,8 +92,8 @@ fn agree_on_200(cluster: &Cluster<Raft>, away: usize) {
     }
 }
 
-/// Servers with outdated logs cannot win, and must not keep the one that can from trying: a request for a vote that is
-/// refused is no reason to wait longer (Figure 2, rules for followers).
+/// Servers with outdated logs cannot win, and must not keep the one that can from standing: a vote request that is refused
+/// does not restart the election timer (Figure 2, rules for followers).
 #[test]
 fn outdated_candidates_2b() {
     run("outdated_candidates_2b", |t: &Test| {
@@ -112,7 +113,7 @@ fn outdated_candidates(cluster: &Cluster<Raft>) {
     outdated.iter().for_each(|&server| cluster.disconnect(server));
     cluster.agree_on(Command::random(), 5, Retry::Yes);
 
-    t.scene("All that have the command go but one, and those that missed it come back. Only one can win.");
+    t.scene("Of the servers that have the command one stays. Those that missed it come back. Only one server can win.");
     let leader = cluster.check_one_leader();
     let up_to_date: Vec<usize> = (0..9).filter(|server| !outdated.contains(server)).collect();
     let keep = up_to_date.iter().copied().find(|&server| server != leader);
@@ -124,8 +125,8 @@ fn outdated_candidates(cluster: &Cluster<Raft>) {
     cluster.recover();
 }
 
-/// Figure 8 of the paper, step by step: an entry of an older term may be on a majority and be lost all the same, so that it
-/// must not be committed for being there (§5.4.2).
+/// Figure 8 of the paper, step by step: an entry of an older term may be on a majority and still be lost, so being there
+/// does not commit it (§5.4.2).
 #[test]
 fn figure_8_played_2b() {
     run("figure_8_played_2b", |t: &Test| {
@@ -139,7 +140,7 @@ fn figure_8_played_2b() {
             servers.iter().for_each(|&server| cluster.connect(server));
         };
 
-        t.scene("(a) The leader, S1, has a command that only S2 hears of.");
+        t.scene("(a) The leader, S1, sends a command that only S2 receives.");
         only(&[s1, s2]);
         cluster.start(s1, 20);
         thread::sleep(ELECTION / 2);
@@ -173,8 +174,8 @@ fn figure_8_played_2b() {
     });
 }
 
-/// The service is slow, so that commands are committed faster than it takes them. They arrive in order all the same, and
-/// the servers stay on good terms meanwhile.
+/// The service is slow, so commands are committed faster than it takes them. They still arrive in order, and the leader
+/// stays the leader meanwhile.
 #[test]
 fn slow_service_2b() {
     run("slow_service_2b", |t: &Test| {
@@ -198,8 +199,8 @@ fn slow_service_2b() {
     });
 }
 
-/// A leader that was one before must not rely on what it knew of the followers then (Figure 2, volatile state on leaders:
-/// reinitialized after election).
+/// A server that leads a second time must not rely on what it knew about the followers the first time (Figure 2, volatile
+/// state on leaders: reinitialized after election).
 #[test]
 fn leader_again_2b() {
     run("leader_again_2b", |t: &Test| {
@@ -227,7 +228,7 @@ fn lead_again(cluster: &Cluster<Raft>) -> bool {
     }
     thread::sleep(ELECTION / 2);
 
-    t.scene("The others agree on something else, and all are together again.");
+    t.scene("The others agree on other commands, and all are connected again.");
     cluster.disconnect(first);
     cluster.disconnect(server(1));
     cluster.agree_on(Command::random(), 3, Retry::Yes);
@@ -248,7 +249,7 @@ fn lead_again(cluster: &Cluster<Raft>) -> bool {
         leader == first
     });
     if again && cluster.get_state(first).is_some_and(|(_, leads)| leads) {
-        t.scene("One follower is left to it, besides the memory of the one that is cut off.");
+        t.scene("It has one follower left. What it knew about the one that is cut off must not count.");
         cluster.disconnect(server(2));
         cluster.disconnect(server(3));
         let started = cluster.start(first, Command::random());

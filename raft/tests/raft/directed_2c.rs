@@ -9,10 +9,10 @@ use raft::Raft;
 use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
 
-/// Length of a command that makes the message that carries it longer than all others, in bytes.
+/// Length of a command in bytes, so that a message with it is longer than all others.
 const LARGE: usize = 1000;
 
-/// A server crashes right after it has granted its vote, and is asked for it again in the same term by somebody else. It
+/// A server crashes right after it has granted its vote. Another candidate asks for its vote in the same term. The server
 /// must remember (Figure 2, persistent state).
 #[test]
 fn crash_after_vote_2c() {
@@ -45,7 +45,7 @@ fn ask_twice(cluster: &Cluster<Raft>) -> bool {
     (0..3).for_each(|server| cluster.disconnect(server));
     cluster.open_link(one, voter);
     cluster.hold_link(one, voter);
-    // A leader that nobody contradicts does not stand for election, so the voter has no vote to give to itself.
+    // A voter that is the leader does not stand for election, so it does not vote for itself.
     let ready =
         wait_until(Duration::from_secs(10), || term(one) == term(other) + 1 && term(one) > term(voter));
     let contested = term(one);
@@ -69,7 +69,7 @@ fn ask_twice(cluster: &Cluster<Raft>) -> bool {
     asked && leads(one, contested)
 }
 
-/// A follower crashes in the moment when its acknowledgement leaves. Whatever it has acknowledged must be on its disk
+/// A follower crashes at the moment when its acknowledgement leaves. The entries that it has acknowledged must be on its disk
 /// (Figure 2: "updated on stable storage before responding to RPCs").
 #[test]
 fn crash_after_acknowledgement_2c() {
@@ -97,11 +97,11 @@ fn acknowledge_and_crash(cluster: &Cluster<Raft>) -> bool {
     let (sender, receiver) = unbounded();
     let (end, mut sent) = (cluster.link(leader, follower), false);
     cluster.net().network().set_tap(move |event| {
-        // The fields of messages are the solution's own affair: the one with the command is told by its size.
+        // Each solution has its own fields. The size of the message tells which one carries the command.
         let of_link = *event.end == end.into();
         sent |= of_link && event.direction == Direction::Request && event.bytes.len() >= LARGE;
         if of_link && sent && event.direction == Direction::Reply {
-            // Nobody listens any more after the first one.
+            // After the first one the channel is closed.
             let _ = sender.send(());
         }
         TapAction::Deliver
@@ -109,14 +109,14 @@ fn acknowledge_and_crash(cluster: &Cluster<Raft>) -> bool {
     let command = Command::random_text(LARGE);
     let accepted = cluster.start(leader, command.clone());
     let acknowledged = receiver.recv_timeout(2 * ELECTION).is_ok();
-    // The tap stands at the very door: a moment for the reply to be out of it.
+    // The tap sees the reply just before it leaves: wait until it has left.
     thread::sleep(Duration::from_micros(1));
     cluster.crash(follower);
     cluster.net().network().clear_tap();
     thread::sleep(ELECTION / 4);
     let applied = accepted.map_or(0, |(index, _)| cluster.n_committed(index).0);
 
-    t.scene("The leader goes; the follower starts again, with the server that was away. They must have the command.");
+    t.scene("The leader is cut off. The follower starts again, with the server that was away. They must have the command.");
     cluster.disconnect(leader);
     cluster.restart(follower);
     cluster.connect(follower);
@@ -136,7 +136,7 @@ fn acknowledge_and_crash(cluster: &Cluster<Raft>) -> bool {
     acknowledged && applied > 0
 }
 
-/// A server crashes between writing to its disk and whatever it meant to do next, at one write after the other.
+/// A server crashes between writing to its disk and its next action, at one write after the other.
 #[test]
 fn crash_after_write_2c() {
     run("crash_after_write_2c", |t: &Test| {
@@ -167,7 +167,7 @@ fn crash_at_write(cluster: &Cluster<Raft>, server: usize, number: u32) {
     });
 }
 
-/// What a deposed leader sent in its term arrives when there is a new leader. It must be refused (Figure 2, AppendEntries,
+/// Messages that a deposed leader sent in its term arrive when there is a new leader. The servers must refuse them (Figure 2, AppendEntries,
 /// receiver step 1).
 #[test]
 fn message_of_deposed_leader_2c() {
@@ -186,7 +186,7 @@ fn message_of_deposed_leader_2c() {
             thread::sleep(ELECTION / 20);
             cluster.disconnect(old);
 
-            t.scene("The others elect a leader and agree on something else.");
+            t.scene("The others elect a leader and agree on other commands.");
             for _ in 0..5 {
                 cluster.agree_on(Command::random(), 2, Retry::Yes);
             }

@@ -1,4 +1,5 @@
-//! Part 2D, directed: crashes in the middle of making or installing a snapshot.
+//! Part 2D, directed: crashes in the middle of making or installing a snapshot, and snapshots
+//! that take long on their way.
 
 use labapi::Write;
 use labrt::rand::random_range;
@@ -7,8 +8,8 @@ use labrt::sync::atomic::{AtomicU64, Ordering};
 use raft::Raft;
 use tester::{Cluster, Command, Retry, Setup, Test, run};
 
-/// A server crashes right after a write to its disk, preferably one that has to do with a snapshot. State and snapshot
-/// must fit together whatever the moment (Figure 13; the `Persister` saves both in one step).
+/// A server crashes right after a write to its disk, often one with a snapshot. State and snapshot must fit together at
+/// every moment (Figure 13; the `Persister` saves both in one step).
 #[test]
 fn crash_after_write_2d() {
     run("crash_after_write_2d", |t: &Test| {
@@ -38,7 +39,7 @@ fn crash_at(cluster: &Cluster<Raft>, server: usize, kind: u32, crashes: &Arc<Ato
         let now = match kind {
             // A new snapshot is on the disk.
             0 => write.snapshot,
-            // The state was replaced; perhaps it no longer has what the snapshot is to bring.
+            // The state was replaced; it may lack entries that are only in the snapshot to come.
             1 | 2 => !write.appended,
             _ => left == 0,
         };
@@ -46,5 +47,40 @@ fn crash_at(cluster: &Cluster<Raft>, server: usize, kind: u32, crashes: &Arc<Ato
             crashes.fetch_add(1, Ordering::Relaxed);
             group.crash(server);
         }
+    });
+}
+
+/// Bytes a second of each link in [`slow_links_2d`].
+const SLOW: u64 = 1_000_000;
+
+/// A follower needs a snapshot that takes two thirds of a second on its link. A leader that gives up sooner and sends the
+/// whole of it again fills the link with copies. One that sends nothing else meanwhile lets the follower's election timeout
+/// elapse.
+#[test]
+fn slow_links_2d() {
+    run("slow_links_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let victim = (cluster.check_one_leader() + 1) % 3;
+        cluster.disconnect(victim);
+        t.scene("The others go on without a follower, and their snapshots grow.");
+        for _ in 0..60 {
+            cluster.agree_on(Command::random_text(11_000), 2, Retry::Yes);
+        }
+        t.scene("The follower is back, and the links are slow.");
+        cluster.net().network().set_bandwidth(SLOW);
+        let before = cluster.bytes_total();
+        cluster.connect(victim);
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let (sent, snapshot) = (cluster.bytes_total() - before, cluster.snapshot_size() as u64);
+        t.exercised(snapshot > SLOW / 2, "the snapshot was small");
+        t.expect(sent < 3 * snapshot, || format!("{sent} bytes were sent for a snapshot of {snapshot}"));
+        t.scene("The follower has caught up, and nothing disturbs the leader any more.");
+        let term = cluster.check_terms_agree();
+        for _ in 0..5 {
+            cluster.agree_on(Command::random(), 3, Retry::No);
+        }
+        let later = cluster.check_terms_agree();
+        t.expect(term == later, || format!("the term went on from {term} to {later} without a reason"));
     });
 }

@@ -1,8 +1,8 @@
-//! Figure 2 of the paper, a test for each sentence: put the figure beside this file and
-//! tick off. The box "Rules for Servers" is in `figure2_servers.rs`.
+//! Figure 2 of the paper, a test for each sentence: read the figure beside this file. The box
+//! "Rules for Servers" is in `figure2_servers.rs`.
 //!
-//! Section numbers are those of the extended version of the paper. Server numbers: 0 is the
-//! one under test in a cluster of three, 1 and 2 are what the test makes of them.
+//! Section numbers are those of the extended version of the paper. Server 0 is the one under
+//! test, in a cluster of three; each test plays servers 1 and 2.
 
 use raft::rules::Role;
 
@@ -21,7 +21,7 @@ fn a_vote_is_on_the_disk_before_the_reply() {
     assert!(!later.request_vote(ask(4, 2, (0, 0))).vote_granted, "a crash must not give a second vote");
 }
 
-/// The same of a term alone: after a crash the server must not follow a leader that it has
+/// The same for a term alone: after a crash the server must not follow a leader that it has
 /// seen deposed.
 #[test]
 fn a_term_is_on_the_disk_before_the_reply() {
@@ -30,8 +30,7 @@ fn a_term_is_on_the_disk_before_the_reply() {
     assert_eq!(server.reboot().state.term(), 7);
 }
 
-/// The same of the log: what was acknowledged may have been committed on the strength of
-/// it.
+/// The same for the log: an entry may have been committed because of the acknowledgement.
 #[test]
 fn entries_are_on_the_disk_before_the_reply() {
     let mut server = Server::boot(0, 3).with_log(&[1, 1, 2]);
@@ -41,7 +40,7 @@ fn entries_are_on_the_disk_before_the_reply() {
     assert_eq!(later.state.log(), server.state.log());
 }
 
-/// And of what a server does to itself: a candidacy is a vote, a command is an entry.
+/// And for a server's own steps: a candidacy is a vote, a command is an entry.
 #[test]
 fn a_candidacy_and_a_command_are_on_the_disk_at_once() {
     let mut leader = Server::boot(0, 3).elected();
@@ -89,15 +88,15 @@ fn an_append_entries_reply_carries_the_newer_term() {
     assert_eq!(server.append_entries(append(5, (0, 0), &[], 0)).term, 5);
 }
 
-/// Receiver 1: "Reply false if term < currentTerm (§5.1)". Nothing else happens either: no
-/// entry, no commit, no rest for the election timer.
+/// Receiver 1: "Reply false if term < currentTerm (§5.1)". Nothing else happens: no entry, no
+/// commit, and the election timer does not restart.
 #[test]
 fn append_entries_1_an_older_term_is_refused() {
     let mut server = Server::boot(0, 3).with_log(&[1, 2]);
     server.wait(ELECTION_TIMEOUT);
     assert!(!server.append_entries(append(1, (1, 1), &[1], 2)).success);
     assert_eq!((server.terms(), server.state.commit_index), (vec![1, 2], 0));
-    assert!(server.is_due(), "a deposed leader is no reason to wait");
+    assert!(server.is_due(), "a deposed leader does not restart the timer");
 }
 
 /// Receiver 2: "Reply false if log doesn't contain an entry at prevLogIndex whose term
@@ -112,8 +111,8 @@ fn append_entries_2_a_gap_is_refused() {
 }
 
 /// Receiver 2, with another entry at prevLogIndex. The refusal helps the leader "to bypass
-/// all of the conflicting entries in that term" (§5.3): it steps over what is newer than
-/// anything that the leader can have there.
+/// all of the conflicting entries in that term" (§5.3): it steps over entries that are newer
+/// than any that the leader can have there.
 #[test]
 fn append_entries_2_a_conflict_is_refused() {
     for (prev_log_term, may_agree) in [(4, (3, 2)), (2, (3, 2)), (1, (1, 1))] {
@@ -125,8 +124,8 @@ fn append_entries_2_a_conflict_is_refused() {
     }
 }
 
-/// Receiver 2 holds for heartbeats as well: they are AppendEntries without entries, and
-/// nothing but the check makes `leader_commit` mean our entries.
+/// Receiver 2 holds for heartbeats as well: they are AppendEntries without entries, and only
+/// the check makes `leader_commit` apply to our entries.
 #[test]
 fn append_entries_2_holds_for_heartbeats() {
     let mut server = Server::boot(0, 3).with_log(&[1, 2, 2]);
@@ -143,9 +142,9 @@ fn append_entries_3_conflicting_entries_are_deleted() {
     assert_eq!(server.terms(), [1, 1, 3]);
 }
 
-/// Receiver 3, the "if": a message that was overtaken by a later one holds fewer entries
-/// than the log, and none that conflicts. The leader may have counted this follower for the
-/// others already.
+/// Receiver 3, the "if": a message that a later one has overtaken holds fewer entries than the
+/// log, and none that conflicts. The leader may have counted this follower for the other
+/// entries already.
 #[test]
 fn append_entries_3_an_overtaken_message_deletes_nothing() {
     let mut server = Server::boot(0, 3).with_log(&[1]);
@@ -163,7 +162,7 @@ fn append_entries_4_only_missing_entries_are_appended() {
     let mut server = Server::boot(0, 3).with_log(&[1, 1]);
     let request = append(2, (1, 1), &[1, 2, 2], 0);
     for _ in 0..2 {
-        assert!(server.append_entries(request.clone()).success, "twice delivered is as good as once");
+        assert!(server.append_entries(request.clone()).success, "a second delivery changes nothing");
         assert_eq!(server.terms(), [1, 1, 2, 2]);
     }
     assert_eq!(server.state.log().suffix(2), entries(2, &[1, 2, 2]));
@@ -177,7 +176,7 @@ fn append_entries_5_the_commit_index_follows_the_leader() {
     server.append_entries(append(1, (3, 1), &[], 2));
     assert_eq!(server.state.commit_index, 2);
     server.append_entries(append(1, (3, 1), &[], 1));
-    assert_eq!(server.state.commit_index, 2, "an overtaken message takes nothing back");
+    assert_eq!(server.state.commit_index, 2, "a late message does not lower the commit index");
 }
 
 /// Receiver 5, the "min": the log may go on with entries that the leader does not have.
@@ -229,6 +228,6 @@ fn request_vote_2_only_for_a_log_as_up_to_date() {
         let mut server = Server::boot(0, 3).with_log(&[1, 2, 2]);
         let reply = server.request_vote(ask(5, 1, last));
         assert_eq!(reply.vote_granted, granted, "a candidate whose log ends with {last:?} (index, term)");
-        assert_eq!(server.state.voted_for(), granted.then_some(1), "a refused vote is still to be had");
+        assert_eq!(server.state.voted_for(), granted.then_some(1), "a server that refuses keeps its vote");
     }
 }

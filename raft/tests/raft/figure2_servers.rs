@@ -16,14 +16,14 @@ const MS: Duration = Duration::from_millis(1);
 #[test]
 fn committed_entries_are_applied_in_order_and_once() {
     let mut server = Server::boot(0, 3).with_log(&[1, 1, 2]);
-    assert_eq!(server.state.take_applicable(), []);
+    assert_eq!(server.applied(), []);
     server.append_entries(append(2, (3, 2), &[], 2));
     let command = |index, term, text: &str| ApplyMsg::Command { index, term, command: text.into() };
-    assert_eq!(server.state.take_applicable(), [command(1, 1, "1 of 1"), command(2, 1, "2 of 1")]);
+    assert_eq!(server.applied(), [command(1, 1, "1 of 1"), command(2, 1, "2 of 1")]);
     assert_eq!(server.state.last_applied, 2);
     server.append_entries(append(2, (3, 2), &[], 3));
-    assert_eq!(server.state.take_applicable(), [command(3, 2, "3 of 2")]);
-    assert_eq!(server.state.take_applicable(), []);
+    assert_eq!(server.applied(), [command(3, 2, "3 of 2")]);
+    assert_eq!(server.applied(), []);
 }
 
 /// "If RPC request … contains term T > currentTerm: set currentTerm = T, convert to
@@ -89,8 +89,8 @@ fn a_leader_or_a_granted_vote_restarts_the_election_timer() {
     assert!(server.is_due());
 }
 
-/// The same sentence, what is no reason to wait: a candidate that cannot win would
-/// otherwise keep others from trying.
+/// The same sentence, the other way round: no other message restarts the timer. Otherwise a
+/// candidate that cannot win could keep others from standing.
 #[test]
 fn a_refused_vote_does_not_restart_the_election_timer() {
     let mut server = Server::boot(0, 3).with_log(&[1]);
@@ -196,8 +196,8 @@ fn a_split_vote_is_followed_by_another_election() {
     );
 }
 
-/// "Servers retry RPCs if they do not receive a response in a timely manner" (§5.1); who
-/// has answered need not be asked again.
+/// "Servers retry RPCs if they do not receive a response in a timely manner" (§5.1). A server
+/// that has answered is not asked again.
 #[test]
 fn a_request_vote_is_repeated_until_it_is_answered() {
     let mut server = Server::boot(0, 5);
@@ -235,8 +235,7 @@ fn a_leader_sends_heartbeats() {
 }
 
 /// "If command received from client: append entry to local log, respond after entry applied
-/// to state machine (§5.3)". The service responds; Raft says at once where the entry will
-/// stand.
+/// to state machine (§5.3)". The service responds; Raft returns the entry's index at once.
 #[test]
 fn a_command_becomes_an_entry_of_the_leader() {
     let mut leader = Server::boot(0, 3).with_log(&[1]).elected();
@@ -272,7 +271,7 @@ fn a_success_confirms_what_was_sent() {
     assert_eq!((leader.state.peers[1].match_index, leader.state.peers[1].next_index), (1, 2));
 }
 
-/// The same sentence, with replies that come twice or late: nothing is taken back.
+/// The same sentence, with replies that come twice or late: no index goes back.
 #[test]
 fn an_overtaken_success_takes_nothing_back() {
     let mut leader = Server::boot(0, 3).elected();
@@ -308,8 +307,7 @@ fn a_refusal_moves_next_index_back() {
     }
 }
 
-/// The same sentence, with a refusal that is out of date: it speaks of a place that the
-/// follower has passed.
+/// The same sentence, with an outdated refusal: the follower has passed that index.
 #[test]
 fn an_overtaken_refusal_moves_nothing() {
     let mut leader = Server::boot(0, 3).with_log(&[1, 1]).elected();
@@ -321,8 +319,8 @@ fn an_overtaken_refusal_moves_nothing() {
     assert_eq!((leader.state.peers[1].match_index, leader.state.peers[1].next_index), (2, 3));
 }
 
-/// §5.1, "servers retry RPCs", to a follower that is away: at the pace of heartbeats,
-/// however much there is to say.
+/// §5.1, "servers retry RPCs", to a follower that is away: at the pace of heartbeats, however
+/// many entries it lacks.
 #[test]
 fn an_unanswered_append_entries_is_repeated_at_the_heartbeats_pace() {
     let mut leader = Server::boot(0, 3).elected();

@@ -1,8 +1,8 @@
 //! Figure 7 of the paper, played: a new leader finds six followers whose logs differ from
 //! its own in every way in which logs can, and repairs them one by one.
 //!
-//! Each test ends with the messages that went to and fro, as text: read them with the
-//! figure beside.
+//! Each test ends with the messages in both directions, as text: read them beside the
+//! figure.
 
 use raft::rpc::*;
 use raft::rules::{HEARTBEAT_INTERVAL, Reply, Request};
@@ -62,9 +62,9 @@ fn who_votes_for_the_leader_of_term_8() {
     assert_eq!(votes, "abef");
 }
 
-/// "It is possible that any of scenarios (a–f) could occur in follower logs": each is found
-/// out by the consistency check, and repaired. A heartbeat is on its way when the client's
-/// command comes, so that the first message carries no entries.
+/// "It is possible that any of scenarios (a–f) could occur in follower logs": the consistency
+/// check finds each of them, and the leader repairs it. A heartbeat is on its way when the
+/// client's command comes, so the first message carries no entries.
 #[test]
 fn the_leader_repairs_every_follower() {
     let (mut leader, mut followers) = figure_7();
@@ -94,9 +94,9 @@ fn the_leader_repairs_every_follower() {
     }
 }
 
-/// The heartbeat that announces the leader: three are found to have its last entry,
-/// whatever they have behind it. Nothing is removed before an entry takes its place: (c)
-/// and (d) keep what they have.
+/// The heartbeat that announces the leader: three followers have its last entry, whatever
+/// they have behind it. A follower removes an entry only when another takes its place, so (c)
+/// and (d) keep theirs.
 const FIRST_HEARTBEAT: &str = "\
 (a) has 1x3 4x2 5x2 6x2
     behind index 10 of term 6? no, perhaps behind index 9 of term 6

@@ -15,7 +15,7 @@ struct Figure8 {
 
 impl Figure8 {
     /// (a) S1 is leader of term 2 and partially replicates the log entry at index 2: to S2
-    /// only. Everybody has the entry of term 1 at index 1.
+    /// only. All servers have the entry of term 1 at index 1.
     fn at_a() -> Figure8 {
         let mut play = Figure8 { servers: (0..5).map(|me| Server::boot(me, 5).with_log(&[1])).collect() };
         play.elect(0, &[1, 2]);
@@ -62,7 +62,8 @@ impl Figure8 {
         assert_eq!(self.servers[server].state.role, Role::Follower);
     }
 
-    /// The server stands for election and asks these for their votes, of whom it needs all.
+    /// The server stands for election and asks these servers for their votes. It needs all of
+    /// them.
     fn elect(&mut self, candidate: usize, voters: &[usize]) {
         self.servers[candidate].stand_for_election();
         for &voter in voters {
@@ -82,7 +83,7 @@ impl Figure8 {
         self.with_two(from, to, |from, to| _ = from.exchange(to));
     }
 
-    /// Two servers of one list: the second one steps out of it for a moment.
+    /// Two servers of the list, both to be changed.
     fn with_two(&mut self, one: usize, other: usize, act: impl FnOnce(&mut Server, &mut Server)) {
         let mut called = std::mem::replace(&mut self.servers[other], Server::boot(other, 5));
         self.servers[one].wait(HEARTBEAT_INTERVAL);

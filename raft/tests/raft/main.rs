@@ -13,6 +13,7 @@ mod figure2;
 mod figure2_servers;
 mod figure7;
 mod figure8;
+mod message_sizes;
 mod part_2a;
 mod part_2b;
 mod part_2b_counts;

@@ -15,12 +15,12 @@ fn initial_election_2a() {
         t.scene("Three servers start. One of them is elected.");
         cluster.check_one_leader();
 
-        t.scene("All have learned of it.");
+        t.scene("All servers have its term.");
         thread::sleep(Duration::from_millis(50));
         let term = cluster.check_terms_agree();
         t.expect(term >= 1, || format!("expected a leader's term to be at least 1, not {term}"));
 
-        t.scene("Nothing fails, so nobody has a reason to stand for election.");
+        t.scene("Nothing fails, so no server has a reason to stand for election.");
         thread::sleep(2 * ELECTION);
         let later = cluster.check_terms_agree();
         if later != term {
@@ -54,7 +54,7 @@ fn re_election_2a() {
         thread::sleep(2 * ELECTION);
         cluster.check_no_leader();
 
-        t.scene("With a second one there is a majority again.");
+        t.scene("A second server comes back: there is a majority again.");
         cluster.connect(third);
         cluster.check_one_leader();
 

@@ -6,7 +6,7 @@ use raft::Raft;
 use std::collections::BTreeSet;
 use tester::{Cluster, Command, ELECTION, Moved, Retry, Setup, Test, run};
 
-/// Commands are agreed on, one after the other, at the indices 1, 2, 3.
+/// The servers agree on commands, one after the other, at the indices 1, 2, 3.
 #[test]
 fn basic_agree_2b() {
     run("basic_agree_2b", |t: &Test| {
@@ -82,7 +82,7 @@ fn leader_failure_2b() {
         thread::sleep(ELECTION);
         cluster.agree_on(103, 2, Retry::No);
 
-        t.scene("So is the next. Commands at any of the three must not be committed.");
+        t.scene("The next leader is cut off, too. Commands at any of the three must not be committed.");
         let second = cluster.check_one_leader();
         cluster.disconnect(second);
         for server in 0..3 {
@@ -133,7 +133,7 @@ fn fail_no_agree_2b() {
         thread::sleep(2 * ELECTION);
         expect_nothing_committed(&cluster, 2);
 
-        t.scene("They come back. The command may be overwritten, or not.");
+        t.scene("They come back. The command may or may not be overwritten.");
         away.iter().for_each(|&server| cluster.connect(server));
         let leader = cluster.check_one_leader();
         expect_start(&cluster, leader, 30, 2..=3);
@@ -153,7 +153,7 @@ fn concurrent_starts_2b() {
             if start_together(&cluster).is_ok() {
                 return;
             }
-            t.note("the term has changed: once more");
+            t.note("the term has changed: try again");
         }
         t.fail("the term changed in each of five attempts, although nothing had failed");
     });
@@ -192,14 +192,14 @@ fn rejoin_2b() {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
         cluster.agree_on(101, 3, Retry::Yes);
 
-        t.scene("The leader is cut off, and takes commands that nobody else sees.");
+        t.scene("The leader is cut off, and takes commands that no other server gets.");
         let first = cluster.check_one_leader();
         cluster.disconnect(first);
         for command in 102..=104 {
             cluster.start(first, command);
         }
 
-        t.scene("The others elect a new leader and agree on something else.");
+        t.scene("The others elect a new leader and agree on another command.");
         cluster.agree_on(103, 2, Retry::Yes);
 
         t.scene("The new leader is cut off, and the old one comes back.");
@@ -239,7 +239,7 @@ fn backup_2b() {
         start_50(first);
         thread::sleep(ELECTION / 2);
 
-        t.scene("They go, the other three come and agree on 50 commands of their own.");
+        t.scene("They are cut off. The other three come back and agree on 50 commands of their own.");
         [0, 1].iter().for_each(|&distance| cluster.disconnect(server(first, distance)));
         [2, 3, 4].iter().for_each(|&distance| cluster.connect(server(first, distance)));
         agree_50();
@@ -253,7 +253,7 @@ fn backup_2b() {
         start_50(second);
         thread::sleep(ELECTION / 2);
 
-        t.scene("Everybody goes. Those with the oldest logs come back, with the one that was cut off last.");
+        t.scene("All are cut off. Those with the oldest logs come back, with the one that was cut off last.");
         (0..5).for_each(|server| cluster.disconnect(server));
         [first, server(first, 1), other].iter().for_each(|&server| cluster.connect(server));
         agree_50();
@@ -289,7 +289,7 @@ fn count_2b() {
                 idle_second_is_cheap(&cluster, &rpcs);
                 return;
             }
-            t.note("the term has changed: once more");
+            t.note("the term has changed: try again");
         }
         t.fail("the term changed in each of five attempts, although nothing had failed");
     });

@@ -7,7 +7,7 @@ use raft::Raft;
 use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
 
-/// Servers are restarted, all at once and one by one, and have forgotten nothing.
+/// Servers restart, all at once and one by one, and remember their state.
 #[test]
 fn persist_1_2c() {
     run("persist_1_2c", |t: &Test| {
@@ -32,10 +32,10 @@ fn persist_1_2c() {
         cluster.disconnect(leader);
         cluster.agree_on(14, 2, Retry::Yes);
         restart(&cluster, leader);
-        // No term is given, so nothing can have moved on.
+        // Without a term, waiting cannot end with `Moved`.
         let _ = cluster.wait_committed(4, 3, None);
 
-        t.scene("So does a follower.");
+        t.scene("A follower is cut off, and crashes before it comes back.");
         let follower = (cluster.check_one_leader() + 1) % 3;
         cluster.disconnect(follower);
         cluster.agree_on(15, 2, Retry::Yes);
@@ -44,7 +44,7 @@ fn persist_1_2c() {
     });
 }
 
-/// Majorities change, with a restart on every way.
+/// Majorities change, with restarts in between.
 #[test]
 fn persist_2_2c() {
     run("persist_2_2c", |t: &Test| {
@@ -64,7 +64,7 @@ fn persist_2_2c() {
             cluster.disconnect(server(2));
             agree(3);
 
-            t.scene("These go. The two start again, and a third comes: only it has the last command.");
+            t.scene("These crash. The two start again, with a third server: only it has the last command.");
             [0, 3, 4].iter().for_each(|&distance| cluster.disconnect(server(distance)));
             restart(&cluster, server(1));
             restart(&cluster, server(2));
@@ -106,7 +106,7 @@ fn persist_3_2c() {
     });
 }
 
-/// Figure 8 of the paper, by chance: leaders take a command and crash, most of them before anybody else has it.
+/// Figure 8 of the paper, by chance: leaders take a command and crash, most of them before another server has it.
 #[test]
 fn figure_8_2c() {
     run("figure_8_2c", |t: &Test| {

@@ -56,7 +56,7 @@ fn snapshots(t: &Test, setup: Setup, fault: Fault) {
     let mut leader = cluster.check_one_leader();
     for iteration in 0..30 {
         let next = (leader + 1) % 3;
-        // Now and then the leader is the one to whom it happens.
+        // In every third round it happens to the leader.
         let (victim, sender) = if iteration % 3 == 1 { (leader, next) } else { (next, leader) };
         t.scene(format!("Round {iteration}: enough commands for a snapshot."));
         match fault {
@@ -88,7 +88,7 @@ fn snapshots(t: &Test, setup: Setup, fault: Fault) {
     }
 }
 
-/// All servers crash at once, with snapshots and without, and go on where they were.
+/// All servers crash at once, with and without snapshots, and go on where they were.
 #[test]
 fn snapshot_all_crash_2d() {
     run("snapshot_all_crash_2d", |t: &Test| {
@@ -120,7 +120,7 @@ fn snapshot_init_2d() {
         for _ in 0..12 {
             cluster.agree_on(Command::random(), 3, Retry::Yes);
         }
-        t.scene("All crash, start again, and write something to their disks.");
+        t.scene("All crash, start again, and write to their disks.");
         crash_all(&cluster);
         cluster.agree_on(Command::random(), 3, Retry::Yes);
 

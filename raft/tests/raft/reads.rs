@@ -2,7 +2,8 @@
 
 use labrt::time::Duration;
 use raft::Lease;
-use raft::rules::{HEARTBEAT_INTERVAL, Turn};
+use raft::rpc::RequestVoteReply;
+use raft::rules::{HEARTBEAT_INTERVAL, Reply, Turn};
 
 use crate::bare::*;
 
@@ -20,7 +21,7 @@ fn leader() -> Server {
 
 /// Lets a server answer the leader's next message.
 fn hear(leader: &mut Server, peer: usize) {
-    leader.state.speak_up(leader.now);
+    leader.state.send_heartbeats_at(leader.now);
     let request = leader.request_to(peer);
     leader.reply(peer, &request, success(leader.state.term()));
 }
@@ -44,7 +45,7 @@ fn a_new_leader_does_not_know_what_is_committed() {
 }
 
 /// "The leader needs to make sure it has not been superseded by a newer leader of which it
-/// is unaware": a majority answers what was sent after the read was asked for.
+/// is unaware": a majority answers messages that were sent after the read began.
 #[test]
 fn an_answer_counts_for_reads_before_the_message_was_sent() {
     let mut leader = leader();
@@ -58,11 +59,11 @@ fn an_answer_counts_for_reads_before_the_message_was_sent() {
     assert!(!leader.state.led_at(asked + MS));
 }
 
-/// The message counts from when it was sent: in the meantime the follower may have gone.
+/// The answer counts from when the message was sent: the follower may have left since.
 #[test]
 fn a_late_answer_says_nothing_about_the_time_after_the_message() {
     let mut leader = leader();
-    leader.state.speak_up(leader.now);
+    leader.state.send_heartbeats_at(leader.now);
     let sent = leader.now;
     let request = leader.request_to(1);
     leader.wait(50 * MS);
@@ -83,7 +84,7 @@ fn a_majority_must_answer() {
     assert!(leader.state.led_at(leader.now));
 }
 
-/// What was answered in an earlier term says nothing about this one.
+/// Answers of an earlier term say nothing about this one.
 #[test]
 fn answers_of_an_earlier_term_do_not_count() {
     let mut leader = leader();
@@ -94,13 +95,13 @@ fn answers_of_an_earlier_term_do_not_count() {
     assert!(!again.state.led_at(then));
 }
 
-/// A read makes the followers hear from their leader at once, and not at the next heartbeat.
+/// A read makes the leader send heartbeats at once.
 #[test]
 fn a_read_does_not_wait_for_the_heartbeat() {
     let mut leader = leader();
     hear(&mut leader, 1);
     assert!(matches!(leader.turn(1), Turn::WaitUntil(_)));
-    leader.state.speak_up(leader.now);
+    leader.state.send_heartbeats_at(leader.now);
     assert!(matches!(leader.turn(1), Turn::Send(_)));
     assert!(matches!(leader.turn(1), Turn::WaitUntil(_)), "one message for each read");
 }
@@ -120,7 +121,7 @@ fn a_lease_lasts_shorter_than_the_promise() {
     assert!(leader.state.holds_lease(leader.now));
 }
 
-/// The option is off: whoever answered, there is no lease.
+/// With the option off there is no lease, however many followers answer.
 #[test]
 fn without_the_option_there_is_no_lease() {
     let mut leader = leader();
@@ -129,8 +130,8 @@ fn without_the_option_there_is_no_lease() {
     assert!(!leader.state.holds_lease(leader.now));
 }
 
-/// A follower that has promised votes for nobody, and does not even enter the candidate's
-/// term, until the promise has run out.
+/// A follower that has promised grants no vote, and does not even adopt the candidate's term,
+/// until the promise has run out.
 #[test]
 fn a_promise_is_kept() {
     let mut follower = with_leases(Server::boot(0, 3)).in_term(1);
@@ -139,6 +140,33 @@ fn a_promise_is_kept() {
     assert_eq!(follower.state.term(), 1);
     follower.wait(MS);
     assert!(follower.request_vote(ask(7, 1, (9, 6))).vote_granted);
+}
+
+/// A voter that refuses only because of its promise may vote later in the same election. So
+/// its refusal does not count as an answer, and the candidate asks it again.
+#[test]
+fn a_bound_voter_is_asked_again() {
+    let mut candidate = with_leases(Server::boot(0, 3));
+    let mut voter = with_leases(Server::boot(1, 3)).in_term(1);
+    candidate.stand_for_election();
+    candidate.stand_for_election();
+    let (_, reply) = candidate.exchange(&mut voter);
+    assert_eq!(reply, Reply::RequestVote(RequestVoteReply { term: 1, vote_granted: false, bound: true }));
+    candidate.wait(HEARTBEAT_INTERVAL);
+    voter.wait(ELECTION_TIMEOUT);
+    candidate.exchange(&mut voter);
+    assert!(candidate.state.is_leader());
+}
+
+/// Any other refusal is an answer for the whole election.
+#[test]
+fn a_voter_that_has_refused_is_not_asked_again() {
+    let mut candidate = Server::boot(0, 3);
+    let mut voter = Server::boot(1, 3).with_log(&[1]);
+    candidate.stand_for_election();
+    candidate.exchange(&mut voter);
+    candidate.wait(HEARTBEAT_INTERVAL);
+    assert_eq!(candidate.turn(1), Turn::Wait);
 }
 
 /// A crash does not end a promise, though the server has forgotten it.
@@ -150,7 +178,7 @@ fn a_promise_outlives_a_crash() {
     assert!(!again.request_vote(ask(7, 1, (9, 6))).vote_granted);
 }
 
-/// The leader holds to itself as long as the others do.
+/// The leader is bound to itself as long as the others are.
 #[test]
 fn a_leader_with_a_lease_is_not_deposed_by_a_candidate() {
     let mut leader = with_leases(leader());
@@ -161,7 +189,7 @@ fn a_leader_with_a_lease_is_not_deposed_by_a_candidate() {
     assert!(!leader.state.is_leader());
 }
 
-/// Only the leader's messages make a promise; a vote does not.
+/// Only a leader's message makes a promise; a vote does not.
 #[test]
 fn a_vote_is_no_promise() {
     let mut voter = with_leases(Server::boot(0, 3));

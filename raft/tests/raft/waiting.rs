@@ -1,10 +1,10 @@
-//! Waiting for a situation that the tests bring about but cannot order.
+//! Waiting for a situation that a test can make likely, but not force.
 
 use labrt::thread;
 use labrt::time::Instant;
 use std::time::Duration;
 
-/// Looks every other millisecond whether the condition holds, and once more at the end.
+/// Checks every two milliseconds whether the condition holds, and once more at the end.
 pub(crate) fn wait_until(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while start.elapsed() < patience && !condition() {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use labgob::DecodeError;
-use labrpc::{ClientEnd, RpcError};
+use labrpc::{ClientEnd, RpcError, Service};
 use labrt::sync::Arc;
 use labrt::thread;
-use rsm::{Request, Rsm, StateMachine, SubmitError, WithSessions};
+use rsm::{ClientSession, ReplicatedServer, Request, Rsm, StateMachine, SubmitError, WithSessions};
 use serde::{Deserialize, Serialize};
 use tester::{Boot, Booted, Figures, Group, Net, Test};
 
@@ -20,7 +20,7 @@ impl Counter {
     }
 }
 
-/// What can be asked of it.
+/// Its commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Command {
     Add(u64),
@@ -53,7 +53,7 @@ impl StateMachine for Counter {
     }
 }
 
-/// What the tests' servers tell.
+/// What the tests' servers answer.
 pub(crate) type Outcome = Result<u64, Refusal>;
 
 /// [`SubmitError`] on the wire.
@@ -73,8 +73,7 @@ impl From<SubmitError> for Refusal {
 }
 
 labrpc::service! {
-    /// A replica as the tests call it: on the server's own node, so that a crash ends the
-    /// call.
+    /// A replica as the tests call it: on the server's own node, so a crash ends the call.
     pub(crate) service CounterRpc, client CounterPeer {
         /// [`Rsm::submit`].
         fn submit(request: Request<Command>) -> Outcome;
@@ -86,6 +85,18 @@ labrpc::service! {
 /// A replica.
 pub(crate) struct Replica {
     pub(crate) rsm: Arc<Rsm<WithSessions<Counter>>>,
+}
+
+impl ReplicatedServer for Replica {
+    type Machine = WithSessions<Counter>;
+
+    fn replica(&self) -> &Rsm<WithSessions<Counter>> {
+        &self.rsm
+    }
+
+    fn clerk_service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
+    }
 }
 
 impl CounterRpc for Replica {
@@ -101,7 +112,7 @@ impl CounterRpc for Replica {
 /// How long the servers may take for anything once a majority is up and connected.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// From so many bytes of Raft's state on a snapshot is made, in the tests with snapshots.
+/// The size of Raft's state, in bytes, from which on the tests with snapshots make one.
 const MAX_RAFT_STATE: usize = 300;
 
 /// Three replicas of a counter.
@@ -121,7 +132,7 @@ impl Counters {
             let machine = WithSessions::new(Counter::default());
             let rsm = Rsm::start_with(boot.ends, boot.me, boot.persister, max_raft_state, machine, options);
             let server = Arc::new(Replica { rsm });
-            let services = vec![server.clone().into_service(), server.rsm.service()];
+            let services = server.services();
             Booted { server, services }
         });
         group.start_all();
@@ -135,11 +146,10 @@ impl Counters {
         let (log, snapshot) = (self.group.log_size(), self.group.snapshot_size());
         self.test.expect(self.snapshots || snapshot == 0, || format!("a snapshot of {snapshot} bytes"));
         self.test.expect(!self.snapshots || log <= 8 * MAX_RAFT_STATE, || format!("a log of {log} bytes"));
-        let network = self.group.net().network();
-        Figures { peers: 3, rpcs: network.total_count(), bytes: network.total_bytes(), commands: 0 }
+        self.group.net().figures(3, 0)
     }
 
-    /// A stub for calls to one server, from a client whom no fault cuts off.
+    /// A stub for calls to one server, from a client that no fault cuts off.
     pub(crate) fn stub(&self, server: usize) -> CounterPeer {
         let (number, end): (usize, ClientEnd) = self.group.net().make_end(self.group.name(server));
         self.group.net().network().enable(number, true);
@@ -149,10 +159,11 @@ impl Counters {
     /// A client with numbers of its own.
     pub(crate) fn client(&self, client: u64) -> Client {
         let servers = (0..self.group.len()).map(|server| self.stub(server)).collect();
-        Client { client, sequence: 0, servers, test: self.test.clone() }
+        Client { session: ClientSession::with_client(client), servers, test: self.test.clone() }
     }
 
-    /// Who leads: the connected server with the highest term that says so.
+    /// The leader: of the connected servers that believe they lead, the one with the highest
+    /// term.
     pub(crate) fn leader(&self) -> usize {
         let deadline = labrt::time::Instant::now() + PATIENCE;
         loop {
@@ -201,10 +212,9 @@ impl Counters {
     }
 }
 
-/// A client that sees to it that each of its commands is carried out once.
+/// A client whose commands are each carried out once.
 pub(crate) struct Client {
-    client: u64,
-    sequence: u64,
+    session: ClientSession,
     servers: Vec<CounterPeer>,
     test: Test,
 }
@@ -212,11 +222,10 @@ pub(crate) struct Client {
 impl Client {
     /// The next request.
     pub(crate) fn request(&mut self, amount: u64) -> Request<Command> {
-        self.sequence += 1;
-        Request { client: self.client, sequence: self.sequence, command: Command::Add(amount) }
+        self.session.request(Command::Add(amount))
     }
 
-    /// Adds to the counter, at whichever server leads; tells what the counter is then.
+    /// Adds to the counter at the leader, and returns its new value.
     pub(crate) fn add(&mut self, amount: u64) -> u64 {
         let request = self.request(amount);
         self.insist(|server| server.submit(&request))
@@ -235,7 +244,7 @@ impl Client {
                     return counter;
                 }
             }
-            self.test.expect(labrt::time::Instant::now() < deadline, || "nobody answers".to_owned());
+            self.test.expect(labrt::time::Instant::now() < deadline, || "no server answers".to_owned());
             thread::sleep(Duration::from_millis(20));
         }
     }

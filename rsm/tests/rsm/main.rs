@@ -2,6 +2,7 @@
 //! and without snapshots, and what a service may rely on besides.
 
 mod counter;
+mod directed;
 mod part_rsm;
 mod reads;
 mod snapshots;

@@ -11,7 +11,7 @@ use crate::counter::{Counters, Refusal};
 /// Commands in the tests that need many.
 const MANY: u64 = 100;
 
-/// A command more is carried out by everybody, each time.
+/// All replicas carry out one command after the other.
 fn basic(test: &Test, snapshots: bool) {
     let counters = Counters::new(test, snapshots, raft::Options::default());
     let mut client = counters.client(1);
@@ -22,7 +22,7 @@ fn basic(test: &Test, snapshots: bool) {
     }
 }
 
-/// Many submit at once.
+/// Many clients submit at once.
 fn concurrent(test: &Test, snapshots: bool) {
     let counters = Counters::new(test, snapshots, raft::Options::default());
     let clients: Vec<_> = (1..=50)
@@ -37,7 +37,7 @@ fn concurrent(test: &Test, snapshots: bool) {
     counters.check(50, &[0, 1, 2]);
 }
 
-/// The others go on without the leader, and it learns what they did.
+/// The others go on without the leader, and it catches up later.
 fn leader_failure(test: &Test, snapshots: bool) {
     let counters = Counters::new(test, snapshots, raft::Options::default());
     let mut client = counters.client(1);
@@ -45,7 +45,7 @@ fn leader_failure(test: &Test, snapshots: bool) {
     test.scene("The leader is cut off.");
     let leader = counters.leader();
     counters.group.disconnect(leader);
-    // Its clients can still reach it, but it cannot keep what it promises.
+    // Its clients can still reach it, but it can commit nothing.
     let others: Vec<usize> = (0..3).filter(|&server| server != leader).collect();
     client.add(1);
     counters.check(2, &others);
@@ -55,8 +55,8 @@ fn leader_failure(test: &Test, snapshots: bool) {
     counters.check(3, &[0, 1, 2]);
 }
 
-/// What a leader took in a minority is refused when it hears of its successor, at once, and
-/// is never carried out.
+/// Submits at a leader in a minority end as soon as it hears of its successor, and their
+/// commands are never carried out.
 fn leader_partition(test: &Test, snapshots: bool) {
     let counters = Counters::new(test, snapshots, raft::Options::default());
     let mut client = counters.client(1);
@@ -88,15 +88,15 @@ fn leader_partition(test: &Test, snapshots: bool) {
     counters.check(MANY + 2, &[0, 1, 2]);
 }
 
-/// Servers that start again come to the state that they were in.
+/// Servers that start again reach the state that they were in.
 fn restart_replay(test: &Test, snapshots: bool) {
     let counters = Counters::new(test, snapshots, raft::Options::default());
     let mut client = counters.client(1);
     (0..MANY).for_each(|_| _ = client.add(1));
-    test.scene("Everybody crashes and starts again.");
+    test.scene("All servers crash and start again.");
     counters.crash_all();
     counters.restart_all();
-    // Without any client: the new leader sees to it.
+    // Without any client: the no-op of the new leader is enough.
     counters.check(MANY, &[0, 1, 2]);
     client.add(1);
     counters.check(MANY + 1, &[0, 1, 2]);
@@ -110,7 +110,7 @@ fn shutdown(test: &Test, snapshots: bool) {
     counters.client(1).add(1);
     let leader = counters.leader();
     let (ended, outcomes) = labrt::channel::unbounded();
-    test.scene("The leader is alone, so that they wait.");
+    test.scene("The leader is cut off, so the submits wait.");
     counters.group.disconnect(leader);
     for client in 100..150 {
         let stub = counters.stub(leader);
@@ -123,7 +123,7 @@ fn shutdown(test: &Test, snapshots: bool) {
         test.expect(Instant::now() < deadline, || format!("only {} submits wait", waiting()));
         thread::sleep(Duration::from_millis(5));
     }
-    test.scene("Everybody crashes.");
+    test.scene("All servers crash.");
     counters.crash_all();
     for _ in 100..150 {
         let outcome = outcomes.recv_timeout(Duration::from_secs(1));
@@ -131,7 +131,8 @@ fn shutdown(test: &Test, snapshots: bool) {
     }
 }
 
-/// A crash in the middle of many submits: each is carried out once, whoever was told what.
+/// A crash in the middle of many submits: each command is carried out once, whatever its
+/// client was told.
 fn restart_submit(test: &Test, snapshots: bool) {
     let counters = Counters::new(test, snapshots, raft::Options::default());
     let mut client = counters.client(1);
@@ -140,7 +141,7 @@ fn restart_submit(test: &Test, snapshots: bool) {
     counters.restart_all();
     client.add(1);
     counters.check(MANY + 1, &[0, 1, 2]);
-    test.scene("Fifty submit while everybody crashes.");
+    test.scene("Fifty clients submit while all servers crash.");
     let clients: Vec<_> = (100..150)
         .map(|client| {
             let mut client = counters.client(client);

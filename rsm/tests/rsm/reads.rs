@@ -31,8 +31,8 @@ fn fresh(test: &Test, options: Options) {
     test.expect(before == after, || format!("20 reads have added {} bytes to a log", after - before));
 }
 
-/// A leader that is cut off does not answer, with a lease from the moment on when it might
-/// be replaced; and when it learns of its successor it says so.
+/// A leader that is cut off does not answer; with a lease, not after the moment when it might
+/// be replaced. When it learns of its successor, it refuses.
 fn cut_off(test: &Test, options: Options) {
     let counters = Counters::new(test, false, options);
     let mut client = counters.client(1);
@@ -72,7 +72,7 @@ fn lease_cut_off_rsm() {
     tester::run("lease_cut_off_rsm", |test| cut_off(test, LEASE));
 }
 
-/// With a lease a read needs nobody: calls to the other servers are those of an idle leader.
+/// With a lease a read needs no other server: the leader sends only its heartbeats.
 #[test]
 fn lease_costs_nothing_rsm() {
     tester::run("lease_costs_nothing_rsm", |test| {
@@ -88,7 +88,7 @@ fn lease_costs_nothing_rsm() {
             let seen = stub.read(&());
             test.expect(seen == Ok(Ok(1)), || format!("read {seen:?}"));
         }
-        // A hundred reads of about 11 ms each: a second of two heartbeats each 100 ms.
+        // A hundred reads take about 11 ms each: a second, with two heartbeats each 100 ms.
         let calls = network.total_count() - before - 100;
         test.expect(!test.is_ordinary() || calls <= 40, || format!("{calls} calls besides the reads"));
     });

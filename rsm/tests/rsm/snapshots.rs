@@ -1,4 +1,4 @@
-//! What becomes of a server whose snapshot is damaged: it does not start.
+//! A server whose snapshot is damaged does not start.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rsm::{Rsm, WithSessions};
 
 use crate::counter::Counter;
 
-/// From so many bytes of Raft's state on: at once.
+/// A size of Raft's state that is reached at once.
 const AT_ONCE: Option<usize> = Some(1);
 
 /// The ends of a cluster of one.
@@ -17,8 +17,8 @@ fn alone() -> Vec<ClientEnd> {
     vec![Network::new().make_end(0)]
 }
 
-/// Lets a cluster of one make a snapshot, changes it by `damage`, and starts a server with
-/// it; returns the message with which that fails, if it does.
+/// Lets a cluster of one make a snapshot, applies `damage` to it, and starts a server with it.
+/// Returns the message with which that fails, if it does.
 fn start_with(damage: impl Fn(&mut Vec<u8>) + Send + 'static) -> Option<String> {
     let outcome = labrt::run(Config::simulated(1), move || {
         let disk = Persister::new();

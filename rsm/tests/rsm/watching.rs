@@ -1,5 +1,5 @@
-//! A tester watches the machine: it sees each step, once, in order, and before whoever waits
-//! for what comes of it.
+//! A tester watches the machine. It sees each step once, in order, and before the submit gets
+//! its reply.
 
 use std::time::Duration;
 

@@ -1,12 +1,11 @@
-//! Commands that make no sense: refused, with the same reason on every server, and without
-//! any trace.
+//! Invalid commands. Every server refuses them for the same reason, and they change nothing.
 
 use crate::cluster::{Cluster, groups};
 use shardctrler::{Clerk, Config, Refusal};
 use std::collections::BTreeMap;
 use tester::{Test, run};
 
-/// Each refusal, from each server as the leader.
+/// Each kind of refusal, while each server in turn is down.
 #[test]
 fn refusals_4a() {
     run("refusals_4a", |t: &Test| {
@@ -18,12 +17,12 @@ fn refusals_4a() {
             t.scene(format!("Server {server} is down."));
             cluster.crash(server);
             refuse_everything(clerk);
-            assert_eq!(clerk.query(-1), before, "a refusal makes no configuration");
+            assert_eq!(clerk.query(-1), before, "a refused command made a configuration");
             cluster.revive(server);
         }
-        t.scene("Afterwards everything works as ever.");
+        t.scene("Valid commands still work.");
         assert_eq!(clerk.join(groups([(3, &["z"])])), Ok(before.number + 1));
-        assert_eq!(clerk.leave(&[3, 3]), Ok(before.number + 2), "to be named twice is to leave once");
+        assert_eq!(clerk.leave(&[3, 3]), Ok(before.number + 2), "a group named twice leaves once");
     });
 }
 
@@ -42,14 +41,14 @@ fn refuse_everything(clerk: &mut Clerk) {
     assert_eq!(clerk.move_shard(usize::MAX, 1), Err(Refusal::UnknownShard(usize::MAX)));
 }
 
-/// Queries of numbers that no configuration has.
+/// Queries of numbers that no configuration has return the newest.
 #[test]
 fn strange_queries_4a() {
     run("strange_queries_4a", |t: &Test| {
         let cluster = Cluster::new(t);
         let clerk = &mut cluster.clerk();
         for number in [-1, 0, 1, i64::MIN, i64::MAX] {
-            assert_eq!(clerk.query(number), Config::default(), "there is one configuration only");
+            assert_eq!(clerk.query(number), Config::default(), "only configuration 0 exists");
         }
         clerk.join(groups([(1, &["x"])])).unwrap();
         let newest = clerk.query(-1);
@@ -61,7 +60,7 @@ fn strange_queries_4a() {
     });
 }
 
-/// The last group leaves: nobody serves anything, and the next group gets it all.
+/// The last group leaves, and its shards are on no group. The next group gets all of them.
 #[test]
 fn last_group_leaves_4a() {
     run("last_group_leaves_4a", |t: &Test| {

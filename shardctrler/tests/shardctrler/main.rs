@@ -1,8 +1,8 @@
-//! The tests of the shard controller: rebalancing by itself (`rebalancing`), and part 4A on
-//! a cluster.
+//! The tests of the shard controller: part 4A on a cluster, and directed tests that stage rare
+//! interleavings.
 
 mod bad_input_4a;
 mod cluster;
 mod directed_4a;
+mod fewest_moves;
 mod part_4a;
-mod rebalancing;

@@ -1,5 +1,5 @@
-//! Part 4A: the course's tests, with the loops of "minimal transfers" checking what they are
-//! named for (in the course they go over groups that do not exist).
+//! Part 4A: the course's tests. The checks of "minimal transfers" really count transfers here. In
+//! the course's editions before 2024 their loops run over groups that do not exist.
 
 use crate::cluster::{Cluster, check, check_few_moves, groups};
 use labrt::thread;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tester::{Test, run};
 
-/// Groups come, go, and are asked about.
+/// Groups join and leave, and clerks query old and new configurations.
 #[test]
 fn basic_4a() {
     run("basic_4a", |t: &Test| {
@@ -16,7 +16,7 @@ fn basic_4a() {
         let clerk = &mut cluster.clerk();
         let history = basic_join_and_leave(t, clerk);
 
-        t.scene("Old configurations are the same, whichever server is down.");
+        t.scene("Old configurations stay the same while each server in turn is down.");
         for server in 0..cluster.len() {
             cluster.crash(server);
             for config in &history {
@@ -25,7 +25,7 @@ fn basic_4a() {
             cluster.revive(server);
         }
 
-        t.scene("Shards are moved, and stay where they were moved to.");
+        t.scene("A clerk moves shards by hand, and they stay there.");
         clerk.join(groups([(503, &["3a", "3b", "3c"])])).unwrap();
         clerk.join(groups([(504, &["4a", "4b", "4c"])])).unwrap();
         let target = |shard| if shard < 5 { 503 } else { 504 };
@@ -33,7 +33,7 @@ fn basic_4a() {
             let before = clerk.query(-1);
             clerk.move_shard(shard, target(shard)).unwrap();
             let moved = before.shards[shard] != target(shard);
-            assert!(!moved || clerk.query(-1).number > before.number, "a move makes a configuration");
+            assert!(!moved || clerk.query(-1).number > before.number, "a move made no configuration");
         }
         let owners = clerk.query(-1).shards;
         assert_eq!(owners.to_vec(), (0..10).map(target).collect::<Vec<_>>());
@@ -56,7 +56,7 @@ fn basic_4a() {
             clerk.join(groups([(group, &[&names[0], &names[1], &names[1]])])).unwrap();
             before = step(clerk, &before);
         }
-        t.scene("So do leaves.");
+        t.scene("Leaves move as few shards as possible, too.");
         for group in 11..=15 {
             clerk.leave(&[group]).unwrap();
             before = step(clerk, &before);
@@ -64,7 +64,7 @@ fn basic_4a() {
     });
 }
 
-/// The configurations that come about.
+/// Returns the configurations that the joins and leaves make.
 fn basic_join_and_leave(t: &Test, clerk: &mut Clerk) -> Vec<Config> {
     t.scene("Two groups join and leave.");
     let mut history = vec![check(clerk, &[])];
@@ -81,14 +81,14 @@ fn basic_join_and_leave(t: &Test, clerk: &mut Clerk) -> Vec<Config> {
     history
 }
 
-/// The newest configuration, after one that moved as little as possible.
+/// Returns the newest configuration after checking that it moved as few shards as possible.
 fn step(clerk: &mut Clerk, before: &Config) -> Config {
     let after = clerk.query(-1);
     check_few_moves(before, &after);
     after
 }
 
-/// One thread and clerk for each group.
+/// Runs `work` for each group at once, each with a thread and a clerk of its own.
 fn concurrently(cluster: &Cluster, groups: &[GroupId], work: fn(&mut Clerk, GroupId)) {
     let start = |&group: &GroupId| {
         let mut clerk = cluster.clerk();
@@ -96,12 +96,12 @@ fn concurrently(cluster: &Cluster, groups: &[GroupId], work: fn(&mut Clerk, Grou
     };
     let threads: Vec<_> = groups.iter().map(start).collect();
     for thread in threads {
-        // The thread ends, or fails the test.
+        // A panic of the thread fails the test by itself.
         let _ = thread.join();
     }
 }
 
-/// Several groups in one command.
+/// Joins and leaves of several groups in one command.
 #[test]
 fn multi_4a() {
     run("multi_4a", |t: &Test| {
@@ -120,7 +120,7 @@ fn multi_4a() {
         assert_eq!(check(clerk, &[2]).groups, groups([(2, &["a", "b", "c"])]));
         clerk.leave(&[2]).unwrap();
 
-        t.scene("Ten clerks do so at the same time.");
+        t.scene("Ten clerks join and leave several groups at the same time.");
         let wanted: Vec<GroupId> = (1000..1010).collect();
         concurrently(&cluster, &wanted, |clerk, group| {
             let names = ["a", "b", "c"].map(|letter| format!("{group}{letter}"));
@@ -136,7 +136,7 @@ fn multi_4a() {
         let five = (11..=15).zip(&names).map(|(group, names)| (group, names.to_vec()));
         clerk.join(five.collect()).unwrap();
         let before = step(clerk, &before);
-        t.scene("So does their leave.");
+        t.scene("Their leave moves as few shards as possible, too.");
         clerk.leave(&[11, 12, 13, 14, 15]).unwrap();
         step(clerk, &before);
 
@@ -144,11 +144,10 @@ fn multi_4a() {
     });
 }
 
-/// 2022's addition: a leader that goes through its groups in another order than the next one
-/// is found out.
+/// The course's addition of 2022: detects servers that walk through the groups in different orders.
 fn another_leader_says_the_same(t: &Test, cluster: &Cluster, clerk: &mut Clerk) {
-    t.scene("The leader is shut down. Its successor has the same configuration.");
-    let Some(leader) = cluster.leader() else { t.fail("nobody leads, in a healthy cluster") };
+    t.scene("The leader crashes. Its successor has the same configuration.");
+    let Some(leader) = cluster.leader() else { t.fail("no server leads a healthy cluster") };
     let before = clerk.query(-1);
     cluster.crash(leader);
     let deadline = labrt::time::Instant::now() + Duration::from_secs(5);
@@ -159,7 +158,7 @@ fn another_leader_says_the_same(t: &Test, cluster: &Cluster, clerk: &mut Clerk) 
     assert_eq!(clerk.query(-1), before);
 }
 
-/// 2024's test: shards that need not move do not.
+/// The course's test of 2024: shards that need not move stay.
 #[test]
 fn minimal_again_4a() {
     run("minimal_again_4a", |t: &Test| {

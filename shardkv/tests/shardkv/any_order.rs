@@ -1,7 +1,7 @@
-//! Safety in spite of anything: three groups whose commands come in any order, any number of
-//! times, while clients write. Here there is no time: each step takes one of all the things
-//! that could happen, at random. At the end everything is read, and must be what one map
-//! would hold that had done each operation once.
+//! Safety under any order of events: three groups whose commands come in any order, any number of
+//! times, while clients write. There are no threads and no time. Each step is one of the events that
+//! could happen next, chosen at random. At the end the values of all keys must be those of one map
+//! that applied each operation once.
 
 use crate::custody::{Ledger, State};
 use kvraft::Operation;
@@ -14,20 +14,20 @@ use std::collections::BTreeMap;
 const GROUPS: [GroupId; 3] = [1, 2, 3];
 const KEYS: usize = 10;
 
-/// One thing that may happen. Numbers choose among what there is, modulo how much that is.
+/// One event. Numbers choose among the possible ones, modulo how many there are.
 #[derive(Clone, Debug)]
 enum Step {
     /// The controller makes another configuration.
     Configure(usize),
-    /// A group adopts the next one.
+    /// A group adopts the next configuration.
     Adopt(usize),
-    /// A client asks a group, for the first time or again.
+    /// A client sends an operation to a group, for the first time or again.
     Ask { client: usize, group: usize, key: usize, again: bool },
-    /// A group runs one of its transfers to the end of its next step.
+    /// A group takes the next step of one of its transfers.
     Transfer { group: usize, transfer: usize },
-    /// Something that was in a group's log before comes a second time.
+    /// A command that was in a group's log before comes a second time.
     Repeat { group: usize, command: usize },
-    /// A group's servers start again from a snapshot.
+    /// A group's servers restart from a snapshot.
     Restart(usize),
 }
 
@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A client, with the operation that it has under way or has ended last.
+/// A client, with its last operation, which may still be open.
 #[derive(Clone, Default)]
 struct Client {
     sequence: u64,
@@ -55,10 +55,10 @@ struct Client {
 struct World {
     controller: Controller,
     groups: Vec<Group>,
-    /// What each group was given, in order.
+    /// The commands that each group applied, in order.
     logs: Vec<Vec<Command>>,
     clients: Vec<Client>,
-    /// What every key should hold.
+    /// The expected value of every key.
     model: BTreeMap<String, String>,
     ledger: Ledger,
     served: usize,
@@ -99,7 +99,7 @@ impl World {
             }
             Step::Repeat { group, command } => {
                 let log = &self.logs[group % 3];
-                // Not a client's: that a log holds an operation twice is what `again` is for.
+                // Not operations: `Step::Ask` repeats those.
                 let commands: Vec<&Command> =
                     log.iter().filter(|command| !matches!(command, Command::Operate(_))).collect();
                 if !commands.is_empty() {
@@ -109,13 +109,13 @@ impl World {
             }
             Step::Restart(group) => {
                 let mut again = Group::new(GROUPS[group % 3]);
-                again.restore(&self.groups[group % 3].snapshot()).expect("it was written a moment ago");
+                again.restore(&self.groups[group % 3].snapshot()).expect("the group wrote it a moment ago");
                 self.groups[group % 3] = again;
             }
         }
     }
 
-    /// Joins, leaves, or moves; whatever is refused is no configuration.
+    /// A join, a leave or a move. A refused one makes no configuration.
     fn configure(&mut self, choice: usize) {
         use shardctrler::Command;
         let group = GROUPS[choice / 3 % 3];
@@ -130,11 +130,11 @@ impl World {
     fn adopt(&mut self, group: usize) {
         let next = self.groups[group].config() + 1;
         let config: Config = self.controller.query(next as i64).clone();
-        // Also what is not the next one, as from a leader that is behind.
+        // If there is no next one, this is the newest again, as a leader that lags might adopt it.
         self.apply(group, Command::Adopt(config));
     }
 
-    /// A client's append: a new one, or the last one again, whether it was answered or not.
+    /// A client's append: a new one, or the last one again, answered or not.
     fn ask(&mut self, client: usize, group: usize, key: usize, again: bool) {
         let asking = &mut self.clients[client];
         let new = asking.operation.is_none() || asking.done && !again;
@@ -157,10 +157,12 @@ impl World {
         }
     }
 
-    /// The next step of a handover to `group`, as the other group answers at this moment.
+    /// The next step of a handover to `group`, with the other group's answer of this moment.
     fn run_transfer(&mut self, group: usize, handover: Handover) {
         let Some(transfer) = self.groups[group].transfer(handover) else { return };
-        let other = |servers: &[String]| servers[0].parse::<usize>().expect("servers are named so") - 1;
+        let other = |servers: &[String]| {
+            servers[0].parse::<usize>().expect("a server has its group's number as its name") - 1
+        };
         match transfer {
             Transfer::Pull(servers) => {
                 if let Ok(content) = self.groups[other(&servers)].hand_over(handover) {
@@ -176,7 +178,7 @@ impl World {
         }
     }
 
-    /// Everything goes on until there is nothing left to do.
+    /// Runs all groups until no transfer is left.
     fn come_to_rest(&mut self) {
         let newest = self.controller.newest().number;
         for _ in 0..1000 {
@@ -199,7 +201,7 @@ impl World {
         let command = Operation::Get { key: key.to_owned() };
         match self.apply(group, Command::Operate(Request { client: 99, sequence: 1, command })) {
             Reply::Operation(result) => result,
-            Reply::Done => panic!("a get has a result"),
+            Reply::Done => panic!("the reply to a get is its result"),
         }
     }
 }
@@ -207,7 +209,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
-    /// Whatever happens, each operation counts once, and nothing is lost.
+    /// In any order of events each operation takes effect once, and nothing is lost.
     #[test]
     fn groups_are_one_map(steps in proptest::collection::vec(step(), 1..400)) {
         let mut world = World::new();

@@ -1,4 +1,4 @@
-//! Clients of the tests: one that knows what every key should hold, and many at a time.
+//! The tests' clients: one that knows the expected value of every key, and many at once.
 
 use crate::cluster::{Cluster, pause, random_text};
 use labrt::rand::random_bool;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tester::Test;
 use tester::kv::Recorded;
 
-/// Keys "0", "1" and so on, what they should hold, and a client to look.
+/// Keys "0", "1" and so on, their expected values, and a client that compares.
 pub(crate) struct Keys {
     test: Test,
     pub(crate) client: Recorded<Clerk>,
@@ -17,7 +17,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Puts a random text of `length` characters to each of `count` keys.
+    /// Puts a random text of `length` characters at each of `count` keys.
     pub(crate) fn put(cluster: &Cluster, count: usize, length: usize) -> Keys {
         let mut client = cluster.client();
         let values: Vec<String> = (0..count).map(|_| random_text(length)).collect();
@@ -27,7 +27,7 @@ impl Keys {
         Keys { test: cluster.test.clone(), client, values }
     }
 
-    /// The key holds what it should.
+    /// Checks that the key has its expected value.
     pub(crate) fn check(&mut self, key: usize) {
         let (found, expected) = (self.client.get(&key.to_string()), &self.values[key]);
         self.test.expect(found == *expected, || {
@@ -39,7 +39,7 @@ impl Keys {
         (0..self.values.len()).for_each(|key| self.check(key));
     }
 
-    /// Checks a key, and appends a random text.
+    /// Checks a key and appends a random text to it.
     pub(crate) fn check_and_append(&mut self, key: usize, length: usize) {
         self.check(key);
         let more = random_text(length);
@@ -51,60 +51,62 @@ impl Keys {
         (0..self.values.len()).for_each(|key| self.check_and_append(key, length));
     }
 
-    /// Puts a new value.
+    /// Puts a new value at a key.
     pub(crate) fn set(&mut self, key: usize, value: String) {
         self.client.put(&key.to_string(), &value);
         self.values[key] = value;
     }
 }
 
-/// After so many operations a client takes it easy. On the usual network none comes so far; on a
-/// very fast one, which a seed may have drawn, clients without pause would do tens of thousands,
-/// of which nobody learns more than of a thousand, and their histories take minutes to check.
-const MANY: usize = 1000;
+/// After this many operations a client pauses after each further one. On the usual network no client
+/// gets that far. On a very fast network, which a seed may draw, clients without pauses would run
+/// tens of thousands of operations. Those show no more than a thousand do, and their history would
+/// take minutes to check.
+const BUSY: usize = 1000;
 
-/// The rest of a client that takes it easy, after each operation.
-const EASY_MS: u64 = 20;
+/// The pause of such a client after each operation.
+const PAUSE_MS: u64 = 20;
 
-/// Ten clients at work, each in a thread of its own.
+/// Clients at work, each in a thread of its own.
 pub(crate) struct Clients<T> {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<T>>,
 }
 
 impl Clients<String> {
-    /// Client i appends random texts of `length` characters to key i, and rests for `rest_ms`
-    /// after each.
+    /// Client i appends random texts of `length` characters to key i, and pauses for `rest_ms` after
+    /// each.
     pub(crate) fn append(cluster: &Cluster, keys: &Keys, length: usize, rest_ms: u64) -> Self {
         let values = keys.values.clone();
         Clients::start(cluster, values.len(), move |client, clerk, stop| {
             let mut value = values[client].clone();
-            let mut rests = std::iter::repeat_n(rest_ms, MANY);
+            let mut rests = std::iter::repeat_n(rest_ms, BUSY);
             while !stop.load(Ordering::SeqCst) {
                 let more = random_text(length);
                 clerk.append(&client.to_string(), &more);
                 value += &more;
-                pause(rests.next().unwrap_or(EASY_MS));
+                pause(rests.next().unwrap_or(PAUSE_MS));
             }
             value
         })
     }
 
-    /// Ends the clients' work; from now on the keys should hold what they have appended.
+    /// Stops the clients, and checks that the keys hold all of their appends.
     pub(crate) fn stop_and_check(self, keys: &mut Keys) {
         let before = std::mem::take(&mut keys.values);
         keys.values = self.stop();
         let grown = before.iter().zip(&keys.values).all(|(before, after)| before.len() < after.len());
-        keys.test.exercised(grown, "some client has appended nothing");
+        keys.test.exercised(grown, "some client appended nothing");
         keys.check_all();
     }
 }
 
 impl Clients<()> {
-    /// Each client works on random keys: half of the time it appends, mostly it gets otherwise.
+    /// Each client works on random keys. Half of its operations are appends, one in twenty is a put,
+    /// and the others are gets.
     pub(crate) fn mixed(cluster: &Cluster, keys: usize, length: usize) -> Self {
         Clients::start(cluster, keys, move |_, clerk, stop| {
-            let mut rests = std::iter::repeat_n(0, MANY);
+            let mut rests = std::iter::repeat_n(0, BUSY);
             while !stop.load(Ordering::SeqCst) {
                 let key = labrt::rand::random_range(0..keys).to_string();
                 if random_bool(0.5) {
@@ -114,7 +116,7 @@ impl Clients<()> {
                 } else {
                     clerk.get(&key);
                 }
-                pause(rests.next().unwrap_or(EASY_MS));
+                pause(rests.next().unwrap_or(PAUSE_MS));
             }
         })
     }
@@ -136,15 +138,15 @@ impl<T: Send + 'static> Clients<T> {
         Clients { threads: threads.collect(), stop }
     }
 
-    /// Tells them to stop.
+    /// Tells the clients to stop.
     pub(crate) fn tell_to_stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    /// Tells them to stop, and waits until they have.
+    /// Tells the clients to stop, waits for them, and returns their results.
     pub(crate) fn stop(self) -> Vec<T> {
         self.tell_to_stop();
-        // Each ends, or the run ends with it.
+        // A panic of a thread fails the run by itself.
         self.threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
     }
 }

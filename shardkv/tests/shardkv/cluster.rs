@@ -1,5 +1,5 @@
-//! The course's configuration of lab 4: three controllers and three groups of three servers
-//! in one network, and the verbs that its tests are told with.
+//! The course's cluster of lab 4: three controllers and three groups of three servers on one
+//! network, and the verbs of the tests.
 
 use crate::costly;
 use crate::custody::Custody;
@@ -7,6 +7,7 @@ use labrpc::{ClientEnd, Name};
 use labrt::rand::random_range;
 use labrt::thread;
 use labrt::time::Instant;
+use rsm::ReplicatedServer as _;
 use shardctrler::{Config, ControllerServer, GroupId};
 use shardkv::{Clerk, MakeEnd, Setup, ShardServer};
 use std::sync::Arc;
@@ -14,13 +15,16 @@ use std::time::Duration;
 use tester::kv::{Recorded, Records};
 use tester::{Boot, Booted, Figures, Group, Net, Test, Watched};
 
-/// Servers of each group, and of the controller.
+/// Number of servers of each group, and of the controller.
 pub(crate) const SERVERS: usize = 3;
 
-/// Groups.
+/// Number of groups.
 pub(crate) const GROUPS: usize = 3;
 
-/// What is to be different from test to test.
+/// Time limit of a cluster to settle after faults.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The properties of a cluster in which tests differ.
 #[derive(Clone, Copy)]
 pub(crate) struct Options {
     unreliable: bool,
@@ -34,26 +38,26 @@ impl Options {
         Options { unreliable: false, max_raft_state: None, cost: None }
     }
 
-    /// The network loses one message in ten, and delays the others.
+    /// The network loses one message in ten and delays the others.
     pub(crate) fn unreliable(mut self) -> Options {
         self.unreliable = true;
         self
     }
 
-    /// Each operation keeps its leader busy for so long.
+    /// Each operation keeps its leader busy for this time.
     pub(crate) fn cost(mut self, cost: Duration) -> Options {
         self.cost = Some(cost);
         self
     }
 
-    /// Snapshots from so many bytes of Raft state on.
+    /// Servers make snapshots once Raft's state takes this many bytes.
     pub(crate) fn snapshots(mut self, max_raft_state: usize) -> Options {
         self.max_raft_state = Some(max_raft_state);
         self
     }
 }
 
-/// All of it. Clones are the same cluster.
+/// The cluster. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) test: Test,
@@ -64,13 +68,13 @@ pub(crate) struct Cluster {
     options: Options,
 }
 
-/// The name of group `group` (0 to 2) among the controllers.
+/// The number under which the controllers know group `group` (0 to 2).
 pub(crate) fn gid(group: usize) -> GroupId {
     100 + group as GroupId
 }
 
 impl Cluster {
-    /// Starts everything. No group has joined yet.
+    /// Starts all servers. No group has joined yet.
     pub(crate) fn new(test: &Test, options: Options) -> Cluster {
         let net = Net::as_drawn(test);
         let custody = Custody::new(test);
@@ -86,20 +90,15 @@ impl Cluster {
         cluster
     }
 
-    /// The last word: servers that keep links to the network would keep it for ever.
+    /// The run's figures. Takes the network down: servers hold links to the network that holds them, so
+    /// neither would ever be freed.
     fn close(&self) -> Figures {
-        let network = self.net.network();
-        let figures = Figures {
-            peers: SERVERS * (GROUPS + 1),
-            rpcs: network.total_count(),
-            bytes: network.total_bytes(),
-            commands: self.records.operations() as u64,
-        };
-        network.cleanup();
+        let figures = self.net.figures(SERVERS * (GROUPS + 1), self.records.operations() as u64);
+        self.net.network().cleanup();
         figures
     }
 
-    /// Whether the network loses nothing from now on, or one message in ten.
+    /// Makes the network reliable, or lets it lose one message in ten.
     pub(crate) fn set_reliable(&self, reliable: bool) {
         self.test.note(if reliable { "the network is reliable" } else { "the network is unreliable" });
         self.net.network().set_reliable(reliable);
@@ -110,7 +109,7 @@ impl Cluster {
         self.client_of(&self.controllers)
     }
 
-    /// A new client that asks other controllers.
+    /// A new client that asks these controllers.
     pub(crate) fn client_of(&self, controllers: &Group<ControllerServer>) -> Recorded<Clerk> {
         let ends = ends_to(&self.net, controllers);
         self.records.clerk(Clerk::new(ends, make_end(&self.net)))
@@ -121,34 +120,35 @@ impl Cluster {
         shardctrler::Clerk::new(ends_to(&self.net, &self.controllers))
     }
 
-    /// Has these groups join, together.
+    /// Has these groups join in one command.
     pub(crate) fn join(&self, groups: &[usize]) {
         self.join_at(&self.controllers, groups);
     }
 
-    /// Has these groups join at other controllers.
+    /// Has these groups join at these controllers.
     pub(crate) fn join_at(&self, controllers: &Group<ControllerServer>, groups: &[usize]) {
         self.test.note(format!("join {groups:?}"));
         let names =
             |group: usize| (0..SERVERS).map(move |server| self.groups[group].name(server).to_string());
         let joining = groups.iter().map(|&group| (gid(group), names(group).collect())).collect();
         let made = shardctrler::Clerk::new(ends_to(&self.net, controllers)).join(joining);
-        self.test.expect(made.is_ok(), || format!("a join of {groups:?} was refused: {made:?}"));
+        self.test.expect(made.is_ok(), || format!("the controller refused a join of {groups:?}: {made:?}"));
     }
 
-    /// Has these groups leave, together.
+    /// Has these groups leave in one command.
     pub(crate) fn leave(&self, groups: &[usize]) {
         self.test.note(format!("leave {groups:?}"));
         let gids: Vec<GroupId> = groups.iter().map(|&group| gid(group)).collect();
         let made = self.administrator().leave(&gids);
-        self.test.expect(made.is_ok(), || format!("a leave of {groups:?} was refused: {made:?}"));
+        self.test.expect(made.is_ok(), || format!("the controller refused a leave of {groups:?}: {made:?}"));
     }
 
-    /// Moves one shard.
+    /// Moves one shard to a group.
     pub(crate) fn move_shard(&self, shard: usize, group: usize) {
         self.test.note(format!("move shard {shard} to {group}"));
         let made = self.administrator().move_shard(shard, gid(group));
-        self.test.expect(made.is_ok(), || format!("a move to {group} was refused: {made:?}"));
+        self.test
+            .expect(made.is_ok(), || format!("the controller refused a move to group {group}: {made:?}"));
     }
 
     /// The newest configuration.
@@ -156,12 +156,11 @@ impl Cluster {
         self.administrator().query(-1)
     }
 
-    /// Crashes a server.
     pub(crate) fn shutdown_server(&self, group: usize, server: usize) {
         self.groups[group].crash(server);
     }
 
-    /// Starts a server with what its disk holds, and gives it its links.
+    /// Restarts a server from its disk and connects it.
     pub(crate) fn start_server(&self, group: usize, server: usize) {
         self.groups[group].restart(server);
         self.groups[group].connect(server);
@@ -172,7 +171,7 @@ impl Cluster {
         (0..SERVERS).for_each(|server| self.shutdown_server(group, server));
     }
 
-    /// Starts all servers of a group.
+    /// Restarts all servers of a group.
     pub(crate) fn start_group(&self, group: usize) {
         (0..SERVERS).for_each(|server| self.start_server(group, server));
     }
@@ -182,7 +181,7 @@ impl Cluster {
         (0..GROUPS).for_each(|group| self.shutdown_group(group));
     }
 
-    /// Starts all servers of all groups.
+    /// Restarts all servers of all groups.
     pub(crate) fn start_groups(&self) {
         (0..GROUPS).for_each(|group| self.start_group(group));
     }
@@ -192,7 +191,7 @@ impl Cluster {
         (0..SERVERS).for_each(|server| self.controllers.crash(server));
     }
 
-    /// Starts all controllers.
+    /// Restarts all controllers.
     pub(crate) fn start_controllers(&self) {
         for server in 0..SERVERS {
             self.controllers.restart(server);
@@ -200,55 +199,69 @@ impl Cluster {
         }
     }
 
-    /// Logs are short, if there are snapshots; and there are no snapshots, if there should be
-    /// none.
+    /// Checks that logs are short if the test asked for snapshots, and that there are no snapshots
+    /// otherwise.
     pub(crate) fn check_logs(&self) {
         for group in &self.groups {
             let (log, snapshot) = (group.log_size(), group.snapshot_size());
             match self.options.max_raft_state {
                 Some(max) => self.test.expect(log <= 8 * max, || {
-                    format!("expected at most {} bytes of Raft state, but there are {log}", 8 * max)
+                    format!("expected at most {} bytes of Raft's state, but a server has {log}", 8 * max)
                 }),
                 None => self.test.expect(snapshot == 0, || {
-                    format!("there is a snapshot of {snapshot} bytes, but none was allowed")
+                    format!("a server has a snapshot of {snapshot} bytes, but the test allows none")
                 }),
             }
         }
     }
 
-    /// Bytes on the disks of all servers of all groups.
+    /// Number of bytes on the disks of all servers of all groups.
     pub(crate) fn bytes_on_disks(&self) -> usize {
         let disks = self.groups.iter().flat_map(|group| (0..SERVERS).map(|server| group.persister(server)));
         disks.map(|disk| disk.state_size() + disk.snapshot_size()).sum()
     }
 
-    /// Whether every server of every group has gone to the newest configuration, and nothing is on
-    /// its way any more, nor garbage anywhere.
-    pub(crate) fn is_settled(&self) -> bool {
+    /// Waits until every server of every group has adopted the newest configuration and no shard is on
+    /// its way. Fails the test if it takes longer than `patience`.
+    pub(crate) fn settle(&self, patience: Duration) {
         let newest = self.newest().number;
         let settled = move |group: &shardkv::Group| {
-            let at_rest = group.tenures().all(|tenure| tenure.stage == shardkv::Stage::Serving);
-            group.config() == newest && at_rest && group.garbage().next().is_none()
+            let arrived = group.tenures().all(|tenure| tenure.stage.has_content());
+            group.config() == newest && arrived
         };
-        self.groups.iter().all(|group| {
-            (0..SERVERS)
-                .all(|server| group.visit(server, move |server| server.inspect(settled)) == Some(true))
-        })
+        self.wait_for(patience, "a shard is still on its way", settled);
+        self.test.note("all shards have arrived");
     }
 
-    /// Waits until everything has come to rest.
-    pub(crate) fn settle(&self, patience: Duration) {
+    /// Waits until no garbage is left either (the course's first challenge).
+    pub(crate) fn settle_without_garbage(&self, patience: Duration) {
+        self.settle(patience);
+        let clean = |group: &shardkv::Group| {
+            let serving = group.tenures().all(|tenure| tenure.stage == shardkv::Stage::Serving);
+            serving && group.garbage().next().is_none()
+        };
+        self.wait_for(patience, "garbage is left", clean);
+        self.test.note("no garbage is left");
+    }
+
+    /// Waits until the condition holds on every server of every group.
+    fn wait_for(
+        &self,
+        patience: Duration,
+        otherwise: &str,
+        condition: impl Fn(&shardkv::Group) -> bool + Copy + Send + 'static,
+    ) {
+        let holds = |group: &Group<ShardServer>, server| {
+            group.visit(server, move |server| server.inspect(condition)) == Some(true)
+        };
         let deadline = Instant::now() + patience;
-        while !self.is_settled() {
-            self.test.expect(Instant::now() < deadline, || {
-                format!("after {patience:?} shards are still on their way, or garbage was not collected")
-            });
-            thread::sleep(Duration::from_millis(50));
+        while !self.groups.iter().all(|group| (0..SERVERS).all(|server| holds(group, server))) {
+            self.test.expect(Instant::now() < deadline, || format!("after {patience:?} {otherwise}"));
+            pause(50);
         }
-        self.test.note("everything has come to rest");
     }
 
-    /// A server of a group that believes to lead; waits until there is one.
+    /// A server of a group that believes it is the leader. Waits until there is one.
     pub(crate) fn leader_of(&self, group: usize) -> usize {
         let leads =
             |&server: &usize| self.groups[group].visit(server, |server| server.is_leader()) == Some(true);
@@ -265,7 +278,7 @@ impl Cluster {
         end_to(&self.net, self.groups[group].name(server))
     }
 
-    /// The first living controller that believes to lead.
+    /// The first running controller that believes it is the leader.
     pub(crate) fn leading_controller(&self) -> Option<usize> {
         let leads =
             |&server: &usize| self.controllers.visit(server, |server| server.is_leader()) == Some(true);
@@ -273,7 +286,7 @@ impl Cluster {
     }
 }
 
-/// Starts a service of controllers; its servers stand in the story from `column` on.
+/// Starts three controllers. Their columns in the story begin with `column`.
 pub(crate) fn controllers(test: &Test, net: &Net, prefix: &str, column: usize) -> Group<ControllerServer> {
     let watched = Watched::beside(test, SERVERS, column);
     let boot = move |boot: Boot| {
@@ -343,12 +356,11 @@ fn make_end(net: &Net) -> MakeEnd {
     Arc::new(move |name| end_to(&net, &Name::from(name)))
 }
 
-/// A random text of so many characters.
+/// A random text of `length` characters.
 pub(crate) fn random_text(length: usize) -> String {
     (0..length).map(|_| char::from(random_range(b'a'..=b'z'))).collect()
 }
 
-/// Sleeps so many milliseconds.
 pub(crate) fn pause(milliseconds: u64) {
     thread::sleep(Duration::from_millis(milliseconds));
 }

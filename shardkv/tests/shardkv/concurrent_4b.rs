@@ -7,7 +7,7 @@ use labrt::time::Instant;
 use std::time::Duration;
 use tester::{Test, run};
 
-/// Groups come and go, and are down for a moment.
+/// Groups join and leave, and are down for a moment.
 #[test]
 fn concurrent_1_4b() {
     run("concurrent_1_4b", |t: &Test| {
@@ -21,7 +21,7 @@ fn concurrent_1_4b() {
         pause(500);
         cluster.join(&[2]);
         pause(500);
-        t.scene("All groups go down, one after the other; two of them leave.");
+        t.scene("All groups crash, one after the other. Two of them leave.");
         cluster.leave(&[0]);
         cluster.shutdown_group(0);
         pause(100);
@@ -30,7 +30,7 @@ fn concurrent_1_4b() {
         cluster.shutdown_group(2);
         cluster.leave(&[2]);
         pause(100);
-        t.scene("All come back.");
+        t.scene("All groups restart.");
         cluster.start_groups();
         pause(100);
         cluster.join(&[0]);
@@ -42,7 +42,7 @@ fn concurrent_1_4b() {
     });
 }
 
-/// Several configurations at once, then nothing for a while; and two groups start again.
+/// Several configurations at once, then a pause, again and again. Two groups restart.
 #[test]
 fn concurrent_2_4b() {
     run("concurrent_2_4b", |t: &Test| {
@@ -64,7 +64,7 @@ fn concurrent_2_4b() {
         cluster.leave(&[0]);
         cluster.leave(&[2]);
         pause(3000);
-        t.scene("Groups 1 and 2 start again.");
+        t.scene("Groups 1 and 2 restart.");
         cluster.shutdown_group(1);
         cluster.shutdown_group(2);
         pause(1000);
@@ -75,15 +75,15 @@ fn concurrent_2_4b() {
     });
 }
 
-/// All groups start again and again in the middle of changes of configuration. (In the
-/// editions before 2022 a test of the first challenge.)
+/// All groups restart again and again in the middle of changes of configuration. (In the course's
+/// editions before 2022 this is a test of the first challenge.)
 #[test]
 fn concurrent_3_4b() {
     run("concurrent_3_4b", |t: &Test| {
         let cluster = Cluster::new(t, Options::new().snapshots(300));
         cluster.join(&[0]);
         let mut keys = Keys::put(&cluster, 10, 1);
-        t.scene("Ten clients append, while groups join, start again, and leave.");
+        t.scene("Ten clients append, while groups join, restart, and leave.");
         let clients = Clients::append(&cluster, &keys, 1, 0);
         let end = Instant::now() + Duration::from_secs(12);
         while Instant::now() < end {
@@ -136,7 +136,7 @@ fn unreliable_2_4b() {
     });
 }
 
-/// The same with clients that share keys. What they saw is looked into after the test.
+/// The same with clients that share keys. The check of the history judges their results.
 #[test]
 fn unreliable_3_4b() {
     run("unreliable_3_4b", |t: &Test| {

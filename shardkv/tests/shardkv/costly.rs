@@ -1,27 +1,27 @@
-//! Servers for which an operation costs something. In a simulation computing takes no time,
-//! so that a single server could serve everybody; with a price for each operation it is as
-//! busy as a real one, and groups can be compared.
+//! Servers on which an operation takes time. Computing takes no time in a simulation, so a single
+//! server could serve any number of clients. With a cost for each operation, a server gets as busy
+//! as a real one, and the throughput of groups can be compared.
 
 use kvraft::Operation;
 use labrpc::Service;
 use labrt::quiet::Mutex;
 use labrt::thread;
 use labrt::time::Instant;
-use rsm::Request;
+use rsm::{ReplicatedServer as _, Request};
 use shardkv::{Content, Handover, KvError, PullError, ShardRpc, ShardServer};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A server with one processor, which every operation of a client that it leads keeps busy for
-/// a while.
+/// A server with one processor. Each operation that it receives as the leader keeps the processor
+/// busy for `cost`.
 pub(crate) struct Costly {
     server: Arc<ShardServer>,
     cost: Duration,
-    /// When the processor has done everything that was asked of it so far.
+    /// The time at which the processor has finished all operations so far.
     free_at: Mutex<Option<Instant>>,
 }
 
-/// What the server offers, with the price.
+/// The server's services, with the cost of operations.
 pub(crate) fn services(server: &Arc<ShardServer>, cost: Duration) -> Vec<Service> {
     let mut services = server.services();
     let costly = Costly { server: Arc::clone(server), cost, free_at: Mutex::default() };
@@ -31,7 +31,7 @@ pub(crate) fn services(server: &Arc<ShardServer>, cost: Duration) -> Vec<Service
 
 impl ShardRpc for Costly {
     fn operate(&self, request: Request<Operation>) -> Result<String, KvError> {
-        // To say that another leads costs nothing.
+        // A refusal for lack of leadership costs nothing.
         if self.server.is_leader() {
             let now = Instant::now();
             let done = {

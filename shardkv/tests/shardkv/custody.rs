@@ -1,10 +1,9 @@
-//! A checker that looks at all groups at once, at every step of every server, in every test:
-//! somebody has each shard, one group at most serves it, no copy is deleted that is the only
-//! one, and the servers of a group agree.
+//! A checker over all groups, at every step of every server, in every test: some group has each
+//! shard, at most one group serves it, no group deletes the only copy, and the servers of a group
+//! agree.
 //!
-//! A server's state is what it has applied, and only what is committed is applied, so that a
-//! majority of its group has it on the disk. The group's state is that of the server which
-//! has come furthest.
+//! A server's state is what it has applied. It applies committed entries only, so a majority of its
+//! group has them on disk. The group's state is that of the server that has applied most.
 
 use labrt::quiet::Mutex;
 use shardctrler::{GroupId, SHARDS};
@@ -18,18 +17,18 @@ pub(crate) struct Custody {
     ledger: Mutex<Ledger>,
 }
 
-/// What is known of the groups.
+/// The states of all groups so far.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// The furthest state of each group.
+    /// The latest state of each group.
     groups: BTreeMap<GroupId, State>,
-    /// Every state that each group was in, by the number of changes before it.
+    /// All states of each group, by the number of changes before them.
     history: BTreeMap<(GroupId, u64), State>,
-    /// Handovers whose content has come to the new owner, and first owners' shards.
+    /// Handovers whose content has arrived at the next owner. A shard's first owner counts as arrived.
     arrived: BTreeSet<Handover>,
 }
 
-/// A group's state, as far as it matters here.
+/// The part of a group's state that the checker compares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     changes: u64,
@@ -43,7 +42,7 @@ impl Custody {
         Arc::new(Custody { test: test.clone(), ledger: Mutex::default() })
     }
 
-    /// What watches a server of this group.
+    /// The watcher of a server of this group.
     pub(crate) fn watcher(
         self: &Arc<Self>,
         group: GroupId,
@@ -52,7 +51,7 @@ impl Custody {
         let custody = Arc::clone(self);
         let mut seen = None;
         move |_, state| {
-            // Operations of clients change nothing here, and are by far the most.
+            // Most entries are operations of clients, which change nothing here.
             if seen != Some(state.changes()) {
                 seen = Some(state.changes());
                 custody.observe(group, server, state);
@@ -85,7 +84,7 @@ impl State {
 }
 
 impl Ledger {
-    /// A server shows its state. What is news for the story, or what is wrong.
+    /// Takes in a server's state. Returns a line for the story if there is one, or the broken rule.
     pub(crate) fn enter(
         &mut self,
         group: GroupId,
@@ -95,8 +94,8 @@ impl Ledger {
         let first = self.history.entry((group, state.changes)).or_insert_with(|| state.clone());
         if *first != state {
             return Err(format!(
-                "the servers of group {group} disagree: after {} changes one has {first:?}, but server {server} \
-                 has {state:?}",
+                "the servers of group {group} disagree: after {} changes one server has {first:?}, but \
+                 server {server} has {state:?}",
                 state.changes
             ));
         }
@@ -113,7 +112,7 @@ impl Ledger {
         Ok(self.news(group, before.as_ref()))
     }
 
-    /// Whatever the group had and has no more is with its next owner, or was.
+    /// Each content that the group has deleted has arrived at its next owner.
     fn check_deletions(&self, group: GroupId, before: Option<&State>) -> Result<(), String> {
         let now = &self.groups[&group].tenures;
         for had in before.iter().flat_map(|before| &before.tenures) {
@@ -124,7 +123,7 @@ impl Ledger {
             let next = had.until.map(|config| Handover { shard: had.shard, config });
             if !next.is_some_and(|next| self.arrived.contains(&next)) {
                 return Err(format!(
-                    "group {group} has deleted the only copy of shard {}: it had {had:?}",
+                    "group {group} deleted the only copy of shard {}: it had {had:?}",
                     had.shard
                 ));
             }
@@ -132,7 +131,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The shard's latest content is somewhere, and one group at most serves it.
+    /// Some group has the shard's latest content, and at most one group serves it.
     fn check_shard(&self, shard: usize) -> Result<(), String> {
         let newest = self.arrived.iter().rfind(|handover| handover.shard == shard);
         let tenures = || {
@@ -145,7 +144,7 @@ impl Ledger {
             tenure.stage.has_content() && newest.is_some_and(|n| n.config == tenure.since)
         };
         if newest.is_some() && !tenures().any(|(_, tenure)| has(tenure)) {
-            return Err(format!("nobody has shard {shard} any more: {:?}", tenures().collect::<Vec<_>>()));
+            return Err(format!("no group has shard {shard} any more: {:?}", tenures().collect::<Vec<_>>()));
         }
         let serving: Vec<_> = tenures().filter(|(_, tenure)| tenure.stage == Stage::Serving).collect();
         if serving.len() > 1 {

@@ -1,4 +1,4 @@
-//! A shard's life in a group, sentence by sentence: without threads, network or time.
+//! A shard's life in a group: a test for each sentence of the essay, without threads, network or time.
 
 use kvraft::Operation;
 use rsm::{Request, StateMachine};
@@ -11,13 +11,13 @@ const ME: GroupId = 1;
 const OTHER: GroupId = 2;
 const THIRD: GroupId = 3;
 
-/// A configuration in which all shards are on one group.
+/// A configuration in which one group owns all shards.
 pub(crate) fn all_on(number: u64, group: GroupId) -> Config {
     let servers = |group: GroupId| (group, vec![format!("server of {group}")]);
     Config { number, shards: [group; SHARDS], groups: [ME, OTHER, THIRD].map(servers).into() }
 }
 
-/// A group that has gone through configurations in which these groups own everything.
+/// A group that has adopted configurations in which each of these groups in turn owns all shards.
 fn group(owners: &[GroupId]) -> Group {
     let mut group = Group::new(ME);
     owners.iter().for_each(|&owner| adopt(&mut group, owner));
@@ -51,13 +51,13 @@ fn operate(group: &mut Group, sequence: u64, operation: Operation) -> Result<Str
     }
 }
 
-/// The stages of the shard's tenures, in order.
+/// The stages of the group's tenures of [`SHARD`], in order of time.
 fn stages(group: &Group) -> Vec<Stage> {
     group.tenures().filter(|tenure| tenure.shard == SHARD).map(|tenure| tenure.stage).collect()
 }
 
-/// The shard as another group hands it over that has appended "x" to key "0", as client 7's
-/// first operation.
+/// The shard's content at another group, which applied client 7's first operation: an append of "x"
+/// to key "0".
 fn content() -> Content {
     let mut other = group(&[ME]);
     append(&mut other, 1, "x").unwrap();
@@ -66,7 +66,7 @@ fn content() -> Content {
 }
 
 #[test]
-fn a_shard_that_nobody_had_is_empty_and_served() {
+fn a_shard_without_former_owner_is_empty_and_served() {
     let mut group = group(&[ME]);
     assert_eq!(stages(&group), [Stage::Serving]);
     assert_eq!(get(&mut group), Ok(String::new()));
@@ -74,14 +74,14 @@ fn a_shard_that_nobody_had_is_empty_and_served() {
 }
 
 #[test]
-fn what_is_not_owned_is_refused() {
+fn operations_on_other_groups_shards_are_refused() {
     assert_eq!(get(&mut group(&[])), Err(KvError::WrongGroup));
     assert_eq!(get(&mut group(&[OTHER])), Err(KvError::WrongGroup));
     assert_eq!(get(&mut group(&[ME, OTHER])), Err(KvError::WrongGroup));
 }
 
 #[test]
-fn a_shard_that_another_had_is_pulled_and_refused_until_it_is_here() {
+fn a_shard_with_a_former_owner_is_pulled_and_refused_until_it_arrives() {
     let mut group = group(&[OTHER, ME]);
     assert_eq!(stages(&group), [Stage::Pulling]);
     assert_eq!(get(&mut group), Err(KvError::Moving));
@@ -92,7 +92,7 @@ fn a_shard_that_another_had_is_pulled_and_refused_until_it_is_here() {
 }
 
 #[test]
-fn other_shards_do_not_wait() {
+fn a_shard_is_served_while_others_are_on_their_way() {
     let mut group = group(&[OTHER, ME]);
     group.apply(Command::Install(handover(2), content()));
     assert_eq!(get(&mut group), Ok("x".into()));
@@ -104,12 +104,12 @@ fn other_shards_do_not_wait() {
 fn sessions_move_with_the_shard() {
     let mut group = group(&[OTHER, ME]);
     group.apply(Command::Install(handover(2), content()));
-    assert_eq!(append(&mut group, 1, "x"), Ok(String::new()), "a repetition is answered");
-    assert_eq!(get(&mut group), Ok("x".into()), "and not carried out");
+    assert_eq!(append(&mut group, 1, "x"), Ok(String::new()), "the group answers a repetition");
+    assert_eq!(get(&mut group), Ok("x".into()), "but does not apply it again");
 }
 
 #[test]
-fn configurations_are_taken_one_by_one() {
+fn configurations_are_adopted_one_by_one() {
     let mut group = group(&[ME]);
     for number in [0, 1, 3, u64::MAX] {
         group.apply(Command::Adopt(all_on(number, OTHER)));
@@ -118,7 +118,7 @@ fn configurations_are_taken_one_by_one() {
 }
 
 #[test]
-fn a_shard_given_away_waits_unchanged_until_the_next_owner_has_it() {
+fn a_shard_given_away_waits_unchanged_for_its_next_owner() {
     let mut group = group(&[ME]);
     append(&mut group, 1, "x").unwrap();
     assert_eq!(group.hand_over(handover(2)), Err(PullError::NotYet));
@@ -126,14 +126,14 @@ fn a_shard_given_away_waits_unchanged_until_the_next_owner_has_it() {
     assert_eq!(stages(&group), [Stage::Waiting]);
     assert_eq!(append(&mut group, 2, "y"), Err(KvError::WrongGroup));
     assert_eq!(group.hand_over(handover(2)), Ok(content()));
-    assert_eq!(group.hand_over(handover(2)), Ok(content()), "as often as it is asked for");
+    assert_eq!(group.hand_over(handover(2)), Ok(content()), "each pull gets the same content");
     group.apply(Command::Discard(handover(2)));
     assert_eq!(stages(&group), []);
     assert_eq!(group.hand_over(handover(2)), Err(PullError::Gone));
 }
 
 #[test]
-fn a_shard_that_leaves_before_it_has_come_passes_through() {
+fn a_shard_given_away_before_it_arrives_passes_through() {
     let mut group = group(&[OTHER, ME, THIRD]);
     assert_eq!(stages(&group), [Stage::Passing]);
     assert_eq!(get(&mut group), Err(KvError::WrongGroup));
@@ -145,7 +145,7 @@ fn a_shard_that_leaves_before_it_has_come_passes_through() {
 }
 
 #[test]
-fn a_shard_that_comes_back_is_another_tenure() {
+fn a_shard_that_returns_begins_another_tenure() {
     let mut group = group(&[ME, OTHER, ME]);
     assert_eq!(stages(&group), [Stage::Waiting, Stage::Pulling]);
     append(&mut group, 1, "y").unwrap_err();
@@ -153,7 +153,7 @@ fn a_shard_that_comes_back_is_another_tenure() {
     assert_eq!(stages(&group), [Stage::Waiting, Stage::Serving]);
     assert_eq!(get(&mut group), Ok("x".into()));
     group.apply(Command::Discard(handover(2)));
-    assert_eq!(stages(&group), [Stage::Serving], "the old copy goes, the new one stays");
+    assert_eq!(stages(&group), [Stage::Serving], "a discard deletes the old copy and keeps the new one");
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn a_late_copy_changes_nothing() {
 }
 
 #[test]
-fn garbage_is_remembered_until_it_is_gone() {
+fn garbage_is_noted_until_it_is_deleted() {
     let mut group = group(&[OTHER, ME]);
-    assert_eq!(group.garbage().count(), 0, "nothing is garbage of which there is no other copy");
+    assert_eq!(group.garbage().count(), 0, "before the content arrives, the other copy is not garbage");
     group.apply(Command::Install(handover(2), content()));
     assert_eq!(group.garbage().collect::<Vec<_>>(), [handover(2)]);
     assert_eq!(group.transfer(handover(2)), Some(Transfer::Discard(vec!["server of 2".into()])));
@@ -182,7 +182,7 @@ fn garbage_is_remembered_until_it_is_gone() {
 }
 
 #[test]
-fn only_what_waits_is_ever_deleted() {
+fn only_waiting_content_is_deleted() {
     for owners in [&[ME][..], &[OTHER, ME], &[OTHER, ME, THIRD], &[OTHER]] {
         let mut group = group(owners);
         let before: Vec<TenureView> = group.tenures().collect();
@@ -195,19 +195,19 @@ fn only_what_waits_is_ever_deleted() {
 }
 
 #[test]
-fn a_shard_assigned_to_nobody_stays_with_its_last_owner() {
+fn a_shard_assigned_to_no_group_stays_with_its_last_owner() {
     let mut keeper = group(&[ME, NO_GROUP]);
     append(&mut keeper, 1, "x").unwrap();
     assert_eq!(stages(&keeper), [Stage::Serving]);
     adopt(&mut keeper, OTHER);
     assert_eq!(stages(&keeper), [Stage::Waiting]);
-    // Whoever comes next knows whom to ask.
+    // The next owner knows which group to ask.
     let next = group(&[OTHER, NO_GROUP, ME]);
     assert_eq!(next.transfer(handover(3)), Some(Transfer::Pull(vec!["server of 2".into()])));
 }
 
 #[test]
-fn a_snapshot_is_the_whole_state() {
+fn a_snapshot_holds_the_whole_state() {
     for owners in [&[][..], &[ME], &[OTHER, ME], &[OTHER, ME, THIRD], &[ME, OTHER, ME]] {
         let mut original = group(owners);
         if owners.len() == 3 {
@@ -222,6 +222,6 @@ fn a_snapshot_is_the_whole_state() {
         assert_eq!(restored.transfers(), original.transfers());
         assert_eq!(get(&mut restored), get(&mut original));
         assert!(restored.restore(&original.snapshot()[1..]).is_err());
-        assert_eq!(restored.snapshot(), original.snapshot(), "what cannot be read changes nothing");
+        assert_eq!(restored.snapshot(), original.snapshot(), "a damaged snapshot changed the state");
     }
 }

@@ -1,15 +1,16 @@
 //! The tests of the sharded key/value service: a group's rules by themselves (`life`,
-//! `any_order`), part 4B on a cluster, and situations that chance brings about too rarely
-//! (`directed_4b`).
+//! `any_order`), parts 4B and 4C (the challenges) on a cluster, and directed tests that stage rare
+//! interleavings (`directed_…`).
 
 mod any_order;
-mod challenges_4b;
+mod challenges_4c;
 mod clients;
 mod cluster;
 mod concurrent_4b;
 mod costly;
 mod custody;
 mod directed_4b;
-mod figures_4b;
+mod directed_4c;
+mod figures;
 mod life;
 mod part_4b;

@@ -1,4 +1,4 @@
-//! Part 4B: the course's tests, its two challenges apart.
+//! Part 4B: the course's tests without concurrent clients and without the challenges.
 
 use crate::clients::Keys;
 use crate::cluster::{Cluster, GROUPS, Options, controllers, pause};
@@ -9,13 +9,13 @@ use std::time::Duration;
 use tester::kv::Recorded;
 use tester::{Test, run};
 
-/// Ten clients ask for a key each at the same time: those whose shards are served are
-/// answered, and rightly; the other five are not.
+/// Ten clients get one key each at the same time. The five whose shards are served get the right
+/// values, and the other five get no answer.
 fn expect_half(t: &Test, keys: &Keys, client: impl Fn() -> Recorded<Clerk>) {
     let (sender, answers) = bounded(keys.values.len());
     for key in 0..keys.values.len() {
         let (mut client, sender) = (client(), sender.clone());
-        // Whoever waits for a group that is down is answered later, or never.
+        // A client of a group that is down gets its answer later, or never.
         drop(thread::spawn(move || {
             let value = client.get(&key.to_string());
             drop(sender.send((key, value)));
@@ -28,10 +28,10 @@ fn expect_half(t: &Test, keys: &Keys, client: impl Fn() -> Recorded<Clerk>) {
         });
         right += 1;
     }
-    t.expect(right == 5, || format!("expected 5 of 10 shards to be served, but {right} are"));
+    t.expect(right == 5, || format!("expected 5 of 10 shards to be served, but {right} were"));
 }
 
-/// Two groups, of which one is down for a while.
+/// Two groups. One of them is down for a while.
 #[test]
 fn static_shards_4b() {
     run("static_shards_4b", |t: &Test| {
@@ -41,18 +41,18 @@ fn static_shards_4b() {
         let mut keys = Keys::put(&cluster, 10, 20);
         keys.check_all();
 
-        t.scene("Group 1 is down: its half of the shards is not served, the other half is.");
+        t.scene("Group 1 is down. Only group 0's half of the shards is served.");
         cluster.shutdown_group(1);
         cluster.check_logs();
         expect_half(t, &keys, || cluster.client());
 
-        t.scene("Group 1 is back.");
+        t.scene("Group 1 restarts.");
         cluster.start_group(1);
         keys.check_all();
     });
 }
 
-/// 2024's test: who is sent to a group that does not own the shard is refused.
+/// The course's test of 2024: a group refuses clients that ask for shards it does not own.
 #[test]
 fn rejection_4b() {
     run("rejection_4b", |t: &Test| {
@@ -62,7 +62,7 @@ fn rejection_4b() {
         let mut keys = Keys::put(&cluster, 10, 20);
         keys.check_all();
 
-        t.scene("Other controllers know of group 0 only. Their clients find half of the shards there.");
+        t.scene("Other controllers know only group 0. Their clients find half of the shards there.");
         let others = controllers(t, &cluster.net, "other-controller", 12);
         cluster.join_at(&others, &[0]);
         expect_half(t, &keys, || cluster.client_of(&others));
@@ -83,7 +83,7 @@ fn join_leave_4b() {
         t.scene("Group 0 leaves.");
         cluster.leave(&[0]);
         keys.check_and_append_all(5);
-        t.scene("A second later nobody needs it any more.");
+        t.scene("A second later the service no longer needs group 0.");
         pause(1000);
         cluster.check_logs();
         cluster.shutdown_group(0);
@@ -112,7 +112,7 @@ fn snapshot_4b() {
         keys.check_all();
         pause(1000);
         cluster.check_logs();
-        t.scene("All groups start again.");
+        t.scene("All groups restart.");
         cluster.shutdown_groups();
         cluster.start_groups();
         keys.check_all();
@@ -136,11 +136,13 @@ fn miss_change_4b() {
         keys.check_and_append_all(20);
         cluster.join(&[1]);
         keys.check_and_append_all(20);
-        t.scene("They are back.");
+        t.scene("The servers restart.");
         (0..GROUPS).for_each(|group| cluster.start_server(group, 0));
         keys.check_and_append_all(20);
         pause(2000);
-        t.scene("Server 1 of each group is down: the others must have caught up.");
+        t.scene(
+            "Server 1 of each group is down. The majorities need the servers that missed configurations.",
+        );
         (0..GROUPS).for_each(|group| cluster.shutdown_server(group, 1));
         cluster.join(&[0]);
         cluster.leave(&[2]);

@@ -1,5 +1,6 @@
 //! The board: the worker posts reports there, which the test's thread prints. The watchdog posts runs that are stuck.
 
+use super::channel::Reports;
 use super::plan::Plan;
 use super::report::Report;
 use labreport::Verdict;
@@ -61,7 +62,7 @@ impl Board {
         let plan = &self.plan;
         {
             let lines = &mut self.news.lock().lines;
-            if plan.report {
+            if plan.reports != Reports::Nobody {
                 report.write_line(lines);
             } else if !report.ok() {
                 lines.push_str(&report.text());
@@ -81,7 +82,7 @@ impl Board {
     pub(crate) fn done(&self) {
         let mut news = self.news.lock();
         let seeds = self.plan.seeds.end - self.plan.seeds.start;
-        if !self.plan.report && seeds > 1 {
+        if self.plan.reports == Reports::Nobody && seeds > 1 {
             let (failed, unknown) = (self.failed(), self.inconclusive.load(Ordering::Relaxed));
             let unknown = if unknown > 0 { format!(", {unknown} inconclusive") } else { String::new() };
             news.lines.push_str(&format!("{}: {seeds} seeds, {failed} failed{unknown}\n", self.plan.test));

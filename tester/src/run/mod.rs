@@ -4,8 +4,10 @@
 //! (an endless loop in a handler) fails its test, and the other tests of the process go on.
 
 mod board;
+mod channel;
 mod pictures;
 mod plan;
+mod repeat;
 mod report;
 mod seed;
 mod starved;
@@ -13,6 +15,7 @@ mod starved;
 use crate::failure::Invariant;
 use crate::test::Test;
 use board::Board;
+use channel::Reports;
 use plan::Plan;
 pub(crate) use report::Kind;
 use report::Report;
@@ -52,10 +55,10 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_SEED=n` | this seed |
 /// | `LAB_SEEDS=a..b` | all seeds from `a` to below `b`, in this process |
 /// | `LAB_RUNTIME=threads` | real threads instead of the simulation |
-/// | `LAB_CHECK_DETERMINISM=1` | each seed twice, and the two runs must be equal |
+/// | `LAB_CHECK_DETERMINISM=1` | each seed again, after another one, and in a process of its own: all must be equal |
 /// | `LAB_SWARM=1` | each seed also draws delays, scheduler, clocks and pauses |
 /// | `LAB_UNWATCHED=1` | ignore observers: see what the tests notice of a solution without one |
-/// | `LAB_REPORT=1` | a line for each seed on standard output, for `lab` |
+/// | `LAB_REPORT=1` | a line for each seed on standard output; with `socket`, through the socket that `lab` gives |
 /// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |
 /// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
 /// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
@@ -114,13 +117,13 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
     let worker = worker.expect("the operating system has room for one thread more");
     let stuck = loop {
         let news = board.wait(FLUSH);
-        print(&news.lines);
+        print(plan.reports, &news.lines);
         if news.stuck.is_some() || news.done {
             break news.stuck;
         }
         if worker.is_finished() {
             let last = board.wait(Duration::ZERO);
-            print(&last.lines);
+            print(plan.reports, &last.lines);
             // A worker that ended without saying so panicked, outside of any run.
             break if last.done { None } else { Some(lost_worker(plan, &board)) };
         }
@@ -143,23 +146,27 @@ fn lost_worker(plan: &Plan, board: &Board) -> Report {
 
 /// A run is stuck and cannot be ended.
 fn give_up(plan: &Plan, report: &Report) -> ! {
-    if plan.report {
+    if plan.reports != Reports::Nobody {
         let mut line = String::new();
         report.write_line(&mut line);
-        print(&line);
+        print(plan.reports, &line);
     } else {
         eprintln!("{}", report.text());
     }
     // With reports, the line says that the process ends here, and `lab` goes on behind the seed in another one. And
     // when memory runs out, ending the process is all that is left to do.
-    if plan.report || report.ends_process() {
+    if plan.reports != Reports::Nobody || report.ends_process() {
         std::process::exit(FAILED);
     }
     std::panic::resume_unwind(Box::new(format!("{} is stuck", plan.test)));
 }
 
-fn print(lines: &str) {
+fn print(reports: Reports, lines: &str) {
     use std::io::Write;
+    if reports == Reports::Lab {
+        reports.send(lines);
+        return;
+    }
     if lines.is_empty() {
         return;
     }

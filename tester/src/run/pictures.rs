@@ -1,5 +1,6 @@
 //! Where pictures of failures go: `LAB_PICTURES=DIR`, or `lab-pictures` in the folder that the test was built in.
 
+use super::channel::Reports;
 use super::plan::Plan;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub(super) fn write(
 ) -> io::Result<Option<PathBuf>> {
     let prefix = format!("{}-seed-", plan.test);
     let is_alone = plan.seeds.end - plan.seeds.start == 1;
-    if !is_alone && plan.report && count(folder, &prefix) >= MOST {
+    if !is_alone && plan.reports != Reports::Nobody && count(folder, &prefix) >= MOST {
         return Ok(None);
     }
     {

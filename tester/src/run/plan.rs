@@ -1,6 +1,7 @@
 //! The plan of a test's runs, read from the environment.
 
 use super::Allowance;
+use super::channel::Reports;
 use labrt::{Limits, World};
 use std::env;
 use std::ops::Range;
@@ -17,10 +18,12 @@ pub(crate) struct Plan {
     pub(crate) swarm: bool,
     /// Whether observers are ignored.
     pub(crate) unwatched: bool,
-    pub(crate) report: bool,
+    pub(crate) reports: Reports,
     pub(crate) keep_going: bool,
     pub(crate) story: bool,
     pub(crate) trace: Option<PathBuf>,
+    /// Where the scheduling decisions go, for a process that compares them with its own.
+    pub(crate) decisions: Option<PathBuf>,
     /// Where pictures go; None for no pictures.
     pub(crate) pictures: Option<PathBuf>,
     pub(crate) limits: Limits,
@@ -37,10 +40,11 @@ impl Plan {
             check_determinism: false,
             swarm: false,
             unwatched: false,
-            report: false,
+            reports: Reports::Nobody,
             keep_going: false,
             story: false,
             trace: None,
+            decisions: None,
             pictures: None,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
@@ -59,7 +63,7 @@ impl Plan {
     }
 
     pub(crate) fn from_environment(test: &'static str, allowance: Allowance) -> Result<Plan, String> {
-        let report = flag("LAB_REPORT")?;
+        let reports = Reports::from_text(text("LAB_REPORT")?.as_deref())?;
         Ok(Plan {
             test,
             seeds: seeds()?,
@@ -67,10 +71,11 @@ impl Plan {
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
             swarm: flag("LAB_SWARM")?,
             unwatched: flag("LAB_UNWATCHED")?,
-            report,
-            keep_going: report || flag("LAB_KEEP_GOING")?,
+            reports,
+            keep_going: reports != Reports::Nobody || flag("LAB_KEEP_GOING")?,
             story: flag("LAB_STORY")?,
             trace: text("LAB_TRACE")?.map(PathBuf::from),
+            decisions: text("LAB_DECISIONS")?.map(PathBuf::from),
             pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
             limits: limits(allowance)?,
         })

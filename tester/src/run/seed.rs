@@ -4,13 +4,14 @@ use super::Body;
 use super::board::Board;
 use super::pictures;
 use super::plan::Plan;
+use super::repeat;
 use super::report::{Kind, Report};
 use super::starved::{Ticker, Ticks};
 use crate::failure::Broken;
 use crate::final_check::Finding;
 use crate::knobs::Knobs;
 use crate::test::{Figures, Test};
-use labrt::{Config, Decision, Failure, FailureKind, Outcome, World};
+use labrt::{Config, Failure, FailureKind, Outcome, PolicyKind, World};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,48 +29,42 @@ pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
 }
 
 pub(super) fn run_one(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Report {
-    let (report, first) = attempt(plan, body, tag, seed);
-    if !plan.check_determinism || plan.world == World::Threads {
-        return report;
+    if plan.check_determinism && plan.world == World::Simulated {
+        return repeat::check(plan, body, tag, seed);
     }
-    let (_, second) = attempt(plan, body, tag, seed);
-    match first_difference(&first, &second) {
-        None => report,
-        Some(difference) => {
-            let message = format!("two runs with one seed differ: {difference}");
-            report.fail(Kind::Determinism, message.clone()).tell(&message, None, "")
-        }
-    }
+    attempt(plan, body, tag, seed).0
 }
 
-/// Where two runs part, if they do.
-fn first_difference(first: &Outcome<Figures>, second: &Outcome<Figures>) -> Option<String> {
-    if first.stats.event_hash == second.stats.event_hash {
-        return None;
-    }
-    let (one, other) = (&first.decisions, &second.decisions);
-    let position = (0..one.len().max(other.len())).find(|&i| one.get(i) != other.get(i));
-    let Some(position) = position else {
-        return Some("in their event hashes, although every scheduling decision is the same".to_owned());
-    };
-    let say =
-        |decision: Option<&Decision>| decision.map_or_else(|| "its end".to_owned(), ToString::to_string);
-    Some(format!(
-        "decision {position} is {} in the first run and {} in the second",
-        say(one.get(position)),
-        say(other.get(position))
-    ))
+/// Probabilistic concurrency testing draws its change points among the steps of a run: this is how many there are, by
+/// another run of the seed.
+fn length_of(plan: &Plan, body: &Arc<Body>, knobs: &Knobs, seed: u64) -> u32 {
+    let config = Config { seed, limits: plan.limits, ..Config::default() };
+    let test = Test::new(plan.test, knobs.clone(), plan.unwatched);
+    let (of_run, body) = (test.clone(), Arc::clone(body));
+    let outcome = labrt::run(config, move || {
+        body(&of_run);
+        of_run.finish()
+    });
+    test.close();
+    u32::try_from(outcome.stats.steps).unwrap_or(u32::MAX)
 }
 
-fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outcome<Figures>) {
+pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outcome<Figures>) {
     let knobs = if plan.swarm { Knobs::draw(seed) } else { Knobs::default() };
+    let policy = match knobs.policy() {
+        PolicyKind::Pct { depth, steps: 0 } if plan.world == World::Simulated => {
+            PolicyKind::Pct { depth, steps: length_of(plan, body, &knobs, seed) }
+        }
+        policy => policy,
+    };
     let config = Config {
         world: plan.world,
         seed,
-        policy: knobs.policy(),
+        policy,
         limits: plan.limits,
         trace: plan.trace.is_some(),
-        record: plan.check_determinism,
+        record: plan.check_determinism || plan.decisions.is_some(),
+        jitter: knobs.jitter(),
         tag,
     };
     let test = Test::new(plan.test, knobs, plan.unwatched);
@@ -86,6 +81,11 @@ fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outco
         && let Err(error) = write_events(path, &outcome)
     {
         warnings.push(format!("the events could not be written to {}: {error}", path.display()));
+    }
+    if let Some(path) = &plan.decisions
+        && let Err(error) = repeat::write_decisions(path, outcome.stats.event_hash, &outcome.decisions)
+    {
+        warnings.push(format!("the decisions could not be written to {}: {error}", path.display()));
     }
     let report = judge(plan, &test, &outcome, ticks, pass_of(plan, seed, &outcome, warnings));
     test.close();

@@ -11,23 +11,28 @@ mod source;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use linearize::models::register::Register;
-use linearize::read::Loaded;
-use linearize::{History, Limits, Model, Progress, Verdict, check_watched};
+use linearize::models::scalar::Scalar;
+use linearize::read::{Loaded, ModelName, Options, Recording};
+use linearize::{Fault, History, Limits, Model, Progress, check_watched};
 
 use crate::cli::CheckOptions;
 use crate::style::{clean, error_word};
 use crate::{Failure, Outcome, end_unread};
+use linearize::picture::page_of;
 use pages::Pages;
 use progress::watched;
 use report::{Finding, Tally};
-use source::{Recorded, Source};
+use source::Source;
 
 /// Checks every file, whatever became of those before it.
 pub(crate) fn run(options: &CheckOptions) -> Result<Outcome, Failure> {
     let sources = Source::all(&options.files)?;
     let mut check = Check {
-        wanted: options.model.as_deref().map(Recorded::named).transpose()?,
+        reading: Options {
+            model: options.model.as_deref().map(source::model).transpose()?,
+            failed_cas: options.failed_cas,
+            initial: options.initial.as_deref().map(Scalar::parse),
+        },
         limits: Limits::default().with_states(options.max_states).with_memory(options.max_memory),
         pages: Pages::new(options.html.as_deref(), sources.len())?,
         json: options.json,
@@ -44,7 +49,7 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome, Failure> {
 
 /// What was asked for, and what was found so far.
 struct Check {
-    wanted: Option<Recorded>,
+    reading: Options,
     limits: Limits,
     pages: Pages,
     json: bool,
@@ -54,7 +59,10 @@ struct Check {
 /// A history that was read.
 struct Subject<'a> {
     source: &'a Source,
-    recorded: Recorded,
+    recorded: ModelName,
+    /// Whether that was concluded from the names of functions.
+    guessed: bool,
+    faults: Vec<Fault>,
     keys: usize,
     /// How long it took to read it.
     reading: Duration,
@@ -63,21 +71,20 @@ struct Subject<'a> {
 impl Check {
     fn file(&mut self, source: &Source) -> Result<(), Failure> {
         let begun = Instant::now();
-        let loaded = source.load(self.wanted);
+        let recording = source.load(&self.reading);
         let reading = begun.elapsed();
-        match loaded {
+        match recording {
             Err(refusal) => {
                 self.refuse(&refusal.text)?;
                 if self.json { print(&report::refusal(source, &refusal)) } else { Ok(()) }
             }
-            Ok(Loaded::KeyValue(history)) => {
-                let keys = source::keys(&history);
-                let subject = Subject { source, recorded: Recorded::KeyValue, keys, reading };
-                self.decide(subject, &history.model(), history.history())
-            }
-            Ok(Loaded::Register(history)) => {
-                let subject = Subject { source, recorded: Recorded::Register, keys: 1, reading };
-                self.decide(subject, &Register::new(), &history)
+            Ok(Recording { loaded, model: recorded, guessed, faults }) => {
+                let keys = source::keys(&loaded);
+                let subject = Subject { source, recorded, guessed, faults, keys, reading };
+                match &loaded {
+                    Loaded::KeyValue(history) => self.decide(subject, &history.model(), history.history()),
+                    Loaded::Keyed(model, history) => self.decide(subject, model, history),
+                }
             }
         }
     }
@@ -96,10 +103,14 @@ impl Check {
             || check_watched(model, history, &self.limits, &progress),
         );
         let checking = begun.elapsed();
-        self.tally.add(&verdict);
+        self.tally.add(&verdict, history.is_observed());
         let page = watched(
             || format!("{name}: drawing"),
-            || self.pages.write(subject.source, || page(model, history, &verdict)),
+            || {
+                self.pages.write(subject.source, || {
+                    page_of(&subject.source.name(), model, history, &verdict, &subject.faults)
+                })
+            },
         );
         let (page, failure) = match page {
             Ok(page) => (page, None),
@@ -116,11 +127,6 @@ impl Check {
         let line = format!("{} {why}\n", error_word());
         io::stderr().write_all(line.as_bytes()).map_err(|_| Failure::new("cannot write to standard error"))
     }
-}
-
-fn page<M: Model>(model: &M, history: &History<M::Op, M::Result>, verdict: &Verdict) -> String {
-    // No format of files has a place for faults.
-    linearize::picture::page(model, history, verdict, &[])
 }
 
 /// Prints to standard output. Verdicts are piped into other programs, which may stop reading: that ends the check.

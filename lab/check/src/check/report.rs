@@ -36,17 +36,24 @@ impl<M: Model> Finding<'_, M> {
     /// The line, and below it what there is to say of a history that is not linearizable.
     pub(super) fn text(&self) -> String {
         let word = match self.verdict {
+            Verdict::Linearizable(_) if !self.history.is_observed() => {
+                style("NOTHING WAS OBSERVED").yellow().bold()
+            }
             Verdict::Linearizable(_) => style("linearizable").green(),
             Verdict::NotLinearizable(_) => style("NOT LINEARIZABLE").red().bold(),
             Verdict::Unknown(_) => style("UNKNOWN").yellow().bold(),
         };
-        let Subject { source, keys, reading, .. } = &self.subject;
+        let Subject { source, keys, reading, recorded, guessed, .. } = &self.subject;
         let name = clean(&source.name());
         let (operations, keys) = (count(self.history.len(), "operation"), count(*keys, "key"));
         let (reading, checking) = (span(nanoseconds(*reading)), span(nanoseconds(self.checking)));
         let mut out =
-            format!("{name} ... {word} -- {operations}, {keys}, read in {reading}, checked in {checking}\n");
-        if !self.verdict.is_linearizable() {
+            format!("{name} ... {word} -- {operations}, {keys}, read in {reading}, checked in {checking}");
+        if *guessed {
+            out += &format!(", model {}, by its functions (--model)", recorded.name());
+        }
+        out.push('\n');
+        if !self.verdict.is_linearizable() || !self.history.is_observed() {
             out += &self.story();
         }
         if let Some(page) = &self.page {
@@ -59,7 +66,7 @@ impl<M: Model> Finding<'_, M> {
     fn story(&self) -> String {
         let width = Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
         let width = width.saturating_sub(INDENT.len());
-        let mut story = text::render(self.model, self.history, self.verdict, &[], width);
+        let mut story = text::render(self.model, self.history, self.verdict, &self.subject.faults, width);
         if let Verdict::Unknown(undecided) = self.verdict {
             story += &format!("a higher {} may decide it\n", flag(undecided.limit));
         }
@@ -73,11 +80,13 @@ impl<M: Model> Finding<'_, M> {
         let mut object = json!({
             "file": self.subject.source.name(),
             "verdict": match self.verdict {
+                Verdict::Linearizable(_) if !self.history.is_observed() => "nothing was observed",
                 Verdict::Linearizable(_) => "linearizable",
                 Verdict::NotLinearizable(_) => "not linearizable",
                 Verdict::Unknown(_) => "unknown",
             },
             "model": self.subject.recorded.name(),
+            "model_guessed": self.subject.guessed,
             "operations": self.history.len(),
             "keys": self.subject.keys,
             "read_ns": nanoseconds(self.subject.reading),
@@ -117,6 +126,13 @@ impl<M: Model> Finding<'_, M> {
         })
     }
 
+    /// What the clock of the file said.
+    fn time(&self, time: u64) -> Value {
+        let time = self.history.recorded_time(time);
+        // JSON has no larger numbers than these two types.
+        i64::try_from(time).map_or_else(|_| json!(u64::try_from(time).ok()), |time| json!(time))
+    }
+
     fn operation(&self, index: usize) -> Value {
         let operation = &self.history[index];
         let result =
@@ -126,8 +142,8 @@ impl<M: Model> Finding<'_, M> {
             "client": operation.client,
             "operation": self.model.describe_op(&operation.op),
             "result": result,
-            "call": operation.call,
-            "return": operation.returned(),
+            "call": self.time(operation.call),
+            "return": operation.returned().map(|time| self.time(time)),
         })
     }
 }
@@ -192,14 +208,17 @@ pub(super) struct Tally {
     linearizable: usize,
     not_linearizable: usize,
     unknown: usize,
+    /// Of histories in which nothing returned.
+    unobserved: usize,
     /// What could not be done: files that could not be read, pages that could not be written.
     pub(super) refused: usize,
 }
 
 impl Tally {
     /// Counts a verdict.
-    pub(super) fn add(&mut self, verdict: &Verdict) {
+    pub(super) fn add(&mut self, verdict: &Verdict, observed: bool) {
         match verdict {
+            Verdict::Linearizable(_) if !observed => self.unobserved += 1,
             Verdict::Linearizable(_) => self.linearizable += 1,
             Verdict::NotLinearizable(_) => self.not_linearizable += 1,
             Verdict::Unknown(_) => self.unknown += 1,
@@ -211,7 +230,7 @@ impl Tally {
         match self {
             Tally { refused: 1.., .. } => Outcome::CouldNotRun,
             Tally { not_linearizable: 1.., .. } => Outcome::Failed,
-            Tally { unknown: 1.., .. } => Outcome::Unknown,
+            Tally { unknown: 1.., .. } | Tally { unobserved: 1.., .. } => Outcome::Unknown,
             Tally { .. } => Outcome::Passed,
         }
     }
@@ -223,6 +242,7 @@ impl fmt::Display for Tally {
             (self.linearizable, "linearizable"),
             (self.not_linearizable, "not linearizable"),
             (self.unknown, "unknown"),
+            (self.unobserved, "nothing was observed"),
             (self.refused, if self.refused == 1 { "error" } else { "errors" }),
         ];
         let said = words.iter().filter(|(number, _)| *number > 0);
@@ -253,7 +273,7 @@ mod tests {
     #[test]
     fn what_could_not_be_done_outweighs_what_was_found() {
         let tally = |not_linearizable, unknown, refused| {
-            Tally { linearizable: 1, not_linearizable, unknown, refused }.outcome()
+            Tally { linearizable: 1, not_linearizable, unknown, unobserved: 0, refused }.outcome()
         };
         assert_eq!(tally(0, 0, 0), Outcome::Passed);
         assert_eq!(tally(0, 1, 0), Outcome::Unknown);

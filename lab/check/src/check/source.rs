@@ -6,8 +6,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use linearize::KvHistory;
-use linearize::read::{self, Loaded, Problem, ReadError};
+use linearize::read::{self, Loaded, ModelName, Options, Problem, ReadError, Recording};
 
 use super::progress::watched;
 use crate::Failure;
@@ -17,52 +16,18 @@ use crate::style::clean;
 /// What messages call standard input.
 const INPUT: &str = "standard input";
 
-/// Models of `linearize` that no format of files records.
-const NOT_IN_FILES: [&str; 6] = ["versioned", "queue", "set", "lock", "counter", "log"];
-
-/// What a file may record: the model that its history is checked against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Recorded {
-    /// Keys with texts: get, put and append.
-    KeyValue,
-    /// One register: read, write and compare-and-swap.
-    Register,
-}
-
-impl Recorded {
-    const ALL: [Recorded; 2] = [Recorded::KeyValue, Recorded::Register];
-
-    /// Its name on the command line.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Recorded::KeyValue => "kv",
-            Recorded::Register => "register",
-        }
+/// The model that `name` names.
+pub(super) fn model(name: &str) -> Result<ModelName, Failure> {
+    if let Some(model) = ModelName::named(name) {
+        return Ok(model);
     }
-
-    /// The model that `name` names.
-    pub(super) fn named(name: &str) -> Result<Recorded, Failure> {
-        if let Some(recorded) = Recorded::ALL.into_iter().find(|recorded| recorded.name() == name) {
-            return Ok(recorded);
-        }
-        let mut message = match NOT_IN_FILES.contains(&name) {
-            true => format!("no format of files records a {name}; the crate linearize checks it from code"),
-            false => format!("there is no model {}", clean(name)),
-        };
-        let names = Recorded::ALL.map(|recorded| recorded.name().to_owned());
-        if let Some(nearest) = nearest(name, &names).first() {
-            message += &format!("; the nearest: {nearest}");
-        }
-        message += "\nmodels are kv (get, put, append) and register (read, write, compare-and-swap)";
-        Err(Failure::new(message))
+    let names = ModelName::ALL.map(|model| model.name().to_owned());
+    let mut message = format!("there is no model {}", clean(name));
+    if let Some(nearest) = nearest(name, &names).first() {
+        message += &format!("; the nearest: {nearest}");
     }
-
-    fn of(loaded: &Loaded) -> Recorded {
-        match loaded {
-            Loaded::KeyValue(_) => Recorded::KeyValue,
-            Loaded::Register(_) => Recorded::Register,
-        }
-    }
+    message += &format!("\nmodels are {}", names.join(", "));
+    Err(Failure::new(message))
 }
 
 /// A file, or standard input.
@@ -116,30 +81,25 @@ impl Source {
         }
     }
 
-    /// Reads the history, which must be one of `wanted` if that is given.
-    pub(super) fn load(&self, wanted: Option<Recorded>) -> Result<Loaded, Refusal> {
+    /// Reads the history.
+    pub(super) fn load(&self, options: &Options) -> Result<Recording, Refusal> {
         // A name may hold anything, as values may, and goes into the message as it is.
         let name = clean(&self.name());
         let bytes = AtomicU64::new(0);
         let say = || format!("{name}: {} MB read", bytes.load(Ordering::Relaxed) / 1_000_000);
         let loaded = watched(say, || match self {
-            Source::Input => read::read(&name, Counted { input: io::stdin().lock(), bytes: &bytes }),
+            Source::Input => {
+                read::read_as(&name, Counted { input: io::stdin().lock(), bytes: &bytes }, options)
+            }
             Source::File(path) => match File::open(path) {
-                Ok(file) => read::read(&name, Counted { input: file, bytes: &bytes }),
+                Ok(file) => read::read_as(&name, Counted { input: file, bytes: &bytes }, options),
                 Err(error) => {
                     let problem = Problem::Io(error.to_string());
                     Err(ReadError { file: name.clone(), line: None, problem })
                 }
             },
-        })?;
-        let recorded = Recorded::of(&loaded);
-        match wanted {
-            Some(wanted) if wanted != recorded => {
-                let text = format!("{name}: records {}, not {}", recorded.name(), wanted.name());
-                Err(Refusal { line: None, text })
-            }
-            _ => Ok(loaded),
-        }
+        });
+        Ok(loaded?)
     }
 }
 
@@ -158,10 +118,15 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 /// How many keys the operations of a history touch.
-pub(super) fn keys(history: &KvHistory) -> usize {
-    let mut touched = vec![false; history.keys().len()];
-    for operation in history.history().operations() {
-        touched[operation.op.key().0 as usize] = true;
+pub(super) fn keys(loaded: &Loaded) -> usize {
+    match loaded {
+        Loaded::KeyValue(history) => {
+            let mut touched = vec![false; history.keys().len()];
+            for operation in history.history().operations() {
+                touched[operation.op.key().0 as usize] = true;
+            }
+            touched.into_iter().filter(|touched| *touched).count()
+        }
+        Loaded::Keyed(model, _) => model.keys().len(),
     }
-    touched.into_iter().filter(|touched| *touched).count()
 }

@@ -1,6 +1,6 @@
-//! The invariants of a job (the specification's §5), watched all the time by every test. The coordinator shows each of its
-//! steps while it holds its lock, the store each change of what a final name shows, and the application each call of
-//! reduce; so a broken invariant fails the test in the moment when it breaks.
+//! The invariants of a job (the specification's §5), watched all the time by every test. The coordinator
+//! shows each of its steps while it holds its lock, the store each change of what a final name shows, and the
+//! application each call of reduce; so a broken invariant fails the test in the moment when it breaks.
 
 use super::expected::Expected;
 use super::story;
@@ -120,7 +120,7 @@ impl Checker {
             Event::HandedOut { id, worker, host, backup } => {
                 self.handed_out(state, *id, *worker, host, *backup);
             }
-            Event::Accepted { id, worker, host } => self.accepted(*id, *worker, host),
+            Event::Accepted { id, worker, host, .. } => self.accepted(*id, *worker, host),
             Event::Waits { .. } => self.waits(state),
             _ => {}
         }
@@ -230,10 +230,11 @@ impl Checker {
         };
     }
 
-    /// Invariants 1 and 2 at the end: the output is the sequential run's, and each pair and key was counted once.
+    /// Invariants 1 and 2 at the end: the output is the sequential run's, and each pair and key was counted
+    /// once.
     pub(crate) fn finished(
         &self,
-        state: (mapreduce::task::Counters, mapreduce::task::Counters),
+        state: (mapreduce::tasks::Counters, mapreduce::tasks::Counters),
         reduces: usize,
     ) {
         let record = self.record.lock();

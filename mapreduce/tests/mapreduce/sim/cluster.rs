@@ -14,8 +14,8 @@ use labrt::thread;
 use labrt::time::{Duration, Instant};
 use mapreduce::app::Application;
 use mapreduce::rpc::{CoordinatorClient, CoordinatorRpc, Job, WorkerClient, WorkerRpc};
+use mapreduce::split::split_inputs;
 use mapreduce::state::{Input, Phase, Rules};
-use mapreduce::task::split_inputs;
 use mapreduce::worker::{Network, Setup, WorkerError};
 use mapreduce::{Coordinator, Summary, Worker};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl Plan {
             let machines = number.and_then(|number| self.replicas.get(number)).cloned().unwrap_or_default();
             machines.into_iter().map(host_name).collect()
         };
-        splits.into_iter().map(|split| Input { hosts: hosts(&split.file), split }).collect()
+        splits.into_iter().map(|split| Input { hosts: hosts(&split.pieces[0].file), split }).collect()
     }
 }
 
@@ -233,10 +233,11 @@ impl Cluster {
             Process::Coordinator(coordinator) => coordinator.clone(),
             Process::Worker => panic!("machine 0 has the coordinator"),
         });
-        coordinator.expect("nobody crashes the coordinator")
+        coordinator.expect("no test crashes the coordinator")
     }
 
-    /// Crashes a machine: its threads stop where they stand, and what it was writing is lost. Its disk keeps the rest.
+    /// Crashes a machine: its threads stop where they stand, and what it was writing is lost. Its disk keeps
+    /// the rest.
     pub(crate) fn crash_machine(&self, machine: usize) {
         self.storage().crash(machine);
         // The calling thread may be the machine's own, and not come back from this.
@@ -264,7 +265,8 @@ impl Cluster {
         summary
     }
 
-    /// Waits until all workers that live have heard that the job is over, and checks that the output is still there.
+    /// Waits until all workers that live have heard that the job is over, and checks that the output is still
+    /// there.
     pub(crate) fn wait_for_exits(&self, count: usize) {
         let patience = Instant::now();
         while self.exits().len() < count && patience.elapsed() < Duration::from_secs(30) {
@@ -349,16 +351,16 @@ fn boot_worker(shared: &Arc<Shared>, boot: Boot) -> Booted<Process> {
         shared: Arc::new(SimStore::shared(&shared.storage, me)),
         local: Arc::new(SimStore::local(&shared.storage, me)),
         applications: Box::new(move |_| Ok(probe.clone())),
+        tasks: crate::under_test::tasks(),
         memory: 1 << 20,
         patience: Duration::from_secs(60),
         retry: Duration::from_millis(100),
     };
     let worker = Worker::new(setup);
     let (running, exits) = (worker.clone(), shared.clone());
-    let spawned = thread::Builder::new().name("work_loop".to_owned()).spawn(move || {
+    thread::spawn_named("work_loop", move || {
         let result = running.run();
         exits.exits.lock().push(result);
     });
-    spawned.expect("the simulation has room for a thread");
     Booted { server: Arc::new(Process::Worker), services: vec![worker.into_service()] }
 }

@@ -10,8 +10,8 @@ pub(crate) fn of_timeout(fraction: f64) -> Duration {
     timeout().mul_f64(fraction)
 }
 
-/// As in the functions of the course's "crash" application: with this chance the machine crashes, with the same chance it
-/// stalls for up to the time-out.
+/// As in the functions of the course's "crash" application: with this chance the machine crashes, with the
+/// same chance it stalls for up to the time-out.
 pub(crate) fn crash_or_stall(cluster: &Cluster, machine: usize, chance: f64) {
     let draw = random_range(0.0..1.0);
     if draw < chance {
@@ -21,8 +21,8 @@ pub(crate) fn crash_or_stall(cluster: &Cluster, machine: usize, chance: f64) {
     }
 }
 
-/// Starts crashed machines again, a second after they were found dead, until the job is over; with some chance without what
-/// was on their disks.
+/// Starts crashed machines again, a second after they were found dead, until the job is over; with some
+/// chance without what was on their disks.
 pub(crate) fn keep_restarting(cluster: &Cluster, disk_lost: f64) {
     let cluster = cluster.clone();
     drop(thread::spawn(move || {

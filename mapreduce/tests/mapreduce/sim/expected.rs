@@ -1,4 +1,5 @@
-//! What a job's output must be: the application's functions, called one after the other, with nothing else around.
+//! What a job's output must be: the application's functions, called one after the other, with nothing else
+//! around.
 
 use mapreduce::app::{Application, Records, Values};
 use std::collections::BTreeMap;
@@ -106,7 +107,7 @@ fn sorted_lines(bytes: &[u8]) -> Vec<String> {
 fn records_of(records: Records, bytes: &[u8]) -> Vec<&[u8]> {
     match records {
         // A text may be cut at any white space, and so not at all.
-        Records::Whole | Records::Text => vec![bytes],
+        Records::Whole | Records::Blocks | Records::Text => vec![bytes],
         Records::Lines => {
             let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
             // What follows the last line's end is no line.

@@ -1,4 +1,5 @@
-//! What the simulated tests stand on: a cluster with disks, a checker that never looks away, text, disturbances.
+//! What the simulated tests stand on: a cluster with disks, a checker that never looks away, text,
+//! disturbances.
 
 pub(crate) mod checker;
 pub(crate) mod cluster;

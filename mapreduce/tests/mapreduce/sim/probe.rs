@@ -1,5 +1,5 @@
-//! The application as the workers of a simulation get it: each call of the user's functions takes time, is seen by the
-//! checker, and may be disturbed by the test.
+//! The application as the workers of a simulation get it: each call of the user's functions takes time, is
+//! seen by the checker, and may be disturbed by the test.
 
 use super::checker::Checker;
 use super::cluster::Cluster;
@@ -9,8 +9,8 @@ use labrt::sync::Arc;
 use mapreduce::app::{Application, BadRecords, Records, Values};
 use mapreduce::rpc::WorkerId;
 
-/// What a test does in the middle of the user's functions: called with the machine, and the file or the key. May sleep,
-/// and may crash the machine.
+/// What a test does in the middle of the user's functions: called with the machine, and the file or the key.
+/// May sleep, and may crash the machine.
 type Hook = Arc<dyn Fn(usize, &str) + Send + Sync>;
 
 /// The disturbances of one test.
@@ -41,7 +41,8 @@ impl Late {
         *self.0.lock() = Some(cluster.clone());
     }
 
-    /// Lets go of the cluster, which otherwise would own itself through its hooks. They do nothing from now on.
+    /// Lets go of the cluster, which otherwise would own itself through its hooks. They do nothing from now
+    /// on.
     pub(crate) fn clear(&self) {
         *self.0.lock() = None;
     }

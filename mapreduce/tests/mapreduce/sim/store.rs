@@ -1,5 +1,5 @@
-//! The files of a simulated cluster: a store that all machines share, and a disk on each machine. Reading and writing takes
-//! time, so that crashes come in the middle; a crash loses what has no final name yet.
+//! The files of a simulated cluster: a store that all machines share, and a disk on each machine. Reading and
+//! writing takes time, so that crashes come in the middle; a crash loses what has no final name yet.
 
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
@@ -31,8 +31,8 @@ struct File {
 
 type Files = BTreeMap<String, File>;
 
-/// Sees output files: the number of the machine that writes, and the file's name. Called in the middle of a write, when half
-/// of the bytes are there, without any lock; may crash the machine.
+/// Sees output files: the number of the machine that writes, and the file's name. Called in the middle of a
+/// write, when half of the bytes are there, without any lock; may crash the machine.
 pub(crate) type WriteHook = Arc<dyn Fn(usize, &str) + Send + Sync>;
 
 /// Is told of each change of what a final name shows.
@@ -43,7 +43,7 @@ pub(crate) type FinalHook = Arc<dyn Fn(&str, &[u8], Change) + Send + Sync>;
 pub(crate) enum Change {
     /// A finished file was given this name.
     Renamed,
-    /// Somebody writes under the final name itself.
+    /// A worker writes under the final name itself.
     Written,
 }
 
@@ -226,7 +226,8 @@ impl Store for SimStore {
     }
 }
 
-/// A file that is being read. It shows what the file held when it was opened, as an open file does after a rename.
+/// A file that is being read. It shows what the file held when it was opened, as an open file does after a
+/// rename.
 struct OpenFile {
     store: SimStore,
     file: File,

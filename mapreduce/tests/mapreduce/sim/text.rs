@@ -46,8 +46,8 @@ fn word(rank: usize) -> String {
     letters
 }
 
-/// A slice of about this many bytes of each of the eight books, other ones for each seed; generated text where there are
-/// no books.
+/// A slice of about this many bytes of each of the eight books, other ones for each seed; generated text
+/// where there are no books.
 pub(crate) fn book_files(bytes: usize) -> Vec<(String, Vec<u8>)> {
     let books = books();
     if books.is_empty() {

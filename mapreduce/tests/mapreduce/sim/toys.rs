@@ -7,8 +7,8 @@ use labrt::time::Duration;
 use mapreduce::app::{Application, Records, Values};
 use mapreduce::apps::wc::WordCount;
 
-/// Emits the name of each file, and some facts about it, like the course's applications for tests: one call of map for a
-/// file, and a few keys.
+/// Emits the name of each file, and some facts about it, like the course's applications for tests: one call
+/// of map for a file, and a few keys.
 pub(crate) struct Names;
 
 impl Application for Names {
@@ -35,8 +35,8 @@ impl Application for Names {
     }
 }
 
-/// Counts words, and adds a random number to each line: no two attempts of a reduce have the same output. No application
-/// should do that; it shows whose output is in the store.
+/// Counts words, and adds a random number to each line: no two attempts of a reduce have the same output. No
+/// application should do that; it shows whose output is in the store.
 pub(crate) struct Dice;
 
 impl Application for Dice {

@@ -1,0 +1,9 @@
+//! Tests of the parts of this solution that the course does not ask for: reads that bypass the log,
+//! and a clerk with errors and time limits. They use this solution's own types, so they are a test
+//! target of their own, and another solution does without it.
+
+mod bad_input;
+mod broken_leases;
+mod reads;
+#[path = "../kvraft/stale_reads.rs"]
+mod stale_reads;

@@ -1,0 +1,72 @@
+//! `cargo lab zoo LAB --parts`: do the tests of each part need that part, and the earlier ones, only?
+//!
+//! A student who has done part 2A must pass all its tests. The complete reference cannot show whether that is possible. So
+//! each `bugs/parts/LAB-PART.patch` makes a partial solution of the reference: what belongs to later parts panics, or does nothing.
+//! The tests up to that part are run against what is left, and all of them must pass.
+
+use std::path::Path;
+
+use console::style;
+use lab_terminal::count;
+
+use crate::catalogue::{Lab, Test};
+use crate::cli::ZooOptions;
+use crate::runner::Runner;
+use crate::{Failure, Outcome};
+
+use super::copy::WorkspaceCopy;
+use super::patch::Patch;
+use super::{build_one, examine, zoo_folder};
+
+/// The partial solutions of this lab, by their names.
+pub(super) fn of_lab(patches: Vec<Patch>, lab: &Lab) -> Result<Vec<Patch>, Failure> {
+    let prefix = format!("{}-", lab.name);
+    let partial: Vec<Patch> = patches.into_iter().filter(|patch| patch.id.starts_with(&prefix)).collect();
+    if partial.is_empty() {
+        return Err(Failure::new(format!("bugs/parts has no partial solution of {}", lab.name)));
+    }
+    Ok(partial)
+}
+
+/// Builds each of these partial solutions, runs the tests of its parts, and prints those that fail.
+pub(super) fn run(
+    root: &Path,
+    lab: &Lab,
+    tests: &[Test],
+    partial: Vec<Patch>,
+    runner: &Runner,
+    options: &ZooOptions,
+) -> Result<Outcome, Failure> {
+    let place = zoo_folder(root);
+    let mut copy = WorkspaceCopy::of(root, &place.join("source"))?;
+    let mut outcome = Outcome::Passed;
+    for solution in partial {
+        let what = format!("{}, {}", solution.id, solution.title);
+        let binary = build_one(&mut copy, &place, tests, &solution, options)?;
+        let row = examine(solution, &binary, lab, tests, runner, options)?;
+        if runner.supervisor.is_stopped() {
+            println!("{}", style("interrupted").yellow());
+            return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
+        }
+        let failed: Vec<_> = row.kills().collect();
+        if failed.is_empty() {
+            println!(
+                "{} {what}: {}, none needs a later part",
+                style("passed:").green(),
+                count(row.run(), "test")
+            );
+        } else {
+            outcome = Outcome::Failed;
+            println!(
+                "{} {what}: {} of {}",
+                style("failed:").red().bold(),
+                failed.len(),
+                count(row.run(), "test")
+            );
+        }
+        for (part, test, seed, reason) in failed {
+            println!("  {test} of part {part}, seed {seed}: {reason}");
+        }
+    }
+    Ok(outcome)
+}

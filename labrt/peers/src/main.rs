@@ -1,0 +1,67 @@
+//! labrt's schedulers beside those of shuttle and loom, on the same eight programs in the same run: how many runs each needs
+//! until it finds the bug, and how many schedules it runs in a second.
+//! `cargo lab bench schedulers`, or `cargo run --release --manifest-path labrt/peers/Cargo.toml`, with a part of a
+//! program's name behind `--` for some programs alone. About two minutes.
+//!
+//! Runs until found are medians of nine searches with different seeds; exhaustive searches are made once, with at most
+//! two preemptions. The last table says how the default policy of labrt does against the bounds.
+
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
+
+mod ours;
+mod table;
+mod with_loom;
+mod with_shuttle;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Searches of which the median is taken.
+const ROUNDS: u64 = 9;
+
+/// Runs after which a search gives up.
+const MOST_RUNS: u64 = 5000;
+
+/// What one scheduler did with one program.
+#[derive(Clone, Copy)]
+pub(crate) struct Finding {
+    /// Runs until the bug was found, the median; None if most searches gave up.
+    runs: Option<u64>,
+    /// Schedules a second.
+    rate: f64,
+}
+
+/// A program: a closure of one of the three worlds.
+pub(crate) type Program = fn();
+
+/// Looks for the bug nine times with `search`, which gets the number of the round and gives the runs until it found the
+/// bug, or all that it made.
+pub(crate) fn measure(search: impl Fn(u64) -> Result<u64, u64>) -> Finding {
+    let (mut found, mut runs) = (Vec::new(), 0);
+    let started = std::time::Instant::now();
+    for round in 0..ROUNDS {
+        let result = search(round);
+        runs += result.unwrap_or_else(|all| all);
+        found.push(result.unwrap_or(u64::MAX));
+    }
+    let took = started.elapsed().max(Duration::from_micros(1));
+    found.sort_unstable();
+    let median = found[found.len() / 2];
+    Finding { runs: (median != u64::MAX).then_some(median), rate: runs as f64 / took.as_secs_f64() }
+}
+
+fn main() -> ExitCode {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    if wanted == "--help" || wanted == "-h" {
+        println!("Usage: peers [PART OF A PROGRAM'S NAME]\n\n  e.g. `peers wake` for the lost wake-up alone");
+        return ExitCode::SUCCESS;
+    }
+    std::panic::set_hook(Box::new(|_| {}));
+    let rows = table::rows(&wanted);
+    if rows.is_empty() {
+        eprintln!("no program's name contains {wanted:?}");
+        return ExitCode::from(2);
+    }
+    table::print(&rows);
+    if rows.iter().all(table::Row::is_within_bounds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

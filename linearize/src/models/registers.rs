@@ -1,0 +1,597 @@
+//! Registers without a search, as far as that goes, and what is said of those that are not linearizable.
+//!
+//! Without compare-and-swap a register is a key with texts that are put and read whole, and what decides those (`order`) decides it. With
+//! compare-and-swap the problem is NP-complete (Gibbons and Korach 1997, theorem 4.11 allows a fast method only where each value is written
+//! once), and the general search decides. But three flaws show without any order, and most errors that are met have one of them:
+//!
+//! - *from nowhere*: somebody saw a value that nobody can have written by then;
+//! - *stale*: all that can have written the value had returned before something was called that left another value, and that had
+//!   returned before the value was seen;
+//! - *lost update*: more compare-and-swaps replaced a value than wrote it.
+//!
+//! All three are looked for in time n log n, whatever the number of clients and however often values are repeated.
+
+use rustc_hash::FxHashMap;
+
+use super::Value;
+use super::register::{Register, RegisterOp, RegisterResult};
+use crate::explain::{self, naming};
+use crate::history::{History, Operation};
+use crate::keys::explain as keys_explain;
+use crate::keys::order::slim::{Gathered, Kind as Does, Slim};
+use crate::keys::order::{Finding, Scratch};
+use crate::keys::texts::{Text, Texts};
+use crate::limits::{Limits, Progress};
+use crate::model::{Decision, Model};
+use crate::verdict::{Explanation, Kind};
+
+type Of<V> = Operation<RegisterOp<V>, RegisterResult<V>>;
+type Observed<V> = History<RegisterOp<V>, RegisterResult<V>>;
+
+/// What an operation that returned saw: the value was this just before it, or while it ran.
+fn seen<V: Value>(operation: &Of<V>) -> Option<Option<&V>> {
+    match (&operation.op, operation.result.as_ref()?) {
+        (RegisterOp::Read, RegisterResult::Value(value)) => Some(value.as_ref()),
+        (RegisterOp::CompareAndSwap { from, .. }, RegisterResult::Swapped(true)) => Some(Some(from)),
+        _ => None,
+    }
+}
+
+/// What the register holds right after an operation that returned.
+fn left<V: Value>(operation: &Of<V>) -> Option<Option<&V>> {
+    match (&operation.op, operation.result.as_ref()?) {
+        (RegisterOp::Read, RegisterResult::Value(value)) => Some(value.as_ref()),
+        (RegisterOp::Write(value), RegisterResult::Written) => Some(Some(value)),
+        (RegisterOp::CompareAndSwap { to, .. }, RegisterResult::Swapped(true)) => Some(Some(to)),
+        _ => None,
+    }
+}
+
+/// What an operation may have written.
+fn written<V: Value>(operation: &Of<V>) -> Option<&V> {
+    match (&operation.op, &operation.result) {
+        (RegisterOp::Write(value), _) => Some(value),
+        (RegisterOp::CompareAndSwap { to, .. }, None | Some(RegisterResult::Swapped(true))) => Some(to),
+        _ => None,
+    }
+}
+
+/// Decides a register, if that needs no search.
+pub(super) fn decide<V: Value>(
+    model: &Register<V>,
+    history: &Observed<V>,
+    limits: &Limits,
+    progress: &Progress,
+) -> Option<Decision> {
+    let values = Values::new(model, history);
+    if let Some(flaw) = values.flaw(history) {
+        return Some(match limits.explain {
+            true => Decision::Explained(Box::new(values.explained(model, history, flaw))),
+            false => Decision::Flaw(flaw.operations()),
+        });
+    }
+    let plain = |operation: &Of<V>| {
+        matches!(
+            (&operation.op, &operation.result),
+            (RegisterOp::Read, None | Some(RegisterResult::Value(_)))
+                | (RegisterOp::Write(_), None | Some(RegisterResult::Written))
+        )
+    };
+    history.operations().iter().all(plain).then(|| values.as_texts(model, history, limits, progress))
+}
+
+/// The number of a value that nobody wrote or saw.
+const NO_VALUE: u32 = u32::MAX;
+
+/// The number of the value that the register holds at first.
+const INITIAL: u32 = 0;
+
+/// The values of a history by number.
+struct Values {
+    /// For each operation.
+    seen: Vec<u32>,
+    left: Vec<u32>,
+    written: Vec<u32>,
+    /// For each value, by rising call: who may have written it.
+    sources: Vec<Vec<u32>>,
+}
+
+impl Values {
+    fn new<'a, V: Value>(model: &'a Register<V>, history: &'a Observed<V>) -> Values {
+        let mut numbers: FxHashMap<Option<&'a V>, u32> = FxHashMap::default();
+        numbers.insert(model.initial.as_ref(), INITIAL);
+        let mut number = |value: Option<Option<&'a V>>| {
+            let next = numbers.len() as u32;
+            value.map_or(NO_VALUE, |value| *numbers.entry(value).or_insert(next))
+        };
+        let mut values = Values {
+            seen: Vec::with_capacity(history.len()),
+            left: Vec::with_capacity(history.len()),
+            written: Vec::with_capacity(history.len()),
+            sources: Vec::new(),
+        };
+        for operation in history.operations() {
+            values.seen.push(number(seen(operation)));
+            values.left.push(number(left(operation)));
+            values.written.push(number(written(operation).map(Some)));
+        }
+        values.sources = vec![Vec::new(); numbers.len()];
+        for (index, &value) in values.written.iter().enumerate() {
+            if value != NO_VALUE {
+                values.sources[value as usize].push(index as u32);
+            }
+        }
+        values
+    }
+
+    /// What cannot be, if it shows without any order.
+    fn flaw<V: Value>(&self, history: &Observed<V>) -> Option<Flaw> {
+        let newest = Newest::new(self, history);
+        let mut reach = vec![Reach::default(); self.sources.len()];
+        let sees = |&at: &u32| self.seen[at as usize] != NO_VALUE;
+        let mut order: Vec<u32> = (0..history.len() as u32).filter(sees).collect();
+        order.sort_by_key(|&index| history[index as usize].end);
+        let found = order.into_iter().find_map(|index| {
+            let value = self.seen[index as usize] as usize;
+            reach[value].extend(history, &self.sources[value], history[index as usize].end);
+            self.from_nowhere(history, index, reach[value])
+                .or_else(|| self.stale(history, index, reach[value], &newest))
+        });
+        found.or_else(|| self.lost_update(history))
+    }
+
+    /// `read` saw what nobody can have written by then.
+    fn from_nowhere<V: Value>(&self, history: &Observed<V>, read: u32, reach: Reach) -> Option<Flaw> {
+        let value = self.seen[read as usize];
+        let sources = &self.sources[value as usize];
+        // Nobody writes what it sees itself.
+        let own = reach.count == 1 && sources[0] == read;
+        if value == INITIAL || reach.count > usize::from(own) {
+            return None;
+        }
+        let end = history[read as usize].end;
+        let later = sources.iter().copied().find(|&source| history[source as usize].call > end);
+        Some(Flaw::Nowhere { read, later })
+    }
+
+    /// `read` saw what had surely been replaced. `reach` tells of those who may have written it.
+    fn stale<V: Value>(
+        &self,
+        history: &Observed<V>,
+        read: u32,
+        reach: Reach,
+        newest: &Newest,
+    ) -> Option<Flaw> {
+        let value = self.seen[read as usize];
+        if self.written[read as usize] == value {
+            return None;
+        }
+        let other = newest.before(history[read as usize].call, value)?;
+        let call = history[other as usize].call;
+        let replaced = reach.latest.is_none_or(|latest| history[latest as usize].end < call);
+        replaced.then(|| Flaw::Stale {
+            read,
+            other,
+            source: reach.latest,
+            writer: self.writer(history, other, value),
+        })
+    }
+
+    /// Who may have written what `other` read: a compare-and-swap that replaced `value`, if there is one.
+    fn writer<V: Value>(&self, history: &Observed<V>, other: u32, value: u32) -> Option<u32> {
+        let seen = self.seen[other as usize];
+        if seen == NO_VALUE || self.written[other as usize] != NO_VALUE {
+            return None;
+        }
+        let sources = self.in_reach(history, other, seen);
+        let replacing = sources.iter().rev().find(|&&source| self.seen[source as usize] == value);
+        replacing.or(sources.last()).copied()
+    }
+
+    /// Who may have written `value` for `reader`, by rising call.
+    fn in_reach<V: Value>(&self, history: &Observed<V>, reader: u32, value: u32) -> &[u32] {
+        let sources = &self.sources[value as usize];
+        let end = history[reader as usize].end;
+        &sources[..sources.partition_point(|&source| history[source as usize].call <= end)]
+    }
+
+    /// More compare-and-swaps replaced a value than can have written it.
+    fn lost_update<V: Value>(&self, history: &Observed<V>) -> Option<Flaw> {
+        let mut swaps: Vec<Vec<u32>> = vec![Vec::new(); self.sources.len()];
+        for (index, operation) in history.operations().iter().enumerate() {
+            let is_swap = matches!(operation.op, RegisterOp::CompareAndSwap { .. });
+            if is_swap && self.seen[index] != NO_VALUE && self.seen[index] != self.left[index] {
+                swaps[self.seen[index] as usize].push(index as u32);
+            }
+        }
+        let found =
+            swaps.into_iter().zip(&self.sources).zip(0..).find(|((swaps, sources), value)| {
+                swaps.len() > sources.len() + usize::from(*value == INITIAL)
+            });
+        found.map(|((mut swaps, sources), value)| {
+            swaps.truncate(sources.len() + 1 + usize::from(value == INITIAL));
+            Flaw::LostUpdate { swaps, sources: sources.clone() }
+        })
+    }
+
+    /// Those who wrote what `operations` saw, and what these saw, and so on: that they are there matters, and when does not.
+    fn grounds<V: Value>(&self, history: &Observed<V>, operations: &[u32]) -> Vec<u32> {
+        let mut all = operations.to_vec();
+        let mut next = 0;
+        while let Some(&operation) = all.get(next).filter(|_| all.len() < GROUNDS) {
+            next += 1;
+            let value = self.seen[operation as usize];
+            if value == NO_VALUE || value == INITIAL {
+                continue;
+            }
+            let sources = self.in_reach(history, operation, value);
+            if !all.iter().any(|&other| other != operation && sources.contains(&other)) {
+                all.extend(sources.iter().rev().find(|&&source| source != operation));
+            }
+        }
+        all.split_off(operations.len())
+    }
+
+    /// The flaw in words.
+    fn explained<V: Value>(&self, model: &Register<V>, history: &Observed<V>, flaw: Flaw) -> Explanation {
+        let words = Words { model, history };
+        let operations = flaw.operations();
+        let mut context = self.grounds(history, &operations);
+        let (kind, sentence) = match &flaw {
+            Flaw::Nowhere { read, later: None } => (Kind::Phantom, words.phantom(*read as usize)),
+            Flaw::Nowhere { read, later: Some(later) } => {
+                (Kind::FutureRead, words.from_the_future(*read as usize, *later as usize))
+            }
+            Flaw::Stale { read, other, source, writer } => {
+                context.extend(
+                    writer.filter(|writer| !context.contains(writer) && !operations.contains(writer)),
+                );
+                let [read, other] = [*read, *other].map(|index| index as usize);
+                let [source, writer] = [*source, *writer].map(|index| index.map(|index| index as usize));
+                (Kind::StaleRead, words.stale(read, other, source, writer))
+            }
+            Flaw::LostUpdate { swaps, sources } => {
+                context.extend(sources.iter().filter(|source| !swaps.contains(source)));
+                context.sort_unstable();
+                context.dedup();
+                (Kind::LostUpdate, words.lost_update(swaps, sources))
+            }
+        };
+        let mut explanation = explain::told(model, history, &operations, &context, kind, sentence);
+        // A chain of compare-and-swaps may need each value once, so that when it was written does not matter either.
+        if let Flaw::Stale { read, other, source: Some(source), .. } = flaw {
+            context.push(source);
+            let sentence = explanation.sentence.clone();
+            let fewer = explain::told(model, history, &[read, other], &context, kind, sentence);
+            if fewer.minimal {
+                explanation = fewer;
+            }
+        }
+        explanation
+    }
+
+    /// Decides it as a key whose texts are put and read whole.
+    fn as_texts<V: Value>(
+        &self,
+        model: &Register<V>,
+        history: &Observed<V>,
+        limits: &Limits,
+        progress: &Progress,
+    ) -> Decision {
+        let mut texts = Texts::new();
+        let mut names = vec![Text::EMPTY];
+        names.extend((1..self.sources.len()).map(|number| texts.intern(&number.to_string())));
+        let slim = |(index, operation): (usize, &Of<V>)| {
+            let (kind, value) = match self.written[index] {
+                NO_VALUE => (Does::Get, self.seen[index]),
+                value => (Does::Put, value),
+            };
+            // A read that never returned says nothing.
+            let text = *names.get(value as usize)?;
+            Some(Slim {
+                call: operation.call.saturating_add(1),
+                end: operation.end.saturating_add(1),
+                text,
+                index: index as u32,
+                kind,
+            })
+        };
+        let gathered = Gathered::of(history.operations().iter().enumerate().filter_map(slim).collect());
+        let mut scratch = Scratch::default();
+        match crate::keys::order::decide(&texts, &gathered, &mut scratch, limits, progress) {
+            Finding::Order(order) => Decision::Order(order),
+            Finding::Bad(error) if limits.explain => {
+                let explanation = keys_explain::explain(model, history, &texts, "value", &gathered, error);
+                Decision::Explained(Box::new(explanation))
+            }
+            Finding::Bad(error) => {
+                let index = |&op: &u32| gathered.ops[op as usize].index;
+                let named = error.operations.iter().filter(|&&op| op != 0).map(index).collect();
+                Decision::Flaw(named)
+            }
+            Finding::Limited { limit, states, read } => {
+                Decision::Limited { limit, states, reached: gathered.ops[read as usize].index }
+            }
+        }
+    }
+}
+
+/// So many operations are looked at for who wrote what they saw.
+const GROUNDS: usize = 64;
+
+/// What cannot be, whatever the order.
+enum Flaw {
+    Nowhere { read: u32, later: Option<u32> },
+    Stale { read: u32, other: u32, source: Option<u32>, writer: Option<u32> },
+    LostUpdate { swaps: Vec<u32>, sources: Vec<u32> },
+}
+
+impl Flaw {
+    /// Those whose times and results cannot be reconciled.
+    fn operations(&self) -> Vec<u32> {
+        let mut all = match self {
+            Flaw::Nowhere { read, later } => later.iter().chain([read]).copied().collect(),
+            Flaw::Stale { read, other, source, .. } => source.iter().chain([other, read]).copied().collect(),
+            Flaw::LostUpdate { swaps, .. } => swaps.clone(),
+        };
+        all.sort_unstable();
+        all
+    }
+}
+
+/// Of those who may have written a value, the first few by call.
+#[derive(Clone, Copy, Default)]
+struct Reach {
+    count: usize,
+    /// Which of them returned last.
+    latest: Option<u32>,
+}
+
+impl Reach {
+    /// Adds those that were called by `end`. Asked with rising `end`.
+    fn extend<V: Value>(&mut self, history: &Observed<V>, sources: &[u32], end: u64) {
+        while let Some(&source) =
+            sources.get(self.count).filter(|&&source| history[source as usize].call <= end)
+        {
+            self.count += 1;
+            let later = |latest: u32| history[latest as usize].end < history[source as usize].end;
+            if self.latest.is_none_or(later) {
+                self.latest = Some(source);
+            }
+        }
+    }
+}
+
+/// An operation and the value that it left.
+type Leaving = Option<(u32, u32)>;
+
+/// For each return, of what had returned by then, the operations called last that left two different values.
+struct Newest {
+    /// By rising return.
+    ends: Vec<u64>,
+    both: Vec<[Leaving; 2]>,
+}
+
+impl Newest {
+    fn new<V: Value>(values: &Values, history: &Observed<V>) -> Newest {
+        let leaves = |&index: &u32| values.left[index as usize] != NO_VALUE;
+        let mut order: Vec<u32> = (0..history.len() as u32).filter(leaves).collect();
+        order.sort_by_key(|&index| history[index as usize].end);
+        let call = |leaving: Leaving| leaving.map(|(index, _)| history[index as usize].call);
+        let mut newest =
+            Newest { ends: Vec::with_capacity(order.len()), both: Vec::with_capacity(order.len()) };
+        let mut both: [Leaving; 2] = [None, None];
+        for index in order {
+            let next = Some((index, values.left[index as usize]));
+            let same = both[0].is_some_and(|(_, value)| value == values.left[index as usize]);
+            if same {
+                both[0] = if call(next) > call(both[0]) { next } else { both[0] };
+            } else if call(next) > call(both[0]) {
+                both = [next, both[0]];
+            } else if call(next) > call(both[1]) {
+                both[1] = next;
+            }
+            newest.ends.push(history[index as usize].end);
+            newest.both.push(both);
+        }
+        newest
+    }
+
+    /// Of what had returned before `call` and left another value than `value`, what was called last.
+    fn before(&self, call: u64, value: u32) -> Option<u32> {
+        let count = self.ends.partition_point(|&end| end < call);
+        let both = self.both.get(count.checked_sub(1)?)?;
+        both.iter().flatten().find(|(_, other)| *other != value).map(|(index, _)| *index)
+    }
+}
+
+/// Says why the operations of a minimal explanation cannot be ordered, where it is one of the usual reasons.
+pub(super) fn reword<V: Value>(model: &Register<V>, history: &Observed<V>, explanation: &mut Explanation) {
+    let words = Words { model, history };
+    if let Some((kind, sentence)) = words.usual(&explanation.operations, &explanation.context) {
+        (explanation.kind, explanation.sentence) = (kind, sentence);
+    }
+}
+
+/// What finds words for the operations of a history.
+struct Words<'a, V> {
+    model: &'a Register<V>,
+    history: &'a Observed<V>,
+}
+
+impl<V: Value> Words<'_, V> {
+    /// The kind of what is wrong with `operations`, given that `context` happened, and the sentence for it.
+    fn usual(&self, operations: &[usize], context: &[usize]) -> Option<(Kind, String)> {
+        let of = |index: usize| &self.history[index];
+        let last = operations.iter().copied().max_by_key(|&index| of(index).call)?;
+        let others: Vec<usize> = operations.iter().copied().filter(|&index| index != last).collect();
+        if let (RegisterOp::CompareAndSwap { from, .. }, Some(RegisterResult::Swapped(false))) =
+            (&of(last).op, &of(last).result)
+        {
+            return self.must_have_swapped(last, from, &others);
+        }
+        let value = seen(of(last));
+        match (others.as_slice(), value) {
+            ([], Some(value))
+                if value != self.model.initial.as_ref() && self.writers(value).next().is_none() =>
+            {
+                Some((Kind::Phantom, self.phantom(last)))
+            }
+            ([early], None) if seen(of(*early)).is_some() && seen(of(*early)) == Some(written(of(last))) => {
+                Some((Kind::FutureRead, self.from_the_future(*early, last)))
+            }
+            ([_] | [_, _], Some(value)) => {
+                let replaced = |&index: &usize| {
+                    of(index).end < of(last).call && left(of(index)).is_some_and(|left| left != value)
+                };
+                let other = others.iter().copied().filter(replaced).max_by_key(|&index| of(index).call)?;
+                let source = others.iter().copied().find(|&index| index != other);
+                let is_source = |source: usize| {
+                    value.is_some() && written(of(source)) == value && of(source).end < of(other).call
+                };
+                if source.is_some_and(|source| !is_source(source)) {
+                    return None;
+                }
+                // Otherwise it may be another reason.
+                let written_once = context.iter().filter(|&&index| written(of(index)) == value).count() <= 1;
+                let writer = self.writer(other, value, context);
+                (source.is_some() || written_once)
+                    .then(|| (Kind::StaleRead, self.stale(last, other, source, writer)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Among `context`, who wrote what `other` read: one that replaced `value` if there is one.
+    fn writer(&self, other: usize, value: Option<&V>, context: &[usize]) -> Option<usize> {
+        let wrote = left(&self.history[other])?;
+        let is_writer = |&index: &usize| wrote.is_some() && written(&self.history[index]) == wrote;
+        let all = || context.iter().copied().filter(is_writer);
+        all().find(|&index| seen(&self.history[index]) == Some(value)).or_else(|| all().next())
+    }
+
+    fn phantom(&self, read: usize) -> String {
+        let operation = &self.history[read];
+        let value = seen(operation).flatten();
+        format!("{}, but nobody wrote {}.", naming(self.model, operation), self.value(value))
+    }
+
+    fn from_the_future(&self, read: usize, write: usize) -> String {
+        let gap = self.history.after(self.history[write].call - self.history[read].end);
+        let others = self.others(written(&self.history[write]), &[write]);
+        let (read, write) = (naming(self.model, &self.history[read]), self.naming_write(write));
+        format!("{read}, but {write} was called only {gap} that.{others}")
+    }
+
+    /// `read` saw what `source` had written, or what was there at first, and `other` shows that it had been replaced; `writer` is who
+    /// wrote what `other` read.
+    fn stale(&self, read: usize, other: usize, source: Option<usize>, writer: Option<usize>) -> String {
+        let of = |index: usize| &self.history[index];
+        let value = seen(of(read)).flatten();
+        let gap = self.history.before(of(read).call - of(other).end);
+        let (said, shown) = (naming(self.model, of(read)), self.value(value));
+        let mut sentence = match (&of(other).op, writer) {
+            (RegisterOp::Read, Some(writer)) => format!(
+                "{said}, but {} had replaced {shown}: {} had already returned {gap} it was called",
+                self.naming_write(writer),
+                self.that_saw(other),
+            ),
+            (RegisterOp::CompareAndSwap { from, .. }, _) if Some(from) == value => format!(
+                "{said}, but {} had replaced {shown} and returned {gap} it was called",
+                self.naming_write(other),
+            ),
+            _ => format!("{said}, but {} had already returned {gap} it was called", self.that_saw(other)),
+        };
+        match source.filter(|&source| of(source).end < of(other).call) {
+            Some(source) => {
+                let gap = self.history.after(of(other).call - of(source).end);
+                sentence +=
+                    &format!(", and was itself called {gap} {} had returned.", self.naming_write(source));
+            }
+            None if value == self.model.initial.as_ref() && self.writers(value).next().is_none() => {
+                sentence += &format!(", and {shown} was there at first only.");
+            }
+            None => sentence.push('.'),
+        }
+        let named: Vec<usize> = match source {
+            Some(source) => vec![source],
+            None => self.writers(value).take(1).collect(),
+        };
+        sentence + &self.others(value, &named)
+    }
+
+    /// A compare-and-swap that did not swap though the value was right.
+    fn must_have_swapped(&self, swap: usize, from: &V, others: &[usize]) -> Option<(Kind, String)> {
+        let of = |index: usize| &self.history[index];
+        let said = naming(self.model, of(swap));
+        let sentence = match *others {
+            [] if self.model.initial.as_ref() == Some(from) => {
+                format!("{said}, but the register held {from:?} from the beginning.")
+            }
+            [write] if left(of(write)) == Some(Some(from)) && of(write).end < of(swap).call => {
+                let gap = self.history.before(of(swap).call - of(write).end);
+                let write = self.that_saw(write);
+                format!("{said}, but the register held {from:?}: {write} had returned {gap} it was called.")
+            }
+            _ => return None,
+        };
+        Some((Kind::Order, sentence))
+    }
+
+    /// `swaps` replaced the same value, which `sources` wrote, and those are fewer.
+    fn lost_update(&self, swaps: &[u32], sources: &[u32]) -> String {
+        let value = swaps.first().and_then(|&swap| seen(&self.history[swap as usize])).flatten();
+        let named = |all: &[u32]| -> Vec<String> {
+            all.iter().map(|&index| self.naming_write(index as usize)).collect()
+        };
+        let (swaps, writers) = (named(swaps), named(sources));
+        let first = value == self.model.initial.as_ref();
+        let why = match (first, &writers[..]) {
+            (true, []) => "which was there at first and was written by nobody".to_owned(),
+            (true, writers) => {
+                format!("which was there at first and else only written by {}", writers.join(", "))
+            }
+            (false, [writer]) => format!("which only {writer} wrote, once"),
+            (false, writers) => {
+                format!("which was written {} times only: {}", writers.len(), writers.join(", "))
+            }
+        };
+        let (last, rest) =
+            swaps.split_last().map_or((String::new(), &[][..]), |(last, rest)| (last.clone(), rest));
+        let each = if rest.len() == 1 { "both" } else { "all" };
+        format!("{} and {last} {each} replaced {}, {why}.", rest.join(", "), self.value(value))
+    }
+
+    /// Who may have written `value`.
+    fn writers(&self, value: Option<&V>) -> impl Iterator<Item = usize> {
+        let all = self.history.operations().iter().enumerate();
+        all.filter(move |(_, operation)| value.is_some() && written(*operation) == value)
+            .map(|(index, _)| index)
+    }
+
+    /// What is said of others who wrote the same value.
+    fn others(&self, value: Option<&V>, named: &[usize]) -> String {
+        let more = self.writers(value).any(|index| !named.contains(&index));
+        let value = self.value(value);
+        if more { format!(" No other write of {value} fits either.") } else { String::new() }
+    }
+
+    fn value(&self, value: Option<&V>) -> String {
+        self.model.describe_state(&value.cloned())
+    }
+
+    /// Without its result: that it happened was seen.
+    fn naming_write(&self, index: usize) -> String {
+        let operation = &self.history[index];
+        format!("{} by client {}", self.model.describe_op(&operation.op), operation.client)
+    }
+
+    fn that_saw(&self, index: usize) -> String {
+        match (&self.history[index].op, left(&self.history[index])) {
+            (RegisterOp::Read, Some(value)) => {
+                format!("the Read by client {} that saw {}", self.history[index].client, self.value(value))
+            }
+            _ => self.naming_write(index),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Values as files hold them.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A value of a file: whatever its notation has besides collections.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scalar {
+    /// A whole number of 64 bits.
+    Number(i64),
+    /// A text.
+    Text(Arc<str>),
+    /// Anything else, as it is written: `nil`, `true`, `:a`, `1/2`, `\newline`.
+    Word(Arc<str>),
+}
+
+impl Scalar {
+    /// What a register holds in files before anything is written, unless told otherwise.
+    pub fn nil() -> Self {
+        Scalar::Word("nil".into())
+    }
+
+    /// The value that a word on the command line means: a number if it looks like one, a text if it is in quotes, else a word.
+    pub fn parse(text: &str) -> Self {
+        let inside = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        match (text.parse(), inside) {
+            (Ok(number), _) => Scalar::Number(number),
+            (_, Some(inside)) => Scalar::Text(inside.into()),
+            _ => Scalar::Word(text.into()),
+        }
+    }
+
+    /// Without quotes, as the name of a key.
+    pub fn name(&self) -> String {
+        match self {
+            Scalar::Number(number) => number.to_string(),
+            Scalar::Text(text) | Scalar::Word(text) => text.to_string(),
+        }
+    }
+}
+
+/// As sentences show it: texts in quotes, and nothing that steers a terminal.
+impl fmt::Debug for Scalar {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Number(number) => write!(formatter, "{number}"),
+            Scalar::Text(text) => formatter.write_str(&crate::words::quoted(text)),
+            Scalar::Word(word) => formatter.write_str(&crate::words::unquoted(word)),
+        }
+    }
+}

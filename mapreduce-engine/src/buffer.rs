@@ -1,0 +1,91 @@
+//! Pairs in memory, without a combiner.
+//!
+//! The pairs of a map whose application has no combiner: one after the other, to be
+//! sorted when they are written.
+//!
+//! Sorting moves entries of 24 bytes and leaves the pairs themselves where they are. An
+//! entry carries the partition and the first eight bytes of its key, which decide nearly
+//! every comparison: so most of them touch no memory but the entries', which the sort goes
+//! through in order, and the random access to the keys' bytes is left to ties.
+
+use super::pair;
+
+/// The facts about a pair that do not need its bytes.
+#[derive(Clone, Copy)]
+struct Item {
+    /// The first bytes of its key.
+    prefix: u64,
+    partition: u32,
+    /// Where its key is, with the value behind it. 32 bits each, since a buffer is
+    /// spilled long before it has 4 GB.
+    start: u32,
+    key_length: u32,
+    value_length: u32,
+}
+
+/// Pairs in memory.
+pub(super) struct Buffer {
+    items: Vec<Item>,
+    bytes: Vec<u8>,
+}
+
+impl Buffer {
+    /// An empty one, without memory: many splits emit next to nothing.
+    pub(super) fn new() -> Buffer {
+        Buffer { items: Vec::new(), bytes: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Bytes in use.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.len() + size_of_val(&self.items[..])
+    }
+
+    /// Takes a pair. The caller keeps the buffer far below 4 GB.
+    pub(super) fn add(&mut self, partition: usize, key: &str, value: &str) {
+        self.items.push(Item {
+            prefix: pair::prefix(key.as_bytes()),
+            partition: partition as u32,
+            start: self.bytes.len() as u32,
+            key_length: key.len() as u32,
+            value_length: value.len() as u32,
+        });
+        self.bytes.extend_from_slice(key.as_bytes());
+        self.bytes.extend_from_slice(value.as_bytes());
+    }
+
+    /// Brings the pairs into the order of partitions, and of keys within them; equal keys
+    /// keep their order.
+    pub(super) fn sort(&mut self) {
+        let Buffer { items, bytes } = self;
+        // An unstable sort needs no memory of its own. The last comparison keeps equal keys in order; without
+        // it, two attempts of one map could differ.
+        items.sort_unstable_by(|a, b| {
+            let by_start = (a.partition, a.prefix).cmp(&(b.partition, b.prefix));
+            let by_key = || key(bytes, a).cmp(key(bytes, b));
+            by_start.then_with(by_key).then_with(|| a.start.cmp(&b.start))
+        });
+    }
+
+    /// Partition, key and value of each pair.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (usize, &[u8], &[u8])> {
+        self.items.iter().map(|item| {
+            let start = item.start as usize + item.key_length as usize;
+            let value = &self.bytes[start..start + item.value_length as usize];
+            (item.partition as usize, key(&self.bytes, item), value)
+        })
+    }
+
+    /// Empties the buffer, which keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.items.clear();
+        self.bytes.clear();
+    }
+}
+
+fn key<'a>(bytes: &'a [u8], item: &Item) -> &'a [u8] {
+    &bytes[item.start as usize..][..item.key_length as usize]
+}

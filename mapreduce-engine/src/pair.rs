@@ -1,0 +1,235 @@
+//! Pairs in intermediate files: the lengths of key and value, seven bits a byte and the
+//! lowest first, then key and value. A file has nothing else; its pairs are sorted by
+//! their keys' bytes, which for UTF-8 is also the order of the characters.
+//!
+//! Lengths come first, so that a reader knows how much it needs, and the text may be anything, line ends
+//! included. There is no checksum: the store is trusted not to change bytes. The reader notices a file that
+//! was cut off, or holds something else.
+
+use std::ops::Range;
+
+use mapreduce::store::{ReadFile, Store, StoreError, WriteFile};
+use mapreduce::tasks::TaskError;
+
+/// Bytes that are collected before they are written.
+const WRITE_BUFFER: usize = 256 << 10;
+
+/// The first bytes of a key as a number that compares as they do: most comparisons of a
+/// sort end here.
+pub(super) fn prefix(key: &[u8]) -> u64 {
+    match key.first_chunk::<8>() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let mut padded = [0; 8];
+            padded[..key.len()].copy_from_slice(key);
+            u64::from_be_bytes(padded)
+        }
+    }
+}
+
+/// Appends a pair to `buffer`.
+pub(super) fn append(buffer: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    append_length(buffer, key.len());
+    append_length(buffer, value.len());
+    buffer.extend_from_slice(key);
+    buffer.extend_from_slice(value);
+}
+
+/// Appends a length; below 128 it is one byte, which it is for nearly all keys and values.
+fn append_length(buffer: &mut Vec<u8>, mut length: usize) {
+    while length >= 0x80 {
+        buffer.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    buffer.push(length as u8);
+}
+
+/// Where the key and the value of a pair are.
+type Place = (Range<usize>, Range<usize>);
+
+/// Where key and value are in `bytes`, which begin with a pair; `Ok(None)` if the pair
+/// goes on beyond their end, and `Err` if they cannot be a pair.
+fn locate(bytes: &[u8]) -> Result<Option<Place>, ()> {
+    let mut at = 0;
+    let (Some(key), Some(value)) = (read_length(bytes, &mut at)?, read_length(bytes, &mut at)?) else {
+        return Ok(None);
+    };
+    let key_end = at.checked_add(key).ok_or(())?;
+    let end = key_end.checked_add(value).ok_or(())?;
+    Ok((end <= bytes.len()).then_some((at..key_end, key_end..end)))
+}
+
+/// Reads a length and moves on behind it. More than ten bytes are no length.
+fn read_length(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, ()> {
+    let mut length = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let Some(&byte) = bytes.get(*at) else { return Ok(None) };
+        *at += 1;
+        length |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return usize::try_from(length).map(Some).map_err(drop);
+        }
+    }
+    Err(())
+}
+
+/// Writes a file in large pieces, under its temporary name until it is complete.
+pub(super) struct Writer<'a> {
+    /// Where the file is, for its renaming.
+    store: &'a dyn Store,
+    temporary: String,
+    file: Box<dyn WriteFile>,
+    buffer: Vec<u8>,
+    /// Bytes that the store has, without those in the buffer.
+    written: u64,
+}
+
+impl<'a> Writer<'a> {
+    /// Creates the file.
+    pub(super) fn create(store: &'a dyn Store, temporary: String) -> Result<Writer<'a>, StoreError> {
+        let file = store.create(&temporary)?;
+        Ok(Writer { store, temporary, file, buffer: Vec::with_capacity(WRITE_BUFFER), written: 0 })
+    }
+
+    /// Bytes so far.
+    pub(super) fn length(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    /// Appends a pair.
+    pub(super) fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        append(&mut self.buffer, key, value);
+        self.flush_if_full()
+    }
+
+    /// Appends a line of output.
+    pub(super) fn line(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.buffer.extend_from_slice(key.as_bytes());
+        if !value.is_empty() {
+            self.buffer.push(b' ');
+            self.buffer.extend_from_slice(value.as_bytes());
+        }
+        self.buffer.push(b'\n');
+        self.flush_if_full()
+    }
+
+    /// A call of the store for each pair would cost more than the pair.
+    fn flush_if_full(&mut self) -> Result<(), StoreError> {
+        if self.buffer.len() < WRITE_BUFFER { Ok(()) } else { self.flush() }
+    }
+
+    /// Hands what is in the buffer to the store.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.file.write(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Completes the file, which keeps its temporary name, and gives its length.
+    pub(super) fn finish(mut self) -> Result<u64, StoreError> {
+        self.flush()?;
+        self.file.finish()?;
+        Ok(self.written)
+    }
+
+    /// Completes the file, and then gives it its final name.
+    pub(super) fn publish(mut self, name: &str) -> Result<u64, StoreError> {
+        self.flush()?;
+        self.file.finish()?;
+        self.store.rename(&self.temporary, name)?;
+        Ok(self.written)
+    }
+}
+
+/// Reads the pairs of a range of a file, one after the other, through a small buffer, from
+/// which key and value are lent until the next pair is asked for.
+pub(super) struct Reader {
+    file: Box<dyn ReadFile>,
+    /// For the report that it is damaged.
+    name: String,
+    /// The part of the file that has not been read into the buffer.
+    unread: Range<u64>,
+    buffer: Vec<u8>,
+    /// The part of the buffer after the current pair.
+    rest: Range<usize>,
+    /// Where in the buffer the current pair's key and value are. Ranges and not slices, since
+    /// a struct cannot borrow from itself.
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Reader {
+    /// Reads `range` of the file. It stands before the first pair.
+    pub(super) fn new(file: Box<dyn ReadFile>, name: &str, range: Range<u64>, buffer_size: usize) -> Reader {
+        let size =
+            usize::try_from(range.end - range.start).map_or(buffer_size, |length| length.min(buffer_size));
+        Reader {
+            file,
+            name: name.to_owned(),
+            unread: range,
+            buffer: vec![0; size],
+            rest: 0..0,
+            key: 0..0,
+            value: 0..0,
+        }
+    }
+
+    /// Key of the current pair.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.buffer[self.key.clone()]
+    }
+
+    /// Value of the current pair.
+    pub(super) fn value(&self) -> &[u8] {
+        &self.buffer[self.value.clone()]
+    }
+
+    /// The error of a file that is no intermediate file, or a damaged one.
+    pub(super) fn corrupt(&self) -> TaskError {
+        TaskError::Corrupt { name: self.name.clone() }
+    }
+
+    /// Goes to the next pair; false if there is none.
+    pub(super) fn advance(&mut self) -> Result<bool, TaskError> {
+        loop {
+            let bytes = &self.buffer[self.rest.clone()];
+            if let Some((key, value)) = locate(bytes).map_err(|()| self.corrupt())? {
+                let start = self.rest.start;
+                self.key = start + key.start..start + key.end;
+                self.value = start + value.start..start + value.end;
+                self.rest.start = self.value.end;
+                return Ok(true);
+            }
+            // The buffer holds the beginning of a pair, or nothing.
+            if self.unread.is_empty() {
+                return if bytes.is_empty() { Ok(false) } else { Err(self.corrupt()) };
+            }
+            self.refill()?;
+        }
+    }
+
+    /// Moves what is left to the buffer's front and reads more behind it. A pair that is
+    /// longer than the buffer makes it grow, but never beyond what the file holds.
+    ///
+    /// So a damaged length takes no more memory than the file has bytes, and ends in an error.
+    fn refill(&mut self) -> Result<(), TaskError> {
+        self.buffer.copy_within(self.rest.clone(), 0);
+        self.rest = 0..self.rest.len();
+        let unread = usize::try_from(self.unread.end - self.unread.start).unwrap_or(usize::MAX);
+        // One pair fills all of the buffer.
+        if self.rest.end == self.buffer.len() {
+            let more = self.buffer.len().max(1).min(unread);
+            self.buffer.resize(self.buffer.len() + more, 0);
+        }
+        let room = (self.buffer.len() - self.rest.end).min(unread);
+        let target = &mut self.buffer[self.rest.end..][..room];
+        // The length is from when the file was opened; less now means that it was cut off.
+        if self.file.read_at(self.unread.start, target)? < room {
+            return Err(self.corrupt());
+        }
+        self.unread.start += room as u64;
+        self.rest.end += room;
+        Ok(())
+    }
+}

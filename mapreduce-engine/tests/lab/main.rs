@@ -1,0 +1,14 @@
+//! The lab's own tests, over the engine's tasks.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the books are read from the file system"
+)]
+
+#[path = "../../../mapreduce/tests/mapreduce/part_a.rs"]
+mod part_a;
+#[path = "../../../mapreduce/tests/mapreduce/part_b.rs"]
+mod part_b;
+#[path = "../../../mapreduce/tests/mapreduce/sim/mod.rs"]
+mod sim;
+mod under_test;

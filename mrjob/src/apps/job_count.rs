@@ -1,0 +1,49 @@
+//! The course's `jobcount`: how many times did any worker run a map?
+//!
+//! It finds a coordinator that hands out a map twice without need.
+
+use std::fs::{self, File};
+
+use labrt::rand;
+use labrt::sync::atomic::{AtomicUsize, Ordering};
+use labrt::thread;
+use labrt::time::Duration;
+
+use mapreduce::app::{Application, Records, Values};
+
+/// Begins the names of the files that the maps leave.
+const PREFIX: &str = "mr-worker-jobcount-";
+
+/// Each map leaves a file in the directory in which the workers run, and takes a while;
+/// the reduce counts the files.
+#[derive(Default)]
+pub struct JobCount {
+    /// Maps of this process.
+    count: AtomicUsize,
+}
+
+impl Application for JobCount {
+    fn name(&self) -> &str {
+        "jobcount"
+    }
+
+    /// The course's map takes two to five seconds. A hundredth of that still lets every
+    /// worker take part.
+    fn map(&self, _file: &str, _contents: &[u8], emit: &mut dyn FnMut(&str, &str)) {
+        let count = self.count.fetch_add(1, Ordering::SeqCst);
+        let name = format!("{PREFIX}{}-{count}", std::process::id());
+        File::create(&name).unwrap_or_else(|error| panic!("cannot create {name}: {error}"));
+        thread::sleep(Duration::from_millis(rand::random_range(20..50)));
+        emit("a", "x");
+    }
+
+    fn reduce(&self, _key: &str, _values: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
+        let names = fs::read_dir(".").into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let markers = names.filter(|name| name.to_string_lossy().starts_with(PREFIX));
+        emit(&markers.count().to_string());
+    }
+
+    fn records(&self) -> Records {
+        Records::Whole
+    }
+}

@@ -1,0 +1,65 @@
+//! The applications that come with the command, a file each. Word count and the inverted index are the lab's.
+//!
+//! | application | after | parameters |
+//! |---|---|---|
+//! | `wc`, `indexer` | the course; paper, §2.1, §2.3 | |
+//! | `grep` | §2.3 | the pattern |
+//! | `sort` | §5.3 | the borders of the partitions; the command samples them if there are none |
+//! | `url-count`, `reverse-links` | §2.3 | |
+//! | `mtiming`, `rtiming`, `jobcount`, `early_exit`, `nocrash` | the course's tests | |
+//! | `crash` | the course's test | the longest stall in milliseconds, or nothing |
+//!
+//! To write one of your own, see [`crate::Catalogue`].
+
+pub mod crash;
+pub mod early_exit;
+pub mod grep;
+pub mod job_count;
+pub mod map_timing;
+pub mod reduce_timing;
+pub mod reverse_links;
+pub mod sort;
+pub mod url_count;
+mod workers_at_work;
+
+use mapreduce::app::{Values, collect};
+use mapreduce::apps::indexer::Indexer;
+use mapreduce::apps::wc::WordCount;
+
+use crate::catalogue::{AppError, Catalogue};
+
+/// Adds all of them.
+pub(crate) fn add_all(catalogue: Catalogue) -> Catalogue {
+    let grep = |parameters: &[String]| match parameters {
+        [pattern] => Ok(Box::new(grep::Grep::new(pattern)?) as Box<_>),
+        _ => Err(AppError::Parameters("grep: needs one parameter, the pattern".to_owned())),
+    };
+    catalogue
+        .add_with_parameters("crash", |parameters| Ok(Box::new(crash::Crash::faulty(parameters)?)))
+        .add(|| early_exit::EarlyExit)
+        .add_with_parameters("grep", grep)
+        .add(|| Indexer)
+        .add(job_count::JobCount::default)
+        .add(|| map_timing::MapTiming)
+        .add(crash::Crash::faultless)
+        .add(|| reverse_links::ReverseLinks)
+        .add(|| reduce_timing::ReduceTiming)
+        .add_with_parameters("sort", |borders| Ok(Box::new(sort::Sort::new(borders.to_vec()))))
+        .preparing("sort", sort::sample)
+        .add(|| url_count::UrlCount)
+        .add(|| WordCount)
+}
+
+/// All values, in order.
+fn sorted(values: &mut dyn Values) -> Vec<String> {
+    let mut values = collect(values);
+    values.sort_unstable();
+    values
+}
+
+/// The identity.
+fn copy(values: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
+    while let Some(value) = values.next() {
+        emit(value);
+    }
+}

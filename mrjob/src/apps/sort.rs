@@ -1,0 +1,114 @@
+//! Sort by lines (paper, §5.3): the output files, one behind the other in the order of
+//! their numbers, are sorted.
+//!
+//! The framework sorts within a partition; so the partitions must be ranges. Their
+//! borders come from a sample of the input that is drawn before the job starts (§5.3: "a
+//! pre-pass MapReduce operation will collect a sample of the keys"; here a few thousand
+//! reads by the coordinator do), and go to the workers as parameters.
+
+use mapreduce::app::{Application, Records, Values};
+use mapreduce::split::Piece;
+use mapreduce::store::{ReadFile, Store, StoreError};
+
+/// How many lines are sampled for each partition. The largest of R partitions is then
+/// rarely more than a fifth larger than the mean.
+const SAMPLES_PER_PARTITION: usize = 256;
+
+/// How many places of the input are looked at; each gives the lines that begin close
+/// behind it.
+const PLACES: u64 = 512;
+
+/// How many bytes are read at each place.
+const PLACE_SIZE: u64 = 16 << 10;
+
+/// All lines, sorted by their bytes. Bytes that are no UTF-8 come out as U+FFFD.
+pub struct Sort {
+    /// The first key of each partition but the first, in increasing order.
+    borders: Vec<String>,
+}
+
+impl Sort {
+    /// Keys below the first border go to partition 0, and so on. Without borders,
+    /// everything does.
+    pub fn new(mut borders: Vec<String>) -> Sort {
+        borders.sort_unstable();
+        Sort { borders }
+    }
+}
+
+/// The borders of `reduces` partitions of about equal size, from a sample of the files. Fewer than `reduces -
+/// 1` if the sample does not have that many different lines. Equal inputs give equal borders.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn sample(store: &dyn Store, files: &[String], reduces: usize) -> Result<Vec<String>, StoreError> {
+    let mut lengths = Vec::new();
+    for file in files {
+        lengths.push(store.open(file)?.length());
+    }
+    // Evenly over all files together, so that a long file has its share in the sample.
+    let stride = (lengths.iter().sum::<u64>() / PLACES).max(PLACE_SIZE);
+    let wanted_here = SAMPLES_PER_PARTITION * reduces / PLACES as usize + 1;
+    let mut lines = Vec::new();
+    // The next place, counted from the beginning of the first file over all of them.
+    let (mut next, mut before) = (0, 0);
+    for (name, length) in files.iter().zip(lengths) {
+        if next < before + length {
+            let mut file = store.open(name)?;
+            while next < before + length {
+                lines.extend(first_lines(&mut *file, name, next - before, wanted_here)?);
+                next += stride;
+            }
+        }
+        before += length;
+    }
+    lines.sort_unstable();
+    // The quantiles of the sample. Where one line is very frequent, several of them are equal, and all those
+    // lines must be in one partition in any case.
+    let mut borders: Vec<String> =
+        (1..reduces).filter_map(|border| lines.get(border * lines.len() / reduces).cloned()).collect();
+    borders.dedup();
+    Ok(borders)
+}
+
+/// The first lines that begin at `offset` or a little later, at most `count`. Bytes that are not UTF-8 come
+/// out as U+FFFD.
+fn first_lines(
+    file: &mut dyn ReadFile,
+    name: &str,
+    offset: u64,
+    count: usize,
+) -> Result<Vec<String>, StoreError> {
+    let length = PLACE_SIZE.min(file.length() - offset);
+    let piece = Piece { file: name.to_owned(), offset, length, version: file.version()? };
+    let bounds = piece.bounds(file, Records::Lines)?;
+    let mut bytes = vec![0; (bounds.end - bounds.start) as usize];
+    let read = file.read_at(bounds.start, &mut bytes)?;
+    let lines = bytes[..read].split_inclusive(|&byte| byte == b'\n').take(count);
+    Ok(lines
+        .map(|line| String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line)).into_owned())
+        .collect())
+}
+
+impl Application for Sort {
+    fn name(&self) -> &str {
+        "sort"
+    }
+
+    fn map(&self, _file: &str, line: &[u8], emit: &mut dyn FnMut(&str, &str)) {
+        emit(&String::from_utf8_lossy(line), "");
+    }
+
+    fn reduce(&self, _line: &str, values: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
+        super::copy(values, emit);
+    }
+
+    fn partition(&self, key: &str, reduces: usize) -> usize {
+        // A border belongs to the partition that it begins.
+        self.borders.partition_point(|border| border.as_str() <= key).min(reduces - 1)
+    }
+
+    fn records(&self) -> Records {
+        Records::Lines
+    }
+}

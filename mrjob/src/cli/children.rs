@@ -1,0 +1,122 @@
+//! The worker processes of `run`.
+//!
+//! `run` stands in for the cluster's scheduler: it starts workers, and others in place of those that die,
+//! whatever they die of. The coordinator has no part in that: it would also go on with fewer workers, or wait
+//! for new ones.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::locks::OwnDirectory;
+use crate::wire::Address;
+use labrt::thread;
+
+use super::Problem;
+use super::arguments::Run;
+
+/// How many workers may die, for each of them, without a task being done in between.
+const DEATHS_PER_WORKER: usize = 10;
+
+/// How long workers have to end when the job is over.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Worker processes, and the directory with their disks and sockets. Both are gone when it is dropped.
+pub(crate) struct Children {
+    /// For the coordinator's socket, and a directory of each worker.
+    directory: OwnDirectory,
+    /// What each of them gets on its command line.
+    out: PathBuf,
+    memory: u64,
+    workers: Vec<Child>,
+    /// How many have died since a task was done, and how many tasks were done then.
+    deaths: usize,
+    done: usize,
+}
+
+impl Children {
+    /// Makes the directory. No worker runs yet.
+    pub(crate) fn new(arguments: &Run) -> Result<Children, Problem> {
+        let name = format!("{:016x}", labrt::random_seed());
+        let parent = std::env::temp_dir();
+        let directory = OwnDirectory::create(&parent, "mrjob-", &name);
+        let directory =
+            directory.map_err(|error| Problem::Failed(format!("{}: {error}", parent.display())))?;
+        Ok(Children {
+            directory,
+            out: arguments.job.program.out.clone(),
+            memory: arguments.memory,
+            workers: Vec::new(),
+            deaths: 0,
+            done: 0,
+        })
+    }
+
+    /// Where the coordinator shall listen.
+    pub(crate) fn address(&self) -> Address {
+        Address::Unix(self.directory.path().join("coordinator"))
+    }
+
+    /// Starts one more worker.
+    pub(crate) fn start(&mut self) -> Result<(), Problem> {
+        // Standard output and error are the parent's: a worker's messages are for the user.
+        let start = || -> io::Result<Child> {
+            Command::new(std::env::current_exe()?)
+                .arg("worker")
+                .arg("--connect")
+                .arg(self.address().to_string())
+                .arg("--out")
+                .arg(&self.out)
+                .arg("--local")
+                .arg(self.directory.path())
+                .arg("--parent")
+                .arg(std::process::id().to_string())
+                .arg("--memory")
+                .arg(self.memory.to_string())
+                .stdin(Stdio::null())
+                .spawn()
+        };
+        self.workers.push(start().map_err(|error| Problem::Failed(format!("a worker: {error}")))?);
+        Ok(())
+    }
+
+    /// Replaces workers that have died. `done` is the number of tasks that are done.
+    pub(crate) fn replace_dead(&mut self, done: usize) -> Result<(), Problem> {
+        if done != self.done {
+            (self.done, self.deaths) = (done, 0);
+        }
+        // A worker that ended because the job is over is also replaced, in the moment before this process
+        // notices. The new one is told to exit, or finds no coordinator.
+        let wanted = self.workers.len();
+        self.workers.retain_mut(|worker| matches!(worker.try_wait(), Ok(None)));
+        self.deaths += wanted - self.workers.len();
+        if self.deaths > DEATHS_PER_WORKER * wanted {
+            return Err(Problem::Failed(format!("{} workers have died, and no task got done", self.deaths)));
+        }
+        while self.workers.len() < wanted {
+            self.start()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the workers to end, which they do when they hear that the job is over. The drop kills the
+    /// others.
+    pub(crate) fn wait(&mut self) {
+        let deadline = Instant::now() + FAREWELL;
+        while !self.workers.is_empty() && Instant::now() < deadline {
+            self.workers.retain_mut(|worker| matches!(worker.try_wait(), Ok(None)));
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            // It may have ended in this moment.
+            let _ = worker.kill();
+            let _ = worker.wait();
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The commands `coordinator` and `run`: the same coordinator, without and with workers of its own.
+//!
+//! Both wait by looking at the coordinator from time to time. That costs next to nothing, and one loop can
+//! show progress, look after the workers and hear signals.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use labrt::thread;
+use mapreduce::events::Event;
+use mapreduce::rpc::CoordinatorRpc;
+use mapreduce::state::{Phase, State};
+use mapreduce::store::{StoreError, StoreErrorKind};
+use mapreduce::{Coordinator, Observer, Summary};
+
+use crate::catalogue::Catalogue;
+use crate::directory::JobStore;
+use crate::remote::{Files, FilesRpc};
+use crate::report::Recorder;
+use crate::wire::{Address, Connections, Listener, Token};
+
+use super::arguments;
+use super::children::Children;
+use super::job::{self, Prepared};
+use super::progress::{self, Bars};
+use super::{Done, Problem, on_real_threads};
+
+/// How often it looks whether the job is over and the workers are alive.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// How long a coordinator stays so that workers can hear that the job is over. A worker that asks later finds
+/// no one, and ends, too.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The exit code after a second signal, as a shell would report the first one.
+const INTERRUPTED: i32 = 130;
+
+/// The command `coordinator`.
+pub(crate) fn coordinate(arguments: arguments::Coordinator, catalogue: Arc<Catalogue>) -> Done {
+    let interrupted = catch_signals()?;
+    on_real_threads(move || {
+        let (token, print) = token(&arguments)?;
+        let served = Served::start(&arguments.job, &arguments.listen, token.clone(), &catalogue)?;
+        say(&format!("listening at {}\n", served.address));
+        if print {
+            say(&format!("token {}\n", token.as_text()));
+        }
+        let done = served.watch(&interrupted, |_| Ok(()));
+        let deadline = Instant::now() + FAREWELL;
+        // Workers hang up when they have heard; strangers may not.
+        while done.is_ok() && served.connections.count() > 0 && Instant::now() < deadline {
+            thread::sleep(LOOK_EVERY);
+        }
+        served.end(done)
+    })
+}
+
+/// Writes to standard output. A user who has closed it does not want to read, and the job goes on.
+fn say(text: &str) {
+    let mut output = io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
+/// The token of a coordinator, and whether to print it because it goes nowhere else.
+fn token(arguments: &arguments::Coordinator) -> Result<(Token, bool), Problem> {
+    let given = arguments.token.as_deref().map(Token::from_text).filter(|token| !token.is_none());
+    let is_tcp = matches!(arguments.listen, Address::Tcp(_));
+    let token = match (&given, &arguments.token_file) {
+        (Some(given), _) => given.clone(),
+        (None, Some(_)) => Token::draw(),
+        (None, None) if is_tcp => Token::draw(),
+        (None, None) => Token::none(),
+    };
+    if let Some(path) = &arguments.token_file {
+        token.write(path).map_err(|error| Problem::Failed(format!("{}: {error}", path.display())))?;
+    }
+    let print = given.is_none() && arguments.token_file.is_none() && !token.is_none();
+    Ok((token, print))
+}
+
+/// The command `run`.
+pub(crate) fn run(arguments: arguments::Run, catalogue: Arc<Catalogue>) -> Done {
+    let interrupted = catch_signals()?;
+    on_real_threads(move || {
+        // Children are dropped, and thereby killed, on every way out of here.
+        let mut children = Children::new(&arguments)?;
+        let served = Served::start(&arguments.job, &children.address(), Token::none(), &catalogue)?;
+        let started = (0..arguments.workers).try_for_each(|_| children.start());
+        let done = started.and_then(|()| served.watch(&interrupted, |done| children.replace_dead(done)));
+        // After a failure of this process no one has told them to go.
+        if done.is_ok() {
+            children.wait();
+        }
+        drop(children);
+        served.end(done)
+    })
+}
+
+/// A flag that SIGINT and SIGTERM set, so that temporary files do not stay behind. The second signal ends the
+/// process.
+fn catch_signals() -> Result<Arc<AtomicBool>, Problem> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+    };
+    ctrlc::set_handler(handler).map_err(Problem::failed)?;
+    Ok(interrupted)
+}
+
+/// A coordinator that can be reached.
+struct Served {
+    address: Address,
+    coordinator: Arc<Coordinator>,
+    /// Workers, and others that have found the socket.
+    connections: Connections,
+    store: Arc<JobStore>,
+    /// What became of the output, once that is decided.
+    published: Arc<OnceLock<Result<(), StoreError>>>,
+    /// Watches for the report, if the user wants one.
+    recorder: Option<Recorder>,
+    arguments: arguments::Job,
+    begun: Instant,
+}
+
+impl Served {
+    /// Starts the coordinator of a job, and lets workers come.
+    fn start(
+        arguments: &arguments::Job,
+        address: &Address,
+        token: Token,
+        catalogue: &Catalogue,
+    ) -> Result<Served, Problem> {
+        let begun = Instant::now();
+        check_report(arguments.report.as_deref())?;
+        // Before the job's directory is made, which would have to be removed again.
+        let listener = Listener::bind(address);
+        let listener = listener.map_err(|error| Problem::Failed(format!("{address}: {error}")))?;
+        let Prepared { state, plan, store, log, resumed, publishing } = job::prepare(arguments, catalogue)?;
+        let title =
+            format!("{}: {} maps, {} reduces", plan.job.application, plan.splits.len(), plan.job.reduces);
+        let recorder = arguments.report.as_ref().map(|_| Recorder::new(title, resumed));
+        let published = Arc::new(OnceLock::new());
+        let publisher = Publisher {
+            store: store.clone(),
+            reduces: plan.job.reduces,
+            begun: publishing,
+            published: published.clone(),
+        };
+        // The log comes first: when the output begins to move, the log must say so.
+        let mut watchers = Watchers(vec![Box::new(log), Box::new(publisher)]);
+        watchers.0.extend(recorder.clone().map(|recorder| Box::new(recorder) as Box<dyn Observer>));
+        let coordinator = Coordinator::of(state, Some(Box::new(watchers)));
+        let address = listener.address().clone();
+        let pieces = plan.splits.into_iter().flat_map(|split| split.pieces);
+        let inputs: BTreeSet<String> = pieces.map(|piece| piece.file).collect();
+        let files = Files::new(store.clone(), inputs);
+        let services = vec![coordinator.clone().into_service(), files.into_service()];
+        let connections = listener.serve(services, token);
+        let arguments = arguments.clone();
+        Ok(Served { address, coordinator, connections, store, published, recorder, arguments, begun })
+    }
+
+    /// Waits until the job is over, shows how far it is, and lets `look_after` have a look from time to time,
+    /// which gets the number of tasks that are done.
+    fn watch(
+        &self,
+        interrupted: &AtomicBool,
+        mut look_after: impl FnMut(usize) -> Result<(), Problem>,
+    ) -> Result<Summary, Problem> {
+        let mut status = self.coordinator.status();
+        let mut bars = Bars::new(&status, self.arguments.quiet);
+        while matches!(status.phase, Phase::Map | Phase::Reduce) {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Problem::Failed("interrupted".to_owned()));
+            }
+            look_after(status.maps.0 + status.reduces.0)?;
+            bars.show(&status);
+            thread::sleep(LOOK_EVERY);
+            status = self.coordinator.status();
+        }
+        bars.show(&status);
+        bars.end();
+        Ok(self.coordinator.wait())
+    }
+
+    /// Clears up, and says how it went. From here on no output appears that was not there before.
+    fn end(&self, done: Result<Summary, Problem>) -> Done {
+        // The first to decide is the publisher, or this line.
+        let nothing = || Err(StoreError::new(StoreErrorKind::Other, "mr-out", "the job has no output"));
+        let published = self.published.get_or_init(nothing).clone();
+        self.store.remove_directory();
+        let reported = self.write_report();
+        let failure = match done {
+            Ok(Summary { failure: Some(reason), .. }) => {
+                Some(Problem::Failed(format!("the job has failed: {reason}")))
+            }
+            Ok(summary) => {
+                self.say(&summary);
+                None
+            }
+            // It came too late to do harm.
+            Err(_) if published.is_ok() => None,
+            Err(problem) => Some(problem),
+        };
+        failure.map_or(published.map_err(Problem::failed), Err).and(reported)
+    }
+
+    /// Tells what the job has counted.
+    fn say(&self, summary: &Summary) {
+        if summary.maps.skipped_records > 0 {
+            eprintln!("mrjob: {} bad records were skipped", summary.maps.skipped_records);
+        }
+        if !self.arguments.quiet {
+            say(&progress::summary(summary, self.begun.elapsed()));
+        }
+    }
+
+    fn write_report(&self) -> Done {
+        let (Some(recorder), Some(path)) = (&self.recorder, &self.arguments.report) else { return Ok(()) };
+        recorder.write(path).map_err(|error| Problem::Failed(format!("{}: {error}", path.display())))
+    }
+}
+
+/// An hour of work should not end with a report that has no place.
+fn check_report(path: Option<&Path>) -> Done {
+    let Some(path) = path else { return Ok(()) };
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if path.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Problem::Usage(format!("--report {}: no file can be made there", path.display())));
+    }
+    Ok(())
+}
+
+/// Several observers as one.
+struct Watchers(Vec<Box<dyn Observer>>);
+
+impl Observer for Watchers {
+    fn observe(&mut self, state: &State, events: &[Event]) {
+        self.0.iter_mut().for_each(|watcher| watcher.observe(state, events));
+    }
+}
+
+/// Moves the output to its place as soon as the job is finished: under the coordinator's lock, so that no one
+/// can learn of the one without finding the other.
+struct Publisher {
+    store: Arc<JobStore>,
+    reduces: usize,
+    /// An earlier coordinator was killed while it did this.
+    begun: bool,
+    published: Arc<OnceLock<Result<(), StoreError>>>,
+}
+
+impl Observer for Publisher {
+    fn observe(&mut self, _state: &State, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::Entered(Phase::Finished) => {
+                    self.published.get_or_init(|| self.store.publish(self.reduces, self.begun));
+                }
+                Event::Skipped { map, file, offset, reason } => {
+                    eprintln!("mrjob: map {map} skips the record at byte {offset} of {file}: {reason}");
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! From the command line to a job.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mapreduce::split::Split;
+use mapreduce::state::{Backup, Input, Rules, State};
+use mapreduce::{Application, names, rpc};
+
+use crate::catalogue::Catalogue;
+use crate::directory::{self, JobStore};
+use crate::input;
+use crate::locks::{self, OwnDirectory};
+use crate::log::{self, Plan, Unfinished};
+use crate::names::to_text;
+
+use super::Problem;
+use super::arguments::{Job, Program};
+
+/// How long a worker waits before it asks again. Sockets are cheap, and phases end suddenly.
+const WAIT: Duration = Duration::from_millis(5);
+
+/// How often a worker reports its progress.
+const REPORT_EVERY_MS: u64 = 100;
+
+/// A job of any size may have this many reduces.
+const REDUCES_OF_A_SMALL_JOB: u64 = 1000;
+
+/// A larger job may have one for each so many bytes of input.
+const INPUT_PER_REDUCE: u64 = 64 << 10;
+
+/// The most intermediate files that a job may make.
+const MOST_FILES: usize = 10_000_000;
+
+/// How often to try for the lock of a job that may have been killed, and how long to wait in between.
+const TRIES: u32 = 20;
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A job that can be started.
+pub(crate) struct Prepared {
+    pub(crate) state: State,
+    pub(crate) plan: Plan,
+    pub(crate) store: Arc<JobStore>,
+    pub(crate) log: log::Writer,
+    /// Tasks that were done by an earlier coordinator.
+    pub(crate) resumed: usize,
+    /// That coordinator had begun to move the output to its place.
+    pub(crate) publishing: bool,
+}
+
+/// The application of a program, whose parameters must suit it.
+pub(crate) fn application(program: &Program, catalogue: &Catalogue) -> Result<Box<dyn Application>, Problem> {
+    let found = catalogue.make(&program.app, &program.parameters);
+    found.map_err(|error| Problem::Usage(error.to_string()))
+}
+
+/// Names of the input files as text. None may look like a file of the job's own.
+pub(crate) fn files(program: &Program) -> Vec<String> {
+    let names = program.files.iter().map(|file| to_text(file));
+    names.map(|file| if names::is_own(&file) { format!("./{file}") } else { file }).collect()
+}
+
+/// Looks at the input, and makes the job's directory or takes over that of a job that was killed.
+pub(crate) fn prepare(arguments: &Job, catalogue: &Catalogue) -> Result<Prepared, Problem> {
+    let Job { program, .. } = arguments;
+    let application = application(program, catalogue)?;
+    let files = files(program);
+    let store = JobStore::new(&program.out);
+    let splits = input::splits(&store, &files, application.records(), arguments.split << 20);
+    // A missing file, a directory, a pipe: said before anything has started.
+    let splits = splits.map_err(Problem::failed)?;
+    check_size(arguments.reduces as usize, &splits)?;
+    let plan = plan(arguments, catalogue, &store, &files, splits)?;
+    let failed = |error: std::io::Error| Problem::Failed(format!("{}: {error}", program.out.display()));
+    let unfinished = if arguments.resume { find_unfinished(&program.out, &plan)? } else { None };
+    let Some((directory, unfinished)) = unfinished else {
+        store.create_directory(plan.job.id).map_err(failed)?;
+        let log = log::Writer::begin(store.entered().map_err(Problem::failed)?.root(), plan.clone());
+        let state = state(arguments, &plan);
+        let log = log.map_err(failed)?;
+        return Ok(Prepared { state, plan, store: Arc::new(store), log, resumed: 0, publishing: false });
+    };
+    let log = log::Writer::resume(directory.path(), &unfinished).map_err(failed)?;
+    store.take_over(directory, unfinished.plan.job.id);
+    let Unfinished { plan, finished, first_attempt, publishing, .. } = unfinished;
+    let mut state = state(arguments, &plan);
+    let finished = if arguments.local_disks && !publishing {
+        // The maps' output went with the workers.
+        finished.into_iter().filter(|task| matches!(task.task, rpc::TaskId::Reduce(_))).collect()
+    } else {
+        finished
+    };
+    let resumed = finished.len();
+    eprintln!("mrjob: goes on with a job of which {resumed} tasks are done");
+    state.resume(finished, first_attempt, labrt::time::Instant::now());
+    Ok(Prepared { state, plan, store: Arc::new(store), log, resumed, publishing })
+}
+
+/// Refuses numbers that this input cannot use, and that would make more files than anyone can have meant.
+fn check_size(reduces: usize, splits: &[Split]) -> Result<(), Problem> {
+    let bytes: u64 = splits.iter().map(Split::length).sum();
+    let most = REDUCES_OF_A_SMALL_JOB.max(bytes / INPUT_PER_REDUCE);
+    if reduces as u64 > most {
+        return Err(Problem::Usage(format!(
+            "--reduces {reduces} is too many for {bytes} bytes of input: at most {REDUCES_OF_A_SMALL_JOB}, or one for \
+             each {} KiB",
+            INPUT_PER_REDUCE >> 10
+        )));
+    }
+    let maps = splits.len();
+    if maps.saturating_mul(reduces) > MOST_FILES {
+        return Err(Problem::Usage(format!(
+            "{maps} maps and --reduces {reduces} could make {} intermediate files, and at most {MOST_FILES} are \
+             allowed: use fewer reduces, or a larger --split",
+            maps * reduces
+        )));
+    }
+    Ok(())
+}
+
+/// What makes this job: its own description, and its input.
+fn plan(
+    arguments: &Job,
+    catalogue: &Catalogue,
+    store: &JobStore,
+    files: &[String],
+    splits: Vec<Split>,
+) -> Result<Plan, Problem> {
+    let program = &arguments.program;
+    let reduces = arguments.reduces as usize;
+    let mut parameters = program.parameters.clone();
+    if parameters.is_empty()
+        && let Some(prepared) = catalogue.prepare(&program.app, store, files, reduces)
+    {
+        parameters = prepared.map_err(Problem::failed)?;
+    }
+    let job = rpc::Job {
+        // At random: two jobs of the same second, or of two machines, must not share a directory.
+        id: labrt::random_seed(),
+        application: program.app.clone(),
+        parameters,
+        reduces,
+        local_disks: arguments.local_disks,
+        // Several reports fit into the time-out, so that one may be late.
+        report_every_ms: REPORT_EVERY_MS.min(arguments.timeout / 4 + 1),
+    };
+    Ok(Plan { job, parameters: program.parameters.clone(), splits })
+}
+
+/// The state of a job that has not begun.
+fn state(arguments: &Job, plan: &Plan) -> State {
+    let rules = Rules {
+        timeout: Duration::from_millis(arguments.timeout),
+        wait: WAIT,
+        backup: Backup::LongestRunning,
+        ..Rules::default()
+    };
+    let inputs = plan.splits.iter().map(|split| Input { split: split.clone(), hosts: Vec::new() });
+    State::new(plan.job.clone(), inputs.collect(), rules)
+}
+
+/// A job of this plan into this directory whose coordinator was killed.
+fn find_unfinished(out: &Path, plan: &Plan) -> Result<Option<(OwnDirectory, Unfinished)>, Problem> {
+    let mut other = None;
+    for path in locks::directories(out, directory::PREFIX) {
+        let Some(directory) = take_over(&path) else {
+            other.get_or_insert(format!("{} belongs to a job that is running", path.display()));
+            continue;
+        };
+        // A job that was killed before its log began has done nothing, and its directory goes here.
+        let Ok(Some(unfinished)) = log::read(&path) else { continue };
+        match plan.difference(&unfinished.plan) {
+            None => return Ok(Some((directory, unfinished))),
+            Some(difference) => {
+                directory.keep();
+                other = Some(format!("{} is another job: {difference}", path.display()));
+            }
+        }
+    }
+    match other {
+        Some(other) => Err(Problem::Failed(format!(
+            "nothing to resume: {other} (without --resume the job begins anew, and removes what was killed)"
+        ))),
+        None => {
+            eprintln!("mrjob: there is nothing to resume, so the job begins");
+            Ok(None)
+        }
+    }
+}
+
+/// Takes over the directory of a process that was killed. A worker that it was starting in that moment may
+/// hold the lock for a little longer, until it becomes a program of its own.
+fn take_over(path: &Path) -> Option<OwnDirectory> {
+    (0..TRIES).find_map(|number| {
+        if number > 0 {
+            std::thread::sleep(RETRY);
+        }
+        OwnDirectory::take_over(path)
+    })
+}

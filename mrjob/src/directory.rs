@@ -1,0 +1,148 @@
+//! Where a job of real processes keeps its files, so that users see only complete output.
+//!
+//! While it runs, all its files are in a hidden directory of its own beside the output, `.mr-job-…`. Two jobs
+//! in one place do not disturb each other, and a job that fails leaves the output of the one before it as it
+//! was. When the last reduce is done, the coordinator moves the output files to their places, each by an
+//! atomic rename, and tells no one that the job is over before that. One job at a time moves its files: of
+//! two jobs that end together, the output is that of the second.
+//!
+//! The coordinator holds a lock in the directory while it lives. When it is killed, a later job into the same
+//! place removes the directory, or goes on from it (`--resume`).
+//!
+//! ```text
+//!  out/mr-out-0 …                     what users see: complete, and of one job
+//!  out/.mr-job-0123456789abcdef/      lock, log, mr-0-0.1, mr-tmp-…, mr-out-0 …, while the job runs
+//!  out/.mr-publish                    a lock, while a job moves its output
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+
+use mapreduce::directory_store::DirectoryStore;
+use mapreduce::names;
+use mapreduce::store::{ReadFile, Store, StoreError, StoreErrorKind, WriteFile};
+
+use crate::locks::{Lock, OwnDirectory};
+use crate::names::to_bytes;
+
+/// Begins the names of jobs' directories.
+pub(crate) const PREFIX: &str = ".mr-job-";
+
+/// The shared store of a job of real processes: its own directory for files with the names of
+/// [`mapreduce::names`], and the current directory for the input.
+pub struct JobStore {
+    output: PathBuf,
+    input: DirectoryStore,
+    /// A worker learns the job's number after it has its store.
+    work: OnceLock<DirectoryStore>,
+    /// The coordinator's hold on the directory.
+    own: Mutex<Option<OwnDirectory>>,
+}
+
+impl JobStore {
+    /// The store of the job that will write to the directory `output`. It can read input.
+    pub fn new(output: &Path) -> JobStore {
+        let input = DirectoryStore::new("");
+        JobStore { output: output.to_owned(), input, work: OnceLock::new(), own: Mutex::new(None) }
+    }
+
+    /// Makes it the store of the job with this number.
+    pub fn enter(&self, job: u64) {
+        // A worker takes part in one job in its life, and may be told of it twice.
+        self.work.get_or_init(|| DirectoryStore::new(self.output.join(format!("{PREFIX}{job:016x}"))));
+    }
+
+    /// Makes the job's directory, and the output's if need be; removes those of jobs that were killed.
+    pub(crate) fn create_directory(&self, job: u64) -> io::Result<()> {
+        fs::create_dir_all(&self.output)?;
+        self.own(OwnDirectory::create(&self.output, PREFIX, &format!("{job:016x}"))?);
+        self.enter(job);
+        Ok(())
+    }
+
+    /// Goes on with the directory of a job that was killed.
+    pub(crate) fn take_over(&self, directory: OwnDirectory, job: u64) {
+        self.own(directory);
+        self.enter(job);
+    }
+
+    fn own(&self, directory: OwnDirectory) {
+        *self.own.lock().unwrap_or_else(|_| unreachable!("no thread panics with this lock")) =
+            Some(directory);
+    }
+
+    /// Moves the output of a finished job to its place, over what was there, and deletes older output files
+    /// that do not belong to it. `begun` says that an earlier try was killed in the middle, so that some
+    /// files have moved already.
+    ///
+    /// # Errors
+    /// If an output file cannot have its place. Nothing has moved if that could be seen before.
+    pub(crate) fn publish(&self, reduces: usize, begun: bool) -> Result<(), StoreError> {
+        let lock = self.output.join(".mr-publish");
+        let _one_at_a_time = Lock::wait(&lock).map_err(|error| StoreError::from_io(".mr-publish", &error))?;
+        let work = self.entered()?;
+        let output = DirectoryStore::new(&self.output);
+        let has_moved = |name: &str| begun && !work.root().join(name).exists();
+        for name in (0..reduces).map(names::output) {
+            if self.output.join(&name).is_dir() {
+                return Err(StoreError::new(StoreErrorKind::NotAFile, &name, "a directory is in the way"));
+            }
+            if !has_moved(&name) {
+                work.open(&name)?;
+            }
+        }
+        // Both directories are in one file system, so that a move is a rename.
+        for name in (0..reduces).map(names::output).filter(|name| !has_moved(name)) {
+            let moved = fs::rename(work.root().join(&name), self.output.join(&name));
+            moved.map_err(|error| StoreError::from_io(&name, &error))?;
+        }
+        // Those of a larger job before this one: a user who reads mr-out-* would take them for ours.
+        for name in output.list(names::OUTPUT_PREFIX)? {
+            if names::partition_of_output(&name).is_some_and(|partition| partition >= reduces) {
+                output.delete(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the job's directory with everything in it.
+    pub(crate) fn remove_directory(&self) {
+        drop(self.own.lock().unwrap_or_else(|_| unreachable!("no thread panics with this lock")).take());
+    }
+
+    /// The job's directory.
+    ///
+    /// # Errors
+    /// If the job is not known yet.
+    pub(crate) fn entered(&self) -> Result<&DirectoryStore, StoreError> {
+        let no_job = || StoreError::new(StoreErrorKind::Other, PREFIX, "the store belongs to no job yet");
+        self.work.get().ok_or_else(no_job)
+    }
+}
+
+impl Store for JobStore {
+    fn open(&self, name: &str) -> Result<Box<dyn ReadFile>, StoreError> {
+        if names::is_own(name) {
+            return self.entered()?.open(name);
+        }
+        self.input.open_path(Path::new(&to_bytes(name)), name)
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn WriteFile>, StoreError> {
+        self.entered()?.create(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.entered()?.rename(from, to)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), StoreError> {
+        self.entered()?.delete(name)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.entered()?.list(prefix)
+    }
+}

@@ -1,0 +1,178 @@
+//! Locks on files, and directories that belong to a living process.
+//!
+//! The system releases a lock (`flock`) when the process that holds it ends, whatever it dies of. So a
+//! directory whose lock is free belongs to a process that was killed, and the next process that comes by
+//! removes it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The name of the lock file in a directory.
+const LOCK: &str = "lock";
+
+/// Begins the name of a directory that does not have its lock yet.
+const UNNAMED: &str = ".new-";
+
+/// A directory has its lock and its name long before this time.
+const NAMING: Duration = Duration::from_secs(60);
+
+/// A lock that other processes wait for. The file exists while one of them holds it or waits.
+pub(crate) struct Lock {
+    path: PathBuf,
+    /// Open while the lock is held.
+    _file: File,
+}
+
+impl Lock {
+    /// Waits for the lock.
+    pub(crate) fn wait(path: &Path) -> io::Result<Lock> {
+        loop {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            file.lock()?;
+            // The holder before has removed the file, and a third process may have made another one of the
+            // name.
+            match fs::metadata(path) {
+                Ok(there) if there.ino() == file.metadata()?.ino() => {
+                    return Ok(Lock { path: path.to_owned(), _file: file });
+                }
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before the lock is released, so that no one else can hold it yet.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A directory of this process. It goes when it is dropped, or some time after the process was killed.
+pub(crate) struct OwnDirectory {
+    path: PathBuf,
+    /// Locked while this process lives.
+    _lock: File,
+}
+
+impl OwnDirectory {
+    /// Makes the directory `prefix` and `name` in `parent`, which only this user may enter, and removes those
+    /// of the same prefix whose processes were killed.
+    pub(crate) fn create(parent: &Path, prefix: &str, name: &str) -> io::Result<OwnDirectory> {
+        remove_abandoned(parent, prefix);
+        // Under another name until it has its lock, so that no one takes it for abandoned.
+        let unlocked = parent.join(format!("{UNNAMED}{prefix}{name}"));
+        fs::DirBuilder::new().mode(0o700).create(&unlocked)?;
+        let lock = File::create(unlocked.join(LOCK))?;
+        lock.lock()?;
+        let path = parent.join(format!("{prefix}{name}"));
+        fs::rename(&unlocked, &path)?;
+        Ok(OwnDirectory { path, _lock: lock })
+    }
+
+    /// Takes over a directory whose process was killed; `None` if the process lives.
+    pub(crate) fn take_over(path: &Path) -> Option<OwnDirectory> {
+        let lock = File::open(path.join(LOCK)).ok()?;
+        lock.try_lock().ok()?;
+        Some(OwnDirectory { path: path.to_owned(), _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the directory where it is, for another process to take over.
+    pub(crate) fn keep(mut self) {
+        self.path = PathBuf::new();
+    }
+}
+
+impl Drop for OwnDirectory {
+    fn drop(&mut self) {
+        if self.path.as_os_str().is_empty() {
+            return;
+        }
+        // Another process that was given up may be writing a file there at this moment, and comes to an end.
+        let removed = (0..5).any(|_| match fs::remove_dir_all(&self.path) {
+            Err(error) => error.kind() == ErrorKind::NotFound,
+            Ok(()) => true,
+        });
+        if !removed {
+            eprintln!("mrjob: {} could not be removed", self.path.display());
+        }
+    }
+}
+
+/// The directories in `parent` whose names begin with `prefix`.
+pub(crate) fn directories(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    named.map(|entry| entry.path()).collect()
+}
+
+/// Removes the directories whose processes were killed. Those of other users stay, since their locks cannot
+/// be opened.
+fn remove_abandoned(parent: &Path, prefix: &str) {
+    for path in directories(parent, prefix) {
+        drop(OwnDirectory::take_over(&path));
+    }
+    // A process that was killed before it had named its directory.
+    for path in directories(parent, &format!("{UNNAMED}{prefix}")) {
+        let age = fs::metadata(&path).and_then(|data| data.modified()).map(|time| time.elapsed());
+        if matches!(age, Ok(Ok(age)) if age > NAMING) {
+            drop(OwnDirectory::take_over(&path));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("mrjob-locks-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_directory_of_a_living_process_stays_and_an_abandoned_one_goes() {
+        let parent = scratch("directory");
+        let first = OwnDirectory::create(&parent, "job-", "1").unwrap();
+        fs::write(first.path().join("file"), b"x").unwrap();
+        let second = OwnDirectory::create(&parent, "job-", "2").unwrap();
+        assert!(first.path().join("file").exists(), "its lock is held");
+        assert!(OwnDirectory::take_over(first.path()).is_none());
+        first.keep();
+        drop(OwnDirectory::create(&parent, "job-", "3").unwrap());
+        let left: Vec<_> = fs::read_dir(&parent).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, ["job-2"]);
+        drop(second);
+        fs::remove_dir_all(&parent).unwrap();
+    }
+
+    #[test]
+    fn one_holds_the_lock_at_a_time_and_none_is_left() {
+        let parent = scratch("lock");
+        let path = parent.join("lock");
+        let inside = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let _lock = Lock::wait(&path).unwrap();
+                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(!path.exists());
+        fs::remove_dir_all(&parent).unwrap();
+    }
+}

@@ -1,0 +1,64 @@
+//! Names of files as text. A name on Unix is any bytes; names in messages, in output and in applications are
+//! text.
+//!
+//! A byte that is not part of UTF-8 text is written `\xHH`, with its two hexadecimal digits, and so is a
+//! backslash, so that [`to_bytes`] finds the same name again: `caf\xe9` is the file whose last byte is 0xE9.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// The name as text.
+pub(crate) fn to_text(name: &OsStr) -> String {
+    let mut text = String::new();
+    let escape = |text: &mut String, byte: u8| *text += &format!("\\x{byte:02x}");
+    for chunk in name.as_bytes().utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character == '\\' {
+                escape(&mut text, b'\\');
+            } else {
+                text.push(character);
+            }
+        }
+        chunk.invalid().iter().for_each(|&byte| escape(&mut text, byte));
+    }
+    text
+}
+
+/// The name that [`to_text`] has written. A backslash that begins no escape stands for itself.
+pub(crate) fn to_bytes(text: &str) -> OsString {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = after.strip_prefix(b"x").and_then(|digits| digits.first_chunk::<2>());
+        let byte = escaped.filter(|_| first == b'\\').and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
+        });
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[3..] } else { after };
+    }
+    OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_any_bytes() {
+        for (name, text) in [
+            (&b"plain.txt"[..], "plain.txt"),
+            ("Ä,\n b".as_bytes(), "Ä,\n b"),
+            (b"caf\xe9.txt", r"caf\xe9.txt"),
+            (br"a\xe9", r"a\x5cxe9"),
+            (b"\xff\xfe\\", r"\xff\xfe\x5c"),
+            (b"\xc3", r"\xc3"),
+            (b"", ""),
+        ] {
+            let name = OsStr::from_bytes(name);
+            assert_eq!(to_text(name), text);
+            assert_eq!(to_bytes(text), name);
+        }
+        assert_eq!(to_bytes(r"\x+1\xg0\x1"), r"\x+1\xg0\x1");
+    }
+}

@@ -1,0 +1,159 @@
+//! Where a process listens: `unix:PATH` or `tcp:HOST:PORT`.
+//!
+//! Unix sockets are for processes of one machine: no other machine can reach them, they take no port, and a
+//! message costs half as much as over TCP.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::names::{to_bytes, to_text};
+
+/// How long connecting may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// An address of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A socket in the file system, for processes of one machine.
+    Unix(PathBuf),
+    /// Host and port.
+    Tcp(String),
+}
+
+/// A text that is not an [`Address`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressError(String);
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no address; write unix:PATH or tcp:HOST:PORT", self.0)
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Address, AddressError> {
+        match text.split_once(':') {
+            Some(("unix", path)) if !path.is_empty() => Ok(Address::Unix(PathBuf::from(to_bytes(path)))),
+            Some(("tcp", place)) if place.contains(':') => Ok(Address::Tcp(place.to_owned())),
+            _ => Err(AddressError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Unix(path) => write!(f, "unix:{}", to_text(path.as_os_str())),
+            Address::Tcp(place) => write!(f, "tcp:{place}"),
+        }
+    }
+}
+
+impl Address {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If no process listens there, or none answers within two seconds.
+    pub fn connect(&self) -> io::Result<Stream> {
+        match self {
+            Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+            Address::Tcp(place) => {
+                // A name may have several addresses; the first that answers will do.
+                let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+                for address in place.to_socket_addrs()? {
+                    match connect_tcp(&address) {
+                        Ok(stream) => return Ok(stream),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+}
+
+/// One try.
+fn connect_tcp(address: &SocketAddr) -> io::Result<Stream> {
+    let stream = TcpStream::connect_timeout(address, CONNECT_LIMIT)?;
+    // Requests are small and wait for their replies, so that collecting them would only delay them.
+    stream.set_nodelay(true)?;
+    Ok(Stream::Tcp(stream))
+}
+
+/// A connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// Within a machine.
+    Unix(UnixStream),
+    /// Between machines.
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    /// How long a read and a write may take; none means for ever.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_limit(&self, limit: Option<Duration>) -> io::Result<()> {
+        match self {
+            Stream::Unix(stream) => {
+                stream.set_read_timeout(limit)?;
+                stream.set_write_timeout(limit)
+            }
+            Stream::Tcp(stream) => {
+                stream.set_read_timeout(limit)?;
+                stream.set_write_timeout(limit)
+            }
+        }
+    }
+}
+
+// Two kinds of sockets that std has no common name for.
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Unix(stream) => stream.read(buffer),
+            Stream::Tcp(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Unix(stream) => stream.write(bytes),
+            Stream::Tcp(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Unix(stream) => stream.flush(),
+            Stream::Tcp(stream) => stream.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_are_written() {
+        for text in ["unix:/x/y.sock", "unix:mr-socket", "tcp:127.0.0.1:80", "tcp:[::1]:80"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for text in ["", "unix:", "tcp:80", "/x/y.sock", "http://a:80"] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The token of a job: a secret that its processes share.
+//!
+//! The coordinator draws it and hands it out (`--token-file`, or its second line of output); a worker shows
+//! it when it connects, to the coordinator and to other workers. It keeps strangers and workers of other jobs
+//! out. It travels as it is, so that it does not help against someone who can read the network; use an SSH
+//! tunnel or a private network there.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The token of a job. The empty token is that of sockets in the file system, whose permissions protect them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// No secret.
+    pub fn none() -> Token {
+        Token::default()
+    }
+
+    /// A new secret of 128 random bits.
+    pub fn draw() -> Token {
+        Token(format!("{:016x}{:016x}", labrt::random_seed(), labrt::random_seed()))
+    }
+
+    /// The text, without the white space around it.
+    pub fn from_text(text: &str) -> Token {
+        Token(text.trim().to_owned())
+    }
+
+    /// Reads the token from a file.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn read(path: &Path) -> io::Result<Token> {
+        Ok(Token::from_text(&std::fs::read_to_string(path)?))
+    }
+
+    /// Writes the token to a file that only this user can read.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        // The mode counts for new files only, so an older file makes room.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        writeln!(file, "{}", self.0)
+    }
+
+    /// Whether there is no secret.
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text, to be shown to the user or the other side.
+    pub fn as_text(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a text is this token. Takes the same time wherever the two differ, so that the time tells
+    /// nothing.
+    pub(super) fn admits(&self, text: &[u8]) -> bool {
+        let ours = self.0.as_bytes();
+        let differing = ours.iter().zip(text).fold(0, |sum, (ours, theirs)| sum | (ours ^ theirs));
+        ours.len() == text.len() && differing == 0
+    }
+}
+
+impl fmt::Debug for Token {
+    /// Keeps the secret out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_none() { "Token(none)" } else { "Token(…)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_admits_itself_alone() {
+        let token = Token::draw();
+        assert_eq!(token.as_text().len(), 32);
+        assert!(token.admits(token.as_text().as_bytes()));
+        assert!(!token.admits(b"") && !token.admits(Token::draw().as_text().as_bytes()));
+        assert!(!token.admits(&token.as_text().as_bytes()[..31]));
+        assert!(Token::none().admits(b"") && !Token::none().admits(b"x"));
+        assert!(!format!("{token:?}").contains(token.as_text()));
+    }
+}

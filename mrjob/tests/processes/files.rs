@@ -1,0 +1,268 @@
+//! Files as they are: pipes, files that change, names that are any bytes, many small files, and what killed
+//! jobs leave.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mapreduce_engine::zipf::Zipf;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::stage::{Process, Stage, await_event, finish, verdict};
+
+/// A job that must fail soon, with a message that has all of these pieces, and leave nothing.
+#[track_caller]
+fn fails(stage: &Stage, command: &str, arguments: &[&str], pieces: &[&str]) {
+    let begun = Instant::now();
+    let (code, reason) = verdict(&stage.run(&[&[command], arguments].concat()));
+    assert_eq!(code, 1, "{reason}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{reason}");
+    for piece in pieces {
+        assert!(reason.contains(piece), "`{piece}` is not in: {reason}");
+    }
+    assert_eq!(stage.names(".", "mr-out"), Vec::<String>::new());
+    stage.is_clean();
+}
+
+#[test]
+fn special_files_are_refused_by_name() {
+    let stage = Stage::new();
+    stage.write("text", b"some text\n");
+    let made = Command::new("mkfifo").arg(stage.path().join("fifo")).status().unwrap();
+    assert!(made.success());
+    std::os::unix::fs::symlink("fifo", stage.path().join("link")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(stage.path().join("socket")).unwrap();
+    for command in ["run", "coordinator", "sequential"] {
+        for app in ["wc", "sort", "nocrash"] {
+            fails(&stage, command, &["--app", app, "text", "fifo"], &["fifo", "pipe"]);
+        }
+        fails(&stage, command, &["--app", "wc", "link", "text"], &["link", "pipe"]);
+        fails(&stage, command, &["--app", "wc", "/dev/zero"], &["/dev/zero", "device"]);
+        fails(&stage, command, &["--app", "wc", "socket"], &["socket"]);
+        fails(&stage, command, &["--app", "wc", "text", "/proc/self/status"], &["/proc/self/status", "copy"]);
+    }
+}
+
+/// A file that is shorter while it is read than when it was cut, as some below `/sys` always are.
+#[test]
+fn a_file_whose_length_is_a_promise() {
+    let stage = Stage::new();
+    let sys =
+        ["/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/uevent_seqnum", "/sys/kernel/fscaps"];
+    let Some(file) = sys.into_iter().find(|file| fs::metadata(file).is_ok_and(|data| data.len() >= 4096))
+    else {
+        eprintln!("skipped: there is no such file here");
+        return;
+    };
+    fails(&stage, "run", &["--app", "wc", file], &[file, "changed"]);
+    fails(&stage, "sequential", &["--app", "wc", file], &[file, "changed"]);
+}
+
+/// Whatever happens to a file while the job runs, the job fails with its name.
+#[test]
+fn a_file_that_changes_during_the_job() {
+    let changes: [(&str, fn(&Stage)); 4] = [
+        ("cut off", |stage| {
+            fs::OpenOptions::new().write(true).open(stage.path().join("late")).unwrap().set_len(9).unwrap()
+        }),
+        ("longer", |stage| stage.write("late", b"one two three and more\n")),
+        ("the same length", |stage| stage.write("late", b"one six three\n")),
+        ("replaced", |stage| {
+            stage.write("other", b"one two three\n");
+            fs::rename(stage.path().join("other"), stage.path().join("late")).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        let stage = Stage::new();
+        stage.write("early", b"some text\n");
+        stage.write("late", b"one two three\n");
+        let mut command = stage.command(&["coordinator", "--app", "wc", "early", "late"]);
+        command.stderr(std::process::Stdio::piped());
+        let coordinator = std::thread::scope(|scope| {
+            let coordinator = scope.spawn(|| finish(command));
+            await_event("a socket", || stage.names(".", "mr-socket").pop());
+            // The splits are cut when the job has its directory.
+            await_event("the job", || stage.names(".", ".mr-job").pop());
+            change(&stage);
+            assert!(stage.worker().wait());
+            coordinator.join().unwrap()
+        });
+        let (code, reason) = verdict(&coordinator);
+        assert_eq!(code, 1, "{what}: {reason}");
+        assert!(reason.contains("late: the file has changed"), "{what}: {reason}");
+        assert_eq!(stage.names(".", "mr-out"), Vec::<String>::new());
+        stage.is_clean();
+    }
+}
+
+#[test]
+fn names_are_bytes() {
+    let stage = Stage::new();
+    let name = OsStr::from_bytes(b"caf\xe9.txt");
+    fs::write(stage.path().join(name), b"coffee and milk\n").unwrap();
+    stage.write("comma,and\nline \\xe9 'end'", b"coffee\n");
+    for how in ["run", "sequential"] {
+        let mut command = stage.command(&[how, "--out", how, "--app", "indexer"]);
+        command.arg(name).arg("comma,and\nline \\xe9 'end'");
+        assert_eq!(verdict(&finish(command)).0, 0);
+        let escaped = r"comma\x2cand\x0aline \x5cxe9 'end'";
+        assert_eq!(
+            stage.lines_in(how),
+            [
+                r"and 1 caf\xe9.txt".to_owned(),
+                format!(r"coffee 2 caf\xe9.txt,{escaped}"),
+                r"milk 1 caf\xe9.txt".to_owned()
+            ]
+        );
+    }
+    for app in ["nocrash", "early_exit", "reverse-links"] {
+        let mut command = stage.command(&["run", "--app", app]);
+        command.arg(name).arg("comma,and\nline \\xe9 'end'");
+        assert_eq!(verdict(&finish(command)).0, 0, "{app}");
+        assert!(stage.lines().len() <= 4, "a name makes no lines of its own: {:?}", stage.lines());
+    }
+    let (code, reason) = verdict(&finish({
+        let mut command = stage.command(&["run", "--app", "wc"]);
+        command.arg(OsStr::from_bytes(b"missing\xff"));
+        command
+    }));
+    assert_eq!((code, reason.contains(r"missing\xff: No such file")), (1, true), "{reason}");
+}
+
+/// The folders for temporary files, output and disks may have such names, too.
+#[test]
+fn folders_have_names_of_any_bytes() {
+    let stage = Stage::new();
+    stage.write("text", b"one two two\n");
+    let folder = stage.path().join(OsStr::from_bytes(b"t\xe9mp\\x41"));
+    fs::create_dir(&folder).unwrap();
+    for more in [&["--local-disks"][..], &[]] {
+        let mut command = stage.command(&[&["run", "--app", "wc", "text", "--out"], &["out"][..]].concat());
+        command.args(more).env("TMPDIR", &folder);
+        assert_eq!(verdict(&finish(command)).0, 0);
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn many_small_files_share_maps_and_give_the_same_output() {
+    let stage = Stage::new();
+    let mut text = Vec::new();
+    Zipf::new(3, 2_000).write(400_000, &mut text).unwrap();
+    let mut names = Vec::new();
+    for (number, piece) in text.chunks(200).enumerate() {
+        names.push(format!("small-{number}"));
+        stage.write(&names[number], piece);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for app in ["wc", "indexer", "nocrash"] {
+        let run = stage
+            .run(&[&["run", "--workers", "2", "--report", "job.html", "--app", app][..], &names].concat());
+        assert_eq!(verdict(&run), (0, String::new()));
+        let lines = stage.lines();
+        assert_eq!(
+            verdict(&stage.run(&[&["sequential", "--out", "expected", "--app", app][..], &names].concat())).0,
+            0
+        );
+        let expected = fs::read_to_string(stage.path().join("expected/mr-out-0")).unwrap();
+        let mut expected: Vec<&str> = expected.lines().collect();
+        expected.sort_unstable();
+        assert_eq!(lines, expected, "{app}");
+        let page = fs::read_to_string(stage.path().join("job.html")).unwrap();
+        let maps: usize = page.split(": ").nth(1).unwrap().split(" maps").next().unwrap().parse().unwrap();
+        assert!((64..200).contains(&maps), "{} files in {maps} maps", names.len());
+    }
+}
+
+#[test]
+fn numbers_that_no_input_can_use() {
+    let stage = Stage::new();
+    stage.write("text", b"8 bytes\n");
+    for (reduces, piece) in [("100000", "10000"), ("5000", "at most 1000, or one for each 64 KiB")] {
+        for command in ["run", "coordinator"] {
+            let (code, reason) = verdict(&stage.run(&[command, "--app", "wc", "--reduces", reduces, "text"]));
+            assert_eq!(code, 2, "{reason}");
+            assert!(reason.contains("--reduces") && reason.contains(piece), "{reason}");
+            stage.is_clean();
+        }
+    }
+    assert_eq!(verdict(&stage.run(&["run", "--app", "wc", "--reduces", "1000", "text"])).0, 0);
+}
+
+/// A killed run takes its workers with it, and the next job removes what it has left.
+#[test]
+fn what_a_killed_run_leaves_is_removed_by_the_next() {
+    let stage = Stage::with_books();
+    let books = stage.names(".", "pg-");
+    let books: Vec<&str> = books.iter().map(String::as_str).collect();
+    let mut run =
+        stage.start(&[&["run", "--workers", "2", "--app", "mtiming", "--local-disks"][..], &books].concat());
+    let marker = await_event("a map", || stage.names(".", "mr-worker-map-").pop());
+    run.kill();
+    let worker: i32 = marker.rsplit('-').next().unwrap().parse().unwrap();
+    await_event("the worker's end", || kill(Pid::from_raw(worker), None::<Signal>).err());
+    assert_eq!(stage.names(".", ".mr-job").len(), 1);
+    assert_eq!(stage.names(".", "mrjob-").len(), 1);
+    // A job that is running keeps its own.
+    let mut other = stage.start(&[&["coordinator", "--app", "wc"][..], &books].concat());
+    await_event("the other job", || (stage.names(".", ".mr-job").len() == 1).then_some(()));
+    let output = stage.run(&[&["run", "--app", "wc", "--local-disks"][..], &books].concat());
+    assert_eq!(verdict(&output), (0, String::new()));
+    assert_eq!(stage.names(".", ".mr-job").len(), 1, "that of the coordinator");
+    assert!(stage.worker().wait() && other.wait());
+    stage.is_clean();
+    assert_eq!(stage.names(".", "mrjob-"), Vec::<String>::new());
+}
+
+/// Two jobs into one folder: in the end all files are of the same one.
+#[test]
+fn jobs_into_one_folder_move_their_output_one_after_the_other() {
+    let stage = Stage::new();
+    for name in ["a", "b"] {
+        stage.write(name, format!("{name} ").repeat(20).as_bytes());
+    }
+    for _ in 0..10 {
+        let jobs = ["a", "b"].map(|name| {
+            stage.start(&[
+                "run",
+                "--workers",
+                "1",
+                "--app",
+                "nocrash",
+                "--reduces",
+                "300",
+                "--out",
+                "out",
+                name,
+            ])
+        });
+        for mut job in jobs {
+            assert!(job.wait());
+        }
+        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+        for file in stage.names("out", "mr-out") {
+            for line in fs::read_to_string(stage.path().join("out").join(file)).unwrap().lines() {
+                *lines.entry(line.to_owned()).or_default() += 1;
+            }
+        }
+        assert_eq!(lines.len(), 4, "the output of one job: {lines:?}");
+        assert_eq!(stage.names("out", "."), Vec::<String>::new());
+    }
+}
+
+/// A directory that the user gives to a worker is not the worker's to delete.
+#[test]
+fn a_workers_disk_keeps_what_was_there() {
+    let stage = Stage::with_books();
+    stage.write("disk-of-mine", b"");
+    fs::create_dir(stage.path().join("disk")).unwrap();
+    stage.write("disk/precious", b"precious");
+    let mut coordinator = stage.coordinator(&["--app", "wc", "--local-disks"]);
+    let mut worker: Process = stage.start(&["worker", "--local", "disk"]);
+    assert!(worker.wait() && coordinator.wait());
+    assert_eq!(stage.names("disk", ""), ["precious"]);
+}

@@ -1,0 +1,96 @@
+//! Situations that chance brings about too rarely.
+
+use std::time::Duration;
+
+use labgob::DecodeError;
+use labrpc::Network;
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::{Config, thread};
+use raft::Persister;
+use rsm::{ClientSession, Rsm, StateMachine};
+
+use crate::counter::{Command, Counter, Counters};
+
+/// A server that follows the leadership may learn late that its Raft stands for election,
+/// after it has won and taken its first submit. That news is no reason to give up the
+/// submit.
+#[test]
+fn first_submit_rsm() {
+    tester::run("first_submit_rsm", |test| {
+        let counters = Counters::new(test, false, raft::Options::default());
+        counters.client(1).add(1);
+        let mut session = ClientSession::with_client(2);
+        for round in 1..=8 {
+            test.scene("Two servers are busy while they elect a new leader.");
+            let old = counters.leader();
+            let busy: Vec<_> = (0..3).filter(|&server| server != old).collect();
+            for &server in &busy {
+                counters.group.visit(server, |replica| {
+                    let rsm = replica.rsm.clone();
+                    thread::spawn(move || rsm.inspect(|_| thread::sleep(Duration::from_secs(5))));
+                });
+            }
+            counters.group.disconnect(old);
+            let outcome = counters.stub(counters.leader()).submit(&session.request(Command::Add(1)));
+            let expected = round + 1;
+            test.expect(outcome == Ok(Ok(expected)), || {
+                format!("the new leader's first submit ends with {outcome:?}")
+            });
+            counters.group.connect(old);
+            counters.check(expected, &[0, 1, 2]);
+        }
+    });
+}
+
+/// A counter that is slow, and counts its snapshots.
+#[derive(Default)]
+struct Slow {
+    counter: Counter,
+    snapshots: Arc<AtomicU64>,
+}
+
+impl StateMachine for Slow {
+    type Command = Command;
+    type Reply = u64;
+
+    fn apply(&mut self, command: Command) -> u64 {
+        thread::sleep(Duration::from_millis(1));
+        self.counter.apply(command)
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        self.snapshots.fetch_add(1, Ordering::SeqCst);
+        self.counter.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
+        self.counter.restore(snapshot)
+    }
+}
+
+/// The only server of a cluster.
+fn alone(disk: Persister, max_raft_state: Option<usize>, machine: Slow) -> Arc<Rsm<Slow>> {
+    let rsm = Rsm::start(vec![Network::new().make_end(0)], 0, disk, max_raft_state, machine);
+    rsm.wait_until_leader();
+    rsm
+}
+
+/// A server that has a long log to apply makes a snapshot once for all the entries that it
+/// takes together, and not after each.
+#[test]
+fn a_batch_of_entries_makes_one_snapshot() {
+    let outcome = labrt::run(Config::simulated(1), || {
+        let disk = Persister::new();
+        let before = alone(disk.clone(), None, Slow::default());
+        (0..100).for_each(|_| _ = before.submit(&Command::Add(1)).expect("it leads, alone"));
+        let machine = Slow::default();
+        let snapshots = machine.snapshots.clone();
+        let after = alone(disk.copy(), Some(1), machine);
+        assert_eq!(after.submit(&Command::Add(1)), Ok(101));
+        thread::sleep(Duration::from_secs(1));
+        let snapshots = snapshots.load(Ordering::SeqCst);
+        assert!((1..=5).contains(&snapshots), "{snapshots} snapshots for 103 entries");
+    });
+    outcome.result.expect("the run ends well");
+}

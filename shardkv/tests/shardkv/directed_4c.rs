@@ -1,0 +1,164 @@
+//! Directed tests of the challenges: garbage whose messages are lost, garbage after faults, and a group
+//! that is down while others move their shards.
+
+use crate::clients::{Clients, Keys};
+use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
+use labrpc::{Direction, TapAction, TapEvent};
+use labrt::rand::random_range;
+use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::time::Instant;
+use shardkv::key_to_shard;
+use std::sync::Arc;
+use tester::{Test, run};
+
+/// A group is down while three configurations take its shards away, give it shards, and take them
+/// away again. The running groups exchange their shards meanwhile, and none waits unnecessarily.
+#[test]
+fn group_down_for_three_configurations_4c() {
+    run("group_down_for_three_configurations_4c", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new().snapshots(300));
+        cluster.join(&[0, 1, 2]);
+        let mut keys = Keys::put(&cluster, 10, 5);
+        keys.check_all();
+        let first = cluster.newest();
+        let away: Vec<usize> =
+            (0..10).filter(|key| first.shards[key_to_shard(&key.to_string())] == gid(0)).collect();
+        t.exercised(!away.is_empty(), "group 0 had no shards");
+        let others: Vec<usize> = (0..10).filter(|key| !away.contains(key)).collect();
+
+        t.scene("Group 0 goes down, leaves, joins, and leaves again.");
+        cluster.shutdown_group(0);
+        for step in 0..3 {
+            match step {
+                1 => cluster.join(&[0]),
+                _ => cluster.leave(&[0]),
+            }
+            pause(random_range(0..500));
+        }
+        t.scene("Meanwhile the other groups exchange their shards and serve them.");
+        cluster.leave(&[1]);
+        let reachable = serveable(&cluster, &first.shards, &others);
+        t.exercised(!reachable.is_empty(), "no shard moved between running groups");
+        // A new client goes by the newest configuration.
+        keys.client = cluster.client();
+        reachable.iter().for_each(|&key| keys.check_and_append(key, 5));
+
+        t.scene("Group 0 restarts. Nothing is lost.");
+        cluster.start_group(0);
+        keys.check_and_append_all(5);
+        cluster.join(&[0, 1]);
+        keys.check_all();
+        cluster.settle_without_garbage(PATIENCE);
+    });
+}
+
+/// The keys among `keys` whose shards have never been on group 0 since the owners were `before`.
+fn serveable(cluster: &Cluster, before: &[u64; 10], keys: &[usize]) -> Vec<usize> {
+    let newest = cluster.newest();
+    let mut administrator = cluster.administrator();
+    let configs: Vec<_> = (1..=newest.number).map(|number| administrator.query(number as i64)).collect();
+    let start = configs.iter().rposition(|config| config.shards == *before).unwrap_or(0);
+    let never_on_0 = |key: &&usize| {
+        let shard = key_to_shard(&key.to_string());
+        configs[start..].iter().all(|config| config.shards[shard] != gid(0))
+    };
+    keys.iter().filter(never_on_0).copied().collect()
+}
+
+/// The next owner's messages that the shards have arrived are lost. The former owner keeps the
+/// shards through all crashes, and deletes them after a message gets through.
+#[test]
+fn garbage_4c() {
+    run("garbage_4c", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new().snapshots(300));
+        cluster.join(&[0]);
+        let mut keys = Keys::put(&cluster, 10, 100);
+        t.scene("Group 1 takes over. Its messages that it has the shards are lost.");
+        let lost = drop_all(&cluster, "ShardRpc.discard", Direction::Request);
+        cluster.join(&[1]);
+        cluster.leave(&[0]);
+        keys.check_all();
+        pause(1000);
+        expect_waiting(&cluster, 0, 10);
+        t.exercised(lost.load(Ordering::SeqCst) > 0, "group 1 sent no message about garbage");
+        t.scene("Both groups restart. Group 0 still keeps the shards.");
+        for group in [1, 0] {
+            cluster.shutdown_group(group);
+            cluster.start_group(group);
+        }
+        keys.check_all();
+        expect_waiting(&cluster, 0, 10);
+        t.scene("The messages get through, but the replies are lost. Group 0 deletes its copies.");
+        let lost = drop_all(&cluster, "ShardRpc.discard", Direction::Reply);
+        pause(2000);
+        expect_waiting(&cluster, 0, 0);
+        t.exercised(lost.load(Ordering::SeqCst) > 0, "no reply was lost");
+        cluster.net.network().clear_tap();
+        cluster.settle_without_garbage(PATIENCE);
+        keys.check_all();
+    });
+}
+
+/// Waits until each server of the group keeps `expected` shards for their next owners.
+fn expect_waiting(cluster: &Cluster, group: usize, expected: usize) {
+    let waiting = |group: &shardkv::Group| {
+        group.tenures().filter(|tenure| tenure.stage == shardkv::Stage::Waiting).count()
+    };
+    let found = || -> Vec<Option<usize>> {
+        let of_server = |server| cluster.groups[group].visit(server, move |server| server.inspect(waiting));
+        (0..SERVERS).map(of_server).collect()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while found() != [Some(expected); SERVERS] {
+        cluster.test.expect(Instant::now() < deadline, || {
+            format!(
+                "expected group {group}'s servers to keep {expected} shards for others, but they keep {:?}",
+                found()
+            )
+        });
+        pause(50);
+    }
+}
+
+/// Drops all messages of this kind from now on. Returns their number so far.
+fn drop_all(cluster: &Cluster, method: &'static str, direction: Direction) -> Arc<AtomicU64> {
+    let lost = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&lost);
+    cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
+        if event.method == method && event.direction == direction {
+            count.fetch_add(1, Ordering::SeqCst);
+            return TapAction::Drop;
+        }
+        TapAction::Deliver
+    });
+    lost
+}
+
+/// Shards move while servers of all groups and controllers crash. In the end no garbage is left.
+#[test]
+fn garbage_after_faults_4c() {
+    run("garbage_after_faults_4c", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new().unreliable().snapshots(300));
+        cluster.join(&[0, 1, 2]);
+        let mut keys = Keys::put(&cluster, 10, 5);
+        let clients = Clients::append(&cluster, &keys, 5, 20);
+        t.scene("Groups leave and join, while servers crash and restart.");
+        for round in 0..4 {
+            let group = round % GROUPS;
+            cluster.leave(&[group]);
+            pause(random_range(0..300));
+            let (other, server) = (random_range(0..GROUPS), random_range(0..SERVERS));
+            cluster.shutdown_server(other, server);
+            cluster.shutdown_group(group);
+            pause(random_range(0..300));
+            cluster.start_group(group);
+            if other != group {
+                cluster.start_server(other, server);
+            }
+            cluster.join(&[group]);
+        }
+        clients.stop_and_check(&mut keys);
+        cluster.set_reliable(true);
+        cluster.settle_without_garbage(PATIENCE);
+    });
+}
