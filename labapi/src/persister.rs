@@ -79,8 +79,7 @@ impl Persister {
         };
         // The memory of a large snapshot is given back without the disk's lock.
         drop(replaced);
-        let place = Location::caller();
-        self.call_hook(Write { number, appended: false, snapshot: is_new, place });
+        self.call_hook(Write { number, appended: false, snapshot: is_new, place: Location::caller() });
     }
 
     /// Adds a record at the end of the Raft state, as to a write-ahead log. The cost depends on the record's length, not on

@@ -59,8 +59,8 @@ impl ClientEnd {
         }
     }
 
-    /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply. Several
-    /// threads may call on one end at the same time.
+    /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply.
+    /// Several threads may call on one end at the same time.
     ///
     /// # Errors
     /// [`RpcError::Failed`] if the network gives no reply; [`RpcError::Garbled`] if the server could not

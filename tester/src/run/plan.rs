@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     pub(crate) trace: Option<PathBuf>,
     /// Where the scheduling decisions go, for a process that compares them with its own.
     pub(crate) decisions: Option<PathBuf>,
-    /// Where pictures go; None if nobody wants any.
+    /// Where pictures go; None for no pictures.
     pub(crate) pictures: Option<PathBuf>,
     pub(crate) limits: Limits,
 }
