@@ -1,7 +1,8 @@
 //! The programs under loom, which searches exhaustively.
 
-use crate::{Finding, Program};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Finding, Program};
 
 mod facade {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
