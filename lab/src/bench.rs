@@ -116,7 +116,7 @@ fn rate(
     let rate = seeds as f64 / elapsed.max(f64::MIN_POSITIVE);
     let failures = if failed == 0 { String::new() } else { format!(", {failed} failed") };
     let processor = (processor_time()? - processor_before).max(f64::MIN_POSITIVE);
-    // What this rate would be on a core that nobody else wants.
+    // What this rate would be on an idle core.
     let by_processor = seeds as f64 / processor;
     Ok(Figure {
         what: format!("{name} in stress, one job"),

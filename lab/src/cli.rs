@@ -205,7 +205,7 @@ pub(crate) struct ReplayOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct ZooOptions {
-    /// The lab whose wrong solutions are to be caught.
+    /// The lab whose wrong solutions the tests must catch.
     #[arg(value_name = "LAB")]
     pub(crate) lab: String,
     #[command(flatten)]

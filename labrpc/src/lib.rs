@@ -52,7 +52,7 @@
 //!
 //! A call blocks its thread until there is a reply or the network knows that none will come.
 //! [`RpcError::Failed`] says no more than that: the request may have been lost, or the handler may have run
-//! and the reply was lost, or the server may have crashed in between. Whoever calls again may have the
+//! and the reply was lost, or the server may have crashed in between. A caller that tries again may have the
 //! handler run twice. This is the whole difficulty of the labs, and no network that can lose messages offers
 //! more (Saltzer, Reed and Clark: *End-to-end arguments in system design*, 1984; Birrell and Nelson:
 //! *Implementing remote procedure calls*, 1984, section 1.5).

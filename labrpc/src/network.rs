@@ -96,7 +96,7 @@ impl Network {
         let now = runtime::now().as_nanos();
         let mut state = self.shared().state.lock();
         state.end(&end).enabled = enabled;
-        // Only switching off can have killed a server for somebody.
+        // Only switching an end off can make a server unreachable for a caller.
         if enabled {
             return;
         }
@@ -186,7 +186,7 @@ impl Network {
     }
 }
 
-/// What goes wrong for everybody, and how long messages take. A call keeps the settings of the moment when it
+/// Faults of the whole network, and how long messages take. A call keeps the settings of the moment when it
 /// was made.
 impl Network {
     /// Whether the network is reliable. If not, each request takes up to 26 ms, one request in ten is lost,

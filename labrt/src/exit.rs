@@ -20,6 +20,26 @@ pub(crate) fn install_handler() {
     });
 }
 
+/// The C library drops the thread-local values of the thread that exits before it calls handlers, and with them the names of
+/// node and thread. So a value of this type reports, which is dropped before those.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        fail_if_in_a_run();
+    }
+}
+
+thread_local! {
+    static GUARD: Guard = const { Guard };
+}
+
+/// To be called when the other thread-local values of the runtime are in use: the value used last is dropped first.
+#[inline]
+pub(crate) fn watch_this_thread() {
+    GUARD.with(|_| ());
+}
+
 /// Runs on the OS thread that exits. Threads of no run may exit as they like: the test harness does so at its end.
 #[allow(unsafe_code, reason = "ends the process with another status than the one that was asked for")]
 extern "C" fn fail_if_in_a_run() {

@@ -168,12 +168,14 @@ pub(crate) fn local_nanos() -> u64 {
 }
 
 pub(crate) fn whereabouts() -> Option<Whereabouts> {
-    HERE.with_borrow(|here| {
+    let find = |here: &RefCell<Option<Here>>| {
+        let here = here.try_borrow().ok()?;
         let here = here.as_ref()?;
         let (node, thread) = (here.node.name().to_owned(), here.name.to_string());
         let (seed, at) = (here.world.seed, here.world.started.elapsed());
         Some(Whereabouts { node, thread, task: 0, seed, at })
-    })
+    };
+    HERE.try_with(find).ok().flatten()
 }
 
 pub(crate) fn trace_enabled() -> bool {
@@ -223,6 +225,7 @@ pub(crate) fn spawn(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) 
         let world = Arc::clone(&here.world);
         let mode = context::enter(Mode::Threads);
         HERE.set(Some(here));
+        crate::exit::watch_this_thread();
         if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
             world.record_panic(&*payload);
         }
@@ -335,6 +338,7 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
     let weak: std::sync::Weak<RealWorld> = Arc::downgrade(&world);
     pulse.watch_real(weak);
     let before = HERE.replace(Some(Here { world: Arc::clone(&world), node: root, name: Name::from("main") }));
+    crate::exit::watch_this_thread();
     let mode = context::enter(Mode::Threads);
     pool::works();
     let value = match catch_unwind(AssertUnwindSafe(main)) {

@@ -34,6 +34,7 @@ pub(crate) fn run<T: Send + 'static>(
         sim.nodes.push(Node::root());
     });
     pulse.name_node(0, "main");
+    crate::exit::watch_this_thread();
     let mode = context::enter(Mode::Simulated);
     hash_keys::enter(config.seed);
     let slot = Arc::new(parking_lot::Mutex::new(None));

@@ -12,6 +12,7 @@ pub use crate::keys::key_value;
 pub mod lock;
 pub mod log;
 pub mod register;
+mod register_words;
 mod registers;
 pub mod scalar;
 pub mod stack;

@@ -58,7 +58,8 @@ pub(super) fn event(line: &str) -> Result<Option<(Event<'_>, bool)>, Problem> {
     let (function, value) = word(rest);
     // What else this logger says is no event.
     let numbered = process.bytes().all(|byte| byte.is_ascii_digit());
-    if !kind.starts_with(':') && !(numbered && kind.is_empty()) {
+    let cut = numbered && kind.is_empty();
+    if !kind.starts_with(':') && !cut {
         if !numbered && !before.trim().is_empty() {
             return Ok(None);
         }
