@@ -1,13 +1,9 @@
 //! The programs under loom, which searches exhaustively.
 
-<<<<<<< HEAD
-=======
-use crate::Finding;
 use std::process::Stdio;
->>>>>>> runtime
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{Finding, Program};
+use crate::Finding;
 
 mod facade {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
