@@ -17,7 +17,6 @@ use mapreduce::tasks::{MapTask, ReduceTask, Source, Step, TaskError, Tasks};
 use mapreduce::{names, sequential};
 use mapreduce_engine::Engine;
 use mapreduce_engine::zipf::Zipf;
-
 use scratch::Scratch;
 
 /// A budget that no test comes near, and one that spills all the time.

@@ -1,8 +1,9 @@
 //! How a worker runs a task: the interface between workers and the two ways to run one.
 //!
-//! [`crate::task::PlainTasks`] is the lab's, in 200 lines. The crate `mapreduce-engine` has another one that bounds its
-//! memory and is several times as fast. Neither knows of coordinators, networks or clocks: a task gets its
-//! [`Store`]s, does its work, and reports its progress to a callback that can cancel it.
+//! [`PlainTasks`](crate::task::PlainTasks) is the lab's, in 200 lines. The crate `mapreduce-engine` has
+//! another one that bounds its memory and is several times as fast. Neither knows of coordinators, networks
+//! or clocks: a task gets its [`Store`]s, does its work, and reports its progress to a callback that can
+//! cancel it.
 
 use std::fmt;
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Nothing here knows what carries the calls or where the files are: a [`Network`] gives stubs for the
-//! coordinator and the other workers, two [`Store`]s hold the files, and [`Tasks`] runs the tasks. So the
+//! coordinator and the other workers, two [`Store`]s hold the files, and `Tasks` runs the tasks. So the
 //! same code runs in the simulation and as a real process.
 //!
 //! A worker decides nothing. It asks until it is told to exit, and it repeats calls that get no reply. It

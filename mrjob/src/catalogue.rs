@@ -69,8 +69,8 @@ struct Entry {
 ///
 /// fn main() -> std::process::ExitCode {
 ///     let catalogue = Catalogue::shipped()
-///         .add(|| LongestLine)
-///         .add_with_parameters("lines-from", |parameters| match parameters {
+///         .with(|| LongestLine)
+///         .with_parameters("lines-from", |parameters| match parameters {
 ///             [first] => Ok(Box::new(LinesFrom(first.clone()))),
 ///             _ => Err(AppError::Parameters("lines-from: needs one parameter".to_owned())),
 ///         });
@@ -95,10 +95,10 @@ impl Catalogue {
 
     /// Adds an application without parameters, under its own name; it replaces another one of that name.
     #[must_use]
-    pub fn add<A: Application>(self, make: impl Fn() -> A + Send + Sync + 'static) -> Catalogue {
+    pub fn with<A: Application>(self, make: impl Fn() -> A + Send + Sync + 'static) -> Catalogue {
         let name = make().name().to_owned();
         let known_as = name.clone();
-        self.add_with_parameters(&name, move |parameters| match parameters {
+        self.with_parameters(&name, move |parameters| match parameters {
             [] => Ok(Box::new(make())),
             _ => Err(AppError::Parameters(format!("{known_as}: takes no parameters"))),
         })
@@ -106,7 +106,7 @@ impl Catalogue {
 
     /// Adds an application that is made from its parameters, the texts of `--parameter`.
     #[must_use]
-    pub fn add_with_parameters(
+    pub fn with_parameters(
         mut self,
         name: &str,
         make: impl Fn(&[String]) -> Result<Box<dyn Application>, AppError> + Send + Sync + 'static,

@@ -161,17 +161,14 @@ mod tests {
         let parent = scratch("lock");
         let path = parent.join("lock");
         let inside = std::sync::atomic::AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..200 {
-                        let _lock = Lock::wait(&path).unwrap();
-                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
-                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-                    }
-                });
+        let take_the_lock = || {
+            for _ in 0..200 {
+                let _lock = Lock::wait(&path).unwrap();
+                assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
             }
-        });
+        };
+        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(take_the_lock))));
         assert!(!path.exists());
         fs::remove_dir_all(&parent).unwrap();
     }

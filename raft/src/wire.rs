@@ -35,6 +35,10 @@ impl WireFormat for RaftWire {
             }
             "RaftRpc.install_snapshot" => {
                 let reply: InstallSnapshotReply = labgob::decode(reply).ok()?;
+                // While chunks are missing nothing is promised.
+                if reply.next_offset.is_some() {
+                    return Some(Reply::Other);
+                }
                 (reply.term, true)
             }
             _ => return None,

@@ -1,8 +1,9 @@
 //! The programs under loom, which searches exhaustively.
 
-use crate::Finding;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Finding;
 
 mod facade {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

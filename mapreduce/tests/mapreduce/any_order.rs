@@ -2,13 +2,14 @@
 //! and come back in any order, with messages that come twice and late. Whatever happens, the books must agree
 //! with themselves, and with one worker that does what it is told the job must end.
 
-use crate::game::{Game, SECOND, at, id_of};
 use mapreduce::rpc::{AttemptId, GetTaskReply, SourceUpdateReply, TaskId};
 use mapreduce::state::State;
 use mapreduce::table::{Status, TaskTable};
 use mapreduce::tasks::TaskError;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+
+use crate::game::{Game, SECOND, at, id_of};
 
 #[test]
 fn the_books_agree_after_any_order_of_messages() {

@@ -1,12 +1,6 @@
 //! Part A: intermediate files in the shared store. Every test is watched by the checker (`sim/checker.rs`),
 //! so that each says here only what it adds.
 
-use crate::sim::checker::is_map;
-use crate::sim::cluster::{Cluster, Plan, timeout};
-use crate::sim::disturb::{crash_or_stall, keep_restarting, of_timeout};
-use crate::sim::probe::{Hooks, Late};
-use crate::sim::text::{book_files, zipf_files};
-use crate::sim::toys::{Dice, Names, Overlap};
 use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +10,13 @@ use mapreduce::apps::indexer::Indexer;
 use mapreduce::apps::wc::WordCount;
 use mapreduce::rpc::TaskId;
 use tester::{Test, run};
+
+use crate::sim::checker::is_map;
+use crate::sim::cluster::{Cluster, Plan, timeout};
+use crate::sim::disturb::{crash_or_stall, keep_restarting, of_timeout};
+use crate::sim::probe::{Hooks, Late};
+use crate::sim::text::{book_files, zipf_files};
+use crate::sim::toys::{Dice, Names, Overlap};
 
 #[test]
 fn mr_wordcount() {

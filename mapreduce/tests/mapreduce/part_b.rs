@@ -1,11 +1,7 @@
 //! Part B: intermediate files on the mappers' disks, fetched by the reducers.
 
-use crate::sim::checker::{Checker, Record, is_map};
-use crate::sim::cluster::{Cluster, Plan, host_name};
-use crate::sim::disturb::{crash_or_stall, keep_restarting, of_timeout};
-use crate::sim::probe::{Hooks, Late};
-use crate::sim::text::zipf_files;
-use crate::sim::toys::Names;
+use std::collections::BTreeSet;
+
 use labrt::channel::{Receiver, unbounded};
 use labrt::rand::{random_bool, random_range};
 use labrt::thread;
@@ -14,8 +10,14 @@ use mapreduce::apps::wc::WordCount;
 use mapreduce::events::Event;
 use mapreduce::rpc::TaskId;
 use mapreduce::state::{Backup, Phase};
-use std::collections::BTreeSet;
 use tester::run;
+
+use crate::sim::checker::{Checker, Record, is_map};
+use crate::sim::cluster::{Cluster, Plan, host_name};
+use crate::sim::disturb::{crash_or_stall, keep_restarting, of_timeout};
+use crate::sim::probe::{Hooks, Late};
+use crate::sim::text::zipf_files;
+use crate::sim::toys::Names;
 
 /// A job of 20 maps and 10 reduces on five machines, without backup attempts, so that every execution has one
 /// of the causes that part B is about.

@@ -1,12 +1,13 @@
 //! The coordinator's rules by themselves: one test for each, without threads, network or clock.
 
-use crate::game::{Game, SECOND, at, id_of, map, reduce, worker};
 use mapreduce::events::{Cause, Event};
 use mapreduce::rpc::{
     GetTaskReply, NextStep, PROTOCOL_VERSION, ProgressReply, RegisterArgs, RegisterReply, TaskDoneReply,
 };
 use mapreduce::state::{Backup, Phase};
 use mapreduce::tasks::TaskError;
+
+use crate::game::{Game, SECOND, at, id_of, map, reduce, worker};
 
 const TIMEOUT: u64 = 10;
 

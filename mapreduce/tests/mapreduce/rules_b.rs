@@ -1,9 +1,10 @@
 //! The coordinator's rules of part B: outputs that are lost with their machines.
 
-use crate::game::{Game, SECOND, map, reduce};
 use mapreduce::events::{Event, Loss};
 use mapreduce::rpc::{GetTaskReply, ProgressReply, SourceUpdateReply, TaskDoneReply};
 use mapreduce::state::Phase;
+
+use crate::game::{Game, SECOND, map, reduce};
 
 /// Two maps, done on machines a and b, and this many reduces, which no worker has begun.
 fn shuffle(reduces: usize) -> Game {

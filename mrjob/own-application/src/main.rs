@@ -26,5 +26,5 @@ impl Application for LongestLine {
 }
 
 fn main() -> std::process::ExitCode {
-    mrjob::main(Catalogue::shipped().add(|| LongestLine))
+    mrjob::main(Catalogue::shipped().with(|| LongestLine))
 }

@@ -7,7 +7,6 @@
 use labrt::rand;
 use labrt::thread;
 use labrt::time::Duration;
-
 use mapreduce::app::{Application, Records, Values};
 use mapreduce::apps::indexer::escape;
 

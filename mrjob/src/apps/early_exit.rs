@@ -5,7 +5,6 @@
 
 use labrt::thread;
 use labrt::time::Duration;
-
 use mapreduce::app::{Application, Records, Values};
 
 /// How long the reduces of some files take; three seconds in the course.

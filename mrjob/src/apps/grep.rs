@@ -7,11 +7,10 @@
 //! the search in them. So map searches a block of many lines at once for the next match, and only then looks
 //! for the line's borders.
 
+use mapreduce::app::{Application, Records, Values};
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Look;
-
-use mapreduce::app::{Application, Records, Values};
 
 use crate::catalogue::AppError;
 
@@ -61,7 +60,8 @@ impl Grep {
             at = end + 1;
             repeated += found.end().saturating_sub(at);
             if repeated > block.len() {
-                // For patterns such as `[^x]+`, which match across many lines, a search in each line is faster.
+                // For patterns such as `[^x]+`, which match across many lines, a search in each line is
+                // faster.
                 return self.search_lines(&block[at.min(block.len())..], visit);
             }
         }

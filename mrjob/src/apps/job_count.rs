@@ -8,7 +8,6 @@ use labrt::rand;
 use labrt::sync::atomic::{AtomicUsize, Ordering};
 use labrt::thread;
 use labrt::time::Duration;
-
 use mapreduce::app::{Application, Records, Values};
 
 /// Begins the names of the files that the maps leave.

@@ -2,9 +2,10 @@
 //!
 //! It finds a coordinator that hands out one task after the other.
 
-use super::workers_at_work;
 use labrt::time::Instant;
 use mapreduce::app::{Application, Records, Values};
+
+use super::workers_at_work;
 
 /// Emits, for each map, when this process began it (`times-PID`) and how many processes
 /// it saw in maps meanwhile (`parallel-PID`).

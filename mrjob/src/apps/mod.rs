@@ -35,19 +35,19 @@ pub(crate) fn add_all(catalogue: Catalogue) -> Catalogue {
         _ => Err(AppError::Parameters("grep: needs one parameter, the pattern".to_owned())),
     };
     catalogue
-        .add_with_parameters("crash", |parameters| Ok(Box::new(crash::Crash::faulty(parameters)?)))
-        .add(|| early_exit::EarlyExit)
-        .add_with_parameters("grep", grep)
-        .add(|| Indexer)
-        .add(job_count::JobCount::default)
-        .add(|| map_timing::MapTiming)
-        .add(crash::Crash::faultless)
-        .add(|| reverse_links::ReverseLinks)
-        .add(|| reduce_timing::ReduceTiming)
-        .add_with_parameters("sort", |borders| Ok(Box::new(sort::Sort::new(borders.to_vec()))))
+        .with_parameters("crash", |parameters| Ok(Box::new(crash::Crash::faulty(parameters)?)))
+        .with(|| early_exit::EarlyExit)
+        .with_parameters("grep", grep)
+        .with(|| Indexer)
+        .with(job_count::JobCount::default)
+        .with(|| map_timing::MapTiming)
+        .with(crash::Crash::faultless)
+        .with(|| reverse_links::ReverseLinks)
+        .with(|| reduce_timing::ReduceTiming)
+        .with_parameters("sort", |borders| Ok(Box::new(sort::Sort::new(borders.to_vec()))))
         .preparing("sort", sort::sample)
-        .add(|| url_count::UrlCount)
-        .add(|| WordCount)
+        .with(|| url_count::UrlCount)
+        .with(|| WordCount)
 }
 
 /// All values, in order.

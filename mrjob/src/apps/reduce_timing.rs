@@ -2,8 +2,9 @@
 //!
 //! It finds a reduce phase on one worker, or one reduce after the other.
 
-use super::workers_at_work;
 use mapreduce::app::{Application, Records, Values};
+
+use super::workers_at_work;
 
 /// The keys, which the default partition spreads over all of ten reduces.
 const KEYS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];

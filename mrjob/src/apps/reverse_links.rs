@@ -34,7 +34,7 @@ impl Application for ReverseLinks {
     fn map(&self, page: &str, text: &[u8], emit: &mut dyn FnMut(&str, &str)) {
         let page = escape(page);
         for_each_link(&String::from_utf8_lossy(text), |target| {
-            emit(&escape(target).replace(' ', r"\x20"), &page)
+            emit(&escape(target).replace(' ', r"\x20"), &page);
         });
     }
 

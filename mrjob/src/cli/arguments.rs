@@ -151,7 +151,7 @@ pub(crate) struct Worker {
     /// How long it looks for a coordinator that does not answer, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     pub(crate) patience: u64,
-    /// The file with the job's token, which the coordinator wrote; or set MRJOB_TOKEN to the token
+    /// The file with the job's token, which the coordinator wrote; or set `MRJOB_TOKEN` to the token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// The job's token

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::locks::OwnDirectory;
-use crate::wire::Address;
 use labrt::thread;
 
 use super::Problem;
 use super::arguments::Run;
+use crate::locks::OwnDirectory;
+use crate::wire::Address;
 
 /// How many workers may die, for each of them, without a task being done in between.
 const DEATHS_PER_WORKER: usize = 10;

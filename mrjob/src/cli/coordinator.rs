@@ -17,17 +17,16 @@ use mapreduce::state::{Phase, State};
 use mapreduce::store::{StoreError, StoreErrorKind};
 use mapreduce::{Coordinator, Observer, Summary};
 
-use crate::catalogue::Catalogue;
-use crate::directory::JobStore;
-use crate::remote::{Files, FilesRpc};
-use crate::report::Recorder;
-use crate::wire::{Address, Connections, Listener, Token};
-
 use super::arguments;
 use super::children::Children;
 use super::job::{self, Prepared};
 use super::progress::{self, Bars};
 use super::{Done, Problem, on_real_threads};
+use crate::catalogue::Catalogue;
+use crate::directory::JobStore;
+use crate::remote::{Files, FilesRpc};
+use crate::report::Recorder;
+use crate::wire::{Address, Connections, Listener, Token};
 
 /// How often it looks whether the job is over and the workers are alive.
 const LOOK_EVERY: Duration = Duration::from_millis(2);

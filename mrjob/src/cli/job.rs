@@ -8,15 +8,14 @@ use mapreduce::split::Split;
 use mapreduce::state::{Backup, Input, Rules, State};
 use mapreduce::{Application, names, rpc};
 
+use super::Problem;
+use super::arguments::{Job, Program};
 use crate::catalogue::Catalogue;
 use crate::directory::{self, JobStore};
 use crate::input;
 use crate::locks::{self, OwnDirectory};
 use crate::log::{self, Plan, Unfinished};
 use crate::names::to_text;
-
-use super::Problem;
-use super::arguments::{Job, Program};
 
 /// How long a worker waits before it asks again. Sockets are cheap, and phases end suddenly.
 const WAIT: Duration = Duration::from_millis(5);

@@ -17,11 +17,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arguments::{Arguments, Command};
 use clap::Parser;
 use labrt::{Config, Limits};
 
 use crate::catalogue::Catalogue;
-use arguments::{Arguments, Command};
 
 /// Why a command has failed.
 #[derive(Debug)]

@@ -8,11 +8,10 @@ use mapreduce::split::split_inputs;
 use mapreduce::store::{Store, StoreError};
 use mapreduce::{names, sequential};
 
-use crate::catalogue::Catalogue;
-use crate::directory::JobStore;
-
 use super::arguments::Sequential;
 use super::{Done, Problem, job};
+use crate::catalogue::Catalogue;
+use crate::directory::JobStore;
 
 /// Leaves `mr-out-0`, complete or not at all.
 pub(crate) fn run(arguments: &Sequential, catalogue: &Catalogue) -> Done {

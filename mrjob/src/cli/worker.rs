@@ -20,14 +20,13 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use rustc_hash::FxHashMap;
 
+use super::arguments;
+use super::{Done, Problem, on_real_threads};
 use crate::catalogue::Catalogue;
 use crate::directory::JobStore;
 use crate::locks::OwnDirectory;
 use crate::remote::{FilesClient, RemoteStore};
 use crate::wire::{Address, Link, Listener, Stream, Token};
-
-use super::arguments;
-use super::{Done, Problem, on_real_threads};
 
 /// How long a call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! The picture of a job: what `--report` writes.
 //!
-//! [`Recorder`] watches the coordinator and keeps each attempt with its times; `page.rs` makes a page of that, with nothing
-//! outside of it.
+//! [`Recorder`] watches the coordinator and keeps each attempt with its times; `page.rs` makes a page of
+//! that, with nothing outside of it.
 
 mod page;
 

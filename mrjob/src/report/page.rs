@@ -21,7 +21,8 @@ const STYLE: &str = "
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1140px; margin: 1.5em auto; padding: 0 1em;
   color: #1c2430; background: #fff }
 h1 { font-size: 1.4em } h2 { font-size: 1.1em; margin-top: 1.6em }
-table { border-collapse: collapse } td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top }
+table { border-collapse: collapse }
+td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 svg { width: 100%; height: auto } svg text { font: 11px system-ui, sans-serif; fill: currentColor }
 .map { fill: #4878a8 } .reduce { fill: #4f9a6a } .lost { fill: #b9bec6 } .bad { fill: #c2473d }

@@ -62,12 +62,15 @@ fn a_file_whose_length_is_a_promise() {
     fails(&stage, "sequential", &["--app", "wc", file], &[file, "changed"]);
 }
 
+/// What happens to a file.
+type Change = fn(&Stage);
+
 /// Whatever happens to a file while the job runs, the job fails with its name.
 #[test]
 fn a_file_that_changes_during_the_job() {
-    let changes: [(&str, fn(&Stage)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("cut off", |stage| {
-            fs::OpenOptions::new().write(true).open(stage.path().join("late")).unwrap().set_len(9).unwrap()
+            fs::OpenOptions::new().write(true).open(stage.path().join("late")).unwrap().set_len(9).unwrap();
         }),
         ("longer", |stage| stage.write("late", b"one two three and more\n")),
         ("the same length", |stage| stage.write("late", b"one six three\n")),

@@ -1,6 +1,7 @@
 //! Part 2B, directed: situations of replication that chance brings about too rarely.
 
-use crate::waiting::wait_until;
+use std::time::Duration;
+
 use labrpc::{Direction, TapAction};
 use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
@@ -8,11 +9,13 @@ use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
 use labrt::time::Instant;
 use raft::Raft;
-use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
 
-/// Followers get AppendEntries in another order than the leader sent them. Entries that they have acknowledged stay, also
-/// when an older message with fewer entries comes later (Figure 2, AppendEntries, receiver step 3: "if an existing entry conflicts").
+use crate::waiting::wait_until;
+
+/// Followers get AppendEntries in another order than the leader sent them. Entries that they have
+/// acknowledged stay, also when an older message with fewer entries comes later (Figure 2, AppendEntries,
+/// receiver step 3: "if an existing entry conflicts").
 #[test]
 fn reordered_append_entries_2b() {
     run("reordered_append_entries_2b", |t: &Test| {
@@ -92,8 +95,8 @@ fn agree_on_200(cluster: &Cluster<Raft>, away: usize) {
     }
 }
 
-/// Servers with outdated logs cannot win, and must not keep the one that can from standing: a vote request that is refused
-/// does not restart the election timer (Figure 2, rules for followers).
+/// Servers with outdated logs cannot win, and must not keep the one that can from standing: a vote request
+/// that is refused does not restart the election timer (Figure 2, rules for followers).
 #[test]
 fn outdated_candidates_2b() {
     run("outdated_candidates_2b", |t: &Test| {
@@ -125,8 +128,8 @@ fn outdated_candidates(cluster: &Cluster<Raft>) {
     cluster.recover();
 }
 
-/// Figure 8 of the paper, step by step: an entry of an older term may be on a majority and still be lost, so being there
-/// does not commit it (§5.4.2).
+/// Figure 8 of the paper, step by step: an entry of an older term may be on a majority and still be lost, so
+/// being there does not commit it (§5.4.2).
 #[test]
 fn figure_8_played_2b() {
     run("figure_8_played_2b", |t: &Test| {
@@ -174,8 +177,8 @@ fn figure_8_played_2b() {
     });
 }
 
-/// The service is slow, so commands are committed faster than it takes them. They still arrive in order, and the leader
-/// stays the leader meanwhile.
+/// The service is slow, so commands are committed faster than it takes them. They still arrive in order, and
+/// the leader stays the leader meanwhile.
 #[test]
 fn slow_service_2b() {
     run("slow_service_2b", |t: &Test| {
@@ -199,8 +202,8 @@ fn slow_service_2b() {
     });
 }
 
-/// A server that leads a second time must not rely on what it knew about the followers the first time (Figure 2, volatile
-/// state on leaders: reinitialized after election).
+/// A server that leads a second time must not rely on what it knew about the followers the first time (Figure
+/// 2, volatile state on leaders: reinitialized after election).
 #[test]
 fn leader_again_2b() {
     run("leader_again_2b", |t: &Test| {

@@ -1,10 +1,12 @@
 //! Part 2B: the replicated log.
 
-use crate::part_2b_counts::{idle_second_is_cheap, starts_are_cheap};
+use std::collections::BTreeSet;
+
 use labrt::thread;
 use raft::Raft;
-use std::collections::BTreeSet;
 use tester::{Cluster, Command, ELECTION, Moved, Retry, Setup, Test, run};
+
+use crate::part_2b_counts::{idle_second_is_cheap, starts_are_cheap};
 
 /// The servers agree on commands, one after the other, at the indices 1, 2, 3.
 #[test]

@@ -1,12 +1,14 @@
 //! The plan of a test's runs, read from the environment.
 
-use super::Allowance;
-use super::channel::Reports;
-use labrt::{Limits, World};
 use std::env;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use labrt::{Limits, World};
+
+use super::Allowance;
+use super::channel::Reports;
 
 /// How a test is to be run.
 #[derive(Debug, Clone)]
@@ -24,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) trace: Option<PathBuf>,
     /// Where the scheduling decisions go, for a process that compares them with its own.
     pub(crate) decisions: Option<PathBuf>,
-    /// Where pictures go; None if nobody wants any.
+    /// Where pictures go; None for no pictures.
     pub(crate) pictures: Option<PathBuf>,
     pub(crate) limits: Limits,
 }

@@ -2,18 +2,19 @@
 //! shows each of its steps while it holds its lock, the store each change of what a final name shows, and the
 //! application each call of reduce; so a broken invariant fails the test in the moment when it breaks.
 
-use super::expected::Expected;
-use super::story;
+use std::collections::BTreeMap;
+
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use mapreduce::Observer;
 use mapreduce::events::{Cause, Event};
 use mapreduce::rpc::{AttemptId, TaskId, WorkerId};
 use mapreduce::state::{Phase, State};
-use std::collections::BTreeMap;
 use tester::Test;
 
+use super::expected::Expected;
 use super::store::Change;
+use super::story;
 
 /// What has happened so far.
 #[derive(Clone, Debug, Default)]

@@ -1,10 +1,8 @@
 //! A simulated cluster that runs one job: machine 0 has the coordinator, each of the others a worker.
 
-use super::checker::{Checker, Eye};
-use super::expected::Expected;
-use super::probe::{Hooks, Probe};
-use super::store::{Costs, SimStore, Storage};
-use super::story::{machine_of, worker_id};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
 use labrpc::{ClientEnd, Service};
 use labrt::World;
 use labrt::quiet::Mutex;
@@ -18,9 +16,13 @@ use mapreduce::split::split_inputs;
 use mapreduce::state::{Input, Phase, Rules};
 use mapreduce::worker::{Network, Setup, WorkerError};
 use mapreduce::{Coordinator, Summary, Worker};
-use std::collections::BTreeMap;
-use std::ops::Deref;
 use tester::{Boot, Booted, Figures, Group, Net, Test};
+
+use super::checker::{Checker, Eye};
+use super::expected::Expected;
+use super::probe::{Hooks, Probe};
+use super::store::{Costs, SimStore, Storage};
+use super::story::{machine_of, worker_id};
 
 /// A job, and the cluster that runs it.
 #[derive(Clone)]

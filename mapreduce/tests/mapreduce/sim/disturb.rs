@@ -1,9 +1,10 @@
 //! Disturbances that several tests share.
 
-use super::cluster::{Cluster, timeout};
 use labrt::rand::{random_bool, random_range};
 use labrt::thread;
 use labrt::time::Duration;
+
+use super::cluster::{Cluster, timeout};
 
 /// A fraction of the time-out, since stalls are long or short in relation to it.
 pub(crate) fn of_timeout(fraction: f64) -> Duration {

@@ -1,8 +1,9 @@
 //! What a job's output must be: the application's functions, called one after the other, with nothing else
 //! around.
 
-use mapreduce::app::{Application, Records, Values};
 use std::collections::BTreeMap;
+
+use mapreduce::app::{Application, Records, Values};
 
 /// The output of a sequential run.
 pub(crate) struct Expected {

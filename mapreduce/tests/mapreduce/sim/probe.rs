@@ -1,13 +1,14 @@
 //! The application as the workers of a simulation get it: each call of the user's functions takes time, is
 //! seen by the checker, and may be disturbed by the test.
 
-use super::checker::Checker;
-use super::cluster::Cluster;
-use super::store::Storage;
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use mapreduce::app::{Application, BadRecords, Records, Values};
 use mapreduce::rpc::WorkerId;
+
+use super::checker::Checker;
+use super::cluster::Cluster;
+use super::store::Storage;
 
 /// What a test does in the middle of the user's functions: called with the machine, and the file or the key.
 /// May sleep, and may crash the machine.

@@ -1,12 +1,13 @@
 //! The files of a simulated cluster: a store that all machines share, and a disk on each machine. Reading and
 //! writing takes time, so that crashes come in the middle; a crash loses what has no final name yet.
 
+use std::collections::BTreeMap;
+
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use labrt::{thread, time::Duration};
 use mapreduce::names;
 use mapreduce::store::{ReadFile, Store, StoreError, StoreErrorKind, WriteFile};
-use std::collections::BTreeMap;
 
 /// What things cost on a machine of usual speed.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,9 @@
 //! Input: words of a Zipf distribution, as in books, or slices of real books where they are at hand.
 
-use labrt::rand::random_range;
 use std::path::Path;
 use std::sync::OnceLock;
+
+use labrt::rand::random_range;
 
 /// Different words of the generated text.
 const VOCABULARY: usize = 400;

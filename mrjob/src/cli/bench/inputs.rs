@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::hint::black_box;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -43,17 +43,21 @@ pub(super) fn text(path: &Path, length: u64, given: &[PathBuf]) -> Result<u64, P
 
 /// Cuts a text into so many files of about equal length, at line ends.
 pub(super) fn pieces(text: &Path, directory: &Path, count: usize) -> Result<Vec<PathBuf>, Problem> {
-    let bytes = fs::read(text).map_err(Problem::failed)?;
     fs::create_dir_all(directory).map_err(Problem::failed)?;
-    let mut paths = Vec::new();
-    let mut start = 0;
-    for number in 0..count {
-        let end = (bytes.len() * (number + 1) / count).max(start);
-        let end = memchr::memchr(b'\n', &bytes[end..]).map_or(bytes.len(), |at| end + at + 1);
+    let file = File::open(text).map_err(Problem::failed)?;
+    let length = file.metadata().map_err(Problem::failed)?.len();
+    // In pieces, so that this process stays small: the peak memory of its children counts from there.
+    let mut text = BufReader::new(file);
+    let (mut paths, mut start) = (Vec::new(), 0);
+    for number in 1..=count as u64 {
+        let mut piece = Vec::new();
+        let wanted = (length * number / count as u64).saturating_sub(start);
+        let read = (&mut text).take(wanted).read_to_end(&mut piece);
+        read.and_then(|_| text.read_until(b'\n', &mut piece)).map_err(Problem::failed)?;
+        start += piece.len() as u64;
         let path = directory.join(format!("{number:05}"));
-        fs::write(&path, &bytes[start..end]).map_err(Problem::failed)?;
+        fs::write(&path, &piece).map_err(Problem::failed)?;
         paths.push(path);
-        start = end;
     }
     println!("in {count} files");
     Ok(paths)

@@ -166,7 +166,7 @@ fn grep(arguments: &Bench, directory: &Path) -> Done {
     };
     let app = ["grep", "--parameter", &arguments.pattern];
     let mut contenders = [
-        Contender::job(&app, 2, 10, &[input.clone()], directory)?,
+        Contender::job(&app, 2, 10, std::slice::from_ref(&input), directory)?,
         Contender::new("grep -E, LC_ALL=C.UTF-8", plain("C.UTF-8")),
         Contender::new("grep -E, LC_ALL=C", plain("C")),
     ];
