@@ -1,7 +1,7 @@
 //! labrt's schedulers beside those of shuttle and loom, on the same eight programs in the same run: how many
 //! runs each needs until it finds the bug, and how many schedules it runs in a second.
 //! `cargo lab bench schedulers`, or `cargo run --release --manifest-path labrt/peers/Cargo.toml`, with a part
-//! of a program's name behind `--` for some programs alone. About two minutes.
+//! of a program's name behind `--` for some programs alone. About one minute.
 //!
 //! Runs until found are medians of nine searches with different seeds; exhaustive searches are made once,
 //! with at most two preemptions. The last table says how the default policy of labrt does against the bounds.
@@ -37,9 +37,9 @@ pub(crate) struct Finding {
 /// A program: a closure of one of the three worlds.
 pub(crate) type Program = fn();
 
-/// Looks for the bug with `search`, which gets the number of the round and gives the runs until it found the
-/// bug, or all that it made: nine times for the median, and then for a while for the rate, since one search
-/// may be over at once.
+/// Looks for the bug with `search`: nine times for the median, and then for a while for the rate, since one
+/// search may be over at once. `search` gets the number of the round and gives the runs until it found the
+/// bug, or, as an error, all that it made.
 pub(crate) fn measure(search: impl Fn(u64) -> Result<u64, u64>) -> Finding {
     let mut found: Vec<u64> = (0..ROUNDS).map(|round| search(round).unwrap_or(u64::MAX)).collect();
     let (started, mut runs, mut round) = (std::time::Instant::now(), 0, ROUNDS);

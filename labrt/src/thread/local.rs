@@ -43,6 +43,7 @@ macro_rules! thread_local {
     };
     ($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = $init:expr) => {
         $(#[$attribute])*
+        #[allow(clippy::disallowed_macros, reason = "the slot of code outside of simulations is std's")]
         $visibility static $name: $crate::thread::LocalKey<$type> = {
             ::std::thread_local! {
                 static OF_OS_THREAD: $type = $init;

@@ -28,6 +28,17 @@ impl Drop for Busy {
     }
 }
 
+fn work_for_ever(state: &Arc<Mutex<Vec<u32>>>) {
+    loop {
+        let _busy = Busy(Arc::clone(state));
+        thread::sleep(MS);
+        let mut numbers = state.lock();
+        numbers.push(0);
+        let other = Mutex::new(0);
+        *other.lock() += 1;
+    }
+}
+
 #[test]
 fn a_destructor_gets_the_lock_that_another_killed_thread_holds() {
     for seed in 0..200 {
@@ -37,16 +48,7 @@ fn a_destructor_gets_the_lock_that_another_killed_thread_holds() {
             let state = Arc::new(Mutex::new(Vec::new()));
             for _ in 0..2 {
                 let state = Arc::clone(&state);
-                server.spawn("loop", move || {
-                    loop {
-                        let _busy = Busy(Arc::clone(&state));
-                        thread::sleep(MS);
-                        let mut numbers = state.lock();
-                        numbers.push(0);
-                        let other = Mutex::new(0);
-                        *other.lock() += 1;
-                    }
-                });
+                server.spawn("loop", move || work_for_ever(&state));
             }
             thread::sleep(20 * MS);
             server.kill();

@@ -248,20 +248,20 @@ static SHARED: Mutex<u64> = Mutex::new(0);
 
 #[test]
 fn a_static_lock_that_two_runs_share_is_named() {
+    let count = || {
+        for _ in 0..50 {
+            *SHARED.lock() += 1;
+            thread::sleep(MS);
+        }
+    };
+    let body = move |threads: u64| {
+        let threads: Vec<_> = (0..threads).map(|_| thread::spawn(count)).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    };
     let runs = |threads: u64| {
         move || {
-            let body = move || {
-                let count = || {
-                    for _ in 0..50 {
-                        *SHARED.lock() += 1;
-                        thread::sleep(MS);
-                    }
-                };
-                let threads: Vec<_> = (0..threads).map(|_| thread::spawn(count)).collect();
-                threads.into_iter().for_each(|thread| thread.join().unwrap());
-            };
-            let results = (0..100).map(|seed| run(Config::simulated(seed), body).result);
-            results.filter_map(Result::err).collect::<Vec<_>>()
+            let failure = |seed| run(Config::simulated(seed), move || body(threads)).result.err();
+            (0..100).filter_map(failure).collect::<Vec<_>>()
         }
     };
     let threads = [std::thread::spawn(runs(8)), std::thread::spawn(runs(3))];

@@ -266,7 +266,19 @@ labrt::thread_local! {
     static COUNT: std::cell::Cell<u32> = std::cell::Cell::new(3);
 }
 
-/// A scratch buffer that stays borrowed over a point to switch at, which is right on threads.
+/// A scratch buffer that stays borrowed over a point to switch at, which is right on threads. The result is how many
+/// of the numbers in it are this thread's.
+fn use_scratch(me: u32, lock: &Mutex<u32>) -> usize {
+    for _ in 0..20 {
+        SCRATCH.with_borrow_mut(|buffer| {
+            buffer.push(me);
+            *lock.lock() += 1;
+        });
+    }
+    COUNT.set(COUNT.get() + 1);
+    SCRATCH.with_borrow(|buffer| buffer.iter().filter(|&&other| other == me).count())
+}
+
 #[test]
 fn each_thread_has_its_own_locals_and_each_run_new_ones() {
     for _ in 0..20 {
@@ -275,16 +287,7 @@ fn each_thread_has_its_own_locals_and_each_run_new_ones() {
             let threads: Vec<_> = (0..3)
                 .map(|me| {
                     let lock = Arc::clone(&lock);
-                    thread::spawn(move || {
-                        for _ in 0..20 {
-                            SCRATCH.with_borrow_mut(|buffer| {
-                                buffer.push(me);
-                                *lock.lock() += 1;
-                            });
-                        }
-                        COUNT.set(COUNT.get() + 1);
-                        SCRATCH.with_borrow(|buffer| buffer.iter().filter(|&&other| other == me).count())
-                    })
+                    thread::spawn(move || use_scratch(me, &lock))
                 })
                 .collect();
             assert!(threads.into_iter().all(|thread| thread.join().unwrap() >= 20));

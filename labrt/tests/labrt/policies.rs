@@ -60,7 +60,16 @@ fn round_robin_is_fair() {
     assert!(repeats < 30, "{repeats} repeated turns of 90");
 }
 
-/// A correct loop over `yield_now`, and one that only looks.
+/// A correct loop over `yield_now`, or one that only looks.
+fn spins(pause: fn()) {
+    let flag = Arc::new(AtomicU32::new(0));
+    let sets = Arc::clone(&flag);
+    thread::spawn(move || sets.store(1, Ordering::SeqCst));
+    while flag.load(Ordering::SeqCst) == 0 {
+        pause();
+    }
+}
+
 #[test]
 fn no_policy_lets_a_spinning_thread_starve_the_others() {
     let policies = [
@@ -76,14 +85,8 @@ fn no_policy_lets_a_spinning_thread_starve_the_others() {
     for policy in policies {
         for seed in 0..100 {
             for pause in [thread::yield_now as fn(), || ()] {
-                let outcome = run(Config::simulated(seed).policy(policy.clone()), move || {
-                    let flag = Arc::new(AtomicU32::new(0));
-                    let sets = Arc::clone(&flag);
-                    thread::spawn(move || sets.store(1, Ordering::SeqCst));
-                    while flag.load(Ordering::SeqCst) == 0 {
-                        pause();
-                    }
-                });
+                let config = Config::simulated(seed).policy(policy.clone());
+                let outcome = run(config, move || spins(pause));
                 assert!(outcome.result.is_ok(), "{policy:?}, seed {seed}: {}", outcome.result.unwrap_err());
             }
         }
