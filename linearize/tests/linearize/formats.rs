@@ -191,7 +191,7 @@ fn changed_bytes_do_no_harm() {
                     drop(check(&object, &history, &Limits::default()));
                 }
                 Ok(Recording { loaded: Loaded::KeyValue(history), .. }) => {
-                    drop(history.check(&Limits::default()))
+                    drop(history.check(&Limits::default()));
                 }
                 Err(error) => assert!(error.to_string().starts_with("file"), "{error}"),
             }
