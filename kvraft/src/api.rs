@@ -1,6 +1,6 @@
 //! Adapters: [`KvServer`] and [`Clerk`] as `labapi`'s traits, through which the tests use them.
 
-use labapi::{KvClerk, Observer, Persister};
+use labapi::{KvClerk, Observer, Persister, WireFormat};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 use rsm::ReplicatedServer;
@@ -30,6 +30,10 @@ impl labapi::KvServer for KvServer {
 
     fn watch(self: &Arc<Self>, observer: Box<dyn Observer>) {
         ReplicatedServer::watch(&**self, observer);
+    }
+
+    fn wire() -> Option<&'static dyn WireFormat> {
+        Some(&raft::RaftWire)
     }
 
     fn clerk(ends: Vec<ClientEnd>) -> Clerk {

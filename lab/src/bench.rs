@@ -46,6 +46,9 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
             Bench::Suite { suite, by: SuiteRunner::Cargo, wall_s, .. } => {
                 figures.push(suite_by_cargo(&catalogue, suite, *wall_s)?);
             }
+            Bench::Peers { peers, manifest } => {
+                figures.push(beside_peers(peers, &catalogue.root.join(manifest))?);
+            }
         }
     }
     if runner.supervisor.is_stopped() {
@@ -61,8 +64,29 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
 }
 
 fn is_wanted(bench: &Bench, options: &BenchOptions) -> bool {
-    let (Bench::Rate { test: name, .. } | Bench::Suite { suite: name, .. }) = bench;
-    options.pattern.as_ref().is_none_or(|pattern| name.contains(pattern.as_str()))
+    match (bench, &options.pattern) {
+        (Bench::Peers { peers, .. }, pattern) => pattern.as_ref() == Some(peers),
+        (_, None) => true,
+        (Bench::Rate { test: name, .. } | Bench::Suite { suite: name, .. }, Some(pattern)) => {
+            name.contains(pattern.as_str())
+        }
+    }
+}
+
+/// Runs a crate that measures beside others' programs, and prints its own tables.
+fn beside_peers(peers: &str, manifest: &Path) -> Result<Figure, Failure> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["run", "--release", "--manifest-path"]).arg(manifest);
+    let status = cargo.status().map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
+    match status.code() {
+        Some(code @ (0 | 1)) => Ok(Figure {
+            what: format!("{peers} beside their peers"),
+            measured: "see its tables".to_owned(),
+            bound: "its own".to_owned(),
+            reached: code == 0,
+        }),
+        _ => Err(Failure::new(format!("{} could not be run: {status}", manifest.display()))),
+    }
 }
 
 /// Seeds a second of one test, in one process, as in stress. The start of the process is left out.
@@ -92,7 +116,7 @@ fn rate(
     let rate = seeds as f64 / elapsed.max(f64::MIN_POSITIVE);
     let failures = if failed == 0 { String::new() } else { format!(", {failed} failed") };
     let processor = (processor_time()? - processor_before).max(f64::MIN_POSITIVE);
-    // What this rate would be on a core that nobody else wants.
+    // What this rate would be on an idle core.
     let by_processor = seeds as f64 / processor;
     Ok(Figure {
         what: format!("{name} in stress, one job"),

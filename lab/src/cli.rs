@@ -205,7 +205,7 @@ pub(crate) struct ReplayOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct ZooOptions {
-    /// The lab whose wrong solutions are to be caught.
+    /// The lab whose wrong solutions the tests must catch.
     #[arg(value_name = "LAB")]
     pub(crate) lab: String,
     #[command(flatten)]
@@ -217,8 +217,8 @@ pub(crate) struct ZooOptions {
     #[arg(long, value_name = "ID")]
     pub(crate) bug: Vec<String>,
 
-    /// Instead of wrong solutions, build partial ones (`bugs/parts`), which lack the later parts: the tests of the parts that
-    /// they have must pass.
+    /// Instead of wrong solutions, build partial ones (`bugs/parts`), which lack the later parts: the tests
+    /// of the parts that they have must pass.
     #[arg(long)]
     pub(crate) parts: bool,
 

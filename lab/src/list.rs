@@ -10,6 +10,7 @@ use crate::build::{BuildOptions, DEFAULT_PROFILE, build};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, ListOptions};
 use crate::select::select;
+use crate::statics;
 use crate::{Failure, Outcome};
 
 /// Prints the chosen labs, parts and tests; with `--check`, also proves that they are all there.
@@ -52,10 +53,15 @@ fn sum(tests: &[&Test]) -> String {
     format!("{}, {points} points", count(tests.len(), "test"))
 }
 
-/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names.
+/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names; and looks
+/// for state in a `static`.
 fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
     let binaries = build(&catalogue.root, chosen, &BuildOptions::new(DEFAULT_PROFILE))?;
     let mut outcome = Outcome::Passed;
+    for found in statics::in_sources_of(&catalogue.root, chosen) {
+        println!("{} {found}", style("static:").red());
+        outcome = Outcome::Failed;
+    }
     for ((package, binary), path) in &binaries {
         let cannot = |error| Failure::new(format!("cannot run {}: {error}", path.display()));
         let output = Command::new(path).args(["--list", "--format", "terse"]).output().map_err(cannot)?;

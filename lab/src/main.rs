@@ -41,6 +41,7 @@ mod replay;
 mod runner;
 mod score;
 mod select;
+mod statics;
 mod statistics;
 mod stress;
 mod style;

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Why a process was ended from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Whoever started it has heard enough, or the user pressed ctrl-C.
+    /// Its listener needs no more reports, or the user pressed ctrl-C.
     Stopped,
     /// It reported nothing for that long.
     Silent(Duration),
@@ -66,7 +66,8 @@ impl Process {
     pub(crate) fn end(&self, cause: Cause) {
         lock(&self.cause).get_or_insert(cause);
         let mut child = lock(&self.child);
-        // While the child is not reaped, its number, which is that of its group, is nobody else's.
+        // Until the child is reaped, the system gives its number, which is also its group's, to no other
+        // process.
         if let (Ok(None), Ok(number)) = (child.try_wait(), i32::try_from(child.id())) {
             // It fails only if the whole group is gone already, which is what is wanted.
             let _ = killpg(Pid::from_raw(number), Signal::SIGKILL);
@@ -85,7 +86,7 @@ impl Process {
         }
     }
 
-    /// What the process is to be ended for, if anything.
+    /// The limit that the process exceeds, if it exceeds one.
     fn offence(&self) -> Option<Cause> {
         let silence = self.silence();
         if silence > self.allowance.silence {
@@ -180,7 +181,7 @@ impl Supervisor {
     }
 }
 
-/// The child's pipes, which whoever started it reads.
+/// The child's pipes, for the caller that started it to read.
 pub(crate) fn take_pipes(
     process: &Process,
 ) -> (Option<std::process::ChildStdout>, Option<std::process::ChildStderr>) {

@@ -1,8 +1,11 @@
 //! Runs one test with a range of seeds, in as few processes as that takes, and hands over a report for each
 //! seed.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::ops::{ControlFlow, Range};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -13,7 +16,7 @@ use std::time::Duration;
 use crate::Failure;
 use crate::catalogue::Test;
 use crate::process::{Allowance, Cause, Process, Supervisor, take_pipes};
-use crate::protocol::{self, Kind, Report};
+use crate::protocol::{self, Kind, Report, Secret};
 
 /// How much of a process's last words is kept: enough for two long backtraces.
 const TAIL: usize = 64 * 1024;
@@ -155,18 +158,25 @@ impl Runner {
     ) -> Result<End, Failure> {
         let mut command = self.command(job, &seeds);
         let cannot = |error| Failure::new(format!("cannot run {}: {error}", job.binary.display()));
+        let (secret, (socket, of_process)) = (Secret::draw(), UnixStream::pair().map_err(cannot)?);
+        command.stdin(OwnedFd::from(of_process));
         let process = self.supervisor.spawn(&mut command, self.allowance(job.test)).map_err(cannot)?;
+        // The command has the process's end of the socket as well, and would keep it open.
+        drop(command);
+        // A process that has died already hears nothing, and reports nothing.
+        let _ = (&socket).write_all(secret.line().as_bytes());
+        let _ = socket.shutdown(Shutdown::Write);
         let (Some(output), Some(errors)) = take_pipes(&process) else {
             return Err(Failure::new("the test's process has no output"));
         };
         let errors = thread::spawn(move || tail_of(errors));
-        let other = Tail::default();
-        let mut reading = Reading { process: &process, seeds, no_such_test: false, stuck: false, other };
-        reading.read(output, listener);
+        let output = thread::spawn(move || read_output(output));
+        let mut reading = Reading { process: &process, secret, seeds, stuck: false };
+        reading.read(socket, listener);
         let silent = process.silence();
-        let Reading { seeds, no_such_test, stuck, other, .. } = reading;
+        let Reading { seeds, stuck, .. } = reading;
         let (status, cause) = self.supervisor.wait(&process).map_err(cannot)?;
-        let mut tail = other.text();
+        let (no_such_test, mut tail) = output.join().unwrap_or_default();
         tail += &errors.join().unwrap_or_default();
         let end = End { next: seeds.start, status, cause, silent, no_such_test, stuck, tail };
         if end.no_such_test {
@@ -184,7 +194,7 @@ impl Runner {
         let bounds = job.test.bounds;
         let mut command = Command::new(job.binary);
         command.args(["--exact", &job.test.path, "--nocapture", "--test-threads", "1"]);
-        command.env("LAB_REPORT", "1").env_remove("LAB_SEED").env_remove("LAB_SEEDS");
+        command.env("LAB_REPORT", "socket").env_remove("LAB_SEED").env_remove("LAB_SEEDS");
         if seeds.end - seeds.start == 1 {
             command.env("LAB_SEED", seeds.start.to_string());
         } else {
@@ -197,7 +207,7 @@ impl Runner {
             command.env("LAB_RUNTIME", "threads");
         }
         command.envs(self.world.variables.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -212,24 +222,23 @@ impl Runner {
     }
 }
 
-/// The standard output of a process, being read.
+/// The reports of a process, being read.
 struct Reading<'a> {
     process: &'a Process,
+    /// What begins each of them.
+    secret: Secret,
     /// The seeds still to be reported.
     seeds: Range<u64>,
-    no_such_test: bool,
     stuck: bool,
-    /// The last lines that are no reports.
-    other: Tail,
 }
 
 impl Reading<'_> {
-    /// Reads to the end of the output, or until the listener breaks.
-    fn read(&mut self, output: impl Read, listener: &mut Listener<'_>) {
-        let mut output = BufReader::with_capacity(TAIL, output);
+    /// Reads to the end of the reports, or until the listener breaks.
+    fn read(&mut self, reports: impl Read, listener: &mut Listener<'_>) {
+        let mut reports = BufReader::with_capacity(TAIL, reports);
         let mut line = Vec::new();
-        // A read error is the end of the output; how the process ended tells the rest.
-        while output.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+        // A read error is the end of the reports; how the process ended tells the rest.
+        while reports.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
             if self.take(&line, listener).is_break() {
                 self.process.end(Cause::Stopped);
                 return;
@@ -239,13 +248,9 @@ impl Reading<'_> {
     }
 
     fn take(&mut self, line: &[u8], listener: &mut Listener<'_>) -> ControlFlow<()> {
-        let Some(report) = protocol::parse(line) else {
-            self.no_such_test |= line == b"running 0 tests\n";
-            self.other.push(line);
-            return ControlFlow::Continue(());
-        };
+        let Some(report) = protocol::parse(line, &self.secret) else { return ControlFlow::Continue(()) };
         self.process.hear();
-        // A report of another seed is none of the protocol's: the test printed it.
+        // The tester reports the seeds in order.
         if report.seed != self.seeds.start {
             return ControlFlow::Continue(());
         }
@@ -283,7 +288,14 @@ impl End {
         if let Some(line) = has("ThreadSanitizer: ") {
             return (Kind::Race, line);
         }
-        if let Some(line) = has("overflowed its stack") {
+        if let Some(line) = has("process::exit was called in a run") {
+            return (Kind::Exit, line);
+        }
+        if let Some(line) = has("panic in a destructor during cleanup").or_else(|| has("that cannot unwind"))
+        {
+            return (Kind::Panic, line);
+        }
+        if let Some(line) = has("overflowed its stack").or_else(|| has("stack overflow in ")) {
             return (Kind::StackOverflow, line);
         }
         match (self.status.signal(), self.status.code()) {
@@ -320,6 +332,23 @@ impl Tail {
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes[self.bytes.len().saturating_sub(TAIL)..]).into_owned()
     }
+}
+
+/// Reads standard output to its end: whether libtest, which speaks before any test does, says that there is
+/// no test of that name; and the last of the rest.
+fn read_output(stream: impl Read) -> (bool, String) {
+    let mut stream = BufReader::new(stream);
+    let (mut first, mut tail) = (Vec::new(), Tail::default());
+    // libtest begins with an empty line.
+    while first.iter().all(u8::is_ascii_whitespace) {
+        first.clear();
+        if !stream.read_until(b'\n', &mut first).is_ok_and(|bytes| bytes > 0) {
+            break;
+        }
+    }
+    tail.push(&first);
+    tail.push(tail_of(stream).as_bytes());
+    (first == b"running 0 tests\n", tail.text())
 }
 
 /// Reads a stream to its end and keeps the last of it.

@@ -49,7 +49,7 @@ fn matching(tests: &[Test], pattern: &str) -> Vec<usize> {
         .unwrap_or_default()
 }
 
-/// What to say about a name that nobody has.
+/// The message for a name that matches nothing.
 fn unknown(catalogue: &Catalogue, tests: &[Test], name: &str) -> Failure {
     let labs = catalogue.labs.iter().map(|lab| lab.name.clone());
     let parts = catalogue.labs.iter().flat_map(|lab| lab.parts.iter().map(|part| part.name.clone()));

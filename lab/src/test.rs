@@ -18,6 +18,7 @@ use crate::protocol::Report;
 use crate::runner::{Job, Runner, World};
 use crate::score::Score;
 use crate::select::select;
+use crate::statics;
 use crate::style::print_result;
 use crate::{Failure, Outcome, pool};
 
@@ -28,6 +29,9 @@ pub(crate) const RESOURCES: &str = "largest process:";
 pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcome, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
+    for found in statics::in_sources_of(&catalogue.root, &tests) {
+        eprintln!("{} {found}", style("warning:").yellow());
+    }
     let binaries = build(&catalogue.root, &tests, &options.run.build(false))?;
     let runner = Runner { supervisor: Supervisor::start()?, world: options.run.world() };
     // Small enough to be typed again.

@@ -35,9 +35,15 @@
 //!
 //! # Being watched
 //!
+//! The tester checks without any help whatever can be seen from outside: the term and the
+//! leader that [`Consensus::get_state`] names, what arrives on the apply channel, and writes
+//! to the disk. A solution that makes its messages readable ([`WireFormat`]) is also checked
+//! on the wire: votes, entries, commit indices and acknowledgements. The report of a test
+//! names what was not watched.
+//!
 //! A solution may show its state to an [`Observer`]. Then the rules of the Raft paper's
-//! Figure 3 are checked at every change, and a failure names the moment in which a rule broke
-//! and not the later one in which a test noticed. [`Probe`] keeps what is needed for that in
+//! Figure 3 are checked at every change, and a failure names the moment in which a rule was
+//! broken, not the later moment in which a test noticed. [`Probe`] keeps what is needed for that in
 //! three lines:
 //!
 //! ```
@@ -79,8 +85,8 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **`CondInstallSnapshot`.** Early editions of the course let the service refuse a snapshot that entries had overtaken.
-//!   One thread hands over both, in order, so there is nothing to refuse.
+//! - **`CondInstallSnapshot`.** Early editions of the course let the service refuse a snapshot that entries
+//!   had overtaken. One thread hands over both, in order, so there is nothing to refuse.
 //! - **Torn and lost writes.** A write to the [`Persister`] is atomic and durable; the paper
 //!   assumes as much.
 
@@ -91,9 +97,11 @@ mod key_value;
 mod observer;
 mod persister;
 mod probe;
+mod wire;
 
 pub use consensus::{ApplyMsg, Consensus};
 pub use key_value::{KvClerk, KvServer};
 pub use observer::{Observer, Role, View, digest};
 pub use persister::{Persister, Write};
 pub use probe::{Probe, Shown};
+pub use wire::{Reply, Request, WireFormat};

@@ -10,7 +10,7 @@ pub enum DecodeError {
     /// The bytes end before the value does: a torn write, a cut message, or a garbled length that promises
     /// more elements than follow.
     Truncated,
-    /// The value is complete, and there are bytes behind it that nobody asked for.
+    /// The value is complete, and more bytes follow it.
     Trailing {
         /// How many bytes the value took.
         used: usize,

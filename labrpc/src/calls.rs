@@ -95,7 +95,7 @@ impl Calls {
         if *number == id.number { call.as_mut() } else { None }
     }
 
-    /// Takes the call out, unless it has ended; whoever gets it must tell the caller.
+    /// Takes the call out, unless it has ended. The code that gets it must answer the caller.
     pub(crate) fn remove(&mut self, id: CallId) -> Option<Call> {
         let (number, call) = self.places.get_mut(id.index as usize)?;
         if *number != id.number {

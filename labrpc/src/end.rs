@@ -1,6 +1,7 @@
 //! The caller's side: ends of the network, and typed calls on them.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,11 @@ enum Way {
 pub(crate) struct NetworkEnd {
     pub(crate) shared: Arc<Shared>,
     pub(crate) number: u32,
+    pub(crate) guard: Option<Guard>,
 }
+
+/// Called with the source line of each call, see [`ClientEnd::guarded`].
+type Guard = Arc<dyn Fn(&'static Location<'static>) + Send + Sync>;
 
 impl ClientEnd {
     /// An end whose calls go by this way instead of a simulated network.
@@ -43,6 +48,16 @@ impl ClientEnd {
 
     pub(crate) fn of_network(end: NetworkEnd) -> ClientEnd {
         ClientEnd { way: Way::Network(end) }
+    }
+
+    /// For testers: the same end, which calls `guard` before each call, in the calling thread and with the
+    /// source line of the call. A guard that panics keeps the call from being made. An end of another
+    /// transport stays as it is.
+    pub fn guarded(self, guard: impl Fn(&'static Location<'static>) + Send + Sync + 'static) -> ClientEnd {
+        match self.way {
+            Way::Network(end) => ClientEnd::of_network(NetworkEnd { guard: Some(Arc::new(guard)), ..end }),
+            way @ Way::Transport(_) => ClientEnd { way },
+        }
     }
 
     /// Calls `service_method` (`"Service.method"`) with encoded arguments, and waits for the encoded reply.
@@ -81,6 +96,7 @@ impl ClientEnd {
 impl NetworkEnd {
     #[track_caller]
     fn call(&self, service_method: &'static str, args: Vec<u8>) -> Outcome {
+        self.guard();
         runtime::note_blocking("an RPC");
         let Sent { number, outcome } = path::send(self, service_method, args);
         let outcome = outcome.wait().unwrap_or(Err(RpcError::Failed));
@@ -90,6 +106,7 @@ impl NetworkEnd {
 
     #[track_caller]
     fn call_timeout(&self, service_method: &'static str, args: Vec<u8>, limit: Duration) -> Outcome {
+        self.guard();
         runtime::note_blocking("an RPC");
         let deadline = Instant::now() + limit;
         let Sent { number, outcome } = path::send(self, service_method, args);
@@ -99,6 +116,14 @@ impl NetworkEnd {
         };
         self.trace_outcome(number, service_method, &outcome);
         outcome
+    }
+
+    #[inline]
+    #[track_caller]
+    fn guard(&self) {
+        if let Some(guard) = &self.guard {
+            guard(Location::caller());
+        }
     }
 
     #[inline]

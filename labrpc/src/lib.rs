@@ -52,7 +52,7 @@
 //!
 //! A call blocks its thread until there is a reply or the network knows that none will come.
 //! [`RpcError::Failed`] says no more than that: the request may have been lost, or the handler may have run
-//! and the reply was lost, or the server may have crashed in between. Whoever calls again may have the
+//! and the reply was lost, or the server may have crashed in between. A caller that tries again may have the
 //! handler run twice. This is the whole difficulty of the labs, and no network that can lose messages offers
 //! more (Saltzer, Reed and Clark: *End-to-end arguments in system design*, 1984; Birrell and Nelson:
 //! *Implementing remote procedure calls*, 1984, section 1.5).
@@ -84,11 +84,11 @@
 //! why), and no time of its own on real threads. Directed tests set other delays, for all links or for one,
 //! or decide about each message by a tap ([`Network::set_tap`]).
 //!
-//! A large message takes no longer than a small one, unless the test sets a bandwidth ([`Network::set_bandwidth`]). Then
-//! each end's link carries so many bytes a second to the server and as many back. Messages in one direction leave one
-//! after the other: with 1 MB/s, a heartbeat behind a snapshot of 10 MB arrives ten seconds late. The time on the link comes
-//! on top of the delay. A message that is lost on the way, and one for whose reply the caller no longer waits, occupies the link
-//! all the same.
+//! A large message takes no longer than a small one, unless the test sets a bandwidth
+//! ([`Network::set_bandwidth`]). Then each end's link carries so many bytes a second to the server and as
+//! many back. Messages in one direction leave one after the other: with 1 MB/s, a heartbeat behind a snapshot
+//! of 10 MB arrives ten seconds late. The time on the link comes on top of the delay. A message that is lost
+//! on the way, and one for whose reply the caller no longer waits, occupies the link all the same.
 //!
 //! # What a traced run tells
 //!
@@ -100,9 +100,10 @@
 //!
 //! # How to read
 //!
-//! `service` has the declaration of services and their dispatch; `end` the caller's side; `rules` what the network
-//! decides, in the order of the table above; `path` how a call goes from leg to leg; `network` what testers do to it all.
-//! `bandwidth` has the links of limited bandwidth. `transport` is where a lab that also runs as real processes puts its sockets in the network's place.
+//! `service` has the declaration of services and their dispatch; `end` the caller's side; `rules` what the
+//! network decides, in the order of the table above; `path` how a call goes from leg to leg; `network` what
+//! testers do to it all. `bandwidth` has the links of limited bandwidth. `transport` is where a lab that also
+//! runs as real processes puts its sockets in the network's place.
 //!
 //! # What is left out on purpose
 //!
@@ -136,6 +137,6 @@ pub use error::RpcError;
 pub use labgob::DecodeError;
 pub use name::Name;
 pub use network::Network;
-pub use service::{Server, Service};
+pub use service::{Answer, Server, Service};
 pub use tap::{Direction, TapAction, TapEvent};
 pub use transport::Transport;

@@ -8,7 +8,7 @@
 //!
 //! A message owns all that it needs on its way (its network, its server, its bytes), so that nothing has to
 //! be looked up by name. What the caller waits for is kept in the table of calls, under the call's number:
-//! whoever takes it out of there first ends the call, and everybody else comes too late. With that, second
+//! the first to take it out of there ends the call, and all others come too late. With that, second
 //! replies, late replies and replies of servers that were given up need no care of their own.
 //!
 //! Every function here gives up the network's lock before it runs foreign code or sets a timer.

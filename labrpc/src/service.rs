@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// What a handler gives back: the encoded reply, or what was wrong with the request's bytes.
-pub(crate) type Answer = Result<Vec<u8>, DecodeError>;
+pub type Answer = Result<Vec<u8>, DecodeError>;
 
 /// Finds the method of the given full name and runs it on the given bytes; None if there is no such method.
 type Dispatch = dyn Fn(&str, &[u8]) -> Option<Answer> + Send + Sync;
@@ -33,6 +33,17 @@ impl Service {
         dispatch: impl Fn(&str, &[u8]) -> Option<Result<Vec<u8>, DecodeError>> + Send + Sync + 'static,
     ) -> Service {
         Service { name, methods, dispatch: Arc::new(dispatch) }
+    }
+
+    /// For testers: the same service, whose handlers run inside `around`. It gets the full name of the
+    /// method, the encoded arguments, and a closure that runs the handler; what it returns is the answer. It
+    /// runs in the handler's thread.
+    pub fn around(
+        self,
+        around: impl Fn(&str, &[u8], &dyn Fn() -> Option<Answer>) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Service {
+        let Service { name, methods, dispatch } = self;
+        Service::new(name, methods, move |method, bytes| around(method, bytes, &|| dispatch(method, bytes)))
     }
 
     /// Decodes the arguments, runs the handler, encodes its reply.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::RpcError;
 
-/// Carries encoded calls to one server. [`crate::ClientEnd::over`] makes an end of it, so that whoever calls
+/// Carries encoded calls to one server. [`crate::ClientEnd::over`] makes an end of it, so that callers
 /// on the end cannot tell which way its calls go. The server's side hands what arrives to
 /// [`crate::Service::handle`].
 pub trait Transport: Send + Sync + 'static {

@@ -3,10 +3,10 @@
 use crate::config::{Config, World};
 use crate::context::{self, Mode, mode};
 use crate::outcome::Outcome;
-use crate::{panics, real, sim, trace};
+use crate::{exit, panics, real, sim, trace};
 
-/// Runs `main` as the first thread of a new run, to its end: until `main` returns, a thread panics, or a limit is
-/// reached. All other threads of the run are unwound then, so that nothing is left behind.
+/// Runs `main` as the first thread of a new run, to its end: until `main` returns, a thread panics, or a
+/// limit is reached. All other threads of the run are unwound then, so that nothing is left behind.
 ///
 /// In the simulated world equal configurations give equal runs, also across debug and release builds.
 ///
@@ -15,6 +15,7 @@ use crate::{panics, real, sim, trace};
 pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
     assert!(mode() == Mode::Outside, "labrt::run was called inside of a run");
     panics::install_hook();
+    exit::install_handler();
     panics::forget();
     if config.trace {
         trace::install_subscriber();
@@ -28,8 +29,9 @@ pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 
     }
 }
 
-/// For an OS thread whose hash keys are drawn already, so that iteration order would not be a function of this run's seed;
-/// and for one that an earlier run left with a destructor that never ended, which std counts as a panic for ever.
+/// For an OS thread whose hash keys are drawn already, so that iteration order would not be a function of
+/// this run's seed; and for one that an earlier run left with a destructor that never ended, which std counts
+/// as a panic for ever.
 fn on_fresh_thread<T: Send + 'static>(
     config: Config,
     main: impl FnOnce() -> T + Send + 'static,

@@ -26,8 +26,8 @@ const LEAST_WIDTH: usize = 40;
 /// More lanes than this do not fit a screen.
 const MOST_LANES: usize = 16;
 
-/// The verdict on `history` in lines of at most `width` columns (at least 40), with what happened around the operations
-/// that it names. Ends with a newline.
+/// The verdict on `history` in lines of at most `width` columns (at least 40), with what happened around the
+/// operations that it names. Ends with a newline.
 ///
 /// Nothing that a value contains reaches the terminal as a control sequence.
 ///
@@ -160,12 +160,17 @@ impl<'a, M: Model> View<'a, M> {
         if operation.call >= self.from {
             cells[first] = left;
         }
-        if let Some(number) = number.filter(|_| first == last) {
-            cells[first] = number.to_string().chars().next().unwrap_or(left);
-        }
         let mut text = number.map_or(String::new(), |number| format!("{number} "));
         text.push_str(&self.words(operation));
-        put(cells, first + 1, last, &text);
+        if !put(cells, first + 1, last, &text)
+            && let Some(number) = number
+        {
+            // The number tells which operation of the list this is, which matters more than its frame.
+            let digits: Vec<char> = number.to_string().chars().collect();
+            let from = first.min(cells.len().saturating_sub(digits.len()));
+            let shown = digits.len().min(last + 1 - first).max(1);
+            cells[from..from + shown].copy_from_slice(&digits[..shown]);
+        }
     }
 
     fn words(&self, operation: &Operation<M::Op, M::Result>) -> String {
@@ -258,13 +263,13 @@ fn window<O, R>(history: &History<O, R>, named: &[usize]) -> (u64, u64) {
     (from.saturating_sub(margin), to.saturating_add(margin).min(OPEN - 1))
 }
 
-/// Writes ` text ` into cells[from..to] if a useful part of it fits.
-fn put(cells: &mut [char], from: usize, to: usize, text: &str) {
+/// Writes ` text ` into cells[from..to] if a useful part of it fits. Returns whether it did.
+fn put(cells: &mut [char], from: usize, to: usize, text: &str) -> bool {
     const USEFUL: usize = 3;
     let room = to.saturating_sub(from).saturating_sub(2);
     let count = text.chars().count();
     if room < USEFUL.min(count) || count == 0 {
-        return;
+        return false;
     }
     // One cell is one column, so what may take two is shown as a dot.
     let narrow = text.chars().map(|character| if columns(character) == 1 { character } else { '·' });
@@ -275,6 +280,7 @@ fn put(cells: &mut [char], from: usize, to: usize, text: &str) {
     cells[from] = ' ';
     cells[from + 1..from + 1 + shown.len()].copy_from_slice(&shown);
     cells[from + 1 + shown.len()] = ' ';
+    true
 }
 
 /// `text` with everything escaped that could steer a terminal. What is escaped already stays as it is.
@@ -297,7 +303,8 @@ fn columns(character: char) -> usize {
     if narrow { 1 } else { 2 }
 }
 
-/// Appends `text` in lines of at most `width` columns, broken at spaces if possible; later lines begin with `indent`.
+/// Appends `text` in lines of at most `width` columns, broken at spaces if possible; later lines begin with
+/// `indent`.
 fn wrap(text: &str, width: usize, indent: &str, out: &mut String) {
     let (mut line, mut used) = (String::new(), 0);
     let mut finish = |line: &mut String, used: &mut usize| {

@@ -1,12 +1,13 @@
 //! [`Raft`] behind the interface that every solution of this lab offers.
 
-use labapi::{ApplyMsg, Consensus, Observer, Persister};
+use labapi::{ApplyMsg, Consensus, Observer, Persister, WireFormat};
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use labrt::sync::Arc;
 
 use crate::rpc::RaftRpc;
 use crate::server::Raft;
+use crate::wire::RaftWire;
 
 impl Consensus for Raft {
     fn make(peers: Vec<ClientEnd>, me: usize, persister: Persister, apply: Sender<ApplyMsg>) -> Arc<Raft> {
@@ -31,5 +32,9 @@ impl Consensus for Raft {
 
     fn watch(self: &Arc<Raft>, observer: Box<dyn Observer>) {
         Raft::watch(self, observer);
+    }
+
+    fn wire() -> Option<&'static dyn WireFormat> {
+        Some(&RaftWire)
     }
 }

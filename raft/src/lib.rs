@@ -114,6 +114,7 @@
 //! | `invariants.rs` | what must always hold of one server | Figure 3 |
 //! | `server.rs` | lock, threads, handlers | – |
 //! | `api.rs` | the interface of the lab | – |
+//! | `wire.rs` | the messages, for the tester's checkers | – |
 //!
 //! Read them in this order. The first ten contain no threads. Each rule is a method on
 //! [`rules::State`]; the caller passes in the time and the random numbers. So a rule cannot
@@ -158,10 +159,12 @@ pub mod rpc;
 mod server;
 mod snapshot;
 mod state;
+mod wire;
 
 pub use labapi::{ApplyMsg, Persister};
 pub use reads::{Lease, Options};
 pub use server::Raft;
+pub use wire::RaftWire;
 
 /// The rules of Raft, without threads, network or clock.
 ///

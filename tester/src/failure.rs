@@ -1,8 +1,8 @@
-//! What can be wrong: an expectation of the test that was not met, or an invariant that was broken.
+//! Failures: an expectation of the test that was not met, or an invariant that was broken.
 
 use std::fmt;
 
-/// The rules that are watched all the time; see `invariants` for what each says.
+/// The rules that are checked all the time, see `invariants` and `outside`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Invariant {
     /// Figure 3, §5.2.
@@ -17,9 +17,16 @@ pub enum Invariant {
     StateMachineSafety,
     /// A follower keeps what it has acknowledged to the leader of its term.
     AcknowledgedEntry,
+    /// The term of a server never gets smaller, also not over a crash (§5.1).
+    GrowingTerm,
+    /// A server votes for one candidate in a term, at most (§5.2).
+    OneVote,
+    /// What a reply promises (a vote, an entry) is on the disk before the reply is sent (Figure 2, persistent
+    /// state).
+    DurablePromise,
     /// Each index is handed to the service once in a server's life, in order.
     ApplyOrder,
-    /// A crashed server does nothing any more.
+    /// A crashed server does nothing.
     DeadServer,
 }
 

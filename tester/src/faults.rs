@@ -1,5 +1,5 @@
-//! What was done to the servers and when, as spans of time for the picture of a history. The verbs note themselves here as they
-//! do in the story.
+//! The faults of a test as spans of time, for the picture of a history. The verbs note themselves here, as
+//! they do in the story.
 
 use labrt::runtime;
 use linearize::OPEN;
@@ -14,15 +14,15 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Something begins: of the sort `group`, told by `label`, and it concerns `target` (nobody in particular, if that is
-    /// empty). What of this sort concerned the target until now ends.
+    /// A fault begins: of the sort `group`, described by `label`, at `target` (or everywhere, if that is
+    /// empty). An earlier fault of this sort at the target ends.
     pub(crate) fn begin(&mut self, group: &str, label: impl Into<String>, target: &str) {
         self.end(group, target);
         self.open.push(self.spans.len());
         self.add(group, label.into(), target, OPEN);
     }
 
-    /// What of this sort concerns the target ends, if there is anything.
+    /// The fault of this sort at the target ends, if there is one.
     pub(crate) fn end(&mut self, group: &str, target: &str) {
         let concerned = |fault: &Fault| {
             fault.group == group && fault.targets.first().map_or("", String::as_str) == target
@@ -33,7 +33,7 @@ impl Faults {
         }
     }
 
-    /// Something happened that took no time.
+    /// An event that took no time.
     pub(crate) fn instant(&mut self, group: &str, label: impl Into<String>, target: &str) {
         self.add(group, label.into(), target, runtime::now().as_nanos());
     }

@@ -1,16 +1,22 @@
-//! A group of servers: each on a node of its own, with a disk and links to the others, ready to be crashed, restarted and
-//! cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab needs.
+//! A group of servers: each on a node of its own, with a disk and links to the others, ready to be crashed,
+//! restarted and cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab
+//! needs.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use labapi::{Persister, Write};
+use labrpc::{ClientEnd, Name, Server, Service};
+use labrt::node::{self, Node, NodeId};
+use labrt::oneshot;
+use labrt::quiet::Mutex;
+use labrt::runtime::spawn_detached;
+use labrt::time::Instant;
 
 use crate::net::Net;
 use crate::swarm;
 use crate::test::Test;
-use labapi::{Persister, Write};
-use labrpc::{ClientEnd, Name, Server, Service};
-use labrt::node::Node;
-use labrt::oneshot;
-use labrt::quiet::Mutex;
-use labrt::runtime::spawn_detached;
-use std::sync::{Arc, Weak};
 
 /// What a server is started with.
 pub struct Boot {
@@ -24,6 +30,19 @@ pub struct Boot {
     pub persister: Persister,
     /// The node that it runs on, on which the starting thread stands already.
     pub node: Node,
+    /// What the tester does when this life ends.
+    pub(crate) crash: Arc<AroundCrash>,
+}
+
+/// What the tester does around the crash of one life of a server.
+#[derive(Default)]
+pub(crate) struct AroundCrash {
+    /// Set when the crash begins, before the disk is taken.
+    pub(crate) has_begun: AtomicBool,
+    /// A last look at the server, in a thread on its node.
+    pub(crate) last_look: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+    /// Called right before the server's threads stop. Simulated world only.
+    pub(crate) at_kill: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 /// A started server.
@@ -66,6 +85,7 @@ struct Slot<S> {
 struct Life<S> {
     node: Node,
     server: Arc<S>,
+    crash: Arc<AroundCrash>,
 }
 
 impl<S> Clone for Group<S> {
@@ -75,7 +95,8 @@ impl<S> Clone for Group<S> {
 }
 
 impl<S: Send + Sync + 'static> Group<S> {
-    /// A group of `servers` servers named "`prefix`-0" and so on in `net`, none of them started yet. `boot` starts one.
+    /// A group of `servers` servers named "`prefix`-0" and so on in `net`, none of them started yet. `boot`
+    /// starts one.
     ///
     /// # Panics
     /// With more than 64 servers.
@@ -89,8 +110,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         Group::beside(test, net, prefix, servers, 0, boot)
     }
 
-    /// As [`Group::new`], for a test with several groups: server 0 stands in column `column` of the test's story, and the
-    /// others in those behind it.
+    /// As [`Group::new`], for a test with several groups: server 0 stands in column `column` of the test's
+    /// story, and the others in those behind it.
     ///
     /// # Panics
     /// As [`Group::new`].
@@ -150,7 +171,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         &self.shared.names[server]
     }
 
-    /// Lets servers be paused now and then, as a garbage collector would, if the seed has drawn that (`LAB_SWARM`).
+    /// Lets servers be paused now and then, as a garbage collector would, if the seed has drawn that
+    /// (`LAB_SWARM`).
     pub fn pause_as_drawn(&self) {
         swarm::pauses(self);
     }
@@ -165,8 +187,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         &self.shared.titles[server]
     }
 
-    /// Calls `f` with the living incarnation of a server, in a thread on the server's node, and waits for the result. None if
-    /// the server is crashed, or crashes meanwhile.
+    /// Calls `f` with the living incarnation of a server, in a thread on the server's node, and waits for the
+    /// result. None if the server is crashed, or crashes meanwhile.
     pub fn visit<T: Send + 'static>(
         &self,
         server: usize,
@@ -177,8 +199,8 @@ impl<S: Send + Sync + 'static> Group<S> {
             let life = slots[server].life.as_ref()?;
             (life.node.clone(), Arc::clone(&life.server))
         };
-        // A thread of its own, and not a visit by the test's thread: whatever `f` spawns belongs to the server, and a crash
-        // ends `f` like any other thread of the server.
+        // A thread of its own, and not a visit by the test's thread: whatever `f` spawns belongs to the
+        // server, and a crash ends `f` like any other thread of the server.
         let (result, wait) = oneshot::channel();
         spawn_detached(&node, "a call of the test", move || result.put(f(&object)));
         wait.wait()
@@ -247,8 +269,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.set_links(server);
     }
 
-    /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not named stands
-    /// alone.
+    /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not
+    /// named stands alone.
     pub fn partition(&self, sides: &[&[usize]]) {
         let words = format!("partition {sides:?}");
         self.test().faults().begin("partition", words.as_str(), "");
@@ -287,8 +309,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         }
     }
 
-    /// Opens the link on which `from` calls `to`, whatever else they are cut off from; until one of the two is connected,
-    /// disconnected or restarted. Replies come back on the same link.
+    /// Opens the link on which `from` calls `to`, whatever else they are cut off from; until one of the two
+    /// is connected, disconnected or restarted. Replies come back on the same link.
     pub fn open_link(&self, from: usize, to: usize) {
         self.test().note(format!("open_link {from} -> {to}"));
         self.net().network().enable(self.link(from, to), true);
@@ -306,12 +328,13 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.net().network().release(self.link(from, to));
     }
 
-    /// Crashes the server: its links go, calls to it fail, its disk keeps what it holds at this moment, and all its threads
-    /// stop where they stand. Nothing happens to a server that is crashed already.
+    /// Crashes the server: its links go, calls to it fail, its disk keeps what it holds at this moment, and
+    /// all its threads stop where they stand. Nothing happens to a server that is crashed already.
     ///
     /// If the calling thread runs on the server's own node, this call does not return: the thread is unwound.
     pub fn crash(&self, server: usize) {
         if self.is_alive(server) {
+            self.take_last_look(server);
             self.note_server(server, "CRASH");
             self.test().faults().end("links", self.title(server));
             self.test().faults().begin("crash", "down", self.title(server));
@@ -319,25 +342,52 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.stop(server);
     }
 
-    /// The order is the course's: first the links, so that no reply speaks of what is written from now on; then the disk;
-    /// then the threads.
+    /// Lets the checkers look at a server that is about to crash. No time may pass for that: a server that is
+    /// busy is not looked at. A crash from within a server, at a write say, comes at once.
+    fn take_last_look(&self, server: usize) {
+        let life = {
+            let slots = self.shared.slots.lock();
+            slots[server].life.as_ref().map(|life| (life.node.clone(), Arc::clone(&life.crash)))
+        };
+        let Some((node, crash)) = life.filter(|_| node::current().id() == NodeId(0)) else { return };
+        let Some(look) = crash.last_look.lock().clone() else { return };
+        let (done, wait) = oneshot::channel();
+        spawn_detached(&node, "the tester's last look", move || {
+            look();
+            done.put(());
+        });
+        // Done or not, the server crashes now.
+        let _ = wait.wait_deadline(Instant::now());
+    }
+
+    /// The order is the course's: first the links, so that no reply speaks of what is written from now on;
+    /// then the disk; then the threads.
     fn stop(&self, server: usize) {
         self.cut_off(server);
         self.net().network().delete_server(self.name(server));
         let (life, old) = {
             let slot = &mut self.shared.slots.lock()[server];
+            if let Some(life) = &slot.life {
+                life.crash.has_begun.store(true, Ordering::SeqCst);
+            }
             let copy = slot.persister.copy();
             (slot.life.take(), std::mem::replace(&mut slot.persister, copy))
         };
-        let Some(Life { node, server: object }) = life else { return };
+        let Some(Life { node, server: object, crash }) = life else { return };
         let test = self.test().clone();
         let report_writes = move || {
-            old.on_write(move |_| test.dead_server_acts(server, "writes to its disk"));
+            old.on_write(move |write| {
+                test.dead_server_acts(server, &format!("writes to its disk ({})", write.place));
+            });
         };
-        // In the simulation the kill below is the last moment of the server's threads. On real threads they go on until
-        // they notice, which is no fault of theirs.
+        // In the simulation the kill below is the last moment of the server's threads. On real threads they
+        // go on until they notice, which is no fault of theirs.
         if labrt::world() == labrt::World::Simulated {
             report_writes();
+            let at_kill = crash.at_kill.lock().take();
+            if let Some(at_kill) = at_kill {
+                at_kill();
+            }
             node.kill();
         } else {
             node.kill();
@@ -362,7 +412,8 @@ impl<S: Send + Sync + 'static> Group<S> {
             node.set_clock_rate(rate);
             self.test().faults().begin("clock", format!("runs {rate:.3} times as fast"), self.title(server));
         }
-        let (numbers, ends) = self.shared.names.iter().map(|name| self.net().make_end(name)).unzip();
+        let (numbers, ends) = self.shared.names.iter().map(|name| self.make_end(server, &node, name)).unzip();
+        let crash = Arc::new(AroundCrash::default());
         let (persister, incarnation) = {
             let slot = &mut self.shared.slots.lock()[server];
             slot.ends = numbers;
@@ -370,11 +421,29 @@ impl<S: Send + Sync + 'static> Group<S> {
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
-        let boot = Boot { me: server, incarnation, ends, persister, node: node.clone() };
+        let boot =
+            Boot { me: server, incarnation, ends, persister, node: node.clone(), crash: Arc::clone(&crash) };
         let booted = node.enter(|| (self.shared.boot)(boot));
         let on_network = booted.services.into_iter().fold(Server::new(&node), Server::with);
         self.net().network().add_server(self.name(server), on_network);
-        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server });
+        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, crash });
+    }
+
+    /// An end for a server that runs on `node`. It is noticed if anybody calls on it after the server's
+    /// crash.
+    fn make_end(&self, server: usize, node: &Node, callee: &Name) -> (usize, ClientEnd) {
+        let (number, end) = self.net().make_end(callee);
+        // On real threads the crash may be under way.
+        if labrt::world() != labrt::World::Simulated {
+            return (number, end);
+        }
+        let (test, node) = (self.test().clone(), node.clone());
+        let guard = move |place: &'static Location<'static>| {
+            if node.is_killed() {
+                test.dead_server_acts(server, &format!("calls another server ({place})"));
+            }
+        };
+        (number, end.guarded(guard))
     }
 
     /// Starts all servers and connects them.
@@ -384,8 +453,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         (0..self.len()).for_each(|server| self.set_links(server));
     }
 
-    /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread; the hook may
-    /// crash the server, which then stops right there.
+    /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread;
+    /// the hook may crash the server, which then stops right there.
     pub fn on_write(&self, server: usize, hook: impl FnMut(&Group<S>, &Write) + Send + 'static) {
         // Weak, since the disk is reached from the group: a circle would never be let go.
         let (group, mut hook) = (Arc::downgrade(&self.shared), hook);

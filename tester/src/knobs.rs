@@ -1,13 +1,16 @@
-//! What a seed draws besides random numbers when `LAB_SWARM` is set: another network, another scheduler, other clocks.
+//! What a seed draws besides random numbers when `LAB_SWARM` is set: another network, another scheduler,
+//! other clocks.
 //!
-//! Swarm testing (Groce et al., ISSTA 2012): a set of runs finds more when each has its own mixture of features than when
-//! all have the same. Every mixture is mild enough that a correct solution passes every test.
+//! Swarm testing (Groce et al., ISSTA 2012): a set of runs finds more when each has its own mixture of
+//! features than when all have the same. Every mixture is mild enough that a correct solution passes every
+//! test.
+
+use std::time::Duration;
 
 use labrpc::{DelayModel, Network};
 use labrt::PolicyKind;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use std::time::Duration;
 
 /// The knobs of one run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,6 +23,8 @@ pub(crate) struct Knobs {
     policy: Option<PolicyKind>,
     /// How much the clocks of servers may run fast or slow, as a fraction.
     skew: f64,
+    /// The longest time that a thread seems to compute at once, in microseconds.
+    jitter_us: u64,
     /// Mean time between two pauses of some server, and the longest pause, in milliseconds.
     pub(crate) pauses_ms: Option<(u64, u64)>,
 }
@@ -37,7 +42,7 @@ impl Knobs {
             knobs.duplication = rng.random_range(0.0..0.2);
         }
         knobs.policy = match rng.random_range(0..4) {
-            0 => Some(PolicyKind::Pct { depth: rng.random_range(1..=5), steps: 20_000 }),
+            0 => Some(PolicyKind::Pct { depth: rng.random_range(1..=5), steps: 0 }),
             1 => Some(PolicyKind::Random { switch_every: 1 << rng.random_range(0..8) }),
             2 => Some(PolicyKind::RoundRobin),
             _ => None,
@@ -48,7 +53,14 @@ impl Knobs {
         if rng.random_bool(0.3) {
             knobs.pauses_ms = Some((rng.random_range(500..5_000), rng.random_range(5..60)));
         }
+        if rng.random_bool(0.3) {
+            knobs.jitter_us = rng.random_range(1..=300);
+        }
         knobs
+    }
+
+    pub(crate) fn jitter(&self) -> Duration {
+        Duration::from_micros(self.jitter_us)
     }
 
     pub(crate) fn policy(&self) -> PolicyKind {

@@ -1,14 +1,16 @@
 //! The handle that a test's code gets: scenes, expectations, warnings.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use labrt::quiet::{Mutex, MutexGuard};
+use labrt::{runtime, trace};
+
 use crate::failure::{Broken, Invariant};
 use crate::faults::Faults;
 use crate::final_check::{FinalCheck, Finding};
 use crate::knobs::Knobs;
 use crate::story::{Story, What};
-use labrt::quiet::{Mutex, MutexGuard};
-use labrt::{runtime, trace};
-use std::borrow::Cow;
-use std::sync::Arc;
 
 /// A running test. Clones are the same test.
 #[derive(Clone)]
@@ -19,10 +21,13 @@ pub struct Test {
 struct Inner {
     name: &'static str,
     knobs: Knobs,
+    ignores_observers: bool,
     story: Mutex<Story>,
     /// The first thing that went wrong.
     broken: Mutex<Option<Broken>>,
     warnings: Mutex<Vec<String>>,
+    /// What the checkers cannot see.
+    unwatched: Mutex<Vec<String>>,
     /// What to do after the test's own code has ended well.
     endings: Mutex<Vec<Ending>>,
     /// What to look into after the run.
@@ -55,14 +60,16 @@ impl std::ops::AddAssign for Figures {
 }
 
 impl Test {
-    pub(crate) fn new(name: &'static str, knobs: Knobs) -> Test {
+    pub(crate) fn new(name: &'static str, knobs: Knobs, ignores_observers: bool) -> Test {
         Test {
             inner: Arc::new(Inner {
                 name,
                 knobs,
+                ignores_observers,
                 story: Mutex::default(),
                 broken: Mutex::default(),
                 warnings: Mutex::default(),
+                unwatched: Mutex::default(),
                 endings: Mutex::default(),
                 final_checks: Mutex::default(),
                 faults: Mutex::default(),
@@ -75,7 +82,8 @@ impl Test {
         self.inner.name
     }
 
-    /// Whether the run is a simulation with the usual knobs: no slow machine and no strange clock can excuse anything.
+    /// Whether the run is a simulation with the usual knobs: no slow machine and no strange clock can excuse
+    /// anything.
     pub fn is_ordinary(&self) -> bool {
         labrt::world() == labrt::World::Simulated && self.inner.knobs.is_default()
     }
@@ -83,6 +91,11 @@ impl Test {
     /// What the seed has drawn, if it draws more than random numbers (`LAB_SWARM`).
     pub(crate) fn knobs(&self) -> &Knobs {
         &self.inner.knobs
+    }
+
+    /// Whether servers are tested as if they had no observer (`LAB_UNWATCHED`).
+    pub(crate) fn ignores_observers(&self) -> bool {
+        self.inner.ignores_observers
     }
 
     /// Says what the test is about to do: a heading in its story.
@@ -113,8 +126,16 @@ impl Test {
         self.inner.warnings.lock().push(text.into());
     }
 
-    /// Says whether the test came into the situation that it is about. If it did not, it has shown nothing, and its result
-    /// says so.
+    /// Says that the checkers cannot see something of this solution, and what would show it to them.
+    pub fn unwatched(&self, what: &str) {
+        let mut unwatched = self.inner.unwatched.lock();
+        if !unwatched.iter().any(|known| known == what) {
+            unwatched.push(what.to_owned());
+        }
+    }
+
+    /// Notes whether the test reached the situation that it is about. If it did not, it has shown nothing,
+    /// and its result says so.
     pub fn exercised(&self, happened: bool, situation: &str) {
         if !happened {
             self.warn(format!("not exercised: {situation}"));
@@ -151,7 +172,7 @@ impl Test {
 
     /// A server that was crashed is not as dead as it should be.
     pub(crate) fn dead_server_acts(&self, server: usize, what: &str) {
-        // While a crash unwinds a thread, its destructors may do this or that; nobody sees it.
+        // The destructors of a thread that a crash unwinds may still act. Nothing sees that.
         if !std::thread::panicking() {
             self.break_off(Broken::invariant(
                 Invariant::DeadServer,
@@ -160,7 +181,8 @@ impl Test {
         }
     }
 
-    /// Does something after the test's own code has ended well, such as last checks, and learns figures from it.
+    /// Does something after the test's own code has ended well, such as last checks, and learns figures from
+    /// it.
     pub fn at_end(&self, ending: impl FnOnce(&Test) -> Figures + Send + 'static) {
         self.inner.endings.lock().push(Box::new(ending));
     }
@@ -196,6 +218,10 @@ impl Test {
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.inner.warnings.lock())
+    }
+
+    pub(crate) fn take_unwatched(&self) -> Vec<String> {
+        std::mem::take(&mut *self.inner.unwatched.lock())
     }
 
     pub(crate) fn story(&self, whole: bool) -> String {

@@ -1,17 +1,19 @@
-//! The observers of a group's servers: each passes what a consensus module shows on to the checkers, and tells the story
-//! what is new.
+//! The observers of a group's servers. Each passes the state that a consensus module shows to the checkers,
+//! and tells the story about changes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use labapi::{Observer, Role, View};
+use labrt::node::Node;
+use labrt::quiet::Mutex;
 
 use crate::group::Boot;
 use crate::invariants::Checkers;
 use crate::story::What;
 use crate::test::Test;
-use labapi::{Observer, Role, View};
-use labrt::node::Node;
-use labrt::quiet::Mutex;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What the checkers know of a group.
+/// The checkers' knowledge of a group.
 pub struct Watched {
     test: Test,
     /// Where the group's servers stand in the story: server 0 in this column.
@@ -30,13 +32,21 @@ impl Watched {
 
     /// Watches a group of so many servers, of which server 0 stands in column `column` of the story.
     pub fn beside(test: &Test, servers: usize, column: usize) -> Arc<Watched> {
-        Arc::new(Watched {
+        let watched = Arc::new(Watched {
             test: test.clone(),
             column,
             checkers: Mutex::new(Checkers::new(servers)),
             any: AtomicBool::new(false),
             elections: AtomicU64::new(0),
-        })
+        });
+        let after_run = Arc::clone(&watched);
+        test.afterwards(move |test| {
+            if after_run.elections().is_none() {
+                test.unwatched("logs, roles and commit indices at each change; implement `watch`");
+            }
+            None
+        });
+        watched
     }
 
     /// An observer for the server that is being started.
@@ -50,8 +60,8 @@ impl Watched {
         })
     }
 
-    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if the servers do
-    /// not let themselves be watched.
+    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if
+    /// the servers do not let themselves be watched.
     pub(crate) fn lost_suffixes(&self) -> Option<u64> {
         self.any.load(Ordering::Relaxed).then(|| self.checkers.lock().lost_suffixes)
     }
@@ -74,7 +84,7 @@ struct ServerObserver {
 impl Observer for ServerObserver {
     fn observe(&mut self, view: &View<'_>) {
         // A thread that is being unwound may leave a change half done, and must not panic again.
-        if std::thread::panicking() {
+        if std::thread::panicking() || self.watched.test.ignores_observers() {
             return;
         }
         if !self.used {

@@ -1,4 +1,4 @@
-//! A campaign: which seeds of which tests are to be run, which have been, and the journal that remembers it.
+//! A campaign: the seeds and tests to run, those that have been run, and the journal that records both.
 //!
 //! The journal is a file of JSON lines: first what the campaign is (`Identity`), then a `Record` for each
 //! piece of work that was done. A seed counts when its record is in the journal and not before, and a record
@@ -169,7 +169,7 @@ impl Campaign {
         Campaign::create(folder::new(root, options)?, identity, first_seed)
     }
 
-    /// The campaign in `folder`, if it is the one that is wanted, is not finished, and nobody else is at it.
+    /// The campaign in `folder`, if it is the wanted one, is unfinished, and no other process works on it.
     fn resume(folder: PathBuf, wanted: &Identity, seed: Option<u64>) -> Result<Option<Campaign>, Failure> {
         let path = folder::journal(&folder);
         let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));

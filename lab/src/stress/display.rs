@@ -161,7 +161,7 @@ fn show_rounds(goal: u64, tallies: &Tallies, line: &mut String) {
     }
     let coloured = if rounds.failed > 0 { style(&text).red() } else { style(&text).green() };
     let mut out = std::io::stdout();
-    // It fails if nobody reads any more; then nobody misses it.
+    // It fails only if the output is no longer read, and then it does not matter.
     let _ = if out.is_terminal() { write!(out, "\r{coloured}") } else { writeln!(out, "{coloured}") };
     let _ = out.flush();
     *line = text;

@@ -1,8 +1,9 @@
 //! `cargo lab zoo`: are wrong solutions caught?
 //!
-//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution. They are applied, one by one, to a copy of the workspace
-//! under `target/zoo`, built there (into one folder for all, so that only what a patch touches is compiled again), and
-//! run against the lab's tests up to the bug's part. One that no test of its own part catches has survived.
+//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution. They are applied, one by one, to a copy
+//! of the workspace under `target/zoo`, built there (into one folder for all, so that only what a patch
+//! touches is compiled again), and run against the lab's tests up to the bug's part. One that no test of its
+//! own part catches has survived.
 //!
 //! With `--parts` the patches are those in `bugs/parts/`, and no test may fail: see `parts.rs`.
 
@@ -49,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     let patches = chosen(patches, &options.bug)?;
     let place = zoo_folder(&catalogue.root);
     let mut world = options.run.world();
-    // Away from those that somebody wants to look at.
+    // Apart from the pictures of the user's own runs.
     world.variables.push((PICTURES, place.join("pictures").display().to_string()));
     let runner = Runner { supervisor: Supervisor::start()?, world };
     if options.parts {
@@ -115,7 +116,7 @@ fn chosen(patches: Vec<Patch>, wanted: &[String]) -> Result<Vec<Patch>, Failure>
         .collect())
 }
 
-/// Builds one wrong solution after the other, until nobody listens or one cannot be built.
+/// Builds one wrong solution after the other, until the receiver is gone or one cannot be built.
 fn build_all(
     root: &Path,
     place: &Path,
@@ -212,7 +213,7 @@ fn examine(
 fn first_failure(runner: &Runner, job: &Job<'_>) -> Result<Option<Report>, Failure> {
     let mut killed = None;
     runner.run(job, &mut |report| {
-        // A run that says nothing kills nobody.
+        // An inconclusive run kills no wrong solution.
         if report.verdict() != labreport::Verdict::Failed {
             return ControlFlow::Continue(());
         }

@@ -46,6 +46,13 @@ fn an_exit_is_no_pass_even_with_status_zero() {
     assert_one_failure("exits_1c", 5, "died: the process ended with status 0 before the test did");
 }
 
+/// One line that looks like a report, and an exit with status 0.
+#[test]
+fn a_forged_report_is_no_pass() {
+    let said = lab(&["test", "forges_1c"]).ended(1);
+    assert!(said.out.contains("Failed") && !said.out.contains("Passed"), "{}", said.out);
+}
+
 #[test]
 fn a_hang_is_ended() {
     assert_one_failure("hangs_1c", 2, "real_time: no sign of life for ");

@@ -137,7 +137,7 @@ fn every_run_draws_another_seed() {
 #[test]
 fn test_binaries_are_told_their_limits() {
     let said = lab(&["test", "limits_1c", "--swarm", "--threads"]).ended(1);
-    let told = "LAB_VIRTUAL_LIMIT_S=7 LAB_REAL_LIMIT_S=60 LAB_MEMORY_LIMIT_MB=65 LAB_RUNTIME=threads LAB_REPORT=1 LAB_SWARM=1";
+    let told = "LAB_VIRTUAL_LIMIT_S=7 LAB_REAL_LIMIT_S=60 LAB_MEMORY_LIMIT_MB=65 LAB_RUNTIME=threads LAB_REPORT=socket LAB_SWARM=1";
     assert!(said.out.contains(told), "{}", said.out);
 }
 

@@ -1,4 +1,8 @@
-//! The loop of the simulated world: run whoever is ready; when nobody is, let time pass to the next timer.
+//! The loop of the simulated world: run a ready task; if there is none, move the clock to the next timer.
+
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::policy::Slot;
 use super::task::{TaskCoroutine, kill_tasks, record_panic, resume, spawn};
@@ -10,9 +14,6 @@ use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Decision, FailureKind, Outcome, Stats};
 use crate::watchdog;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 enum Step {
     Run(Slot, TaskCoroutine),
@@ -34,6 +35,7 @@ pub(crate) fn run<T: Send + 'static>(
         sim.nodes.push(Node::root());
     });
     pulse.name_node(0, "main");
+    crate::exit::watch_this_thread();
     let mode = context::enter(Mode::Simulated);
     hash_keys::enter(config.seed);
     let slot = Arc::new(parking_lot::Mutex::new(None));
@@ -48,6 +50,7 @@ pub(crate) fn run<T: Send + 'static>(
     // Closures of timers may own locks, channels, nodes: they are dropped while the world still stands.
     let timers = with(|sim| std::mem::take(&mut sim.timers));
     call_outside_of_tasks(|| drop(timers));
+    call_outside_of_tasks(crate::thread::local::drop_all_locals);
     hash_keys::leave();
     context::leave(mode);
     let value = slot.lock().take();
@@ -91,7 +94,7 @@ impl Sim {
                 }
             }
             if !self.ready.is_empty() {
-                // Who ran last is known to the policy as the current task.
+                // The policy knows the task that ran last as the current one.
                 self.current = last;
                 return self.run_one();
             }
@@ -123,7 +126,7 @@ impl Sim {
         self.decisions.push(Decision { at: Duration::from_nanos(self.now), who, place });
     }
 
-    /// Nobody is ready: moves the clock to the next timer, or ends the run.
+    /// No task is ready: moves the clock to the next timer, or ends the run.
     fn advance(&mut self) {
         let (timers, tasks) = (&mut self.timers, &self.tasks);
         let Some(next) = timers.next(|waiter| super::park::is_parked(tasks, waiter)) else {
@@ -166,8 +169,8 @@ impl Sim {
     }
 }
 
-/// Runs a short closure at `at` (virtual nanoseconds), outside of any task. A run that is ending drops it here and now, so
-/// that destructors that run then leave nothing behind.
+/// Runs a short closure at `at` (virtual nanoseconds), outside of any task. A run that is ending drops it
+/// here and now, so that destructors that run then leave nothing behind.
 pub(crate) fn call_at(at: u64, call: Box<dyn FnOnce() + Send>) {
     let late = with(|sim| {
         if sim.stopping {

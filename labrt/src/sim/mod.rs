@@ -1,7 +1,8 @@
 //! The simulated world: tasks, the virtual clock, and the state that one seed determines.
 //!
-//! All of it lives on one OS thread, in a thread-local [`Sim`]. Tasks are coroutines (`task.rs`); the loop that runs them
-//! is in `drive.rs`; who waits for what is kept in wait queues inside the primitives (`park.rs`).
+//! All of it lives on one OS thread, in a thread-local [`Sim`]. Tasks are coroutines (`task.rs`); the loop
+//! that runs them is in `drive.rs`; the waiting tasks are kept in wait queues inside the primitives
+//! (`park.rs`).
 
 pub(crate) mod circles;
 pub(crate) mod drive;
@@ -15,36 +16,34 @@ pub(crate) use report::kind_of;
 pub(crate) mod stack;
 pub(crate) mod task;
 mod timers;
+mod turns;
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use policy::{Policy, Slot};
+use rand::{SeedableRng, rngs::SmallRng};
+use task::{Phase, Task};
+use timers::Timers;
 
 use crate::config::{Config, Limits, Schedule};
 use crate::node::Node;
 use crate::outcome::{Decision, Event, Failure, FailureKind};
 use crate::panics::Whereabouts;
 use crate::watchdog::Pulse;
-use policy::{Access, Policy, Slot};
-use rand::{Rng, SeedableRng, rngs::SmallRng};
-use std::cell::RefCell;
-use std::panic::Location;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-use task::{Phase, Task};
-use timers::Timers;
 
 /// Runs are numbered through all OS threads; no run has number 0.
 static NEXT_RUN: AtomicU32 = AtomicU32::new(1);
-
-/// Equal steps in a row that count as spinning.
-const SPINS: u32 = 50;
-
-/// Readings of the clock at one instant, in one turn, that count as waiting for it.
-const CLOCK_READINGS: u64 = 1_000_000;
 
 /// No task: the scheduler itself, or a timer's closure, is running.
 pub(crate) const NO_TASK: Slot = Slot::MAX;
 
 thread_local! {
-    /// The simulation of this OS thread. It outlives runs, so that stacks and tables are reused from seed to seed.
+    /// The simulation of this OS thread. It outlives runs, so that stacks and tables are reused from seed to
+    /// seed.
     static SIM: RefCell<Sim> = RefCell::new(Sim::new());
 }
 
@@ -59,11 +58,12 @@ pub(crate) fn try_with<R>(f: impl FnOnce(&mut Sim) -> R) -> Option<R> {
     SIM.try_with(|sim| sim.try_borrow_mut().ok().map(|mut sim| f(&mut sim))).ok().flatten()
 }
 
-/// As [`with`], for a process that is about to end: also while another frame of this OS thread has borrowed the simulation.
+/// As [`with`], for a process that is about to end: also while another frame of this OS thread has borrowed
+/// the simulation.
 #[allow(unsafe_code, reason = "the fault handler runs on top of whatever the thread was doing")]
 fn with_even_if_borrowed(f: impl FnOnce(&Sim)) {
-    // SAFETY: the frame that has borrowed it is on this very OS thread and never goes on: the process ends. What `f` reads
-    // of it, names of nodes and tasks, changes only when a node or a task is made.
+    // SAFETY: the frame that has borrowed it is on this very OS thread and never goes on: the process ends.
+    // What `f` reads of it, names of nodes and tasks, changes only when a node or a task is made.
     let _ = SIM.try_with(|sim| f(unsafe { &*sim.as_ptr() }));
 }
 
@@ -83,13 +83,14 @@ pub(crate) struct Sim {
     next: Option<Slot>,
     /// See [`Config::jitter`]; in nanoseconds.
     jitter: u64,
-    /// Readings of the clock since it last moved or somebody else ran.
+    /// Readings of the clock since it last moved or another task ran.
     clock_readings: u64,
     /// Free yield points until the running task may be replaced.
     stride: u32,
     /// The stream of scheduling choices.
     schedule_rng: SmallRng,
-    /// The stream behind `labrt::rand`, apart from the other so that a lab's draws do not depend on the policy.
+    /// The stream behind `labrt::rand`, apart from the other so that a lab's draws do not depend on the
+    /// policy.
     pub(crate) user_rng: SmallRng,
     /// All nodes, by number.
     pub(crate) nodes: Vec<Node>,
@@ -216,6 +217,11 @@ impl Sim {
         stride
     }
 
+    /// Number of the running task; that of none outside of tasks.
+    pub(crate) fn current_serial(&self) -> u64 {
+        self.tasks.get(self.current as usize).map_or(u64::MAX, |task| task.serial)
+    }
+
     /// Number of this run in the process.
     pub(crate) fn run(&self) -> u32 {
         self.run
@@ -233,116 +239,6 @@ impl Sim {
     #[inline]
     pub(crate) fn note(&mut self, fact: u64) {
         self.hash = (self.hash ^ fact).wrapping_mul(0x9FB2_1C65_1E98_DF25).rotate_left(29);
-    }
-
-    /// A free yield point of the running task: true if the task has been put back among the ready ones and must
-    /// suspend itself now.
-    #[inline]
-    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>, access: Access) -> bool {
-        let Some(task) = self.tasks.get_mut(self.current as usize) else { return false };
-        task.place = Some(place);
-        task.access = access;
-        self.stride -= 1;
-        self.stride == 0 && self.give_way()
-    }
-
-    /// The stride is over: picks among the other ready tasks and this one. True if the task has to suspend itself.
-    fn give_way(&mut self) -> bool {
-        self.stride = self.draw_stride();
-        // A task that is being unwound gives way only if it has to wait.
-        let unwinds = std::thread::panicking() && self.current_unwinds();
-        if self.tasks[self.current as usize].killed || self.stopping || unwinds {
-            return false;
-        }
-        if self.jitter > 0 && policy::below(4, &mut self.schedule_rng) == 0 {
-            self.compute_for_a_while();
-            return true;
-        }
-        self.notice_spinning();
-        self.make_ready(self.current);
-        if self.tasks[self.current as usize].phase != Phase::Ready || self.pulse.must_stop() {
-            return true;
-        }
-        let choice = self.pick();
-        let slot = self.ready[choice];
-        if slot != self.current {
-            self.next = Some(slot);
-            return true;
-        }
-        // The task keeps its turn, which needs no switch.
-        self.ready.swap_remove(choice);
-        self.begin_turn(slot);
-        self.stopping
-    }
-
-    /// Lets the policy choose among the ready tasks; the position.
-    fn pick(&mut self) -> usize {
-        let choice = self.policy.pick(&self.ready, &self.tasks, self.current, &mut self.schedule_rng);
-        if self.record {
-            self.schedule.picks.push(choice as u32);
-            self.remember_decision(self.ready[choice]);
-        }
-        choice
-    }
-
-    /// The task, which is no longer among the ready ones, has the next turn.
-    #[inline]
-    fn begin_turn(&mut self, slot: Slot) {
-        let task = &mut self.tasks[slot as usize];
-        task.phase = Phase::Running;
-        let serial = task.serial;
-        self.current = slot;
-        self.steps += 1;
-        self.steps_at_this_instant += 1;
-        self.note(self.now ^ (serial << 40));
-        self.pulse.running(slot, self.steps, self.now);
-        if self.steps_at_this_instant > self.limits.spin_steps {
-            self.report_spin();
-        }
-    }
-
-    /// Parks the running task for a while that is drawn, as if it computed.
-    fn compute_for_a_while(&mut self) {
-        let place = self.tasks[self.current as usize].place.unwrap_or(Location::caller());
-        let until = self.now.saturating_add(1 + self.schedule_rng.next_u64() % self.jitter);
-        self.begin_park(task::Wait::event("the end of its computation"), Some(until), place);
-    }
-
-    /// A task that makes the same step at the same line again and again seems to wait for others by looking.
-    fn notice_spinning(&mut self) {
-        let task = &mut self.tasks[self.current as usize];
-        let step = (task.place, task.access);
-        task.repeats = if task.last_step == step { task.repeats + 1 } else { 0 };
-        task.last_step = step;
-        if task.repeats >= SPINS {
-            task.repeats = 0;
-            self.policy.yielded(self.current);
-        }
-    }
-
-    /// The running task reads the clock. In the simulation waiting for time to pass by looking at the clock never ends.
-    #[inline]
-    pub(crate) fn note_clock_reading(&mut self) -> bool {
-        self.clock_readings += 1;
-        self.clock_readings > CLOCK_READINGS && self.report_clock()
-    }
-
-    #[cold]
-    fn report_clock(&mut self) -> bool {
-        self.clock_readings = 0;
-        let unwinds = std::thread::panicking() && self.current_unwinds();
-        let Some(task) = self.tasks.get(self.current as usize) else { return false };
-        if task.killed || unwinds {
-            return false;
-        }
-        let message = format!(
-            "{} has read the clock {CLOCK_READINGS} times without waiting: the clock of the simulation moves only when all \
-             threads wait. Sleep, or wait with a time-out",
-            self.title(task)
-        );
-        self.fail(FailureKind::Spin, message, None);
-        self.make_ready(self.current);
-        true
     }
 
     fn make_ready(&mut self, slot: Slot) {

@@ -1,9 +1,10 @@
-//! Scheduling policies: who runs next, and how long until the next voluntary switch.
+//! Scheduling policies: which task runs next, and how long until the next voluntary switch.
+
+use rand::{Rng, RngExt, rngs::SmallRng};
 
 use super::explore::Explore;
 use super::task::Task;
 use crate::config::{PolicyKind, Schedule};
-use rand::{Rng, RngExt, rngs::SmallRng};
 
 /// Slot of a task in the simulation's table. Slots are reused, in an order that is a function of the seed.
 pub(crate) type Slot = u32;
@@ -20,7 +21,8 @@ impl Access {
     /// Nothing that another task could notice.
     pub(crate) const NONE: Access = Access { object: 0, writes: false };
 
-    /// A look at what somebody else may change without saying so beforehand: whether a lock is free, a thread has ended.
+    /// A look at what another task may change without announcing it: whether a lock is free, a thread has
+    /// ended.
     pub(crate) const LOOK: Access = Access { object: usize::MAX, writes: true };
 
     /// Whether it matters which of the two comes first.
@@ -29,18 +31,19 @@ impl Access {
     }
 }
 
-/// A scheduling strategy. All methods draw from the run's scheduling stream only, so that a seed decides them.
+/// A scheduling strategy. All methods draw from the run's scheduling stream only, so that a seed decides
+/// them.
 pub(crate) trait Policy {
     /// A task was started in this slot.
     fn spawned(&mut self, _slot: Slot, _rng: &mut SmallRng) {}
-    /// Which of the ready tasks runs next, as a position in `ready`, which is never empty. `current` ran last; it is among
-    /// the ready ones if it could go on.
+    /// Which of the ready tasks runs next, as a position in `ready`, which is never empty. `current` ran
+    /// last; it is among the ready ones if it could go on.
     fn pick(&mut self, ready: &[Slot], tasks: &[Task], current: Slot, rng: &mut SmallRng) -> usize;
     /// At how many free yield points from now the running task is put back among the ready ones; at least 1.
     fn stride(&mut self, rng: &mut SmallRng) -> u32;
     /// The task says that others should run, or seems to wait for them by looking again and again.
     fn yielded(&mut self, _slot: Slot) {}
-    /// One of `count` possibilities other than who runs: which waiter wakes.
+    /// One of `count` possibilities of another kind: which waiter wakes.
     fn choose(&mut self, count: usize, rng: &mut SmallRng) -> usize {
         below(count, rng)
     }
@@ -80,8 +83,8 @@ impl Policy for Random {
     }
 }
 
-/// Decisions at the start of a run that [`Varied`] makes at every point: all of a small program, and little of a test of
-/// a whole cluster, which must not become slower.
+/// Decisions at the start of a run that [`Varied`] makes at every point: all of a small program, and little
+/// of a test of a whole cluster, which must not become slower.
 const DENSE: u32 = 96;
 
 /// First dense, then a random walk with a stride of its own; see [`PolicyKind::Varied`].
@@ -169,7 +172,8 @@ impl Policy for Pos {
             best = best.max((self.priorities[slot as usize], position));
         }
         let chosen = ready[best.1];
-        // The chosen task's next step draws anew, and so do those that race with this one: their order is open again.
+        // The chosen task's next step draws anew, and so do those that race with this one: their order is
+        // open again.
         self.set(chosen, 0);
         let access = tasks[chosen as usize].access;
         for &slot in ready {
@@ -185,12 +189,12 @@ impl Policy for Pos {
     }
 
     fn yielded(&mut self, slot: Slot) {
-        // The lowest that counts as drawn: everybody else goes first, once.
+        // The lowest that counts as drawn: every other task goes first, once.
         self.set(slot, 1);
     }
 }
 
-/// Priorities by slot; higher runs first. Change points lower the running task below everybody else.
+/// Priorities by slot; higher runs first. Change points lower the running task below all others.
 struct Pct {
     priorities: Vec<u64>,
     /// Decisions at which the chosen task loses its priority, in descending order.
@@ -254,7 +258,8 @@ impl Policy for Pct {
     }
 }
 
-/// The ready list loses order by swap-removal, so the turn is kept by slot: the next slot above the last one that ran.
+/// The ready list loses order by swap-removal, so the turn is kept by slot: the next slot above the last one
+/// that ran.
 #[derive(Default)]
 struct RoundRobin {
     last: Slot,

@@ -1,15 +1,18 @@
 //! A task: a coroutine with a name, a node and a place where it waits.
 
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
 use super::park::park_until_one_ends;
 use super::policy::{Access, Slot};
 use super::stack::{self, TaskStack};
 use super::{NO_TASK, Sim, with};
 use crate::name::Name;
 use crate::outcome::FailureKind;
-use corosensei::{Coroutine, CoroutineResult, Yielder};
-use std::any::Any;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use crate::thread::local::drop_locals;
 
 /// A coroutine, with the lowest and the highest address of its stack.
 pub(crate) struct TaskCoroutine {
@@ -35,34 +38,34 @@ pub(crate) enum Phase {
 pub(crate) struct Wait {
     /// In words: "a lock", "a message", …
     pub(crate) what: &'static str,
-    /// Who could end the waiting.
+    /// The task that could end the waiting.
     pub(crate) on: On,
 }
 
-/// Who could end the waiting of a task, as far as that is known.
+/// The task that could end a waiting, as far as it is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum On {
-    /// Nobody in particular. What the task does when it goes on.
+    /// No task in particular. The access is what the task does when it goes on.
     Event(Access),
-    /// Whoever holds the lock of this number.
+    /// The task that holds the lock of this number.
     Lock(u64),
     /// The task of this number, by its end.
     Task(u64),
-    /// Whoever sends on the channel at this address.
+    /// A task that sends on the channel at this address.
     Message(usize),
-    /// Whoever receives from the channel at this address.
+    /// A task that receives from the channel at this address.
     Room(usize),
 }
 
 impl On {
-    /// Whether it is known for certain that nobody else can end the waiting.
+    /// Whether certainly no other task can end the waiting.
     pub(crate) fn is_certain(self) -> bool {
         matches!(self, On::Lock(_) | On::Task(_))
     }
 }
 
 impl Wait {
-    /// For something that anybody may bring about.
+    /// For something that any task may bring about.
     pub(crate) const fn event(what: &'static str) -> Wait {
         Wait { what, on: On::Event(Access::NONE) }
     }
@@ -76,7 +79,8 @@ pub(crate) struct Task {
     pub(crate) name: Name,
     pub(crate) node: u32,
     pub(crate) phase: Phase,
-    /// Number of the current (or last) parking; a timer or waker of an earlier one finds that it has come too late.
+    /// Number of the current (or last) parking; a timer or waker of an earlier one finds that it has come too
+    /// late.
     pub(crate) token: u64,
     pub(crate) timed_out: bool,
     pub(crate) wait: Wait,
@@ -111,15 +115,15 @@ thread_local! {
     static YIELDER: Cell<*const Yielder<(), ()>> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Gives control back to whoever resumed the running coroutine. The caller has recorded why.
+/// Gives control back to the code that resumed the running coroutine. The caller has recorded why.
 #[allow(unsafe_code, reason = "a coroutine's handle lives on its own stack")]
 pub(crate) fn suspend() {
     let yielder = YIELDER.get();
     assert!(!yielder.is_null(), "a blocking call of the simulation was made outside of its tasks");
     let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);
     stack::note_suspension();
-    // SAFETY: the pointer was set by this very coroutine when it started or was last resumed, and the yielder lives at
-    // the root of its stack, below every frame that can call this function.
+    // SAFETY: the pointer was set by this very coroutine when it started or was last resumed, and the yielder
+    // lives at the root of its stack, below every frame that can call this function.
     unsafe { (*yielder).suspend(()) };
     YIELDER.set(yielder);
     if unwinds {
@@ -129,8 +133,8 @@ pub(crate) fn suspend() {
 
 /// Whether the running task is being unwound, by a panic or by a kill.
 ///
-/// std counts the panics of an OS thread, which all tasks share: while one task waits in a destructor, std says of every
-/// other task that it is panicking. This function tells them apart.
+/// std counts the panics of an OS thread, which all tasks share: while one task waits in a destructor, std
+/// says of every other task that it is panicking. This function tells them apart.
 #[inline]
 pub(crate) fn unwinding() -> bool {
     std::thread::panicking() && with(|sim| sim.current_unwinds())
@@ -143,8 +147,8 @@ pub(crate) fn unwind_killed() -> ! {
     resume_unwind(Box::new(Killed))
 }
 
-/// Ends the run with this failure and never resumes the running task: it waits in a destructor, and nothing can unwind
-/// it from there. Its stack is leaked.
+/// Ends the run with this failure and never resumes the running task: it waits in a destructor, and nothing
+/// can unwind it from there. Its stack is leaked.
 pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Location<'static>) -> ! {
     with(|sim| {
         sim.fail_late(kind, message, Some(place.to_string()));
@@ -155,8 +159,8 @@ pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Locati
     }
 }
 
-/// Starts a task on `node`, and gives its number in the run. If that node was killed or the run is ending, `f` is dropped,
-/// and the number is that of no task.
+/// Starts a task on `node`, and gives its number in the run. If that node was killed or the run is ending,
+/// `f` is dropped, and the number is that of no task.
 pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> u64 {
     let Some(stack) = with(|sim| sim.admit(node)) else { return u64::MAX };
     let bounds = stack.bounds();
@@ -167,6 +171,9 @@ pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> u64 {
         match catch_unwind(AssertUnwindSafe(run_or_drop)) {
             Ok(()) => with(Sim::note_survivor),
             Err(payload) => record_panic(&*payload),
+        }
+        if let Err(payload) = catch_unwind(drop_locals) {
+            record_panic(&*payload);
         }
     });
     with(|sim| sim.insert(node, name, TaskCoroutine { inner, bounds }))
@@ -181,7 +188,8 @@ pub(crate) fn record_panic(payload: &(dyn Any + Send)) {
     with(|sim| sim.fail_with(FailureKind::Panic, info.message, info.location, info.backtrace));
 }
 
-/// Runs the task until it suspends or ends. Its coroutine has been taken out of the table, and `current` is set.
+/// Runs the task until it suspends or ends. Its coroutine has been taken out of the table, and `current` is
+/// set.
 pub(crate) fn resume(slot: Slot, mut coroutine: TaskCoroutine) {
     let outer = YIELDER.get();
     let outer_stack = stack::enter(coroutine.bounds.0);
@@ -309,7 +317,8 @@ impl Sim {
         }
     }
 
-    /// The next task of the node (of any node, if None) that is to be unwound, taken out of the table and made current.
+    /// The next task of the node (of any node, if None) that is to be unwound, taken out of the table and
+    /// made current.
     fn next_victim(&mut self, node: Option<u32>, from: Slot) -> Option<(Slot, TaskCoroutine)> {
         for slot in from..self.tasks.len() as Slot {
             let task = &mut self.tasks[slot as usize];
@@ -376,10 +385,11 @@ impl Task {
     }
 }
 
-/// Unwinds all tasks of the node (of all nodes, if None) but the running one; they release their locks on the way.
+/// Unwinds all tasks of the node (of all nodes, if None) but the running one; they release their locks on the
+/// way.
 ///
-/// A destructor may want a lock that another task holds. Then its task waits: the holder is unwound next, if it belongs to
-/// the node as well; otherwise the killer waits until the holder has given up the lock.
+/// A destructor may want a lock that another task holds. Then its task waits: the holder is unwound next, if
+/// it belongs to the node as well; otherwise the killer waits until the holder has given up the lock.
 pub(crate) fn kill_tasks(node: Option<u32>, place: &'static Location<'static>) {
     let caller = with(|sim| sim.current);
     let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);
@@ -431,7 +441,7 @@ impl Sim {
         self.pulse.running(caller, self.steps, self.now);
     }
 
-    /// At the end of a run nobody is left that could give up a lock.
+    /// At the end of a run no task is left that could give up a lock.
     fn abandon_stragglers(&mut self) {
         while let Some(slot) = self.straggler(None) {
             self.current = slot;

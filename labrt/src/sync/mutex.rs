@@ -1,14 +1,15 @@
 //! Mutual exclusion.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+
 use super::{access, entry, exit, look};
 use crate::context::{Mode, mode};
 use crate::sim::lock_order::LockId;
 use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::sim::policy::Access;
 use crate::{real, sim};
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::panic::Location;
 
 /// A lock around a value, as in parking_lot: `lock()` gives the guard itself, and a panic does not poison.
 #[derive(Default)]
@@ -34,7 +35,7 @@ impl<T> Mutex<T> {
         Mutex { waiters: WaitQueue::new(), id: LockId::new(), inner: parking_lot::Mutex::new(value) }
     }
 
-    /// The value, when nobody can lock it any more.
+    /// The value of a lock that no thread can use any more.
     pub fn into_inner(self) -> T {
         self.inner.into_inner()
     }
@@ -59,12 +60,12 @@ impl<T: ?Sized> Mutex<T> {
         Some(MutexGuard { lock: self, inner: Some(inner), place })
     }
 
-    /// The value, of a lock that nobody else can see.
+    /// The value of a lock that no other thread can see.
     pub fn get_mut(&mut self) -> &mut T {
         self.inner.get_mut()
     }
 
-    /// Whether somebody holds the lock now.
+    /// Whether a thread holds the lock now.
     #[track_caller]
     pub fn is_locked(&self) -> bool {
         look(Location::caller());
@@ -121,8 +122,8 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         access(&self.lock.waiters, true)
     }
 
-    /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and takes the
-    /// lock again.
+    /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and
+    /// takes the lock again.
     #[inline(always)]
     pub(super) fn unlocked_while<R>(
         &mut self,

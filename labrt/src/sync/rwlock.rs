@@ -1,13 +1,14 @@
 //! Locks that many may hold for reading, or one for writing.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+
 use super::{entry, exit};
 use crate::context::{Mode, mode};
 use crate::sim::lock_order::LockId;
 use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::{real, sim};
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::panic::Location;
 
 /// A readers-writer lock, as in parking_lot.
 #[derive(Default)]
@@ -57,7 +58,7 @@ impl<T> RwLock<T> {
         RwLock { waiters: WaitQueue::new(), id: LockId::new(), inner: parking_lot::RwLock::new(value) }
     }
 
-    /// The value, when nobody can lock it any more.
+    /// The value of a lock that no thread can use any more.
     pub fn into_inner(self) -> T {
         self.inner.into_inner()
     }
@@ -78,7 +79,7 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
-    /// Waits until nobody holds the lock, and takes it for writing.
+    /// Waits until no thread holds the lock, and takes it for writing.
     #[track_caller]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         let place = Location::caller();
@@ -92,7 +93,7 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
-    /// The value, of a lock that nobody else can see.
+    /// The value of a lock that no other thread can see.
     pub fn get_mut(&mut self) -> &mut T {
         self.inner.get_mut()
     }

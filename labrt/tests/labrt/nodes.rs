@@ -1,11 +1,12 @@
 //! Nodes: kill, pause, clocks; and the primitives that few labs use.
 
-use crate::basics::{both, both_ok};
 use labrt::node::{self, Node};
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::sync::{Arc, Mutex, Once, RwLock, WaitGroup};
 use labrt::time::{Duration, Instant};
 use labrt::{Config, FailureKind, channel, oneshot, rand, run, runtime, thread};
+
+use crate::basics::{both, both_ok};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -230,8 +231,8 @@ fn a_panic_in_a_timers_closure_fails_its_run_alone() {
     });
 }
 
-/// A value whose destructor sets a timer whose closure owns another such value, as messages do that fail one after
-/// another when their network goes away.
+/// A value whose destructor sets a timer whose closure owns another such value, as messages do that fail one
+/// after another when their network goes away.
 struct Chain(u32);
 
 impl Drop for Chain {
@@ -258,4 +259,68 @@ fn timers_that_are_set_while_a_run_ends_harm_nobody() {
         // On real threads the first closure falls due when its run is over.
         std::thread::sleep(30 * MS);
     }
+}
+
+labrt::thread_local! {
+    static SCRATCH: std::cell::RefCell<Vec<u32>> = const { std::cell::RefCell::new(Vec::new()) };
+    static COUNT: std::cell::Cell<u32> = std::cell::Cell::new(3);
+}
+
+/// A scratch buffer that stays borrowed over a point to switch at, which is right on threads.
+#[test]
+fn each_thread_has_its_own_locals_and_each_run_new_ones() {
+    for _ in 0..20 {
+        both_ok(|| {
+            let lock = Arc::new(Mutex::new(0));
+            let threads: Vec<_> = (0..3)
+                .map(|me| {
+                    let lock = Arc::clone(&lock);
+                    thread::spawn(move || {
+                        for _ in 0..20 {
+                            SCRATCH.with_borrow_mut(|buffer| {
+                                buffer.push(me);
+                                *lock.lock() += 1;
+                            });
+                        }
+                        COUNT.set(COUNT.get() + 1);
+                        SCRATCH.with_borrow(|buffer| buffer.iter().filter(|&&other| other == me).count())
+                    })
+                })
+                .collect();
+            assert!(threads.into_iter().all(|thread| thread.join().unwrap() >= 20));
+            if labrt::world() == labrt::World::Simulated {
+                assert_eq!(COUNT.replace(9), 3);
+                SCRATCH.with_borrow_mut(|buffer| assert!(buffer.is_empty()));
+            }
+        });
+    }
+}
+
+#[test]
+fn the_locals_of_a_thread_are_dropped_at_its_end() {
+    struct Counted(Arc<AtomicU64>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    labrt::thread_local! {
+        static OWN: std::cell::RefCell<Vec<Counted>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let outcome = run(Config::simulated(1), || {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let node = Node::new("server");
+        for long in [false, true] {
+            let counted = Counted(Arc::clone(&dropped));
+            node.spawn("t", move || {
+                OWN.with_borrow_mut(|own| own.push(counted));
+                thread::sleep(if long { Duration::from_secs(9) } else { MS });
+            });
+        }
+        thread::sleep(5 * MS);
+        let ended = dropped.load(Ordering::SeqCst);
+        node.kill();
+        (ended, dropped.load(Ordering::SeqCst))
+    });
+    assert_eq!(outcome.result.unwrap(), (1, 2));
 }

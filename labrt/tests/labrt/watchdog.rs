@@ -1,9 +1,10 @@
 //! The watchdog ends what does not come back, and names the thread that does not.
 
-use crate::child::{is_child, run_as_child};
 use labrt::node::Node;
 use labrt::time::{Duration, Instant};
 use labrt::{Config, FailureKind, Limits, channel, run, thread};
+
+use crate::child::{is_child, run_as_child};
 
 /// Runs the test of this name in a process of its own: whether it succeeded, and what it said.
 fn in_child(test: &str) -> (bool, String) {
@@ -214,4 +215,29 @@ fn a_kind_of_failure_is_one_of_the_known() {
     let limits = Limits { real_time: Duration::from_millis(50), spin_steps: u64::MAX, ..Limits::default() };
     let outcome = run(Config::threads(1).limits(limits), || thread::sleep(Duration::from_secs(60)));
     assert_eq!(outcome.result.unwrap_err().kind, FailureKind::RealTime);
+}
+
+fn exits(test: &str, config: Config) {
+    if is_child() {
+        run(config, || {
+            let thread = Node::new("server-1").spawn("apply_loop", || std::process::exit(0));
+            thread.join().unwrap();
+        });
+        return;
+    }
+    let ended = run_as_child(&format!("watchdog::{test}"));
+    let text = &ended.text;
+    assert_eq!(ended.code, Some(101), "{text}");
+    assert!(text.contains("process::exit was called in a run"), "{text}");
+    assert!(text.contains("`apply_loop` of `server-1`") && text.contains("seed 6"), "{text}");
+}
+
+#[test]
+fn an_exit_in_a_simulation_is_a_failure() {
+    exits("an_exit_in_a_simulation_is_a_failure", Config::simulated(6));
+}
+
+#[test]
+fn an_exit_on_a_real_thread_is_a_failure() {
+    exits("an_exit_on_a_real_thread_is_a_failure", Config::threads(6));
 }

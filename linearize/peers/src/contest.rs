@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use linearize::generate::RegisterHistory;
 use linearize::models::register::Register;
-use linearize::read::{Loaded, RegisterHistory};
 use linearize::{KvHistory, Limits, Verdict, check};
 
 use crate::peer::{Luck, Prepared};
@@ -40,38 +40,45 @@ impl Finding {
     }
 }
 
+/// A history of one of the two kinds that the peer has models for.
+pub(crate) enum Observed {
+    KeyValue(KvHistory),
+    Register(RegisterHistory),
+}
+
 /// A history with a name that tells how to make it again.
 pub(crate) struct Case {
     pub(crate) label: String,
-    pub(crate) history: Loaded,
+    pub(crate) history: Observed,
 }
 
 impl Case {
     pub(crate) fn keys(label: impl Into<String>, history: KvHistory) -> Self {
-        Case { label: label.into(), history: Loaded::KeyValue(history) }
+        Case { label: label.into(), history: Observed::KeyValue(history) }
     }
 
     pub(crate) fn register(label: impl Into<String>, history: RegisterHistory) -> Self {
-        Case { label: label.into(), history: Loaded::Register(history) }
+        Case { label: label.into(), history: Observed::Register(history) }
     }
 
     pub(crate) fn check(&self) -> Verdict {
         let limits = Limits { explain: is_explained(), ..Limits::default() };
         match &self.history {
-            Loaded::KeyValue(history) => history.check(&limits),
-            Loaded::Register(history) => check(&Register::new(), history, &limits),
+            Observed::KeyValue(history) => history.check(&limits),
+            Observed::Register(history) => check(&Register::new(), history, &limits),
         }
     }
 
     pub(crate) fn for_peer(&self) -> Prepared {
         match &self.history {
-            Loaded::KeyValue(history) => Prepared::keys(history),
-            Loaded::Register(history) => Prepared::register(history),
+            Observed::KeyValue(history) => Prepared::keys(history),
+            Observed::Register(history) => Prepared::register(history),
         }
     }
 }
 
-/// Whether our checker shall say why, which the peer does not: an environment variable for the processes of the rows.
+/// Whether our checker shall say why, which the peer does not: an environment variable for the processes of
+/// the rows.
 pub(crate) const EXPLAINED: &str = "PEERS_EXPLAINED";
 
 fn is_explained() -> bool {
@@ -145,7 +152,8 @@ const LONG: Duration = Duration::from_millis(100);
 /// Up to this time a run is repeated before it is measured: caches are then as they are in a loop, for both.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// Lets both check `case`, in turns, the peer for `limit` at most. Of the peer's ways to work the fastest counts.
+/// Lets both check `case`, in turns, the peer for `limit` at most. Of the peer's ways to work the fastest
+/// counts.
 pub(crate) fn contest(case: &Case, limit: Duration) -> Outcome {
     let prepared = case.for_peer();
     let ours = Finding::of(&case.check());

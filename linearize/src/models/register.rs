@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Value, registers};
+use super::{Value, register_words, registers};
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Effect, Model};
@@ -114,7 +114,7 @@ impl<V: Value> Model for Register<V> {
 
     fn reword(&self, history: &History<RegisterOp<V>, RegisterResult<V>>, explanation: &mut Explanation) {
         if explanation.minimal {
-            registers::reword(self, history, explanation);
+            register_words::reword(self, history, explanation);
         }
     }
 

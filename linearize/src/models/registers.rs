@@ -1,35 +1,38 @@
 //! Registers without a search, as far as that goes, and what is said of those that are not linearizable.
 //!
-//! Without compare-and-swap a register is a key with texts that are put and read whole, and what decides those (`order`) decides it. With
-//! compare-and-swap the problem is NP-complete (Gibbons and Korach 1997, theorem 4.11 allows a fast method only where each value is written
-//! once), and the general search decides. But three flaws show without any order, and most errors that are met have one of them:
+//! Without compare-and-swap a register is a key with texts that are put and read whole, and what decides
+//! those (`order`) decides it. With compare-and-swap the problem is NP-complete (Gibbons and Korach 1997,
+//! theorem 4.11 allows a fast method only where each value is written once), and the general search decides.
+//! But three flaws show without any order, and most errors that are met have one of them:
 //!
 //! - *from nowhere*: somebody saw a value that nobody can have written by then;
-//! - *stale*: all that can have written the value had returned before something was called that left another value, and that had
-//!   returned before the value was seen;
+//! - *stale*: all that can have written the value had returned before something was called that left another
+//!   value, and that had returned before the value was seen;
 //! - *lost update*: more compare-and-swaps replaced a value than wrote it.
 //!
-//! All three are looked for in time n log n, whatever the number of clients and however often values are repeated.
+//! All three are looked for in time n log n, whatever the number of clients and however often values are
+//! repeated.
 
 use rustc_hash::FxHashMap;
 
 use super::Value;
 use super::register::{Register, RegisterOp, RegisterResult};
-use crate::explain::{self, naming};
+use super::register_words::Words;
+use crate::explain;
 use crate::history::{History, Operation};
 use crate::keys::explain as keys_explain;
 use crate::keys::order::slim::{Gathered, Kind as Does, Slim};
 use crate::keys::order::{Finding, Scratch};
 use crate::keys::texts::{Text, Texts};
 use crate::limits::{Limits, Progress};
-use crate::model::{Decision, Model};
+use crate::model::Decision;
 use crate::verdict::{Explanation, Kind};
 
-type Of<V> = Operation<RegisterOp<V>, RegisterResult<V>>;
-type Observed<V> = History<RegisterOp<V>, RegisterResult<V>>;
+pub(super) type Of<V> = Operation<RegisterOp<V>, RegisterResult<V>>;
+pub(super) type Observed<V> = History<RegisterOp<V>, RegisterResult<V>>;
 
 /// What an operation that returned saw: the value was this just before it, or while it ran.
-fn seen<V: Value>(operation: &Of<V>) -> Option<Option<&V>> {
+pub(super) fn seen<V: Value>(operation: &Of<V>) -> Option<Option<&V>> {
     match (&operation.op, operation.result.as_ref()?) {
         (RegisterOp::Read, RegisterResult::Value(value)) => Some(value.as_ref()),
         (RegisterOp::CompareAndSwap { from, .. }, RegisterResult::Swapped(true)) => Some(Some(from)),
@@ -38,7 +41,7 @@ fn seen<V: Value>(operation: &Of<V>) -> Option<Option<&V>> {
 }
 
 /// What the register holds right after an operation that returned.
-fn left<V: Value>(operation: &Of<V>) -> Option<Option<&V>> {
+pub(super) fn left<V: Value>(operation: &Of<V>) -> Option<Option<&V>> {
     match (&operation.op, operation.result.as_ref()?) {
         (RegisterOp::Read, RegisterResult::Value(value)) => Some(value.as_ref()),
         (RegisterOp::Write(value), RegisterResult::Written) => Some(Some(value)),
@@ -48,7 +51,7 @@ fn left<V: Value>(operation: &Of<V>) -> Option<Option<&V>> {
 }
 
 /// What an operation may have written.
-fn written<V: Value>(operation: &Of<V>) -> Option<&V> {
+pub(super) fn written<V: Value>(operation: &Of<V>) -> Option<&V> {
     match (&operation.op, &operation.result) {
         (RegisterOp::Write(value), _) => Some(value),
         (RegisterOp::CompareAndSwap { to, .. }, None | Some(RegisterResult::Swapped(true))) => Some(to),
@@ -134,14 +137,14 @@ impl Values {
         let found = order.into_iter().find_map(|index| {
             let value = self.seen[index as usize] as usize;
             reach[value].extend(history, &self.sources[value], history[index as usize].end);
-            self.from_nowhere(history, index, reach[value])
+            self.nobody_wrote(history, index, reach[value])
                 .or_else(|| self.stale(history, index, reach[value], &newest))
         });
         found.or_else(|| self.lost_update(history))
     }
 
     /// `read` saw what nobody can have written by then.
-    fn from_nowhere<V: Value>(&self, history: &Observed<V>, read: u32, reach: Reach) -> Option<Flaw> {
+    fn nobody_wrote<V: Value>(&self, history: &Observed<V>, read: u32, reach: Reach) -> Option<Flaw> {
         let value = self.seen[read as usize];
         let sources = &self.sources[value as usize];
         // Nobody writes what it sees itself.
@@ -214,7 +217,8 @@ impl Values {
         })
     }
 
-    /// Those who wrote what `operations` saw, and what these saw, and so on: that they are there matters, and when does not.
+    /// Those who wrote what `operations` saw, and what these saw, and so on: that they are there matters, and
+    /// when does not.
     fn grounds<V: Value>(&self, history: &Observed<V>, operations: &[u32]) -> Vec<u32> {
         let mut all = operations.to_vec();
         let mut next = 0;
@@ -234,13 +238,13 @@ impl Values {
 
     /// The flaw in words.
     fn explained<V: Value>(&self, model: &Register<V>, history: &Observed<V>, flaw: Flaw) -> Explanation {
-        let words = Words { model, history };
+        let words = Words::new(model, history);
         let operations = flaw.operations();
         let mut context = self.grounds(history, &operations);
         let (kind, sentence) = match &flaw {
             Flaw::Nowhere { read, later: None } => (Kind::Phantom, words.phantom(*read as usize)),
             Flaw::Nowhere { read, later: Some(later) } => {
-                (Kind::FutureRead, words.from_the_future(*read as usize, *later as usize))
+                (Kind::FutureRead, words.seen_early(*read as usize, *later as usize))
             }
             Flaw::Stale { read, other, source, writer } => {
                 context.extend(
@@ -258,7 +262,8 @@ impl Values {
             }
         };
         let mut explanation = explain::told(model, history, &operations, &context, kind, sentence);
-        // A chain of compare-and-swaps may need each value once, so that when it was written does not matter either.
+        // A chain of compare-and-swaps may need each value once, so that when it was written does not matter
+        // either.
         if let Flaw::Stale { read, other, source: Some(source), .. } = flaw {
             context.push(source);
             let sentence = explanation.sentence.clone();
@@ -402,196 +407,5 @@ impl Newest {
         let count = self.ends.partition_point(|&end| end < call);
         let both = self.both.get(count.checked_sub(1)?)?;
         both.iter().flatten().find(|(_, other)| *other != value).map(|(index, _)| *index)
-    }
-}
-
-/// Says why the operations of a minimal explanation cannot be ordered, where it is one of the usual reasons.
-pub(super) fn reword<V: Value>(model: &Register<V>, history: &Observed<V>, explanation: &mut Explanation) {
-    let words = Words { model, history };
-    if let Some((kind, sentence)) = words.usual(&explanation.operations, &explanation.context) {
-        (explanation.kind, explanation.sentence) = (kind, sentence);
-    }
-}
-
-/// What finds words for the operations of a history.
-struct Words<'a, V> {
-    model: &'a Register<V>,
-    history: &'a Observed<V>,
-}
-
-impl<V: Value> Words<'_, V> {
-    /// The kind of what is wrong with `operations`, given that `context` happened, and the sentence for it.
-    fn usual(&self, operations: &[usize], context: &[usize]) -> Option<(Kind, String)> {
-        let of = |index: usize| &self.history[index];
-        let last = operations.iter().copied().max_by_key(|&index| of(index).call)?;
-        let others: Vec<usize> = operations.iter().copied().filter(|&index| index != last).collect();
-        if let (RegisterOp::CompareAndSwap { from, .. }, Some(RegisterResult::Swapped(false))) =
-            (&of(last).op, &of(last).result)
-        {
-            return self.must_have_swapped(last, from, &others);
-        }
-        let value = seen(of(last));
-        match (others.as_slice(), value) {
-            ([], Some(value))
-                if value != self.model.initial.as_ref() && self.writers(value).next().is_none() =>
-            {
-                Some((Kind::Phantom, self.phantom(last)))
-            }
-            ([early], None) if seen(of(*early)).is_some() && seen(of(*early)) == Some(written(of(last))) => {
-                Some((Kind::FutureRead, self.from_the_future(*early, last)))
-            }
-            ([_] | [_, _], Some(value)) => {
-                let replaced = |&index: &usize| {
-                    of(index).end < of(last).call && left(of(index)).is_some_and(|left| left != value)
-                };
-                let other = others.iter().copied().filter(replaced).max_by_key(|&index| of(index).call)?;
-                let source = others.iter().copied().find(|&index| index != other);
-                let is_source = |source: usize| {
-                    value.is_some() && written(of(source)) == value && of(source).end < of(other).call
-                };
-                if source.is_some_and(|source| !is_source(source)) {
-                    return None;
-                }
-                // Otherwise it may be another reason.
-                let written_once = context.iter().filter(|&&index| written(of(index)) == value).count() <= 1;
-                let writer = self.writer(other, value, context);
-                (source.is_some() || written_once)
-                    .then(|| (Kind::StaleRead, self.stale(last, other, source, writer)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Among `context`, who wrote what `other` read: one that replaced `value` if there is one.
-    fn writer(&self, other: usize, value: Option<&V>, context: &[usize]) -> Option<usize> {
-        let wrote = left(&self.history[other])?;
-        let is_writer = |&index: &usize| wrote.is_some() && written(&self.history[index]) == wrote;
-        let all = || context.iter().copied().filter(is_writer);
-        all().find(|&index| seen(&self.history[index]) == Some(value)).or_else(|| all().next())
-    }
-
-    fn phantom(&self, read: usize) -> String {
-        let operation = &self.history[read];
-        let value = seen(operation).flatten();
-        format!("{}, but nobody wrote {}.", naming(self.model, operation), self.value(value))
-    }
-
-    fn from_the_future(&self, read: usize, write: usize) -> String {
-        let gap = self.history.after(self.history[write].call - self.history[read].end);
-        let others = self.others(written(&self.history[write]), &[write]);
-        let (read, write) = (naming(self.model, &self.history[read]), self.naming_write(write));
-        format!("{read}, but {write} was called only {gap} that.{others}")
-    }
-
-    /// `read` saw what `source` had written, or what was there at first, and `other` shows that it had been replaced; `writer` is who
-    /// wrote what `other` read.
-    fn stale(&self, read: usize, other: usize, source: Option<usize>, writer: Option<usize>) -> String {
-        let of = |index: usize| &self.history[index];
-        let value = seen(of(read)).flatten();
-        let gap = self.history.before(of(read).call - of(other).end);
-        let (said, shown) = (naming(self.model, of(read)), self.value(value));
-        let mut sentence = match (&of(other).op, writer) {
-            (RegisterOp::Read, Some(writer)) => format!(
-                "{said}, but {} had replaced {shown}: {} had already returned {gap} it was called",
-                self.naming_write(writer),
-                self.that_saw(other),
-            ),
-            (RegisterOp::CompareAndSwap { from, .. }, _) if Some(from) == value => format!(
-                "{said}, but {} had replaced {shown} and returned {gap} it was called",
-                self.naming_write(other),
-            ),
-            _ => format!("{said}, but {} had already returned {gap} it was called", self.that_saw(other)),
-        };
-        match source.filter(|&source| of(source).end < of(other).call) {
-            Some(source) => {
-                let gap = self.history.after(of(other).call - of(source).end);
-                sentence +=
-                    &format!(", and was itself called {gap} {} had returned.", self.naming_write(source));
-            }
-            None if value == self.model.initial.as_ref() && self.writers(value).next().is_none() => {
-                sentence += &format!(", and {shown} was there at first only.");
-            }
-            None => sentence.push('.'),
-        }
-        let named: Vec<usize> = match source {
-            Some(source) => vec![source],
-            None => self.writers(value).take(1).collect(),
-        };
-        sentence + &self.others(value, &named)
-    }
-
-    /// A compare-and-swap that did not swap though the value was right.
-    fn must_have_swapped(&self, swap: usize, from: &V, others: &[usize]) -> Option<(Kind, String)> {
-        let of = |index: usize| &self.history[index];
-        let said = naming(self.model, of(swap));
-        let sentence = match *others {
-            [] if self.model.initial.as_ref() == Some(from) => {
-                format!("{said}, but the register held {from:?} from the beginning.")
-            }
-            [write] if left(of(write)) == Some(Some(from)) && of(write).end < of(swap).call => {
-                let gap = self.history.before(of(swap).call - of(write).end);
-                let write = self.that_saw(write);
-                format!("{said}, but the register held {from:?}: {write} had returned {gap} it was called.")
-            }
-            _ => return None,
-        };
-        Some((Kind::Order, sentence))
-    }
-
-    /// `swaps` replaced the same value, which `sources` wrote, and those are fewer.
-    fn lost_update(&self, swaps: &[u32], sources: &[u32]) -> String {
-        let value = swaps.first().and_then(|&swap| seen(&self.history[swap as usize])).flatten();
-        let named = |all: &[u32]| -> Vec<String> {
-            all.iter().map(|&index| self.naming_write(index as usize)).collect()
-        };
-        let (swaps, writers) = (named(swaps), named(sources));
-        let first = value == self.model.initial.as_ref();
-        let why = match (first, &writers[..]) {
-            (true, []) => "which was there at first and was written by nobody".to_owned(),
-            (true, writers) => {
-                format!("which was there at first and else only written by {}", writers.join(", "))
-            }
-            (false, [writer]) => format!("which only {writer} wrote, once"),
-            (false, writers) => {
-                format!("which was written {} times only: {}", writers.len(), writers.join(", "))
-            }
-        };
-        let (last, rest) =
-            swaps.split_last().map_or((String::new(), &[][..]), |(last, rest)| (last.clone(), rest));
-        let each = if rest.len() == 1 { "both" } else { "all" };
-        format!("{} and {last} {each} replaced {}, {why}.", rest.join(", "), self.value(value))
-    }
-
-    /// Who may have written `value`.
-    fn writers(&self, value: Option<&V>) -> impl Iterator<Item = usize> {
-        let all = self.history.operations().iter().enumerate();
-        all.filter(move |(_, operation)| value.is_some() && written(*operation) == value)
-            .map(|(index, _)| index)
-    }
-
-    /// What is said of others who wrote the same value.
-    fn others(&self, value: Option<&V>, named: &[usize]) -> String {
-        let more = self.writers(value).any(|index| !named.contains(&index));
-        let value = self.value(value);
-        if more { format!(" No other write of {value} fits either.") } else { String::new() }
-    }
-
-    fn value(&self, value: Option<&V>) -> String {
-        self.model.describe_state(&value.cloned())
-    }
-
-    /// Without its result: that it happened was seen.
-    fn naming_write(&self, index: usize) -> String {
-        let operation = &self.history[index];
-        format!("{} by client {}", self.model.describe_op(&operation.op), operation.client)
-    }
-
-    fn that_saw(&self, index: usize) -> String {
-        match (&self.history[index].op, left(&self.history[index])) {
-            (RegisterOp::Read, Some(value)) => {
-                format!("the Read by client {} that saw {}", self.history[index].client, self.value(value))
-            }
-            _ => self.naming_write(index),
-        }
     }
 }

@@ -11,7 +11,8 @@ use crate::words;
 
 const PAGE: &str = include_str!("page/page.html");
 
-/// The page with each `{{marker}}` replaced. What is put in is not looked at again, so that a text may contain a marker.
+/// The page with each `{{marker}}` replaced. What is put in is not looked at again, so that a text may
+/// contain a marker.
 pub(super) fn fill(mut content: impl FnMut(&str) -> String) -> String {
     let mut pieces = PAGE.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
@@ -23,15 +24,17 @@ pub(super) fn fill(mut content: impl FnMut(&str) -> String) -> String {
     page
 }
 
-pub(super) fn title<O, R>(history: &History<O, R>, verdict: &Verdict) -> String {
-    match verdict {
+pub(super) fn title<O, R>(name: &str, history: &History<O, R>, verdict: &Verdict) -> String {
+    let file = if name.is_empty() { String::new() } else { format!("{}: ", words::unquoted(name)) };
+    let verdict = match verdict {
         Verdict::Linearizable(_) if !history.is_observed() => "Nothing was observed".to_owned(),
         Verdict::Linearizable(_) => "Linearizable".to_owned(),
         Verdict::NotLinearizable(explanation) => {
             format!("Not linearizable{}: {}", key(&explanation.key), explanation.kind.name())
         }
         Verdict::Unknown(_) => "Unknown whether linearizable".to_owned(),
-    }
+    };
+    file + &verdict
 }
 
 fn key(name: &str) -> String {

@@ -1,9 +1,11 @@
-//! EDN, the notation of Clojure: nil, booleans, numbers, characters, strings, keywords, symbols, vectors, lists, sets, maps, `#tag form`;
-//! commas are blanks, `;` begins a comment, and `#_` takes the form behind it away.
+//! EDN, the notation of Clojure: nil, booleans, numbers, characters, strings, keywords, symbols, vectors,
+//! lists, sets, maps, `#tag form`; commas are blanks, `;` begins a comment, and `#_` takes the form behind it
+//! away.
 //!
-//! In two steps: where a form ends, which needs no more than its brackets and quotes and can be asked of the part of a file that was
-//! read so far; and what it says. There are crates for EDN. The two that are kept up build a tree with a map of every map, and
-//! take a whole file at once; a history has a million small maps of which five fields are wanted.
+//! In two steps: where a form ends, which needs no more than its brackets and quotes and can be asked of the
+//! part of a file that was read so far; and what it says. There are crates for EDN. The two that are kept up
+//! build a tree with a map of every map, and take a whole file at once; a history has a million small maps of
+//! which five fields are wanted.
 
 use std::borrow::Cow;
 
@@ -115,8 +117,8 @@ fn end_of_forms(bytes: &[u8], ended: bool, mut wanted: usize) -> Result<End, Pro
                 closes(byte, open.pop())?;
                 at += 1;
             }
-            _ => match end_of_token(bytes, at) {
-                Some(end) if end < bytes.len() || ended => at = end,
+            _ => match end_of_token(bytes, at).unwrap_or(bytes.len()) {
+                end if end < bytes.len() || ended => at = end,
                 _ => return Ok(End::Unknown),
             },
         }
@@ -140,7 +142,8 @@ fn closes(found: u8, wanted: Option<u8>) -> Result<(), Problem> {
     }
 }
 
-/// One more than how many forms fewer are wanted behind a token: a tag wants the form behind it, `#_` wants it besides.
+/// One more than how many forms fewer are wanted behind a token: a tag wants the form behind it, `#_` wants
+/// it besides.
 fn completed(token: &[u8], next: Option<u8>) -> usize {
     match token {
         b"#_" => 0,
@@ -164,7 +167,8 @@ fn end_of_string(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the token at `at` ends; `None` if not even its first character is there. Behind a backslash any character is one.
+/// Where the token at `at` ends; `None` if not even its first character is there. Behind a backslash any
+/// character is one.
 fn end_of_token(bytes: &[u8], at: usize) -> Option<usize> {
     let mut end = at + 1;
     if bytes[at] == b'\\' {
@@ -296,7 +300,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What a tag says of a collection does not matter here: a tuple is a vector. A scalar with a tag is another scalar.
+    /// What a tag says of a collection does not matter here: a tuple is a vector. A scalar with a tag is
+    /// another scalar.
     fn tagged(&mut self, depth: usize) -> Result<Form<'a>, Problem> {
         let begin = self.at;
         self.token();
@@ -420,7 +425,8 @@ fn atom(token: &str) -> Result<Form<'_>, Problem> {
     Ok(Form::Word(Cow::Borrowed(token)))
 }
 
-/// An integer of any size, a ratio, or a number with a point or an exponent. Equal numbers of one kind are equal words.
+/// An integer of any size, a ratio, or a number with a point or an exponent. Equal numbers of one kind are
+/// equal words.
 fn number(token: &str) -> Option<Form<'_>> {
     let whole = token.strip_suffix('N').unwrap_or(token);
     if let Ok(number) = whole.parse() {
@@ -445,93 +451,4 @@ fn number(token: &str) -> Option<Form<'_>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn form(text: &str) -> Result<Form<'_>, Problem> {
-        Reader::new(text).form()
-    }
-
-    fn word(text: &str) -> Form<'_> {
-        Form::Word(Cow::Borrowed(text))
-    }
-
-    #[test]
-    fn scalars() {
-        let cases = [
-            ("nil", Form::Nil),
-            (" ,\t+5", Form::Number(5)),
-            ("-7N", Form::Number(-7)),
-            ("99999999999999999999N", word("99999999999999999999")),
-            ("1/2", word("1/2")),
-            ("1.50", word("1.5")),
-            ("1e3", word("1000.0")),
-            ("2.5M", word("2.5M")),
-            ("true", word("true")),
-            ("##Inf", word("##Inf")),
-            ("\\}", word("\\}")),
-            ("\\newline", word("\\newline")),
-            ("#inst \"2020\"", word("#inst \"2020\"")),
-            (":a/b", Form::Keyword("a/b")),
-            ("a-symbol?", word("a-symbol?")),
-            (r#""a\u0062\ud83d\ude00\n\"""#, Form::Text(Cow::Borrowed("ab😀\n\""))),
-            ("; no\n #_ [1 #_ 2 3] #_ #_ a b 4", Form::Number(4)),
-        ];
-        for (text, wanted) in cases {
-            assert_eq!(form(text), Ok(wanted), "{text}");
-        }
-    }
-
-    #[test]
-    fn collections() {
-        let numbers = || vec![Form::Number(1), Form::Number(2)];
-        for text in ["[1 2]", "(1, 2)", "#tuple [1 2]", "[1;]\n2]", "[#_ 0 1 2 #_3]"] {
-            assert_eq!(form(text), Ok(Form::Row(numbers())), "{text}");
-        }
-        assert_eq!(form("#{1 2}"), Ok(Form::Set(numbers())));
-        assert_eq!(form("{1 2}"), Ok(Form::Map(vec![(Form::Number(1), Form::Number(2))])));
-    }
-
-    #[test]
-    fn what_is_no_form_is_refused() {
-        let wrong = [
-            "",
-            "[1",
-            "(1]",
-            "{1}",
-            "\"",
-            "\"\\",
-            "\"\\x\"",
-            "\"\\ud83d\"",
-            "\"\\u00\"",
-            "1x",
-            "1/",
-            "]",
-            "#",
-        ];
-        for text in wrong {
-            assert!(form(text).is_err(), "{text}: {:?}", form(text));
-        }
-        assert!(form(&"[".repeat(100_000)).is_err() && form(&"#a ".repeat(100_000)).is_err());
-    }
-
-    #[test]
-    fn a_form_ends_where_it_ends() {
-        let texts = ["{:a [1 \"}\\\"\" \\}] ; }\n #{2}}", "#tag #_ x {:b 1}", "\"a\"", "(1 #_(2) 3)", "#_"];
-        for text in texts {
-            for cut in 0..text.len() {
-                // Of a part of it, nothing is said too soon.
-                if let Ok(End::At(end)) = end_of_form(&text.as_bytes()[..cut], false) {
-                    panic!("{text}: ends at {end} of {cut}");
-                }
-            }
-        }
-        let end = |text: &str| match end_of_form(text.as_bytes(), true) {
-            Ok(End::At(end)) => end,
-            _ => panic!("{text}"),
-        };
-        assert_eq!(end("{:a #{1}} {:b 2}"), 9);
-        assert_eq!(end("#a{:b 1}[2]"), 8);
-        assert_eq!(end("#a #b [1] 2"), 9);
-    }
-}
+mod tests;

@@ -122,6 +122,9 @@ impl<R: Read> Input<R> {
         loop {
             match end(&self.buffer[self.at..], self.ended).map_err(|problem| (Some(self.line), problem))? {
                 End::At(end) => return Ok(end),
+                End::Unknown if self.ended => {
+                    return Err((Some(self.line), broken("the file ends where something should come")));
+                }
                 End::Unknown => self.fill()?,
             }
         }

@@ -6,8 +6,8 @@
 //! 2021-02-26 23:39:01,300{GMT} INFO [jepsen worker 1] jepsen.util: 4 :invoke :cas [2 4]
 //! ```
 //!
-//! Lines of other loggers are skipped, and lines without a level, which continue the message before them: printed maps,
-//! traces of stacks. A line with a level and no message was cut off and may have been an event.
+//! Lines of other loggers are skipped, and lines without a level, which continue the message before them:
+//! printed maps, traces of stacks. A line with a level and no message was cut off and may have been an event.
 
 use super::events::{Event, kind_named, of_words, process_named};
 use super::{Problem, broken};
@@ -58,7 +58,8 @@ pub(super) fn event(line: &str) -> Result<Option<(Event<'_>, bool)>, Problem> {
     let (function, value) = word(rest);
     // What else this logger says is no event.
     let numbered = process.bytes().all(|byte| byte.is_ascii_digit());
-    if !kind.starts_with(':') && !(numbered && kind.is_empty()) {
+    let cut = numbered && kind.is_empty();
+    if !kind.starts_with(':') && !cut {
         if !numbered && !before.trim().is_empty() {
             return Ok(None);
         }

@@ -1,14 +1,14 @@
 //! What a nemesis did, as faults of a picture.
 //!
-//! A nemesis reports twice, when it begins and when it has done it, and both times with `:info`. What starts something lasts until
-//! something stops it; all else is a moment.
+//! A nemesis reports twice, when it begins and when it has done it, and both times with `:info`. What starts
+//! something lasts until something stops it; all else is a moment.
 
 use super::edn::Form;
 use crate::fault::Fault;
 use crate::history::OPEN;
 use crate::words::unquoted;
 
-/// A span is longer than a word of this many characters only for who wants to read it.
+/// So many characters of what a nemesis says are shown.
 const LABEL: usize = 80;
 
 /// What was seen of nemeses so far.
@@ -64,20 +64,17 @@ impl Nemeses {
 }
 
 /// What lasts until it is ended.
-const LASTING: &[&str] = &["start", "kill", "pause", "partition", "crash", "stop-"];
+const LASTING: &[&str] = &["start", "kill", "pause", "partition", "crash"];
 
 /// The beginnings of what `function` ends.
 fn ended_by(function: &str) -> Option<Vec<String>> {
-    let name = |text: &str| Some(vec![text.to_owned()]);
+    let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
     match function {
-        "stop" => name("start"),
-        "start" | "restart" | "recover" => {
-            Some(vec!["kill".to_owned(), "crash".to_owned(), "stop-".to_owned()])
-                .filter(|_| function != "start")
-        }
-        "resume" => name("pause"),
-        "heal" => Some(vec!["partition".to_owned(), "start-partition".to_owned()]),
-        _ => function.strip_prefix("stop-").and_then(|rest| name(&format!("start-{rest}"))),
+        "stop" => names(&["start"]),
+        "restart" | "recover" => names(&["kill", "crash"]),
+        "resume" => names(&["pause"]),
+        "heal" => names(&["partition", "start-partition"]),
+        _ => function.strip_prefix("stop-").map(|rest| vec![format!("start-{rest}")]),
     }
 }
 

@@ -9,6 +9,7 @@ mod devtools;
 mod explain;
 mod files;
 mod floors;
+mod formats;
 mod kv;
 mod looks;
 mod models;

@@ -1,10 +1,13 @@
 //! Verbs that look at who leads.
 
-use super::Cluster;
+use std::time::Duration;
+
 use labapi::Consensus;
 use labrt::rand::random_range;
 use labrt::thread;
-use std::time::Duration;
+
+use super::Cluster;
+use crate::failure::Invariant;
 
 /// How often `check_one_leader` looks before it gives up, after about five seconds.
 const LOOKS: u32 = 10;
@@ -20,7 +23,8 @@ impl<R: Consensus> Cluster<R> {
             let leaders = self.leaders();
             for (position, &(server, term)) in leaders.iter().enumerate() {
                 if let Some(&(other, _)) = leaders[..position].iter().find(|&&(_, same)| same == term) {
-                    self.test().fail(format!("servers {other} and {server} both lead term {term}"));
+                    let message = format!("servers {other} and {server} both lead term {term}");
+                    self.test().break_off(Invariant::ElectionSafety.broken(message));
                 }
             }
             if let Some(&(leader, term)) = leaders.iter().max_by_key(|&&(_, term)| term) {
@@ -31,14 +35,14 @@ impl<R: Consensus> Cluster<R> {
         self.test().fail("expected one leader, but for five seconds no connected server led")
     }
 
-    /// Connected servers that believe to lead, with their terms.
+    /// Connected servers that believe they lead, with their terms.
     fn leaders(&self) -> Vec<(usize, u64)> {
         let connected = (0..self.len()).filter(|&server| self.is_connected(server));
         let state = connected.filter_map(|server| self.get_state(server).map(|state| (server, state)));
         state.filter(|&(_, (_, leads))| leads).map(|(server, (term, _))| (server, term)).collect()
     }
 
-    /// Checks that no connected server believes to lead.
+    /// Checks that no connected server believes it leads.
     ///
     /// # Panics
     /// If one does.

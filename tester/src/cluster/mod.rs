@@ -6,18 +6,23 @@ mod check;
 
 pub use agree::{Moved, Retry};
 
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use labapi::{ApplyMsg, Consensus};
+use labrt::channel::Receiver;
+use labrt::node::Node;
+use labrt::quiet::Mutex;
+
 use crate::command::Command;
 use crate::group::{Boot, Booted, Group};
 use crate::invariants::Applied;
 use crate::net::Net;
+use crate::outside::Outside;
 use crate::story::What;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
-use labapi::Consensus;
-use labrt::quiet::Mutex;
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// The time in which a solution must be able to elect a leader: E in the course's tests.
 pub const ELECTION: Duration = Duration::from_secs(1);
@@ -56,9 +61,9 @@ impl Setup {
     }
 }
 
-/// A cluster of servers with a consensus module each, and above it a service that only records what it is given. Clones
-/// are the same cluster. It is a [`Group`], whose verbs it shares: `connect`, `disconnect`, `partition`, `heal`, `crash`,
-/// `restart`.
+/// A cluster of servers with a consensus module each, and above it a service that only records what it is
+/// given. Clones are the same cluster. It is a [`Group`], whose verbs it shares: `connect`, `disconnect`,
+/// `partition`, `heal`, `crash`, `restart`.
 pub struct Cluster<R> {
     group: Group<R>,
     record: Arc<Record>,
@@ -69,6 +74,9 @@ struct Record {
     test: Test,
     applied: Mutex<Applied>,
     watched: Arc<Watched>,
+    outside: Arc<Outside>,
+    /// The test's own node.
+    home: Node,
 }
 
 impl<R> Clone for Cluster<R> {
@@ -86,8 +94,8 @@ impl<R> Deref for Cluster<R> {
 }
 
 impl<R: Consensus> Cluster<R> {
-    /// Starts the servers and connects them all. As in the course, callers wait up to 7 s until they learn that a server
-    /// cannot be reached.
+    /// Starts the servers and connects them all. As in the course, callers wait up to 7 s until they learn
+    /// that a server cannot be reached.
     pub fn new(test: &Test, setup: Setup) -> Cluster<R> {
         let net = Net::new();
         net.network().set_reliable(!setup.unreliable);
@@ -97,6 +105,8 @@ impl<R: Consensus> Cluster<R> {
             test: test.clone(),
             applied: Mutex::default(),
             watched: Watched::new(test, setup.servers),
+            outside: Outside::new(test, setup.servers, R::wire()),
+            home: labrt::node::current(),
         });
         let of_boot = Arc::clone(&record);
         let boot = move |boot: Boot| boot_server::<R>(boot, &of_boot, setup);
@@ -119,8 +129,8 @@ impl<R: Consensus> Cluster<R> {
         }
     }
 
-    /// Asks a server to have `command` agreed on: the index and term that it expects, or None if it does not believe to be
-    /// the leader, or is crashed.
+    /// Asks a server to have `command` agreed on: the index and term that it expects, or None if it does not
+    /// believe it is the leader, or is crashed.
     pub fn start(&self, server: usize, command: impl Into<Command>) -> Option<(u64, u64)> {
         let command = command.into().0;
         let accepted = self.visit(server, move |server| server.start(command))?;
@@ -130,7 +140,7 @@ impl<R: Consensus> Cluster<R> {
         accepted
     }
 
-    /// Term of a living server, and whether it believes to be the leader; None if it is crashed.
+    /// Term of a living server, and whether it believes it is the leader; None if it is crashed.
     pub fn get_state(&self, server: usize) -> Option<(u64, bool)> {
         self.visit(server, |server| server.get_state())
     }
@@ -145,13 +155,14 @@ impl<R: Consensus> Cluster<R> {
         self.net().network().total_bytes()
     }
 
-    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if the servers do
-    /// not let themselves be watched.
+    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if
+    /// the servers do not let themselves be watched.
     pub fn lost_suffixes(&self) -> Option<u64> {
         self.record.watched.lost_suffixes()
     }
 
-    /// Ends all faults: everybody runs, everybody has links, the network loses nothing. Then the cluster must agree again.
+    /// Ends all faults: all servers run and have links, and the network loses nothing. Then the cluster must
+    /// agree again.
     pub fn recover(&self) -> u64 {
         self.test().note("everybody recovers");
         self.net().network().set_reliable(true);
@@ -173,10 +184,32 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     let mut applier = applier::Applier::new(Arc::clone(record), boot.me, setup);
     applier.load(&boot.persister.snapshot());
     let observer = record.watched.observer(&boot);
+    let life = record.outside.begin(&boot);
+    let (me, crash) = (boot.me, Arc::clone(&boot.crash));
     let server = R::make(boot.ends, boot.me, boot.persister, sender);
     server.watch(observer);
+    *crash.at_kill.lock() = Some(listen_after_crash(record, me, receiver.clone()));
+    let module = Arc::clone(&server);
+    life.poll(move || module.get_state());
     let module = Arc::clone(&server);
     labrt::runtime::spawn_detached(&boot.node, "applier", move || applier.run(&receiver, &module));
-    let services = vec![server.service()];
+    let services = vec![life.around(server.service())];
     Booted { server, services }
+}
+
+/// What begins to listen at a server's crash: whatever arrives on the apply channel then was sent by a dead
+/// server.
+fn listen_after_crash(
+    record: &Arc<Record>,
+    server: usize,
+    messages: Receiver<ApplyMsg>,
+) -> Box<dyn FnOnce() + Send> {
+    let record = Arc::clone(record);
+    Box::new(move || {
+        labrt::runtime::spawn_detached(&record.home.clone(), "listener to a dead server", move || {
+            if let Ok(ApplyMsg::Command { index, .. } | ApplyMsg::Snapshot { index, .. }) = messages.recv() {
+                record.test.dead_server_acts(server, &format!("hands index {index} to its service"));
+            }
+        });
+    })
 }

@@ -1,4 +1,13 @@
-//! The course's generic test: clients work while the network loses messages, servers are divided, and all of them crash.
+//! The course's generic test: clients work while the network loses messages, servers are divided, and all of
+//! them crash.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use labapi::{KvClerk, KvServer};
+use labrt::rand::{random_bool, random_range};
+use labrt::thread::{self, JoinHandle};
 
 use super::appends::{check_appends, element, shortened};
 use super::cluster::{KvCluster, KvSetup, PATIENCE};
@@ -6,12 +15,6 @@ use super::pending::Pending;
 use super::record::Recorded;
 use crate::cluster::ELECTION;
 use crate::test::Test;
-use labapi::{KvClerk, KvServer};
-use labrt::rand::{random_bool, random_range};
-use labrt::thread::{self, JoinHandle};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 const ROUNDS: u32 = 3;
 
@@ -79,7 +82,7 @@ impl Workload {
     /// Starts the group, and lets the clients work.
     ///
     /// # Panics
-    /// If a client sees what it should not see, or comes to no end after the faults.
+    /// If a client reads a wrong value, or does not finish after the faults.
     pub fn run<S: KvServer>(&self, test: &Test) {
         self.play(&KvCluster::<S>::new(test, self.setup));
     }
@@ -90,10 +93,16 @@ impl Workload {
     /// As [`Workload::run`].
     pub fn play<S: KvServer>(&self, cluster: &KvCluster<S>) {
         let t = cluster.test();
-        // The one that looks at the keys is made behind the first round's clients, so that their numbers are those of their keys.
+        // The one that looks at the keys is made behind the first round's clients, so that their numbers are
+        // those of their keys.
         let (mut clerk, mut divided) = (None, 0);
         for round in 1..=ROUNDS {
-            t.scene(format!("Round {round}: {} clients work.", self.clients));
+            let clients = if self.clients == 1 {
+                "1 client works".to_owned()
+            } else {
+                format!("{} clients work", self.clients)
+            };
+            t.scene(format!("Round {round}: {clients}."));
             let stop = Arc::new(AtomicBool::new(false));
             let clients: Vec<_> =
                 (0..self.clients).map(|client| self.start(cluster, client, &stop)).collect();
@@ -113,8 +122,8 @@ impl Workload {
         self.expect_exercised(cluster, divided);
     }
 
-    /// Says so if the test did not come into the situations that it is about. `elections` is how often a leader was elected
-    /// while the servers were divided.
+    /// Warns if the test did not reach the situations that it is about. `elections` is how often a leader was
+    /// elected while the servers were divided.
     fn expect_exercised<S: KvServer>(&self, cluster: &KvCluster<S>, elections: u64) {
         let t = cluster.test();
         if self.setup.unreliable {
@@ -128,8 +137,8 @@ impl Workload {
         }
     }
 
-    /// Lets pass the time of a round, with all that goes wrong in it. Returns how often a leader was elected while the servers
-    /// were divided.
+    /// Waits for the time of a round, with its faults. Returns how often a leader was elected while the
+    /// servers were divided.
     fn disturb<S: KvServer>(&self, cluster: &KvCluster<S>, stop: &Arc<AtomicBool>) -> u64 {
         let (t, mut elections) = (cluster.test(), 0);
         let partitioner = self.partitions.then(|| {
@@ -156,7 +165,7 @@ impl Workload {
         elections
     }
 
-    /// Starts a client, which tells at its end how many appends it has made.
+    /// Starts a client, which returns the number of its appends.
     fn start<S: KvServer>(
         &self,
         cluster: &KvCluster<S>,
@@ -176,7 +185,7 @@ impl Workload {
         cluster.begin(move || if random_keys { work.on_all_keys() } else { work.on_own_key() })
     }
 
-    /// Waits for the end of a client, and looks at its key.
+    /// Waits for the end of a client, and checks its key.
     fn finish<C: KvClerk>(&self, t: &Test, clerk: &mut Recorded<C>, client: usize, work: Pending<usize>) {
         let what = format!("client {client}'s last operation, after all faults have ended,");
         let count = work.within(PATIENCE, &what);
@@ -190,7 +199,7 @@ impl Workload {
     }
 }
 
-/// What a client does until it shall stop.
+/// The work of a client until it is told to stop.
 struct Work<C: KvClerk> {
     test: Test,
     clerk: Recorded<C>,

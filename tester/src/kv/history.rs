@@ -1,12 +1,14 @@
-//! What a test's history says, when the test is over.
+//! The check of a test's history, after the test.
+
+use linearize::picture::Fault;
+use linearize::{HistoryError, KvHistory, KvRecorder, Limits, Verdict, picture, text};
 
 use crate::final_check::Finding;
 use crate::run::Kind;
 use crate::test::Test;
-use linearize::picture::Fault;
-use linearize::{HistoryError, KvHistory, KvRecorder, Limits, Verdict, picture, text};
 
-/// What a check may cost: some seconds, and less memory than a test may use. The histories of the labs need next to nothing of it.
+/// Bounds of a check: some seconds, and less memory than a test may use. The histories of the labs need next
+/// to nothing of it.
 const LIMITS: Limits = Limits { states: 5_000_000, memory: 128 << 20, threads: 0, explain: true };
 
 /// Width of the text, in columns.
@@ -23,7 +25,7 @@ pub(super) fn look_into(recorder: &KvRecorder, test: &Test) -> Option<Finding> {
     })
 }
 
-/// A mistake in what records, for which no service can be blamed; all the same it must not pass.
+/// A mistake of the recorder. No service is to blame for it, but it must not pass either.
 fn no_history(error: &HistoryError) -> Finding {
     let wrong = Some((Kind::Undecided, format!("what was recorded is no history: {error}")));
     Finding { wrong, words: String::new(), page: Box::new(String::new) }
@@ -58,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_is_undecided_is_no_pass() {
-        // So few values that none tells who has put it.
+        // With so few values, a value does not tell which client put it.
         let workload = Workload { values: Values::Few(2), ..Workload::lab(1, 30, 2000) };
         let finding = judge(workload.generate(), Vec::new(), &LIMITS.with_states(1));
         let (kind, message) = finding.wrong.expect("one state is too few");

@@ -1,12 +1,17 @@
-//! Where the worker posts what the test's thread shall print, and the watchdog what neither of them can know.
+//! The board: the worker posts reports there, which the test's thread prints. The watchdog posts runs that
+//! are stuck.
 
-use super::plan::Plan;
-use super::report::Report;
-use labrt::Failure;
-use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
+
+use labreport::Verdict;
+use labrt::Failure;
+use parking_lot::{Condvar, Mutex};
+
+use super::channel::Reports;
+use super::plan::Plan;
+use super::report::Report;
 
 /// All boards of tests that run now, for the watchdog.
 static OPEN: Mutex<Vec<Arc<Board>>> = Mutex::new(Vec::new());
@@ -19,6 +24,8 @@ pub(crate) struct Board {
     changed: Condvar,
     /// Seeds that have failed.
     failed: AtomicU64,
+    /// Seeds that say nothing, since the machine was too busy.
+    inconclusive: AtomicU64,
     /// The seed that runs now.
     pub(crate) seed: AtomicU64,
 }
@@ -42,6 +49,7 @@ impl Board {
             news: Mutex::default(),
             changed: Condvar::new(),
             failed: AtomicU64::new(0),
+            inconclusive: AtomicU64::new(0),
             seed: AtomicU64::new(plan.seeds.start),
         });
         OPEN.lock().push(Arc::clone(&board));
@@ -57,7 +65,7 @@ impl Board {
         let plan = &self.plan;
         {
             let lines = &mut self.news.lock().lines;
-            if plan.report {
+            if plan.reports != Reports::Nobody {
                 report.write_line(lines);
             } else if !report.ok() {
                 lines.push_str(&report.text());
@@ -65,19 +73,22 @@ impl Board {
                 lines.push_str(&report.passed());
             }
         }
-        if !report.ok() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
-        report.ok() || plan.keep_going
+        match report.line.verdict() {
+            Verdict::Passed => return true,
+            Verdict::Failed => self.failed.fetch_add(1, Ordering::Relaxed),
+            Verdict::Inconclusive => self.inconclusive.fetch_add(1, Ordering::Relaxed),
+        };
+        report.line.verdict() != Verdict::Failed || plan.keep_going
     }
 
     /// The worker has nothing left to do.
     pub(crate) fn done(&self) {
         let mut news = self.news.lock();
         let seeds = self.plan.seeds.end - self.plan.seeds.start;
-        if !self.plan.report && seeds > 1 {
-            let failed = self.failed();
-            news.lines.push_str(&format!("{}: {seeds} seeds, {failed} failed\n", self.plan.test));
+        if self.plan.reports == Reports::Nobody && seeds > 1 {
+            let (failed, unknown) = (self.failed(), self.inconclusive.load(Ordering::Relaxed));
+            let unknown = if unknown > 0 { format!(", {unknown} inconclusive") } else { String::new() };
+            news.lines.push_str(&format!("{}: {seeds} seeds, {failed} failed{unknown}\n", self.plan.test));
         }
         news.done = true;
         self.changed.notify_all();

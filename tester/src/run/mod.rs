@@ -1,23 +1,29 @@
 //! The run loop: a test's code, once for each seed.
 //!
-//! The seeds run one after the other on a worker thread, while the test's own thread waits: so a run that never comes back
-//! (an endless loop in a handler) fails its test, and the other tests of the process go on.
+//! The seeds run one after the other on a worker thread, while the test's own thread waits: so a run that
+//! never comes back (an endless loop in a handler) fails its test, and the other tests of the process go on.
 
 mod board;
+mod channel;
 mod pictures;
 mod plan;
+mod repeat;
 mod report;
 mod seed;
+mod starved;
+
+use board::Board;
+use channel::Reports;
+use plan::Plan;
 
 use crate::failure::Invariant;
 use crate::test::Test;
-use board::Board;
-use plan::Plan;
 pub(crate) use report::Kind;
-use report::Report;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use report::Report;
 
 /// How long a finished seed's report may wait until it is printed.
 const FLUSH: Duration = Duration::from_millis(25);
@@ -43,22 +49,26 @@ impl Default for Allowance {
 
 pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 
-/// Runs a test, to be called from a plain `#[test]` function: once with a seed from the system's randomness, or as the
-/// environment says.
+/// Runs a test, to be called from a plain `#[test]` function: once with a seed from the system's randomness,
+/// or as the environment says.
 ///
 /// | variable | meaning |
 /// |---|---|
 /// | `LAB_SEED=n` | this seed |
 /// | `LAB_SEEDS=a..b` | all seeds from `a` to below `b`, in this process |
 /// | `LAB_RUNTIME=threads` | real threads instead of the simulation |
-/// | `LAB_CHECK_DETERMINISM=1` | each seed twice, and the two runs must be equal |
+/// | `LAB_CHECK_DETERMINISM=1` | each seed again, after another one, and in a process of its own: all must be equal |
 /// | `LAB_SWARM=1` | each seed also draws delays, scheduler, clocks and pauses |
-/// | `LAB_REPORT=1` | a line for each seed on standard output, for `lab` |
+/// | `LAB_UNWATCHED=1` | ignore observers: see what the tests notice of a solution without one |
+/// | `LAB_REPORT=1` | a line for each seed on standard output; with `socket`, through the socket that `lab` gives |
 /// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |
 /// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
 /// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
 /// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
 /// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |
+///
+/// A test on real threads that misses an expectation while other programs have the processors does not fail.
+/// It is inconclusive, and says so on standard output and in its report.
 ///
 /// # Panics
 /// If the test fails, after its story was printed; or if the environment makes no sense.
@@ -93,7 +103,8 @@ pub struct Verdict {
     pub report: labreport::Report,
 }
 
-/// Runs a test once, here, in the simulation, and tells how it ended instead of failing: for tests of the tester.
+/// Runs a test once, here, in the simulation, and tells how it ended instead of failing: for tests of the
+/// tester.
 pub fn try_seed(name: &'static str, seed: u64, body: impl Fn(&Test) + Send + Sync + 'static) -> Verdict {
     let plan = Plan::simulated(name, seed);
     let report = seed::run_one(&plan, &(Arc::new(body) as Arc<Body>), 0, seed);
@@ -109,13 +120,13 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
     let worker = worker.expect("the operating system has room for one thread more");
     let stuck = loop {
         let news = board.wait(FLUSH);
-        print(&news.lines);
+        print(plan.reports, &news.lines);
         if news.stuck.is_some() || news.done {
             break news.stuck;
         }
         if worker.is_finished() {
             let last = board.wait(Duration::ZERO);
-            print(&last.lines);
+            print(plan.reports, &last.lines);
             // A worker that ended without saying so panicked, outside of any run.
             break if last.done { None } else { Some(lost_worker(plan, &board)) };
         }
@@ -138,27 +149,31 @@ fn lost_worker(plan: &Plan, board: &Board) -> Report {
 
 /// A run is stuck and cannot be ended.
 fn give_up(plan: &Plan, report: &Report) -> ! {
-    if plan.report {
+    if plan.reports != Reports::Nobody {
         let mut line = String::new();
         report.write_line(&mut line);
-        print(&line);
+        print(plan.reports, &line);
     } else {
         eprintln!("{}", report.text());
     }
-    // With reports, the line says that the process ends here, and `lab` goes on behind the seed in another one. And
-    // when memory runs out, ending the process is all that is left to do.
-    if plan.report || report.ends_process() {
+    // With reports, the line says that the process ends here, and `lab` goes on behind the seed in another
+    // one. And when memory runs out, ending the process is all that is left to do.
+    if plan.reports != Reports::Nobody || report.ends_process() {
         std::process::exit(FAILED);
     }
     std::panic::resume_unwind(Box::new(format!("{} is stuck", plan.test)));
 }
 
-fn print(lines: &str) {
+fn print(reports: Reports, lines: &str) {
     use std::io::Write;
+    if reports == Reports::Lab {
+        reports.send(lines);
+        return;
+    }
     if lines.is_empty() {
         return;
     }
-    // Through `print!`, so that libtest can capture it; nobody is there to hear of a closed standard output.
+    // Through `print!`, so that libtest can capture it. A closed standard output cannot be reported anywhere.
     print!("{lines}");
     let _ = std::io::stdout().flush();
 }

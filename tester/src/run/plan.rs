@@ -1,11 +1,14 @@
-//! What the environment asks for.
+//! The plan of a test's runs, read from the environment.
 
-use super::Allowance;
-use labrt::{Limits, World};
 use std::env;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use labrt::{Limits, World};
+
+use super::Allowance;
+use super::channel::Reports;
 
 /// How a test is to be run.
 #[derive(Debug, Clone)]
@@ -15,11 +18,15 @@ pub(crate) struct Plan {
     pub(crate) world: World,
     pub(crate) check_determinism: bool,
     pub(crate) swarm: bool,
-    pub(crate) report: bool,
+    /// Whether observers are ignored.
+    pub(crate) unwatched: bool,
+    pub(crate) reports: Reports,
     pub(crate) keep_going: bool,
     pub(crate) story: bool,
     pub(crate) trace: Option<PathBuf>,
-    /// Where pictures go; None if nobody wants any.
+    /// Where the scheduling decisions go, for a process that compares them with its own.
+    pub(crate) decisions: Option<PathBuf>,
+    /// Where pictures go; None for no pictures.
     pub(crate) pictures: Option<PathBuf>,
     pub(crate) limits: Limits,
 }
@@ -34,10 +41,12 @@ impl Plan {
             world: World::Simulated,
             check_determinism: false,
             swarm: false,
-            report: false,
+            unwatched: false,
+            reports: Reports::Nobody,
             keep_going: false,
             story: false,
             trace: None,
+            decisions: None,
             pictures: None,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
@@ -56,17 +65,19 @@ impl Plan {
     }
 
     pub(crate) fn from_environment(test: &'static str, allowance: Allowance) -> Result<Plan, String> {
-        let report = flag("LAB_REPORT")?;
+        let reports = Reports::from_text(text("LAB_REPORT")?.as_deref())?;
         Ok(Plan {
             test,
             seeds: seeds()?,
             world: world()?,
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
             swarm: flag("LAB_SWARM")?,
-            report,
-            keep_going: report || flag("LAB_KEEP_GOING")?,
+            unwatched: flag("LAB_UNWATCHED")?,
+            reports,
+            keep_going: reports != Reports::Nobody || flag("LAB_KEEP_GOING")?,
             story: flag("LAB_STORY")?,
             trace: text("LAB_TRACE")?.map(PathBuf::from),
+            decisions: text("LAB_DECISIONS")?.map(PathBuf::from),
             pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
             limits: limits(allowance)?,
         })

@@ -1,13 +1,14 @@
-//! What is said about a seed: a line for `lab`, a line as the course prints it, or the story of a failure.
+//! The report of a seed: a line for `lab`, a line as the course prints it, or the story of a failure.
 
 use super::Verdict;
 use crate::failure::{Broken, Invariant};
 use crate::test::Figures;
 pub(crate) use labreport::Kind;
-use labreport::VERSION;
-use labrt::{Failure, FailureKind, Stats};
 use std::fmt::Write;
 use std::path::PathBuf;
+
+use labreport::VERSION;
+use labrt::{Failure, FailureKind, Stats};
 
 /// How a seed's run has ended.
 #[derive(Debug, Clone)]
@@ -79,7 +80,21 @@ impl Report {
         report
     }
 
-    /// Adds what was found out about the run after it. If the run itself was all right, that may be what fails it.
+    /// The run was starved, as `measured` tells. What it missed on the wall clock says nothing then.
+    pub(crate) fn excuse(self, measured: &str) -> Report {
+        match self.line.kind {
+            Some(Kind::Expectation | Kind::VirtualTime | Kind::RealTime) => {
+                let missed = self.line.message.clone().unwrap_or_default();
+                let message =
+                    format!("inconclusive, for other programs had the processors ({measured}): {missed}");
+                self.fail(Kind::Starved, message)
+            }
+            _ => self,
+        }
+    }
+
+    /// Adds what was found out about the run after it. If the run itself was all right, that may be what
+    /// fails it.
     pub(crate) fn find(
         mut self,
         wrong: Option<(Kind, String)>,
@@ -100,11 +115,16 @@ impl Report {
     /// Adds the story: what happened, what was expected, how to see it again.
     pub(crate) fn tell(mut self, story: &str, failure: Option<&Failure>, options: &str) -> Report {
         let labreport::Report { test, seed, kind, message, .. } = &self.line;
-        let mut text = format!("\n{test} failed with seed {seed}{options}\n\n{story}\n");
+        let how =
+            if self.line.verdict() == labreport::Verdict::Failed { "failed" } else { "is inconclusive" };
+        let mut text = format!("\n{test} {how} with seed {seed}{options}\n\n{story}\n");
         let message = message.as_deref().unwrap_or_default();
         match (self.invariant, kind) {
             (Some(invariant), _) => {
                 let _ = writeln!(text, "broken invariant: {invariant}\n  {message}");
+            }
+            (None, Some(Kind::Starved)) => {
+                let _ = writeln!(text, "starved:\n  {message}");
             }
             (None, Some(Kind::Expectation)) => {
                 let _ = writeln!(text, "broken expectation:\n  {message}");
@@ -112,7 +132,7 @@ impl Report {
             _ => {}
         }
         if let Some(failure) = failure {
-            if matches!(kind, Some(Kind::Expectation | Kind::Invariant)) {
+            if matches!(kind, Some(Kind::Expectation | Kind::Invariant | Kind::Starved)) {
                 let at = failure.at.as_secs_f64();
                 let _ =
                     writeln!(text, "seen at {at:.6} s by thread `{}` of `{}`", failure.thread, failure.node);
@@ -126,6 +146,9 @@ impl Report {
         }
         for warning in &self.line.warnings {
             let _ = writeln!(text, "warning: {warning}");
+        }
+        for what in &self.line.unwatched {
+            let _ = writeln!(text, "not watched: {what}");
         }
         let _ = writeln!(text, "replay it with: cargo lab replay {test} --seed {seed}{options}");
         self.line.report = Some(text);
@@ -198,10 +221,13 @@ impl Report {
         for warning in &self.line.warnings {
             let _ = writeln!(line, "  warning: {warning}");
         }
+        for what in &self.line.unwatched {
+            let _ = writeln!(line, "  not watched: {what}");
+        }
         line + self.line.report.as_deref().unwrap_or_default()
     }
 
-    /// Adds the story of a success, for who asked for it.
+    /// Adds the story of a success (`LAB_STORY=1`).
     pub(crate) fn tell_success(mut self, story: String) -> Report {
         self.line.report = Some(story);
         self

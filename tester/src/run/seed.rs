@@ -1,20 +1,23 @@
 //! One seed: its configuration, its run, its report.
 
-use super::Body;
-use super::board::Board;
-use super::pictures;
-use super::plan::Plan;
-use super::report::{Kind, Report};
-use crate::failure::Broken;
-use crate::final_check::Finding;
-use crate::knobs::Knobs;
-use crate::test::{Figures, Test};
-use labrt::{Config, Decision, Failure, FailureKind, Outcome, World};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+
+use labrt::{Config, Failure, FailureKind, Outcome, PolicyKind, World};
+
+use super::Body;
+use super::board::Board;
+use super::pictures;
+use super::plan::Plan;
+use super::repeat;
+use super::report::{Kind, Report};
+use super::starved::{Ticker, Ticks};
+use crate::failure::Broken;
+use crate::final_check::Finding;
+use crate::knobs::Knobs;
+use crate::test::{Figures, Test};
 
 /// Runs all seeds of the plan; the worker's main function.
 pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
@@ -28,57 +31,52 @@ pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
 }
 
 pub(super) fn run_one(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Report {
-    let (report, first) = attempt(plan, body, tag, seed);
-    if !plan.check_determinism || plan.world == World::Threads {
-        return report;
+    if plan.check_determinism && plan.world == World::Simulated {
+        return repeat::check(plan, body, tag, seed);
     }
-    let (_, second) = attempt(plan, body, tag, seed);
-    match first_difference(&first, &second) {
-        None => report,
-        Some(difference) => {
-            let message = format!("two runs with one seed differ: {difference}");
-            report.fail(Kind::Determinism, message.clone()).tell(&message, None, "")
-        }
-    }
+    attempt(plan, body, tag, seed).0
 }
 
-/// Where two runs part, if they do.
-fn first_difference(first: &Outcome<Figures>, second: &Outcome<Figures>) -> Option<String> {
-    if first.stats.event_hash == second.stats.event_hash {
-        return None;
-    }
-    let (one, other) = (&first.decisions, &second.decisions);
-    let position = (0..one.len().max(other.len())).find(|&i| one.get(i) != other.get(i));
-    let Some(position) = position else {
-        return Some("in their event hashes, although every scheduling decision is the same".to_owned());
-    };
-    let say =
-        |decision: Option<&Decision>| decision.map_or_else(|| "its end".to_owned(), ToString::to_string);
-    Some(format!(
-        "decision {position} is {} in the first run and {} in the second",
-        say(one.get(position)),
-        say(other.get(position))
-    ))
+/// Probabilistic concurrency testing draws its change points among the steps of a run: this is how many there
+/// are, by another run of the seed.
+fn length_of(plan: &Plan, body: &Arc<Body>, knobs: &Knobs, seed: u64) -> u32 {
+    let config = Config { seed, limits: plan.limits, ..Config::default() };
+    let test = Test::new(plan.test, knobs.clone(), plan.unwatched);
+    let (of_run, body) = (test.clone(), Arc::clone(body));
+    let outcome = labrt::run(config, move || {
+        body(&of_run);
+        of_run.finish()
+    });
+    test.close();
+    u32::try_from(outcome.stats.steps).unwrap_or(u32::MAX)
 }
 
-fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outcome<Figures>) {
+pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outcome<Figures>) {
     let knobs = if plan.swarm { Knobs::draw(seed) } else { Knobs::default() };
+    let policy = match knobs.policy() {
+        PolicyKind::Pct { depth, steps: 0 } if plan.world == World::Simulated => {
+            PolicyKind::Pct { depth, steps: length_of(plan, body, &knobs, seed) }
+        }
+        policy => policy,
+    };
     let config = Config {
         world: plan.world,
         seed,
-        policy: knobs.policy(),
+        policy,
         limits: plan.limits,
         trace: plan.trace.is_some(),
-        record: plan.check_determinism,
+        record: plan.check_determinism || plan.decisions.is_some(),
+        jitter: knobs.jitter(),
         tag,
-        jitter: Duration::ZERO,
     };
-    let test = Test::new(plan.test, knobs);
+    let test = Test::new(plan.test, knobs, plan.unwatched);
     let (of_run, body) = (test.clone(), Arc::clone(body));
+    let ticker = Ticker::start(plan.world);
     let mut outcome = labrt::run(config, move || {
         body(&of_run);
         of_run.finish()
     });
+    let ticks = ticker.stop();
     let mut warnings = test.take_warnings();
     warnings.append(&mut outcome.warnings);
     if let Some(path) = &plan.trace
@@ -86,15 +84,25 @@ fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Report, Outco
     {
         warnings.push(format!("the events could not be written to {}: {error}", path.display()));
     }
-    let report = judge(plan, &test, seed, &outcome, warnings);
+    if let Some(path) = &plan.decisions
+        && let Err(error) = repeat::write_decisions(path, outcome.stats.event_hash, &outcome.decisions)
+    {
+        warnings.push(format!("the decisions could not be written to {}: {error}", path.display()));
+    }
+    let report = judge(plan, &test, &outcome, ticks, pass_of(plan, seed, &outcome, warnings));
     test.close();
     (report, outcome)
 }
 
-fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnings: Vec<String>) -> Report {
+/// The report of a run with which nothing is wrong, as far as is known.
+fn pass_of(plan: &Plan, seed: u64, outcome: &Outcome<Figures>, warnings: Vec<String>) -> Report {
     let figures = *outcome.result.as_ref().unwrap_or(&Figures::default());
     let mut report = Report::pass(plan.test, seed, &outcome.stats, figures);
     report.line.warnings = warnings;
+    report
+}
+
+fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut report: Report) -> Report {
     let failure = outcome.result.as_ref().err();
     if let Some(failure) = failure {
         // An assertion of the test's own code is an expectation, too.
@@ -104,9 +112,13 @@ fn judge(plan: &Plan, test: &Test, seed: u64, outcome: &Outcome<Figures>, warnin
         let limit = plan.limits.virtual_time.as_secs_f64();
         report = report.fail(Kind::VirtualTime, format!("the test took longer than {limit} s"));
     }
+    if ticks.are_of_a_starved_run() {
+        report = report.excuse(&ticks.words());
+    }
     for finding in test.run_final_checks() {
         report = take_finding(plan, report, finding);
     }
+    report.line.unwatched = test.take_unwatched();
     match report.ok() {
         true if plan.story => report.tell_success(test.story(true)),
         true => report,

@@ -1,13 +1,17 @@
-//! A consensus module that is none: server 0 leads term 1 for ever, and copies its log to the others again and again. It is
-//! enough to try the tester on, and it can be wrong in many ways on purpose.
+//! A consensus module that is none: server 0 leads term 1 for ever, and copies its log to the others again
+//! and again. It is enough to try the tester on, and it can be wrong in many ways on purpose.
 
-use labapi::{ApplyMsg, Consensus, Observer, Persister, Role, View, digest};
-use labrpc::{ClientEnd, Service};
-use labrt::channel::Sender;
-use labrt::sync::{Arc, Mutex};
-use labrt::thread;
 use std::marker::PhantomData;
 use std::time::Duration;
+
+use labapi::{
+    ApplyMsg, Consensus, Observer, Persister, Probe, Reply, Request, Role, Shown, WireFormat, digest,
+};
+use labrpc::{ClientEnd, Service};
+use labrt::channel::Sender;
+use labrt::node::Node;
+use labrt::sync::{Arc, Mutex};
+use labrt::thread;
 
 /// How a fake is wrong.
 pub(crate) trait Quirk: Send + Sync + 'static {
@@ -36,10 +40,28 @@ pub(crate) enum Wrong {
     Forgets,
     /// A follower's disk gets nothing.
     NeverWrites,
+    /// What a follower writes to its disk is an empty log.
+    WritesEmpty,
     /// Its thread runs where a crash does not reach it.
     OutlivesCrash,
     /// A handler panics.
     HandlerPanics,
+    /// `get_state` names a smaller term once there are two entries.
+    GoesBack,
+    /// Server 1 is in a smaller term in its second life.
+    ForgetsTerm,
+    /// Server 0 votes for servers 1 and 2 in one term.
+    VotesTwice,
+    /// The leader sends server 2 other commands.
+    SendsOther,
+    /// A follower writes to its disk after it has answered.
+    WritesLate,
+    /// Its thread goes on calling others where a crash does not reach it.
+    OutlivesCalling,
+    /// Its thread goes on handing commands to the service where a crash does not reach it.
+    OutlivesApplying,
+    /// `start` starts a thread, which is no mistake: it writes, calls another server, and hands nothing over.
+    StartSpawns,
 }
 
 /// Defines quirks as types.
@@ -61,8 +83,17 @@ quirks!(
     AppliesTwice,
     Forgets,
     NeverWrites,
+    WritesEmpty,
     OutlivesCrash,
-    HandlerPanics
+    HandlerPanics,
+    GoesBack,
+    ForgetsTerm,
+    VotesTwice,
+    SendsOther,
+    WritesLate,
+    OutlivesCalling,
+    OutlivesApplying,
+    StartSpawns
 );
 
 labrpc::service! {
@@ -70,6 +101,32 @@ labrpc::service! {
     pub service FakeRpc, client FakePeer {
         /// Here is all I have, and how much of it is committed; how much do you have now?
         fn copy(args: (Vec<Vec<u8>>, u64)) -> u64;
+        /// A candidate asks for a vote: term and candidate.
+        fn vote(args: (u64, usize)) -> bool;
+    }
+}
+
+/// Makes the fake's messages readable. Everything is of term 1, and each copy begins at index 1.
+struct FakeWire;
+
+impl WireFormat for FakeWire {
+    fn request(&self, method: &str, args: &[u8]) -> Option<Request> {
+        if method == "FakeRpc.vote" {
+            let (term, candidate) = labgob::decode(args).ok()?;
+            return Some(Request::Vote { term, candidate });
+        }
+        let (log, commit_index): (Vec<Vec<u8>>, u64) = labgob::decode(args).ok()?;
+        let entries = log.iter().map(|command| (1, digest(command))).collect();
+        Some(Request::Append { term: 1, leader: 0, prev_index: 0, prev_term: 0, entries, commit_index })
+    }
+
+    fn reply(&self, method: &str, request: &Request, reply: &[u8]) -> Option<Reply> {
+        let granted = match request {
+            _ if method == "FakeRpc.vote" => labgob::decode(reply).ok()?,
+            Request::Append { entries, .. } => labgob::decode::<u64>(reply).ok()? >= entries.len() as u64,
+            _ => return None,
+        };
+        Some(if granted { Reply::Granted } else { Reply::Refused })
     }
 }
 
@@ -81,13 +138,15 @@ pub(crate) struct Fake<Q> {
 }
 
 struct State {
+    /// Whether the disk was not empty at the start.
+    second_life: bool,
     log: Vec<Vec<u8>>,
     commit_index: u64,
     last_applied: u64,
     /// How much each server has, as far as the leader knows.
     has: Vec<u64>,
     disk: Persister,
-    observer: Option<Box<dyn Observer>>,
+    probe: Probe,
     calls: u64,
 }
 
@@ -101,23 +160,22 @@ impl<Q: Quirk> Fake<Q> {
     }
 
     /// Writes the log to the disk and shows it to the observer.
-    fn show(&self, state: &mut State, changed_from: u64) {
-        if !self.wrong(Wrong::NeverWrites) || self.me == 0 {
-            state.disk.save(&labgob::encode(&state.log), None);
+    fn show(&self, state: &mut State) {
+        let is_lost = self.wrong(Wrong::WritesEmpty) && self.me != 0;
+        let written: &[Vec<u8>] = if is_lost { &[] } else { &state.log };
+        let bytes = labgob::encode(&written);
+        if self.wrong(Wrong::WritesLate) && self.me != 0 {
+            let disk = state.disk.clone();
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(5));
+                disk.save(&bytes, None);
+            });
+        } else if !self.wrong(Wrong::NeverWrites) || self.me == 0 {
+            state.disk.save(&bytes, None);
         }
-        let log = &state.log;
-        let view = View {
-            term: 1,
-            role: self.role(),
-            commit_index: state.commit_index,
-            last_included_index: 0,
-            last_index: log.len() as u64,
-            changed_from,
-            entry: &|index| log.get(index as usize - 1).map(|command| (1, digest(command))),
-        };
-        if let Some(observer) = &mut state.observer {
-            observer.observe(&view);
-        }
+        let State { log, commit_index, probe, .. } = state;
+        let shown = Shown { term: 1, role: self.role(), commit_index: *commit_index, last_included_index: 0 };
+        probe.show(shown, log.len() as u64, |index| (1, &log[index as usize - 1]));
     }
 
     /// Copies the log to a follower every 10 ms.
@@ -128,6 +186,7 @@ impl<Q: Quirk> Fake<Q> {
                 let state = self.state.lock();
                 (state.log.clone(), state.commit_index)
             };
+            let args = if self.wrong(Wrong::SendsOther) && peer == 2 { altered(args) } else { args };
             if let Ok(has) = client.copy(&args) {
                 let state = &mut *self.state.lock();
                 state.has[peer] = has;
@@ -145,7 +204,7 @@ impl<Q: Quirk> Fake<Q> {
         let committed = if alone { state.has[0] } else { has[(has.len() - 1) / 2] };
         if committed > state.commit_index {
             state.commit_index = committed;
-            self.show(state, u64::MAX);
+            self.show(state);
         }
     }
 
@@ -175,7 +234,63 @@ impl<Q: Quirk> Fake<Q> {
     }
 }
 
+/// The same message with other commands.
+fn altered((mut log, commit_index): (Vec<Vec<u8>>, u64)) -> (Vec<Vec<u8>>, u64) {
+    log.iter_mut().for_each(|command| command[0] ^= 1);
+    (log, commit_index)
+}
+
+/// A node that no crash of a server reaches.
+fn elsewhere() -> Node {
+    Node::new("elsewhere")
+}
+
+impl<Q: Quirk> Fake<Q> {
+    /// Starts threads that live on when the server is crashed.
+    fn start_immortals(self: &Arc<Self>, peers: &[ClientEnd], apply: &Sender<ApplyMsg>) {
+        let fake = Arc::clone(self);
+        if self.wrong(Wrong::OutlivesCrash) {
+            elsewhere().spawn("immortal", move || {
+                loop {
+                    thread::sleep(Duration::from_millis(50));
+                    fake.show(&mut fake.state.lock());
+                }
+            });
+        } else if self.wrong(Wrong::OutlivesCalling) && self.me == 1 {
+            let client = FakePeer::new(peers[2].clone());
+            elsewhere().spawn("immortal", move || {
+                loop {
+                    thread::sleep(Duration::from_millis(50));
+                    // Whether there is an answer does not matter.
+                    let _ = client.vote(&(0, 1));
+                }
+            });
+        } else if self.wrong(Wrong::OutlivesApplying) && self.me == 1 {
+            let apply = apply.clone();
+            elsewhere().spawn("immortal", move || {
+                thread::sleep(Duration::from_secs(1));
+                let _ = apply.send(ApplyMsg::Command { index: 1, term: 1, command: vec![1] });
+            });
+        }
+    }
+
+    /// A thread of a command: writes to the disk, calls another server, and writes again, for ever.
+    fn work_for_ever(self: &Arc<Self>) {
+        let disk = self.state.lock().disk.clone();
+        thread::spawn(move || {
+            loop {
+                thread::sleep(Duration::from_millis(20));
+                disk.append(&[]);
+            }
+        });
+    }
+}
+
 impl<Q: Quirk> FakeRpc for Fake<Q> {
+    fn vote(&self, _args: (u64, usize)) -> bool {
+        self.wrong(Wrong::VotesTwice)
+    }
+
     fn copy(&self, (mut log, committed): (Vec<Vec<u8>>, u64)) -> u64 {
         assert!(!self.wrong(Wrong::HandlerPanics), "a handler that panics on purpose");
         let state = &mut *self.state.lock();
@@ -192,7 +307,7 @@ impl<Q: Quirk> FakeRpc for Fake<Q> {
         state.log = log;
         state.commit_index = committed.min(state.log.len() as u64);
         if changed {
-            self.show(state, common + 1);
+            self.show(state);
         }
         state.log.len() as u64
     }
@@ -202,8 +317,24 @@ impl<Q: Quirk> Consensus for Fake<Q> {
     fn make(peers: Vec<ClientEnd>, me: usize, disk: Persister, apply: Sender<ApplyMsg>) -> Arc<Self> {
         let log: Vec<Vec<u8>> = labgob::decode(&disk.state()).unwrap_or_default();
         let has = vec![0; peers.len()];
-        let state = State { log, commit_index: 0, last_applied: 0, has, disk, observer: None, calls: 0 };
+        let second_life = !disk.state().is_empty();
+        let state = State {
+            log,
+            second_life,
+            commit_index: 0,
+            last_applied: 0,
+            has,
+            disk,
+            probe: Probe::default(),
+            calls: 0,
+        };
         let fake = Arc::new(Fake { me, state: Mutex::new(state), quirk: PhantomData });
+        fake.start_immortals(&peers, &apply);
+        if fake.wrong(Wrong::VotesTwice) && me != 0 {
+            let client = FakePeer::new(peers[0].clone());
+            // Until there are links.
+            thread::spawn(move || while client.vote(&(1, me)).is_err() {});
+        }
         for (peer, end) in peers.into_iter().enumerate().filter(|_| me == 0) {
             let (fake, client) = (Arc::clone(&fake), FakePeer::new(end).timeout(Duration::from_millis(500)));
             if peer != 0 {
@@ -212,15 +343,6 @@ impl<Q: Quirk> Consensus for Fake<Q> {
         }
         let applier = Arc::clone(&fake);
         thread::spawn(move || applier.apply(&apply));
-        if fake.wrong(Wrong::OutlivesCrash) {
-            let fake = Arc::clone(&fake);
-            labrt::node::Node::new("elsewhere").spawn("immortal", move || {
-                loop {
-                    thread::sleep(Duration::from_millis(50));
-                    fake.show(&mut fake.state.lock(), u64::MAX);
-                }
-            });
-        }
         fake
     }
 
@@ -232,6 +354,9 @@ impl<Q: Quirk> Consensus for Fake<Q> {
         if self.role() != Role::Leader {
             return None;
         }
+        if self.wrong(Wrong::StartSpawns) {
+            self.work_for_ever();
+        }
         let state = &mut *self.state.lock();
         state.log.push(command);
         let index = state.log.len() as u64;
@@ -239,20 +364,27 @@ impl<Q: Quirk> Consensus for Fake<Q> {
         if rewrites {
             state.log[0][0] ^= 1;
         }
-        self.show(state, if rewrites { 1 } else { index });
+        self.show(state);
         self.advance(state);
         Some((index, 1))
     }
 
     fn get_state(self: &Arc<Self>) -> (u64, bool) {
-        (1, self.role() == Role::Leader)
+        let state = self.state.lock();
+        let forgets = self.wrong(Wrong::ForgetsTerm) && self.me == 1 && !state.second_life;
+        let goes_back = self.wrong(Wrong::GoesBack) && state.log.len() < 2;
+        (if forgets || goes_back { 2 } else { 1 }, self.role() == Role::Leader)
     }
 
     fn snapshot(self: &Arc<Self>, _index: u64, _snapshot: Vec<u8>) {}
 
     fn watch(self: &Arc<Self>, observer: Box<dyn Observer>) {
         let state = &mut *self.state.lock();
-        state.observer = Some(observer);
-        self.show(state, 1);
+        state.probe.attach(observer);
+        self.show(state);
+    }
+
+    fn wire() -> Option<&'static dyn WireFormat> {
+        Some(&FakeWire)
     }
 }

@@ -7,5 +7,7 @@ mod fake;
 mod kv;
 mod kv_fake;
 mod kv_pictures;
+mod outside;
 mod process;
+mod starved;
 mod verbs;

@@ -1,10 +1,12 @@
-//! What a test binary says and does as a process: this one is started again as a child, for one of the tests below that
-//! do something only then.
+//! What a test binary says and does as a process: this one is started again as a child, for one of the tests
+//! below that do something only then.
+
+use std::process::{Command, Output};
+
+use labreport::{Kind, Report};
+use tester::{Cluster, Retry, Setup, Test, run};
 
 use crate::fake::{Fake, Nothing};
-use labreport::{Kind, Report};
-use std::process::{Command, Output};
-use tester::{Cluster, Retry, Setup, Test, run};
 
 /// Which of the parts a child plays.
 const PART: &str = "TESTER_PART";
@@ -14,15 +16,21 @@ pub(crate) fn plays(part: &str) -> bool {
 }
 
 pub(crate) fn child(part: &str, environment: &[(&str, &str)]) -> Output {
-    let name = if part == "stale" { "kv_pictures::plays_stale" } else { &format!("process::plays_{part}") };
+    let module = match part {
+        "stale" => "kv_pictures",
+        "busy" | "punctual" | "late" => "starved",
+        _ => "process",
+    };
+    let name = format!("{module}::plays_{part}");
     let mut command = Command::new(std::env::current_exe().expect("a test binary knows where it is"));
-    command.args(["--exact", name, "--nocapture", "--test-threads", "1"]);
+    command.args(["--exact", &name, "--nocapture", "--test-threads", "1"]);
     for variable in [
         "LAB_SEED",
         "LAB_SEEDS",
         "LAB_REPORT",
         "LAB_RUNTIME",
         "LAB_SWARM",
+        "LAB_UNWATCHED",
         "LAB_CHECK_DETERMINISM",
         "LAB_PICTURES",
     ] {
@@ -167,6 +175,14 @@ fn a_run_that_is_no_function_of_its_seed_is_found_out() {
 fn other_worlds_and_knobs_pass_too() {
     assert!(child("right", &[("LAB_SEED", "1"), ("LAB_RUNTIME", "threads")]).status.success());
     assert!(child("right", &[("LAB_SEEDS", "0..30"), ("LAB_SWARM", "1")]).status.success());
+}
+
+#[test]
+fn observers_can_be_ignored() {
+    let unwatched = |environment: &[(&str, &str)]| reports(&child("right", environment)).remove(0).unwatched;
+    assert!(unwatched(&[("LAB_SEED", "1"), ("LAB_REPORT", "1")]).is_empty());
+    let ignored = unwatched(&[("LAB_SEED", "1"), ("LAB_REPORT", "1"), ("LAB_UNWATCHED", "1")]);
+    assert!(ignored.len() == 1 && ignored[0].contains("implement `watch`"), "{ignored:?}");
 }
 
 #[test]

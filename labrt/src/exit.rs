@@ -1,0 +1,64 @@
+//! An exit that is not a pass: `std::process::exit` within a run would end the whole test process with the
+//! status of the lab's choice, and cargo counts status 0 as passed.
+
+use std::io::Write;
+use std::sync::Once;
+
+use crate::context::{Mode, mode};
+use crate::panics::Whereabouts;
+use crate::{real, sim};
+
+/// The status of a test process that failed.
+const FAILED: i32 = 101;
+
+/// Makes an exit of a thread of a run a failure, once for the process.
+#[allow(unsafe_code, reason = "std has no interface for what an exit does")]
+pub(crate) fn install_handler() {
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| {
+        // SAFETY: the handler is a function of this program, which is never unloaded.
+        unsafe { libc::atexit(fail_if_in_a_run) };
+    });
+}
+
+/// The C library drops the thread-local values of the thread that exits before it calls handlers, and with
+/// them the names of node and thread. So a value of this type reports, which is dropped before those.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        fail_if_in_a_run();
+    }
+}
+
+thread_local! {
+    static GUARD: Guard = const { Guard };
+}
+
+/// To be called when the other thread-local values of the runtime are in use: the value used last is dropped
+/// first.
+#[inline]
+pub(crate) fn watch_this_thread() {
+    GUARD.with(|_| ());
+}
+
+/// Runs on the OS thread that exits. Threads of no run may exit as they like: the test harness does so at its
+/// end.
+#[allow(unsafe_code, reason = "ends the process with another status than the one that was asked for")]
+extern "C" fn fail_if_in_a_run() {
+    let here = match mode() {
+        Mode::Simulated => sim::try_with(|sim| sim.whereabouts()),
+        Mode::Threads => real::whereabouts(),
+        Mode::Outside => return,
+    };
+    if let Some(Whereabouts { node, thread, seed, at, .. }) = here {
+        let at = at.as_secs_f64();
+        let text = format!(
+            "\nprocess::exit was called in a run: by thread `{thread}` of `{node}` at {at:.6} s, seed {seed}. The test has \
+             not come to its end, so it has failed\n"
+        );
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+    // SAFETY: ends the process at once; what was printed so far has been flushed by `process::exit`.
+    unsafe { libc::_exit(FAILED) };
+}

@@ -1,0 +1,130 @@
+//! Turns: when the running task loses its own, and what counts as keeping others from theirs.
+
+use std::panic::Location;
+
+use rand::Rng;
+
+use super::Sim;
+use super::policy::{self, Access, Slot};
+use super::task::{self, Phase};
+use crate::outcome::FailureKind;
+
+/// Equal steps in a row that count as spinning.
+const SPINS: u32 = 50;
+
+/// Readings of the clock at one instant, in one turn, that count as waiting for it.
+const CLOCK_READINGS: u64 = 1_000_000;
+
+impl Sim {
+    /// A free yield point of the running task: true if the task has been put back among the ready ones and
+    /// must suspend itself now.
+    #[inline]
+    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>, access: Access) -> bool {
+        let Some(task) = self.tasks.get_mut(self.current as usize) else { return false };
+        task.place = Some(place);
+        task.access = access;
+        self.stride -= 1;
+        self.stride == 0 && self.give_way()
+    }
+
+    /// The stride is over: picks among the other ready tasks and this one. True if the task has to suspend
+    /// itself.
+    fn give_way(&mut self) -> bool {
+        self.stride = self.draw_stride();
+        // A task that is being unwound gives way only if it has to wait.
+        let unwinds = std::thread::panicking() && self.current_unwinds();
+        if self.tasks[self.current as usize].killed || self.stopping || unwinds {
+            return false;
+        }
+        if self.jitter > 0 && policy::below(4, &mut self.schedule_rng) == 0 {
+            self.compute_for_a_while();
+            return true;
+        }
+        self.notice_spinning();
+        self.make_ready(self.current);
+        if self.tasks[self.current as usize].phase != Phase::Ready || self.pulse.must_stop() {
+            return true;
+        }
+        let choice = self.pick();
+        let slot = self.ready[choice];
+        if slot != self.current {
+            self.next = Some(slot);
+            return true;
+        }
+        // The task keeps its turn, which needs no switch.
+        self.ready.swap_remove(choice);
+        self.begin_turn(slot);
+        self.stopping
+    }
+
+    /// Lets the policy choose among the ready tasks; the position.
+    pub(super) fn pick(&mut self) -> usize {
+        let choice = self.policy.pick(&self.ready, &self.tasks, self.current, &mut self.schedule_rng);
+        if self.record {
+            self.schedule.picks.push(choice as u32);
+            self.remember_decision(self.ready[choice]);
+        }
+        choice
+    }
+
+    /// The task, which is no longer among the ready ones, has the next turn.
+    #[inline]
+    pub(super) fn begin_turn(&mut self, slot: Slot) {
+        let task = &mut self.tasks[slot as usize];
+        task.phase = Phase::Running;
+        let serial = task.serial;
+        self.current = slot;
+        self.steps += 1;
+        self.steps_at_this_instant += 1;
+        self.note(self.now ^ (serial << 40));
+        self.pulse.running(slot, self.steps, self.now);
+        if self.steps_at_this_instant > self.limits.spin_steps {
+            self.report_spin();
+        }
+    }
+
+    /// Parks the running task for a while that is drawn, as if it computed.
+    fn compute_for_a_while(&mut self) {
+        let place = self.tasks[self.current as usize].place.unwrap_or(Location::caller());
+        let until = self.now.saturating_add(1 + self.schedule_rng.next_u64() % self.jitter);
+        self.begin_park(task::Wait::event("the end of its computation"), Some(until), place);
+    }
+
+    /// A task that makes the same step at the same line again and again seems to wait for others by looking.
+    fn notice_spinning(&mut self) {
+        let task = &mut self.tasks[self.current as usize];
+        let step = (task.place, task.access);
+        task.repeats = if task.last_step == step { task.repeats + 1 } else { 0 };
+        task.last_step = step;
+        if task.repeats >= SPINS {
+            task.repeats = 0;
+            self.policy.yielded(self.current);
+        }
+    }
+
+    /// The running task reads the clock. In the simulation waiting for time to pass by looking at the clock
+    /// never ends.
+    #[inline]
+    pub(crate) fn note_clock_reading(&mut self) -> bool {
+        self.clock_readings += 1;
+        self.clock_readings > CLOCK_READINGS && self.report_clock()
+    }
+
+    #[cold]
+    fn report_clock(&mut self) -> bool {
+        self.clock_readings = 0;
+        let unwinds = std::thread::panicking() && self.current_unwinds();
+        let Some(task) = self.tasks.get(self.current as usize) else { return false };
+        if task.killed || unwinds {
+            return false;
+        }
+        let message = format!(
+            "{} has read the clock {CLOCK_READINGS} times without waiting: the clock of the simulation moves only when all \
+             threads wait. Sleep, or wait with a time-out",
+            self.title(task)
+        );
+        self.fail(FailureKind::Spin, message, None);
+        self.make_ready(self.current);
+        true
+    }
+}

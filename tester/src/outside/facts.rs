@@ -1,0 +1,428 @@
+//! What is known of the servers from outside, and the rules that it must obey. No thread, no clock, no
+//! network.
+
+use labapi::{Reply, Request};
+use rustc_hash::FxHashMap;
+
+use super::promises::{Promise, Promises};
+use crate::failure::{Broken, Invariant};
+
+/// What is known of all servers of a cluster.
+pub(super) struct Facts {
+    servers: Vec<Known>,
+    /// The leader of each term: server and, if `get_state` named it, incarnation.
+    leaders: FxHashMap<u64, (usize, Option<u64>)>,
+    /// What is known of the entry with this index and term.
+    entries: FxHashMap<(u64, u64), Entry>,
+    /// Everything up to here is known to be on a majority.
+    on_majority: u64,
+    /// Whether a server was ever started again. Before that nobody needs a disk.
+    any_restart: bool,
+}
+
+/// What is known of a server.
+#[derive(Default)]
+struct Known {
+    incarnation: u64,
+    /// The highest term that it was ever seen in.
+    term: u64,
+    /// Its vote in each term.
+    votes: FxHashMap<u64, usize>,
+    /// The highest index that it acknowledged, or sent as a leader.
+    holds: u64,
+    /// The highest index of a snapshot that a leader sent it.
+    snapshot: u64,
+    acknowledged: Acknowledged,
+    promises: Promises,
+}
+
+/// The highest index that a server acknowledged in the latest term in which it acknowledged anything, and in
+/// which life.
+#[derive(Debug, Clone, Copy, Default)]
+struct Acknowledged {
+    term: u64,
+    index: u64,
+    incarnation: u64,
+}
+
+struct Entry {
+    digest: u64,
+    /// Term of the entry before it.
+    previous_term: u64,
+    /// The leader that sent it first.
+    sender: usize,
+}
+
+/// What is known of a server's disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Disk {
+    /// How often it was written to.
+    pub(super) writes: u64,
+    /// Whether there is a snapshot on it.
+    pub(super) has_snapshot: bool,
+}
+
+/// What was known when a request arrived, for the judgement of its reply.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    acknowledged: Acknowledged,
+}
+
+impl Facts {
+    pub(super) fn new(servers: usize) -> Facts {
+        Facts {
+            servers: (0..servers).map(|_| Known::default()).collect(),
+            leaders: FxHashMap::default(),
+            entries: FxHashMap::default(),
+            on_majority: 0,
+            any_restart: false,
+        }
+    }
+
+    /// A server starts its `incarnation`th life with a disk that was written to `writes` times.
+    pub(super) fn starts(&mut self, server: usize, incarnation: u64, writes: u64) -> Result<(), Broken> {
+        self.any_restart |= incarnation > 1;
+        let known = &mut self.servers[server];
+        known.incarnation = incarnation;
+        match known.promises.take_unwritten(writes) {
+            Some(promise) if incarnation > 1 => Err(Invariant::DurablePromise.broken(format!(
+                "server {server} is restarted, but {promise} before its crash without a write to its disk"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The lowest term that an honest server can name from now on.
+    pub(super) fn lowest_term(&self, server: usize) -> u64 {
+        self.servers[server].term
+    }
+
+    /// `get_state` says so. `lowest` is what [`Facts::lowest_term`] was when it was asked.
+    pub(super) fn state(
+        &mut self,
+        server: usize,
+        incarnation: u64,
+        lowest: u64,
+        (term, leads): (u64, bool),
+    ) -> Result<(), Broken> {
+        if term < lowest {
+            return Err(Invariant::GrowingTerm.broken(format!(
+                "server {server} says that it is in term {term} (its life {incarnation}), but it was in term {lowest} \
+                 before"
+            )));
+        }
+        self.reaches(server, term);
+        if leads { self.leads(server, Some(incarnation), term) } else { Ok(()) }
+    }
+
+    fn reaches(&mut self, server: usize, term: u64) {
+        let known = &mut self.servers[server];
+        known.term = known.term.max(term);
+    }
+
+    fn leads(&mut self, server: usize, incarnation: Option<u64>, term: u64) -> Result<(), Broken> {
+        let (first, life) = self.leaders.entry(term).or_insert((server, incarnation));
+        if *first != server {
+            let (one, other) = (server.min(*first), server.max(*first));
+            let message = format!("servers {one} and {other} are both leaders of term {term}");
+            return Err(Invariant::ElectionSafety.broken(message));
+        }
+        match (&life, incarnation) {
+            (Some(before), Some(now)) if *before != now => {
+                let message = format!("server {server} leads term {term} again, after a restart");
+                Err(Invariant::ElectionSafety.broken(message))
+            }
+            (None, Some(_)) => {
+                *life = incarnation;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A request arrives at `server`.
+    pub(super) fn request(
+        &mut self,
+        server: usize,
+        disk: Disk,
+        request: &Request,
+    ) -> Result<Arrival, Broken> {
+        let (sender, term) = (request.sender(), request.term());
+        self.reaches(sender, term);
+        match request {
+            Request::Vote { .. } => self.votes(sender, term, sender)?,
+            Request::Append { prev_index, prev_term, entries, commit_index, .. } => {
+                self.leads(sender, None, term)?;
+                self.holds(sender, prev_index + entries.len() as u64);
+                self.take_entries(sender, *prev_index, *prev_term, entries)?;
+                self.commits(sender, term, *commit_index)?;
+            }
+            Request::Snapshot { last_included_index, .. } => {
+                self.leads(sender, None, term)?;
+                self.holds(sender, *last_included_index);
+                let known = &mut self.servers[server];
+                known.snapshot = known.snapshot.max(*last_included_index);
+            }
+        }
+        let known = &mut self.servers[server];
+        if let Some(promise) = Promise::asked_by(request) {
+            known.promises.asked(promise, disk.writes);
+        }
+        Ok(Arrival { acknowledged: known.acknowledged })
+    }
+
+    fn holds(&mut self, server: usize, index: u64) {
+        let known = &mut self.servers[server];
+        known.holds = known.holds.max(index);
+    }
+
+    fn votes(&mut self, server: usize, term: u64, candidate: usize) -> Result<(), Broken> {
+        let first = *self.servers[server].votes.entry(term).or_insert(candidate);
+        if first == candidate {
+            return Ok(());
+        }
+        Err(Invariant::OneVote
+            .broken(format!("server {server} votes for servers {first} and {candidate} in term {term}")))
+    }
+
+    /// An index and a term determine the command and the term of the entry before (§5.3).
+    fn take_entries(
+        &mut self,
+        sender: usize,
+        prev_index: u64,
+        prev_term: u64,
+        entries: &[(u64, u64)],
+    ) -> Result<(), Broken> {
+        let mut previous_term = prev_term;
+        for (index, &(term, digest)) in (prev_index + 1..).zip(entries) {
+            let new = Entry { digest, previous_term, sender };
+            let first = self.entries.entry((index, term)).or_insert(new);
+            let other = first.sender;
+            if first.digest != digest {
+                return Err(Invariant::LogMatching.broken(format!(
+                    "servers {other} and {sender} send different commands at index {index}, both of term {term}"
+                )));
+            }
+            if first.previous_term != previous_term {
+                return Err(Invariant::LogMatching.broken(format!(
+                    "servers {other} and {sender} send the same entry at index {index} (term {term}), but before it \
+                     entries of term {} and {previous_term}",
+                    first.previous_term
+                )));
+            }
+            previous_term = term;
+        }
+        Ok(())
+    }
+
+    /// A leader says that everything up to `index` is committed. Each of a majority must have acknowledged
+    /// it, or sent it.
+    fn commits(&mut self, leader: usize, term: u64, index: u64) -> Result<(), Broken> {
+        if index <= self.on_majority {
+            return Ok(());
+        }
+        let holders = self.servers.iter().filter(|known| known.holds >= index).count();
+        let all = self.servers.len();
+        if 2 * holders <= all {
+            return Err(Invariant::LeaderCompleteness.broken(format!(
+                "server {leader}, leader of term {term}, says that index {index} is committed, but only {holders} of {all} \
+                 servers have acknowledged it or sent it"
+            )));
+        }
+        self.on_majority = index;
+        Ok(())
+    }
+
+    /// A handler of `server` has returned a reply to the request whose arrival was noted.
+    pub(super) fn reply(
+        &mut self,
+        server: usize,
+        arrival: Arrival,
+        disk: Disk,
+        request: &Request,
+        reply: Reply,
+    ) -> Result<(), Broken> {
+        match reply {
+            Reply::Granted => self.granted(server, disk, request),
+            // A module may refuse to compare what its own snapshot covers.
+            Reply::Refused if disk.has_snapshot => Ok(()),
+            Reply::Refused => self.refused(server, arrival, request),
+            Reply::Other => Ok(()),
+        }
+    }
+
+    fn granted(&mut self, server: usize, disk: Disk, request: &Request) -> Result<(), Broken> {
+        let term = request.term();
+        self.reaches(server, term);
+        let holds_before = self.servers[server].holds;
+        match *request {
+            Request::Vote { candidate, .. } => self.votes(server, term, candidate)?,
+            Request::Append { prev_index, ref entries, .. } => {
+                self.acknowledges(server, term, prev_index + entries.len() as u64);
+            }
+            Request::Snapshot { last_included_index, .. } => self.holds(server, last_included_index),
+        }
+        let any_restart = self.any_restart;
+        let known = &mut self.servers[server];
+        let Some(promise) = Promise::asked_by(request) else { return Ok(()) };
+        // What it had acknowledged before, had created as a leader or got by a snapshot, was on the disk
+        // before.
+        let is_old = match promise {
+            Promise::Vote { candidate, .. } => candidate == server,
+            Promise::Entry { index, .. } => index <= holds_before.max(known.snapshot),
+        };
+        if is_old || known.promises.is_written(promise, disk.writes) || !any_restart {
+            return Ok(());
+        }
+        Err(Invariant::DurablePromise.broken(format!(
+            "server {server} {promise} without a write to its disk since it was asked for that"
+        )))
+    }
+
+    fn acknowledges(&mut self, server: usize, term: u64, index: u64) {
+        self.holds(server, index);
+        let known = &mut self.servers[server];
+        let before = known.acknowledged;
+        if term > before.term || term == before.term && index > before.index {
+            known.acknowledged = Acknowledged { term, index, incarnation: known.incarnation };
+        }
+    }
+
+    /// Within a term the leader's log only grows, so that what a server has acknowledged cannot become wrong
+    /// in that term.
+    fn refused(&self, server: usize, arrival: Arrival, request: &Request) -> Result<(), Broken> {
+        let Request::Append { term, leader, prev_index, .. } = *request else { return Ok(()) };
+        let (known, acknowledged) = (&self.servers[server], arrival.acknowledged);
+        let promised = acknowledged.term == term && prev_index <= acknowledged.index;
+        let has_crashed = acknowledged.incarnation < known.incarnation;
+        if !promised || !has_crashed || prev_index <= known.snapshot {
+            return Ok(());
+        }
+        Err(Invariant::AcknowledgedEntry.broken(format!(
+            "server {server} acknowledged everything up to index {} to server {leader}, leader of term {term}; after its crash \
+             it lacks the entry at index {prev_index}",
+            acknowledged.index
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(writes: u64) -> Disk {
+        Disk { writes, has_snapshot: false }
+    }
+
+    fn append(term: u64, prev: (u64, u64), entries: &[(u64, u64)]) -> Request {
+        let (prev_index, prev_term) = prev;
+        Request::Append { term, leader: 0, prev_index, prev_term, entries: entries.to_vec(), commit_index: 0 }
+    }
+
+    /// Three servers, of which server 2 was restarted, so that promises count.
+    fn facts() -> Facts {
+        let mut facts = Facts::new(3);
+        (0..3).for_each(|server| assert_eq!(facts.starts(server, 1, 0), Ok(())));
+        assert_eq!(facts.starts(2, 2, 0), Ok(()));
+        facts
+    }
+
+    fn rule(result: Result<(), Broken>) -> Option<Invariant> {
+        result.err().and_then(|broken| broken.invariant)
+    }
+
+    #[test]
+    fn an_acknowledged_entry_that_is_gone_after_a_crash_is_missed() {
+        let mut facts = facts();
+        let both = append(3, (0, 0), &[(3, 7), (3, 8)]);
+        let arrival = facts.request(1, disk(0), &both).expect("nothing is wrong");
+        assert_eq!(facts.reply(1, arrival, disk(1), &both, Reply::Granted), Ok(()));
+        let behind = append(3, (2, 3), &[(3, 9)]);
+        // In the same life a refusal may be an old one; after a crash it is a loss.
+        let arrival = facts.request(1, disk(1), &behind).expect("nothing is wrong");
+        assert_eq!(facts.reply(1, arrival, disk(1), &behind, Reply::Refused), Ok(()));
+        assert_eq!(facts.starts(1, 2, 1), Ok(()));
+        let arrival = facts.request(1, disk(1), &behind).expect("nothing is wrong");
+        let covered = Disk { writes: 1, has_snapshot: true };
+        assert_eq!(facts.reply(1, arrival, covered, &behind, Reply::Refused), Ok(()));
+        let lost = facts.reply(1, arrival, disk(1), &behind, Reply::Refused);
+        assert_eq!(rule(lost), Some(Invariant::AcknowledgedEntry));
+    }
+
+    #[test]
+    fn a_loss_in_a_later_term_is_no_breach() {
+        let mut facts = facts();
+        let entry = append(3, (0, 0), &[(3, 7)]);
+        let arrival = facts.request(1, disk(0), &entry).expect("nothing is wrong");
+        assert_eq!(facts.reply(1, arrival, disk(1), &entry, Reply::Granted), Ok(()));
+        assert_eq!(facts.starts(1, 2, 1), Ok(()));
+        let later = append(4, (1, 3), &[]);
+        let arrival = facts.request(1, disk(1), &later).expect("nothing is wrong");
+        assert_eq!(facts.reply(1, arrival, disk(1), &later, Reply::Refused), Ok(()));
+    }
+
+    #[test]
+    fn one_write_is_enough_for_requests_that_overlap() {
+        let mut facts = facts();
+        let (long, short) = (append(3, (0, 0), &[(3, 7), (3, 8)]), append(3, (0, 0), &[(3, 7)]));
+        let first = facts.request(1, disk(0), &long).expect("nothing is wrong");
+        // The handler of the long one has written and not answered yet.
+        let second = facts.request(1, disk(1), &short).expect("nothing is wrong");
+        assert_eq!(facts.reply(1, second, disk(1), &short, Reply::Granted), Ok(()));
+        assert_eq!(facts.reply(1, first, disk(1), &long, Reply::Granted), Ok(()));
+        assert_eq!(facts.reply(1, first, disk(1), &long, Reply::Granted), Ok(()), "a copy needs no write");
+    }
+
+    #[test]
+    fn a_vote_without_a_write_counts_where_servers_are_restarted() {
+        let vote = Request::Vote { term: 5, candidate: 0 };
+        let mut without_restarts = Facts::new(3);
+        let arrival = without_restarts.request(1, disk(0), &vote).expect("nothing is wrong");
+        assert_eq!(without_restarts.reply(1, arrival, disk(0), &vote, Reply::Granted), Ok(()));
+        assert_eq!(rule(without_restarts.starts(1, 2, 0)), Some(Invariant::DurablePromise));
+
+        let mut facts = facts();
+        let arrival = facts.request(1, disk(4), &vote).expect("nothing is wrong");
+        let unwritten = facts.reply(1, arrival, disk(4), &vote, Reply::Granted);
+        assert_eq!(rule(unwritten), Some(Invariant::DurablePromise));
+        assert_eq!(facts.reply(1, arrival, disk(5), &vote, Reply::Granted), Ok(()));
+    }
+
+    #[test]
+    fn a_candidate_votes_for_itself() {
+        let mut facts = facts();
+        let request = |candidate| Request::Vote { term: 5, candidate };
+        let arrival = facts.request(1, disk(0), &request(0)).expect("nothing is wrong");
+        assert_eq!(facts.reply(1, arrival, disk(1), &request(0), Reply::Granted), Ok(()));
+        let stands = facts.request(2, disk(0), &request(1)).map(drop);
+        assert_eq!(rule(stands), Some(Invariant::OneVote));
+    }
+
+    #[test]
+    fn the_term_of_the_entry_before_belongs_to_the_entry() {
+        let mut facts = facts();
+        facts.request(1, disk(0), &append(3, (4, 2), &[(3, 7)])).expect("nothing is wrong");
+        let other = facts.request(2, disk(0), &append(3, (4, 1), &[(3, 7)])).map(drop);
+        assert_eq!(rule(other), Some(Invariant::LogMatching));
+    }
+
+    #[test]
+    fn a_state_that_was_asked_for_earlier_may_be_older() {
+        let mut facts = facts();
+        let lowest = facts.lowest_term(1);
+        assert_eq!(facts.state(1, 1, facts.lowest_term(1), (7, false)), Ok(()));
+        assert_eq!(facts.state(1, 1, lowest, (6, false)), Ok(()), "asked before, told later");
+        let back = facts.state(1, 1, facts.lowest_term(1), (6, false));
+        assert_eq!(rule(back), Some(Invariant::GrowingTerm));
+    }
+
+    #[test]
+    fn a_leader_is_not_elected_twice_in_a_term() {
+        let mut facts = facts();
+        assert_eq!(facts.state(1, 1, 0, (7, true)), Ok(()));
+        assert_eq!(facts.state(1, 1, 0, (7, true)), Ok(()));
+        assert_eq!(rule(facts.state(1, 2, 0, (7, true))), Some(Invariant::ElectionSafety));
+        let heartbeat = facts.request(2, disk(0), &append(7, (0, 0), &[])).map(drop);
+        assert_eq!(rule(heartbeat), Some(Invariant::ElectionSafety));
+    }
+}

@@ -1,0 +1,137 @@
+//! What is checked of servers from outside, in every test of every solution: it needs no observer.
+//!
+//! | watched | how | rules |
+//! |---|---|---|
+//! | `get_state` | asked every 100 ms, at the start of each life and before a crash | terms only grow; one leader in a term |
+//! | requests and replies | read by the solution's [`WireFormat`] on their way into and out of its handlers | one vote in a term; one entry for each index and term; what a leader calls committed was acknowledged; what was acknowledged is still there after a crash |
+//! | the disk | writes are counted | a promise that is new follows a write |
+//! | ends and disk of a crashed server | each call and each write | nobody uses them |
+//!
+//! What arrives on the apply channel is checked beside this, by the cluster's appliers. The rules are in
+//! [`facts`], and each is weak enough that no correct solution breaks it, however it is built: each rests on
+//! what Figure 2 promises to other servers, and on nothing else. A solution that shows its state to an
+//! observer is checked by the stronger rules of `invariants` as well.
+
+mod facts;
+mod promises;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use facts::{Disk, Facts};
+use labapi::{Persister, WireFormat};
+use labrpc::Service;
+use labrt::node::Node;
+use labrt::quiet::Mutex;
+use labrt::runtime::spawn_detached;
+use labrt::thread;
+
+use crate::failure::Broken;
+use crate::group::{AroundCrash, Boot};
+use crate::test::Test;
+
+/// How often `get_state` is asked, on the server's own clock. Every 10 ms made the shortest tests take 1.9
+/// times as long.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The checkers of one cluster that stand outside of its servers.
+pub struct Outside {
+    test: Test,
+    format: Option<&'static dyn WireFormat>,
+    facts: Mutex<Facts>,
+}
+
+/// One life of a server, as it is seen from outside.
+#[derive(Clone)]
+pub struct Life {
+    outside: Arc<Outside>,
+    server: usize,
+    incarnation: u64,
+    persister: Persister,
+    node: Node,
+    crash: Arc<AroundCrash>,
+}
+
+impl Outside {
+    /// Checkers of so many servers whose messages `format` reads, if it is given.
+    pub fn new(test: &Test, servers: usize, format: Option<&'static dyn WireFormat>) -> Arc<Outside> {
+        if format.is_none() {
+            test.unwatched("votes, entries and acknowledgements on the wire; implement `wire`");
+        }
+        Arc::new(Outside { test: test.clone(), format, facts: Mutex::new(Facts::new(servers)) })
+    }
+
+    /// A server is being started: to be called before anything of it runs.
+    pub fn begin(self: &Arc<Self>, boot: &Boot) -> Life {
+        let life = Life {
+            outside: Arc::clone(self),
+            server: boot.me,
+            incarnation: boot.incarnation,
+            persister: boot.persister.clone(),
+            node: boot.node.clone(),
+            crash: Arc::clone(&boot.crash),
+        };
+        let writes = life.persister.writes();
+        life.judge(|facts| facts.starts(life.server, life.incarnation, writes));
+        life
+    }
+}
+
+impl Life {
+    /// Asks for term and leadership every 100 ms from now on and before the crash, in threads on the server's
+    /// node.
+    pub fn poll(&self, state: impl Fn() -> (u64, bool) + Send + Sync + 'static) {
+        let life = self.clone();
+        let look = Arc::new(move || life.look(&state));
+        *self.crash.last_look.lock() = Some(Arc::clone(&look) as Arc<dyn Fn() + Send + Sync>);
+        spawn_detached(&self.node, "the tester's look at get_state", move || {
+            loop {
+                look();
+                thread::sleep(LOOK);
+            }
+        });
+    }
+
+    fn look(&self, state: impl FnOnce() -> (u64, bool)) {
+        let lowest = self.outside.facts.lock().lowest_term(self.server);
+        let state = state();
+        self.judge(|facts| facts.state(self.server, self.incarnation, lowest, state));
+    }
+
+    /// The service with checkers around its handlers.
+    pub fn around(&self, service: Service) -> Service {
+        let Some(format) = self.outside.format else { return service };
+        let life = self.clone();
+        service.around(move |method, args, handle| {
+            let Some(request) = format.request(method, args) else { return handle() };
+            let mut arrival = None;
+            life.judge(|facts| {
+                arrival = Some(facts.request(life.server, life.disk(), &request)?);
+                Ok(())
+            });
+            let answer = handle();
+            if let (Some(Ok(reply)), Some(arrival)) = (&answer, arrival)
+                && let Some(reply) = format.reply(method, &request, reply)
+            {
+                life.judge(|facts| facts.reply(life.server, arrival, life.disk(), &request, reply));
+            }
+            answer
+        })
+    }
+
+    fn disk(&self) -> Disk {
+        Disk { writes: self.persister.writes(), has_snapshot: self.persister.snapshot_size() > 0 }
+    }
+
+    fn judge(&self, rule: impl FnOnce(&mut Facts) -> Result<(), Broken>) {
+        let judged = {
+            let facts = &mut *self.outside.facts.lock();
+            // The disk that the next life gets may not hold what this one does now.
+            if self.crash.has_begun.load(Ordering::SeqCst) { Ok(()) } else { rule(facts) }
+        };
+        if let Err(broken) = judged {
+            self.outside.test.break_off(broken);
+        }
+    }
+}

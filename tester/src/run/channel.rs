@@ -1,0 +1,73 @@
+//! Where the reports for `lab` go: to standard output, or through a channel that the code under test cannot
+//! speak on.
+//!
+//! `lab` gives the process a socket as its standard input, and sends a secret there before anything else. The
+//! tester reads it before any code of a lab runs, and begins each report with it. What a lab prints is
+//! therefore never taken for a report, whatever it looks like.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
+
+/// Bytes that a secret may have.
+const LONGEST_SECRET: usize = 128;
+
+/// Who gets the reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reports {
+    /// Nobody: the test talks to a human.
+    Nobody,
+    /// Whoever reads standard output.
+    Output,
+    /// `lab`, through the socket on standard input.
+    Lab,
+}
+
+/// The socket and the secret.
+static LAB: OnceLock<Result<(UnixStream, String), String>> = OnceLock::new();
+
+impl Reports {
+    /// What `LAB_REPORT` asks for.
+    ///
+    /// # Errors
+    /// If it makes no sense, or if there is no socket.
+    pub(crate) fn from_text(text: Option<&str>) -> Result<Reports, String> {
+        match text {
+            None | Some("0") => Ok(Reports::Nobody),
+            Some("1") => Ok(Reports::Output),
+            Some("socket") => lab().map(|_| Reports::Lab),
+            Some(other) => Err(format!("LAB_REPORT must be 0, 1 or `socket`, not {other:?}")),
+        }
+    }
+
+    /// Sends lines of reports.
+    pub(crate) fn send(self, lines: &str) {
+        if let (Reports::Lab, Ok((socket, secret))) = (self, lab()) {
+            let reports = lines.lines().filter_map(|line| line.strip_prefix(labreport::MARK));
+            let lines: String = reports.map(|report| format!("{secret} {report}\n")).collect();
+            // `lab` is gone if this fails, and nobody is left to hear of it.
+            let _ = (&*socket).write_all(lines.as_bytes());
+        }
+    }
+}
+
+fn lab() -> Result<&'static (UnixStream, String), String> {
+    let connected = LAB.get_or_init(|| {
+        connect().map_err(|error| format!("LAB_REPORT=socket, but standard input is none of `lab`: {error}"))
+    });
+    connected.as_ref().map_err(Clone::clone)
+}
+
+/// Takes the socket from standard input, and the secret from the socket.
+fn connect() -> io::Result<(UnixStream, String)> {
+    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let (mut secret, mut byte) = (String::new(), [0]);
+    while socket.read(&mut byte)? == 1 && byte[0] != b'\n' {
+        if secret.len() == LONGEST_SECRET {
+            return Err(io::Error::other("the secret is too long"));
+        }
+        secret.push(char::from(byte[0]));
+    }
+    if secret.is_empty() { Err(io::Error::other("there is no secret")) } else { Ok((socket, secret)) }
+}

@@ -1,0 +1,126 @@
+//! What the checkers see of a solution without an observer: each rule is broken by a fake that breaks only
+//! it.
+
+use std::time::Duration;
+
+use labrt::thread;
+use tester::{Cluster, Invariant, Retry, Setup, Test, Unwatched, Verdict, try_seed};
+
+use crate::fake::*;
+
+/// Five commands; then a follower crashes and starts again.
+fn verdict<Q: Quirk>() -> Verdict {
+    try_seed("fake", 1, |t: &Test| {
+        let cluster = Cluster::<Unwatched<Fake<Q>>>::new(t, Setup::servers(3));
+        for command in 1..=5 {
+            cluster.agree_on(command, 3, Retry::No);
+        }
+        cluster.crash(1);
+        cluster.agree_on(6, 2, Retry::No);
+        cluster.restart(1);
+        cluster.connect(1);
+        cluster.agree_on(7, 3, Retry::No);
+        thread::sleep(Duration::from_secs(1));
+    })
+}
+
+#[track_caller]
+fn assert_broken<Q: Quirk>(invariant: Invariant, words: &[&str]) {
+    let verdict = verdict::<Q>();
+    assert_eq!(verdict.invariant, Some(invariant), "{}", verdict.text);
+    for word in words {
+        assert!(verdict.text.contains(word), "no {word:?} in {}", verdict.text);
+    }
+}
+
+#[test]
+fn what_is_right_passes_and_the_report_says_what_was_not_watched() {
+    let verdict = verdict::<Nothing>();
+    assert!(verdict.ok, "{}", verdict.text);
+    let unwatched = ["logs, roles and commit indices at each change; implement `watch`"];
+    assert_eq!(verdict.report.unwatched, unwatched);
+    assert!(verdict.text.contains("not watched: logs, roles"), "{}", verdict.text);
+}
+
+#[test]
+fn two_leaders_of_one_term_are_seen() {
+    assert_broken::<AllLead>(Invariant::ElectionSafety, &["servers 0 and", "leaders of term 1"]);
+}
+
+#[test]
+fn a_term_that_goes_back_is_seen() {
+    assert_broken::<GoesBack>(Invariant::GrowingTerm, &["is in term 1 (its life 1)", "in term 2 before"]);
+}
+
+#[test]
+fn a_term_that_is_lost_in_a_crash_is_seen() {
+    assert_broken::<ForgetsTerm>(Invariant::GrowingTerm, &["server 1", "(its life 2)", "in term 2 before"]);
+}
+
+#[test]
+fn two_votes_in_one_term_are_seen() {
+    assert_broken::<VotesTwice>(Invariant::OneVote, &["server 0 votes for servers", "in term 1"]);
+}
+
+#[test]
+fn different_entries_of_one_index_and_term_are_seen() {
+    assert_broken::<SendsOther>(Invariant::LogMatching, &["different commands at index 1, both of term 1"]);
+}
+
+#[test]
+fn a_commit_index_without_acknowledgements_is_seen() {
+    assert_broken::<CommitsAlone>(Invariant::LeaderCompleteness, &["server 0", "index 1", "only 1 of 3"]);
+}
+
+#[test]
+fn a_promise_that_never_reached_the_disk_is_seen_at_the_restart() {
+    assert_broken::<NeverWrites>(Invariant::DurablePromise, &["server 1 is restarted", "index 5 (term 1)"]);
+}
+
+#[test]
+fn a_promise_that_is_written_late_is_seen() {
+    assert_broken::<WritesLate>(
+        Invariant::DurablePromise,
+        &["acknowledged the entry at index", "(term 1) without a write to its disk since"],
+    );
+}
+
+#[test]
+fn different_applied_commands_are_seen() {
+    assert_broken::<AppliesOther>(Invariant::StateMachineSafety, &["index 1", "applied"]);
+}
+
+#[test]
+fn a_thread_that_writes_after_the_crash_is_named() {
+    let words = ["server 1", "writes to its disk (", "fake.rs:", "by thread `immortal` of `elsewhere`"];
+    assert_broken::<OutlivesCrash>(Invariant::DeadServer, &words);
+}
+
+#[test]
+fn a_thread_that_calls_after_the_crash_is_named() {
+    let words = ["server 1", "calls another server (", "fake.rs:", "by thread `immortal` of `elsewhere`"];
+    assert_broken::<OutlivesCalling>(Invariant::DeadServer, &words);
+}
+
+#[test]
+fn a_command_after_the_crash_is_seen() {
+    assert_broken::<OutlivesApplying>(Invariant::DeadServer, &["server 1", "hands index 1 to its service"]);
+}
+
+/// Every call into a server runs on its node, so whatever `start` spawns ends with the server.
+#[test]
+fn threads_that_start_spawns_die_with_their_server() {
+    let verdict = try_seed("fake", 1, |t: &Test| {
+        let cluster = Cluster::<Unwatched<Fake<StartSpawns>>>::new(t, Setup::servers(3));
+        cluster.agree_on(1, 3, Retry::No);
+        let disk = cluster.persister(0);
+        let before = disk.writes();
+        thread::sleep(Duration::from_secs(1));
+        assert!(disk.writes() >= before + 40, "the thread writes every 20 ms");
+        cluster.crash(0);
+        let at_crash = disk.writes();
+        thread::sleep(Duration::from_secs(1));
+        assert_eq!(disk.writes(), at_crash, "a dead server does not write");
+    });
+    assert!(verdict.ok, "{}", verdict.text);
+}

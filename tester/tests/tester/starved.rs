@@ -1,0 +1,131 @@
+//! On real threads, a test that misses an expectation while other programs have the processors is
+//! inconclusive.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use labreport::{Kind, Verdict};
+use labrt::thread;
+use tester::{Test, run};
+
+use crate::process::{child, plays, reports};
+
+/// Spins: one of the programs that have the processors.
+#[test]
+fn plays_busy() {
+    if plays("busy") {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Expects twenty times that a sleep of 1 ms takes less than 50 ms, as a solution that is right would do.
+#[test]
+fn plays_punctual() {
+    if plays("punctual") {
+        run("punctual", |t: &Test| {
+            for _ in 0..20 {
+                let begun = labrt::time::Instant::now();
+                // Work of some milliseconds, which a thread without a processor cannot do in time.
+                let worked = std::time::Instant::now();
+                while worked.elapsed() < Duration::from_millis(5) {
+                    std::hint::spin_loop();
+                }
+                thread::sleep(Duration::from_millis(1));
+                t.expect(begun.elapsed() < Duration::from_millis(50), || "was late".to_owned());
+            }
+        });
+    }
+}
+
+/// Misses its expectation on any machine.
+#[test]
+fn plays_late() {
+    if plays("late") {
+        run("late", |t: &Test| {
+            thread::sleep(Duration::from_millis(100));
+            t.fail("was late for no reason");
+        });
+    }
+}
+
+const THREADS: (&str, &str) = ("LAB_RUNTIME", "threads");
+
+/// Programs that keep all processors busy until they are dropped.
+struct Crowd(Vec<Child>);
+
+impl Crowd {
+    fn gather() -> Crowd {
+        let processors = std::thread::available_parallelism().map_or(1, |number| number.get());
+        let spinner = || {
+            Command::new(std::env::current_exe().expect("a test binary knows where it is"))
+                .args(["--exact", "starved::plays_busy", "--test-threads", "1"])
+                .env("TESTER_PART", "busy")
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("a test binary can start itself")
+        };
+        Crowd((0..8 * processors).map(|_| spinner()).collect())
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn whoever_is_starved_is_not_called_wrong() {
+    let crowd = Crowd::gather();
+    let mut starved = 0;
+    for seed in 0..10 {
+        let seed = seed.to_string();
+        let output = child("punctual", &[("LAB_SEED", &seed), ("LAB_REPORT", "1"), THREADS]);
+        let report = reports(&output).remove(0);
+        assert_ne!(report.verdict(), Verdict::Failed, "{report:?}");
+        assert!(output.status.success(), "inconclusive is not failed");
+        if report.kind == Some(Kind::Starved) {
+            starved += 1;
+            assert!(report.reason().contains("other programs had the processors"), "{}", report.reason());
+            break;
+        }
+    }
+    drop(crowd);
+    assert!(starved > 0, "with eight busy programs for each processor, some run must have been late");
+}
+
+/// On a quiet machine at the first attempt. Where other programs run as well, one of many attempts is quiet
+/// enough.
+#[test]
+fn whoever_is_wrong_fails_where_it_is_quiet() {
+    let begun = Instant::now();
+    loop {
+        let output = child("late", &[("LAB_SEED", "1"), ("LAB_REPORT", "1"), THREADS]);
+        let report = reports(&output).remove(0);
+        if report.verdict() == Verdict::Failed {
+            assert_eq!((report.kind, output.status.code()), (Some(Kind::Expectation), Some(101)));
+            return;
+        }
+        assert_eq!(report.kind, Some(Kind::Starved), "a miss is never a pass");
+        if begun.elapsed() > Duration::from_secs(60) {
+            println!("skipped: the machine was not quiet for a tenth of a second in a minute");
+            return;
+        }
+    }
+}
+
+/// The simulation has no wall clock to miss.
+#[test]
+fn a_simulated_run_is_never_starved() {
+    let crowd = Crowd::gather();
+    let output = child("late", &[("LAB_SEED", "1"), ("LAB_REPORT", "1")]);
+    drop(crowd);
+    assert_eq!(reports(&output).remove(0).kind, Some(Kind::Expectation));
+}
