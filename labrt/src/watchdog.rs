@@ -209,7 +209,9 @@ impl Pulse {
     /// Real threads end themselves when they are asked to, at their next call into this crate. The limit of
     /// time holds also for those that make none; only that their process has to end with them.
     fn look_at_threads(&self, watched: &Watched, run: &dyn RealRun, resident: u64) -> Option<Failure> {
-        let late = watched.limits.real_time + watched.limits.stuck_after + Duration::from_secs(1);
+        // The limits may be `Duration::MAX`.
+        let late = watched.limits.real_time.saturating_add(watched.limits.stuck_after);
+        let late = late.saturating_add(Duration::from_secs(1));
         let (kind, message) = if watched.is_too_large() {
             (FailureKind::Memory, self.memory_message(watched, resident))
         } else if watched.started.elapsed() > late && !watched.waits_for_reader() {
