@@ -4,12 +4,11 @@
 //!
 //! Each figure is the median of five rounds, because other processes disturb single rounds.
 
-use labrt::time::{Duration, Instant};
-
 use kvraft::{Clerk, KvServer, Reads};
 use labrt::Config;
 use labrt::node::Node;
 use labrt::sync::Arc;
+use labrt::time::{Duration, Instant};
 use raft::Persister;
 use rsm::ReplicatedServer;
 

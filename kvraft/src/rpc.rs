@@ -5,9 +5,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use rsm::Request;
+use serde::{Deserialize, Serialize};
 
 /// Length limit of a key, in bytes.
 pub const MAX_KEY: usize = 4 << 10;

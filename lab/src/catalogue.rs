@@ -103,8 +103,8 @@ struct TestEntry {
     limits: Limits,
 }
 
-/// A row of `cargo lab bench`: a test's seeds per second, the wall time of a whole lab, or a crate that measures beside
-/// others' programs.
+/// A row of `cargo lab bench`: a test's seeds per second, the wall time of a whole lab, or a crate that
+/// measures beside others' programs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, untagged)]
 pub(crate) enum Bench {
@@ -118,8 +118,8 @@ pub(crate) enum Bench {
         wall_s: f64,
         rss_mb: Option<u64>,
     },
-    /// A crate outside of the workspace, which prints its own tables and says by its status whether its bounds are reached.
-    /// It runs only if it is asked for by name, since it brings packages of its own.
+    /// A crate outside of the workspace, which prints its own tables and says by its status whether its
+    /// bounds are reached. It runs only if it is asked for by name, since it brings packages of its own.
     Peers {
         /// Its name.
         peers: String,

@@ -217,8 +217,8 @@ pub(crate) struct ZooOptions {
     #[arg(long, value_name = "ID")]
     pub(crate) bug: Vec<String>,
 
-    /// Instead of wrong solutions, build partial ones (`bugs/parts`), which lack the later parts: the tests of the parts that
-    /// they have must pass.
+    /// Instead of wrong solutions, build partial ones (`bugs/parts`), which lack the later parts: the tests
+    /// of the parts that they have must pass.
     #[arg(long)]
     pub(crate) parts: bool,
 

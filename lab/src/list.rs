@@ -53,8 +53,8 @@ fn sum(tests: &[&Test]) -> String {
     format!("{}, {points} points", count(tests.len(), "test"))
 }
 
-/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names; and looks for state in a
-/// `static`.
+/// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names; and looks
+/// for state in a `static`.
 fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
     let binaries = build(&catalogue.root, chosen, &BuildOptions::new(DEFAULT_PROFILE))?;
     let mut outcome = Outcome::Passed;

@@ -1,9 +1,9 @@
 //! What a test binary says: a [`Report`] for each finished seed, in the order of the seeds. The type is
 //! `labreport`'s, which `tester` writes and this reads.
 //!
-//! The reports come through a socket that is the process's standard input. Each line begins with a secret that
-//! was sent through the socket first. The code under test runs in that process and may print whatever it likes;
-//! it cannot print the secret.
+//! The reports come through a socket that is the process's standard input. Each line begins with a secret
+//! that was sent through the socket first. The code under test runs in that process and may print whatever it
+//! likes; it cannot print the secret.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -27,8 +27,8 @@ impl Secret {
     }
 }
 
-/// The report in a line of the socket, if it holds one. A report of another version is the failure of its seed:
-/// no other binary of that build would be understood either.
+/// The report in a line of the socket, if it holds one. A report of another version is the failure of its
+/// seed: no other binary of that build would be understood either.
 pub(crate) fn parse(line: &[u8], secret: &Secret) -> Option<Report> {
     let json = line.strip_prefix(secret.0.as_bytes())?.strip_prefix(b" ")?;
     let report: Report = serde_json::from_slice(json).ok()?;

@@ -334,8 +334,8 @@ impl Tail {
     }
 }
 
-/// Reads standard output to its end: whether libtest, which speaks before any test does, says that there is no test of
-/// that name; and the last of the rest.
+/// Reads standard output to its end: whether libtest, which speaks before any test does, says that there is
+/// no test of that name; and the last of the rest.
 fn read_output(stream: impl Read) -> (bool, String) {
     let mut stream = BufReader::new(stream);
     let (mut first, mut tail) = (Vec::new(), Tail::default());

@@ -1,6 +1,6 @@
-//! State in a `static`: servers of a simulation share it, it survives their crashes, and it goes on from seed to seed. A real
-//! server has it alone and loses it when it crashes, so a solution that keeps state there passes tests for a wrong reason, or
-//! fails them for one that no report can name.
+//! State in a `static`: servers of a simulation share it, it survives their crashes, and it goes on from seed
+//! to seed. A real server has it alone and loses it when it crashes, so a solution that keeps state there
+//! passes tests for a wrong reason, or fails them for one that no report can name.
 
 use std::collections::BTreeSet;
 use std::fs;

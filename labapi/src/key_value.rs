@@ -1,20 +1,21 @@
 //! A key/value service: the interface of the course's lab 3.
 
-use crate::observer::Observer;
-use crate::persister::Persister;
-use crate::wire::WireFormat;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
 
-/// A replicated key/value server: what the tests of the key/value lab need of one. As with [`crate::Consensus`], the tester
-/// calls every method but `clerk` in a thread on the server's node.
+use crate::observer::Observer;
+use crate::persister::Persister;
+use crate::wire::WireFormat;
+
+/// A replicated key/value server: what the tests of the key/value lab need of one. As with
+/// [`crate::Consensus`], the tester calls every method but `clerk` in a thread on the server's node.
 pub trait KvServer: Send + Sync + 'static {
     /// The client's side.
     type Clerk: KvClerk;
 
-    /// Starts server `me` of the group that `ends` reach (itself included), with what `persister` holds of an earlier life,
-    /// and returns at once. When the Raft state comes near `max_raft_state` bytes, the server makes a snapshot; with None
-    /// it never does.
+    /// Starts server `me` of the group that `ends` reach (itself included), with what `persister` holds of an
+    /// earlier life, and returns at once. When the Raft state comes near `max_raft_state` bytes, the server
+    /// makes a snapshot; with None it never does.
     fn start(
         ends: Vec<ClientEnd>,
         me: usize,
@@ -30,8 +31,8 @@ pub trait KvServer: Send + Sync + 'static {
     /// Whether this server believes it is the leader.
     fn is_leader(self: &Arc<Self>) -> bool;
 
-    /// From now on the server's Raft shows the observer every change, and its present state at once. A server without such
-    /// probes still works, and is checked less closely.
+    /// From now on the server's Raft shows the observer every change, and its present state at once. A server
+    /// without such probes still works, and is checked less closely.
     fn watch(self: &Arc<Self>, _observer: Box<dyn Observer>) {}
 
     /// How the checkers read the messages between the servers' Rafts; with None they do not.
@@ -48,8 +49,8 @@ pub trait KvServer: Send + Sync + 'static {
         Self: Sized;
 }
 
-/// A client's side of the service. Each call lasts until the operation is done, however often it must be sent. A clerk has one
-/// operation under way at a time, so each call borrows it mutably.
+/// A client's side of the service. Each call lasts until the operation is done, however often it must be
+/// sent. A clerk has one operation under way at a time, so each call borrows it mutably.
 pub trait KvClerk: Send + 'static {
     /// The value of a key; empty if it was never written.
     fn get(&mut self, key: &str) -> String;

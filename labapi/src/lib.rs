@@ -85,8 +85,8 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **`CondInstallSnapshot`.** Early editions of the course let the service refuse a snapshot that entries had overtaken.
-//!   One thread hands over both, in order, so there is nothing to refuse.
+//! - **`CondInstallSnapshot`.** Early editions of the course let the service refuse a snapshot that entries
+//!   had overtaken. One thread hands over both, in order, so there is nothing to refuse.
 //! - **Torn and lost writes.** A write to the [`Persister`] is atomic and durable; the paper
 //!   assumes as much.
 

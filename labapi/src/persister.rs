@@ -1,15 +1,17 @@
 //! The simulated disk of a server.
 
-use bytes::Bytes;
-use parking_lot::Mutex;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use parking_lot::Mutex;
+
 /// A server's disk: a place for the Raft state and one for the service's snapshot.
 ///
-/// A clone is another handle to the same disk. After a crash the tester gives the next incarnation a [`Persister::copy`] of
-/// what the disk held at that moment. Whatever the old incarnation still writes goes to a disk that is never read again.
+/// A clone is another handle to the same disk. After a crash the tester gives the next incarnation a
+/// [`Persister::copy`] of what the disk held at that moment. Whatever the old incarnation still writes goes
+/// to a disk that is never read again.
 ///
 /// A write is durable when the call returns, and atomic: a crash finds all of it or nothing.
 #[derive(Clone, Default)]
@@ -20,7 +22,8 @@ pub struct Persister {
 #[derive(Default)]
 struct Disk {
     content: Mutex<Content>,
-    /// Called after each write. It is taken out of its place while it runs, so that it may use the disk itself.
+    /// Called after each write. It is taken out of its place while it runs, so that it may use the disk
+    /// itself.
     on_write: Mutex<Option<WriteHook>>,
 }
 
@@ -58,15 +61,15 @@ impl Persister {
         Persister { disk: Arc::new(Disk { content: Mutex::new(content), on_write: Mutex::new(None) }) }
     }
 
-    /// Replaces the Raft state and, in the same atomic step, the snapshot if there is a new one. With None the snapshot
-    /// stays as it is.
+    /// Replaces the Raft state and, in the same atomic step, the snapshot if there is a new one. With None
+    /// the snapshot stays as it is.
     #[track_caller]
     pub fn save(&self, state: &[u8], snapshot: Option<&[u8]>) {
         self.save_shared(state, snapshot.map(Bytes::copy_from_slice));
     }
 
-    /// As [`Persister::save`], with a snapshot that the disk shares instead of copying. It costs the same however large the
-    /// snapshot, so a server may call it while it holds a lock.
+    /// As [`Persister::save`], with a snapshot that the disk shares instead of copying. It costs the same
+    /// however large the snapshot, so a server may call it while it holds a lock.
     #[track_caller]
     pub fn save_shared(&self, state: &[u8], snapshot: Option<Bytes>) {
         let is_new = snapshot.is_some();
@@ -82,8 +85,8 @@ impl Persister {
         self.call_hook(Write { number, appended: false, snapshot: is_new, place: Location::caller() });
     }
 
-    /// Adds a record at the end of the Raft state, as to a write-ahead log. The cost depends on the record's length, not on
-    /// the length of the state.
+    /// Adds a record at the end of the Raft state, as to a write-ahead log. The cost depends on the record's
+    /// length, not on the length of the state.
     #[track_caller]
     pub fn append(&self, record: &[u8]) {
         let number = {
@@ -99,7 +102,8 @@ impl Persister {
         self.disk.content.lock().state.clone()
     }
 
-    /// Length of the Raft state in bytes. The tests of log sizes and `maxraftstate` compare it with their bounds.
+    /// Length of the Raft state in bytes. The tests of log sizes and `maxraftstate` compare it with their
+    /// bounds.
     pub fn state_size(&self) -> usize {
         self.disk.content.lock().state.len()
     }
@@ -124,9 +128,9 @@ impl Persister {
         self.disk.content.lock().writes
     }
 
-    /// For tests: calls `hook` after each write from now on, on the thread that wrote and before the write returns to it.
-    /// A hook that crashes the server leaves it between persisting and whatever it meant to do next. The hook is
-    /// not called for a write that it makes itself.
+    /// For tests: calls `hook` after each write from now on, on the thread that wrote and before the write
+    /// returns to it. A hook that crashes the server leaves it between persisting and whatever it meant to do
+    /// next. The hook is not called for a write that it makes itself.
     pub fn on_write(&self, hook: impl FnMut(&Write) + Send + 'static) {
         *self.disk.on_write.lock() = Some(Box::new(hook));
     }

@@ -5,12 +5,12 @@ use crate::observer::{Observer, Role, View, digest};
 /// How many old entries each call of [`Probe::show`] compares besides those at the end of the log.
 const REVISITED: u64 = 4;
 
-/// The window of one server: shows its state to the observer, if there is one, and finds out by itself which entries of the
-/// log have changed since the last time.
+/// The window of one server: shows its state to the observer, if there is one, and finds out by itself which
+/// entries of the log have changed since the last time.
 ///
-/// It costs little for a long log. A correct Raft changes its log only at the end, so the probe compares entries from the
-/// end backwards until one is as it was. A wrong one might change an entry in the middle; a few older entries are compared in
-/// turn at each call, so that this shows soon, too.
+/// It costs little for a long log. A correct Raft changes its log only at the end, so the probe compares
+/// entries from the end backwards until one is as it was. A wrong one might change an entry in the middle; a
+/// few older entries are compared in turn at each call, so that this shows soon, too.
 #[derive(Default)]
 pub struct Probe {
     observer: Option<Box<dyn Observer>>,
@@ -42,9 +42,9 @@ impl Probe {
         *self = Probe { observer: Some(observer), ..Probe::default() };
     }
 
-    /// Shows the state. To be called under the lock that protects it, after a change and before the lock is given up.
-    /// `last_index` is the last index of the log (or of the snapshot, if the log is empty). `entry` gives term and command at
-    /// an index behind the snapshot and up to `last_index`.
+    /// Shows the state. To be called under the lock that protects it, after a change and before the lock is
+    /// given up. `last_index` is the last index of the log (or of the snapshot, if the log is empty). `entry`
+    /// gives term and command at an index behind the snapshot and up to `last_index`.
     ///
     /// Does nothing without an observer, or if nothing has changed.
     ///

@@ -1,12 +1,12 @@
 //! What the checkers read of the messages between servers.
 
 /// Makes the messages of a consensus module readable for the checkers. A solution that has one
-/// ([`crate::Consensus::wire`]) gets the rules of the paper checked on the wire, also without an observer: one vote in a
-/// term, one entry for each index and term, a commit index that the acknowledgements justify, promises that the disk
-/// keeps.
+/// ([`crate::Consensus::wire`]) gets the rules of the paper checked on the wire, also without an observer:
+/// one vote in a term, one entry for each index and term, a commit index that the acknowledgements justify,
+/// promises that the disk keeps.
 ///
-/// The checkers read each request when it arrives and each reply when its handler returns. Messages that are none of the
-/// paper's three RPCs (a vote that is only asked for in advance, a read) are left out: None.
+/// The checkers read each request when it arrives and each reply when its handler returns. Messages that are
+/// none of the paper's three RPCs (a vote that is only asked for in advance, a read) are left out: None.
 pub trait WireFormat: Send + Sync {
     /// Reads a request. `method` is the full name (`"RaftRpc.append_entries"`), `args` the encoded arguments.
     fn request(&self, method: &str, args: &[u8]) -> Option<Request>;
@@ -54,10 +54,11 @@ pub enum Request {
 /// What a reply says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reply {
-    /// The vote is given, in the term of the request; or all that the request covers is now in the log (or the snapshot)
-    /// and on the disk. This is a promise: the sender counts it.
+    /// The vote is given, in the term of the request; or all that the request covers is now in the log (or
+    /// the snapshot) and on the disk. This is a promise: the sender counts it.
     Granted,
-    /// The vote is not given; or the log lacks the entry before those that were sent. In the term of the request.
+    /// The vote is not given; or the log lacks the entry before those that were sent. In the term of the
+    /// request.
     Refused,
     /// The receiver is in a later term, or the reply says nothing of the kind.
     Other,

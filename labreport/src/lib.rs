@@ -1,28 +1,30 @@
 //! What a test binary says of each run: `tester` writes it, `lab` reads it.
 //!
-//! A test binary writes one line for each seed, in the order of the seeds: a [`Report`] as one line of JSON. Both programs use
-//! the type of this crate, so neither parses the other's prose. With `LAB_REPORT=1` the line goes to standard output, behind
-//! [`MARK`]. With `LAB_REPORT=socket`, which `lab` asks for, it goes through a socket and behind a secret, so that no line that
-//! the code under test prints is taken for a report.
+//! A test binary writes one line for each seed, in the order of the seeds: a [`Report`] as one line of JSON.
+//! Both programs use the type of this crate, so neither parses the other's prose. With `LAB_REPORT=1` the
+//! line goes to standard output, behind
+//! [`MARK`]. With `LAB_REPORT=socket`, which `lab` asks for, it goes through a socket and behind a secret, so
+//! that no line that the code under test prints is taken for a report.
 //!
 //! ```text
 //! @lab {"version":1,"test":"initial_election_2a","seed":7,"ok":true,"virtual_ns":3100000000,...}
 //! ```
 //!
-//! A line may stand behind other output: libtest begins the line of a test's first output with `test NAME ... `, and so
-//! may a student's `print!`. Readers therefore look for the mark anywhere in a line.
+//! A line may stand behind other output: libtest begins the line of a test's first output with
+//! `test NAME ... `, and so may a student's `print!`. Readers therefore look for the mark anywhere in a line.
 
 #![forbid(unsafe_code)]
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 /// What stands before the JSON of a report.
 pub const MARK: &str = "@lab ";
 
-/// The version of [`Report`] that this crate describes. It grows when a field changes its meaning or goes; a new field with
-/// a default changes nothing for old readers.
+/// The version of [`Report`] that this crate describes. It grows when a field changes its meaning or goes; a
+/// new field with a default changes nothing for old readers.
 pub const VERSION: u32 = 1;
 
 /// How one run of a test with one seed has ended.
@@ -55,15 +57,15 @@ pub struct Report {
     /// Commands agreed on, or operations of clerks.
     #[serde(default)]
     pub commands: u64,
-    /// Hash of all scheduling decisions, 16 hexadecimal digits: equal for two runs of one program with one seed in the
-    /// simulation. Empty if the run did not get to its end.
+    /// Hash of all scheduling decisions, 16 hexadecimal digits: equal for two runs of one program with one
+    /// seed in the simulation. Empty if the run did not get to its end.
     #[serde(default)]
     pub hash: String,
     /// Remarks that fail no run, such as that it never came into the situation that it is about.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// What the checkers could not see in this run, and what would show it to them, one phrase each: "terms of entries;
-    /// implement `watch`". The same for all runs of a solution's test.
+    /// What the checkers could not see in this run, and what would show it to them, one phrase each: "terms
+    /// of entries; implement `watch`". The same for all runs of a solution's test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unwatched: Vec<String>,
     /// What kind of failure it was; None if the run passed.
@@ -75,10 +77,12 @@ pub struct Report {
     /// The rule that was broken, if `kind` is [`Kind::Invariant`]: `ElectionSafety`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invariant: Option<String>,
-    /// The run never comes back, so the process ends right behind this report. The seeds behind this one are not run.
+    /// The run never comes back, so the process ends right behind this report. The seeds behind this one are
+    /// not run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stuck: bool,
-    /// The story of the run in many lines, for a human: of every failure, and of a success if `LAB_STORY=1` asked for it.
+    /// The story of the run in many lines, for a human: of every failure, and of a success if `LAB_STORY=1`
+    /// asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
     /// A page that shows the run's history, if one was written.
@@ -93,8 +97,8 @@ pub enum Verdict {
     Passed,
     /// The solution did something wrong, or did not do in time what it had the time for.
     Failed,
-    /// The run says nothing about the solution: on real threads it missed an expectation while other programs had the
-    /// processors. To be run again on a quieter machine.
+    /// The run says nothing about the solution: on real threads it missed an expectation while other programs
+    /// had the processors. To be run again on a quieter machine.
     Inconclusive,
 }
 
@@ -126,8 +130,8 @@ pub enum Kind {
     History,
     /// Whether the recorded history is linearizable could not be found out.
     Undecided,
-    /// Real threads only: a wall-time expectation was missed while the process was kept from the processors. The one
-    /// kind whose verdict is [`Verdict::Inconclusive`].
+    /// Real threads only: a wall-time expectation was missed while the process was kept from the processors.
+    /// The one kind whose verdict is [`Verdict::Inconclusive`].
     Starved,
     /// `lab` says so: ThreadSanitizer has found a data race.
     Race,

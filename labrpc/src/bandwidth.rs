@@ -13,8 +13,9 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// Sends a message of this many bytes now, at this bandwidth in bytes a second. Returns the nanoseconds until its
-    /// last byte has left: it waits for the messages before it, then for itself. Nothing at all without a bandwidth.
+    /// Sends a message of this many bytes now, at this bandwidth in bytes a second. Returns the nanoseconds
+    /// until its last byte has left: it waits for the messages before it, then for itself. Nothing at all
+    /// without a bandwidth.
     pub(crate) fn send(&mut self, bytes: usize, bandwidth: Option<u64>) -> u64 {
         match bandwidth {
             None => 0,

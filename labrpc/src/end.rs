@@ -50,8 +50,9 @@ impl ClientEnd {
         ClientEnd { way: Way::Network(end) }
     }
 
-    /// For testers: the same end, which calls `guard` before each call, in the calling thread and with the source line of
-    /// the call. A guard that panics keeps the call from being made. An end of another transport stays as it is.
+    /// For testers: the same end, which calls `guard` before each call, in the calling thread and with the
+    /// source line of the call. A guard that panics keeps the call from being made. An end of another
+    /// transport stays as it is.
     pub fn guarded(self, guard: impl Fn(&'static Location<'static>) + Send + Sync + 'static) -> ClientEnd {
         match self.way {
             Way::Network(end) => ClientEnd::of_network(NetworkEnd { guard: Some(Arc::new(guard)), ..end }),

@@ -84,11 +84,11 @@
 //! why), and no time of its own on real threads. Directed tests set other delays, for all links or for one,
 //! or decide about each message by a tap ([`Network::set_tap`]).
 //!
-//! A large message takes no longer than a small one, unless the test sets a bandwidth ([`Network::set_bandwidth`]). Then
-//! each end's link carries so many bytes a second to the server and as many back. Messages in one direction leave one
-//! after the other: with 1 MB/s, a heartbeat behind a snapshot of 10 MB arrives ten seconds late. The time on the link comes
-//! on top of the delay. A message that is lost on the way, and one for whose reply the caller no longer waits, occupies the link
-//! all the same.
+//! A large message takes no longer than a small one, unless the test sets a bandwidth
+//! ([`Network::set_bandwidth`]). Then each end's link carries so many bytes a second to the server and as
+//! many back. Messages in one direction leave one after the other: with 1 MB/s, a heartbeat behind a snapshot
+//! of 10 MB arrives ten seconds late. The time on the link comes on top of the delay. A message that is lost
+//! on the way, and one for whose reply the caller no longer waits, occupies the link all the same.
 //!
 //! # What a traced run tells
 //!
@@ -100,9 +100,10 @@
 //!
 //! # How to read
 //!
-//! `service` has the declaration of services and their dispatch; `end` the caller's side; `rules` what the network
-//! decides, in the order of the table above; `path` how a call goes from leg to leg; `network` what testers do to it all.
-//! `bandwidth` has the links of limited bandwidth. `transport` is where a lab that also runs as real processes puts its sockets in the network's place.
+//! `service` has the declaration of services and their dispatch; `end` the caller's side; `rules` what the
+//! network decides, in the order of the table above; `path` how a call goes from leg to leg; `network` what
+//! testers do to it all. `bandwidth` has the links of limited bandwidth. `transport` is where a lab that also
+//! runs as real processes puts its sockets in the network's place.
 //!
 //! # What is left out on purpose
 //!

@@ -218,8 +218,8 @@ impl Network {
         self.shared().state.lock().delay = model;
     }
 
-    /// Sets how many bytes a second each end's link carries in each direction; None, the default, for links on which the
-    /// size of a message does not matter. Messages that are already under way keep their times.
+    /// Sets how many bytes a second each end's link carries in each direction; None, the default, for links
+    /// on which the size of a message does not matter. Messages that are already under way keep their times.
     ///
     /// # Panics
     /// If it is 0.
@@ -230,8 +230,9 @@ impl Network {
         self.shared().state.lock().bandwidth = bandwidth;
     }
 
-    /// Sets the probability that a request is delivered twice, so that its handler runs twice. The caller takes the reply
-    /// that comes first. Neither the number of calls nor that of bytes grows; the server's own count does.
+    /// Sets the probability that a request is delivered twice, so that its handler runs twice. The caller
+    /// takes the reply that comes first. Neither the number of calls nor that of bytes grows; the server's
+    /// own count does.
     ///
     /// # Panics
     /// Unless `probability` is in [0, 1].
@@ -251,7 +252,8 @@ impl Network {
         self.shared().state.lock().end(&end).delay = model;
     }
 
-    /// Sets the bandwidth of this end's link, as [`Network::set_bandwidth`] does for all; None for the network's own.
+    /// Sets the bandwidth of this end's link, as [`Network::set_bandwidth`] does for all; None for the
+    /// network's own.
     ///
     /// # Panics
     /// If it is 0.
@@ -262,8 +264,8 @@ impl Network {
         self.shared().state.lock().end(&end).bandwidth = bandwidth;
     }
 
-    /// Cuts the link one way, or mends it: requests on this end are lost from now on. Callers learn it as late as on an
-    /// end that is switched off.
+    /// Cuts the link one way, or mends it: requests on this end are lost from now on. Callers learn it as
+    /// late as on an end that is switched off.
     pub fn cut_requests(&self, end: impl Into<Name>, cut: bool) {
         let end = end.into();
         trace::emit("fault", "cut_requests", || format!("end {end}: {cut}"));

@@ -48,8 +48,8 @@ impl State {
         self.ends[end as usize].delay.unwrap_or(self.delay).draw()
     }
 
-    /// How long a request of this size takes over this end's link when nothing is wrong: it waits until its last byte has
-    /// left, and is delayed on top.
+    /// How long a request of this size takes over this end's link when nothing is wrong: it waits until its
+    /// last byte has left, and is delayed on top.
     pub(crate) fn request_hop(&mut self, end: u32, size: usize) -> u64 {
         self.hop(end).saturating_add(self.send_request(end, size))
     }
@@ -60,7 +60,8 @@ impl State {
         end.requests.send(size, end.bandwidth.or(self.bandwidth))
     }
 
-    /// Accepts a call, or not, and gives it a number. Every call is counted, also one that cannot be delivered.
+    /// Accepts a call, or not, and gives it a number. Every call is counted, also one that cannot be
+    /// delivered.
     pub(crate) fn intake(&mut self, end: u32, size: usize, put: Put<Outcome>) -> (u64, Intake) {
         if self.closed {
             return (0, Intake::Closed);
@@ -78,8 +79,8 @@ impl State {
     fn accept(&mut self, end: u32, size: usize, to: (u32, Arc<Server>), put: Put<Outcome>) -> Intake {
         let mut delay = self.hop(end);
         let sending = self.send_request(end, size);
-        // The course knows no other delay than this one, so the two are not added: a slow link stays slow, and a failed
-        // call on a link of ordinary speed still costs 26 ms at the most.
+        // The course knows no other delay than this one, so the two are not added: a slow link stays slow,
+        // and a failed call on a link of ordinary speed still costs 26 ms at the most.
         if !self.modes.reliable {
             delay = delay.max(course::unreliable());
             if course::drops() {

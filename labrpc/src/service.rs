@@ -35,8 +35,9 @@ impl Service {
         Service { name, methods, dispatch: Arc::new(dispatch) }
     }
 
-    /// For testers: the same service, whose handlers run inside `around`. It gets the full name of the method, the encoded
-    /// arguments, and a closure that runs the handler; what it returns is the answer. It runs in the handler's thread.
+    /// For testers: the same service, whose handlers run inside `around`. It gets the full name of the
+    /// method, the encoded arguments, and a closure that runs the handler; what it returns is the answer. It
+    /// runs in the handler's thread.
     pub fn around(
         self,
         around: impl Fn(&str, &[u8], &dyn Fn() -> Option<Answer>) -> Option<Answer> + Send + Sync + 'static,

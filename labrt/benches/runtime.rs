@@ -103,7 +103,8 @@ fn start_and_kill() {
     node.kill();
 }
 
-/// Times whole runs on a thread that has drawn no hash keys, as the tester does: other runs get a fresh thread each.
+/// Times whole runs on a thread that has drawn no hash keys, as the tester does: other runs get a fresh
+/// thread each.
 fn on_clean_thread(rounds: u64, main: fn()) -> Duration {
     let timed = move || {
         let started = std::time::Instant::now();

@@ -15,9 +15,10 @@ pub enum World {
 /// How the simulation chooses the task that runs next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PolicyKind {
-    /// The default: each seed draws how it schedules. The first hundred decisions are made at every point, by partial
-    /// order sampling ([`PolicyKind::Pos`]) or by a random walk, which is all of a small program. Then follows a random walk
-    /// ([`PolicyKind::Random`]) whose `switch_every` is drawn, log-uniform in 1 to 64.
+    /// The default: each seed draws how it schedules. The first hundred decisions are made at every point, by
+    /// partial order sampling ([`PolicyKind::Pos`]) or by a random walk, which is all of a small program.
+    /// Then follows a random walk ([`PolicyKind::Random`]) whose `switch_every` is drawn, log-uniform in 1 to
+    /// 64.
     #[default]
     Varied,
     /// Any ready task, with equal chances. The running task is put back among the ready ones at about one in
@@ -26,23 +27,26 @@ pub enum PolicyKind {
         /// Mean number of free yield points between two voluntary switches; 1 switches at each of them.
         switch_every: u32,
     },
-    /// Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): the ready task of highest priority runs;
-    /// at `depth - 1` random points the running task falls to the lowest priority, and so does a task that yields or
-    /// looks at the same object again and again. It finds a bug that needs
+    /// Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): the ready task of highest priority
+    /// runs; at `depth - 1` random points the running task falls to the lowest priority, and so does a task
+    /// that yields or looks at the same object again and again. It finds a bug that needs
     /// `depth` ordering constraints with a probability of at least 1/(tasks · steps^(depth-1)).
     Pct {
         /// Number of ordering constraints of the bugs to be found, at least 1.
         depth: u32,
-        /// Number of scheduling decisions of a run, among which the change points are drawn: that of an earlier run
-        /// ([`crate::Stats::steps`]). 0 if it is unknown; then every order of magnitude is equally likely.
+        /// Number of scheduling decisions of a run, among which the change points are drawn: that of an
+        /// earlier run ([`crate::Stats::steps`]). 0 if it is unknown; then every order of magnitude is
+        /// equally likely.
         steps: u32,
     },
-    /// Partial order sampling (Yuan, Yang and Gu, CAV 2018): each step gets a random priority, the highest runs, and the
-    /// steps that race with it draw anew. So orders of steps that do not touch the same object cost no tries.
+    /// Partial order sampling (Yuan, Yang and Gu, CAV 2018): each step gets a random priority, the highest
+    /// runs, and the steps that race with it draw anew. So orders of steps that do not touch the same object
+    /// cost no tries.
     Pos,
     /// The ready task that has waited longest.
     RoundRobin,
-    /// The choices of an earlier run ([`crate::Outcome::schedule`]); after the last of them the first ready task.
+    /// The choices of an earlier run ([`crate::Outcome::schedule`]); after the last of them the first ready
+    /// task.
     Replay(Schedule),
     /// The next schedule of an exhaustive search; [`crate::explore()`] makes it.
     #[doc(hidden)]
@@ -65,9 +69,11 @@ pub struct Limits {
     pub virtual_time: Duration,
     /// Wall time since the start of the run.
     pub real_time: Duration,
-    /// Wall time that one task may go on without coming back to the runtime: beyond it, it loops or blocks the OS thread.
+    /// Wall time that one task may go on without coming back to the runtime: beyond it, it loops or blocks
+    /// the OS thread.
     pub stuck_after: Duration,
-    /// Scheduling decisions at one instant of virtual time: beyond it, tasks wait for one another by spinning.
+    /// Scheduling decisions at one instant of virtual time: beyond it, tasks wait for one another by
+    /// spinning.
     pub spin_steps: u64,
     /// Resident memory of the whole process, in bytes; 0 means no limit.
     pub memory: u64,
@@ -85,8 +91,8 @@ impl Default for Limits {
     }
 }
 
-/// Everything that decides how [`crate::run`] behaves. Two runs of the same code with equal configurations are equal,
-/// event for event, in the simulated world.
+/// Everything that decides how [`crate::run`] behaves. Two runs of the same code with equal configurations
+/// are equal, event for event, in the simulated world.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Config {
     /// Simulated or real.
@@ -99,10 +105,12 @@ pub struct Config {
     pub limits: Limits,
     /// Whether to record [`crate::Event`]s. Costs time, so only replays turn it on.
     pub trace: bool,
-    /// A number of the caller's choice: [`crate::on_stuck`] passes it on, to say which run is stuck. It decides nothing.
+    /// A number of the caller's choice: [`crate::on_stuck`] passes it on, to say which run is stuck. It
+    /// decides nothing.
     pub tag: u64,
-    /// The longest time that a thread may seem to compute at a point where it could lose its turn; zero for none. Without
-    /// it virtual time passes only between steps, so that two things that come at different times never overlap.
+    /// The longest time that a thread may seem to compute at a point where it could lose its turn; zero for
+    /// none. Without it virtual time passes only between steps, so that two things that come at different
+    /// times never overlap.
     pub jitter: Duration,
     /// Whether to record every scheduling decision, for [`PolicyKind::Replay`] and for comparing two runs.
     pub record: bool,

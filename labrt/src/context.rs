@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// No run: plain threads, as in a unit test that never calls [`crate::run`]. The primitives behave as real ones.
+    /// No run: plain threads, as in a unit test that never calls [`crate::run`]. The primitives behave as
+    /// real ones.
     Outside,
     Simulated,
     Threads,

@@ -1,11 +1,12 @@
-//! An exit that is not a pass: `std::process::exit` within a run would end the whole test process with the status of the
-//! lab's choice, and cargo counts status 0 as passed.
+//! An exit that is not a pass: `std::process::exit` within a run would end the whole test process with the
+//! status of the lab's choice, and cargo counts status 0 as passed.
+
+use std::io::Write;
+use std::sync::Once;
 
 use crate::context::{Mode, mode};
 use crate::panics::Whereabouts;
 use crate::{real, sim};
-use std::io::Write;
-use std::sync::Once;
 
 /// The status of a test process that failed.
 const FAILED: i32 = 101;
@@ -20,8 +21,8 @@ pub(crate) fn install_handler() {
     });
 }
 
-/// The C library drops the thread-local values of the thread that exits before it calls handlers, and with them the names of
-/// node and thread. So a value of this type reports, which is dropped before those.
+/// The C library drops the thread-local values of the thread that exits before it calls handlers, and with
+/// them the names of node and thread. So a value of this type reports, which is dropped before those.
 struct Guard;
 
 impl Drop for Guard {
@@ -34,13 +35,15 @@ thread_local! {
     static GUARD: Guard = const { Guard };
 }
 
-/// To be called when the other thread-local values of the runtime are in use: the value used last is dropped first.
+/// To be called when the other thread-local values of the runtime are in use: the value used last is dropped
+/// first.
 #[inline]
 pub(crate) fn watch_this_thread() {
     GUARD.with(|_| ());
 }
 
-/// Runs on the OS thread that exits. Threads of no run may exit as they like: the test harness does so at its end.
+/// Runs on the OS thread that exits. Threads of no run may exit as they like: the test harness does so at its
+/// end.
 #[allow(unsafe_code, reason = "ends the process with another status than the one that was asked for")]
 extern "C" fn fail_if_in_a_run() {
     let here = match mode() {

@@ -1,20 +1,21 @@
 //! Exhaustive search: every schedule of a small program, within bounds.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::config::{Config, Limits, PolicyKind};
 use crate::outcome::Failure;
 use crate::run::run;
 use crate::sim::explore::Tree;
-use std::fmt;
-use std::sync::Arc;
 
 /// How far [`explore`] searches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// Schedules after which the search gives up.
     pub schedules: u64,
-    /// Preemptions in one schedule: switches away from a thread that could go on. Most bugs need two (Musuvathi and Qadeer,
-    /// *Iterative Context Bounding*, PLDI 2007). None for any number; then schedules that differ only in the order of
-    /// independent steps are tried once.
+    /// Preemptions in one schedule: switches away from a thread that could go on. Most bugs need two
+    /// (Musuvathi and Qadeer, *Iterative Context Bounding*, PLDI 2007). None for any number; then schedules
+    /// that differ only in the order of independent steps are tried once.
     pub preemptions: Option<u32>,
     /// Limits of each single run.
     pub limits: Limits,
@@ -31,8 +32,8 @@ impl Default for Bounds {
 pub struct Search {
     /// Number of schedules that ran to their end.
     pub schedules: u64,
-    /// Whether there is no other schedule within the bound on preemptions. Then a search without a failure is a proof, for
-    /// this program and its input.
+    /// Whether there is no other schedule within the bound on preemptions. Then a search without a failure is
+    /// a proof, for this program and its input.
     pub complete: bool,
     /// The first failure, which ended the search.
     pub failure: Option<Failure>,
@@ -50,10 +51,10 @@ impl fmt::Display for Search {
 
 /// Runs `main` under every schedule within the bounds, until one fails: a proof for small programs.
 ///
-/// Every lock, atomic, channel and condition variable of this crate is a point where the schedules differ, and so is the
-/// choice of the waiter that a notification wakes. Random numbers and the clock are those of one seed, the same in all
-/// schedules. The number of schedules grows exponentially: three threads with some five operations each are a matter of
-/// seconds.
+/// Every lock, atomic, channel and condition variable of this crate is a point where the schedules differ,
+/// and so is the choice of the waiter that a notification wakes. Random numbers and the clock are those of
+/// one seed, the same in all schedules. The number of schedules grows exponentially: three threads with some
+/// five operations each are a matter of seconds.
 ///
 /// ```
 /// use labrt::sync::Arc;

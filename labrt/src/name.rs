@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 
-/// The name that a thread was given, or the line that started it: `server.rs:222`. The text of a line is made only when
-/// a report asks for it, since most threads are never reported.
+/// The name that a thread was given, or the line that started it: `server.rs:222`. The text of a line is made
+/// only when a report asks for it, since most threads are never reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
     Given(Cow<'static, str>),

@@ -1,14 +1,15 @@
 //! Nodes: simulated server and client processes, which can be killed, paused and given a wrong clock.
 
-use crate::context::{Mode, mode};
-use crate::name::Name;
-use crate::thread::JoinHandle;
-use crate::{real, sim};
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::context::{Mode, mode};
+use crate::name::Name;
+use crate::thread::JoinHandle;
+use crate::{real, sim};
 
 /// Number of a node in its run; the root node, on which the main closure runs, has 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,7 +89,8 @@ impl Node {
         &self.inner.name
     }
 
-    /// Starts a thread that belongs to this node. On a killed node it never runs, and joining it gives an error.
+    /// Starts a thread that belongs to this node. On a killed node it never runs, and joining it gives an
+    /// error.
     pub fn spawn<T: Send + 'static>(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -103,14 +105,15 @@ impl Node {
         f()
     }
 
-    /// Stops all threads of the node at once, as a crash of the process would: each is unwound where it stands, its locks
-    /// and other values are dropped. On real threads each is unwound at its next call into this crate (blocking calls
-    /// notice within some milliseconds), and this call waits for that. A killed node starts nothing any more.
+    /// Stops all threads of the node at once, as a crash of the process would: each is unwound where it
+    /// stands, its locks and other values are dropped. On real threads each is unwound at its next call into
+    /// this crate (blocking calls notice within some milliseconds), and this call waits for that. A killed
+    /// node starts nothing any more.
     ///
     /// If the calling thread belongs to the node, it is unwound, too, before it could wait for anything.
     ///
-    /// If a destructor of the node's threads wants a lock that a thread of another node holds, this call waits until it is
-    /// free.
+    /// If a destructor of the node's threads wants a lock that a thread of another node holds, this call
+    /// waits until it is free.
     #[track_caller]
     pub fn kill(&self) {
         let place = Location::caller();
@@ -130,8 +133,8 @@ impl Node {
         self.inner.killed.load(Ordering::Relaxed)
     }
 
-    /// Stops scheduling the node's threads until [`Node::resume`]: a long garbage collection, a suspended virtual
-    /// machine. Its clock goes on. On real threads they stop at their next call into this crate.
+    /// Stops scheduling the node's threads until [`Node::resume`]: a long garbage collection, a suspended
+    /// virtual machine. Its clock goes on. On real threads they stop at their next call into this crate.
     pub fn pause(&self) {
         if !self.inner.paused.swap(true, Ordering::SeqCst) {
             crate::trace::emit("fault", "pause", || format!("{} is paused", self.name()));
@@ -155,8 +158,8 @@ impl Node {
         self.inner.paused.load(Ordering::Relaxed)
     }
 
-    /// Lets the node's clock run `rate` times as fast as the run's from now on, for [`crate::time::Instant`] and for
-    /// every time-out. 1.0 is right; the clock never jumps.
+    /// Lets the node's clock run `rate` times as fast as the run's from now on, for [`crate::time::Instant`]
+    /// and for every time-out. 1.0 is right; the clock never jumps.
     ///
     /// # Panics
     /// Unless `rate` is positive and finite.

@@ -1,15 +1,17 @@
 //! A place for one value that one thread waits for: replies of remote calls, results of threads.
 
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
 use crate::context::{Mode, mode};
 use crate::sim::park::{WaitQueue, Wake};
 use crate::sim::policy::Access;
 use crate::sim::task::{On, Wait};
 use crate::time::Instant;
 use crate::{real, sim};
-use parking_lot::{Condvar, Mutex};
-use std::panic::Location;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 enum State<T> {
     Empty,

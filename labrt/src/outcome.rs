@@ -1,9 +1,11 @@
 //! What a run ends with: a result or a failure that explains itself, figures, events.
 
-use crate::config::Schedule;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Schedule;
 
 /// What [`crate::run`] returns.
 #[derive(Debug)]
@@ -18,7 +20,8 @@ pub struct Outcome<T> {
     pub warnings: Vec<String>,
     /// The scheduling decisions, if [`crate::Config::record`] was on.
     pub schedule: Schedule,
-    /// One line for each scheduling decision, if [`crate::Config::record`] was on: what two runs are compared by.
+    /// One line for each scheduling decision, if [`crate::Config::record`] was on: what two runs are compared
+    /// by.
     pub decisions: Vec<Decision>,
 }
 
@@ -33,7 +36,8 @@ pub struct Stats {
     pub steps: u64,
     /// Number of tasks that were started.
     pub tasks: u64,
-    /// A hash of all scheduling decisions with their times (simulated world only): equal seeds give equal hashes.
+    /// A hash of all scheduling decisions with their times (simulated world only): equal seeds give equal
+    /// hashes.
     pub event_hash: u64,
 }
 

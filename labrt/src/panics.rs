@@ -1,12 +1,10 @@
-//! What is known of a panic: message, source line, backtrace. The hook that learns it prints nothing for threads of a run,
-//! since their panics become the run's [`crate::Failure`].
+//! What is known of a panic: message, source line, backtrace. The hook that learns it prints nothing for
+//! threads of a run, since their panics become the run's [`crate::Failure`].
 //!
-//! Only the hook knows the line, only whoever catches the panic knows that it ended its thread, and between the two there
-//! may be other panics: code that catches its own, destructors. So the hook keeps the last few, and the payload that was
-//! caught tells which of them it was.
+//! Only the hook knows the line, only whoever catches the panic knows that it ended its thread, and between
+//! the two there may be other panics: code that catches its own, destructors. So the hook keeps the last few,
+//! and the payload that was caught tells which of them it was.
 
-use crate::context::{Mode, mode};
-use crate::{real, sim};
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
@@ -15,6 +13,9 @@ use std::io::Write;
 use std::panic;
 use std::sync::Once;
 use std::time::Duration;
+
+use crate::context::{Mode, mode};
+use crate::{real, sim};
 
 #[derive(Clone)]
 pub(crate) struct PanicInfo {
@@ -48,8 +49,8 @@ thread_local! {
     static RECENT: RefCell<VecDeque<Seen>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// What core says when a panic leaves a destructor that unwinding runs, and when one leaves an `extern "C"` function. The
-/// process aborts after each.
+/// What core says when a panic leaves a destructor that unwinding runs, and when one leaves an `extern "C"`
+/// function. The process aborts after each.
 const ENDS_THE_PROCESS: [&str; 2] =
     ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
 
@@ -118,8 +119,8 @@ pub(crate) fn of_task(task: u64) -> PanicInfo {
     })
 }
 
-/// A number that stays the same from the hook to whoever catches the payload: the address of its text. Other payloads move
-/// in between; they are known by their message.
+/// A number that stays the same from the hook to whoever catches the payload: the address of its text. Other
+/// payloads move in between; they are known by their message.
 fn identity(payload: &(dyn Any + Send)) -> usize {
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => text.as_ptr() as usize,
@@ -136,8 +137,8 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// A panic left a destructor that ran because of another panic, or of a kill. Rust ends the process then, whatever anybody
-/// does, so that this is the only report that there will be.
+/// A panic left a destructor that ran because of another panic, or of a kill. Rust ends the process then,
+/// whatever anybody does, so that this is the only report that there will be.
 fn report_before_abort(message: &str) {
     let here = match mode() {
         Mode::Simulated => sim::try_with(|sim| sim.whereabouts()),

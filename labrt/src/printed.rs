@@ -1,17 +1,21 @@
-//! What lab code prints: `println!`, `eprintln!` and `dbg!`, with the node and the thread that printed, and when.
+//! What lab code prints: `println!`, `eprintln!` and `dbg!`, with the node and the thread that printed, and
+//! when.
 //!
-//! std offers no way to learn of such a line, but all of them end in the C function `write`. This module defines that
-//! function for the whole program. It passes everything on to the system; what a thread of a run writes to standard
-//! output or standard error is kept for the run's report besides. (Under `cargo test` without `--nocapture` libtest
-//! takes the lines before they come here, and shows them itself if the test fails.)
+//! std offers no way to learn of such a line, but all of them end in the C function `write`. This module
+//! defines that function for the whole program. It passes everything on to the system; what a thread of a run
+//! writes to standard output or standard error is kept for the run's report besides. (Under `cargo test`
+//! without `--nocapture` libtest takes the lines before they come here, and shows them itself if the test
+//! fails.)
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use libc::{c_int, c_void, iovec, size_t, ssize_t};
+use parking_lot::Mutex;
 
 use crate::context::{Mode, mode};
 use crate::outcome::Event;
 use crate::{real, sim};
-use libc::{c_int, c_void, iovec, size_t, ssize_t};
-use parking_lot::Mutex;
-use std::cell::RefCell;
-use std::collections::VecDeque;
 
 /// Lines that a run keeps, the last ones.
 const KEPT: usize = 50;
@@ -56,7 +60,8 @@ thread_local! {
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn write(file: c_int, buffer: *const c_void, length: size_t) -> ssize_t {
     let vector = iovec { iov_base: buffer.cast_mut(), iov_len: length };
-    // SAFETY: the caller vouches for the buffer, which the system only reads; the vector lives as long as the call.
+    // SAFETY: the caller vouches for the buffer, which the system only reads; the vector lives as long as the
+    // call.
     let written = unsafe { libc::writev(file, &vector, 1) };
     if matches!(file, libc::STDOUT_FILENO | libc::STDERR_FILENO) && written > 0 && mode() != Mode::Outside {
         // SAFETY: the caller vouches for `length` bytes, and no more than those were written.

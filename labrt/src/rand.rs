@@ -1,12 +1,14 @@
 //! Random numbers: the functions of the `rand` crate. In the simulation they are drawn from the seed.
 
-use crate::context::{Mode, mode};
-use crate::sim;
 use rand::distr::uniform::{SampleRange, SampleUniform};
 use rand::distr::{Distribution, StandardUniform};
+
+use crate::context::{Mode, mode};
+use crate::sim;
 pub use rand::{Rng, RngExt};
-use rand::{TryRng, rngs::SmallRng};
 use std::convert::Infallible;
+
+use rand::{TryRng, rngs::SmallRng};
 
 /// The run's random number generator. In the simulation all tasks share one stream.
 #[derive(Debug, Clone, Copy)]

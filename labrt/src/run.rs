@@ -5,8 +5,8 @@ use crate::context::{self, Mode, mode};
 use crate::outcome::Outcome;
 use crate::{exit, panics, real, sim, trace};
 
-/// Runs `main` as the first thread of a new run, to its end: until `main` returns, a thread panics, or a limit is
-/// reached. All other threads of the run are unwound then, so that nothing is left behind.
+/// Runs `main` as the first thread of a new run, to its end: until `main` returns, a thread panics, or a
+/// limit is reached. All other threads of the run are unwound then, so that nothing is left behind.
 ///
 /// In the simulated world equal configurations give equal runs, also across debug and release builds.
 ///
@@ -29,8 +29,9 @@ pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 
     }
 }
 
-/// For an OS thread whose hash keys are drawn already, so that iteration order would not be a function of this run's seed;
-/// and for one that an earlier run left with a destructor that never ended, which std counts as a panic for ever.
+/// For an OS thread whose hash keys are drawn already, so that iteration order would not be a function of
+/// this run's seed; and for one that an earlier run left with a destructor that never ended, which std counts
+/// as a panic for ever.
 fn on_fresh_thread<T: Send + 'static>(
     config: Config,
     main: impl FnOnce() -> T + Send + 'static,

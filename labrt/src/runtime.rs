@@ -1,16 +1,17 @@
 //! What frameworks on top of this crate need: the network and the tester. Labs do not use it.
 
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+
 use crate::context::{Mode, mode};
 use crate::name::Name;
 use crate::node::Node;
 use crate::sim::task::Killed;
 use crate::time::Instant;
 use crate::{panics, real, sim};
-use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
-/// Runs a short closure at `when`, a moment on the run's own clock, outside of any task. It must not block; it may spawn
-/// tasks and wake them.
+/// Runs a short closure at `when`, a moment on the run's own clock, outside of any task. It must not block;
+/// it may spawn tasks and wake them.
 ///
 /// # Panics
 /// Outside of [`crate::run`].
@@ -49,8 +50,8 @@ pub(crate) fn start_detached(node: &Node, name: Name, f: impl FnOnce() + Send + 
     }
 }
 
-/// Tells the run that the caller is about to block in `what` ("a sleep", "an RPC"). If the caller holds a lock, the run
-/// warns. Simulated world only.
+/// Tells the run that the caller is about to block in `what` ("a sleep", "an RPC"). If the caller holds a
+/// lock, the run warns. Simulated world only.
 #[inline]
 #[track_caller]
 pub fn note_blocking(what: &str) {
@@ -60,8 +61,8 @@ pub fn note_blocking(what: &str) {
     }
 }
 
-/// Runs foreign code that may panic, and gives what the panic said, with its place, instead of failing the run. A kill of
-/// the calling thread's node goes through: it is not the code's doing.
+/// Runs foreign code that may panic, and gives what the panic said, with its place, instead of failing the
+/// run. A kill of the calling thread's node goes through: it is not the code's doing.
 ///
 /// # Errors
 /// The panic's message.
@@ -90,7 +91,8 @@ pub fn note(fact: u64) {
     }
 }
 
-/// One line for each thread: what it waits for, and where. For reports of failed tests; empty in the real world.
+/// One line for each thread: what it waits for, and where. For reports of failed tests; empty in the real
+/// world.
 pub fn waiting_report() -> String {
     if mode() == Mode::Simulated { sim::with(|sim| sim.waiting_report()) } else { String::new() }
 }

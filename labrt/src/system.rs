@@ -1,5 +1,6 @@
-//! What the operating system knows of this process and its threads: memory, processor time, and whether a thread wants a
-//! processor. Linux and macOS say so in different ways; other systems get "unknown", and the watchdog says less there.
+//! What the operating system knows of this process and its threads: memory, processor time, and whether a
+//! thread wants a processor. Linux and macOS say so in different ways; other systems get "unknown", and the
+//! watchdog says less there.
 
 pub(crate) use facts::{OsThread, resident};
 
@@ -37,7 +38,8 @@ mod facts {
             Some(OsThread { directory: Path::new("/proc").join(path) })
         }
 
-        /// Whether the thread wants a processor (on a busy machine it may have to wait for one) rather than an event.
+        /// Whether the thread wants a processor (on a busy machine it may have to wait for one) rather than
+        /// an event.
         pub(crate) fn is_runnable(&self) -> Option<bool> {
             let stat = std::fs::read_to_string(self.directory.join("stat")).ok()?;
             // The second field is a name in parentheses, which may contain anything; the state follows it.
@@ -116,7 +118,8 @@ mod facts {
             unsafe { ask(PROC_PIDTHREADID64INFO, self.number) }
         }
 
-        /// Whether the thread wants a processor (on a busy machine it may have to wait for one) rather than an event.
+        /// Whether the thread wants a processor (on a busy machine it may have to wait for one) rather than
+        /// an event.
         pub(crate) fn is_runnable(&self) -> Option<bool> {
             self.facts().map(|facts| facts.pth_run_state == TH_STATE_RUNNING)
         }

@@ -1,12 +1,13 @@
 //! Time: std's `Duration`, and an `Instant` that is virtual in the simulation.
 
+use std::ops::{Add, AddAssign, Sub, SubAssign};
+
 use crate::context::{Mode, mode};
 use crate::{real, sim};
-use std::ops::{Add, AddAssign, Sub, SubAssign};
 pub use std::time::Duration;
 
-/// A moment on the clock of the calling task's node: as [`std::time::Instant`], but virtual in the simulation, and
-/// possibly running fast or slow ([`crate::node::Node::set_clock_rate`]).
+/// A moment on the clock of the calling task's node: as [`std::time::Instant`], but virtual in the
+/// simulation, and possibly running fast or slow ([`crate::node::Node::set_clock_rate`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 

@@ -1,11 +1,13 @@
 //! Events of a traced run, and the `tracing` facade through which students log.
 
-use crate::context::{Mode, mode};
-use crate::{real, sim};
 use std::fmt::Write;
 use std::sync::Once;
+
 use tracing::field::{Field, Visit};
 use tracing::span;
+
+use crate::context::{Mode, mode};
+use crate::{real, sim};
 
 /// Whether this run records events. Costly texts should be made only then.
 #[inline]
@@ -17,7 +19,8 @@ pub fn enabled() -> bool {
     }
 }
 
-/// Records an event of the running task, if this run records events. `kind` is one of those of [`crate::Event`].
+/// Records an event of the running task, if this run records events. `kind` is one of those of
+/// [`crate::Event`].
 #[inline]
 pub fn emit(kind: &str, target: &str, text: impl FnOnce() -> String) {
     if enabled() {
@@ -31,8 +34,8 @@ pub fn emit(kind: &str, target: &str, text: impl FnOnce() -> String) {
     }
 }
 
-/// Turns `tracing` events into ours. Installed by the first traced run, so that others pay nothing; if the program has
-/// set a subscriber of its own, that one stays.
+/// Turns `tracing` events into ours. Installed by the first traced run, so that others pay nothing; if the
+/// program has set a subscriber of its own, that one stays.
 pub(crate) fn install_subscriber() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {

@@ -1,8 +1,14 @@
 //! The watchdog: one OS thread that ends what goes on too long, eats too much memory, or never comes back.
 //!
-//! A run publishes who is running and how often it has switched, in a few atomics that cost a nanosecond. When the count
-//! stands still the running task either loops without a call into this crate or blocks the OS thread, and the watchdog
-//! names it.
+//! A run publishes who is running and how often it has switched, in a few atomics that cost a nanosecond.
+//! When the count stands still the running task either loops without a call into this crate or blocks the OS
+//! thread, and the watchdog names it.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Once, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::config::{Config, Limits};
 use crate::name::Name;
@@ -10,16 +16,12 @@ use crate::outcome::{Failure, FailureKind};
 use crate::printed::Printed;
 use crate::sim::policy::Slot;
 use crate::system::{OsThread, resident};
-use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Once, Weak};
-use std::time::{Duration, Instant};
 
 /// How often the watchdog looks.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// How long a run that holds too much memory, and takes more, may go on without a call into this crate. One that takes no
-/// more gets ten times as long, since it may be about to give some back.
+/// How long a run that holds too much memory, and takes more, may go on without a call into this crate. One
+/// that takes no more gets ten times as long, since it may be about to give some back.
 const MEMORY_PATIENCE: Duration = Duration::from_millis(100);
 
 const STOP_NOTHING: u8 = 0;
@@ -44,8 +46,8 @@ pub(crate) struct Pulse {
 
 /// A run on real threads, as the watchdog sees it.
 pub(crate) trait RealRun: Send + Sync {
-    /// The threads that have not ended, for a run that was asked to end; None if its main thread has ended, since the run
-    /// then waits for the others for some seconds at most.
+    /// The threads that have not ended, for a run that was asked to end; None if its main thread has ended,
+    /// since the run then waits for the others for some seconds at most.
     fn stubborn(&self) -> Option<Vec<String>>;
     /// How long it has lasted.
     fn at(&self) -> Duration;
@@ -171,7 +173,8 @@ impl Pulse {
             watched.grew = Instant::now();
         }
         if limit > 0 && resident > limit {
-            // While memory is being given back, the run is on its way to its limit and gets the time for that.
+            // While memory is being given back, the run is on its way to its limit and gets the time for
+            // that.
             if shrinks || watched.too_large_since.is_none() {
                 watched.too_large_since = Some(Instant::now());
             }
@@ -203,8 +206,8 @@ impl Pulse {
         stuck.then(|| self.failure(FailureKind::Stuck, watched.stuck_message(silent)))
     }
 
-    /// Real threads end themselves when they are asked to, at their next call into this crate. The limit of time holds
-    /// also for those that make none; only that their process has to end with them.
+    /// Real threads end themselves when they are asked to, at their next call into this crate. The limit of
+    /// time holds also for those that make none; only that their process has to end with them.
     fn look_at_threads(&self, watched: &Watched, run: &dyn RealRun, resident: u64) -> Option<Failure> {
         let late = watched.limits.real_time + watched.limits.stuck_after + Duration::from_secs(1);
         let (kind, message) = if watched.is_too_large() {
@@ -248,8 +251,8 @@ impl Watched {
         self.thread.as_ref()?.processor_time()
     }
 
-    /// Whether the OS thread is silent because other threads have the processors: it wants one and had none for most of the
-    /// time. On a very busy machine that may last for many seconds.
+    /// Whether the OS thread is silent because other threads have the processors: it wants one and had none
+    /// for most of the time. On a very busy machine that may last for many seconds.
     fn is_starved(&self) -> bool {
         let computed =
             self.computed.zip(self.processor_time()).map(|(before, now)| now.saturating_sub(before));
@@ -315,9 +318,9 @@ pub(crate) fn is_running(run: u32) -> bool {
     pulses.iter().filter_map(Weak::upgrade).any(|pulse| pulse.run.load(Ordering::Relaxed) == run)
 }
 
-/// Sets what happens when a run is stuck and cannot be ended from within. By default the report goes to standard error and the
-/// process ends with status 101, as after a panic. The handler gets the run's [`Config::tag`] as well, and runs on the
-/// watchdog's thread; when it returns, the run is watched no longer.
+/// Sets what happens when a run is stuck and cannot be ended from within. By default the report goes to
+/// standard error and the process ends with status 101, as after a panic. The handler gets the run's
+/// [`Config::tag`] as well, and runs on the watchdog's thread; when it returns, the run is watched no longer.
 pub fn on_stuck(handler: impl Fn(&Failure, u64) + Send + Sync + 'static) {
     *REGISTRY.on_stuck.lock() = Some(Arc::new(handler));
 }

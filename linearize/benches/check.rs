@@ -1,5 +1,5 @@
-//! The table of bounds, a row a bench: `cargo bench -p linearize`. Times are from a parsed history to its verdict, but for
-//! the last group, which reads.
+//! The table of bounds, a row a bench: `cargo bench -p linearize`. Times are from a parsed history to its
+//! verdict, but for the last group, which reads.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
@@ -16,7 +16,6 @@ use linearize::models::collections::Queue;
 use linearize::models::register::Register;
 use linearize::read::read;
 use linearize::{KvHistory, Limits, Verdict, check};
-
 use queue::{Plain, queue_history};
 
 fn definite(verdict: &Verdict, good: bool) {
@@ -84,7 +83,8 @@ fn repeated(criterion: &mut Criterion) {
     }
 }
 
-/// A register with compare-and-swap, 60 to 90 operations, a fifth of them open: a hundred histories an iteration.
+/// A register with compare-and-swap, 60 to 90 operations, a fifth of them open: a hundred histories an
+/// iteration.
 fn register(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("compare and swap, 100 histories");
     for (name, spoilt) in [("good", false), ("spoilt", true)] {

@@ -1,5 +1,6 @@
-//! What a page costs to make, to open and to move about in: `cargo bench -p linearize --bench page`, or with numbers of
-//! operations behind `--`. Without Chromium only the making is measured. The pages stay in the directory `LINEARIZE_PICTURES`, if that is set.
+//! What a page costs to make, to open and to move about in: `cargo bench -p linearize --bench page`, or with
+//! numbers of operations behind `--`. Without Chromium only the making is measured. The pages stay in the
+//! directory `LINEARIZE_PICTURES`, if that is set.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
@@ -145,7 +146,8 @@ fn memory(kind: &str, operations: usize) -> Option<String> {
     (!said.is_empty()).then(|| said.trim().to_owned())
 }
 
-/// The peak of this process while it makes a page, and what it held before; nothing where the system does not tell.
+/// The peak of this process while it makes a page, and what it held before; nothing where the system does not
+/// tell.
 fn print_memory(kind: &str, operations: usize) {
     let history = history(kind, operations);
     let verdict = history.check(&Limits::default());

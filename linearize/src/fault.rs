@@ -9,7 +9,8 @@ pub struct Fault {
     pub to: u64,
     /// What happened, in a few words.
     pub label: String,
-    /// What sort of thing it is, for example `crash`: spans of a group share a colour and are hidden together.
+    /// What sort of thing it is, for example `crash`: spans of a group share a colour and are hidden
+    /// together.
     pub group: String,
     /// Whom it concerned, for example the servers that were cut off.
     pub targets: Vec<String>,

@@ -1,7 +1,8 @@
 //! Random histories, good and spoilt: for benches, and for trying the checker out.
 //!
-//! Every number comes from the seed. Clients call one operation after the other; each takes effect at a random moment of
-//! its interval, and what it returns is computed in the order of these moments, so the history is linearizable until
+//! Every number comes from the seed. Clients call one operation after the other; each takes effect at a
+//! random moment of its interval, and what it returns is computed in the order of these moments, so the
+//! history is linearizable until
 //! [`spoil`] changes what one read returned.
 
 use crate::history::{History, Operation};
@@ -163,8 +164,8 @@ pub enum Spoil {
     Phantom,
 }
 
-/// Changes what one read in the middle of the last key returned. The result is not linearizable unless, by bad luck, that text is right at
-/// both moments.
+/// Changes what one read in the middle of the last key returned. The result is not linearizable unless, by
+/// bad luck, that text is right at both moments.
 pub fn spoil(history: &KvHistory, how: Spoil) -> KvHistory {
     let operations = history.history().operations();
     let reads: Vec<usize> =
@@ -231,9 +232,9 @@ pub fn json_lines(history: &KvHistory) -> String {
 /// A history of a register of numbers.
 pub type RegisterHistory = History<RegisterOp<i64>, RegisterResult<i64>>;
 
-/// A short history of a register with compare-and-swap, of the shape of Jepsen's runs against etcd: five clients, values
-/// 0 to 4, and many operations whose outcome nobody knows. With `spoilt`, one read returns another value, which most
-/// often is an error.
+/// A short history of a register with compare-and-swap, of the shape of Jepsen's runs against etcd: five
+/// clients, values 0 to 4, and many operations whose outcome nobody knows. With `spoilt`, one read returns
+/// another value, which most often is an error.
 pub fn compare_and_swap(seed: u64, spoilt: bool) -> RegisterHistory {
     let mut random = Random::new(seed);
     let operations = 60 + random.below(31) as usize;

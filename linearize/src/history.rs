@@ -9,9 +9,9 @@ pub const OPEN: u64 = u64::MAX;
 
 /// One operation of one client.
 ///
-/// Its interval is closed: it took effect at some moment from `call` to `end`, both included, so an operation that
-/// returned in the very nanosecond in which another client's was called overlaps it. Operations of one client follow one another
-/// whatever the clock resolves.
+/// Its interval is closed: it took effect at some moment from `call` to `end`, both included, so an operation
+/// that returned in the very nanosecond in which another client's was called overlaps it. Operations of one
+/// client follow one another whatever the clock resolves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<O, R> {
     /// Who called. A client has at most one operation under way at a time.
@@ -22,8 +22,8 @@ pub struct Operation<O, R> {
     pub result: Option<R>,
     /// When it was called, in nanoseconds on a clock that all clients share.
     pub call: u64,
-    /// When it returned, on the same clock; [`OPEN`] if it never did. An open operation may have taken effect at any
-    /// moment since its call, or never.
+    /// When it returned, on the same clock; [`OPEN`] if it never did. An open operation may have taken effect
+    /// at any moment since its call, or never.
     pub end: u64,
 }
 
@@ -48,8 +48,8 @@ impl<O, R> Operation<O, R> {
         (!self.is_open()).then_some(self.end)
     }
 
-    /// Call and end. A client may call in the very moment in which its last operation both began and returned: by both
-    /// together its operations are in the order in which it called.
+    /// Call and end. A client may call in the very moment in which its last operation both began and
+    /// returned: by both together its operations are in the order in which it called.
     fn interval(&self) -> (u64, u64) {
         (self.call, self.end)
     }
@@ -60,8 +60,8 @@ impl<O, R> Operation<O, R> {
     }
 }
 
-/// A checked sequence of operations in the order of their calls; of those called at the same time, in the order of their
-/// returns.
+/// A checked sequence of operations in the order of their calls; of those called at the same time, in the
+/// order of their returns.
 ///
 /// Everything else in this crate names an operation by its index here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,14 +93,14 @@ impl<O, R> Default for History<O, R> {
 }
 
 impl<O, R> History<O, R> {
-    /// Puts the operations in the order of their calls, and those called at the same time in the order of their returns
-    /// (equal ones stay in the order given), so that it does not matter in which order they are given. Those in order
-    /// already cost one pass.
+    /// Puts the operations in the order of their calls, and those called at the same time in the order of
+    /// their returns (equal ones stay in the order given), so that it does not matter in which order they are
+    /// given. Those in order already cost one pass.
     ///
     /// # Errors
     ///
-    /// [`HistoryError`] if an operation returns before its call, or is open and has a result, or has returned and
-    /// has none, or if a client calls while its last operation is under way.
+    /// [`HistoryError`] if an operation returns before its call, or is open and has a result, or has returned
+    /// and has none, or if a client calls while its last operation is under way.
     pub fn new(mut operations: Vec<Operation<O, R>>) -> Result<Self, HistoryError> {
         for (index, operation) in operations.iter().enumerate() {
             check_operation(index, operation)?;
@@ -118,7 +118,8 @@ impl<O, R> History<O, R> {
         Ok(History { operations, touching, ..Self::default() })
     }
 
-    /// Some of the operations, in the order of their calls, as `operation` changes them; `None` if it refuses one.
+    /// Some of the operations, in the order of their calls, as `operation` changes them; `None` if it refuses
+    /// one.
     pub(crate) fn part<P, S>(
         &self,
         indices: &[u32],
@@ -130,7 +131,8 @@ impl<O, R> History<O, R> {
         Some(History { operations, unit, origin, touching, scale })
     }
 
-    /// The same clients' operations at finer times: `operations` by rising call, of which `scale` units are one of this history.
+    /// The same clients' operations at finer times: `operations` by rising call, of which `scale` units are
+    /// one of this history.
     pub(crate) fn refined(&self, operations: Vec<Operation<O, R>>, scale: u64) -> Self {
         let History { unit, origin, .. } = *self;
         History { operations, unit, origin, touching: false, scale }
@@ -178,7 +180,8 @@ impl<O, R> History<O, R> {
         }
     }
 
-    /// How long before something else, for example `3.1 ms before`, or `just before` if the clock does not tell.
+    /// How long before something else, for example `3.1 ms before`, or `just before` if the clock does not
+    /// tell.
     pub(crate) fn before(&self, span: u64) -> String {
         if span / self.scale == 0 { "just before".to_owned() } else { format!("{} before", self.span(span)) }
     }
@@ -233,8 +236,8 @@ fn check_operation<O, R>(index: usize, operation: &Operation<O, R>) -> Result<()
     Err(HistoryError { index, client: operation.client, kind })
 }
 
-/// `operations` in the order of their calls, each with the index that an error shall name. Returns whether a client called when its
-/// operation before returned.
+/// `operations` in the order of their calls, each with the index that an error shall name. Returns whether a
+/// client called when its operation before returned.
 fn check_clients<'a, O: 'a, R: 'a>(
     operations: impl Iterator<Item = (usize, &'a Operation<O, R>)>,
 ) -> Result<bool, HistoryError> {

@@ -1,9 +1,10 @@
 //! Is this history linearizable, and if not, why not?
 //!
-//! An object is *linearizable* (Herlihy and Wing 1990) if every operation seems to take effect at one instant between its
-//! call and its return. This crate takes what clients observed of an object, a [`History`], and what one client alone
-//! would observe, a [`Model`], and answers with an order that proves the history linearizable, or with the few operations
-//! that prove that it is not. If its [`Limits`] stop it first it says [`Verdict::Unknown`], which is never a pass.
+//! An object is *linearizable* (Herlihy and Wing 1990) if every operation seems to take effect at one instant
+//! between its call and its return. This crate takes what clients observed of an object, a [`History`], and
+//! what one client alone would observe, a [`Model`], and answers with an order that proves the history
+//! linearizable, or with the few operations that prove that it is not. If its [`Limits`] stop it first it
+//! says [`Verdict::Unknown`], which is never a pass.
 //!
 //! ```
 //! use linearize::{KvBuilder, Limits, Verdict};
@@ -25,47 +26,56 @@
 //!
 //! The core:
 //!
-//! - `history` is what was observed, `model` what a specification is: a step function, and hints. `verdict` is what is found: an order, an
+//! - `history` is what was observed, `model` what a specification is: a step function, and hints. `verdict`
+//!   is what is found: an order, an
 //!   [`Explanation`], or how far the limits reached; `replay` checks orders.
 //! - `search` is Lowe's just-in-time graph search (2017), for every model.
 //! - `explain` looks for the fewest operations that still show the error, and says so in words.
-//! - `check` splits a history into partitions (linearizability is local: Herlihy and Wing, theorem 1), and chooses the
-//!   method. `check::touching` keeps each client's operations in order where the clock does not tell.
+//! - `check` splits a history into partitions (linearizability is local: Herlihy and Wing, theorem 1), and
+//!   chooses the method. `check::touching` keeps each client's operations in order where the clock does not
+//!   tell.
 //!
 //! Above it:
 //!
-//! - `keys` has the methods for keys with texts. `keys::order`: what reads returned tells the order of writes, so only times are left
-//!   to compare (Gibbons and Korach 1997; the extension to chains of appends is ours). Begin with `keys::order::blocks`.
-//!   `keys::ambiguous` chooses, by conflict-directed backjumping, which write was read, where a text does not say; and
-//!   `keys::ambiguous::walk` asks only when the key held which text, where few texts are appended again and again.
-//! - [`models`] has ten models. `models::registers` takes a register without compare-and-swap for such a key, and finds the usual errors of
-//!   others without any order; `models::fifo` decides queues of distinct values without any search.
-//! - `recorder` collects a history while clients run; [`read`] takes it from files, [`generate`] makes it up; [`text`] and
+//! - `keys` has the methods for keys with texts. `keys::order`: what reads returned tells the order of
+//!   writes, so only times are left to compare (Gibbons and Korach 1997; the extension to chains of appends
+//!   is ours). Begin with `keys::order::blocks`. `keys::ambiguous` chooses, by conflict-directed backjumping,
+//!   which write was read, where a text does not say; and `keys::ambiguous::walk` asks only when the key held
+//!   which text, where few texts are appended again and again.
+//! - [`models`] has ten models. `models::registers` takes a register without compare-and-swap for such a key,
+//!   and finds the usual errors of others without any order; `models::fifo` decides queues of distinct values
+//!   without any search.
+//! - `recorder` collects a history while clients run; [`read`] takes it from files, [`generate`] makes it up;
+//!   [`text`] and
 //!   [`picture`] show it.
 //!
-//! Every method is exact; which one is used changes the time, never the verdict. Tests compare all of them with the
-//! definition, tried out on a hundred thousand small histories for each model.
+//! Every method is exact; which one is used changes the time, never the verdict. Tests compare all of them
+//! with the definition, tried out on a hundred thousand small histories for each model.
 //!
 //! # What is left out on purpose
 //!
 //! - *Time limits*: a verdict must not depend on how busy a machine is. Limits count states and bytes.
 //! - *Nondeterministic steps*: let the state be a set of states.
-//! - *Polynomial methods for stacks and priority queues* with distinct values (Lee and Mathur 2024): the search decides those, which for
-//!   stacks with a backlog of more than a few values it often does not within the default limits.
+//! - *Polynomial methods for stacks and priority queues* with distinct values (Lee and Mathur 2024): the
+//!   search decides those, which for stacks with a backlog of more than a few values it often does not within
+//!   the default limits.
 //!
 //! # What no checker can do
 //!
-//! Of a model that is only a step function nothing is known but what its steps say. Take m rounds of k updates, all of a round under way at once, and a
-//! model whose last operation is legal after one order of them alone: whoever decides that history must try up to (k!)^m orders. So for such
-//! models there is always a history that is answered with [`Verdict::Unknown`], and for a queue, which keeps the order of its enqueues until long
-//! after, it is an ordinary one: with eight clients and 1,000 operations the default limits suffice while no more than a few values wait,
-//! often not if ten do, and not if a hundred do, be the history good or bad. Knowing that it is a queue,
+//! Of a model that is only a step function nothing is known but what its steps say. Take m rounds of k
+//! updates, all of a round under way at once, and a model whose last operation is legal after one order of
+//! them alone: whoever decides that history must try up to (k!)^m orders. So for such models there is always
+//! a history that is answered with [`Verdict::Unknown`], and for a queue, which keeps the order of its
+//! enqueues until long after, it is an ordinary one: with eight clients and 1,000 operations the default
+//! limits suffice while no more than a few values wait, often not if ten do, and not if a hundred do, be the
+//! history good or bad. Knowing that it is a queue,
 //! [`models::collections::Queue`] decides it at once if no value is enqueued twice.
 //!
-//! Keys with repeated texts are NP-complete too (Gibbons and Korach 1997, theorem 3.1): 10,000 operations of 50 clients that put and append
-//! only five different texts take seconds, and about a minute if every fifth is a put. Up to there nearly all that was tried is decided within
-//! the default limits; spoilt histories of two or five texts may need more. Keys without puts whose texts can be cut in one way only are
-//! always decided, in time linear in operations times clients.
+//! Keys with repeated texts are NP-complete too (Gibbons and Korach 1997, theorem 3.1): 10,000 operations of
+//! 50 clients that put and append only five different texts take seconds, and about a minute if every fifth
+//! is a put. Up to there nearly all that was tried is decided within the default limits; spoilt histories of
+//! two or five texts may need more. Keys without puts whose texts can be cut in one way only are always
+//! decided, in time linear in operations times clients.
 
 #![forbid(unsafe_code)]
 #![allow(

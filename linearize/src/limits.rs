@@ -2,18 +2,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bounds on the work for one partition. Both count what the check itself does, never time, so that a verdict does
-/// not depend on how busy the machine is.
+/// Bounds on the work for one partition. Both count what the check itself does, never time, so that a verdict
+/// does not depend on how busy the machine is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many states (configurations of the search, assignments of the constraint problem) to visit at most.
+    /// How many states (configurations of the search, assignments of the constraint problem) to visit at
+    /// most.
     pub states: u64,
     /// How many bytes the search may keep at most, by its own count.
     pub memory: usize,
     /// How many threads may work at once; 0 means one for each core. The verdict does not depend on it.
     pub threads: usize,
-    /// Whether a verdict that is not linearizable says why. To find that out may take longer than the verdict; whoever only wants the
-    /// answer, of a million histories say, does without.
+    /// Whether a verdict that is not linearizable says why. To find that out may take longer than the
+    /// verdict; whoever only wants the answer, of a million histories say, does without.
     pub explain: bool,
 }
 
@@ -53,8 +54,8 @@ impl Limits {
         self
     }
 
-    /// How many threads to use for `operations` operations in `partitions` partitions. To start a thread costs
-    /// about 0.1 ms, which small histories do not take as a whole.
+    /// How many threads to use for `operations` operations in `partitions` partitions. To start a thread
+    /// costs about 0.1 ms, which small histories do not take as a whole.
     pub(crate) fn threads_for(&self, operations: usize, partitions: usize) -> usize {
         const WORTH_A_THREAD: usize = 20_000;
         if operations < WORTH_A_THREAD || partitions < 2 {

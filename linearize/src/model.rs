@@ -12,7 +12,8 @@ use crate::verdict::{Limit, Verdict};
 
 /// How an operation treats the state, as far as the search may rely on it.
 ///
-/// The hint must be right in every state in which the operation may return what it did. A wrong hint makes the verdict wrong; no hint only makes it slower.
+/// The hint must be right in every state in which the operation may return what it did. A wrong hint makes
+/// the verdict wrong; no hint only makes it slower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Never changes the state. Such an operation can take effect as soon as its result is right.
@@ -26,9 +27,9 @@ pub enum Effect {
 
 /// A sequential specification: what one caller alone would see.
 ///
-/// Only [`Model::initial`] and [`Model::step`] are needed; everything else is a hint that makes checking faster or
-/// words that make its findings readable. An object whose specification is not deterministic can be described by
-/// letting the state be a *set* of states.
+/// Only [`Model::initial`] and [`Model::step`] are needed; everything else is a hint that makes checking
+/// faster or words that make its findings readable. An object whose specification is not deterministic can be
+/// described by letting the state be a *set* of states.
 ///
 /// # A model of your own
 ///
@@ -86,10 +87,12 @@ pub trait Model: Sync {
 
     /// The state after `op`, or `None` if `op` cannot have returned `result` in `state`.
     ///
-    /// `result` is `None` for an operation that never returned: nobody knows its result, so every result is right.
+    /// `result` is `None` for an operation that never returned: nobody knows its result, so every result is
+    /// right.
     fn step(&self, state: &Self::State, op: &Self::Op, result: Option<&Self::Result>) -> Option<Self::State>;
 
-    /// As [`Model::step`], for who needs the state before it no longer. A model whose states are large need not copy them here.
+    /// As [`Model::step`], for who needs the state before it no longer. A model whose states are large need
+    /// not copy them here.
     fn advance(
         &self,
         state: Self::State,
@@ -104,14 +107,15 @@ pub trait Model: Sync {
         64
     }
 
-    /// The part of the object that `op` touches. Operations of different partitions must not affect one another;
-    /// each partition is then checked by itself (Herlihy and Wing 1990, §3: linearizability is local).
+    /// The part of the object that `op` touches. Operations of different partitions must not affect one
+    /// another; each partition is then checked by itself (Herlihy and Wing 1990, §3: linearizability is
+    /// local).
     fn partition(&self, _op: &Self::Op) -> u64 {
         0
     }
 
-    /// How `op` treats the state, given what it returned (`None`: it never did). A compare-and-swap that failed, for
-    /// example, is an [`Effect::Read`].
+    /// How `op` treats the state, given what it returned (`None`: it never did). A compare-and-swap that
+    /// failed, for example, is an [`Effect::Read`].
     fn effect(&self, _op: &Self::Op, _result: Option<&Self::Result>) -> Effect {
         Effect::Update
     }
@@ -142,8 +146,8 @@ pub trait Model: Sync {
         Parts::of_description(&self.describe_op(op), result.map(|result| self.describe_result(op, result)))
     }
 
-    /// What `op`, having returned `result`, does to [`Model::state_text`], if that can be said without knowing the state. A picture that shows
-    /// the state after each step then need not keep any state.
+    /// What `op`, having returned `result`, does to [`Model::state_text`], if that can be said without
+    /// knowing the state. A picture that shows the state after each step then need not keep any state.
     fn edit(&self, op: &Self::Op, result: Option<&Self::Result>) -> Edit {
         if self.effect(op, result) == Effect::Read { Edit::Keep } else { Edit::Other }
     }
@@ -169,7 +173,8 @@ pub trait Model: Sync {
         None
     }
 
-    /// Finds better words for an explanation, if the model has some. By its `operations` and `context`, if those are minimal.
+    /// Finds better words for an explanation, if the model has some. By its `operations` and `context`, if
+    /// those are minimal.
     #[doc(hidden)]
     fn reword(&self, _history: &History<Self::Op, Self::Result>, _explanation: &mut Explanation) {}
 
@@ -179,8 +184,8 @@ pub trait Model: Sync {
         false
     }
 
-    /// A faster method for one partition, the operations `indices` by rising call, if the model has one that fits them. `None`
-    /// sends them to the general search.
+    /// A faster method for one partition, the operations `indices` by rising call, if the model has one that
+    /// fits them. `None` sends them to the general search.
     #[doc(hidden)]
     fn decide(
         &self,
@@ -193,7 +198,8 @@ pub trait Model: Sync {
     }
 }
 
-/// What a method that fits one model finds out about a partition. Operations are named by their index in the history.
+/// What a method that fits one model finds out about a partition. Operations are named by their index in the
+/// history.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Decision {

@@ -8,15 +8,16 @@ use crate::keys::texts::Text;
 
 /// Names an operation that was called and has not returned.
 ///
-/// A client that dies with its ticket leaves its operation open, which is right: it may have taken effect or not.
+/// A client that dies with its ticket leaves its operation open, which is right: it may have taken effect or
+/// not.
 #[derive(Debug)]
 #[must_use = "an operation whose ticket is dropped counts as never returned"]
 pub struct Ticket(usize);
 
 /// Collects the operations of any model from many threads.
 ///
-/// The recorder has no clock: the caller reads one *before* it makes the call and *after* it got the answer. Read the
-/// other way round, an interval is too short and the checker reports errors that are none.
+/// The recorder has no clock: the caller reads one *before* it makes the call and *after* it got the answer.
+/// Read the other way round, an interval is too short and the checker reports errors that are none.
 #[derive(Debug)]
 pub struct Recorder<O, R> {
     operations: Mutex<Vec<Operation<O, R>>>,
@@ -92,7 +93,8 @@ impl KvRecorder {
         Ticket(builder.push(Operation::open(client, op, now)))
     }
 
-    /// Notes that the operation returned at `now` nanoseconds; `output` is what a `Get` read, and is ignored for writes.
+    /// Notes that the operation returned at `now` nanoseconds; `output` is what a `Get` read, and is ignored
+    /// for writes.
     pub fn returned(&self, ticket: Ticket, output: &str, now: u64) {
         let mut builder = self.builder.lock();
         let op = builder.operation_mut(ticket.0).op;

@@ -14,7 +14,8 @@ pub enum ReplayError {
         /// Its index in the history.
         operation: usize,
     },
-    /// This operation had returned before one that the order puts before it was called, or its client called that one later.
+    /// This operation had returned before one that the order puts before it was called, or its client called
+    /// that one later.
     RealTime {
         /// Its index in the history.
         operation: usize,
@@ -65,7 +66,8 @@ fn replay_order<M: Model>(
         if std::mem::replace(&mut seen[operation], true) || model.partition(&entry.op) != order.partition {
             return Err(ReplayError::NotOnce { operation });
         }
-        // Each operation takes effect at the latest call so far, or at its own: possible if it has not returned.
+        // Each operation takes effect at the latest call so far, or at its own: possible if it has not
+        // returned.
         latest_call = latest_call.max(entry.call);
         let before = newest.insert(entry.client, operation);
         if (entry.end < latest_call && entry.end != OPEN) || before.is_some_and(|before| before > operation) {

@@ -26,8 +26,8 @@ const LEAST_WIDTH: usize = 40;
 /// More lanes than this do not fit a screen.
 const MOST_LANES: usize = 16;
 
-/// The verdict on `history` in lines of at most `width` columns (at least 40), with what happened around the operations
-/// that it names. Ends with a newline.
+/// The verdict on `history` in lines of at most `width` columns (at least 40), with what happened around the
+/// operations that it names. Ends with a newline.
 ///
 /// Nothing that a value contains reaches the terminal as a control sequence.
 ///
@@ -303,7 +303,8 @@ fn columns(character: char) -> usize {
     if narrow { 1 } else { 2 }
 }
 
-/// Appends `text` in lines of at most `width` columns, broken at spaces if possible; later lines begin with `indent`.
+/// Appends `text` in lines of at most `width` columns, broken at spaces if possible; later lines begin with
+/// `indent`.
 fn wrap(text: &str, width: usize, indent: &str, out: &mut String) {
     let (mut line, mut used) = (String::new(), 0);
     let mut finish = |line: &mut String, used: &mut usize| {

@@ -33,7 +33,8 @@ pub enum Kind {
     Phantom,
     /// A read returned something that was written only after the read had returned.
     FutureRead,
-    /// A read returned a value that had been replaced, or missed one that had been written, before it was called.
+    /// A read returned a value that had been replaced, or missed one that had been written, before it was
+    /// called.
     StaleRead,
     /// Two reads disagree on the order, or on the number, of writes.
     Disagreement,
@@ -64,10 +65,11 @@ impl Kind {
 ///
 /// # What minimal means
 ///
-/// `operations` and `context` alone are not linearizable, where those in `context` are freed from their times: they may
-/// have taken effect at any moment or never (their *existence* matters, because somebody saw what they wrote; their
-/// times do not). Free any one of `operations` in the same way, and what is left is linearizable. So each of
-/// `operations` is needed, and nothing else is. [`Explanation::minimal`] says whether this was established.
+/// `operations` and `context` alone are not linearizable, where those in `context` are freed from their
+/// times: they may have taken effect at any moment or never (their *existence* matters, because somebody saw
+/// what they wrote; their times do not). Free any one of `operations` in the same way, and what is left is
+/// linearizable. So each of `operations` is needed, and nothing else is. [`Explanation::minimal`] says
+/// whether this was established.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The partition's name, for example the key.
@@ -76,16 +78,18 @@ pub struct Explanation {
     pub partition: u64,
     /// What sort of error it is.
     pub kind: Kind,
-    /// The operations whose times and results cannot be reconciled, by their index in the history, in order of call.
+    /// The operations whose times and results cannot be reconciled, by their index in the history, in order
+    /// of call.
     pub operations: Vec<usize>,
     /// Writes that the reads among `operations` saw, needed at no particular time. By rising index.
     pub context: Vec<usize>,
     /// One sentence, or a few, that names `operations` and says why they cannot be ordered.
     pub sentence: String,
-    /// Whether `operations` is known to be minimal in the sense above. It is left open where establishing it would take longer than the
-    /// verdict did: if the general search found the error in a partition of more than 3,000 operations, or if
-    /// the trials of what can be left out visit more than 8,000 states together. `operations` then names those around the place
-    /// where every order gets stuck, which need not be enough by themselves. It is false, too, if [`crate::Limits::explain`] is.
+    /// Whether `operations` is known to be minimal in the sense above. It is left open where establishing it
+    /// would take longer than the verdict did: if the general search found the error in a partition of more
+    /// than 3,000 operations, or if the trials of what can be left out visit more than 8,000 states together.
+    /// `operations` then names those around the place where every order gets stuck, which need not be enough
+    /// by themselves. It is false, too, if [`crate::Limits::explain`] is.
     pub minimal: bool,
 }
 
@@ -108,8 +112,8 @@ pub struct Undecided {
     pub limit: Limit,
     /// How many states were visited.
     pub states: u64,
-    /// Up to which operation (its index in the history) the order of events was followed: everything that returned
-    /// before its return can be linearized.
+    /// Up to which operation (its index in the history) the order of events was followed: everything that
+    /// returned before its return can be linearized.
     pub reached: usize,
     /// How many operations the partition has.
     pub operations: usize,
@@ -155,7 +159,7 @@ pub struct Witness {
 pub struct Order {
     /// The partition, as [`crate::Model::partition`] numbers it.
     pub partition: u64,
-    /// Indices into the history. Every operation that returned is there once; an open one that never took effect
-    /// (or need not have) is absent.
+    /// Indices into the history. Every operation that returned is there once; an open one that never took
+    /// effect (or need not have) is absent.
     pub operations: Vec<u32>,
 }

@@ -3,7 +3,8 @@
 /// How many characters of a value a sentence shows.
 const SHOWN: usize = 60;
 
-/// `text` in quotes, with everything escaped that could steer a terminal, and cut in the middle if it is long.
+/// `text` in quotes, with everything escaped that could steer a terminal, and cut in the middle if it is
+/// long.
 ///
 /// Markup is not touched: the page escapes it.
 pub fn quoted(text: &str) -> String {

@@ -21,7 +21,8 @@ pub enum Invariant {
     GrowingTerm,
     /// A server votes for one candidate in a term, at most (§5.2).
     OneVote,
-    /// What a reply promises (a vote, an entry) is on the disk before the reply is sent (Figure 2, persistent state).
+    /// What a reply promises (a vote, an entry) is on the disk before the reply is sent (Figure 2, persistent
+    /// state).
     DurablePromise,
     /// Each index is handed to the service once in a server's life, in order.
     ApplyOrder,

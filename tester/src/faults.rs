@@ -1,5 +1,5 @@
-//! The faults of a test as spans of time, for the picture of a history. The verbs note themselves here, as they do in
-//! the story.
+//! The faults of a test as spans of time, for the picture of a history. The verbs note themselves here, as
+//! they do in the story.
 
 use labrt::runtime;
 use linearize::OPEN;
@@ -14,8 +14,8 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// A fault begins: of the sort `group`, described by `label`, at `target` (or everywhere, if that is empty). An earlier
-    /// fault of this sort at the target ends.
+    /// A fault begins: of the sort `group`, described by `label`, at `target` (or everywhere, if that is
+    /// empty). An earlier fault of this sort at the target ends.
     pub(crate) fn begin(&mut self, group: &str, label: impl Into<String>, target: &str) {
         self.end(group, target);
         self.open.push(self.spans.len());

@@ -1,5 +1,5 @@
-//! Checks after a run: outside of it, so that they cost no virtual time and need no thread of the simulation. They run
-//! whether the run has passed or not.
+//! Checks after a run: outside of it, so that they cost no virtual time and need no thread of the simulation.
+//! They run whether the run has passed or not.
 
 use crate::run::Kind;
 use crate::test::Test;

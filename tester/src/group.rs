@@ -1,9 +1,11 @@
-//! A group of servers: each on a node of its own, with a disk and links to the others, ready to be crashed, restarted and
-//! cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab needs.
+//! A group of servers: each on a node of its own, with a disk and links to the others, ready to be crashed,
+//! restarted and cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab
+//! needs.
 
-use crate::net::Net;
-use crate::swarm;
-use crate::test::Test;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
 use labapi::{Persister, Write};
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::{self, Node, NodeId};
@@ -11,9 +13,10 @@ use labrt::oneshot;
 use labrt::quiet::Mutex;
 use labrt::runtime::spawn_detached;
 use labrt::time::Instant;
-use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+
+use crate::net::Net;
+use crate::swarm;
+use crate::test::Test;
 
 /// What a server is started with.
 pub struct Boot {
@@ -92,7 +95,8 @@ impl<S> Clone for Group<S> {
 }
 
 impl<S: Send + Sync + 'static> Group<S> {
-    /// A group of `servers` servers named "`prefix`-0" and so on in `net`, none of them started yet. `boot` starts one.
+    /// A group of `servers` servers named "`prefix`-0" and so on in `net`, none of them started yet. `boot`
+    /// starts one.
     ///
     /// # Panics
     /// With more than 64 servers.
@@ -106,8 +110,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         Group::beside(test, net, prefix, servers, 0, boot)
     }
 
-    /// As [`Group::new`], for a test with several groups: server 0 stands in column `column` of the test's story, and the
-    /// others in those behind it.
+    /// As [`Group::new`], for a test with several groups: server 0 stands in column `column` of the test's
+    /// story, and the others in those behind it.
     ///
     /// # Panics
     /// As [`Group::new`].
@@ -167,7 +171,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         &self.shared.names[server]
     }
 
-    /// Lets servers be paused now and then, as a garbage collector would, if the seed has drawn that (`LAB_SWARM`).
+    /// Lets servers be paused now and then, as a garbage collector would, if the seed has drawn that
+    /// (`LAB_SWARM`).
     pub fn pause_as_drawn(&self) {
         swarm::pauses(self);
     }
@@ -182,8 +187,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         &self.shared.titles[server]
     }
 
-    /// Calls `f` with the living incarnation of a server, in a thread on the server's node, and waits for the result. None if
-    /// the server is crashed, or crashes meanwhile.
+    /// Calls `f` with the living incarnation of a server, in a thread on the server's node, and waits for the
+    /// result. None if the server is crashed, or crashes meanwhile.
     pub fn visit<T: Send + 'static>(
         &self,
         server: usize,
@@ -194,8 +199,8 @@ impl<S: Send + Sync + 'static> Group<S> {
             let life = slots[server].life.as_ref()?;
             (life.node.clone(), Arc::clone(&life.server))
         };
-        // A thread of its own, and not a visit by the test's thread: whatever `f` spawns belongs to the server, and a crash
-        // ends `f` like any other thread of the server.
+        // A thread of its own, and not a visit by the test's thread: whatever `f` spawns belongs to the
+        // server, and a crash ends `f` like any other thread of the server.
         let (result, wait) = oneshot::channel();
         spawn_detached(&node, "a call of the test", move || result.put(f(&object)));
         wait.wait()
@@ -264,8 +269,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.set_links(server);
     }
 
-    /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not named stands
-    /// alone.
+    /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not
+    /// named stands alone.
     pub fn partition(&self, sides: &[&[usize]]) {
         let words = format!("partition {sides:?}");
         self.test().faults().begin("partition", words.as_str(), "");
@@ -304,8 +309,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         }
     }
 
-    /// Opens the link on which `from` calls `to`, whatever else they are cut off from; until one of the two is connected,
-    /// disconnected or restarted. Replies come back on the same link.
+    /// Opens the link on which `from` calls `to`, whatever else they are cut off from; until one of the two
+    /// is connected, disconnected or restarted. Replies come back on the same link.
     pub fn open_link(&self, from: usize, to: usize) {
         self.test().note(format!("open_link {from} -> {to}"));
         self.net().network().enable(self.link(from, to), true);
@@ -323,8 +328,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.net().network().release(self.link(from, to));
     }
 
-    /// Crashes the server: its links go, calls to it fail, its disk keeps what it holds at this moment, and all its threads
-    /// stop where they stand. Nothing happens to a server that is crashed already.
+    /// Crashes the server: its links go, calls to it fail, its disk keeps what it holds at this moment, and
+    /// all its threads stop where they stand. Nothing happens to a server that is crashed already.
     ///
     /// If the calling thread runs on the server's own node, this call does not return: the thread is unwound.
     pub fn crash(&self, server: usize) {
@@ -337,8 +342,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.stop(server);
     }
 
-    /// Lets the checkers look at a server that is about to crash. No time may pass for that: a server that is busy is not
-    /// looked at. A crash from within a server, at a write say, comes at once.
+    /// Lets the checkers look at a server that is about to crash. No time may pass for that: a server that is
+    /// busy is not looked at. A crash from within a server, at a write say, comes at once.
     fn take_last_look(&self, server: usize) {
         let life = {
             let slots = self.shared.slots.lock();
@@ -355,8 +360,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         let _ = wait.wait_deadline(Instant::now());
     }
 
-    /// The order is the course's: first the links, so that no reply speaks of what is written from now on; then the disk;
-    /// then the threads.
+    /// The order is the course's: first the links, so that no reply speaks of what is written from now on;
+    /// then the disk; then the threads.
     fn stop(&self, server: usize) {
         self.cut_off(server);
         self.net().network().delete_server(self.name(server));
@@ -375,8 +380,8 @@ impl<S: Send + Sync + 'static> Group<S> {
                 test.dead_server_acts(server, &format!("writes to its disk ({})", write.place));
             });
         };
-        // In the simulation the kill below is the last moment of the server's threads. On real threads they go on until
-        // they notice, which is no fault of theirs.
+        // In the simulation the kill below is the last moment of the server's threads. On real threads they
+        // go on until they notice, which is no fault of theirs.
         if labrt::world() == labrt::World::Simulated {
             report_writes();
             let at_kill = crash.at_kill.lock().take();
@@ -424,7 +429,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, crash });
     }
 
-    /// An end for a server that runs on `node`. It is noticed if anybody calls on it after the server's crash.
+    /// An end for a server that runs on `node`. It is noticed if anybody calls on it after the server's
+    /// crash.
     fn make_end(&self, server: usize, node: &Node, callee: &Name) -> (usize, ClientEnd) {
         let (number, end) = self.net().make_end(callee);
         // On real threads the crash may be under way.
@@ -447,8 +453,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         (0..self.len()).for_each(|server| self.set_links(server));
     }
 
-    /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread; the hook may
-    /// crash the server, which then stops right there.
+    /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread;
+    /// the hook may crash the server, which then stops right there.
     pub fn on_write(&self, server: usize, hook: impl FnMut(&Group<S>, &Write) + Send + 'static) {
         // Weak, since the disk is reached from the group: a circle would never be let go.
         let (group, mut hook) = (Arc::downgrade(&self.shared), hook);

@@ -1,13 +1,16 @@
-//! What a seed draws besides random numbers when `LAB_SWARM` is set: another network, another scheduler, other clocks.
+//! What a seed draws besides random numbers when `LAB_SWARM` is set: another network, another scheduler,
+//! other clocks.
 //!
-//! Swarm testing (Groce et al., ISSTA 2012): a set of runs finds more when each has its own mixture of features than when
-//! all have the same. Every mixture is mild enough that a correct solution passes every test.
+//! Swarm testing (Groce et al., ISSTA 2012): a set of runs finds more when each has its own mixture of
+//! features than when all have the same. Every mixture is mild enough that a correct solution passes every
+//! test.
+
+use std::time::Duration;
 
 use labrpc::{DelayModel, Network};
 use labrt::PolicyKind;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use std::time::Duration;
 
 /// The knobs of one run.
 #[derive(Debug, Clone, Default, PartialEq)]

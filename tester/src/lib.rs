@@ -1,4 +1,5 @@
-//! The tests' side of the labs: clusters and faults, checkers that run all the time, and stories of what went wrong.
+//! The tests' side of the labs: clusters and faults, checkers that run all the time, and stories of what went
+//! wrong.
 //!
 //! # A test
 //!
@@ -19,38 +20,43 @@
 //! # }
 //! ```
 //!
-//! It is told in scenes, with a closed list of verbs: after one test, all the others are easy to read. The verbs record
-//! themselves. When the test fails, it prints the story so far (a line for each verb, change of role and commitment, a
-//! column for each server), the expectation or invariant that was broken, the seed, and the command that plays it again.
+//! It is told in scenes, with a closed list of verbs: after one test, all the others are easy to read. The
+//! verbs record themselves. When the test fails, it prints the story so far (a line for each verb, change of
+//! role and commitment, a column for each server), the expectation or invariant that was broken, the seed,
+//! and the command that plays it again.
 //! [`run`] plays the test with one seed, or with thousands of them in one process, as the environment says.
 //!
 //! # What is watched
 //!
-//! A test checks its own subject. Besides, the invariants of the Raft paper's Figure 3 are checked all the time. So a test
-//! of elections also fails when an entry is lost in it, and it fails at the moment of the loss, not when the entry is missed.
+//! A test checks its own subject. Besides, the invariants of the Raft paper's Figure 3 are checked all the
+//! time. So a test of elections also fails when an entry is lost in it, and it fails at the moment of the
+//! loss, not when the entry is missed.
 //!
-//! - Some things every solution shows, and every test checks them (`outside`): commands on the apply channel, terms and
-//!   leaders by `get_state`, writes to the disk, and the use of a dead server's ends.
-//! - A solution that makes its messages readable ([`labapi::WireFormat`]) is checked on the wire as well (`outside`).
-//! - A solution that calls its [`labapi::Observer`] is checked at every change of its state (`invariants`, a file for each
-//!   rule).
+//! - Some things every solution shows, and every test checks them (`outside`): commands on the apply channel,
+//!   terms and leaders by `get_state`, writes to the disk, and the use of a dead server's ends.
+//! - A solution that makes its messages readable ([`labapi::WireFormat`]) is checked on the wire as well
+//!   (`outside`).
+//! - A solution that calls its [`labapi::Observer`] is checked at every change of its state (`invariants`, a
+//!   file for each rule).
 //!
 //! The report of a test names what was not watched.
 //!
 //! # Reading order
 //!
-//! First the crate [`labapi`]: what a server is given, and what it must offer. Then `group` (nodes, links, disks, crashes: for
-//! servers of any kind), `cluster` (the verbs of the Raft lab), `outside`, `invariants`, `story`, and `run` (seeds, limits, reports). Then
+//! First the crate [`labapi`]: what a server is given, and what it must offer. Then `group` (nodes, links,
+//! disks, crashes: for servers of any kind), `cluster` (the verbs of the Raft lab), `outside`, `invariants`,
+//! `story`, and `run` (seeds, limits, reports). Then
 //! [`kv`]: clerks whose histories are checked, and the verbs of the key/value lab.
 //!
 //! # The course's harness
 //!
-//! Numbers, bounds and orders are those of the course's `config.go`, with these differences, each of which makes the tests
-//! stricter:
+//! Numbers, bounds and orders are those of the course's `config.go`, with these differences, each of which
+//! makes the tests stricter:
 //!
-//! - Every server hands each index to its service exactly once in a life, in order; the course forgives some repetitions.
-//! - A snapshot of the service holds all commands up to its index, as in the editions from 2022 on, so that a wrong point
-//!   of resumption shows at once.
+//! - Every server hands each index to its service exactly once in a life, in order; the course forgives some
+//!   repetitions.
+//! - A snapshot of the service holds all commands up to its index, as in the editions from 2022 on, so that a
+//!   wrong point of resumption shows at once.
 //! - A crash stops all threads of the server where they stand. The course asks the old server politely.
 //! - Anything that a crashed server still does is a failure.
 //! - The two minutes that a test may take are enforced while it runs, not asked about at its end.
@@ -58,7 +64,8 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **Knowledge of any lab.** The tester sees a consensus module through [`labapi::Consensus`], a key/value server through
+//! - **Knowledge of any lab.** The tester sees a consensus module through [`labapi::Consensus`], a key/value
+//!   server through
 //!   [`labapi::KvServer`] and other servers through [`Group`], and depends on no crate of a lab.
 
 #![forbid(unsafe_code)]

@@ -1,9 +1,11 @@
 //! The network of a test, and ends with names that are never used twice.
 
-use crate::test::{Figures, Test};
-use labrpc::{ClientEnd, Name, Network};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use labrpc::{ClientEnd, Name, Network};
+
+use crate::test::{Figures, Test};
 
 /// A network together with a source of names for its ends. Clones are the same network.
 #[derive(Clone)]
@@ -42,8 +44,8 @@ impl Net {
         Figures { peers, rpcs, bytes, commands }
     }
 
-    /// A new end, connected to `server` and still disabled, and the number that is its name. An end of a dead incarnation
-    /// thereby never becomes one of the next.
+    /// A new end, connected to `server` and still disabled, and the number that is its name. An end of a dead
+    /// incarnation thereby never becomes one of the next.
     pub fn make_end(&self, server: &Name) -> (usize, ClientEnd) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let end = self.network.make_end(number);

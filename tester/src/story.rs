@@ -1,12 +1,13 @@
-//! The story of a test, which helps to find out why it failed: one line for each verb, scene, change of role and
-//! milestone, with one column for each server.
+//! The story of a test, which helps to find out why it failed: one line for each verb, scene, change of role
+//! and milestone, with one column for each server.
 //!
 //! Noting costs a few nanoseconds, since thousands of runs pass for each one whose story is told.
 
-use labapi::Role;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
+
+use labapi::Role;
 
 /// How many lines of a long story are told; what came before is told by scenes alone.
 const TOLD: usize = 120;
@@ -63,7 +64,8 @@ impl Story {
         self.lines.push(Line { at, server, what });
     }
 
-    /// The story as text, the last lines in full (all of them if `whole`), of what came before only the scenes.
+    /// The story as text, the last lines in full (all of them if `whole`), of what came before only the
+    /// scenes.
     pub(crate) fn render(&self, whole: bool) -> String {
         let mut text = String::new();
         self.header(&mut text);

@@ -1,8 +1,10 @@
 //! What swarm runs do to a group while its test goes on.
 
-use crate::group::Group;
-use labrt::thread;
 use std::time::Duration;
+
+use labrt::thread;
+
+use crate::group::Group;
 
 /// Lets servers be paused now and then, as a garbage collector would, if the seed has drawn that.
 pub(crate) fn pauses<S: Send + Sync + 'static>(group: &Group<S>) {

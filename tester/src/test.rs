@@ -1,14 +1,16 @@
 //! The handle that a test's code gets: scenes, expectations, warnings.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use labrt::quiet::{Mutex, MutexGuard};
+use labrt::{runtime, trace};
+
 use crate::failure::{Broken, Invariant};
 use crate::faults::Faults;
 use crate::final_check::{FinalCheck, Finding};
 use crate::knobs::Knobs;
 use crate::story::{Story, What};
-use labrt::quiet::{Mutex, MutexGuard};
-use labrt::{runtime, trace};
-use std::borrow::Cow;
-use std::sync::Arc;
 
 /// A running test. Clones are the same test.
 #[derive(Clone)]
@@ -80,7 +82,8 @@ impl Test {
         self.inner.name
     }
 
-    /// Whether the run is a simulation with the usual knobs: no slow machine and no strange clock can excuse anything.
+    /// Whether the run is a simulation with the usual knobs: no slow machine and no strange clock can excuse
+    /// anything.
     pub fn is_ordinary(&self) -> bool {
         labrt::world() == labrt::World::Simulated && self.inner.knobs.is_default()
     }
@@ -131,8 +134,8 @@ impl Test {
         }
     }
 
-    /// Notes whether the test reached the situation that it is about. If it did not, it has shown nothing, and its result
-    /// says so.
+    /// Notes whether the test reached the situation that it is about. If it did not, it has shown nothing,
+    /// and its result says so.
     pub fn exercised(&self, happened: bool, situation: &str) {
         if !happened {
             self.warn(format!("not exercised: {situation}"));
@@ -178,7 +181,8 @@ impl Test {
         }
     }
 
-    /// Does something after the test's own code has ended well, such as last checks, and learns figures from it.
+    /// Does something after the test's own code has ended well, such as last checks, and learns figures from
+    /// it.
     pub fn at_end(&self, ending: impl FnOnce(&Test) -> Figures + Send + 'static) {
         self.inner.endings.lock().push(Box::new(ending));
     }

@@ -1,12 +1,13 @@
 //! A solution without its observer.
 
+use std::sync::Arc;
+
 use labapi::{ApplyMsg, Consensus, Persister, WireFormat};
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
-use std::sync::Arc;
 
-/// The same consensus module, seen from outside only: its `watch` is not called. It shows what the tests notice of a solution
-/// that has none.
+/// The same consensus module, seen from outside only: its `watch` is not called. It shows what the tests
+/// notice of a solution that has none.
 pub struct Unwatched<R>(Arc<R>);
 
 impl<R: Consensus> Consensus for Unwatched<R> {

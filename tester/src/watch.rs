@@ -1,15 +1,17 @@
-//! The observers of a group's servers. Each passes the state that a consensus module shows to the checkers, and tells the
-//! story about changes.
+//! The observers of a group's servers. Each passes the state that a consensus module shows to the checkers,
+//! and tells the story about changes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use labapi::{Observer, Role, View};
+use labrt::node::Node;
+use labrt::quiet::Mutex;
 
 use crate::group::Boot;
 use crate::invariants::Checkers;
 use crate::story::What;
 use crate::test::Test;
-use labapi::{Observer, Role, View};
-use labrt::node::Node;
-use labrt::quiet::Mutex;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The checkers' knowledge of a group.
 pub struct Watched {
@@ -58,8 +60,8 @@ impl Watched {
         })
     }
 
-    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if the servers do
-    /// not let themselves be watched.
+    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if
+    /// the servers do not let themselves be watched.
     pub(crate) fn lost_suffixes(&self) -> Option<u64> {
         self.any.load(Ordering::Relaxed).then(|| self.checkers.lock().lost_suffixes)
     }

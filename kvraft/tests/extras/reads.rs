@@ -1,11 +1,12 @@
 //! Faster reads: each way to answer gets without the log passes the same tests as the log, on servers whose
 //! clocks drift.
 
-use crate::stale_reads::stale_reads;
 use kvraft::{KvServer, Reads};
 use raft::Lease;
 use tester::kv::{KvCluster, KvSetup, Workload};
 use tester::{Test, run};
+
+use crate::stale_reads::stale_reads;
 
 /// The limit of Raft's state that the servers are given, in bytes.
 const MAX_RAFT_STATE: usize = 1000;

@@ -1,11 +1,13 @@
 //! Part 3A, directed: lost replies, deposed leaders that do not know it yet, and clients that wait for those.
 
-use crate::stale_reads::stale_reads;
+use std::time::Duration;
+
 use kvraft::KvServer;
 use labrt::thread;
-use std::time::Duration;
 use tester::kv::{KvCluster, KvSetup, PATIENCE, Pending, check_appends, element};
 use tester::{ELECTION, Test, run};
+
+use crate::stale_reads::stale_reads;
 
 /// Time limit of an operation after all links are restored.
 const AFTER_HEALING: Duration = Duration::from_secs(3);

@@ -1,15 +1,17 @@
 //! Part 3B, directed: the content of snapshots, and crashes right after one is written.
 
-use crate::directed_3a::expect_appends;
-use crate::part_3b::MAX_RAFT_STATE;
+use std::time::Duration;
+
 use kvraft::KvServer;
 use labrt::rand::random_range;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicUsize, Ordering};
 use labrt::thread;
-use std::time::Duration;
 use tester::kv::{KvCluster, KvSetup, PATIENCE, element};
 use tester::{ELECTION, Test, run};
+
+use crate::directed_3a::expect_appends;
+use crate::part_3b::MAX_RAFT_STATE;
 
 /// The servers apply an append, and its reply is lost. Before the client retries, all servers crash and
 /// restart from snapshots. The snapshots must hold the sessions, or the append takes effect twice.

@@ -1,8 +1,9 @@
 //! Part 3A: a key/value service without snapshots.
 
+use std::time::Duration;
+
 use kvraft::KvServer;
 use labrt::thread;
-use std::time::Duration;
 use tester::kv::{KvCluster, KvSetup, Workload, check_appends, element, speed};
 use tester::{ELECTION, Test, run};
 

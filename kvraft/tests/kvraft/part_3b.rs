@@ -1,10 +1,11 @@
 //! Part 3B: a key/value service with snapshots.
 
-use crate::part_3a::expect_value;
 use kvraft::KvServer;
 use labrt::thread;
 use tester::kv::{KvCluster, KvSetup, Workload, speed};
 use tester::{ELECTION, Test, run};
+
+use crate::part_3a::expect_value;
 
 /// The limit of Raft's state that the servers are given, in bytes.
 pub(crate) const MAX_RAFT_STATE: usize = 1000;

@@ -1,11 +1,12 @@
 //! A scenario that several ways to read must pass: reads at a leader that is cut off.
 
+use std::time::Duration;
+
 use kvraft::KvServer;
 use labapi::KvServer as _;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
-use std::time::Duration;
 use tester::ELECTION;
 use tester::kv::KvCluster;
 

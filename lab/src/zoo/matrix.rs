@@ -75,7 +75,8 @@ impl Row {
         self.cells.iter().filter(|(.., cell)| *cell != Cell::NotRun).count()
     }
 
-    /// The kill that the patch foretells: by a test that it names, or explained by an invariant that it names.
+    /// The kill that the patch foretells: by a test that it names, or explained by an invariant that it
+    /// names.
     fn foretold(&self) -> Option<(&str, &str, u64, &str)> {
         let named = |test: &str, reason: &str| {
             self.patch

@@ -1,8 +1,9 @@
 //! `cargo lab zoo`: are wrong solutions caught?
 //!
-//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution. They are applied, one by one, to a copy of the workspace
-//! under `target/zoo`, built there (into one folder for all, so that only what a patch touches is compiled again), and
-//! run against the lab's tests up to the bug's part. One that no test of its own part catches has survived.
+//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution. They are applied, one by one, to a copy
+//! of the workspace under `target/zoo`, built there (into one folder for all, so that only what a patch
+//! touches is compiled again), and run against the lab's tests up to the bug's part. One that no test of its
+//! own part catches has survived.
 //!
 //! With `--parts` the patches are those in `bugs/parts/`, and no test may fail: see `parts.rs`.
 

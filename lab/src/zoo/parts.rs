@@ -1,22 +1,22 @@
 //! `cargo lab zoo LAB --parts`: do the tests of each part need that part, and the earlier ones, only?
 //!
-//! A student who has done part 2A must pass all its tests. The complete reference cannot show whether that is possible. So
-//! each `bugs/parts/LAB-PART.patch` makes a partial solution of the reference: what belongs to later parts panics, or does nothing.
-//! The tests up to that part are run against what is left, and all of them must pass.
+//! A student who has done part 2A must pass all its tests. The complete reference cannot show whether that is
+//! possible. So each `bugs/parts/LAB-PART.patch` makes a partial solution of the reference: what belongs to
+//! later parts panics, or does nothing. The tests up to that part are run against what is left, and all of
+//! them must pass.
 
 use std::path::Path;
 
 use console::style;
 use lab_terminal::count;
 
+use super::copy::WorkspaceCopy;
+use super::patch::Patch;
+use super::{build_one, examine, zoo_folder};
 use crate::catalogue::{Lab, Test};
 use crate::cli::ZooOptions;
 use crate::runner::Runner;
 use crate::{Failure, Outcome};
-
-use super::copy::WorkspaceCopy;
-use super::patch::Patch;
-use super::{build_one, examine, zoo_folder};
 
 /// The partial solutions of this lab, by their names.
 pub(super) fn of_lab(patches: Vec<Patch>, lab: &Lab) -> Result<Vec<Patch>, Failure> {

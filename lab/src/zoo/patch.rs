@@ -16,7 +16,8 @@ pub(crate) struct Patch {
     pub(crate) part: String,
     /// What is wrong, in a few words.
     pub(crate) title: String,
-    /// Who must see it: tests, or invariants. One of them is enough. Empty for the partial solutions of `--parts`.
+    /// Who must see it: tests, or invariants. One of them is enough. Empty for the partial solutions of
+    /// `--parts`.
     pub(crate) caught_by: Vec<String>,
     /// The whole file, for the diff in it.
     text: String,

@@ -1,8 +1,9 @@
 //! The simulated disk.
 
-use labapi::{Persister, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use labapi::{Persister, Write};
 
 #[test]
 fn saves_replace_and_records_are_appended() {

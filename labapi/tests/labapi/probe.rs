@@ -1,7 +1,8 @@
 //! The probe tells an observer just what has changed.
 
-use labapi::{Observer, Probe, Role, Shown, View, digest};
 use std::sync::{Arc, Mutex};
+
+use labapi::{Observer, Probe, Role, Shown, View, digest};
 
 /// What an observer was shown: the first changed index, and terms and digests from there on.
 type Seen = Arc<Mutex<Vec<(u64, Vec<(u64, u64)>)>>>;

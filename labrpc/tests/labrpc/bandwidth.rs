@@ -1,9 +1,10 @@
 //! Links of limited bandwidth.
 
-use crate::fixture::{Fixture, JunkClient, both, ms, simulated, slack, timed};
 use labrpc::{DelayModel, Network, RpcError, TapAction};
 use labrt::thread::{self, JoinHandle};
 use labrt::time::{Duration, Instant};
+
+use crate::fixture::{Fixture, JunkClient, both, ms, simulated, slack, timed};
 
 /// Bytes a second.
 const BANDWIDTH: u64 = 100_000;
@@ -17,7 +18,8 @@ fn limited() -> (Fixture, JunkClient) {
     (fixture, client)
 }
 
-/// A text that takes this many tenths of a second on such a link, besides the few bytes of its encoded length.
+/// A text that takes this many tenths of a second on such a link, besides the few bytes of its encoded
+/// length.
 fn tenths(count: usize) -> String {
     "x".repeat(count * BANDWIDTH as usize / 10)
 }

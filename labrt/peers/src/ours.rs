@@ -1,7 +1,8 @@
 //! The programs under labrt.
 
-use crate::{Finding, MOST_RUNS, Program, measure};
 use labrt::{Bounds, Config, PolicyKind, explore, run};
+
+use crate::{Finding, MOST_RUNS, Program, measure};
 
 mod facade {
     pub(crate) use labrt::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

@@ -1,4 +1,5 @@
-//! Eight programs with a bug each, the same text for labrt, shuttle and loom: each of them offers the names of `facade`.
+//! Eight programs with a bug each, the same text for labrt, shuttle and loom: each of them offers the names
+//! of `facade`.
 
 use super::facade::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, SeqCst, lock, spawn, wait};
 
@@ -124,7 +125,8 @@ fn two_kinds_of_waiters() {
     second.join().unwrap();
 }
 
-/// The reader must come behind the third of ten steps, and then behind the seventh, after ten steps of its own.
+/// The reader must come behind the third of ten steps, and then behind the seventh, after ten steps of its
+/// own.
 fn depth_three() {
     let shared = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
     let writer = {

@@ -65,7 +65,7 @@ fn row(index: usize) -> Row {
     findings.push(("exhaustive".to_owned(), ours::exhaustive(ours_program)));
     findings.push(("shuttle random".to_owned(), with_shuttle::random(with_shuttle::ALL[index].1)));
     findings.push(("shuttle PCT 3".to_owned(), with_shuttle::pct(with_shuttle::ALL[index].1)));
-    findings.push(("loom".to_owned(), with_loom::exhaustive(with_loom::ALL[index].1)));
+    findings.push(("loom".to_owned(), with_loom::exhaustive(index)));
     Row { program, findings }
 }
 

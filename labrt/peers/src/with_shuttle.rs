@@ -1,9 +1,11 @@
 //! The programs under shuttle.
 
-use crate::{Finding, MOST_RUNS, Program, measure};
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, Runner};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Finding, MOST_RUNS, Program, measure};
 
 mod facade {
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

@@ -1,8 +1,9 @@
 //! Channels: the names and signatures of crossbeam.
 //!
-//! On real threads a channel is crossbeam's. In the simulation it is a queue with two wait lists (`simulated.rs`), since
-//! crossbeam's rendezvous needs two OS threads. Which of the two is decided where the channel is made: one made
-//! outside of [`crate::run`] is a real one, and blocking on it inside of a simulation blocks the whole simulation.
+//! On real threads a channel is crossbeam's. In the simulation it is a queue with two wait lists
+//! (`simulated.rs`), since crossbeam's rendezvous needs two OS threads. Which of the two is decided where the
+//! channel is made: one made outside of [`crate::run`] is a real one, and blocking on it inside of a
+//! simulation blocks the whole simulation.
 
 mod select;
 mod simulated;
@@ -14,15 +15,17 @@ pub use crossbeam_channel::{
 #[doc(hidden)]
 pub use select::{Arm, RecvArm, SendArm, select_arms};
 
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crossbeam_channel as crossbeam;
+use simulated::Queue;
+
 use crate::context::{Mode, mode};
 use crate::sim::circles::Side;
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, runtime};
-use crossbeam_channel as crossbeam;
-use simulated::Queue;
-use std::fmt;
-use std::panic::Location;
-use std::sync::Arc;
 
 /// The sending side; clones share the channel.
 pub struct Sender<T> {
@@ -44,8 +47,8 @@ enum ReceiverFlavor<T> {
     Simulated(Arc<Queue<T>>),
 }
 
-/// A channel that holds at most `capacity` messages; with 0 a message is handed over only when a receiver takes it, as
-/// with Go's unbuffered channels.
+/// A channel that holds at most `capacity` messages; with 0 a message is handed over only when a receiver
+/// takes it, as with Go's unbuffered channels.
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     if mode() == Mode::Simulated {
         return simulated_pair(Some(capacity));
@@ -76,7 +79,8 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
     receiver
 }
 
-/// A channel that delivers the time every `period`. It skips a delivery if the last message has not been taken.
+/// A channel that delivers the time every `period`. It skips a delivery if the last message has not been
+/// taken.
 pub fn tick(period: Duration) -> Receiver<Instant> {
     let (sender, receiver) = bounded(1);
     deliver_at(Instant::now() + period, sender, Some(period));
@@ -94,7 +98,8 @@ pub fn never<T>() -> Receiver<T> {
     receiver
 }
 
-/// Sends the time at `when`, on the node's clock, and again every `period`, as long as the channel has a receiver.
+/// Sends the time at `when`, on the node's clock, and again every `period`, as long as the channel has a
+/// receiver.
 fn deliver_at(when: Instant, sender: Sender<Instant>, period: Option<Duration>) {
     let deliver = move || {
         let listening = !matches!(sender.try_send(when), Err(TrySendError::Disconnected(_)));

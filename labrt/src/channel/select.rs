@@ -1,5 +1,10 @@
 //! Waiting for several channels at once.
 
+use std::cell::Cell;
+use std::panic::Location;
+
+use crossbeam_channel::{Select, SelectedOperation};
+
 use super::simulated::ParkedReceiver;
 use super::{
     Receiver, ReceiverFlavor, RecvError, SendError, Sender, SenderFlavor, TryRecvError, TrySendError, slice,
@@ -10,11 +15,9 @@ use crate::sim::park::{WaitQueue, Wake, may_block, park_on, yield_point};
 use crate::sim::policy::Access;
 use crate::sim::task::Wait;
 use crate::time::{Duration, deadline_after};
-use crossbeam_channel::{Select, SelectedOperation};
-use std::cell::Cell;
-use std::panic::Location;
 
-/// Waits for one of several channel operations, carries it out, and runs its body; as crossbeam's macro of this name.
+/// Waits for one of several channel operations, carries it out, and runs its body; as crossbeam's macro of
+/// this name.
 ///
 /// ```
 /// use labrt::channel::{self, select};
@@ -32,9 +35,10 @@ use std::panic::Location;
 /// ```
 ///
 /// Arms: `recv(receiver) -> pattern => body`, `send(sender, message) -> pattern => body`, and at most one of
-/// `default => body` (when nothing is ready) and `default(timeout) => body`. If several operations are ready, one of
-/// them is chosen at random. In the simulation, a `send` of a select on a channel of capacity 0 hands its message to a
-/// receiver that waits; if that one is a select that goes on with another arm, the message waits for the next receiver.
+/// `default => body` (when nothing is ready) and `default(timeout) => body`. If several operations are ready,
+/// one of them is chosen at random. In the simulation, a `send` of a select on a channel of capacity 0 hands
+/// its message to a receiver that waits; if that one is a select that goes on with another arm, the message
+/// waits for the next receiver.
 #[macro_export]
 macro_rules! select {
     ($($arms:tt)*) => { $crate::__select!(@parse [] [] $($arms)*) };
@@ -65,18 +69,25 @@ macro_rules! __select {
     (@parse [$($done:tt)*] $default:tt recv($receiver:expr) -> $result:pat => $body:block $($rest:tt)*) => {
         $crate::__select!(@parse [$($done)* {(RecvArm) (&$receiver) ($result) ($body)}] $default $($rest)*)
     };
-    (@parse [$($done:tt)*] $default:tt recv($receiver:expr) -> $result:pat => $body:expr $(, $($rest:tt)*)?) => {
-        $crate::__select!(@parse [$($done)* {(RecvArm) (&$receiver) ($result) ($body)}] $default $($($rest)*)?)
+    (@parse [$($done:tt)*] $default:tt
+        recv($receiver:expr) -> $result:pat => $body:expr $(, $($rest:tt)*)?) => {
+        $crate::__select!(@parse [$($done)* {(RecvArm) (&$receiver) ($result) ($body)}]
+            $default $($($rest)*)?)
     };
-    (@parse [$($done:tt)*] $default:tt send($sender:expr, $message:expr) -> $result:pat => $body:block $($rest:tt)*) => {
-        $crate::__select!(@parse [$($done)* {(SendArm) (&$sender, $message) ($result) ($body)}] $default $($rest)*)
+    (@parse [$($done:tt)*] $default:tt
+        send($sender:expr, $message:expr) -> $result:pat => $body:block $($rest:tt)*) => {
+        $crate::__select!(@parse [$($done)* {(SendArm) (&$sender, $message) ($result) ($body)}]
+            $default $($rest)*)
     };
-    (@parse [$($done:tt)*] $default:tt send($sender:expr, $message:expr) -> $result:pat => $body:expr $(, $($rest:tt)*)?) => {
-        $crate::__select!(@parse [$($done)* {(SendArm) (&$sender, $message) ($result) ($body)}] $default $($($rest)*)?)
+    (@parse [$($done:tt)*] $default:tt
+        send($sender:expr, $message:expr) -> $result:pat => $body:expr $(, $($rest:tt)*)?) => {
+        $crate::__select!(@parse [$($done)* {(SendArm) (&$sender, $message) ($result) ($body)}]
+            $default $($($rest)*)?)
     };
     (@emit $arms:tt $default:tt) => { $crate::__select!(@name [] $arms $default) };
     // Each expansion of this rule makes an `arm` of its own, by macro hygiene.
-    (@name [$($named:tt)*] [{($kind:ident) ($($argument:tt)*) ($result:pat) ($body:expr)} $($rest:tt)*] $default:tt) => {
+    (@name [$($named:tt)*] [{($kind:ident) ($($argument:tt)*) ($result:pat) ($body:expr)}
+        $($rest:tt)*] $default:tt) => {
         // A match keeps temporaries of the arguments alive until the whole select is over.
         match $crate::channel::$kind::new($($argument)*) {
             arm => $crate::__select!(@name [$($named)* {(arm) ($result) ($body)}] [$($rest)*] $default),

@@ -1,14 +1,16 @@
 //! The channel of the simulated world.
 
+use std::collections::VecDeque;
+use std::panic::Location;
+
+use parking_lot::Mutex;
+
 use super::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::context::{Mode, mode};
 use crate::sim::circles::Side;
 use crate::sim::park::{WaitQueue, Wake, may_block};
 use crate::sim::task::{On, Wait};
 use crate::sync::entry;
-use parking_lot::Mutex;
-use std::collections::VecDeque;
-use std::panic::Location;
 
 /// A queue of messages with those who wait for one and those who wait for room.
 pub(super) struct Queue<T> {
@@ -21,7 +23,8 @@ pub(super) struct Queue<T> {
 }
 
 struct State<T> {
-    /// Messages with their numbers; the number lets the sender of a rendezvous find out whether its message was taken.
+    /// Messages with their numbers; the number lets the sender of a rendezvous find out whether its message
+    /// was taken.
     messages: VecDeque<(u64, T)>,
     next_number: u64,
     senders: usize,
@@ -58,7 +61,8 @@ impl<T> Queue<T> {
         std::ptr::from_ref(self).cast::<u8>() as usize
     }
 
-    /// A point to switch at. A channel of a simulation that has ended, or of another one, must not be waited for.
+    /// A point to switch at. A channel of a simulation that has ended, or of another one, must not be waited
+    /// for.
     pub(super) fn use_end(&self, side: Side, place: &'static Location<'static>) {
         assert!(mode() == Mode::Simulated, "a channel of a simulation is used outside of it, at {place}");
         let own = crate::sim::with(|sim| sim.use_channel(self.run, self.address(), side));
@@ -81,7 +85,8 @@ impl<T> Queue<T> {
         self.capacity
     }
 
-    /// Puts the message in if there is room: below the capacity or, for a rendezvous, as many as receivers wait.
+    /// Puts the message in if there is room: below the capacity or, for a rendezvous, as many as receivers
+    /// wait.
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         let mut state = self.state.lock();
         if state.receivers == 0 {
@@ -239,7 +244,8 @@ impl<T> Queue<T> {
         let mut state = self.state.lock();
         state.receivers -= 1;
         let last = state.receivers == 0;
-        // Messages that nobody can receive are dropped outside of the lock: they may own ends of this very channel.
+        // Messages that nobody can receive are dropped outside of the lock: they may own ends of this very
+        // channel.
         let lost = if last && self.capacity != Some(0) {
             std::mem::take(&mut state.messages)
         } else {

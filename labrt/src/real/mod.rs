@@ -1,10 +1,21 @@
 //! The real world: OS threads and the wall clock, under the same names.
 //!
-//! Nothing can stop an OS thread from outside, so each call into this crate looks whether the thread's node was killed
-//! or its run has ended, and unwinds the thread then; waiting calls wake up every [`SLICE`] to look.
+//! Nothing can stop an OS thread from outside, so each call into this crate looks whether the thread's node
+//! was killed or its run has ended, and unwinds the thread then; waiting calls wake up every [`SLICE`] to
+//! look.
 
 pub(crate) mod pool;
 pub(crate) mod timer;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::config::{Config, Limits};
 use crate::context::{self, Mode};
@@ -14,14 +25,6 @@ use crate::outcome::{Event, Failure, FailureKind, Outcome, Stats};
 use crate::panics::Whereabouts;
 use crate::sim::task::Killed;
 use crate::watchdog::{self, Pulse};
-use parking_lot::{Condvar, Mutex};
-use std::any::Any;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
 
 /// How long a waiting thread sleeps before it looks whether it was killed.
 pub(crate) const SLICE: Duration = Duration::from_millis(5);
@@ -84,8 +87,8 @@ impl Here {
         }
     }
 
-    /// Runs `f` on this OS thread as part of the captured run; only drops it if that run is over. A panic fails that run
-    /// and does not reach the caller, who serves other runs as well.
+    /// Runs `f` on this OS thread as part of the captured run; only drops it if that run is over. A panic
+    /// fails that run and does not reach the caller, who serves other runs as well.
     pub(crate) fn run(self, f: impl FnOnce()) {
         let world = Arc::clone(&self.world);
         let before = HERE.replace(Some(self));
@@ -127,7 +130,8 @@ fn end_this_thread() {
     }
 }
 
-/// Whether a blocking call of this thread may go on waiting: destructors of a thread that is being unwound may not.
+/// Whether a blocking call of this thread may go on waiting: destructors of a thread that is being unwound
+/// may not.
 pub(crate) fn may_block() -> bool {
     check();
     !std::thread::panicking()
@@ -237,8 +241,8 @@ pub(crate) fn spawn(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) 
     true
 }
 
-/// Waits until no thread of the killed node is left. A thread of that node is unwound instead: the others may be waiting
-/// for a lock that it holds.
+/// Waits until no thread of the killed node is left. A thread of that node is unwound instead: the others may
+/// be waiting for a lock that it holds.
 pub(crate) fn wait_for_end_of(node: &Node) {
     let (world, own) = here(|here| (Arc::clone(&here.world), here.node == *node));
     if own {
@@ -295,8 +299,8 @@ impl RealWorld {
         }
     }
 
-    /// Waits until at most `spared` threads of matching nodes live; the names of those that are left after the patience
-    /// has run out.
+    /// Waits until at most `spared` threads of matching nodes live; the names of those that are left after
+    /// the patience has run out.
     fn wait_until_ended(&self, of: impl Fn(&Node) -> bool, spared: usize) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
         let mut living = self.living.lock();

@@ -1,13 +1,14 @@
 //! OS threads, reused: starting one costs as much as several remote calls.
 //!
-//! A thread that has nothing to do spins for some microseconds before it sleeps, since handing work to a sleeping thread
-//! costs the kernel's wake-up. It spins only on a core that no other thread of ours wants: where many work, spinning
-//! would keep them from it.
+//! A thread that has nothing to do spins for some microseconds before it sleeps, since handing work to a
+//! sleeping thread costs the kernel's wake-up. It spins only on a core that no other thread of ours wants:
+//! where many work, spinning would keep them from it.
 
-use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -19,8 +20,8 @@ const IDLE: Duration = Duration::from_secs(10);
 
 static CORES: LazyLock<isize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, |n| n.get().cast_signed()));
-/// How many threads of runs use a core now, or would: those that work, and those that spin, but not those that sleep. It
-/// only decides whether spinning is worth it.
+/// How many threads of runs use a core now, or would: those that work, and those that spin, but not those
+/// that sleep. It only decides whether spinning is worth it.
 static ON_CORES: AtomicIsize = AtomicIsize::new(0);
 static IDLE_WORKERS: Mutex<Vec<Arc<Worker>>> = Mutex::new(Vec::new());
 
@@ -34,8 +35,8 @@ pub(crate) fn stops() {
     ON_CORES.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Spins until `done` holds, for some microseconds at the most and only while a core is free for that; whether it holds.
-/// The calling thread counts as one that works all the while.
+/// Spins until `done` holds, for some microseconds at the most and only while a core is free for that;
+/// whether it holds. The calling thread counts as one that works all the while.
 pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
     if done() {
         return true;
@@ -58,8 +59,8 @@ pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
 struct Worker {
     /// Set when `job` holds one, so that the spinning thread needs no lock to look.
     has_job: AtomicBool,
-    /// Set while the thread sleeps and does not count as one that works. Taking this back makes it count again. The
-    /// thread itself does that, or the one that hands it a job, since it takes a while to wake.
+    /// Set while the thread sleeps and does not count as one that works. Taking this back makes it count
+    /// again. The thread itself does that, or the one that hands it a job, since it takes a while to wake.
     asleep: AtomicBool,
     job: Mutex<Option<Job>>,
     thread: std::thread::Thread,
@@ -116,7 +117,8 @@ impl Worker {
         self.job.lock().take()
     }
 
-    /// Takes this worker from the list of idle ones; false if another thread has just taken it to hand it a job.
+    /// Takes this worker from the list of idle ones; false if another thread has just taken it to hand it a
+    /// job.
     fn withdraw(self: &Arc<Self>) -> bool {
         let mut idle = IDLE_WORKERS.lock();
         let before = idle.len();

@@ -1,11 +1,13 @@
 //! Closures that run at a given time in the real world: one OS thread with a heap.
 
-use super::Here;
-use parking_lot::{Condvar, Mutex};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Once;
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Here;
 
 type Call = Box<dyn FnOnce() + Send>;
 

@@ -7,8 +7,8 @@ use super::task::{On, Phase, Task};
 use crate::outcome::FailureKind;
 
 impl Sim {
-    /// The tasks without which this one cannot go on. For a channel these are the tasks that have used its other end, or have
-    /// it on their stacks.
+    /// The tasks without which this one cannot go on. For a channel these are the tasks that have used its
+    /// other end, or have it on their stacks.
     fn awaited(&self, task: &Task) -> Vec<Slot> {
         match task.wait.on {
             On::Lock(lock) => self.tasks_that(|other| other.held.iter().any(|&(held, _)| held == lock)),
@@ -60,7 +60,8 @@ impl Sim {
         None
     }
 
-    /// Whether only the one that it waits for can make the task go on. A task that is about to be unwound goes on anyway.
+    /// Whether only the one that it waits for can make the task go on. A task that is about to be unwound
+    /// goes on anyway.
     fn is_stuck(&self, task: &Task) -> bool {
         let dying = task.killed || self.stopping || self.nodes[task.node as usize].is_killed();
         task.phase == Phase::Parked && !task.has_deadline && (task.unwinds || !dying)
@@ -86,7 +87,8 @@ impl Sim {
         self.any_circle().map(|circle| self.tell_circle(&circle))
     }
 
-    /// The task has just been parked: ends the run if it waits in a circle of locks and joins, since nothing can end that.
+    /// The task has just been parked: ends the run if it waits in a circle of locks and joins, since nothing
+    /// can end that.
     pub(super) fn report_circle(&mut self, slot: Slot) {
         let Some(circle) = self.circle_from(slot, true) else { return };
         let task = &self.tasks[slot as usize];

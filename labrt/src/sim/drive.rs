@@ -1,5 +1,9 @@
 //! The loop of the simulated world: run a ready task; if there is none, move the clock to the next timer.
 
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use super::policy::Slot;
 use super::task::{TaskCoroutine, kill_tasks, record_panic, resume, spawn};
 use super::timers::Action;
@@ -10,9 +14,6 @@ use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Decision, FailureKind, Outcome, Stats};
 use crate::watchdog;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 enum Step {
     Run(Slot, TaskCoroutine),
@@ -168,8 +169,8 @@ impl Sim {
     }
 }
 
-/// Runs a short closure at `at` (virtual nanoseconds), outside of any task. A run that is ending drops it here and now, so
-/// that destructors that run then leave nothing behind.
+/// Runs a short closure at `at` (virtual nanoseconds), outside of any task. A run that is ending drops it
+/// here and now, so that destructors that run then leave nothing behind.
 pub(crate) fn call_at(at: u64, call: Box<dyn FnOnce() + Send>) {
     let late = with(|sim| {
         if sim.stopping {

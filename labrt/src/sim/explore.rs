@@ -1,15 +1,18 @@
-//! Bounded exhaustive search: the policy that follows one path through the tree of all schedules, and the tree.
+//! Bounded exhaustive search: the policy that follows one path through the tree of all schedules, and the
+//! tree.
 //!
-//! Each run follows the choices of a prefix and decides by itself behind it; afterwards the last choice that has another
-//! possibility becomes that one. Without a bound on preemptions, sleep sets (Godefroid, *Partial-Order Methods for the
-//! Verification of Concurrent Systems*, 1996) leave out schedules that differ from an earlier one only in the order of
-//! steps that do not touch the same object.
+//! Each run follows the choices of a prefix and decides by itself behind it; afterwards the last choice that
+//! has another possibility becomes that one. Without a bound on preemptions, sleep sets (Godefroid,
+//! *Partial-Order Methods for the Verification of Concurrent Systems*, 1996) leave out schedules that differ
+//! from an earlier one only in the order of steps that do not touch the same object.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rand::rngs::SmallRng;
 
 use super::policy::{Access, Policy, Slot};
 use super::task::Task;
-use parking_lot::Mutex;
-use rand::rngs::SmallRng;
-use std::sync::Arc;
 
 /// The tree of schedules, as far as it is explored, shared by the runs of one search.
 #[derive(Debug, Clone, Default)]
@@ -36,14 +39,15 @@ struct State {
     bound: Option<u32>,
     /// The task that the present run has chosen last. Steps that nobody can notice are not chosen.
     last: Option<Slot>,
-    /// Objects of the present run in the order in which they were first used: addresses differ from run to run, these
-    /// numbers do not, as long as the program repeats itself.
+    /// Objects of the present run in the order in which they were first used: addresses differ from run to
+    /// run, these numbers do not, as long as the program repeats itself.
     objects: Vec<usize>,
     /// Whether sleep sets must not be used, since the program does not repeat itself so exactly.
     plain: bool,
     /// A repeated choice was another step than before.
     differed: bool,
-    /// Whether the present run only repeats an order that was explored before, up to the order of independent steps.
+    /// Whether the present run only repeats an order that was explored before, up to the order of independent
+    /// steps.
     redundant: bool,
     /// Sleeping tasks at the present depth, with what they would do.
     asleep: Vec<(Slot, Access)>,
@@ -85,7 +89,8 @@ impl Tree {
     pub(crate) fn advance(&self) -> bool {
         let state = &mut *self.state.lock();
         if std::mem::take(&mut state.differed) && !state.sleeps_never() {
-            // What was left out may have been left out wrongly: everything once more, and nothing is left out.
+            // What was left out may have been left out wrongly: everything once more, and nothing is left
+            // out.
             state.plain = true;
             state.path.clear();
             return true;

@@ -1,9 +1,9 @@
 //! Makes the iteration order of std's hash maps a function of the seed.
 //!
-//! std draws the keys of its hash maps once for each OS thread, through the C function `getrandom` (on macOS through
-//! `CCRandomGenerateBytes`). This module defines that function for the whole program: inside a simulation it gives bytes
-//! derived from the seed, elsewhere it asks the system. A thread on which anything was drawn keeps those keys, so the
-//! next simulation gets a fresh thread (`run.rs`).
+//! std draws the keys of its hash maps once for each OS thread, through the C function `getrandom` (on macOS
+//! through `CCRandomGenerateBytes`). This module defines that function for the whole program: inside a
+//! simulation it gives bytes derived from the seed, elsewhere it asks the system. A thread on which anything
+//! was drawn keeps those keys, so the next simulation gets a fresh thread (`run.rs`).
 //!
 //! On macOS this is compiled but has not been run.
 
@@ -38,7 +38,8 @@ fn next() -> Option<u64> {
     Some(mixed ^ (mixed >> 31))
 }
 
-/// Fills the buffer from the seed's stream; false, with nothing promised of the buffer, if no simulation runs here.
+/// Fills the buffer from the seed's stream; false, with nothing promised of the buffer, if no simulation runs
+/// here.
 ///
 /// # Safety
 /// `buffer` must be valid for writes of `length` bytes.
@@ -74,8 +75,8 @@ pub(crate) unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, flags:
     }
 }
 
-/// The function that std asks for hash keys on macOS. Code that is linked into the program finds this one before the
-/// system's; the system's own libraries do not, so that `arc4random_buf` does not lead back here.
+/// The function that std asks for hash keys on macOS. Code that is linked into the program finds this one
+/// before the system's; the system's own libraries do not, so that `arc4random_buf` does not lead back here.
 ///
 /// # Safety
 /// As the C function: `buffer` must be valid for writes of `length` bytes.

@@ -1,19 +1,22 @@
 //! Locks: what identifies one in reports, and in which order threads take them.
 //!
-//! Two threads that take two locks in opposite orders deadlock only if they meet, which may take thousands of runs. The
-//! orders themselves show in every run, so the simulation records them and warns of a circle (the method of Linux's
-//! lockdep, and of Havelund, *Using Runtime Analysis to Guide Model Checking of Java Programs*, SPIN 2000).
+//! Two threads that take two locks in opposite orders deadlock only if they meet, which may take thousands of
+//! runs. The orders themselves show in every run, so the simulation records them and warns of a circle (the
+//! method of Linux's lockdep, and of Havelund, *Using Runtime Analysis to Guide Model Checking of Java
+//! Programs*, SPIN 2000).
 
-use super::Sim;
-use rustc_hash::FxHashMap;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustc_hash::FxHashMap;
+
+use super::Sim;
+
 type Place = &'static Location<'static>;
 
-/// Number of a lock: the run that uses it in the upper half, and which lock of that run in the lower. A lock gets it when
-/// it is first taken in a run, so that a lock which outlives its run is noticed, and the address of a freed one says
-/// nothing about the next.
+/// Number of a lock: the run that uses it in the upper half, and which lock of that run in the lower. A lock
+/// gets it when it is first taken in a run, so that a lock which outlives its run is noticed, and the address
+/// of a freed one says nothing about the next.
 #[derive(Default)]
 pub(crate) struct LockId(AtomicU64);
 
@@ -29,7 +32,8 @@ impl LockId {
     }
 }
 
-/// Orders that are recorded in one run. A program that makes locks without end would fill the memory otherwise.
+/// Orders that are recorded in one run. A program that makes locks without end would fill the memory
+/// otherwise.
 const MOST_ORDERS: usize = 10_000;
 
 /// Several threads, where a number of a thread is expected.

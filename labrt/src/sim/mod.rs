@@ -1,7 +1,8 @@
 //! The simulated world: tasks, the virtual clock, and the state that one seed determines.
 //!
-//! All of it lives on one OS thread, in a thread-local [`Sim`]. Tasks are coroutines (`task.rs`); the loop that runs them
-//! is in `drive.rs`; the waiting tasks are kept in wait queues inside the primitives (`park.rs`).
+//! All of it lives on one OS thread, in a thread-local [`Sim`]. Tasks are coroutines (`task.rs`); the loop
+//! that runs them is in `drive.rs`; the waiting tasks are kept in wait queues inside the primitives
+//! (`park.rs`).
 
 pub(crate) mod circles;
 pub(crate) mod drive;
@@ -17,20 +18,22 @@ pub(crate) mod task;
 mod timers;
 mod turns;
 
-use crate::config::{Config, Limits, Schedule};
-use crate::node::Node;
-use crate::outcome::{Decision, Event, Failure, FailureKind};
-use crate::panics::Whereabouts;
-use crate::watchdog::Pulse;
-use policy::{Policy, Slot};
-use rand::{SeedableRng, rngs::SmallRng};
 use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use policy::{Policy, Slot};
+use rand::{SeedableRng, rngs::SmallRng};
 use task::{Phase, Task};
 use timers::Timers;
+
+use crate::config::{Config, Limits, Schedule};
+use crate::node::Node;
+use crate::outcome::{Decision, Event, Failure, FailureKind};
+use crate::panics::Whereabouts;
+use crate::watchdog::Pulse;
 
 /// Runs are numbered through all OS threads; no run has number 0.
 static NEXT_RUN: AtomicU32 = AtomicU32::new(1);
@@ -39,7 +42,8 @@ static NEXT_RUN: AtomicU32 = AtomicU32::new(1);
 pub(crate) const NO_TASK: Slot = Slot::MAX;
 
 thread_local! {
-    /// The simulation of this OS thread. It outlives runs, so that stacks and tables are reused from seed to seed.
+    /// The simulation of this OS thread. It outlives runs, so that stacks and tables are reused from seed to
+    /// seed.
     static SIM: RefCell<Sim> = RefCell::new(Sim::new());
 }
 
@@ -54,11 +58,12 @@ pub(crate) fn try_with<R>(f: impl FnOnce(&mut Sim) -> R) -> Option<R> {
     SIM.try_with(|sim| sim.try_borrow_mut().ok().map(|mut sim| f(&mut sim))).ok().flatten()
 }
 
-/// As [`with`], for a process that is about to end: also while another frame of this OS thread has borrowed the simulation.
+/// As [`with`], for a process that is about to end: also while another frame of this OS thread has borrowed
+/// the simulation.
 #[allow(unsafe_code, reason = "the fault handler runs on top of whatever the thread was doing")]
 fn with_even_if_borrowed(f: impl FnOnce(&Sim)) {
-    // SAFETY: the frame that has borrowed it is on this very OS thread and never goes on: the process ends. What `f` reads
-    // of it, names of nodes and tasks, changes only when a node or a task is made.
+    // SAFETY: the frame that has borrowed it is on this very OS thread and never goes on: the process ends.
+    // What `f` reads of it, names of nodes and tasks, changes only when a node or a task is made.
     let _ = SIM.try_with(|sim| f(unsafe { &*sim.as_ptr() }));
 }
 
@@ -84,7 +89,8 @@ pub(crate) struct Sim {
     stride: u32,
     /// The stream of scheduling choices.
     schedule_rng: SmallRng,
-    /// The stream behind `labrt::rand`, apart from the other so that a lab's draws do not depend on the policy.
+    /// The stream behind `labrt::rand`, apart from the other so that a lab's draws do not depend on the
+    /// policy.
     pub(crate) user_rng: SmallRng,
     /// All nodes, by number.
     pub(crate) nodes: Vec<Node>,

@@ -1,13 +1,15 @@
 //! Parking: how a task waits, and how others wake it.
 
+use std::panic::Location;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::policy::{Access, Slot};
 use super::task::{On, Phase, Task, Wait, abandon, suspend, unwind_killed, unwinding};
 use super::{NO_TASK, Sim, with};
 use crate::outcome::FailureKind;
-use std::panic::Location;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Virtual time that a panicking task may wait in its destructors until the panic is reported in spite of them.
+/// Virtual time that a panicking task may wait in its destructors until the panic is reported in spite of
+/// them.
 const PATIENCE: u64 = 5_000_000_000;
 
 /// Why a parked task goes on.
@@ -67,8 +69,8 @@ impl Sim {
         panicked.then(|| self.now.saturating_add(PATIENCE))
     }
 
-    /// The parked task runs again: whether it was killed meanwhile, and whether its time was over. If its patience was
-    /// over instead, the run ends with the panic that unwinds it.
+    /// The parked task runs again: whether it was killed meanwhile, and whether its time was over. If its
+    /// patience was over instead, the run ends with the panic that unwinds it.
     fn end_park(&mut self, waiter: Waiter, deadline: Option<u64>) -> (bool, bool) {
         let task = &self.tasks[waiter.slot as usize];
         let (killed, timed_out) = (task.killed, task.timed_out);
@@ -111,12 +113,13 @@ pub(super) fn is_parked(tasks: &[Task], waiter: Waiter) -> bool {
         .is_some_and(|task| task.phase == Phase::Parked && task.token == waiter.token)
 }
 
-/// Waiting calls that a killed task may make in destructors, or after it has caught the kill, until it counts as one that
-/// will never end.
+/// Waiting calls that a killed task may make in destructors, or after it has caught the kill, until it counts
+/// as one that will never end.
 const CALLS_IN_VAIN: u32 = 10_000;
 
-/// Whether a blocking call of the running task may wait. A killed task unwinds here; the destructors that run meanwhile
-/// get the answer "timed out" at once, as on real threads. A task that panicked may wait in its destructors.
+/// Whether a blocking call of the running task may wait. A killed task unwinds here; the destructors that run
+/// meanwhile get the answer "timed out" at once, as on real threads. A task that panicked may wait in its
+/// destructors.
 #[inline]
 pub(crate) fn may_block(place: &'static Location<'static>) -> bool {
     !with(|sim| sim.current_is_killed()) || end_or_refuse(place)
@@ -159,8 +162,8 @@ impl Sim {
     }
 }
 
-/// Parks the running task until a lock may be free. Destructors of a task that is being unwound wait as well: the lock is
-/// what they need to clear up.
+/// Parks the running task until a lock may be free. Destructors of a task that is being unwound wait as well:
+/// the lock is what they need to clear up.
 pub(crate) fn wait_for_lock(waiters: &WaitQueue, lock: u64, place: &'static Location<'static>) {
     if with(|sim| sim.current_is_killed()) && !unwinding() {
         unwind_killed();
@@ -195,8 +198,8 @@ impl WaitQueue {
         self.len.load(Ordering::Relaxed) == 0
     }
 
-    /// Parks the running task here until it is woken or `deadline` (virtual nanoseconds) has come. Unwinds if the task is
-    /// killed meanwhile.
+    /// Parks the running task here until it is woken or `deadline` (virtual nanoseconds) has come. Unwinds if
+    /// the task is killed meanwhile.
     #[inline(always)]
     pub(crate) fn park(&self, wait: Wait, deadline: Option<u64>, place: &'static Location<'static>) -> Wake {
         park_on(&[self], wait, deadline, place)
@@ -252,8 +255,8 @@ impl WaitQueue {
 
 /// Parks the running task in several queues at once (a select), or in none (a sleep).
 ///
-/// Always inlined, like its callers up to the blocking call of the lab: a kill unwinds from here, and the unwinder's time
-/// goes by the number of frames.
+/// Always inlined, like its callers up to the blocking call of the lab: a kill unwinds from here, and the
+/// unwinder's time goes by the number of frames.
 #[inline(always)]
 pub(crate) fn park_on(
     queues: &[&WaitQueue],

@@ -1,9 +1,10 @@
 //! Scheduling policies: which task runs next, and how long until the next voluntary switch.
 
+use rand::{Rng, RngExt, rngs::SmallRng};
+
 use super::explore::Explore;
 use super::task::Task;
 use crate::config::{PolicyKind, Schedule};
-use rand::{Rng, RngExt, rngs::SmallRng};
 
 /// Slot of a task in the simulation's table. Slots are reused, in an order that is a function of the seed.
 pub(crate) type Slot = u32;
@@ -20,7 +21,8 @@ impl Access {
     /// Nothing that another task could notice.
     pub(crate) const NONE: Access = Access { object: 0, writes: false };
 
-    /// A look at what another task may change without announcing it: whether a lock is free, a thread has ended.
+    /// A look at what another task may change without announcing it: whether a lock is free, a thread has
+    /// ended.
     pub(crate) const LOOK: Access = Access { object: usize::MAX, writes: true };
 
     /// Whether it matters which of the two comes first.
@@ -29,12 +31,13 @@ impl Access {
     }
 }
 
-/// A scheduling strategy. All methods draw from the run's scheduling stream only, so that a seed decides them.
+/// A scheduling strategy. All methods draw from the run's scheduling stream only, so that a seed decides
+/// them.
 pub(crate) trait Policy {
     /// A task was started in this slot.
     fn spawned(&mut self, _slot: Slot, _rng: &mut SmallRng) {}
-    /// Which of the ready tasks runs next, as a position in `ready`, which is never empty. `current` ran last; it is among
-    /// the ready ones if it could go on.
+    /// Which of the ready tasks runs next, as a position in `ready`, which is never empty. `current` ran
+    /// last; it is among the ready ones if it could go on.
     fn pick(&mut self, ready: &[Slot], tasks: &[Task], current: Slot, rng: &mut SmallRng) -> usize;
     /// At how many free yield points from now the running task is put back among the ready ones; at least 1.
     fn stride(&mut self, rng: &mut SmallRng) -> u32;
@@ -80,8 +83,8 @@ impl Policy for Random {
     }
 }
 
-/// Decisions at the start of a run that [`Varied`] makes at every point: all of a small program, and little of a test of
-/// a whole cluster, which must not become slower.
+/// Decisions at the start of a run that [`Varied`] makes at every point: all of a small program, and little
+/// of a test of a whole cluster, which must not become slower.
 const DENSE: u32 = 96;
 
 /// First dense, then a random walk with a stride of its own; see [`PolicyKind::Varied`].
@@ -169,7 +172,8 @@ impl Policy for Pos {
             best = best.max((self.priorities[slot as usize], position));
         }
         let chosen = ready[best.1];
-        // The chosen task's next step draws anew, and so do those that race with this one: their order is open again.
+        // The chosen task's next step draws anew, and so do those that race with this one: their order is
+        // open again.
         self.set(chosen, 0);
         let access = tasks[chosen as usize].access;
         for &slot in ready {
@@ -254,7 +258,8 @@ impl Policy for Pct {
     }
 }
 
-/// The ready list loses order by swap-removal, so the turn is kept by slot: the next slot above the last one that ran.
+/// The ready list loses order by swap-removal, so the turn is kept by slot: the next slot above the last one
+/// that ran.
 #[derive(Default)]
 struct RoundRobin {
     last: Slot,

@@ -1,10 +1,11 @@
 //! Reports that name the guilty lines: deadlock, spinning, limits.
 
+use std::fmt::Write;
+
 use super::Sim;
 use super::policy::Slot;
 use super::task::{On, Phase, Task};
 use crate::outcome::FailureKind;
-use std::fmt::Write;
 
 /// Tasks that a report lists before it says how many more there are.
 const LISTED: usize = 40;
@@ -75,7 +76,8 @@ impl Sim {
         format!("every thread waits and no timer is left\n{}", self.waiting_report())
     }
 
-    /// Whether the waiting of `from` ends at `to`: `to` holds the lock that `from` waits for, or that its holder waits for.
+    /// Whether the waiting of `from` ends at `to`: `to` holds the lock that `from` waits for, or that its
+    /// holder waits for.
     pub(super) fn leads_to(&self, from: Slot, to: Slot) -> bool {
         let mut next = Some(from);
         for _ in 0..self.tasks.len() {
@@ -87,7 +89,8 @@ impl Sim {
         false
     }
 
-    /// Ends the run with the panic that unwinds this task, since a destructor waits and does not let it come to its end.
+    /// Ends the run with the panic that unwinds this task, since a destructor waits and does not let it come
+    /// to its end.
     pub(super) fn fail_unwinding(&mut self, slot: Slot) {
         let caller = std::mem::replace(&mut self.current, slot);
         let task = &self.tasks[slot as usize];

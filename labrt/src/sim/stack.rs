@@ -1,24 +1,27 @@
 //! Stacks of tasks: pooled, guarded, and an overflow that says so.
 
-use super::Sim;
-use corosensei::stack::{DefaultStack, Stack, StackPointer};
 use std::cell::Cell;
 use std::fmt::{self, Write};
 use std::sync::{Once, OnceLock};
 
-/// Size of a task's stack: as much as std gives its threads. It is reserved only; a page costs memory once it is touched.
+use corosensei::stack::{DefaultStack, Stack, StackPointer};
+
+use super::Sim;
+
+/// Size of a task's stack: as much as std gives its threads. It is reserved only; a page costs memory once it
+/// is touched.
 pub(crate) const STACK_SIZE: usize = 2 * 1024 * 1024;
 
 /// Stacks kept for reuse by one OS thread.
 const POOLED: usize = 4096;
 
-/// How far below a stack a fault still counts as its overflow. Compilers touch large frames page by page, so that the
-/// first fault is one in the guard page.
+/// How far below a stack a fault still counts as its overflow. Compilers touch large frames page by page, so
+/// that the first fault is one in the guard page.
 const MARGIN: usize = 64 * 1024;
 
 thread_local! {
-    /// The lowest address of the running task's stack, its guard page included; 0 outside of tasks. Set before the switch
-    /// to the task, since its first frame may already be too large.
+    /// The lowest address of the running task's stack, its guard page included; 0 outside of tasks. Set
+    /// before the switch to the task, since its first frame may already be too large.
     static RUNNING: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -46,12 +49,14 @@ pub(crate) fn depth() -> usize {
     DEPTH.get()
 }
 
-/// Whether a suspended task's stack holds this word, as it does if a local variable is a pointer of that value.
+/// Whether a suspended task's stack holds this word, as it does if a local variable is a pointer of that
+/// value.
 #[allow(unsafe_code, reason = "looks at another task's stack, for a report")]
 pub(crate) fn holds((lowest, highest): (usize, usize), word: usize) -> bool {
     let first = lowest.next_multiple_of(size_of::<usize>());
-    // SAFETY: these addresses lie in the stack of a suspended task, between its depth and its base: mapped memory that
-    // nobody writes now, since its task runs on this very OS thread. Whatever bytes are there are read as a number only.
+    // SAFETY: these addresses lie in the stack of a suspended task, between its depth and its base: mapped
+    // memory that nobody writes now, since its task runs on this very OS thread. Whatever bytes are there are
+    // read as a number only.
     (first..highest)
         .step_by(size_of::<usize>())
         .any(|at| unsafe { (at as *const usize).read_volatile() == word })
@@ -116,8 +121,8 @@ fn new_stack() -> TaskStack {
 #[allow(unsafe_code, reason = "std has no interface for advice on memory")]
 fn keep_pages_small(memory: &DefaultStack) {
     #[cfg(target_os = "linux")]
-    // SAFETY: the range is the stack's own mapping, and the advice changes nothing that can be seen in it. An older system
-    // that does not know the advice may ignore it.
+    // SAFETY: the range is the stack's own mapping, and the advice changes nothing that can be seen in it. An
+    // older system that does not know the advice may ignore it.
     unsafe {
         let lowest = memory.limit().get();
         libc::madvise(lowest as *mut libc::c_void, memory.base().get() - lowest, libc::MADV_NOHUGEPAGE);
@@ -129,7 +134,8 @@ fn keep_pages_small(memory: &DefaultStack) {
 /// A guard page turns an overflow into one of these: SIGSEGV on Linux, SIGBUS on macOS.
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
-/// The handlers that were there before, for each of [`SIGNALS`]: std's own, which know the guard pages of OS threads.
+/// The handlers that were there before, for each of [`SIGNALS`]: std's own, which know the guard pages of OS
+/// threads.
 static PREVIOUS: OnceLock<[libc::sigaction; 2]> = OnceLock::new();
 
 /// Turns the signal of a guard page into a sentence.
@@ -143,7 +149,8 @@ fn install_overflow_handler() {
     });
     PREVIOUS.get_or_init(|| previous);
     for signal in SIGNALS {
-        // SAFETY: as above; the handler only does what a synchronous fault allows, and `PREVIOUS` is set before it runs.
+        // SAFETY: as above; the handler only does what a synchronous fault allows, and `PREVIOUS` is set
+        // before it runs.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_fault as *const () as usize;
@@ -178,8 +185,8 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     }
 }
 
-/// Says which thread has overflowed its stack. The code that did so may have been within the allocator, or may have held
-/// the lock of standard error, so that this neither allocates nor locks.
+/// Says which thread has overflowed its stack. The code that did so may have been within the allocator, or
+/// may have held the lock of standard error, so that this neither allocates nor locks.
 fn report_overflow() {
     let mut line = Line::default();
     let say = |line: &mut Line, sim: &Sim| {
@@ -194,7 +201,8 @@ fn report_overflow() {
         );
     };
     if super::try_with(|sim| say(&mut line, sim)).is_none() {
-        // It overflowed within a call of this crate. The names are shown behind a line that is out in any case.
+        // It overflowed within a call of this crate. The names are shown behind a line that is out in any
+        // case.
         let _ = writeln!(line, "\nstack overflow in a simulated thread, in a call of the runtime");
         line.print();
         line.length = 0;

@@ -1,5 +1,11 @@
 //! A task: a coroutine with a name, a node and a place where it waits.
 
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
 use super::park::park_until_one_ends;
 use super::policy::{Access, Slot};
 use super::stack::{self, TaskStack};
@@ -7,10 +13,6 @@ use super::{NO_TASK, Sim, with};
 use crate::name::Name;
 use crate::outcome::FailureKind;
 use crate::thread::local::drop_locals;
-use corosensei::{Coroutine, CoroutineResult, Yielder};
-use std::any::Any;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 /// A coroutine, with the lowest and the highest address of its stack.
 pub(crate) struct TaskCoroutine {
@@ -77,7 +79,8 @@ pub(crate) struct Task {
     pub(crate) name: Name,
     pub(crate) node: u32,
     pub(crate) phase: Phase,
-    /// Number of the current (or last) parking; a timer or waker of an earlier one finds that it has come too late.
+    /// Number of the current (or last) parking; a timer or waker of an earlier one finds that it has come too
+    /// late.
     pub(crate) token: u64,
     pub(crate) timed_out: bool,
     pub(crate) wait: Wait,
@@ -119,8 +122,8 @@ pub(crate) fn suspend() {
     assert!(!yielder.is_null(), "a blocking call of the simulation was made outside of its tasks");
     let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);
     stack::note_suspension();
-    // SAFETY: the pointer was set by this very coroutine when it started or was last resumed, and the yielder lives at
-    // the root of its stack, below every frame that can call this function.
+    // SAFETY: the pointer was set by this very coroutine when it started or was last resumed, and the yielder
+    // lives at the root of its stack, below every frame that can call this function.
     unsafe { (*yielder).suspend(()) };
     YIELDER.set(yielder);
     if unwinds {
@@ -130,8 +133,8 @@ pub(crate) fn suspend() {
 
 /// Whether the running task is being unwound, by a panic or by a kill.
 ///
-/// std counts the panics of an OS thread, which all tasks share: while one task waits in a destructor, std says of every
-/// other task that it is panicking. This function tells them apart.
+/// std counts the panics of an OS thread, which all tasks share: while one task waits in a destructor, std
+/// says of every other task that it is panicking. This function tells them apart.
 #[inline]
 pub(crate) fn unwinding() -> bool {
     std::thread::panicking() && with(|sim| sim.current_unwinds())
@@ -144,8 +147,8 @@ pub(crate) fn unwind_killed() -> ! {
     resume_unwind(Box::new(Killed))
 }
 
-/// Ends the run with this failure and never resumes the running task: it waits in a destructor, and nothing can unwind
-/// it from there. Its stack is leaked.
+/// Ends the run with this failure and never resumes the running task: it waits in a destructor, and nothing
+/// can unwind it from there. Its stack is leaked.
 pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Location<'static>) -> ! {
     with(|sim| {
         sim.fail_late(kind, message, Some(place.to_string()));
@@ -156,8 +159,8 @@ pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Locati
     }
 }
 
-/// Starts a task on `node`, and gives its number in the run. If that node was killed or the run is ending, `f` is dropped,
-/// and the number is that of no task.
+/// Starts a task on `node`, and gives its number in the run. If that node was killed or the run is ending,
+/// `f` is dropped, and the number is that of no task.
 pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> u64 {
     let Some(stack) = with(|sim| sim.admit(node)) else { return u64::MAX };
     let bounds = stack.bounds();
@@ -185,7 +188,8 @@ pub(crate) fn record_panic(payload: &(dyn Any + Send)) {
     with(|sim| sim.fail_with(FailureKind::Panic, info.message, info.location, info.backtrace));
 }
 
-/// Runs the task until it suspends or ends. Its coroutine has been taken out of the table, and `current` is set.
+/// Runs the task until it suspends or ends. Its coroutine has been taken out of the table, and `current` is
+/// set.
 pub(crate) fn resume(slot: Slot, mut coroutine: TaskCoroutine) {
     let outer = YIELDER.get();
     let outer_stack = stack::enter(coroutine.bounds.0);
@@ -313,7 +317,8 @@ impl Sim {
         }
     }
 
-    /// The next task of the node (of any node, if None) that is to be unwound, taken out of the table and made current.
+    /// The next task of the node (of any node, if None) that is to be unwound, taken out of the table and
+    /// made current.
     fn next_victim(&mut self, node: Option<u32>, from: Slot) -> Option<(Slot, TaskCoroutine)> {
         for slot in from..self.tasks.len() as Slot {
             let task = &mut self.tasks[slot as usize];
@@ -380,10 +385,11 @@ impl Task {
     }
 }
 
-/// Unwinds all tasks of the node (of all nodes, if None) but the running one; they release their locks on the way.
+/// Unwinds all tasks of the node (of all nodes, if None) but the running one; they release their locks on the
+/// way.
 ///
-/// A destructor may want a lock that another task holds. Then its task waits: the holder is unwound next, if it belongs to
-/// the node as well; otherwise the killer waits until the holder has given up the lock.
+/// A destructor may want a lock that another task holds. Then its task waits: the holder is unwound next, if
+/// it belongs to the node as well; otherwise the killer waits until the holder has given up the lock.
 pub(crate) fn kill_tasks(node: Option<u32>, place: &'static Location<'static>) {
     let caller = with(|sim| sim.current);
     let unwinds = std::thread::panicking() && with(Sim::suspend_unwinding);

@@ -1,8 +1,9 @@
 //! The timers of a run: wake-ups and closures in order of time.
 
-use super::park::Waiter;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+
+use super::park::Waiter;
 
 pub(crate) enum Action {
     Wake(Waiter),
@@ -62,8 +63,8 @@ impl Timers {
         self.set += 1;
     }
 
-    /// When the next timer that `is_live` fires; dead ones before it (wake-ups of tasks that no longer wait) are
-    /// thrown away, so that they cannot move the clock.
+    /// When the next timer that `is_live` fires; dead ones before it (wake-ups of tasks that no longer wait)
+    /// are thrown away, so that they cannot move the clock.
     pub(crate) fn next(&mut self, is_live: impl Fn(Waiter) -> bool) -> Option<u64> {
         while let Some(timer) = self.heap.peek() {
             match timer.action {

@@ -1,11 +1,13 @@
 //! Turns: when the running task loses its own, and what counts as keeping others from theirs.
 
+use std::panic::Location;
+
+use rand::Rng;
+
 use super::Sim;
 use super::policy::{self, Access, Slot};
 use super::task::{self, Phase};
 use crate::outcome::FailureKind;
-use rand::Rng;
-use std::panic::Location;
 
 /// Equal steps in a row that count as spinning.
 const SPINS: u32 = 50;
@@ -14,8 +16,8 @@ const SPINS: u32 = 50;
 const CLOCK_READINGS: u64 = 1_000_000;
 
 impl Sim {
-    /// A free yield point of the running task: true if the task has been put back among the ready ones and must
-    /// suspend itself now.
+    /// A free yield point of the running task: true if the task has been put back among the ready ones and
+    /// must suspend itself now.
     #[inline]
     pub(crate) fn yield_point(&mut self, place: &'static Location<'static>, access: Access) -> bool {
         let Some(task) = self.tasks.get_mut(self.current as usize) else { return false };
@@ -25,7 +27,8 @@ impl Sim {
         self.stride == 0 && self.give_way()
     }
 
-    /// The stride is over: picks among the other ready tasks and this one. True if the task has to suspend itself.
+    /// The stride is over: picks among the other ready tasks and this one. True if the task has to suspend
+    /// itself.
     fn give_way(&mut self) -> bool {
         self.stride = self.draw_stride();
         // A task that is being unwound gives way only if it has to wait.
@@ -99,7 +102,8 @@ impl Sim {
         }
     }
 
-    /// The running task reads the clock. In the simulation waiting for time to pass by looking at the clock never ends.
+    /// The running task reads the clock. In the simulation waiting for time to pass by looking at the clock
+    /// never ends.
     #[inline]
     pub(crate) fn note_clock_reading(&mut self) -> bool {
         self.clock_readings += 1;

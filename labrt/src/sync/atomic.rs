@@ -1,8 +1,9 @@
-//! Atomics: those of std, with a point before each operation where the simulation may let another task run, so that races
-//! on them are found.
+//! Atomics: those of std, with a point before each operation where the simulation may let another task run,
+//! so that races on them are found.
+
+use std::panic::Location;
 
 use super::entry;
-use std::panic::Location;
 pub use std::sync::atomic::Ordering;
 
 /// Declares a wrapper around a std atomic; the methods are std's.

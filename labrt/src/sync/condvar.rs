@@ -1,22 +1,23 @@
 //! Condition variables.
 
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::{MutexGuard, entry, exit};
 use crate::context::{Mode, mode};
 use crate::sim::park::{WaitQueue, Wake, may_block};
 use crate::sim::task::{On, Wait};
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, sim};
-use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Lets threads wait until something that a lock protects has changed; as in parking_lot. Wake-ups may be spurious, so
-/// wait in a loop or with [`Condvar::wait_while`].
+/// Lets threads wait until something that a lock protects has changed; as in parking_lot. Wake-ups may be
+/// spurious, so wait in a loop or with [`Condvar::wait_while`].
 #[derive(Default)]
 pub struct Condvar {
     waiters: WaitQueue,
     inner: parking_lot::Condvar,
-    /// Number of notifications so far (real world). A thread that wakes up between two slices of a wait has to get the
-    /// lock back first, and whoever has it then may notify; this tells the thread that it did.
+    /// Number of notifications so far (real world). A thread that wakes up between two slices of a wait has
+    /// to get the lock back first, and whoever has it then may notify; this tells the thread that it did.
     notifications: AtomicU64,
 }
 
@@ -121,8 +122,8 @@ impl Condvar {
         deadline: Option<u64>,
         place: &'static Location<'static>,
     ) -> bool {
-        // Between the caller's test and the parking another thread may change what was tested, if it does so without this
-        // lock, and notify nobody.
+        // Between the caller's test and the parking another thread may change what was tested, if it does so
+        // without this lock, and notify nobody.
         entry(place, &self.waiters, true);
         let may_wait = match mode() {
             Mode::Simulated => may_block(place),

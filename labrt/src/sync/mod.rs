@@ -1,8 +1,8 @@
 //! Locks, condition variables and their relatives: the names and signatures of parking_lot and crossbeam.
 //!
-//! Each primitive holds the real one. In the simulation it uses the non-blocking call and parks the task when that fails;
-//! on real threads it waits in slices, so that a killed thread notices. Every operation is a point where the simulation
-//! may let another task run.
+//! Each primitive holds the real one. In the simulation it uses the non-blocking call and parks the task when
+//! that fails; on real threads it waits in slices, so that a killed thread notices. Every operation is a
+//! point where the simulation may let another task run.
 
 pub mod atomic;
 mod condvar;
@@ -20,10 +20,11 @@ pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::sync::{Arc, Weak};
 pub use wait_group::WaitGroup;
 
+use std::panic::Location;
+
 use crate::context::{Mode, mode};
 use crate::sim::policy::Access;
 use crate::{real, sim};
-use std::panic::Location;
 
 /// What every operation does first: lets the simulation switch, or a killed real thread unwind.
 #[inline]

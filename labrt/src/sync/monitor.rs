@@ -1,15 +1,18 @@
-//! Monitors: a lock, the condition variables that belong to it, and what is due whenever the lock is given up.
+//! Monitors: a lock, the condition variables that belong to it, and what is due whenever the lock is given
+//! up.
+
+use std::ops::{Deref, DerefMut};
 
 use super::{Condvar, Mutex, MutexGuard};
 use crate::time::Instant;
-use std::ops::{Deref, DerefMut};
 
 /// State that a [`Monitor`] protects.
 pub trait Settle {
     /// The condition variables for which threads wait: a [`Condvar`], or a struct of several.
     type Signals: Default;
 
-    /// What is due before the lock is given up: check what must hold, and notify the signals whose threads have work.
+    /// What is due before the lock is given up: check what must hold, and notify the signals whose threads
+    /// have work.
     ///
     /// It runs under the lock, after every access, also one that changed nothing. It must not block.
     fn settle(&mut self, signals: &Self::Signals);
@@ -17,9 +20,10 @@ pub trait Settle {
 
 /// A lock around a state that settles before every release (Hoare, *Monitors*, CACM 1974).
 ///
-/// The usual mistake with condition variables is a change of state that forgets to notify. Here no code that changes the
-/// state notifies; [`Settle::settle`] looks at the state each time the lock is given up, at one place for the whole
-/// server. The lock is given up when its guard is dropped, and while [`MonitorGuard::wait`] waits.
+/// The usual mistake with condition variables is a change of state that forgets to notify. Here no code that
+/// changes the state notifies; [`Settle::settle`] looks at the state each time the lock is given up, at one
+/// place for the whole server. The lock is given up when its guard is dropped, and while
+/// [`MonitorGuard::wait`] waits.
 ///
 /// ```
 /// use labrt::sync::{Arc, Condvar, Monitor, Settle};
@@ -59,8 +63,8 @@ pub trait Settle {
 /// assert_eq!(outcome.result.unwrap(), 3);
 /// ```
 ///
-/// A server with several kinds of threads gives each its own condition variable, so that news wakes only the threads that
-/// can use it:
+/// A server with several kinds of threads gives each its own condition variable, so that news wakes only the
+/// threads that can use it:
 ///
 /// ```
 /// use labrt::sync::Condvar;
@@ -106,16 +110,16 @@ impl<S: Settle> Monitor<S> {
 }
 
 impl<'a, S: Settle> MonitorGuard<'a, S> {
-    /// Settles the state, gives up the lock, waits for a notification of the chosen signal, and takes the lock again.
-    /// Wake-ups may be spurious and other threads may be faster: look at the condition in a loop.
+    /// Settles the state, gives up the lock, waits for a notification of the chosen signal, and takes the
+    /// lock again. Wake-ups may be spurious and other threads may be faster: look at the condition in a loop.
     #[track_caller]
     pub fn wait(&mut self, choose: impl FnOnce(&S::Signals) -> &Condvar) {
         self.settle();
         choose(self.signals).wait(&mut self.state);
     }
 
-    /// As [`MonitorGuard::wait`], until `deadline` at the latest; without a deadline for as long as it takes. True if the
-    /// deadline came first.
+    /// As [`MonitorGuard::wait`], until `deadline` at the latest; without a deadline for as long as it takes.
+    /// True if the deadline came first.
     #[track_caller]
     pub fn wait_until(
         &mut self,
@@ -133,8 +137,8 @@ impl<'a, S: Settle> MonitorGuard<'a, S> {
         }
     }
 
-    /// The condition variables, for notifying one out of turn. They live as long as the monitor, so they can be used
-    /// while the state is changed.
+    /// The condition variables, for notifying one out of turn. They live as long as the monitor, so they can
+    /// be used while the state is changed.
     pub fn signals(&self) -> &'a S::Signals {
         self.signals
     }

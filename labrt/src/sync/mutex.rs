@@ -1,14 +1,15 @@
 //! Mutual exclusion.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+
 use super::{access, entry, exit, look};
 use crate::context::{Mode, mode};
 use crate::sim::lock_order::LockId;
 use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::sim::policy::Access;
 use crate::{real, sim};
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::panic::Location;
 
 /// A lock around a value, as in parking_lot: `lock()` gives the guard itself, and a panic does not poison.
 #[derive(Default)]
@@ -121,8 +122,8 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         access(&self.lock.waiters, true)
     }
 
-    /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and takes the
-    /// lock again.
+    /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and
+    /// takes the lock again.
     #[inline(always)]
     pub(super) fn unlocked_while<R>(
         &mut self,

@@ -23,8 +23,8 @@ impl Once {
         Once { state: Mutex::new(State::Incomplete), changed: Condvar::new() }
     }
 
-    /// Runs `f` if no closure has run here; waits for the end of the one that is running. If that one panics or is
-    /// killed, the next caller's closure runs.
+    /// Runs `f` if no closure has run here; waits for the end of the one that is running. If that one panics
+    /// or is killed, the next caller's closure runs.
     #[track_caller]
     pub fn call_once(&self, f: impl FnOnce()) {
         {

@@ -1,13 +1,14 @@
 //! Locks that many may hold for reading, or one for writing.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+
 use super::{entry, exit};
 use crate::context::{Mode, mode};
 use crate::sim::lock_order::LockId;
 use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::{real, sim};
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::panic::Location;
 
 /// A readers-writer lock, as in parking_lot.
 #[derive(Default)]

@@ -2,7 +2,8 @@
 
 use super::{Arc, Condvar, Mutex};
 
-/// Waits until all its clones are gone, as in crossbeam: give each thread a clone, and wait with the last one.
+/// Waits until all its clones are gone, as in crossbeam: give each thread a clone, and wait with the last
+/// one.
 pub struct WaitGroup {
     inner: Arc<Inner>,
 }

@@ -1,15 +1,17 @@
 //! Values that each thread has of its own: [`crate::thread_local!`].
 //!
-//! All threads of a simulation share one OS thread, and so they share what std's macro makes: between servers, and from
-//! seed to seed. Here each task has its own slot, which is dropped when the task ends.
+//! All threads of a simulation share one OS thread, and so they share what std's macro makes: between
+//! servers, and from seed to seed. Here each task has its own slot, which is dropped when the task ends.
 
-use crate::context::{Mode, mode};
-use crate::sim;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// Declares values that each thread has of its own; as std's macro of this name, for code that runs in both worlds.
+use crate::context::{Mode, mode};
+use crate::sim;
+
+/// Declares values that each thread has of its own; as std's macro of this name, for code that runs in both
+/// worlds.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -27,7 +29,8 @@ use std::rc::Rc;
 #[macro_export]
 macro_rules! thread_local {
     () => {};
-    ($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = const $init:block; $($rest:tt)*) => {
+    ($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = const $init:block;
+        $($rest:tt)*) => {
         $crate::thread_local!($(#[$attribute])* $visibility static $name: $type = $init);
         $crate::thread_local!($($rest)*);
     };

@@ -4,6 +4,12 @@ pub(crate) mod local;
 
 pub use local::LocalKey;
 
+use std::any::Any;
+use std::borrow::Cow;
+use std::io;
+use std::panic::Location;
+use std::time::Duration;
+
 use crate::context::{Mode, mode};
 use crate::name::Name;
 use crate::node::{self, Node};
@@ -11,11 +17,6 @@ use crate::oneshot::{self, Take};
 use crate::sim::policy::Access;
 use crate::sim::task::Wait;
 use crate::{real, runtime, sim};
-use std::any::Any;
-use std::borrow::Cow;
-use std::io;
-use std::panic::Location;
-use std::time::Duration;
 
 /// What [`JoinHandle::join`] returns; as in std.
 pub type Result<T> = std::result::Result<T, Box<dyn Any + Send + 'static>>;
@@ -28,8 +29,8 @@ pub struct JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Waits until the thread has ended, and gives what its closure returned. Err if its node was killed first.
-    /// (A thread that panics fails the whole run, as in Go.)
+    /// Waits until the thread has ended, and gives what its closure returned. Err if its node was killed
+    /// first. (A thread that panics fails the whole run, as in Go.)
     ///
     /// # Errors
     /// A payload that says that the thread was killed.
@@ -49,7 +50,8 @@ impl<T> JoinHandle<T> {
     }
 }
 
-/// Starts a thread on the caller's node. Reports name it by the line of this call, for example `server.rs:222`.
+/// Starts a thread on the caller's node. Reports name it by the line of this call, for example
+/// `server.rs:222`.
 #[track_caller]
 pub fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let place = Location::caller();
@@ -58,8 +60,9 @@ pub fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinH
     handle
 }
 
-/// Starts a thread with a name on the caller's node: `spawn_named("apply_loop", move || server.apply_loop())`. Reports and
-/// logs use the name. Unlike [`Builder::spawn`] it cannot fail, so the caller has no error to handle.
+/// Starts a thread with a name on the caller's node:
+/// `spawn_named("apply_loop", move || server.apply_loop())`. Reports and logs use the name. Unlike
+/// [`Builder::spawn`] it cannot fail, so the caller has no error to handle.
 #[track_caller]
 pub fn spawn_named<T: Send + 'static>(
     name: impl Into<Cow<'static, str>>,
@@ -151,8 +154,8 @@ pub fn sleep(duration: Duration) {
     }
 }
 
-/// Lets other threads run. In the simulation the clock does not move meanwhile, so looping over this call is reported
-/// as spinning; wait on a condition variable or a channel instead.
+/// Lets other threads run. In the simulation the clock does not move meanwhile, so looping over this call is
+/// reported as spinning; wait on a condition variable or a channel instead.
 #[track_caller]
 pub fn yield_now() {
     match mode() {

@@ -148,8 +148,8 @@ fn virtual_hours_take_no_time() {
     assert!(outcome.stats.real_time < Duration::from_secs(1));
 }
 
-/// A wait on real threads is made of slices; a notification that comes while the waiting thread is taking the lock back
-/// between two of them must not be lost.
+/// A wait on real threads is made of slices; a notification that comes while the waiting thread is taking the
+/// lock back between two of them must not be lost.
 #[test]
 fn no_notification_is_lost_between_two_slices_of_a_wait() {
     const ROUNDS: u32 = 100;

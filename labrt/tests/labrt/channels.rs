@@ -1,9 +1,10 @@
 //! Channels and select.
 
-use crate::basics::both_ok;
 use labrt::channel::{self, TryRecvError, bounded, select, unbounded};
 use labrt::time::{Duration, Instant};
 use labrt::{Config, run, thread};
+
+use crate::basics::both_ok;
 
 #[test]
 fn messages_arrive_in_order_and_then_the_channel_ends() {

@@ -1,12 +1,14 @@
 //! Destructors that run while a kill or a panic unwinds their thread.
 
-use crate::basics::both_ok;
-use crate::child::{is_child, run_as_child};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use labrt::node::Node;
 use labrt::sync::{Arc, Condvar, Mutex, RwLock};
 use labrt::time::{Duration, Instant};
 use labrt::{Config, FailureKind, Outcome, PolicyKind, run, thread};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::basics::both_ok;
+use crate::child::{is_child, run_as_child};
 
 const MS: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(100);
@@ -162,7 +164,8 @@ fn destructors_that_wait_for_each_other_are_reported_and_the_process_lives() {
     let outcome = run(Config::simulated(3), || {
         let server = Node::new("server-0");
         let (a, b) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
-        // Each holds its own lock when it is killed, in a guard that is dropped after the one that wants the other's.
+        // Each holds its own lock when it is killed, in a guard that is dropped after the one that wants the
+        // other's.
         for (own, other) in [(Arc::clone(&a), Arc::clone(&b)), (b, a)] {
             server.spawn("half", move || {
                 let _guard = own.lock();

@@ -1,10 +1,11 @@
 //! One seed decides everything.
 
+use std::collections::{HashMap, HashSet};
+
 use labrt::node::Node;
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::time::Duration;
 use labrt::{Config, Outcome, PolicyKind, channel, rand, run, thread};
-use std::collections::{HashMap, HashSet};
 
 /// Something of everything whose order could differ: hash maps, random numbers, locks, channels, kills.
 fn busy() -> Vec<u64> {
@@ -68,8 +69,9 @@ fn a_run_does_not_depend_on_what_ran_before_on_its_thread() {
     }
 }
 
-/// The event hash of a seed does not depend on the build: this figure was written down from a debug build, and the
-/// tests run optimised. It changes when the runtime's own order of choices changes; then write down the new one.
+/// The event hash of a seed does not depend on the build: this figure was written down from a debug build,
+/// and the tests run optimised. It changes when the runtime's own order of choices changes; then write down
+/// the new one.
 #[test]
 fn debug_and_release_builds_agree() {
     let outcome: Outcome<u64> = run(Config::simulated(42), || {
@@ -94,8 +96,8 @@ const HASH: u64 = 14_772_324_184_676_549_543;
 
 #[test]
 fn a_recorded_schedule_can_be_replayed() {
-    // The recorded choices of one seed, under another seed whose own choices would differ: what the runtime's random
-    // numbers do not decide comes out the same.
+    // The recorded choices of one seed, under another seed whose own choices would differ: what the runtime's
+    // random numbers do not decide comes out the same.
     fn order() -> Vec<u32> {
         let log = Arc::new(Mutex::new(Vec::new()));
         let threads: Vec<_> = (0..8)

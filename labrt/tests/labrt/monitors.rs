@@ -1,10 +1,11 @@
 //! Monitors settle before every release of their lock.
 
-use crate::basics::both_ok;
 use labrt::node::Node;
 use labrt::sync::{Arc, Condvar, Monitor, Settle};
 use labrt::time::{Duration, Instant};
 use labrt::{Config, run, thread};
+
+use crate::basics::both_ok;
 
 const MS: Duration = Duration::from_millis(1);
 

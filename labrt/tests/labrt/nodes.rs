@@ -1,11 +1,12 @@
 //! Nodes: kill, pause, clocks; and the primitives that few labs use.
 
-use crate::basics::{both, both_ok};
 use labrt::node::{self, Node};
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::sync::{Arc, Mutex, Once, RwLock, WaitGroup};
 use labrt::time::{Duration, Instant};
 use labrt::{Config, FailureKind, channel, oneshot, rand, run, runtime, thread};
+
+use crate::basics::{both, both_ok};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -230,8 +231,8 @@ fn a_panic_in_a_timers_closure_fails_its_run_alone() {
     });
 }
 
-/// A value whose destructor sets a timer whose closure owns another such value, as messages do that fail one after
-/// another when their network goes away.
+/// A value whose destructor sets a timer whose closure owns another such value, as messages do that fail one
+/// after another when their network goes away.
 struct Chain(u32);
 
 impl Drop for Chain {

@@ -5,8 +5,8 @@ use labrt::sync::{Arc, Mutex};
 use labrt::time::{Duration, Instant};
 use labrt::{Config, FailureKind, PolicyKind, run, thread};
 
-/// A bug of depth 2: it needs `first` to come to its end before `second` has begun, although `first` does many things
-/// and `second` few. A random walk must let `first` win every single choice.
+/// A bug of depth 2: it needs `first` to come to its end before `second` has begun, although `first` does
+/// many things and `second` few. A random walk must let `first` win every single choice.
 fn depth_two_bug() -> bool {
     let lock = Arc::new(Mutex::new(0));
     let initialised = Arc::new(AtomicU32::new(0));
@@ -110,7 +110,8 @@ fn waiting_for_the_clock_by_looking_is_reported_as_spinning() {
     assert!(failure.message.contains("has read the clock"), "{failure}");
 }
 
-/// A reply and a call that come at different times, each of a thread that takes two locks, in opposite orders.
+/// A reply and a call that come at different times, each of a thread that takes two locks, in opposite
+/// orders.
 fn inversion() {
     let locks = Arc::new((Mutex::new(()), Mutex::new(())));
     let other = Arc::clone(&locks);
@@ -137,7 +138,8 @@ fn with_a_jitter_what_comes_at_different_times_can_meet() {
     assert!(deadlocks(Duration::from_micros(20)) > 5);
 }
 
-/// The stride of the default policy differs from seed to seed: so does how often a thread in a crowd keeps its turn.
+/// The stride of the default policy differs from seed to seed: so does how often a thread in a crowd keeps
+/// its turn.
 #[test]
 fn the_default_policy_varies() {
     let switches: Vec<usize> = (0..60)
@@ -161,7 +163,8 @@ fn the_default_policy_varies() {
     assert!(many > &(8 * few), "between {few} and {many} switches");
 }
 
-/// The eight programs that are also given to shuttle and loom (`labrt/peers`): the default policy finds the bug of each.
+/// The eight programs that are also given to shuttle and loom (`labrt/peers`): the default policy finds the
+/// bug of each.
 #[test]
 fn the_default_policy_finds_the_bugs_of_the_eight_programs() {
     for (name, program) in super::programs::ALL {

@@ -1,9 +1,10 @@
 //! What lab code prints is in the report, beside the thread that printed it.
 
-use crate::child::{is_child, run_as_child};
 use labrt::node::Node;
 use labrt::time::Duration;
 use labrt::{Config, run, thread};
+
+use crate::child::{is_child, run_as_child};
 
 fn prints() {
     let node = Node::new("server-1");

@@ -56,7 +56,7 @@ fn a_thread_without_a_name_takes_that_of_the_line_that_started_it() {
     });
     assert_eq!(failure.thread, expected("// starts a nameless thread"));
     let built = run(Config::threads(1), || {
-        thread::Builder::new().spawn(thread::current_name).unwrap().join().unwrap() // builds a nameless thread
+        thread::Builder::new().spawn(thread::current_name).unwrap().join().unwrap() // a nameless thread
     });
     assert_eq!(built.result.unwrap(), expected("// builds a nameless thread"));
     let named =

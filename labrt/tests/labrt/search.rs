@@ -1,9 +1,10 @@
 //! Exhaustive search: what it finds, what it proves, and that it leaves nothing out.
 
+use std::collections::BTreeSet;
+
 use labrt::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::{Bounds, FailureKind, Search, channel, explore, thread};
-use std::collections::BTreeSet;
 
 fn bounded(preemptions: u32) -> Bounds {
     Bounds { preemptions: Some(preemptions), ..Bounds::default() }

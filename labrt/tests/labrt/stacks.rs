@@ -1,11 +1,13 @@
 //! Stacks: their size, and what is said when one overflows.
 
-use crate::child::{is_child, run_as_child};
 use labrt::node::Node;
 use labrt::time::Duration;
 use labrt::{Config, run, thread};
 
-/// Runs `main` as a thread of a node in a process of its own, which must end soon with a report of the overflow.
+use crate::child::{is_child, run_as_child};
+
+/// Runs `main` as a thread of a node in a process of its own, which must end soon with a report of the
+/// overflow.
 fn overflows(test: &str, main: fn()) {
     if is_child() {
         run(Config::simulated(9), move || Node::new("server-0").spawn("election_loop", main).join().unwrap());

@@ -1,9 +1,10 @@
 //! The watchdog ends what does not come back, and names the thread that does not.
 
-use crate::child::{is_child, run_as_child};
 use labrt::node::Node;
 use labrt::time::{Duration, Instant};
 use labrt::{Config, FailureKind, Limits, channel, run, thread};
+
+use crate::child::{is_child, run_as_child};
 
 /// Runs the test of this name in a process of its own: whether it succeeded, and what it said.
 fn in_child(test: &str) -> (bool, String) {

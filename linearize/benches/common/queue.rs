@@ -21,7 +21,8 @@ impl Model for Plain {
     }
 }
 
-/// 1,000 operations of eight clients, of which the last is spoilt on demand: then everything must be explored.
+/// 1,000 operations of eight clients, of which the last is spoilt on demand: then everything must be
+/// explored.
 pub(crate) fn queue_history(spoilt: bool) -> History<QueueOp<u32>, Option<u32>> {
     let mut random = Random::new(7);
     let mut queue = std::collections::VecDeque::new();

@@ -77,7 +77,8 @@ impl Case {
     }
 }
 
-/// Whether our checker shall say why, which the peer does not: an environment variable for the processes of the rows.
+/// Whether our checker shall say why, which the peer does not: an environment variable for the processes of
+/// the rows.
 pub(crate) const EXPLAINED: &str = "PEERS_EXPLAINED";
 
 fn is_explained() -> bool {
@@ -151,7 +152,8 @@ const LONG: Duration = Duration::from_millis(100);
 /// Up to this time a run is repeated before it is measured: caches are then as they are in a loop, for both.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// Lets both check `case`, in turns, the peer for `limit` at most. Of the peer's ways to work the fastest counts.
+/// Lets both check `case`, in turns, the peer for `limit` at most. Of the peer's ways to work the fastest
+/// counts.
 pub(crate) fn contest(case: &Case, limit: Duration) -> Outcome {
     let prepared = case.for_peer();
     let ours = Finding::of(&case.check());

@@ -1,11 +1,11 @@
 //! Our checker beside its peer, on the same histories in the same run, and how much memory ours takes:
-//! `cargo run --release --manifest-path linearize/peers/Cargo.toml`, with a part of a name behind `--` for some rows alone, and with
-//! `--every` to list every history that is beyond its bound. About two minutes.
+//! `cargo run --release --manifest-path linearize/peers/Cargo.toml`, with a part of a name behind `--` for
+//! some rows alone, and with `--every` to list every history that is beyond its bound. About two minutes.
 //!
-//! Times are from a parsed history to its verdict, medians of runs in turns; with `--explained` ours also says why a history is not
-//! linearizable, which the peer never does. Each row has a process of its own, so that
-//! what one leaves behind in memory does not slow another. Where the peer checks several keys at once, "lucky" is the
-//! ratio to what it would take if it began with the key that it refutes fastest.
+//! Times are from a parsed history to its verdict, medians of runs in turns; with `--explained` ours also
+//! says why a history is not linearizable, which the peer never does. Each row has a process of its own, so
+//! that what one leaves behind in memory does not slow another. Where the peer checks several keys at once,
+//! "lucky" is the ratio to what it would take if it began with the key that it refutes fastest.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 

@@ -1,7 +1,7 @@
 //! The second table: how much memory a check takes.
 //!
-//! Each number is of a process that makes its history, looks how much memory that takes, and checks it; Linux counts how
-//! much was resident at most meanwhile.
+//! Each number is of a process that makes its history, looks how much memory that takes, and checks it; Linux
+//! counts how much was resident at most meanwhile.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -91,7 +91,8 @@ fn status(field: &str) -> u64 {
     kibibytes << 10
 }
 
-/// Large pieces of memory go back to the system when they are freed, so that what is resident is what is used.
+/// Large pieces of memory go back to the system when they are freed, so that what is resident is what is
+/// used.
 const SETTINGS: [(&str, &str); 3] =
     [("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536"), ("MALLOC_TOP_PAD_", "0")];
 

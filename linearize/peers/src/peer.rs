@@ -1,9 +1,9 @@
-//! The peer, porcupine-rs, which does what porcupine (Go) does: Wing and Gong's search as Lowe improved it, with a
-//! cache of sets of operations and states, on the parts that a model makes of a history.
+//! The peer, porcupine-rs, which does what porcupine (Go) does: Wing and Gong's search as Lowe improved it,
+//! with a cache of sets of operations and states, on the parts that a model makes of a history.
 //!
-//! Whatever its interface allows in its favour is done. Texts are shared, never copied, and carry their hash; reads
-//! that never returned are left out, since they forbid nothing; it may check parts one after the other, which is much
-//! faster for small histories than its thread for each part.
+//! Whatever its interface allows in its favour is done. Texts are shared, never copied, and carry their hash;
+//! reads that never returned are left out, since they forbid nothing; it may check parts one after the other,
+//! which is much faster for small histories than its thread for each part.
 
 use std::hash::{Hash, Hasher};
 use std::hint::black_box;
@@ -216,8 +216,8 @@ impl Prepared {
     }
 }
 
-/// Luck: that a thread of the peer begins with the part which is refuted fastest, and that the others are stopped at
-/// once. A bound from below for bad histories, whatever runs the threads.
+/// Luck: that a thread of the peer begins with the part which is refuted fastest, and that the others are
+/// stopped at once. A bound from below for bad histories, whatever runs the threads.
 pub(crate) struct Luck<'a> {
     all: &'a [Operation<Keys>],
     part: Vec<Operation<Keys>>,

@@ -82,8 +82,9 @@ fn small_cases(clients: u32, kind: &str, how: Option<Spoil>) -> Vec<Case> {
     cases
 }
 
-/// 100 registers with compare-and-swap of each kind. Of the spoilt ones most are still linearizable, since some operation of which nobody
-/// knows the outcome explains the wrong read; so there is a row of the bad ones alone.
+/// 100 registers with compare-and-swap of each kind. Of the spoilt ones most are still linearizable, since
+/// some operation of which nobody knows the outcome explains the wrong read; so there is a row of the bad
+/// ones alone.
 fn registers() -> Vec<Row> {
     let row = |(kind, spoilt): (&'static str, bool), keep: fn(&Case) -> bool| {
         let make = move || {
@@ -142,7 +143,8 @@ fn hard() -> Vec<Row> {
     rows
 }
 
-/// The shared histories, where they exist: `LAB_SHARED` names their folder if it is not beside the repository.
+/// The shared histories, where they exist: `LAB_SHARED` names their folder if it is not beside the
+/// repository.
 fn shared() -> Vec<Row> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = std::env::var_os("LAB_SHARED").map_or_else(beside, PathBuf::from).join("data/histories");

@@ -16,8 +16,8 @@ use crate::verdict::{Explanation, Order, Undecided, Verdict, Witness};
 
 /// Is `history` linearizable with respect to `model`?
 ///
-/// The verdict is a function of the three arguments: it does not depend on time, threads or chance. If some partition
-/// is not linearizable, the verdict tells of the first such one, even if another is undecided.
+/// The verdict is a function of the three arguments: it does not depend on time, threads or chance. If some
+/// partition is not linearizable, the verdict tells of the first such one, even if another is undecided.
 pub fn check<M: Model>(model: &M, history: &History<M::Op, M::Result>, limits: &Limits) -> Verdict {
     check_watched(model, history, limits, &Progress::default())
 }
@@ -35,7 +35,8 @@ pub fn check_watched<M: Model>(
     check_apart(model, history, true, limits, progress)
 }
 
-/// As [`check_watched`], of a history in which no client calls in the very moment in which its operation before returned.
+/// As [`check_watched`], of a history in which no client calls in the very moment in which its operation
+/// before returned.
 ///
 /// Methods of the model's own are asked only if `specially`.
 pub(crate) fn check_apart<M: Model>(
@@ -151,8 +152,8 @@ pub(crate) enum Part {
     Unknown(Undecided),
 }
 
-/// Checks `count` partitions and combines the findings. After one is known to be bad, none behind it is begun; those before it
-/// are finished, so that the verdict names the first bad one whatever the threads do.
+/// Checks `count` partitions and combines the findings. After one is known to be bad, none behind it is
+/// begun; those before it are finished, so that the verdict names the first bad one whatever the threads do.
 ///
 /// Each thread has a checker of its own, with its own working memory.
 pub(crate) fn in_parallel<C: FnMut(usize) -> Part>(

@@ -1,16 +1,19 @@
 //! Clients that call in the very moment in which their last operation returned.
 //!
-//! Intervals are closed, because of two clients a clock does not tell which came first within one of its units. Of one client it is
-//! known: its operations follow one another. A clock of milliseconds shows many such pairs, and in simulated time nearly all are.
+//! Intervals are closed, because of two clients a clock does not tell which came first within one of its
+//! units. Of one client it is known: its operations follow one another. A clock of milliseconds shows many
+//! such pairs, and in simulated time nearly all are.
 //!
-//! All methods of this crate compare intervals. So times are refined: a unit of the clock is cut into finer ones, in which at first
-//! everybody calls, then the operation of the pair returns, then the next is called, then everybody else returns. That is exact if only one
-//! client has a pair at that moment. With two, A and B, the first of A must come before the second of A, and of B likewise, but A's first
-//! may come after B's second and B's first after A's second; no intervals say that (it is the order "2 + 2", which interval orders
-//! lack: Fishburn 1970). Such moments are *knots*. There two refinements enclose the truth: a loose one, which leaves the pairs of a knot
-//! overlapping, and a strict one, in which all firsts return before any second is called. What the loose one refutes is refuted; an order
-//! of the strict one is an order, and so is one of the loose one that keeps the clients' order by chance. Between them, for a few
-//! histories, the general search decides, with a model that knows how far each client has come.
+//! All methods of this crate compare intervals. So times are refined: a unit of the clock is cut into finer
+//! ones, in which at first everybody calls, then the operation of the pair returns, then the next is called,
+//! then everybody else returns. That is exact if only one client has a pair at that moment. With two, A and
+//! B, the first of A must come before the second of A, and of B likewise, but A's first may come after B's
+//! second and B's first after A's second; no intervals say that (it is the order "2 + 2", which interval
+//! orders lack: Fishburn 1970). Such moments are *knots*. There two refinements enclose the truth: a loose
+//! one, which leaves the pairs of a knot overlapping, and a strict one, in which all firsts return before any
+//! second is called. What the loose one refutes is refuted; an order of the strict one is an order, and so is
+//! one of the loose one that keeps the clients' order by chance. Between them, for a few histories, the
+//! general search decides, with a model that knows how far each client has come.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +68,8 @@ struct Refined<O, R> {
 
 /// Refines the times of `history`. Pairs of knots stay overlapping, unless `strict`.
 fn refine<O: Clone, R: Clone>(history: &History<O, R>, pairs: &[Pair], strict: bool) -> Refined<O, R> {
-    // Within a moment: calls at 0, then for each pair of a client a return and a call, then all other returns at the top.
+    // Within a moment: calls at 0, then for each pair of a client a return and a call, then all other returns
+    // at the top.
     let mut calls = vec![0u64; history.len()];
     let mut ends: Vec<Option<u64>> = vec![None; history.len()];
     let mut top = 1;
@@ -272,7 +276,8 @@ fn decide_knots<M: Model>(
     }
 }
 
-/// Explains a partition that only the clients' own order makes impossible: what returned up to the return of `stuck` has none.
+/// Explains a partition that only the clients' own order makes impossible: what returned up to the return of
+/// `stuck` has none.
 fn explained<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,

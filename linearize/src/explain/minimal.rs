@@ -48,8 +48,8 @@ pub(crate) trait Trials {
         self.attempt(roles)
     }
 
-    /// From `roles`, which are known not to be linearizable, frees all that can be freed and then leaves out all that need
-    /// not be there. Returns whether the result is known to be minimal.
+    /// From `roles`, which are known not to be linearizable, frees all that can be freed and then leaves out
+    /// all that need not be there. Returns whether the result is known to be minimal.
     fn minimize(&mut self, roles: &mut [Role]) -> bool {
         self.free_what_is_old(roles);
         self.free_large_parts(roles);
@@ -58,7 +58,8 @@ pub(crate) trait Trials {
         true
     }
 
-    /// Most often an error shows among the last few operations: tries the last four alone, the last eight, and so on.
+    /// Most often an error shows among the last few operations: tries the last four alone, the last eight,
+    /// and so on.
     fn free_what_is_old(&mut self, roles: &mut [Role]) {
         let bound = bound(roles);
         let mut last = 4;
@@ -94,7 +95,8 @@ pub(crate) trait Trials {
 
     /// Frees single operations. Returns the proofs that no other can be freed, if they were found.
     ///
-    /// Once is enough: what is linearizable with an operation freed stays so when another is freed later, in the same order.
+    /// Once is enough: what is linearizable with an operation freed stays so when another is freed later, in
+    /// the same order.
     fn free_one_by_one(&mut self, roles: &mut [Role]) -> Option<Vec<Proof>> {
         let mut proofs = Vec::new();
         let mut doubtful = Vec::new();
@@ -123,8 +125,8 @@ pub(crate) trait Trials {
         self.attempt(&trial)
     }
 
-    /// Leaves out what is free and used in none of the orders that exist once a bound operation is freed, and then what is not used in
-    /// others that exist as well.
+    /// Leaves out what is free and used in none of the orders that exist once a bound operation is freed, and
+    /// then what is not used in others that exist as well.
     fn drop_idle_context(&mut self, roles: &mut [Role], mut proofs: Vec<Proof>) {
         let mut used = vec![false; roles.len()];
         for &place in proofs.iter().flat_map(|proof| &proof.order) {
@@ -186,7 +188,8 @@ const FEW: usize = 12;
 /// How many states may be visited in vain by trials in which what is freed may happen any number of times.
 const ENDLESS: u64 = 2_000;
 
-/// With more kinds of freed operations than this, a trial in which each may happen any number of times takes too long.
+/// With more kinds of freed operations than this, a trial in which each may happen any number of times takes
+/// too long.
 const KINDS: usize = 64;
 
 /// Trials by the general search, for any model.
@@ -194,7 +197,8 @@ pub(crate) struct BySearch<'a, M: Model> {
     model: &'a M,
     operations: &'a [Operation<M::Op, M::Result>],
     indices: &'a [u32],
-    /// For each of `indices`, what it is once freed: equal for equal operations. `None` for a read, which is as good as absent then.
+    /// For each of `indices`, what it is once freed: equal for equal operations. `None` for a read, which is
+    /// as good as absent then.
     freed: Vec<Option<u32>>,
     /// How many states are left for all trials, and how many one may visit.
     states: u64,
@@ -262,8 +266,9 @@ impl<'a, M: Model> BySearch<'a, M> {
         Cast { operations, places: free }
     }
 
-    /// What can be told from a trial in which operations that never return may happen any number of times. There is far less to remember
-    /// of those. Whatever is impossible then is impossible; and an order that happens to use none of them too often is an order.
+    /// What can be told from a trial in which operations that never return may happen any number of times.
+    /// There is far less to remember of those. Whatever is impossible then is impossible; and an order that
+    /// happens to use none of them too often is an order.
     fn attempt_endless(&mut self, roles: &[Role]) -> Option<Trial> {
         let cast = self.cast(roles, true);
         // Each is a candidate at every node, however often it happened before.
@@ -285,7 +290,8 @@ impl<'a, M: Model> BySearch<'a, M> {
         }
     }
 
-    /// The places of an order in which each repeated operation is another one of the same kind, if there are enough of them.
+    /// The places of an order in which each repeated operation is another one of the same kind, if there are
+    /// enough of them.
     fn without_repetition(&self, roles: &[Role], places: &[u32], order: &[u32]) -> Option<Vec<u32>> {
         let mut unused: Vec<Vec<u32>> = vec![Vec::new(); self.indices.len()];
         for (at, number) in self.freed.iter().enumerate().rev() {
@@ -319,7 +325,8 @@ impl<'a, M: Model> BySearch<'a, M> {
         let limits = Limits::default().with_states(states.min(self.states));
         let progress = Progress::default();
         let found = search::search(self.model, &operations, &order, &limits, &progress);
-        // What is freed is under way at every return, so that to prepare a trial costs the square of its size.
+        // What is freed is under way at every return, so that to prepare a trial costs the square of its
+        // size.
         let prepared = (operations.len() as u64).pow(2) / 64;
         self.states = self.states.saturating_sub(progress.states() + prepared);
         match found {
@@ -342,8 +349,8 @@ impl<M: Model> Trials for BySearch<'_, M> {
     }
 }
 
-/// The parts to begin with, given that what had returned up to the return of `stuck` cannot be linearized: what was
-/// called later is as good as free.
+/// The parts to begin with, given that what had returned up to the return of `stuck` cannot be linearized:
+/// what was called later is as good as free.
 pub(crate) fn before<O, R>(operations: &[Operation<O, R>], indices: &[u32], stuck: u32) -> Vec<Role> {
     let end = operations[stuck as usize].end;
     debug_assert_ne!(end, OPEN, "nothing gets stuck at an operation that never returned");

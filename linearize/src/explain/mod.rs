@@ -1,9 +1,10 @@
 //! Why a history is not linearizable: the fewest operations that show it, in words.
 
+use minimal::{BySearch, Role, Trials};
+
 use crate::history::History;
 use crate::model::{Effect, Model};
 use crate::verdict::{Explanation, Kind};
-use minimal::{BySearch, Role, Trials};
 
 mod json;
 pub(crate) mod minimal;
@@ -11,7 +12,8 @@ mod sentence;
 
 pub(crate) use sentence::{for_any_model, naming};
 
-/// Explains a partition of which the general search found that what had returned up to the return of `stuck` cannot be linearized.
+/// Explains a partition of which the general search found that what had returned up to the return of `stuck`
+/// cannot be linearized.
 pub(crate) fn by_search<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
@@ -108,7 +110,8 @@ fn kind_for_any_model<M: Model>(
     }
 }
 
-/// Names `operations`, around which no order was found, for somebody who does not want to know which of them are needed and why.
+/// Names `operations`, around which no order was found, for somebody who does not want to know which of them
+/// are needed and why.
 pub(crate) fn in_brief<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
@@ -140,8 +143,8 @@ pub(crate) fn with_role(indices: &[u32], roles: &[Role], role: Role) -> Vec<usiz
 }
 
 impl Explanation {
-    /// As [`Explanation::holds`], of a history in which no client calls when its operation before returns; not `patient`, if that
-    /// may be left open.
+    /// As [`Explanation::holds`], of a history in which no client calls when its operation before returns;
+    /// not `patient`, if that may be left open.
     pub(crate) fn holds_by<M: Model>(
         &self,
         model: &M,

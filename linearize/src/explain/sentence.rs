@@ -19,7 +19,8 @@ pub(crate) fn naming<M: Model>(model: &M, operation: &Operation<M::Op, M::Result
     words
 }
 
-/// What is said of `operations` around which every order gets stuck, if it is not known that they cannot be ordered by themselves.
+/// What is said of `operations` around which every order gets stuck, if it is not known that they cannot be
+/// ordered by themselves.
 pub(crate) fn around<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,

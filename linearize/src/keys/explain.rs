@@ -28,8 +28,8 @@ const STATES: u64 = 40_000;
 /// A key with more operations than this is not searched as a whole for a smaller explanation.
 const LARGEST: usize = 3_000;
 
-/// Explains what is wrong with a key, or with a register without compare-and-swap, whose values are then texts. `thing` is what the
-/// model calls what was written.
+/// Explains what is wrong with a key, or with a register without compare-and-swap, whose values are then
+/// texts. `thing` is what the model calls what was written.
 pub(crate) fn explain<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
@@ -102,8 +102,8 @@ fn reduce(trials: &mut ByValues<'_>, error: &Error) -> (Vec<Role>, bool) {
     if let Some(minimal) = trials.try_from(&mut roles) {
         return (roles, minimal);
     }
-    // Freed like this, some write of the same text fits. Bound, the one that comes nearest may not; and that the
-    // others do not fit either is what the method found out.
+    // Freed like this, some write of the same text fits. Bound, the one that comes nearest may not; and that
+    // the others do not fit either is what the method found out.
     bind_nearest_writes(ops, error, &mut shown);
     let mut roles = shown.clone();
     if let Some(minimal) = trials.try_from(&mut roles)
@@ -117,7 +117,8 @@ fn reduce(trials: &mut ByValues<'_>, error: &Error) -> (Vec<Role>, bool) {
         return (shown, false);
     }
     let minimal = trials.minimize(&mut roles);
-    // What was freed until the budget ended was freed with a proof, and what was shown may be no error by itself.
+    // What was freed until the budget ended was freed with a proof, and what was shown may be no error by
+    // itself.
     if minimal || bound(&roles).len() <= SHOWN { (roles, minimal) } else { (shown, false) }
 }
 
@@ -210,7 +211,8 @@ impl Trials for ByValues<'_> {
 }
 
 impl ByValues<'_> {
-    /// The operations of a trial. Freed writes of one text in one way are all the same, so no more of them are there than the reads can show.
+    /// The operations of a trial. Freed writes of one text in one way are all the same, so no more of them
+    /// are there than the reads can show.
     fn cast(&self, roles: &[Role]) -> Vec<Slim> {
         let all = || self.ops.iter().zip(roles).zip(0..).skip(1);
         let bound = || all().filter(|((_, role), _)| **role == Role::Bound);

@@ -1,7 +1,7 @@
 //! Keys with texts: `Get`, `Put` and `Append`, as in the key/value labs.
 //!
-//! An absent key reads as the empty text. Keys and texts are interned when they are recorded or read from a file,
-//! so that an operation is a few machine words and checking compares numbers.
+//! An absent key reads as the empty text. Keys and texts are interned when they are recorded or read from a
+//! file, so that an operation is a few machine words and checking compares numbers.
 
 use std::borrow::Cow;
 

@@ -11,7 +11,8 @@ use crate::keys::texts::{Text, Texts};
 use crate::model::Model;
 use crate::verdict::Kind;
 
-/// Something that is wrong whatever the times are, or nearly so. Operations are named by their number among those of the key.
+/// Something that is wrong whatever the times are, or nearly so. Operations are named by their number among
+/// those of the key.
 pub(super) enum Shown {
     /// `read` shows the text of `write`, and of those like it, more often than so many `writes` wrote it.
     TooOften { read: u32, write: u32, times: usize, writes: usize },

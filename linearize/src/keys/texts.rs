@@ -1,9 +1,9 @@
 //! Texts stored once and named by small numbers.
 //!
-//! A history of appends shows its texts again and again: every read repeats all that the last one showed, and a
-//! little more. Two things keep that linear. A text written is stored once, however often it occurs. A text read is
-//! stored as a *prefix of a growing buffer* if it continues, or is continued by, what was read of the same key before; then
-//! comparing two reads needs their lengths only.
+//! A history of appends shows its texts again and again: every read repeats all that the last one showed, and
+//! a little more. Two things keep that linear. A text written is stored once, however often it occurs. A text
+//! read is stored as a *prefix of a growing buffer* if it continues, or is continued by, what was read of the
+//! same key before; then comparing two reads needs their lengths only.
 
 use std::hash::Hasher;
 
@@ -11,8 +11,8 @@ use rustc_hash::FxHasher;
 
 /// The name of a text in a [`Texts`].
 ///
-/// Equal names mean equal texts. Unequal names do *not* mean unequal texts: what was read may be stored as a part of a
-/// longer text.
+/// Equal names mean equal texts. Unequal names do *not* mean unequal texts: what was read may be stored as a
+/// part of a longer text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Text(u32);
 
@@ -33,12 +33,13 @@ impl Text {
 /// Where a text stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    /// Which buffer. Texts of one [`Texts::is_chain`] buffer all begin at 0 and so are prefixes of one another.
+    /// Which buffer. Texts of one [`Texts::is_chain`] buffer all begin at 0 and so are prefixes of one
+    /// another.
     pub(crate) buffer: u32,
     pub(crate) start: u32,
     pub(crate) length: u32,
-    /// The last byte, if it occurs nowhere else in the text (and is not 0); otherwise 0. Texts that all end so can be told apart
-    /// in a row of them.
+    /// The last byte, if it occurs nowhere else in the text (and is not 0); otherwise 0. Texts that all end
+    /// so can be told apart in a row of them.
     pub(crate) terminator: u8,
 }
 
@@ -62,7 +63,8 @@ struct Recent {
     newest: Text,
 }
 
-/// How many growing buffers a key keeps in view. A few: late reads of the last epoch mix with early ones of the next.
+/// How many growing buffers a key keeps in view. A few: late reads of the last epoch mix with early ones of
+/// the next.
 const RECENT: usize = 4;
 
 /// Up to this many bytes a text that was read is first looked up whole.
@@ -185,8 +187,8 @@ impl Texts {
         self.find_hashed(text, hash_of(text))
     }
 
-    /// The name of a text that was read. `lane` numbers the key, densely from 0: reads of one key are likely to
-    /// continue one another.
+    /// The name of a text that was read. `lane` numbers the key, densely from 0: reads of one key are likely
+    /// to continue one another.
     ///
     /// # Panics
     ///

@@ -155,7 +155,9 @@ macro_rules! objects {
 
             fn expected<'a>(&'a self, state: &'a State, call: &'a Call) -> Option<Cow<'a, str>> {
                 match (self, state, call) {
-                    $((Object::$name(model), State::$name(state), Call::$name(call)) => model.expected(state, call),)*
+                    $((Object::$name(model), State::$name(state), Call::$name(call)) => {
+                        model.expected(state, call)
+                    })*
                     _ => None,
                 }
             }

@@ -17,8 +17,8 @@ pub enum QueueOp<V> {
     Dequeue,
 }
 
-/// A queue, first in, first out, without bounds, empty at first. What `Dequeue` returned is the result, `None` if the
-/// queue was empty; the result of `Enqueue` is `None`.
+/// A queue, first in, first out, without bounds, empty at first. What `Dequeue` returned is the result,
+/// `None` if the queue was empty; the result of `Enqueue` is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct Queue<V>(PhantomData<fn(V)>);
 

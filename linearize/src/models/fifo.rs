@@ -1,17 +1,20 @@
 //! Queues in which no value is enqueued twice: decided without any search.
 //!
-//! Henzinger, Sezgin and Vafeiadis ("Aspect-oriented linearizability proofs", 2013) show that a history of a queue whose values are
-//! distinct is linearizable exactly if it has none of four flaws:
+//! Henzinger, Sezgin and Vafeiadis ("Aspect-oriented linearizability proofs", 2013) show that a history of a
+//! queue whose values are distinct is linearizable exactly if it has none of four flaws:
 //!
 //! - a value is dequeued that was never enqueued, or enqueued only later;
 //! - a value is dequeued twice;
 //! - a was enqueued before b, and yet b was dequeued before a, or a never;
-//! - a dequeue found nothing, and at each moment of it some value was surely there: enqueued, and its dequeue not yet called.
+//! - a dequeue found nothing, and at each moment of it some value was surely there: enqueued, and its dequeue
+//!   not yet called.
 //!
-//! What is meant by *before* is that one had returned when the other was called. An enqueue takes effect before the dequeue of its value returns, and
-//! that dequeue only after the enqueue was called, so intervals are cut to that at first. Then sorting decides everything.
+//! What is meant by *before* is that one had returned when the other was called. An enqueue takes effect
+//! before the dequeue of its value returns, and that dequeue only after the enqueue was called, so intervals
+//! are cut to that at first. Then sorting decides everything.
 //!
-//! Open dequeues may have taken any value, and of equal values it does not show which was taken: both are left to the search.
+//! Open dequeues may have taken any value, and of equal values it does not show which was taken: both are
+//! left to the search.
 
 use rustc_hash::FxHashMap;
 
@@ -140,7 +143,8 @@ fn check_fifo(items: &[Item]) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// For each dequeue that found nothing the first moment at which the queue can have been empty, by rising moment.
+/// For each dequeue that found nothing the first moment at which the queue can have been empty, by rising
+/// moment.
 fn find_empty_moments<V: Value>(
     history: &History<QueueOp<V>, Option<V>>,
     items: &[Item],
@@ -153,7 +157,8 @@ fn find_empty_moments<V: Value>(
         if operation.op != QueueOp::Dequeue || operation.result != Some(None) {
             continue;
         }
-        // The queue is surely not empty strictly between the two moments of an item. Calls rise, so what was passed stays passed.
+        // The queue is surely not empty strictly between the two moments of an item. Calls rise, so what was
+        // passed stays passed.
         let mut at = busy_until.max(operation.call);
         let mut scan = next;
         while let Some(item) = by_return.get(scan).filter(|item| item.in_by < at) {
@@ -221,7 +226,8 @@ fn arrange(items: Vec<Item>, empties: &[Empty]) -> Vec<u32> {
     all.into_iter().map(|(_, _, _, operation)| operation).collect()
 }
 
-/// An order in which no item comes before one that was enqueued, or dequeued, before it. There is one, because no two contradict each other.
+/// An order in which no item comes before one that was enqueued, or dequeued, before it. There is one,
+/// because no two contradict each other.
 fn in_order(items: &[Item]) -> Vec<Item> {
     let sorted = |key: fn(&Item) -> u64| {
         let mut order: Vec<usize> = (0..items.len()).collect();

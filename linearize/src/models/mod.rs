@@ -1,8 +1,8 @@
 //! The models that come with the checker.
 //!
-//! Each is a sequential specification of a few lines; the types of their values are free wherever nothing depends on
-//! them. [`key_value`] has methods of its own, and so has the queue if no value is enqueued twice; all others are checked by the
-//! general search.
+//! Each is a sequential specification of a few lines; the types of their values are free wherever nothing
+//! depends on them. [`key_value`] has methods of its own, and so has the queue if no value is enqueued twice;
+//! all others are checked by the general search.
 
 pub mod any;
 pub mod collections;

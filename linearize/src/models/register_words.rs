@@ -89,8 +89,8 @@ impl<'a, V: Value> Words<'a, V> {
         format!("{read}, but {write} was called only {gap} that.{others}")
     }
 
-    /// `read` saw what `source` had written, or what was there at first, and `other` shows that it had been replaced; `writer` is who
-    /// wrote what `other` read.
+    /// `read` saw what `source` had written, or what was there at first, and `other` shows that it had been
+    /// replaced; `writer` is who wrote what `other` read.
     pub(super) fn stale(
         &self,
         read: usize,

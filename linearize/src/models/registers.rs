@@ -1,15 +1,17 @@
 //! Registers without a search, as far as that goes, and what is said of those that are not linearizable.
 //!
-//! Without compare-and-swap a register is a key with texts that are put and read whole, and what decides those (`order`) decides it. With
-//! compare-and-swap the problem is NP-complete (Gibbons and Korach 1997, theorem 4.11 allows a fast method only where each value is written
-//! once), and the general search decides. But three flaws show without any order, and most errors that are met have one of them:
+//! Without compare-and-swap a register is a key with texts that are put and read whole, and what decides
+//! those (`order`) decides it. With compare-and-swap the problem is NP-complete (Gibbons and Korach 1997,
+//! theorem 4.11 allows a fast method only where each value is written once), and the general search decides.
+//! But three flaws show without any order, and most errors that are met have one of them:
 //!
 //! - *from nowhere*: somebody saw a value that nobody can have written by then;
-//! - *stale*: all that can have written the value had returned before something was called that left another value, and that had
-//!   returned before the value was seen;
+//! - *stale*: all that can have written the value had returned before something was called that left another
+//!   value, and that had returned before the value was seen;
 //! - *lost update*: more compare-and-swaps replaced a value than wrote it.
 //!
-//! All three are looked for in time n log n, whatever the number of clients and however often values are repeated.
+//! All three are looked for in time n log n, whatever the number of clients and however often values are
+//! repeated.
 
 use rustc_hash::FxHashMap;
 
@@ -215,7 +217,8 @@ impl Values {
         })
     }
 
-    /// Those who wrote what `operations` saw, and what these saw, and so on: that they are there matters, and when does not.
+    /// Those who wrote what `operations` saw, and what these saw, and so on: that they are there matters, and
+    /// when does not.
     fn grounds<V: Value>(&self, history: &Observed<V>, operations: &[u32]) -> Vec<u32> {
         let mut all = operations.to_vec();
         let mut next = 0;
@@ -259,7 +262,8 @@ impl Values {
             }
         };
         let mut explanation = explain::told(model, history, &operations, &context, kind, sentence);
-        // A chain of compare-and-swaps may need each value once, so that when it was written does not matter either.
+        // A chain of compare-and-swaps may need each value once, so that when it was written does not matter
+        // either.
         if let Flaw::Stale { read, other, source: Some(source), .. } = flaw {
             context.push(source);
             let sentence = explanation.sentence.clone();

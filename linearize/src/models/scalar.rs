@@ -20,7 +20,8 @@ impl Scalar {
         Scalar::Word("nil".into())
     }
 
-    /// The value that a word on the command line means: a number if it looks like one, a text if it is in quotes, else a word.
+    /// The value that a word on the command line means: a number if it looks like one, a text if it is in
+    /// quotes, else a word.
     pub fn parse(text: &str) -> Self {
         let inside = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         match (text.parse(), inside) {

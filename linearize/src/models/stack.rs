@@ -14,8 +14,8 @@ pub enum StackOp<V> {
     Pop,
 }
 
-/// A stack, last in, first out, without bounds, empty at first. What `Pop` returned is the result, `None` if the stack
-/// was empty; the result of `Push` is `None`.
+/// A stack, last in, first out, without bounds, empty at first. What `Pop` returned is the result, `None` if
+/// the stack was empty; the result of `Push` is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct Stack<V>(PhantomData<fn(V)>);
 

@@ -13,8 +13,8 @@ pub enum VersionedOp<V> {
         /// Which key.
         key: u64,
     },
-    /// Replaces the value of a key if its version is the one given, and raises the version by one. A key that does
-    /// not exist has version 0.
+    /// Replaces the value of a key if its version is the one given, and raises the version by one. A key that
+    /// does not exist has version 0.
     Put {
         /// Which key.
         key: u64,
@@ -73,7 +73,8 @@ impl<V: Value> Model for Versioned<V> {
     ) -> Option<Self::State> {
         match op {
             VersionedOp::Get { .. } => {
-                let right = |seen: &VersionedResult<V>| matches!(seen, VersionedResult::Found(found) if found == state);
+                use VersionedResult::Found;
+                let right = |seen: &VersionedResult<V>| matches!(seen, Found(found) if found == state);
                 result.is_none_or(right).then(|| state.clone())
             }
             VersionedOp::Put { value, version, .. } => {

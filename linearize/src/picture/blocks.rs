@@ -1,8 +1,9 @@
-//! The operations as blocks that a page can read one by one, so that it need not read all of them to show a few.
+//! The operations as blocks that a page can read one by one, so that it need not read all of them to show a
+//! few.
 //!
-//! A *segment* is a run of operations of one partition, a *block* is one segment or several small ones. What never returned
-//! is in segments of its own, which are read first: it may reach into any window. A text may begin in an
-//! earlier block, whose number then stands in the table of contents.
+//! A *segment* is a run of operations of one partition, a *block* is one segment or several small ones. What
+//! never returned is in segments of its own, which are read first: it may reach into any window. A text may
+//! begin in an earlier block, whose number then stands in the table of contents.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +15,8 @@ use super::strings::Strings;
 use crate::history::{History, OPEN};
 use crate::model::{Effect, Model};
 
-/// How many operations a block holds: few enough to be read between two frames, enough to be worth compressing.
+/// How many operations a block holds: few enough to be read between two frames, enough to be worth
+/// compressing.
 pub(super) const SEGMENT: usize = 4_096;
 
 /// Some operations of one partition.
@@ -128,7 +130,8 @@ impl<'a, M: Model> Writer<'a, M> {
         }
     }
 
-    /// The columns of a block's segments; its texts are written when all blocks are known, since they may still grow.
+    /// The columns of a block's segments; its texts are written when all blocks are known, since they may
+    /// still grow.
     pub(super) fn block(&mut self, segments: &[Segment], parts: &[Part], steps: &Steps) -> Column {
         self.strings.begin_block();
         let mut block = Column::default();

@@ -1,6 +1,7 @@
 //! Numbers as few bytes, and bytes as text that HTML leaves alone.
 
-/// A growing column of numbers, seven bits to a byte, lowest first; the top bit says that more follow (LEB128).
+/// A growing column of numbers, seven bits to a byte, lowest first; the top bit says that more follow
+/// (LEB128).
 #[derive(Debug, Default)]
 pub(super) struct Column {
     pub(super) bytes: Vec<u8>,
@@ -15,7 +16,8 @@ impl Column {
         self.bytes.push(number as u8);
     }
 
-    /// A number that may be negative: the sign becomes the lowest bit, so that small numbers of either sign stay short.
+    /// A number that may be negative: the sign becomes the lowest bit, so that small numbers of either sign
+    /// stay short.
     pub(super) fn signed(&mut self, number: i64) {
         self.number(Self::folded(number));
     }

@@ -1,8 +1,9 @@
 //! The data of a picture as columns of short numbers, in blocks.
 //!
-//! `page/data.js` reads them back in the same order. An operation takes about eleven bytes: its call as the distance from the last
-//! one, how long it took, client and name, which texts it wrote and read, most often "the next new one", and its place in the
-//! order. The first block, the *head*, holds all else, and a table of contents of the others.
+//! `page/data.js` reads them back in the same order. An operation takes about eleven bytes: its call as the
+//! distance from the last one, how long it took, client and name, which texts it wrote and read, most often
+//! "the next new one", and its place in the order. The first block, the *head*, holds all else, and a table
+//! of contents of the others.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -64,7 +65,8 @@ pub(super) fn encode<M: Model>(
     Encoded { blocks, first }
 }
 
-/// The head, the blocks that hold a segment that is shown, and those that hold the beginning of one of their texts.
+/// The head, the blocks that hold a segment that is shown, and those that hold the beginning of one of their
+/// texts.
 fn first(ranges: &[Range<usize>], shown: &[bool], strings: &Strings<'_>) -> Vec<bool> {
     let mut first = vec![true];
     first.extend(ranges.iter().map(|range| shown[range.clone()].contains(&true)));
@@ -161,8 +163,8 @@ impl<'a, O, R> Head<'a, O, R> {
         stuck(part.stuck.as_ref(), &mut self.rest, &mut self.strings);
     }
 
-    /// How many calls fall into each part of the time, for a partition of which not all is read at first: one of a few, or a
-    /// large one.
+    /// How many calls fall into each part of the time, for a partition of which not all is read at first: one
+    /// of a few, or a large one.
     fn bins(&mut self, part: &Part, parts: usize) {
         if parts > FEW && part.indices.len() <= SEGMENT {
             return self.rest.number(0);

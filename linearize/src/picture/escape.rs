@@ -6,8 +6,8 @@ use crate::words;
 
 /// `text` as the content of an element or of a quoted attribute.
 ///
-/// Characters that cannot be seen, or that turn the direction of what follows, are shown as `\u{…}`, so that what the reader
-/// sees is what was there.
+/// Characters that cannot be seen, or that turn the direction of what follows, are shown as `\u{…}`, so that
+/// what the reader sees is what was there.
 pub(super) fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

@@ -10,8 +10,8 @@ use crate::model::Model;
 use crate::verdict::Explanation;
 use crate::verdict::{Undecided, Verdict};
 
-/// How many states the search may visit for one partition of which the verdict says nothing. The page must not take long,
-/// so this is far below the default; a partition that it leaves open is drawn as such.
+/// How many states the search may visit for one partition of which the verdict says nothing. The page must
+/// not take long, so this is far below the default; a partition that it leaves open is drawn as such.
 const STATES: u64 = 200_000;
 
 /// A list of alternatives longer than this helps nobody.
@@ -36,8 +36,8 @@ pub(super) struct Part {
     /// Indices into the history, rising.
     pub(super) indices: Vec<u32>,
     pub(super) status: Status,
-    /// The order in which the operations took effect, as indices into the history; if there is none for all, then one
-    /// of all that returned before some moment.
+    /// The order in which the operations took effect, as indices into the history; if there is none for all,
+    /// then one of all that returned before some moment.
     pub(super) order: Option<Vec<u32>>,
     pub(super) stuck: Option<Stuck>,
 }
@@ -57,7 +57,8 @@ pub(super) struct Alternative {
     pub(super) operation: u32,
     /// Whether it is legal here, so that it is the stuck operation that is not legal afterwards.
     pub(super) legal: bool,
-    /// The state in which the operation, or the stuck one after it, is not legal; left out if it is long and told already.
+    /// The state in which the operation, or the stuck one after it, is not legal; left out if it is long and
+    /// told already.
     pub(super) state: Option<String>,
     /// What would have been legal there, if the model can tell.
     pub(super) expected: Option<String>,
@@ -215,8 +216,9 @@ fn trial<M: Model>(model: &M, history: &History<M::Op, M::Result>, indices: &[u3
     }
 }
 
-/// The longest run of returns that can be explained, in an order, and the return after it; `last` is a moment at which
-/// there is no order any more. Whatever has an order still has one if its end is cut off, so halving finds it.
+/// The longest run of returns that can be explained, in an order, and the return after it; `last` is a moment
+/// at which there is no order any more. Whatever has an order still has one if its end is cut off, so halving
+/// finds it.
 fn longest<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
@@ -229,8 +231,8 @@ fn longest<M: Model>(
         .filter(|&(end, _)| end <= last && end != OPEN)
         .collect();
     returns.sort_unstable();
-    // Up to the return `good - 1` there is an order, up to the return `bad` there is none. The error is likely to be
-    // near the last return, so the steps back begin small.
+    // Up to the return `good - 1` there is an order, up to the return `bad` there is none. The error is
+    // likely to be near the last return, so the steps back begin small.
     let (mut good, mut bad) = (0, returns.len().checked_sub(1)?);
     let mut order = Vec::new();
     let mut step = 1;
@@ -280,8 +282,8 @@ fn alternatives<M: Model>(
     Stuck { operation: stuck, alternatives: refuted }
 }
 
-/// Why going on with `index` does not help `stuck`. `None` if it does, which only an operation can that returned a
-/// result that another order would need.
+/// Why going on with `index` does not help `stuck`. `None` if it does, which only an operation can that
+/// returned a result that another order would need.
 fn refute<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,

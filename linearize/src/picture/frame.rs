@@ -11,7 +11,8 @@ use crate::words;
 
 const PAGE: &str = include_str!("page/page.html");
 
-/// The page with each `{{marker}}` replaced. What is put in is not looked at again, so that a text may contain a marker.
+/// The page with each `{{marker}}` replaced. What is put in is not looked at again, so that a text may
+/// contain a marker.
 pub(super) fn fill(mut content: impl FnMut(&str) -> String) -> String {
     let mut pieces = PAGE.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();

@@ -1,22 +1,24 @@
 //! A history as one HTML page that explains its verdict.
 //!
-//! [`page`] makes a file that needs nothing else: no network, no server, no other file. It opens at the error, says in
-//! words what is wrong, and lets the reader move about: time to scale, a set of lanes for each partition, faults under the clients,
-//! an order step by step, and what every other step would have led to.
+//! [`page`] makes a file that needs nothing else: no network, no server, no other file. It opens at the
+//! error, says in words what is wrong, and lets the reader move about: time to scale, a set of lanes for each
+//! partition, faults under the clients, an order step by step, and what every other step would have led to.
 //!
 //! # How to read
 //!
-//! `findings` decides what there is to show of each partition: an order, or the place where every order gets stuck.
-//! `encode` writes everything into columns of short numbers, in `blocks` that can be read one by one, with texts by
-//! `strings`. `opening` says which blocks the first screen needs. `frame` makes what is
-//! readable without scripts: the verdict and a table of the operations that it names. The rest is `page/*.js`, in
-//! the order of `SCRIPTS`: `data.js` reads the columns, `lanes.js` filters and lays out, `draw.js` draws what is in view.
+//! `findings` decides what there is to show of each partition: an order, or the place where every order gets
+//! stuck. `encode` writes everything into columns of short numbers, in `blocks` that can be read one by one,
+//! with texts by `strings`. `opening` says which blocks the first screen needs. `frame` makes what is
+//! readable without scripts: the verdict and a table of the operations that it names. The rest is
+//! `page/*.js`, in the order of `SCRIPTS`: `data.js` reads the columns, `lanes.js` filters and lays out,
+//! `draw.js` draws what is in view.
 //!
 //! # Why values can do no harm
 //!
-//! A value reaches the page in two ways. In the frame it is escaped. In the data it is compressed and in base64, and the
-//! scripts hand it to a canvas or to `textContent` alone, which know no markup. Should both fail, the page's content security
-//! policy allows no script and no style but those whose hashes it names, and no connection to anything.
+//! A value reaches the page in two ways. In the frame it is escaped. In the data it is compressed and in
+//! base64, and the scripts hand it to a canvas or to `textContent` alone, which know no markup. Should both
+//! fail, the page's content security policy allows no script and no style but those whose hashes it names,
+//! and no connection to anything.
 
 mod blocks;
 mod bytes;
@@ -57,10 +59,11 @@ const SCRIPTS: [&str; 12] = [
     include_str!("page/main.js"),
 ];
 
-/// The page for a verdict on a history, with what was done to servers and network meanwhile (`faults`, which may be empty).
+/// The page for a verdict on a history, with what was done to servers and network meanwhile (`faults`, which
+/// may be empty).
 ///
-/// Partitions of which the verdict says nothing (a check ends at the first error) are decided here with a bounded effort, so that
-/// the page can show all errors. An undecided one is drawn as undecided.
+/// Partitions of which the verdict says nothing (a check ends at the first error) are decided here with a
+/// bounded effort, so that the page can show all errors. An undecided one is drawn as undecided.
 ///
 /// # Panics
 ///
@@ -122,7 +125,8 @@ fn policy(script: &str, style: &str) -> String {
     )
 }
 
-/// The blocks for the first screen, which stand before the scripts, and the rest, which a browser still reads while they run.
+/// The blocks for the first screen, which stand before the scripts, and the rest, which a browser still reads
+/// while they run.
 fn packed(encoded: &Encoded) -> (String, String) {
     let (mut data, mut rest) = (String::new(), String::new());
     for (number, (block, &first)) in encoded.blocks.iter().zip(&encoded.first).enumerate() {

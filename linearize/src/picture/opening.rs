@@ -1,6 +1,7 @@
 //! What is on the first screen, as far as it must be read before anything is drawn.
 //!
-//! The scripts decide what they show; if this guesses something else, they wait for the rest of the page and are slower.
+//! The scripts decide what they show; if this guesses something else, they wait for the rest of the page and
+//! are slower.
 
 use super::blocks::Segment;
 use super::findings::Part;

@@ -1,8 +1,8 @@
 //! SHA-256 (FIPS 180-4), for the page's content security policy.
 //!
-//! The policy names the hash of the one script and the one style sheet of the page, so that a browser runs nothing else,
-//! whatever a value contains. Nothing secret is hashed and a few dozen kilobytes at most, which is why this is
-//! sixty plain lines and no dependency.
+//! The policy names the hash of the one script and the one style sheet of the page, so that a browser runs
+//! nothing else, whatever a value contains. Nothing secret is hashed and a few dozen kilobytes at most, which
+//! is why this is sixty plain lines and no dependency.
 
 /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
 const ROUND: [u32; 64] = [

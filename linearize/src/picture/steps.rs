@@ -1,4 +1,5 @@
-//! What the page needs to know of the orders: the place of each operation, its moment, and what it does to the state.
+//! What the page needs to know of the orders: the place of each operation, its moment, and what it does to
+//! the state.
 
 use rustc_hash::FxHashMap;
 
@@ -9,7 +10,8 @@ use crate::history::{History, OPEN};
 use crate::model::Model;
 use crate::shown::Edit;
 
-/// States longer than this in all steps together are not worth their place; the stepper then stops showing states.
+/// States longer than this in all steps together are not worth their place; the stepper then stops showing
+/// states.
 const STATE_BYTES: usize = 16 << 20;
 
 /// No place: the operation is in no order.
@@ -19,16 +21,17 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Steps {
     places: Vec<u32>,
-    /// The operation at whose call each takes effect. An operation takes effect, say, at the latest call up to its place:
-    /// then nothing has to wait, and nobody has returned yet.
+    /// The operation at whose call each takes effect. An operation takes effect, say, at the latest call up
+    /// to its place: then nothing has to wait, and nobody has returned yet.
     moments: Vec<u32>,
-    /// 0: nothing; 1: the argument replaces the state; 2: the argument is added; 3: a splice; 4: not recorded.
+    /// 0: nothing; 1: the argument replaces the state; 2: the argument is added; 3: a splice; 4: not
+    /// recorded.
     edits: Vec<u8>,
     splices: FxHashMap<u32, Splice>,
 }
 
-/// What changes in the text of a state: how much of the beginning and of the end stays, in UTF-16 units, which is what
-/// scripts count in, and what stands between.
+/// What changes in the text of a state: how much of the beginning and of the end stays, in UTF-16 units,
+/// which is what scripts count in, and what stands between.
 #[derive(Debug, PartialEq)]
 pub(super) struct Splice {
     head: u64,
@@ -83,8 +86,8 @@ impl Steps {
         }
     }
 
-    /// The place as its distance from the last one in the segment, or 0 for none; the moment, as the operation of the segment
-    /// at whose call it is, or as a time if that is elsewhere; the edit.
+    /// The place as its distance from the last one in the segment, or 0 for none; the moment, as the
+    /// operation of the segment at whose call it is, or as a time if that is elsewhere; the edit.
     pub(super) fn write<O, R>(
         &self,
         history: &History<O, R>,

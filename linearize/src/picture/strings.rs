@@ -7,8 +7,9 @@ use rustc_hash::FxHashMap;
 
 use super::bytes::Column;
 
-/// Names for texts, block by block. A text that continues, or is continued by, one met shortly before on the same lane is stored
-/// as a prefix of a shared buffer: in a history of appends every read repeats the last one and adds a little.
+/// Names for texts, block by block. A text that continues, or is continued by, one met shortly before on the
+/// same lane is stored as a prefix of a shared buffer: in a history of appends every read repeats the last
+/// one and adds a little.
 #[derive(Debug, Default)]
 pub(super) struct Strings<'a> {
     buffers: Vec<Vec<u8>>,
@@ -34,7 +35,8 @@ struct Recent<'a> {
     buffer: u32,
     /// The newest text in it.
     newest: u32,
-    /// That text as the history holds it: one that begins at the very same place in memory need not be compared.
+    /// That text as the history holds it: one that begins at the very same place in memory need not be
+    /// compared.
     shown: Option<&'a str>,
 }
 
@@ -101,7 +103,8 @@ impl<'a> Strings<'a> {
         self.extend(text, shown) - self.start().text
     }
 
-    /// The place among all texts of `text`, given that it and the newest buffer of the lane are prefixes of one another.
+    /// The place among all texts of `text`, given that it and the newest buffer of the lane are prefixes of
+    /// one another.
     fn extend(&mut self, text: &str, shown: Option<&'a str>) -> u32 {
         let Recent { buffer, newest, .. } = self.recent[0];
         if newest >= self.start().text && self.texts[newest as usize].1 as usize == text.len() {
@@ -141,8 +144,8 @@ impl<'a> Strings<'a> {
         (buffers.len() as u64, texts.len() as u64, needed)
     }
 
-    /// The lengths of a block's buffers and their bytes; for each text 0 if it is the whole of the next buffer, or else one more
-    /// than how far its buffer lies back, and its length.
+    /// The lengths of a block's buffers and their bytes; for each text 0 if it is the whole of the next
+    /// buffer, or else one more than how far its buffer lies back, and its length.
     pub(super) fn encode(&self, block: usize) -> Column {
         let (buffers, texts) = self.ranges(block);
         let mut column = Column::default();

@@ -194,7 +194,8 @@ impl Calls {
         &self.functions[usize::from(call.function.0)]
     }
 
-    /// The history of the operations that `operation` makes of the calls that may have happened, and what a nemesis did.
+    /// The history of the operations that `operation` makes of the calls that may have happened, and what a
+    /// nemesis did.
     pub(super) fn history<O, R>(
         self,
         mut operation: impl FnMut(&Calls, &Call, &mut Vec<(O, Option<R>)>) -> Result<(), Problem>,
@@ -228,8 +229,8 @@ impl Calls {
 }
 
 impl Call {
-    /// Whether the answer can be one to this call: what it repeats must be what was called. What it says in place of that, a reason
-    /// or what was read, is of another shape.
+    /// Whether the answer can be one to this call: what it repeats must be what was called. What it says in
+    /// place of that, a reason or what was read, is of another shape.
     fn answer_fits(&self, kind: Kind, function: &str) -> bool {
         let (Some(value), Some(answer)) = (&self.value, &self.answer) else { return true };
         if answer.is_nil() || value.is_nil() || value == answer || !repeats(function) {
@@ -251,7 +252,8 @@ fn repeats(function: &str) -> bool {
     matches!(function, "write" | "cas" | "enqueue" | "push" | "put")
 }
 
-/// The times of events: those of the file if each has one and they never go back, or else their numbers, counted from 1.
+/// The times of events: those of the file if each has one and they never go back, or else their numbers,
+/// counted from 1.
 #[derive(Clone, Debug, Default)]
 struct Times {
     count: u64,

@@ -1,9 +1,11 @@
-//! EDN, the notation of Clojure: nil, booleans, numbers, characters, strings, keywords, symbols, vectors, lists, sets, maps, `#tag form`;
-//! commas are blanks, `;` begins a comment, and `#_` takes the form behind it away.
+//! EDN, the notation of Clojure: nil, booleans, numbers, characters, strings, keywords, symbols, vectors,
+//! lists, sets, maps, `#tag form`; commas are blanks, `;` begins a comment, and `#_` takes the form behind it
+//! away.
 //!
-//! In two steps: where a form ends, which needs no more than its brackets and quotes and can be asked of the part of a file that was
-//! read so far; and what it says. There are crates for EDN. The two that are kept up build a tree with a map of every map, and
-//! take a whole file at once; a history has a million small maps of which five fields are wanted.
+//! In two steps: where a form ends, which needs no more than its brackets and quotes and can be asked of the
+//! part of a file that was read so far; and what it says. There are crates for EDN. The two that are kept up
+//! build a tree with a map of every map, and take a whole file at once; a history has a million small maps of
+//! which five fields are wanted.
 
 use std::borrow::Cow;
 
@@ -140,7 +142,8 @@ fn closes(found: u8, wanted: Option<u8>) -> Result<(), Problem> {
     }
 }
 
-/// One more than how many forms fewer are wanted behind a token: a tag wants the form behind it, `#_` wants it besides.
+/// One more than how many forms fewer are wanted behind a token: a tag wants the form behind it, `#_` wants
+/// it besides.
 fn completed(token: &[u8], next: Option<u8>) -> usize {
     match token {
         b"#_" => 0,
@@ -164,7 +167,8 @@ fn end_of_string(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the token at `at` ends; `None` if not even its first character is there. Behind a backslash any character is one.
+/// Where the token at `at` ends; `None` if not even its first character is there. Behind a backslash any
+/// character is one.
 fn end_of_token(bytes: &[u8], at: usize) -> Option<usize> {
     let mut end = at + 1;
     if bytes[at] == b'\\' {
@@ -296,7 +300,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What a tag says of a collection does not matter here: a tuple is a vector. A scalar with a tag is another scalar.
+    /// What a tag says of a collection does not matter here: a tuple is a vector. A scalar with a tag is
+    /// another scalar.
     fn tagged(&mut self, depth: usize) -> Result<Form<'a>, Problem> {
         let begin = self.at;
         self.token();
@@ -420,7 +425,8 @@ fn atom(token: &str) -> Result<Form<'_>, Problem> {
     Ok(Form::Word(Cow::Borrowed(token)))
 }
 
-/// An integer of any size, a ratio, or a number with a point or an exponent. Equal numbers of one kind are equal words.
+/// An integer of any size, a ratio, or a number with a point or an exponent. Equal numbers of one kind are
+/// equal words.
 fn number(token: &str) -> Option<Form<'_>> {
     let whole = token.strip_suffix('N').unwrap_or(token);
     if let Ok(number) = whole.parse() {

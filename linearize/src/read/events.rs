@@ -206,7 +206,8 @@ fn function_of<'a>(form: &Form<'a>) -> Result<&'a str, Problem> {
 fn time_of(form: &Form<'_>) -> Result<Option<i64>, Problem> {
     match form {
         Form::Number(time) => Ok(Some(*time)),
-        // Some write -1 for an operation without a time, some nothing; either way the order of the lines tells.
+        // Some write -1 for an operation without a time, some nothing; either way the order of the lines
+        // tells.
         Form::Nil => Ok(None),
         _ => Err(broken("a number of nanoseconds should be behind :time")),
     }

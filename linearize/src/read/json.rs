@@ -1,8 +1,9 @@
 //! JSON Lines: one operation a line.
 //!
-//! `{"client":6,"op":"append","key":"k0","value":"6.0;","output":"","call":44029,"return":552535}`, in any order of
-//! fields; `op` is `get`, `put` or `append`; times are nanoseconds, and may be negative; `"return":null` for an operation that never returned.
-//! Unknown fields are skipped, known ones may stand there once. Parsed by hand: what a file mostly consists of, texts read, is not copied before it is
+//! `{"client":6,"op":"append","key":"k0","value":"6.0;","output":"","call":44029,"return":552535}`, in any
+//! order of fields; `op` is `get`, `put` or `append`; times are nanoseconds, and may be negative;
+//! `"return":null` for an operation that never returned. Unknown fields are skipped, known ones may stand
+//! there once. Parsed by hand: what a file mostly consists of, texts read, is not copied before it is
 //! interned.
 
 use std::borrow::Cow;
@@ -127,7 +128,8 @@ fn parse(line: &str) -> Result<Line<'_>, Problem> {
     }
 }
 
-/// A line with the usual fields in the usual order, and nothing that needs a closer look: twice as fast as [`parse_any`].
+/// A line with the usual fields in the usual order, and nothing that needs a closer look: twice as fast as
+/// [`parse_any`].
 fn usual(line: &str) -> Option<Line<'_>> {
     let mut rest = Rest(line.strip_prefix("{\"client\":")?);
     let client = u32::try_from(rest.number(",\"op\":\"")?).ok()?;
@@ -277,7 +279,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A number of nanoseconds, perhaps negative; the largest one means "never" in memory and so cannot be one.
+    /// A number of nanoseconds, perhaps negative; the largest one means "never" in memory and so cannot be
+    /// one.
     fn time(&mut self) -> Result<i128, Problem> {
         self.blanks();
         let negative = self.bytes().get(self.at) == Some(&b'-');

@@ -6,8 +6,8 @@
 //! 2021-02-26 23:39:01,300{GMT} INFO [jepsen worker 1] jepsen.util: 4 :invoke :cas [2 4]
 //! ```
 //!
-//! Lines of other loggers are skipped, and lines without a level, which continue the message before them: printed maps,
-//! traces of stacks. A line with a level and no message was cut off and may have been an event.
+//! Lines of other loggers are skipped, and lines without a level, which continue the message before them:
+//! printed maps, traces of stacks. A line with a level and no message was cut off and may have been an event.
 
 use super::events::{Event, kind_named, of_words, process_named};
 use super::{Problem, broken};

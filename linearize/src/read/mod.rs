@@ -1,7 +1,8 @@
-//! Reading histories from files: our JSON Lines, and what Jepsen, knossos, Maelstrom and porcupine write; plain or compressed by gzip.
+//! Reading histories from files: our JSON Lines, and what Jepsen, knossos, Maelstrom and porcupine write;
+//! plain or compressed by gzip.
 //!
-//! How a file begins tells which it is. A byte-order mark before it is skipped. Input is never trusted: whatever the bytes, the answer is
-//! a history or an error that names file and line.
+//! How a file begins tells which it is. A byte-order mark before it is skipped. Input is never trusted:
+//! whatever the bytes, the answer is a history or an error that names file and line.
 //!
 //! | what | how it begins | times |
 //! |---|---|---|
@@ -16,11 +17,14 @@
 //!
 //! # What events mean
 //!
-//! - `:ok`: it returned. `:info`: nobody knows whether it happened, so it stays open. `:fail`: it did not happen, for whatever reason.
+//! - `:ok`: it returned. `:info`: nobody knows whether it happened, so it stays open. `:fail`: it did not
+//!   happen, for whatever reason.
 //! - A failed `:cas` is the one place where two readings are in use, see [`FailedCas`].
-//! - An `:ok` read of `nil` saw `nil`: what a register holds at first, unless [`Options::initial`] says otherwise. (Knossos takes it for a
-//!   read that says nothing. But a register that forgot its value answers like that, and this checker would not notice.)
-//! - A process calls again only after its answer; the order of events is the order of real time, also if their times are equal.
+//! - An `:ok` read of `nil` saw `nil`: what a register holds at first, unless [`Options::initial`] says
+//!   otherwise. (Knossos takes it for a read that says nothing. But a register that forgot its value answers
+//!   like that, and this checker would not notice.)
+//! - A process calls again only after its answer; the order of events is the order of real time, also if
+//!   their times are equal.
 //! - What a nemesis reports becomes a [`Fault`] of the picture.
 //! - Transactions (`:txn`) are no operations on one object: they are refused, and Elle is named.
 
@@ -39,10 +43,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
 use calls::Calls;
 use events::{Events, Notation};
+use flate2::bufread::MultiGzDecoder;
 use input::Input;
 
 use crate::fault::Fault;
@@ -54,7 +57,8 @@ use crate::models::scalar::Scalar;
 /// A value longer than this, in bytes, is refused.
 pub const LONGEST_VALUE: usize = 8 << 20;
 
-/// A line, or a form of EDN, longer than this, in bytes, is refused: room for an escaped key, value and output.
+/// A line, or a form of EDN, longer than this, in bytes, is refused: room for an escaped key, value and
+/// output.
 const LONGEST_LINE: usize = 64 << 20;
 
 /// What a file may record.
@@ -128,7 +132,8 @@ impl ModelName {
 /// What a compare-and-set that failed says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedCas {
-    /// That it did not happen, for whatever reason. So Jepsen reads it, and so does this module, but for logs of 2014.
+    /// That it did not happen, for whatever reason. So Jepsen reads it, and so does this module, but for logs
+    /// of 2014.
     DidNotHappen,
     /// That the register held another value, unless a reason is given. So porcupine reads logs of 2014.
     SawAnother,
@@ -406,7 +411,8 @@ fn holds_json(head: &[u8]) -> bool {
     inside.trim_ascii_start().first() == Some(&b'"')
 }
 
-/// Which of the fields that mean something were seen in a line. If one came twice, no choice between them would be right.
+/// Which of the fields that mean something were seen in a line. If one came twice, no choice between them
+/// would be right.
 struct Once {
     fields: &'static [&'static str],
     /// A bit for each of them.

@@ -1,7 +1,7 @@
 //! What a nemesis did, as faults of a picture.
 //!
-//! A nemesis reports twice, when it begins and when it has done it, and both times with `:info`. What starts something lasts until
-//! something stops it; all else is a moment.
+//! A nemesis reports twice, when it begins and when it has done it, and both times with `:info`. What starts
+//! something lasts until something stops it; all else is a moment.
 
 use super::edn::Form;
 use crate::fault::Fault;

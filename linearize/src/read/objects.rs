@@ -15,8 +15,8 @@
 //! | `versioned` | `get`, `put` | answered by `[value version]` or `nil`; `[value version]` |
 //! | `kv` | `get`, `put`, `append` | texts |
 //!
-//! A value may stand behind a key, `[key value]`; then all do. `read` is of a register, a set or a counter, as other functions and
-//! what it returned say.
+//! A value may stand behind a key, `[key value]`; then all do. `read` is of a register, a set or a counter,
+//! as other functions and what it returned say.
 
 use std::collections::BTreeSet;
 

@@ -11,8 +11,8 @@ use crate::model::{Effect, Model};
 pub(crate) struct Item {
     /// Its index in the history.
     pub(crate) index: u32,
-    /// Its bit while it is under way. Bits of operations that have returned are used again. [`NEVER`] if it was called
-    /// only after everything had returned, and so need not have happened.
+    /// Its bit while it is under way. Bits of operations that have returned are used again. [`NEVER`] if it
+    /// was called only after everything had returned, and so need not have happened.
     pub(crate) slot: u32,
     /// Equal for operations that ask the same and got the same: only one of those need be tried at a time.
     pub(crate) class: u32,
@@ -91,7 +91,8 @@ impl Events {
         self.classes = classes.len();
     }
 
-    /// Numbers the returns, and links each item to the one of its class that returns before it; those that never do come last.
+    /// Numbers the returns, and links each item to the one of its class that returns before it; those that
+    /// never do come last.
     fn link_twins(&mut self) {
         let mut newest = vec![NONE; self.classes];
         let open = (0..self.items.len() as u32).filter(|&item| self.items[item as usize].end == u64::MAX);

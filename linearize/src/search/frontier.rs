@@ -1,11 +1,13 @@
 //! The same graph, breadth first: everything that is possible at one return, then everything at the next.
 //!
-//! Going deep first finds an order soon, if there is one and little is hidden. To be sure that there is none, all of the graph must be
-//! seen anyway; then it costs far less memory to go return by return, because nodes and states behind the return at hand need
-//! no longer be remembered. What stays of a node is how it was reached, eight bytes.
+//! Going deep first finds an order soon, if there is one and little is hidden. To be sure that there is none,
+//! all of the graph must be seen anyway; then it costs far less memory to go return by return, because nodes
+//! and states behind the return at hand need no longer be remembered. What stays of a node is how it was
+//! reached, eight bytes.
 //!
-//! Each step adds to what is done of what is under way, so the nodes of one return are dealt with by how much is done in them: all ways to a node
-//! are known before it is left, it is left once, and then it is forgotten.
+//! Each step adds to what is done of what is under way, so the nodes of one return are dealt with by how much
+//! is done in them: all ways to a node are known before it is left, it is left once, and then it is
+//! forgotten.
 
 use std::collections::hash_map::Entry;
 use std::mem::size_of;
@@ -23,7 +25,8 @@ use crate::verdict::Limit;
 /// How many slots there can be.
 pub(crate) const SLOTS: usize = 64;
 
-/// All that is possible at one moment: state, what is done of what is under way, and the last step to there, among [`Frontier::ways`].
+/// All that is possible at one moment: state, what is done of what is under way, and the last step to there,
+/// among [`Frontier::ways`].
 type Layer = FxHashMap<(u32, u64), u32>;
 
 /// A step, and the one before it.
@@ -56,7 +59,8 @@ struct Scene {
     reads: Vec<(u32, u32, u32)>,
 }
 
-/// One run of the search. It must not be asked about overwrites, of which it does not make the use that can be made.
+/// One run of the search. It must not be asked about overwrites, of which it does not make the use that can
+/// be made.
 pub(crate) struct Frontier<'s, 'm, M: Model> {
     pub(crate) events: &'s Events,
     /// With a column for each slot.

@@ -18,7 +18,8 @@ use crate::verdict::Limit;
 pub(crate) enum Preference {
     /// What returns first.
     Return,
-    /// Updates before overwrites: an update is legal in few states, so one that is legal now had better happen now.
+    /// Updates before overwrites: an update is legal in few states, so one that is legal now had better
+    /// happen now.
     Updates,
     /// Overwrites before updates.
     Overwrites,
@@ -43,7 +44,8 @@ pub(crate) enum Action {
     Under(u32),
 }
 
-/// A node of the graph: everything up to return number `event` has taken effect, and of what is under way, `done`.
+/// A node of the graph: everything up to return number `event` has taken effect, and of what is under way,
+/// `done`.
 #[derive(Clone)]
 struct Node<K> {
     event: u32,
@@ -179,7 +181,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         (bytes > self.limits.memory).then_some(Limit::Memory)
     }
 
-    /// Goes on from `node` as far as nothing has to be chosen. Returns whether that is the end of the history.
+    /// Goes on from `node` as far as nothing has to be chosen. Returns whether that is the end of the
+    /// history.
     fn enter(&mut self, mut node: Node<K>) -> bool {
         let trail = self.trail.len();
         loop {
@@ -213,8 +216,9 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         false
     }
 
-    /// Whether nothing as good as `node` was visited. Of two nodes that differ only in the open operations that they
-    /// have used and in the newest overwrite, the one that has used less, and has the newer overwrite, can do all that the other can.
+    /// Whether nothing as good as `node` was visited. Of two nodes that differ only in the open operations
+    /// that they have used and in the newest overwrite, the one that has used less, and has the newer
+    /// overwrite, can do all that the other can.
     fn is_new(&mut self, node: &Node<K>) -> bool {
         let key = (node.event, node.state, node.done.without(&self.open));
         let visit = Visit { overwritten: node.overwritten, used: node.done.within(&self.open) };
@@ -239,7 +243,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         }
     }
 
-    /// A read that is right in this state may as well take effect now: it changes nothing, and later can only be worse.
+    /// A read that is right in this state may as well take effect now: it changes nothing, and later can only
+    /// be worse.
     fn take_reads(&mut self, node: &mut Node<K>) {
         let events = self.events;
         for item in events.under_way(node.event as usize) {
@@ -275,7 +280,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         }
         let Some(state) = self.states.step(node.state, entry.class, entry.index) else { return Child::None };
         let overwrite = entry.effect == Effect::Overwrite;
-        // What never returns need not happen: not if it changes nothing, nor if the next thing to happen is an overwrite.
+        // What never returns need not happen: not if it changes nothing, nor if the next thing to happen is
+        // an overwrite.
         let idle = entry.end == u64::MAX && state == node.state;
         let optional = overwrite || entry.end == u64::MAX;
         if idle || (optional && item != returning && !self.is_awaited(node, item, state)) {
@@ -293,8 +299,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         Child::Node(child)
     }
 
-    /// An overwrite that must have happened by now, and was called before the newest overwrite happened, may have
-    /// happened right before that one, where nobody could see it.
+    /// An overwrite that must have happened by now, and was called before the newest overwrite happened, may
+    /// have happened right before that one, where nobody could see it.
     fn pass_under(&mut self, node: &Node<K>, returning: u32) -> Child<K> {
         let entry = self.events.items[returning as usize];
         if entry.effect != Effect::Overwrite || entry.first >= node.overwritten {
@@ -306,7 +312,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         Child::Node(child)
     }
 
-    /// Candidate number `rank` at a return, in the order that the preference wants, for which the list is gone through twice.
+    /// Candidate number `rank` at a return, in the order that the preference wants, for which the list is
+    /// gone through twice.
     fn candidate(&self, event: usize, rank: usize) -> Choice {
         let under_way = self.events.timeline.list(event);
         let first = match self.preference {
@@ -324,8 +331,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         if preferred == (rank < under_way.len()) { Choice::Item(item) } else { Choice::None }
     }
 
-    /// Whether an operation that asks the same and got the same returns earlier and has not happened. Of such, the
-    /// one that returns first can always go first.
+    /// Whether an operation that asks the same and got the same returns earlier and has not happened. Of
+    /// such, the one that returns first can always go first.
     fn has_twin_before(&self, node: &Node<K>, item: u32) -> bool {
         let mut twin = self.events.items[item as usize].twin;
         while twin != NONE {
@@ -333,7 +340,8 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
             if entry.last < node.event {
                 return false;
             }
-            // One that is not under way yet was called later and returns earlier; there may be another before it.
+            // One that is not under way yet was called later and returns earlier; there may be another before
+            // it.
             if entry.slot != NEVER && entry.first <= node.event && !node.done.has(entry.slot) {
                 return true;
             }
@@ -342,8 +350,9 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         false
     }
 
-    /// Whether anything under way could make use of `state`, which `item` would bring about. If not, what comes next
-    /// is an overwrite, and `item`, if it is one, had better pass under that; if it never returns, never happen.
+    /// Whether anything under way could make use of `state`, which `item` would bring about. If not, what
+    /// comes next is an overwrite, and `item`, if it is one, had better pass under that; if it never returns,
+    /// never happen.
     fn is_awaited(&mut self, node: &Node<K>, item: u32, state: u32) -> bool {
         let events = self.events;
         events.under_way(node.event as usize).any(|other| {

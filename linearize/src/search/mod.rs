@@ -1,22 +1,23 @@
 //! Any model: Lowe's just-in-time graph search.
 //!
-//! Lowe, "Testing for linearizability" (2017), §5: walk along the returns. An operation need not have taken effect
-//! before its return, so decide nothing earlier; at its return choose which of the operations under way took effect,
-//! the last of them being the one that returns. What can be chosen next depends only on the state and on which of the
-//! operations under way have happened, so a node of the graph is (return, state, a bit for each operation under way), and is visited
-//! once. Compare the search of Wing and Gong with Lowe's memory of visited configurations, which most checkers use: there a
-//! node has a bit for *every* operation of the history.
+//! Lowe, "Testing for linearizability" (2017), §5: walk along the returns. An operation need not have taken
+//! effect before its return, so decide nothing earlier; at its return choose which of the operations under
+//! way took effect, the last of them being the one that returns. What can be chosen next depends only on the
+//! state and on which of the operations under way have happened, so a node of the graph is (return, state, a
+//! bit for each operation under way), and is visited once. Compare the search of Wing and Gong with Lowe's
+//! memory of visited configurations, which most checkers use: there a node has a bit for *every* operation of
+//! the history.
 //!
-//! The search goes deep first, which finds an order soon. If that takes long, `frontier` goes through the same graph return by return,
-//! which takes less memory.
+//! The search goes deep first, which finds an order soon. If that takes long, `frontier` goes through the
+//! same graph return by return, which takes less memory.
 //!
 //! Five reductions, none of which changes the answer:
 //!
 //! - a read happens as soon as its result is right: it never branches;
-//! - an operation that never returned happens only if somebody makes use of it, and of two ways to the same node the one that used fewer of
-//!   those is enough;
-//! - an overwrite that nobody waits for happens right before a later overwrite, where it leaves no trace: it never
-//!   branches until its own return;
+//! - an operation that never returned happens only if somebody makes use of it, and of two ways to the same
+//!   node the one that used fewer of those is enough;
+//! - an overwrite that nobody waits for happens right before a later overwrite, where it leaves no trace: it
+//!   never branches until its own return;
 //! - of operations under way that ask the same and got the same, the one that returns first goes first;
 //! - several orders of trying candidates race, each for a bounded number of steps, then for more.
 
@@ -27,24 +28,25 @@ pub(crate) mod mask;
 mod states;
 pub(crate) mod timeline;
 
+use events::Events;
+use frontier::Frontier;
+use graph::{Action, Outcome, Preference, Search};
+use mask::Mask;
 use rustc_hash::FxHashMap;
+use states::States;
 
 use crate::history::Operation;
 use crate::limits::{Limits, Progress};
 use crate::model::{Effect, Model};
 use crate::verdict::Limit;
-use events::Events;
-use frontier::Frontier;
-use graph::{Action, Outcome, Preference, Search};
-use mask::Mask;
-use states::States;
 
 /// What the search finds out about one partition.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// An order, as indices into the history.
     Order(Vec<u32>),
-    /// No order: what had returned up to the return of `stuck` (an index into the history) cannot be linearized.
+    /// No order: what had returned up to the return of `stuck` (an index into the history) cannot be
+    /// linearized.
     Nothing { stuck: u32 },
     /// The limits came first.
     Limited { limit: Limit, states: u64, reached: u32 },
@@ -53,8 +55,9 @@ pub(crate) enum Found {
 /// How many nodes the first round of each preference may visit; each further round, eight times as many.
 const FIRST_ROUND: u64 = 512;
 
-/// As [`search`], but an operation that never returned may happen any number of times, so that what it did need not be remembered. The
-/// orders found may name it more than once; if there are none, then there are none without repetition either.
+/// As [`search`], but an operation that never returned may happen any number of times, so that what it did
+/// need not be remembered. The orders found may name it more than once; if there are none, then there are
+/// none without repetition either.
 pub(crate) fn search_endless<M: Model>(
     model: &M,
     operations: &[Operation<M::Op, M::Result>],
@@ -67,7 +70,8 @@ pub(crate) fn search_endless<M: Model>(
     go_deep(&events, &mut states, true, limits, progress)
 }
 
-/// How many nodes the search that goes deep may visit before the one that goes broad takes over, where that one can.
+/// How many nodes the search that goes deep may visit before the one that goes broad takes over, where that
+/// one can.
 const DEEP: u64 = 1 << 16;
 
 /// Decides whether the operations `indices` (in the order of their calls) can be linearized.
@@ -123,8 +127,8 @@ fn search_from<M: Model>(
     }
 }
 
-/// How many bytes a hash map takes with entries of this size: now, or while it grows if that is what the next entry makes it do; then the
-/// old table is still there beside one of twice its size.
+/// How many bytes a hash map takes with entries of this size: now, or while it grows if that is what the next
+/// entry makes it do; then the old table is still there beside one of twice its size.
 fn map_bytes<K, V>(map: &FxHashMap<K, V>, entry: usize) -> usize {
     let table = map.capacity() * (entry + 1) * 8 / 7;
     if map.len() == map.capacity() { 3 * table } else { table }
@@ -180,7 +184,8 @@ fn race<M: Model, K: Mask>(
             return found_by(events, outcome, spent);
         }
         round *= 8;
-        // What is impossible even if open operations may happen any number of times is found to be impossible far sooner like that.
+        // What is impossible even if open operations may happen any number of times is found to be impossible
+        // far sooner like that.
         if std::mem::take(&mut refutable) {
             let bound = limits.clone().with_states(limits.states.saturating_sub(spent).min(round));
             let mut search = Search::<M, K>::new(events, states, Preference::Return, &bound, progress);
@@ -238,7 +243,8 @@ mod tests {
     use crate::models::collections::{Queue, QueueOp};
     use crate::models::counter::{Counter, CounterOp};
 
-    /// Up to nine operations of four clients at small random moments, some of them open, in the order of their calls.
+    /// Up to nine operations of four clients at small random moments, some of them open, in the order of
+    /// their calls.
     fn history<O, R>(
         random: &mut Random,
         mut ask: impl FnMut(&mut Random) -> (O, R),
@@ -257,7 +263,8 @@ mod tests {
         operations
     }
 
-    /// Whether there is an order, after it was made sure that both searches say the same and that the order found is one.
+    /// Whether there is an order, after it was made sure that both searches say the same and that the order
+    /// found is one.
     fn both<M: Model>(model: &M, operations: &[Operation<M::Op, M::Result>]) -> bool {
         let indices: Vec<u32> = (0..operations.len() as u32).collect();
         let (limits, progress) = (Limits::default(), Progress::default());

@@ -24,8 +24,8 @@ pub(crate) struct States<'a, M: Model> {
     operations: &'a [Operation<M::Op, M::Result>],
     known: Vec<M::State>,
     hashes: Vec<u32>,
-    /// A hash table of numbers, so that each state is kept once: a state is looked for from the place that its hash names,
-    /// up to the first empty one.
+    /// A hash table of numbers, so that each state is kept once: a state is looked for from the place that
+    /// its hash names, up to the first empty one.
     index: Vec<u32>,
     /// For each state a row of one number for each column; empty if there are too many columns.
     table: Vec<u32>,
@@ -96,8 +96,8 @@ impl<'a, M: Model> States<'a, M> {
         }
     }
 
-    /// The state after the operation `index`, or `None` if it is not legal in `state`. All operations that are asked for
-    /// under one `column` must do the same.
+    /// The state after the operation `index`, or `None` if it is not legal in `state`. All operations that
+    /// are asked for under one `column` must do the same.
     pub(crate) fn step(&mut self, state: u32, column: u32, index: u32) -> Option<u32> {
         let cell = state as usize * self.row + column as usize;
         if self.row > 0 && self.table[cell] != UNKNOWN {

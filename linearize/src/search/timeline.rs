@@ -2,9 +2,10 @@
 
 /// The returns of a partition, each with what is under way at it. Items are numbered by rising call.
 ///
-/// As long as that is short, there is a list for each return. An operation that never returns is under way at every later return, though,
-/// and many of those would take the square of the history; then several returns share a list, of all that is under way at any of them.
-/// As many share one as there are items in it, so all lists together are at most three times as long as the history.
+/// As long as that is short, there is a list for each return. An operation that never returns is under way at
+/// every later return, though, and many of those would take the square of the history; then several returns
+/// share a list, of all that is under way at any of them. As many share one as there are items in it, so all
+/// lists together are at most three times as long as the history.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
     /// The items that return, in the order of their returns.
@@ -30,9 +31,10 @@ const FEW: usize = 1 << 16;
 const NEVER: u32 = u32::MAX;
 
 impl Timeline {
-    /// `span` tells the call and the return of an item, and `count` how many there are. `enter` is told of each that is called before
-    /// everything has returned: its slot, and at which return it is under way first. A slot is the item's bit while it is under way;
-    /// slots of items that have returned are used again. `open` items are those that never return, and are listed only if wanted.
+    /// `span` tells the call and the return of an item, and `count` how many there are. `enter` is told of
+    /// each that is called before everything has returned: its slot, and at which return it is under way
+    /// first. A slot is the item's bit while it is under way; slots of items that have returned are used
+    /// again. `open` items are those that never return, and are listed only if wanted.
     ///
     /// Calls come before returns of the same moment, because intervals are closed.
     pub(crate) fn new(
@@ -108,7 +110,8 @@ impl Timeline {
         }
     }
 
-    /// A list of the items under way at return number `event`, first those that return first, and perhaps of others:
+    /// A list of the items under way at return number `event`, first those that return first, and perhaps of
+    /// others:
     /// [`Timeline::is_under_way`] tells.
     pub(crate) fn list(&self, event: usize) -> &[u32] {
         let list = match self.shared.is_empty() {

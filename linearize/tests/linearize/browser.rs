@@ -339,8 +339,8 @@ fn values_do_nothing() {
     assert!(complaints.iter().any(|text| text.contains("Content Security Policy")), "{complaints:?}");
 }
 
-/// The budgets of the page, with room for a machine that has other things to do: what a frame costs is measured, how many
-/// frames a busy machine shows is only printed.
+/// The budgets of the page, with room for a machine that has other things to do: what a frame costs is
+/// measured, how many frames a busy machine shows is only printed.
 #[test]
 fn is_small_and_fast() {
     let Some(mut browser) = Browser::start() else { return };

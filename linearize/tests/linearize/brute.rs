@@ -1,4 +1,5 @@
-//! The definition of linearizability, tried out: every order that respects real time and the order of each client.
+//! The definition of linearizability, tried out: every order that respects real time and the order of each
+//! client.
 
 use linearize::{History, Model};
 

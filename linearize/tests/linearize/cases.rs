@@ -161,7 +161,8 @@ fn log_of(lines: &[String]) -> (Recording, Verdict) {
     (recording, verdict)
 }
 
-/// As [`log_of`], for one that is not linearizable: kind, sentence and whether it is minimal, after it was tried out.
+/// As [`log_of`], for one that is not linearizable: kind, sentence and whether it is minimal, after it was
+/// tried out.
 fn told(lines: &[&str]) -> (String, bool) {
     let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
     let (recording, verdict) = log_of(&lines);

@@ -1,7 +1,7 @@
 //! A headless Chromium, driven through its debugging pipe.
 //!
-//! The protocol is JSON with a zero byte after each message, on descriptors 3 and 4 of the browser. A shell puts our two pipes
-//! there, so that neither a web socket nor anything unsafe is needed.
+//! The protocol is JSON with a zero byte after each message, on descriptors 3 and 4 of the browser. A shell
+//! puts our two pipes there, so that neither a web socket nor anything unsafe is needed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -143,7 +143,8 @@ impl Browser {
         }
     }
 
-    /// Writes a page to a file, opens it with `rest` (`?query#fragment`) behind its name, and waits until it is drawn.
+    /// Writes a page to a file, opens it with `rest` (`?query#fragment`) behind its name, and waits until it
+    /// is drawn.
     pub(crate) fn open(&mut self, page: &str, rest: &str) {
         let file = self.directory.join("page.html");
         std::fs::write(&file, page).unwrap();

@@ -1,5 +1,6 @@
-//! The shared histories with known verdicts. They are not a part of this repository; where they are absent (outside
-//! of its CI) the tests say so and pass. `LAB_SHARED` names their directory if it is not beside the repository.
+//! The shared histories with known verdicts. They are not a part of this repository; where they are absent
+//! (outside of its CI) the tests say so and pass. `LAB_SHARED` names their directory if it is not beside the
+//! repository.
 
 use std::path::{Path, PathBuf};
 

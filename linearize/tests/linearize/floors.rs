@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules by floor, the lowest first. The core ends with `check`; above it are the methods for keys, the models, and what reads and
-/// shows histories.
+/// The modules by floor, the lowest first. The core ends with `check`; above it are the methods for keys, the
+/// models, and what reads and shows histories.
 const FLOORS: &[&[&str]] = &[
     &["words"],
     &["limits", "fault", "shown", "history"],

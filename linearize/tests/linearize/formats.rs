@@ -1,5 +1,6 @@
-//! Small random histories of each model, written in each notation, read back and compared with the definition; and files with some bytes
-//! changed. `LINEARIZE_ROUNDS` says how many; a few hundred unless told, because other tests have run the methods already.
+//! Small random histories of each model, written in each notation, read back and compared with the
+//! definition; and files with some bytes changed. `LINEARIZE_ROUNDS` says how many; a few hundred unless
+//! told, because other tests have run the methods already.
 
 use linearize::read::{Loaded, ModelName, Options, Recording, read_as};
 use linearize::{Limits, check};

@@ -27,7 +27,8 @@ pub(crate) fn faults(history: &KvHistory) -> Vec<Fault> {
     ]
 }
 
-/// A queue of which each value is put in at the same time as many others, so that the general search has much to try.
+/// A queue of which each value is put in at the same time as many others, so that the general search has much
+/// to try.
 pub(crate) fn queue(clients: u32, rounds: u64) -> (Queue<u32>, History<QueueOp<u32>, Option<u32>>) {
     let mut operations = Vec::new();
     for round in 0..rounds {

@@ -38,7 +38,8 @@ pub(crate) struct Times {
     pub(crate) happens: bool,
 }
 
-/// Times of up to eight operations of up to four clients, with many that are equal; in the order in which they take effect.
+/// Times of up to eight operations of up to four clients, with many that are equal; in the order in which
+/// they take effect.
 pub(crate) fn times(random: &mut Random) -> Vec<Times> {
     let clients = 1 + random.below(4) as u32;
     let mut left = 1 + random.below(8);

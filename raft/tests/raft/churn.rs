@@ -1,12 +1,13 @@
 //! The churn tests of part 2C: clients and faults at the same time.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use raft::Raft;
-use std::collections::BTreeSet;
-use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test};
 
 pub(crate) fn churn(t: &Test, setup: Setup) {

@@ -1,13 +1,15 @@
 //! Part 2A, directed: situations of an election that chance brings about too rarely.
 
-use crate::waiting::wait_until;
+use std::time::Duration;
+
 use labrt::thread;
 use raft::Raft;
-use std::time::Duration;
 use tester::{Cluster, ELECTION, Setup, Test, run};
 
-/// A deposed leader that learns the new term only from replies steps down, too (§5.1: "if a server's current term is smaller
-/// than the other's, then it updates").
+use crate::waiting::wait_until;
+
+/// A deposed leader that learns the new term only from replies steps down, too (§5.1: "if a server's current
+/// term is smaller than the other's, then it updates").
 #[test]
 fn deaf_leader_2a() {
     run("deaf_leader_2a", |t: &Test| {
@@ -36,8 +38,8 @@ fn deaf_leader_2a() {
     });
 }
 
-/// Two of five servers cannot elect a leader, however often they exchange requests and replies: a vote counts once
-/// (§5.2).
+/// Two of five servers cannot elect a leader, however often they exchange requests and replies: a vote counts
+/// once (§5.2).
 #[test]
 fn minority_election_2a() {
     run("minority_election_2a", |t: &Test| {
@@ -72,7 +74,8 @@ fn expect_no_leader(cluster: &Cluster<Raft>, servers: &[usize]) {
     }
 }
 
-/// A server has one vote a term, and no second one after a message from the leader that it has elected (§5.2).
+/// A server has one vote a term, and no second one after a message from the leader that it has elected
+/// (§5.2).
 #[test]
 fn one_vote_a_term_2a() {
     run("one_vote_a_term_2a", |t: &Test| {

@@ -1,19 +1,21 @@
 //! Part 2C, directed: crashes at the worst moment, and messages from an earlier term.
 
-use crate::waiting::wait_until;
+use std::time::Duration;
+
 use labrpc::{Direction, TapAction};
 use labrt::channel::unbounded;
 use labrt::rand::random_range;
 use labrt::thread;
 use raft::Raft;
-use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+
+use crate::waiting::wait_until;
 
 /// Length of a command in bytes, so that a message with it is longer than all others.
 const LARGE: usize = 1000;
 
-/// A server crashes right after it has granted its vote. Another candidate asks for its vote in the same term. The server
-/// must remember (Figure 2, persistent state).
+/// A server crashes right after it has granted its vote. Another candidate asks for its vote in the same
+/// term. The server must remember (Figure 2, persistent state).
 #[test]
 fn crash_after_vote_2c() {
     run("crash_after_vote_2c", |t: &Test| {
@@ -69,8 +71,8 @@ fn ask_twice(cluster: &Cluster<Raft>) -> bool {
     asked && leads(one, contested)
 }
 
-/// A follower crashes at the moment when its acknowledgement leaves. The entries that it has acknowledged must be on its disk
-/// (Figure 2: "updated on stable storage before responding to RPCs").
+/// A follower crashes at the moment when its acknowledgement leaves. The entries that it has acknowledged
+/// must be on its disk (Figure 2: "updated on stable storage before responding to RPCs").
 #[test]
 fn crash_after_acknowledgement_2c() {
     run("crash_after_acknowledgement_2c", |t: &Test| {
@@ -167,8 +169,8 @@ fn crash_at_write(cluster: &Cluster<Raft>, server: usize, number: u32) {
     });
 }
 
-/// Messages that a deposed leader sent in its term arrive when there is a new leader. The servers must refuse them (Figure 2, AppendEntries,
-/// receiver step 1).
+/// Messages that a deposed leader sent in its term arrive when there is a new leader. The servers must refuse
+/// them (Figure 2, AppendEntries, receiver step 1).
 #[test]
 fn message_of_deposed_leader_2c() {
     run("message_of_deposed_leader_2c", |t: &Test| {
@@ -202,7 +204,8 @@ fn message_of_deposed_leader_2c() {
     });
 }
 
-/// Servers crash and start again all the time; messages to and from earlier incarnations are on their way meanwhile.
+/// Servers crash and start again all the time; messages to and from earlier incarnations are on their way
+/// meanwhile.
 #[test]
 fn restart_storm_2c() {
     run("restart_storm_2c", |t: &Test| {

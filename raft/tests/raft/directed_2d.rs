@@ -8,8 +8,8 @@ use labrt::sync::atomic::{AtomicU64, Ordering};
 use raft::Raft;
 use tester::{Cluster, Command, Retry, Setup, Test, run};
 
-/// A server crashes right after a write to its disk, often one with a snapshot. State and snapshot must fit together at
-/// every moment (Figure 13; the `Persister` saves both in one step).
+/// A server crashes right after a write to its disk, often one with a snapshot. State and snapshot must fit
+/// together at every moment (Figure 13; the `Persister` saves both in one step).
 #[test]
 fn crash_after_write_2d() {
     run("crash_after_write_2d", |t: &Test| {
@@ -53,9 +53,9 @@ fn crash_at(cluster: &Cluster<Raft>, server: usize, kind: u32, crashes: &Arc<Ato
 /// Bytes a second of each link in [`slow_links_2d`].
 const SLOW: u64 = 1_000_000;
 
-/// A follower needs a snapshot that takes two thirds of a second on its link. A leader that gives up sooner and sends the
-/// whole of it again fills the link with copies. One that sends nothing else meanwhile lets the follower's election timeout
-/// elapse.
+/// A follower needs a snapshot that takes two thirds of a second on its link. A leader that gives up sooner
+/// and sends the whole of it again fills the link with copies. One that sends nothing else meanwhile lets the
+/// follower's election timeout elapse.
 #[test]
 fn slow_links_2d() {
     run("slow_links_2d", |t: &Test| {

@@ -1,9 +1,10 @@
 //! Part 2A: leader election.
 
+use std::time::Duration;
+
 use labrt::rand::random_range;
 use labrt::thread;
 use raft::Raft;
-use std::time::Duration;
 use tester::{Cluster, ELECTION, Setup, Test, run};
 
 /// A leader is elected, and stays leader as long as nothing fails.

@@ -1,10 +1,12 @@
 //! Part 2B: the replicated log.
 
-use crate::part_2b_counts::{idle_second_is_cheap, starts_are_cheap};
+use std::collections::BTreeSet;
+
 use labrt::thread;
 use raft::Raft;
-use std::collections::BTreeSet;
 use tester::{Cluster, Command, ELECTION, Moved, Retry, Setup, Test, run};
+
+use crate::part_2b_counts::{idle_second_is_cheap, starts_are_cheap};
 
 /// The servers agree on commands, one after the other, at the indices 1, 2, 3.
 #[test]
@@ -37,8 +39,9 @@ fn rpc_bytes_2b() {
             t.expect(got == index, || format!("expected agreement at index {index}, not at {got}"));
         }
         let sent = cluster.bytes_total() - before;
+        // On a strange network a correct solution may send an entry again that is still on its way.
         let bound = 3 * 10 * 5000 + 50_000;
-        t.expect(sent <= bound, || {
+        t.expect(sent <= bound || !t.is_ordinary(), || {
             format!("expected at most {bound} bytes of RPCs for 50,000 bytes of commands, not {sent}")
         });
     });

@@ -1,11 +1,13 @@
 //! Part 2C: persistence.
 
-use crate::churn::churn;
+use std::time::Duration;
+
 use labrt::rand::{random_bool, random_range};
 use labrt::thread;
 use raft::Raft;
-use std::time::Duration;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+
+use crate::churn::churn;
 
 /// Servers restart, all at once and one by one, and remember their state.
 #[test]
@@ -106,7 +108,8 @@ fn persist_3_2c() {
     });
 }
 
-/// Figure 8 of the paper, by chance: leaders take a command and crash, most of them before another server has it.
+/// Figure 8 of the paper, by chance: leaders take a command and crash, most of them before another server has
+/// it.
 #[test]
 fn figure_8_2c() {
     run("figure_8_2c", |t: &Test| {
@@ -164,7 +167,8 @@ fn unreliable_agree_2c() {
     });
 }
 
-/// Figure 8 by chance, with links instead of crashes, on an unreliable network that delays replies for seconds.
+/// Figure 8 by chance, with links instead of crashes, on an unreliable network that delays replies for
+/// seconds.
 #[test]
 fn figure_8_unreliable_2c() {
     run("figure_8_unreliable_2c", |t: &Test| {

@@ -1,9 +1,10 @@
 //! Properties of rebalancing and of the state machine under random sequences of commands.
 
-use crate::fewest_moves::fewest_moves;
 use proptest::prelude::*;
 use rsm::StateMachine;
 use shardctrler::{Command, Config, Controller, GroupId, NO_GROUP, Reply, SHARDS, rebalance};
+
+use crate::fewest_moves::fewest_moves;
 
 /// Random commands. There are few groups, so many of the commands are valid.
 fn command() -> impl Strategy<Value = Command> {

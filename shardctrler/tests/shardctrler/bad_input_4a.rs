@@ -1,9 +1,11 @@
 //! Invalid commands. Every server refuses them for the same reason, and they change nothing.
 
-use crate::cluster::{Cluster, groups};
-use shardctrler::{Clerk, Config, Refusal};
 use std::collections::BTreeMap;
+
+use shardctrler::{Clerk, Config, Refusal};
 use tester::{Test, run};
+
+use crate::cluster::{Cluster, groups};
 
 /// Each kind of refusal, while each server in turn is down.
 #[test]

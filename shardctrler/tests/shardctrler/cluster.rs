@@ -1,11 +1,13 @@
 //! The tests' cluster: three controllers on a network, and clerks that reach all of them.
 
-use crate::fewest_moves::fewest_moves;
-use rsm::ReplicatedServer as _;
-use shardctrler::{Clerk, Config, ControllerServer, GroupId, NO_GROUP};
 use std::collections::BTreeMap;
 use std::ops::Deref;
+
+use rsm::ReplicatedServer as _;
+use shardctrler::{Clerk, Config, ControllerServer, GroupId, NO_GROUP};
 use tester::{Boot, Booted, Group, Net, Test, Watched};
+
+use crate::fewest_moves::fewest_moves;
 
 pub(crate) struct Cluster {
     group: Group<ControllerServer>,

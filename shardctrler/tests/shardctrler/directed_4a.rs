@@ -1,12 +1,14 @@
 //! Faults while the controller makes configurations: each command takes effect once, and no
 //! configuration changes.
 
-use crate::cluster::{Cluster, groups};
-use labrt::thread;
-use shardctrler::Config;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use labrt::thread;
+use shardctrler::Config;
 use tester::{Test, run};
+
+use crate::cluster::{Cluster, groups};
 
 /// Servers crash and restart on a network that loses messages, while clerks join and leave
 /// groups. Each command makes one configuration, however often the clerk sends it.

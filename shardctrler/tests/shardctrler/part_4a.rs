@@ -1,12 +1,14 @@
 //! Part 4A: the course's tests. The checks of "minimal transfers" really count transfers here. In
 //! the course's editions before 2024 their loops run over groups that do not exist.
 
-use crate::cluster::{Cluster, check, check_few_moves, groups};
-use labrt::thread;
-use shardctrler::{Clerk, Config, GroupId};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use labrt::thread;
+use shardctrler::{Clerk, Config, GroupId};
 use tester::{Test, run};
+
+use crate::cluster::{Cluster, check, check_few_moves, groups};
 
 /// Groups join and leave, and clerks query old and new configurations.
 #[test]

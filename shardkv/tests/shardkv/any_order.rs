@@ -3,13 +3,15 @@
 //! could happen next, chosen at random. At the end the values of all keys must be those of one map
 //! that applied each operation once.
 
-use crate::custody::{Ledger, State};
+use std::collections::BTreeMap;
+
 use kvraft::Operation;
 use proptest::prelude::*;
 use rsm::{Request, StateMachine};
 use shardctrler::{Config, Controller, GroupId, Reply as Made};
 use shardkv::{Command, Group, Handover, KvError, Reply, Transfer, key_to_shard};
-use std::collections::BTreeMap;
+
+use crate::custody::{Ledger, State};
 
 const GROUPS: [GroupId; 3] = [1, 2, 3];
 const KEYS: usize = 10;

@@ -1,11 +1,12 @@
 //! Part 4C: the challenges of the course's part 4B. Former owners delete shards that have moved, and no shard
 //! waits unnecessarily.
 
-use crate::clients::Keys;
-use crate::cluster::{Cluster, Options, gid, pause};
 use shardctrler::GroupId;
 use shardkv::key_to_shard;
 use tester::{Test, run};
+
+use crate::clients::Keys;
+use crate::cluster::{Cluster, Options, gid, pause};
 
 /// However often the shards move, the disks hold each shard once for each server of its group, and
 /// little more.

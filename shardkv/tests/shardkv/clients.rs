@@ -1,13 +1,15 @@
 //! The tests' clients: one that knows the expected value of every key, and many at once.
 
-use crate::cluster::{Cluster, pause, random_text};
+use std::sync::Arc;
+
 use labrt::rand::random_bool;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread::{self, JoinHandle};
 use shardkv::Clerk;
-use std::sync::Arc;
 use tester::Test;
 use tester::kv::Recorded;
+
+use crate::cluster::{Cluster, pause, random_text};
 
 /// Keys "0", "1" and so on, their expected values, and a client that compares.
 pub(crate) struct Keys {

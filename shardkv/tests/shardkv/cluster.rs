@@ -1,8 +1,9 @@
 //! The course's cluster of lab 4: three controllers and three groups of three servers on one
 //! network, and the verbs of the tests.
 
-use crate::costly;
-use crate::custody::Custody;
+use std::sync::Arc;
+use std::time::Duration;
+
 use labrpc::{ClientEnd, Name};
 use labrt::rand::random_range;
 use labrt::thread;
@@ -10,10 +11,11 @@ use labrt::time::Instant;
 use rsm::ReplicatedServer as _;
 use shardctrler::{Config, ControllerServer, GroupId};
 use shardkv::{Clerk, MakeEnd, Setup, ShardServer};
-use std::sync::Arc;
-use std::time::Duration;
 use tester::kv::{Recorded, Records};
 use tester::{Boot, Booted, Figures, Group, Net, Test, Watched};
+
+use crate::costly;
+use crate::custody::Custody;
 
 /// Number of servers of each group, and of the controller.
 pub(crate) const SERVERS: usize = 3;

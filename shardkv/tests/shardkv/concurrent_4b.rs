@@ -1,11 +1,13 @@
 //! Part 4B: the course's tests with clients at work while shards move.
 
-use crate::clients::{Clients, Keys};
-use crate::cluster::{Cluster, Options, pause};
+use std::time::Duration;
+
 use labrt::rand::random_range;
 use labrt::time::Instant;
-use std::time::Duration;
 use tester::{Test, run};
+
+use crate::clients::{Clients, Keys};
+use crate::cluster::{Cluster, Options, pause};
 
 /// Groups join and leave, and are down for a moment.
 #[test]

@@ -2,6 +2,9 @@
 //! server could serve any number of clients. With a cost for each operation, a server gets as busy
 //! as a real one, and the throughput of groups can be compared.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use kvraft::Operation;
 use labrpc::Service;
 use labrt::quiet::Mutex;
@@ -9,8 +12,6 @@ use labrt::thread;
 use labrt::time::Instant;
 use rsm::{ReplicatedServer as _, Request};
 use shardkv::{Content, Handover, KvError, PullError, ShardRpc, ShardServer};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// A server with one processor. Each operation that it receives as the leader keeps the processor
 /// busy for `cost`.

@@ -5,11 +5,12 @@
 //! A server's state is what it has applied. It applies committed entries only, so a majority of its
 //! group has them on disk. The group's state is that of the server that has applied most.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use labrt::quiet::Mutex;
 use shardctrler::{GroupId, SHARDS};
 use shardkv::{Group, Handover, Stage, TenureView};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use tester::Test;
 
 pub(crate) struct Custody {

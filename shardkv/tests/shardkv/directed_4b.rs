@@ -1,8 +1,9 @@
 //! Directed tests, which stage rare interleavings: servers that a move needs fail in the middle of
 //! it.
 
-use crate::clients::{Clients, Keys};
-use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
+use std::sync::Arc;
+use std::time::Duration;
+
 use kvraft::Operation;
 use labgob::decode;
 use labrpc::{Direction, TapAction, TapEvent};
@@ -11,9 +12,10 @@ use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::time::Instant;
 use rsm::Request;
 use shardkv::key_to_shard;
-use std::sync::Arc;
-use std::time::Duration;
 use tester::{Test, run};
+
+use crate::clients::{Clients, Keys};
+use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
 
 /// The controllers' leader is cut off from the others in the middle of each move. It does not know
 /// that it is deposed.

@@ -1,15 +1,17 @@
 //! Directed tests of the challenges: garbage whose messages are lost, garbage after faults, and a group
 //! that is down while others move their shards.
 
-use crate::clients::{Clients, Keys};
-use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
+use std::sync::Arc;
+
 use labrpc::{Direction, TapAction, TapEvent};
 use labrt::rand::random_range;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::time::Instant;
 use shardkv::key_to_shard;
-use std::sync::Arc;
 use tester::{Test, run};
+
+use crate::clients::{Clients, Keys};
+use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
 
 /// A group is down while three configurations take its shards away, give it shards, and take them
 /// away again. The running groups exchange their shards meanwhile, and none waits unnecessarily.

@@ -1,15 +1,17 @@
 //! Figures: more groups serve more operations, and the move of a shard does not slow down the others.
 //! The figures are in virtual time, on the default network, so they depend on the seed alone.
 
-use crate::clients::Clients;
-use crate::cluster::{Cluster, Options, gid, pause};
+use std::sync::Arc;
+use std::time::Duration;
+
 use labrt::runtime;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::time::Instant;
 use shardkv::key_to_shard;
-use std::sync::Arc;
-use std::time::Duration;
 use tester::{Test, run};
+
+use crate::clients::Clients;
+use crate::cluster::{Cluster, Options, gid, pause};
 
 /// Two groups serve almost twice as many operations as one, and three groups almost three times.
 #[test]

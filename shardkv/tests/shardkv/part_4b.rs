@@ -1,13 +1,15 @@
 //! Part 4B: the course's tests without concurrent clients and without the challenges.
 
-use crate::clients::Keys;
-use crate::cluster::{Cluster, GROUPS, Options, controllers, pause};
+use std::time::Duration;
+
 use labrt::channel::bounded;
 use labrt::thread;
 use shardkv::Clerk;
-use std::time::Duration;
 use tester::kv::Recorded;
 use tester::{Test, run};
+
+use crate::clients::Keys;
+use crate::cluster::{Cluster, GROUPS, Options, controllers, pause};
 
 /// Ten clients get one key each at the same time. The five whose shards are served get the right
 /// values, and the other five get no answer.

@@ -1,11 +1,13 @@
 //! Verbs that have commands agreed on.
 
-use super::Cluster;
-use crate::command::Command;
+use std::time::Duration;
+
 use labapi::Consensus;
 use labrt::thread;
 use labrt::time::Instant;
-use std::time::Duration;
+
+use super::Cluster;
+use crate::command::Command;
 
 /// How long a cluster may take to agree on a command, elections and repetitions included.
 const AGREEMENT: Duration = Duration::from_secs(10);
@@ -25,15 +27,16 @@ pub enum Retry {
     No,
 }
 
-/// A server was in a later term than the one in which a command was accepted, so that it may never be committed.
+/// A server was in a later term than the one in which a command was accepted, so that it may never be
+/// committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moved;
 
 impl<R: Consensus> Cluster<R> {
     /// Has `command` agreed on by at least `servers` servers, and returns its index. The course's `one`.
     ///
-    /// Whoever leads is found by asking one connected server after the other. Up to ten seconds may pass, and two from the
-    /// moment when a leader accepts the command.
+    /// Whoever leads is found by asking one connected server after the other. Up to ten seconds may pass, and
+    /// two from the moment when a leader accepts the command.
     ///
     /// # Panics
     /// If they do not agree in time.
@@ -66,7 +69,8 @@ impl<R: Consensus> Cluster<R> {
         ))
     }
 
-    /// Offers the command to one connected server after the other, beginning behind `cursor`, until one accepts.
+    /// Offers the command to one connected server after the other, beginning behind `cursor`, until one
+    /// accepts.
     fn submit(&self, command: &Command, cursor: &mut usize) -> Option<u64> {
         for _ in 0..self.len() {
             *cursor = (*cursor + 1) % self.len();
@@ -93,16 +97,16 @@ impl<R: Consensus> Cluster<R> {
         false
     }
 
-    /// How many servers have ever applied the command at `index`, crashed and disconnected ones included, and which command
-    /// it is.
+    /// How many servers have ever applied the command at `index`, crashed and disconnected ones included, and
+    /// which command it is.
     pub fn n_committed(&self, index: u64) -> (usize, Option<Command>) {
         let applied = self.record.applied.lock();
         let (count, command) = applied.count(index);
         (count, command.cloned())
     }
 
-    /// Waits, with growing patience, until `servers` servers have applied `index`, and returns the command. If `term` is
-    /// given, an error as soon as any server is in a later term.
+    /// Waits, with growing patience, until `servers` servers have applied `index`, and returns the command.
+    /// If `term` is given, an error as soon as any server is in a later term.
     ///
     /// # Errors
     /// [`Moved`] as said.

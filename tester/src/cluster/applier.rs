@@ -1,15 +1,17 @@
-//! The service above the consensus module: it records what it is given, checks that nothing is missing, twice or out of
-//! order, and makes snapshots if the test wants them.
+//! The service above the consensus module: it records what it is given, checks that nothing is missing, twice
+//! or out of order, and makes snapshots if the test wants them.
 
-use super::{Record, Setup};
-use crate::command::Command;
-use crate::failure::{Broken, Invariant};
+use std::sync::Arc;
+use std::time::Duration;
+
 use labapi::{ApplyMsg, Consensus};
 use labrt::channel::Receiver;
 use labrt::rand::random_range;
 use labrt::thread;
-use std::sync::Arc;
-use std::time::Duration;
+
+use super::{Record, Setup};
+use crate::command::Command;
+use crate::failure::{Broken, Invariant};
 
 /// Every so many commands the service makes a snapshot: at index 9, 19, 29, …
 const SNAPSHOT_INTERVAL: u64 = 10;
@@ -31,8 +33,8 @@ impl Applier {
         Applier { record, server, setup, last: 0, history: Vec::new() }
     }
 
-    /// Starts from the snapshot that the last incarnation left on its disk, if there is one: the consensus module must go on
-    /// behind it.
+    /// Starts from the snapshot that the last incarnation left on its disk, if there is one: the consensus
+    /// module must go on behind it.
     pub(super) fn load(&mut self, snapshot: &[u8]) {
         if !snapshot.is_empty() {
             self.take_snapshot(None, snapshot);
@@ -92,8 +94,8 @@ impl Applier {
         snapshot
     }
 
-    /// Puts the snapshot in the place of the service's state. `announced` is the index that the module gave with it, None
-    /// if it was read from the disk at the start.
+    /// Puts the snapshot in the place of the service's state. `announced` is the index that the module gave
+    /// with it, None if it was read from the disk at the start.
     fn take_snapshot(&mut self, announced: Option<u64>, snapshot: &[u8]) {
         let Some((last, history)) = split(snapshot) else {
             self.out_of_order(format!("server {} got a snapshot that no service has made", self.server));

@@ -1,11 +1,13 @@
 //! Verbs that look at who leads.
 
-use super::Cluster;
-use crate::failure::Invariant;
+use std::time::Duration;
+
 use labapi::Consensus;
 use labrt::rand::random_range;
 use labrt::thread;
-use std::time::Duration;
+
+use super::Cluster;
+use crate::failure::Invariant;
 
 /// How often `check_one_leader` looks before it gives up, after about five seconds.
 const LOOKS: u32 = 10;

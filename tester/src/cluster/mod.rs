@@ -6,6 +6,15 @@ mod check;
 
 pub use agree::{Moved, Retry};
 
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use labapi::{ApplyMsg, Consensus};
+use labrt::channel::Receiver;
+use labrt::node::Node;
+use labrt::quiet::Mutex;
+
 use crate::command::Command;
 use crate::group::{Boot, Booted, Group};
 use crate::invariants::Applied;
@@ -14,13 +23,6 @@ use crate::outside::Outside;
 use crate::story::What;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
-use labapi::{ApplyMsg, Consensus};
-use labrt::channel::Receiver;
-use labrt::node::Node;
-use labrt::quiet::Mutex;
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// The time in which a solution must be able to elect a leader: E in the course's tests.
 pub const ELECTION: Duration = Duration::from_secs(1);
@@ -59,9 +61,9 @@ impl Setup {
     }
 }
 
-/// A cluster of servers with a consensus module each, and above it a service that only records what it is given. Clones
-/// are the same cluster. It is a [`Group`], whose verbs it shares: `connect`, `disconnect`, `partition`, `heal`, `crash`,
-/// `restart`.
+/// A cluster of servers with a consensus module each, and above it a service that only records what it is
+/// given. Clones are the same cluster. It is a [`Group`], whose verbs it shares: `connect`, `disconnect`,
+/// `partition`, `heal`, `crash`, `restart`.
 pub struct Cluster<R> {
     group: Group<R>,
     record: Arc<Record>,
@@ -92,8 +94,8 @@ impl<R> Deref for Cluster<R> {
 }
 
 impl<R: Consensus> Cluster<R> {
-    /// Starts the servers and connects them all. As in the course, callers wait up to 7 s until they learn that a server
-    /// cannot be reached.
+    /// Starts the servers and connects them all. As in the course, callers wait up to 7 s until they learn
+    /// that a server cannot be reached.
     pub fn new(test: &Test, setup: Setup) -> Cluster<R> {
         let net = Net::new();
         net.network().set_reliable(!setup.unreliable);
@@ -127,8 +129,8 @@ impl<R: Consensus> Cluster<R> {
         }
     }
 
-    /// Asks a server to have `command` agreed on: the index and term that it expects, or None if it does not believe
-    /// it is the leader, or is crashed.
+    /// Asks a server to have `command` agreed on: the index and term that it expects, or None if it does not
+    /// believe it is the leader, or is crashed.
     pub fn start(&self, server: usize, command: impl Into<Command>) -> Option<(u64, u64)> {
         let command = command.into().0;
         let accepted = self.visit(server, move |server| server.start(command))?;
@@ -153,13 +155,14 @@ impl<R: Consensus> Cluster<R> {
         self.net().network().total_bytes()
     }
 
-    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if the servers do
-    /// not let themselves be watched.
+    /// How often a server lost entries that it had taken as a leader, and that were not committed; None if
+    /// the servers do not let themselves be watched.
     pub fn lost_suffixes(&self) -> Option<u64> {
         self.record.watched.lost_suffixes()
     }
 
-    /// Ends all faults: all servers run and have links, and the network loses nothing. Then the cluster must agree again.
+    /// Ends all faults: all servers run and have links, and the network loses nothing. Then the cluster must
+    /// agree again.
     pub fn recover(&self) -> u64 {
         self.test().note("everybody recovers");
         self.net().network().set_reliable(true);
@@ -194,7 +197,8 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     Booted { server, services }
 }
 
-/// What begins to listen at a server's crash: whatever arrives on the apply channel then was sent by a dead server.
+/// What begins to listen at a server's crash: whatever arrives on the apply channel then was sent by a dead
+/// server.
 fn listen_after_crash(
     record: &Arc<Record>,
     server: usize,

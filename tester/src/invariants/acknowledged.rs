@@ -1,13 +1,14 @@
 //! A follower keeps what it has acknowledged.
 //!
-//! A leader counts an entry that a follower has taken, and may commit it at any moment from then on. So a follower may
-//! drop an entry only if it conflicts with the log of the leader of its own term (Figure 2, `AppendEntries`, receiver step
-//! 3), not because an older message arrives late, and not because of a crash. Figure 3 has no name for it; its loss breaks
-//! Leader Completeness in the end, much later and far away.
+//! A leader counts an entry that a follower has taken, and may commit it at any moment from then on. So a
+//! follower may drop an entry only if it conflicts with the log of the leader of its own term (Figure 2,
+//! `AppendEntries`, receiver step 3), not because an older message arrives late, and not because of a crash.
+//! Figure 3 has no name for it; its loss breaks Leader Completeness in the end, much later and far away.
+
+use labapi::Role;
 
 use super::mirror::{Mirror, Step};
 use crate::failure::{Broken, Invariant};
-use labapi::Role;
 
 pub(super) fn check(step: &Step, servers: &[Mirror]) -> Result<(), Broken> {
     if step.removed.is_empty() || step.role == Role::Leader {

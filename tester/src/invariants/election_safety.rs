@@ -1,11 +1,12 @@
 //! Election Safety (Figure 3, §5.2): at most one leader can be elected in a given term.
 //!
-//! It rests on each server voting at most once in a term, hence on terms that never go back, also not over a crash
-//! (Figure 2, persistent state). That is checked here as well, since it explains a breach best.
+//! It rests on each server voting at most once in a term, hence on terms that never go back, also not over a
+//! crash (Figure 2, persistent state). That is checked here as well, since it explains a breach best.
+
+use rustc_hash::FxHashMap;
 
 use super::mirror::Step;
 use crate::failure::{Broken, Invariant};
-use rustc_hash::FxHashMap;
 
 #[derive(Default)]
 pub(super) struct ElectionSafety {

@@ -1,4 +1,5 @@
-//! Leader Append-Only (Figure 3, §5.3): a leader never overwrites or deletes entries in its log; it only appends.
+//! Leader Append-Only (Figure 3, §5.3): a leader never overwrites or deletes entries in its log; it only
+//! appends.
 
 use super::mirror::Step;
 use crate::failure::{Broken, Invariant};

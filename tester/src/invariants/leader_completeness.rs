@@ -1,13 +1,15 @@
-//! Leader Completeness (Figure 3, §5.4): if a log entry is committed in a given term, then that entry will be present in
-//! the logs of the leaders for all higher-numbered terms.
+//! Leader Completeness (Figure 3, §5.4): if a log entry is committed in a given term, then that entry will be
+//! present in the logs of the leaders for all higher-numbered terms.
 //!
-//! Its two sides are checked as soon as they can be: when a leader commits, that the rules for doing so hold (Figure 2,
-//! rules for leaders: an entry of its own term, on a majority), and when a leader is elected, that it has everything. What
-//! followers take for committed must be what leaders have committed, which is State Machine Safety for the logs.
+//! Its two sides are checked as soon as they can be: when a leader commits, that the rules for doing so hold
+//! (Figure 2, rules for leaders: an entry of its own term, on a majority), and when a leader is elected, that
+//! it has everything. What followers take for committed must be what leaders have committed, which is State
+//! Machine Safety for the logs.
+
+use labapi::Role;
 
 use super::mirror::{Entry, Mirror, Step};
 use crate::failure::{Broken, Invariant};
-use labapi::Role;
 
 #[derive(Default)]
 pub(super) struct LeaderCompleteness {
@@ -36,8 +38,8 @@ impl LeaderCompleteness {
         Ok(())
     }
 
-    /// A new leader must have all that was committed in earlier terms. Given Log Matching, the last such entry stands for
-    /// all before it.
+    /// A new leader must have all that was committed in earlier terms. Given Log Matching, the last such
+    /// entry stands for all before it.
     fn check_elected(&self, step: &Step, leader: &Mirror) -> Result<(), Broken> {
         let earlier = self.committed.iter().rposition(|committed| committed.in_term < step.term);
         let Some(position) = earlier else { return Ok(()) };
@@ -58,8 +60,8 @@ impl LeaderCompleteness {
         )))
     }
 
-    /// If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term == currentTerm:
-    /// set commitIndex = N (Figure 2).
+    /// If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term ==
+    /// currentTerm: set commitIndex = N (Figure 2).
     fn check_rule(&self, step: &Step, servers: &[Mirror]) -> Result<(), Broken> {
         let index = step.commit_index;
         let Some(entry) = servers[step.server].entry(index) else { return Ok(()) };
@@ -86,7 +88,8 @@ impl LeaderCompleteness {
         )))
     }
 
-    /// Compares what the server newly takes for committed with what is known to be, or notes it if a leader goes ahead.
+    /// Compares what the server newly takes for committed with what is known to be, or notes it if a leader
+    /// goes ahead.
     fn take_committed(&mut self, step: &Step, server: &Mirror) -> Result<(), Broken> {
         for index in step.commit_before + 1..=step.commit_index {
             // Beneath the snapshot nothing can be compared, and everything was when it was committed.

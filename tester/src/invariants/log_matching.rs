@@ -1,12 +1,14 @@
-//! Log Matching (Figure 3, §5.3): if two logs contain an entry with the same index and term, then the logs are identical
-//! in all entries up through the given index.
+//! Log Matching (Figure 3, §5.3): if two logs contain an entry with the same index and term, then the logs
+//! are identical in all entries up through the given index.
 //!
-//! It follows, index by index, if an index and a term determine the command and the term of the entry before. So one note
-//! for each pair that was ever seen is enough, and an entry is looked at only when it is new in a log.
+//! It follows, index by index, if an index and a term determine the command and the term of the entry before.
+//! So one note for each pair that was ever seen is enough, and an entry is looked at only when it is new in a
+//! log.
+
+use rustc_hash::FxHashMap;
 
 use super::mirror::{Mirror, Step};
 use crate::failure::{Broken, Invariant};
-use rustc_hash::FxHashMap;
 
 #[derive(Default)]
 pub(super) struct LogMatching {

@@ -1,8 +1,9 @@
 //! The state that each server has shown, and its changes, step by step.
 
+use labapi::{Role, View};
+
 use super::News;
 use crate::failure::{Broken, Invariant};
-use labapi::{Role, View};
 
 /// An entry as the checkers know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,8 @@ pub(super) struct Mirror {
     pub(super) commit_index: u64,
     /// Index before the first entry of `log`.
     pub(super) last_included_index: u64,
-    /// Term of the entry at `last_included_index`, if it was known to be committed when it was still an entry.
+    /// Term of the entry at `last_included_index`, if it was known to be committed when it was still an
+    /// entry.
     last_included_term: Option<u64>,
     log: Vec<Entry>,
 }

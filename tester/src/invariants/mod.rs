@@ -1,8 +1,10 @@
-//! The checkers: what must hold of a cluster at every moment (Figure 3 of the Raft paper), whatever the test is about.
+//! The checkers: what must hold of a cluster at every moment (Figure 3 of the Raft paper), whatever the test
+//! is about.
 //!
-//! Each server shows its state at every change ([`crate::Observer`]). A [`Mirror`] keeps what was shown; a [`Step`] is the
-//! difference to what it showed before; and each checker, a file of its own, judges the step with the little that it must
-//! remember itself. The cost is proportional to what has changed, so that the checkers are on in every run.
+//! Each server shows its state at every change ([`crate::Observer`]). A [`Mirror`] keeps what was shown; a
+//! [`Step`] is the difference to what it showed before; and each checker, a file of its own, judges the step
+//! with the little that it must remember itself. The cost is proportional to what has changed, so that the
+//! checkers are on in every run.
 //!
 //! | checker | says |
 //! |---|---|
@@ -23,9 +25,10 @@ mod state_machine_safety;
 
 pub(crate) use state_machine_safety::Applied;
 
-use crate::failure::{Broken, Invariant};
 use labapi::{Role, View};
 use mirror::{Mirror, Step};
+
+use crate::failure::{Broken, Invariant};
 
 /// All checkers of one cluster that need to look into its servers.
 pub(crate) struct Checkers {
@@ -35,7 +38,8 @@ pub(crate) struct Checkers {
     completeness: leader_completeness::LeaderCompleteness,
     /// The step under judgement; kept for the memory of its lists.
     step: Step,
-    /// Whether a former leader ever lost an entry that was not committed: what the tests of Figure 8 are about.
+    /// Whether a former leader ever lost an entry that was not committed: what the tests of Figure 8 are
+    /// about.
     pub(crate) lost_suffixes: u64,
 }
 

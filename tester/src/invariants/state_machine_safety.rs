@@ -1,13 +1,13 @@
-//! State Machine Safety (Figure 3, §5.4.3): if a server has applied a log entry at a given index to its state machine, no
-//! other server will ever apply a different log entry for the same index.
+//! State Machine Safety (Figure 3, §5.4.3): if a server has applied a log entry at a given index to its state
+//! machine, no other server will ever apply a different log entry for the same index.
 //!
 //! It is judged by what servers hand to their services, so that it needs no look inside.
 
 use crate::command::Command;
 use crate::failure::{Broken, Invariant};
 
-/// What the servers' services were given, by index. A server's part survives its crashes, so that what it applies in its
-/// next life is compared with what it applied in this one.
+/// What the servers' services were given, by index. A server's part survives its crashes, so that what it
+/// applies in its next life is compared with what it applied in this one.
 #[derive(Default)]
 pub(crate) struct Applied {
     /// The first has index 1.
@@ -45,7 +45,8 @@ impl Applied {
         }
     }
 
-    /// A snapshot has taken the place of the state of `server`'s service: of what lies behind `index` it has nothing now.
+    /// A snapshot has taken the place of the state of `server`'s service: of what lies behind `index` it has
+    /// nothing now.
     pub(crate) fn forget_behind(&mut self, server: usize, index: u64) {
         for entry in self.entries.iter_mut().skip(index as usize).flatten() {
             entry.servers &= !(1 << server);

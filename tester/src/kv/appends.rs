@@ -1,12 +1,13 @@
-//! Values that are made of appends, `x CLIENT NUMBER y` each: is every one there, once, and in its client's order?
+//! Values that are made of appends, `x CLIENT NUMBER y` each: is every one there, once, and in its client's
+//! order?
 
 /// The `number`th text that client `client` appends.
 pub fn element(client: usize, number: usize) -> String {
     format!("x {client} {number} y")
 }
 
-/// Whether `value` consists of the appends of clients, each with as many as `counts` says for it (a client, and how many),
-/// in any interleaving.
+/// Whether `value` consists of the appends of clients, each with as many as `counts` says for it (a client,
+/// and how many), in any interleaving.
 ///
 /// # Errors
 /// What is missing, there twice, out of order, or was never appended.

@@ -1,9 +1,10 @@
 //! Clients of a group: clerks with links of their own, which the test switches on and off.
 
-use super::cluster::KvCluster;
-use super::record::Recorded;
 use labapi::KvServer;
 use rand::seq::SliceRandom;
+
+use super::cluster::KvCluster;
+use super::record::Recorded;
 
 /// Names a client of a [`KvCluster`] while its clerk is elsewhere, perhaps in the middle of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub(super) struct Links {
 }
 
 impl<S: KvServer> KvCluster<S> {
-    /// A new client with links to the servers in `to`. Its clerk gets its ends in a random order: it cannot know which
-    /// server is which.
+    /// A new client with links to the servers in `to`. Its clerk gets its ends in a random order: it cannot
+    /// know which server is which.
     pub fn make_client(&self, to: &[usize]) -> Recorded<S::Clerk> {
         let (names, mut ends): (Vec<usize>, Vec<_>) =
             (0..self.len()).map(|server| self.net().make_end(self.name(server))).unzip();
@@ -57,7 +58,8 @@ impl<S: KvServer> KvCluster<S> {
         servers.iter().for_each(|&server| self.net().network().enable(ends[server], on));
     }
 
-    /// Cuts the way back from these servers to the client, or mends it: requests arrive and are served, replies are lost.
+    /// Cuts the way back from these servers to the client, or mends it: requests arrive and are served,
+    /// replies are lost.
     pub fn cut_replies(&self, client: Client, from: &[usize], cut: bool) {
         let words = if cut { "cut_replies" } else { "mend_replies" };
         self.test().note(format!("{words}({}, {from:?})", client.0));
@@ -80,7 +82,8 @@ impl<S: KvServer> KvCluster<S> {
         self.ends_of(client).into_iter().map(|end| self.net().network().calls_on(end)).sum()
     }
 
-    /// Replies to clients that were lost. Each is an operation that was done while its client does not know it and asks again.
+    /// Replies to clients that were lost. Each is an operation that was done while its client does not know
+    /// it and asks again.
     pub fn lost_replies(&self) -> u64 {
         let all = self.links().lock().all.clone();
         all.into_iter().map(|end| self.net().network().replies_lost(end)).sum()

@@ -1,5 +1,17 @@
 //! A group of key/value servers and the verbs that the tests of lab 3 are told with.
 
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use labapi::KvServer;
+use labapi::Persister;
+use labrpc::{ClientEnd, DelayModel};
+use labrt::node::Node;
+use labrt::quiet::Mutex;
+use labrt::rand::random_range;
+use labrt::thread;
+
 use super::client::Links;
 use super::pending::Pending;
 use super::record::Records;
@@ -8,16 +20,6 @@ use crate::net::Net;
 use crate::outside::Outside;
 use crate::test::{Figures, Test};
 use crate::watch::Watched;
-use labapi::KvServer;
-use labapi::Persister;
-use labrpc::{ClientEnd, DelayModel};
-use labrt::node::Node;
-use labrt::quiet::Mutex;
-use labrt::rand::random_range;
-use labrt::thread;
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// How long a healthy group may take for an operation, an election and repetitions included.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,15 +51,17 @@ impl KvSetup {
         self
     }
 
-    /// The servers' clocks run fast or slow by up to this fraction, each at a speed of its own that is drawn when it starts.
+    /// The servers' clocks run fast or slow by up to this fraction, each at a speed of its own that is drawn
+    /// when it starts.
     pub fn clock_drift(mut self, fraction: f64) -> KvSetup {
         self.clock_drift = fraction;
         self
     }
 }
 
-/// A group of key/value servers with clients. Clones are the same group. It is a [`Group`], whose verbs it shares:
-/// `connect`, `disconnect`, `partition`, `heal`, `crash`, `restart`. They touch links between servers only.
+/// A group of key/value servers with clients. Clones are the same group. It is a [`Group`], whose verbs it
+/// shares: `connect`, `disconnect`, `partition`, `heal`, `crash`, `restart`. They touch links between servers
+/// only.
 pub struct KvCluster<S> {
     group: Group<S>,
     shared: Arc<Shared>,
@@ -167,8 +171,8 @@ impl<S: KvServer> KvCluster<S> {
         self.net().network().set_reliable(reliable);
     }
 
-    /// Messages take as long as they usually do, whatever a swarm's seed has drawn: for tests with so many operations in a row
-    /// that a slow network would keep them busy for minutes.
+    /// Messages take as long as they usually do, whatever a swarm's seed has drawn: for tests with so many
+    /// operations in a row that a slow network would keep them busy for minutes.
     pub fn usual_delays(&self) {
         self.net().network().set_delay(DelayModel::default_here());
     }
@@ -202,7 +206,8 @@ impl<S: KvServer> KvCluster<S> {
         self.test().fail(format!("expected a leader, but for {} s no server led", PATIENCE.as_secs()))
     }
 
-    /// Chooses a majority without the leader, and a minority whose last member is the leader. Nothing is cut yet.
+    /// Chooses a majority without the leader, and a minority whose last member is the leader. Nothing is cut
+    /// yet.
     pub fn make_partition(&self) -> (Vec<usize>, Vec<usize>) {
         let leader = self.wait_leader();
         let mut others: Vec<usize> = (0..self.len()).filter(|&server| server != leader).collect();
@@ -228,7 +233,8 @@ impl<S: KvServer> KvCluster<S> {
         self.connect_all();
     }
 
-    /// Ends all faults: all servers run and have links, and the network loses nothing. Then an operation must succeed.
+    /// Ends all faults: all servers run and have links, and the network loses nothing. Then an operation must
+    /// succeed.
     ///
     /// # Panics
     /// If none does within [`PATIENCE`].
@@ -268,7 +274,8 @@ impl<S: KvServer> KvCluster<S> {
         Pending::begin(self.test(), operation)
     }
 
-    /// Checks that no server's Raft state is longer than eight times what the servers were told, if they make snapshots.
+    /// Checks that no server's Raft state is longer than eight times what the servers were told, if they make
+    /// snapshots.
     ///
     /// # Panics
     /// If one is.

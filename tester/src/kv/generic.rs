@@ -1,4 +1,13 @@
-//! The course's generic test: clients work while the network loses messages, servers are divided, and all of them crash.
+//! The course's generic test: clients work while the network loses messages, servers are divided, and all of
+//! them crash.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use labapi::{KvClerk, KvServer};
+use labrt::rand::{random_bool, random_range};
+use labrt::thread::{self, JoinHandle};
 
 use super::appends::{check_appends, element, shortened};
 use super::cluster::{KvCluster, KvSetup, PATIENCE};
@@ -6,12 +15,6 @@ use super::pending::Pending;
 use super::record::Recorded;
 use crate::cluster::ELECTION;
 use crate::test::Test;
-use labapi::{KvClerk, KvServer};
-use labrt::rand::{random_bool, random_range};
-use labrt::thread::{self, JoinHandle};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 const ROUNDS: u32 = 3;
 
@@ -90,7 +93,8 @@ impl Workload {
     /// As [`Workload::run`].
     pub fn play<S: KvServer>(&self, cluster: &KvCluster<S>) {
         let t = cluster.test();
-        // The one that looks at the keys is made behind the first round's clients, so that their numbers are those of their keys.
+        // The one that looks at the keys is made behind the first round's clients, so that their numbers are
+        // those of their keys.
         let (mut clerk, mut divided) = (None, 0);
         for round in 1..=ROUNDS {
             let clients = if self.clients == 1 {
@@ -118,8 +122,8 @@ impl Workload {
         self.expect_exercised(cluster, divided);
     }
 
-    /// Warns if the test did not reach the situations that it is about. `elections` is how often a leader was elected
-    /// while the servers were divided.
+    /// Warns if the test did not reach the situations that it is about. `elections` is how often a leader was
+    /// elected while the servers were divided.
     fn expect_exercised<S: KvServer>(&self, cluster: &KvCluster<S>, elections: u64) {
         let t = cluster.test();
         if self.setup.unreliable {
@@ -133,8 +137,8 @@ impl Workload {
         }
     }
 
-    /// Waits for the time of a round, with its faults. Returns how often a leader was elected while the servers
-    /// were divided.
+    /// Waits for the time of a round, with its faults. Returns how often a leader was elected while the
+    /// servers were divided.
     fn disturb<S: KvServer>(&self, cluster: &KvCluster<S>, stop: &Arc<AtomicBool>) -> u64 {
         let (t, mut elections) = (cluster.test(), 0);
         let partitioner = self.partitions.then(|| {

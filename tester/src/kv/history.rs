@@ -1,12 +1,14 @@
 //! The check of a test's history, after the test.
 
-use crate::final_check::Finding;
-use crate::run::Kind;
-use crate::test::Test;
 use linearize::picture::Fault;
 use linearize::{HistoryError, KvHistory, KvRecorder, Limits, Verdict, picture, text};
 
-/// Bounds of a check: some seconds, and less memory than a test may use. The histories of the labs need next to nothing of it.
+use crate::final_check::Finding;
+use crate::run::Kind;
+use crate::test::Test;
+
+/// Bounds of a check: some seconds, and less memory than a test may use. The histories of the labs need next
+/// to nothing of it.
 const LIMITS: Limits = Limits { states: 5_000_000, memory: 128 << 20, threads: 0, explain: true };
 
 /// Width of the text, in columns.

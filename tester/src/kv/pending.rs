@@ -1,9 +1,11 @@
 //! Operations that a test begins and does not wait for yet.
 
-use crate::test::Test;
+use std::time::Duration;
+
 use labrt::channel::{Receiver, bounded};
 use labrt::thread;
-use std::time::Duration;
+
+use crate::test::Test;
 
 /// An operation that goes on by itself.
 pub struct Pending<T> {

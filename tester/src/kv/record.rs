@@ -1,13 +1,15 @@
 //! Clerks whose operations are written down.
 
-use super::history;
-use crate::test::Test;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use labapi::KvClerk;
 use labrt::quiet::Mutex;
 use labrt::runtime;
 use linearize::{KvRecorder, Ticket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::history;
+use crate::test::Test;
 
 /// All operations of a test's clerks.
 #[derive(Default)]
@@ -28,8 +30,9 @@ impl Records {
         records
     }
 
-    /// A clerk that writes down what it does. Its number is the lowest that no other clerk has now: one that was dropped,
-    /// with no operation under way, leaves its number to the next, so that few numbers tell the clients of a long test.
+    /// A clerk that writes down what it does. Its number is the lowest that no other clerk has now: one that
+    /// was dropped, with no operation under way, leaves its number to the next, so that few numbers tell the
+    /// clients of a long test.
     pub fn clerk<C: KvClerk>(self: &Arc<Self>, clerk: C) -> Recorded<C> {
         Recorded { clerk, records: Arc::clone(self), number: self.number(), busy: false }
     }
@@ -39,10 +42,11 @@ impl Records {
         self.recorder.len()
     }
 
-    /// A moment that is later than all that were noted before it, if only by a nanosecond: the run's own clock, whatever the
-    /// clock of a node shows. Virtual time stands still while a client goes from one operation to the next. With equal times the
-    /// two would count as concurrent, and a read that misses its own client's last write as right. What was noted first
-    /// happened first, in both worlds, so the nanosecond adds no order that there was not.
+    /// A moment that is later than all that were noted before it, if only by a nanosecond: the run's own
+    /// clock, whatever the clock of a node shows. Virtual time stands still while a client goes from one
+    /// operation to the next. With equal times the two would count as concurrent, and a read that misses its
+    /// own client's last write as right. What was noted first happened first, in both worlds, so the
+    /// nanosecond adds no order that there was not.
     fn moment(&self) -> u64 {
         let now = runtime::now().as_nanos();
         let later = |last: u64| now.max(last + 1);
@@ -109,7 +113,8 @@ impl<C: KvClerk> Recorded<C> {
 
 impl<C> Drop for Recorded<C> {
     fn drop(&mut self) {
-        // An operation that never returned may take effect at any time, so no other clerk may get its client's number.
+        // An operation that never returned may take effect at any time, so no other clerk may get its
+        // client's number.
         if !self.busy {
             self.records.taken.lock()[self.number as usize] = false;
         }

@@ -1,10 +1,12 @@
 //! The test of the speed of a single client.
 
-use super::appends::{check_appends, element};
-use super::cluster::KvCluster;
+use std::time::Duration;
+
 use labapi::KvServer;
 use labrt::runtime;
-use std::time::Duration;
+
+use super::appends::{check_appends, element};
+use super::cluster::KvCluster;
 
 /// Operations that are timed.
 const OPERATIONS: u32 = 1000;
@@ -12,8 +14,8 @@ const OPERATIONS: u32 = 1000;
 /// What each may take on average: three in the course's 100 ms between two heartbeats.
 const EACH: Duration = Duration::from_micros(33_333);
 
-/// One client's appends, one after the other, must be faster than heartbeats are: the leader sends a new command at once, and
-/// the clerk knows its leader.
+/// One client's appends, one after the other, must be faster than heartbeats are: the leader sends a new
+/// command at once, and the clerk knows its leader.
 ///
 /// # Panics
 /// If they are too slow, or wrong.

@@ -1,9 +1,11 @@
-//! What is known of the servers from outside, and the rules that it must obey. No thread, no clock, no network.
+//! What is known of the servers from outside, and the rules that it must obey. No thread, no clock, no
+//! network.
+
+use labapi::{Reply, Request};
+use rustc_hash::FxHashMap;
 
 use super::promises::{Promise, Promises};
 use crate::failure::{Broken, Invariant};
-use labapi::{Reply, Request};
-use rustc_hash::FxHashMap;
 
 /// What is known of all servers of a cluster.
 pub(super) struct Facts {
@@ -34,7 +36,8 @@ struct Known {
     promises: Promises,
 }
 
-/// The highest index that a server acknowledged in the latest term in which it acknowledged anything, and in which life.
+/// The highest index that a server acknowledged in the latest term in which it acknowledged anything, and in
+/// which life.
 #[derive(Debug, Clone, Copy, Default)]
 struct Acknowledged {
     term: u64,
@@ -212,7 +215,8 @@ impl Facts {
         Ok(())
     }
 
-    /// A leader says that everything up to `index` is committed. Each of a majority must have acknowledged it, or sent it.
+    /// A leader says that everything up to `index` is committed. Each of a majority must have acknowledged
+    /// it, or sent it.
     fn commits(&mut self, leader: usize, term: u64, index: u64) -> Result<(), Broken> {
         if index <= self.on_majority {
             return Ok(());
@@ -261,7 +265,8 @@ impl Facts {
         let any_restart = self.any_restart;
         let known = &mut self.servers[server];
         let Some(promise) = Promise::asked_by(request) else { return Ok(()) };
-        // What it had acknowledged before, had created as a leader or got by a snapshot, was on the disk before.
+        // What it had acknowledged before, had created as a leader or got by a snapshot, was on the disk
+        // before.
         let is_old = match promise {
             Promise::Vote { candidate, .. } => candidate == server,
             Promise::Entry { index, .. } => index <= holds_before.max(known.snapshot),
@@ -283,7 +288,8 @@ impl Facts {
         }
     }
 
-    /// Within a term the leader's log only grows, so that what a server has acknowledged cannot become wrong in that term.
+    /// Within a term the leader's log only grows, so that what a server has acknowledged cannot become wrong
+    /// in that term.
     fn refused(&self, server: usize, arrival: Arrival, request: &Request) -> Result<(), Broken> {
         let Request::Append { term, leader, prev_index, .. } = *request else { return Ok(()) };
         let (known, acknowledged) = (&self.servers[server], arrival.acknowledged);

@@ -7,17 +7,18 @@
 //! | the disk | writes are counted | a promise that is new follows a write |
 //! | ends and disk of a crashed server | each call and each write | nobody uses them |
 //!
-//! What arrives on the apply channel is checked beside this, by the cluster's appliers. The rules are in [`facts`], and each
-//! is weak enough that no correct solution breaks it, however it is built: each rests on what Figure 2 promises to other
-//! servers, and on nothing else. A solution that shows its state to an observer is checked by the stronger rules of
-//! `invariants` as well.
+//! What arrives on the apply channel is checked beside this, by the cluster's appliers. The rules are in
+//! [`facts`], and each is weak enough that no correct solution breaks it, however it is built: each rests on
+//! what Figure 2 promises to other servers, and on nothing else. A solution that shows its state to an
+//! observer is checked by the stronger rules of `invariants` as well.
 
 mod facts;
 mod promises;
 
-use crate::failure::Broken;
-use crate::group::{AroundCrash, Boot};
-use crate::test::Test;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use facts::{Disk, Facts};
 use labapi::{Persister, WireFormat};
 use labrpc::Service;
@@ -25,11 +26,13 @@ use labrt::node::Node;
 use labrt::quiet::Mutex;
 use labrt::runtime::spawn_detached;
 use labrt::thread;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-/// How often `get_state` is asked, on the server's own clock. Every 10 ms made the shortest tests take 1.9 times as long.
+use crate::failure::Broken;
+use crate::group::{AroundCrash, Boot};
+use crate::test::Test;
+
+/// How often `get_state` is asked, on the server's own clock. Every 10 ms made the shortest tests take 1.9
+/// times as long.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The checkers of one cluster that stand outside of its servers.
@@ -76,7 +79,8 @@ impl Outside {
 }
 
 impl Life {
-    /// Asks for term and leadership every 100 ms from now on and before the crash, in threads on the server's node.
+    /// Asks for term and leadership every 100 ms from now on and before the crash, in threads on the server's
+    /// node.
     pub fn poll(&self, state: impl Fn() -> (u64, bool) + Send + Sync + 'static) {
         let life = self.clone();
         let look = Arc::new(move || life.look(&state));

@@ -1,12 +1,13 @@
 //! Promises that a reply makes, and whether the disk was written to before.
 //!
-//! What Raft promises must be on the disk before the reply is sent (Figure 2, persistent state). The checkers cannot read
-//! what a solution writes, but a promise that is new needs a write between the moment in which it was first asked for and
-//! the reply.
+//! What Raft promises must be on the disk before the reply is sent (Figure 2, persistent state). The checkers
+//! cannot read what a solution writes, but a promise that is new needs a write between the moment in which it
+//! was first asked for and the reply.
+
+use std::fmt;
 
 use labapi::Request;
 use rustc_hash::FxHashMap;
-use std::fmt;
 
 /// What a reply promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,7 +64,8 @@ impl Promises {
                 self.votes.entry((term, candidate)).or_insert(writes);
             }
             Promise::Entry { index, term } => {
-                // A request that reaches further may have brought the entry already, and be about to be answered.
+                // A request that reaches further may have brought the entry already, and be about to be
+                // answered.
                 let further = self.entries.iter().filter(|&(&(other, _), _)| other >= index);
                 let first = further.map(|(_, &before)| before).fold(writes, u64::min);
                 self.entries.entry((index, term)).or_insert(first);
@@ -85,8 +87,8 @@ impl Promises {
         is_written
     }
 
-    /// The server has crashed, and its disk was written to `writes` times: the promise that it does not hold, if there is
-    /// one.
+    /// The server has crashed, and its disk was written to `writes` times: the promise that it does not hold,
+    /// if there is one.
     pub(super) fn take_unwritten(&mut self, writes: u64) -> Option<Promise> {
         self.unwritten.take().filter(|&(_, before)| before == writes).map(|(promise, _)| promise)
     }

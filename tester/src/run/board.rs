@@ -1,14 +1,17 @@
-//! The board: the worker posts reports there, which the test's thread prints. The watchdog posts runs that are stuck.
+//! The board: the worker posts reports there, which the test's thread prints. The watchdog posts runs that
+//! are stuck.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use labreport::Verdict;
+use labrt::Failure;
+use parking_lot::{Condvar, Mutex};
 
 use super::channel::Reports;
 use super::plan::Plan;
 use super::report::Report;
-use labreport::Verdict;
-use labrt::Failure;
-use parking_lot::{Condvar, Mutex};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
-use std::time::Duration;
 
 /// All boards of tests that run now, for the watchdog.
 static OPEN: Mutex<Vec<Arc<Board>>> = Mutex::new(Vec::new());

@@ -1,8 +1,9 @@
-//! Where the reports for `lab` go: to standard output, or through a channel that the code under test cannot speak on.
+//! Where the reports for `lab` go: to standard output, or through a channel that the code under test cannot
+//! speak on.
 //!
-//! `lab` gives the process a socket as its standard input, and sends a secret there before anything else. The tester reads it
-//! before any code of a lab runs, and begins each report with it. What a lab prints is therefore never taken for a
-//! report, whatever it looks like.
+//! `lab` gives the process a socket as its standard input, and sends a secret there before anything else. The
+//! tester reads it before any code of a lab runs, and begins each report with it. What a lab prints is
+//! therefore never taken for a report, whatever it looks like.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;

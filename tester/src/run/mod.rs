@@ -1,7 +1,7 @@
 //! The run loop: a test's code, once for each seed.
 //!
-//! The seeds run one after the other on a worker thread, while the test's own thread waits: so a run that never comes back
-//! (an endless loop in a handler) fails its test, and the other tests of the process go on.
+//! The seeds run one after the other on a worker thread, while the test's own thread waits: so a run that
+//! never comes back (an endless loop in a handler) fails its test, and the other tests of the process go on.
 
 mod board;
 mod channel;
@@ -12,16 +12,18 @@ mod report;
 mod seed;
 mod starved;
 
-use crate::failure::Invariant;
-use crate::test::Test;
 use board::Board;
 use channel::Reports;
 use plan::Plan;
+
+use crate::failure::Invariant;
+use crate::test::Test;
 pub(crate) use report::Kind;
-use report::Report;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use report::Report;
 
 /// How long a finished seed's report may wait until it is printed.
 const FLUSH: Duration = Duration::from_millis(25);
@@ -47,8 +49,8 @@ impl Default for Allowance {
 
 pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 
-/// Runs a test, to be called from a plain `#[test]` function: once with a seed from the system's randomness, or as the
-/// environment says.
+/// Runs a test, to be called from a plain `#[test]` function: once with a seed from the system's randomness,
+/// or as the environment says.
 ///
 /// | variable | meaning |
 /// |---|---|
@@ -65,8 +67,8 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
 /// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |
 ///
-/// A test on real threads that misses an expectation while other programs have the processors does not fail. It is
-/// inconclusive, and says so on standard output and in its report.
+/// A test on real threads that misses an expectation while other programs have the processors does not fail.
+/// It is inconclusive, and says so on standard output and in its report.
 ///
 /// # Panics
 /// If the test fails, after its story was printed; or if the environment makes no sense.
@@ -101,7 +103,8 @@ pub struct Verdict {
     pub report: labreport::Report,
 }
 
-/// Runs a test once, here, in the simulation, and tells how it ended instead of failing: for tests of the tester.
+/// Runs a test once, here, in the simulation, and tells how it ended instead of failing: for tests of the
+/// tester.
 pub fn try_seed(name: &'static str, seed: u64, body: impl Fn(&Test) + Send + Sync + 'static) -> Verdict {
     let plan = Plan::simulated(name, seed);
     let report = seed::run_one(&plan, &(Arc::new(body) as Arc<Body>), 0, seed);
@@ -153,8 +156,8 @@ fn give_up(plan: &Plan, report: &Report) -> ! {
     } else {
         eprintln!("{}", report.text());
     }
-    // With reports, the line says that the process ends here, and `lab` goes on behind the seed in another one. And
-    // when memory runs out, ending the process is all that is left to do.
+    // With reports, the line says that the process ends here, and `lab` goes on behind the seed in another
+    // one. And when memory runs out, ending the process is all that is left to do.
     if plan.reports != Reports::Nobody || report.ends_process() {
         std::process::exit(FAILED);
     }

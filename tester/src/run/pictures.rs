@@ -1,11 +1,14 @@
-//! Where pictures of failures go: `LAB_PICTURES=DIR`, or `lab-pictures` in the folder that the test was built in.
+//! Where pictures of failures go: `LAB_PICTURES=DIR`, or `lab-pictures` in the folder that the test was built
+//! in.
 
-use super::channel::Reports;
-use super::plan::Plan;
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+
+use parking_lot::Mutex;
+
+use super::channel::Reports;
+use super::plan::Plan;
 
 /// How many pictures of one test are enough: of ten thousand seeds, many may fail in one way.
 const MOST: usize = 3;
@@ -18,14 +21,15 @@ pub(super) fn folder(given: Option<String>) -> PathBuf {
     given.map_or_else(|| target().unwrap_or_else(env::temp_dir).join("lab-pictures"), PathBuf::from)
 }
 
-/// The folder that cargo builds into: it lies above the test binary, and is marked as one that can be made again.
+/// The folder that cargo builds into: it lies above the test binary, and is marked as one that can be made
+/// again.
 fn target() -> Option<PathBuf> {
     let binary = env::current_exe().ok()?;
     binary.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
 }
 
-/// Writes a page under a name that tells test, seed and options. None if there are enough of them; when `lab` runs thousands
-/// of seeds, in one process after the other, those that lie in the folder count.
+/// Writes a page under a name that tells test, seed and options. None if there are enough of them; when `lab`
+/// runs thousands of seeds, in one process after the other, those that lie in the folder count.
 pub(super) fn write(
     plan: &Plan,
     folder: &Path,

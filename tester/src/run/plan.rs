@@ -1,12 +1,14 @@
 //! The plan of a test's runs, read from the environment.
 
-use super::Allowance;
-use super::channel::Reports;
-use labrt::{Limits, World};
 use std::env;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use labrt::{Limits, World};
+
+use super::Allowance;
+use super::channel::Reports;
 
 /// How a test is to be run.
 #[derive(Debug, Clone)]

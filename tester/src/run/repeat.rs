@@ -1,6 +1,7 @@
 //! The check that a seed decides everything: the run again, after another seed, and in a process of its own.
 //!
-//! Which of the three differs from the first run names the cause, as far as a cause can be named from outside:
+//! Which of the three differs from the first run names the cause, as far as a cause can be named from
+//! outside:
 //!
 //! | again | after another seed | in a fresh process | cause |
 //! |---|---|---|---|
@@ -9,16 +10,18 @@
 //! | differs | any | differs | the clock, or randomness that is not labrt's |
 //! | same | any | differs | an address, or the number of a process or thread |
 
-use super::Body;
-use super::plan::Plan;
-use super::report::{Kind, Report};
-use super::seed::attempt;
-use labrt::Decision;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+
+use labrt::Decision;
+
+use super::Body;
+use super::plan::Plan;
+use super::report::{Kind, Report};
+use super::seed::attempt;
 
 /// What one run of a seed was, for comparing.
 #[derive(PartialEq, Eq)]

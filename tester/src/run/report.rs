@@ -4,10 +4,11 @@ use super::Verdict;
 use crate::failure::{Broken, Invariant};
 use crate::test::Figures;
 pub(crate) use labreport::Kind;
-use labreport::VERSION;
-use labrt::{Failure, FailureKind, Stats};
 use std::fmt::Write;
 use std::path::PathBuf;
+
+use labreport::VERSION;
+use labrt::{Failure, FailureKind, Stats};
 
 /// How a seed's run has ended.
 #[derive(Debug, Clone)]
@@ -92,7 +93,8 @@ impl Report {
         }
     }
 
-    /// Adds what was found out about the run after it. If the run itself was all right, that may be what fails it.
+    /// Adds what was found out about the run after it. If the run itself was all right, that may be what
+    /// fails it.
     pub(crate) fn find(
         mut self,
         wrong: Option<(Kind, String)>,

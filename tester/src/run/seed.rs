@@ -1,5 +1,12 @@
 //! One seed: its configuration, its run, its report.
 
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use labrt::{Config, Failure, FailureKind, Outcome, PolicyKind, World};
+
 use super::Body;
 use super::board::Board;
 use super::pictures;
@@ -11,11 +18,6 @@ use crate::failure::Broken;
 use crate::final_check::Finding;
 use crate::knobs::Knobs;
 use crate::test::{Figures, Test};
-use labrt::{Config, Failure, FailureKind, Outcome, PolicyKind, World};
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Runs all seeds of the plan; the worker's main function.
 pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
@@ -35,8 +37,8 @@ pub(super) fn run_one(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Rep
     attempt(plan, body, tag, seed).0
 }
 
-/// Probabilistic concurrency testing draws its change points among the steps of a run: this is how many there are, by
-/// another run of the seed.
+/// Probabilistic concurrency testing draws its change points among the steps of a run: this is how many there
+/// are, by another run of the seed.
 fn length_of(plan: &Plan, body: &Arc<Body>, knobs: &Knobs, seed: u64) -> u32 {
     let config = Config { seed, limits: plan.limits, ..Config::default() };
     let test = Test::new(plan.test, knobs.clone(), plan.unwatched);

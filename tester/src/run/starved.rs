@@ -1,16 +1,18 @@
 //! Whether a run on real threads had the processors that it needed.
 //!
-//! On real threads a test waits on the wall clock. If other programs have the processors meanwhile, a missed expectation says
-//! nothing about the solution. A ticker, a thread that looks every few milliseconds, measures that: Linux tells of each
-//! thread how long it has waited for a processor (`/proc/self/task/*/schedstat`). Elsewhere the ticker takes how late its own
-//! sleeps end. A solution that keeps all processors busy by itself is not excused.
+//! On real threads a test waits on the wall clock. If other programs have the processors meanwhile, a missed
+//! expectation says nothing about the solution. A ticker, a thread that looks every few milliseconds,
+//! measures that: Linux tells of each thread how long it has waited for a processor
+//! (`/proc/self/task/*/schedstat`). Elsewhere the ticker takes how late its own sleeps end. A solution that
+//! keeps all processors busy by itself is not excused.
 
-use labrt::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use labrt::World;
 
 /// How long the ticker sleeps.
 const TICK: Duration = Duration::from_millis(5);
@@ -120,7 +122,8 @@ fn tick(stop: &AtomicBool) -> Ticks {
     ticks
 }
 
-/// How long each living thread of this process has waited for a processor so far; None where the system does not tell.
+/// How long each living thread of this process has waited for a processor so far; None where the system does
+/// not tell.
 fn waits_of_threads() -> Option<BTreeMap<u32, Duration>> {
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
     let waits: BTreeMap<u32, Duration> = tasks

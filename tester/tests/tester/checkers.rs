@@ -1,7 +1,8 @@
 //! Each checker is broken on purpose, and must say so.
 
-use crate::fake::*;
 use tester::{Cluster, Invariant, Retry, Setup, Test, Verdict, try_seed};
+
+use crate::fake::*;
 
 /// Five commands; then a follower crashes and starts again.
 fn play<Q: Quirk>(t: &Test) {

@@ -1,5 +1,8 @@
-//! A consensus module that is none: server 0 leads term 1 for ever, and copies its log to the others again and again. It is
-//! enough to try the tester on, and it can be wrong in many ways on purpose.
+//! A consensus module that is none: server 0 leads term 1 for ever, and copies its log to the others again
+//! and again. It is enough to try the tester on, and it can be wrong in many ways on purpose.
+
+use std::marker::PhantomData;
+use std::time::Duration;
 
 use labapi::{
     ApplyMsg, Consensus, Observer, Persister, Probe, Reply, Request, Role, Shown, WireFormat, digest,
@@ -9,8 +12,6 @@ use labrt::channel::Sender;
 use labrt::node::Node;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
-use std::marker::PhantomData;
-use std::time::Duration;
 
 /// How a fake is wrong.
 pub(crate) trait Quirk: Send + Sync + 'static {

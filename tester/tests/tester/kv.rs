@@ -1,10 +1,13 @@
-//! The harness of the key/value labs: what is right passes, and what is wrong is found out, in the right words.
+//! The harness of the key/value labs: what is right passes, and what is wrong is found out, in the right
+//! words.
 
-use crate::kv_fake::*;
-use labrt::thread;
 use std::time::Duration;
+
+use labrt::thread;
 use tester::kv::{KvCluster, KvSetup, Workload, speed};
 use tester::{ELECTION, Test, Verdict, try_seed};
+
+use crate::kv_fake::*;
 
 fn play<Q: KvQuirk>(workload: Workload) -> Verdict {
     try_seed("kv", 1, move |t: &Test| workload.run::<FakeKv<Q>>(t))

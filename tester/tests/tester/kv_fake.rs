@@ -1,14 +1,15 @@
-//! A key/value service that is none: server 0 leads for ever, and sends a copy of everything to the others before it answers.
-//! It is enough to try the tester on, and it can be wrong in many ways on purpose.
+//! A key/value service that is none: server 0 leads for ever, and sends a copy of everything to the others
+//! before it answers. It is enough to try the tester on, and it can be wrong in many ways on purpose.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::time::Duration;
 
 use labapi::{KvClerk, KvServer, Persister};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::marker::PhantomData;
-use std::time::Duration;
 
 /// How a fake is wrong.
 pub(crate) trait KvQuirk: Send + Sync + 'static {

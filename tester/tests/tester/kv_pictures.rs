@@ -1,12 +1,14 @@
 //! Pictures of failed runs: where they go, how many, and what is on them.
 
-use crate::kv_fake::{FakeKv, ReadsStale};
-use crate::process::{child, plays, reports};
-use flate2::read::ZlibDecoder;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use flate2::read::ZlibDecoder;
 use tester::kv::{KvCluster, KvSetup};
 use tester::{Test, run};
+
+use crate::kv_fake::{FakeKv, ReadsStale};
+use crate::process::{child, plays, reports};
 
 /// Reads what is stale, while a server is cut off and another one crashes.
 #[test]

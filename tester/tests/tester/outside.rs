@@ -1,9 +1,12 @@
-//! What the checkers see of a solution without an observer: each rule is broken by a fake that breaks only it.
+//! What the checkers see of a solution without an observer: each rule is broken by a fake that breaks only
+//! it.
+
+use std::time::Duration;
+
+use labrt::thread;
+use tester::{Cluster, Invariant, Retry, Setup, Test, Unwatched, Verdict, try_seed};
 
 use crate::fake::*;
-use labrt::thread;
-use std::time::Duration;
-use tester::{Cluster, Invariant, Retry, Setup, Test, Unwatched, Verdict, try_seed};
 
 /// Five commands; then a follower crashes and starts again.
 fn verdict<Q: Quirk>() -> Verdict {

@@ -1,10 +1,12 @@
-//! What a test binary says and does as a process: this one is started again as a child, for one of the tests below that
-//! do something only then.
+//! What a test binary says and does as a process: this one is started again as a child, for one of the tests
+//! below that do something only then.
+
+use std::process::{Command, Output};
+
+use labreport::{Kind, Report};
+use tester::{Cluster, Retry, Setup, Test, run};
 
 use crate::fake::{Fake, Nothing};
-use labreport::{Kind, Report};
-use std::process::{Command, Output};
-use tester::{Cluster, Retry, Setup, Test, run};
 
 /// Which of the parts a child plays.
 const PART: &str = "TESTER_PART";

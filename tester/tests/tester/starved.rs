@@ -1,11 +1,14 @@
-//! On real threads, a test that misses an expectation while other programs have the processors is inconclusive.
+//! On real threads, a test that misses an expectation while other programs have the processors is
+//! inconclusive.
 
-use crate::process::{child, plays, reports};
-use labreport::{Kind, Verdict};
-use labrt::thread;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use labreport::{Kind, Verdict};
+use labrt::thread;
 use tester::{Test, run};
+
+use crate::process::{child, plays, reports};
 
 /// Spins: one of the programs that have the processors.
 #[test]
@@ -98,7 +101,8 @@ fn whoever_is_starved_is_not_called_wrong() {
     assert!(starved > 0, "with eight busy programs for each processor, some run must have been late");
 }
 
-/// On a quiet machine at the first attempt. Where other programs run as well, one of many attempts is quiet enough.
+/// On a quiet machine at the first attempt. Where other programs run as well, one of many attempts is quiet
+/// enough.
 #[test]
 fn whoever_is_wrong_fails_where_it_is_quiet() {
     let begun = Instant::now();

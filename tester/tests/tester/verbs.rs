@@ -1,9 +1,11 @@
 //! The verbs do what they say, and tell the story.
 
-use crate::fake::{Fake, Nothing};
-use labrt::thread;
 use std::time::Duration;
+
+use labrt::thread;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, Verdict, try_seed};
+
+use crate::fake::{Fake, Nothing};
 
 type Servers = Cluster<Fake<Nothing>>;
 

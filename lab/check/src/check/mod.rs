@@ -1,7 +1,7 @@
 //! `cargo lab check`: are recorded histories linearizable, and if not, which operations show it?
 //!
-//! The work is done by the crate `linearize`. Here is what stands around it: files (`source`), words and JSON (`report`),
-//! pages (`pages`), and something to look at meanwhile (`progress`).
+//! The work is done by the crate `linearize`. Here is what stands around it: files (`source`), words and JSON
+//! (`report`), pages (`pages`), and something to look at meanwhile (`progress`).
 
 mod pages;
 mod progress;
@@ -12,17 +12,17 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use linearize::models::scalar::Scalar;
+use linearize::picture::page_of;
 use linearize::read::{Loaded, ModelName, Options, Recording};
 use linearize::{Fault, History, Limits, Model, Progress, check_watched};
-
-use crate::cli::CheckOptions;
-use crate::style::{clean, error_word};
-use crate::{Failure, Outcome, end_unread};
-use linearize::picture::page_of;
 use pages::Pages;
 use progress::watched;
 use report::{Finding, Tally};
 use source::Source;
+
+use crate::cli::CheckOptions;
+use crate::style::{clean, error_word};
+use crate::{Failure, Outcome, end_unread};
 
 /// Checks every file, whatever became of those before it.
 pub(crate) fn run(options: &CheckOptions) -> Result<Outcome, Failure> {
@@ -129,7 +129,8 @@ impl Check {
     }
 }
 
-/// Prints to standard output. Verdicts are piped into other programs, which may stop reading: that ends the check.
+/// Prints to standard output. Verdicts are piped into other programs, which may stop reading: that ends the
+/// check.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

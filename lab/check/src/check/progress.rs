@@ -12,7 +12,8 @@ const LONG: Duration = Duration::from_millis(700);
 /// How often what is shown is renewed.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Does `work`. If that takes long and standard error is a terminal, what `say` returns stands there meanwhile.
+/// Does `work`. If that takes long and standard error is a terminal, what `say` returns stands there
+/// meanwhile.
 pub(super) fn watched<T>(say: impl Fn() -> String + Send, work: impl FnOnce() -> T) -> T {
     if !console::user_attended_stderr() {
         return work();

@@ -148,7 +148,8 @@ impl<M: Model> Finding<'_, M> {
     }
 }
 
-/// What `--json` says of a file without a verdict: it could not be read, or records something else than was demanded.
+/// What `--json` says of a file without a verdict: it could not be read, or records something else than was
+/// demanded.
 pub(super) fn refusal(source: &Source, refusal: &Refusal) -> String {
     line(&json!({
         "file": source.name(),
@@ -158,7 +159,8 @@ pub(super) fn refusal(source: &Source, refusal: &Refusal) -> String {
     }))
 }
 
-/// JSON in one line, in which no character steers a terminal. `serde_json` escapes only those that JSON forbids.
+/// JSON in one line, in which no character steers a terminal. `serde_json` escapes only those that JSON
+/// forbids.
 fn line(object: &Value) -> String {
     let mut out = String::new();
     for character in object.to_string().chars() {
@@ -192,7 +194,8 @@ pub(super) fn how_far(progress: &Progress, most: u64) -> String {
     format!("{} of {} decided{states}", progress.partitions_done(), count(keys as usize, "key"))
 }
 
-/// How many states were visited, of how many. The states of all keys are counted together, and the bound is one for each.
+/// How many states were visited, of how many. The states of all keys are counted together, and the bound is
+/// one for each.
 fn visited(states: u64, most: u64, keys: u64) -> String {
     let (done, most) = (states as f64 / 1e6, most as f64 / 1e6);
     match (states, keys) {

@@ -1,5 +1,5 @@
-//! What changes while the constraint problem is solved: which reads and appends stand behind which put, and the
-//! block that they form.
+//! What changes while the constraint problem is solved: which reads and appends stand behind which put, and
+//! the block that they form.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,8 @@ pub(crate) struct Token {
     /// The latest call of this write and those before it, and whose that is.
     max_call: u64,
     max_by: u32,
-    /// The newest choice up to here at which the text could have been cut differently; [`NONE`] if there is none.
+    /// The newest choice up to here at which the text could have been cut differently; [`NONE`] if there is
+    /// none.
     pub(crate) fork: u32,
     /// The earliest return of a read of exactly this text, and whose that is.
     read_end: u64,
@@ -345,7 +346,8 @@ impl<'a> Epochs<'a> {
         self.check_left_over(epoch)
     }
 
-    /// Whoever appended inside this block must be in it, and all its appends are known now: so nobody may be left over.
+    /// Whoever appended inside this block must be in it, and all its appends are known now: so nobody may be
+    /// left over.
     fn check_left_over(&mut self, epoch: u32) -> Result<(), Conflict> {
         let core = self.epochs[epoch as usize].core;
         if !core.is_forward() {

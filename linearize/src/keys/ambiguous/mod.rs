@@ -1,30 +1,33 @@
 //! Texts that do not name their write: a constraint problem, solved by conflict-directed backjumping.
 //!
-//! If the same text was put, or appended, several times, or a row of appended texts can be cut in several ways, then it must be
-//! chosen which write each read saw. The variables are the reads, in the order of their returns (which put do they stand behind?),
-//! and the parts of their texts (which append is this?). Once all are chosen, the history is linearizable exactly if its blocks
-//! can be put in a row (`order::blocks`). And that can be judged while choosing: what joins a block only makes
-//! its `first` fall and its `last` rise, so a clash of two blocks stays one whatever is chosen later.
+//! If the same text was put, or appended, several times, or a row of appended texts can be cut in several
+//! ways, then it must be chosen which write each read saw. The variables are the reads, in the order of their
+//! returns (which put do they stand behind?), and the parts of their texts (which append is this?). Once all
+//! are chosen, the history is linearizable exactly if its blocks can be put in a row (`order::blocks`). And
+//! that can be judged while choosing: what joins a block only makes its `first` fall and its `last` rise, so
+//! a clash of two blocks stays one whatever is chosen later.
 //!
-//! The culprits of a clash are only the operations that set `first` and `last` of the two. So if a variable runs out of values, the
-//! search goes back to the newest choice that was a culprit at all (Prosser 1993), not to the newest one. Clashes are local in time, which makes
-//! this nearly linear in practice although the problem is NP-complete (Gibbons and Korach 1997, theorem 3.1).
+//! The culprits of a clash are only the operations that set `first` and `last` of the two. So if a variable
+//! runs out of values, the search goes back to the newest choice that was a culprit at all (Prosser 1993),
+//! not to the newest one. Clashes are local in time, which makes this nearly linear in practice although the
+//! problem is NP-complete (Gibbons and Korach 1997, theorem 3.1).
 //!
-//! Where many clients append few texts, there are so many appends for each part of a text that to choose among them is hopeless, and
-//! pointless. Then [`walk`] takes over.
+//! Where many clients append few texts, there are so many appends for each part of a text that to choose
+//! among them is hopeless, and pointless. Then [`walk`] takes over.
 
 mod epochs;
 mod problem;
 mod tree;
 pub(crate) mod walk;
 
+use epochs::{Conflict, Epochs};
+use problem::Problem;
+
 use crate::keys::order::blocks::Rows;
 use crate::keys::order::slim::{Gathered, Kind, NONE};
 use crate::keys::texts::Texts;
 use crate::limits::{Limits, Progress};
 use crate::verdict::Limit;
-use epochs::{Conflict, Epochs};
-use problem::Problem;
 
 /// What comes of it.
 pub(crate) enum Solved {
@@ -136,8 +139,8 @@ impl Solver<'_> {
         if states & 0xfff != 0 {
             return None;
         }
-        // Each level has its place, its candidates, a few journal entries and at most as many culprits as levels; what is
-        // long among those is rare, so it is counted by what is reserved.
+        // Each level has its place, its candidates, a few journal entries and at most as many culprits as
+        // levels; what is long among those is rare, so it is counted by what is reserved.
         let culprits: usize = self.levels.iter().map(|level| level.culprits.capacity()).sum();
         let bytes = self.levels.capacity() * size_of::<Level>()
             + (self.candidates.capacity() + culprits) * 4
@@ -212,7 +215,8 @@ impl Solver<'_> {
         (Vec::new(), blame)
     }
 
-    /// The appends that `read` can show next, first the one that returns first: of equal texts, the other may be needed later.
+    /// The appends that `read` can show next, first the one that returns first: of equal texts, the other may
+    /// be needed later.
     fn find_appends(&mut self, read: u32, epoch: u32) -> (Vec<u32>, Vec<u32>) {
         let Problem { texts, ops, ref appends, .. } = *self.problem;
         let from = self.epochs.length(epoch) as usize;

@@ -36,8 +36,8 @@ impl Writers {
         writers
     }
 
-    /// Calls `visit` with each write whose text is the beginning of `bytes`, that was called by `until` and had not
-    /// returned before `from`. With `whole`, the text must be all of `bytes`.
+    /// Calls `visit` with each write whose text is the beginning of `bytes`, that was called by `until` and
+    /// had not returned before `from`. With `whole`, the text must be all of `bytes`.
     pub(crate) fn matching(
         &self,
         texts: &Texts,
@@ -75,8 +75,8 @@ pub(crate) struct Problem<'a> {
     pub(crate) has_appends: bool,
     /// Reads by rising return: what is decided early then constrains what comes later.
     pub(crate) reads: Vec<u32>,
-    /// By read: the latest call of a put that had returned before the read was called, and that put. Whatever put the
-    /// read saw cannot have returned before that.
+    /// By read: the latest call of a put that had returned before the read was called, and that put. Whatever
+    /// put the read saw cannot have returned before that.
     pub(crate) replaced: Vec<(u64, u32)>,
     pub(crate) puts: Writers,
     pub(crate) appends: Writers,

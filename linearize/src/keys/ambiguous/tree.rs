@@ -52,7 +52,8 @@ pub(crate) struct Tree<'a> {
 const ROOT: u32 = 0;
 
 impl<'a> Tree<'a> {
-    /// The tree of what the reads among `ops` returned, and for each of them (by operation) its place and its rank.
+    /// The tree of what the reads among `ops` returned, and for each of them (by operation) its place and its
+    /// rank.
     pub(crate) fn new(texts: &'a Texts, ops: &[Slim]) -> (Self, Vec<(Place, u32)>) {
         let root = Edge { buffer: 0, start: 0, from: 0, to: 0, above: NONE, first_child: NONE, next: NONE };
         let mut tree = Tree { texts, edges: vec![root], lengths: Vec::new(), ranks: Vec::new() };
@@ -142,7 +143,8 @@ impl<'a> Tree<'a> {
         None
     }
 
-    /// Adds a text, and says at the end of which edge it is. That edge may be cut later, but then its lower end keeps the number.
+    /// Adds a text, and says at the end of which edge it is. That edge may be cut later, but then its lower
+    /// end keeps the number.
     fn insert(&mut self, buffer: u32, start: u32, length: u32) -> u32 {
         let bytes = self.texts.bytes_at(buffer, start, length);
         let mut edge = ROOT;

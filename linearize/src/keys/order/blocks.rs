@@ -1,11 +1,11 @@
 //! Blocks: what must stay together, and whether the blocks can be put in a row.
 //!
-//! Between two puts the value only grows, so a put, the appends that somebody saw behind it and the reads that saw them are
-//! contiguous in every linearization: a *block* (Gibbons and Korach 1997 call it a cluster and use it for registers).
-//! A write that nobody saw is a block by itself. For a block let `first` be the earliest return in it and `last` the
-//! latest call. Block B must come before block C exactly if `first(B) < last(C)`. If these demands have a cycle, they have one of
-//! two blocks: take the block of the cycle with the smallest `first`, and the one before it. So a legal row exists
-//! exactly if
+//! Between two puts the value only grows, so a put, the appends that somebody saw behind it and the reads
+//! that saw them are contiguous in every linearization: a *block* (Gibbons and Korach 1997 call it a cluster
+//! and use it for registers). A write that nobody saw is a block by itself. For a block let `first` be the
+//! earliest return in it and `last` the latest call. Block B must come before block C exactly if
+//! `first(B) < last(C)`. If these demands have a cycle, they have one of two blocks: take the block of the
+//! cycle with the smallest `first`, and the one before it. So a legal row exists exactly if
 //!
 //! - *forward* blocks (`first < last`) are pairwise disjoint as intervals `(first, last)`, and
 //! - no *backward* block `[last, first]` lies inside a forward one.
@@ -30,7 +30,8 @@ pub(crate) struct Moment {
 pub(crate) struct Rows {
     /// One for each write.
     pub(crate) moments: Vec<Moment>,
-    /// By operation: for a write the first read that saw it last, by call; for a read, the next one of the same write.
+    /// By operation: for a write the first read that saw it last, by call; for a read, the next one of the
+    /// same write.
     next_read: Vec<u32>,
 }
 
@@ -206,8 +207,8 @@ impl Blocks {
     }
 }
 
-/// Walks through the block of `head` in the order that the reads showed, and looks for somebody who returned before
-/// one that comes earlier was called.
+/// Walks through the block of `head` in the order that the reads showed, and looks for somebody who returned
+/// before one that comes earlier was called.
 fn walk(ops: &[Slim], rows: &Rows, head: u32) -> Result<Block, Clash> {
     let mut block = Block::of(ops, head);
     let mut write = head;
@@ -241,7 +242,8 @@ pub(crate) fn insert_idle(
         return order;
     }
     let mut idle = idle.to_vec();
-    // Ties by call: of two that return together either may come first, unless one returned before the other's call.
+    // Ties by call: of two that return together either may come first, unless one returned before the other's
+    // call.
     idle.sort_by_key(|&index| (end(index), call(index)));
     let mut waiting = idle.into_iter().peekable();
     let mut merged = Vec::with_capacity(order.len() + waiting.len());

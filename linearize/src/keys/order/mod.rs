@@ -1,13 +1,18 @@
 //! Keys with texts: the order of writes is read from the values, without any search.
 //!
-//! If every text names its write, then what reads returned says which put each read stands behind and in which order the appends
-//! between came (Gibbons and Korach 1997 for registers; the order of appends is read from lists as Elle does for
-//! transactions). What is left is to compare times: `resolve` cuts the texts, `blocks` compares. Both are linear but for sorting
-//! what is nearly sorted. Where texts do not name their writes, [`crate::keys::ambiguous`] takes over.
+//! If every text names its write, then what reads returned says which put each read stands behind and in
+//! which order the appends between came (Gibbons and Korach 1997 for registers; the order of appends is read
+//! from lists as Elle does for transactions). What is left is to compare times: `resolve` cuts the texts,
+//! `blocks` compares. Both are linear but for sorting what is nearly sorted. Where texts do not name their
+//! writes, [`crate::keys::ambiguous`] takes over.
 
 pub(crate) mod blocks;
 pub(crate) mod resolve;
 pub(crate) mod slim;
+
+use blocks::{Blocks, Clash, Rows, insert_idle};
+use resolve::{Flaw, Resolver};
+use slim::{Gathered, INITIAL, Kind, Slim};
 
 use crate::check::{Part, in_parallel};
 use crate::explain::in_brief;
@@ -19,9 +24,6 @@ use crate::keys::key_value::{KeyValue, KvOp};
 use crate::keys::texts::{Text, Texts};
 use crate::limits::{Limits, Progress};
 use crate::verdict::{Limit, Order, Undecided, Verdict};
-use blocks::{Blocks, Clash, Rows, insert_idle};
-use resolve::{Flaw, Resolver};
-use slim::{Gathered, INITIAL, Kind, Slim};
 
 /// Working memory, kept from key to key.
 #[derive(Debug, Default)]
@@ -82,7 +84,8 @@ pub(crate) fn check(
 
 /// The operations by key, and of each key the writes before the reads.
 struct Groups {
-    /// Where the writes of each key begin, where its reads do, where the writes of the next key do, and so on.
+    /// Where the writes of each key begin, where its reads do, where the writes of the next key do, and so
+    /// on.
     starts: Vec<u32>,
     indices: Vec<u32>,
 }
@@ -186,8 +189,9 @@ pub(crate) fn decide(
     }
 }
 
-/// Some text does not name its write. To choose which write each read saw is quick where texts are repeated now and then; where few
-/// texts are appended again and again it takes more choices than there are operations, and then the walk is better.
+/// Some text does not name its write. To choose which write each read saw is quick where texts are repeated
+/// now and then; where few texts are appended again and again it takes more choices than there are
+/// operations, and then the walk is better.
 fn decide_ambiguous(
     texts: &Texts,
     gathered: &Gathered,
@@ -226,7 +230,8 @@ fn walk(texts: &Texts, gathered: &Gathered, limits: &Limits, progress: &Progress
     }
 }
 
-/// `stuck`, and the last two reads and the last put that had returned before it was called: most often it contradicts those.
+/// `stuck`, and the last two reads and the last put that had returned before it was called: most often it
+/// contradicts those.
 fn newest_before(ops: &[Slim], stuck: u32) -> Vec<u32> {
     let call = ops[stuck as usize].call;
     let mut before: Vec<u32> =

@@ -290,8 +290,9 @@ impl Resolver {
         Ok(())
     }
 
-    /// Who wrote what `rest` begins with, behind what `before` wrote, and how long that is. Most often it is one of the next appends by
-    /// call, and to look there is cheaper than to look for the end of the text and then for the text in a large table.
+    /// Who wrote what `rest` begins with, behind what `before` wrote, and how long that is. Most often it is
+    /// one of the next appends by call, and to look there is cheaper than to look for the end of the text and
+    /// then for the text in a large table.
     fn writer_near(
         &self,
         texts: &Texts,

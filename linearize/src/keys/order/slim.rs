@@ -12,8 +12,8 @@ pub(crate) enum Kind {
     Append,
 }
 
-/// An operation, as this method sees it. Times are one later than in the history, which leaves 0 for the put of the
-/// empty text that is thought to come before everything.
+/// An operation, as this method sees it. Times are one later than in the history, which leaves 0 for the put
+/// of the empty text that is thought to come before everything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slim {
     pub(crate) call: u64,
@@ -37,8 +37,9 @@ pub(crate) const NONE: u32 = u32::MAX;
 
 /// The operations of one key; and apart from them those without any effect.
 ///
-/// Writes and reads come mixed at random, and a branch that asks which it is costs more than all else that is done with an operation. So
-/// they are told apart once, by counting, and everything else goes through one kind at a time.
+/// Writes and reads come mixed at random, and a branch that asks which it is costs more than all else that is
+/// done with an operation. So they are told apart once, by counting, and everything else goes through one
+/// kind at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     /// First the initial put, then the other writes by rising call, then the reads by rising call.

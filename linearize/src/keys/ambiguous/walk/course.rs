@@ -72,7 +72,8 @@ pub(super) struct Course<'a> {
     /// The reads by rising call, and for each return the first one that is called after it.
     reads: Vec<u32>,
     later: Vec<u32>,
-    /// For each return, the earliest return of a put that is called after it: by then, whatever stands there now is gone.
+    /// For each return, the earliest return of a put that is called after it: by then, whatever stands there
+    /// now is gone.
     replaced: Vec<u64>,
 }
 
@@ -176,7 +177,8 @@ impl<'a> Course<'a> {
         self.replaced[event as usize]
     }
 
-    /// The items under way at return number `event`, first those that return first, without those that never return.
+    /// The items under way at return number `event`, first those that return first, without those that never
+    /// return.
     pub(super) fn under_way(&self, event: u32) -> impl Iterator<Item = (u32, &Item)> + Clone {
         self.timeline.under_way(event as usize).map(|item| (item, &self.items[item as usize]))
     }

@@ -1,54 +1,65 @@
 //! Texts that are appended again and again: a walk through what was read.
 //!
-//! If fifty clients append five different texts, to choose which append each part of each text is (as the rest of
-//! [`crate::keys::ambiguous`] does) means to try out what makes no difference. What makes one is only *when* the key holds *which text*.
-//! Of all texts just those matter that somebody reads, or reads the beginning of: places in a tree (`super::tree`). So this method
-//! looks for a walk through the tree in time. A *step* is an append that leads one place further down, or a put that leads to a place
-//! near the root. A place may be left once somebody has read there; then, until the next put, nobody looks, and whatever is written
-//! can *hide*. Reads never wait: whoever sees the place reads at once.
+//! If fifty clients append five different texts, to choose which append each part of each text is (as the
+//! rest of
+//! [`crate::keys::ambiguous`] does) means to try out what makes no difference. What makes one is only *when*
+//! the key holds *which text*. Of all texts just those matter that somebody reads, or reads the beginning of:
+//! places in a tree (`super::tree`). So this method looks for a walk through the tree in time. A *step* is an
+//! append that leads one place further down, or a put that leads to a place near the root. A place may be
+//! left once somebody has read there; then, until the next put, nobody looks, and whatever is written can
+//! *hide*. Reads never wait: whoever sees the place reads at once.
 //!
 //! # Who takes the steps
 //!
-//! Writes of one kind and text are a *class*, and it is left open which of them takes a step. Two things must be possible: each
-//! step needs a *taker*, a write under way that takes no other step; and each write that returns must be *settled*: be a taker, or have
-//! been under way when nobody looked. By a theorem of Mendelsohn and Dulmage (1958) it is enough that each of the two can be done by
-//! itself: a matching that covers all steps and one that covers all writes with nowhere to hide can be combined into one that covers
-//! both. And each by itself is easy, since steps are moments and writes are intervals: give every step to the write that returns
-//! first (of those not yet *spent*, for the first purpose; of those not settled, for the second).
+//! Writes of one kind and text are a *class*, and it is left open which of them takes a step. Two things must
+//! be possible: each step needs a *taker*, a write under way that takes no other step; and each write that
+//! returns must be *settled*: be a taker, or have been under way when nobody looked. By a theorem of
+//! Mendelsohn and Dulmage (1958) it is enough that each of the two can be done by itself: a matching that
+//! covers all steps and one that covers all writes with nowhere to hide can be combined into one that covers
+//! both. And each by itself is easy, since steps are moments and writes are intervals: give every step to the
+//! write that returns first (of those not yet *spent*, for the first purpose; of those not settled, for the
+//! second).
 //!
 //! # When steps are taken
 //!
-//! As late as possible, as in Lowe's search: at the return of a read that has not read, or of a write that is not settled.
-//! That something was put off never harms the second purpose, nor any read. It can harm the first, if a write returns unspent, and later a step of its
-//! class finds no taker. So there is one more choice, at the return of a settled write that is not spent: to take a step with it all the
-//! same. This is tried only if a step of its class was *missed* somewhere behind the first choice. If none was, then there
-//! would have been no way on even with any number of takers of that class, and one more of them does not help.
+//! As late as possible, as in Lowe's search: at the return of a read that has not read, or of a write that is
+//! not settled. That something was put off never harms the second purpose, nor any read. It can harm the
+//! first, if a write returns unspent, and later a step of its class finds no taker. So there is one more
+//! choice, at the return of a settled write that is not spent: to take a step with it all the same. This is
+//! tried only if a step of its class was *missed* somewhere behind the first choice. If none was, then there
+//! would have been no way on even with any number of takers of that class, and one more of them does not
+//! help.
 //!
-//! Without puts nothing is ever left before its end, so nothing is put off in vain, and there is no choice at all unless texts can
-//! be cut in several ways: such histories are decided in time linear in their length, times the number of clients.
+//! Without puts nothing is ever left before its end, so nothing is put off in vain, and there is no choice at
+//! all unless texts can be cut in several ways: such histories are decided in time linear in their length,
+//! times the number of clients.
 //!
 //! # What prunes the search
 //!
-//! - A place is left at once if nobody can still read there or below, since puts to come will have replaced it.
-//! - Reads under way that continue neither the place nor one another need a put each, and there may be too few.
+//! - A place is left at once if nobody can still read there or below, since puts to come will have replaced
+//!   it.
+//! - Reads under way that continue neither the place nor one another need a put each, and there may be too
+//!   few.
 //! - There is no way on from a node if there was none from one with fewer spent and more settled.
 //!
 //! # How to read
 //!
-//! `course` prepares a key; `steps` says which steps are possible; `search` tries them; `order` says who took which.
+//! `course` prepares a key; `steps` says which steps are possible; `search` tries them; `order` says who took
+//! which.
 
 mod course;
 mod order;
 mod search;
 mod steps;
 
+use course::Course;
+use search::{Outcome, Search};
+
 use crate::keys::order::slim::Gathered;
 use crate::keys::texts::Texts;
 use crate::limits::{Limits, Progress};
 use crate::search::mask::Mask;
 use crate::verdict::Limit;
-use course::Course;
-use search::{Outcome, Search};
 
 /// What comes of it.
 pub(crate) enum Walked {

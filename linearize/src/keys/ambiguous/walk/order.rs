@@ -13,7 +13,8 @@ struct Pause {
     hidden: Vec<u32>,
 }
 
-/// The operations, by their number in [`crate::keys::order::slim::Gathered::ops`], in the order in which they take effect.
+/// The operations, by their number in [`crate::keys::order::slim::Gathered::ops`], in the order in which they
+/// take effect.
 pub(super) fn order_of(course: &Course<'_>, trail: &[Move]) -> Vec<u32> {
     let mut pauses = pauses(course, trail);
     let takers = takers(course, trail, &pauses);
@@ -77,9 +78,10 @@ fn find(course: &Course<'_>, pauses: &[Pause], item: u32) -> Option<usize> {
 
 /// Who takes each step, by move.
 ///
-/// The search has counted twice: each step has a taker, and each write that cannot hide has a step that settles it. Where the two
-/// differ, they are reconciled as Mendelsohn and Dulmage (1958) do: a write that cannot hide and is no taker takes the step that
-/// settles it from whoever had it, who then, if it cannot hide either, takes its own, and so on.
+/// The search has counted twice: each step has a taker, and each write that cannot hide has a step that
+/// settles it. Where the two differ, they are reconciled as Mendelsohn and Dulmage (1958) do: a write that
+/// cannot hide and is no taker takes the step that settles it from whoever had it, who then, if it cannot
+/// hide either, takes its own, and so on.
 fn takers(course: &Course<'_>, trail: &[Move], pauses: &[Pause]) -> Vec<u32> {
     let mut takers = vec![NONE; trail.len()];
     let mut settled_by = vec![NONE; course.items.len()];

@@ -77,7 +77,8 @@ impl<K: Mask> Dead<K> {
         self.count = self.count + same.len() - before;
     }
 
-    /// Whether there is no way on from `node`, because there was none from where less was spent and more was settled. Then the classes missed there.
+    /// Whether there is no way on from `node`, because there was none from where less was spent and more was
+    /// settled. Then the classes missed there.
     fn find(&self, node: &Node<K>) -> Option<u64> {
         let same = self.nodes.get(&(node.event, node.place, node.shown, node.obliged))?;
         let harder =

@@ -45,7 +45,8 @@ pub(super) enum Goal {
     Oblige { item: u32 },
 }
 
-/// The ways on from a node, best first. Those from `spare` on can only help if a step of the class `class` found no taker.
+/// The ways on from a node, best first. Those from `spare` on can only help if a step of the class `class`
+/// found no taker.
 pub(super) struct Ways {
     pub(super) steps: Vec<Step>,
     pub(super) spare: usize,
@@ -87,8 +88,8 @@ impl Course<'_> {
                 || self.reads_after(node.event, until).any(|read| ranks.contains(&read.rank)))
     }
 
-    /// Looks for reads under way that cannot see what stands there, and for which there are too few puts, now and to come.
-    /// Returns the class of puts that is lacking.
+    /// Looks for reads under way that cannot see what stands there, and for which there are too few puts, now
+    /// and to come. Returns the class of puts that is lacking.
     pub(super) fn hopeless<K: Mask>(&self, node: &Node<K>) -> Option<u64> {
         let ranks = self.ranks(node.place);
         let mut away: Vec<&Item> = self.waiting(node).filter(|read| !ranks.contains(&read.rank)).collect();
@@ -193,7 +194,8 @@ impl Course<'_> {
         led.filter(|&(_, place)| place != NOWHERE).collect()
     }
 
-    /// Towards `read`; or, if a put can still lead there afterwards, to others that wait, before it is too late for them.
+    /// Towards `read`; or, if a put can still lead there afterwards, to others that wait, before it is too
+    /// late for them.
     fn ways_to_read<K: Mask>(&self, node: &Node<K>, read: &Item) -> Vec<Step> {
         let has_head = self.has_head(node, read);
         let mut ways: Vec<(u32, Step)> = Vec::new();
@@ -262,8 +264,8 @@ impl Course<'_> {
         ways.into_iter().map(|(_, step)| step).collect()
     }
 
-    /// The classes that would have led on from `node` to `goal`, or further, if there had been a taker; perhaps some more.
-    /// With `heads`, also the puts.
+    /// The classes that would have led on from `node` to `goal`, or further, if there had been a taker;
+    /// perhaps some more. With `heads`, also the puts.
     pub(super) fn missed<K: Mask>(&self, node: &Node<K>, goal: Goal, heads: bool) -> u64 {
         let mut missed = 0;
         let mut look = |read: &Item| {
