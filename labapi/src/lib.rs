@@ -35,11 +35,11 @@
 //!
 //! # Being watched
 //!
-//! The tester checks without any help whatever can be seen from outside: the term and the
-//! leader that [`Consensus::get_state`] names, what arrives on the apply channel, and writes
-//! to the disk. A solution that makes its messages readable ([`WireFormat`]) is also checked
-//! on the wire: votes, entries, commit indices and acknowledgements. The report of a test
-//! names what was not watched.
+//! Without any help the tester checks the term and the leader that [`Consensus::get_state`]
+//! names, the messages on the apply channel, and that a crashed server does nothing more. A
+//! solution that makes its messages readable ([`WireFormat`]) is also checked on the wire:
+//! votes, entries, commit indices and acknowledgements, and that a reply which promises
+//! something follows a write to the disk. The report of a test names what was not watched.
 //!
 //! A solution may show its state to an [`Observer`]. Then the rules of the Raft paper's
 //! Figure 3 are checked at every change, and a failure names the moment in which a rule was

@@ -35,6 +35,11 @@ fn a_hook_is_told_of_each_write_and_may_write_itself() {
     let seen = Arc::new(AtomicU64::new(0));
     let (of_hook, inner) = (Arc::clone(&seen), disk.clone());
     disk.on_write(move |write: &Write| {
+        assert!(
+            write.place.file().ends_with("persister.rs"),
+            "the line that wrote, not one of the disk: {}",
+            write.place
+        );
         of_hook.fetch_add(write.number, Ordering::SeqCst);
         if write.snapshot {
             inner.append(b"!");

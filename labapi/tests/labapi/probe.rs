@@ -102,3 +102,27 @@ fn an_entry_that_changes_in_the_middle_is_found_after_some_calls() {
     let found = (0..20).find_map(|_| server.show());
     assert_eq!(found.map(|(from, _)| from), Some(18));
 }
+
+/// The cost of a call is the entries that it looks at: those at the end, and a few older ones, however long the log is.
+#[test]
+fn a_long_log_costs_no_more_than_a_short_one() {
+    let looked_at = |length: u64| {
+        let (mut probe, seen) = (Probe::default(), Seen::default());
+        probe.attach(Box::new(Recorder(seen)));
+        let count = std::cell::Cell::new(0);
+        let mut show = |last: u64, commit_index: u64| {
+            let shown = Shown { term: 1, role: Role::Leader, commit_index, last_included_index: 0 };
+            count.set(0);
+            probe.show(shown, last, |index| {
+                count.set(count.get() + 1);
+                (1, index.to_le_bytes())
+            });
+            count.get()
+        };
+        let first = show(length, 0);
+        assert_eq!(first, length, "at first everything is new");
+        [show(length + 1, 0), show(length + 1, 1), show(length, 1)]
+    };
+    assert_eq!(looked_at(100_000), looked_at(100));
+    assert!(looked_at(100_000).iter().all(|&count| count <= 7), "{:?}", looked_at(100_000));
+}

@@ -288,6 +288,8 @@ impl<Q: Quirk> Fake<Q> {
 
 impl<Q: Quirk> FakeRpc for Fake<Q> {
     fn vote(&self, _args: (u64, usize)) -> bool {
+        // The vote is on the disk, as it should be.
+        self.state.lock().disk.append(&[]);
         self.wrong(Wrong::VotesTwice)
     }
 
@@ -332,8 +334,11 @@ impl<Q: Quirk> Consensus for Fake<Q> {
         fake.start_immortals(&peers, &apply);
         if fake.wrong(Wrong::VotesTwice) && me != 0 {
             let client = FakePeer::new(peers[0].clone());
-            // Until there are links.
-            thread::spawn(move || while client.vote(&(1, me)).is_err() {});
+            thread::spawn(move || {
+                // By then there are links.
+                thread::sleep(Duration::from_millis(5));
+                client.vote(&(1, me))
+            });
         }
         for (peer, end) in peers.into_iter().enumerate().filter(|_| me == 0) {
             let (fake, client) = (Arc::clone(&fake), FakePeer::new(end).timeout(Duration::from_millis(500)));

@@ -124,3 +124,17 @@ fn threads_that_start_spawns_die_with_their_server() {
     });
     assert!(verdict.ok, "{}", verdict.text);
 }
+
+/// Between two looks at `get_state`, and no later than the crash.
+#[test]
+fn a_server_is_looked_at_right_before_its_crash() {
+    let verdict = try_seed("fake", 1, |t: &Test| {
+        let cluster = Cluster::<Unwatched<Fake<GoesBack>>>::new(t, Setup::servers(3));
+        thread::sleep(Duration::from_millis(10));
+        cluster.start(0, 1);
+        cluster.start(0, 2);
+        cluster.crash(0);
+    });
+    assert_eq!(verdict.invariant, Some(Invariant::GrowingTerm), "{}", verdict.text);
+    assert!(verdict.text.contains("seen at 0.010000 s"), "{}", verdict.text);
+}
