@@ -103,7 +103,8 @@ fn an_entry_that_changes_in_the_middle_is_found_after_some_calls() {
     assert_eq!(found.map(|(from, _)| from), Some(18));
 }
 
-/// The cost of a call is the entries that it looks at: those at the end, and a few older ones, however long the log is.
+/// The cost of a call is the entries that it looks at: those at the end, and a few older ones, however long
+/// the log is.
 #[test]
 fn a_long_log_costs_no_more_than_a_short_one() {
     let looked_at = |length: u64| {
