@@ -321,6 +321,10 @@ impl RealWorld {
 }
 
 /// Runs `main` on this OS thread as the first thread of a run in the real world.
+///
+/// Not inlined: else the locals of `main` would be in the frame of a caller that simulates, and a large array
+/// would overflow that caller's stack.
+#[inline(never)]
 pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
     let pulse = watchdog::watch_this_thread(config);
     let root = Node::root();

@@ -266,7 +266,7 @@ labrt::thread_local! {
     static COUNT: std::cell::Cell<u32> = std::cell::Cell::new(3);
 }
 
-/// A scratch buffer that stays borrowed over a point to switch at, which is right on threads. The result is
+/// A scratch buffer that stays borrowed over a point to switch at, which is right on threads. The result:
 /// how many of the numbers in it are this thread's.
 fn use_scratch(me: u32, lock: &Mutex<u32>) -> usize {
     for _ in 0..20 {

@@ -56,9 +56,9 @@ fn a_thread_without_a_name_takes_that_of_the_line_that_started_it() {
     });
     assert_eq!(failure.thread, expected("// starts a nameless thread"));
     let built = run(Config::threads(1), || {
-        thread::Builder::new().spawn(thread::current_name).unwrap().join().unwrap() // a nameless thread
+        thread::Builder::new().spawn(thread::current_name).unwrap().join().unwrap() // builds one
     });
-    assert_eq!(built.result.unwrap(), expected("// builds a nameless thread"));
+    assert_eq!(built.result.unwrap(), expected("// builds one"));
     let named =
         run(Config::simulated(1), || thread::spawn_named("apply_loop", thread::current_name).join().unwrap());
     assert_eq!(named.result.unwrap(), "apply_loop");
