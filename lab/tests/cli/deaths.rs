@@ -50,7 +50,7 @@ fn an_exit_is_no_pass_even_with_status_zero() {
 #[test]
 fn a_forged_report_is_no_pass() {
     let said = lab(&["test", "forges_1c"]).ended(1);
-    assert!(said.out.contains("Failed") && !said.out.contains("Passed"), "{}", said.out);
+    assert!(said.out.contains("FAILED") && !said.out.contains("Passed"), "{}", said.out);
 }
 
 #[test]
