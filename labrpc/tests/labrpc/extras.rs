@@ -247,7 +247,7 @@ fn a_tap_loses_duplicates_and_delays() {
     simulated(|| {
         let naps = Naps::new();
         use TapAction::{Delay, Deliver, Drop, Duplicate};
-        // The last one is for the reply of the second copy, which leaves only if the call has not ended by then.
+        // The last is for the second copy's reply, which leaves only if the call has not ended by then.
         scripted(&naps, &[Drop, Deliver, Drop, Duplicate, Deliver, Deliver]);
         assert_eq!(naps.client.nap(&1), Err(RpcError::Failed));
         assert!(naps.begun().is_empty());
