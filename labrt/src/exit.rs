@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::context::{Mode, mode};
 use crate::panics::Whereabouts;
@@ -11,9 +12,24 @@ use crate::{real, sim};
 /// The status of a test process that failed.
 const FAILED: i32 = 101;
 
+/// Whether the program said that it is no test.
+static ALLOWED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a run has begun in this process.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// See [`crate::runtime::allow_exit`].
+pub(crate) fn allow() {
+    // Code of a lab runs within runs only, so it comes too late to excuse its own exit.
+    if !BEGUN.load(Ordering::SeqCst) {
+        ALLOWED.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Makes an exit of a thread of a run a failure, once for the process.
 #[allow(unsafe_code, reason = "std has no interface for what an exit does")]
 pub(crate) fn install_handler() {
+    BEGUN.store(true, Ordering::SeqCst);
     static HANDLER: Once = Once::new();
     HANDLER.call_once(|| {
         // SAFETY: the handler is a function of this program, which is never unloaded.
@@ -46,6 +62,9 @@ pub(crate) fn watch_this_thread() {
 /// end.
 #[allow(unsafe_code, reason = "ends the process with another status than the one that was asked for")]
 extern "C" fn fail_if_in_a_run() {
+    if ALLOWED.load(Ordering::SeqCst) {
+        return;
+    }
     let here = match mode() {
         Mode::Simulated => sim::try_with(|sim| sim.whereabouts()),
         Mode::Threads => real::whereabouts(),

@@ -76,6 +76,12 @@ pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
+/// For programs that are no tests, such as a command that runs a lab's code on real threads: an exit within a
+/// run is then no failure. To be called before the first run of the process; later it does nothing.
+pub fn allow_exit() {
+    crate::exit::allow();
+}
+
 /// Adds a warning to the run's outcome ([`crate::Outcome::warnings`]). Simulated world only.
 pub fn warn(text: String) {
     if mode() == Mode::Simulated {

@@ -1,5 +1,4 @@
 //! The words of the command line, and what `--help` says of them.
-#![expect(clippy::doc_markdown, reason = "--help prints these comments as they are, backticks and all")]
 
 use std::path::PathBuf;
 

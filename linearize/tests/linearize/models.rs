@@ -348,7 +348,8 @@ fn queue_of_distinct_values() {
     let decided = AtomicU64::new(0);
     compare_seeds(|seed| {
         let (model, history) = (Queue::new(), distinct_values(&mut Random(seed)));
-        let special = model.check_specially(&history, &Limits::default(), &Progress::default());
+        let all: Vec<u32> = (0..history.operations().len() as u32).collect();
+        let special = model.decide(&history, &all, &Limits::default(), &Progress::default());
         decided.fetch_add(u64::from(special.is_some()), Ordering::Relaxed);
         compare(&model, &history)
     });

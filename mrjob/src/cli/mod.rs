@@ -77,6 +77,8 @@ pub(crate) fn on_real_threads(main: impl FnOnce() -> Done + Send + 'static) -> D
         stuck_after: Duration::MAX,
         ..Limits::default()
     };
+    // Applications may end their worker, as `crash` does.
+    labrt::runtime::allow_exit();
     let outcome = labrt::run(Config::threads(labrt::random_seed()).limits(limits), main);
     outcome.result.unwrap_or_else(|failure| Err(Problem::failed(failure)))
 }
