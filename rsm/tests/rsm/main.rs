@@ -1,6 +1,7 @@
 //! The tests of the replicated state machine: those of the course's 2025 edition, each with
 //! and without snapshots, and what a service may rely on besides.
 
+mod batches;
 mod counter;
 mod directed;
 mod part_rsm;
