@@ -7,6 +7,7 @@
 //! with at most two preemptions. The last table says how the default policy of labrt does against the bounds.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
+#![allow(clippy::duplicate_mod, reason = "the eight programs are compiled over each of the libraries")]
 
 mod ours;
 mod table;

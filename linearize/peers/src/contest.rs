@@ -46,6 +46,16 @@ pub(crate) enum Observed {
     Register(RegisterHistory),
 }
 
+impl Observed {
+    /// Number of operations.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Observed::KeyValue(history) => history.operations().len(),
+            Observed::Register(history) => history.operations().len(),
+        }
+    }
+}
+
 /// A history with a name that tells how to make it again.
 pub(crate) struct Case {
     pub(crate) label: String,
