@@ -50,7 +50,7 @@ impl Observed {
     /// Number of operations.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Observed::KeyValue(history) => history.len(),
+            Observed::KeyValue(history) => history.history().operations().len(),
             Observed::Register(history) => history.operations().len(),
         }
     }
