@@ -16,8 +16,6 @@ use mapreduce::store::Store;
 use mapreduce::worker::{Network, Setup};
 use mapreduce::{Application, Worker};
 use mapreduce_engine::Engine;
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
 use rustc_hash::FxHashMap;
 
 use super::arguments;
@@ -72,8 +70,29 @@ pub(crate) fn work(arguments: arguments::Worker, catalogue: Arc<Catalogue>) -> D
 }
 
 /// From now on this process ends when `parent` does, whatever that dies of. False if it has already ended.
+#[cfg(target_os = "linux")]
 fn end_with(parent: i32) -> bool {
-    prctl::set_pdeathsig(Signal::SIGKILL).is_ok() && nix::unistd::getppid().as_raw() == parent
+    use nix::sys::{prctl, signal::Signal};
+
+    prctl::set_pdeathsig(Signal::SIGKILL).is_ok() && is_child_of(parent)
+}
+
+/// From now on this process ends soon after `parent` does. False if it has already ended.
+///
+/// Only Linux sends a signal by itself. Elsewhere a thread asks who the parent is: an orphan gets another one.
+#[cfg(not(target_os = "linux"))]
+fn end_with(parent: i32) -> bool {
+    std::thread::spawn(move || {
+        while is_child_of(parent) {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        std::process::exit(1);
+    });
+    is_child_of(parent)
+}
+
+fn is_child_of(parent: i32) -> bool {
+    nix::unistd::getppid().as_raw() == parent
 }
 
 /// The job's token, as the user has passed it on.
