@@ -91,8 +91,10 @@ impl Trace {
 fn in_fresh_process(plan: &Plan, seed: u64) -> io::Result<Trace> {
     let name = format!("lab-decisions-{}-{}-{seed}", std::process::id(), plan.test);
     let file = Temporary(std::env::temp_dir().join(name));
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args([plan.test, "--nocapture", "--test-threads", "1"]);
+    let binary = std::env::current_exe()?;
+    let mut command = Command::new(&binary);
+    // Without `--exact` a test whose name contains this one's would run too, and write the same file.
+    command.args(["--exact", &path_in(&binary, plan.test)?, "--nocapture", "--test-threads", "1"]);
     command.env("LAB_SEED", seed.to_string()).env_remove("LAB_SEEDS").env("LAB_REPORT", "0");
     command.env("LAB_CHECK_DETERMINISM", "0").env("LAB_DECISIONS", &file.0).env_remove("LAB_TRACE");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -102,6 +104,15 @@ fn in_fresh_process(plan: &Plan, seed: u64) -> io::Result<Trace> {
     let mut lines = text.lines().map(str::to_owned);
     let hash = lines.next().ok_or_else(|| io::Error::other("it wrote nothing"))?;
     Ok(Trace { hash, decisions: lines.collect() })
+}
+
+/// The test's name with its modules, as the test binary lists it.
+fn path_in(binary: &Path, test: &str) -> io::Result<String> {
+    let list = Command::new(binary).args(["--list", "--format", "terse"]).stdin(Stdio::null()).output()?;
+    let list = String::from_utf8_lossy(&list.stdout);
+    let mut paths = list.lines().filter_map(|line| line.strip_suffix(": test"));
+    let path = paths.find(|path| path.rsplit("::").next() == Some(test));
+    path.map(str::to_owned).ok_or_else(|| io::Error::other(format!("the test binary lists no test {test}")))
 }
 
 /// Writes what [`in_fresh_process`] reads.

@@ -12,7 +12,7 @@ use crate::process::{child, plays, reports};
 
 /// Reads what is stale, while a server is cut off and another one crashes.
 #[test]
-fn plays_stale() {
+fn stale() {
     if plays("stale") {
         run("stale", |t: &Test| {
             let cluster = KvCluster::<FakeKv<ReadsStale>>::new(t, KvSetup::servers(3));

@@ -12,7 +12,7 @@ use crate::process::{child, plays, reports};
 
 /// Spins: one of the programs that have the processors.
 #[test]
-fn plays_busy() {
+fn busy() {
     if plays("busy") {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(60) {
@@ -23,7 +23,7 @@ fn plays_busy() {
 
 /// Expects twenty times that a sleep of 1 ms takes less than 50 ms, as a solution that is right would do.
 #[test]
-fn plays_punctual() {
+fn punctual() {
     if plays("punctual") {
         run("punctual", |t: &Test| {
             for _ in 0..20 {
@@ -42,7 +42,7 @@ fn plays_punctual() {
 
 /// Misses its expectation on any machine.
 #[test]
-fn plays_late() {
+fn late() {
     if plays("late") {
         run("late", |t: &Test| {
             thread::sleep(Duration::from_millis(100));
@@ -61,7 +61,7 @@ impl Crowd {
         let processors = std::thread::available_parallelism().map_or(1, |number| number.get());
         let spinner = || {
             Command::new(std::env::current_exe().expect("a test binary knows where it is"))
-                .args(["--exact", "starved::plays_busy", "--test-threads", "1"])
+                .args(["--exact", "starved::busy", "--test-threads", "1"])
                 .env("TESTER_PART", "busy")
                 .stdout(Stdio::null())
                 .spawn()
