@@ -79,7 +79,7 @@ fn end_with(parent: i32) -> bool {
 
 /// From now on this process ends soon after `parent` does. False if it has already ended.
 ///
-/// Only Linux sends a signal by itself. Elsewhere a thread asks who the parent is: an orphan gets another one.
+/// Only Linux sends a signal by itself. Elsewhere a thread asks for the parent: an orphan gets another one.
 #[cfg(not(target_os = "linux"))]
 fn end_with(parent: i32) -> bool {
     std::thread::spawn(move || {
