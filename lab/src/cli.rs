@@ -40,6 +40,10 @@ pub(crate) enum Verb {
     // A program of its own parses what follows, `--help` included.
     #[command(disable_help_flag = true)]
     Check(CheckOptions),
+    /// Makes a workspace for students: the framework, and labs without their solutions.
+    // A program of its own, too.
+    #[command(disable_help_flag = true)]
+    Handout(HandoutOptions),
 }
 
 /// Which tests.
@@ -241,6 +245,13 @@ pub(crate) struct BenchOptions {
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
     /// What the program `lab-check` gets.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HandoutOptions {
+    /// What the program `lab-handout` gets.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub(crate) arguments: Vec<OsString>,
 }

@@ -33,6 +33,7 @@ mod build;
 mod catalogue;
 mod check;
 mod cli;
+mod handout;
 mod list;
 mod pool;
 mod process;
@@ -66,5 +67,6 @@ fn main() -> ExitCode {
         Verb::Zoo(options) => zoo::run(&arguments, options),
         Verb::Bench(options) => bench::run(&arguments, options),
         Verb::Check(options) => check::run(options),
+        Verb::Handout(options) => handout::run(options),
     })
 }

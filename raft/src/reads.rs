@@ -1,3 +1,4 @@
+// handout: file never
 //! Reads that do not go through the log (dissertation §6.4): how a leader knows that it
 //! still is one.
 //!
