@@ -17,8 +17,9 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "FILE", env = "LAB_LABS")]
     pub(crate) labs: Option<PathBuf>,
 
+    /// Without one: where you are, and what comes next.
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
