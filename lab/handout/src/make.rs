@@ -52,6 +52,12 @@ impl Record {
         serde_json::from_str(&text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
     }
 
+    /// Writes it where it belongs.
+    pub(crate) fn write(&self, handout: &Path) -> Result<(), Failure> {
+        let path = handout.join(RECORD);
+        fs::write(&path, self.text()).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    }
+
     fn text(&self) -> String {
         let text = serde_json::to_string_pretty(self);
         text.unwrap_or_else(|error| unreachable!("names and numbers have an encoding: {error}")) + "\n"
@@ -100,7 +106,7 @@ fn fill(plan: &Plan, choice: &Choice, folder: &Path) -> Result<(), Failure> {
         put(path, &file.content)?;
         make_executable(&folder.join(path))?;
     }
-    put(Path::new(RECORD), Record::of(plan, choice).text().as_bytes())
+    Record::of(plan, choice).write(folder)
 }
 
 /// Scripts can be run.

@@ -51,6 +51,8 @@ pub(crate) struct Cut {
     pub(crate) text: Option<String>,
     /// The lines of the reference that are not in it.
     pub(crate) dropped: Vec<String>,
+    /// The lines of the reference that are.
+    pub(crate) kept: Vec<String>,
 }
 
 /// What a mark says.
@@ -73,12 +75,12 @@ const SIGN: &str = "handout:";
 /// Cuts a file for students of this level.
 pub(crate) fn cut(text: &str, language: Language, level: Level) -> Result<Cut, Fault> {
     if !text.contains(SIGN) {
-        return Ok(Cut { text: Some(text.to_owned()), dropped: Vec::new() });
+        return Ok(Cut { text: Some(text.to_owned()), dropped: Vec::new(), kept: lines(text) });
     }
     let kinds = kinds(text, language);
     let marks = read_marks(text, &kinds, language, level)?;
     if marks.iter().any(|mark| mark.verb == Verb::File(false)) {
-        return Ok(Cut { text: None, dropped: text.lines().map(str::to_owned).collect() });
+        return Ok(Cut { dropped: lines(text), ..Cut::default() });
     }
     let mut edits = regions(text, &marks, language)?;
     if language == Language::Rust {
@@ -114,18 +116,24 @@ impl Edit {
 /// Carries out the edits. One that begins within another is part of what that one replaces.
 fn apply(text: &str, mut edits: Vec<Edit>) -> Cut {
     edits.sort_by_key(|edit| (edit.range.start, std::cmp::Reverse(edit.range.end)));
-    let (mut out, mut dropped, mut at) = (String::new(), Vec::new(), 0);
+    let (mut out, mut dropped, mut kept, mut at) = (String::new(), Vec::new(), Vec::new(), 0);
     for edit in edits {
         if edit.range.start < at {
             continue;
         }
+        kept.extend(lines(&text[at..edit.range.start]));
         out.push_str(&text[at..edit.range.start]);
         out.push_str(&edit.replacement);
-        dropped.extend(text[edit.dropped].lines().map(str::to_owned));
+        dropped.extend(lines(&text[edit.dropped]));
         at = edit.range.end;
     }
+    kept.extend(lines(&text[at..]));
     out.push_str(&text[at..]);
-    Cut { text: Some(out), dropped }
+    Cut { text: Some(out), dropped, kept }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
 }
 
 /// The marks of a file, in order.

@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) files: BTreeMap<PathBuf, File>,
     /// The lines of the reference that must not be in it.
     pub(crate) dropped: Vec<String>,
+    /// The lines of the labs' crates in the reference that may be.
+    pub(crate) kept: Vec<String>,
 }
 
 /// One file of a handout.
@@ -173,8 +175,9 @@ impl Plan {
                     self.put(path.clone(), read(&root.join(&path))?, role);
                     continue;
                 }
-                let Cut { text, dropped } = cut_file(root, &path, choice.level)?;
+                let Cut { text, dropped, kept } = cut_file(root, &path, choice.level)?;
                 self.dropped.extend(dropped);
+                self.kept.extend(kept);
                 if let Some(text) = text {
                     self.put(path, text, role);
                 }
