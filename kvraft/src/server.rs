@@ -1,8 +1,8 @@
 //! A server: a replica of the map, and the handler of the clerks' RPC.
 
+use labapi::{Lease, Options, Persister};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use raft::{Lease, Options, Persister};
 use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
 use crate::rpc::{KvError, KvRpc, Operation};

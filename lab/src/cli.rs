@@ -4,10 +4,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
-use crate::runner::{SWARM, World};
+use crate::runner::{OVER, SWARM, World};
 
 /// Runs the labs' tests: once, very often, or one again.
 #[derive(Debug, Parser)]
@@ -88,9 +88,23 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     swarm: bool,
 
+    /// What the labs above Raft stand on: the Raft in this workspace, or the oracle, which agrees under the
+    /// same faults and is no Raft.
+    #[arg(long, value_enum, value_name = "MODULE", env = OVER)]
+    over: Option<Over>,
+
     /// Run each seed twice, and fail if the two runs differ.
     #[arg(long)]
     check_determinism: bool,
+}
+
+/// The consensus module below a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Over {
+    /// The lab's own.
+    Raft,
+    /// The crate `oracle`.
+    Oracle,
 }
 
 impl RunOptions {
@@ -104,6 +118,9 @@ impl RunOptions {
         let mut variables = Vec::new();
         if self.swarm {
             variables.push((SWARM, "1".to_owned()));
+        }
+        if self.over == Some(Over::Oracle) {
+            variables.push((OVER, "oracle".to_owned()));
         }
         if self.check_determinism {
             variables.push(("LAB_CHECK_DETERMINISM", "1".to_owned()));

@@ -3,6 +3,8 @@
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use labrt::sync::Arc;
+use labrt::thread;
+use labrt::time::Duration;
 
 use crate::observer::Observer;
 use crate::persister::Persister;
@@ -31,6 +33,36 @@ pub enum ApplyMsg {
         snapshot: Vec<u8>,
     },
 }
+
+/// What a server assumes about clocks when it serves reads from a lease (dissertation §6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lease {
+    /// How fast or slow any server's clock may run, as a fraction: with 0.01 a second on a
+    /// clock lasts between 0.99 and 1.01 s. From 0 to less than 1.
+    pub max_clock_drift: f64,
+}
+
+/// Choices that change what a server promises or assumes. All servers of a cluster must
+/// make the same choices.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// Serve reads from leases. `None`, the default, relies on no clock.
+    pub lease: Option<Lease>,
+}
+
+/// Whether a leader may answer a read from its own state ([`Consensus::read_index`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadIndex {
+    /// Yes, once everything up to this index is applied.
+    At(u64),
+    /// No: this server does not lead.
+    NotLeader,
+    /// The module cannot tell, so the read has to go through the log.
+    Unsupported,
+}
+
+/// How often a module that does not tell of leadership is asked for it.
+const LEADERSHIP_POLL: Duration = Duration::from_millis(10);
 
 /// A consensus module: what the tests of the Raft lab need of a server.
 ///
@@ -64,6 +96,40 @@ pub trait Consensus: Send + Sync + 'static {
     /// From now on the module shows the observer every change, and the present state at once. A module
     /// without such probes still works, and is checked less closely. [`crate::Probe`] makes this three lines.
     fn watch(self: &Arc<Self>, _observer: Box<dyn Observer>) {}
+
+    /// As [`Consensus::make`], with options. A module that has none of them ignores them: they allow
+    /// shortcuts, and demand none.
+    fn make_with(
+        peers: Vec<ClientEnd>,
+        me: usize,
+        persister: Persister,
+        apply: Sender<ApplyMsg>,
+        _options: Options,
+    ) -> Arc<Self>
+    where
+        Self: Sized,
+    {
+        Self::make(peers, me, persister, apply)
+    }
+
+    /// Waits for proof that this server was the only leader at some moment after the call (dissertation
+    /// §6.4). Services read without the log if the module offers this, and through it if not.
+    fn read_index(self: &Arc<Self>) -> ReadIndex {
+        ReadIndex::Unsupported
+    }
+
+    /// Blocks until the term or the leadership differs from `seen`, which is an earlier answer of this method
+    /// or of [`Consensus::get_state`], and returns the new values. A change of the term alone need not wake
+    /// the caller. Without a method of its own a module is asked every 10 ms.
+    fn wait_for_leadership(self: &Arc<Self>, seen: (u64, bool)) -> (u64, bool) {
+        loop {
+            let now = self.get_state();
+            if now != seen {
+                return now;
+            }
+            thread::sleep(LEADERSHIP_POLL);
+        }
+    }
 
     /// How the checkers read this module's messages; with None they do not.
     fn wire() -> Option<&'static dyn WireFormat>

@@ -99,7 +99,7 @@ mod persister;
 mod probe;
 mod wire;
 
-pub use consensus::{ApplyMsg, Consensus};
+pub use consensus::{ApplyMsg, Consensus, Lease, Options, ReadIndex};
 pub use key_value::{KvClerk, KvServer};
 pub use observer::{Observer, Role, View, digest};
 pub use persister::{Persister, Write};

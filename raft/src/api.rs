@@ -1,6 +1,9 @@
 //! [`Raft`] behind the interface that every solution of this lab offers.
 
 use labapi::{ApplyMsg, Consensus, Observer, Persister, WireFormat};
+// handout: drop
+use labapi::{Options, ReadIndex};
+// handout: end
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use labrt::sync::Arc;
@@ -92,7 +95,27 @@ impl Consensus for Raft {
         Raft::snapshot(self, index, snapshot);
     }
 
+    // handout: drop
+    fn make_with(
+        peers: Vec<ClientEnd>,
+        me: usize,
+        persister: Persister,
+        apply: Sender<ApplyMsg>,
+        options: Options,
+    ) -> Arc<Raft> {
+        Raft::make_with(peers, me, persister, apply, options)
+    }
+
+    fn read_index(self: &Arc<Raft>) -> ReadIndex {
+        Raft::read_index(self).map_or(ReadIndex::NotLeader, ReadIndex::At)
+    }
+
+    // handout: end
     // handout: drop classic
+    fn wait_for_leadership(self: &Arc<Raft>, seen: (u64, bool)) -> (u64, bool) {
+        Raft::wait_for_leadership(self, seen)
+    }
+
     fn watch(self: &Arc<Raft>, observer: Box<dyn Observer>) {
         Raft::watch(self, observer);
     }

@@ -190,7 +190,7 @@ mod wire;
 // handout: end
 pub use labapi::{ApplyMsg, Persister};
 // handout: drop
-pub use reads::{Lease, Options};
+pub use labapi::{Lease, Options};
 // handout: end
 // handout: drop classic
 pub use server::Raft;

@@ -40,7 +40,7 @@ use tracing::debug;
 
 use crate::invariants::Inspector;
 // handout: drop
-use crate::reads::Options;
+use labapi::Options;
 // handout: end
 use crate::replication::{Reply, Request, Turn};
 use crate::rpc::{

@@ -77,6 +77,7 @@
 //! - **Stepping down without a majority** (dissertation §6.2). A leader that is cut off keeps
 //!   its submits waiting until it hears of its successor. Clerks stop waiting earlier.
 
+mod below;
 mod leader_cache;
 mod machine;
 mod replicated;
@@ -85,6 +86,7 @@ mod sessions;
 mod snapshot;
 mod state;
 
+pub use below::Below;
 pub use leader_cache::{CALL_TIMEOUT, LeaderCache};
 pub use machine::StateMachine;
 pub use replicated::ReplicatedServer;

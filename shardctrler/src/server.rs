@@ -2,7 +2,7 @@
 
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use raft::Persister;
+use labapi::Persister;
 use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
 use crate::rpc::{Command, ControllerError, ControllerRpc, Reply};

@@ -19,7 +19,7 @@ use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Duration;
-use raft::Persister;
+use labapi::Persister;
 use rsm::{ReplicatedServer, Request, Rsm, SubmitError};
 use shardctrler::GroupId;
 

@@ -2,7 +2,7 @@
 //! clocks drift.
 
 use kvraft::{KvServer, Reads};
-use raft::Lease;
+use labapi::Lease;
 use tester::kv::{KvCluster, KvSetup, Workload};
 use tester::{Test, run};
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use labapi::Consensus;
 use labgob::DecodeError;
 use labrpc::{ClientEnd, RpcError, Service};
 use labrt::sync::Arc;
@@ -125,7 +126,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// Starts them and connects them all.
-    pub(crate) fn new(test: &Test, snapshots: bool, options: raft::Options) -> Counters {
+    pub(crate) fn new(test: &Test, snapshots: bool, options: labapi::Options) -> Counters {
         let net = Net::new();
         let max_raft_state = snapshots.then_some(MAX_RAFT_STATE);
         let group = Group::new(test, &net, "server", 3, move |boot: Boot| {

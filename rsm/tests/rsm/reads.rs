@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use labapi::{Lease, Options};
 use labrt::thread;
-use raft::{Lease, Options};
 use tester::Test;
 
 use crate::counter::{Counters, Refusal};
