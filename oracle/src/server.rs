@@ -19,6 +19,9 @@ const BEAT: Duration = Duration::from_millis(100);
 /// How long a server waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(150);
 
+/// A server that has heard of its leader so lately helps nobody else to lead.
+const LATELY: Duration = Duration::from_millis(200);
+
 /// How long a server hears of no leader before it asks to be the next one, in milliseconds; drawn each time.
 const SILENCE_MS: std::ops::RangeInclusive<u64> = 350..=700;
 
@@ -49,6 +52,9 @@ struct Own {
     last_included_index: u64,
     /// When the server asks to lead, unless it hears of a leader before.
     deadline: Instant,
+    /// When the last message of a leader came. Unlike `deadline` it does not move when this server asks to lead
+    /// itself: otherwise two servers that ask in turns would each take the other's asking for a leader.
+    heard_at: Option<Instant>,
     /// The term of the last leader that this server has heard of, and the last entry of that leader's.
     heard: Heard,
     /// Leader: up to where each server has heard of entries.
@@ -307,6 +313,7 @@ impl OracleRpc for Oracle {
             return own.term;
         }
         own.deadline = next_deadline();
+        own.heard_at = Some(Instant::now());
         own.heard = (beat.term, beat.last_index);
         self.write_up_to(&mut own, beat.last_index);
         if beat.commit_index > own.commit_index {
@@ -319,7 +326,7 @@ impl OracleRpc for Oracle {
     fn is_alone(&self, term: u64) -> Option<Heard> {
         let mut own = self.lock();
         self.observe_term(&mut own, term);
-        let has_leader = own.leads || Instant::now() + PATIENCE < own.deadline;
+        let has_leader = own.leads || own.heard_at.is_some_and(|heard| heard.elapsed() < LATELY);
         (!has_leader).then_some(own.heard)
     }
 }
@@ -360,6 +367,7 @@ impl Consensus for Oracle {
             applied: last_included_index,
             last_included_index,
             deadline: next_deadline(),
+            heard_at: None,
             heard: (0, 0),
             matched: vec![0; servers],
             answered: vec![None; servers],
