@@ -28,6 +28,7 @@ pub struct KvServer {
     reads: Reads,
 }
 
+// handout: bodies 3A
 impl KvServer {
     /// Starts server `me` of the service and returns at once. `ends` reach all servers of the
     /// service. `persister` holds what an earlier life wrote. A snapshot replaces the log once
@@ -71,10 +72,12 @@ impl KvServer {
 impl ReplicatedServer for KvServer {
     type Machine = WithSessions<KeyValue>;
 
+    // handout: body kept
     fn replica(&self) -> &Rsm<WithSessions<KeyValue>> {
         &self.rsm
     }
 
+    // handout: body kept
     fn clerk_service(self: &Arc<Self>) -> Service {
         self.clone().into_service()
     }

@@ -60,6 +60,7 @@ pub struct Rsm<S: StateMachine> {
     max_raft_state: Option<usize>,
 }
 
+// handout: bodies RSM
 impl<S: StateMachine> Settle for State<S> {
     /// More has been applied. Reads wait for it.
     type Signals = Condvar;
@@ -113,11 +114,13 @@ impl<S: StateMachine> Rsm<S> {
         rsm
     }
 
+    // handout: body kept
     /// The consensus module below: for its state, or to watch it.
     pub fn raft(&self) -> &Arc<Below> {
         &self.raft
     }
 
+    // handout: body kept
     /// Whether this server believes it is the leader. A leader that was cut off believes
     /// so until it hears of its successor.
     pub fn is_leader(&self) -> bool {
@@ -134,6 +137,7 @@ impl<S: StateMachine> Rsm<S> {
         }
     }
 
+    // handout: body kept
     /// The RPCs that the replicas send each other.
     pub fn service(&self) -> Service {
         self.raft.service()
@@ -225,6 +229,7 @@ impl<S: StateMachine> Rsm<S> {
         self.state.lock().waiting()
     }
 
+    // handout: body kept
     /// Shows Raft's state to a tester.
     pub fn watch(&self, observer: Box<dyn Observer>) {
         self.raft.watch(observer);

@@ -59,6 +59,7 @@ enum Answer<R> {
     Barrier(Put<()>),
 }
 
+// handout: bodies RSM
 impl<S: StateMachine> State<S> {
     /// A replica at boot, with the snapshot that its disk holds (empty: none).
     ///

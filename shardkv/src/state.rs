@@ -82,6 +82,7 @@ pub struct TenureView {
     pub stage: Stage,
 }
 
+// handout: bodies 4B
 impl Group {
     /// A group that has adopted no configuration.
     ///
@@ -111,6 +112,7 @@ impl Group {
         self.changes
     }
 
+    // handout: body kept
     /// The tenures that this group still keeps, by shard and then by time.
     pub fn tenures(&self) -> impl Iterator<Item = TenureView> {
         self.tenures.iter().enumerate().flat_map(|(shard, tenures)| {
@@ -123,6 +125,7 @@ impl Group {
         })
     }
 
+    // handout: body kept
     /// The handovers whose former owner may still keep a copy, as far as this group knows.
     pub fn garbage(&self) -> impl Iterator<Item = Handover> {
         self.garbage.keys().copied()

@@ -1,3 +1,4 @@
+// handout: file never
 //! Leases on a clock that drifts more than they allow. The check of the history finds the stale read.
 
 use kvraft::{KvServer, Reads};

@@ -1,3 +1,4 @@
+// handout: file never
 //! Faster reads: each way to answer gets without the log passes the same tests as the log, on servers whose
 //! clocks drift.
 

@@ -8,7 +8,7 @@ use crate::plan::{Choice, Plan, Role, cut_file};
 
 /// Adds `labs.toml` with the labs of this choice, and no benches.
 pub(crate) fn add(plan: &mut Plan, root: &Path, choice: &Choice) -> Result<(), Failure> {
-    let text = cut_file(root, Path::new("labs.toml"), choice.level)?.text.unwrap_or_default();
+    let text = cut_file(root, Path::new("labs.toml"), choice.case())?.text.unwrap_or_default();
     let names: Vec<&str> = choice.labs.iter().flat_map(|lab| lab.catalogue).copied().collect();
     plan.put("labs.toml", only(&text, &names), Role::Framework);
     Ok(())

@@ -1,12 +1,12 @@
 //! Marks: comments in the reference that say what students get of it. CONTRIBUTING.md lists them.
 //!
-//! A mark is a comment on a line of its own that begins with `handout:`. Between the verb and the rest may
-//! stand a level, and then the mark counts at that level only.
+//! A mark is a comment on a line of its own that begins with `handout:`. Behind the verb may stand a condition,
+//! and then the mark counts only if it holds: `classic` or `guided`, or `oracle` if consensus comes from the oracle.
 //!
 //! | mark | what becomes of the source |
 //! |---|---|
 //! | `handout: file guided`, `handout: file never` | the whole file is for that level only, or for no student |
-//! | `handout: bodies 2A` | from here on, the body of each function is `todo!("2A")` |
+//! | `handout: bodies 2A` | from here on, the body of each function is `todo!("2A")`; at the level `classic` functions that are not public go |
 //! | `handout: bodies kept` | from here on, bodies stay |
 //! | `handout: body 2A`, `handout: body kept` | the same for the next function alone |
 //! | `handout: drop` … `handout: end` | what stands between is left out |
@@ -37,6 +37,26 @@ impl Level {
     }
 }
 
+/// What decides which marks count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) level: Level,
+    /// Whether consensus comes from the oracle.
+    pub(crate) has_oracle: bool,
+}
+
+impl Case {
+    /// Whether a condition in a mark holds; None if the word is no condition.
+    fn holds(self, word: &str) -> Option<bool> {
+        match word {
+            "classic" => Some(self.level == Level::Classic),
+            "guided" => Some(self.level == Level::Guided),
+            "oracle" => Some(self.has_oracle),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with a mark, and the line, from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -47,7 +67,7 @@ pub(crate) struct Fault {
 /// A file as students get it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cut {
-    /// The text; `None` if the file is not for students at this level.
+    /// The text; `None` if the file is not for students.
     pub(crate) text: Option<String>,
     /// The lines of the reference that are not in it.
     pub(crate) dropped: Vec<String>,
@@ -65,26 +85,26 @@ enum Verb {
     Drop(Option<String>),
     Put,
     End,
-    /// The mark is for the other level.
+    /// The mark's condition does not hold.
     Other(Box<Verb>),
 }
 
 /// How a mark begins, behind the sign for a comment.
 const SIGN: &str = "handout:";
 
-/// Cuts a file for students of this level.
-pub(crate) fn cut(text: &str, language: Language, level: Level) -> Result<Cut, Fault> {
+/// Cuts a file for students.
+pub(crate) fn cut(text: &str, language: Language, case: Case) -> Result<Cut, Fault> {
     if !text.contains(SIGN) {
         return Ok(Cut { text: Some(text.to_owned()), dropped: Vec::new(), kept: lines(text) });
     }
     let kinds = kinds(text, language);
-    let marks = read_marks(text, &kinds, language, level)?;
+    let marks = read_marks(text, &kinds, language, case)?;
     if marks.iter().any(|mark| mark.verb == Verb::File(false)) {
         return Ok(Cut { dropped: lines(text), ..Cut::default() });
     }
     let mut edits = regions(text, &marks, language)?;
     if language == Language::Rust {
-        edits.extend(bodies(text, &kinds, &marks));
+        edits.extend(bodies(text, &kinds, &marks, case));
     }
     Ok(apply(text, edits))
 }
@@ -137,7 +157,7 @@ fn lines(text: &str) -> Vec<String> {
 }
 
 /// The marks of a file, in order.
-fn read_marks(text: &str, kinds: &[Kind], language: Language, level: Level) -> Result<Vec<Mark>, Fault> {
+fn read_marks(text: &str, kinds: &[Kind], language: Language, case: Case) -> Result<Vec<Mark>, Fault> {
     let mut marks = Vec::new();
     let mut start = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -154,8 +174,7 @@ fn read_marks(text: &str, kinds: &[Kind], language: Language, level: Level) -> R
             }
             Kind::Code | Kind::LineComment => {}
         }
-        let verb =
-            Verb::parse(line[place + sign.len()..].trim(), level).map_err(|message| fault(&message))?;
+        let verb = Verb::parse(line[place + sign.len()..].trim(), case).map_err(|message| fault(&message))?;
         marks.push(Mark { verb, line: number + 1, range });
     }
     Ok(marks)
@@ -171,22 +190,23 @@ impl Verb {
         }
     }
 
-    fn parse(text: &str, level: Level) -> Result<Verb, String> {
+    fn parse(text: &str, case: Case) -> Result<Verb, String> {
         let (verb, rest) = text.split_once([' ', ',']).unwrap_or((text, ""));
         if verb == "file" {
             return match rest.trim() {
                 "never" => Ok(Verb::File(false)),
-                "guided" => Ok(Verb::File(level == Level::Guided)),
-                "classic" => Ok(Verb::File(level == Level::Classic)),
-                other => Err(format!("a file is for guided, classic or never, not for `{other}`")),
+                word if case.holds(word).is_some() => Ok(Verb::File(case.holds(word) == Some(true))),
+                other => Err(format!("a file is for guided, classic, oracle or never, not for `{other}`")),
             };
         }
-        let (named, rest) = split_level(rest.trim());
-        let verb = Verb::parse_at_level(verb, rest.trim_start_matches(',').trim())?;
-        Ok(if named.is_none_or(|named| named == level) { verb } else { Verb::Other(Box::new(verb)) })
+        let (word, behind) = rest.trim().split_once([' ', ',']).unwrap_or((rest.trim(), ""));
+        let condition = case.holds(word);
+        let rest = if condition.is_some() { behind } else { rest };
+        let verb = Verb::parse_alone(verb, rest.trim().trim_start_matches(',').trim())?;
+        Ok(if condition == Some(false) { Verb::Other(Box::new(verb)) } else { verb })
     }
 
-    fn parse_at_level(verb: &str, rest: &str) -> Result<Verb, String> {
+    fn parse_alone(verb: &str, rest: &str) -> Result<Verb, String> {
         let part = |rest: &str| match rest {
             "kept" => Ok(None),
             "" => Err(format!("`{verb}` needs the name of a part, or `kept`")),
@@ -208,18 +228,6 @@ impl Verb {
     }
 }
 
-/// A level at the beginning of a text, and what follows it.
-fn split_level(text: &str) -> (Option<Level>, &str) {
-    for level in [Level::Classic, Level::Guided] {
-        if let Some(rest) = text.strip_prefix(level.name()) {
-            if rest.is_empty() || rest.starts_with([' ', ',']) {
-                return (Some(level), rest);
-            }
-        }
-    }
-    (None, text)
-}
-
 /// What `drop` and `put` do, and the removal of the marks' own lines. Regions may stand in regions.
 fn regions(text: &str, marks: &[Mark], language: Language) -> Result<Vec<Edit>, Fault> {
     let mut edits = Vec::new();
@@ -231,7 +239,7 @@ fn regions(text: &str, marks: &[Mark], language: Language) -> Result<Vec<Edit>, 
             let nothing = || Fault { line: mark.line, message: "`end` closes nothing".to_owned() };
             let begin = open.pop().ok_or_else(nothing)?;
             match &begin.verb {
-                // Dropped at the other level: here it stays.
+                // Dropped in other cases: here it stays.
                 Verb::Other(verb) if matches!(**verb, Verb::Drop(_)) => {
                     edits.extend([begin, mark].map(|mark| Edit::without(&mark.range)));
                 }
@@ -260,7 +268,7 @@ fn region(text: &str, begin: &Mark, end: &Mark, language: Language) -> Result<Ed
         Verb::Drop(None) => (String::new(), within),
         Verb::Drop(Some(comment)) => (format!("{indent}{} {comment}\n", language.comment()), within),
         Verb::Put => (uncomment(inner, language).map_err(no_comment)?, 0..0),
-        // The other level's: text to put stays away.
+        // Text to put in other cases stays away.
         _ => (String::new(), 0..0),
     };
     Ok(Edit { range, replacement, dropped })
@@ -287,7 +295,7 @@ fn uncomment(text: &str, language: Language) -> Result<String, usize> {
 }
 
 /// Bodies of functions that become `todo!`.
-fn bodies(text: &str, kinds: &[Kind], marks: &[Mark]) -> Vec<Edit> {
+fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case) -> Vec<Edit> {
     let mut edits = Vec::new();
     let mut last = 0;
     for function in functions(text, kinds) {
@@ -299,14 +307,49 @@ fn bodies(text: &str, kinds: &[Kind], marks: &[Mark]) -> Vec<Edit> {
         let once = before(|verb| if let Verb::Body(part) = verb { Some(part) } else { None }, last);
         let general = before(|verb| if let Verb::Bodies(part) = verb { Some(part) } else { None }, 0);
         last = function.start;
-        let (Some(Some(part)), Some(body)) = (once.or(general), function.body) else { continue };
+        let (Some(Some(part)), Some(body)) = (once.or(general), function.body.clone()) else { continue };
         let line = text[..function.start].rfind('\n').map_or(0, |end| end + 1);
         let indent = &text[line..line + text[line..].len() - text[line..].trim_start().len()];
         let replacement = format!("\n{indent}    todo!(\"{part}\")\n{indent}");
+        if case.level == Level::Classic && !is_interface(text, &function) {
+            let whole =
+                with_docs(text, &function)..body.end + usize::from(text[body.end..].starts_with('\n'));
+            edits.push(Edit { range: whole.clone(), replacement: String::new(), dropped: whole });
+            continue;
+        }
         let within = body.start + 1..body.end - 1;
         edits.push(Edit { range: within.clone(), replacement, dropped: within });
     }
     edits
+}
+
+/// Whether others can call a function: it is public, or implements a trait.
+fn is_interface(text: &str, function: &Function) -> bool {
+    let before = &text[..function.start];
+    let line = before.rfind('\n').map_or(0, |end| end + 1);
+    let is_public = text[line..].trim_start().starts_with("pub ");
+    // What a function stands in begins in the first column, as rustfmt has it.
+    let heads = before
+        .lines()
+        .rev()
+        .filter(|line| line.starts_with(|first: char| first.is_alphabetic() || first == '}'));
+    let block = heads.skip_while(|line| line.starts_with("where")).next();
+    let of_trait = block
+        .is_some_and(|line| line.starts_with("impl") && line.contains(" for ") || line.contains("trait "));
+    is_public || of_trait
+}
+
+/// Where the lines of a function begin, docs and attributes included.
+fn with_docs(text: &str, function: &Function) -> usize {
+    let mut start = text[..function.start].rfind('\n').map_or(0, |end| end + 1);
+    loop {
+        let before = text[..start].trim_end_matches('\n').rfind('\n').map_or(0, |end| end + 1);
+        let line = text[before..start].trim();
+        if before == start || !(line.starts_with("///") || line.starts_with("#[")) {
+            return start;
+        }
+        start = before;
+    }
 }
 
 /// A function in a source.
@@ -358,12 +401,14 @@ fn body(bytes: &[u8], start: usize, is_code: impl Fn(usize) -> bool) -> Option<R
 mod tests {
     use super::*;
 
+    const GUIDED: Case = Case { level: Level::Guided, has_oracle: false };
+
     fn guided(text: &str) -> Cut {
-        cut(text, Language::Rust, Level::Guided).unwrap()
+        cut(text, Language::Rust, GUIDED).unwrap()
     }
 
     fn fault(text: &str) -> (usize, String) {
-        let Fault { line, message } = cut(text, Language::Rust, Level::Guided).unwrap_err();
+        let Fault { line, message } = cut(text, Language::Rust, GUIDED).unwrap_err();
         (line, message)
     }
 
@@ -392,6 +437,14 @@ mod tests {
     }
 
     #[test]
+    fn classic_leaves_the_interface() {
+        let text = "// handout: bodies 2A\nimpl A {\n    /// Doc.\n    fn a() { 1 }\n    pub fn b() { 2 }\n}\nimpl C for A {\n    fn c() { 3 }\n}\n";
+        let expected = "impl A {\n    pub fn b() {\n        todo!(\"2A\")\n    }\n}\nimpl C for A {\n    fn c() {\n        todo!(\"2A\")\n    }\n}\n";
+        let cut = cut(text, Language::Rust, Case { level: Level::Classic, has_oracle: false }).unwrap();
+        assert_eq!(cut.text.as_deref(), Some(expected));
+    }
+
+    #[test]
     fn files_are_for_a_level() {
         assert_eq!(guided("// handout: file guided\na\n").text.as_deref(), Some("a\n"));
         assert_eq!(guided("// handout: file classic\na\n").text, None);
@@ -416,7 +469,7 @@ mod tests {
         assert_eq!(fault("// handout: bodies\n").1, "`bodies` needs the name of a part, or `kept`");
         assert_eq!(
             fault("// handout: file some\n").1,
-            "a file is for guided, classic or never, not for `some`"
+            "a file is for guided, classic, oracle or never, not for `some`"
         );
     }
 }

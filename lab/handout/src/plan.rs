@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lab_terminal::{Failure, nearest};
 
 use crate::labs::{BESIDE, FRAMEWORK, LABS, Lab, ORACLE, find};
-use crate::marks::{Cut, Level, cut};
+use crate::marks::{Case, Cut, Level, cut};
 use crate::scan::Language;
 use crate::{catalogue, manifest, papers};
 
@@ -75,6 +75,11 @@ impl Choice {
             }
         }
         Ok(choice)
+    }
+
+    /// What decides which marks count.
+    pub(crate) fn case(&self) -> Case {
+        Case { level: self.level, has_oracle: self.has_oracle() }
     }
 
     /// Whether consensus comes from the oracle.
@@ -166,7 +171,7 @@ impl Plan {
     /// A lab's crate, cut by its marks.
     fn take_lab(&mut self, root: &Path, folder: &str, choice: &Choice) -> Result<(), Failure> {
         let manifest = Path::new(folder).join("Cargo.toml");
-        let Cut { text, .. } = cut_file(root, &manifest, choice.level)?;
+        let Cut { text, .. } = cut_file(root, &manifest, choice.case())?;
         let text = manifest::without_sections(&text.unwrap_or_default(), &["[[bench]]"]);
         self.put(manifest, text, Role::Framework);
         for (part, role) in [("src", Role::Yours), ("tests", Role::Tests)] {
@@ -175,7 +180,7 @@ impl Plan {
                     self.put(path.clone(), read(&root.join(&path))?, role);
                     continue;
                 }
-                let Cut { text, dropped, kept } = cut_file(root, &path, choice.level)?;
+                let Cut { text, dropped, kept } = cut_file(root, &path, choice.case())?;
                 self.dropped.extend(dropped);
                 self.kept.extend(kept);
                 if let Some(text) = text {
@@ -187,12 +192,12 @@ impl Plan {
     }
 }
 
-/// A file of the reference at this level. A fault in its marks is told with file and line.
-pub(crate) fn cut_file(root: &Path, path: &Path, level: Level) -> Result<Cut, Failure> {
+/// A file of the reference, cut. A fault in its marks is told with file and line.
+pub(crate) fn cut_file(root: &Path, path: &Path, case: Case) -> Result<Cut, Failure> {
     let text = text_of(root, path)?;
     let is_toml = path.extension().is_some_and(|extension| extension == "toml");
     let language = if is_toml { Language::Toml } else { Language::Rust };
-    cut(&text, language, level)
+    cut(&text, language, case)
         .map_err(|fault| Failure::new(format!("{}:{}: {}", path.display(), fault.line, fault.message)))
 }
 

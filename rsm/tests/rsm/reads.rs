@@ -1,3 +1,4 @@
+// handout: file never
 //! Reads without the log: what a leader may answer, and when it must not.
 
 use std::time::Duration;
