@@ -326,6 +326,7 @@ fn empty_shard() -> Shard {
     WithSessions::new(KeyValue::default())
 }
 
+// handout: body kept
 /// The shard with this content.
 pub(crate) fn decode_shard(content: &Content) -> Result<Shard, DecodeError> {
     let mut shard = empty_shard();
