@@ -10,6 +10,7 @@ use crate::observer::Observer;
 use crate::persister::Persister;
 use crate::wire::WireFormat;
 
+// ANCHOR: apply
 /// What a consensus module hands to the service above it, in order, on the apply channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplyMsg {
@@ -33,6 +34,7 @@ pub enum ApplyMsg {
         snapshot: Vec<u8>,
     },
 }
+// ANCHOR_END: apply
 
 /// What a server assumes about clocks when it serves reads from a lease (dissertation §6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +66,7 @@ pub enum ReadIndex {
 /// How often a module that does not tell of leadership is asked for it.
 const LEADERSHIP_POLL: Duration = Duration::from_millis(10);
 
+// ANCHOR: consensus
 /// A consensus module: what the tests of the Raft lab need of a server.
 ///
 /// The tester calls every method in a thread on the server's node, so a thread that a method spawns ends when
@@ -139,3 +142,4 @@ pub trait Consensus: Send + Sync + 'static {
         None
     }
 }
+// ANCHOR_END: consensus

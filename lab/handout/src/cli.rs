@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) lab: Vec<String>,
 
     /// The new folder. It may exist if it is empty.
-    #[arg(long, value_name = "DIR", required_unless_present = "prove")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["prove", "book"])]
     pub(crate) out: Option<PathBuf>,
 
     /// How much of the reference's structure to leave: its public interface, or also its files, types and
@@ -56,4 +56,8 @@ pub(crate) struct Arguments {
     /// the reference's files are put back.
     #[arg(long, conflicts_with_all = ["git", "diff", "with"])]
     pub(crate) prove: bool,
+
+    /// Check the labs' texts: anchors, links, and that every command in them works.
+    #[arg(long, conflicts_with_all = ["git", "diff", "with", "lab", "out", "prove"])]
+    pub(crate) book: bool,
 }

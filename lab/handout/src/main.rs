@@ -9,7 +9,7 @@
 //! * `scan` and `marks`: from a marked source to what students get of it.
 //! * `plan`: all files of a handout. `manifest`, `catalogue` and `papers` make those that are no copies.
 //! * `make`: writing them, all or none. `update`: the patch for a handout that was given out earlier.
-//! * `prove`: what must hold of every handout.
+//! * `book`: the labs' texts. `prove`: what must hold of every handout.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_types,
@@ -17,6 +17,7 @@
     reason = "this program never runs in a simulation: its threads, locks and clocks are the system's"
 )]
 
+mod book;
 mod catalogue;
 mod cli;
 mod labs;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let root = root()?;
+    if arguments.book {
+        return book::run(root);
+    }
     if arguments.prove {
         return prove::run(root, &arguments.lab, arguments.out.as_deref());
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use lab_terminal::Failure;
 
+use crate::book::{CHAPTERS, expand};
 use crate::labs::Lab;
 use crate::plan::{Choice, Plan, Role, files_below, text_of};
 
@@ -27,7 +28,7 @@ pub(crate) fn add(plan: &mut Plan, root: &Path, choice: &Choice) -> Result<(), F
 
 /// The chapters' names and texts: those of the labs first.
 fn chapters(root: &Path, choice: &Choice) -> Result<Vec<(String, String)>, Failure> {
-    let folder = Path::new("docs/src");
+    let folder = Path::new(CHAPTERS);
     let there = files_below(root, folder)?;
     let labs = choice.labs.iter().map(|lab| lab.name);
     let mut chapters = Vec::new();
@@ -35,7 +36,7 @@ fn chapters(root: &Path, choice: &Choice) -> Result<Vec<(String, String)>, Failu
         let path = folder.join(format!("{name}.md"));
         if there.contains(&path) {
             let text = text_of(root, &path)?;
-            chapters.push((name.to_owned(), without_links_to_others(&text, choice)));
+            chapters.push((name.to_owned(), without_links_to_others(&expand(root, &text)?, choice)));
         }
     }
     Ok(chapters)

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use lab_terminal::{Failure, Outcome, count, duration};
 
+use crate::book;
 use crate::labs::{LABS, Lab};
 use crate::make::Record;
 use crate::marks::Level;
@@ -178,13 +179,7 @@ fn links(plan: &Plan) -> Proof {
     for (path, file) in plan.files.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "md"))
     {
         let text = String::from_utf8_lossy(&file.content);
-        for target in
-            text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target)
-        {
-            let target = target.split('#').next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
-                continue;
-            }
+        for target in book::links(&text) {
             number += 1;
             let full = path.parent().unwrap_or(Path::new("")).join(target);
             if !plan.files.contains_key(&full) && !plan.files.keys().any(|file| file.starts_with(&full)) {
