@@ -115,6 +115,12 @@ pub trait Consensus: Send + Sync + 'static {
         Self::make(peers, me, persister, apply)
     }
 
+    /// The last index that the snapshot on the disk replaces, 0 if there is none; None if the module does not
+    /// tell. A service that starts checks that it has restored exactly that snapshot.
+    fn last_included_index(self: &Arc<Self>) -> Option<u64> {
+        None
+    }
+
     /// Waits for proof that this server was the only leader at some moment after the call (dissertation
     /// §6.4). Services read without the log if the module offers this, and through it if not.
     fn read_index(self: &Arc<Self>) -> ReadIndex {

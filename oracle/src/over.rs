@@ -77,6 +77,13 @@ impl<R: Consensus> Consensus for Over<R> {
         }
     }
 
+    fn last_included_index(self: &Arc<Self>) -> Option<u64> {
+        match &**self {
+            Over::Own(own) => own.last_included_index(),
+            Over::Oracle(oracle) => oracle.last_included_index(),
+        }
+    }
+
     fn read_index(self: &Arc<Self>) -> ReadIndex {
         match &**self {
             Over::Own(own) => own.read_index(),

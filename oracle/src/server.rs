@@ -444,6 +444,10 @@ impl Consensus for Oracle {
         }
     }
 
+    fn last_included_index(self: &Arc<Oracle>) -> Option<u64> {
+        Some(self.lock().last_included_index)
+    }
+
     fn read_index(self: &Arc<Oracle>) -> ReadIndex {
         let asked = Instant::now();
         let mut own = self.lock();

@@ -106,6 +106,10 @@ impl Consensus for Raft {
         Raft::make_with(peers, me, persister, apply, options)
     }
 
+    fn last_included_index(self: &Arc<Raft>) -> Option<u64> {
+        Some(Raft::last_included_index(self))
+    }
+
     fn read_index(self: &Arc<Raft>) -> ReadIndex {
         Raft::read_index(self).map_or(ReadIndex::NotLeader, ReadIndex::At)
     }

@@ -107,6 +107,14 @@ impl<S: StateMachine> Rsm<S> {
         let state = State::new(machine, &persister.snapshot_shared());
         let (sender, messages) = bounded(APPLY_BUFFER);
         let raft = Below::make_with(ends, me, persister.clone(), sender, options);
+        // No other snapshot can have come yet: the handlers are not on the network.
+        if let Some(index) = raft.last_included_index() {
+            assert!(
+                index == state.applied,
+                "the snapshot on the disk reaches to index {}, but the log goes on behind {index}",
+                state.applied
+            );
+        }
         let rsm = Arc::new(Rsm { state: Monitor::new(state), raft, persister, max_raft_state });
         let (applier, follower) = (rsm.clone(), rsm.clone());
         thread::spawn_named("rsm apply_loop", move || applier.apply_loop(&messages));

@@ -13,7 +13,6 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_types,
-    clippy::disallowed_methods,
     reason = "this program never runs in a simulation: its threads, locks and clocks are the system's"
 )]
 

@@ -158,14 +158,13 @@ impl Lock {
         let mut kept: Vec<bool> = all.iter().map(|package| package.source.is_none()).collect();
         let mut todo: Vec<usize> = (0..all.len()).filter(|&index| kept[index]).collect();
         while let Some(index) = todo.pop() {
-            for dependency in &all[index].dependencies {
-                for (other, package) in all.iter().enumerate() {
-                    if !kept[other] && is_meant(dependency, package) {
-                        kept[other] = true;
-                        todo.push(other);
-                    }
-                }
-            }
+            let is_reached = |package: &Package| {
+                all[index].dependencies.iter().any(|dependency| is_meant(dependency, package))
+            };
+            let reached: Vec<usize> =
+                (0..all.len()).filter(|&other| !kept[other] && is_reached(&all[other])).collect();
+            reached.iter().for_each(|&other| kept[other] = true);
+            todo.extend(reached);
         }
         let mut package: Vec<Package> =
             all.into_iter().zip(kept).filter_map(|(package, kept)| kept.then_some(package)).collect();

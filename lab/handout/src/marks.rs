@@ -329,11 +329,11 @@ fn is_interface(text: &str, function: &Function) -> bool {
     let line = before.rfind('\n').map_or(0, |end| end + 1);
     let is_public = text[line..].trim_start().starts_with("pub ");
     // What a function stands in begins in the first column, as rustfmt has it.
-    let heads = before
+    let mut heads = before
         .lines()
         .rev()
         .filter(|line| line.starts_with(|first: char| first.is_alphabetic() || first == '}'));
-    let block = heads.skip_while(|line| line.starts_with("where")).next();
+    let block = heads.find(|line| !line.starts_with("where"));
     let of_trait = block
         .is_some_and(|line| line.starts_with("impl") && line.contains(" for ") || line.contains("trait "));
     is_public || of_trait

@@ -122,12 +122,12 @@ impl Workshop<'_> {
         Ok(Ok(format!("with the reference {}", last.split(" in ").next().unwrap_or(last))))
     }
 
-    /// `cargo lab test`, built with little optimisation, because a build takes longer than the tests.
+    /// `cargo lab test`, built without optimisation, because a build takes longer than the tests.
     fn lab_test(&self) -> Result<Output, Failure> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["run", "--locked", "--package", "lab", "--", "test"]);
         command.env("CARGO_TARGET_DIR", self.folder.join("target"));
-        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
+        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         // What this program was started with must not steer the handout's.
         command.env_remove("LAB_LABS").env_remove("LAB_PROFILE").env("RUST_BACKTRACE", "0");
         command.env("NO_COLOR", "1").env("CARGO_TERM_COLOR", "never");

@@ -80,7 +80,7 @@ impl Scanner<'_> {
         let before = |back: usize| at.checked_sub(back).map(|place| self.bytes[place]);
         let is_word =
             |byte: Option<u8>| byte.is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
-        is_word(before(1)) && !(before(1) == Some(b'b') && !is_word(before(2)))
+        is_word(before(1)) && (before(1) != Some(b'b') || is_word(before(2)))
     }
 }
 
