@@ -13,9 +13,7 @@ mod costly;
 mod custody;
 mod directed_4b;
 mod directed_4c;
-// handout: drop
 mod figures;
-// handout: end
 // handout: drop classic
 mod life;
 // handout: end
