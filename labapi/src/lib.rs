@@ -3,6 +3,8 @@
 //! A lab's crate stands on this crate and not on its tests. The tester knows a solution only
 //! through the traits here, and a solution knows nothing of the tester.
 //!
+//! The labs' texts, with tasks, hints and every bound, are in the workspace's folder `docs`.
+//!
 //! | given | what |
 //! |---|---|
 //! | [`Persister`] | the simulated disk of one server |
