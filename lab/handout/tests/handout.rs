@@ -1,5 +1,4 @@
 //! The program as instructors run it.
-#![expect(clippy::disallowed_types, reason = "these tests run programs, and no simulation")]
 
 use std::collections::BTreeMap;
 use std::fs;
