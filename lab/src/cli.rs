@@ -4,10 +4,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
-use crate::runner::{SWARM, World};
+use crate::runner::{OVER, SWARM, World};
 
 /// Runs the labs' tests: once, very often, or one again.
 #[derive(Debug, Parser)]
@@ -17,8 +17,9 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "FILE", env = "LAB_LABS")]
     pub(crate) labs: Option<PathBuf>,
 
+    /// Without one: where you are, and what comes next.
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +41,10 @@ pub(crate) enum Verb {
     // A program of its own parses what follows, `--help` included.
     #[command(disable_help_flag = true)]
     Check(CheckOptions),
+    /// Makes a workspace for students: the framework, and labs without their solutions.
+    // A program of its own, too.
+    #[command(disable_help_flag = true)]
+    Handout(HandoutOptions),
 }
 
 /// Which tests.
@@ -83,9 +88,23 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     swarm: bool,
 
+    /// What the labs above Raft stand on: the Raft in this workspace, or the oracle, which agrees under the
+    /// same faults and is no Raft.
+    #[arg(long, value_enum, value_name = "MODULE", env = OVER)]
+    over: Option<Over>,
+
     /// Run each seed twice, and fail if the two runs differ.
     #[arg(long)]
     check_determinism: bool,
+}
+
+/// The consensus module below a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Over {
+    /// The lab's own.
+    Raft,
+    /// The crate `oracle`.
+    Oracle,
 }
 
 impl RunOptions {
@@ -99,6 +118,9 @@ impl RunOptions {
         let mut variables = Vec::new();
         if self.swarm {
             variables.push((SWARM, "1".to_owned()));
+        }
+        if self.over == Some(Over::Oracle) {
+            variables.push((OVER, "oracle".to_owned()));
         }
         if self.check_determinism {
             variables.push(("LAB_CHECK_DETERMINISM", "1".to_owned()));
@@ -241,6 +263,13 @@ pub(crate) struct BenchOptions {
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
     /// What the program `lab-check` gets.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HandoutOptions {
+    /// What the program `lab-handout` gets.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub(crate) arguments: Vec<OsString>,
 }

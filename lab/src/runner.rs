@@ -28,6 +28,9 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 /// Asks a test binary to draw the knobs of each run.
 pub(crate) const SWARM: &str = "LAB_SWARM";
 
+/// The variable that tells a test process what to put below the labs that need consensus.
+pub(crate) const OVER: &str = "LAB_OVER";
+
 /// Where tests put pictures of what failed.
 pub(crate) const PICTURES: &str = "LAB_PICTURES";
 
@@ -44,7 +47,7 @@ impl World {
     /// The options of the command line that ask for this world, each behind a blank.
     pub(crate) fn flags(&self) -> String {
         let has = |name: &str| self.variables.iter().any(|(variable, _)| *variable == name);
-        let flags = [(self.threads, " --threads"), (has(SWARM), " --swarm")];
+        let flags = [(self.threads, " --threads"), (has(SWARM), " --swarm"), (has(OVER), " --over oracle")];
         flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect()
     }
 }

@@ -9,10 +9,15 @@ use labreport::Verdict;
 use crate::catalogue::Test;
 use crate::protocol::Report;
 use crate::runner::World;
+use crate::unwritten::unwritten;
 
 /// The line that the course prints for a finished test, and the story behind it if it failed.
 pub(crate) fn print_result(test: &Test, report: &Report, world: &World) {
     let head = format!("Test ({}): {} ...", test.part, test.title);
+    if let Some(what) = unwritten(report) {
+        println!("{head} {} ({what})", style("not implemented").yellow());
+        return;
+    }
     if report.ok {
         println!("{head} {} -- {}", style("Passed").green(), figures(report));
     } else {

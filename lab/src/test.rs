@@ -13,13 +13,16 @@ use nix::sys::resource::{UsageWho, getrusage};
 use crate::build::build;
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, TestOptions};
+use crate::handed::warn_of_changes;
 use crate::process::Supervisor;
+use crate::progress::{Progress, chapter};
 use crate::protocol::Report;
 use crate::runner::{Job, Runner, World};
 use crate::score::Score;
 use crate::select::select;
 use crate::statics;
 use crate::style::print_result;
+use crate::unwritten::unwritten;
 use crate::{Failure, Outcome, pool};
 
 /// What `cargo lab bench` looks for in the output.
@@ -29,6 +32,7 @@ pub(crate) const RESOURCES: &str = "largest process:";
 pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcome, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
+    warn_of_changes(&catalogue);
     for found in statics::in_sources_of(&catalogue.root, &tests) {
         eprintln!("{} {found}", style("warning:").yellow());
     }
@@ -61,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
         },
         |(index, result)| results.take(index, result),
     );
-    let outcome = results.finish(begun, seed)?;
+    let outcome = results.finish(begun, seed, &catalogue)?;
     if options.resources {
         println!("{RESOURCES} {} MiB", largest_child_mb()?);
     }
@@ -83,6 +87,10 @@ struct Results<'a> {
     /// Results that wait for an earlier test's.
     early: BTreeMap<usize, Report>,
     score: Score,
+    /// The part and the lab of the first test that failed as not implemented.
+    begin_with: Option<(String, String)>,
+    /// Whether each test passed, in order, so far.
+    verdicts: Vec<bool>,
     failure: Option<Failure>,
     interrupted: bool,
     bar: ProgressBar,
@@ -99,6 +107,8 @@ impl<'a> Results<'a> {
             world,
             early: BTreeMap::new(),
             score: Score::default(),
+            begin_with: None,
+            verdicts: Vec::new(),
             failure: None,
             interrupted: false,
             bar,
@@ -132,11 +142,25 @@ impl<'a> Results<'a> {
             print_result(test, report, self.world);
         });
         self.score.add(test, report.verdict());
+        self.verdicts.push(report.ok);
+        if self.begin_with.is_none() && unwritten(report).is_some() {
+            self.begin_with = Some((test.part.clone(), test.lab.clone()));
+        }
+    }
+
+    /// Keeps the results for `cargo lab` alone.
+    fn keep(&self, catalogue: &Catalogue) {
+        let mut progress = Progress::read(catalogue);
+        for (test, &passed) in self.tests.iter().zip(&self.verdicts) {
+            progress.note(test, passed);
+        }
+        progress.keep(catalogue);
     }
 
     /// The last line.
-    fn finish(self, begun: Instant, seed: u64) -> Result<Outcome, Failure> {
+    fn finish(self, begun: Instant, seed: u64, catalogue: &Catalogue) -> Result<Outcome, Failure> {
         self.bar.finish_and_clear();
+        self.keep(catalogue);
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -144,7 +168,12 @@ impl<'a> Results<'a> {
         if self.interrupted {
             println!("{} after {}", style("interrupted").yellow(), count(self.score.total(), "test"));
         } else {
-            println!("{} in {took}{} (seed {seed})", self.score.tests(), self.score.points());
+            let begin = self.begin_with.as_ref().map(|(part, lab)| match chapter(catalogue, lab) {
+                Some(chapter) => format!("; begin with {part}: {chapter}"),
+                None => format!("; begin with {part}"),
+            });
+            let begin = begin.unwrap_or_default();
+            println!("{} in {took}{}{begin} (seed {seed})", self.score.tests(), self.score.points());
         }
         Ok(match self.score.outcome() {
             Outcome::Failed => Outcome::Failed,
