@@ -22,8 +22,8 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome, Failure> {
     Err(Failure::new(format!("cannot run {}: {error}", program.display())))
 }
 
-/// A program of the workspace, up to date. If this one is not in a target folder of cargo's, it was installed, and so the
-/// other one is expected beside it.
+/// A program of the workspace, up to date. If this one is not in a target folder of cargo's, it was
+/// installed, and so the other one is expected beside it.
 pub(crate) fn program(name: &str) -> Result<PathBuf, Failure> {
     let this = std::env::current_exe()
         .map_err(|error| Failure::new(format!("the system does not tell where this program is: {error}")))?;

@@ -1,4 +1,5 @@
-//! `cargo lab handout`: builds the program `lab-handout`, and becomes it. Few use it, so no test run waits for it.
+//! `cargo lab handout`: builds the program `lab-handout`, and becomes it. Few use it, so no test run waits
+//! for it.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Where the user is: which tests passed when they ran last. `cargo lab` alone shows it, with what comes next.
+//! Where the user is: which tests passed when they ran last. `cargo lab` alone shows it, with what comes
+//! next.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +11,8 @@ use lab_terminal::{Failure, Outcome, count};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::Arguments;
 
-/// The results of the last runs, kept beside what cargo builds. They are a convenience: if they cannot be read
-/// or written, all tests count as not run.
+/// The results of the last runs, kept beside what cargo builds. They are a convenience: if they cannot be
+/// read or written, all tests count as not run.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     passed: BTreeMap<String, bool>,

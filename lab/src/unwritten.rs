@@ -1,5 +1,5 @@
-//! Code that is still to be written: a body that is `todo!("2A")`. That is no failure to look into, so it takes
-//! one line.
+//! Code that is still to be written: a body that is `todo!("2A")`. That is no failure to look into, so it
+//! takes one line.
 
 use labreport::Kind;
 

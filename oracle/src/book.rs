@@ -72,8 +72,8 @@ impl Book {
         self.base.index + self.entries.len() as u64
     }
 
-    /// The next term begins, with this leader. Of the entries that are not committed the first `kept` stay, and
-    /// the others vanish. Returns the term.
+    /// The next term begins, with this leader. Of the entries that are not committed the first `kept` stay,
+    /// and the others vanish. Returns the term.
     pub(crate) fn elect(&mut self, life: Life, kept: u64) -> u64 {
         debug_assert!(self.leader != Some(life), "a leader stands for election");
         self.term += 1;

@@ -7,7 +7,8 @@ use labrt::sync::Arc;
 
 use crate::server::Oracle;
 
-/// The environment variable that chooses: `oracle` for the oracle, anything else or nothing for the lab's own.
+/// The environment variable that chooses: `oracle` for the oracle, anything else or nothing for the lab's
+/// own.
 pub const OVER: &str = "LAB_OVER";
 
 /// `R`, or the oracle if [`OVER`] asks for it.

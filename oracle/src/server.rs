@@ -52,8 +52,8 @@ struct Own {
     last_included_index: u64,
     /// When the server asks to lead, unless it hears of a leader before.
     deadline: Instant,
-    /// When the last message of a leader came. Unlike `deadline` it does not move when this server asks to lead
-    /// itself: otherwise two servers that ask in turns would each take the other's asking for a leader.
+    /// When the last message of a leader came. Unlike `deadline` it does not move when this server asks to
+    /// lead itself: otherwise two servers that ask in turns would each take the other's asking for a leader.
     heard_at: Option<Instant>,
     /// The term of the last leader that this server has heard of, and the last entry of that leader's.
     heard: Heard,

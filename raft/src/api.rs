@@ -51,7 +51,8 @@ use crate::wire::RaftWire;
 //     /// Shows what has changed. Call it before you give up the lock.
 //     fn show(&mut self) {
 //         let State { term, role, log, commit_index, probe, .. } = self;
-//         let shown = Shown { term: *term, role: *role, commit_index: *commit_index, last_included_index: 0 };
+//         let shown = Shown { term: *term, role: *role, commit_index: *commit_index, last_included_index: 0
+// };
 //         probe.show(shown, log.len() as u64, |index| {
 //             let (term, command) = &log[index as usize - 1];
 //             (*term, command)

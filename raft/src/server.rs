@@ -30,7 +30,7 @@ use std::borrow::Cow;
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
 use bytes::Bytes;
-use labapi::{ApplyMsg, Observer, Persister};
+use labapi::{ApplyMsg, Observer, Options, Persister};
 use labrpc::ClientEnd;
 use labrt::channel::Sender;
 use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};
@@ -39,9 +39,6 @@ use labrt::time::{Duration, Instant};
 use tracing::debug;
 
 use crate::invariants::Inspector;
-// handout: drop
-use labapi::Options;
-// handout: end
 use crate::replication::{Reply, Request, Turn};
 use crate::rpc::{
     AppendEntriesArgs, AppendEntriesReply, InstallSnapshotArgs, InstallSnapshotReply, RaftPeer, RaftRpc,

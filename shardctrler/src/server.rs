@@ -1,8 +1,8 @@
 //! A server: a replica of the configurations, and the handler of the clerks' RPC.
 
+use labapi::Persister;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use labapi::Persister;
 use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
 use crate::rpc::{Command, ControllerError, ControllerRpc, Reply};

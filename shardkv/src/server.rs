@@ -15,11 +15,11 @@
 use std::collections::BTreeSet;
 
 use kvraft::Operation;
+use labapi::Persister;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Duration;
-use labapi::Persister;
 use rsm::{ReplicatedServer, Request, Rsm, SubmitError};
 use shardctrler::GroupId;
 

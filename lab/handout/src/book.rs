@@ -1,5 +1,5 @@
-//! The labs' texts, `docs/`: an mdBook whose code stands in the sources, whose links lead somewhere, and whose
-//! commands work.
+//! The labs' texts, `docs/`: an mdBook whose code stands in the sources, whose links lead somewhere, and
+//! whose commands work.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

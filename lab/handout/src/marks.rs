@@ -1,7 +1,8 @@
 //! Marks: comments in the reference that say what students get of it. CONTRIBUTING.md lists them.
 //!
-//! A mark is a comment on a line of its own that begins with `handout:`. Behind the verb may stand a condition,
-//! and then the mark counts only if it holds: `classic` or `guided`, or `oracle` if consensus comes from the oracle.
+//! A mark is a comment on a line of its own that begins with `handout:`. Behind the verb may stand a
+//! condition, and then the mark counts only if it holds: `classic` or `guided`, or `oracle` if consensus
+//! comes from the oracle.
 //!
 //! | mark | what becomes of the source |
 //! |---|---|

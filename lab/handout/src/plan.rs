@@ -211,8 +211,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }
 
-/// The files below a folder of the workspace, as paths from the workspace's root, in order. None if there is no
-/// such folder.
+/// The files below a folder of the workspace, as paths from the workspace's root, in order. None if there is
+/// no such folder.
 pub(crate) fn files_below(root: &Path, folder: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
     let mut files = BTreeSet::new();
     let mut folders = vec![folder.to_path_buf()];

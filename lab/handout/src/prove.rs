@@ -1,7 +1,7 @@
 //! `--prove`: what must hold of every handout.
 //!
-//! The handouts are laid one after the other into one folder, where only files that differ are written, and built
-//! into one target folder. So cargo builds the framework once.
+//! The handouts are laid one after the other into one folder, where only files that differ are written, and
+//! built into one target folder. So cargo builds the framework once.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What a service sees of the oracle under faults, on the clusters of the Raft lab's tests. The tests of labs 3 and 4
-//! run over it, too: `cargo lab stress kvraft --over oracle`.
+//! What a service sees of the oracle under faults, on the clusters of the Raft lab's tests. The tests of labs
+//! 3 and 4 run over it, too: `cargo lab stress kvraft --over oracle`.
 
 use std::time::Duration;
 
@@ -64,7 +64,8 @@ fn restarts_and_snapshots() {
     });
 }
 
-/// Entries of a leader that is lost may vanish, and may be committed after all: over many elections both happen.
+/// Entries of a leader that is lost may vanish, and may be committed after all: over many elections both
+/// happen.
 #[test]
 fn uncommitted_entries_vanish_or_are_committed_later() {
     run("uncommitted_entries_vanish_or_are_committed_later", |t: &Test| {
