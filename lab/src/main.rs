@@ -28,12 +28,17 @@
     reason = "this program never runs in a simulation: its threads, locks and clocks are the system's"
 )]
 
+mod bans;
 mod bench;
 mod build;
 mod catalogue;
 mod check;
 mod cli;
+mod environment;
+mod examples;
+mod failures;
 mod list;
+mod overview;
 mod pool;
 mod process;
 mod protocol;
@@ -57,8 +62,9 @@ use crate::cli::{Arguments, Verb};
 
 fn main() -> ExitCode {
     end_quietly_when_nobody_reads();
-    let arguments = Arguments::parse();
-    exit_code(match &arguments.verb {
+    let arguments = Arguments::parse_from(overview::words(std::env::args_os()));
+    let Some(verb) = &arguments.verb else { return exit_code(overview::run(&arguments)) };
+    exit_code(match verb {
         Verb::List(options) => list::run(&arguments, options),
         Verb::Test(options) => test::run(&arguments, options),
         Verb::Stress(options) => stress::run(&arguments, options),
@@ -66,5 +72,6 @@ fn main() -> ExitCode {
         Verb::Zoo(options) => zoo::run(&arguments, options),
         Verb::Bench(options) => bench::run(&arguments, options),
         Verb::Check(options) => check::run(options),
+        Verb::Completions(options) => overview::completions(options),
     })
 }
