@@ -209,6 +209,10 @@ impl Runner {
         let mut command = Command::new(job.binary);
         command.args(["--exact", &job.test.path, "--nocapture", "--test-threads", "1"]);
         command.env("LAB_REPORT", "socket").env_remove("LAB_SEED").env_remove("LAB_SEEDS");
+        // Reports stand four blanks deep.
+        if let Some(width) = lab_terminal::width() {
+            command.env("LAB_COLUMNS", width.saturating_sub(4).to_string());
+        }
         // The options say it, or what they have made of the environment.
         command.env_remove("LAB_RUNTIME").env_remove(SWARM).env_remove(CHECK_DETERMINISM);
         if seeds.end - seeds.start == 1 {

@@ -154,6 +154,17 @@ impl Record {
     }
 }
 
+/// Refuses a range of seeds that goes beyond the largest one.
+pub(crate) fn check_seeds(options: &StressOptions) -> Result<(), Failure> {
+    let (last, runs) = (u64::MAX - options.runs, options.runs);
+    match options.first_seed.filter(|first| *first > last) {
+        Some(first) => Err(Failure::new(format!(
+            "there are no {runs} seeds from {first} on; the last --first-seed is {last}"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// A campaign with its journal open, and locked against any other process.
 pub(crate) struct Campaign {
     folder: PathBuf,
@@ -173,12 +184,6 @@ impl Campaign {
         identity: Identity,
     ) -> Result<Campaign, Failure> {
         let first_seed = options.first_seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-        if first_seed.checked_add(options.runs).is_none() {
-            let (last, runs) = (u64::MAX - options.runs, options.runs);
-            return Err(Failure::new(format!(
-                "there are no {runs} seeds from {first_seed} on; the last --first-seed is {last}"
-            )));
-        }
         let resume = |folder: PathBuf| Campaign::resume(folder, &identity, options.first_seed);
         if !options.fresh {
             let folders = folder::candidates(root, options)?;

@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     environment::check_without_seed()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
+    campaign::check_seeds(options)?;
     let world = world(&catalogue, options)?;
     let binaries = build(&catalogue.root, &tests, &options.run.build(options.race))?;
     let mut options = options.clone();
@@ -70,6 +71,9 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
         }
         options.runs = options.runs.saturating_mul(options.growth).min(MOST_RUNS);
         options.first_seed = next;
+        if campaign::check_seeds(&options).is_err() {
+            options.first_seed = None;
+        }
         eprintln!("again, {} runs of each test", options.runs);
     }
 }

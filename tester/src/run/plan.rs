@@ -28,8 +28,13 @@ pub(crate) struct Plan {
     pub(crate) decisions: Option<PathBuf>,
     /// Where pictures go; None for no pictures.
     pub(crate) pictures: Option<PathBuf>,
+    /// How wide the lines of a report may be.
+    pub(crate) width: usize,
     pub(crate) limits: Limits,
 }
+
+/// The width of reports where nobody says how wide the terminal is.
+const WIDTH: usize = 100;
 
 impl Plan {
     /// One seed in the simulation, whatever the environment says.
@@ -48,6 +53,7 @@ impl Plan {
             trace: None,
             decisions: None,
             pictures: None,
+            width: WIDTH,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
     }
@@ -79,6 +85,7 @@ impl Plan {
             trace: text("LAB_TRACE")?.map(PathBuf::from),
             decisions: text("LAB_DECISIONS")?.map(PathBuf::from),
             pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
+            width: width()?,
             limits: limits(allowance)?,
         })
     }
@@ -109,6 +116,13 @@ fn number(name: &str) -> Result<Option<u64>, String> {
             .map_err(|_| format!("{name} must be a whole number that is not negative, not {value:?}"))
     };
     text(name)?.map(parse).transpose()
+}
+
+fn width() -> Result<usize, String> {
+    // A shell that exports `COLUMNS` means well; what it says is no reason to fail.
+    let columns = || env::var("COLUMNS").ok()?.parse().ok();
+    let asked = number("LAB_COLUMNS")?.map(|width| usize::try_from(width).unwrap_or(usize::MAX));
+    Ok(asked.or_else(columns).unwrap_or(WIDTH))
 }
 
 fn seeds() -> Result<Range<u64>, String> {
