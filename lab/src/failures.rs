@@ -25,6 +25,8 @@ const NAMED: usize = 6;
 pub(crate) struct Group {
     /// The broken rule or the kind, and the message without its numbers.
     pub(crate) signature: String,
+    /// A rule was broken that holds in every test.
+    is_rule: bool,
     pub(crate) runs: u64,
     /// Which tests failed like this.
     pub(crate) tests: Vec<String>,
@@ -80,6 +82,7 @@ impl Failures {
         let Failed { signature, run } = failed;
         let group = self.groups.entry(signature.clone()).or_insert_with(|| Group {
             signature: signature.clone(),
+            is_rule: run.reason.starts_with(&format!("{signature}:")),
             runs: 0,
             tests: Vec::new(),
             shortest: run.clone(),
@@ -100,9 +103,10 @@ impl Failures {
     pub(crate) fn groups(&self) -> Vec<&Group> {
         let mut groups: Vec<&Group> = self.groups.values().collect();
         groups.sort_by_key(|group| {
-            let vague = ["expectation", "virtual_time", "real_time", "undecided"];
+            let vague = ["virtual_time", "real_time", "undecided"];
             let is_vague = vague.iter().any(|kind| group.signature.starts_with(kind));
-            (is_vague, group.shortest.virtual_ns == 0, group.shortest.virtual_ns)
+            let rank = if group.is_rule { 0 } else { 1 + u8::from(is_vague) };
+            (rank, group.shortest.virtual_ns == 0, group.shortest.virtual_ns)
         });
         groups
     }
@@ -118,15 +122,17 @@ impl Failures {
         for group in groups.iter().take(LISTED) {
             let share = 100.0 * group.runs as f64 / total.max(1) as f64;
             say(&format!("  {} {share:.1} %  {}", times(group.runs), style(&group.signature).red()));
-            let mut names = group.tests.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-            if group.tests.len() > NAMED {
-                names += &format!(" and {} more", group.tests.len() - NAMED);
-            }
             let Shortest { test, seed, virtual_ns, .. } = &group.shortest;
-            say(&format!(
-                "      shortest: {test} seed {seed}, {:.2} s; in {names}",
-                *virtual_ns as f64 / 1e9
-            ));
+            say(&format!("      shortest: {test} seed {seed}, {:.2} s", *virtual_ns as f64 / 1e9));
+            let others: Vec<&str> =
+                group.tests.iter().map(String::as_str).filter(|name| name != test).collect();
+            let mut names = others.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+            if others.len() > NAMED {
+                names += &format!(" and {} more", others.len() - NAMED);
+            }
+            if !others.is_empty() {
+                say(&format!("      also: {names}"));
+            }
         }
         if groups.len() > LISTED {
             say(&format!("  and {} more ways", groups.len() - LISTED));
@@ -153,21 +159,27 @@ fn signature(report: &Report) -> String {
         return rule.clone();
     }
     let mut words = String::new();
-    let mut in_number = false;
-    for letter in report.reason().chars().take(LONGEST) {
+    let (mut in_number, mut in_quotes) = (false, false);
+    // What a client read is data.
+    for letter in report.reason().chars() {
         let is_digit = letter.is_ascii_digit();
-        if !is_digit {
-            words.push(letter);
-        } else if !in_number {
-            words.push('#');
+        let is_quote = letter == '"';
+        match (is_digit, in_quotes && !is_quote) {
+            (_, true) => {}
+            (false, _) => words.push(letter),
+            (true, _) if !in_number => words.push('#'),
+            (true, _) => {}
+        }
+        if is_quote {
+            in_quotes = !in_quotes;
         }
         in_number = is_digit || (in_number && letter == '.');
     }
-    words.trim().to_owned()
+    words.chars().take(LONGEST).collect::<String>().trim().to_owned()
 }
 
 /// How many letters of a message make its signature.
-const LONGEST: usize = 100;
+const LONGEST: usize = 120;
 
 /// Keeps the whole report of a run in this folder.
 pub(crate) fn keep(folder: &Path, test: &Test, report: &Report, world: &World) -> io::Result<PathBuf> {

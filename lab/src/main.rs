@@ -42,6 +42,7 @@ mod overview;
 mod pool;
 mod process;
 mod protocol;
+mod reference;
 mod replay;
 mod runner;
 mod score;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use console::style;
-use lab_terminal::{duration, width, wrapped};
+use lab_terminal::{cut, duration, width, wrapped};
 use labreport::Verdict;
 
 use crate::catalogue::Test;
@@ -22,16 +22,24 @@ pub(crate) fn say(text: &str) {
 pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: usize, file: Option<&Path>) {
     let head = format!("Test ({}): {} ...", test.part, test.title);
     if report.ok {
-        say(&format!("{head} {} -- {}", style("Passed").green(), figures(report, world)));
+        say(&passed(&head, report, world, width()));
     } else {
         let word = match report.verdict() {
             Verdict::Inconclusive => style("INCONCLUSIVE").yellow().bold(),
             Verdict::Passed | Verdict::Failed => style("FAILED").red().bold(),
         };
-        say(&format!("{head} {word} -- seed {}: {}", report.seed, report.reason()));
+        match width().filter(|_| told == 0) {
+            // The list at the end has the reason.
+            Some(width) => {
+                let verdict = format!(" ... {word} -- seed {}", report.seed);
+                let room = width.saturating_sub(console::measure_text_width(&verdict));
+                println!("{}{verdict}", cut(&format!("Test ({}): {}", test.part, test.title), room));
+            }
+            None => say(&format!("{head} {word} -- seed {}: {}", report.seed, report.reason())),
+        }
     }
     print_story(report, told, file);
-    if !report.ok {
+    if !report.ok && (told > 0 || width().is_none()) {
         say(&format!("    replay: {}", replay_command(test, report.seed, world)));
     }
     // A report tells the warnings of its run itself.
@@ -58,7 +66,7 @@ fn print_story(report: &Report, told: usize, file: Option<&Path>) {
         // Wrapped already; the blanks of a column must stay.
         lines[skipped..].iter().for_each(|line| println!("    {line}"));
     }
-    if let Some(file) = file.filter(|_| skipped > 0) {
+    if let Some(file) = file.filter(|_| told > 0 && skipped > 0) {
         say(&format!("    all of it: {}", file.display()));
     }
 }
@@ -68,16 +76,35 @@ pub(crate) fn replay_command(test: &Test, seed: u64, world: &World) -> String {
     format!("cargo lab replay {} --seed {seed}{}", test.name, world.flags())
 }
 
+/// The line of a test that passed, with as many of the course's figures as fit in it.
+fn passed(head: &str, report: &Report, world: &World, width: Option<usize>) -> String {
+    let mut line = format!("{head} {}", style("Passed").green());
+    for (number, figure) in figures(report, world).iter().enumerate() {
+        let longer = format!("{line}{} {figure}", if number == 0 { " --" } else { "," });
+        if width.is_some_and(|width| console::measure_text_width(&longer) > width) {
+            break;
+        }
+        line = longer;
+    }
+    line
+}
+
 /// The figures of the course's line: what the run cost.
-fn figures(report: &Report, world: &World) -> String {
+fn figures(report: &Report, world: &World) -> Vec<String> {
     let Report { peers, rpcs, bytes, commands, .. } = report;
     let lasted = report.virtual_ns as f64 / 1e9;
     let real = duration(Duration::from_nanos(report.real_ns));
     // On real threads the two clocks are one.
-    let times = if world.threads {
-        format!("real {lasted:.1} s")
+    let mut figures = if world.threads {
+        vec![format!("real {lasted:.1} s")]
     } else {
-        format!("virtual {lasted:.1} s, real {real}")
+        vec![format!("virtual {lasted:.1} s"), format!("real {real}")]
     };
-    format!("{times}, {peers} peers, {rpcs} RPCs, {bytes} bytes, {commands} commands")
+    figures.extend([
+        format!("{peers} peers"),
+        format!("{rpcs} RPCs"),
+        format!("{bytes} bytes"),
+        format!("{commands} commands"),
+    ]);
+    figures
 }

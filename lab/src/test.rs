@@ -17,6 +17,7 @@ use crate::cli::{Arguments, TestOptions};
 use crate::failures::{self, Failed, Failures};
 use crate::process::Supervisor;
 use crate::protocol::Report;
+use crate::reference::Reference;
 use crate::runner::{Job, Runner, World};
 use crate::score::Score;
 use crate::select::select;
@@ -28,7 +29,7 @@ use crate::{Failure, Outcome, bans, environment, pool, statics};
 pub(crate) const RESOURCES: &str = "largest process:";
 
 /// How many lines of the first report are printed, and of the others.
-const TOLD: (usize, usize) = (30, 0);
+const TOLD: (usize, usize) = (16, 0);
 
 /// Builds, runs each chosen test with one seed, and prints the results in the order of `labs.toml`.
 pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcome, Failure> {
@@ -36,6 +37,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
     let world = options.run.world()?;
+    let reference = Reference::load(&catalogue.root)?;
     for found in statics::in_sources_of(&catalogue.root, &tests) {
         eprintln!("{} {found}", style("warning:").yellow());
     }
@@ -58,6 +60,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
     let begun = Instant::now();
     let folder = folder::relative(&catalogue.root.join("lab-runs").join("last-test"));
     let mut results = Results::new(&tests, &runner.world, options, folder);
+    results.reference = reference;
     let workers = options.workers.number_in(&runner.world);
     run_jobs(&runner, workers, &jobs, &mut results);
     // Tests that sleep side by side may have taken the processors from one another. By themselves they tell.
@@ -112,6 +115,7 @@ struct Results<'a> {
     tests: &'a [Test],
     world: &'a World,
     options: &'a TestOptions,
+    reference: Reference,
     /// Where whole reports are kept.
     folder: PathBuf,
     /// Results that wait for an earlier test's.
@@ -140,6 +144,7 @@ impl<'a> Results<'a> {
             tests,
             world,
             options,
+            reference: Reference::default(),
             folder,
             early: BTreeMap::new(),
             printed: 0,
@@ -198,6 +203,9 @@ impl<'a> Results<'a> {
                 say(&style(heading).dim().to_string());
             }
             print_result(test, report, self.world, told, file.as_deref());
+            if let Some(remark) = self.reference.remark(test, report, self.world) {
+                say(&format!("    {} {remark}", style("remark:").dim()));
+            }
         });
         if failed {
             self.failures.add(&Failed::new(test, report, self.world, file.as_deref()));

@@ -1,8 +1,8 @@
 //! Arguments and replies in words, for traces. [`crate::service!`] knows their types, and a type need not have
 //! `Debug` to be sent: one that has not is named instead.
 //!
-//! The choice is made by the compiler where the macro is used: a method call prefers the trait that needs
-//! fewer references (see [`Words`] and [`Name`]).
+//! The compiler chooses where the macro is used: a method call on `&&Shown` finds the trait of `&Shown`
+//! ([`Words`]) before that of `Shown` ([`Name`]).
 
 use std::fmt::Debug;
 
@@ -19,7 +19,7 @@ pub trait Words {
     fn words(&self) -> String;
 }
 
-impl<T: Debug> Words for Shown<'_, T> {
+impl<T: Debug> Words for &Shown<'_, T> {
     fn words(&self) -> String {
         let mut cut = Cut { text: String::new(), letters: 0 };
         // It fails when there is enough, which spares the rest of a long value.
@@ -34,7 +34,7 @@ pub trait Name {
     fn words(&self) -> String;
 }
 
-impl<T> Name for &Shown<'_, T> {
+impl<T> Name for Shown<'_, T> {
     fn words(&self) -> String {
         let name = std::any::type_name::<T>();
         format!("{} (derive Debug to see it)", name.rsplit("::").next().unwrap_or(name))

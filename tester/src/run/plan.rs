@@ -154,6 +154,7 @@ fn limits(allowance: Allowance) -> Result<Limits, String> {
     Ok(Limits {
         virtual_time: seconds("LAB_VIRTUAL_LIMIT_S", allowance.virtual_time)?,
         real_time: seconds("LAB_REAL_LIMIT_S", allowance.real_time)?,
+        stuck_after: seconds("LAB_STUCK_LIMIT_S", Limits::default().stuck_after)?,
         memory: number("LAB_MEMORY_LIMIT_MB")?.unwrap_or(0).saturating_mul(1024 * 1024),
         ..Limits::default()
     })
