@@ -15,10 +15,10 @@ use crate::runner::World;
 use crate::style::{replay_command, say};
 
 /// How many ways to fail are listed.
-const LISTED: usize = 8;
+const LISTED: usize = 5;
 
 /// How many tests of one way are named.
-const NAMED: usize = 6;
+const NAMED: usize = 3;
 
 /// Runs that failed in one way.
 #[derive(Clone, Debug, Serialize)]
@@ -175,6 +175,9 @@ fn signature(report: &Report) -> String {
         }
         in_number = is_digit || (in_number && letter == '.');
     }
+    for detail in ["…\"\"", " (# bytes)", " (# characters)"] {
+        words = words.replace(detail, "");
+    }
     words.chars().take(LONGEST).collect::<String>().trim().to_owned()
 }
 
@@ -208,6 +211,10 @@ mod tests {
         let first = report(Kind::Expectation, "one(x7) failed to agree within 10.5 s at index 31");
         let second = report(Kind::Expectation, "one(x9) failed to agree within 10.5 s at index 4");
         assert_eq!(signature(&first), signature(&second));
+        let read = |what: &str| {
+            signature(&report(Kind::Expectation, &format!("append \"x 1\" is there twice in {what}")))
+        };
+        assert_eq!(read("\"x 1x 1\""), read("\"x 1x\"…\"1\" (382 bytes)"));
         assert_ne!(
             signature(&first),
             signature(&report(Kind::Panic, "one(x7) failed to agree within 10.5 s at index 31"))

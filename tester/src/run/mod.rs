@@ -15,6 +15,7 @@ mod starved;
 use board::Board;
 use channel::Reports;
 use plan::Plan;
+pub(crate) use plan::report_width;
 
 use crate::failure::Invariant;
 use crate::test::Test;

@@ -118,6 +118,11 @@ fn number(name: &str) -> Result<Option<u64>, String> {
     text(name)?.map(parse).transpose()
 }
 
+/// How wide the lines of a report may be; where the environment makes no sense, the usual width.
+pub(crate) fn report_width() -> usize {
+    width().unwrap_or(WIDTH)
+}
+
 fn width() -> Result<usize, String> {
     // A shell that exports `COLUMNS` means well; what it says is no reason to fail.
     let columns = || env::var("COLUMNS").ok()?.parse().ok();
