@@ -5,11 +5,11 @@
 //! Each figure is the median of five rounds, because other processes disturb single rounds.
 
 use kvraft::{Clerk, KvServer, Reads};
+use labapi::Persister;
 use labrt::Config;
 use labrt::node::Node;
 use labrt::sync::Arc;
 use labrt::time::{Duration, Instant};
-use raft::Persister;
 use rsm::ReplicatedServer;
 
 const SERVERS: usize = 3;
@@ -20,7 +20,7 @@ fn main() {
     sequential("one clerk, appends, snapshots at 1000 bytes", Some(1000), Reads::Log, false);
     sequential("one clerk, gets through the log", Some(1000), Reads::Log, true);
     sequential("one clerk, gets by ReadIndex", Some(1000), Reads::ReadIndex, true);
-    let lease = Reads::Lease(raft::Lease { max_clock_drift: 0.1 });
+    let lease = Reads::Lease(labapi::Lease { max_clock_drift: 0.1 });
     sequential("one clerk, gets by leases", Some(1000), lease, true);
     concurrent(16, None);
     concurrent(16, Some(1000));

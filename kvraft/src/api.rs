@@ -1,9 +1,9 @@
 //! Adapters: [`KvServer`] and [`Clerk`] as `labapi`'s traits, through which the tests use them.
 
-use labapi::{KvClerk, Observer, Persister, WireFormat};
+use labapi::{Consensus, KvClerk, Observer, Persister, WireFormat};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use rsm::ReplicatedServer;
+use rsm::{Below, ReplicatedServer};
 
 use crate::client::{Clerk, ClerkError};
 use crate::server::KvServer;
@@ -33,7 +33,7 @@ impl labapi::KvServer for KvServer {
     }
 
     fn wire() -> Option<&'static dyn WireFormat> {
-        Some(&raft::RaftWire)
+        Below::wire()
     }
 
     fn clerk(ends: Vec<ClientEnd>) -> Clerk {

@@ -39,6 +39,7 @@ pub struct Clerk {
     session: ClientSession,
 }
 
+// handout: bodies 3A
 impl Clerk {
     /// A clerk that reaches the servers through `ends`, which may be in any order.
     ///

@@ -1,6 +1,11 @@
 //! Lab 3: a key/value service that survives crashes and behaves like a single copy.
 //!
+// handout: drop
 //! This crate is the reference solution of parts 3A (without snapshots) and 3B (with them). The
+// handout: end
+// handout: put
+// //! This crate is yours: parts 3A (without snapshots) and 3B (with them). The
+// handout: end
 //! service is a map from keys to values with three operations: get, put and append. It runs
 //! on several servers, each a replica over Raft. Clients reach it through a [`Clerk`]. The
 //! crate `rsm` does the replication, so this crate is short: it holds exactly the part that
@@ -57,8 +62,13 @@
 //! # What the tests need
 //!
 //! The graded tests (`tests/kvraft`) know server and clerk through `labapi::KvServer` and
+// handout: put
+// //! `labapi::KvClerk` alone.
+// handout: end
+// handout: drop
 //! `labapi::KvClerk` alone. The tests in `tests/extras` use this solution's own types: faster
 //! reads, and a clerk with errors and time limits. Another solution does without them.
+// handout: end
 //!
 //! # What is left out on purpose
 //!
@@ -69,6 +79,11 @@
 //! - **Deleting keys.** The course has no such operation either. A client puts an empty value.
 //! - **Forgetting sessions.** A session stays for ever, with its clerk's last reply.
 
+// handout: put
+// // The compiler says when this line can go: when no body is `todo!` any more.
+// #![expect(unused)]
+//
+// handout: end
 mod api;
 mod client;
 mod rpc;

@@ -1,8 +1,8 @@
 //! A server: a replica of the map, and the handler of the clerks' RPC.
 
+use labapi::{Lease, Options, Persister};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use raft::{Lease, Options, Persister};
 use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
 use crate::rpc::{KvError, KvRpc, Operation};
@@ -28,6 +28,7 @@ pub struct KvServer {
     reads: Reads,
 }
 
+// handout: bodies 3A
 impl KvServer {
     /// Starts server `me` of the service and returns at once. `ends` reach all servers of the
     /// service. `persister` holds what an earlier life wrote. A snapshot replaces the log once
@@ -71,10 +72,12 @@ impl KvServer {
 impl ReplicatedServer for KvServer {
     type Machine = WithSessions<KeyValue>;
 
+    // handout: body kept
     fn replica(&self) -> &Rsm<WithSessions<KeyValue>> {
         &self.rsm
     }
 
+    // handout: body kept
     fn clerk_service(self: &Arc<Self>) -> Service {
         self.clone().into_service()
     }

@@ -15,6 +15,7 @@ pub struct KeyValue {
     values: BTreeMap<String, String>,
 }
 
+// handout: bodies 3A
 impl KeyValue {
     fn get(&self, key: &str) -> String {
         self.values.get(key).cloned().unwrap_or_default()

@@ -4,12 +4,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use lab_terminal::Failure;
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
-use crate::runner::{CHECK_DETERMINISM, SWARM, World};
+use crate::runner::{CHECK_DETERMINISM, OVER, SWARM, World};
 use crate::{environment, examples};
 
 const FIRST_STEPS: &str = "\
@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "FILE", env = "LAB_LABS")]
     pub(crate) labs: Option<PathBuf>,
 
-    /// Without a verb: what there is to do.
+    /// Without one: where you are, and what comes next.
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
 }
@@ -77,6 +77,10 @@ pub(crate) enum Verb {
     // A program of its own parses what follows, `--help` included.
     #[command(disable_help_flag = true)]
     Check(CheckOptions),
+    /// Makes a workspace for students: the framework, and labs without their solutions.
+    // A program of its own, too.
+    #[command(disable_help_flag = true)]
+    Handout(HandoutOptions),
     /// Prints completions of these words for a shell, to be kept where that shell looks for them.
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsOptions),
@@ -142,9 +146,23 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     swarm: bool,
 
+    /// What the labs above Raft stand on: the Raft in this workspace, or the oracle, which agrees under the
+    /// same faults and is no Raft.
+    #[arg(long, value_enum, value_name = "MODULE", env = OVER)]
+    over: Option<Over>,
+
     /// Run each seed twice, and fail if the two runs differ.
     #[arg(long)]
     check_determinism: bool,
+}
+
+/// The consensus module below a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Over {
+    /// The lab's own.
+    Raft,
+    /// The crate `oracle`.
+    Oracle,
 }
 
 impl RunOptions {
@@ -162,6 +180,9 @@ impl RunOptions {
         let mut variables = Vec::new();
         if self.swarm || environment::flag(SWARM)? {
             variables.push((SWARM, "1".to_owned()));
+        }
+        if self.over == Some(Over::Oracle) {
+            variables.push((OVER, "oracle".to_owned()));
         }
         if self.check_determinism || environment::flag(CHECK_DETERMINISM)? {
             variables.push((CHECK_DETERMINISM, "1".to_owned()));
@@ -356,6 +377,13 @@ pub(crate) struct CompletionsOptions {
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
     /// What the program `lab-check` gets.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HandoutOptions {
+    /// What the program `lab-handout` gets.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub(crate) arguments: Vec<OsString>,
 }

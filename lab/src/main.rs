@@ -11,7 +11,8 @@
 //! * `build`: the one call of cargo.
 //! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
 //! * `pool`: several of them at once. `score`: what their results come to.
-//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`: one module for each verb.
+//! * `progress`: where the user is. `handed`: whether a handout's fixed files are as they were.
+//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`: one module for each verb.
 //!
 //! # Exit codes
 //!
@@ -37,10 +38,13 @@ mod cli;
 mod environment;
 mod examples;
 mod failures;
+mod handed;
+mod handout;
 mod list;
 mod overview;
 mod pool;
 mod process;
+mod progress;
 mod protocol;
 mod reference;
 mod replay;
@@ -52,27 +56,34 @@ mod statistics;
 mod stress;
 mod style;
 mod test;
+mod unwritten;
 mod zoo;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use lab_terminal::{Failure, Outcome, end_quietly_when_nobody_reads, exit_code};
 
 use crate::cli::{Arguments, Verb};
 
 fn main() -> ExitCode {
     end_quietly_when_nobody_reads();
-    let arguments = Arguments::parse_from(overview::words(std::env::args_os()));
-    let Some(verb) = &arguments.verb else { return exit_code(overview::run(&arguments)) };
-    exit_code(match verb {
-        Verb::List(options) => list::run(&arguments, options),
-        Verb::Test(options) => test::run(&arguments, options),
-        Verb::Stress(options) => stress::run(&arguments, options),
-        Verb::Replay(options) => replay::run(&arguments, options),
-        Verb::Zoo(options) => zoo::run(&arguments, options),
-        Verb::Bench(options) => bench::run(&arguments, options),
-        Verb::Check(options) => check::run(options),
-        Verb::Completions(options) => overview::completions(options),
+    let arguments = handed::arguments();
+    exit_code(match &arguments.verb {
+        None => overview::run(&arguments),
+        Some(verb) => run(&arguments, verb),
     })
+}
+
+fn run(arguments: &Arguments, verb: &Verb) -> Result<Outcome, Failure> {
+    match verb {
+        Verb::List(options) => list::run(arguments, options),
+        Verb::Test(options) => test::run(arguments, options),
+        Verb::Stress(options) => stress::run(arguments, options),
+        Verb::Replay(options) => replay::run(arguments, options),
+        Verb::Zoo(options) => zoo::run(arguments, options),
+        Verb::Bench(options) => bench::run(arguments, options),
+        Verb::Check(options) => check::run(options),
+        Verb::Handout(options) => handout::run(options),
+        Verb::Completions(options) => overview::completions(options),
+    }
 }

@@ -3,16 +3,14 @@
 use std::ffi::OsString;
 
 use clap::CommandFactory;
-use console::style;
-use lab_terminal::{Failure, Outcome, count};
+use lab_terminal::{Failure, Outcome};
 
-use crate::catalogue::Catalogue;
 use crate::cli::{Arguments, CompletionsOptions};
+use crate::progress;
 use crate::style::say;
 
 /// What to begin with, and what it does.
-const BEGINNINGS: [(&str, &str); 7] = [
-    ("cargo lab list", "labs, parts, tests, points"),
+const BEGINNINGS: [(&str, &str); 6] = [
     ("cargo lab test 2A", "the tests of a part, once"),
     ("cargo lab stress 2A", "a thousand seeds of each, with a live table"),
     ("cargo lab replay TEST --seed N", "a run again: its story, and a column for each server"),
@@ -21,21 +19,14 @@ const BEGINNINGS: [(&str, &str); 7] = [
     ("cargo lab help VERB", "options and examples"),
 ];
 
-/// Prints the labs and the verbs.
+/// Prints how far each part is, and the verbs.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let catalogue = Catalogue::load(arguments.labs.as_deref())?;
-    let tests = catalogue.tests();
-    for lab in &catalogue.labs {
-        let number = tests.iter().filter(|test| test.lab == lab.name).count();
-        let parts: Vec<&str> = lab.parts.iter().map(|part| part.name.as_str()).collect();
-        let (name, parts) = (style(format!("{:12}", lab.name)).bold(), parts.join(" "));
-        say(&format!("{name} {parts:12} {}: {}", count(number, "test"), lab.title));
-    }
+    let outcome = progress::run(arguments)?;
     println!();
     for (command, what) in BEGINNINGS {
         say(&format!("{command:32} {what}"));
     }
-    Ok(Outcome::Passed)
+    Ok(outcome)
 }
 
 /// Prints the completions for a shell.

@@ -32,6 +32,9 @@ pub(crate) const SWARM: &str = "LAB_SWARM";
 /// Asks it to run each seed twice.
 pub(crate) const CHECK_DETERMINISM: &str = "LAB_CHECK_DETERMINISM";
 
+/// The variable that tells a test process what to put below the labs that need consensus.
+pub(crate) const OVER: &str = "LAB_OVER";
+
 /// Where tests put pictures of what failed.
 pub(crate) const PICTURES: &str = "LAB_PICTURES";
 
@@ -53,6 +56,7 @@ impl World {
         let flags = [
             (self.threads, " --threads"),
             (has(SWARM), " --swarm"),
+            (has(OVER), " --over oracle"),
             (has(CHECK_DETERMINISM), " --check-determinism"),
         ];
         let mut flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();

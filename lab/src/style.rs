@@ -10,6 +10,7 @@ use labreport::Verdict;
 use crate::catalogue::Test;
 use crate::protocol::Report;
 use crate::runner::World;
+use crate::unwritten::unwritten;
 
 /// Prints lines that fit the terminal.
 pub(crate) fn say(text: &str) {
@@ -21,6 +22,10 @@ pub(crate) fn say(text: &str) {
 /// them all.
 pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: usize, file: Option<&Path>) {
     let head = format!("Test ({}): {} ...", test.part, test.title);
+    if let Some(what) = unwritten(report) {
+        say(&format!("{head} {} ({what})", style("not implemented").yellow()));
+        return;
+    }
     if report.ok {
         say(&passed(&head, report, world, width()));
     } else {

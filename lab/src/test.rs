@@ -15,7 +15,9 @@ use crate::build::build;
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, TestOptions};
 use crate::failures::{self, Failed, Failures};
+use crate::handed::warn_of_changes;
 use crate::process::Supervisor;
+use crate::progress::{Progress, chapter};
 use crate::protocol::Report;
 use crate::reference::Reference;
 use crate::runner::{Job, Runner, World};
@@ -23,6 +25,7 @@ use crate::score::Score;
 use crate::select::select;
 use crate::stress::folder;
 use crate::style::{print_result, replay_command, say};
+use crate::unwritten::unwritten;
 use crate::{Failure, Outcome, bans, environment, pool, statics};
 
 /// What `cargo lab bench` looks for in the output.
@@ -38,6 +41,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
     let tests = select(&catalogue, &options.selection.patterns)?;
     let world = options.run.world()?;
     let reference = Reference::load(&catalogue.root)?;
+    warn_of_changes(&catalogue);
     for found in statics::in_sources_of(&catalogue.root, &tests) {
         eprintln!("{} {found}", style("warning:").yellow());
     }
@@ -71,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
         eprintln!("again, each by itself: {}", count(again.len(), "inconclusive test"));
         run_jobs(&runner, 1, &again, &mut results);
     }
-    let outcome = results.finish(begun, seed)?;
+    let outcome = results.finish(begun, seed, &catalogue)?;
     if options.resources {
         println!("{RESOURCES} {} MiB", largest_child_mb()?);
     }
@@ -127,6 +131,10 @@ struct Results<'a> {
     is_last: bool,
     score: Score,
     failures: Failures,
+    /// The part and the lab of the first test that failed as not implemented.
+    begin_with: Option<(String, String)>,
+    /// Whether each test passed, so far.
+    verdicts: BTreeMap<usize, bool>,
     failure: Option<Failure>,
     interrupted: bool,
     bar: ProgressBar,
@@ -152,6 +160,8 @@ impl<'a> Results<'a> {
             is_last: !world.threads || options.workers.are_given(),
             score: Score::default(),
             failures: Failures::default(),
+            begin_with: None,
+            verdicts: BTreeMap::new(),
             failure: None,
             interrupted: false,
             bar,
@@ -191,7 +201,8 @@ impl<'a> Results<'a> {
         let test = &self.tests[index];
         let failed = report.verdict() == Verdict::Failed;
         let told = if self.score.outcome() == Outcome::Failed { TOLD.1 } else { TOLD.0 };
-        let file = if report.ok { None } else { failures::keep(&self.folder, test, report, self.world).ok() };
+        let is_kept = !report.ok && unwritten(report).is_none();
+        let file = if !is_kept { None } else { failures::keep(&self.folder, test, report, self.world).ok() };
         let told = if file.is_none() { usize::MAX } else { told };
         let before = index.checked_sub(1).and_then(|before| self.tests[before].heading.as_ref());
         self.bar.suspend(|| {
@@ -207,7 +218,10 @@ impl<'a> Results<'a> {
                 say(&format!("    {} {remark}", style("remark:").dim()));
             }
         });
-        if failed {
+        self.verdicts.insert(index, report.ok);
+        if unwritten(report).is_some() {
+            self.begin_with.get_or_insert((test.part.clone(), test.lab.clone()));
+        } else if failed {
             self.failures.add(&Failed::new(test, report, self.world, file.as_deref()));
         }
         if report.verdict() == Verdict::Inconclusive && !self.is_last {
@@ -217,9 +231,19 @@ impl<'a> Results<'a> {
         }
     }
 
+    /// Keeps the results for `cargo lab` alone.
+    fn keep(&self, catalogue: &Catalogue) {
+        let mut progress = Progress::read(catalogue);
+        for (&index, &passed) in &self.verdicts {
+            progress.note(&self.tests[index], passed);
+        }
+        progress.keep(catalogue);
+    }
+
     /// What failed, and the last line.
-    fn finish(mut self, begun: Instant, seed: u64) -> Result<Outcome, Failure> {
+    fn finish(mut self, begun: Instant, seed: u64, catalogue: &Catalogue) -> Result<Outcome, Failure> {
         self.bar.finish_and_clear();
+        self.keep(catalogue);
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -256,7 +280,12 @@ impl<'a> Results<'a> {
                 count(self.score.total(), "test")
             ));
         } else {
-            say(&format!("{tests} in {}{points} (seed {seed})", duration(took)));
+            let begin = self.begin_with.as_ref().map(|(part, lab)| match chapter(catalogue, lab) {
+                Some(chapter) => format!("; begin with {part}: {chapter}"),
+                None => format!("; begin with {part}"),
+            });
+            let begin = begin.unwrap_or_default();
+            say(&format!("{tests} in {}{points}{begin} (seed {seed})", duration(took)));
         }
         Ok(outcome)
     }

@@ -3,11 +3,14 @@
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
 use labrt::sync::Arc;
+use labrt::thread;
+use labrt::time::Duration;
 
 use crate::observer::Observer;
 use crate::persister::Persister;
 use crate::wire::WireFormat;
 
+// ANCHOR: apply
 /// What a consensus module hands to the service above it, in order, on the apply channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplyMsg {
@@ -31,7 +34,39 @@ pub enum ApplyMsg {
         snapshot: Vec<u8>,
     },
 }
+// ANCHOR_END: apply
 
+/// What a server assumes about clocks when it serves reads from a lease (dissertation §6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lease {
+    /// How fast or slow any server's clock may run, as a fraction: with 0.01 a second on a
+    /// clock lasts between 0.99 and 1.01 s. From 0 to less than 1.
+    pub max_clock_drift: f64,
+}
+
+/// Choices that change what a server promises or assumes. All servers of a cluster must
+/// make the same choices.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// Serve reads from leases. `None`, the default, relies on no clock.
+    pub lease: Option<Lease>,
+}
+
+/// Whether a leader may answer a read from its own state ([`Consensus::read_index`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadIndex {
+    /// Yes, once everything up to this index is applied.
+    At(u64),
+    /// No: this server does not lead.
+    NotLeader,
+    /// The module cannot tell, so the read has to go through the log.
+    Unsupported,
+}
+
+/// How often a module that does not tell of leadership is asked for it.
+const LEADERSHIP_POLL: Duration = Duration::from_millis(10);
+
+// ANCHOR: consensus
 /// A consensus module: what the tests of the Raft lab need of a server.
 ///
 /// The tester calls every method in a thread on the server's node, so a thread that a method spawns ends when
@@ -65,6 +100,46 @@ pub trait Consensus: Send + Sync + 'static {
     /// without such probes still works, and is checked less closely. [`crate::Probe`] makes this three lines.
     fn watch(self: &Arc<Self>, _observer: Box<dyn Observer>) {}
 
+    /// As [`Consensus::make`], with options. A module that has none of them ignores them: they allow
+    /// shortcuts, and demand none.
+    fn make_with(
+        peers: Vec<ClientEnd>,
+        me: usize,
+        persister: Persister,
+        apply: Sender<ApplyMsg>,
+        _options: Options,
+    ) -> Arc<Self>
+    where
+        Self: Sized,
+    {
+        Self::make(peers, me, persister, apply)
+    }
+
+    /// The last index that the snapshot on the disk replaces, 0 if there is none; None if the module does not
+    /// tell. A service that starts checks that it has restored exactly that snapshot.
+    fn last_included_index(self: &Arc<Self>) -> Option<u64> {
+        None
+    }
+
+    /// Waits for proof that this server was the only leader at some moment after the call (dissertation
+    /// §6.4). Services read without the log if the module offers this, and through it if not.
+    fn read_index(self: &Arc<Self>) -> ReadIndex {
+        ReadIndex::Unsupported
+    }
+
+    /// Blocks until the term or the leadership differs from `seen`, which is an earlier answer of this method
+    /// or of [`Consensus::get_state`], and returns the new values. A change of the term alone need not wake
+    /// the caller. Without a method of its own a module is asked every 10 ms.
+    fn wait_for_leadership(self: &Arc<Self>, seen: (u64, bool)) -> (u64, bool) {
+        loop {
+            let now = self.get_state();
+            if now != seen {
+                return now;
+            }
+            thread::sleep(LEADERSHIP_POLL);
+        }
+    }
+
     /// How the checkers read this module's messages; with None they do not.
     fn wire() -> Option<&'static dyn WireFormat>
     where
@@ -73,3 +148,4 @@ pub trait Consensus: Send + Sync + 'static {
         None
     }
 }
+// ANCHOR_END: consensus

@@ -7,6 +7,7 @@ use crate::observer::Observer;
 use crate::persister::Persister;
 use crate::wire::WireFormat;
 
+// ANCHOR: server
 /// A replicated key/value server: what the tests of the key/value lab need of one. As with
 /// [`crate::Consensus`], the tester calls every method but `clerk` in a thread on the server's node.
 pub trait KvServer: Send + Sync + 'static {
@@ -48,7 +49,9 @@ pub trait KvServer: Send + Sync + 'static {
     where
         Self: Sized;
 }
+// ANCHOR_END: server
 
+// ANCHOR: clerk
 /// A client's side of the service. Each call lasts until the operation is done, however often it must be
 /// sent. A clerk has one operation under way at a time, so each call borrows it mutably.
 pub trait KvClerk: Send + 'static {
@@ -61,3 +64,4 @@ pub trait KvClerk: Send + 'static {
     /// Adds to the end of the value of a key: once for each call, however often the request is sent.
     fn append(&mut self, key: &str, value: &str);
 }
+// ANCHOR_END: clerk

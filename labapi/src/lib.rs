@@ -3,6 +3,8 @@
 //! A lab's crate stands on this crate and not on its tests. The tester knows a solution only
 //! through the traits here, and a solution knows nothing of the tester.
 //!
+//! The labs' texts, with tasks, hints and every bound, are in the workspace's folder `docs`.
+//!
 //! | given | what |
 //! |---|---|
 //! | [`Persister`] | the simulated disk of one server |
@@ -99,7 +101,7 @@ mod persister;
 mod probe;
 mod wire;
 
-pub use consensus::{ApplyMsg, Consensus};
+pub use consensus::{ApplyMsg, Consensus, Lease, Options, ReadIndex};
 pub use key_value::{KvClerk, KvServer};
 pub use observer::{Observer, Role, View, digest};
 pub use persister::{Persister, Write};

@@ -50,6 +50,14 @@ impl ClientEnd {
         ClientEnd { way: Way::Network(end) }
     }
 
+    /// The end itself, if it is one of a simulated network.
+    pub(crate) fn network_end(&self) -> Option<&NetworkEnd> {
+        match &self.way {
+            Way::Network(end) => Some(end),
+            Way::Transport(_) => None,
+        }
+    }
+
     /// For testers: the same end, which calls `guard` before each call, in the calling thread and with the
     /// source line of the call. A guard that panics keeps the call from being made. An end of another
     /// transport stays as it is.

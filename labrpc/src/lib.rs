@@ -118,6 +118,7 @@
 )]
 
 mod bandwidth;
+mod beside;
 mod calls;
 mod delay;
 mod end;

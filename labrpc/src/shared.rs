@@ -131,6 +131,8 @@ pub(crate) struct State {
     pub(crate) bandwidth: Option<u64>,
     /// Probability that a request is delivered twice.
     pub(crate) duplication: f64,
+    /// What oracles keep beside the network.
+    pub(crate) beside: crate::beside::Objects,
     /// Set by `cleanup`: calls fail at once.
     pub(crate) closed: bool,
     pub(crate) total_count: u64,
@@ -151,6 +153,7 @@ impl State {
             delay: DelayModel::default_here(),
             bandwidth: None,
             duplication: 0.0,
+            beside: crate::beside::Objects::new(),
             closed: false,
             total_count: 0,
             total_bytes: 0,

@@ -27,6 +27,7 @@ pub struct Trouble {
     pub skip: Vec<RecordPlace>,
 }
 
+// handout: bodies 1A
 impl State {
     /// Remembers a bad record. True if the next attempts will skip it.
     pub(crate) fn skip_record(&mut self, id: TaskId, error: &TaskError) -> bool {

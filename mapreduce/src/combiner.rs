@@ -7,6 +7,7 @@ use crate::app::Application;
 use crate::task::{Groups, Listed};
 use crate::tasks::TaskError;
 
+// handout: bodies 1A
 /// Replaces the values of each key by what the application's combiner emits for them.
 ///
 /// # Errors

@@ -35,6 +35,7 @@ pub(crate) struct Inputs<'a> {
     progress: f64,
 }
 
+// handout: bodies 1B
 impl<'a> Inputs<'a> {
     /// Part 1A: the files are where the maps wrote them.
     pub(crate) fn shared(store: &'a dyn Store, sources: &Sources, partition: usize) -> Inputs<'a> {

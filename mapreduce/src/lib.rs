@@ -1,14 +1,21 @@
 //! Lab 1: MapReduce. It runs a program made of two pure functions on many machines, although these are slow,
 //! crash, and lose their disks.
 //!
+// handout: drop
 //! This is the reference solution of parts 1A (intermediate files in a shared store) and 1B (on the disks of
+// handout: end
+// handout: put
+// //! This crate is yours: parts 1A (intermediate files in a shared store) and 1B (on the disks of
+// handout: end
 //! the machines that made them). It follows Dean and Ghemawat, *MapReduce: Simplified Data Processing on
 //! Large Clusters* (OSDI 2004); section numbers (§) are that paper's. The paper's master is called
 //! coordinator here, as in the course.
 //!
+// handout: drop
 //! Two more crates build on this one. `mapreduce-engine` runs tasks whose data do not fit into memory, and
 //! fast. `mrjob` is the command: processes, sockets, directories, applications.
 //!
+// handout: end
 //! # What MapReduce promises
 //!
 //! A user writes `map`, which emits pairs of a key and a value for each record of the input, and `reduce`,
@@ -98,6 +105,11 @@
 //!   itself (§4.5).
 //! - **Several jobs, users, quotas.** The paper, too, leaves them to a cluster's scheduler.
 
+// handout: put
+// // The compiler says when this line can go: when no body is `todo!` any more.
+// #![expect(unused)]
+//
+// handout: end
 pub mod app;
 pub mod apps;
 mod bad_records;

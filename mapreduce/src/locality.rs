@@ -13,6 +13,7 @@ pub(crate) struct LocalQueues {
     replicas: Vec<Vec<MachineId>>,
 }
 
+// handout: bodies 1B
 impl LocalQueues {
     /// The machine's queue, if it has one.
     pub(crate) fn queue(&mut self, machine: MachineId) -> Option<&mut VecDeque<usize>> {

@@ -15,6 +15,7 @@ use crate::events::{Cause, Event};
 use crate::rpc::{AttemptId, GetTaskArgs, GetTaskReply, TaskId, WorkerId};
 use crate::state::State;
 
+// handout: bodies 1A
 impl State {
     /// The answer to a question that was answered before, or that shows that a reply was lost. `None` for a
     /// new question of a worker that runs what the coordinator thinks it runs.

@@ -19,6 +19,7 @@ use crate::rpc::{
 use crate::state::State;
 use crate::table::{Done, Task};
 
+// handout: bodies 1A
 impl State {
     /// A worker reports its progress. An attempt lives as long as it makes progress: a worker that only says
     /// that it is alive is as good as dead to the job.

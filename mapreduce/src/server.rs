@@ -48,6 +48,7 @@ pub(crate) struct Signals {
     sooner: Condvar,
 }
 
+// handout: bodies 1A
 impl Settle for Monitored {
     type Signals = Signals;
 
@@ -92,11 +93,13 @@ impl Coordinator {
         coordinator
     }
 
+    // handout: body kept
     /// Shows each step to the observer from now on.
     pub fn watch(&self, observer: Box<dyn Observer>) {
         self.lock().observer = Some(observer);
     }
 
+    // handout: body kept
     /// Takes the lock. A thread that has it may wait for one of the two conditions, and for nothing else.
     pub(crate) fn lock(&self) -> MonitorGuard<'_, Monitored> {
         self.monitor.lock()

@@ -19,6 +19,7 @@ use crate::table::{Attempt, TaskTable};
 /// A phase is close to its end when at least this share of its tasks is done, in percent.
 const BACKUP_FROM_PERCENT: usize = 95;
 
+// handout: bodies 1A
 impl TaskTable {
     /// The task that most needs a backup by this worker, if the phase is close to its end: a task with one
     /// attempt, which another worker runs, and no backup before.

@@ -136,6 +136,7 @@ pub struct TaskTable {
     pub(crate) counters: Counters,
 }
 
+// handout: bodies 1A
 impl TaskTable {
     /// This many idle tasks.
     pub(crate) fn new(count: usize) -> TaskTable {
@@ -143,6 +144,7 @@ impl TaskTable {
         TaskTable { tasks, idle: count, queue, ..TaskTable::default() }
     }
 
+    // handout: body kept
     /// One of the tasks.
     pub fn get(&self, task: usize) -> Option<&Task> {
         self.tasks.get(task)
@@ -153,6 +155,7 @@ impl TaskTable {
         self.tasks.get_mut(task)
     }
 
+    // handout: body kept
     /// Whether all are done.
     pub fn all_done(&self) -> bool {
         self.done == self.tasks.len()

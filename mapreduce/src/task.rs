@@ -25,6 +25,7 @@ pub struct PlainTasks;
 /// All values of each key, in the order of the keys.
 pub(crate) type Groups = BTreeMap<String, Vec<String>>;
 
+// handout: bodies 1A
 impl Tasks for PlainTasks {
     fn run_map(&self, task: &MapTask<'_>, progress: &mut Progress<'_>) -> Result<MapOutput, TaskError> {
         let result = map(task, progress);

@@ -12,6 +12,7 @@ use crate::rpc::{AttemptId, WorkerId};
 use crate::state::State;
 use crate::table::Attempt;
 
+// handout: bodies 1A
 impl State {
     /// When the coordinator must next give something up, unless a worker reports before.
     pub fn next_deadline(&self) -> Option<Instant> {

@@ -68,6 +68,7 @@ pub(crate) struct Member<'a> {
     application: Arc<dyn Application>,
 }
 
+// handout: bodies 1A
 impl Worker {
     /// A worker that has not begun.
     pub fn new(setup: Setup) -> Arc<Worker> {

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Handing committed entries to the service (Figure 2, rules for all servers).
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub enum Applicable {
     },
 }
 
+// handout: bodies 2B
 impl Applicable {
     /// Whether the service is up to date.
     pub fn is_empty(&self) -> bool {
@@ -91,6 +93,7 @@ impl State {
         Applicable::Entries { first, entries }
     }
 
+    // handout: body 2D
     /// A leader's snapshot has overtaken the service: reset state machine using snapshot
     /// contents (Figure 13, receiver step 8).
     fn take_snapshot_to_apply(&mut self) -> Applicable {

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Leader election (§5.2) with the election restriction (§5.4.1).
 
 use labapi::Role;
@@ -7,6 +8,7 @@ use tracing::debug;
 use crate::rpc::{RequestVoteArgs, RequestVoteReply};
 use crate::state::{Peer, State};
 
+// handout: bodies 2A
 impl State {
     /// When the election timeout elapses; never for a leader.
     pub fn election_deadline(&self) -> Option<Instant> {

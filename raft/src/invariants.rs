@@ -1,3 +1,4 @@
+// handout: file guided
 //! What must hold whenever the lock is free, and what must hold of each change.
 //!
 //! The monitor (see `server.rs`) calls [`Inspector::inspect`] each time a thread gives up the

@@ -1,7 +1,12 @@
 //! Lab 2: Raft, a protocol by which several servers agree on one sequence of commands,
 //! although servers crash and messages are lost.
 //!
+// handout: drop
 //! This is the reference solution of parts 2A (election), 2B (log), 2C (persistence) and 2D
+// handout: end
+// handout: put
+// //! This crate is yours: parts 2A (election), 2B (log), 2C (persistence) and 2D
+// handout: end
 //! (snapshots). It follows the extended version of *In Search of an Understandable
 //! Consensus Algorithm* (Ongaro and Ousterhout, 2014). Section numbers (§) and figures are
 //! that paper's; "dissertation" means Ongaro's *Consensus: Bridging Theory and Practice*
@@ -29,6 +34,7 @@
 //! So no majority can contradict what another majority has voted for or stored, because one
 //! of its servers knows of it.
 //!
+// handout: drop classic
 //! # Terms
 //!
 //! Time is divided into *terms*, numbered from 1, each of which begins with an election and
@@ -110,7 +116,11 @@
 //! | `log.rs` | entries by index | §5.3, §7 |
 //! | `persist.rs` | term, vote and log, in memory and on the disk | Figure 2 |
 //! | `snapshot.rs` | InstallSnapshot, from both sides | §7, Figure 13 |
+// handout: end
+// handout: drop
 //! | `reads.rs` | reads without the log, for lab 3; leave it out at first | §8 |
+// handout: end
+// handout: drop classic
 //! | `invariants.rs` | what must always hold of one server | Figure 3 |
 //! | `server.rs` | lock, threads, handlers | – |
 //! | `api.rs` | the interface of the lab | – |
@@ -146,23 +156,43 @@
 //!   ends the server's threads wherever they are, as a real crash does.
 //! - **`CondInstallSnapshot`**. Early editions let the service refuse a snapshot that entries
 //!   had overtaken. Here one thread hands over both, in order, so none is ever overtaken.
+// handout: end
 
+// handout: put
+// // The compiler says when this line can go: when no body is `todo!` any more.
+// #![expect(unused)]
+//
+// handout: end
 mod api;
+// handout: drop classic
 mod apply;
 mod election;
 mod invariants;
 mod log;
 mod persist;
+// handout: end
+// handout: drop
 mod reads;
+// handout: end
+// handout: drop classic
 mod replication;
+// handout: end
 pub mod rpc;
+// handout: drop classic
 mod server;
 mod snapshot;
 mod state;
 mod wire;
+// handout: end
 
+// handout: put classic
+// pub use api::Raft;
+// handout: end
 pub use labapi::{ApplyMsg, Persister};
-pub use reads::{Lease, Options};
+// handout: drop
+pub use labapi::{Lease, Options};
+// handout: end
+// handout: drop classic
 pub use server::Raft;
 pub use wire::RaftWire;
 
@@ -181,3 +211,4 @@ pub mod rules {
     pub use crate::state::{Peer, State};
     pub use labapi::Role;
 }
+// handout: end

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The log in memory: the entries that are not yet in a snapshot, and where the snapshot
 //! ends.
 //!
@@ -28,6 +29,7 @@ pub struct Log {
     entries: Vec<Entry>,
 }
 
+// handout: bodies 2A
 impl Log {
     /// Index of the last entry replaced by the snapshot, 0 if none is.
     pub fn last_included_index(&self) -> u64 {
@@ -66,6 +68,7 @@ impl Log {
         self.entries.get(self.position(index)?)
     }
 
+    // handout: bodies 2B
     /// The entries from `first` up to and including `last`, without those that the log does
     /// not hold.
     pub fn range(&self, first: u64, last: u64) -> &[Entry] {
@@ -98,6 +101,7 @@ impl Log {
         index.checked_sub(self.last_included_index + 1).map(|position| position as usize)
     }
 
+    // handout: body 2D
     /// An empty log that goes on behind a snapshot.
     pub(crate) fn after_snapshot(last_included_index: u64, last_included_term: u64) -> Log {
         Log { last_included_index, last_included_term, entries: Vec::new() }
@@ -121,6 +125,7 @@ impl Log {
         removed
     }
 
+    // handout: body 2D
     /// Discards everything up to and including the entry at `index` of `term`. The entries
     /// behind it are retained only if the log has that very entry. Otherwise they belong to
     /// another log, and go as well (Figure 13, receiver steps 6 and 7).
@@ -138,6 +143,7 @@ impl Log {
     }
 }
 
+// handout: bodies kept
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,3 +1,4 @@
+// handout: file guided
 //! What a server must not lose: current term, vote and log, in memory and on the disk
 //! (Figure 2, persistent state).
 //!
@@ -71,6 +72,7 @@ pub(crate) struct Persistent {
     scratch: Vec<u8>,
 }
 
+// handout: bodies 2A
 impl Persistent {
     /// Reads the state from the disk; an empty disk means the first boot.
     ///
@@ -111,6 +113,7 @@ impl Persistent {
         persistent
     }
 
+    // handout: body 2C
     /// Repeats a record's change in memory.
     fn replay(&mut self, record: Record<'_>) {
         match record {
@@ -144,6 +147,7 @@ impl Persistent {
         &self.log
     }
 
+    // handout: body 2D
     /// The snapshot on the disk, empty if there is none. The bytes are shared, so this costs
     /// the same however large the snapshot.
     pub(crate) fn snapshot(&self) -> Bytes {
@@ -185,6 +189,7 @@ impl Persistent {
         self.count_dead_bytes(length);
     }
 
+    // handout: body 2B
     /// Adds entries at the end of the log.
     pub(crate) fn append(&mut self, entries: &[Entry]) {
         let Some(last) = entries.last() else { return };
@@ -200,6 +205,7 @@ impl Persistent {
         self.write(&Record::Entries(Cow::Borrowed(entries)));
     }
 
+    // handout: body 2B
     /// Removes the entry at `index` and all behind it. Needs the commit index only to check
     /// that none of them is committed.
     pub(crate) fn truncate(&mut self, index: u64, commit_index: u64) {
@@ -215,6 +221,7 @@ impl Persistent {
         self.count_dead_bytes(length + dead);
     }
 
+    // handout: body 2D
     /// Replaces everything up to and including the entry at `index` of `term` by a snapshot.
     /// If the log has that entry, the entries behind it are retained; otherwise the whole
     /// log goes (Figure 13, receiver steps 5 to 7). A server's own snapshot is always the
@@ -230,12 +237,14 @@ impl Persistent {
         self.rewrite(Some(snapshot));
     }
 
+    // handout: body kept
     /// The index from which on entries have changed since the last call; `u64::MAX` if none
     /// have. With it the invariants look at new entries only.
     pub(crate) fn take_changed_from(&mut self) -> u64 {
         std::mem::replace(&mut self.changed_from, u64::MAX)
     }
 
+    // handout: bodies 2C
     /// Writes a record to the disk and returns its length in bytes.
     fn write(&mut self, record: &Record<'_>) -> usize {
         self.scratch.clear();
@@ -275,6 +284,7 @@ impl Persistent {
     }
 }
 
+// handout: bodies kept
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,3 +1,4 @@
+// handout: file never
 //! Reads that do not go through the log (dissertation §6.4): how a leader knows that it
 //! still is one.
 //!
@@ -22,26 +23,10 @@
 //! is committed (§5.4.2). Until then its commit index may be behind what clients have been
 //! told.
 
-use labapi::Role;
+use labapi::{Lease, Role};
 use labrt::time::{Duration, Instant};
 
 use crate::state::State;
-
-/// What a server assumes about clocks when it serves reads from a lease.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Lease {
-    /// How fast or slow any server's clock may run, as a fraction: with 0.01 a second on a
-    /// clock lasts between 0.99 and 1.01 s. From 0 to less than 1.
-    pub max_clock_drift: f64,
-}
-
-/// Choices that change what a server promises or assumes. All servers of a cluster must
-/// make the same choices.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Options {
-    /// Serve reads from leases. `None`, the default, relies on no clock.
-    pub lease: Option<Lease>,
-}
 
 /// The times of a lease, each on the clock of the server that keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

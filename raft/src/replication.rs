@@ -1,3 +1,4 @@
+// handout: file guided
 //! Log replication (§5.3) and what counts as committed (§5.4.2).
 
 use labapi::Role;
@@ -39,6 +40,7 @@ pub enum Request {
     InstallSnapshot(InstallSnapshotArgs),
 }
 
+// handout: bodies 2B
 impl Request {
     /// Bytes of commands or snapshot that the request carries.
     pub fn payload(&self) -> usize {
@@ -73,6 +75,7 @@ pub enum Turn {
 }
 
 impl State {
+    // handout: body 2A
     /// What to send to `peer` now. At most one call to a peer is under way at any time; new
     /// entries gather meanwhile and go out together with the next call.
     pub fn next_turn(&mut self, peer: usize, now: Instant) -> Turn {
@@ -94,6 +97,7 @@ impl State {
         Turn::Send(self.request(peer))
     }
 
+    // handout: body 2A
     /// The message that the peer needs, for a candidate or leader.
     fn request(&mut self, peer: usize) -> Request {
         if self.role == Role::Candidate {
@@ -122,6 +126,7 @@ impl State {
         }
     }
 
+    // handout: body 2A
     /// A reply has come from `peer`; `None` if none will come.
     pub fn handle_reply(&mut self, peer: usize, request: &Request, reply: Option<&Reply>, now: Instant) {
         debug_assert_ne!(peer, self.me, "a server does not answer itself");
@@ -170,6 +175,7 @@ impl State {
         AppendEntriesReply { success: true, ..refusal }
     }
 
+    // handout: body 2A
     /// A message from the leader of the current term has come. This server is its follower,
     /// whatever it was before, and the leader is alive (Figure 2, rules for candidates and
     /// followers).

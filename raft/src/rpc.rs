@@ -13,9 +13,12 @@
 //! Indices count log entries from 1. Terms count elections from 1. In both, 0 means "before
 //! everything": the empty log has its last entry at index 0 in term 0.
 
+// handout: drop classic
 use bytes::Bytes;
+// handout: end
 use serde::{Deserialize, Serialize};
 
+// handout: drop classic
 /// One slot of the log (Figure 2, State, `log[]`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -49,8 +52,13 @@ pub struct RequestVoteReply {
     /// True means that the candidate received the vote. A repeated request may get the same
     /// vote again; it still counts once.
     pub vote_granted: bool,
+    // handout: drop
     /// Not in Figure 2; only with leases (`reads.rs`). The receiver refuses only because it
     /// has promised to keep its leader for now. The candidate may ask again.
+    // handout: end
+    // handout: put
+    // /// Not in Figure 2: for reads without the log, which are no part of this lab. Always false.
+    // handout: end
     pub bound: bool,
 }
 
@@ -128,6 +136,32 @@ pub struct InstallSnapshotReply {
     /// had are lost. Meaningful only in a reply of the leader's term.
     pub next_offset: Option<u64>,
 }
+// handout: end
+// handout: put classic
+// /// Sent by a candidate to gather votes (Figure 2, RequestVote RPC).
+// #[derive(Clone, Debug, Serialize, Deserialize)]
+// pub struct RequestVoteArgs {
+//     // Your data here (2A).
+// }
+//
+// /// The answer to a [`RequestVoteArgs`].
+// #[derive(Clone, Debug, Serialize, Deserialize)]
+// pub struct RequestVoteReply {
+//     // Your data here (2A).
+// }
+//
+// /// Sent by the leader to replicate entries, and as a heartbeat (Figure 2, AppendEntries RPC).
+// #[derive(Clone, Debug, Serialize, Deserialize)]
+// pub struct AppendEntriesArgs {
+//     // Your data here (2A, 2B).
+// }
+//
+// /// The answer to an [`AppendEntriesArgs`].
+// #[derive(Clone, Debug, Serialize, Deserialize)]
+// pub struct AppendEntriesReply {
+//     // Your data here (2A, 2B).
+// }
+// handout: end
 
 labrpc::service! {
     /// The RPCs between Raft servers. Each handler changes the receiver's state under its
@@ -137,8 +171,10 @@ labrpc::service! {
         fn request_vote(args: RequestVoteArgs) -> RequestVoteReply;
         /// Replicates log entries and serves as heartbeat (Figure 2, AppendEntries RPC).
         fn append_entries(args: AppendEntriesArgs) -> AppendEntriesReply;
+        // handout: drop classic, leave: Your InstallSnapshot here (2D).
         /// Brings a chunk of the snapshot that replaces the beginning of the receiver's log
         /// (Figure 13, InstallSnapshot RPC).
         fn install_snapshot(args: InstallSnapshotArgs) -> InstallSnapshotReply;
+        // handout: end
     }
 }

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The monitor: one lock, a fixed set of threads, the four conditions for which threads
 //! wait, and the RPC handlers.
 //!
@@ -38,7 +39,9 @@ use labrt::time::{Duration, Instant};
 use tracing::debug;
 
 use crate::invariants::Inspector;
-use crate::reads::Options;
+// handout: drop
+use labapi::Options;
+// handout: end
 use crate::replication::{Reply, Request, Turn};
 use crate::rpc::{
     AppendEntriesArgs, AppendEntriesReply, InstallSnapshotArgs, InstallSnapshotReply, RaftPeer, RaftRpc,
@@ -82,10 +85,12 @@ pub struct Raft {
 struct Monitored {
     state: State,
     inspector: Inspector,
+    // handout: drop
     /// How many reads wait for proof that this server still leads.
     reads: usize,
     /// The value of `state.answers` when the lock was given up last.
     answers: u64,
+    // handout: end
 }
 
 /// The conditions for which threads wait.
@@ -98,11 +103,14 @@ struct Signals {
     more_to_send: Condvar,
     /// There is something for the service. `apply_loop` waits for it.
     more_committed: Condvar,
+    // handout: drop
     /// A leader may have more proof that it still leads. Reads wait for it.
     more_proof: Condvar,
+    // handout: end
 }
 
 impl Raft {
+    // handout: body 2A
     /// Starts server `me` of the cluster whose servers are reached through `peers`, with
     /// what `persister` holds of an earlier life, and returns at once.
     ///
@@ -120,6 +128,7 @@ impl Raft {
         Raft::make_with(peers, me, persister, apply, Options::default())
     }
 
+    // handout: drop
     /// As [`Raft::make`], with options that are off by default.
     ///
     /// # Panics
@@ -150,6 +159,7 @@ impl Raft {
         raft.spawn("apply_loop", Raft::apply_loop);
         raft
     }
+    // handout: end
 
     /// Starts one of the fixed threads.
     fn spawn(
@@ -161,6 +171,7 @@ impl Raft {
         thread::spawn_named(name, move || body(&raft));
     }
 
+    // handout: body 2B
     /// Appends `command` to the replicated log if this server believes it is the leader, and
     /// returns at once: the index that the command will have if it is ever committed, and
     /// the current term. `None` from any other server. There is no promise that the command
@@ -169,12 +180,14 @@ impl Raft {
         self.lock().start(command.into())
     }
 
+    // handout: body 2A
     /// The current term, and whether this server believes it is that term's leader.
     pub fn get_state(&self) -> (u64, bool) {
         let state = self.lock();
         (state.term(), state.is_leader())
     }
 
+    // handout: drop
     /// Waits for proof that this server was the only leader at some moment after the call.
     /// Returns the index up to which a read must have seen the log applied in order to miss
     /// nothing that was committed before (`reads.rs`). `None` if this server is not the
@@ -205,6 +218,7 @@ impl Raft {
         state.reads -= 1;
         index
     }
+    // handout: end
 
     /// Blocks until the term or the leadership differs from `seen`, which is an earlier
     /// answer of this method or of [`Raft::get_state`], and returns the new values.
@@ -227,6 +241,7 @@ impl Raft {
         self.lock().log().last_included_index()
     }
 
+    // handout: body 2D
     /// Takes over the service's snapshot, made after it applied everything up to and
     /// including `index`, and discards the entries that the snapshot replaces. The thread
     /// that receives from the apply channel may call this. The bytes are not copied.
@@ -249,6 +264,7 @@ impl Raft {
         self.monitor.lock()
     }
 
+    // handout: body 2A
     /// Starts an election whenever the timeout elapses without a sign of a leader (§5.2).
     fn election_loop(&self) {
         let mut state = self.lock();
@@ -264,6 +280,7 @@ impl Raft {
         }
     }
 
+    // handout: body 2A
     /// Sends one other server its messages, one at a time.
     fn peer_loop(&self, peer: usize) {
         let mut state = self.lock();
@@ -283,6 +300,7 @@ impl Raft {
         }
     }
 
+    // handout: body 2A
     /// Calls a peer; `None` if it did not answer in time. The caller must not hold the
     /// lock.
     fn call(&self, peer: usize, request: &Request) -> Option<Reply> {
@@ -295,6 +313,7 @@ impl Raft {
         .ok()
     }
 
+    // handout: body 2B
     /// Hands committed commands and leaders' snapshots to the service. No other thread does,
     /// so they arrive in order.
     fn apply_loop(&self) {
@@ -323,20 +342,24 @@ fn time_for(request: &Request) -> Duration {
     RPC_TIMEOUT + Duration::from_millis(request.payload() as u64 * 1000 / SLOWEST_LINK)
 }
 
+// handout: body 2A
 /// Draws an election timeout.
 fn random_election_timeout() -> Duration {
     Duration::from_millis(labrt::rand::random_range(ELECTION_TIMEOUT_MS))
 }
 
 impl RaftRpc for Raft {
+    // handout: body 2A
     fn request_vote(&self, args: RequestVoteArgs) -> RequestVoteReply {
         self.lock().handle_request_vote(&args, Instant::now())
     }
 
+    // handout: body 2B
     fn append_entries(&self, args: AppendEntriesArgs) -> AppendEntriesReply {
         self.lock().handle_append_entries(&args, Instant::now())
     }
 
+    // handout: body 2D
     fn install_snapshot(&self, args: InstallSnapshotArgs) -> InstallSnapshotReply {
         self.lock().handle_install_snapshot(&args, Instant::now())
     }
@@ -347,10 +370,12 @@ impl Settle for Monitored {
 
     fn settle(&mut self, signals: &Signals) {
         let news = self.inspector.inspect(&mut self.state);
+        // handout: drop
         let answered = std::mem::replace(&mut self.answers, self.state.answers) != self.state.answers;
         if self.reads > 0 && (answered || news.role || news.committed) {
             signals.more_proof.notify_all();
         }
+        // handout: end
         if news.role {
             signals.role_changed.notify_all();
         }

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Log compaction (§7): the service's own snapshots, and those that a leader sends.
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub(crate) struct IncomingSnapshot {
     data: Vec<u8>,
 }
 
+// handout: bodies 2D
 impl State {
     /// The service has made a snapshot of its state after applying everything up to and
     /// including `index`. Raft keeps it, and discards these entries.

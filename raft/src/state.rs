@@ -1,3 +1,4 @@
+// handout: file guided
 //! The state of a server (Figure 2, State), and the rules that do not belong to one RPC.
 //!
 //! Everything that Raft decides is a method on [`State`], spread over the files along the
@@ -16,7 +17,9 @@ use tracing::debug;
 
 use crate::log::Log;
 use crate::persist::Persistent;
+// handout: drop
 use crate::reads::LeaseTimes;
+// handout: end
 use crate::rpc::Entry;
 use crate::snapshot::{IncomingSnapshot, OutgoingSnapshot};
 
@@ -52,6 +55,7 @@ pub struct State {
     /// What a candidate or leader knows about each server; this server's own slot is
     /// unused. Reset at each election and each victory.
     pub peers: Vec<Peer>,
+    // handout: drop
     /// When the last message of the current term's leader came; at first, when this server
     /// started. For leases only.
     pub(crate) last_heartbeat: Instant,
@@ -60,6 +64,7 @@ pub struct State {
     /// How often a follower has answered this server as its leader. Only compared with
     /// earlier values: a change may be what a read waits for.
     pub(crate) answers: u64,
+    // handout: end
     /// Follower: the snapshot that the leader is sending.
     pub(crate) incoming: IncomingSnapshot,
 }
@@ -84,16 +89,19 @@ pub struct Peer {
     pub(crate) back_off: bool,
     /// Candidate: the server has answered in this election, and need not be asked again.
     pub(crate) answered: bool,
+    // handout: drop
     /// When the last message was made. Only one is under way at a time, so any answer is to
     /// this one.
     pub(crate) sent: Instant,
     /// Leader: when the latest message was made that the server has answered as a follower;
     /// `None` if it has answered none. For reads only.
     pub(crate) acknowledged: Option<Instant>,
+    // handout: end
     /// Leader: the snapshot that the server is being sent.
     pub(crate) outgoing: Option<OutgoingSnapshot>,
 }
 
+// handout: bodies 2A
 impl Peer {
     /// A peer at the start of an election or a term: nothing is known about it, and a
     /// message is due at once.
@@ -175,6 +183,7 @@ impl State {
         majority
     }
 
+    // handout: body kept
     /// The other servers' numbers.
     pub(crate) fn others(&self) -> impl Iterator<Item = usize> + use<> {
         let me = self.me;
@@ -204,6 +213,7 @@ impl State {
         debug_assert_eq!(self.voted_for(), None, "a new term begins without a vote");
     }
 
+    // handout: body 2B
     /// Rule for leaders (Figure 2): if a command is received from a client, append an entry
     /// to the local log.
     ///

@@ -23,6 +23,7 @@ pub struct LeaderCache<Peer> {
     leader: usize,
 }
 
+// handout: bodies RSM
 impl<Peer> LeaderCache<Peer> {
     /// For servers in any order.
     ///
@@ -57,6 +58,7 @@ impl<Peer> LeaderCache<Peer> {
     }
 }
 
+// handout: bodies kept
 #[cfg(test)]
 mod tests {
     use super::LeaderCache;

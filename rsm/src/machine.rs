@@ -4,6 +4,7 @@ use labgob::DecodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+// ANCHOR: machine
 /// A service whose replicas stay equal because each applies the same commands in the same
 /// order (Schneider: *Implementing fault-tolerant services using the state machine
 /// approach*, 1990).
@@ -37,3 +38,4 @@ pub trait StateMachine: Send + 'static {
     /// If the bytes are not such a state.
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError>;
 }
+// ANCHOR_END: machine

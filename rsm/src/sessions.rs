@@ -44,6 +44,7 @@ pub struct ClientSession {
     sequence: u64,
 }
 
+// handout: bodies RSM
 impl ClientSession {
     /// A session under a client number that is drawn at random. With 64 bits, two of a
     /// thousand clerks share a number in one of about 10^13 runs.

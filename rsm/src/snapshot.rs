@@ -28,6 +28,7 @@ impl fmt::Display for Damage {
     }
 }
 
+// handout: bodies RSM
 /// Makes a snapshot of a machine's bytes after it has applied everything up to `index`.
 pub(crate) fn seal(mut machine: Vec<u8>, index: u64) -> Vec<u8> {
     machine.reserve_exact(TRAILER);
@@ -52,6 +53,7 @@ pub(crate) fn open(snapshot: &[u8]) -> Result<(u64, &[u8]), Damage> {
     Ok((u64::from_le_bytes(*index), machine))
 }
 
+// handout: bodies kept
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,9 +48,18 @@ pub(crate) struct State<S: StateMachine> {
 struct Waiter<R> {
     /// The term in which this server, as the leader, made the entry.
     term: u64,
-    reply: Put<R>,
+    answer: Answer<R>,
 }
 
+/// What a submit waits for.
+enum Answer<R> {
+    /// The machine's reply to a command.
+    Reply(Put<R>),
+    /// That a no-op of its own is committed: proof that this server led, and has applied everything before.
+    Barrier(Put<()>),
+}
+
+// handout: bodies RSM
 impl<S: StateMachine> State<S> {
     /// A replica at boot, with the snapshot that its disk holds (empty: none).
     ///
@@ -78,14 +87,26 @@ impl<S: StateMachine> State<S> {
     /// If a submit waits for that index already, its entry was of an earlier term, and has
     /// been truncated.
     pub(crate) fn wait_for(&mut self, index: u64, term: u64) -> Take<S::Reply> {
-        debug_assert!(index > self.applied, "entry {index} was applied before its submit could wait");
         let (reply, outcome) = oneshot::channel();
-        let before = self.waiting.insert(index, Waiter { term, reply });
+        self.enlist(index, Waiter { term, answer: Answer::Reply(reply) });
+        outcome
+    }
+
+    /// Waits until the no-op that this server has just made at `index` in `term` is applied.
+    pub(crate) fn wait_for_barrier(&mut self, index: u64, term: u64) -> Take<()> {
+        let (applied, outcome) = oneshot::channel();
+        self.enlist(index, Waiter { term, answer: Answer::Barrier(applied) });
+        outcome
+    }
+
+    fn enlist(&mut self, index: u64, waiter: Waiter<S::Reply>) {
+        debug_assert!(index > self.applied, "entry {index} was applied before its submit could wait");
+        let term = waiter.term;
+        let before = self.waiting.insert(index, waiter);
         debug_assert!(
             before.is_none_or(|before| before.term < term),
             "two entries of term {term} at {index}"
         );
-        outcome
     }
 
     /// Whether more has been applied since the last call, and a read may wait for it.
@@ -133,8 +154,10 @@ impl<S: StateMachine> State<S> {
         let waiter = self.waiting.remove(&index);
         // Index and term together identify an entry. An entry of another term is not the
         // submit's, even if its command is the same.
-        if let (Some(waiter), Some(reply)) = (waiter.filter(|waiter| waiter.term == term), reply) {
-            waiter.reply.put(reply);
+        match (waiter.filter(|waiter| waiter.term == term).map(|waiter| waiter.answer), reply) {
+            (Some(Answer::Reply(waiter)), Some(reply)) => waiter.put(reply),
+            (Some(Answer::Barrier(waiter)), None) => waiter.put(()),
+            _ => {}
         }
         self.note_term(term);
     }

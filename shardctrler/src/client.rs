@@ -17,6 +17,7 @@ pub struct Clerk {
     session: ClientSession,
 }
 
+// handout: bodies 4A
 impl Clerk {
     /// A clerk that reaches the servers through `ends`, which may be in any order.
     ///

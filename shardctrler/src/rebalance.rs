@@ -2,6 +2,7 @@
 
 use crate::rpc::GroupId;
 
+// handout: bodies 4A
 /// Distributes the shards over `groups`. `shards` says which group owns each shard now.
 ///
 /// The result is *even*: the groups' numbers of shards differ by at most one. Among all even

@@ -2,7 +2,7 @@
 
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use raft::Persister;
+use labapi::Persister;
 use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
 use crate::rpc::{Command, ControllerError, ControllerRpc, Reply};
@@ -13,6 +13,7 @@ pub struct ControllerServer {
     rsm: Arc<Rsm<WithSessions<Controller>>>,
 }
 
+// handout: bodies 4A
 impl ControllerServer {
     /// Starts server `me` of the controller and returns at once. `ends` reach all its servers.
     /// `persister` holds what an earlier life wrote. The server never makes a snapshot:
@@ -31,10 +32,12 @@ impl ControllerServer {
 impl ReplicatedServer for ControllerServer {
     type Machine = WithSessions<Controller>;
 
+    // handout: body kept
     fn replica(&self) -> &Rsm<WithSessions<Controller>> {
         &self.rsm
     }
 
+    // handout: body kept
     fn clerk_service(self: &Arc<Self>) -> Service {
         self.clone().into_service()
     }

@@ -16,6 +16,7 @@ pub struct Controller {
     configs: Vec<Config>,
 }
 
+// handout: bodies 4A
 impl Default for Controller {
     fn default() -> Self {
         Controller { configs: vec![Config::default()] }

@@ -47,6 +47,7 @@ pub struct Clerk {
     session: ClientSession,
 }
 
+// handout: bodies 4B
 impl Clerk {
     /// A clerk that reaches the controllers through `controllers`. It reaches the groups' servers
     /// through ends that `make_end` makes from their names.

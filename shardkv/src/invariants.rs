@@ -7,6 +7,7 @@ use shardctrler::{GroupId, NO_GROUP};
 use crate::state::Group;
 use crate::tenure::Tenure;
 
+// handout: bodies kept
 impl Group {
     /// # Panics
     /// If an invariant is broken.

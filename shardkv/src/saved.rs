@@ -36,6 +36,7 @@ enum Source {
     At(GroupId),
 }
 
+// handout: bodies 4B
 impl Saved {
     pub(crate) fn of(group: &Group) -> Saved {
         let tenures = group.tenures.iter().enumerate().flat_map(|(shard, tenures)| {

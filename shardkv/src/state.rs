@@ -82,6 +82,7 @@ pub struct TenureView {
     pub stage: Stage,
 }
 
+// handout: bodies 4B
 impl Group {
     /// A group that has adopted no configuration.
     ///
@@ -111,6 +112,7 @@ impl Group {
         self.changes
     }
 
+    // handout: body kept
     /// The tenures that this group still keeps, by shard and then by time.
     pub fn tenures(&self) -> impl Iterator<Item = TenureView> {
         self.tenures.iter().enumerate().flat_map(|(shard, tenures)| {
@@ -123,6 +125,7 @@ impl Group {
         })
     }
 
+    // handout: body kept
     /// The handovers whose former owner may still keep a copy, as far as this group knows.
     pub fn garbage(&self) -> impl Iterator<Item = Handover> {
         self.garbage.keys().copied()
@@ -319,10 +322,12 @@ impl Group {
     }
 }
 
+// handout: body kept
 fn empty_shard() -> Shard {
     WithSessions::new(KeyValue::default())
 }
 
+// handout: body kept
 /// The shard with this content.
 pub(crate) fn decode_shard(content: &Content) -> Result<Shard, DecodeError> {
     let mut shard = empty_shard();

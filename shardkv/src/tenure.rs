@@ -63,7 +63,9 @@ impl Stage {
     }
 }
 
+// handout: bodies 4B
 impl Tenure {
+    // handout: body kept
     pub(crate) fn stage(&self) -> Stage {
         match self {
             Tenure::Pulling { .. } => Stage::Pulling,
@@ -73,6 +75,7 @@ impl Tenure {
         }
     }
 
+    // handout: body kept
     /// The configuration that ended the tenure, `None` if it is open.
     pub(crate) fn until(&self) -> Option<u64> {
         match self {
@@ -81,6 +84,7 @@ impl Tenure {
         }
     }
 
+    // handout: body kept
     /// The group to ask for the content, `None` if the content is here.
     pub(crate) fn from(&self) -> Option<GroupId> {
         match self {
@@ -89,6 +93,7 @@ impl Tenure {
         }
     }
 
+    // handout: body kept
     /// The content, `None` if it has not arrived.
     pub(crate) fn content(&self) -> Option<&Shard> {
         match self {

@@ -1,3 +1,4 @@
+// handout: file never
 //! Oversized input, and clerks whose servers are all down.
 
 use std::time::Duration;

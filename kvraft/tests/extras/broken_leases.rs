@@ -1,8 +1,9 @@
+// handout: file never
 //! Leases on a clock that drifts more than they allow. The check of the history finds the stale read.
 
 use kvraft::{KvServer, Reads};
+use labapi::Lease;
 use labrt::thread;
-use raft::Lease;
 use tester::kv::{KvCluster, KvSetup};
 use tester::{ELECTION, Test, try_seed};
 

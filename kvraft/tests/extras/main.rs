@@ -1,3 +1,4 @@
+// handout: file never
 //! Tests of the parts of this solution that the course does not ask for: reads that bypass the log,
 //! and a clerk with errors and time limits. They use this solution's own types, so they are a test
 //! target of their own, and another solution does without it.

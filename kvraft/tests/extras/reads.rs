@@ -1,8 +1,9 @@
+// handout: file never
 //! Faster reads: each way to answer gets without the log passes the same tests as the log, on servers whose
 //! clocks drift.
 
 use kvraft::{KvServer, Reads};
-use raft::Lease;
+use labapi::Lease;
 use tester::kv::{KvCluster, KvSetup, Workload};
 use tester::{Test, run};
 

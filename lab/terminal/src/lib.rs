@@ -5,10 +5,12 @@
 //! [`Failure`], the colours and tables of `style`, the nearest names of `names`.
 #![forbid(unsafe_code)]
 
+mod fingerprint;
 mod names;
 mod outcome;
 mod style;
 
+pub use fingerprint::{RECORD, fingerprint};
 pub use names::{nearest, plain};
 pub use outcome::{Failure, INTERRUPTED, Outcome, end_quietly_when_nobody_reads, end_unread, exit_code};
 pub use style::{count, cut, duration, error_word, table, width, wrapped};

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The coordinator's state under thousands of random schedules: workers that ask, report, fail, fall silent
 //! and come back in any order, with messages that come twice and late. Whatever happens, the books must agree
 //! with themselves, and with one worker that does what it is told the job must end.

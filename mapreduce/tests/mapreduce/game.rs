@@ -1,3 +1,4 @@
+// handout: file guided
 //! A coordinator's state and a clock to play with.
 
 use labrt::time::{Duration, Instant};

@@ -5,12 +5,18 @@
     reason = "the books are read from the file system"
 )]
 
+// handout: drop classic
 mod any_order;
 mod game;
+// handout: end
 mod part_a;
 mod part_b;
+// handout: drop
 mod reading_path;
+// handout: end
+// handout: drop classic
 mod rules;
 mod rules_b;
+// handout: end
 mod sim;
 mod under_test;

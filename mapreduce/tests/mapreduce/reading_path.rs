@@ -1,3 +1,4 @@
+// handout: file never
 //! Part 1A stays short enough to be read in one sitting.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The coordinator's rules by themselves: one test for each, without threads, network or clock.
 
 use mapreduce::events::{Cause, Event};

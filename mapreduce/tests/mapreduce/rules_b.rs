@@ -1,3 +1,4 @@
+// handout: file guided
 //! The coordinator's rules of part B: outputs that are lost with their machines.
 
 use mapreduce::events::{Event, Loss};

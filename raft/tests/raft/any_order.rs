@@ -1,3 +1,4 @@
+// handout: file guided
 //! Safety under any order of events: bare servers whose messages arrive in any order, any
 //! number of times or never, whose timeouts elapse at any moment, and which crash.
 //!

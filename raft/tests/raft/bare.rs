@@ -1,3 +1,4 @@
+// handout: file guided
 //! Bare servers: the rules of Raft without threads, network or clock, for tests that put a
 //! server into a situation, give it one message, and look.
 //!

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Figure 13 of the paper, InstallSnapshot: a test for each sentence, and what §7 says about
 //! the server's own snapshots.
 

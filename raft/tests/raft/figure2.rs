@@ -1,3 +1,4 @@
+// handout: file guided
 //! Figure 2 of the paper, a test for each sentence: read the figure beside this file. The box
 //! "Rules for Servers" is in `figure2_servers.rs`.
 //!

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Figure 2 of the paper, the box "Rules for Servers", a test for each sentence (the other
 //! boxes are in `figure2.rs`).
 

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Figure 7 of the paper, played: a new leader finds six followers whose logs differ from
 //! its own in every way in which logs can, and repairs them one by one.
 //!

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Figure 8 of the paper, played: "a leader cannot determine commitment using log entries
 //! from older terms".
 //!

@@ -1,23 +1,29 @@
 //! The tests of the Raft lab: the rules by themselves (`figure…`), and the parts 2A to 2D
 //! on a cluster.
 
+// handout: drop classic
 mod any_order;
 mod bare;
+// handout: end
 mod churn;
 mod directed_2a;
 mod directed_2b;
 mod directed_2c;
 mod directed_2d;
+// handout: drop classic
 mod figure13;
 mod figure2;
 mod figure2_servers;
 mod figure7;
 mod figure8;
 mod message_sizes;
+// handout: end
 mod part_2a;
 mod part_2b;
 mod part_2b_counts;
 mod part_2c;
 mod part_2d;
+// handout: drop
 mod reads;
+// handout: end
 mod waiting;

@@ -1,3 +1,4 @@
+// handout: file guided
 //! No message is longer than its bound, whatever a follower lacks: a follower far behind gets
 //! many messages, and each of them is a sign of the leader.
 

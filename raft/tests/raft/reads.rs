@@ -1,3 +1,4 @@
+// handout: file never
 //! The rules for reads without the log (dissertation §6.4), one test for each sentence.
 
 use labrt::time::Duration;

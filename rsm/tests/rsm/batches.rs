@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use labapi::Persister;
 use labgob::DecodeError;
 use labrpc::Network;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::{Config, thread};
-use raft::Persister;
 use rsm::{Rsm, StateMachine};
 
 use crate::counter::{Command, Counter};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use labapi::Consensus;
 use labgob::DecodeError;
 use labrpc::{ClientEnd, RpcError, Service};
 use labrt::sync::Arc;
@@ -125,7 +126,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// Starts them and connects them all.
-    pub(crate) fn new(test: &Test, snapshots: bool, options: raft::Options) -> Counters {
+    pub(crate) fn new(test: &Test, snapshots: bool, options: labapi::Options) -> Counters {
         let net = Net::new();
         let max_raft_state = snapshots.then_some(MAX_RAFT_STATE);
         let group = Group::new(test, &net, "server", 3, move |boot: Boot| {
@@ -231,10 +232,12 @@ impl Client {
         self.insist(|server| server.submit(&request))
     }
 
+    // handout: drop
     /// Reads the counter without the log.
     pub(crate) fn read(&mut self) -> u64 {
         self.insist(|server| server.read(&()))
     }
+    // handout: end
 
     fn insist(&self, call: impl Fn(&CounterPeer) -> Result<Outcome, RpcError>) -> u64 {
         let deadline = labrt::time::Instant::now() + PATIENCE;

@@ -13,7 +13,7 @@ use crate::counter::{Command, Counters};
 #[test]
 fn first_submit_rsm() {
     tester::run("first_submit_rsm", |test| {
-        let counters = Counters::new(test, false, raft::Options::default());
+        let counters = Counters::new(test, false, labapi::Options::default());
         counters.client(1).add(1);
         let mut session = ClientSession::with_client(2);
         for round in 1..=8 {

@@ -5,6 +5,8 @@ mod batches;
 mod counter;
 mod directed;
 mod part_rsm;
+// handout: drop
 mod reads;
+// handout: end
 mod snapshots;
 mod watching;

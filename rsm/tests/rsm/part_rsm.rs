@@ -13,7 +13,7 @@ const MANY: u64 = 100;
 
 /// All replicas carry out one command after the other.
 fn basic(test: &Test, snapshots: bool) {
-    let counters = Counters::new(test, snapshots, raft::Options::default());
+    let counters = Counters::new(test, snapshots, labapi::Options::default());
     let mut client = counters.client(1);
     for expected in 1..=10 {
         let counter = client.add(1);
@@ -24,7 +24,7 @@ fn basic(test: &Test, snapshots: bool) {
 
 /// Many clients submit at once.
 fn concurrent(test: &Test, snapshots: bool) {
-    let counters = Counters::new(test, snapshots, raft::Options::default());
+    let counters = Counters::new(test, snapshots, labapi::Options::default());
     let clients: Vec<_> = (1..=50)
         .map(|client| {
             let mut client = counters.client(client);
@@ -39,7 +39,7 @@ fn concurrent(test: &Test, snapshots: bool) {
 
 /// The others go on without the leader, and it catches up later.
 fn leader_failure(test: &Test, snapshots: bool) {
-    let counters = Counters::new(test, snapshots, raft::Options::default());
+    let counters = Counters::new(test, snapshots, labapi::Options::default());
     let mut client = counters.client(1);
     client.add(1);
     test.scene("The leader is cut off.");
@@ -58,7 +58,7 @@ fn leader_failure(test: &Test, snapshots: bool) {
 /// Submits at a leader in a minority end as soon as it hears of its successor, and their
 /// commands are never carried out.
 fn leader_partition(test: &Test, snapshots: bool) {
-    let counters = Counters::new(test, snapshots, raft::Options::default());
+    let counters = Counters::new(test, snapshots, labapi::Options::default());
     let mut client = counters.client(1);
     (0..MANY).for_each(|_| _ = client.add(1));
     test.scene("The leader is alone, and takes commands.");
@@ -90,7 +90,7 @@ fn leader_partition(test: &Test, snapshots: bool) {
 
 /// Servers that start again reach the state that they were in.
 fn restart_replay(test: &Test, snapshots: bool) {
-    let counters = Counters::new(test, snapshots, raft::Options::default());
+    let counters = Counters::new(test, snapshots, labapi::Options::default());
     let mut client = counters.client(1);
     (0..MANY).for_each(|_| _ = client.add(1));
     test.scene("All servers crash and start again.");
@@ -106,7 +106,7 @@ fn restart_replay(test: &Test, snapshots: bool) {
 
 /// A crash ends the submits that wait.
 fn shutdown(test: &Test, snapshots: bool) {
-    let counters = Counters::new(test, snapshots, raft::Options::default());
+    let counters = Counters::new(test, snapshots, labapi::Options::default());
     counters.client(1).add(1);
     let leader = counters.leader();
     let (ended, outcomes) = labrt::channel::unbounded();
@@ -134,7 +134,7 @@ fn shutdown(test: &Test, snapshots: bool) {
 /// A crash in the middle of many submits: each command is carried out once, whatever its
 /// client was told.
 fn restart_submit(test: &Test, snapshots: bool) {
-    let counters = Counters::new(test, snapshots, raft::Options::default());
+    let counters = Counters::new(test, snapshots, labapi::Options::default());
     let mut client = counters.client(1);
     (0..MANY).for_each(|_| _ = client.add(1));
     counters.crash_all();

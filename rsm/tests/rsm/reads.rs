@@ -1,9 +1,10 @@
+// handout: file never
 //! Reads without the log: what a leader may answer, and when it must not.
 
 use std::time::Duration;
 
+use labapi::{Lease, Options};
 use labrt::thread;
-use raft::{Lease, Options};
 use tester::Test;
 
 use crate::counter::{Counters, Refusal};

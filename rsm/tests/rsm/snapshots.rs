@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use labapi::Persister;
 use labrpc::{ClientEnd, Network};
 use labrt::{Config, thread};
-use raft::Persister;
 use rsm::{Rsm, WithSessions};
 
 use crate::counter::Counter;

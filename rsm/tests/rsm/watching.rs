@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use labapi::{Consensus, Persister};
 use labrpc::Network;
 use labrt::sync::{Arc, Mutex};
 use labrt::{Config, thread};
-use raft::Persister;
 use rsm::Rsm;
 
 use crate::counter::{Command, Counter};

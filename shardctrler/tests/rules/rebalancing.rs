@@ -1,3 +1,4 @@
+// handout: file guided
 //! Properties of rebalancing and of the state machine under random sequences of commands.
 
 use proptest::prelude::*;

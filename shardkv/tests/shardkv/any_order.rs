@@ -1,3 +1,4 @@
+// handout: file guided
 //! Safety under any order of events: three groups whose commands come in any order, any number of
 //! times, while clients write. There are no threads and no time. Each step is one of the events that
 //! could happen next, chosen at random. At the end the values of all keys must be those of one map

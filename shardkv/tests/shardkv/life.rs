@@ -1,3 +1,4 @@
+// handout: file guided
 //! A shard's life in a group: a test for each sentence of the essay, without threads, network or time.
 
 use kvraft::Operation;

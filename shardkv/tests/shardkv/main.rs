@@ -2,7 +2,9 @@
 //! `any_order`), parts 4B and 4C (the challenges) on a cluster, and directed tests that stage rare
 //! interleavings (`directed_…`).
 
+// handout: drop classic
 mod any_order;
+// handout: end
 mod challenges_4c;
 mod clients;
 mod cluster;
@@ -12,5 +14,7 @@ mod custody;
 mod directed_4b;
 mod directed_4c;
 mod figures;
+// handout: drop classic
 mod life;
+// handout: end
 mod part_4b;

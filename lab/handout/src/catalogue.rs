@@ -1,0 +1,52 @@
+//! The handout's `labs.toml`: the entries of its labs.
+
+use std::path::Path;
+
+use lab_terminal::Failure;
+
+use crate::plan::{Choice, Plan, Role, cut_file};
+
+/// Adds `labs.toml` with the labs of this choice, and no benches.
+pub(crate) fn add(plan: &mut Plan, root: &Path, choice: &Choice) -> Result<(), Failure> {
+    let text = cut_file(root, Path::new("labs.toml"), choice.case())?.text.unwrap_or_default();
+    let names: Vec<&str> = choice.labs.iter().flat_map(|lab| lab.catalogue).copied().collect();
+    plan.put("labs.toml", only(&text, &names), Role::Framework);
+    Ok(())
+}
+
+/// The text without the entries of other labs.
+fn only(text: &str, names: &[&str]) -> String {
+    let mut out = String::new();
+    let mut is_kept = true;
+    let mut lines = text.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
+        match line.trim() {
+            "[[lab]]" => {
+                let name = lines.peek().and_then(|next| next.trim().strip_prefix("name = "));
+                is_kept = name.is_some_and(|name| names.contains(&name.trim_matches('"')));
+            }
+            "[[bench]]" => is_kept = false,
+            _ => {}
+        }
+        // The comment about benches stands before the first of them.
+        if is_kept && !line.contains("cargo lab bench") {
+            out.push_str(line);
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_labs_are_left_out() {
+        let text =
+            "# Labs.\n\n[[lab]]\nname = \"a\"\n[[lab.part]]\nx\n\n[[lab]]\nname = \"b\"\n\n[[bench]]\ny\n";
+        assert_eq!(only(text, &["a"]), "# Labs.\n\n[[lab]]\nname = \"a\"\n[[lab.part]]\nx\n");
+        assert_eq!(only(text, &["b"]), "# Labs.\n\n[[lab]]\nname = \"b\"\n");
+    }
+}

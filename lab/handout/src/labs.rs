@@ -1,0 +1,69 @@
+//! Which labs there are handouts of, and what each consists of.
+
+/// A lab, as students take it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lab {
+    /// Its name on the command line.
+    pub(crate) name: &'static str,
+    /// Its crates, which are also folders.
+    pub(crate) packages: &'static [&'static str],
+    /// Its names in `labs.toml`.
+    pub(crate) catalogue: &'static [&'static str],
+    /// The labs that it stands on, directly and indirectly.
+    pub(crate) needs: &'static [&'static str],
+}
+
+/// All labs, each behind those that it stands on.
+pub(crate) const LABS: [Lab; 5] = [
+    Lab { name: "mapreduce", packages: &["mapreduce"], catalogue: &["mapreduce"], needs: &[] },
+    Lab { name: "raft", packages: &["raft"], catalogue: &["raft"], needs: &[] },
+    Lab { name: "kvraft", packages: &["rsm", "kvraft"], catalogue: &["rsm", "kvraft"], needs: &["raft"] },
+    Lab {
+        name: "shardctrler",
+        packages: &["shardctrler"],
+        catalogue: &["shardctrler"],
+        needs: &["raft", "kvraft"],
+    },
+    Lab {
+        name: "shardkv",
+        packages: &["shardkv"],
+        catalogue: &["shardkv"],
+        needs: &["raft", "kvraft", "shardctrler"],
+    },
+];
+
+/// The crates that every handout has, as they are.
+pub(crate) const FRAMEWORK: [&str; 11] = [
+    "labrt",
+    "labgob",
+    "labrpc",
+    "labapi",
+    "labreport",
+    "linearize",
+    "tester",
+    "lab",
+    "lab/terminal",
+    "lab/check",
+    "lab/features",
+];
+
+/// The consensus module that stands in for a Raft.
+pub(crate) const ORACLE: &str = "oracle";
+
+/// Files beside the crates that every handout has, as they are.
+pub(crate) const BESIDE: [&str; 9] = [
+    ".cargo/config.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "clippy.toml",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "test-scripts/race.sh",
+    "test-scripts/test-many.sh",
+    "test-scripts/tsan-suppressions.txt",
+];
+
+/// The lab of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Lab> {
+    LABS.iter().find(|lab| lab.name.eq_ignore_ascii_case(name))
+}

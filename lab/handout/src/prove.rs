@@ -1,0 +1,231 @@
+//! `--prove`: what must hold of every handout.
+//!
+//! The handouts are laid one after the other into one folder, where only files that differ are written, and built
+//! into one target folder. So cargo builds the framework once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+
+use lab_terminal::{Failure, Outcome, count, duration};
+
+use crate::book;
+use crate::labs::{LABS, Lab};
+use crate::make::Record;
+use crate::marks::Level;
+use crate::plan::{Choice, Plan, Role, files_below, plan, text_of};
+
+/// A line with fewer letters and digits than this says nothing: `let term = self.term();`.
+const TELLING: usize = 24;
+
+/// Proves the handouts of these labs, or of all, at both levels. `folder` is where they are laid.
+pub(crate) fn run(root: &Path, labs: &[String], folder: Option<&Path>) -> Result<Outcome, Failure> {
+    let folder = folder.map_or_else(|| root.join("target/handouts"), Path::to_path_buf);
+    let all: Vec<String> = LABS.iter().map(|lab| lab.name.to_owned()).collect();
+    let labs = if labs.is_empty() { &all } else { labs };
+    let mut failed = 0;
+    for lab in labs {
+        for level in [Level::Classic, Level::Guided] {
+            let choice = Choice::new(std::slice::from_ref(lab), &[], level)?;
+            let workshop = Workshop { root, folder: &folder, choice };
+            let begun = Instant::now();
+            let result = workshop.prove();
+            let took = duration(begun.elapsed());
+            match result? {
+                Ok(facts) => println!("{lab}, {}: {facts} ({took})", level.name()),
+                Err(fault) => {
+                    failed += 1;
+                    println!("{lab}, {}: FAILED: {fault} ({took})", level.name());
+                }
+            }
+        }
+    }
+    Ok(if failed == 0 { Outcome::Passed } else { Outcome::Failed })
+}
+
+/// What was found out, or what does not hold.
+type Proof = Result<String, String>;
+
+struct Workshop<'a> {
+    root: &'a Path,
+    folder: &'a Path,
+    choice: Choice,
+}
+
+impl Workshop<'_> {
+    /// All proofs of one handout, in the order of their cost.
+    fn prove(&self) -> Result<Proof, Failure> {
+        let (plan, again) = (plan(self.root, &self.choice)?, plan(self.root, &self.choice)?);
+        let mut facts = Vec::new();
+        for proof in [same(&plan, &again), keeps_secrets(&plan), links(&plan)] {
+            match proof {
+                Ok(fact) => facts.push(fact),
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+        lay(&plan, &self.choice, &self.workspace())?;
+        for proof in [Workshop::fails_as_not_implemented, Workshop::passes_with_the_reference] {
+            match proof(self)? {
+                Ok(fact) => facts.push(fact),
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+        Ok(Ok(facts.join("; ")))
+    }
+
+    fn workspace(&self) -> PathBuf {
+        self.folder.join("workspace")
+    }
+
+    /// Builds without a warning, and every test with points fails in one line.
+    fn fails_as_not_implemented(&self) -> Result<Proof, Failure> {
+        let output = self.lab_test()?;
+        let (words, lines) = (text(&output.stderr), text(&output.stdout));
+        if let Some(warning) =
+            words.lines().find(|line| line.starts_with("warning") || line.starts_with("error"))
+        {
+            return Ok(Err(format!("building it: {warning}\n{words}")));
+        }
+        let results: Vec<&str> = lines.lines().filter(|line| line.starts_with("Test (")).collect();
+        if let Some(other) = results.iter().find(|line| !line.contains("... not implemented (")) {
+            return Ok(Err(format!("not as `not implemented`: {other}")));
+        }
+        let last = lines.lines().last().unwrap_or_default();
+        let begins = last.contains(", 0 of ") && last.contains(" points; begin with ");
+        if results.is_empty() || !begins || output.status.code() != Some(1) {
+            return Ok(Err(format!("the last line is: {last}")));
+        }
+        Ok(Ok(format!("{} not implemented", count(results.len(), "test"))))
+    }
+
+    /// With the reference's sources in place everything passes.
+    fn passes_with_the_reference(&self) -> Result<Proof, Failure> {
+        let packages: Vec<&str> =
+            self.choice.labs.iter().flat_map(|lab: &&Lab| lab.packages).copied().collect();
+        for package in packages {
+            for path in files_below(self.root, &Path::new(package).join("src"))? {
+                let text = text_of(self.root, &path)?;
+                // Whether a Raft or the oracle is below is no part of the solution.
+                if !text.contains("handout: drop oracle") {
+                    write_if_other(&self.workspace().join(&path), text.as_bytes())?;
+                }
+            }
+        }
+        let output = self.lab_test()?;
+        let (words, lines) = (text(&output.stderr), text(&output.stdout));
+        if !output.status.success() {
+            return Ok(Err(format!("with the reference put back:\n{words}\n{lines}")));
+        }
+        let last = lines.lines().last().unwrap_or_default();
+        Ok(Ok(format!("with the reference {}", last.split(" in ").next().unwrap_or(last))))
+    }
+
+    /// `cargo lab test`, built without optimisation, because a build takes longer than the tests.
+    fn lab_test(&self) -> Result<Output, Failure> {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(["run", "--locked", "--package", "lab", "--", "test"]);
+        command.env("CARGO_TARGET_DIR", self.folder.join("target"));
+        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
+        // What this program was started with must not steer the handout's.
+        command.env_remove("LAB_LABS").env_remove("LAB_PROFILE").env("RUST_BACKTRACE", "0");
+        command.env("NO_COLOR", "1").env("CARGO_TERM_COLOR", "never");
+        command.current_dir(self.workspace()).stdin(Stdio::null());
+        command.output().map_err(|error| Failure::new(format!("cannot run cargo: {error}")))
+    }
+}
+
+/// No line of what was dropped is in the handout, unless the reference has the same line in what is kept.
+fn keeps_secrets(plan: &Plan) -> Proof {
+    let framework = plan.files.iter().filter(|(path, file)| {
+        file.role == Role::Framework && path.extension().is_some_and(|end| end == "rs")
+    });
+    let framework: String =
+        framework.map(|(_, file)| String::from_utf8_lossy(&file.content)).collect::<Vec<_>>().concat();
+    let kept = plan.kept.iter().map(String::as_str).chain(framework.lines());
+    let kept: BTreeSet<String> = kept.filter_map(telling).collect();
+    let secret: BTreeSet<String> = plan.dropped.iter().filter_map(|line| telling(line)).collect();
+    let secret: BTreeSet<String> = secret.difference(&kept).cloned().collect();
+    for (path, file) in &plan.files {
+        let text = String::from_utf8_lossy(&file.content);
+        if let Some((number, line)) = text
+            .lines()
+            .enumerate()
+            .find(|(_, line)| telling(line).is_some_and(|line| secret.contains(&line)))
+        {
+            return Err(format!("{}:{} tells the solution: {}", path.display(), number + 1, line.trim()));
+        }
+    }
+    Ok(format!("none of {} dropped lines is in it", secret.len()))
+}
+
+/// Both plans have the same files with the same bytes.
+fn same(plan: &Plan, again: &Plan) -> Proof {
+    let other = plan
+        .files
+        .iter()
+        .find(|(path, file)| again.files.get(*path).is_none_or(|again| again.content != file.content));
+    match other {
+        Some((path, _)) => Err(format!("made twice, {} differs", path.display())),
+        None if plan.files.len() != again.files.len() => Err("made twice, it has other files".to_owned()),
+        None => Ok(count(plan.files.len(), "file")),
+    }
+}
+
+/// No link of a document leads to a file that is not there.
+fn links(plan: &Plan) -> Proof {
+    let mut number = 0;
+    for (path, file) in plan.files.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "md"))
+    {
+        let text = String::from_utf8_lossy(&file.content);
+        for target in book::links(&text) {
+            number += 1;
+            let full = path.parent().unwrap_or(Path::new("")).join(target);
+            if !plan.files.contains_key(&full) && !plan.files.keys().any(|file| file.starts_with(&full)) {
+                return Err(format!("{} links to {target}, which is not there", path.display()));
+            }
+        }
+    }
+    Ok(count(number, "link"))
+}
+
+/// A line without its spaces, if it says anything.
+fn telling(line: &str) -> Option<String> {
+    let plain: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Names and signatures are no secret, and comments stay where they explain a name.
+    let begins = ["use ", "//", "#", "fn ", "pub ", "pub(crate) ", "impl ", "struct ", "enum ", "mod "];
+    let is_open = begins.iter().any(|begin| plain.starts_with(begin));
+    let says = plain.chars().filter(|letter| letter.is_alphanumeric()).count() >= TELLING;
+    (says && !is_open).then_some(plain)
+}
+
+/// Makes a folder hold this handout. Files that are right already keep their times, for cargo's sake.
+fn lay(plan: &Plan, choice: &Choice, workspace: &Path) -> Result<(), Failure> {
+    for path in files_below(workspace, Path::new(""))? {
+        if !plan.files.contains_key(&path) {
+            let path = workspace.join(path);
+            fs::remove_file(&path).map_err(|error| cannot(&path, &error))?;
+        }
+    }
+    for (path, file) in &plan.files {
+        write_if_other(&workspace.join(path), &file.content)?;
+    }
+    Record::of(plan, choice).write(workspace)
+}
+
+fn write_if_other(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    if fs::read(path).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+    folder.and_then(|()| fs::write(path, content)).map_err(|error| cannot(path, &error))
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("{}: {error}", path.display()))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,67 @@
+//! A workspace that was handed out: whether its fixed files are still as they were.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches};
+use console::style;
+use lab_terminal::{RECORD, fingerprint};
+use serde::Deserialize;
+
+use crate::catalogue::Catalogue;
+use crate::cli::Arguments;
+
+/// What `cargo lab handout` recorded, as far as it is needed here.
+#[derive(Debug, Deserialize)]
+struct Record {
+    files: BTreeMap<PathBuf, Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    role: String,
+    fingerprint: u64,
+}
+
+/// Verbs that work on the reference alone.
+const NOT_FOR_STUDENTS: [&str; 3] = ["zoo", "bench", "handout"];
+
+/// Parses the command line. In a handout, `--help` leaves out the verbs that are of no use there.
+pub(crate) fn arguments() -> Arguments {
+    let here = std::env::current_dir().unwrap_or_default();
+    let is_handout = here.ancestors().any(|folder| folder.join(RECORD).is_file());
+    let mut command = Arguments::command();
+    for verb in NOT_FOR_STUDENTS.into_iter().filter(|_| is_handout) {
+        command = command.mut_subcommand(verb, |verb| verb.hide(true));
+    }
+    Arguments::from_arg_matches(&command.get_matches_from(crate::overview::words(std::env::args_os())))
+        .unwrap_or_else(|error| error.exit())
+}
+
+/// Warns of fixed files that have changed: at grading they are replaced. In one line, whatever their number.
+pub(crate) fn warn_of_changes(catalogue: &Catalogue) {
+    let Ok(text) = fs::read_to_string(catalogue.root.join(RECORD)) else { return };
+    let Ok(record) = serde_json::from_str::<Record>(&text) else {
+        eprintln!("{} {RECORD} is damaged; it tells which files are fixed", style("warning:").yellow());
+        return;
+    };
+    let is_changed = |(path, entry): &(&PathBuf, &Entry)| {
+        // Cargo itself rewrites the lock file when it is of another version.
+        let is_fixed = entry.role != "yours" && path.extension().is_none_or(|extension| extension != "lock");
+        is_fixed
+            && fs::read(catalogue.root.join(path)).map(|bytes| fingerprint(&bytes)).ok()
+                != Some(entry.fingerprint)
+    };
+    let changed: Vec<String> =
+        record.files.iter().filter(is_changed).map(|(path, _)| path.display().to_string()).collect();
+    let Some((first, more)) = changed.split_first() else { return };
+    let others = match more {
+        [] => "differs from what was handed out; it is".to_owned(),
+        [second] => format!("and {second} differ from what was handed out; they are"),
+        [second, rest @ ..] => {
+            format!("and {second} and {} more differ from what was handed out; they are", rest.len())
+        }
+    };
+    eprintln!("{} {first} {others} replaced at grading", style("warning:").yellow());
+}

@@ -1,0 +1,97 @@
+//! What a service sees of the oracle under faults, on the clusters of the Raft lab's tests. The tests of labs 3 and 4
+//! run over it, too: `cargo lab stress kvraft --over oracle`.
+
+use std::time::Duration;
+
+use labrt::thread;
+use oracle::Oracle;
+use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+
+/// A leader that is cut off goes on believing, and nothing that it starts is ever committed.
+#[test]
+fn a_leader_that_is_cut_off_commits_nothing() {
+    run("a_leader_that_is_cut_off_commits_nothing", |t: &Test| {
+        let cluster = Cluster::<Oracle>::new(t, Setup::servers(3));
+        cluster.agree_on(101, 3, Retry::Yes);
+        let first = cluster.check_one_leader();
+        cluster.disconnect(first);
+        let lost = (102..=104).filter_map(|command| cluster.start(first, command)).count();
+        t.expect(lost == 3, || format!("the leader that is cut off took {lost} of 3 commands"));
+        let index = cluster.agree_on(103, 2, Retry::Yes);
+        t.expect(index == 2, || format!("expected the lost commands to leave no trace, not index {index}"));
+        let believes = cluster.get_state(first).is_some_and(|(_, leads)| leads);
+        t.expect(believes, || "nothing can have told the old leader".to_owned());
+        cluster.connect(first);
+        cluster.agree_on(105, 3, Retry::Yes);
+    });
+}
+
+/// Without a majority nobody leads and nothing is committed.
+#[test]
+fn a_minority_does_nothing() {
+    run("a_minority_does_nothing", |t: &Test| {
+        let cluster = Cluster::<Oracle>::new(t, Setup::servers(5));
+        let leader = cluster.check_one_leader();
+        for distance in 0..3 {
+            cluster.disconnect((leader + distance) % 5);
+        }
+        thread::sleep(2 * ELECTION);
+        cluster.check_no_leader();
+        cluster.connect(leader);
+        cluster.check_one_leader();
+        cluster.agree_on(1, 3, Retry::Yes);
+    });
+}
+
+/// Servers crash and come back; those that were away for long get a snapshot, whatever the network loses.
+#[test]
+fn restarts_and_snapshots() {
+    run("restarts_and_snapshots", |t: &Test| {
+        let cluster = Cluster::<Oracle>::new(t, Setup::servers(3).unreliable().snapshots());
+        for round in 0..10 {
+            let leader = cluster.check_one_leader();
+            let victim = (leader + round % 2) % 3;
+            cluster.crash(victim);
+            for _ in 0..12 {
+                cluster.agree_on(Command::random(), 2, Retry::Yes);
+            }
+            let size = cluster.log_size();
+            t.expect(size < 2000, || format!("snapshots leave {size} bytes"));
+            cluster.restart(victim);
+            cluster.connect(victim);
+            cluster.agree_on(Command::random(), 3, Retry::Yes);
+        }
+    });
+}
+
+/// Entries of a leader that is lost may vanish, and may be committed after all: over many elections both happen.
+#[test]
+fn uncommitted_entries_vanish_or_are_committed_later() {
+    run("uncommitted_entries_vanish_or_are_committed_later", |t: &Test| {
+        let cluster = Cluster::<Oracle>::new(t, Setup::servers(5));
+        let (mut vanished, mut stayed) = (0, 0);
+        for round in 0..30 {
+            let leader = cluster.check_one_leader();
+            // One follower hears of the entry, and three do not.
+            for distance in 2..5 {
+                cluster.disconnect((leader + distance) % 5);
+            }
+            let entry = cluster.start(leader, 1000 + round);
+            thread::sleep(Duration::from_millis(50));
+            cluster.disconnect(leader);
+            for distance in 2..5 {
+                cluster.connect((leader + distance) % 5);
+            }
+            cluster.agree_on(Command::random(), 4, Retry::Yes);
+            let found = entry.and_then(|(index, _)| cluster.n_committed(index).1);
+            *(if found.and_then(|command| command.number()) == Some(1000 + round) {
+                &mut stayed
+            } else {
+                &mut vanished
+            }) += 1;
+            cluster.connect(leader);
+            cluster.agree_on(Command::random(), 5, Retry::Yes);
+        }
+        t.exercised(vanished > 0 && stayed > 0, "entries only vanished, or only stayed");
+    });
+}
