@@ -17,7 +17,7 @@ use crate::cli::{Arguments, BenchOptions};
 use crate::process::Supervisor;
 use crate::runner::{Job, Runner, World};
 use crate::select::select_one;
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, environment};
 
 /// How often a whole lab is run; the median counts.
 const SUITE_RUNS: usize = 7;
@@ -32,7 +32,11 @@ struct Figure {
 
 /// Measures every row and prints the table. Failed if a bound is not reached.
 pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outcome, Failure> {
+    environment::check_simulated()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
+    if !catalogue.benches.iter().any(|bench| is_wanted(bench, options)) {
+        return Err(nothing_to_measure(&catalogue));
+    }
     let runner = Runner { supervisor: Supervisor::start()?, world: World::default() };
     let mut figures = Vec::new();
     for bench in catalogue.benches.iter().filter(|bench| is_wanted(bench, options)) {
@@ -54,6 +58,20 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
     if runner.supervisor.is_stopped() {
         return Ok(Outcome::Interrupted);
     }
+    if options.form.json {
+        for figure in &figures {
+            let Figure { what, measured, bound, reached } = figure;
+            println!(
+                "{}",
+                serde_json::json!({"what": what, "measured": measured, "bound": bound, "reached": reached})
+            );
+        }
+        return Ok(if figures.iter().all(|figure| figure.reached) {
+            Outcome::Passed
+        } else {
+            Outcome::Failed
+        });
+    }
     let head = ["what", "measured", "bound", ""].map(str::to_owned).to_vec();
     let rows = figures.iter().map(|figure| {
         let verdict = if figure.reached { style("reached").green() } else { style("MISSED").red().bold() };
@@ -61,6 +79,17 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
     });
     print!("{}", table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
     Ok(if figures.iter().all(|figure| figure.reached) { Outcome::Passed } else { Outcome::Failed })
+}
+
+/// The failure of a name that no bench has.
+fn nothing_to_measure(catalogue: &Catalogue) -> Failure {
+    let name = |bench: &Bench| match bench {
+        Bench::Rate { test: name, .. }
+        | Bench::Suite { suite: name, .. }
+        | Bench::Peers { peers: name, .. } => name.clone(),
+    };
+    let names: Vec<String> = catalogue.benches.iter().map(name).collect();
+    Failure::new(format!("no bench of labs.toml has that in its name; there are: {}", names.join(", ")))
 }
 
 fn is_wanted(bench: &Bench, options: &BenchOptions) -> bool {

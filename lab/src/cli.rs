@@ -6,12 +6,42 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use lab_terminal::Failure;
+
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
-use crate::runner::{OVER, SWARM, World};
+use crate::runner::{CHECK_DETERMINISM, OVER, SWARM, World};
+use crate::{environment, examples};
+
+const FIRST_STEPS: &str = "\
+`cargo lab` alone lists what there is to do; `cargo lab help VERB` has examples of each verb.
+Exit status: 0 good, 1 a test failed, 2 it could not run, 3 inconclusive, 130 interrupted.";
+
+/// A seed. The largest number is none, since a range of seeds needs a number behind its last one.
+fn seed(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(u64::MAX) => Err(format!("the largest seed is {}", u64::MAX - 1)),
+        Ok(seed) => Ok(seed),
+        Err(_) => Err(format!("a seed is a whole number from 0 to {}", u64::MAX - 1)),
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How long to measure: some time, and not for ever.
+fn seconds(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if number > 0.0 && number <= 86_400.0 {
+        Ok(number)
+    } else {
+        Err("it must be above 0 and at most 86400".to_owned())
+    }
+}
 
 /// Runs the labs' tests: once, very often, or one again.
 #[derive(Debug, Parser)]
-#[command(name = "cargo lab", bin_name = "cargo lab", version, disable_help_subcommand = true)]
+#[command(name = "cargo lab", bin_name = "cargo lab", version, after_help = FIRST_STEPS)]
 pub(crate) struct Arguments {
     /// The list of labs; by default labs.toml in this folder or the nearest one above it.
     #[arg(long, global = true, value_name = "FILE", env = "LAB_LABS")]
@@ -25,17 +55,23 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Shows labs, parts and tests, and their points.
+    #[command(after_help = examples::LIST)]
     List(ListOptions),
     /// Runs tests once each.
+    #[command(after_help = examples::TEST)]
     Test(TestOptions),
     /// Runs tests very often, each time with another seed.
+    #[command(after_help = examples::STRESS)]
     Stress(StressOptions),
     /// Runs one seed of one test again, and shows what happened: the story, and the log with a column for
     /// each server.
+    #[command(after_help = examples::REPLAY)]
     Replay(ReplayOptions),
     /// Proves that the tests catch wrong solutions: those in bugs/LAB, applied to a copy one by one.
+    #[command(after_help = examples::ZOO)]
     Zoo(ZooOptions),
     /// Measures what bench entries in labs.toml name, beside the bounds given there.
+    #[command(after_help = examples::BENCH)]
     Bench(BenchOptions),
     /// Says whether recorded histories are linearizable, and if not, which operations cannot be put in order.
     // A program of its own parses what follows, `--help` included.
@@ -45,35 +81,57 @@ pub(crate) enum Verb {
     // A program of its own, too.
     #[command(disable_help_flag = true)]
     Handout(HandoutOptions),
+    /// Prints completions of these words for a shell, to be kept where that shell looks for them.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(CompletionsOptions),
+}
+
+/// For programs.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Form {
+    /// Print JSON, a value a line, instead of words; what a human reads of the build goes to standard error.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which tests.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Selection {
     /// Names of labs (raft), parts (2A) or tests (backup_2b, or as in the course TestBackup2B), or pieces of
-    /// tests' names (figure_8). All tests if there is none.
+    /// tests' names (figure_8). Several, also as 2A,2B or 2A|2B. All tests if there is none.
     #[arg(value_name = "NAME")]
     pub(crate) patterns: Vec<String>,
 }
 
 /// How much at once.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Workers {
-    /// How many processes at once [default: the number of cores].
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// How many processes at once [default: the number of cores; with --threads, four times as many].
+    #[arg(long, short, visible_short_alias = 'p', visible_alias = "workers", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
 }
 
 impl Workers {
     /// How many processes to run at once.
     pub(crate) fn number(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.jobs.map_or(cores, usize::from)
+        self.jobs.map_or_else(cores, usize::from)
+    }
+
+    /// Whether the user has said how many.
+    pub(crate) fn are_given(&self) -> bool {
+        self.jobs.is_some()
+    }
+
+    /// The same in this world. On real threads a test sleeps for nearly all of its time, so that four of them
+    /// share a core unless the user says otherwise.
+    pub(crate) fn number_in(&self, world: &World) -> usize {
+        let side_by_side = if world.threads { 4 } else { 1 };
+        self.jobs.map_or_else(|| side_by_side * cores(), usize::from)
     }
 }
 
 /// How to build and in which world to run.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RunOptions {
     /// Build with this cargo profile. dev is what cargo test builds, with all assertions; release runs a
     /// fifth faster and takes minutes to build, which campaigns of hours repay.
@@ -114,18 +172,22 @@ impl RunOptions {
     }
 
     /// In which world to run.
-    pub(crate) fn world(&self) -> World {
+    ///
+    /// # Errors
+    /// If a variable of the environment asks for something that there is not.
+    pub(crate) fn world(&self) -> Result<World, Failure> {
+        let threads = self.threads || environment::asks_for_threads()?;
         let mut variables = Vec::new();
-        if self.swarm {
+        if self.swarm || environment::flag(SWARM)? {
             variables.push((SWARM, "1".to_owned()));
         }
         if self.over == Some(Over::Oracle) {
             variables.push((OVER, "oracle".to_owned()));
         }
-        if self.check_determinism {
-            variables.push(("LAB_CHECK_DETERMINISM", "1".to_owned()));
+        if self.check_determinism || environment::flag(CHECK_DETERMINISM)? {
+            variables.push((CHECK_DETERMINISM, "1".to_owned()));
         }
-        World { threads: self.threads, variables }
+        Ok(World { threads, variables, profile: self.profile.clone() })
     }
 }
 
@@ -137,6 +199,8 @@ pub(crate) struct ListOptions {
     /// Build the test binaries and prove that labs.toml names exactly the tests that are in them.
     #[arg(long)]
     pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(Debug, Args)]
@@ -149,15 +213,21 @@ pub(crate) struct TestOptions {
     pub(crate) run: RunOptions,
 
     /// The seed of every test [default: drawn anew each time, and printed].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "LAB_SEED", value_parser = seed)]
     pub(crate) seed: Option<u64>,
+
+    /// Begin no other test after the first that failed.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
 
     /// Say at the end how much memory the largest process took, cargo included.
     #[arg(long)]
     pub(crate) resources: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct StressOptions {
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -167,7 +237,7 @@ pub(crate) struct StressOptions {
     pub(crate) run: RunOptions,
 
     /// How many seeds of each test.
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, short = 'n', visible_alias = "iter", value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) runs: u64,
 
     /// Build with ThreadSanitizer and run on real threads. Needs a nightly toolchain.
@@ -183,12 +253,39 @@ pub(crate) struct StressOptions {
     pub(crate) fresh: bool,
 
     /// The first of the seeds [default: drawn].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     pub(crate) first_seed: Option<u64>,
 
     /// Count rounds instead of showing bars: a round is one run of every test, as in go-test-many.sh.
     #[arg(long)]
     pub(crate) rounds: bool,
+
+    /// Stop at the first failure.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+
+    /// Go on for ever, one campaign after the other, each with --growth times as many runs; stop at a
+    /// failure, or at ctrl-C.
+    #[arg(long = "loop", short = 'l')]
+    pub(crate) endless: bool,
+
+    /// How many times as many runs the next campaign of --loop has.
+    #[arg(long, short = 'g', value_name = "N", default_value_t = 10, requires = "endless", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) growth: u64,
+
+    /// Run all seeds of one test, then those of the next, instead of all tests side by side.
+    #[arg(long, short)]
+    pub(crate) sequential: bool,
+
+    /// Keep the figures and the story of every run, also of those that pass.
+    #[arg(long, short)]
+    pub(crate) archive: bool,
+
+    /// Tell the desktop about the first failure (by notify-send, if it is there).
+    #[arg(long)]
+    pub(crate) notify: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(Debug, Args)]
@@ -198,13 +295,14 @@ pub(crate) struct ReplayOptions {
     pub(crate) test: String,
 
     /// The seed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "LAB_SEED", value_parser = seed)]
     pub(crate) seed: u64,
 
     #[command(flatten)]
     pub(crate) run: RunOptions,
 
-    /// Show these topics only, for instance vote,log,fault; also the quiet ones: spawn,block,wake,lock.
+    /// Show these topics only, for instance vote,log,fault; also the quiet ones: spawn,block,wake,lock. A
+    /// topic that the run has not is refused, and those that it has are named.
     #[arg(long, short = 'j', value_name = "TOPIC", value_delimiter = ',')]
     pub(crate) just: Vec<String>,
 
@@ -214,7 +312,13 @@ pub(crate) struct ReplayOptions {
 
     /// How wide all columns together may be [default: the terminal, or 160].
     #[arg(long, short = 'c', value_name = "N")]
-    pub(crate) columns_width: Option<usize>,
+    pub(crate) columns_width: Option<u16>,
+
+    /// Name the topics of this run, and how many events each has, instead of showing the log.
+    #[arg(long)]
+    pub(crate) topics: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
 
     /// Leave the story out, show the log only.
     #[arg(long)]
@@ -245,19 +349,29 @@ pub(crate) struct ZooOptions {
     pub(crate) parts: bool,
 
     /// How many seeds of each test a wrong solution may survive.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) seeds: u64,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchOptions {
     /// How long to measure each rate, in seconds.
-    #[arg(long, value_name = "N", default_value_t = 5.0)]
+    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = seconds)]
     pub(crate) seconds: f64,
 
     /// Only rows whose name contains this.
     #[arg(value_name = "NAME")]
     pub(crate) pattern: Option<String>,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsOptions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

@@ -35,7 +35,8 @@ pub(crate) fn arguments() -> Arguments {
     for verb in NOT_FOR_STUDENTS.into_iter().filter(|_| is_handout) {
         command = command.mut_subcommand(verb, |verb| verb.hide(true));
     }
-    Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    Arguments::from_arg_matches(&command.get_matches_from(crate::overview::words(std::env::args_os())))
+        .unwrap_or_else(|error| error.exit())
 }
 
 /// Warns of fixed files that have changed: at grading they are replaced. In one line, whatever their number.

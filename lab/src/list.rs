@@ -11,18 +11,26 @@ use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, ListOptions};
 use crate::select::select;
 use crate::statics;
+use crate::style::say;
 use crate::{Failure, Outcome};
 
 /// Prints the chosen labs, parts and tests; with `--check`, also proves that they are all there.
 pub(crate) fn run(arguments: &Arguments, options: &ListOptions) -> Result<Outcome, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
-    for lab in &catalogue.labs {
+    if options.form.json {
+        for Test { name, title, lab, part, points, heading, path, .. } in &tests {
+            let line = serde_json::json!({"lab": lab, "part": part, "name": name, "title": title, "points": points,
+                "ungraded": heading, "path": path});
+            println!("{line}");
+        }
+    }
+    for lab in catalogue.labs.iter().filter(|_| !options.form.json) {
         let in_lab: Vec<&Test> = tests.iter().filter(|test| test.lab == lab.name).collect();
         if in_lab.is_empty() {
             continue;
         }
-        println!("{}  {} ({})", style(&lab.name).bold(), lab.title, sum(&in_lab));
+        say(&format!("{}  {} ({})", style(&lab.name).bold(), lab.title, sum(&in_lab)));
         for part in &lab.parts {
             let in_part: Vec<&Test> = in_lab.iter().copied().filter(|test| test.part == part.name).collect();
             print_part(&part.name, &part.title, &in_part);
@@ -35,15 +43,15 @@ fn print_part(name: &str, title: &str, tests: &[&Test]) {
     if tests.is_empty() {
         return;
     }
-    println!("  {}  {title} ({})", style(name).bold(), sum(tests));
+    say(&format!("  {}  {title} ({})", style(name).bold(), sum(tests)));
     let width = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
     let mut heading = None;
     for test in tests {
         if test.heading.is_some() && test.heading != heading {
-            println!("    {}", style(test.heading.as_deref().unwrap_or_default()).dim());
+            say(&format!("    {}", style(test.heading.as_deref().unwrap_or_default()).dim()));
         }
         heading.clone_from(&test.heading);
-        println!("    {:width$}  {:2}  {}", test.name, test.points, test.title);
+        say(&format!("    {:width$}  {:2}  {}", test.name, test.points, test.title));
     }
 }
 

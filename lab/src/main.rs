@@ -29,18 +29,24 @@
     reason = "this program never runs in a simulation: its threads, locks and clocks are the system's"
 )]
 
+mod bans;
 mod bench;
 mod build;
 mod catalogue;
 mod check;
 mod cli;
+mod environment;
+mod examples;
+mod failures;
 mod handed;
 mod handout;
 mod list;
+mod overview;
 mod pool;
 mod process;
 mod progress;
 mod protocol;
+mod reference;
 mod replay;
 mod runner;
 mod score;
@@ -63,7 +69,7 @@ fn main() -> ExitCode {
     end_quietly_when_nobody_reads();
     let arguments = handed::arguments();
     exit_code(match &arguments.verb {
-        None => progress::run(&arguments),
+        None => overview::run(&arguments),
         Some(verb) => run(&arguments, verb),
     })
 }
@@ -78,5 +84,6 @@ fn run(arguments: &Arguments, verb: &Verb) -> Result<Outcome, Failure> {
         Verb::Bench(options) => bench::run(arguments, options),
         Verb::Check(options) => check::run(options),
         Verb::Handout(options) => handout::run(options),
+        Verb::Completions(options) => overview::completions(options),
     }
 }

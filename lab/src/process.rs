@@ -17,6 +17,10 @@ use nix::unistd::Pid;
 /// How often the running processes are looked at. A process can outgrow its memory limit for that long.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Signals that come so soon after the first one are the same wish: timeout(1) signals its child and then the
+/// whole group, and a terminal's ctrl-C reaches a program twice if its parent passes it on.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
+
 /// Why a process was ended from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -124,8 +128,10 @@ impl Supervisor {
             }
         });
         let stopping = Arc::clone(&supervisor);
+        let mut first = None;
         ctrlc::set_handler(move || {
-            if stopping.is_stopped() {
+            let first = *first.get_or_insert_with(Instant::now);
+            if stopping.is_stopped() && first.elapsed() > SAME_SIGNAL {
                 std::process::exit(i32::from(INTERRUPTED));
             }
             stopping.stop();

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::Failure;
+use crate::build::DEFAULT_PROFILE;
 use crate::catalogue::Test;
 use crate::process::{Allowance, Cause, Process, Supervisor, take_pipes};
 use crate::protocol::{self, Kind, Report, Secret};
@@ -28,6 +29,9 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 /// Asks a test binary to draw the knobs of each run.
 pub(crate) const SWARM: &str = "LAB_SWARM";
 
+/// Asks it to run each seed twice.
+pub(crate) const CHECK_DETERMINISM: &str = "LAB_CHECK_DETERMINISM";
+
 /// The variable that tells a test process what to put below the labs that need consensus.
 pub(crate) const OVER: &str = "LAB_OVER";
 
@@ -41,14 +45,25 @@ pub(crate) struct World {
     pub(crate) threads: bool,
     /// Further variables, such as `LAB_SWARM`.
     pub(crate) variables: Vec<(&'static str, String)>,
+    /// The cargo profile that the tests are built with; empty for the usual one.
+    pub(crate) profile: String,
 }
 
 impl World {
     /// The options of the command line that ask for this world, each behind a blank.
     pub(crate) fn flags(&self) -> String {
         let has = |name: &str| self.variables.iter().any(|(variable, _)| *variable == name);
-        let flags = [(self.threads, " --threads"), (has(SWARM), " --swarm"), (has(OVER), " --over oracle")];
-        flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect()
+        let flags = [
+            (self.threads, " --threads"),
+            (has(SWARM), " --swarm"),
+            (has(OVER), " --over oracle"),
+            (has(CHECK_DETERMINISM), " --check-determinism"),
+        ];
+        let mut flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
+        if !self.profile.is_empty() && self.profile != DEFAULT_PROFILE {
+            flags += &format!(" --profile {}", self.profile);
+        }
+        flags
     }
 }
 
@@ -198,6 +213,12 @@ impl Runner {
         let mut command = Command::new(job.binary);
         command.args(["--exact", &job.test.path, "--nocapture", "--test-threads", "1"]);
         command.env("LAB_REPORT", "socket").env_remove("LAB_SEED").env_remove("LAB_SEEDS");
+        // Reports stand four blanks deep.
+        if let Some(width) = lab_terminal::width() {
+            command.env("LAB_COLUMNS", width.saturating_sub(4).to_string());
+        }
+        // The options say it, or what they have made of the environment.
+        command.env_remove("LAB_RUNTIME").env_remove(SWARM).env_remove(CHECK_DETERMINISM);
         if seeds.end - seeds.start == 1 {
             command.env("LAB_SEED", seeds.start.to_string());
         } else {

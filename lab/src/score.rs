@@ -3,11 +3,12 @@
 use console::style;
 use lab_terminal::{Outcome, count};
 use labreport::Verdict;
+use serde::Serialize;
 
 use crate::catalogue::Test;
 
 /// Results of tests, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Score {
     passed: usize,
     failed: usize,
@@ -42,6 +43,8 @@ impl Score {
         match self {
             Score { failed: 1.., .. } => Outcome::Failed,
             Score { inconclusive: 1.., .. } => Outcome::Unknown,
+            // A pass never comes from nothing having run.
+            Score { passed: 0, .. } => Outcome::Unknown,
             _ => Outcome::Passed,
         }
     }
@@ -52,6 +55,7 @@ impl Score {
         let failed = style("failed").red().bold();
         let inconclusive = style("inconclusive").yellow().bold();
         match (self.failed, self.inconclusive) {
+            _ if self.total() == 0 => "no test ran".to_owned(),
             (0, 0) => format!("{total} {}", style("passed").green()),
             (number, 0) => format!("{number} of {total} {failed}"),
             (0, number) => format!("{number} of {total} {inconclusive}"),

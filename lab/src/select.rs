@@ -4,15 +4,26 @@ use lab_terminal::{Failure, nearest, plain};
 
 use crate::catalogue::{Catalogue, Test};
 
+/// How many candidates an ambiguous name lists.
+const LISTED: usize = 12;
+
 /// The tests that `patterns` name, each once, in the order of `labs.toml`; all tests if there are no
 /// patterns.
 ///
 /// A pattern is the name of a lab (`raft`), of a part (`2A`) or of a test (`backup_2b`, or as the course
-/// spells it, `TestBackup2B`); if it is none of these, a piece of a test's name (`figure_8`).
+/// spells it, `TestBackup2B`); if it is none of these, a number names all parts of it (`2`: 2A to 2D), and
+/// anything else is a piece of a test's name (`figure_8`). Commas, bars and blanks separate several.
 pub(crate) fn select(catalogue: &Catalogue, patterns: &[String]) -> Result<Vec<Test>, Failure> {
     let tests = catalogue.tests();
     let mut chosen = vec![patterns.is_empty(); tests.len()];
-    for pattern in patterns.iter().filter(|pattern| !pattern.is_empty()) {
+    for pattern in patterns
+        .iter()
+        .filter(|pattern| !pattern.is_empty())
+        .flat_map(|pattern| pattern.split([',', '|', ' ']))
+    {
+        if plain(pattern).is_empty() {
+            return Err(Failure::new("a name between commas, bars or blanks is empty"));
+        }
         let matching = matching(&tests, pattern);
         if matching.is_empty() {
             return Err(unknown(catalogue, &tests, pattern));
@@ -22,7 +33,10 @@ pub(crate) fn select(catalogue: &Catalogue, patterns: &[String]) -> Result<Vec<T
     if patterns.iter().any(String::is_empty) {
         chosen.fill(true);
     }
-    Ok(tests.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(test, _)| test).collect())
+    let chosen: Vec<Test> =
+        tests.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(test, _)| test).collect();
+    // Nothing that is run must ever look like a pass.
+    if chosen.is_empty() { Err(Failure::new("labs.toml names no test")) } else { Ok(chosen) }
 }
 
 /// The one test that `name` names.
@@ -31,7 +45,14 @@ pub(crate) fn select_one(catalogue: &Catalogue, name: &str) -> Result<Test, Fail
     match matching(&tests, name)[..] {
         [] => Err(unknown(catalogue, &tests, name)),
         [index] => Ok(tests[index].clone()),
-        [..] => Err(Failure::new(format!("{name} names more than one test; give the whole name"))),
+        ref several => {
+            let names = several.iter().take(LISTED).map(|&index| tests[index].name.as_str());
+            let mut list = names.collect::<Vec<_>>().join(", ");
+            if several.len() > LISTED {
+                list += &format!(" and {} more", several.len() - LISTED);
+            }
+            Err(Failure::new(format!("{name} names {} tests; which one?\n  {list}", several.len())))
+        }
     }
 }
 
@@ -41,7 +62,14 @@ fn matching(tests: &[Test], pattern: &str) -> Vec<usize> {
     let group = |test: &Test| plain(&test.lab) == wanted || plain(&test.part) == wanted;
     let exact = |test: &Test| plain(&test.name) == wanted || test.path == pattern;
     let piece = |test: &Test| plain(&test.name).contains(&wanted);
-    let rules: [&dyn Fn(&Test) -> bool; 3] = [&group, &exact, &piece];
+    // `2` is lab 2, and no piece of unreliable_2_4b.
+    let is_number = wanted.chars().all(|letter| letter.is_ascii_digit());
+    let parts = |test: &Test| {
+        let part = plain(&test.part);
+        is_number && part.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()) == wanted
+    };
+    let piece = |test: &Test| !is_number && piece(test);
+    let rules: [&dyn Fn(&Test) -> bool; 4] = [&group, &exact, &parts, &piece];
     rules
         .iter()
         .map(|rule| (0..tests.len()).filter(|&index| rule(&tests[index])).collect::<Vec<_>>())

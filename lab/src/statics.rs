@@ -46,10 +46,8 @@ impl std::fmt::Display for Static {
 
 /// The declarations in the sources of the packages of these tests.
 pub(crate) fn in_sources_of(root: &Path, tests: &[Test]) -> Vec<Static> {
-    let packages: BTreeSet<&str> = tests.iter().map(|test| test.package.as_str()).collect();
     let mut found = Vec::new();
-    for package in packages {
-        let folder = root.join(package).join("src");
+    for folder in sources_of(root, tests) {
         for file in rust_files(&folder) {
             // A file that cannot be read is the compiler's to complain of.
             let text = fs::read_to_string(&file).unwrap_or_default();
@@ -60,7 +58,14 @@ pub(crate) fn in_sources_of(root: &Path, tests: &[Test]) -> Vec<Static> {
     found
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+/// The folders with the sources of the packages of these tests.
+pub(crate) fn sources_of(root: &Path, tests: &[Test]) -> Vec<PathBuf> {
+    let packages: BTreeSet<&str> = tests.iter().map(|test| test.package.as_str()).collect();
+    packages.into_iter().map(|package| root.join(package).join("src")).collect()
+}
+
+/// The Rust files in a folder and below it, sorted.
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -116,7 +121,7 @@ fn declaration(line: &str) -> Option<&str> {
 }
 
 /// The text with comments and string literals blanked, line for line.
-fn without_comments_and_texts(text: &str) -> String {
+pub(crate) fn without_comments_and_texts(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let (mut in_comment, mut in_text) = (false, false);
     for line in text.lines() {

@@ -1,9 +1,10 @@
 //! What is printed of a test that ran.
 
+use std::path::Path;
 use std::time::Duration;
 
 use console::style;
-use lab_terminal::duration;
+use lab_terminal::{cut, duration, width, wrapped};
 use labreport::Verdict;
 
 use crate::catalogue::Test;
@@ -11,50 +12,104 @@ use crate::protocol::Report;
 use crate::runner::World;
 use crate::unwritten::unwritten;
 
-/// The line that the course prints for a finished test, and the story behind it if it failed.
-pub(crate) fn print_result(test: &Test, report: &Report, world: &World) {
+/// Prints lines that fit the terminal.
+pub(crate) fn say(text: &str) {
+    println!("{}", wrapped(text, width()));
+}
+
+/// The line that the course prints for a finished test, and, if it failed, as many lines of its report as
+/// `told` allows: the head, or the last ones, which name the rule, the moment and the servers. `file` holds
+/// them all.
+pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: usize, file: Option<&Path>) {
     let head = format!("Test ({}): {} ...", test.part, test.title);
     if let Some(what) = unwritten(report) {
-        println!("{head} {} ({what})", style("not implemented").yellow());
+        say(&format!("{head} {} ({what})", style("not implemented").yellow()));
         return;
     }
     if report.ok {
-        println!("{head} {} -- {}", style("Passed").green(), figures(report));
+        say(&passed(&head, report, world, width()));
     } else {
         let word = match report.verdict() {
             Verdict::Inconclusive => style("INCONCLUSIVE").yellow().bold(),
             Verdict::Passed | Verdict::Failed => style("FAILED").red().bold(),
         };
-        println!("{head} {word} -- seed {}: {}", report.seed, report.reason());
-        print_story(report);
-        let replay = format!("{}{}", replay_command(test, report.seed), world.flags());
-        if !report.report.as_ref().is_some_and(|report| report.lines().any(|line| line.ends_with(&replay))) {
-            println!("    replay: {replay}");
+        match width().filter(|_| told == 0) {
+            // The list at the end has the reason.
+            Some(width) => {
+                let verdict = format!(" ... {word} -- seed {}", report.seed);
+                let room = width.saturating_sub(console::measure_text_width(&verdict));
+                println!("{}{verdict}", cut(&format!("Test ({}): {}", test.part, test.title), room));
+            }
+            None => say(&format!("{head} {word} -- seed {}: {}", report.seed, report.reason())),
         }
     }
-    for warning in &report.warnings {
-        println!("    {} {warning}", style("warning:").yellow());
+    print_story(report, told, file);
+    if !report.ok && (told > 0 || width().is_none()) {
+        say(&format!("    replay: {}", replay_command(test, report.seed, world)));
+    }
+    // A report tells the warnings of its run itself.
+    let told = report.report.as_deref().unwrap_or_default();
+    let new = |what: &&String| report.ok || !told.contains(what.as_str());
+    for warning in report.warnings.iter().filter(new) {
+        say(&format!("    {} {warning}", style("warning:").yellow()));
+    }
+    for what in report.unwatched.iter().filter(new) {
+        say(&format!("    {} {what}", style("not watched:").dim()));
     }
 }
 
-/// The whole report of a failure, indented.
-fn print_story(report: &Report) {
-    for line in report.report.as_deref().unwrap_or_default().trim_end().lines() {
-        println!("    {line}");
+/// At most so many lines of the report of a failure, indented.
+fn print_story(report: &Report, told: usize, file: Option<&Path>) {
+    let text = report.report.as_deref().unwrap_or_default().trim();
+    let text = wrapped(text, width().map(|width| width.saturating_sub(4)));
+    let lines: Vec<&str> = text.lines().collect();
+    let skipped = if lines.len() > told { lines.len() - told } else { 0 };
+    if told > 0 && skipped > 0 {
+        say(&format!("    ({skipped} lines before)"));
+    }
+    if told > 0 {
+        // Wrapped already; the blanks of a column must stay.
+        lines[skipped..].iter().for_each(|line| println!("    {line}"));
+    }
+    if let Some(file) = file.filter(|_| told > 0 && skipped > 0) {
+        say(&format!("    all of it: {}", file.display()));
     }
 }
 
 /// What to type to see a run again.
-pub(crate) fn replay_command(test: &Test, seed: u64) -> String {
-    format!("cargo lab replay {} --seed {seed}", test.name)
+pub(crate) fn replay_command(test: &Test, seed: u64, world: &World) -> String {
+    format!("cargo lab replay {} --seed {seed}{}", test.name, world.flags())
+}
+
+/// The line of a test that passed, with as many of the course's figures as fit in it.
+fn passed(head: &str, report: &Report, world: &World, width: Option<usize>) -> String {
+    let mut line = format!("{head} {}", style("Passed").green());
+    for (number, figure) in figures(report, world).iter().enumerate() {
+        let longer = format!("{line}{} {figure}", if number == 0 { " --" } else { "," });
+        if width.is_some_and(|width| console::measure_text_width(&longer) > width) {
+            break;
+        }
+        line = longer;
+    }
+    line
 }
 
 /// The figures of the course's line: what the run cost.
-fn figures(report: &Report) -> String {
+fn figures(report: &Report, world: &World) -> Vec<String> {
     let Report { peers, rpcs, bytes, commands, .. } = report;
-    let virtual_s = report.virtual_ns as f64 / 1e9;
+    let lasted = report.virtual_ns as f64 / 1e9;
     let real = duration(Duration::from_nanos(report.real_ns));
-    format!(
-        "virtual {virtual_s:.1} s, real {real}, {peers} peers, {rpcs} RPCs, {bytes} bytes, {commands} commands"
-    )
+    // On real threads the two clocks are one.
+    let mut figures = if world.threads {
+        vec![format!("real {lasted:.1} s")]
+    } else {
+        vec![format!("virtual {lasted:.1} s"), format!("real {real}")]
+    };
+    figures.extend([
+        format!("{peers} peers"),
+        format!("{rpcs} RPCs"),
+        format!("{bytes} bytes"),
+        format!("{commands} commands"),
+    ]);
+    figures
 }

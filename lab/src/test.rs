@@ -2,42 +2,54 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab_terminal::{count, duration};
+use labreport::Verdict;
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::build::build;
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, TestOptions};
+use crate::failures::{self, Failed, Failures};
 use crate::handed::warn_of_changes;
 use crate::process::Supervisor;
 use crate::progress::{Progress, chapter};
 use crate::protocol::Report;
+use crate::reference::Reference;
 use crate::runner::{Job, Runner, World};
 use crate::score::Score;
 use crate::select::select;
-use crate::statics;
-use crate::style::print_result;
+use crate::stress::folder;
+use crate::style::{print_result, replay_command, say};
 use crate::unwritten::unwritten;
-use crate::{Failure, Outcome, pool};
+use crate::{Failure, Outcome, bans, environment, pool, statics};
 
 /// What `cargo lab bench` looks for in the output.
 pub(crate) const RESOURCES: &str = "largest process:";
 
+/// How many lines of the first report are printed, and of the others.
+const TOLD: (usize, usize) = (16, 0);
+
 /// Builds, runs each chosen test with one seed, and prints the results in the order of `labs.toml`.
 pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcome, Failure> {
+    environment::check()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
+    let world = options.run.world()?;
+    let reference = Reference::load(&catalogue.root)?;
     warn_of_changes(&catalogue);
     for found in statics::in_sources_of(&catalogue.root, &tests) {
         eprintln!("{} {found}", style("warning:").yellow());
     }
+    for found in bans::in_sources_of(&catalogue.root, &tests) {
+        eprintln!("{} {found}", style("warning:").yellow());
+    }
     let binaries = build(&catalogue.root, &tests, &options.run.build(false))?;
-    let runner = Runner { supervisor: Supervisor::start()?, world: options.run.world() };
+    let runner = Runner { supervisor: Supervisor::start()?, world };
     // Small enough to be typed again.
     let seed = options.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let jobs: Vec<(usize, Job<'_>)> = tests
@@ -50,10 +62,31 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
         .collect();
 
     let begun = Instant::now();
-    let mut results = Results::new(&tests, &runner.world);
+    let folder = folder::relative(&catalogue.root.join("lab-runs").join("last-test"));
+    let mut results = Results::new(&tests, &runner.world, options, folder);
+    results.reference = reference;
+    let workers = options.workers.number_in(&runner.world);
+    run_jobs(&runner, workers, &jobs, &mut results);
+    // Tests that sleep side by side may have taken the processors from one another. By themselves they tell.
+    let again: Vec<(usize, Job<'_>)> =
+        std::mem::take(&mut results.again).into_iter().map(|index| jobs[index].clone()).collect();
+    results.is_last = true;
+    if !again.is_empty() && !runner.supervisor.is_stopped() {
+        eprintln!("again, each by itself: {}", count(again.len(), "inconclusive test"));
+        run_jobs(&runner, 1, &again, &mut results);
+    }
+    let outcome = results.finish(begun, seed, &catalogue)?;
+    if options.resources {
+        println!("{RESOURCES} {} MiB", largest_child_mb()?);
+    }
+    Ok(outcome)
+}
+
+/// Runs these tests, so many at once.
+fn run_jobs(runner: &Runner, workers: usize, jobs: &[(usize, Job<'_>)], results: &mut Results<'_>) {
     pool::run(
-        options.workers.number(),
-        &jobs,
+        workers,
+        jobs,
         |(index, job), sender| {
             let mut last = None;
             let ran = runner.run(job, &mut |report| {
@@ -63,13 +96,14 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
             // The receiver outlives the workers.
             let _ = sender.send((*index, ran.map(|()| last)));
         },
-        |(index, result)| results.take(index, result),
+        |(index, result)| {
+            let go_on = results.take(index, result);
+            if results.stops_here() {
+                runner.supervisor.stop();
+            }
+            go_on
+        },
     );
-    let outcome = results.finish(begun, seed, &catalogue)?;
-    if options.resources {
-        println!("{RESOURCES} {} MiB", largest_child_mb()?);
-    }
-    Ok(outcome)
 }
 
 /// The most memory that any of this program's children held, cargo and what cargo ran included.
@@ -84,40 +118,70 @@ fn largest_child_mb() -> Result<i64, Failure> {
 struct Results<'a> {
     tests: &'a [Test],
     world: &'a World,
+    options: &'a TestOptions,
+    reference: Reference,
+    /// Where whole reports are kept.
+    folder: PathBuf,
     /// Results that wait for an earlier test's.
     early: BTreeMap<usize, Report>,
+    /// How many tests were printed.
+    printed: usize,
+    /// Tests to run once more, by themselves; not with `--jobs`, by which the user has decided.
+    again: Vec<usize>,
+    is_last: bool,
     score: Score,
+    failures: Failures,
     /// The part and the lab of the first test that failed as not implemented.
     begin_with: Option<(String, String)>,
-    /// Whether each test passed, in order, so far.
-    verdicts: Vec<bool>,
+    /// Whether each test passed, so far.
+    verdicts: BTreeMap<usize, bool>,
     failure: Option<Failure>,
     interrupted: bool,
     bar: ProgressBar,
 }
 
 impl<'a> Results<'a> {
-    fn new(tests: &'a [Test], world: &'a World) -> Results<'a> {
+    fn new(tests: &'a [Test], world: &'a World, options: &'a TestOptions, folder: PathBuf) -> Results<'a> {
         let bar = ProgressBar::new(tests.len() as u64);
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}") {
             bar.set_style(style);
         }
+        // The reports of the run before would be taken for this one's.
+        let _ = std::fs::remove_dir_all(&folder);
         Results {
             tests,
             world,
+            options,
+            reference: Reference::default(),
+            folder,
             early: BTreeMap::new(),
+            printed: 0,
+            again: Vec::new(),
+            is_last: !world.threads || options.workers.are_given(),
             score: Score::default(),
+            failures: Failures::default(),
             begin_with: None,
-            verdicts: Vec::new(),
+            verdicts: BTreeMap::new(),
             failure: None,
             interrupted: false,
             bar,
         }
     }
 
+    /// Whether a failure ends the whole run.
+    fn stops_here(&self) -> bool {
+        self.options.fail_fast && self.score.outcome() == Outcome::Failed
+    }
+
     /// Takes the result of one test. False if it could not be run, and so no other can be expected to.
     fn take(&mut self, index: usize, result: Result<Option<Report>, Failure>) -> bool {
         match result {
+            Ok(Some(report)) if self.options.fail_fast && report.verdict() == Verdict::Failed => {
+                // The order of labs.toml does not matter any more: no other test is waited for.
+                self.print(index, &report);
+                return false;
+            }
+            Ok(Some(report)) if index < self.printed => self.print(index, &report),
             Ok(Some(report)) => {
                 self.early.insert(index, report);
             }
@@ -125,60 +189,112 @@ impl<'a> Results<'a> {
             Err(failure) => self.failure = Some(failure),
         }
         self.bar.inc(1);
-        while let Some(report) = self.early.remove(&self.score.total()) {
-            self.print(self.score.total(), &report);
+        while let Some(report) = self.early.remove(&self.printed) {
+            self.printed += 1;
+            self.print(self.printed - 1, &report);
         }
         self.failure.is_none() && !self.interrupted
     }
 
-    /// Prints the result of the next test, below the heading that it has in `labs.toml`, and counts it.
+    /// Prints the result of a test, below the heading that it has in `labs.toml`, and counts it.
     fn print(&mut self, index: usize, report: &Report) {
         let test = &self.tests[index];
+        let failed = report.verdict() == Verdict::Failed;
+        let told = if self.score.outcome() == Outcome::Failed { TOLD.1 } else { TOLD.0 };
+        let is_kept = !report.ok && unwritten(report).is_none();
+        let file = if !is_kept { None } else { failures::keep(&self.folder, test, report, self.world).ok() };
+        let told = if file.is_none() { usize::MAX } else { told };
         let before = index.checked_sub(1).and_then(|before| self.tests[before].heading.as_ref());
         self.bar.suspend(|| {
-            if let Some(heading) = test.heading.as_ref().filter(|heading| before != Some(heading)) {
-                println!("{}", style(heading).dim());
+            if self.options.form.json {
+                println!("{}", json_of(test, report, self.world, file.as_deref()));
+                return;
             }
-            print_result(test, report, self.world);
+            if let Some(heading) = test.heading.as_ref().filter(|heading| before != Some(heading)) {
+                say(&style(heading).dim().to_string());
+            }
+            print_result(test, report, self.world, told, file.as_deref());
+            if let Some(remark) = self.reference.remark(test, report, self.world) {
+                say(&format!("    {} {remark}", style("remark:").dim()));
+            }
         });
-        self.score.add(test, report.verdict());
-        self.verdicts.push(report.ok);
-        if self.begin_with.is_none() && unwritten(report).is_some() {
-            self.begin_with = Some((test.part.clone(), test.lab.clone()));
+        self.verdicts.insert(index, report.ok);
+        if unwritten(report).is_some() {
+            self.begin_with.get_or_insert((test.part.clone(), test.lab.clone()));
+        } else if failed {
+            self.failures.add(&Failed::new(test, report, self.world, file.as_deref()));
+        }
+        if report.verdict() == Verdict::Inconclusive && !self.is_last {
+            self.again.push(index);
+        } else {
+            self.score.add(test, report.verdict());
         }
     }
 
     /// Keeps the results for `cargo lab` alone.
     fn keep(&self, catalogue: &Catalogue) {
         let mut progress = Progress::read(catalogue);
-        for (test, &passed) in self.tests.iter().zip(&self.verdicts) {
-            progress.note(test, passed);
+        for (&index, &passed) in &self.verdicts {
+            progress.note(&self.tests[index], passed);
         }
         progress.keep(catalogue);
     }
 
-    /// The last line.
-    fn finish(self, begun: Instant, seed: u64, catalogue: &Catalogue) -> Result<Outcome, Failure> {
+    /// What failed, and the last line.
+    fn finish(mut self, begun: Instant, seed: u64, catalogue: &Catalogue) -> Result<Outcome, Failure> {
         self.bar.finish_and_clear();
         self.keep(catalogue);
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let took = duration(begun.elapsed());
-        if self.interrupted {
-            println!("{} after {}", style("interrupted").yellow(), count(self.score.total(), "test"));
+        // Inconclusive tests that were not run again, because of an interruption.
+        self.again.iter().for_each(|&index| self.score.add(&self.tests[index], Verdict::Inconclusive));
+        let took = begun.elapsed();
+        let stopped = self.stops_here();
+        let missing = self.tests.len() - self.score.total().min(self.tests.len());
+        let outcome = match self.score.outcome() {
+            Outcome::Failed => Outcome::Failed,
+            _ if self.interrupted || missing > 0 => Outcome::Interrupted,
+            outcome => outcome,
+        };
+        if self.options.form.json {
+            let groups = self.failures.groups();
+            println!(
+                "{}",
+                serde_json::json!({"summary": {"seed": seed, "seconds": took.as_secs_f64(), "tests": self.tests.len(),
+                    "not_run": missing, "score": self.score, "failures": groups}})
+            );
+            return Ok(outcome);
+        }
+        if self.score.total() > 1 {
+            self.failures.print(self.score.total() as u64);
+        }
+        let (tests, points) = (self.score.tests(), self.score.points());
+        if stopped {
+            say(&format!("{tests}, and {missing} not run (--fail-fast; seed {seed})"));
+        } else if self.interrupted {
+            let score = if self.score.total() > 0 { format!(": {tests}") } else { String::new() };
+            say(&format!(
+                "{} after {}{score}",
+                style("interrupted").yellow(),
+                count(self.score.total(), "test")
+            ));
         } else {
             let begin = self.begin_with.as_ref().map(|(part, lab)| match chapter(catalogue, lab) {
                 Some(chapter) => format!("; begin with {part}: {chapter}"),
                 None => format!("; begin with {part}"),
             });
             let begin = begin.unwrap_or_default();
-            println!("{} in {took}{}{begin} (seed {seed})", self.score.tests(), self.score.points());
+            say(&format!("{tests} in {}{points}{begin} (seed {seed})", duration(took)));
         }
-        Ok(match self.score.outcome() {
-            Outcome::Failed => Outcome::Failed,
-            _ if self.interrupted => Outcome::Interrupted,
-            outcome => outcome,
-        })
+        Ok(outcome)
     }
+}
+
+/// A result for programs.
+fn json_of(test: &Test, report: &Report, world: &World, file: Option<&Path>) -> serde_json::Value {
+    serde_json::json!({
+        "lab": test.lab, "part": test.part, "title": test.title, "points": test.points,
+        "replay": replay_command(test, report.seed, world), "file": file, "result": report,
+    })
 }

@@ -131,6 +131,8 @@ mod service;
 mod shared;
 mod tap;
 mod transport;
+#[doc(hidden)]
+pub mod words;
 
 pub use delay::DelayModel;
 pub use end::{Caller, ClientEnd};
@@ -141,3 +143,17 @@ pub use network::Network;
 pub use service::{Answer, Server, Service};
 pub use tap::{Direction, TapAction, TapEvent};
 pub use transport::Transport;
+
+/// For [`service!`]: records the arguments of a call, if the run is traced.
+#[doc(hidden)]
+#[inline]
+pub fn trace_call(method: &str, words: impl FnOnce() -> String) {
+    labrt::trace::emit("message", method, || format!("calls with {}", words()));
+}
+
+/// For [`service!`]: records what a handler gives back, if the run is traced.
+#[doc(hidden)]
+#[inline]
+pub fn trace_reply(method: &str, words: impl FnOnce() -> String) {
+    labrt::trace::emit("message", method, || format!("gives back {}", words()));
+}

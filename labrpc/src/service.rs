@@ -169,7 +169,15 @@ macro_rules! service {
                 $crate::Service::new(::core::stringify!($service), methods, move |method, bytes| {
                     $(
                         if method == ::core::concat!(::core::stringify!($service), ".", ::core::stringify!($method)) {
-                            let handler = |args: $args| -> $reply { self.$method(args) };
+                            let handler = |args: $args| -> $reply {
+                                let reply = self.$method(args);
+                                $crate::trace_reply(method, || {
+                                    #[allow(unused_imports, reason = "one of the two, by the type of the reply")]
+                                    use $crate::words::{Name as _, Words as _};
+                                    (&&$crate::words::Shown(&reply)).words()
+                                });
+                                reply
+                            };
                             return ::core::option::Option::Some($crate::Service::answer(bytes, handler));
                         }
                     )*
@@ -211,6 +219,11 @@ macro_rules! service {
                 ) -> ::core::result::Result<$reply, $crate::RpcError> {
                     const METHOD: &str =
                         ::core::concat!(::core::stringify!($service), ".", ::core::stringify!($method));
+                    $crate::trace_call(METHOD, || {
+                        #[allow(unused_imports, reason = "one of the two, by the type of the arguments")]
+                        use $crate::words::{Name as _, Words as _};
+                        (&&$crate::words::Shown($argument)).words()
+                    });
                     self.caller.call(METHOD, $argument)
                 }
             )*

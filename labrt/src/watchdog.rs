@@ -285,7 +285,9 @@ impl Watched {
             return "it waits in a write: a pipe or a socket that nobody reads?";
         }
         match self.is_runnable() {
-            Some(false) => "it blocks the OS thread: a lock, a sleep or a channel of std instead of labrt's?",
+            Some(false) => {
+                "it blocks the OS thread, once or again and again: a lock, a sleep or a channel of std instead of labrt's?"
+            }
             Some(true) => "it computes all the time: an endless loop?",
             None => "it loops, or blocks the OS thread",
         }

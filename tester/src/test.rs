@@ -224,8 +224,14 @@ impl Test {
         std::mem::take(&mut *self.inner.unwatched.lock())
     }
 
-    pub(crate) fn story(&self, whole: bool) -> String {
-        self.inner.story.lock().render(whole)
+    /// The story so far, for lines of this width.
+    pub(crate) fn story(&self, whole: bool, width: usize) -> String {
+        self.inner.story.lock().render(whole, width)
+    }
+
+    /// The same of a run that is stuck, and may be stuck while it tells something; nothing then.
+    pub(crate) fn story_if_free(&self, width: usize) -> String {
+        self.inner.story.try_lock().map_or_else(String::new, |story| story.render(false, width))
     }
 
     /// Lets go of what may refer to the test in a circle.

@@ -1,6 +1,6 @@
 //! What the runtime records while tracing, and which of it a user wants to see.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Kinds that fill pages and are seldom asked for; `--just` brings them up.
 const QUIET: [&str; 12] = [
@@ -13,7 +13,7 @@ const QUIET_FAULTS: [&str; 4] = ["connect", "enable", "add_server", "delete_serv
 
 /// One line of the event file. Whatever is missing is empty, and what is unknown is passed over: the file may
 /// come from another version of the runtime.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(super) struct Event {
     /// Virtual nanoseconds since the start of the run.
@@ -45,7 +45,7 @@ impl Event {
     }
 
     /// Whether a word of the user's names it.
-    fn is_named(&self, word: &str) -> bool {
+    pub(super) fn is_named(&self, word: &str) -> bool {
         [&self.kind, &self.target, self.last_of_target()].iter().any(|name| name.eq_ignore_ascii_case(word))
     }
 
@@ -53,6 +53,12 @@ impl Event {
         QUIET.contains(&self.kind.as_str())
             || (self.kind == "fault" && QUIET_FAULTS.contains(&self.target.as_str()))
     }
+}
+
+/// Whether every run may have events of this kind, so that a word for it is right also where there are none.
+pub(super) fn is_kind(word: &str) -> bool {
+    let usual = ["log", "message", "fault", "verb", "print"];
+    QUIET.iter().chain(&usual).any(|kind| kind.eq_ignore_ascii_case(word))
 }
 
 /// Which events are shown.
@@ -68,6 +74,11 @@ impl Filter {
         Filter { just: just.to_vec(), ignore: ignore.to_vec() }
     }
 
+    /// All events, also the quiet ones.
+    pub(super) fn everything() -> Filter {
+        Filter { just: vec![String::new()], ignore: Vec::new() }
+    }
+
     /// Whether the event is shown.
     pub(super) fn shows(&self, event: &Event) -> bool {
         if self.ignore.iter().any(|word| event.is_named(word)) {
@@ -76,7 +87,7 @@ impl Filter {
         if self.just.is_empty() {
             return !event.is_quiet();
         }
-        self.just.iter().any(|word| event.is_named(word))
+        self.just.iter().any(|word| word.is_empty() || event.is_named(word))
     }
 }
 

@@ -3,6 +3,7 @@
 mod columns;
 mod event;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
@@ -19,19 +20,20 @@ use crate::process::Supervisor;
 use crate::runner::{Job, Runner};
 use crate::select::select_one;
 use crate::style::print_result;
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, environment};
 
 /// Without a terminal, the width of all columns together.
 const WIDTH: usize = 160;
 
 /// Runs the seed, prints the result with its story, then the log.
 pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outcome, Failure> {
+    environment::check()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let test = select_one(&catalogue, &options.test)?;
     let binaries = build(&catalogue.root, std::slice::from_ref(&test), &options.run.build(false))?;
     let binary = &binaries[&(test.package.clone(), test.binary.clone())];
     let trace = options.trace.clone().unwrap_or_else(scratch_file);
-    let mut world = options.run.world();
+    let mut world = options.run.world()?;
     world.variables.push(("LAB_TRACE", trace.display().to_string()));
 
     let runner = Runner { supervisor: Supervisor::start()?, world };
@@ -45,13 +47,17 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
     if options.no_story {
         report.report = None;
     }
-    let shown = show_log(&trace, options);
+    let shown = check_topics(&trace, options).and_then(|()| show_log(&trace, options));
     if options.trace.is_none() {
         // It is not there if the test died before it could write it.
         let _ = std::fs::remove_file(&trace);
     }
     shown?;
-    print_result(&test, &report, &runner.world);
+    if options.form.json {
+        println!("{}", serde_json::json!({ "result": report }));
+    } else {
+        print_result(&test, &report, &runner.world, usize::MAX, None);
+    }
     Ok(match report.verdict() {
         Verdict::Passed => Outcome::Passed,
         Verdict::Failed => Outcome::Failed,
@@ -64,10 +70,44 @@ fn scratch_file() -> PathBuf {
     std::env::temp_dir().join(format!("lab-replay-{}.jsonl", std::process::id()))
 }
 
+/// Refuses topics that this run does not have, and names those that it has.
+fn check_topics(trace: &Path, options: &ReplayOptions) -> Result<(), Failure> {
+    let words = || options.just.iter().chain(&options.ignore);
+    let (mut topics, mut unknown) = (BTreeMap::new(), words().collect::<Vec<_>>());
+    unknown.retain(|word| !event::is_kind(word));
+    if words().any(|word| word.trim().is_empty()) {
+        return Err(Failure::new("a topic is empty"));
+    }
+    each_event(trace, &Filter::everything(), |event| {
+        unknown.retain(|word| !event.is_named(word));
+        *topics.entry(event.topic().to_owned()).or_insert(0_u64) += 1;
+        true
+    })?;
+    if let Some(word) = unknown.first() {
+        let names: Vec<&str> = topics.keys().map(String::as_str).collect();
+        return Err(Failure::new(format!("this run has no topic {word}; it has: {}", names.join(", "))));
+    }
+    if options.topics && options.form.json {
+        println!("{}", serde_json::json!({ "topics": topics }));
+    } else if options.topics {
+        topics.iter().for_each(|(topic, number)| println!("{topic:24} {number:>8}"));
+    }
+    Ok(())
+}
+
 /// Prints the events that the user wants to see. Reads the file twice: the columns must be known before the
 /// first line.
 fn show_log(trace: &Path, options: &ReplayOptions) -> Result<(), Failure> {
     let filter = Filter::new(&options.just, &options.ignore);
+    if options.topics {
+        return Ok(());
+    }
+    if options.form.json {
+        return each_event(trace, &filter, |event| {
+            println!("{}", serde_json::json!({ "event": event }));
+            true
+        });
+    }
     let mut nodes = Vec::new();
     each_event(trace, &filter, |event| {
         if !nodes.contains(&event.node) {
@@ -75,8 +115,8 @@ fn show_log(trace: &Path, options: &ReplayOptions) -> Result<(), Failure> {
         }
         true
     })?;
-    let terminal = console::Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
-    let columns = Columns::new(nodes, options.columns_width.unwrap_or(terminal));
+    let terminal = lab_terminal::width().unwrap_or(WIDTH);
+    let columns = Columns::new(nodes, options.columns_width.map_or(terminal, usize::from));
     let mut out = std::io::stdout().lock();
     // A reader such as `head` may close the pipe; that is no failure.
     let mut open = out.write_all(columns.head().as_bytes()).is_ok();

@@ -20,16 +20,19 @@ use crate::Failure;
 use crate::build::Binaries;
 use crate::catalogue::Test;
 use crate::cli::StressOptions;
+use crate::failures::{self, Failed};
 use crate::protocol::Report;
 use crate::runner::World;
 use crate::statistics::Moments;
-use crate::style::replay_command;
 
 /// How much work may be lost at the most if this program is killed.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
 /// How many stories of one test are kept. Who has read a hundred needs no more.
 const STORIES: usize = 100;
+
+/// How many different remarks of a test are told apart.
+const MOST_REMARKS: usize = 8;
 
 /// What must be equal for two campaigns to be one: the tests, how often, in which world, and the very same
 /// program.
@@ -38,8 +41,6 @@ pub(crate) struct Identity {
     tests: Vec<String>,
     runs: u64,
     world: String,
-    /// What `cargo lab replay` needs beside test and seed.
-    replay_flags: String,
     /// Path, size and time of change of each binary. A rebuilt program may behave otherwise.
     programs: Vec<String>,
 }
@@ -54,15 +55,8 @@ impl Identity {
         binaries: &Binaries,
     ) -> Result<Identity, Failure> {
         let programs = binaries.values().map(|path| fingerprint(path)).collect::<Result<_, _>>()?;
-        let replay_flags = world.flags();
         let world = format!("{world:?}, race: {race}");
-        Ok(Identity {
-            tests: tests.iter().map(|test| test.name.clone()).collect(),
-            runs,
-            world,
-            replay_flags,
-            programs,
-        })
+        Ok(Identity { tests: tests.iter().map(|test| test.name.clone()).collect(), runs, world, programs })
     }
 }
 
@@ -92,6 +86,12 @@ pub(crate) struct Record {
     /// Runs that said nothing about the solution.
     #[serde(default)]
     pub(crate) inconclusive: Vec<u64>,
+    /// How those failed that did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failures: Vec<Failed>,
+    /// Remarks of runs, and how many runs made each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) remarks: BTreeMap<String, u64>,
     /// Of the virtual time of each run, in seconds.
     pub(crate) virtual_s: Moments,
     /// Of the real time of each run, in milliseconds.
@@ -109,6 +109,8 @@ impl Record {
             to: from,
             failed: Vec::new(),
             inconclusive: Vec::new(),
+            failures: Vec::new(),
+            remarks: BTreeMap::new(),
             virtual_s: Moments::default(),
             real_ms: Moments::default(),
             begun: Some(Instant::now()),
@@ -116,8 +118,20 @@ impl Record {
     }
 
     /// Takes in the report of the next seed.
-    pub(crate) fn add(&mut self, report: &Report) {
+    pub(crate) fn add(&mut self, report: &Report, failed: Option<Failed>) {
         self.to = report.seed + 1;
+        self.failures.extend(failed);
+        for remark in report
+            .warnings
+            .iter()
+            .cloned()
+            .chain(report.unwatched.iter().map(|what| format!("not watched: {what}")))
+        {
+            // Remarks with numbers in them would fill the journal.
+            if self.remarks.len() < MOST_REMARKS || self.remarks.contains_key(&remark) {
+                *self.remarks.entry(remark).or_default() += 1;
+            }
+        }
         // The times of a run that failed, or died, say nothing of what the test takes.
         match report.verdict() {
             Verdict::Passed => {
@@ -137,6 +151,17 @@ impl Record {
     /// The seeds.
     pub(crate) fn seeds(&self) -> Range<u64> {
         self.from..self.to
+    }
+}
+
+/// Refuses a range of seeds that goes beyond the largest one.
+pub(crate) fn check_seeds(options: &StressOptions) -> Result<(), Failure> {
+    let (last, runs) = (u64::MAX - options.runs, options.runs);
+    match options.first_seed.filter(|first| *first > last) {
+        Some(first) => Err(Failure::new(format!(
+            "there are no {runs} seeds from {first} on; the last --first-seed is {last}"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -276,21 +301,21 @@ impl Campaign {
     }
 
     /// Keeps the story of a failure. Tells where, unless the test has failed so often that it is not kept.
-    pub(crate) fn keep_story(&mut self, test: &Test, report: &Report) -> Result<Option<PathBuf>, Failure> {
-        let folder = self.stories();
+    pub(crate) fn keep_story(
+        &mut self,
+        test: &Test,
+        report: &Report,
+        world: &World,
+        all: bool,
+    ) -> Result<Option<PathBuf>, Failure> {
+        let folder = if report.ok { self.folder.join("passed") } else { self.stories() };
         let kept = self.stories.entry(test.name.clone()).or_default();
-        if *kept == STORIES {
+        if *kept >= STORIES && !all {
             return Ok(None);
         }
         *kept += 1;
-        let path = folder.join(format!("{}-seed-{}.txt", test.name, report.seed));
-        let replay = format!("{}{}", replay_command(test, report.seed), self.identity.replay_flags);
-        let story = report.report.as_deref().unwrap_or_default().trim_end();
-        let text =
-            format!("{} seed {}\n{}\nreplay: {replay}\n\n{story}\n", test.name, report.seed, report.reason());
-        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text));
-        written.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        Ok(Some(path))
+        let kept = failures::keep(&folder, test, report, world);
+        kept.map(Some).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))
     }
 
     /// Ends the work. A campaign in which everything passed leaves nothing behind.

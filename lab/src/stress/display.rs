@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use lab_terminal::{width, wrapped};
 use labreport::Verdict;
 
 use super::campaign::Campaign;
@@ -25,12 +26,39 @@ const ANNOUNCED: u64 = 10;
 
 /// One of three ways to show progress.
 pub(super) enum Display {
-    /// A bar for the whole and one for each test.
-    Bars { all: MultiProgress, whole: ProgressBar, bars: Vec<ProgressBar> },
+    /// A bar for the whole, and one for each test, as many as the screen has rows for.
+    Bars { all: MultiProgress, whole: ProgressBar, bars: Vec<ProgressBar>, layout: Layout },
     /// Now and then a line, where standard error is no terminal.
     Lines { goal: u64, last: Instant },
     /// "Done 017/100; 17 ok, 0 failed", as go-test-many.sh counts.
     Rounds { goal: u64, last: Instant, line: String },
+    /// Failures as lines of JSON, for programs.
+    Json,
+}
+
+/// How wide names and bars are.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    name: usize,
+    bar: usize,
+}
+
+impl Layout {
+    /// For a terminal of this width, and the longest of the names.
+    fn new(width: usize, longest: usize) -> Layout {
+        // "1000/1000  1000 failed" and the blanks between.
+        let rest = width.saturating_sub(26);
+        let name = longest.min(rest.saturating_sub(6)).max(6);
+        Layout { name, bar: rest.saturating_sub(name).clamp(4, 30) }
+    }
+
+    fn style(self, failed: bool) -> ProgressStyle {
+        let Layout { name, bar } = self;
+        match failed {
+            false => style_of(&format!("{{prefix:{name}!}} {{bar:{bar}.green}} {{pos}}/{{len}}")),
+            true => style_of(&format!("{{prefix:{name}!}} {{bar:{bar}.red}} {{pos}}/{{len}}  {{msg:.red}}")),
+        }
+    }
 }
 
 impl Display {
@@ -46,22 +74,48 @@ impl Display {
         if tallies.total() > 0 {
             eprintln!("going on with an interrupted campaign: {} of {goal} runs are done", tallies.total());
         }
+        if options.form.json {
+            return Display::Json;
+        }
         if options.rounds {
             return Display::Rounds { goal: campaign.runs(), last, line: String::new() };
         }
-        if !std::io::stderr().is_terminal() {
+        if !std::io::stderr().is_terminal() || std::env::var("TERM").is_ok_and(|term| term == "dumb") {
+            eprintln!("{} of {goal} runs", tallies.total());
             return Display::Lines { goal, last };
         }
+        let (rows, width) = console::Term::stderr().size();
+        let (rows, width) = (usize::from(rows), usize::from(width));
+        let longest = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
+        let layout = Layout::new(width, longest);
         let all = MultiProgress::new();
-        let whole = all.add(
-            ProgressBar::new(goal)
-                .with_style(style_of("{percent:>3}%  {bar:40}  {pos}/{len}  {elapsed} (about {eta} left)")),
-        );
+        let template = if width >= 80 {
+            "{percent:>3}%  {bar:40}  {pos}/{len}  {elapsed} (about {eta} left)"
+        } else {
+            "{percent:>3}%  {pos}/{len}  {elapsed} (about {eta} left)"
+        };
+        let whole = all.add(ProgressBar::new(goal).with_style(style_of(template)));
         whole.set_position(tallies.total());
         // The time left is estimated from what this process does.
         whole.reset_eta();
-        let bars = tests.iter().map(|test| all.add(test_bar(test, campaign.runs(), tallies))).collect();
-        Display::Bars { all, whole, bars }
+        // The last row is the cursor's, and one is kept for a line that says that there are more tests.
+        let shown = rows.saturating_sub(3).max(1);
+        let mut bars: Vec<ProgressBar> = Vec::new();
+        for test in tests.iter().take(shown) {
+            let bar = all.add(ProgressBar::new(campaign.runs()));
+            show_test(&bar, test, tallies, layout);
+            bars.push(bar);
+        }
+        if tests.len() > shown {
+            let more = all.add(ProgressBar::new(0).with_style(style_of("{msg}")));
+            more.set_message(format!(
+                "and {} more tests: bars go to failures and to what runs",
+                tests.len() - shown
+            ));
+            more.tick();
+            bars.push(more);
+        }
+        Display::Bars { all, whole, bars, layout }
     }
 
     /// Shows one more run.
@@ -71,15 +125,14 @@ impl Display {
             self.announce(test, report, kept);
         }
         match self {
-            Display::Bars { whole, bars, .. } => {
+            Display::Bars { whole, bars, layout, .. } => {
                 whole.inc(1);
-                if let Some(bar) = bars.iter().find(|bar| bar.prefix() == test.name) {
-                    bar.inc(1);
-                    if failed > 0 {
-                        show_failures(bar, failed);
-                    }
+                let own = bars.iter().position(|bar| bar.prefix() == test.name);
+                if let Some(bar) = own.or_else(|| free_bar(bars, tallies, failed > 0)).map(|at| &bars[at]) {
+                    show_test(bar, test, tallies, *layout);
                 }
             }
+            Display::Json => {}
             Display::Lines { goal, last } => {
                 if last.elapsed() > LINE_EVERY {
                     *last = Instant::now();
@@ -106,7 +159,16 @@ impl Display {
         if let Some(path) = kept {
             text += &format!("\n       {}", path.display());
         }
+        let text = wrapped(&text, width());
         match self {
+            Display::Json => {
+                let (test, reason) = (&test.name, report.reason());
+                let verdict = format!("{:?}", report.verdict()).to_lowercase();
+                println!(
+                    "{}",
+                    serde_json::json!({verdict: {"test": test, "seed": report.seed, "reason": reason, "file": kept}})
+                );
+            }
             Display::Bars { all, .. } => all.suspend(|| println!("{text}")),
             Display::Rounds { line, .. } if !line.is_empty() && std::io::stdout().is_terminal() => {
                 println!("\n{text}");
@@ -123,7 +185,7 @@ impl Display {
                 bars.iter().chain([whole]).for_each(ProgressBar::finish_and_clear);
             }
             Display::Rounds { line, .. } if !line.is_empty() && std::io::stdout().is_terminal() => println!(),
-            Display::Lines { .. } | Display::Rounds { .. } => {}
+            Display::Lines { .. } | Display::Rounds { .. } | Display::Json => {}
         }
     }
 }
@@ -133,22 +195,28 @@ fn style_of(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn test_bar(test: &Test, runs: u64, tallies: &Tallies) -> ProgressBar {
+/// Makes a bar that of a test; red from the first failure on.
+fn show_test(bar: &ProgressBar, test: &Test, tallies: &Tallies, layout: Layout) {
     let tally = tallies.of(&test.name);
-    let bar = ProgressBar::new(runs)
-        .with_prefix(test.name.clone())
-        .with_style(style_of("{prefix:34} {bar:30.green} {pos}/{len}"));
-    bar.set_position(tally.total);
-    if tally.failed > 0 {
-        show_failures(&bar, tally.failed);
+    let changes = bar.prefix() != test.name || (tally.failed > 0 && bar.message().is_empty());
+    if changes {
+        bar.set_prefix(test.name.clone());
+        bar.set_style(layout.style(tally.failed > 0));
     }
-    bar
+    bar.set_message(if tally.failed > 0 { format!("{} failed", tally.failed) } else { String::new() });
+    bar.set_position(tally.total);
 }
 
-/// From the first failure on, a bar is red.
-fn show_failures(bar: &ProgressBar, failed: u64) {
-    bar.set_style(style_of("{prefix:34} {bar:30.red} {pos}/{len}  {msg:.red}"));
-    bar.set_message(format!("{failed} failed"));
+/// A bar that another test may have: of a test that is done or not begun, and has not failed; for a failure,
+/// of any that has not failed.
+fn free_bar(bars: &[ProgressBar], tallies: &Tallies, for_failure: bool) -> Option<usize> {
+    let is_of_test = |bar: &ProgressBar| !bar.prefix().is_empty() && bar.message().is_empty();
+    let is_idle = |bar: &ProgressBar| {
+        let total = tallies.of(&bar.prefix()).total;
+        total == 0 || Some(total) == bar.length()
+    };
+    let idle = bars.iter().position(|bar| is_of_test(bar) && is_idle(bar));
+    idle.or_else(|| if for_failure { bars.iter().position(is_of_test) } else { None })
 }
 
 /// Renews the count of rounds: in place on a terminal, as a new line elsewhere, and only if it changed.

@@ -88,7 +88,7 @@ fn numbered(root: &Path, options: &StressOptions) -> Vec<(u64, PathBuf)> {
 }
 
 /// The path as the user would type it here, if that is shorter.
-fn relative(path: &Path) -> PathBuf {
+pub(crate) fn relative(path: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).to_path_buf()
 }

@@ -4,30 +4,38 @@
 
 mod campaign;
 mod display;
-mod folder;
+pub(crate) mod folder;
 mod tally;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use campaign::{Campaign, Identity};
 use console::style;
 use display::Display;
+use labreport::Verdict;
 use tally::Tallies;
 
-use crate::build::build;
+use crate::build::{Binaries, build};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, StressOptions};
+use crate::failures::Failed;
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner, World};
 use crate::select::select;
-use crate::{Failure, Outcome, pool};
+use crate::style::say;
+use crate::{Failure, Outcome, environment, pool};
 
 /// At most so many seeds a process: then its memory is given back, and the next test has its turn.
 const LONGEST_JOB: u64 = 500;
+
+/// How many runs of each test a campaign of --loop has at most.
+const MOST_RUNS: u64 = 10_000_000;
 
 /// What the workers send.
 enum Message {
@@ -39,33 +47,65 @@ enum Message {
     Broken(Failure),
 }
 
-/// Runs a campaign to its end, or until ctrl-C.
+/// Runs a campaign to its end, or until ctrl-C; with `--loop` one after the other.
 pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outcome, Failure> {
+    environment::check_without_seed()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
+    campaign::check_seeds(options)?;
+    let world = world(&catalogue, options)?;
     let binaries = build(&catalogue.root, &tests, &options.run.build(options.race))?;
-    let world = world(&catalogue, options);
-    let identity = Identity::new(&tests, options.runs, &world, options.race, &binaries)?;
-    let mut campaign = Campaign::open(&catalogue.root, options, identity)?;
-    let mut world = world;
+    let mut options = options.clone();
+    let mut supervisor = None;
+    loop {
+        let identity = Identity::new(&tests, options.runs, &world, options.race, &binaries)?;
+        let mut campaign = Campaign::open(&catalogue.root, &options, identity)?;
+        let supervisor = match &supervisor {
+            Some(started) => Arc::clone(started),
+            None => Arc::clone(supervisor.insert(Supervisor::start()?)),
+        };
+        let outcome = run_campaign(&tests, &binaries, &mut campaign, &options, &world, supervisor)?;
+        let next = campaign.first_seed().checked_add(campaign.runs());
+        if !options.endless || outcome != Outcome::Passed || next.is_none() {
+            return Ok(outcome);
+        }
+        options.runs = options.runs.saturating_mul(options.growth).min(MOST_RUNS);
+        options.first_seed = next;
+        if campaign::check_seeds(&options).is_err() {
+            options.first_seed = None;
+        }
+        eprintln!("again, {} runs of each test", options.runs);
+    }
+}
+
+/// Runs what is missing of a campaign.
+fn run_campaign(
+    tests: &[Test],
+    binaries: &Binaries,
+    campaign: &mut Campaign,
+    options: &StressOptions,
+    world: &World,
+    supervisor: Arc<Supervisor>,
+) -> Result<Outcome, Failure> {
+    let mut world = world.clone();
     if std::env::var_os(PICTURES).is_none() {
         // Beside the stories.
         let folder = std::path::absolute(campaign.stories()).unwrap_or_else(|_| campaign.stories());
         world.variables.push((PICTURES, folder.display().to_string()));
     }
-    let runner = Runner { supervisor: Supervisor::start()?, world };
-
+    let workers = options.workers.number_in(&world);
+    let runner = Runner { supervisor, world };
     let binary = |test: &Test| -> &Path { &binaries[&(test.package.clone(), test.binary.clone())] };
-    let jobs: Vec<(usize, Job<'_>)> = plan(&tests, &campaign, options.workers.number())
+    let jobs: Vec<(usize, Job<'_>)> = plan(tests, campaign, workers, options.sequential)
         .into_iter()
         .enumerate()
         .map(|(number, (test, seeds))| {
             (number, Job { binary: binary(&tests[test]), test: &tests[test], seeds })
         })
         .collect();
-    let mut course = Course::new(&tests, &mut campaign, options);
+    let mut course = Course::new(tests, campaign, options, &runner.world);
     pool::run(
-        options.workers.number(),
+        workers,
         &jobs,
         |(number, job), sender| work(&runner, *number, job, sender),
         |message| course.take(message, &jobs, &runner.supervisor),
@@ -75,8 +115,11 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
 
 /// In which world to run: the one that the options name, or, to find races, real threads under
 /// ThreadSanitizer.
-fn world(catalogue: &Catalogue, options: &StressOptions) -> World {
-    let mut world = options.run.world();
+fn world(catalogue: &Catalogue, options: &StressOptions) -> Result<World, Failure> {
+    let mut world = options.run.world()?;
+    if options.archive {
+        world.variables.push(("LAB_STORY", "1".to_owned()));
+    }
     if options.race {
         world.threads = true;
         // The first race ends the process, so that it is charged to the seed that met it.
@@ -86,11 +129,17 @@ fn world(catalogue: &Catalogue, options: &StressOptions) -> World {
         }
         world.variables.push(("TSAN_OPTIONS", sanitizer));
     }
-    world
+    Ok(world)
 }
 
-/// The seeds still to be run, in pieces. All tests advance side by side, so that a broken one shows early.
-fn plan(tests: &[Test], campaign: &Campaign, workers: usize) -> Vec<(usize, std::ops::Range<u64>)> {
+/// The seeds still to be run, in pieces. All tests advance side by side, so that a broken one shows early; or,
+/// in `sequence`, one after the other.
+fn plan(
+    tests: &[Test],
+    campaign: &Campaign,
+    workers: usize,
+    sequence: bool,
+) -> Vec<(usize, std::ops::Range<u64>)> {
     // Four pieces a worker at least: the last ones are then short enough that no worker waits long for
     // another.
     let longest = (campaign.runs() / (4 * workers as u64)).clamp(1, LONGEST_JOB);
@@ -106,7 +155,9 @@ fn plan(tests: &[Test], campaign: &Campaign, workers: usize) -> Vec<(usize, std:
             }
         }
     }
-    pieces.sort_by_key(|(round, index, _)| (*round, *index));
+    if !sequence {
+        pieces.sort_by_key(|(round, index, _)| (*round, *index));
+    }
     pieces.into_iter().map(|(_, index, seeds)| (index, seeds)).collect()
 }
 
@@ -132,13 +183,32 @@ struct Course<'a> {
     /// What each running job has done since the journal last heard of it.
     open: BTreeMap<usize, campaign::Record>,
     failure: Option<Failure>,
+    options: &'a StressOptions,
+    world: &'a World,
+    /// `--fail-fast` has met a failure.
+    stopped: bool,
 }
 
 impl<'a> Course<'a> {
-    fn new(tests: &'a [Test], campaign: &'a mut Campaign, options: &StressOptions) -> Course<'a> {
+    fn new(
+        tests: &'a [Test],
+        campaign: &'a mut Campaign,
+        options: &'a StressOptions,
+        world: &'a World,
+    ) -> Course<'a> {
         let tallies = Tallies::new(tests, campaign);
         let display = Display::new(tests, &tallies, campaign, options);
-        Course { tests, campaign, tallies, display, open: BTreeMap::new(), failure: None }
+        Course {
+            tests,
+            campaign,
+            tallies,
+            display,
+            open: BTreeMap::new(),
+            failure: None,
+            options,
+            world,
+            stopped: false,
+        }
     }
 
     /// Takes one message. False if there is no use in going on.
@@ -152,18 +222,34 @@ impl<'a> Course<'a> {
             self.failure.get_or_insert(failure);
             supervisor.stop();
         }
+        // A campaign that is looped has found what it looked for.
+        if (self.options.fail_fast || self.options.endless)
+            && self.tallies.failed() > 0
+            && !supervisor.is_stopped()
+        {
+            self.stopped = true;
+            supervisor.stop();
+        }
         !supervisor.is_stopped()
     }
 
     /// Counts a report, in this order: the story is kept, the journal knows, the user sees.
     fn count(&mut self, number: usize, test: &Test, report: &Report) -> Result<(), Failure> {
-        let kept = if report.ok { None } else { self.campaign.keep_story(test, report)? };
+        let archive = self.options.archive;
+        let is_kept = !report.ok || archive;
+        let kept = if is_kept { self.campaign.keep_story(test, report, self.world, archive)? } else { None };
+        let failed = (report.verdict() == Verdict::Failed)
+            .then(|| Failed::new(test, report, self.world, kept.as_deref()));
+        let is_first = failed.is_some() && self.tallies.failed() == 0;
         let record =
             self.open.entry(number).or_insert_with(|| campaign::Record::begin(&test.name, report.seed));
-        record.add(report);
+        record.add(report, failed.clone());
         let due = record.is_due();
-        self.tallies.add(&test.name, report);
+        self.tallies.add(&test.name, report, failed);
         self.display.advance(&self.tallies, test, report, kept.as_deref());
+        if is_first && self.options.notify {
+            notify(test, report);
+        }
         if due || !report.ok { self.write(number) } else { Ok(()) }
     }
 
@@ -177,28 +263,66 @@ impl<'a> Course<'a> {
         let open: Vec<usize> = self.open.keys().copied().collect();
         let written = open.into_iter().try_for_each(|number| self.write(number));
         self.display.finish();
-        println!("{}", self.tallies.table(self.tests));
         let interrupted = supervisor.is_stopped();
         let passed = self.tallies.failed() == 0 && self.tallies.inconclusive() == 0;
-        self.campaign.close(passed && !interrupted && self.tallies.is_complete())?;
+        self.print(interrupted);
+        let complete = passed && !interrupted && self.tallies.is_complete();
+        self.campaign.close(complete && !self.options.archive)?;
         written?;
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        if interrupted {
-            println!("{}; the same command goes on from here", style("interrupted").yellow());
-        }
         if self.tallies.failed() > 0 {
-            println!("the stories of the failures are in {}", self.campaign.stories().display());
             return Ok(Outcome::Failed);
         }
-        Ok(match (interrupted, self.tallies.inconclusive()) {
-            (true, _) => Outcome::Interrupted,
-            (false, 0) => Outcome::Passed,
-            (false, number) => {
-                println!("{number} inconclusive: run again on a quieter machine, or with fewer --jobs");
-                Outcome::Unknown
-            }
+        Ok(match (interrupted, self.tallies.inconclusive(), complete) {
+            (true, ..) => Outcome::Interrupted,
+            (false, 0, true) => Outcome::Passed,
+            (false, 0, false) => return Err(Failure::new("some runs were not done, for no known reason")),
+            (false, ..) => Outcome::Unknown,
         })
     }
+
+    /// The table, what failed by signature, and what else there is to say.
+    fn print(&self, interrupted: bool) {
+        let (tallies, failures) = (&self.tallies, self.campaign.stories());
+        if self.options.form.json {
+            tallies.print_json(self.tests);
+            println!(
+                "{}",
+                serde_json::json!({"summary": {"runs": tallies.total(), "failed": tallies.failed(), "interrupted": interrupted,
+                    "inconclusive": tallies.inconclusive(), "first_seed": self.campaign.first_seed(),
+                    "failures": tallies.failures().groups(), "folder": failures}})
+            );
+            return;
+        }
+        println!("{}", tallies.table(self.tests));
+        tallies.print_remarks(self.tests);
+        tallies.failures().print(tallies.total());
+        if self.stopped {
+            say("stopped at the first failure; the same command goes on from here");
+        } else if interrupted {
+            say(&format!("{}; the same command goes on from here", style("interrupted").yellow()));
+        }
+        if tallies.failed() > 0 {
+            say(&format!("the stories of the failures are in {}", failures.display()));
+        }
+        if self.options.archive {
+            say(&format!("all runs are kept beside {}", failures.display()));
+        }
+        if tallies.inconclusive() > 0 {
+            let number = tallies.inconclusive();
+            say(&format!("{number} inconclusive: run again on a quieter machine, or with fewer --jobs"));
+        }
+    }
+}
+
+/// Tells the desktop of the first failure. Where there is no desktop, nobody is to be told.
+fn notify(test: &Test, report: &Report) {
+    let text = format!("{} seed {}: {}", test.name, report.seed, report.reason());
+    let mut command = Command::new("notify-send");
+    command.args(["--", "cargo lab stress: a run failed", &text]);
+    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    // Waited for, so that it does not stay as a dead process.
+    std::thread::spawn(move || started.map(|mut child| child.wait()));
 }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use console::style;
 use lab_terminal::table;
+use serde_json::json;
 
 use super::campaign::{Campaign, Record};
 use crate::catalogue::Test;
+use crate::failures::{Failed, Failures};
 use crate::protocol::Report;
 use crate::statistics::Moments;
+use crate::style::say;
 
 /// One test's.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +19,7 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     pub(super) inconclusive: u64,
     pub(super) total: u64,
+    remarks: BTreeMap<String, u64>,
     virtual_s: Moments,
     real_ms: Moments,
 }
@@ -29,6 +33,7 @@ pub(super) struct Tallies {
     done: Vec<usize>,
     /// Whether any test did not pass with it.
     broken: Vec<bool>,
+    failures: Failures,
 }
 
 /// How many rounds (one run of every test, with one seed) are finished.
@@ -49,6 +54,7 @@ impl Tallies {
             first_seed: campaign.first_seed(),
             done: vec![0; rounds],
             broken: vec![false; rounds],
+            failures: Failures::default(),
         };
         campaign.done().iter().for_each(|record| tallies.merge(record));
         tallies
@@ -57,18 +63,22 @@ impl Tallies {
     fn merge(&mut self, record: &Record) {
         let broken = |seed| record.failed.contains(&seed) || record.inconclusive.contains(&seed);
         record.seeds().for_each(|seed| self.mark(seed, broken(seed)));
+        record.failures.iter().for_each(|failed| self.failures.add(failed));
         let tally = self.by_test.entry(record.test.clone()).or_default();
         tally.total += record.seeds().end - record.seeds().start;
         tally.failed += record.failed.len() as u64;
         tally.inconclusive += record.inconclusive.len() as u64;
+        for (remark, runs) in &record.remarks {
+            *tally.remarks.entry(remark.clone()).or_default() += runs;
+        }
         tally.virtual_s.merge(&record.virtual_s);
         tally.real_ms.merge(&record.real_ms);
     }
 
     /// Counts one run.
-    pub(super) fn add(&mut self, test: &str, report: &Report) {
+    pub(super) fn add(&mut self, test: &str, report: &Report, failed: Option<Failed>) {
         let mut record = Record::begin(test, report.seed);
-        record.add(report);
+        record.add(report, failed);
         self.merge(&record);
     }
 
@@ -109,6 +119,41 @@ impl Tallies {
         let finished = self.done.iter().zip(&self.broken).filter(|(done, _)| **done == all);
         let (failed, ok): (Vec<_>, Vec<_>) = finished.partition(|(_, broken)| **broken);
         Rounds { ok: ok.len(), failed: failed.len() }
+    }
+
+    /// What failed, by signature.
+    pub(super) fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// What runs remarked: that they never came to what their test is about, or what the checkers do not see.
+    pub(super) fn print_remarks(&self, tests: &[Test]) {
+        let mut unwatched: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for test in tests {
+            let Some(tally) = self.by_test.get(&test.name) else { continue };
+            for (remark, runs) in &tally.remarks {
+                if remark.starts_with("not watched") {
+                    unwatched.entry(remark).or_default().push(&test.name);
+                } else {
+                    say(&format!("{}: {remark} (in {runs} of {} runs)", test.name, tally.total));
+                }
+            }
+        }
+        for (remark, tests) in unwatched {
+            say(&format!("{remark} (in {})", lab_terminal::count(tests.len(), "test")));
+        }
+    }
+
+    /// The table for programs: a line for each test.
+    pub(super) fn print_json(&self, tests: &[Test]) {
+        for test in tests {
+            let Tally { failed, inconclusive, total, remarks, virtual_s, real_ms } = self.of(&test.name);
+            println!(
+                "{}",
+                json!({"test": test.name, "failed": failed, "inconclusive": inconclusive, "total": total,
+                    "virtual_s": virtual_s, "real_ms": real_ms, "remarks": remarks})
+            );
+        }
     }
 
     /// The last table: test, failed, total, mean and deviation of virtual and of real time; and how many runs

@@ -97,6 +97,22 @@ impl Row {
         }
     }
 
+    /// The same for programs.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let kills: Vec<_> = self
+            .kills()
+            .map(|(part, test, seed, reason)| serde_json::json!({"part": part, "test": test, "seed": seed, "reason": reason}))
+            .collect();
+        let Patch { id, part, title, caught_by, .. } = &self.patch;
+        let verdict = match self.verdict() {
+            Verdict::Caught => "caught",
+            Verdict::CaughtElsewhere => "caught_elsewhere",
+            Verdict::Survived => "survived",
+        };
+        serde_json::json!({"id": id, "part": part, "title": title, "foretold": caught_by, "verdict": verdict,
+            "tests": self.run(), "kills": kills})
+    }
+
     /// One line: the bug, who killed it with which seed, and why.
     pub(super) fn verdict_line(&self) -> String {
         let Patch { id, part, title, caught_by, .. } = &self.patch;
@@ -120,15 +136,23 @@ impl Row {
 
 /// The matrix: a row for each bug, a column for each test that any bug met (numbered; the names stand below),
 /// and the first killing seeds in it.
-pub(super) fn show(tests: &[Test], rows: &[Row]) -> String {
+/// On a terminal too narrow for all columns the matrix stands in several pieces.
+pub(super) fn show(tests: &[Test], rows: &[Row], width: Option<usize>) -> String {
     let met = |column: &usize| rows.iter().any(|row| row.cells[*column].2 != Cell::NotRun);
     let columns: Vec<usize> = (0..tests.len()).filter(met).collect();
-    let head = std::iter::once("bug".to_owned()).chain(columns.iter().map(|column| (column + 1).to_string()));
-    let mut lines = vec![head.collect::<Vec<_>>()];
-    for row in rows {
-        let cells = columns.iter().map(|&column| row.cells[column].2.show());
-        lines.push(std::iter::once(row.patch.id.clone()).chain(cells).collect());
+    // A column is at most four letters wide, and its gap three.
+    let fit = width.map_or(usize::MAX, |width| (width.saturating_sub(8) / 7).max(1));
+    let mut text = String::new();
+    for columns in columns.chunks(fit) {
+        let numbers = columns.iter().map(|column| (column + 1).to_string());
+        let mut lines = vec![std::iter::once("bug".to_owned()).chain(numbers).collect::<Vec<_>>()];
+        for row in rows {
+            let cells = columns.iter().map(|&column| row.cells[column].2.show());
+            lines.push(std::iter::once(row.patch.id.clone()).chain(cells).collect());
+        }
+        text += &table(&lines);
+        text.push('\n');
     }
     let names = columns.iter().map(|&column| format!("{:3}  {}\n", column + 1, tests[column].name));
-    format!("{}\n{}", table(&lines), names.collect::<String>())
+    text + &names.collect::<String>()
 }

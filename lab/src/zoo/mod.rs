@@ -29,17 +29,17 @@ use crate::cli::{Arguments, ZooOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, PICTURES, Runner};
-use crate::{Failure, Outcome, pool};
+use crate::style::say;
+use crate::{Failure, Outcome, environment, pool};
 
 /// A wrong solution that is ready to run.
 type Built = Result<(Patch, PathBuf), Failure>;
 
 /// Builds and runs all wrong solutions of a lab, and prints which test kills which.
 pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome, Failure> {
+    environment::check_without_seed()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
-    let lab = catalogue
-        .lab(&options.lab)
-        .ok_or_else(|| Failure::new(format!("there is no lab {}", options.lab)))?;
+    let lab = catalogue.lab(&options.lab).ok_or_else(|| no_lab(&catalogue, &options.lab))?;
     let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
     let bugs = catalogue.root.join("bugs");
     let patches = if options.parts {
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     };
     let patches = chosen(patches, &options.bug)?;
     let place = zoo_folder(&catalogue.root);
-    let mut world = options.run.world();
+    let mut world = options.run.world()?;
     // Apart from the pictures of the user's own runs.
     world.variables.push((PICTURES, place.join("pictures").display().to_string()));
     let runner = Runner { supervisor: Supervisor::start()?, world };
@@ -74,7 +74,11 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
                 // What was interrupted has not survived.
                 _ if runner.supervisor.is_stopped() => break,
                 Ok(row) => {
-                    println!("{}", row.verdict_line());
+                    if options.form.json {
+                        println!("{}", row.json());
+                    } else {
+                        say(&row.verdict_line());
+                    }
                     rows.push(row);
                 }
                 Err(error) => {
@@ -87,13 +91,20 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     if let Some(failure) = failure {
         return Err(failure);
     }
-    print!("\n{}", matrix::show(&tests, &rows));
-    let outcome = sum_up(&rows);
+    if !options.form.json {
+        print!("\n{}", matrix::show(&tests, &rows, lab_terminal::width()));
+    }
+    let outcome = sum_up(&rows, options.form.json);
     if rows.len() == total {
         return Ok(outcome);
     }
     println!("{} after {} of {total}", style("interrupted").yellow(), rows.len());
     Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted })
+}
+
+fn no_lab(catalogue: &Catalogue, name: &str) -> Failure {
+    let labs: Vec<&str> = catalogue.labs.iter().map(|lab| lab.name.as_str()).collect();
+    Failure::new(format!("there is no lab {name}; there are: {}", labs.join(", ")))
 }
 
 /// Where wrong solutions are built.
@@ -224,9 +235,16 @@ fn first_failure(runner: &Runner, job: &Job<'_>) -> Result<Option<Report>, Failu
 }
 
 /// The last line, and how it went.
-fn sum_up(rows: &[Row]) -> Outcome {
+fn sum_up(rows: &[Row], json: bool) -> Outcome {
     let survivors: Vec<&str> =
         rows.iter().filter(|row| row.verdict() != Verdict::Caught).map(|row| row.patch.id.as_str()).collect();
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({"summary": {"wrong_solutions": rows.len(), "not_caught": survivors}})
+        );
+        return if survivors.is_empty() { Outcome::Passed } else { Outcome::Failed };
+    }
     if survivors.is_empty() {
         println!("{} {}", style("all caught:").green(), count(rows.len(), "wrong solution"));
         return Outcome::Passed;

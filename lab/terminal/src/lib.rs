@@ -13,4 +13,4 @@ mod style;
 pub use fingerprint::{RECORD, fingerprint};
 pub use names::{nearest, plain};
 pub use outcome::{Failure, INTERRUPTED, Outcome, end_quietly_when_nobody_reads, end_unread, exit_code};
-pub use style::{count, duration, error_word, table};
+pub use style::{count, cut, duration, error_word, table, width, wrapped};

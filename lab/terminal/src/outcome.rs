@@ -1,6 +1,7 @@
 //! How a program of the command line ends.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::style::error_word;
@@ -55,26 +56,38 @@ impl From<Outcome> for ExitCode {
 
 /// The exit code of a program whose work had this result. A failure is told on standard error.
 pub fn exit_code(result: Result<Outcome, Failure>) -> ExitCode {
+    // What is still in the buffer may not fit on the disk.
+    if let Err(error) = std::io::stdout().flush() {
+        end_unwritten(&error.to_string());
+    }
     match result {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
-            eprintln!("{} {failure}", error_word());
+            // Nobody is left to hear of it if this cannot be written, either.
+            let _ = writeln!(std::io::stderr(), "{} {failure}", error_word());
             ExitCode::from(2)
         }
     }
 }
 
-/// Ends this program quietly when its output is no longer read (`cargo lab replay … | head`). The print
-/// macros of std would panic.
+/// Ends this program when its output cannot be written: quietly if it is no longer read (`cargo lab replay …
+/// | head`), with a sentence if a disk is full. The print macros of std would panic.
 pub fn end_quietly_when_nobody_reads() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let message = info.payload().downcast_ref::<String>().map_or("", String::as_str);
-        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
-            end_unread();
+        match message.strip_prefix("failed printing to ") {
+            Some(rest) if rest.starts_with("stderr") || rest.contains("Broken pipe") => end_unread(),
+            Some(rest) => end_unwritten(rest.strip_prefix("stdout: ").unwrap_or(rest)),
+            None => report(info),
         }
-        report(info);
     }));
+}
+
+/// Ends the program because its output cannot be written, for instance to a full disk.
+fn end_unwritten(why: &str) -> ! {
+    let _ = writeln!(std::io::stderr(), "{} the output cannot be written: {why}", error_word());
+    std::process::exit(2)
 }
 
 /// Ends the program because its output is no longer read. Nothing is wrong, so it prints nothing; but not

@@ -10,6 +10,7 @@ mod campaigns;
 mod check;
 mod deaths;
 mod faults;
+mod odd;
 mod scripts;
 mod terminal;
 mod verbs;
@@ -67,7 +68,12 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
     command.arg("--labs").arg(fixture().join("labs.toml")).args(arguments);
     command.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixture"));
-    command.env_remove("RUSTFLAGS").env_remove("LAB_SEED").env_remove("LAB_SEEDS").stdin(Stdio::null());
+    command
+        .env_remove("COLUMNS")
+        .env_remove("RUSTFLAGS")
+        .env_remove("LAB_SEED")
+        .env_remove("LAB_SEEDS")
+        .stdin(Stdio::null());
     command
 }
 

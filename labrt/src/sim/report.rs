@@ -8,7 +8,30 @@ use super::task::{On, Phase, Task};
 use crate::outcome::FailureKind;
 
 /// Tasks that a report lists before it says how many more there are.
-const LISTED: usize = 40;
+const LISTED: usize = 20;
+
+/// Stands for the names of the threads while equal lines are looked for.
+const TITLE: &str = "\u{0}";
+
+/// The threads of one line: a name, or how many of which nodes.
+fn who(members: &[(String, &str)]) -> String {
+    let [(first, _), _, ..] = members else {
+        return members.first().map_or(String::new(), |(title, _)| title.clone());
+    };
+    let mut nodes: Vec<(&str, usize)> = Vec::new();
+    for (_, node) in members {
+        match nodes.iter_mut().find(|(known, _)| known == node) {
+            Some((_, number)) => *number += 1,
+            None => nodes.push((node, 1)),
+        }
+    }
+    let number = |(node, number): &(&str, usize)| {
+        if *number == 1 { format!("`{node}`") } else { format!("`{node}` ({number})") }
+    };
+    let nodes = nodes.iter().take(9).map(number).collect::<Vec<_>>().join(", ");
+    let thread = first.split(" of ").next().unwrap_or_default();
+    format!("{} threads such as {thread} of {nodes}: each", members.len())
+}
 
 impl Sim {
     pub(super) fn title(&self, task: &Task) -> String {
@@ -62,12 +85,24 @@ impl Sim {
         let others = (0..self.tasks.len()).filter(|&slot| !told.contains(&(slot as Slot)));
         let living: Vec<&Task> =
             others.map(|slot| &self.tasks[slot]).filter(|task| task.phase != Phase::Free).collect();
-        let mut report = String::new();
-        for task in living.iter().take(LISTED) {
-            let _ = writeln!(report, "  {}", self.describe(task));
+        // A hundred threads that wait in one place are one line, with their nodes.
+        let mut groups: Vec<(String, Vec<(String, &str)>)> = Vec::new();
+        for task in living {
+            let (title, words) = (self.title(task), self.describe(task));
+            let what = words.replacen(&title, TITLE, 1);
+            let member = (title, self.nodes[task.node as usize].name());
+            match groups.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, members)) => members.push(member),
+                None => groups.push((what, vec![member])),
+            }
         }
-        if living.len() > LISTED {
-            let _ = writeln!(report, "  and {} more", living.len() - LISTED);
+        let mut report = String::new();
+        for (what, members) in groups.iter().take(LISTED) {
+            let _ = writeln!(report, "  {}", what.replacen(TITLE, &who(members), 1));
+        }
+        if groups.len() > LISTED {
+            let more: usize = groups[LISTED..].iter().map(|(_, members)| members.len()).sum();
+            let _ = writeln!(report, "  and {more} more");
         }
         report.trim_end().to_owned()
     }

@@ -150,22 +150,23 @@ fn figure_8_played_2b() {
             servers.iter().for_each(|&server| cluster.connect(server));
         };
 
-        t.scene("(a) The leader, S1, sends a command that only S2 receives.");
+        t.scene(format!("(a) The leader, server {s1} (the paper's S1), sends a command that only server {s2} (S2) receives."));
         only(&[s1, s2]);
         cluster.start(s1, 20);
         thread::sleep(ELECTION / 2);
 
-        t.scene(
-            "(b) Without these two, S5 is elected among the others. It takes a command that nobody hears of.",
-        );
+        t.scene("(b) Without these two, one of the others (S5) is elected. It takes a command that nobody hears of.");
         only(&others);
         let s5 = cluster.check_one_leader();
         let (term, _) = cluster.get_state(s5).unwrap_or_default();
         cluster.disconnect(s5);
         cluster.start(s5, 30);
 
-        t.scene("(c) S1, S2 and S3 elect a leader. It brings its old command to S3, and has no new one.");
         let s3 = if s5 == others[0] { others[1] } else { others[0] };
+        t.scene(format!(
+            "(c) Servers {s1}, {s2} and {s3} (S1, S2, S3) elect a leader. It brings its old command to server {s3}, and \
+             has no new one."
+        ));
         only(&[s1, s2, s3]);
         let newer =
             |&server: &usize| cluster.get_state(server).is_some_and(|(now, leads)| leads && now > term);
@@ -173,7 +174,9 @@ fn figure_8_played_2b() {
         t.expect(elected, || format!("expected server {s1} or {s2} to be elected within 10 s"));
         thread::sleep(ELECTION / 2);
 
-        t.scene("(d) S1 and S2 go. S5 is back with S3 and S4, is elected, and overwrites the command.");
+        t.scene(format!(
+            "(d) Servers {s1} and {s2} go. Server {s5} (S5) is back with S3 and S4, is elected, and overwrites the command."
+        ));
         only(&others);
         cluster.agree_on(40, 3, Retry::Yes);
 

@@ -11,9 +11,6 @@ use crate::test::Test;
 /// to nothing of it.
 const LIMITS: Limits = Limits { states: 5_000_000, memory: 128 << 20, threads: 0, explain: true };
 
-/// Width of the text, in columns.
-const WIDTH: usize = 110;
-
 /// Checks what was recorded. Nothing is found where nothing was recorded.
 pub(super) fn look_into(recorder: &KvRecorder, test: &Test) -> Option<Finding> {
     if recorder.is_empty() {
@@ -49,7 +46,7 @@ fn judge(history: KvHistory, faults: Vec<Fault>, limits: &Limits) -> Finding {
 }
 
 fn words(history: &KvHistory, verdict: &Verdict, faults: &[Fault]) -> String {
-    let text = text::render(&history.model(), history.history(), verdict, faults, WIDTH);
+    let text = text::render(&history.model(), history.history(), verdict, faults, crate::run::report_width());
     format!("history: {text}")
 }
 

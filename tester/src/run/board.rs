@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use super::channel::Reports;
 use super::plan::Plan;
 use super::report::Report;
+use crate::test::Test;
 
 /// All boards of tests that run now, for the watchdog.
 static OPEN: Mutex<Vec<Arc<Board>>> = Mutex::new(Vec::new());
@@ -28,6 +29,8 @@ pub(crate) struct Board {
     inconclusive: AtomicU64,
     /// The seed that runs now.
     pub(crate) seed: AtomicU64,
+    /// The run of that seed, whose story is told if it is stuck.
+    test: Mutex<Option<Test>>,
 }
 
 /// What has been posted since the last look.
@@ -51,6 +54,7 @@ impl Board {
             failed: AtomicU64::new(0),
             inconclusive: AtomicU64::new(0),
             seed: AtomicU64::new(plan.seeds.start),
+            test: Mutex::new(None),
         });
         OPEN.lock().push(Arc::clone(&board));
         board
@@ -108,6 +112,14 @@ impl Board {
     }
 }
 
+/// Tells the board of this tag, if there is one, which run begins.
+pub(super) fn begin(tag: u64, test: &Test) {
+    let board = OPEN.lock().iter().find(|board| board.tag == tag).cloned();
+    if let Some(board) = board {
+        *board.test.lock() = Some(test.clone());
+    }
+}
+
 /// Called on the watchdog's thread.
 fn post_stuck(failure: &Failure, tag: u64) {
     let board = OPEN.lock().iter().find(|board| board.tag == tag).cloned();
@@ -116,7 +128,8 @@ fn post_stuck(failure: &Failure, tag: u64) {
         return;
     };
     let seed = board.seed.load(Ordering::Relaxed);
-    board.news.lock().stuck =
-        Some(Report::of_stuck_run(board.plan.test, seed, failure, &board.plan.options()));
+    let story =
+        board.test.lock().as_ref().map_or_else(String::new, |test| test.story_if_free(board.plan.width));
+    board.news.lock().stuck = Some(Report::of_stuck_run(&board.plan, seed, failure, &story));
     board.changed.notify_all();
 }

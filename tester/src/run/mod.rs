@@ -15,6 +15,7 @@ mod starved;
 use board::Board;
 use channel::Reports;
 use plan::Plan;
+pub(crate) use plan::report_width;
 
 use crate::failure::Invariant;
 use crate::test::Test;
@@ -63,8 +64,10 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_REPORT=1` | a line for each seed on standard output; with `socket`, through the socket that `lab` gives |
 /// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |
 /// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
+/// | `LAB_COLUMNS=N` | how wide the lines of a report may be; by default as `COLUMNS` says, or 100 |
 /// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
 /// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
+/// | `LAB_STUCK_LIMIT_S` | how long a thread may do without the runtime: five seconds, or more in a debugger |
 /// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |
 ///
 /// A test on real threads that misses an expectation while other programs have the processors does not fail.
@@ -144,7 +147,7 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
 
 /// The report of a worker whose thread is gone.
 fn lost_worker(plan: &Plan, board: &Board) -> Report {
-    Report::of_lost_worker(plan.test, board.seed.load(Ordering::Relaxed), &plan.options())
+    Report::of_lost_worker(plan, board.seed.load(Ordering::Relaxed))
 }
 
 /// A run is stuck and cannot be ended.

@@ -28,8 +28,13 @@ pub(crate) struct Plan {
     pub(crate) decisions: Option<PathBuf>,
     /// Where pictures go; None for no pictures.
     pub(crate) pictures: Option<PathBuf>,
+    /// How wide the lines of a report may be.
+    pub(crate) width: usize,
     pub(crate) limits: Limits,
 }
+
+/// The width of reports where nobody says how wide the terminal is.
+const WIDTH: usize = 100;
 
 impl Plan {
     /// One seed in the simulation, whatever the environment says.
@@ -48,6 +53,7 @@ impl Plan {
             trace: None,
             decisions: None,
             pictures: None,
+            width: WIDTH,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
     }
@@ -79,6 +85,7 @@ impl Plan {
             trace: text("LAB_TRACE")?.map(PathBuf::from),
             decisions: text("LAB_DECISIONS")?.map(PathBuf::from),
             pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
+            width: width()?,
             limits: limits(allowance)?,
         })
     }
@@ -111,6 +118,18 @@ fn number(name: &str) -> Result<Option<u64>, String> {
     text(name)?.map(parse).transpose()
 }
 
+/// How wide the lines of a report may be; where the environment makes no sense, the usual width.
+pub(crate) fn report_width() -> usize {
+    width().unwrap_or(WIDTH)
+}
+
+fn width() -> Result<usize, String> {
+    // A shell that exports `COLUMNS` means well; what it says is no reason to fail.
+    let columns = || env::var("COLUMNS").ok()?.parse().ok();
+    let asked = number("LAB_COLUMNS")?.map(|width| usize::try_from(width).unwrap_or(usize::MAX));
+    Ok(asked.or_else(columns).unwrap_or(WIDTH))
+}
+
 fn seeds() -> Result<Range<u64>, String> {
     if let Some(range) = text("LAB_SEEDS")? {
         let parts = range.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
@@ -140,6 +159,7 @@ fn limits(allowance: Allowance) -> Result<Limits, String> {
     Ok(Limits {
         virtual_time: seconds("LAB_VIRTUAL_LIMIT_S", allowance.virtual_time)?,
         real_time: seconds("LAB_REAL_LIMIT_S", allowance.real_time)?,
+        stuck_after: seconds("LAB_STUCK_LIMIT_S", Limits::default().stuck_after)?,
         memory: number("LAB_MEMORY_LIMIT_MB")?.unwrap_or(0).saturating_mul(1024 * 1024),
         ..Limits::default()
     })

@@ -43,7 +43,7 @@ pub(super) fn check(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Repor
         Ok(fresh) => fresh,
         Err(error) => {
             let message = format!("the seed could not be run in a process of its own: {error}");
-            return report.fail(Kind::Determinism, message.clone()).tell(&message, None, "");
+            return report.fail(Kind::Determinism, message.clone()).tell(&message, None, plan);
         }
     };
     let (differs_again, differs_fresh) = (again != first, fresh != first);
@@ -65,7 +65,7 @@ pub(super) fn check(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> Repor
         say(differs_fresh),
         first.difference(other)
     );
-    report.fail(Kind::Determinism, message.clone()).tell(&message, None, "")
+    report.fail(Kind::Determinism, message.clone()).tell(&message, None, plan)
 }
 
 impl Trace {

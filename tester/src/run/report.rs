@@ -1,6 +1,8 @@
 //! The report of a seed: a line for `lab`, a line as the course prints it, or the story of a failure.
 
 use super::Verdict;
+use super::channel::Reports;
+use super::plan::Plan;
 use crate::failure::{Broken, Invariant};
 use crate::test::Figures;
 pub(crate) use labreport::Kind;
@@ -113,7 +115,8 @@ impl Report {
     }
 
     /// Adds the story: what happened, what was expected, how to see it again.
-    pub(crate) fn tell(mut self, story: &str, failure: Option<&Failure>, options: &str) -> Report {
+    pub(crate) fn tell(mut self, story: &str, failure: Option<&Failure>, plan: &Plan) -> Report {
+        let options = plan.options();
         let labreport::Report { test, seed, kind, message, .. } = &self.line;
         let how =
             if self.line.verdict() == labreport::Verdict::Failed { "failed" } else { "is inconclusive" };
@@ -137,7 +140,7 @@ impl Report {
                 let _ =
                     writeln!(text, "seen at {at:.6} s by thread `{}` of `{}`", failure.thread, failure.node);
             } else {
-                let _ = writeln!(text, "{failure}");
+                let _ = writeln!(text, "{}", words_of(failure));
             }
         }
         if !self.evidence.is_empty() {
@@ -150,22 +153,25 @@ impl Report {
         for what in &self.line.unwatched {
             let _ = writeln!(text, "not watched: {what}");
         }
-        let _ = writeln!(text, "replay it with: cargo lab replay {test} --seed {seed}{options}");
-        self.line.report = Some(text);
+        // `lab` says it itself, with the options that only it knows.
+        if plan.reports == Reports::Nobody {
+            let _ = writeln!(text, "replay it with: cargo lab replay {test} --seed {seed}{options}");
+        }
+        self.line.report = Some(wrap(&text, plan.width));
         self
     }
 
-    /// A run that never came back. `options` as for [`Report::tell`].
-    pub(crate) fn of_stuck_run(test: &'static str, seed: u64, failure: &Failure, options: &str) -> Report {
-        let report = Report::pass(test, seed, &Stats::default(), Figures::default());
-        report.fail_with(failure, None).tell("", Some(failure), options).stuck()
+    /// A run that never came back, with its story so far.
+    pub(crate) fn of_stuck_run(plan: &Plan, seed: u64, failure: &Failure, story: &str) -> Report {
+        let report = Report::pass(plan.test, seed, &Stats::default(), Figures::default());
+        report.fail_with(failure, None).tell(story, Some(failure), plan).stuck()
     }
 
     /// The worker's thread panicked while it was at this seed.
-    pub(crate) fn of_lost_worker(test: &'static str, seed: u64, options: &str) -> Report {
-        let report = Report::pass(test, seed, &Stats::default(), Figures::default());
+    pub(crate) fn of_lost_worker(plan: &Plan, seed: u64) -> Report {
+        let report = Report::pass(plan.test, seed, &Stats::default(), Figures::default());
         let message = "the thread that runs the seeds panicked".to_owned();
-        report.fail(Kind::Panic, message).tell("", None, options).stuck()
+        report.fail(Kind::Panic, message).tell("", None, plan).stuck()
     }
 
     /// No other seed comes behind this one.
@@ -234,7 +240,103 @@ impl Report {
     }
 }
 
+/// A failure of the runtime's, with frames of the solution only.
+fn words_of(failure: &Failure) -> String {
+    let mut failure = failure.clone();
+    failure.backtrace = failure.backtrace.as_deref().map(own_frames);
+    failure.to_string()
+}
+
+/// A backtrace without the frames of std, the runtime and the tester; all of it if none is left.
+fn own_frames(trace: &str) -> String {
+    let mut frames: Vec<Vec<&str>> = Vec::new();
+    for line in trace.lines() {
+        let begins = line.trim_start().split_once(':').is_some_and(|(number, _)| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        match frames.last_mut() {
+            Some(frame) if !begins => frame.push(line),
+            _ => frames.push(vec![line]),
+        }
+    }
+    let own: Vec<&Vec<&str>> = frames.iter().filter(|frame| is_own(frame)).collect();
+    if own.is_empty() {
+        return trace.to_owned();
+    }
+    let left_out = frames.len() - own.len();
+    let text: Vec<&str> = own.into_iter().flatten().copied().collect();
+    format!("{}\n  ({left_out} frames of std, runtime and tester left out)", text.join("\n"))
+}
+
+/// Whether a frame's place, which stands in its second line, is in the solution or in a test.
+fn is_own(frame: &[&str]) -> bool {
+    let foreign = [
+        "/rustc/",
+        "/registry/",
+        "labrt/",
+        "labrpc/",
+        "labgob/",
+        "labapi/",
+        "tester/src/",
+        "/library/",
+        "linearize/",
+    ];
+    let place = frame.iter().find_map(|line| line.trim_start().strip_prefix("at "));
+    place.is_some_and(|place| !foreign.iter().any(|part| place.contains(part)))
+}
+
+/// A text whose lines are no longer than `width`. Story and pictures are laid out already; what is broken here
+/// are messages.
+fn wrap(text: &str, width: usize) -> String {
+    let mut wrapped = String::new();
+    for line in text.lines() {
+        let indent = line.chars().take_while(|letter| *letter == ' ').count();
+        let deeper = " ".repeat((indent + 2).min(width / 2));
+        let mut rest: Vec<char> = line.chars().collect();
+        while rest.len() > width {
+            // Not within the indentation, which would break for ever.
+            let blank = rest[..=width]
+                .iter()
+                .rposition(|letter| *letter == ' ')
+                .filter(|&at| at > indent.max(deeper.len()));
+            let at = blank.unwrap_or(width);
+            let tail = rest.split_off(at);
+            wrapped.extend(rest);
+            wrapped.push('\n');
+            rest = deeper.chars().chain(tail.into_iter().skip_while(|letter| *letter == ' ')).collect();
+        }
+        wrapped.extend(rest);
+        wrapped.push('\n');
+    }
+    wrapped
+}
+
 fn first_line(failure: &Failure) -> String {
     let line = failure.message.lines().next().unwrap_or_default();
     format!("{line} (thread `{}` of `{}`)", failure.thread, failure.node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backtrace_shows_the_solutions_frames() {
+        let trace = "   0: std::panicking::begin\n             at /rustc/x.rs:1\n   1: raft::vote::grant\n             \
+                     at ./src/vote.rs:7\n   2: labrt::sim::drive\n             at ./labrt/src/sim/drive.rs:9";
+        let own = own_frames(trace);
+        assert!(
+            own.contains("raft::vote::grant") && own.contains("vote.rs:7") && own.contains("2 frames"),
+            "{own}"
+        );
+        assert!(!own.contains("labrt") && !own.contains("panicking"), "{own}");
+        assert_eq!(own_frames("   0: std::x\n"), "   0: std::x\n");
+    }
+
+    #[test]
+    fn lines_break_at_the_width() {
+        let text = wrap("  a message of several words that is long\nwithoutanyblankinalltheletters", 20);
+        assert!(text.lines().all(|line| line.chars().count() <= 20), "{text}");
+        assert!(text.starts_with("  a message of\n    several words\n"), "{text}");
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use labrt::{Config, Failure, FailureKind, Outcome, PolicyKind, World};
 
 use super::Body;
-use super::board::Board;
+use super::board::{self, Board};
 use super::pictures;
 use super::plan::Plan;
 use super::repeat;
@@ -70,6 +70,7 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, seed: u64) -> (Re
         tag,
     };
     let test = Test::new(plan.test, knobs, plan.unwatched);
+    board::begin(tag, &test);
     let (of_run, body) = (test.clone(), Arc::clone(body));
     let ticker = Ticker::start(plan.world);
     let mut outcome = labrt::run(config, move || {
@@ -120,9 +121,9 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
     }
     report.line.unwatched = test.take_unwatched();
     match report.ok() {
-        true if plan.story => report.tell_success(test.story(true)),
+        true if plan.story => report.tell_success(test.story(true, plan.width)),
         true => report,
-        false => report.tell(&test.story(plan.story), failure, &plan.options()),
+        false => report.tell(&test.story(plan.story, plan.width), failure, plan),
     }
 }
 

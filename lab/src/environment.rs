@@ -1,0 +1,84 @@
+//! Variables of the environment that test binaries know, and what the command line makes of them.
+//!
+//! A variable is honoured or refused with a sentence. It is never passed over.
+
+use std::env;
+
+use lab_terminal::Failure;
+
+/// What the command line sets itself, from labs.toml.
+const LIMITS: [&str; 3] = ["LAB_VIRTUAL_LIMIT_S", "LAB_REAL_LIMIT_S", "LAB_MEMORY_LIMIT_MB"];
+
+/// Whether `LAB_RUNTIME` asks for real threads.
+///
+/// # Errors
+/// If it asks for a world that there is not.
+pub(crate) fn asks_for_threads() -> Result<bool, Failure> {
+    match value("LAB_RUNTIME").as_deref() {
+        None | Some("simulated") => Ok(false),
+        Some("threads") => Ok(true),
+        Some(other) => {
+            Err(Failure::new(format!("LAB_RUNTIME is {other:?}; it must be `simulated` or `threads`")))
+        }
+    }
+}
+
+/// Whether this variable is 1.
+///
+/// # Errors
+/// If it is anything but 0 or 1.
+pub(crate) fn flag(name: &str) -> Result<bool, Failure> {
+    match value(name).as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => Err(Failure::new(format!("{name} is {other:?}; it must be 0 or 1"))),
+    }
+}
+
+/// Refuses what no verb that runs tests can honour.
+///
+/// # Errors
+/// If such a variable is set.
+pub(crate) fn check() -> Result<(), Failure> {
+    if let Some(name) = LIMITS.into_iter().find(|name| value(name).is_some()) {
+        return Err(Failure::new(format!(
+            "{name} is set, and `cargo lab` takes its limits from labs.toml: unset it"
+        )));
+    }
+    refuse("LAB_SEEDS", "`cargo lab stress --first-seed A --runs N` runs a range of seeds")
+}
+
+/// Refuses the variables that name a seed, for a verb that has its own.
+///
+/// # Errors
+/// If one is set.
+pub(crate) fn check_without_seed() -> Result<(), Failure> {
+    check()?;
+    refuse("LAB_SEED", "this verb draws its own seeds (see --first-seed of `cargo lab stress`)")
+}
+
+/// Refuses a choice of the world, for a verb that is simulated always.
+///
+/// # Errors
+/// If one is set.
+pub(crate) fn check_simulated() -> Result<(), Failure> {
+    check_without_seed()?;
+    match asks_for_threads()? {
+        true => {
+            Err(Failure::new("LAB_RUNTIME is `threads`, and this verb runs in the simulation only: unset it"))
+        }
+        false => Ok(()),
+    }
+}
+
+fn refuse(name: &str, why: &str) -> Result<(), Failure> {
+    match value(name) {
+        None => Ok(()),
+        Some(value) => Err(Failure::new(format!("{name} is {value:?} and would be ignored: {why}"))),
+    }
+}
+
+/// A variable's text; None if it is not set, or empty.
+fn value(name: &str) -> Option<String> {
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,53 @@
+//! Examples that stand below the help of each verb.
+
+pub(crate) const LIST: &str = "\
+Examples:
+  cargo lab list                  labs, parts, tests, points
+  cargo lab list 2C figure_8      those of a part, and those with this piece in their names
+  cargo lab list --json | jq .    a line for each test, for programs";
+
+pub(crate) const TEST: &str = "\
+Examples:
+  cargo lab test                  everything, once
+  cargo lab test 2A,2B            two parts
+  cargo lab test TestBackup2B     one test, by the course's name or by ours
+  cargo lab test 2C --seed 7      with this seed
+  cargo lab test raft --threads   on real threads and the wall clock
+  cargo lab test raft --fail-fast stops at the first failure
+
+Whole reports of failures are kept in lab-runs/last-test.";
+
+pub(crate) const STRESS: &str = "\
+Examples:
+  cargo lab stress 2C -n 1000     a thousand seeds of each test; ctrl-C, and the same command goes on
+  cargo lab stress 2C --swarm     the seed also draws delays, duplicates, scheduler, clocks, pauses
+  cargo lab stress 2B --fail-fast until something fails
+  cargo lab stress 2 --loop       10 times as many runs in each round, until something fails
+  cargo lab stress 2B --race      data races, under ThreadSanitizer
+  cargo lab stress 2B --rounds    counts as go-test-many.sh does";
+
+pub(crate) const REPLAY: &str = "\
+Examples:
+  cargo lab replay figure_8_2c --seed 7
+  cargo lab replay backup_2b --seed 7 --topics        which topics there are
+  cargo lab replay backup_2b --seed 7 -j vote,fault   these only
+  cargo lab replay backup_2b --seed 7 --trace events.jsonl";
+
+pub(crate) const ZOO: &str = "\
+Examples:
+  cargo lab zoo raft              which test kills which wrong solution of bugs/raft
+  cargo lab zoo raft --bug R33    this one only
+  cargo lab zoo raft --parts      no test needs a later part";
+
+pub(crate) const BENCH: &str = "\
+Examples:
+  cargo lab bench                 everything that labs.toml names
+  cargo lab bench figure_8        only rows with this in their names
+  cargo lab bench --seconds 1     shorter";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  cargo lab completions bash > ~/.local/share/bash-completion/completions/lab
+  cargo lab completions zsh > ~/.zfunc/_lab
+  cargo lab completions fish > ~/.config/fish/completions/lab.fish
+The program is called `lab`, and lies in target/debug; `cargo install --path lab` installs it.";

@@ -1,0 +1,230 @@
+//! What failed, by signature: runs that failed in one way stand together, and the shortest of them is the one
+//! to read first.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use console::style;
+use labreport::Kind;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::Test;
+use crate::protocol::Report;
+use crate::runner::World;
+use crate::style::{replay_command, say};
+
+/// How many ways to fail are listed.
+const LISTED: usize = 5;
+
+/// How many tests of one way are named.
+const NAMED: usize = 3;
+
+/// Runs that failed in one way.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Group {
+    /// The broken rule or the kind, and the message without its numbers.
+    pub(crate) signature: String,
+    /// A rule was broken that holds in every test.
+    is_rule: bool,
+    pub(crate) runs: u64,
+    /// Which tests failed like this.
+    pub(crate) tests: Vec<String>,
+    /// Of the run with the least virtual time.
+    pub(crate) shortest: Shortest,
+}
+
+/// The run to read first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Shortest {
+    pub(crate) test: String,
+    pub(crate) seed: u64,
+    /// Virtual nanoseconds up to the failure.
+    pub(crate) virtual_ns: u64,
+    pub(crate) reason: String,
+    /// What shows it again.
+    pub(crate) replay: String,
+    /// Where its whole report is.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// One run that failed, as the journal of a campaign keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Failed {
+    signature: String,
+    run: Shortest,
+}
+
+impl Failed {
+    /// Of the report of a failure, whose whole text is in `file`.
+    pub(crate) fn new(test: &Test, report: &Report, world: &World, file: Option<&Path>) -> Failed {
+        let run = Shortest {
+            test: test.name.clone(),
+            seed: report.seed,
+            virtual_ns: report.virtual_ns,
+            reason: report.reason(),
+            replay: replay_command(test, report.seed, world),
+            file: file.map(Path::to_path_buf),
+        };
+        Failed { signature: signature(report), run }
+    }
+}
+
+/// All that failed so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failures {
+    groups: BTreeMap<String, Group>,
+}
+
+impl Failures {
+    /// Counts a run that failed.
+    pub(crate) fn add(&mut self, failed: &Failed) {
+        let Failed { signature, run } = failed;
+        let group = self.groups.entry(signature.clone()).or_insert_with(|| Group {
+            signature: signature.clone(),
+            is_rule: run.reason.starts_with(&format!("{signature}:")),
+            runs: 0,
+            tests: Vec::new(),
+            shortest: run.clone(),
+        });
+        group.runs += 1;
+        if !group.tests.contains(&run.test) {
+            group.tests.push(run.test.clone());
+        }
+        // A run that died tells no time, and is not the shortest for that.
+        let rank = |run: &Shortest| (run.virtual_ns == 0, run.virtual_ns);
+        if rank(run) < rank(&group.shortest) {
+            group.shortest = run.clone();
+        }
+    }
+
+    /// The ways to fail, the one to read first at the front: broken rules come before what follows from them,
+    /// and short runs before long ones.
+    pub(crate) fn groups(&self) -> Vec<&Group> {
+        let mut groups: Vec<&Group> = self.groups.values().collect();
+        groups.sort_by_key(|group| {
+            let vague = ["virtual_time", "real_time", "undecided"];
+            let is_vague = vague.iter().any(|kind| group.signature.starts_with(kind));
+            let rank = if group.is_rule { 0 } else { 1 + u8::from(is_vague) };
+            (rank, group.shortest.virtual_ns == 0, group.shortest.virtual_ns)
+        });
+        groups
+    }
+
+    /// Prints the ways to fail, and which run to read first. `total`: of how many runs.
+    pub(crate) fn print(&self, total: u64) {
+        let groups = self.groups();
+        let failed: u64 = groups.iter().map(|group| group.runs).sum();
+        if failed == 0 {
+            return;
+        }
+        say(&format!("\n{}", style(format!("what failed ({failed} of {total} runs)")).bold()));
+        for group in groups.iter().take(LISTED) {
+            let share = 100.0 * group.runs as f64 / total.max(1) as f64;
+            say(&format!("  {} {share:.1} %  {}", times(group.runs), style(&group.signature).red()));
+            let Shortest { test, seed, virtual_ns, .. } = &group.shortest;
+            say(&format!("      shortest: {test} seed {seed}, {:.2} s", *virtual_ns as f64 / 1e9));
+            let others: Vec<&str> =
+                group.tests.iter().map(String::as_str).filter(|name| name != test).collect();
+            let mut names = others.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+            if others.len() > NAMED {
+                names += &format!(" and {} more", others.len() - NAMED);
+            }
+            if !others.is_empty() {
+                say(&format!("      also: {names}"));
+            }
+        }
+        if groups.len() > LISTED {
+            say(&format!("  and {} more ways", groups.len() - LISTED));
+        }
+        if let Some(first) = groups.first() {
+            say(&format!("{} {}", style("read first:").bold(), first.shortest.replay));
+            if let Some(file) = &first.shortest.file {
+                say(&format!("    its report: {}", file.display()));
+            }
+        }
+    }
+}
+
+fn times(number: u64) -> String {
+    format!("{number:>4} ×")
+}
+
+/// What two failures have in common if they have one cause: the rule or the kind, and the words of the
+/// message, without numbers and without what is quoted or bracketed.
+fn signature(report: &Report) -> String {
+    if report.kind == Some(Kind::Invariant)
+        && let Some(rule) = &report.invariant
+    {
+        return rule.clone();
+    }
+    let mut words = String::new();
+    let (mut in_number, mut in_quotes) = (false, false);
+    // What a client read is data.
+    for letter in report.reason().chars() {
+        let is_digit = letter.is_ascii_digit();
+        let is_quote = letter == '"';
+        match (is_digit, in_quotes && !is_quote) {
+            (_, true) => {}
+            (false, _) => words.push(letter),
+            (true, _) if !in_number => words.push('#'),
+            (true, _) => {}
+        }
+        if is_quote {
+            in_quotes = !in_quotes;
+        }
+        in_number = is_digit || (in_number && letter == '.');
+    }
+    for detail in ["…\"\"", " (# bytes)", " (# characters)"] {
+        words = words.replace(detail, "");
+    }
+    words.chars().take(LONGEST).collect::<String>().trim().to_owned()
+}
+
+/// How many letters of a message make its signature.
+const LONGEST: usize = 120;
+
+/// Keeps the whole report of a run in this folder.
+pub(crate) fn keep(folder: &Path, test: &Test, report: &Report, world: &World) -> io::Result<PathBuf> {
+    let path = folder.join(format!("{}-seed-{}.txt", test.name, report.seed));
+    let text = format!(
+        "{} seed {}\n{}\nreplay: {}\n\n{}\n",
+        test.name,
+        report.seed,
+        if report.ok { "passed".to_owned() } else { report.reason() },
+        replay_command(test, report.seed, world),
+        report.report.as_deref().unwrap_or_default().trim_end()
+    );
+    fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).map(|()| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(kind: Kind, message: &str) -> Report {
+        Report { kind: Some(kind), message: Some(message.to_owned()), ..Report::default() }
+    }
+
+    #[test]
+    fn numbers_do_not_make_another_failure() {
+        let first = report(Kind::Expectation, "one(x7) failed to agree within 10.5 s at index 31");
+        let second = report(Kind::Expectation, "one(x9) failed to agree within 10.5 s at index 4");
+        assert_eq!(signature(&first), signature(&second));
+        let read = |what: &str| {
+            signature(&report(Kind::Expectation, &format!("append \"x 1\" is there twice in {what}")))
+        };
+        assert_eq!(read("\"x 1x 1\""), read("\"x 1x\"…\"1\" (382 bytes)"));
+        assert_ne!(
+            signature(&first),
+            signature(&report(Kind::Panic, "one(x7) failed to agree within 10.5 s at index 31"))
+        );
+    }
+
+    #[test]
+    fn a_broken_rule_is_its_own_signature() {
+        let mut broken = report(Kind::Invariant, "servers 1 and 2 both lead term 3");
+        broken.invariant = Some("ElectionSafety".to_owned());
+        assert_eq!(signature(&broken), "ElectionSafety");
+    }
+}

@@ -1,0 +1,53 @@
+//! What the reference solution needs for each test, so that a wasteful solution learns of it. It is a remark,
+//! never a failure.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::Failure;
+use crate::catalogue::Test;
+use crate::protocol::Report;
+use crate::runner::World;
+
+/// A solution that needs more than so many times the reference's RPCs is told.
+const TOLERATED: u64 = 3;
+
+/// Below this many RPCs, a few more are no waste.
+const FEW: u64 = 100;
+
+/// The file `reference.toml` beside labs.toml; nothing is known where there is none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reference {
+    /// RPCs of each test: the median of several seeds.
+    #[serde(default)]
+    rpcs: BTreeMap<String, u64>,
+}
+
+impl Reference {
+    /// Reads the file in the workspace's root.
+    ///
+    /// # Errors
+    /// If it is there and cannot be understood.
+    pub(crate) fn load(root: &Path) -> Result<Reference, Failure> {
+        let path = root.join("reference.toml");
+        match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Reference::default()),
+            Err(error) => Err(Failure::new(format!("{}: {error}", path.display()))),
+            Ok(text) => {
+                toml::from_str(&text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+            }
+        }
+    }
+
+    /// The remark on a run that passed and needed many more RPCs than the reference.
+    pub(crate) fn remark(&self, test: &Test, report: &Report, world: &World) -> Option<String> {
+        let reference = *self.rpcs.get(&test.name)?;
+        // Chance and the wall clock decide how many there are in other worlds.
+        let is_ordinary = report.ok && !world.threads && world.variables.is_empty();
+        let is_much = report.rpcs > FEW && report.rpcs > reference.saturating_mul(TOLERATED);
+        (is_ordinary && is_much).then(|| format!("{} RPCs; the reference has {reference}", report.rpcs))
+    }
+}

@@ -1,0 +1,221 @@
+//! Odd arguments and surroundings: the command line answers with exit code 2 and a sentence, or does the right
+//! thing. It never reports a pass of nothing.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::{Said, command, lab, scratch};
+
+const LARGEST: &str = "18446744073709551615";
+
+/// Asserts that the command line refuses this with this sentence, and prints no table of nothing.
+#[track_caller]
+fn refuses(arguments: &[&str], sentence: &str) {
+    let said = lab(arguments).ended(2);
+    assert!(said.err.contains(sentence), "{arguments:?}: {}", said.err);
+    assert!(said.out.is_empty(), "{arguments:?}: {}", said.out);
+}
+
+#[test]
+fn seeds_without_a_successor_are_refused() {
+    for verb in [&["test", "passes_1a"][..], &["replay", "passes_1a"], &["stress", "passes_1a"]] {
+        let option = if verb[0] == "stress" { "--first-seed" } else { "--seed" };
+        refuses(&[verb, &[option, LARGEST]].concat(), "the largest seed is 18446744073709551614");
+    }
+    let first = "18446744073709551613";
+    refuses(
+        &["stress", "passes_1a", "-n", "3", "--first-seed", first],
+        "there are no 3 seeds from 18446744073709551613 on",
+    );
+}
+
+#[test]
+fn the_last_range_of_seeds_runs() {
+    let output = scratch().join("last").display().to_string();
+    let said =
+        lab(&["stress", "passes_1a", "-n", "3", "--first-seed", "18446744073709551612", "-o", &output])
+            .ended(0);
+    assert_eq!(said.row("passes_1a")[1..3], ["0", "3"]);
+}
+
+#[test]
+fn unknown_names_of_every_kind_are_refused() {
+    refuses(&["test", "nonsense"], "there is no lab, part or test called nonsense");
+    refuses(&["test", "pases_1a"], "the nearest: passes_1a");
+    refuses(&["test", "1A,,1B"], "is empty");
+    refuses(&["stress", "9"], "there is no lab, part or test called 9");
+    refuses(&["bench", "nosuch"], "no bench of labs.toml");
+    refuses(&["zoo", "nosuch"], "there is no lab nosuch; there are: mini");
+    refuses(&["nosuch"], "unrecognized subcommand");
+    refuses(&["bench", "--seconds", "NaN"], "above 0");
+    refuses(&["bench", "--seconds", "-1"], "");
+    refuses(&["test", "--jobs", "0"], "");
+    refuses(&["stress", "-n", "0"], "");
+}
+
+#[test]
+fn an_ambiguous_name_lists_its_candidates() {
+    refuses(&["replay", "s_1a", "--seed", "1"], "s_1a names 2 tests; which one?\n  passes_1a, warns_1a");
+}
+
+#[test]
+fn a_topic_that_the_run_has_not_is_refused_and_those_that_it_has_are_named() {
+    let said = lab(&["replay", "passes_1a", "--seed", "4", "--just", "nonsense"]).ended(2);
+    assert!(said.err.contains("no topic nonsense; it has: fault, lock, vote"), "{}", said.err);
+    let said = lab(&["replay", "passes_1a", "--seed", "4", "--topics"]).ended(0);
+    assert_eq!(said.row("vote"), ["vote", "2"]);
+}
+
+#[test]
+fn several_names_and_numbers_of_labs() {
+    let said = lab(&["list", "1A,1B"]).ended(0);
+    assert!(
+        said.out.contains("passes_1a") && said.out.contains("answer_1b") && !said.out.contains("fails_1c")
+    );
+    assert_eq!(lab(&["list", "1A|1B"]).ended(0).out, said.out);
+    assert!(lab(&["list", "1"]).ended(0).out.contains("fails_1c"));
+}
+
+/// A variable is honoured or refused.
+#[test]
+fn variables_are_never_passed_over() {
+    let with = |name: &str, value: &str, arguments: &[&str]| {
+        Said::new(command(arguments).env(name, value).output().expect("lab can be run"))
+    };
+    assert!(with("LAB_SEED", "5", &["test", "passes_1a"]).ended(0).out.contains("(seed 5)"));
+    for (name, value, verb) in [
+        ("LAB_SEED", "5", "stress"),
+        ("LAB_SEEDS", "1..3", "test"),
+        ("LAB_RUNTIME", "nonsense", "test"),
+        ("LAB_REAL_LIMIT_S", "1", "test"),
+        ("LAB_SWARM", "yes", "test"),
+    ] {
+        let said = with(name, value, &[verb, "passes_1a"]).ended(2);
+        assert!(said.err.contains(name), "{name}: {}", said.err);
+    }
+    let said = with("LAB_RUNTIME", "threads", &["test", "limits_1c"]).ended(1);
+    assert!(
+        said.out.contains("LAB_REAL_LIMIT_S=60") && said.out.contains("LAB_RUNTIME=threads"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("--threads"), "the replay must say so: {}", said.out);
+}
+
+#[test]
+fn a_full_disk_is_a_sentence() {
+    for arguments in [
+        &["list"][..],
+        &["test", "passes_1a"],
+        &["replay", "passes_1a", "--seed", "4"],
+        &["completions", "bash"],
+    ] {
+        let full = File::options().write(true).open("/dev/full").expect("Linux has /dev/full");
+        let said = command(arguments).stdout(full).stderr(Stdio::piped()).output().expect("lab can be run");
+        let said = Said::new(said).ended(2);
+        assert!(
+            said.err.contains("the output cannot be written: No space left"),
+            "{arguments:?}: {}",
+            said.err
+        );
+        assert!(!said.err.contains("panicked"), "{}", said.err);
+    }
+}
+
+#[test]
+fn help_has_examples() {
+    for verb in ["list", "test", "stress", "replay", "zoo", "bench", "completions"] {
+        let said = lab(&["help", verb]).ended(0);
+        assert!(said.out.contains("Examples:"), "{}", said.out);
+    }
+    assert!(lab(&[]).ended(0).out.contains("cargo lab stress"));
+}
+
+/// timeout(1) signals its child, and then the whole group.
+#[test]
+fn two_signals_at_once_are_one() {
+    let output = scratch().join("twice").display().to_string();
+    let mut command = command(&["stress", "slow_1a", "-n", "100000", "--output", &output]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("lab can be run");
+    let journal = std::path::Path::new(&output).join("journal.jsonl");
+    while std::fs::read_to_string(&journal).map_or(0, |text| text.lines().count()) < 2 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let signal = |name: &str| {
+        Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill can be run")
+    };
+    signal("-TERM");
+    signal("-TERM");
+    let said = Said::new(child.wait_with_output().expect("lab ends")).ended(130);
+    assert_eq!(said.row("slow_1a")[1], "0");
+    assert!(said.out.contains("the same command goes on"), "{}", said.out);
+}
+
+#[test]
+fn lines_are_no_wider_than_the_terminal() {
+    for width in [60, 80, 100, 160] {
+        for arguments in [
+            &["test", "1A", "fails_1c", "--seed", "10"][..],
+            &["list"],
+            &["stress", "1A", "-n", "2", "--fresh", "-o"],
+        ] {
+            let folder = scratch().join("w").display().to_string();
+            let mut command = command(arguments);
+            if arguments.last() == Some(&"-o") {
+                command.arg(folder);
+            }
+            let said = Said::new(command.env("COLUMNS", width.to_string()).output().expect("lab can be run"));
+            let paths = |line: &&str| line.contains("/");
+            let widest = said.out.lines().filter(|line| !paths(line)).map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{widest:?} at {width}:\n{}", said.out);
+        }
+    }
+}
+
+#[test]
+fn every_verb_speaks_json() {
+    let output = scratch().join("json").display().to_string();
+    for (arguments, code) in [
+        (&["list", "1A", "--json"][..], 0),
+        (&["test", "1A", "fails_1c", "--seed", "10", "--json"], 1),
+        (&["stress", "fails_1c", "-n", "20", "--first-seed", "0", "-o", &output, "--json"], 1),
+        (&["replay", "passes_1a", "--seed", "4", "--json"], 0),
+        (&["bench", "passes", "--seconds", "0.1", "--json"], 0),
+    ] {
+        let said = lab(arguments).ended(code);
+        assert!(said.out.lines().count() > 0);
+        for line in said.out.lines() {
+            assert!(line.starts_with('{') && line.ends_with('}'), "{arguments:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn failures_stand_together_by_what_they_have_in_common() {
+    let output = scratch().join("groups").display().to_string();
+    let said = lab(&["stress", "fails_1c", "-n", "40", "--first-seed", "0", "-o", &output]).ended(1);
+    assert!(said.out.contains("what failed (4 of 40 runs)"), "{}", said.out);
+    assert!(said.out.contains("   4 × 10.0 %  ElectionSafety"), "{}", said.out);
+    assert!(said.out.contains("read first: cargo lab replay fails_1c --seed 0"), "{}", said.out);
+}
+
+#[test]
+fn fail_fast_stops() {
+    let said = lab(&["test", "fails_1c", "passes_1a", "--seed", "10", "--fail-fast", "-j", "1"]).ended(1);
+    assert!(said.out.contains("not run (--fail-fast") || said.out.contains("1 of 2 tests"), "{}", said.out);
+    let output = scratch().join("fast").display().to_string();
+    let said = lab(&["stress", "fails_1c", "-n", "1000", "--first-seed", "1", "-o", &output, "--fail-fast"])
+        .ended(1);
+    assert!(said.out.contains("stopped at the first failure"), "{}", said.out);
+}
+
+#[test]
+fn a_loop_grows_until_it_fails() {
+    let output = scratch().join("loop").display().to_string();
+    let said =
+        lab(&["stress", "fails_1c", "-n", "2", "--first-seed", "1", "-o", &output, "--loop", "-g", "3"])
+            .ended(1);
+    assert!(said.err.contains("again, 6 runs of each test"), "{}", said.err);
+    assert!(said.out.contains("--seed 10"), "{}", said.out);
+}
