@@ -118,15 +118,6 @@ where
 }
 
 impl<S: StateMachine> WithSessions<S> {
-    /// What the client's command with this number, or a later one, was answered.
-    pub fn answered(&self, client: u64, sequence: u64) -> Option<S::Reply>
-    where
-        S::Reply: Clone,
-    {
-        let last = self.sessions.last.get(&client).filter(|(last, _)| sequence <= *last);
-        last.map(|(_, reply)| reply.clone())
-    }
-
     /// The machine inside.
     pub fn machine(&self) -> &S {
         &self.machine
@@ -146,9 +137,7 @@ where
             return reply;
         }
         let Request { client, sequence, command } = request;
-        let reply = self.machine.apply(command);
-        self.sessions.last.insert(client, (sequence, reply.clone()));
-        reply
+        self.sessions.once(client, sequence, || self.machine.apply(command))
     }
 
     fn read(&self, request: &Self::Command) -> Option<S::Reply> {
