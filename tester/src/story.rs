@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn repetitions_are_folded() {
-        let text = long().render(false, 100);
+        let text = long().render(false, 160);
         assert!(text.contains("100 × start -> 1…100, commits"), "{text}");
         assert!(text.lines().count() <= 6, "{text}");
         assert_eq!(long().render(true, 100).lines().count(), 204);
