@@ -1,5 +1,6 @@
 //! Every model but keys with texts against the definition.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use linearize::models::collections::{Queue, QueueOp, Set, SetOp, WholeSet, WholeSetOp};
@@ -7,6 +8,7 @@ use linearize::models::counter::{Counter, CounterOp};
 use linearize::models::lock::{Lock, LockOp};
 use linearize::models::log::{Log, LogOp, LogResult};
 use linearize::models::register::{Register, RegisterOp, RegisterResult};
+use linearize::models::stack::{Stack, StackOp};
 use linearize::models::versioned::{Versioned, VersionedOp, VersionedResult};
 use linearize::{Effect, History, Limits, Model, Operation, Progress, Verdict, check};
 
@@ -97,7 +99,7 @@ impl Sample for Queue<Value> {
         if random.one_in(2) { QueueOp::Dequeue } else { QueueOp::Enqueue(random.below(4) as Value) }
     }
 
-    fn run(&self, state: &mut std::collections::VecDeque<Value>, op: &QueueOp<Value>) -> Option<Value> {
+    fn run(&self, state: &mut VecDeque<Value>, op: &QueueOp<Value>) -> Option<Value> {
         match op {
             QueueOp::Enqueue(value) => {
                 state.push_back(*value);
@@ -318,21 +320,26 @@ fn queue() {
     compare_many(&Queue::new());
 }
 
-/// A queue in which each value is enqueued once, with what dequeues returned altered now and then.
-fn distinct_values(random: &mut Random) -> History<QueueOp<Value>, Option<Value>> {
-    let mut queue = std::collections::VecDeque::new();
-    let (enqueues, alter) = (1 + random.below(3), random.one_in(2));
+/// A collection into which each value is put once, with what came out altered now and then.
+fn distinct_values<Op: Clone + PartialEq>(
+    random: &mut Random,
+    put: fn(Value) -> Op,
+    take: &Op,
+    next: fn(&mut VecDeque<Value>) -> Option<Value>,
+) -> History<Op, Option<Value>> {
+    let mut values = VecDeque::new();
+    let (puts, alter) = (1 + random.below(3), random.one_in(2));
     let mut operations = Vec::new();
     for (number, times) in times(random).into_iter().enumerate() {
-        let (op, mut result) = if random.below(4) < enqueues {
+        let (op, mut result) = if random.below(4) < puts {
             if times.happens {
-                queue.push_back(number as Value);
+                values.push_back(number as Value);
             }
-            (QueueOp::Enqueue(number as Value), None)
+            (put(number as Value), None)
         } else {
-            (QueueOp::Dequeue, if times.happens { queue.pop_front() } else { None })
+            (take.clone(), if times.happens { next(&mut values) } else { None })
         };
-        if alter && op == QueueOp::Dequeue && random.one_in(3) {
+        if alter && op == *take && random.one_in(3) {
             result = Some(random.below(8) as Value).filter(|_| !random.one_in(3));
         }
         operations.push(match times.end {
@@ -343,25 +350,40 @@ fn distinct_values(random: &mut Random) -> History<QueueOp<Value>, Option<Value>
     History::new(operations).unwrap()
 }
 
-#[test]
-fn queue_of_distinct_values() {
+/// Compares histories of distinct values, of which most are to be decided without a search.
+fn compare_distinct<M: Model<Result = Option<Value>>>(
+    model: &M,
+    put: fn(Value) -> M::Op,
+    take: &M::Op,
+    next: fn(&mut VecDeque<Value>) -> Option<Value>,
+) {
     let decided = AtomicU64::new(0);
     compare_seeds(|seed| {
-        let (model, history) = (Queue::new(), distinct_values(&mut Random(seed)));
+        let history = distinct_values(&mut Random(seed), put, take, next);
         let all: Vec<u32> = (0..history.operations().len() as u32).collect();
         let special = model.decide(&history, &all, &Limits::default(), &Progress::default());
         decided.fetch_add(u64::from(special.is_some()), Ordering::Relaxed);
-        compare(&model, &history)
+        compare(model, &history)
     });
     let decided = decided.into_inner();
     assert!(decided > HISTORIES / 2, "only {decided} were decided without a search");
 }
 
 #[test]
+fn queue_of_distinct_values() {
+    compare_distinct(&Queue::new(), QueueOp::Enqueue, &QueueOp::Dequeue, VecDeque::pop_front);
+}
+
+#[test]
+fn stack_of_distinct_values() {
+    compare_distinct(&Stack::new(), StackOp::Push, &StackOp::Pop, VecDeque::pop_back);
+}
+
+#[test]
 fn a_queue_with_a_long_backlog_is_decided_without_a_search() {
     for (seed, last) in [(1, None), (2, Some(0)), (3, Some(1))] {
         let mut random = Random(seed);
-        let mut queue = std::collections::VecDeque::new();
+        let mut queue = VecDeque::new();
         let mut operations = Vec::new();
         for number in 0..20_000u32 {
             let call = u64::from(number) * 10 + random.below(80);
