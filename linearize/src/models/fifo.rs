@@ -11,35 +11,16 @@
 //!
 //! What is meant by *before* is that one had returned when the other was called. An enqueue takes effect
 //! before the dequeue of its value returns, and that dequeue only after the enqueue was called, so intervals
-//! are cut to that at first. Then sorting decides everything.
+//! are cut to that at first (`paired`). Then sorting decides everything.
 //!
 //! Open dequeues may have taken any value, and of equal values it does not show which was taken: both are
 //! left to the search.
 
-use rustc_hash::FxHashMap;
-
 use super::Value;
 use super::collections::QueueOp;
+use super::paired::{Does, Flaw, Item, NONE, pair};
 use crate::history::{History, OPEN};
 use crate::model::Decision;
-
-/// No operation.
-const NONE: u32 = u32::MAX;
-
-/// A value, with who enqueued and who dequeued it, and between which moments.
-#[derive(Clone, Copy, Debug)]
-struct Item {
-    enqueue: u32,
-    dequeue: u32,
-    /// The enqueue took effect from `called` to `in_by`.
-    called: u64,
-    in_by: u64,
-    /// The dequeue took effect from `out_from` to `out_by`; both are [`OPEN`] if there is none.
-    out_from: u64,
-    out_by: u64,
-    /// How many of the empty moments come before it.
-    group: usize,
-}
 
 /// A moment in the interval of a dequeue that found nothing, at which the queue can have been empty.
 #[derive(Clone, Copy, Debug)]
@@ -48,63 +29,17 @@ struct Empty {
     dequeue: u32,
 }
 
-/// Operations that cannot be reconciled, by index in the history.
-type Flaw = Vec<u32>;
-
 /// Decides a history, unless it has an open dequeue or a value that was enqueued twice.
 pub(super) fn decide<V: Value>(history: &History<QueueOp<V>, Option<V>>) -> Option<Decision> {
-    let found = pair(history)?.and_then(|items| find_order(history, items));
+    let found = pair(history, does)?.and_then(|items| find_order(history, items));
     Some(found.map_or_else(Decision::Flaw, Decision::Order))
 }
 
-/// Pairs enqueues with dequeues. `None` if that cannot be done by value.
-fn pair<V: Value>(history: &History<QueueOp<V>, Option<V>>) -> Option<Result<Vec<Item>, Flaw>> {
-    let mut items: Vec<Item> = Vec::with_capacity(history.len());
-    let mut by_value: FxHashMap<&V, usize> = FxHashMap::default();
-    for (index, operation) in history.operations().iter().enumerate() {
-        match &operation.op {
-            QueueOp::Enqueue(value) => {
-                // An enqueue that returned a value contradicts its specification; the search says so.
-                if by_value.insert(value, items.len()).is_some()
-                    || operation.result.iter().any(Option::is_some)
-                {
-                    return None;
-                }
-                let (called, in_by) = (operation.call, operation.end);
-                let enqueue = index as u32;
-                items.push(Item {
-                    enqueue,
-                    dequeue: NONE,
-                    called,
-                    in_by,
-                    out_from: OPEN,
-                    out_by: OPEN,
-                    group: 0,
-                });
-            }
-            QueueOp::Dequeue if operation.is_open() => return None,
-            QueueOp::Dequeue => {}
-        }
+fn does<V>(op: &QueueOp<V>) -> Does<'_, V> {
+    match op {
+        QueueOp::Enqueue(value) => Does::Put(value),
+        QueueOp::Dequeue => Does::Take,
     }
-    for (index, operation) in history.operations().iter().enumerate() {
-        let (QueueOp::Dequeue, Some(Some(value))) = (&operation.op, &operation.result) else { continue };
-        let Some(item) = by_value.get(value).map(|&at| &mut items[at]) else {
-            return Some(Err(vec![index as u32]));
-        };
-        if item.dequeue != NONE {
-            return Some(Err(vec![item.dequeue, index as u32, item.enqueue]));
-        }
-        if operation.end < item.called {
-            return Some(Err(vec![item.enqueue, index as u32]));
-        }
-        item.dequeue = index as u32;
-        item.in_by = item.in_by.min(operation.end);
-        item.out_from = operation.call.max(item.called);
-        item.out_by = operation.end;
-    }
-    // What was never seen and never returned need not have happened.
-    items.retain(|item| item.dequeue != NONE || item.in_by != OPEN);
-    Some(Ok(items))
 }
 
 fn find_order<V: Value>(
@@ -136,8 +71,7 @@ fn check_fifo(items: &[Item]) -> Result<(), Flaw> {
         if let Some(first) = latest
             && item.out_by < first.out_from
         {
-            let all = [first.enqueue, item.enqueue, item.dequeue, first.dequeue];
-            return Err(all.into_iter().filter(|&operation| operation != NONE).collect());
+            return Err(first.operations().chain(item.operations()).collect());
         }
     }
     Ok(())
@@ -186,8 +120,7 @@ fn cover(dequeue: u32, call: u64, end: u64, by_return: &[&Item]) -> Flaw {
         let Some(longest) = there.max_by_key(|item| item.out_from).filter(|item| item.out_from > at) else {
             unreachable!("something was found to be there at each moment");
         };
-        flaw.push(longest.enqueue);
-        flaw.extend(Some(longest.dequeue).filter(|&operation| operation != NONE));
+        flaw.extend(longest.operations());
         if longest.out_from == OPEN {
             break;
         }
@@ -214,10 +147,10 @@ fn arrange(items: Vec<Item>, empties: &[Empty]) -> Vec<u32> {
         }
         for item in in_order(&group) {
             enqueued = enqueued.max(item.called);
-            all.push((enqueued, place, false, item.enqueue));
-            if item.dequeue != NONE {
+            all.push((enqueued, place, false, item.put));
+            if item.take != NONE {
                 dequeued = dequeued.max(item.out_from).max(enqueued);
-                all.push((dequeued, place, true, item.dequeue));
+                all.push((dequeued, place, true, item.take));
             }
             place += 1;
         }

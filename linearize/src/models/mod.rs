@@ -1,16 +1,18 @@
 //! The models that come with the checker.
 //!
 //! Each is a sequential specification of a few lines; the types of their values are free wherever nothing
-//! depends on them. [`key_value`] has methods of its own, and so has the queue if no value is enqueued twice;
-//! all others are checked by the general search.
+//! depends on them. [`key_value`] and the register have methods of their own, and so have the queue and the
+//! stack if no value is put in twice; all others are checked by the general search.
 
 pub mod any;
 pub mod collections;
 pub mod counter;
 mod fifo;
+mod lifo;
 pub use crate::keys::key_value;
 pub mod lock;
 pub mod log;
+mod paired;
 pub mod register;
 mod register_words;
 mod registers;

@@ -263,16 +263,21 @@ impl Values {
         };
         let mut explanation = explain::told(model, history, &operations, &context, kind, sentence);
         // A chain of compare-and-swaps may need each value once, so that when it was written does not matter
-        // either.
-        if let Flaw::Stale { read, other, source: Some(source), .. } = flaw {
-            context.push(source);
+        // either; and one that was called too late may not have been possible at any time.
+        let idle = match flaw {
+            Flaw::Stale { read, other, source: Some(source), .. } => Some((vec![read, other], source)),
+            Flaw::Nowhere { read, later: Some(later) } => Some((vec![read], later)),
+            _ => None,
+        };
+        if let Some((needed, idle)) = idle {
+            context.push(idle);
             let sentence = explanation.sentence.clone();
-            let fewer = explain::told(model, history, &[read, other], &context, kind, sentence);
+            let fewer = explain::told(model, history, &needed, &context, kind, sentence);
             if fewer.minimal {
                 explanation = fewer;
             }
         }
-        explanation
+        if explanation.minimal { explanation } else { explanation_or_fewer(model, history, explanation) }
     }
 
     /// Decides it as a key whose texts are put and read whole.
@@ -319,6 +324,20 @@ impl Values {
             }
         }
     }
+}
+
+/// The fewest operations that show the error, if the trials find them; otherwise `explanation`, which names
+/// more than are needed, or writes that are not enough.
+fn explanation_or_fewer<V: Value>(
+    model: &Register<V>,
+    history: &Observed<V>,
+    explanation: Explanation,
+) -> Explanation {
+    let indices: Vec<u32> = (0..history.len() as u32).collect();
+    let returned = explanation.operations.iter().copied().filter(|&index| !history[index].is_open());
+    let Some(last) = returned.max_by_key(|&index| history[index].end) else { return explanation };
+    let fewer = explain::by_search(model, history, explanation.partition, &indices, last as u32);
+    if fewer.minimal { fewer } else { explanation }
 }
 
 /// So many operations are looked at for who wrote what they saw.

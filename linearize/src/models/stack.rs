@@ -3,7 +3,9 @@
 use std::marker::PhantomData;
 
 use super::Value;
-use crate::model::Model;
+use crate::history::History;
+use crate::limits::{Limits, Progress};
+use crate::model::{Decision, Model};
 
 /// What a client asks of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +63,20 @@ impl<V: Value> Model for Stack<V> {
 
     fn state_bytes(&self, state: &Vec<V>) -> usize {
         state.len() * size_of::<V>() + 16
+    }
+
+    fn decides(&self) -> bool {
+        true
+    }
+
+    fn decide(
+        &self,
+        history: &History<StackOp<V>, Option<V>>,
+        _indices: &[u32],
+        _limits: &Limits,
+        _progress: &Progress,
+    ) -> Option<Decision> {
+        super::lifo::decide(history)
     }
 
     fn describe_op(&self, op: &StackOp<V>) -> String {

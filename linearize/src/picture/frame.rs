@@ -51,6 +51,7 @@ pub(super) fn verdict<M: Model>(model: &M, history: &History<M::Op, M::Result>, 
         Verdict::Linearizable(witness) => {
             let parts = witness.orders.len();
             let sentence = match parts {
+                0 | 1 if history.len() == 1 => "The one operation fits.".to_owned(),
                 0 | 1 => format!("An order of the {} operations fits.", grouped(history.len())),
                 _ => {
                     format!("{} operations; for each of {parts} keys an order fits.", grouped(history.len()))
@@ -149,8 +150,8 @@ pub(super) fn witness<M: Model>(
     table.push_str("</tbody></table>");
     if !explanation.context.is_empty() {
         let count = explanation.context.len();
-        let _ =
-            write!(table, "<p>Needed too, at whatever time: {count} operations whose effect they saw.</p>");
+        let others = words::count(count as u64, "operation");
+        let _ = write!(table, "<p>Needed too, at whatever time: {others} whose effect they saw.</p>");
     }
     table
 }
@@ -178,10 +179,14 @@ fn row<M: Model>(
     );
 }
 
-/// A moment in milliseconds, to the microsecond; or the number of an event.
+/// A moment in milliseconds, as precise as the clock; or the number of an event.
 fn moment<O, R>(history: &History<O, R>, time: u64) -> String {
     match history.unit() {
-        Unit::Nanoseconds => format!("{}.{:03} ms", time / 1_000_000, time / 1_000 % 1_000),
+        Unit::Nanoseconds => {
+            let exact = format!("{}.{:06}", time / 1_000_000, time % 1_000_000);
+            // Most clocks of tests are no finer than microseconds.
+            format!("{} ms", exact.strip_suffix("000").unwrap_or(&exact))
+        }
         Unit::Events => format!("event {time}"),
     }
 }

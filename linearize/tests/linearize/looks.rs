@@ -284,11 +284,19 @@ fn fits_a_narrow_window() {
     keep(&mut browser, "narrow", &page);
     let sizes: Value = browser.evaluate(
         "({ page: document.documentElement.scrollWidth, lanes: document.getElementById('lanes').clientHeight, \
-         below: document.getElementById('panel').getBoundingClientRect().top >= \
-         document.getElementById('stage').getBoundingClientRect().bottom - 1 })",
+         tools: document.getElementById('key').offsetParent !== null, \
+         tops: ['sentence', 'detail', 'witness', 'more', 'stage', 'steps'].map((id) => \
+         document.getElementById(id).getBoundingClientRect().top) })",
     );
+    let tops: Vec<f64> = sizes["tops"].as_array().unwrap().iter().map(|top| top.as_f64().unwrap()).collect();
+    assert!(
+        tops.is_sorted() && sizes["tools"] == false,
+        "the reason comes first, tools when asked for: {sizes}"
+    );
+    click(&mut browser, "filters and tools");
+    assert_eq!(browser.evaluate("document.getElementById('key').offsetParent !== null"), json!(true));
     assert!(sizes["page"].as_u64().unwrap() <= 400, "it is wider than the window: {sizes}");
-    assert!(sizes["lanes"].as_u64().unwrap() > 300 && sizes["below"] == true, "{sizes}");
+    assert!(sizes["lanes"].as_u64().unwrap() > 300, "{sizes}");
     assert!(pixels(&mut browser, "bad") > 100, "the witness is not drawn");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }

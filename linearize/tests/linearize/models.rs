@@ -1,5 +1,6 @@
 //! Every model but keys with texts against the definition.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use linearize::models::collections::{Queue, QueueOp, Set, SetOp, WholeSet, WholeSetOp};
@@ -7,6 +8,7 @@ use linearize::models::counter::{Counter, CounterOp};
 use linearize::models::lock::{Lock, LockOp};
 use linearize::models::log::{Log, LogOp, LogResult};
 use linearize::models::register::{Register, RegisterOp, RegisterResult};
+use linearize::models::stack::{Stack, StackOp};
 use linearize::models::versioned::{Versioned, VersionedOp, VersionedResult};
 use linearize::{Effect, History, Limits, Model, Operation, Progress, Verdict, check};
 
@@ -97,7 +99,7 @@ impl Sample for Queue<Value> {
         if random.one_in(2) { QueueOp::Dequeue } else { QueueOp::Enqueue(random.below(4) as Value) }
     }
 
-    fn run(&self, state: &mut std::collections::VecDeque<Value>, op: &QueueOp<Value>) -> Option<Value> {
+    fn run(&self, state: &mut VecDeque<Value>, op: &QueueOp<Value>) -> Option<Value> {
         match op {
             QueueOp::Enqueue(value) => {
                 state.push_back(*value);
@@ -318,21 +320,26 @@ fn queue() {
     compare_many(&Queue::new());
 }
 
-/// A queue in which each value is enqueued once, with what dequeues returned altered now and then.
-fn distinct_values(random: &mut Random) -> History<QueueOp<Value>, Option<Value>> {
-    let mut queue = std::collections::VecDeque::new();
-    let (enqueues, alter) = (1 + random.below(3), random.one_in(2));
+/// A collection into which each value is put once, with what came out altered now and then.
+fn distinct_values<Op: Clone + PartialEq>(
+    random: &mut Random,
+    put: fn(Value) -> Op,
+    take: &Op,
+    next: fn(&mut VecDeque<Value>) -> Option<Value>,
+) -> History<Op, Option<Value>> {
+    let mut values = VecDeque::new();
+    let (puts, alter) = (1 + random.below(3), random.one_in(2));
     let mut operations = Vec::new();
     for (number, times) in times(random).into_iter().enumerate() {
-        let (op, mut result) = if random.below(4) < enqueues {
+        let (op, mut result) = if random.below(4) < puts {
             if times.happens {
-                queue.push_back(number as Value);
+                values.push_back(number as Value);
             }
-            (QueueOp::Enqueue(number as Value), None)
+            (put(number as Value), None)
         } else {
-            (QueueOp::Dequeue, if times.happens { queue.pop_front() } else { None })
+            (take.clone(), if times.happens { next(&mut values) } else { None })
         };
-        if alter && op == QueueOp::Dequeue && random.one_in(3) {
+        if alter && op == *take && random.one_in(3) {
             result = Some(random.below(8) as Value).filter(|_| !random.one_in(3));
         }
         operations.push(match times.end {
@@ -343,60 +350,108 @@ fn distinct_values(random: &mut Random) -> History<QueueOp<Value>, Option<Value>
     History::new(operations).unwrap()
 }
 
-#[test]
-fn queue_of_distinct_values() {
+/// Compares histories of distinct values, of which most are to be decided without a search.
+fn compare_distinct<M: Model<Result = Option<Value>>>(
+    model: &M,
+    put: fn(Value) -> M::Op,
+    take: &M::Op,
+    next: fn(&mut VecDeque<Value>) -> Option<Value>,
+) {
     let decided = AtomicU64::new(0);
     compare_seeds(|seed| {
-        let (model, history) = (Queue::new(), distinct_values(&mut Random(seed)));
+        let history = distinct_values(&mut Random(seed), put, take, next);
         let all: Vec<u32> = (0..history.operations().len() as u32).collect();
         let special = model.decide(&history, &all, &Limits::default(), &Progress::default());
         decided.fetch_add(u64::from(special.is_some()), Ordering::Relaxed);
-        compare(&model, &history)
+        compare(model, &history)
     });
     let decided = decided.into_inner();
     assert!(decided > HISTORIES / 2, "only {decided} were decided without a search");
 }
 
 #[test]
-fn a_queue_with_a_long_backlog_is_decided_without_a_search() {
-    for (seed, last) in [(1, None), (2, Some(0)), (3, Some(1))] {
-        let mut random = Random(seed);
-        let mut queue = std::collections::VecDeque::new();
-        let mut operations = Vec::new();
-        for number in 0..20_000u32 {
-            let call = u64::from(number) * 10 + random.below(80);
-            let (client, end) = (number, call + random.below(80));
-            let op = if random.below(10) < 6 { QueueOp::Enqueue(number) } else { QueueOp::Dequeue };
-            operations.push((call + (end - call) / 2, Operation::new(client, op, None, call, end)));
-        }
-        operations.sort_by_key(|&(effect, _)| effect);
-        for (_, operation) in &mut operations {
-            match operation.op {
-                QueueOp::Enqueue(value) => queue.push_back(value),
-                QueueOp::Dequeue => operation.result = Some(queue.pop_front()),
-            }
-        }
-        // What was dequeued long ago comes again, or what comes is not the next.
-        let spoilt = match last {
-            Some(0) => operations.iter().find_map(|(_, operation)| operation.result.flatten()),
-            _ => queue.back().copied(),
-        };
-        if last.is_some() {
-            operations.push((0, Operation::new(0, QueueOp::Dequeue, spoilt, 300_000, 300_001)));
-        }
-        let history = History::new(operations.into_iter().map(|(_, operation)| operation).collect()).unwrap();
-        match check(&Queue::new(), &history, &Limits::default().with_states(1)) {
+fn queue_of_distinct_values() {
+    compare_distinct(&Queue::new(), QueueOp::Enqueue, &QueueOp::Dequeue, VecDeque::pop_front);
+}
+
+#[test]
+fn stack_of_distinct_values() {
+    compare_distinct(&Stack::new(), StackOp::Push, &StackOp::Pop, VecDeque::pop_back);
+}
+
+/// A history of distinct values, 64 at a time, with a backlog of about 1,000. `spoilt` says what the last
+/// operation takes: what was taken long ago, or what is not next.
+fn backlog<Op: Clone + PartialEq>(
+    seed: u64,
+    count: u32,
+    put: fn(u32) -> Op,
+    take: &Op,
+    next: fn(&mut VecDeque<u32>) -> Option<u32>,
+    spoilt: Option<bool>,
+) -> History<Op, Option<u32>> {
+    let mut random = Random(seed);
+    let mut slots: Vec<_> = (0..count)
+        .map(|number| {
+            let call = u64::from(number) * 10 + random.below(640);
+            let end = call + random.below(640);
+            ((call + end) / 2, call, end, number)
+        })
+        .collect();
+    slots.sort_unstable();
+    let mut values = VecDeque::new();
+    let mut operations = Vec::new();
+    for (_, call, end, number) in slots {
+        let puts = if values.len() < 1_000 { 6 } else { 4 };
+        operations.push(if random.below(10) < puts {
+            values.push_back(number);
+            Operation::new(number, put(number), None, call, end)
+        } else {
+            Operation::new(number, take.clone(), next(&mut values), call, end)
+        });
+    }
+    if let Some(again) = spoilt {
+        let taken = operations.iter().find_map(|operation| operation.result.flatten());
+        let middle = values.get(values.len() / 2).copied();
+        let end = u64::from(count) * 20;
+        operations.push(Operation::new(0, take.clone(), if again { taken } else { middle }, end, end + 1));
+    }
+    History::new(operations).unwrap()
+}
+
+fn a_long_backlog_needs_no_search<M: Model<Result = Option<u32>>>(
+    model: &M,
+    put: fn(u32) -> M::Op,
+    take: &M::Op,
+    next: fn(&mut VecDeque<u32>) -> Option<u32>,
+) {
+    for (seed, spoilt) in [(1, None), (2, Some(true)), (3, Some(false))] {
+        let history = backlog(seed, 100_000, put, take, next, spoilt);
+        let begun = std::time::Instant::now();
+        let verdict = check(model, &history, &Limits::default().with_states(1));
+        println!("{} operations: {:?}", history.len(), begun.elapsed());
+        match verdict {
             Verdict::Linearizable(witness) => {
-                assert_eq!(last, None);
-                witness.replay(&Queue::new(), &history).unwrap();
+                assert_eq!(spoilt, None);
+                witness.replay(model, &history).unwrap();
             }
             Verdict::NotLinearizable(explanation) => {
-                assert!(last.is_some() && explanation.minimal, "{explanation}");
-                assert!(explanation.holds(&Queue::new(), &history), "{explanation}");
+                assert!(spoilt.is_some() && explanation.minimal, "{explanation}");
+                assert!(explanation.holds(model, &history), "{explanation}");
             }
             Verdict::Unknown(undecided) => panic!("{undecided}"),
         }
     }
+}
+
+#[test]
+fn a_queue_with_a_long_backlog_is_decided_without_a_search() {
+    let dequeue = QueueOp::Dequeue;
+    a_long_backlog_needs_no_search(&Queue::new(), QueueOp::Enqueue, &dequeue, VecDeque::pop_front);
+}
+
+#[test]
+fn a_stack_with_a_long_backlog_is_decided_without_a_search() {
+    a_long_backlog_needs_no_search(&Stack::new(), StackOp::Push, &StackOp::Pop, VecDeque::pop_back);
 }
 
 #[test]

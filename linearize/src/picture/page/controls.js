@@ -166,7 +166,7 @@ function fillTools() {
   const buttons = {
     axis: () => setAxis(V.axis === "time" ? "rank" : "time"), "zoom-in": () => zoom(0.6), "zoom-out": () => zoom(1 / 0.6),
     fit: () => show(start(), finish()), next: () => goToError(V.error + 1), previous: () => goToError(V.error - 1),
-    svg: saveSvg, png: savePng, theme: toggleTheme, help: () => $("keys").showModal(),
+    more: () => $("more").setAttribute("aria-expanded", $("tools").classList.toggle("open")), svg: saveSvg, png: savePng, theme: toggleTheme, help: () => $("keys").showModal(),
   };
   for (const [id, action] of Object.entries(buttons)) $(id).onclick = action;
   $("next").disabled = $("previous").disabled = !V.errors.length;

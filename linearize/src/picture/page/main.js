@@ -24,9 +24,13 @@ function sortKeys() {
 }
 
 // Opens at the error; without one, where the search ended; otherwise at the first few hundred operations.
+const MANY_LANES = 40;
+
 function open() {
   V.errors = D.sorted.filter((key) => key.status === BAD);
   if (!V.errors.length) V.errors = D.sorted.filter((key) => key.status === UNKNOWN);
+  // Among very many lanes nobody finds those that matter.
+  V.overlap = V.errors.length > 0 && V.errors[0].status === BAD && V.errors[0].clients.length > MANY_LANES;
   fillTools();
   if (V.errors.length) {
     goToError(0);

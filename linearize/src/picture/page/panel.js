@@ -1,5 +1,6 @@
 // The panel: what is selected, in words, with long texts as chips and their differences marked.
 
+const plural = (count, thing) => `${count.toLocaleString("en")} ${thing}${count === 1 ? "" : "s"}`;
 const link = (op, text) => el("a", { href: `#op=${op}`, "data-op": op }, text);
 
 function describe() {
@@ -11,7 +12,7 @@ function describe() {
 }
 
 function aboutKey(key) {
-  if (!key) return [el("p", {}, `${D.n.toLocaleString("en")} operations by ${D.clients.length} clients. Click one to see it in full.`)];
+  if (!key) return [el("p", {}, `${plural(D.n, "operation")} by ${plural(D.clients.length, "client")}. Click one to see it in full.`)];
   const count = V.errors.length > 1 ? ` (${V.error + 1} of ${V.errors.length})` : "";
   const name = key.name ? `key ${quote(cut(key.name, 40))}` : "the history";
   if (key.status === UNKNOWN) {
@@ -36,11 +37,24 @@ function comparison(key) {
   const reads = key.witness.filter((op) => D.known[op] && D.result[op] >= 0);
   if (reads.length < 2) return [];
   const [one, other] = reads.slice(-2);
+  // Answers of different operations have nothing in common to be compared.
+  if (D.name[one] !== D.name[other]) {
+    return [el("h2", {}, "What they imply"), facts(reads.slice(-2).map((op) => [`#${op}`, implied(op) || words(op, 60)]))];
+  }
   return [
     el("h2", {}, "What they saw"),
     el("p", { class: "key" }, `− only client ${D.clients[D.client[one]]} (#${one}), + only client ${D.clients[D.client[other]]} (#${other})`),
     difference(D.texts.text(D.result[one]), D.texts.text(D.result[other]), key),
   ];
+}
+
+// What the answer of a compare-and-swap says of the register.
+function implied(op) {
+  const { names, texts } = D, name = texts.text(names[D.name[op]].text);
+  const values = name === "CompareAndSwap" && D.argument[op] >= 0 && /^(.*) to (.*)$/s.exec(texts.text(D.argument[op]));
+  if (!values) return name === "Read" ? `the register held ${cut(texts.text(D.result[op]), 60)}` : null;
+  const [from, to] = values.slice(1).map((value) => cut(value, 60));
+  return texts.text(D.result[op]) === "swapped" ? `the register held ${from}, then ${to}` : `the register did not hold ${from}`;
 }
 
 function facts(pairs) {
@@ -49,7 +63,7 @@ function facts(pairs) {
 
 function aboutOperation(op) {
   const key = D.keys[D.key[op]], texts = D.texts;
-  const end = D.end[op], window = Math.max(1, Math.min(end === Infinity ? 1e6 : end - D.call[op], 1e6));
+  const end = D.end[op], window = resolution() * 200;
   return [
     el("h2", {}, `#${op} ${visible(texts.text(D.names[D.name[op]].text))} by client ${D.clients[D.client[op]]}`),
     facts([

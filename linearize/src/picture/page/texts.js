@@ -171,6 +171,19 @@ function moment(nanoseconds, window) {
   return `${(nanoseconds / size).toFixed(Math.min(digits, unit === "ms" ? 6 : 9))} ${unit}`;
 }
 
+// The resolution of the history's clock: the largest power of ten that all its times are multiples of.
+function resolution() {
+  if (D.resolution) return D.resolution;
+  let unit = 1e9;
+  for (let op = 0; op < D.n; op++) {
+    for (const time of [D.call[op], D.end[op]]) {
+      while (unit > 1 && D.known[op] && time < Infinity && time % unit) unit /= 10;
+    }
+  }
+  if (D.complete) D.resolution = unit;
+  return unit;
+}
+
 const UNITS = { "": 1e6, ns: 1, us: 1e3, "µs": 1e3, ms: 1e6, s: 1e9, min: 6e10 };
 
 function parseMoment(text) {
