@@ -28,12 +28,16 @@ impl labapi::KvServer for KvServer {
         ReplicatedServer::is_leader(&**self)
     }
 
+    fn raft_state(self: &Arc<Self>) -> Option<(u64, bool)> {
+        Some(ReplicatedServer::raft_state(&**self))
+    }
+
     fn watch(self: &Arc<Self>, observer: Box<dyn Observer>) {
         ReplicatedServer::watch(&**self, observer);
     }
 
     fn wire() -> Option<&'static dyn WireFormat> {
-        Some(&raft::RaftWire)
+        <KvServer as ReplicatedServer>::wire()
     }
 
     fn clerk(ends: Vec<ClientEnd>) -> Clerk {

@@ -7,4 +7,5 @@ mod directed;
 mod part_rsm;
 mod reads;
 mod snapshots;
+mod unwatched;
 mod watching;

@@ -14,3 +14,4 @@ mod directed_4c;
 mod figures;
 mod life;
 mod part_4b;
+mod unwatched;
