@@ -1,9 +1,9 @@
 //! Adapters: [`KvServer`] and [`Clerk`] as `labapi`'s traits, through which the tests use them.
 
-use labapi::{Consensus, KvClerk, Observer, Persister, WireFormat};
+use labapi::{KvClerk, Observer, Persister, WireFormat};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
-use rsm::{Below, ReplicatedServer};
+use rsm::ReplicatedServer;
 
 use crate::client::{Clerk, ClerkError};
 use crate::server::KvServer;
@@ -28,12 +28,16 @@ impl labapi::KvServer for KvServer {
         ReplicatedServer::is_leader(&**self)
     }
 
+    fn raft_state(self: &Arc<Self>) -> Option<(u64, bool)> {
+        Some(ReplicatedServer::raft_state(&**self))
+    }
+
     fn watch(self: &Arc<Self>, observer: Box<dyn Observer>) {
         ReplicatedServer::watch(&**self, observer);
     }
 
     fn wire() -> Option<&'static dyn WireFormat> {
-        Below::wire()
+        <KvServer as ReplicatedServer>::wire()
     }
 
     fn clerk(ends: Vec<ClientEnd>) -> Clerk {

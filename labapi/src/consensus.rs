@@ -88,7 +88,7 @@ pub trait Consensus: Send + Sync + 'static {
 
     /// The current term, and whether this server believes it is the leader. Both come from one moment. The
     /// term is on the disk by then, so it never goes back, also not over a crash. The tester asks often
-    /// (every 100 ms).
+    /// (up to 100 times a second).
     fn get_state(self: &Arc<Self>) -> (u64, bool);
 
     /// The service has made a snapshot of its state after everything up to and including `index`. The thread

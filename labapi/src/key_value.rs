@@ -32,6 +32,12 @@ pub trait KvServer: Send + Sync + 'static {
     /// Whether this server believes it is the leader.
     fn is_leader(self: &Arc<Self>) -> bool;
 
+    /// What [`crate::Consensus::get_state`] of the server's Raft says. With None the checkers do not see the
+    /// terms and leaders of this server.
+    fn raft_state(self: &Arc<Self>) -> Option<(u64, bool)> {
+        None
+    }
+
     /// From now on the server's Raft shows the observer every change, and its present state at once. A server
     /// without such probes still works, and is checked less closely.
     fn watch(self: &Arc<Self>, _observer: Box<dyn Observer>) {}

@@ -1,9 +1,10 @@
 //! What the servers of all replicated services have in common.
 
-use labapi::Observer;
+use labapi::{Consensus, Observer, WireFormat};
 use labrpc::Service;
 use labrt::sync::Arc;
 
+use crate::below::Below;
 use crate::machine::StateMachine;
 use crate::server::Rsm;
 
@@ -30,6 +31,19 @@ pub trait ReplicatedServer: Send + Sync + 'static {
     /// Whether this server believes it is the leader.
     fn is_leader(&self) -> bool {
         self.replica().is_leader()
+    }
+
+    /// The term of this server's Raft, and whether it believes it is the leader.
+    fn raft_state(&self) -> (u64, bool) {
+        self.replica().raft().get_state()
+    }
+
+    /// How a tester reads the messages between the servers' Rafts.
+    fn wire() -> Option<&'static dyn WireFormat>
+    where
+        Self: Sized,
+    {
+        Below::wire()
     }
 
     /// Shows the state of this server's Raft to a tester.

@@ -115,7 +115,8 @@
 //! The tests of parts 4B and 4C use a clerk through `labapi::KvClerk`. `labapi` has no trait for the
 //! server, because its tests also need a controller and its configurations (see `shardctrler`). So
 //! another solution replaces the files in `src` and keeps these names: [`ShardServer`] (`start`, and
-//! `services`, `is_leader` and `watch`, which this solution gets from `rsm::ReplicatedServer`),
+//! `services`, `is_leader`, `raft_state`, `wire` and `watch`, which this solution gets from
+//! `rsm::ReplicatedServer`),
 //! [`Setup`], [`Clerk`] (`new`), [`MakeEnd`] and [`key_to_shard`]. Some tests also look at this
 //! solution's own types, and have to be left out or adapted for another one: the checker over all
 //! groups and `settle` look at [`Group`] through `watch_group` and `inspect`; some directed tests send

@@ -16,6 +16,7 @@ use labrt::runtime::spawn_detached;
 use labrt::time::Instant;
 
 use crate::net::Net;
+use crate::outside::News;
 use crate::swarm;
 use crate::test::Test;
 
@@ -36,14 +37,29 @@ pub struct Boot {
 }
 
 /// What the tester does around the crash of one life of a server.
-#[derive(Default)]
 pub(crate) struct AroundCrash {
     /// Set when the crash begins, before the disk is taken.
     pub(crate) has_begun: AtomicBool,
+    /// Wakes the thread that looks at the server.
+    pub(crate) news: Arc<News>,
     /// A last look at the server, in a thread on its node.
-    pub(crate) last_look: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+    pub(crate) last_look: Mutex<Option<LastLook>>,
     /// Called right before the server's threads stop. Simulated world only.
     pub(crate) at_kill: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+/// Looks at a server; whether anything was new.
+pub(crate) type LastLook = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl AroundCrash {
+    fn of(disk: &Persister) -> Arc<AroundCrash> {
+        Arc::new(AroundCrash {
+            has_begun: AtomicBool::new(false),
+            news: Arc::new(News::new(disk)),
+            last_look: Mutex::default(),
+            at_kill: Mutex::default(),
+        })
+    }
 }
 
 /// A started server.
@@ -195,16 +211,18 @@ impl<S: Send + Sync + 'static> Group<S> {
         server: usize,
         f: impl FnOnce(&Arc<S>) -> T + Send + 'static,
     ) -> Option<T> {
-        let (node, object) = {
+        let (node, object, crash) = {
             let slots = self.shared.slots.lock();
             let life = slots[server].life.as_ref()?;
-            (life.node.clone(), Arc::clone(&life.server))
+            (life.node.clone(), Arc::clone(&life.server), Arc::clone(&life.crash))
         };
         // A thread of its own, and not a visit by the test's thread: whatever `f` spawns belongs to the
         // server, and a crash ends `f` like any other thread of the server.
         let (result, wait) = oneshot::channel();
         spawn_detached(&node, "a call of the test", move || result.put(f(&object)));
-        wait.wait()
+        let result = wait.wait();
+        crash.news.compare();
+        result
     }
 
     /// The node of the living incarnation.
@@ -414,15 +432,16 @@ impl<S: Send + Sync + 'static> Group<S> {
             node.set_clock_rate(rate);
             self.test().faults().begin("clock", format!("runs {rate:.3} times as fast"), self.title(server));
         }
-        let (numbers, ends) = self.shared.names.iter().map(|name| self.make_end(server, &node, name)).unzip();
-        let crash = Arc::new(AroundCrash::default());
         let (persister, incarnation) = {
             let slot = &mut self.shared.slots.lock()[server];
-            slot.ends = numbers;
             slot.incarnation += 1;
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
+        let crash = AroundCrash::of(&persister);
+        let make_end = |name| self.make_end(server, &node, &crash.news, name);
+        let (numbers, ends) = self.shared.names.iter().map(make_end).unzip();
+        self.shared.slots.lock()[server].ends = numbers;
         let boot =
             Boot { me: server, incarnation, ends, persister, node: node.clone(), crash: Arc::clone(&crash) };
         let booted = node.enter(|| (self.shared.boot)(boot));
@@ -431,17 +450,15 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, crash });
     }
 
-    /// An end for a server that runs on `node`. It is noticed if anybody calls on it after the server's
-    /// crash.
-    fn make_end(&self, server: usize, node: &Node, callee: &Name) -> (usize, ClientEnd) {
+    /// An end for a server that runs on `node`. Each call on it is noticed, and one after the server's crash
+    /// is a failure.
+    fn make_end(&self, server: usize, node: &Node, news: &Arc<News>, callee: &Name) -> (usize, ClientEnd) {
         let (number, end) = self.net().make_end(callee);
-        // On real threads the crash may be under way.
-        if labrt::world() != labrt::World::Simulated {
-            return (number, end);
-        }
-        let (test, node) = (self.test().clone(), node.clone());
+        let (test, node, news) = (self.test().clone(), node.clone(), Arc::clone(news));
         let guard = move |place: &'static Location<'static>| {
-            if node.is_killed() {
+            news.compare();
+            // On real threads the crash may be under way.
+            if labrt::world() == labrt::World::Simulated && node.is_killed() {
                 test.dead_server_acts(server, &format!("calls another server ({place})"));
             }
         };

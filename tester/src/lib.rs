@@ -75,6 +75,7 @@
     reason = "the bans are for labs: the run loop stands outside of the simulation, on plain threads"
 )]
 
+mod checks;
 mod cluster;
 mod command;
 mod failure;
@@ -93,13 +94,14 @@ mod test;
 mod unwatched;
 mod watch;
 
+pub use checks::Checks;
 pub use cluster::{Cluster, ELECTION, Moved, Retry, Setup};
 pub use command::Command;
 pub use failure::{Broken, Invariant};
 pub use group::{Boot, Booted, Group};
 pub use net::Net;
 pub use outside::{Life, Outside};
-pub use run::{Allowance, Verdict, run, run_within, try_seed};
+pub use run::{Allowance, Verdict, run, run_within, try_seed, try_unwatched};
 pub use test::{Figures, Test};
 pub use unwatched::Unwatched;
 pub use watch::Watched;

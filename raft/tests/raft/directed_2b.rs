@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use labrpc::{Direction, Name, TapAction};
+use labrt::channel::unbounded;
 use labrt::quiet;
 use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
@@ -252,15 +253,7 @@ fn lead_again(cluster: &Cluster<Raft>) -> bool {
 
     t.scene("The follower is cut off, and the others hold elections until the old leader leads again.");
     cluster.disconnect(server(1));
-    let again = (0..8).any(|_| {
-        let leader = cluster.check_one_leader();
-        if leader != first {
-            cluster.disconnect(leader);
-            cluster.check_one_leader();
-            cluster.connect(leader);
-        }
-        leader == first
-    });
+    let again = elect(cluster, first);
     if again && cluster.get_state(first).is_some_and(|(_, leads)| leads) {
         t.scene("It has one follower left. What it knew about the one that is cut off must not count.");
         cluster.disconnect(server(2));
@@ -277,4 +270,118 @@ fn lead_again(cluster: &Cluster<Raft>) -> bool {
     (0..5).for_each(|server| cluster.connect(server));
     cluster.agree_on(Command::random(), 5, Retry::Yes);
     again
+}
+
+/// Length in bytes of a command by which a message is told from all others.
+const LARGE: usize = 2000;
+
+/// A reply that belongs to an earlier term says nothing about the present log: what the follower acknowledged
+/// then may have been overwritten since (Figure 2: match index is reinitialized after election).
+#[test]
+fn late_acknowledgement_2b() {
+    run("late_acknowledgement_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(5));
+        cluster.agree_on(Command::random(), 5, Retry::Yes);
+        let came_late = (0..5).any(|_| acknowledge_late(&cluster));
+        t.exercised(came_late, "no acknowledgement reached a leader in a later term of its own");
+        cluster.recover();
+    });
+}
+
+/// One attempt; whether the old acknowledgement reached the leader while it led again.
+fn acknowledge_late(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let first = cluster.check_one_leader();
+    let server = |distance: usize| (first + distance) % 5;
+    let follower = server(1);
+
+    t.scene("The leader and a follower are alone. The follower acknowledges commands, and its last reply is held back.");
+    cluster.partition(&[&[first, follower], &[server(2), server(3), server(4)]]);
+    for _ in 0..20 {
+        cluster.start(first, Command::random());
+    }
+    thread::sleep(ELECTION / 4);
+    let Some(acknowledged) = hold_acknowledgement(cluster, first, follower) else {
+        return give_up(cluster, first, follower);
+    };
+
+    t.scene("The others agree on another command, which replaces those.");
+    cluster.disconnect(first);
+    cluster.disconnect(follower);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    cluster.heal();
+    cluster.connect(first);
+    cluster.connect(follower);
+    cluster.agree_on(Command::random(), 4, Retry::Yes);
+    thread::sleep(ELECTION / 2);
+
+    t.scene("The follower is cut off, and the others hold elections until the old leader leads again.");
+    cluster.disconnect(follower);
+    if !elect(cluster, first) {
+        return give_up(cluster, first, follower);
+    }
+    t.scene("It and one other server take as many commands again. Only now the old reply arrives.");
+    cluster.disconnect(server(2));
+    cluster.disconnect(server(3));
+    let index = cluster.start(first, Command::random()).map(|(index, _)| index);
+    let mut last = index;
+    while last.is_some_and(|last| last <= acknowledged) {
+        last = cluster.start(first, Command::random()).map(|(index, _)| index);
+    }
+    thread::sleep(ELECTION / 10);
+    let leads = cluster.get_state(first).is_some_and(|(_, leads)| leads);
+    cluster.release_link(first, follower);
+    thread::sleep(ELECTION / 10);
+    if let Some(index) = index {
+        let (count, _) = cluster.n_committed(index);
+        t.expect(count == 0, || {
+            format!("{count} servers have applied index {index}, which two of five have: an acknowledgement of an earlier term was counted")
+        });
+    }
+    (0..5).for_each(|server| cluster.connect(server));
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+    leads && last.is_some()
+}
+
+/// Has the leader send the follower a long command, and holds back the reply. Returns the command's index.
+fn hold_acknowledgement(cluster: &Cluster<Raft>, leader: usize, follower: usize) -> Option<u64> {
+    let (sender, receiver) = unbounded();
+    let (link, mut sent) = (Name::from(cluster.link(leader, follower)), false);
+    cluster.net().network().set_tap(move |event| {
+        if *event.end == link {
+            sent |= event.direction == Direction::Request && event.bytes.len() >= LARGE;
+            if sent && event.direction == Direction::Reply {
+                // After the first one nobody listens.
+                let _ = sender.send(());
+                return TapAction::Delay(Duration::from_millis(10));
+            }
+        }
+        TapAction::Deliver
+    });
+    let (index, _) = cluster.start(leader, Command::random_text(LARGE))?;
+    let has_left = receiver.recv_timeout(ELECTION).is_ok();
+    cluster.hold_link(leader, follower);
+    cluster.net().network().clear_tap();
+    has_left.then_some(index)
+}
+
+/// Holds elections until this server leads; whether it does after eight of them.
+fn elect(cluster: &Cluster<Raft>, wanted: usize) -> bool {
+    (0..8).any(|_| {
+        let leader = cluster.check_one_leader();
+        if leader != wanted {
+            cluster.disconnect(leader);
+            cluster.check_one_leader();
+            cluster.connect(leader);
+        }
+        leader == wanted
+    })
+}
+
+fn give_up(cluster: &Cluster<Raft>, first: usize, follower: usize) -> bool {
+    cluster.release_link(first, follower);
+    cluster.heal();
+    (0..5).for_each(|server| cluster.connect(server));
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+    false
 }

@@ -2,11 +2,14 @@
 //! that take long on their way.
 
 use labapi::Write;
+use labrpc::{Direction, Name, TapAction};
 use labrt::rand::random_range;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::thread;
+use labrt::time::Instant;
 use raft::Raft;
-use tester::{Cluster, Command, Retry, Setup, Test, run};
+use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
 
 /// A server crashes right after a write to its disk, often one with a snapshot. State and snapshot must fit
 /// together at every moment (Figure 13; the `Persister` saves both in one step).
@@ -83,4 +86,67 @@ fn slow_links_2d() {
         let later = cluster.check_terms_agree();
         t.expect(term == later, || format!("the term went on from {term} to {later} without a reason"));
     });
+}
+
+/// Bytes from which on a request in [`late_snapshot_2d`] carries a snapshot. Entries are sent ten at a time
+/// there, with [`TEXT`] bytes each.
+const CARRIES_SNAPSHOT: usize = 15 * TEXT;
+
+/// Length of the commands in [`late_snapshot_2d`]. A snapshot of 29 fits into one message.
+const TEXT: usize = 1000;
+
+/// An InstallSnapshot is overtaken by another one and by entries behind it. When it arrives, the follower has
+/// applied more than it covers, and must not go back (§7: "if instead the follower receives a snapshot that
+/// describes a prefix of its log").
+#[test]
+fn late_snapshot_2d() {
+    run("late_snapshot_2d", |t: &Test| {
+        let mut overtaken = 0;
+        for _ in 0..3 {
+            let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+            overtaken += u32::from(overtake_snapshot(&cluster));
+        }
+        t.exercised(overtaken > 0, "no snapshot came late in the term of its leader");
+    });
+}
+
+/// One attempt; whether a snapshot came late and in the term in which it was sent.
+fn overtake_snapshot(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    t.scene("The others go on without a follower, until they have a snapshot that it needs.");
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    let leader = cluster.check_one_leader();
+    let victim = (leader + 1) % 3;
+    cluster.crash(victim);
+    for _ in 0..22 {
+        cluster.agree_on(Command::random_text(TEXT), 2, Retry::Yes);
+    }
+    t.scene("The follower is back. Every other message with a snapshot takes two seconds.");
+    let links = [0, 1, 2].map(|from| Name::from(cluster.link(from, victim)));
+    let (seen, delayed) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+    let count = Arc::clone(&delayed);
+    cluster.net().network().set_tap(move |event| {
+        let carries = event.direction == Direction::Request && event.bytes.len() >= CARRIES_SNAPSHOT;
+        if !carries || !links.contains(event.end) || seen.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+            return TapAction::Deliver;
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        TapAction::Delay(2 * ELECTION)
+    });
+    cluster.restart(victim);
+    cluster.connect(victim);
+    let start = Instant::now();
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    let term = cluster.highest_term();
+    let caught_up = start.elapsed();
+    for _ in 0..5 {
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+    }
+    t.scene("The late snapshots arrive, and all goes on.");
+    thread::sleep(3 * ELECTION);
+    cluster.net().network().clear_tap();
+    for _ in 0..5 {
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+    }
+    delayed.load(Ordering::Relaxed) > 0 && caught_up < 2 * ELECTION && cluster.highest_term() == term
 }

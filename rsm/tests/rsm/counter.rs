@@ -9,7 +9,7 @@ use labrt::sync::Arc;
 use labrt::thread;
 use rsm::{ClientSession, ReplicatedServer, Request, Rsm, StateMachine, SubmitError, WithSessions};
 use serde::{Deserialize, Serialize};
-use tester::{Boot, Booted, Figures, Group, Net, Test};
+use tester::{Boot, Booted, Checks, Figures, Group, Net, Test};
 
 /// A number that grows.
 #[derive(Debug, Default)]
@@ -129,11 +129,16 @@ impl Counters {
     pub(crate) fn new(test: &Test, snapshots: bool, options: labapi::Options) -> Counters {
         let net = Net::new();
         let max_raft_state = snapshots.then_some(MAX_RAFT_STATE);
+        let checks = Checks::beside(test, 3, 0, Replica::wire());
         let group = Group::new(test, &net, "server", 3, move |boot: Boot| {
+            let (observer, life) = checks.begin(&boot);
             let machine = WithSessions::new(Counter::default());
             let rsm = Rsm::start_with(boot.ends, boot.me, boot.persister, max_raft_state, machine, options);
             let server = Arc::new(Replica { rsm });
-            let services = server.services();
+            server.watch(observer);
+            let seen = server.clone();
+            life.poll(move || seen.raft_state());
+            let services = life.around_all(server.services());
             Booted { server, services }
         });
         group.start_all();

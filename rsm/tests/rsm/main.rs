@@ -9,4 +9,5 @@ mod part_rsm;
 mod reads;
 // handout: end
 mod snapshots;
+mod unwatched;
 mod watching;

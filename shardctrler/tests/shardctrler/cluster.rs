@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use rsm::ReplicatedServer as _;
 use shardctrler::{Clerk, Config, ControllerServer, GroupId, NO_GROUP};
-use tester::{Boot, Booted, Group, Net, Test, Watched};
+use tester::{Boot, Booted, Checks, Group, Net, Test};
 
 use crate::fewest_moves::fewest_moves;
 
@@ -24,12 +24,14 @@ impl Deref for Cluster {
 impl Cluster {
     pub(crate) fn new(test: &Test) -> Cluster {
         const SERVERS: usize = 3;
-        let watched = Watched::beside(test, SERVERS, 0);
+        let checks = Checks::beside(test, SERVERS, 0, ControllerServer::wire());
         let boot = move |boot: Boot| {
-            let observer = watched.observer(&boot);
+            let (observer, life) = checks.begin(&boot);
             let server = ControllerServer::start(boot.ends, boot.me, boot.persister);
             server.watch(observer);
-            let services = server.services();
+            let seen = server.clone();
+            life.poll(move || seen.raft_state());
+            let services = life.around_all(server.services());
             Booted { server, services }
         };
         let group = Group::new(test, &Net::as_drawn(test), "controller", SERVERS, boot);

@@ -6,3 +6,4 @@ mod cluster;
 mod directed_4a;
 mod fewest_moves;
 mod part_4a;
+mod unwatched;

@@ -12,7 +12,7 @@ use rsm::ReplicatedServer as _;
 use shardctrler::{Config, ControllerServer, GroupId};
 use shardkv::{Clerk, MakeEnd, Setup, ShardServer};
 use tester::kv::{Recorded, Records};
-use tester::{Boot, Booted, Figures, Group, Net, Test, Watched};
+use tester::{Boot, Booted, Checks, Figures, Group, Net, Test};
 
 use crate::costly;
 use crate::custody::Custody;
@@ -290,12 +290,14 @@ impl Cluster {
 
 /// Starts three controllers. Their columns in the story begin with `column`.
 pub(crate) fn controllers(test: &Test, net: &Net, prefix: &str, column: usize) -> Group<ControllerServer> {
-    let watched = Watched::beside(test, SERVERS, column);
+    let checks = Checks::beside(test, SERVERS, column, ControllerServer::wire());
     let boot = move |boot: Boot| {
-        let observer = watched.observer(&boot);
+        let (observer, life) = checks.begin(&boot);
         let server = ControllerServer::start(boot.ends, boot.me, boot.persister);
         server.watch(observer);
-        let services = server.services();
+        let seen = server.clone();
+        life.poll(move || seen.raft_state());
+        let services = life.around_all(server.services());
         Booted { server, services }
     };
     let group = Group::beside(test, net, prefix, SERVERS, column, boot);
@@ -313,10 +315,10 @@ fn start_group(
     number: usize,
 ) -> Group<ShardServer> {
     let column = SERVERS * (number + 1);
-    let watched = Watched::beside(test, SERVERS, column);
+    let checks = Checks::beside(test, SERVERS, column, ShardServer::wire());
     let (of_boot, controllers, custody) = (net.clone(), controllers.clone(), Arc::clone(custody));
     let boot = move |boot: Boot| {
-        let observer = watched.observer(&boot);
+        let (observer, life) = checks.begin(&boot);
         let me = boot.me;
         let server = ShardServer::start(Setup {
             ends: boot.ends,
@@ -328,11 +330,14 @@ fn start_group(
             make_end: make_end(&of_boot),
         });
         server.watch(observer);
+        let seen = server.clone();
+        life.poll(move || seen.raft_state());
         server.watch_group(custody.watcher(gid(number), me));
         let services = match options.cost {
             Some(cost) => costly::services(&server, cost),
             None => server.services(),
         };
+        let services = life.around_all(services);
         Booted { server, services }
     };
     let group = Group::beside(test, net, &format!("server-{}", gid(number)), SERVERS, column, boot);

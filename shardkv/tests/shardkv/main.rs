@@ -18,3 +18,4 @@ mod figures;
 mod life;
 // handout: end
 mod part_4b;
+mod unwatched;

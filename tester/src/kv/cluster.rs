@@ -15,11 +15,11 @@ use labrt::thread;
 use super::client::Links;
 use super::pending::Pending;
 use super::record::Records;
+use crate::checks::Checks;
 use crate::group::{Boot, Booted, Group};
 use crate::net::Net;
-use crate::outside::Outside;
+use crate::outside::Life;
 use crate::test::{Figures, Test};
-use crate::watch::Watched;
 
 /// How long a healthy group may take for an operation, an election and repetitions included.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ pub struct KvCluster<S> {
 
 struct Shared {
     records: Arc<Records>,
-    watched: Arc<Watched>,
+    checks: Arc<Checks>,
     links: Mutex<Links>,
     setup: KvSetup,
 }
@@ -101,22 +101,22 @@ impl<S: KvServer> KvCluster<S> {
         start: impl Fn(Vec<ClientEnd>, usize, Persister, Option<usize>) -> Arc<S> + Send + Sync + 'static,
     ) -> KvCluster<S> {
         let net = Net::as_drawn(test);
-        let watched = Watched::new(test, setup.servers);
-        let outside = Outside::new(test, setup.servers, S::wire());
-        let (of_boot, of_test) = (Arc::clone(&watched), test.clone());
+        let checks = Arc::new(Checks::beside(test, setup.servers, 0, S::wire()));
+        let (of_boot, of_test) = (Arc::clone(&checks), test.clone());
         let boot = move |boot: Boot| {
             if setup.clock_drift > 0.0 {
                 let rate = 1.0 + random_range(-setup.clock_drift..=setup.clock_drift);
                 set_clock_rate(&of_test, &boot.node, rate);
             }
-            let (observer, life) = (of_boot.observer(&boot), outside.begin(&boot));
+            let (observer, life) = of_boot.begin(&boot);
             let server = start(boot.ends, boot.me, boot.persister, setup.max_raft_state);
             server.watch(observer);
-            let services = server.services().into_iter().map(|service| life.around(service)).collect();
+            poll(&of_test, &life, &server);
+            let services = life.around_all(server.services());
             Booted { server, services }
         };
         let group = Group::new(test, &net, "server", setup.servers, boot);
-        let shared = Shared { records: Records::new(test), watched, links: Mutex::default(), setup };
+        let shared = Shared { records: Records::new(test), checks, links: Mutex::default(), setup };
         let cluster = KvCluster { group, shared: Arc::new(shared) };
         cluster.start_all();
         cluster.set_reliable(!setup.unreliable);
@@ -156,7 +156,7 @@ impl<S: KvServer> KvCluster<S> {
 
     /// How often a server became leader; None if the servers do not let themselves be watched.
     pub fn elections(&self) -> Option<u64> {
-        self.shared.watched.elections()
+        self.shared.checks.elections()
     }
 }
 
@@ -299,6 +299,17 @@ impl<S: KvServer> KvCluster<S> {
         self.test().expect(size <= bytes, || {
             format!("expected snapshots of at most {bytes} bytes, but one has {size}")
         });
+    }
+}
+
+/// Has the checkers ask for term and leadership, if the server tells them.
+fn poll<S: KvServer>(test: &Test, life: &Life, server: &Arc<S>) {
+    match server.raft_state() {
+        Some(_) => {
+            let server = Arc::clone(server);
+            life.poll(move || server.raft_state().unwrap_or_default());
+        }
+        None => test.unwatched("terms and leaders; implement `raft_state`"),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | watched | how | rules |
 //! |---|---|---|
-//! | `get_state` | asked every 100 ms, at the start of each life and before a crash | terms only grow; one leader in a term |
+//! | `get_state` | asked soon after each write to the disk (10 ms; 100 ms while writes change neither term nor role), then in growing intervals of up to 500 ms; at the start of each life and before a crash | terms only grow; one leader in a term |
 //! | requests and replies | read by the solution's [`WireFormat`] on their way into and out of its handlers | one vote in a term; one entry for each index and term; what a leader calls committed was acknowledged; what was acknowledged is still there after a crash |
 //! | the disk | writes are counted | a promise that is new follows a write |
 //! | ends and disk of a crashed server | each call and each write | nobody uses them |
@@ -13,27 +13,24 @@
 //! observer is checked by the stronger rules of `invariants` as well.
 
 mod facts;
+mod news;
 mod promises;
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use facts::{Disk, Facts};
 use labapi::{Persister, WireFormat};
-use labrpc::Service;
+use labrpc::{Answer, Service};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
 use labrt::runtime::spawn_detached;
-use labrt::thread;
+pub(crate) use news::News;
 
 use crate::failure::Broken;
-use crate::group::{AroundCrash, Boot};
+use crate::group::{AroundCrash, Boot, LastLook};
 use crate::test::Test;
-
-/// How often `get_state` is asked, on the server's own clock. Every 10 ms made the shortest tests take 1.9
-/// times as long.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// The checkers of one cluster that stand outside of its servers.
 pub struct Outside {
@@ -51,6 +48,8 @@ pub struct Life {
     persister: Persister,
     node: Node,
     crash: Arc<AroundCrash>,
+    /// What the last look saw.
+    last: Arc<Mutex<(u64, bool)>>,
 }
 
 impl Outside {
@@ -71,6 +70,7 @@ impl Outside {
             persister: boot.persister.clone(),
             node: boot.node.clone(),
             crash: Arc::clone(&boot.crash),
+            last: Arc::default(),
         };
         let writes = life.persister.writes();
         life.judge(|facts| facts.starts(life.server, life.incarnation, writes));
@@ -79,45 +79,57 @@ impl Outside {
 }
 
 impl Life {
-    /// Asks for term and leadership every 100 ms from now on and before the crash, in threads on the server's
-    /// node.
+    /// Asks for term and leadership from now on, whenever something has happened and before the crash, in
+    /// threads on the server's node.
     pub fn poll(&self, state: impl Fn() -> (u64, bool) + Send + Sync + 'static) {
         let life = self.clone();
         let look = Arc::new(move || life.look(&state));
-        *self.crash.last_look.lock() = Some(Arc::clone(&look) as Arc<dyn Fn() + Send + Sync>);
+        *self.crash.last_look.lock() = Some(Arc::clone(&look) as LastLook);
+        let news = Arc::clone(&self.crash.news);
         spawn_detached(&self.node, "the tester's look at get_state", move || {
-            loop {
-                look();
-                thread::sleep(LOOK);
-            }
+            news.look_again_and_again(&*look)
         });
     }
 
-    fn look(&self, state: impl FnOnce() -> (u64, bool)) {
+    /// Whether the term or the role is new.
+    fn look(&self, state: impl FnOnce() -> (u64, bool)) -> bool {
         let lowest = self.outside.facts.lock().lowest_term(self.server);
         let state = state();
         self.judge(|facts| facts.state(self.server, self.incarnation, lowest, state));
+        mem::replace(&mut *self.last.lock(), state) != state
     }
 
     /// The service with checkers around its handlers.
     pub fn around(&self, service: Service) -> Service {
-        let Some(format) = self.outside.format else { return service };
         let life = self.clone();
         service.around(move |method, args, handle| {
-            let Some(request) = format.request(method, args) else { return handle() };
-            let mut arrival = None;
-            life.judge(|facts| {
-                arrival = Some(facts.request(life.server, life.disk(), &request)?);
-                Ok(())
-            });
-            let answer = handle();
-            if let (Some(Ok(reply)), Some(arrival)) = (&answer, arrival)
-                && let Some(reply) = format.reply(method, &request, reply)
-            {
-                life.judge(|facts| facts.reply(life.server, arrival, life.disk(), &request, reply));
-            }
+            let answer = life.check(method, args, handle);
+            life.crash.news.compare();
             answer
         })
+    }
+
+    /// Handles a request, and checks request and reply if they can be read.
+    fn check(&self, method: &str, args: &[u8], handle: &dyn Fn() -> Option<Answer>) -> Option<Answer> {
+        let Some(format) = self.outside.format else { return handle() };
+        let Some(request) = format.request(method, args) else { return handle() };
+        let mut arrival = None;
+        self.judge(|facts| {
+            arrival = Some(facts.request(self.server, self.disk(), &request)?);
+            Ok(())
+        });
+        let answer = handle();
+        if let (Some(Ok(reply)), Some(arrival)) = (&answer, arrival)
+            && let Some(reply) = format.reply(method, &request, reply)
+        {
+            self.judge(|facts| facts.reply(self.server, arrival, self.disk(), &request, reply));
+        }
+        answer
+    }
+
+    /// All services of a server with checkers around their handlers.
+    pub fn around_all(&self, services: Vec<Service>) -> Vec<Service> {
+        services.into_iter().map(|service| self.around(service)).collect()
     }
 
     fn disk(&self) -> Disk {

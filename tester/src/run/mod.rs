@@ -114,6 +114,13 @@ pub fn try_seed(name: &'static str, seed: u64, body: impl Fn(&Test) + Send + Syn
     report.into_verdict()
 }
 
+/// As [`try_seed`], with observers ignored (`LAB_UNWATCHED`): what is noticed of any solution.
+pub fn try_unwatched(name: &'static str, seed: u64, body: impl Fn(&Test) + Send + Sync + 'static) -> Verdict {
+    let plan = Plan { unwatched: true, ..Plan::simulated(name, seed) };
+    let report = seed::run_one(&plan, &(Arc::new(body) as Arc<Body>), 0, seed);
+    report.into_verdict()
+}
+
 /// Starts the worker, prints what it reports, and fails if a seed has failed.
 fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
     let board = Board::open(plan);
