@@ -1,5 +1,5 @@
-//! Arguments and replies in words, for traces. [`crate::service!`] knows their types, and a type need not have
-//! `Debug` to be sent: one that has not is named instead.
+//! Arguments and replies in words, for traces. [`crate::service!`] knows their types, and a type need not
+//! have `Debug` to be sent: one that has not is named instead.
 //!
 //! The compiler chooses where the macro is used: a method call on `&&Shown` finds the trait of `&Shown`
 //! ([`Words`]) before that of `Shown` ([`Name`]).
@@ -63,6 +63,7 @@ impl std::fmt::Write for Cut {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_borrow, reason = "the borrows choose between the two traits, as in the macro")]
 mod tests {
     use super::*;
 

@@ -132,8 +132,8 @@ fn world(catalogue: &Catalogue, options: &StressOptions) -> Result<World, Failur
     Ok(world)
 }
 
-/// The seeds still to be run, in pieces. All tests advance side by side, so that a broken one shows early; or,
-/// in `sequence`, one after the other.
+/// The seeds still to be run, in pieces. All tests advance side by side, so that a broken one shows early;
+/// or, in `sequence`, one after the other.
 fn plan(
     tests: &[Test],
     campaign: &Campaign,

@@ -43,8 +43,7 @@ fn wrapped_line(line: &str, width: usize) -> String {
     let mut lines = vec![" ".repeat(indent.min(width / 2))];
     for word in line.trim_start_matches(' ').split(' ') {
         let mut word = word.to_owned();
-        loop {
-            let Some(last) = lines.last_mut() else { break };
+        while let Some(last) = lines.last_mut() {
             let is_begin = last.chars().all(|letter| letter == ' ');
             let room = width.saturating_sub(console::measure_text_width(last) + usize::from(!is_begin));
             if console::measure_text_width(&word) <= room {
@@ -123,10 +122,7 @@ mod tests {
         let expected = "test          failed\n────────────────────\na_long_name       12\n";
         assert_eq!(table_within(&rows, None), expected);
         let narrow = table_within(&rows, Some(16));
-        assert_eq!(
-            narrow,
-            "test      failed\n────────────────\na_long_n…     12\n".replace("a_long_n…", "a_long_…")
-        );
+        assert_eq!(narrow, "test      failed\n────────────────\na_long_n…     12\n");
     }
 
     #[test]

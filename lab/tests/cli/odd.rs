@@ -1,5 +1,5 @@
-//! Odd arguments and surroundings: the command line answers with exit code 2 and a sentence, or does the right
-//! thing. It never reports a pass of nothing.
+//! Odd arguments and surroundings: the command line answers with exit code 2 and a sentence, or does the
+//! right thing. It never reports a pass of nothing.
 
 use std::fs::File;
 use std::process::{Command, Stdio};

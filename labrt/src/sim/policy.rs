@@ -94,6 +94,8 @@ struct Varied {
     /// In the dense part the first task runs whenever it can, so that everything that it starts is there
     /// before anything runs. Otherwise short threads end before the next is started, and never meet.
     first_task_first: bool,
+    /// The task that ran last has asked for others to run.
+    has_yielded: bool,
     sparse: Random,
 }
 
@@ -114,7 +116,13 @@ impl Varied {
         let first_task_first = rng.random_bool(0.5);
         // Log-uniform in 1 to 64.
         let switch_every = rng.random_range(0.0..=6.0_f64).exp2().round() as u32;
-        Varied { dense_left: DENSE, dense, first_task_first, sparse: Random { switch_every } }
+        Varied {
+            dense_left: DENSE,
+            dense,
+            first_task_first,
+            has_yielded: false,
+            sparse: Random { switch_every },
+        }
     }
 }
 
@@ -134,13 +142,21 @@ impl Policy for Varied {
             return self.sparse.pick(ready, tasks, current, rng);
         }
         self.dense_left -= 1;
+        let has_yielded = std::mem::take(&mut self.has_yielded);
+        let first = || ready.iter().position(|&slot| slot == 0);
         if self.first_task_first
-            && let Some(position) = ready.iter().position(|&slot| slot == 0)
+            && !has_yielded
+            && let Some(position) = first()
         {
             return position;
         }
         match &mut self.dense {
-            Dense::Walk => below(ready.len(), rng),
+            Dense::Walk => match ready.iter().position(|&slot| slot == current) {
+                Some(own) if has_yielded && ready.len() > 1 => {
+                    (own + 1 + below(ready.len() - 1, rng)) % ready.len()
+                }
+                _ => below(ready.len(), rng),
+            },
             Dense::Pos(pos) => pos.pick(ready, tasks, current, rng),
             Dense::InStep(in_step) => in_step.pick(ready, tasks, current, rng),
         }
@@ -152,6 +168,7 @@ impl Policy for Varied {
     }
 
     fn yielded(&mut self, slot: Slot) {
+        self.has_yielded = true;
         if let Dense::Pos(pos) = &mut self.dense {
             pos.yielded(slot);
         }

@@ -6,8 +6,8 @@
 //! - A value that is never surely there can be pushed and popped in one moment, whatever lies below it.
 //! - At a gap the stack can be empty: whatever lies on it then can be popped just before it or pushed just
 //!   after it. So a history is cut at its gaps, and a pop that found nothing needs a gap while it runs.
-//! - Between two neighbouring gaps the stack is never empty, so one value lies at the bottom all that time. Its
-//!   push can have taken effect at the first gap, and its pop at the second.
+//! - Between two neighbouring gaps the stack is never empty, so one value lies at the bottom all that time.
+//!   Its push can have taken effect at the first gap, and its pop at the second.
 //! - If several values can lie at the bottom, each may: a value that is pushed first and popped last hinders
 //!   nobody. So all of them are taken away, new gaps show, and the rest is decided in the same way.
 //!

@@ -285,8 +285,8 @@ fn is_own(frame: &[&str]) -> bool {
     place.is_some_and(|place| !foreign.iter().any(|part| place.contains(part)))
 }
 
-/// A text whose lines are no longer than `width`. Story and pictures are laid out already; what is broken here
-/// are messages.
+/// A text whose lines are no longer than `width`. Story and pictures are laid out already; what is broken
+/// here are messages.
 fn wrap(text: &str, width: usize) -> String {
     let mut wrapped = String::new();
     for line in text.lines() {

@@ -3,6 +3,7 @@
 use tester::{Cluster, Invariant, Retry, Setup, Test, Verdict, try_seed};
 
 use crate::fake::*;
+use crate::process::unfolded;
 
 /// Five commands; then a follower crashes and starts again.
 fn play<Q: Quirk>(t: &Test) {
@@ -92,6 +93,6 @@ fn a_panic_names_server_thread_and_time() {
     let verdict = verdict::<HandlerPanics>();
     assert!(!verdict.ok);
     for word in ["a handler that panics on purpose", "FakeRpc.copy", "server-", "seed 1", "panic at 0.0"] {
-        assert!(verdict.text.contains(word), "no {word:?} in {}", verdict.text);
+        assert!(unfolded(&verdict.text).contains(word), "no {word:?} in {}", verdict.text);
     }
 }

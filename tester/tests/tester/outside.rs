@@ -7,6 +7,7 @@ use labrt::thread;
 use tester::{Cluster, Invariant, Retry, Setup, Test, Unwatched, Verdict, try_seed};
 
 use crate::fake::*;
+use crate::process::unfolded;
 
 /// Five commands; then a follower crashes and starts again.
 fn verdict<Q: Quirk>() -> Verdict {
@@ -29,7 +30,7 @@ fn assert_broken<Q: Quirk>(invariant: Invariant, words: &[&str]) {
     let verdict = verdict::<Q>();
     assert_eq!(verdict.invariant, Some(invariant), "{}", verdict.text);
     for word in words {
-        assert!(verdict.text.contains(word), "no {word:?} in {}", verdict.text);
+        assert!(unfolded(&verdict.text).contains(word), "no {word:?} in {}", verdict.text);
     }
 }
 
