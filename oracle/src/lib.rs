@@ -1,6 +1,6 @@
 //! A consensus module that is no Raft, for those who work on the labs above it.
 //!
-//! All servers of a cluster share a [`book::Book`], which stands outside of the simulated network and which
+//! All servers of a cluster share a `book::Book`, which stands outside of the simulated network and which
 //! no crash reaches. What is agreed on is what the book says. So there are no votes that count, no logs that
 //! differ and nothing to repair: this crate tells nobody how Raft does it. Only one thing is asked of the
 //! network: who can reach whom. A server that cannot reach a majority gets nothing written into the book as
