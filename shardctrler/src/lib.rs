@@ -60,11 +60,12 @@
 //!
 //! `labapi` has no trait for a controller, because its configurations are this crate's types, and
 //! lab 4B stores them. So another solution of part 4A replaces the files in `src` and keeps these
-//! names: [`ControllerServer`] (`start`, and `services`, `is_leader`, `raft_state`, `wire`
-//! and `watch`, which this solution gets from `rsm::ReplicatedServer`), [`Clerk`] (`new`, `query`, `join`,
-//! `leave`, `move_shard`), [`Config`], [`Refusal`], [`GroupId`] and [`NO_GROUP`]. The graded tests use
-//! nothing else. Lab 4B also needs [`SHARDS`] and [`Clerk::try_query`]. The tests in `tests/rules` check
-//! this solution's [`Controller`] and [`rebalance()`] by themselves, without a cluster.
+//! names: [`ControllerServer`] (`start`, and `services`, `is_leader`, `raft_state`, `wire` and
+//! `watch`, which this solution gets from `rsm::ReplicatedServer`), [`Clerk`] (`new`, `query`,
+//! `join`, `leave`, `move_shard`), [`Config`], [`Refusal`], [`GroupId`] and [`NO_GROUP`]. The graded
+//! tests use nothing else. Lab 4B also needs [`SHARDS`] and [`Clerk::try_query`]. The tests in
+//! `tests/rules` check this solution's [`Controller`] and [`rebalance()`] by themselves, without a
+//! cluster.
 //!
 //! # What is left out on purpose
 //!
@@ -75,11 +76,6 @@
 //!   is down keeps its shards.
 //! - **Authentication.** Any client may send any command.
 
-// handout: put
-// // The compiler says when this line can go: when no body is `todo!` any more.
-// #![expect(unused)]
-//
-// handout: end
 mod client;
 mod rebalance;
 mod rpc;
