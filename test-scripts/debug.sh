@@ -10,7 +10,7 @@ Builds PACKAGE's tests without optimisation (profile `debugging`), and starts gd
 on the test with that seed. All servers run on one OS thread, so that `next` and `step` stay in the server's code until it blocks.
 Examples:
     debug.sh raft figure_8_2c 7
-    debug.sh raft figure_8_2c 7 -ex 'break raft/src/vote.rs:40' -ex run
+    debug.sh raft figure_8_2c 7 -ex 'break election.rs:50' -ex run
     DEBUGGER=rust-lldb debug.sh raft figure_8_2c 7
 
 Virtual time stands still while the debugger does. Exit status: the debugger's, or 2 if the tests do not build.
@@ -31,7 +31,7 @@ package=$1 test=$2 seed=$3
 shift 3
 
 # Cargo prints `Executable tests/raft/main.rs (target/…/raft-0123)`.
-binary=$(cargo test --profile debugging --package "$package" --test "$package" --no-run 2>&1 | tee /dev/stderr |
+binary=$(cargo test --profile debugging --package "$package" --test "$package" --no-run 2>&1 | tee -a /dev/stderr |
     sed -n 's/^ *Executable .*(\(.*\))$/\1/p') || exit 2
 [ -x "$binary" ] || exit 2
 path=$("$binary" --list --format terse | sed -n "s/^\(.*::$test\): test\$/\1/p")
