@@ -21,7 +21,7 @@ const FEW: u64 = 100;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reference {
-    /// RPCs of each test: the median of several seeds.
+    /// RPCs of each test: the most that several seeds needed.
     #[serde(default)]
     rpcs: BTreeMap<String, u64>,
 }
@@ -48,6 +48,7 @@ impl Reference {
         // Chance and the wall clock decide how many there are in other worlds.
         let is_ordinary = report.ok && !world.threads && world.variables.is_empty();
         let is_much = report.rpcs > FEW && report.rpcs > reference.saturating_mul(TOLERATED);
-        (is_ordinary && is_much).then(|| format!("{} RPCs; the reference has {reference}", report.rpcs))
+        (is_ordinary && is_much)
+            .then(|| format!("{} RPCs; the reference needs at most {reference}", report.rpcs))
     }
 }

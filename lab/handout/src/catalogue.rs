@@ -1,4 +1,4 @@
-//! The handout's `labs.toml`: the entries of its labs.
+//! The handout's `labs.toml` and `reference.toml`: the entries of its labs.
 
 use std::path::Path;
 
@@ -10,8 +10,21 @@ use crate::plan::{Choice, Plan, Role, cut_file};
 pub(crate) fn add(plan: &mut Plan, root: &Path, choice: &Choice) -> Result<(), Failure> {
     let text = cut_file(root, Path::new("labs.toml"), choice.case())?.text.unwrap_or_default();
     let names: Vec<&str> = choice.labs.iter().flat_map(|lab| lab.catalogue).copied().collect();
-    plan.put("labs.toml", only(&text, &names), Role::Framework);
+    let catalogue = only(&text, &names);
+    // What the reference needs tells a student that a solution is wasteful, and nothing else.
+    let figures = cut_file(root, Path::new("reference.toml"), choice.case())?.text.unwrap_or_default();
+    plan.put("reference.toml", figures_of(&figures, &catalogue), Role::Framework);
+    plan.put("labs.toml", catalogue, Role::Framework);
     Ok(())
+}
+
+/// The figures of the tests that the catalogue names.
+fn figures_of(figures: &str, catalogue: &str) -> String {
+    let is_kept = |line: &&str| {
+        let test = line.split_once(" = ").map(|(test, _)| format!("\"{test}\""));
+        test.is_none_or(|test| catalogue.contains(&test))
+    };
+    figures.split_inclusive('\n').filter(is_kept).collect()
 }
 
 /// The text without the entries of other labs.
