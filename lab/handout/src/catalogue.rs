@@ -56,6 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn figures_of_other_labs_are_left_out() {
+        let figures = "# A comment.\n[rpcs]\nchurn_2c = 5\nunreliable_churn_2c = 6\nbasic_3a = 7\n";
+        let kept = figures_of(figures, "tests = [{ name = \"unreliable_churn_2c\" }]");
+        assert_eq!(kept, "# A comment.\n[rpcs]\nunreliable_churn_2c = 6\n");
+    }
+
+    #[test]
     fn other_labs_are_left_out() {
         let text =
             "# Labs.\n\n[[lab]]\nname = \"a\"\n[[lab.part]]\nx\n\n[[lab]]\nname = \"b\"\n\n[[bench]]\ny\n";
