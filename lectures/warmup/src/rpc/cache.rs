@@ -53,7 +53,7 @@ impl ReplyCache {
         let Request { client_id, seq, ack_below, .. } = request;
         // A client has all calls from `ack_below` on under way, so these bounds keep the cache small whatever
         // a client sends.
-        if seq < ack_below || *seq >= ack_below.saturating_add(self.window) {
+        if seq < ack_below || seq - ack_below >= self.window {
             return Admission::Refuse(Rejection::OutsideWindow);
         }
         let results = self.clients.entry(*client_id).or_default();
