@@ -57,9 +57,9 @@ impl ReplyCache {
             return Admission::Refuse(Rejection::OutsideWindow);
         }
         let results = self.clients.entry(*client_id).or_default();
-        if *ack_below > results.ack_below {
-            results.ack_below = *ack_below;
-            results.values = results.values.split_off(ack_below);
+        results.ack_below = results.ack_below.max(*ack_below);
+        while results.values.first_key_value().is_some_and(|(seq, _)| *seq < results.ack_below) {
+            results.values.pop_first();
         }
         if *seq < results.ack_below {
             return Admission::Refuse(Rejection::Stale);

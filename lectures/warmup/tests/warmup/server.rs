@@ -98,7 +98,12 @@ impl Watch {
         run: &dyn Fn() -> Option<Answer>,
     ) -> Option<Answer> {
         let request: Option<Request> = labgob::decode(bytes).ok();
-        self.seen().requests.extend(request.clone());
+        {
+            let mut seen = self.seen();
+            // Already now: the server may crash with the result of this client in its cache.
+            seen.clients.extend(request.as_ref().map(|request| request.client_id));
+            seen.requests.extend(request.clone());
+        }
         self.at(Step::Receive);
         let answer = run();
         let reply: Option<Reply> =
@@ -122,7 +127,6 @@ impl Watch {
             }
             Outcome::Value(_) => {}
         }
-        seen.clients.insert(request.client_id);
         let clients = seen.clients.len() as u64;
         drop(seen);
         if self.guarantee != Guarantee::Nothing {
