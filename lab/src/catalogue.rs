@@ -57,8 +57,8 @@ pub(crate) struct Bounds {
 pub(crate) struct Lab {
     pub(crate) name: String,
     pub(crate) title: String,
-    /// A name for several labs together, and the folder that holds their packages. None: the package stands in
-    /// the workspace's root.
+    /// A name for several labs together, and the folder that holds their packages. None: the package stands
+    /// in the workspace's root.
     pub(crate) group: Option<String>,
     /// The cargo package that holds the tests.
     pub(crate) package: String,

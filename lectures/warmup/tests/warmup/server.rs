@@ -1,10 +1,9 @@
-//! A server of the lab, watched: who executed what how often, what was replied to which call, how much is cached.
-//! A broken rule fails the run at that moment.
+//! A server of the lab, watched: which call ran how often, what was replied to it, how much is cached. A
+//! broken rule fails the run at that moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use labrpc::{Answer, Service};
-use labrt::node;
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use labrt::thread;
@@ -51,6 +50,11 @@ struct Seen {
 }
 
 impl Watch {
+    /// A watch over a server with this guarantee, for clients with this window.
+    pub(crate) fn new(guarantee: Guarantee, window: u64) -> Arc<Watch> {
+        Arc::new(Watch { guarantee, window, seen: Mutex::default(), group: Mutex::default() })
+    }
+
     fn seen(&self) -> labrt::quiet::MutexGuard<'_, Seen> {
         self.seen.lock()
     }
@@ -211,7 +215,7 @@ impl Served {
     /// Starts a server with these promises, for clients with this window, on this network. Each call takes
     /// this long.
     pub(crate) fn new(t: &Test, net: &Net, guarantee: Guarantee, window: u64, slowness: Duration) -> Served {
-        let watch = Arc::new(Watch { guarantee, window, seen: Mutex::default(), group: Mutex::default() });
+        let watch = Watch::new(guarantee, window);
         let adder = Arc::new(Mutex::new(None));
         let (of_boot, current) = (Arc::clone(&watch), Arc::clone(&adder));
         let boot = move |boot: Boot| {
@@ -301,7 +305,8 @@ impl Served {
     }
 }
 
-fn watched(watch: &Arc<Watch>, dispatcher: &Arc<Dispatcher>) -> Service {
+/// The service of a dispatcher, watched over all of its lives.
+pub(crate) fn watched(watch: &Arc<Watch>, dispatcher: &Arc<Dispatcher>) -> Service {
     let (watch, of_check) = (Arc::clone(watch), Arc::clone(dispatcher));
     Arc::clone(dispatcher).into_service().around(move |_, bytes, run| watch.around(bytes, &of_check, run))
 }
@@ -324,7 +329,6 @@ pub(crate) fn in_parallel<T: Send + 'static>(
         let work = work.clone();
         thread::spawn_named(format!("client-{client}"), move || work(client))
     };
-    debug_assert_eq!(node::current().id(), labrt::node::NodeId(0), "clients crash with no server");
     let threads: Vec<_> = (0..clients).map(start).collect();
     threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
 }
