@@ -102,7 +102,6 @@ mod limits;
 mod model;
 pub mod models;
 pub mod picture;
-pub mod read;
 mod recorder;
 mod replay;
 mod search;
