@@ -332,14 +332,14 @@ pub(crate) struct ReplayOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ZooOptions {
     /// The lab whose wrong solutions the tests must catch.
-    #[arg(value_name = "LAB")]
-    pub(crate) lab: String,
+    #[arg(value_name = "LAB", required_unless_present = "correct")]
+    pub(crate) lab: Option<String>,
     #[command(flatten)]
     pub(crate) workers: Workers,
     #[command(flatten)]
     pub(crate) run: RunOptions,
 
-    /// Only this wrong solution (R33); may be given several times.
+    /// Only this solution (R33); may be given several times.
     #[arg(long, value_name = "ID")]
     pub(crate) bug: Vec<String>,
 
@@ -348,11 +348,36 @@ pub(crate) struct ZooOptions {
     #[arg(long)]
     pub(crate) parts: bool,
 
-    /// How many seeds of each test a wrong solution may survive.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    pub(crate) seeds: u64,
+    /// Instead of wrong solutions, build correct ones that are unusual (`bugs/correct`): the tests of their
+    /// labs, or of LAB, must pass.
+    #[arg(long, conflicts_with = "parts")]
+    pub(crate) correct: bool,
+
+    /// Judge wrong solutions with their own debug assertions and with the checkers of what they show to
+    /// observers, which a student's solution does not have.
+    #[arg(long)]
+    pub(crate) watched: bool,
+
+    /// So many wrong solutions only, drawn at random, each with the tests that its patch names.
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<usize>,
+
+    /// How many seeds of each test to run [default: 20; with --correct, 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    seeds: Option<u64>,
+
+    /// Write the matrix as a page, with the interval of each rate and the reason of each kill.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) form: Form,
+}
+
+impl ZooOptions {
+    /// How many seeds of each test to run.
+    pub(crate) fn seeds(&self) -> u64 {
+        self.seeds.unwrap_or(if self.correct { 1000 } else { 20 })
+    }
 }
 
 #[derive(Debug, Args)]

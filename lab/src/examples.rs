@@ -37,7 +37,8 @@ pub(crate) const ZOO: &str = "\
 Examples:
   cargo lab zoo raft              which test kills which wrong solution of bugs/raft
   cargo lab zoo raft --bug R33    this one only
-  cargo lab zoo raft --parts      no test needs a later part";
+  cargo lab zoo raft --parts      no test needs a later part
+  cargo lab zoo --correct         tests pass solutions that are unusual, and right";
 
 pub(crate) const BENCH: &str = "\
 Examples:

@@ -29,6 +29,9 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 /// Asks a test binary to draw the knobs of each run.
 pub(crate) const SWARM: &str = "LAB_SWARM";
 
+/// Asks it to ignore what a solution shows to observers.
+pub(crate) const UNWATCHED: &str = "LAB_UNWATCHED";
+
 /// Asks it to run each seed twice.
 pub(crate) const CHECK_DETERMINISM: &str = "LAB_CHECK_DETERMINISM";
 

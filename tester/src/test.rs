@@ -94,7 +94,7 @@ impl Test {
     }
 
     /// Whether servers are tested as if they had no observer (`LAB_UNWATCHED`).
-    pub(crate) fn ignores_observers(&self) -> bool {
+    pub fn ignores_observers(&self) -> bool {
         self.inner.ignores_observers
     }
 

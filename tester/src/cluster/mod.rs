@@ -187,7 +187,9 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     let life = record.outside.begin(&boot);
     let (me, crash) = (boot.me, Arc::clone(&boot.crash));
     let server = R::make(boot.ends, boot.me, boot.persister, sender);
-    server.watch(observer);
+    if let Some(observer) = observer {
+        server.watch(observer);
+    }
     *crash.at_kill.lock() = Some(listen_after_crash(record, me, receiver.clone()));
     let module = Arc::clone(&server);
     life.poll(move || module.get_state());
