@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use lab_terminal::{Failure, Outcome, count, duration, table};
@@ -15,6 +16,7 @@ use crate::plan::{Plan, Wish};
 use crate::report::{Reports, points};
 use crate::sandbox::Sandbox;
 use crate::shard::{Carried, Worker};
+use crate::watchfolder::{LOOK, Sight, look};
 use crate::workshop::Workshop;
 use crate::{secret, settings, verdict};
 
@@ -22,15 +24,10 @@ use crate::{secret, settings, verdict};
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let root = root()?;
     match &arguments.step {
-        None => {
-            let (plan, workshop, sandbox) = plan(root, &arguments.wish, &arguments.work)?;
-            let outcome = carry_out(&plan, &workshop, sandbox, &arguments.work, None)?;
-            if outcome == Outcome::Interrupted {
-                return Ok(outcome);
-            }
-            let merged = results(&plan, &arguments.work.out)?;
-            Ok(if outcome == Outcome::Passed { merged } else { outcome })
-        }
+        None => match &arguments.wish.watch {
+            None => grade(root, &arguments.wish, &arguments.work, &*stop_on_signal()?),
+            Some(folder) => watch(root, folder, &arguments.wish, &arguments.work),
+        },
         Some(Step::Plan { wish, work }) => {
             let (plan, ..) = plan(root, wish, work)?;
             println!("{}", count(plan.shards().len(), "shard"));
@@ -41,10 +38,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
             let plan = Plan::read(&work.out)?;
             let workshop = workshop(root, &plan.lab, work)?;
             check_same(&plan, &workshop)?;
-            carry_out(&plan, &workshop, sandbox, work, Some(shards))
+            carry_out(&plan, &workshop, sandbox, work, Some(shards), &*stop_on_signal()?)
         }
         Some(Step::Merge { work }) => results(&Plan::read(&work.out)?, &work.out),
     }
+}
+
+/// All submissions, from the plan to the reports.
+fn grade(
+    root: &Path,
+    wish: &WishOptions,
+    work: &WorkOptions,
+    stopped: &AtomicBool,
+) -> Result<Outcome, Failure> {
+    let (plan, workshop, sandbox) = plan(root, wish, work)?;
+    let outcome = carry_out(&plan, &workshop, sandbox, work, None, stopped)?;
+    if outcome == Outcome::Interrupted {
+        return Ok(outcome);
+    }
+    let merged = results(&plan, &work.out)?;
+    Ok(if outcome == Outcome::Passed { merged } else { outcome })
+}
+
+/// Grades what is in a folder whenever that has changed and then stayed as it is for one look.
+fn watch(root: &Path, folder: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, Failure> {
+    let stopped = stop_on_signal()?;
+    let (mut graded, mut before) = (Sight::new(), Sight::new());
+    eprintln!("{}: is watched; ctrl-C ends this", folder.display());
+    while !stopped.load(Ordering::Relaxed) {
+        let now = look(folder)?;
+        if now != graded && now == before && !now.is_empty() {
+            let wish =
+                WishOptions { submissions: now.keys().cloned().collect(), fresh: false, ..wish.clone() };
+            grade(root, &wish, work, &stopped)?;
+            graded.clone_from(&now);
+        }
+        before = now;
+        thread::sleep(LOOK);
+    }
+    Ok(Outcome::Interrupted)
 }
 
 /// The workspace of the reference: this crate's folder is two levels below it.
@@ -94,6 +126,7 @@ fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Wo
         (Some(old), None) => old.first_seed,
         _ => secret::first_seed(wish.secret.as_deref(), &wish.lab)?,
     };
+    let fresh = wish.fresh;
     let wish = Wish {
         lab: wish.lab.clone(),
         submissions,
@@ -104,17 +137,14 @@ fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Wo
     };
     let tests = settings::tests(&workshop.recipe.workspace)?;
     let plan = Plan::make(root, &workshop, settings::grading(root)?, tests, &wish, out)?;
-    match old {
-        Some(old) if old == plan => eprintln!("{}: goes on with the batch that is there", out.display()),
-        Some(_) => {
-            let advice = "give another folder, or --fresh to forget it";
-            return Err(Failure::new(format!("{} holds another batch; {advice}", out.display())));
-        }
-        None => {
-            let _ = fs::remove_dir_all(out.join("shards"));
-            plan.write(out)?;
-        }
+    if old.as_ref().is_some_and(|old| !old.is_continued_by(&plan)) {
+        let advice = "give another folder, or --fresh to forget it";
+        return Err(Failure::new(format!("{} holds another batch; {advice}", out.display())));
     }
+    if fresh {
+        let _ = fs::remove_dir_all(out.join("shards"));
+    }
+    plan.write(out)?;
     Ok((plan, workshop, sandbox))
 }
 
@@ -146,8 +176,8 @@ fn carry_out(
     sandbox: Sandbox,
     work: &WorkOptions,
     named: Option<&[usize]>,
+    stopped: &AtomicBool,
 ) -> Result<Outcome, Failure> {
-    let fingerprint = plan.fingerprint()?;
     let mut shards = plan.shards();
     if let Some(named) = named {
         if let Some(number) = named.iter().find(|number| **number >= shards.len()) {
@@ -160,15 +190,7 @@ fn carry_out(
     }
     let jobs = work.jobs();
     let side_by_side = jobs.min(shards.len()).max(1);
-    let worker = Worker {
-        plan,
-        fingerprint: &fingerprint,
-        workshop,
-        out: &work.out,
-        sandbox,
-        jobs: jobs.div_ceil(side_by_side),
-    };
-    let stopped = stop_on_signal()?;
+    let worker = Worker { plan, workshop, out: &work.out, sandbox, jobs: jobs.div_ceil(side_by_side) };
     let (done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     in_parallel(&shards, side_by_side, |shard| {
         if stopped.load(Ordering::Relaxed) {
@@ -214,7 +236,7 @@ fn words(plan: &Plan, result: &Result<Carried, Failure>) -> String {
 fn results(plan: &Plan, out: &Path) -> Result<Outcome, Failure> {
     let mut rows = vec![["submission", "points", "verdict"].map(str::to_owned).to_vec()];
     let mut reports = Reports::new(plan, out);
-    let summary = merge(plan, &plan.fingerprint()?, out, &mut |graded: &Graded| {
+    let summary = merge(plan, out, &mut |graded: &Graded| {
         rows.push(vec![graded.name.clone(), points(graded.hundredths), graded.class.words().to_owned()]);
         reports.add(graded)
     })?;

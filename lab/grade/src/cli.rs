@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
   cargo lab grade --lab raft --in handed-in --runs 50 --secret seeds.txt --out grades
   cargo lab grade --lab raft --out check alice.zip bob.tar.gz carol/      # 50 runs, new seeds
   cargo lab grade --lab kvraft --in handed-in --runs 400 --out grades     # again: goes on where it stopped
+  cargo lab grade --lab raft --watch inbox --out grades                   # whatever appears in a folder
 Many machines that share a folder:
   cargo lab grade plan --lab raft --in handed-in --runs 400 --out grades  # then grades/shards.jsonl lists the work
   cargo lab grade run-shard 17 --out grades
@@ -59,7 +60,7 @@ pub(crate) enum Step {
 }
 
 /// What to grade.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct WishOptions {
     /// Folders, archives (tar, tar.gz, zip) or bare git repositories, one for each student, and named for them.
     #[arg(value_name = "SUBMISSION")]
@@ -72,6 +73,10 @@ pub(crate) struct WishOptions {
     /// Grade everything in this folder.
     #[arg(long = "in", value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
+
+    /// Grade everything in this folder, and then again and again what is new or has changed, until ctrl-C.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "folder")]
+    pub(crate) watch: Option<PathBuf>,
 
     /// How often each test is run, each time with another seed.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]

@@ -7,6 +7,7 @@
 //! * `sandbox` and `watch`: how a process is contained, and how it ended.
 //! * `run`: the runs of a submission. `verdict`: what they come to.
 //! * `plan`, `shard`, `merge`: a batch, cut into pieces that any machine can do, and put together.
+//! * `watchfolder`: what has changed in a folder that is watched.
 //! * `report`: pages and files of results.
 //! * `settings`: what `labs.toml` says. `canary`: what must fail. `batch`: all of it on one machine.
 //!
@@ -36,6 +37,7 @@ mod store;
 mod take;
 mod verdict;
 mod watch;
+mod watchfolder;
 mod workshop;
 
 use std::ffi::OsString;

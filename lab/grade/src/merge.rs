@@ -60,8 +60,8 @@ pub(crate) struct GradedTest {
 pub(crate) struct Summary {
     pub(crate) version: u32,
     pub(crate) lab: String,
-    /// The plan's fingerprint.
-    pub(crate) plan: String,
+    /// Of the workspace that everything was built in.
+    pub(crate) workshop: String,
     pub(crate) runs: u64,
     /// Why these results must not be used as they are: the reference fails, the canary passes, …
     pub(crate) faults: Vec<String>,
@@ -74,7 +74,6 @@ pub(crate) struct Summary {
 /// Merges what there is in `out`. `visit` gets each student's result, one after the other.
 pub(crate) fn merge(
     plan: &Plan,
-    fingerprint: &str,
     out: &Path,
     visit: &mut dyn FnMut(&Graded) -> Result<(), Failure>,
 ) -> Result<Summary, Failure> {
@@ -83,11 +82,11 @@ pub(crate) fn merge(
         let row = plan.rows.iter().find(|row| row.name == shard.submission);
         shards.entry(row.map_or("", |row| &row.name)).or_default().push(shard);
     }
-    let merger = Merger { plan, fingerprint, out, shards };
+    let merger = Merger { plan, out, shards };
     let mut summary = Summary {
         version: VERSION,
         lab: plan.lab.clone(),
-        plan: fingerprint.to_owned(),
+        workshop: plan.workshop.clone(),
         runs: plan.runs,
         ..Summary::default()
     };
@@ -167,7 +166,6 @@ fn check_own(graded: &Graded, summary: &mut Summary) {
 
 struct Merger<'a> {
     plan: &'a Plan,
-    fingerprint: &'a str,
     out: &'a Path,
     /// By submission.
     shards: BTreeMap<&'a str, Vec<Shard>>,
@@ -195,7 +193,7 @@ impl Merger<'_> {
         }
         let (mut sums, mut missing): (BTreeMap<String, Sum>, _) = (BTreeMap::new(), Vec::new());
         for shard in self.shards.get(row.name.as_str()).into_iter().flatten() {
-            let Some(carried) = carried(self.out, shard.shard, self.fingerprint) else {
+            let Some(carried) = self.plan.key(shard).ok().and_then(|key| carried(self.out, &key)) else {
                 missing.push(shard.shard);
                 continue;
             };

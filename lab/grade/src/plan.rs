@@ -136,10 +136,18 @@ impl Plan {
         shards
     }
 
-    /// Of the whole plan: results belong together only if theirs are equal.
-    pub(crate) fn fingerprint(&self) -> Result<String, Failure> {
-        let text = serde_json::to_vec(self).map_err(|error| Failure::new(format!("the plan: {error}")))?;
+    /// Of everything that decides what a shard comes to. Who handed the sources in is not among it, so a batch
+    /// that gets further submissions keeps what was done for the others.
+    pub(crate) fn key(&self, shard: &Shard) -> Result<String, Failure> {
+        let decides = (VERSION, &self.workshop, &self.tests, &shard.hash, &shard.seeds);
+        let text = serde_json::to_vec(&decides).map_err(|error| Failure::new(format!("a shard: {error}")))?;
         Ok(hex(&Sha256::digest(text)[..16]))
+    }
+
+    /// Whether the other plan is this one with other submissions.
+    pub(crate) fn is_continued_by(&self, other: &Plan) -> bool {
+        let without_rows = |plan: &Plan| Plan { rows: Vec::new(), ..plan.clone() };
+        without_rows(self) == without_rows(other)
     }
 
     /// Writes the plan, and the list of its shards.

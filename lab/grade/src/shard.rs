@@ -20,10 +20,8 @@ use crate::workshop::Workshop;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Carried {
     pub(crate) version: u32,
-    /// [`Plan::fingerprint`].
-    pub(crate) plan: String,
-    pub(crate) shard: usize,
-    pub(crate) submission: String,
+    /// [`Plan::key`].
+    pub(crate) key: String,
     pub(crate) seeds: Range<u64>,
     /// Why it could not be built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +33,6 @@ pub(crate) struct Carried {
 /// Where and how shards are carried out.
 pub(crate) struct Worker<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) fingerprint: &'a str,
     pub(crate) workshop: &'a Workshop,
     pub(crate) out: &'a Path,
     pub(crate) sandbox: Sandbox,
@@ -44,42 +41,41 @@ pub(crate) struct Worker<'a> {
 }
 
 /// The file of a shard.
-pub(crate) fn file(out: &Path, shard: usize) -> PathBuf {
-    out.join("shards").join(format!("{shard}.json"))
+fn file(out: &Path, key: &str) -> PathBuf {
+    out.join("shards").join(format!("{key}.json"))
 }
 
-/// What a shard came to, if it was carried out under this plan.
-pub(crate) fn carried(out: &Path, shard: usize, fingerprint: &str) -> Option<Carried> {
-    let carried: Carried = store::get_json(&file(out, shard)).ok()?;
-    (carried.plan == fingerprint && carried.version == VERSION).then_some(carried)
+/// What a shard came to, if it was carried out.
+pub(crate) fn carried(out: &Path, key: &str) -> Option<Carried> {
+    let carried: Carried = store::get_json(&file(out, key)).ok()?;
+    (carried.key == key && carried.version == VERSION).then_some(carried)
 }
 
 impl Worker<'_> {
     /// Carries a shard out, unless that was done before. To do it twice, even at the same time, does no harm.
     pub(crate) fn carry_out(&self, shard: &Shard) -> Result<Carried, Failure> {
-        if let Some(carried) = carried(self.out, shard.shard, self.fingerprint) {
+        let key = self.plan.key(shard)?;
+        if let Some(carried) = carried(self.out, &key) {
             return Ok(carried);
         }
         let folder = self.out.join("work").join(format!("{}-{}", shard.shard, std::process::id()));
-        let result = self.build_and_run(shard, &folder);
+        let result = self.build_and_run(shard, key, &folder);
         // It is large; what was wrong is known already.
         let _ = fs::remove_dir_all(&folder);
         let carried = result?;
-        let path = file(self.out, shard.shard);
+        let path = file(self.out, &carried.key);
         let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
         parent.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
         store::put_json(&path, &carried)?;
         Ok(carried)
     }
 
-    fn build_and_run(&self, shard: &Shard, folder: &Path) -> Result<Carried, Failure> {
+    fn build_and_run(&self, shard: &Shard, key: String, folder: &Path) -> Result<Carried, Failure> {
         let sources = kept(self.out, &shard.hash)?;
         fs::create_dir_all(folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
         let mut carried = Carried {
             version: VERSION,
-            plan: self.fingerprint.to_owned(),
-            shard: shard.shard,
-            submission: shard.submission.clone(),
+            key,
             seeds: shard.seeds.clone(),
             refusal: None,
             sums: BTreeMap::new(),

@@ -72,8 +72,7 @@ impl Workshop {
             remove(&fresh)?;
         } else {
             remove(&stamp)?;
-            remove(&workspace)?;
-            fs::rename(&fresh, &workspace).map_err(|error| cannot(&workspace, error))?;
+            replace(&fresh, &workspace)?;
             lay(&workspace, &reference)?;
             build(&cache, &crates)?;
             lay(&workspace, &skeleton)?;
@@ -92,6 +91,26 @@ fn remove(path: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(cannot(path, error)),
         _ => Ok(()),
     }
+}
+
+/// Makes a folder like a fresh one, which goes. Files that are right already keep their times, for cargo's sake.
+fn replace(fresh: &Path, folder: &Path) -> Result<(), Failure> {
+    for path in if folder.is_dir() { files(folder)? } else { Vec::new() } {
+        let name = path.strip_prefix(folder).unwrap_or(&path);
+        if !fresh.join(name).is_file() {
+            remove(&path)?;
+        }
+    }
+    for path in files(fresh)? {
+        let place = folder.join(path.strip_prefix(fresh).unwrap_or(&path));
+        let content = fs::read(&path).map_err(|error| cannot(&path, error))?;
+        if fs::read(&place).is_ok_and(|there| there == content) {
+            continue;
+        }
+        let parent = place.parent().map_or(Ok(()), fs::create_dir_all);
+        parent.and_then(|()| fs::write(&place, content)).map_err(|error| cannot(&place, error))?;
+    }
+    remove(fresh)
 }
 
 /// Makes a handout with the program beside this one.
@@ -234,7 +253,11 @@ fn fingerprint(handout: &Path, reference: &Sources) -> Result<String, Failure> {
         hash.update(format!("{name}\0{}\0", content.len()));
         hash.update(content);
     };
-    for path in files(handout)? {
+    // Texts for people build nothing.
+    let builds = |path: &PathBuf| {
+        path.extension().is_some_and(|end| ["rs", "toml", "lock"].map(std::ffi::OsStr::new).contains(&end))
+    };
+    for path in files(handout)?.into_iter().filter(builds) {
         let name = path.strip_prefix(handout).unwrap_or(&path).display().to_string();
         put(&name, &fs::read(&path).map_err(|error| cannot(&path, error))?);
     }

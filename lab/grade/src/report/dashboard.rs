@@ -86,6 +86,9 @@ impl Dashboard {
             );
         }
         html.push_str("</table>\n");
+        for same in super::similarity::twins(plan) {
+            let _ = writeln!(html, "<p class=\"odd\">The same sources: {}</p>", escaped(&same.join(", ")));
+        }
         self.test_table(&mut html, plan);
         self.signature_table(&mut html);
         html.push_str("</body></html>\n");

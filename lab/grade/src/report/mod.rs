@@ -6,6 +6,7 @@
 mod dashboard;
 mod files;
 mod page;
+mod similarity;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,7 @@ impl<'a> Reports<'a> {
     /// What belongs to the whole class.
     pub(crate) fn finish(self, summary: &Summary) -> Result<(), Failure> {
         store::put(&self.out.join("grades.csv"), self.grades.as_bytes())?;
+        similarity::export(self.plan, self.out)?;
         store::put(&self.out.join("index.html"), self.dashboard.page(self.plan, summary).as_bytes())
     }
 }

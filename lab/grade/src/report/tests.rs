@@ -136,3 +136,34 @@ fn the_class_is_on_one_page() {
     let names: BTreeSet<&str> = ["students/=alice/index.html", "students/bob/index.html"].into();
     assert!(names.iter().all(|name| html.contains(name)), "{html}");
 }
+
+/// Whether the value has all that the schema requires, and nothing that it does not know.
+fn check(schema: &serde_json::Value, definition: &str, value: &serde_json::Value) {
+    let definition = &schema["$defs"][definition];
+    let properties = definition["properties"].as_object().expect("properties");
+    let fields = value.as_object().expect("an object");
+    for field in fields.keys() {
+        assert!(properties.contains_key(field), "the schema does not know {field}");
+    }
+    for required in definition["required"].as_array().into_iter().flatten() {
+        assert!(fields.contains_key(required.as_str().unwrap_or_default()), "{required} is missing");
+    }
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_results() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../schema/results.json")).expect("the schema is JSON");
+    let mut full = graded();
+    full.fault = Some("x".to_owned());
+    full.tests[0].cut = Some("x".to_owned());
+    full.tests[0].unequal = Some((1, "x".to_owned()));
+    let row = serde_json::to_value(&full).expect("it has an encoding");
+    check(&schema, "row", &row);
+    check(&schema, "test", &row["tests"][0]);
+    check(&schema, "failure", &row["tests"][0]["failures"][0]);
+    check(&schema, "batch", &serde_json::to_value(Summary::default()).expect("it has an encoding"));
+    let classes = schema["$defs"]["class"]["enum"].as_array().map_or(0, Vec::len);
+    assert_eq!(classes, Class::TesterError as usize + 1, "every class has its name in the schema");
+    assert_eq!(row["class"], schema["$defs"]["class"]["enum"][Class::Flaky as usize]);
+}
