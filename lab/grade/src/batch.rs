@@ -87,7 +87,11 @@ fn root() -> Result<&'static Path, Failure> {
 }
 
 fn sandbox(work: &WorkOptions) -> Result<Sandbox, Failure> {
-    let sandbox = if work.unsafe_no_sandbox { Sandbox::Nothing } else { Sandbox::probe()? };
+    let sandbox = match work {
+        WorkOptions { unsafe_no_sandbox: true, .. } => Sandbox::Nothing,
+        WorkOptions { no_namespaces: true, .. } => Sandbox::Calls.probe()?,
+        _ => Sandbox::Full.probe()?,
+    };
     eprintln!("sandbox: {}", sandbox.describe());
     Ok(sandbox)
 }

@@ -114,6 +114,11 @@ pub(crate) struct WorkOptions {
     #[arg(long, value_name = "DIR", env = "LAB_GRADE_CACHE")]
     pub(crate) cache: Option<PathBuf>,
 
+    /// Do without namespaces where nobody may make them, as in most containers: Landlock and seccomp still keep a
+    /// test from files, processes and the network. For a container that holds one submission and no secrets.
+    #[arg(long, conflicts_with = "unsafe_no_sandbox")]
+    pub(crate) no_namespaces: bool,
+
     /// Run submissions without a sandbox where none works. They can then read, change and send what you can.
     #[arg(long)]
     pub(crate) unsafe_no_sandbox: bool,

@@ -144,10 +144,10 @@ impl Plan {
         Ok(hex(&Sha256::digest(text)[..16]))
     }
 
-    /// Whether the other plan is this one with other submissions.
+    /// Whether the other plan is this one with other submissions, or another number of runs.
     pub(crate) fn is_continued_by(&self, other: &Plan) -> bool {
-        let without_rows = |plan: &Plan| Plan { rows: Vec::new(), ..plan.clone() };
-        without_rows(self) == without_rows(other)
+        let fixed = |plan: &Plan| Plan { rows: Vec::new(), runs: 0, seeds_per_shard: 0, ..plan.clone() };
+        fixed(self) == fixed(other)
     }
 
     /// Writes the plan, and the list of its shards.
