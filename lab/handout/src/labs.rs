@@ -33,13 +33,14 @@ pub(crate) const LABS: [Lab; 5] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 11] = [
+pub(crate) const FRAMEWORK: [&str; 12] = [
     "labrt",
     "labgob",
     "labrpc",
     "labapi",
     "labreport",
     "linearize",
+    "linearize/read",
     "tester",
     "lab",
     "lab/terminal",
