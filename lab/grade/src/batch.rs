@@ -10,6 +10,7 @@ use std::time::Instant;
 use lab_terminal::{Failure, Outcome, count, duration, table};
 
 use crate::cli::{Arguments, Step, WishOptions, WorkOptions};
+use crate::kills::Trial;
 use crate::merge::{Graded, merge};
 use crate::parallel::in_parallel;
 use crate::plan::{Plan, Wish};
@@ -24,6 +25,7 @@ use crate::{secret, settings, verdict};
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let root = root()?;
     match &arguments.step {
+        None if arguments.wish.tests => kill(root, &arguments.wish, &arguments.work),
         None => match &arguments.wish.watch {
             None => grade(root, &arguments.wish, &arguments.work, &*stop_on_signal()?),
             Some(folder) => watch(root, folder, &arguments.wish, &arguments.work),
@@ -42,6 +44,35 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         }
         Some(Step::Merge { work }) => results(&Plan::read(&work.out)?, &work.out),
     }
+}
+
+/// Grades students' tests.
+fn kill(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, Failure> {
+    let lab = known_lab(wish)?;
+    let submissions = submissions(wish)?;
+    let sandbox = sandbox(work)?;
+    let workshop = workshop(root, lab, work)?;
+    fs::create_dir_all(&work.out)
+        .map_err(|error| Failure::new(format!("{}: {error}", work.out.display())))?;
+    let trial = Trial {
+        root,
+        lab,
+        workshop: &workshop,
+        sandbox,
+        out: &work.out,
+        jobs: work.jobs(),
+        runs: wish.runs,
+        first_seed: secret::first_seed(wish.secret.as_deref(), lab)?,
+        only: &wish.bug,
+    };
+    trial.grade(&submissions)
+}
+
+fn known_lab(wish: &WishOptions) -> Result<&str, Failure> {
+    if wish.lab.is_empty() {
+        return Err(Failure::new("which lab? --lab mapreduce, raft, kvraft, shardctrler or shardkv"));
+    }
+    Ok(&wish.lab)
 }
 
 /// All submissions, from the plan to the reports.
@@ -113,9 +144,7 @@ fn check_same(plan: &Plan, workshop: &Workshop) -> Result<(), Failure> {
 
 /// The plan that is there, if it is the one that is asked for; otherwise a new one.
 fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Workshop, Sandbox), Failure> {
-    if wish.lab.is_empty() {
-        return Err(Failure::new("which lab? --lab mapreduce, raft, kvraft, shardctrler or shardkv"));
-    }
+    known_lab(wish)?;
     let submissions = submissions(wish)?;
     let sandbox = sandbox(work)?;
     let begun = Instant::now();

@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
   cargo lab grade --lab raft --out check alice.zip bob.tar.gz carol/      # 50 runs, new seeds
   cargo lab grade --lab kvraft --in handed-in --runs 400 --out grades     # again: goes on where it stopped
   cargo lab grade --lab raft --watch inbox --out grades                   # whatever appears in a folder
+  cargo lab grade --lab raft --tests --in handed-in --runs 5 --out kills  # students' tests over the zoo
 Many machines that share a folder:
   cargo lab grade plan --lab raft --in handed-in --runs 400 --out grades  # then grades/shards.jsonl lists the work
   cargo lab grade run-shard 17 --out grades
@@ -89,6 +90,15 @@ pub(crate) struct WishOptions {
     /// Cut each submission's work into shards of so many seeds [default: one shard for each submission].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) seeds_per_shard: Option<u64>,
+
+    /// Grade tests instead of solutions: what a student has in `LAB/tests` is run over the wrong solutions of the zoo,
+    /// which it should kill, and over correct ones, which it must not fail.
+    #[arg(long, conflicts_with_all = ["watch", "seeds_per_shard"])]
+    pub(crate) tests: bool,
+
+    /// With --tests: only wrong solutions whose names begin so, for instance R13; may be given several times.
+    #[arg(long, value_name = "ID", requires = "tests")]
+    pub(crate) bug: Vec<String>,
 
     /// Begin anew even if DIR holds another batch.
     #[arg(long)]

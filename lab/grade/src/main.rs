@@ -7,6 +7,7 @@
 //! * `sandbox` and `watch`: how a process is contained, and how it ended.
 //! * `run`: the runs of a submission. `verdict`: what they come to.
 //! * `plan`, `shard`, `merge`: a batch, cut into pieces that any machine can do, and put together.
+//! * `kills`: tests by students, over right and wrong solutions.
 //! * `watchfolder`: what has changed in a folder that is watched.
 //! * `report`: pages and files of results.
 //! * `settings`: what `labs.toml` says. `canary`: what must fail. `batch`: all of it on one machine.
@@ -23,6 +24,7 @@ mod batch;
 mod canary;
 mod cli;
 mod inspect;
+mod kills;
 mod merge;
 mod parallel;
 mod plan;

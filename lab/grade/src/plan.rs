@@ -177,18 +177,18 @@ fn own_row(name: &str, role: Role, sources: &Sources, out: &Path) -> Result<Row,
     Ok(Row { name: name.to_owned(), role, file: String::new(), hash, refusal: None, notes: Vec::new() })
 }
 
-fn student_row(path: &Path, workshop: &Workshop, wish: &Wish, out: &Path) -> Result<Row, Failure> {
+/// The student that a submission is named for, and its file's name.
+pub(crate) fn names(path: &Path) -> (String, String) {
     let file = path.canonicalize().ok().and_then(|path| path.file_name().map(ToOwned::to_owned));
     let file = file.or_else(|| path.file_name().map(ToOwned::to_owned)).unwrap_or_default();
     let file = plain(&file);
-    let mut row = Row {
-        name: student(&file).to_owned(),
-        role: Role::Student,
-        file,
-        hash: String::new(),
-        refusal: None,
-        notes: Vec::new(),
-    };
+    (student(&file).to_owned(), file)
+}
+
+fn student_row(path: &Path, workshop: &Workshop, wish: &Wish, out: &Path) -> Result<Row, Failure> {
+    let (name, file) = names(path);
+    let mut row =
+        Row { name, role: Role::Student, file, hash: String::new(), refusal: None, notes: Vec::new() };
     let taken = take(path, &workshop.packages).and_then(|taken| {
         let inspected = if wish.skip_inspection { Ok(()) } else { crate::inspect::inspect(&taken.sources) };
         inspected.map(|()| taken)

@@ -127,44 +127,72 @@ impl Recipe {
         sources: &Sources,
         folder: &Path,
     ) -> Result<Result<BTreeMap<String, PathBuf>, Refusal>, Failure> {
-        let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", folder.display()));
-        let folder = &folder.canonicalize().map_err(cannot)?;
-        for (path, text) in sources {
-            let path = folder.join(path);
-            path.parent().map_or(Ok(()), fs::create_dir_all).map_err(cannot)?;
-            fs::write(&path, text).map_err(cannot)?;
-        }
-        fs::create_dir_all(folder.join("out")).map_err(cannot)?;
+        let folder = &lay(sources, folder)?;
+        // A lab's tests are read where the pristine workspace has them.
+        let (out, workspace) = (folder.join("out"), self.workspace.clone());
         let mut binaries = BTreeMap::new();
         for call in &self.calls {
-            if let Err(refusal) = self.compile(sandbox, call, folder)? {
+            let sources = if call.is_test { &workspace } else { folder };
+            if let Err(refusal) = self.compile(sandbox, call, sources, &out, &out)? {
                 return Ok(Err(refusal));
             }
             if call.is_test {
-                let name = format!("{}{}", call.krate, call.value("extra-filename="));
-                binaries.insert(call.krate.clone(), folder.join("out").join(name));
+                binaries.insert(call.krate.clone(), call.binary(&out));
             }
         }
         Ok(Ok(binaries))
     }
 
-    fn compile(&self, sandbox: Sandbox, call: &Call, folder: &Path) -> Result<Result<(), Refusal>, Failure> {
+    /// The calls for libraries alone.
+    pub(crate) fn libraries(&self) -> Vec<Call> {
+        self.calls.iter().filter(|call| !call.is_test).cloned().collect()
+    }
+
+    /// Compiles these tests of the last crate below `folder`, over the libraries that were built below another
+    /// one. Returns the test binary.
+    ///
+    /// # Errors
+    /// As [`Recipe::build`].
+    pub(crate) fn build_tests(
+        &self,
+        sandbox: Sandbox,
+        tests: &Sources,
+        libraries: &Path,
+        folder: &Path,
+    ) -> Result<Result<PathBuf, Refusal>, Failure> {
+        let folder = &lay(tests, folder)?;
+        let libraries = libraries.canonicalize().map_err(|error| cannot(libraries, error))?.join("out");
+        let call = self.calls.last().ok_or_else(|| Failure::new("the lab has no tests"))?;
         let out = folder.join("out");
+        let compiled = self.compile(sandbox, call, folder, &libraries, &out)?;
+        Ok(compiled.map(|()| call.binary(&out)))
+    }
+
+    /// Compiles one crate, whose sources are below `sources`, over the lab's libraries in `libraries`.
+    fn compile(
+        &self,
+        sandbox: Sandbox,
+        call: &Call,
+        sources: &Path,
+        libraries: &Path,
+        out: &Path,
+    ) -> Result<Result<(), Refusal>, Failure> {
         let mut mounts = vec![
             Mount::here(&self.sysroot),
             Mount::here(&self.target),
             Mount::here(&self.workspace),
-            Mount::here(folder),
-            Mount { writable: true, ..Mount::here(&out) },
+            Mount::here(sources),
+            Mount::here(libraries),
+            Mount { writable: true, ..Mount::here(out) },
         ];
         // A compiler of the system's is there already.
         mounts.retain(|mount| !mount.at.starts_with("/usr") || mount.at.starts_with("/usr/local"));
         let bounds = Bounds { cpu_s: COMPILE_CPU_S, address_mb: 0, file_mb: 512, is_test: false };
-        // Names of files stand in messages and panics, so they must be those that the student sees.
-        let cwd = if call.is_test { &self.workspace } else { folder };
+        // Names of files stand in messages and panics. From here they are those that the student sees.
+        let cwd = sources;
         let variables: Vec<(String, String)> = call.environment.clone().into_iter().collect();
         let mut command = sandbox.command(&bounds, &variables, &mounts, cwd);
-        command.arg(self.sysroot.join("bin/rustc")).args(self.arguments(call, &out));
+        command.arg(self.sysroot.join("bin/rustc")).args(self.arguments(call, libraries, out));
         let allowance = Allowance {
             silence: Duration::from_secs(2 * COMPILE_CPU_S),
             memory_mb: COMPILE_MEMORY_MB,
@@ -177,7 +205,7 @@ impl Recipe {
             Cause::Exit(code) if code == i32::from(crate::sandbox::confine::BROKEN) => {
                 return Err(Failure::new(end.output));
             }
-            Cause::Exit(_) => Err(Refusal::new("compiler", self.words(&end.output, folder))),
+            Cause::Exit(_) => Err(Refusal::new("compiler", self.words(&end.output, sources))),
             cause => {
                 Err(Refusal::new("compiler_limit", format!("The compiler was ended: {}.", limit(cause))))
             }
@@ -193,7 +221,7 @@ impl Recipe {
         text.trim().to_owned()
     }
 
-    fn arguments(&self, call: &Call, out: &Path) -> Vec<String> {
+    fn arguments(&self, call: &Call, libraries: &Path, out: &Path) -> Vec<String> {
         let own: Vec<&Call> = self.calls.iter().filter(|call| !call.is_test).collect();
         let mut arguments = Vec::new();
         let mut rest = call.arguments.iter();
@@ -202,7 +230,7 @@ impl Recipe {
                 "--out-dir" | "--diagnostic-width" => {
                     rest.next();
                 }
-                "--extern" => arguments.extend([argument.clone(), own_extern(&own, rest.next(), out)]),
+                "--extern" => arguments.extend([argument.clone(), own_extern(&own, rest.next(), libraries)]),
                 "-C" => match rest.next() {
                     Some(value) if value.starts_with("incremental=") => {}
                     Some(value) if value.starts_with("opt-level=") => {
@@ -230,27 +258,48 @@ impl Recipe {
             "-F",
             "unsafe_code",
         ];
-        arguments.extend(["-L".to_owned(), format!("dependency={out}")]);
+        arguments.extend(["-L".to_owned(), format!("dependency={}", libraries.display())]);
         arguments.extend(more.map(str::to_owned));
         arguments
     }
 }
 
 /// `--extern raft=…`: the submission's own library, if it is one of the lab's.
-fn own_extern(own: &[&Call], value: Option<&String>, out: &Path) -> String {
+fn own_extern(own: &[&Call], value: Option<&String>, libraries: &Path) -> String {
     let value = value.cloned().unwrap_or_default();
     let (name, _) = value.split_once('=').unwrap_or((&value, ""));
     match own.iter().find(|call| call.krate == name) {
         Some(call) => {
             let file = format!("lib{name}{}.rlib", call.value("extra-filename="));
-            format!("{name}={}", out.join(file).display())
+            format!("{name}={}", libraries.join(file).display())
         }
         // Of others the whole library is there, too, not only what a pipelined build needs.
         None => value.strip_suffix(".rmeta").map_or(value.clone(), |stem| format!("{stem}.rlib")),
     }
 }
 
+fn cannot(path: &Path, error: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("{}: {error}", path.display()))
+}
+
+/// Writes sources below a folder, with a folder beside them for what is built. Returns the folder's full path.
+fn lay(sources: &Sources, folder: &Path) -> Result<PathBuf, Failure> {
+    let folder = folder.canonicalize().map_err(|error| cannot(folder, error))?;
+    for (path, text) in sources {
+        let path = folder.join(path);
+        let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
+        parent.and_then(|()| fs::write(&path, text)).map_err(|error| cannot(&path, error))?;
+    }
+    fs::create_dir_all(folder.join("out")).map_err(|error| cannot(&folder, error))?;
+    Ok(folder)
+}
+
 impl Call {
+    /// The test binary that it makes.
+    fn binary(&self, out: &Path) -> PathBuf {
+        out.join(format!("{}{}", self.krate, self.value("extra-filename=")))
+    }
+
     /// What stands behind `-C KEY=`.
     fn value(&self, key: &str) -> &str {
         self.arguments.iter().find_map(|argument| argument.strip_prefix(key)).unwrap_or_default()

@@ -5,6 +5,7 @@
 
 mod dashboard;
 mod files;
+mod kills;
 mod page;
 mod similarity;
 
@@ -19,6 +20,7 @@ use crate::settings::Show;
 use crate::store;
 
 use dashboard::Dashboard;
+pub(crate) use kills::kills_page;
 
 /// Takes results one after the other, and writes what belongs to each at once.
 pub(crate) struct Reports<'a> {

@@ -24,6 +24,18 @@ pub(super) fn locate(gather: &Gather, packages: &[String]) -> Result<Taken, Refu
     Ok(taken)
 }
 
+/// The tests of this package, `raft/tests/raft/main.rs` and what lies beside it.
+pub(super) fn locate_tests(gather: &Gather, package: &str) -> Result<Taken, Refusal> {
+    let krate = package.replace('-', "_");
+    let main = format!("{package}/tests/{krate}/main.rs");
+    let Some(above) = shallowest(gather, &main)? else {
+        return Err(Refusal::new("missing_file", format!("`{main}` is missing.")));
+    };
+    let mut taken = Taken { sources: Sources::new(), notes: Vec::new() };
+    take_folder(gather, &format!("{above}{package}/tests/"), &format!("{package}/tests/"), &mut taken)?;
+    Ok(taken)
+}
+
 /// The folder of each package in the submission, with a slash behind it unless it is the top.
 fn roots(gather: &Gather, packages: &[String]) -> Result<Vec<String>, Refusal> {
     let Some(first) = packages.first() else { return Ok(Vec::new()) };
@@ -91,36 +103,39 @@ fn check_name(gather: &Gather, root: &str, package: &str) -> Result<(), Refusal>
 }
 
 fn take_package(gather: &Gather, package: &str, root: &str, taken: &mut Taken) -> Result<(), Refusal> {
-    let sources = format!("{root}src/");
-    let on_the_way = |path: &str| {
-        path.starts_with(&sources) || format!("{path}/") == sources || format!("{path}/") == root
-    };
+    take_folder(gather, &format!("{root}src/"), &format!("{package}/src/"), taken)?;
+    let main = format!("{package}/src/lib.rs");
+    if !taken.sources.contains_key(&main) {
+        return Err(Refusal::new("missing_file", format!("`{main}` is missing.")));
+    }
+    note_the_rest(gather, package, root, taken);
+    Ok(())
+}
+
+/// Takes the sources below the folder `sources` of the submission, as if they lay below `place`.
+fn take_folder(gather: &Gather, sources: &str, place: &str, taken: &mut Taken) -> Result<(), Refusal> {
+    let on_the_way = |path: &str| path.starts_with(sources) || sources.starts_with(&format!("{path}/"));
     if let Some((path, special)) = gather.special.iter().find(|(path, _)| on_the_way(path)) {
         return Err(match special {
             Special::Link => link(path),
             Special::Device => Refusal::new("device", format!("`{path}` is neither a file nor a folder.")),
         });
     }
-    if let Some(path) = gather.too_long.iter().find(|path| path.starts_with(&sources)) {
+    if let Some(path) = gather.too_long.iter().find(|path| path.starts_with(sources)) {
         return Err(Refusal::new("source_too_long", format!("`{path}` is longer than 1 MiB.")));
     }
-    if let Some(path) = gather.strange.iter().find(|path| path.contains(&sources)) {
+    if let Some(path) = gather.strange.iter().find(|path| path.contains(sources)) {
         return Err(Refusal::new("strange_name", format!("The name `{path}` is not UTF-8.")));
     }
-    for (path, content) in gather.files.range(sources.clone()..) {
-        let Some(name) = path.strip_prefix(&sources) else { break };
+    for (path, content) in gather.files.range(sources.to_owned()..) {
+        let Some(name) = path.strip_prefix(sources) else { break };
         if !has_extension(name) {
             continue;
         }
         let text = String::from_utf8(content.clone())
             .map_err(|_| Refusal::new("not_text", format!("`{path}` is not UTF-8.")))?;
-        taken.sources.insert(format!("{package}/src/{name}"), text);
+        taken.sources.insert(format!("{place}{name}"), text);
     }
-    let main = format!("{package}/src/lib.rs");
-    if !taken.sources.contains_key(&main) {
-        return Err(Refusal::new("missing_file", format!("`{main}` is missing.")));
-    }
-    note_the_rest(gather, package, root, taken);
     Ok(())
 }
 

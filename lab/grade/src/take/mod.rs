@@ -44,6 +44,15 @@ impl Refusal {
 
 /// Reads the submission at `path`, and takes the sources of these packages from it.
 pub(crate) fn take(path: &Path, packages: &[String]) -> Result<Taken, Refusal> {
+    locate::locate(&read(path)?, packages)
+}
+
+/// Reads the submission at `path`, and takes the tests of this package from it.
+pub(crate) fn take_tests(path: &Path, package: &str) -> Result<Taken, Refusal> {
+    locate::locate_tests(&read(path)?, package)
+}
+
+fn read(path: &Path) -> Result<Gather, Refusal> {
     let mut gather = Gather::default();
     let about = fs::symlink_metadata(path)
         .map_err(|error| Refusal::new("unreadable", format!("It cannot be read: {error}.")))?;
@@ -58,7 +67,7 @@ pub(crate) fn take(path: &Path, packages: &[String]) -> Result<Taken, Refusal> {
     } else {
         return Err(Refusal::new("not_a_file", "It is neither a folder nor an archive."));
     }
-    locate::locate(&gather, packages)
+    Ok(gather)
 }
 
 #[cfg(test)]
