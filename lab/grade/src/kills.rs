@@ -20,7 +20,7 @@ use crate::sandbox::{Bounds, Mount, Sandbox};
 use crate::take::{Refusal, Sources, take_tests};
 use crate::watch::{Allowance, Cause, Pulse, run};
 use crate::workshop::Workshop;
-use crate::{canary, store};
+use crate::{canary, scratch, store};
 
 /// Minutes that a set of tests may run over one solution.
 const LONGEST: Duration = Duration::from_secs(180);
@@ -198,9 +198,11 @@ impl Trial<'_> {
         let results = Mutex::new(BTreeMap::new());
         let pairs: Vec<(&Solution, &PathBuf)> = solutions.iter().zip(built).collect();
         in_parallel(&pairs, self.jobs, |(solution, libraries)| {
-            let folder = self.out.join("work").join(format!("{}-{}", solution.name, std::process::id()));
-            let passed = self.passes(&tests, libraries, &folder);
-            let _ = fs::remove_dir_all(&folder);
+            let passed = scratch::folder(&solution.name).and_then(|folder| {
+                let passed = self.passes(&tests, libraries, &folder);
+                let _ = fs::remove_dir_all(&folder);
+                passed
+            });
             results.lock().unwrap_or_else(PoisonError::into_inner).insert(solution.name.clone(), passed);
         });
         let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -229,7 +231,6 @@ impl Trial<'_> {
         libraries: &Path,
         folder: &Path,
     ) -> Result<Result<bool, Refusal>, Failure> {
-        fs::create_dir_all(folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
         let binary = match self.workshop.recipe.build_tests(self.sandbox, tests, libraries, folder)? {
             Ok(binary) => binary,
             Err(refusal) => return Ok(Err(refusal)),

@@ -32,6 +32,7 @@ mod recipe;
 mod report;
 mod run;
 mod sandbox;
+mod scratch;
 mod secret;
 mod settings;
 mod shard;
@@ -58,5 +59,7 @@ fn main() -> ExitCode {
         return recipe::record(&arguments);
     }
     end_quietly_when_nobody_reads();
-    exit_code(batch::run(&cli::Arguments::parse()))
+    let result = batch::run(&cli::Arguments::parse());
+    scratch::remove();
+    exit_code(result)
 }

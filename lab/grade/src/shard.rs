@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Plan, Shard, VERSION, kept};
 use crate::run::Runner;
 use crate::sandbox::Sandbox;
+use crate::scratch;
 use crate::store;
 use crate::take::Refusal;
 use crate::verdict::Sum;
@@ -58,7 +59,7 @@ impl Worker<'_> {
         if let Some(carried) = carried(self.out, &key) {
             return Ok(carried);
         }
-        let folder = self.out.join("work").join(format!("{}-{}", shard.shard, std::process::id()));
+        let folder = scratch::folder(&format!("shard-{}", shard.shard))?;
         let result = self.build_and_run(shard, key, &folder);
         // It is large; what was wrong is known already.
         let _ = fs::remove_dir_all(&folder);
@@ -72,7 +73,6 @@ impl Worker<'_> {
 
     fn build_and_run(&self, shard: &Shard, key: String, folder: &Path) -> Result<Carried, Failure> {
         let sources = kept(self.out, &shard.hash)?;
-        fs::create_dir_all(folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
         let mut carried = Carried {
             version: VERSION,
             key,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::recipe::{CRATES, RECORD, Recipe};
+use crate::scratch;
 use crate::take::Sources;
 
 /// A workspace to lay submissions over.
@@ -48,39 +49,40 @@ impl Workshop {
     pub(crate) fn prepare(root: &Path, lab: &str, cache: &Path) -> Result<Workshop, Failure> {
         fs::create_dir_all(cache).map_err(|error| cannot(cache, error))?;
         let cache = cache.canonicalize().map_err(|error| cannot(cache, error))?;
-        let lock = File::create(cache.join("lock")).map_err(|error| cannot(&cache, error))?;
-        if lock.try_lock().is_err() {
-            // Several graders may use one cache, one after the other while it is made.
-            lock.lock_shared().map_err(|error| cannot(&cache, error))?;
-        }
-        let fresh = cache.join("workspace.new");
-        remove(&fresh)?;
+        // Several graders may use one cache. Each makes a handout of its own to see whether the cache is right.
+        let fresh = scratch::folder("handout")?;
         hand_out(lab, &fresh)?;
         let (packages, skeleton) = read_handout(&fresh)?;
         let reference = reference(root, &packages, &skeleton)?;
         let fingerprint = fingerprint(&fresh, &reference)?;
-        let workspace = cache.join("workspace");
-        let stamp = cache.join("stamp");
         let crates: Vec<String> = packages.iter().map(|name| name.replace('-', "_")).collect();
         let mut recipe = Recipe {
             calls: Vec::new(),
-            workspace: workspace.clone(),
+            workspace: cache.join("workspace"),
             target: cache.join("target"),
             sysroot: sysroot()?,
         };
-        if fs::read_to_string(&stamp).is_ok_and(|text| text == fingerprint) {
-            remove(&fresh)?;
-        } else {
-            remove(&stamp)?;
-            replace(&fresh, &workspace)?;
-            lay(&workspace, &reference)?;
-            build(&cache, &crates)?;
-            lay(&workspace, &skeleton)?;
-            remove_own_libraries(&recipe.target, &crates)?;
-            fs::write(&stamp, &fingerprint).map_err(|error| cannot(&stamp, error))?;
-        }
-        recipe.calls = Recipe::read(&cache.join("recipes"), &crates)?;
+        let stamp = cache.join("stamp");
+        let is_right = || fs::read_to_string(&stamp).is_ok_and(|text| text == fingerprint);
+        let lock = File::create(cache.join("lock")).map_err(|error| cannot(&cache, error))?;
         lock.lock_shared().map_err(|error| cannot(&cache, error))?;
+        while !is_right() {
+            // Alone: whoever uses the cache as it is has to finish first.
+            lock.unlock().and_then(|()| lock.lock()).map_err(|error| cannot(&cache, error))?;
+            if !is_right() {
+                remove(&stamp)?;
+                replace(&fresh, &recipe.workspace)?;
+                lay(&recipe.workspace, &reference)?;
+                build(&cache, &crates)?;
+                lay(&recipe.workspace, &skeleton)?;
+                remove_own_libraries(&recipe.target, &crates)?;
+                fs::write(&stamp, &fingerprint).map_err(|error| cannot(&stamp, error))?;
+            }
+            // Others wait for the same; one that builds something else may come in between.
+            lock.lock_shared().map_err(|error| cannot(&cache, error))?;
+        }
+        remove(&fresh)?;
+        recipe.calls = Recipe::read(&cache.join("recipes"), &crates)?;
         Ok(Workshop { packages, recipe, skeleton, reference, fingerprint, _lock: lock })
     }
 }
@@ -93,7 +95,7 @@ fn remove(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Makes a folder like a fresh one, which goes. Files that are right already keep their times, for cargo's sake.
+/// Makes a folder like a fresh one. Files that are right already keep their times, for cargo's sake.
 fn replace(fresh: &Path, folder: &Path) -> Result<(), Failure> {
     for path in if folder.is_dir() { files(folder)? } else { Vec::new() } {
         let name = path.strip_prefix(folder).unwrap_or(&path);
@@ -110,7 +112,7 @@ fn replace(fresh: &Path, folder: &Path) -> Result<(), Failure> {
         let parent = place.parent().map_or(Ok(()), fs::create_dir_all);
         parent.and_then(|()| fs::write(&place, content)).map_err(|error| cannot(&place, error))?;
     }
-    remove(fresh)
+    Ok(())
 }
 
 /// Makes a handout with the program beside this one.

@@ -140,8 +140,8 @@ const KINDS: [Kind; 28] = [
     ),
 ];
 
-fn scratch() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile");
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     // It is there if the test ran before.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder for a test can be made");
@@ -165,6 +165,25 @@ fn build_handout() {
         .arg(target)
         .status();
     assert!(status.is_ok_and(|status| status.success()), "lab-handout is built");
+}
+
+/// The pristine workspace, and what students begin with, which it holds. Both tests share it.
+fn prepare(folder: &Path) -> (String, Vec<(String, String)>) {
+    build_handout();
+    fs::create_dir_all(folder.join("nobody/empty")).expect("a folder");
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/grade/raft").display().to_string();
+    let at = |name: &str| folder.join(name).display().to_string();
+    let first =
+        grade(&["plan", "--lab", "raft", "--in", &at("nobody"), "--out", &at("first"), "--cache", &cache]);
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let sources = Path::new(&cache).join("workspace/raft/src");
+    let entries = fs::read_dir(&sources).expect("the skeleton").map(|entry| entry.expect("an entry"));
+    let skeleton = entries.map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        (name, fs::read_to_string(entry.path()).expect("a source"))
+    });
+    let skeleton = skeleton.collect();
+    (cache, skeleton)
 }
 
 /// Writes the sources with something put before the body that is still to be written.
@@ -250,4 +269,49 @@ fn all_are_contained_and_named_and_the_batch_goes_on() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(rows["zoe"]["class"], "not_implemented");
     assert_eq!(results["batch"]["faults"], serde_json::json!([]));
+}
+
+#[test]
+fn a_grader_that_is_killed_comes_to_the_same_bytes() {
+    let folder = scratch("killed");
+    let at = |name: &str| folder.join(name).display().to_string();
+    let (cache, skeleton) = prepare(&folder);
+    fs::write(folder.join("seeds.txt"), "a secret of this test").expect("a file");
+    // Most do not build, which is quickly found out, so that there are many moments to be killed at.
+    for number in 0..12 {
+        write(
+            &folder.join(format!("in/student-{number:02}")),
+            &skeleton,
+            &format!("let _: u8 = \"{number}\";"),
+        );
+    }
+    fs::write(folder.join("in/zed.zip"), "no archive").expect("a file");
+    let (seeds, submissions) = (at("seeds.txt"), at("in"));
+    let arguments = |out: &str, jobs: &str| {
+        let words =
+            ["--lab", "raft", "--in", &submissions, "--runs", "1", "--secret", &seeds, "--cache", &cache];
+        let more = ["--out".to_owned(), at(out), "--jobs".to_owned(), jobs.to_owned()];
+        words.iter().map(|word| (*word).to_owned()).chain(more).collect::<Vec<String>>()
+    };
+    for number in 0..20 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lab-grade"));
+        command
+            .args(arguments("killed", "2"))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let mut grader = command.spawn().expect("the program was built");
+        // Any moment will do; these differ from run to run of the test by how fast the machine is.
+        std::thread::sleep(std::time::Duration::from_millis(150 + 397 * number % 2_900));
+        let _ = grader.kill();
+        let _ = grader.wait();
+    }
+    for (out, jobs) in [("killed", "2"), ("whole", "1")] {
+        let words: Vec<String> = arguments(out, jobs);
+        let output = grade(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    for file in ["results.json", "grades.csv", "plan.json", "index.html"] {
+        let read = |out: &str| fs::read(folder.join(out).join(file)).expect("it was written");
+        assert!(read("killed") == read("whole"), "{file} differs");
+    }
 }
