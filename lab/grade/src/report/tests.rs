@@ -167,3 +167,47 @@ fn the_published_schema_is_that_of_the_results() {
     assert_eq!(classes, Class::TesterError as usize + 1, "every class has its name in the schema");
     assert_eq!(row["class"], schema["$defs"]["class"]["enum"][Class::Flaky as usize]);
 }
+
+/// What a browser makes of a page. None if there is no browser and none is required.
+fn in_browser(html: &str) -> Option<String> {
+    let file = std::env::temp_dir().join(format!("lab-grade-page-{}.html", std::process::id()));
+    std::fs::write(&file, html).expect("a temporary file");
+    let output = std::process::Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
+        .arg(format!("file://{}", file.display()))
+        .output();
+    let _ = std::fs::remove_file(&file);
+    let required = std::env::var("LINEARIZE_BROWSER").is_ok_and(|value| value == "required");
+    match output {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Err(error) => {
+            assert!(!required, "a browser is required: {error}");
+            eprintln!("skipped, since there is no chromium: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_browser_shows_a_students_texts_and_runs_none_of_them() {
+    let mut hostile = graded();
+    let script =
+        "<img src=x onerror=\"document.title='run'\"></pre></details><script>document.title='run'</script>";
+    hostile.name = script.to_owned();
+    hostile.sentence = format!("one_2a: {script}");
+    hostile.tests[0].failures[0].message = script.to_owned();
+    hostile.tests[0].failures[0].signature = script.to_owned();
+    hostile.tests[0].failures[0].story = script.to_owned();
+    hostile.notes = vec![script.to_owned()];
+    let mut dashboard = Dashboard::default();
+    dashboard.add(&hostile);
+    let plan = plan(Show::default());
+    for html in [page::page(&hostile, &plan), dashboard.page(&plan, &Summary::default())] {
+        let Some(shown) = in_browser(&html) else { return };
+        assert!(shown.contains("</table>") && shown.contains("flaky"), "{shown}");
+        assert!(
+            !shown.contains("<title>run") && !shown.contains("<img") && !shown.contains("<script"),
+            "{shown}"
+        );
+    }
+}
