@@ -81,6 +81,10 @@ pub(crate) enum Verb {
     // A program of its own, too.
     #[command(disable_help_flag = true)]
     Handout(HandoutOptions),
+    /// Grades submissions in a sandbox: every test many times, the same seeds for everybody.
+    // A program of its own, too.
+    #[command(disable_help_flag = true)]
+    Grade(GradeOptions),
     /// Prints completions of these words for a shell, to be kept where that shell looks for them.
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsOptions),
@@ -409,6 +413,13 @@ pub(crate) struct CheckOptions {
 #[derive(Debug, Args)]
 pub(crate) struct HandoutOptions {
     /// What the program `lab-handout` gets.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GradeOptions {
+    /// What the program `lab-grade` gets.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub(crate) arguments: Vec<OsString>,
 }

@@ -12,7 +12,7 @@
 //! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
 //! * `pool`: several of them at once. `score`: what their results come to.
 //! * `progress`: where the user is. `handed`: whether a handout's fixed files are as they were.
-//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`: one module for each verb.
+//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`, `grade`: one module for each verb.
 //!
 //! # Exit codes
 //!
@@ -38,6 +38,7 @@ mod cli;
 mod environment;
 mod examples;
 mod failures;
+mod grade;
 mod handed;
 mod handout;
 mod list;
@@ -84,6 +85,7 @@ fn run(arguments: &Arguments, verb: &Verb) -> Result<Outcome, Failure> {
         Verb::Bench(options) => bench::run(arguments, options),
         Verb::Check(options) => check::run(options),
         Verb::Handout(options) => handout::run(options),
+        Verb::Grade(options) => grade::run(options),
         Verb::Completions(options) => overview::completions(options),
     }
 }
