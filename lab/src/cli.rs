@@ -10,6 +10,7 @@ use lab_terminal::Failure;
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
 use crate::runner::{CHECK_DETERMINISM, OVER, SWARM, World};
+use crate::why::cli::{LogsOptions, ReplayOptions, TraceOptions};
 use crate::{environment, examples};
 
 const FIRST_STEPS: &str = "\
@@ -17,7 +18,7 @@ const FIRST_STEPS: &str = "\
 Exit status: 0 good, 1 a test failed, 2 it could not run, 3 inconclusive, 130 interrupted.";
 
 /// A seed. The largest number is none, since a range of seeds needs a number behind its last one.
-fn seed(text: &str) -> Result<u64, String> {
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(u64::MAX) => Err(format!("the largest seed is {}", u64::MAX - 1)),
         Ok(seed) => Ok(seed),
@@ -67,6 +68,13 @@ pub(crate) enum Verb {
     /// each server.
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayOptions),
+    /// Shows the log of a run, with a column for each server: all of it, or what concerns one server, RPC,
+    /// index or term.
+    #[command(after_help = examples::LOGS)]
+    Logs(LogsOptions),
+    /// Writes the events of a run for other programs: JSON Lines, ShiViz, Perfetto.
+    #[command(after_help = examples::TRACE)]
+    Trace(TraceOptions),
     /// Proves that the tests catch wrong solutions: those in bugs/LAB, applied to a copy one by one.
     #[command(after_help = examples::ZOO)]
     Zoo(ZooOptions),
@@ -286,47 +294,6 @@ pub(crate) struct StressOptions {
     pub(crate) notify: bool,
     #[command(flatten)]
     pub(crate) form: Form,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReplayOptions {
-    /// The test.
-    #[arg(value_name = "TEST")]
-    pub(crate) test: String,
-
-    /// The seed.
-    #[arg(long, value_name = "N", env = "LAB_SEED", value_parser = seed)]
-    pub(crate) seed: u64,
-
-    #[command(flatten)]
-    pub(crate) run: RunOptions,
-
-    /// Show these topics only, for instance vote,log,fault; also the quiet ones: spawn,block,wake,lock. A
-    /// topic that the run has not is refused, and those that it has are named.
-    #[arg(long, short = 'j', value_name = "TOPIC", value_delimiter = ',')]
-    pub(crate) just: Vec<String>,
-
-    /// Show all but these topics.
-    #[arg(long, short = 'i', value_name = "TOPIC", value_delimiter = ',')]
-    pub(crate) ignore: Vec<String>,
-
-    /// How wide all columns together may be [default: the terminal, or 160].
-    #[arg(long, short = 'c', value_name = "N")]
-    pub(crate) columns_width: Option<u16>,
-
-    /// Name the topics of this run, and how many events each has, instead of showing the log.
-    #[arg(long)]
-    pub(crate) topics: bool,
-    #[command(flatten)]
-    pub(crate) form: Form,
-
-    /// Leave the story out, show the log only.
-    #[arg(long)]
-    pub(crate) no_story: bool,
-
-    /// Keep the events in this file (JSON Lines).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

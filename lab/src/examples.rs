@@ -31,7 +31,21 @@ Examples:
   cargo lab replay figure_8_2c --seed 7
   cargo lab replay backup_2b --seed 7 --topics        which topics there are
   cargo lab replay backup_2b --seed 7 -j vote,fault   these only
-  cargo lab replay backup_2b --seed 7 --trace events.jsonl";
+  cargo lab replay --shrunk figure_8_2c-7.shrunk      what cargo lab shrink has left of a run";
+
+pub(crate) const LOGS: &str = "\
+Examples:
+  cargo lab logs figure_8_2c --seed 7 --from 1.2 --to 1.4
+  cargo lab logs figure_8_2c --seed 7 --server 2 --term 3
+  cargo lab logs figure_8_2c --seed 7 --index 7       who had what at index 7, and who was told
+  cargo lab logs figure_8_2c --seed 7 --rpc 117       one call, from its arguments to its end";
+
+pub(crate) const TRACE: &str = "\
+Examples:
+  cargo lab trace figure_8_2c --seed 7 --output run.labtrace     compact; cargo lab logs --file reads it
+  cargo lab trace figure_8_2c --seed 7 --json | jq .kind
+  cargo lab trace figure_8_2c --seed 7 --shiviz --output run.log
+  cargo lab trace figure_8_2c --seed 7 --perfetto --output run.json";
 
 pub(crate) const ZOO: &str = "\
 Examples:

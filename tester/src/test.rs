@@ -1,11 +1,12 @@
 //! The handle that a test's code gets: scenes, expectations, warnings.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use labrt::quiet::{Mutex, MutexGuard};
-use labrt::{runtime, trace};
+use labrt::{Fields, runtime, trace};
 
+use crate::choices::Choices;
 use crate::failure::{Broken, Invariant};
 use crate::faults::Faults;
 use crate::final_check::{FinalCheck, Finding};
@@ -21,6 +22,7 @@ pub struct Test {
 struct Inner {
     name: &'static str,
     knobs: Knobs,
+    choices: OnceLock<Choices>,
     ignores_observers: bool,
     story: Mutex<Story>,
     /// The first thing that went wrong.
@@ -65,6 +67,7 @@ impl Test {
             inner: Arc::new(Inner {
                 name,
                 knobs,
+                choices: OnceLock::new(),
                 ignores_observers,
                 story: Mutex::default(),
                 broken: Mutex::default(),
@@ -75,6 +78,18 @@ impl Test {
                 faults: Mutex::default(),
             }),
         }
+    }
+
+    /// The same with choices of its own; to be called before the test runs.
+    pub(crate) fn choosing(self, choices: Choices) -> Test {
+        // A second call would change nothing, and there is none.
+        let _ = self.inner.choices.set(choices);
+        self
+    }
+
+    /// What the run does otherwise than its seed says.
+    pub(crate) fn choices(&self) -> &Choices {
+        self.inner.choices.get_or_init(Choices::default)
     }
 
     /// The test's name, as on the command line.
@@ -114,9 +129,11 @@ impl Test {
     }
 
     pub(crate) fn tell(&self, server: Option<usize>, what: What) {
-        trace::emit("verb", self.inner.name, || match server {
-            Some(server) => format!("server {server}: {}", what.words()),
-            None => what.words().into_owned(),
+        trace::emit_fields("verb", self.inner.name, || match server {
+            Some(server) => {
+                (vec![("server", (server as u64).into())], format!("server {server}: {}", what.words()))
+            }
+            None => (Fields::new(), what.words().into_owned()),
         });
         self.inner.story.lock().tell(runtime::now().as_nanos(), server, what);
     }

@@ -33,12 +33,13 @@ pub(crate) const LABS: [Lab; 5] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 11] = [
+pub(crate) const FRAMEWORK: [&str; 12] = [
     "labrt",
     "labgob",
     "labrpc",
     "labapi",
     "labreport",
+    "labtrace",
     "linearize",
     "tester",
     "lab",

@@ -11,6 +11,7 @@ mod repeat;
 mod report;
 mod seed;
 mod starved;
+mod traced;
 
 use board::Board;
 use channel::Reports;
@@ -66,6 +67,7 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
 /// | `LAB_COLUMNS=N` | how wide the lines of a report may be; by default as `COLUMNS` says, or 100 |
 /// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
+/// | `LAB_VARIANTS=FILE` | number n of the seeds is not a seed, but the n-th run that this file describes |
 /// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
 /// | `LAB_STUCK_LIMIT_S` | how long a thread may do without the runtime: five seconds, or more in a debugger |
 /// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |

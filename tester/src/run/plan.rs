@@ -3,8 +3,10 @@
 use std::env;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use labreport::overrides::Overrides;
 use labrt::{Limits, World};
 
 use super::Allowance;
@@ -24,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) keep_going: bool,
     pub(crate) story: bool,
     pub(crate) trace: Option<PathBuf>,
+    /// Runs that differ from what their seeds say; if there are any, `seeds` are places among them.
+    pub(crate) variants: Arc<Vec<Overrides>>,
     /// Where the scheduling decisions go, for a process that compares them with its own.
     pub(crate) decisions: Option<PathBuf>,
     /// Where pictures go; None for no pictures.
@@ -51,11 +55,17 @@ impl Plan {
             keep_going: false,
             story: false,
             trace: None,
+            variants: Arc::default(),
             decisions: None,
             pictures: None,
             width: WIDTH,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
+    }
+
+    /// How the run with this number differs from what its seed says; None if it does not.
+    pub(crate) fn overrides_of(&self, number: u64) -> Option<&Overrides> {
+        usize::try_from(number).ok().and_then(|place| self.variants.get(place))
     }
 
     /// What `lab` must be told, besides test and seed, to run the same again.
@@ -83,6 +93,7 @@ impl Plan {
             keep_going: reports != Reports::Nobody || flag("LAB_KEEP_GOING")?,
             story: flag("LAB_STORY")?,
             trace: text("LAB_TRACE")?.map(PathBuf::from),
+            variants: Arc::new(variants(text("LAB_VARIANTS")?)?),
             decisions: text("LAB_DECISIONS")?.map(PathBuf::from),
             pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
             width: width()?,
@@ -99,6 +110,13 @@ fn text(name: &str) -> Result<Option<String>, String> {
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is no text")),
     }
+}
+
+/// What the file describes; nothing if there is none.
+fn variants(path: Option<String>) -> Result<Vec<Overrides>, String> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("LAB_VARIANTS, {path}: {error}"))?;
+    Overrides::parse_all(&text).map_err(|error| format!("LAB_VARIANTS, {path}, {error}"))
 }
 
 fn flag(name: &str) -> Result<bool, String> {

@@ -49,6 +49,7 @@ impl Report {
             bytes: figures.bytes,
             commands: figures.commands,
             hash: format!("{:016x}", stats.event_hash),
+            steps: stats.steps,
             ..labreport::Report::default()
         };
         Report { line, invariant: None, evidence: String::new() }
