@@ -10,7 +10,7 @@ use lab_terminal::Failure;
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
 use crate::runner::{CHECK_DETERMINISM, OVER, SWARM, World};
-use crate::why::cli::{LogsOptions, ReplayOptions, TraceOptions};
+use crate::why::cli::{LogsOptions, ReplayOptions, ShrinkOptions, TraceOptions, ViewOptions, WhenOptions};
 use crate::{environment, examples};
 
 const FIRST_STEPS: &str = "\
@@ -26,7 +26,7 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
     }
 }
 
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -75,6 +75,17 @@ pub(crate) enum Verb {
     /// Writes the events of a run for other programs: JSON Lines, ShiViz, Perfetto.
     #[command(after_help = examples::TRACE)]
     Trace(TraceOptions),
+    /// Makes a page of a run that opens from disk: messages between servers, their states, the log, the broken
+    /// rule, and beside it the nearest run that passes.
+    #[command(after_help = examples::VIEW)]
+    View(ViewOptions),
+    /// Makes a failing run smaller: leaves out faults, operations, servers and messages while the same rule
+    /// breaks.
+    #[command(after_help = examples::SHRINK)]
+    Shrink(ShrinkOptions),
+    /// Finds when a failure became certain: other futures of a failing run, from many of its moments.
+    #[command(after_help = examples::WHEN)]
+    When(WhenOptions),
     /// Proves that the tests catch wrong solutions: those in bugs/LAB, applied to a copy one by one.
     #[command(after_help = examples::ZOO)]
     Zoo(ZooOptions),

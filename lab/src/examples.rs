@@ -65,3 +65,20 @@ Examples:
   cargo lab completions zsh > ~/.zfunc/_lab
   cargo lab completions fish > ~/.config/fish/completions/lab.fish
 The program is called `lab`, and lies in target/debug; `cargo install --path lab` installs it.";
+
+pub(crate) const VIEW: &str = "\
+Examples:
+  cargo lab view figure_8_2c --seed 7                 writes figure_8_2c-7.html
+  cargo lab view --shrunk figure_8_2c-7.shrunk        the small run
+  cargo lab view figure_8_2c --seed 7 --alone         without the run that passes";
+
+pub(crate) const SHRINK: &str = "\
+Examples:
+  cargo lab shrink figure_8_2c --seed 7               writes figure_8_2c-7.shrunk
+  cargo lab shrink figure_8_2c --seed 7 --budget 300  tries for five minutes
+  cargo lab replay --shrunk figure_8_2c-7.shrunk      runs what is left";
+
+pub(crate) const WHEN: &str = "\
+Examples:
+  cargo lab when figure_8_2c --seed 7
+  cargo lab when figure_8_2c --seed 7 --moments 40 --futures 200 --svg when.svg";

@@ -152,7 +152,7 @@ fn times(number: u64) -> String {
 
 /// What two failures have in common if they have one cause: the rule or the kind, and the words of the
 /// message, without numbers and without what is quoted or bracketed.
-fn signature(report: &Report) -> String {
+pub(crate) fn signature(report: &Report) -> String {
     if report.kind == Some(Kind::Invariant)
         && let Some(rule) = &report.invariant
     {

@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
     if options.shown.form.json {
         println!("{}", serde_json::json!({ "result": ended.report }));
     } else {
-        print_result(&ended.test, &ended.report, &ended.world, usize::MAX, None);
+        print_result(&ended.bench.test, &ended.report, &ended.bench.runner.world, usize::MAX, None);
     }
     Ok(match ended.report.verdict() {
         Verdict::Passed => Outcome::Passed,

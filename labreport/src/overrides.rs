@@ -15,6 +15,7 @@
 //! without server-4             # it never starts
 //! lose server-1 server-2 4-9   # these requests from one to the other are lost
 //! reseed 1234567 12            # from this nanosecond on another seed decides
+//! until 2000000                # the run ends at this nanosecond
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +81,8 @@ pub struct Overrides {
     pub steady: Option<u64>,
     /// From this nanosecond on, this seed decides.
     pub reseed: Option<(u64, u64)>,
+    /// The nanosecond at which the run ends, as one that took too long.
+    pub until: Option<u64>,
     /// By verb (`crash`, `start`, `wait`, …): which of the test's do nothing.
     pub skip: BTreeMap<String, Ranges>,
     /// Servers that never start.
@@ -146,6 +149,7 @@ impl Overrides {
             ("calm", []) => self.calm = true,
             ("steady", [micros]) => self.steady = Some(number(micros)?),
             ("reseed", [at, seed]) => self.reseed = Some((number(at)?, number(seed)?)),
+            ("until", [at]) => self.until = Some(number(at)?),
             ("without", [server]) => drop(self.without.insert((*server).to_owned())),
             ("skip", [verb, which @ ..]) => drop(self.skip.insert((*verb).to_owned(), ranges(which)?)),
             ("lose", [from, to, which @ ..]) => {
@@ -196,6 +200,9 @@ impl fmt::Display for Overrides {
         if let Some((at, seed)) = self.reseed {
             writeln!(f, "reseed {at} {seed}")?;
         }
+        if let Some(at) = self.until {
+            writeln!(f, "until {at}")?;
+        }
         for (verb, which) in self.skip.iter().filter(|(_, which)| !which.is_empty()) {
             writeln!(f, "skip {verb} {which}")?;
         }
@@ -224,6 +231,7 @@ mod tests {
             calm: true,
             steady: Some(5000),
             reseed: Some((7, 12)),
+            until: Some(9),
             skip: [("crash".to_owned(), Ranges::of([1, 2, 3, 7]))].into(),
             without: ["server-4".to_owned()].into(),
             lose: [(link, Ranges::of([4]))].into(),

@@ -64,6 +64,9 @@ impl Choices {
         if let Some(waits) = overrides.skip.get("wait") {
             config.skipped_sleeps.clone_from(&waits.0);
         }
+        if let Some(until) = overrides.until {
+            config.limits.virtual_time = config.limits.virtual_time.min(Duration::from_nanos(until));
+        }
         if overrides.calm {
             config.policy = PolicyKind::Calm;
             config.jitter = Duration::ZERO;

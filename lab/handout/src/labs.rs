@@ -33,7 +33,7 @@ pub(crate) const LABS: [Lab; 5] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 12] = [
+pub(crate) const FRAMEWORK: [&str; 13] = [
     "labrt",
     "labgob",
     "labrpc",
@@ -45,6 +45,7 @@ pub(crate) const FRAMEWORK: [&str; 12] = [
     "lab",
     "lab/terminal",
     "lab/check",
+    "lab/view",
     "lab/features",
 ];
 

@@ -6,5 +6,9 @@
 
 pub(crate) mod cli;
 pub(crate) mod logs;
+pub(crate) mod shrink;
 pub(crate) mod trace;
 pub(crate) mod traced;
+mod variants;
+pub(crate) mod view;
+pub(crate) mod when;

@@ -13,7 +13,7 @@ use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, RunOptions};
 use crate::process::Supervisor;
 use crate::protocol::Report;
-use crate::runner::{Job, Runner, World};
+use crate::runner::{Job, Runner};
 use crate::select::select_one;
 use crate::{Failure, environment};
 
@@ -26,9 +26,9 @@ pub(crate) struct Traced {
 
 /// How a run ended.
 pub(crate) struct Ended {
-    pub(crate) test: Test,
+    /// What ran it, and can run it again.
+    pub(crate) bench: Bench,
     pub(crate) report: Report,
-    pub(crate) world: World,
 }
 
 /// A file that goes with its owner.
@@ -156,12 +156,12 @@ impl Source {
                 }
                 None => failure,
             })?;
-        self.run(&bench, seed.unwrap_or_default(), overrides.as_ref(), keep)
+        self.run(bench, seed.unwrap_or_default(), overrides.as_ref(), keep)
     }
 
     fn run(
         &self,
-        bench: &Bench,
+        bench: Bench,
         seed: u64,
         overrides: Option<&Overrides>,
         keep: Option<&Path>,
@@ -171,7 +171,6 @@ impl Source {
         let Some(report) = bench.trace(seed, overrides, file)? else { return Ok(None) };
         // A test that dies writes no trace.
         let trace = if file.exists() { read(file)? } else { Trace::default() };
-        let (test, world) = (bench.test.clone(), bench.runner.world.clone());
-        Ok(Some(Traced { trace, ended: Some(Ended { test, report, world }) }))
+        Ok(Some(Traced { trace, ended: Some(Ended { bench, report }) }))
     }
 }
