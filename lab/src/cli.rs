@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab_terminal::Failure;
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
-use crate::runner::{CHECK_DETERMINISM, OVER, SWARM, World};
+use crate::runner::{CHECK_DETERMINISM, OVER, SCHEDULER, SWARM, World};
 use crate::why::cli::{LogsOptions, ReplayOptions, ShrinkOptions, TraceOptions, ViewOptions, WhenOptions};
 use crate::{environment, examples};
 
@@ -23,6 +23,16 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
         Ok(u64::MAX) => Err(format!("the largest seed is {}", u64::MAX - 1)),
         Ok(seed) => Ok(seed),
         Err(_) => Err(format!("a seed is a whole number from 0 to {}", u64::MAX - 1)),
+    }
+}
+
+/// A scheduler's name, as test binaries know it.
+fn scheduler(text: &str) -> Result<String, String> {
+    let depth = text.strip_prefix("pct:").map(str::parse::<u32>);
+    match (text, depth) {
+        ("random" | "swarm", _) => Ok(text.to_owned()),
+        (_, Some(Ok(1..=100))) => Ok(text.to_owned()),
+        _ => Err("it must be random, pct:D with D from 1 to 100, or swarm".to_owned()),
     }
 }
 
@@ -165,6 +175,11 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     swarm: bool,
 
+    /// How threads are scheduled: random (a random walk), pct:D (probabilistic concurrency testing for bugs of
+    /// depth D), or swarm (as --swarm). By default each seed draws it.
+    #[arg(long, value_name = "POLICY", value_parser = scheduler, env = SCHEDULER)]
+    scheduler: Option<String>,
+
     /// What the labs above Raft stand on: the Raft in this workspace, or the oracle, which agrees under the
     /// same faults and is no Raft.
     #[arg(long, value_enum, value_name = "MODULE", env = OVER)]
@@ -197,7 +212,11 @@ impl RunOptions {
     pub(crate) fn world(&self) -> Result<World, Failure> {
         let threads = self.threads || environment::asks_for_threads()?;
         let mut variables = Vec::new();
-        if self.swarm || environment::flag(SWARM)? {
+        let is_swarm = self.scheduler.as_deref() == Some("swarm");
+        if let Some(scheduler) = self.scheduler.as_ref().filter(|_| !is_swarm) {
+            variables.push((SCHEDULER, scheduler.clone()));
+        }
+        if self.swarm || is_swarm || environment::flag(SWARM)? {
             variables.push((SWARM, "1".to_owned()));
         }
         if self.over == Some(Over::Oracle) {

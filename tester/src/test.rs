@@ -35,7 +35,11 @@ struct Inner {
     /// What to look into after the run.
     final_checks: Mutex<Vec<FinalCheck>>,
     faults: Mutex<Faults>,
+    /// What can tell what servers knew.
+    knowledge: Mutex<Vec<Knowledge>>,
 }
+
+type Knowledge = Box<dyn Fn() -> Vec<String> + Send>;
 
 type Ending = Box<dyn FnOnce(&Test) -> Figures + Send>;
 
@@ -76,6 +80,7 @@ impl Test {
                 endings: Mutex::default(),
                 final_checks: Mutex::default(),
                 faults: Mutex::default(),
+                knowledge: Mutex::default(),
             }),
         }
     }
@@ -251,9 +256,23 @@ impl Test {
         self.inner.story.try_lock().map_or_else(String::new, |story| story.render(false, width))
     }
 
+    /// Whoever knows what servers knew can tell it in lines when the test has failed.
+    pub(crate) fn can_tell(&self, knowledge: impl Fn() -> Vec<String> + Send + 'static) {
+        self.inner.knowledge.lock().push(Box::new(knowledge));
+    }
+
+    /// What each server knew, a line each; nothing if there are many.
+    pub(crate) fn knowledge(&self) -> Vec<String> {
+        /// More servers than this fill more than a screen.
+        const MOST: usize = 9;
+        let lines: Vec<String> = self.inner.knowledge.lock().iter().flat_map(|tell| tell()).collect();
+        if lines.len() > MOST { Vec::new() } else { lines }
+    }
+
     /// Lets go of what may refer to the test in a circle.
     pub(crate) fn close(&self) {
         drop(std::mem::take(&mut *self.inner.endings.lock()));
         drop(std::mem::take(&mut *self.inner.final_checks.lock()));
+        drop(std::mem::take(&mut *self.inner.knowledge.lock()));
     }
 }

@@ -39,6 +39,13 @@ impl Watched {
             any: AtomicBool::new(false),
             elections: AtomicU64::new(0),
         });
+        let of_story = Arc::clone(&watched);
+        test.can_tell(move || {
+            let is_shown = of_story.any.load(Ordering::Relaxed);
+            // A run that is stuck may be stuck in a checker.
+            let checkers = of_story.checkers.try_lock().filter(|_| is_shown);
+            checkers.map_or_else(Vec::new, |checkers| checkers.knowledge())
+        });
         let after_run = Arc::clone(&watched);
         test.afterwards(move |test| {
             if after_run.elections().is_none() {

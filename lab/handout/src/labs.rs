@@ -33,7 +33,7 @@ pub(crate) const LABS: [Lab; 5] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 13] = [
+pub(crate) const FRAMEWORK: [&str; 14] = [
     "labrt",
     "labgob",
     "labrpc",
@@ -41,6 +41,7 @@ pub(crate) const FRAMEWORK: [&str; 13] = [
     "labreport",
     "labtrace",
     "linearize",
+    "linearize/read",
     "tester",
     "lab",
     "lab/terminal",

@@ -61,6 +61,7 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_RUNTIME=threads` | real threads instead of the simulation |
 /// | `LAB_CHECK_DETERMINISM=1` | each seed again, after another one, and in a process of its own: all must be equal |
 /// | `LAB_SWARM=1` | each seed also draws delays, scheduler, clocks and pauses |
+/// | `LAB_SCHEDULER=random`, `pct:D` | how threads are scheduled, if not as each seed draws |
 /// | `LAB_UNWATCHED=1` | ignore observers: see what the tests notice of a solution without one |
 /// | `LAB_REPORT=1` | a line for each seed on standard output; with `socket`, through the socket that `lab` gives |
 /// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |

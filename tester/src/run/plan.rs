@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use labreport::overrides::Overrides;
-use labrt::{Limits, World};
+use labrt::{Limits, PolicyKind, World};
 
 use super::Allowance;
 use super::channel::Reports;
@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) world: World,
     pub(crate) check_determinism: bool,
     pub(crate) swarm: bool,
+    /// How threads are scheduled, if not as the seed draws.
+    pub(crate) scheduler: Option<PolicyKind>,
     /// Whether observers are ignored.
     pub(crate) unwatched: bool,
     pub(crate) reports: Reports,
@@ -50,6 +52,7 @@ impl Plan {
             world: World::Simulated,
             check_determinism: false,
             swarm: false,
+            scheduler: None,
             unwatched: false,
             reports: Reports::Nobody,
             keep_going: false,
@@ -77,6 +80,11 @@ impl Plan {
         if self.swarm {
             options.push_str(" --swarm");
         }
+        match &self.scheduler {
+            Some(PolicyKind::Pct { depth, .. }) => options += &format!(" --scheduler pct:{depth}"),
+            Some(_) => options.push_str(" --scheduler random"),
+            None => {}
+        }
         options
     }
 
@@ -88,6 +96,7 @@ impl Plan {
             world: world()?,
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
             swarm: flag("LAB_SWARM")?,
+            scheduler: scheduler()?,
             unwatched: flag("LAB_UNWATCHED")?,
             reports,
             keep_going: reports != Reports::Nobody || flag("LAB_KEEP_GOING")?,
@@ -169,6 +178,17 @@ fn world() -> Result<World, String> {
         None | Some("simulated") => Ok(World::Simulated),
         Some("threads") => Ok(World::Threads),
         Some(other) => Err(format!("LAB_RUNTIME must be `simulated` or `threads`, not {other:?}")),
+    }
+}
+
+fn scheduler() -> Result<Option<PolicyKind>, String> {
+    /// A switch at one in so many points, on average: the middle of what seeds draw.
+    const SWITCH_EVERY: u32 = 8;
+    let Some(name) = text("LAB_SCHEDULER")? else { return Ok(None) };
+    match (name.as_str(), name.strip_prefix("pct:").and_then(|depth| depth.parse().ok())) {
+        ("random", _) => Ok(Some(PolicyKind::Random { switch_every: SWITCH_EVERY })),
+        (_, Some(depth)) => Ok(Some(PolicyKind::Pct { depth, steps: 0 })),
+        _ => Err(format!("LAB_SCHEDULER must be random or pct:D, not {name:?}")),
     }
 }
 

@@ -55,7 +55,8 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, number: u64) -> (
     let overrides = plan.overrides_of(number);
     let seed = overrides.map_or(number, |overrides| overrides.seed);
     let knobs = if plan.swarm { Knobs::draw(seed) } else { Knobs::default() };
-    let policy = match knobs.policy() {
+    let drawn = plan.scheduler.clone().unwrap_or_else(|| knobs.policy());
+    let policy = match drawn {
         PolicyKind::Pct { depth, steps: 0 } if plan.world == World::Simulated => {
             PolicyKind::Pct { depth, steps: length_of(plan, body, &knobs, seed) }
         }
@@ -132,7 +133,16 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
     match report.ok() {
         true if plan.story => report.tell_success(test.story(true, plan.width)),
         true => report,
-        false => report.tell(&test.story(plan.story, plan.width), failure, plan),
+        false => {
+            let story = test.story(plan.story, plan.width);
+            let mut known: Vec<String> = test.knowledge().iter().map(|line| format!("  {line}")).collect();
+            if !known.is_empty() {
+                known.insert(0, "what each server showed last:".to_owned());
+            }
+            let whole = || test.story(true, plan.width);
+            known.extend(pictures::write_story(plan, report.line.seed, &story, whole));
+            report.add(&known).tell(&story, failure, plan)
+        }
     }
 }
 

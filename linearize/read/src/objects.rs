@@ -20,21 +20,20 @@
 
 use std::collections::BTreeSet;
 
+use linearize::models::any::{self, Answer, Keyed, KeyedOp, Object};
+use linearize::models::collections::{Queue, QueueOp, Set, SetOp, WholeSet, WholeSetOp};
+use linearize::models::counter::{Counter, CounterOp};
+use linearize::models::lock::{Lock, LockOp};
+use linearize::models::log::{Log, LogOp, LogResult};
+use linearize::models::register::{Register, RegisterOp, RegisterResult};
+use linearize::models::scalar::Scalar;
+use linearize::models::stack::{Stack, StackOp};
+use linearize::models::versioned::{Versioned, VersionedOp, VersionedResult};
+use linearize::{Fault, History};
 use rustc_hash::FxHashMap;
 
 use super::calls::{Call, Calls, Datum, Outcome};
 use super::{Located, ModelName, Options, Problem, broken};
-use crate::fault::Fault;
-use crate::history::History;
-use crate::models::any::{self, Answer, Keyed, KeyedOp, Object};
-use crate::models::collections::{Queue, QueueOp, Set, SetOp, WholeSet, WholeSetOp};
-use crate::models::counter::{Counter, CounterOp};
-use crate::models::lock::{Lock, LockOp};
-use crate::models::log::{Log, LogOp, LogResult};
-use crate::models::register::{Register, RegisterOp, RegisterResult};
-use crate::models::scalar::Scalar;
-use crate::models::stack::{Stack, StackOp};
-use crate::models::versioned::{Versioned, VersionedOp, VersionedResult};
 
 /// A history of objects, and what a nemesis did meanwhile.
 pub(super) type Built = (Keyed, History<KeyedOp, Answer>, Vec<Fault>);

@@ -9,8 +9,9 @@
 
 use std::borrow::Cow;
 
+use linearize::words::quoted;
+
 use super::{LONGEST_VALUE, Problem, broken};
-use crate::words::quoted;
 
 /// Forms may be nested so deeply.
 const DEEPEST: usize = 128;

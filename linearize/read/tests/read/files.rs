@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use linearize::read::{Loaded, read_file};
 use linearize::{Limits, Verdict};
+use linearize_read::{Loaded, read_file};
 
 /// The directory, if it is there.
 fn directory() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let directory = std::env::var_os("LAB_SHARED").map_or_else(beside, PathBuf::from).join("data/histories");
     if directory.is_dir() {
         return Some(directory);

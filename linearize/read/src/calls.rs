@@ -2,16 +2,15 @@
 
 use std::io::Read;
 
+use linearize::models::scalar::Scalar;
+use linearize::words::unquoted;
+use linearize::{Fault, History, HistoryError, OPEN, Operation, Unit};
 use rustc_hash::FxHashMap;
 
 use super::edn::Form;
 use super::events::{Event, Events, Kind, Process};
 use super::nemesis::{Nemeses, written};
 use super::{FailedCas, Located, Problem, broken, locate};
-use crate::fault::Fault;
-use crate::history::{History, HistoryError, OPEN, Operation, Unit};
-use crate::models::scalar::Scalar;
-use crate::words::unquoted;
 
 /// A value, kept beyond its line.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,10 +3,10 @@
 //! A nemesis reports twice, when it begins and when it has done it, and both times with `:info`. What starts
 //! something lasts until something stops it; all else is a moment.
 
+use linearize::words::unquoted;
+use linearize::{Fault, OPEN};
+
 use super::edn::Form;
-use crate::fault::Fault;
-use crate::history::OPEN;
-use crate::words::unquoted;
 
 /// So many characters of what a nemesis says are shown.
 const LABEL: usize = 80;

@@ -86,7 +86,7 @@ fn word(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::events::{Kind, Process};
+    use crate::events::{Kind, Process};
 
     #[test]
     fn spellings() {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use linearize::read::{FailedCas, Loaded, ModelName, Options, Problem, Recording, read_as};
 use linearize::{Limits, Verdict, check};
+use linearize_read::{FailedCas, Loaded, ModelName, Options, Problem, Recording, read_as};
 
 /// The verdict on a file of `tests/cases`, read with these options.
 fn verdict(file: &str, options: &Options) -> (Recording, Verdict) {
@@ -72,7 +72,7 @@ fn every_case_has_its_verdict() {
 #[test]
 fn transactions_are_refused_by_name() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/edn-txn.edn");
-    let error = linearize::read::read_file(&path).unwrap_err();
+    let error = linearize_read::read_file(&path).unwrap_err();
     assert_eq!(error.problem, Problem::Transactions);
     assert!(error.to_string().contains("Elle"), "{error}");
 }

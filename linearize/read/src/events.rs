@@ -2,10 +2,11 @@
 
 use std::io::Read;
 
+use linearize::words::quoted;
+
 use super::edn::{Form, Reader};
 use super::input::Input;
 use super::{Located, Once, Problem, broken, log};
-use crate::words::quoted;
 
 /// What an event says happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

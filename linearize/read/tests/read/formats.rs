@@ -2,11 +2,11 @@
 //! definition; and files with some bytes changed. `LINEARIZE_ROUNDS` says how many; a few hundred unless
 //! told, because other tests have run the methods already.
 
-use linearize::read::{Loaded, ModelName, Options, Recording, read_as};
 use linearize::{Limits, check};
+use linearize_read::{Loaded, ModelName, Options, Recording, read_as};
 
 use crate::brute;
-use crate::small::Random;
+use crate::random::Random;
 
 fn rounds(usual: u64) -> u64 {
     std::env::var("LINEARIZE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)

@@ -1,12 +1,11 @@
 //! Keys with texts from events: porcupine's test format, and whatever else has `get`, `put` and `append`.
 
+use linearize::models::scalar::Scalar;
+use linearize::{Fault, Key, KvBuilder, KvHistory, KvOp, Text};
+
 use super::calls::{Calls, Datum, Outcome};
 use super::objects::{Keys, Plain, are_keyed, check_functions};
 use super::{Located, ModelName, Options, Problem, broken};
-use crate::fault::Fault;
-use crate::keys::key_value::{Key, KvBuilder, KvHistory, KvOp};
-use crate::keys::texts::Text;
-use crate::models::scalar::Scalar;
 
 /// The history of all keys of a file.
 pub(super) fn build(calls: Calls, options: &Options) -> Located<(KvHistory, Vec<Fault>)> {

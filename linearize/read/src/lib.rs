@@ -28,6 +28,13 @@
 //! - What a nemesis reports becomes a [`Fault`] of the picture.
 //! - Transactions (`:txn`) are no operations on one object: they are refused, and Elle is named.
 
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "reads recorded histories, on real threads and outside of any simulation"
+)]
+
 mod calls;
 mod edn;
 mod events;
@@ -48,11 +55,9 @@ use events::{Events, Notation};
 use flate2::bufread::MultiGzDecoder;
 use input::Input;
 
-use crate::fault::Fault;
-use crate::history::{History, HistoryError, HistoryErrorKind};
-use crate::keys::key_value::KvHistory;
-use crate::models::any::{Answer, Keyed, KeyedOp};
-use crate::models::scalar::Scalar;
+use linearize::models::any::{Answer, Keyed, KeyedOp};
+use linearize::models::scalar::Scalar;
+use linearize::{Fault, History, HistoryError, HistoryErrorKind, KvHistory};
 
 /// A value longer than this, in bytes, is refused.
 pub const LONGEST_VALUE: usize = 8 << 20;
@@ -251,7 +256,7 @@ impl fmt::Display for Problem {
             Problem::LongValue => write!(formatter, "a value of more than {} MiB", LONGEST_VALUE >> 20),
             Problem::Broken(what) => formatter.write_str(what),
             Problem::UnknownOperation(name) => {
-                write!(formatter, "unknown operation {}", crate::words::quoted(name))
+                write!(formatter, "unknown operation {}", linearize::words::quoted(name))
             }
             Problem::ReturnWithoutCall(client) => {
                 write!(formatter, "client {client} gets an answer and has not called")
@@ -428,7 +433,7 @@ impl Once {
         let Some(place) = self.fields.iter().position(|field| *field == name) else { return Ok(()) };
         let bit = 1 << place;
         if self.seen & bit != 0 {
-            return Err(broken(format!("field {} occurs twice", crate::words::quoted(name))));
+            return Err(broken(format!("field {} occurs twice", linearize::words::quoted(name))));
         }
         self.seen |= bit;
         Ok(())

@@ -9,11 +9,10 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use linearize::{KvBuilder, KvHistory, KvOp, OPEN, Operation, Text};
+
 use super::input::Input;
 use super::{LONGEST_VALUE, Located, Once, Problem, broken, locate};
-use crate::history::{OPEN, Operation};
-use crate::keys::key_value::{KvBuilder, KvHistory, KvOp};
-use crate::keys::texts::Text;
 
 pub(super) fn read(mut input: Input<impl Read>) -> Located<KvHistory> {
     let mut builder = KvBuilder::new();

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use linearize::read::{Loaded, Problem, ReadError, read};
 use linearize::{HistoryErrorKind, KvHistory, Limits, Verdict, check};
+use linearize_read::{Loaded, Problem, ReadError, read};
 use proptest::prelude::*;
 
 fn load(text: impl AsRef<[u8]>) -> Result<Loaded, ReadError> {
