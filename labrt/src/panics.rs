@@ -137,8 +137,8 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// What is known of a panic, with what is probably behind it where the code alone does not tell. All simulated
-/// threads run on one thread of the system, so that what std keeps for each thread is one value for all of them.
+/// What is known of a panic, with what is probably behind it where the code alone does not tell. All
+/// simulated threads run on one thread of the system: what std keeps for each thread is one value for them.
 fn explained(seen: &Seen) -> PanicInfo {
     let mut info = seen.info.clone();
     if seen.simulated && info.message.starts_with("RefCell already") {

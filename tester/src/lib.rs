@@ -76,6 +76,7 @@
 )]
 
 mod checks;
+mod choices;
 mod cluster;
 mod command;
 mod failure;

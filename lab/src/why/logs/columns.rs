@@ -2,7 +2,8 @@
 
 use console::{Alignment, Color, Style, measure_text_width, pad_str};
 
-use super::event::Event;
+use super::filter::topic;
+use super::lines::Line;
 
 /// The column of times: seconds with microseconds, and two blanks.
 const TIME: usize = 14;
@@ -37,20 +38,23 @@ impl Columns {
             return String::new();
         }
         let names = match self.width {
-            Some(width) => self.nodes.iter().map(|node| cell(node, width)).collect(),
+            Some(width) => self.nodes.iter().map(|node| cell(&labtrace::clean(node, 40), width)).collect(),
             None => "server".to_owned(),
         };
         format!("{}{}\n{}\n", cell("seconds", TIME - 1), names.trim_end(), "─".repeat(self.total))
     }
 
     /// One event, in as many lines as its text needs.
-    pub(super) fn row(&self, event: &Event) -> String {
+    pub(super) fn row(&self, line: &Line<'_>) -> String {
+        let (event, topic) = (line.event, labtrace::clean(topic(line.event), 40));
         let time = format!("{:.6}", event.t as f64 / 1e9);
-        let style = Style::new().fg(colour(event.topic()));
-        let column = self.nodes.iter().position(|node| *node == event.node).unwrap_or(0);
+        let style = Style::new().fg(colour(&topic));
+        let column = self.nodes.iter().position(|node| **node == *event.node).unwrap_or(0);
         let (before, width, text) = match self.width {
-            Some(width) => (column * (width + 1), width, format!("{} {}", event.topic(), event.text)),
-            None => (0, self.total - TIME, format!("{} {} {}", event.node, event.topic(), event.text)),
+            Some(width) => (column * (width + 1), width, format!("{topic} {}", line.text)),
+            None => {
+                (0, self.total - TIME, format!("{} {topic} {}", labtrace::clean(&event.node, 40), line.text))
+            }
         };
         let mut row = String::new();
         for (number, line) in wrap(&text, width).iter().enumerate() {
@@ -58,6 +62,14 @@ impl Columns {
             row += &format!("{}{}{}\n", cell(time, TIME - 1), " ".repeat(before), style.apply_to(line));
         }
         row
+    }
+}
+
+/// A remark over all columns.
+impl Columns {
+    pub(super) fn note(&self, text: &str) -> String {
+        let rows = wrap(text, self.total - TIME);
+        rows.iter().map(|row| format!("{}{}\n", " ".repeat(TIME), Style::new().dim().apply_to(row))).collect()
     }
 }
 
@@ -113,24 +125,25 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn event(t: u64, node: &str, text: &str) -> Event {
-        let (node, text, kind) = (node.to_owned(), text.to_owned(), "vote".to_owned());
-        Event { t, node, text, kind, ..Event::default() }
+    fn row(columns: &Columns, t: u64, node: &str, text: &str) -> String {
+        let events = vec![labtrace::Event::new(t, node, "vote", "", text)];
+        let trace = labtrace::Trace { events, ..labtrace::Trace::default() };
+        columns.row(&super::super::lines::lines(&trace)[0])
     }
 
     #[test]
     fn each_server_has_its_column() {
         let columns = Columns::new(vec!["server-10".into(), "server-2".into()], TIME + 2 * 21);
         assert!(columns.head().starts_with("seconds       server-2             server-10\n"));
-        assert_eq!(columns.row(&event(1_500_000, "server-2", "granted")), "0.001500      vote granted\n");
-        let second = columns.row(&event(1_500_000, "server-10", "granted"));
+        assert_eq!(row(&columns, 1_500_000, "server-2", "granted"), "0.001500      vote granted\n");
+        let second = row(&columns, 1_500_000, "server-10", "granted");
         assert_eq!(second, format!("0.001500      {}vote granted\n", " ".repeat(21)));
     }
 
     #[test]
     fn too_many_servers_share_one_column() {
         let columns = Columns::new((0..9).map(|number| format!("server-{number}")).collect(), 80);
-        assert_eq!(columns.row(&event(0, "server-3", "x")), "0.000000      server-3 vote x\n");
+        assert_eq!(row(&columns, 0, "server-3", "x"), "0.000000      server-3 vote x\n");
     }
 
     #[test]
