@@ -15,6 +15,7 @@ mod traced;
 
 use board::Board;
 use channel::Reports;
+pub(crate) use pictures::target as target_folder;
 use plan::Plan;
 pub(crate) use plan::report_width;
 
