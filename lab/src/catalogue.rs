@@ -23,6 +23,9 @@ pub(crate) struct Catalogue {
     /// What `cargo lab bench` measures.
     #[serde(default, rename = "bench")]
     pub(crate) benches: Vec<Bench>,
+    /// How submissions are graded; `cargo lab grade` reads it.
+    #[serde(default, rename = "grading")]
+    _grading: Option<toml::Table>,
     /// The folder of `labs.toml`, where the workspace begins.
     #[serde(skip)]
     pub(crate) root: PathBuf,

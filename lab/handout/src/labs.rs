@@ -34,17 +34,20 @@ pub(crate) const LABS: [Lab; 6] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 11] = [
+pub(crate) const FRAMEWORK: [&str; 14] = [
     "labrt",
     "labgob",
     "labrpc",
     "labapi",
     "labreport",
+    "labtrace",
     "linearize",
+    "linearize/read",
     "tester",
     "lab",
     "lab/terminal",
     "lab/check",
+    "lab/view",
     "lab/features",
 ];
 
