@@ -254,12 +254,12 @@ fn rpc_cache_bounded() {
                     }
                 }
                 if first % 64 == 1 {
-                    expect_bounded(&dispatcher, CLIENTS, window);
+                    expect_bounded(t, &dispatcher, CLIENTS, window);
                 }
                 // A million calls in one instant would look like spinning.
                 thread::sleep(Duration::from_micros(1));
             }
-            expect_bounded(&dispatcher, CLIENTS, window);
+            expect_bounded(t, &dispatcher, CLIENTS, window);
             t.scene("A client sends a call beyond its window, and one that it has acknowledged.");
             for (seq, ack_below, rejection) in
                 [(CALLS + window, CALLS, Rejection::OutsideWindow), (1, 1, Rejection::Stale)]
@@ -270,7 +270,7 @@ fn rpc_cache_bounded() {
                     format!("expected {rejection:?} for call {seq}, but the reply is {reply:?}")
                 });
             }
-            expect_bounded(&dispatcher, CLIENTS, window);
+            expect_bounded(t, &dispatcher, CLIENTS, window);
         }
     });
 }

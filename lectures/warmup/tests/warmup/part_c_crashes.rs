@@ -89,7 +89,7 @@ fn rpc_kv_linearizable() {
         const OPERATIONS: usize = 16;
         let net = Net::as_drawn(t);
         net.network().set_reliable(false);
-        let watch = Watch::new(Guarantee::ExactlyOnce, 1);
+        let watch = Watch::new(t, Guarantee::ExactlyOnce, 1);
         let boot = move |boot: Boot| {
             let service = Arc::new(KeyValue::default());
             let server = Dispatcher::start(Guarantee::ExactlyOnce, 1, service, boot.persister);
