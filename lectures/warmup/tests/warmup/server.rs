@@ -135,17 +135,18 @@ impl Watch {
             }
             Outcome::Value(_) => {}
         }
-        let clients = seen.clients.len() as u64;
         drop(seen);
         if self.guarantee != Guarantee::Nothing {
-            expect_bounded(&self.test, dispatcher, clients, self.window);
+            // In this order: a client is noted before its request can have a result.
+            let cached = dispatcher.cached_results() as u64;
+            let clients = self.seen().clients.len() as u64;
+            expect_bounded(&self.test, cached, clients, self.window);
         }
     }
 }
 
 /// Fails unless the cache holds at most one result for each call that may be under way (C4).
-pub(crate) fn expect_bounded(t: &Test, dispatcher: &Dispatcher, clients: u64, window: u64) {
-    let cached = dispatcher.cached_results() as u64;
+pub(crate) fn expect_bounded(t: &Test, cached: u64, clients: u64, window: u64) {
     t.expect(cached <= clients * window, || {
         format!("the cache holds {cached} results for {clients} clients with a window of {window} (C4)")
     });
