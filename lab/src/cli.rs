@@ -229,7 +229,7 @@ impl RunOptions {
         if self.check_determinism || environment::flag(CHECK_DETERMINISM)? {
             variables.push((CHECK_DETERMINISM, "1".to_owned()));
         }
-        Ok(World { threads, variables, profile: self.profile.clone() })
+        Ok(World { threads, variables, profile: self.profile.clone(), ..World::default() })
     }
 }
 
@@ -297,6 +297,11 @@ pub(crate) struct StressOptions {
     /// The first of the seeds [default: drawn].
     #[arg(long, value_name = "N", value_parser = seed)]
     pub(crate) first_seed: Option<u64>,
+
+    /// Give no seed to swarm. Otherwise the last tenth of the seeds run as with --swarm, which finds what
+    /// many plain runs do not.
+    #[arg(long, conflicts_with = "swarm")]
+    pub(crate) plain: bool,
 
     /// Count rounds instead of showing bars: a round is one run of every test, as in go-test-many.sh.
     #[arg(long)]

@@ -252,6 +252,12 @@ impl Campaign {
         self.first_seed
     }
 
+    /// The first of the last tenth of the seeds; None if there are fewer than ten.
+    pub(crate) fn swarm_from(&self) -> Option<u64> {
+        let swarm = self.identity.runs / 10;
+        (swarm > 0).then(|| self.first_seed + self.identity.runs - swarm)
+    }
+
     /// What earlier processes did.
     pub(crate) fn done(&self) -> &[Record] {
         &self.done

@@ -93,16 +93,20 @@ fn run_campaign(
         let folder = std::path::absolute(campaign.stories()).unwrap_or_else(|_| campaign.stories());
         world.variables.push((PICTURES, folder.display().to_string()));
     }
+    if world.swarms_a_tenth {
+        world.swarm_from = campaign.swarm_from();
+    }
     let workers = options.workers.number_in(&world);
     let runner = Runner { supervisor, world };
     let binary = |test: &Test| -> &Path { &binaries[&(test.package.clone(), test.binary.clone())] };
-    let jobs: Vec<(usize, Job<'_>)> = plan(tests, campaign, workers, options.sequential)
-        .into_iter()
-        .enumerate()
-        .map(|(number, (test, seeds))| {
-            (number, Job { binary: binary(&tests[test]), test: &tests[test], seeds })
-        })
-        .collect();
+    let jobs: Vec<(usize, Job<'_>)> =
+        plan(tests, campaign, workers, options.sequential, runner.world.swarm_from)
+            .into_iter()
+            .enumerate()
+            .map(|(number, (test, seeds))| {
+                (number, Job { binary: binary(&tests[test]), test: &tests[test], seeds })
+            })
+            .collect();
     let mut course = Course::new(tests, campaign, options, &runner.world);
     pool::run(
         workers,
@@ -117,6 +121,8 @@ fn run_campaign(
 /// ThreadSanitizer.
 fn world(catalogue: &Catalogue, options: &StressOptions) -> Result<World, Failure> {
     let mut world = options.run.world()?;
+    // On real threads there is nothing to draw but the network.
+    world.swarms_a_tenth = !(options.plain || options.race || world.threads);
     if options.archive {
         world.variables.push(("LAB_STORY", "1".to_owned()));
     }
@@ -139,6 +145,7 @@ fn plan(
     campaign: &Campaign,
     workers: usize,
     sequence: bool,
+    swarm_from: Option<u64>,
 ) -> Vec<(usize, std::ops::Range<u64>)> {
     // Four pieces a worker at least: the last ones are then short enough that no worker waits long for
     // another.
@@ -149,7 +156,8 @@ fn plan(
         for gap in campaign.missing(&test.name) {
             let mut from = gap.start;
             while from < gap.end {
-                let to = (from + longest).min(gap.end);
+                let border = swarm_from.filter(|border| *border > from).unwrap_or(gap.end);
+                let to = (from + longest).min(gap.end).min(border);
                 pieces.push((round, index, from..to));
                 (from, round) = (to, round + 1);
             }
@@ -292,6 +300,7 @@ impl<'a> Course<'a> {
                 "{}",
                 serde_json::json!({"summary": {"runs": tallies.total(), "failed": tallies.failed(), "interrupted": interrupted,
                     "inconclusive": tallies.inconclusive(), "first_seed": self.campaign.first_seed(),
+                    "swarm_from": self.world.swarm_from,
                     "failures": tallies.failures().groups(), "folder": failures}})
             );
             return;
@@ -299,6 +308,13 @@ impl<'a> Course<'a> {
         println!("{}", tallies.table(self.tests));
         tallies.print_remarks(self.tests);
         tallies.failures().print(tallies.total());
+        if let Some(from) = self.world.swarm_from {
+            let swarm = self.campaign.first_seed() + self.campaign.runs() - from;
+            say(&format!(
+                "swarm: seeds from {from} on, {swarm} of {} of each test, also drew delays, scheduler, clocks and pauses",
+                self.campaign.runs()
+            ));
+        }
         if self.stopped {
             say("stopped at the first failure; the same command goes on from here");
         } else if interrupted {

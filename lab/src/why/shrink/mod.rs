@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     let original = Overrides {
         test: bench.test.name.clone(),
         seed: options.seed,
-        options: bench.runner.world.flags().trim().to_owned(),
+        options: bench.runner.world.flags(options.seed).trim().to_owned(),
         rule: variants::rule(&report),
         ..Overrides::default()
     };
