@@ -28,7 +28,7 @@ use crate::statistics::Moments;
 /// How much work may be lost at the most if this program is killed.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
-/// How many stories of one test are kept. Who has read a hundred needs no more.
+/// How many stories of one test are kept. A hundred are enough to read.
 const STORIES: usize = 100;
 
 /// How many different remarks of a test are told apart.

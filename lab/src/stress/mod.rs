@@ -333,7 +333,7 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Tells the desktop of the first failure. Where there is no desktop, nobody is to be told.
+/// Tells the desktop of the first failure. Where there is no desktop, nothing happens.
 fn notify(test: &Test, report: &Report) {
     let text = format!("{} seed {}: {}", test.name, report.seed, report.reason());
     let mut command = Command::new("notify-send");

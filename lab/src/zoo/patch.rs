@@ -1,4 +1,4 @@
-//! Wrong solutions as files: a head that says what is wrong and who must see it, then a unified diff.
+//! Wrong solutions as files: a head that says what is wrong and which test must notice, then a unified diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct Patch {
     pub(crate) part: String,
     /// What is wrong, in a few words.
     pub(crate) title: String,
-    /// Who must see it: tests, or invariants. One of them is enough. Empty for the partial solutions of
+    /// What must notice it: tests, or invariants. One of them is enough. Empty for the partial solutions of
     /// `--parts` and for correct ones.
     pub(crate) caught_by: Vec<String>,
     /// The labs whose tests a correct solution of `--correct` must pass.

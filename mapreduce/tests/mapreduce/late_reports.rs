@@ -1,4 +1,4 @@
-//! Directed: reports that come when nobody expects them any more.
+//! Directed: reports that come when the coordinator no longer expects them.
 
 use labrpc::{Direction, Name, TapAction};
 use labrt::channel::unbounded;
@@ -66,8 +66,9 @@ fn mr_late_report_counts_for_none() {
     });
 }
 
-/// A machine has done a map and does not learn that this was accepted. It is cut off, declared dead, and comes
-/// back with its old report while the map runs again. What it has written was given up with the machine.
+/// A machine has done a map and does not learn that this was accepted. It is cut off, declared dead, and
+/// comes back with its old report while the map runs again. What it has written was given up with the
+/// machine.
 #[test]
 fn mr_dead_machine_reports() {
     run("mr_dead_machine_reports", |t| {

@@ -357,7 +357,7 @@ fn hold_acknowledgement(cluster: &Cluster<Raft>, leader: usize, follower: usize)
         if *event.end == link {
             sent |= event.direction == Direction::Request && event.bytes.len() >= LARGE;
             if sent && event.direction == Direction::Reply {
-                // After the first one nobody listens.
+                // After the first one no server listens.
                 let _ = sender.send(());
                 return TapAction::Delay(Duration::from_millis(10));
             }
@@ -371,7 +371,7 @@ fn hold_acknowledgement(cluster: &Cluster<Raft>, leader: usize, follower: usize)
     has_left.then_some(index)
 }
 
-/// A follower has entries that nobody else has, and gets heartbeats, while every message with entries is
+/// A follower has entries that no other server has, and gets heartbeats, while every message with entries is
 /// lost. A heartbeat says how far the logs agree, and nothing of what comes behind (Figure 2, AppendEntries,
 /// receiver step 5: the minimum of leaderCommit and the index of the last new entry).
 #[test]
