@@ -96,6 +96,11 @@ pub(crate) struct Record {
     pub(crate) virtual_s: Moments,
     /// Of the real time of each run, in milliseconds.
     pub(crate) real_ms: Moments,
+    /// Of the RPCs and of the bytes of each run.
+    #[serde(default)]
+    pub(crate) rpcs: Moments,
+    #[serde(default)]
+    pub(crate) bytes: Moments,
     #[serde(skip)]
     begun: Option<Instant>,
 }
@@ -113,6 +118,8 @@ impl Record {
             remarks: BTreeMap::new(),
             virtual_s: Moments::default(),
             real_ms: Moments::default(),
+            rpcs: Moments::default(),
+            bytes: Moments::default(),
             begun: Some(Instant::now()),
         }
     }
@@ -137,6 +144,8 @@ impl Record {
             Verdict::Passed => {
                 self.virtual_s.add(report.virtual_ns as f64 / 1e9);
                 self.real_ms.add(report.real_ns as f64 / 1e6);
+                self.rpcs.add(report.rpcs as f64);
+                self.bytes.add(report.bytes as f64);
             }
             Verdict::Failed => self.failed.push(report.seed),
             Verdict::Inconclusive => self.inconclusive.push(report.seed),

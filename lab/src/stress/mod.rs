@@ -26,6 +26,7 @@ use crate::cli::{Arguments, StressOptions};
 use crate::failures::Failed;
 use crate::process::Supervisor;
 use crate::protocol::Report;
+use crate::reference::Reference;
 use crate::runner::{Job, PICTURES, Runner, World};
 use crate::select::select;
 use crate::style::say;
@@ -54,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     let tests = select(&catalogue, &options.selection.patterns)?;
     campaign::check_seeds(options)?;
     let world = world(&catalogue, options)?;
+    let reference = Reference::load(&catalogue.root)?;
     let binaries = build(&catalogue.root, &tests, &options.run.build(options.race))?;
     let mut options = options.clone();
     let mut supervisor = None;
@@ -64,7 +66,8 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
             Some(started) => Arc::clone(started),
             None => Arc::clone(supervisor.insert(Supervisor::start()?)),
         };
-        let outcome = run_campaign(&tests, &binaries, &mut campaign, &options, &world, supervisor)?;
+        let outcome =
+            run_campaign(&tests, &binaries, &mut campaign, &options, &world, supervisor, &reference)?;
         let next = campaign.first_seed().checked_add(campaign.runs());
         if !options.endless || outcome != Outcome::Passed || next.is_none() {
             return Ok(outcome);
@@ -86,6 +89,7 @@ fn run_campaign(
     options: &StressOptions,
     world: &World,
     supervisor: Arc<Supervisor>,
+    reference: &Reference,
 ) -> Result<Outcome, Failure> {
     let mut world = world.clone();
     if std::env::var_os(PICTURES).is_none() {
@@ -107,7 +111,7 @@ fn run_campaign(
                 (number, Job { binary: binary(&tests[test]), test: &tests[test], seeds })
             })
             .collect();
-    let mut course = Course::new(tests, campaign, options, &runner.world);
+    let mut course = Course::new(tests, campaign, options, &runner.world, reference);
     pool::run(
         workers,
         &jobs,
@@ -193,6 +197,7 @@ struct Course<'a> {
     failure: Option<Failure>,
     options: &'a StressOptions,
     world: &'a World,
+    reference: &'a Reference,
     /// `--fail-fast` has met a failure.
     stopped: bool,
 }
@@ -203,6 +208,7 @@ impl<'a> Course<'a> {
         campaign: &'a mut Campaign,
         options: &'a StressOptions,
         world: &'a World,
+        reference: &'a Reference,
     ) -> Course<'a> {
         let tallies = Tallies::new(tests, campaign);
         let display = Display::new(tests, &tallies, campaign, options);
@@ -215,6 +221,7 @@ impl<'a> Course<'a> {
             failure: None,
             options,
             world,
+            reference,
             stopped: false,
         }
     }
@@ -307,6 +314,10 @@ impl<'a> Course<'a> {
         }
         println!("{}", tallies.table(self.tests));
         tallies.print_remarks(self.tests);
+        let is_ordinary = self.world.variables.iter().all(|(name, _)| *name == PICTURES);
+        if !self.world.threads && is_ordinary {
+            tallies.print_costs(self.tests, self.reference);
+        }
         tallies.failures().print(tallies.total());
         if let Some(from) = self.world.swarm_from {
             let swarm = self.campaign.first_seed() + self.campaign.runs() - from;
