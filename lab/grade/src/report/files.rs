@@ -143,7 +143,8 @@ pub(super) fn said(graded: &Graded, show: &Show) -> String {
     if show.hidden.iter().any(|hidden| graded.sentence.starts_with(&format!("{hidden}:"))) {
         "A hidden test does not pass.".to_owned()
     } else {
-        graded.sentence.clone()
+        let failures = graded.tests.iter().flat_map(|test| &test.failures);
+        failures.fold(graded.sentence.clone(), |sentence, failing| without_seed(&sentence, failing, show))
     }
 }
 
