@@ -137,7 +137,10 @@ impl Sum {
             && self.failures.iter().all(|failing| failing.message.contains("not yet implemented: "))
         {
             Class::NotImplemented
-        } else if all(&["virtual_time", "real_time", "spin", "blocked", "memory"]) {
+        } else if all(&["virtual_time", "real_time", "spin", "blocked", "memory"])
+            || self.failures.is_empty() && self.cut.is_some()
+        {
+            // Without a failure it was not run, because others of its part had taken all the time.
             Class::Slow
         } else {
             Class::Wrong
@@ -236,6 +239,8 @@ mod tests {
         assert_eq!(class(&[false, false], "virtual_time"), Class::Slow);
         let unequal = Runs { unequal: Some((1, "x".to_owned())), ..runs(&[true], "") };
         assert_eq!(Sum::of(&unequal, 1).class(), Class::Nondeterministic);
+        let cut = Runs { cut: Some("not run".to_owned()), ..Runs::default() };
+        assert_eq!(Sum::of(&cut, 50).class(), Class::Slow);
         assert_eq!(Sum::of(&Runs::default(), 50).class(), Class::Wrong, "what was not run has not passed");
     }
 

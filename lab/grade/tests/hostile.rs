@@ -4,6 +4,7 @@
 //!
 //! It builds the framework once and then each submission, which takes minutes, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test hostile`.
+#![expect(clippy::disallowed_methods, reason = "the program under test has real processes and a real clock")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -206,24 +207,9 @@ fn write(folder: &Path, skeleton: &[(String, String)], body: &str) {
 
 #[test]
 fn all_are_contained_and_named_and_the_batch_goes_on() {
-    build_handout();
-    let folder = scratch();
+    let folder = scratch("hostile");
     let at = |name: &str| folder.join(name).display().to_string();
-    // The first plan makes the pristine workspace, which holds what students begin with.
-    fs::create_dir_all(folder.join("nobody/empty")).expect("a folder");
-    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/grade/raft").display().to_string();
-    let first =
-        grade(&["plan", "--lab", "raft", "--in", &at("nobody"), "--out", &at("first"), "--cache", &cache]);
-    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
-    let sources = Path::new(&cache).join("workspace/raft/src");
-    let skeleton: Vec<(String, String)> = fs::read_dir(&sources)
-        .expect("the skeleton")
-        .map(|entry| entry.expect("an entry"))
-        .map(|entry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            (name, fs::read_to_string(entry.path()).expect("a source"))
-        })
-        .collect();
+    let (cache, skeleton) = prepare(&folder);
     for kind in &KINDS {
         write(&folder.join("in").join(kind.name), &skeleton, kind.body);
     }
