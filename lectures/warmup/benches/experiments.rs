@@ -206,10 +206,13 @@ fn tree(latency: Duration) -> Site {
     site
 }
 
+/// A way to wait for a vote.
+type Wait = fn(&Election) -> Verdict;
+
 /// Ten voters answer within a second; the waiting thread needs all of them.
 fn waiting_methods() -> Experiment {
     let polling = |election: &Election| election.wait_polling(Duration::from_millis(50));
-    let ways: [(&str, fn(&Election) -> Verdict); 3] = [
+    let ways: [(&str, Wait); 3] = [
         ("condition variable", Election::wait),
         ("polling every 50 ms", polling),
         ("spinning", Election::wait_spinning),
@@ -235,7 +238,7 @@ fn waiting_methods() -> Experiment {
 }
 
 /// The wake-ups of one vote, and how many seconds it took.
-fn wait_for_votes(wait: fn(&Election) -> Verdict) -> (f64, f64) {
+fn wait_for_votes(wait: Wait) -> (f64, f64) {
     const VOTERS: usize = 10;
     let election = Arc::new(Election::new(VOTERS, VOTERS));
     let began = labrt::time::Instant::now();

@@ -57,9 +57,9 @@ impl Election {
     pub fn vote(&self, says_yes: bool) {
         let mut votes = self.votes.lock();
         if says_yes {
-            votes.yes += 1
+            votes.yes += 1;
         } else {
-            votes.no += 1
+            votes.no += 1;
         }
         self.changed.notify_all();
     }

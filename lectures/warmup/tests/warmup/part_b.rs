@@ -11,7 +11,7 @@ use labrt::time::{Duration, Instant};
 use tester::{Test, run};
 use warmup::threads::{
     Account, AtomicCounter, Bank, BoundedQueue, BrokenLatch, Counter, Deadlock, Election, Event, Latch,
-    LockedCounter, RacyCounter, Step, Ticker, Turnstile, find_deadlocks, parallel_sum,
+    LockedCounter, RacyCounter, Step, Ticker, Turnstile, Verdict, find_deadlocks, parallel_sum,
 };
 
 use crate::schedules::{failing_seed, in_all_schedules, in_all_seeds, unless_unwritten};
@@ -87,57 +87,67 @@ fn threads_counter_correct() {
     });
 }
 
+/// The sum of a bank's balances.
+const SUM: u64 = 100;
+
+/// Moves money to and fro, ten times.
+fn move_money(bank: &Bank, mover: u64) {
+    for number in 0..10 {
+        let accounts = if (mover + number).is_multiple_of(2) {
+            (Account::Alice, Account::Bob)
+        } else {
+            (Account::Bob, Account::Alice)
+        };
+        // It is no fault that an account has less.
+        let _ = bank.transfer(accounts.0, accounts.1, random_range(0..=SUM));
+    }
+}
+
+/// Four movers and two auditors on one bank.
+fn move_and_audit() {
+    let bank = Arc::new(Bank::new(60, SUM - 60));
+    let movers = (0..4).map(|mover| {
+        let bank = Arc::clone(&bank);
+        thread::spawn_named("mover", move || move_money(&bank, mover))
+    });
+    let movers: Vec<_> = movers.collect();
+    let auditors = (0..2).map(|_| {
+        let bank = Arc::clone(&bank);
+        thread::spawn_named("auditor", move || {
+            (0..10).for_each(|_| assert_eq!(bank.audit(), SUM, "an auditor saw another sum"));
+        })
+    });
+    join_all(auditors.collect());
+    join_all(movers);
+    assert_eq!(bank.audit(), SUM, "the sum after all transfers");
+    let refused = bank.transfer(Account::Alice, Account::Bob, SUM + 1);
+    assert!(refused.is_err(), "more money was moved than there is");
+    assert_eq!(bank.transfer(Account::Bob, Account::Bob, 0), Ok(()), "a transfer to oneself");
+}
+
 /// Four threads move money, two add up the balances.
 #[test]
 fn threads_bank_audit() {
     run("threads_bank_audit", |t: &Test| {
-        const SUM: u64 = 100;
-        let check = || {
-            let bank = Arc::new(Bank::new(60, SUM - 60));
-            let movers = (0..4).map(|mover| {
-                let bank = Arc::clone(&bank);
-                thread::spawn(move || {
-                    let accounts = [Account::Alice, Account::Bob];
-                    for number in 0..10 {
-                        let from = usize::from((mover + number) % 2 == 0);
-                        let amount = random_range(0..=SUM);
-                        // It is no fault that an account has less.
-                        let _ = bank.transfer(accounts[from], accounts[1 - from], amount);
-                    }
-                })
-            });
-            let movers: Vec<_> = movers.collect();
-            let auditors = (0..2).map(|_| {
-                let bank = Arc::clone(&bank);
-                thread::spawn(move || {
-                    for _ in 0..10 {
-                        assert_eq!(bank.audit(), SUM, "an auditor saw another sum");
-                    }
-                })
-            });
-            join_all(auditors.collect());
-            join_all(movers);
-            assert_eq!(bank.audit(), SUM, "the sum after all transfers");
-            let refused = bank.transfer(Account::Alice, Account::Bob, SUM + 1);
-            assert!(refused.is_err(), "more money was moved than there is");
-            assert_eq!(bank.transfer(Account::Bob, Account::Bob, 0), Ok(()), "a transfer to oneself");
-        };
         t.scene("Four threads move money between two accounts; two auditors add the balances up.");
-        check();
-        in_all_seeds(t, 40, check);
+        move_and_audit();
+        in_all_seeds(t, 40, move_and_audit);
     });
 }
 
+/// A way to wait for a vote.
+type Wait = fn(&Election) -> Verdict;
+
 /// How a vote ended, and whether that is right.
 struct Vote {
-    verdict: warmup::threads::Verdict,
+    verdict: Verdict,
     expected: bool,
     /// Votes up to the deciding one.
     votes: u64,
 }
 
 /// Ten voters answer in a random order between 0.1 and 1 second; five must say yes.
-fn vote(wait: fn(&Election) -> warmup::threads::Verdict) -> Vote {
+fn vote(wait: Wait) -> Vote {
     const VOTERS: usize = 10;
     const NEEDED: usize = 5;
     let mut answers: Vec<(Duration, bool)> = (0..VOTERS)
@@ -165,7 +175,7 @@ fn vote(wait: fn(&Election) -> warmup::threads::Verdict) -> Vote {
 fn threads_vote_condvar() {
     run("threads_vote_condvar", |t: &Test| {
         let polling = |election: &Election| election.wait_polling(Duration::from_millis(50));
-        let ways: [(&str, fn(&Election) -> warmup::threads::Verdict); 3] = [
+        let ways: [(&str, Wait); 3] = [
             ("a condition variable", Election::wait),
             ("polling", polling),
             ("spinning", Election::wait_spinning),

@@ -45,32 +45,30 @@ fn threads_wait_group() {
     });
 }
 
+/// Five threads ask one cell for its value.
+fn ask_a_cell() {
+    let cell = Arc::new(OnceCell::new());
+    let made = Arc::new(quiet::Mutex::new(0));
+    let threads = (0..5).map(|number| {
+        let (cell, made) = (Arc::clone(&cell), Arc::clone(&made));
+        let make = move || {
+            *made.lock() += 1;
+            thread::sleep(Duration::from_millis(5));
+            number
+        };
+        thread::spawn(move || cell.get_or_make(make))
+    });
+    let values = join_all(threads.collect());
+    assert_eq!(*made.lock(), 1, "times that the value was made");
+    assert!(values.iter().all(|value| *value == values[0]), "threads got different values: {values:?}");
+}
+
 /// The value is made once, whoever asks first, and everybody gets it.
 #[test]
 fn threads_once_cell() {
     run("threads_once_cell", |t: &Test| {
-        let check = || {
-            let cell = Arc::new(OnceCell::new());
-            let made = Arc::new(quiet::Mutex::new(0));
-            let threads = (0..5).map(|number| {
-                let (cell, made) = (Arc::clone(&cell), Arc::clone(&made));
-                thread::spawn(move || {
-                    cell.get_or_make(|| {
-                        *made.lock() += 1;
-                        thread::sleep(Duration::from_millis(5));
-                        number
-                    })
-                })
-            });
-            let values = join_all(threads.collect());
-            assert_eq!(*made.lock(), 1, "times that the value was made");
-            assert!(
-                values.iter().all(|value| *value == values[0]),
-                "threads got different values: {values:?}"
-            );
-        };
         t.scene("Five threads ask for a value that takes a while to make.");
-        check();
-        in_all_seeds(t, 40, check);
+        ask_a_cell();
+        in_all_seeds(t, 40, ask_a_cell);
     });
 }

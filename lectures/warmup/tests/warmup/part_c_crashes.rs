@@ -6,7 +6,7 @@ use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
 use labrt::thread;
 use labrt::time::Duration;
-use tester::kv::{Records, check_appends, element};
+use tester::kv::{Recorded, Records, check_appends, element};
 use tester::{Boot, Booted, Group, Net, Test, run};
 use warmup::rpc::{CallError, Clerk, Dispatcher, Guarantee, KeyValue, Mode, Rejection, Stub};
 
@@ -18,6 +18,8 @@ use crate::server::{Served, Step, Watch, add, in_parallel, watched};
 fn rpc_server_restart_refuses() {
     run("rpc_server_restart_refuses", |t: &Test| {
         let net = Net::as_drawn(t);
+        // A late copy of the call before would make the server crash too early.
+        net.network().set_duplication(0.0);
         let served = Arc::new(Served::new(t, &net, Guarantee::AtMostOnce, 1, Duration::ZERO));
         let attempts = NonZeroU32::new(1_000).expect("it is not 0");
         let (stub, _) = served.client(Mode::AtMostOnce { attempts });
@@ -80,16 +82,40 @@ fn rpc_exactly_once_crash() {
     });
 }
 
+/// A clerk of a key/value service.
+fn clerk_of(net: &Net, group: &Group<Dispatcher>, client: u64) -> Clerk {
+    let (link, end) = net.make_end(group.name(0));
+    net.network().enable(link, true);
+    Clerk::new(Stub::new(end, client, Mode::ExactlyOnce, 1))
+}
+
+/// Gets, puts and appends. Returns the number of appends.
+fn operate_at_random(clerk: &mut Recorded<Clerk>, client: u64) -> usize {
+    const OPERATIONS: usize = 16;
+    let mut appends = 0;
+    for operation in 0..OPERATIONS {
+        let key = ["x", "y"][random_range(0..2)];
+        match random_range(0..3) {
+            0 => _ = clerk.get(key),
+            1 => clerk.put(key, &format!("{client}.{operation}")),
+            _ => {
+                clerk.append("appends", &element(client as usize, appends));
+                appends += 1;
+            }
+        }
+    }
+    appends
+}
+
 /// A key/value service on calls that run exactly once: unreliable network, a crash, and a history that is
 /// checked.
 #[test]
 fn rpc_kv_linearizable() {
     run("rpc_kv_linearizable", |t: &Test| {
         const CLIENTS: u64 = 5;
-        const OPERATIONS: usize = 16;
         let net = Net::as_drawn(t);
         net.network().set_reliable(false);
-        let watch = Watch::new(Guarantee::ExactlyOnce, 1);
+        let watch = Watch::new(t, Guarantee::ExactlyOnce, 1);
         let boot = move |boot: Boot| {
             let service = Arc::new(KeyValue::default());
             let server = Dispatcher::start(Guarantee::ExactlyOnce, 1, service, boot.persister);
@@ -105,23 +131,8 @@ fn rpc_kv_linearizable() {
         let of_clients = Arc::clone(&records);
         let clients = thread::spawn_named("clients", move || {
             in_parallel(CLIENTS, move |client| {
-                let (link, end) = of_threads.make_end(of_group.name(0));
-                of_threads.network().enable(link, true);
-                let stub = Stub::new(end, client, Mode::ExactlyOnce, 1);
-                let mut clerk = of_clients.clerk(Clerk::new(stub));
-                let mut appends = 0;
-                for operation in 0..OPERATIONS {
-                    let key = ["x", "y"][random_range(0..2)];
-                    match random_range(0..3) {
-                        0 => _ = clerk.get(key),
-                        1 => clerk.put(key, &format!("{client}.{operation}")),
-                        _ => {
-                            clerk.append("appends", &element(client as usize, appends));
-                            appends += 1;
-                        }
-                    }
-                }
-                (client as usize, appends)
+                let mut clerk = of_clients.clerk(clerk_of(&of_threads, &of_group, client));
+                (client as usize, operate_at_random(&mut clerk, client))
             })
         });
         thread::sleep(Duration::from_millis(300));
@@ -131,9 +142,7 @@ fn rpc_kv_linearizable() {
         group.restart(0);
         let counts = clients.join().unwrap_or_default();
         t.scene("Each append is there once.");
-        let (link, end) = net.make_end(group.name(0));
-        net.network().enable(link, true);
-        let mut clerk = records.clerk(Clerk::new(Stub::new(end, CLIENTS, Mode::ExactlyOnce, 1)));
+        let mut clerk = records.clerk(clerk_of(&net, &group, CLIENTS));
         if let Err(complaint) = check_appends(&clerk.get("appends"), &counts) {
             t.fail(complaint);
         }

@@ -28,6 +28,7 @@ pub(crate) enum Step {
 
 /// What happens at the server, over all of its lives.
 pub(crate) struct Watch {
+    test: Test,
     guarantee: Guarantee,
     window: u64,
     seen: Mutex<Seen>,
@@ -51,8 +52,9 @@ struct Seen {
 
 impl Watch {
     /// A watch over a server with this guarantee, for clients with this window.
-    pub(crate) fn new(guarantee: Guarantee, window: u64) -> Arc<Watch> {
-        Arc::new(Watch { guarantee, window, seen: Mutex::default(), group: Mutex::default() })
+    pub(crate) fn new(t: &Test, guarantee: Guarantee, window: u64) -> Arc<Watch> {
+        let (test, seen, group) = (t.clone(), Mutex::default(), Mutex::default());
+        Arc::new(Watch { test, guarantee, window, seen, group })
     }
 
     fn seen(&self) -> labrt::quiet::MutexGuard<'_, Seen> {
@@ -68,7 +70,7 @@ impl Watch {
             *executions
         };
         let is_twice = self.guarantee == Guarantee::AtMostOnce && executions > 1;
-        assert!(!is_twice, "call {tag} was executed twice by a server of at most once (C1)");
+        self.test.expect(!is_twice, || format!("call {tag} ran twice at a server of at most once (C1)"));
     }
 
     /// Crashes the server if it is due. The thread that calls belongs to the server and stops here.
@@ -127,25 +129,27 @@ impl Watch {
                 let key = (request.client_id, request.seq);
                 let (first, times) = seen.values.entry(key).or_insert_with(|| (value.clone(), 0));
                 *times += 1;
-                assert!(first == value, "call {key:?} was answered with {first:?} and with {value:?} (C3)");
+                self.test.expect(first == value, || {
+                    format!("call {key:?} was answered with {first:?} and with {value:?} (C3)")
+                });
             }
             Outcome::Value(_) => {}
         }
-        let clients = seen.clients.len() as u64;
         drop(seen);
         if self.guarantee != Guarantee::Nothing {
-            expect_bounded(dispatcher, clients, self.window);
+            // In this order: a client is noted before its request can have a result.
+            let cached = dispatcher.cached_results() as u64;
+            let clients = self.seen().clients.len() as u64;
+            expect_bounded(&self.test, cached, clients, self.window);
         }
     }
 }
 
 /// Fails unless the cache holds at most one result for each call that may be under way (C4).
-pub(crate) fn expect_bounded(dispatcher: &Dispatcher, clients: u64, window: u64) {
-    let cached = dispatcher.cached_results() as u64;
-    assert!(
-        cached <= clients * window,
-        "the cache holds {cached} results for {clients} clients with a window of {window} (C4)"
-    );
+pub(crate) fn expect_bounded(t: &Test, cached: u64, clients: u64, window: u64) {
+    t.expect(cached <= clients * window, || {
+        format!("the cache holds {cached} results for {clients} clients with a window of {window} (C4)")
+    });
 }
 
 /// The service of the tests: it adds 1 for each call, and remembers which calls it has executed.
@@ -190,7 +194,7 @@ impl Handler for Adder {
     fn save(&self) -> Vec<u8> {
         let state = self.state.lock();
         let twice = state.executed.iter().find(|(_, times)| **times > 1);
-        assert_eq!(twice, None, "a call has taken effect twice (C2)");
+        self.watch.test.expect(twice.is_none(), || format!("a call has taken effect twice: {twice:?} (C2)"));
         labgob::encode(&*state)
     }
 
@@ -215,7 +219,7 @@ impl Served {
     /// Starts a server with these promises, for clients with this window, on this network. Each call takes
     /// this long.
     pub(crate) fn new(t: &Test, net: &Net, guarantee: Guarantee, window: u64, slowness: Duration) -> Served {
-        let watch = Watch::new(guarantee, window);
+        let watch = Watch::new(t, guarantee, window);
         let adder = Arc::new(Mutex::new(None));
         let (of_boot, current) = (Arc::clone(&watch), Arc::clone(&adder));
         let boot = move |boot: Boot| {
