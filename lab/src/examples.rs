@@ -43,6 +43,7 @@ pub(crate) const BENCH: &str = "\
 Examples:
   cargo lab bench                 everything that labs.toml names
   cargo lab bench figure_8        only rows with this in their names
+  cargo lab bench lectures        the experiments of the lectures' papers, in virtual time
   cargo lab bench --seconds 1     shorter";
 
 pub(crate) const COMPLETIONS: &str = "\

@@ -14,6 +14,7 @@ mod starved;
 
 use board::Board;
 use channel::Reports;
+pub(crate) use pictures::target as target_folder;
 use plan::Plan;
 pub(crate) use plan::report_width;
 

@@ -18,14 +18,15 @@ static WRITTEN: Mutex<BTreeMap<&'static str, usize>> = Mutex::new(BTreeMap::new(
 
 /// The folder for pictures, which need not exist yet.
 pub(super) fn folder(given: Option<String>) -> PathBuf {
-    given.map_or_else(|| target().unwrap_or_else(env::temp_dir).join("lab-pictures"), PathBuf::from)
+    given.map_or_else(|| target().join("lab-pictures"), PathBuf::from)
 }
 
-/// The folder that cargo builds into: it lies above the test binary, and is marked as one that can be made
-/// again.
-fn target() -> Option<PathBuf> {
-    let binary = env::current_exe().ok()?;
-    binary.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
+/// The folder that cargo builds into: it lies above the binary, and is marked as one that can be made again.
+/// Without one, the folder for temporary files.
+pub(crate) fn target() -> PathBuf {
+    let binary = env::current_exe().unwrap_or_default();
+    let target = binary.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    target.map_or_else(env::temp_dir, Path::to_path_buf)
 }
 
 /// Writes a page under a name that tells test, seed and options. None if there are enough of them; when `lab`
