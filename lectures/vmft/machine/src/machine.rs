@@ -30,7 +30,7 @@ pub const BLOCK: usize = 512;
 pub const MAX_PACKET: usize = 1500;
 
 /// The register that an interrupt puts its argument into.
-const ARGUMENT: u8 = 13;
+pub(crate) const ARGUMENT: u8 = 13;
 /// The stack pointer.
 const STACK: u8 = 15;
 
@@ -135,34 +135,35 @@ pub type Probe = Arc<dyn Fn(u64, u64, u64) + Send + Sync>;
 /// A guest machine. Encoded, it is the whole state that a new backup needs.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Machine {
-    program: Arc<Program>,
-    registers: [u64; 16],
-    pc: u32,
+    pub(crate) program: Program,
+    pub(crate) registers: [u64; 16],
+    pub(crate) pc: u32,
     /// Whether interrupts are enabled.
-    enabled: bool,
-    waiting: bool,
-    stopped: Option<Stop>,
-    vectors: [Option<u32>; 8],
-    memory: Vec<u8>,
+    pub(crate) enabled: bool,
+    pub(crate) waiting: bool,
+    pub(crate) stopped: Option<Stop>,
+    pub(crate) vectors: [Option<u32>; 8],
+    #[serde(with = "labgob::bytes")]
+    pub(crate) memory: Vec<u8>,
     /// Retired instructions.
-    icount: u64,
+    pub(crate) icount: u64,
     /// Events so far: interrupts, values from outside, outputs.
-    events: u64,
+    pub(crate) events: u64,
     /// Outputs so far.
-    outputs: u64,
+    pub(crate) outputs: u64,
     /// Microseconds; 0 while the timer is off.
-    timer: u64,
+    pub(crate) timer: u64,
     /// What `netrx` copies.
-    packet: Vec<u8>,
-    operations: Vec<DiskOperation>,
-    started_operations: u64,
+    pub(crate) packet: Vec<u8>,
+    pub(crate) operations: Vec<DiskOperation>,
+    pub(crate) started_operations: u64,
     /// A hash of each page as it was when its bit in `unhashed` was cleared.
-    page_hashes: Vec<u64>,
-    unhashed: u64,
+    pub(crate) page_hashes: Vec<u64>,
+    pub(crate) unhashed: u64,
     /// A bit for each page that was written since [`Machine::take_dirty_pages`].
-    dirty: u64,
+    pub(crate) dirty: u64,
     #[serde(skip)]
-    probe: Option<Probe>,
+    pub(crate) probe: Option<Probe>,
 }
 
 impl Machine {
@@ -172,7 +173,7 @@ impl Machine {
         let mut registers = [0; 16];
         registers[usize::from(STACK)] = MEMORY as u64;
         Machine {
-            program: Arc::new(program),
+            program,
             registers,
             pc: 0,
             enabled: false,
@@ -202,6 +203,11 @@ impl Machine {
     /// Retired instructions. The guest cannot see this number.
     pub fn icount(&self) -> u64 {
         self.icount
+    }
+
+    /// How many events there were: interrupts, values from outside, outputs.
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// How many outputs the guest has made; each has its number, from 1.
@@ -273,9 +279,16 @@ impl Machine {
         if self.waiting {
             return Exit::Waiting;
         }
-        let program = Arc::clone(&self.program);
+        // Out of the machine's hands while it runs, so that a step may change everything else.
+        let instructions = std::mem::take(&mut self.program.instructions);
+        let exit = self.run_on(&instructions, limit);
+        self.program.instructions = instructions;
+        exit
+    }
+
+    fn run_on(&mut self, instructions: &[Instruction], limit: u64) -> Exit {
         while self.icount < limit {
-            let Some(&instruction) = program.instructions.get(self.pc as usize) else {
+            let Some(&instruction) = instructions.get(self.pc as usize) else {
                 return self.trap(Trap::JumpOutside);
             };
             if let Err(exit) = self.step(instruction) {
@@ -286,7 +299,7 @@ impl Machine {
         Exit::Limit
     }
 
-    fn trap(&mut self, trap: Trap) -> Exit {
+    pub(crate) fn trap(&mut self, trap: Trap) -> Exit {
         self.stop(Stop::Trapped(trap))
     }
 
@@ -396,95 +409,10 @@ impl Machine {
         Ok(())
     }
 
-    fn start(&mut self, lba: u64, address: u64, write: Option<(Vec<u8>, u64)>) {
+    pub(crate) fn start(&mut self, lba: u64, address: u64, write: Option<(Vec<u8>, u64)>) {
         let number = self.started_operations;
         self.started_operations += 1;
         self.operations.push(DiskOperation { number, lba, address, write });
-    }
-}
-
-/// Events.
-impl Machine {
-    /// Delivers an interrupt between two instructions. One without a vector only ends the guest's wait.
-    ///
-    /// # Panics
-    /// If interrupts are disabled, or no such disk operation is under way.
-    pub fn interrupt(&mut self, interrupt: &Interrupt) {
-        assert!(self.takes_interrupts(), "an interrupt at instruction {}, where they are disabled", self.icount);
-        self.waiting = false;
-        let (vector, argument) = match interrupt {
-            Interrupt::Timer => (0, 0),
-            Interrupt::Packet(packet) => {
-                self.packet.clone_from(packet);
-                (1, packet.len() as u64)
-            }
-            Interrupt::Disk { operation, data } => (2, self.end_operation(*operation, data.as_deref())),
-        };
-        if let Some(handler) = self.vectors[vector] {
-            self.set(ARGUMENT, argument);
-            match self.push(u64::from(self.pc)) {
-                Ok(()) => (self.pc, self.enabled) = (handler, false),
-                Err(trap) => drop(self.trap(trap)),
-            }
-        }
-        self.event();
-    }
-
-    fn end_operation(&mut self, number: u64, data: Option<&[u8]>) -> u64 {
-        let Some(at) = self.operations.iter().position(|operation| operation.number == number) else {
-            panic!("an interrupt for disk operation {number}, which is not under way")
-        };
-        let operation = self.operations.remove(at);
-        let Some(data) = data else { return 1 };
-        if operation.write.is_none() {
-            // The range was checked when the operation was started.
-            let stored = self.store(operation.address, data);
-            debug_assert_eq!(stored, Ok(()), "a read beyond memory was started");
-        }
-        0
-    }
-
-    /// Carries out the non-deterministic instruction that [`Machine::run`] stopped at, with this result.
-    ///
-    /// # Panics
-    /// If the next instruction is none.
-    pub fn finish_nondeterministic(&mut self, value: u64) {
-        let next = self.program.instructions.get(self.pc as usize);
-        let Some(next) = next.filter(|next| next.operation.is_nondeterministic()) else {
-            panic!("instruction {} takes no value from outside: {next:?}", self.icount)
-        };
-        self.set(next.a, value);
-        self.retire();
-        self.event();
-    }
-
-    /// Goes on behind the output that [`Machine::run`] stopped at. Returns the output's number.
-    ///
-    /// # Panics
-    /// If the next instruction is none.
-    pub fn finish_output(&mut self, output: &Output) -> u64 {
-        let next = self.program.instructions.get(self.pc as usize);
-        assert!(next.is_some_and(|next| next.operation.is_output()), "instruction {} is no output", self.icount);
-        self.outputs += 1;
-        if let Output::DiskWrite { lba, data, .. } = output {
-            self.start(*lba, 0, Some((data.clone(), self.outputs)));
-        }
-        self.retire();
-        self.event();
-        self.outputs
-    }
-
-    fn retire(&mut self) {
-        self.pc += 1;
-        self.icount += 1;
-    }
-
-    fn event(&mut self) {
-        self.events += 1;
-        if let Some(probe) = self.probe.clone() {
-            let hash = self.state_hash();
-            probe(self.events, self.icount, hash);
-        }
     }
 }
 
@@ -496,7 +424,7 @@ impl Machine {
     }
 
     #[inline(always)]
-    fn set(&mut self, register: u8, value: u64) {
+    pub(crate) fn set(&mut self, register: u8, value: u64) {
         self.registers[usize::from(register & 15)] = value;
     }
 
@@ -513,7 +441,7 @@ impl Machine {
     }
 
     #[inline(always)]
-    fn store(&mut self, address: u64, bytes: &[u8]) -> Result<(), Trap> {
+    pub(crate) fn store(&mut self, address: u64, bytes: &[u8]) -> Result<(), Trap> {
         self.slice(address, bytes.len() as u64)?;
         let start = address as usize;
         self.memory[start..start + bytes.len()].copy_from_slice(bytes);
@@ -525,7 +453,7 @@ impl Machine {
         Ok(())
     }
 
-    fn push(&mut self, word: u64) -> Result<(), Trap> {
+    pub(crate) fn push(&mut self, word: u64) -> Result<(), Trap> {
         let top = self.get(STACK).wrapping_sub(8);
         self.store(top, &word.to_le_bytes())?;
         self.set(STACK, top);
