@@ -85,7 +85,7 @@ pub struct Client {
     replies: Receiver<Vec<u8>>,
 }
 
-// handout: bodies PB
+// handout: bodies VB
 impl Client {
     /// Sends a request, and waits for its answer. Requests and answers are words: the client's number, the
     /// request's number, then the operation and its arguments, or the result.

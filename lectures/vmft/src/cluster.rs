@@ -23,7 +23,7 @@ impl ClusterServer {
     }
 }
 
-// handout: bodies PB
+// handout: bodies VB
 impl ClusterRpc for ClusterServer {
     /// Hosts are named in turn, so that a free host that has crashed does not stop the repair. A host that
     /// has a guest refuses to become a backup.

@@ -14,7 +14,7 @@ use crate::state::{Guest, Role, State};
 const SHARE_STEP: f64 = 1.0 / 32.0;
 const SHARE_INTERVAL: Duration = Duration::from_millis(20);
 
-// handout: bodies PB
+// handout: bodies VB
 /// The other host.
 impl State {
     /// Takes entries (backup).

@@ -20,7 +20,7 @@ pub struct Volume {
     blocks: BTreeMap<u64, (u64, Vec<u8>)>,
 }
 
-// handout: bodies PB
+// handout: bodies VB
 impl Volume {
     /// The machine's flag.
     pub fn flag(&mut self) -> &mut Flag {

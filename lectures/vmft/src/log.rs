@@ -25,7 +25,7 @@ pub struct Log {
     recorded: VecDeque<(u64, Instant)>,
 }
 
-// handout: bodies PB
+// handout: bodies VB
 impl Log {
     /// A log whose first entry will be `next_seq`.
     pub fn new(next_seq: u64) -> Log {

@@ -54,7 +54,7 @@ pub struct Recorder {
     outputs: Vec<Held>,
 }
 
-// handout: bodies PB
+// handout: bodies VA
 impl Recorder {
     /// Records `machine`, whose next entry has the number `next_seq`.
     pub fn new(machine: Machine, sources: Arc<dyn Sources>, epoch: u64, next_seq: u64) -> Recorder {

@@ -27,7 +27,7 @@ pub struct Replayer {
     is_off: bool,
 }
 
-// handout: bodies PB
+// handout: bodies VA
 impl Replayer {
     /// Replays on `machine`, from entry `next_seq` on.
     pub fn new(machine: Machine, next_seq: u64) -> Replayer {

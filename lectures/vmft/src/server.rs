@@ -105,7 +105,7 @@ impl Settle for State {
     }
 }
 
-// handout: bodies PB
+// handout: bodies VB
 impl Host {
     /// Starts host `me` without a guest. Its threads belong to the caller's node and end with it.
     pub fn start(me: usize, peers: Peers, settings: Settings) -> Arc<Host> {
@@ -159,7 +159,7 @@ impl Host {
     }
 }
 
-// handout: bodies PB
+// handout: bodies VB
 /// The guest's thread.
 impl Host {
     fn run_guest(self: &Arc<Self>) {
@@ -207,7 +207,7 @@ impl Host {
     }
 }
 
-// handout: bodies PB
+// handout: bodies VB
 /// The channel's thread.
 impl Host {
     fn run_channel(self: &Arc<Self>) {
@@ -247,7 +247,7 @@ impl Host {
     }
 }
 
-// handout: bodies PB
+// handout: bodies VB
 /// The outputs' thread.
 impl Host {
     fn run_outputs(&self) {
@@ -304,7 +304,7 @@ enum Sent {
     Failed,
 }
 
-// handout: bodies PB
+// handout: bodies VB
 /// The decisions' thread.
 impl Host {
     fn run_decisions(&self) {
@@ -359,7 +359,7 @@ impl Host {
     }
 }
 
-// handout: bodies PB
+// handout: bodies VB
 impl HostRpc for Host {
     fn log(&self, batch: LogBatch) -> Result<LogAck, HostError> {
         self.state.lock().receive(batch, Instant::now())

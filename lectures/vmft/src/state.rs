@@ -131,7 +131,7 @@ const SLICE: u64 = 1000;
 /// How many interrupts may wait; packets beyond that are lost.
 const MAX_INPUTS: usize = 256;
 
-// handout: bodies PB
+// handout: bodies VB
 /// Beginnings.
 impl State {
     /// A host without a guest.

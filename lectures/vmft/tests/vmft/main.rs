@@ -6,6 +6,9 @@ mod cluster;
 mod directed_b;
 mod part_a;
 mod part_b;
+// handout: drop
+mod raft_arbiter;
+// handout: end
 mod recording;
 mod stories;
 mod watch;
