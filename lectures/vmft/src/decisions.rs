@@ -81,19 +81,25 @@ impl State {
         }
     }
 
-    /// R11: a backup that is far behind slows the primary down, in small steps.
+    /// R11: a backup that falls behind slows the primary down, in small steps.
+    ///
+    /// What counts is the work that the backup has to do, not how old it is: when both are equally fast again,
+    /// the work stays the same, while what was recorded at a higher speed still gets older. Half of the allowed
+    /// lag is the bound, so that a backup of half the primary's speed does that work within the allowed lag.
     fn control_share(&mut self, now: Instant) {
         if now < self.share_changed + SHARE_INTERVAL {
             return;
         }
-        let lag = self.log.lag(now);
-        let step = match lag {
-            _ if lag > self.settings.max_lag => -SHARE_STEP,
-            _ if lag < self.settings.max_lag / 4 => SHARE_STEP,
-            _ => return,
+        let icount = self.machine().map_or(0, Machine::icount);
+        let behind = icount.saturating_sub(self.log.replayed_icount());
+        let bound = (self.settings.max_lag.as_secs_f64() * self.settings.speed as f64 / 2.0) as u64;
+        let step = match behind {
+            _ if behind > bound && behind >= self.was_behind => -SHARE_STEP,
+            _ if behind < bound / 4 => SHARE_STEP,
+            _ => 0.0,
         };
         self.share = (self.share + step).clamp(SHARE_STEP, 1.0);
-        self.share_changed = now;
+        (self.share_changed, self.was_behind) = (now, behind);
     }
 
     /// The primary's share of its processor.

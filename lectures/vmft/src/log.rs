@@ -21,6 +21,7 @@ pub struct Log {
     sent: u64,
     received: u64,
     replayed: u64,
+    replayed_icount: u64,
     /// When each entry that is not replayed was recorded.
     recorded: VecDeque<(u64, Instant)>,
 }
@@ -70,9 +71,15 @@ impl Log {
     pub fn acknowledge(&mut self, ack: LogAck) {
         self.received = self.received.max(ack.received_seq);
         self.replayed = self.replayed.max(ack.replayed_seq);
+        self.replayed_icount = self.replayed_icount.max(ack.replayed_icount);
         let (received, replayed) = (self.received, self.replayed);
         while self.entries.pop_front_if(|entry| entry.seq <= received).is_some() {}
         while self.recorded.pop_front_if(|(seq, _)| *seq <= replayed).is_some() {}
+    }
+
+    /// Instructions that the backup has retired, as far as this host knows.
+    pub fn replayed_icount(&self) -> u64 {
+        self.replayed_icount
     }
 
     /// The execution lag: for how long the oldest entry that is not replayed has existed.

@@ -103,6 +103,8 @@ pub struct State {
     /// Whether the epoch is known to have begun: the flag may be reset for it.
     pub(crate) has_begun: bool,
     pub(crate) guest: Guest,
+    /// When an entry was recorded last.
+    pub(crate) recorded: Instant,
     /// Interrupts that the guest has not taken.
     pub(crate) inputs: VecDeque<Interrupt>,
     pub(crate) next_timer: Option<Instant>,
@@ -118,6 +120,8 @@ pub struct State {
     /// The primary's share of its processor, from 1/32 to 1 (R11).
     pub(crate) share: f64,
     pub(crate) share_changed: Instant,
+    /// Instructions that the backup was behind then.
+    pub(crate) was_behind: u64,
     pub(crate) wants_off: bool,
     pub(crate) is_ending: bool,
     /// The guest stands still while it is cloned.
@@ -128,6 +132,8 @@ pub struct State {
 
 /// How many instructions run under one lock.
 const SLICE: u64 = 1000;
+/// A guest that runs without events tells so this often, so that the backup may run, too.
+const PROGRESS: Duration = Duration::from_millis(4);
 /// How many interrupts may wait; packets beyond that are lost.
 const MAX_INPUTS: usize = 256;
 
@@ -147,6 +153,7 @@ impl State {
             asks: false,
             has_begun: false,
             guest: Guest::None,
+            recorded: now,
             inputs: VecDeque::new(),
             next_timer: None,
             next_read: 0,
@@ -156,6 +163,7 @@ impl State {
             released: 0,
             share: 1.0,
             share_changed: now,
+            was_behind: 0,
             wants_off: false,
             is_ending: false,
             is_cloning: false,
@@ -273,11 +281,15 @@ impl State {
         if self.wants_off || recorder.machine().stopped().is_some() {
             recorder.record_end();
             self.is_ending = true;
-        } else if executed > 0 && !recorder.machine().is_waiting() {
-            recorder.record_progress();
         }
-        let (entries, outputs) = (recorder.take_entries(), recorder.take_outputs());
+        let mut entries = recorder.take_entries();
         let recording = self.settings.record_cost * entries.len() as u32;
+        if entries.is_empty() && executed > 0 && now >= self.recorded + PROGRESS {
+            recorder.record_progress();
+            entries = recorder.take_entries();
+        }
+        self.recorded = if entries.is_empty() { self.recorded } else { now };
+        let outputs = recorder.take_outputs();
         self.log.push(entries, now);
         self.held.extend(outputs);
         self.release();

@@ -215,6 +215,21 @@ impl Cluster {
         self.net.network().enable(self.links.lock()[host].disk, is_open);
     }
 
+    /// Loses the disk's answers to a host, or no longer.
+    pub(crate) fn cut_disk_replies(&self, host: usize, cut: bool) {
+        self.net.network().cut_replies(self.links.lock()[host].disk, cut);
+    }
+
+    /// Whether nobody has set the flag of the first epoch.
+    pub(crate) fn flag_is_free(&self) -> bool {
+        let nobody = usize::MAX;
+        // Asked on a copy, which changes nothing.
+        self.disk.with(VM, |volume| {
+            let mut copy = *volume.flag();
+            copy.test_and_set(1, nobody) == Ok(false)
+        })
+    }
+
     /// Cuts or mends a host's link to the world outside.
     pub(crate) fn set_wire(&self, host: usize, is_open: bool) {
         self.net.network().enable(self.links.lock()[host].wire, is_open);

@@ -83,6 +83,24 @@ fn log_after_the_decision() {
     });
 }
 
+/// The arbiter's answers are lost for a while. A host that asks again must be told that it has won, not that
+/// the flag is set.
+#[test]
+fn lost_answer_of_the_flag() {
+    play("lost_answer_of_the_flag", counter, |t, cluster| {
+        let mut client = cluster.count_to(2);
+        t.scene("The primary crashes, and the answers to the backup's question are lost.");
+        cluster.cut_disk_replies(1, true);
+        cluster.hosts.crash(0);
+        cluster.wait(cluster.failover_ms(), "the flag is set", || !cluster.flag_is_free());
+        thread::sleep(ms(500));
+        assert_eq!(cluster.role(1), Some(Role::Backup), "a host without an answer");
+        cluster.cut_disk_replies(1, false);
+        cluster.wait_for(1, Role::Live, cluster.failover_ms());
+        assert_eq!(client.increment(), 3);
+    });
+}
+
 /// The first free host is dead, so the repair takes another one. The second repair attempt is a new epoch.
 #[test]
 fn repair_takes_another_host() {
