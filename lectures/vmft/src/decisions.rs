@@ -46,7 +46,9 @@ impl State {
         if epoch != self.epoch {
             return Err(HostError::WrongEpoch(self.epoch));
         }
-        if self.role != role {
+        // A backup whose machine is off acknowledges the entry that says so, in case its first answer was lost.
+        let is_backup = matches!(self.guest, Guest::Replayed(_));
+        if self.role != role && !(role == Role::Backup && self.role == Role::Off && is_backup) {
             return Err(HostError::WrongRole);
         }
         (self.heard, self.has_begun) = (now, true);
@@ -112,7 +114,11 @@ impl State {
 impl State {
     /// When this host will suspect the other one; None if it has none, or asks already.
     pub(crate) fn suspects_at(&self) -> Option<Instant> {
-        let has_peer = matches!(self.role, Role::Primary | Role::Backup);
+        let has_peer = match &self.guest {
+            Guest::Replayed(replayer) => self.role == Role::Backup && !replayer.will_end(),
+            Guest::Recorded(_) => self.role == Role::Primary,
+            Guest::None => false,
+        };
         has_peer.then(|| self.heard + self.settings.timeout)
     }
 
@@ -175,14 +181,18 @@ impl State {
         tracing::debug!(target: "role", "goes live in epoch {}", self.epoch);
     }
 
-    /// R10: stops the guest between two instructions and returns its state for a new backup, in a new epoch.
-    /// None if this host is not alone, or has outputs that must leave first.
+    /// R10: stops the guest between two instructions, so that its last outputs can leave.
+    pub fn stop_for_clone(&mut self) {
+        self.is_cloning = self.role == Role::Live && !self.is_ending;
+    }
+
+    /// R10: returns the state of the guest, which was stopped, for a new backup in a new epoch. None if this
+    /// host is not alone, or has outputs that must leave first.
     pub fn begin_clone(&mut self) -> Option<CloneMessage> {
         let Guest::Recorded(recorder) = &mut self.guest else { return None };
-        if self.role != Role::Live || self.is_ending || !self.ready.is_empty() {
+        if !self.is_cloning || !self.ready.is_empty() {
             return None;
         }
-        self.is_cloning = true;
         // Each attempt has an epoch of its own: a host that took an earlier clone can never win a later flag.
         self.last_epoch += 1;
         let machine = labgob::encode(recorder.machine());

@@ -61,6 +61,12 @@ impl Replayer {
         self.buffer.is_empty()
     }
 
+    /// Whether the last entry says that the machine ends: there is nothing to go on with.
+    pub fn will_end(&self) -> bool {
+        let last = self.buffer.back().map(|entry| &entry.kind);
+        self.is_off || matches!(last, Some(EntryKind::Stopped(_) | EntryKind::PowerOff))
+    }
+
     /// Whether the log says that the machine has ended.
     pub fn is_off(&self) -> bool {
         self.is_off

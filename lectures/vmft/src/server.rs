@@ -99,7 +99,7 @@ impl Settle for State {
         if !self.outgoing_is_empty() {
             signals.outputs.notify_all();
         }
-        if role_changed {
+        if role_changed || (self.is_cloning && self.outgoing_is_empty()) {
             signals.decisions.notify_all();
         }
     }
@@ -345,7 +345,12 @@ impl Host {
     fn repair(&self) {
         let Some(cluster) = &self.peers.cluster else { return };
         let Ok(Some(host)) = cluster.timeout(PATIENCE).need_backup(&VM) else { return };
-        let Some(clone) = self.state.lock().begin_clone() else { return };
+        let mut state = self.state.lock();
+        state.stop_for_clone();
+        let deadline = Instant::now() + CLONE;
+        while !state.outgoing_is_empty() && !state.wait_until(|on| &on.decisions, deadline) {}
+        let Some(clone) = state.begin_clone() else { return state.end_clone(None, Instant::now()) };
+        drop(state);
         let adopted = self.peers.hosts[host].timeout(CLONE).adopt(&clone);
         tracing::debug!(target: "repair", "clone for host {host}: {adopted:?}");
         let is_adopted = matches!(adopted, Ok(Ok(())));

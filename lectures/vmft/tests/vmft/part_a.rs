@@ -90,11 +90,11 @@ fn interrupts(entries: &[Entry]) -> Vec<usize> {
     (0..entries.len()).filter(is_interrupt).collect()
 }
 
-/// The state some instructions after the last entry, which is delivered `late` instructions late.
+/// The state some instructions after the last entry, within the handler and before it could print, which is delivered `late` instructions late.
 fn state_behind(program: &Program, entries: &[Entry], late: u64) -> Replayed {
     let mut entries = entries.to_vec();
     let Some(mut last) = entries.pop() else { return replay(program, entries) };
-    let end = Entry { seq: last.seq + 1, icount: last.icount + 60, kind: EntryKind::Progress, ..last };
+    let end = Entry { seq: last.seq + 1, icount: last.icount + 12, kind: EntryKind::Progress, ..last };
     last.icount += late;
     entries.extend([last, end]);
     replay(program, entries)

