@@ -23,6 +23,9 @@ pub(crate) struct Catalogue {
     /// What `cargo lab bench` measures.
     #[serde(default, rename = "bench")]
     pub(crate) benches: Vec<Bench>,
+    /// How submissions are graded; `cargo lab grade` reads it.
+    #[serde(default, rename = "grading")]
+    _grading: Option<toml::Table>,
     /// The folder of `labs.toml`, where the workspace begins.
     #[serde(skip)]
     pub(crate) root: PathBuf,
@@ -57,8 +60,8 @@ pub(crate) struct Bounds {
 pub(crate) struct Lab {
     pub(crate) name: String,
     pub(crate) title: String,
-    /// A name for several labs together, and the folder that holds their packages. None: the package stands in
-    /// the workspace's root.
+    /// A name for several labs together, and the folder that holds their packages. None: the package stands
+    /// in the workspace's root.
     pub(crate) group: Option<String>,
     /// The cargo package that holds the tests.
     pub(crate) package: String,

@@ -29,6 +29,12 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 /// Asks a test binary to draw the knobs of each run.
 pub(crate) const SWARM: &str = "LAB_SWARM";
 
+/// Asks it to ignore what a solution shows to observers.
+pub(crate) const UNWATCHED: &str = "LAB_UNWATCHED";
+
+/// Tells it how to schedule threads.
+pub(crate) const SCHEDULER: &str = "LAB_SCHEDULER";
+
 /// Asks it to run each seed twice.
 pub(crate) const CHECK_DETERMINISM: &str = "LAB_CHECK_DETERMINISM";
 
@@ -60,6 +66,9 @@ impl World {
             (has(CHECK_DETERMINISM), " --check-determinism"),
         ];
         let mut flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
+        if let Some((_, policy)) = self.variables.iter().find(|(variable, _)| *variable == SCHEDULER) {
+            flags += &format!(" --scheduler {policy}");
+        }
         if !self.profile.is_empty() && self.profile != DEFAULT_PROFILE {
             flags += &format!(" --profile {}", self.profile);
         }
@@ -218,7 +227,11 @@ impl Runner {
             command.env("LAB_COLUMNS", width.saturating_sub(4).to_string());
         }
         // The options say it, or what they have made of the environment.
-        command.env_remove("LAB_RUNTIME").env_remove(SWARM).env_remove(CHECK_DETERMINISM);
+        command
+            .env_remove("LAB_RUNTIME")
+            .env_remove(SWARM)
+            .env_remove(SCHEDULER)
+            .env_remove(CHECK_DETERMINISM);
         if seeds.end - seeds.start == 1 {
             command.env("LAB_SEED", seeds.start.to_string());
         } else {

@@ -10,9 +10,10 @@ const LISTED: usize = 12;
 /// The tests that `patterns` name, each once, in the order of `labs.toml`; all tests if there are no
 /// patterns.
 ///
-/// A pattern is the name of a lab (`raft`), of a group of labs (`lectures`), of a part (`2A`) or of a test (`backup_2b`, or as the course
-/// spells it, `TestBackup2B`); if it is none of these, a number names all parts of it (`2`: 2A to 2D), and
-/// anything else is a piece of a test's name (`figure_8`). Commas, bars and blanks separate several.
+/// A pattern is the name of a lab (`raft`), of a group of labs (`lectures`), of a part (`2A`) or of a test
+/// (`backup_2b`, or as the course spells it, `TestBackup2B`); if it is none of these, a number names all
+/// parts of it (`2`: 2A to 2D), and anything else is a piece of a test's name (`figure_8`). Commas, bars and
+/// blanks separate several.
 pub(crate) fn select(catalogue: &Catalogue, patterns: &[String]) -> Result<Vec<Test>, Failure> {
     let tests = catalogue.tests();
     let mut chosen = vec![patterns.is_empty(); tests.len()];

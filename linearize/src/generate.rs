@@ -203,7 +203,7 @@ fn is_read_of_last_key(history: &KvHistory, index: usize) -> bool {
     matches!(operation.op, KvOp::Get { .. }) && !operation.is_open() && operation.op.key().0 as usize == last
 }
 
-/// The history as JSON Lines, the format that [`crate::read`] reads.
+/// The history as JSON Lines, the format that `linearize-read` reads.
 pub fn json_lines(history: &KvHistory) -> String {
     let mut out = String::new();
     for operation in history.history().operations() {

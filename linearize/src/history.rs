@@ -197,7 +197,7 @@ impl<O, R> History<O, R> {
     }
 
     /// All operations, for a history of others.
-    pub(crate) fn into_operations(self) -> Vec<Operation<O, R>> {
+    pub fn into_operations(self) -> Vec<Operation<O, R>> {
         self.operations
     }
 

@@ -45,9 +45,8 @@
 //! - [`models`] has ten models. `models::registers` takes a register without compare-and-swap for such a key,
 //!   and finds the usual errors of others without any order; `models::fifo` and `models::lifo` decide queues
 //!   and stacks of distinct values without any search.
-//! - `recorder` collects a history while clients run; [`read`] takes it from files, [`generate`] makes it up;
-//!   [`text`] and
-//!   [`picture`] show it.
+//! - `recorder` collects a history while clients run; the crate `linearize-read` takes it from files;
+//!   [`generate`] makes it up; [`text`] and [`picture`] show it.
 //!
 //! Every method is exact; which one is used changes the time, never the verdict. Tests compare all of them
 //! with the definition, tried out on a hundred thousand small histories for each model.
@@ -102,7 +101,6 @@ mod limits;
 mod model;
 pub mod models;
 pub mod picture;
-pub mod read;
 mod recorder;
 mod replay;
 mod search;

@@ -110,7 +110,8 @@ impl fmt::Display for Experiment {
 }
 
 /// Plays the experiments, prints them, and writes each table into the folder `experiments` of cargo's target
-/// folder. With names on the command line only those experiments are told. Fails if a criterion does not hold.
+/// folder. With names on the command line only those experiments are told. Fails if a criterion does not
+/// hold.
 pub fn play(experiments: &[fn() -> Experiment]) -> ExitCode {
     let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let folder = crate::run::target_folder().join("experiments");

@@ -268,8 +268,21 @@ impl<S: Send + Sync + 'static> Group<S> {
 
 /// The verbs. Each notes itself in the story.
 impl<S: Send + Sync + 'static> Group<S> {
+    /// Whether a verb may do what it does; see `choices`.
+    fn allows(&self, verb: &str) -> bool {
+        self.test().choices().allows(verb)
+    }
+
+    /// Whether the server never starts; see `choices`.
+    fn is_without(&self, server: usize) -> bool {
+        self.test().choices().is_without(self.title(server))
+    }
+
     /// Gives the server its links to all connected servers on its side.
     pub fn connect(&self, server: usize) {
+        if !self.allows("connect") || self.is_without(server) {
+            return;
+        }
         self.note_server(server, "connect");
         self.test().faults().end("links", self.title(server));
         self.shared.slots.lock()[server].connected = true;
@@ -278,6 +291,9 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Takes all links from the server, which goes on running.
     pub fn disconnect(&self, server: usize) {
+        if !self.allows("disconnect") {
+            return;
+        }
         self.note_server(server, "disconnect");
         self.test().faults().begin("links", "disconnected", self.title(server));
         self.cut_off(server);
@@ -291,6 +307,9 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not
     /// named stands alone.
     pub fn partition(&self, sides: &[&[usize]]) {
+        if !self.allows("partition") {
+            return;
+        }
         let words = format!("partition {sides:?}");
         self.test().faults().begin("partition", words.as_str(), "");
         self.test().note(words);
@@ -301,6 +320,9 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Ends a partition. Servers that are disconnected stay so.
     pub fn heal(&self) {
+        if !self.allows("heal") {
+            return;
+        }
         self.test().note("heal");
         self.test().faults().end("partition", "");
         self.divide(|_| 0);
@@ -352,6 +374,12 @@ impl<S: Send + Sync + 'static> Group<S> {
     ///
     /// If the calling thread runs on the server's own node, this call does not return: the thread is unwound.
     pub fn crash(&self, server: usize) {
+        if self.allows("crash") {
+            self.crash_now(server);
+        }
+    }
+
+    fn crash_now(&self, server: usize) {
         if self.is_alive(server) {
             self.take_last_look(server);
             self.note_server(server, "CRASH");
@@ -419,7 +447,10 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Starts the server (after a crash, if it is alive) with what its disk holds. It has no links until
     /// [`Group::connect`].
     pub fn restart(&self, server: usize) {
-        self.crash(server);
+        if !self.allows("restart") || self.is_without(server) {
+            return;
+        }
+        self.crash_now(server);
         self.note_server(server, "start");
         self.boot(server);
     }
@@ -467,8 +498,9 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Starts all servers and connects them.
     pub fn start_all(&self) {
-        (0..self.len()).for_each(|server| self.boot(server));
-        self.shared.slots.lock().iter_mut().for_each(|slot| slot.connected = true);
+        let starts: Vec<usize> = (0..self.len()).filter(|&server| !self.is_without(server)).collect();
+        starts.iter().for_each(|&server| self.boot(server));
+        starts.iter().for_each(|&server| self.shared.slots.lock()[server].connected = true);
         (0..self.len()).for_each(|server| self.set_links(server));
     }
 

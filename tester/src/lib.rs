@@ -77,6 +77,7 @@
 )]
 
 mod checks;
+mod choices;
 mod cluster;
 mod command;
 mod experiment;

@@ -5,7 +5,7 @@
 pub(crate) struct Lab {
     /// Its name on the command line.
     pub(crate) name: &'static str,
-    /// Its crates, which are also folders.
+    /// The folders of its crates.
     pub(crate) packages: &'static [&'static str],
     /// Crates that come along with it as they are.
     pub(crate) given: &'static [&'static str],
@@ -16,19 +16,28 @@ pub(crate) struct Lab {
 }
 
 /// All labs, each behind those that it stands on.
-pub(crate) const LABS: [Lab; 6] = [
+pub(crate) const LABS: [Lab; 7] = [
+    Lab { name: "warmup", packages: &["lectures/warmup"], given: &[], catalogue: &["warmup"], needs: &[] },
     Lab { name: "mapreduce", packages: &["mapreduce"], given: &[], catalogue: &["mapreduce"], needs: &[] },
     Lab { name: "raft", packages: &["raft"], given: &[], catalogue: &["raft"], needs: &[] },
-    Lab { name: "kvraft", packages: &["rsm", "kvraft"], given: &[], catalogue: &["rsm", "kvraft"], needs: &["raft"] },
+    Lab {
+        name: "kvraft",
+        packages: &["rsm", "kvraft"],
+        given: &[],
+        catalogue: &["rsm", "kvraft"],
+        needs: &["raft"],
+    },
     Lab {
         name: "shardctrler",
-        packages: &["shardctrler"], given: &[],
+        packages: &["shardctrler"],
+        given: &[],
         catalogue: &["shardctrler"],
         needs: &["raft", "kvraft"],
     },
     Lab {
         name: "shardkv",
-        packages: &["shardkv"], given: &[],
+        packages: &["shardkv"],
+        given: &[],
         catalogue: &["shardkv"],
         needs: &["raft", "kvraft", "shardctrler"],
     },
@@ -42,17 +51,20 @@ pub(crate) const LABS: [Lab; 6] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 11] = [
+pub(crate) const FRAMEWORK: [&str; 14] = [
     "labrt",
     "labgob",
     "labrpc",
     "labapi",
     "labreport",
+    "labtrace",
     "linearize",
+    "linearize/read",
     "tester",
     "lab",
     "lab/terminal",
     "lab/check",
+    "lab/view",
     "lab/features",
 ];
 

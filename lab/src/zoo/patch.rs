@@ -17,8 +17,14 @@ pub(crate) struct Patch {
     /// What is wrong, in a few words.
     pub(crate) title: String,
     /// Who must see it: tests, or invariants. One of them is enough. Empty for the partial solutions of
-    /// `--parts`.
+    /// `--parts` and for correct ones.
     pub(crate) caught_by: Vec<String>,
+    /// The labs whose tests a correct solution of `--correct` must pass.
+    pub(crate) labs: Vec<String>,
+    /// Tests, or parts, that ask for more than a correct solution of `--correct` does.
+    pub(crate) except: Vec<String>,
+    /// The folder in `bugs/bases` that it is applied to; None for the workspace itself.
+    pub(crate) base: Option<String>,
     /// The whole file, for the diff in it.
     text: String,
     path: PathBuf,
@@ -61,9 +67,11 @@ impl Patch {
                 .ok_or_else(|| format!("the head has no line `{name}: …`"))
         };
         let names = |list: String| list.split(',').map(|name| name.trim().to_owned()).collect();
-        let caught_by = field("caught-by").map(names).unwrap_or_default();
+        let list = |name: &str| field(name).map(names).unwrap_or_default();
+        let (caught_by, labs, except) = (list("caught-by"), list("labs"), list("except"));
+        let base = field("base").ok();
         let (id, part, title) = (field("id")?, field("part")?, field("title")?);
-        Ok(Patch { id, part, title, caught_by, text, path: path.to_path_buf() })
+        Ok(Patch { id, part, title, caught_by, labs, except, base, text, path: path.to_path_buf() })
     }
 
     /// Whether the user means this one.
@@ -74,9 +82,16 @@ impl Patch {
     /// The files that it changes in `folder`, and their new text. Nothing is written.
     pub(super) fn apply(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>, Failure> {
         let fail = |what: String| Failure::new(format!("{}: {what}", self.path.display()));
-        let begin = self.text.find("\n--- ").map_or(0, |at| at + 1);
+        let Some(begin) = self.text.find("\n--- ") else {
+            // A base may be a solution by itself.
+            return if self.base.is_some() {
+                Ok(Vec::new())
+            } else {
+                Err(fail("there is no diff in it".to_owned()))
+            };
+        };
         let mut changed = Vec::new();
-        for file in PatchSet::parse(&self.text[begin..], ParseOptions::unidiff()) {
+        for file in PatchSet::parse(&self.text[begin + 1..], ParseOptions::unidiff()) {
             let file = file.map_err(|error| fail(error.to_string()))?;
             let FileOperation::Modify { modified, .. } = file.operation().strip_prefix(1) else {
                 return Err(fail(
@@ -91,9 +106,6 @@ impl Patch {
             let new = diffy::apply(&old, diff)
                 .map_err(|error| fail(format!("does not apply to {} any more: {error}", name.display())))?;
             changed.push((name, new));
-        }
-        if changed.is_empty() {
-            return Err(fail("there is no diff in it".to_owned()));
         }
         Ok(changed)
     }

@@ -21,7 +21,7 @@ use crate::config::{Config, Limits};
 use crate::context::{self, Mode};
 use crate::name::Name;
 use crate::node::Node;
-use crate::outcome::{Event, Failure, FailureKind, Outcome, Stats};
+use crate::outcome::{Event, Failure, FailureKind, Fields, Outcome, Stats};
 use crate::panics::Whereabouts;
 use crate::sim::task::Killed;
 use crate::watchdog::{self, Pulse};
@@ -76,13 +76,16 @@ pub(crate) fn capture() -> Here {
 }
 
 impl Here {
-    fn event(&self, kind: &str, target: &str, text: String) -> Event {
+    fn event(&self, kind: &'static str, target: &'static str, fields: Fields, text: String) -> Event {
         Event {
             t: self.world.started.elapsed().as_nanos() as u64,
-            node: self.node.name().to_owned(),
-            task: self.name.to_string(),
-            kind: kind.to_owned(),
-            target: target.to_owned(),
+            node: self.node.shared_name(),
+            task: self.name.text(),
+            // Pooled threads have no number of their own.
+            thread: u64::from(self.node.id().0),
+            kind,
+            target,
+            fields,
             text,
         }
     }
@@ -186,18 +189,18 @@ pub(crate) fn trace_enabled() -> bool {
     here(|here| here.world.trace)
 }
 
-pub(crate) fn emit(kind: &str, target: &str, text: String) {
+pub(crate) fn emit(kind: &'static str, target: &'static str, fields: Fields, text: String) {
     here(|here| {
-        let event = here.event(kind, target, text);
+        let event = here.event(kind, target, fields, text);
         here.world.events.lock().push(event);
     });
 }
 
 /// The calling thread has printed a line.
-pub(crate) fn note_printed(target: &str, text: String) {
+pub(crate) fn note_printed(target: &'static str, text: String) {
     HERE.with_borrow(|here| {
         let Some(here) = here else { return };
-        let event = here.event("print", target, text);
+        let event = here.event("print", target, Fields::new(), text);
         if here.world.trace {
             here.world.events.lock().push(event.clone());
         }

@@ -18,9 +18,9 @@
 //! - **A lock** ([`crawler::mutex`]): a thread for each page, one set, one lock. A thread marks a page in the
 //!   same step in which it finds it unmarked, and before it fetches it. The lock is not held while a thread
 //!   waits for the network.
-//! - **Messages** ([`crawler::channel`]): one thread owns the set, and workers send it what they find. Nothing
-//!   is shared, so nothing can be forgotten to be locked. What takes care is the end: the coordinator counts
-//!   the workers from which it has not heard.
+//! - **Messages** ([`crawler::channel`]): one thread owns the set, and workers send it what they find.
+//!   Nothing is shared, so no lock can be forgotten. The end takes care: the coordinator counts the workers
+//!   from which it has not heard.
 //!
 //! # 0B: threads
 //!

@@ -58,6 +58,28 @@ pub(super) fn write(
     Ok(Some(path.canonicalize().unwrap_or(path)))
 }
 
+/// Writes the whole story of a run beside the pictures if the report leaves lines out and nobody else keeps
+/// it (`cargo lab stress` does); where it is, in words.
+pub(super) fn write_story(
+    plan: &Plan,
+    seed: u64,
+    told: &str,
+    whole: impl FnOnce() -> String,
+) -> Option<String> {
+    let folder = plan.pictures.as_ref()?;
+    let is_alone = plan.seeds.end - plan.seeds.start == 1;
+    if !is_alone || !told.contains(crate::story::LEFT_OUT) {
+        return None;
+    }
+    let options = plan.options().replace(" --", "-");
+    let path = folder.join(format!("{}-seed-{seed}{options}.story.txt", plan.test));
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, whole()));
+    Some(match written {
+        Ok(()) => format!("the whole story: {}", path.canonicalize().unwrap_or(path).display()),
+        Err(error) => format!("the whole story could not be written to {}: {error}", path.display()),
+    })
+}
+
 /// How many pictures with names of this kind are in the folder.
 fn count(folder: &Path, prefix: &str) -> usize {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();

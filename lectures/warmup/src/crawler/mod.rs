@@ -15,6 +15,7 @@ use std::fmt;
 /// The address of a page.
 pub type Url = String;
 
+// ANCHOR: fetcher
 /// The web, as a crawler sees it. Several threads may fetch at the same time.
 pub trait Fetcher: Send + Sync + 'static {
     /// Fetches a page and returns the addresses that it links to, in the page's order. Blocks for as long as
@@ -24,6 +25,7 @@ pub trait Fetcher: Send + Sync + 'static {
     /// If there is no such page, or its server does not answer. Another attempt would fail as well.
     fn fetch(&self, url: &str) -> Result<Vec<Url>, FetchError>;
 }
+// ANCHOR_END: fetcher
 
 /// Why a page cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -53,13 +53,13 @@ impl ReplyCache {
         let Request { client_id, seq, ack_below, .. } = request;
         // A client has all calls from `ack_below` on under way, so these bounds keep the cache small whatever
         // a client sends.
-        if seq < ack_below || *seq >= ack_below.saturating_add(self.window) {
+        if seq < ack_below || seq - ack_below >= self.window {
             return Admission::Refuse(Rejection::OutsideWindow);
         }
         let results = self.clients.entry(*client_id).or_default();
-        if *ack_below > results.ack_below {
-            results.ack_below = *ack_below;
-            results.values = results.values.split_off(ack_below);
+        results.ack_below = results.ack_below.max(*ack_below);
+        while results.values.first_key_value().is_some_and(|(seq, _)| *seq < results.ack_below) {
+            results.values.pop_first();
         }
         if *seq < results.ack_below {
             return Admission::Refuse(Rejection::Stale);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::{Admission, ReplyCache};
 use super::message::{Outcome, Rejection, Reply, Request, Rpc};
 
+// ANCHOR: handler
 /// The service behind a dispatcher.
 pub trait Handler: Send + Sync + 'static {
     /// Carries out a call and returns its result. Runs concurrently with other calls, except under
@@ -23,6 +24,7 @@ pub trait Handler: Send + Sync + 'static {
         let _ = state;
     }
 }
+// ANCHOR_END: handler
 
 /// What a server guarantees for each call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,7 +37,8 @@ impl KeyValue {
 }
 
 impl Handler for KeyValue {
-    /// The encoded text that a get reads, empty for writes; [`Value::Unit`] for a request that makes no sense.
+    /// The encoded text that a get reads, empty for writes. A request that makes no sense is answered with
+    /// [`Value::Unit`].
     fn handle(&self, method: &str, args: &[u8]) -> Vec<u8> {
         encode(&self.operate(method, args).unwrap_or(Value::Unit))
     }

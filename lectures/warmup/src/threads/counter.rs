@@ -12,8 +12,8 @@ pub trait Counter: Default + Send + Sync + 'static {
     fn value(&self) -> u64;
 }
 
-/// Reads the number, and writes the sum back as a second step. Another thread may add between the two, and its
-/// update is lost.
+/// Reads the number, and writes the sum back as a second step. Another thread may add between the two, and
+/// its update is lost.
 #[derive(Debug, Default)]
 pub struct RacyCounter {
     value: AtomicU64,

@@ -1,5 +1,5 @@
-//! The tests of the warm-up lab: a module for each part, and what the parts share. They know a solution through
-//! its public functions and types alone.
+//! The tests of the warm-up lab: a module for each part, and what the parts share. They know a solution
+//! through its public functions and types alone.
 
 mod part_a;
 mod part_b;

@@ -196,7 +196,7 @@ fn crawler_channel_no_early_exit() {
                 format!("{name} did not follow the links that came late: {fetched:?}")
             });
         }
-        // A4, by its type: a worker gets a page, the fetcher and the sender, and so cannot see the visited set.
+        // A4, by its type: a worker gets a page, the fetcher and the sender, and cannot see the visited set.
         let _: fn(Url, Arc<dyn Fetcher>, Sender<Found>) = worker;
     });
 }

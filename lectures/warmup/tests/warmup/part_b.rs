@@ -346,7 +346,8 @@ fn threads_signal_vs_broadcast() {
 #[test]
 fn threads_deadlock_reported() {
     run("threads_deadlock_reported", |t: &Test| {
-        let lock = |thread: &str, lock: &str, site: &str| Event::new(thread, Step::Lock(lock.to_owned()), site);
+        let lock =
+            |thread: &str, lock: &str, site: &str| Event::new(thread, Step::Lock(lock.to_owned()), site);
         let unlock = |thread: &str, lock: &str| Event::new(thread, Step::Unlock(lock.to_owned()), "");
         // A thread takes the first lock, then the second.
         let both = |thread: &str, first: &str, second: &str, line: u32| {

@@ -8,12 +8,12 @@ use labrt::thread;
 use labrt::time::Duration;
 use tester::kv::{Records, check_appends, element};
 use tester::{Boot, Booted, Group, Net, Test, run};
-use warmup::rpc::{CallError, Clerk, Dispatcher, Guarantee, KeyValue, Mode, Rejection, Rpc, Stub};
+use warmup::rpc::{CallError, Clerk, Dispatcher, Guarantee, KeyValue, Mode, Rejection, Stub};
 
-use crate::server::{Served, Step, add, in_parallel};
+use crate::server::{Served, Step, Watch, add, in_parallel, watched};
 
-/// The server runs a call and crashes before it replies. Its next life knows nothing of the call, and must not
-/// run it again.
+/// The server runs a call and crashes before it replies. Its next life knows nothing of the call, and must
+/// not run it again.
 #[test]
 fn rpc_server_restart_refuses() {
     run("rpc_server_restart_refuses", |t: &Test| {
@@ -89,10 +89,11 @@ fn rpc_kv_linearizable() {
         const OPERATIONS: usize = 16;
         let net = Net::as_drawn(t);
         net.network().set_reliable(false);
-        let boot = |boot: Boot| {
+        let watch = Watch::new(Guarantee::ExactlyOnce, 1);
+        let boot = move |boot: Boot| {
             let service = Arc::new(KeyValue::default());
             let server = Dispatcher::start(Guarantee::ExactlyOnce, 1, service, boot.persister);
-            let services = vec![Arc::clone(&server).into_service()];
+            let services = vec![watched(&watch, &server)];
             Booted { server, services }
         };
         let group: Group<Dispatcher> = Group::new(t, &net, "server", 1, boot);

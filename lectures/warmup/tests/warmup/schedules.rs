@@ -23,8 +23,8 @@ pub(crate) fn simulate<T: Send + 'static>(
     outcome
 }
 
-/// Runs a program with `count` seeds, drawn from the test's own. Fails the test with the first run that fails,
-/// or that warns.
+/// Runs a program with `count` seeds, drawn from the test's own. Fails the test with the first run that
+/// fails, or that warns.
 pub(crate) fn in_all_seeds<F: Fn() + Clone + Send + 'static>(t: &Test, count: u64, main: F) {
     let first: u64 = labrt::rand::random();
     for seed in (0..count).map(|number| first.wrapping_add(number)) {
@@ -39,7 +39,7 @@ pub(crate) fn in_all_seeds<F: Fn() + Clone + Send + 'static>(t: &Test, count: u6
     }
 }
 
-/// The seeds, of `count`, in which a program fails as it is said to.
+/// The first seed, of `count`, in which a program fails as it is said to.
 pub(crate) fn failing_seed(
     count: u64,
     kind: FailureKind,
