@@ -297,7 +297,8 @@ pub fn timing(period: u32) -> Program {
     ))
 }
 
-/// Starts a read of block 3 and counts how often it looks at the target before that changes; prints the count.
+/// Starts a read of block 3 and counts how often it looks at the target before that changes; prints the
+/// count.
 pub fn disk_spinner() -> Program {
     assemble(
         "

@@ -16,7 +16,8 @@ macro_rules! operations {
         pub enum Operation { $($name),* }
 
         /// Every operation, its name in programs, and its operands: `a`, `b`, `c`, `i` (a number or a label).
-        pub(crate) const OPERATIONS: &[(Operation, &str, &str)] = &[$((Operation::$name, $text, $operands)),*];
+        pub(crate) const OPERATIONS: &[(Operation, &str, &str)] =
+            &[$((Operation::$name, $text, $operands)),*];
     };
 }
 

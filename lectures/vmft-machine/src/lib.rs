@@ -1,4 +1,5 @@
-//! The guest machine of the lab `vmft`, an assembler for it, and sample guests. Students are given it as it is.
+//! The guest machine of the lab `vmft`, an assembler for it, and sample guests. Students are given it as it
+//! is.
 //!
 //! The machine knows nothing of hosts, logs or networks. What it promises is determinism: [`machine`] says
 //! which three methods are the only ways by which anything from outside reaches a guest.

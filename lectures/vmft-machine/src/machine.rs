@@ -6,7 +6,8 @@
 //! that an output was taken. [`Machine::run`] stops where one of the last two is needed.
 //!
 //! No device writes to memory except in [`Machine::interrupt`]. A disk block waits in the hypervisor until
-//! then (a bounce buffer), so a guest that reads the target of a pending transfer sees the same on both hosts.
+//! then (a bounce buffer), so a guest that reads the target of a pending transfer sees the same on both
+//! hosts.
 //!
 //! Conventions: `r15` is the stack pointer; an interrupt pushes `pc`, disables interrupts, and puts its
 //! argument into `r13` (timer: 0; packet: its length; disk: 0 if it went well, else 1). `iret` undoes both.

@@ -134,7 +134,8 @@ fn spinning() -> Program {
     guest("", "", "iret")
 }
 
-/// As [`spinning`]; each tick reads the clock, and every second one starts a disk read: 2,500 events a second.
+/// As [`spinning`]; each tick reads the clock, and every second one starts a disk read: 2,500 events a
+/// second.
 fn compiling() -> Program {
     let tick = "
             rdtime r7

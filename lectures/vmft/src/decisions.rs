@@ -46,7 +46,8 @@ impl State {
         if epoch != self.epoch {
             return Err(HostError::WrongEpoch(self.epoch));
         }
-        // A backup whose machine is off acknowledges the entry that says so, in case its first answer was lost.
+        // A backup whose machine is off acknowledges the entry that says so, in case its first answer was
+        // lost.
         let is_backup = matches!(self.guest, Guest::Replayed(_));
         if self.role != role && !(role == Role::Backup && self.role == Role::Off && is_backup) {
             return Err(HostError::WrongRole);
@@ -85,9 +86,10 @@ impl State {
 
     /// R11: a backup that falls behind slows the primary down, in small steps.
     ///
-    /// What counts is the work that the backup has to do, not how old it is: when both are equally fast again,
-    /// the work stays the same, while what was recorded at a higher speed still gets older. Half of the allowed
-    /// lag is the bound, so that a backup of half the primary's speed does that work within the allowed lag.
+    /// What counts is the work that the backup has to do, not how old it is: when both are equally fast
+    /// again, the work stays the same, while what was recorded at a higher speed still gets older. Half of
+    /// the allowed lag is the bound, so that a backup of half the primary's speed does that work within the
+    /// allowed lag.
     fn control_share(&mut self, now: Instant) {
         if now < self.share_changed + SHARE_INTERVAL {
             return;

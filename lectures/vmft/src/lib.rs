@@ -10,9 +10,9 @@
 //! or the two can no longer reach each other, one of them goes on alone. Then it clones the guest to a third
 //! host, and the machine is fault-tolerant again.
 //!
-//! The paper is Scales, Nelson and Venkitachalam, *The design of a practical system for fault-tolerant virtual
-//! machines* (SIGOPS OSR 44(4), 2010). Its rules have numbers here, R1 to R12, and each is named where it
-//! stands in the code.
+//! The paper is Scales, Nelson and Venkitachalam, *The design of a practical system for fault-tolerant
+//! virtual machines* (SIGOPS OSR 44(4), 2010). Its rules have numbers here, R1 to R12, and each is named
+//! where it stands in the code.
 //!
 //! # Replicate the input, not the state
 //!
@@ -26,15 +26,15 @@
 //! entry 9   icount 4260   interrupt: timer
 //! ```
 //!
-//! The backup never runs beyond the newest entry that it has (R2): only the primary knows whether an interrupt
-//! comes next. So it is always at least one entry behind.
+//! The backup never runs beyond the newest entry that it has (R2): only the primary knows whether an
+//! interrupt comes next. So it is always at least one entry behind.
 //!
 //! # The output rule
 //!
 //! Suppose the counter stands at 10, the primary takes an increment, answers 11, and dies before the backup
 //! has heard of it. The backup goes on from 10; the next client's increment gets 11, too. So an output may
-//! leave only when the backup has *received* every entry up to it (R4). Received is enough (R6): it will replay
-//! them before it goes live. The guest does not wait, only its output does.
+//! leave only when the backup has *received* every entry up to it (R4). Received is enough (R6): it will
+//! replay them before it goes live. The guest does not wait, only its output does.
 //!
 //! Nobody can know whether the primary died just before or just after an output left. So the backup sends it
 //! again, and clients drop what comes twice, as TCP does.
@@ -42,9 +42,9 @@
 //! # One of two
 //!
 //! When the hosts cannot hear each other, each might go on alone: a split brain. Two hosts cannot decide this
-//! among themselves. They ask a third party for a flag with test-and-set (R7): whoever finds it clear goes on,
-//! the other halts for good, and a host that gets no answer waits. The flag stands on the shared disk, which a
-//! host needs anyway.
+//! among themselves. They ask a third party for a flag with test-and-set (R7): whoever finds it clear goes
+//! on, the other halts for good, and a host that gets no answer waits. The flag stands on the shared disk,
+//! which a host needs anyway.
 // handout: drop
 //! [`KvArbiter`] keeps it in the Raft-based key/value service instead, so that no single machine decides.
 // handout: end
@@ -71,9 +71,9 @@
 //!
 //! # What this solution does beyond the paper, and why
 //!
-//! - **Outputs are kept until they have left.** The paper's backup drops its outputs and relies on clients that
-//!   ask again. Here the primary says which outputs have left (`released`), and a backup that goes live sends
-//!   the others. So no console byte is ever missing.
+//! - **Outputs are kept until they have left.** The paper's backup drops its outputs and relies on clients
+//! that   ask again. Here the primary says which outputs have left (`released`), and a backup that goes live
+//! sends   the others. So no console byte is ever missing.
 //! - **Writes to the disk have the number of their output.** A late copy of an earlier write changes nothing.
 //! - **Each attempt to clone has its own epoch**, so that a host with the state of a failed attempt can never
 //!   win a flag.

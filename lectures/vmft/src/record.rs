@@ -4,9 +4,9 @@
 
 use labrt::sync::Arc;
 
+use crate::Operation;
 use crate::machine::{Exit, Interrupt, Machine, Output};
 use crate::rpc::{Entry, EntryKind};
-use vmft_machine::Operation;
 
 /// Where the results of non-deterministic instructions come from.
 pub trait Sources: Send + Sync {

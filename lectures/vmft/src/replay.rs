@@ -91,7 +91,8 @@ impl Replayer {
     /// Replays until the buffer is empty or `budget` instructions are retired. Returns the number of retired
     /// instructions.
     ///
-    /// R2: the guest never runs beyond the newest entry of the buffer, since it cannot know what happens there.
+    /// R2: the guest never runs beyond the newest entry of the buffer, since it cannot know what happens
+    /// there.
     pub fn run(&mut self, budget: u64) -> u64 {
         let start = self.machine.icount();
         while let Some(entry) = self.buffer.front() {

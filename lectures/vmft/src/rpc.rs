@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Operation;
 use crate::machine::{Interrupt, Output, Stop};
-use vmft_machine::Operation;
 
 /// An event of the guest, as the primary tells it to the backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -190,8 +190,8 @@ impl Host {
         }
     }
 
-    /// Reads a block in a thread of its own, until the disk has answered. The data wait for their interrupt in
-    /// the inputs, not in the guest's memory.
+    /// Reads a block in a thread of its own, until the disk has answered. The data wait for their interrupt
+    /// in the inputs, not in the guest's memory.
     fn start_read(self: &Arc<Self>, operation: u64, lba: u64) {
         let host = Arc::clone(self);
         thread::spawn_named("disk read", move || {
@@ -260,8 +260,8 @@ impl Host {
             };
             let (me, epoch) = (state.me, state.epoch);
             drop(state);
-            // An output that was lost on its way leaves again: the world outside drops what comes twice. It is
-            // asked for anew each time, since a host that has lost the flag meanwhile must send nothing.
+            // An output that was lost on its way leaves again: the world outside drops what comes twice. It
+            // is asked for anew each time, since a host that has lost the flag meanwhile must send nothing.
             match self.send(me, epoch, outgoing) {
                 Sent::Done(completion) => {
                     let mut state = self.state.lock();

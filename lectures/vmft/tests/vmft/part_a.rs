@@ -90,7 +90,8 @@ fn interrupts(entries: &[Entry]) -> Vec<usize> {
     (0..entries.len()).filter(is_interrupt).collect()
 }
 
-/// The state some instructions after the last entry, within the handler and before it could print, which is delivered `late` instructions late.
+/// The state some instructions after the last entry, within the handler and before it could print, which is
+/// delivered `late` instructions late.
 fn state_behind(program: &Program, entries: &[Entry], late: u64) -> Replayed {
     let mut entries = entries.to_vec();
     let Some(mut last) = entries.pop() else { return replay(program, entries) };
