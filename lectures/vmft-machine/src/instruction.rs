@@ -128,3 +128,36 @@ impl Program {
         &self.trapped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assembler::assemble_bytes;
+
+    #[test]
+    fn what_is_no_program_is_refused() {
+        assert_eq!(Program::load(&[0; 9]), Err(LoadError::Cut));
+        let second = [0, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(Program::load(&second), Err(LoadError::BadInstruction(1)));
+        assert_eq!(
+            Program::load(&[0, 16, 0, 0, 0, 0, 0, 0]),
+            Err(LoadError::BadInstruction(0)),
+            "register 16"
+        );
+    }
+
+    #[test]
+    fn the_loader_finds_every_instruction_that_traps() {
+        let text = "movi r1 7\n rdtime r1\n ei\n nettx r1 r1\n rdrand r2\n halt\n conout r1\n rdhost r3";
+        let program = Program::load(&assemble_bytes(text)).expect("a program");
+        assert_eq!(program.trapped(), [1, 3, 4, 6, 7]);
+    }
+
+    #[test]
+    fn every_operation_survives_its_encoding() {
+        for (at, &(operation, name, _)) in OPERATIONS.iter().enumerate() {
+            let instruction = Instruction { operation, a: 1, b: 2, c: 15, imm: -7 };
+            assert_eq!(Instruction::decode(instruction.encode()), Some(instruction), "{name}, number {at}");
+        }
+    }
+}

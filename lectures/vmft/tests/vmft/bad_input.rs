@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use labrt::thread;
 use tester::{Test, run};
-use vmft::assembler::{assemble, assemble_bytes};
+use vmft::assembler::assemble;
 use vmft::machine::BLOCK;
 use vmft::rpc::{ArbiterError, DiskError, DiskWrite};
-use vmft::{DiskServer, Flag, LoadError, Operation, Program, Role, Stop, Trap};
+use vmft::{DiskServer, Flag, Program, Role, Stop, Trap};
 
 use crate::cluster::{Cluster, Setup};
 
@@ -63,29 +63,6 @@ fn traps_on_both_hosts() {
             );
             cluster.finish();
         }
-    });
-}
-
-/// The loader refuses what is no program, and finds every instruction that must trap.
-#[test]
-fn programs_that_are_none() {
-    run("programs_that_are_none", |_: &Test| {
-        assert_eq!(Program::load(&[0; 9]), Err(LoadError::Cut));
-        assert_eq!(
-            Program::load(&[0, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0]),
-            Err(LoadError::BadInstruction(1))
-        );
-        assert_eq!(
-            Program::load(&[0, 16, 0, 0, 0, 0, 0, 0]),
-            Err(LoadError::BadInstruction(0)),
-            "register 16"
-        );
-        let bytes = assemble_bytes(
-            "movi r1 7\n rdtime r1\n ei\n nettx r1 r1\n rdrand r2\n halt\n conout r1\n rdhost r3",
-        );
-        let program = Program::load(&bytes).expect("a program");
-        assert_eq!(program.trapped(), [1, 3, 4, 6, 7]);
-        assert!(Operation::Rdhost.is_nondeterministic());
     });
 }
 
