@@ -2,7 +2,7 @@
 //! The flag in the Raft-based key/value service of lab 3, which has no single point of failure.
 
 use kvraft::{Clerk, Operation};
-use labrt::sync::Mutex;
+use labrpc::ClientEnd;
 use labrt::time::Duration;
 
 use crate::arbiter::{Arbiter, Flag};
@@ -14,21 +14,22 @@ use crate::rpc::ArbiterError;
 /// plays it on a [`Flag`]. An example: `t1.0;t1.1;r2;` says that hosts 0 and 1 asked for epoch 1, in this
 /// order, so host 0 won; then the flag was reset for epoch 2.
 pub struct KvArbiter {
-    clerk: Mutex<Clerk>,
+    ends: Vec<ClientEnd>,
     key: String,
 }
 
 impl KvArbiter {
-    /// The flag of machine `vm`, asked for through this clerk.
-    pub fn new(clerk: Clerk, vm: u64) -> KvArbiter {
-        KvArbiter { clerk: Mutex::new(clerk), key: format!("flag of vm {vm}") }
+    /// The flag of machine `vm` in the service whose servers these ends reach.
+    pub fn new(ends: Vec<ClientEnd>, vm: u64) -> KvArbiter {
+        KvArbiter { ends, key: format!("flag of vm {vm}") }
     }
 
     /// Appends to the history and returns all of it.
     fn append(&self, value: String) -> Result<String, ArbiterError> {
         /// Enough for an election.
         const LONG: Duration = Duration::from_secs(2);
-        let mut clerk = self.clerk.lock();
+        // A clerk for each question: no lock is held during its calls, and questions are rare.
+        let mut clerk = Clerk::new(self.ends.clone());
         let key = self.key.clone();
         let append = Operation::Append { key: key.clone(), value };
         let history =

@@ -403,11 +403,10 @@ fn ft_log_channel_lossy() {
         cluster.watch.filter(move |message| {
             match message {
                 Seen::Log(batch) => {
-                    let last = batch.entries.last().map_or(0, |entry| entry.seq);
-                    late.fetch_add(
-                        u64::from(newest.fetch_max(last, Ordering::SeqCst) >= last),
-                        Ordering::SeqCst,
-                    );
+                    let [first, last] = [batch.entries.first(), batch.entries.last()]
+                        .map(|entry| entry.map_or(u64::MAX, |entry| entry.seq));
+                    let is_repeated = newest.fetch_max(last, Ordering::SeqCst) >= first;
+                    late.fetch_add(u64::from(is_repeated), Ordering::SeqCst);
                 }
                 Seen::Ack(_) => {}
                 Seen::Outputs(_) | Seen::Other => return TapAction::Deliver,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kvraft::{Clerk, KvServer};
+use kvraft::KvServer;
 use labrt::sync::Arc;
 use labrt::thread;
 use tester::{Boot, Booted, Group, Net, run};
@@ -22,7 +22,7 @@ fn raft_decides() {
                 net.network().enable(number, true);
                 end
             });
-            Arc::new(KvArbiter::new(Clerk::new(ends.collect()), VM)) as Arc<dyn Arbiter>
+            Arc::new(KvArbiter::new(ends.collect(), VM)) as Arc<dyn Arbiter>
         };
         let setup = Setup { arbiter: Some(Arc::new(arbiter)), spares: 1, ..counter() };
         let cluster = Cluster::new(t, setup);
