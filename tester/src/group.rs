@@ -2,12 +2,14 @@
 //! restarted and cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab
 //! needs.
 
+mod hooks;
+
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use labapi::{Persister, Write};
+use labapi::Persister;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::{self, Node, NodeId};
 use labrt::oneshot;
@@ -268,16 +270,6 @@ impl<S: Send + Sync + 'static> Group<S> {
 
 /// The verbs. Each notes itself in the story.
 impl<S: Send + Sync + 'static> Group<S> {
-    /// Whether a verb may do what it does; see `choices`.
-    fn allows(&self, verb: &str) -> bool {
-        self.test().choices().allows(verb)
-    }
-
-    /// Whether the server never starts; see `choices`.
-    fn is_without(&self, server: usize) -> bool {
-        self.test().choices().is_without(self.title(server))
-    }
-
     /// Gives the server its links to all connected servers on its side.
     pub fn connect(&self, server: usize) {
         if !self.allows("connect") || self.is_without(server) {
@@ -502,17 +494,5 @@ impl<S: Send + Sync + 'static> Group<S> {
         starts.iter().for_each(|&server| self.boot(server));
         starts.iter().for_each(|&server| self.shared.slots.lock()[server].connected = true);
         (0..self.len()).for_each(|server| self.set_links(server));
-    }
-
-    /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread;
-    /// the hook may crash the server, which then stops right there.
-    pub fn on_write(&self, server: usize, hook: impl FnMut(&Group<S>, &Write) + Send + 'static) {
-        // Weak, since the disk is reached from the group: a circle would never be let go.
-        let (group, mut hook) = (Arc::downgrade(&self.shared), hook);
-        self.persister(server).on_write(move |write| {
-            if let Some(shared) = Weak::upgrade(&group) {
-                hook(&Group { shared }, write);
-            }
-        });
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Knobs {
     delay_us: Option<(u64, u64)>,
     /// Probability that a request is delivered twice.
     duplication: f64,
-    /// Who runs next; None for the default.
+    /// The scheduling policy; None for the default.
     policy: Option<PolicyKind>,
     /// How much the clocks of servers may run fast or slow, as a fraction.
     skew: f64,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::run::Runs;
+use crate::run::{Runs, without_numbers};
 use crate::settings::{Grading, Policy, Test};
 use crate::workshop::hex;
 
@@ -166,19 +166,8 @@ pub(crate) fn wilson(passed: u64, runs: u64) -> (f64, f64) {
 
 /// Failures that look alike: the kind, and the first line of the message with its numbers taken out.
 fn signature(kind: &str, message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let mut signature = format!("{kind}: ");
-    let mut in_number = false;
-    for letter in line.chars().take(160) {
-        let is_digit = letter.is_ascii_digit();
-        if !is_digit {
-            signature.push(letter);
-        } else if !in_number {
-            signature.push('#');
-        }
-        in_number = is_digit;
-    }
-    signature
+    let line: String = message.lines().next().unwrap_or_default().chars().take(160).collect();
+    format!("{kind}: {}", without_numbers(&line))
 }
 
 /// Hundredths of a point for a test of which so many runs passed.

@@ -1,6 +1,6 @@
 //! Hostile submissions that have to be built and run. The check of sources is left out, since it would refuse
-//! nearly all of them: here the sandbox, the limits and the repetition must hold alone. What the check of sources
-//! and the unpacking refuse needs no build, and is tested in `src`.
+//! nearly all of them: here the sandbox, the limits and the repetition must hold alone. What the check of
+//! sources and the unpacking refuse needs no build, and is tested in `src`.
 //!
 //! It builds the framework once and then each submission, which takes minutes, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test hostile`.
@@ -14,8 +14,8 @@ use serde_json::Value;
 
 const FIRST: &str = "initial_election_2a";
 
-/// A kind of submission: its name, what stands in `Raft::make` before `todo!`, what the verdict must be, and what
-/// it must say.
+/// A kind of submission: its name, what stands in `Raft::make` before `todo!`, what the verdict must be, and
+/// what it must say.
 struct Kind {
     name: &'static str,
     body: &'static str,

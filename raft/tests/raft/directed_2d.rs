@@ -161,8 +161,8 @@ fn overtake_snapshot(cluster: &Cluster<Raft>) -> bool {
     delayed.load(Ordering::Relaxed) > 0 && caught_up < 2 * ELECTION && cluster.highest_term() == term
 }
 
-/// A voter whose log ends with its snapshot starts again, and is asked for its vote by a candidate that misses
-/// what is in the snapshot. Its last entry is the snapshot's (§7: the last included index and term).
+/// A voter whose log ends with its snapshot starts again, and is asked for its vote by a candidate that
+/// misses what is in the snapshot. Its last entry is the snapshot's (§7: the last included index and term).
 #[test]
 fn outdated_candidate_2d() {
     run("outdated_candidate_2d", |t: &Test| {

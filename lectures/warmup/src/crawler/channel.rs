@@ -18,19 +18,19 @@ pub struct Found {
     pub result: Result<Vec<Url>, FetchError>,
 }
 
+// handout: body 0A
 /// Crawls everything that `root` leads to. All pages that are known and not yet fetched are fetched at the
 /// same time.
-// handout: body 0A
 pub fn channel(root: &str, fetcher: &Arc<dyn Fetcher>) -> CrawlReport {
     channel_with_limit(root, fetcher, NonZeroUsize::MAX)
 }
 
+// handout: body 0A
 /// As [`channel`], with at most `limit` fetches at the same time.
 ///
 /// `outstanding` counts the workers whose results have not come. A page whose links are not known yet has
 /// either a worker or a place in `waiting`. So the crawl is complete when both are empty, and not before:
 /// an empty queue alone says nothing while a slow worker may still send links.
-// handout: body 0A
 pub fn channel_with_limit(root: &str, fetcher: &Arc<dyn Fetcher>, limit: NonZeroUsize) -> CrawlReport {
     let (sender, results) = unbounded();
     let mut report = CrawlReport::default();
@@ -55,9 +55,9 @@ pub fn channel_with_limit(root: &str, fetcher: &Arc<dyn Fetcher>, limit: NonZero
     }
 }
 
+// handout: body 0A
 /// Fetches one page and sends what it found. Its arguments are all that it knows: it cannot reach the
 /// visited set.
-// handout: body 0A
 pub fn worker(url: Url, fetcher: Arc<dyn Fetcher>, results: Sender<Found>) {
     let result = fetcher.fetch(&url);
     // The coordinator waits for every result; it is gone only if the whole run is.

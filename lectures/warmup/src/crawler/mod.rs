@@ -63,8 +63,8 @@ impl CrawlReport {
         self.fetched.iter().chain(failed).map(String::as_str).collect()
     }
 
-    /// Adds the result of one fetch. Returns the links to follow: none if the fetch failed.
     // handout: body 0A
+    /// Adds the result of one fetch. Returns the links to follow: none if the fetch failed.
     pub(crate) fn add(&mut self, url: Url, result: Result<Vec<Url>, FetchError>) -> Vec<Url> {
         match result {
             Ok(links) => {

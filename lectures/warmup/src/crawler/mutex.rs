@@ -20,9 +20,9 @@ struct Visited {
     report: CrawlReport,
 }
 
+// handout: body 0A
 /// Crawls everything that `root` leads to. All pages that are known and not yet fetched are fetched at the
 /// same time.
-// handout: body 0A
 pub fn mutex(root: &str, fetcher: &Arc<dyn Fetcher>) -> CrawlReport {
     let visited = Visited { urls: HashSet::from([root.to_owned()]), ..Visited::default() };
     let crawl = Arc::new(Crawl { fetcher: Arc::clone(fetcher), visited: Mutex::new(visited) });
@@ -32,9 +32,9 @@ pub fn mutex(root: &str, fetcher: &Arc<dyn Fetcher>) -> CrawlReport {
     std::mem::take(&mut crawl.visited.lock().report)
 }
 
+// handout: body 0A
 /// Starts the thread of one page. It holds its `task` until it has started the threads of the page's links,
 /// so the number of tasks is 0 only when no page is left.
-// handout: body 0A
 fn start(crawl: &Arc<Crawl>, url: Url, task: WaitGroup) {
     let crawl = Arc::clone(crawl);
     thread::spawn_named("page", move || {
@@ -48,11 +48,11 @@ fn start(crawl: &Arc<Crawl>, url: Url, task: WaitGroup) {
 }
 
 impl Crawl {
+    // handout: body 0A
     /// Notes the result of a fetch and returns those of its links that the caller must fetch.
     ///
     /// Test and mark are one step under the lock. If a thread tested under the lock, gave it up and marked
     /// later, two threads could both find the page unmarked, and both would fetch it.
-    // handout: body 0A
     fn claim_links(&self, url: Url, result: Result<Vec<Url>, FetchError>) -> Vec<Url> {
         let visited = &mut *self.visited.lock();
         let links = visited.report.add(url, result);

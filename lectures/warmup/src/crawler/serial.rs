@@ -6,11 +6,11 @@ use labrt::sync::Arc;
 
 use super::{CrawlReport, Fetcher};
 
+// handout: body 0A
 /// Crawls everything that `root` leads to, one page after the other.
 ///
 /// The course's version calls itself for each link. A chain of ten thousand pages would need ten thousand
 /// frames of stack, so the pages that are still to be fetched stand in a queue.
-// handout: body 0A
 pub fn serial(root: &str, fetcher: &Arc<dyn Fetcher>) -> CrawlReport {
     let mut report = CrawlReport::default();
     let mut visited = HashSet::from([root.to_owned()]);

@@ -76,8 +76,8 @@ struct Calls {
 }
 
 impl Calls {
-    /// All calls below this number are answered.
     // handout: body 0C
+    /// All calls below this number are answered.
     fn ack_below(&self) -> u64 {
         self.outstanding.first().copied().unwrap_or(self.next_seq)
     }

@@ -73,8 +73,8 @@ struct Edge {
     guards: BTreeSet<String>,
 }
 
-/// Reports every deadlock of the trace once. A cycle of locks begins with the lock that is first by name.
 // handout: body 0B
+/// Reports every deadlock of the trace once. A cycle of locks begins with the lock that is first by name.
 pub fn find_deadlocks(trace: &[Event]) -> Vec<Deadlock> {
     let edges = edges(trace);
     let mut found = BTreeSet::new();
@@ -91,8 +91,8 @@ pub fn find_deadlocks(trace: &[Event]) -> Vec<Deadlock> {
     found.into_iter().filter(is_new).collect()
 }
 
-/// The lock-order graph.
 // handout: body 0B
+/// The lock-order graph.
 fn edges(trace: &[Event]) -> Vec<Edge> {
     let mut edges = Vec::new();
     let mut held: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
@@ -122,9 +122,9 @@ fn edges(trace: &[Event]) -> Vec<Edge> {
     edges
 }
 
+// handout: body 0B
 /// Extends a path of edges by every edge that can follow, and reports it when it has become a cycle. A cycle
 /// is found once for each of its edges, so only the one that begins with the least lock counts.
-// handout: body 0B
 fn extend(edges: &[Edge], path: &mut Vec<usize>, found: &mut BTreeSet<Deadlock>) {
     let (first, last) = (&edges[path[0]], &edges[path[path.len() - 1]]);
     if last.wanted == first.held {
@@ -148,8 +148,8 @@ fn extend(edges: &[Edge], path: &mut Vec<usize>, found: &mut BTreeSet<Deadlock>)
     }
 }
 
-/// Sends for which no other thread has received. A receive meets the oldest send of another thread.
 // handout: body 0B
+/// Sends for which no other thread has received. A receive meets the oldest send of another thread.
 fn blocked_sends(trace: &[Event]) -> Vec<Deadlock> {
     let mut waiting: BTreeMap<&str, (VecDeque<&Event>, VecDeque<&Event>)> = BTreeMap::new();
     let meet = |others: &mut VecDeque<&Event>, event: &Event| {

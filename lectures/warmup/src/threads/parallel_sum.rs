@@ -4,6 +4,7 @@ use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
 
+// handout: body 0B
 /// Adds the numbers with so many threads, each of which adds one part.
 ///
 /// A thread's writes happen before its `join` returns, so the caller sees them whatever the memory ordering
@@ -11,7 +12,6 @@ use labrt::thread;
 ///
 /// # Panics
 /// If `threads` is 0.
-// handout: body 0B
 pub fn parallel_sum(numbers: &Arc<[u64]>, threads: usize) -> u64 {
     assert!(threads > 0, "somebody must add the numbers");
     let sums: Arc<[AtomicU64]> = (0..threads).map(|_| AtomicU64::new(0)).collect();

@@ -34,8 +34,8 @@ struct Votes {
 }
 
 impl Votes {
-    /// The verdict, if there is one: enough said yes, or everybody has answered. Counts the looks.
     // handout: body kept
+    /// The verdict, if there is one: enough said yes, or everybody has answered. Counts the looks.
     fn look(&mut self) -> Option<Verdict> {
         self.looks += 1;
         let won = self.yes >= self.needed;
@@ -46,8 +46,8 @@ impl Votes {
 
 // handout: bodies 0B
 impl Election {
-    /// A vote of so many voters, of whom `needed` must say yes.
     // handout: body kept
+    /// A vote of so many voters, of whom `needed` must say yes.
     pub fn new(voters: usize, needed: usize) -> Election {
         let votes = Votes { voters, needed, yes: 0, no: 0, looks: 0 };
         Election { votes: Mutex::new(votes), changed: Condvar::new() }
