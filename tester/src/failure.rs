@@ -11,6 +11,8 @@ pub enum Invariant {
     LeaderAppendOnly,
     /// Figure 3, §5.3.
     LogMatching,
+    /// An entry of a term appears first at the leader of that term (§5.3).
+    LogOrigin,
     /// Figure 3, §5.4.
     LeaderCompleteness,
     /// Figure 3, §5.4.3.

@@ -85,6 +85,8 @@ struct Shared<S> {
     /// Where the group's servers stand in the story: server 0 in this column.
     column: usize,
     boot: Box<dyn Fn(Boot) -> Booted<S> + Send + Sync>,
+    /// Whether a swarm's seed may draw a slow link between two servers.
+    slow_link: AtomicBool,
     /// Held for a few instructions at a time, never while a server's code runs.
     slots: Mutex<Vec<Slot<S>>>,
 }
@@ -160,6 +162,7 @@ impl<S: Send + Sync + 'static> Group<S> {
                 titles,
                 column,
                 boot: Box::new(boot),
+                slow_link: AtomicBool::new(false),
                 slots: Mutex::new((0..servers).map(slot).collect()),
             }),
         }
@@ -194,6 +197,12 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// (`LAB_SWARM`).
     pub fn pause_as_drawn(&self) {
         swarm::pauses(self);
+    }
+
+    /// Lets one link between two servers be slow, if the seed has drawn that (`LAB_SWARM`). Ends that are made
+    /// from now on have it.
+    pub(crate) fn slow_link_as_drawn(&self) {
+        self.shared.slow_link.store(true, Ordering::Relaxed);
     }
 
     /// Notes in the story that something happened to a server.
@@ -463,7 +472,13 @@ impl<S: Send + Sync + 'static> Group<S> {
         };
         let crash = AroundCrash::of(&persister);
         let make_end = |name| self.make_end(server, &node, &crash.news, name);
-        let (numbers, ends) = self.shared.names.iter().map(make_end).unzip();
+        let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = self.shared.names.iter().map(make_end).unzip();
+        if self.shared.slow_link.load(Ordering::Relaxed) {
+            for (other, &number) in numbers.iter().enumerate() {
+                let delay = self.test().knobs().slow_link(self.len(), server, other);
+                self.net().network().set_end_delay(number, delay);
+            }
+        }
         self.shared.slots.lock()[server].ends = numbers;
         let boot =
             Boot { me: server, incarnation, ends, persister, node: node.clone(), crash: Arc::clone(&crash) };
