@@ -214,7 +214,10 @@ macro_rules! service {
             #[allow(dead_code, reason = "not every user of a service wants late replies")]
             $visibility fn late(
                 &self,
-                late: impl ::core::ops::Fn(::std::vec::Vec<u8>) + ::core::marker::Send + ::core::marker::Sync + 'static,
+                late: impl ::core::ops::Fn(::std::vec::Vec<u8>)
+                    + ::core::marker::Send
+                    + ::core::marker::Sync
+                    + 'static,
             ) -> Self {
                 Self { caller: self.caller.late(late) }
             }

@@ -51,9 +51,9 @@ impl LeaseTimes {
 }
 
 impl State {
-    /// From now on this server makes promises and relies on those of the others, which must
-    /// do the same. A leader that hears from no majority gives up (`disturbance.rs`). No server stands for election sooner than `shortest_timeout` after a
-    /// message from a leader.
+    /// From now on this server makes promises and relies on those of the others, which must do the same. A
+    /// leader that hears from no majority gives up (`disturbance.rs`). No server stands for election sooner
+    /// than `shortest_timeout` after a message from a leader.
     ///
     /// # Panics
     /// If the drift is not between 0 and 1.

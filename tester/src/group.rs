@@ -5,8 +5,8 @@
 mod hooks;
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use labapi::Persister;
@@ -199,8 +199,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         swarm::pauses(self);
     }
 
-    /// Lets one link between two servers be slow, if the seed has drawn that (`LAB_SWARM`). Ends that are made
-    /// from now on have it.
+    /// Lets one link between two servers be slow, if the seed has drawn that (`LAB_SWARM`). Ends that are
+    /// made from now on have it.
     pub(crate) fn slow_link_as_drawn(&self) {
         self.shared.slow_link.store(true, Ordering::Relaxed);
     }

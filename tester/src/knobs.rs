@@ -17,8 +17,8 @@ use rand::{RngExt, SeedableRng};
 pub(crate) struct Knobs {
     /// Shortest and longest one-way delay of a message, in microseconds; None for the network's default.
     delay_us: Option<(u64, u64)>,
-    /// A slow link between two servers of the Raft lab: two numbers that choose them, and the one-way delay in
-    /// microseconds. Its round trips are longer than those of the network at its slowest.
+    /// A slow link between two servers of the Raft lab: two numbers that choose them, and the one-way delay
+    /// in microseconds. Its round trips are longer than those of the network at its slowest.
     slow_link: Option<(usize, usize, u64)>,
     /// Probability that a request is delivered twice.
     duplication: f64,

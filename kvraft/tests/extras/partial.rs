@@ -32,8 +32,8 @@ fn cluster(t: &Test, servers: usize, reads: Reads, options: Options) -> KvCluste
     })
 }
 
-/// All faults of five servers that one friend, one bridge, a star, a chain, a ring, one deaf or mute server and
-/// one cut link make, and those of three servers.
+/// All faults of five servers that one friend, one bridge, a star, a chain, a ring, one deaf or mute server
+/// and one cut link make, and those of three servers.
 fn partial_partitions(t: &Test, reads: Reads, options: Options) {
     let progress = if options.pre_vote { PROGRESS_WITH_PRE_VOTES } else { PROGRESS };
     let number = Partial::of_five(&[0, 1, 2, 3, 4]).len();

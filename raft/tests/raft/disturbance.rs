@@ -1,6 +1,6 @@
 // handout: file never
-//! The rules for elections that disturb less (`CheckQuorum`, dissertation §6.2; `PreVote`, §9.6), one test for
-//! each sentence.
+//! The rules for elections that disturb less (`CheckQuorum`, dissertation §6.2; `PreVote`, §9.6), one test
+//! for each sentence.
 
 use labrt::time::Duration;
 use raft::rpc::{RequestVoteArgs, RequestVoteReply};

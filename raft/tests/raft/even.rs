@@ -1,5 +1,5 @@
-//! Parts 2A to 2C: clusters of four, two and one. Half of four servers are no majority, though "at least half"
-//! and "more than half" are the same for odd clusters.
+//! Parts 2A to 2C: clusters of four, two and one. Half of four servers are no majority, though "at least
+//! half" and "more than half" are the same for odd clusters.
 
 use std::time::Duration;
 

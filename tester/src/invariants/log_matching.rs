@@ -66,9 +66,9 @@ impl LogMatching {
     }
 }
 
-/// No server has shown this entry before. A leader makes entries of its own term only, and only a leader makes
-/// entries (§5.3), so the leader of the entry's term must be the first to show it. A server that has just
-/// restarted may show what it wrote before its crash.
+/// No server has shown this entry before. A leader makes entries of its own term only, and only a leader
+/// makes entries (§5.3), so the leader of the entry's term must be the first to show it. A server that has
+/// just restarted may show what it wrote before its crash.
 fn check_origin(step: &Step, index: u64, entry: mirror::Entry) -> Result<(), Broken> {
     if entry.led || step.restarted {
         return Ok(());
