@@ -188,7 +188,7 @@ impl Trial<'_> {
         };
         let package = self.workshop.packages.last().map(String::as_str).unwrap_or_default();
         let tests = take_tests(path, package).and_then(|taken| {
-            crate::inspect::inspect(&taken.sources)?;
+            crate::inspect::inspect(&taken.sources, &Sources::new())?;
             Ok(taken.sources)
         });
         let tests = match tests {

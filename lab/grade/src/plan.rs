@@ -190,7 +190,11 @@ fn student_row(path: &Path, workshop: &Workshop, wish: &Wish, out: &Path) -> Res
     let mut row =
         Row { name, role: Role::Student, file, hash: String::new(), refusal: None, notes: Vec::new() };
     let taken = take(path, &workshop.packages).and_then(|taken| {
-        let inspected = if wish.skip_inspection { Ok(()) } else { crate::inspect::inspect(&taken.sources) };
+        let inspected = if wish.skip_inspection {
+            Ok(())
+        } else {
+            crate::inspect::inspect(&taken.sources, &workshop.skeleton)
+        };
         inspected.map(|()| taken)
     });
     match taken {

@@ -39,7 +39,7 @@ impl Drop for Scratch {
 /// The fault's name; "none" if it would be built.
 fn fault(path: &Path) -> String {
     let taken = take(path, &["raft".to_owned()]);
-    let inspected = taken.and_then(|taken| inspect(&taken.sources));
+    let inspected = taken.and_then(|taken| inspect(&taken.sources, &Sources::new()));
     inspected.map_or_else(|refusal| refusal.fault, |()| "none".to_owned())
 }
 
