@@ -175,8 +175,8 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     swarm: bool,
 
-    /// How threads are scheduled: random (a random walk), pct:D (probabilistic concurrency testing for bugs of
-    /// depth D), or swarm (as --swarm). By default each seed draws it.
+    /// How threads are scheduled: random (a random walk), pct:D (probabilistic concurrency testing, for bugs
+    /// of depth D), or swarm (as --swarm). By default each seed draws it.
     #[arg(long, value_name = "POLICY", value_parser = scheduler, env = SCHEDULER)]
     scheduler: Option<String>,
 

@@ -144,7 +144,8 @@ pub struct Event {
     pub task: Cow<'static, str>,
     /// The thread's number in the run: several may have one name.
     pub thread: u64,
-    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`, and what the tester adds.
+    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`, and what the tester
+    /// adds.
     pub kind: &'static str,
     /// Topic of a log line, name of a lock, and the like; may be empty.
     pub target: &'static str,
