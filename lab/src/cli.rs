@@ -85,7 +85,8 @@ pub(crate) enum Verb {
     /// Writes the events of a run for other programs: JSON Lines, ShiViz, Perfetto.
     #[command(after_help = examples::TRACE)]
     Trace(TraceOptions),
-    /// Makes a page of a run that opens from disk: messages between servers, their states, the log, the broken
+    /// Makes a page of a run that opens from disk: messages between servers, their states, the log, the
+    /// broken
     /// rule, and beside it the nearest run that passes.
     #[command(after_help = examples::VIEW)]
     View(ViewOptions),
