@@ -98,8 +98,8 @@
 //! reply, lost`) when the handler has returned, and `#17 reply arrives, 8 bytes` or `#17 fails: …` when the
 //! caller goes on. The same thread tells the arguments just before the first of them, and the reply just
 //! before the third. Programs read the field `leg` (`call`, `request`, `arrives`, `result`, `reply`,
-//! `returns`, `fails`) and the fields `call`, `to`, `bytes` and `lost`. What testers do to the network are
-//! events of kind `fault`.
+//! `returns`, `fails`) and the fields `call`, `to`, `bytes` and `lost`.
+//! What testers do to the network are events of kind `fault`.
 //!
 //! # How to read
 //!
