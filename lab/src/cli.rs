@@ -86,8 +86,7 @@ pub(crate) enum Verb {
     #[command(after_help = examples::TRACE)]
     Trace(TraceOptions),
     /// Makes a page of a run that opens from disk: messages between servers, their states, the log, the
-    /// broken
-    /// rule, and beside it the nearest run that passes.
+    /// broken rule, and beside it the nearest run that passes.
     #[command(after_help = examples::VIEW)]
     View(ViewOptions),
     /// Makes a failing run smaller: leaves out faults, operations, servers and messages while the same rule
@@ -180,7 +179,7 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     swarm: bool,
 
-    /// How threads are scheduled: random (a random walk), pct:D (probabilistic concurrency testing, for bugs
+    /// How threads are scheduled: random (a random walk), pct:D (probabilistic concurrency testing for bugs
     /// of depth D), or swarm (as --swarm). By default each seed draws it.
     #[arg(long, value_name = "POLICY", value_parser = scheduler, env = SCHEDULER)]
     scheduler: Option<String>,

@@ -10,13 +10,10 @@ use std::io::Write;
 
 use labtrace::Trace;
 
-use self::columns::Columns;
-use self::filter::Filter;
-use self::fold::{Folded, fold};
-use self::lines::{Line, lines};
-use super::cli::{LogsOptions, Shown};
-use crate::cli::Arguments;
-use crate::{Failure, Outcome};
+use columns::Columns;
+use filter::Filter;
+use fold::{Folded, fold};
+use lines::{Line, lines};
 
 use super::cli::{LogsOptions, Shown};
 use crate::cli::Arguments;
