@@ -3,6 +3,8 @@
 //!
 //! Also the speed of the machine and of the recorder, in real time.
 
+#![allow(clippy::disallowed_types, reason = "the machine's speed is measured on the wall clock")]
+
 use std::process::ExitCode;
 use std::time::Instant as WallClock;
 
@@ -281,9 +283,7 @@ fn measure(seed: u64, program: &Program, load: Option<Load>, is_replicated: bool
                 loop {
                     client.call(&words);
                     *answered.lock() += 1;
-                    if !think.is_zero() {
-                        thread::sleep(think.mul_f64(labrt::rand::random_range(0.5..1.5)));
-                    }
+                    thread::sleep(think.mul_f64(labrt::rand::random_range(0.5..1.5)));
                 }
             }));
         }

@@ -72,8 +72,8 @@
 //! # What this solution does beyond the paper, and why
 //!
 //! - **Outputs are kept until they have left.** The paper's backup drops its outputs and relies on clients
-//! that   ask again. Here the primary says which outputs have left (`released`), and a backup that goes live
-//! sends   the others. So no console byte is ever missing.
+//!   that ask again. Here the primary says which outputs have left (`released`), and a backup that goes live
+//!   sends the others. So no console byte is ever missing.
 //! - **Writes to the disk have the number of their output.** A late copy of an earlier write changes nothing.
 //! - **Each attempt to clone has its own epoch**, so that a host with the state of a failed attempt can never
 //!   win a flag.

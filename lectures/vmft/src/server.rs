@@ -111,17 +111,16 @@ impl Host {
     pub fn start(me: usize, peers: Peers, settings: Settings) -> Arc<Host> {
         let state = Monitor::new(State::new(me, settings, Instant::now()));
         let host = Arc::new(Host { state, peers });
-        let threads: [(&'static str, fn(&Arc<Host>)); 4] = [
-            ("guest", Host::run_guest),
-            ("channel", Host::run_channel),
-            ("outputs", |host| host.run_outputs()),
-            ("decisions", |host| host.run_decisions()),
-        ];
-        for (name, run) in threads {
-            let host = Arc::clone(&host);
-            thread::spawn_named(name, move || run(&host));
-        }
+        host.spawn("guest", |host| host.run_guest());
+        host.spawn("channel", |host| host.run_channel());
+        host.spawn("outputs", |host| host.run_outputs());
+        host.spawn("decisions", |host| host.run_decisions());
         host
+    }
+
+    fn spawn(self: &Arc<Self>, name: &'static str, run: fn(&Arc<Host>)) {
+        let host = Arc::clone(self);
+        thread::spawn_named(name, move || run(&host));
     }
 
     /// Starts a machine's life, as its primary or its backup; `peer` is the other host.

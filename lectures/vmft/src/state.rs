@@ -347,10 +347,10 @@ impl State {
         let next = self.next_read;
         let operations = self.machine().map_or(&[][..], Machine::operations);
         let new = operations.iter().filter(|operation| operation.number >= next);
-        let reads = new.clone().filter(|operation| operation.write.is_none());
+        let reads = new.filter(|operation| operation.write.is_none());
         let reads = reads.map(|operation| (operation.number, operation.lba)).collect();
-        let last = new.last().map(|operation| operation.number + 1);
-        self.next_read = last.unwrap_or(next);
+        let last = operations.last().map(|operation| operation.number + 1);
+        self.next_read = last.unwrap_or(next).max(next);
         reads
     }
 

@@ -34,6 +34,8 @@ pub(crate) fn counter() -> Setup {
 /// How often a test looks whether something has happened.
 const LOOK: Duration = Duration::from_millis(2);
 
+type MakeArbiter = dyn Fn(&Net) -> Arc<dyn Arbiter> + Send + Sync;
+
 /// What a cluster is made of.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -42,7 +44,7 @@ pub(crate) struct Setup {
     /// Hosts beyond the first two; they are free for a repair.
     pub(crate) spares: usize,
     /// Makes a host's arbiter; None: the flag on the shared disk.
-    pub(crate) arbiter: Option<Arc<dyn Fn(&Net) -> Arc<dyn Arbiter> + Send + Sync>>,
+    pub(crate) arbiter: Option<Arc<MakeArbiter>>,
     /// Whether messages take the time that the seed has drawn (`LAB_SWARM`).
     pub(crate) is_drawn: bool,
     /// Off in tests that show an anomaly.
