@@ -87,7 +87,9 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
             say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
         }
         None => {
-            say("the probability does not jump: nearly every future of this run fails, from its beginning on")
+            say(
+                "the probability does not jump: nearly every future of this run fails, from its beginning on",
+            );
         }
     }
     Ok(Outcome::Passed)
