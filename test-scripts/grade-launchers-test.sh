@@ -102,4 +102,11 @@ GRADE=$base/grade test-scripts/grade-parallel.sh "$base/parallel" || true
 GRADE=$base/grade test-scripts/grade-parallel.sh "$base/parallel"
 cmp "$base/local/results.json" "$base/parallel/results.json"
 
+echo "== the Kubernetes manifest"
+if command -v kubernetes-validate >/dev/null; then
+    kubernetes-validate --strict test-scripts/grade-kubernetes.yaml
+else
+    echo "skipped: pip install kubernetes-validate"
+fi
+
 echo "all three come to the same bytes"

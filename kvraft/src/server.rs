@@ -59,12 +59,28 @@ impl KvServer {
         max_raft_state: Option<usize>,
         reads: Reads,
     ) -> Arc<KvServer> {
+        KvServer::start_with_options(ends, me, persister, max_raft_state, reads, Options::default())
+    }
+
+    /// As [`KvServer::start_with`], with options for the Raft below. `reads` alone decides
+    /// whether there are leases.
+    ///
+    /// # Panics
+    /// As [`KvServer::start_with`].
+    pub fn start_with_options(
+        ends: Vec<ClientEnd>,
+        me: usize,
+        persister: Persister,
+        max_raft_state: Option<usize>,
+        reads: Reads,
+        options: Options,
+    ) -> Arc<KvServer> {
         let lease = match reads {
             Reads::Log | Reads::ReadIndex => None,
             Reads::Lease(lease) => Some(lease),
         };
-        let machine = WithSessions::new(KeyValue::default());
-        let rsm = Rsm::start_with(ends, me, persister, max_raft_state, machine, Options { lease });
+        let (machine, options) = (WithSessions::new(KeyValue::default()), Options { lease, ..options });
+        let rsm = Rsm::start_with(ends, me, persister, max_raft_state, machine, options);
         Arc::new(KvServer { rsm, reads })
     }
 }

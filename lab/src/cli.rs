@@ -85,8 +85,8 @@ pub(crate) enum Verb {
     /// Writes the events of a run for other programs: JSON Lines, ShiViz, Perfetto.
     #[command(after_help = examples::TRACE)]
     Trace(TraceOptions),
-    /// Makes a page of a run that opens from disk: messages between servers, their states, the log, the broken
-    /// rule, and beside it the nearest run that passes.
+    /// Makes a page of a run that opens from disk: messages between servers, their states, the log, the
+    /// broken rule, and beside it the nearest run that passes.
     #[command(after_help = examples::VIEW)]
     View(ViewOptions),
     /// Makes a failing run smaller: leaves out faults, operations, servers and messages while the same rule
@@ -179,8 +179,8 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     swarm: bool,
 
-    /// How threads are scheduled: random (a random walk), pct:D (probabilistic concurrency testing for bugs of
-    /// depth D), or swarm (as --swarm). By default each seed draws it.
+    /// How threads are scheduled: random (a random walk), pct:D (probabilistic concurrency testing for bugs
+    /// of depth D), or swarm (as --swarm). By default each seed draws it.
     #[arg(long, value_name = "POLICY", value_parser = scheduler, env = SCHEDULER)]
     scheduler: Option<String>,
 
@@ -229,7 +229,7 @@ impl RunOptions {
         if self.check_determinism || environment::flag(CHECK_DETERMINISM)? {
             variables.push((CHECK_DETERMINISM, "1".to_owned()));
         }
-        Ok(World { threads, variables, profile: self.profile.clone() })
+        Ok(World { threads, variables, profile: self.profile.clone(), ..World::default() })
     }
 }
 
@@ -297,6 +297,11 @@ pub(crate) struct StressOptions {
     /// The first of the seeds [default: drawn].
     #[arg(long, value_name = "N", value_parser = seed)]
     pub(crate) first_seed: Option<u64>,
+
+    /// Give no seed to swarm. Otherwise the last tenth of the seeds run as with --swarm, which finds what
+    /// many plain runs do not.
+    #[arg(long, conflicts_with = "swarm")]
+    pub(crate) plain: bool,
 
     /// Count rounds instead of showing bars: a round is one run of every test, as in go-test-many.sh.
     #[arg(long)]

@@ -12,7 +12,8 @@
 //! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
 //! * `pool`: several of them at once. `score`: what their results come to.
 //! * `progress`: where the user is. `handed`: whether a handout's fixed files are as they were.
-//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`, `grade`: one module for each verb.
+//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`, `grade`: one module for each
+//!   verb.
 //! * `why`: the verbs that tell why a run failed.
 //!
 //! # Exit codes

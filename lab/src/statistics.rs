@@ -34,6 +34,11 @@ impl Moments {
         self.n = n;
     }
 
+    /// The mean; None if there is no number yet.
+    pub(crate) fn mean(&self) -> Option<f64> {
+        (self.n > 0).then_some(self.mean)
+    }
+
     /// "1.25 ± 0.10", or a dash if there is no number yet.
     pub(crate) fn show(&self, unit: &str) -> String {
         if self.n == 0 {

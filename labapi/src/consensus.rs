@@ -48,8 +48,15 @@ pub struct Lease {
 /// make the same choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Options {
-    /// Serve reads from leases. `None`, the default, relies on no clock.
+    /// Serve reads from leases. `None`, the default, relies on no clock. Leases bring
+    /// `check_quorum` with them.
     pub lease: Option<Lease>,
+    /// A leader that hears from no majority for an election timeout gives up (`CheckQuorum`,
+    /// dissertation §6.2).
+    pub check_quorum: bool,
+    /// A server asks whether it would be elected before it stands for election (`PreVote`,
+    /// dissertation §9.6). Pre-votes bring `check_quorum` with them.
+    pub pre_vote: bool,
 }
 
 /// Whether a leader may answer a read from its own state ([`Consensus::read_index`]).

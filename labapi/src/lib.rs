@@ -24,6 +24,7 @@
 //! | what | bound |
 //! |---|---|
 //! | a message on a network in good order | takes 1 to 10 ms each way; up to 27 ms more, and one in ten lost, if it is unreliable |
+//! | one slow link of a cluster | a round trip takes up to 200 ms, which must be less than the shortest election timeout; answers that come late count |
 //! | a call to a server that cannot be reached | fails after up to 7 s, so a server must not wait for it before it calls others |
 //! | heartbeats | an idle second of three servers costs at most 60 RPCs: about ten heartbeats a second to each follower |
 //! | an election | a majority that can talk elects a leader within 5 s; usually within 1 s |

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use labrt::time::Instant;
-use labrt::{oneshot, runtime};
+use labrt::{node, oneshot, runtime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -95,11 +95,14 @@ impl ClientEnd {
         limit: Duration,
     ) -> Result<Vec<u8>, RpcError> {
         match &self.way {
-            Way::Network(end) => end.call_timeout(service_method, args, limit),
+            Way::Network(end) => end.call_timeout(service_method, args, limit, None),
             Way::Transport(transport) => transport.call(service_method, args, Some(limit)),
         }
     }
 }
+
+/// What a late reply is given to.
+type Late = Arc<dyn Fn(Vec<u8>) + Send + Sync>;
 
 impl NetworkEnd {
     #[track_caller]
@@ -113,12 +116,30 @@ impl NetworkEnd {
     }
 
     #[track_caller]
-    fn call_timeout(&self, service_method: &'static str, args: Vec<u8>, limit: Duration) -> Outcome {
+    fn call_timeout(
+        &self,
+        service_method: &'static str,
+        args: Vec<u8>,
+        limit: Duration,
+        late: Option<&Late>,
+    ) -> Outcome {
         self.guard();
         runtime::note_blocking("an RPC");
         let deadline = Instant::now() + limit;
         let Sent { number, outcome } = path::send(self, service_method, args);
-        let outcome = match outcome.wait_deadline(deadline) {
+        let waited = match late {
+            None => outcome.wait_deadline(deadline),
+            Some(late) => {
+                let (end, late, node) = (self.clone(), Arc::clone(late), node::current());
+                outcome.wait_deadline_or(deadline, move |outcome| {
+                    end.trace_outcome(number, service_method, &outcome);
+                    if let Ok(reply) = outcome {
+                        runtime::spawn_detached(&node, "a late reply", move || late(reply));
+                    }
+                })
+            }
+        };
+        let outcome = match waited {
             Ok(outcome) => outcome.unwrap_or(Err(RpcError::Failed)),
             Err(oneshot::TimedOut) => Err(RpcError::TimedOut),
         };
@@ -158,17 +179,35 @@ impl fmt::Debug for ClientEnd {
 pub struct Caller {
     end: ClientEnd,
     limit: Option<Duration>,
+    late: Option<LateReplies>,
+}
+
+/// A [`Late`] that has no words for itself.
+#[derive(Clone)]
+struct LateReplies(Late);
+
+impl fmt::Debug for LateReplies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LateReplies")
+    }
 }
 
 impl Caller {
     /// Calls without a limit on this end.
     pub fn new(end: ClientEnd) -> Caller {
-        Caller { end, limit: None }
+        Caller { end, limit: None, late: None }
     }
 
     /// Calls that end with [`RpcError::TimedOut`] after this long.
     pub fn timeout(&self, limit: Duration) -> Caller {
-        Caller { end: self.end.clone(), limit: Some(limit) }
+        Caller { end: self.end.clone(), limit: Some(limit), late: self.late.clone() }
+    }
+
+    /// Calls whose encoded reply goes to `late` if it comes after the limit. `late` runs in a thread of its
+    /// own, on the node of the calling thread; not at all if that node has crashed, or if no reply comes.
+    /// Ends of another transport drop late replies.
+    pub fn late(&self, late: impl Fn(Vec<u8>) + Send + Sync + 'static) -> Caller {
+        Caller { end: self.end.clone(), limit: self.limit, late: Some(LateReplies(Arc::new(late))) }
     }
 
     /// Encodes, calls, decodes.
@@ -182,9 +221,12 @@ impl Caller {
         args: &A,
     ) -> Result<R, RpcError> {
         let args = labgob::encode(args);
-        let reply = match self.limit {
-            None => self.end.call(service_method, args),
-            Some(limit) => self.end.call_timeout(service_method, args, limit),
+        let reply = match (self.limit, &self.late, &self.end.way) {
+            (None, _, _) => self.end.call(service_method, args),
+            (Some(limit), Some(LateReplies(late)), Way::Network(end)) => {
+                end.call_timeout(service_method, args, limit, Some(late))
+            }
+            (Some(limit), _, _) => self.end.call_timeout(service_method, args, limit),
         };
         labgob::decode(&reply?).map_err(RpcError::Garbled)
     }

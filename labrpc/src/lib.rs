@@ -94,11 +94,12 @@
 //!
 //! With [`labrt::Config::trace`] on, each call leaves events of kind `message`, with its method as their
 //! topic and its number in the network in front: `#17 server-0 -> server-1: request, 12 bytes` when it is
-//! made (`…, lost` if it will not arrive), `#17 request arrives` on the server, `#17 reply, 8 bytes` (or
-//! `#17 reply, lost`) when the handler has returned, and `#17 reply arrives, 8 bytes` or `#17 fails: …` when
-//! the caller goes on. The same thread tells the arguments just before the first of them, and the reply just
+//! made (`…, lost` if it will not arrive), `#17 request arrives` on the server, `#17 reply, 8 bytes` (or `#17
+//! reply, lost`) when the handler has returned, and `#17 reply arrives, 8 bytes` or `#17 fails: …` when the
+//! caller goes on. The same thread tells the arguments just before the first of them, and the reply just
 //! before the third. Programs read the field `leg` (`call`, `request`, `arrives`, `result`, `reply`,
-//! `returns`, `fails`) and the fields `call`, `to`, `bytes` and `lost`. What testers do to the network are events of kind `fault`.
+//! `returns`, `fails`) and the fields `call`, `to`, `bytes` and `lost`.
+//! What testers do to the network are events of kind `fault`.
 //!
 //! # How to read
 //!

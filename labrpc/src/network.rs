@@ -1,4 +1,4 @@
-//! The network as testers see it: who is connected to whom, and what goes wrong.
+//! The network as testers see it: which servers are connected, and which faults strike.
 
 use std::fmt;
 use std::sync::Arc;

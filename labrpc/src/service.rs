@@ -139,7 +139,8 @@ impl Server {
 /// * `struct CounterClient` (`Clone`) with `new(end: ClientEnd)`,
 ///   `fn add(&self, amount: &u64) -> Result<u64, RpcError>`, which blocks until there is a reply or none will
 ///   come, and `timeout(Duration)`, a client whose calls end with
-///   [`RpcError::TimedOut`](crate::RpcError::TimedOut) after that long.
+///   [`RpcError::TimedOut`](crate::RpcError::TimedOut) after that long, and `late(closure)`, a client that
+///   gives the closure the encoded reply of a call that came after the limit.
 ///
 /// Each method takes one argument and gives one reply, both of which serde can encode.
 #[macro_export]
@@ -207,6 +208,18 @@ macro_rules! service {
             #[allow(dead_code, reason = "not every user of a service needs a limit")]
             $visibility fn timeout(&self, limit: ::core::time::Duration) -> Self {
                 Self { caller: self.caller.timeout(limit) }
+            }
+
+            /// The same client, which gives `late` the encoded reply of a call that came after the limit.
+            #[allow(dead_code, reason = "not every user of a service wants late replies")]
+            $visibility fn late(
+                &self,
+                late: impl ::core::ops::Fn(::std::vec::Vec<u8>)
+                    + ::core::marker::Send
+                    + ::core::marker::Sync
+                    + 'static,
+            ) -> Self {
+                Self { caller: self.caller.late(late) }
             }
 
             $(

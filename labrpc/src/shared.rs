@@ -1,4 +1,4 @@
-//! The state of a network: who may talk to whom, which calls are under way, what has been counted.
+//! The state of a network: which servers can talk, which calls are under way, what has been counted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl End {
     }
 }
 
-/// A server's name and who bears it now.
+/// A server's name, and the server that has it now.
 pub(crate) struct Slot {
     pub(crate) name: Name,
     /// None before the server is added and after it is deleted.

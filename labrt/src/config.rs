@@ -102,7 +102,7 @@ pub struct Config {
     pub world: World,
     /// The source of every choice and random number of the run.
     pub seed: u64,
-    /// Who runs next; only used in the simulation.
+    /// How the next thread is chosen; only used in the simulation.
     pub policy: PolicyKind,
     /// What the run may consume.
     pub limits: Limits,

@@ -15,6 +15,8 @@ use crate::{real, sim};
 
 enum State<T> {
     Empty,
+    /// Nobody waits any more; the value goes to this closure.
+    Then(Box<dyn FnOnce(T) + Send>),
     Full(T),
     /// The value was taken, or its sender was dropped without one.
     Done,
@@ -70,7 +72,16 @@ impl<T> Drop for Put<T> {
 
 impl<T> Shared<T> {
     fn settle(&self, new: State<T>) {
-        *self.state.lock() = new;
+        let mut state = self.state.lock();
+        if let State::Then(then) = std::mem::replace(&mut *state, State::Done) {
+            drop(state);
+            if let State::Full(value) = new {
+                then(value);
+            }
+            return;
+        }
+        *state = new;
+        drop(state);
         self.settled.store(true, Ordering::Release);
         match mode() {
             Mode::Simulated => self.waiters.wake_all(),
@@ -106,6 +117,37 @@ impl<T> Take<T> {
         self.wait_until(Some(deadline.to_run()), On::Event(Access::NONE), Location::caller())
     }
 
+    /// As [`Take::wait_deadline`]; if the time is over, the value goes to `late` when it comes. That closure
+    /// runs where the value is put, perhaps outside of all threads, so it must not block.
+    ///
+    /// # Errors
+    /// As [`Take::wait_deadline`].
+    #[inline]
+    #[track_caller]
+    pub fn wait_deadline_or(
+        self,
+        deadline: Instant,
+        late: impl FnOnce(T) + Send + 'static,
+    ) -> Result<Option<T>, TimedOut> {
+        let waited = self.wait_until(Some(deadline.to_run()), On::Event(Access::NONE), Location::caller());
+        if waited.is_err() {
+            self.pass_on(late);
+        }
+        waited
+    }
+
+    fn pass_on(self, late: impl FnOnce(T) + Send + 'static) {
+        let mut state = self.shared.state.lock();
+        match std::mem::replace(&mut *state, State::Done) {
+            State::Full(value) => {
+                drop(state);
+                late(value);
+            }
+            State::Done => {}
+            State::Empty | State::Then(_) => *state = State::Then(Box::new(late)),
+        }
+    }
+
     /// Whether waiting would end at once.
     #[track_caller]
     pub fn is_settled(&self) -> bool {
@@ -131,7 +173,7 @@ impl<T> Take<T> {
         }
         match std::mem::replace(&mut *self.shared.state.lock(), State::Done) {
             State::Full(value) => Ok(Some(value)),
-            State::Empty | State::Done => Ok(None),
+            State::Empty | State::Then(_) | State::Done => Ok(None),
         }
     }
 

@@ -43,7 +43,7 @@ pub struct Stats {
     pub event_hash: u64,
 }
 
-/// A scheduling decision: who ran, and when.
+/// A scheduling decision: the thread that ran, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Virtual time since the start of the run.
@@ -144,7 +144,8 @@ pub struct Event {
     pub task: Cow<'static, str>,
     /// The thread's number in the run: several may have one name.
     pub thread: u64,
-    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`, and what the tester adds.
+    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`, and what the tester
+    /// adds.
     pub kind: &'static str,
     /// Topic of a log line, name of a lock, and the like; may be empty.
     pub target: &'static str,

@@ -1,9 +1,9 @@
 //! What is known of a panic: message, source line, backtrace. The hook that learns it prints nothing for
 //! threads of a run, since their panics become the run's [`crate::Failure`].
 //!
-//! Only the hook knows the line, only whoever catches the panic knows that it ended its thread, and between
-//! the two there may be other panics: code that catches its own, destructors. So the hook keeps the last few,
-//! and the payload that was caught tells which of them it was.
+//! Only the hook knows the line, only the code that catches the panic knows that it ended its thread, and
+//! between the two there may be other panics: code that catches its own, destructors. So the hook keeps the
+//! last few, and the payload that was caught tells which of them it was.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -119,7 +119,7 @@ pub(crate) fn of_task(task: u64) -> PanicInfo {
     RECENT.with_borrow(|recent| recent.iter().find(|seen| seen.task == task).map_or_else(unknown, explained))
 }
 
-/// A number that stays the same from the hook to whoever catches the payload: the address of its text. Other
+/// A number that stays the same from the hook to where the payload is caught: the address of its text. Other
 /// payloads move in between; they are known by their message.
 fn identity(payload: &(dyn Any + Send)) -> usize {
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
@@ -149,7 +149,7 @@ fn explained(seen: &Seen) -> PanicInfo {
 }
 
 /// A panic left a destructor that ran because of another panic, or of a kill. Rust ends the process then,
-/// whatever anybody does, so that this is the only report that there will be.
+/// in any case, so this is the only report that there will be.
 fn report_before_abort(message: &str) {
     let here = match mode() {
         Mode::Simulated => sim::try_with(|sim| sim.whereabouts()),

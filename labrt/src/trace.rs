@@ -39,7 +39,7 @@ pub fn emit_fields(kind: &'static str, target: &'static str, event: impl FnOnce(
 #[cold]
 #[inline(never)]
 fn record(kind: &'static str, target: &'static str, event: impl FnOnce() -> (Fields, String)) {
-    // The text is made before the simulation is borrowed, since it may be anybody's `Display`. That may take
+    // The text is made before the simulation is borrowed, since it may come from any `Display`. That may take
     // locks, at which no other thread may get its turn: a run that is watched goes as it went unwatched.
     let simulated = mode() == Mode::Simulated;
     let stride = simulated.then(|| sim::with(sim::Sim::keep_turn));

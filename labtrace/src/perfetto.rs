@@ -1,4 +1,4 @@
-//! A trace in the Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing open.
+//! A trace in the Trace Event Format, which Perfetto (ui.perfetto.dev) and `chrome://tracing` open.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

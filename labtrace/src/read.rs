@@ -51,8 +51,8 @@ pub fn read_file(path: &Path) -> Result<Trace, Unreadable> {
     read(BufReader::new(std::fs::File::open(path).map_err(Unreadable::File)?))
 }
 
-/// Reads a trace: the compact format, or JSON Lines. Of a file that was cut off or damaged, what stands before
-/// that place is read, and [`Trace::damage`] says how it ends.
+/// Reads a trace: the compact format, or JSON Lines. Of a file that was cut off or damaged, what stands
+/// before that place is read, and [`Trace::damage`] says how it ends.
 ///
 /// # Errors
 /// If it was written by another version, or is no trace.

@@ -1,17 +1,17 @@
-//! A trace as a log for ShiViz (Beschastnikh et al., CACM 2016): each event with a vector clock.
+//! A trace as a log for `ShiViz` (Beschastnikh et al., CACM 2016): each event with a vector clock.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::{Trace, calls, clean};
 
-/// The regular expression that ShiViz must be given for such a log.
+/// The regular expression that `ShiViz` must be given for such a log.
 pub const SHIVIZ_PARSER: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
 
 type Clock = BTreeMap<String, u64>;
 
 /// Writes the events that say something about servers, two lines each. The first line is the parser's
-/// expression, and an empty one follows, as ShiViz wants a log that is opened as a file.
+/// expression, and an empty one follows, as `ShiViz` wants a log that is opened as a file.
 ///
 /// # Errors
 /// If `out` cannot be written to.

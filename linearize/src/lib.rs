@@ -62,7 +62,7 @@
 //!
 //! Of a model that is only a step function nothing is known but what its steps say. Take m rounds of k
 //! updates, all of a round under way at once, and a model whose last operation is legal after one order of
-//! them alone: whoever decides that history must try up to (k!)^m orders. So for such models there is always
+//! them alone: a checker of that history must try up to (k!)^m orders. So for such models there is always
 //! a history that is answered with [`Verdict::Unknown`], and for a queue, which keeps the order of its
 //! enqueues until long after, it is an ordinary one: with eight clients and 1,000 operations the default
 //! limits suffice while no more than a few values wait, often not if ten do, and not if a hundred do, be the

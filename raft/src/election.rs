@@ -10,9 +10,9 @@ use crate::state::{Peer, State};
 
 // handout: bodies 2A
 impl State {
-    /// When the election timeout elapses; never for a leader.
+    /// When the election timeout elapses; never for a leader that counts on its links.
     pub fn election_deadline(&self) -> Option<Instant> {
-        (self.role != Role::Leader).then_some(self.election_deadline)
+        if self.role == Role::Leader { self.quorum_deadline() } else { Some(self.election_deadline) }
     }
 
     /// Restarts the election timer. Exactly three things do (Figure 2, rules for
@@ -20,9 +20,19 @@ impl State {
     /// If a vote request alone reset the timer, a candidate that cannot win could keep
     /// electable servers from ever standing.
     pub(crate) fn reset_election_timer(&mut self, now: Instant) {
-        let deadline = now + self.election_timeout;
-        debug_assert!(deadline >= self.election_deadline, "restarting the timer would shorten it");
-        self.election_deadline = deadline;
+        self.election_deadline = now + self.election_timeout;
+        self.stop_asking();
+    }
+
+    /// From the next restart of the timer on, this is the election timeout. The caller draws a
+    /// new one now and then while the timer keeps being restarted.
+    ///
+    /// A server that kept its first draw would never be the first to stand, if that draw was
+    /// long and candidates that cannot win restart its timer with their requests again and
+    /// again. In a partial partition it may be the only one that can win.
+    pub fn vary_election_timeout(&mut self, next_timeout: Duration) {
+        debug_assert!(!next_timeout.is_zero(), "an election timeout of zero leaves no time for a leader");
+        self.election_timeout = next_timeout;
     }
 
     /// The election timeout has elapsed: become a candidate and start an election (§5.2;
@@ -33,6 +43,7 @@ impl State {
     pub fn start_election(&mut self, now: Instant, next_timeout: Duration) {
         assert!(self.role != Role::Leader, "a leader does not stand for election");
         self.role = Role::Candidate;
+        self.stop_asking();
         self.persistent.advance_term_as_candidate(self.me);
         debug!(target: "vote", "stands for election in term {}", self.term());
         self.votes = vec![self.me];
@@ -51,12 +62,17 @@ impl State {
             candidate_id: self.me,
             last_log_index: self.log().last_index(),
             last_log_term: self.log().last_term(),
+            pre_vote: false,
         }
     }
 
     /// RequestVote RPC, receiver implementation (Figure 2).
     pub fn handle_request_vote(&mut self, args: &RequestVoteArgs, now: Instant) -> RequestVoteReply {
         debug_assert_ne!(args.candidate_id, self.me, "a candidate does not ask itself");
+        // Not in Figure 2, and only with pre-votes.
+        if args.pre_vote {
+            return self.handle_pre_vote(args, now);
+        }
         // Not in Figure 2, and only with leases: this server has promised to wait.
         if self.is_bound(now) {
             debug!(target: "vote", "bound: ignores server {}, term {}", args.candidate_id, args.term);
@@ -68,9 +84,13 @@ impl State {
             debug!(target: "vote", "refused to {} in term {}: {reason}", args.candidate_id, args.term);
         } else {
             debug!(target: "vote", "granted to {} in term {}", args.candidate_id, args.term);
-            self.persistent.vote_for(args.candidate_id);
             debug_assert_eq!(self.role, Role::Follower, "a candidate or leader has voted for itself");
-            self.reset_election_timer(now);
+            // The same vote again is no new one. A candidate that hears no answers repeats its
+            // request, and must not keep this server from standing for election.
+            if self.voted_for().is_none() {
+                self.persistent.vote_for(args.candidate_id);
+                self.reset_election_timer(now);
+            }
         }
         RequestVoteReply { term: self.term(), vote_granted: refusal.is_none(), bound: false }
     }
@@ -101,7 +121,7 @@ impl State {
     /// a candidate that lacks it, so every leader has every committed entry (Leader
     /// Completeness). Comparing lengths alone would not do: a deposed leader can pile up
     /// entries that no other server has.
-    fn is_up_to_date(&self, last_log_index: u64, last_log_term: u64) -> bool {
+    pub(crate) fn is_up_to_date(&self, last_log_index: u64, last_log_term: u64) -> bool {
         (last_log_term, last_log_index) >= (self.log().last_term(), self.log().last_index())
     }
 
@@ -114,6 +134,9 @@ impl State {
         now: Instant,
     ) {
         debug_assert!(!(reply.vote_granted && reply.bound), "a bound server grants no vote");
+        if args.pre_vote {
+            return self.handle_pre_vote_reply(peer, args, reply, now);
+        }
         self.observe_term(reply.term, now);
         // The vote was for another election, or this one is decided.
         if self.term() != args.term || self.role != Role::Candidate {
@@ -141,6 +164,7 @@ impl State {
         }
         debug!(target: "leader", "of term {}, by the votes of {:?}", self.term(), self.votes);
         self.role = Role::Leader;
+        self.reset_election_timer(now);
         let next_index = self.log().last_index() + 1;
         self.peers.fill(Peer::new(next_index, now));
     }

@@ -24,6 +24,11 @@ struct Seen {
     last_applied: u64,
     last_included_index: u64,
     last_index: u64,
+    // handout: drop
+    /// Whether a leader may give up within its term, and how often pre-votes were asked for.
+    check_quorum: bool,
+    polls: u64,
+    // handout: end
 }
 
 impl Seen {
@@ -36,6 +41,10 @@ impl Seen {
             last_applied: state.last_applied,
             last_included_index: state.log().last_included_index(),
             last_index: state.log().last_index(),
+            // handout: drop
+            check_quorum: state.disturbance.check_quorum,
+            polls: state.disturbance.polls,
+            // handout: end
         }
     }
 }
@@ -102,7 +111,11 @@ impl News {
         let role = last.role != now.role;
         let election = now.role == Role::Candidate && last.term != now.term;
         let entries = now.role == Role::Leader && last.last_index != now.last_index;
-        News { role, outgoing: role || election || entries, committed: last.commit_index != now.commit_index }
+        let mut outgoing = role || election || entries;
+        // handout: drop
+        outgoing |= last.polls != now.polls;
+        // handout: end
+        News { role, outgoing, committed: last.commit_index != now.commit_index }
     }
 }
 
@@ -192,8 +205,13 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
     // A term has no other leader that could send this one a message. So a leader steps down
     // only by leaving its term.
     let still_leader = same_term && last.role == Role::Leader;
+    let mut may_give_up = false;
+    // handout: drop
+    // Unless it hears from no majority (`disturbance.rs`).
+    may_give_up |= now.check_quorum && now.role == Role::Follower;
+    // handout: end
     assert!(
-        !still_leader || now.role == Role::Leader,
+        !still_leader || now.role == Role::Leader || may_give_up,
         "the leader of term {} became a {:?} within the term",
         now.term,
         now.role

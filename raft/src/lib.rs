@@ -119,6 +119,7 @@
 // handout: end
 // handout: drop
 //! | `reads.rs` | reads without the log, for lab 3; leave it out at first | §8 |
+//! | `disturbance.rs` | `CheckQuorum` and `PreVote`, two options; leave it out at first | – |
 // handout: end
 // handout: drop classic
 //! | `invariants.rs` | what must always hold of one server | Figure 3 |
@@ -126,13 +127,13 @@
 //! | `api.rs` | the interface of the lab | – |
 //! | `wire.rs` | the messages, for the tester's checkers | – |
 //!
-//! Read them in this order. The first ten contain no threads. Each rule is a method on
-//! [`rules::State`]; the caller passes in the time and the random numbers. So a rule cannot
-//! block, and a test can call it alone (`tests/raft/figure2.rs` does, sentence by sentence).
-//! `server.rs` contains no rules. It is a *monitor*: one lock and a fixed set of threads.
-//! Each thread asks the state what there is to do, does it without the lock, and brings back
-//! the result. Time has passed in between, so the state judges every result together with
-//! its request. That rules out most of the usual bugs of threaded Rafts.
+//! Read them in this order. The first ten contain no threads. Each rule is a method on [`rules::State`]; the
+//! caller passes in the time and the random numbers. So a rule cannot block, and a test can call it alone
+//! (`tests/raft/figure2.rs` does, sentence by sentence). `server.rs` contains no rules. It is a *monitor*:
+//! one lock and a fixed set of threads, and one more for each answer that comes after its time-out. Each
+//! thread asks the state what there is to do, does it without the lock, and brings back the result. Time has
+//! passed in between, so the state judges every result together with its request. That rules out most of the
+//! usual bugs of threaded Rafts.
 //!
 //! # What is left out on purpose
 //!
@@ -141,8 +142,13 @@
 //! - **A no-op entry at the start of a term** (§8). It would let a new leader commit the
 //!   entries of earlier terms without waiting for a client. The course's tests count indices
 //!   and expect the first command at 1. A service that cannot wait submits a command itself.
-//! - **Pre-vote** (dissertation §9.6). A server that was cut off returns with a high term
-//!   and forces a new election. That costs a moment, as in the paper's protocol.
+//! - **Progress when some links work one way only.** A leader that is heard but hears nothing
+//!   keeps its followers for ever, and a follower that is not reached deposes every leader.
+//!   The paper's protocol has no answer; two options have (`disturbance.rs`). No option helps
+//!   if the only server that reaches a majority lacks entries that another one has.
+//! - **Slow networks.** A round trip must take less than the shortest election timeout, 350 ms
+//!   here, and should take less than half of it. Late answers count, but a candidate whose
+//!   votes come after its timeout stands again.
 //! - **Pipelining** (dissertation §10.2.2). At most one message to a follower is under way;
 //!   new entries go out together with the next. On these networks waiting costs little, and
 //!   the code is much simpler when no reply can overtake another one of the same follower.
@@ -166,6 +172,11 @@
 mod api;
 // handout: drop classic
 mod apply;
+// handout: end
+// handout: drop
+mod disturbance;
+// handout: end
+// handout: drop classic
 mod election;
 mod invariants;
 mod log;

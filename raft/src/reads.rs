@@ -51,9 +51,9 @@ impl LeaseTimes {
 }
 
 impl State {
-    /// From now on this server makes promises and relies on those of the others, which must
-    /// do the same. No server stands for election sooner than `shortest_timeout` after a
-    /// message from a leader.
+    /// From now on this server makes promises and relies on those of the others, which must do the same. A
+    /// leader that hears from no majority gives up (`disturbance.rs`). No server stands for election sooner
+    /// than `shortest_timeout` after a message from a leader.
     ///
     /// # Panics
     /// If the drift is not between 0 and 1.
@@ -62,6 +62,7 @@ impl State {
             shortest_timeout <= self.election_timeout,
             "this server would stand for election before its promise is over"
         );
+        self.check_quorum();
         self.lease = Some(LeaseTimes::new(lease, shortest_timeout));
     }
 
@@ -115,12 +116,16 @@ impl State {
         }
     }
 
-    /// A follower has answered the last message to it, and has accepted this leader.
-    pub(crate) fn note_answer(&mut self, peer: usize) {
+    /// A follower has answered the message that was made at `sent`, and has accepted this
+    /// leader.
+    ///
+    /// The answer counts from `sent` and not from now, because the follower may have left
+    /// since. Replies may come in any order, so this only ever moves forward.
+    pub(crate) fn note_answer(&mut self, peer: usize, sent: Instant) {
         debug_assert_eq!(self.role, Role::Leader, "only a leader has followers");
         let peer = &mut self.peers[peer];
-        debug_assert!(peer.acknowledged <= Some(peer.sent), "an answer came before its message was made");
-        peer.acknowledged = peer.acknowledged.max(Some(peer.sent));
+        peer.probing = false;
+        peer.acknowledged = peer.acknowledged.max(Some(sent));
         self.answers += 1;
     }
 }

@@ -29,6 +29,10 @@ pub const MAX_MESSAGE_BYTES: usize = 32 << 10;
 /// Most entries in one message, so that many small ones are not gathered under the lock.
 pub const MAX_MESSAGE_ENTRIES: usize = 1000;
 
+/// A message that carries more bytes than this is large: a copy of it costs a slow link
+/// much.
+const LARGE_MESSAGE: usize = 4 << 10;
+
 /// A message for another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -63,6 +67,18 @@ pub enum Reply {
     InstallSnapshot(InstallSnapshotReply),
 }
 
+// handout: bodies 2B
+impl Reply {
+    /// Reads an encoded reply to `request`; `None` if the bytes are none.
+    pub fn decode(request: &Request, reply: &[u8]) -> Option<Reply> {
+        match request {
+            Request::RequestVote(_) => labgob::decode(reply).ok().map(Reply::RequestVote),
+            Request::AppendEntries(_) => labgob::decode(reply).ok().map(Reply::AppendEntries),
+            Request::InstallSnapshot(_) => labgob::decode(reply).ok().map(Reply::InstallSnapshot),
+        }
+    }
+}
+
 /// What there is to do for a peer now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -76,16 +92,16 @@ pub enum Turn {
 
 impl State {
     // handout: body 2A
-    /// What to send to `peer` now. At most one call to a peer is under way at any time; new
-    /// entries gather meanwhile and go out together with the next call.
+    /// What to send to `peer` now. The caller waits for an answer, or for long enough, before
+    /// it asks again; new entries gather meanwhile and go out together with the next call.
     pub fn next_turn(&mut self, peer: usize, now: Instant) -> Turn {
         debug_assert_ne!(peer, self.me, "a server sends itself no messages");
         let contact = &self.peers[peer];
         let is_due = now >= contact.due;
         let wanted = match self.role {
-            Role::Follower => return Turn::Wait,
-            Role::Candidate if contact.answered => return Turn::Wait,
-            Role::Candidate => is_due,
+            Role::Follower if !self.asks_for_pre_votes() => return Turn::Wait,
+            Role::Follower | Role::Candidate if contact.answered => return Turn::Wait,
+            Role::Follower | Role::Candidate => is_due,
             // New entries need not wait for the heartbeat, unless the peer seems to be away.
             Role::Leader => is_due || (self.log().last_index() >= contact.next_index && !contact.back_off),
         };
@@ -93,15 +109,16 @@ impl State {
             return Turn::WaitUntil(contact.due);
         }
         self.peers[peer].due = now + HEARTBEAT_INTERVAL;
-        self.peers[peer].sent = now;
         Turn::Send(self.request(peer))
     }
 
     // handout: body 2A
     /// The message that the peer needs, for a candidate or leader.
     fn request(&mut self, peer: usize) -> Request {
-        if self.role == Role::Candidate {
-            return Request::RequestVote(self.request_vote_args());
+        match self.role {
+            Role::Follower => return Request::RequestVote(self.pre_vote_args()),
+            Role::Candidate => return Request::RequestVote(self.request_vote_args()),
+            Role::Leader => {}
         }
         // The entry before the first one to send must still be known, at least its term;
         // otherwise only the snapshot helps (§7).
@@ -121,28 +138,44 @@ impl State {
             leader_id: self.me,
             prev_log_index: next_index - 1,
             prev_log_term,
-            entries: that_fit(self.log().suffix(next_index)).to_vec(),
+            entries: if self.peers[peer].probing {
+                Vec::new()
+            } else {
+                that_fit(self.log().suffix(next_index)).to_vec()
+            },
             leader_commit: self.commit_index,
         }
     }
 
     // handout: body 2A
-    /// A reply has come from `peer`; `None` if none will come.
-    pub fn handle_reply(&mut self, peer: usize, request: &Request, reply: Option<&Reply>, now: Instant) {
+    /// A reply to the request that was made at `sent` has come from `peer`; `None` if none has
+    /// come in time. A reply that comes later counts all the same: it tells what the follower
+    /// had then, and the state judges it together with its request.
+    pub fn handle_reply(
+        &mut self,
+        peer: usize,
+        request: &Request,
+        sent: Instant,
+        reply: Option<&Reply>,
+        now: Instant,
+    ) {
         debug_assert_ne!(peer, self.me, "a server does not answer itself");
         match (request, reply) {
             (Request::RequestVote(args), Some(Reply::RequestVote(reply))) => {
                 self.handle_request_vote_reply(peer, args, reply, now);
             }
             (Request::AppendEntries(args), Some(Reply::AppendEntries(reply))) => {
-                self.handle_append_entries_reply(peer, args, reply, now);
+                self.handle_append_entries_reply(peer, args, sent, reply, now);
             }
             (Request::InstallSnapshot(args), Some(Reply::InstallSnapshot(reply))) => {
-                self.handle_install_snapshot_reply(peer, args, reply, now);
+                self.handle_install_snapshot_reply(peer, args, sent, reply, now);
             }
             // Servers retry RPCs if they do not receive a response in a timely manner
             // (§5.1). The request may have arrived all the same, so only the pace changes.
-            (_, None) => self.peers[peer].back_off = true,
+            (request, None) => {
+                self.peers[peer].back_off = true;
+                self.peers[peer].probing |= request.payload() > LARGE_MESSAGE;
+            }
             (request, Some(reply)) => panic!("{reply:?} does not answer {request:?}"),
         }
     }
@@ -242,13 +275,14 @@ impl State {
         &mut self,
         peer: usize,
         args: &AppendEntriesArgs,
+        sent: Instant,
         reply: &AppendEntriesReply,
         now: Instant,
     ) {
         if !self.still_leads(args.term, reply.term, now) {
             return;
         }
-        self.note_answer(peer);
+        self.note_answer(peer, sent);
         if reply.success {
             // If successful: update nextIndex and matchIndex for follower. The follower has
             // what was sent then, which may be less than our log holds by now.

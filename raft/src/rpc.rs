@@ -42,6 +42,14 @@ pub struct RequestVoteArgs {
     pub last_log_index: u64,
     /// Term of the candidate's last log entry, 0 if its log is empty (§5.4.1).
     pub last_log_term: u64,
+    // handout: drop
+    /// Not in Figure 2; only with pre-votes (`disturbance.rs`). The sender only asks whether
+    /// it would get the vote.
+    // handout: end
+    // handout: put
+    // /// Not in Figure 2: for pre-votes, which are no part of this lab. Always false.
+    // handout: end
+    pub pre_vote: bool,
 }
 
 /// The answer to a [`RequestVoteArgs`].

@@ -56,12 +56,13 @@ use crate::state::State;
 /// And the tester expects a leader within five seconds.
 const ELECTION_TIMEOUT_MS: RangeInclusive<u64> = 350..=700;
 
-/// How long a thread waits for the reply to a small message before it goes on as if there
-/// were none.
+/// How long a thread waits for the reply to a small message before it sends the next one.
 ///
 /// The network may take seconds to give up on a server that is away, or to deliver a reply,
-/// and `peer_loop` must not be silent that long. This is longer than any round trip of a
-/// network in good order, and two in a row fit into the shortest election timeout.
+/// and `peer_loop` must not be silent that long. Two of these in a row fit into the shortest
+/// election timeout. A reply that comes later still counts, so round trips may be longer
+/// than this, up to the shortest election timeout: a candidate needs its votes before it
+/// stands again.
 const RPC_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// The slowest link, in bytes a second, over which a large message gets enough time. With
@@ -142,6 +143,12 @@ impl Raft {
         if let Some(lease) = options.lease {
             state.keep_leases(lease, shortest_timeout);
         }
+        if options.check_quorum {
+            state.check_quorum();
+        }
+        if options.pre_vote {
+            state.ask_before_elections(shortest_timeout);
+        }
         let inspector = Inspector::new(&mut state);
         let others = state.others();
         let raft = Arc::new(Raft {
@@ -149,11 +156,11 @@ impl Raft {
             peers: peers.into_iter().map(RaftPeer::new).collect(),
             apply,
         });
-        raft.spawn("election_loop", Raft::election_loop);
+        raft.spawn("election_loop", |raft| raft.election_loop());
         for peer in others {
             raft.spawn(format!("peer_loop {peer}"), move |raft| raft.peer_loop(peer));
         }
-        raft.spawn("apply_loop", Raft::apply_loop);
+        raft.spawn("apply_loop", |raft| raft.apply_loop());
         raft
     }
     // handout: end
@@ -162,7 +169,7 @@ impl Raft {
     fn spawn(
         self: &Arc<Raft>,
         name: impl Into<Cow<'static, str>>,
-        body: impl FnOnce(&Raft) + Send + 'static,
+        body: impl FnOnce(&Arc<Raft>) + Send + 'static,
     ) {
         let raft = self.clone();
         thread::spawn_named(name, move || body(&raft));
@@ -268,10 +275,14 @@ impl Raft {
         loop {
             match state.election_deadline() {
                 Some(deadline) if Instant::now() >= deadline => {
-                    state.start_election(Instant::now(), random_election_timeout());
+                    state.election_timeout_elapsed(Instant::now(), random_election_timeout());
                 }
                 deadline => {
                     state.wait_until(|on| &on.role_changed, deadline);
+                    let is_restarted = state.election_deadline() != deadline;
+                    if is_restarted {
+                        state.vary_election_timeout(random_election_timeout());
+                    }
                 }
             }
         }
@@ -279,7 +290,7 @@ impl Raft {
 
     // handout: body 2A
     /// Sends one other server its messages, one at a time.
-    fn peer_loop(&self, peer: usize) {
+    fn peer_loop(self: &Arc<Raft>, peer: usize) {
         let mut state = self.lock();
         loop {
             match state.next_turn(peer, Instant::now()) {
@@ -289,20 +300,27 @@ impl Raft {
                 }
                 Turn::Send(request) => {
                     drop(state);
-                    let reply = self.call(peer, &request);
+                    let (request, sent) = (Arc::new(request), Instant::now());
+                    let reply = self.call(peer, &request, sent);
                     state = self.lock();
-                    state.handle_reply(peer, &request, reply.as_ref(), Instant::now());
+                    state.handle_reply(peer, &request, sent, reply.as_ref(), Instant::now());
                 }
             }
         }
     }
 
     // handout: body 2A
-    /// Calls a peer; `None` if it did not answer in time. The caller must not hold the
-    /// lock.
-    fn call(&self, peer: usize, request: &Request) -> Option<Reply> {
-        let peer = self.peers[peer].timeout(time_for(request));
-        match request {
+    /// Calls a peer; `None` if it did not answer in time. If it answers later, a thread of
+    /// its own brings that reply to the state. The caller must not hold the lock.
+    fn call(self: &Arc<Raft>, peer: usize, request: &Arc<Request>, sent: Instant) -> Option<Reply> {
+        let (raft, of_late) = (self.clone(), request.clone());
+        let late = move |reply: Vec<u8>| {
+            if let Some(reply) = Reply::decode(&of_late, &reply) {
+                raft.lock().handle_reply(peer, &of_late, sent, Some(&reply), Instant::now());
+            }
+        };
+        let peer = self.peers[peer].timeout(time_for(request)).late(late);
+        match &**request {
             Request::RequestVote(args) => peer.request_vote(args).map(Reply::RequestVote),
             Request::AppendEntries(args) => peer.append_entries(args).map(Reply::AppendEntries),
             Request::InstallSnapshot(args) => peer.install_snapshot(args).map(Reply::InstallSnapshot),

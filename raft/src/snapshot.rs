@@ -66,9 +66,11 @@ impl State {
         debug_assert_eq!(self.role, Role::Leader, "only a leader sends snapshots");
         let (term, leader_id) = (self.term(), self.me);
         let log = self.persistent.log();
+        let probing = self.peers[peer].probing;
         let outgoing = &mut self.peers[peer].outgoing;
-        // As long as the follower has nothing, the newest snapshot is the best.
-        drop(outgoing.take_if(|outgoing| outgoing.offset == 0));
+        // As long as the follower has nothing, and nothing is on its way, the newest snapshot
+        // is the best.
+        drop(outgoing.take_if(|outgoing| outgoing.offset == 0 && !probing));
         let OutgoingSnapshot { last_included_index, last_included_term, data, offset } = outgoing
             .get_or_insert_with(|| OutgoingSnapshot {
                 last_included_index: log.last_included_index(),
@@ -77,7 +79,8 @@ impl State {
                 offset: 0,
             });
         debug_assert!(*offset <= data.len(), "the follower cannot have more than there is");
-        let end = data.len().min(*offset + MAX_MESSAGE_BYTES);
+        // A chunk without bytes is a heartbeat.
+        let end = if probing { *offset } else { data.len().min(*offset + MAX_MESSAGE_BYTES) };
         debug!(
             target: "snapshot",
             "to server {peer}: up to index {last_included_index}, bytes {offset} to {end} of {}",
@@ -90,7 +93,7 @@ impl State {
             last_included_term: *last_included_term,
             offset: *offset as u64,
             data: data.slice(*offset..end),
-            done: end == data.len(),
+            done: end == data.len() && !probing,
         }
     }
 
@@ -163,23 +166,28 @@ impl State {
         &mut self,
         peer: usize,
         args: &InstallSnapshotArgs,
+        sent: Instant,
         reply: &InstallSnapshotReply,
         now: Instant,
     ) {
         if !self.still_leads(args.term, reply.term, now) {
             return;
         }
-        self.note_answer(peer);
+        self.note_answer(peer, sent);
         debug_assert!(args.last_included_index <= self.commit_index, "a snapshot of uncommitted entries");
         let contact = &mut self.peers[peer];
         let Some(next_offset) = reply.next_offset else {
             contact.outgoing = None;
             return self.note_match(peer, args.last_included_index);
         };
-        // Without progress the next chunk waits until the next heartbeat is due.
-        contact.back_off = next_offset <= args.offset;
         let outgoing = contact.outgoing.as_mut();
-        if let Some(outgoing) = outgoing.filter(|of| of.last_included_index == args.last_included_index) {
+        let is_current = |of: &&mut OutgoingSnapshot| {
+            of.last_included_index == args.last_included_index && of.offset as u64 == args.offset
+        };
+        // An answer to an earlier chunk says nothing about the present one.
+        if let Some(outgoing) = outgoing.filter(is_current) {
+            // Without progress the next chunk waits until the next heartbeat is due.
+            contact.back_off = next_offset <= args.offset && !args.data.is_empty();
             outgoing.offset = (next_offset as usize).min(outgoing.data.len());
         }
     }

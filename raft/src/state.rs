@@ -15,6 +15,9 @@ use labapi::{Persister, Role};
 use labrt::time::{Duration, Instant};
 use tracing::debug;
 
+// handout: drop
+use crate::disturbance::Disturbance;
+// handout: end
 use crate::log::Log;
 use crate::persist::Persistent;
 // handout: drop
@@ -46,7 +49,7 @@ pub struct State {
     /// that this server starts.
     pub(crate) election_timeout: Duration,
     /// When the election timeout elapses, unless a leader or candidate restarts it.
-    /// Meaningless while leader.
+    /// While leader it is only the end of the first timeout of the term.
     pub(crate) election_deadline: Instant,
     /// The servers that have voted for this one in the current term, itself included. Each
     /// stands here once, because a vote that arrives twice is still one vote. Meaningful
@@ -64,6 +67,8 @@ pub struct State {
     /// How often a follower has answered this server as its leader. Only compared with
     /// earlier values: a change may be what a read waits for.
     pub(crate) answers: u64,
+    /// For pre-votes and leaders that give up, if these options are on.
+    pub(crate) disturbance: Disturbance,
     // handout: end
     /// Follower: the snapshot that the leader is sending.
     pub(crate) incoming: IncomingSnapshot,
@@ -83,6 +88,9 @@ pub struct Peer {
     /// When the next message goes out even without news: a heartbeat, or the repetition of
     /// a call that got no answer.
     pub(crate) due: Instant,
+    /// Leader: the last message was large, and no answer has come in time. Until one comes,
+    /// messages carry nothing: copies would only fill a slow link.
+    pub(crate) probing: bool,
     /// Leader: the last call achieved nothing, so the next message waits until it is due.
     /// New entries do not change that, since they would only hammer at a server that is
     /// away.
@@ -90,9 +98,6 @@ pub struct Peer {
     /// Candidate: the server has answered in this election, and need not be asked again.
     pub(crate) answered: bool,
     // handout: drop
-    /// When the last message was made. Only one is under way at a time, so any answer is to
-    /// this one.
-    pub(crate) sent: Instant,
     /// Leader: when the latest message was made that the server has answered as a follower;
     /// `None` if it has answered none. For reads only.
     pub(crate) acknowledged: Option<Instant>,
@@ -111,9 +116,9 @@ impl Peer {
             next_index,
             match_index: 0,
             due: now,
+            probing: false,
             back_off: false,
             answered: false,
-            sent: now,
             acknowledged: None,
             outgoing: None,
         }
@@ -149,6 +154,7 @@ impl State {
             last_heartbeat: now,
             lease: None,
             answers: 0,
+            disturbance: Disturbance::default(),
             incoming: IncomingSnapshot::default(),
         }
     }
@@ -209,6 +215,7 @@ impl State {
         }
         self.persistent.advance_term(term);
         self.role = Role::Follower;
+        self.stop_asking();
         self.incoming = IncomingSnapshot::default();
         debug_assert_eq!(self.voted_for(), None, "a new term begins without a vote");
     }

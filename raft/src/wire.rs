@@ -17,7 +17,7 @@ pub struct RaftWire;
 impl WireFormat for RaftWire {
     fn request(&self, method: &str, args: &[u8]) -> Option<Request> {
         match method {
-            "RaftRpc.request_vote" => labgob::decode(args).ok().map(of_vote),
+            "RaftRpc.request_vote" => labgob::decode(args).ok().and_then(of_vote),
             "RaftRpc.append_entries" => labgob::decode(args).ok().map(|args| of_append(&args)),
             "RaftRpc.install_snapshot" => labgob::decode(args).ok().map(|args| of_snapshot(&args)),
             _ => None,
@@ -52,8 +52,9 @@ impl WireFormat for RaftWire {
     }
 }
 
-fn of_vote(args: RequestVoteArgs) -> Request {
-    Request::Vote { term: args.term, candidate: args.candidate_id }
+/// A pre-vote is no vote: the receiver promises nothing.
+fn of_vote(args: RequestVoteArgs) -> Option<Request> {
+    (!args.pre_vote).then_some(Request::Vote { term: args.term, candidate: args.candidate_id })
 }
 
 fn of_append(args: &AppendEntriesArgs) -> Request {

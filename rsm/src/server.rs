@@ -282,12 +282,11 @@ impl<S: StateMachine> Rsm<S> {
             let before = (term, leads);
             (term, leads) = self.raft.wait_for_leadership(before);
             debug_assert!(before != (term, leads), "woken without a change");
-            debug_assert!(
-                term > before.0 || leads || !before.1,
-                "a leader steps down within its term {term}"
-            );
             debug!(target: "leader", "term {term}: {}", if leads { "leads" } else { "does not lead" });
-            self.state.lock().end_leadership_before(term);
+            // A leader that hears from no majority may give up within its term; then no entry of
+            // this term is made here any more.
+            let gave_up = before == (term, true);
+            self.state.lock().end_leadership_before(if gave_up { term + 1 } else { term });
             if leads {
                 // Entries of earlier terms can be committed only together with an entry of
                 // this term (§5.4.2), and clients may send none for long. If the leadership

@@ -178,12 +178,11 @@ impl<S: StateMachine> State<S> {
         }
     }
 
-    /// This server has entered `term`, so it no longer leads any earlier term. Later leaders
-    /// may or may not commit the entries that it made; the clerks have to ask them.
+    /// This server no longer leads any term before `term`. Later leaders may or may not commit
+    /// the entries that it made; the clerks have to ask them.
     ///
     /// A submit of `term` itself goes on waiting, even if this server was a candidate when
-    /// it was seen last: it may have won the election since, and made the entry. A leader
-    /// leaves its term only for a later one.
+    /// it was seen last: it may have won the election since, and made the entry.
     pub(crate) fn end_leadership_before(&mut self, term: u64) {
         self.release(|_, waiter| waiter.term < term);
         debug_assert!(self.waiting.values().all(|waiter| waiter.term >= term), "a submit waits in vain");

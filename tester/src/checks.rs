@@ -44,8 +44,8 @@ impl Checks {
     }
 
     /// A server is being started: what its consensus module shows its state to (None if observers are
-    /// ignored, `LAB_UNWATCHED`), and its life as it is seen from outside. To be called before anything of the
-    /// server runs.
+    /// ignored, `LAB_UNWATCHED`), and its life as it is seen from outside. To be called before anything of
+    /// the server runs.
     pub fn begin(&self, boot: &Boot) -> (Option<Box<dyn Observer>>, Life) {
         (self.watched.observer(boot), self.outside.begin(boot))
     }

@@ -2,12 +2,14 @@
 //! restarted and cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab
 //! needs.
 
+mod hooks;
+
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use labapi::{Persister, Write};
+use labapi::Persister;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::{self, Node, NodeId};
 use labrt::oneshot;
@@ -83,6 +85,8 @@ struct Shared<S> {
     /// Where the group's servers stand in the story: server 0 in this column.
     column: usize,
     boot: Box<dyn Fn(Boot) -> Booted<S> + Send + Sync>,
+    /// Whether a swarm's seed may draw a slow link between two servers.
+    slow_link: AtomicBool,
     /// Held for a few instructions at a time, never while a server's code runs.
     slots: Mutex<Vec<Slot<S>>>,
 }
@@ -158,6 +162,7 @@ impl<S: Send + Sync + 'static> Group<S> {
                 titles,
                 column,
                 boot: Box::new(boot),
+                slow_link: AtomicBool::new(false),
                 slots: Mutex::new((0..servers).map(slot).collect()),
             }),
         }
@@ -192,6 +197,12 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// (`LAB_SWARM`).
     pub fn pause_as_drawn(&self) {
         swarm::pauses(self);
+    }
+
+    /// Lets one link between two servers be slow, if the seed has drawn that (`LAB_SWARM`). Ends that are
+    /// made from now on have it.
+    pub(crate) fn slow_link_as_drawn(&self) {
+        self.shared.slow_link.store(true, Ordering::Relaxed);
     }
 
     /// Notes in the story that something happened to a server.
@@ -268,16 +279,6 @@ impl<S: Send + Sync + 'static> Group<S> {
 
 /// The verbs. Each notes itself in the story.
 impl<S: Send + Sync + 'static> Group<S> {
-    /// Whether a verb may do what it does; see `choices`.
-    fn allows(&self, verb: &str) -> bool {
-        self.test().choices().allows(verb)
-    }
-
-    /// Whether the server never starts; see `choices`.
-    fn is_without(&self, server: usize) -> bool {
-        self.test().choices().is_without(self.title(server))
-    }
-
     /// Gives the server its links to all connected servers on its side.
     pub fn connect(&self, server: usize) {
         if !self.allows("connect") || self.is_without(server) {
@@ -471,7 +472,13 @@ impl<S: Send + Sync + 'static> Group<S> {
         };
         let crash = AroundCrash::of(&persister);
         let make_end = |name| self.make_end(server, &node, &crash.news, name);
-        let (numbers, ends) = self.shared.names.iter().map(make_end).unzip();
+        let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = self.shared.names.iter().map(make_end).unzip();
+        if self.shared.slow_link.load(Ordering::Relaxed) {
+            for (other, &number) in numbers.iter().enumerate() {
+                let delay = self.test().knobs().slow_link(self.len(), server, other);
+                self.net().network().set_end_delay(number, delay);
+            }
+        }
         self.shared.slots.lock()[server].ends = numbers;
         let boot =
             Boot { me: server, incarnation, ends, persister, node: node.clone(), crash: Arc::clone(&crash) };
@@ -502,17 +509,5 @@ impl<S: Send + Sync + 'static> Group<S> {
         starts.iter().for_each(|&server| self.boot(server));
         starts.iter().for_each(|&server| self.shared.slots.lock()[server].connected = true);
         (0..self.len()).for_each(|server| self.set_links(server));
-    }
-
-    /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread;
-    /// the hook may crash the server, which then stops right there.
-    pub fn on_write(&self, server: usize, hook: impl FnMut(&Group<S>, &Write) + Send + 'static) {
-        // Weak, since the disk is reached from the group: a circle would never be let go.
-        let (group, mut hook) = (Arc::downgrade(&self.shared), hook);
-        self.persister(server).on_write(move |write| {
-            if let Some(shared) = Weak::upgrade(&group) {
-                hook(&Group { shared }, write);
-            }
-        });
     }
 }

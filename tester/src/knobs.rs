@@ -17,9 +17,12 @@ use rand::{RngExt, SeedableRng};
 pub(crate) struct Knobs {
     /// Shortest and longest one-way delay of a message, in microseconds; None for the network's default.
     delay_us: Option<(u64, u64)>,
+    /// A slow link between two servers of the Raft lab: two numbers that choose them, and the one-way delay
+    /// in microseconds. Its round trips are longer than those of the network at its slowest.
+    slow_link: Option<(usize, usize, u64)>,
     /// Probability that a request is delivered twice.
     duplication: f64,
-    /// Who runs next; None for the default.
+    /// The scheduling policy; None for the default.
     policy: Option<PolicyKind>,
     /// How much the clocks of servers may run fast or slow, as a fraction.
     skew: f64,
@@ -56,6 +59,10 @@ impl Knobs {
         if rng.random_bool(0.3) {
             knobs.jitter_us = rng.random_range(1..=300);
         }
+        if rng.random_bool(0.3) {
+            let (one, other) = (rng.random_range(0..64), rng.random_range(0..64));
+            knobs.slow_link = Some((one, other, rng.random_range(50_000..=100_000)));
+        }
         knobs
     }
 
@@ -76,6 +83,14 @@ impl Knobs {
         if self.duplication > 0.0 {
             network.set_duplication(self.duplication);
         }
+    }
+
+    /// The delay of the link between two of `servers` servers, if it is the slow one.
+    pub(crate) fn slow_link(&self, servers: usize, one: usize, other: usize) -> Option<DelayModel> {
+        let (from, to, delay) = self.slow_link?;
+        let (from, to) = (from % servers, to % servers);
+        let is_slow = from != to && ([one, other] == [from, to] || [other, one] == [from, to]);
+        is_slow.then_some(DelayModel::fixed(Duration::from_micros(delay)))
     }
 
     /// The speed of a new server's clock.

@@ -256,7 +256,7 @@ impl Test {
         self.inner.story.try_lock().map_or_else(String::new, |story| story.render(false, width))
     }
 
-    /// Whoever knows what servers knew can tell it in lines when the test has failed.
+    /// What knows the servers' state can tell it in lines when the test has failed.
     pub(crate) fn can_tell(&self, knowledge: impl Fn() -> Vec<String> + Send + 'static) {
         self.inner.knowledge.lock().push(Box::new(knowledge));
     }

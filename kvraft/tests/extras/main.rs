@@ -5,6 +5,8 @@
 
 mod bad_input;
 mod broken_leases;
+mod late;
+mod partial;
 mod reads;
 #[path = "../kvraft/stale_reads.rs"]
 mod stale_reads;

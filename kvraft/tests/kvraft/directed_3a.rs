@@ -172,8 +172,8 @@ fn deposed_leader_3a() {
     });
 }
 
-/// A clerk that knows the leader sends one request for each operation, to the leader alone. The test remarks on
-/// one that does not, and fails nobody: it is a demonstration.
+/// A clerk that knows the leader sends one request for each operation, to the leader alone. The test remarks
+/// on one that does not, and fails nobody: it is a demonstration.
 #[test]
 fn leader_cache_3a() {
     run("leader_cache_3a", |t: &Test| {

@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
   cargo lab grade --lab raft --watch inbox --out grades                   # whatever appears in a folder
   cargo lab grade --lab raft --tests --in handed-in --runs 5 --out kills  # students' tests over the zoo
 Many machines that share a folder:
-  cargo lab grade plan --lab raft --in handed-in --runs 400 --out grades  # then grades/shards.jsonl lists the work
+  cargo lab grade plan --lab raft --in handed-in --runs 400 --out grades  # grades/shards.jsonl lists the work
   cargo lab grade run-shard 17 --out grades
   cargo lab grade merge --out grades                                      # names what is missing
 
@@ -63,7 +63,8 @@ pub(crate) enum Step {
 /// What to grade.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct WishOptions {
-    /// Folders, archives (tar, tar.gz, zip) or bare git repositories, one for each student, and named for them.
+    /// Folders, archives (tar, tar.gz, zip) or bare git repositories, one for each student, and named for
+    /// them.
     #[arg(value_name = "SUBMISSION")]
     pub(crate) submissions: Vec<PathBuf>,
 
@@ -91,8 +92,8 @@ pub(crate) struct WishOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) seeds_per_shard: Option<u64>,
 
-    /// Grade tests instead of solutions: what a student has in `LAB/tests` is run over the wrong solutions of the zoo,
-    /// which it should kill, and over correct ones, which it must not fail.
+    /// Grade tests instead of solutions: what a student has in `LAB/tests` is run over the wrong solutions of
+    /// the zoo, which it should kill, and over correct ones, which it must not fail.
     #[arg(long, conflicts_with_all = ["watch", "seeds_per_shard"])]
     pub(crate) tests: bool,
 
@@ -124,8 +125,9 @@ pub(crate) struct WorkOptions {
     #[arg(long, value_name = "DIR", env = "LAB_GRADE_CACHE")]
     pub(crate) cache: Option<PathBuf>,
 
-    /// Do without namespaces where nobody may make them, as in most containers: Landlock and seccomp still keep a
-    /// test from files, processes and the network. For a container that holds one submission and no secrets.
+    /// Do without namespaces where nobody may make them, as in most containers: Landlock and seccomp still
+    /// keep a test from files, processes and the network. For a container that holds one submission and no
+    /// secrets.
     #[arg(long, conflicts_with = "unsafe_no_sandbox")]
     pub(crate) no_namespaces: bool,
 

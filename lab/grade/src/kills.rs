@@ -1,8 +1,8 @@
-//! `--tests`: the zoo turned round. A submission is a set of tests, and is graded by how many wrong solutions it
-//! kills, minus how many correct ones it fails.
+//! `--tests`: the zoo turned round. A submission is a set of tests, and is graded by how many wrong solutions
+//! it kills, minus how many correct ones it fails.
 //!
-//! A solution is killed if the tests do not pass over it: one fails, dies, or takes a limit. Here a submission
-//! may end as it likes, since a test that fails everywhere also fails the correct solutions.
+//! A solution is killed if the tests do not pass over it: one fails, dies, or takes a limit. Here a
+//! submission may end as it likes, since a test that fails everywhere also fails the correct solutions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -188,7 +188,7 @@ impl Trial<'_> {
         };
         let package = self.workshop.packages.last().map(String::as_str).unwrap_or_default();
         let tests = take_tests(path, package).and_then(|taken| {
-            crate::inspect::inspect(&taken.sources)?;
+            crate::inspect::inspect(&taken.sources, &Sources::new())?;
             Ok(taken.sources)
         });
         let tests = match tests {

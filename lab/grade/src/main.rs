@@ -2,7 +2,8 @@
 //!
 //! # How to read
 //!
-//! * `take`: from a folder, archive or repository to the student's sources. `inspect`: what must not be in them.
+//! * `take`: from a folder, archive or repository to the student's sources. `inspect`: what must not be in
+//!   them.
 //! * `workshop` and `recipe`: the pristine workspace, and how a submission is built over it.
 //! * `sandbox` and `watch`: how a process is contained, and how it ended.
 //! * `run`: the runs of a submission. `verdict`: what they come to.

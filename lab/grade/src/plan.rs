@@ -1,5 +1,5 @@
-//! The plan of a batch: what was handed in, with which seeds it is run, and how that is cut into shards. It is
-//! written before anything is run, and everything else follows from it.
+//! The plan of a batch: what was handed in, with which seeds it is run, and how that is cut into shards. It
+//! is written before anything is run, and everything else follows from it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -136,8 +136,8 @@ impl Plan {
         shards
     }
 
-    /// Of everything that decides what a shard comes to. Who handed the sources in is not among it, so a batch
-    /// that gets further submissions keeps what was done for the others.
+    /// Of everything that decides what a shard comes to. Who handed the sources in is not among it, so a
+    /// batch that gets further submissions keeps what was done for the others.
     pub(crate) fn key(&self, shard: &Shard) -> Result<String, Failure> {
         let decides = (VERSION, &self.workshop, &self.tests, &shard.hash, &shard.seeds);
         let text = serde_json::to_vec(&decides).map_err(|error| Failure::new(format!("a shard: {error}")))?;
@@ -190,7 +190,11 @@ fn student_row(path: &Path, workshop: &Workshop, wish: &Wish, out: &Path) -> Res
     let mut row =
         Row { name, role: Role::Student, file, hash: String::new(), refusal: None, notes: Vec::new() };
     let taken = take(path, &workshop.packages).and_then(|taken| {
-        let inspected = if wish.skip_inspection { Ok(()) } else { crate::inspect::inspect(&taken.sources) };
+        let inspected = if wish.skip_inspection {
+            Ok(())
+        } else {
+            crate::inspect::inspect(&taken.sources, &workshop.skeleton)
+        };
         inspected.map(|()| taken)
     });
     match taken {

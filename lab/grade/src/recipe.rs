@@ -148,8 +148,8 @@ impl Recipe {
         self.calls.iter().filter(|call| !call.is_test).cloned().collect()
     }
 
-    /// Compiles these tests of the last crate below `folder`, over the libraries that were built below another
-    /// one. Returns the test binary.
+    /// Compiles these tests of the last crate below `folder`, over the libraries that were built below
+    /// another one. Returns the test binary.
     ///
     /// # Errors
     /// As [`Recipe::build`].
@@ -282,7 +282,8 @@ fn cannot(path: &Path, error: impl std::fmt::Display) -> Failure {
     Failure::new(format!("{}: {error}", path.display()))
 }
 
-/// Writes sources below a folder, with a folder beside them for what is built. Returns the folder's full path.
+/// Writes sources below a folder, with a folder beside them for what is built. Returns the folder's full
+/// path.
 fn lay(sources: &Sources, folder: &Path) -> Result<PathBuf, Failure> {
     let folder = folder.canonicalize().map_err(|error| cannot(folder, error))?;
     for (path, text) in sources {

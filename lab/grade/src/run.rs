@@ -91,12 +91,12 @@ fn hopeless(runs: &[Report]) -> Option<usize> {
     })
 }
 
-/// Drops what came behind the run that makes a test hopeless, so that nothing depends on who ran what. Returns
-/// why it is.
+/// Drops what came behind the run that makes a test hopeless, so that nothing depends on who ran what.
+/// Returns why it is.
 fn cut(runs: &mut Vec<Report>) -> Option<String> {
     let at = hopeless(runs)?;
     runs.truncate(at + 1);
-    runs.last().map(Report::reason)
+    runs.last().map(of).map(|run| format!("{}: {}", run.kind, run.message))
 }
 
 /// Tests that share a process.
@@ -158,7 +158,8 @@ impl Runner {
     /// Fails if the binary has no such test: then it is the grader's list that is wrong.
     fn check_is_there(&self, missing: Option<&&Test>, reports: &Reports) -> Result<(), Failure> {
         match missing {
-            // A process that ends well without a word about a test has no such test, unless lab code ended it.
+            // A process that ends well without a word about a test has no such test, unless lab code ended
+            // it.
             Some(test) if !reports.contains_key(&test.name) => {
                 let (_, end) = self.session(&vec![*test], &(0..1))?;
                 if end.output.contains("running 0 tests") {
@@ -173,8 +174,8 @@ impl Runner {
         }
     }
 
-    /// Runs the seeds of a test in a process of its own, after one that it shared has died; another one for what
-    /// is left, if that dies, too.
+    /// Runs the seeds of a test in a process of its own, after one that it shared has died; another one for
+    /// what is left, if that dies, too.
     fn run_alone(&self, test: &Test, seeds: &Range<u64>, runs: &mut Vec<Report>) -> Result<(), Failure> {
         runs.clear();
         let mut next = seeds.start;
@@ -185,7 +186,8 @@ impl Runner {
             let is_stuck = more.last().is_some_and(|run| run.stuck);
             runs.extend(more);
             if next < seeds.end && hopeless(runs).is_none() && !is_stuck {
-                // Reports may be lost when a process dies, so the seed that killed it is looked for one by one.
+                // Reports may be lost when a process dies, so the seed that killed it is looked for one by
+                // one.
                 let (mut reports, again) = self.session(&vec![test], &(next..next + 1))?;
                 let survived = reports.remove(&test.name).unwrap_or_default().pop();
                 let end = if again.cause == Cause::Exit(0) { &end } else { &again };
@@ -248,7 +250,8 @@ impl Runner {
         let secret = secret::draw();
         let (socket, theirs) = UnixStream::pair().map_err(cannot)?;
         command.stdin(OwnedFd::from(theirs));
-        // The test ends itself at its limits, with a better explanation; what is allowed here is a little more.
+        // The test ends itself at its limits, with a better explanation; what is allowed here is a little
+        // more.
         let allowance = Allowance {
             silence: Duration::from_secs(limits.real_s).mul_f64(1.5) + Duration::from_secs(2),
             memory_mb: limits.memory_mb + limits.memory_mb / 4,
@@ -417,12 +420,28 @@ fn of(report: &Report) -> Run {
         (None, Some(kind)) => kind.name().to_owned(),
         (None, None) => "other".to_owned(),
     };
-    Run {
-        seed: report.seed,
-        passed: report.ok,
-        kind,
-        message: report.message.clone().unwrap_or_default(),
-        story: report.report.clone().unwrap_or_default(),
-        hash: report.hash.clone(),
+    let (mut message, mut story) =
+        (report.message.clone().unwrap_or_default(), report.report.clone().unwrap_or_default());
+    // What was measured on this machine is another one's next time, and where the clock struck, too.
+    if matches!(report.kind, Some(Kind::Blocked | Kind::Memory | Kind::RealTime)) {
+        message = without_numbers(&message);
+        story.clear();
     }
+    Run { seed: report.seed, passed: report.ok, kind, message, story, hash: report.hash.clone() }
+}
+
+/// The text with `#` for each number.
+pub(crate) fn without_numbers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_number = false;
+    for letter in text.chars() {
+        let is_digit = letter.is_ascii_digit();
+        if !is_digit {
+            out.push(letter);
+        } else if !in_number {
+            out.push('#');
+        }
+        in_number = is_digit;
+    }
+    out
 }

@@ -1,4 +1,5 @@
-//! Folders that live as long as this process: handouts before they are used, submissions while they are built.
+//! Folders that live as long as this process: handouts before they are used, submissions while they are
+//! built.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -8,8 +9,8 @@ use lab_terminal::Failure;
 
 const NAME: &str = "lab-grade-";
 
-/// A new folder of this process's, which only its user can look into. Graders that were killed leave theirs; the
-/// next one removes them.
+/// A new folder of this process's, which only its user can look into. Graders that were killed leave theirs;
+/// the next one removes them.
 pub(crate) fn folder(name: &str) -> Result<PathBuf, Failure> {
     let all = std::env::temp_dir();
     let mine = all.join(format!("{NAME}{}", std::process::id()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::run::Runs;
+use crate::run::{Runs, without_numbers};
 use crate::settings::{Grading, Policy, Test};
 use crate::workshop::hex;
 
@@ -137,7 +137,10 @@ impl Sum {
             && self.failures.iter().all(|failing| failing.message.contains("not yet implemented: "))
         {
             Class::NotImplemented
-        } else if all(&["virtual_time", "real_time", "spin", "blocked", "memory"]) {
+        } else if all(&["virtual_time", "real_time", "spin", "blocked", "memory"])
+            || self.failures.is_empty() && self.cut.is_some()
+        {
+            // Without a failure it was not run, because others of its part had taken all the time.
             Class::Slow
         } else {
             Class::Wrong
@@ -166,19 +169,8 @@ pub(crate) fn wilson(passed: u64, runs: u64) -> (f64, f64) {
 
 /// Failures that look alike: the kind, and the first line of the message with its numbers taken out.
 fn signature(kind: &str, message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let mut signature = format!("{kind}: ");
-    let mut in_number = false;
-    for letter in line.chars().take(160) {
-        let is_digit = letter.is_ascii_digit();
-        if !is_digit {
-            signature.push(letter);
-        } else if !in_number {
-            signature.push('#');
-        }
-        in_number = is_digit;
-    }
-    signature
+    let line: String = message.lines().next().unwrap_or_default().chars().take(160).collect();
+    format!("{kind}: {}", without_numbers(&line))
 }
 
 /// Hundredths of a point for a test of which so many runs passed.
@@ -247,6 +239,8 @@ mod tests {
         assert_eq!(class(&[false, false], "virtual_time"), Class::Slow);
         let unequal = Runs { unequal: Some((1, "x".to_owned())), ..runs(&[true], "") };
         assert_eq!(Sum::of(&unequal, 1).class(), Class::Nondeterministic);
+        let cut = Runs { cut: Some("not run".to_owned()), ..Runs::default() };
+        assert_eq!(Sum::of(&cut, 50).class(), Class::Slow);
         assert_eq!(Sum::of(&Runs::default(), 50).class(), Class::Wrong, "what was not run has not passed");
     }
 

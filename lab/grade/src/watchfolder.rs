@@ -29,7 +29,8 @@ pub(crate) fn look(folder: &Path) -> Result<Sight, Failure> {
     Ok(paths.filter(|path| !is_hidden(path)).map(|path| (path.clone(), state(&path))).collect())
 }
 
-/// Sizes and times of everything below a path. What goes away meanwhile has changed, and is seen at the next look.
+/// Sizes and times of everything below a path. What goes away meanwhile has changed, and is seen at the next
+/// look.
 fn state(path: &Path) -> (u64, usize, SystemTime) {
     let mut state = (0, 0, SystemTime::UNIX_EPOCH);
     let mut waiting = vec![(path.to_path_buf(), 0)];

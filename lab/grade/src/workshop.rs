@@ -1,5 +1,5 @@
-//! The pristine workspace of a lab, built once: a handout, the framework's libraries, the calls of the compiler
-//! for the lab's own crates, and what the reference and the skeleton look like there.
+//! The pristine workspace of a lab, built once: a handout, the framework's libraries, the calls of the
+//! compiler for the lab's own crates, and what the reference and the skeleton look like there.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -49,7 +49,8 @@ impl Workshop {
     pub(crate) fn prepare(root: &Path, lab: &str, cache: &Path) -> Result<Workshop, Failure> {
         fs::create_dir_all(cache).map_err(|error| cannot(cache, error))?;
         let cache = cache.canonicalize().map_err(|error| cannot(cache, error))?;
-        // Several graders may use one cache. Each makes a handout of its own to see whether the cache is right.
+        // Several graders may use one cache. Each makes a handout of its own to see whether the cache is
+        // right.
         let fresh = scratch::folder("handout")?;
         hand_out(lab, &fresh)?;
         let (packages, skeleton) = read_handout(&fresh)?;

@@ -1,9 +1,10 @@
 //! Hostile submissions that have to be built and run. The check of sources is left out, since it would refuse
-//! nearly all of them: here the sandbox, the limits and the repetition must hold alone. What the check of sources
-//! and the unpacking refuse needs no build, and is tested in `src`.
+//! nearly all of them: here the sandbox, the limits and the repetition must hold alone. What the check of
+//! sources and the unpacking refuse needs no build, and is tested in `src`.
 //!
 //! It builds the framework once and then each submission, which takes minutes, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test hostile`.
+#![expect(clippy::disallowed_methods, reason = "the program under test has real processes and a real clock")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +15,8 @@ use serde_json::Value;
 
 const FIRST: &str = "initial_election_2a";
 
-/// A kind of submission: its name, what stands in `Raft::make` before `todo!`, what the verdict must be, and what
-/// it must say.
+/// A kind of submission: its name, what stands in `Raft::make` before `todo!`, what the verdict must be, and
+/// what it must say.
 struct Kind {
     name: &'static str,
     body: &'static str,
@@ -206,24 +207,9 @@ fn write(folder: &Path, skeleton: &[(String, String)], body: &str) {
 
 #[test]
 fn all_are_contained_and_named_and_the_batch_goes_on() {
-    build_handout();
-    let folder = scratch();
+    let folder = scratch("hostile");
     let at = |name: &str| folder.join(name).display().to_string();
-    // The first plan makes the pristine workspace, which holds what students begin with.
-    fs::create_dir_all(folder.join("nobody/empty")).expect("a folder");
-    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/grade/raft").display().to_string();
-    let first =
-        grade(&["plan", "--lab", "raft", "--in", &at("nobody"), "--out", &at("first"), "--cache", &cache]);
-    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
-    let sources = Path::new(&cache).join("workspace/raft/src");
-    let skeleton: Vec<(String, String)> = fs::read_dir(&sources)
-        .expect("the skeleton")
-        .map(|entry| entry.expect("an entry"))
-        .map(|entry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            (name, fs::read_to_string(entry.path()).expect("a source"))
-        })
-        .collect();
+    let (cache, skeleton) = prepare(&folder);
     for kind in &KINDS {
         write(&folder.join("in").join(kind.name), &skeleton, kind.body);
     }

@@ -7,6 +7,8 @@ pub(crate) struct Lab {
     pub(crate) name: &'static str,
     /// The folders of its crates.
     pub(crate) packages: &'static [&'static str],
+    /// Crates that come along with it as they are.
+    pub(crate) given: &'static [&'static str],
     /// Its names in `labs.toml`.
     pub(crate) catalogue: &'static [&'static str],
     /// The labs that it stands on, directly and indirectly.
@@ -14,22 +16,37 @@ pub(crate) struct Lab {
 }
 
 /// All labs, each behind those that it stands on.
-pub(crate) const LABS: [Lab; 6] = [
-    Lab { name: "warmup", packages: &["lectures/warmup"], catalogue: &["warmup"], needs: &[] },
-    Lab { name: "mapreduce", packages: &["mapreduce"], catalogue: &["mapreduce"], needs: &[] },
-    Lab { name: "raft", packages: &["raft"], catalogue: &["raft"], needs: &[] },
-    Lab { name: "kvraft", packages: &["rsm", "kvraft"], catalogue: &["rsm", "kvraft"], needs: &["raft"] },
+pub(crate) const LABS: [Lab; 7] = [
+    Lab { name: "warmup", packages: &["lectures/warmup"], given: &[], catalogue: &["warmup"], needs: &[] },
+    Lab { name: "mapreduce", packages: &["mapreduce"], given: &[], catalogue: &["mapreduce"], needs: &[] },
+    Lab { name: "raft", packages: &["raft"], given: &[], catalogue: &["raft"], needs: &[] },
+    Lab {
+        name: "kvraft",
+        packages: &["rsm", "kvraft"],
+        given: &[],
+        catalogue: &["rsm", "kvraft"],
+        needs: &["raft"],
+    },
     Lab {
         name: "shardctrler",
         packages: &["shardctrler"],
+        given: &[],
         catalogue: &["shardctrler"],
         needs: &["raft", "kvraft"],
     },
     Lab {
         name: "shardkv",
         packages: &["shardkv"],
+        given: &[],
         catalogue: &["shardkv"],
         needs: &["raft", "kvraft", "shardctrler"],
+    },
+    Lab {
+        name: "vmft",
+        packages: &["lectures/vmft"],
+        given: &["lectures/vmft-machine"],
+        catalogue: &["vmft"],
+        needs: &[],
     },
 ];
 

@@ -94,7 +94,7 @@ impl Choice {
 
     /// All crates' folders.
     pub(crate) fn crates(&self) -> Vec<&'static str> {
-        let labs = self.labs.iter().chain(&self.given).flat_map(|lab| lab.packages);
+        let labs = self.labs.iter().chain(&self.given).flat_map(|lab| lab.given.iter().chain(lab.packages));
         let framework = FRAMEWORK.iter().chain(self.needs_consensus().then_some(&ORACLE));
         framework.chain(labs).copied().collect()
     }

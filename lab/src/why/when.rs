@@ -84,10 +84,12 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
                 seconds(from),
                 seconds(to)
             );
-            say(&format!("    what happened there: {look}{}", bench.runner.world.flags()));
+            say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
         }
         None => {
-            say("the probability does not jump: nearly every future of this run fails, from its beginning on")
+            say(
+                "the probability does not jump: nearly every future of this run fails, from its beginning on",
+            );
         }
     }
     Ok(Outcome::Passed)

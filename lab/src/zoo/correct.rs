@@ -1,9 +1,10 @@
 //! `cargo lab zoo --correct`: do correct but unusual solutions pass?
 //!
 //! A test must not fail a solution that does everything that its lab asks for in another way than the
-//! reference does. So each `bugs/correct/*.patch` makes another correct solution, of the reference or of a
-//! base in `bugs/bases`, and its head names the labs whose tests it must pass: `labs: raft, kvraft`. Where
-//! a part asks for more than it does, the head names the part, or the tests: `except: 4C`.
+//! reference does. So each `bugs/correct/LAB/*.patch` makes another correct solution of the reference, and
+//! each `bugs/bases/BASE/bugs/correct/*.patch` one of that base; its head names the labs whose tests it must
+//! pass: `labs: raft, kvraft`. Where a part asks for more than it does, the head names the part, or the
+//! tests: `except: 4C`.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

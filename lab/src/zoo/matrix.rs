@@ -186,7 +186,7 @@ impl Row {
             "grading": {"classical": classical, "directed": directed, "all": all}, "tests": cells})
     }
 
-    /// Two lines: the bug, then who killed it with which seed, and why.
+    /// Two lines: the bug, then the test that killed it, the seed, and why.
     pub(super) fn verdict_line(&self) -> String {
         let Patch { part, title, caught_by, .. } = &self.patch;
         let head = format!("{:4} {part}  {title}", self.name());

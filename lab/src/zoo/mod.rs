@@ -1,16 +1,17 @@
 //! `cargo lab zoo`: are wrong solutions caught, and do correct ones pass?
 //!
-//! Each `bugs/LAB/*.patch` turns the reference, or the base in `bugs/bases` that its head names, into a wrong
-//! solution. They are applied, one by one, to a copy of the workspace under `target/zoo`, built there (into
-//! one folder for all, so that only what a patch touches is compiled again), and run against the lab's tests
-//! up to the bug's part. One that no test of its own part catches has survived.
+//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution, and each
+//! `bugs/bases/BASE/bugs/LAB/*.patch` that base. They are applied, one by one, to a copy of the workspace
+//! under `target/zoo`, built there (into one folder for all, so that only what a patch touches is compiled
+//! again), and run against the lab's tests up to the bug's part. One that no test of its own part catches has
+//! survived.
 //!
 //! They are judged as a student's solution is: its debug assertions are not built, and what it shows to
 //! observers is ignored (`LAB_UNWATCHED`), because a student has neither. `--watched` leaves both on. A run
 //! that ends with an assertion of the solution's own is shown, and does not count as a kill.
 //!
 //! With `--parts` the patches are those in `bugs/parts/`, and no test may fail: see `parts.rs`. With
-//! `--correct` they are those in `bugs/correct/`: see `correct.rs`.
+//! `--correct` they are those in `bugs/correct/LAB/`: see `correct.rs`.
 
 mod build;
 mod copy;
@@ -61,16 +62,19 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     let builder = || Builder::new(&catalogue.root, &place, build);
     let bugs = catalogue.root.join("bugs");
     if options.correct {
-        let solutions = chosen(patch::read_all(&bugs.join("correct"))?, &options.bug)?;
+        let mut folders = patch::entries(&bugs.join("correct"))?;
+        folders.extend(on_bases(&bugs, "correct")?);
+        let solutions = chosen(patch::read_all(&folders)?, &options.bug)?;
         return correct::run(&catalogue, builder()?, solutions, &runner, options);
     }
     let lab = lab.ok_or_else(|| Failure::new("which lab?"))?;
     let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
     if options.parts {
-        let partial = chosen(parts::of_lab(patch::read_all(&bugs.join("parts"))?, lab)?, &options.bug)?;
+        let partial = chosen(parts::of_lab(patch::read_all(&[bugs.join("parts")])?, lab)?, &options.bug)?;
         return parts::run(builder()?, lab, &tests, partial, &runner, options);
     }
-    let mut patches = chosen(patch::read_all(&bugs.join(&lab.name))?, &options.bug)?;
+    let folders = [vec![bugs.join(&lab.name)], on_bases(&bugs, &lab.name)?].concat();
+    let mut patches = chosen(patch::read_all(&folders)?, &options.bug)?;
     if let Some(patch) = patches.iter().find(|patch| patch.caught_by.is_empty()) {
         return Err(Failure::new(format!("{}: the head has no line `caught-by: …`", patch.id)));
     }
@@ -81,6 +85,13 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     // Those on one base together: another base means to build much anew.
     patches.sort_by(|one, other| one.base.cmp(&other.base));
     survey(builder()?, lab, &tests, patches, &runner, options)
+}
+
+/// The folders of this name with what is made of the bases in `bugs/bases`.
+fn on_bases(bugs: &Path, name: &str) -> Result<Vec<PathBuf>, Failure> {
+    let bases = bugs.join("bases");
+    let bases = if bases.is_dir() { patch::entries(&bases)? } else { Vec::new() };
+    Ok(bases.into_iter().map(|base| base.join("bugs").join(name)).collect())
 }
 
 fn runner(place: &Path, options: &ZooOptions) -> Result<Runner, Failure> {

@@ -1,6 +1,6 @@
 //! `cargo lab zoo LAB --parts`: do the tests of each part need that part, and the earlier ones, only?
 //!
-//! A student who has done part 2A must pass all its tests. The complete reference cannot show whether that is
+//! A solution of part 2A must pass all its tests. The complete reference cannot show whether that is
 //! possible. So each `bugs/parts/LAB-PART.patch` makes a partial solution of the reference: what belongs to
 //! later parts panics, or does nothing. The tests up to that part are run against what is left, and all of
 //! them must pass.

@@ -1,4 +1,4 @@
-//! Wrong solutions as files: a head that says what is wrong and who must see it, then a unified diff.
+//! Wrong solutions as files: a head that says what is wrong and which test must notice, then a unified diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct Patch {
     pub(crate) part: String,
     /// What is wrong, in a few words.
     pub(crate) title: String,
-    /// Who must see it: tests, or invariants. One of them is enough. Empty for the partial solutions of
+    /// What must notice it: tests, or invariants. One of them is enough. Empty for the partial solutions of
     /// `--parts` and for correct ones.
     pub(crate) caught_by: Vec<String>,
     /// The labs whose tests a correct solution of `--correct` must pass.
@@ -30,18 +30,20 @@ pub(crate) struct Patch {
     path: PathBuf,
 }
 
-/// All patches in a folder, in the order of the numbers in their names: R2 before R10 before R10b.
-pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
-    let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
+/// All patches in these folders, in the order of the numbers in their names: R2 before R10 before R10b. Those
+/// in a folder of `bugs/bases` say in their heads that they are made of that base.
+pub(super) fn read_all(folders: &[PathBuf]) -> Result<Vec<Patch>, Failure> {
     let mut patches = Vec::new();
-    for entry in fs::read_dir(folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        if path.extension().is_some_and(|extension| extension == "patch") {
-            patches.push(Patch::read(&path)?);
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        for path in entries(folder)? {
+            if path.extension().is_some_and(|extension| extension == "patch") {
+                patches.push(Patch::read(&path)?);
+            }
         }
     }
     if patches.is_empty() {
-        return Err(Failure::new(format!("there is no wrong solution in {}", folder.display())));
+        let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        return Err(Failure::new(format!("there is no solution in {}", folders.join(" or "))));
     }
     patches.sort_by_key(|patch| {
         let (letters, rest) = patch.id.split_at(patch.id.find(|c: char| c.is_ascii_digit()).unwrap_or(0));
@@ -49,6 +51,13 @@ pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
         (letters.to_owned(), digits.parse::<u64>().unwrap_or(0), rest.to_owned())
     });
     Ok(patches)
+}
+
+/// What is in a folder.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
+    let entries = fs::read_dir(folder).map_err(cannot)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(cannot)).collect()
 }
 
 impl Patch {

@@ -16,8 +16,8 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// The estimated probability that a seed kills. The runs end with the tenth kill, so that the last one says
-    /// nothing of how often kills come.
+    /// The estimated probability that a seed kills. The runs end with the tenth kill, so that the last one
+    /// says nothing of how often kills come.
     pub(super) fn estimate(self) -> f64 {
         match self {
             Rate { kills: 0, .. } => 0.0,

@@ -70,7 +70,7 @@ fn here<R>(f: impl FnOnce(&Here) -> R) -> R {
     HERE.with_borrow(|here| f(here.as_ref().expect("a thread in the real world knows its run")))
 }
 
-/// The context that timers and pooled threads take over from whoever set them.
+/// The context that timers and pooled threads take over from the thread that set them.
 pub(crate) fn capture() -> Here {
     here(Clone::clone)
 }
@@ -91,7 +91,7 @@ impl Here {
     }
 
     /// Runs `f` on this OS thread as part of the captured run; only drops it if that run is over. A panic
-    /// fails that run and does not reach the caller, who serves other runs as well.
+    /// fails that run and does not reach the caller, which serves other runs as well.
     pub(crate) fn run(self, f: impl FnOnce()) {
         let world = Arc::clone(&self.world);
         let before = HERE.replace(Some(self));

@@ -1,4 +1,4 @@
-//! Putting text that nobody trusts into HTML.
+//! Putting untrusted text into HTML.
 
 use std::fmt::Write;
 

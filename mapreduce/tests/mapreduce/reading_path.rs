@@ -21,10 +21,12 @@ fn part_1a_has_at_most_1700_lines() {
     let essay = fs::read_to_string(source.join("lib.rs")).expect("the essay is there");
     let files = files_under(&essay, "# How to read: part 1A");
     assert!(files.len() >= 8 && files.iter().any(|file| file == "task.rs"), "{files:?}");
+    // In pieces, since this file is no mark's place.
+    let mark = format!("// {}:", "handout");
     let lines = |file: &String| {
         let text = fs::read_to_string(source.join(file)).expect("a file of the table");
         // The marks of handouts are for the program that cuts them.
-        text.lines().filter(|line| !line.trim_start().starts_with("// handout:")).count()
+        text.lines().filter(|line| !line.trim_start().starts_with(&mark)).count()
     };
     let total: usize = files.iter().map(lines).sum();
     assert!(total <= MOST_LINES, "{total} lines in {files:?}");

@@ -19,6 +19,8 @@ pub(crate) struct Server {
     pub(crate) now: Instant,
     inspector: Inspector,
     disk: Persister,
+    /// When the last message to each server was made.
+    sent: Vec<Instant>,
 }
 
 impl Server {
@@ -36,7 +38,7 @@ impl Server {
         let now = Instant::from_nanos(0);
         let mut state = State::new(me, servers, disk.clone(), now, ELECTION_TIMEOUT);
         let inspector = Inspector::new(&mut state);
-        Server { state, now, inspector, disk }
+        Server { state, now, inspector, disk, sent: vec![now; servers] }
     }
 
     /// Gives the server a log whose entries have these terms, from the leader (server
@@ -74,6 +76,14 @@ impl Server {
         self.inspect();
     }
 
+    // handout: drop
+    /// The election timeout elapses, with what the options make of it.
+    pub(crate) fn election_timeout_elapses(&mut self) {
+        self.state.election_timeout_elapsed(self.now, ELECTION_TIMEOUT);
+        self.inspect();
+    }
+
+    // handout: end
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;
     }
@@ -107,13 +117,18 @@ impl Server {
 
     /// Gives the server a reply to a request that it sent.
     pub(crate) fn reply(&mut self, peer: usize, request: &Request, reply: Reply) {
-        self.state.handle_reply(peer, request, Some(&reply), self.now);
+        self.reply_to(peer, request, self.sent[peer], reply);
+    }
+
+    /// As [`Server::reply`], to a request that was made at `sent`, before the last one perhaps.
+    pub(crate) fn reply_to(&mut self, peer: usize, request: &Request, sent: Instant, reply: Reply) {
+        self.state.handle_reply(peer, request, sent, Some(&reply), self.now);
         self.inspect();
     }
 
     /// Tells the server that one of its requests got no reply.
     pub(crate) fn no_reply(&mut self, peer: usize, request: &Request) {
-        self.state.handle_reply(peer, request, None, self.now);
+        self.state.handle_reply(peer, request, self.sent[peer], None, self.now);
         self.inspect();
     }
 
@@ -126,7 +141,11 @@ impl Server {
 
     /// What the server has to do for a peer now.
     pub(crate) fn turn(&mut self, peer: usize) -> Turn {
-        self.state.next_turn(peer, self.now)
+        let turn = self.state.next_turn(peer, self.now);
+        if matches!(turn, Turn::Send(_)) {
+            self.sent[peer] = self.now;
+        }
+        turn
     }
 
     /// The message that the server sends to a peer now.
@@ -221,7 +240,7 @@ pub(crate) fn append(
 
 /// A RequestVote of a candidate whose log ends with the entry `last` (index, term).
 pub(crate) fn ask(term: u64, candidate_id: usize, last: (u64, u64)) -> RequestVoteArgs {
-    RequestVoteArgs { term, candidate_id, last_log_index: last.0, last_log_term: last.1 }
+    RequestVoteArgs { term, candidate_id, last_log_index: last.0, last_log_term: last.1, pre_vote: false }
 }
 
 /// An InstallSnapshot of the leader of `term`, for everything up to the entry `last`

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use labrpc::{Direction, Name, TapAction};
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use raft::Raft;
 use tester::{Cluster, ELECTION, Setup, Test, run};
@@ -188,18 +190,21 @@ fn vote_late(cluster: &Cluster<Raft>) -> bool {
     let Some(candidate) = candidate else { return false };
     let voters: Vec<usize> = followers.filter(|&server| server != candidate).take(2).collect();
     let links = [0, 1].map(|vote| Name::from(cluster.link(candidate, voters[vote])));
-    cluster.net().network().set_tap(move |event| {
-        let is_vote = event.direction == Direction::Reply && links.contains(event.end);
-        if is_vote { TapAction::Delay(LATE) } else { TapAction::Deliver }
+    let are_over = Arc::new(AtomicBool::new(false));
+    let closed = Arc::clone(&are_over);
+    cluster.net().network().set_tap(move |event| match event.direction {
+        _ if !links.contains(event.end) => TapAction::Deliver,
+        Direction::Reply => TapAction::Delay(LATE),
+        Direction::Request if closed.load(Ordering::Relaxed) => TapAction::Drop,
+        Direction::Request => TapAction::Deliver,
     });
     voters.iter().for_each(|&voter| cluster.release_link(candidate, voter));
     let voted =
         wait_until(Duration::from_millis(100), || voters.iter().all(|&voter| term(voter) == contested));
 
     t.scene("The votes are late. The candidate stands again meanwhile, and nobody hears of it.");
-    voters.iter().for_each(|&voter| cluster.hold_link(candidate, voter));
+    are_over.store(true, Ordering::Relaxed);
     let again = wait_until(LATE - ELECTION / 2, || term(candidate) > contested);
-    voters.iter().for_each(|&voter| cluster.disconnect(voter));
     thread::sleep(LATE);
     wait_until(ELECTION / 2, || {
         let state = cluster.get_state(candidate);
@@ -215,8 +220,8 @@ fn vote_late(cluster: &Cluster<Raft>) -> bool {
 /// How long the votes take in [`late_votes_2a`].
 const LATE: Duration = Duration::from_millis(2500);
 
-/// A leader of an old term that hears no replies goes on sending. The others refuse it, and do not take it for
-/// a sign of their own leader (Figure 2, rules for followers: "receiving AppendEntries RPC from current
+/// A leader of an old term that hears no replies goes on sending. The others refuse it, and do not take it
+/// for a sign of their own leader (Figure 2, rules for followers: "receiving AppendEntries RPC from current
 /// leader").
 #[test]
 fn mute_replies_2a() {

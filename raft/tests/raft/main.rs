@@ -10,6 +10,11 @@ mod directed_2a;
 mod directed_2b;
 mod directed_2c;
 mod directed_2d;
+// handout: drop
+mod disturbance;
+// handout: end
+mod even;
+mod field;
 // handout: drop classic
 mod figure13;
 mod figure2;
@@ -23,7 +28,9 @@ mod part_2b;
 mod part_2b_counts;
 mod part_2c;
 mod part_2d;
+mod partial;
 // handout: drop
 mod reads;
 // handout: end
+mod slow;
 mod waiting;

@@ -9,7 +9,8 @@ use tester::Test;
 
 use crate::counter::{Counters, Refusal};
 
-const LEASE: Options = Options { lease: Some(Lease { max_clock_drift: 0.1 }) };
+const LEASE: Options =
+    Options { lease: Some(Lease { max_clock_drift: 0.1 }), check_quorum: true, pre_vote: false };
 
 /// A read sees every command that was carried out before it, also one carried out by another
 /// leader, and costs no entry.

@@ -32,17 +32,25 @@ pub(crate) struct Options {
     unreliable: bool,
     max_raft_state: Option<usize>,
     cost: Option<Duration>,
+    /// Number of servers of each group; the controllers are always three.
+    servers: usize,
 }
 
 impl Options {
     /// A reliable network, and no snapshots.
     pub(crate) fn new() -> Options {
-        Options { unreliable: false, max_raft_state: None, cost: None }
+        Options { unreliable: false, max_raft_state: None, cost: None, servers: SERVERS }
     }
 
     /// The network loses one message in ten and delays the others.
     pub(crate) fn unreliable(mut self) -> Options {
         self.unreliable = true;
+        self
+    }
+
+    /// Each group has so many servers.
+    pub(crate) fn servers(mut self, servers: usize) -> Options {
+        self.servers = servers;
         self
     }
 
@@ -95,7 +103,8 @@ impl Cluster {
     /// The run's figures. Takes the network down: servers hold links to the network that holds them, so
     /// neither would ever be freed.
     fn close(&self) -> Figures {
-        let figures = self.net.figures(SERVERS * (GROUPS + 1), self.records.operations() as u64);
+        let figures =
+            self.net.figures(SERVERS + self.options.servers * GROUPS, self.records.operations() as u64);
         self.net.network().cleanup();
         figures
     }
@@ -130,8 +139,9 @@ impl Cluster {
     /// Has these groups join at these controllers.
     pub(crate) fn join_at(&self, controllers: &Group<ControllerServer>, groups: &[usize]) {
         self.test.note(format!("join {groups:?}"));
-        let names =
-            |group: usize| (0..SERVERS).map(move |server| self.groups[group].name(server).to_string());
+        let names = |group: usize| {
+            (0..self.options.servers).map(move |server| self.groups[group].name(server).to_string())
+        };
         let joining = groups.iter().map(|&group| (gid(group), names(group).collect())).collect();
         let made = shardctrler::Clerk::new(ends_to(&self.net, controllers)).join(joining);
         self.test.expect(made.is_ok(), || format!("the controller refused a join of {groups:?}: {made:?}"));
@@ -170,12 +180,12 @@ impl Cluster {
 
     /// Crashes all servers of a group.
     pub(crate) fn shutdown_group(&self, group: usize) {
-        (0..SERVERS).for_each(|server| self.shutdown_server(group, server));
+        (0..self.options.servers).for_each(|server| self.shutdown_server(group, server));
     }
 
     /// Restarts all servers of a group.
     pub(crate) fn start_group(&self, group: usize) {
-        (0..SERVERS).for_each(|server| self.start_server(group, server));
+        (0..self.options.servers).for_each(|server| self.start_server(group, server));
     }
 
     /// Crashes all servers of all groups.
@@ -219,7 +229,8 @@ impl Cluster {
 
     /// Number of bytes on the disks of all servers of all groups.
     pub(crate) fn bytes_on_disks(&self) -> usize {
-        let disks = self.groups.iter().flat_map(|group| (0..SERVERS).map(|server| group.persister(server)));
+        let disks =
+            self.groups.iter().flat_map(|group| (0..group.len()).map(|server| group.persister(server)));
         disks.map(|disk| disk.state_size() + disk.snapshot_size()).sum()
     }
 
@@ -257,7 +268,7 @@ impl Cluster {
             group.visit(server, move |server| server.inspect(condition)) == Some(true)
         };
         let deadline = Instant::now() + patience;
-        while !self.groups.iter().all(|group| (0..SERVERS).all(|server| holds(group, server))) {
+        while !self.groups.iter().all(|group| (0..group.len()).all(|server| holds(group, server))) {
             self.test.expect(Instant::now() < deadline, || format!("after {patience:?} {otherwise}"));
             pause(50);
         }
@@ -268,7 +279,7 @@ impl Cluster {
         let leads =
             |&server: &usize| self.groups[group].visit(server, |server| server.is_leader()) == Some(true);
         loop {
-            if let Some(leader) = (0..SERVERS).find(leads) {
+            if let Some(leader) = (0..self.options.servers).find(leads) {
                 return leader;
             }
             pause(20);
@@ -316,8 +327,8 @@ fn start_group(
     options: Options,
     number: usize,
 ) -> Group<ShardServer> {
-    let column = SERVERS * (number + 1);
-    let checks = Checks::beside(test, SERVERS, column, ShardServer::wire());
+    let column = SERVERS + options.servers * number;
+    let checks = Checks::beside(test, options.servers, column, ShardServer::wire());
     let (of_boot, controllers, custody) = (net.clone(), controllers.clone(), Arc::clone(custody));
     let boot = move |boot: Boot| {
         let (observer, life) = checks.begin(&boot);
@@ -344,7 +355,7 @@ fn start_group(
         let services = life.around_all(services);
         Booted { server, services }
     };
-    let group = Group::beside(test, net, &format!("server-{}", gid(number)), SERVERS, column, boot);
+    let group = Group::beside(test, net, &format!("server-{}", gid(number)), options.servers, column, boot);
     group.start_all();
     group.pause_as_drawn();
     group

@@ -13,6 +13,7 @@ mod costly;
 mod custody;
 mod directed_4b;
 mod directed_4c;
+mod even;
 mod figures;
 // handout: drop classic
 mod life;

@@ -111,6 +111,7 @@ impl<R: Consensus> Cluster<R> {
         let boot = move |boot: Boot| boot_server::<R>(boot, &of_boot, setup);
         let group = Group::new(test, &net, "server", setup.servers, boot);
         let cluster = Cluster { group, record };
+        cluster.group.slow_link_as_drawn();
         cluster.start_all();
         cluster.group.pause_as_drawn();
         let at_end = cluster.clone();

@@ -11,6 +11,7 @@
 //! | [`election_safety`] | at most one leader can be elected in a given term, and no server's term goes back |
 //! | [`leader_append_only`] | a leader never overwrites or deletes entries in its log |
 //! | [`log_matching`] | logs that agree on index and term of an entry are equal up to it |
+//! | [`log_matching`], too | LogOrigin: an entry of a term appears first at the leader of that term |
 //! | [`leader_completeness`] | what is committed is on a majority, and in the log of every later leader |
 //! | [`state_machine_safety`] | no two servers commit or apply different entries at the same index |
 //! | [`acknowledged`] | a follower keeps what it has taken from the leader of its term |

@@ -58,7 +58,7 @@ pub(super) fn write(
     Ok(Some(path.canonicalize().unwrap_or(path)))
 }
 
-/// Writes the whole story of a run beside the pictures if the report leaves lines out and nobody else keeps
+/// Writes the whole story of a run beside the pictures if the report leaves lines out and nothing else keeps
 /// it (`cargo lab stress` does); where it is, in words.
 pub(super) fn write_story(
     plan: &Plan,

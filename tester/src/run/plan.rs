@@ -39,7 +39,7 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
 }
 
-/// The width of reports where nobody says how wide the terminal is.
+/// The width of reports where the terminal's is unknown.
 const WIDTH: usize = 100;
 
 impl Plan {

@@ -30,7 +30,7 @@ pub(crate) enum Wrong {
     LeaderRewrites,
     /// Followers take other commands than the leader sent.
     FollowersAlter,
-    /// The leader takes for committed what nobody else has.
+    /// The leader takes for committed what no other server has.
     CommitsAlone,
     /// Followers hand other commands to the service than they have in their logs.
     AppliesOther,

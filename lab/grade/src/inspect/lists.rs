@@ -39,7 +39,7 @@ pub(super) const ALLOWED: [(&str, Part); 60] = [
     ("hint", Part::All),
     ("i32", Part::All),
     ("i64", Part::All),
-    ("io", Part::Only(&["Error", "ErrorKind", "Read", "Result", "Write", "BufRead", "Cursor"])),
+    ("io", Part::All),
     ("iter", Part::All),
     ("marker", Part::All),
     ("matches", Part::All),
@@ -89,7 +89,7 @@ pub(super) const INSTEAD: [(&str, &str, &str); 11] = [
 ];
 
 /// Names that stand nowhere in lab code, with the fault's name and the reason.
-pub(super) const NOWHERE: [(&str, &str, &str); 13] = [
+pub(super) const NOWHERE: [(&str, &str, &str); 14] = [
     ("unsafe", "unsafe", "lab code must not be unsafe"),
     ("extern", "extern", "lab code must not name other crates or functions in C"),
     ("include", "include", "lab code must not include other files"),
@@ -101,6 +101,7 @@ pub(super) const NOWHERE: [(&str, &str, &str); 13] = [
     ("naked_asm", "assembler", "lab code must not contain assembler"),
     ("catch_unwind", "panic", "lab code must not catch panics, by which the runtime ends servers"),
     ("set_hook", "panic", "lab code must not redirect panics"),
+    ("stdin", "input", "lab code must not read the tester's input"),
     ("proc_macro", "proc_macro", "lab code must not contain macros that run in the compiler"),
     ("set_global_default", "logging", "lab code must not redirect the log"),
 ];

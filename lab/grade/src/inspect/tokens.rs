@@ -1,6 +1,6 @@
 //! A source as the compiler's lexer sees it, without comments and blanks.
 
-use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, strip_shebang, tokenize};
+use ra_ap_rustc_lexer::{LiteralKind, TokenKind, strip_shebang, tokenize};
 
 /// What kind of word a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
     let mut rest = &source[strip_shebang(source).unwrap_or(0)..];
     let mut line = 1;
     let mut tokens = Vec::new();
-    for token in tokenize(rest, FrontmatterAllowed::No) {
+    for token in tokenize(rest) {
         let (text, behind) = rest.split_at(token.len as usize);
         let kind = match token.kind {
             TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } | TokenKind::Whitespace => None,

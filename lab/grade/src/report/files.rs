@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{escaped, is_hidden, points, shown_name};
 use crate::merge::{Graded, GradedTest};
 use crate::settings::Show;
-use crate::verdict::Class;
+use crate::verdict::{Class, Failing};
 
 /// Hundredths as a number that JSON can hold exactly enough.
 fn number(hundredths: u64) -> f64 {
@@ -54,7 +54,7 @@ pub(super) fn words(test: &GradedTest, show: &Show) -> String {
         let _ = write!(text, "\nnot all runs were done: {cut}");
     }
     for failing in &test.failures {
-        let _ = write!(text, "\n{} runs: {}", failing.runs, failing.message);
+        let _ = write!(text, "\n{} runs: {}", failing.runs, without_seed(&failing.message, failing, show));
     }
     if let Some(command) = replay(test, show) {
         let _ = write!(text, "\nto see the first failure: {command}");
@@ -71,6 +71,11 @@ pub(super) fn replay(test: &GradedTest, show: &Show) -> Option<String> {
         .or(test.unequal.as_ref().map(|(seed, _)| *seed))?;
     let is_shown = show.seeds && !is_hidden(&test.name, show);
     is_shown.then(|| format!("cargo lab replay {} --seed {seed}", test.name))
+}
+
+/// A text about a failure, without its seed if the student does not get to know that.
+pub(super) fn without_seed(text: &str, failing: &Failing, show: &Show) -> String {
+    if show.seeds { text.to_owned() } else { text.replace(&failing.first_seed.to_string(), "…") }
 }
 
 /// Tests as students see them: with points, or with something to say.
@@ -138,7 +143,8 @@ pub(super) fn said(graded: &Graded, show: &Show) -> String {
     if show.hidden.iter().any(|hidden| graded.sentence.starts_with(&format!("{hidden}:"))) {
         "A hidden test does not pass.".to_owned()
     } else {
-        graded.sentence.clone()
+        let failures = graded.tests.iter().flat_map(|test| &test.failures);
+        failures.fold(graded.sentence.clone(), |sentence, failing| without_seed(&sentence, failing, show))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reports of a batch, for people and for programs. Each is made from the results alone.
 //!
-//! `grades.csv` and `index.html` (the class) lie in the batch's folder; `students/NAME/` has the student's page,
-//! and the result files that Gradescope, readers of `JUnit`'s format and GitHub's classroom actions read.
+//! `grades.csv` and `index.html` (the class) lie in the batch's folder; `students/NAME/` has the student's
+//! page, and the result files that Gradescope, readers of `JUnit`'s format and GitHub's classroom actions
+//! read.
 
 mod dashboard;
 mod files;
@@ -19,8 +20,8 @@ use crate::plan::Plan;
 use crate::settings::Show;
 use crate::store;
 
-use dashboard::Dashboard;
-pub(crate) use kills::kills_page;
+use self::dashboard::Dashboard;
+pub(crate) use self::kills::kills_page;
 
 /// Takes results one after the other, and writes what belongs to each at once.
 pub(crate) struct Reports<'a> {
@@ -93,8 +94,8 @@ fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(letter),
-            // XML 1.0 has no other control characters, and no two last of the plane; and characters that turn the
-            // direction of writing can make a page say what it does not.
+            // XML 1.0 has no other control characters, and no two last of the plane; and characters that turn
+            // the direction of writing can make a page say what it does not.
             letter
                 if letter.is_control()
                     || matches!(letter, '\u{fffe}' | '\u{ffff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>

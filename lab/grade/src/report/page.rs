@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::files::{replay, said};
+use super::files::{replay, said, without_seed};
 use super::{escaped, is_hidden, points, shown_name};
 use crate::merge::{Graded, GradedTest};
 use crate::plan::Plan;
@@ -14,9 +14,12 @@ pub(super) const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8884;--good:#18794e;--bad:#c4321c;--odd:#946800}
 @media(prefers-color-scheme:dark){:root{--good:#4cc38a;--bad:#ff8f7a;--odd:#f0c000}}
 body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}pre{overflow-x:auto;padding:.8rem;border:1px solid var(--line);border-radius:.4rem;font-size:13px}
-.good{color:var(--good)}.bad{color:var(--bad)}.odd{color:var(--odd)}summary{cursor:pointer}.bar{display:inline-block;height:.7rem;background:currentColor;border-radius:.2rem}";
+table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
+pre{overflow-x:auto;padding:.8rem;border:1px solid var(--line);border-radius:.4rem;font-size:13px}
+.good{color:var(--good)}.bad{color:var(--bad)}.odd{color:var(--odd)}summary{cursor:pointer}
+.bar{display:inline-block;height:.7rem;background:currentColor;border-radius:.2rem}";
 
 /// The beginning of a page. The policy forbids everything but the style that stands in it.
 pub(super) fn head(title: &str) -> String {
@@ -82,7 +85,11 @@ fn first_failure(html: &mut String, graded: &Graded, show: &Show) {
         );
     }
     if let Some(failing) = test.failures.first().filter(|failing| show.stories && !failing.story.is_empty()) {
-        let _ = writeln!(html, "<pre id=\"story\">{}</pre>", escaped(&failing.story));
+        let _ = writeln!(
+            html,
+            "<pre id=\"story\">{}</pre>",
+            escaped(&without_seed(&failing.story, failing, show))
+        );
     }
 }
 

@@ -13,7 +13,7 @@ fn graded() -> Graded {
         runs: 3,
         first_seed: 77,
         message: "index <5> & \u{1b}[31m".to_owned(),
-        story: "</pre><script>alert(1)</script>".to_owned(),
+        story: "one_2a failed with seed 77\n</pre><script>alert(1)</script>".to_owned(),
     };
     let test = |name: &str, class, passed, failures: Vec<Failing>| GradedTest {
         name: name.to_owned(),
@@ -91,6 +91,13 @@ fn what_is_hidden_is_in_no_file_of_the_student() {
         }
         assert!(text.contains("a hidden test of part 2A"), "{text}");
     }
+}
+
+#[test]
+fn a_story_can_be_told_without_its_seed() {
+    let show = Show { seeds: false, ..Show::default() };
+    let html = page::page(&graded(), &plan(show));
+    assert!(html.contains("one_2a failed with seed …") && !html.contains("77"), "{html}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The sandbox: bubblewrap for what a process sees, Landlock and seccomp for what it may do, limits of the
 //! system for what it may take.
 //!
-//! A test process is started as `bwrap … lab-grade __confine … test-binary`. Bubblewrap gives it namespaces of
-//! its own for users, processes, files, messages and the network; it sees the system's libraries, its own
+//! A test process is started as `bwrap … lab-grade __confine … test-binary`. Bubblewrap gives it namespaces
+//! of its own for users, processes, files, messages and the network; it sees the system's libraries, its own
 //! binary, and nothing else. The small program `__confine` (module `confine`) then sets limits, lets Landlock
 //! fix which files may be opened and seccomp which system calls there are, and becomes the test binary.
 
@@ -33,7 +33,8 @@ pub(crate) struct Bounds {
 pub(crate) enum Sandbox {
     /// Bubblewrap, Landlock and seccomp.
     Full,
-    /// Landlock and seccomp, for containers in which nobody may make namespaces; asked for by `--no-namespaces`.
+    /// Landlock and seccomp, for containers in which nobody may make namespaces; asked for by
+    /// `--no-namespaces`.
     Calls,
     /// Limits only; asked for by `--unsafe-no-sandbox`.
     Nothing,
@@ -77,8 +78,9 @@ impl Sandbox {
         }
     }
 
-    /// A command that lacks only the program and its arguments. `mounts` are what it sees besides the system's
-    /// libraries; it starts in the folder `cwd`, which must be in one of them, with these variables alone.
+    /// A command that lacks only the program and its arguments. `mounts` are what it sees besides the
+    /// system's libraries; it starts in the folder `cwd`, which must be in one of them, with these variables
+    /// alone.
     pub(crate) fn command(
         self,
         bounds: &Bounds,

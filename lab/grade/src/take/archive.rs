@@ -5,7 +5,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use flate2::read::MultiGzDecoder;
+use flate2::read::{DeflateDecoder, MultiGzDecoder};
+use rawzip::CompressionMethod;
 use tar::EntryType;
 
 use super::Refusal;
@@ -91,25 +92,25 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 fn read_zip(file: File, gather: &mut Gather) -> Result<(), Refusal> {
-    /// The bits of a Unix mode that say what a file is, and the value for a symbolic link.
-    const KIND: u32 = 0o170_000;
-    const LINK: u32 = 0o120_000;
-    let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
-    for index in 0..archive.len() {
+    let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
+    let archive = rawzip::ZipArchive::from_file(file, &mut buffer).map_err(damaged)?;
+    let mut entries = archive.entries(&mut buffer);
+    while let Some(about) = entries.next_entry().map_err(damaged)? {
         gather.count()?;
-        let about = archive.by_index_raw(index).map_err(damaged)?;
-        let name = about.name_raw().to_vec();
-        let is_link = about.unix_mode().is_some_and(|mode| mode & KIND == LINK);
-        let (is_folder, is_secret) = (about.is_dir(), about.encrypted());
-        drop(about);
-        if is_secret {
-            return Err(Refusal::new("encrypted", "The archive is encrypted."));
-        }
-        if is_link {
-            gather.special(&name, Special::Link)?;
-        } else if !is_folder {
+        let path = about.file_path().as_ref().to_vec();
+        if about.mode().is_symlink() {
+            gather.special(&path, Special::Link)?;
+        } else if !about.is_dir() {
+            let method = about.compression_method();
+            let entry = archive.get_entry(about.wayfinder()).map_err(damaged)?;
             // Nothing is decompressed before it is asked for, and no more of it than that.
-            gather.file(&name, archive.by_index(index).map_err(damaged)?)?;
+            match method {
+                CompressionMethod::Store => gather.file(&path, entry.verifying_reader(entry.reader()))?,
+                CompressionMethod::Deflate => {
+                    gather.file(&path, entry.verifying_reader(DeflateDecoder::new(entry.reader())))?;
+                }
+                _ => return Err(damaged("it is compressed or encrypted in an unusual way")),
+            }
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use gather::Gather;
+use self::gather::Gather;
 
 /// What is graded: the sources of the lab's crates by path, `raft/src/lib.rs`.
 pub(crate) type Sources = BTreeMap<String, String>;

@@ -39,7 +39,7 @@ impl Drop for Scratch {
 /// The fault's name; "none" if it would be built.
 fn fault(path: &Path) -> String {
     let taken = take(path, &["raft".to_owned()]);
-    let inspected = taken.and_then(|taken| inspect(&taken.sources));
+    let inspected = taken.and_then(|taken| inspect(&taken.sources, &Sources::new()));
     inspected.map_or_else(|refusal| refusal.fault, |()| "none".to_owned())
 }
 
@@ -69,18 +69,45 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
+/// A zip archive by hand, deflated; writers refuse hostile names.
 fn zip(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
     for (path, content, mode) in entries {
-        let options = zip::write::SimpleFileOptions::default().unix_permissions(*mode);
-        if mode & 0o170_000 == 0o120_000 {
-            writer.add_symlink(*path, String::from_utf8_lossy(content), options).expect("memory");
-        } else {
-            writer.start_file(*path, options).expect("memory");
-            writer.write_all(content).expect("memory");
-        }
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).expect("memory");
+        let packed = encoder.finish().expect("memory");
+        let mut crc = flate2::Crc::new();
+        crc.update(content);
+        let number = |value: usize| u32::try_from(value).expect("a small archive").to_le_bytes();
+        // Version, flags, method, time and date; checksum, sizes, length of the name and of what follows it.
+        let mut about = vec![20, 0, 0, 0, 8, 0, 0, 0, 0x21, 0];
+        about.extend(crc.sum().to_le_bytes());
+        about.extend(number(packed.len()));
+        about.extend(number(content.len()));
+        about.extend(number(path.len()));
+        let offset = number(archive.len());
+        archive.extend(b"PK\x03\x04");
+        archive.extend(&about);
+        archive.extend(path.as_bytes());
+        archive.extend(packed);
+        // Made on Unix, so that the mode counts.
+        directory.extend(b"PK\x01\x02\x14\x03");
+        directory.extend(&about);
+        directory.extend([0; 6]);
+        directory.extend((mode << 16).to_le_bytes());
+        directory.extend(offset);
+        directory.extend(path.as_bytes());
     }
-    writer.finish().expect("memory").into_inner()
+    let number = |value: usize| u32::try_from(value).expect("a small archive").to_le_bytes();
+    let (begin, size, count) = (number(archive.len()), number(directory.len()), entries.len() as u16);
+    archive.extend(directory);
+    archive.extend(b"PK\x05\x06\0\0\0\0");
+    archive.extend(count.to_le_bytes());
+    archive.extend(count.to_le_bytes());
+    archive.extend(size);
+    archive.extend(begin);
+    archive.extend([0; 2]);
+    archive
 }
 
 fn archive_fault(content: &[u8]) -> String {

@@ -88,17 +88,17 @@ mod tests {
         fold(&all, unfolded).into_iter().map(text).collect()
     }
 
-    fn heartbeats(number: u64) -> Vec<Event> {
+    fn heartbeats(numbers: std::ops::Range<u64>) -> Vec<Event> {
         let beat =
             |n| Event::new(n, "s-0", "message", "Raft.append", "x").with("leg", "request").with("call", n);
-        (1..=number).map(beat).collect()
+        numbers.map(beat).collect()
     }
 
     #[test]
     fn heartbeats_are_one_line_until_something_happens() {
-        let mut events = heartbeats(15);
+        let mut events = heartbeats(1..16);
         events.push(Event::new(16, "s-1", "state", "", "candidate in term 2"));
-        events.extend(heartbeats(2));
+        events.extend(heartbeats(17..19));
         let rows = rows(events, false);
         assert_eq!(rows.len(), 5, "{rows:?}");
         assert_eq!(rows[1], "⋯ the same until 0.000000: append ×14");
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn nothing_is_folded_on_demand_or_if_there_is_little() {
-        assert_eq!(rows(heartbeats(15), true).len(), 15);
-        assert_eq!(rows(heartbeats(3), false).len(), 3);
+        assert_eq!(rows(heartbeats(1..16), true).len(), 15);
+        assert_eq!(rows(heartbeats(1..4), false).len(), 3);
     }
 }

@@ -10,13 +10,14 @@ use std::io::Write;
 
 use labtrace::Trace;
 
-use super::cli::{LogsOptions, Shown};
-use crate::cli::Arguments;
-use crate::{Failure, Outcome};
 use columns::Columns;
 use filter::Filter;
 use fold::{Folded, fold};
 use lines::{Line, lines};
+
+use super::cli::{LogsOptions, Shown};
+use crate::cli::Arguments;
+use crate::{Failure, Outcome};
 
 /// Without a terminal, the width of all columns together.
 const WIDTH: usize = 160;

@@ -1,12 +1,12 @@
 //! `cargo lab shrink`: a failing run made smaller while the same rule breaks.
 //!
-//! A run is changed by overrides (`labreport::overrides`), and each candidate is run. First everything is made
-//! simpler at once: each server draws its random numbers from a stream of its own, so that a change at one
-//! leaves the others as they were; threads run in a fixed order; each message takes the same time and none is
-//! lost. Of many such runs the shortest that fails is the beginning. Then parts are left out, in halves,
-//! quarters, … single ones (Zeller's delta debugging): faults, client operations, servers, waits of the test,
-//! messages. A candidate whose future goes another way may fail only with other random numbers, so each is
-//! tried with several.
+//! A run is changed by overrides (`labreport::overrides`), and each candidate is run. First everything is
+//! made simpler at once: each server draws its random numbers from a stream of its own, so that a change at
+//! one leaves the others as they were; threads run in a fixed order; each message takes the same time and
+//! none is lost. Of many such runs the shortest that fails is the beginning. Then parts are left out, in
+//! halves, quarters, … single ones (Zeller's delta debugging): faults, client operations, servers, waits of
+//! the test, messages. A candidate whose future goes another way may fail only with other random numbers, so
+//! each is tried with several.
 
 mod search;
 mod words;
@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use labreport::overrides::Overrides;
 
+use search::Search;
+
 use super::cli::ShrinkOptions;
 use super::traced::{Bench, Scratch, read, write};
 use super::variants;
 use crate::cli::Arguments;
 use crate::style::say;
 use crate::{Failure, Outcome};
-use search::Search;
 
 /// Shrinks the run, and writes what is left.
 pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outcome, Failure> {
@@ -32,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     let original = Overrides {
         test: bench.test.name.clone(),
         seed: options.seed,
-        options: bench.runner.world.flags().trim().to_owned(),
+        options: bench.runner.world.flags(options.seed).trim().to_owned(),
         rule: variants::rule(&report),
         ..Overrides::default()
     };

@@ -130,7 +130,7 @@ impl<'a> Search<'a> {
 
     /// Runs the candidates; the one that fails in the same way with the fewest steps becomes the best.
     /// `any`: even if it has more steps than the best so far.
-    fn try_all(&mut self, candidates: &mut Vec<Overrides>, any: bool) -> Result<bool, Failure> {
+    fn try_all(&mut self, candidates: &mut [Overrides], any: bool) -> Result<bool, Failure> {
         let bound = self.best.until.unwrap_or(u64::MAX).min(self.report.virtual_ns.saturating_mul(3) / 2 + 1);
         if !any {
             candidates.iter_mut().for_each(|candidate| candidate.until = Some(bound));

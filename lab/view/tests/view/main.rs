@@ -1,5 +1,7 @@
 //! The page of a run: what is in it, and what it does in a real browser.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
+
 mod browser;
 #[path = "../../../../linearize/tests/linearize/devtools.rs"]
 #[allow(dead_code, reason = "the checker's tests use all of it")]

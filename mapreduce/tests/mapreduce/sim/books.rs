@@ -83,10 +83,11 @@ impl Books {
         self.complaints.entry(id).or_default().insert((args.worker, args.number));
     }
 
-    /// Ends an attempt that runs; whether it did.
-    pub(crate) fn end(&mut self, id: AttemptId, end: End) -> bool {
-        let running = self.attempts.get_mut(&id).filter(|attempt| attempt.end.is_none());
-        running.is_some_and(|attempt| attempt.end.replace(end).is_none())
+    /// Ends an attempt, if it still runs.
+    pub(crate) fn end(&mut self, id: AttemptId, end: End) {
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            attempt.end.get_or_insert(end);
+        }
     }
 
     /// The attempts that this worker runs, as far as the coordinator was told.
@@ -131,7 +132,9 @@ impl Books {
     /// An attempt was accepted. Ends all attempts of its task.
     pub(crate) fn accept(&mut self, id: AttemptId, host: &str) {
         let of_task = self.attempts.iter_mut().filter(|(other, _)| other.task == id.task);
-        of_task.for_each(|(_, attempt)| drop(attempt.end.get_or_insert(End::Decided)));
+        for (_, attempt) in of_task {
+            attempt.end.get_or_insert(End::Decided);
+        }
         self.done.insert(id.task, (id, host.to_owned()));
     }
 

@@ -172,13 +172,12 @@ impl Checker {
                 asked.idle = self.idle(books);
                 if asked.is_new {
                     let held = books.held_by(args.worker).into_iter();
-                    held.filter(|&id| args.running != Some(id))
-                        .for_each(|id| drop(books.end(id, End::Unknown)));
+                    held.filter(|&id| args.running != Some(id)).for_each(|id| books.end(id, End::Unknown));
                 }
             }
             Question::Progress(args) => books.hear(args.worker, None, now, timeout),
             Question::TaskDone(args) => books.hear(args.worker, Some(&args.host), now, timeout),
-            Question::TaskFailed(args) => drop(books.end(args.failed, End::Failed)),
+            Question::TaskFailed(args) => books.end(args.failed, End::Failed),
             Question::FetchFailed(args) => {
                 books.complain(args);
                 let map = AttemptId { task: TaskId::Map(args.map), attempt: args.attempt };
@@ -299,6 +298,9 @@ impl Checker {
     fn accepted(&self, args: &TaskDoneArgs) {
         let (id, worker, host) = (args.done, args.worker, args.host.clone());
         let books = &mut *self.books.lock();
+        if self.record.lock().lost.contains(&id) {
+            self.broken(6, format!("{id} was accepted again, though its output was lost with its machine"));
+        }
         let before = books.done.get(&id.task).cloned();
         if let Some((other, at)) = before {
             if other == id {

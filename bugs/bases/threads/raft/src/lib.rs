@@ -10,7 +10,7 @@
 //! - `log.rs`: the log
 //! - `raft.rs`: the state, the threads, and the rules that hold for all servers
 //! - `election.rs`: leader election (2A)
-//! - `replication.rs`: heartbeats, entries, commitment (2B); persistence (2C) is a call of `persist` at each change
+//! - `replication.rs`: heartbeats, entries, commitment (2B); each change calls `persist` (2C)
 //! - `snapshot.rs`: log compaction (2D)
 //!
 //! Threads: a ticker, an apply thread, and one for each RPC. No thread sends anything, on the network or on

@@ -1,0 +1,160 @@
+//! Part A: one host records, another replays, without a network between them.
+
+use std::time::Duration;
+
+use labrt::quiet::Mutex;
+use labrt::rand::random_range;
+use labrt::sync::Arc;
+use labrt::{node, thread};
+use tester::{Test, run};
+use vmft::guests::{clock, counter, disk_spinner, echo, file_writer, key_value, sort_server, sorter, timing};
+use vmft::{Entry, EntryKind, HostSources, Interrupt, Operation, Program, Role, Settings, Sources};
+
+use crate::cluster::{Cluster, Setup};
+use crate::recording::{Recording, Replayed, read_file, record, replay};
+
+/// Every sample guest, by name.
+fn guests() -> [(&'static str, Program); 9] {
+    [
+        ("counter", counter(1000)),
+        ("key/value", key_value(1000)),
+        ("clock", clock(1000)),
+        ("sort server", sort_server(1000)),
+        ("echo", echo()),
+        ("file writer", file_writer(20)),
+        ("sorter", sorter(1000)),
+        ("timing", timing(1000)),
+        ("disk spinner", disk_spinner()),
+    ]
+}
+
+#[track_caller]
+fn expect_equal(t: &Test, guest: &str, recording: &Recording, replayed: &Replayed) {
+    let differs = recording.steps.iter().zip(&replayed.steps).find(|(one, other)| one != other);
+    t.expect(differs.is_none() && recording.steps.len() == replayed.steps.len(), || {
+        let (ours, theirs) = (recording.steps.len(), replayed.steps.len());
+        format!(
+            "{guest}: {ours} events were recorded, {theirs} replayed; the first that differs: {differs:x?}"
+        )
+    });
+    t.expect(recording.end == replayed.end, || {
+        format!("{guest}: the run ended as {:x?}, the replay as {:x?}", recording.end, replayed.end)
+    });
+    t.expect(recording.outputs == replayed.outputs, || format!("{guest}: outputs differ"));
+}
+
+/// One run of each guest is recorded, written to a file, and replayed from there.
+#[test]
+fn vm_deterministic_replay() {
+    run("vm_deterministic_replay", |t: &Test| {
+        for (name, program) in guests() {
+            t.scene(format!("The guest \"{name}\" is recorded and replayed."));
+            let recording = record(&program, 120);
+            let entries = read_file(&recording.file);
+            t.expect(entries == recording.entries, || format!("{name}: the file holds other entries"));
+            expect_equal(t, name, &recording, &replay(&program, entries));
+            t.exercised(recording.steps.len() > 5, &format!("{name}: hardly any event"));
+        }
+    });
+}
+
+/// A thousand interrupts at random points of a guest that notes where each of them found it. One that comes
+/// one instruction late makes the guest another one.
+#[test]
+fn vm_interrupt_position() {
+    run("vm_interrupt_position", |t: &Test| {
+        t.scene("A thousand interrupts are recorded and replayed.");
+        let program = timing(1000);
+        let mut recording = record(&program, 1700);
+        while interrupts(&recording.entries).len() < 1000 {
+            recording = record(&program, 5000);
+        }
+        expect_equal(t, "timing", &recording, &replay(&program, recording.entries.clone()));
+
+        t.scene("The same, with one interrupt delivered one instruction late.");
+        let interrupts = interrupts(&recording.entries);
+        for _ in 0..20 {
+            let chosen = interrupts[random_range(0..interrupts.len())];
+            let on_time = state_behind(&program, &recording.entries[..=chosen], 0);
+            let late = state_behind(&program, &recording.entries[..=chosen], 1);
+            t.expect(on_time.end.icount == late.end.icount && on_time.end.hash != late.end.hash, || {
+                format!("interrupt {chosen} came late, and nothing differs: the test is blind")
+            });
+        }
+    });
+}
+
+fn interrupts(entries: &[Entry]) -> Vec<usize> {
+    // The guest has no handler for packets.
+    let is_interrupt = |at: &usize| matches!(entries[*at].kind, EntryKind::Interrupt(Interrupt::Timer));
+    (0..entries.len()).filter(is_interrupt).collect()
+}
+
+/// The state some instructions after the last entry, within the handler and before it could print, which is
+/// delivered `late` instructions late.
+fn state_behind(program: &Program, entries: &[Entry], late: u64) -> Replayed {
+    let mut entries = entries.to_vec();
+    let Some(mut last) = entries.pop() else { return replay(program, entries) };
+    let end = Entry { seq: last.seq + 1, icount: last.icount + 12, kind: EntryKind::Progress, ..last };
+    last.icount += late;
+    entries.extend([last, end]);
+    replay(program, entries)
+}
+
+/// How often each host was asked for a value.
+#[derive(Default)]
+struct Counted {
+    asked: Mutex<Vec<(String, Operation)>>,
+}
+
+impl Sources for Counted {
+    fn read(&self, operation: Operation) -> u64 {
+        self.asked.lock().push((node::current().name().to_owned(), operation));
+        HostSources.read(operation)
+    }
+}
+
+/// The clock server answers with the time and a random number. The backup takes both from the log.
+#[test]
+fn vm_nondet_values() {
+    run("vm_nondet_values", |t: &Test| {
+        let sources = Arc::new(Counted::default());
+        let settings = Settings { sources: sources.clone(), ..Settings::default() };
+        let cluster = Cluster::new(t, Setup { settings, ..Setup::new(clock(10_000)) });
+        let asked = |host: &str| sources.asked.lock().iter().filter(|(name, _)| name == host).count();
+        t.scene("A client asks twenty times.");
+        let mut client = cluster.client();
+        for _ in 0..20 {
+            client.call(&[0]);
+        }
+        thread::sleep(Duration::from_millis(300));
+        let (primary, backup) = (asked("host-0"), asked("host-1"));
+        t.expect(primary >= 40, || format!("the primary has read {primary} values"));
+        t.expect(backup == 0, || {
+            format!("the backup has carried out {backup} non-deterministic instructions")
+        });
+        t.expect(cluster.watch.compared() >= 60, || "the backup has replayed too little".to_owned());
+        t.scene("The primary crashes. From now on the other host reads the values.");
+        cluster.hosts.crash(0);
+        cluster.wait_for(1, Role::Live, cluster.failover_ms());
+        client.call(&[0]);
+        t.expect(asked("host-1") >= 2, || "the host that went live has read no values".to_owned());
+        cluster.finish();
+    });
+}
+
+/// The guest looks at the target of a disk read until it changes, and counts how often. Data must appear
+/// between the same two instructions on both hosts.
+#[test]
+fn vm_disk_bounce() {
+    run("vm_disk_bounce", |t: &Test| {
+        let program = disk_spinner();
+        let mut exercised = false;
+        for _ in 0..5 {
+            let recording = record(&program, 300);
+            expect_equal(t, "disk spinner", &recording, &replay(&program, recording.entries.clone()));
+            exercised |= recording.outputs.len() >= 10;
+        }
+        t.exercised(exercised, "hardly any disk read ended");
+    });
+}

@@ -1,0 +1,131 @@
+//! Parts 2B and 2D, directed: what public bug reports about Rafts in use say went wrong. Commands of very
+//! different lengths, entries that come after the snapshot that covers them, and a leader that is deposed
+//! while it takes a command.
+
+use std::time::Duration;
+
+use labrpc::{Direction, Name, TapAction};
+use labrt::quiet;
+use labrt::rand::{random_bool, random_range};
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::thread;
+use raft::Raft;
+use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+
+use crate::waiting::wait_until;
+
+/// A follower missed short and long commands in turn, up to a hundred thousand bytes. However a leader packs
+/// them into messages, none is left out.
+#[test]
+fn mixed_sizes_2b() {
+    run("mixed_sizes_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        for _ in 0..3 {
+            cluster.agree_on(Command::random(), 3, Retry::Yes);
+            let leader = cluster.check_one_leader();
+            let away = (leader + 1) % 3;
+            t.scene("A follower misses commands of very different lengths.");
+            cluster.disconnect(away);
+            for length in [10, 3_000, 60_000, 20, 30_000, 40, 9_000, 100_000, 30, 2_000, 40_000, 50] {
+                cluster.start(leader, Command::random_text(length));
+            }
+            cluster.agree_on(Command::random(), 2, Retry::Yes);
+            t.scene("It is back, and misses none.");
+            cluster.connect(away);
+            cluster.agree_on(Command::random(), 3, Retry::Yes);
+        }
+    });
+}
+
+/// Requests with entries come late, when a follower has a snapshot that covers the entries before them and
+/// some of the entries themselves (§7).
+#[test]
+fn late_entries_2d() {
+    run("late_entries_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        t.scene("Three of ten requests between servers take up to two seconds. Commands come all the time.");
+        let delayed = Arc::new(AtomicU64::new(0));
+        let links = Arc::new(quiet::Mutex::new(Vec::new()));
+        let (count, of_servers) = (Arc::clone(&delayed), Arc::clone(&links));
+        cluster.net().network().set_tap(move |event| {
+            let is_between_servers =
+                event.direction == Direction::Request && of_servers.lock().contains(event.end);
+            if !is_between_servers || !random_bool(0.3) {
+                return TapAction::Deliver;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            TapAction::Delay(Duration::from_millis(random_range(200..2_000)))
+        });
+        for _ in 0..250 {
+            for server in 0..3 {
+                if cluster.start(server, Command::random()).is_some() {
+                    *links.lock() = (0..3).map(|to| Name::from(cluster.link(server, to))).collect();
+                }
+            }
+            thread::sleep(Duration::from_millis(random_range(0..60)));
+        }
+        t.exercised(delayed.load(Ordering::Relaxed) > 0, "no request of a leader was delayed");
+        t.scene("The network is in order again.");
+        cluster.net().network().clear_tap();
+        thread::sleep(2 * ELECTION);
+        cluster.recover();
+    });
+}
+
+/// A leader is deposed at the very moment when it takes a command. It must not put the command into its log
+/// in the new term: the new leader may give the same index and term to another command (§5.3).
+#[test]
+fn deposed_while_starting_2b() {
+    run("deposed_while_starting_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let deposed = (0..25).filter(|_| depose_while_starting(&cluster)).count();
+        t.exercised(deposed > 0, "no leader was deposed by a held message");
+        cluster.recover();
+    });
+}
+
+/// One attempt; whether the old leader heard of the new term when it was asked to take a command.
+fn depose_while_starting(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let old = cluster.check_one_leader();
+    let others = [1, 2].map(|distance| (old + distance) % 3);
+    let state = |server| cluster.get_state(server).unwrap_or_default();
+    let (term, _) = state(old);
+    let each_link = |act: &dyn Fn(usize, usize)| {
+        others.iter().for_each(|&other| {
+            act(old, other);
+            act(other, old);
+        });
+    };
+
+    t.scene("All messages from and to the leader are held back. The others elect a new one.");
+    each_link(&|from, to| cluster.hold_link(from, to));
+    let leads = |server: &&usize| matches!(state(**server), (now, true) if now > term);
+    wait_until(5 * ELECTION, || others.iter().any(|server| leads(&server)));
+    let Some(&new) = others.iter().find(leads) else {
+        each_link(&|from, to| cluster.release_link(from, to));
+        return false;
+    };
+    let still = state(old) == (term, true);
+    // The new leader's heartbeat has left by then.
+    thread::sleep(Duration::from_millis(30));
+    t.scene("The new leader's message arrives at the moment when the old one takes a command.");
+    let group = cluster.clone();
+    let starting = thread::spawn(move || group.start(old, Command::random()));
+    cluster.release_link(new, old);
+    let accepted = starting.join().ok().flatten();
+    let known_of = state(old).0 > term;
+    t.scene("The new leader takes another command.");
+    cluster.start(new, Command::random());
+    each_link(&|from, to| cluster.release_link(from, to));
+    if let Some((index, accepted_in)) = accepted {
+        t.expect(accepted_in == term || state(old) == (accepted_in, true) || state(old).0 > accepted_in, || {
+            format!("server {old} took a command at index {index} in term {accepted_in}, which it does not lead")
+        });
+    }
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    still && known_of
+}
