@@ -11,7 +11,7 @@ use labreport::Verdict;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
-use crate::build::{BuildOptions, build};
+use crate::build::{BuildOptions, DEFAULT_PROFILE, build};
 use crate::catalogue::{Bench, Catalogue, SuiteRunner};
 use crate::cli::{Arguments, BenchOptions};
 use crate::process::Supervisor;
@@ -34,12 +34,12 @@ struct Figure {
 pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outcome, Failure> {
     environment::check_simulated()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
-    if !catalogue.benches.iter().any(|bench| is_wanted(bench, options)) {
+    if !catalogue.benches.iter().any(|bench| is_wanted(&catalogue, bench, options)) {
         return Err(nothing_to_measure(&catalogue));
     }
     let runner = Runner { supervisor: Supervisor::start()?, world: World::default() };
     let mut figures = Vec::new();
-    for bench in catalogue.benches.iter().filter(|bench| is_wanted(bench, options)) {
+    for bench in catalogue.benches.iter().filter(|bench| is_wanted(&catalogue, bench, options)) {
         match bench {
             Bench::Rate { test, at_least } => {
                 figures.push(rate(&catalogue, &runner, test, *at_least, options.seconds)?);
@@ -49,6 +49,9 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
             }
             Bench::Suite { suite, by: SuiteRunner::Cargo, wall_s, .. } => {
                 figures.push(suite_by_cargo(&catalogue, suite, *wall_s)?);
+            }
+            Bench::Experiments { experiments } => {
+                figures.push(experiments_of(&catalogue, experiments, options.form.json)?);
             }
             Bench::Peers { peers, manifest } => {
                 figures.push(beside_peers(peers, &catalogue.root.join(manifest))?);
@@ -86,20 +89,56 @@ fn nothing_to_measure(catalogue: &Catalogue) -> Failure {
     let name = |bench: &Bench| match bench {
         Bench::Rate { test: name, .. }
         | Bench::Suite { suite: name, .. }
+        | Bench::Experiments { experiments: name }
         | Bench::Peers { peers: name, .. } => name.clone(),
     };
     let names: Vec<String> = catalogue.benches.iter().map(name).collect();
     Failure::new(format!("no bench of labs.toml has that in its name; there are: {}", names.join(", ")))
 }
 
-fn is_wanted(bench: &Bench, options: &BenchOptions) -> bool {
+/// Whether the user asked for this bench: by a piece of its name, or by the name of the group of its lab.
+fn is_wanted(catalogue: &Catalogue, bench: &Bench, options: &BenchOptions) -> bool {
     match (bench, &options.pattern) {
         (Bench::Peers { peers, .. }, pattern) => pattern.as_ref() == Some(peers),
         (_, None) => true,
+        (Bench::Experiments { experiments: lab }, Some(pattern)) => {
+            let group = catalogue.lab(lab).and_then(|lab| lab.group.as_ref());
+            lab.contains(pattern.as_str()) || group.is_some_and(|group| group.eq_ignore_ascii_case(pattern))
+        }
         (Bench::Rate { test: name, .. } | Bench::Suite { suite: name, .. }, Some(pattern)) => {
             name.contains(pattern.as_str())
         }
     }
+}
+
+/// Plays a lab's experiments, and prints their tables. In virtual time, so the profile of the tests will do.
+fn experiments_of(catalogue: &Catalogue, name: &str, is_json: bool) -> Result<Figure, Failure> {
+    let lab = catalogue.lab(name).ok_or_else(|| Failure::new(format!("there is no lab {name}")))?;
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["bench", "--quiet", "--profile", DEFAULT_PROFILE, "--package", &lab.package]);
+        cargo.args(["--bench", "experiments"]).args(arguments).current_dir(&catalogue.root);
+        let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        output.map_err(|error| Failure::new(format!("cannot run cargo: {error}")))
+    };
+    // First alone, since cargo's status does not tell a program that fails from one that cannot be built.
+    if !cargo(&["--no-run"])?.status.success() {
+        return Err(Failure::new(format!("the experiments of {name} cannot be built")));
+    }
+    let output = cargo(&[])?;
+    let tables = String::from_utf8_lossy(&output.stdout);
+    if !is_json {
+        print!("{tables}");
+    }
+    let holding = tables.lines().filter(|line| line.starts_with("holds: ")).count();
+    let failing = tables.lines().filter(|line| line.starts_with("FAILS: ")).count();
+    Ok(Figure {
+        what: format!("experiments of {name}, in virtual time"),
+        measured: format!("{holding} of {} criteria", holding + failing),
+        bound: "all hold".to_owned(),
+        // A program that tells of no criterion has compared nothing.
+        reached: output.status.success() && holding > 0 && failing == 0,
+    })
 }
 
 /// Runs a crate that measures beside others' programs, and prints its own tables.

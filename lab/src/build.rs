@@ -31,12 +31,20 @@ pub(crate) struct BuildOptions {
     /// The file that gets cargo's messages; None: the user sees them as they come, with cargo's own progress
     /// on a terminal. If the build fails, the user sees them in any case.
     pub(crate) log: Option<PathBuf>,
+    /// Packages that are built without debug assertions, which a student's solution does not have.
+    pub(crate) without_assertions: Vec<String>,
 }
 
 impl BuildOptions {
     /// A plain build with this profile.
     pub(crate) fn new(profile: &str) -> BuildOptions {
-        BuildOptions { profile: profile.to_owned(), race: false, target: None, log: None }
+        BuildOptions {
+            profile: profile.to_owned(),
+            race: false,
+            target: None,
+            log: None,
+            without_assertions: Vec::new(),
+        }
     }
 }
 
@@ -64,6 +72,10 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
     command.args(["--profile", &options.profile]).current_dir(root);
     if let Some(target) = &options.target {
         command.arg("--target-dir").arg(target);
+    }
+    for package in &options.without_assertions {
+        let profile = &options.profile;
+        command.arg("--config").arg(format!("profile.{profile}.package.{package}.debug-assertions=false"));
     }
     let targets: BTreeSet<&str> = tests.iter().map(|test| test.binary.as_str()).collect();
     // Of the whole workspace, whatever is asked for: cargo unites the features of the packages that are

@@ -23,6 +23,9 @@ pub(crate) struct Catalogue {
     /// What `cargo lab bench` measures.
     #[serde(default, rename = "bench")]
     pub(crate) benches: Vec<Bench>,
+    /// How submissions are graded; `cargo lab grade` reads it.
+    #[serde(default, rename = "grading")]
+    _grading: Option<toml::Table>,
     /// The folder of `labs.toml`, where the workspace begins.
     #[serde(skip)]
     pub(crate) root: PathBuf,
@@ -57,6 +60,9 @@ pub(crate) struct Bounds {
 pub(crate) struct Lab {
     pub(crate) name: String,
     pub(crate) title: String,
+    /// A name for several labs together, and the folder that holds their packages. None: the package stands
+    /// in the workspace's root.
+    pub(crate) group: Option<String>,
     /// The cargo package that holds the tests.
     pub(crate) package: String,
     /// The package's test target.
@@ -103,8 +109,8 @@ struct TestEntry {
     limits: Limits,
 }
 
-/// A row of `cargo lab bench`: a test's seeds per second, the wall time of a whole lab, or a crate that
-/// measures beside others' programs.
+/// A row of `cargo lab bench`: a test's seeds per second, the wall time of a whole lab, the experiments of a
+/// lab's paper, or a crate that measures beside others' programs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, untagged)]
 pub(crate) enum Bench {
@@ -117,6 +123,12 @@ pub(crate) enum Bench {
         by: SuiteRunner,
         wall_s: f64,
         rss_mb: Option<u64>,
+    },
+    /// Experiments that a lab plays in virtual time and compares with its paper's figures.
+    Experiments {
+        /// The lab. Its package has a bench target `experiments`, which prints its own tables and says by its
+        /// status whether every criterion holds.
+        experiments: String,
     },
     /// A crate outside of the workspace, which prints its own tables and says by its status whether its
     /// bounds are reached. It runs only if it is asked for by name, since it brings packages of its own.
@@ -148,6 +160,7 @@ pub(crate) struct Test {
     /// As libtest knows it: `part_2a::initial_election_2a`.
     pub(crate) path: String,
     pub(crate) lab: String,
+    pub(crate) group: Option<String>,
     pub(crate) part: String,
     pub(crate) package: String,
     pub(crate) binary: String,
@@ -225,6 +238,7 @@ impl Catalogue {
             title: entry.title.clone(),
             path: format!("{}::{}", entry.module.as_ref().unwrap_or(&part.module), entry.name),
             lab: lab.name.clone(),
+            group: lab.group.clone(),
             part: part.name.clone(),
             package: lab.package.clone(),
             binary: lab.binary.clone(),

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab_terminal::Failure;
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
-use crate::runner::{CHECK_DETERMINISM, OVER, SWARM, World};
+use crate::runner::{CHECK_DETERMINISM, OVER, SCHEDULER, SWARM, World};
+use crate::why::cli::{LogsOptions, ReplayOptions, ShrinkOptions, TraceOptions, ViewOptions, WhenOptions};
 use crate::{environment, examples};
 
 const FIRST_STEPS: &str = "\
@@ -17,7 +18,7 @@ const FIRST_STEPS: &str = "\
 Exit status: 0 good, 1 a test failed, 2 it could not run, 3 inconclusive, 130 interrupted.";
 
 /// A seed. The largest number is none, since a range of seeds needs a number behind its last one.
-fn seed(text: &str) -> Result<u64, String> {
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(u64::MAX) => Err(format!("the largest seed is {}", u64::MAX - 1)),
         Ok(seed) => Ok(seed),
@@ -25,7 +26,17 @@ fn seed(text: &str) -> Result<u64, String> {
     }
 }
 
-fn cores() -> usize {
+/// A scheduler's name, as test binaries know it.
+fn scheduler(text: &str) -> Result<String, String> {
+    let depth = text.strip_prefix("pct:").map(str::parse::<u32>);
+    match (text, depth) {
+        ("random" | "swarm", _) => Ok(text.to_owned()),
+        (_, Some(Ok(1..=100))) => Ok(text.to_owned()),
+        _ => Err("it must be random, pct:D with D from 1 to 100, or swarm".to_owned()),
+    }
+}
+
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -67,6 +78,24 @@ pub(crate) enum Verb {
     /// each server.
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayOptions),
+    /// Shows the log of a run, with a column for each server: all of it, or what concerns one server, RPC,
+    /// index or term.
+    #[command(after_help = examples::LOGS)]
+    Logs(LogsOptions),
+    /// Writes the events of a run for other programs: JSON Lines, ShiViz, Perfetto.
+    #[command(after_help = examples::TRACE)]
+    Trace(TraceOptions),
+    /// Makes a page of a run that opens from disk: messages between servers, their states, the log, the
+    /// broken rule, and beside it the nearest run that passes.
+    #[command(after_help = examples::VIEW)]
+    View(ViewOptions),
+    /// Makes a failing run smaller: leaves out faults, operations, servers and messages while the same rule
+    /// breaks.
+    #[command(after_help = examples::SHRINK)]
+    Shrink(ShrinkOptions),
+    /// Finds when a failure became certain: other futures of a failing run, from many of its moments.
+    #[command(after_help = examples::WHEN)]
+    When(WhenOptions),
     /// Proves that the tests catch wrong solutions: those in bugs/LAB, applied to a copy one by one.
     #[command(after_help = examples::ZOO)]
     Zoo(ZooOptions),
@@ -81,6 +110,10 @@ pub(crate) enum Verb {
     // A program of its own, too.
     #[command(disable_help_flag = true)]
     Handout(HandoutOptions),
+    /// Grades submissions in a sandbox: every test many times, the same seeds for everybody.
+    // A program of its own, too.
+    #[command(disable_help_flag = true)]
+    Grade(GradeOptions),
     /// Prints completions of these words for a shell, to be kept where that shell looks for them.
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsOptions),
@@ -146,6 +179,11 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     swarm: bool,
 
+    /// How threads are scheduled: random (a random walk), pct:D (probabilistic concurrency testing for bugs
+    /// of depth D), or swarm (as --swarm). By default each seed draws it.
+    #[arg(long, value_name = "POLICY", value_parser = scheduler, env = SCHEDULER)]
+    scheduler: Option<String>,
+
     /// What the labs above Raft stand on: the Raft in this workspace, or the oracle, which agrees under the
     /// same faults and is no Raft.
     #[arg(long, value_enum, value_name = "MODULE", env = OVER)]
@@ -178,7 +216,11 @@ impl RunOptions {
     pub(crate) fn world(&self) -> Result<World, Failure> {
         let threads = self.threads || environment::asks_for_threads()?;
         let mut variables = Vec::new();
-        if self.swarm || environment::flag(SWARM)? {
+        let is_swarm = self.scheduler.as_deref() == Some("swarm");
+        if let Some(scheduler) = self.scheduler.as_ref().filter(|_| !is_swarm) {
+            variables.push((SCHEDULER, scheduler.clone()));
+        }
+        if self.swarm || is_swarm || environment::flag(SWARM)? {
             variables.push((SWARM, "1".to_owned()));
         }
         if self.over == Some(Over::Oracle) {
@@ -187,7 +229,7 @@ impl RunOptions {
         if self.check_determinism || environment::flag(CHECK_DETERMINISM)? {
             variables.push((CHECK_DETERMINISM, "1".to_owned()));
         }
-        Ok(World { threads, variables, profile: self.profile.clone() })
+        Ok(World { threads, variables, profile: self.profile.clone(), ..World::default() })
     }
 }
 
@@ -256,6 +298,11 @@ pub(crate) struct StressOptions {
     #[arg(long, value_name = "N", value_parser = seed)]
     pub(crate) first_seed: Option<u64>,
 
+    /// Give no seed to swarm. Otherwise the last tenth of the seeds run as with --swarm, which finds what
+    /// many plain runs do not.
+    #[arg(long, conflicts_with = "swarm")]
+    pub(crate) plain: bool,
+
     /// Count rounds instead of showing bars: a round is one run of every test, as in go-test-many.sh.
     #[arg(long)]
     pub(crate) rounds: bool,
@@ -289,57 +336,16 @@ pub(crate) struct StressOptions {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ReplayOptions {
-    /// The test.
-    #[arg(value_name = "TEST")]
-    pub(crate) test: String,
-
-    /// The seed.
-    #[arg(long, value_name = "N", env = "LAB_SEED", value_parser = seed)]
-    pub(crate) seed: u64,
-
-    #[command(flatten)]
-    pub(crate) run: RunOptions,
-
-    /// Show these topics only, for instance vote,log,fault; also the quiet ones: spawn,block,wake,lock. A
-    /// topic that the run has not is refused, and those that it has are named.
-    #[arg(long, short = 'j', value_name = "TOPIC", value_delimiter = ',')]
-    pub(crate) just: Vec<String>,
-
-    /// Show all but these topics.
-    #[arg(long, short = 'i', value_name = "TOPIC", value_delimiter = ',')]
-    pub(crate) ignore: Vec<String>,
-
-    /// How wide all columns together may be [default: the terminal, or 160].
-    #[arg(long, short = 'c', value_name = "N")]
-    pub(crate) columns_width: Option<u16>,
-
-    /// Name the topics of this run, and how many events each has, instead of showing the log.
-    #[arg(long)]
-    pub(crate) topics: bool,
-    #[command(flatten)]
-    pub(crate) form: Form,
-
-    /// Leave the story out, show the log only.
-    #[arg(long)]
-    pub(crate) no_story: bool,
-
-    /// Keep the events in this file (JSON Lines).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ZooOptions {
     /// The lab whose wrong solutions the tests must catch.
-    #[arg(value_name = "LAB")]
-    pub(crate) lab: String,
+    #[arg(value_name = "LAB", required_unless_present = "correct")]
+    pub(crate) lab: Option<String>,
     #[command(flatten)]
     pub(crate) workers: Workers,
     #[command(flatten)]
     pub(crate) run: RunOptions,
 
-    /// Only this wrong solution (R33); may be given several times.
+    /// Only this solution (R33); may be given several times.
     #[arg(long, value_name = "ID")]
     pub(crate) bug: Vec<String>,
 
@@ -348,11 +354,36 @@ pub(crate) struct ZooOptions {
     #[arg(long)]
     pub(crate) parts: bool,
 
-    /// How many seeds of each test a wrong solution may survive.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    pub(crate) seeds: u64,
+    /// Instead of wrong solutions, build correct ones that are unusual (`bugs/correct`): the tests of their
+    /// labs, or of LAB, must pass.
+    #[arg(long, conflicts_with = "parts")]
+    pub(crate) correct: bool,
+
+    /// Judge wrong solutions with their own debug assertions and with the checkers of what they show to
+    /// observers, which a student's solution does not have.
+    #[arg(long)]
+    pub(crate) watched: bool,
+
+    /// So many wrong solutions only, drawn at random, each with the tests that its patch names.
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<usize>,
+
+    /// How many seeds of each test to run [default: 20; with --correct, 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    seeds: Option<u64>,
+
+    /// Write the matrix as a page, with the interval of each rate and the reason of each kill.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) form: Form,
+}
+
+impl ZooOptions {
+    /// How many seeds of each test to run.
+    pub(crate) fn seeds(&self) -> u64 {
+        self.seeds.unwrap_or(if self.correct { 1000 } else { 20 })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -384,6 +415,13 @@ pub(crate) struct CheckOptions {
 #[derive(Debug, Args)]
 pub(crate) struct HandoutOptions {
     /// What the program `lab-handout` gets.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GradeOptions {
+    /// What the program `lab-grade` gets.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub(crate) arguments: Vec<OsString>,
 }

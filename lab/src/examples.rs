@@ -31,18 +31,34 @@ Examples:
   cargo lab replay figure_8_2c --seed 7
   cargo lab replay backup_2b --seed 7 --topics        which topics there are
   cargo lab replay backup_2b --seed 7 -j vote,fault   these only
-  cargo lab replay backup_2b --seed 7 --trace events.jsonl";
+  cargo lab replay --shrunk figure_8_2c-7.shrunk      what cargo lab shrink has left of a run";
+
+pub(crate) const LOGS: &str = "\
+Examples:
+  cargo lab logs figure_8_2c --seed 7 --from 1.2 --to 1.4
+  cargo lab logs figure_8_2c --seed 7 --server 2 --term 3
+  cargo lab logs figure_8_2c --seed 7 --index 7       who had what at index 7, and who was told
+  cargo lab logs figure_8_2c --seed 7 --rpc 117       one call, from its arguments to its end";
+
+pub(crate) const TRACE: &str = "\
+Examples:
+  cargo lab trace figure_8_2c --seed 7 --output run.labtrace     compact; cargo lab logs --file reads it
+  cargo lab trace figure_8_2c --seed 7 --json | jq .kind
+  cargo lab trace figure_8_2c --seed 7 --shiviz --output run.log
+  cargo lab trace figure_8_2c --seed 7 --perfetto --output run.json";
 
 pub(crate) const ZOO: &str = "\
 Examples:
   cargo lab zoo raft              which test kills which wrong solution of bugs/raft
   cargo lab zoo raft --bug R33    this one only
-  cargo lab zoo raft --parts      no test needs a later part";
+  cargo lab zoo raft --parts      no test needs a later part
+  cargo lab zoo --correct         tests pass solutions that are unusual, and right";
 
 pub(crate) const BENCH: &str = "\
 Examples:
   cargo lab bench                 everything that labs.toml names
   cargo lab bench figure_8        only rows with this in their names
+  cargo lab bench lectures        the experiments of the lectures' papers, in virtual time
   cargo lab bench --seconds 1     shorter";
 
 pub(crate) const COMPLETIONS: &str = "\
@@ -51,3 +67,20 @@ Examples:
   cargo lab completions zsh > ~/.zfunc/_lab
   cargo lab completions fish > ~/.config/fish/completions/lab.fish
 The program is called `lab`, and lies in target/debug; `cargo install --path lab` installs it.";
+
+pub(crate) const VIEW: &str = "\
+Examples:
+  cargo lab view figure_8_2c --seed 7                 writes figure_8_2c-7.html
+  cargo lab view --shrunk figure_8_2c-7.shrunk        the small run
+  cargo lab view figure_8_2c --seed 7 --alone         without the run that passes";
+
+pub(crate) const SHRINK: &str = "\
+Examples:
+  cargo lab shrink figure_8_2c --seed 7               writes figure_8_2c-7.shrunk
+  cargo lab shrink figure_8_2c --seed 7 --budget 300  tries for five minutes
+  cargo lab replay --shrunk figure_8_2c-7.shrunk      runs what is left";
+
+pub(crate) const WHEN: &str = "\
+Examples:
+  cargo lab when figure_8_2c --seed 7
+  cargo lab when figure_8_2c --seed 7 --moments 40 --futures 200 --svg when.svg";

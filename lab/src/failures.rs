@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::Test;
 use crate::protocol::Report;
 use crate::runner::World;
+use crate::statistics::{clean_runs, wilson};
 use crate::style::{replay_command, say};
 
 /// How many ways to fail are listed.
@@ -121,7 +122,14 @@ impl Failures {
         say(&format!("\n{}", style(format!("what failed ({failed} of {total} runs)")).bold()));
         for group in groups.iter().take(LISTED) {
             let share = 100.0 * group.runs as f64 / total.max(1) as f64;
-            say(&format!("  {} {share:.1} %  {}", times(group.runs), style(&group.signature).red()));
+            let (low, high) = wilson(group.runs, total);
+            say(&format!(
+                "  {} {share:.1} %  {}  (95 %: {:.1}–{:.1} %)",
+                times(group.runs),
+                style(&group.signature).red(),
+                100.0 * low,
+                100.0 * high
+            ));
             let Shortest { test, seed, virtual_ns, .. } = &group.shortest;
             say(&format!("      shortest: {test} seed {seed}, {:.2} s", *virtual_ns as f64 / 1e9));
             let others: Vec<&str> =
@@ -137,6 +145,9 @@ impl Failures {
         if groups.len() > LISTED {
             say(&format!("  and {} more ways", groups.len() - LISTED));
         }
+        let (low, _) = wilson(failed, total);
+        let clean = clean_runs(low);
+        say(&format!("  mended? {clean} clean runs in a row say so with a confidence of 99 %"));
         if let Some(first) = groups.first() {
             say(&format!("{} {}", style("read first:").bold(), first.shortest.replay));
             if let Some(file) = &first.shortest.file {
@@ -152,7 +163,7 @@ fn times(number: u64) -> String {
 
 /// What two failures have in common if they have one cause: the rule or the kind, and the words of the
 /// message, without numbers and without what is quoted or bracketed.
-fn signature(report: &Report) -> String {
+pub(crate) fn signature(report: &Report) -> String {
     if report.kind == Some(Kind::Invariant)
         && let Some(rule) = &report.invariant
     {

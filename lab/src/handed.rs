@@ -25,7 +25,7 @@ struct Entry {
 }
 
 /// Verbs that work on the reference alone.
-const NOT_FOR_STUDENTS: [&str; 3] = ["zoo", "bench", "handout"];
+const NOT_FOR_STUDENTS: [&str; 4] = ["zoo", "bench", "handout", "grade"];
 
 /// Parses the command line. In a handout, `--help` leaves out the verbs that are of no use there.
 pub(crate) fn arguments() -> Arguments {

@@ -12,7 +12,9 @@
 //! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
 //! * `pool`: several of them at once. `score`: what their results come to.
 //! * `progress`: where the user is. `handed`: whether a handout's fixed files are as they were.
-//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`: one module for each verb.
+//! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`, `grade`: one module for each
+//!   verb.
+//! * `why`: the verbs that tell why a run failed.
 //!
 //! # Exit codes
 //!
@@ -38,6 +40,7 @@ mod cli;
 mod environment;
 mod examples;
 mod failures;
+mod grade;
 mod handed;
 mod handout;
 mod list;
@@ -57,6 +60,7 @@ mod stress;
 mod style;
 mod test;
 mod unwritten;
+mod why;
 mod zoo;
 
 use std::process::ExitCode;
@@ -80,10 +84,16 @@ fn run(arguments: &Arguments, verb: &Verb) -> Result<Outcome, Failure> {
         Verb::Test(options) => test::run(arguments, options),
         Verb::Stress(options) => stress::run(arguments, options),
         Verb::Replay(options) => replay::run(arguments, options),
+        Verb::Logs(options) => why::logs::run(arguments, options),
+        Verb::Trace(options) => why::trace::run(arguments, options),
+        Verb::View(options) => why::view::run(arguments, options),
+        Verb::Shrink(options) => why::shrink::run(arguments, options),
+        Verb::When(options) => why::when::run(arguments, options),
         Verb::Zoo(options) => zoo::run(arguments, options),
         Verb::Bench(options) => bench::run(arguments, options),
         Verb::Check(options) => check::run(options),
         Verb::Handout(options) => handout::run(options),
+        Verb::Grade(options) => grade::run(options),
         Verb::Completions(options) => overview::completions(options),
     }
 }

@@ -10,10 +10,11 @@ use crate::progress;
 use crate::style::say;
 
 /// What to begin with, and what it does.
-const BEGINNINGS: [(&str, &str); 6] = [
+const BEGINNINGS: [(&str, &str); 7] = [
     ("cargo lab test 2A", "the tests of a part, once"),
     ("cargo lab stress 2A", "a thousand seeds of each, with a live table"),
     ("cargo lab replay TEST --seed N", "a run again: its story, and a column for each server"),
+    ("cargo lab view TEST --seed N", "the same as a page; logs, shrink and when look closer"),
     ("cargo lab zoo raft", "do the tests catch wrong solutions?"),
     ("cargo lab check FILE", "is a recorded history linearizable?"),
     ("cargo lab help VERB", "options and examples"),

@@ -42,6 +42,11 @@ impl Reference {
         }
     }
 
+    /// The most RPCs that the reference needs for a test, if that is known.
+    pub(crate) fn rpcs(&self, test: &Test) -> Option<u64> {
+        self.rpcs.get(&test.name).copied()
+    }
+
     /// The remark on a run that passed and needed many more RPCs than the reference.
     pub(crate) fn remark(&self, test: &Test, report: &Report, world: &World) -> Option<String> {
         let reference = *self.rpcs.get(&test.name)?;

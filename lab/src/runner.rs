@@ -29,6 +29,12 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 /// Asks a test binary to draw the knobs of each run.
 pub(crate) const SWARM: &str = "LAB_SWARM";
 
+/// Asks it to ignore what a solution shows to observers.
+pub(crate) const UNWATCHED: &str = "LAB_UNWATCHED";
+
+/// Tells it how to schedule threads.
+pub(crate) const SCHEDULER: &str = "LAB_SCHEDULER";
+
 /// Asks it to run each seed twice.
 pub(crate) const CHECK_DETERMINISM: &str = "LAB_CHECK_DETERMINISM";
 
@@ -47,19 +53,32 @@ pub(crate) struct World {
     pub(crate) variables: Vec<(&'static str, String)>,
     /// The cargo profile that the tests are built with; empty for the usual one.
     pub(crate) profile: String,
+    /// Whether a campaign gives a tenth of its seeds to swarm.
+    pub(crate) swarms_a_tenth: bool,
+    /// Seeds from this one on are such: they also draw delays, scheduler, clocks and pauses.
+    pub(crate) swarm_from: Option<u64>,
 }
 
 impl World {
-    /// The options of the command line that ask for this world, each behind a blank.
-    pub(crate) fn flags(&self) -> String {
+    /// Whether this seed draws the knobs of its run.
+    pub(crate) fn is_swarm(&self, seed: u64) -> bool {
+        let all = self.variables.iter().any(|(variable, _)| *variable == SWARM);
+        all || self.swarm_from.is_some_and(|from| seed >= from)
+    }
+
+    /// The options of the command line that ask for this world and this seed, each behind a blank.
+    pub(crate) fn flags(&self, seed: u64) -> String {
         let has = |name: &str| self.variables.iter().any(|(variable, _)| *variable == name);
         let flags = [
             (self.threads, " --threads"),
-            (has(SWARM), " --swarm"),
+            (self.is_swarm(seed), " --swarm"),
             (has(OVER), " --over oracle"),
             (has(CHECK_DETERMINISM), " --check-determinism"),
         ];
         let mut flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
+        if let Some((_, policy)) = self.variables.iter().find(|(variable, _)| *variable == SCHEDULER) {
+            flags += &format!(" --scheduler {policy}");
+        }
         if !self.profile.is_empty() && self.profile != DEFAULT_PROFILE {
             flags += &format!(" --profile {}", self.profile);
         }
@@ -73,7 +92,7 @@ pub(crate) struct Runner {
     pub(crate) world: World,
 }
 
-/// One test, and with which seeds to run it.
+/// One test, and with which seeds to run it. None or all of them belong to [`World::swarm_from`].
 #[derive(Clone, Debug)]
 pub(crate) struct Job<'a> {
     pub(crate) binary: &'a Path,
@@ -218,7 +237,11 @@ impl Runner {
             command.env("LAB_COLUMNS", width.saturating_sub(4).to_string());
         }
         // The options say it, or what they have made of the environment.
-        command.env_remove("LAB_RUNTIME").env_remove(SWARM).env_remove(CHECK_DETERMINISM);
+        command
+            .env_remove("LAB_RUNTIME")
+            .env_remove(SWARM)
+            .env_remove(SCHEDULER)
+            .env_remove(CHECK_DETERMINISM);
         if seeds.end - seeds.start == 1 {
             command.env("LAB_SEED", seeds.start.to_string());
         } else {
@@ -231,6 +254,9 @@ impl Runner {
             command.env("LAB_RUNTIME", "threads");
         }
         command.envs(self.world.variables.iter().map(|(name, value)| (name, value)));
+        if self.world.is_swarm(seeds.start) {
+            command.env(SWARM, "1");
+        }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -79,9 +79,9 @@ mod tests {
         let mut score = Score::default();
         for (points, verdict) in verdicts {
             let [name, title, path, lab, part, package, binary] = Default::default();
-            let heading = None;
-            let test =
-                Test { name, title, path, lab, part, package, binary, points: *points, heading, bounds };
+            let points = *points;
+            let (group, heading) = (None, None);
+            let test = Test { name, title, path, lab, group, part, package, binary, points, heading, bounds };
             score.add(&test, *verdict);
         }
         score

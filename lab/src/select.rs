@@ -10,9 +10,10 @@ const LISTED: usize = 12;
 /// The tests that `patterns` name, each once, in the order of `labs.toml`; all tests if there are no
 /// patterns.
 ///
-/// A pattern is the name of a lab (`raft`), of a part (`2A`) or of a test (`backup_2b`, or as the course
-/// spells it, `TestBackup2B`); if it is none of these, a number names all parts of it (`2`: 2A to 2D), and
-/// anything else is a piece of a test's name (`figure_8`). Commas, bars and blanks separate several.
+/// A pattern is the name of a lab (`raft`), of a group of labs (`lectures`), of a part (`2A`) or of a test
+/// (`backup_2b`, or as the course spells it, `TestBackup2B`); if it is none of these, a number names all
+/// parts of it (`2`: 2A to 2D), and anything else is a piece of a test's name (`figure_8`). Commas, bars and
+/// blanks separate several.
 pub(crate) fn select(catalogue: &Catalogue, patterns: &[String]) -> Result<Vec<Test>, Failure> {
     let tests = catalogue.tests();
     let mut chosen = vec![patterns.is_empty(); tests.len()];
@@ -59,7 +60,10 @@ pub(crate) fn select_one(catalogue: &Catalogue, name: &str) -> Result<Test, Fail
 /// The indices of the tests that `pattern` names.
 fn matching(tests: &[Test], pattern: &str) -> Vec<usize> {
     let wanted = plain(pattern);
-    let group = |test: &Test| plain(&test.lab) == wanted || plain(&test.part) == wanted;
+    let group = |test: &Test| {
+        let names = [Some(&test.lab), test.group.as_ref(), Some(&test.part)];
+        names.into_iter().flatten().any(|name| plain(name) == wanted)
+    };
     let exact = |test: &Test| plain(&test.name) == wanted || test.path == pattern;
     let piece = |test: &Test| plain(&test.name).contains(&wanted);
     // `2` is lab 2, and no piece of unreliable_2_4b.
@@ -81,7 +85,9 @@ fn matching(tests: &[Test], pattern: &str) -> Vec<usize> {
 fn unknown(catalogue: &Catalogue, tests: &[Test], name: &str) -> Failure {
     let labs = catalogue.labs.iter().map(|lab| lab.name.clone());
     let parts = catalogue.labs.iter().flat_map(|lab| lab.parts.iter().map(|part| part.name.clone()));
-    let names: Vec<String> = labs.chain(parts).chain(tests.iter().map(|test| test.name.clone())).collect();
+    let groups = catalogue.labs.iter().filter_map(|lab| lab.group.clone());
+    let tests = tests.iter().map(|test| test.name.clone());
+    let names: Vec<String> = labs.chain(groups).chain(parts).chain(tests).collect();
     let mut message = format!("there is no lab, part or test called {name}");
     let nearest = nearest(name, &names);
     if !nearest.is_empty() {

@@ -60,8 +60,10 @@ pub(crate) fn in_sources_of(root: &Path, tests: &[Test]) -> Vec<Static> {
 
 /// The folders with the sources of the packages of these tests.
 pub(crate) fn sources_of(root: &Path, tests: &[Test]) -> Vec<PathBuf> {
-    let packages: BTreeSet<&str> = tests.iter().map(|test| test.package.as_str()).collect();
-    packages.into_iter().map(|package| root.join(package).join("src")).collect()
+    let folder = |test: &Test| test.group.as_ref().map_or(root.to_owned(), |group| root.join(group));
+    let folders: BTreeSet<PathBuf> =
+        tests.iter().map(|test| folder(test).join(&test.package).join("src")).collect();
+    folders.into_iter().collect()
 }
 
 /// The Rust files in a folder and below it, sorted.

@@ -78,7 +78,7 @@ fn print_story(report: &Report, told: usize, file: Option<&Path>) {
 
 /// What to type to see a run again.
 pub(crate) fn replay_command(test: &Test, seed: u64, world: &World) -> String {
-    format!("cargo lab replay {} --seed {seed}{}", test.name, world.flags())
+    format!("cargo lab replay {} --seed {seed}{}", test.name, world.flags(seed))
 }
 
 /// The line of a test that passed, with as many of the course's figures as fit in it.

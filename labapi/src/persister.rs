@@ -73,6 +73,7 @@ impl Persister {
     #[track_caller]
     pub fn save_shared(&self, state: &[u8], snapshot: Option<Bytes>) {
         let is_new = snapshot.is_some();
+        let kept = snapshot.as_ref().map(Bytes::len);
         let (number, replaced) = {
             let content = &mut *self.disk.content.lock();
             content.state.clear();
@@ -82,7 +83,9 @@ impl Persister {
         };
         // The memory of a large snapshot is given back without the disk's lock.
         drop(replaced);
-        self.call_hook(Write { number, appended: false, snapshot: is_new, place: Location::caller() });
+        let write = Write { number, appended: false, snapshot: is_new, place: Location::caller() };
+        tell(&write, state.len(), kept);
+        self.call_hook(write);
     }
 
     /// Adds a record at the end of the Raft state, as to a write-ahead log. The cost depends on the record's
@@ -94,7 +97,9 @@ impl Persister {
             content.state.extend_from_slice(record);
             content.count_write()
         };
-        self.call_hook(Write { number, appended: true, snapshot: false, place: Location::caller() });
+        let write = Write { number, appended: true, snapshot: false, place: Location::caller() };
+        tell(&write, record.len(), None);
+        self.call_hook(write);
     }
 
     /// The Raft state: what was saved last, and the records appended since; empty on a new disk.
@@ -141,6 +146,18 @@ impl Persister {
         // The hook may have put another one in its place.
         self.disk.on_write.lock().get_or_insert(hook);
     }
+}
+
+/// Tells a traced run of a write.
+fn tell(write: &Write, bytes: usize, snapshot: Option<usize>) {
+    let what = if write.appended { "append" } else { "save" };
+    labrt::trace::emit_fields("disk", what, || {
+        let mut fields = vec![("number", write.number.into()), ("bytes", (bytes as u64).into())];
+        fields.extend(snapshot.map(|size| ("snapshot", (size as u64).into())));
+        let and = snapshot.map_or_else(String::new, |size| format!(" and a snapshot of {size}"));
+        let words = if write.appended { "appends" } else { "writes" };
+        (fields, format!("{words} {bytes} bytes{and} at {}", write.place))
+    });
 }
 
 impl Content {

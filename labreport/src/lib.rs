@@ -15,6 +15,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod overrides;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -85,6 +88,13 @@ pub struct Report {
     /// asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
+    /// Scheduling decisions of the run; 0 if they were not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps: u64,
+    /// Of a run with overrides: how often each of the test's verbs was used, and how many requests went from
+    /// one node to another (`server-0 server-1`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub choices: BTreeMap<String, u64>,
     /// A page that shows the run's history, if one was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<PathBuf>,
@@ -208,6 +218,10 @@ pub fn json_of(line: &[u8]) -> Option<&[u8]> {
     let is_report = |window: &[u8]| window.starts_with(mark) && window.ends_with(b"{");
     let at = line.windows(mark.len() + 1).position(is_report)?;
     Some(&line[at + mark.len()..])
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn is_false(flag: &bool) -> bool {

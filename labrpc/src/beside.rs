@@ -11,9 +11,9 @@ pub(crate) type Objects = BTreeMap<(Vec<Option<u32>>, TypeId), Arc<dyn Any + Sen
 
 impl ClientEnd {
     /// For oracles: the object that belongs to the servers which these ends are connected to, in this order.
-    /// It stands outside of the simulated network: all who ask for it with ends to the same servers get the
-    /// same one, whatever is cut or crashed, and it lives as long as the network. `make` makes it for the
-    /// first of them. None if there are no ends, or they are not of a simulated network.
+    /// It stands outside of the simulated network: every caller that asks for it with ends to the same
+    /// servers get the same one, whatever is cut or crashed, and it lives as long as the network. `make`
+    /// makes it for the first of them. None if there are no ends, or they are not of a simulated network.
     pub fn beside<T: Any + Send + Sync>(ends: &[ClientEnd], make: impl FnOnce() -> T) -> Option<Arc<T>> {
         let network = ends.iter().map(ClientEnd::network_end).collect::<Option<Vec<_>>>()?;
         let shared = &network.first()?.shared;

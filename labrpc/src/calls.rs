@@ -13,7 +13,8 @@ pub(crate) struct Call {
     /// Where the caller waits.
     pub(crate) put: Put<Outcome>,
     pub(crate) end: u32,
-    /// The name that it was sent to, and who bore it then. The end may be connected to another one meanwhile.
+    /// The name that it was sent to, and the server that had it then. The end may be connected elsewhere by
+    /// now.
     pub(crate) slot: u32,
     pub(crate) generation: u32,
     pub(crate) modes: Modes,

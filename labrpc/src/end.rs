@@ -157,7 +157,8 @@ impl NetworkEnd {
 
     #[inline]
     fn trace_outcome(&self, number: u64, service_method: &'static str, outcome: &Outcome) {
-        self.shared.trace_message(service_method, || match outcome {
+        let (leg, size) = outcome.as_ref().map_or(("fails", 0), |reply| ("returns", reply.len() as u64));
+        self.shared.trace_leg(service_method, leg, number, &[("bytes", size)], || match outcome {
             Ok(reply) => format!("#{number} reply arrives, {} bytes", reply.len()),
             Err(error) => format!("#{number} fails: {error}"),
         });

@@ -94,9 +94,12 @@
 //!
 //! With [`labrt::Config::trace`] on, each call leaves events of kind `message`, with its method as their
 //! topic and its number in the network in front: `#17 server-0 -> server-1: request, 12 bytes` when it is
-//! made (`…, lost` if it will not arrive), `#17 request arrives` on the server, `#17 reply, 8 bytes` (or
-//! `#17 reply, lost`) when the handler has returned, and `#17 reply arrives, 8 bytes` or `#17 fails: …` when
-//! the caller goes on. What testers do to the network are events of kind `fault`.
+//! made (`…, lost` if it will not arrive), `#17 request arrives` on the server, `#17 reply, 8 bytes` (or `#17
+//! reply, lost`) when the handler has returned, and `#17 reply arrives, 8 bytes` or `#17 fails: …` when the
+//! caller goes on. The same thread tells the arguments just before the first of them, and the reply just
+//! before the third. Programs read the field `leg` (`call`, `request`, `arrives`, `result`, `reply`,
+//! `returns`, `fails`) and the fields `call`, `to`, `bytes` and `lost`. What testers do to the network are
+//! events of kind `fault`.
 //!
 //! # How to read
 //!
@@ -147,13 +150,18 @@ pub use transport::Transport;
 /// For [`service!`]: records the arguments of a call, if the run is traced.
 #[doc(hidden)]
 #[inline]
-pub fn trace_call(method: &str, words: impl FnOnce() -> String) {
-    labrt::trace::emit("message", method, || format!("calls with {}", words()));
+pub fn trace_call(method: &'static str, words: impl FnOnce() -> String) {
+    labrt::trace::emit_fields("message", method, || (leg("call"), words()));
 }
 
 /// For [`service!`]: records what a handler gives back, if the run is traced.
 #[doc(hidden)]
 #[inline]
-pub fn trace_reply(method: &str, words: impl FnOnce() -> String) {
-    labrt::trace::emit("message", method, || format!("gives back {}", words()));
+pub fn trace_reply(method: &'static str, words: impl FnOnce() -> String) {
+    labrt::trace::emit_fields("message", method, || (leg("result"), words()));
+}
+
+/// Which part of a call's way an event tells.
+fn leg(name: &str) -> labrt::Fields {
+    vec![("leg", name.to_owned().into())]
 }

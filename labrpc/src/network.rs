@@ -1,4 +1,4 @@
-//! The network as testers see it: who is connected to whom, and what goes wrong.
+//! The network as testers see it: which servers are connected, and which faults strike.
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +57,20 @@ impl Network {
     /// A network without ends and servers.
     pub fn new() -> Network {
         Network { handle: Arc::new(Handle { shared: Arc::new(Shared::new()) }) }
+    }
+
+    /// From now on each message takes exactly this long, and none is lost or delivered twice by chance,
+    /// whatever the network's modes are: for runs that are made simpler. Cuts and dead servers stay.
+    pub fn steady(&self, delay: std::time::Duration) {
+        let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        self.shared().state.lock().steady = Some(delay);
+    }
+
+    /// From now on each request for which the rule says so is lost. The rule gets the names of the calling
+    /// node and of the called server, and the method; it must not call on the network.
+    pub fn lose(&self, rule: impl FnMut(&str, &str, &str) -> bool + Send + 'static) {
+        *self.shared().losses.lock() = Some(Box::new(rule));
+        self.shared().loses.store(true, Ordering::SeqCst);
     }
 
     /// A new end with this name, disabled and connected to nothing. Testers draw long random names, so that

@@ -87,15 +87,16 @@ pub(crate) fn send(end: &NetworkEnd, method: &'static str, bytes: Vec<u8>) -> Se
     let (put, outcome) = oneshot::channel();
     let shared = &end.shared;
     let (number, intake) = shared.state.lock().intake(end.number, bytes.len(), put);
+    let intake = shared.lose_as_ruled(end.number, method, intake);
     match intake {
         // The sending side has been dropped, so the caller gets no value: failed.
         Intake::Closed => {}
         Intake::Lost(put, delay) => {
-            shared.trace_request(number, end.number, method, bytes.len(), ", lost");
+            shared.trace_request(number, end.number, method, bytes.len(), true);
             fail_after(delay, put);
         }
         Intake::Sent { id, slot, server, delay, copy } => {
-            shared.trace_request(number, end.number, method, bytes.len(), "");
+            shared.trace_request(number, end.number, method, bytes.len(), false);
             let shared = Arc::clone(shared);
             Request { shared, id, end: end.number, slot, server, method, bytes }.depart(delay, copy);
         }
@@ -171,7 +172,7 @@ impl Duty {
     fn run(mut self, server: &Arc<Server>, method: &'static str, bytes: &[u8]) {
         let number = self.id.number;
         if let Some(shared) = &self.shared {
-            shared.trace_message(method, || format!("#{number} request arrives"));
+            shared.trace_leg(method, "arrives", number, &[], || format!("#{number} request arrives"));
         }
         // If the node is killed in there, or by the tap, this thread unwinds, and `drop` below speaks for the
         // handler.
@@ -191,13 +192,17 @@ impl Duty {
         match fate {
             Fate::Unwanted => None,
             Fate::Lost(put, delay) => {
-                shared.trace_message(method, || format!("#{number} reply, lost"));
+                shared
+                    .trace_leg(method, "reply", number, &[("lost", 1)], || format!("#{number} reply, lost"));
                 fail_after(delay, put);
                 None
             }
             Fate::Sent(delay) => {
                 let bytes = answer.as_deref().unwrap_or_default();
-                shared.trace_message(method, || format!("#{number} reply, {} bytes", bytes.len()));
+                let size = bytes.len();
+                shared.trace_leg(method, "reply", number, &[("bytes", size as u64)], || {
+                    format!("#{number} reply, {size} bytes")
+                });
                 Some((delay, shared.ask_tap(Direction::Reply, self.end, self.slot, method, bytes)))
             }
         }
@@ -279,6 +284,21 @@ impl Shared {
         }
     }
 
+    /// The call as the rule of [`crate::Network::lose`] wants it.
+    fn lose_as_ruled(&self, end: u32, method: &'static str, intake: Intake) -> Intake {
+        if !self.loses.load(Ordering::Relaxed) {
+            return intake;
+        }
+        let Intake::Sent { id, delay, .. } = &intake else { return intake };
+        let (from, to) = (labrt::node::current(), self.label_of(end));
+        let is_lost = self.losses.lock().as_mut().is_some_and(|rule| rule(from.name(), &to, method));
+        if !is_lost {
+            return intake;
+        }
+        let call = self.state.lock().calls.remove(*id);
+        call.map_or(Intake::Closed, |call| Intake::Lost(call.put, *delay))
+    }
+
     /// What the tap wants done with this message, if there is one. Its lock is the runtime's, so other
     /// messages wait for it in good order while the tap sleeps or locks.
     fn ask_tap(
@@ -304,21 +324,48 @@ impl Shared {
 
     /// Records a request with the names of caller and server; a server that has none at the moment is known
     /// by its network name.
-    fn trace_request(&self, number: u64, end: u32, method: &'static str, size: usize, fate: &str) {
-        self.trace_message(method, || {
-            let state = self.state.lock();
-            let slot = state.ends[end as usize].server.map(|slot| &state.slots[slot as usize]);
-            let to = slot.map_or_else(|| "nobody".to_owned(), Slot::label);
-            drop(state);
-            format!("#{number} {} -> {to}: request, {size} bytes{fate}", labrt::node::current().name())
+    fn trace_request(&self, number: u64, end: u32, method: &'static str, size: usize, lost: bool) {
+        if !self.traced {
+            return;
+        }
+        labrt::trace::emit_fields("message", method, || {
+            let to = self.label_of(end);
+            let fate = if lost { ", lost" } else { "" };
+            let text =
+                format!("#{number} {} -> {to}: request, {size} bytes{fate}", labrt::node::current().name());
+            let mut fields = crate::leg("request");
+            fields.extend([("call", number.into()), ("to", to.into()), ("bytes", (size as u64).into())]);
+            if lost {
+                fields.push(("lost", 1.into()));
+            }
+            (fields, text)
         });
     }
 
-    /// Records an event of a message; costs a look at a flag if the run is not traced.
+    /// The name for people of the server that an end is connected to.
+    pub(crate) fn label_of(&self, end: u32) -> String {
+        let state = self.state.lock();
+        let slot = state.ends[end as usize].server.map(|slot| &state.slots[slot as usize]);
+        slot.map_or_else(|| "nobody".to_owned(), Slot::label)
+    }
+
+    /// Records a part of a call's way; costs a look at a flag if the run is not traced.
     #[inline]
-    pub(crate) fn trace_message(&self, method: &'static str, text: impl FnOnce() -> String) {
+    pub(crate) fn trace_leg(
+        &self,
+        method: &'static str,
+        leg: &'static str,
+        number: u64,
+        more: &[(&'static str, u64)],
+        text: impl FnOnce() -> String,
+    ) {
         if self.traced {
-            labrt::trace::emit("message", method, text);
+            labrt::trace::emit_fields("message", method, || {
+                let mut fields = crate::leg(leg);
+                fields.push(("call", number.into()));
+                fields.extend(more.iter().map(|&(name, value)| (name, value.into())));
+                (fields, text())
+            });
         }
     }
 }

@@ -45,7 +45,7 @@ fn is_dead(call: &Call, ends: &[End], slots: &[Slot]) -> bool {
 impl State {
     /// One hop's delay over this end's link when nothing is wrong.
     pub(crate) fn hop(&self, end: u32) -> u64 {
-        self.ends[end as usize].delay.unwrap_or(self.delay).draw()
+        self.steady.unwrap_or_else(|| self.ends[end as usize].delay.unwrap_or(self.delay).draw())
     }
 
     /// How long a request of this size takes over this end's link when nothing is wrong: it waits until its
@@ -81,7 +81,7 @@ impl State {
         let sending = self.send_request(end, size);
         // The course knows no other delay than this one, so the two are not added: a slow link stays slow,
         // and a failed call on a link of ordinary speed still costs 26 ms at the most.
-        if !self.modes.reliable {
+        if !self.modes.reliable && self.steady.is_none() {
             delay = delay.max(course::unreliable());
             if course::drops() {
                 return Intake::Lost(put, delay.saturating_add(sending));
@@ -89,7 +89,8 @@ impl State {
         }
         let delay = delay.saturating_add(sending);
         // No draw without a need, so that a knob that is not used does not change what a seed means.
-        let twice = self.duplication > 0.0 && labrt::rand::random_bool(self.duplication);
+        let duplicates = self.duplication > 0.0 && self.steady.is_none();
+        let twice = duplicates && labrt::rand::random_bool(self.duplication);
         let copy = twice.then(|| self.request_hop(end, size));
         let (slot, server) = to;
         let generation = self.slots[slot as usize].generation;
@@ -122,7 +123,8 @@ impl State {
         let modes = call.modes;
         let end = call.end;
         // Dead first, as in the course: a killed server can never give a reply, not even one that gets lost.
-        let lost_after = if is_dead(call, &self.ends, &self.slots) || (!modes.reliable && course::drops()) {
+        let drops = || !modes.reliable && self.steady.is_none() && course::drops();
+        let lost_after = if is_dead(call, &self.ends, &self.slots) || drops() {
             Some(0)
         } else if self.ends[end as usize].replies_cut {
             Some(course::undeliverable(self.modes.long_delays))
@@ -133,7 +135,8 @@ impl State {
             self.ends[end as usize].replies_lost += 1;
             return self.calls.remove(id).map_or(Fate::Unwanted, |call| Fate::Lost(call.put, delay));
         }
-        let reordering = if modes.long_reordering { course::reordering() } else { None };
+        let reorders = modes.long_reordering && self.steady.is_none();
+        let reordering = if reorders { course::reordering() } else { None };
         let delay = self.hop(end).max(reordering.unwrap_or(0));
         let link = &mut self.ends[end as usize];
         let sending = link.replies.send(size, link.bandwidth.or(self.bandwidth));

@@ -172,7 +172,12 @@ macro_rules! service {
                         if method == ::core::concat!(::core::stringify!($service), ".", ::core::stringify!($method)) {
                             let handler = |args: $args| -> $reply {
                                 let reply = self.$method(args);
-                                $crate::trace_reply(method, || {
+                                const METHOD: &str = ::core::concat!(
+                                    ::core::stringify!($service),
+                                    ".",
+                                    ::core::stringify!($method)
+                                );
+                                $crate::trace_reply(METHOD, || {
                                     #[allow(unused_imports, reason = "one of the two, by the type of the reply")]
                                     use $crate::words::{Name as _, Words as _};
                                     (&&$crate::words::Shown(&reply)).words()

@@ -1,4 +1,4 @@
-//! The state of a network: who may talk to whom, which calls are under way, what has been counted.
+//! The state of a network: which servers can talk, which calls are under way, what has been counted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +18,9 @@ use crate::tap::Tap;
 /// What a caller gets in the end.
 pub(crate) type Outcome = Result<Vec<u8>, RpcError>;
 
+/// See [`crate::Network::lose`].
+pub(crate) type LossRule = Box<dyn FnMut(&str, &str, &str) -> bool + Send>;
+
 /// What all handles of a network and all its ends and messages share.
 pub(crate) struct Shared {
     /// Held for a few instructions at a time, and never while foreign code runs (a handler, a tap, the
@@ -27,6 +30,10 @@ pub(crate) struct Shared {
     pub(crate) tap: labrt::sync::Mutex<Option<Tap>>,
     /// Whether there is a tap, so that a call without one need not lock.
     pub(crate) tapped: AtomicBool,
+    /// Which requests are lost whatever the network would do; see [`crate::Network::lose`].
+    pub(crate) losses: quiet::Mutex<Option<LossRule>>,
+    /// Whether there is such a rule.
+    pub(crate) loses: AtomicBool,
     /// Whether the run records events; it does so from its start to its end or not at all.
     pub(crate) traced: bool,
 }
@@ -37,6 +44,8 @@ impl Shared {
             state: quiet::Mutex::new(State::new()),
             tap: labrt::sync::Mutex::new(None),
             tapped: AtomicBool::new(false),
+            losses: quiet::Mutex::new(None),
+            loses: AtomicBool::new(false),
             traced: labrt::trace::enabled(),
         }
     }
@@ -106,7 +115,7 @@ impl End {
     }
 }
 
-/// A server's name and who bears it now.
+/// A server's name, and the server that has it now.
 pub(crate) struct Slot {
     pub(crate) name: Name,
     /// None before the server is added and after it is deleted.
@@ -131,6 +140,8 @@ pub(crate) struct State {
     pub(crate) bandwidth: Option<u64>,
     /// Probability that a request is delivered twice.
     pub(crate) duplication: f64,
+    /// See [`crate::Network::steady`], in nanoseconds.
+    pub(crate) steady: Option<u64>,
     /// What oracles keep beside the network.
     pub(crate) beside: crate::beside::Objects,
     /// Set by `cleanup`: calls fail at once.
@@ -153,6 +164,7 @@ impl State {
             delay: DelayModel::default_here(),
             bandwidth: None,
             duplication: 0.0,
+            steady: None,
             beside: crate::beside::Objects::new(),
             closed: false,
             total_count: 0,

@@ -5,6 +5,7 @@
 //! ([`Words`]) before that of `Shown` ([`Name`]).
 
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// How many letters of a value are shown; a snapshot has megabytes.
 const LONGEST: usize = 400;
@@ -22,8 +23,17 @@ pub trait Words {
 impl<T: Debug> Words for &Shown<'_, T> {
     fn words(&self) -> String {
         let mut cut = Cut { text: String::new(), letters: 0 };
-        // It fails when there is enough, which spares the rest of a long value.
-        let _ = std::fmt::write(&mut cut, format_args!("{:?}", self.0));
+        let shown = catch_unwind(AssertUnwindSafe(|| {
+            // It fails when there is enough, which spares the rest of a long value.
+            let _ = std::fmt::write(&mut cut, format_args!("{:?}", self.0));
+        }));
+        if let Err(payload) = shown {
+            // A crash of the server unwinds whatever its threads do.
+            if labrt::node::current().is_killed() {
+                resume_unwind(payload);
+            }
+            cut.text.push_str("… (its Debug panics)");
+        }
         cut.text
     }
 }
@@ -73,6 +83,20 @@ mod tests {
     fn a_value_is_shown_by_debug_if_it_has_it() {
         assert_eq!((&&Shown(&(1, "x"))).words(), "(1, \"x\")");
         assert_eq!((&&Shown(&Secret)).words(), "Secret (derive Debug to see it)");
+    }
+
+    /// A run that is watched must go as it went unwatched.
+    #[test]
+    fn a_debug_that_panics_fails_nothing() {
+        struct Bad;
+        impl Debug for Bad {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("half\u{1b}")?;
+                panic!("no")
+            }
+        }
+        let outcome = labrt::run(labrt::Config::simulated(1), || (&&Shown(&Bad)).words());
+        assert_eq!(outcome.result.ok().as_deref(), Some("half … (its Debug panics)"));
     }
 
     #[test]

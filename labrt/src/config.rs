@@ -46,6 +46,8 @@ pub enum PolicyKind {
     Pos,
     /// The ready task that has waited longest.
     RoundRobin,
+    /// As simple as can be: the task that became ready first runs until it waits.
+    Calm,
     /// The choices of an earlier run ([`crate::Outcome::schedule`]); after the last of them the first ready
     /// task.
     Replay(Schedule),
@@ -100,7 +102,7 @@ pub struct Config {
     pub world: World,
     /// The source of every choice and random number of the run.
     pub seed: u64,
-    /// Who runs next; only used in the simulation.
+    /// How the next thread is chosen; only used in the simulation.
     pub policy: PolicyKind,
     /// What the run may consume.
     pub limits: Limits,
@@ -113,6 +115,15 @@ pub struct Config {
     /// none. Without it virtual time passes only between steps, so that two things that come at different
     /// times never overlap.
     pub jitter: Duration,
+    /// Draws the random numbers and scheduling choices from this time on from another seed: another future of
+    /// the same past.
+    pub reseed: Option<(Duration, u64)>,
+    /// Gives each node a stream of random numbers of its own, made of its name, the run's seed and this
+    /// number, so that a change of one node's draws leaves those of the others as they were. None for the one
+    /// stream that all share.
+    pub own_streams: Option<u64>,
+    /// Sleeps of the root node that take no time: pairs of the first and the last, counted from 1.
+    pub skipped_sleeps: Vec<(u64, u64)>,
     /// Whether to record every scheduling decision, for [`PolicyKind::Replay`] and for comparing two runs.
     pub record: bool,
 }

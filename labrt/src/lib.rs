@@ -130,7 +130,7 @@ mod watchdog;
 
 pub use config::{Config, Limits, PolicyKind, Schedule, World};
 pub use explore::{Bounds, Search, explore};
-pub use outcome::{Decision, Event, Failure, FailureKind, Outcome, Stats};
+pub use outcome::{Decision, Event, Failure, FailureKind, FieldValue, Fields, Outcome, Stats};
 pub use run::{random_seed, run, world};
 pub use watchdog::on_stuck;
 

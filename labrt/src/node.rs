@@ -23,7 +23,7 @@ pub struct Node {
 
 struct Inner {
     id: u32,
-    name: String,
+    name: Arc<str>,
     killed: AtomicBool,
     paused: AtomicBool,
     /// Whether `clock` differs from the run's.
@@ -70,7 +70,7 @@ impl Node {
         Node {
             inner: Arc::new(Inner {
                 id,
-                name,
+                name: name.into(),
                 killed: AtomicBool::new(false),
                 paused: AtomicBool::new(false),
                 skewed: AtomicBool::new(false),
@@ -87,6 +87,10 @@ impl Node {
     /// The node's name, for reports.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.inner.name)
     }
 
     /// Starts a thread that belongs to this node. On a killed node it never runs, and joining it gives an

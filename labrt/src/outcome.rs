@@ -1,6 +1,8 @@
 //! What a run ends with: a result or a failure that explains itself, figures, events.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,7 +43,7 @@ pub struct Stats {
     pub event_hash: u64,
 }
 
-/// A scheduling decision: who ran, and when.
+/// A scheduling decision: the thread that ran, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Virtual time since the start of the run.
@@ -131,20 +133,48 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Something that happened in a run; a line of the event file that `lab replay` and `lab logs` read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Something that happened in a run: what `cargo lab trace`, `logs` and `view` show.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Nanoseconds since the start of the run.
     pub t: u64,
     /// Node, for example `server-0`.
-    pub node: String,
+    pub node: Arc<str>,
     /// Thread, for example `election_loop`.
-    pub task: String,
-    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`.
-    pub kind: String,
+    pub task: Cow<'static, str>,
+    /// The thread's number in the run: several may have one name.
+    pub thread: u64,
+    /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`, and what the tester
+    /// adds.
+    pub kind: &'static str,
     /// Topic of a log line, name of a lock, and the like; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub target: String,
+    pub target: &'static str,
+    /// What programs read of the event: names and values.
+    pub fields: Fields,
     /// The event in words.
     pub text: String,
+}
+
+/// Names and values of an [`Event`].
+pub type Fields = Vec<(&'static str, FieldValue)>;
+
+/// A value of an [`Event`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldValue {
+    /// A number: of a call, an index, a term.
+    Number(u64),
+    /// A text: the name of a server.
+    Text(String),
+}
+
+impl From<u64> for FieldValue {
+    fn from(number: u64) -> FieldValue {
+        FieldValue::Number(number)
+    }
+}
+
+impl From<String> for FieldValue {
+    fn from(text: String) -> FieldValue {
+        FieldValue::Text(text)
+    }
 }

@@ -1,9 +1,9 @@
 //! What is known of a panic: message, source line, backtrace. The hook that learns it prints nothing for
 //! threads of a run, since their panics become the run's [`crate::Failure`].
 //!
-//! Only the hook knows the line, only whoever catches the panic knows that it ended its thread, and between
-//! the two there may be other panics: code that catches its own, destructors. So the hook keeps the last few,
-//! and the payload that was caught tells which of them it was.
+//! Only the hook knows the line, only the code that catches the panic knows that it ended its thread, and
+//! between the two there may be other panics: code that catches its own, destructors. So the hook keeps the
+//! last few, and the payload that was caught tells which of them it was.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -31,6 +31,7 @@ struct Seen {
     identity: usize,
     /// Number of the task that panicked; 0 on real threads.
     task: u64,
+    simulated: bool,
 }
 
 /// Where the code that panics is, for a report that has to come before the process ends.
@@ -79,6 +80,7 @@ pub(crate) fn install_hook() {
                 },
                 identity: identity(info.payload()),
                 task: note_panic(),
+                simulated: mode() == Mode::Simulated,
             };
             RECENT.with_borrow_mut(|recent| {
                 recent.truncate(KEPT - 1);
@@ -108,18 +110,16 @@ pub(crate) fn take(payload: &(dyn Any + Send)) -> PanicInfo {
         let position = by_identity.filter(|&i| recent[i].info.message == message).or_else(by_message)?;
         recent.remove(position)
     });
-    found.map_or_else(|| PanicInfo { message, location: None, backtrace: None }, |seen| seen.info)
+    found.map_or_else(|| PanicInfo { message, location: None, backtrace: None }, |seen| explained(&seen))
 }
 
 /// The last panic of a task, which has not been caught yet.
 pub(crate) fn of_task(task: u64) -> PanicInfo {
     let unknown = || PanicInfo { message: "a panic".to_owned(), location: None, backtrace: None };
-    RECENT.with_borrow(|recent| {
-        recent.iter().find(|seen| seen.task == task).map_or_else(unknown, |seen| seen.info.clone())
-    })
+    RECENT.with_borrow(|recent| recent.iter().find(|seen| seen.task == task).map_or_else(unknown, explained))
 }
 
-/// A number that stays the same from the hook to whoever catches the payload: the address of its text. Other
+/// A number that stays the same from the hook to where the payload is caught: the address of its text. Other
 /// payloads move in between; they are known by their message.
 fn identity(payload: &(dyn Any + Send)) -> usize {
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
@@ -137,8 +137,19 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     }
 }
 
+/// What is known of a panic, with what is probably behind it where the code alone does not tell. All
+/// simulated threads run on one thread of the system: what std keeps for each thread is one value for them.
+fn explained(seen: &Seen) -> PanicInfo {
+    let mut info = seen.info.clone();
+    if seen.simulated && info.message.starts_with("RefCell already") {
+        info.message += " (if it stands in std's thread_local!, all simulated threads share it: use \
+                         labrt::thread_local!)";
+    }
+    info
+}
+
 /// A panic left a destructor that ran because of another panic, or of a kill. Rust ends the process then,
-/// whatever anybody does, so that this is the only report that there will be.
+/// in any case, so this is the only report that there will be.
 fn report_before_abort(message: &str) {
     let here = match mode() {
         Mode::Simulated => sim::try_with(|sim| sim.whereabouts()),
@@ -147,7 +158,7 @@ fn report_before_abort(message: &str) {
     };
     let Some(Whereabouts { node, thread, task, seed, at }) = here else { return };
     let panics: Vec<PanicInfo> = RECENT.with_borrow(|recent| {
-        recent.iter().filter(|seen| seen.task == task).take(2).map(|seen| seen.info.clone()).collect()
+        recent.iter().filter(|seen| seen.task == task).take(2).map(explained).collect()
     });
     let place = |info: &PanicInfo| info.location.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
     let at = at.as_secs_f64();

@@ -73,7 +73,7 @@ pub(crate) unsafe extern "C" fn write(file: c_int, buffer: *const c_void, length
 
 fn note(file: c_int, bytes: &[u8]) {
     let index = usize::from(file == libc::STDERR_FILENO);
-    // Whoever prints while this very function works loses the line here, not on the screen.
+    // A line that is printed while this function works is lost here, not on the screen.
     let _ = BEGUN.try_with(|begun| {
         let Ok(mut begun) = begun.try_borrow_mut() else { return };
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {

@@ -22,7 +22,7 @@ pub fn rng() -> RunRng {
 impl RunRng {
     fn draw<R>(f: impl FnOnce(&mut SmallRng) -> R, outside: impl FnOnce() -> R) -> R {
         match mode() {
-            Mode::Simulated => sim::with(|sim| f(&mut sim.user_rng)),
+            Mode::Simulated => sim::with(|sim| f(sim.user_rng())),
             Mode::Threads | Mode::Outside => outside(),
         }
     }
@@ -41,7 +41,7 @@ impl TryRng for RunRng {
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         match mode() {
-            Mode::Simulated => sim::with(|sim| sim.user_rng.fill_bytes(bytes)),
+            Mode::Simulated => sim::with(|sim| sim.user_rng().fill_bytes(bytes)),
             Mode::Threads | Mode::Outside => rand::rng().fill_bytes(bytes),
         }
         Ok(())

@@ -1,12 +1,14 @@
 //! Events of a traced run, and the `tracing` facade through which students log.
 
 use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::span;
 
 use crate::context::{Mode, mode};
+use crate::outcome::Fields;
 use crate::{real, sim};
 
 /// Whether this run records events. Costly texts should be made only then.
@@ -22,15 +24,33 @@ pub fn enabled() -> bool {
 /// Records an event of the running task, if this run records events. `kind` is one of those of
 /// [`crate::Event`].
 #[inline]
-pub fn emit(kind: &str, target: &str, text: impl FnOnce() -> String) {
+pub fn emit(kind: &'static str, target: &'static str, text: impl FnOnce() -> String) {
+    emit_fields(kind, target, || (Fields::new(), text()));
+}
+
+/// As [`emit`], with names and values for programs.
+#[inline]
+pub fn emit_fields(kind: &'static str, target: &'static str, event: impl FnOnce() -> (Fields, String)) {
     if enabled() {
-        // The text is made before the simulation is borrowed, since it may be anybody's `Display`.
-        let text = text();
-        match mode() {
-            Mode::Simulated => sim::with(|sim| sim.emit(kind, target, text)),
-            Mode::Threads => real::emit(kind, target, text),
-            Mode::Outside => {}
-        }
+        record(kind, target, event);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn record(kind: &'static str, target: &'static str, event: impl FnOnce() -> (Fields, String)) {
+    // The text is made before the simulation is borrowed, since it may come from any `Display`. That may take
+    // locks, at which no other thread may get its turn: a run that is watched goes as it went unwatched.
+    let simulated = mode() == Mode::Simulated;
+    let stride = simulated.then(|| sim::with(sim::Sim::keep_turn));
+    let (fields, text) = event();
+    if let Some(stride) = stride {
+        sim::with(|sim| sim.give_turn_back(stride));
+    }
+    match mode() {
+        Mode::Simulated => sim::with(|sim| sim.emit_fields(kind, target, fields, text)),
+        Mode::Threads => real::emit(kind, target, fields, text),
+        Mode::Outside => {}
     }
 }
 
@@ -95,11 +115,21 @@ impl Text {
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         // Writing to a String cannot fail.
-        if field.name() == "message" {
-            let _ = write!(self.message, "{value:?}");
-        } else {
-            let gap = if self.fields.is_empty() { "" } else { " " };
-            let _ = write!(self.fields, "{gap}{}={value:?}", field.name());
+        let (text, head) = match field.name() {
+            "message" => (&mut self.message, String::new()),
+            name if self.fields.is_empty() => (&mut self.fields, format!("{name}=")),
+            name => (&mut self.fields, format!(" {name}=")),
+        };
+        text.push_str(&head);
+        let shown = catch_unwind(AssertUnwindSafe(|| {
+            let _ = write!(text, "{value:?}");
+        }));
+        if let Err(payload) = shown {
+            // A crash of the server unwinds whatever its threads do.
+            if crate::node::current().is_killed() {
+                resume_unwind(payload);
+            }
+            text.push_str("… (its Debug panics)");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The watchdog: one OS thread that ends what goes on too long, eats too much memory, or never comes back.
 //!
-//! A run publishes who is running and how often it has switched, in a few atomics that cost a nanosecond.
-//! When the count stands still the running task either loops without a call into this crate or blocks the OS
-//! thread, and the watchdog names it.
+//! A run publishes which thread is running and how often it has switched, in a few atomics that cost a
+//! nanosecond. When the count stands still the running task either loops without a call into this crate or
+//! blocks the OS thread, and the watchdog names it.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Once, Weak};

@@ -1,5 +1,5 @@
 //! The table of bounds, a row a bench: `cargo bench -p linearize`. Times are from a parsed history to its
-//! verdict, but for the last group, which reads.
+//! verdict; `cargo bench -p linearize-read` has those of reading.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
@@ -8,13 +8,10 @@ mod queue;
 
 use std::hint::black_box;
 
-use criterion::{
-    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
-use linearize::generate::{Spoil, Values, Workload, compare_and_swap, json_lines, spoil};
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
+use linearize::generate::{Spoil, Values, Workload, compare_and_swap, spoil};
 use linearize::models::collections::Queue;
 use linearize::models::register::Register;
-use linearize::read::read;
 use linearize::{KvHistory, Limits, Verdict, check};
 use queue::{Plain, queue_history};
 
@@ -117,26 +114,10 @@ fn any_model(criterion: &mut Criterion) {
     }
 }
 
-fn reading(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("reading");
-    let histories = [
-        ("lab 100000", Workload::lab(10, 10, 100_000)),
-        ("appends 10000", Workload::appends(10, 10_000)),
-        ("register 100000", Workload::register(10, 100_000, Values::Unique)),
-    ];
-    for (name, workload) in histories {
-        let text = json_lines(&workload.generate());
-        group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(name, |bench| {
-            bench.iter(|| black_box(read("bench", text.as_bytes()).expect("it was written so")));
-        });
-    }
-}
-
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_millis(500))
         .measurement_time(std::time::Duration::from_secs(2));
-    targets = lab, appends, ambiguous, repeated, register, any_model, reading
+    targets = lab, appends, ambiguous, repeated, register, any_model
 }
 criterion_main!(benches);

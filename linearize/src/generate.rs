@@ -160,7 +160,7 @@ struct Slot {
 pub enum Spoil {
     /// A read returns what another read of the key had returned some time before.
     Stale,
-    /// A read returns what nobody wrote.
+    /// A read returns what was never written.
     Phantom,
 }
 
@@ -203,7 +203,7 @@ fn is_read_of_last_key(history: &KvHistory, index: usize) -> bool {
     matches!(operation.op, KvOp::Get { .. }) && !operation.is_open() && operation.op.key().0 as usize == last
 }
 
-/// The history as JSON Lines, the format that [`crate::read`] reads.
+/// The history as JSON Lines, the format that `linearize-read` reads.
 pub fn json_lines(history: &KvHistory) -> String {
     let mut out = String::new();
     for operation in history.history().operations() {
@@ -233,7 +233,7 @@ pub fn json_lines(history: &KvHistory) -> String {
 pub type RegisterHistory = History<RegisterOp<i64>, RegisterResult<i64>>;
 
 /// A short history of a register with compare-and-swap, of the shape of Jepsen's runs against etcd: five
-/// clients, values 0 to 4, and many operations whose outcome nobody knows. With `spoilt`, one read returns
+/// clients, values 0 to 4, and many operations whose outcome is unknown. With `spoilt`, one read returns
 /// another value, which most often is an error.
 pub fn compare_and_swap(seed: u64, spoilt: bool) -> RegisterHistory {
     let mut random = Random::new(seed);

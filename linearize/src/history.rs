@@ -14,7 +14,7 @@ pub const OPEN: u64 = u64::MAX;
 /// client follow one another whatever the clock resolves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<O, R> {
-    /// Who called. A client has at most one operation under way at a time.
+    /// The client that called. A client has at most one operation under way at a time.
     pub client: u32,
     /// What it asked for.
     pub op: O,
@@ -68,7 +68,7 @@ impl<O, R> Operation<O, R> {
 pub struct History<O, R> {
     operations: Vec<Operation<O, R>>,
     unit: Unit,
-    /// What the clock of whoever recorded it said at time 0.
+    /// What the recorder's clock said at time 0.
     origin: i64,
     /// Whether some client called in the very moment in which its operation before had returned.
     touching: bool,
@@ -150,7 +150,7 @@ impl<O, R> History<O, R> {
         self
     }
 
-    /// What the clock of whoever recorded it said at time 0.
+    /// What the recorder's clock said at time 0.
     pub fn origin(&self) -> i64 {
         self.origin
     }
@@ -197,7 +197,7 @@ impl<O, R> History<O, R> {
     }
 
     /// All operations, for a history of others.
-    pub(crate) fn into_operations(self) -> Vec<Operation<O, R>> {
+    pub fn into_operations(self) -> Vec<Operation<O, R>> {
         self.operations
     }
 

@@ -45,9 +45,8 @@
 //! - [`models`] has ten models. `models::registers` takes a register without compare-and-swap for such a key,
 //!   and finds the usual errors of others without any order; `models::fifo` and `models::lifo` decide queues
 //!   and stacks of distinct values without any search.
-//! - `recorder` collects a history while clients run; [`read`] takes it from files, [`generate`] makes it up;
-//!   [`text`] and
-//!   [`picture`] show it.
+//! - `recorder` collects a history while clients run; the crate `linearize-read` takes it from files;
+//!   [`generate`] makes it up; [`text`] and [`picture`] show it.
 //!
 //! Every method is exact; which one is used changes the time, never the verdict. Tests compare all of them
 //! with the definition, tried out on a hundred thousand small histories for each model.
@@ -63,7 +62,7 @@
 //!
 //! Of a model that is only a step function nothing is known but what its steps say. Take m rounds of k
 //! updates, all of a round under way at once, and a model whose last operation is legal after one order of
-//! them alone: whoever decides that history must try up to (k!)^m orders. So for such models there is always
+//! them alone: a checker of that history must try up to (k!)^m orders. So for such models there is always
 //! a history that is answered with [`Verdict::Unknown`], and for a queue, which keeps the order of its
 //! enqueues until long after, it is an ordinary one: with eight clients and 1,000 operations the default
 //! limits suffice while no more than a few values wait, often not if ten do, and not if a hundred do, be the
@@ -102,7 +101,6 @@ mod limits;
 mod model;
 pub mod models;
 pub mod picture;
-pub mod read;
 mod recorder;
 mod replay;
 mod search;

@@ -14,7 +14,7 @@ pub struct Limits {
     /// How many threads may work at once; 0 means one for each core. The verdict does not depend on it.
     pub threads: usize,
     /// Whether a verdict that is not linearizable says why. To find that out may take longer than the
-    /// verdict; whoever only wants the answer, of a million histories say, does without.
+    /// verdict; a caller that only wants the answer, of a million histories say, does without.
     pub explain: bool,
 }
 

@@ -87,12 +87,12 @@ pub trait Model: Sync {
 
     /// The state after `op`, or `None` if `op` cannot have returned `result` in `state`.
     ///
-    /// `result` is `None` for an operation that never returned: nobody knows its result, so every result is
+    /// `result` is `None` for an operation that never returned: its result is unknown, so every result is
     /// right.
     fn step(&self, state: &Self::State, op: &Self::Op, result: Option<&Self::Result>) -> Option<Self::State>;
 
-    /// As [`Model::step`], for who needs the state before it no longer. A model whose states are large need
-    /// not copy them here.
+    /// As [`Model::step`], for a caller that no longer needs the state before it. A model whose states are
+    /// large need not copy them here.
     fn advance(
         &self,
         state: Self::State,

@@ -1,10 +1,10 @@
-//! What a model tells those who draw it.
+//! What a model tells the picture.
 
 use std::borrow::Cow;
 
 /// An operation in parts: for example `Append`, `x 3 y` and no result.
 ///
-/// Nothing is cut or escaped. Who shows it must do both.
+/// Nothing is cut or escaped. The code that shows it must do both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
     /// What was called. There should be few different names.

@@ -29,7 +29,7 @@ impl Verdict {
 /// What sort of error a history shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A read returned something that nobody had written.
+    /// A read returned something that had not been written.
     Phantom,
     /// A read returned something that was written only after the read had returned.
     FutureRead,
@@ -66,7 +66,7 @@ impl Kind {
 /// # What minimal means
 ///
 /// `operations` and `context` alone are not linearizable, where those in `context` are freed from their
-/// times: they may have taken effect at any moment or never (their *existence* matters, because somebody saw
+/// times: they may have taken effect at any moment or never (their *existence* matters, because a read saw
 /// what they wrote; their times do not). Free any one of `operations` in the same way, and what is left is
 /// linearizable. So each of `operations` is needed, and nothing else is. [`Explanation::minimal`] says
 /// whether this was established.

@@ -2,9 +2,9 @@
 //!
 //! The coordinator may have given up a reduce that is still running: its worker was cut off, another one has
 //! done the task, and that output counts. If the first worker now renamed its own output to the same name, a
-//! user who has read the file before would find another one. For pure functions the two are equal. This check
-//! extends the promise to all others as far as possible: the worker asks the coordinator before the rename,
-//! and waits while it cannot ask.
+//! user that has read the file before would find another one. For pure functions the two are equal. This
+//! check extends the promise to all others as far as possible: the worker asks the coordinator before the
+//! rename, and waits while it cannot ask.
 //!
 //! One gap remains: a worker that stops between the answer and the rename, for longer than the time-out. Only
 //! a store with leases could close it.

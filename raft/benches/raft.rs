@@ -2,7 +2,7 @@
 //! log. Three servers in this process, with a network that adds nothing. Prints figures;
 //! `cargo bench -p raft`, and `cargo bench -p raft -- snapshot` for a part of it.
 //!
-//! Beside the time it prints what the catch-up does to everybody else: the bytes that were
+//! Beside the time it prints what the catch-up does to the other servers: the bytes that were
 //! sent for each byte of the state, the longest time that a call into the leader took
 //! meanwhile, and the terms that have passed. A leader that holds its lock while it copies,
 //! or sends again what is still on its way, shows in these.

@@ -17,7 +17,9 @@ use crate::watch::Watched;
 /// let boot = move |boot: Boot| {
 ///     let (observer, life) = checks.begin(&boot); // before anything of the server runs
 ///     let server = MyServer::start(boot.ends, boot.me, boot.persister);
-///     server.watch(observer);
+///     if let Some(observer) = observer {
+///         server.watch(observer);
+///     }
 ///     let seen = server.clone();
 ///     life.poll(move || seen.raft_state());
 ///     let services = life.around_all(server.services());
@@ -41,9 +43,10 @@ impl Checks {
         Checks { watched: Watched::beside(test, servers, column), outside: Outside::new(test, servers, wire) }
     }
 
-    /// A server is being started: what its consensus module shows its state to, and its life as it is seen
-    /// from outside. To be called before anything of the server runs.
-    pub fn begin(&self, boot: &Boot) -> (Box<dyn Observer>, Life) {
+    /// A server is being started: what its consensus module shows its state to (None if observers are
+    /// ignored, `LAB_UNWATCHED`), and its life as it is seen from outside. To be called before anything of
+    /// the server runs.
+    pub fn begin(&self, boot: &Boot) -> (Option<Box<dyn Observer>>, Life) {
         (self.watched.observer(boot), self.outside.begin(boot))
     }
 

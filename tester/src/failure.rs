@@ -32,6 +32,40 @@ pub enum Invariant {
     DeadServer,
 }
 
+impl Invariant {
+    /// The rule in the words of the Raft paper.
+    pub fn words(self) -> &'static str {
+        match self {
+            Invariant::ElectionSafety => "at most one leader can be elected in a given term (Figure 3, §5.2)",
+            Invariant::LeaderAppendOnly => {
+                "a leader never overwrites or deletes entries in its log; it only appends new ones (Figure 3, §5.3)"
+            }
+            Invariant::LogMatching => {
+                "if two logs contain an entry with the same index and term, they are identical up to it (Figure 3, §5.3)"
+            }
+            Invariant::LogOrigin => "an entry of a term appears first at the leader of that term (§5.3)",
+            Invariant::LeaderCompleteness => {
+                "an entry that is committed in a term is in the logs of the leaders of all higher terms (Figure 3, §5.4)"
+            }
+            Invariant::StateMachineSafety => {
+                "if a server has applied an entry at an index, no other applies a different one there (Figure 3, §5.4.3)"
+            }
+            Invariant::AcknowledgedEntry => {
+                "a follower keeps what it has acknowledged to the leader of its term (§5.3)"
+            }
+            Invariant::GrowingTerm => "the current term increases monotonically, also over a crash (§5.1)",
+            Invariant::OneVote => "each server votes for at most one candidate in a given term (§5.2)",
+            Invariant::DurablePromise => {
+                "currentTerm, votedFor and log[] are on stable storage before a server responds to RPCs (Figure 2)"
+            }
+            Invariant::ApplyOrder => {
+                "entries are applied in the order of the log, each once (Figure 2, lastApplied)"
+            }
+            Invariant::DeadServer => "a server that has crashed does nothing",
+        }
+    }
+}
+
 impl fmt::Display for Invariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

@@ -2,6 +2,7 @@
 //! they do in the story.
 
 use labrt::runtime;
+use labrt::trace;
 use linearize::OPEN;
 use linearize::picture::Fault;
 
@@ -16,26 +17,31 @@ pub(crate) struct Faults {
 impl Faults {
     /// A fault begins: of the sort `group`, described by `label`, at `target` (or everywhere, if that is
     /// empty). An earlier fault of this sort at the target ends.
-    pub(crate) fn begin(&mut self, group: &str, label: impl Into<String>, target: &str) {
+    pub(crate) fn begin(&mut self, group: &'static str, label: impl Into<String>, target: &str) {
         self.end(group, target);
         self.open.push(self.spans.len());
-        self.add(group, label.into(), target, OPEN);
+        let label = label.into();
+        tell("begin", group, target, &label);
+        self.add(group, label, target, OPEN);
     }
 
     /// The fault of this sort at the target ends, if there is one.
-    pub(crate) fn end(&mut self, group: &str, target: &str) {
+    pub(crate) fn end(&mut self, group: &'static str, target: &str) {
         let concerned = |fault: &Fault| {
             fault.group == group && fault.targets.first().map_or("", String::as_str) == target
         };
         if let Some(place) = self.open.iter().position(|&index| concerned(&self.spans[index])) {
             let index = self.open.swap_remove(place);
             self.spans[index].to = runtime::now().as_nanos();
+            tell("end", group, target, "");
         }
     }
 
     /// An event that took no time.
-    pub(crate) fn instant(&mut self, group: &str, label: impl Into<String>, target: &str) {
-        self.add(group, label.into(), target, runtime::now().as_nanos());
+    pub(crate) fn instant(&mut self, group: &'static str, label: impl Into<String>, target: &str) {
+        let label = label.into();
+        tell("instant", group, target, &label);
+        self.add(group, label, target, runtime::now().as_nanos());
     }
 
     fn add(&mut self, group: &str, label: String, target: &str, to: u64) {
@@ -48,4 +54,12 @@ impl Faults {
     pub(crate) fn spans(&self) -> &[Fault] {
         &self.spans
     }
+}
+
+/// Tells a traced run of a fault.
+fn tell(leg: &'static str, group: &'static str, target: &str, label: &str) {
+    trace::emit_fields("span", group, || {
+        let fields = vec![("leg", leg.to_owned().into()), ("at", target.to_owned().into())];
+        (fields, label.to_owned())
+    });
 }

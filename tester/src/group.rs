@@ -2,12 +2,14 @@
 //! restarted and cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab
 //! needs.
 
+mod hooks;
+
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use labapi::{Persister, Write};
+use labapi::Persister;
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::{self, Node, NodeId};
 use labrt::oneshot;
@@ -279,6 +281,9 @@ impl<S: Send + Sync + 'static> Group<S> {
 impl<S: Send + Sync + 'static> Group<S> {
     /// Gives the server its links to all connected servers on its side.
     pub fn connect(&self, server: usize) {
+        if !self.allows("connect") || self.is_without(server) {
+            return;
+        }
         self.note_server(server, "connect");
         self.test().faults().end("links", self.title(server));
         self.shared.slots.lock()[server].connected = true;
@@ -287,6 +292,9 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Takes all links from the server, which goes on running.
     pub fn disconnect(&self, server: usize) {
+        if !self.allows("disconnect") {
+            return;
+        }
         self.note_server(server, "disconnect");
         self.test().faults().begin("links", "disconnected", self.title(server));
         self.cut_off(server);
@@ -300,6 +308,9 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Divides the group: only servers in the same one of `sides` keep their links. A server that is not
     /// named stands alone.
     pub fn partition(&self, sides: &[&[usize]]) {
+        if !self.allows("partition") {
+            return;
+        }
         let words = format!("partition {sides:?}");
         self.test().faults().begin("partition", words.as_str(), "");
         self.test().note(words);
@@ -310,6 +321,9 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Ends a partition. Servers that are disconnected stay so.
     pub fn heal(&self) {
+        if !self.allows("heal") {
+            return;
+        }
         self.test().note("heal");
         self.test().faults().end("partition", "");
         self.divide(|_| 0);
@@ -361,6 +375,12 @@ impl<S: Send + Sync + 'static> Group<S> {
     ///
     /// If the calling thread runs on the server's own node, this call does not return: the thread is unwound.
     pub fn crash(&self, server: usize) {
+        if self.allows("crash") {
+            self.crash_now(server);
+        }
+    }
+
+    fn crash_now(&self, server: usize) {
         if self.is_alive(server) {
             self.take_last_look(server);
             self.note_server(server, "CRASH");
@@ -428,7 +448,10 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Starts the server (after a crash, if it is alive) with what its disk holds. It has no links until
     /// [`Group::connect`].
     pub fn restart(&self, server: usize) {
-        self.crash(server);
+        if !self.allows("restart") || self.is_without(server) {
+            return;
+        }
+        self.crash_now(server);
         self.note_server(server, "start");
         self.boot(server);
     }
@@ -482,20 +505,9 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Starts all servers and connects them.
     pub fn start_all(&self) {
-        (0..self.len()).for_each(|server| self.boot(server));
-        self.shared.slots.lock().iter_mut().for_each(|slot| slot.connected = true);
+        let starts: Vec<usize> = (0..self.len()).filter(|&server| !self.is_without(server)).collect();
+        starts.iter().for_each(|&server| self.boot(server));
+        starts.iter().for_each(|&server| self.shared.slots.lock()[server].connected = true);
         (0..self.len()).for_each(|server| self.set_links(server));
-    }
-
-    /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread;
-    /// the hook may crash the server, which then stops right there.
-    pub fn on_write(&self, server: usize, hook: impl FnMut(&Group<S>, &Write) + Send + 'static) {
-        // Weak, since the disk is reached from the group: a circle would never be let go.
-        let (group, mut hook) = (Arc::downgrade(&self.shared), hook);
-        self.persister(server).on_write(move |write| {
-            if let Some(shared) = Weak::upgrade(&group) {
-                hook(&Group { shared }, write);
-            }
-        });
     }
 }

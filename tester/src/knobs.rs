@@ -22,7 +22,7 @@ pub(crate) struct Knobs {
     slow_link: Option<(usize, usize, u64)>,
     /// Probability that a request is delivered twice.
     duplication: f64,
-    /// Who runs next; None for the default.
+    /// The scheduling policy; None for the default.
     policy: Option<PolicyKind>,
     /// How much the clocks of servers may run fast or slow, as a fraction.
     skew: f64,

@@ -46,7 +46,8 @@
 //! First the crate [`labapi`]: what a server is given, and what it must offer. Then `group` (nodes, links,
 //! disks, crashes: for servers of any kind), `cluster` (the verbs of the Raft lab), `outside`, `invariants`,
 //! `story`, and `run` (seeds, limits, reports). Then
-//! [`kv`]: clerks whose histories are checked, and the verbs of the key/value lab.
+//! [`kv`]: clerks whose histories are checked, and the verbs of the key/value lab. `experiment` stands apart:
+//! tables of a paper's figures beside ours.
 //!
 //! # The course's harness
 //!
@@ -76,8 +77,10 @@
 )]
 
 mod checks;
+mod choices;
 mod cluster;
 mod command;
+mod experiment;
 mod failure;
 mod faults;
 mod final_check;
@@ -98,6 +101,7 @@ mod watch;
 pub use checks::Checks;
 pub use cluster::{Cluster, ELECTION, Moved, Retry, Setup};
 pub use command::Command;
+pub use experiment::{Experiment, play, trial};
 pub use failure::{Broken, Invariant};
 pub use group::{Boot, Booted, Group};
 pub use net::Net;

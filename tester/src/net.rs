@@ -26,10 +26,12 @@ impl Net {
         Net { network: Network::new(), next: Arc::default() }
     }
 
-    /// A network with the delays and duplicates that the test's seed has drawn (`LAB_SWARM`).
+    /// A network with the delays and duplicates that the test's seed has drawn (`LAB_SWARM`), and with what
+    /// the run does otherwise (`LAB_VARIANTS`).
     pub fn as_drawn(test: &Test) -> Net {
         let net = Net::new();
         test.knobs().apply(net.network());
+        test.choices().apply(net.network());
         net
     }
 

@@ -11,11 +11,14 @@ use std::borrow::Cow;
 use labapi::Role;
 use layout::Layout;
 
-/// How many lines of a long story are told.
-const TOLD: usize = 60;
+/// How many lines of a long story are told: with the rule and what each server knew, a screen.
+const TOLD: usize = 30;
 
 /// How many of these are the last ones. The others are the most telling before them.
-const LAST: usize = 36;
+const LAST: usize = 16;
+
+/// What stands where lines are missing.
+pub(crate) const LEFT_OUT: &str = "left out)";
 
 /// Starts and commits in a row are folded if there are more than so many.
 const UNFOLDED: usize = 4;

@@ -1,11 +1,12 @@
 //! The handle that a test's code gets: scenes, expectations, warnings.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use labrt::quiet::{Mutex, MutexGuard};
-use labrt::{runtime, trace};
+use labrt::{Fields, runtime, trace};
 
+use crate::choices::Choices;
 use crate::failure::{Broken, Invariant};
 use crate::faults::Faults;
 use crate::final_check::{FinalCheck, Finding};
@@ -21,6 +22,7 @@ pub struct Test {
 struct Inner {
     name: &'static str,
     knobs: Knobs,
+    choices: OnceLock<Choices>,
     ignores_observers: bool,
     story: Mutex<Story>,
     /// The first thing that went wrong.
@@ -33,7 +35,11 @@ struct Inner {
     /// What to look into after the run.
     final_checks: Mutex<Vec<FinalCheck>>,
     faults: Mutex<Faults>,
+    /// What can tell what servers knew.
+    knowledge: Mutex<Vec<Knowledge>>,
 }
+
+type Knowledge = Box<dyn Fn() -> Vec<String> + Send>;
 
 type Ending = Box<dyn FnOnce(&Test) -> Figures + Send>;
 
@@ -65,6 +71,7 @@ impl Test {
             inner: Arc::new(Inner {
                 name,
                 knobs,
+                choices: OnceLock::new(),
                 ignores_observers,
                 story: Mutex::default(),
                 broken: Mutex::default(),
@@ -73,8 +80,21 @@ impl Test {
                 endings: Mutex::default(),
                 final_checks: Mutex::default(),
                 faults: Mutex::default(),
+                knowledge: Mutex::default(),
             }),
         }
+    }
+
+    /// The same with choices of its own; to be called before the test runs.
+    pub(crate) fn choosing(self, choices: Choices) -> Test {
+        // A second call would change nothing, and there is none.
+        let _ = self.inner.choices.set(choices);
+        self
+    }
+
+    /// What the run does otherwise than its seed says.
+    pub(crate) fn choices(&self) -> &Choices {
+        self.inner.choices.get_or_init(Choices::default)
     }
 
     /// The test's name, as on the command line.
@@ -94,7 +114,7 @@ impl Test {
     }
 
     /// Whether servers are tested as if they had no observer (`LAB_UNWATCHED`).
-    pub(crate) fn ignores_observers(&self) -> bool {
+    pub fn ignores_observers(&self) -> bool {
         self.inner.ignores_observers
     }
 
@@ -114,9 +134,11 @@ impl Test {
     }
 
     pub(crate) fn tell(&self, server: Option<usize>, what: What) {
-        trace::emit("verb", self.inner.name, || match server {
-            Some(server) => format!("server {server}: {}", what.words()),
-            None => what.words().into_owned(),
+        trace::emit_fields("verb", self.inner.name, || match server {
+            Some(server) => {
+                (vec![("server", (server as u64).into())], format!("server {server}: {}", what.words()))
+            }
+            None => (Fields::new(), what.words().into_owned()),
         });
         self.inner.story.lock().tell(runtime::now().as_nanos(), server, what);
     }
@@ -234,9 +256,23 @@ impl Test {
         self.inner.story.try_lock().map_or_else(String::new, |story| story.render(false, width))
     }
 
+    /// What knows the servers' state can tell it in lines when the test has failed.
+    pub(crate) fn can_tell(&self, knowledge: impl Fn() -> Vec<String> + Send + 'static) {
+        self.inner.knowledge.lock().push(Box::new(knowledge));
+    }
+
+    /// What each server knew, a line each; nothing if there are many.
+    pub(crate) fn knowledge(&self) -> Vec<String> {
+        /// More servers than this fill more than a screen.
+        const MOST: usize = 9;
+        let lines: Vec<String> = self.inner.knowledge.lock().iter().flat_map(|tell| tell()).collect();
+        if lines.len() > MOST { Vec::new() } else { lines }
+    }
+
     /// Lets go of what may refer to the test in a circle.
     pub(crate) fn close(&self) {
         drop(std::mem::take(&mut *self.inner.endings.lock()));
         drop(std::mem::take(&mut *self.inner.final_checks.lock()));
+        drop(std::mem::take(&mut *self.inner.knowledge.lock()));
     }
 }

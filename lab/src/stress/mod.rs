@@ -26,6 +26,7 @@ use crate::cli::{Arguments, StressOptions};
 use crate::failures::Failed;
 use crate::process::Supervisor;
 use crate::protocol::Report;
+use crate::reference::Reference;
 use crate::runner::{Job, PICTURES, Runner, World};
 use crate::select::select;
 use crate::style::say;
@@ -54,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     let tests = select(&catalogue, &options.selection.patterns)?;
     campaign::check_seeds(options)?;
     let world = world(&catalogue, options)?;
+    let reference = Reference::load(&catalogue.root)?;
     let binaries = build(&catalogue.root, &tests, &options.run.build(options.race))?;
     let mut options = options.clone();
     let mut supervisor = None;
@@ -64,7 +66,8 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
             Some(started) => Arc::clone(started),
             None => Arc::clone(supervisor.insert(Supervisor::start()?)),
         };
-        let outcome = run_campaign(&tests, &binaries, &mut campaign, &options, &world, supervisor)?;
+        let outcome =
+            run_campaign(&tests, &binaries, &mut campaign, &options, &world, supervisor, &reference)?;
         let next = campaign.first_seed().checked_add(campaign.runs());
         if !options.endless || outcome != Outcome::Passed || next.is_none() {
             return Ok(outcome);
@@ -86,6 +89,7 @@ fn run_campaign(
     options: &StressOptions,
     world: &World,
     supervisor: Arc<Supervisor>,
+    reference: &Reference,
 ) -> Result<Outcome, Failure> {
     let mut world = world.clone();
     if std::env::var_os(PICTURES).is_none() {
@@ -93,17 +97,21 @@ fn run_campaign(
         let folder = std::path::absolute(campaign.stories()).unwrap_or_else(|_| campaign.stories());
         world.variables.push((PICTURES, folder.display().to_string()));
     }
+    if world.swarms_a_tenth {
+        world.swarm_from = campaign.swarm_from();
+    }
     let workers = options.workers.number_in(&world);
     let runner = Runner { supervisor, world };
     let binary = |test: &Test| -> &Path { &binaries[&(test.package.clone(), test.binary.clone())] };
-    let jobs: Vec<(usize, Job<'_>)> = plan(tests, campaign, workers, options.sequential)
-        .into_iter()
-        .enumerate()
-        .map(|(number, (test, seeds))| {
-            (number, Job { binary: binary(&tests[test]), test: &tests[test], seeds })
-        })
-        .collect();
-    let mut course = Course::new(tests, campaign, options, &runner.world);
+    let jobs: Vec<(usize, Job<'_>)> =
+        plan(tests, campaign, workers, options.sequential, runner.world.swarm_from)
+            .into_iter()
+            .enumerate()
+            .map(|(number, (test, seeds))| {
+                (number, Job { binary: binary(&tests[test]), test: &tests[test], seeds })
+            })
+            .collect();
+    let mut course = Course::new(tests, campaign, options, &runner.world, reference);
     pool::run(
         workers,
         &jobs,
@@ -117,6 +125,8 @@ fn run_campaign(
 /// ThreadSanitizer.
 fn world(catalogue: &Catalogue, options: &StressOptions) -> Result<World, Failure> {
     let mut world = options.run.world()?;
+    // On real threads there is nothing to draw but the network.
+    world.swarms_a_tenth = !(options.plain || options.race || world.threads);
     if options.archive {
         world.variables.push(("LAB_STORY", "1".to_owned()));
     }
@@ -139,6 +149,7 @@ fn plan(
     campaign: &Campaign,
     workers: usize,
     sequence: bool,
+    swarm_from: Option<u64>,
 ) -> Vec<(usize, std::ops::Range<u64>)> {
     // Four pieces a worker at least: the last ones are then short enough that no worker waits long for
     // another.
@@ -149,7 +160,8 @@ fn plan(
         for gap in campaign.missing(&test.name) {
             let mut from = gap.start;
             while from < gap.end {
-                let to = (from + longest).min(gap.end);
+                let border = swarm_from.filter(|border| *border > from).unwrap_or(gap.end);
+                let to = (from + longest).min(gap.end).min(border);
                 pieces.push((round, index, from..to));
                 (from, round) = (to, round + 1);
             }
@@ -185,6 +197,7 @@ struct Course<'a> {
     failure: Option<Failure>,
     options: &'a StressOptions,
     world: &'a World,
+    reference: &'a Reference,
     /// `--fail-fast` has met a failure.
     stopped: bool,
 }
@@ -195,6 +208,7 @@ impl<'a> Course<'a> {
         campaign: &'a mut Campaign,
         options: &'a StressOptions,
         world: &'a World,
+        reference: &'a Reference,
     ) -> Course<'a> {
         let tallies = Tallies::new(tests, campaign);
         let display = Display::new(tests, &tallies, campaign, options);
@@ -207,6 +221,7 @@ impl<'a> Course<'a> {
             failure: None,
             options,
             world,
+            reference,
             stopped: false,
         }
     }
@@ -292,13 +307,25 @@ impl<'a> Course<'a> {
                 "{}",
                 serde_json::json!({"summary": {"runs": tallies.total(), "failed": tallies.failed(), "interrupted": interrupted,
                     "inconclusive": tallies.inconclusive(), "first_seed": self.campaign.first_seed(),
+                    "swarm_from": self.world.swarm_from,
                     "failures": tallies.failures().groups(), "folder": failures}})
             );
             return;
         }
         println!("{}", tallies.table(self.tests));
         tallies.print_remarks(self.tests);
+        let is_ordinary = self.world.variables.iter().all(|(name, _)| *name == PICTURES);
+        if !self.world.threads && is_ordinary {
+            tallies.print_costs(self.tests, self.reference);
+        }
         tallies.failures().print(tallies.total());
+        if let Some(from) = self.world.swarm_from {
+            let swarm = self.campaign.first_seed() + self.campaign.runs() - from;
+            say(&format!(
+                "swarm: seeds from {from} on, {swarm} of {} of each test, also drew delays, scheduler, clocks and pauses",
+                self.campaign.runs()
+            ));
+        }
         if self.stopped {
             say("stopped at the first failure; the same command goes on from here");
         } else if interrupted {
@@ -317,7 +344,7 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Tells the desktop of the first failure. Where there is no desktop, nobody is to be told.
+/// Tells the desktop of the first failure. Where there is no desktop, nothing happens.
 fn notify(test: &Test, report: &Report) {
     let text = format!("{} seed {}: {}", test.name, report.seed, report.reason());
     let mut command = Command::new("notify-send");

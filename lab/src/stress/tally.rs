@@ -10,6 +10,7 @@ use super::campaign::{Campaign, Record};
 use crate::catalogue::Test;
 use crate::failures::{Failed, Failures};
 use crate::protocol::Report;
+use crate::reference::Reference;
 use crate::statistics::Moments;
 use crate::style::say;
 
@@ -22,6 +23,8 @@ pub(super) struct Tally {
     remarks: BTreeMap<String, u64>,
     virtual_s: Moments,
     real_ms: Moments,
+    rpcs: Moments,
+    bytes: Moments,
 }
 
 /// All tests'.
@@ -73,6 +76,8 @@ impl Tallies {
         }
         tally.virtual_s.merge(&record.virtual_s);
         tally.real_ms.merge(&record.real_ms);
+        tally.rpcs.merge(&record.rpcs);
+        tally.bytes.merge(&record.bytes);
     }
 
     /// Counts one run.
@@ -144,14 +149,32 @@ impl Tallies {
         }
     }
 
+    /// What a run costs, beside the reference's RPCs, where they are known.
+    pub(super) fn print_costs(&self, tests: &[Test], reference: &Reference) {
+        for test in tests {
+            let tally = self.of(&test.name);
+            if let (Some(rpcs), Some(bytes)) = (tally.rpcs.mean(), tally.bytes.mean())
+                && let Some(least) = reference.rpcs(test)
+            {
+                let (rpcs, bytes) = (rpcs.round(), bytes.round());
+                say(&format!(
+                    "{}: {rpcs} RPCs and {bytes} bytes a run; the reference needs {least} RPCs at most",
+                    test.name
+                ));
+            }
+        }
+    }
+
     /// The table for programs: a line for each test.
     pub(super) fn print_json(&self, tests: &[Test]) {
         for test in tests {
-            let Tally { failed, inconclusive, total, remarks, virtual_s, real_ms } = self.of(&test.name);
+            let Tally { failed, inconclusive, total, remarks, virtual_s, real_ms, rpcs, bytes } =
+                self.of(&test.name);
             println!(
                 "{}",
                 json!({"test": test.name, "failed": failed, "inconclusive": inconclusive, "total": total,
-                    "virtual_s": virtual_s, "real_ms": real_ms, "remarks": remarks})
+                    "virtual_s": virtual_s, "real_ms": real_ms, "rpcs": rpcs,
+                    "bytes": bytes, "remarks": remarks})
             );
         }
     }

@@ -1,8 +1,11 @@
 //! A copy of the workspace that may be spoiled.
 //!
 //! Only what differs is written, so that cargo sees as changed what is changed and nothing else.
+//!
+//! The copy may stand on another *base*: a folder `bugs/bases/NAME` whose files lie over those of the
+//! workspace. A `src` folder that a base has is all there is of that folder in the copy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,29 +18,24 @@ const LEFT_OUT: [&str; 3] = ["target", "lab-runs", "node_modules"];
 pub(super) struct WorkspaceCopy {
     original: PathBuf,
     folder: PathBuf,
-    /// Files that differ from the original's.
+    base: Option<String>,
+    /// Each file's source, by its path in the copy.
+    sources: BTreeMap<PathBuf, PathBuf>,
+    /// Files that differ from their sources.
     spoiled: BTreeSet<PathBuf>,
 }
 
 impl WorkspaceCopy {
     /// Makes `folder` equal to the sources in `original`.
     pub(super) fn of(original: &Path, folder: &Path) -> Result<WorkspaceCopy, Failure> {
-        let mut sources = BTreeSet::new();
-        list(original, Path::new(""), &mut sources)?;
         let copy = WorkspaceCopy {
             original: original.to_path_buf(),
             folder: folder.to_path_buf(),
+            base: None,
+            sources: sources(original)?,
             spoiled: BTreeSet::new(),
         };
-        sources.iter().try_for_each(|file| copy.renew(file))?;
-        let mut there = BTreeSet::new();
-        list(folder, Path::new(""), &mut there)?;
-        for file in there.difference(&sources) {
-            // A lock file that cargo wrote, where the original has none, may stay.
-            if !file.ends_with("Cargo.lock") {
-                fs::remove_file(folder.join(file)).map_err(|error| cannot(file, &error))?;
-            }
-        }
+        copy.make_equal()?;
         Ok(copy)
     }
 
@@ -46,10 +44,43 @@ impl WorkspaceCopy {
         &self.folder
     }
 
-    /// Undoes all replacements.
-    pub(super) fn restore(&mut self) -> Result<(), Failure> {
-        while let Some(file) = self.spoiled.pop_first() {
-            self.renew(&file)?;
+    /// Undoes all replacements, and lays this base over the workspace.
+    pub(super) fn restore(&mut self, base: Option<&str>) -> Result<(), Failure> {
+        if self.base.as_deref() == base {
+            while let Some(file) = self.spoiled.pop_first() {
+                self.renew(&file)?;
+            }
+            return Ok(());
+        }
+        self.spoiled.clear();
+        self.sources = sources(&self.original)?;
+        if let Some(base) = base {
+            self.lay(&self.original.join("bugs/bases").join(base))?;
+        }
+        self.base = base.map(str::to_owned);
+        self.make_equal()
+    }
+
+    /// Replaces the sources that this base has.
+    fn lay(&mut self, base: &Path) -> Result<(), Failure> {
+        let mut files = sources(base)?;
+        // Wrong solutions that are made of it.
+        files.retain(|file, _| !file.starts_with("bugs"));
+        let folders: BTreeSet<PathBuf> = files.keys().filter_map(|file| source_folder(file)).collect();
+        self.sources.retain(|file, _| source_folder(file).is_none_or(|folder| !folders.contains(&folder)));
+        self.sources.extend(files);
+        Ok(())
+    }
+
+    fn make_equal(&self) -> Result<(), Failure> {
+        self.sources.keys().try_for_each(|file| self.renew(file))?;
+        let mut there = BTreeSet::new();
+        list(&self.folder, Path::new(""), &mut there)?;
+        for file in there.iter().filter(|file| !self.sources.contains_key(*file)) {
+            // A lock file that cargo wrote, where the original has none, may stay.
+            if !file.ends_with("Cargo.lock") {
+                fs::remove_file(self.folder.join(file)).map_err(|error| cannot(file, &error))?;
+            }
         }
         Ok(())
     }
@@ -60,16 +91,28 @@ impl WorkspaceCopy {
         fs::write(self.folder.join(file), text).map_err(|error| cannot(file, &error))
     }
 
-    /// Makes one file equal to the original's.
+    /// Makes one file equal to its source.
     fn renew(&self, file: &Path) -> Result<(), Failure> {
-        let (from, to) = (self.original.join(file), self.folder.join(file));
-        let text = fs::read(&from).map_err(|error| cannot(&from, &error))?;
+        let (from, to) = (&self.sources[file], self.folder.join(file));
+        let text = fs::read(from).map_err(|error| cannot(from, &error))?;
         if fs::read(&to).is_ok_and(|old| old == text) {
             return Ok(());
         }
         let parent = to.parent().unwrap_or(&self.folder);
         fs::create_dir_all(parent).and_then(|()| fs::write(&to, text)).map_err(|error| cannot(&to, &error))
     }
+}
+
+/// All files below `root`, by their paths from there.
+fn sources(root: &Path) -> Result<BTreeMap<PathBuf, PathBuf>, Failure> {
+    let mut files = BTreeSet::new();
+    list(root, Path::new(""), &mut files)?;
+    Ok(files.into_iter().map(|file| (file.clone(), root.join(file))).collect())
+}
+
+/// The `src` folder that holds a file: `raft/src` for `raft/src/log.rs`.
+fn source_folder(file: &Path) -> Option<PathBuf> {
+    file.ancestors().find(|folder| folder.ends_with("src")).map(Path::to_path_buf)
 }
 
 /// Gathers the files below `root/folder`, as paths from `root`. Links are left out: they may lead anywhere.
@@ -96,4 +139,34 @@ fn holds_sources(name: &str) -> bool {
 
 fn cannot(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_replaces_its_source_folders_whole() {
+        let root = std::env::temp_dir().join(format!("lab-copy-{}", std::process::id()));
+        let (original, copy) = (root.join("original"), root.join("copy"));
+        let write = |file: &str, text: &str| {
+            let path = original.join(file);
+            fs::create_dir_all(path.parent().expect("it is in a folder")).expect("folders can be made");
+            fs::write(path, text).expect("files can be written");
+        };
+        write("raft/src/old.rs", "old");
+        write("raft/Cargo.toml", "manifest");
+        write("bugs/bases/other/raft/src/new.rs", "new");
+        let made = WorkspaceCopy::of(&original, &copy).and_then(|mut made| {
+            made.restore(Some("other"))?;
+            made.replace(Path::new("raft/src/new.rs"), "wrong")?;
+            Ok(made)
+        });
+        let Ok(mut made) = made else { panic!("it can be copied") };
+        assert!(copy.join("raft/Cargo.toml").is_file() && !copy.join("raft/src/old.rs").exists());
+        assert_eq!(fs::read_to_string(copy.join("raft/src/new.rs")).ok().as_deref(), Some("wrong"));
+        assert!(made.restore(None).is_ok());
+        assert!(copy.join("raft/src/old.rs").is_file() && !copy.join("raft/src/new.rs").exists());
+        fs::remove_dir_all(root).expect("it is there");
+    }
 }

@@ -1,37 +1,78 @@
-//! Which test kills which wrong solution.
+//! Which test kills which wrong solution, and how often.
 
 use console::style;
 use lab_terminal::table;
+use serde_json::{Value, json};
 
 use super::patch::Patch;
+use super::rate::{Rate, in_a_grading};
 use crate::catalogue::Test;
-use crate::protocol::Report;
+use crate::protocol::{Kind, Report};
 
 /// What came of one test with one wrong solution.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cell {
-    /// The test belongs to a later part.
-    NotRun,
-    /// All seeds passed.
-    Survived,
-    /// This seed failed first, and this is the invariant or expectation that explained it.
-    Killed { seed: u64, reason: String },
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) rate: Rate,
+    /// Seeds that ended with an assertion of the solution's own. Another solution has no such assertion, so
+    /// they count as nothing.
+    own_assertions: u64,
+    /// The first killing seed, and the invariant or expectation that explained it.
+    first: Option<(u64, String)>,
+    /// The first assertion of the solution's own.
+    first_own: Option<String>,
 }
 
 impl Cell {
-    /// The cell for a failure.
-    pub(super) fn killed(report: &Report) -> Cell {
-        Cell::Killed { seed: report.seed, reason: report.reason() }
-    }
-
-    /// In the matrix: the killing seed, a dot, or nothing.
-    fn show(&self) -> String {
-        match self {
-            Cell::NotRun => String::new(),
-            Cell::Survived => "·".to_owned(),
-            Cell::Killed { seed, .. } => seed.to_string(),
+    /// Takes in one more run.
+    pub(super) fn add(&mut self, report: &Report) {
+        self.rate.runs += 1;
+        if report.verdict() != labreport::Verdict::Failed {
+            return;
+        }
+        if is_own_assertion(report) {
+            self.own_assertions += 1;
+            self.first_own.get_or_insert_with(|| report.reason());
+        } else {
+            self.rate.kills += 1;
+            self.first.get_or_insert_with(|| (report.seed, report.reason()));
         }
     }
+
+    /// In the matrix: the rate in percent, with a dagger for assertions of the solution's own, a dot if every
+    /// seed passed, or nothing.
+    pub(super) fn show(&self) -> String {
+        let dagger = if self.own_assertions > 0 { "†" } else { "" };
+        match self.rate {
+            Rate { runs: 0, .. } => String::new(),
+            Rate { kills: 0, .. } if dagger.is_empty() => "·".to_owned(),
+            Rate { kills: 0, .. } => dagger.to_owned(),
+            rate => format!("{:.0}{dagger}", (rate.estimate() * 100.0).max(1.0)),
+        }
+    }
+
+    fn was_run(&self) -> bool {
+        self.rate.runs > 0
+    }
+}
+
+/// Panics of the language itself, which every solution with that mistake has.
+const OF_THE_LANGUAGE: [&str; 10] = [
+    "index out of bounds",
+    "out of range for slice",
+    "slice index starts at",
+    "out of range for",
+    "with overflow",
+    "divide by zero",
+    "`Option::unwrap()` on a `None`",
+    "`Result::unwrap()` on an `Err`",
+    "already borrowed",
+    "already mutably borrowed",
+];
+
+/// Whether the solution has ended the run itself, by an assertion that another solution need not have.
+fn is_own_assertion(report: &Report) -> bool {
+    let message = report.message.as_deref().unwrap_or_default();
+    report.kind == Some(Kind::Panic) && !OF_THE_LANGUAGE.iter().any(|words| message.contains(words))
 }
 
 /// How a wrong solution fared.
@@ -41,118 +82,199 @@ pub(super) enum Verdict {
     Caught,
     /// Something kills it, but nothing that its patch names, or nothing of its own part.
     CaughtElsewhere,
+    /// Only its own assertions end its runs.
+    OwnAssertion,
     Survived,
 }
 
 /// One wrong solution and what came of each test.
 pub(super) struct Row {
     pub(super) patch: Patch,
-    /// Part, test and cell, in the order of the tests.
-    cells: Vec<(String, String, Cell)>,
+    /// In the order of the tests.
+    cells: Vec<(Test, Cell)>,
 }
 
 impl Row {
     /// Cells stand in the order of `tests`.
     pub(super) fn new(patch: Patch, tests: &[Test], cells: Vec<Cell>) -> Row {
-        let cells = tests
-            .iter()
-            .zip(cells)
-            .map(|(test, cell)| (test.part.clone(), test.name.clone(), cell))
-            .collect();
-        Row { patch, cells }
+        Row { patch, cells: tests.iter().cloned().zip(cells).collect() }
     }
 
-    /// The kills: part, test, seed, reason.
-    pub(super) fn kills(&self) -> impl Iterator<Item = (&str, &str, u64, &str)> {
-        self.cells.iter().filter_map(|(part, test, cell)| match cell {
-            Cell::Killed { seed, reason } => Some((part.as_str(), test.as_str(), *seed, reason.as_str())),
-            Cell::NotRun | Cell::Survived => None,
+    /// The kills: test, seed, reason.
+    pub(super) fn kills(&self) -> impl Iterator<Item = (&Test, u64, &str)> {
+        self.cells.iter().filter_map(|(test, cell)| {
+            let (seed, reason) = cell.first.as_ref()?;
+            Some((test, *seed, reason.as_str()))
+        })
+    }
+
+    /// As [`Row::kills`], and those by assertions of the solution's own.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&Test, String)> {
+        self.cells.iter().filter_map(|(test, cell)| {
+            let of_test = cell.first.as_ref().map(|(seed, reason)| format!("seed {seed}: {reason}"));
+            Some((test, of_test.or_else(|| cell.first_own.clone())?))
         })
     }
 
     /// How many tests were run.
     pub(super) fn run(&self) -> usize {
-        self.cells.iter().filter(|(.., cell)| *cell != Cell::NotRun).count()
+        self.cells.iter().filter(|(_, cell)| cell.was_run()).count()
+    }
+
+    /// What came of the test with this position.
+    pub(super) fn cell(&self, column: usize) -> &Cell {
+        &self.cells[column].1
+    }
+
+    /// Why the test with this position kills it.
+    pub(super) fn reason(&self, column: usize) -> Option<&str> {
+        let Cell { first, first_own, .. } = self.cell(column);
+        first.as_ref().map(|(_, reason)| reason.as_str()).or(first_own.as_deref())
+    }
+
+    /// The id, and the base if it is not the workspace.
+    pub(super) fn name(&self) -> String {
+        match &self.patch.base {
+            None => self.patch.id.clone(),
+            Some(base) => format!("{}/{base}", self.patch.id),
+        }
     }
 
     /// The kill that the patch foretells: by a test that it names, or explained by an invariant that it
     /// names.
-    fn foretold(&self) -> Option<(&str, &str, u64, &str)> {
+    fn foretold(&self) -> Option<(&Test, u64, &str)> {
         let named = |test: &str, reason: &str| {
             self.patch
                 .caught_by
                 .iter()
                 .any(|name| name == test || reason.split(':').any(|word| word.trim() == name))
         };
-        self.kills().find(|(_, test, _, reason)| named(test, reason))
+        self.kills().find(|(test, _, reason)| named(&test.name, reason))
     }
 
     /// How the wrong solution fared.
     pub(super) fn verdict(&self) -> Verdict {
-        let in_own_part = self.kills().any(|(part, ..)| part.eq_ignore_ascii_case(&self.patch.part));
+        let in_own_part = self.kills().any(|(test, ..)| test.part.eq_ignore_ascii_case(&self.patch.part));
         match (self.foretold(), in_own_part, self.kills().next()) {
             (Some(_), true, _) => Verdict::Caught,
             (_, _, Some(_)) => Verdict::CaughtElsewhere,
-            (_, _, None) => Verdict::Survived,
+            _ if self.cells.iter().any(|(_, cell)| cell.own_assertions > 0) => Verdict::OwnAssertion,
+            _ => Verdict::Survived,
         }
     }
 
+    /// The probability that a grading kills it: with the course's tests, with the directed ones, with all.
+    pub(super) fn in_a_grading(&self) -> [f64; 3] {
+        let with = |of: fn(&Test) -> bool| {
+            in_a_grading(self.cells.iter().filter(|(test, _)| of(test)).map(|(_, cell)| cell.rate))
+        };
+        [with(|test| !is_directed(test)), with(is_directed), with(|_| true)]
+    }
+
     /// The same for programs.
-    pub(super) fn json(&self) -> serde_json::Value {
-        let kills: Vec<_> = self
-            .kills()
-            .map(|(part, test, seed, reason)| serde_json::json!({"part": part, "test": test, "seed": seed, "reason": reason}))
-            .collect();
-        let Patch { id, part, title, caught_by, .. } = &self.patch;
+    pub(super) fn json(&self) -> Value {
+        let cells: Vec<Value> = self.cells.iter().filter(|(_, cell)| cell.was_run()).map(cell_json).collect();
+        let Patch { id, part, title, caught_by, base, .. } = &self.patch;
         let verdict = match self.verdict() {
             Verdict::Caught => "caught",
             Verdict::CaughtElsewhere => "caught_elsewhere",
+            Verdict::OwnAssertion => "own_assertion",
             Verdict::Survived => "survived",
         };
-        serde_json::json!({"id": id, "part": part, "title": title, "foretold": caught_by, "verdict": verdict,
-            "tests": self.run(), "kills": kills})
+        let [classical, directed, all] = self.in_a_grading();
+        json!({"id": id, "base": base, "part": part, "title": title, "foretold": caught_by, "verdict": verdict,
+            "grading": {"classical": classical, "directed": directed, "all": all}, "tests": cells})
     }
 
-    /// One line: the bug, who killed it with which seed, and why.
+    /// Two lines: the bug, then the test that killed it, the seed, and why.
     pub(super) fn verdict_line(&self) -> String {
-        let Patch { id, part, title, caught_by, .. } = &self.patch;
-        let head = format!("{id:4} {part}  {title}");
-        let best = self.foretold().or_else(|| self.kills().next());
-        let Some((_, test, seed, reason)) = best else {
-            return format!("{head}\n       {}", style("SURVIVED every test").red().bold());
+        let Patch { part, title, caught_by, .. } = &self.patch;
+        let head = format!("{:4} {part}  {title}", self.name());
+        let Some((test, seed, reason)) = self.foretold().or_else(|| self.kills().next()) else {
+            let words = match self.failures().next() {
+                Some((test, assertion)) => {
+                    format!("SURVIVED, but for its own assertions ({}: {assertion})", test.name)
+                }
+                None => "SURVIVED every test".to_owned(),
+            };
+            return format!("{head}\n       {}", style(words).red().bold());
         };
         let others = self.kills().count() - 1;
         let others = if others == 0 { String::new() } else { format!(" (and {others} more)") };
-        let killed = format!("killed by {test} seed {seed}{others}: {reason}");
+        let killed = format!("killed by {} seed {seed}{others}: {reason}", test.name);
+        let [classical, directed, all] = self.in_a_grading().map(|p| p * 100.0);
+        let grading = format!(
+            "a grading kills it with {all:.0} % (the course's tests {classical:.0} %, directed {directed:.0} %)"
+        );
         match self.verdict() {
-            Verdict::Caught => format!("{head}\n       {killed}"),
+            Verdict::Caught => format!("{head}\n       {killed}\n       {grading}"),
             _ => {
                 let missing = format!("not caught in {part} by {}", caught_by.join(" or "));
-                format!("{head}\n       {}; {killed}", style(missing).red().bold())
+                format!("{head}\n       {}; {killed}\n       {grading}", style(missing).red().bold())
             }
         }
     }
 }
 
+/// Whether a test is none of the course's: it has no points.
+fn is_directed(test: &Test) -> bool {
+    test.heading.is_some()
+}
+
+fn cell_json((test, cell): &(Test, Cell)) -> Value {
+    let Rate { runs, kills } = cell.rate;
+    let (low, high) = cell.rate.interval();
+    let (seed, reason) = cell.first.clone().unzip();
+    json!({"part": test.part, "test": test.name, "directed": is_directed(test), "runs": runs, "kills": kills,
+        "own_assertions": cell.own_assertions, "rate": cell.rate.estimate(), "low": low, "high": high,
+        "seed": seed, "reason": reason})
+}
+
+/// The tests that any row has met.
+pub(super) fn columns(tests: &[Test], rows: &[Row]) -> Vec<usize> {
+    (0..tests.len()).filter(|&column| rows.iter().any(|row| row.cell(column).was_run())).collect()
+}
+
 /// The matrix: a row for each bug, a column for each test that any bug met (numbered; the names stand below),
-/// and the first killing seeds in it.
+/// and in it the percentage of seeds that kill.
 /// On a terminal too narrow for all columns the matrix stands in several pieces.
 pub(super) fn show(tests: &[Test], rows: &[Row], width: Option<usize>) -> String {
-    let met = |column: &usize| rows.iter().any(|row| row.cells[*column].2 != Cell::NotRun);
-    let columns: Vec<usize> = (0..tests.len()).filter(met).collect();
+    let columns = columns(tests, rows);
     // A column is at most four letters wide, and its gap three.
-    let fit = width.map_or(usize::MAX, |width| (width.saturating_sub(8) / 7).max(1));
+    let fit = width.map_or(usize::MAX, |width| (width.saturating_sub(14) / 7).max(1));
     let mut text = String::new();
     for columns in columns.chunks(fit) {
         let numbers = columns.iter().map(|column| (column + 1).to_string());
         let mut lines = vec![std::iter::once("bug".to_owned()).chain(numbers).collect::<Vec<_>>()];
         for row in rows {
-            let cells = columns.iter().map(|&column| row.cells[column].2.show());
-            lines.push(std::iter::once(row.patch.id.clone()).chain(cells).collect());
+            let cells = columns.iter().map(|&column| row.cell(column).show());
+            lines.push(std::iter::once(row.name()).chain(cells).collect());
         }
         text += &table(&lines);
         text.push('\n');
     }
-    let names = columns.iter().map(|&column| format!("{:3}  {}\n", column + 1, tests[column].name));
-    text + &names.collect::<String>()
+    let names = columns.iter().map(|&column| {
+        let directed = if is_directed(&tests[column]) { " (directed)" } else { "" };
+        format!("{:3}  {}{directed}\n", column + 1, tests[column].name)
+    });
+    text + "Percent of the seeds that kill; † an assertion of the solution's own, which does not count.\n"
+        + &names.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panic(message: &str) -> Report {
+        Report { kind: Some(Kind::Panic), message: Some(message.to_owned()), ..Report::default() }
+    }
+
+    #[test]
+    fn an_assertion_of_the_solution_is_no_kill() {
+        let mut cell = Cell::default();
+        cell.add(&panic("the term would regress from 3 to 2 (thread `a` of `b`)"));
+        assert_eq!((cell.rate.kills, cell.own_assertions, cell.show().as_str()), (0, 1, "†"));
+        cell.add(&panic("index out of bounds: the len is 3 but the index is 7 (thread `a` of `b`)"));
+        assert_eq!((cell.rate.kills, cell.rate.runs, cell.show().as_str()), (1, 2, "50†"));
+    }
 }

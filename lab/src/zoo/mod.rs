@@ -1,75 +1,128 @@
-//! `cargo lab zoo`: are wrong solutions caught?
+//! `cargo lab zoo`: are wrong solutions caught, and do correct ones pass?
 //!
-//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution. They are applied, one by one, to a copy
-//! of the workspace under `target/zoo`, built there (into one folder for all, so that only what a patch
-//! touches is compiled again), and run against the lab's tests up to the bug's part. One that no test of its
-//! own part catches has survived.
+//! Each `bugs/LAB/*.patch` turns the reference into a wrong solution, and each
+//! `bugs/bases/BASE/bugs/LAB/*.patch` that base. They are applied, one by one, to a copy of the workspace
+//! under `target/zoo`, built there (into one folder for all, so that only what a patch touches is compiled
+//! again), and run against the lab's tests up to the bug's part. One that no test of its own part catches has
+//! survived.
 //!
-//! With `--parts` the patches are those in `bugs/parts/`, and no test may fail: see `parts.rs`.
+//! They are judged as a student's solution is: its debug assertions are not built, and what it shows to
+//! observers is ignored (`LAB_UNWATCHED`), because a student has neither. `--watched` leaves both on. A run
+//! that ends with an assertion of the solution's own is shown, and does not count as a kill.
+//!
+//! With `--parts` the patches are those in `bugs/parts/`, and no test may fail: see `parts.rs`. With
+//! `--correct` they are those in `bugs/correct/LAB/`: see `correct.rs`.
 
+mod build;
 mod copy;
+mod correct;
 mod matrix;
+mod page;
 mod parts;
 mod patch;
+mod rate;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 
+use build::{Builder, Built};
 use console::style;
-use copy::WorkspaceCopy;
 use lab_terminal::count;
 use matrix::{Cell, Row, Verdict};
 use patch::Patch;
+use rand::seq::SliceRandom;
 
-use crate::build::{BuildOptions, build};
 use crate::catalogue::{Catalogue, Lab, Test};
 use crate::cli::{Arguments, ZooOptions};
 use crate::process::Supervisor;
-use crate::protocol::Report;
-use crate::runner::{Job, PICTURES, Runner};
+use crate::runner::{Job, PICTURES, Runner, UNWATCHED};
 use crate::style::say;
 use crate::{Failure, Outcome, environment, pool};
 
-/// A wrong solution that is ready to run.
-type Built = Result<(Patch, PathBuf), Failure>;
-
-/// Builds and runs all wrong solutions of a lab, and prints which test kills which.
+/// Builds and runs all wrong solutions of a lab, and prints which test kills which; or what else the options
+/// ask for.
 pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome, Failure> {
     environment::check_without_seed()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
-    let lab = catalogue.lab(&options.lab).ok_or_else(|| no_lab(&catalogue, &options.lab))?;
-    let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
-    let bugs = catalogue.root.join("bugs");
-    let patches = if options.parts {
-        parts::of_lab(patch::read_all(&bugs.join("parts"))?, lab)?
-    } else {
-        patch::read_all(&bugs.join(&lab.name))?
+    let lab = match &options.lab {
+        Some(name) => Some(catalogue.lab(name).ok_or_else(|| no_lab(&catalogue, name))?),
+        None => None,
     };
-    let patches = chosen(patches, &options.bug)?;
     let place = zoo_folder(&catalogue.root);
-    let mut world = options.run.world()?;
-    // Apart from the pictures of the user's own runs.
-    world.variables.push((PICTURES, place.join("pictures").display().to_string()));
-    let runner = Runner { supervisor: Supervisor::start()?, world };
-    if options.parts {
-        return parts::run(&catalogue.root, lab, &tests, patches, &runner, options);
+    let runner = runner(&place, options)?;
+    let mut build = options.run.build(false);
+    let as_students = !(options.parts || options.correct || options.watched);
+    if as_students {
+        build.without_assertions = catalogue.labs.iter().map(|lab| lab.package.clone()).collect();
+        build.without_assertions.sort();
+        build.without_assertions.dedup();
     }
+    let builder = || Builder::new(&catalogue.root, &place, build);
+    let bugs = catalogue.root.join("bugs");
+    if options.correct {
+        let mut folders = patch::entries(&bugs.join("correct"))?;
+        folders.extend(on_bases(&bugs, "correct")?);
+        let solutions = chosen(patch::read_all(&folders)?, &options.bug)?;
+        return correct::run(&catalogue, builder()?, solutions, &runner, options);
+    }
+    let lab = lab.ok_or_else(|| Failure::new("which lab?"))?;
+    let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
+    if options.parts {
+        let partial = chosen(parts::of_lab(patch::read_all(&[bugs.join("parts")])?, lab)?, &options.bug)?;
+        return parts::run(builder()?, lab, &tests, partial, &runner, options);
+    }
+    let folders = [vec![bugs.join(&lab.name)], on_bases(&bugs, &lab.name)?].concat();
+    let mut patches = chosen(patch::read_all(&folders)?, &options.bug)?;
     if let Some(patch) = patches.iter().find(|patch| patch.caught_by.is_empty()) {
         return Err(Failure::new(format!("{}: the head has no line `caught-by: …`", patch.id)));
     }
-    let total = patches.len();
+    if let Some(sample) = options.sample {
+        patches.shuffle(&mut rand::rng());
+        patches.truncate(sample);
+    }
+    // Those on one base together: another base means to build much anew.
+    patches.sort_by(|one, other| one.base.cmp(&other.base));
+    survey(builder()?, lab, &tests, patches, &runner, options)
+}
 
+/// The folders of this name with what is made of the bases in `bugs/bases`.
+fn on_bases(bugs: &Path, name: &str) -> Result<Vec<PathBuf>, Failure> {
+    let bases = bugs.join("bases");
+    let bases = if bases.is_dir() { patch::entries(&bases)? } else { Vec::new() };
+    Ok(bases.into_iter().map(|base| base.join("bugs").join(name)).collect())
+}
+
+fn runner(place: &Path, options: &ZooOptions) -> Result<Runner, Failure> {
+    let mut world = options.run.world()?;
+    // Apart from the pictures of the user's own runs.
+    world.variables.push((PICTURES, place.join("pictures").display().to_string()));
+    if !(options.parts || options.correct || options.watched) {
+        world.variables.push((UNWATCHED, "1".to_owned()));
+    }
+    Ok(Runner { supervisor: Supervisor::start()?, world })
+}
+
+/// Runs the tests against each wrong solution, and prints the matrix.
+fn survey(
+    builder: Builder,
+    lab: &Lab,
+    tests: &[Test],
+    patches: Vec<Patch>,
+    runner: &Runner,
+    options: &ZooOptions,
+) -> Result<Outcome, Failure> {
+    let total = patches.len();
     let mut rows = Vec::new();
     let mut failure = None;
     // The next wrong solution is built while the tests of the last one run.
     thread::scope(|scope| {
         let (sender, receiver) = channel();
-        let (root, tests, place) = (&catalogue.root, &tests, &place);
-        scope.spawn(move || build_all(root, place, tests, patches, options, &sender));
+        let solutions = patches.into_iter().map(|patch| (patch, tests[..1].to_vec())).collect();
+        scope.spawn(move || builder.build_all(solutions, &sender));
         for built in receiver {
-            let row = built.and_then(|(patch, binary)| examine(patch, &binary, lab, tests, &runner, options));
+            let row = built.and_then(|built| examine(&built, lab, tests, runner, options));
             match row {
                 // What was interrupted has not survived.
                 _ if runner.supervisor.is_stopped() => break,
@@ -92,7 +145,11 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         return Err(failure);
     }
     if !options.form.json {
-        print!("\n{}", matrix::show(&tests, &rows, lab_terminal::width()));
+        print!("\n{}", matrix::show(tests, &rows, lab_terminal::width()));
+    }
+    if let Some(file) = &options.page {
+        page::write(file, &lab.name, tests, &rows)?;
+        say(&format!("the matrix as a page: {}", file.display()));
     }
     let outcome = sum_up(&rows, options.form.json);
     if rows.len() == total {
@@ -116,10 +173,7 @@ fn zoo_folder(root: &Path) -> PathBuf {
 fn chosen(patches: Vec<Patch>, wanted: &[String]) -> Result<Vec<Patch>, Failure> {
     if let Some(unknown) = wanted.iter().find(|id| !patches.iter().any(|patch| patch.is_called(id))) {
         let ids: Vec<&str> = patches.iter().map(|patch| patch.id.as_str()).collect();
-        return Err(Failure::new(format!(
-            "there is no wrong solution {unknown}; there are {}",
-            ids.join(", ")
-        )));
+        return Err(Failure::new(format!("there is no solution {unknown}; there are {}", ids.join(", "))));
     }
     Ok(patches
         .into_iter()
@@ -127,123 +181,83 @@ fn chosen(patches: Vec<Patch>, wanted: &[String]) -> Result<Vec<Patch>, Failure>
         .collect())
 }
 
-/// Builds one wrong solution after the other, until the receiver is gone or one cannot be built.
-fn build_all(
-    root: &Path,
-    place: &Path,
-    tests: &[Test],
-    patches: Vec<Patch>,
-    options: &ZooOptions,
-    sender: &Sender<Built>,
-) {
-    let mut copy = match WorkspaceCopy::of(root, &place.join("source")) {
-        Ok(copy) => copy,
-        Err(error) => {
-            let _ = sender.send(Err(error));
-            return;
-        }
-    };
-    for patch in patches {
-        let built = build_one(&mut copy, place, tests, &patch, options).map(|binary| (patch, binary));
-        let failed = built.is_err();
-        if sender.send(built).is_err() || failed {
-            return;
-        }
-    }
-}
-
-/// Applies a patch, builds, and puts the test binary where the next build cannot replace it.
-fn build_one(
-    copy: &mut WorkspaceCopy,
-    place: &Path,
-    tests: &[Test],
-    patch: &Patch,
-    options: &ZooOptions,
-) -> Result<PathBuf, Failure> {
-    copy.restore()?;
-    for (file, text) in patch.apply(copy.folder())? {
-        copy.replace(&file, &text)?;
-    }
-    let log = place.join("build.log");
-    let (target, log) = (Some(place.join("target")), Some(log));
-    let build_options = BuildOptions { target, log, ..options.run.build(false) };
-    let binaries = build(copy.folder(), &tests[..1], &build_options)
-        .map_err(|failure| Failure::new(format!("{} does not build: {failure}", patch.id)))?;
-    let kept = place.join(format!("{}-tests", patch.id));
-    let binary = binaries.values().next().ok_or_else(|| Failure::new("cargo built no test binary"))?;
-    // Never written in place: a process may still run the one that is there.
-    let _ = std::fs::remove_file(&kept);
-    std::fs::copy(binary, &kept).map_err(|error| Failure::new(format!("{}: {error}", kept.display())))?;
-    Ok(kept)
-}
-
-/// Runs the tests up to the bug's part, each until its first failure.
+/// Runs the tests up to the bug's part; of a sample, those that its patch names. Each runs with all seeds, or
+/// until it has killed often enough to know how often it does.
 fn examine(
-    patch: Patch,
-    binary: &Path,
+    built: &Built,
     lab: &Lab,
     tests: &[Test],
     runner: &Runner,
     options: &ZooOptions,
 ) -> Result<Row, Failure> {
+    let patch = &built.patch;
     let rank = |part: &str| lab.parts.iter().position(|other| other.name.eq_ignore_ascii_case(part));
     let last = rank(&patch.part).ok_or_else(|| {
         Failure::new(format!("{} is of part {}, which {} has not", patch.id, patch.part, lab.name))
     })?;
-    let applies = |test: &Test| rank(&test.part).is_some_and(|part| part <= last);
+    let names_tests = tests.iter().any(|test| patch.caught_by.contains(&test.name));
+    let applies = |test: &Test| match options.sample {
+        Some(_) if names_tests => patch.caught_by.contains(&test.name),
+        _ => rank(&test.part).is_some_and(|part| part <= last),
+    };
     // Seeds are fixed here: a wrong solution that is caught today is caught tomorrow.
+    let seeds = 1..options.seeds() + 1;
     let jobs: Vec<(usize, Job<'_>)> = (0..tests.len())
         .filter(|&index| applies(&tests[index]))
-        .map(|index| (index, Job { binary, test: &tests[index], seeds: 1..options.seeds + 1 }))
+        .map(|index| (index, &tests[index]))
+        .map(|(index, test)| (index, Job { binary: built.binary(test), test, seeds: seeds.clone() }))
         .collect();
-    let mut cells = vec![Cell::NotRun; tests.len()];
+    let mut cells = vec![Cell::default(); tests.len()];
     let mut failure = None;
     pool::run(
         options.workers.number(),
         &jobs,
         |(index, job), sender| {
-            let _ = sender.send((*index, first_failure(runner, job)));
+            let _ = sender.send((*index, rate(runner, job)));
         },
         |(index, result)| {
             match result {
-                Ok(killed) => cells[index] = killed.map_or(Cell::Survived, |report| Cell::killed(&report)),
+                Ok(cell) => cells[index] = cell,
                 Err(error) => failure = Some(error),
             }
             failure.is_none()
         },
     );
-    // Broken code may well keep files of a test binary open; the binary itself is not needed any more.
-    let _ = std::fs::remove_file(binary);
-    match failure {
-        Some(failure) => Err(failure),
-        None => Ok(Row::new(patch, tests, cells)),
-    }
+    built.discard();
+    failure.map_or_else(|| Ok(Row::new(patch.clone(), tests, cells)), Err)
 }
 
-/// The report of the first seed that fails.
-fn first_failure(runner: &Runner, job: &Job<'_>) -> Result<Option<Report>, Failure> {
-    let mut killed = None;
+/// Runs a test until it has killed often enough, or to the last seed.
+fn rate(runner: &Runner, job: &Job<'_>) -> Result<Cell, Failure> {
+    let mut cell = Cell::default();
     runner.run(job, &mut |report| {
-        // An inconclusive run kills no wrong solution.
-        if report.verdict() != labreport::Verdict::Failed {
-            return ControlFlow::Continue(());
-        }
-        killed = Some(report);
-        ControlFlow::Break(())
+        cell.add(&report);
+        if cell.rate.kills >= rate::ENOUGH { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    Ok(killed)
+    Ok(cell)
 }
 
-/// The last line, and how it went.
+/// The last lines, and how it went.
 fn sum_up(rows: &[Row], json: bool) -> Outcome {
-    let survivors: Vec<&str> =
-        rows.iter().filter(|row| row.verdict() != Verdict::Caught).map(|row| row.patch.id.as_str()).collect();
+    let names = |of: &dyn Fn(&Row) -> bool| -> Vec<String> {
+        rows.iter().filter(|row| of(row)).map(Row::name).collect()
+    };
+    let survivors = names(&|row| row.verdict() != Verdict::Caught);
+    let seldom = names(&|row| row.verdict() == Verdict::Caught && row.in_a_grading()[2] < 0.95);
     if json {
         println!(
             "{}",
-            serde_json::json!({"summary": {"wrong_solutions": rows.len(), "not_caught": survivors}})
+            serde_json::json!({"summary": {"wrong_solutions": rows.len(), "not_caught": survivors,
+                "caught_in_less_than_95_percent_of_gradings": seldom}})
         );
         return if survivors.is_empty() { Outcome::Passed } else { Outcome::Failed };
+    }
+    if !seldom.is_empty() {
+        println!(
+            "{} {}: a grading of 50 seeds of each test misses one in twenty or more",
+            style("caught too seldom:").yellow(),
+            seldom.join(", ")
+        );
     }
     if survivors.is_empty() {
         println!("{} {}", style("all caught:").green(), count(rows.len(), "wrong solution"));

@@ -1,18 +1,16 @@
 //! `cargo lab zoo LAB --parts`: do the tests of each part need that part, and the earlier ones, only?
 //!
-//! A student who has done part 2A must pass all its tests. The complete reference cannot show whether that is
+//! A solution of part 2A must pass all its tests. The complete reference cannot show whether that is
 //! possible. So each `bugs/parts/LAB-PART.patch` makes a partial solution of the reference: what belongs to
 //! later parts panics, or does nothing. The tests up to that part are run against what is left, and all of
 //! them must pass.
 
-use std::path::Path;
-
 use console::style;
 use lab_terminal::count;
 
-use super::copy::WorkspaceCopy;
+use super::build::Builder;
+use super::examine;
 use super::patch::Patch;
-use super::{build_one, examine, zoo_folder};
 use crate::catalogue::{Lab, Test};
 use crate::cli::ZooOptions;
 use crate::runner::Runner;
@@ -30,25 +28,23 @@ pub(super) fn of_lab(patches: Vec<Patch>, lab: &Lab) -> Result<Vec<Patch>, Failu
 
 /// Builds each of these partial solutions, runs the tests of its parts, and prints those that fail.
 pub(super) fn run(
-    root: &Path,
+    mut builder: Builder,
     lab: &Lab,
     tests: &[Test],
     partial: Vec<Patch>,
     runner: &Runner,
     options: &ZooOptions,
 ) -> Result<Outcome, Failure> {
-    let place = zoo_folder(root);
-    let mut copy = WorkspaceCopy::of(root, &place.join("source"))?;
     let mut outcome = Outcome::Passed;
     for solution in partial {
         let what = format!("{}, {}", solution.id, solution.title);
-        let binary = build_one(&mut copy, &place, tests, &solution, options)?;
-        let row = examine(solution, &binary, lab, tests, runner, options)?;
+        let built = builder.build(solution, &tests[..1])?;
+        let row = examine(&built, lab, tests, runner, options)?;
         if runner.supervisor.is_stopped() {
             println!("{}", style("interrupted").yellow());
             return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
         }
-        let failed: Vec<_> = row.kills().collect();
+        let failed: Vec<_> = row.failures().collect();
         if failed.is_empty() {
             println!(
                 "{} {what}: {}, none needs a later part",
@@ -64,8 +60,8 @@ pub(super) fn run(
                 count(row.run(), "test")
             );
         }
-        for (part, test, seed, reason) in failed {
-            println!("  {test} of part {part}, seed {seed}: {reason}");
+        for (test, reason) in failed {
+            println!("  {} of part {}, {reason}", test.name, test.part);
         }
     }
     Ok(outcome)

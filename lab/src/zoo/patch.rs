@@ -1,4 +1,4 @@
-//! Wrong solutions as files: a head that says what is wrong and who must see it, then a unified diff.
+//! Wrong solutions as files: a head that says what is wrong and which test must notice, then a unified diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,26 +16,34 @@ pub(crate) struct Patch {
     pub(crate) part: String,
     /// What is wrong, in a few words.
     pub(crate) title: String,
-    /// Who must see it: tests, or invariants. One of them is enough. Empty for the partial solutions of
-    /// `--parts`.
+    /// What must notice it: tests, or invariants. One of them is enough. Empty for the partial solutions of
+    /// `--parts` and for correct ones.
     pub(crate) caught_by: Vec<String>,
+    /// The labs whose tests a correct solution of `--correct` must pass.
+    pub(crate) labs: Vec<String>,
+    /// Tests, or parts, that ask for more than a correct solution of `--correct` does.
+    pub(crate) except: Vec<String>,
+    /// The folder in `bugs/bases` that it is applied to; None for the workspace itself.
+    pub(crate) base: Option<String>,
     /// The whole file, for the diff in it.
     text: String,
     path: PathBuf,
 }
 
-/// All patches in a folder, in the order of the numbers in their names: R2 before R10 before R10b.
-pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
-    let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
+/// All patches in these folders, in the order of the numbers in their names: R2 before R10 before R10b. Those
+/// in a folder of `bugs/bases` say in their heads that they are made of that base.
+pub(super) fn read_all(folders: &[PathBuf]) -> Result<Vec<Patch>, Failure> {
     let mut patches = Vec::new();
-    for entry in fs::read_dir(folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        if path.extension().is_some_and(|extension| extension == "patch") {
-            patches.push(Patch::read(&path)?);
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        for path in entries(folder)? {
+            if path.extension().is_some_and(|extension| extension == "patch") {
+                patches.push(Patch::read(&path)?);
+            }
         }
     }
     if patches.is_empty() {
-        return Err(Failure::new(format!("there is no wrong solution in {}", folder.display())));
+        let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        return Err(Failure::new(format!("there is no solution in {}", folders.join(" or "))));
     }
     patches.sort_by_key(|patch| {
         let (letters, rest) = patch.id.split_at(patch.id.find(|c: char| c.is_ascii_digit()).unwrap_or(0));
@@ -43,6 +51,13 @@ pub(super) fn read_all(folder: &Path) -> Result<Vec<Patch>, Failure> {
         (letters.to_owned(), digits.parse::<u64>().unwrap_or(0), rest.to_owned())
     });
     Ok(patches)
+}
+
+/// What is in a folder.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
+    let entries = fs::read_dir(folder).map_err(cannot)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(cannot)).collect()
 }
 
 impl Patch {
@@ -61,9 +76,11 @@ impl Patch {
                 .ok_or_else(|| format!("the head has no line `{name}: …`"))
         };
         let names = |list: String| list.split(',').map(|name| name.trim().to_owned()).collect();
-        let caught_by = field("caught-by").map(names).unwrap_or_default();
+        let list = |name: &str| field(name).map(names).unwrap_or_default();
+        let (caught_by, labs, except) = (list("caught-by"), list("labs"), list("except"));
+        let base = field("base").ok();
         let (id, part, title) = (field("id")?, field("part")?, field("title")?);
-        Ok(Patch { id, part, title, caught_by, text, path: path.to_path_buf() })
+        Ok(Patch { id, part, title, caught_by, labs, except, base, text, path: path.to_path_buf() })
     }
 
     /// Whether the user means this one.
@@ -74,9 +91,16 @@ impl Patch {
     /// The files that it changes in `folder`, and their new text. Nothing is written.
     pub(super) fn apply(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>, Failure> {
         let fail = |what: String| Failure::new(format!("{}: {what}", self.path.display()));
-        let begin = self.text.find("\n--- ").map_or(0, |at| at + 1);
+        let Some(begin) = self.text.find("\n--- ") else {
+            // A base may be a solution by itself.
+            return if self.base.is_some() {
+                Ok(Vec::new())
+            } else {
+                Err(fail("there is no diff in it".to_owned()))
+            };
+        };
         let mut changed = Vec::new();
-        for file in PatchSet::parse(&self.text[begin..], ParseOptions::unidiff()) {
+        for file in PatchSet::parse(&self.text[begin + 1..], ParseOptions::unidiff()) {
             let file = file.map_err(|error| fail(error.to_string()))?;
             let FileOperation::Modify { modified, .. } = file.operation().strip_prefix(1) else {
                 return Err(fail(
@@ -91,9 +115,6 @@ impl Patch {
             let new = diffy::apply(&old, diff)
                 .map_err(|error| fail(format!("does not apply to {} any more: {error}", name.display())))?;
             changed.push((name, new));
-        }
-        if changed.is_empty() {
-            return Err(fail("there is no diff in it".to_owned()));
         }
         Ok(changed)
     }

@@ -14,6 +14,7 @@ mod odd;
 mod scripts;
 mod terminal;
 mod verbs;
+mod why;
 mod zoo;
 
 use std::path::{Path, PathBuf};

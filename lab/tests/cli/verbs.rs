@@ -20,6 +20,8 @@ fn list_shows_labs_parts_tests_and_points() {
     );
     assert_eq!(said.row("warns_1a"), ["warns_1a", "1", "passes", "with", "a", "warning"]);
     assert!(!said.out.contains("1B"));
+    // The name of a group means all its labs.
+    assert_eq!(lab(&["list", "minis"]).ended(0).out, lab(&["list", "mini"]).ended(0).out);
 }
 
 /// The processes that any thread of this one has started.

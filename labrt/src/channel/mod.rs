@@ -320,7 +320,7 @@ fn receive_now<T>(receiver: &crossbeam::Receiver<T>, place: &'static Location<'s
     }
 }
 
-/// The message that came back, if that is because nobody can receive it.
+/// The message that came back, if no receiver is left.
 fn unless_it_would_block<T>(error: TrySendError<T>, place: &'static Location<'static>) -> T {
     match error {
         TrySendError::Disconnected(message) => message,

@@ -12,7 +12,7 @@ use crate::sim::park::{WaitQueue, Wake, may_block};
 use crate::sim::task::{On, Wait};
 use crate::sync::entry;
 
-/// A queue of messages with those who wait for one and those who wait for room.
+/// A queue of messages with the threads that wait for one and those that wait for room.
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     capacity: Option<usize>,
@@ -131,7 +131,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Offers the message and waits until somebody has taken it.
+    /// Offers the message and waits until a receiver has taken it.
     fn send_rendezvous(
         &self,
         message: T,
@@ -244,7 +244,7 @@ impl<T> Queue<T> {
         let mut state = self.state.lock();
         state.receivers -= 1;
         let last = state.receivers == 0;
-        // Messages that nobody can receive are dropped outside of the lock: they may own ends of this very
+        // Messages without a receiver are dropped outside of the lock: they may own ends of this very
         // channel.
         let lost = if last && self.capacity != Some(0) {
             std::mem::take(&mut state.messages)

@@ -21,7 +21,7 @@ use crate::config::{Config, Limits};
 use crate::context::{self, Mode};
 use crate::name::Name;
 use crate::node::Node;
-use crate::outcome::{Event, Failure, FailureKind, Outcome, Stats};
+use crate::outcome::{Event, Failure, FailureKind, Fields, Outcome, Stats};
 use crate::panics::Whereabouts;
 use crate::sim::task::Killed;
 use crate::watchdog::{self, Pulse};
@@ -70,25 +70,28 @@ fn here<R>(f: impl FnOnce(&Here) -> R) -> R {
     HERE.with_borrow(|here| f(here.as_ref().expect("a thread in the real world knows its run")))
 }
 
-/// The context that timers and pooled threads take over from whoever set them.
+/// The context that timers and pooled threads take over from the thread that set them.
 pub(crate) fn capture() -> Here {
     here(Clone::clone)
 }
 
 impl Here {
-    fn event(&self, kind: &str, target: &str, text: String) -> Event {
+    fn event(&self, kind: &'static str, target: &'static str, fields: Fields, text: String) -> Event {
         Event {
             t: self.world.started.elapsed().as_nanos() as u64,
-            node: self.node.name().to_owned(),
-            task: self.name.to_string(),
-            kind: kind.to_owned(),
-            target: target.to_owned(),
+            node: self.node.shared_name(),
+            task: self.name.text(),
+            // Pooled threads have no number of their own.
+            thread: u64::from(self.node.id().0),
+            kind,
+            target,
+            fields,
             text,
         }
     }
 
     /// Runs `f` on this OS thread as part of the captured run; only drops it if that run is over. A panic
-    /// fails that run and does not reach the caller, who serves other runs as well.
+    /// fails that run and does not reach the caller, which serves other runs as well.
     pub(crate) fn run(self, f: impl FnOnce()) {
         let world = Arc::clone(&self.world);
         let before = HERE.replace(Some(self));
@@ -186,18 +189,18 @@ pub(crate) fn trace_enabled() -> bool {
     here(|here| here.world.trace)
 }
 
-pub(crate) fn emit(kind: &str, target: &str, text: String) {
+pub(crate) fn emit(kind: &'static str, target: &'static str, fields: Fields, text: String) {
     here(|here| {
-        let event = here.event(kind, target, text);
+        let event = here.event(kind, target, fields, text);
         here.world.events.lock().push(event);
     });
 }
 
 /// The calling thread has printed a line.
-pub(crate) fn note_printed(target: &str, text: String) {
+pub(crate) fn note_printed(target: &'static str, text: String) {
     HERE.with_borrow(|here| {
         let Some(here) = here else { return };
-        let event = here.event("print", target, text);
+        let event = here.event("print", target, Fields::new(), text);
         if here.world.trace {
             here.world.events.lock().push(event.clone());
         }

@@ -134,6 +134,11 @@ impl Sim {
             return;
         };
         self.now = next;
+        if let Some((at, seed)) = self.reseed
+            && next >= at
+        {
+            self.draw_from_another_seed(seed);
+        }
         self.clock_readings = 0;
         self.steps_at_this_instant = 0;
         if self.pulse.must_stop() {

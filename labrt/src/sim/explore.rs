@@ -37,7 +37,7 @@ struct State {
     /// How many of those were preemptions.
     preemptions: u32,
     bound: Option<u32>,
-    /// The task that the present run has chosen last. Steps that nobody can notice are not chosen.
+    /// The task that the present run has chosen last. Steps without an effect on others are not chosen.
     last: Option<Slot>,
     /// Objects of the present run in the order in which they were first used: addresses differ from run to
     /// run, these numbers do not, as long as the program repeats itself.

@@ -46,7 +46,7 @@ struct Order {
     /// The task that did so, or [`SEVERAL`].
     task: u64,
     who: String,
-    /// Further locks that were held each time. Whoever needs one of them first cannot meet another who does.
+    /// Further locks that were held each time. Two threads that need one of them first cannot meet.
     gates: Vec<u64>,
 }
 

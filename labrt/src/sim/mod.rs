@@ -31,7 +31,7 @@ use timers::Timers;
 
 use crate::config::{Config, Limits, Schedule};
 use crate::node::Node;
-use crate::outcome::{Decision, Event, Failure, FailureKind};
+use crate::outcome::{Decision, Event, Failure, FailureKind, Fields};
 use crate::panics::Whereabouts;
 use crate::watchdog::Pulse;
 
@@ -91,7 +91,15 @@ pub(crate) struct Sim {
     schedule_rng: SmallRng,
     /// The stream behind `labrt::rand`, apart from the other so that a lab's draws do not depend on the
     /// policy.
-    pub(crate) user_rng: SmallRng,
+    user_rng: SmallRng,
+    /// See [`Config::own_streams`]: by node, made at its first draw.
+    own_streams: Option<u64>,
+    streams: Vec<Option<SmallRng>>,
+    /// See [`Config::reseed`], until it has happened.
+    reseed: Option<(u64, u64)>,
+    /// See [`Config::skipped_sleeps`].
+    skipped_sleeps: Vec<(u64, u64)>,
+    sleeps: u64,
     /// All nodes, by number.
     pub(crate) nodes: Vec<Node>,
     pub(crate) seed: u64,
@@ -142,6 +150,11 @@ impl Sim {
             clock_readings: 0,
             stride: 1,
             user_rng: rng.clone(),
+            own_streams: None,
+            streams: Vec::new(),
+            reseed: None,
+            skipped_sleeps: Vec::new(),
+            sleeps: 0,
             schedule_rng: rng,
             nodes: Vec::new(),
             seed: 0,
@@ -180,6 +193,12 @@ impl Sim {
         self.timers.clear();
         self.schedule_rng = SmallRng::seed_from_u64(config.seed);
         self.user_rng = SmallRng::seed_from_u64(config.seed ^ 0x9E37_79B9_7F4A_7C15);
+        self.own_streams = config.own_streams;
+        self.streams.clear();
+        self.reseed =
+            config.reseed.map(|(at, seed)| (u64::try_from(at.as_nanos()).unwrap_or(u64::MAX), seed));
+        self.skipped_sleeps.clone_from(&config.skipped_sleeps);
+        self.sleeps = 0;
         self.policy = policy::make(&config.policy, &mut self.schedule_rng);
         self.next = None;
         self.jitter = u64::try_from(config.jitter.as_nanos()).unwrap_or(u64::MAX);
@@ -207,6 +226,55 @@ impl Sim {
         self.warned.clear();
         self.trace = config.trace;
         self.events = Vec::new();
+    }
+
+    /// The stream that the running task draws from.
+    #[inline]
+    pub(crate) fn user_rng(&mut self) -> &mut SmallRng {
+        match self.own_streams {
+            None => &mut self.user_rng,
+            Some(number) => self.own_stream(number),
+        }
+    }
+
+    #[cold]
+    fn own_stream(&mut self, number: u64) -> &mut SmallRng {
+        let index = self.current_node() as usize;
+        if self.streams.len() <= index {
+            self.streams.resize(index + 1, None);
+        }
+        let (seed, nodes) = (self.seed, &self.nodes);
+        self.streams[index].get_or_insert_with(|| {
+            let name = |node: &Node| node.shared_name();
+            let own = nodes.get(index).map(name).unwrap_or_default();
+            // Each incarnation of a server is a node, and all have one name.
+            let life = nodes[..index.min(nodes.len())].iter().filter(|node| name(node) == own).count();
+            let facts = own.bytes().map(u64::from).chain([seed, number, life as u64]);
+            let mixed = facts.fold(0xCBF2_9CE4_8422_2325, |hash: u64, fact| {
+                (hash ^ fact).wrapping_mul(0x0100_0000_01B3).rotate_left(23)
+            });
+            SmallRng::seed_from_u64(mixed)
+        })
+    }
+
+    /// The clock has come to the moment from which another seed decides.
+    #[cold]
+    fn draw_from_another_seed(&mut self, seed: u64) {
+        self.reseed = None;
+        let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.seed.rotate_left(17);
+        self.schedule_rng = SmallRng::seed_from_u64(seed);
+        self.user_rng = SmallRng::seed_from_u64(!seed);
+        self.streams.clear();
+    }
+
+    /// Whether this sleep of the running task takes no time.
+    pub(crate) fn skips_sleep(&mut self) -> bool {
+        if self.skipped_sleeps.is_empty() || self.current_node() != 0 {
+            return false;
+        }
+        self.sleeps += 1;
+        let number = self.sleeps;
+        self.skipped_sleeps.iter().any(|&(first, last)| (first..=last).contains(&number))
     }
 
     fn draw_stride(&mut self) -> u32 {
@@ -320,20 +388,40 @@ impl Sim {
         Whereabouts { node, thread, task, seed: self.seed, at: Duration::from_nanos(self.now) }
     }
 
-    pub(crate) fn emit(&mut self, kind: &str, target: &str, text: String) {
-        let event = self.event(kind, target, text);
+    pub(crate) fn emit(&mut self, kind: &'static str, target: &'static str, text: String) {
+        self.emit_fields(kind, target, Fields::new(), text);
+    }
+
+    pub(crate) fn emit_fields(
+        &mut self,
+        kind: &'static str,
+        target: &'static str,
+        fields: Fields,
+        text: String,
+    ) {
+        let event = self.event(kind, target, fields, text);
         self.events.push(event);
     }
 
-    fn event(&self, kind: &str, target: &str, text: String) -> Event {
-        let (node, task) = self.whoami();
-        let (kind, target) = (kind.to_owned(), target.to_owned());
-        Event { t: self.now, node, task, kind, target, text }
+    fn event(&self, kind: &'static str, target: &'static str, fields: Fields, text: String) -> Event {
+        let task = self.tasks.get(self.current as usize);
+        let node = self.nodes.get(task.map_or(0, |task| task.node as usize));
+        Event {
+            t: self.now,
+            node: node.map_or_else(|| "".into(), Node::shared_name),
+            task: task.map_or("scheduler".into(), |task| task.name.text()),
+            // The scheduler has the first number, the main closure the second.
+            thread: task.map_or(0, |task| task.serial + 1),
+            kind,
+            target,
+            fields,
+            text,
+        }
     }
 
     /// The running task has printed a line.
-    pub(crate) fn note_printed(&mut self, target: &str, text: String) {
-        let event = self.event("print", target, text);
+    pub(crate) fn note_printed(&mut self, target: &'static str, text: String) {
+        let event = self.event("print", target, Fields::new(), text);
         if self.trace {
             self.events.push(event.clone());
         }

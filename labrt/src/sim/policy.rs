@@ -56,6 +56,7 @@ pub(crate) fn make(kind: &PolicyKind, rng: &mut SmallRng) -> Box<dyn Policy> {
         PolicyKind::Pct { depth, steps } => Box::new(Pct::new(*depth, *steps, rng)),
         PolicyKind::Pos => Box::new(Pos::default()),
         PolicyKind::RoundRobin => Box::new(RoundRobin::default()),
+        PolicyKind::Calm => Box::new(Calm),
         PolicyKind::Replay(schedule) => Box::new(Replay { schedule: schedule.clone(), pick: 0, stride: 0 }),
         PolicyKind::Explore(tree) => Box::new(Explore::new(tree.clone())),
     }
@@ -348,6 +349,24 @@ impl Policy for RoundRobin {
 
     fn stride(&mut self, _rng: &mut SmallRng) -> u32 {
         1
+    }
+}
+
+/// See [`PolicyKind::Calm`]: by number, since the ready list loses its order by swap-removal.
+struct Calm;
+
+impl Policy for Calm {
+    fn pick(&mut self, ready: &[Slot], tasks: &[Task], _: Slot, _: &mut SmallRng) -> usize {
+        let number = |&position: &usize| tasks[ready[position] as usize].token;
+        (0..ready.len()).min_by_key(number).expect("`ready` is never empty by contract")
+    }
+
+    fn stride(&mut self, _rng: &mut SmallRng) -> u32 {
+        u32::MAX
+    }
+
+    fn choose(&mut self, _count: usize, _rng: &mut SmallRng) -> usize {
+        0
     }
 }
 

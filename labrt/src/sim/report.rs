@@ -74,7 +74,8 @@ impl Sim {
         line
     }
 
-    /// The circle of waiting tasks, if there is one, then one line for each task: who waits for what, where.
+    /// The circle of waiting tasks, if there is one, then one line for each task: what it waits for, and
+    /// where.
     pub(crate) fn waiting_report(&self) -> String {
         let cycle = self.cycle().map_or_else(String::new, |cycle| cycle + "\n");
         cycle + &self.others_report(&[])

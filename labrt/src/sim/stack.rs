@@ -55,8 +55,8 @@ pub(crate) fn depth() -> usize {
 pub(crate) fn holds((lowest, highest): (usize, usize), word: usize) -> bool {
     let first = lowest.next_multiple_of(size_of::<usize>());
     // SAFETY: these addresses lie in the stack of a suspended task, between its depth and its base: mapped
-    // memory that nobody writes now, since its task runs on this very OS thread. Whatever bytes are there are
-    // read as a number only.
+    // memory that is not written now, since its task runs on this very OS thread. Whatever bytes are there
+    // are read as a number only.
     (first..highest)
         .step_by(size_of::<usize>())
         .any(|at| unsafe { (at as *const usize).read_volatile() == word })

@@ -27,6 +27,17 @@ impl Sim {
         self.stride == 0 && self.give_way()
     }
 
+    /// The running task keeps its turn at free yield points, until [`Sim::give_turn_back`] with what this
+    /// returns.
+    pub(crate) fn keep_turn(&mut self) -> u32 {
+        std::mem::replace(&mut self.stride, u32::MAX)
+    }
+
+    /// As it was before [`Sim::keep_turn`].
+    pub(crate) fn give_turn_back(&mut self, stride: u32) {
+        self.stride = stride;
+    }
+
     /// The stride is over: picks among the other ready tasks and this one. True if the task has to suspend
     /// itself.
     fn give_way(&mut self) -> bool {

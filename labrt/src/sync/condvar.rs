@@ -17,7 +17,8 @@ pub struct Condvar {
     waiters: WaitQueue,
     inner: parking_lot::Condvar,
     /// Number of notifications so far (real world). A thread that wakes up between two slices of a wait has
-    /// to get the lock back first, and whoever has it then may notify; this tells the thread that it did.
+    /// to get the lock back first, and the thread that holds it may notify in between; this tells the waiter
+    /// that it did.
     notifications: AtomicU64,
 }
 
@@ -123,7 +124,7 @@ impl Condvar {
         place: &'static Location<'static>,
     ) -> bool {
         // Between the caller's test and the parking another thread may change what was tested, if it does so
-        // without this lock, and notify nobody.
+        // without this lock, and wake no thread.
         entry(place, &self.waiters, true);
         let may_wait = match mode() {
             Mode::Simulated => may_block(place),

@@ -77,7 +77,7 @@ impl Locals {
 std::thread_local! {
     /// The values of tasks that have some, by their numbers.
     static OF_TASKS: RefCell<Vec<(u64, Rc<Locals>)>> = const { RefCell::new(Vec::new()) };
-    /// Whether `OF_TASKS` is not empty, so that the end of a task costs nothing where nobody uses them.
+    /// Whether `OF_TASKS` is not empty, so that the end of a task costs nothing where none are used.
     static USED: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -17,6 +17,7 @@ mod programs;
 mod reports;
 mod search;
 mod stacks;
+mod variants;
 mod watchdog;
 
 /// The names that the eight programs use, from this crate.

@@ -300,6 +300,22 @@ fn each_thread_has_its_own_locals_and_each_run_new_ones() {
 }
 
 #[test]
+fn a_local_of_std_that_simulated_threads_share_is_named() {
+    std::thread_local! {
+        static SHARED: std::cell::RefCell<u64> = const { std::cell::RefCell::new(0) };
+    }
+    let outcome = run(Config::simulated(1), || {
+        let threads: Vec<_> = (0..3)
+            .map(|_| thread::spawn(|| SHARED.with_borrow_mut(|_| thread::sleep(Duration::from_millis(1)))))
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    let failure = outcome.result.unwrap_err();
+    assert!(failure.message.contains("RefCell already borrowed"), "{failure}");
+    assert!(failure.message.contains("use labrt::thread_local!"), "{failure}");
+}
+
+#[test]
 fn the_locals_of_a_thread_are_dropped_at_its_end() {
     struct Counted(Arc<AtomicU64>);
     impl Drop for Counted {

@@ -28,7 +28,7 @@ fn a_report_shows_what_was_printed_and_by_whom() {
         for config in [Config::simulated(1), Config::threads(1)] {
             let outcome = run(config.trace(true), prints);
             let printed = outcome.events.iter().filter(|event| event.kind == "print");
-            let columns: Vec<_> = printed.map(|event| (event.node.as_str(), event.text.as_str())).collect();
+            let columns: Vec<_> = printed.map(|event| (&*event.node, event.text.as_str())).collect();
             assert!(columns.contains(&("server-1", "applies 4")), "{columns:?}");
             // Not to standard output: it would be one more line that was printed.
             eprintln!("REPORT {}", outcome.result.unwrap_err());

@@ -124,7 +124,7 @@ fn a_pipe_that_nobody_reads_is_not_called_a_lock() {
     assert!(cfg!(not(target_os = "linux")) || text.contains("it waits in a write"), "{text}");
 }
 
-/// The process prints more than the pipe holds, and the reader comes late: that is nobody's fault.
+/// The process prints more than the pipe holds, and the reader comes late: that fails no test.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_reader_that_comes_late_fails_nothing() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use linearize::KvHistory;
 use linearize::generate::{Spoil, Values, Workload, compare_and_swap, spoil};
-use linearize::read::{Loaded, read_file};
+use linearize_read::{Loaded, read_file};
 
 use crate::contest::{Case, Observed};
 

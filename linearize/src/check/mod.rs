@@ -1,4 +1,4 @@
-//! From a history to a verdict: partitions, threads, and who decides what.
+//! From a history to a verdict: partitions, threads, and which method decides what.
 
 mod touching;
 

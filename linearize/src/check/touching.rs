@@ -5,8 +5,8 @@
 //! such pairs, and in simulated time nearly all are.
 //!
 //! All methods of this crate compare intervals. So times are refined: a unit of the clock is cut into finer
-//! ones, in which at first everybody calls, then the operation of the pair returns, then the next is called,
-//! then everybody else returns. That is exact if only one client has a pair at that moment. With two, A and
+//! ones, in which at first all clients call, then the operation of the pair returns, then the next is called,
+//! then all others return. That is exact if only one client has a pair at that moment. With two, A and
 //! B, the first of A must come before the second of A, and of B likewise, but A's first may come after B's
 //! second and B's first after A's second; no intervals say that (it is the order "2 + 2", which interval
 //! orders lack: Fishburn 1970). Such moments are *knots*. There two refinements enclose the truth: a loose

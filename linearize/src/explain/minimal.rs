@@ -39,7 +39,7 @@ pub(crate) struct Proof {
     order: Vec<u32>,
 }
 
-/// Somebody who can try out what happens if operations are freed or left out.
+/// Tries out what happens if operations are freed or left out.
 pub(crate) trait Trials {
     fn attempt(&mut self, roles: &[Role]) -> Trial;
 
@@ -231,13 +231,13 @@ impl<'a, M: Model> BySearch<'a, M> {
         if indices.len() <= FEW { trials.patient() } else { trials }
     }
 
-    /// For whoever wants to know for certain, however long it takes.
+    /// For callers that want to know for certain, however long it takes.
     pub(crate) fn patient(mut self) -> Self {
         (self.states, self.a_trial) = (u64::MAX, Limits::default().states);
         self
     }
 
-    /// For whoever wants to know without the shortcut of operations that may be repeated.
+    /// For callers that want to know without the shortcut of operations that may be repeated.
     pub(crate) fn exact(mut self) -> Self {
         self.endless = 0;
         self

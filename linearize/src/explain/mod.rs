@@ -110,7 +110,7 @@ fn kind_for_any_model<M: Model>(
     }
 }
 
-/// Names `operations`, around which no order was found, for somebody who does not want to know which of them
+/// Names `operations`, around which no order was found, for a caller that does not want to know which of them
 /// are needed and why.
 pub(crate) fn in_brief<M: Model>(
     model: &M,

@@ -253,7 +253,7 @@ fn kind_of(ops: &[Slim], kept: &[u32], error: &Error) -> Kind {
     let latest = kept.iter().map(|&op| ops[op as usize]).max_by_key(|op| op.call);
     match (kept.len(), latest) {
         (1, _) => Kind::Phantom,
-        // Who is called last is the one that sees the past wrongly, or that was seen before it was called.
+        // The operation that is called last sees the past wrongly, or that was seen before it was called.
         (_, Some(latest)) if end < latest.call && latest.kind == Does::Get => Kind::StaleRead,
         (2, Some(_)) if reads == 1 => Kind::FutureRead,
         _ if reads == kept.len() => Kind::Disagreement,

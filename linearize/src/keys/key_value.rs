@@ -132,7 +132,7 @@ impl KvBuilder {
     }
 
     /// Makes `origin`, which is negative, time 0: until now times below 0 were so far below 2⁶⁴.
-    pub(crate) fn begin_at(&mut self, origin: i64) {
+    pub fn begin_at(&mut self, origin: i64) {
         self.origin = origin;
         for operation in &mut self.operations {
             operation.call = operation.call.wrapping_sub(origin as u64);

@@ -50,7 +50,7 @@ fn too_often(texts: &Texts, ops: &[Slim], read: u32) -> Option<Shown> {
     if bytes.len().saturating_mul(writers.len()) > LARGEST {
         return None;
     }
-    // By rising operation, because the order of a hash map is nobody's.
+    // By rising operation, because the order of a hash map means nothing.
     let mut parts: Vec<((bool, Text), Vec<u32>)> = writers.into_iter().collect();
     parts.sort_unstable_by_key(|(_, writers)| writers[0]);
     // For each place the part that ends there, if the bytes before it can be cut.

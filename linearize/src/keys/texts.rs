@@ -248,7 +248,7 @@ impl Texts {
         }
         let name = Text::from_index(self.places.len());
         recent[0].newest = name;
-        // Never the name of a written text, so nobody asks how it ends.
+        // Never the name of a written text, so its end is never asked for.
         self.places.push(Place { buffer, start: 0, length: text.len() as u32, terminator: 0 });
         Some(name)
     }

@@ -185,7 +185,7 @@ fn in_order(items: &[Item]) -> Vec<Item> {
                 next_end[side] += 1;
             }
             let earliest = ends[side](&items[by_end[next_end[side]]]);
-            // Whoever was called by the earliest return of those left has nobody left before it.
+            // An operation called by the earliest return of those left has none of them before it.
             while let Some(&at) =
                 by_call.get(next_call[side]).filter(|&&at| calls[side](&items[at]) <= earliest)
             {

@@ -278,7 +278,7 @@ impl There {
     }
 }
 
-/// Those who wait for a gap, by the moments that they wait for: each at the few nodes that cover those.
+/// The values that wait for a gap, by the moments that they wait for: each at the few nodes that cover those.
 struct Waiting {
     size: usize,
     nodes: Vec<Vec<u32>>,
@@ -306,7 +306,7 @@ impl Waiting {
         }
     }
 
-    /// Tells `awake` all that wait for this gap, who then wait no longer here.
+    /// Tells `awake` all that wait for this gap; they no longer wait here.
     fn wake(&mut self, gap: usize, mut awake: impl FnMut(u32)) {
         let mut node = gap + self.size;
         while node > 0 {

@@ -17,7 +17,7 @@ pub enum LockOp {
     },
     /// Gives the lock up; the result says whether `owner` held it.
     Release {
-        /// Who held it.
+        /// The client that held it.
         owner: u32,
     },
 }
@@ -30,7 +30,7 @@ impl Model for Lock {
     type Op = LockOp;
     /// Whether it worked.
     type Result = bool;
-    /// Who holds it.
+    /// The client that holds it.
     type State = Option<u32>;
 
     fn initial(&self) -> Option<u32> {
@@ -39,7 +39,7 @@ impl Model for Lock {
 
     fn step(&self, state: &Option<u32>, op: &LockOp, result: Option<&bool>) -> Option<Option<u32>> {
         let (next, answer) = match *op {
-            // Somebody who waits for the lock has not taken it yet.
+            // A client that waits for the lock has not taken it yet.
             LockOp::Acquire { .. } if state.is_some() => return None,
             LockOp::Acquire { owner } => (Some(owner), true),
             LockOp::TryAcquire { owner } => (state.or(Some(owner)), state.is_none()),

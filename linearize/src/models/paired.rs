@@ -20,12 +20,12 @@ pub(super) enum Does<'a, V> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     pub(super) put: u32,
-    /// [`NONE`] if nobody took it.
+    /// [`NONE`] if it was never taken.
     pub(super) take: u32,
     /// It was put in from `called` to `in_by`.
     pub(super) called: u64,
     pub(super) in_by: u64,
-    /// It was taken out from `out_from` to `out_by`; both are [`OPEN`] if nobody took it.
+    /// It was taken out from `out_from` to `out_by`; both are [`OPEN`] if it was never taken.
     pub(super) out_from: u64,
     pub(super) out_by: u64,
     /// How many of the empty moments come before it.

@@ -68,7 +68,7 @@ impl<'a, V: Value> Words<'a, V> {
         }
     }
 
-    /// Among `context`, who wrote what `other` read: one that replaced `value` if there is one.
+    /// Among `context`, the write of what `other` read: one that replaced `value` if there is one.
     fn writer(&self, other: usize, value: Option<&V>, context: &[usize]) -> Option<usize> {
         let wrote = left(&self.history[other])?;
         let is_writer = |&index: &usize| wrote.is_some() && written(&self.history[index]) == wrote;
@@ -90,7 +90,7 @@ impl<'a, V: Value> Words<'a, V> {
     }
 
     /// `read` saw what `source` had written, or what was there at first, and `other` shows that it had been
-    /// replaced; `writer` is who wrote what `other` read.
+    /// replaced; `writer` wrote what `other` read.
     pub(super) fn stale(
         &self,
         read: usize,
@@ -174,14 +174,14 @@ impl<'a, V: Value> Words<'a, V> {
         format!("{} and {last} {each} replaced {}, {why}.", rest.join(", "), self.value(value))
     }
 
-    /// Who may have written `value`.
+    /// The operations that may have written `value`.
     fn writers(&self, value: Option<&V>) -> impl Iterator<Item = usize> {
         let all = self.history.operations().iter().enumerate();
         all.filter(move |(_, operation)| value.is_some() && written(*operation) == value)
             .map(|(index, _)| index)
     }
 
-    /// What is said of others who wrote the same value.
+    /// What is said of other writes of the same value.
     fn others(&self, value: Option<&V>, named: &[usize]) -> String {
         let more = self.writers(value).any(|index| !named.contains(&index));
         let value = self.value(value);

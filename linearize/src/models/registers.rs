@@ -5,7 +5,7 @@
 //! theorem 4.11 allows a fast method only where each value is written once), and the general search decides.
 //! But three flaws show without any order, and most errors that are met have one of them:
 //!
-//! - *from nowhere*: somebody saw a value that nobody can have written by then;
+//! - *from nowhere*: an operation saw a value that cannot have been written by then;
 //! - *stale*: all that can have written the value had returned before something was called that left another
 //!   value, and that had returned before the value was seen;
 //! - *lost update*: more compare-and-swaps replaced a value than wrote it.
@@ -83,7 +83,7 @@ pub(super) fn decide<V: Value>(
     history.operations().iter().all(plain).then(|| values.as_texts(model, history, limits, progress))
 }
 
-/// The number of a value that nobody wrote or saw.
+/// The number of a value that was neither written nor seen.
 const NO_VALUE: u32 = u32::MAX;
 
 /// The number of the value that the register holds at first.
@@ -95,7 +95,7 @@ struct Values {
     seen: Vec<u32>,
     left: Vec<u32>,
     written: Vec<u32>,
-    /// For each value, by rising call: who may have written it.
+    /// For each value, by rising call: the operations that may have written it.
     sources: Vec<Vec<u32>>,
 }
 
@@ -143,7 +143,7 @@ impl Values {
         found.or_else(|| self.lost_update(history))
     }
 
-    /// `read` saw what nobody can have written by then.
+    /// `read` saw what cannot have been written by then.
     fn nobody_wrote<V: Value>(&self, history: &Observed<V>, read: u32, reach: Reach) -> Option<Flaw> {
         let value = self.seen[read as usize];
         let sources = &self.sources[value as usize];
@@ -157,7 +157,7 @@ impl Values {
         Some(Flaw::Nowhere { read, later })
     }
 
-    /// `read` saw what had surely been replaced. `reach` tells of those who may have written it.
+    /// `read` saw what had surely been replaced. `reach` tells of its possible writers.
     fn stale<V: Value>(
         &self,
         history: &Observed<V>,
@@ -180,7 +180,7 @@ impl Values {
         })
     }
 
-    /// Who may have written what `other` read: a compare-and-swap that replaced `value`, if there is one.
+    /// The possible writer of what `other` read: a compare-and-swap that replaced `value`, if there is one.
     fn writer<V: Value>(&self, history: &Observed<V>, other: u32, value: u32) -> Option<u32> {
         let seen = self.seen[other as usize];
         if seen == NO_VALUE || self.written[other as usize] != NO_VALUE {
@@ -191,7 +191,7 @@ impl Values {
         replacing.or(sources.last()).copied()
     }
 
-    /// Who may have written `value` for `reader`, by rising call.
+    /// The possible writers of `value` for `reader`, by rising call.
     fn in_reach<V: Value>(&self, history: &Observed<V>, reader: u32, value: u32) -> &[u32] {
         let sources = &self.sources[value as usize];
         let end = history[reader as usize].end;
@@ -217,7 +217,7 @@ impl Values {
         })
     }
 
-    /// Those who wrote what `operations` saw, and what these saw, and so on: that they are there matters, and
+    /// The writers of what `operations` saw, and what these saw, and so on: that they are there matters, and
     /// when does not.
     fn grounds<V: Value>(&self, history: &Observed<V>, operations: &[u32]) -> Vec<u32> {
         let mut all = operations.to_vec();
@@ -340,7 +340,7 @@ fn explanation_or_fewer<V: Value>(
     if fewer.minimal { fewer } else { explanation }
 }
 
-/// So many operations are looked at for who wrote what they saw.
+/// The writers of what this many operations saw are looked for.
 const GROUNDS: usize = 64;
 
 /// What cannot be, whatever the order.
@@ -363,7 +363,7 @@ impl Flaw {
     }
 }
 
-/// Of those who may have written a value, the first few by call.
+/// Of the possible writers of a value, the first few by call.
 #[derive(Clone, Copy, Default)]
 struct Reach {
     count: usize,

@@ -1,4 +1,4 @@
-//! Putting text that nobody trusts into HTML.
+//! Putting untrusted text into HTML.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::words;
 ///
 /// Characters that cannot be seen, or that turn the direction of what follows, are shown as `\u{…}`, so that
 /// what the reader sees is what was there.
-pub(super) fn html(text: &str) -> String {
+pub fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -14,7 +14,7 @@ use crate::verdict::{Undecided, Verdict};
 /// not take long, so this is far below the default; a partition that it leaves open is drawn as such.
 const STATES: u64 = 200_000;
 
-/// A list of alternatives longer than this helps nobody.
+/// A longer list of alternatives does not help.
 const ALTERNATIVES: usize = 64;
 
 /// A state longer than this is given once, not with each alternative.
@@ -114,7 +114,7 @@ impl<'a> Verdicts<'a> {
     }
 
     fn fill<M: Model>(&self, model: &M, history: &History<M::Op, M::Result>, part: &mut Part) {
-        // Every order explains what nobody saw, and that is no reason for a tick.
+        // Every order explains a history in which nothing was seen, and that is no reason for a tick.
         if !history.is_observed() {
             part.status = Status::Unknown(None);
             return;
@@ -313,7 +313,8 @@ fn refute<M: Model>(
     }
 }
 
-/// What `op` would have returned: what the model says, or a result that somebody got and that is legal here.
+/// What `op` would have returned: what the model says, or a result that another operation got and that is
+/// legal here.
 fn expected<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,

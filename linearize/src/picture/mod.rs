@@ -37,7 +37,9 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
+pub use self::bytes::base64;
 use self::encode::Encoded;
+pub use self::escape::html;
 pub use crate::fault::Fault;
 use crate::history::History;
 use crate::model::Model;

@@ -22,7 +22,7 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Steps {
     places: Vec<u32>,
     /// The operation at whose call each takes effect. An operation takes effect, say, at the latest call up
-    /// to its place: then nothing has to wait, and nobody has returned yet.
+    /// to its place: then nothing has to wait, and no operation has returned yet.
     moments: Vec<u32>,
     /// 0: nothing; 1: the argument replaces the state; 2: the argument is added; 3: a splice; 4: not
     /// recorded.

@@ -300,7 +300,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
     }
 
     /// An overwrite that must have happened by now, and was called before the newest overwrite happened, may
-    /// have happened right before that one, where nobody could see it.
+    /// have happened right before that one, where no operation could see it.
     fn pass_under(&mut self, node: &Node<K>, returning: u32) -> Child<K> {
         let entry = self.events.items[returning as usize];
         if entry.effect != Effect::Overwrite || entry.first >= node.overwritten {

@@ -14,10 +14,10 @@
 //! Five reductions, none of which changes the answer:
 //!
 //! - a read happens as soon as its result is right: it never branches;
-//! - an operation that never returned happens only if somebody makes use of it, and of two ways to the same
-//!   node the one that used fewer of those is enough;
-//! - an overwrite that nobody waits for happens right before a later overwrite, where it leaves no trace: it
-//!   never branches until its own return;
+//! - an operation that never returned happens only if another operation makes use of it, and of two ways to
+//!   the same node the one that used fewer of those is enough;
+//! - an overwrite that no operation waits for happens right before a later overwrite, where it leaves no
+//!   trace: it never branches until its own return;
 //! - of operations under way that ask the same and got the same, the one that returns first goes first;
 //! - several orders of trying candidates race, each for a bounded number of steps, then for more.
 

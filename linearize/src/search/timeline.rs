@@ -56,7 +56,7 @@ impl Timeline {
             let now = span(returning as usize).1;
             while called < count && span(called).0 <= now {
                 let end = span(called).1;
-                // What never returns keeps its slot for ever, so it gets one that was nobody else's.
+                // What never returns keeps its slot for ever, so it gets one that was no other's.
                 let again = if end == u64::MAX { None } else { free.pop() };
                 slots[called] = again.unwrap_or(timeline.slots as u32);
                 timeline.slots += usize::from(again.is_none());

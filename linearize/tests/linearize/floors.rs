@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["keys"],
     &["models", "recorder"],
     &["generate", "text"],
-    &["picture", "read"],
+    &["picture"],
 ];
 
 fn floor(module: &str) -> Option<usize> {

@@ -3,17 +3,16 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
 mod browser;
+#[path = "../common/brute.rs"]
 mod brute;
-mod cases;
 mod devtools;
 mod explain;
-mod files;
 mod floors;
-mod formats;
 mod kv;
 mod looks;
 mod models;
 mod picture;
-mod read;
+#[path = "../common/random.rs"]
+mod random;
 mod samples;
 mod small;

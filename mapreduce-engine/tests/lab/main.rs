@@ -5,6 +5,8 @@
     reason = "the books are read from the file system"
 )]
 
+#[path = "../../../mapreduce/tests/mapreduce/late_reports.rs"]
+mod late_reports;
 #[path = "../../../mapreduce/tests/mapreduce/part_a.rs"]
 mod part_a;
 #[path = "../../../mapreduce/tests/mapreduce/part_b.rs"]

@@ -9,6 +9,7 @@
 mod any_order;
 mod game;
 // handout: end
+mod late_reports;
 mod part_a;
 mod part_b;
 // handout: drop

@@ -24,7 +24,7 @@ const STEPS: usize = 4000;
 /// A message on its way.
 #[derive(Clone)]
 struct Packet {
-    /// Who sent the request, to whom.
+    /// Sender and receiver of the request.
     from: usize,
     to: usize,
     request: Request,

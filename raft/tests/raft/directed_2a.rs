@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use labrpc::{Direction, Name, TapAction};
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use raft::Raft;
 use tester::{Cluster, ELECTION, Setup, Test, run};
@@ -79,20 +82,43 @@ fn expect_no_leader(cluster: &Cluster<Raft>, servers: &[usize]) {
 #[test]
 fn one_vote_a_term_2a() {
     run("one_vote_a_term_2a", |t: &Test| {
-        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
-        let mut contested = 0;
-        for _ in 0..4 {
-            contested += u32::from(contest(&cluster));
-            t.scene("The messages arrive that were held back.");
-            each_link(|from, to| cluster.release_link(from, to));
-        }
-        cluster.check_one_leader();
-        t.exercised(contested > 0, "no two servers stood for election in one term");
+        contests(t, Asked::Voter);
     });
 }
 
+/// A candidate votes for itself, and keeps that vote when it has won: a rival candidate of its own term does
+/// not get it (Figure 2, rules for candidates).
+#[test]
+fn winner_keeps_its_vote_2a() {
+    run("winner_keeps_its_vote_2a", |t: &Test| contests(t, Asked::Winner));
+}
+
+/// Whom the second candidate of a term asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// The server that has voted for the first one.
+    Voter,
+    /// The first one, which has won.
+    Winner,
+}
+
+fn contests(t: &Test, asked: Asked) {
+    let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+    let mut contested = 0;
+    for _ in 0..8 {
+        contested += u32::from(contest(&cluster, asked));
+        t.scene("The messages arrive that were held back.");
+        each_link(|from, to| cluster.release_link(from, to));
+        if contested == 4 {
+            break;
+        }
+    }
+    cluster.check_one_leader();
+    t.exercised(contested > 0, "no two servers stood for election in one term");
+}
+
 /// One attempt; whether both followers stood for election in the same term, one after the other.
-fn contest(cluster: &Cluster<Raft>) -> bool {
+fn contest(cluster: &Cluster<Raft>, asked: Asked) -> bool {
     let t = cluster.test();
     let voter = cluster.check_one_leader();
     let followers = [1, 2].map(|distance| (voter + distance) % 3);
@@ -112,17 +138,19 @@ fn contest(cluster: &Cluster<Raft>) -> bool {
     if !wait_until(Duration::from_millis(150), || leads(winner, contested)) {
         return false;
     }
-    t.scene(
-        "It sends its voter a heartbeat. The other follower does not know of it, and asks for the same vote.",
-    );
+    let (words, asked) = match asked {
+        Asked::Voter => ("asks for the same vote", voter),
+        Asked::Winner => ("asks the winner for its vote", winner),
+    };
+    t.scene(format!("It sends its voter a heartbeat. The other follower does not know of it, and {words}."));
     thread::sleep(ELECTION / 10);
-    cluster.release_link(rival, voter);
+    cluster.release_link(rival, asked);
     let mut stood = false;
     wait_until(ELECTION, || {
         stood |= term(rival) == contested;
         t.expect(!(leads(winner, contested) && leads(rival, contested)), || {
             format!(
-                "servers {winner} and {rival} both lead term {contested}: server {voter} has voted for both"
+                "servers {winner} and {rival} both lead term {contested}: server {asked} has voted for both"
             )
         });
         term(rival) > contested
@@ -130,7 +158,113 @@ fn contest(cluster: &Cluster<Raft>) -> bool {
     stood
 }
 
+/// A vote counts in the election in which it was asked for: granted in one term, it is none in the next
+/// (§5.2). The replies take longer than the election.
+#[test]
+fn late_votes_2a() {
+    run("late_votes_2a", |t: &Test| {
+        let mut came_late = 0;
+        for _ in 0..3 {
+            let cluster = Cluster::<Raft>::new(t, Setup::servers(5));
+            came_late += u32::from(vote_late(&cluster));
+        }
+        t.exercised(came_late > 0, "no vote came to a candidate of a later term");
+    });
+}
+
+/// One attempt; whether the votes came when their candidate stood for election in a later term.
+fn vote_late(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
+    let contested = term(leader) + 1;
+
+    t.scene("All messages are held back. A follower stands for election, and two others vote for it.");
+    each_link_of(5, |from, to| cluster.hold_link(from, to));
+    let followers = (0..5).filter(|&server| server != leader);
+    let mut candidate = None;
+    wait_until(Duration::from_secs(3), || {
+        candidate = followers.clone().find(|&server| term(server) == contested);
+        candidate.is_some()
+    });
+    let Some(candidate) = candidate else { return false };
+    let voters: Vec<usize> = followers.filter(|&server| server != candidate).take(2).collect();
+    let links = [0, 1].map(|vote| Name::from(cluster.link(candidate, voters[vote])));
+    let are_over = Arc::new(AtomicBool::new(false));
+    let closed = Arc::clone(&are_over);
+    cluster.net().network().set_tap(move |event| match event.direction {
+        _ if !links.contains(event.end) => TapAction::Deliver,
+        Direction::Reply => TapAction::Delay(LATE),
+        Direction::Request if closed.load(Ordering::Relaxed) => TapAction::Drop,
+        Direction::Request => TapAction::Deliver,
+    });
+    voters.iter().for_each(|&voter| cluster.release_link(candidate, voter));
+    let voted =
+        wait_until(Duration::from_millis(100), || voters.iter().all(|&voter| term(voter) == contested));
+
+    t.scene("The votes are late. The candidate stands again meanwhile, and nobody hears of it.");
+    are_over.store(true, Ordering::Relaxed);
+    let again = wait_until(LATE - ELECTION / 2, || term(candidate) > contested);
+    thread::sleep(LATE);
+    wait_until(ELECTION / 2, || {
+        let state = cluster.get_state(candidate);
+        t.expect(!state.is_some_and(|(term, leads)| leads && term > contested), || {
+            format!("server {candidate} leads {state:?}, elected by votes of term {contested}")
+        });
+        false
+    });
+    cluster.net().network().clear_tap();
+    voted && again
+}
+
+/// How long the votes take in [`late_votes_2a`].
+const LATE: Duration = Duration::from_millis(2500);
+
+/// A leader of an old term that hears no replies goes on sending. The others refuse it, and do not take it
+/// for a sign of their own leader (Figure 2, rules for followers: "receiving AppendEntries RPC from current
+/// leader").
+#[test]
+fn mute_replies_2a() {
+    run("mute_replies_2a", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(5));
+        let old = cluster.check_one_leader();
+        t.scene("The leader is cut off. The others elect a new one.");
+        cluster.disconnect(old);
+        let new = cluster.check_one_leader();
+        let term = cluster.highest_term();
+
+        t.scene("The old one can send again, but no reply reaches it, and the new one is cut off.");
+        let others: Vec<usize> = (0..5).filter(|&server| server != old && server != new).collect();
+        let links: Vec<Name> = others.iter().map(|&other| Name::from(cluster.link(old, other))).collect();
+        cluster.net().network().set_tap(move |event| {
+            let is_lost = event.direction == Direction::Reply && links.contains(event.end);
+            if is_lost { TapAction::Drop } else { TapAction::Deliver }
+        });
+        others.iter().for_each(|&other| cluster.open_link(old, other));
+        cluster.disconnect(new);
+        let elected = wait_until(5 * ELECTION, || {
+            let leads =
+                |&server: &usize| cluster.get_state(server).is_some_and(|(now, leads)| leads && now > term);
+            others.iter().any(leads)
+        });
+        let still = cluster.get_state(old).is_some_and(|(now, leads)| leads && now < term);
+        t.exercised(still, "the old leader had heard of the new term");
+        t.expect(elected, || {
+            format!("three of five servers elected nobody within 5 s, while server {old} sent heartbeats of an old term")
+        });
+
+        t.scene("All are back.");
+        cluster.net().network().clear_tap();
+        (0..5).for_each(|server| cluster.connect(server));
+        cluster.check_one_leader();
+    });
+}
+
 fn each_link(act: impl Fn(usize, usize)) {
-    let links = (0..3).flat_map(|from| (0..3).map(move |to| (from, to)));
+    each_link_of(3, act);
+}
+
+fn each_link_of(servers: usize, act: impl Fn(usize, usize)) {
+    let links = (0..servers).flat_map(|from| (0..servers).map(move |to| (from, to)));
     links.filter(|(from, to)| from != to).for_each(|(from, to)| act(from, to));
 }

@@ -357,7 +357,7 @@ fn hold_acknowledgement(cluster: &Cluster<Raft>, leader: usize, follower: usize)
         if *event.end == link {
             sent |= event.direction == Direction::Request && event.bytes.len() >= LARGE;
             if sent && event.direction == Direction::Reply {
-                // After the first one nobody listens.
+                // After the first one no server listens.
                 let _ = sender.send(());
                 return TapAction::Delay(Duration::from_millis(10));
             }
@@ -369,6 +369,55 @@ fn hold_acknowledgement(cluster: &Cluster<Raft>, leader: usize, follower: usize)
     cluster.hold_link(leader, follower);
     cluster.net().network().clear_tap();
     has_left.then_some(index)
+}
+
+/// A follower has entries that no other server has, and gets heartbeats, while every message with entries is
+/// lost. A heartbeat says how far the logs agree, and nothing of what comes behind (Figure 2, AppendEntries,
+/// receiver step 5: the minimum of leaderCommit and the index of the last new entry).
+#[test]
+fn heartbeats_only_2b() {
+    run("heartbeats_only_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let mut lost = 0;
+        for _ in 0..3 {
+            lost += lose_entries(&cluster);
+        }
+        t.exercised(lost > 0, "no message with entries was lost");
+    });
+}
+
+/// One round; how many messages with entries were lost.
+fn lose_entries(cluster: &Cluster<Raft>) -> u64 {
+    let t = cluster.test();
+    let old = cluster.check_one_leader();
+    t.scene(
+        "The leader is cut off, and takes commands that no other server gets. The others agree on as many.",
+    );
+    cluster.disconnect(old);
+    for _ in 0..10 {
+        cluster.start(old, Command::random_text(LARGE));
+    }
+    for _ in 0..12 {
+        cluster.agree_on(Command::random_text(LARGE), 2, Retry::Yes);
+    }
+    t.scene("It is back, and for a while only short messages reach it.");
+    let count = Arc::new(AtomicU64::new(0));
+    let (lost, links) = (Arc::clone(&count), [0, 1, 2].map(|from| Name::from(cluster.link(from, old))));
+    cluster.net().network().set_tap(move |event| {
+        let carries = event.direction == Direction::Request && event.bytes.len() >= LARGE;
+        if !carries || !links.contains(event.end) {
+            return TapAction::Deliver;
+        }
+        lost.fetch_add(1, Ordering::Relaxed);
+        TapAction::Drop
+    });
+    cluster.connect(old);
+    thread::sleep(2 * ELECTION);
+    t.scene("Now all messages do.");
+    cluster.net().network().clear_tap();
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    count.load(Ordering::Relaxed)
 }
 
 /// Holds elections until this server leads; whether it does after eight of them.

@@ -224,3 +224,44 @@ fn restart_storm_2c() {
         cluster.recover();
     });
 }
+
+/// A server hears of a newer term from a candidate for which it does not vote, and crashes. The term must be
+/// on its disk all the same (Figure 2, persistent state): in an older term it might vote a second time.
+#[test]
+fn crash_after_term_2c() {
+    run("crash_after_term_2c", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let crashed = (0..4).filter(|_| hear_and_crash(&cluster)).count();
+        t.exercised(crashed > 0, "no server crashed right after it had heard of a newer term");
+        cluster.recover();
+    });
+}
+
+/// One attempt; whether the server crashed in the term of which it had heard.
+fn hear_and_crash(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
+    let leader = cluster.check_one_leader();
+    let outdated = (leader + 1) % 3;
+    let hearer = (leader + 2) % 3;
+
+    t.scene("A follower is cut off and misses a command. It stands for election again and again.");
+    cluster.disconnect(outdated);
+    cluster.agree_on(Command::random(), 2, Retry::Yes);
+    wait_until(3 * ELECTION, || term(outdated) > cluster.highest_term().min(term(leader)) + 1);
+    t.scene("It asks one of the others for its vote, in vain. The other one crashes and starts again.");
+    cluster.open_link(outdated, hearer);
+    let before = term(hearer);
+    let heard = wait_until(2 * ELECTION, || term(hearer) > before);
+    let heard_of = term(hearer);
+    cluster.restart(hearer);
+    let after = term(hearer);
+    t.expect(after >= heard_of, || {
+        format!("server {hearer} was in term {heard_of} before its crash, and starts in term {after}")
+    });
+    cluster.connect(hearer);
+    cluster.connect(outdated);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    heard
+}

@@ -47,7 +47,7 @@ fn leader_of_term_8(leader: &mut Server, followers: &mut [Server]) {
     assert_eq!(leader.state.term(), 8);
 }
 
-/// "When the leader at the top comes to power": who elects it? (c) has a longer log and (d)
+/// "When the leader at the top comes to power": which servers elect it? (c) has a longer log and (d)
 /// a later term, so they refuse; the other five are a majority of seven.
 #[test]
 fn who_votes_for_the_leader_of_term_8() {

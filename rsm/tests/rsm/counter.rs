@@ -135,7 +135,9 @@ impl Counters {
             let machine = WithSessions::new(Counter::default());
             let rsm = Rsm::start_with(boot.ends, boot.me, boot.persister, max_raft_state, machine, options);
             let server = Arc::new(Replica { rsm });
-            server.watch(observer);
+            if let Some(observer) = observer {
+                server.watch(observer);
+            }
             let seen = server.clone();
             life.poll(move || seen.raft_state());
             let services = life.around_all(server.services());

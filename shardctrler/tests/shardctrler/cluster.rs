@@ -28,7 +28,9 @@ impl Cluster {
         let boot = move |boot: Boot| {
             let (observer, life) = checks.begin(&boot);
             let server = ControllerServer::start(boot.ends, boot.me, boot.persister);
-            server.watch(observer);
+            if let Some(observer) = observer {
+                server.watch(observer);
+            }
             let seen = server.clone();
             life.poll(move || seen.raft_state());
             let services = life.around_all(server.services());

@@ -305,7 +305,9 @@ pub(crate) fn controllers(test: &Test, net: &Net, prefix: &str, column: usize) -
     let boot = move |boot: Boot| {
         let (observer, life) = checks.begin(&boot);
         let server = ControllerServer::start(boot.ends, boot.me, boot.persister);
-        server.watch(observer);
+        if let Some(observer) = observer {
+            server.watch(observer);
+        }
         let seen = server.clone();
         life.poll(move || seen.raft_state());
         let services = life.around_all(server.services());
@@ -340,7 +342,9 @@ fn start_group(
             controllers: ends_to(&of_boot, &controllers),
             make_end: make_end(&of_boot),
         });
-        server.watch(observer);
+        if let Some(observer) = observer {
+            server.watch(observer);
+        }
         let seen = server.clone();
         life.poll(move || seen.raft_state());
         server.watch_group(custody.watcher(gid(number), me));

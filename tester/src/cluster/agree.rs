@@ -35,7 +35,7 @@ pub struct Moved;
 impl<R: Consensus> Cluster<R> {
     /// Has `command` agreed on by at least `servers` servers, and returns its index. The course's `one`.
     ///
-    /// Whoever leads is found by asking one connected server after the other. Up to ten seconds may pass, and
+    /// The leader is found by asking one connected server after the other. Up to ten seconds may pass, and
     /// two from the moment when a leader accepts the command.
     ///
     /// # Panics

@@ -76,6 +76,9 @@ impl Applier {
     }
 
     fn apply(&self, index: u64, command: Command) {
+        labrt::trace::emit_fields("apply", "", || {
+            (vec![("index", index.into())], format!("applies {command} at index {index}"))
+        });
         let result = self.record.applied.lock().apply(self.server, index, command);
         if let Err(broken) = result {
             self.record.test.break_off(broken);

@@ -1,4 +1,4 @@
-//! Verbs that look at who leads.
+//! Verbs that look for the leader.
 
 use std::time::Duration;
 

@@ -97,10 +97,9 @@ impl<R: Consensus> Cluster<R> {
     /// Starts the servers and connects them all. As in the course, callers wait up to 7 s until they learn
     /// that a server cannot be reached.
     pub fn new(test: &Test, setup: Setup) -> Cluster<R> {
-        let net = Net::new();
+        let net = Net::as_drawn(test);
         net.network().set_reliable(!setup.unreliable);
         net.network().set_long_delays(true);
-        test.knobs().apply(net.network());
         let record = Arc::new(Record {
             test: test.clone(),
             applied: Mutex::default(),
@@ -133,6 +132,9 @@ impl<R: Consensus> Cluster<R> {
     /// Asks a server to have `command` agreed on: the index and term that it expects, or None if it does not
     /// believe it is the leader, or is crashed.
     pub fn start(&self, server: usize, command: impl Into<Command>) -> Option<(u64, u64)> {
+        if !self.test().choices().allows("start") {
+            return None;
+        }
         let command = command.into().0;
         let accepted = self.visit(server, move |server| server.start(command))?;
         if let Some((index, _)) = accepted {
@@ -188,7 +190,9 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     let life = record.outside.begin(&boot);
     let (me, crash) = (boot.me, Arc::clone(&boot.crash));
     let server = R::make(boot.ends, boot.me, boot.persister, sender);
-    server.watch(observer);
+    if let Some(observer) = observer {
+        server.watch(observer);
+    }
     *crash.at_kill.lock() = Some(listen_after_crash(record, me, receiver.clone()));
     let module = Arc::clone(&server);
     life.poll(move || module.get_state());

@@ -10,7 +10,7 @@ use crate::failure::{Broken, Invariant};
 
 #[derive(Default)]
 pub(super) struct ElectionSafety {
-    /// Who was elected in each term: server and incarnation.
+    /// The leader elected in each term: server and incarnation.
     leaders: FxHashMap<u64, (usize, u64)>,
 }
 

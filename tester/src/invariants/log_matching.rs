@@ -22,7 +22,7 @@ struct Note {
     digest: u64,
     /// None if only servers that had it right behind their snapshot have shown it so far.
     previous_term: Option<u64>,
-    /// Who showed it first.
+    /// The server that showed it first.
     server: usize,
 }
 

@@ -127,6 +127,24 @@ impl Mirror {
         }
     }
 
+    /// What the server showed last, for people: the last entries of its log by their terms.
+    pub(super) fn words(&self, server: usize) -> String {
+        /// As many entries as fit in a line of 80 letters.
+        const LAST: usize = 8;
+        if self.incarnation == 0 {
+            return format!("server {server}: has shown nothing");
+        }
+        let skipped = self.log.len().saturating_sub(LAST);
+        let terms: Vec<String> = self.log[skipped..].iter().map(|entry| entry.term.to_string()).collect();
+        let (first, last) = (self.last_included_index + skipped as u64 + 1, self.last_index());
+        let log = if terms.is_empty() {
+            format!("log empty behind {last}")
+        } else {
+            format!("log {first}..{last} of terms {}", terms.join(" "))
+        };
+        format!("server {server}: {} {}, committed {}, {log}", self.role, self.term, self.commit_index)
+    }
+
     /// Takes over what the server shows; `step` tells what is different then.
     pub(super) fn advance(
         &mut self,

@@ -66,6 +66,11 @@ impl Checkers {
         }
     }
 
+    /// What each server showed last, a line each.
+    pub(crate) fn knowledge(&self) -> Vec<String> {
+        self.servers.iter().enumerate().map(|(server, mirror)| mirror.words(server)).collect()
+    }
+
     /// Server `server`, in its `incarnation`th life, shows its state.
     pub(crate) fn observe(
         &mut self,

@@ -18,7 +18,7 @@ struct Entry {
     command: Command,
     /// Bit i: server i has applied it.
     servers: u64,
-    /// Who applied it first.
+    /// The server that applied it first.
     first: usize,
 }
 

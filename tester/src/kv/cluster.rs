@@ -10,7 +10,7 @@ use labrpc::{ClientEnd, DelayModel};
 use labrt::node::Node;
 use labrt::quiet::Mutex;
 use labrt::rand::random_range;
-use labrt::thread;
+use labrt::{World, thread};
 
 use super::client::Links;
 use super::pending::Pending;
@@ -110,7 +110,9 @@ impl<S: KvServer> KvCluster<S> {
             }
             let (observer, life) = of_boot.begin(&boot);
             let server = start(boot.ends, boot.me, boot.persister, setup.max_raft_state);
-            server.watch(observer);
+            if let Some(observer) = observer {
+                server.watch(observer);
+            }
             poll(&of_test, &life, &server);
             let services = life.around_all(server.services());
             Booted { server, services }
@@ -175,6 +177,15 @@ impl<S: KvServer> KvCluster<S> {
     /// operations in a row that a slow network would keep them busy for minutes.
     pub fn usual_delays(&self) {
         self.net().network().set_delay(DelayModel::default_here());
+    }
+
+    /// Messages take half a millisecond in the simulation, and no time on real threads, as in the course: for
+    /// a test whose bound is meant for the servers and not for the network.
+    pub fn short_delays(&self) {
+        self.net().network().set_delay(match labrt::world() {
+            World::Simulated => DelayModel::fixed(Duration::from_micros(500)),
+            World::Threads => DelayModel::zero(),
+        });
     }
 
     /// Lets a server's clock run `rate` times as fast as it should, until it crashes.

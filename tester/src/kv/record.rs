@@ -9,6 +9,7 @@ use labrt::runtime;
 use linearize::{KvRecorder, Ticket};
 
 use super::history;
+use crate::choices::Choices;
 use crate::test::Test;
 
 /// All operations of a test's clerks.
@@ -19,12 +20,13 @@ pub struct Records {
     taken: Mutex<Vec<bool>>,
     /// The moment that was noted last, in nanoseconds.
     last: AtomicU64,
+    choices: Choices,
 }
 
 impl Records {
     /// Records for this test, which will be checked after it.
     pub fn new(test: &Test) -> Arc<Records> {
-        let records = Arc::new(Records::default());
+        let records = Arc::new(Records { choices: test.choices().clone(), ..Records::default() });
         let of_check = Arc::clone(&records);
         test.afterwards(move |test| history::look_into(&of_check.recorder, test));
         records
@@ -82,27 +84,49 @@ impl<C: KvClerk> Recorded<C> {
 
     /// As [`KvClerk::get`].
     pub fn get(&mut self, key: &str) -> String {
+        if !self.records.choices.allows("get") {
+            return String::new();
+        }
         let ticket = self.records.recorder.call_get(self.number, key, self.records.moment());
         self.busy = true;
+        self.tell("get", "call", || format!("get({key:?})"));
         let value = self.clerk.get(key);
         self.done(ticket, &value);
+        self.tell("get", "return", || format!("get({key:?}) -> {value:?}"));
         value
     }
 
     /// As [`KvClerk::put`].
     pub fn put(&mut self, key: &str, value: &str) {
+        if !self.records.choices.allows("put") {
+            return;
+        }
         let ticket = self.records.recorder.call_put(self.number, key, value, self.records.moment());
         self.busy = true;
+        self.tell("put", "call", || format!("put({key:?}, {value:?})"));
         self.clerk.put(key, value);
         self.done(ticket, "");
+        self.tell("put", "return", || format!("put({key:?}, {value:?})"));
     }
 
     /// As [`KvClerk::append`].
     pub fn append(&mut self, key: &str, value: &str) {
+        if !self.records.choices.allows("append") {
+            return;
+        }
         let ticket = self.records.recorder.call_append(self.number, key, value, self.records.moment());
         self.busy = true;
+        self.tell("append", "call", || format!("append({key:?}, {value:?})"));
         self.clerk.append(key, value);
         self.done(ticket, "");
+        self.tell("append", "return", || format!("append({key:?}, {value:?})"));
+    }
+
+    fn tell(&self, operation: &'static str, leg: &'static str, words: impl FnOnce() -> String) {
+        labrt::trace::emit_fields("client", operation, || {
+            let fields = vec![("client", u64::from(self.number).into()), ("leg", leg.to_owned().into())];
+            (fields, words())
+        });
     }
 
     fn done(&mut self, ticket: Ticket, output: &str) {

@@ -21,7 +21,7 @@ const EACH: Duration = Duration::from_micros(33_333);
 /// If they are too slow, or wrong.
 pub fn speed<S: KvServer>(cluster: &KvCluster<S>) {
     let t = cluster.test();
-    cluster.usual_delays();
+    cluster.short_delays();
     let mut clerk = cluster.make_client(&cluster.all());
 
     t.scene("A first operation waits for a leader.");

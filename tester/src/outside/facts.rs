@@ -16,7 +16,7 @@ pub(super) struct Facts {
     entries: FxHashMap<(u64, u64), Entry>,
     /// Everything up to here is known to be on a majority.
     on_majority: u64,
-    /// Whether a server was ever started again. Before that nobody needs a disk.
+    /// Whether a server was ever started again. Before that no server needs a disk.
     any_restart: bool,
 }
 

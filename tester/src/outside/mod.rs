@@ -95,8 +95,18 @@ impl Life {
     fn look(&self, state: impl FnOnce() -> (u64, bool)) -> bool {
         let lowest = self.outside.facts.lock().lowest_term(self.server);
         let state = state();
+        let is_new = mem::replace(&mut *self.last.lock(), state) != state;
+        if is_new {
+            let (term, role) = (state.0, if state.1 { "leader" } else { "not the leader" });
+            labrt::trace::emit_fields("state", "get_state", || {
+                (
+                    vec![("term", term.into()), ("role", role.to_owned().into())],
+                    format!("{role} in term {term}"),
+                )
+            });
+        }
         self.judge(|facts| facts.state(self.server, self.incarnation, lowest, state));
-        mem::replace(&mut *self.last.lock(), state) != state
+        is_new
     }
 
     /// The service with checkers around its handlers.

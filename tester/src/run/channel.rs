@@ -13,12 +13,12 @@ use std::sync::OnceLock;
 /// Bytes that a secret may have.
 const LONGEST_SECRET: usize = 128;
 
-/// Who gets the reports.
+/// Where reports go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reports {
     /// Nobody: the test talks to a human.
     Nobody,
-    /// Whoever reads standard output.
+    /// Standard output.
     Output,
     /// `lab`, through the socket on standard input.
     Lab,
@@ -46,7 +46,7 @@ impl Reports {
         if let (Reports::Lab, Ok((socket, secret))) = (self, lab()) {
             let reports = lines.lines().filter_map(|line| line.strip_prefix(labreport::MARK));
             let lines: String = reports.map(|report| format!("{secret} {report}\n")).collect();
-            // `lab` is gone if this fails, and nobody is left to hear of it.
+            // `lab` is gone if this fails, and nothing is left that could hear of it.
             let _ = (&*socket).write_all(lines.as_bytes());
         }
     }

@@ -11,9 +11,11 @@ mod repeat;
 mod report;
 mod seed;
 mod starved;
+mod traced;
 
 use board::Board;
 use channel::Reports;
+pub(crate) use pictures::target as target_folder;
 use plan::Plan;
 pub(crate) use plan::report_width;
 
@@ -60,12 +62,14 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_RUNTIME=threads` | real threads instead of the simulation |
 /// | `LAB_CHECK_DETERMINISM=1` | each seed again, after another one, and in a process of its own: all must be equal |
 /// | `LAB_SWARM=1` | each seed also draws delays, scheduler, clocks and pauses |
-/// | `LAB_UNWATCHED=1` | ignore observers: see what the tests notice of a solution without one |
+/// | `LAB_SCHEDULER=random`, `pct:D` | how threads are scheduled, if not as each seed draws |
+/// | `LAB_UNWATCHED=1` | give solutions no observer: see what the tests notice of one that has none |
 /// | `LAB_REPORT=1` | a line for each seed on standard output; with `socket`, through the socket that `lab` gives |
 /// | `LAB_KEEP_GOING=1` | go on after a seed that failed (implied by `LAB_REPORT`) |
 /// | `LAB_STORY=1` | tell the whole story, also of runs that pass |
 /// | `LAB_COLUMNS=N` | how wide the lines of a report may be; by default as `COLUMNS` says, or 100 |
 /// | `LAB_TRACE=FILE` | write all events of the (last) run to this file |
+/// | `LAB_VARIANTS=FILE` | number n of the seeds is not a seed, but the n-th run that this file describes |
 /// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
 /// | `LAB_STUCK_LIMIT_S` | how long a thread may do without the runtime: five seconds, or more in a debugger |
 /// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |

@@ -18,14 +18,15 @@ static WRITTEN: Mutex<BTreeMap<&'static str, usize>> = Mutex::new(BTreeMap::new(
 
 /// The folder for pictures, which need not exist yet.
 pub(super) fn folder(given: Option<String>) -> PathBuf {
-    given.map_or_else(|| target().unwrap_or_else(env::temp_dir).join("lab-pictures"), PathBuf::from)
+    given.map_or_else(|| target().join("lab-pictures"), PathBuf::from)
 }
 
-/// The folder that cargo builds into: it lies above the test binary, and is marked as one that can be made
-/// again.
-fn target() -> Option<PathBuf> {
-    let binary = env::current_exe().ok()?;
-    binary.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
+/// The folder that cargo builds into: it lies above the binary, and is marked as one that can be made again.
+/// Without one, the folder for temporary files.
+pub(crate) fn target() -> PathBuf {
+    let binary = env::current_exe().unwrap_or_default();
+    let target = binary.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    target.map_or_else(env::temp_dir, Path::to_path_buf)
 }
 
 /// Writes a page under a name that tells test, seed and options. None if there are enough of them; when `lab`
@@ -55,6 +56,28 @@ pub(super) fn write(
     let path = folder.join(format!("{prefix}{seed}{options}.html"));
     fs::write(&path, page())?;
     Ok(Some(path.canonicalize().unwrap_or(path)))
+}
+
+/// Writes the whole story of a run beside the pictures if the report leaves lines out and nothing else keeps
+/// it (`cargo lab stress` does); where it is, in words.
+pub(super) fn write_story(
+    plan: &Plan,
+    seed: u64,
+    told: &str,
+    whole: impl FnOnce() -> String,
+) -> Option<String> {
+    let folder = plan.pictures.as_ref()?;
+    let is_alone = plan.seeds.end - plan.seeds.start == 1;
+    if !is_alone || !told.contains(crate::story::LEFT_OUT) {
+        return None;
+    }
+    let options = plan.options().replace(" --", "-");
+    let path = folder.join(format!("{}-seed-{seed}{options}.story.txt", plan.test));
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, whole()));
+    Some(match written {
+        Ok(()) => format!("the whole story: {}", path.canonicalize().unwrap_or(path).display()),
+        Err(error) => format!("the whole story could not be written to {}: {error}", path.display()),
+    })
 }
 
 /// How many pictures with names of this kind are in the folder.

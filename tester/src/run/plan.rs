@@ -3,9 +3,11 @@
 use std::env;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use labrt::{Limits, World};
+use labreport::overrides::Overrides;
+use labrt::{Limits, PolicyKind, World};
 
 use super::Allowance;
 use super::channel::Reports;
@@ -18,12 +20,16 @@ pub(crate) struct Plan {
     pub(crate) world: World,
     pub(crate) check_determinism: bool,
     pub(crate) swarm: bool,
+    /// How threads are scheduled, if not as the seed draws.
+    pub(crate) scheduler: Option<PolicyKind>,
     /// Whether observers are ignored.
     pub(crate) unwatched: bool,
     pub(crate) reports: Reports,
     pub(crate) keep_going: bool,
     pub(crate) story: bool,
     pub(crate) trace: Option<PathBuf>,
+    /// Runs that differ from what their seeds say; if there are any, `seeds` are places among them.
+    pub(crate) variants: Arc<Vec<Overrides>>,
     /// Where the scheduling decisions go, for a process that compares them with its own.
     pub(crate) decisions: Option<PathBuf>,
     /// Where pictures go; None for no pictures.
@@ -33,7 +39,7 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
 }
 
-/// The width of reports where nobody says how wide the terminal is.
+/// The width of reports where the terminal's is unknown.
 const WIDTH: usize = 100;
 
 impl Plan {
@@ -46,16 +52,23 @@ impl Plan {
             world: World::Simulated,
             check_determinism: false,
             swarm: false,
+            scheduler: None,
             unwatched: false,
             reports: Reports::Nobody,
             keep_going: false,
             story: false,
             trace: None,
+            variants: Arc::default(),
             decisions: None,
             pictures: None,
             width: WIDTH,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
+    }
+
+    /// How the run with this number differs from what its seed says; None if it does not.
+    pub(crate) fn overrides_of(&self, number: u64) -> Option<&Overrides> {
+        usize::try_from(number).ok().and_then(|place| self.variants.get(place))
     }
 
     /// What `lab` must be told, besides test and seed, to run the same again.
@@ -66,6 +79,11 @@ impl Plan {
         }
         if self.swarm {
             options.push_str(" --swarm");
+        }
+        match &self.scheduler {
+            Some(PolicyKind::Pct { depth, .. }) => options += &format!(" --scheduler pct:{depth}"),
+            Some(_) => options.push_str(" --scheduler random"),
+            None => {}
         }
         options
     }
@@ -78,11 +96,13 @@ impl Plan {
             world: world()?,
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
             swarm: flag("LAB_SWARM")?,
+            scheduler: scheduler()?,
             unwatched: flag("LAB_UNWATCHED")?,
             reports,
             keep_going: reports != Reports::Nobody || flag("LAB_KEEP_GOING")?,
             story: flag("LAB_STORY")?,
             trace: text("LAB_TRACE")?.map(PathBuf::from),
+            variants: Arc::new(variants(text("LAB_VARIANTS")?)?),
             decisions: text("LAB_DECISIONS")?.map(PathBuf::from),
             pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
             width: width()?,
@@ -99,6 +119,13 @@ fn text(name: &str) -> Result<Option<String>, String> {
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is no text")),
     }
+}
+
+/// What the file describes; nothing if there is none.
+fn variants(path: Option<String>) -> Result<Vec<Overrides>, String> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("LAB_VARIANTS, {path}: {error}"))?;
+    Overrides::parse_all(&text).map_err(|error| format!("LAB_VARIANTS, {path}, {error}"))
 }
 
 fn flag(name: &str) -> Result<bool, String> {
@@ -151,6 +178,17 @@ fn world() -> Result<World, String> {
         None | Some("simulated") => Ok(World::Simulated),
         Some("threads") => Ok(World::Threads),
         Some(other) => Err(format!("LAB_RUNTIME must be `simulated` or `threads`, not {other:?}")),
+    }
+}
+
+fn scheduler() -> Result<Option<PolicyKind>, String> {
+    /// A switch at one in so many points, on average: the middle of what seeds draw.
+    const SWITCH_EVERY: u32 = 8;
+    let Some(name) = text("LAB_SCHEDULER")? else { return Ok(None) };
+    match (name.as_str(), name.strip_prefix("pct:").and_then(|depth| depth.parse().ok())) {
+        ("random", _) => Ok(Some(PolicyKind::Random { switch_every: SWITCH_EVERY })),
+        (_, Some(depth)) => Ok(Some(PolicyKind::Pct { depth, steps: 0 })),
+        _ => Err(format!("LAB_SCHEDULER must be random or pct:D, not {name:?}")),
     }
 }
 

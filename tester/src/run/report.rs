@@ -49,6 +49,7 @@ impl Report {
             bytes: figures.bytes,
             commands: figures.commands,
             hash: format!("{:016x}", stats.event_hash),
+            steps: stats.steps,
             ..labreport::Report::default()
         };
         Report { line, invariant: None, evidence: String::new() }
@@ -114,6 +115,15 @@ impl Report {
         }
     }
 
+    /// Adds what is known besides the story, in lines: what each server knew, where the whole story is.
+    pub(crate) fn add(mut self, lines: &[String]) -> Report {
+        for line in lines {
+            self.evidence.push_str(line);
+            self.evidence.push('\n');
+        }
+        self
+    }
+
     /// Adds the story: what happened, what was expected, how to see it again.
     pub(crate) fn tell(mut self, story: &str, failure: Option<&Failure>, plan: &Plan) -> Report {
         let options = plan.options();
@@ -125,6 +135,7 @@ impl Report {
         match (self.invariant, kind) {
             (Some(invariant), _) => {
                 let _ = writeln!(text, "broken invariant: {invariant}\n  {message}");
+                let _ = writeln!(text, "  the rule: {}", invariant.words());
             }
             (None, Some(Kind::Starved)) => {
                 let _ = writeln!(text, "starved:\n  {message}");

@@ -57,7 +57,7 @@ pub(crate) enum Verb {
     Append,
 }
 
-/// A request: who, the how manieth, what.
+/// A request: the clerk, the request's number, the command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ask {
     client: u64,

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use linearize::models::scalar::Scalar;
 use linearize::picture::page_of;
-use linearize::read::{Loaded, ModelName, Options, Recording};
 use linearize::{Fault, History, Limits, Model, Progress, check_watched};
+use linearize_read::{Loaded, ModelName, Options, Recording};
 use pages::Pages;
 use progress::watched;
 use report::{Finding, Tally};

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use linearize::read::{self, Loaded, ModelName, Options, Problem, ReadError, Recording};
+use linearize_read::{Loaded, ModelName, Options, Problem, ReadError, Recording};
 
 use super::progress::watched;
 use crate::Failure;
@@ -89,10 +89,10 @@ impl Source {
         let say = || format!("{name}: {} MB read", bytes.load(Ordering::Relaxed) / 1_000_000);
         let loaded = watched(say, || match self {
             Source::Input => {
-                read::read_as(&name, Counted { input: io::stdin().lock(), bytes: &bytes }, options)
+                linearize_read::read_as(&name, Counted { input: io::stdin().lock(), bytes: &bytes }, options)
             }
             Source::File(path) => match File::open(path) {
-                Ok(file) => read::read_as(&name, Counted { input: file, bytes: &bytes }, options),
+                Ok(file) => linearize_read::read_as(&name, Counted { input: file, bytes: &bytes }, options),
                 Err(error) => {
                     let problem = Problem::Io(error.to_string());
                     Err(ReadError { file: name.clone(), line: None, problem })

@@ -410,7 +410,7 @@ fn fresh(problem: &Problem<'_>, put: u32) -> Epoch {
         max_read_by: NONE,
         checked: (u64::MAX, 0),
         tokens: 1,
-        // The initial put is before everything, so nothing can go wrong with it while nobody saw it.
+        // The initial put is before everything, so nothing can go wrong with it while no read saw it.
         grown: put == INITIAL,
     };
     let token = Token {

@@ -1,8 +1,8 @@
 //! Blocks: what must stay together, and whether the blocks can be put in a row.
 //!
-//! Between two puts the value only grows, so a put, the appends that somebody saw behind it and the reads
+//! Between two puts the value only grows, so a put, the appends that were seen behind it and the reads
 //! that saw them are contiguous in every linearization: a *block* (Gibbons and Korach 1997 call it a cluster
-//! and use it for registers). A write that nobody saw is a block by itself. For a block let `first` be the
+//! and use it for registers). A write that no read saw is a block by itself. For a block let `first` be the
 //! earliest return in it and `last` the latest call. Block B must come before block C exactly if
 //! `first(B) < last(C)`. If these demands have a cycle, they have one of two blocks: take the block of the
 //! cycle with the smallest `first`, and the one before it. So a legal row exists exactly if
@@ -12,7 +12,7 @@
 
 use super::slim::{Gathered, INITIAL, Kind, NONE, Slim};
 
-/// What is known of the moment right after a write took effect: who read then, and what came next.
+/// What is known of the moment right after a write took effect: which reads saw it, and what came next.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     /// The append that came next in the same block.
@@ -21,7 +21,7 @@ pub(crate) struct Moment {
     last_read: u32,
     /// The read that returned first, if it returned before the write; otherwise the write itself.
     earliest: u32,
-    /// The put that heads the block, once somebody saw this write; for a put, itself.
+    /// The put that heads the block, once a read saw this write; for a put, itself.
     pub(crate) head: u32,
 }
 
@@ -60,7 +60,7 @@ impl Rows {
     }
 }
 
-/// A block: who returned first in it, and who was called last.
+/// A block: its operation that returned first, and the one that was called last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
     pub(crate) first: u64,
@@ -207,8 +207,8 @@ impl Blocks {
     }
 }
 
-/// Walks through the block of `head` in the order that the reads showed, and looks for somebody who returned
-/// before one that comes earlier was called.
+/// Walks through the block of `head` in the order that the reads showed, and looks for an operation that
+/// returned before one that comes earlier was called.
 fn walk(ops: &[Slim], rows: &Rows, head: u32) -> Result<Block, Clash> {
     let mut block = Block::of(ops, head);
     let mut write = head;

@@ -17,7 +17,7 @@ const FEW_PARTS: usize = 32;
 pub(crate) enum Flaw {
     /// They do not tell which write is meant; another method must decide.
     Ambiguous,
-    /// `read` shows, in the bytes `part` of its text, something that nobody wrote there.
+    /// `read` shows, in the bytes `part` of its text, something that was not written there.
     Phantom { read: u32, part: Range<usize> },
     /// `append` shows at two places: in what `read` returned and in what `other` did (which may be the same).
     Twice { append: u32, read: u32, other: u32 },
@@ -28,7 +28,7 @@ pub(crate) enum Flaw {
 /// A put and what reads saw behind it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Epoch {
-    /// The longest text seen so far, and who saw it.
+    /// The longest text seen so far, and the read that saw it.
     longest: Stretch,
     pub(crate) longest_by: u32,
     /// For each write in order, where its part of the text ends: first the put itself.
@@ -290,9 +290,9 @@ impl Resolver {
         Ok(())
     }
 
-    /// Who wrote what `rest` begins with, behind what `before` wrote, and how long that is. Most often it is
-    /// one of the next appends by call, and to look there is cheaper than to look for the end of the text and
-    /// then for the text in a large table.
+    /// The write of what `rest` begins with, behind what `before` wrote, and how long that is. Most often it
+    /// is one of the next appends by call, and to look there is cheaper than to look for the end of the text
+    /// and then for the text in a large table.
     fn writer_near(
         &self,
         texts: &Texts,
@@ -315,7 +315,7 @@ impl Resolver {
         None
     }
 
-    /// Who wrote the first part of `rest`, and how long that is; `None` if it has no end.
+    /// The write of the first part of `rest`, and how long that is; `None` if it has no end.
     fn writer_of_part(&self, texts: &Texts, rest: &[u8]) -> Option<(u32, usize)> {
         let length = self.end_of_part(rest, 0)?;
         let writer = texts.find_bytes(&rest[..length]).map_or(NONE, |name| self.writer[name.index()]);

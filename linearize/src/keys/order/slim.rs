@@ -46,7 +46,7 @@ pub(crate) struct Gathered {
     pub(crate) ops: Vec<Slim>,
     /// How many of these are writes; so, the number of the first read.
     pub(crate) writes: usize,
-    /// Completed appends of nothing: right at any moment, seen by nobody. By index in the history.
+    /// Completed appends of nothing: right at any moment, never seen. By index in the history.
     pub(crate) idle: Vec<u32>,
     /// Whether there is an append of something.
     pub(crate) has_appends: bool,

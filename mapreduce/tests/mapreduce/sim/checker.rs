@@ -1,20 +1,26 @@
-//! The invariants of a job (the specification's §5), watched all the time by every test. The coordinator
-//! shows each of its steps while it holds its lock, the store each change of what a final name shows, and the
-//! application each call of reduce; so a broken invariant fails the test in the moment when it breaks.
+//! The invariants of a job (the specification's §5), watched all the time by every test: from the messages
+//! between coordinator and workers (`wire.rs`), from each change of what a final name in the store shows, and
+//! from each call of reduce. So a broken invariant fails the test in the moment when it breaks, whatever the
+//! coordinator looks like inside. What it shows to an observer only adds to the story.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
+use labrt::time::{Duration, Instant};
 use mapreduce::Observer;
-use mapreduce::events::{Cause, Event};
-use mapreduce::rpc::{AttemptId, TaskId, WorkerId};
-use mapreduce::state::{Phase, State};
+use mapreduce::events::{Event, Loss};
+use mapreduce::rpc::{
+    AttemptId, GetTaskArgs, GetTaskReply, MapAssignment, TaskDoneArgs, TaskDoneReply, TaskId, WorkerId,
+};
+use mapreduce::state::{Backup, Phase, State};
 use tester::Test;
 
+use super::books::{Books, End};
 use super::expected::Expected;
 use super::store::Change;
 use super::story;
+use super::wire::{Question, Reply};
 
 /// What has happened so far.
 #[derive(Clone, Debug, Default)]
@@ -25,20 +31,14 @@ pub(crate) struct Record {
     pub(crate) accepted: Vec<(AttemptId, WorkerId, String)>,
     /// Attempts that were reported as done, and did not count.
     pub(crate) late: Vec<(AttemptId, WorkerId)>,
-    /// Attempts that were given up.
-    pub(crate) given_up: Vec<(AttemptId, WorkerId, Cause)>,
-    /// Outputs that were lost, and whether the map runs again.
-    pub(crate) lost: Vec<(AttemptId, bool)>,
+    /// Outputs that were lost, and made anew.
+    pub(crate) lost: Vec<AttemptId>,
     /// Failed fetches.
     pub(crate) fetch_failures: Vec<AttemptId>,
-    /// Records that are stepped over: map and offset.
-    pub(crate) skipped: Vec<(usize, u64)>,
+    /// Records that are stepped over: map, piece of its split, and offset.
+    pub(crate) skipped: BTreeSet<(usize, u32, u64)>,
     /// Attempts that were handed out for the second time because the reply was lost.
     pub(crate) handed_out_again: usize,
-    /// Machines that were declared dead.
-    pub(crate) machines_died: usize,
-    /// The phases, in order.
-    pub(crate) phases: Vec<Phase>,
     /// What final names show.
     pub(crate) outputs: BTreeMap<String, Vec<u8>>,
 }
@@ -59,39 +59,58 @@ pub(crate) fn is_map(task: TaskId) -> bool {
     matches!(task, TaskId::Map(_))
 }
 
+/// What the checker must know of a job.
+pub(crate) struct Facts {
+    /// The machines with a replica of each map's input.
+    pub(crate) replicas: Vec<Vec<String>>,
+    pub(crate) reduces: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) backup: Backup,
+    pub(crate) local_disks: bool,
+}
+
 /// Watches one job.
 pub(crate) struct Checker {
     test: Test,
     expected: Expected,
-    maps: usize,
-    /// The machines with a replica of each map's input.
-    replicas: Vec<Vec<String>>,
+    facts: Facts,
     record: Mutex<Record>,
-    /// Called after each event, with the coordinator's lock held: it may wake others, and must not block.
+    books: Mutex<Books>,
+    /// Called after each event, in a handler of the coordinator: it may wake others, and must not block.
     on_event: Mutex<Option<EventHook>>,
 }
 
 type EventHook = Box<dyn FnMut(&Event) + Send>;
 
-/// The checker as the coordinator's observer.
+/// What was known when a question came.
+pub(crate) struct Asked {
+    at: Instant,
+    /// Whether it is a new question, and not one that the network has repeated.
+    is_new: bool,
+    /// Tasks of the phase that were idle, and how often each was handed out.
+    idle: Vec<(TaskId, usize)>,
+}
+
+/// The checker as the coordinator's observer: it tells what the messages do not show.
 pub(crate) struct Eye(pub(crate) Arc<Checker>);
 
 impl Observer for Eye {
-    fn observe(&mut self, state: &State, events: &[Event]) {
-        for event in events {
-            self.0.event(state, event);
-        }
+    fn observe(&mut self, _: &State, events: &[Event]) {
+        let hidden = |event: &&Event| {
+            matches!(event, Event::GivenUp { .. } | Event::MachineDied { .. } | Event::MachineBack { .. })
+        };
+        events.iter().filter(hidden).for_each(|event| story::tell(&self.0.test, event));
     }
 }
 
 impl Checker {
-    pub(crate) fn new(test: &Test, expected: Expected, replicas: Vec<Vec<String>>) -> Arc<Checker> {
+    pub(crate) fn new(test: &Test, expected: Expected, facts: Facts) -> Arc<Checker> {
         Arc::new(Checker {
             test: test.clone(),
             expected,
-            maps: replicas.len(),
-            replicas,
+            facts,
             record: Mutex::default(),
+            books: Mutex::default(),
             on_event: Mutex::default(),
         })
     }
@@ -110,93 +129,208 @@ impl Checker {
         *self.on_event.lock() = Some(Box::new(hook));
     }
 
+    /// Whether a worker of which this holds was handed an attempt, and nothing is known of the attempt's end.
+    pub(crate) fn runs_something(&self, is_it: impl Fn(WorkerId) -> bool) -> bool {
+        self.books.lock().attempts.values().any(|attempt| attempt.end.is_none() && is_it(attempt.worker))
+    }
+
     #[track_caller]
     fn broken(&self, number: u32, what: impl AsRef<str>) -> ! {
         self.test.fail(format!("invariant {number}: {}", what.as_ref()))
     }
 
-    fn event(&self, state: &State, event: &Event) {
+    fn tell(&self, event: &Event) {
         story::tell(&self.test, event);
-        match event {
-            Event::HandedOut { id, worker, host, backup } => {
-                self.handed_out(state, *id, *worker, host, *backup);
-            }
-            Event::Accepted { id, worker, host, .. } => self.accepted(*id, *worker, host),
-            Event::Waits { .. } => self.waits(state),
-            _ => {}
-        }
-        let mut record = self.record.lock();
-        match event.clone() {
-            Event::HandedOutAgain { .. } => record.handed_out_again += 1,
-            Event::Late { id, worker } => record.late.push((id, worker)),
-            Event::GivenUp { id, worker, cause } => record.given_up.push((id, worker, cause)),
-            Event::FetchFailed { map, .. } => record.fetch_failures.push(map),
-            Event::Lost { id, again, .. } => record.lost.push((id, again)),
-            Event::MachineDied { .. } => record.machines_died += 1,
-            Event::Skipped { map, offset, .. } => record.skipped.push((map, offset)),
-            Event::Entered(phase) => record.phases.push(phase),
-            _ => {}
-        }
-        drop(record);
         if let Some(hook) = self.on_event.lock().as_mut() {
             hook(event);
         }
     }
 
+    fn all_maps_done(&self, books: &Books) -> bool {
+        books.done.keys().filter(|task| is_map(**task)).count() == self.facts.replicas.len()
+    }
+
+    /// Tasks of the phase that are certainly idle, and how often each was handed out.
+    fn idle(&self, books: &Books) -> Vec<(TaskId, usize)> {
+        if self.all_maps_done(books) {
+            books.idle((0..self.facts.reduces).map(TaskId::Reduce))
+        } else {
+            books.idle((0..self.facts.replicas.len()).map(TaskId::Map))
+        }
+    }
+
+    /// A request has come, and is not handled yet.
+    pub(crate) fn asked(&self, question: &Question) -> Asked {
+        let (now, timeout) = (Instant::now(), self.facts.timeout);
+        let (mut asked, mut event) = (Asked { at: now, is_new: true, idle: Vec::new() }, None);
+        let books = &mut *self.books.lock();
+        match question {
+            Question::Register(args) => books.hear(args.worker, Some(&args.host), now, timeout),
+            Question::GetTask(args) => {
+                books.hear(args.worker, Some(&args.host), now, timeout);
+                asked.is_new = books.is_new(args.worker, args.number);
+                asked.idle = self.idle(books);
+                if asked.is_new {
+                    let held = books.held_by(args.worker).into_iter();
+                    held.filter(|&id| args.running != Some(id)).for_each(|id| books.end(id, End::Unknown));
+                }
+            }
+            Question::Progress(args) => books.hear(args.worker, None, now, timeout),
+            Question::TaskDone(args) => books.hear(args.worker, Some(&args.host), now, timeout),
+            Question::TaskFailed(args) => books.end(args.failed, End::Failed),
+            Question::FetchFailed(args) => {
+                books.complain(args);
+                let map = AttemptId { task: TaskId::Map(args.map), attempt: args.attempt };
+                self.record.lock().fetch_failures.push(map);
+                event = Some(Event::FetchFailed { map, reducer: args.running });
+            }
+        }
+        if let Some(event) = event {
+            self.tell(&event);
+        }
+        asked
+    }
+
+    /// A request was handled, and the reply has not left yet.
+    pub(crate) fn answered(&self, question: &Question, asked: &Asked, reply: &Reply) {
+        match (question, reply) {
+            (Question::GetTask(args), Reply::GetTask(GetTaskReply::Map(map))) => {
+                self.note_skipped(map);
+                self.handed_out(args, asked, map.id());
+            }
+            (Question::GetTask(args), Reply::GetTask(GetTaskReply::Reduce(reduce))) => {
+                self.handed_out(args, asked, reduce.id());
+            }
+            (Question::GetTask(args), Reply::GetTask(GetTaskReply::Wait { .. }))
+                if asked.is_new && args.running.is_none() =>
+            {
+                self.waits(asked);
+            }
+            (Question::TaskDone(args), Reply::TaskDone(TaskDoneReply::Accepted)) => self.accepted(args),
+            (Question::TaskDone(args), Reply::TaskDone(TaskDoneReply::Late)) => {
+                let (id, worker) = (args.done, args.worker);
+                self.record.lock().late.push((id, worker));
+                self.tell(&Event::Late { id, worker });
+            }
+            _ => {}
+        }
+    }
+
+    fn note_skipped(&self, map: &MapAssignment) {
+        let places = map.skip.iter().map(|place| (map.map, place.piece, place.offset));
+        self.record.lock().skipped.extend(places);
+    }
+
     /// Invariants 7 and 8: no execution without a cause, and no input from afar while there is some at hand.
-    fn handed_out(&self, state: &State, id: AttemptId, worker: WorkerId, host: &str, backup: bool) {
-        let mut record = self.record.lock();
-        if record.handed_out.insert(id, (worker, backup)).is_some() {
-            self.broken(7, format!("{id} was handed out twice under one number"));
+    fn handed_out(&self, args: &GetTaskArgs, asked: &Asked, id: AttemptId) {
+        let (worker, host) = (args.worker, &args.host);
+        let books = &mut *self.books.lock();
+        if let Some(before) = books.attempts.get(&id) {
+            if before.worker != worker {
+                self.broken(7, format!("{id} was handed out twice under one number"));
+            }
+            books.hand_out_again(id);
+            self.record.lock().handed_out_again += 1;
+            return self.tell(&Event::HandedOutAgain { id, worker });
         }
-        let executions = record.executions_of(id.task);
-        let causes = causes(&record, id.task);
-        if executions > 1 + causes {
-            self.broken(7, format!("{} runs for the {executions}th time, for {causes} causes", id.task));
+        let now = Instant::now();
+        let lost = self.undo(books, id.task, now);
+        let (over, running) = books.time_out(id.task, now, self.facts.timeout);
+        let backup = running > 0;
+        if backup && !self.may_have_backup(books, id.task, running) {
+            self.broken(
+                7,
+                format!("{} runs again, though {running} of its attempts run: {over:?} are over", id.task),
+            );
         }
-        let TaskId::Map(map) = id.task else { return };
-        let is_near = |map: usize| self.replicas[map].iter().any(|replica| replica == host);
-        if backup || self.replicas[map].is_empty() || is_near(map) {
+        if let TaskId::Map(map) = id.task
+            && !backup
+        {
+            self.check_locality(books, asked, map, host);
+        }
+        books.hand_out(id, worker, asked.at);
+        self.record.lock().handed_out.insert(id, (worker, backup));
+        if let Some(id) = lost {
+            self.record.lock().lost.push(id);
+            let loss = if books.cannot_be_fetched(id) { Loss::FetchFailed } else { Loss::MachineDied };
+            self.tell(&Event::Lost { id, loss, again: true });
+        }
+        self.tell(&Event::HandedOut { id, worker, host: host.clone(), backup });
+    }
+
+    /// A task that was done is handed out: its output must be lost. Returns the attempt that counted.
+    fn undo(&self, books: &mut Books, task: TaskId, now: Instant) -> Option<AttemptId> {
+        let (id, host) = books.done.remove(&task)?;
+        if !self.facts.local_disks || !books.may_be_lost(id, &host, now, self.facts.timeout) {
+            self.broken(7, format!("{id} is done, and {task} runs again for no cause"));
+        }
+        Some(id)
+    }
+
+    /// Near the end of a phase a task may run twice (paper, §3.6).
+    fn may_have_backup(&self, books: &Books, task: TaskId, running: usize) -> bool {
+        let all = if is_map(task) { self.facts.replicas.len() } else { self.facts.reduces };
+        let done = books.done.keys().filter(|other| is_map(**other) == is_map(task)).count();
+        running == 1 && done * 100 >= all * 95 && self.facts.backup != Backup::Off
+    }
+
+    fn check_locality(&self, books: &Books, asked: &Asked, map: usize, host: &str) {
+        let is_near = |map: usize| self.facts.replicas[map].iter().any(|replica| replica == host);
+        if self.facts.replicas[map].is_empty() || is_near(map) {
             return;
         }
-        let idle = state.maps().iter().enumerate().filter(|(_, task)| task.is_idle());
-        if let Some((near, _)) = idle.into_iter().find(|&(map, _)| is_near(map)) {
+        let still = self.idle(books);
+        let near = asked.idle.iter().filter(|idle| still.contains(idle)).find_map(|&(task, _)| match task {
+            TaskId::Map(other) if is_near(other) => Some(other),
+            _ => None,
+        });
+        if let Some(near) = near {
             self.broken(
                 8,
                 format!(
-                    "{host} got {}, whose input is elsewhere, and not map {near}, whose input it has",
-                    id.task
+                    "{host} got map {map}, whose input is elsewhere, and not map {near}, whose input it has"
                 ),
             );
         }
     }
 
     /// Invariants 2 and 6: one attempt counts, unless its output was lost since.
-    fn accepted(&self, id: AttemptId, worker: WorkerId, host: &str) {
-        let mut record = self.record.lock();
-        let accepted = record.accepted.iter().filter(|(other, ..)| other.task == id.task).count();
-        let lost = record.lost.iter().filter(|(other, again)| other.task == id.task && *again).count();
-        // What was lost and not needed at first may have become needed later.
-        let lost_later = record.lost.iter().filter(|(other, again)| other.task == id.task && !*again).count();
-        if accepted > lost + lost_later {
-            self.broken(2, format!("{id} was accepted, though an attempt of {} counts already", id.task));
+    fn accepted(&self, args: &TaskDoneArgs) {
+        let (id, worker, host) = (args.done, args.worker, args.host.clone());
+        let books = &mut *self.books.lock();
+        if self.record.lock().lost.contains(&id) {
+            self.broken(6, format!("{id} was accepted again, though its output was lost with its machine"));
         }
-        record.accepted.push((id, worker, host.to_owned()));
+        let before = books.done.get(&id.task).cloned();
+        if let Some((other, at)) = before {
+            if other == id {
+                return;
+            }
+            let (now, timeout) = (Instant::now(), self.facts.timeout);
+            if !self.facts.local_disks || !books.may_be_lost(other, &at, now, timeout) {
+                self.broken(2, format!("{id} was accepted, though {other} counts already"));
+            }
+        }
+        books.accept(id, &host);
+        self.record.lock().accepted.push((id, worker, host.clone()));
+        self.tell(&Event::Accepted { id, worker, host, counters: args.counters });
+        if is_map(id.task) && self.all_maps_done(books) {
+            self.tell(&Event::Entered(Phase::Reduce));
+        }
     }
 
     /// Invariant 5, work conservation.
-    fn waits(&self, state: &State) {
-        let tasks =
-            if state.maps().iter().all(|map| map.done().is_some()) { state.reduces() } else { state.maps() };
-        if let Some(idle) = tasks.iter().position(|task| task.is_idle()) {
-            self.broken(5, format!("a worker was told to wait, and task {idle} of the phase is idle"));
+    fn waits(&self, asked: &Asked) {
+        let still = self.idle(&self.books.lock());
+        if let Some((idle, _)) = asked.idle.iter().find(|idle| still.contains(idle)) {
+            self.broken(5, format!("a worker was told to wait, and {idle} is idle"));
         }
     }
 
     /// Invariant 4: reduce is called, so all maps must have been done.
     pub(crate) fn reduce_called(&self, worker: WorkerId) {
         let record = self.record.lock();
-        let mut done = vec![false; self.maps];
+        let mut done = vec![false; self.facts.replicas.len()];
         for (id, ..) in &record.accepted {
             if let TaskId::Map(map) = id.task {
                 done[map] = true;
@@ -258,15 +392,4 @@ impl Checker {
             );
         }
     }
-}
-
-/// How many causes there were to run this task again: silence, failures, a lost output, a backup.
-fn causes(record: &Record, task: TaskId) -> usize {
-    let given_up = record
-        .given_up
-        .iter()
-        .filter(|(id, _, cause)| id.task == task && !matches!(cause, Cause::Superseded));
-    let lost = record.lost.iter().filter(|(id, _)| id.task == task);
-    let backups = record.handed_out.iter().filter(|(id, (_, backup))| id.task == task && *backup);
-    given_up.count() + lost.count() + backups.count()
 }

@@ -1,6 +1,7 @@
 //! What the simulated tests stand on: a cluster with disks, a checker that never looks away, text,
 //! disturbances.
 
+pub(crate) mod books;
 pub(crate) mod checker;
 pub(crate) mod cluster;
 pub(crate) mod disturb;
@@ -10,3 +11,4 @@ pub(crate) mod store;
 pub(crate) mod story;
 pub(crate) mod text;
 pub(crate) mod toys;
+pub(crate) mod wire;

@@ -3,17 +3,17 @@
 //! If fifty clients append five different texts, to choose which append each part of each text is (as the
 //! rest of
 //! [`crate::keys::ambiguous`] does) means to try out what makes no difference. What makes one is only *when*
-//! the key holds *which text*. Of all texts just those matter that somebody reads, or reads the beginning of:
+//! the key holds *which text*. Of all texts just those matter that are read, or whose beginning is read:
 //! places in a tree (`super::tree`). So this method looks for a walk through the tree in time. A *step* is an
 //! append that leads one place further down, or a put that leads to a place near the root. A place may be
-//! left once somebody has read there; then, until the next put, nobody looks, and whatever is written can
-//! *hide*. Reads never wait: whoever sees the place reads at once.
+//! left once a read was there; then, until the next put, no read looks, and whatever is written can
+//! *hide*. Reads never wait: a read that sees the place reads at once.
 //!
-//! # Who takes the steps
+//! # Which writes take the steps
 //!
 //! Writes of one kind and text are a *class*, and it is left open which of them takes a step. Two things must
 //! be possible: each step needs a *taker*, a write under way that takes no other step; and each write that
-//! returns must be *settled*: be a taker, or have been under way when nobody looked. By a theorem of
+//! returns must be *settled*: be a taker, or have been under way when no read looked. By a theorem of
 //! Mendelsohn and Dulmage (1958) it is enough that each of the two can be done by itself: a matching that
 //! covers all steps and one that covers all writes with nowhere to hide can be combined into one that covers
 //! both. And each by itself is easy, since steps are moments and writes are intervals: give every step to the
@@ -36,7 +36,7 @@
 //!
 //! # What prunes the search
 //!
-//! - A place is left at once if nobody can still read there or below, since puts to come will have replaced
+//! - A place is left at once if no read can come there or below, since puts to come will have replaced
 //!   it.
 //! - Reads under way that continue neither the place nor one another need a put each, and there may be too
 //!   few.
@@ -44,8 +44,8 @@
 //!
 //! # How to read
 //!
-//! `course` prepares a key; `steps` says which steps are possible; `search` tries them; `order` says who took
-//! which.
+//! `course` prepares a key; `steps` says which steps are possible; `search` tries them; `order` says which
+//! write took which.
 
 mod course;
 mod order;

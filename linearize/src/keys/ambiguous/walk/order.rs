@@ -1,10 +1,10 @@
-//! From a walk to an order of all operations: who takes which step, and where the others hide.
+//! From a walk to an order of all operations: which write takes which step, and where the others hide.
 
 use super::course::Course;
 use super::search::Move;
 use crate::keys::order::slim::{Kind, NONE};
 
-/// A time at which nobody looks: from a [`Move::Leave`], or a put, to that put.
+/// A time at which no read looks: from a [`Move::Leave`], or a put, to that put.
 struct Pause {
     from: u64,
     to: u64,
@@ -32,7 +32,7 @@ pub(super) fn order_of(course: &Course<'_>, trail: &[Move]) -> Vec<u32> {
     let mut pauses = pauses.into_iter().peekable();
     let mut hide = |before: usize, order: &mut Vec<u32>| {
         while let Some(mut pause) = pauses.next_if(|pause| pause.before == before) {
-            // By call, so that who returned before another was called comes first.
+            // By call, so that a write that returned before another was called comes first.
             pause.hidden.sort_unstable();
             order.append(&mut pause.hidden);
         }
@@ -76,7 +76,7 @@ fn find(course: &Course<'_>, pauses: &[Pause], item: u32) -> Option<usize> {
     pauses.get(first).filter(|pause| pause.from <= item.end).map(|_| first)
 }
 
-/// Who takes each step, by move.
+/// The write that takes each step, by move.
 ///
 /// The search has counted twice: each step has a taker, and each write that cannot hide has a step that
 /// settles it. Where the two differ, they are reconciled as Mendelsohn and Dulmage (1958) do: a write that

@@ -17,9 +17,9 @@ use crate::verdict::Limit;
 pub(super) enum Move {
     /// This item reads.
     Read { item: u32 },
-    /// At return number `event` a step was taken; `settles` is [`NONE`] if it settles nobody.
+    /// At return number `event` a step was taken; `settles` is [`NONE`] if it settles no write.
     Write { event: u32, item: u32, settles: u32 },
-    /// From return number `event` on nobody looks, until the next put.
+    /// From return number `event` on no read looks, until the next put.
     Leave { event: u32 },
 }
 
@@ -221,7 +221,7 @@ impl<'a, K: Mask> Search<'a, K> {
         }
     }
 
-    /// Everything under way can take effect now, where nobody looks.
+    /// Everything under way can take effect now, where no read looks.
     fn settle_all(&self, node: &mut Node<K>) {
         for (_, item) in self.course.under_way(node.event).filter(|(_, item)| item.kind != Kind::Get) {
             node.settled.insert(item.slot);

@@ -9,9 +9,9 @@ use crate::search::mask::Mask;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Node<K> {
     pub(super) event: u32,
-    /// What the key holds, as far as anybody will read it.
+    /// What the key holds, as far as it will be read.
     pub(super) place: Place,
-    /// Whether somebody has read it, so that it may be left; also if there is nothing to read.
+    /// Whether it has been read, so that it may be left; also if there is nothing to read.
     pub(super) shown: bool,
     /// Whether the write that returns now must be the taker of a step.
     pub(super) obliged: bool,
@@ -37,7 +37,7 @@ pub(super) enum Step {
 pub(super) enum Goal {
     /// This read reads.
     Read { item: u32 },
-    /// This write takes a step, or finds a moment at which nobody looks.
+    /// This write takes a step, or finds a moment at which no read looks.
     Settle { item: u32 },
     /// This write, which is settled, may be a taker.
     Spend { item: u32 },
@@ -80,7 +80,7 @@ impl Course<'_> {
         !ranks.is_empty() && self.waiting(node).any(|read| ranks.contains(&read.rank))
     }
 
-    /// Whether somebody can still read something at `place` or behind it, if it is gone by `until`.
+    /// Whether a read can still see something at `place` or behind it, if it is gone by `until`.
     pub(super) fn is_live<K: Mask>(&self, node: &Node<K>, place: Place, until: u64) -> bool {
         let ranks = self.ranks(place);
         !ranks.is_empty()
@@ -278,7 +278,7 @@ impl Course<'_> {
             Goal::Read { item } => {
                 let read = &self.items[item as usize];
                 look(read);
-                // Without a put for this one, nobody else's way leads on.
+                // Without a put for this one, no way leads on.
                 if self.has_head(node, read) {
                     self.waiting(node).for_each(look);
                 }

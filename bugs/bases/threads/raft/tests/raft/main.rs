@@ -1,0 +1,13 @@
+//! The tests of the Raft lab that any solution can be given: those on a cluster.
+
+mod churn;
+mod directed_2a;
+mod directed_2b;
+mod directed_2c;
+mod directed_2d;
+mod part_2a;
+mod part_2b;
+mod part_2b_counts;
+mod part_2c;
+mod part_2d;
+mod waiting;

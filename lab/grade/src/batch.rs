@@ -1,0 +1,288 @@
+//! A batch on this machine: plan, shards, results.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use lab_terminal::{Failure, Outcome, count, duration, table};
+
+use crate::cli::{Arguments, Step, WishOptions, WorkOptions};
+use crate::kills::Trial;
+use crate::merge::{Graded, merge};
+use crate::parallel::in_parallel;
+use crate::plan::{Plan, Wish};
+use crate::report::{Reports, points};
+use crate::sandbox::Sandbox;
+use crate::shard::{Carried, Worker};
+use crate::watchfolder::{LOOK, Sight, look};
+use crate::workshop::Workshop;
+use crate::{secret, settings, verdict};
+
+/// Does what the command line asks for.
+pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    let root = root()?;
+    match &arguments.step {
+        None if arguments.wish.tests => kill(root, &arguments.wish, &arguments.work),
+        None => match &arguments.wish.watch {
+            None => grade(root, &arguments.wish, &arguments.work, &*stop_on_signal()?),
+            Some(folder) => watch(root, folder, &arguments.wish, &arguments.work),
+        },
+        Some(Step::Plan { wish, work }) => {
+            let (plan, ..) = plan(root, wish, work)?;
+            println!("{}", count(plan.shards().len(), "shard"));
+            Ok(Outcome::Passed)
+        }
+        Some(Step::RunShard { shards, work }) => {
+            let sandbox = sandbox(work)?;
+            let plan = Plan::read(&work.out)?;
+            let workshop = workshop(root, &plan.lab, work)?;
+            check_same(&plan, &workshop)?;
+            carry_out(&plan, &workshop, sandbox, work, Some(shards), &*stop_on_signal()?)
+        }
+        Some(Step::Merge { work }) => results(&Plan::read(&work.out)?, &work.out),
+    }
+}
+
+/// Grades students' tests.
+fn kill(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, Failure> {
+    let lab = known_lab(wish)?;
+    let submissions = submissions(wish)?;
+    let sandbox = sandbox(work)?;
+    let workshop = workshop(root, lab, work)?;
+    fs::create_dir_all(&work.out)
+        .map_err(|error| Failure::new(format!("{}: {error}", work.out.display())))?;
+    let trial = Trial {
+        root,
+        lab,
+        workshop: &workshop,
+        sandbox,
+        out: &work.out,
+        jobs: work.jobs(),
+        runs: wish.runs,
+        first_seed: secret::first_seed(wish.secret.as_deref(), lab)?,
+        only: &wish.bug,
+    };
+    trial.grade(&submissions)
+}
+
+fn known_lab(wish: &WishOptions) -> Result<&str, Failure> {
+    if wish.lab.is_empty() {
+        return Err(Failure::new("which lab? --lab mapreduce, raft, kvraft, shardctrler or shardkv"));
+    }
+    Ok(&wish.lab)
+}
+
+/// All submissions, from the plan to the reports.
+fn grade(
+    root: &Path,
+    wish: &WishOptions,
+    work: &WorkOptions,
+    stopped: &AtomicBool,
+) -> Result<Outcome, Failure> {
+    let (plan, workshop, sandbox) = plan(root, wish, work)?;
+    let outcome = carry_out(&plan, &workshop, sandbox, work, None, stopped)?;
+    if outcome == Outcome::Interrupted {
+        return Ok(outcome);
+    }
+    let merged = results(&plan, &work.out)?;
+    Ok(if outcome == Outcome::Passed { merged } else { outcome })
+}
+
+/// Grades what is in a folder whenever that has changed and then stayed as it is for one look.
+fn watch(root: &Path, folder: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, Failure> {
+    let stopped = stop_on_signal()?;
+    let (mut graded, mut before) = (Sight::new(), Sight::new());
+    eprintln!("{}: is watched; ctrl-C ends this", folder.display());
+    while !stopped.load(Ordering::Relaxed) {
+        let now = look(folder)?;
+        if now != graded && now == before && !now.is_empty() {
+            let wish =
+                WishOptions { submissions: now.keys().cloned().collect(), fresh: false, ..wish.clone() };
+            grade(root, &wish, work, &stopped)?;
+            graded.clone_from(&now);
+        }
+        before = now;
+        thread::sleep(LOOK);
+    }
+    Ok(Outcome::Interrupted)
+}
+
+/// The workspace of the reference: this crate's folder is two levels below it.
+fn root() -> Result<&'static Path, Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Path::parent);
+    root.filter(|root| root.join("labs.toml").is_file())
+        .ok_or_else(|| Failure::new("the workspace that this program was built in is gone"))
+}
+
+fn sandbox(work: &WorkOptions) -> Result<Sandbox, Failure> {
+    let sandbox = match work {
+        WorkOptions { unsafe_no_sandbox: true, .. } => Sandbox::Nothing,
+        WorkOptions { no_namespaces: true, .. } => Sandbox::Calls.probe()?,
+        _ => Sandbox::Full.probe()?,
+    };
+    eprintln!("sandbox: {}", sandbox.describe());
+    Ok(sandbox)
+}
+
+fn workshop(root: &Path, lab: &str, work: &WorkOptions) -> Result<Workshop, Failure> {
+    let cache = work.cache.clone().unwrap_or_else(|| root.join("target/grade").join(lab));
+    Workshop::prepare(root, lab, &cache)
+}
+
+fn check_same(plan: &Plan, workshop: &Workshop) -> Result<(), Failure> {
+    if plan.workshop == workshop.fingerprint {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "this machine would build something else than the plan's: another version of this workspace, another \
+         compiler, or other CARGO_PROFILE_ or RUSTFLAGS variables",
+    ))
+}
+
+/// The plan that is there, if it is the one that is asked for; otherwise a new one.
+fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Workshop, Sandbox), Failure> {
+    known_lab(wish)?;
+    let submissions = submissions(wish)?;
+    let sandbox = sandbox(work)?;
+    let begun = Instant::now();
+    let workshop = workshop(root, &wish.lab, work)?;
+    eprintln!("the pristine workspace is ready after {}", duration(begun.elapsed()));
+    let out = &work.out;
+    let cannot = |error| Failure::new(format!("{}: {error}", out.display()));
+    fs::create_dir_all(out).map_err(cannot)?;
+    let old = if wish.fresh { None } else { Plan::read(out).ok() };
+    let first_seed = match (&old, &wish.secret) {
+        // An interrupted batch goes on with the seeds that it drew.
+        (Some(old), None) => old.first_seed,
+        _ => secret::first_seed(wish.secret.as_deref(), &wish.lab)?,
+    };
+    let fresh = wish.fresh;
+    let wish = Wish {
+        lab: wish.lab.clone(),
+        submissions,
+        runs: wish.runs,
+        first_seed,
+        seeds_per_shard: wish.seeds_per_shard,
+        skip_inspection: wish.no_source_check,
+    };
+    let tests = settings::tests(&workshop.recipe.workspace)?;
+    let plan = Plan::make(root, &workshop, settings::grading(root)?, tests, &wish, out)?;
+    if old.as_ref().is_some_and(|old| !old.is_continued_by(&plan)) {
+        let advice = "give another folder, or --fresh to forget it";
+        return Err(Failure::new(format!("{} holds another batch; {advice}", out.display())));
+    }
+    if fresh {
+        let _ = fs::remove_dir_all(out.join("shards"));
+    }
+    plan.write(out)?;
+    Ok((plan, workshop, sandbox))
+}
+
+/// All submissions that are asked for, in order.
+fn submissions(wish: &WishOptions) -> Result<Vec<PathBuf>, Failure> {
+    let mut submissions = wish.submissions.clone();
+    if let Some(folder) = &wish.folder {
+        let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
+        for entry in fs::read_dir(folder).map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            // Files of the system's and of editors.
+            if !entry.file_name().to_string_lossy().starts_with('.') {
+                submissions.push(entry.path());
+            }
+        }
+    }
+    submissions.sort();
+    submissions.dedup();
+    if submissions.is_empty() {
+        return Err(Failure::new("there is nothing to grade: name submissions, or their folder with --in"));
+    }
+    Ok(submissions)
+}
+
+/// Carries out all shards, or those that are named.
+fn carry_out(
+    plan: &Plan,
+    workshop: &Workshop,
+    sandbox: Sandbox,
+    work: &WorkOptions,
+    named: Option<&[usize]>,
+    stopped: &AtomicBool,
+) -> Result<Outcome, Failure> {
+    let mut shards = plan.shards();
+    if let Some(named) = named {
+        if let Some(number) = named.iter().find(|number| **number >= shards.len()) {
+            return Err(Failure::new(format!(
+                "there is no shard {number}; the last one is {}",
+                shards.len().saturating_sub(1)
+            )));
+        }
+        shards.retain(|shard| named.contains(&shard.shard));
+    }
+    let jobs = work.jobs();
+    let side_by_side = jobs.min(shards.len()).max(1);
+    let worker = Worker { plan, workshop, out: &work.out, sandbox, jobs: jobs.div_ceil(side_by_side) };
+    let (done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    in_parallel(&shards, side_by_side, |shard| {
+        if stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let begun = Instant::now();
+        let result = worker.carry_out(shard);
+        failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
+        let number = done.fetch_add(1, Ordering::Relaxed) + 1;
+        let (words, took) = (words(plan, &result), duration(begun.elapsed()));
+        eprintln!("{number}/{} {}: {words} ({took})", shards.len(), shard.submission);
+    });
+    if stopped.load(Ordering::Relaxed) {
+        return Ok(Outcome::Interrupted);
+    }
+    Ok(if failed.into_inner() == 0 { Outcome::Passed } else { Outcome::CouldNotRun })
+}
+
+/// A flag that ctrl-C and SIGTERM set. A second one ends this program at once.
+fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stopped);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(lab_terminal::INTERRUPTED));
+        }
+        eprintln!("stops behind the submissions that are being graded; once more to stop at once");
+    })
+    .map_err(|error| Failure::new(format!("ctrl-C cannot be handled: {error}")))?;
+    Ok(stopped)
+}
+
+/// What a shard came to, for whoever watches.
+fn words(plan: &Plan, result: &Result<Carried, Failure>) -> String {
+    match result {
+        Err(failure) => format!("could not be graded: {failure}"),
+        Ok(Carried { refusal: Some(_), .. }) => "does not build".to_owned(),
+        Ok(carried) => verdict::overall(&plan.tests, &carried.sums).words().to_owned(),
+    }
+}
+
+/// Merges what there is, writes all reports, and says what it came to.
+fn results(plan: &Plan, out: &Path) -> Result<Outcome, Failure> {
+    let mut rows = vec![["submission", "points", "verdict"].map(str::to_owned).to_vec()];
+    let mut reports = Reports::new(plan, out);
+    let summary = merge(plan, out, &mut |graded: &Graded| {
+        rows.push(vec![graded.name.clone(), points(graded.hundredths), graded.class.words().to_owned()]);
+        reports.add(graded)
+    })?;
+    reports.finish(&summary)?;
+    print!("{}", table(&rows));
+    for fault in &summary.faults {
+        println!("NOT TO BE TRUSTED: {fault}");
+    }
+    if !summary.missing.is_empty() {
+        let missing: Vec<String> = summary.missing.iter().map(usize::to_string).collect();
+        println!("missing: {} ({})", count(missing.len(), "shard"), missing.join(" "));
+    }
+    println!("{}", out.join("index.html").display());
+    let good = summary.faults.is_empty() && summary.missing.is_empty();
+    Ok(if good { Outcome::Passed } else { Outcome::CouldNotRun })
+}

@@ -1,0 +1,292 @@
+//! The plan of a batch: what was handed in, with which seeds it is run, and how that is cut into shards. It
+//! is written before anything is run, and everything else follows from it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use lab_terminal::Failure;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::settings::{Grading, Test};
+use crate::take::{Refusal, Sources, take};
+use crate::workshop::{Workshop, hex};
+use crate::{canary, store};
+
+/// The version of the files in a batch's folder.
+pub(crate) const VERSION: u32 = 1;
+
+/// A batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) version: u32,
+    pub(crate) lab: String,
+    /// Of the workspace that everything is built in ([`Workshop::fingerprint`]).
+    pub(crate) workshop: String,
+    pub(crate) packages: Vec<String>,
+    pub(crate) runs: u64,
+    pub(crate) first_seed: u64,
+    pub(crate) seeds_per_shard: u64,
+    pub(crate) grading: Grading,
+    pub(crate) tests: Vec<Test>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One submission of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// The student, or whoever the file is named for.
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    /// What was handed in, without the folder that it lies in.
+    pub(crate) file: String,
+    /// Of the sources; empty if there are none.
+    pub(crate) hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refusal: Option<Refusal>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
+}
+
+/// Whose a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    /// The reference, which must pass.
+    Reference,
+    /// What students begin with, which must fail as not implemented.
+    Skeleton,
+    /// A wrong solution, which must fail.
+    Canary,
+    Student,
+}
+
+/// A piece of work: one submission with some of the seeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shard {
+    pub(crate) shard: usize,
+    pub(crate) submission: String,
+    pub(crate) hash: String,
+    pub(crate) seeds: Range<u64>,
+}
+
+/// What a batch is made of.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) lab: String,
+    pub(crate) submissions: Vec<PathBuf>,
+    pub(crate) runs: u64,
+    pub(crate) first_seed: u64,
+    pub(crate) seeds_per_shard: Option<u64>,
+    pub(crate) skip_inspection: bool,
+}
+
+impl Plan {
+    /// Looks at all submissions, and keeps the sources of those that can be graded in `out`.
+    pub(crate) fn make(
+        root: &Path,
+        workshop: &Workshop,
+        grading: Grading,
+        tests: Vec<Test>,
+        wish: &Wish,
+        out: &Path,
+    ) -> Result<Plan, Failure> {
+        let mut rows = vec![
+            own_row("(reference)", Role::Reference, &workshop.reference, out)?,
+            own_row("(skeleton)", Role::Skeleton, &workshop.skeleton, out)?,
+        ];
+        if let Some(patch) = grading.canary.get(&wish.lab) {
+            let sources = canary::sources(&workshop.reference, &root.join(patch))?;
+            rows.push(own_row("(canary)", Role::Canary, &sources, out)?);
+        }
+        for path in &wish.submissions {
+            rows.push(student_row(path, workshop, wish, out)?);
+        }
+        refuse_twins(&mut rows);
+        rows.sort_by(|left, right| (left.role, &left.name).cmp(&(right.role, &right.name)));
+        Ok(Plan {
+            version: VERSION,
+            lab: wish.lab.clone(),
+            workshop: workshop.fingerprint.clone(),
+            packages: workshop.packages.clone(),
+            runs: wish.runs,
+            first_seed: wish.first_seed,
+            seeds_per_shard: wish.seeds_per_shard.unwrap_or(wish.runs).max(1),
+            grading,
+            tests,
+            rows,
+        })
+    }
+
+    /// The pieces of work, in the order of the rows.
+    pub(crate) fn shards(&self) -> Vec<Shard> {
+        let mut shards = Vec::new();
+        for row in self.rows.iter().filter(|row| row.refusal.is_none()) {
+            let end = self.first_seed + self.runs;
+            let mut next = self.first_seed;
+            while next < end {
+                let behind = (next + self.seeds_per_shard).min(end);
+                let (submission, hash) = (row.name.clone(), row.hash.clone());
+                shards.push(Shard { shard: shards.len(), submission, hash, seeds: next..behind });
+                next = behind;
+            }
+        }
+        shards
+    }
+
+    /// Of everything that decides what a shard comes to. Who handed the sources in is not among it, so a
+    /// batch that gets further submissions keeps what was done for the others.
+    pub(crate) fn key(&self, shard: &Shard) -> Result<String, Failure> {
+        let decides = (VERSION, &self.workshop, &self.tests, &shard.hash, &shard.seeds);
+        let text = serde_json::to_vec(&decides).map_err(|error| Failure::new(format!("a shard: {error}")))?;
+        Ok(hex(&Sha256::digest(text)[..16]))
+    }
+
+    /// Whether the other plan is this one with other submissions, or another number of runs.
+    pub(crate) fn is_continued_by(&self, other: &Plan) -> bool {
+        let fixed = |plan: &Plan| Plan { rows: Vec::new(), runs: 0, seeds_per_shard: 0, ..plan.clone() };
+        fixed(self) == fixed(other)
+    }
+
+    /// Writes the plan, and the list of its shards.
+    pub(crate) fn write(&self, out: &Path) -> Result<(), Failure> {
+        store::put_json(&out.join("plan.json"), self)?;
+        let mut lines = String::new();
+        for shard in self.shards() {
+            lines +=
+                &serde_json::to_string(&shard).map_err(|error| Failure::new(format!("a shard: {error}")))?;
+            lines.push('\n');
+        }
+        store::put(&out.join("shards.jsonl"), lines.as_bytes())
+    }
+
+    /// The plan of the batch in `out`.
+    pub(crate) fn read(out: &Path) -> Result<Plan, Failure> {
+        let plan: Plan = store::get_json(&out.join("plan.json"))?;
+        if plan.version == VERSION {
+            return Ok(plan);
+        }
+        Err(Failure::new(format!("{} is of version {}; this reads {VERSION}", out.display(), plan.version)))
+    }
+}
+
+fn own_row(name: &str, role: Role, sources: &Sources, out: &Path) -> Result<Row, Failure> {
+    let hash = keep(sources, out)?;
+    Ok(Row { name: name.to_owned(), role, file: String::new(), hash, refusal: None, notes: Vec::new() })
+}
+
+/// The student that a submission is named for, and its file's name.
+pub(crate) fn names(path: &Path) -> (String, String) {
+    let file = path.canonicalize().ok().and_then(|path| path.file_name().map(ToOwned::to_owned));
+    let file = file.or_else(|| path.file_name().map(ToOwned::to_owned)).unwrap_or_default();
+    let file = plain(&file);
+    (student(&file).to_owned(), file)
+}
+
+fn student_row(path: &Path, workshop: &Workshop, wish: &Wish, out: &Path) -> Result<Row, Failure> {
+    let (name, file) = names(path);
+    let mut row =
+        Row { name, role: Role::Student, file, hash: String::new(), refusal: None, notes: Vec::new() };
+    let taken = take(path, &workshop.packages).and_then(|taken| {
+        let inspected = if wish.skip_inspection { Ok(()) } else { crate::inspect::inspect(&taken.sources) };
+        inspected.map(|()| taken)
+    });
+    match taken {
+        Ok(taken) => {
+            row.hash = keep(&taken.sources, out)?;
+            row.notes = taken.notes;
+        }
+        Err(refusal) => row.refusal = Some(refusal),
+    }
+    Ok(row)
+}
+
+/// Two submissions of one student: which of them counts, only the instructor knows.
+fn refuse_twins(rows: &mut [Row]) {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in rows.iter() {
+        files.entry(row.name.clone()).or_default().push(row.file.clone());
+    }
+    for row in rows.iter_mut() {
+        let Some(twins) = files.get(&row.name).filter(|files| files.len() > 1) else { continue };
+        let sentence =
+            format!("There are several submissions of {}: {}. Keep one.", row.name, twins.join(", "));
+        row.refusal = Some(Refusal::new("two_submissions", sentence));
+        // Both stay in the table, each under its file's name.
+        row.name = format!("{} [{}]", row.name, row.file);
+    }
+}
+
+/// A file's name as text: what is not a plain letter, `_XX`.
+fn plain(name: &std::ffi::OsStr) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-@+ ".contains(byte);
+    name.as_bytes()
+        .iter()
+        .map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("_{byte:02x}") })
+        .collect()
+}
+
+/// The student that a file is named for.
+fn student(file: &str) -> &str {
+    let ends = [".tar.gz", ".tgz", ".tar", ".zip", ".git"];
+    ends.iter().find_map(|end| file.strip_suffix(end)).filter(|stem| !stem.is_empty()).unwrap_or(file)
+}
+
+/// Keeps sources under the hash of what is in them.
+fn keep(sources: &Sources, out: &Path) -> Result<String, Failure> {
+    let text = serde_json::to_vec(sources).map_err(|error| Failure::new(format!("the sources: {error}")))?;
+    let hash = hex(&Sha256::digest(&text)[..16]);
+    let folder = out.join("sources");
+    fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+    store::put(&folder.join(format!("{hash}.json")), &text)?;
+    Ok(hash)
+}
+
+/// The sources that were kept.
+pub(crate) fn kept(out: &Path, hash: &str) -> Result<Sources, Failure> {
+    store::get_json(&out.join("sources").join(format!("{hash}.json")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_for_its_student() {
+        for (file, name) in
+            [("alice.tar.gz", "alice"), ("bob.zip", "bob"), ("carol", "carol"), (".zip", ".zip")]
+        {
+            assert_eq!(student(file), name);
+        }
+        assert_eq!(plain(std::ffi::OsStr::new("a/<b>")), "a_2f_3cb_3e");
+    }
+
+    #[test]
+    fn no_seed_is_left_out_or_run_twice() {
+        let row = |name: &str, refusal| Row {
+            name: name.to_owned(),
+            role: Role::Student,
+            file: String::new(),
+            hash: String::new(),
+            refusal,
+            notes: Vec::new(),
+        };
+        let plan = Plan {
+            version: VERSION,
+            lab: String::new(),
+            workshop: String::new(),
+            packages: Vec::new(),
+            runs: 7,
+            first_seed: 100,
+            seeds_per_shard: 3,
+            grading: Grading::default(),
+            tests: Vec::new(),
+            rows: vec![row("a", None), row("b", Some(Refusal::new("x", "y"))), row("c", None)],
+        };
+        let ranges: Vec<Range<u64>> = plan.shards().into_iter().map(|shard| shard.seeds).collect();
+        assert_eq!(ranges, [100..103, 103..106, 106..107, 100..103, 103..106, 106..107]);
+    }
+}

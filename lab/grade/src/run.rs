@@ -1,0 +1,447 @@
+//! Runs a submission's tests, and tells what each run came to.
+//!
+//! The tests of a part share a process, each with all seeds, because a sandbox for each test would cost more
+//! than most tests do. If the process dies, the tests that were not finished get one each. Every pass is then
+//! run again, in processes that begin elsewhere in the seeds, and counts only if the two runs are equal.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lab_terminal::Failure;
+use labreport::{Kind, Report};
+use serde::{Deserialize, Serialize};
+
+use crate::parallel::in_parallel;
+use crate::sandbox::confine::BROKEN;
+use crate::sandbox::{Bounds, Mount, Sandbox};
+use crate::secret;
+use crate::settings::{Limits, Test};
+use crate::watch::{Allowance, Cause, End, Pulse, run};
+
+/// A submission's binaries, ready to be run.
+pub(crate) struct Runner {
+    pub(crate) sandbox: Sandbox,
+    /// By crate.
+    pub(crate) binaries: BTreeMap<String, PathBuf>,
+    /// How many processes at once.
+    pub(crate) jobs: usize,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) seed: u64,
+    pub(crate) passed: bool,
+    /// Of a failure: its kind, and the broken rule if one was.
+    pub(crate) kind: String,
+    pub(crate) message: String,
+    pub(crate) story: String,
+    /// The event hash.
+    pub(crate) hash: String,
+}
+
+/// The runs of one test.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Runs {
+    pub(crate) runs: Vec<Run>,
+    /// Why not all seeds were run.
+    pub(crate) cut: Option<String>,
+    /// What differed when a passed run was repeated, and its seed.
+    pub(crate) unequal: Option<(u64, String)>,
+}
+
+/// Mebibytes that a process may print; the tests themselves print little.
+const OUTPUT_MB: u64 = 64;
+
+/// How many tests of a part may take a limit's time without a pass before the others are not run.
+const MOST_LOST: usize = 4;
+
+/// Stories that are kept of a test's failures; most of them tell the same.
+const STORIES: usize = 3;
+
+/// Seconds of processor time for each run that a process is asked for, and at least.
+const CPU_S_A_RUN: u64 = 2;
+const CPU_S: u64 = 120;
+
+/// A failure that took a limit's time.
+fn is_slow(run: &Report) -> bool {
+    matches!(run.kind, Some(Kind::Blocked | Kind::Memory | Kind::RealTime | Kind::Spin))
+}
+
+/// A failure that took a limit's time, or a process.
+fn is_expensive(run: &Report) -> bool {
+    is_slow(run) || matches!(run.kind, Some(Kind::Died | Kind::Exit | Kind::StackOverflow))
+}
+
+/// How many runs it takes to know that the further seeds are not worth their time, if these do: the first
+/// expensive failure if none has passed before it, otherwise the third.
+fn hopeless(runs: &[Report]) -> Option<usize> {
+    let (mut passed, mut expensive) = (false, 0);
+    runs.iter().position(|run| {
+        passed |= run.ok;
+        expensive += usize::from(is_expensive(run));
+        expensive >= 3 || expensive >= 1 && !passed
+    })
+}
+
+/// Drops what came behind the run that makes a test hopeless, so that nothing depends on who ran what.
+/// Returns why it is.
+fn cut(runs: &mut Vec<Report>) -> Option<String> {
+    let at = hopeless(runs)?;
+    runs.truncate(at + 1);
+    runs.last().map(of).map(|run| format!("{}: {}", run.kind, run.message))
+}
+
+/// Tests that share a process.
+type Group<'a> = Vec<&'a Test>;
+
+/// What a process has reported, by test.
+type Reports = BTreeMap<String, Vec<Report>>;
+
+impl Runner {
+    /// Runs all seeds of all tests.
+    ///
+    /// # Errors
+    /// If a test cannot be run at all, which is nobody's fault but the grader's.
+    pub(crate) fn run(&self, tests: &[Test], seeds: &Range<u64>) -> Result<BTreeMap<String, Runs>, Failure> {
+        let groups = groups(tests);
+        let results = Mutex::new(Vec::new());
+        in_parallel(&groups, self.jobs, |group| {
+            let result = self.run_group(group, seeds);
+            results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+        });
+        let mut all = BTreeMap::new();
+        for result in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            all.extend(result?);
+        }
+        Ok(all)
+    }
+
+    fn run_group(&self, group: &Group<'_>, seeds: &Range<u64>) -> Result<BTreeMap<String, Runs>, Failure> {
+        let (mut reports, end) = self.session(group, seeds)?;
+        let is_complete = |reports: &Reports, test: &Test| {
+            reports.get(&test.name).is_some_and(|runs| runs.len() as u64 == seeds.end - seeds.start)
+        };
+        if end.cause == Cause::Exit(0) && !group.iter().all(|test| is_complete(&reports, test)) {
+            let missing = group.iter().find(|test| !is_complete(&reports, test));
+            self.check_is_there(missing, &reports)?;
+        }
+        let mut cuts: BTreeMap<String, String> = BTreeMap::new();
+        let mut lost = 0;
+        for test in group {
+            let runs = reports.entry(test.name.clone()).or_default();
+            if lost >= MOST_LOST {
+                runs.clear();
+                let why = "not run, because other tests of the part took all the time that they may take";
+                cuts.insert(test.name.clone(), why.to_owned());
+                continue;
+            }
+            if hopeless(runs).is_none() && (runs.len() as u64) < seeds.end - seeds.start {
+                self.run_alone(test, seeds, runs)?;
+            }
+            if let Some(reason) = cut(runs) {
+                lost += usize::from(runs.iter().any(is_slow) && !runs.iter().any(|run| run.ok));
+                cuts.insert(test.name.clone(), reason);
+            }
+        }
+        let again = self.repeat(group, seeds, &reports)?;
+        Ok(group.iter().map(|test| (test.name.clone(), judge(test, &reports, &again, &cuts))).collect())
+    }
+
+    /// Fails if the binary has no such test: then it is the grader's list that is wrong.
+    fn check_is_there(&self, missing: Option<&&Test>, reports: &Reports) -> Result<(), Failure> {
+        match missing {
+            // A process that ends well without a word about a test has no such test, unless lab code ended
+            // it.
+            Some(test) if !reports.contains_key(&test.name) => {
+                let (_, end) = self.session(&vec![*test], &(0..1))?;
+                if end.output.contains("running 0 tests") {
+                    return Err(Failure::new(format!(
+                        "the binary of {} has no test {}",
+                        test.krate, test.path
+                    )));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the seeds of a test in a process of its own, after one that it shared has died; another one for
+    /// what is left, if that dies, too.
+    fn run_alone(&self, test: &Test, seeds: &Range<u64>, runs: &mut Vec<Report>) -> Result<(), Failure> {
+        runs.clear();
+        let mut next = seeds.start;
+        while next < seeds.end && hopeless(runs).is_none() {
+            let (mut reports, end) = self.session(&vec![test], &(next..seeds.end))?;
+            let more = reports.remove(&test.name).unwrap_or_default();
+            next += more.len() as u64;
+            let is_stuck = more.last().is_some_and(|run| run.stuck);
+            runs.extend(more);
+            if next < seeds.end && hopeless(runs).is_none() && !is_stuck {
+                // Reports may be lost when a process dies, so the seed that killed it is looked for one by
+                // one.
+                let (mut reports, again) = self.session(&vec![test], &(next..next + 1))?;
+                let survived = reports.remove(&test.name).unwrap_or_default().pop();
+                let end = if again.cause == Cause::Exit(0) { &end } else { &again };
+                runs.push(survived.unwrap_or_else(|| death(test, next, end)));
+                next += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs again what has passed, in other processes: the later half of the seeds before the earlier one.
+    fn repeat(&self, group: &Group<'_>, seeds: &Range<u64>, reports: &Reports) -> Result<Reports, Failure> {
+        let runs_of = |test: &Test| reports.get(&test.name).map(Vec::as_slice).unwrap_or_default();
+        let has_passed = |test: &&&Test| runs_of(test).iter().any(|run| run.ok);
+        // Those that would take a limit's time again, or the process, have one for each row of passes.
+        let (alone, together): (Group<'_>, Group<'_>) =
+            group.iter().filter(has_passed).copied().partition(|test| runs_of(test).iter().any(is_expensive));
+        let mut again = Reports::new();
+        let middle = seeds.start + (seeds.end - seeds.start) / 2;
+        for half in [middle..seeds.end, seeds.start..middle] {
+            if !together.is_empty() && !half.is_empty() {
+                let (more, _) = self.session(&together, &half)?;
+                more.into_iter().for_each(|(test, runs)| again.entry(test).or_default().extend(runs));
+            }
+        }
+        for test in alone {
+            for row in runs_of(test).chunk_by(|left, right| left.ok == right.ok).filter(|row| row[0].ok) {
+                let (mut more, _) =
+                    self.session(&vec![test], &(row[0].seed..row[0].seed + row.len() as u64))?;
+                again
+                    .entry(test.name.clone())
+                    .or_default()
+                    .extend(more.remove(&test.name).unwrap_or_default());
+            }
+        }
+        Ok(again)
+    }
+
+    /// One process: these tests, each with these seeds.
+    fn session(&self, tests: &Group<'_>, seeds: &Range<u64>) -> Result<(Reports, End), Failure> {
+        let Some(first) = tests.first() else { unreachable!("a group has a test") };
+        let binary = self
+            .binaries
+            .get(&first.krate)
+            .ok_or_else(|| Failure::new(format!("there is no binary of {}", first.krate)))?;
+        let cannot =
+            |error: std::io::Error| Failure::new(format!("cannot run {}: {error}", binary.display()));
+        let runs = tests.len() as u64 * (seeds.end - seeds.start);
+        let bounds =
+            Bounds { cpu_s: CPU_S + runs * CPU_S_A_RUN, address_mb: 16 * 1024, file_mb: 16, is_test: true };
+        let limits = first.limits;
+        let mut command = self.sandbox.command(
+            &bounds,
+            &variables(limits, seeds),
+            &[Mount::here(binary)],
+            Path::new("/tmp"),
+        );
+        command.arg(binary).arg("--exact").args(tests.iter().map(|test| &test.path));
+        command.args(["--nocapture", "--test-threads", "1"]);
+        let secret = secret::draw();
+        let (socket, theirs) = UnixStream::pair().map_err(cannot)?;
+        command.stdin(OwnedFd::from(theirs));
+        // The test ends itself at its limits, with a better explanation; what is allowed here is a little
+        // more.
+        let allowance = Allowance {
+            silence: Duration::from_secs(limits.real_s).mul_f64(1.5) + Duration::from_secs(2),
+            memory_mb: limits.memory_mb + limits.memory_mb / 4,
+            output: OUTPUT_MB * 1024 * 1024,
+        };
+        let pulse = Pulse::default();
+        // A process that has died already hears nothing, and reports nothing.
+        let _ = (&socket).write_all(format!("{secret}\n").as_bytes());
+        let _ = socket.shutdown(Shutdown::Write);
+        let listen = || listen(socket, &secret, tests, seeds, &pulse);
+        let (end, reports) = run(&mut command, allowance, &pulse, listen).map_err(cannot)?;
+        if end.cause == Cause::Exit(i32::from(BROKEN)) || end.output.starts_with("bwrap: ") {
+            return Err(Failure::new(end.output.trim().to_owned()));
+        }
+        Ok((reports, end))
+    }
+}
+
+/// The tests in the order of the list, those of one binary, part and limits together.
+fn groups(tests: &[Test]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let key = |test: &Test| (test.krate.clone(), test.part.clone(), test.limits);
+    for test in tests {
+        match groups.iter_mut().find(|group| key(group[0]) == key(test)) {
+            Some(group) => group.push(test),
+            None => groups.push(vec![test]),
+        }
+    }
+    groups
+}
+
+fn variables(limits: Limits, seeds: &Range<u64>) -> Vec<(String, String)> {
+    [
+        ("LAB_REPORT", "socket".to_owned()),
+        ("LAB_SEEDS", format!("{}..{}", seeds.start, seeds.end)),
+        ("LAB_VIRTUAL_LIMIT_S", limits.virtual_s.to_string()),
+        ("LAB_REAL_LIMIT_S", limits.real_s.to_string()),
+        ("LAB_MEMORY_LIMIT_MB", limits.memory_mb.to_string()),
+        ("LAB_PICTURES", "/tmp/pictures".to_owned()),
+        ("LAB_COLUMNS", "100".to_owned()),
+        ("RUST_BACKTRACE", "0".to_owned()),
+        ("NO_COLOR", "1".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// Reads reports until the process closes its end. One without the secret, of another test or out of order is
+/// none.
+fn listen(socket: UnixStream, secret: &str, tests: &Group<'_>, seeds: &Range<u64>, pulse: &Pulse) -> Reports {
+    let mut reports = Reports::new();
+    let mut socket = BufReader::new(socket);
+    let mut line = Vec::new();
+    while socket.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+        let json = line.strip_prefix(secret.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+        if let Some(report) = json.and_then(|json| serde_json::from_slice::<Report>(json).ok()) {
+            let is_asked =
+                tests.iter().any(|test| test.name == report.test) && report.version == labreport::VERSION;
+            let runs = reports.entry(report.test.clone()).or_default();
+            if is_asked && report.seed == seeds.start + runs.len() as u64 && report.seed < seeds.end {
+                pulse.beat();
+                let stories = runs.iter().filter(|run| run.report.is_some()).count();
+                let report = if stories < STORIES { report } else { Report { report: None, ..report } };
+                runs.push(report);
+                if hopeless(runs).is_some() {
+                    pulse.stop();
+                    break;
+                }
+            }
+        }
+        line.clear();
+    }
+    reports
+}
+
+/// The report that a dead process owes.
+fn death(test: &Test, seed: u64, end: &End) -> Report {
+    let has = |words: &str| end.output.contains(words);
+    let (kind, message) = match end.cause {
+        Cause::Memory => {
+            (Kind::Memory, format!("more than {} MiB of memory (labs.toml)", test.limits.memory_mb))
+        }
+        _ if has("memory allocation of ") => {
+            (Kind::Memory, "a piece of memory that no test may have".to_owned())
+        }
+        Cause::Silence => (Kind::RealTime, "no sign of life for longer than the test's limit".to_owned()),
+        Cause::Processor => (Kind::RealTime, "more processor time than all its runs may take".to_owned()),
+        Cause::Output => (Kind::Other, format!("more than {OUTPUT_MB} MiB of output")),
+        Cause::FileSize => (Kind::Died, "a file larger than any test may write".to_owned()),
+        Cause::ForbiddenCall => (
+            Kind::Died,
+            "a system call that no test makes: for a process, a file, the network, or a signal".to_owned(),
+        ),
+        _ if has("process::exit was called in a run") => {
+            (Kind::Exit, "process::exit was called in a run".to_owned())
+        }
+        _ if has("overflowed its stack") || has("stack overflow in ") => {
+            (Kind::StackOverflow, "a stack overflowed".to_owned())
+        }
+        Cause::Signal(signal) => {
+            let name =
+                nix::sys::signal::Signal::try_from(signal).map_or("a signal", |signal| signal.as_str());
+            (Kind::Died, format!("the process was ended by {name}"))
+        }
+        Cause::Stopped => (Kind::Died, "the process was ended".to_owned()),
+        Cause::Exit(code) => {
+            (Kind::Exit, format!("the process ended with status {code} before the test did"))
+        }
+    };
+    Report {
+        version: labreport::VERSION,
+        test: test.name.clone(),
+        seed,
+        kind: Some(kind),
+        message: Some(message),
+        ..Report::default()
+    }
+}
+
+/// The runs of a test, with those that passed compared with their repetition.
+fn judge(test: &Test, reports: &Reports, again: &Reports, cuts: &BTreeMap<String, String>) -> Runs {
+    let none = Vec::new();
+    let first = reports.get(&test.name).unwrap_or(&none);
+    let second: BTreeMap<u64, &Report> =
+        again.get(&test.name).unwrap_or(&none).iter().map(|report| (report.seed, report)).collect();
+    let mut result = Runs { cut: cuts.get(&test.name).cloned(), ..Runs::default() };
+    for report in first {
+        let difference = if report.ok { difference(report, second.get(&report.seed).copied()) } else { None };
+        let mut run = of(report);
+        if let Some(what) = difference {
+            result.unequal.get_or_insert((report.seed, what.to_owned()));
+            run = Run { passed: false, kind: "nondeterministic".to_owned(), message: what.to_owned(), ..run };
+        }
+        result.runs.push(run);
+    }
+    result
+}
+
+/// What differs between a pass and its repetition.
+fn difference(first: &Report, second: Option<&Report>) -> Option<&'static str> {
+    let Some(second) = second else {
+        return Some("repeated with the same seed, the run does not come to its end");
+    };
+    if !second.ok {
+        return Some("repeated with the same seed, the run fails");
+    }
+    if first.hash == second.hash && !first.hash.is_empty() {
+        return None;
+    }
+    let differ = [
+        (
+            first.virtual_ns != second.virtual_ns,
+            "repeated with the same seed, the run takes another (virtual) time",
+        ),
+        (first.rpcs != second.rpcs, "repeated with the same seed, the run sends another number of RPCs"),
+        (first.bytes != second.bytes, "repeated with the same seed, the run sends another number of bytes"),
+    ];
+    let what = differ.into_iter().find(|(differs, _)| *differs).map(|(_, what)| what);
+    Some(what.unwrap_or("repeated with the same seed, the run takes other decisions"))
+}
+
+fn of(report: &Report) -> Run {
+    let kind = match (&report.invariant, report.kind) {
+        _ if report.ok => String::new(),
+        (Some(invariant), _) => invariant.clone(),
+        (None, Some(kind)) => kind.name().to_owned(),
+        (None, None) => "other".to_owned(),
+    };
+    let (mut message, mut story) =
+        (report.message.clone().unwrap_or_default(), report.report.clone().unwrap_or_default());
+    // What was measured on this machine is another one's next time, and where the clock struck, too.
+    if matches!(report.kind, Some(Kind::Blocked | Kind::Memory | Kind::RealTime)) {
+        message = without_numbers(&message);
+        story.clear();
+    }
+    Run { seed: report.seed, passed: report.ok, kind, message, story, hash: report.hash.clone() }
+}
+
+/// The text with `#` for each number.
+pub(crate) fn without_numbers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_number = false;
+    for letter in text.chars() {
+        let is_digit = letter.is_ascii_digit();
+        if !is_digit {
+            out.push(letter);
+        } else if !in_number {
+            out.push('#');
+        }
+        in_number = is_digit;
+    }
+    out
+}

@@ -1,0 +1,152 @@
+//! Submissions that are archives, or git repositories without a working tree.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use flate2::read::{DeflateDecoder, MultiGzDecoder};
+use rawzip::CompressionMethod;
+use tar::EntryType;
+
+use super::Refusal;
+use super::gather::{Gather, MOST_UNPACKED, Special};
+use crate::sandbox;
+
+/// Reads an archive. What kind it is, its first bytes say, and not its name.
+pub(super) fn read(path: &Path, gather: &mut Gather) -> Result<(), Refusal> {
+    let unreadable = |error: io::Error| Refusal::new("unreadable", format!("It cannot be read: {error}."));
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut head = Vec::new();
+    file.by_ref().take(512).read_to_end(&mut head).map_err(unreadable)?;
+    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    if head.is_empty() {
+        return Err(Refusal::new("empty", "It is an empty file."));
+    }
+    if head.starts_with(b"PK") {
+        return read_zip(file, gather);
+    }
+    if head.starts_with(&[0x1f, 0x8b]) {
+        return read_tar(MultiGzDecoder::new(BufReader::new(file)), gather);
+    }
+    if head.iter().all(|byte| *byte == 0) {
+        return Err(Refusal::new("empty", "It is an archive with nothing in it."));
+    }
+    // The magic of ustar and of GNU tar, where both have it.
+    if head.get(257..262) == Some(b"ustar") {
+        return read_tar(BufReader::new(file), gather);
+    }
+    Err(Refusal::new("not_an_archive", "It is no folder, and no archive of the kinds tar, tar.gz or zip."))
+}
+
+fn damaged(error: impl std::fmt::Display) -> Refusal {
+    Refusal::new("damaged", format!("The archive is damaged: {error}."))
+}
+
+fn read_tar(stream: impl Read, gather: &mut Gather) -> Result<(), Refusal> {
+    let mut bounded = Bounded { stream, left: MOST_UNPACKED };
+    match read_entries(&mut bounded, gather) {
+        // Whatever it is that fails then, the bound is why.
+        Err(_) if bounded.left == 0 => Err(bomb()),
+        other => other,
+    }
+}
+
+fn bomb() -> Refusal {
+    let mebibytes = MOST_UNPACKED / (1024 * 1024);
+    Refusal::new("archive_bomb", format!("It unpacks to more than {mebibytes} MiB."))
+}
+
+fn read_entries(stream: &mut impl Read, gather: &mut Gather) -> Result<(), Refusal> {
+    let mut archive = tar::Archive::new(stream);
+    for entry in archive.entries().map_err(damaged)? {
+        gather.count()?;
+        let entry = entry.map_err(damaged)?;
+        let path = entry.path_bytes().into_owned();
+        match entry.header().entry_type() {
+            EntryType::Directory | EntryType::XGlobalHeader | EntryType::XHeader => {}
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => gather.file(&path, entry)?,
+            EntryType::Symlink | EntryType::Link => gather.special(&path, Special::Link)?,
+            _ => gather.special(&path, Special::Device)?,
+        }
+    }
+    Ok(())
+}
+
+/// A stream that ends with an error once it has given that many bytes.
+struct Bounded<R> {
+    stream: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("it unpacks to too much"));
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.stream.read(&mut buffer[..most])?;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+fn read_zip(file: File, gather: &mut Gather) -> Result<(), Refusal> {
+    let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
+    let archive = rawzip::ZipArchive::from_file(file, &mut buffer).map_err(damaged)?;
+    let mut entries = archive.entries(&mut buffer);
+    while let Some(about) = entries.next_entry().map_err(damaged)? {
+        gather.count()?;
+        let path = about.file_path().as_ref().to_vec();
+        if about.mode().is_symlink() {
+            gather.special(&path, Special::Link)?;
+        } else if !about.is_dir() {
+            let method = about.compression_method();
+            let entry = archive.get_entry(about.wayfinder()).map_err(damaged)?;
+            // Nothing is decompressed before it is asked for, and no more of it than that.
+            match method {
+                CompressionMethod::Store => gather.file(&path, entry.verifying_reader(entry.reader()))?,
+                CompressionMethod::Deflate => {
+                    gather.file(&path, entry.verifying_reader(DeflateDecoder::new(entry.reader())))?;
+                }
+                _ => return Err(damaged("it is compressed or encrypted in an unusual way")),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the folder is a git repository without a working tree.
+pub(super) fn is_bare_repository(path: &Path) -> bool {
+    path.join("HEAD").is_file() && path.join("objects").is_dir() && path.join("refs").is_dir()
+}
+
+/// Reads the commit that HEAD of a bare repository names. A repository's configuration can make git run
+/// programs, so git runs in a sandbox, which has the repository and no more.
+pub(super) fn read_repository(path: &Path, gather: &mut Gather) -> Result<(), Refusal> {
+    let missing = |error: io::Error| Refusal::new("unreadable", format!("git cannot be run on it: {error}."));
+    let absolute = path.canonicalize().map_err(missing)?;
+    let mut command: Command = sandbox::git(&absolute);
+    let mut child = command
+        .args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+        .args(["archive", "--format=tar", "HEAD"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(missing)?;
+    let read = match child.stdout.take() {
+        Some(stream) => read_tar(BufReader::new(stream), gather),
+        None => Ok(()),
+    };
+    // It may wait for a reader that has refused the rest.
+    let _ = child.kill();
+    let _ = child.wait();
+    read.and_then(|()| {
+        if gather.entries > 0 {
+            Ok(())
+        } else {
+            Err(Refusal::new("empty", "The repository has no commit at HEAD, or an empty one."))
+        }
+    })
+}

@@ -1,0 +1,128 @@
+//! What is kept of a submission while it is read, and the bounds of that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use super::Refusal;
+
+/// More entries than this are no lab.
+const MOST_ENTRIES: u64 = 20_000;
+
+/// No source is longer than this many bytes.
+const LONGEST_SOURCE: u64 = 1024 * 1024;
+
+/// All sources together.
+const MOST_KEPT: usize = 16 * 1024 * 1024;
+
+/// How many bytes an archive may unpack to, most of which is only read past.
+pub(super) const MOST_UNPACKED: u64 = 256 * 1024 * 1024;
+
+/// Folders in which nothing is looked for.
+const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "__MACOSX"];
+
+/// What a path in a submission is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Special {
+    /// A symbolic or hard link.
+    Link,
+    /// A pipe, a socket, a device.
+    Device,
+}
+
+/// The files that may matter.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    /// Sources and manifests by their normal path.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    /// Links and devices.
+    pub(super) special: BTreeMap<String, Special>,
+    /// Sources that are longer than a source may be.
+    pub(super) too_long: BTreeSet<String>,
+    /// Names that are not UTF-8, as far as they can be shown.
+    pub(super) strange: BTreeSet<String>,
+    pub(super) entries: u64,
+    kept: usize,
+}
+
+impl Gather {
+    /// Counts an entry.
+    pub(super) fn count(&mut self) -> Result<(), Refusal> {
+        self.entries += 1;
+        if self.entries > MOST_ENTRIES {
+            return Err(Refusal::new(
+                "too_many_files",
+                format!("It has more than {MOST_ENTRIES} files; hand in the sources only."),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A file. It is read only if it may matter.
+    pub(super) fn file(&mut self, path: &[u8], mut content: impl Read) -> Result<(), Refusal> {
+        let Some(path) = self.normal(path)? else { return Ok(()) };
+        if is_skipped(&path) || !may_matter(&path) {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        content.by_ref().take(LONGEST_SOURCE + 1).read_to_end(&mut bytes).map_err(|error| {
+            Refusal::new("damaged", format!("`{path}` cannot be read out of it: {error}."))
+        })?;
+        if bytes.len() as u64 > LONGEST_SOURCE {
+            self.too_long.insert(path);
+            return Ok(());
+        }
+        self.kept += bytes.len();
+        if self.kept > MOST_KEPT {
+            return Err(Refusal::new("too_large", "Its sources are longer than 16 MiB together."));
+        }
+        if self.files.insert(path.clone(), bytes).is_some() {
+            return Err(Refusal::new("twice", format!("`{path}` is in it twice.")));
+        }
+        Ok(())
+    }
+
+    /// Something that is neither file nor folder.
+    pub(super) fn special(&mut self, path: &[u8], special: Special) -> Result<(), Refusal> {
+        if let Some(path) = self.normal(path)?.filter(|path| !is_skipped(path)) {
+            self.special.insert(path, special);
+        }
+        Ok(())
+    }
+
+    /// The path without `.`, if it is text. A path that leads out of the submission is refused.
+    fn normal(&mut self, path: &[u8]) -> Result<Option<String>, Refusal> {
+        let shown = String::from_utf8_lossy(path).escape_debug().to_string();
+        if path.starts_with(b"/") {
+            return Err(Refusal::new("absolute_path", format!("It has the absolute path `{shown}`.")));
+        }
+        let parts: Vec<&[u8]> =
+            path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+        if parts.contains(&b"..".as_slice()) {
+            return Err(Refusal::new(
+                "path_out",
+                format!("It has the path `{shown}`, which leads out of it."),
+            ));
+        }
+        match String::from_utf8(parts.join(b"/".as_slice())) {
+            Ok(path) => Ok(Some(path)),
+            Err(_) => {
+                self.strange.insert(shown);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Whether a folder of that name is passed over.
+pub(super) fn is_skipped_folder(name: &str) -> bool {
+    SKIPPED.contains(&name)
+}
+
+fn is_skipped(path: &str) -> bool {
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    folders.split('/').any(is_skipped_folder)
+}
+
+fn may_matter(path: &str) -> bool {
+    path.ends_with(".rs") || path.rsplit('/').next() == Some("Cargo.toml")
+}

@@ -1,0 +1,259 @@
+//! Hostile and broken submissions that nothing is built of: each is refused by name, or graded on its merits.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::inspect::inspect;
+
+const LIB: &str = "raft/src/lib.rs";
+
+/// A folder of this test, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("lab-grade-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a temporary folder");
+        Scratch(path)
+    }
+
+    fn put(&self, path: &str, text: &[u8]) -> &Scratch {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+        self
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The fault's name; "none" if it would be built.
+fn fault(path: &Path) -> String {
+    let taken = take(path, &["raft".to_owned()]);
+    let inspected = taken.and_then(|taken| inspect(&taken.sources));
+    inspected.map_or_else(|refusal| refusal.fault, |()| "none".to_owned())
+}
+
+/// A tar archive of entries as a hostile hand writes them.
+fn tar(entries: &[(&[u8], tar::EntryType, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, kind, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        // By hand: the library refuses `..`.
+        header.as_gnu_mut().expect("a GNU header").name[..path.len()].copy_from_slice(path);
+        header.set_entry_type(*kind);
+        header.set_mode(0o644);
+        let is_link = matches!(kind, tar::EntryType::Symlink | tar::EntryType::Link);
+        header.set_size(if is_link { 0 } else { content.len() as u64 });
+        if is_link {
+            header.set_link_name_literal(content).expect("a short name");
+        }
+        header.set_cksum();
+        builder.append(&header, if is_link { &[][..] } else { content }).expect("memory");
+    }
+    builder.into_inner().expect("memory")
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+/// A zip archive by hand, deflated; writers refuse hostile names.
+fn zip(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    for (path, content, mode) in entries {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).expect("memory");
+        let packed = encoder.finish().expect("memory");
+        let mut crc = flate2::Crc::new();
+        crc.update(content);
+        let number = |value: usize| u32::try_from(value).expect("a small archive").to_le_bytes();
+        // Version, flags, method, time and date; checksum, sizes, length of the name and of what follows it.
+        let mut about = vec![20, 0, 0, 0, 8, 0, 0, 0, 0x21, 0];
+        about.extend(crc.sum().to_le_bytes());
+        about.extend(number(packed.len()));
+        about.extend(number(content.len()));
+        about.extend(number(path.len()));
+        let offset = number(archive.len());
+        archive.extend(b"PK\x03\x04");
+        archive.extend(&about);
+        archive.extend(path.as_bytes());
+        archive.extend(packed);
+        // Made on Unix, so that the mode counts.
+        directory.extend(b"PK\x01\x02\x14\x03");
+        directory.extend(&about);
+        directory.extend([0; 6]);
+        directory.extend((mode << 16).to_le_bytes());
+        directory.extend(offset);
+        directory.extend(path.as_bytes());
+    }
+    let number = |value: usize| u32::try_from(value).expect("a small archive").to_le_bytes();
+    let (begin, size, count) = (number(archive.len()), number(directory.len()), entries.len() as u16);
+    archive.extend(directory);
+    archive.extend(b"PK\x05\x06\0\0\0\0");
+    archive.extend(count.to_le_bytes());
+    archive.extend(count.to_le_bytes());
+    archive.extend(size);
+    archive.extend(begin);
+    archive.extend([0; 2]);
+    archive
+}
+
+fn archive_fault(content: &[u8]) -> String {
+    let scratch = Scratch::new(&format!("archive-{}", fault_number()));
+    scratch.put("alice", content);
+    fault(&scratch.0.join("alice"))
+}
+
+fn fault_number() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+const FILE: tar::EntryType = tar::EntryType::Regular;
+const LINK: tar::EntryType = tar::EntryType::Symlink;
+
+#[test]
+fn archives_of_all_kinds_are_read() {
+    let good = tar(&[(b"a/raft/src/lib.rs", FILE, b"//")]);
+    assert_eq!(archive_fault(&good), "none");
+    assert_eq!(archive_fault(&gzip(&good)), "none");
+    assert_eq!(archive_fault(&zip(&[("a/raft/src/lib.rs", b"//", 0o644)])), "none");
+}
+
+#[test]
+fn hostile_archives_are_named() {
+    let lib: (&[u8], _, &[u8]) = (LIB.as_bytes(), FILE, b"//");
+    let many: Vec<(&[u8], tar::EntryType, &[u8])> =
+        (0..20_001).map(|_| (b"x".as_slice(), FILE, b"".as_slice())).collect();
+    let table: Vec<(&str, Vec<u8>)> = vec![
+        ("path_out", tar(&[lib, (b"../../etc/cron.d/x", FILE, b"x")])),
+        ("path_out", tar(&[lib, (b"raft/src/../../../x.rs", FILE, b"x")])),
+        ("absolute_path", tar(&[lib, (b"/etc/x.rs", FILE, b"x")])),
+        ("link", tar(&[(b"raft/src/lib.rs", LINK, b"/etc/passwd")])),
+        ("link", tar(&[lib, (b"raft/src/log.rs", LINK, b"../../tester/src/lib.rs")])),
+        ("link", tar(&[lib, (b"raft/src/log.rs", tar::EntryType::Link, b"raft/src/lib.rs")])),
+        ("link", tar(&[(b"raft", LINK, b"/"), (b"x.rs", FILE, b"")])),
+        ("device", tar(&[lib, (b"raft/src/log.rs", tar::EntryType::Char, b"")])),
+        ("twice", tar(&[lib, lib])),
+        ("too_many_files", tar(&many)),
+        ("archive_bomb", gzip(&tar(&[lib, (b"junk", FILE, &vec![0; 300 << 20])]))),
+        ("damaged", gzip(b"no archive at all, but long enough to be one, perhaps")),
+        ("damaged", tar(&[lib, lib])[..700].to_vec()),
+        ("damaged", b"PK\x03\x04 no zip".to_vec()),
+        ("not_an_archive", b"#!/bin/sh\nrm -rf /".to_vec()),
+        ("empty", Vec::new()),
+        ("empty", tar(&[])),
+        ("strange_name", tar(&[lib, (b"raft/src/\xff.rs", FILE, b"x")])),
+        ("source_too_long", gzip(&tar(&[lib, (b"raft/src/x.rs", FILE, &vec![b' '; 2 << 20])]))),
+        ("path_out", zip(&[(LIB, b"//", 0o644), ("../x.rs", b"x", 0o644)])),
+        ("absolute_path", zip(&[(LIB, b"//", 0o644), ("/x.rs", b"x", 0o644)])),
+        ("link", zip(&[(LIB, b"/etc/passwd", 0o120_777)])),
+        ("source_too_long", zip(&[(LIB, &vec![b' '; 30 << 20], 0o644)])),
+    ];
+    for (number, (expected, content)) in table.iter().enumerate() {
+        assert_eq!(archive_fault(content), *expected, "row {number}");
+    }
+}
+
+#[test]
+fn what_is_not_taken_costs_nothing() {
+    // 200 MB of junk, other people's tests, and build scripts.
+    let junk = vec![0; 200 << 20];
+    let content = tar(&[
+        (b"raft/src/lib.rs", FILE, b"//"),
+        (b"junk.bin", FILE, &junk),
+        (b"raft/tests/raft/main.rs", FILE, b"fn main() {}"),
+        (b"raft/build.rs", FILE, b"fn main() {}"),
+        (b"tester/src/lib.rs", FILE, b"pub fn run() {}"),
+        (b"raft/Cargo.toml", FILE, b"[dependencies]\nevil = { path = \"../evil\" }"),
+        (b".cargo/config.toml", FILE, b"[build]\nrustc-wrapper = \"/bin/evil\""),
+    ]);
+    let scratch = Scratch::new("junk");
+    scratch.put("alice.tar", &content);
+    let taken = take(&scratch.0.join("alice.tar"), &["raft".to_owned()]).expect("it can be graded");
+    assert_eq!(taken.sources.keys().collect::<Vec<_>>(), [LIB]);
+    assert_eq!(taken.notes, ["raft/build.rs is not used: a lab is built without one."]);
+}
+
+#[test]
+fn hostile_folders_are_named() {
+    let scratch = Scratch::new("folders");
+    let at = |name: &str| scratch.0.join(name);
+    scratch.put("good/raft/src/lib.rs", b"//");
+    assert_eq!(fault(&at("good")), "none");
+
+    fs::create_dir_all(at("empty")).expect("a folder");
+    assert_eq!(fault(&at("empty")), "empty");
+    assert_eq!(fault(&at("nowhere")), "unreadable");
+
+    scratch.put("link/raft/src/lib.rs", b"//");
+    symlink("/etc/passwd", at("link/raft/src/log.rs")).expect("a link");
+    assert_eq!(fault(&at("link")), "link");
+
+    scratch.put("folder-link/x.rs", b"");
+    symlink("/", at("folder-link/raft")).expect("a link");
+    assert_eq!(fault(&at("folder-link")), "link");
+
+    symlink(at("good"), at("link-to-another")).expect("a link");
+    assert_eq!(fault(&at("link-to-another")), "not_a_file");
+
+    scratch.put("pipe/raft/src/lib.rs", b"//");
+    let made = std::process::Command::new("mkfifo").arg(at("pipe/raft/src/log.rs")).status();
+    assert!(made.is_ok_and(|status| status.success()), "a pipe");
+    assert_eq!(fault(&at("pipe")), "device");
+
+    scratch.put("binary/raft/src/lib.rs", b"\xff\xfe");
+    assert_eq!(fault(&at("binary")), "not_text");
+
+    scratch.put("name/raft/src/lib.rs", b"//");
+    fs::write(at("name/raft/src").join(std::ffi::OsStr::from_bytes(b"\xff.rs")), "").expect("a file");
+    assert_eq!(fault(&at("name")), "strange_name");
+
+    let deep = "d/".repeat(70);
+    scratch.put(&format!("deep/{deep}x.rs"), b"");
+    assert_eq!(fault(&at("deep")), "too_deep");
+
+    scratch.put("unsafe/raft/src/lib.rs", b"fn f() { unsafe { std::hint::unreachable_unchecked() } }");
+    assert_eq!(fault(&at("unsafe")), "unsafe");
+}
+
+#[test]
+fn a_bare_repository_is_read_without_its_configuration() {
+    let git = |folder: &Path, arguments: &[&str]| {
+        let status = std::process::Command::new("git")
+            .args(["-c", "user.name=x", "-c", "user.email=x@localhost", "-c", "init.defaultBranch=main"])
+            .args(arguments)
+            .current_dir(folder)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "git {arguments:?}");
+    };
+    let scratch = Scratch::new("git");
+    scratch.put("work/raft/src/lib.rs", b"//");
+    git(&scratch.0.join("work"), &["init"]);
+    git(&scratch.0.join("work"), &["add", "."]);
+    git(&scratch.0.join("work"), &["commit", "-m", "x"]);
+    git(&scratch.0, &["clone", "--bare", "work", "alice.git"]);
+    let trap = scratch.0.join("trap");
+    let config =
+        format!("[core]\n\tfsmonitor = touch {0}\n[tar \"tar\"]\n\tcommand = touch {0}\n", trap.display());
+    let path = scratch.0.join("alice.git/config");
+    let old = fs::read_to_string(&path).expect("a configuration");
+    fs::write(&path, old + &config).expect("a configuration");
+    assert_eq!(fault(&scratch.0.join("alice.git")), "none");
+    assert!(!trap.exists(), "the repository's configuration ran a program");
+}

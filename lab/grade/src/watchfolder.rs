@@ -1,0 +1,68 @@
+//! `--watch`: grades what appears in a folder, for a course that collects by git or scp.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use lab_terminal::Failure;
+
+/// How often the folder is looked at. What has not changed between two looks is complete.
+pub(crate) const LOOK: Duration = Duration::from_secs(5);
+
+/// The deepest folder whose changes are seen.
+const DEEPEST: usize = 8;
+
+/// How many files of a submission are looked at; one that has more is refused anyway.
+const MOST_FILES: usize = 20_000;
+
+/// What a folder holds, by submission: how many bytes and files, and when they last changed.
+pub(crate) type Sight = BTreeMap<PathBuf, (u64, usize, SystemTime)>;
+
+/// One look at the folder.
+pub(crate) fn look(folder: &Path) -> Result<Sight, Failure> {
+    let entries =
+        fs::read_dir(folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let is_hidden =
+        |path: &PathBuf| path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    Ok(paths.filter(|path| !is_hidden(path)).map(|path| (path.clone(), state(&path))).collect())
+}
+
+/// Sizes and times of everything below a path. What goes away meanwhile has changed, and is seen at the next
+/// look.
+fn state(path: &Path) -> (u64, usize, SystemTime) {
+    let mut state = (0, 0, SystemTime::UNIX_EPOCH);
+    let mut waiting = vec![(path.to_path_buf(), 0)];
+    while let Some((path, depth)) = waiting.pop() {
+        let Ok(about) = fs::symlink_metadata(&path) else { continue };
+        state.0 += about.len();
+        state.1 += 1;
+        state.2 = about.modified().map_or(state.2, |time| state.2.max(time));
+        if about.is_dir() && depth < DEEPEST && state.1 < MOST_FILES {
+            let inner = fs::read_dir(&path).into_iter().flatten().flatten();
+            waiting.extend(inner.map(|entry| (entry.path(), depth + 1)));
+        }
+    }
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_deep_below_is_seen() {
+        let folder = std::env::temp_dir().join(format!("lab-grade-watch-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("alice/raft/src")).expect("a folder");
+        fs::write(folder.join(".hidden"), "x").expect("a file");
+        let before = look(&folder).expect("it is there");
+        assert_eq!(before, look(&folder).expect("it is there"));
+        assert_eq!(before.len(), 1);
+        fs::write(folder.join("alice/raft/src/lib.rs"), "x").expect("a file");
+        assert_ne!(before, look(&folder).expect("it is there"));
+        fs::remove_dir_all(&folder).expect("it was there");
+        assert!(look(&folder).is_err());
+    }
+}

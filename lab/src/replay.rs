@@ -1,0 +1,30 @@
+//! `cargo lab replay`: one seed of one test again, with tracing on, told as a story and as columns.
+
+use labreport::Verdict;
+
+use crate::cli::Arguments;
+use crate::style::print_result;
+use crate::why::cli::ReplayOptions;
+use crate::why::logs;
+use crate::{Failure, Outcome};
+
+/// Runs the seed, prints the log, then the result with its story.
+pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outcome, Failure> {
+    let traced = options.source.open(arguments, &options.run, options.trace.as_deref())?;
+    let Some(traced) = traced else { return Ok(Outcome::Interrupted) };
+    logs::show(&traced.trace, &options.shown)?;
+    let Some(mut ended) = traced.ended else { return Ok(Outcome::Passed) };
+    if options.no_story {
+        ended.report.report = None;
+    }
+    if options.shown.form.json {
+        println!("{}", serde_json::json!({ "result": ended.report }));
+    } else {
+        print_result(&ended.bench.test, &ended.report, &ended.bench.runner.world, usize::MAX, None);
+    }
+    Ok(match ended.report.verdict() {
+        Verdict::Passed => Outcome::Passed,
+        Verdict::Failed => Outcome::Failed,
+        Verdict::Inconclusive => Outcome::Unknown,
+    })
+}

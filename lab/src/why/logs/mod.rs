@@ -1,0 +1,100 @@
+//! `cargo lab logs`: the events of a run in columns, one for each server.
+
+mod columns;
+mod filter;
+mod fold;
+mod lines;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use labtrace::Trace;
+
+use columns::Columns;
+use filter::Filter;
+use fold::{Folded, fold};
+use lines::{Line, lines};
+
+use super::cli::{LogsOptions, Shown};
+use crate::cli::Arguments;
+use crate::{Failure, Outcome};
+
+/// Without a terminal, the width of all columns together.
+const WIDTH: usize = 160;
+
+/// Runs the seed, or reads a trace, and prints the log.
+pub(crate) fn run(arguments: &Arguments, options: &LogsOptions) -> Result<Outcome, Failure> {
+    let Some(traced) = options.source.open(arguments, &options.run, None)? else {
+        return Ok(Outcome::Interrupted);
+    };
+    show(&traced.trace, &options.shown)?;
+    Ok(Outcome::Passed)
+}
+
+/// Prints the events that the user wants to see.
+pub(crate) fn show(trace: &Trace, shown: &Shown) -> Result<(), Failure> {
+    let lines = lines(trace);
+    check_topics(&lines, shown)?;
+    if shown.topics {
+        return Ok(());
+    }
+    let filter = Filter::new(trace, shown)?;
+    let chosen: Vec<&Line<'_>> = lines.iter().filter(|line| filter.shows(line)).collect();
+    let mut out = std::io::stdout().lock();
+    if shown.form.json {
+        for line in chosen {
+            // A reader such as `head` may close the pipe; that is no failure.
+            if writeln!(out, "{}", serde_json::json!({ "event": line.json() })).is_err() {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    let mut nodes: Vec<String> = Vec::new();
+    for line in &chosen {
+        if !nodes.iter().any(|node| **node == *line.event.node) {
+            nodes.push(line.event.node.to_string());
+        }
+    }
+    let width = shown.columns_width.map_or(lab_terminal::width().unwrap_or(WIDTH), usize::from);
+    let columns = Columns::new(nodes, width);
+    let mut open = out.write_all(columns.head().as_bytes()).is_ok();
+    for row in fold(&chosen, shown.unfolded) {
+        let text = match row {
+            Folded::Line(line) => columns.row(line),
+            Folded::Repetitions(text) => columns.note(&text),
+        };
+        open = open && out.write_all(text.as_bytes()).is_ok();
+        if !open {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses topics that this run does not have, and names those that it has.
+fn check_topics(lines: &[Line<'_>], shown: &Shown) -> Result<(), Failure> {
+    let words = || shown.just.iter().chain(&shown.ignore);
+    if words().any(|word| word.trim().is_empty()) {
+        return Err(Failure::new("a topic is empty"));
+    }
+    let mut topics: BTreeMap<String, u64> = BTreeMap::new();
+    let mut unknown: Vec<&String> = words().filter(|word| !filter::is_kind(word)).collect();
+    for line in lines {
+        unknown.retain(|word| !filter::is_named(line.event, word));
+        *topics.entry(filter::topic(line.event).to_owned()).or_default() += 1;
+    }
+    if let Some(word) = unknown.first() {
+        let names: Vec<&str> = topics.keys().map(String::as_str).collect();
+        let names = labtrace::clean(&names.join(", "), 2000);
+        return Err(Failure::new(format!("this run has no topic {word}; it has: {names}")));
+    }
+    if shown.topics && shown.form.json {
+        println!("{}", serde_json::json!({ "topics": topics }));
+    } else if shown.topics {
+        let row =
+            |(topic, number): (&String, &u64)| println!("{:24} {number:>8}", labtrace::clean(topic, 60));
+        topics.iter().for_each(row);
+    }
+    Ok(())
+}

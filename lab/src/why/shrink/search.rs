@@ -1,0 +1,286 @@
+//! The search for a smaller run.
+
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use labreport::overrides::{Overrides, Ranges};
+
+use super::super::traced::Bench;
+use super::super::variants;
+use crate::Failure;
+use crate::protocol::Report;
+
+/// How many streams of random numbers are tried for a beginning.
+const BEGINNINGS: u64 = 48;
+
+/// With how many other streams a candidate is tried that does not fail with its own.
+const OTHER_STREAMS: u64 = 3;
+
+/// Faults, in the order in which they are left out.
+const FAULTS: [&str; 9] = [
+    "crash",
+    "restart",
+    "partition",
+    "heal",
+    "disconnect",
+    "connect",
+    "open_link",
+    "hold_link",
+    "release_link",
+];
+
+/// Operations of clients.
+const OPERATIONS: [&str; 4] = ["start", "get", "put", "append"];
+
+/// Messages take so many microseconds in the simplest run.
+const STEADY: u64 = 5_000;
+
+pub(super) struct Search<'a> {
+    bench: &'a Bench,
+    rule: Option<String>,
+    best: Overrides,
+    /// Of the best run.
+    report: Report,
+    deadline: Instant,
+    /// How many runs there were.
+    pub(super) tries: usize,
+}
+
+impl<'a> Search<'a> {
+    /// Begins with the run as it is.
+    pub(super) fn new(bench: &'a Bench, original: Overrides, report: &Report, deadline: Instant) -> Self {
+        let rule = variants::broken(report);
+        Search { bench, rule, best: original, report: report.clone(), deadline, tries: 0 }
+    }
+
+    /// Makes the run smaller until nothing helps or the time is over.
+    pub(super) fn run(&mut self) -> Result<(), Failure> {
+        self.begin()?;
+        loop {
+            let before = self.report.steps;
+            for verb in FAULTS {
+                self.leave_out(verb)?;
+            }
+            for verb in OPERATIONS {
+                self.leave_out(verb)?;
+            }
+            self.leave_out_servers()?;
+            self.leave_out_waits()?;
+            self.lose_messages()?;
+            self.other_streams()?;
+            if self.report.steps >= before || self.is_over() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is left, without what says nothing.
+    pub(super) fn finish(self) -> Overrides {
+        let counts = &self.report.choices;
+        let mut best = self.best.clone();
+        // What the shrunk run never comes to needs no mention.
+        for (verb, which) in &mut best.skip {
+            if let Some(&count) = counts.get(verb) {
+                which.0.retain(|&(first, _)| first <= count);
+                which.0.iter_mut().for_each(|(_, last)| *last = (*last).min(count));
+            }
+        }
+        best.until = None;
+        best
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.bench.runner.supervisor.is_stopped()
+    }
+
+    fn say(&self, what: &str) {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{} steps, {} runs: {what}", self.report.steps, self.tries);
+            if what.is_empty() {
+                eprintln!();
+            }
+        }
+    }
+
+    /// The simplest run that fails, and the shortest of those.
+    fn begin(&mut self) -> Result<(), Failure> {
+        // The first try of everything ends where the original failed; what fails sooner bounds the next.
+        let variants = |calm: bool, steady: Option<u64>, base: &Overrides, until: u64| -> Vec<Overrides> {
+            let with = |number| Overrides {
+                streams: Some(number),
+                calm,
+                steady,
+                until: Some(until),
+                ..base.clone()
+            };
+            (1..=BEGINNINGS).map(with).collect()
+        };
+        let original = self.best.clone();
+        let until = self.report.virtual_ns.saturating_mul(2).max(1);
+        for (calm, steady) in [(true, Some(STEADY)), (true, None), (false, None)] {
+            self.say("simpler runs");
+            let mut candidates = variants(calm, steady, &original, until);
+            let found = self.try_all(&mut candidates, true)?;
+            if found || self.is_over() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the candidates; the one that fails in the same way with the fewest steps becomes the best.
+    /// `any`: even if it has more steps than the best so far.
+    fn try_all(&mut self, candidates: &mut Vec<Overrides>, any: bool) -> Result<bool, Failure> {
+        let bound = self.best.until.unwrap_or(u64::MAX).min(self.report.virtual_ns.saturating_mul(3) / 2 + 1);
+        if !any {
+            candidates.iter_mut().for_each(|candidate| candidate.until = Some(bound));
+        }
+        let reports = variants::run(self.bench, candidates)?;
+        self.tries += reports.iter().flatten().count();
+        let mut found = false;
+        for (candidate, report) in candidates.iter().zip(reports) {
+            let Some(report) = report else { continue };
+            let fails = variants::broken(&report) == self.rule;
+            let is_smaller = report.steps < self.report.steps || any && !found;
+            if fails && is_smaller && report.steps > 0 {
+                (self.best, self.report, found) = (candidate.clone(), report, true);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The candidate with its own stream and with some others.
+    fn with_streams(&self, candidate: Overrides) -> impl Iterator<Item = Overrides> + use<> {
+        let own = candidate.streams;
+        let others = (1..=OTHER_STREAMS).map(move |more| own.map(|own| own + 1000 * more));
+        let streams = std::iter::once(own).chain(others.filter(move |_| own.is_some()));
+        streams.map(move |streams| Overrides { streams, ..candidate.clone() })
+    }
+
+    /// Leaves out uses of a verb: all, halves, quarters, … single ones.
+    fn leave_out(&mut self, verb: &str) -> Result<(), Failure> {
+        self.say(verb);
+        let number = |search: &Self| search.report.choices.get(verb).copied().unwrap_or(0);
+        let skipped = |search: &Self| search.best.skip.get(verb).cloned().unwrap_or_default();
+        let with = |search: &Self, which: Ranges| {
+            let mut candidate = search.best.clone();
+            candidate.skip.insert(verb.to_owned(), which);
+            candidate
+        };
+        self.halve(&number, &skipped, &with)
+    }
+
+    /// Sleeps of the test that take no time.
+    fn leave_out_waits(&mut self) -> Result<(), Failure> {
+        self.say("waits");
+        // Nobody counts them; a test that sleeps more often than it does anything else is rare.
+        let number = |search: &Self| 2 * search.report.choices.values().copied().max().unwrap_or(0) + 8;
+        let skipped = |search: &Self| search.best.skip.get("wait").cloned().unwrap_or_default();
+        let with = |search: &Self, which: Ranges| {
+            let mut candidate = search.best.clone();
+            candidate.skip.insert("wait".to_owned(), which);
+            candidate
+        };
+        self.halve(&number, &skipped, &with)
+    }
+
+    /// Requests from one node to another that are lost, link by link.
+    fn lose_messages(&mut self) -> Result<(), Failure> {
+        let links: Vec<String> =
+            self.report.choices.keys().filter(|name| name.contains(' ')).cloned().collect();
+        for link in links {
+            if self.is_over() {
+                return Ok(());
+            }
+            self.say(&link);
+            let Some((from, to)) = link.split_once(' ') else { continue };
+            let key = (from.to_owned(), to.to_owned());
+            let number = |search: &Self| search.report.choices.get(&link).copied().unwrap_or(0);
+            let lost = |search: &Self| search.best.lose.get(&key).cloned().unwrap_or_default();
+            let with = |search: &Self, which: Ranges| {
+                let mut candidate = search.best.clone();
+                candidate.lose.insert(key.clone(), which);
+                candidate
+            };
+            self.halve(&number, &lost, &with)?;
+        }
+        Ok(())
+    }
+
+    /// Delta debugging over the numbers 1 to `number`, of which some are left out already.
+    fn halve(
+        &mut self,
+        number: &dyn Fn(&Self) -> u64,
+        left_out: &dyn Fn(&Self) -> Ranges,
+        with: &dyn Fn(&Self, Ranges) -> Overrides,
+    ) -> Result<(), Failure> {
+        let mut pieces = 1_usize;
+        while !self.is_over() {
+            let gone = left_out(self);
+            let kept: Vec<u64> = (1..=number(self)).filter(|&one| !gone.contains(one)).collect();
+            if kept.is_empty() {
+                return Ok(());
+            }
+            let size = kept.len().div_ceil(pieces);
+            let mut candidates = Vec::new();
+            for piece in kept.chunks(size) {
+                let all = (1..=number(self)).filter(|one| gone.contains(*one) || piece.contains(one));
+                candidates.extend(self.with_streams(with(self, Ranges::of(all))));
+            }
+            let found = self.try_all(&mut candidates, false)?;
+            if size == 1 && !found {
+                return Ok(());
+            }
+            pieces = if found { pieces.saturating_sub(1).max(2) } else { pieces * 2 };
+            // More candidates than this cost more time than they save events.
+            if pieces > 64 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Servers that never start.
+    fn leave_out_servers(&mut self) -> Result<(), Failure> {
+        self.say("servers");
+        while !self.is_over() {
+            let mut servers: Vec<&str> = self
+                .report
+                .choices
+                .keys()
+                .filter_map(|name| name.split_once(' '))
+                .flat_map(|(from, to)| [from, to])
+                .filter(|name| !self.best.without.contains(*name) && name.starts_with("server"))
+                .collect();
+            servers.sort_unstable();
+            servers.dedup();
+            let mut candidates = Vec::new();
+            for server in servers {
+                let mut candidate = self.best.clone();
+                candidate.without.insert(server.to_owned());
+                candidates.extend(self.with_streams(candidate));
+            }
+            if !self.try_all(&mut candidates, false)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The same run with other random numbers, some of which fail sooner.
+    fn other_streams(&mut self) -> Result<(), Failure> {
+        if self.is_over() || self.best.streams.is_none() {
+            return Ok(());
+        }
+        self.say("other random numbers");
+        let with = |number| Overrides { streams: Some(number), ..self.best.clone() };
+        let mut candidates: Vec<Overrides> = (2001..2001 + 2 * BEGINNINGS).map(with).collect();
+        self.try_all(&mut candidates, false).map(drop)
+    }
+}
+
+impl Drop for Search<'_> {
+    fn drop(&mut self) {
+        self.say("");
+    }
+}

@@ -1,0 +1,176 @@
+//! A run whose events are read: one that is run again, or a file that was kept.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use labreport::overrides::Overrides;
+use labtrace::Trace;
+
+use super::cli::Source;
+use crate::build::build;
+use crate::catalogue::{Catalogue, Test};
+use crate::cli::{Arguments, RunOptions};
+use crate::process::Supervisor;
+use crate::protocol::Report;
+use crate::runner::{Job, Runner};
+use crate::select::select_one;
+use crate::{Failure, environment};
+
+/// A run with its events.
+pub(crate) struct Traced {
+    pub(crate) trace: Trace,
+    /// How it ended; None if it was read from a file.
+    pub(crate) ended: Option<Ended>,
+}
+
+/// How a run ended.
+pub(crate) struct Ended {
+    /// What ran it, and can run it again.
+    pub(crate) bench: Bench,
+    pub(crate) report: Report,
+}
+
+/// A file that goes with its owner.
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    /// A name that no other has.
+    pub(crate) fn new(what: &str) -> Scratch {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Scratch(std::env::temp_dir().join(format!("lab-{what}-{}-{number}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It is not there if the test died before it could write it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// What runs one test, again and again.
+pub(crate) struct Bench {
+    pub(crate) test: Test,
+    pub(crate) binary: PathBuf,
+    pub(crate) runner: Runner,
+}
+
+impl Bench {
+    /// Finds and builds the test.
+    pub(crate) fn new(arguments: &Arguments, test: &str, run: &RunOptions) -> Result<Bench, Failure> {
+        environment::check()?;
+        let catalogue = Catalogue::load(arguments.labs.as_deref())?;
+        let test = select_one(&catalogue, test)?;
+        let binaries = build(&catalogue.root, std::slice::from_ref(&test), &run.build(false))?;
+        let binary = binaries[&(test.package.clone(), test.binary.clone())].clone();
+        let runner = Runner { supervisor: Supervisor::start()?, world: run.world()? };
+        Ok(Bench { test, binary, runner })
+    }
+
+    /// The runner with one variable more.
+    pub(crate) fn with(&self, variables: Vec<(&'static str, String)>) -> Runner {
+        let mut world = self.runner.world.clone();
+        world.variables.extend(variables);
+        Runner { supervisor: std::sync::Arc::clone(&self.runner.supervisor), world }
+    }
+
+    /// Runs one seed, or the run that differs from it in this way, and writes its events to a file. None if
+    /// everything is stopped.
+    pub(crate) fn trace(
+        &self,
+        seed: u64,
+        overrides: Option<&Overrides>,
+        file: &Path,
+    ) -> Result<Option<Report>, Failure> {
+        let variants = Scratch::new("variant");
+        let mut variables = vec![("LAB_TRACE", file.display().to_string())];
+        let mut number = seed;
+        if let Some(overrides) = overrides {
+            write(&variants.0, &overrides.to_string())?;
+            variables.push(("LAB_VARIANTS", variants.0.display().to_string()));
+            number = 0;
+        }
+        let job = Job { binary: &self.binary, test: &self.test, seeds: number..number + 1 };
+        let mut last = None;
+        self.with(variables).run(&job, &mut |report| {
+            last = Some(report);
+            ControlFlow::Continue(())
+        })?;
+        if let Some(report) = &mut last {
+            report.seed = seed;
+        }
+        Ok(last)
+    }
+}
+
+/// Writes a file, or says why not.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text)
+        .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))
+}
+
+/// Reads a trace; a damaged one as far as it goes, with a warning.
+pub(crate) fn read(path: &Path) -> Result<Trace, Failure> {
+    let trace = labtrace::read_file(path).map_err(|error| {
+        Failure::new(format!("{}: {error}", labtrace::clean(&path.display().to_string(), 200)))
+    })?;
+    if let Some(damage) = &trace.damage {
+        eprintln!("{} {damage}", console::style("warning:").for_stderr().yellow());
+    }
+    Ok(trace)
+}
+
+/// The overrides in a file of `cargo lab shrink`.
+pub(crate) fn read_shrunk(path: &Path) -> Result<Overrides, Failure> {
+    let bad = |what: String| Failure::new(format!("{}: {what}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| bad(format!("it cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| bad("it is no text".to_owned()))?;
+    let overrides = Overrides::parse(&text).map_err(|line| bad(labtrace::clean(&line.to_string(), 300)))?;
+    if overrides.test.is_empty() {
+        return Err(bad("it names no test, so it is no file of `cargo lab shrink`".to_owned()));
+    }
+    Ok(overrides)
+}
+
+impl Source {
+    /// Runs or reads what the user has named; None if everything is stopped. A trace that is made is kept in
+    /// `keep`, if that is given.
+    pub(crate) fn open(
+        &self,
+        arguments: &Arguments,
+        run: &RunOptions,
+        keep: Option<&Path>,
+    ) -> Result<Option<Traced>, Failure> {
+        if let Some(file) = &self.file {
+            return Ok(Some(Traced { trace: read(file)?, ended: None }));
+        }
+        let overrides = self.shrunk.as_deref().map(read_shrunk).transpose()?;
+        let test = overrides.as_ref().map_or(self.test.as_deref(), |overrides| Some(&overrides.test));
+        let seed = overrides.as_ref().map_or(self.seed, |overrides| Some(overrides.seed));
+        let bench =
+            Bench::new(arguments, test.unwrap_or_default(), run).map_err(|failure| match &self.shrunk {
+                Some(file) => {
+                    Failure::new(format!("{} is of a test that is not here: {failure}", file.display()))
+                }
+                None => failure,
+            })?;
+        self.run(bench, seed.unwrap_or_default(), overrides.as_ref(), keep)
+    }
+
+    fn run(
+        &self,
+        bench: Bench,
+        seed: u64,
+        overrides: Option<&Overrides>,
+        keep: Option<&Path>,
+    ) -> Result<Option<Traced>, Failure> {
+        let scratch = Scratch::new("trace");
+        let file = keep.unwrap_or(&scratch.0);
+        let Some(report) = bench.trace(seed, overrides, file)? else { return Ok(None) };
+        // A test that dies writes no trace.
+        let trace = if file.exists() { read(file)? } else { Trace::default() };
+        Ok(Some(Traced { trace, ended: Some(Ended { bench, report }) }))
+    }
+}

@@ -1,0 +1,98 @@
+//! One seed many times, each time with something about it changed.
+
+use std::ops::ControlFlow;
+
+use labreport::Kind;
+use labreport::overrides::{BETWEEN, Overrides};
+
+use super::traced::{Bench, Scratch, write};
+use crate::cli::cores;
+use crate::failures::signature;
+use crate::protocol::Report;
+use crate::runner::Job;
+use crate::{Failure, pool};
+
+/// What broke in a run: a rule, or the kind of failure with the words of its message.
+pub(crate) fn broken(report: &Report) -> Option<String> {
+    (!report.ok && report.kind != Some(Kind::Starved)).then(|| signature(report))
+}
+
+/// The name of what broke for a file: one word.
+pub(crate) fn rule(report: &Report) -> String {
+    let kind = report.kind.map_or("failed", Kind::name);
+    report.invariant.clone().unwrap_or_else(|| kind.to_owned())
+}
+
+/// The seed as it is: it must fail, in the simulation.
+pub(crate) fn failing(bench: &Bench, seed: u64, verb: &str) -> Result<Report, Failure> {
+    if bench.runner.world.threads {
+        return Err(Failure::new(format!(
+            "`{verb}` runs in the simulation only, where a seed decides everything"
+        )));
+    }
+    let job = Job { binary: &bench.binary, test: &bench.test, seeds: seed..seed + 1 };
+    let mut last = None;
+    bench.runner.run(&job, &mut |report| {
+        last = Some(report);
+        ControlFlow::Continue(())
+    })?;
+    let name = &bench.test.name;
+    match last {
+        None => Err(Failure::new("interrupted")),
+        Some(report) if report.ok => {
+            Err(Failure::new(format!("{name} passes with seed {seed}, so there is nothing to look for")))
+        }
+        Some(report) => Ok(report),
+    }
+}
+
+/// Runs all variants on all cores; the reports in their order. None for what was not run, because everything
+/// was stopped.
+pub(crate) fn run(bench: &Bench, variants: &[Overrides]) -> Result<Vec<Option<Report>>, Failure> {
+    // Small enough that the cores end together, large enough that starting a process costs little.
+    let size = variants.len().div_ceil(2 * cores()).clamp(1, 64);
+    let pieces: Vec<(usize, &[Overrides])> =
+        variants.chunks(size).enumerate().map(|(number, piece)| (number * size, piece)).collect();
+    let mut reports: Vec<Option<Report>> = variants.iter().map(|_| None).collect();
+    let mut failure = None;
+    pool::run(
+        cores(),
+        &pieces,
+        |&(first, piece), sender| {
+            let ended = run_piece(bench, piece, &mut |place, report| {
+                // The receiver listens until the last sender is gone.
+                let _ = sender.send(Ok((first + place, report)));
+            });
+            if let Err(failure) = ended {
+                let _ = sender.send(Err(failure));
+            }
+        },
+        |message| match message {
+            Ok((place, report)) => {
+                reports[place] = Some(report);
+                true
+            }
+            Err(error) => {
+                failure = Some(error);
+                false
+            }
+        },
+    );
+    failure.map_or(Ok(reports), Err)
+}
+
+fn run_piece(bench: &Bench, piece: &[Overrides], take: &mut dyn FnMut(usize, Report)) -> Result<(), Failure> {
+    let file = Scratch::new("variants");
+    let texts: Vec<String> = piece.iter().map(Overrides::to_string).collect();
+    write(&file.0, &texts.join(&format!("{BETWEEN}\n")))?;
+    // Nobody looks at pictures of tries.
+    let variables = vec![
+        ("LAB_VARIANTS", file.0.display().to_string()),
+        ("LAB_PICTURES", std::env::temp_dir().display().to_string()),
+    ];
+    let job = Job { binary: &bench.binary, test: &bench.test, seeds: 0..piece.len() as u64 };
+    bench.with(variables).run(&job, &mut |report| {
+        take(report.seed as usize, report);
+        ControlFlow::Continue(())
+    })
+}

@@ -1,0 +1,83 @@
+//! Building wrong solutions, one after the other, in a copy of the workspace.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+
+use super::copy::WorkspaceCopy;
+use super::patch::Patch;
+use crate::Failure;
+use crate::build::{BuildOptions, build};
+use crate::catalogue::Test;
+
+/// A solution that is ready to run: its test binaries, by package and test target.
+pub(super) struct Built {
+    pub(super) patch: Patch,
+    binaries: BTreeMap<(String, String), PathBuf>,
+}
+
+impl Built {
+    /// The binary that holds this test.
+    pub(super) fn binary(&self, test: &Test) -> &Path {
+        &self.binaries[&(test.package.clone(), test.binary.clone())]
+    }
+
+    /// Removes the binaries. Broken code may well keep files of them open; they are not needed any more.
+    pub(super) fn discard(&self) {
+        for binary in self.binaries.values() {
+            let _ = std::fs::remove_file(binary);
+        }
+    }
+}
+
+/// The folder in which solutions are built, and how.
+pub(super) struct Builder {
+    copy: WorkspaceCopy,
+    place: PathBuf,
+    options: BuildOptions,
+}
+
+impl Builder {
+    /// For the workspace at `root`.
+    pub(super) fn new(root: &Path, place: &Path, options: BuildOptions) -> Result<Builder, Failure> {
+        let copy = WorkspaceCopy::of(root, &place.join("source"))?;
+        let (target, log) = (Some(place.join("target")), Some(place.join("build.log")));
+        Ok(Builder { copy, place: place.to_path_buf(), options: BuildOptions { target, log, ..options } })
+    }
+
+    /// Builds one solution after the other, until the receiver is gone or one cannot be built.
+    pub(super) fn build_all(
+        mut self,
+        solutions: Vec<(Patch, Vec<Test>)>,
+        sender: &Sender<Result<Built, Failure>>,
+    ) {
+        for (patch, tests) in solutions {
+            let built = self.build(patch, &tests);
+            let failed = built.is_err();
+            if sender.send(built).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    /// Applies a patch, builds the binaries of these tests, and puts them where the next build cannot replace
+    /// them.
+    pub(super) fn build(&mut self, patch: Patch, tests: &[Test]) -> Result<Built, Failure> {
+        self.copy.restore(patch.base.as_deref())?;
+        for (file, text) in patch.apply(self.copy.folder())? {
+            self.copy.replace(&file, &text)?;
+        }
+        let binaries = build(self.copy.folder(), tests, &self.options)
+            .map_err(|failure| Failure::new(format!("{} does not build: {failure}", patch.id)))?;
+        let keep = |((package, target), binary): ((String, String), PathBuf)| {
+            let kept = self.place.join(format!("{}-{package}-{target}", patch.id));
+            // Never written in place: a process may still run the one that is there.
+            let _ = std::fs::remove_file(&kept);
+            std::fs::copy(binary, &kept)
+                .map_err(|error| Failure::new(format!("{}: {error}", kept.display())))?;
+            Ok(((package, target), kept))
+        };
+        let binaries = binaries.into_iter().map(keep).collect::<Result<_, Failure>>()?;
+        Ok(Built { patch, binaries })
+    }
+}

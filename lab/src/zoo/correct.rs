@@ -1,0 +1,147 @@
+//! `cargo lab zoo --correct`: do correct but unusual solutions pass?
+//!
+//! A test must not fail a solution that does everything that its lab asks for in another way than the
+//! reference does. So each `bugs/correct/LAB/*.patch` makes another correct solution of the reference, and
+//! each `bugs/bases/BASE/bugs/correct/*.patch` one of that base; its head names the labs whose tests it must
+//! pass: `labs: raft, kvraft`. Where a part asks for more than it does, the head names the part, or the
+//! tests: `except: 4C`.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use console::style;
+use lab_terminal::count;
+use labreport::Verdict;
+use serde_json::json;
+
+use super::build::{Builder, Built};
+use super::patch::Patch;
+use crate::catalogue::{Catalogue, Test};
+use crate::cli::ZooOptions;
+use crate::protocol::Report;
+use crate::runner::{Job, Runner};
+use crate::{Failure, Outcome, pool};
+
+/// Seeds of one test that one process runs.
+const PIECE: u64 = 100;
+
+/// Builds each of these solutions, runs the tests of its labs (of the lab that the user names, if he names
+/// one), and prints those that fail.
+pub(super) fn run(
+    catalogue: &Catalogue,
+    builder: Builder,
+    solutions: Vec<Patch>,
+    runner: &Runner,
+    options: &ZooOptions,
+) -> Result<Outcome, Failure> {
+    let wanted = |lab: &str| options.lab.as_deref().is_none_or(|wanted| wanted == lab);
+    let mut jobs = Vec::new();
+    for patch in solutions {
+        let Patch { labs, except, .. } = &patch;
+        if let Some(unknown) = labs.iter().find(|lab| catalogue.lab(lab).is_none()) {
+            return Err(Failure::new(format!("{}: there is no lab {unknown}", patch.id)));
+        }
+        let mut tests = catalogue.tests();
+        let named = |name: &str, test: &Test| test.name == name || test.part == name;
+        if let Some(unknown) = except.iter().find(|name| !tests.iter().any(|test| named(name, test))) {
+            return Err(Failure::new(format!("{}: there is no test or part {unknown}", patch.id)));
+        }
+        let excepted = |test: &Test| except.iter().any(|name| named(name, test));
+        tests.retain(|test| labs.contains(&test.lab) && wanted(&test.lab) && !excepted(test));
+        if !tests.is_empty() {
+            jobs.push((patch, tests));
+        }
+    }
+    if jobs.is_empty() {
+        return Err(Failure::new("no correct solution in bugs/correct is meant for that lab"));
+    }
+    let mut outcome = Outcome::Passed;
+    thread::scope(|scope| {
+        let (sender, receiver) = channel();
+        let tests: Vec<Vec<Test>> = jobs.iter().map(|(_, tests)| tests.clone()).collect();
+        scope.spawn(move || builder.build_all(jobs, &sender));
+        for (built, tests) in receiver.into_iter().zip(tests) {
+            let built = built?;
+            let failed = examine(&built, &tests, runner, options)?;
+            built.discard();
+            if runner.supervisor.is_stopped() {
+                println!("{}", style("interrupted").yellow());
+                return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
+            }
+            print(&built.patch, tests.len(), &failed, options);
+            if !failed.is_empty() {
+                outcome = Outcome::Failed;
+            }
+        }
+        Ok(outcome)
+    })
+}
+
+/// Runs the tests. Returns how many seeds of each have failed, and the first report of a failure.
+fn examine(
+    built: &Built,
+    tests: &[Test],
+    runner: &Runner,
+    options: &ZooOptions,
+) -> Result<BTreeMap<String, (u64, Report)>, Failure> {
+    let end = options.seeds() + 1;
+    let pieces =
+        |test| (1..end).step_by(PIECE as usize).map(move |from| (test, from..(from + PIECE).min(end)));
+    let jobs: Vec<Job<'_>> = tests
+        .iter()
+        .flat_map(pieces)
+        .map(|(test, seeds)| Job { binary: built.binary(test), test, seeds })
+        .collect();
+    let (mut failed, mut broken) = (BTreeMap::new(), None);
+    pool::run(
+        options.workers.number(),
+        &jobs,
+        |job, sender| {
+            let ran = runner.run(job, &mut |report| {
+                if report.verdict() == Verdict::Failed {
+                    let _ = sender.send(Ok(report));
+                }
+                ControlFlow::Continue(())
+            });
+            if let Err(failure) = ran {
+                let _ = sender.send(Err(failure));
+            }
+        },
+        |message| {
+            match message {
+                Ok(report) => {
+                    failed.entry(report.test.clone()).or_insert((0, report)).0 += 1;
+                }
+                Err(failure) => broken = Some(failure),
+            }
+            broken.is_none()
+        },
+    );
+    broken.map_or(Ok(failed), Err)
+}
+
+fn print(patch: &Patch, tests: usize, failed: &BTreeMap<String, (u64, Report)>, options: &ZooOptions) {
+    let Patch { id, title, .. } = patch;
+    let seeds = options.seeds();
+    if options.form.json {
+        let failed: Vec<_> = failed
+            .iter()
+            .map(|(test, (times, first))| {
+                json!({"test": test, "failed": times, "seed": first.seed, "reason": first.reason()})
+            })
+            .collect();
+        println!("{}", json!({"id": id, "title": title, "tests": tests, "seeds": seeds, "failed": failed}));
+        return;
+    }
+    let runs = format!("{}, {seeds} seeds each", count(tests, "test"));
+    if failed.is_empty() {
+        println!("{} {id}, {title}: {runs}", style("passed:").green());
+    } else {
+        println!("{} {id}, {title}: {} of {runs}", style("failed:").red().bold(), failed.len());
+    }
+    for (test, (times, first)) in failed {
+        println!("  {test} fails {times} of {seeds}, first with seed {}: {}", first.seed, first.reason());
+    }
+}

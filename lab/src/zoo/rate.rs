@@ -1,0 +1,74 @@
+//! How often a test kills a wrong solution, and how sure that is.
+
+/// After so many kills the test's rate is known well enough.
+pub(super) const ENOUGH: u64 = 10;
+
+/// How many seeds of each test a grading has.
+const GRADING: i32 = 50;
+
+/// Runs of one test with one wrong solution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rate {
+    /// Seeds that were run.
+    pub(super) runs: u64,
+    /// Seeds that failed, for a reason that any solution would show.
+    pub(super) kills: u64,
+}
+
+impl Rate {
+    /// The estimated probability that a seed kills. The runs end with the tenth kill, so that the last one
+    /// says nothing of how often kills come.
+    pub(super) fn estimate(self) -> f64 {
+        match self {
+            Rate { kills: 0, .. } => 0.0,
+            Rate { runs, kills } if kills == runs => 1.0,
+            Rate { runs, kills } if kills >= ENOUGH => (kills - 1) as f64 / (runs - 1) as f64,
+            Rate { runs, kills } => kills as f64 / runs as f64,
+        }
+    }
+
+    /// Wilson's interval for it, at 95 % (Wilson, JASA 1927).
+    pub(super) fn interval(self) -> (f64, f64) {
+        const Z: f64 = 1.96;
+        if self.runs == 0 {
+            return (0.0, 1.0);
+        }
+        let (n, p) = (self.runs as f64, self.kills as f64 / self.runs as f64);
+        let centre = p + Z * Z / (2.0 * n);
+        let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let scale = 1.0 + Z * Z / n;
+        (((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0))
+    }
+}
+
+/// The probability that one grading with these tests kills: each test has 50 seeds, and one kill is enough.
+pub(super) fn in_a_grading(rates: impl Iterator<Item = Rate>) -> f64 {
+    1.0 - rates.map(|rate| (1.0 - rate.estimate()).powi(GRADING)).product::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_wilsons() {
+        let (low, high) = Rate { runs: 20, kills: 1 }.interval();
+        assert!((low - 0.0089).abs() < 1e-3 && (high - 0.2361).abs() < 1e-3, "{low} to {high}");
+        let (low, high) = Rate { runs: 10, kills: 10 }.interval();
+        assert!((low - 0.7225).abs() < 1e-3 && high > 0.999, "{low} to {high}");
+    }
+
+    #[test]
+    fn runs_that_end_with_a_kill_are_not_counted_too_high() {
+        assert_eq!(Rate { runs: 19, kills: 10 }.estimate(), 0.5);
+        assert_eq!(Rate { runs: 20, kills: 1 }.estimate(), 0.05);
+        assert_eq!(Rate { runs: 10, kills: 10 }.estimate(), 1.0);
+    }
+
+    #[test]
+    fn a_grading_needs_one_kill_only() {
+        let rates = [Rate { runs: 20, kills: 1 }, Rate { runs: 20, kills: 0 }];
+        assert!((in_a_grading(rates.into_iter()) - 0.923).abs() < 1e-3);
+        assert_eq!(in_a_grading([].into_iter()), 0.0);
+    }
+}

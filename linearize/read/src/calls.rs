@@ -1,0 +1,316 @@
+//! Calls and their answers, collected before it is known what they are asked of.
+
+use std::io::Read;
+
+use linearize::models::scalar::Scalar;
+use linearize::words::unquoted;
+use linearize::{Fault, History, HistoryError, OPEN, Operation, Unit};
+use rustc_hash::FxHashMap;
+
+use super::edn::Form;
+use super::events::{Event, Events, Kind, Process};
+use super::nemesis::{Nemeses, written};
+use super::{FailedCas, Located, Problem, broken, locate};
+
+/// A value, kept beyond its line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Datum {
+    Scalar(Scalar),
+    /// A vector, a list or a set.
+    Many(Vec<Datum>),
+    Map,
+}
+
+impl Datum {
+    fn of(form: &Form<'_>) -> Datum {
+        match form {
+            Form::Nil => Datum::Scalar(Scalar::nil()),
+            Form::Number(number) => Datum::Scalar(Scalar::Number(*number)),
+            Form::Text(text) => Datum::Scalar(Scalar::Text((&**text).into())),
+            Form::Keyword(name) => Datum::Scalar(Scalar::Word(format!(":{name}").into())),
+            Form::Word(word) => Datum::Scalar(Scalar::Word((&**word).into())),
+            Form::Row(forms) | Form::Set(forms) => Datum::Many(forms.iter().map(Datum::of).collect()),
+            Form::Map(_) => Datum::Map,
+        }
+    }
+
+    pub(super) fn is_nil(&self) -> bool {
+        matches!(self, Datum::Scalar(Scalar::Word(word)) if &**word == "nil")
+    }
+
+    /// The two parts of a vector of two.
+    pub(super) fn pair(&self) -> Option<(&Datum, &Datum)> {
+        match self {
+            Datum::Many(both) if both.len() == 2 => Some((&both[0], &both[1])),
+            _ => None,
+        }
+    }
+
+    pub(super) fn scalar(&self) -> Option<&Scalar> {
+        if let Datum::Scalar(scalar) = self { Some(scalar) } else { None }
+    }
+
+    pub(super) fn number(&self) -> Option<i64> {
+        if let Datum::Scalar(Scalar::Number(number)) = self { Some(*number) } else { None }
+    }
+}
+
+/// How a call was answered, if it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// A compare-and-set that found another value.
+    OtherValue,
+    /// It certainly did not happen.
+    DidNotHappen,
+    /// Perhaps it happened, or will.
+    Open,
+}
+
+/// A call, and its answer.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) client: u32,
+    pub(super) line: u64,
+    pub(super) function: Function,
+    pub(super) key: Option<Scalar>,
+    pub(super) value: Option<Datum>,
+    pub(super) outcome: Outcome,
+    /// What the answer says.
+    pub(super) answer: Option<Datum>,
+    /// The line of the answer, or of the call if there is none.
+    pub(super) answer_line: u64,
+    called: u64,
+    returned: u64,
+}
+
+/// The name of a function, by its place in [`Calls::functions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Function(pub(super) u16);
+
+/// All calls of a file.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub(super) all: Vec<Call>,
+    pub(super) functions: Vec<String>,
+    times: Times,
+    nemeses: Nemeses,
+    running: FxHashMap<u32, usize>,
+}
+
+impl Calls {
+    pub(super) fn read(events: Events<impl Read>, failed_cas: Option<FailedCas>) -> Located<Calls> {
+        let mut calls = Calls::default();
+        events.each(|event, line, old_log| {
+            let usual = if old_log { FailedCas::SawAnother } else { FailedCas::DidNotHappen };
+            calls.take(event, line, failed_cas.unwrap_or(usual))
+        })?;
+        Ok(calls)
+    }
+
+    fn take(&mut self, event: &Event<'_>, line: u64, failed_cas: FailedCas) -> Result<(), Problem> {
+        let now = self.times.next(event.time);
+        let client = match event.process {
+            Process::Client(client) => client,
+            Process::Other(name) => {
+                self.nemeses.report(name, event.function, event.value.as_ref(), now);
+                return Ok(());
+            }
+        };
+        if event.kind == Kind::Invoke {
+            return self.call(client, event, line, now);
+        }
+        let place = self.running.remove(&client).ok_or(Problem::ReturnWithoutCall(client))?;
+        let call = &mut self.all[place];
+        let function = &self.functions[usize::from(call.function.0)];
+        if event.function != function && (event.kind == Kind::Ok || !event.function.is_empty()) {
+            let other = unquoted(event.function);
+            return Err(broken(format!("the answer to \":{function}\" is one to \":{other}\"")));
+        }
+        call.answer = event.value.as_ref().map(Datum::of);
+        call.answer_line = line;
+        let fits = call.answer_fits(event.kind, function);
+        if !fits && let Some(value) = &event.value {
+            let value = written(value);
+            return Err(broken(format!("the answer is one to :{function} {value}, which was not the call")));
+        }
+        if let (Some(key), Some(called)) = (&event.key, &call.key)
+            && Datum::of(key).scalar().is_some_and(|key| key != called && *key != Scalar::nil())
+        {
+            let called = called.name();
+            return Err(broken(format!("the answer has :key {}, and the call {called}", written(key))));
+        }
+        call.outcome = match event.kind {
+            Kind::Invoke | Kind::Info => return Ok(()),
+            Kind::Ok => Outcome::Done,
+            Kind::Fail => {
+                let reason = event.error || matches!(event.value, Some(Form::Keyword(_) | Form::Text(_)));
+                let compared = function == "cas" && failed_cas == FailedCas::SawAnother && !reason;
+                if compared { Outcome::OtherValue } else { Outcome::DidNotHappen }
+            }
+        };
+        call.returned = now;
+        Ok(())
+    }
+
+    fn call(&mut self, client: u32, event: &Event<'_>, line: u64, now: u64) -> Result<(), Problem> {
+        let function = self.function(event.function)?;
+        // A second call of a busy client is found, with its line, when the history is built.
+        self.running.insert(client, self.all.len());
+        let key = event.key.as_ref().map(|key| {
+            let key = Datum::of(key);
+            key.scalar().cloned().ok_or_else(|| broken("a key is a number, a text or a word"))
+        });
+        self.all.push(Call {
+            client,
+            line,
+            function,
+            key: key.transpose()?,
+            value: event.value.as_ref().map(Datum::of),
+            outcome: Outcome::Open,
+            answer: None,
+            answer_line: line,
+            called: now,
+            returned: OPEN,
+        });
+        Ok(())
+    }
+
+    fn function(&mut self, name: &str) -> Result<Function, Problem> {
+        if name.is_empty() {
+            return Err(broken("no :f"));
+        }
+        let known = self.functions.iter().position(|other| other == name);
+        let place = known.unwrap_or_else(|| {
+            self.functions.push(name.to_owned());
+            self.functions.len() - 1
+        });
+        // There are few, and whatever is not one of a model is refused.
+        u16::try_from(place).map(Function).map_err(|_| broken("too many functions"))
+    }
+
+    pub(super) fn name(&self, call: &Call) -> &str {
+        &self.functions[usize::from(call.function.0)]
+    }
+
+    /// The history of the operations that `operation` makes of the calls that may have happened, and what a
+    /// nemesis did.
+    pub(super) fn history<O, R>(
+        self,
+        mut operation: impl FnMut(&Calls, &Call, &mut Vec<(O, Option<R>)>) -> Result<(), Problem>,
+    ) -> Located<(History<O, R>, Vec<Fault>)> {
+        let clock = self.times.clone().clock();
+        let mut operations = Vec::with_capacity(self.all.len());
+        let mut lines = Vec::with_capacity(self.all.len());
+        let mut made = Vec::new();
+        let mut fresh = self.all.iter().map(|call| call.client).max().unwrap_or(0);
+        for call in self.all.iter().filter(|call| call.outcome != Outcome::DidNotHappen) {
+            operation(&self, call, &mut made).map_err(|problem| (Some(call.answer_line), problem))?;
+            for (number, (op, result)) in made.drain(..).enumerate() {
+                let mut client = call.client;
+                if number > 0 {
+                    fresh = fresh.checked_add(1).ok_or((Some(call.line), broken("too many clients")))?;
+                    client = fresh;
+                }
+                let (called, returned) = (clock.time(call.called), clock.time(call.returned));
+                let end = if result.is_some() { returned } else { OPEN };
+                operations.push(Operation { client, op, result, call: called, end });
+                lines.push(call.line);
+            }
+        }
+        if operations.is_empty() {
+            return Err((None, Problem::Empty));
+        }
+        let history = History::new(operations).map_err(|error: HistoryError| locate(&error, &lines))?;
+        let history = history.with_unit(clock.unit()).with_origin(clock.origin);
+        Ok((history, self.nemeses.finish(|event| clock.time(event))))
+    }
+}
+
+impl Call {
+    /// Whether the answer can be one to this call: what it repeats must be what was called. What it says in
+    /// place of that, a reason or what was read, is of another shape.
+    fn answer_fits(&self, kind: Kind, function: &str) -> bool {
+        let (Some(value), Some(answer)) = (&self.value, &self.answer) else { return true };
+        if answer.is_nil() || value.is_nil() || value == answer || !repeats(function) {
+            return true;
+        }
+        match (value, answer) {
+            // A key, and behind it what was called.
+            (Datum::Many(_), Datum::Many(_)) => false,
+            (Datum::Scalar(_), Datum::Scalar(answer)) => {
+                kind != Kind::Ok && matches!(answer, Scalar::Word(_) | Scalar::Text(_))
+            }
+            _ => kind != Kind::Ok,
+        }
+    }
+}
+
+/// Functions whose answers repeat their arguments and say nothing else.
+fn repeats(function: &str) -> bool {
+    matches!(function, "write" | "cas" | "enqueue" | "push" | "put")
+}
+
+/// The times of events: those of the file if each has one and they never go back, or else their numbers,
+/// counted from 1.
+#[derive(Clone, Debug, Default)]
+struct Times {
+    count: u64,
+    /// Those of the file, as long as they can be used.
+    recorded: Option<Vec<i64>>,
+}
+
+impl Times {
+    /// The number of the next event.
+    fn next(&mut self, time: Option<i64>) -> u64 {
+        if self.count == 0 {
+            self.recorded = Some(Vec::new());
+        }
+        self.count += 1;
+        match (time, &mut self.recorded) {
+            (Some(time), Some(recorded)) if recorded.last().is_none_or(|last| *last <= time) => {
+                recorded.push(time);
+            }
+            _ => self.recorded = None,
+        }
+        self.count
+    }
+
+    /// Turns the numbers of events into times.
+    fn clock(self) -> Clock {
+        let Some(recorded) = self.recorded.filter(|recorded| !recorded.is_empty()) else {
+            return Clock { times: None, origin: 0 };
+        };
+        let origin = recorded[0];
+        let mut times: Vec<u64> = Vec::with_capacity(recorded.len());
+        for time in recorded {
+            // Lines are in the order of real time, which tells more than equal times.
+            let next = times.last().map_or(0, |last| last + 1);
+            times.push((i128::from(time) - i128::from(origin)).clamp(0, i128::from(OPEN / 2)) as u64);
+            if let Some(newest) = times.last_mut() {
+                *newest = (*newest).max(next);
+            }
+        }
+        Clock { times: Some(times), origin }
+    }
+}
+
+/// What events happened when.
+struct Clock {
+    /// By number, less one; their numbers if there are none.
+    times: Option<Vec<u64>>,
+    origin: i64,
+}
+
+impl Clock {
+    fn time(&self, event: u64) -> u64 {
+        match &self.times {
+            Some(times) if event != OPEN => times[event as usize - 1],
+            _ => event,
+        }
+    }
+
+    fn unit(&self) -> Unit {
+        if self.times.is_some() { Unit::Nanoseconds } else { Unit::Events }
+    }
+}

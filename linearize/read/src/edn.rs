@@ -1,0 +1,455 @@
+//! EDN, the notation of Clojure: nil, booleans, numbers, characters, strings, keywords, symbols, vectors,
+//! lists, sets, maps, `#tag form`; commas are blanks, `;` begins a comment, and `#_` takes the form behind it
+//! away.
+//!
+//! In two steps: where a form ends, which needs no more than its brackets and quotes and can be asked of the
+//! part of a file that was read so far; and what it says. There are crates for EDN. The two that are kept up
+//! build a tree with a map of every map, and take a whole file at once; a history has a million small maps of
+//! which five fields are wanted.
+
+use std::borrow::Cow;
+
+use linearize::words::quoted;
+
+use super::{LONGEST_VALUE, Problem, broken};
+
+/// Forms may be nested so deeply.
+const DEEPEST: usize = 128;
+
+/// Where something ends.
+pub(super) enum End {
+    /// In front of the byte with this number.
+    At(usize),
+    /// Behind what was read so far.
+    Unknown,
+}
+
+/// What a byte is to the reader.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Token,
+    Blank,
+    /// Ends a token and is one of `"` `;` `(` `)` `[` `]` `{` `}`.
+    Mark,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Token; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b' ' | b',' | b'\t'..=b'\r' | 0x1c..=0x1f => Class::Blank,
+            b'"' | b';' | b'(' | b')' | b'[' | b']' | b'{' | b'}' => Class::Mark,
+            _ => Class::Token,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+fn class(byte: u8) -> Class {
+    CLASSES[byte as usize]
+}
+
+/// Where blanks, comments and forms that `#_` takes away end.
+pub(super) fn end_of_blanks(bytes: &[u8], ended: bool) -> Result<End, Problem> {
+    let mut at = 0;
+    loop {
+        match bytes.get(at) {
+            Some(&byte) if class(byte) == Class::Blank => at += 1,
+            Some(b';') => match memchr::memchr(b'\n', &bytes[at..]) {
+                Some(length) => at += length,
+                None if ended => at = bytes.len(),
+                None => return Ok(End::Unknown),
+            },
+            Some(b'#') if bytes[at..].starts_with(b"#_") => match end_of_forms(&bytes[at..], ended, 0)? {
+                End::At(length) => at += length,
+                End::Unknown => return Ok(End::Unknown),
+            },
+            // What follows it says whether it is one.
+            Some(b'#') if at + 1 == bytes.len() && !ended => return Ok(End::Unknown),
+            None if !ended => return Ok(End::Unknown),
+            _ => return Ok(End::At(at)),
+        }
+    }
+}
+
+/// Where the form ends that `bytes` begin with.
+pub(super) fn end_of_form(bytes: &[u8], ended: bool) -> Result<End, Problem> {
+    end_of_forms(bytes, ended, 1)
+}
+
+/// Where so many forms end, and those that `#_` among them takes away.
+fn end_of_forms(bytes: &[u8], ended: bool, mut wanted: usize) -> Result<End, Problem> {
+    let mut open: Vec<u8> = Vec::new();
+    let mut at = 0;
+    loop {
+        let Some(&byte) = bytes.get(at) else {
+            return match (ended, open.last()) {
+                (false, _) => Ok(End::Unknown),
+                (true, Some(closing)) => Err(broken(format!("{:?} is missing", char::from(*closing)))),
+                (true, None) => Err(broken("the file ends where something should come")),
+            };
+        };
+        let begin = at;
+        match byte {
+            _ if class(byte) == Class::Blank => {
+                at += 1;
+                continue;
+            }
+            b';' => {
+                at = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |length| at + length);
+                continue;
+            }
+            b'"' => match end_of_string(&bytes[at..]) {
+                Some(length) => at += length,
+                None if ended => return Err(broken("a string without end")),
+                None => return Ok(End::Unknown),
+            },
+            b'{' | b'[' | b'(' => {
+                open.push(if byte == b'(' { b')' } else { byte + 2 });
+                if open.len() > DEEPEST {
+                    return Err(broken("nested too deeply"));
+                }
+                at += 1;
+                continue;
+            }
+            b'}' | b']' | b')' => {
+                closes(byte, open.pop())?;
+                at += 1;
+            }
+            _ => match end_of_token(bytes, at).unwrap_or(bytes.len()) {
+                end if end < bytes.len() || ended => at = end,
+                _ => return Ok(End::Unknown),
+            },
+        }
+        if open.is_empty() {
+            wanted = wanted + 1 - completed(&bytes[begin..at], bytes.get(at).copied());
+            if wanted == 0 {
+                return Ok(End::At(at));
+            }
+        }
+    }
+}
+
+/// Whether a closing bracket is the one that is wanted.
+fn closes(found: u8, wanted: Option<u8>) -> Result<(), Problem> {
+    match wanted {
+        Some(wanted) if wanted == found => Ok(()),
+        Some(wanted) => {
+            Err(broken(format!("{:?} where {:?} should be", char::from(found), char::from(wanted))))
+        }
+        None => Err(broken(format!("{:?} and nothing that it ends", char::from(found)))),
+    }
+}
+
+/// One more than how many forms fewer are wanted behind a token: a tag wants the form behind it, `#_` wants
+/// it besides.
+fn completed(token: &[u8], next: Option<u8>) -> usize {
+    match token {
+        b"#_" => 0,
+        [b'#', b'_', ..] => 1,
+        [b'#'] if matches!(next, Some(b'{' | b'"' | b'(')) => 1,
+        [b'#', b'#', ..] => 2,
+        [b'#', _, ..] => 1,
+        _ => 2,
+    }
+}
+
+/// The length of a string with its quotes, if all of it is there.
+fn end_of_string(bytes: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// Where the token at `at` ends; `None` if not even its first character is there. Behind a backslash any
+/// character is one.
+fn end_of_token(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut end = at + 1;
+    if bytes[at] == b'\\' {
+        let first = *bytes.get(end)?;
+        end += match first {
+            0xf0.. => 4,
+            0xe0.. => 3,
+            0xc0.. => 2,
+            _ => 1,
+        };
+    }
+    while bytes.get(end).is_some_and(|&byte| class(byte) == Class::Token) {
+        end += 1;
+    }
+    Some(end.min(bytes.len()))
+}
+
+/// What a form says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Form<'a> {
+    Nil,
+    Number(i64),
+    Text(Cow<'a, str>),
+    /// Without its colon.
+    Keyword(&'a str),
+    /// Any other scalar: a symbol, a boolean, a character, a number that is no 64-bit integer.
+    Word(Cow<'a, str>),
+    /// A vector or a list.
+    Row(Vec<Form<'a>>),
+    Set(Vec<Form<'a>>),
+    Map(Vec<(Form<'a>, Form<'a>)>),
+}
+
+/// Reads forms from a text.
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Reader { text, at: 0 }
+    }
+
+    /// The next byte behind blanks.
+    pub(super) fn peek(&mut self) -> Result<Option<u8>, Problem> {
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(&byte) if class(byte) == Class::Blank => self.at += 1,
+                Some(b';' | b'#') => {
+                    let before = self.at;
+                    if let End::At(length) = end_of_blanks(&self.text.as_bytes()[self.at..], true)? {
+                        self.at += length;
+                    }
+                    if self.at == before {
+                        return Ok(Some(b'#'));
+                    }
+                }
+                byte => return Ok(byte.copied()),
+            }
+        }
+    }
+
+    /// What is left.
+    pub(super) fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    /// Begins a map, which may have a tag.
+    pub(super) fn begin_map(&mut self) -> Result<(), Problem> {
+        let mut next = self.peek()?;
+        if next == Some(b'#') && !self.rest().starts_with("#{") {
+            self.token();
+            next = self.peek()?;
+        }
+        if next != Some(b'{') || self.text[..self.at].ends_with('#') {
+            return Err(broken("an event should be a map: {:process 0, :type :invoke, …}"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The next key of a map, if it is a keyword or else empty; `None` at the end of the map.
+    pub(super) fn key(&mut self) -> Result<Option<&'a str>, Problem> {
+        match self.peek()? {
+            Some(b'}') => {
+                self.at += 1;
+                Ok(None)
+            }
+            Some(b':') => Ok(Some(&self.token()[1..])),
+            _ => self.skip().map(|()| Some("")),
+        }
+    }
+
+    /// Skips a form.
+    pub(super) fn skip(&mut self) -> Result<(), Problem> {
+        self.peek()?;
+        match end_of_form(self.rest().as_bytes(), true)? {
+            End::At(length) => self.at += length,
+            End::Unknown => self.at = self.text.len(),
+        }
+        Ok(())
+    }
+
+    /// The next form.
+    pub(super) fn form(&mut self) -> Result<Form<'a>, Problem> {
+        self.nested(0)
+    }
+
+    fn nested(&mut self, depth: usize) -> Result<Form<'a>, Problem> {
+        if depth > DEEPEST {
+            return Err(broken("nested too deeply"));
+        }
+        match self.peek()? {
+            None => Err(broken("the line ends where a value should be")),
+            Some(b'"') => self.string().map(Form::Text),
+            Some(b'[') => self.row(b']', depth).map(Form::Row),
+            Some(b'(') => self.row(b')', depth).map(Form::Row),
+            Some(b'{') => self.map(depth),
+            Some(byte @ (b'}' | b']' | b')')) => {
+                Err(broken(format!("{:?} where a value should be", char::from(byte))))
+            }
+            Some(b'#') if self.rest().starts_with("#{") => {
+                self.at += 1;
+                self.row(b'}', depth).map(Form::Set)
+            }
+            Some(b'#') if !self.rest().starts_with("##") => self.tagged(depth),
+            Some(_) => atom(self.token()),
+        }
+    }
+
+    /// What a tag says of a collection does not matter here: a tuple is a vector. A scalar with a tag is
+    /// another scalar.
+    fn tagged(&mut self, depth: usize) -> Result<Form<'a>, Problem> {
+        let begin = self.at;
+        self.token();
+        let form = self.nested(depth + 1)?;
+        Ok(match form {
+            Form::Row(_) | Form::Set(_) | Form::Map(_) => form,
+            _ => Form::Word(Cow::Borrowed(&self.text[begin..self.at])),
+        })
+    }
+
+    fn row(&mut self, closing: u8, depth: usize) -> Result<Vec<Form<'a>>, Problem> {
+        self.at += 1;
+        let mut forms = Vec::new();
+        while self.peek()? != Some(closing) {
+            forms.push(self.nested(depth + 1)?);
+        }
+        self.at += 1;
+        Ok(forms)
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Form<'a>, Problem> {
+        let row = self.row(b'}', depth)?;
+        if row.len() % 2 == 1 {
+            return Err(broken("a map with a key and no value"));
+        }
+        let mut row = row.into_iter();
+        let mut pairs = Vec::with_capacity(row.len() / 2);
+        while let (Some(key), Some(value)) = (row.next(), row.next()) {
+            pairs.push((key, value));
+        }
+        Ok(Form::Map(pairs))
+    }
+
+    fn token(&mut self) -> &'a str {
+        let end = end_of_token(self.text.as_bytes(), self.at).unwrap_or(self.text.len());
+        let token = &self.text[self.at..end];
+        self.at = end;
+        token
+    }
+
+    /// A string; borrowed if it has no escapes.
+    fn string(&mut self) -> Result<Cow<'a, str>, Problem> {
+        let Some(length) = end_of_string(self.rest().as_bytes()) else {
+            return Err(broken("a string without end"));
+        };
+        let inside = &self.text[self.at + 1..self.at + length - 1];
+        self.at += length;
+        if inside.len() > LONGEST_VALUE {
+            return Err(Problem::LongValue);
+        }
+        if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+            return Ok(Cow::Borrowed(inside));
+        }
+        unescape(inside).map(Cow::Owned)
+    }
+}
+
+/// A string with its escapes replaced.
+fn unescape(text: &str) -> Result<String, Problem> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.find('\\') {
+        out.push_str(&rest[..place]);
+        rest = &rest[place + 1..];
+        let mut characters = rest.chars();
+        out.push(match characters.next() {
+            Some('n') => '\n',
+            Some('t') => '\t',
+            Some('r') => '\r',
+            Some('b') => '\u{8}',
+            Some('f') => '\u{c}',
+            Some(other @ ('"' | '\\')) => other,
+            Some('u') => {
+                let (character, length) = unicode(&rest[1..])?;
+                rest = &rest[1 + length..];
+                out.push(character);
+                continue;
+            }
+            _ => return Err(broken("an unknown escape in a string")),
+        });
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// The character that `XXXX` or `XXXX\uXXXX` stands for, and how long that is.
+fn unicode(text: &str) -> Result<(char, usize), Problem> {
+    let hexadecimal = |from: usize| {
+        let digits = text.get(from..from + 4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        digits
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| broken("four hexadecimal digits expected behind \\u"))
+    };
+    let first = hexadecimal(0)?;
+    if let Some(character) = char::from_u32(first) {
+        return Ok((character, 4));
+    }
+    if first < 0xdc00 && text[4..].starts_with("\\u") {
+        let low = hexadecimal(6)?.checked_sub(0xdc00).filter(|low| *low < 0x400);
+        let character = low.and_then(|low| char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + low));
+        return character
+            .map(|character| (character, 10))
+            .ok_or_else(|| broken("half a character in a string"));
+    }
+    Err(broken("half a character in a string"))
+}
+
+/// A token that is no string.
+fn atom(token: &str) -> Result<Form<'_>, Problem> {
+    let bytes = token.as_bytes();
+    match bytes[0] {
+        b':' if bytes.len() > 1 => return Ok(Form::Keyword(&token[1..])),
+        b'n' if token == "nil" => return Ok(Form::Nil),
+        _ => {}
+    }
+    let digits = token.strip_prefix(['+', '-']).unwrap_or(token);
+    if digits.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        return number(token).ok_or_else(|| broken(format!("{} is no number", quoted(token))));
+    }
+    Ok(Form::Word(Cow::Borrowed(token)))
+}
+
+/// An integer of any size, a ratio, or a number with a point or an exponent. Equal numbers of one kind are
+/// equal words.
+fn number(token: &str) -> Option<Form<'_>> {
+    let whole = token.strip_suffix('N').unwrap_or(token);
+    if let Ok(number) = whole.parse() {
+        return Some(Form::Number(number));
+    }
+    let is_whole = |text: &str| {
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if is_whole(whole) {
+        return Some(Form::Word(Cow::Borrowed(whole.trim_start_matches('+'))));
+    }
+    if let Some((over, under)) = token.split_once('/') {
+        let ratio = is_whole(over) && is_whole(under) && !under.starts_with(['+', '-']);
+        return ratio.then_some(Form::Word(Cow::Borrowed(token)));
+    }
+    let decimal = token.strip_suffix('M');
+    let text = decimal.unwrap_or(token);
+    let known = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    let value: f64 = text.parse().ok().filter(|_| known)?;
+    Some(Form::Word(if decimal.is_some() { Cow::Borrowed(token) } else { Cow::Owned(format!("{value:?}")) }))
+}
+
+#[cfg(test)]
+mod tests;

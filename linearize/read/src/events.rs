@@ -1,0 +1,282 @@
+//! Events, from wherever they are written: maps of EDN, `history.txt`, `jepsen.log`.
+
+use std::io::Read;
+
+use linearize::words::quoted;
+
+use super::edn::{Form, Reader};
+use super::input::Input;
+use super::{Located, Once, Problem, broken, log};
+
+/// What an event says happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Invoke,
+    Ok,
+    /// It did not happen.
+    Fail,
+    /// Nobody knows whether it happened.
+    Info,
+}
+
+/// Whose event it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Process<'a> {
+    Client(u32),
+    /// Not a client: `nemesis` and the like.
+    Other(&'a str),
+}
+
+/// One event, as it is written.
+#[derive(Clone, Debug)]
+pub(super) struct Event<'a> {
+    pub(super) process: Process<'a>,
+    pub(super) kind: Kind,
+    /// Without its colon.
+    pub(super) function: &'a str,
+    pub(super) key: Option<Form<'a>>,
+    pub(super) value: Option<Form<'a>>,
+    /// Whether it says why it failed.
+    pub(super) error: bool,
+    pub(super) time: Option<i64>,
+}
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notation {
+    /// Maps, one after the other or in a vector or list.
+    Maps,
+    /// `history.txt`: process, type, function, value, error, with tabs between.
+    Columns,
+    Log,
+}
+
+/// The events of an input.
+pub(super) struct Events<R> {
+    input: Input<R>,
+    notation: Notation,
+    /// What ends the vector or list that the maps are in.
+    closing: Option<u8>,
+    begun: bool,
+}
+
+impl<R: Read> Events<R> {
+    pub(super) fn new(input: Input<R>, notation: Notation) -> Self {
+        Events { input, notation, closing: None, begun: false }
+    }
+
+    /// Gives each event and its line to `take`, and whether the line is of a log of 2014.
+    pub(super) fn each(
+        mut self,
+        mut take: impl FnMut(&Event<'_>, u64, bool) -> Result<(), Problem>,
+    ) -> Located<()> {
+        loop {
+            let at = |number: u64| move |problem| (Some(number), problem);
+            match self.notation {
+                Notation::Maps => {
+                    if !self.map_follows()? {
+                        return Ok(());
+                    }
+                    let (number, form) = self.input.form()?;
+                    take(&of_map(form).map_err(at(number))?, number, false).map_err(at(number))?;
+                }
+                Notation::Columns => {
+                    let Some((number, line)) = self.input.line()? else { return Ok(()) };
+                    if !line.trim().is_empty() {
+                        take(&of_columns(line).map_err(at(number))?, number, false).map_err(at(number))?;
+                    }
+                }
+                Notation::Log => {
+                    let Some((number, line)) = self.input.line()? else { return Ok(()) };
+                    if let Some((event, old)) = log::event(line).map_err(at(number))? {
+                        take(&event, number, old).map_err(at(number))?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes to the next map.
+    fn map_follows(&mut self) -> Located<bool> {
+        let mut next = self.input.next_byte()?;
+        if !std::mem::replace(&mut self.begun, true) {
+            self.closing = match next {
+                Some(b'[') => Some(b']'),
+                Some(b'(') => Some(b')'),
+                _ => None,
+            };
+            if self.closing.is_some() {
+                self.input.pass_byte();
+                next = self.input.next_byte()?;
+            }
+        }
+        let number = self.input.line_number();
+        match (next, self.closing) {
+            (None, None) => Ok(false),
+            (None, Some(closing)) => {
+                Err((Some(number), broken(format!("{:?} is missing at the end", char::from(closing)))))
+            }
+            (Some(byte), Some(closing)) if byte == closing => {
+                self.input.pass_byte();
+                match self.input.next_byte()? {
+                    None => Ok(false),
+                    Some(_) => Err((
+                        Some(self.input.line_number()),
+                        broken("something stands behind the end of the history"),
+                    )),
+                }
+            }
+            (Some(_), _) => Ok(true),
+        }
+    }
+}
+
+/// The fields that mean something.
+const FIELDS: &[&str] = &["process", "type", "f", "key", "value", "time", "error"];
+
+/// The event in a map.
+fn of_map(text: &str) -> Result<Event<'_>, Problem> {
+    let mut reader = Reader::new(text);
+    reader.begin_map()?;
+    let mut once = Once::new(FIELDS);
+    let (mut process, mut kind, mut function) = (None, None, "");
+    let (mut key, mut value, mut error, mut time) = (None, None, false, None);
+    while let Some(name) = reader.key()? {
+        once.see(name)?;
+        match name {
+            "process" => process = Some(process_of(&reader.form()?)?),
+            "type" => kind = Some(kind_of(&reader.form()?)?),
+            "f" => function = function_of(&reader.form()?)?,
+            "key" => key = Some(reader.form()?),
+            "value" => value = Some(reader.form()?),
+            "error" => error = reader.form()? != Form::Nil,
+            "time" => time = time_of(&reader.form()?)?,
+            _ => reader.skip()?,
+        }
+    }
+    let process = process.ok_or_else(|| broken("no :process, or not a number"))?;
+    let kind = kind.ok_or_else(|| broken("no :type"))?;
+    Ok(Event { process, kind, function, key, value, error, time })
+}
+
+fn process_of<'a>(form: &Form<'a>) -> Result<Process<'a>, Problem> {
+    match form {
+        Form::Number(number) => client(*number),
+        Form::Keyword(name) => Ok(Process::Other(name)),
+        Form::Word(std::borrow::Cow::Borrowed(name)) | Form::Text(std::borrow::Cow::Borrowed(name)) => {
+            Ok(Process::Other(name))
+        }
+        _ => Err(broken("no :process, or not a number")),
+    }
+}
+
+fn client<'a>(number: i64) -> Result<Process<'a>, Problem> {
+    let client = u32::try_from(number).map(Process::Client);
+    client.map_err(|_| broken(format!("process {number}: numbers of processes go from 0 to {}", u32::MAX)))
+}
+
+fn kind_of(form: &Form<'_>) -> Result<Kind, Problem> {
+    match form {
+        Form::Keyword(name) => kind_named(name),
+        Form::Text(name) => kind_named(name),
+        other => Err(broken(format!("{other:?} where a type should be"))),
+    }
+}
+
+pub(super) fn kind_named(name: &str) -> Result<Kind, Problem> {
+    match name {
+        "invoke" => Ok(Kind::Invoke),
+        "ok" => Ok(Kind::Ok),
+        "fail" => Ok(Kind::Fail),
+        "info" => Ok(Kind::Info),
+        other => Err(broken(format!("unknown type {}", quoted(&format!(":{other}"))))),
+    }
+}
+
+fn function_of<'a>(form: &Form<'a>) -> Result<&'a str, Problem> {
+    match form {
+        Form::Keyword(name)
+        | Form::Word(std::borrow::Cow::Borrowed(name))
+        | Form::Text(std::borrow::Cow::Borrowed(name)) => Ok(name),
+        // A nemesis may do nothing that has a name.
+        Form::Nil => Ok(""),
+        _ => Err(broken("a keyword should be behind :f")),
+    }
+}
+
+fn time_of(form: &Form<'_>) -> Result<Option<i64>, Problem> {
+    match form {
+        Form::Number(time) => Ok(Some(*time)),
+        // Some write -1 for an operation without a time, some nothing; either way the order of the lines
+        // tells.
+        Form::Nil => Ok(None),
+        _ => Err(broken("a number of nanoseconds should be behind :time")),
+    }
+}
+
+/// Whether a file that begins with this line is a `history.txt`.
+pub(super) fn is_columns(line: &str) -> bool {
+    let mut columns = line.split('\t').map(str::trim);
+    let process = columns.next().unwrap_or("");
+    let numbered = !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit());
+    let named = process.starts_with(':') && process.len() > 1;
+    (numbered || named) && columns.next().is_some_and(|kind| kind.starts_with(':'))
+}
+
+fn of_columns(line: &str) -> Result<Event<'_>, Problem> {
+    let mut columns = line.splitn(4, '\t').map(str::trim);
+    let mut next = || columns.next().filter(|column| !column.is_empty());
+    let (process, kind) = (next(), next());
+    let (Some(process), Some(kind), function) = (process, kind, next()) else {
+        return Err(broken("not process, type, function and value with tabs between"));
+    };
+    let process = process_named(process)?;
+    of_words(process, kind, function.unwrap_or(""), columns.next().unwrap_or(""))
+}
+
+/// A number, or a word with a colon.
+pub(super) fn process_named(text: &str) -> Result<Process<'_>, Problem> {
+    let wrong = || broken(format!("{} where a process should be", quoted(text)));
+    match text.strip_prefix(':') {
+        Some(name) if !name.is_empty() => Ok(Process::Other(name)),
+        _ => client(text.parse().map_err(|_| wrong())?),
+    }
+}
+
+/// An event whose parts stand side by side. Behind the value may be why it failed; or in place of it.
+pub(super) fn of_words<'a>(
+    process: Process<'a>,
+    kind: &'a str,
+    function: &'a str,
+    rest: &'a str,
+) -> Result<Event<'a>, Problem> {
+    let kind = kind.strip_prefix(':').ok_or_else(|| broken(format!("unknown type {}", quoted(kind))))?;
+    let kind = kind_named(kind)?;
+    let mut event = Event {
+        process,
+        kind,
+        function: strip_colon(function),
+        key: None,
+        value: None,
+        error: false,
+        time: None,
+    };
+    // Whatever a nemesis says is for people.
+    if let Process::Other(_) = process {
+        event.value = Some(Form::Word(std::borrow::Cow::Borrowed(rest.trim())));
+        return Ok(event);
+    }
+    let mut reader = Reader::new(rest);
+    if reader.peek()?.is_some() {
+        event.value = Some(reader.form()?);
+        event.error = reader.peek()?.is_some();
+        if event.kind == Kind::Ok && event.error {
+            return Err(broken(format!("{} behind the value", quoted(reader.rest().trim()))));
+        }
+    }
+    Ok(event)
+}
+
+fn strip_colon(text: &str) -> &str {
+    text.strip_prefix(':').unwrap_or(text)
+}

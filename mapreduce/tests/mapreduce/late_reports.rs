@@ -1,0 +1,124 @@
+//! Directed: reports that come when the coordinator no longer expects them.
+
+use labrpc::{Direction, Name, TapAction};
+use labrt::channel::unbounded;
+use labrt::quiet::Mutex;
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use labrt::thread;
+use labrt::time::{Duration, Instant};
+use mapreduce::apps::wc::WordCount;
+use mapreduce::events::Event;
+use mapreduce::state::{Backup, Phase};
+use tester::run;
+
+use crate::sim::checker::is_map;
+use crate::sim::cluster::{Cluster, Plan};
+use crate::sim::disturb::of_timeout;
+use crate::sim::probe::Hooks;
+use crate::sim::text::zipf_files;
+
+/// The method by which workers report that a task is done.
+const DONE: &str = "CoordinatorRpc.task_done";
+
+/// The report of a map that has been done by another worker meanwhile comes while one map still runs. It must
+/// not be counted in that one's place: reduces begin when all maps are done, and not when so many reports
+/// have come.
+#[test]
+fn mr_late_report_counts_for_none() {
+    run("mr_late_report_counts_for_none", |t| {
+        t.scene("Three workers run maps. Two calls for the last file take nearly as long as the time-out.");
+        let slow_calls = AtomicU64::new(0);
+        let hooks = Hooks::default().on_map(move |_, file| {
+            if file == "text-7" && slow_calls.fetch_add(1, Ordering::Relaxed) < 2 {
+                thread::sleep(of_timeout(0.9));
+            }
+        });
+        let mut plan = Plan::new(3, WordCount, zipf_files(8, 600));
+        plan.rules.backup = Backup::Off;
+        let cluster = Cluster::with_hooks(t, plan, hooks);
+        // A repeated report would go past the tap.
+        cluster.net().network().set_duplication(0.0);
+        let (late, maps_done) = (Arc::new(AtomicBool::new(false)), AtomicBool::new(false));
+        let came = late.clone();
+        cluster.checker().on_event(move |event| match event {
+            Event::Entered(Phase::Reduce) => maps_done.store(true, Ordering::SeqCst),
+            Event::Late { id, .. } if is_map(id.task) && !maps_done.load(Ordering::SeqCst) => {
+                came.store(true, Ordering::SeqCst);
+            }
+            _ => {}
+        });
+
+        t.scene("The first worker's reports take a little longer than the time-out.");
+        let (first, until) = (Mutex::new(None), Instant::now() + of_timeout(1.3));
+        cluster.net().network().set_tap(move |message| {
+            if message.direction != Direction::Request || message.method != DONE {
+                return TapAction::Deliver;
+            }
+            let first = first.lock().get_or_insert_with(|| message.end.clone()).clone();
+            let left = until.duration_since(Instant::now());
+            let is_late = first == *message.end && left > Duration::ZERO;
+            if is_late { TapAction::Delay(left) } else { TapAction::Deliver }
+        });
+        cluster.wait();
+        cluster.net().network().clear_tap();
+        t.exercised(late.load(Ordering::SeqCst), "no report came late while a map still ran");
+    });
+}
+
+/// A machine has done a map and does not learn that this was accepted. It is cut off, declared dead, and
+/// comes back with its old report while the map runs again. What it has written was given up with the
+/// machine.
+#[test]
+fn mr_dead_machine_reports() {
+    run("mr_dead_machine_reports", |t| {
+        t.scene("Five machines run maps. The first one that reports gets no answers.");
+        let is_slow = Arc::new(AtomicBool::new(false));
+        let slow = is_slow.clone();
+        let hooks = Hooks::default().on_map(move |_, _| {
+            if slow.load(Ordering::SeqCst) {
+                thread::sleep(of_timeout(0.08));
+            }
+        });
+        let mut plan = Plan::new(5, WordCount, zipf_files(20, 600)).on_local_disks();
+        plan.rules.backup = Backup::Off;
+        let cluster = Cluster::with_hooks(t, plan, hooks);
+        let (sender, receiver) = unbounded();
+        let first: Mutex<Option<Name>> = Mutex::new(None);
+        cluster.net().network().set_tap(move |message| {
+            if message.direction != Direction::Reply || message.method != DONE {
+                return TapAction::Deliver;
+            }
+            let first = first
+                .lock()
+                .get_or_insert_with(|| {
+                    // The test waits for it.
+                    let _ = sender.send(message.end.clone());
+                    message.end.clone()
+                })
+                .clone();
+            if first == *message.end { TapAction::Drop } else { TapAction::Deliver }
+        });
+        let Ok(end) = receiver.recv() else { t.fail("no map was done") };
+        let is_its = |&machine: &usize| Name::from(cluster.link(machine, 0)) == end;
+        let Some(machine) = cluster.workers().find(is_its) else { t.fail("no machine has that end") };
+
+        t.scene("It is cut off until its maps run again, which takes long.");
+        cluster.disconnect(machine);
+        is_slow.store(true, Ordering::SeqCst);
+        let cut = Instant::now();
+        let lost = || cluster.checker().with(|record| !record.lost.is_empty());
+        while !lost() && cut.elapsed() < of_timeout(3.0) {
+            thread::sleep(of_timeout(0.005));
+        }
+        let is_lost = lost();
+        t.scene("It comes back, and reports again.");
+        cluster.net().network().clear_tap();
+        cluster.connect(machine);
+        thread::sleep(of_timeout(0.2));
+        is_slow.store(false, Ordering::SeqCst);
+        cluster.wait();
+        let late = cluster.checker().with(|record| record.late.len());
+        t.exercised(is_lost && late > 0, "no machine that was declared dead reported");
+    });
+}

@@ -1,0 +1,96 @@
+//! What a run does otherwise than its seed says: a test's verbs ask here whether they may do anything, and
+//! the network and the runtime are told the rest. For `cargo lab shrink` and `when`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use labreport::overrides::Overrides;
+use labrpc::Network;
+use labrt::quiet::Mutex;
+use labrt::{Config, PolicyKind};
+
+/// The overrides of one run, and how often what they could override came up. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Choices {
+    inner: Option<Arc<Inner>>,
+}
+
+struct Inner {
+    overrides: Overrides,
+    counts: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Choices {
+    /// The run follows these overrides; None for a run as its seed says.
+    pub(crate) fn new(overrides: Option<&Overrides>) -> Choices {
+        let inner = |overrides: &Overrides| {
+            Arc::new(Inner { overrides: overrides.clone(), counts: Mutex::default() })
+        };
+        Choices { inner: overrides.map(inner) }
+    }
+
+    /// Whether the test's verb may do what it does. Each use counts.
+    pub(crate) fn allows(&self, verb: &str) -> bool {
+        let Some(inner) = &self.inner else { return true };
+        let number = inner.count(verb);
+        inner.overrides.skip.get(verb).is_none_or(|skipped| !skipped.contains(number))
+    }
+
+    /// Whether a server never starts.
+    pub(crate) fn is_without(&self, server: &str) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.overrides.without.contains(server))
+    }
+
+    /// Tells the network what concerns it.
+    pub(crate) fn apply(&self, network: &Network) {
+        let Some(inner) = &self.inner else { return };
+        if let Some(micros) = inner.overrides.steady {
+            network.steady(Duration::from_micros(micros));
+        }
+        let inner = Arc::clone(inner);
+        network.lose(move |from, to, _| {
+            let number = inner.count(&format!("{from} {to}"));
+            let link = inner.overrides.lose.iter().find(|((one, other), _)| one == from && other == to);
+            link.is_some_and(|(_, lost)| lost.contains(number))
+        });
+    }
+
+    /// Tells the runtime what concerns it.
+    pub(crate) fn configure(overrides: Option<&Overrides>, config: &mut Config) {
+        let Some(overrides) = overrides else { return };
+        config.own_streams = overrides.streams;
+        config.reseed = overrides.reseed.map(|(at, seed)| (Duration::from_nanos(at), seed));
+        if let Some(waits) = overrides.skip.get("wait") {
+            config.skipped_sleeps.clone_from(&waits.0);
+        }
+        if let Some(until) = overrides.until {
+            config.limits.virtual_time = config.limits.virtual_time.min(Duration::from_nanos(until));
+        }
+        if overrides.calm {
+            config.policy = PolicyKind::Calm;
+            config.jitter = Duration::ZERO;
+        }
+    }
+
+    /// How often each verb was used, and how many requests went from one node to another.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        self.inner.as_ref().map_or_else(BTreeMap::new, |inner| inner.counts.lock().clone())
+    }
+}
+
+impl Inner {
+    fn count(&self, what: &str) -> u64 {
+        let counts = &mut *self.counts.lock();
+        match counts.get_mut(what) {
+            Some(count) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                counts.insert(what.to_owned(), 1);
+                1
+            }
+        }
+    }
+}
