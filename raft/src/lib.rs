@@ -127,13 +127,14 @@
 //! | `api.rs` | the interface of the lab | – |
 //! | `wire.rs` | the messages, for the tester's checkers | – |
 //!
-//! Read them in this order. The first ten contain no threads. Each rule is a method on [`rules::State`]; the
-//! caller passes in the time and the random numbers. So a rule cannot block, and a test can call it alone
-//! (`tests/raft/figure2.rs` does, sentence by sentence). `server.rs` contains no rules. It is a *monitor*:
-//! one lock and a fixed set of threads, and one more for each answer that comes after its time-out. Each
-//! thread asks the state what there is to do, does it without the lock, and brings back the result. Time has
-//! passed in between, so the state judges every result together with its request. That rules out most of the
-//! usual bugs of threaded Rafts.
+//! Read them in this order. The first ten contain no threads. Each rule is a method on
+//! [`rules::State`]; the caller passes in the time and the random numbers. So a rule cannot
+//! block, and a test can call it alone (`tests/raft/figure2.rs` does, sentence by sentence).
+//! `server.rs` contains no rules. It is a *monitor*: one lock and a fixed set of threads, and
+//! one more for each answer that comes after its time-out. Each thread asks the state what
+//! there is to do, does it without the lock, and brings back the result. Time has passed in
+//! between, so the state judges every result together with its request. That rules out most
+//! of the usual bugs of threaded Rafts.
 //!
 //! # What is left out on purpose
 //!

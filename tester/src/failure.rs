@@ -43,9 +43,7 @@ impl Invariant {
             Invariant::LogMatching => {
                 "if two logs contain an entry with the same index and term, they are identical up to it (Figure 3, §5.3)"
             }
-            Invariant::LogOrigin => {
-                "only the leader of a term makes entries of that term; followers get them from it (§5.3)"
-            }
+            Invariant::LogOrigin => "an entry of a term appears first at the leader of that term (§5.3)",
             Invariant::LeaderCompleteness => {
                 "an entry that is committed in a term is in the logs of the leaders of all higher terms (Figure 3, §5.4)"
             }

@@ -38,6 +38,8 @@ pub(crate) enum Wrong {
     AppliesTwice,
     /// A follower drops the entries that it has acknowledged.
     Forgets,
+    /// A follower adds an entry of its own.
+    Invents,
     /// A follower's disk gets nothing.
     NeverWrites,
     /// What a follower writes to its disk is an empty log.
@@ -82,6 +84,7 @@ quirks!(
     AppliesOther,
     AppliesTwice,
     Forgets,
+    Invents,
     NeverWrites,
     WritesEmpty,
     OutlivesCrash,
@@ -299,6 +302,9 @@ impl<Q: Quirk> FakeRpc for Fake<Q> {
         state.calls += 1;
         if self.wrong(Wrong::FollowersAlter) {
             log.iter_mut().for_each(|command| command[0] ^= 1);
+        }
+        if self.wrong(Wrong::Invents) && self.me == 1 {
+            log.push(b"invented".to_vec());
         }
         if self.wrong(Wrong::Forgets) && state.calls.is_multiple_of(5) {
             log.clear();

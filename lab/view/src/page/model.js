@@ -6,6 +6,7 @@ const RULES = {
   LogMatching: "Logs that have an entry with the same index and term are identical up to that index (Figure 3, §5.3).",
   LeaderCompleteness: "An entry that is committed in a term is in the logs of the leaders of all later terms (Figure 3, §5.4).",
   StateMachineSafety: "No two servers apply different commands at the same index (Figure 3, §5.4.3).",
+  LogOrigin: "An entry of a term appears first at the leader of that term (§5.3).",
   AcknowledgedEntry: "A follower keeps what it has acknowledged to the leader of its term (§5.3).",
   GrowingTerm: "A server's term never gets smaller, also not over a crash (§5.1).",
   OneVote: "A server votes for at most one candidate in a term (§5.2).",
