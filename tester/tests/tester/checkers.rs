@@ -72,7 +72,7 @@ fn a_command_that_is_applied_twice_is_seen() {
 
 #[test]
 fn an_entry_that_no_leader_made_is_seen() {
-    assert_broken::<Invents>(Invariant::LogOrigin, &["server 1, follower of term 1", "at index 1 of term 1"]);
+    assert_broken::<Invents>(Invariant::LogOrigin, &["server 1, follower of term 1", "at index 2 of term 1"]);
 }
 
 #[test]
