@@ -108,3 +108,27 @@ fn an_operation_that_was_given_up_does_not_come_back() {
         assert!(value == Ok("old new".to_owned()) || value == Ok("old lost new".to_owned()), "{value:?}");
     });
 }
+
+/// A single server crashes and starts again. It answers from its disk, and a clerk's repetition counts once.
+#[test]
+fn a_single_server_restarts() {
+    once("a_single_server_restarts", |t: &Test| {
+        let cluster = KvCluster::<KvServer>::new(t, KvSetup::servers(1).snapshots(500));
+        let mut clerk = cluster.make_client(&cluster.all());
+        let mut expected = String::new();
+        for round in 0..5 {
+            for number in 0..10 {
+                let element = format!("{round}.{number} ");
+                clerk.append("x", &element);
+                expected.push_str(&element);
+            }
+            t.scene("The server crashes, and starts again.");
+            cluster.crash_all();
+            thread::sleep(Duration::from_millis(100));
+            cluster.restart_all();
+            let value = clerk.get("x");
+            t.expect(value == expected, || format!("expected {expected:?}, but key \"x\" reads {value:?}"));
+        }
+        cluster.expect_short_logs();
+    });
+}

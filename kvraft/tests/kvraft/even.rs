@@ -1,6 +1,4 @@
-//! Parts 3A and 3B: four servers, of which two are no majority, and one server.
-
-use std::time::Duration;
+//! Part 3A with four servers, of which two are no majority.
 
 use kvraft::KvServer;
 use labrt::thread;
@@ -43,29 +41,5 @@ fn four_servers_3a() {
         t.expect(value == "new", || {
             format!("expected a get of key \"x\" to read \"new\", but it read {value:?}")
         });
-    });
-}
-
-/// A single server crashes and starts again. It answers from its disk, and a clerk's repetition counts once.
-#[test]
-fn one_server_3b() {
-    run("one_server_3b", |t: &Test| {
-        let cluster = KvCluster::<KvServer>::new(t, KvSetup::servers(1).snapshots(500));
-        let mut clerk = cluster.make_client(&cluster.all());
-        let mut expected = String::new();
-        for round in 0..5 {
-            for number in 0..10 {
-                let element = format!("{round}.{number} ");
-                clerk.append("x", &element);
-                expected.push_str(&element);
-            }
-            t.scene("The server crashes, and starts again.");
-            cluster.crash_all();
-            thread::sleep(Duration::from_millis(100));
-            cluster.restart_all();
-            let value = clerk.get("x");
-            t.expect(value == expected, || format!("expected {expected:?}, but key \"x\" reads {value:?}"));
-        }
-        cluster.expect_short_logs();
     });
 }

@@ -5,8 +5,10 @@
 use labrt::time::Duration;
 use raft::rpc::{RequestVoteArgs, RequestVoteReply};
 use raft::rules::{Reply, Request, Turn};
+use tester::try_seed;
 
 use crate::bare::*;
+use crate::even::restart_all;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -196,4 +198,14 @@ fn a_late_answer_counts_for_its_own_message() {
     assert!(!leader.state.led_at(sent + MS));
     leader.reply(1, &second, success(1));
     assert!(leader.state.led_at(sent + 200 * MS));
+}
+
+/// A cluster of one is a majority, too: it elects itself, commits alone, and keeps that over crashes. The
+/// labs have no such cluster, so this is no test of theirs.
+#[test]
+fn a_cluster_of_one_restarts() {
+    for seed in 0..5 {
+        let verdict = try_seed("a_cluster_of_one_restarts", seed, |t| restart_all(t, 1));
+        assert!(verdict.ok, "{}", verdict.text);
+    }
 }

@@ -113,15 +113,21 @@ fn depose_while_starting(cluster: &Cluster<Raft>) -> bool {
     // The new leader's heartbeat has left by then.
     thread::sleep(Duration::from_millis(30));
     t.scene("The new leader's message arrives at the moment when the old one takes a command.");
-    let group = cluster.clone();
-    let starting = thread::spawn(move || group.start(old, Command::random()));
+    // Many calls at the same moment: some of them meet the message in the middle.
+    let start = || {
+        let cluster = cluster.clone();
+        thread::spawn(move || cluster.start(old, Command::random()))
+    };
+    let mut starting: Vec<_> = (0..8).map(|_| start()).collect();
     cluster.release_link(new, old);
-    let accepted = starting.join().ok().flatten();
+    starting.extend((0..8).map(|_| start()));
+    let accepted: Vec<(u64, u64)> =
+        starting.into_iter().filter_map(|starting| starting.join().ok().flatten()).collect();
     let known_of = state(old).0 > term;
     t.scene("The new leader takes another command.");
     cluster.start(new, Command::random());
     each_link(&|from, to| cluster.release_link(from, to));
-    if let Some((index, accepted_in)) = accepted {
+    for (index, accepted_in) in accepted {
         t.expect(accepted_in == term || state(old) == (accepted_in, true) || state(old).0 > accepted_in, || {
             format!("server {old} took a command at index {index} in term {accepted_in}, which it does not lead")
         });
