@@ -75,7 +75,7 @@ fn lease_at_the_limit_of_drift_3c() {
     run("lease_at_the_limit_of_drift_3c", |t: &Test| {
         const DRIFT: f64 = 0.1;
         let mut exercised = false;
-        for _ in 0..10 {
+        for _ in 0..30 {
             let cluster = cluster(t, 5, Reads::Lease(Lease { max_clock_drift: DRIFT }));
             cluster.net().network().set_delay(DelayModel::fixed(Duration::from_micros(100)));
             let mut writer = cluster.make_client(&cluster.all());
