@@ -195,7 +195,18 @@ impl Cluster {
     pub(crate) fn count_to(&self, sum: u64) -> Counting {
         let mut client = self.counting();
         (1..=sum).for_each(|next| assert_eq!(client.increment(), next, "an increment of a healthy machine"));
+        self.settle();
         client
+    }
+
+    /// In a swarm run a slow network makes clients ask again, so that replies to what has long been answered
+    /// are still on their way. Waits until a second has passed without one.
+    fn settle(&self) {
+        let mut left = u64::MAX;
+        while !self.test.is_ordinary() && left != self.watch.outputs_of(0) {
+            left = self.watch.outputs_of(0);
+            thread::sleep(Duration::from_secs(1));
+        }
     }
 
     /// Longer than a host needs to suspect the other one, ask the arbiter and go live.
