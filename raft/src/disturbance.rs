@@ -25,12 +25,13 @@
 //! leader says no even if that leader reaches nobody else. So leases and pre-votes each turn
 //! `CheckQuorum` on.
 //!
-//! `LeaseGuard` (2025) replaces promises by the log: a leader's lease is the age of its last
-//! committed entry, and a new leader waits until that of the old one is over before it
-//! commits. Elections need no promises then, so a partial partition cannot block them. It is
-//! not used here, because it needs an entry in the log at the start of each term and again
-//! in each lease, and the course's tests count entries. And the first writes of a new leader wait
-//! for a lease to end, where here the election does.
+//! `LeaseGuard` (Davis et al., SIGMOD 2026) replaces promises by the log: a leader's lease is
+//! the age of its last committed entry. A new leader takes commands at once, and commits them
+//! when the old lease is over. Elections need no promises then, so a partial partition cannot
+//! block them. It is not used here for two reasons. It needs an entry in the log at the start
+//! of each term and again in each lease, and the course's tests count entries. And the age of
+//! another leader's entry takes clocks whose error is known, while leases of this crate assume
+//! only that clocks drift within bounds.
 
 use labapi::Role;
 use labrt::time::{Duration, Instant};
