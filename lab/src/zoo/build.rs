@@ -40,7 +40,7 @@ pub(super) struct Builder {
 impl Builder {
     /// For the workspace at `root`.
     pub(super) fn new(root: &Path, place: &Path, options: BuildOptions) -> Result<Builder, Failure> {
-        let copy = WorkspaceCopy::of(root, &place.join("source"))?;
+        let copy = WorkspaceCopy::of(root, &place.join("source"), &options.without_assertions)?;
         let (target, log) = (Some(place.join("target")), Some(place.join("build.log")));
         Ok(Builder { copy, place: place.to_path_buf(), options: BuildOptions { target, log, ..options } })
     }
@@ -64,7 +64,7 @@ impl Builder {
     /// them.
     pub(super) fn build(&mut self, patch: Patch, tests: &[Test]) -> Result<Built, Failure> {
         self.copy.restore(patch.base.as_deref())?;
-        for (file, text) in patch.apply(self.copy.folder())? {
+        for (file, text) in patch.apply(|file| self.copy.source(file))? {
             self.copy.replace(&file, &text)?;
         }
         let binaries = build(self.copy.folder(), tests, &self.options)

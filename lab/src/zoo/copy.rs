@@ -4,6 +4,10 @@
 //!
 //! The copy may stand on another *base*: a folder `bugs/bases/NAME` whose files lie over those of the
 //! workspace. A `src` folder that a base has is all there is of that folder in the copy.
+//!
+//! A student has none of the reference's assertions, and one that ends a run hides whether a test would have
+//! noticed. So in the sources of some packages each `assert!` of the copy is a `debug_assert!`, which is then
+//! not built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,6 +23,8 @@ pub(super) struct WorkspaceCopy {
     original: PathBuf,
     folder: PathBuf,
     base: Option<String>,
+    /// The packages without assertions.
+    muted: Vec<String>,
     /// Each file's source, by its path in the copy.
     sources: BTreeMap<PathBuf, PathBuf>,
     /// Files that differ from their sources.
@@ -26,12 +32,13 @@ pub(super) struct WorkspaceCopy {
 }
 
 impl WorkspaceCopy {
-    /// Makes `folder` equal to the sources in `original`.
-    pub(super) fn of(original: &Path, folder: &Path) -> Result<WorkspaceCopy, Failure> {
+    /// Makes `folder` equal to the sources in `original`, but for the assertions of the packages `muted`.
+    pub(super) fn of(original: &Path, folder: &Path, muted: &[String]) -> Result<WorkspaceCopy, Failure> {
         let copy = WorkspaceCopy {
             original: original.to_path_buf(),
             folder: folder.to_path_buf(),
             base: None,
+            muted: muted.to_vec(),
             sources: sources(original)?,
             spoiled: BTreeSet::new(),
         };
@@ -42,6 +49,11 @@ impl WorkspaceCopy {
     /// Where it is.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The source of a file, with its assertions; of a file that there is not, where it would be.
+    pub(super) fn source(&self, file: &Path) -> PathBuf {
+        self.sources.get(file).cloned().unwrap_or_else(|| self.original.join(file))
     }
 
     /// Undoes all replacements, and lays this base over the workspace.
@@ -88,19 +100,47 @@ impl WorkspaceCopy {
     /// Gives a file another text.
     pub(super) fn replace(&mut self, file: &Path, text: &str) -> Result<(), Failure> {
         self.spoiled.insert(file.to_path_buf());
+        let text = self.muted(file, text.as_bytes().to_vec());
         fs::write(self.folder.join(file), text).map_err(|error| cannot(file, &error))
+    }
+
+    /// What a file of this text becomes in the copy.
+    fn muted(&self, file: &Path, text: Vec<u8>) -> Vec<u8> {
+        let package = source_folder(file).and_then(|folder| Some(folder.parent()?.file_name()?.to_owned()));
+        match (package, std::str::from_utf8(&text)) {
+            (Some(package), Ok(code)) if self.muted.iter().any(|muted| package == muted.as_str()) => {
+                without_assertions(code).into_bytes()
+            }
+            _ => text,
+        }
     }
 
     /// Makes one file equal to its source.
     fn renew(&self, file: &Path) -> Result<(), Failure> {
         let (from, to) = (&self.sources[file], self.folder.join(file));
-        let text = fs::read(from).map_err(|error| cannot(from, &error))?;
+        let text = self.muted(file, fs::read(from).map_err(|error| cannot(from, &error))?);
         if fs::read(&to).is_ok_and(|old| old == text) {
             return Ok(());
         }
         let parent = to.parent().unwrap_or(&self.folder);
         fs::create_dir_all(parent).and_then(|()| fs::write(&to, text)).map_err(|error| cannot(&to, &error))
     }
+}
+
+/// The text with each assertion as a debug assertion.
+fn without_assertions(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut begin = 0;
+    for (at, word) in text.match_indices("assert") {
+        let is_word_before = text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+        let behind = &text[at + word.len()..];
+        if !is_word_before && ["!(", "_eq!(", "_ne!("].iter().any(|end| behind.starts_with(end)) {
+            out.push_str(&text[begin..at]);
+            out.push_str("debug_");
+            begin = at;
+        }
+    }
+    out + &text[begin..]
 }
 
 /// All files below `root`, by their paths from there.
@@ -157,7 +197,7 @@ mod tests {
         write("raft/src/old.rs", "old");
         write("raft/Cargo.toml", "manifest");
         write("bugs/bases/other/raft/src/new.rs", "new");
-        let made = WorkspaceCopy::of(&original, &copy).and_then(|mut made| {
+        let made = WorkspaceCopy::of(&original, &copy, &[]).and_then(|mut made| {
             made.restore(Some("other"))?;
             made.replace(Path::new("raft/src/new.rs"), "wrong")?;
             Ok(made)
@@ -168,5 +208,14 @@ mod tests {
         assert!(made.restore(None).is_ok());
         assert!(copy.join("raft/src/old.rs").is_file() && !copy.join("raft/src/new.rs").exists());
         fs::remove_dir_all(root).expect("it is there");
+    }
+
+    #[test]
+    fn assertions_become_debug_assertions() {
+        let code = "assert!(a); assert_eq!(a, b); debug_assert_ne!(a, b); my_assert!(a); assert_ne!(a, b)";
+        let muted = "debug_assert!(a); debug_assert_eq!(a, b); debug_assert_ne!(a, b); my_assert!(a); \
+                     debug_assert_ne!(a, b)";
+        assert_eq!(without_assertions(code), muted);
+        assert_eq!(without_assertions(muted), muted);
     }
 }

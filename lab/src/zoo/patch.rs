@@ -88,8 +88,9 @@ impl Patch {
         self.id.eq_ignore_ascii_case(id)
     }
 
-    /// The files that it changes in `folder`, and their new text. Nothing is written.
-    pub(super) fn apply(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>, Failure> {
+    /// The files that it changes, and their new text; `source` says where a file's old text is. Nothing is
+    /// written.
+    pub(super) fn apply(&self, source: impl Fn(&Path) -> PathBuf) -> Result<Vec<(PathBuf, String)>, Failure> {
         let fail = |what: String| Failure::new(format!("{}: {what}", self.path.display()));
         let Some(begin) = self.text.find("\n--- ") else {
             // A base may be a solution by itself.
@@ -108,7 +109,7 @@ impl Patch {
                 ));
             };
             let name = PathBuf::from(modified.as_ref());
-            let path = folder.join(&name);
+            let path = source(&name);
             let old =
                 fs::read_to_string(&path).map_err(|error| fail(format!("{}: {error}", path.display())))?;
             let diff = file.patch().as_text().ok_or_else(|| fail("a binary diff".to_owned()))?;
@@ -159,7 +160,7 @@ mod tests {
             TEXT.replace("--- a/x.rs", "diff --git a/x.rs b/x.rs\nindex 56..78 100644\n--- a/x.rs") + second;
         let patch = Patch::parse(Path::new("R33.patch"), text).expect("it is a patch");
         let folder = two_files("several");
-        let changed = patch.apply(&folder).map_err(|error| error.to_string());
+        let changed = patch.apply(|file| folder.join(file)).map_err(|error| error.to_string());
         let expected = [("x.rs", "one\nthree\n"), ("y.rs", "zero\n\nfour\nsix\n")];
         assert_eq!(changed, Ok(expected.map(|(name, text)| (PathBuf::from(name), text.to_owned())).to_vec()));
         fs::remove_dir_all(folder).expect("the folder is there");
@@ -170,7 +171,7 @@ mod tests {
         let patch =
             Patch::parse(Path::new("R33.patch"), TEXT.replace("-two", "-deux")).expect("it is a patch");
         let folder = two_files("stale");
-        let error = patch.apply(&folder).map(|_| ()).map_err(|error| error.to_string());
+        let error = patch.apply(|file| folder.join(file)).map(|_| ()).map_err(|error| error.to_string());
         assert!(error.is_err_and(|error| error.starts_with("R33.patch: does not apply to x.rs any more")));
         fs::remove_dir_all(folder).expect("the folder is there");
     }
