@@ -1,7 +1,7 @@
 //! What failed, by signature: runs that failed in one way stand together, and the shortest of them is the one
 //! to read first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -30,7 +30,7 @@ pub(crate) struct Group {
     is_rule: bool,
     pub(crate) runs: u64,
     /// Which tests failed like this.
-    pub(crate) tests: Vec<String>,
+    pub(crate) tests: BTreeSet<String>,
     /// Of the run with the least virtual time.
     pub(crate) shortest: Shortest,
 }
@@ -47,6 +47,15 @@ pub(crate) struct Shortest {
     pub(crate) replay: String,
     /// Where its whole report is.
     pub(crate) file: Option<PathBuf>,
+}
+
+impl Shortest {
+    /// Where the run stands among those of its group. Tests run beside each other, so of runs that are
+    /// equally short the first to end is another one each time: the name and the seed decide between them.
+    fn rank(&self) -> (bool, u64, &str, u64) {
+        // A run that died tells no time, and is not the shortest for that.
+        (self.virtual_ns == 0, self.virtual_ns, &self.test, self.seed)
+    }
 }
 
 /// One run that failed, as the journal of a campaign keeps it.
@@ -85,16 +94,12 @@ impl Failures {
             signature: signature.clone(),
             is_rule: run.reason.starts_with(&format!("{signature}:")),
             runs: 0,
-            tests: Vec::new(),
+            tests: BTreeSet::new(),
             shortest: run.clone(),
         });
         group.runs += 1;
-        if !group.tests.contains(&run.test) {
-            group.tests.push(run.test.clone());
-        }
-        // A run that died tells no time, and is not the shortest for that.
-        let rank = |run: &Shortest| (run.virtual_ns == 0, run.virtual_ns);
-        if rank(run) < rank(&group.shortest) {
+        group.tests.insert(run.test.clone());
+        if run.rank() < group.shortest.rank() {
             group.shortest = run.clone();
         }
     }
@@ -107,7 +112,7 @@ impl Failures {
             let vague = ["virtual_time", "real_time", "undecided"];
             let is_vague = vague.iter().any(|kind| group.signature.starts_with(kind));
             let rank = if group.is_rule { 0 } else { 1 + u8::from(is_vague) };
-            (rank, group.shortest.virtual_ns == 0, group.shortest.virtual_ns)
+            (rank, group.shortest.rank())
         });
         groups
     }
@@ -237,5 +242,28 @@ mod tests {
         let mut broken = report(Kind::Invariant, "servers 1 and 2 both lead term 3");
         broken.invariant = Some("ElectionSafety".to_owned());
         assert_eq!(signature(&broken), "ElectionSafety");
+    }
+
+    /// Tests run beside each other: which of two equally short runs ends first is chance.
+    #[test]
+    fn the_run_to_read_first_does_not_depend_on_which_ended_first() {
+        let failed = |seed: u64| Failed {
+            signature: "ElectionSafety".to_owned(),
+            run: Shortest {
+                test: "fails_1c".to_owned(),
+                seed,
+                virtual_ns: 7,
+                reason: String::new(),
+                replay: String::new(),
+                file: None,
+            },
+        };
+        for order in [[0, 10, 20], [10, 0, 20], [20, 10, 0]] {
+            let mut failures = Failures::default();
+            for seed in order {
+                failures.add(&failed(seed));
+            }
+            assert_eq!(failures.groups()[0].shortest.seed, 0, "{order:?}");
+        }
     }
 }
