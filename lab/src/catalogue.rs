@@ -105,6 +105,9 @@ struct TestEntry {
     module: Option<String>,
     #[serde(default)]
     points: u32,
+    /// No wrong solution needs it (see `needed.rs`): it shows something.
+    #[serde(default)]
+    demonstration: bool,
     #[serde(default)]
     limits: Limits,
 }
@@ -167,6 +170,8 @@ pub(crate) struct Test {
     pub(crate) points: u32,
     /// Why it has no points, if `labs.toml` gives a reason.
     pub(crate) heading: Option<String>,
+    /// Whether it is marked as one that no wrong solution needs.
+    pub(crate) is_demonstration: bool,
     pub(crate) bounds: Bounds,
 }
 
@@ -244,6 +249,7 @@ impl Catalogue {
             binary: lab.binary.clone(),
             points: entry.points,
             heading: heading.cloned(),
+            is_demonstration: entry.demonstration,
             bounds: self.bounds(entry.limits),
         }
     }

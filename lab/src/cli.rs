@@ -238,7 +238,8 @@ pub(crate) struct ListOptions {
     #[command(flatten)]
     pub(crate) selection: Selection,
 
-    /// Build the test binaries and prove that labs.toml names exactly the tests that are in them.
+    /// Build the test binaries and prove that labs.toml names exactly the tests that are in them; and that
+    /// each test is needed for some wrong solution (`bugs/needed.toml`), or marked as a demonstration.
     #[arg(long)]
     pub(crate) check: bool,
     #[command(flatten)]
@@ -364,6 +365,15 @@ pub(crate) struct ZooOptions {
     #[arg(long)]
     pub(crate) watched: bool,
 
+    /// Run every test with every seed, for the whole matrix; otherwise the runs of a solution end as soon as it
+    /// is certain that nineteen gradings of twenty catch it.
+    #[arg(long)]
+    pub(crate) matrix: bool,
+
+    /// Write into `bugs/needed.toml` which test is needed for which wrong solution; the whole matrix is run.
+    #[arg(long, conflicts_with_all = ["parts", "correct", "bug", "sample", "watched"])]
+    pub(crate) needed: bool,
+
     /// So many wrong solutions only, drawn at random, each with the tests that its patch names.
     #[arg(long, value_name = "N")]
     pub(crate) sample: Option<usize>,
@@ -380,6 +390,11 @@ pub(crate) struct ZooOptions {
 }
 
 impl ZooOptions {
+    /// Whether all tests are run with all seeds.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.matrix || self.needed || self.parts || self.page.is_some()
+    }
+
     /// How many seeds of each test to run.
     pub(crate) fn seeds(&self) -> u64 {
         self.seeds.unwrap_or(if self.correct { 1000 } else { 20 })

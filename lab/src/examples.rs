@@ -49,7 +49,8 @@ Examples:
 
 pub(crate) const ZOO: &str = "\
 Examples:
-  cargo lab zoo raft              which test kills which wrong solution of bugs/raft
+  cargo lab zoo raft              is each wrong solution of bugs/raft caught, and how often?
+  cargo lab zoo raft --matrix     which test kills which, and how often
   cargo lab zoo raft --bug R33    this one only
   cargo lab zoo raft --parts      no test needs a later part
   cargo lab zoo --correct         tests pass solutions that are unusual, and right";

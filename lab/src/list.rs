@@ -9,6 +9,7 @@ use lab_terminal::count;
 use crate::build::{BuildOptions, DEFAULT_PROFILE, build};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, ListOptions};
+use crate::needed;
 use crate::select::select;
 use crate::statics;
 use crate::style::say;
@@ -19,9 +20,9 @@ pub(crate) fn run(arguments: &Arguments, options: &ListOptions) -> Result<Outcom
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     let tests = select(&catalogue, &options.selection.patterns)?;
     if options.form.json {
-        for Test { name, title, lab, part, points, heading, path, .. } in &tests {
+        for Test { name, title, lab, part, points, heading, is_demonstration, path, .. } in &tests {
             let line = serde_json::json!({"lab": lab, "part": part, "name": name, "title": title, "points": points,
-                "ungraded": heading, "path": path});
+                "ungraded": heading, "demonstration": is_demonstration, "path": path});
             println!("{line}");
         }
     }
@@ -51,7 +52,8 @@ fn print_part(name: &str, title: &str, tests: &[&Test]) {
             say(&format!("    {}", style(test.heading.as_deref().unwrap_or_default()).dim()));
         }
         heading.clone_from(&test.heading);
-        say(&format!("    {:width$}  {:2}  {}", test.name, test.points, test.title));
+        let mark = if test.is_demonstration { " (demonstration)" } else { "" };
+        say(&format!("    {:width$}  {:2}  {}{mark}", test.name, test.points, test.title));
     }
 }
 
@@ -62,12 +64,16 @@ fn sum(tests: &[&Test]) -> String {
 }
 
 /// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names; and looks
-/// for state in a `static`.
+/// for state in a `static`; and asks whether each test is needed, or marked as a demonstration.
 fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
     let binaries = build(&catalogue.root, chosen, &BuildOptions::new(DEFAULT_PROFILE))?;
     let mut outcome = Outcome::Passed;
     for found in statics::in_sources_of(&catalogue.root, chosen) {
         println!("{} {found}", style("static:").red());
+        outcome = Outcome::Failed;
+    }
+    for complaint in needed::complaints(catalogue)? {
+        println!("{} {complaint}", style("needed:").red());
         outcome = Outcome::Failed;
     }
     for ((package, binary), path) in &binaries {

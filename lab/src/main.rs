@@ -44,6 +44,7 @@ mod grade;
 mod handed;
 mod handout;
 mod list;
+mod needed;
 mod overview;
 mod pool;
 mod process;

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod overrides;
+pub mod swarm;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -63,6 +63,8 @@ pub(crate) struct Summary {
     /// Of the workspace that everything was built in.
     pub(crate) workshop: String,
     pub(crate) runs: u64,
+    /// How many of the runs also draw delays, scheduler, clocks and pauses: those whose seeds end in 9.
+    pub(crate) swarm: u64,
     /// Why these results must not be used as they are: the reference fails, the canary passes, …
     pub(crate) faults: Vec<String>,
     /// Shards that have not been carried out.
@@ -88,6 +90,7 @@ pub(crate) fn merge(
         lab: plan.lab.clone(),
         workshop: plan.workshop.clone(),
         runs: plan.runs,
+        swarm: plan.swarm_runs(),
         ..Summary::default()
     };
     let (own, students): (Vec<&Row>, Vec<&Row>) = plan.rows.iter().partition(|row| row.role != Role::Student);

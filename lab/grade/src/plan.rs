@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use lab_terminal::Failure;
+use labreport::swarm::{LAST_DIGIT, Swarm};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -134,6 +135,20 @@ impl Plan {
             }
         }
         shards
+    }
+
+    /// How many runs of each test are a swarm's (see `run.rs`).
+    pub(crate) fn swarm_runs(&self) -> u64 {
+        let seeds = self.first_seed..self.first_seed + self.runs;
+        seeds.filter(|seed| Swarm::Tenth.has(*seed)).count() as u64
+    }
+
+    /// Which these are, in a sentence.
+    pub(crate) fn swarm_words(&self) -> String {
+        format!(
+            "{} have seeds that end in {LAST_DIGIT} and also draw delays, scheduler, clocks and pauses (swarm)",
+            self.swarm_runs()
+        )
     }
 
     /// Of everything that decides what a shard comes to. Who handed the sources in is not among it, so a

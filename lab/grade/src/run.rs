@@ -3,6 +3,9 @@
 //! The tests of a part share a process, each with all seeds, because a sandbox for each test would cost more
 //! than most tests do. If the process dies, the tests that were not finished get one each. Every pass is then
 //! run again, in processes that begin elsewhere in the seeds, and counts only if the two runs are equal.
+//!
+//! One seed in ten is a swarm's: it also draws delays, scheduler, clocks and pauses. Which ones are follows
+//! from the seed alone, and so not from how the seeds are cut into shards.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -15,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lab_terminal::Failure;
-use labreport::{Kind, Report};
+use labreport::{Kind, Report, swarm};
 use serde::{Deserialize, Serialize};
 
 use crate::parallel::in_parallel;
@@ -290,6 +293,7 @@ fn variables(limits: Limits, seeds: &Range<u64>) -> Vec<(String, String)> {
         ("LAB_VIRTUAL_LIMIT_S", limits.virtual_s.to_string()),
         ("LAB_REAL_LIMIT_S", limits.real_s.to_string()),
         ("LAB_MEMORY_LIMIT_MB", limits.memory_mb.to_string()),
+        ("LAB_SWARM", swarm::TENTH.to_owned()),
         ("LAB_PICTURES", "/tmp/pictures".to_owned()),
         ("LAB_COLUMNS", "100".to_owned()),
         ("RUST_BACKTRACE", "0".to_owned()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use labreport::swarm::Swarm;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -56,10 +57,18 @@ pub(crate) struct Failing {
     pub(crate) signature: String,
     pub(crate) kind: String,
     pub(crate) runs: u64,
+    /// How many of these runs were a swarm's.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) swarm: u64,
     pub(crate) first_seed: u64,
     pub(crate) message: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) story: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The runs of a test, summed up. Sums of ranges of seeds add up to the sum of the whole.
@@ -92,6 +101,7 @@ impl Sum {
                 signature: signature(&run.kind, &run.message),
                 kind: run.kind.clone(),
                 runs: 1,
+                swarm: u64::from(Swarm::Tenth.has(run.seed)),
                 first_seed: run.seed,
                 message: run.message.clone(),
                 story: run.story.clone(),
@@ -117,7 +127,10 @@ impl Sum {
 
     fn add_failure(&mut self, failing: Failing) {
         match self.failures.iter_mut().find(|known| known.signature == failing.signature) {
-            Some(known) => known.runs += failing.runs,
+            Some(known) => {
+                known.runs += failing.runs;
+                known.swarm += failing.swarm;
+            }
             None => self.failures.push(failing),
         }
     }

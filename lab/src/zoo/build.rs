@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use super::copy::WorkspaceCopy;
 use super::patch::Patch;
@@ -13,6 +14,8 @@ use crate::catalogue::Test;
 /// A solution that is ready to run: its test binaries, by package and test target.
 pub(super) struct Built {
     pub(super) patch: Patch,
+    /// How long the build took.
+    pub(super) seconds: f64,
     binaries: BTreeMap<(String, String), PathBuf>,
 }
 
@@ -63,6 +66,7 @@ impl Builder {
     /// Applies a patch, builds the binaries of these tests, and puts them where the next build cannot replace
     /// them.
     pub(super) fn build(&mut self, patch: Patch, tests: &[Test]) -> Result<Built, Failure> {
+        let begin = Instant::now();
         self.copy.restore(patch.base.as_deref())?;
         for (file, text) in patch.apply(|file| self.copy.source(file))? {
             self.copy.replace(&file, &text)?;
@@ -78,6 +82,6 @@ impl Builder {
             Ok(((package, target), kept))
         };
         let binaries = binaries.into_iter().map(keep).collect::<Result<_, Failure>>()?;
-        Ok(Built { patch, binaries })
+        Ok(Built { patch, seconds: begin.elapsed().as_secs_f64(), binaries })
     }
 }

@@ -1,13 +1,16 @@
 //! Which test kills which wrong solution, and how often.
 
+use std::collections::BTreeMap;
+
 use console::style;
 use lab_terminal::table;
 use serde_json::{Value, json};
 
 use super::patch::Patch;
-use super::rate::{Rate, in_a_grading};
+use super::rate::{OFTEN, Rate, at_least_in_a_grading, in_a_grading};
 use crate::catalogue::Test;
 use crate::protocol::{Kind, Report};
+use crate::reference::Reference;
 
 /// What came of one test with one wrong solution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,12 +95,33 @@ pub(super) struct Row {
     pub(super) patch: Patch,
     /// In the order of the tests.
     cells: Vec<(Test, Cell)>,
+    /// How long its build and its runs took, in seconds.
+    seconds: [f64; 2],
+    /// Whether its runs ended when its verdict was certain, before all tests had run.
+    is_partial: bool,
 }
 
 impl Row {
     /// Cells stand in the order of `tests`.
     pub(super) fn new(patch: Patch, tests: &[Test], cells: Vec<Cell>) -> Row {
-        Row { patch, cells: tests.iter().cloned().zip(cells).collect() }
+        let cells = tests.iter().cloned().zip(cells).collect();
+        Row { patch, cells, seconds: [0.0; 2], is_partial: false }
+    }
+
+    /// What is known of the row besides.
+    pub(super) fn with(self, seconds: [f64; 2], is_partial: bool) -> Row {
+        Row { seconds, is_partial, ..self }
+    }
+
+    /// Whether no further run can change that it is caught, and often enough.
+    pub(super) fn is_certain(&self) -> bool {
+        let rates = self.cells.iter().map(|(_, cell)| cell.rate);
+        self.verdict() == Verdict::Caught && at_least_in_a_grading(rates) >= OFTEN
+    }
+
+    /// The probability that a grading with all tests kills it; at least so much, where not all have run.
+    pub(super) fn chance(&self) -> f64 {
+        self.in_a_grading()[2]
     }
 
     /// The kills: test, seed, reason.
@@ -182,8 +206,9 @@ impl Row {
             Verdict::Survived => "survived",
         };
         let [classical, directed, all] = self.in_a_grading();
+        let [built_s, ran_s] = self.seconds;
         json!({"id": id, "base": base, "part": part, "title": title, "foretold": caught_by, "verdict": verdict,
-            "grading": {"classical": classical, "directed": directed, "all": all}, "tests": cells})
+            "all_tests": !self.is_partial, "built_s": built_s, "ran_s": ran_s, "grading": {"classical": classical, "directed": directed, "all": all}, "tests": cells})
     }
 
     /// Two lines: the bug, then the test that killed it, the seed, and why.
@@ -203,9 +228,13 @@ impl Row {
         let others = if others == 0 { String::new() } else { format!(" (and {others} more)") };
         let killed = format!("killed by {} seed {seed}{others}: {reason}", test.name);
         let [classical, directed, all] = self.in_a_grading().map(|p| p * 100.0);
-        let grading = format!(
-            "a grading kills it with {all:.0} % (the course's tests {classical:.0} %, directed {directed:.0} %)"
-        );
+        let grading = if self.is_partial {
+            format!("a grading kills it with {all:.0} %, whatever the other tests do")
+        } else {
+            format!(
+                "a grading kills it with {all:.0} % (the course's tests {classical:.0} %, directed {directed:.0} %)"
+            )
+        };
         match self.verdict() {
             Verdict::Caught => format!("{head}\n       {killed}\n       {grading}"),
             _ => {
@@ -214,6 +243,11 @@ impl Row {
             }
         }
     }
+}
+
+/// How long all builds and all runs took.
+pub(super) fn total(rows: &[Row]) -> [f64; 2] {
+    [0, 1].map(|what| rows.iter().map(|row| row.seconds[what]).sum())
 }
 
 /// Whether a test is none of the course's: it has no points.
@@ -228,6 +262,20 @@ fn cell_json((test, cell): &(Test, Cell)) -> Value {
     json!({"part": test.part, "test": test.name, "directed": is_directed(test), "runs": runs, "kills": kills,
         "own_assertions": cell.own_assertions, "rate": cell.rate.estimate(), "low": low, "high": high,
         "seed": seed, "reason": reason})
+}
+
+/// Of each test the wrong solutions that need it: which it catches in enough gradings, and no cheaper test
+/// does.
+pub(super) fn needed(tests: &[Test], rows: &[Row], reference: &Reference) -> BTreeMap<String, Vec<String>> {
+    let mut needed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let cost = |column: usize| (reference.rpcs(&tests[column]).unwrap_or(u64::MAX), column);
+    for row in rows {
+        let catches = |column: &usize| in_a_grading(std::iter::once(row.cell(*column).rate)) >= OFTEN;
+        if let Some(cheapest) = (0..tests.len()).filter(catches).min_by_key(|&column| cost(column)) {
+            needed.entry(tests[cheapest].name.clone()).or_default().push(row.name());
+        }
+    }
+    needed
 }
 
 /// The tests that any row has met.

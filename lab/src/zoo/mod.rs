@@ -10,36 +10,42 @@
 //! observers is ignored (`LAB_UNWATCHED`), because a student has neither. `--watched` leaves both on. A run
 //! that ends with an assertion of the solution's own is shown, and does not count as a kill.
 //!
+//! The runs of a solution end as soon as it is certain that it is caught, and that at least 95 % of gradings
+//! catch it. `--matrix` runs every test with every seed, and `--needed` also writes down which test is needed
+//! for which.
+//!
 //! With `--parts` the patches are those in `bugs/parts/`, and no test may fail: see `parts.rs`. With
 //! `--correct` they are those in `bugs/correct/LAB/`: see `correct.rs`.
 
 mod build;
 mod copy;
 mod correct;
+mod examine;
 mod matrix;
 mod page;
 mod parts;
 mod patch;
 mod rate;
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use build::{Builder, Built};
+use build::Builder;
 use console::style;
+use examine::examine;
 use lab_terminal::count;
-use matrix::{Cell, Row, Verdict};
+use matrix::{Row, Verdict};
 use patch::Patch;
 use rand::seq::SliceRandom;
 
 use crate::catalogue::{Catalogue, Lab, Test};
 use crate::cli::{Arguments, ZooOptions};
 use crate::process::Supervisor;
-use crate::runner::{Job, PICTURES, Runner, UNWATCHED};
+use crate::reference::Reference;
+use crate::runner::{PICTURES, Runner, UNWATCHED};
 use crate::style::say;
-use crate::{Failure, Outcome, environment, pool};
+use crate::{Failure, Outcome, environment, needed};
 
 /// Builds and runs all wrong solutions of a lab, and prints which test kills which; or what else the options
 /// ask for.
@@ -84,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     }
     // Those on one base together: another base means to build much anew.
     patches.sort_by(|one, other| one.base.cmp(&other.base));
-    survey(builder()?, lab, &tests, patches, &runner, options)
+    survey(&catalogue.root, builder()?, lab, &tests, patches, &runner, options)
 }
 
 /// The folders of this name with what is made of the bases in `bugs/bases`.
@@ -106,6 +112,7 @@ fn runner(place: &Path, options: &ZooOptions) -> Result<Runner, Failure> {
 
 /// Runs the tests against each wrong solution, and prints the matrix.
 fn survey(
+    root: &Path,
     builder: Builder,
     lab: &Lab,
     tests: &[Test],
@@ -151,6 +158,9 @@ fn survey(
         page::write(file, &lab.name, tests, &rows)?;
         say(&format!("the matrix as a page: {}", file.display()));
     }
+    if options.needed && rows.len() == total {
+        needed::write(root, &lab.name, matrix::needed(tests, &rows, &Reference::load(root)?))?;
+    }
     let outcome = sum_up(&rows, options.form.json);
     if rows.len() == total {
         return Ok(outcome);
@@ -181,77 +191,24 @@ fn chosen(patches: Vec<Patch>, wanted: &[String]) -> Result<Vec<Patch>, Failure>
         .collect())
 }
 
-/// Runs the tests up to the bug's part; of a sample, those that its patch names. Each runs with all seeds, or
-/// until it has killed often enough to know how often it does.
-fn examine(
-    built: &Built,
-    lab: &Lab,
-    tests: &[Test],
-    runner: &Runner,
-    options: &ZooOptions,
-) -> Result<Row, Failure> {
-    let patch = &built.patch;
-    let rank = |part: &str| lab.parts.iter().position(|other| other.name.eq_ignore_ascii_case(part));
-    let last = rank(&patch.part).ok_or_else(|| {
-        Failure::new(format!("{} is of part {}, which {} has not", patch.id, patch.part, lab.name))
-    })?;
-    let names_tests = tests.iter().any(|test| patch.caught_by.contains(&test.name));
-    let applies = |test: &Test| match options.sample {
-        Some(_) if names_tests => patch.caught_by.contains(&test.name),
-        _ => rank(&test.part).is_some_and(|part| part <= last),
-    };
-    // Seeds are fixed here: a wrong solution that is caught today is caught tomorrow.
-    let seeds = 1..options.seeds() + 1;
-    let jobs: Vec<(usize, Job<'_>)> = (0..tests.len())
-        .filter(|&index| applies(&tests[index]))
-        .map(|index| (index, &tests[index]))
-        .map(|(index, test)| (index, Job { binary: built.binary(test), test, seeds: seeds.clone() }))
-        .collect();
-    let mut cells = vec![Cell::default(); tests.len()];
-    let mut failure = None;
-    pool::run(
-        options.workers.number(),
-        &jobs,
-        |(index, job), sender| {
-            let _ = sender.send((*index, rate(runner, job)));
-        },
-        |(index, result)| {
-            match result {
-                Ok(cell) => cells[index] = cell,
-                Err(error) => failure = Some(error),
-            }
-            failure.is_none()
-        },
-    );
-    built.discard();
-    failure.map_or_else(|| Ok(Row::new(patch.clone(), tests, cells)), Err)
-}
-
-/// Runs a test until it has killed often enough, or to the last seed.
-fn rate(runner: &Runner, job: &Job<'_>) -> Result<Cell, Failure> {
-    let mut cell = Cell::default();
-    runner.run(job, &mut |report| {
-        cell.add(&report);
-        if cell.rate.kills >= rate::ENOUGH { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(cell)
-}
-
 /// The last lines, and how it went.
 fn sum_up(rows: &[Row], json: bool) -> Outcome {
+    let [built, ran] = matrix::total(rows).map(f64::round);
     let names = |of: &dyn Fn(&Row) -> bool| -> Vec<String> {
         rows.iter().filter(|row| of(row)).map(Row::name).collect()
     };
     let survivors = names(&|row| row.verdict() != Verdict::Caught);
-    let seldom = names(&|row| row.verdict() == Verdict::Caught && row.in_a_grading()[2] < 0.95);
+    let seldom = names(&|row| row.verdict() == Verdict::Caught && row.chance() < rate::OFTEN);
     if json {
         println!(
             "{}",
             serde_json::json!({"summary": {"wrong_solutions": rows.len(), "not_caught": survivors,
-                "caught_in_less_than_95_percent_of_gradings": seldom}})
+                "caught_in_less_than_95_percent_of_gradings": seldom,
+                "built_s": built, "ran_s": ran}})
         );
         return if survivors.is_empty() { Outcome::Passed } else { Outcome::Failed };
     }
+    say(&format!("{built} s of builds, beside {ran} s of runs"));
     if !seldom.is_empty() {
         println!(
             "{} {}: a grading of 50 seeds of each test misses one in twenty or more",

@@ -9,7 +9,7 @@ use console::style;
 use lab_terminal::count;
 
 use super::build::Builder;
-use super::examine;
+use super::examine::examine;
 use super::patch::Patch;
 use crate::catalogue::{Lab, Test};
 use crate::cli::ZooOptions;

@@ -3,6 +3,12 @@
 /// After so many kills the test's rate is known well enough.
 pub(super) const ENOUGH: u64 = 10;
 
+/// A wrong solution must be caught in so many gradings.
+pub(super) const OFTEN: f64 = 0.95;
+
+/// Fewer kills than this are too few to be certain of anything.
+const FEW: u64 = 3;
+
 /// How many seeds of each test a grading has.
 const GRADING: i32 = 50;
 
@@ -41,6 +47,13 @@ impl Rate {
     }
 }
 
+/// A probability that a grading with these tests most likely exceeds: with the lower ends of the intervals,
+/// and without the tests that killed but once or twice.
+pub(super) fn at_least_in_a_grading(rates: impl Iterator<Item = Rate>) -> f64 {
+    let low = |rate: Rate| if rate.kills < FEW { 0.0 } else { rate.interval().0 };
+    1.0 - rates.map(|rate| (1.0 - low(rate)).powi(GRADING)).product::<f64>()
+}
+
 /// The probability that one grading with these tests kills: each test has 50 seeds, and one kill is enough.
 pub(super) fn in_a_grading(rates: impl Iterator<Item = Rate>) -> f64 {
     1.0 - rates.map(|rate| (1.0 - rate.estimate()).powi(GRADING)).product::<f64>()
@@ -70,5 +83,12 @@ mod tests {
         let rates = [Rate { runs: 20, kills: 1 }, Rate { runs: 20, kills: 0 }];
         assert!((in_a_grading(rates.into_iter()) - 0.923).abs() < 1e-3);
         assert_eq!(in_a_grading([].into_iter()), 0.0);
+    }
+
+    #[test]
+    fn a_few_kills_in_a_row_make_certain() {
+        let certain = |runs, kills| at_least_in_a_grading([Rate { runs, kills }].into_iter()) >= OFTEN;
+        assert!(certain(3, 3) && certain(20, 4));
+        assert!(!certain(2, 2) && !certain(20, 3) && !certain(20, 0));
     }
 }

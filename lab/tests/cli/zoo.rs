@@ -12,7 +12,7 @@ fn zoo(arguments: &[&str]) -> Said {
 
 #[test]
 fn wrong_solutions_are_caught_by_the_tests_and_invariants_named_for_them() {
-    let said = zoo(&["--bug", "M1", "--bug", "m2"]).ended(0);
+    let said = zoo(&["--matrix", "--bug", "M1", "--bug", "m2"]).ended(0);
     assert!(
         said.out.contains("killed by answer_1b seed 1: ElectionSafety: the answer is wrong"),
         "{}",
@@ -35,6 +35,18 @@ fn wrong_solutions_are_caught_by_the_tests_and_invariants_named_for_them() {
     assert_eq!(row("M2"), ["M2", "·", "·", "·", "·", "10"]);
     assert!(said.out.contains("a grading kills it with 99 %"), "{}", said.out);
     assert!(said.out.contains("all caught: 2 wrong solutions"), "{}", said.out);
+}
+
+/// M1 fails with every seed, so three kills are enough, and the tests that its patch does not name are not run.
+#[test]
+fn the_runs_end_when_the_verdict_is_certain() {
+    let said = zoo(&["--json", "--jobs", "1", "--bug", "M1"]).ended(0);
+    let row: serde_json::Value =
+        serde_json::from_str(said.out.lines().next().unwrap_or_default()).expect("a line of JSON");
+    assert_eq!((row["verdict"].as_str(), row["all_tests"].as_bool()), (Some("caught"), Some(false)));
+    let tests = row["tests"].as_array().expect("tests");
+    assert_eq!(tests.len(), 1, "{tests:?}");
+    assert_eq!((tests[0]["test"].as_str(), tests[0]["kills"].as_u64()), (Some("answer_1b"), Some(3)));
 }
 
 #[test]

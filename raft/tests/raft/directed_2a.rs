@@ -260,6 +260,51 @@ fn mute_replies_2a() {
     });
 }
 
+/// How often [`granted_votes_wait_2a`] has a leader elected, and how long its messages take: long enough that a
+/// timer which was not restarted often elapses before the winner's first heartbeat, and far too short for one
+/// that was.
+const ELECTIONS: u32 = 16;
+const TAKES: Duration = Duration::from_millis(40);
+
+/// A vote restarts the voter's election timer (Figure 2, rules for followers: "without … granting vote to
+/// candidate"), so that it waits for the leader that it has elected.
+#[test]
+fn granted_votes_wait_2a() {
+    run("granted_votes_wait_2a", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        let (mut elected, mut deposed) = (0, 0);
+        for _ in 0..ELECTIONS {
+            let old = cluster.check_one_leader();
+            let term = cluster.highest_term();
+            t.scene("Messages take 40 ms. The leader is cut off, and the others elect a new one.");
+            cluster.net().network().set_tap(|_| TapAction::Delay(TAKES));
+            cluster.disconnect(old);
+            let others = [1, 2].map(|distance| (old + distance) % 3);
+            let leads = |&server: &usize| {
+                cluster.get_state(server).filter(|&(now, leads)| leads && now > term).map(|_| server)
+            };
+            let mut new = None;
+            wait_until(5 * ELECTION, || {
+                new = others.iter().find_map(leads);
+                new.is_some()
+            });
+            if let Some(new) = new {
+                elected += 1;
+                let won = cluster.get_state(new);
+                thread::sleep(ELECTION / 2);
+                deposed += u32::from(cluster.get_state(new) != won);
+            }
+            cluster.net().network().clear_tap();
+            cluster.connect(old);
+        }
+        t.exercised(elected > ELECTIONS / 2, "no leader was elected within 5 s");
+        // Pauses and clocks of a swarm run may depose a leader, too.
+        t.expect(!t.is_ordinary() || 8 * deposed < elected, || {
+            format!("{deposed} of {elected} leaders were deposed by the server that had just voted for them")
+        });
+    });
+}
+
 fn each_link(act: impl Fn(usize, usize)) {
     each_link_of(3, act);
 }

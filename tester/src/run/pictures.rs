@@ -52,7 +52,7 @@ pub(super) fn write(
     }
     fs::create_dir_all(folder)?;
     // Options are words such as ` --swarm`.
-    let options = plan.options().replace(" --", "-");
+    let options = plan.options(seed).replace(" --", "-");
     let path = folder.join(format!("{prefix}{seed}{options}.html"));
     fs::write(&path, page())?;
     Ok(Some(path.canonicalize().unwrap_or(path)))
@@ -71,7 +71,7 @@ pub(super) fn write_story(
     if !is_alone || !told.contains(crate::story::LEFT_OUT) {
         return None;
     }
-    let options = plan.options().replace(" --", "-");
+    let options = plan.options(seed).replace(" --", "-");
     let path = folder.join(format!("{}-seed-{seed}{options}.story.txt", plan.test));
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, whole()));
     Some(match written {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use labreport::overrides::Overrides;
+use labreport::swarm::Swarm;
 use labrt::{Limits, PolicyKind, World};
 
 use super::Allowance;
@@ -19,7 +20,7 @@ pub(crate) struct Plan {
     pub(crate) seeds: Range<u64>,
     pub(crate) world: World,
     pub(crate) check_determinism: bool,
-    pub(crate) swarm: bool,
+    pub(crate) swarm: Swarm,
     /// How threads are scheduled, if not as the seed draws.
     pub(crate) scheduler: Option<PolicyKind>,
     /// Whether observers are ignored.
@@ -51,7 +52,7 @@ impl Plan {
             seeds: seed..seed.saturating_add(1),
             world: World::Simulated,
             check_determinism: false,
-            swarm: false,
+            swarm: Swarm::None,
             scheduler: None,
             unwatched: false,
             reports: Reports::Nobody,
@@ -71,13 +72,13 @@ impl Plan {
         usize::try_from(number).ok().and_then(|place| self.variants.get(place))
     }
 
-    /// What `lab` must be told, besides test and seed, to run the same again.
-    pub(crate) fn options(&self) -> String {
+    /// What `lab` must be told, besides test and seed, to run this seed again in the same way.
+    pub(crate) fn options(&self, seed: u64) -> String {
         let mut options = String::new();
         if self.world == World::Threads {
             options.push_str(" --threads");
         }
-        if self.swarm {
+        if self.swarm.has(seed) {
             options.push_str(" --swarm");
         }
         match &self.scheduler {
@@ -95,7 +96,7 @@ impl Plan {
             seeds: seeds()?,
             world: world()?,
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
-            swarm: flag("LAB_SWARM")?,
+            swarm: swarm()?,
             scheduler: scheduler()?,
             unwatched: flag("LAB_UNWATCHED")?,
             reports,
@@ -134,6 +135,11 @@ fn flag(name: &str) -> Result<bool, String> {
         Some("1") => Ok(true),
         Some(other) => Err(format!("{name} must be 0 or 1, not {other:?}")),
     }
+}
+
+fn swarm() -> Result<Swarm, String> {
+    let value = text("LAB_SWARM")?.unwrap_or_default();
+    Swarm::from_text(&value).ok_or_else(|| format!("LAB_SWARM must be 0, 1 or tenth, not {value:?}"))
 }
 
 fn number(name: &str) -> Result<Option<u64>, String> {

@@ -126,8 +126,8 @@ impl Report {
 
     /// Adds the story: what happened, what was expected, how to see it again.
     pub(crate) fn tell(mut self, story: &str, failure: Option<&Failure>, plan: &Plan) -> Report {
-        let options = plan.options();
         let labreport::Report { test, seed, kind, message, .. } = &self.line;
+        let options = plan.options(*seed);
         let how =
             if self.line.verdict() == labreport::Verdict::Failed { "failed" } else { "is inconclusive" };
         let mut text = format!("\n{test} {how} with seed {seed}{options}\n\n{story}\n");

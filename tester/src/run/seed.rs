@@ -54,7 +54,7 @@ fn length_of(plan: &Plan, body: &Arc<Body>, knobs: &Knobs, seed: u64) -> u32 {
 pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, number: u64) -> (Report, Outcome<Figures>) {
     let overrides = plan.overrides_of(number);
     let seed = overrides.map_or(number, |overrides| overrides.seed);
-    let knobs = if plan.swarm { Knobs::draw(seed) } else { Knobs::default() };
+    let knobs = if plan.swarm.has(seed) { Knobs::draw(seed) } else { Knobs::default() };
     let drawn = plan.scheduler.clone().unwrap_or_else(|| knobs.policy());
     let policy = match drawn {
         PolicyKind::Pct { depth, steps: 0 } if plan.world == World::Simulated => {

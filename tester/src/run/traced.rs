@@ -13,7 +13,7 @@ use super::report::Report;
 /// Writes the events of a run, and its verdict behind them.
 pub(super) fn write(path: &Path, plan: &Plan, events: &[Event], report: &Report) -> io::Result<()> {
     let line = &report.line;
-    let header = Header { test: plan.test.to_owned(), seed: line.seed, options: plan.options() };
+    let header = Header { test: plan.test.to_owned(), seed: line.seed, options: plan.options(line.seed) };
     let mut writer = Writer::new(BufWriter::new(File::create(path)?), &header)?;
     for event in events {
         let fields = event.fields.iter().map(|(name, value)| match value {

@@ -213,7 +213,7 @@ fn nonsense_in_the_environment_is_refused() {
         ("LAB_SEED", "x", "LAB_SEED must be a whole number"),
         ("LAB_SEEDS", "9..3", "LAB_SEEDS must be a range"),
         ("LAB_RUNTIME", "fast", "LAB_RUNTIME must be"),
-        ("LAB_SWARM", "yes", "LAB_SWARM must be 0 or 1"),
+        ("LAB_SWARM", "yes", "LAB_SWARM must be 0, 1 or tenth"),
     ] {
         let output = child("right", &[(variable, value)]);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

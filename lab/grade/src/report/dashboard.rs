@@ -60,6 +60,7 @@ impl Dashboard {
             self.rows.len(),
             plan.runs
         );
+        let _ = writeln!(html, "<p id=\"swarm\">Of the runs of each test, {}.</p>", plan.swarm_words());
         for fault in &summary.faults {
             let _ = writeln!(html, "<p class=\"bad fault\">Not to be trusted: {}</p>", escaped(fault));
         }

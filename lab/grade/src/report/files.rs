@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use labreport::swarm::Swarm;
 use serde_json::{Value, json};
 
 use super::{escaped, is_hidden, points, shown_name};
@@ -54,7 +55,9 @@ pub(super) fn words(test: &GradedTest, show: &Show) -> String {
         let _ = write!(text, "\nnot all runs were done: {cut}");
     }
     for failing in &test.failures {
-        let _ = write!(text, "\n{} runs: {}", failing.runs, without_seed(&failing.message, failing, show));
+        let swarm = if failing.swarm > 0 { format!(" ({} swarm)", failing.swarm) } else { String::new() };
+        let message = without_seed(&failing.message, failing, show);
+        let _ = write!(text, "\n{} runs{swarm}: {message}", failing.runs);
     }
     if let Some(command) = replay(test, show) {
         let _ = write!(text, "\nto see the first failure: {command}");
@@ -70,7 +73,8 @@ pub(super) fn replay(test: &GradedTest, show: &Show) -> Option<String> {
         .map(|failing| failing.first_seed)
         .or(test.unequal.as_ref().map(|(seed, _)| *seed))?;
     let is_shown = show.seeds && !is_hidden(&test.name, show);
-    is_shown.then(|| format!("cargo lab replay {} --seed {seed}", test.name))
+    let swarm = if Swarm::Tenth.has(seed) { " --swarm" } else { "" };
+    is_shown.then(|| format!("cargo lab replay {} --seed {seed}{swarm}", test.name))
 }
 
 /// A text about a failure, without its seed if the student does not get to know that.

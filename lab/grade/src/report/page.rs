@@ -46,13 +46,14 @@ pub(super) fn page(graded: &Graded, plan: &Plan) -> String {
     let _ = writeln!(html, "<h1>{}</h1>", escaped(&graded.name));
     let _ = writeln!(
         html,
-        "<p><b class=\"{}\">{}</b>, {} of {} points. Lab {}, {} runs of each test.</p>",
+        "<p><b class=\"{}\">{}</b>, {} of {} points. Lab {}, {} runs of each test; {}.</p>",
         colour(graded.class),
         graded.class.words(),
         points(graded.hundredths),
         points(graded.most_hundredths),
         escaped(&plan.lab),
-        plan.runs
+        plan.runs,
+        plan.swarm_words()
     );
     let sentence = said(graded, show);
     let shown = if sentence.contains('\n') { "pre" } else { "p" };

@@ -11,6 +11,7 @@ fn graded() -> Graded {
         signature: "panic: index #".to_owned(),
         kind: "panic".to_owned(),
         runs: 3,
+        swarm: 1,
         first_seed: 77,
         message: "index <5> & \u{1b}[31m".to_owned(),
         story: "one_2a failed with seed 77\n</pre><script>alert(1)</script>".to_owned(),
