@@ -33,6 +33,8 @@ pub(crate) struct BuildOptions {
     pub(crate) log: Option<PathBuf>,
     /// Packages that are built without debug assertions, which a student's solution does not have.
     pub(crate) without_assertions: Vec<String>,
+    /// The build may well fail, and then only the log tells why.
+    pub(crate) is_tentative: bool,
 }
 
 impl BuildOptions {
@@ -44,6 +46,7 @@ impl BuildOptions {
             target: None,
             log: None,
             without_assertions: Vec::new(),
+            is_tentative: false,
         }
     }
 }
@@ -83,7 +86,7 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
     command.arg("--workspace").args(targets.into_iter().flat_map(|binary| ["--test", binary]));
     let binaries = match &options.log {
         None => run(&mut command)?,
-        Some(log) => run_logged(&mut command, log)?,
+        Some(log) => run_logged(&mut command, log, options.is_tentative)?,
     };
     match tests.iter().find(|test| !binaries.contains_key(&(test.package.clone(), test.binary.clone()))) {
         Some(test) => {
@@ -110,11 +113,13 @@ pub(crate) fn program(root: &Path, program: &str, profile: &OsStr, target: &Path
     }
 }
 
-/// Runs cargo with its words in a file, and shows them if they are needed.
-fn run_logged(command: &mut Command, log: &Path) -> Result<Binaries, Failure> {
+/// Runs cargo with its words in a file, and shows them if they are needed and no failure was expected.
+fn run_logged(command: &mut Command, log: &Path, is_tentative: bool) -> Result<Binaries, Failure> {
     let file = File::create(log).map_err(|error| Failure::new(format!("{}: {error}", log.display())))?;
     run(command.stderr(file)).inspect_err(|_| {
-        eprint!("{}", std::fs::read_to_string(log).unwrap_or_default());
+        if !is_tentative {
+            eprint!("{}", std::fs::read_to_string(log).unwrap_or_default());
+        }
     })
 }
 

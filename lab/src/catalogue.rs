@@ -67,8 +67,19 @@ pub(crate) struct Lab {
     pub(crate) package: String,
     /// The package's test target.
     pub(crate) binary: String,
+    /// The files with the rules of the solution, from the workspace's root: `cargo lab mutants` changes them.
+    #[serde(default)]
+    pub(crate) rules: Vec<String>,
     #[serde(rename = "part")]
     pub(crate) parts: Vec<Part>,
+}
+
+impl Lab {
+    /// The first file of the crate that holds the rules.
+    pub(crate) fn library(&self) -> String {
+        let first = self.rules.first().map_or("", String::as_str);
+        first.rsplit_once('/').map_or_else(|| "lib.rs".to_owned(), |(folder, _)| format!("{folder}/lib.rs"))
+    }
 }
 
 /// One part of a lab, such as 2A.

@@ -99,6 +99,9 @@ pub(crate) enum Verb {
     /// Proves that the tests catch wrong solutions: those in bugs/LAB, applied to a copy one by one.
     #[command(after_help = examples::ZOO)]
     Zoo(ZooOptions),
+    /// Makes small changes in a lab's rules, and lists those that its tests do not notice.
+    #[command(after_help = examples::MUTANTS)]
+    Mutants(MutantsOptions),
     /// Measures what bench entries in labs.toml name, beside the bounds given there.
     #[command(after_help = examples::BENCH)]
     Bench(BenchOptions),
@@ -346,7 +349,7 @@ pub(crate) struct ZooOptions {
     #[command(flatten)]
     pub(crate) run: RunOptions,
 
-    /// Only this solution (R33); may be given several times.
+    /// Only this solution (R33; R33/threads is the one on that base); may be given several times.
     #[arg(long, value_name = "ID")]
     pub(crate) bug: Vec<String>,
 
@@ -399,6 +402,31 @@ impl ZooOptions {
     pub(crate) fn seeds(&self) -> u64 {
         self.seeds.unwrap_or(if self.correct { 1000 } else { 20 })
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MutantsOptions {
+    /// The lab whose rules are changed.
+    #[arg(value_name = "LAB")]
+    pub(crate) lab: String,
+    #[command(flatten)]
+    pub(crate) workers: Workers,
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+
+    /// So many mutants only, drawn at random.
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<usize>,
+
+    /// Only mutants at places that begin with this, such as `raft/src/log.rs:57`.
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) at: Option<String>,
+
+    /// How many seeds of each test to run.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) seeds: u64,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(Debug, Args)]

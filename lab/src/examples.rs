@@ -55,6 +55,12 @@ Examples:
   cargo lab zoo raft --parts      no test needs a later part
   cargo lab zoo --correct         tests pass solutions that are unusual, and right";
 
+pub(crate) const MUTANTS: &str = "\
+Examples:
+  cargo lab mutants raft                            all mutants of Raft's rules: which does no test notice?
+  cargo lab mutants raft --sample 40                forty of them
+  cargo lab mutants raft --at raft/src/log.rs:57    those of one line";
+
 pub(crate) const BENCH: &str = "\
 Examples:
   cargo lab bench                 everything that labs.toml names

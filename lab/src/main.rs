@@ -91,6 +91,7 @@ fn run(arguments: &Arguments, verb: &Verb) -> Result<Outcome, Failure> {
         Verb::Shrink(options) => why::shrink::run(arguments, options),
         Verb::When(options) => why::when::run(arguments, options),
         Verb::Zoo(options) => zoo::run(arguments, options),
+        Verb::Mutants(options) => zoo::mutants::run(arguments, options),
         Verb::Bench(options) => bench::run(arguments, options),
         Verb::Check(options) => check::run(options),
         Verb::Handout(options) => handout::run(options),

@@ -80,8 +80,21 @@ mod tests {
         for (points, verdict) in verdicts {
             let [name, title, path, lab, part, package, binary] = Default::default();
             let points = *points;
-            let (group, heading) = (None, None);
-            let test = Test { name, title, path, lab, group, part, package, binary, points, heading, bounds };
+            let (group, heading, is_demonstration) = (None, None, false);
+            let test = Test {
+                name,
+                title,
+                path,
+                lab,
+                group,
+                part,
+                package,
+                binary,
+                points,
+                heading,
+                is_demonstration,
+                bounds,
+            };
             score.add(&test, *verdict);
         }
         score

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::copy::WorkspaceCopy;
 use super::patch::Patch;
 use crate::Failure;
-use crate::build::{BuildOptions, build};
+use crate::build::{Binaries, BuildOptions, build};
 use crate::catalogue::Test;
 
 /// A solution that is ready to run: its test binaries, by package and test target.
@@ -73,6 +73,48 @@ impl Builder {
         }
         let binaries = build(self.copy.folder(), tests, &self.options)
             .map_err(|failure| Failure::new(format!("{} does not build: {failure}", patch.id)))?;
+        self.keep(patch, binaries, begin)
+    }
+
+    /// New texts of these files of the workspace.
+    pub(super) fn texts(
+        &self,
+        files: &[String],
+        change: impl Fn(&Path, &str) -> String,
+    ) -> Result<Vec<(PathBuf, String)>, Failure> {
+        let new = |file: &String| {
+            let path = self.copy.source(Path::new(file));
+            let old = std::fs::read_to_string(&path)
+                .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+            Ok((PathBuf::from(file), change(Path::new(file), &old)))
+        };
+        files.iter().map(new).collect()
+    }
+
+    /// Builds the workspace with other texts of some files; the compiler's words if it refuses them.
+    pub(super) fn build_texts(
+        &mut self,
+        patch: Patch,
+        texts: Vec<(PathBuf, String)>,
+        tests: &[Test],
+    ) -> Result<Result<Built, String>, Failure> {
+        let begin = Instant::now();
+        self.copy.restore(None)?;
+        for (file, text) in texts {
+            self.copy.replace(&file, &text)?;
+        }
+        let options = BuildOptions { is_tentative: true, ..self.options.clone() };
+        match build(self.copy.folder(), tests, &options) {
+            Ok(binaries) => self.keep(patch, binaries, begin).map(Ok),
+            Err(failure) => {
+                let log = self.options.log.as_ref().and_then(|log| std::fs::read_to_string(log).ok());
+                log.map(Err).ok_or(failure)
+            }
+        }
+    }
+
+    /// Puts binaries where the next build cannot replace them.
+    fn keep(&self, patch: Patch, binaries: Binaries, begin: Instant) -> Result<Built, Failure> {
         let keep = |((package, target), binary): ((String, String), PathBuf)| {
             let kept = self.place.join(format!("{}-{package}-{target}", patch.id));
             // Never written in place: a process may still run the one that is there.

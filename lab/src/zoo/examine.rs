@@ -1,6 +1,6 @@
 //! The tests run against one wrong solution: all of them, or only until its verdict is certain.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -13,26 +13,37 @@ use crate::cli::ZooOptions;
 use crate::runner::{Job, Runner};
 use crate::{Failure, pool};
 
-/// The runs of one wrong solution, as far as they got.
+/// What to run against a solution.
+pub(super) struct Work<'a> {
+    pub(super) built: &'a Built,
+    pub(super) tests: &'a [Test],
+    /// Which of them, and in which order.
+    pub(super) order: Vec<usize>,
+    pub(super) seeds: Range<u64>,
+    pub(super) workers: usize,
+    /// After a kill: whether no further run is wanted. None: everything is run.
+    pub(super) is_over: Option<fn(&Row) -> bool>,
+}
+
+/// The runs, as far as they got.
 struct Board<'a> {
-    built: &'a Built,
-    tests: &'a [Test],
+    work: &'a Work<'a>,
     cells: Mutex<Vec<Cell>>,
-    /// Whether the runs end as soon as the verdict is certain.
-    is_short: bool,
-    is_certain: AtomicBool,
+    is_over: AtomicBool,
 }
 
 impl Board<'_> {
-    /// Runs a test until it has killed often enough, to the last seed, or until no further run can change the
-    /// verdict.
-    fn run(&self, runner: &Runner, index: usize, job: &Job<'_>) -> Result<(), Failure> {
+    /// Runs a test until it has killed often enough, to the last seed, or until no further run is wanted.
+    fn run(&self, runner: &Runner, index: usize) -> Result<(), Failure> {
+        let Work { built, tests, seeds, .. } = self.work;
+        let test = &tests[index];
+        let job = Job { binary: built.binary(test), test, seeds: seeds.clone() };
         let mut cell = Cell::default();
-        runner.run(job, &mut |report| {
+        runner.run(&job, &mut |report| {
             let kills = cell.rate.kills;
             cell.add(&report);
             self.put(index, &cell, cell.rate.kills > kills);
-            if cell.rate.kills >= rate::ENOUGH || self.is_certain.load(Ordering::Relaxed) {
+            if cell.rate.kills >= rate::ENOUGH || self.is_over.load(Ordering::Relaxed) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -43,14 +54,34 @@ impl Board<'_> {
     fn put(&self, index: usize, cell: &Cell, is_kill: bool) {
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         cells[index] = cell.clone();
-        if self.is_short && is_kill && self.row(cells.clone()).is_certain() {
-            self.is_certain.store(true, Ordering::Relaxed);
+        if is_kill && self.work.is_over.is_some_and(|is_over| is_over(&self.row(cells.clone()))) {
+            self.is_over.store(true, Ordering::Relaxed);
         }
     }
 
     fn row(&self, cells: Vec<Cell>) -> Row {
-        Row::new(self.built.patch.clone(), self.tests, cells)
+        Row::new(self.work.built.patch.clone(), self.work.tests, cells)
     }
+}
+
+/// Runs the tests. Returns what came of them, and whether they ended early because no more was wanted.
+pub(super) fn run_tests(work: &Work<'_>, runner: &Runner) -> Result<(Row, bool), Failure> {
+    let cells = Mutex::new(vec![Cell::default(); work.tests.len()]);
+    let board = Board { work, cells, is_over: AtomicBool::new(false) };
+    let mut failure = None;
+    pool::run(
+        work.workers,
+        &work.order,
+        |index, sender| {
+            let _ = sender.send(board.run(runner, *index));
+        },
+        |result| {
+            failure = failure.take().or(result.err());
+            failure.is_none() && !board.is_over.load(Ordering::Relaxed)
+        },
+    );
+    let cells = std::mem::take(&mut *board.cells.lock().unwrap_or_else(PoisonError::into_inner));
+    failure.map_or_else(|| Ok((board.row(cells), board.is_over.load(Ordering::Relaxed))), Err)
 }
 
 /// Runs the tests up to the bug's part; of a sample, those that its patch names. Each runs with all seeds, or
@@ -74,36 +105,24 @@ pub(super) fn examine(
         Some(_) if names_tests => is_named(test),
         _ => rank(&test.part).is_some_and(|part| part <= last),
     };
-    // Seeds are fixed here: a wrong solution that is caught today is caught tomorrow.
-    let seeds = 1..options.seeds() + 1;
-    let mut jobs: Vec<(usize, Job<'_>)> = (0..tests.len())
-        .filter(|&index| applies(&tests[index]))
-        .map(|index| (index, &tests[index]))
-        .map(|(index, test)| (index, Job { binary: built.binary(test), test, seeds: seeds.clone() }))
-        .collect();
+    let mut order: Vec<usize> = (0..tests.len()).filter(|&index| applies(&tests[index])).collect();
     let is_short = !options.is_whole();
     if is_short {
-        // A stable sort: among equals the cheaper ones are first in the list.
-        jobs.sort_by_key(|(_, job)| (!is_named(job.test), rank(&job.test.part) != Some(last)));
+        // A stable sort: those of one kind stay in the order of the list.
+        order.sort_by_key(|&index| (!is_named(&tests[index]), rank(&tests[index].part) != Some(last)));
     }
+    let work = Work {
+        built,
+        tests,
+        order,
+        // Seeds are fixed here: a wrong solution that is caught today is caught tomorrow.
+        seeds: 1..options.seeds() + 1,
+        workers: options.workers.number(),
+        is_over: is_short.then_some(Row::is_certain),
+    };
     let begin = Instant::now();
-    let cells = Mutex::new(vec![Cell::default(); tests.len()]);
-    let board = Board { built, tests, cells, is_short, is_certain: AtomicBool::new(false) };
-    let mut failure = None;
-    pool::run(
-        options.workers.number(),
-        &jobs,
-        |(index, job), sender| {
-            let _ = sender.send(board.run(runner, *index, job));
-        },
-        |result| {
-            failure = failure.take().or(result.err());
-            failure.is_none() && !board.is_certain.load(Ordering::Relaxed)
-        },
-    );
+    let ran = run_tests(&work, runner);
     built.discard();
-    let cells = std::mem::take(&mut *board.cells.lock().unwrap_or_else(PoisonError::into_inner));
-    let times = [built.seconds, begin.elapsed().as_secs_f64()];
-    let is_partial = board.is_certain.load(Ordering::Relaxed);
-    failure.map_or_else(|| Ok(board.row(cells).with(times, is_partial)), Err)
+    let (row, is_partial) = ran?;
+    Ok(row.with([built.seconds, begin.elapsed().as_secs_f64()], is_partial))
 }

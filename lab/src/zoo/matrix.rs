@@ -158,10 +158,7 @@ impl Row {
 
     /// The id, and the base if it is not the workspace.
     pub(super) fn name(&self) -> String {
-        match &self.patch.base {
-            None => self.patch.id.clone(),
-            Some(base) => format!("{}/{base}", self.patch.id),
-        }
+        self.patch.name()
     }
 
     /// The kill that the patch foretells: by a test that it names, or explained by an invariant that it

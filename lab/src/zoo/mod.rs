@@ -22,6 +22,7 @@ mod copy;
 mod correct;
 mod examine;
 mod matrix;
+pub(crate) mod mutants;
 mod page;
 mod parts;
 mod patch;
@@ -39,8 +40,9 @@ use matrix::{Row, Verdict};
 use patch::Patch;
 use rand::seq::SliceRandom;
 
+use crate::build::BuildOptions;
 use crate::catalogue::{Catalogue, Lab, Test};
-use crate::cli::{Arguments, ZooOptions};
+use crate::cli::{Arguments, RunOptions, ZooOptions};
 use crate::process::Supervisor;
 use crate::reference::Reference;
 use crate::runner::{PICTURES, Runner, UNWATCHED};
@@ -59,11 +61,8 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     let place = zoo_folder(&catalogue.root);
     let runner = runner(&place, options)?;
     let mut build = options.run.build(false);
-    let as_students = !(options.parts || options.correct || options.watched);
-    if as_students {
-        build.without_assertions = catalogue.labs.iter().map(|lab| lab.package.clone()).collect();
-        build.without_assertions.sort();
-        build.without_assertions.dedup();
+    if !(options.parts || options.correct || options.watched) {
+        build = student_build(&catalogue, &options.run);
     }
     let builder = || Builder::new(&catalogue.root, &place, build);
     let bugs = catalogue.root.join("bugs");
@@ -101,13 +100,30 @@ fn on_bases(bugs: &Path, name: &str) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn runner(place: &Path, options: &ZooOptions) -> Result<Runner, Failure> {
+    if !(options.parts || options.correct || options.watched) {
+        return student_runner(place, &options.run);
+    }
     let mut world = options.run.world()?;
     // Apart from the pictures of the user's own runs.
     world.variables.push((PICTURES, place.join("pictures").display().to_string()));
-    if !(options.parts || options.correct || options.watched) {
-        world.variables.push((UNWATCHED, "1".to_owned()));
-    }
     Ok(Runner { supervisor: Supervisor::start()?, world })
+}
+
+/// Runs tests as a student's solution is judged.
+fn student_runner(place: &Path, options: &RunOptions) -> Result<Runner, Failure> {
+    let mut world = options.world()?;
+    world.variables.push((PICTURES, place.join("pictures").display().to_string()));
+    world.variables.push((UNWATCHED, "1".to_owned()));
+    Ok(Runner { supervisor: Supervisor::start()?, world })
+}
+
+/// Builds solutions as a student's is built.
+fn student_build(catalogue: &Catalogue, options: &RunOptions) -> BuildOptions {
+    let mut build = options.build(false);
+    build.without_assertions = catalogue.labs.iter().map(|lab| lab.package.clone()).collect();
+    build.without_assertions.sort();
+    build.without_assertions.dedup();
+    build
 }
 
 /// Runs the tests against each wrong solution, and prints the matrix.

@@ -61,6 +61,23 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 impl Patch {
+    /// What stands for mutants, which are made without a patch.
+    pub(super) fn of_mutant(id: &str, part: &str, title: &str) -> Patch {
+        let [id, part, title] = [id, part, title].map(str::to_owned);
+        let (caught_by, labs, except) = (Vec::new(), Vec::new(), Vec::new());
+        Patch {
+            id,
+            part,
+            title,
+            caught_by,
+            labs,
+            except,
+            base: None,
+            text: String::new(),
+            path: PathBuf::new(),
+        }
+    }
+
     fn read(path: &Path) -> Result<Patch, Failure> {
         let text =
             fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
@@ -83,9 +100,17 @@ impl Patch {
         Ok(Patch { id, part, title, caught_by, labs, except, base, text, path: path.to_path_buf() })
     }
 
-    /// Whether the user means this one.
-    pub(super) fn is_called(&self, id: &str) -> bool {
-        self.id.eq_ignore_ascii_case(id)
+    /// The id, and the base if it is not the workspace: `R33`, `R33/threads`.
+    pub(super) fn name(&self) -> String {
+        match &self.base {
+            None => self.id.clone(),
+            Some(base) => format!("{}/{base}", self.id),
+        }
+    }
+
+    /// Whether the user means this one: by its id, on whatever base, or by its name.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.id.eq_ignore_ascii_case(name) || self.name().eq_ignore_ascii_case(name)
     }
 
     /// The files that it changes, and their new text; `source` says where a file's old text is. Nothing is
