@@ -377,6 +377,10 @@ pub(crate) struct ZooOptions {
     #[arg(long, conflicts_with_all = ["parts", "correct", "bug", "sample", "watched"])]
     pub(crate) needed: bool,
 
+    /// Only these tests, named as on the command line of `cargo lab test`.
+    #[arg(long = "test", value_name = "NAME", conflicts_with = "needed")]
+    pub(crate) tests: Vec<String>,
+
     /// So many wrong solutions only, drawn at random, each with the tests that its patch names.
     #[arg(long, value_name = "N")]
     pub(crate) sample: Option<usize>,

@@ -6,7 +6,7 @@
 //! pass: `labs: raft, kvraft`. Where a part asks for more than it does, the head names the part, or the
 //! tests: `except: 4C`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -22,6 +22,7 @@ use crate::catalogue::{Catalogue, Test};
 use crate::cli::ZooOptions;
 use crate::protocol::Report;
 use crate::runner::{Job, Runner};
+use crate::select::select;
 use crate::{Failure, Outcome, pool};
 
 /// Seeds of one test that one process runs.
@@ -37,6 +38,8 @@ pub(super) fn run(
     options: &ZooOptions,
 ) -> Result<Outcome, Failure> {
     let wanted = |lab: &str| options.lab.as_deref().is_none_or(|wanted| wanted == lab);
+    let chosen: BTreeSet<String> =
+        select(catalogue, &options.tests)?.into_iter().map(|test| test.name).collect();
     let mut jobs = Vec::new();
     for patch in solutions {
         let Patch { labs, except, .. } = &patch;
@@ -50,6 +53,7 @@ pub(super) fn run(
         }
         let excepted = |test: &Test| except.iter().any(|name| named(name, test));
         tests.retain(|test| labs.contains(&test.lab) && wanted(&test.lab) && !excepted(test));
+        tests.retain(|test| chosen.contains(&test.name));
         if !tests.is_empty() {
             jobs.push((patch, tests));
         }

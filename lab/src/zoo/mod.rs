@@ -46,6 +46,7 @@ use crate::cli::{Arguments, RunOptions, ZooOptions};
 use crate::process::Supervisor;
 use crate::reference::Reference;
 use crate::runner::{PICTURES, Runner, UNWATCHED};
+use crate::select::select;
 use crate::style::say;
 use crate::{Failure, Outcome, environment, needed};
 
@@ -73,7 +74,11 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         return correct::run(&catalogue, builder()?, solutions, &runner, options);
     }
     let lab = lab.ok_or_else(|| Failure::new("which lab?"))?;
-    let tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
+    let tests: Vec<Test> =
+        select(&catalogue, &options.tests)?.into_iter().filter(|test| test.lab == lab.name).collect();
+    if tests.is_empty() {
+        return Err(Failure::new(format!("none of these tests is of {}", lab.name)));
+    }
     if options.parts {
         let partial = chosen(parts::of_lab(patch::read_all(&[bugs.join("parts")])?, lab)?, &options.bug)?;
         return parts::run(builder()?, lab, &tests, partial, &runner, options);

@@ -71,6 +71,13 @@ fn the_original_stays_as_it_is() {
 }
 
 #[test]
+fn mutants_are_made_of_rules() {
+    let said = lab(&["mutants", "mini"]).ended(2);
+    assert!(said.err.contains("labs.toml names no rules of mini"), "{}", said.err);
+    assert!(lab(&["mutants", "maxi"]).ended(2).err.contains("there is no lab maxi"));
+}
+
+#[test]
 fn an_unknown_lab_is_an_error() {
     assert!(lab(&["zoo", "maxi"]).ended(2).err.contains("there is no lab maxi"));
 }

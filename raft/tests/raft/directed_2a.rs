@@ -158,6 +158,69 @@ fn contest(cluster: &Cluster<Raft>, asked: Asked) -> bool {
     stood
 }
 
+/// A candidate that hears from the leader of its own term gives up (§5.2: "if the leader's term is at least as
+/// large as the candidate's current term, then the candidate recognizes the leader as legitimate").
+#[test]
+fn candidate_gives_up_2a() {
+    run("candidate_gives_up_2a", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        let mut lost = 0;
+        for _ in 0..12 {
+            lost += u32::from(lose(&cluster));
+            t.scene("The messages arrive that were held back.");
+            each_link(|from, to| cluster.release_link(from, to));
+            if lost == 3 {
+                break;
+            }
+        }
+        cluster.check_one_leader();
+        t.exercised(lost > 0, "no candidate lost an election that it knew nothing of");
+    });
+}
+
+/// One attempt; whether a candidate heard from the winner of its own election.
+fn lose(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let voter = cluster.check_one_leader();
+    let followers = [1, 2].map(|distance| (voter + distance) % 3);
+    let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
+    let contested = term(voter) + 1;
+
+    t.scene(
+        "All messages are held back. Both followers stand for election, and the old leader votes for one.",
+    );
+    each_link(|from, to| cluster.hold_link(from, to));
+    let stands = |&server: &usize| term(server) == contested;
+    let has_begun =
+        wait_until(Duration::from_secs(3), || followers.iter().any(|&server| term(server) >= contested));
+    let Some(winner) = followers.into_iter().find(stands).filter(|_| has_begun) else { return false };
+    let rival = 3 - voter - winner;
+    wait_until(ELECTION, || term(rival) >= contested || term(winner) > contested);
+    cluster.release_link(winner, voter);
+    let has_won =
+        wait_until(Duration::from_millis(150), || cluster.get_state(winner) == Some((contested, true)));
+    if !has_won || term(rival) != contested {
+        return false;
+    }
+    t.scene("The other one hears from the winner, and nobody hears from it.");
+    cluster.release_link(winner, rival);
+    // Long enough for a heartbeat. If it has stood again before that came, nothing follows.
+    thread::sleep(ELECTION / 8);
+    if term(rival) != contested {
+        return false;
+    }
+    for _ in 0..10 {
+        thread::sleep(ELECTION / 10);
+        t.expect(term(rival) == contested, || {
+            format!(
+                "server {rival} stands in term {}, although it hears from the leader of {contested}",
+                term(rival)
+            )
+        });
+    }
+    true
+}
+
 /// A vote counts in the election in which it was asked for: granted in one term, it is none in the next
 /// (§5.2). The replies take longer than the election.
 #[test]

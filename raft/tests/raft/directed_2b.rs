@@ -213,6 +213,29 @@ fn slow_service_2b() {
     });
 }
 
+/// Logs that differ from their first entry on: a leader goes back to the beginning, and no further (§5.3).
+#[test]
+fn first_entry_differs_2b() {
+    run("first_entry_differs_2b", |t: &Test| {
+        let mut differed = 0;
+        for wrong in [1, 4] {
+            let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+            let old = cluster.check_one_leader();
+            t.scene("The leader is cut off before the first command, and takes commands that no other gets.");
+            cluster.disconnect(old);
+            let started = (0..wrong).filter_map(|_| cluster.start(old, Command::random())).next();
+            differed += u32::from(started.is_some());
+            t.scene("The others agree on other commands, and the old leader comes back.");
+            for _ in 0..2 {
+                cluster.agree_on(Command::random(), 2, Retry::Yes);
+            }
+            cluster.connect(old);
+            cluster.agree_on(Command::random(), 3, Retry::Yes);
+        }
+        t.exercised(differed > 0, "no server that was cut off led");
+    });
+}
+
 /// A server that leads a second time must not rely on what it knew about the followers the first time (Figure
 /// 2, volatile state on leaders: reinitialized after election).
 #[test]

@@ -110,6 +110,19 @@ fn a_page_runs_nothing_of_a_student() {
     assert!(html.contains("cargo lab replay one_2a --seed 77"), "{html}");
 }
 
+/// Of ten runs from seed 70 on, that of seed 79 is a swarm's.
+#[test]
+fn a_report_says_which_runs_are_a_swarms() {
+    let mut swarm = graded();
+    swarm.tests[0].failures[0].first_seed = 79;
+    let html = page::page(&swarm, &plan(Show::default()));
+    assert!(html.contains("10 runs of each test; 1 have seeds that end in 9"), "{html}");
+    assert!(html.contains("cargo lab replay one_2a --seed 79 --swarm"), "{html}");
+    assert!(html.contains("3 runs (1 swarm): index"), "{html}");
+    let plain = page::page(&graded(), &plan(Show::default()));
+    assert!(!plain.contains("--swarm"), "{plain}");
+}
+
 #[test]
 fn junit_is_xml_with_a_case_for_each_test() {
     let xml = files::junit(&graded(), &Show::default());

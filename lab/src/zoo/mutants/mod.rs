@@ -68,9 +68,15 @@ pub(crate) fn run(arguments: &Arguments, options: &MutantsOptions) -> Result<Out
     let runner = super::student_runner(&place, &options.run)?;
     let mut builder = Builder::new(&catalogue.root, &place, super::student_build(&catalogue, &options.run))?;
     let built = build_all(&mut builder, lab, &tests, &mut mutants, &mut sum)?;
+    // What a test says of a mutant means nothing if it fails without one.
+    let unchanged = examine(&built, 0, &tests, &runner, options)?;
+    if let Some((test, reason)) = unchanged.failures().next() {
+        built.discard();
+        return Err(Failure::new(format!("{} fails without any change: {reason}", test.name)));
+    }
     let mut is_stopped = false;
     for mutant in mutants {
-        let row = examine(&built, &mutant, &tests, &runner, options)?;
+        let row = examine(&built, mutant.number, &tests, &runner, options)?;
         is_stopped = runner.supervisor.is_stopped();
         if is_stopped {
             break;
@@ -136,13 +142,18 @@ fn build_all(
     sum: &mut Sum,
 ) -> Result<Built, Failure> {
     let patch = Patch::of_mutant(&format!("mutants-{}", lab.name), &lab.parts[0].name, "");
+    let library = lab.library();
+    let mut files = lab.rules.clone();
+    if !files.contains(&library) {
+        files.push(library.clone());
+    }
     for _ in 0..BUILDS {
-        let texts = builder.texts(&lab.rules, |file, text| {
+        let texts = builder.texts(&files, |file, text| {
             let here: Vec<&Mutant> = mutants.iter().filter(|mutant| mutant.file == *file).collect();
-            switch::switched(text, &here)
+            let function = if file.as_os_str() == library.as_str() { switch::FUNCTION } else { "" };
+            switch::switched(text, &here) + function
         })?;
-        let function = builder.texts(&[lab.library()], |_, text| text.to_owned() + switch::FUNCTION)?;
-        let words = match builder.build_texts(patch.clone(), [texts, function].concat(), &tests[..1])? {
+        let words = match builder.build_texts(patch.clone(), texts, &tests[..1])? {
             Ok(built) => return Ok(built),
             Err(words) => words,
         };
@@ -156,16 +167,16 @@ fn build_all(
     Err(Failure::new(format!("after {BUILDS} builds the compiler still refuses mutants")))
 }
 
-/// Runs the tests with one mutant until one fails.
+/// Runs the tests with the mutant of that number until one fails.
 fn examine(
     built: &Built,
-    mutant: &Mutant,
+    number: usize,
     tests: &[Test],
     runner: &Runner,
     options: &MutantsOptions,
 ) -> Result<Row, Failure> {
     let mut world = runner.world.clone();
-    world.variables.push((switch::CHOICE, mutant.number.to_string()));
+    world.variables.push((switch::CHOICE, number.to_string()));
     let runner = Runner { supervisor: runner.supervisor.clone(), world };
     let work = Work {
         built,
