@@ -368,8 +368,8 @@ pub(crate) struct ZooOptions {
     #[arg(long)]
     pub(crate) watched: bool,
 
-    /// Run every test with every seed, for the whole matrix; otherwise the runs of a solution end as soon as it
-    /// is certain that nineteen gradings of twenty catch it.
+    /// Run every test with every seed, for the whole matrix; otherwise the runs of a solution end as soon as
+    /// it is certain that nineteen gradings of twenty catch it.
     #[arg(long)]
     pub(crate) matrix: bool,
 

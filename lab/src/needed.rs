@@ -14,7 +14,8 @@ use crate::catalogue::Catalogue;
 
 /// What stands above the tables.
 const HEAD: &str = "\
-# Of each test the wrong solutions that it catches in at least 95 % of gradings, and no cheaper test of its lab does.
+# Of each test the wrong solutions that it catches in at least 95 % of gradings, and no cheaper test of its
+# lab does.
 # Written by `cargo lab zoo LAB --needed`; `cargo lab list --check` compares it with the marks in labs.toml.
 ";
 

@@ -37,7 +37,8 @@ fn wrong_solutions_are_caught_by_the_tests_and_invariants_named_for_them() {
     assert!(said.out.contains("all caught: 2 wrong solutions"), "{}", said.out);
 }
 
-/// M1 fails with every seed, so three kills are enough, and the tests that its patch does not name are not run.
+/// M1 fails with every seed, so three kills are enough, and the tests that its patch does not name are not
+/// run.
 #[test]
 fn the_runs_end_when_the_verdict_is_certain() {
     let said = zoo(&["--json", "--jobs", "1", "--bug", "M1"]).ended(0);

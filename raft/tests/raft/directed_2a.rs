@@ -158,8 +158,8 @@ fn contest(cluster: &Cluster<Raft>, asked: Asked) -> bool {
     stood
 }
 
-/// A candidate that hears from the leader of its own term gives up (§5.2: "if the leader's term is at least as
-/// large as the candidate's current term, then the candidate recognizes the leader as legitimate").
+/// A candidate that hears from the leader of its own term gives up (§5.2: "if the leader's term … is at least
+/// as large as the candidate's current term, then the candidate recognizes the leader as legitimate").
 #[test]
 fn candidate_gives_up_2a() {
     run("candidate_gives_up_2a", |t: &Test| {
@@ -323,9 +323,9 @@ fn mute_replies_2a() {
     });
 }
 
-/// How often [`granted_votes_wait_2a`] has a leader elected, and how long its messages take: long enough that a
-/// timer which was not restarted often elapses before the winner's first heartbeat, and far too short for one
-/// that was.
+/// How often [`granted_votes_wait_2a`] has a leader elected, and how long its messages take: long enough that
+/// a timer which was not restarted often elapses before the winner's first heartbeat, and far too short for
+/// one that was.
 const ELECTIONS: u32 = 16;
 const TAKES: Duration = Duration::from_millis(40);
 
