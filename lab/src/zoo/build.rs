@@ -1,6 +1,7 @@
 //! Building wrong solutions, one after the other, in a copy of the workspace.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::Instant;
@@ -33,19 +34,40 @@ impl Built {
     }
 }
 
+/// Takes the folder for this process alone.
+fn lock(place: &Path) -> Result<File, Failure> {
+    let path = place.join("lock");
+    let cannot = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
+    std::fs::create_dir_all(place).map_err(|error| cannot(&error))?;
+    let file = File::create(&path).map_err(|error| cannot(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(cannot(&"another zoo is at work in this folder")),
+        Err(TryLockError::Error(error)) => Err(cannot(&error)),
+    }
+}
+
 /// The folder in which solutions are built, and how.
 pub(super) struct Builder {
     copy: WorkspaceCopy,
     place: PathBuf,
     options: BuildOptions,
+    /// Two at work in one folder would spoil each other's copy. Freed with this, or with the process.
+    _lock: File,
 }
 
 impl Builder {
     /// For the workspace at `root`.
     pub(super) fn new(root: &Path, place: &Path, options: BuildOptions) -> Result<Builder, Failure> {
+        let lock = lock(place)?;
         let copy = WorkspaceCopy::of(root, &place.join("source"), &options.without_assertions)?;
         let (target, log) = (Some(place.join("target")), Some(place.join("build.log")));
-        Ok(Builder { copy, place: place.to_path_buf(), options: BuildOptions { target, log, ..options } })
+        Ok(Builder {
+            copy,
+            place: place.to_path_buf(),
+            options: BuildOptions { target, log, ..options },
+            _lock: lock,
+        })
     }
 
     /// Builds one solution after the other, until the receiver is gone or one cannot be built.

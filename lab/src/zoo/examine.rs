@@ -36,6 +36,9 @@ impl Board<'_> {
     /// Runs a test until it has killed often enough, to the last seed, or until no further run is wanted.
     fn run(&self, runner: &Runner, index: usize) -> Result<(), Failure> {
         let Work { built, tests, seeds, .. } = self.work;
+        if self.is_over.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let test = &tests[index];
         let job = Job { binary: built.binary(test), test, seeds: seeds.clone() };
         let mut cell = Cell::default();
