@@ -52,8 +52,7 @@ fn print_part(name: &str, title: &str, tests: &[&Test]) {
             say(&format!("    {}", style(test.heading.as_deref().unwrap_or_default()).dim()));
         }
         heading.clone_from(&test.heading);
-        let mark = if test.is_demonstration { " (demonstration)" } else { "" };
-        say(&format!("    {:width$}  {:2}  {}{mark}", test.name, test.points, test.title));
+        say(&format!("    {:width$}  {:2}  {}", test.name, test.points, test.title));
     }
 }
 

@@ -107,6 +107,33 @@ fn is_there(root: &Path, lab: &str, bug: &str) -> bool {
 mod tests {
     use super::*;
 
+    const LABS: &str = "[limits]\n[[lab]]\nname = 'raft'\ntitle = 'r'\npackage = 'raft'\nbinary = 'raft'\n\
+        [[lab.part]]\nname = '2A'\ntitle = 'a'\nmodule = 'a'\ntests = [{ name = 'one', title = '1' }, \
+        { name = 'two', title = '2', demonstration = true }, { name = 'three', title = '3' }]\n";
+
+    /// `one` is needed, `two` is marked and needed, `three` is neither; and what is named is not all there.
+    #[test]
+    fn what_does_not_agree_is_told() {
+        let root = std::env::temp_dir().join(format!("lab-needed-{}", std::process::id()));
+        fs::create_dir_all(root.join("bugs/raft")).expect("the folder for temporary files can be written");
+        fs::write(root.join("bugs/raft/R1-x.patch"), "").expect("the folder can be written");
+        let mut catalogue: Catalogue = toml::from_str(LABS).expect("it is a catalogue");
+        catalogue.root = root.clone();
+        assert_eq!(complaints(&catalogue).ok(), Some(Vec::new()), "nothing has been measured");
+        let needed = [("one", "R1"), ("two", "R1"), ("four", "R10")];
+        let needed = needed.map(|(test, bug)| (test.to_owned(), vec![bug.to_owned()]));
+        assert!(write(&root, "raft", needed.into()).is_ok());
+        let told = complaints(&catalogue).unwrap_or_default();
+        fs::remove_dir_all(&root).expect("it is there");
+        let expected = [
+            "two is marked as a demonstration, and is needed for R1",
+            "three is needed for no wrong solution: plant one, or mark the test as a demonstration",
+            "raft has no test four",
+            "raft has no wrong solution R10",
+        ];
+        assert_eq!(told, expected);
+    }
+
     #[test]
     fn what_is_written_is_read() {
         let bugs = vec!["R33".to_owned(), "R33/threads".to_owned()];
