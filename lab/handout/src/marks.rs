@@ -153,8 +153,8 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> Cut {
     Cut { text: Some(out), dropped, kept }
 }
 
-/// Adds a piece of text. What was left out before it leaves no second empty line, and none where a block begins or
-/// ends.
+/// Adds a piece of text. What was left out before it leaves no second empty line, and none where a block
+/// begins or ends.
 fn push(out: &mut String, piece: &str) {
     let mut piece = piece;
     let ends = |out: &str| out.is_empty() || out.ends_with("\n\n") || out.ends_with("{\n");
