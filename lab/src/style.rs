@@ -1,10 +1,11 @@
 //! What is printed of a test that ran.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use console::style;
-use lab_terminal::{cut, duration, width, wrapped};
+use lab_terminal::{count, cut, duration, width, wrapped};
 use labreport::Verdict;
 
 use crate::catalogue::Test;
@@ -53,8 +54,13 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: us
     for warning in report.warnings.iter().filter(new) {
         say(&format!("    {} {warning}", style("warning:").yellow()));
     }
-    for what in report.unwatched.iter().filter(new) {
-        say(&format!("    {} {what}", style("not watched:").dim()));
+}
+
+/// What the checkers do not see of this solution, and of how many tests that is true. It is the same for most
+/// tests of a lab, so it is said once.
+pub(crate) fn print_unwatched(unwatched: &BTreeMap<String, usize>) {
+    for (what, &tests) in unwatched {
+        say(&format!("{} {what} (in {})", style("not watched:").dim(), count(tests, "test")));
     }
 }
 

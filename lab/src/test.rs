@@ -25,7 +25,7 @@ use crate::runner::{Job, Runner, World};
 use crate::score::Score;
 use crate::select::select;
 use crate::stress::folder;
-use crate::style::{print_result, replay_command, say};
+use crate::style::{print_result, print_unwatched, replay_command, say};
 use crate::unwritten::unwritten;
 use crate::{Failure, Outcome, bans, environment, pool, statics};
 
@@ -141,6 +141,8 @@ struct Results<'a> {
     failure: Option<Failure>,
     interrupted: bool,
     bar: ProgressBar,
+    /// What the checkers do not see, and in how many tests.
+    unwatched: BTreeMap<String, usize>,
     /// Which tests have ended, printed or not.
     ended: BTreeSet<usize>,
     waiting: Waiting,
@@ -169,6 +171,7 @@ impl<'a> Results<'a> {
             failure: None,
             interrupted: false,
             bar,
+            unwatched: BTreeMap::new(),
             ended: BTreeSet::new(),
             waiting: Waiting::begin(),
         }
@@ -244,6 +247,9 @@ impl<'a> Results<'a> {
                 say(&format!("    {} {remark}", style("remark:").dim()));
             }
         });
+        for what in &report.unwatched {
+            *self.unwatched.entry(what.clone()).or_default() += 1;
+        }
         self.verdicts.insert(index, report.ok);
         if unwritten(report).is_some() {
             self.begin_with.get_or_insert((test.part.clone(), test.lab.clone()));
@@ -292,6 +298,7 @@ impl<'a> Results<'a> {
             );
             return Ok(outcome);
         }
+        print_unwatched(&self.unwatched);
         if self.score.total() > 1 {
             self.failures.print(self.score.total() as u64);
         }

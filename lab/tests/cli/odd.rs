@@ -199,6 +199,14 @@ fn failures_stand_together_by_what_they_have_in_common() {
     assert!(said.out.contains("read first: cargo lab replay fails_1c --seed 0"), "{}", said.out);
 }
 
+/// What no checker sees is the same for all tests of a solution.
+#[test]
+fn what_is_not_watched_is_said_once() {
+    let said = lab(&["test", "1A", "--seed", "4"]).ended(0);
+    assert_eq!(said.out.matches("not watched:").count(), 1, "{}", said.out);
+    assert!(said.out.contains("not watched: votes; implement `wire` (in 3 tests)"), "{}", said.out);
+}
+
 #[test]
 fn fail_fast_stops() {
     let said = lab(&["test", "fails_1c", "passes_1a", "--seed", "10", "--fail-fast", "-j", "1"]).ended(1);
