@@ -67,7 +67,8 @@ mod linux {
         let address = unsafe { _Unwind_GetIPInfo(context, &raw mut is_interrupted) };
         let count = COUNT.load(Ordering::Relaxed);
         let Some(frame) = FRAMES.get(count).filter(|_| address != 0) else { return 1 };
-        if is_interrupted != 0 {
+        // The frame in which a coroutine is entered is marked like an interrupted one, and comes later.
+        if is_interrupted != 0 && INTERRUPTED.load(Ordering::Relaxed) == 0 {
             INTERRUPTED.store(count, Ordering::Relaxed);
         }
         // Other frames hold the address behind their call, as `backtrace::resolve` expects it.
