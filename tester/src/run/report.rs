@@ -319,7 +319,9 @@ fn is_own(frame: &[&str]) -> bool {
         "/library/",
         "linearize/",
     ];
-    place_of(frame).is_some_and(|place| !foreign.iter().any(|part| place.contains(part)))
+    // The C library's frames have places, too.
+    place_of(frame)
+        .is_some_and(|place| place.contains(".rs:") && !foreign.iter().any(|part| place.contains(part)))
 }
 
 /// A text whose lines are no longer than `width`. Story and pictures are laid out already; what is broken
@@ -378,9 +380,9 @@ mod tests {
     fn a_backtrace_of_several_threads_says_whose_frames_are_whose() {
         let trace = "`main` of `main`:\n   0: futex\n             at /rustc/x.rs:1\n`ticker` of `server-1`:\n   \
                      0: raft::tick\n             at raft/src/tick.rs:7";
-        let own = own_frames(trace);
+        let own = own_frames(&format!("{trace}\n   9: clone3\n             at ./misc/clone3.S:81"));
         assert!(own.starts_with("`main` of `main`:\n`ticker` of `server-1`:\n   0: raft::tick\n"), "{own}");
-        assert!(!own.contains("futex") && own.contains("(1 frames"), "{own}");
+        assert!(!own.contains("futex") && own.contains("(2 frames") && !own.contains("clone3"), "{own}");
         assert_eq!(own_place(trace).as_deref(), Some("raft/src/tick.rs:7"));
     }
 
