@@ -4,6 +4,11 @@
 //! build a checker. What a user sees of both is the same, so it stands here: [`Outcome`] and its exit codes,
 //! [`Failure`], the colours and tables of `style`, the nearest names of `names`, the words of `waiting`.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "nothing here runs in a simulation: users wait on the wall clock"
+)]
 
 mod fingerprint;
 mod names;

@@ -202,7 +202,9 @@ fn failures_stand_together_by_what_they_have_in_common() {
 /// What no checker sees is the same for all tests of a solution.
 #[test]
 fn what_is_not_watched_is_said_once() {
-    let said = lab(&["test", "1A", "--seed", "4"]).ended(0);
+    let mut command = command(&["test", "1A", "--seed", "4"]);
+    command.env("FIXTURE_UNWATCHED", "votes; implement `wire`");
+    let said = Said::new(command.output().expect("lab can be run")).ended(0);
     assert_eq!(said.out.matches("not watched:").count(), 1, "{}", said.out);
     assert!(said.out.contains("not watched: votes; implement `wire` (in 3 tests)"), "{}", said.out);
 }
