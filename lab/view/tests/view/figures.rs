@@ -1,5 +1,5 @@
-//! How large the page of a long run is, when its first picture stands, and how fast it is moved about. Size is
-//! asserted; times depend on the machine, so they are printed:
+//! How large the page of a long run is, when its first picture stands, and how fast it is moved about. The
+//! size is asserted; times depend on the machine, so they are printed:
 //!
 //! ```sh
 //! cargo test -p lab-view -- figures --nocapture
@@ -15,8 +15,8 @@ use crate::samples::large;
 /// Bytes that a page of 100,000 events may have.
 const LARGEST: usize = 5_000_000;
 
-/// Moves the window over the whole run, a step a frame, and gives for each frame how long after the one before
-/// it came and how long its drawing took, in milliseconds.
+/// Moves the window over the whole run, a step a frame. Gives for each frame how long after the one before it
+/// came and how long its drawing took, in milliseconds.
 const PAN: &str = "new Promise((done) => {
     const overview = document.getElementById('overview'), bench = document.getElementById('bench');
     const box = overview.getBoundingClientRect(), frames = [];
