@@ -2,6 +2,7 @@
 //! restarted and cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab
 //! needs.
 
+mod disks;
 mod hooks;
 mod links;
 
@@ -329,8 +330,9 @@ impl<S: Send + Sync + 'static> Group<S> {
             if let Some(life) = &slot.life {
                 life.crash.has_begun.store(true, Ordering::SeqCst);
             }
-            let copy = slot.persister.copy();
-            (slot.life.take(), std::mem::replace(&mut slot.persister, copy))
+            let (after, loss) = slot.persister.after_crash(|below| labrt::rand::random_range(0..below));
+            disks::note_loss(&self.shared.test, &self.shared.titles[server], loss);
+            (slot.life.take(), std::mem::replace(&mut slot.persister, after))
         };
         let Some(Life { node, server: object, crash }) = life else { return };
         let test = self.test().clone();
