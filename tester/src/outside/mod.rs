@@ -95,6 +95,7 @@ impl Life {
     fn look(&self, state: impl FnOnce() -> (u64, bool)) -> bool {
         let lowest = self.outside.facts.lock().lowest_term(self.server);
         let state = state();
+        self.crash.progress.answers(self.server, state);
         let is_new = mem::replace(&mut *self.last.lock(), state) != state;
         if is_new {
             let (term, role) = (state.0, if state.1 { "leader" } else { "not the leader" });
@@ -129,9 +130,12 @@ impl Life {
             Ok(())
         });
         let answer = handle();
-        if let (Some(Ok(reply)), Some(arrival)) = (&answer, arrival)
-            && let Some(reply) = format.reply(method, &request, reply)
-        {
+        let reply = match &answer {
+            Some(Ok(reply)) => format.reply(method, &request, reply),
+            _ => None,
+        };
+        self.crash.progress.handles(self.server, &request, reply);
+        if let (Some(reply), Some(arrival)) = (reply, arrival) {
             self.judge(|facts| facts.reply(self.server, arrival, self.disk(), &request, reply));
         }
         answer
