@@ -61,8 +61,8 @@ impl Persister {
         Persister::default()
     }
 
-    /// Another disk with the same content, independent of this one, as it would be found if the machine went on.
-    /// Write hooks stay behind.
+    /// Another disk with the same content, independent of this one; what is not synced here is not synced
+    /// there. Write hooks stay behind.
     pub fn copy(&self) -> Persister {
         let content = self.disk.content.lock().clone();
         Persister { disk: Arc::new(Disk { content: Mutex::new(content), on_write: Mutex::new(None) }) }
@@ -115,8 +115,8 @@ impl Persister {
         self.call_hook(write);
     }
 
-    /// Makes all writes so far durable, as `fsync` does: when it returns, no crash loses them. Unless a test has
-    /// asked for a disk that can lose something, it does nothing.
+    /// Makes all writes so far durable, as `fsync` does: when it returns, no crash loses them. Unless a test
+    /// has asked for a disk that can lose something, it does nothing.
     #[track_caller]
     pub fn sync(&self) {
         let content = &mut *self.disk.content.lock();
@@ -159,7 +159,8 @@ impl Persister {
         self.disk.content.lock().writes
     }
 
-    /// Number of writes that no crash can lose. Unless a test has called [`Persister::lose_unsynced`], all of them.
+    /// Number of writes that no crash can lose: all of them, unless a test has called
+    /// [`Persister::lose_unsynced`].
     pub fn durable_writes(&self) -> u64 {
         let content = self.disk.content.lock();
         content.cache.as_ref().map_or(content.writes, |cache| cache.writes)

@@ -9,7 +9,7 @@
 //!    within a term, a committed entry is never truncated. A mistake elsewhere stops here
 //!    with a sentence, and not three elections later as a lost entry;
 //! 2. changes the memory;
-//! 3. writes to the disk, and syncs it, before it returns. So no caller can forget to persist a change.
+//! 3. writes to the disk before it returns. So no caller can forget to persist a change.
 //!
 //! # The format
 //!
@@ -20,21 +20,26 @@
 //! bytes are dead, the mutators rewrite the log. A rewrite costs as much as the live bytes,
 //! and as many dead bytes were written before it, so the cost per byte stays constant. A new
 //! snapshot causes a rewrite, too, because both places must change at the same moment.
+// handout: drop
 //!
-//! A crash before the sync may tear the last record: only its beginning is on the disk, or zeros
-//! follow it. So each record ends with a checksum. A server that starts and finds the last record
-//! torn drops it, for nothing was promised that depends on it. The server must also cut it off
-//! before it writes again: whatever followed a torn record, nobody could read. A bad record with
-//! others behind it is no torn one, and the server does not start (unless the bad byte is a length, which hides what follows).
+//! Each write is synced, too. A crash before the sync may tear the last record: only its
+//! beginning is on the disk, or zeros follow it. So each record ends with a checksum
+//! (`checked.rs`). A server that starts and finds the last record torn drops it, for nothing was
+//! promised that depends on it. The server must also cut it off before it writes again: whatever
+//! followed a torn record, nobody could read. A bad record with others behind it is no torn one,
+//! and the server does not start (unless the bad byte is a length, which hides what follows).
+// handout: end
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use labapi::Persister;
-use labgob::DecodeError;
 use serde::{Deserialize, Serialize};
+// handout: drop
 use tracing::debug;
 
+use crate::checked::{Bad, add_record, read_record};
+// handout: end
 use crate::log::Log;
 use crate::rpc::Entry;
 
@@ -48,7 +53,7 @@ const ENTRY_OVERHEAD: usize = 3;
 
 /// One record of the write-ahead log.
 #[derive(Debug, Serialize, Deserialize)]
-enum Record<'a> {
+pub(crate) enum Record<'a> {
     /// The log begins behind the snapshot in the disk's other place. Always the first record,
     /// if there is a snapshot.
     Base { last_included_index: u64, last_included_term: u64 },
@@ -299,42 +304,6 @@ impl Persistent {
     }
 }
 
-// handout: drop
-/// Why some bytes are not a record.
-#[derive(Debug, PartialEq, Eq)]
-enum Bad {
-    /// It is the last one, and was not written to its end.
-    Torn,
-    /// It is not what was written.
-    Damaged(String),
-}
-
-/// Adds a record and its checksum.
-fn add_record(record: &Record<'_>, bytes: &mut Vec<u8>) {
-    let start = bytes.len();
-    labgob::encode_into(record, bytes);
-    let checksum = crc32fast::hash(&bytes[start..]);
-    bytes.extend_from_slice(&checksum.to_le_bytes());
-}
-
-/// The record at the front, and its length with the checksum.
-fn read_record(bytes: &[u8]) -> Result<(Record<'static>, usize), Bad> {
-    let (record, used) = match labgob::decode_prefix::<Record<'static>>(bytes) {
-        Ok(read) => read,
-        Err(DecodeError::Truncated) => return Err(Bad::Torn),
-        Err(error) => return Err(Bad::Damaged(error.to_string())),
-    };
-    let checksum = bytes[used..].first_chunk::<4>().ok_or(Bad::Torn)?;
-    let end = used + checksum.len();
-    if crc32fast::hash(&bytes[..used]) == u32::from_le_bytes(*checksum) {
-        return Ok((record, end));
-    }
-    // Zeros in the place of a length make a record look shorter than it is.
-    let is_last = bytes[end..].iter().all(|&byte| byte == 0);
-    Err(if is_last { Bad::Torn } else { Bad::Damaged("a checksum is wrong".to_owned()) })
-}
-// handout: end
-
 // handout: bodies kept
 #[cfg(test)]
 mod tests {
@@ -432,63 +401,6 @@ mod tests {
         Persistent::load(disk.clone()).advance_term(7);
         disk.append(&[255, 255]);
         Persistent::load(disk);
-    }
-
-    /// Wherever the last record is torn, all others are read, and it is cut off before the next one is written.
-    #[test]
-    fn a_torn_record_is_dropped() {
-        let records = [
-            Record::HardState { current_term: 300, voted_for: Some(1) },
-            Record::Entries(Cow::Owned(entries(300, 300))),
-            Record::Truncate { index: 70_000 },
-            Record::Base { last_included_index: 9, last_included_term: 3 },
-        ];
-        for record in &records {
-            let mut bytes = Vec::new();
-            add_record(record, &mut bytes);
-            for length in 1..bytes.len() {
-                let (torn, mut with_zeros) = (&bytes[..length], bytes.clone());
-                with_zeros[length..].fill(0);
-                for torn in [torn, &with_zeros].into_iter().filter(|torn| *torn != bytes) {
-                    let disk = Persister::new();
-                    Persistent::load(disk.clone()).advance_term(7);
-                    disk.append(torn);
-                    let mut persistent = Persistent::load(disk.clone());
-                    assert_eq!(persistent.current_term(), 7, "{record:?} torn after {length} bytes");
-                    persistent.append(&entries(7, 1));
-                    assert_on_disk(&persistent);
-                }
-            }
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "a checksum is wrong")]
-    fn a_damaged_record_with_others_behind_it_is_refused() {
-        let disk = Persister::new();
-        let mut persistent = Persistent::load(disk.clone());
-        persistent.advance_term(7);
-        persistent.append(&entries(7, 1));
-        let mut bytes = disk.state();
-        bytes[1] = 8;
-        disk.save(&bytes, None);
-        Persistent::load(disk);
-    }
-
-    /// What a mutator has returned from is never lost.
-    #[test]
-    fn every_mutator_syncs() {
-        let disk = Persister::new();
-        disk.lose_unsynced();
-        let mut persistent = Persistent::load(disk.clone());
-        persistent.advance_term_as_candidate(0);
-        assert_eq!(disk.durable_writes(), disk.writes());
-        persistent.append(&entries(1, 100));
-        assert_eq!(disk.durable_writes(), disk.writes());
-        persistent.truncate(90, 89);
-        assert_eq!(disk.durable_writes(), disk.writes());
-        persistent.install_snapshot(80, 1, Bytes::from("eighty"));
-        assert_eq!(disk.durable_writes(), disk.writes());
     }
 
     #[test]

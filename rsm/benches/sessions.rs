@@ -1,5 +1,5 @@
-//! What the sessions of 100,000 clerks cost, kept for ever and with an end: bytes of the snapshot, and time for
-//! a command. `cargo bench -p rsm`.
+//! What the sessions of 100,000 clerks cost, kept for ever and with an end: bytes of the snapshot, and time
+//! for a command. `cargo bench -p rsm`.
 
 use std::time::Instant;
 

@@ -1,8 +1,9 @@
-//! Why nothing happens: what a report says of a group when agreement, a leader or an operation did not come.
+//! Why nothing happens: what a report says of a group when agreement, a leader or an operation did not come;
+//! and what a run came to.
 //!
-//! It rests on what any solution shows: the answers of `get_state`, who calls whom, which requests arrive, what
-//! their messages say if they can be read, and what comes out of the apply channel. Progress is that something
-//! is committed; with it all counts begin anew, so that a report counts what happened since.
+//! It rests on what any solution shows: the answers of `get_state`, who calls whom, which requests arrive,
+//! what the messages say if they can be read, and what comes out of the apply channel. Progress is that
+//! something is committed. With it all counts begin anew, so that a report counts what happened since.
 
 use std::sync::Arc;
 
@@ -48,10 +49,10 @@ struct Seen {
     /// Index and term of the last entry that it acknowledged or sent.
     log_end: Option<(u64, u64)>,
     applied: u64,
-    /// The last term that it led, and the end of the last snapshot that a leader sent it, in any of its lives.
+    /// The last term that it led, and the end of the last snapshot that it took, in any of its lives.
     led: u64,
     snapshot: u64,
-    /// How often it called each server since the last progress, and how many requests of it arrived there.
+    /// How often it called each server since the last progress, and how many requests arrived.
     calls: Vec<u64>,
     arrived: Vec<u64>,
 }

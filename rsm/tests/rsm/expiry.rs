@@ -1,6 +1,6 @@
 // handout: file never
-//! Sessions that end, over faults, snapshots and moves between groups. Clients repeat commands long after these
-//! were carried out, and no command may be carried out twice.
+//! Sessions that end, over faults, snapshots and moves between groups. Clients repeat commands long after
+//! these were carried out, and no command may be carried out twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -6,9 +6,9 @@ use super::Group;
 use crate::test::Test;
 
 impl<S: Send + Sync + 'static> Group<S> {
-    /// From now on a crash may lose or tear what a server has written since it last called
-    /// [`labapi::Persister::sync`]; [`labapi::Persister::after_crash`] says how. Without this call every write
-    /// is durable at once, and servers need not sync.
+    /// From now on a crash may lose or tear what a server has written since its last
+    /// [`labapi::Persister::sync`]; [`labapi::Persister::after_crash`] says how. Without this call every
+    /// write is durable at once, and servers need not sync.
     pub fn lose_unsynced_writes(&self) {
         self.test().note("from now on a crash loses or tears what is not synced");
         self.shared.slots.lock().iter().for_each(|slot| slot.persister.lose_unsynced());
