@@ -1,6 +1,8 @@
 //! What the sessions of 100,000 clerks cost, kept for ever and with an end: bytes of the snapshot, and time
 //! for a command. `cargo bench -p rsm`.
 
+#![allow(clippy::disallowed_types, reason = "nothing here is part of a run")]
+
 use std::time::Instant;
 
 use labgob::DecodeError;

@@ -14,7 +14,7 @@
 //!   a failure of the command. The refusal has a name of its own, [`SessionReply::Expired`].
 //!
 //! A clerk that nobody knows and one that was forgotten must differ. So a clerk first has a session
-//! opened, by a command of its own (RegisterClient in the dissertation), and the session's number is
+//! opened, by a command of its own (`RegisterClient` in the dissertation), and the session's number is
 //! the log's time at that command. Nobody had this number before, and nobody will have it again. A
 //! number that is not among the sessions is one that has ended. A lost reply to the opening costs
 //! only a session that is never used.
@@ -261,7 +261,7 @@ mod tests {
             let mut machine = Machine::new(Numbers::default(), 5);
             let (idle, busy) = (open(&mut machine), open(&mut machine));
             assert_eq!(send(&mut machine, idle, 1), SessionReply::Done(1));
-            (0..others).for_each(|sequence| drop(send(&mut machine, busy, 100 + sequence)));
+            (0..others).for_each(|sequence| _ = send(&mut machine, busy, 100 + sequence));
             let is_alive = others < 5;
             let expected = if is_alive { SessionReply::Done(1) } else { SessionReply::Expired };
             assert_eq!(send(&mut machine, idle, 1), expected, "after {others} commands of others");
@@ -308,17 +308,17 @@ mod tests {
         let mut machine = Machine::new(Numbers::default(), 5);
         let (idle, busy) = (open(&mut machine), open(&mut machine));
         assert_eq!(send(&mut machine, idle, 1), SessionReply::Done(1));
-        (0..3).for_each(|sequence| drop(send(&mut machine, busy, 100 + sequence)));
+        (0..3).for_each(|sequence| _ = send(&mut machine, busy, 100 + sequence));
         let mut restored = Machine::new(Numbers::default(), 5);
         assert_eq!(restored.restore(&machine.snapshot()), Ok(()));
         assert_eq!(restored.snapshot(), machine.snapshot());
         for machine in [&mut machine, &mut restored] {
             assert_eq!(machine.alive(), 2);
-            drop(send(machine, busy, 200));
+            _ = send(machine, busy, 200);
             assert_eq!(machine.alive(), 2);
-            drop(send(machine, busy, 201));
+            _ = send(machine, busy, 201);
             assert_eq!(machine.alive(), 2);
-            drop(send(machine, busy, 202));
+            _ = send(machine, busy, 202);
             assert_eq!((machine.alive(), send(machine, idle, 1)), (1, SessionReply::Expired));
         }
     }
@@ -327,7 +327,7 @@ mod tests {
     fn damaged_snapshots_are_refused() {
         let mut machine = Machine::new(Numbers::default(), 5);
         let client = open(&mut machine);
-        drop(send(&mut machine, client, 1));
+        _ = send(&mut machine, client, 1);
         let snapshot = machine.snapshot();
         for length in 0..snapshot.len() {
             assert!(machine.restore(&snapshot[..length]).is_err(), "cut to {length} bytes");
