@@ -140,10 +140,8 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
             if !known.is_empty() {
                 known.insert(0, "what each server showed last:".to_owned());
             }
-            let is_limit = matches!(
-                report.line.kind,
-                Some(Kind::VirtualTime | Kind::Deadlock | Kind::RealTime | Kind::Spin)
-            );
+            // A deadlock names its threads itself.
+            let is_limit = matches!(report.line.kind, Some(Kind::VirtualTime | Kind::RealTime));
             known.extend(test.why_nothing_happened(report.line.virtual_ns, is_limit));
             let whole = || test.story(true, plan.width);
             known.extend(pictures::write_story(plan, report.line.seed, &story, whole));
