@@ -7,13 +7,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::cache::{Cache, Change, Loss};
+
 /// A server's disk: a place for the Raft state and one for the service's snapshot.
 ///
 /// A clone is another handle to the same disk. After a crash the tester gives the next incarnation a
 /// [`Persister::copy`] of what the disk held at that moment. Whatever the old incarnation still writes goes
 /// to a disk that is never read again.
 ///
-/// A write is durable when the call returns, and atomic: a crash finds all of it or nothing.
+/// A write is durable when the call returns, and atomic: a crash finds all of it or nothing. A test may ask
+/// for a disk as real ones are ([`Persister::lose_unsynced`]): there a write is durable when a later
+/// [`Persister::sync`] returns, and a crash before that may lose or tear it.
 #[derive(Clone, Default)]
 pub struct Persister {
     disk: Arc<Disk>,
@@ -32,6 +36,8 @@ struct Content {
     state: Vec<u8>,
     snapshot: Bytes,
     writes: u64,
+    /// What a crash may do; None if every write is durable at once.
+    cache: Option<Cache>,
 }
 
 type WriteHook = Box<dyn FnMut(&Write) + Send>;
@@ -55,7 +61,8 @@ impl Persister {
         Persister::default()
     }
 
-    /// Another disk with the same content, independent of this one. Write hooks stay behind.
+    /// Another disk with the same content, independent of this one; what is not synced here is not synced
+    /// there. Write hooks stay behind.
     pub fn copy(&self) -> Persister {
         let content = self.disk.content.lock().clone();
         Persister { disk: Arc::new(Disk { content: Mutex::new(content), on_write: Mutex::new(None) }) }
@@ -78,6 +85,9 @@ impl Persister {
             let content = &mut *self.disk.content.lock();
             content.state.clear();
             content.state.extend_from_slice(state);
+            if let Some(cache) = &mut content.cache {
+                cache.unsynced.push(Change::Save { state: state.to_vec(), snapshot: snapshot.clone() });
+            }
             let replaced = snapshot.map(|snapshot| std::mem::replace(&mut content.snapshot, snapshot));
             (content.count_write(), replaced)
         };
@@ -95,11 +105,27 @@ impl Persister {
         let number = {
             let content = &mut *self.disk.content.lock();
             content.state.extend_from_slice(record);
+            if let Some(cache) = &mut content.cache {
+                cache.unsynced.push(Change::Append(record.to_vec()));
+            }
             content.count_write()
         };
         let write = Write { number, appended: true, snapshot: false, place: Location::caller() };
         tell(&write, record.len(), None);
         self.call_hook(write);
+    }
+
+    /// Makes all writes so far durable, as `fsync` does: when it returns, no crash loses them. Unless a test
+    /// has asked for a disk that can lose something, it does nothing.
+    #[track_caller]
+    pub fn sync(&self) {
+        let content = &mut *self.disk.content.lock();
+        let Some(cache) = &mut content.cache else { return };
+        cache.sync(content.writes);
+        let (writes, place) = (content.writes, Location::caller());
+        labrt::trace::emit_fields("disk", "sync", || {
+            (vec![("number", writes.into())], format!("syncs {writes} writes at {place}"))
+        });
     }
 
     /// The Raft state: what was saved last, and the records appended since; empty on a new disk.
@@ -131,6 +157,49 @@ impl Persister {
     /// Number of writes so far, also by earlier incarnations.
     pub fn writes(&self) -> u64 {
         self.disk.content.lock().writes
+    }
+
+    /// Number of writes that no crash can lose: all of them, unless a test has called
+    /// [`Persister::lose_unsynced`].
+    pub fn durable_writes(&self) -> u64 {
+        let content = self.disk.content.lock();
+        content.cache.as_ref().map_or(content.writes, |cache| cache.writes)
+    }
+
+    /// For tests: from now on a write to this disk, and to what [`Persister::after_crash`] makes of it, is
+    /// durable only after [`Persister::sync`]. What is on the disk already is durable.
+    pub fn lose_unsynced(&self) {
+        let content = &mut *self.disk.content.lock();
+        if content.cache.is_none() {
+            content.cache = Some(Cache {
+                state: content.state.clone(),
+                snapshot: content.snapshot.clone(),
+                writes: content.writes,
+                unsynced: Vec::new(),
+            });
+        }
+    }
+
+    /// For tests: another disk with what a crash at this moment leaves of this one, and what it lost. Of the
+    /// writes since the last [`Persister::sync`] the first ones are there, in their order, and the others are
+    /// lost. `draw(n)` decides by numbers from 0 to n - 1.
+    ///
+    /// - A save is there or not, for it replaces both places by new ones, as a renamed file does.
+    /// - An append may be torn: its beginning is there, and the rest is missing, or zeros.
+    pub fn after_crash(&self, draw: impl FnMut(u64) -> u64) -> (Persister, Loss) {
+        let content = self.disk.content.lock().clone();
+        let Some(cache) = content.cache else { return (self.copy(), Loss::default()) };
+        let (cache, loss) = cache.crash(draw);
+        let content = Content {
+            state: cache.state.clone(),
+            snapshot: cache.snapshot.clone(),
+            writes: cache.writes,
+            cache: Some(cache),
+        };
+        (
+            Persister { disk: Arc::new(Disk { content: Mutex::new(content), on_write: Mutex::new(None) }) },
+            loss,
+        )
     }
 
     /// For tests: calls `hook` after each write from now on, on the thread that wrote and before the write

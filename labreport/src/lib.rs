@@ -68,6 +68,10 @@ pub struct Report {
     /// Remarks that fail no run, such as that it never came into the situation that it is about.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What the run came to, by name, and how often: `elections`, `snapshots installed`. A situation that the
+    /// test could have come to, and did not, is there with 0. A pass says nothing about it then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exercised: BTreeMap<String, u64>,
     /// What the checkers could not see in this run, and what would show it to them, one phrase each: "terms
     /// of entries; implement `watch`". The same for all runs of a solution's test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -273,6 +277,7 @@ mod tests {
             hash: "0123456789abcdef".to_owned(),
             virtual_ns: 3,
             peers: 5,
+            exercised: BTreeMap::from([("elections".to_owned(), 3), ("snapshots installed".to_owned(), 0)]),
             warnings: vec!["w".to_owned()],
             unwatched: vec!["u".to_owned()],
             message: Some("two\nlines".to_owned()),

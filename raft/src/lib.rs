@@ -118,6 +118,7 @@
 //! | `snapshot.rs` | InstallSnapshot, from both sides | §7, Figure 13 |
 // handout: end
 // handout: drop
+//! | `checked.rs` | records that a crash has torn; leave it out at first | – |
 //! | `reads.rs` | reads without the log, for lab 3; leave it out at first | §8 |
 //! | `disturbance.rs` | `CheckQuorum` and `PreVote`, two options; leave it out at first | – |
 // handout: end
@@ -175,6 +176,7 @@ mod api;
 mod apply;
 // handout: end
 // handout: drop
+mod checked;
 mod disturbance;
 // handout: end
 // handout: drop classic

@@ -2,6 +2,7 @@
 //! restarted and cut off. It knows nothing of what the servers do; [`crate::Cluster`] adds what the Raft lab
 //! needs.
 
+mod disks;
 mod hooks;
 mod links;
 
@@ -20,6 +21,7 @@ use labrt::time::Instant;
 
 use crate::net::Net;
 use crate::outside::News;
+use crate::stall::Progress;
 use crate::swarm;
 use crate::test::Test;
 
@@ -49,18 +51,21 @@ pub(crate) struct AroundCrash {
     pub(crate) last_look: Mutex<Option<LastLook>>,
     /// Called right before the server's threads stop. Simulated world only.
     pub(crate) at_kill: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// What is known of the group's progress.
+    pub(crate) progress: Progress,
 }
 
 /// Looks at a server; whether anything was new.
 pub(crate) type LastLook = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl AroundCrash {
-    fn of(disk: &Persister) -> Arc<AroundCrash> {
+    fn of(disk: &Persister, progress: &Progress) -> Arc<AroundCrash> {
         Arc::new(AroundCrash {
             has_begun: AtomicBool::new(false),
             news: Arc::new(News::new(disk)),
             last_look: Mutex::default(),
             at_kill: Mutex::default(),
+            progress: progress.clone(),
         })
     }
 }
@@ -88,6 +93,7 @@ struct Shared<S> {
     boot: Box<dyn Fn(Boot) -> Booted<S> + Send + Sync>,
     /// Whether a swarm's seed may draw a slow link between two servers.
     slow_link: AtomicBool,
+    progress: Progress,
     /// Held for a few instructions at a time, never while a server's code runs.
     slots: Mutex<Vec<Slot<S>>>,
 }
@@ -155,6 +161,8 @@ impl<S: Send + Sync + 'static> Group<S> {
             persister: Persister::new(),
             incarnation: 0,
         };
+        let progress = Progress::new(prefix, servers);
+        test.can_explain(progress.clone());
         Group {
             shared: Arc::new(Shared {
                 test: test.clone(),
@@ -164,6 +172,7 @@ impl<S: Send + Sync + 'static> Group<S> {
                 column,
                 boot: Box::new(boot),
                 slow_link: AtomicBool::new(false),
+                progress,
                 slots: Mutex::new((0..servers).map(slot).collect()),
             }),
         }
@@ -204,6 +213,11 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// made from now on have it.
     pub(crate) fn slow_link_as_drawn(&self) {
         self.shared.slow_link.store(true, Ordering::Relaxed);
+    }
+
+    /// What is known of the group's progress.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.shared.progress
     }
 
     /// Notes in the story that something happened to a server.
@@ -329,9 +343,11 @@ impl<S: Send + Sync + 'static> Group<S> {
             if let Some(life) = &slot.life {
                 life.crash.has_begun.store(true, Ordering::SeqCst);
             }
-            let copy = slot.persister.copy();
-            (slot.life.take(), std::mem::replace(&mut slot.persister, copy))
+            let (after, loss) = slot.persister.after_crash(|below| labrt::rand::random_range(0..below));
+            disks::note_loss(&self.shared.test, &self.shared.titles[server], loss);
+            (slot.life.take(), std::mem::replace(&mut slot.persister, after))
         };
+        self.shared.progress.crashes(server);
         let Some(Life { node, server: object, crash }) = life else { return };
         let test = self.test().clone();
         let report_writes = move || {
@@ -380,9 +396,10 @@ impl<S: Send + Sync + 'static> Group<S> {
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
-        let crash = AroundCrash::of(&persister);
-        let make_end = |name| self.make_end(server, &node, &crash.news, name);
-        let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = self.shared.names.iter().map(make_end).unzip();
+        self.shared.progress.starts(server);
+        let crash = AroundCrash::of(&persister, &self.shared.progress);
+        let make_end = |other| self.make_end(server, &node, &crash.news, other);
+        let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = (0..self.len()).map(make_end).unzip();
         if self.shared.slow_link.load(Ordering::Relaxed) {
             for (other, &number) in numbers.iter().enumerate() {
                 let delay = self.test().knobs().slow_link(self.len(), server, other);
@@ -400,11 +417,13 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// An end for a server that runs on `node`. Each call on it is noticed, and one after the server's crash
     /// is a failure.
-    fn make_end(&self, server: usize, node: &Node, news: &Arc<News>, callee: &Name) -> (usize, ClientEnd) {
-        let (number, end) = self.net().make_end(callee);
+    fn make_end(&self, server: usize, node: &Node, news: &Arc<News>, callee: usize) -> (usize, ClientEnd) {
+        let (number, end) = self.net().make_end(self.name(callee));
+        let progress = self.shared.progress.clone();
         let (test, node, news) = (self.test().clone(), node.clone(), Arc::clone(news));
         let guard = move |place: &'static Location<'static>| {
             news.compare();
+            progress.calls(server, callee);
             // On real threads the crash may be under way.
             if labrt::world() == labrt::World::Simulated && node.is_killed() {
                 test.dead_server_acts(server, &format!("calls another server ({place})"));

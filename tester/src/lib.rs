@@ -92,6 +92,7 @@ mod net;
 mod outside;
 mod partial;
 mod run;
+mod stall;
 mod story;
 mod swarm;
 mod test;

@@ -1,6 +1,7 @@
 //! The handle that a test's code gets: scenes, expectations, warnings.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use labrt::quiet::{Mutex, MutexGuard};
@@ -11,6 +12,7 @@ use crate::failure::{Broken, Invariant};
 use crate::faults::Faults;
 use crate::final_check::{FinalCheck, Finding};
 use crate::knobs::Knobs;
+use crate::stall::{self, Progress};
 use crate::story::{Story, What};
 
 /// A running test. Clones are the same test.
@@ -37,6 +39,12 @@ struct Inner {
     faults: Mutex<Faults>,
     /// What can tell what servers knew.
     knowledge: Mutex<Vec<Knowledge>>,
+    /// What is known of the groups' progress.
+    progress: Mutex<Vec<Progress>>,
+    /// What the run came to, and how often.
+    met: Mutex<BTreeMap<&'static str, u64>>,
+    /// The threads' lines when the test gave up waiting for progress.
+    threads: Mutex<Option<Vec<String>>>,
 }
 
 type Knowledge = Box<dyn Fn() -> Vec<String> + Send>;
@@ -81,6 +89,9 @@ impl Test {
                 final_checks: Mutex::default(),
                 faults: Mutex::default(),
                 knowledge: Mutex::default(),
+                progress: Mutex::default(),
+                met: Mutex::default(),
+                threads: Mutex::default(),
             }),
         }
     }
@@ -164,12 +175,36 @@ impl Test {
         }
     }
 
+    /// Notes that the run came to a situation so many times. With 0 it says that it could have: then a pass
+    /// says nothing about that situation.
+    pub fn met(&self, situation: &'static str, times: u64) {
+        *self.inner.met.lock().entry(situation).or_default() += times;
+    }
+
+    /// What the run came to, by name.
+    pub(crate) fn take_met(&self) -> BTreeMap<String, u64> {
+        self.inner.progress.lock().iter().for_each(|group| group.tell_met(self));
+        let met = std::mem::take(&mut *self.inner.met.lock());
+        met.into_iter().map(|(situation, times)| (situation.to_owned(), times)).collect()
+    }
+
     /// Fails the test because an expectation was not met.
     ///
     /// # Panics
     /// Always: the calling thread is unwound, and the run ends.
     #[track_caller]
     pub fn fail(&self, message: impl Into<String>) -> ! {
+        self.break_off(Broken::expectation(message))
+    }
+
+    /// Fails the test because something did not happen. The report says where progress was due, and who waits
+    /// for whom.
+    ///
+    /// # Panics
+    /// Always, as [`Test::fail`].
+    #[track_caller]
+    pub fn fail_waiting(&self, message: impl Into<String>) -> ! {
+        *self.inner.threads.lock() = Some(stall::threads());
         self.break_off(Broken::expectation(message))
     }
 
@@ -267,6 +302,29 @@ impl Test {
         const MOST: usize = 9;
         let lines: Vec<String> = self.inner.knowledge.lock().iter().flat_map(|tell| tell()).collect();
         if lines.len() > MOST { Vec::new() } else { lines }
+    }
+
+    /// A group's progress is known to this.
+    pub(crate) fn can_explain(&self, progress: Progress) {
+        self.inner.progress.lock().push(progress);
+    }
+
+    /// Why nothing happened until `at` (nanoseconds), if the test gave up waiting, or `is_limit`: a limit of
+    /// time ended it.
+    pub(crate) fn why_nothing_happened(&self, at: u64, is_limit: bool) -> Vec<String> {
+        /// Groups that a report has room for.
+        const MOST: usize = 2;
+        let threads = self.inner.threads.lock().take();
+        if threads.is_none() && !is_limit {
+            return Vec::new();
+        }
+        let threads = threads.unwrap_or_default();
+        let progress = self.inner.progress.lock();
+        // Of several groups the one that has waited longest comes first.
+        let mut groups: Vec<(u64, Vec<String>)> =
+            progress.iter().map(|group| (group.since(), group.lines(at))).collect();
+        groups.sort_by_key(|&(since, _)| since);
+        groups.into_iter().take(MOST).flat_map(|(_, lines)| lines).chain(threads).collect()
     }
 
     /// Lets go of what may refer to the test in a circle.

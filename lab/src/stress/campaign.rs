@@ -92,6 +92,9 @@ pub(crate) struct Record {
     /// Remarks of runs, and how many runs made each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) remarks: BTreeMap<String, u64>,
+    /// What the runs that passed came to, and how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) exercised: BTreeMap<String, u64>,
     /// Of the virtual time of each run, in seconds.
     pub(crate) virtual_s: Moments,
     /// Of the real time of each run, in milliseconds.
@@ -116,6 +119,7 @@ impl Record {
             inconclusive: Vec::new(),
             failures: Vec::new(),
             remarks: BTreeMap::new(),
+            exercised: BTreeMap::new(),
             virtual_s: Moments::default(),
             real_ms: Moments::default(),
             rpcs: Moments::default(),
@@ -146,6 +150,9 @@ impl Record {
                 self.real_ms.add(report.real_ns as f64 / 1e6);
                 self.rpcs.add(report.rpcs as f64);
                 self.bytes.add(report.bytes as f64);
+                for (situation, times) in &report.exercised {
+                    *self.exercised.entry(situation.clone()).or_default() += times;
+                }
             }
             Verdict::Failed => self.failed.push(report.seed),
             Verdict::Inconclusive => self.inconclusive.push(report.seed),

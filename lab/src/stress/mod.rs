@@ -327,6 +327,7 @@ impl<'a> Course<'a> {
         if !self.world.threads && is_ordinary {
             tallies.print_costs(self.tests, self.reference);
         }
+        tallies.print_exercised(self.tests);
         tallies.failures().print(tallies.total());
         if let Some(from) = self.world.swarm_from {
             let swarm = self.campaign.first_seed() + self.campaign.runs() - from;

@@ -21,6 +21,8 @@ pub(super) struct Tally {
     pub(super) inconclusive: u64,
     pub(super) total: u64,
     remarks: BTreeMap<String, u64>,
+    /// What its runs that passed came to, and how often.
+    exercised: BTreeMap<String, u64>,
     virtual_s: Moments,
     real_ms: Moments,
     rpcs: Moments,
@@ -73,6 +75,9 @@ impl Tallies {
         tally.inconclusive += record.inconclusive.len() as u64;
         for (remark, runs) in &record.remarks {
             *tally.remarks.entry(remark.clone()).or_default() += runs;
+        }
+        for (situation, times) in &record.exercised {
+            *tally.exercised.entry(situation.clone()).or_default() += times;
         }
         tally.virtual_s.merge(&record.virtual_s);
         tally.real_ms.merge(&record.real_ms);
@@ -149,6 +154,31 @@ impl Tallies {
         }
     }
 
+    /// What the passes of each part are worth: what its runs came to. A part whose runs never came to
+    /// something that they could have come to says so.
+    pub(super) fn print_exercised(&self, tests: &[Test]) {
+        let mut parts: Vec<(&str, BTreeMap<&str, u64>)> = Vec::new();
+        for test in tests {
+            let Some(tally) = self.by_test.get(&test.name) else { continue };
+            let place = parts.iter().position(|(part, _)| *part == test.part).unwrap_or_else(|| {
+                parts.push((&test.part, BTreeMap::new()));
+                parts.len() - 1
+            });
+            for (situation, times) in &tally.exercised {
+                *parts[place].1.entry(situation).or_default() += times;
+            }
+        }
+        for (part, exercised) in parts.into_iter().filter(|(_, exercised)| !exercised.is_empty()) {
+            let met = exercised.iter().map(|(situation, times)| format!("{situation} {times}"));
+            say(&format!("{part} exercised: {}", met.collect::<Vec<_>>().join(", ")));
+            let never: Vec<&str> =
+                exercised.iter().filter(|(_, times)| **times == 0).map(|(situation, _)| *situation).collect();
+            if !never.is_empty() {
+                say(&format!("{part}: a pass says nothing about {}, which never happened", never.join(", ")));
+            }
+        }
+    }
+
     /// What a run costs, beside the reference's RPCs, where they are known.
     pub(super) fn print_costs(&self, tests: &[Test], reference: &Reference) {
         for test in tests {
@@ -168,13 +198,13 @@ impl Tallies {
     /// The table for programs: a line for each test.
     pub(super) fn print_json(&self, tests: &[Test]) {
         for test in tests {
-            let Tally { failed, inconclusive, total, remarks, virtual_s, real_ms, rpcs, bytes } =
+            let Tally { failed, inconclusive, total, remarks, exercised, virtual_s, real_ms, rpcs, bytes } =
                 self.of(&test.name);
             println!(
                 "{}",
                 json!({"test": test.name, "failed": failed, "inconclusive": inconclusive, "total": total,
                     "virtual_s": virtual_s, "real_ms": real_ms, "rpcs": rpcs,
-                    "bytes": bytes, "remarks": remarks})
+                    "bytes": bytes, "remarks": remarks, "exercised": exercised})
             );
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use labapi::{Persister, Write};
+use labapi::{Loss, Persister, Write};
 
 #[test]
 fn saves_replace_and_records_are_appended() {
@@ -62,4 +62,83 @@ fn a_shared_snapshot_is_not_copied() {
     disk.save_shared(b"newer", None);
     assert_eq!((disk.state(), disk.snapshot()), (b"newer".to_vec(), b"snapshot".to_vec()));
     assert_eq!(disk.copy().snapshot_shared(), snapshot);
+}
+
+/// Draws the given numbers, one after the other.
+fn drawing<const N: usize>(numbers: [u64; N]) -> impl FnMut(u64) -> u64 {
+    let mut numbers = numbers.into_iter();
+    move |below| {
+        let number = numbers.next().expect("another number than expected was drawn");
+        assert!(number < below, "{number} was to be drawn from the {below} numbers below {below}");
+        number
+    }
+}
+
+#[test]
+fn a_crash_loses_nothing_unless_a_test_says_so() {
+    let disk = Persister::new();
+    disk.save(b"state", Some(b"snap"));
+    disk.append(b"+1");
+    let (after, loss) = disk.after_crash(drawing([]));
+    assert_eq!((after.state(), after.snapshot(), loss), (disk.state(), disk.snapshot(), Loss::default()));
+    assert_eq!((disk.durable_writes(), after.durable_writes()), (2, 2));
+}
+
+/// A disk with two synced writes and three that are not.
+fn unsynced() -> Persister {
+    let disk = Persister::new();
+    disk.append(b"old");
+    disk.lose_unsynced();
+    disk.save(b"state", Some(b"snap"));
+    disk.sync();
+    disk.append(b"+1");
+    disk.save(b"newer", None);
+    disk.append(b"+record");
+    disk
+}
+
+#[test]
+fn a_crash_loses_the_last_writes_that_are_not_synced() {
+    let disk = unsynced();
+    assert_eq!((disk.state(), disk.writes(), disk.durable_writes()), (b"newer+record".to_vec(), 5, 2));
+    for (draws, state, lost) in [([0, 1], "state", 3), ([2, 1], "newer", 1)] {
+        let (after, loss) = disk.after_crash(drawing(draws));
+        assert_eq!((after.state(), after.snapshot()), (state.as_bytes().to_vec(), b"snap".to_vec()));
+        assert_eq!(loss, Loss { writes: lost, torn_after: None });
+        assert_eq!((after.writes(), after.durable_writes()), (5 - lost, 5 - lost));
+    }
+    let (after, loss) = disk.after_crash(drawing([1]));
+    assert_eq!((after.state(), loss.writes), (b"state+1".to_vec(), 2), "a save is there or not");
+    assert_eq!(disk.after_crash(drawing([3])).0.state(), b"newer+record", "luck");
+    disk.sync();
+    assert_eq!(disk.after_crash(drawing([])).0.state(), b"newer+record");
+    assert_eq!(disk.durable_writes(), 5);
+}
+
+#[test]
+fn a_crash_tears_an_append() {
+    let disk = unsynced();
+    let (after, loss) = disk.after_crash(drawing([2, 0, 3, 1]));
+    assert_eq!((after.state(), loss), (b"newer+rec".to_vec(), Loss { writes: 1, torn_after: Some(4) }));
+    let (after, _) = disk.after_crash(drawing([2, 0, 3, 0]));
+    assert_eq!(after.state(), b"newer+rec\0\0\0");
+    // What is on the disk after the crash stays there, and a new write can be lost again.
+    after.append(b"next");
+    assert_eq!(after.after_crash(drawing([0, 1])).0.state(), b"newer+rec\0\0\0");
+}
+
+#[test]
+fn new_snapshots_are_lost_and_kept_with_their_states() {
+    let disk = Persister::new();
+    disk.lose_unsynced();
+    disk.save(b"one", Some(b"first"));
+    disk.sync();
+    disk.save(b"two", Some(b"second"));
+    for (kept, state, snapshot) in [(0, "one", "first"), (1, "two", "second")] {
+        let (after, _) = disk.after_crash(drawing([kept]));
+        assert_eq!(
+            (after.state(), after.snapshot()),
+            (state.as_bytes().to_vec(), snapshot.as_bytes().to_vec())
+        );
+    }
 }

@@ -4,6 +4,9 @@
 mod batches;
 mod counter;
 mod directed;
+// handout: drop
+mod expiry;
+// handout: end
 mod part_rsm;
 // handout: drop
 mod reads;

@@ -56,14 +56,14 @@ impl<R: Consensus> Cluster<R> {
             if retry == Retry::No {
                 let (count, value) = self.n_committed(index);
                 let value = value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
-                self.test().fail(format!(
+                self.test().fail_waiting(format!(
                     "expected {servers} servers to apply {command} at index {index} within {} s, but {count} have applied \
                      {value} there",
                     COMMIT.as_secs()
                 ));
             }
         }
-        self.test().fail(format!(
+        self.test().fail_waiting(format!(
             "expected {servers} servers to agree on {command}, but they did not within {} s",
             AGREEMENT.as_secs()
         ))
@@ -130,7 +130,7 @@ impl<R: Consensus> Cluster<R> {
         let (count, command) = self.n_committed(index);
         match command {
             Some(command) if count >= servers => Ok(command),
-            _ => self.test().fail(format!(
+            _ => self.test().fail_waiting(format!(
                 "expected {servers} servers to apply index {index}, but only {count} have done so"
             )),
         }

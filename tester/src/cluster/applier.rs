@@ -12,6 +12,7 @@ use labrt::thread;
 use super::{Record, Setup};
 use crate::command::Command;
 use crate::failure::{Broken, Invariant};
+use crate::stall::Progress;
 
 /// Every so many commands the service makes a snapshot: at index 9, 19, 29, …
 const SNAPSHOT_INTERVAL: u64 = 10;
@@ -26,11 +27,12 @@ pub(super) struct Applier {
     last: u64,
     /// All commands so far, as a snapshot holds them; empty if it makes none.
     history: Vec<u8>,
+    progress: Progress,
 }
 
 impl Applier {
-    pub(super) fn new(record: Arc<Record>, server: usize, setup: Setup) -> Applier {
-        Applier { record, server, setup, last: 0, history: Vec::new() }
+    pub(super) fn new(record: Arc<Record>, server: usize, setup: Setup, progress: Progress) -> Applier {
+        Applier { record, server, setup, last: 0, history: Vec::new(), progress }
     }
 
     /// Starts from the snapshot that the last incarnation left on its disk, if there is one: the consensus
@@ -73,6 +75,7 @@ impl Applier {
             self.history.extend_from_slice(&command);
         }
         self.apply(index, Command(command));
+        self.progress.applies(self.server, index);
     }
 
     fn apply(&self, index: u64, command: Command) {
@@ -121,6 +124,7 @@ impl Applier {
         for (index, command) in (1..).zip(commands(history)) {
             self.apply(index, Command(command.to_vec()));
         }
+        self.progress.applies(self.server, last);
     }
 }
 

@@ -32,7 +32,7 @@ impl<R: Consensus> Cluster<R> {
                 return leader;
             }
         }
-        self.test().fail("expected one leader, but for five seconds no connected server led")
+        self.test().fail_waiting("expected one leader, but for five seconds no connected server led")
     }
 
     /// Connected servers that believe they lead, with their terms.

@@ -10,10 +10,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use labapi::{ApplyMsg, Consensus};
+use labapi::{ApplyMsg, Consensus, digest};
 use labrt::channel::Receiver;
 use labrt::node::Node;
 use labrt::quiet::Mutex;
+use rustc_hash::FxHashMap;
 
 use crate::command::Command;
 use crate::group::{Boot, Booted, Group};
@@ -75,6 +76,8 @@ struct Record {
     applied: Mutex<Applied>,
     watched: Arc<Watched>,
     outside: Arc<Outside>,
+    /// Digests of the commands that leaders took, by index.
+    taken: Mutex<FxHashMap<u64, Vec<u64>>>,
     /// The test's own node.
     home: Node,
 }
@@ -105,6 +108,7 @@ impl<R: Consensus> Cluster<R> {
             applied: Mutex::default(),
             watched: Watched::new(test, setup.servers),
             outside: Outside::new(test, setup.servers, R::wire()),
+            taken: Mutex::default(),
             home: labrt::node::current(),
         });
         let of_boot = Arc::clone(&record);
@@ -112,6 +116,9 @@ impl<R: Consensus> Cluster<R> {
         let group = Group::new(test, &net, "server", setup.servers, boot);
         let cluster = Cluster { group, record };
         cluster.group.slow_link_as_drawn();
+        if setup.snapshots {
+            cluster.group.progress().makes_snapshots();
+        }
         cluster.start_all();
         cluster.group.pause_as_drawn();
         let at_end = cluster.clone();
@@ -119,7 +126,20 @@ impl<R: Consensus> Cluster<R> {
         cluster
     }
 
+    /// How many commands that leaders took gave way to others at their index; None if none was ever taken.
+    fn lost_commands(&self) -> Option<u64> {
+        let (taken, applied) = (self.record.taken.lock(), self.record.applied.lock());
+        let lost = taken.iter().map(|(&index, digests)| {
+            let committed = applied.count(index).1.map(|command| digest(&command.0));
+            committed.map_or(0, |committed| digests.iter().filter(|&&taken| taken != committed).count())
+        });
+        (!taken.is_empty()).then(|| lost.sum::<usize>() as u64)
+    }
+
     fn figures(&self) -> Figures {
+        if let Some(lost) = self.lost_commands() {
+            self.test().met("uncommitted entries lost", lost);
+        }
         let network = self.net().network();
         Figures {
             peers: self.len(),
@@ -136,8 +156,10 @@ impl<R: Consensus> Cluster<R> {
             return None;
         }
         let command = command.into().0;
+        let of_command = digest(&command);
         let accepted = self.visit(server, move |server| server.start(command))?;
         if let Some((index, _)) = accepted {
+            self.record.taken.lock().entry(index).or_default().push(of_command);
             self.test().tell(Some(server), What::Started(index));
         }
         accepted
@@ -184,7 +206,7 @@ impl<R: Consensus> Cluster<R> {
 /// Starts a server's consensus module, its applier, and the watch over it.
 fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> Booted<R> {
     let (sender, receiver) = labrt::channel::bounded(0);
-    let mut applier = applier::Applier::new(Arc::clone(record), boot.me, setup);
+    let mut applier = applier::Applier::new(Arc::clone(record), boot.me, setup, boot.crash.progress.clone());
     applier.load(&boot.persister.snapshot());
     let observer = record.watched.observer(&boot);
     let life = record.outside.begin(&boot);

@@ -65,6 +65,7 @@ impl<S: Send + Sync + 'static> Group<S> {
         let links: Vec<(usize, bool)> = {
             let slots = self.shared.slots.lock();
             let own = &slots[server];
+            self.shared.progress.has_links(server, own.connected);
             let on = |other: &Slot<S>| own.connected && other.connected && own.side == other.side;
             let outgoing = own.ends.iter().zip(slots.iter()).map(|(&end, other)| (end, on(other)));
             let incoming = slots.iter().filter_map(|other| Some((*other.ends.get(server)?, on(other))));

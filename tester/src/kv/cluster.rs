@@ -122,6 +122,9 @@ impl<S: KvServer> KvCluster<S> {
         let cluster = KvCluster { group, shared: Arc::new(shared) };
         cluster.start_all();
         cluster.set_reliable(!setup.unreliable);
+        if setup.max_raft_state.is_some() {
+            cluster.group.progress().makes_snapshots();
+        }
         cluster.group.pause_as_drawn();
         let at_end = cluster.clone();
         test.at_end(move |_| at_end.figures());
@@ -214,7 +217,7 @@ impl<S: KvServer> KvCluster<S> {
             }
             thread::sleep(PAUSE);
         }
-        self.test().fail(format!("expected a leader, but for {} s no server led", PATIENCE.as_secs()))
+        self.test().fail_waiting(format!("expected a leader, but for {} s no server led", PATIENCE.as_secs()))
     }
 
     /// Chooses a majority without the leader, and a minority whose last member is the leader. Nothing is cut

@@ -17,9 +17,35 @@ pub(super) fn look_into(recorder: &KvRecorder, test: &Test) -> Option<Finding> {
         return None;
     }
     Some(match recorder.history() {
-        Ok(history) => judge(history, test.faults().spans().to_vec(), &LIMITS),
+        Ok(history) => {
+            tell_met(&history, test);
+            judge(history, test.faults().spans().to_vec(), &LIMITS)
+        }
         Err(error) => no_history(&error),
     })
+}
+
+/// Tells the test what its clients came to.
+fn tell_met(history: &KvHistory, test: &Test) {
+    let operations = history.history().operations();
+    let mut order: Vec<_> = operations.iter().collect();
+    order.sort_by_key(|operation| operation.call);
+    let (mut overlapping, mut latest) = (0, 0);
+    for operation in &order {
+        overlapping += u64::from(operation.call < latest);
+        latest = latest.max(operation.returned().unwrap_or(operation.call));
+    }
+    test.met("operations that overlap", overlapping);
+    // Leaders are no faults, and clocks may be wrong all the time.
+    let faults = test.faults();
+    let spans = faults.spans().iter().filter(|span| span.to > span.from && span.group != "clock");
+    let spans: Vec<(u64, u64)> = spans.map(|span| (span.from, span.to)).collect();
+    if !spans.is_empty() {
+        let reads = operations.iter().filter(|operation| operation.op.value().is_none());
+        let is_during = |from: u64, to: u64| spans.iter().any(|&(begin, end)| begin < to && from < end);
+        let during = reads.filter(|read| is_during(read.call, read.end)).count();
+        test.met("reads during faults", during as u64);
+    }
 }
 
 /// A mistake of the recorder. No service is to blame for it, but it must not pass either.

@@ -32,7 +32,7 @@ impl<T: Send + 'static> Pending<T> {
     /// If it is not there within `limit`; `what` says what was expected.
     pub fn within(self, limit: Duration, what: &str) -> T {
         self.result.recv_timeout(limit).unwrap_or_else(|_| {
-            self.test.fail(format!("expected {what} to be done within {} s", limit.as_secs_f64()))
+            self.test.fail_waiting(format!("expected {what} to be done within {} s", limit.as_secs_f64()))
         })
     }
 }

@@ -56,7 +56,7 @@ struct Entry {
 /// What is known of a server's disk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Disk {
-    /// How often it was written to.
+    /// How many of the writes to it are durable.
     pub(super) writes: u64,
     /// Whether there is a snapshot on it.
     pub(super) has_snapshot: bool,

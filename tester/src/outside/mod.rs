@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `get_state` | asked soon after each write to the disk (10 ms; 100 ms while writes change neither term nor role), then in growing intervals of up to 500 ms; at the start of each life and before a crash | terms only grow; one leader in a term |
 //! | requests and replies | read by the solution's [`WireFormat`] on their way into and out of its handlers | one vote in a term; one entry for each index and term; what a leader calls committed was acknowledged; what was acknowledged is still there after a crash |
-//! | the disk | writes are counted | a promise that is new follows a write |
+//! | the disk | writes are counted, on a disk that loses what is not synced those that are | a promise that is new follows a write |
 //! | ends and disk of a crashed server | each call and each write | nobody uses them |
 //!
 //! What arrives on the apply channel is checked beside this, by the cluster's appliers. The rules are in
@@ -72,7 +72,7 @@ impl Outside {
             crash: Arc::clone(&boot.crash),
             last: Arc::default(),
         };
-        let writes = life.persister.writes();
+        let writes = life.persister.durable_writes();
         life.judge(|facts| facts.starts(life.server, life.incarnation, writes));
         life
     }
@@ -95,6 +95,7 @@ impl Life {
     fn look(&self, state: impl FnOnce() -> (u64, bool)) -> bool {
         let lowest = self.outside.facts.lock().lowest_term(self.server);
         let state = state();
+        self.crash.progress.answers(self.server, state);
         let is_new = mem::replace(&mut *self.last.lock(), state) != state;
         if is_new {
             let (term, role) = (state.0, if state.1 { "leader" } else { "not the leader" });
@@ -129,9 +130,12 @@ impl Life {
             Ok(())
         });
         let answer = handle();
-        if let (Some(Ok(reply)), Some(arrival)) = (&answer, arrival)
-            && let Some(reply) = format.reply(method, &request, reply)
-        {
+        let reply = match &answer {
+            Some(Ok(reply)) => format.reply(method, &request, reply),
+            _ => None,
+        };
+        self.crash.progress.handles(self.server, &request, reply);
+        if let (Some(reply), Some(arrival)) = (reply, arrival) {
             self.judge(|facts| facts.reply(self.server, arrival, self.disk(), &request, reply));
         }
         answer
@@ -143,7 +147,7 @@ impl Life {
     }
 
     fn disk(&self) -> Disk {
-        Disk { writes: self.persister.writes(), has_snapshot: self.persister.snapshot_size() > 0 }
+        Disk { writes: self.persister.durable_writes(), has_snapshot: self.persister.snapshot_size() > 0 }
     }
 
     fn judge(&self, rule: impl FnOnce(&mut Facts) -> Result<(), Broken>) {

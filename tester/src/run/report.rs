@@ -235,6 +235,10 @@ impl Report {
             self.line.commands,
             self.line.seed
         );
+        if !self.line.exercised.is_empty() {
+            let met = self.line.exercised.iter().map(|(situation, times)| format!("{situation} {times}"));
+            let _ = writeln!(line, "  exercised: {}", met.collect::<Vec<_>>().join(", "));
+        }
         for warning in &self.line.warnings {
             let _ = writeln!(line, "  warning: {warning}");
         }

@@ -130,6 +130,7 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
         report = take_finding(plan, report, finding);
     }
     report.line.unwatched = test.take_unwatched();
+    report.line.exercised = test.take_met();
     match report.ok() {
         true if plan.story => report.tell_success(test.story(true, plan.width)),
         true => report,
@@ -139,6 +140,9 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
             if !known.is_empty() {
                 known.insert(0, "what each server showed last:".to_owned());
             }
+            // A deadlock names its threads itself.
+            let is_limit = matches!(report.line.kind, Some(Kind::VirtualTime | Kind::RealTime));
+            known.extend(test.why_nothing_happened(report.line.virtual_ns, is_limit));
             let whole = || test.story(true, plan.width);
             known.extend(pictures::write_story(plan, report.line.seed, &story, whole));
             report.add(&known).tell(&story, failure, plan)

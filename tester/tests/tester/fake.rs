@@ -62,6 +62,10 @@ pub(crate) enum Wrong {
     OutlivesCalling,
     /// Its thread goes on handing commands to the service where a crash does not reach it.
     OutlivesApplying,
+    /// Followers have everything, and say that they have nothing.
+    AdmitsNothing,
+    /// Followers take two locks in one order here and in the other there.
+    TwoLocks,
     /// `start` starts a thread, which is no mistake: it writes, calls another server, and hands nothing over.
     StartSpawns,
 }
@@ -96,6 +100,8 @@ quirks!(
     WritesLate,
     OutlivesCalling,
     OutlivesApplying,
+    AdmitsNothing,
+    TwoLocks,
     StartSpawns
 );
 
@@ -137,6 +143,7 @@ impl WireFormat for FakeWire {
 pub(crate) struct Fake<Q> {
     me: usize,
     state: Mutex<State>,
+    other: Mutex<()>,
     quirk: PhantomData<Q>,
 }
 
@@ -277,6 +284,17 @@ impl<Q: Quirk> Fake<Q> {
         }
     }
 
+    /// Takes the locks of [`Wrong::TwoLocks`], the other one first.
+    fn lock_the_other_way(&self) {
+        loop {
+            let other = self.other.lock();
+            thread::sleep(Duration::from_millis(1));
+            drop(self.state.lock());
+            drop(other);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// A thread of a command: writes to the disk, calls another server, and writes again, for ever.
     fn work_for_ever(self: &Arc<Self>) {
         let disk = self.state.lock().disk.clone();
@@ -299,6 +317,10 @@ impl<Q: Quirk> FakeRpc for Fake<Q> {
     fn copy(&self, (mut log, committed): (Vec<Vec<u8>>, u64)) -> u64 {
         assert!(!self.wrong(Wrong::HandlerPanics), "a handler that panics on purpose");
         let state = &mut *self.state.lock();
+        if self.wrong(Wrong::TwoLocks) {
+            thread::sleep(Duration::from_millis(1));
+            drop(self.other.lock());
+        }
         state.calls += 1;
         if self.wrong(Wrong::FollowersAlter) {
             log.iter_mut().for_each(|command| command[0] ^= 1);
@@ -317,7 +339,7 @@ impl<Q: Quirk> FakeRpc for Fake<Q> {
         if changed {
             self.show(state);
         }
-        state.log.len() as u64
+        if self.wrong(Wrong::AdmitsNothing) { 0 } else { state.log.len() as u64 }
     }
 }
 
@@ -336,7 +358,12 @@ impl<Q: Quirk> Consensus for Fake<Q> {
             probe: Probe::default(),
             calls: 0,
         };
-        let fake = Arc::new(Fake { me, state: Mutex::new(state), quirk: PhantomData });
+        let fake =
+            Arc::new(Fake { me, state: Mutex::new(state), other: Mutex::default(), quirk: PhantomData });
+        if fake.wrong(Wrong::TwoLocks) && me != 0 {
+            let fake = Arc::clone(&fake);
+            thread::spawn(move || fake.lock_the_other_way());
+        }
         fake.start_immortals(&peers, &apply);
         if fake.wrong(Wrong::VotesTwice) && me != 0 {
             let client = FakePeer::new(peers[0].clone());

@@ -9,5 +9,6 @@ mod kv_fake;
 mod kv_pictures;
 mod outside;
 mod process;
+mod stalls;
 mod starved;
 mod verbs;

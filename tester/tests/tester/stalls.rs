@@ -1,0 +1,75 @@
+//! A report of something that did not happen says where progress was due.
+
+use std::time::Duration;
+
+use labrt::thread;
+use tester::{Cluster, Retry, Setup, Test, Verdict, try_seed};
+
+use crate::fake::{AdmitsNothing, Fake, Nothing, Quirk, TwoLocks};
+
+fn play<Q: Quirk>(body: impl Fn(&Cluster<Fake<Q>>) + Send + Sync + 'static) -> Verdict {
+    try_seed("stalls", 7, move |t: &Test| body(&Cluster::new(t, Setup::servers(3))))
+}
+
+#[track_caller]
+fn assert_says(verdict: &Verdict, words: &[&str]) {
+    assert!(!verdict.ok, "it passed");
+    for words in words {
+        assert!(verdict.text.contains(words), "`{words}` is not in: {}", verdict.text);
+    }
+}
+
+#[test]
+fn too_few_servers_are_up() {
+    let verdict = play::<Nothing>(|cluster| {
+        cluster.agree_on(1, 3, Retry::No);
+        cluster.crash(1);
+        cluster.crash(2);
+        cluster.agree_on(2, 2, Retry::Yes);
+    });
+    assert_says(&verdict, &["nothing was committed behind index 1", "1 of 3 servers are up and connected"]);
+    assert_says(&verdict, &["0       leads term 1", "1       crashed"]);
+}
+
+#[test]
+fn requests_of_the_leader_do_not_arrive() {
+    let verdict = play::<Nothing>(|cluster| {
+        cluster.agree_on(1, 3, Retry::No);
+        cluster.disconnect(0);
+        cluster.agree_on(2, 2, Retry::Yes);
+    });
+    assert_says(
+        &verdict,
+        &["server 0 leads term 1; its last requests to 1, 2 did not arrive", "leads term 1, cut off"],
+    );
+}
+
+#[test]
+fn nobody_acknowledges() {
+    let verdict = play::<AdmitsNothing>(|cluster| {
+        thread::sleep(Duration::from_millis(100));
+        cluster.agree_on(1, 3, Retry::Yes);
+    });
+    assert_says(
+        &verdict,
+        &["nothing was committed behind index 0", "acknowledgements, or their count, were due"],
+    );
+    assert_says(&verdict, &["threads:"]);
+}
+
+/// A circle of locks ends the run at once, and its lines are all that there is to say.
+#[test]
+fn two_locks_in_two_orders() {
+    let verdict = play::<TwoLocks>(|cluster| {
+        cluster.agree_on(1, 3, Retry::Yes);
+    });
+    assert_says(&verdict, &["the cycle: ", "fake.rs", "held by"]);
+    assert!(!verdict.text.contains("nothing was committed"), "{}", verdict.text);
+}
+
+/// What is seen at once, and not waited for, has no such words.
+#[test]
+fn other_failures_say_nothing_of_it() {
+    let verdict = play::<Nothing>(|cluster| cluster.test().fail("a broken expectation"));
+    assert!(!verdict.text.contains("nothing was committed"), "{}", verdict.text);
+}
