@@ -1,7 +1,7 @@
 //! What clients build from the operations of the coordination service `zookeeper` (the paper, section 2.4).
 //!
-//! No server knows of any of this. Each recipe is a few operations in the right order, and what makes it right
-//! stands beside them.
+//! No server knows of any of this. Each recipe is a few operations in the right order, and what makes it
+//! right stands beside them.
 //!
 //! | recipe | what it teaches |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Experiments E19 and E25: throughput by read share and number of servers, and the herd effect. The lab's own
-//! servers and clients, in virtual time. `cargo lab bench lectures`.
+//! Experiments E19 and E25: throughput by read share and number of servers, and the herd effect. The lab's
+//! own servers and clients, in virtual time. `cargo lab bench lectures`.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -101,8 +101,7 @@ impl Service {
         net.network().set_delay(DelayModel::fixed(us(50)));
         let names: Vec<Name> = (0..servers).map(|me| Name::from(format!("zk-{me}").as_str())).collect();
         let nodes: Vec<Node> = (0..servers).map(|me| Node::new(format!("zk-{me}"))).collect();
-        let mut service =
-            Service { net, nodes, servers: Vec::new(), counts: Arc::default(), ends: servers };
+        let mut service = Service { net, nodes, servers: Vec::new(), counts: Arc::default(), ends: servers };
         let costs = Costs::of(servers);
         for me in 0..servers {
             let ends = names.iter().map(|name| service.end(name)).collect();
@@ -126,9 +125,9 @@ impl Service {
                 charged(&cpu, &costs, &counts, method, bytes, run)
             };
             let services = ReplicatedServer::services(&server);
-            let on_network = services.into_iter().fold(NetServer::new(&node), |all, one| {
-                all.with(one.around(around.clone()))
-            });
+            let on_network = services
+                .into_iter()
+                .fold(NetServer::new(&node), |all, one| all.with(one.around(around.clone())));
             service.net.network().add_server(names[me].clone(), on_network);
             service.servers.push(server);
         }
@@ -199,7 +198,7 @@ const PAPER: [(usize, f64, f64); 5] = [
     (13, 460_000.0, 8_000.0),
 ];
 
-/// How many calls a client has under way, and for how long it is measured behind a tenth that is not.
+/// How many calls a client starts at a time, and for how long it is measured behind a tenth that is not.
 const WINDOW: usize = 100;
 const MEASURED: Duration = Duration::from_millis(40);
 
@@ -218,17 +217,7 @@ fn saturate(servers: usize, writes: bool) -> f64 {
     for client in &clients {
         client.sync("x").expect("a leader is there");
         let (client, done) = (client.clone(), done.clone());
-        thread::spawn(move || {
-            loop {
-                let calls: Vec<_> = (0..WINDOW / 2).map(|_| client.start(operation(writes))).collect();
-                for call in calls {
-                    if call.wait().is_err() {
-                        return;
-                    }
-                    *done.lock() += 1;
-                }
-            }
-        });
+        thread::spawn(move || while keep_busy(&client, writes, &done) {});
     }
     thread::sleep(MEASURED / 10);
     let before = *done.lock();
@@ -236,6 +225,18 @@ fn saturate(servers: usize, writes: bool) -> f64 {
     let rate = (*done.lock() - before) as f64 / MEASURED.as_secs_f64();
     service.stop();
     rate
+}
+
+/// A window of calls. False: the run is over.
+fn keep_busy(client: &Client, writes: bool, done: &Mutex<u64>) -> bool {
+    let calls: Vec<_> = (0..WINDOW).map(|_| client.start(operation(writes))).collect();
+    for call in calls {
+        if call.wait().is_err() {
+            return false;
+        }
+        *done.lock() += 1;
+    }
+    true
 }
 
 fn operation(writes: bool) -> Operation {
@@ -270,7 +271,16 @@ fn throughput() -> Experiment {
         "E19",
         "operations a second by read share and servers; paper: Table 1. Reads and writes alone: measured; \
          mixtures: model",
-        &["servers", "reads, paper", "reads", "writes, paper", "writes", "50 % (model)", "crosses 3 at, paper", "at"],
+        &[
+            "servers",
+            "reads, paper",
+            "reads",
+            "writes, paper",
+            "writes",
+            "50 % (model)",
+            "crosses 3 at, paper",
+            "at",
+        ],
     );
     let seen = ["", "75 %", "78 %", "82 %", "93 %"];
     let mut rates = Vec::new();
@@ -300,7 +310,10 @@ fn throughput() -> Experiment {
     table.accept(once, "each larger ensemble crosses the curve of 3 servers once, between 60 % and 95 %");
     table.accept(rates[1..].is_sorted_by(|a, b| a.2 < b.2), "later for more servers");
     let scale = rates[4].1.0 / rates[0].1.0;
-    table.accept((3.5..=6.0).contains(&scale), format!("13 servers read {scale:.2} times as fast as 3: 3.5 to 6"));
+    table.accept(
+        (3.5..=6.0).contains(&scale),
+        format!("13 servers read {scale:.2} times as fast as 3: 3.5 to 6"),
+    );
     table
 }
 
@@ -366,7 +379,15 @@ fn herd() -> Experiment {
     let mut table = Experiment::new(
         "E25",
         "the herd effect: N wait for a lock (paper: section 2.4)",
-        &["lock", "N", "events, expected", "events", "failed retries, expected", "failed retries", "hand-over, ms"],
+        &[
+            "lock",
+            "N",
+            "events, expected",
+            "events",
+            "failed retries, expected",
+            "failed retries",
+            "hand-over, ms",
+        ],
     );
     for (lock, name) in [(Lock::Simple, "simple"), (Lock::Queue, "queueing")] {
         let mut times = Vec::new();
@@ -388,7 +409,10 @@ fn herd() -> Experiment {
                 trials[0].1.to_string(),
                 format!("{time:.3}"),
             ]);
-            table.accept(exact, format!("{name} lock, N = {waiters}: events and retries as expected, each seed"));
+            table.accept(
+                exact,
+                format!("{name} lock, N = {waiters}: events and retries as expected, each seed"),
+            );
             times.push(time);
         }
         let growth = times[2] / times[0];

@@ -117,6 +117,15 @@ impl Connection {
         self.deliver(Delivery::Reply { xid, zxid, answer });
     }
 
+    /// Answers the writes that a snapshot has brought.
+    fn finish_by(&mut self, replica: &Shared, session: SessionId) {
+        while let Some(&xid) = self.unfinished.front() {
+            let Some(answer) = replica.answer_of(session, xid) else { break };
+            self.unfinished.pop_front();
+            self.reply(xid, replica.zxid, answer);
+        }
+    }
+
     /// Rule 2: takes the next request, if it may be handled now. Reads and syncs wait for the session's
     /// writes; everything waits for its sync.
     fn next_request(&mut self) -> Option<(u64, Operation)> {
@@ -326,11 +335,7 @@ impl Desk {
         let sessions: Vec<SessionId> = self.connections.keys().copied().collect();
         for session in sessions {
             if let Some(connection) = self.connections.get_mut(&session) {
-                while let Some(&xid) = connection.unfinished.front() {
-                    let Some(answer) = replica.answer_of(session, xid) else { break };
-                    connection.unfinished.pop_front();
-                    connection.reply(xid, replica.zxid, answer);
-                }
+                connection.finish_by(replica, session);
             }
             self.end_if_over(replica, session);
             self.advance(replica, session);

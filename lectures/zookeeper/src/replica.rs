@@ -15,8 +15,8 @@ use crate::rpc::{
 };
 use crate::tree::{Change, Tree};
 
-/// For testers: is shown each transaction that a replica applies, its zxid, the tree behind it, and the answer.
-/// Repetitions that change nothing are not shown.
+/// For testers: is shown each transaction that a replica applies, its zxid, the tree behind it, and the
+/// answer. Repetitions that change nothing are not shown.
 pub type Probe = Arc<dyn Fn(Zxid, &Transaction, &Tree, &Answer) + Send + Sync>;
 
 /// An open session.

@@ -382,7 +382,10 @@ impl Operation {
     pub fn is_write(&self) -> bool {
         matches!(
             self,
-            Operation::Create { .. } | Operation::Delete { .. } | Operation::SetData { .. } | Operation::Close
+            Operation::Create { .. }
+                | Operation::Delete { .. }
+                | Operation::SetData { .. }
+                | Operation::Close
         )
     }
 

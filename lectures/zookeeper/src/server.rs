@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 
 use labapi::Persister;
 use labrpc::{ClientEnd, Service};
-use labrt::sync::{Arc, Monitor, Mutex};
+use labrt::sync::{Arc, Condvar, Monitor, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 use rsm::{CALL_TIMEOUT, ClientSession, LeaderCache, ReplicatedServer, Request, Rsm, WithSessions};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Signals};
 use crate::judge::{JUDGE, Judge};
 use crate::replica::{Probe, Replica, Shared};
 use crate::rpc::{
@@ -84,21 +84,29 @@ impl Server {
         LeaderCache::new(self.peers.iter().map(|peer| peer.timeout(CALL_TIMEOUT)).collect())
     }
 
+    /// Waits until there is work at the desk.
+    fn wait_for<T>(
+        &self,
+        look: impl Fn(&mut Desk) -> Vec<T>,
+        signal: impl Fn(&Signals) -> &Condvar,
+    ) -> Vec<T> {
+        let mut desk = self.desk.lock();
+        loop {
+            let work = look(&mut desk);
+            if !work.is_empty() {
+                return work;
+            }
+            desk.wait(&signal);
+        }
+    }
+
     /// A batch goes out until a leader has had it committed. Later writes wait for it, so the writes of a
     /// session enter the log in order.
     fn run_forwarder(&self) {
         let (mut leaders, mut numbering) = (self.leaders(), ClientSession::open());
         loop {
-            let batch = {
-                let mut desk = self.desk.lock();
-                loop {
-                    let batch = desk.take_outgoing();
-                    if !batch.is_empty() {
-                        break numbering.request(batch);
-                    }
-                    desk.wait(|signals| &signals.outgoing);
-                }
-            };
+            let batch = self.wait_for(Desk::take_outgoing, |signals| &signals.outgoing);
+            let batch = numbering.request(batch);
             let remotely = |peer: &ZkPeer| peer.forward(&batch).ok()?.ok();
             while self.rsm.submit(&batch).is_err() && leaders.ask_each(remotely).is_none() {
                 thread::sleep(AGAIN);
@@ -110,16 +118,7 @@ impl Server {
     fn run_syncer(&self) {
         let mut leaders = self.leaders();
         loop {
-            let syncs = {
-                let mut desk = self.desk.lock();
-                loop {
-                    let syncs = desk.new_syncs();
-                    if !syncs.is_empty() {
-                        break syncs;
-                    }
-                    desk.wait(|signals| &signals.syncs);
-                }
-            };
+            let syncs = self.wait_for(|desk| desk.new_syncs(), |signals| &signals.syncs);
             let remotely = |peer: &ZkPeer| peer.sync_point(&()).ok()?.ok();
             match self.fresh_zxid().ok().or_else(|| leaders.ask_each(remotely)) {
                 Some(zxid) => {
@@ -220,8 +219,7 @@ impl ZkRpc for Server {
 
     fn exchange(&self, exchange: Exchange) -> Result<Exchanged, Refused> {
         let (session, connection) = (exchange.session, exchange.connection);
-        let waits =
-            self.inspect(|replica| self.desk.lock().exchange(replica, exchange, Instant::now()))?;
+        let waits = self.inspect(|replica| self.desk.lock().exchange(replica, exchange, Instant::now()))?;
         if let Some((news, patience)) = waits {
             // Whatever ended the wait, the queue is what counts.
             let _ = news.wait_deadline(Instant::now() + patience);

@@ -51,7 +51,8 @@ fn zk_requests_out_of_order() {
             let path = format!("n{xid}");
             Request { xid, operation: Operation::Create { path, data: Vec::new(), flags: Flags::REGULAR } }
         };
-        let list = Request { xid: 4, operation: Operation::GetChildren { path: String::new(), watch: false } };
+        let list =
+            Request { xid: 4, operation: Operation::GetChildren { path: String::new(), watch: false } };
         let bring = |requests| peer.timeout(ms(100)).exchange(&exchange(made.session, 1, 0, requests));
         // The third and fourth come first, then the second twice, then the first.
         let _ = bring(vec![create(3), list]);
@@ -86,7 +87,8 @@ fn zk_snapshot_reaches_clients() {
         for round in 0..40_u8 {
             writer.set_data("x", &[round; 100], zookeeper::ANY_VERSION).expect("a majority is there");
         }
-        let write = reader.start(Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::REGULAR });
+        let write =
+            reader.start(Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::REGULAR });
         assert!(!changes.has_fired());
         thread::sleep(ms(200));
         t.scene("The follower is back.");

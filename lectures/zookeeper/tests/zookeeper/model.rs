@@ -45,8 +45,15 @@ pub(crate) struct Model {
 
 impl Default for Model {
     fn default() -> Model {
-        let stat =
-            Stat { version: 0, cversion: 0, czxid: 0, mzxid: 0, pzxid: 0, ephemeral_owner: None, children: 0 };
+        let stat = Stat {
+            version: 0,
+            cversion: 0,
+            czxid: 0,
+            mzxid: 0,
+            pzxid: 0,
+            ephemeral_owner: None,
+            children: 0,
+        };
         let root = Node { data: Arc::default(), stat };
         Model {
             applied: Vec::new(),
@@ -222,12 +229,7 @@ impl Model {
     }
 
     /// The first change after `since` that a watch must tell of.
-    pub(crate) fn first_change(
-        &self,
-        kind: WatchKind,
-        path: &str,
-        since: Zxid,
-    ) -> Option<(Zxid, EventKind)> {
+    pub(crate) fn first_change(&self, kind: WatchKind, path: &str, since: Zxid) -> Option<(Zxid, EventKind)> {
         let class = if kind == WatchKind::Children { Class::Children } else { Class::Itself };
         let changes = self.changes.get(&(path.to_owned(), class))?;
         changes.get(changes.partition_point(|(zxid, _)| *zxid <= since)).copied()

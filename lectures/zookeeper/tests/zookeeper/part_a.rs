@@ -71,11 +71,9 @@ fn bad_input(zk: &Client) {
     assert_eq!(zk.create("large", &fits, Flags::REGULAR), Ok("large".to_owned()));
     assert_eq!(zk.delete("large", 0), Ok(()));
     // An error takes its turn among pipelined calls.
-    let create = |path: &str| zk.start(Operation::Create {
-        path: path.to_owned(),
-        data: Vec::new(),
-        flags: Flags::REGULAR,
-    });
+    let create = |path: &str| {
+        zk.start(Operation::Create { path: path.to_owned(), data: Vec::new(), flags: Flags::REGULAR })
+    };
     let calls = [create("p"), create("/p"), create("p/q")];
     let answers = calls.map(|call| call.wait());
     let created = |path: &str| Ok(Outcome::Created(path.to_owned()));
@@ -93,7 +91,8 @@ fn zk_versions() {
         cluster.settle();
         let clients: Vec<_> = (0..20).map(|client| cluster.client_at(client % 3)).collect();
         for version in 0..5 {
-            let set = |client: usize| Operation::SetData { path: "v".into(), data: vec![client as u8], version };
+            let set =
+                |client: usize| Operation::SetData { path: "v".into(), data: vec![client as u8], version };
             let calls: Vec<_> = clients.iter().enumerate().map(|(at, zk)| zk.start(set(at))).collect();
             let answers: Vec<_> = calls.into_iter().map(|call| call.wait()).collect();
             let winners: Vec<usize> = (0..20).filter(|&client| answers[client].is_ok()).collect();
@@ -115,8 +114,10 @@ fn zk_sequential_names() {
             t.scene(format!("Each of ten clients creates 50 nodes{what}."));
             let create =
                 || Operation::Create { path: "q/n-".into(), data: Vec::new(), flags: Flags::SEQUENTIAL };
-            let calls: Vec<_> =
-                clients.iter().flat_map(|zk| (0..50).map(|_| zk.start(create())).collect::<Vec<_>>()).collect();
+            let calls: Vec<_> = clients
+                .iter()
+                .flat_map(|zk| (0..50).map(|_| zk.start(create())).collect::<Vec<_>>())
+                .collect();
             if !what.is_empty() {
                 cluster.servers.crash(cluster.leader());
             }
@@ -138,13 +139,16 @@ fn zk_sequential_names() {
     });
 }
 
+/// The calls whose callbacks have run, in their order, and the zxids that they got.
+type Called = Mutex<Vec<(usize, Zxid)>>;
+
 /// 100 calls at a time. Order, zxids and results are watched; here the callbacks are.
 #[test]
 fn zk_pipeline_fifo() {
     play("zk_pipeline_fifo", 3, |t, cluster| {
         let clients: Vec<_> = (0..4).map(|client| cluster.client_at(client % 3)).collect();
         clients[0].create("x", b"", Flags::REGULAR).expect("a new node");
-        let seen: Vec<Arc<Mutex<Vec<(usize, Zxid)>>>> = clients.iter().map(|_| Arc::default()).collect();
+        let seen: Vec<Arc<Called>> = clients.iter().map(|_| Arc::default()).collect();
         for call in 0..100 {
             for (zk, seen) in clients.iter().zip(&seen) {
                 let seen = seen.clone();

@@ -38,7 +38,11 @@ fn zk_local_reads_scale() {
         for _ in 0..20 {
             let read = |zk: &Zk| zk.start(Operation::GetData { path: "x".into(), watch: false });
             let calls: Vec<_> = clients.iter().map(read).collect();
-            assert!(calls.into_iter().all(|call| matches!(call.wait(), Ok(Outcome::Data(data, _)) if data == b"1")));
+            assert!(
+                calls
+                    .into_iter()
+                    .all(|call| matches!(call.wait(), Ok(Outcome::Data(data, _)) if data == b"1"))
+            );
         }
         let done: Vec<u64> = reads().iter().zip(earlier).map(|(after, before)| after - before).collect();
         let all: u64 = done.iter().sum();
@@ -66,7 +70,10 @@ fn zk_stale_read_allowed() {
         let old = cluster.zxid(behind);
         let read = || reader.start(Operation::GetData { path: "x".into(), watch: false }).wait_with_zxid();
         let (zxid, answer) = read();
-        assert!(matches!(answer, Ok(Outcome::Data(data, _)) if data == b"old"), "read at a server that is behind");
+        assert!(
+            matches!(answer, Ok(Outcome::Data(data, _)) if data == b"old"),
+            "read at a server that is behind"
+        );
         assert_eq!(Some(zxid), old, "the state says how old it is");
         t.scene("The follower is back. The reader asks for a sync, then reads.");
         cluster.servers.connect(behind);
@@ -146,7 +153,11 @@ fn zk_watch_once_and_reconnect() {
             let server = round % 3;
             // In every second round the changes come while the reader is cut off from all.
             let is_away = round % 2 == 1;
-            if is_away { reader.set_links(false) } else { reader.set_link(server, false) }
+            if is_away {
+                reader.set_links(false);
+            } else {
+                reader.set_link(server, false);
+            }
             writer.set_data("d", b"1", ANY_VERSION).expect("the node is there");
             writer.create("d/new", b"", Flags::REGULAR).expect("a new node");
             if round >= 4 {

@@ -123,32 +123,34 @@ fn zk_ready_case1() {
         let writing = thread::spawn(write);
         let read = |zk: &Arc<Zk>| {
             let zk = zk.clone();
-            thread::spawn(move || {
-                let (mut pairs, mut ready) = (0, 0);
-                while ready < 12 {
-                    // Pipelined, so that little comes between.
-                    let [named, f1, f2] =
-                        ["conf/ready", "conf/f1", "conf/f2"].map(|path| zk.start(get(path)));
-                    let [named, f1, f2] = [named, f1, f2].map(|read| data(read.wait()));
-                    if let Some(generation) = named {
-                        ready = generation[0];
-                        assert!(f1.as_ref() >= Some(&generation), "{f1:?} behind ready {generation:?}");
-                        assert!(f2.as_ref() >= Some(&generation), "{f2:?} behind ready {generation:?}");
-                        pairs += 1;
-                    }
-                    let config = Config::new(&zk, "conf").expect("the session lives");
-                    if let Some(found) = config.read(&["f1", "f2"]).expect("the session lives") {
-                        assert_eq!(found.data[0], found.data[1], "a mixed pair");
-                    }
-                }
-                pairs
-            })
+            thread::spawn(move || read_until(&zk, 12))
         };
         let reading: Vec<_> = readers.iter().map(read).collect();
         writing.join().expect("it ends");
         let pairs: u32 = reading.into_iter().map(|thread| thread.join().expect("it ends")).sum();
         t.exercised(pairs > 12, "readers saw ready");
     });
+}
+
+/// Reads until it has seen the last generation; returns how often it saw ready.
+fn read_until(zk: &Zk, last: u8) -> u32 {
+    let config = Config::new(zk, "conf").expect("the session lives");
+    let (mut pairs, mut ready) = (0, 0);
+    while ready < last {
+        // Pipelined, so that little comes between.
+        let reads = ["conf/ready", "conf/f1", "conf/f2"].map(|path| zk.start(get(path)));
+        let [named, f1, f2] = reads.map(|read| data(read.wait()));
+        if let Some(generation) = named {
+            ready = generation[0];
+            assert!(f1.as_ref() >= Some(&generation), "{f1:?} behind ready {generation:?}");
+            assert!(f2.as_ref() >= Some(&generation), "{f2:?} behind ready {generation:?}");
+            pairs += 1;
+        }
+        if let Some(found) = config.read(&["f1", "f2"]).expect("the session lives") {
+            assert_eq!(found.data[0], found.data[1], "a mixed pair");
+        }
+    }
+    pairs
 }
 
 /// A reader is paused between f1 and f2, and a new generation is written meanwhile.
@@ -180,16 +182,11 @@ fn zk_ready_case2() {
             t.scene("The same with the recipe: it restarts.");
             reader.sync("").expect("a leader is there");
             let pause = || config.write(&[generation], &files(&[100 + generation])).expect("it lives");
-            let found = loop {
-                let first = restarts % 2 == 0;
-                let found = slow.read_slowly(&["f1", "f2"], || if first { pause() });
-                match found.expect("the session lives") {
-                    Some(found) => break found,
-                    None => restarts += 1,
-                }
-            };
+            let first = slow.read_slowly(&["f1", "f2"], pause).expect("the session lives");
+            restarts += u32::from(first.is_none());
+            let again = || slow.read(&["f1", "f2"]).expect("the session lives");
+            let found = first.unwrap_or_else(|| cluster.wait_for(10_000, "a generation is read", again));
             assert_eq!(found.data[0], found.data[1], "a mixed pair");
-            restarts += restarts % 2;
         }
         t.exercised(restarts > 0, "a reader restarted");
     });

@@ -96,7 +96,9 @@ fn zk_lock_simple_and_queue() {
             }
             assert_eq!(resource.lock().uses, 20, "clients that held the lock");
         }
-        t.scene("A holder is cut off for longer than its timeout, and does not know that it has lost the lock.");
+        t.scene(
+            "A holder is cut off for longer than its timeout, and does not know that it has lost the lock.",
+        );
         fence_off(t, cluster, settings);
     });
 }
@@ -165,16 +167,17 @@ fn zk_double_barrier() {
         let settings = Settings { timeout: ms(10_000), patience: None };
         let work = |client: usize| {
             let (zk, counts) = (cluster.client_of(&[client % 3], settings), counts.clone());
+            let pause = if client == 0 { ms(150) } else { ms(0) };
             thread::spawn(move || {
                 let name = client.to_string();
                 for at in 0..BARRIERS {
                     let barrier = DoubleBarrier::new(&zk, &format!("barrier-{at}"), CLIENTS);
                     let barrier = barrier.expect("the session lives");
-                    thread::sleep(if client == 0 { ms(150) } else { ms(0) });
+                    thread::sleep(pause);
                     counts.lock()[at].came += 1;
                     barrier.enter(&name).expect("the session lives");
                     assert_eq!(counts.lock()[at].came, CLIENTS, "one is in before all have come");
-                    thread::sleep(if client == 0 { ms(150) } else { ms(0) });
+                    thread::sleep(pause);
                     counts.lock()[at].left += 1;
                     barrier.leave(&name).expect("the session lives");
                     assert_eq!(counts.lock()[at].left, CLIENTS, "one is out before all have left");

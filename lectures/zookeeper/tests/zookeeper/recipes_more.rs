@@ -19,7 +19,7 @@ fn zk_read_write_lock() {
         let work = |client: usize| {
             let (zk, inside) = (cluster.client_at(client % 3), inside.clone());
             thread::spawn(move || {
-                let access = if client % 3 == 0 { Access::Write } else { Access::Read };
+                let access = if client.is_multiple_of(3) { Access::Write } else { Access::Read };
                 let lock = ReadWriteLock::new(&zk, "rw");
                 let held = lock.acquire(access).expect("the session lives");
                 let is_writer = i32::from(access == Access::Write);

@@ -145,7 +145,9 @@ impl Watch {
             let theirs = tree.get(path).ok().map(|node| (node.data(), node.stat()));
             let ours = facts.model.at(path, zxid).map(|node| (node.data.as_slice(), node.stat));
             self.expect(theirs == ours, || {
-                format!("1 or 7: at zxid {zxid} server {server} has {path:?} as {theirs:?}, expected {ours:?}")
+                format!(
+                    "1 or 7: at zxid {zxid} server {server} has {path:?} as {theirs:?}, expected {ours:?}"
+                )
             });
         }
     }
@@ -181,7 +183,9 @@ impl Watch {
             let number: u64 = path[path.len() - 10..].parse().expect("ten digits");
             let parent = zookeeper::path::parent(path).to_owned();
             let before = facts.numbers.insert(parent, number);
-            self.expect(before.is_none_or(|before| before < number), || format!("8: {path} after {before:?}"));
+            self.expect(before.is_none_or(|before| before < number), || {
+                format!("8: {path} after {before:?}")
+            });
         }
     }
 
@@ -231,7 +235,10 @@ impl Watch {
             format!("4: a client connects as if it had not seen zxid {}: {connect:?}", seen.taken)
         });
         self.expect(connected.zxid >= connect.last_zxid, || {
-            format!("4: a server at zxid {} takes a client that has seen {}", connected.zxid, connect.last_zxid)
+            format!(
+                "4: a server at zxid {} takes a client that has seen {}",
+                connected.zxid, connect.last_zxid
+            )
         });
         let armed = connect.watches.iter().map(|key| (key.clone(), connect.last_zxid)).collect();
         *seen = Seen {
@@ -290,14 +297,7 @@ impl Watch {
     }
 
     /// Invariants 1 to 3, 5 and 6 for a reply.
-    fn replied(
-        &self,
-        facts: &mut Facts,
-        server: usize,
-        key: (SessionId, u64),
-        zxid: Zxid,
-        answer: &Answer,
-    ) {
+    fn replied(&self, facts: &mut Facts, server: usize, key: (SessionId, u64), zxid: Zxid, answer: &Answer) {
         let Some(sent) = facts.sent.get(&key) else {
             self.test.fail(format!("invariant 2: a reply to request {}, which never came", key.1));
         };
@@ -352,7 +352,13 @@ impl Watch {
         *facts.events.entry(event.path.clone()).or_default() += 1;
         let Some(seen) = facts.sessions.get_mut(&session) else { return };
         let mut is_due = false;
-        for kind in [WatchKind::Data, WatchKind::Absent, WatchKind::Children] {
+        let kinds: &[WatchKind] = match event.kind {
+            EventKind::Created => &[WatchKind::Absent],
+            EventKind::Data => &[WatchKind::Data],
+            EventKind::Children => &[WatchKind::Children],
+            _ => &[WatchKind::Data, WatchKind::Absent, WatchKind::Children],
+        };
+        for &kind in kinds {
             let key = (kind, event.path.clone());
             let Some(&since) = seen.armed.get(&key) else { continue };
             let change = facts.model.first_change(kind, &event.path, since);
