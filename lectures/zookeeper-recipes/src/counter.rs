@@ -5,10 +5,11 @@ use labrt::thread;
 use labrt::time::Duration;
 use zookeeper::{Client, Error, Flags};
 
-/// The first back-off is up to this long, each later one up to twice as long as the one before.
-const FIRST: Duration = Duration::from_millis(10);
+/// The first back-off is up to this long, about the time of a write; each later one up to twice as long as
+/// the one before.
+const FIRST: Duration = Duration::from_millis(60);
 /// No back-off is longer.
-const LONGEST: Duration = Duration::from_millis(640);
+const LONGEST: Duration = Duration::from_millis(960);
 
 /// A counter in the data of one node.
 pub struct Counter<'a> {

@@ -44,6 +44,10 @@ use zookeeper::{Client, Error, Flags, path};
 /// Those of [`Client::create`], without [`Error::NodeExists`].
 // handout: body ZD
 pub fn ensure(client: &Client, path: &str) -> Result<(), Error> {
+    // A read is cheap. If it is old, the create finds out.
+    if client.exists(path)?.is_some() {
+        return Ok(());
+    }
     match client.create(path, b"", Flags::REGULAR) {
         Ok(_) | Err(Error::NodeExists) => Ok(()),
         Err(Error::NoNode) => {

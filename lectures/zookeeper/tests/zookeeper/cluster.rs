@@ -7,7 +7,7 @@ use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use tester::{Boot, Booted, Group, Net, Test};
+use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
 use zookeeper::{Client, Server, Settings};
 
 use crate::watch::Watch;
@@ -27,7 +27,9 @@ pub(crate) fn play_with(
     max_raft_state: Option<usize>,
     body: fn(&Test, &Cluster),
 ) {
-    tester::run(name, move |t| {
+    // Many operations one after the other take long on a slow network.
+    let allowance = Allowance { virtual_time: Duration::from_secs(600), ..Allowance::default() };
+    run_within(name, allowance, move |t| {
         let cluster = Cluster::new(t, servers, max_raft_state);
         body(t, &cluster);
         cluster.finish();

@@ -132,7 +132,7 @@ impl Watch {
             self.check_order(facts, zxid, transaction);
             facts.model.apply(transaction);
             self.check_sequence(facts, zxid);
-            self.check_ephemerals(facts);
+            self.check_ephemerals(facts, transaction);
         }
         let applied = &facts.model.applied[zxid as usize - 1];
         self.expect(applied.transaction == *transaction, || {
@@ -190,7 +190,10 @@ impl Watch {
     }
 
     /// Invariant 7, in the model; the replicas' trees are compared with it.
-    fn check_ephemerals(&self, facts: &Facts) {
+    fn check_ephemerals(&self, facts: &Facts, transaction: &Transaction) {
+        if !matches!(transaction.action, Action::Expire | Action::Write(Operation::Close)) {
+            return;
+        }
         for (path, session) in facts.model.ephemerals() {
             self.expect(facts.model.is_open(session), || format!("7: {path} outlives session {session:x}"));
         }
