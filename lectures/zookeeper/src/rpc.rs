@@ -376,7 +376,7 @@ labrpc::service! {
     }
 }
 
-// handout: bodies ZA
+// handout: bodies kept
 impl Operation {
     /// Whether it changes the state, so that it goes through the log.
     pub fn is_write(&self) -> bool {

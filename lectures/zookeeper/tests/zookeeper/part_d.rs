@@ -33,7 +33,7 @@ fn zk_counter() {
             })
         };
         let working: Vec<_> = clients.iter().enumerate().map(|(at, zk)| increment(at, zk)).collect();
-        cluster.wait(60_000, "a third of the work is done", || {
+        cluster.wait(400_000, "a third of the work is done", || {
             cluster.watch.data("counter").is_some_and(|data| data.len() >= 3 && data >= b"300".to_vec())
         });
         t.scene("The leader crashes.");

@@ -50,17 +50,27 @@ fn release(zk: &Zk, kind: Kind, held: &Held) -> Result<(), Error> {
     }
 }
 
+/// How a client's work ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Release,
+    /// It crashes while it holds the lock.
+    CrashInside,
+    /// The test crashes it at some time, most likely while it waits.
+    CrashOutside,
+}
+
 /// Takes the lock, uses the resource twice, and gives the lock back; or crashes while it holds it.
-fn use_once(zk: &Zk, kind: Kind, resource: &Mutex<Resource>, crashes: bool) {
+fn use_once(zk: &Zk, kind: Kind, resource: &Mutex<Resource>, end: End) {
     let held = acquire(zk, kind).expect("the session lives");
     {
         let mut resource = resource.lock();
         assert!(resource.write(held.fence), "fence {} behind {}", held.fence, resource.highest);
         assert_eq!(resource.inside, None, "two hold the lock");
-        resource.inside = (!crashes).then_some(held.fence);
+        resource.inside = (end == End::Release).then_some(held.fence);
     }
     thread::sleep(rand::random_range(ms(1)..=ms(10)));
-    if crashes {
+    if end == End::CrashInside {
         return zk.crash();
     }
     {
@@ -86,13 +96,18 @@ fn zk_lock_simple_and_queue() {
                 let order = [client % 3, (client + 1) % 3, (client + 2) % 3];
                 let zk = cluster.client_of(&order, settings);
                 let (node, resource) = (zk.node.clone(), resource.clone());
-                let (zk, crashes) = (Arc::new(zk), client % 7 == 3);
+                let zk = Arc::new(zk);
+                let end = match client % 7 {
+                    3 => End::CrashInside,
+                    5 => End::CrashOutside,
+                    _ => End::Release,
+                };
                 let worker = zk.clone();
-                (zk, node.spawn("worker", move || use_once(&worker, kind, &resource, crashes)))
+                (zk, node.spawn("worker", move || use_once(&worker, kind, &resource, end)))
             };
             let (clients, workers): (Vec<_>, Vec<_>) = (0..20).map(work).unzip();
             thread::sleep(ms(150));
-            [5, 12, 19].into_iter().for_each(|client| clients[client].crash());
+            clients.iter().skip(5).step_by(7).for_each(|client| client.crash());
             for worker in workers {
                 // Err: its computer crashed.
                 let _ = worker.join();
@@ -148,7 +163,11 @@ fn zk_herd_count() {
             let events = cluster.watch.events(path);
             match kind {
                 Kind::Simple => assert!(events >= WAITERS * (WAITERS - 1) / 2, "{events} events: no herd"),
-                Kind::Queue => assert!(events <= WAITERS, "{events} events: a herd"),
+                // A client on a slow network changes servers, and its event may leave twice.
+                Kind::Queue => {
+                    let most = if t.is_ordinary() { WAITERS } else { 2 * WAITERS };
+                    assert!(events <= most, "{events} events: a herd");
+                }
             }
         }
     });
