@@ -131,10 +131,18 @@ impl Service {
             service.net.network().add_server(names[me].clone(), on_network);
             service.servers.push(server);
         }
-        while !service.servers.iter().any(|server| server.is_leader()) {
+        service.leader();
+        service
+    }
+
+    /// The server that leads, once one does.
+    fn leader(&self) -> usize {
+        loop {
+            if let Some(leader) = self.servers.iter().position(|server| server.is_leader()) {
+                return leader;
+            }
             thread::sleep(ms(10));
         }
-        service
     }
 
     fn end(&self, server: &Name) -> labrpc::ClientEnd {
@@ -198,9 +206,18 @@ const PAPER: [(usize, f64, f64); 5] = [
     (13, 460_000.0, 8_000.0),
 ];
 
-/// How many calls a client starts at a time, and for how long it is measured behind a tenth that is not.
-const WINDOW: usize = 100;
-const MEASURED: Duration = Duration::from_millis(40);
+/// How clients load the service: enough to keep its processors busy, and little more, since every call that
+/// is under way makes all of them slower.
+struct Load {
+    clients_per_server: usize,
+    /// How many calls a client starts at a time.
+    window: usize,
+    /// How long is measured, behind a quarter that is not.
+    measured: Duration,
+}
+
+const READS: Load = Load { clients_per_server: 3, window: 100, measured: ms(40) };
+const WRITES: Load = Load { clients_per_server: 1, window: 40, measured: ms(400) };
 
 /// Operations a second of clients that do nothing but read, or nothing but write.
 fn measure(servers: usize, writes: bool) -> f64 {
@@ -209,27 +226,29 @@ fn measure(servers: usize, writes: bool) -> f64 {
 }
 
 fn saturate(servers: usize, writes: bool) -> f64 {
+    let Load { clients_per_server, window, measured } = if writes { WRITES } else { READS };
     let service = Service::new(servers);
     let opener = service.client(0);
     opener.create("x", &[0; 1024], Flags::REGULAR).expect("a new node");
     let done = Arc::new(Mutex::new(0_u64));
-    let clients: Vec<Arc<Client>> = (0..2 * servers).map(|at| Arc::new(service.client(at))).collect();
+    let clients: Vec<Arc<Client>> =
+        (0..clients_per_server * servers).map(|at| Arc::new(service.client(at))).collect();
     for client in &clients {
         client.sync("x").expect("a leader is there");
         let (client, done) = (client.clone(), done.clone());
-        thread::spawn(move || while keep_busy(&client, writes, &done) {});
+        thread::spawn(move || while keep_busy(&client, window, writes, &done) {});
     }
-    thread::sleep(MEASURED / 10);
+    thread::sleep(measured / 4);
     let before = *done.lock();
-    thread::sleep(MEASURED);
-    let rate = (*done.lock() - before) as f64 / MEASURED.as_secs_f64();
+    thread::sleep(measured);
+    let rate = (*done.lock() - before) as f64 / measured.as_secs_f64();
     service.stop();
     rate
 }
 
 /// A window of calls. False: the run is over.
-fn keep_busy(client: &Client, writes: bool, done: &Mutex<u64>) -> bool {
-    let calls: Vec<_> = (0..WINDOW).map(|_| client.start(operation(writes))).collect();
+fn keep_busy(client: &Client, window: usize, writes: bool, done: &Mutex<u64>) -> bool {
+    let calls: Vec<_> = (0..window).map(|_| client.start(operation(writes))).collect();
     for call in calls {
         if call.wait().is_err() {
             return false;
@@ -344,13 +363,15 @@ impl Lock {
 /// Events, failed retries, and the mean time from a release to the next holder, in milliseconds.
 fn hand_over(lock: Lock, waiters: usize) -> (u64, u64, f64) {
     let service = Service::new(3);
-    let opener = service.client(0);
+    // All clients are at the leader: elsewhere the time until a follower hears of a commit hides the rest.
+    let leader = service.leader();
+    let opener = service.client(leader);
     opener.create("queue", b"", Flags::REGULAR).expect("a new node");
     let held = lock.acquire(&opener);
     let released = Arc::new(Mutex::new(Duration::ZERO));
     let waited = Arc::new(Mutex::new(Duration::ZERO));
-    let wait = |at: usize| {
-        let (client, released, waited) = (service.client(at), released.clone(), waited.clone());
+    let wait = |_| {
+        let (client, released, waited) = (service.client(leader), released.clone(), waited.clone());
         thread::spawn(move || {
             let held = lock.acquire(&client);
             *waited.lock() += now() - *released.lock();
