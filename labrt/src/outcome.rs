@@ -27,6 +27,14 @@ pub struct Outcome<T> {
     pub decisions: Vec<Decision>,
 }
 
+impl<T> Outcome<T> {
+    /// The same outcome with another result of the main closure.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Outcome<U> {
+        let Outcome { result, stats, events, warnings, schedule, decisions } = self;
+        Outcome { result: result.map(f), stats, events, warnings, schedule, decisions }
+    }
+}
+
 /// Figures of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {

@@ -1,9 +1,15 @@
 //! Running code in one of the two worlds.
 
+use parking_lot::Mutex;
+
 use crate::config::{Config, World};
 use crate::context::{self, Mode, mode};
 use crate::outcome::Outcome;
 use crate::{exit, panics, real, sim, trace};
+
+/// What a thread runs. It is boxed as soon as it is handed over: what runs it would otherwise be compiled for
+/// each closure anew, 600 lines of LLVM's code for each `spawn` of a lab.
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs `main` as the first thread of a new run, to its end: until `main` returns, a thread panics, or a
 /// limit is reached. All other threads of the run are unwound then, so that nothing is left behind.
@@ -13,6 +19,22 @@ use crate::{exit, panics, real, sim, trace};
 /// # Panics
 /// If the calling thread is itself part of a run.
 pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    let slot = std::sync::Arc::new(Mutex::new(None));
+    let result = std::sync::Arc::clone(&slot);
+    let outcome = run_boxed(
+        config,
+        Box::new(move || {
+            let value = main();
+            *result.lock() = Some(value);
+        }),
+    );
+    outcome.map(|()| {
+        slot.lock().take().expect("a run without a failure ends when its main closure has returned")
+    })
+}
+
+/// What is the same for all closures and results, so that it is compiled once and not for each of them.
+fn run_boxed(config: Config, main: Job) -> Outcome<()> {
     assert!(mode() == Mode::Outside, "labrt::run was called inside of a run");
     panics::install_hook();
     exit::install_handler();
@@ -32,10 +54,7 @@ pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 
 /// For an OS thread whose hash keys are drawn already, so that iteration order would not be a function of
 /// this run's seed; and for one that an earlier run left with a destructor that never ended, which std counts
 /// as a panic for ever.
-fn on_fresh_thread<T: Send + 'static>(
-    config: Config,
-    main: impl FnOnce() -> T + Send + 'static,
-) -> Outcome<T> {
+fn on_fresh_thread(config: Config, main: Job) -> Outcome<()> {
     let handle = std::thread::spawn(move || sim::drive::run(&config, main));
     match handle.join() {
         Ok(outcome) => outcome,

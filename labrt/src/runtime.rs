@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use crate::context::{Mode, mode};
 use crate::name::Name;
 use crate::node::Node;
+use crate::run::Job;
 use crate::sim::task::Killed;
 use crate::time::Instant;
 use crate::{panics, real, sim};
@@ -34,16 +35,15 @@ pub fn now() -> Instant {
 /// # Panics
 /// Outside of [`crate::run`].
 pub fn spawn_detached(node: &Node, name: impl Into<Cow<'static, str>>, f: impl FnOnce() + Send + 'static) {
-    start_detached(node, Name::Given(name.into()), f);
+    start_detached(node, Name::Given(name.into()), Box::new(f));
 }
 
 /// As [`spawn_detached`]; the number of the task in its simulation.
-#[inline]
-pub(crate) fn start_detached(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) -> u64 {
+pub(crate) fn start_detached(node: &Node, name: Name, job: Job) -> u64 {
     match mode() {
-        Mode::Simulated => sim::task::spawn(node.id().0, name, f),
+        Mode::Simulated => sim::task::spawn(node.id().0, name, job),
         Mode::Threads => {
-            real::spawn(node, name, f);
+            real::spawn(node, name, job);
             0
         }
         Mode::Outside => panic!("a task was spawned on a node outside of labrt::run"),

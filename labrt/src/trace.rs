@@ -32,13 +32,14 @@ pub fn emit(kind: &'static str, target: &'static str, text: impl FnOnce() -> Str
 #[inline]
 pub fn emit_fields(kind: &'static str, target: &'static str, event: impl FnOnce() -> (Fields, String)) {
     if enabled() {
-        record(kind, target, event);
+        let mut event = Some(event);
+        record(kind, target, &mut || event.take().map(|event| event()).unwrap_or_default());
     }
 }
 
 #[cold]
 #[inline(never)]
-fn record(kind: &'static str, target: &'static str, event: impl FnOnce() -> (Fields, String)) {
+fn record(kind: &'static str, target: &'static str, event: &mut dyn FnMut() -> (Fields, String)) {
     // The text is made before the simulation is borrowed, since it may come from any `Display`. That may take
     // locks, at which no other thread may get its turn: a run that is watched goes as it went unwatched.
     let simulated = mode() == Mode::Simulated;

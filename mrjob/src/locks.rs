@@ -5,10 +5,14 @@
 //! removes it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal;
+use nix::unistd::Pid;
 
 /// The name of the lock file in a directory.
 const LOCK: &str = "lock";
@@ -18,6 +22,14 @@ const UNNAMED: &str = ".new-";
 
 /// A directory has its lock and its name long before this time.
 const NAMING: Duration = Duration::from_secs(60);
+
+/// How long a lock may outlive the process that took it. A child that it was starting in that moment holds
+/// the lock until it becomes a program of its own, which can take seconds where processors and disks are
+/// busy.
+const AFTERLIFE: Duration = Duration::from_secs(60);
+
+/// How long to wait between two tries for a lock.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// A lock that other processes wait for. The file exists while one of them holds it or waits.
 pub(crate) struct Lock {
@@ -67,8 +79,9 @@ impl OwnDirectory {
         // Under another name until it has its lock, so that no one takes it for abandoned.
         let unlocked = parent.join(format!("{UNNAMED}{prefix}{name}"));
         fs::DirBuilder::new().mode(0o700).create(&unlocked)?;
-        let lock = File::create(unlocked.join(LOCK))?;
+        let mut lock = File::create(unlocked.join(LOCK))?;
         lock.lock()?;
+        sign(&mut lock)?;
         let path = parent.join(format!("{prefix}{name}"));
         fs::rename(&unlocked, &path)?;
         Ok(OwnDirectory { path, _lock: lock })
@@ -76,9 +89,27 @@ impl OwnDirectory {
 
     /// Takes over a directory whose process was killed; `None` if the process lives.
     pub(crate) fn take_over(path: &Path) -> Option<OwnDirectory> {
-        let lock = File::open(path.join(LOCK)).ok()?;
+        let mut lock = OpenOptions::new().read(true).write(true).open(path.join(LOCK)).ok()?;
         lock.try_lock().ok()?;
+        sign(&mut lock).ok()?;
         Some(OwnDirectory { path: path.to_owned(), _lock: lock })
+    }
+
+    /// As [`OwnDirectory::take_over`]. If the process that took the lock has ended, waits until the lock is
+    /// free.
+    pub(crate) fn take_over_of_killed(path: &Path) -> Option<OwnDirectory> {
+        let given_up = Instant::now() + AFTERLIFE;
+        loop {
+            // Asked first: the lock of a process that has ended by then gets free.
+            let lives = owner_lives(path);
+            if let Some(directory) = OwnDirectory::take_over(path) {
+                return Some(directory);
+            }
+            if lives || Instant::now() >= given_up {
+                return None;
+            }
+            std::thread::sleep(RETRY);
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -105,6 +136,19 @@ impl Drop for OwnDirectory {
             eprintln!("mrjob: {} could not be removed", self.path.display());
         }
     }
+}
+
+/// Writes into a lock's file which process has it.
+fn sign(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    write!(lock, "{}", std::process::id())
+}
+
+/// Whether the process that took the directory's lock still lives, as far as this machine knows. One that has
+/// not said its number is about to.
+fn owner_lives(path: &Path) -> bool {
+    let owner = fs::read_to_string(path.join(LOCK)).ok().and_then(|text| text.parse().ok());
+    owner.is_none_or(|owner| signal::kill(Pid::from_raw(owner), None) != Err(Errno::ESRCH))
 }
 
 /// The directories in `parent` whose names begin with `prefix`.
@@ -153,6 +197,25 @@ mod tests {
         let left: Vec<_> = fs::read_dir(&parent).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["job-2"]);
         drop(second);
+        fs::remove_dir_all(&parent).unwrap();
+    }
+
+    /// A child that a killed process was starting holds the lock for a while.
+    #[test]
+    fn the_lock_of_a_killed_process_is_waited_for() {
+        let parent = scratch("killed");
+        let mut killed = std::process::Command::new("true").spawn().unwrap();
+        killed.wait().unwrap();
+        let directory = OwnDirectory::create(&parent, "job-", "1").unwrap();
+        let path = directory.path().to_owned();
+        assert!(OwnDirectory::take_over_of_killed(&path).is_none(), "its owner, this process, lives");
+        fs::write(path.join(LOCK), killed.id().to_string()).unwrap();
+        let held = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            directory.keep();
+        });
+        assert!(OwnDirectory::take_over_of_killed(&path).is_some(), "its owner has ended");
+        held.join().unwrap();
         fs::remove_dir_all(&parent).unwrap();
     }
 

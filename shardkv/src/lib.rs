@@ -99,6 +99,7 @@
 //! | `rpc.rs` | the RPCs of clerks to servers, and of groups to each other |
 //! | `tenure.rs` | the diagram as types |
 //! | `state.rs` | a group: the effect of each entry of its log |
+//! | `view.rs` | what a server shows a tester of its group |
 //! | `saved.rs` | a group as bytes, for snapshots |
 //! | `invariants.rs` | the invariants that hold after each entry |
 //! | `server.rs` | the threads that ask the controllers and the other groups |
@@ -116,11 +117,15 @@
 //! server, because its tests also need a controller and its configurations (see `shardctrler`). So
 //! another solution replaces the files in `src` and keeps these names: [`ShardServer`] (`start`, and
 //! `services`, `is_leader`, `raft_state`, `wire` and `watch`, which this solution gets from
-//! `rsm::ReplicatedServer`),
-//! [`Setup`], [`Clerk`] (`new`), [`MakeEnd`] and [`key_to_shard`]. Some tests also look at this
-//! solution's own types, and have to be left out or adapted for another one: the checker over all
-//! groups and `settle` look at [`Group`] through `watch_group` and `inspect`; some directed tests send
-//! this crate's RPCs or intercept them; `life.rs` and `any_order.rs` test [`Group`] by itself.
+//! `rsm::ReplicatedServer`), [`Setup`], [`Clerk`] (`new`), [`MakeEnd`], [`key_to_shard`], and
+//! `view.rs`. How it keeps its state, and which messages its groups exchange, is its own affair: the
+//! tests tell messages apart by their callers.
+//!
+//! A solution that shows its groups through [`ShardServer::watch_group`] is watched by the checker over
+//! all groups. One whose `watch_group` does nothing is judged by what its clients read and by its disks,
+//! and the report names what was not watched. Three files of tests are about this solution alone:
+//! `life.rs` and `any_order.rs` test [`Group`] by itself, `own_messages.rs` sends and intercepts this
+//! crate's RPCs.
 //!
 //! # What is left out on purpose
 //!
@@ -147,10 +152,11 @@ mod saved;
 mod server;
 mod state;
 mod tenure;
+mod view;
 
 pub use client::{Clerk, TooLarge};
 pub use peers::MakeEnd;
 pub use rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc, key_to_shard};
 pub use server::{Setup, ShardServer};
-pub use state::{Command, Group, Reply, TenureView, Transfer};
-pub use tenure::Stage;
+pub use state::{Command, Group, Reply, Transfer};
+pub use view::{GroupView, Stage, TenureView};

@@ -11,7 +11,8 @@ use shardctrler::{Config, GroupId, NO_GROUP, SHARDS};
 
 use crate::rpc::{Content, Handover, KvError, PullError, key_to_shard};
 use crate::saved::Saved;
-use crate::tenure::{Shard, Stage, Tenure};
+use crate::tenure::{Shard, Tenure};
+use crate::view::{GroupView, Stage, TenureView};
 
 /// A command in a group's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,19 +70,6 @@ pub struct Group {
     pub(crate) changes: u64,
 }
 
-/// A tenure as [`Group::tenures`] shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenureView {
-    /// Number of the shard.
-    pub shard: usize,
-    /// The configuration that began the tenure.
-    pub since: u64,
-    /// The configuration that ended the tenure, `None` if it is open.
-    pub until: Option<u64>,
-    /// The stage of the tenure.
-    pub stage: Stage,
-}
-
 // handout: bodies 4B
 impl Group {
     /// A group that has adopted no configuration.
@@ -129,6 +117,17 @@ impl Group {
     /// The handovers whose former owner may still keep a copy, as far as this group knows.
     pub fn garbage(&self) -> impl Iterator<Item = Handover> {
         self.garbage.keys().copied()
+    }
+
+    // handout: body kept
+    /// What a tester may see of the group.
+    pub fn view(&self) -> GroupView {
+        GroupView {
+            changes: self.changes,
+            config: self.config,
+            tenures: self.tenures().collect(),
+            garbage: self.garbage().collect(),
+        }
     }
 
     /// The refusal that an operation on this key would get now, `None` if the group serves it.

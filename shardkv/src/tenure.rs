@@ -4,6 +4,8 @@ use kvraft::KeyValue;
 use rsm::WithSessions;
 use shardctrler::GroupId;
 
+use crate::view::Stage;
+
 /// A shard's content: a small key/value service with its clients' sessions. Values and sessions
 /// move together. An operation that took effect in one group must not take effect again when
 /// the clerk sends it to the next owner.
@@ -41,26 +43,6 @@ pub(crate) enum Tenure {
         /// The configuration that ended the tenure.
         until: u64,
     },
-}
-
-/// The stage of a [`TenureView`](crate::TenureView).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stage {
-    /// The group owns the shard and has not received it yet.
-    Pulling,
-    /// The group owns the shard and has it.
-    Serving,
-    /// The group no longer owns the shard and has not received it yet.
-    Passing,
-    /// The group no longer owns the shard and keeps it until the next owner has it.
-    Waiting,
-}
-
-impl Stage {
-    /// Whether the group has the shard's content at this stage.
-    pub fn has_content(self) -> bool {
-        matches!(self, Stage::Serving | Stage::Waiting)
-    }
 }
 
 // handout: bodies 4B

@@ -108,10 +108,10 @@ fn deliver_at(when: Instant, sender: Sender<Instant>, period: Option<Duration>) 
         }
     };
     if mode() == Mode::Outside {
-        real::pool::execute(move || {
+        real::pool::execute(Box::new(move || {
             std::thread::sleep(when.duration_since(Instant::now()));
             deliver();
-        });
+        }));
     } else {
         runtime::at(Instant::from_nanos(when.to_run()), deliver);
     }

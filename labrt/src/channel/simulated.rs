@@ -64,13 +64,7 @@ impl<T> Queue<T> {
     /// A point to switch at. A channel of a simulation that has ended, or of another one, must not be waited
     /// for.
     pub(super) fn use_end(&self, side: Side, place: &'static Location<'static>) {
-        assert!(mode() == Mode::Simulated, "a channel of a simulation is used outside of it, at {place}");
-        let own = crate::sim::with(|sim| sim.use_channel(self.run, self.address(), side));
-        assert!(
-            own,
-            "a channel of another run is used at {place}: it stands in a `static`, or was kept from an earlier run. \
-             Make it in this run"
-        );
+        use_end(self.run, self.address(), side, place);
         entry(place, self, true);
     }
 
@@ -257,6 +251,17 @@ impl<T> Queue<T> {
             self.senders.wake_all();
         }
     }
+}
+
+/// Notes the use of the channel at this address, which belongs to this run.
+fn use_end(run: u32, address: usize, side: Side, place: &'static Location<'static>) {
+    assert!(mode() == Mode::Simulated, "a channel of a simulation is used outside of it, at {place}");
+    let own = crate::sim::with(|sim| sim.use_channel(run, address, side));
+    assert!(
+        own,
+        "a channel of another run is used at {place}: it stands in a `static`, or was kept from an earlier run. \
+         Make it in this run"
+    );
 }
 
 impl<T> State<T> {

@@ -23,6 +23,7 @@ use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Event, Failure, FailureKind, Fields, Outcome, Stats};
 use crate::panics::Whereabouts;
+use crate::run::Job;
 use crate::sim::task::Killed;
 use crate::watchdog::{self, Pulse};
 
@@ -220,7 +221,7 @@ pub(crate) fn waiting<T>(wait: impl FnOnce() -> T) -> T {
 }
 
 /// Starts a thread on `node`; false if the node was killed or the run is over.
-pub(crate) fn spawn(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) -> bool {
+pub(crate) fn spawn(node: &Node, name: Name, job: Job) -> bool {
     let world = here(|here| Arc::clone(&here.world));
     if node.is_killed() || world.stopping.load(Ordering::Relaxed) {
         return false;
@@ -228,19 +229,19 @@ pub(crate) fn spawn(node: &Node, name: Name, f: impl FnOnce() + Send + 'static) 
     let number = world.threads_started.fetch_add(1, Ordering::Relaxed);
     world.living.lock().insert(number, (node.clone(), name.clone()));
     let here = Here { world, node: node.clone(), name };
-    pool::execute(move || {
+    pool::execute(Box::new(move || {
         let world = Arc::clone(&here.world);
         let mode = context::enter(Mode::Threads);
         HERE.set(Some(here));
         crate::exit::watch_this_thread();
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
             world.record_panic(&*payload);
         }
         HERE.set(None);
         context::leave(mode);
         world.living.lock().remove(&number);
         world.one_ended.notify_all();
-    });
+    }));
     true
 }
 
@@ -328,7 +329,7 @@ impl RealWorld {
 /// Not inlined: else the locals of `main` would be in the frame of a caller that simulates, and a large array
 /// would overflow that caller's stack.
 #[inline(never)]
-pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
+pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
     let pulse = watchdog::watch_this_thread(config);
     let root = Node::root();
     let world = Arc::new(RealWorld {
@@ -370,11 +371,11 @@ pub(crate) fn run<T>(config: &Config, main: impl FnOnce() -> T) -> Outcome<T> {
 }
 
 impl RealWorld {
-    fn outcome<T>(&self, value: Option<T>, left: &[String]) -> Outcome<T> {
+    fn outcome(&self, value: Option<()>, left: &[String]) -> Outcome<()> {
         let elapsed = self.started.elapsed();
         let result = match (self.failure.lock().take(), value) {
             (Some(failure), _) => Err(failure),
-            (None, Some(value)) => Ok(value),
+            (None, Some(())) => Ok(()),
             (None, None) => Err(Failure {
                 kind: FailureKind::Panic,
                 message: "the main thread was unwound by a kill of its own node".to_owned(),

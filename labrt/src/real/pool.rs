@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-type Job = Box<dyn FnOnce() + Send>;
+use crate::run::Job;
 
 /// How long a thread spins before it sleeps: about the cost of two wake-ups by the kernel.
 const SPIN: Duration = Duration::from_micros(50);
@@ -67,8 +67,7 @@ struct Worker {
 }
 
 /// Runs the job on an idle thread of the pool, or on a new one.
-pub(crate) fn execute(job: impl FnOnce() + Send + 'static) {
-    let job: Job = Box::new(job);
+pub(crate) fn execute(job: Job) {
     let idle = IDLE_WORKERS.lock().pop();
     match idle {
         Some(worker) => worker.hand(job),

@@ -13,6 +13,7 @@ use crate::context::{self, Mode};
 use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Decision, FailureKind, Outcome, Stats};
+use crate::run::Job;
 use crate::watchdog;
 
 enum Step {
@@ -22,10 +23,7 @@ enum Step {
 }
 
 /// Runs `main` as the first task of a new simulation on this OS thread.
-pub(crate) fn run<T: Send + 'static>(
-    config: &Config,
-    main: impl FnOnce() -> T + Send + 'static,
-) -> Outcome<T> {
+pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
     let started = Instant::now();
     let pulse = watchdog::watch_this_thread(config);
     with(|sim| {
@@ -38,13 +36,11 @@ pub(crate) fn run<T: Send + 'static>(
     crate::exit::watch_this_thread();
     let mode = context::enter(Mode::Simulated);
     hash_keys::enter(config.seed);
-    let slot = Arc::new(parking_lot::Mutex::new(None));
-    let result = Arc::clone(&slot);
-    spawn(0, Name::from("main"), move || {
-        let value = main();
-        *result.lock() = Some(value);
+    let main = move || {
+        main();
         with(|sim| sim.stopping = true);
-    });
+    };
+    spawn(0, Name::from("main"), Box::new(main));
     drive();
     kill_tasks(None, Location::caller());
     // Closures of timers may own locks, channels, nodes: they are dropped while the world still stands.
@@ -53,9 +49,8 @@ pub(crate) fn run<T: Send + 'static>(
     call_outside_of_tasks(crate::thread::local::drop_all_locals);
     hash_keys::leave();
     context::leave(mode);
-    let value = slot.lock().take();
     pulse.end();
-    with(|sim| sim.outcome(value, started.elapsed()))
+    with(|sim| sim.outcome(started.elapsed()))
 }
 
 fn drive() {
@@ -152,13 +147,9 @@ impl Sim {
         }
     }
 
-    fn outcome<T>(&mut self, value: Option<T>, real_time: Duration) -> Outcome<T> {
-        let result = match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(value.expect("a run without a failure ends by storing the value of its main task")),
-        };
+    fn outcome(&mut self, real_time: Duration) -> Outcome<()> {
         Outcome {
-            result,
+            result: self.failure.take().map_or(Ok(()), Err),
             stats: Stats {
                 virtual_time: Duration::from_nanos(self.now),
                 real_time,

@@ -12,6 +12,7 @@ use super::stack::{self, TaskStack};
 use super::{NO_TASK, Sim, with};
 use crate::name::Name;
 use crate::outcome::FailureKind;
+use crate::run::Job;
 use crate::thread::local::drop_locals;
 
 /// A coroutine, with the lowest and the highest address of its stack.
@@ -161,13 +162,13 @@ pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Locati
 
 /// Starts a task on `node`, and gives its number in the run. If that node was killed or the run is ending,
 /// `f` is dropped, and the number is that of no task.
-pub(crate) fn spawn(node: u32, name: Name, f: impl FnOnce() + 'static) -> u64 {
+pub(crate) fn spawn(node: u32, name: Name, job: Job) -> u64 {
     let Some(stack) = with(|sim| sim.admit(node)) else { return u64::MAX };
     let bounds = stack.bounds();
     let inner = Coroutine::with_stack(stack, move |yielder, ()| {
         YIELDER.set(yielder);
         // A task that is killed before its first turn only drops its closure: here, where that may panic.
-        let run_or_drop = || if with(|sim| sim.current_is_killed()) { drop(f) } else { f() };
+        let run_or_drop = || if with(|sim| sim.current_is_killed()) { drop(job) } else { job() };
         match catch_unwind(AssertUnwindSafe(run_or_drop)) {
             Ok(()) => with(Sim::note_survivor),
             Err(payload) => record_panic(&*payload),

@@ -123,24 +123,26 @@ impl Condvar {
         deadline: Option<u64>,
         place: &'static Location<'static>,
     ) -> bool {
-        // Between the caller's test and the parking another thread may change what was tested, if it does so
-        // without this lock, and wake no thread.
-        entry(place, &self.waiters, true);
-        let may_wait = match mode() {
-            Mode::Simulated => may_block(place),
-            Mode::Threads => real::may_block(),
-            Mode::Outside => true,
-        };
-        if !may_wait {
-            return true;
-        }
-        if mode() == Mode::Simulated && deadline.is_some_and(|deadline| sim::with(|sim| sim.now) >= deadline)
-        {
+        if !self.may_wait(deadline, place) {
             return true;
         }
         let wait = Wait { what: "a notification", on: On::Event(guard.access()) };
         let simulated = || self.waiters.park(wait, deadline, place) == Wake::TimedOut;
         guard.unlocked_while(simulated, |guard| self.wait_real(guard, deadline), place)
+    }
+
+    /// Whether there is anything to wait for: the thread is not killed, and the deadline has not come.
+    fn may_wait(&self, deadline: Option<u64>, place: &'static Location<'static>) -> bool {
+        // Between the caller's test and the parking another thread may change what was tested, if it does so
+        // without this lock, and wake no thread.
+        entry(place, &self.waiters, true);
+        match mode() {
+            Mode::Simulated => {
+                may_block(place) && deadline.is_none_or(|deadline| sim::with(|sim| sim.now) < deadline)
+            }
+            Mode::Threads => real::may_block(),
+            Mode::Outside => true,
+        }
     }
 
     fn wait_real<T: ?Sized>(

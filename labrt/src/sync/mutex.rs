@@ -4,12 +4,12 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 
-use super::{access, entry, exit, look};
+use super::{access, entry, guard_dropped, look, released, taken};
 use crate::context::{Mode, mode};
+use crate::real;
 use crate::sim::lock_order::LockId;
 use crate::sim::park::{WaitQueue, wait_for_lock};
 use crate::sim::policy::Access;
-use crate::{real, sim};
 
 /// A lock around a value, as in parking_lot: `lock()` gives the guard itself, and a panic does not poison.
 #[derive(Default)]
@@ -56,7 +56,7 @@ impl<T: ?Sized> Mutex<T> {
         let place = Location::caller();
         look(place);
         let inner = self.inner.try_lock()?;
-        self.note_taken(place);
+        taken(&self.id, place);
         Some(MutexGuard { lock: self, inner: Some(inner), place })
     }
 
@@ -72,18 +72,11 @@ impl<T: ?Sized> Mutex<T> {
         self.inner.is_locked()
     }
 
-    #[inline]
-    fn note_taken(&self, place: &'static Location<'static>) {
-        if mode() == Mode::Simulated {
-            sim::with(|sim| sim.lock_taken(&self.id, place));
-        }
-    }
-
     /// Takes the parking_lot lock inside, waiting as the world demands.
     #[inline]
     fn acquire(&self, place: &'static Location<'static>) -> parking_lot::MutexGuard<'_, T> {
         let guard = self.inner.try_lock().unwrap_or_else(|| self.acquire_slowly(place));
-        self.note_taken(place);
+        taken(&self.id, place);
         guard
     }
 
@@ -103,15 +96,6 @@ impl<T: ?Sized> Mutex<T> {
                 real::check();
             },
             Mode::Outside => self.inner.lock(),
-        }
-    }
-
-    /// The parking_lot lock has just been given up.
-    #[inline]
-    fn released(&self) {
-        if mode() == Mode::Simulated {
-            sim::with(|sim| sim.lock_released(self.id.get()));
-            self.waiters.wake_one();
         }
     }
 }
@@ -135,7 +119,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
             return real(self.inner.as_mut().expect("a guard that the caller can name holds its lock"));
         }
         self.inner = None;
-        self.lock.released();
+        released(&self.lock.id, &self.lock.waiters);
         let result = simulated();
         self.inner = Some(self.lock.acquire(place));
         self.place = place;
@@ -164,8 +148,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         // Without an inner guard this task was killed while it waited for a condition.
         if self.inner.take().is_some() {
-            self.lock.released();
-            exit(self.place);
+            guard_dropped(&self.lock.id, &self.lock.waiters, self.place);
         }
     }
 }

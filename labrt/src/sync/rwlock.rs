@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 
-use super::{entry, exit};
+use super::{entry, exit, taken};
 use crate::context::{Mode, mode};
 use crate::sim::lock_order::LockId;
 use crate::sim::park::{WaitQueue, wait_for_lock};
@@ -107,9 +107,7 @@ impl<T: ?Sized> RwLock<T> {
         entry(place, &self.waiters, true);
         loop {
             if let Some(guard) = attempt(None) {
-                if mode() == Mode::Simulated {
-                    sim::with(|sim| sim.lock_taken(&self.id, place));
-                }
+                taken(&self.id, place);
                 return guard;
             }
             match mode() {

@@ -14,6 +14,7 @@ use crate::context::{Mode, mode};
 use crate::name::Name;
 use crate::node::{self, Node};
 use crate::oneshot::{self, Take};
+use crate::run::Job;
 use crate::sim::policy::Access;
 use crate::sim::task::Wait;
 use crate::{real, runtime, sim};
@@ -81,12 +82,17 @@ fn may_run_first(place: &'static Location<'static>) {
 }
 
 fn start<T: Send + 'static>(name: Name, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let (put, packet) = oneshot::channel();
+    JoinHandle { packet, task: start_job(name, Box::new(move || put.put(f()))) }
+}
+
+/// The number of the task in its simulation.
+fn start_job(name: Name, job: Job) -> u64 {
     if mode() == Mode::Outside {
-        let (put, packet) = oneshot::channel();
-        real::pool::execute(move || put.put(f()));
-        return JoinHandle { packet, task: 0 };
+        real::pool::execute(job);
+        return 0;
     }
-    spawn_on(&node::current(), name, f)
+    runtime::start_detached(&node::current(), name, job)
 }
 
 pub(crate) fn spawn_on<T: Send + 'static>(
@@ -95,8 +101,7 @@ pub(crate) fn spawn_on<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
     let (put, packet) = oneshot::channel();
-    let task = runtime::start_detached(node, name, move || put.put(f()));
-    JoinHandle { packet, task }
+    JoinHandle { packet, task: runtime::start_detached(node, name, Box::new(move || put.put(f()))) }
 }
 
 /// Starts threads with a name, as [`std::thread::Builder`] does. [`spawn_named`] is shorter.

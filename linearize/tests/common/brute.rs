@@ -1,6 +1,8 @@
 //! The definition of linearizability, tried out: every order that respects real time and the order of each
 //! client.
 
+use std::collections::HashSet;
+
 use linearize::{History, Model};
 
 /// Whether some order of some of the open operations and all others respects the model and real time.
@@ -10,32 +12,54 @@ pub(crate) fn is_linearizable<M: Model>(model: &M, history: &History<M::Op, M::R
     parts.into_iter().all(|part| {
         let members: Vec<usize> =
             (0..history.len()).filter(|&index| model.partition(&history[index].op) == part).collect();
-        extend(model, history, &members, 0, &model.initial())
+        let mut orders = Orders { model, history, members, tried: HashSet::new() };
+        orders.can_be_extended(0, &model.initial())
     })
 }
 
-fn extend<M: Model>(
-    model: &M,
-    history: &History<M::Op, M::Result>,
-    members: &[usize],
-    done: u32,
-    state: &M::State,
-) -> bool {
-    let left = |bit: usize| done >> bit & 1 == 0;
-    if members.iter().enumerate().all(|(bit, &index)| !left(bit) || history[index].is_open()) {
-        return true;
+/// The orders of one part of a history.
+struct Orders<'a, M: Model> {
+    model: &'a M,
+    history: &'a History<M::Op, M::Result>,
+    /// The operations of the part.
+    members: Vec<usize>,
+    /// What was tried in vain: which operations are done, and the state after them. Which order led there
+    /// makes no difference for the rest.
+    tried: HashSet<(u32, M::State)>,
+}
+
+impl<M: Model> Orders<'_, M> {
+    /// Whether the operations that are left can follow. `done` has a bit for each of the others.
+    fn can_be_extended(&mut self, done: u32, state: &M::State) -> bool {
+        let left = |bit: usize| done >> bit & 1 == 0;
+        let count = self.members.len();
+        if (0..count).all(|bit| !left(bit) || self.history[self.members[bit]].is_open()) {
+            return true;
+        }
+        if self.tried.contains(&(done, state.clone())) {
+            return false;
+        }
+        let extended = (0..count).any(|bit| {
+            let minimal = (0..count).all(|other| !left(other) || !self.is_first(other, bit));
+            left(bit)
+                && minimal
+                && self.step(bit, state).is_some_and(|next| self.can_be_extended(done | 1 << bit, &next))
+        });
+        if !extended {
+            self.tried.insert((done, state.clone()));
+        }
+        extended
     }
-    members.iter().enumerate().any(|(bit, &index)| {
-        let operation = &history[index];
-        let first = |before: usize| {
-            history[before].precedes(operation)
-                || (before < index && history[before].client == operation.client)
-        };
-        let minimal = members.iter().enumerate().all(|(other, &before)| !left(other) || !first(before));
-        left(bit)
-            && minimal
-            && model
-                .step(state, &operation.op, operation.result.as_ref())
-                .is_some_and(|next| extend(model, history, members, done | 1 << bit, &next))
-    })
+
+    /// Whether real time, or their client, puts the one operation before the other.
+    fn is_first(&self, before: usize, after: usize) -> bool {
+        let (before, after) = (self.members[before], self.members[after]);
+        let (earlier, later) = (&self.history[before], &self.history[after]);
+        earlier.precedes(later) || (before < after && earlier.client == later.client)
+    }
+
+    fn step(&self, bit: usize, state: &M::State) -> Option<M::State> {
+        let operation = &self.history[self.members[bit]];
+        self.model.step(state, &operation.op, operation.result.as_ref())
+    }
 }

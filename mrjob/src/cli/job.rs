@@ -32,10 +32,6 @@ const INPUT_PER_REDUCE: u64 = 64 << 10;
 /// The most intermediate files that a job may make.
 const MOST_FILES: usize = 10_000_000;
 
-/// How often to try for the lock of a job that may have been killed, and how long to wait in between.
-const TRIES: u32 = 20;
-const RETRY: Duration = Duration::from_millis(100);
-
 /// A job that can be started.
 pub(crate) struct Prepared {
     pub(crate) state: State,
@@ -163,7 +159,7 @@ fn state(arguments: &Job, plan: &Plan) -> State {
 fn find_unfinished(out: &Path, plan: &Plan) -> Result<Option<(OwnDirectory, Unfinished)>, Problem> {
     let mut other = None;
     for path in locks::directories(out, directory::PREFIX) {
-        let Some(directory) = take_over(&path) else {
+        let Some(directory) = OwnDirectory::take_over_of_killed(&path) else {
             other.get_or_insert(format!("{} belongs to a job that is running", path.display()));
             continue;
         };
@@ -186,15 +182,4 @@ fn find_unfinished(out: &Path, plan: &Plan) -> Result<Option<(OwnDirectory, Unfi
             Ok(None)
         }
     }
-}
-
-/// Takes over the directory of a process that was killed. A worker that it was starting in that moment may
-/// hold the lock for a little longer, until it becomes a program of its own.
-fn take_over(path: &Path) -> Option<OwnDirectory> {
-    (0..TRIES).find_map(|number| {
-        if number > 0 {
-            std::thread::sleep(RETRY);
-        }
-        OwnDirectory::take_over(path)
-    })
 }

@@ -12,7 +12,7 @@ use rsm::{Request, StateMachine};
 use shardctrler::{Config, Controller, GroupId, Reply as Made};
 use shardkv::{Command, Group, Handover, KvError, Reply, Transfer, key_to_shard};
 
-use crate::custody::{Ledger, State};
+use crate::custody::Ledger;
 
 const GROUPS: [GroupId; 3] = [1, 2, 3];
 const KEYS: usize = 10;
@@ -83,7 +83,7 @@ impl World {
     fn apply(&mut self, group: usize, command: Command) -> Reply {
         self.logs[group].push(command.clone());
         let reply = self.groups[group].apply(command);
-        let judged = self.ledger.enter(GROUPS[group], 0, State::of(&self.groups[group]));
+        let judged = self.ledger.enter(GROUPS[group], 0, self.groups[group].view());
         judged.unwrap_or_else(|broken| panic!("{broken}"));
         reply
     }

@@ -4,17 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use labrpc::{ClientEnd, Name};
+use labrpc::{ClientEnd, TapEvent};
 use labrt::rand::random_range;
 use labrt::thread;
 use labrt::time::Instant;
 use rsm::ReplicatedServer as _;
-use shardctrler::{Config, ControllerServer, GroupId};
-use shardkv::{Clerk, MakeEnd, Setup, ShardServer};
+use shardctrler::{Config, ControllerServer, GroupId, SHARDS};
+use shardkv::{Clerk, GroupView, Setup, ShardServer, Stage, key_to_shard};
 use tester::kv::{Recorded, Records};
 use tester::{Boot, Booted, Checks, Figures, Group, Net, Test};
 
-use crate::costly;
+use crate::callers::{Caller, Callers};
+use crate::costly::Costs;
 use crate::custody::Custody;
 
 /// Number of servers of each group, and of the controller.
@@ -74,6 +75,8 @@ pub(crate) struct Cluster {
     pub(crate) net: Net,
     pub(crate) controllers: Group<ControllerServer>,
     pub(crate) groups: Vec<Group<ShardServer>>,
+    custody: Arc<Custody>,
+    callers: Callers,
     records: Arc<Records>,
     options: Options,
 }
@@ -87,13 +90,15 @@ impl Cluster {
     /// Starts all servers. No group has joined yet.
     pub(crate) fn new(test: &Test, options: Options) -> Cluster {
         let net = Net::as_drawn(test);
-        let custody = Custody::new(test);
+        let (custody, callers) = (Custody::new(test), Callers::new(&net));
         let controllers = controllers(test, &net, "controller", 0);
-        let start = |group| start_group(test, &net, &custody, &controllers, options, group);
-        let groups = (0..GROUPS).map(start).collect();
+        let costs = options.cost.map(|cost| Costs::new(cost, &net, &callers));
+        let parts = Parts { test, net: &net, custody: &custody, callers: &callers, costs };
+        let groups = (0..GROUPS).map(|group| parts.start_group(&controllers, options, group)).collect();
         let records = Records::new(test);
         test.note("0-2: controllers; 3-5, 6-8, 9-11: groups 0, 1, 2");
-        let cluster = Cluster { test: test.clone(), net, controllers, groups, records, options };
+        let cluster =
+            Cluster { test: test.clone(), net, controllers, groups, custody, callers, records, options };
         cluster.set_reliable(!options.unreliable);
         let at_end = cluster.clone();
         test.at_end(move |_| at_end.close());
@@ -122,13 +127,24 @@ impl Cluster {
 
     /// A new client that asks these controllers.
     pub(crate) fn client_of(&self, controllers: &Group<ControllerServer>) -> Recorded<Clerk> {
-        let ends = ends_to(&self.net, controllers);
-        self.records.clerk(Clerk::new(ends, make_end(&self.net)))
+        let ends = ends_to(&self.callers, Caller::Client, controllers);
+        self.records.clerk(Clerk::new(ends, self.callers.make_end(Caller::Client)))
     }
 
     /// A new administrator.
     pub(crate) fn administrator(&self) -> shardctrler::Clerk {
-        shardctrler::Clerk::new(ends_to(&self.net, &self.controllers))
+        self.administrator_of(&self.controllers)
+    }
+
+    /// A new administrator at these controllers.
+    fn administrator_of(&self, controllers: &Group<ControllerServer>) -> shardctrler::Clerk {
+        shardctrler::Clerk::new(ends_to(&self.callers, Caller::Client, controllers))
+    }
+
+    /// Who made the call that a message belongs to; `None` within a group or among the controllers.
+    pub(crate) fn callers(&self) -> impl Fn(&TapEvent<'_>) -> Option<Caller> + Send + 'static {
+        let callers = self.callers.clone();
+        move |message| callers.of(message)
     }
 
     /// Has these groups join in one command.
@@ -143,7 +159,7 @@ impl Cluster {
             (0..self.options.servers).map(move |server| self.groups[group].name(server).to_string())
         };
         let joining = groups.iter().map(|&group| (gid(group), names(group).collect())).collect();
-        let made = shardctrler::Clerk::new(ends_to(&self.net, controllers)).join(joining);
+        let made = self.administrator_of(controllers).join(joining);
         self.test.expect(made.is_ok(), || format!("the controller refused a join of {groups:?}: {made:?}"));
     }
 
@@ -235,43 +251,81 @@ impl Cluster {
     }
 
     /// Waits until every server of every group has adopted the newest configuration and no shard is on
-    /// its way. Fails the test if it takes longer than `patience`.
+    /// its way. Fails the test if it takes longer than `patience`. Of a solution that shows no group it waits
+    /// until each shard can be read.
     pub(crate) fn settle(&self, patience: Duration) {
+        if !self.custody.sees() {
+            self.test.unwatched("shards on their way; implement `watch_group`");
+            return self.wait_for_reads(patience);
+        }
         let newest = self.newest().number;
-        let settled = move |group: &shardkv::Group| {
-            let arrived = group.tenures().all(|tenure| tenure.stage.has_content());
-            group.config() == newest && arrived
+        let settled = move |group: &GroupView| {
+            let arrived = group.tenures.iter().all(|tenure| tenure.stage.has_content());
+            group.config == newest && arrived
         };
         self.wait_for(patience, "a shard is still on its way", settled);
         self.test.note("all shards have arrived");
     }
 
-    /// Waits until no garbage is left either (the course's first challenge).
+    /// Waits until no garbage is left either (the course's first challenge). It is invisible in a solution
+    /// that shows no group, except in the size of the disks.
     pub(crate) fn settle_without_garbage(&self, patience: Duration) {
         self.settle(patience);
-        let clean = |group: &shardkv::Group| {
-            let serving = group.tenures().all(|tenure| tenure.stage == shardkv::Stage::Serving);
-            serving && group.garbage().next().is_none()
+        if !self.custody.sees() {
+            return self.test.unwatched("shards kept for others; implement `watch_group`");
+        }
+        let clean = |group: &GroupView| {
+            let serving = group.tenures.iter().all(|tenure| tenure.stage == Stage::Serving);
+            serving && group.garbage.is_empty()
         };
         self.wait_for(patience, "garbage is left", clean);
         self.test.note("no garbage is left");
     }
 
     /// Waits until the condition holds on every server of every group.
-    fn wait_for(
-        &self,
-        patience: Duration,
-        otherwise: &str,
-        condition: impl Fn(&shardkv::Group) -> bool + Copy + Send + 'static,
-    ) {
-        let holds = |group: &Group<ShardServer>, server| {
-            group.visit(server, move |server| server.inspect(condition)) == Some(true)
-        };
+    fn wait_for(&self, patience: Duration, otherwise: &str, condition: impl Fn(&GroupView) -> bool + Copy) {
+        let holds = |group: usize, server| self.shown_by(group, server, condition) == Some(true);
+        let servers = 0..self.options.servers;
         let deadline = Instant::now() + patience;
-        while !self.groups.iter().all(|group| (0..group.len()).all(|server| holds(group, server))) {
+        while !(0..GROUPS).all(|group| servers.clone().all(|server| holds(group, server))) {
             self.test.expect(Instant::now() < deadline, || format!("after {patience:?} {otherwise}"));
             pause(50);
         }
+    }
+
+    /// Whether any server has shown its group.
+    pub(crate) fn sees_groups(&self) -> bool {
+        self.custody.sees()
+    }
+
+    /// Looks at what a server shows of its group; `None` if it is down or has shown nothing.
+    pub(crate) fn shown_by<T>(
+        &self,
+        group: usize,
+        server: usize,
+        look: impl FnOnce(&GroupView) -> T,
+    ) -> Option<T> {
+        let is_up = self.groups[group].visit(server, |_| ()).is_some();
+        is_up.then(|| self.custody.of_server(gid(group), server, look)).flatten()
+    }
+
+    /// Waits until a new client has read a key of each shard.
+    fn wait_for_reads(&self, patience: Duration) {
+        let mut clerk = self.client();
+        let reader = thread::spawn(move || {
+            for shard in 0..SHARDS {
+                let key = ('a'..='z').map(String::from).find(|key| key_to_shard(key) == shard);
+                clerk.get(&key.expect("26 letters in a row meet each of the ten shards"));
+            }
+        });
+        let deadline = Instant::now() + patience;
+        while !reader.is_finished() {
+            self.test.expect(Instant::now() < deadline, || {
+                format!("after {patience:?} a client has not read a key of each shard")
+            });
+            pause(50);
+        }
+        self.test.note("each shard can be read");
     }
 
     /// A server of a group that believes it is the leader. Waits until there is one.
@@ -288,7 +342,7 @@ impl Cluster {
 
     /// A new end to a server of a group.
     pub(crate) fn end_of(&self, group: usize, server: usize) -> ClientEnd {
-        end_to(&self.net, self.groups[group].name(server))
+        self.callers.end(Caller::Client, self.groups[group].name(server))
     }
 
     /// The first running controller that believes it is the leader.
@@ -319,63 +373,62 @@ pub(crate) fn controllers(test: &Test, net: &Net, prefix: &str, column: usize) -
     group
 }
 
-fn start_group(
-    test: &Test,
-    net: &Net,
-    custody: &Arc<Custody>,
-    controllers: &Group<ControllerServer>,
-    options: Options,
-    number: usize,
-) -> Group<ShardServer> {
-    let column = SERVERS + options.servers * number;
-    let checks = Checks::beside(test, options.servers, column, ShardServer::wire());
-    let (of_boot, controllers, custody) = (net.clone(), controllers.clone(), Arc::clone(custody));
-    let boot = move |boot: Boot| {
-        let (observer, life) = checks.begin(&boot);
-        let me = boot.me;
-        let server = ShardServer::start(Setup {
-            ends: boot.ends,
-            me,
-            persister: boot.persister,
-            max_raft_state: options.max_raft_state,
-            group: gid(number),
-            controllers: ends_to(&of_boot, &controllers),
-            make_end: make_end(&of_boot),
-        });
-        if let Some(observer) = observer {
-            server.watch(observer);
-        }
-        let seen = server.clone();
-        life.poll(move || seen.raft_state());
-        server.watch_group(custody.watcher(gid(number), me));
-        let services = match options.cost {
-            Some(cost) => costly::services(&server, cost),
-            None => server.services(),
+/// What the groups of a cluster share while they are started.
+struct Parts<'a> {
+    test: &'a Test,
+    net: &'a Net,
+    custody: &'a Arc<Custody>,
+    callers: &'a Callers,
+    costs: Option<Costs>,
+}
+
+impl Parts<'_> {
+    fn start_group(
+        &self,
+        controllers: &Group<ControllerServer>,
+        options: Options,
+        number: usize,
+    ) -> Group<ShardServer> {
+        let column = SERVERS + options.servers * number;
+        let checks = Checks::beside(self.test, options.servers, column, ShardServer::wire());
+        let (callers, costs) = (self.callers.clone(), self.costs.clone());
+        let (controllers, custody) = (controllers.clone(), Arc::clone(self.custody));
+        let boot = move |boot: Boot| {
+            let (observer, life) = checks.begin(&boot);
+            let me = boot.me;
+            let server = ShardServer::start(Setup {
+                ends: boot.ends,
+                me,
+                persister: boot.persister,
+                max_raft_state: options.max_raft_state,
+                group: gid(number),
+                controllers: ends_to(&callers, Caller::Group, &controllers),
+                make_end: callers.make_end(Caller::Group),
+            });
+            // A solution is shown whole or not at all.
+            if let Some(observer) = observer {
+                server.watch(observer);
+                server.watch_group(custody.watcher(gid(number), me));
+            }
+            let seen = server.clone();
+            life.poll(move || seen.raft_state());
+            let mut services = server.services();
+            if let Some(costs) = &costs {
+                services = costs.around_all(services, &server);
+            }
+            Booted { services: life.around_all(services), server }
         };
-        let services = life.around_all(services);
-        Booted { server, services }
-    };
-    let group = Group::beside(test, net, &format!("server-{}", gid(number)), options.servers, column, boot);
-    group.start_all();
-    group.pause_as_drawn();
-    group
+        let name = format!("server-{}", gid(number));
+        let group = Group::beside(self.test, self.net, &name, options.servers, column, boot);
+        group.start_all();
+        group.pause_as_drawn();
+        group
+    }
 }
 
 /// New ends to all controllers.
-fn ends_to(net: &Net, controllers: &Group<ControllerServer>) -> Vec<ClientEnd> {
-    (0..SERVERS).map(|server| end_to(net, controllers.name(server))).collect()
-}
-
-/// A new end, ready for calls.
-fn end_to(net: &Net, name: &Name) -> ClientEnd {
-    let (number, end) = net.make_end(name);
-    net.network().enable(number, true);
-    end
-}
-
-fn make_end(net: &Net) -> MakeEnd {
-    let net = net.clone();
-    Arc::new(move |name| end_to(&net, &Name::from(name)))
+fn ends_to(callers: &Callers, caller: Caller, controllers: &Group<ControllerServer>) -> Vec<ClientEnd> {
+    (0..SERVERS).map(|server| callers.end(caller, controllers.name(server))).collect()
 }
 
 /// A random text of `length` characters.

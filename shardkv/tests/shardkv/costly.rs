@@ -2,55 +2,69 @@
 //! server could serve any number of clients. With a cost for each operation, a server gets as busy
 //! as a real one, and the throughput of groups can be compared.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kvraft::Operation;
-use labrpc::Service;
+use labrpc::{Direction, Service, TapAction, TapEvent};
 use labrt::quiet::Mutex;
 use labrt::thread;
 use labrt::time::Instant;
-use rsm::{ReplicatedServer as _, Request};
-use shardkv::{Content, Handover, KvError, PullError, ShardRpc, ShardServer};
+use rsm::ReplicatedServer as _;
+use shardkv::ShardServer;
+use tester::Net;
 
-/// A server with one processor. Each operation that it receives as the leader keeps the processor
-/// busy for `cost`.
-pub(crate) struct Costly {
-    server: Arc<ShardServer>,
+use crate::callers::{Caller, Callers};
+
+/// What operations cost on all servers. Clones share what they know.
+#[derive(Clone)]
+pub(crate) struct Costs {
+    /// How long an operation keeps a leader busy.
     cost: Duration,
-    /// The time at which the processor has finished all operations so far.
-    free_at: Mutex<Option<Instant>>,
+    /// The methods that clients have called. A solution names them as it likes.
+    of_clients: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
-/// The server's services, with the cost of operations.
-pub(crate) fn services(server: &Arc<ShardServer>, cost: Duration) -> Vec<Service> {
-    let mut services = server.services();
-    let costly = Costly { server: Arc::clone(server), cost, free_at: Mutex::default() };
-    services[0] = Arc::new(costly).into_service();
-    services
-}
-
-impl ShardRpc for Costly {
-    fn operate(&self, request: Request<Operation>) -> Result<String, KvError> {
-        // A refusal for lack of leadership costs nothing.
-        if self.server.is_leader() {
-            let now = Instant::now();
-            let done = {
-                let mut free_at = self.free_at.lock();
-                let done = free_at.map_or(now, |free_at| free_at.max(now)) + self.cost;
-                *free_at = Some(done);
-                done
-            };
-            thread::sleep(done - now);
-        }
-        self.server.operate(request)
+impl Costs {
+    /// Learns the methods of clients from the network, and takes its tap for that.
+    pub(crate) fn new(cost: Duration, net: &Net, callers: &Callers) -> Costs {
+        let of_clients = Arc::<Mutex<BTreeSet<&'static str>>>::default();
+        let (seen, callers) = (Arc::clone(&of_clients), callers.clone());
+        net.network().set_tap(move |message: &TapEvent<'_>| {
+            if message.direction == Direction::Request && callers.of(message) == Some(Caller::Client) {
+                seen.lock().insert(message.method);
+            }
+            TapAction::Deliver
+        });
+        Costs { cost, of_clients }
     }
 
-    fn pull(&self, handover: Handover) -> Result<Content, PullError> {
-        self.server.pull(handover)
+    /// The services of a server with one processor. Each operation that it receives as the leader keeps the
+    /// processor busy for the cost.
+    pub(crate) fn around_all(&self, services: Vec<Service>, server: &Arc<ShardServer>) -> Vec<Service> {
+        // The time at which the processor has finished all operations so far.
+        let free_at = Arc::<Mutex<Option<Instant>>>::default();
+        let around = |service: Service| {
+            let (costs, server, free_at) = (self.clone(), Arc::clone(server), Arc::clone(&free_at));
+            service.around(move |method, _, handle| {
+                // A refusal for lack of leadership costs nothing.
+                if costs.of_clients.lock().contains(method) && server.is_leader() {
+                    costs.keep_busy(&free_at);
+                }
+                handle()
+            })
+        };
+        services.into_iter().map(around).collect()
     }
 
-    fn discard(&self, handover: Handover) -> bool {
-        self.server.discard(handover)
+    fn keep_busy(&self, free_at: &Mutex<Option<Instant>>) {
+        let now = Instant::now();
+        let done = {
+            let mut free_at = free_at.lock();
+            let done = free_at.map_or(now, |free_at| free_at.max(now)) + self.cost;
+            *free_at = Some(done);
+            done
+        };
+        thread::sleep(done - now);
     }
 }

@@ -1,16 +1,16 @@
-//! A checker over all groups, at every step of every server, in every test: some group has each
-//! shard, at most one group serves it, no group deletes the only copy, and the servers of a group
-//! agree.
+//! A checker over all groups, at every step of every server that shows its group, in every test: some
+//! group has each shard, at most one group serves it, no group deletes the only copy, and the servers of a
+//! group agree.
 //!
-//! A server's state is what it has applied. It applies committed entries only, so a majority of its
-//! group has them on disk. The group's state is that of the server that has applied most.
+//! A server's view is what it has applied. It applies committed entries only, so a majority of its
+//! group has them on disk. The group's view is that of the server that has applied most.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use labrt::quiet::Mutex;
 use shardctrler::{GroupId, SHARDS};
-use shardkv::{Group, Handover, Stage, TenureView};
+use shardkv::{GroupView, Handover, Stage, TenureView};
 use tester::Test;
 
 pub(crate) struct Custody {
@@ -18,24 +18,17 @@ pub(crate) struct Custody {
     ledger: Mutex<Ledger>,
 }
 
-/// The states of all groups so far.
+/// The views of all groups so far.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// The latest state of each group.
-    groups: BTreeMap<GroupId, State>,
-    /// All states of each group, by the number of changes before them.
-    history: BTreeMap<(GroupId, u64), State>,
+    /// The latest view of each server in its present life.
+    servers: BTreeMap<(GroupId, usize), GroupView>,
+    /// The latest view of each group.
+    groups: BTreeMap<GroupId, GroupView>,
+    /// All views of each group, by the number of changes before them.
+    history: BTreeMap<(GroupId, u64), GroupView>,
     /// Handovers whose content has arrived at the next owner. A shard's first owner counts as arrived.
     arrived: BTreeSet<Handover>,
-}
-
-/// The part of a group's state that the checker compares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct State {
-    changes: u64,
-    config: u64,
-    tenures: Vec<TenureView>,
-    garbage: Vec<Handover>,
 }
 
 impl Custody {
@@ -43,25 +36,34 @@ impl Custody {
         Arc::new(Custody { test: test.clone(), ledger: Mutex::default() })
     }
 
-    /// The watcher of a server of this group.
+    /// The watcher of a server that begins a new life.
     pub(crate) fn watcher(
         self: &Arc<Self>,
         group: GroupId,
         server: usize,
-    ) -> impl FnMut(u64, &Group) + Send + 'static {
+    ) -> impl FnMut(&GroupView) + Send + 'static {
+        self.ledger.lock().servers.remove(&(group, server));
         let custody = Arc::clone(self);
-        let mut seen = None;
-        move |_, state| {
-            // Most entries are operations of clients, which change nothing here.
-            if seen != Some(state.changes()) {
-                seen = Some(state.changes());
-                custody.observe(group, server, state);
-            }
-        }
+        move |view| custody.observe(group, server, view)
     }
 
-    fn observe(&self, group: GroupId, server: usize, state: &Group) {
-        let judged = self.ledger.lock().enter(group, server, State::of(state));
+    /// Whether any server has shown its group. A solution that shows none is judged from outside.
+    pub(crate) fn sees(&self) -> bool {
+        !self.ledger.lock().groups.is_empty()
+    }
+
+    /// Looks at what a server has shown in its present life; `None` if it has shown nothing.
+    pub(crate) fn of_server<T>(
+        &self,
+        group: GroupId,
+        server: usize,
+        look: impl FnOnce(&GroupView) -> T,
+    ) -> Option<T> {
+        self.ledger.lock().servers.get(&(group, server)).map(look)
+    }
+
+    fn observe(&self, group: GroupId, server: usize, view: &GroupView) {
+        let judged = self.ledger.lock().enter(group, server, view.clone());
         match judged {
             Ok(news) => {
                 if let Some(news) = news {
@@ -73,48 +75,38 @@ impl Custody {
     }
 }
 
-impl State {
-    pub(crate) fn of(group: &Group) -> State {
-        State {
-            changes: group.changes(),
-            config: group.config(),
-            tenures: group.tenures().collect(),
-            garbage: group.garbage().collect(),
-        }
-    }
-}
-
 impl Ledger {
-    /// Takes in a server's state. Returns a line for the story if there is one, or the broken rule.
+    /// Takes in a server's view. Returns a line for the story if there is one, or the broken rule.
     pub(crate) fn enter(
         &mut self,
         group: GroupId,
         server: usize,
-        state: State,
+        view: GroupView,
     ) -> Result<Option<String>, String> {
-        let first = self.history.entry((group, state.changes)).or_insert_with(|| state.clone());
-        if *first != state {
+        self.servers.insert((group, server), view.clone());
+        let first = self.history.entry((group, view.changes)).or_insert_with(|| view.clone());
+        if *first != view {
             return Err(format!(
                 "the servers of group {group} disagree: after {} changes one server has {first:?}, but \
-                 server {server} has {state:?}",
-                state.changes
+                 server {server} has {view:?}",
+                view.changes
             ));
         }
         let before = self.groups.get(&group);
-        if before.is_some_and(|before| before.changes >= state.changes) {
+        if before.is_some_and(|before| before.changes >= view.changes) {
             return Ok(None);
         }
-        for tenure in state.tenures.iter().filter(|tenure| tenure.stage.has_content()) {
+        for tenure in view.tenures.iter().filter(|tenure| tenure.stage.has_content()) {
             self.arrived.insert(Handover { shard: tenure.shard, config: tenure.since });
         }
-        let before = self.groups.insert(group, state);
+        let before = self.groups.insert(group, view);
         self.check_deletions(group, before.as_ref())?;
         (0..SHARDS).try_for_each(|shard| self.check_shard(shard))?;
         Ok(self.news(group, before.as_ref()))
     }
 
     /// Each content that the group has deleted has arrived at its next owner.
-    fn check_deletions(&self, group: GroupId, before: Option<&State>) -> Result<(), String> {
+    fn check_deletions(&self, group: GroupId, before: Option<&GroupView>) -> Result<(), String> {
         let now = &self.groups[&group].tenures;
         for had in before.iter().flat_map(|before| &before.tenures) {
             let still = now.iter().find(|has| (has.shard, has.since) == (had.shard, had.since));
@@ -136,8 +128,8 @@ impl Ledger {
     fn check_shard(&self, shard: usize) -> Result<(), String> {
         let newest = self.arrived.iter().rfind(|handover| handover.shard == shard);
         let tenures = || {
-            self.groups.iter().flat_map(move |(group, state)| {
-                let of_shard = state.tenures.iter().filter(move |tenure| tenure.shard == shard);
+            self.groups.iter().flat_map(move |(group, view)| {
+                let of_shard = view.tenures.iter().filter(move |tenure| tenure.shard == shard);
                 of_shard.map(move |tenure| (*group, tenure))
             })
         };
@@ -154,16 +146,16 @@ impl Ledger {
         Ok(())
     }
 
-    fn news(&self, group: GroupId, before: Option<&State>) -> Option<String> {
-        let state = &self.groups[&group];
+    fn news(&self, group: GroupId, before: Option<&GroupView>) -> Option<String> {
+        let view = &self.groups[&group];
         let shards = |stage: Stage| {
-            let at_stage = state.tenures.iter().filter(move |tenure| tenure.stage == stage);
+            let at_stage = view.tenures.iter().filter(move |tenure| tenure.stage == stage);
             at_stage.map(|tenure| tenure.shard).collect::<Vec<_>>()
         };
-        (before.map_or(0, |before| before.config) != state.config).then(|| {
+        (before.map_or(0, |before| before.config) != view.config).then(|| {
             format!(
                 "group {group} is at configuration {}: serves {:?}, pulls {:?}",
-                state.config,
+                view.config,
                 shards(Stage::Serving),
                 shards(Stage::Pulling)
             )

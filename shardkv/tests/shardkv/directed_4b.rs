@@ -4,16 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kvraft::Operation;
-use labgob::decode;
 use labrpc::{Direction, TapAction, TapEvent};
 use labrt::rand::random_range;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::time::Instant;
-use rsm::Request;
 use shardkv::key_to_shard;
 use tester::{Test, run};
 
+use crate::callers::Caller;
 use crate::clients::{Clients, Keys};
 use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
 
@@ -185,10 +183,10 @@ fn sessions_move_4b() {
         // Only group 1's replies get through.
         let lost = Arc::new(AtomicU64::new(0));
         let (count, from_0) = (Arc::clone(&lost), format!("server-{}", gid(0)));
+        let caller = cluster.callers();
         cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
-            let answer = event.method == "ShardRpc.operate" && event.direction == Direction::Reply;
-            let done = answer && matches!(decode::<Result<String, shardkv::KvError>>(event.bytes), Ok(Ok(_)));
-            if done && event.server.to_string().starts_with(&from_0) {
+            let answer = event.direction == Direction::Reply && caller(event) == Some(Caller::Client);
+            if answer && event.server.to_string().starts_with(&from_0) {
                 count.fetch_add(1, Ordering::SeqCst);
                 return TapAction::Drop;
             }
@@ -215,8 +213,10 @@ fn late_handovers_4b() {
         let cluster = Cluster::new(t, Options::new());
         cluster.join(&[0]);
         let mut keys = Keys::put(&cluster, 10, 5);
-        cluster.net.network().set_tap(|event: &TapEvent<'_>| {
-            let of_groups = event.method == "ShardRpc.pull" || event.method == "ShardRpc.discard";
+        let caller = cluster.callers();
+        cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
+            let at_group = event.server.to_string().starts_with("server-");
+            let of_groups = at_group && caller(event) == Some(Caller::Group);
             match random_range(0..4) {
                 0 if of_groups => TapAction::Duplicate,
                 1 if of_groups => TapAction::Delay(Duration::from_millis(random_range(0..1500))),
@@ -261,36 +261,5 @@ fn nobody_left_4b() {
         cluster.join(&[2]);
         keys.check_all();
         cluster.settle(PATIENCE);
-    });
-}
-
-/// Servers refuse requests that no clerk or group sends, and the requests change nothing.
-#[test]
-fn strange_requests_4b() {
-    use shardkv::{Handover, KvError, PullError, ShardPeer};
-    run("strange_requests_4b", |t: &Test| {
-        let cluster = Cluster::new(t, Options::new());
-        cluster.join(&[0]);
-        let mut keys = Keys::put(&cluster, 10, 5);
-        let leader = cluster.leader_of(0);
-        let peer = ShardPeer::new(cluster.end_of(0, leader));
-        t.scene("Requests for handovers that do not exist.");
-        for (shard, config) in [(0, 0), (0, 1), (0, u64::MAX), (10, 1), (usize::MAX, 1)] {
-            let handover = Handover { shard, config };
-            let answer = peer.pull(&handover);
-            t.expect(matches!(answer, Ok(Err(PullError::NotYet | PullError::Gone))), || {
-                format!("{answer:?}")
-            });
-            drop(peer.discard(&handover));
-        }
-        t.scene("A key that is too long, and the empty key.");
-        let long = "k".repeat(kvraft::MAX_KEY + 1);
-        let command = Operation::Put { key: long, value: String::new() };
-        let answer = peer.operate(&Request { client: 1, sequence: 1, command });
-        assert_eq!(answer, Ok(Err(KvError::TooLarge)));
-        keys.check_and_append_all(5);
-        let empty = cluster.client().get("");
-        assert_eq!(empty, "", "the empty key was never written");
-        keys.check_all();
     });
 }

@@ -1,12 +1,7 @@
 //! Directed tests of the challenges: garbage whose messages are lost, garbage after faults, and a group
 //! that is down while others move their shards.
 
-use std::sync::Arc;
-
-use labrpc::{Direction, TapAction, TapEvent};
 use labrt::rand::random_range;
-use labrt::sync::atomic::{AtomicU64, Ordering};
-use labrt::time::Instant;
 use shardkv::key_to_shard;
 use tester::{Test, run};
 
@@ -65,75 +60,6 @@ fn serveable(cluster: &Cluster, before: &[u64; 10], keys: &[usize]) -> Vec<usize
         configs[start..].iter().all(|config| config.shards[shard] != gid(0))
     };
     keys.iter().filter(never_on_0).copied().collect()
-}
-
-/// The next owner's messages that the shards have arrived are lost. The former owner keeps the
-/// shards through all crashes, and deletes them after a message gets through.
-#[test]
-fn garbage_4c() {
-    run("garbage_4c", |t: &Test| {
-        let cluster = Cluster::new(t, Options::new().snapshots(300));
-        cluster.join(&[0]);
-        let mut keys = Keys::put(&cluster, 10, 100);
-        t.scene("Group 1 takes over. Its messages that it has the shards are lost.");
-        let lost = drop_all(&cluster, "ShardRpc.discard", Direction::Request);
-        cluster.join(&[1]);
-        cluster.leave(&[0]);
-        keys.check_all();
-        pause(1000);
-        expect_waiting(&cluster, 0, 10);
-        t.exercised(lost.load(Ordering::SeqCst) > 0, "group 1 sent no message about garbage");
-        t.scene("Both groups restart. Group 0 still keeps the shards.");
-        for group in [1, 0] {
-            cluster.shutdown_group(group);
-            cluster.start_group(group);
-        }
-        keys.check_all();
-        expect_waiting(&cluster, 0, 10);
-        t.scene("The messages get through, but the replies are lost. Group 0 deletes its copies.");
-        let lost = drop_all(&cluster, "ShardRpc.discard", Direction::Reply);
-        pause(2000);
-        expect_waiting(&cluster, 0, 0);
-        t.exercised(lost.load(Ordering::SeqCst) > 0, "no reply was lost");
-        cluster.net.network().clear_tap();
-        cluster.settle_without_garbage(PATIENCE);
-        keys.check_all();
-    });
-}
-
-/// Waits until each server of the group keeps `expected` shards for their next owners.
-fn expect_waiting(cluster: &Cluster, group: usize, expected: usize) {
-    let waiting = |group: &shardkv::Group| {
-        group.tenures().filter(|tenure| tenure.stage == shardkv::Stage::Waiting).count()
-    };
-    let found = || -> Vec<Option<usize>> {
-        let of_server = |server| cluster.groups[group].visit(server, move |server| server.inspect(waiting));
-        (0..SERVERS).map(of_server).collect()
-    };
-    let deadline = Instant::now() + PATIENCE;
-    while found() != [Some(expected); SERVERS] {
-        cluster.test.expect(Instant::now() < deadline, || {
-            format!(
-                "expected group {group}'s servers to keep {expected} shards for others, but they keep {:?}",
-                found()
-            )
-        });
-        pause(50);
-    }
-}
-
-/// Drops all messages of this kind from now on. Returns their number so far.
-fn drop_all(cluster: &Cluster, method: &'static str, direction: Direction) -> Arc<AtomicU64> {
-    let lost = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&lost);
-    cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
-        if event.method == method && event.direction == direction {
-            count.fetch_add(1, Ordering::SeqCst);
-            return TapAction::Drop;
-        }
-        TapAction::Deliver
-    });
-    lost
 }
 
 /// Shards move while servers of all groups and controllers crash. In the end no garbage is left.

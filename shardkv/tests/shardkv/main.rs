@@ -5,6 +5,7 @@
 // handout: drop classic
 mod any_order;
 // handout: end
+mod callers;
 mod challenges_4c;
 mod clients;
 mod cluster;
@@ -17,6 +18,7 @@ mod even;
 mod figures;
 // handout: drop classic
 mod life;
+mod own_messages;
 // handout: end
 mod part_4b;
 mod unwatched;
