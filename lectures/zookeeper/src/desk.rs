@@ -73,6 +73,7 @@ pub(crate) struct Signals {
     pub(crate) syncs: Condvar,
 }
 
+// handout: bodies ZB
 impl Settle for Desk {
     type Signals = Signals;
 
@@ -86,7 +87,6 @@ impl Settle for Desk {
     }
 }
 
-// handout: bodies ZB
 impl Connection {
     fn new(connect: &Connect, timeout: u64, now: Instant) -> Connection {
         Connection {

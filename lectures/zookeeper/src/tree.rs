@@ -46,6 +46,7 @@ pub struct Tree {
     forgotten: Zxid,
 }
 
+// handout: bodies ZA
 impl Default for Tree {
     /// The root alone.
     fn default() -> Tree {
@@ -55,7 +56,6 @@ impl Default for Tree {
     }
 }
 
-// handout: bodies ZA
 impl Znode {
     fn new(data: Vec<u8>, zxid: Zxid, ephemeral_owner: Option<SessionId>) -> Znode {
         Znode {
