@@ -185,7 +185,8 @@ fn zk_watch_once_and_reconnect() {
 #[test]
 fn zk_sync_fresh() {
     play("zk_sync_fresh", 5, |t, cluster| {
-        let (a, b) = (cluster.client_at(0), cluster.client_at(1));
+        let (leader, follower) = leader_and_follower(cluster);
+        let (a, b) = (cluster.client_at(leader), cluster.client_at(follower));
         a.create("x", b"0", Flags::REGULAR).expect("a new node");
         let mut stale = 0;
         for round in 1..=20_u8 {
