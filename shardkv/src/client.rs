@@ -1,23 +1,32 @@
 //! The clerk: finds the shard's group, then its leader, and repeats a request until a server
 //! answers it.
 
+// handout: drop classic
 use std::collections::BTreeMap;
+// handout: end
 use std::fmt;
 
+// handout: drop classic
 use kvraft::Operation;
+// handout: end
 use labrpc::ClientEnd;
+// handout: drop classic
 use labrt::thread;
 use labrt::time::Duration;
 use rsm::{ClientSession, LeaderCache, Request};
 use shardctrler::{Config, GroupId, SHARDS};
 
-use crate::peers::{MakeEnd, Peers};
+use crate::peers::Peers;
 use crate::rpc::{KvError, ShardPeer, key_to_shard};
+// handout: end
+use crate::setup::MakeEnd;
 
+// handout: drop classic
 /// The pause before a retry. The shard is on its way, or the group has not yet adopted the
 /// configuration, or it elects a leader. Each takes several round trips.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
+// handout: end
 /// The key or the value of an operation is too long ([`kvraft::MAX_KEY`],
 /// [`kvraft::MAX_VALUE`]). Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +46,10 @@ impl std::error::Error for TooLarge {}
 /// A clerk runs one operation at a time, hence `&mut`: the servers' sessions remember one per
 /// clerk.
 pub struct Clerk {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     controller: shardctrler::Clerk,
     peers: Peers,
     /// The newest configuration that the clerk knows.
@@ -45,6 +58,7 @@ pub struct Clerk {
     groups: BTreeMap<GroupId, LeaderCache<ShardPeer>>,
     /// One session over all shards.
     session: ClientSession,
+    // handout: end
 }
 
 // handout: bodies 4B

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The invariants of one group, which hold after each entry of its log. The types of `tenure.rs`
 //! enforce others. The invariants of all groups together are in `tests/shardkv/custody.rs`,
 //! because only a tester sees all groups.

@@ -20,6 +20,7 @@
 //! - a shard's content is final once its group has adopted the configuration that takes the
 //!   shard away. Any server that has applied that entry can hand out a copy, at any time.
 //!
+// handout: drop classic
 //! # A shard's life in a group
 //!
 //! A *tenure* is the time from the configuration that makes a group a shard's owner to the
@@ -103,6 +104,7 @@
 //! | `saved.rs` | a group as bytes, for snapshots |
 //! | `invariants.rs` | the invariants that hold after each entry |
 //! | `server.rs` | the threads that ask the controllers and the other groups |
+//! | `setup.rs` | what a server is given |
 //! | `client.rs`, `peers.rs` | the clerk; servers by name |
 //! | `api.rs` | the clerk as `labapi`'s trait, through which the tests use it |
 //!
@@ -111,6 +113,7 @@
 //! measures in virtual time how throughput grows with the groups and how long a move takes; with
 //! `LAB_STORY=1` it prints the figures.
 //!
+// handout: end
 //! # What the tests need
 //!
 //! The tests of parts 4B and 4C use a clerk through `labapi::KvClerk`. `labapi` has no trait for the
@@ -145,18 +148,30 @@
 // handout: end
 mod api;
 mod client;
+// handout: drop classic
 mod invariants;
 mod peers;
+// handout: end
 mod rpc;
+// handout: drop classic
 mod saved;
+// handout: end
 mod server;
+mod setup;
+// handout: drop classic
 mod state;
 mod tenure;
+// handout: end
 mod view;
 
 pub use client::{Clerk, TooLarge};
-pub use peers::MakeEnd;
-pub use rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc, key_to_shard};
-pub use server::{Setup, ShardServer};
+pub use rpc::key_to_shard;
+// handout: drop classic
+pub use rpc::{Content, KvError, PullError, ShardPeer, ShardRpc};
+// handout: end
+pub use server::ShardServer;
+pub use setup::{MakeEnd, Setup};
+// handout: drop classic
 pub use state::{Command, Group, Reply, Transfer};
-pub use view::{GroupView, Stage, TenureView};
+// handout: end
+pub use view::{GroupView, Handover, Stage, TenureView};

@@ -1,15 +1,12 @@
+// handout: file guided
 //! Clients of servers that are known by name.
 
 use std::collections::BTreeMap;
 
-use labrpc::ClientEnd;
-use labrt::sync::Arc;
 use rsm::CALL_TIMEOUT;
 
 use crate::rpc::ShardPeer;
-
-/// Makes a network end from a server's name. Calls on the end go to that server.
-pub type MakeEnd = Arc<dyn Fn(&str) -> ClientEnd + Send + Sync>;
+use crate::setup::MakeEnd;
 
 /// The clients of all servers called so far. Each server's end is made once.
 pub(crate) struct Peers {

@@ -1,3 +1,4 @@
+// handout: file guided
 //! A group's state as bytes, for snapshots.
 
 use std::collections::BTreeMap;
@@ -7,9 +8,10 @@ use rsm::StateMachine;
 use serde::{Deserialize, Serialize};
 use shardctrler::{GroupId, NO_GROUP, SHARDS};
 
-use crate::rpc::{Content, Handover};
+use crate::rpc::Content;
 use crate::state::{Group, decode_shard};
 use crate::tenure::Tenure;
+use crate::view::Handover;
 
 /// All of a group's state but its number, which the server knows from its setup.
 #[derive(Serialize, Deserialize)]

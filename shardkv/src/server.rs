@@ -1,5 +1,6 @@
 //! A server: a replica of the group's state, the RPC handlers, and the threads that drive the
 //! group while this server leads.
+// handout: drop classic
 //!
 //! | thread | waits for | does |
 //! |---|---|---|
@@ -11,23 +12,37 @@
 //! may lose leadership at any point: nothing is lost or done twice, and the next leader finds
 //! the remaining work in the state. No thread holds a lock while it waits for another group,
 //! because two groups may wait for each other at the same time.
+// handout: end
 
+// handout: drop classic
 use std::collections::BTreeSet;
 
 use kvraft::Operation;
-use labapi::Persister;
-use labrpc::{ClientEnd, Service};
+use labrpc::Service;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Duration;
 use rsm::{ReplicatedServer, Request, Rsm, SubmitError};
-use shardctrler::GroupId;
 
-use crate::peers::{MakeEnd, Peers};
-use crate::rpc::{Content, Handover, KvError, PullError, ShardPeer, ShardRpc};
+use crate::peers::Peers;
+use crate::rpc::{Content, KvError, PullError, ShardPeer, ShardRpc};
+// handout: end
+// handout: put classic
+// use labapi::{Observer, WireFormat};
+// use labrpc::Service;
+// use labrt::sync::Arc;
+//
+// handout: end
+use crate::setup::Setup;
+// handout: drop classic
 use crate::state::{Command, Group, Reply, Transfer, decode_shard};
-use crate::view::GroupView;
+use crate::view::{GroupView, Handover};
+// handout: end
+// handout: put classic
+// use crate::view::GroupView;
+// handout: end
 
+// handout: drop classic
 /// The pause between a leader's queries for the next configuration. The course asks for about ten
 /// queries a second. A shard that moves waits half of this pause on average.
 const CONFIG_INTERVAL: Duration = Duration::from_millis(80);
@@ -40,30 +55,18 @@ const TRANSFER_INTERVAL: Duration = Duration::from_millis(100);
 /// not adopted the configuration yet, and will within a few round trips.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// The arguments of [`ShardServer::start`].
-pub struct Setup {
-    /// An end to each server of the group, this one included.
-    pub ends: Vec<ClientEnd>,
-    /// This server's place in `ends`.
-    pub me: usize,
-    /// This server's disk, with what an earlier life wrote.
-    pub persister: Persister,
-    /// A snapshot replaces the log once Raft's state takes this many bytes; `None`: never.
-    pub max_raft_state: Option<usize>,
-    /// The group's number; not [`shardctrler::NO_GROUP`].
-    pub group: GroupId,
-    /// An end to each controller.
-    pub controllers: Vec<ClientEnd>,
-    /// Makes ends to the servers of other groups.
-    pub make_end: MakeEnd,
-}
-
+// handout: end
 /// One server of a group.
 pub struct ShardServer {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     rsm: Arc<Rsm<Group>>,
     peers: Mutex<Peers>,
     /// The handovers that have a transfer thread on this server.
     busy: Mutex<BTreeSet<Handover>>,
+    // handout: end
 }
 
 // handout: bodies 4B
@@ -93,6 +96,7 @@ impl ShardServer {
         thread::spawn_named(name, move || body(&server));
     }
 
+    // handout: drop classic
     // handout: body kept
     /// Shows what a tester may see of the group, at once and after each change of it. A solution that shows
     /// nothing is judged by what its clients and the network see.
@@ -106,6 +110,7 @@ impl ShardServer {
         });
     }
 
+    // handout: end
     /// While this server leads, takes the group from one configuration to the next. It skips none: a
     /// configuration may give away a shard that the next one brings back changed.
     fn config_loop(self: &Arc<Self>, mut controller: shardctrler::Clerk) {
@@ -188,6 +193,37 @@ impl ShardServer {
     }
 }
 
+// handout: put classic
+// impl ShardServer {
+//     /// The services of this server: yours, and those of the Raft below.
+//     pub fn services(self: &Arc<ShardServer>) -> Vec<Service> {
+//         todo!("4B")
+//     }
+//
+//     /// Whether this server believes that it leads its group.
+//     pub fn is_leader(&self) -> bool {
+//         todo!("4B")
+//     }
+//
+//     /// Term and leadership of this server's Raft.
+//     pub fn raft_state(&self) -> (u64, bool) {
+//         todo!("4B")
+//     }
+//
+//     /// Gives the Raft below its observer, if it can be watched.
+//     pub fn watch(&self, observer: Box<dyn Observer>) {}
+//
+//     /// Shows what a tester may see of the group, at once and after each change of it. A solution that
+//     /// shows nothing is judged by what its clients and the network see.
+//     pub fn watch_group(&self, watcher: impl FnMut(&GroupView) + Send + 'static) {}
+//
+//     /// How the tester can read the messages of the Raft below, if it can.
+//     pub fn wire() -> Option<&'static dyn WireFormat> {
+//         None
+//     }
+// }
+// handout: end
+// handout: drop classic
 impl ReplicatedServer for ShardServer {
     type Machine = Group;
 
@@ -254,3 +290,4 @@ impl ShardRpc for ShardServer {
         is_gone() || self.rsm.submit(&Command::Discard(handover)).is_ok() && is_gone()
     }
 }
+// handout: end

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The state that all servers of a group agree on: the shards with their contents, and the effect
 //! of each command. It knows no threads, network or clock.
 
@@ -9,10 +10,10 @@ use rsm::{Request, StateMachine, WithSessions};
 use serde::{Deserialize, Serialize};
 use shardctrler::{Config, GroupId, NO_GROUP, SHARDS};
 
-use crate::rpc::{Content, Handover, KvError, PullError, key_to_shard};
+use crate::rpc::{Content, KvError, PullError, key_to_shard};
 use crate::saved::Saved;
 use crate::tenure::{Shard, Tenure};
-use crate::view::{GroupView, Stage, TenureView};
+use crate::view::{GroupView, Handover, Stage, TenureView};
 
 /// A command in a group's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,3 +1,4 @@
+// handout: file guided
 //! A shard's life in a group: the diagram of the crate's essay as types.
 
 use kvraft::KeyValue;

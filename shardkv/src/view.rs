@@ -1,7 +1,7 @@
 //! What a server shows a tester of its group ([`ShardServer::watch_group`](crate::ShardServer::watch_group)).
 //! Nothing else of the state leaves the crate, so a solution may keep its state as it likes.
 
-use crate::rpc::Handover;
+use serde::{Deserialize, Serialize};
 
 /// A group's configuration and shards, after some entry of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,16 @@ pub struct GroupView {
     pub tenures: Vec<TenureView>,
     /// The handovers whose former owner may still keep a copy, as far as the group knows.
     pub garbage: Vec<Handover>,
+}
+
+/// Names a handover: a shard goes from one owner to the next, which owns it from this
+/// configuration on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Handover {
+    /// Number of the shard.
+    pub shard: usize,
+    /// The first configuration with the next owner.
+    pub config: u64,
 }
 
 /// A group's tenure of a shard: it begins with the configuration that makes the group the owner.

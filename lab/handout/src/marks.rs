@@ -143,14 +143,28 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> Cut {
             continue;
         }
         kept.extend(lines(&text[at..edit.range.start]));
-        out.push_str(&text[at..edit.range.start]);
-        out.push_str(&edit.replacement);
+        push(&mut out, &text[at..edit.range.start]);
+        push(&mut out, &edit.replacement);
         dropped.extend(lines(&text[edit.dropped]));
         at = edit.range.end;
     }
     kept.extend(lines(&text[at..]));
-    out.push_str(&text[at..]);
+    push(&mut out, &text[at..]);
     Cut { text: Some(out), dropped, kept }
+}
+
+/// Adds a piece of text. What was left out before it leaves no second empty line, and none where a block
+/// begins or ends.
+fn push(out: &mut String, piece: &str) {
+    let mut piece = piece;
+    let ends = |out: &str| out.is_empty() || out.ends_with("\n\n") || out.ends_with("{\n");
+    while ends(out) && piece.starts_with('\n') {
+        piece = &piece[1..];
+    }
+    if out.ends_with("\n\n") && piece.trim_start_matches(' ').starts_with('}') {
+        out.pop();
+    }
+    out.push_str(piece);
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -424,6 +438,14 @@ mod tests {
         let expected =
             "impl A {\n    fn a() { 1 }\n    fn b();\n    fn c() {\n        todo!(\"2A\")\n    }\n}\n";
         assert_eq!(guided(text).text.as_deref(), Some(expected));
+    }
+
+    /// A reader does not see where something was left out.
+    #[test]
+    fn what_is_left_out_leaves_no_empty_lines() {
+        let gone = "    // handout: drop\n    fn b();\n    // handout: end\n";
+        let text = format!("impl A {{\n{gone}\n    fn a();\n\n{gone}\n{gone}\n    fn c();\n\n{gone}}}\n");
+        assert_eq!(guided(&text).text.as_deref(), Some("impl A {\n    fn a();\n\n    fn c();\n}\n"));
     }
 
     #[test]

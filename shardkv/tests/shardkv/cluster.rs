@@ -293,11 +293,13 @@ impl Cluster {
         }
     }
 
+    // handout: drop classic
     /// Whether any server has shown its group.
     pub(crate) fn sees_groups(&self) -> bool {
         self.custody.sees()
     }
 
+    // handout: end
     /// Looks at what a server shows of its group; `None` if it is down or has shown nothing.
     pub(crate) fn shown_by<T>(
         &self,
@@ -340,11 +342,13 @@ impl Cluster {
         }
     }
 
+    // handout: drop classic
     /// A new end to a server of a group.
     pub(crate) fn end_of(&self, group: usize, server: usize) -> ClientEnd {
         self.callers.end(Caller::Client, self.groups[group].name(server))
     }
 
+    // handout: end
     /// The first running controller that believes it is the leader.
     pub(crate) fn leading_controller(&self) -> Option<usize> {
         let leads =

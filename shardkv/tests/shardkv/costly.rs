@@ -10,7 +10,9 @@ use labrpc::{Direction, Service, TapAction, TapEvent};
 use labrt::quiet::Mutex;
 use labrt::thread;
 use labrt::time::Instant;
+// handout: drop classic
 use rsm::ReplicatedServer as _;
+// handout: end
 use shardkv::ShardServer;
 use tester::Net;
 
