@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use lab_terminal::Failure;
 
@@ -283,7 +283,7 @@ pub(crate) struct StressOptions {
     pub(crate) runs: u64,
 
     /// Build with ThreadSanitizer and run on real threads. Needs a nightly toolchain.
-    #[arg(long)]
+    #[arg(long, short)]
     pub(crate) race: bool,
 
     /// Where to keep the journal, and the stories of failures [default: a new folder in lab-runs].
@@ -331,6 +331,14 @@ pub(crate) struct StressOptions {
     /// Tell the desktop about the first failure (by notify-send, if it is there).
     #[arg(long)]
     pub(crate) notify: bool,
+
+    /// Set the variable VERBOSE to how often this is given, for a solution that reads it, as dstest does.
+    #[arg(long, short, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Show times in the table. It always does: this is for those who know dstest.
+    #[arg(long, short, hide_short_help = true)]
+    timing: bool,
     #[command(flatten)]
     pub(crate) form: Form,
 }

@@ -43,6 +43,7 @@ mod failures;
 mod grade;
 mod handed;
 mod handout;
+mod last_test;
 mod list;
 mod overview;
 mod pool;

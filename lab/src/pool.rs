@@ -1,8 +1,12 @@
 //! Several jobs at once.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::Duration;
+
+/// How long the receiver waits until it looks at the clock.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Runs `work` on each of `jobs`, in their order, on `workers` threads, and hands what the work sends to
 /// `receive`, which runs on this thread until all work is done. After `receive` returns `false`, no more jobs
@@ -12,6 +16,16 @@ pub(crate) fn run<J: Sync, M: Send>(
     jobs: &[J],
     work: impl Fn(&J, &Sender<M>) + Sync,
     mut receive: impl FnMut(M) -> bool,
+) {
+    run_with_clock(workers, jobs, work, |message| message.is_none_or(&mut receive));
+}
+
+/// As [`run`]; where nothing is sent for a second, `receive` gets a None.
+pub(crate) fn run_with_clock<J: Sync, M: Send>(
+    workers: usize,
+    jobs: &[J],
+    work: impl Fn(&J, &Sender<M>) + Sync,
+    mut receive: impl FnMut(Option<M>) -> bool,
 ) {
     let next = AtomicUsize::new(0);
     let go_on = AtomicBool::new(true);
@@ -30,7 +44,12 @@ pub(crate) fn run<J: Sync, M: Send>(
         }
         // Only the workers' clones are left, so that the loop ends with the last worker.
         drop(sender);
-        for message in receiver {
+        loop {
+            let message = match receiver.recv_timeout(TICK) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             if !receive(message) {
                 go_on.store(false, Ordering::Relaxed);
             }

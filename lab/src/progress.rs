@@ -34,8 +34,14 @@ impl Progress {
     pub(crate) fn keep(&self, catalogue: &Catalogue) {
         let path = file(catalogue);
         let text = serde_json::to_string(&self.passed).unwrap_or_default();
+        // Whole or not at all: another run may read it meanwhile.
+        let new = path.with_extension(format!("{}.json", std::process::id()));
         // Nothing depends on it but a summary.
-        let _ = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, text));
+        let _ = path
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&new, text))
+            .and_then(|()| fs::rename(&new, &path));
     }
 
     fn has_passed(&self, test: &Test) -> bool {

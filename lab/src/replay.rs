@@ -3,7 +3,7 @@
 use labreport::Verdict;
 
 use crate::cli::Arguments;
-use crate::style::print_result;
+use crate::style::{print_result, print_unwatched};
 use crate::why::cli::ReplayOptions;
 use crate::why::logs;
 use crate::{Failure, Outcome};
@@ -21,6 +21,10 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
         println!("{}", serde_json::json!({ "result": ended.report }));
     } else {
         print_result(&ended.bench.test, &ended.report, &ended.bench.runner.world, usize::MAX, None);
+        // The report of a failure has it already.
+        if ended.report.ok {
+            print_unwatched(&ended.report.unwatched.iter().map(|what| (what.clone(), 1)).collect());
+        }
     }
     Ok(match ended.report.verdict() {
         Verdict::Passed => Outcome::Passed,

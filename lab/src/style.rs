@@ -1,10 +1,11 @@
 //! What is printed of a test that ran.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use console::style;
-use lab_terminal::{cut, duration, width, wrapped};
+use lab_terminal::{count, cut, duration, width, wrapped};
 use labreport::Verdict;
 
 use crate::catalogue::Test;
@@ -53,15 +54,22 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: us
     for warning in report.warnings.iter().filter(new) {
         say(&format!("    {} {warning}", style("warning:").yellow()));
     }
-    for what in report.unwatched.iter().filter(new) {
-        say(&format!("    {} {what}", style("not watched:").dim()));
+}
+
+/// What the checkers do not see of this solution, and of how many tests that is true. It is the same for most
+/// tests of a lab, so it is said once.
+pub(crate) fn print_unwatched(unwatched: &BTreeMap<String, usize>) {
+    for (what, &tests) in unwatched {
+        say(&format!("{} {what} (in {})", style("not watched:").dim(), count(tests, "test")));
     }
 }
 
 /// At most so many lines of the report of a failure, indented.
 fn print_story(report: &Report, told: usize, file: Option<&Path>) {
     let text = report.report.as_deref().unwrap_or_default().trim();
-    let text = wrapped(text, width().map(|width| width.saturating_sub(4)));
+    // Of a report that is cut, each line counts.
+    let text = if told == usize::MAX { text.to_owned() } else { without_unwatched(text) };
+    let text = wrapped(text.trim(), width().map(|width| width.saturating_sub(4)));
     let lines: Vec<&str> = text.lines().collect();
     let skipped = if lines.len() > told { lines.len() - told } else { 0 };
     if told > 0 && skipped > 0 {
@@ -74,6 +82,17 @@ fn print_story(report: &Report, told: usize, file: Option<&Path>) {
     if let Some(file) = file.filter(|_| told > 0 && skipped > 0) {
         say(&format!("    all of it: {}", file.display()));
     }
+}
+
+/// A report without what the checkers do not see, which is said for all tests at once. A line that was broken
+/// goes on in lines that are indented.
+fn without_unwatched(text: &str) -> String {
+    let mut left_out = false;
+    let stays = |line: &&str| {
+        left_out = line.starts_with("not watched: ") || left_out && line.starts_with("  ");
+        !left_out
+    };
+    text.lines().filter(stays).collect::<Vec<_>>().join("\n")
 }
 
 /// What to type to see a run again.
@@ -112,4 +131,15 @@ fn figures(report: &Report, world: &World) -> Vec<String> {
         format!("{commands} commands"),
     ]);
     figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_is_cut_has_no_room_for_what_is_said_once() {
+        let report = "broken expectation:\n  no leader\nnot watched: votes; implement\n  `wire`\nseen at 1 s";
+        assert_eq!(without_unwatched(report), "broken expectation:\n  no leader\nseen at 1 s");
+    }
 }

@@ -1,13 +1,13 @@
 //! `cargo lab test`: each test once, and a line for each as the course prints it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
-use lab_terminal::{count, duration};
+use lab_terminal::{Waiting, count, duration, is_lively};
 use labreport::Verdict;
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -16,6 +16,7 @@ use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, TestOptions};
 use crate::failures::{self, Failed, Failures};
 use crate::handed::warn_of_changes;
+use crate::last_test::LastTest;
 use crate::process::Supervisor;
 use crate::progress::{Progress, chapter};
 use crate::protocol::Report;
@@ -24,7 +25,7 @@ use crate::runner::{Job, Runner, World};
 use crate::score::Score;
 use crate::select::select;
 use crate::stress::folder;
-use crate::style::{print_result, replay_command, say};
+use crate::style::{print_result, print_unwatched, replay_command, say};
 use crate::unwritten::unwritten;
 use crate::{Failure, Outcome, bans, environment, pool, statics};
 
@@ -62,7 +63,8 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
         .collect();
 
     let begun = Instant::now();
-    let folder = folder::relative(&catalogue.root.join("lab-runs").join("last-test"));
+    let kept = LastTest::claim(&catalogue.root);
+    let folder = folder::relative(kept.path());
     let mut results = Results::new(&tests, &runner.world, options, folder);
     results.reference = reference;
     let workers = options.workers.number_in(&runner.world);
@@ -84,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
 
 /// Runs these tests, so many at once.
 fn run_jobs(runner: &Runner, workers: usize, jobs: &[(usize, Job<'_>)], results: &mut Results<'_>) {
-    pool::run(
+    pool::run_with_clock(
         workers,
         jobs,
         |(index, job), sender| {
@@ -96,7 +98,8 @@ fn run_jobs(runner: &Runner, workers: usize, jobs: &[(usize, Job<'_>)], results:
             // The receiver outlives the workers.
             let _ = sender.send((*index, ran.map(|()| last)));
         },
-        |(index, result)| {
+        |message| {
+            let Some((index, result)) = message else { return results.wait() };
             let go_on = results.take(index, result);
             if results.stops_here() {
                 runner.supervisor.stop();
@@ -138,16 +141,19 @@ struct Results<'a> {
     failure: Option<Failure>,
     interrupted: bool,
     bar: ProgressBar,
+    /// What the checkers do not see, and in how many tests.
+    unwatched: BTreeMap<String, usize>,
+    /// Which tests have ended, printed or not.
+    ended: BTreeSet<usize>,
+    waiting: Waiting,
 }
 
 impl<'a> Results<'a> {
     fn new(tests: &'a [Test], world: &'a World, options: &'a TestOptions, folder: PathBuf) -> Results<'a> {
-        let bar = ProgressBar::new(tests.len() as u64);
+        let bar = if is_lively() { ProgressBar::new(tests.len() as u64) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}") {
             bar.set_style(style);
         }
-        // The reports of the run before would be taken for this one's.
-        let _ = std::fs::remove_dir_all(&folder);
         Results {
             tests,
             world,
@@ -165,6 +171,9 @@ impl<'a> Results<'a> {
             failure: None,
             interrupted: false,
             bar,
+            unwatched: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            waiting: Waiting::begin(),
         }
     }
 
@@ -173,8 +182,27 @@ impl<'a> Results<'a> {
         self.options.fail_fast && self.score.outcome() == Outcome::Failed
     }
 
+    /// Says what runs, where nothing moves and nothing was printed for a while. Whether to go on.
+    fn wait(&mut self) -> bool {
+        let Results { tests, ended, .. } = self;
+        let line = self.waiting.due(|| {
+            let running = (0..tests.len()).find(|index| !ended.contains(index));
+            let name = running.map_or("", |index| tests[index].name.as_str());
+            format!(
+                "{} of {} have ended; {name} and what comes after it goes on",
+                ended.len(),
+                count(tests.len(), "test")
+            )
+        });
+        if let Some(line) = line {
+            eprintln!("{line}");
+        }
+        self.failure.is_none() && !self.interrupted
+    }
+
     /// Takes the result of one test. False if it could not be run, and so no other can be expected to.
     fn take(&mut self, index: usize, result: Result<Option<Report>, Failure>) -> bool {
+        self.ended.insert(index);
         match result {
             Ok(Some(report)) if self.options.fail_fast && report.verdict() == Verdict::Failed => {
                 // The order of labs.toml does not matter any more: no other test is waited for.
@@ -198,6 +226,7 @@ impl<'a> Results<'a> {
 
     /// Prints the result of a test, below the heading that it has in `labs.toml`, and counts it.
     fn print(&mut self, index: usize, report: &Report) {
+        self.waiting.heard();
         let test = &self.tests[index];
         let failed = report.verdict() == Verdict::Failed;
         let told = if self.score.outcome() == Outcome::Failed { TOLD.1 } else { TOLD.0 };
@@ -218,6 +247,9 @@ impl<'a> Results<'a> {
                 say(&format!("    {} {remark}", style("remark:").dim()));
             }
         });
+        for what in &report.unwatched {
+            *self.unwatched.entry(what.clone()).or_default() += 1;
+        }
         self.verdicts.insert(index, report.ok);
         if unwritten(report).is_some() {
             self.begin_with.get_or_insert((test.part.clone(), test.lab.clone()));
@@ -266,6 +298,7 @@ impl<'a> Results<'a> {
             );
             return Ok(outcome);
         }
+        print_unwatched(&self.unwatched);
         if self.score.total() > 1 {
             self.failures.print(self.score.total() as u64);
         }

@@ -86,7 +86,7 @@
 //! |---|---|
 //! | `sim/policy.rs`, `sim/explore.rs` | which task runs next? |
 //! | `sim/report.rs`, `sim/circles.rs`, `sim/lock_order.rs` | which thread waits for which? |
-//! | `watchdog.rs`, `sim/stack.rs`, `panics.rs`, `exit.rs` | what ended the run, or the process? |
+//! | `watchdog.rs`, `stack_trace.rs`, `sim/stack.rs`, `panics.rs`, `exit.rs` | what ended the run, or the process? |
 //! | `printed.rs`, `trace.rs` | what happened before? |
 //! | `sim/hash_keys.rs`, `thread/local.rs` | what else would make two runs of a seed differ? |
 //!
@@ -121,6 +121,7 @@ mod real;
 mod run;
 pub mod runtime;
 mod sim;
+mod stack_trace;
 pub mod sync;
 mod system;
 pub mod thread;

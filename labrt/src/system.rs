@@ -2,7 +2,7 @@
 //! thread wants a processor. Linux and macOS say so in different ways; other systems get "unknown", and the
 //! watchdog says less there.
 
-pub(crate) use facts::{OsThread, resident};
+pub(crate) use facts::{OsThread, number_of_this_thread, resident};
 
 #[cfg(target_os = "linux")]
 mod facts {
@@ -30,6 +30,13 @@ mod facts {
     #[derive(Clone)]
     pub(crate) struct OsThread {
         directory: PathBuf,
+    }
+
+    /// The system's number of the calling thread.
+    #[allow(unsafe_code, reason = "std's thread numbers are its own, not the system's")]
+    pub(crate) fn number_of_this_thread() -> Option<i32> {
+        // SAFETY: the call has no preconditions.
+        Some(unsafe { libc::gettid() })
     }
 
     impl OsThread {
@@ -97,6 +104,11 @@ mod facts {
         facts.map_or(0, |facts| facts.pti_resident_size)
     }
 
+    /// The system's number of the calling thread: nothing here needs it.
+    pub(crate) fn number_of_this_thread() -> Option<i32> {
+        None
+    }
+
     /// An OS thread, by its number.
     #[derive(Clone)]
     pub(crate) struct OsThread {
@@ -142,6 +154,10 @@ mod facts {
 
     pub(crate) fn resident() -> u64 {
         0
+    }
+
+    pub(crate) fn number_of_this_thread() -> Option<i32> {
+        None
     }
 
     #[derive(Clone)]

@@ -15,7 +15,8 @@ use crate::name::Name;
 use crate::outcome::{Failure, FailureKind};
 use crate::printed::Printed;
 use crate::sim::policy::Slot;
-use crate::system::{OsThread, resident};
+use crate::stack_trace;
+use crate::system::{OsThread, number_of_this_thread, resident};
 
 /// How often the watchdog looks.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -46,11 +47,37 @@ pub(crate) struct Pulse {
 
 /// A run on real threads, as the watchdog sees it.
 pub(crate) trait RealRun: Send + Sync {
-    /// The threads that have not ended, for a run that was asked to end; None if its main thread has ended,
-    /// since the run then waits for the others for some seconds at most.
-    fn stubborn(&self) -> Option<Vec<String>>;
+    /// The threads but the main one that have not ended, for a run that was asked to end; None if its main
+    /// thread has ended, since the run then waits for the others for some seconds at most.
+    fn stubborn(&self) -> Option<Vec<Stubborn>>;
     /// How long it has lasted.
     fn at(&self) -> Duration;
+}
+
+/// A real thread that does not end although it was asked to.
+pub(crate) struct Stubborn {
+    /// Thread and node, as reports name them.
+    pub(crate) title: String,
+    /// The system's number of the thread; None if it is not known.
+    pub(crate) number: Option<i32>,
+}
+
+impl Stubborn {
+    /// The titles of these threads.
+    pub(crate) fn titles(threads: &[Stubborn]) -> String {
+        threads.iter().map(|thread| thread.title.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Where these threads are, as far as they say so; of many, the first.
+    pub(crate) fn traces(threads: &[Stubborn]) -> Option<String> {
+        /// Threads that are asked. Their traces have to be read by somebody.
+        const ASKED: usize = 4;
+        let trace = |thread: &Stubborn| {
+            stack_trace::of(thread.number).map(|trace| format!("{}:\n{trace}", thread.title))
+        };
+        let traces: Vec<String> = threads.iter().take(ASKED).filter_map(trace).collect();
+        (!traces.is_empty()).then(|| traces.join("\n"))
+    }
 }
 
 #[derive(Default)]
@@ -71,6 +98,8 @@ struct Watched {
     computed: Option<Duration>,
     /// The OS thread, which tells whether it waits or computes.
     thread: Option<OsThread>,
+    /// Its number, by which it can be asked for its stack.
+    number: Option<i32>,
     /// Resident memory of the process at the last look.
     resident: u64,
     /// When that had grown last.
@@ -199,11 +228,20 @@ impl Pulse {
             watched.computed = watched.processor_time();
         }
         if watched.is_too_large() && silent > MEMORY_PATIENCE {
-            return Some(self.failure(FailureKind::Memory, self.memory_message(watched, resident)));
+            return Some(self.failure_of(
+                watched,
+                FailureKind::Memory,
+                self.memory_message(watched, resident),
+            ));
         }
         let stuck =
             silent > watched.limits.stuck_after && !watched.is_starved() && !watched.waits_for_reader();
-        stuck.then(|| self.failure(FailureKind::Stuck, watched.stuck_message(silent)))
+        stuck.then(|| self.failure_of(watched, FailureKind::Stuck, watched.stuck_message(silent)))
+    }
+
+    /// A failure of a simulation, with the place where its only OS thread is.
+    fn failure_of(&self, watched: &Watched, kind: FailureKind, message: String) -> Failure {
+        Failure { backtrace: stack_trace::of(watched.number), ..self.failure(kind, message) }
     }
 
     /// Real threads end themselves when they are asked to, at their next call into this crate. The limit of
@@ -219,9 +257,12 @@ impl Pulse {
         } else {
             return None;
         };
-        let stubborn = run.stubborn()?;
-        let message = format!("{message}; these threads do not call the runtime: {}", stubborn.join(", "));
-        let mut failure = self.failure(kind, message);
+        let mut stubborn = run.stubborn()?;
+        stubborn.insert(0, Stubborn { title: "`main` of `main`".to_owned(), number: watched.number });
+        let titles = Stubborn::titles(&stubborn);
+        let mut failure =
+            self.failure(kind, format!("{message}; these threads do not call the runtime: {titles}"));
+        failure.backtrace = Stubborn::traces(&stubborn);
         (failure.node, failure.thread, failure.at) = ("main".to_owned(), "main".to_owned(), run.at());
         Some(failure)
     }
@@ -356,9 +397,9 @@ impl Pulse {
     fn begin(&self, config: &Config) {
         let mut watched = self.watched.lock();
         let now = Instant::now();
-        let thread = match watched.take() {
-            Some(watched) => watched.thread,
-            None => OsThread::current(),
+        let (thread, number) = match watched.take() {
+            Some(watched) => (watched.thread, watched.number),
+            None => (OsThread::current(), number_of_this_thread()),
         };
         self.printed.clear();
         self.stop.store(STOP_NOTHING, Ordering::Relaxed);
@@ -371,6 +412,7 @@ impl Pulse {
             last: (self.switches.load(Ordering::Relaxed), now),
             computed: None,
             thread,
+            number,
             resident: 0,
             grew: now,
             too_large_since: None,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use lab_terminal::{width, wrapped};
+use lab_terminal::{Waiting, is_lively, width, wrapped};
 use labreport::Verdict;
 
 use super::campaign::Campaign;
@@ -14,9 +14,6 @@ use super::tally::{Tallies, Tally};
 use crate::catalogue::Test;
 use crate::cli::StressOptions;
 use crate::protocol::Report;
-
-/// How often a line is printed where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the count of rounds is renewed.
 const ROUNDS_EVERY: Duration = Duration::from_millis(200);
@@ -28,8 +25,8 @@ const ANNOUNCED: u64 = 10;
 pub(super) enum Display {
     /// A bar for the whole, and one for each test, as many as the screen has rows for.
     Bars { all: MultiProgress, whole: ProgressBar, bars: Vec<ProgressBar>, layout: Layout },
-    /// Now and then a line, where standard error is no terminal.
-    Lines { goal: u64, last: Instant },
+    /// Now and then a line, where nothing can move.
+    Lines { goal: u64, waiting: Waiting },
     /// "Done 017/100; 17 ok, 0 failed", as go-test-many.sh counts.
     Rounds { goal: u64, last: Instant, line: String },
     /// Failures as lines of JSON, for programs.
@@ -43,6 +40,25 @@ pub(super) struct Layout {
     bar: usize,
 }
 
+/// How it stands with a test: its bar is green when all runs are done and none has failed, and red from the
+/// first failure on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Complete,
+    Failed,
+}
+
+impl State {
+    fn of(tally: &Tally, runs: Option<u64>) -> State {
+        match tally.failed {
+            0 if Some(tally.total) == runs => State::Complete,
+            0 => State::Running,
+            _ => State::Failed,
+        }
+    }
+}
+
 impl Layout {
     /// For a terminal of this width, and the longest of the names.
     fn new(width: usize, longest: usize) -> Layout {
@@ -52,11 +68,14 @@ impl Layout {
         Layout { name, bar: rest.saturating_sub(name).clamp(4, 30) }
     }
 
-    fn style(self, failed: bool) -> ProgressStyle {
+    fn style(self, state: State) -> ProgressStyle {
         let Layout { name, bar } = self;
-        match failed {
-            false => style_of(&format!("{{prefix:{name}!}} {{bar:{bar}.green}} {{pos}}/{{len}}")),
-            true => style_of(&format!("{{prefix:{name}!}} {{bar:{bar}.red}} {{pos}}/{{len}}  {{msg:.red}}")),
+        match state {
+            State::Running => style_of(&format!("{{prefix:{name}!}} {{bar:{bar}}} {{pos}}/{{len}}")),
+            State::Complete => style_of(&format!("{{prefix:{name}!}} {{bar:{bar}.green}} {{pos}}/{{len}}")),
+            State::Failed => {
+                style_of(&format!("{{prefix:{name}!}} {{bar:{bar}.red}} {{pos}}/{{len}}  {{msg:.red}}"))
+            }
         }
     }
 }
@@ -80,9 +99,9 @@ impl Display {
         if options.rounds {
             return Display::Rounds { goal: campaign.runs(), last, line: String::new() };
         }
-        if !std::io::stderr().is_terminal() || std::env::var("TERM").is_ok_and(|term| term == "dumb") {
+        if !is_lively() {
             eprintln!("{} of {goal} runs", tallies.total());
-            return Display::Lines { goal, last };
+            return Display::Lines { goal, waiting: Waiting::begin() };
         }
         let (rows, width) = console::Term::stderr().size();
         let (rows, width) = (usize::from(rows), usize::from(width));
@@ -133,12 +152,7 @@ impl Display {
                 }
             }
             Display::Json => {}
-            Display::Lines { goal, last } => {
-                if last.elapsed() > LINE_EVERY {
-                    *last = Instant::now();
-                    eprintln!("{} of {goal} runs, {} failed", tallies.total(), tallies.failed());
-                }
-            }
+            Display::Lines { .. } => self.wait(tallies),
             Display::Rounds { goal, last, line } => {
                 let complete = tallies.is_complete();
                 if complete || last.elapsed() > ROUNDS_EVERY {
@@ -146,6 +160,15 @@ impl Display {
                     show_rounds(*goal, tallies, line);
                 }
             }
+        }
+    }
+
+    /// Says how far it is, where nothing moves and nothing was said for a while.
+    pub(super) fn wait(&mut self, tallies: &Tallies) {
+        let Display::Lines { goal, waiting } = self else { return };
+        let line = waiting.due(|| format!("{} of {goal} runs, {} failed", tallies.total(), tallies.failed()));
+        if let Some(line) = line {
+            eprintln!("{line}");
         }
     }
 
@@ -170,7 +193,7 @@ impl Display {
                 );
             }
             Display::Bars { all, .. } => all.suspend(|| println!("{text}")),
-            Display::Rounds { line, .. } if !line.is_empty() && std::io::stdout().is_terminal() => {
+            Display::Rounds { line, .. } if !line.is_empty() && overwrites() => {
                 println!("\n{text}");
             }
             Display::Lines { .. } | Display::Rounds { .. } => println!("{text}"),
@@ -184,7 +207,7 @@ impl Display {
             Display::Bars { whole, bars, .. } => {
                 bars.iter().chain([whole]).for_each(ProgressBar::finish_and_clear);
             }
-            Display::Rounds { line, .. } if !line.is_empty() && std::io::stdout().is_terminal() => println!(),
+            Display::Rounds { line, .. } if !line.is_empty() && overwrites() => println!(),
             Display::Lines { .. } | Display::Rounds { .. } | Display::Json => {}
         }
     }
@@ -195,13 +218,14 @@ fn style_of(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Makes a bar that of a test; red from the first failure on.
+/// Makes a bar that of a test.
 fn show_test(bar: &ProgressBar, test: &Test, tallies: &Tallies, layout: Layout) {
     let tally = tallies.of(&test.name);
-    let changes = bar.prefix() != test.name || (tally.failed > 0 && bar.message().is_empty());
-    if changes {
+    let state = State::of(&tally, bar.length());
+    let changes = bar.prefix() != test.name || (state == State::Failed && bar.message().is_empty());
+    if changes || state == State::Complete {
         bar.set_prefix(test.name.clone());
-        bar.set_style(layout.style(tally.failed > 0));
+        bar.set_style(layout.style(state));
     }
     bar.set_message(if tally.failed > 0 { format!("{} failed", tally.failed) } else { String::new() });
     bar.set_position(tally.total);
@@ -219,6 +243,11 @@ fn free_bar(bars: &[ProgressBar], tallies: &Tallies, for_failure: bool) -> Optio
     idle.or_else(|| if for_failure { bars.iter().position(is_of_test) } else { None })
 }
 
+/// Whether the count of rounds is written over itself.
+fn overwrites() -> bool {
+    std::io::stdout().is_terminal() && is_lively()
+}
+
 /// Renews the count of rounds: in place on a terminal, as a new line elsewhere, and only if it changed.
 fn show_rounds(goal: u64, tallies: &Tallies, line: &mut String) {
     let rounds = tallies.rounds();
@@ -230,7 +259,7 @@ fn show_rounds(goal: u64, tallies: &Tallies, line: &mut String) {
     let coloured = if rounds.failed > 0 { style(&text).red() } else { style(&text).green() };
     let mut out = std::io::stdout();
     // It fails only if the output is no longer read, and then it does not matter.
-    let _ = if out.is_terminal() { write!(out, "\r{coloured}") } else { writeln!(out, "{coloured}") };
+    let _ = if overwrites() { write!(out, "\r{coloured}") } else { writeln!(out, "{coloured}") };
     let _ = out.flush();
     *line = text;
 }

@@ -112,11 +112,17 @@ fn run_campaign(
             })
             .collect();
     let mut course = Course::new(tests, campaign, options, &runner.world, reference);
-    pool::run(
+    pool::run_with_clock(
         workers,
         &jobs,
         |(number, job), sender| work(&runner, *number, job, sender),
-        |message| course.take(message, &jobs, &runner.supervisor),
+        |message| match message {
+            Some(message) => course.take(message, &jobs, &runner.supervisor),
+            None => {
+                course.display.wait(&course.tallies);
+                !runner.supervisor.is_stopped()
+            }
+        },
     );
     course.finish(&runner.supervisor)
 }
@@ -129,6 +135,9 @@ fn world(catalogue: &Catalogue, options: &StressOptions) -> Result<World, Failur
     world.swarms_a_tenth = !(options.plain || options.race || world.threads);
     if options.archive {
         world.variables.push(("LAB_STORY", "1".to_owned()));
+    }
+    if options.verbose > 0 {
+        world.variables.push(("VERBOSE", options.verbose.to_string()));
     }
     if options.race {
         world.threads = true;

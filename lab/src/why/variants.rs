@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use indicatif::ProgressBar;
+use lab_terminal::{Waiting, is_lively};
 use labreport::Kind;
 use labreport::overrides::{BETWEEN, Overrides};
 
@@ -46,16 +48,40 @@ pub(crate) fn failing(bench: &Bench, seed: u64, verb: &str) -> Result<Report, Fa
     }
 }
 
+/// As [`run`], and shows how far it is: a bar, or a line now and then where nothing can move.
+pub(crate) fn run_shown(bench: &Bench, variants: &[Overrides]) -> Result<Vec<Option<Report>>, Failure> {
+    let all = variants.len();
+    let bar = if is_lively() { ProgressBar::new(all as u64) } else { ProgressBar::hidden() };
+    let mut waiting = Waiting::begin();
+    let reports = run_with(bench, variants, &mut |done| {
+        bar.set_position(done as u64);
+        if let Some(line) = waiting.due(|| format!("{done} of {all} runs")) {
+            eprintln!("{line}");
+        }
+    });
+    bar.finish_and_clear();
+    reports
+}
+
 /// Runs all variants on all cores; the reports in their order. None for what was not run, because everything
 /// was stopped.
 pub(crate) fn run(bench: &Bench, variants: &[Overrides]) -> Result<Vec<Option<Report>>, Failure> {
+    run_with(bench, variants, &mut |_| {})
+}
+
+/// As [`run`]. `progress` hears how many are done, now and then.
+fn run_with(
+    bench: &Bench,
+    variants: &[Overrides],
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<Option<Report>>, Failure> {
     // Small enough that the cores end together, large enough that starting a process costs little.
     let size = variants.len().div_ceil(2 * cores()).clamp(1, 64);
     let pieces: Vec<(usize, &[Overrides])> =
         variants.chunks(size).enumerate().map(|(number, piece)| (number * size, piece)).collect();
     let mut reports: Vec<Option<Report>> = variants.iter().map(|_| None).collect();
-    let mut failure = None;
-    pool::run(
+    let (mut failure, mut done) = (None, 0);
+    pool::run_with_clock(
         cores(),
         &pieces,
         |&(first, piece), sender| {
@@ -67,15 +93,17 @@ pub(crate) fn run(bench: &Bench, variants: &[Overrides]) -> Result<Vec<Option<Re
                 let _ = sender.send(Err(failure));
             }
         },
-        |message| match message {
-            Ok((place, report)) => {
-                reports[place] = Some(report);
-                true
+        |message| {
+            match message {
+                Some(Ok((place, report))) => {
+                    reports[place] = Some(report);
+                    done += 1;
+                }
+                Some(Err(error)) => failure = Some(error),
+                None => {}
             }
-            Err(error) => {
-                failure = Some(error);
-                false
-            }
+            progress(done);
+            failure.is_none()
         },
     );
     failure.map_or(Ok(reports), Err)

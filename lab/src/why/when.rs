@@ -139,7 +139,7 @@ impl Fork<'_> {
         };
         let variants: Vec<Overrides> =
             moments.iter().flat_map(|&at| (0..number).map(move |number| future(at, number))).collect();
-        let reports = variants::run(self.bench, &variants)?;
+        let reports = variants::run_shown(self.bench, &variants)?;
         let count = |(at, reports): (&u64, &[Option<crate::protocol::Report>])| {
             let runs = reports.iter().flatten().count() as u32;
             let fails = |report: &&crate::protocol::Report| variants::broken(report) == self.rule;

@@ -24,12 +24,14 @@ mod rate;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
+use std::time::Duration;
 
 use build::{Builder, Built};
 use console::style;
-use lab_terminal::count;
+use indicatif::ProgressBar;
+use lab_terminal::{Waiting, count, is_lively};
 use matrix::{Cell, Row, Verdict};
 use patch::Patch;
 use rand::seq::SliceRandom;
@@ -40,6 +42,9 @@ use crate::process::Supervisor;
 use crate::runner::{Job, PICTURES, Runner, UNWATCHED};
 use crate::style::say;
 use crate::{Failure, Outcome, environment, pool};
+
+/// How long the survey waits for a solution until it looks at the clock.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Builds and runs all wrong solutions of a lab, and prints which test kills which; or what else the options
 /// ask for.
@@ -121,17 +126,32 @@ fn survey(
         let (sender, receiver) = channel();
         let solutions = patches.into_iter().map(|patch| (patch, tests[..1].to_vec())).collect();
         scope.spawn(move || builder.build_all(solutions, &sender));
-        for built in receiver {
+        let bar = if is_lively() { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
+        let mut waiting = Waiting::begin();
+        loop {
+            bar.set_position(rows.len() as u64);
+            let built = match receiver.recv_timeout(TICK) {
+                Ok(built) => built,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(line) =
+                        waiting.due(|| format!("{} of {total}; the next is built", rows.len()))
+                    {
+                        eprintln!("{line}");
+                    }
+                    continue;
+                }
+            };
             let row = built.and_then(|built| examine(&built, lab, tests, runner, options));
             match row {
                 // What was interrupted has not survived.
                 _ if runner.supervisor.is_stopped() => break,
                 Ok(row) => {
-                    if options.form.json {
-                        println!("{}", row.json());
-                    } else {
-                        say(&row.verdict_line());
-                    }
+                    bar.suspend(|| match options.form.json {
+                        true => println!("{}", row.json()),
+                        false => say(&row.verdict_line()),
+                    });
+                    waiting.heard();
                     rows.push(row);
                 }
                 Err(error) => {
@@ -140,6 +160,7 @@ fn survey(
                 }
             }
         }
+        bar.finish_and_clear();
     });
     if let Some(failure) = failure {
         return Err(failure);

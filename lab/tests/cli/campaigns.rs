@@ -193,3 +193,86 @@ fn rounds_are_counted_as_go_test_many_counts_them() {
     let said = crate::lab(&arguments).ended(1);
     assert!(said.out.contains("Done 030/30; 27 ok, 3 failed\n"), "{}", said.out);
 }
+
+/// The tests whose runs the journal has, in its order, each once for runs that stand together.
+fn journalled(folder: &Path) -> Vec<String> {
+    let journal = fs::read_to_string(folder.join("journal.jsonl")).expect("the journal is kept");
+    let lines = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut tests: Vec<String> = lines.filter_map(|line| Some(line["test"].as_str()?.to_owned())).collect();
+    tests.dedup();
+    tests
+}
+
+#[test]
+fn a_sequence_runs_one_test_after_the_other() {
+    for (option, changes) in [(None, true), (Some("--sequential"), false)] {
+        let folder = scratch().join("sequence");
+        let mut command = command(&["stress", "passes_1a", "warns_1a", "-n", "40", "-j", "1", "--archive"]);
+        command.args(option).arg("-o").arg(&folder);
+        Said::new(command.output().expect("lab can be run")).ended(0);
+        assert_eq!(journalled(&folder).len() > 2, changes, "{option:?}: {:?}", journalled(&folder));
+    }
+}
+
+#[test]
+fn an_archive_keeps_runs_that_pass() {
+    let folder = scratch().join("archive");
+    let mut command = command(&["stress", "fails_1c", "-n", "20", "--first-seed", "0", "--archive", "-o"]);
+    let said = Said::new(command.arg(&folder).output().expect("lab can be run")).ended(1);
+    assert!(said.out.contains("all runs are kept beside"), "{}", said.out);
+    let kept = |folder: &Path| -> usize {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.path())
+            .map(|path| if path.is_dir() { fs::read_dir(path).map_or(0, Iterator::count) } else { 0 })
+            .sum()
+    };
+    assert_eq!(kept(&folder), 20, "two that failed, eighteen that passed");
+}
+
+/// However many runs fail, the desktop hears of the first.
+#[test]
+fn the_desktop_is_told_once() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = scratch();
+    let (program, told) = (scratch.join("notify-send"), scratch.join("told"));
+    fs::write(&program, format!("#!/bin/sh\necho \"$@\" >> {}\n", told.display())).expect("there is room");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("the file is there");
+    let mut command = command(&["stress", "fails_1c", "-n", "40", "--first-seed", "0", "--notify", "-o"]);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.arg(scratch.join("campaign")).env("PATH", format!("{}:{path}", scratch.display()));
+    Said::new(command.output().expect("lab can be run")).ended(1);
+    let begun = Instant::now();
+    while !told.exists() && begun.elapsed() < Duration::from_secs(20) {
+        sleep(Duration::from_millis(5));
+    }
+    let told = fs::read_to_string(&told).expect("the program was started");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("cargo lab stress: a run failed fails_1c seed "), "{told}");
+}
+
+/// dstest's options, with its letters, and what they do.
+#[test]
+fn the_options_of_dstest_are_known() {
+    let folder = scratch().join("dstest").display().to_string();
+    let short = ["stress", "limits_1c", "-s", "-p", "1", "-n", "2", "-a", "-t", "-v", "-v", "-o", &folder];
+    let said = Said::new(command(&short).output().expect("lab can be run")).ended(1);
+    assert!(said.out.contains("VERBOSE=2"), "{}", said.out);
+    let help = Said::new(command(&["help", "stress"]).output().expect("lab can be run")).ended(0).out;
+    for option in [
+        "-s, --sequential",
+        "-p",
+        "--workers",
+        "-n, --runs",
+        "--iter",
+        "-o, --output",
+        "-a, --archive",
+        "-r, --race",
+        "-l, --loop",
+        "-g, --growth",
+        "-v, --verbose",
+        "-t, --timing",
+    ] {
+        assert!(help.contains(option), "{option} is not in {help}");
+    }
+}

@@ -166,8 +166,7 @@ fn lines_are_no_wider_than_the_terminal() {
                 command.arg(folder);
             }
             let said = Said::new(command.env("COLUMNS", width.to_string()).output().expect("lab can be run"));
-            let paths = |line: &&str| line.contains("/");
-            let widest = said.out.lines().filter(|line| !paths(line)).map(|line| line.chars().count()).max();
+            let widest = said.out.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(width), "{widest:?} at {width}:\n{}", said.out);
         }
     }
@@ -198,6 +197,16 @@ fn failures_stand_together_by_what_they_have_in_common() {
     assert!(said.out.contains("what failed (4 of 40 runs)"), "{}", said.out);
     assert!(said.out.contains("   4 × 10.0 %  ElectionSafety"), "{}", said.out);
     assert!(said.out.contains("read first: cargo lab replay fails_1c --seed 0"), "{}", said.out);
+}
+
+/// What no checker sees is the same for all tests of a solution.
+#[test]
+fn what_is_not_watched_is_said_once() {
+    let mut command = command(&["test", "1A", "--seed", "4"]);
+    command.env("FIXTURE_UNWATCHED", "votes; implement `wire`");
+    let said = Said::new(command.output().expect("lab can be run")).ended(0);
+    assert_eq!(said.out.matches("not watched:").count(), 1, "{}", said.out);
+    assert!(said.out.contains("not watched: votes; implement `wire` (in 3 tests)"), "{}", said.out);
 }
 
 #[test]

@@ -37,6 +37,35 @@ fn a_terminal_gets_colours_unless_they_are_unwanted() {
     }
 }
 
+/// A terminal that knows no orders gets words alone, also from what draws bars elsewhere.
+#[test]
+fn a_dumb_terminal_gets_no_orders() {
+    let output = scratch().join("dumb").display().to_string();
+    for arguments in [
+        &["test", "1A", "fails_1c", "--seed", "10"][..],
+        &["stress", "slow_1a", "-n", "20", "--first-seed", "0", "-o", &output],
+        &["stress", "passes_1a", "-n", "20", "--first-seed", "0", "--rounds", "-o", &output, "--fresh"],
+    ] {
+        let command = crate::command(arguments);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let script = words.map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
+        let target = command.get_envs().find(|(name, _)| *name == "CARGO_TARGET_DIR");
+        let target =
+            target.and_then(|(_, value)| value?.to_str()).expect("the fixture has a folder of its own");
+        let variables = [("TERM", "dumb"), ("CARGO_TARGET_DIR", target)];
+        let Some(child) = in_a_shell(&format!("timeout --foreground 120 {script}"), &variables) else {
+            return;
+        };
+        let out = child.wait_with_output().expect("script ends");
+        let out = String::from_utf8(out.stdout).expect("it is UTF-8");
+        let shown = out.contains("Passed") || out.contains("of 20 runs") || out.contains("Done ");
+        assert!(shown, "{arguments:?}: {out}");
+        // Every line that a terminal shows ends with these two.
+        let orders = |letter: char| letter == '\u{1b}' || letter == '\r';
+        assert!(!out.replace("\r\n", "\n").contains(orders), "{arguments:?}: {out:?}");
+    }
+}
+
 /// The history comes through a named pipe, and only after progress was shown.
 #[test]
 fn a_terminal_sees_that_long_work_goes_on() {

@@ -11,7 +11,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,8 @@ use crate::outcome::{Event, Failure, FailureKind, Fields, Outcome, Stats};
 use crate::panics::Whereabouts;
 use crate::run::Job;
 use crate::sim::task::Killed;
-use crate::watchdog::{self, Pulse};
+use crate::system::number_of_this_thread;
+use crate::watchdog::{self, Pulse, Stubborn};
 
 /// How long a waiting thread sleeps before it looks whether it was killed.
 pub(crate) const SLICE: Duration = Duration::from_millis(5);
@@ -44,8 +45,8 @@ pub(crate) struct RealWorld {
     nodes: Mutex<Vec<Node>>,
     stopping: AtomicBool,
     failure: Mutex<Option<Failure>>,
-    /// Threads that have not ended yet: number to node and name. The main thread is not among them.
-    living: Mutex<BTreeMap<u64, (Node, Name)>>,
+    /// Threads that have not ended yet, by number. The main thread is not among them.
+    living: Mutex<BTreeMap<u64, Living>>,
     one_ended: Condvar,
     /// Whether the main closure has returned, or was unwound.
     main_ended: AtomicBool,
@@ -53,6 +54,21 @@ pub(crate) struct RealWorld {
     trace: bool,
     events: Mutex<Vec<Event>>,
     pulse: Arc<Pulse>,
+}
+
+/// A thread of a run, but the main one.
+struct Living {
+    node: Node,
+    name: Name,
+    /// The system's number of the OS thread that runs it; 0 until it does, and if it is not known.
+    number: Arc<AtomicI32>,
+}
+
+impl Living {
+    fn stubborn(&self) -> Stubborn {
+        let number = Some(self.number.load(Ordering::Relaxed)).filter(|number| *number != 0);
+        Stubborn { title: format!("`{}` of `{}`", self.name, self.node.name()), number }
+    }
 }
 
 /// What an OS thread knows of the run that it works for.
@@ -65,6 +81,8 @@ pub(crate) struct Here {
 
 thread_local! {
     static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+    /// The system's number of this OS thread; 0 if it is not known.
+    static NUMBER: i32 = number_of_this_thread().unwrap_or(0);
 }
 
 fn here<R>(f: impl FnOnce(&Here) -> R) -> R {
@@ -227,9 +245,12 @@ pub(crate) fn spawn(node: &Node, name: Name, job: Job) -> bool {
         return false;
     }
     let number = world.threads_started.fetch_add(1, Ordering::Relaxed);
-    world.living.lock().insert(number, (node.clone(), name.clone()));
+    let os_number = Arc::new(AtomicI32::new(0));
+    let living = Living { node: node.clone(), name: name.clone(), number: Arc::clone(&os_number) };
+    world.living.lock().insert(number, living);
     let here = Here { world, node: node.clone(), name };
     pool::execute(Box::new(move || {
+        os_number.store(NUMBER.with(|number| *number), Ordering::Relaxed);
         let world = Arc::clone(&here.world);
         let mode = context::enter(Mode::Threads);
         HERE.set(Some(here));
@@ -255,28 +276,22 @@ pub(crate) fn wait_for_end_of(node: &Node) {
     }
     let left = world.wait_until_ended(|other| other == node, 0);
     if !left.is_empty() {
-        let left = left.join(", ");
-        world.fail(
-            FailureKind::Stuck,
-            format!(
-                "threads of `{}` go on {} s after it was killed: {left}",
-                node.name(),
-                PATIENCE.as_secs()
-            ),
-            None,
-            None,
+        let message = format!(
+            "threads of `{}` go on {} s after it was killed: {}",
+            node.name(),
+            PATIENCE.as_secs(),
+            Stubborn::titles(&left)
         );
+        world.fail(FailureKind::Stuck, message, None, Stubborn::traces(&left));
     }
 }
 
 impl watchdog::RealRun for RealWorld {
-    fn stubborn(&self) -> Option<Vec<String>> {
+    fn stubborn(&self) -> Option<Vec<Stubborn>> {
         if self.main_ended.load(Ordering::SeqCst) {
             return None;
         }
-        let living = self.living.lock();
-        let others = living.values().map(|(node, name)| format!("`{name}` of `{}`", node.name()));
-        Some(std::iter::once("`main` of `main`".to_owned()).chain(others).collect())
+        Some(self.living.lock().values().map(Living::stubborn).collect())
     }
 
     fn at(&self) -> Duration {
@@ -303,17 +318,14 @@ impl RealWorld {
         }
     }
 
-    /// Waits until at most `spared` threads of matching nodes live; the names of those that are left after
-    /// the patience has run out.
-    fn wait_until_ended(&self, of: impl Fn(&Node) -> bool, spared: usize) -> Vec<String> {
+    /// Waits until at most `spared` threads of matching nodes live; those that are left after the patience
+    /// has run out.
+    fn wait_until_ended(&self, of: impl Fn(&Node) -> bool, spared: usize) -> Vec<Stubborn> {
         let deadline = Instant::now() + PATIENCE;
         let mut living = self.living.lock();
         loop {
-            let left: Vec<String> = living
-                .values()
-                .filter(|(node, _)| of(node))
-                .map(|(node, name)| format!("`{name}` of `{}`", node.name()))
-                .collect();
+            let left: Vec<Stubborn> =
+                living.values().filter(|thread| of(&thread.node)).map(Living::stubborn).collect();
             if left.len() <= spared {
                 return Vec::new();
             }
@@ -371,7 +383,7 @@ pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
 }
 
 impl RealWorld {
-    fn outcome(&self, value: Option<()>, left: &[String]) -> Outcome<()> {
+    fn outcome(&self, value: Option<()>, left: &[Stubborn]) -> Outcome<()> {
         let elapsed = self.started.elapsed();
         let result = match (self.failure.lock().take(), value) {
             (Some(failure), _) => Err(failure),
@@ -389,7 +401,7 @@ impl RealWorld {
         };
         let mut warnings = Vec::new();
         if !left.is_empty() {
-            warnings.push(format!("threads that did not end with the run: {}", left.join(", ")));
+            warnings.push(format!("threads that did not end with the run: {}", Stubborn::titles(left)));
         }
         if elapsed > self.limits.virtual_time {
             warnings.push(format!("the run took {:.1} s, longer than its limit", elapsed.as_secs_f64()));

@@ -30,6 +30,86 @@ fn an_endless_loop_is_named_by_the_watchdog() {
     assert!(text.contains("seed 7"), "{text}");
 }
 
+/// The line in which `marked` stands in this file, as a report names it.
+fn line_of(marked: &str) -> String {
+    let mut lines = include_str!("watchdog.rs").lines();
+    let number = lines.position(|line| line.trim_end().ends_with(marked)).expect("a marked line") + 1;
+    format!("labrt/tests/labrt/watchdog.rs:{number}")
+}
+
+/// Computes for ever, three calls below the thread's closure, while it allocates.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_endless_loop_is_shown_with_its_line() {
+    #[inline(never)]
+    fn inner() {
+        loop {
+            std::hint::black_box(vec![1_u8; 100]);
+        }
+    }
+    #[inline(never)]
+    fn outer() {
+        inner(); // the call that does not return
+        std::hint::black_box(());
+    }
+    if is_child() {
+        run(Config::simulated(7).limits(stuck_limits()), || {
+            Node::new("server-2").spawn("apply_loop", outer).join().unwrap();
+        });
+        return;
+    }
+    let (success, text) = in_child("watchdog::an_endless_loop_is_shown_with_its_line");
+    assert!(!success);
+    let frames: Vec<&str> =
+        text.lines().filter_map(|line| line.trim_end().split_once(": ")).map(|frame| frame.1).collect();
+    assert!(frames.iter().any(|frame| frame.ends_with("inner")), "{text}");
+    assert!(frames.iter().any(|frame| frame.ends_with("outer")), "{text}");
+    assert!(text.contains(&line_of("// the call that does not return")), "{text}");
+}
+
+/// A lock of std that its own thread holds: it sleeps in the kernel.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_blocked_os_thread_is_shown_with_its_line() {
+    if is_child() {
+        run(Config::simulated(7).limits(stuck_limits()), || {
+            let lock = std::sync::Mutex::new(());
+            let _first = lock.lock();
+            let _second = lock.lock(); // for ever
+        });
+        return;
+    }
+    let (success, text) = in_child("watchdog::a_blocked_os_thread_is_shown_with_its_line");
+    assert!(!success);
+    assert!(text.contains(&line_of("// for ever")), "{text}");
+}
+
+/// On real threads each thread that does not end is shown, not the main one alone.
+#[cfg(target_os = "linux")]
+#[test]
+fn real_threads_that_do_not_end_are_shown_with_their_lines() {
+    if is_child() {
+        run(Config::threads(8).limits(soon(1)), || {
+            let blocks = || {
+                std::thread::sleep(Duration::from_secs(60)); // sleeps
+                std::hint::black_box(());
+            };
+            Node::new("server-1").spawn("peer_loop", blocks);
+            thread::spawn_named("idle", || thread::sleep(Duration::from_secs(60)));
+            std::thread::sleep(Duration::from_secs(60)); // the main thread
+        });
+        return;
+    }
+    let (success, text) = in_child("watchdog::real_threads_that_do_not_end_are_shown_with_their_lines");
+    assert!(!success);
+    for expected in
+        [line_of("// sleeps"), line_of("// the main thread"), "`peer_loop` of `server-1`:".to_owned()]
+    {
+        assert!(text.contains(&expected), "{expected} in {text}");
+    }
+    assert!(!text.contains("`idle` of"), "{text}");
+}
+
 #[test]
 fn a_blocked_os_thread_is_named_by_the_watchdog() {
     if is_child() {

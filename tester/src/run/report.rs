@@ -253,30 +253,57 @@ impl Report {
 
 /// A failure of the runtime's, with frames of the solution only.
 fn words_of(failure: &Failure) -> String {
-    let mut failure = failure.clone();
+    let mut failure = located(failure);
     failure.backtrace = failure.backtrace.as_deref().map(own_frames);
     failure.to_string()
 }
 
-/// A backtrace without the frames of std, the runtime and the tester; all of it if none is left.
-fn own_frames(trace: &str) -> String {
-    let mut frames: Vec<Vec<&str>> = Vec::new();
+/// The failure of a thread that never came back, with the innermost line of the solution where it is.
+fn located(failure: &Failure) -> Failure {
+    let place = || failure.backtrace.as_deref().and_then(own_place);
+    Failure { location: failure.location.clone().or_else(place), ..failure.clone() }
+}
+
+/// A piece of a backtrace: a frame, or the heading of a thread.
+fn pieces(trace: &str) -> Vec<Vec<&str>> {
+    let mut pieces: Vec<Vec<&str>> = Vec::new();
     for line in trace.lines() {
-        let begins = line.trim_start().split_once(':').is_some_and(|(number, _)| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        });
-        match frames.last_mut() {
-            Some(frame) if !begins => frame.push(line),
-            _ => frames.push(vec![line]),
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let begins = line.trim_start().split_once(':').is_some_and(|(number, _)| is_number(number));
+        match pieces.last_mut() {
+            Some(piece) if !begins && !is_heading(line) => piece.push(line),
+            _ => pieces.push(vec![line]),
         }
     }
-    let own: Vec<&Vec<&str>> = frames.iter().filter(|frame| is_own(frame)).collect();
-    if own.is_empty() {
+    pieces
+}
+
+/// Whether a line says whose frames follow: where several threads are told of.
+fn is_heading(line: &str) -> bool {
+    line.starts_with('`') && line.ends_with(':')
+}
+
+/// A backtrace without the frames of std, the runtime and the tester; all of it if none is left.
+fn own_frames(trace: &str) -> String {
+    let pieces = pieces(trace);
+    let own: Vec<&Vec<&str>> = pieces.iter().filter(|piece| is_own(piece) || is_heading(piece[0])).collect();
+    if !own.iter().any(|piece| is_own(piece)) {
         return trace.to_owned();
     }
-    let left_out = frames.len() - own.len();
+    let left_out = pieces.len() - own.len();
     let text: Vec<&str> = own.into_iter().flatten().copied().collect();
     format!("{}\n  ({left_out} frames of std, runtime and tester left out)", text.join("\n"))
+}
+
+/// File and line of the innermost frame of the solution or of a test.
+fn own_place(trace: &str) -> Option<String> {
+    let pieces = pieces(trace);
+    let innermost = pieces.iter().find(|piece| is_own(piece))?;
+    place_of(innermost).map(str::to_owned)
+}
+
+fn place_of<'a>(frame: &[&'a str]) -> Option<&'a str> {
+    frame.iter().find_map(|line| line.trim_start().strip_prefix("at "))
 }
 
 /// Whether a frame's place, which stands in its second line, is in the solution or in a test.
@@ -292,8 +319,9 @@ fn is_own(frame: &[&str]) -> bool {
         "/library/",
         "linearize/",
     ];
-    let place = frame.iter().find_map(|line| line.trim_start().strip_prefix("at "));
-    place.is_some_and(|place| !foreign.iter().any(|part| place.contains(part)))
+    // The C library's frames have places, too.
+    place_of(frame)
+        .is_some_and(|place| place.contains(".rs:") && !foreign.iter().any(|part| place.contains(part)))
 }
 
 /// A text whose lines are no longer than `width`. Story and pictures are laid out already; what is broken
@@ -324,7 +352,10 @@ fn wrap(text: &str, width: usize) -> String {
 
 fn first_line(failure: &Failure) -> String {
     let line = failure.message.lines().next().unwrap_or_default();
-    format!("{line} (thread `{}` of `{}`)", failure.thread, failure.node)
+    // The message of a panic says what is wrong. Of a thread that never came back only the place does.
+    let place = if failure.kind == FailureKind::Stuck { located(failure).location } else { None };
+    let place = place.map_or_else(String::new, |place| format!(" at {place}"));
+    format!("{line} (thread `{}` of `{}`{place})", failure.thread, failure.node)
 }
 
 #[cfg(test)]
@@ -342,6 +373,17 @@ mod tests {
         );
         assert!(!own.contains("labrt") && !own.contains("panicking"), "{own}");
         assert_eq!(own_frames("   0: std::x\n"), "   0: std::x\n");
+        assert_eq!(own_place(trace).as_deref(), Some("./src/vote.rs:7"));
+    }
+
+    #[test]
+    fn a_backtrace_of_several_threads_says_whose_frames_are_whose() {
+        let trace = "`main` of `main`:\n   0: futex\n             at /rustc/x.rs:1\n`ticker` of `server-1`:\n   \
+                     0: raft::tick\n             at raft/src/tick.rs:7";
+        let own = own_frames(&format!("{trace}\n   9: clone3\n             at ./misc/clone3.S:81"));
+        assert!(own.starts_with("`main` of `main`:\n`ticker` of `server-1`:\n   0: raft::tick\n"), "{own}");
+        assert!(!own.contains("futex") && own.contains("(2 frames") && !own.contains("clone3"), "{own}");
+        assert_eq!(own_place(trace).as_deref(), Some("raft/src/tick.rs:7"));
     }
 
     #[test]

@@ -81,14 +81,81 @@ fn sometimes_wrong() {
     }
 }
 
+#[inline(never)]
+fn compute_for_ever() {
+    while std::hint::black_box(true) {}
+}
+
 #[test]
 fn stuck() {
     if plays("stuck") {
-        run("stuck", |_: &Test| {
-            loop {
-                std::hint::spin_loop();
-            }
+        run("stuck", |t: &Test| {
+            t.scene("The test begins to compute.");
+            compute_for_ever();
         });
+    }
+}
+
+/// Threads that wait for one another, a panic that says much, a test that has to say much of five servers.
+#[test]
+fn deadlocked() {
+    if plays("deadlocked") {
+        run("deadlocked", |t: &Test| {
+            t.scene("Forty threads of a server wait for a lock that nobody gives back.");
+            let lock = std::sync::Arc::new(labrt::sync::Mutex::new(()));
+            let held = lock.lock();
+            let server = labrt::node::Node::new("server-with-a-rather-long-name-2");
+            let wait = |number: usize| {
+                let lock = std::sync::Arc::clone(&lock);
+                let name = format!("a_handler_of_requests_for_votes_{}", number % 3);
+                server.spawn(name, move || drop(lock.lock()))
+            };
+            let threads: Vec<_> = (0..40).map(wait).collect();
+            for thread in threads {
+                let _ = thread.join();
+            }
+            drop(held);
+        });
+    }
+}
+
+#[test]
+fn talkative() {
+    if plays("talkative") {
+        run("talkative", |t: &Test| {
+            for server in 0..5 {
+                t.note_server(
+                    server,
+                    "RequestVoteArgs{term:3,candidate_id:4,last_log_index:17,last_log_term:2}".repeat(3),
+                );
+            }
+            panic!("{} {}", "word ".repeat(90), "x".repeat(400));
+        });
+    }
+}
+
+#[test]
+fn no_line_of_a_report_is_wider_than_the_terminal() {
+    for part in ["deadlocked", "talkative", "sometimes_wrong", "stuck"] {
+        for width in [60, 80, 100, 160] {
+            let columns = width.to_string();
+            let environment = [
+                ("LAB_SEEDS", "0..9"),
+                ("LAB_REPORT", "1"),
+                ("LAB_COLUMNS", &columns),
+                ("RUST_BACKTRACE", "1"),
+            ];
+            let reports = reports(&child(part, &environment));
+            let failed = reports.iter().find(|report| !report.ok).expect("one of nine seeds fails");
+            let story = failed.report.as_deref().unwrap_or_default();
+            let widest = story.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{part}: {widest:?} at {width}:\n{story}");
+            assert!(
+                story.lines().count() <= 60,
+                "{part}, {} lines at {width}:\n{story}",
+                story.lines().count()
+            );
+        }
     }
 }
 
@@ -165,7 +232,14 @@ fn an_endless_loop_is_the_last_report_of_its_process() {
     let [report] = reports.as_slice() else { panic!("one seed got to a report, not {}", reports.len()) };
     assert_eq!((report.seed, report.kind, report.stuck), (4, Some(Kind::Blocked), true));
     let story = report.report.as_deref().unwrap_or_default();
-    assert!(story.contains("stuck thread"), "{story}");
+    assert!(story.contains("stuck thread") && story.contains("The test begins to compute."), "{story}");
+    // The line of the loop stands in the story and in the one line that lists show.
+    let place = "tester/tests/tester/process.rs:";
+    if cfg!(target_os = "linux") {
+        assert!(story.contains("compute_for_ever") && story.contains(place), "{story}");
+        assert!(report.reason().contains(place), "{}", report.reason());
+        assert!(!story.contains("tester/src/") && !story.contains("labrt/src/"), "{story}");
+    }
 }
 
 #[test]

@@ -17,11 +17,13 @@ use std::time::{Duration, Instant};
 use labreport::overrides::Overrides;
 
 use search::Search;
+use words::Length;
 
 use super::cli::ShrinkOptions;
 use super::traced::{Bench, Scratch, read, write};
 use super::variants;
 use crate::cli::Arguments;
+use crate::protocol::Report;
 use crate::style::say;
 use crate::{Failure, Outcome};
 
@@ -37,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
         rule: variants::rule(&report),
         ..Overrides::default()
     };
-    let before = events(&bench, &original)?;
+    let before = length(&bench, &original, &report)?;
     let deadline = Instant::now() + Duration::from_secs(options.budget);
     let mut search = Search::new(&bench, original, &report, deadline);
     search.run()?;
@@ -52,11 +54,11 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
         ));
     };
     let path = options.output.clone().unwrap_or_else(|| default_path(&bench, options.seed));
-    let counts = (before, shrunk.events.len());
-    let remains = words::remains(&best, &after, &shrunk, counts);
+    let remains = words::remains(&best, &after, &shrunk, before);
     let comment: String = remains.lines().map(|line| format!("# {line}\n")).collect();
     write(&path, &format!("{comment}\n{best}"))?;
-    println!("\n{remains}");
+    println!();
+    say(&remains);
     say(&format!("tried {tries} runs; the result is in {}", path.display()));
     for verb in ["replay", "view", "logs"] {
         say(&format!("    cargo lab {verb} --shrunk {}", path.display()));
@@ -68,9 +70,9 @@ fn default_path(bench: &Bench, seed: u64) -> PathBuf {
     PathBuf::from(format!("{}-{seed}.shrunk", bench.test.name))
 }
 
-/// How many events the run has.
-fn events(bench: &Bench, overrides: &Overrides) -> Result<usize, Failure> {
+/// How long the run is.
+fn length(bench: &Bench, overrides: &Overrides, report: &Report) -> Result<Length, Failure> {
     let trace = Scratch::new("whole");
     let _ = bench.trace(overrides.seed, Some(overrides), &trace.0)?;
-    Ok(read(&trace.0)?.events.len())
+    Ok(Length::of(&read(&trace.0)?, report))
 }

@@ -1,8 +1,8 @@
 //! The search for a smaller run.
 
-use std::io::IsTerminal;
 use std::time::Instant;
 
+use lab_terminal::{Waiting, is_lively};
 use labreport::overrides::{Overrides, Ranges};
 
 use super::super::traced::Bench;
@@ -44,13 +44,22 @@ pub(super) struct Search<'a> {
     deadline: Instant,
     /// How many runs there were.
     pub(super) tries: usize,
+    waiting: Waiting,
 }
 
 impl<'a> Search<'a> {
     /// Begins with the run as it is.
     pub(super) fn new(bench: &'a Bench, original: Overrides, report: &Report, deadline: Instant) -> Self {
         let rule = variants::broken(report);
-        Search { bench, rule, best: original, report: report.clone(), deadline, tries: 0 }
+        Search {
+            bench,
+            rule,
+            best: original,
+            report: report.clone(),
+            deadline,
+            tries: 0,
+            waiting: Waiting::begin(),
+        }
     }
 
     /// Makes the run smaller until nothing helps or the time is over.
@@ -93,12 +102,15 @@ impl<'a> Search<'a> {
         Instant::now() >= self.deadline || self.bench.runner.supervisor.is_stopped()
     }
 
-    fn say(&self, what: &str) {
-        if std::io::stderr().is_terminal() {
-            eprint!("\r\x1b[K{} steps, {} runs: {what}", self.report.steps, self.tries);
+    fn say(&mut self, what: &str) {
+        let line = format!("{} steps, {} runs: {what}", self.report.steps, self.tries);
+        if is_lively() {
+            eprint!("\r\x1b[K{line}");
             if what.is_empty() {
                 eprintln!();
             }
+        } else if let Some(line) = self.waiting.due(|| line) {
+            eprintln!("{line}");
         }
     }
 

@@ -10,19 +10,51 @@ use crate::protocol::Report;
 /// How many lines of the shrunk run's story are told.
 const TOLD: usize = 24;
 
-/// What is left of a run that had `before` events and has `after`.
-pub(super) fn remains(
-    best: &Overrides,
-    report: &Report,
-    trace: &Trace,
-    (before, after): (usize, usize),
-) -> String {
-    let share = 100.0 * after as f64 / before.max(1) as f64;
+/// How many letters of each.
+const LONGEST: usize = 200;
+
+/// How long a run is: in events, in those that tell something, and in virtual time up to the failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Length {
+    all: usize,
+    telling: usize,
+    nanos: u64,
+}
+
+impl Length {
+    pub(super) fn of(trace: &Trace, report: &Report) -> Length {
+        // Each server's threads wake up to look at the clock, whatever happens, so that the number of these
+        // tells how long a run lasts.
+        let threads_own = ["spawn", "block", "wake", "lock"];
+        let tells = |event: &&labtrace::Event| !threads_own.contains(&&*event.kind);
+        let telling = trace.events.iter().filter(tells).count();
+        Length { all: trace.events.len(), telling, nanos: report.virtual_ns }
+    }
+}
+
+/// What is left of a run that was so long.
+pub(super) fn remains(best: &Overrides, report: &Report, trace: &Trace, before: Length) -> String {
+    let after = Length::of(trace, report);
+    let share = |after: usize, before: usize| 100.0 * after as f64 / before.max(1) as f64;
     let mut text = format!(
-        "{} with seed {}: {after} of {before} events are left ({share:.1} %), and {} still breaks.\n",
-        best.test, best.seed, best.rule
+        "{} with seed {}: {} of {} events are left ({:.1} %), and {} still breaks.\n",
+        best.test,
+        best.seed,
+        after.all,
+        before.all,
+        share(after.all, before.all),
+        best.rule
     );
     // Writing into a String cannot fail.
+    let _ = writeln!(
+        text,
+        "Without threads that wait, wake up and take locks: {} of {} ({:.1} %). It fails at {:.2} s, not at {:.2} s.",
+        after.telling,
+        before.telling,
+        share(after.telling, before.telling),
+        after.nanos as f64 / 1e9,
+        before.nanos as f64 / 1e9
+    );
     let _ = writeln!(text, "{}", labtrace::clean(&report.reason(), 400));
     if best.calm {
         text += "Threads run in a fixed order.\n";
@@ -55,7 +87,38 @@ pub(super) fn remains(
         let _ = writeln!(text, "  ({skipped} lines before)");
     }
     for event in &verbs[skipped..] {
-        let _ = writeln!(text, "  {:.6} {}", event.t as f64 / 1e9, labtrace::clean(&event.text, 90));
+        let _ = writeln!(text, "  {:.6} {}", event.t as f64 / 1e9, labtrace::clean(&event.text, LONGEST));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Threads that look at the clock make a run long and tell nothing.
+    #[test]
+    fn what_threads_do_to_wait_is_counted_apart() {
+        let event = |kind: &str| labtrace::Event::new(1, "server-0", kind, "", "x");
+        let trace = |waits: usize, messages: usize| Trace {
+            events: std::iter::repeat_n(event("wake"), waits)
+                .chain(std::iter::repeat_n(event("message"), messages))
+                .collect(),
+            ..Trace::default()
+        };
+        let report = |nanos| Report { virtual_ns: nanos, ..Report::default() };
+        let before = Length::of(&trace(900, 100), &report(2_000_000_000));
+        let best = Overrides {
+            test: "t_2c".to_owned(),
+            seed: 7,
+            rule: "OneVote".to_owned(),
+            ..Overrides::default()
+        };
+        let text = remains(&best, &report(500_000_000), &trace(100, 4), before);
+        assert!(
+            text.starts_with("t_2c with seed 7: 104 of 1000 events are left (10.4 %), and OneVote"),
+            "{text}"
+        );
+        assert!(text.contains("take locks: 4 of 100 (4.0 %). It fails at 0.50 s, not at 2.00 s."), "{text}");
+    }
 }

@@ -66,9 +66,14 @@ function changed() {
 }
 
 function render() {
+  const begun = performance.now();
   stage.draw(true);
   if (second) second.draw(false);
   overview();
+  // For the figures of `tests/view/figures.rs`: when the first picture stood, and what the last one took.
+  const drawn = performance.now();
+  $("bench").dataset.first ??= drawn;
+  $("bench").dataset.last = drawn - begun;
 }
 
 function texts() {

@@ -181,7 +181,7 @@ fn a_damaged_page_says_so() {
     assert!(browser.text_of("sentence").contains("could not be read"));
 }
 
-/// A run of 100,000 events can be moved about: how fast, the bench of this crate says.
+/// A run of 100,000 events can be moved about: how fast, `figures` says.
 #[test]
 fn a_large_run_is_drawn() {
     let Some(mut browser) = Browser::start() else { return };

@@ -6,6 +6,7 @@ mod browser;
 #[path = "../../../../linearize/tests/linearize/devtools.rs"]
 #[allow(dead_code, reason = "the checker's tests use all of it")]
 mod devtools;
+mod figures;
 mod samples;
 
 use lab_view::{Passing, page};
