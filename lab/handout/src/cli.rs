@@ -24,7 +24,8 @@ use crate::marks::Level;
 Exit status: 0 done, 1 a proof failed, 2 it could not be done; then nothing is left behind."
 )]
 pub(crate) struct Arguments {
-    /// The labs to hand out: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft.
+    /// The labs to hand out: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft,
+    /// zookeeper.
     #[arg(long, value_name = "LAB", value_delimiter = ',')]
     pub(crate) lab: Vec<String>,
 

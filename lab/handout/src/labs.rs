@@ -16,7 +16,7 @@ pub(crate) struct Lab {
 }
 
 /// All labs, each behind those that it stands on.
-pub(crate) const LABS: [Lab; 7] = [
+pub(crate) const LABS: [Lab; 8] = [
     Lab { name: "warmup", packages: &["lectures/warmup"], given: &[], catalogue: &["warmup"], needs: &[] },
     Lab { name: "mapreduce", packages: &["mapreduce"], given: &[], catalogue: &["mapreduce"], needs: &[] },
     Lab { name: "raft", packages: &["raft"], given: &[], catalogue: &["raft"], needs: &[] },
@@ -47,6 +47,13 @@ pub(crate) const LABS: [Lab; 7] = [
         given: &["lectures/vmft-machine"],
         catalogue: &["vmft"],
         needs: &[],
+    },
+    Lab {
+        name: "zookeeper",
+        packages: &["lectures/zookeeper", "lectures/zookeeper-recipes"],
+        given: &[],
+        catalogue: &["zookeeper"],
+        needs: &["raft", "kvraft"],
     },
 ];
 

@@ -11,7 +11,7 @@ use crate::counter::Counters;
 #[test]
 fn a_lost_disk_is_noticed_without_an_observer() {
     let verdict = try_unwatched("lost_disk_rsm", 1, |test: &Test| {
-        let counters = Counters::new(test, false, raft::Options::default());
+        let counters = Counters::new(test, false, labapi::Options::default());
         counters.client(1).add(1);
         counters.check(1, &[0, 1, 2]);
         counters.group.crash(1);
@@ -27,7 +27,7 @@ fn a_lost_disk_is_noticed_without_an_observer() {
 #[test]
 fn what_was_acknowledged_and_lost_is_noticed_on_the_wire() {
     let verdict = try_unwatched("lost_entries_rsm", 1, |test: &Test| {
-        let counters = Counters::new(test, false, raft::Options::default());
+        let counters = Counters::new(test, false, labapi::Options::default());
         counters.client(1).add(1);
         counters.check(1, &[0, 1, 2]);
         let empty = counters.group.persister(0).copy();

@@ -1,0 +1,186 @@
+//! The tests' cluster: servers, clients, and everything watched.
+
+use std::ops::Deref;
+
+use labrt::node::Node;
+use labrt::quiet::Mutex;
+use labrt::sync::Arc;
+use labrt::thread;
+use labrt::time::{Duration, Instant};
+use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
+use zookeeper::{Client, Server, Settings};
+
+use crate::watch::Watch;
+
+/// How often a test looks whether something has happened.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A test on a cluster of so many servers.
+pub(crate) fn play(name: &'static str, servers: usize, body: fn(&Test, &Cluster)) {
+    play_with(name, servers, None, body);
+}
+
+/// The same with snapshots, once Raft's state takes so many bytes.
+pub(crate) fn play_with(
+    name: &'static str,
+    servers: usize,
+    max_raft_state: Option<usize>,
+    body: fn(&Test, &Cluster),
+) {
+    // Many operations one after the other take long on a slow network.
+    let allowance = Allowance { virtual_time: Duration::from_secs(600), ..Allowance::default() };
+    run_within(name, allowance, move |t| {
+        let cluster = Cluster::new(t, servers, max_raft_state);
+        body(t, &cluster);
+        cluster.finish();
+    });
+}
+
+pub(crate) struct Cluster {
+    pub(crate) test: Test,
+    pub(crate) servers: Group<Server>,
+    pub(crate) watch: Watch,
+    pub(crate) net: Net,
+    clients: Mutex<usize>,
+}
+
+/// A client on a computer of its own.
+pub(crate) struct Zk {
+    pub(crate) client: Client,
+    pub(crate) node: Node,
+    net: Net,
+    /// The ends to the servers, by server; None: the client does not know it.
+    ends: Vec<Option<usize>>,
+}
+
+impl Deref for Zk {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Zk {
+    /// Cuts or mends the client's link to a server.
+    pub(crate) fn set_link(&self, server: usize, is_open: bool) {
+        if let Some(end) = self.ends[server] {
+            self.net.network().enable(end, is_open);
+        }
+    }
+
+    /// Cuts or mends all its links.
+    pub(crate) fn set_links(&self, is_open: bool) {
+        (0..self.ends.len()).for_each(|server| self.set_link(server, is_open));
+    }
+
+    /// The client's computer stops.
+    pub(crate) fn crash(&self) {
+        self.set_links(false);
+        self.node.kill();
+    }
+}
+
+impl Cluster {
+    fn new(test: &Test, servers: usize, max_raft_state: Option<usize>) -> Cluster {
+        let net = Net::as_drawn(test);
+        let watch = Watch::new(test);
+        let (probe, around) = (watch.clone(), watch.clone());
+        let boot = move |boot: Boot| {
+            let (me, probe, around) = (boot.me, probe.clone(), around.clone());
+            let probe = Arc::new(move |zxid, transaction: &_, tree: &_, answer: &_| {
+                probe.probe(me, zxid, transaction, tree, answer);
+            });
+            let server = Server::start(boot.ends, me, boot.persister, max_raft_state, Some(probe));
+            let services = rsm::ReplicatedServer::services(&server).into_iter().map(|service| {
+                let around = around.clone();
+                service.around(move |method, bytes, run| around.around(me, method, bytes, run))
+            });
+            Booted { services: services.collect(), server }
+        };
+        let servers = Group::new(test, &net, "zk", servers, boot);
+        servers.start_all();
+        Cluster { test: test.clone(), servers, watch, net, clients: Mutex::default() }
+    }
+
+    fn finish(self) {
+        (0..self.servers.len()).for_each(|server| self.servers.crash(server));
+        self.net.network().cleanup();
+        let figures = self.net.figures(self.servers.len(), self.watch.zxid());
+        self.test.at_end(move |_| figures);
+    }
+
+    /// A client that knows all servers, and begins at this one.
+    pub(crate) fn client_at(&self, server: usize) -> Zk {
+        let all = self.servers.len();
+        let order: Vec<usize> = (0..all).map(|next| (server + next) % all).collect();
+        self.client_of(&order, Settings::default())
+    }
+
+    /// A client that knows these servers, in this order.
+    pub(crate) fn client_of(&self, order: &[usize], settings: Settings) -> Zk {
+        let mut clients = self.clients.lock();
+        let node = Node::new(format!("client-{clients}"));
+        *clients += 1;
+        let mut numbers = vec![None; self.servers.len()];
+        let ends = order.iter().map(|&server| {
+            let (number, end) = self.net.make_end(self.servers.name(server));
+            self.net.network().enable(number, true);
+            numbers[server] = Some(number);
+            end
+        });
+        let ends = ends.collect();
+        let client = node.enter(|| Client::open(ends, settings));
+        Zk { client, node, net: self.net.clone(), ends: numbers }
+    }
+
+    /// The server that leads, once one does.
+    pub(crate) fn leader(&self) -> usize {
+        let leads = |server: usize| {
+            let state = self.servers.visit(server, |server| rsm::ReplicatedServer::raft_state(&**server));
+            state.filter(|(_, leads)| *leads).map(|(term, _)| (term, server))
+        };
+        let find = || (0..self.servers.len()).filter_map(leads).max().map(|(_, server)| server);
+        self.wait_for(20_000, "a server leads", find)
+    }
+
+    /// The servers that do not lead.
+    pub(crate) fn followers(&self) -> Vec<usize> {
+        let leader = self.leader();
+        (0..self.servers.len()).filter(|&server| server != leader).collect()
+    }
+
+    /// The state of a server; None if it is down.
+    pub(crate) fn zxid(&self, server: usize) -> Option<u64> {
+        self.servers.visit(server, |server| server.zxid())
+    }
+
+    /// Waits until all servers have the newest state.
+    pub(crate) fn settle(&self) {
+        self.wait(20_000, "all servers have the newest state", || {
+            (0..self.servers.len()).all(|server| self.zxid(server) == Some(self.watch.zxid()))
+        });
+    }
+
+    /// Waits until something holds, for so many milliseconds.
+    #[track_caller]
+    pub(crate) fn wait(&self, ms: u64, what: &str, is_so: impl Fn() -> bool) {
+        self.wait_for(ms, what, || is_so().then_some(()));
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for<T>(&self, ms: u64, what: &str, find: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_millis(ms);
+        loop {
+            if let Some(found) = find() {
+                return found;
+            }
+            self.test.expect(Instant::now() < deadline, || format!("after {ms} ms still not: {what}"));
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}

@@ -1,0 +1,109 @@
+//! Directed: messages that a client of this crate would not send, and situations that chance rarely brings.
+
+use labrpc::{Name, TapAction};
+use zookeeper::rpc::{Connect, Delivery, Exchange, Refused, Request, ZkPeer};
+use zookeeper::{ANY_VERSION, Flags, Operation, Outcome, SessionId, Settings};
+
+use crate::cluster::{Cluster, ms, play};
+
+fn peer(cluster: &Cluster, server: usize) -> ZkPeer {
+    let (number, end) = cluster.net.make_end(cluster.servers.name(server));
+    cluster.net.network().enable(number, true);
+    ZkPeer::new(end)
+}
+
+fn connect(session: SessionId, secret: u64, connection: u64) -> Connect {
+    let (last_zxid, answered, watches) = (0, 0, Vec::new());
+    Connect { session, secret, timeout: 2000, connection, last_zxid, answered, watches }
+}
+
+fn exchange(session: SessionId, connection: u64, received: u64, requests: Vec<Request>) -> Exchange {
+    Exchange { session, connection, last_zxid: 0, answered: 0, received, requests }
+}
+
+/// Wrong passwords, sessions that never were, connections that are over, states that no server has.
+#[test]
+fn zk_refusals() {
+    play("zk_refusals", 3, |_, cluster| {
+        let peer = peer(cluster, cluster.leader());
+        let made = peer.connect(&connect(0, 0, 1)).expect("a server").expect("a new session");
+        let (session, secret) = (made.session, made.secret);
+        assert_eq!(peer.connect(&connect(session, secret ^ 1, 2)), Ok(Err(Refused::Expired)));
+        assert_eq!(peer.connect(&connect(session ^ 1, secret, 2)), Ok(Err(Refused::Expired)));
+        let ahead = Connect { last_zxid: made.zxid + 100, ..connect(session, secret, 2) };
+        assert_eq!(peer.connect(&ahead), Ok(Err(Refused::Behind)));
+        let ahead = Exchange { last_zxid: made.zxid + 100, ..exchange(session, 1, 0, Vec::new()) };
+        assert_eq!(peer.exchange(&ahead), Ok(Err(Refused::Behind)));
+        assert!(peer.connect(&connect(session, secret, 3)).is_ok_and(|answer| answer.is_ok()));
+        assert_eq!(peer.connect(&connect(session, secret, 2)), Ok(Err(Refused::NotConnected)));
+        assert_eq!(peer.exchange(&exchange(session, 1, 0, Vec::new())), Ok(Err(Refused::NotConnected)));
+        assert_eq!(peer.exchange(&exchange(7, 1, 0, Vec::new())), Ok(Err(Refused::NotConnected)));
+    });
+}
+
+/// Requests come late, twice, and in the wrong order. They are handled once, in order.
+#[test]
+fn zk_requests_out_of_order() {
+    play("zk_requests_out_of_order", 3, |_, cluster| {
+        let peer = peer(cluster, cluster.leader());
+        let made = peer.connect(&connect(0, 0, 1)).expect("a server").expect("a new session");
+        let create = |xid: u64| {
+            let path = format!("n{xid}");
+            Request { xid, operation: Operation::Create { path, data: Vec::new(), flags: Flags::REGULAR } }
+        };
+        let list =
+            Request { xid: 4, operation: Operation::GetChildren { path: String::new(), watch: false } };
+        let bring = |requests| peer.timeout(ms(100)).exchange(&exchange(made.session, 1, 0, requests));
+        // The third and fourth come first, then the second twice, then the first.
+        let _ = bring(vec![create(3), list]);
+        let _ = bring(vec![create(2), create(2)]);
+        assert_eq!(cluster.watch.data("n2"), None, "a request has overtaken another one");
+        let _ = bring(vec![create(1), create(2)]);
+        let xids = || {
+            let all = peer.exchange(&exchange(made.session, 1, 0, Vec::new())).expect("a server");
+            let xid = |delivery| match delivery {
+                Delivery::Reply { xid, .. } => xid,
+                Delivery::Event(_) => 0,
+            };
+            all.expect("the connection is there").deliveries.into_iter().map(xid).collect::<Vec<_>>()
+        };
+        cluster.wait(5000, "four replies in order, kept until they are taken", || xids() == [1, 2, 3, 4]);
+    });
+}
+
+/// A server that was away so long that it gets a snapshot: its client's watch and write are not forgotten.
+#[test]
+fn zk_snapshot_reaches_clients() {
+    crate::cluster::play_with("zk_snapshot_reaches_clients", 3, Some(1500), |t, cluster| {
+        let (leader, behind) = (cluster.leader(), cluster.followers()[0]);
+        let writer = cluster.client_at(leader);
+        writer.create("x", b"", Flags::REGULAR).expect("a new node");
+        writer.create("other", b"", Flags::REGULAR).expect("a new node");
+        let settings = Settings { timeout: ms(20_000), patience: None };
+        let reader = cluster.client_of(&[behind], settings);
+        reader.sync("").expect("a leader is there");
+        let (_, changes) = reader.watch_data("x").expect("the node is there");
+        t.scene("A follower forwards writes, but no longer hears what is committed.");
+        let links = (0..3).flat_map(|other| [(behind, other), (other, behind)]);
+        let links: Vec<Name> = links.map(|(from, to)| Name::from(cluster.servers.link(from, to))).collect();
+        cluster.net.network().set_tap(move |event| {
+            let is_lost = links.contains(event.end) && !event.method.starts_with("ZkRpc");
+            if is_lost { TapAction::Drop } else { TapAction::Deliver }
+        });
+        writer.set_data("x", b"new", ANY_VERSION).expect("a majority is there");
+        let create = Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::REGULAR };
+        let write = reader.start(create);
+        cluster.wait(10_000, "the reader's write is committed", || cluster.watch.data("y").is_some());
+        t.scene("The others write until snapshots replace the log.");
+        for round in 0..40_u8 {
+            writer.set_data("other", &[round; 100], ANY_VERSION).expect("a majority is there");
+        }
+        t.exercised(cluster.servers.persister(leader).snapshot_size() > 0, "a snapshot replaced the log");
+        assert!(!changes.has_fired() && !write.is_done(), "the follower hears something");
+        t.scene("The follower hears again.");
+        cluster.net.network().clear_tap();
+        assert!(changes.wait_for(ms(10_000)).is_some(), "the watch fires");
+        assert_eq!(write.wait(), Ok(Outcome::Created("y".to_owned())));
+        assert_eq!(reader.get_data("x").expect("the node is there").0, b"new");
+    });
+}

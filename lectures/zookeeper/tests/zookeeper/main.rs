@@ -1,0 +1,13 @@
+//! The tests of the coordination service: part A the tree and the order of operations, part B reads and
+//! watches, part C sessions and faults, part D what clients build. Directed tests follow.
+
+mod cluster;
+mod directed;
+mod model;
+mod part_a;
+mod part_b;
+mod part_c;
+mod part_d;
+mod part_d_locks;
+mod recipes_more;
+mod watch;
