@@ -287,16 +287,29 @@ fn is_heading(line: &str) -> bool {
     line.starts_with('`') && line.ends_with(':')
 }
 
-/// A backtrace without the frames of std, the runtime and the tester; all of it if none is left.
+/// A backtrace without the frames of std, the runtime and the tester. Of a solution that is built without
+/// lines these are the frames within the outermost call of std. If nothing is left, all of it.
 fn own_frames(trace: &str) -> String {
     let pieces = pieces(trace);
-    let own: Vec<&Vec<&str>> = pieces.iter().filter(|piece| is_own(piece) || is_heading(piece[0])).collect();
+    let mut own: Vec<&Vec<&str>> =
+        pieces.iter().filter(|piece| is_own(piece) || is_heading(piece[0])).collect();
     if !own.iter().any(|piece| is_own(piece)) {
-        return trace.to_owned();
+        own = pieces.iter().take_while(|piece| place_of(piece).is_none() && !is_of_std(piece)).collect();
+        if own.is_empty() {
+            return trace.to_owned();
+        }
     }
     let left_out = pieces.len() - own.len();
     let text: Vec<&str> = own.into_iter().flatten().copied().collect();
     format!("{}\n  ({left_out} frames of std, runtime and tester left out)", text.join("\n"))
+}
+
+/// Whether a frame without a place is of std, by its name.
+fn is_of_std(frame: &[&str]) -> bool {
+    let name = frame[0].split_once(": ").map_or("", |(_, name)| name);
+    ["std::", "core::", "alloc::", "labrt::"]
+        .iter()
+        .any(|part| name.trim_start_matches('<').starts_with(part))
 }
 
 /// File and line of the innermost frame of the solution or of a test.
@@ -378,6 +391,17 @@ mod tests {
         assert!(!own.contains("labrt") && !own.contains("panicking"), "{own}");
         assert_eq!(own_frames("   0: std::x\n"), "   0: std::x\n");
         assert_eq!(own_place(trace).as_deref(), Some("./src/vote.rs:7"));
+    }
+
+    #[test]
+    fn a_backtrace_without_lines_shows_what_std_did_not_call() {
+        let trace = "   0: raft::compute\n   1: raft::Raft::make::{{closure}}\n   2: core::ops::FnOnce::call_once\n   3: {closure#1}\n             at labrt/src/sim/drive.rs:40";
+        let own = own_frames(trace);
+        assert!(own.contains("raft::compute") && own.contains("make::{{closure}}"), "{own}");
+        assert!(
+            own.contains("(2 frames") && !own.contains("call_once") && !own.contains("drive.rs"),
+            "{own}"
+        );
     }
 
     #[test]
