@@ -48,8 +48,8 @@ fn zk_local_reads_scale() {
         }
         let done: Vec<u64> = reads().iter().zip(earlier).map(|(after, before)| after - before).collect();
         let all: u64 = done.iter().sum();
-        // On a slow network clients leave their servers, perhaps for the leader, and ask there again what was not
-        // answered.
+        // On a slow network clients leave their servers, perhaps for the leader, and ask there again what was
+        // not answered.
         let is_each_once = if cluster.test.is_ordinary() { all == 120 } else { all >= 120 };
         assert!(is_each_once, "the servers answered {all} reads, and 120 were asked");
         let is_spread = done[leader] * 10 <= all * 4 || !cluster.test.is_ordinary();
