@@ -471,6 +471,10 @@ impl Consensus for Oracle {
                 return ReadIndex::At(index);
             }
             drop(book);
+            // With leases a leader that was replaced has given up by now, whether or not it has heard of that.
+            if self.trusts_the_book {
+                return ReadIndex::NotLeader;
+            }
             self.changed.wait(&mut own);
         }
     }
