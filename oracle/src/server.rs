@@ -471,7 +471,8 @@ impl Consensus for Oracle {
                 return ReadIndex::At(index);
             }
             drop(book);
-            // With leases a leader that was replaced has given up by now, whether or not it has heard of that.
+            // With leases a leader that was replaced has given up by now, whether or not it has heard of
+            // that.
             if self.trusts_the_book {
                 return ReadIndex::NotLeader;
             }
