@@ -193,17 +193,29 @@ fn survey(
     if let Some(failure) = failure {
         return Err(failure);
     }
+    conclude(root, lab, tests, &rows, total, options)
+}
+
+/// Shows the matrix of `total` wrong solutions, or of those before an interruption, and sums them up.
+fn conclude(
+    root: &Path,
+    lab: &Lab,
+    tests: &[Test],
+    rows: &[Row],
+    total: usize,
+    options: &ZooOptions,
+) -> Result<Outcome, Failure> {
     if !options.form.json {
-        print!("\n{}", matrix::show(tests, &rows, lab_terminal::width()));
+        print!("\n{}", matrix::show(tests, rows, lab_terminal::width()));
     }
     if let Some(file) = &options.page {
-        page::write(file, &lab.name, tests, &rows)?;
+        page::write(file, &lab.name, tests, rows)?;
         say(&format!("the matrix as a page: {}", file.display()));
     }
     if options.needed && rows.len() == total {
-        needed::write(root, &lab.name, matrix::needed(tests, &rows, &Reference::load(root)?))?;
+        needed::write(root, &lab.name, matrix::needed(tests, rows, &Reference::load(root)?))?;
     }
-    let outcome = sum_up(&rows, options.form.json);
+    let outcome = sum_up(rows, options.form.json);
     if rows.len() == total {
         return Ok(outcome);
     }

@@ -35,8 +35,7 @@ pub(crate) fn entry<T: ?Sized>(place: &'static Location<'static>, object: &T, wr
 }
 
 // Code of labs takes locks at hundreds of places, in as many types. What does not depend on the type stands
-// in functions of its own, which are compiled once, here, and not at each of those places: that halves the
-// time to build a lab's tests.
+// in functions of its own, which are compiled once, here, and not at each of those places.
 
 fn enter(place: &'static Location<'static>, access: Access) {
     match mode() {
