@@ -486,24 +486,39 @@ impl Client {
     }
 
     /// Pushes data to all replicas. Pieces travel at the same time, so a server passes one on while the next
-    /// one arrives. None if some server may not have them.
+    /// one arrives. If the chain is broken somewhere, each server gets the data from here; then it is enough
+    /// if the primary has them, which finds out who has not.
     fn push(&mut self, located: &Located, bytes: &[u8]) -> Option<Vec<DataId>> {
-        let mut chain = self.chain(&located.replicas);
-        if chain.is_empty() {
-            return None;
+        let chain = self.chain(&located.replicas);
+        let pieces: Vec<(DataId, &[u8])> = bytes
+            .chunks(self.settings.piece)
+            .map(|piece| {
+                self.pushes += 1;
+                (DataId { client: self.id, number: self.pushes }, piece)
+            })
+            .collect();
+        if !self.push_along(&chain, &pieces) {
+            let reached: Vec<ServerId> =
+                chain.into_iter().filter(|&server| self.push_along(&[server], &pieces)).collect();
+            if !located.primary.is_some_and(|primary| reached.contains(&primary)) {
+                return None;
+            }
         }
-        let first = self.servers[chain.remove(0)].timeout(self.settings.call * TRIES as u32);
-        let mut pushes = Vec::new();
-        for piece in bytes.chunks(self.settings.piece) {
-            self.pushes += 1;
-            let id = DataId { client: self.id, number: self.pushes };
-            let (first, push) = (first.clone(), PushData { id, bytes: piece.to_vec(), chain: chain.clone() });
-            let pushed = thread::spawn_named("push", move || first.push_data(&push) == Ok(Ok(())));
-            pushes.push((id, pushed));
-        }
+        Some(pieces.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Whether all servers of the chain have all pieces.
+    fn push_along(&self, chain: &[ServerId], pieces: &[(DataId, &[u8])]) -> bool {
+        let Some((first, rest)) = chain.split_first() else { return false };
+        let first = self.servers[*first].timeout(self.settings.call * TRIES as u32);
+        let start = |(id, piece): &(DataId, &[u8])| {
+            let (first, push) =
+                (first.clone(), PushData { id: *id, bytes: piece.to_vec(), chain: rest.to_vec() });
+            thread::spawn_named("push", move || first.push_data(&push) == Ok(Ok(())))
+        };
+        let pushes: Vec<_> = pieces.iter().map(start).collect();
         // All are waited for, so that none is still on its way when the next try begins.
-        let pushed: Vec<_> =
-            pushes.into_iter().map(|(id, pushed)| pushed.join().ok()?.then_some(id)).collect();
-        pushed.into_iter().collect()
+        let pushed: Vec<bool> = pushes.into_iter().map(|push| push.join().unwrap_or(false)).collect();
+        pushed.into_iter().all(|pushed| pushed)
     }
 }

@@ -223,10 +223,21 @@ pub struct Heartbeat {
     pub corrupt: Vec<Handle>,
     /// Leases that the server would like to keep.
     pub wishes: Vec<(Handle, Version)>,
-    /// Leases that the server has given up, because a replica did not apply a mutation.
-    pub released: Vec<(Handle, Version)>,
+    /// Leases that the server has given up.
+    pub released: Vec<Released>,
     /// Bytes that are free on its disk.
     pub free: u64,
+}
+
+/// A lease that its primary has given up before its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// The chunk.
+    pub handle: Handle,
+    /// The version of the lease.
+    pub version: Version,
+    /// The replicas that did not acknowledge a mutation. None: the primary's own replica is damaged.
+    pub failed: Vec<ServerId>,
 }
 
 /// The answer to a heartbeat.

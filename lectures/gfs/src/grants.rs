@@ -112,7 +112,9 @@ impl Master {
         try_often(|| self.servers[server].revoke(&ChunkVersion { handle, version }))
             .map_err(|_| MasterError::Retry)
             // A refusal says that it does not have the lease.
-            .map(|_| self.lock().leases.end(handle, version))
+            .map(|_| {
+                self.lock().leases.end(handle, version);
+            })
     }
 
     /// Gives the file a copy of a claimed chunk that others share. Each replica copies it on its own disk.

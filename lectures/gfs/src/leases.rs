@@ -100,10 +100,12 @@ impl Leases {
         true
     }
 
-    /// The primary no longer has this lease.
-    pub fn end(&mut self, handle: Handle, version: Version) {
-        if self.leases.get(&handle).is_some_and(|lease| lease.version == version) {
+    /// The primary no longer has this lease. Whether it was the newest one.
+    pub fn end(&mut self, handle: Handle, version: Version) -> bool {
+        let is_newest = self.leases.get(&handle).is_some_and(|lease| lease.version == version);
+        if is_newest {
             self.leases.remove(&handle);
         }
+        is_newest
     }
 }

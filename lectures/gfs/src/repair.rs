@@ -9,7 +9,7 @@ use labrt::time::{Duration, Instant};
 use crate::leases::Standing;
 use crate::master::{Master, State};
 use crate::namespace::Record;
-use crate::rpc::{CloneFrom, Handle, Heartbeat, MasterError, ServerId, Version};
+use crate::rpc::{CloneFrom, Handle, Heartbeat, MasterError, Released, ServerId, Version};
 
 // handout: bodies GD
 impl Master {
@@ -99,8 +99,12 @@ impl State {
     /// What a heartbeat says of leases and versions. A version that is higher than the one in the log is that
     /// of an earlier life of the master, which was about to confirm it: it counts.
     pub(crate) fn take_news(&mut self, beat: &Heartbeat) {
-        for &(handle, version) in &beat.released {
-            self.leases.end(handle, version);
+        for Released { handle, version, failed } in &beat.released {
+            // The next lease goes on without the replicas that the primary could not reach, although the
+            // master may reach them.
+            if self.leases.end(*handle, *version) {
+                failed.iter().for_each(|&server| self.locations.doom(server, *handle));
+            }
         }
         for &(handle, version) in &beat.chunks {
             let known = self.namespace().chunk(handle).map(|chunk| chunk.version);

@@ -15,7 +15,7 @@ use crate::buffer::Buffer;
 use crate::disk::{ChunkDisk, Damaged};
 use crate::rpc::{
     ApplyArgs, ChunkError, ChunkVersion, CloneFrom, CopyChunk, Grant, Handle, Mutation, Raise, Raised,
-    ReadArgs, ReadReply, ServerId, Version,
+    ReadArgs, ReadReply, Released, ServerId, Version,
 };
 
 /// A chunk.
@@ -66,7 +66,9 @@ pub(crate) struct State {
     pub(crate) changes: BTreeMap<Handle, u64>,
     pub(crate) change: u64,
     /// Leases that were given up, which the master does not know yet.
-    pub(crate) released: Vec<(Handle, Version)>,
+    pub(crate) released: Vec<Released>,
+    /// A primary is no longer busy, or no longer the primary.
+    is_idle: bool,
     chunk: usize,
 }
 
@@ -83,7 +85,9 @@ impl Settle for State {
     type Signals = Signals;
 
     fn settle(&mut self, signals: &Signals) {
-        signals.idle.notify_all();
+        if std::mem::take(&mut self.is_idle) {
+            signals.idle.notify_all();
+        }
         if !self.released.is_empty() {
             signals.news.notify_all();
         }
@@ -104,11 +108,13 @@ impl State {
             changes: BTreeMap::new(),
             change: 0,
             released: Vec::new(),
+            is_idle: false,
             chunk: settings.chunk,
         }
     }
 
     fn changed(&mut self, handle: Handle) {
+        self.is_idle = true;
         self.change += 1;
         self.changes.insert(handle, self.change);
     }
@@ -133,16 +139,16 @@ impl State {
         if let Some(replica) = self.chunks.get_mut(&handle) {
             replica.is_corrupt = true;
         }
-        self.give_up(handle);
+        self.give_up(handle, Vec::new());
         ChunkError::Corrupt
     }
 
     /// Ends the own lease early. The master learns of it at once, so that it need not wait.
-    fn give_up(&mut self, handle: Handle) {
+    fn give_up(&mut self, handle: Handle, failed: Vec<ServerId>) {
         let Some(replica) = self.chunks.get_mut(&handle) else { return };
         if replica.lease.take().is_some() {
             replica.revoked = replica.version;
-            self.released.push((handle, replica.version));
+            self.released.push(Released { handle, version: replica.version, failed });
         }
     }
 
@@ -326,6 +332,7 @@ impl State {
         now: Instant,
     ) -> Result<(), ChunkError> {
         let ApplyArgs { handle, version, .. } = begun.apply;
+        self.is_idle = true;
         // With another version, the lease is over, and the chunk no longer busy.
         let replica = self.chunks.get_mut(&handle).filter(|replica| replica.version == version);
         let replica = replica.ok_or(ChunkError::NotPrimary)?;
@@ -333,7 +340,7 @@ impl State {
         let is_in_force = replica.lease.as_ref().is_some_and(|lease| now < lease.until);
         if !failed.is_empty() {
             // A replica with a gap applies nothing any more. A new lease goes on without it.
-            self.give_up(handle);
+            self.give_up(handle, failed.clone());
             return Err(ChunkError::Failed(failed));
         }
         if is_in_force { Ok(()) } else { Err(ChunkError::NotPrimary) }

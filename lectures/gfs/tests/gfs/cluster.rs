@@ -62,12 +62,9 @@ pub(crate) struct Cluster {
     pub(crate) setup: Setup,
 }
 
-/// A client, and the names of its ends.
+/// A client.
 pub(crate) struct User {
     client: Client,
-    net: Net,
-    masters: Vec<usize>,
-    servers: Vec<usize>,
 }
 
 impl Deref for User {
@@ -85,16 +82,6 @@ impl DerefMut for User {
 }
 
 impl User {
-    /// Cuts or mends its link to the master.
-    pub(crate) fn set_master(&self, is_open: bool) {
-        self.net.network().enable(self.masters[0], is_open);
-    }
-
-    /// Cuts or mends its link to a chunkserver.
-    pub(crate) fn set_server(&self, server: ServerId, is_open: bool) {
-        self.net.network().enable(self.servers[server], is_open);
-    }
-
     /// The client alone, for a thread of its own.
     pub(crate) fn into_client(self) -> Client {
         self.client
@@ -129,16 +116,10 @@ impl Cluster {
 
     /// A client with settings of its own.
     pub(crate) fn client_with(&self, place: Option<ServerId>, settings: Settings) -> User {
-        let open = |machine: usize| {
-            let (number, end) = self.net.make_end(self.group.name(machine));
-            self.net.network().enable(number, true);
-            (number, end)
-        };
         let shadows = (0..self.setup.shadows).map(|shadow| 1 + self.setup.servers + shadow);
-        let (masters, master_ends) = std::iter::once(0).chain(shadows).map(open).unzip();
-        let (servers, server_ends) = (1..=self.setup.servers).map(open).unzip();
-        let client = Client::new(master_ends, server_ends, place, settings);
-        User { client, net: self.net.clone(), masters, servers }
+        let masters = std::iter::once(0).chain(shadows).map(|machine| self.open(machine)).collect();
+        let servers = (1..=self.setup.servers).map(|machine| self.open(machine)).collect();
+        User { client: Client::new(masters, servers, place, settings) }
     }
 
     fn open(&self, machine: usize) -> ClientEnd {

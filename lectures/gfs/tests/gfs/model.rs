@@ -55,6 +55,19 @@ impl Replica {
         self.doubts.push(place);
     }
 
+    /// The replica is this one or the other one.
+    pub(crate) fn doubt_where_different(&mut self, other: &Replica) {
+        let length = self.content.len().max(other.content.len());
+        let differs = |at: &usize| self.content.get(*at) != other.content.get(*at) || other.is_in_doubt(*at);
+        let places: Vec<usize> = (0..length).filter(differs).collect();
+        self.doubts.extend(places.into_iter().map(|at| at..at + 1));
+    }
+
+    /// Whether this place may hold something else than the model says.
+    pub(crate) fn is_in_doubt(&self, at: usize) -> bool {
+        self.doubts.iter().any(|place| place.contains(&at))
+    }
+
     /// The server has crashed: what it was busy with may be done or not.
     pub(crate) fn crash(&mut self) {
         self.doubts.extend(std::mem::take(&mut self.begun).into_values());
@@ -78,6 +91,9 @@ impl Replica {
         read: &[u8],
     ) -> Option<String> {
         self.reads = self.reads.saturating_sub(1);
+        if wanted == 0 && read.is_empty() {
+            return None;
+        }
         let may_be = |at: usize, byte: u8| {
             let was = |content: &[u8]| content.get(at) == Some(&byte);
             let recently = |(from, bytes): &(usize, Vec<u8>)| {
@@ -85,10 +101,8 @@ impl Replica {
             };
             was(before) || was(&self.content) || self.recent.iter().any(recently)
         };
-        let is_open = |at: usize| {
-            self.doubts.iter().any(|place| place.contains(&at))
-                || self.begun.values().any(|place| place.contains(&at))
-        };
+        let is_open =
+            |at: usize| self.is_in_doubt(at) || self.begun.values().any(|place| place.contains(&at));
         for (at, &byte) in (offset..).zip(read) {
             if !may_be(at, byte) && !is_open(at) {
                 let expected = self.content.get(at);

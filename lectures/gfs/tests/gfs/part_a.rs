@@ -106,7 +106,7 @@ fn gfs_lazy_delete() {
         client.create("/a").expect("a new file");
         let whole = text("a", 1000);
         client.write("/a", 0, &whole).expect("a write");
-        let mark = &whole[160..200];
+        let mark = &whole[136..184];
         t.scene("The file is deleted, and restored in time.");
         let hidden = client.delete("/a").expect("the file is there");
         assert_eq!(client.read_all("/a"), Err(refused(MasterError::NoFile)));

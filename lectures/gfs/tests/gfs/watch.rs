@@ -43,14 +43,14 @@ pub(crate) struct Success {
     pub(crate) version: Version,
     pub(crate) offset: usize,
     pub(crate) bytes: Vec<u8>,
-    pub(crate) at: Instant,
+    /// Its number among all mutations.
+    begun: u64,
 }
 
 /// A clone that was ordered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clone {
     pub(crate) handle: Handle,
-    pub(crate) target: ServerId,
     pub(crate) at: Instant,
     /// When it was done, and how many bytes it brought.
     pub(crate) done: Option<(Instant, usize)>,
@@ -72,7 +72,8 @@ pub(crate) struct Facts {
     pub(crate) leases: BTreeMap<Handle, Granted>,
     primaries: BTreeMap<(Handle, Version), ServerId>,
     data: BTreeMap<DataId, Vec<u8>>,
-    mutations: BTreeMap<(Handle, Version, u64), Mutation>,
+    /// Each with its number among all.
+    mutations: BTreeMap<(Handle, Version, u64), (u64, Mutation)>,
     /// The last mutation that each secondary has acknowledged.
     applied: BTreeMap<(Handle, Version, ServerId), u64>,
     pub(crate) successes: Vec<Success>,
@@ -137,11 +138,6 @@ impl Watch {
             .iter_mut()
             .filter(|((at, _), _)| *at == server)
             .for_each(|(_, replica)| replica.crash());
-    }
-
-    /// A server has lost its disk.
-    pub(crate) fn wiped(&self, server: ServerId) {
-        self.facts.lock().replicas.retain(|(at, _), _| *at != server);
     }
 
     #[track_caller]
@@ -316,7 +312,10 @@ impl Watch {
         {
             replica.apply(offset, &bytes);
         }
-        facts.successes.push(Success { handle, version, offset, bytes, at: Instant::now() });
+        facts.next += 1;
+        let known = serial.and_then(|serial| facts.mutations.get(&(handle, version, serial)));
+        let begun = known.map_or(facts.next, |(number, _)| *number);
+        facts.successes.push(Success { handle, version, offset, bytes, begun });
     }
 
     /// Invariant 2, at a secondary.
@@ -325,7 +324,10 @@ impl Watch {
         let (handle, version, serial) = (*handle, *version, *serial);
         let (offset, bytes, life) = {
             let facts = &mut *self.facts.lock();
-            let known = facts.mutations.entry((handle, version, serial)).or_insert_with(|| mutation.clone());
+            facts.next += 1;
+            let number = facts.next;
+            let known = facts.mutations.entry((handle, version, serial));
+            let (_, known) = known.or_insert_with(|| (number, mutation.clone()));
             self.expect(known == mutation, || {
                 format!("2: mutation {serial} of chunk {handle} is {mutation:?}, and was {known:?}")
             });
@@ -415,7 +417,7 @@ impl Watch {
             self.expect(has >= version, || {
                 format!("4: chunk {handle} is cloned from server {source}, which has {has} and not {version}")
             });
-            facts.clones.push(Clone { handle, target: me, at: Instant::now(), done: None });
+            facts.clones.push(Clone { handle, at: Instant::now(), done: None });
             facts.clones.len() - 1
         };
         seen(run, |answer: &Result<(), ChunkError>| {
@@ -425,12 +427,14 @@ impl Watch {
             let original = original.map(|original| original.copy(version));
             let bytes = original.as_ref().map_or(0, |original| original.content.len());
             facts.clones[place].done = Some((Instant::now(), bytes));
-            let own = facts.replicas.get(&(me, handle)).map_or(0, |replica| replica.version);
-            if let (Ok(()), Some(copy)) = (answer, original)
-                && own <= version
-            {
-                facts.replicas.insert((me, handle), copy);
+            let (Ok(()), Some(mut copy)) = (answer, original) else { return };
+            match facts.replicas.get(&(me, handle)) {
+                Some(own) if own.version > version => return,
+                // It may have kept its own, unless that was damaged.
+                Some(own) if own.version == version => copy.doubt_where_different(own),
+                _ => {}
             }
+            facts.replicas.insert((me, handle), copy);
         })
     }
 
@@ -507,33 +511,37 @@ impl Watch {
         })
     }
 
-    /// Servers tell of versions that a crash came upon, and of chunks that they no longer have.
+    /// Servers tell of versions that a crash came upon.
     fn heard(&self, beat: &Heartbeat) {
         let mut facts = self.facts.lock();
-        for &(handle, version) in &beat.chunks {
-            match version {
-                Some(version) if facts.replicas.contains_key(&(beat.server, handle)) => {
-                    facts.has(beat.server, handle, version);
-                }
-                // A late copy of a message must not make the watch forget a newer replica.
-                None if self.test.is_ordinary() => drop(facts.replicas.remove(&(beat.server, handle))),
-                _ => {}
-            }
-        }
+        let told = beat.chunks.iter().filter_map(|&(handle, version)| Some((handle, version?)));
+        told.for_each(|(handle, version)| facts.has(beat.server, handle, version));
     }
 
-    /// Whether the bytes of each mutation that succeeded are where they should be, unless a later one wrote
-    /// over them. Returns the first complaint.
+    /// Whether the bytes of each mutation that succeeded are where they should be, unless a later one, which
+    /// may have failed, wrote over them. Returns the first complaint.
     pub(crate) fn lost_success(&self, server: ServerId, handle: Handle) -> Option<String> {
         let facts = self.facts.lock();
-        let mine: Vec<&Success> = facts.successes.iter().filter(|success| success.handle == handle).collect();
-        let content = facts.content(server, handle);
-        for (number, success) in mine.iter().enumerate() {
-            let end = success.offset + success.bytes.len();
-            let touches =
-                |other: &&&Success| other.offset < end && success.offset < other.offset + other.bytes.len();
-            let is_covered = mine[number + 1..].iter().any(|other| touches(&other));
-            if !is_covered && content.get(success.offset..end) != Some(success.bytes.as_slice()) {
+        let replica = facts.replicas.get(&(server, handle))?;
+        let mine = || facts.successes.iter().filter(|success| success.handle == handle);
+        let mutations = facts.mutations.range((handle, 0, 0)..(handle + 1, 0, 0));
+        let places: Vec<(u64, std::ops::Range<usize>)> = mutations
+            .map(|(_, (number, mutation))| match mutation {
+                Mutation::Write { offset, data } => (*number, *offset..*offset + facts.length(data)),
+                Mutation::Pad { from } => (*number, *from..self.chunk),
+            })
+            .chain(mine().map(|success| {
+                // Of a chunk with one replica the watch sees no other sign of a mutation.
+                (success.begun, success.offset..success.offset + success.bytes.len())
+            }))
+            .collect();
+        for success in mine() {
+            let is_there = |(at, byte): (usize, &u8)| {
+                replica.content.get(at) == Some(byte)
+                    || replica.is_in_doubt(at)
+                    || places.iter().any(|(number, place)| *number > success.begun && place.contains(&at))
+            };
+            if !(success.offset..).zip(&success.bytes).all(is_there) {
                 return Some(format!(
                     "{} bytes at {} of chunk {handle}, version {}, are not on server {server}",
                     success.bytes.len(),
@@ -586,7 +594,7 @@ impl Facts {
     fn serial(&self, handle: Handle, version: Version, wanted: &[DataId]) -> Option<u64> {
         let mutations = self.mutations.range((handle, version, 0)..=(handle, version, u64::MAX));
         let has = |mutation: &Mutation| matches!(mutation, Mutation::Write { data, .. } if data == wanted);
-        mutations.filter(|(_, mutation)| has(mutation)).map(|((.., serial), _)| *serial).next_back()
+        mutations.filter(|(_, (_, mutation))| has(mutation)).map(|((.., serial), _)| *serial).next_back()
     }
 
     /// Whether no server has seen this mutation before. Each is carried out once in the model of the primary.
