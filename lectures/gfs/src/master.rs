@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) shipped: BTreeMap<usize, u64>,
     /// Clones under way.
     pub(crate) clones: usize,
+    /// Chunks of which a clone has failed, and when the next one may be tried.
+    pub(crate) delayed: BTreeMap<Handle, Instant>,
 }
 
 /// What threads of the master wait for.
@@ -127,6 +129,7 @@ impl Master {
             creating: BTreeSet::new(),
             shipped: (0..shadows.len()).map(|shadow| (shadow, 0)).collect(),
             clones: 0,
+            delayed: BTreeMap::new(),
         };
         let servers = servers.into_iter().map(|end| ChunkPeer::new(end).timeout(settings.call)).collect();
         let shadows = shadows.into_iter().map(|end| MasterPeer::new(end).timeout(settings.call)).collect();

@@ -40,6 +40,7 @@ impl Master {
         let now = Instant::now();
         let chosen: Vec<Handle> = {
             let mut state = self.lock();
+            state.delayed.retain(|_, next| now < *next);
             state.trim(self.settings.replicas, now);
             let room = self.settings.clones.saturating_sub(state.clones);
             let chosen = state.lacking(self.settings.replicas, now).into_iter().take(room).collect();
@@ -51,7 +52,12 @@ impl Master {
             thread::spawn_named("clone", move || {
                 let result = master.claiming(&[handle], || master.clone_chunk(handle));
                 tracing::debug!(target: "repair", "clone of chunk {handle}: {result:?}");
-                master.lock().clones -= 1;
+                let mut state = master.lock();
+                state.clones -= 1;
+                if result.is_err() {
+                    // Nobody can write while a clone is tried, so there must be time between two tries.
+                    state.delayed.insert(handle, Instant::now() + master.settings.silence * 2);
+                }
             });
         }
     }
@@ -145,6 +151,7 @@ impl State {
             let good = self.locations.replicas(handle, chunk.version, now).len();
             let can_be_cloned = self.leases.standing(handle, now) != Standing::Ending
                 && !self.claims.contains(&handle)
+                && self.delayed.get(&handle).is_none_or(|next| now >= *next)
                 && good < self.locations.alive(now).len();
             if good > 0 && good < goal && can_be_cloned {
                 lacking.push((good, handle));

@@ -246,15 +246,21 @@ fn split_brain(cluster: &Cluster, rate: Option<f64>) {
     assert_eq!(cluster.client().read("/a", 0, 1000), Ok(new));
 }
 
+/// A master that notices soon that the primary is silent, and so waits for nothing but the end of its lease.
+fn attentive() -> Setup {
+    let settings = gfs::Settings { silence: ms(400), ..gfs::Settings::default() };
+    Setup { settings, ..Setup::servers(5) }
+}
+
 #[test]
 fn gfs_lease_split_brain() {
-    play("gfs_lease_split_brain", Setup::servers(5), |_, cluster| split_brain(cluster, None));
+    play("gfs_lease_split_brain", attentive(), |_, cluster| split_brain(cluster, None));
 }
 
 /// The same with a primary whose clock runs slow: its lease lasts longer than the master counts.
 #[test]
 fn gfs_slow_clock() {
-    play("gfs_slow_clock", Setup::servers(5), |_, cluster| split_brain(cluster, Some(0.88)));
+    play("gfs_slow_clock", attentive(), |_, cluster| split_brain(cluster, Some(0.88)));
 }
 
 /// Only an old version can be reached. It is not taken for the current one.

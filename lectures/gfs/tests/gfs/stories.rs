@@ -42,6 +42,9 @@ fn gfs_story_append_twice() {
         let data = vec![push(cluster, &lease.replicas, 1, &b)];
         let args = AppendArgs { handle: lease.handle, version: lease.version, data, length: b.len() };
         let answer = cluster.server(primary).append(&args).expect("the primary answers");
+        if answer == Err(ChunkError::NotPrimary) && !t.is_ordinary() {
+            return t.exercised(false, "the lease lasts as long as a slow network needs");
+        }
         t.expect(answer == Err(ChunkError::Failed(vec![misses])), || format!("the append of b: {answer:?}"));
         let copies = |server: usize| {
             let found =
@@ -81,6 +84,9 @@ fn gfs_story_failed_write() {
         let data = vec![push(cluster, &lease.replicas, 1, &new)];
         let args = WriteArgs { handle: lease.handle, version: lease.version, offset: 0, data };
         let answer = cluster.server(primary).write(&args).expect("the primary answers");
+        if answer == Err(ChunkError::NotPrimary) && !t.is_ordinary() {
+            return t.exercised(false, "the lease lasts as long as a slow network needs");
+        }
         t.expect(answer == Err(ChunkError::Failed(vec![misses])), || format!("the write: {answer:?}"));
         let read = |server: usize| {
             let read = || {
