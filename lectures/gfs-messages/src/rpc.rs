@@ -468,7 +468,7 @@ labrpc::service! {
         fn push_data(push: PushData) -> Result<(), ChunkError>;
         /// At the primary: writes at an offset on all replicas.
         fn write(args: WriteArgs) -> Result<(), ChunkError>;
-        /// At the primary: writes behind the chunk's end on all replicas, and returns the offset in the chunk.
+        /// At the primary: writes behind the chunk's end on all replicas. Returns the offset in the chunk.
         fn append(args: AppendArgs) -> Result<usize, ChunkError>;
         /// At a secondary: the next mutation of the primary's order.
         fn apply(args: ApplyArgs) -> Result<(), ChunkError>;

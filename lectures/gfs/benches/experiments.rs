@@ -397,13 +397,16 @@ fn operation(client: &mut Client, load: Load, number: usize, at: &mut u64) -> us
     }
 }
 
+/// Numbers of clients, and the paper's rate.
+type Points = &'static [(usize, &'static str)];
+
 fn rates() -> Experiment {
     let mut table = Experiment::new(
         "E17",
         "aggregate rates of N clients and 16 servers, MB/s; paper: Figure 3 and section 6.1",
         &["operation", "N", "limit", "paper", "ours", "of the limit"],
     );
-    let points: [(Load, &str, &[(usize, &str)]); 3] = [
+    let points: [(Load, &str, Points); 3] = [
         (Load::Read, "read", &[(1, "10"), (5, "43"), (10, "71"), (16, "94")]),
         (Load::Write, "write", &[(1, "6.3"), (5, "20"), (10, "29"), (16, "35")]),
         (Load::Append, "append", &[(1, "6.0"), (16, "4.8")]),

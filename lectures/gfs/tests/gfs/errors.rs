@@ -52,6 +52,15 @@ fn gfs_refused_changes() {
         assert_eq!(client.delete(&hidden), Err(bad));
         assert_eq!(client.write(&hidden, 0, b"x"), Err(bad), "a deleted file is only read");
         assert_eq!(client.list("/"), Ok(vec!["/a".to_owned()]), "nothing has changed");
+    });
+}
+
+/// What the master refuses itself, whoever asks.
+#[test]
+fn gfs_refused_by_the_master() {
+    play("gfs_refused_by_the_master", Setup::servers(3), |_, cluster| {
+        let mut client = cluster.client();
+        client.create("/a").expect("a new file");
         let master = cluster.master();
         let find = |index, purpose| FindChunk { path: "/a".to_owned(), index, purpose };
         for (index, purpose) in

@@ -57,7 +57,8 @@ fn check(cluster: &Cluster, files: &[(String, Vec<u8>)]) {
     let mut reader = cluster.client();
     let mut listed = reader.list("/w").expect("a list");
     let mut expected: Vec<String> = files.iter().map(|(path, _)| path.clone()).collect();
-    (listed.sort(), expected.sort());
+    listed.sort();
+    expected.sort();
     assert_eq!(listed, expected);
     for (path, body) in files {
         assert_eq!(reader.read_all(path).as_ref(), Ok(body), "{path}");
