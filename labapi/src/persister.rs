@@ -189,7 +189,7 @@ impl Persister {
     /// lost. `draw(n)` decides by numbers from 0 to n - 1.
     ///
     /// - A save is there or not, for it replaces both places by new ones, as a renamed file does.
-    /// - An append may be torn: its beginning is there, and the rest is missing, or zeros. The write of a file
+    /// - An append may be torn: its beginning is there, and the rest is missing, or zeros. A file's write
     ///   may be torn, too: its beginning is there.
     pub fn after_crash(&self, draw: impl FnMut(u64) -> u64) -> (Persister, Loss) {
         let content = self.disk.content.lock().clone();

@@ -65,8 +65,8 @@
 //! # What the tests need
 //!
 //! [`Master`], [`ChunkServer`] and `gfs_client::Client` with [`Settings`], and the messages of [`rpc`], on
-//! which the tests watch every rule. The disk is yours to lay out; the tests look for the bytes that they have written
-//! when they damage them, so data must stand there as they are, at least eight bytes in a row.
+//! which the tests watch every rule. The disk is yours to lay out. When the tests damage bytes they look for
+//! those that they have written, so data must stand there as they are, at least eight in a row.
 //!
 //! # What this solution does beyond the paper, and why
 //!

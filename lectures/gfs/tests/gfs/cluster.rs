@@ -374,3 +374,16 @@ pub(crate) fn handles(cluster: &Cluster, path: &str) -> Vec<Handle> {
 pub(crate) fn refused(error: MasterError) -> Error {
     Error::Master(error)
 }
+
+/// What was read is this. Whole files are too long to be shown.
+#[track_caller]
+pub(crate) fn same(read: Result<Vec<u8>, Error>, expected: impl AsRef<[u8]>, what: &str) {
+    let (read, expected) = (read.unwrap_or_else(|error| panic!("{what}: {error}")), expected.as_ref());
+    let first = read.iter().zip(expected).position(|(read, expected)| read != expected);
+    let line =
+        |bytes: &[u8], at: usize| String::from_utf8_lossy(&bytes[at..bytes.len().min(at + 16)]).into_owned();
+    if let Some(at) = first {
+        panic!("{what}: {:?} at byte {at}, not {:?}", line(&read, at), line(expected, at));
+    }
+    assert_eq!(read.len(), expected.len(), "{what}: the length");
+}

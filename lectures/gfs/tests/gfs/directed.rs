@@ -11,7 +11,7 @@ use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Instant;
 
-use crate::cluster::{Setup, machine, ms, play, text};
+use crate::cluster::{Setup, machine, ms, play, same, text};
 use crate::watch::Who;
 
 /// A copy of a grant comes when the lease was taken back, or is over. It brings nothing back.
@@ -46,7 +46,7 @@ fn gfs_late_grant() {
         client.write("/b", 0, &text("b", 64)).expect("a write");
         thread::sleep(ms(3000));
         try_again(2);
-        assert_eq!(cluster.client().read("/b", 0, 64), Ok(text("b", 64)));
+        same(cluster.client().read("/b", 0, 64), text("b", 64), "what was read");
     });
 }
 
@@ -102,10 +102,10 @@ fn gfs_version_used_once() {
         thread::sleep(ms(2000));
         cluster.wait_for_replicas(20_000);
         for place in 0..3 {
-            assert_eq!(
+            same(
                 cluster.client_at(Some(place)).read("/a", 0, 500),
-                Ok(text("new", 500)),
-                "near {place}"
+                text("new", 500),
+                &format!("near {place}"),
             );
         }
     });
@@ -127,10 +127,10 @@ fn gfs_lost_raise_answer() {
         cluster.net.network().cut_replies(link, false);
         thread::sleep(ms(300));
         for place in 0..3 {
-            assert_eq!(
+            same(
                 cluster.client_at(Some(place)).read("/a", 0, 500),
-                Ok(text("new", 500)),
-                "near {place}"
+                text("new", 500),
+                &format!("near {place}"),
             );
         }
     });

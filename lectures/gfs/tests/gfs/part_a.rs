@@ -6,7 +6,7 @@ use gfs::rpc::{MasterError, Purpose};
 use gfs_client::records::{RecordWriter, read_records, read_to_checkpoint, write_checkpoint};
 use labrt::thread;
 
-use crate::cluster::{Setup, all_at_once, machine, ms, play, refused, text};
+use crate::cluster::{Setup, all_at_once, machine, ms, play, refused, same, text};
 
 /// What is read is what was written, also across the borders of chunks.
 #[test]
@@ -21,28 +21,24 @@ fn gfs_create_read_write() {
         let mut whole = text("a", chunk * 5 / 2);
         client.write("/data/a", 0, &whole).expect("a write");
         assert_eq!(client.length("/data/a"), Ok(whole.len() as u64));
-        assert_eq!(client.read_all("/data/a"), Ok(whole.clone()));
+        same(client.read_all("/data/a"), &whole, "what was read");
         let (from, length) = (chunk as u64 - 100, chunk + 200);
         let read = client.read("/data/a", from, length).expect("a read across two borders");
-        assert_eq!(read, whole[from as usize..from as usize + length]);
+        same(Ok(read), &whole[from as usize..from as usize + length], "across two borders");
         t.scene("A part is overwritten, across a border. Another client reads it.");
         let new = text("new", 3000);
         client.write("/data/a", chunk as u64 - 1234, &new).expect("a write across a border");
         whole[chunk - 1234..chunk - 1234 + 3000].copy_from_slice(&new);
         let mut other = cluster.client();
-        assert_eq!(other.read_all("/data/a"), Ok(whole.clone()));
+        same(other.read_all("/data/a"), &whole, "what was read");
         let end = whole.len() as u64;
-        assert_eq!(
-            other.read("/data/a", end - 10, 100),
-            Ok(whole[whole.len() - 10..].to_vec()),
-            "to the end"
-        );
+        same(other.read("/data/a", end - 10, 100), &whole[whole.len() - 10..], "to the end");
         assert_eq!(other.read("/data/a", end + 10, 100), Ok(Vec::new()), "beyond the end");
         t.scene("A write leaves a gap of two chunks. The gap is zeros.");
         client.write("/data/a", end + 2 * chunk as u64, b"far").expect("a write beyond the end");
         whole.resize(whole.len() + 2 * chunk, 0);
         whole.extend(b"far");
-        assert_eq!(other.read("/data/a", 0, whole.len() + 7), Ok(whole));
+        same(other.read("/data/a", 0, whole.len() + 7), &whole, "what was read");
         assert_eq!(client.list("/data/"), Ok(vec!["/data/a".to_owned()]));
     });
 }
@@ -59,7 +55,7 @@ fn gfs_client_cache() {
         let before = cluster.watch.master_calls();
         for number in 0..1000 {
             let at = number * 19;
-            assert_eq!(reader.read("/a", at as u64, 19), Ok(whole[at..at + 19].to_vec()));
+            same(reader.read("/a", at as u64, 19), &whole[at..at + 19], "what was read");
         }
         let calls = cluster.watch.master_calls() - before;
         // On a slow network the reads take longer than places are remembered.
@@ -111,11 +107,11 @@ fn gfs_lazy_delete() {
         let hidden = client.delete("/a").expect("the file is there");
         assert_eq!(client.read_all("/a"), Err(refused(MasterError::NoFile)));
         assert_eq!(client.list("/"), Ok(Vec::new()), "deleted files are not listed");
-        assert_eq!(client.read_all(&hidden), Ok(whole.clone()), "it can be read by its hidden name");
+        same(client.read_all(&hidden), &whole, "it can be read by its hidden name");
         client.rename(&hidden, "/a").expect("it is not too late");
         // The time that a file is kept begins anew with the next delete.
         thread::sleep(cluster.setup.settings.trash + ms(500));
-        assert_eq!(client.read_all("/a"), Ok(whole.clone()));
+        same(client.read_all("/a"), &whole, "what was read");
         t.scene("It is deleted again, while one of its servers is down.");
         let located = cluster.locate("/a", 0, Purpose::Read);
         let down = located.replicas[0];

@@ -8,7 +8,7 @@ use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Instant;
 
-use crate::cluster::{Cluster, Setup, all_at_once, ms, play, refused, text};
+use crate::cluster::{Cluster, Setup, all_at_once, ms, play, refused, same, text};
 
 /// Ten clients append to one file. Without faults each record is there once, and each client's in its order.
 #[test]
@@ -136,7 +136,7 @@ fn gfs_stale_replica() {
         // The reader is nearest to a server that stays.
         let (down, stays) = (before.replicas[2], before.replicas[0]);
         let mut reader = cluster.client_at(Some(stays));
-        assert_eq!(reader.read("/a", 0, 1000), Ok(old.clone()));
+        same(reader.read("/a", 0, 1000), &old, "what was read");
         t.scene(format!("Server {down} is down while the chunk is written."));
         cluster.crash_server(down);
         let new = text("new", 1000);
@@ -150,7 +150,7 @@ fn gfs_stale_replica() {
         let args = ReadArgs { handle, version, offset: 0, length: 1000 };
         let answer = cluster.wait_for(5000, "a replica answers", || cluster.server(stays).read(&args).ok());
         assert_eq!(answer, Err(ChunkError::Stale), "for whoever knows the old version only");
-        assert_eq!(reader.read("/a", 0, 1000), Ok(new.clone()), "the reader asks the master again");
+        same(reader.read("/a", 0, 1000), &new, "the reader asks the master again");
         cluster.wait(20_000, "the old bytes are gone from all disks", || {
             cluster.disks_with(&old[136..184]).is_empty()
         });
@@ -243,7 +243,7 @@ fn split_brain(cluster: &Cluster, rate: Option<f64>) {
     let new = text("new", 1000);
     client.write("/a", 0, &new).expect("a write through the new primary");
     cluster.set_link(primary, true);
-    assert_eq!(cluster.client().read("/a", 0, 1000), Ok(new));
+    same(cluster.client().read("/a", 0, 1000), &new, "what was read");
 }
 
 /// A master that notices soon that the primary is silent, and so waits for nothing but the end of its lease.
@@ -292,6 +292,6 @@ fn gfs_all_replicas_missing_current() {
         assert_eq!(other.read("/a", 0, 1000), Err(refused(MasterError::Unavailable)));
         t.scene("One server with the current version comes back.");
         cluster.restart_server(0);
-        assert_eq!(client.read("/a", 0, 1000), Ok(new));
+        same(client.read("/a", 0, 1000), &new, "what was read");
     });
 }

@@ -7,7 +7,7 @@ use labrt::rand::random_range;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 
-use crate::cluster::{Cluster, Setup, ms, play, refused, text};
+use crate::cluster::{Cluster, Setup, ms, play, refused, same, text};
 
 /// Crashes the master at one of its next writes.
 fn crash_at_a_write(cluster: &Cluster, within: u64) {
@@ -61,7 +61,7 @@ fn check(cluster: &Cluster, files: &[(String, Vec<u8>)]) {
     expected.sort();
     assert_eq!(listed, expected);
     for (path, body) in files {
-        assert_eq!(reader.read_all(path).as_ref(), Ok(body), "{path}");
+        same(reader.read_all(path), body, path);
     }
 }
 
@@ -107,7 +107,7 @@ fn gfs_unsynced_writes_are_lost() {
         (0..5).for_each(|server| cluster.crash_server(server));
         cluster.restart_master();
         (0..5).for_each(|server| cluster.restart_server(server));
-        assert_eq!(cluster.client().read("/a", 0, 3000), Ok(body));
+        same(cluster.client().read("/a", 0, 3000), &body, "what was read");
         restarts(cluster, 3);
     });
 }
@@ -131,7 +131,7 @@ fn gfs_shadow_stale_reads() {
         cluster.group.crash(0);
         let impatient = gfs::Settings { patience: ms(3000), ..cluster.setup.settings.clone() };
         let mut other = cluster.client_with(None, impatient);
-        assert_eq!(other.read("/old", 0, 1000), Ok(body.clone()), "by the shadow");
+        same(other.read("/old", 0, 1000), &body, "by the shadow");
         let new = other.read("/new", 0, 1000);
         t.met("a new file is not known to the shadow", u64::from(new != Ok(Vec::new())));
         assert!(matches!(new, Ok(_) | Err(Error::Master(MasterError::NoFile))), "{new:?}");

@@ -6,7 +6,7 @@ use gfs::rpc::{ChunkError, Handle, Purpose, ReadArgs, ServerId};
 use labrt::rand::random_range;
 use labrt::time::Instant;
 
-use crate::cluster::{Setup, handles, machine, ms, play, text};
+use crate::cluster::{Setup, handles, machine, ms, play, same, text};
 
 /// A bit flips on one disk. No client ever reads it, and the replica is replaced.
 #[test]
@@ -22,7 +22,7 @@ fn gfs_checksum() {
         cluster.flip(bad, &body[4808..4816]);
         t.scene("A client reads, first of all from that server.");
         let mut reader = cluster.client_at(Some(bad));
-        assert_eq!(reader.read("/a", 0, 10_000), Ok(body.clone()));
+        same(reader.read("/a", 0, 10_000), &body, "what was read");
         t.scene("The replica is replaced.");
         cluster.wait(20_000, "three good replicas, and no bad one", || {
             let now = cluster.locate("/a", 0, Purpose::Read);
@@ -39,11 +39,7 @@ fn gfs_checksum() {
         client.write("/a", 6416, b"sixteen new bytes").expect("a write, without that server if need be");
         body[6416..6433].copy_from_slice(b"sixteen new bytes");
         for place in 0..5 {
-            assert_eq!(
-                cluster.client_at(Some(place)).read("/a", 0, 10_000),
-                Ok(body.clone()),
-                "near {place}"
-            );
+            same(cluster.client_at(Some(place)).read("/a", 0, 10_000), &body, &format!("near {place}"));
         }
         t.scene("A third one flips, where nobody reads.");
         cluster.wait_for_replicas(20_000);
@@ -96,6 +92,7 @@ fn gfs_rereplication_priority() {
         let last = order.iter().rposition(|handle| urgent.contains(handle)).unwrap_or(0);
         let early = order[..last].iter().filter(|handle| !urgent.contains(handle)).count();
         // The master may notice one server's silence before the other's.
+        t.note(format!("{urgent:?} are urgent, and the order is {order:?}"));
         t.expect(early <= cluster.setup.settings.clones || !t.is_ordinary(), || {
             format!("{early} chunks with two replicas are cloned before one of {urgent:?}: {order:?}")
         });
@@ -133,11 +130,11 @@ fn gfs_snapshot_cow() {
         labrt::thread::sleep(ms(random_range(0..300)));
         client.snapshot("/a", "/b").expect("a snapshot");
         let kept = cluster.client().read_all("/b").expect("a read");
-        assert_eq!(kept[..2 * chunk], old[..2 * chunk]);
+        same(Ok(kept[..2 * chunk].to_vec()), &old[..2 * chunk], "the snapshot");
         writer.join().expect("it does not panic");
         assert_eq!(handles(cluster, "/b"), before, "the snapshot shares all chunks");
         assert_eq!(handles(cluster, "/a")[..2], before[..2], "the file shares what was not written since");
-        assert_eq!(cluster.client().read_all("/b"), Ok(kept.clone()), "later writes do not change it");
+        same(cluster.client().read_all("/b"), &kept, "later writes do not change it");
         t.scene("Both sides write.");
         client.write("/a", 10, b"new in a").expect("a write");
         client.write("/b", chunk as u64 + 10, b"new in b").expect("a write");
@@ -149,15 +146,15 @@ fn gfs_snapshot_cow() {
         let (mut in_a, mut in_b) = (old.clone(), kept);
         in_a[10..18].copy_from_slice(b"new in a");
         in_b[chunk + 10..chunk + 18].copy_from_slice(b"new in b");
-        assert_eq!(cluster.client().read("/a", 0, 2 * chunk).as_deref(), Ok(&in_a[..2 * chunk]));
-        assert_eq!(cluster.client().read_all("/b"), Ok(in_b));
+        same(cluster.client().read("/a", 0, 2 * chunk), &in_a[..2 * chunk], "the file");
+        same(cluster.client().read_all("/b"), &in_b, "what was read");
         let copied = cluster.watch.calls("ChunkRpc.copy");
         let at_most = if t.is_ordinary() { 3 * 3 } else { 100 };
         t.expect(copied <= at_most, || format!("servers copy {copied} chunks"));
         t.scene("The file is deleted and reclaimed. The snapshot stays.");
         client.delete("/a").expect("the file is there");
         labrt::thread::sleep(cluster.setup.settings.trash + ms(1000));
-        assert_eq!(cluster.client().read("/b", 0, 10), Ok(old[..10].to_vec()));
+        same(cluster.client().read("/b", 0, 10), &old[..10], "what was read");
         assert!((0..5).all(|server| cluster.group.is_alive(machine(server))));
     });
 }
