@@ -248,7 +248,9 @@ impl Cluster {
     pub(crate) fn wait_for_replicas(&self, ms: u64) {
         let goal = self.setup.settings.replicas.min(self.alive());
         self.wait(ms, &format!("each chunk has {goal} replicas"), || {
-            self.chunks().values().all(|located| located.replicas.len() >= goal)
+            // The master may not have noticed a crash yet.
+            let lives = |server: &&ServerId| self.group.is_alive(machine(**server));
+            self.chunks().values().all(|located| located.replicas.iter().filter(lives).count() >= goal)
         });
     }
 
