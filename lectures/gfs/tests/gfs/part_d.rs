@@ -35,7 +35,7 @@ fn gfs_checksum() {
         t.scene("Another bit flips. A write covers a part of its block.");
         let located = cluster.locate("/a", 0, Purpose::Read);
         let bad = located.replicas[random_range(0..located.replicas.len())];
-        cluster.flip(bad, &body[6400..6408]);
+        cluster.flip(bad, &body[6408..6416]);
         client.write("/a", 6416, b"sixteen new bytes").expect("a write, without that server if need be");
         body[6416..6433].copy_from_slice(b"sixteen new bytes");
         for place in 0..5 {
@@ -46,7 +46,7 @@ fn gfs_checksum() {
         let located = cluster.locate("/a", 0, Purpose::Read);
         let bad = located.replicas[0];
         let clones = cluster.watch.with(|facts| facts.clones.len());
-        cluster.flip(bad, &body[8000..8008]);
+        cluster.flip(bad, &body[8008..8016]);
         cluster.wait(30_000, "the damage is found and repaired", || {
             cluster.watch.with(|facts| facts.clones.len()) > clones
         });
