@@ -1,5 +1,5 @@
-//! Data on their way to all replicas, before their mutation (§3.2). Data flow along a chain of servers, so that
-//! each card sends them once; who orders the mutation is of no matter here.
+//! Data on their way to all replicas, before their mutation (§3.2). They flow along a chain of servers, so
+//! each card sends them once. Who is the primary does not matter here.
 
 use labrt::rand::random;
 use labrt::thread;
