@@ -239,8 +239,8 @@ fn check_operation<O, R>(index: usize, operation: &Operation<O, R>) -> Result<()
     Err(HistoryError { index, client: operation.client, kind })
 }
 
-/// The places of intervals by rising call, those called at the same time by rising return; equal ones stay in the
-/// order given.
+/// The places of intervals by rising call, those called at the same time by rising return; equal ones stay in
+/// the order given.
 pub(crate) fn in_order(intervals: Vec<(u64, u64)>) -> Vec<u32> {
     let mut order: Vec<u32> = (0..intervals.len() as u32).collect();
     order.sort_unstable_by_key(|&index| (intervals[index as usize], index));

@@ -57,8 +57,8 @@
 //!
 //! - *Time limits*: a verdict must not depend on how busy a machine is. Limits count states and bytes.
 //! - *Nondeterministic steps*: let the state be a set of states.
-//! - *Polynomial methods for priority queues* with distinct values (Lee and Mathur 2024), and for sets from which
-//!   elements are taken, too: the search decides those.
+//! - *Polynomial methods for priority queues* with distinct values (Lee and Mathur 2024), and for sets from
+//!   which elements are taken, too: the search decides those.
 //!
 //! # What no checker can do
 //!

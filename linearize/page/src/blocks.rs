@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use linearize::{Effect, History, Model, OPEN};
+
 use crate::bytes::Column;
 use crate::findings::Part;
 use crate::steps::Steps;
 use crate::strings::Strings;
-use linearize::{Effect, History, Model, OPEN};
 
 /// How many operations a block holds: few enough to be read between two frames, enough to be worth
 /// compressing.

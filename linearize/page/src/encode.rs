@@ -8,13 +8,14 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use linearize::{Fault, History, Limit, Model, OPEN, Unit, Verdict};
+
 use crate::blocks::{self, SEGMENT, Segment, Writer};
 use crate::bytes::Column;
 use crate::findings::{Part, Status, Stuck};
 use crate::opening::{FEW, Opening};
 use crate::steps::Steps;
 use crate::strings::Strings;
-use linearize::{Fault, History, Limit, Model, OPEN, Unit, Verdict};
 
 /// The overview counts the calls in so many equal parts of the time.
 const BINS: usize = 512;

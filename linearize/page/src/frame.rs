@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::escape::html;
 use linearize::{Explanation, History, Model, Unit, Verdict, words};
+
+use crate::escape::html;
 
 const PAGE: &str = include_str!("page/page.html");
 

@@ -3,9 +3,10 @@
 //! The scripts decide what they show; if this guesses something else, they wait for the rest of the page and
 //! are slower.
 
+use linearize::{History, OPEN, Verdict};
+
 use crate::blocks::Segment;
 use crate::findings::Part;
-use linearize::{History, OPEN, Verdict};
 
 /// Of more partitions than these the page shows one at first.
 pub(crate) const FEW: usize = 20;

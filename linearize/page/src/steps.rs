@@ -1,12 +1,12 @@
 //! What the page needs to know of the orders: the place of each operation, its moment, and what it does to
 //! the state.
 
+use linearize::{Edit, History, Model, OPEN};
 use rustc_hash::FxHashMap;
 
 use crate::blocks::Segment;
 use crate::bytes::Column;
 use crate::findings::Part;
-use linearize::{Edit, History, Model, OPEN};
 
 /// States longer than this in all steps together are not worth their place; the stepper then stops showing
 /// states.

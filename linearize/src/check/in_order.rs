@@ -9,8 +9,8 @@ use crate::search::{self, ByNumber, Found, NONE, inverse};
 /// A place in a chain of operations that must take effect one after the other.
 type Place = Option<(u32, u32)>;
 
-/// Decides whether all operations of `model` have an order that keeps every chain. `chains` has for each operation
-/// its chain and its place there, from 0, if it is in one.
+/// Decides whether all operations of `model` have an order that keeps every chain. `chains` has for each
+/// operation its chain and its place there, from 0, if it is in one.
 pub(super) fn search_in_order(
     model: &mut dyn ByNumber,
     chains: Vec<Place>,

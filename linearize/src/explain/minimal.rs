@@ -199,8 +199,8 @@ pub(crate) struct BySearch<'a> {
     model: &'a mut dyn ByNumber,
     /// Each operation as it was observed. In all trials operations are called by their place here.
     observed: Vec<Asked>,
-    /// Each as it is once freed, in a class numbered without gaps. `None` for a read, which is as good as absent
-    /// then.
+    /// Each as it is once freed, in a class numbered without gaps. `None` for a read, which is as good as
+    /// absent then.
     freed: Vec<Option<(u32, Asked)>>,
     /// How many states are left for all trials, and how many one may visit.
     states: u64,
@@ -241,7 +241,8 @@ impl<'a> BySearch<'a> {
         self
     }
 
-    /// The operations of a trial, by rising call. With `once`, only one of those that are the same once freed.
+    /// The operations of a trial, by rising call. With `once`, only one of those that are the same once
+    /// freed.
     fn cast(&self, roles: &[Role], once: bool) -> Vec<Asked> {
         let mut cast = Vec::new();
         let mut seen = vec![false; self.observed.len()];

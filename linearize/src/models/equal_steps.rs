@@ -6,9 +6,9 @@
 //!
 //! Before each group a known number of adds is left to choose. Of those called by then the ones that must
 //! return first are chosen, as in a schedule with deadlines (Jackson 1955), and the group is put as late as
-//! possible: not after the first return of its reads or of later ones, and not after the return of an add for which
-//! there is no more room. A later place leaves more to choose from and makes nothing later impossible, so the
-//! history is linearizable exactly if this never fails.
+//! possible: not after the first return of its reads or of later ones, and not after the return of an add for
+//! which there is no more room. A later place leaves more to choose from and makes nothing later impossible,
+//! so the history is linearizable exactly if this never fails.
 //!
 //! With different numbers it would have to be found out which of them add up to what was read, which is the
 //! problem of subset sums; those are left to the search.
@@ -128,8 +128,8 @@ impl<'a> Schedule<'a> {
         self.finish()
     }
 
-    /// Chooses the adds before `group` if `done` have taken effect, and puts it in from `now` on. Returns when its
-    /// last member took effect, or `None` if there is no way.
+    /// Chooses the adds before `group` if `done` have taken effect, and puts it in from `now` on. Returns
+    /// when its last member took effect, or `None` if there is no way.
     fn place(&mut self, group: &Group, latest: u64, now: u64, done: u64) -> Option<u64> {
         let history = self.history;
         let wanted = usize::try_from(group.count.checked_sub(done)?).ok()?;

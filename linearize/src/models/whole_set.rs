@@ -1,10 +1,11 @@
 //! Sets that grow, are read as a whole, and to which no element is added twice: decided without any search.
 //!
-//! What a read returned says of every add whether it took effect before the read or after it. So two reads must
-//! be contained in one another, and by rising content all of them stand in *ranks*: the adds that the first reads
-//! show, those reads, the adds that the next ones show too, and so on; the adds that no read shows come last.
-//! Operations of different ranks can take effect in one order only. The history is linearizable exactly if
-//! real time demands the opposite of no two of them, and then the order of calls will do within a rank.
+//! What a read returned says of every add whether it took effect before the read or after it. So two reads
+//! must be contained in one another, and by rising content all of them stand in *ranks*: the adds that the
+//! first reads show, those reads, the adds that the next ones show too, and so on; the adds that no read
+//! shows come last. Operations of different ranks can take effect in one order only. The history is
+//! linearizable exactly if real time demands the opposite of no two of them, and then the order of calls will
+//! do within a rank.
 //!
 //! It takes time n log n, and one look at each element of each result.
 
@@ -31,8 +32,8 @@ enum Flaw {
     Phantom { read: u32 },
     /// Each of two reads shows an element that the other one does not show.
     Apart { reads: [u32; 2], adds: [u32; 2] },
-    /// Two operations, of which the first had returned when the second was called and yet took effect after it. If
-    /// both are adds, a read that shows the second alone.
+    /// Two operations, of which the first had returned when the second was called and yet took effect after
+    /// it. If both are adds, a read that shows the second alone.
     Time { first: u32, second: u32, read: Option<u32> },
 }
 
@@ -138,7 +139,9 @@ impl Ranks {
         let rank = self.of[second as usize];
         let between = self.reads.get(rank as usize / 2).copied();
         // Both are adds if neither is a read, which have the odd ranks.
-        let Some(read) = between.filter(|_| rank % 2 == 0 && self.of[first as usize] % 2 == 0) else {
+        let Some(read) =
+            between.filter(|_| rank.is_multiple_of(2) && self.of[first as usize].is_multiple_of(2))
+        else {
             return Flaw::Time { first, second, read: None };
         };
         let [one, other, middle] = [first, second, read].map(|index| &history[index as usize]);
@@ -178,8 +181,8 @@ impl Flaw {
         }
     }
 
-    /// The flaw in words. Without any one of the operations the others have an order, if the adds whose elements
-    /// they show are free.
+    /// The flaw in words. Without any one of the operations the others have an order, if the adds whose
+    /// elements they show are free.
     fn explained<V: Value + Ord>(
         &self,
         model: &WholeSet<V>,
@@ -212,7 +215,6 @@ impl Flaw {
         adds: &FxHashMap<&V, u32>,
     ) -> (Kind, String) {
         let name = |index: u32| naming(model, &history[index as usize]);
-        let client = |read: u32| format!("Read by client {}", history[read as usize].client);
         let element = |add: u32| match &history[add as usize].op {
             WholeSetOp::Add(value) => format!("{value:?}"),
             WholeSetOp::Read => String::new(),
@@ -227,58 +229,60 @@ impl Flaw {
                 let (its, others) = (element(its), element(others));
                 let sentence = format!(
                     "{} shows {its} without {others}, and {} shows {others} without {its}: one of the two was added first.",
-                    client(one),
-                    client(other)
+                    client(history, one),
+                    client(history, other)
                 );
                 (Kind::Disagreement, sentence)
             }
-            Flaw::Time { first, second, read } => {
-                let gap = history[second as usize].call - history[first as usize].end;
-                let (before, after) = (history.before(gap), history.after(gap));
-                let reads =
-                    [first, second].map(|index| matches!(history[index as usize].op, WholeSetOp::Read));
-                match (reads, read) {
-                    ([false, true], _) => (
-                        Kind::StaleRead,
-                        format!(
-                            "{} without {}, but {} had already returned {before} it was called.",
-                            name(second),
-                            element(first),
-                            name(first)
-                        ),
-                    ),
-                    ([true, true], _) => {
-                        let mut missed = seen(history, first).difference(seen(history, second));
-                        let missed = missed.next().map_or_else(String::new, |element| format!("{element:?}"));
-                        let sentence = format!(
-                            "{} without {missed}, but the {} that shows {missed} had already returned {before} it was called.",
-                            name(second),
-                            client(first)
-                        );
-                        (Kind::StaleRead, sentence)
-                    }
-                    ([true, false], _) => (
-                        Kind::FutureRead,
-                        format!(
-                            "{} with {}, but {} was called only {after} that.",
-                            name(first),
-                            element(second),
-                            name(second)
-                        ),
-                    ),
-                    ([false, false], read) => {
-                        let read = read.map_or_else(String::new, client);
-                        let sentence = format!(
-                            "{read} shows {} without {}, but {} had already returned {before} {} was called.",
-                            element(second),
-                            element(first),
-                            name(first),
-                            name(second)
-                        );
-                        (Kind::Order, sentence)
-                    }
-                }
-            }
+            Flaw::Time { first, second, read } => late(model, history, first, second, read),
         }
     }
+}
+
+/// That `first` had returned when `second` was called, and yet took effect after it, in words.
+fn late<V: Value + Ord>(
+    model: &WholeSet<V>,
+    history: &Observed<V>,
+    first: u32,
+    second: u32,
+    read: Option<u32>,
+) -> (Kind, String) {
+    let [one, other] = [first, second].map(|index| &history[index as usize]);
+    let [first_name, second_name] = [one, other].map(|operation| naming(model, operation));
+    let gap = other.call - one.end;
+    let (before, after) = (history.before(gap), history.after(gap));
+    match (&one.op, &other.op) {
+        (WholeSetOp::Add(missed), WholeSetOp::Read) => (
+            Kind::StaleRead,
+            format!(
+                "{second_name} without {missed:?}, but {first_name} had already returned {before} it was called."
+            ),
+        ),
+        (WholeSetOp::Read, WholeSetOp::Read) => {
+            let mut missed = seen(history, first).difference(seen(history, second));
+            let missed = missed.next().expect("the read of the higher rank shows more");
+            let sentence = format!(
+                "{second_name} without {missed:?}, but the {} that shows {missed:?} had already returned {before} it \
+                 was called.",
+                client(history, first)
+            );
+            (Kind::StaleRead, sentence)
+        }
+        (WholeSetOp::Read, WholeSetOp::Add(early)) => (
+            Kind::FutureRead,
+            format!("{first_name} with {early:?}, but {second_name} was called only {after} that."),
+        ),
+        (WholeSetOp::Add(missed), WholeSetOp::Add(shown)) => {
+            let read = read.map_or_else(String::new, |read| client(history, read));
+            let sentence = format!(
+                "{read} shows {shown:?} without {missed:?}, but {first_name} had already returned {before} \
+                 {second_name} was called."
+            );
+            (Kind::Order, sentence)
+        }
+    }
+}
+
+fn client<O, R>(history: &History<O, R>, read: u32) -> String {
+    format!("Read by client {}", history[read as usize].client)
 }

@@ -3,24 +3,24 @@
 /// An empty place.
 const EMPTY: u32 = u32::MAX;
 
-/// A hash table of numbers, which leaves the values to its user: a value is looked for from the place that its
-/// hash names, up to the first empty one. It knows nothing of their type, so it is compiled once.
-#[derive(Debug)]
+/// A hash table of numbers, which leaves the values to its user: a value is looked for from the place that
+/// its hash names, up to the first empty one. It knows nothing of their type, so it is compiled once.
+#[derive(Debug, Default)]
 pub(crate) struct Interner {
     /// By number.
     hashes: Vec<u32>,
     places: Vec<u32>,
 }
 
-impl Default for Interner {
-    fn default() -> Self {
-        Interner { hashes: Vec::new(), places: vec![EMPTY; 16] }
-    }
-}
+/// The first size of the table.
+const FIRST: usize = 16;
 
 impl Interner {
     /// The number of the value of this hash of which `is_same` is true.
     pub(crate) fn find(&self, hash: u32, is_same: &dyn Fn(u32) -> bool) -> Option<u32> {
+        if self.places.is_empty() {
+            return None;
+        }
         let mask = self.places.len() - 1;
         let mut place = hash as usize & mask;
         while self.places[place] != EMPTY {
@@ -55,7 +55,7 @@ impl Interner {
     }
 
     fn rebuild(&mut self) {
-        let size = self.places.len() * 2;
+        let size = (self.places.len() * 2).max(FIRST);
         self.places.clear();
         self.places.resize(size, EMPTY);
         for number in 0..self.hashes.len() as u32 {

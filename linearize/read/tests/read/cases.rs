@@ -195,8 +195,8 @@ fn a_stale_read_among_thousands_of_operations_is_named() {
     assert!(explanation.operations.len() <= 4);
 }
 
-/// Reads and writes of 64 clients, of which up to all are under way at once; five values, and one late read of
-/// nothing.
+/// Reads and writes of 64 clients, of which up to all are under way at once; five values, and one late read
+/// of nothing.
 #[test]
 fn few_values_of_many_clients_are_no_search() {
     let mut random = Random(1);
