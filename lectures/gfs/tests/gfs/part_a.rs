@@ -134,9 +134,10 @@ fn gfs_lazy_delete() {
 fn gfs_atomic_publish() {
     play("gfs_atomic_publish", Setup::servers(5), |t, cluster| {
         let length = cluster.setup.settings.chunk + 5000;
+        let versions: Vec<Vec<u8>> = (0..=4).map(|version| text(&format!("v{version}"), length)).collect();
         let mut setup = cluster.client();
         setup.create("/result").expect("a new file");
-        setup.write("/result", 0, &text("v0", length)).expect("a write");
+        setup.write("/result", 0, &versions[0]).expect("a write");
         let clients: Vec<_> = (0..4).map(|_| cluster.client().into_client()).collect();
         t.scene("One client publishes versions, and three poll.");
         let seen = all_at_once(clients, move |number, mut client| {
@@ -145,7 +146,7 @@ fn gfs_atomic_publish() {
                 for version in 1..=4 {
                     let temporary = format!("/tmp/{version}");
                     client.create(&temporary).expect("a new file");
-                    client.write(&temporary, 0, &text(&format!("v{version}"), length)).expect("a write");
+                    client.write(&temporary, 0, &versions[version]).expect("a write");
                     client.publish(&temporary, "/result").expect("a rename");
                     client.publish(&format!("/tmp/{version}"), "/x").expect_err("it has another name now");
                 }
@@ -153,7 +154,7 @@ fn gfs_atomic_publish() {
             }
             for _ in 0..25 {
                 let read = client.read_all("/result").expect("there is always a version");
-                let version = (0..=4).find(|version| read == text(&format!("v{version}"), length));
+                let version = versions.iter().position(|version| read == *version);
                 seen.push(version.unwrap_or_else(|| panic!("{} bytes of no version", read.len())));
                 thread::sleep(ms(20));
             }
