@@ -113,6 +113,7 @@ impl Locations {
         self.living(now).map(|(id, _)| id).collect()
     }
 
+    // handout: body kept
     fn living(&self, now: Instant) -> impl Iterator<Item = (ServerId, &Server)> {
         let silence = self.silence;
         let servers = self.servers.iter().filter(move |(_, server)| now < server.heard + silence);

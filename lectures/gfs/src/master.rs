@@ -35,6 +35,10 @@ pub(crate) struct State {
     pub(crate) creating: BTreeSet<Handle>,
     /// How many records each shadow holds.
     pub(crate) shipped: BTreeMap<usize, u64>,
+    /// A shadow has told that it holds more.
+    pub(crate) has_shipped: bool,
+    /// How long the log was when its readers were woken last.
+    told: u64,
     /// Clones under way.
     pub(crate) clones: usize,
     /// Chunks of which a clone has failed, and when the next one may be tried.
@@ -55,10 +59,10 @@ impl Settle for State {
 
     fn settle(&mut self, signals: &Signals) {
         let position = self.log.namespace().position();
-        if self.shipped.values().any(|shipped| *shipped < position) {
+        if std::mem::replace(&mut self.told, position) < position {
             signals.grown.notify_all();
         }
-        if !self.shipped.is_empty() {
+        if std::mem::take(&mut self.has_shipped) {
             signals.shipped.notify_all();
         }
     }
@@ -128,6 +132,8 @@ impl Master {
             adding: BTreeSet::new(),
             creating: BTreeSet::new(),
             shipped: (0..shadows.len()).map(|shadow| (shadow, 0)).collect(),
+            has_shipped: false,
+            told: 0,
             clones: 0,
             delayed: BTreeMap::new(),
         };
@@ -336,6 +342,7 @@ impl Master {
     }
 }
 
+// handout: bodies kept
 /// Tries a call until there is an answer.
 pub(crate) fn try_often<T>(call: impl Fn() -> Result<T, RpcError>) -> Result<T, RpcError> {
     let mut answer = call();

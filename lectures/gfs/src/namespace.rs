@@ -109,8 +109,8 @@ impl Namespace {
     }
 
     /// All chunks.
-    pub fn chunks(&self) -> impl Iterator<Item = (Handle, Chunk)> {
-        self.chunks.iter().map(|(&handle, &chunk)| (handle, chunk))
+    pub fn chunks(&self) -> Vec<(Handle, Chunk)> {
+        self.chunks.iter().map(|(&handle, &chunk)| (handle, chunk)).collect()
     }
 
     /// The handle that [`Record::Allocate`] uses up.
@@ -119,9 +119,9 @@ impl Namespace {
     }
 
     /// Deleted files, and when they were deleted.
-    pub fn deleted(&self) -> impl Iterator<Item = (&String, u64)> {
+    pub fn deleted(&self) -> Vec<(String, u64)> {
         let hidden = self.files.range(HIDDEN.to_owned()..).take_while(|(name, _)| name.starts_with(HIDDEN));
-        hidden.map(|(name, file)| (name, file.deleted_at))
+        hidden.map(|(name, file)| (name.clone(), file.deleted_at)).collect()
     }
 
     /// Whether a change can be made, and the answer to one that was made already.

@@ -28,9 +28,8 @@ impl Master {
     fn reclaim(&self, now: Instant) {
         let mut state = self.lock();
         let is_due = |at: u64| now >= Instant::from_nanos(at) + self.settings.trash;
-        let due: Vec<String> =
-            state.namespace().deleted().filter(|(_, at)| is_due(*at)).map(|(name, _)| name.clone()).collect();
-        for name in due {
+        let deleted = state.namespace().deleted().into_iter();
+        for (name, _) in deleted.filter(|(_, at)| is_due(*at)) {
             state.log.append(&Record::Reclaim(name));
         }
     }
@@ -167,6 +166,7 @@ impl State {
         let spare: Vec<(Handle, ServerId)> = self
             .namespace()
             .chunks()
+            .into_iter()
             .filter_map(|(handle, chunk)| {
                 let good = self.locations.replicas(handle, chunk.version, now);
                 let is_quiet = self.leases.standing(handle, now) == Standing::Free;

@@ -69,6 +69,8 @@ pub(crate) struct State {
     pub(crate) released: Vec<Released>,
     /// A primary is no longer busy, or no longer the primary.
     is_idle: bool,
+    /// A lease was given up.
+    has_news: bool,
     chunk: usize,
 }
 
@@ -88,7 +90,7 @@ impl Settle for State {
         if std::mem::take(&mut self.is_idle) {
             signals.idle.notify_all();
         }
-        if !self.released.is_empty() {
+        if std::mem::take(&mut self.has_news) {
             signals.news.notify_all();
         }
     }
@@ -109,6 +111,7 @@ impl State {
             change: 0,
             released: Vec::new(),
             is_idle: false,
+            has_news: false,
             chunk: settings.chunk,
         }
     }
@@ -148,6 +151,7 @@ impl State {
         let Some(replica) = self.chunks.get_mut(&handle) else { return };
         if replica.lease.take().is_some() {
             replica.revoked = replica.version;
+            self.has_news = true;
             self.released.push(Released { handle, version: replica.version, failed });
         }
     }

@@ -18,7 +18,9 @@ impl Master {
             let answer = self.shadows[shadow].ship_log(&shipment);
             if let Ok(holds) = answer {
                 known = holds;
-                self.lock().shipped.insert(shadow, holds);
+                let mut state = self.lock();
+                state.shipped.insert(shadow, holds);
+                state.has_shipped = true;
             }
             if self.settings.remote_copies == 0 || answer.is_err() {
                 thread::sleep(self.settings.ship);
