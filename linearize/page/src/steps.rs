@@ -1,14 +1,12 @@
 //! What the page needs to know of the orders: the place of each operation, its moment, and what it does to
 //! the state.
 
+use linearize::{Edit, History, Model, OPEN};
 use rustc_hash::FxHashMap;
 
-use super::blocks::Segment;
-use super::bytes::Column;
-use super::findings::Part;
-use crate::history::{History, OPEN};
-use crate::model::Model;
-use crate::shown::Edit;
+use crate::blocks::Segment;
+use crate::bytes::Column;
+use crate::findings::Part;
 
 /// States longer than this in all steps together are not worth their place; the stepper then stops showing
 /// states.
@@ -19,7 +17,7 @@ const NONE: u32 = u32::MAX;
 
 /// The orders of all partitions, by operation.
 #[derive(Debug)]
-pub(super) struct Steps {
+pub(crate) struct Steps {
     places: Vec<u32>,
     /// The operation at whose call each takes effect. An operation takes effect, say, at the latest call up
     /// to its place: then nothing has to wait, and no operation has returned yet.
@@ -33,14 +31,14 @@ pub(super) struct Steps {
 /// What changes in the text of a state: how much of the beginning and of the end stays, in UTF-16 units,
 /// which is what scripts count in, and what stands between.
 #[derive(Debug, PartialEq)]
-pub(super) struct Splice {
+pub(crate) struct Splice {
     head: u64,
     tail: u64,
     text: String,
 }
 
 impl Steps {
-    pub(super) fn new<M: Model>(model: &M, history: &History<M::Op, M::Result>, parts: &[Part]) -> Self {
+    pub(crate) fn new<M: Model>(model: &M, history: &History<M::Op, M::Result>, parts: &[Part]) -> Self {
         let count = history.len();
         let mut steps = Steps {
             places: vec![NONE; count],
@@ -88,7 +86,7 @@ impl Steps {
 
     /// The place as its distance from the last one in the segment, or 0 for none; the moment, as the
     /// operation of the segment at whose call it is, or as a time if that is elsewhere; the edit.
-    pub(super) fn write<O, R>(
+    pub(crate) fn write<O, R>(
         &self,
         history: &History<O, R>,
         segment: &Segment,
@@ -116,7 +114,7 @@ impl Steps {
         out.number(u64::from(self.edits[index as usize]));
     }
 
-    pub(super) fn splice(&self, index: u32) -> Option<&Splice> {
+    pub(crate) fn splice(&self, index: u32) -> Option<&Splice> {
         self.splices.get(&index)
     }
 }
@@ -136,12 +134,12 @@ impl Splice {
         }
     }
 
-    pub(super) fn write(&self, out: &mut Column) {
+    pub(crate) fn write(&self, out: &mut Column) {
         out.number(self.head);
         out.number(self.tail);
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 }

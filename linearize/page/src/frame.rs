@@ -2,18 +2,15 @@
 
 use std::fmt::Write;
 
-use super::escape::html;
-use crate::history::{History, Unit};
-use crate::model::Model;
-use crate::verdict::Explanation;
-use crate::verdict::Verdict;
-use crate::words;
+use linearize::{Explanation, History, Model, Unit, Verdict, words};
+
+use crate::escape::html;
 
 const PAGE: &str = include_str!("page/page.html");
 
 /// The page with each `{{marker}}` replaced. What is put in is not looked at again, so that a text may
 /// contain a marker.
-pub(super) fn fill(mut content: impl FnMut(&str) -> String) -> String {
+pub(crate) fn fill(mut content: impl FnMut(&str) -> String) -> String {
     let mut pieces = PAGE.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -24,7 +21,7 @@ pub(super) fn fill(mut content: impl FnMut(&str) -> String) -> String {
     page
 }
 
-pub(super) fn title<O, R>(name: &str, history: &History<O, R>, verdict: &Verdict) -> String {
+pub(crate) fn title<O, R>(name: &str, history: &History<O, R>, verdict: &Verdict) -> String {
     let file = if name.is_empty() { String::new() } else { format!("{}: ", words::unquoted(name)) };
     let verdict = match verdict {
         Verdict::Linearizable(_) if !history.is_observed() => "Nothing was observed".to_owned(),
@@ -42,10 +39,10 @@ fn key(name: &str) -> String {
 }
 
 /// The banner.
-pub(super) fn verdict<M: Model>(model: &M, history: &History<M::Op, M::Result>, verdict: &Verdict) -> String {
+pub(crate) fn verdict<M: Model>(model: &M, history: &History<M::Op, M::Result>, verdict: &Verdict) -> String {
     let (class, mark, head, sentence) = match verdict {
         Verdict::Linearizable(_) if !history.is_observed() => {
-            let sentence = format!("{}. This is not a pass.", crate::text::unobserved(history.len()));
+            let sentence = format!("{}. This is not a pass.", linearize::text::unobserved(history.len()));
             ("unknown", "?", "Nothing was observed".to_owned(), html(&sentence))
         }
         Verdict::Linearizable(witness) => {
@@ -132,7 +129,7 @@ fn link(index: usize, text: &str) -> String {
 }
 
 /// A table of the operations that the verdict names, with times since `origin`; empty if it names none.
-pub(super) fn witness<M: Model>(
+pub(crate) fn witness<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
     verdict: &Verdict,

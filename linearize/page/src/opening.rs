@@ -3,26 +3,26 @@
 //! The scripts decide what they show; if this guesses something else, they wait for the rest of the page and
 //! are slower.
 
-use super::blocks::Segment;
-use super::findings::Part;
-use crate::history::{History, OPEN};
-use crate::verdict::Verdict;
+use linearize::{History, OPEN, Verdict};
+
+use crate::blocks::Segment;
+use crate::findings::Part;
 
 /// Of more partitions than these the page shows one at first.
-pub(super) const FEW: usize = 20;
+pub(crate) const FEW: usize = 20;
 
 /// The first of so many operations are shown where there is no error.
 const SOME: usize = 200;
 
 /// Where the page opens.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(crate) struct Opening {
     /// The partition that the verdict names.
-    pub(super) lane: Option<usize>,
+    pub(crate) lane: Option<usize>,
     /// How long an operation usually takes: the median of a sample.
-    pub(super) usual: u64,
+    pub(crate) usual: u64,
     /// The call at which the first screen ends where there is no error.
-    pub(super) some: u64,
+    pub(crate) some: u64,
     from: u64,
     to: u64,
     /// Operations that the panel names.
@@ -30,7 +30,7 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    pub(super) fn new<O, R>(history: &History<O, R>, verdict: &Verdict, parts: &[Part]) -> Self {
+    pub(crate) fn new<O, R>(history: &History<O, R>, verdict: &Verdict, parts: &[Part]) -> Self {
         let usual = usual(history);
         let focus: &[usize] = match verdict {
             Verdict::Linearizable(_) => &[],
@@ -56,7 +56,7 @@ impl Opening {
     }
 
     /// Which segments are in view.
-    pub(super) fn shows(&self, segments: &[Segment], parts: &[Part]) -> Vec<bool> {
+    pub(crate) fn shows(&self, segments: &[Segment], parts: &[Part]) -> Vec<bool> {
         let lanes = |lane: usize| self.lane.map_or(lane == 0 || parts.len() <= FEW, |wanted| wanted == lane);
         let in_view = |segment: &Segment| {
             let named = || self.named.iter().any(|index| segment.indices.binary_search(index).is_ok());

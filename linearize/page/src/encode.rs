@@ -8,30 +8,28 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::Fault;
-use super::blocks::{self, SEGMENT, Segment, Writer};
-use super::bytes::Column;
-use super::findings::{Part, Status, Stuck};
-use super::opening::{FEW, Opening};
-use super::steps::Steps;
-use super::strings::Strings;
-use crate::history::{History, OPEN, Unit};
-use crate::model::Model;
-use crate::verdict::{Limit, Verdict};
+use linearize::{Fault, History, Limit, Model, OPEN, Unit, Verdict};
+
+use crate::blocks::{self, SEGMENT, Segment, Writer};
+use crate::bytes::Column;
+use crate::findings::{Part, Status, Stuck};
+use crate::opening::{FEW, Opening};
+use crate::steps::Steps;
+use crate::strings::Strings;
 
 /// The overview counts the calls in so many equal parts of the time.
 const BINS: usize = 512;
 
 /// The data of a picture.
-pub(super) struct Encoded {
+pub(crate) struct Encoded {
     /// The head, then the blocks of operations.
-    pub(super) blocks: Vec<Vec<u8>>,
+    pub(crate) blocks: Vec<Vec<u8>>,
     /// Which of them are needed to draw the first screen.
-    pub(super) first: Vec<bool>,
+    pub(crate) first: Vec<bool>,
 }
 
 /// All data of a picture.
-pub(super) fn encode<M: Model>(
+pub(crate) fn encode<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
     verdict: &Verdict,
@@ -103,7 +101,7 @@ impl<'a, O, R> Head<'a, O, R> {
         strings.begin_block();
         Head {
             history,
-            origin: super::origin(history, faults),
+            origin: crate::origin(history, faults),
             from: faults.iter().map(|fault| fault.from).chain(first).min().unwrap_or(0),
             to: ends.chain(fault_ends).max().unwrap_or(0),
             strings,

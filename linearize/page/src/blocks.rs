@@ -8,31 +8,31 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::bytes::Column;
-use super::findings::Part;
-use super::steps::Steps;
-use super::strings::Strings;
-use crate::history::{History, OPEN};
-use crate::model::{Effect, Model};
+use linearize::{Effect, History, Model, OPEN};
+
+use crate::bytes::Column;
+use crate::findings::Part;
+use crate::steps::Steps;
+use crate::strings::Strings;
 
 /// How many operations a block holds: few enough to be read between two frames, enough to be worth
 /// compressing.
-pub(super) const SEGMENT: usize = 4_096;
+pub(crate) const SEGMENT: usize = 4_096;
 
 /// Some operations of one partition.
 #[derive(Debug)]
-pub(super) struct Segment {
-    pub(super) lane: usize,
+pub(crate) struct Segment {
+    pub(crate) lane: usize,
     /// Indices into the history, rising.
-    pub(super) indices: Vec<u32>,
+    pub(crate) indices: Vec<u32>,
     /// The first call.
-    pub(super) from: u64,
+    pub(crate) from: u64,
     /// The last return.
-    pub(super) to: u64,
+    pub(crate) to: u64,
 }
 
 /// All operations in segments, partition by partition.
-pub(super) fn segments<O, R>(history: &History<O, R>, parts: &[Part]) -> Vec<Segment> {
+pub(crate) fn segments<O, R>(history: &History<O, R>, parts: &[Part]) -> Vec<Segment> {
     let mut segments = Vec::new();
     for (lane, part) in parts.iter().enumerate() {
         let end = |index: u32| history[index as usize].end;
@@ -49,7 +49,7 @@ pub(super) fn segments<O, R>(history: &History<O, R>, parts: &[Part]) -> Vec<Seg
 }
 
 /// Which segments each block holds.
-pub(super) fn blocks(segments: &[Segment]) -> Vec<Range<usize>> {
+pub(crate) fn blocks(segments: &[Segment]) -> Vec<Range<usize>> {
     let mut blocks: Vec<Range<usize>> = Vec::new();
     let mut filled = SEGMENT;
     for (number, segment) in segments.iter().enumerate() {
@@ -66,7 +66,7 @@ pub(super) fn blocks(segments: &[Segment]) -> Vec<Range<usize>> {
 }
 
 /// The clients of a partition, in rising order.
-pub(super) fn clients<O, R>(history: &History<O, R>, part: &Part) -> Vec<u32> {
+pub(crate) fn clients<O, R>(history: &History<O, R>, part: &Part) -> Vec<u32> {
     let mut clients: Vec<u32> = part.indices.iter().map(|&index| history[index as usize].client).collect();
     clients.sort_unstable();
     clients.dedup();
@@ -74,9 +74,9 @@ pub(super) fn clients<O, R>(history: &History<O, R>, part: &Part) -> Vec<u32> {
 }
 
 /// Small numbers for things in the order in which they are met.
-pub(super) struct Numbers<K> {
+pub(crate) struct Numbers<K> {
     numbers: BTreeMap<K, u64>,
-    pub(super) met: Vec<K>,
+    pub(crate) met: Vec<K>,
 }
 
 impl<K: Ord + Clone> Numbers<K> {
@@ -84,7 +84,7 @@ impl<K: Ord + Clone> Numbers<K> {
         Numbers { numbers: BTreeMap::new(), met: Vec::new() }
     }
 
-    pub(super) fn of(&mut self, thing: K) -> u64 {
+    pub(crate) fn of(&mut self, thing: K) -> u64 {
         if let Some(&number) = self.numbers.get(&thing) {
             return number;
         }
@@ -96,13 +96,13 @@ impl<K: Ord + Clone> Numbers<K> {
 }
 
 /// Writes blocks one after the other.
-pub(super) struct Writer<'a, M: Model> {
+pub(crate) struct Writer<'a, M: Model> {
     model: &'a M,
     history: &'a History<M::Op, M::Result>,
-    pub(super) strings: Strings<'a>,
-    pub(super) clients: Numbers<u32>,
+    pub(crate) strings: Strings<'a>,
+    pub(crate) clients: Numbers<u32>,
     /// Names of operations, each with its effect and whether its values are texts.
-    pub(super) names: Numbers<(String, u64)>,
+    pub(crate) names: Numbers<(String, u64)>,
     lane: usize,
 }
 
@@ -119,7 +119,7 @@ struct Columns {
 }
 
 impl<'a, M: Model> Writer<'a, M> {
-    pub(super) fn new(model: &'a M, history: &'a History<M::Op, M::Result>) -> Self {
+    pub(crate) fn new(model: &'a M, history: &'a History<M::Op, M::Result>) -> Self {
         Writer {
             model,
             history,
@@ -132,7 +132,7 @@ impl<'a, M: Model> Writer<'a, M> {
 
     /// The columns of a block's segments; its texts are written when all blocks are known, since they may
     /// still grow.
-    pub(super) fn block(&mut self, segments: &[Segment], parts: &[Part], steps: &Steps) -> Column {
+    pub(crate) fn block(&mut self, segments: &[Segment], parts: &[Part], steps: &Steps) -> Column {
         self.strings.begin_block();
         let mut block = Column::default();
         let mut next = 0;
@@ -196,7 +196,7 @@ fn effect_number(effect: Effect) -> u64 {
 }
 
 /// 0 for no text, 1 for the next one that was not named before, otherwise how far back it is.
-pub(super) fn text_reference(column: &mut Column, name: Option<u32>, next: &mut u64) {
+pub(crate) fn text_reference(column: &mut Column, name: Option<u32>, next: &mut u64) {
     match name.map(u64::from) {
         None => column.number(0),
         Some(name) if name == *next => {

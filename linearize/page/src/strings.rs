@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::bytes::Column;
+use crate::bytes::Column;
 
 /// Names for texts, block by block. A text that continues, or is continued by, one met shortly before on the
 /// same lane is stored as a prefix of a shared buffer: in a history of appends every read repeats the last
 /// one and adds a little.
 #[derive(Debug, Default)]
-pub(super) struct Strings<'a> {
+pub(crate) struct Strings<'a> {
     buffers: Vec<Vec<u8>>,
     /// By text: its buffer and its length there.
     texts: Vec<(u32, u32)>,
@@ -48,13 +48,13 @@ const RECENT: usize = 4;
 
 impl<'a> Strings<'a> {
     /// From here on names are those of a new block.
-    pub(super) fn begin_block(&mut self) {
+    pub(crate) fn begin_block(&mut self) {
         self.names.clear();
         self.blocks.push(Start { buffer: self.buffers.len() as u32, text: self.texts.len() as u32 });
     }
 
     /// What follows has nothing to do with what was before.
-    pub(super) fn begin_lane(&mut self) {
+    pub(crate) fn begin_lane(&mut self) {
         self.recent.clear();
     }
 
@@ -63,7 +63,7 @@ impl<'a> Strings<'a> {
     }
 
     /// The name of `text` in the newest block, by looking for the whole of it.
-    pub(super) fn name_here(&mut self, text: &str) -> u32 {
+    pub(crate) fn name_here(&mut self, text: &str) -> u32 {
         if let Some(&name) = self.names.get(text) {
             return name;
         }
@@ -74,7 +74,7 @@ impl<'a> Strings<'a> {
     }
 
     /// The name in the newest block of `text`, which is likely to continue texts of the same lane.
-    pub(super) fn name_in_lane(&mut self, text: Cow<'a, str>) -> u32 {
+    pub(crate) fn name_in_lane(&mut self, text: Cow<'a, str>) -> u32 {
         if text.len() < SHORT {
             return self.name_here(&text);
         }
@@ -130,7 +130,7 @@ impl<'a> Strings<'a> {
     }
 
     /// How many buffers and texts a block has, and in which earlier blocks some of its texts are.
-    pub(super) fn contents(&self, block: usize) -> (u64, u64, Vec<usize>) {
+    pub(crate) fn contents(&self, block: usize) -> (u64, u64, Vec<usize>) {
         let (buffers, texts) = self.ranges(block);
         let mut needed: Vec<usize> = Vec::new();
         for &(buffer, _) in self.texts[texts.clone()].iter().filter(|text| (text.0 as usize) < buffers.start)
@@ -146,7 +146,7 @@ impl<'a> Strings<'a> {
 
     /// The lengths of a block's buffers and their bytes; for each text 0 if it is the whole of the next
     /// buffer, or else one more than how far its buffer lies back, and its length.
-    pub(super) fn encode(&self, block: usize) -> Column {
+    pub(crate) fn encode(&self, block: usize) -> Column {
         let (buffers, texts) = self.ranges(block);
         let mut column = Column::default();
         for buffer in &self.buffers[buffers.clone()] {

@@ -3,12 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::check::check;
-use crate::history::{History, OPEN, Operation};
-use crate::limits::Limits;
-use crate::model::Model;
-use crate::verdict::Explanation;
-use crate::verdict::{Undecided, Verdict};
+use linearize::{Explanation, History, Limits, Model, OPEN, Operation, Undecided, Verdict, check};
 
 /// How many states the search may visit for one partition of which the verdict says nothing. The page must
 /// not take long, so this is far below the default; a partition that it leaves open is drawn as such.
@@ -22,7 +17,7 @@ const LONG: usize = 4_096;
 
 /// What is known of a partition.
 #[derive(Debug)]
-pub(super) enum Status {
+pub(crate) enum Status {
     Linearizable,
     NotLinearizable(Box<Explanation>),
     Unknown(Option<Undecided>),
@@ -30,44 +25,44 @@ pub(super) enum Status {
 
 /// One partition.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) partition: u64,
-    pub(super) name: String,
+pub(crate) struct Part {
+    pub(crate) partition: u64,
+    pub(crate) name: String,
     /// Indices into the history, rising.
-    pub(super) indices: Vec<u32>,
-    pub(super) status: Status,
+    pub(crate) indices: Vec<u32>,
+    pub(crate) status: Status,
     /// The order in which the operations took effect, as indices into the history; if there is none for all,
     /// then one of all that returned before some moment.
-    pub(super) order: Option<Vec<u32>>,
-    pub(super) stuck: Option<Stuck>,
+    pub(crate) order: Option<Vec<u32>>,
+    pub(crate) stuck: Option<Stuck>,
 }
 
 /// Where an order ends because nothing can follow.
 #[derive(Debug)]
-pub(super) struct Stuck {
+pub(crate) struct Stuck {
     /// The operation whose return cannot be explained.
-    pub(super) operation: u32,
+    pub(crate) operation: u32,
     /// What could be tried next, and why it does not help. The first is `operation` itself.
-    pub(super) alternatives: Vec<Alternative>,
+    pub(crate) alternatives: Vec<Alternative>,
 }
 
 /// Something that could be tried next.
 #[derive(Debug)]
-pub(super) struct Alternative {
-    pub(super) operation: u32,
+pub(crate) struct Alternative {
+    pub(crate) operation: u32,
     /// Whether it is legal here, so that it is the stuck operation that is not legal afterwards.
-    pub(super) legal: bool,
+    pub(crate) legal: bool,
     /// The state in which the operation, or the stuck one after it, is not legal; left out if it is long and
     /// told already.
-    pub(super) state: Option<String>,
+    pub(crate) state: Option<String>,
     /// What would have been legal there, if the model can tell.
-    pub(super) expected: Option<String>,
+    pub(crate) expected: Option<String>,
     /// What was returned instead.
-    pub(super) observed: Option<String>,
+    pub(crate) observed: Option<String>,
 }
 
 /// All partitions, by their number.
-pub(super) fn parts<M: Model>(
+pub(crate) fn parts<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
     verdict: &Verdict,
@@ -267,7 +262,7 @@ fn alternatives<M: Model>(
         let operation = &history[index as usize];
         // What returned later took part whatever it returned.
         let result = operation.result.as_ref().filter(|_| operation.end < end);
-        if model.effect(&operation.op, result) != crate::Effect::Read
+        if model.effect(&operation.op, result) != linearize::Effect::Read
             && let Some(next) = model.step(&state, &operation.op, result)
         {
             state = next;

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use linearize::generate::{Spoil, Workload, spoil};
-use linearize::{KvBuilder, KvHistory, KvOp, Limits, Progress, Verdict, check_by_search, picture};
+use linearize::{KvBuilder, KvHistory, KvOp, Limits, Progress, Verdict, check_by_search};
 use serde_json::{Value, json};
 
 use crate::devtools::Browser;
-use crate::samples::{faults, hostile, queue};
+use crate::hostile::hostile;
+use crate::rounds::queue;
+use crate::samples::faults;
 
 /// Where to leave pages and screenshots for people to look at, if anywhere.
 pub(crate) fn keep(browser: &mut Browser, name: &str, page: &str) {
@@ -18,7 +20,12 @@ pub(crate) fn keep(browser: &mut Browser, name: &str, page: &str) {
 }
 
 pub(crate) fn page_of(history: &KvHistory) -> String {
-    picture::page(&history.model(), history.history(), &history.check(&Limits::default()), &faults(history))
+    linearize_page::page(
+        &history.model(),
+        history.history(),
+        &history.check(&Limits::default()),
+        &faults(history),
+    )
 }
 
 pub(crate) fn good() -> KvHistory {
@@ -200,7 +207,7 @@ fn saves_the_window() {
     let (history, faults) = hostile();
     let history = spoil(&history, Spoil::Phantom);
     let verdict = history.check(&Limits::default());
-    browser.open(&picture::page(&history.model(), history.history(), &verdict, &faults), "");
+    browser.open(&linearize_page::page(&history.model(), history.history(), &verdict, &faults), "");
     browser.press("0");
     let svg = saved(&mut browser, "svg");
     let text = svg["text"].as_str().unwrap();
@@ -292,7 +299,7 @@ fn draws_an_undecided_one_as_undecided() {
     let limits = Limits::default().with_states(20);
     let verdict = check_by_search(&model, &history, &limits, &Progress::default());
     assert!(matches!(verdict, Verdict::Unknown(_)), "{verdict:?}");
-    let page = picture::page(&model, &history, &verdict, &[]);
+    let page = linearize_page::page(&model, &history, &verdict, &[]);
     browser.open(&page, "");
     keep(&mut browser, "unknown", &page);
     let head = browser.evaluate("document.querySelector('h1').textContent");
@@ -310,7 +317,7 @@ fn values_do_nothing() {
         let history = if spoilt { spoil(&history, Spoil::Phantom) } else { history.clone() };
         let verdict = history.check(&Limits::default());
         assert_eq!(verdict.is_linearizable(), !spoilt);
-        let page = picture::page(&history.model(), history.history(), &verdict, &faults);
+        let page = linearize_page::page(&history.model(), history.history(), &verdict, &faults);
         browser.open(&page, "");
         keep(&mut browser, if spoilt { "hostile-bad" } else { "hostile" }, &page);
         for index in (0..history.history().len()).step_by(7) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::words;
+use linearize::words;
 
 /// `text` as the content of an element or of a quoted attribute.
 ///

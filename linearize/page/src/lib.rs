@@ -20,6 +20,8 @@
 //! fail, the page's content security policy allows no script and no style but those whose hashes it names,
 //! and no connection to anything.
 
+#![forbid(unsafe_code)]
+
 mod blocks;
 mod bytes;
 mod encode;
@@ -27,7 +29,6 @@ mod escape;
 mod findings;
 mod frame;
 mod opening;
-mod sha256;
 mod steps;
 mod strings;
 
@@ -37,13 +38,10 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-pub use self::bytes::base64;
-use self::encode::Encoded;
-pub use self::escape::html;
-pub use crate::fault::Fault;
-use crate::history::History;
-use crate::model::Model;
-use crate::verdict::Verdict;
+pub use bytes::base64;
+use encode::Encoded;
+pub use escape::html;
+use linearize::{Fault, History, Model, Verdict};
 
 /// The scripts, in the order in which they are joined.
 const SCRIPTS: [&str; 12] = [
@@ -60,6 +58,12 @@ const SCRIPTS: [&str; 12] = [
     include_str!("page/export.js"),
     include_str!("page/main.js"),
 ];
+
+const STYLE: &str = include_str!("page/page.css");
+
+/// SHA-256 of the script and of the style sheet, in base64. A test says what they are after a change.
+const SCRIPT_HASH: &str = "7eYKuPsxRk0k2sL4LXOAJ8sv+lVrgzTTwQl7UofwGGA=";
+const STYLE_HASH: &str = "i3Y1WmrUlCwXxjKDtLUO+ICkAspz5g9OUa+OBV1YB3M=";
 
 /// The page for a verdict on a history, with what was done to servers and network meanwhile (`faults`, which
 /// may be empty).
@@ -93,11 +97,10 @@ pub fn page_of<M: Model>(
 ) -> String {
     let parts = findings::parts(model, history, verdict);
     let (data, rest) = packed(&encode::encode(model, history, verdict, &parts, faults));
-    let script = format!("\"use strict\";(() => {{\n{}\n}})();\n", SCRIPTS.join("\n"));
-    let style = include_str!("page/page.css");
+    let script = script();
     frame::fill(|marker| match marker {
-        "policy" => policy(&script, style),
-        "style" => style.to_owned(),
+        "policy" => policy(),
+        "style" => STYLE.to_owned(),
         "title" => escape::html(&frame::title(name, history, verdict)),
         "verdict" => frame::verdict(model, history, verdict),
         "witness" => frame::witness(model, history, verdict, origin(history, faults)),
@@ -117,13 +120,16 @@ fn origin<O, R>(history: &History<O, R>, faults: &[Fault]) -> u64 {
     if first < LONG { 0 } else { first }
 }
 
+/// All scripts as one.
+fn script() -> String {
+    format!("\"use strict\";(() => {{\n{}\n}})();\n", SCRIPTS.join("\n"))
+}
+
 /// One script and one style sheet, by their hashes; a picture may be made of the canvas; nothing else.
-fn policy(script: &str, style: &str) -> String {
-    let hash = |text: &str| bytes::base64(&sha256::sha256(text.as_bytes()));
+fn policy() -> String {
     format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
-        hash(script),
-        hash(style)
+        "default-src 'none'; script-src 'sha256-{SCRIPT_HASH}'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none'; \
+         form-action 'none'"
     )
 }
 
@@ -146,4 +152,17 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
     // A Vec takes everything that is written to it.
     written.expect("writing to memory does not fail")
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_policy_names_the_hashes_of_script_and_style() {
+        let hash = |text: &str| base64(&Sha256::digest(text.as_bytes()));
+        assert_eq!([SCRIPT_HASH, STYLE_HASH], [hash(&script()), hash(STYLE)].each_ref().map(String::as_str));
+    }
 }

@@ -1,4 +1,4 @@
-//! What a page costs to make, to open and to move about in: `cargo bench -p linearize --bench page`, or with
+//! What a page costs to make, to open and to move about in: `cargo bench -p linearize-page`, or with
 //! numbers of operations behind `--`. Without Chromium only the making is measured. The pages stay in the
 //! directory `LINEARIZE_PICTURES`, if that is set.
 
@@ -9,11 +9,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use linearize::generate::{Spoil, Workload, spoil};
-use linearize::picture::page;
 use linearize::{KvHistory, Limits, Verdict};
+use linearize_page::page;
 use serde_json::Value;
 
-#[path = "../tests/linearize/devtools.rs"]
+#[path = "../tests/page/devtools.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod devtools;
 

@@ -3,12 +3,12 @@
 /// A growing column of numbers, seven bits to a byte, lowest first; the top bit says that more follow
 /// (LEB128).
 #[derive(Debug, Default)]
-pub(super) struct Column {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Column {
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Column {
-    pub(super) fn number(&mut self, mut number: u64) {
+    pub(crate) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.bytes.push(number as u8 | 0x80);
             number >>= 7;
@@ -18,22 +18,22 @@ impl Column {
 
     /// A number that may be negative: the sign becomes the lowest bit, so that small numbers of either sign
     /// stay short.
-    pub(super) fn signed(&mut self, number: i64) {
+    pub(crate) fn signed(&mut self, number: i64) {
         self.number(Self::folded(number));
     }
 
     /// A number of either sign as one without.
-    pub(super) fn folded(number: i64) -> u64 {
+    pub(crate) fn folded(number: i64) -> u64 {
         ((number << 1) ^ (number >> 63)) as u64
     }
 
     /// A number, or 0 for none.
-    pub(super) fn option(&mut self, number: Option<u64>) {
+    pub(crate) fn option(&mut self, number: Option<u64>) {
         self.number(number.map_or(0, |number| number + 1));
     }
 
     /// How many there are, then each as its distance from the one before.
-    pub(super) fn list(&mut self, numbers: impl ExactSizeIterator<Item = u64>) {
+    pub(crate) fn list(&mut self, numbers: impl ExactSizeIterator<Item = u64>) {
         self.number(numbers.len() as u64);
         let mut last = 0;
         for number in numbers {
@@ -42,7 +42,7 @@ impl Column {
         }
     }
 
-    pub(super) fn append(&mut self, other: &Column) {
+    pub(crate) fn append(&mut self, other: &Column) {
         self.bytes.extend_from_slice(&other.bytes);
     }
 }
