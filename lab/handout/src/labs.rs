@@ -16,7 +16,7 @@ pub(crate) struct Lab {
 }
 
 /// All labs, each behind those that it stands on.
-pub(crate) const LABS: [Lab; 8] = [
+pub(crate) const LABS: [Lab; 9] = [
     Lab { name: "warmup", packages: &["lectures/warmup"], given: &[], catalogue: &["warmup"], needs: &[] },
     Lab { name: "mapreduce", packages: &["mapreduce"], given: &[], catalogue: &["mapreduce"], needs: &[] },
     Lab { name: "raft", packages: &["raft"], given: &[], catalogue: &["raft"], needs: &[] },
@@ -53,6 +53,13 @@ pub(crate) const LABS: [Lab; 8] = [
         packages: &["lectures/zookeeper", "lectures/zookeeper-recipes"],
         given: &[],
         catalogue: &["zookeeper"],
+        needs: &["raft", "kvraft"],
+    },
+    Lab {
+        name: "craq",
+        packages: &["lectures/craq"],
+        given: &[],
+        catalogue: &["craq"],
         needs: &["raft", "kvraft"],
     },
 ];
