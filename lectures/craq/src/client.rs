@@ -183,7 +183,9 @@ impl Client {
             }
             Ok(Err(_)) => Attempt::Again,
             // The head may have taken it. The tail's answer may be there already.
-            Err(_) => self.answer(update.request.sequence, Instant::now()).map_or(Attempt::Again, Attempt::Done),
+            Err(_) => {
+                self.answer(update.request.sequence, Instant::now()).map_or(Attempt::Again, Attempt::Done)
+            }
         }
     }
 

@@ -54,7 +54,8 @@ impl Judge {
         let Request { sequence, command: heartbeat, .. } = request;
         let member = heartbeat.member;
         let known = self.reports.get(&member.node);
-        let is_late = known.is_some_and(|known| known.heartbeat.member == member && known.sequence > sequence);
+        let is_late =
+            known.is_some_and(|known| known.heartbeat.member == member && known.sequence > sequence);
         if !is_late {
             self.reports.insert(member.node, Report { heartbeat, sequence, at: now });
         }

@@ -119,9 +119,7 @@ pub use node::{Node, Peers};
 pub use object::Object;
 pub use raft_registry::RaftRegistry;
 pub use registry::{Plan, Registry, Unavailable};
-pub use rpc::{
-    Config, Member, Op, Outcome, ReadMode, Record, Refusal, Version, Versioned,
-};
+pub use rpc::{Config, Member, Op, Outcome, ReadMode, Record, Refusal, Version, Versioned};
 pub use state::{Mode, Probe, Reading, ReplyFrom, Settings, State, Step};
 // handout: drop
 pub use zk_registry::ZkRegistry;

@@ -10,8 +10,8 @@ use labrt::time::{Duration, Instant};
 use crate::copy::{Handover, Incoming};
 use crate::object::Object;
 use crate::rpc::{
-    Ack, ChainId, Config, Forward, Header, Member, NodeId, ObjectId, Outcome, Read, ReadMode, Record, Refusal,
-    Session, Taken, Update, UpdateReply, Version, VersionQuery, Versioned,
+    Ack, ChainId, Config, Forward, Header, Member, NodeId, ObjectId, Outcome, Read, ReadMode, Record,
+    Refusal, Session, Taken, Update, UpdateReply, Version, VersionQuery, Versioned,
 };
 
 /// Who serves reads.
@@ -483,9 +483,9 @@ impl State {
         match mode {
             ReadMode::Strong => false,
             ReadMode::Eventual => true,
-            ReadMode::BoundedTime(bound) => object.newest_since().is_some_and(|since| {
-                object.is_clean() || now.saturating_duration_since(since) <= bound
-            }),
+            ReadMode::BoundedTime(bound) => object
+                .newest_since()
+                .is_some_and(|since| object.is_clean() || now.saturating_duration_since(since) <= bound),
             ReadMode::BoundedVersions(bound) => object.newest() - object.committed() <= bound,
         }
     }

@@ -277,7 +277,8 @@ fn throughput() -> Experiment {
         (25, [80.0, 61.0, 67.0, 71.0, 76.0]),
         (50, [41.0, 37.0, 38.0, 38.0, 39.0]),
     ]);
-    let columns = ["updates", "chain 2", "chain 3", "chain 10", "p/b", "weak 2", "weak 3", "weak 10", "model"];
+    let columns =
+        ["updates", "chain 2", "chain 3", "chain 10", "p/b", "weak 2", "weak 3", "weak 10", "model"];
     let title = "operations a second: chain, primary/backup, weak reads; by servers";
     let mut table = Experiment::new("E28", title, &columns);
     let (update, query) = latencies();
@@ -316,7 +317,10 @@ fn crossings(table: &mut Experiment, low: &Point, high: &Point) {
     };
     let at = [0, 1, 2].map(crossing);
     let holds = at[0] < at[1] && at[1] < at[2];
-    table.accept(holds, format!("weak reads of 2, 3, 10 servers lose from {at:.1?} % updates on: later and later"));
+    table.accept(
+        holds,
+        format!("weak reads of 2, 3, 10 servers lose from {at:.1?} % updates on: later and later"),
+    );
 }
 
 /// E31: a card of 100 Mbit/s, and a hop of the network.

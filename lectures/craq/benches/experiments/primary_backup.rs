@@ -57,7 +57,11 @@ pub(crate) fn rate(seed: u64, percent: u64) -> f64 {
             net.network().enable(number, true);
             ServerPeer::new(end).timeout(long)
         };
-        for (name, backups) in [("primary", vec![peer("backup-1"), peer("backup-2")]), ("backup-1", vec![]), ("backup-2", vec![])] {
+        for (name, backups) in [
+            ("primary", vec![peer("backup-1"), peer("backup-2")]),
+            ("backup-1", vec![]),
+            ("backup-2", vec![]),
+        ] {
             let replica = Arc::new(Replica { processor: Station::default(), backups });
             net.network().add_server(name, Server::new(&Computer::new(name)).with(replica.into_service()));
         }

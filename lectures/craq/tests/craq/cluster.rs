@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use craq::rpc::{Header, ManagerPeer, NodeId, NodePeer, ObjectId, ReplyPeer};
 use craq::{
-    Client, Config, Manager, Mode, Node, Op, Outcome, Peers, RaftRegistry, ReadMode, Refusal,
-    Registry, Replies, Settings, Versioned,
+    Client, Config, Manager, Mode, Node, Op, Outcome, Peers, RaftRegistry, ReadMode, Refusal, Registry,
+    Replies, Settings, Versioned,
 };
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node as Computer;
@@ -65,7 +65,11 @@ impl Setup {
 }
 
 /// A test on a cluster: the body, and then the checks of the end.
-pub(crate) fn play(name: &'static str, setup: impl Fn() -> Setup + Send + Sync + 'static, body: fn(&Test, &Cluster)) {
+pub(crate) fn play(
+    name: &'static str,
+    setup: impl Fn() -> Setup + Send + Sync + 'static,
+    body: fn(&Test, &Cluster),
+) {
     play_for(name, 600, setup, body);
 }
 
@@ -129,12 +133,13 @@ impl Cluster {
         let (settings, links) = (setup.settings, Arc::new(Mutex::new(Links::default())));
         let all = settings.length + setup.spares;
         let nodes = Group::new(test, &net, "node", all, boot_node(&net, settings, &watch, &links));
-        let boot = boot_manager(&net, settings, all, (setup.ground)(test, &net), &links);
+        let boot = boot_manager(&net, settings, all, (setup.ground)(test, &net), &watch, &links);
         let managers = Group::beside(test, &net, "manager", MANAGERS, all, boot);
         managers.start_all();
         let (history, clients) = (Arc::new(Recorder::new()), Mutex::default());
         let test = test.clone();
-        let cluster = Cluster { test, nodes, managers, watch, net, settings, replies, links, history, clients };
+        let cluster =
+            Cluster { test, nodes, managers, watch, net, settings, replies, links, history, clients };
         (0..settings.length).for_each(|node| cluster.start(node));
         let members: Vec<NodeId> = (0..settings.length).collect();
         cluster.wait(20_000, "the first chain is there", || cluster.is_in_force(&members));
@@ -312,7 +317,8 @@ fn boot_node(
         let (probe, around) = (watch.clone(), watch.clone());
         let probe = Arc::new(move |step: &craq::Step<'_>, state: &craq::State| probe.probe(step, state));
         let server = Node::start(me, peers, settings, Some(probe));
-        let service = server.service().around(move |method, bytes, run| around.around(me, method, bytes, run));
+        let service =
+            server.service().around(move |method, bytes, run| around.around(me, method, bytes, run));
         Booted { services: vec![service], server }
     }
 }
@@ -322,15 +328,17 @@ fn boot_manager(
     settings: Settings,
     nodes: usize,
     ground: Ground,
+    watch: &Watch,
     links: &Arc<Mutex<Links>>,
 ) -> impl Fn(Boot) -> Booted<Manager> + Send + Sync + 'static {
-    let (net, links) = (net.clone(), links.clone());
+    let (net, watch, links) = (net.clone(), watch.clone(), links.clone());
     move |boot: Boot| {
         let ends = (0..nodes).map(|node| {
             let (number, end) = net.make_end(&Name::from(format!("node-{node}").as_str()));
             let mut links = links.lock();
             net.network().enable(number, !links.cut.contains(&node));
             links.down.push((node, number));
+            watch.own(number);
             NodePeer::new(end)
         });
         let ends = ends.collect();

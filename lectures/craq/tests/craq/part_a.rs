@@ -9,33 +9,37 @@ use crate::cluster::{Cluster, Setup, chain, ms, play};
 /// Values, versions, and what an update and a read cost (invariant 10).
 #[test]
 fn chain_basic() {
-    play("chain_basic", || chain(Mode::Plain, 3), |t, cluster| {
-        let mut client = cluster.client();
-        assert_eq!(client.get(1).version, 0, "an object that was never written");
-        assert_eq!(client.put(1, "one").version, 1);
-        assert_eq!(client.put(1, "two").version, 2);
-        let read = client.get(1);
-        assert_eq!((read.version, read.value), (2, b"two".to_vec()));
-        assert_eq!(client.update(1, Op::Append(b"!".to_vec())).expect("no refusal").version, 3);
-        assert_eq!(client.get(1).value, b"two!");
-        assert_eq!(client.increment(2), 1);
-        assert_eq!(client.increment(2), 2);
-        cluster.settle();
-        let methods = ["NodeRpc.update", "NodeRpc.forward", "NodeRpc.ack", "NodeRpc.read"];
-        let count = || methods.map(|method| cluster.watch.count(method));
-        t.scene("What an update costs on a chain of three.");
-        let before = count();
-        (0..10).for_each(|round| _ = client.put(3, &format!("{round}")));
-        cluster.settle();
-        let after = count();
-        let cost: Vec<u64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
-        assert!(!t.is_ordinary() || cost == [10, 20, 20, 0], "10 updates cost {cost:?} of {methods:?}");
-        t.scene("What a read costs.");
-        (0..10).for_each(|_| assert_eq!(client.get(3).value, b"9"));
-        let reads = count()[3] - after[3];
-        assert!(!t.is_ordinary() || reads == 10, "10 reads cost {reads}");
-        assert!(!t.is_ordinary() || cluster.watch.count("NodeRpc.version_query") == 0);
-    });
+    play(
+        "chain_basic",
+        || chain(Mode::Plain, 3),
+        |t, cluster| {
+            let mut client = cluster.client();
+            assert_eq!(client.get(1).version, 0, "an object that was never written");
+            assert_eq!(client.put(1, "one").version, 1);
+            assert_eq!(client.put(1, "two").version, 2);
+            let read = client.get(1);
+            assert_eq!((read.version, read.value), (2, b"two".to_vec()));
+            assert_eq!(client.update(1, Op::Append(b"!".to_vec())).expect("no refusal").version, 3);
+            assert_eq!(client.get(1).value, b"two!");
+            assert_eq!(client.increment(2), 1);
+            assert_eq!(client.increment(2), 2);
+            cluster.settle();
+            let methods = ["NodeRpc.update", "NodeRpc.forward", "NodeRpc.ack", "NodeRpc.read"];
+            let count = || methods.map(|method| cluster.watch.count(method));
+            t.scene("What an update costs on a chain of three.");
+            let before = count();
+            (0..10).for_each(|round| _ = client.put(3, &format!("{round}")));
+            cluster.settle();
+            let after = count();
+            let cost: Vec<u64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
+            assert!(!t.is_ordinary() || cost == [10, 20, 20, 0], "10 updates cost {cost:?} of {methods:?}");
+            t.scene("What a read costs.");
+            (0..10).for_each(|_| assert_eq!(client.get(3).value, b"9"));
+            let reads = count()[3] - after[3];
+            assert!(!t.is_ordinary() || reads == 10, "10 reads cost {reads}");
+            assert!(!t.is_ordinary() || cluster.watch.count("NodeRpc.version_query") == 0);
+        },
+    );
 }
 
 /// Five clients put, append, increment, test and set, and read a few objects.
@@ -102,18 +106,22 @@ fn chain_linearizable_unreliable() {
 /// An increment whose answers are lost is carried out once.
 #[test]
 fn chain_lost_answers() {
-    play("chain_lost_answers", || chain(Mode::Plain, 3), |t, cluster| {
-        let mut client = cluster.client();
-        assert_eq!(client.increment(1), 1);
-        t.scene("The answers of head and tail are lost for a while.");
-        cluster.watch.filter(|event| {
-            let is_answer = event.method == "ReplyRpc.update_reply"
-                || (event.method == "NodeRpc.update" && event.direction == labrpc::Direction::Reply);
-            if is_answer { labrpc::TapAction::Drop } else { labrpc::TapAction::Deliver }
-        });
-        assert_eq!(client.update_for(1, Op::Increment(1), ms(2000)), None);
-        cluster.watch.unfilter();
-        assert_eq!(client.increment(1), 3);
-        assert_eq!(cluster.watch.object(1).version, 3, "the increment without an answer counts once");
-    });
+    play(
+        "chain_lost_answers",
+        || chain(Mode::Plain, 3),
+        |t, cluster| {
+            let mut client = cluster.client();
+            assert_eq!(client.increment(1), 1);
+            t.scene("The answers of head and tail are lost for a while.");
+            cluster.watch.filter(|event| {
+                let is_answer = event.method == "ReplyRpc.update_reply"
+                    || (event.method == "NodeRpc.update" && event.direction == labrpc::Direction::Reply);
+                if is_answer { labrpc::TapAction::Drop } else { labrpc::TapAction::Deliver }
+            });
+            assert_eq!(client.update_for(1, Op::Increment(1), ms(2000)), None);
+            cluster.watch.unfilter();
+            assert_eq!(client.increment(1), 3);
+            assert_eq!(cluster.watch.object(1).version, 3, "the increment without an answer counts once");
+        },
+    );
 }

@@ -2,6 +2,7 @@
 
 use craq::rpc::{Header, NewConfig, NodeId, Read, Taken, Update};
 use craq::{Config, Mode, Op, ReadMode};
+use labrt::thread;
 use labrt::time::Instant;
 use linearize::{Limits, Recorder};
 use rsm::Request;
@@ -63,7 +64,6 @@ fn two_chains_without_a_manager() {
         let put = |value: &str| Op::Put(value.as_bytes().to_vec());
         let ticket = history.call(1, Call::Update(1, put("before")), now());
         history.returned(ticket, Told::Outcome(cluster.client().put(1, "before")), now());
-        cluster.settle();
         t.scene("Nobody hears anybody, and both nodes promote themselves.");
         cluster.nodes.disconnect(0);
         (0..MANAGERS).for_each(|manager| cluster.managers.crash(manager));
@@ -75,6 +75,7 @@ fn two_chains_without_a_manager() {
         let taken = cluster.peer(0).update(&Update { at, object: 1, request });
         let Ok(Ok(Taken::Done(outcome))) = taken else { t.fail(format!("the first half: {taken:?}")) };
         history.returned(ticket, Told::Outcome(outcome), now());
+        thread::sleep(ms(1));
         let ticket = history.call(3, Call::Read(1), now());
         let read = cluster.peer(1).read(&Read { at, object: 1, mode: ReadMode::Strong });
         let Ok(Ok(read)) = read else { t.fail(format!("the second half: {read:?}")) };

@@ -9,7 +9,7 @@ use craq::rpc::{
     Ack, Forward, Header, NewConfig, NodeId, ObjectId, Read, Taken, Update, UpdateReply, VersionQuery,
 };
 use craq::{Config, Member, Mode, Outcome, ReadMode, Record, Refusal, State, Step, Version, Versioned};
-use labrpc::{Answer, Direction, TapAction, TapEvent};
+use labrpc::{Answer, Direction, Name, TapAction, TapEvent};
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use labrt::time::{Duration, Instant};
@@ -63,7 +63,8 @@ struct Facts {
     versions: BTreeMap<ObjectId, Vec<(Version, Vec<u8>, Instant)>>,
     /// The newest epoch in which a node has acted in a role, and the node.
     acted: BTreeMap<Role, (u64, Member)>,
-    /// The configurations that managers have told.
+    /// The ends on which managers call nodes, and the configurations that they have told.
+    managers: BTreeSet<Name>,
     configs: BTreeMap<u64, Config>,
     /// Requests by method, and requests of reads by node.
     counts: BTreeMap<&'static str, u64>,
@@ -100,6 +101,11 @@ impl Watch {
     /// Has a test decide about each message from now on.
     pub(crate) fn filter(&self, filter: impl FnMut(&TapEvent<'_>) -> TapAction + Send + 'static) {
         *self.filter.lock() = Some(Box::new(filter));
+    }
+
+    /// Says that a manager calls nodes on this end.
+    pub(crate) fn own(&self, end: usize) {
+        self.facts.lock().managers.insert(Name::from(end));
     }
 
     pub(crate) fn unfilter(&self) {
@@ -219,7 +225,8 @@ impl Watch {
         }
         for (id, object) in state.objects() {
             let found = object.at(object.newest()).map(|held| (held.version, held.value));
-            let (version, value) = expected.remove(&id).map_or((0, Vec::new()), |(v, value)| (v, value.clone()));
+            let (version, value) =
+                expected.remove(&id).map_or((0, Vec::new()), |(v, value)| (v, value.clone()));
             self.expect(found == Some((version, value.clone())), || {
                 format!("3: a copy up to update {hist} has object {id} as {found:?}, not {version} {value:?}")
             });
@@ -229,8 +236,7 @@ impl Watch {
         let now = Instant::now();
         let newest = history.iter().map(|record| (record.object, (record.version, now))).collect();
         let life = state.me().life;
-        let installed =
-            Life { life, history, committed: hist, newest, clients, ..Life::default() };
+        let installed = Life { life, history, committed: hist, newest, clients, ..Life::default() };
         facts.lives.insert(state.me().node, installed);
         facts.installed.insert(state.me().node);
     }
@@ -326,7 +332,9 @@ impl Watch {
             self.tail_commits(facts, state, n);
         }
         let known = facts.committed.len() as u64;
-        self.expect(n <= known, || format!("3: {me:?} takes {n} updates for committed; the tail has {known}"));
+        self.expect(n <= known, || {
+            format!("3: {me:?} takes {n} updates for committed; the tail has {known}")
+        });
         let life = facts.lives.get_mut(&me.node).expect("it has applied updates");
         let from = life.committed as usize;
         let mine = life.history.get(from..n as usize);
@@ -395,7 +403,10 @@ impl Watch {
         let before = *facts.acted.entry(role).or_insert((epoch, member));
         let is_alone = before.1 == member || before.0 < epoch;
         self.expect(is_alone, || {
-            format!("8: {member:?} acts as {role:?} of epoch {epoch}, and {:?} did so in {}", before.1, before.0)
+            format!(
+                "8: {member:?} acts as {role:?} of epoch {epoch}, and {:?} did so in {}",
+                before.1, before.0
+            )
         });
         if epoch >= before.0 {
             facts.acted.insert(role, (epoch, member));
@@ -532,7 +543,9 @@ impl Watch {
     fn check_version(&self, object: ObjectId, before: Version, told: Version) {
         let after = self.object(object).version;
         self.expect((before..=after).contains(&told), || {
-            format!("6: version {told} of object {object} is told; {before} to {after} were committed meanwhile")
+            format!(
+                "6: version {told} of object {object} is told; {before} to {after} were committed meanwhile"
+            )
         });
     }
 
@@ -542,7 +555,9 @@ impl Watch {
         let known = versions.iter().find(|(version, _, _)| *version == told.version);
         let is_right = known.map_or(told.value.is_empty(), |(_, value, _)| *value == told.value);
         drop(facts);
-        self.expect(is_right, || format!("6: version {} of object {object} with another value", told.version));
+        self.expect(is_right, || {
+            format!("6: version {} of object {object} with another value", told.version)
+        });
     }
 
     /// Invariant 9: neither too old nor too young.
@@ -564,7 +579,9 @@ impl Watch {
         let UpdateReply { client, sequence, outcome } = reply;
         let known = self.facts.lock().by_client.get(&(client, sequence)).copied();
         self.expect(known == Some(outcome), || {
-            format!("3: client {client} is told {outcome:?} of its update {sequence}, and committed is {known:?}")
+            format!(
+                "3: client {client} is told {outcome:?} of its update {sequence}, and committed is {known:?}"
+            )
         });
     }
 }
@@ -576,7 +593,7 @@ impl Watch {
         if event.direction == Direction::Request {
             let mut facts = self.facts.lock();
             *facts.counts.entry(event.method).or_default() += 1;
-            if event.method == "NodeRpc.new_config" {
+            if facts.managers.contains(event.end) && event.method == "NodeRpc.new_config" {
                 let news: NewConfig = decode(event.bytes);
                 let known = facts.configs.entry(news.config.epoch).or_insert_with(|| news.config.clone());
                 let is_same = *known == news.config;
