@@ -6,7 +6,7 @@
 //! | herald | tells the nodes of the configuration in force, from tail to head |
 
 use labrpc::Service;
-use labrt::sync::{Arc, Mutex};
+use labrt::sync::{Arc, Condvar, Monitor, Mutex, Settle};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 use rsm::Request;
@@ -16,8 +16,6 @@ use crate::registry::{Plan, Registry};
 use crate::rpc::{ChainId, Config, Granted, Heartbeat, ManagerRpc, NodePeer, NotLeader};
 use crate::state::Settings;
 
-/// How often the manager judges.
-const JUDGE: Duration = Duration::from_millis(50);
 /// How long the manager waits for a node before it tells it again.
 const CALL: Duration = Duration::from_millis(150);
 /// The pause when there is nothing to tell, or a node does not answer.
@@ -29,15 +27,38 @@ pub struct Manager {
     registry: Arc<dyn Registry>,
     nodes: Vec<NodePeer>,
     judge: Mutex<Judge>,
+    plan: Monitor<Known>,
+}
+
+/// What the manager knows of the plan.
+#[derive(Default)]
+struct Known {
     /// The plan, as this manager has seen it last.
-    plan: Mutex<Plan>,
+    newest: Plan,
+    /// How many questions to the registry have begun, and whether the last one is still open.
+    questions: u64,
+    is_asking: bool,
+    /// The answer to the last question; None if there was none.
+    answer: Option<Plan>,
+}
+
+// handout: bodies kept
+impl Settle for Known {
+    /// A question has been answered.
+    type Signals = Condvar;
+
+    fn settle(&mut self, answered: &Condvar) {
+        if !self.is_asking {
+            answered.notify_all();
+        }
+    }
 }
 
 // handout: bodies CB
 impl Manager {
     /// Starts a manager that reaches all nodes, by number. Its threads belong to the caller's computer.
     pub fn start(registry: Arc<dyn Registry>, nodes: Vec<NodePeer>, settings: Settings) -> Arc<Manager> {
-        let (judge, plan) = (Mutex::new(Judge::new(settings)), Mutex::new(Plan::default()));
+        let (judge, plan) = (Mutex::new(Judge::new(settings)), Monitor::new(Known::default()));
         let manager = Arc::new(Manager { settings, registry, nodes, judge, plan });
         let (steward, herald) = (Arc::clone(&manager), Arc::clone(&manager));
         thread::spawn_named("steward", move || steward.run_steward());
@@ -55,19 +76,33 @@ impl Manager {
         self.clone().into_service()
     }
 
-    /// The plan: everything that was decided before the call is in it.
+    /// The plan: everything that was decided before the call is in it. One question to the registry serves
+    /// all calls that came before it; one that was under way already may miss a decision.
     fn newest(&self) -> Option<Plan> {
-        let plan = self.registry.newest().ok()?;
-        let mut seen = self.plan.lock();
-        if plan.revision > seen.revision {
-            *seen = plan.clone();
+        let mut known = self.plan.lock();
+        let needed = known.questions + 1;
+        while known.is_asking {
+            known.wait(|answered| answered);
+            if known.questions >= needed && !known.is_asking {
+                return known.answer.clone();
+            }
         }
-        Some(plan)
+        known.questions += 1;
+        known.is_asking = true;
+        drop(known);
+        let answer = self.registry.newest().ok();
+        let mut known = self.plan.lock();
+        known.is_asking = false;
+        if let Some(plan) = answer.as_ref().filter(|plan| plan.revision > known.newest.revision) {
+            known.newest = plan.clone();
+        }
+        known.answer.clone_from(&answer);
+        answer
     }
 
     fn run_steward(&self) {
         loop {
-            thread::sleep(JUDGE);
+            thread::sleep(self.settings.heartbeat / 2);
             if !self.leads() {
                 continue;
             }
@@ -83,7 +118,7 @@ impl Manager {
 
     fn run_herald(&self) {
         loop {
-            let plan = self.plan.lock().clone();
+            let plan = self.plan.lock().newest.clone();
             let news = if self.leads() { self.judge.lock().news(&plan) } else { None };
             let Some((member, news)) = news else {
                 thread::sleep(AGAIN);

@@ -6,7 +6,7 @@ use labrpc::ClientEnd;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Duration;
-use zookeeper::{Client, Error, Flags, Settings};
+use zookeeper::{Client, Error, Flags, Operation, Outcome, Settings};
 
 use crate::registry::{Plan, Registry, Unavailable};
 
@@ -15,7 +15,7 @@ const PLAN: &str = "chain";
 /// The node that the manager that leads has made.
 const LEADER: &str = "manager";
 /// After so long a silence the service takes a manager for dead.
-const SESSION: Duration = Duration::from_millis(1000);
+const SESSION: Duration = Duration::from_millis(2000);
 /// How long a call waits for its answer.
 const PATIENCE: Duration = Duration::from_millis(800);
 /// How often a manager looks whether it leads.
@@ -76,14 +76,19 @@ impl Registry for ZkRegistry {
         self.session.lock().1
     }
 
-    /// Servers answer reads from their own state, which may be old. The sync brings the server up to date.
+    /// Servers answer reads from their own state, which may be old. The sync brings the server up to date; a
+    /// session's operations are carried out in order, so the read need not wait for its answer.
     fn newest(&self) -> Result<Plan, Unavailable> {
-        let client = self.client();
-        client.sync(PLAN).map_err(|_| Unavailable)?;
-        match client.get_data(PLAN) {
-            Ok((data, stat)) if stat.version > 0 => labgob::decode(&data).map_err(|_| Unavailable),
-            Ok(_) | Err(Error::NoNode) => Ok(Plan::default()),
-            Err(_) => Err(Unavailable),
+        let (client, path) = (self.client(), PLAN.to_owned());
+        let sync = client.start(Operation::Sync { path: path.clone() });
+        let read = client.start(Operation::GetData { path, watch: false });
+        sync.wait().map_err(|_| Unavailable)?;
+        match read.wait() {
+            Ok(Outcome::Data(data, stat)) if stat.version > 0 => {
+                labgob::decode(&data).map_err(|_| Unavailable)
+            }
+            Ok(Outcome::Data(..)) | Err(Error::NoNode) => Ok(Plan::default()),
+            _ => Err(Unavailable),
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use craq::rpc::{Header, ManagerPeer, NodeId, NodePeer, ObjectId, ReplyPeer};
 use craq::{
-    Client, Config, Manager, Mode, Node, Op, Outcome, Peers, RaftRegistry, ReadMode, Refusal, Registry,
-    Replies, Settings, Versioned,
+    Client, Config, Manager, Member, Mode, Node, Op, Outcome, Peers, RaftRegistry, ReadMode, Refusal,
+    Registry, Replies, Settings, Versioned,
 };
 use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node as Computer;
@@ -212,8 +212,13 @@ impl Cluster {
     /// Whether these nodes are the chain, in this order, and all of them have taken their places.
     pub(crate) fn is_in_force(&self, nodes: &[NodeId]) -> bool {
         let config = self.watch.newest();
-        let has_it = |node: &NodeId| self.watch.config(*node) == config;
-        self.watch.chain() == nodes && nodes.iter().all(has_it)
+        self.watch.chain() == nodes && config.members.iter().all(|&member| self.has_taken(&config, member))
+    }
+
+    /// Whether a member is alive, and has taken its place in a configuration.
+    fn has_taken(&self, config: &Config, member: Member) -> bool {
+        let look = |node: &Arc<Node>| node.inspect(|state| (state.me(), state.config().clone()));
+        self.nodes.visit(member.node, look).is_some_and(|(me, taken)| me == member && taken == *config)
     }
 
     /// Waits until these nodes are the chain.
@@ -228,7 +233,7 @@ impl Cluster {
     pub(crate) fn wait_for_epoch_after(&self, epoch: u64) -> Config {
         self.wait(30_000, "a later configuration is in force", || {
             let newest = self.watch.newest();
-            newest.epoch > epoch && newest.members.iter().all(|one| self.watch.config(one.node) == newest)
+            newest.epoch > epoch && newest.members.iter().all(|&one| self.has_taken(&newest, one))
         });
         self.watch.newest()
     }

@@ -41,9 +41,9 @@ fn setup() -> Setup {
     let mut setup = Setup { ground: on_zookeeper, ..chain(Mode::Craq, 3).with_spares(1) };
     // A question to the service takes several messages.
     setup.settings.heartbeat = ms(200);
-    setup.settings.lease = ms(2000);
-    setup.settings.clock_error = ms(300);
-    setup.settings.suspicion = ms(2000);
+    setup.settings.lease = ms(3000);
+    setup.settings.clock_error = ms(450);
+    setup.settings.suspicion = ms(3000);
     setup
 }
 
@@ -65,7 +65,7 @@ fn everything(t: &Test, cluster: &Cluster) {
     cluster.wait_for_chain(&[1, 3, 2]);
     t.scene("The manager that leads crashes in the middle of a change.");
     cluster.nodes.crash(3);
-    thread::sleep(ms(labrt::rand::random_range(1900..4200)));
+    thread::sleep(ms(labrt::rand::random_range(2900..6200)));
     let first = cluster.leader();
     cluster.managers.crash(first);
     cluster.wait_for_chain(&[1, 2]);
