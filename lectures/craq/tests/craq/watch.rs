@@ -72,7 +72,9 @@ struct Facts {
     /// When the last update was committed, and the longest time between two.
     last_commit: Option<Instant>,
     longest_pause: Duration,
-    /// Complete copies that spares have had.
+    /// The most versions that a node had of an object.
+    most_versions: usize,
+    /// Spares that have had a complete copy.
     installed: BTreeSet<NodeId>,
 }
 
@@ -157,6 +159,11 @@ impl Watch {
         let mut facts = self.facts.lock();
         facts.last_commit = None;
         std::mem::take(&mut facts.longest_pause)
+    }
+
+    /// The most versions of an object that a node has held at a time.
+    pub(crate) fn most_versions(&self) -> usize {
+        self.facts.lock().most_versions
     }
 
     pub(crate) fn is_installed(&self, node: NodeId) -> bool {
@@ -306,6 +313,8 @@ impl Watch {
         let before = newest.map_or(0, |(version, _)| version);
         self.expect(record.version == before + 1, || format!("7: version {before} and then {record:?}"));
         life.history.push(record.clone());
+        let versions = state.object(record.object).map_or(0, |object| object.versions().len());
+        facts.most_versions = facts.most_versions.max(versions);
         self.check_object(state, record.object, record.version);
     }
 
