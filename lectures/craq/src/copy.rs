@@ -139,7 +139,7 @@ impl State {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn copy_state(&mut self, part: CopyState, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn copy_state(&mut self, part: CopyState, now: Instant) -> Result<(), Refusal> {
         let CopyState { at, attempt, part, content } = part;
         if at.chain != self.settings.chain {
             return Err(Refusal::WrongChain);

@@ -60,13 +60,13 @@
 //! | file | content |
 //! |---|---|
 //! | `rpc.rs`, `object.rs` | operations, errors, all messages; an object's versions |
-//! | `state.rs` | a node: updates, acknowledgements, reads |
+//! | `state.rs`, `reads.rs` | a node: updates, acknowledgements; reads |
 //! | `membership.rs`, `copy.rs` | a node: configurations, leases; joining |
 //! | `node.rs` | the monitor, the threads, the handlers |
 //! | `judge.rs`, `manager.rs` | which configuration comes next |
 //! | `registry.rs`, `raft_registry.rs` | where the decision is kept |
 // handout: drop
-//! | `zk_registry.rs` | the same on the coordination service |
+//! | the crate `craq-zookeeper` | the same on the coordination service |
 // handout: end
 //! | `client.rs` | clients |
 //!
@@ -83,8 +83,8 @@
 //! - **The chain heals.** A spare joins at the tail by itself when the chain is too short.
 //! - **An eventual read needs no lease.** It promises nothing that a cut-off node could break. A bounded one
 //!   may be as far behind the lease's end as its bound.
-//! - **A refused test-and-set stays refused.** Otherwise a late copy could succeed, though its client was told
-//!   that it had failed.
+//! - **A refused test-and-set stays refused.** Otherwise a late copy could succeed, though its client was
+//!   told that it had failed.
 //!
 //! # What is left out on purpose
 //!
@@ -106,12 +106,10 @@ mod membership;
 mod node;
 mod object;
 mod raft_registry;
+mod reads;
 mod registry;
 pub mod rpc;
 mod state;
-// handout: drop
-mod zk_registry;
-// handout: end
 
 pub use client::{Client, Replies};
 pub use manager::Manager;
@@ -120,7 +118,4 @@ pub use object::Object;
 pub use raft_registry::RaftRegistry;
 pub use registry::{Plan, Registry, Unavailable};
 pub use rpc::{Config, Member, Op, Outcome, ReadMode, Record, Refusal, Version, Versioned};
-pub use state::{Mode, Probe, Reading, ReplyFrom, Settings, State, Step};
-// handout: drop
-pub use zk_registry::ZkRegistry;
-// handout: end
+pub use state::{Mode, Probe, ReplyFrom, Settings, State, Step};

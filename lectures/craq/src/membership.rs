@@ -16,7 +16,7 @@ impl State {
     /// # Errors
     /// [`Refusal::WrongEpoch`] if the node has a newer one, [`Refusal::NotMember`] if the node is not in it
     /// or has no state.
-    pub fn new_config(&mut self, news: NewConfig, now: Instant) -> Result<LastReceived, Refusal> {
+    pub(crate) fn new_config(&mut self, news: NewConfig, now: Instant) -> Result<LastReceived, Refusal> {
         if news.chain != self.settings.chain {
             return Err(Refusal::WrongChain);
         }
@@ -62,7 +62,7 @@ impl State {
     }
 
     /// What the node tells the manager.
-    pub fn heartbeat(&self, now: Instant) -> Heartbeat {
+    pub(crate) fn heartbeat(&self, now: Instant) -> Heartbeat {
         let patience = self.settings.suspicion * 2;
         let is_long = |since: Instant| now.saturating_duration_since(since) > patience;
         Heartbeat {
@@ -78,7 +78,7 @@ impl State {
 
     /// The manager's answer to a heartbeat of `epoch` that left at `sent`. The lease counts from then: when
     /// the answer was made, the node cannot know.
-    pub fn granted(&mut self, granted: Granted, epoch: u64, sent: Instant, now: Instant) {
+    pub(crate) fn granted(&mut self, granted: Granted, epoch: u64, sent: Instant, now: Instant) {
         if epoch != self.config.epoch || granted.epoch < epoch {
             return;
         }

@@ -14,11 +14,12 @@ use labrt::thread;
 use labrt::time::{Duration, Instant};
 use rsm::{ClientSession, LeaderCache};
 
+use crate::reads::Reading;
 use crate::rpc::{
     Ack, CopyState, Forward, LastReceived, ManagerPeer, Member, NewConfig, NodeId, NodePeer, NodeRpc, Read,
     Refusal, ReplyPeer, Taken, Update, Version, VersionQuery, Versioned,
 };
-use crate::state::{Probe, Reading, ReplyFrom, Settings, State};
+use crate::state::{Probe, ReplyFrom, Settings, State};
 
 /// The pause behind a message that was lost or refused.
 const AGAIN: Duration = Duration::from_millis(10);

@@ -20,7 +20,7 @@ impl StateMachine for Register {
     type Command = Plan;
     type Reply = ();
 
-    /// A repetition finds a plan that is not the one before it, and changes nothing. So no sessions are needed.
+    /// A repetition finds a plan that is not the one before it, and changes nothing: no sessions are needed.
     fn apply(&mut self, plan: Plan) {
         if plan.revision == self.plan.revision + 1 {
             tracing::debug!(target: "plan", "{plan:?}");

@@ -3,7 +3,7 @@
 //! A registry is a register that changes by comparison. [`RaftRegistry`](crate::RaftRegistry) is one, on the
 //! replicated state machine of lab 3.
 // handout: drop
-//! [`ZkRegistry`](crate::ZkRegistry) is another one, on the coordination service.
+//! The crate `craq-zookeeper` has another one, on the coordination service.
 // handout: end
 //! Whatever the manager decides goes through it, so two managers that both believe they lead cannot both
 //! decide.

@@ -1,6 +1,6 @@
-//! A node's rules for updates and reads. Pure: no threads, no network, no clock.
+//! A node's rules for updates. Pure: no threads, no network, no clock.
 //!
-//! `membership.rs` has the rules of reconfiguration, `copy.rs` those of joining.
+//! `reads.rs` has the rules for reads, `membership.rs` those of reconfiguration, `copy.rs` those of joining.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,8 +10,8 @@ use labrt::time::{Duration, Instant};
 use crate::copy::{Handover, Incoming};
 use crate::object::Object;
 use crate::rpc::{
-    Ack, ChainId, Config, Forward, Header, Member, NodeId, ObjectId, Outcome, Read, ReadMode, Record,
-    Refusal, Session, Taken, Update, UpdateReply, Version, VersionQuery, Versioned,
+    Ack, ChainId, Config, Forward, Header, Member, NodeId, ObjectId, Outcome, Record, Refusal, Session,
+    Taken, Update, UpdateReply, Versioned,
 };
 
 /// Who serves reads.
@@ -102,15 +102,6 @@ pub(crate) enum Progress {
     Waiting,
     UnderWay,
     Delivered,
-}
-
-/// What a node has to do for a read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Nothing: this is the answer.
-    Answer(Versioned),
-    /// Ask the tail which version is committed.
-    AskTail(Member),
 }
 
 /// A node's state.
@@ -259,12 +250,12 @@ impl State {
         Ok(())
     }
 
-    fn check_lease(&self, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn check_lease(&self, now: Instant) -> Result<(), Refusal> {
         if self.has_lease(now) { Ok(()) } else { Err(Refusal::NoLease) }
     }
 
     /// A tail that hands over must not commit what its successor does not get.
-    fn check_handover(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_handover(&self) -> Result<(), Refusal> {
         let steps_back = self.handover.as_ref().is_some_and(Handover::has_stepped_back);
         if steps_back { Err(Refusal::HandingOver) } else { Ok(()) }
     }
@@ -273,7 +264,7 @@ impl State {
     ///
     /// # Errors
     /// [`Refusal`]. A refusal is final: a late copy of the request gets the same one.
-    pub fn update(&mut self, update: &Update, now: Instant) -> Result<Taken, Refusal> {
+    pub(crate) fn update(&mut self, update: &Update, now: Instant) -> Result<Taken, Refusal> {
         self.check(update.at)?;
         if !self.is_head() {
             return Err(Refusal::NotHead);
@@ -321,7 +312,7 @@ impl State {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn forward(&mut self, forward: Forward, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn forward(&mut self, forward: Forward, now: Instant) -> Result<(), Refusal> {
         self.check(forward.at)?;
         self.check_lease(now)?;
         self.check_handover()?;
@@ -385,7 +376,7 @@ impl State {
     ///
     /// # Errors
     /// [`Refusal::WrongEpoch`], [`Refusal::WrongChain`].
-    pub fn ack(&mut self, ack: Ack) -> Result<(), Refusal> {
+    pub(crate) fn ack(&mut self, ack: Ack) -> Result<(), Refusal> {
         self.check(ack.at)?;
         self.commit(ack.n);
         Ok(())
@@ -429,90 +420,5 @@ impl State {
         if epoch == self.config.epoch {
             self.told = self.told.max(n);
         }
-    }
-}
-
-// handout: bodies CC
-/// Reads.
-impl State {
-    /// Answers a read, or says that the tail must be asked first.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub fn read(&self, read: &Read, now: Instant) -> Result<Reading, Refusal> {
-        self.check(read.at)?;
-        if self.settings.mode == Mode::Plain && !self.is_tail() {
-            return Err(Refusal::NotTail);
-        }
-        let Some(object) = self.objects.get(&read.object) else {
-            self.check_reader(read.mode, now)?;
-            return Ok(Reading::Answer(Versioned { version: 0, value: Vec::new() }));
-        };
-        self.check_reader(read.mode, now)?;
-        let version = if self.takes_newest(object, read.mode, now) {
-            object.newest()
-        } else if object.is_clean() {
-            object.committed()
-        } else {
-            return self.config.tail().map(Reading::AskTail).ok_or(Refusal::NotMember);
-        };
-        object.at(version).map(Reading::Answer).ok_or(Refusal::NotMember)
-    }
-
-    /// Whether the node may answer a read at all. With a lease it has seen every update that is committed.
-    fn check_reader(&self, mode: ReadMode, now: Instant) -> Result<(), Refusal> {
-        match mode {
-            ReadMode::Strong => {
-                self.check_lease(now)?;
-                if self.is_tail() { self.check_handover() } else { Ok(()) }
-            }
-            ReadMode::Eventual => Ok(()),
-            _ if self.has_lease(now) => Ok(()),
-            // Everything that was committed until the lease's end is here.
-            ReadMode::BoundedTime(bound) => {
-                let is_young = self.lease_until.is_some_and(|until| now < until + bound);
-                if is_young { Ok(()) } else { Err(Refusal::TooOld) }
-            }
-            // How many versions are missing, the node cannot know.
-            ReadMode::BoundedVersions(_) => Err(Refusal::TooOld),
-        }
-    }
-
-    /// Whether a read may take a version that is not committed.
-    fn takes_newest(&self, object: &Object, mode: ReadMode, now: Instant) -> bool {
-        match mode {
-            ReadMode::Strong => false,
-            ReadMode::Eventual => true,
-            ReadMode::BoundedTime(bound) => object
-                .newest_since()
-                .is_some_and(|since| object.is_clean() || now.saturating_duration_since(since) <= bound),
-            ReadMode::BoundedVersions(bound) => object.newest() - object.committed() <= bound,
-        }
-    }
-
-    /// The tail tells which version is committed: its newest.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub fn version_query(&self, query: VersionQuery, now: Instant) -> Result<Version, Refusal> {
-        self.check(query.at)?;
-        if !self.is_tail() {
-            return Err(Refusal::NotTail);
-        }
-        self.check_lease(now)?;
-        self.check_handover()?;
-        Ok(self.objects.get(&query.object).map_or(0, Object::newest))
-    }
-
-    /// Answers a read after the tail has said which version is committed. The node may know of a newer one
-    /// by now; the older one may be gone then.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub fn read_committed(&self, read: &Read, version: Version, now: Instant) -> Result<Versioned, Refusal> {
-        self.check(read.at)?;
-        self.check_lease(now)?;
-        let object = self.objects.get(&read.object).ok_or(Refusal::NotMember)?;
-        object.at(version.max(object.committed())).ok_or(Refusal::NotMember)
     }
 }

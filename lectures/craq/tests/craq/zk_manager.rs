@@ -1,7 +1,8 @@
 // handout: file never
 //! The manager on the coordination service, behind the same trait. It is this solution's own.
 
-use craq::{Mode, Registry, ZkRegistry};
+use craq::{Mode, Registry};
+use craq_zookeeper::ZkRegistry;
 use labrpc::Name;
 use labrt::sync::Arc;
 use labrt::thread;

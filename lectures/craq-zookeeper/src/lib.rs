@@ -1,14 +1,15 @@
-// handout: file never
-//! The registry on the coordination service: the plan is the data of a node, whose version is the plan's
-//! revision. The manager that holds an ephemeral node leads.
+//! The registry of a chain's manager on the coordination service `zookeeper`, behind the trait that the
+//! Raft-based one implements.
+//!
+//! The plan is the data of a node, whose version is the plan's revision. The manager that holds an ephemeral
+//! node leads.
 
+use craq::{Plan, Registry, Unavailable};
 use labrpc::ClientEnd;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Duration;
 use zookeeper::{Client, Error, Flags, Operation, Outcome, Settings};
-
-use crate::registry::{Plan, Registry, Unavailable};
 
 /// The node whose data are the plan.
 const PLAN: &str = "chain";
