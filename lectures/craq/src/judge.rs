@@ -72,17 +72,17 @@ impl Judge {
         if plan.next.is_some() || plan.active.members.len() >= self.settings.length {
             return None;
         }
-        self.spares(plan, now).next()
+        self.spares(plan, now).first().copied()
     }
 
     /// The nodes that are alive and in no chain.
-    fn spares(&self, plan: &Plan, now: Instant) -> impl Iterator<Item = Member> {
-        let is_free = move |report: &&Report| {
+    fn spares(&self, plan: &Plan, now: Instant) -> Vec<Member> {
+        let is_free = |report: &&Report| {
             let Heartbeat { member, epoch, .. } = report.heartbeat;
-            let is_alive = now.saturating_duration_since(report.at) <= self.settings.heartbeat * 5;
+            let is_alive = now.saturating_duration_since(report.at) <= self.settings.suspicion;
             is_alive && epoch == 0 && plan.active.members.iter().all(|one| one.node != member.node)
         };
-        self.reports.values().filter(is_free).map(|report| report.heartbeat.member)
+        self.reports.values().filter(is_free).map(|report| report.heartbeat.member).collect()
     }
 
     /// The plan that shall follow, if one shall.
@@ -132,7 +132,8 @@ impl Judge {
 
     /// The first configuration, once there are enough nodes.
     fn first(&self, plan: &Plan, now: Instant) -> Option<Plan> {
-        let members: Vec<Member> = self.spares(plan, now).take(self.settings.length).collect();
+        let mut members = self.spares(plan, now);
+        members.truncate(self.settings.length);
         let is_full = members.len() == self.settings.length;
         is_full.then(|| plan.followed_by(plan.active.followed_by(members), None))
     }
@@ -190,7 +191,7 @@ impl Judge {
         let report = self.reports.get(&tail.node).filter(|report| report.heartbeat.member == tail)?;
         let handed = report.heartbeat.handed.filter(|_| report.heartbeat.epoch == plan.active.epoch)?;
         let mut members = plan.active.members.clone();
-        if self.spares(plan, now).any(|spare| spare == handed) {
+        if self.spares(plan, now).contains(&handed) {
             members.push(handed);
         }
         Some(plan.followed_by(plan.active.followed_by(members), None))

@@ -42,7 +42,7 @@ struct Known {
     answer: Option<Plan>,
 }
 
-// handout: bodies kept
+// handout: bodies CB
 impl Settle for Known {
     /// A question has been answered.
     type Signals = Condvar;
@@ -102,7 +102,7 @@ impl Manager {
 
     fn run_steward(&self) {
         loop {
-            thread::sleep(self.settings.heartbeat / 2);
+            thread::sleep(self.settings.heartbeat);
             if !self.leads() {
                 continue;
             }

@@ -58,7 +58,7 @@ pub struct Signals {
     commits: Condvar,
 }
 
-// handout: bodies kept
+// handout: bodies CA
 impl Settle for State {
     type Signals = Signals;
 
@@ -128,7 +128,7 @@ impl Node {
     fn run_heartbeat(&self) {
         let (life, interval) = (self.inspect(|state| state.me.life), self.settings.heartbeat);
         let mut numbering = ClientSession::with_client(life);
-        let managers = self.peers.managers.iter().map(|manager| manager.timeout(self.settings.lease / 2));
+        let managers = self.peers.managers.iter().map(|manager| manager.timeout(self.settings.lease));
         let mut managers = LeaderCache::new(managers.collect());
         loop {
             let sent = Instant::now();

@@ -60,7 +60,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// A CRAQ chain of three whose tail answers; a failure is mended after 2.2 seconds.
+    /// A CRAQ chain of three whose tail answers; a failure is mended after 3.2 seconds.
     fn default() -> Settings {
         Settings {
             chain: 1,
@@ -69,9 +69,9 @@ impl Default for Settings {
             length: 3,
             window: 8,
             heartbeat: Duration::from_millis(100),
-            lease: Duration::from_millis(1000),
-            clock_error: Duration::from_millis(150),
-            suspicion: Duration::from_millis(1000),
+            lease: Duration::from_millis(1500),
+            clock_error: Duration::from_millis(200),
+            suspicion: Duration::from_millis(1500),
             call: Duration::from_millis(150),
             resend: Duration::from_millis(400),
         }

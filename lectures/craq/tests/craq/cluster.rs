@@ -224,7 +224,7 @@ impl Cluster {
     /// Waits until these nodes are the chain.
     #[track_caller]
     pub(crate) fn wait_for_chain(&self, nodes: &[NodeId]) {
-        self.wait(30_000, &format!("the chain is {nodes:?}"), || self.is_in_force(nodes));
+        self.wait(60_000, &format!("the chain is {nodes:?}"), || self.is_in_force(nodes));
         self.test.note(format!("the chain is {nodes:?}"));
     }
 

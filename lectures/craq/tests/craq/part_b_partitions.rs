@@ -169,7 +169,7 @@ fn chain_manager_failover() {
             end(t, increments(cluster, 2), 1);
             t.scene("The middle crashes, and then the manager that leads, before the new chain is in force.");
             cluster.nodes.crash(1);
-            thread::sleep(ms(labrt::rand::random_range(900..2100)));
+            thread::sleep(ms(labrt::rand::random_range(1400..3300)));
             let first = cluster.leader();
             cluster.managers.crash(first);
             cluster.wait_for_chain(&[0, 2]);

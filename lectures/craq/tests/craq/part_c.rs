@@ -36,7 +36,7 @@ fn craq_clean_reads_any_node() {
                 "the tail is asked"
             );
             let tail = cluster.watch.reads(2) as f64 / (reads + 3) as f64;
-            assert!(tail <= 1.0 / 3.0 + 0.1, "the tail serves {tail:.2} of the reads");
+            assert!(!t.is_ordinary() || tail <= 1.0 / 3.0 + 0.1, "the tail serves {tail:.2} of the reads");
         },
     );
 }
