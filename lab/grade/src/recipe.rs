@@ -6,7 +6,7 @@
 //! built by the same calls with other sources, in a sandbox, without cargo: so no manifest, build script,
 //! macro crate or configuration of a student's has any part in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::{Bounds, Mount, Sandbox};
 use crate::take::{Refusal, Sources};
-use crate::watch::{Allowance, Cause, Pulse, run};
+use crate::watch::{Allowance, Cause, End, Pulse, run};
 
 /// The folder that gets the recorded calls.
 pub(crate) const RECORD: &str = "LAB_GRADE_RECORD";
@@ -102,11 +102,15 @@ fn note(arguments: &[OsString]) -> std::io::Result<bool> {
 }
 
 impl Recipe {
-    /// The recorded calls in this folder, for crates in this order.
-    pub(crate) fn read(folder: &Path, crates: &[String]) -> Result<Vec<Call>, Failure> {
+    /// The recorded calls in this folder, for crates in this order, of which these have tests.
+    pub(crate) fn read(
+        folder: &Path,
+        crates: &[String],
+        tested: &BTreeSet<String>,
+    ) -> Result<Vec<Call>, Failure> {
         let mut calls = Vec::new();
         for kind in ["lib", "test"] {
-            for krate in crates {
+            for krate in crates.iter().filter(|krate| kind == "lib" || tested.contains(*krate)) {
                 let path = folder.join(format!("{krate}.{kind}.json"));
                 let call = fs::read(&path).map_err(|error| error.to_string());
                 let call =
@@ -204,6 +208,9 @@ impl Recipe {
             Cause::Exit(0) => Ok(()),
             Cause::Exit(code) if code == i32::from(crate::sandbox::confine::BROKEN) => {
                 return Err(Failure::new(end.output));
+            }
+            _ if is_full(out, &end) => {
+                return Err(Failure::new(format!("{}: no room is left to compile in", out.display())));
             }
             Cause::Exit(_) => Err(Refusal::new("compiler", self.words(&end.output, sources))),
             cause => {
@@ -304,6 +311,19 @@ impl Call {
     /// What stands behind `-C KEY=`.
     fn value(&self, key: &str) -> &str {
         self.arguments.iter().find_map(|argument| argument.strip_prefix(key)).unwrap_or_default()
+    }
+}
+
+/// Whether the compiler failed because no room is left where it writes, for which no student can do anything.
+fn is_full(out: &Path, end: &End) -> bool {
+    let says_so = end.output.contains("No space left on device")
+        || end.cause == Cause::Signal(nix::sys::signal::Signal::SIGBUS as i32);
+    // A source can make the compiler say that, too. So it is tried.
+    says_so && {
+        let probe = out.join("room");
+        let has_room = fs::write(&probe, vec![1; 64 << 20]).is_ok();
+        let _ = fs::remove_file(&probe);
+        !has_room
     }
 }
 
