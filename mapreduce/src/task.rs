@@ -1,7 +1,12 @@
 //! The plain way to run a task: read, call the user's function, partition, sort in memory, write, rename.
 //!
+// handout: drop
 //! Everything of one task is in memory at once. That is what a first lab needs; `mapreduce-engine` shows what
 //! it takes to do without.
+// handout: end
+// handout: put
+// //! Everything of one task is in memory at once. That is what a first lab needs.
+// handout: end
 //!
 //! The paper's mapper leaves the sorting to the reducer (§3.1, step 5), and so does this one. An intermediate
 //! file is the list of its pairs in the encoding of `labgob`.

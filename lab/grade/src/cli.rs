@@ -69,13 +69,13 @@ pub(crate) struct WishOptions {
     #[arg(value_name = "SUBMISSION")]
     pub(crate) submissions: Vec<PathBuf>,
 
-    /// The lab: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft or zookeeper. What it stands on is
-    /// graded with it, except for Raft, in whose place the oracle is.
+    /// The lab: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft or zookeeper. What it stands on
+    /// is graded with it, except for Raft, in whose place the oracle is.
     #[arg(long, value_name = "LAB", default_value = "")]
     pub(crate) lab: String,
 
-    /// Earlier labs to put in as they are in the reference, as `cargo lab handout --with` does. Submissions need
-    /// not have them.
+    /// Earlier labs to put in as they are in the reference, as `cargo lab handout --with` does. Submissions
+    /// need not have them.
     #[arg(long, value_name = "LAB", value_delimiter = ',')]
     pub(crate) with: Vec<String>,
 
