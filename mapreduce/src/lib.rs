@@ -47,7 +47,7 @@
 // //! | file | what |
 // //! |---|---|
 // //! | `app.rs`, `apps/` | what a user writes (§2); word count and inverted index |
-// //! | `rpc.rs`, `shuffle_rpc.rs`, `partitions.rs` | the messages, which the tests read: they stay as they are |
+// //! | `rpc.rs`, `shuffle_rpc.rs`, `partitions.rs` | the messages; the tests read them, too |
 // //! | `setup.rs`, `rules.rs` | what a worker starts with; the coordinator's settings |
 // //! | `split.rs`, `names.rs` | cuts the input into maps; the names of files |
 // //! | `store.rs`, `directory_store.rs` | files, and a directory that holds them |
