@@ -3,10 +3,16 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::time::Duration;
-use labrt::{Config, World, channel, node, run, runtime, thread};
+use labrt::{Config, PolicyKind, World, channel, node, run, runtime, thread};
 
 /// Operations inside of one run, so that the start of a run does not show.
 const ROUNDS: u64 = 10_000;
+
+/// With one policy: the default one draws from the seed how often threads take turns, and a figure would say
+/// more about the seed than about the runtime.
+fn simulated(seed: u64) -> Config {
+    Config::simulated(seed).policy(PolicyKind::Random { switch_every: 16 })
+}
 
 /// Tasks that end at once, ten between two sleeps, so that the list of ready tasks stays short.
 fn short_tasks() {
@@ -48,7 +54,7 @@ fn operations(c: &mut Criterion) {
         ("timer", timers),
     ];
     for (name, main) in all {
-        group.bench_function(name, |b| b.iter(|| run(Config::simulated(1), main)));
+        group.bench_function(name, |b| b.iter(|| run(simulated(1), main)));
     }
     group.finish();
 }
@@ -86,7 +92,7 @@ fn both_worlds(c: &mut Criterion) {
     for (name, world) in [("simulated", World::Simulated), ("threads", World::Threads)] {
         let mut group = c.benchmark_group(name);
         group.throughput(Throughput::Elements(ROUNDS / 10));
-        let config = Config { world, ..Config::simulated(1) };
+        let config = Config { world, ..simulated(1) };
         group.bench_function("ping-pong", |b| b.iter(|| run(config.clone(), ping_pong)));
         group.bench_function("channel", |b| b.iter(|| run(config.clone(), stream)));
         group.finish();
@@ -108,7 +114,7 @@ fn start_and_kill() {
 fn on_clean_thread(rounds: u64, main: fn()) -> Duration {
     let timed = move || {
         let started = std::time::Instant::now();
-        (0..rounds).for_each(|seed| run(Config::simulated(seed), main).result.unwrap());
+        (0..rounds).for_each(|seed| run(simulated(seed), main).result.unwrap());
         started.elapsed()
     };
     std::thread::spawn(timed).join().unwrap()
@@ -116,9 +122,7 @@ fn on_clean_thread(rounds: u64, main: fn()) -> Duration {
 
 fn whole_runs(c: &mut Criterion) {
     c.bench_function("simulated/empty run", |b| b.iter_custom(|rounds| on_clean_thread(rounds, || ())));
-    c.bench_function("simulated/empty run on a fresh OS thread", |b| {
-        b.iter(|| run(Config::simulated(1), || ()))
-    });
+    c.bench_function("simulated/empty run on a fresh OS thread", |b| b.iter(|| run(simulated(1), || ())));
     c.bench_function("simulated/start and kill of a node with ten waiting threads", |b| {
         b.iter_custom(|rounds| on_clean_thread(rounds, start_and_kill));
     });
