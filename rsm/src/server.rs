@@ -41,8 +41,8 @@ use crate::state::{Entry, State};
 /// under one lock. On real threads an unbuffered channel switches threads for each message,
 /// which costs more than applying it.
 const APPLY_BUFFER: usize = 256;
-
 // handout: end
+
 /// Why a submit has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubmitError {

@@ -343,14 +343,14 @@ fn a_full_disk_is_no_students_fault() {
     write(&folder.join("in/alice"), &skeleton, "");
     let arguments =
         ["--lab", "raft", "--in", &at("in"), "--runs", "1", "--out", &at("out"), "--cache", &cache];
-    // Where submissions are built there are 3 MiB, enough for their sources and not for what is made of them.
+    // Where submissions are built there are 12 MiB: enough for a handout and for sources, and not for binaries.
     let output = Command::new("bwrap")
         .args([
             "--dev-bind",
             "/",
             "/",
             "--size",
-            "3145728",
+            "12582912",
             "--tmpfs",
             "/tmp",
             env!("CARGO_BIN_EXE_lab-grade"),

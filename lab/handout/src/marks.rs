@@ -150,7 +150,31 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> Cut {
     }
     kept.extend(lines(&text[at..]));
     push(&mut out, &text[at..]);
-    Cut { text: Some(out), dropped, kept }
+    Cut { text: Some(tidy(&out)), dropped, kept }
+}
+
+/// The text as rustfmt would have it where something was left out: no block without functions, and no empty
+/// line at the end.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
+        let is_block = line.starts_with("impl") && !line.contains(" for ") && line.ends_with("{\n");
+        if is_block && lines.next_if_eq(&"}\n").is_some() {
+            // Its comment, and one of the empty lines around it.
+            while out.lines().next_back().is_some_and(|last| last.starts_with("//")) {
+                out.truncate(out.trim_end().rfind('\n').map_or(0, |end| end + 1));
+            }
+            if out.ends_with("\n\n") {
+                lines.next_if_eq(&"\n");
+            }
+            continue;
+        }
+        out.push_str(line);
+    }
+    let end = out.trim_end_matches('\n').len();
+    out.truncate(end + 1);
+    out
 }
 
 /// Adds a piece of text. What was left out before it leaves no second empty line, and none where a block
@@ -440,6 +464,13 @@ mod tests {
         assert_eq!(guided(text).text.as_deref(), Some(expected));
     }
 
+    #[test]
+    fn a_block_whose_functions_have_gone_goes_too() {
+        let text = "struct A;\n\n// handout: bodies 2A\n/// A thread.\nimpl A {\n    fn a() { 1 }\n}\n\nimpl B for A {\n}\n\n// handout: drop\nx\n// handout: end\n";
+        let cut = cut(text, Language::Rust, Case { level: Level::Classic, has_oracle: false }).unwrap();
+        assert_eq!(cut.text.as_deref(), Some("struct A;\n\nimpl B for A {\n}\n"));
+    }
+
     /// A reader does not see where something was left out.
     #[test]
     fn what_is_left_out_leaves_no_empty_lines() {
@@ -452,7 +483,7 @@ mod tests {
     fn regions_are_left_out_or_put_in() {
         let text = "a\n    // handout: drop, leave: Yours (2A).\n    b\n    // handout: end\n// handout: put\n//     c\n//\n// handout: end\n";
         let cut = guided(text);
-        assert_eq!(cut.text.as_deref(), Some("a\n    // Yours (2A).\n    c\n\n"));
+        assert_eq!(cut.text.as_deref(), Some("a\n    // Yours (2A).\n    c\n"));
         assert_eq!(cut.dropped, ["    b"]);
         let other =
             "// handout: drop classic\na\n// handout: end\n// handout: put classic\n// b\n// handout: end\n";
