@@ -343,7 +343,7 @@ fn a_full_disk_is_no_students_fault() {
     write(&folder.join("in/alice"), &skeleton, "");
     let arguments =
         ["--lab", "raft", "--in", &at("in"), "--runs", "1", "--out", &at("out"), "--cache", &cache];
-    // Where submissions are built there are 12 MiB: enough for a handout and for sources, and not for binaries.
+    // Where submissions are built there are 12 MiB: enough for a handout and sources, not for binaries.
     let output = Command::new("bwrap")
         .args([
             "--dev-bind",

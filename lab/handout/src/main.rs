@@ -49,7 +49,7 @@ fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         return book::run(root);
     }
     if arguments.prove {
-        return prove::run(root, &arguments.lab, arguments.out.as_deref());
+        return prove::run(root, &arguments.lab, arguments.out.as_deref(), !arguments.no_build);
     }
     let choice = Choice::new(&arguments.lab, &arguments.with, arguments.level)?;
     let plan = plan(root, &choice)?;
