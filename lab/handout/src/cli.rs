@@ -35,9 +35,9 @@ pub(crate) struct Arguments {
     pub(crate) out: Option<PathBuf>,
 
     /// How much of the reference's structure to leave: its public interface, or also its files, types and
-    /// signatures, and the tests of its rules.
-    #[arg(long, value_enum, default_value = "classic")]
-    pub(crate) level: Level,
+    /// signatures, and the tests of its rules [default: classic; with --prove both].
+    #[arg(long, value_enum)]
+    pub(crate) level: Option<Level>,
 
     /// Earlier labs to put in as they are in the reference, so that the later one can be done alone. In place
     /// of Raft the oracle is put in, also without this option.

@@ -36,6 +36,7 @@ use clap::Parser;
 use lab_terminal::{Failure, Outcome, end_quietly_when_nobody_reads, exit_code};
 
 use crate::cli::Arguments;
+use crate::marks::Level;
 use crate::plan::{Choice, plan};
 
 fn main() -> ExitCode {
@@ -49,9 +50,9 @@ fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         return book::run(root);
     }
     if arguments.prove {
-        return prove::run(root, &arguments.lab, arguments.out.as_deref(), !arguments.no_build);
+        return prove::run(root, arguments);
     }
-    let choice = Choice::new(&arguments.lab, &arguments.with, arguments.level)?;
+    let choice = Choice::new(&arguments.lab, &arguments.with, arguments.level.unwrap_or(Level::Classic))?;
     let plan = plan(root, &choice)?;
     let Some(out) = &arguments.out else { unreachable!("clap asks for --out") };
     // Before anything is written: it may say that OLD is no handout.

@@ -12,6 +12,7 @@ use std::time::Instant;
 use lab_terminal::{Failure, Outcome, count, duration};
 
 use crate::book;
+use crate::cli::Arguments;
 use crate::labs::{LABS, Lab};
 use crate::make::Record;
 use crate::marks::Level;
@@ -20,24 +21,20 @@ use crate::plan::{Choice, Plan, Role, files_below, plan, text_of};
 /// A line with fewer letters and digits than this says nothing: `let term = self.term();`.
 const TELLING: usize = 24;
 
-/// Proves the handouts of these labs, or of all, at both levels. `folder` is where they are laid. Without
-/// `builds` only what is in them is looked at.
-pub(crate) fn run(
-    root: &Path,
-    labs: &[String],
-    folder: Option<&Path>,
-    builds: bool,
-) -> Result<Outcome, Failure> {
-    let folder = folder.map_or_else(|| root.join("target/handouts"), Path::to_path_buf);
+/// Proves the handouts of these labs, or of all, at one level or both. `--out` is where they are laid.
+/// Without builds only what is in them is looked at.
+pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let folder = arguments.out.clone().unwrap_or_else(|| root.join("target/handouts"));
     let all: Vec<String> = LABS.iter().map(|lab| lab.name.to_owned()).collect();
-    let labs = if labs.is_empty() { &all } else { labs };
+    let labs = if arguments.lab.is_empty() { &all } else { &arguments.lab };
+    let levels = arguments.level.map_or(vec![Level::Classic, Level::Guided], |level| vec![level]);
     let mut failed = 0;
     for lab in labs {
-        for level in [Level::Classic, Level::Guided] {
+        for &level in &levels {
             let choice = Choice::new(std::slice::from_ref(lab), &[], level)?;
             let workshop = Workshop { root, folder: &folder, choice };
             let begun = Instant::now();
-            let result = workshop.prove(builds);
+            let result = workshop.prove(!arguments.no_build);
             let took = duration(begun.elapsed());
             match result? {
                 Ok(facts) => println!("{lab}, {}: {facts} ({took})", level.name()),
