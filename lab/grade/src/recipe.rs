@@ -8,7 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -315,16 +316,24 @@ impl Call {
 }
 
 /// Whether the compiler failed because no room is left where it writes, for which no student can do anything.
+/// The linker maps its output, and dies of a bus error then.
 fn is_full(out: &Path, end: &End) -> bool {
-    let says_so = end.output.contains("No space left on device")
-        || end.cause == Cause::Signal(nix::sys::signal::Signal::SIGBUS as i32);
-    // A source can make the compiler say that, too. So it is tried.
-    says_so && {
-        let probe = out.join("room");
-        let has_room = fs::write(&probe, vec![1; 64 << 20]).is_ok();
-        let _ = fs::remove_file(&probe);
-        !has_room
-    }
+    let words = ["No space left on device", "Bus error"];
+    let says_so = end.cause == Cause::Signal(nix::sys::signal::Signal::SIGBUS as i32)
+        || words.iter().any(|words| end.output.contains(words));
+    // A source can make the compiler say that, too.
+    says_so && !has_room(out)
+}
+
+/// Tries whether 64 MiB, more than any binary takes, can be written.
+fn has_room(folder: &Path) -> bool {
+    let path = folder.join("room");
+    let megabyte = vec![1; 1 << 20];
+    let written =
+        File::create(&path).and_then(|mut file| (0..64).try_for_each(|_| file.write_all(&megabyte)));
+    // It was made for this alone.
+    let _ = fs::remove_file(&path);
+    written.is_ok()
 }
 
 fn limit(cause: Cause) -> String {
