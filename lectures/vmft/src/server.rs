@@ -35,7 +35,9 @@ use crate::state::{Pace, Role, Settings, State};
 // use crate::arbiter::Arbiter;
 // use crate::machine::{Machine, Stop};
 // use crate::rpc::Clone as CloneMessage;
-// use crate::rpc::{ClusterPeer, DiskPeer, Heartbeat, HostError, HostPeer, HostRpc, LogAck, LogBatch, WirePeer};
+// use crate::rpc::{
+//     ClusterPeer, DiskPeer, Heartbeat, HostError, HostPeer, HostRpc, LogAck, LogBatch, WirePeer,
+// };
 // use crate::state::{Role, Settings};
 // handout: end
 
