@@ -333,6 +333,33 @@ fn all_are_contained_and_named_and_the_batch_goes_on() {
     assert_eq!(results["batch"]["faults"], serde_json::json!([]));
 }
 
+/// What is copied into a folder is graded, and with it what came before; ctrl-C ends that.
+#[test]
+fn a_watched_folder_is_graded_as_it_fills() {
+    let folder = scratch("watched");
+    let at = |name: &str| folder.join(name).display().to_string();
+    let (cache, _) = prepare(&folder);
+    fs::create_dir_all(folder.join("inbox")).expect("a folder");
+    let arguments =
+        ["--lab", "raft", "--watch", &at("inbox"), "--runs", "1", "--out", &at("out"), "--cache", &cache];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab-grade"));
+    let mut grader = command.args(arguments).spawn().expect("the program was built");
+    let grades = || fs::read_to_string(folder.join("out/grades.csv")).unwrap_or_default();
+    for students in [&["alice"][..], &["alice", "bob"]] {
+        let newest = students.last().expect("there is one");
+        fs::write(folder.join(format!("inbox/{newest}.zip")), "no archive").expect("a file");
+        let begun = std::time::Instant::now();
+        while !students.iter().all(|name| grades().contains(&format!("{name},{name}.zip,0,"))) {
+            assert!(begun.elapsed().as_secs() < 600, "{newest} is not graded: {}", grades());
+            assert!(grader.try_wait().is_ok_and(|ended| ended.is_none()), "the grader has ended");
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+    }
+    let asked = Command::new("kill").args(["-INT", &grader.id().to_string()]).status();
+    assert!(asked.is_ok_and(|status| status.success()), "it lives");
+    assert_eq!(grader.wait().expect("it ends").code(), Some(130));
+}
+
 /// A disk that is full is the instructor's affair: no submission is blamed for it, and with room the same
 /// command goes on.
 #[test]
