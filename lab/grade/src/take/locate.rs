@@ -52,15 +52,15 @@ fn roots(gather: &Gather, packages: &[String]) -> Result<Vec<String>, Refusal> {
     }) {
         return Err(link(path));
     }
-    if let [package] = packages {
-        // `lectures/warmup` may come as `warmup`.
-        for folder in [format!("{}/", name_of(package)), String::new()] {
-            if let Some(above) = shallowest(gather, &format!("{folder}src/lib.rs"))? {
-                let root = format!("{above}{folder}");
-                check_name(gather, &root, name_of(package))?;
-                return Ok(vec![root]);
-            }
-        }
+    // `lectures/warmup` may come as `warmup`.
+    if let Some(above) = shallowest(gather, &format!("{}/src/lib.rs", name_of(first)))? {
+        return Ok(packages.iter().map(|package| format!("{above}{}/", name_of(package))).collect());
+    }
+    if let [package] = packages
+        && let Some(root) = shallowest(gather, "src/lib.rs")?
+    {
+        check_name(gather, &root, name_of(package))?;
+        return Ok(vec![root]);
     }
     Err(Refusal::new("missing_file", format!("`{main}` is missing.")))
 }
@@ -207,6 +207,9 @@ mod tests {
                 taken.map(|taken| taken.sources.into_keys().collect()).unwrap_or_default();
             assert_eq!(names, ["lectures/warmup/src/lib.rs"], "{main}");
         }
+        let two = ["lectures/zookeeper".to_owned(), "lectures/zookeeper-recipes".to_owned()];
+        let files = [("a/zookeeper/src/lib.rs", "x"), ("a/zookeeper-recipes/src/lib.rs", "y")];
+        assert_eq!(locate(&gather(&files), &two).map(|taken| taken.sources.len()).ok(), Some(2));
         let two = ["rsm".to_owned(), "lectures/zookeeper".to_owned()];
         let files = [("a/rsm/src/lib.rs", "x"), ("a/lectures/zookeeper/src/lib.rs", "y")];
         let taken = locate(&gather(&files), &two).expect("both are there");
