@@ -1,6 +1,5 @@
 //! What an instructor may get wrong: a sentence, status 2, and nothing left behind. What students get wrong
 //! is tested in `src` (`take`, `inspect`, `plan`) and in `hostile.rs`.
-#![expect(clippy::disallowed_methods, reason = "the program under test has real processes")]
 
 mod grader;
 

@@ -4,7 +4,11 @@
 //!
 //! It builds the framework once and then each submission, which takes minutes, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test hostile`.
-#![expect(clippy::disallowed_methods, reason = "the program under test has real processes and a real clock")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the program under test has real processes and a real clock"
+)]
 
 mod grader;
 
