@@ -3,7 +3,10 @@
 //!
 //! It builds the framework once and each lab several times, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test labs`.
-#![expect(clippy::disallowed_types, reason = "the program under test is a process: nothing is simulated here")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "the program under test is a process: nothing is simulated here"
+)]
 
 mod grader;
 
