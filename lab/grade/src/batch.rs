@@ -144,7 +144,7 @@ fn sandbox(work: &WorkOptions) -> Result<Sandbox, Failure> {
 fn workshop(root: &Path, lab: &str, with: &[String], work: &WorkOptions) -> Result<Workshop, Failure> {
     let name = std::iter::once(lab).chain(with.iter().map(String::as_str)).collect::<Vec<_>>().join("+");
     let cache = work.cache.clone().unwrap_or_else(|| root.join("target/grade").join(name));
-    Workshop::prepare(root, lab, with, &cache)
+    Workshop::prepare(lab, with, &cache)
 }
 
 fn check_same(plan: &Plan, workshop: &Workshop) -> Result<(), Failure> {

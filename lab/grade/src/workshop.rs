@@ -47,20 +47,18 @@ fn cannot(path: &Path, error: impl std::fmt::Display) -> Failure {
 impl Workshop {
     /// Makes it in the folder `cache`, or takes what is there if nothing has changed.
     /// `with` are earlier labs that are put in as the reference has them.
-    pub(crate) fn prepare(
-        root: &Path,
-        lab: &str,
-        with: &[String],
-        cache: &Path,
-    ) -> Result<Workshop, Failure> {
+    pub(crate) fn prepare(lab: &str, with: &[String], cache: &Path) -> Result<Workshop, Failure> {
         fs::create_dir_all(cache).map_err(|error| cannot(cache, error))?;
         let cache = cache.canonicalize().map_err(|error| cannot(cache, error))?;
         // Several graders may use one cache. Each makes a handout of its own to see whether the cache is
         // right.
         let fresh = scratch::folder("handout")?;
-        hand_out(lab, with, &fresh)?;
+        hand_out(lab, with, &[], &fresh)?;
         let (packages, skeleton) = read_handout(&fresh)?;
-        let reference = reference(root, &packages, &skeleton)?;
+        let solved = scratch::folder("solved")?;
+        hand_out(lab, with, &["--solved"], &solved)?;
+        let (_, reference) = read_handout(&solved)?;
+        remove(&solved)?;
         let fingerprint = fingerprint(&fresh, &reference)?;
         let crates: Vec<String> = packages.iter().map(|package| krate(package)).collect();
         // A lab may have crates without tests of their own.
@@ -130,12 +128,12 @@ fn replace(fresh: &Path, folder: &Path) -> Result<(), Failure> {
 }
 
 /// Makes a handout with the program beside this one.
-fn hand_out(lab: &str, with: &[String], out: &Path) -> Result<(), Failure> {
+fn hand_out(lab: &str, with: &[String], options: &[&str], out: &Path) -> Result<(), Failure> {
     let this =
         std::env::current_exe().map_err(|error| Failure::new(format!("this program is gone: {error}")))?;
     let program = this.with_file_name("lab-handout");
     let mut command = Command::new(&program);
-    command.args(["--lab", lab, "--out"]).arg(out).stdin(Stdio::null());
+    command.args(["--lab", lab, "--out"]).arg(out).args(options).stdin(Stdio::null());
     if !with.is_empty() {
         command.args(["--with", &with.join(",")]);
     }
@@ -167,33 +165,6 @@ fn read_handout(handout: &Path) -> Result<(Vec<String>, Sources), Failure> {
     let manifest = fs::read_to_string(handout.join("Cargo.toml")).unwrap_or_default();
     packages.sort_by_key(|package| manifest.find(&format!("\n    \"{package}\",")));
     Ok((packages, skeleton))
-}
-
-/// The reference's sources of these packages. Which consensus module is below is no part of a solution.
-fn reference(root: &Path, packages: &[String], skeleton: &Sources) -> Result<Sources, Failure> {
-    let mut reference = Sources::new();
-    for package in packages {
-        let mut folders = vec![PathBuf::from(package).join("src")];
-        while let Some(folder) = folders.pop() {
-            let path = root.join(&folder);
-            for entry in fs::read_dir(&path).map_err(|error| cannot(&path, error))? {
-                let entry = entry.map_err(|error| cannot(&path, error))?;
-                let inner = folder.join(entry.file_name());
-                if entry.path().is_dir() {
-                    folders.push(inner);
-                    continue;
-                }
-                let name = inner.display().to_string();
-                let text = fs::read_to_string(entry.path()).map_err(|error| cannot(&entry.path(), error))?;
-                let is_below = text.contains("handout: drop oracle");
-                let text = skeleton.get(&name).filter(|_| is_below).cloned().unwrap_or(text);
-                if name.ends_with(".rs") {
-                    reference.insert(name, text);
-                }
-            }
-        }
-    }
-    Ok(reference)
 }
 
 /// Makes the sources of the packages in the workspace these.

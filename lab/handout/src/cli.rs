@@ -44,6 +44,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "LAB", value_delimiter = ',')]
     pub(crate) with: Vec<String>,
 
+    /// Put the reference's sources in; graders need it.
+    #[arg(long, hide = true)]
+    pub(crate) solved: bool,
+
     /// Make the folder a git repository with one commit.
     #[arg(long)]
     pub(crate) git: bool,

@@ -101,7 +101,7 @@ mod cluster;
 mod decisions;
 // handout: end
 pub mod disk;
-// handout: drop
+// handout: drop apart
 mod kv_arbiter;
 // handout: end
 // handout: drop classic
@@ -118,7 +118,7 @@ pub use arbiter::{Arbiter, DiskArbiter, Flag};
 pub use client::{Client, RESEND, Wire};
 pub use cluster::ClusterServer;
 pub use disk::DiskServer;
-// handout: drop
+// handout: drop apart
 pub use kv_arbiter::KvArbiter;
 // handout: end
 // handout: drop classic
