@@ -56,7 +56,7 @@ fn grades(lab: &str, with: &str, wrong: &[&str]) {
         let name = patch.rsplit('/').next().unwrap_or(patch);
         hand_in(&folder.join("in").join(name), lab, earlier, Some(patch));
     }
-    let cache = root().join("target/grade/raft").display().to_string();
+    let cache = root().join("target/grade/labs").display().to_string();
     let (submissions, out) = (at("in"), at("out"));
     let arguments =
         ["--lab", lab, "--in", &submissions, "--out", &out, "--runs", "3", "--cache", &cache, "--jobs", "2"];
