@@ -1,7 +1,8 @@
 //! What a reader must find on the page, point by point; `browser` has the rest.
 
 use linearize::generate::{Spoil, Workload, spoil};
-use linearize::{KvBuilder, Limits, Verdict, text};
+use linearize::models::register::{Register, RegisterOp, RegisterResult};
+use linearize::{History, KvBuilder, Limits, Operation, Verdict, check, text};
 use serde_json::{Value, json};
 
 use crate::browser::{click, good, keep, linked, page_of, pixels, saved, window, witness};
@@ -277,7 +278,7 @@ fn follows_the_readers_theme_and_says_all_in_words() {
 #[test]
 fn fits_a_narrow_window() {
     let Some(mut browser) = Browser::start() else { return };
-    let metrics = json!({ "width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": false });
+    let metrics = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": false });
     browser.call("Emulation.setDeviceMetricsOverride", metrics);
     let page = page_of(&spoil(&good(), Spoil::Stale));
     browser.open(&page, "");
@@ -295,8 +296,48 @@ fn fits_a_narrow_window() {
     );
     click(&mut browser, "filters and tools");
     assert_eq!(browser.evaluate("document.getElementById('key').offsetParent !== null"), json!(true));
-    assert!(sizes["page"].as_u64().unwrap() <= 400, "it is wider than the window: {sizes}");
+    assert!(sizes["page"].as_u64().unwrap() <= 390, "it is wider than the window: {sizes}");
     assert!(sizes["lanes"].as_u64().unwrap() > 300, "{sizes}");
     assert!(pixels(&mut browser, "bad") > 100, "the witness is not drawn");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// Of tens of lanes those that matter are in view at first.
+#[test]
+fn of_many_lanes_those_beside_the_witness_are_shown() {
+    let Some(mut browser) = Browser::start() else { return };
+    for (clients, only) in [(8, false), (64, true)] {
+        let history = spoil(&Workload::lab(1, clients, 3_000).generate(), Spoil::Stale);
+        browser.open(&page_of(&history), "");
+        let checked = browser.evaluate("document.getElementById('overlap').checked");
+        assert_eq!(checked, json!(only), "{clients} clients");
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_registers_page_speaks_of_values() {
+    let Some(mut browser) = Browser::start() else { return };
+    let swap = RegisterOp::CompareAndSwap { from: 1599, to: 4 };
+    let operations = vec![
+        Operation::new(0, RegisterOp::Write(1599), RegisterResult::Written, 1_234_567, 2_000_000),
+        Operation::new(1, swap, RegisterResult::Swapped(true), 3_000_000, 4_000_000),
+        Operation::new(2, RegisterOp::Read, RegisterResult::Value(Some(1599)), 5_000_001, 6_000_000),
+    ];
+    let (register, history) = (Register::new(), History::new(operations).unwrap());
+    let verdict = check(&register, &history, &Limits::default());
+    let page = linearize_page::page_of("history.edn", &register, &history, &verdict, &[]);
+    assert!(page.contains("<title>history.edn: Not linearizable: stale read</title>"));
+    browser.open(&page, "");
+    let why = browser.text_of("detail");
+    for clause in ["the register held 1599, then 4", "the register held 1599"] {
+        assert!(why.contains(clause), "{why}");
+    }
+    let all = browser.evaluate("document.body.innerText");
+    let all = all.as_str().unwrap();
+    assert!(!all.contains("Some") && !all.contains("1 events"), "{all}");
+    browser.open(&page, "#op=0");
+    let detail = browser.text_of("detail");
+    assert!(detail.contains("1.234567 ms"), "{detail}");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
