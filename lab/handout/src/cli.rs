@@ -26,7 +26,7 @@ Exit status: 0 done, 1 a proof failed, 2 it could not be done; then nothing is l
 )]
 pub(crate) struct Arguments {
     /// The labs to hand out: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft,
-    /// zookeeper.
+    /// zookeeper, gfs, craq.
     #[arg(long, value_name = "LAB", value_delimiter = ',')]
     pub(crate) lab: Vec<String>,
 

@@ -1,0 +1,223 @@
+//! The manager's judgement: who is alive, who may act, and which configuration comes next. Pure.
+//!
+//! What it knows of nodes it has from their heartbeats, and a new manager begins with nothing. What must not
+//! be forgotten stands in the [`Plan`].
+
+use std::collections::BTreeMap;
+
+use labrt::time::Instant;
+use rsm::Request;
+
+use crate::registry::Plan;
+use crate::rpc::{Config, Granted, Heartbeat, Member, NewConfig, NodeId};
+use crate::state::Settings;
+
+/// What was heard of a node.
+#[derive(Clone, Debug)]
+struct Report {
+    heartbeat: Heartbeat,
+    /// The number of the heartbeat.
+    sequence: u64,
+    at: Instant,
+}
+
+/// What a manager knows.
+pub(crate) struct Judge {
+    settings: Settings,
+    reports: BTreeMap<NodeId, Report>,
+    judged: Option<Instant>,
+    /// Since when this manager knows the next configuration.
+    next_since: Option<(Config, Instant)>,
+    /// The members of the configuration in force that have it, from the tail on, and what they have received.
+    told: (u64, BTreeMap<Member, u64>),
+    /// How often a node was one of two neighbours that could not talk.
+    quarrels: BTreeMap<NodeId, u64>,
+}
+
+// handout: bodies CB
+impl Judge {
+    /// A manager that knows nothing.
+    pub(crate) fn new(settings: Settings) -> Judge {
+        Judge {
+            settings,
+            reports: BTreeMap::new(),
+            judged: None,
+            next_since: None,
+            told: (0, BTreeMap::new()),
+            quarrels: BTreeMap::new(),
+        }
+    }
+
+    /// A heartbeat has come, and `plan` was the plan at some time after that. So if the node is granted a
+    /// lease, no plan without it was made before its heartbeat left.
+    pub(crate) fn note(&mut self, request: Request<Heartbeat>, plan: &Plan, now: Instant) -> Granted {
+        let Request { sequence, command: heartbeat, .. } = request;
+        let member = heartbeat.member;
+        let known = self.reports.get(&member.node);
+        let is_late =
+            known.is_some_and(|known| known.heartbeat.member == member && known.sequence > sequence);
+        if !is_late {
+            self.reports.insert(member.node, Report { heartbeat, sequence, at: now });
+        }
+        let stays = plan.next.as_ref().is_none_or(|next| next.place(member).is_some());
+        let is_member = plan.active.place(member).is_some();
+        let is_granted = is_member && stays && heartbeat.epoch == plan.active.epoch;
+        let is_tail = plan.active.tail() == Some(member);
+        let copy_to = (is_granted && is_tail).then(|| self.spare(plan, now)).flatten();
+        Granted { epoch: plan.active.epoch, is_granted, is_member, copy_to }
+    }
+
+    /// The spare that joins next, if the chain is too short.
+    fn spare(&self, plan: &Plan, now: Instant) -> Option<Member> {
+        if plan.next.is_some() || plan.active.members.len() >= self.settings.length {
+            return None;
+        }
+        self.spares(plan, now).first().copied()
+    }
+
+    /// The nodes that are alive and in no chain.
+    fn spares(&self, plan: &Plan, now: Instant) -> Vec<Member> {
+        let is_free = |report: &&Report| {
+            let Heartbeat { member, epoch, .. } = report.heartbeat;
+            let is_alive = now.saturating_duration_since(report.at) <= self.settings.suspicion;
+            is_alive && epoch == 0 && plan.active.members.iter().all(|one| one.node != member.node)
+        };
+        self.reports.values().filter(is_free).map(|report| report.heartbeat.member).collect()
+    }
+
+    /// The plan that shall follow, if one shall.
+    pub(crate) fn step(&mut self, plan: &Plan, now: Instant) -> Option<Plan> {
+        self.open_eyes(plan, now);
+        if plan.active.epoch == 0 {
+            return self.first(plan, now);
+        }
+        let proposed = plan.next.as_ref().unwrap_or(&plan.active);
+        let lost = self.lost(plan, proposed, now);
+        let stay: Vec<Member> =
+            proposed.members.iter().copied().filter(|member| !lost.contains(member)).collect();
+        // Whoever is left holds everything that was committed. Without a member nobody would.
+        if !lost.is_empty() && !stay.is_empty() {
+            tracing::debug!(target: "judge", "lost: {lost:?}");
+            let next = plan.active.followed_by(stay);
+            return Some(plan.followed_by(plan.active.clone(), Some(next)));
+        }
+        match &plan.next {
+            Some(next) => self.has_waited(next, now).then(|| plan.followed_by(next.clone(), None)),
+            None => self.joined(plan, now),
+        }
+    }
+
+    /// A manager that has not judged for long did not lead, or was cut off. It cannot know what nodes said
+    /// meanwhile, and gives all of them their full time.
+    fn open_eyes(&mut self, plan: &Plan, now: Instant) {
+        let judged = self.judged.replace(now);
+        let is_blind = |judged| now.saturating_duration_since(judged) > self.settings.suspicion;
+        if judged.is_none_or(is_blind) {
+            self.reports.clear();
+            self.next_since = None;
+        }
+        for member in &plan.active.members {
+            let silent = Heartbeat {
+                chain: self.settings.chain,
+                member: *member,
+                epoch: 0,
+                received: 0,
+                acked: 0,
+                complaint: None,
+                handed: None,
+            };
+            self.reports.entry(member.node).or_insert(Report { heartbeat: silent, sequence: 0, at: now });
+        }
+    }
+
+    /// The first configuration, once there are enough nodes.
+    fn first(&self, plan: &Plan, now: Instant) -> Option<Plan> {
+        let mut members = self.spares(plan, now);
+        members.truncate(self.settings.length);
+        let is_full = members.len() == self.settings.length;
+        is_full.then(|| plan.followed_by(plan.active.followed_by(members), None))
+    }
+
+    /// The members that are silent, have restarted, or do not get along with their neighbour.
+    fn lost(&mut self, plan: &Plan, proposed: &Config, now: Instant) -> Vec<Member> {
+        let is_lost = |member: &Member| {
+            let report = self.reports.get(&member.node);
+            report.is_some_and(|report| {
+                let is_silent = now.saturating_duration_since(report.at) > self.settings.suspicion;
+                is_silent || report.heartbeat.member != *member
+            })
+        };
+        let lost: Vec<Member> = proposed.members.iter().copied().filter(is_lost).collect();
+        if !lost.is_empty() || plan.next.is_some() {
+            return lost;
+        }
+        self.quarrel(&plan.active).into_iter().collect()
+    }
+
+    /// One of two neighbours that cannot talk to each other, though both talk to the manager: the one that
+    /// has been in such a pair more often, or the one nearer to the tail.
+    fn quarrel(&mut self, active: &Config) -> Option<Member> {
+        let complaint = self.reports.values().find_map(|report| {
+            let Heartbeat { member, epoch, complaint, .. } = report.heartbeat;
+            let about = complaint.filter(|_| epoch == active.epoch)?;
+            let other = active.members.iter().find(|other| other.node == about)?;
+            Some((active.place(member)?, active.place(*other)?))
+        });
+        let (one, other) = complaint?;
+        let (front, back) = (active.members[one.min(other)], active.members[one.max(other)]);
+        let mut count = |member: Member| {
+            let quarrels = self.quarrels.entry(member.node).or_default();
+            *quarrels += 1;
+            *quarrels
+        };
+        let (front_count, back_count) = (count(front), count(back));
+        Some(if front_count > back_count { front } else { back })
+    }
+
+    /// Whether the leases of all members that `next` removes have ended. None of them was granted one after
+    /// the plan was made.
+    fn has_waited(&mut self, next: &Config, now: Instant) -> bool {
+        if self.next_since.as_ref().is_none_or(|(known, _)| known != next) {
+            self.next_since = Some((next.clone(), now));
+        }
+        let since = self.next_since.as_ref().map_or(now, |(_, since)| *since);
+        now.saturating_duration_since(since) >= self.settings.lease + self.settings.clock_error
+    }
+
+    /// The configuration with the node to which the tail has handed over. If that node is gone again, the
+    /// tail is freed by a new epoch of the same chain.
+    fn joined(&self, plan: &Plan, now: Instant) -> Option<Plan> {
+        let tail = plan.active.tail()?;
+        let report = self.reports.get(&tail.node).filter(|report| report.heartbeat.member == tail)?;
+        let handed = report.heartbeat.handed.filter(|_| report.heartbeat.epoch == plan.active.epoch)?;
+        let mut members = plan.active.members.clone();
+        if self.spares(plan, now).contains(&handed) {
+            members.push(handed);
+        }
+        Some(plan.followed_by(plan.active.followed_by(members), None))
+    }
+}
+
+// handout: bodies CB
+/// Telling the nodes.
+impl Judge {
+    /// Who must be told of the configuration in force: the tail first, so that each node learns what its
+    /// successor has.
+    pub(crate) fn news(&mut self, plan: &Plan) -> Option<(Member, NewConfig)> {
+        let config = &plan.active;
+        if self.told.0 != config.epoch {
+            self.told = (config.epoch, BTreeMap::new());
+        }
+        let member = *config.members.iter().rev().find(|member| !self.told.1.contains_key(member))?;
+        let successor_has = config.successor(member).and_then(|behind| self.told.1.get(&behind).copied());
+        let Settings { chain, lease, .. } = self.settings;
+        Some((member, NewConfig { chain, config: config.clone(), successor_has, lease }))
+    }
+
+    /// A member has taken the configuration of this epoch, and has received updates up to `n`.
+    pub(crate) fn taken(&mut self, epoch: u64, member: Member, n: u64) {
+        if self.told.0 == epoch {
+            self.told.1.insert(member, n);
+        }
+    }
+}

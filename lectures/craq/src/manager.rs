@@ -1,0 +1,155 @@
+//! A manager: it hears the nodes' heartbeats, decides through its registry, and tells the nodes.
+//!
+//! | thread | work |
+//! |---|---|
+//! | steward | decides which configuration comes next |
+//! | herald | tells the nodes of the configuration in force, from tail to head |
+
+use labrpc::Service;
+use labrt::sync::{Arc, Condvar, Monitor, Mutex, Settle};
+use labrt::thread;
+use labrt::time::{Duration, Instant};
+use rsm::Request;
+
+use crate::judge::Judge;
+use crate::registry::{Plan, Registry};
+use crate::rpc::{ChainId, Config, Granted, Heartbeat, ManagerRpc, NodePeer, NotLeader};
+use crate::state::Settings;
+
+/// How long the manager waits for a node before it tells it again.
+const CALL: Duration = Duration::from_millis(150);
+/// The pause when there is nothing to tell, or a node does not answer.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// A manager of one chain. Several of them share a registry; the one that leads decides.
+pub struct Manager {
+    settings: Settings,
+    registry: Arc<dyn Registry>,
+    nodes: Vec<NodePeer>,
+    judge: Mutex<Judge>,
+    plan: Monitor<Known>,
+}
+
+/// What the manager knows of the plan.
+#[derive(Default)]
+struct Known {
+    /// The plan, as this manager has seen it last.
+    newest: Plan,
+    /// How many questions to the registry have begun, and whether the last one is still open.
+    questions: u64,
+    is_asking: bool,
+    /// The answer to the last question; None if there was none.
+    answer: Option<Plan>,
+}
+
+// handout: bodies CB
+impl Settle for Known {
+    /// A question has been answered.
+    type Signals = Condvar;
+
+    fn settle(&mut self, answered: &Condvar) {
+        if !self.is_asking {
+            answered.notify_all();
+        }
+    }
+}
+
+// handout: bodies CB
+impl Manager {
+    /// Starts a manager that reaches all nodes, by number. Its threads belong to the caller's computer.
+    pub fn start(registry: Arc<dyn Registry>, nodes: Vec<NodePeer>, settings: Settings) -> Arc<Manager> {
+        let (judge, plan) = (Mutex::new(Judge::new(settings)), Monitor::new(Known::default()));
+        let manager = Arc::new(Manager { settings, registry, nodes, judge, plan });
+        let (steward, herald) = (Arc::clone(&manager), Arc::clone(&manager));
+        thread::spawn_named("steward", move || steward.run_steward());
+        thread::spawn_named("herald", move || herald.run_herald());
+        manager
+    }
+
+    /// Whether this manager decides.
+    pub fn leads(&self) -> bool {
+        self.registry.leads()
+    }
+
+    /// What the manager offers on the network.
+    pub fn service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
+    }
+
+    /// The plan: everything that was decided before the call is in it. One question to the registry serves
+    /// all calls that came before it; one that was under way already may miss a decision.
+    fn newest(&self) -> Option<Plan> {
+        let mut known = self.plan.lock();
+        let needed = known.questions + 1;
+        while known.is_asking {
+            known.wait(|answered| answered);
+            if known.questions >= needed && !known.is_asking {
+                return known.answer.clone();
+            }
+        }
+        known.questions += 1;
+        known.is_asking = true;
+        drop(known);
+        let answer = self.registry.newest().ok();
+        let mut known = self.plan.lock();
+        known.is_asking = false;
+        if let Some(plan) = answer.as_ref().filter(|plan| plan.revision > known.newest.revision) {
+            known.newest = plan.clone();
+        }
+        known.answer.clone_from(&answer);
+        answer
+    }
+
+    fn run_steward(&self) {
+        loop {
+            thread::sleep(self.settings.heartbeat);
+            if !self.leads() {
+                continue;
+            }
+            let Some(plan) = self.newest() else { continue };
+            let following = self.judge.lock().step(&plan, Instant::now());
+            if let Some(following) = following {
+                tracing::debug!(target: "plan", "{following:?}");
+                // Whether it took effect, the next look tells.
+                let _ = self.registry.publish(&following);
+            }
+        }
+    }
+
+    fn run_herald(&self) {
+        loop {
+            let plan = self.plan.lock().newest.clone();
+            let news = if self.leads() { self.judge.lock().news(&plan) } else { None };
+            let Some((member, news)) = news else {
+                thread::sleep(AGAIN);
+                continue;
+            };
+            match self.nodes[member.node].timeout(CALL).new_config(&news) {
+                Ok(Ok(last)) => self.judge.lock().taken(news.config.epoch, member, last.n),
+                answer => {
+                    tracing::debug!(target: "herald", "{member:?}: {answer:?}");
+                    thread::sleep(AGAIN);
+                }
+            }
+        }
+    }
+}
+
+// handout: bodies CB
+impl ManagerRpc for Manager {
+    fn heartbeat(&self, heartbeat: Request<Heartbeat>) -> Result<Granted, NotLeader> {
+        if heartbeat.command.chain != self.settings.chain || !self.leads() {
+            return Err(NotLeader);
+        }
+        // The heartbeat has come: from here on the plan is looked up, and not earlier.
+        let plan = self.newest().ok_or(NotLeader)?;
+        Ok(self.judge.lock().note(heartbeat, &plan, Instant::now()))
+    }
+
+    fn config(&self, chain: ChainId) -> Result<Config, NotLeader> {
+        if chain != self.settings.chain || !self.leads() {
+            return Err(NotLeader);
+        }
+        self.newest().map(|plan| plan.active).ok_or(NotLeader)
+    }
+}

@@ -1,0 +1,218 @@
+//! Directed tests: situations that chance rarely brings about.
+
+use craq::rpc::{Content, CopyState, Header, NewConfig, Outcome, Read, Update, VersionQuery};
+use craq::{Config, Member, Mode, Op, ReadMode, Refusal};
+use labrpc::TapAction;
+use labrt::thread;
+use rsm::Request;
+
+use crate::cluster::{chain, ms, play};
+use crate::part_b::{drop_if, end, increments, is_for};
+
+fn update(at: Header, object: u64, client: u64, sequence: u64, op: Op) -> Update {
+    Update { at, object, request: Request { client, sequence, command: op } }
+}
+
+/// Each refusal is a value, and changes nothing.
+#[test]
+fn craq_refusals() {
+    play(
+        "craq_refusals",
+        || chain(Mode::Craq, 3).with_spares(1),
+        |t, cluster| {
+            let mut client = cluster.client();
+            client.put(1, "text");
+            cluster.settle();
+            let at = cluster.header();
+            let other_chain = Header { chain: at.chain + 1, ..at };
+            let (old, new) = (Header { epoch: at.epoch - 1, ..at }, Header { epoch: at.epoch + 1, ..at });
+            let (head, middle) = (cluster.peer(0), cluster.peer(1));
+            let op = || Op::Append(b"!".to_vec());
+            t.scene("Other chains, other epochs, other roles.");
+            assert_eq!(head.update(&update(other_chain, 1, 90, 1, op())), Ok(Err(Refusal::WrongChain)));
+            assert_eq!(head.update(&update(old, 1, 90, 1, op())), Ok(Err(Refusal::WrongEpoch(at.epoch))));
+            assert_eq!(head.update(&update(new, 1, 90, 1, op())), Ok(Err(Refusal::WrongEpoch(at.epoch))));
+            assert_eq!(middle.update(&update(at, 1, 90, 1, op())), Ok(Err(Refusal::NotHead)));
+            assert_eq!(middle.version_query(&VersionQuery { at, object: 1 }), Ok(Err(Refusal::NotTail)));
+            let read = Read { at: new, object: 1, mode: ReadMode::Eventual };
+            assert_eq!(middle.read(&read), Ok(Err(Refusal::WrongEpoch(at.epoch))));
+            t.scene("Operations that cannot be.");
+            assert_eq!(client.update(1, Op::Increment(1)), Err(Refusal::NotANumber));
+            client.put(2, &i64::MAX.to_string());
+            assert_eq!(client.update(2, Op::Increment(1)), Err(Refusal::NotANumber));
+            let test_and_set = Op::TestAndSet { version: 7, value: b"seven".to_vec() };
+            cluster.settle();
+            assert_eq!(client.update(1, test_and_set), Err(Refusal::BadVersion(1)));
+            t.scene("A spare does nothing for clients, and takes no copy that has no beginning.");
+            cluster.start(3);
+            let spare = cluster.peer(3);
+            assert_eq!(spare.update(&update(at, 1, 90, 1, op())), Ok(Err(Refusal::WrongEpoch(0))));
+            assert_eq!(spare.read(&Read { at, ..read }), Ok(Err(Refusal::WrongEpoch(0))));
+            let content = Content::Suffix { records: Vec::new(), is_last: true };
+            let part = CopyState { at, attempt: 1, part: 1, content };
+            assert_eq!(spare.copy_state(&part), Ok(Err(Refusal::Gap)));
+            assert_eq!(middle.copy_state(&part), Ok(Err(Refusal::WrongEpoch(at.epoch))));
+            let stranger = Member { node: 3, life: 1 };
+            let config = Config { epoch: at.epoch + 1, members: vec![stranger] };
+            let news = NewConfig { chain: at.chain, config, successor_has: None, lease: ms(1000) };
+            assert_eq!(spare.new_config(&news), Ok(Err(Refusal::NotMember)), "another life of the node");
+            let stale = NewConfig { config: Config { epoch: at.epoch - 1, ..news.config.clone() }, ..news };
+            assert_eq!(middle.new_config(&stale), Ok(Err(Refusal::WrongEpoch(at.epoch))));
+            cluster.settle();
+            let read = client.get(1);
+            assert_eq!((read.version, read.value), (1, b"text".to_vec()), "nothing has changed");
+        },
+    );
+}
+
+/// A late copy of a test-and-set that was refused does not succeed, and one of an update that was answered
+/// gets the same answer.
+#[test]
+fn craq_late_copies() {
+    play(
+        "craq_late_copies",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            let (at, head) = (cluster.header(), cluster.peer(0));
+            let mut client = cluster.client();
+            client.put(1, "one");
+            cluster.settle();
+            t.scene("A test-and-set comes while a version is under way.");
+            drop_if(cluster, |event| is_for(event, "NodeRpc.forward", 2));
+            let mut writer = cluster.client();
+            let writing = thread::spawn_named("writer", move || writer.put(1, "two"));
+            cluster.wait(5000, "the middle has the update", || cluster.watch.hist(1) == 2);
+            let late = update(at, 1, 77, 1, Op::TestAndSet { version: 2, value: b"late".to_vec() });
+            assert_eq!(head.update(&late), Ok(Err(Refusal::Busy)));
+            cluster.watch.unfilter();
+            writing.join().expect("the writer ends");
+            cluster.settle();
+            t.scene("Its late copy finds the version that it expects.");
+            assert_eq!(head.update(&late), Ok(Err(Refusal::Busy)), "its client was told that it failed");
+            assert_eq!(client.get(1).value, b"two");
+            let append = update(at, 5, 78, 1, Op::Append(b"!".to_vec()));
+            assert!(head.update(&append).is_ok());
+            cluster.settle();
+            let done = craq::rpc::Taken::Done(Outcome { version: 1, number: 0 });
+            assert_eq!(head.update(&append), Ok(Ok(done)), "the same answer");
+            let next = update(at, 5, 78, 2, Op::Append(b"?".to_vec()));
+            assert!(head.update(&next).is_ok());
+            assert_eq!(head.update(&append), Ok(Err(Refusal::Stale)), "its client has gone on");
+            cluster.settle();
+            assert_eq!(cluster.watch.object(5).value, b"!?");
+        },
+    );
+}
+
+/// A node crashes, and starts again before anybody has noticed. It has lost everything, and is a spare.
+#[test]
+fn craq_quick_restart() {
+    play(
+        "craq_quick_restart",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            end(t, increments(cluster, 3), 1);
+            let node = labrt::rand::random_range(0..3);
+            t.scene(format!("Node {node} restarts at once."));
+            let epoch = cluster.header().epoch;
+            cluster.nodes.crash(node);
+            cluster.start(node);
+            let clients = increments(cluster, 3);
+            cluster.wait_for_epoch_after(epoch);
+            end(t, clients, 4);
+            let mut chain: Vec<_> = (0..3).filter(|&one| one != node).collect();
+            chain.push(node);
+            cluster.wait_for_chain(&chain);
+            end(t, increments(cluster, 3), 7);
+            assert_eq!(cluster.client().get_at(1, node).value, b"9");
+        },
+    );
+}
+
+/// The spare crashes while it gets its copy, and so does the tail while it gives one.
+#[test]
+fn craq_copy_breaks_off() {
+    play(
+        "craq_copy_breaks_off",
+        || chain(Mode::Craq, 3).with_spares(2),
+        |t, cluster| {
+            let mut client = cluster.client();
+            (0..200).for_each(|object| _ = client.put(object, "a value"));
+            cluster.nodes.crash(1);
+            cluster.wait_for_chain(&[0, 2]);
+            t.scene("The spare crashes while it gets its copy.");
+            cluster.watch.filter(|event| {
+                let is_copy = event.method == "NodeRpc.copy_state";
+                if is_copy { TapAction::Delay(ms(30)) } else { TapAction::Deliver }
+            });
+            let copies = cluster.watch.count("NodeRpc.copy_state");
+            cluster.start(3);
+            cluster.wait(10_000, "the copy has begun", || cluster.watch.count("NodeRpc.copy_state") > copies);
+            cluster.nodes.crash(3);
+            client.put(1, "while there is no spare");
+            t.scene("Another spare gets a copy, and the tail crashes meanwhile.");
+            let copies = cluster.watch.count("NodeRpc.copy_state");
+            cluster.start(4);
+            cluster.wait(10_000, "the copy has begun", || {
+                cluster.watch.count("NodeRpc.copy_state") > copies + 3
+            });
+            cluster.nodes.crash(2);
+            client.put(1, "when the tail is lost");
+            cluster.watch.unfilter();
+            cluster.wait_for_chain(&[0, 4]);
+            assert_eq!(client.get_at(1, 4).value, b"when the tail is lost");
+        },
+    );
+}
+
+/// Updates come repeated and in the wrong order. They are applied in order, once.
+#[test]
+fn craq_forwards_out_of_order() {
+    play(
+        "craq_forwards_out_of_order",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            t.scene("Every update to the middle takes another time, and some are lost.");
+            cluster.watch.filter(|event| match event.method {
+                "NodeRpc.forward" | "NodeRpc.ack" => match labrt::rand::random_range(0..4) {
+                    0 => TapAction::Drop,
+                    1 => TapAction::Duplicate,
+                    _ => TapAction::Delay(ms(labrt::rand::random_range(0..60))),
+                },
+                _ => TapAction::Deliver,
+            });
+            end(t, increments(cluster, 12), 1);
+            end(t, increments(cluster, 12), 13);
+            cluster.watch.unfilter();
+            cluster.settle();
+            assert_eq!(cluster.client().get_at(1, 1).value, b"24");
+        },
+    );
+}
+
+/// Reads of what a node has received and not committed, after its chain has become shorter.
+#[test]
+fn craq_tail_lost_with_dirty_versions() {
+    play(
+        "craq_tail_lost_with_dirty_versions",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            let mut client = cluster.client();
+            client.put(1, "old");
+            cluster.settle();
+            drop_if(cluster, |event| is_for(event, "NodeRpc.forward", 2));
+            let mut writer = cluster.client();
+            let writing = thread::spawn_named("writer", move || writer.put(1, "new"));
+            cluster.wait(5000, "the middle has the update", || cluster.watch.hist(1) == 2);
+            assert_eq!(client.get_at(1, 0).value, b"old");
+            assert_eq!(client.get_at(1, 1).value, b"old");
+            t.scene("The tail is lost. What its predecessor kept is committed.");
+            cluster.nodes.crash(2);
+            cluster.watch.unfilter();
+            cluster.wait_for_chain(&[0, 1]);
+            assert_eq!(writing.join().expect("the writer ends").version, 2);
+            assert_eq!(client.get_at(1, 0).value, b"new");
+            assert_eq!(client.get_at(1, 1).value, b"new");
+        },
+    );
+}

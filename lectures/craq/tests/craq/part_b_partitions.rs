@@ -1,0 +1,191 @@
+//! Part CB: partitions, messages of old epochs, and managers that crash.
+
+use craq::rpc::{Ack, Forward, NodeId, Read};
+use craq::{Mode, ReadMode, Refusal};
+use labrt::quiet::Mutex;
+use labrt::sync::Arc;
+use labrt::thread;
+use labrt::time::Instant;
+use tester::Test;
+
+use crate::cluster::{Cluster, chain, ms, play};
+use crate::part_b::{drop_if, end, increments, is_for};
+use crate::watch::decode;
+
+/// Cuts a node off from all others and from the managers. Clients still reach it.
+pub(crate) fn cut_off(cluster: &Cluster, node: NodeId) {
+    cluster.nodes.disconnect(node);
+    cluster.set_managers(node, false);
+}
+
+pub(crate) fn mend(cluster: &Cluster, node: NodeId) {
+    cluster.nodes.connect(node);
+    cluster.set_managers(node, true);
+}
+
+/// What a reader of the node that is cut off has seen: when it was last served, and the last refusal.
+type Served = Arc<Mutex<(Option<Instant>, Option<Refusal>)>>;
+
+/// Somebody reads all the time at this node, and does not know that the chain may have changed.
+fn read_at(cluster: &Cluster, node: NodeId) -> Served {
+    let (served, seen) = (Served::default(), cluster.peer(node).timeout(ms(100)));
+    let (at, told) = (cluster.header(), served.clone());
+    thread::spawn_named("reader", move || {
+        for _ in 0..1000 {
+            let answer = seen.read(&Read { at, object: 1, mode: ReadMode::Strong });
+            match answer {
+                Ok(Ok(_)) => told.lock().0 = Some(Instant::now()),
+                Ok(Err(refusal)) => told.lock().1 = Some(refusal),
+                Err(_) => {}
+            }
+            thread::sleep(ms(5));
+        }
+    });
+    served
+}
+
+/// A node is cut off from the chain and the managers, and clients still reach it.
+fn cut(t: &Test, cluster: &Cluster, node: NodeId, rest: &[NodeId], sum: i64) {
+    t.scene(format!("Node {node} is cut off. Clients still reach it."));
+    end(t, increments(cluster, 2), sum + 1);
+    let is_head = node == 0;
+    let served = read_at(cluster, node);
+    cut_off(cluster, node);
+    let when = Instant::now();
+    let clients = increments(cluster, 3);
+    cluster.wait(20_000, "the rest is the chain", || cluster.watch.chain() == rest);
+    let in_force = Instant::now();
+    cluster.wait_for_chain(rest);
+    end(t, clients, sum + 3);
+    // The head of a plain chain serves no reads.
+    if !is_head {
+        let (last, refusal) = *served.lock();
+        let last = last.unwrap_or(when);
+        t.expect(last < in_force, || "it serves reads although a new chain is in force".to_owned());
+        t.expect(refusal == Some(Refusal::NoLease), || format!("it refuses with {refusal:?}"));
+        t.expect(!t.is_ordinary() || last + ms(20) >= when, || "it stops before its lease ends".to_owned());
+    }
+    mend(cluster, node);
+}
+
+/// The lease of a node that is cut off ends before another chain begins.
+#[test]
+fn chain_link_cut_split_brain() {
+    play(
+        "chain_link_cut_split_brain",
+        || chain(Mode::Plain, 3),
+        |t, cluster| {
+            cut(t, cluster, 2, &[0, 1], 0);
+            t.scene("It comes back as the tail.");
+            cluster.wait_for_chain(&[0, 1, 2]);
+            cut(t, cluster, 0, &[1, 2], 5);
+            cluster.wait_for_chain(&[1, 2, 0]);
+            assert_eq!(cluster.client().get(1).value, b"10");
+        },
+    );
+}
+
+/// Two neighbours cannot talk to each other, and both reach the managers.
+#[test]
+fn chain_cut_neighbours_only() {
+    play(
+        "chain_cut_neighbours_only",
+        || chain(Mode::Plain, 3),
+        |t, cluster| {
+            end(t, increments(cluster, 2), 1);
+            let front = labrt::rand::random_range(0..2);
+            let before = cluster.watch.newest();
+            // A client that does not know that the chain changes. The tail may be the one to go.
+            let _ = read_at(cluster, 2);
+            cluster.set_link(front, front + 1, false);
+            let clients = increments(cluster, 3);
+            t.scene("Nobody promotes itself; a manager removes one of the two.");
+            let config = cluster.wait_for_epoch_after(before.epoch);
+            let removed: Vec<_> = before.members.iter().filter(|one| !config.members.contains(one)).collect();
+            t.expect(removed.len() == 1 && [front, front + 1].contains(&removed[0].node), || {
+                format!("{removed:?} are removed, and the link {front} - {} is cut", front + 1)
+            });
+            end(t, clients, 3);
+            assert_eq!(cluster.client().get(1).value, b"5");
+        },
+    );
+}
+
+/// Updates and acknowledgements of an old epoch arrive late.
+#[test]
+fn chain_old_epoch() {
+    play(
+        "chain_old_epoch",
+        || chain(Mode::Plain, 3),
+        |t, cluster| {
+            let late: Arc<Mutex<(Vec<Forward>, Vec<Ack>)>> = Arc::default();
+            let seen = late.clone();
+            drop_if(cluster, move |event| {
+                if is_for(event, "NodeRpc.forward", 1) {
+                    seen.lock().0.push(decode(event.bytes));
+                } else if is_for(event, "NodeRpc.ack", 0) {
+                    seen.lock().1.push(decode(event.bytes));
+                }
+                false
+            });
+            let old = cluster.header();
+            end(t, increments(cluster, 4), 1);
+            cluster.settle();
+            t.scene("The tail is lost, and its predecessor has a new epoch.");
+            cluster.nodes.crash(2);
+            cluster.wait_for_chain(&[0, 1]);
+            cluster.watch.unfilter();
+            let (mut forwards, mut acks) = std::mem::take(&mut *late.lock());
+            forwards.retain(|forward| forward.at == old);
+            acks.retain(|ack| ack.at == old);
+            t.expect(!forwards.is_empty() && !acks.is_empty(), || "there were no messages".to_owned());
+            // One that would be next, if its epoch were right.
+            let mut next = forwards[0].clone();
+            (next.record.n, next.record.version, next.record.sequence) = (5, 5, 100);
+            forwards.push(next);
+            let epoch = cluster.header().epoch;
+            let (head, tail) = (cluster.peer(0), cluster.peer(1));
+            for forward in forwards {
+                let answer = tail.forward(&forward);
+                assert_eq!(answer, Ok(Err(Refusal::WrongEpoch(epoch))), "a late update");
+            }
+            for ack in acks {
+                assert_eq!(head.ack(&ack), Ok(Err(Refusal::WrongEpoch(epoch))), "a late acknowledgement");
+                assert_eq!(head.ack(&Ack { n: 99, ..ack }), Ok(Err(Refusal::WrongEpoch(epoch))));
+            }
+            assert_eq!((cluster.watch.hist(1), cluster.watch.committed()), (4, 4), "nothing has changed");
+            end(t, increments(cluster, 1), 5);
+        },
+    );
+}
+
+/// The manager that leads crashes between its plan and the new chain, and while it tells the nodes.
+#[test]
+fn chain_manager_failover() {
+    play(
+        "chain_manager_failover",
+        || chain(Mode::Plain, 3).with_spares(1),
+        |t, cluster| {
+            end(t, increments(cluster, 2), 1);
+            t.scene("The middle crashes, and then the manager that leads, before the new chain is in force.");
+            cluster.nodes.crash(1);
+            thread::sleep(ms(labrt::rand::random_range(1400..3300)));
+            let first = cluster.leader();
+            cluster.managers.crash(first);
+            cluster.wait_for_chain(&[0, 2]);
+            end(t, increments(cluster, 2), 3);
+            cluster.managers.restart(first);
+            cluster.managers.connect(first);
+            t.scene(
+                "A spare joins. The manager that leads crashes when the tail knows it and the head does not.",
+            );
+            drop_if(cluster, |event| is_for(event, "NodeRpc.new_config", 0));
+            cluster.start(3);
+            cluster.wait(20_000, "the new tail is in", || cluster.watch.config(3).members.len() == 3);
+            cluster.managers.crash(cluster.leader());
+            cluster.watch.unfilter();
+            cluster.wait_for_chain(&[0, 2, 3]);
+            end(t, increments(cluster, 2), 5);
+        },
+    );
+}
