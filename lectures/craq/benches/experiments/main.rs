@@ -328,7 +328,7 @@ const CARD: f64 = 12.5e6;
 const HOP: Duration = us(215);
 /// The size of an object.
 const OBJECT: usize = 500;
-/// Requests that clients have under way: for each node, and of writes in all.
+/// Requests that a client has under way.
 const WINDOW: usize = 50;
 
 /// How long a card needs for a message: 108 bytes more for each packet of 1,448.
@@ -362,7 +362,9 @@ fn writes(seed: u64, length: usize) -> f64 {
     trial(seed, move || {
         let settings = patient(Mode::Craq, ReplyFrom::Head, length, WINDOW);
         let chain = Chain::new(settings, HOP, incoming, outgoing);
-        let clients = (1..=WINDOW as u64).map(|client| (chain.client(client), client)).collect();
+        // Two clients with a full window each.
+        let writers = 2 * WINDOW as u64;
+        let clients = (1..=writers).map(|client| (chain.client(client), client)).collect();
         rate(clients, ms(30), ms(300), |(client, object): &mut (Client, u64), _| {
             client.update(*object, Op::Put(vec![7; OBJECT])).expect("nothing is refused");
         })
