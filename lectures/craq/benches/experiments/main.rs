@@ -216,6 +216,11 @@ fn is_update(percent: u64, phase: u64, turn: u64) -> bool {
     (turn + phase) * percent / 100 != (turn + phase + 1) * percent / 100
 }
 
+/// Updates take longer, so that it takes longer until there are enough operations.
+fn measured(percent: u64) -> Duration {
+    ms(if percent < 15 { 20_000 } else { 100_000 })
+}
+
 /// Operations a second on a chain; weak: reads of anything at any node.
 fn chain_rate(seed: u64, percent: u64, length: usize, is_weak: bool) -> f64 {
     trial(seed, move || {
@@ -224,7 +229,7 @@ fn chain_rate(seed: u64, percent: u64, length: usize, is_weak: bool) -> f64 {
         let chain = Chain::new(settings, MESSAGE, service_time, nothing);
         let read = if is_weak { ReadMode::Eventual } else { ReadMode::Strong };
         let clients = (1..=CLIENTS).map(|client| (chain.client(client), labrt::rand::random_range(0..100)));
-        rate(clients.collect(), ms(2000), ms(20_000), move |(client, phase), turn| {
+        rate(clients.collect(), ms(2000), measured(percent), move |(client, phase), turn| {
             let answer = if is_update(percent, *phase, turn) {
                 client.update(turn % 100, Op::Put(b"value".to_vec())).map(drop)
             } else {
