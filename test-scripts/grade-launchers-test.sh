@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Proves the launchers: a batch that Slurm carries out, with a shard that fails and one that is killed, and a batch that GNU parallel carries
-# out, come to the same bytes as one on this machine alone. Starts munged, slurmctld and slurmd on loopback, in a folder of its own.
+# out, also over ssh, come to the same bytes as one on this machine alone. Starts munged, slurmctld, slurmd and sshd on loopback, in a folder of its own.
 #   test-scripts/grade-launchers-test.sh [FOLDER]
-# Needs root, and Debian's packages slurm-wlm, munge, parallel, bubblewrap.
+# Needs root, and Debian's packages slurm-wlm, munge, parallel, bubblewrap; openssh-server for ssh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 base=${1:-$(mktemp -d)}
@@ -13,7 +13,7 @@ cargo lab grade --help >/dev/null
 host=$(hostname)
 
 stop() {
-    for daemon in slurmd slurmctld munged; do
+    for daemon in sshd slurmd slurmctld munged; do
         [ ! -s "$base/run/$daemon.pid" ] || kill "$(cat "$base/run/$daemon.pid")" 2>/dev/null || true
     done
 }
@@ -102,6 +102,23 @@ GRADE=$base/grade test-scripts/grade-parallel.sh "$base/parallel" || true
 GRADE=$base/grade test-scripts/grade-parallel.sh "$base/parallel"
 cmp "$base/local/results.json" "$base/parallel/results.json"
 
+echo "== GNU parallel over ssh"
+if [ -x /usr/sbin/sshd ]; then
+    mkdir -p /run/sshd "$base/ssh"
+    for key in host user; do
+        [ -e "$base/ssh/$key" ] || ssh-keygen -q -t ed25519 -N "" -f "$base/ssh/$key"
+    done
+    /usr/sbin/sshd -f /dev/null -h "$base/ssh/host" -o ListenAddress=127.0.0.1:26822 -o PidFile="$base/run/sshd.pid" \
+        -o AuthorizedKeysFile="$base/ssh/user.pub" -o StrictModes=no -o PasswordAuthentication=no
+    plan "$base/over-ssh"
+    export PARALLEL_SSH="ssh -p 26822 -i $base/ssh/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+    # The folder is named from elsewhere, and the login has an environment of its own.
+    (cd "$base" && GRADE=$real "$OLDPWD/test-scripts/grade-parallel.sh" over-ssh 2/127.0.0.1)
+    cmp "$base/local/results.json" "$base/over-ssh/results.json"
+else
+    echo "skipped: apt-get install openssh-server"
+fi
+
 echo "== the Kubernetes manifest"
 if command -v kubernetes-validate >/dev/null; then
     kubernetes-validate --strict test-scripts/grade-kubernetes.yaml
@@ -109,4 +126,4 @@ else
     echo "skipped: pip install kubernetes-validate"
 fi
 
-echo "all three come to the same bytes"
+echo "all of them come to the same bytes"

@@ -8,7 +8,7 @@ if [ $# -lt 1 ] || [ "$1" = --help ]; then
     sed -n '2,5s/^# \?//p' "$0"
     exit 2
 fi
-out=$1
+out=$(cd "$1" && pwd)
 shift
 cd "$(dirname "$0")/.."
 grade=${GRADE:-target/debug/lab-grade}
@@ -18,7 +18,8 @@ shards=$(wc -l <"$out/shards.jsonl")
 where=(--jobs "${JOBS:-$(nproc)}")
 if [ $# -gt 0 ]; then
     hosts=$(IFS=,; echo "$*")
-    where=(--sshlogin "$hosts" --workdir "$PWD")
+    # A login without a terminal may not find the compiler.
+    where=(--sshlogin "$hosts" --workdir "$PWD" --env PATH)
 fi
 seq 0 $((shards - 1)) |
     parallel "${where[@]}" --joblog "$out/parallel.log" --resume-failed "$grade" run-shard {} --jobs 1 --out "$out" ||

@@ -2,11 +2,19 @@
 
 use std::fmt;
 
+// handout: drop classic
 use labrpc::{ClientEnd, RpcError};
 use labrt::time::{Duration, Instant};
 use rsm::{CALL_TIMEOUT, ClientSession, LeaderCache, Request};
 
 use crate::rpc::{KvError, KvPeer, Operation};
+// handout: end
+// handout: put classic
+// use labrpc::ClientEnd;
+// use labrt::time::Duration;
+//
+// use crate::rpc::Operation;
+// handout: end
 
 /// Why an operation has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +43,13 @@ impl std::error::Error for ClerkError {}
 /// A clerk runs one operation at a time, hence `&mut`: the servers' sessions remember one per
 /// clerk.
 pub struct Clerk {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     servers: LeaderCache<KvPeer>,
     session: ClientSession,
+    // handout: end
 }
 
 // handout: bodies 3A

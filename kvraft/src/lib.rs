@@ -22,6 +22,7 @@
 //! **Availability** while a majority of the servers is up and connected, for clerks that can
 //! reach it. A clerk retries for ever; [`Clerk::operate`] takes a time limit.
 //!
+// handout: drop classic
 //! # How it keeps the promise
 //!
 //! Every operation goes through the log, reads included. A server that answered a get from
@@ -37,6 +38,8 @@
 //! session and repeats the reply. A table outside of the replicated state would not help,
 //! because the next leader is another server.
 //!
+// handout: end
+// handout: drop
 //! # Faster reads
 //!
 //! A read through the log costs a write to the disks of a majority, although it changes
@@ -49,6 +52,8 @@
 //!   leader answers from its map at once. This is correct as long as no clock drifts more than
 //!   the lease allows. A test with a worse clock shows the checker catching a stale read.
 //!
+// handout: end
+// handout: drop classic
 //! # How to read
 //!
 //! | file | content |
@@ -59,6 +64,7 @@
 //! | `client.rs` | the clerk |
 //! | `api.rs` | server and clerk as `labapi`'s traits, through which the tests use them |
 //!
+// handout: end
 //! # What the tests need
 //!
 //! The graded tests (`tests/kvraft`) know server and clerk through `labapi::KvServer` and
@@ -92,5 +98,10 @@ mod state;
 
 pub use client::{Clerk, ClerkError};
 pub use rpc::{KvError, KvPeer, KvRpc, MAX_KEY, MAX_VALUE, Operation};
+// handout: drop
 pub use server::{KvServer, Reads};
+// handout: end
+// handout: put
+// pub use server::KvServer;
+// handout: end
 pub use state::KeyValue;

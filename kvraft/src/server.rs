@@ -1,5 +1,6 @@
 //! A server: a replica of the map, and the handler of the clerks' RPC.
 
+// handout: drop
 use labapi::{Lease, Options, Persister};
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
@@ -7,7 +8,25 @@ use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
 
 use crate::rpc::{KvError, KvRpc, Operation};
 use crate::state::KeyValue;
+// handout: end
+// handout: put
+// use labapi::Persister;
+// use labrpc::{ClientEnd, Service};
+// use labrt::sync::Arc;
+// handout: end
+// handout: put classic
+// use rsm::{ReplicatedServer, Request, Rsm};
+// handout: end
+// handout: put guided
+// use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
+// handout: end
+// handout: put
+//
+// use crate::rpc::{KvError, KvRpc, Operation};
+// use crate::state::KeyValue;
+// handout: end
 
+// handout: drop
 /// How servers answer gets. All servers of a service must use the same way.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Reads {
@@ -22,10 +41,19 @@ pub enum Reads {
     Lease(Lease),
 }
 
+// handout: end
 /// One server of the key/value service.
 pub struct KvServer {
+    // handout: put classic
+    // rsm: Arc<Rsm<KeyValue>>,
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     rsm: Arc<Rsm<WithSessions<KeyValue>>>,
+    // handout: end
+    // handout: drop
     reads: Reads,
+    // handout: end
 }
 
 // handout: bodies 3A
@@ -47,7 +75,10 @@ impl KvServer {
     ) -> Arc<KvServer> {
         KvServer::start_with(ends, me, persister, max_raft_state, Reads::default())
     }
+}
 
+// handout: drop
+impl KvServer {
     /// As [`KvServer::start`], with a choice of how to answer gets.
     ///
     /// # Panics
@@ -85,6 +116,22 @@ impl KvServer {
     }
 }
 
+// handout: end
+// handout: put classic
+// impl ReplicatedServer for KvServer {
+//     type Machine = KeyValue;
+//
+//     fn replica(&self) -> &Rsm<KeyValue> {
+//         &self.rsm
+//     }
+//
+//     fn clerk_service(self: &Arc<Self>) -> Service {
+//         self.clone().into_service()
+//     }
+// }
+//
+// handout: end
+// handout: drop classic
 impl ReplicatedServer for KvServer {
     type Machine = WithSessions<KeyValue>;
 
@@ -99,6 +146,7 @@ impl ReplicatedServer for KvServer {
     }
 }
 
+// handout: end
 impl KvRpc for KvServer {
     fn operate(&self, request: Request<Operation>) -> Result<String, KvError> {
         // The clerk in this crate checks this itself, but other clients may not.

@@ -1,18 +1,32 @@
 //! The service itself: a map from keys to values. It knows nothing of replicas or clerks.
 
+// handout: drop classic
 use std::collections::BTreeMap;
 
+// handout: end
 use labgob::DecodeError;
 use rsm::StateMachine;
 
+// handout: drop classic
 use crate::rpc::{KvError, MAX_KEY, MAX_VALUE, Operation};
+// handout: end
+// handout: put classic
+// use crate::rpc::{KvError, Operation};
+// handout: end
 
 /// The map that every replica holds.
+// handout: drop classic
 ///
 /// The map is ordered, so equal maps make equal snapshots.
+// handout: end
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyValue {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     values: BTreeMap<String, String>,
+    // handout: end
 }
 
 // handout: bodies 3A

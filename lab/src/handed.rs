@@ -27,10 +27,20 @@ struct Entry {
 /// Verbs that work on the reference alone.
 const NOT_FOR_STUDENTS: [&str; 4] = ["zoo", "bench", "handout", "grade"];
 
+/// Whether this workspace was handed out.
+pub(crate) fn is_handout() -> bool {
+    let here = std::env::current_dir().unwrap_or_default();
+    here.ancestors().any(|folder| folder.join(RECORD).is_file())
+}
+
+/// Whether the command, `cargo lab VERB …`, is of use in a handout.
+pub(crate) fn is_for_students(command: &str) -> bool {
+    NOT_FOR_STUDENTS.iter().all(|verb| command.split(' ').nth(2) != Some(*verb))
+}
+
 /// Parses the command line. In a handout, `--help` leaves out the verbs that are of no use there.
 pub(crate) fn arguments() -> Arguments {
-    let here = std::env::current_dir().unwrap_or_default();
-    let is_handout = here.ancestors().any(|folder| folder.join(RECORD).is_file());
+    let is_handout = is_handout();
     let mut command = Arguments::command();
     for verb in NOT_FOR_STUDENTS.into_iter().filter(|_| is_handout) {
         command = command.mut_subcommand(verb, |verb| verb.hide(true));

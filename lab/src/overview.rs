@@ -6,8 +6,8 @@ use clap::CommandFactory;
 use lab_terminal::{Failure, Outcome};
 
 use crate::cli::{Arguments, CompletionsOptions};
-use crate::progress;
 use crate::style::say;
+use crate::{handed, progress};
 
 /// What to begin with, and what it does.
 const BEGINNINGS: [(&str, &str); 7] = [
@@ -24,7 +24,11 @@ const BEGINNINGS: [(&str, &str); 7] = [
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let outcome = progress::run(arguments)?;
     println!();
+    let is_handout = handed::is_handout();
     for (command, what) in BEGINNINGS {
+        if is_handout && !handed::is_for_students(command) {
+            continue;
+        }
         say(&format!("{command:32} {what}"));
     }
     Ok(outcome)

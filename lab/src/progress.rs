@@ -10,6 +10,7 @@ use lab_terminal::{Failure, Outcome, count};
 
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::Arguments;
+use crate::handed::warn_of_changes;
 
 /// The results of the last runs, kept beside what cargo builds. They are a convenience: if they cannot be
 /// read or written, all tests count as not run.
@@ -57,6 +58,7 @@ fn file(catalogue: &Catalogue) -> PathBuf {
 /// `cargo lab` without a verb: a line for each part, and what to do next.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
+    warn_of_changes(&catalogue);
     let progress = Progress::read(&catalogue);
     lines(&catalogue, &progress).iter().for_each(|line| println!("{line}"));
     Ok(Outcome::Passed)

@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 
+use crate::files::{self, Files};
+
 /// What is durable, and the writes since.
 #[derive(Clone)]
 pub(crate) struct Cache {
     pub(crate) state: Vec<u8>,
     pub(crate) snapshot: Bytes,
+    pub(crate) files: Files,
     /// Number of writes that are durable.
     pub(crate) writes: u64,
     /// The writes since the last sync, in their order.
@@ -20,6 +23,10 @@ pub(crate) enum Change {
     Save { state: Vec<u8>, snapshot: Option<Bytes> },
     /// A record follows the state.
     Append(Vec<u8>),
+    /// Bytes of a file.
+    Write { name: String, offset: usize, bytes: Vec<u8> },
+    /// A file goes.
+    Delete(String),
 }
 
 /// What a crash did to the writes that were not synced.
@@ -27,7 +34,7 @@ pub(crate) enum Change {
 pub struct Loss {
     /// How many of them are not on the disk as they were written, a torn one included.
     pub writes: u64,
-    /// How many bytes of a torn append are as they were written; None if none was torn.
+    /// How many bytes of a torn write are as they were written; None if none was torn.
     pub torn_after: Option<usize>,
 }
 
@@ -47,6 +54,8 @@ impl Cache {
                 self.snapshot = snapshot.unwrap_or(std::mem::take(&mut self.snapshot));
             }
             Change::Append(record) => self.state.extend_from_slice(&record),
+            Change::Write { name, offset, bytes } => files::write(&mut self.files, &name, offset, &bytes),
+            Change::Delete(name) => drop(self.files.remove(&name)),
         }
     }
 
@@ -67,6 +76,11 @@ impl Cache {
                 if draw(2) == 0 {
                     self.state.resize(self.state.len() + record.len() - length, 0);
                 }
+                Some(length)
+            }
+            Some(Change::Write { name, offset, bytes }) if bytes.len() > 1 && draw(2) == 0 => {
+                let length = 1 + draw(bytes.len() as u64 - 1) as usize;
+                files::write(&mut self.files, name, *offset, &bytes[..length]);
                 Some(length)
             }
             _ => None,

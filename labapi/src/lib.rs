@@ -98,6 +98,7 @@
 
 mod cache;
 mod consensus;
+mod files;
 mod key_value;
 mod observer;
 mod persister;

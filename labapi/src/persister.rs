@@ -8,8 +8,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::cache::{Cache, Change, Loss};
+use crate::files::Files;
 
-/// A server's disk: a place for the Raft state and one for the service's snapshot.
+/// A server's disk: a place for the Raft state, one for the service's snapshot, and files
+/// ([`Persister::write_file`]) for servers that keep more.
 ///
 /// A clone is another handle to the same disk. After a crash the tester gives the next incarnation a
 /// [`Persister::copy`] of what the disk held at that moment. Whatever the old incarnation still writes goes
@@ -20,24 +22,25 @@ use crate::cache::{Cache, Change, Loss};
 /// [`Persister::sync`] returns, and a crash before that may lose or tear it.
 #[derive(Clone, Default)]
 pub struct Persister {
-    disk: Arc<Disk>,
+    pub(crate) disk: Arc<Disk>,
 }
 
 #[derive(Default)]
-struct Disk {
-    content: Mutex<Content>,
+pub(crate) struct Disk {
+    pub(crate) content: Mutex<Content>,
     /// Called after each write. It is taken out of its place while it runs, so that it may use the disk
     /// itself.
     on_write: Mutex<Option<WriteHook>>,
 }
 
 #[derive(Clone, Default)]
-struct Content {
+pub(crate) struct Content {
     state: Vec<u8>,
     snapshot: Bytes,
+    pub(crate) files: Files,
     writes: u64,
     /// What a crash may do; None if every write is durable at once.
-    cache: Option<Cache>,
+    pub(crate) cache: Option<Cache>,
 }
 
 type WriteHook = Box<dyn FnMut(&Write) + Send>;
@@ -174,6 +177,7 @@ impl Persister {
             content.cache = Some(Cache {
                 state: content.state.clone(),
                 snapshot: content.snapshot.clone(),
+                files: content.files.clone(),
                 writes: content.writes,
                 unsynced: Vec::new(),
             });
@@ -185,7 +189,8 @@ impl Persister {
     /// lost. `draw(n)` decides by numbers from 0 to n - 1.
     ///
     /// - A save is there or not, for it replaces both places by new ones, as a renamed file does.
-    /// - An append may be torn: its beginning is there, and the rest is missing, or zeros.
+    /// - An append may be torn: its beginning is there, and the rest is missing, or zeros. A file's write
+    ///   may be torn, too: its beginning is there.
     pub fn after_crash(&self, draw: impl FnMut(u64) -> u64) -> (Persister, Loss) {
         let content = self.disk.content.lock().clone();
         let Some(cache) = content.cache else { return (self.copy(), Loss::default()) };
@@ -193,6 +198,7 @@ impl Persister {
         let content = Content {
             state: cache.state.clone(),
             snapshot: cache.snapshot.clone(),
+            files: cache.files.clone(),
             writes: cache.writes,
             cache: Some(cache),
         };
@@ -209,7 +215,7 @@ impl Persister {
         *self.disk.on_write.lock() = Some(Box::new(hook));
     }
 
-    fn call_hook(&self, write: Write) {
+    pub(crate) fn call_hook(&self, write: Write) {
         let Some(mut hook) = self.disk.on_write.lock().take() else { return };
         hook(&write);
         // The hook may have put another one in its place.
@@ -230,7 +236,7 @@ fn tell(write: &Write, bytes: usize, snapshot: Option<usize>) {
 }
 
 impl Content {
-    fn count_write(&mut self) -> u64 {
+    pub(crate) fn count_write(&mut self) -> u64 {
         self.writes += 1;
         self.writes
     }

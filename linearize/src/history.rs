@@ -105,17 +105,20 @@ impl<O, R> History<O, R> {
         for (index, operation) in operations.iter().enumerate() {
             check_operation(index, operation)?;
         }
-        let sorted = operations.is_sorted_by_key(Operation::interval);
-        let touching = if sorted {
-            check_clients(operations.iter().enumerate())?
+        let mut clients = Clients::default();
+        if operations.is_sorted_by_key(Operation::interval) {
+            for (index, operation) in operations.iter().enumerate() {
+                clients.call(index, operation.client, operation.interval())?;
+            }
         } else {
-            let mut order: Vec<usize> = (0..operations.len()).collect();
-            order.sort_by_key(|&index| operations[index].interval());
-            let touching = check_clients(order.iter().map(|&index| (index, &operations[index])))?;
-            operations.sort_by_key(Operation::interval);
-            touching
-        };
-        Ok(History { operations, touching, ..Self::default() })
+            let order = in_order(operations.iter().map(Operation::interval).collect());
+            for &index in &order {
+                let operation = &operations[index as usize];
+                clients.call(index as usize, operation.client, operation.interval())?;
+            }
+            operations = arranged(operations, &order);
+        }
+        Ok(History { operations, touching: clients.touching, ..Self::default() })
     }
 
     /// Some of the operations, in the order of their calls, as `operation` changes them; `None` if it refuses
@@ -236,24 +239,41 @@ fn check_operation<O, R>(index: usize, operation: &Operation<O, R>) -> Result<()
     Err(HistoryError { index, client: operation.client, kind })
 }
 
-/// `operations` in the order of their calls, each with the index that an error shall name. Returns whether a
-/// client called when its operation before returned.
-fn check_clients<'a, O: 'a, R: 'a>(
-    operations: impl Iterator<Item = (usize, &'a Operation<O, R>)>,
-) -> Result<bool, HistoryError> {
-    let mut busy_until: FxHashMap<u32, u64> = FxHashMap::default();
-    let mut touching = false;
-    for (index, operation) in operations {
-        match busy_until.insert(operation.client, operation.end) {
-            Some(until) if operation.call < until => {
-                let (client, kind) = (operation.client, HistoryErrorKind::TwoOpenOperations);
+/// The places of intervals by rising call, those called at the same time by rising return; equal ones stay in
+/// the order given.
+pub(crate) fn in_order(intervals: Vec<(u64, u64)>) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..intervals.len() as u32).collect();
+    order.sort_unstable_by_key(|&index| (intervals[index as usize], index));
+    order
+}
+
+/// `values` in the order that `order` names, which has each place once.
+fn arranged<T>(values: Vec<T>, order: &[u32]) -> Vec<T> {
+    let mut values: Vec<Option<T>> = values.into_iter().map(Some).collect();
+    order.iter().filter_map(|&index| values[index as usize].take()).collect()
+}
+
+/// What clients do, in the order of their calls.
+#[derive(Default)]
+struct Clients {
+    busy_until: FxHashMap<u32, u64>,
+    /// Whether one called when its operation before returned.
+    touching: bool,
+}
+
+impl Clients {
+    /// An operation of `client`, which is number `index` where an error shall name it.
+    fn call(&mut self, index: usize, client: u32, (call, end): (u64, u64)) -> Result<(), HistoryError> {
+        match self.busy_until.insert(client, end) {
+            Some(until) if call < until => {
+                let kind = HistoryErrorKind::TwoOpenOperations;
                 return Err(HistoryError { index, client, kind });
             }
-            Some(until) => touching |= operation.call == until,
+            Some(until) => self.touching |= call == until,
             None => {}
         }
+        Ok(())
     }
-    Ok(touching)
 }
 
 /// Why operations are not a history.

@@ -43,10 +43,12 @@
 //!   which write was read, where a text does not say; and `keys::ambiguous::walk` asks only when the key held
 //!   which text, where few texts are appended again and again.
 //! - [`models`] has ten models. `models::registers` takes a register without compare-and-swap for such a key,
-//!   and finds the usual errors of others without any order; `models::fifo` and `models::lifo` decide queues
-//!   and stacks of distinct values without any search.
+//!   and finds the usual errors of others without any order; `models::fifo`,
+//!   `models::lifo`, `models::whole_set` and `models::equal_steps` decide queues, stacks and sets of distinct
+//!   values, and counters of equal steps, without any search.
 //! - `recorder` collects a history while clients run; the crate `linearize-read` takes it from files;
-//!   [`generate`] makes it up; [`text`] and [`picture`] show it.
+//!   [`generate`] makes it up; [`text`] shows it in a terminal, and the crate `linearize-page` in a
+//!   browser.
 //!
 //! Every method is exact; which one is used changes the time, never the verdict. Tests compare all of them
 //! with the definition, tried out on a hundred thousand small histories for each model.
@@ -55,8 +57,8 @@
 //!
 //! - *Time limits*: a verdict must not depend on how busy a machine is. Limits count states and bytes.
 //! - *Nondeterministic steps*: let the state be a set of states.
-//! - *Polynomial methods for priority queues* with distinct values (Lee and Mathur 2024), and for sets and
-//!   counters that are read as a whole: the search decides those.
+//! - *Polynomial methods for priority queues* with distinct values (Lee and Mathur 2024), and for sets from
+//!   which elements are taken, too: the search decides those.
 //!
 //! # What no checker can do
 //!
@@ -76,7 +78,8 @@
 //! | register without compare-and-swap | always, in time n log n | nearly always, see below |
 //! | register with compare-and-swap | the usual errors always, the rest by the search | the same |
 //! | set, by element | the search, an element at a time | the same |
-//! | set read as a whole, counter | the search: states are few while few operations are under way | the same |
+//! | set read as a whole | always, in time n log n and one look at each element shown | the search: states are few while few adds are under way |
+//! | counter | if one number alone is added always, in time n log n | different numbers: the search, which is fast while few are under way |
 //!
 //! Keys with repeated texts are NP-complete too (Gibbons and Korach 1997, theorem 3.1): 10,000 operations of
 //! 50 clients that put and append only five different texts take seconds, and about a minute if every fifth
@@ -100,7 +103,6 @@ mod keys;
 mod limits;
 mod model;
 pub mod models;
-pub mod picture;
 mod recorder;
 mod replay;
 mod search;

@@ -69,10 +69,9 @@ pub enum Effect {
 /// ]).unwrap();
 /// let verdict = check(&Stack, &history, &Limits::default());
 /// assert!(verdict.is_linearizable());
-/// // In words for a terminal, and as a page to look at; nothing went wrong meanwhile, so there are no faults to show.
+/// // In words for a terminal; nothing went wrong meanwhile, so there are no faults to show. The crate `linearize-page`
+/// // makes a page to look at.
 /// println!("{}", linearize::text::render(&Stack, &history, &verdict, &[], 100));
-/// let page = linearize::picture::page(&Stack, &history, &verdict, &[]);
-/// # assert!(page.starts_with("<!"));
 /// ```
 pub trait Model: Sync {
     /// What a client asks for, with its arguments.
@@ -209,6 +208,8 @@ pub enum Decision {
     Flaw(Vec<u32>),
     /// It is not linearizable, and this is why.
     Explained(Box<Explanation>),
+    /// What had returned up to the return of this operation cannot be linearized.
+    Stuck(u32),
     /// The limits came first.
     Limited {
         /// Which of them.
@@ -233,6 +234,7 @@ impl Decision {
                     *operation = index(*operation as u32) as usize;
                 }
             }
+            Decision::Stuck(operation) => *operation = index(*operation),
             Decision::Limited { reached, .. } => *reached = index(*reached),
         }
         self

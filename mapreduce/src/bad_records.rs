@@ -1,3 +1,4 @@
+// handout: file guided
 //! Failures that come again, above all records on which the user's map fails (paper, §4.6).
 //!
 //! A bug in map, or in a library that it calls, may panic on one record in a billion. After two failures on

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The combiner in the plain tasks (paper, §4.3): reduces the pairs of one map before they are written, so
 //! that less travels to the reducers.
 

@@ -2,7 +2,12 @@
 //! checkers.
 
 use crate::rpc::{AttemptId, WorkerId};
+// handout: drop classic
 use crate::state::{Phase, State};
+// handout: end
+// handout: put classic
+// use crate::state::Phase;
+// handout: end
 use crate::tasks::Counters;
 
 /// Why the coordinator gave up an attempt.
@@ -129,6 +134,7 @@ pub enum Event {
     Entered(Phase),
 }
 
+// handout: drop classic
 impl State {
     /// Keeps an event for the observer.
     pub(crate) fn tell(&mut self, event: Event) {
@@ -140,3 +146,4 @@ impl State {
         std::mem::take(&mut self.events)
     }
 }
+// handout: end

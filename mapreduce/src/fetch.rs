@@ -1,3 +1,4 @@
+// handout: file guided
 //! The input of a reduce. In part 1A it is in the shared store. In part 1B reducers fetch their partitions
 //! from the mappers' disks: the shuffle (paper, §3.1, steps 4 and 5).
 

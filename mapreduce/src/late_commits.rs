@@ -1,3 +1,4 @@
+// handout: file guided
 //! The last check before an output gets its final name.
 //!
 //! The coordinator may have given up a reduce that is still running: its worker was cut off, another one has

@@ -41,6 +41,25 @@
 //! 5. When all reduces are done the job is over, and workers that ask are told to exit. Not before: a worker
 //!    that has nothing to do now may be needed when another one dies.
 //!
+// handout: put classic
+// //! # What is given, and what is yours
+// //!
+// //! | file | what |
+// //! |---|---|
+// //! | `app.rs`, `apps/` | what a user writes (§2); word count and inverted index |
+// //! | `rpc.rs`, `shuffle_rpc.rs`, `partitions.rs` | the messages; the tests read them, too |
+// //! | `setup.rs`, `rules.rs` | what a worker starts with; the coordinator's settings |
+// //! | `split.rs`, `names.rs` | cuts the input into maps; the names of files |
+// //! | `store.rs`, `directory_store.rs` | files, and a directory that holds them |
+// //! | `tasks.rs` | the interface between a worker and what runs its tasks |
+// //! | `events.rs` | what you may show to a tester, who tells it in the story of a failure |
+// //! | `sequential.rs` | the run with which all others must agree |
+// //! | `state.rs`, `server.rs`, `status.rs` | yours: the coordinator |
+// //! | `worker.rs` | yours: ask, run, report |
+// //! | `task.rs` | yours: runs one map or reduce |
+// //!
+// handout: end
+// handout: drop classic
 //! # Tasks and attempts
 //!
 //! A task is idle, running or done (§3.2). Each time the coordinator hands it out, another *attempt* begins,
@@ -97,6 +116,7 @@
 //! list of finished tasks), `sequential.rs` (the run with which all others must agree), `apps/` (word count
 //! and inverted index).
 //!
+// handout: end
 //! # What is left out on purpose
 //!
 //! - **Reducing while maps still run.** Reducers could fetch what exists already. They would occupy workers
@@ -112,19 +132,25 @@
 // handout: end
 pub mod app;
 pub mod apps;
+// handout: drop classic
 mod bad_records;
 mod combiner;
+// handout: end
 pub mod directory_store;
 pub mod events;
+// handout: drop classic
 mod fetch;
 mod late_commits;
 mod locality;
 mod lost_outputs;
 mod lost_replies;
+// handout: end
 pub mod names;
 mod partitions;
+// handout: drop classic
 mod reports;
 mod resume;
+// handout: end
 pub mod rpc;
 mod rules;
 pub mod sequential;
@@ -135,15 +161,21 @@ pub mod split;
 pub mod state;
 mod status;
 pub mod store;
+// handout: drop classic
 mod stragglers;
 pub mod table;
+// handout: end
 pub mod task;
 pub mod tasks;
+// handout: drop classic
 mod time_outs;
+// handout: end
 pub mod worker;
 
 pub use app::Application;
+// handout: drop classic
 pub use resume::FinishedTask;
+// handout: end
 pub use server::{Coordinator, Observer};
 pub use status::{Status, Summary};
 pub use worker::Worker;

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Part 1B: a map goes to a machine that has its input, if it can (paper, §3.4).
 
 use std::collections::VecDeque;

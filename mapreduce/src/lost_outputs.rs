@@ -1,3 +1,4 @@
+// handout: file guided
 //! Part 1B: outputs that are lost with their machines (paper, §3.3).
 //!
 //! Intermediate files on the mapper's own disk halve the traffic and die with the machine. When a machine was

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Questions that come twice, and assignments that never arrive.
 //!
 //! The network repeats and loses messages. Without the rules here that would do no harm either: an assignment

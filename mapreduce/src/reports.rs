@@ -1,3 +1,4 @@
+// handout: file guided
 //! What becomes of workers' reports: progress, success, failure.
 //!
 //! A report is about one *attempt*. By the time it arrives the coordinator may have given that attempt up, or

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Goes on with a job whose coordinator has died (paper, §3.3, master failure: "a new copy can be started
 //! from the last checkpointed state").
 //!

@@ -1,3 +1,7 @@
+// handout: put classic
+// //! The coordinator: what its threads share, and the RPC handlers.
+// handout: end
+// handout: drop classic
 //! The monitor: one lock, one thread, and the RPC handlers.
 //!
 //! Every decision is in [`State`], which knows of no thread; the threads are here, and decide nothing.
@@ -8,10 +12,16 @@
 //! that each sees the state that the one before it has left. No thread holds the lock while a task runs:
 //! handlers change the state and answer at once. Another thread, `deadline_loop`, sleeps until the next
 //! deadline, since silence makes no call.
+// handout: end
 
+// handout: drop classic
 use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};
 use labrt::thread;
 use labrt::time::Instant;
+// handout: end
+// handout: put classic
+// use labrt::sync::{Arc, Mutex};
+// handout: end
 
 use crate::events::Event;
 use crate::rpc::{
@@ -29,9 +39,19 @@ pub trait Observer: Send {
 
 /// The coordinator of one job (the paper's master).
 pub struct Coordinator {
+    // handout: put classic
+    // /// What all threads of the coordinator share.
+    // state: Mutex<State>,
+    // /// Sees what happens, for the story of a failure.
+    // observer: Mutex<Option<Box<dyn Observer>>>,
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     monitor: Monitor<Monitored>,
+    // handout: end
 }
 
+// handout: drop classic
 /// What the lock protects.
 pub(crate) struct Monitored {
     pub(crate) state: State,
@@ -48,7 +68,9 @@ pub(crate) struct Signals {
     sooner: Condvar,
 }
 
+// handout: end
 // handout: bodies 1A
+// handout: drop classic
 impl Settle for Monitored {
     type Signals = Signals;
 
@@ -74,6 +96,7 @@ impl Settle for Monitored {
     }
 }
 
+// handout: end
 impl Coordinator {
     /// Starts the coordinator of a job whose maps are `inputs`, and returns at once. Its thread belongs to
     /// the node on which this is called, and ends with the job.
@@ -84,6 +107,7 @@ impl Coordinator {
         Coordinator::of(State::new(job, inputs, rules), None)
     }
 
+    // handout: drop classic
     /// Starts a coordinator that goes on from this state, and shows each step to the observer.
     pub fn of(state: State, observer: Option<Box<dyn Observer>>) -> Arc<Coordinator> {
         let monitor = Monitor::new(Monitored { state, observer, sleeps_until: None });
@@ -93,6 +117,21 @@ impl Coordinator {
         coordinator
     }
 
+    // handout: end
+    // handout: put classic
+    // /// Shows these steps to the observer, if there is one: call it with the lock of the state held.
+    // fn show(&self, state: &State, events: &[Event]) {
+    //     if let Some(observer) = &mut *self.observer.lock() {
+    //         observer.observe(state, events);
+    //     }
+    // }
+    //
+    // /// Has each step shown to this observer from now on.
+    // pub fn watch(&self, observer: Box<dyn Observer>) {
+    //     *self.observer.lock() = Some(observer);
+    // }
+    // handout: end
+    // handout: drop classic
     // handout: body kept
     /// Shows each step to the observer from now on.
     pub fn watch(&self, observer: Box<dyn Observer>) {
@@ -117,6 +156,7 @@ impl Coordinator {
             monitored.wait_until(|on| &on.sooner, deadline);
         }
     }
+    // handout: end
 }
 
 impl CoordinatorRpc for Coordinator {
@@ -140,10 +180,12 @@ impl CoordinatorRpc for Coordinator {
         self.lock().state.task_failed(&args)
     }
 
+    // handout: body classic 1B
     fn fetch_failed(&self, args: FetchFailedArgs) {
         self.lock().state.fetch_failed(&args, Instant::now());
     }
 
+    // handout: body classic 1B
     fn source_update(&self, args: SourceUpdateArgs) -> SourceUpdateReply {
         self.lock().state.source_update(&args, Instant::now())
     }

@@ -1,3 +1,7 @@
+// handout: put classic
+// //! What the coordinator knows.
+// handout: end
+// handout: drop classic
 //! The coordinator's state, and the rule that hands out tasks.
 //!
 //! Every decision of the coordinator is a method on [`State`], here and in the neighbours: `reports.rs` has
@@ -19,9 +23,12 @@ use crate::rpc::{
     AttemptId, GetTaskArgs, GetTaskReply, Job, MapAssignment, PROTOCOL_VERSION, ReduceAssignment,
     RegisterArgs, RegisterReply, Source, Sources, TaskId, WorkerId,
 };
+// handout: end
 pub use crate::rules::{Backup, Rules};
 pub use crate::split::Input;
+// handout: drop classic
 use crate::table::{Attempt, By, Task, TaskTable};
+// handout: end
 
 /// How far the job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +46,10 @@ pub enum Phase {
 /// All that a coordinator knows.
 #[derive(Debug)]
 pub struct State {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     /// What workers are told.
     pub job: Job,
     pub(crate) rules: Rules,
@@ -59,8 +70,10 @@ pub struct State {
     pub(crate) machines: Machines,
     /// Events that the observer has not seen yet.
     pub(crate) events: Vec<Event>,
+    // handout: end
 }
 
+// handout: drop classic
 // handout: bodies 1A
 impl State {
     /// A job that has not begun. Its maps are `inputs`, its reduces `job.reduces`.
@@ -234,3 +247,4 @@ impl State {
         }
     }
 }
+// handout: end

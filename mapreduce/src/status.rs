@@ -1,9 +1,16 @@
 //! What observers, tests and a progress line may ask of a coordinator. Nothing here changes anything.
 
+// handout: drop classic
 use crate::rpc::TaskId;
+// handout: end
 use crate::server::Coordinator;
+// handout: drop classic
 use crate::state::{Phase, State};
 use crate::table::{Task, TaskTable};
+// handout: end
+// handout: put classic
+// use crate::state::Phase;
+// handout: end
 use crate::tasks::Counters;
 
 /// How a job has ended.
@@ -32,6 +39,7 @@ pub struct Status {
     pub counters: (Counters, Counters),
 }
 
+// handout: bodies classic 1A
 impl Coordinator {
     /// Waits until the job is over.
     pub fn wait(&self) -> Summary {
@@ -60,6 +68,7 @@ impl Coordinator {
     }
 }
 
+// handout: drop classic
 impl State {
     /// How far the job is.
     pub fn phase(&self) -> &Phase {
@@ -128,3 +137,4 @@ impl TaskTable {
         self.counters
     }
 }
+// handout: end

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Backup tasks: slow machines near the end of a phase (paper, §3.6).
 //!
 //! A job takes as long as its last task, and a bad disk can make that one thirty times slower. When 95 % of a

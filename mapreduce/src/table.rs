@@ -1,3 +1,4 @@
+// handout: file guided
 //! The tasks of one phase, all maps or all reduces: which are idle, running or done, and in what order they
 //! go out. `state.rs` and its neighbours decide what a change means.
 //!

@@ -1,11 +1,17 @@
 //! The plain way to run a task: read, call the user's function, partition, sort in memory, write, rename.
 //!
+// handout: drop
 //! Everything of one task is in memory at once. That is what a first lab needs; `mapreduce-engine` shows what
 //! it takes to do without.
+// handout: end
+// handout: put
+// //! Everything of one task is in memory at once. That is what a first lab needs.
+// handout: end
 //!
 //! The paper's mapper leaves the sorting to the reducer (§3.1, step 5), and so does this one. An intermediate
 //! file is the list of its pairs in the encoding of `labgob`.
 
+// handout: drop classic
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -16,15 +22,18 @@ use crate::combiner;
 use crate::names;
 use crate::split::{Piece, RecordPlace, is_border};
 use crate::store::{Store, StoreError};
+// handout: end
 use crate::tasks::{Counters, MapOutput, MapTask, Progress, ReduceTask, TaskError, Tasks};
 
 /// Runs tasks in memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlainTasks;
 
+// handout: drop classic
 /// All values of each key, in the order of the keys.
 pub(crate) type Groups = BTreeMap<String, Vec<String>>;
 
+// handout: end
 // handout: bodies 1A
 impl Tasks for PlainTasks {
     fn run_map(&self, task: &MapTask<'_>, progress: &mut Progress<'_>) -> Result<MapOutput, TaskError> {
@@ -177,6 +186,7 @@ fn reduce_key(
     reduced.map_err(|reason| TaskError::BadKey { key: key.to_owned(), reason })
 }
 
+// handout: drop classic
 /// Values that are in memory.
 pub(crate) struct Listed<'a>(pub(crate) std::slice::Iter<'a, String>);
 
@@ -186,6 +196,7 @@ impl Values for Listed<'_> {
     }
 }
 
+// handout: end
 /// Reads a file to its end.
 fn read_whole(store: &dyn Store, name: &str) -> Result<Vec<u8>, StoreError> {
     let mut file = store.open(name)?;

@@ -1,9 +1,17 @@
+// handout: drop
 //! How a worker runs a task: the interface between workers and the two ways to run one.
 //!
 //! [`PlainTasks`](crate::task::PlainTasks) is the lab's, in 200 lines. The crate `mapreduce-engine` has
 //! another one that bounds its memory and is several times as fast. Neither knows of coordinators, networks
 //! or clocks: a task gets its [`Store`]s, does its work, and reports its progress to a callback that can
 //! cancel it.
+// handout: end
+// handout: put
+// //! How a worker runs a task: the interface between workers and what runs their tasks.
+// //!
+// //! [`PlainTasks`](crate::task::PlainTasks) knows of no coordinator, network or clock: a task gets its
+// //! [`Store`]s, does its work, and reports its progress to a callback that can cancel it.
+// handout: end
 
 use std::fmt;
 

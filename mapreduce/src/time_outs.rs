@@ -1,3 +1,4 @@
+// handout: file guided
 //! Silence (paper, §3.3, worker failure).
 //!
 //! Nothing tells a coordinator that a worker is dead. It only notices that it has heard nothing for a while,

@@ -1,3 +1,8 @@
+// handout: put classic
+// //! A worker: a loop of ask, run, report.
+// //!
+// handout: end
+// handout: drop classic
 //! A worker: a loop of ask, run, report.
 //!
 //! ```text
@@ -6,6 +11,7 @@
 //!  report_loop                                 └──> progress ──┘        every second while a task runs
 //! ```
 //!
+// handout: end
 //! Nothing here knows what carries the calls or where the files are: a [`Network`] gives stubs for the
 //! coordinator and the other workers, two [`Store`]s hold the files, and `Tasks` runs the tasks. So the
 //! same code runs in the simulation and as a real process.
@@ -13,12 +19,18 @@
 //! A worker decides nothing. It asks until it is told to exit, and it repeats calls that get no reply. It
 //! gives up when the coordinator was silent for [`Setup::patience`].
 
+// handout: drop classic
 use labrpc::RpcError;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
+// handout: end
+// handout: put classic
+// use labrt::sync::Arc;
+// handout: end
 
+// handout: drop classic
 use crate::app::Application;
 use crate::fetch::{self, Inputs};
 use crate::late_commits::CommitStore;
@@ -27,12 +39,23 @@ use crate::rpc::{
     PartitionSet, ProgressArgs, ProgressReply, ReduceAssignment, RegisterArgs, RegisterReply, TaskDoneArgs,
     TaskDoneReply, TaskFailedArgs,
 };
+// handout: end
+// handout: put classic
+// use crate::rpc::{FetchPartitionArgs, FetchPartitionReply, WorkerRpc};
+// handout: end
 pub use crate::setup::{Applications, Network, Setup, WorkerError};
+// handout: drop classic
 use crate::store::Store;
 use crate::tasks::{Counters, MapTask, ReduceTask, Step, TaskError};
+// handout: end
 
 /// A worker process.
 pub struct Worker {
+    // handout: put classic
+    // setup: Setup,
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     pub(crate) setup: Setup,
     /// What it does now, shared by its two threads.
     current: Mutex<Current>,
@@ -41,8 +64,10 @@ pub struct Worker {
     changed: Condvar,
     /// How often it has asked for a task.
     asked: AtomicU64,
+    // handout: end
 }
 
+// handout: drop classic
 /// What a worker does now.
 #[derive(Default)]
 pub(crate) struct Current {
@@ -68,6 +93,7 @@ pub(crate) struct Member<'a> {
     application: Arc<dyn Application>,
 }
 
+// handout: end
 // handout: bodies 1A
 impl Worker {
     /// A worker that has not begun.
@@ -182,6 +208,7 @@ impl Worker {
     }
 }
 
+// handout: drop classic
 impl Member<'_> {
     /// Asks for a task, runs it, reports it, and asks again.
     fn work_loop(&self) -> Result<(), WorkerError> {
@@ -303,3 +330,11 @@ pub(crate) struct Finished {
     /// Map: what to delete if the report comes late: the files' store, the map, and the number of partitions.
     intermediate: Option<(Arc<dyn Store>, usize, usize)>,
 }
+// handout: end
+// handout: put classic
+// impl WorkerRpc for Worker {
+//     fn fetch_partition(&self, args: FetchPartitionArgs) -> FetchPartitionReply {
+//         todo!("1B")
+//     }
+// }
+// handout: end

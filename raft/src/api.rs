@@ -14,9 +14,7 @@ use crate::server::Raft;
 use crate::wire::RaftWire;
 // handout: end
 // handout: put classic
-// use crate::rpc::{
-//     AppendEntriesArgs, AppendEntriesReply, RaftPeer, RequestVoteArgs, RequestVoteReply,
-// };
+// use crate::rpc::{AppendEntriesArgs, AppendEntriesReply, RaftPeer, RequestVoteArgs, RequestVoteReply};
 // use labapi::{Probe, Role, Shown};
 // use labrt::sync::Mutex;
 //
@@ -51,8 +49,8 @@ use crate::wire::RaftWire;
 //     /// Shows what has changed. Call it before you give up the lock.
 //     fn show(&mut self) {
 //         let State { term, role, log, commit_index, probe, .. } = self;
-//         let shown = Shown { term: *term, role: *role, commit_index: *commit_index, last_included_index: 0
-// };
+//         let (term, role, commit_index) = (*term, *role, *commit_index);
+//         let shown = Shown { term, role, commit_index, last_included_index: 0 };
 //         probe.show(shown, log.len() as u64, |index| {
 //             let (term, command) = &log[index as usize - 1];
 //             (*term, command)

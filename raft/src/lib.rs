@@ -146,8 +146,13 @@
 //!   and expect the first command at 1. A service that cannot wait submits a command itself.
 //! - **Progress when some links work one way only.** A leader that is heard but hears nothing
 //!   keeps its followers for ever, and a follower that is not reached deposes every leader.
+// handout: drop
 //!   The paper's protocol has no answer; two options have (`disturbance.rs`). No option helps
 //!   if the only server that reaches a majority lacks entries that another one has.
+// handout: end
+// handout: put
+// //!   The paper's protocol has no answer.
+// handout: end
 //! - **Slow networks.** A round trip must take less than the shortest election timeout, 350 ms
 //!   here, and should take less than half of it. Late answers count, but a candidate whose
 //!   votes come after its timeout stands again.

@@ -37,7 +37,9 @@ use labapi::Persister;
 use serde::{Deserialize, Serialize};
 // handout: drop
 use tracing::debug;
+// handout: end
 
+// handout: drop
 use crate::checked::{Bad, add_record, read_record};
 // handout: end
 use crate::log::Log;

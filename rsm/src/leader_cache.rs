@@ -3,7 +3,9 @@
 //! Only the leader serves clients, and no server tells them which one it is. The leader seldom
 //! changes, so a client first asks the server that answered last.
 
+// handout: drop classic
 use labrt::thread;
+// handout: end
 use labrt::time::Duration;
 
 /// How long a clerk waits for one server. A leader that is cut off from its peers does not
@@ -19,8 +21,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// The servers of one service, and the one that answered last.
 pub struct LeaderCache<Peer> {
     servers: Vec<Peer>,
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     /// The server that answered last.
     leader: usize,
+    // handout: end
 }
 
 // handout: bodies RSM

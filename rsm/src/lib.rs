@@ -20,6 +20,7 @@
 //! learns of the new term. More cannot be promised: a deposed leader cannot know what its
 //! successor does with the entry.
 //!
+// handout: drop classic
 //! # Submits that wait
 //!
 //! The heart of this crate is a table: which submit waits for which entry. Index *and* term
@@ -58,20 +59,28 @@
 //! | `machine.rs` | what a service must be |
 //! | `state.rs` | the replica and the table of waits: no threads |
 //! | `sessions.rs` | each command once |
+// handout: drop
 //! | `expiry.rs` | the same with sessions that end |
+// handout: end
 //! | `snapshot.rs` | the form of a snapshot, and how damage is noticed |
 //! | `server.rs` | lock, threads, and the calls that wait |
 //! | `replicated.rs` | what the servers of all services have in common |
 //! | `leader_cache.rs` | for clerks: which of the servers to ask |
 //!
+// handout: end
 //! Unlike other labs, this one has no `rpc.rs` and no `client.rs`: each service defines its
 //! own messages between clients and servers.
 //!
 //! # What is left out on purpose
 //!
 //! - **An end to sessions** in the services of labs 3 and 4 (dissertation §6.3). There a session is a
+// handout: put
+// //!   few bytes for each client that ever wrote, and is kept for ever.
+// handout: end
+// handout: drop
 //!   few bytes for each client that ever wrote, and is kept for ever. A service whose clerks come and
 //!   go takes [`ExpiringSessions`] instead; `cargo bench -p rsm` prints what each costs.
+// handout: end
 //! - **Snapshots while the service goes on** (dissertation §5.1.1). The machine stands still
 //!   while it writes its state.
 //! - **A bound on the number of submits.** A submit blocks its thread, so there are only as
@@ -93,8 +102,10 @@ mod machine;
 mod replicated;
 mod server;
 mod sessions;
+// handout: drop classic
 mod snapshot;
 mod state;
+// handout: end
 
 pub use below::Below;
 // handout: drop

@@ -1,3 +1,7 @@
+// handout: put classic
+// //! A replica: the consensus module below, the service above, and the calls that wait.
+// handout: end
+// handout: drop classic
 //! The monitor: one lock, two threads, and the calls that wait.
 //!
 //! | thread | waits for | does |
@@ -7,24 +11,37 @@
 //!
 //! A thread may take Raft's lock while it holds this one, never the other way round: Raft
 //! gives up its own lock before it hands anything over.
+// handout: end
 
 use std::fmt;
 
+// handout: put classic
+// use labapi::{Consensus, Observer, Options, Persister};
+// handout: end
+// handout: drop classic
 use labapi::{ApplyMsg, Consensus, Observer, Options, Persister, ReadIndex};
+// handout: end
 use labrpc::{ClientEnd, Service};
+// handout: drop classic
 use labrt::channel::{Receiver, bounded};
 use labrt::sync::{Arc, Condvar, Monitor, Settle};
 use labrt::thread;
 use tracing::debug;
+// handout: end
+// handout: put classic
+// use labrt::sync::{Arc, Mutex};
+// handout: end
 
 use crate::below::Below;
 use crate::machine::StateMachine;
+// handout: drop classic
 use crate::state::{Entry, State};
 
 /// How many messages Raft may be ahead of the machine, and how many the machine applies
 /// under one lock. On real threads an unbuffered channel switches threads for each message,
 /// which costs more than applying it.
 const APPLY_BUFFER: usize = 256;
+// handout: end
 
 /// Why a submit has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +68,34 @@ impl std::error::Error for SubmitError {}
 
 /// One replica of a service.
 pub struct Rsm<S: StateMachine> {
+    // handout: put classic
+    // /// What all threads of the replica share.
+    // state: Mutex<State<S>>,
+    // handout: end
+    // handout: drop classic
     state: Monitor<State<S>>,
+    // handout: end
     raft: Arc<Below>,
+    // handout: drop classic
     /// The disk, to see how large Raft's state has become.
     persister: Persister,
     /// The size of Raft's state, in bytes, from which on a snapshot replaces the log;
     /// `None`: never.
     max_raft_state: Option<usize>,
+    // handout: end
 }
 
+// handout: put classic
+// /// What the lock protects.
+// struct State<S> {
+//     /// The service.
+//     machine: S,
+//     // Your data here.
+// }
+//
+// handout: end
 // handout: bodies RSM
+// handout: drop classic
 impl<S: StateMachine> Settle for State<S> {
     /// More has been applied. Reads wait for it.
     type Signals = Condvar;
@@ -72,6 +107,7 @@ impl<S: StateMachine> Settle for State<S> {
     }
 }
 
+// handout: end
 impl<S: StateMachine> Rsm<S> {
     /// Starts replica `me` of the service whose servers are reached through `ends`, with
     /// what `persister` holds of an earlier life, and returns at once. `machine` is the
@@ -176,7 +212,12 @@ impl<S: StateMachine> Rsm<S> {
 
     /// The machine's answer to a command that changes nothing, without the log. It is as
     /// fresh as the answer of [`Rsm::submit`], and costs a round of heartbeats (ReadIndex), or
+    // handout: drop
     /// nothing (leases). See `raft`'s `reads.rs`.
+    // handout: end
+    // handout: put
+    // /// nothing (leases). If the module below knows neither, an entry without effect does.
+    // handout: end
     ///
     /// # Errors
     /// [`SubmitError::NotLeader`], also if the server loses leadership in the meantime.

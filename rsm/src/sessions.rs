@@ -12,12 +12,16 @@
 //! Sessions are part of the state, and all replicas agree on them. If a snapshot lacked them,
 //! a server that starts from it would carry out repeated commands again.
 
+// handout: drop classic
 use std::collections::BTreeMap;
 
+// handout: end
 use labgob::DecodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+// handout: drop classic
 use tracing::debug;
+// handout: end
 
 use crate::machine::StateMachine;
 
@@ -39,9 +43,14 @@ pub struct Request<C> {
 /// answers it. The servers remember one number for each client.
 #[derive(Debug)]
 pub struct ClientSession {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     client: u64,
     /// The number of the last command; 0 before the first.
     sequence: u64,
+    // handout: end
 }
 
 // handout: bodies RSM
@@ -66,6 +75,7 @@ impl ClientSession {
     }
 }
 
+// handout: drop classic
 /// For each client the number of its last command, and the reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Sessions<R> {
@@ -100,11 +110,17 @@ impl<R: Clone> Sessions<R> {
     }
 }
 
+// handout: end
 /// A state machine that carries out each client's commands once, around one that does not
 /// know the clients.
 pub struct WithSessions<S: StateMachine> {
     machine: S,
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     sessions: Sessions<S::Reply>,
+    // handout: end
 }
 
 impl<S: StateMachine> WithSessions<S>

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The form of a snapshot on the disk and between servers: the machine's bytes, the log index
 //! up to which they reach, and a checksum over both.
 //!

@@ -1,3 +1,4 @@
+// handout: file guided
 //! What a replica knows, and what each message from Raft does to it. No threads, no network.
 
 use std::collections::BTreeMap;

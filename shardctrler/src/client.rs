@@ -3,9 +3,16 @@
 use std::collections::BTreeMap;
 
 use labrpc::ClientEnd;
+// handout: drop classic
 use rsm::{CALL_TIMEOUT, ClientSession, LeaderCache};
+// handout: end
 
+// handout: drop classic
 use crate::rpc::{Command, Config, ControllerPeer, GroupId, Refusal, Reply};
+// handout: end
+// handout: put classic
+// use crate::rpc::{Config, GroupId, Refusal};
+// handout: end
 
 /// An administrator's or a client's side of the controller. All methods but
 /// [`Clerk::try_query`] block until a server answers, for ever if none does.
@@ -13,8 +20,13 @@ use crate::rpc::{Command, Config, ControllerPeer, GroupId, Refusal, Reply};
 /// A clerk runs one command at a time, hence `&mut`: the servers' sessions remember one per
 /// clerk.
 pub struct Clerk {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     servers: LeaderCache<ControllerPeer>,
     session: ClientSession,
+    // handout: end
 }
 
 // handout: bodies 4A

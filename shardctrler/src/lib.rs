@@ -26,7 +26,12 @@
 //!
 //! A shard that changes groups is copied over the network while its clients wait. So *as few
 //! shards as possible* should move, and the groups should own *equally many*, up to one.
+// handout: drop classic
 //! `rebalance.rs` gives the method and the proof that none moves fewer. For example, groups 1
+// handout: end
+// handout: put classic
+// //! For example, groups 1
+// handout: end
 //! and 2 own five shards each and group 3 joins: the shares become 4, 3 and 3, and three shards
 //! move, all of them to group 3.
 //!
@@ -47,6 +52,7 @@
 //! A move to the group that owns the shard already makes a configuration that equals the last
 //! one but for its number. The administrator asked for it.
 //!
+// handout: drop classic
 //! # How to read
 //!
 //! | file | content |
@@ -56,6 +62,7 @@
 //! | `state.rs` | the list of configurations: the effect of each command |
 //! | `server.rs`, `client.rs` | a replica over `rsm`, and the clerk |
 //!
+// handout: end
 //! # What the tests need
 //!
 //! `labapi` has no trait for a controller, because its configurations are this crate's types, and
@@ -63,9 +70,14 @@
 //! names: [`ControllerServer`] (`start`, and `services`, `is_leader`, `raft_state`, `wire` and
 //! `watch`, which this solution gets from `rsm::ReplicatedServer`), [`Clerk`] (`new`, `query`,
 //! `join`, `leave`, `move_shard`), [`Config`], [`Refusal`], [`GroupId`] and [`NO_GROUP`]. The graded
+// handout: drop classic
 //! tests use nothing else. Lab 4B also needs [`SHARDS`] and [`Clerk::try_query`]. The tests in
 //! `tests/rules` check this solution's [`Controller`] and [`rebalance()`] by themselves, without a
 //! cluster.
+// handout: end
+// handout: put classic
+// //! tests use nothing else. Lab 4B also needs [`SHARDS`] and [`Clerk::try_query`].
+// handout: end
 //!
 //! # What is left out on purpose
 //!
@@ -82,13 +94,17 @@
 //
 // handout: end
 mod client;
+// handout: drop classic
 mod rebalance;
+// handout: end
 mod rpc;
 mod server;
 mod state;
 
 pub use client::Clerk;
+// handout: drop classic
 pub use rebalance::rebalance;
+// handout: end
 pub use rpc::{
     Command, Config, ControllerError, ControllerPeer, ControllerRpc, GroupId, NO_GROUP, Refusal, Reply,
     SHARDS,

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Rebalancing: the one decision that the controller takes.
 
 use crate::rpc::GroupId;

@@ -3,14 +3,25 @@
 use labapi::Persister;
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
+// handout: drop classic
 use rsm::{ReplicatedServer, Request, Rsm, WithSessions};
+// handout: end
+// handout: put classic
+// use rsm::{ReplicatedServer, Request, Rsm};
+// handout: end
 
 use crate::rpc::{Command, ControllerError, ControllerRpc, Reply};
 use crate::state::Controller;
 
 /// One server of the controller.
 pub struct ControllerServer {
+    // handout: put classic
+    // rsm: Arc<Rsm<Controller>>,
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     rsm: Arc<Rsm<WithSessions<Controller>>>,
+    // handout: end
 }
 
 // handout: bodies 4A
@@ -29,6 +40,21 @@ impl ControllerServer {
     }
 }
 
+// handout: put classic
+// impl ReplicatedServer for ControllerServer {
+//     type Machine = Controller;
+//
+//     fn replica(&self) -> &Rsm<Controller> {
+//         &self.rsm
+//     }
+//
+//     fn clerk_service(self: &Arc<Self>) -> Service {
+//         self.clone().into_service()
+//     }
+// }
+//
+// handout: end
+// handout: drop classic
 impl ReplicatedServer for ControllerServer {
     type Machine = WithSessions<Controller>;
 
@@ -43,6 +69,7 @@ impl ReplicatedServer for ControllerServer {
     }
 }
 
+// handout: end
 impl ControllerRpc for ControllerServer {
     fn control(&self, request: Request<Command>) -> Result<Reply, ControllerError> {
         // The leader of each group asks ten times a second, mostly without news. A query changes

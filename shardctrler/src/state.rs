@@ -1,19 +1,36 @@
 //! The controller's state: all configurations, and the effect of each command.
 
+// handout: drop classic
 use std::collections::BTreeMap;
 
+// handout: end
 use labgob::DecodeError;
 use rsm::StateMachine;
 
+// handout: drop classic
 use crate::rebalance::rebalance;
 use crate::rpc::{Command, Config, GroupId, NO_GROUP, Refusal, Reply, SHARDS};
+// handout: end
+// handout: put classic
+// use crate::rpc::{Command, Reply};
+// handout: end
 
+// handout: put classic
+// /// The service that the servers replicate.
+// handout: end
+// handout: drop classic
 /// All configurations. The old ones stay, because a group that was down for a while has to go
 /// through them one by one.
+// handout: end
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Controller {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     /// The configuration at place n has number n. There is always at least one.
     configs: Vec<Config>,
+    // handout: end
 }
 
 // handout: bodies 4A
@@ -23,6 +40,7 @@ impl Default for Controller {
     }
 }
 
+// handout: drop classic
 impl Controller {
     /// The newest configuration.
     pub fn newest(&self) -> &Config {
@@ -125,6 +143,7 @@ fn is_sound(config: &Config) -> bool {
         && groups.values().all(|servers| !servers.is_empty())
 }
 
+// handout: end
 impl StateMachine for Controller {
     type Command = Command;
     type Reply = Reply;

@@ -126,9 +126,14 @@
 //!
 //! A solution that shows its groups through [`ShardServer::watch_group`] is watched by the checker over
 //! all groups. One whose `watch_group` does nothing is judged by what its clients read and by its disks,
+// handout: put classic
+// //! and the report names what was not watched.
+// handout: end
+// handout: drop classic
 //! and the report names what was not watched. Three files of tests are about this solution alone:
 //! `life.rs` and `any_order.rs` test [`Group`] by itself, `own_messages.rs` sends and intercepts this
 //! crate's RPCs.
+// handout: end
 //!
 //! # What is left out on purpose
 //!

@@ -28,9 +28,10 @@ use crate::peers::Peers;
 use crate::rpc::{Content, KvError, PullError, ShardPeer, ShardRpc};
 // handout: end
 // handout: put classic
-// use labapi::{Observer, WireFormat};
+// use labgob::DecodeError;
 // use labrpc::Service;
 // use labrt::sync::Arc;
+// use rsm::{ReplicatedServer, Rsm, StateMachine};
 //
 // handout: end
 use crate::setup::Setup;
@@ -59,6 +60,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// One server of a group.
 pub struct ShardServer {
     // handout: put classic
+    // rsm: Arc<Rsm<Group>>,
     // // Your data here.
     // handout: end
     // handout: drop classic
@@ -195,31 +197,44 @@ impl ShardServer {
 
 // handout: put classic
 // impl ShardServer {
-//     /// The services of this server: yours, and those of the Raft below.
-//     pub fn services(self: &Arc<ShardServer>) -> Vec<Service> {
-//         todo!("4B")
-//     }
-//
-//     /// Whether this server believes that it leads its group.
-//     pub fn is_leader(&self) -> bool {
-//         todo!("4B")
-//     }
-//
-//     /// Term and leadership of this server's Raft.
-//     pub fn raft_state(&self) -> (u64, bool) {
-//         todo!("4B")
-//     }
-//
-//     /// Gives the Raft below its observer, if it can be watched.
-//     pub fn watch(&self, observer: Box<dyn Observer>) {}
-//
 //     /// Shows what a tester may see of the group, at once and after each change of it. A solution that
 //     /// shows nothing is judged by what its clients and the network see.
 //     pub fn watch_group(&self, watcher: impl FnMut(&GroupView) + Send + 'static) {}
+// }
 //
-//     /// How the tester can read the messages of the Raft below, if it can.
-//     pub fn wire() -> Option<&'static dyn WireFormat> {
-//         None
+// impl ReplicatedServer for ShardServer {
+//     type Machine = Group;
+//
+//     fn replica(&self) -> &Rsm<Group> {
+//         &self.rsm
+//     }
+//
+//     fn clerk_service(self: &Arc<Self>) -> Service {
+//         todo!("4B")
+//     }
+// }
+//
+// /// What the servers of a group replicate.
+// pub struct Group {
+//     // Your data here.
+// }
+//
+// impl StateMachine for Group {
+//     /// Your type here.
+//     type Command = ();
+//     /// Your type here.
+//     type Reply = ();
+//
+//     fn apply(&mut self, command: ()) {
+//         todo!("4B")
+//     }
+//
+//     fn snapshot(&self) -> Vec<u8> {
+//         todo!("4B")
+//     }
+//
+//     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
+//         todo!("4B")
 //     }
 // }
 // handout: end

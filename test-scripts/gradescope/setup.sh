@@ -5,6 +5,7 @@ set -euo pipefail
 root=${AUTOGRADER:-/autograder}
 cd "$root/source"
 . ./settings.sh
+export HOME=${HOME:-/root}
 if command -v apt-get >/dev/null && [ -z "${SKIP_INSTALL:-}" ]; then
     apt-get update
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends bubblewrap build-essential ca-certificates curl git

@@ -3,8 +3,7 @@
 
 use labrt::runtime;
 use labrt::trace;
-use linearize::OPEN;
-use linearize::picture::Fault;
+use linearize::{Fault, OPEN};
 
 /// The spans so far.
 #[derive(Default)]

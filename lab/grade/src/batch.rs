@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         Some(Step::RunShard { shards, work }) => {
             let sandbox = sandbox(work)?;
             let plan = Plan::read(&work.out)?;
-            let workshop = workshop(root, &plan.lab, work)?;
+            let workshop = workshop(root, &plan.lab, &plan.with, work)?;
             check_same(&plan, &workshop)?;
             carry_out(&plan, &workshop, sandbox, work, Some(shards), &*stop_on_signal()?)
         }
@@ -50,8 +50,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 fn kill(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, Failure> {
     let lab = known_lab(wish)?;
     let submissions = submissions(wish)?;
+    let first_seed = secret::first_seed(wish.secret.as_deref(), lab)?;
     let sandbox = sandbox(work)?;
-    let workshop = workshop(root, lab, work)?;
+    let workshop = workshop(root, lab, &wish.with, work)?;
     fs::create_dir_all(&work.out)
         .map_err(|error| Failure::new(format!("{}: {error}", work.out.display())))?;
     let trial = Trial {
@@ -62,7 +63,7 @@ fn kill(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, 
         out: &work.out,
         jobs: work.jobs(),
         runs: wish.runs,
-        first_seed: secret::first_seed(wish.secret.as_deref(), lab)?,
+        first_seed,
         only: &wish.bug,
     };
     trial.grade(&submissions)
@@ -70,7 +71,9 @@ fn kill(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, 
 
 fn known_lab(wish: &WishOptions) -> Result<&str, Failure> {
     if wish.lab.is_empty() {
-        return Err(Failure::new("which lab? --lab mapreduce, raft, kvraft, shardctrler or shardkv"));
+        return Err(Failure::new(
+            "which lab? --lab warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft or zookeeper",
+        ));
     }
     Ok(&wish.lab)
 }
@@ -93,16 +96,27 @@ fn grade(
 
 /// Grades what is in a folder whenever that has changed and then stayed as it is for one look.
 fn watch(root: &Path, folder: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, Failure> {
+    known_lab(wish)?;
     let stopped = stop_on_signal()?;
     let (mut graded, mut before) = (Sight::new(), Sight::new());
+    let mut complaint = String::new();
     eprintln!("{}: is watched; ctrl-C ends this", folder.display());
     while !stopped.load(Ordering::Relaxed) {
         let now = look(folder)?;
         if now != graded && now == before && !now.is_empty() {
             let wish =
                 WishOptions { submissions: now.keys().cloned().collect(), fresh: false, ..wish.clone() };
-            grade(root, &wish, work, &stopped)?;
-            graded.clone_from(&now);
+            match grade(root, &wish, work, &stopped) {
+                Ok(_) => graded.clone_from(&now),
+                // Nothing has been graded so far: whoever has started this is still there, and reads it.
+                Err(failure) if graded.is_empty() => return Err(failure),
+                // A full disk may have room again at the next look. It is said once.
+                Err(failure) if failure.to_string() != complaint => {
+                    complaint = failure.to_string();
+                    eprintln!("error: {complaint}; it is tried again");
+                }
+                Err(_) => {}
+            }
         }
         before = now;
         thread::sleep(LOOK);
@@ -127,9 +141,10 @@ fn sandbox(work: &WorkOptions) -> Result<Sandbox, Failure> {
     Ok(sandbox)
 }
 
-fn workshop(root: &Path, lab: &str, work: &WorkOptions) -> Result<Workshop, Failure> {
-    let cache = work.cache.clone().unwrap_or_else(|| root.join("target/grade").join(lab));
-    Workshop::prepare(root, lab, &cache)
+fn workshop(root: &Path, lab: &str, with: &[String], work: &WorkOptions) -> Result<Workshop, Failure> {
+    let name = std::iter::once(lab).chain(with.iter().map(String::as_str)).collect::<Vec<_>>().join("+");
+    let cache = work.cache.clone().unwrap_or_else(|| root.join("target/grade").join(name));
+    Workshop::prepare(lab, with, &cache)
 }
 
 fn check_same(plan: &Plan, workshop: &Workshop) -> Result<(), Failure> {
@@ -146,22 +161,25 @@ fn check_same(plan: &Plan, workshop: &Workshop) -> Result<(), Failure> {
 fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Workshop, Sandbox), Failure> {
     known_lab(wish)?;
     let submissions = submissions(wish)?;
+    let given = wish.secret.as_deref().map(|file| secret::first_seed(Some(file), &wish.lab)).transpose()?;
     let sandbox = sandbox(work)?;
     let begun = Instant::now();
-    let workshop = workshop(root, &wish.lab, work)?;
+    let workshop = workshop(root, &wish.lab, &wish.with, work)?;
     eprintln!("the pristine workspace is ready after {}", duration(begun.elapsed()));
     let out = &work.out;
     let cannot = |error| Failure::new(format!("{}: {error}", out.display()));
     fs::create_dir_all(out).map_err(cannot)?;
     let old = if wish.fresh { None } else { Plan::read(out).ok() };
-    let first_seed = match (&old, &wish.secret) {
+    let first_seed = match (given, &old) {
+        (Some(given), _) => given,
         // An interrupted batch goes on with the seeds that it drew.
-        (Some(old), None) => old.first_seed,
-        _ => secret::first_seed(wish.secret.as_deref(), &wish.lab)?,
+        (None, Some(old)) => old.first_seed,
+        (None, None) => secret::first_seed(None, &wish.lab)?,
     };
     let fresh = wish.fresh;
     let wish = Wish {
         lab: wish.lab.clone(),
+        with: wish.with.clone(),
         submissions,
         runs: wish.runs,
         first_seed,

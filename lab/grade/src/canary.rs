@@ -27,3 +27,26 @@ pub(crate) fn sources(reference: &Sources, patch: &Path) -> Result<Sources, Fail
     }
     Ok(sources)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings;
+
+    /// A canary that no longer applies would end every batch of its lab.
+    #[test]
+    fn every_canary_applies_to_the_reference() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let canaries = settings::grading(&root).expect("labs.toml can be read").canary;
+        assert!(canaries.len() >= 8, "each lab has one: {canaries:?}");
+        for (lab, patch) in canaries {
+            let text = fs::read_to_string(root.join(&patch)).expect("the patch is there");
+            let paths = text.lines().filter_map(|line| line.strip_prefix("--- a/"));
+            let reference: Sources = paths
+                .map(|path| (path.to_owned(), fs::read_to_string(root.join(path)).expect("a source")))
+                .collect();
+            let canary = sources(&reference, &root.join(&patch)).expect("it applies");
+            assert_ne!(canary, reference, "{lab}");
+        }
+    }
+}

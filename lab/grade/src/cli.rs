@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
   cargo lab grade --lab raft --in handed-in --runs 50 --secret seeds.txt --out grades
   cargo lab grade --lab raft --out check alice.zip bob.tar.gz carol/      # 50 runs, new seeds
   cargo lab grade --lab kvraft --in handed-in --runs 400 --out grades     # again: goes on where it stopped
+  cargo lab grade --lab shardkv --with kvraft,shardctrler --in handed-in  # lab 4B by itself
   cargo lab grade --lab raft --watch inbox --out grades                   # whatever appears in a folder
   cargo lab grade --lab raft --tests --in handed-in --runs 5 --out kills  # students' tests over the zoo
 Many machines that share a folder:
@@ -68,9 +69,15 @@ pub(crate) struct WishOptions {
     #[arg(value_name = "SUBMISSION")]
     pub(crate) submissions: Vec<PathBuf>,
 
-    /// The lab: mapreduce, raft, kvraft, shardctrler or shardkv.
+    /// The lab: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft or zookeeper. What it stands on
+    /// is graded with it, except for Raft, in whose place the oracle is.
     #[arg(long, value_name = "LAB", default_value = "")]
     pub(crate) lab: String,
+
+    /// Earlier labs to put in as they are in the reference, as `cargo lab handout --with` does. Submissions
+    /// need not have them.
+    #[arg(long, value_name = "LAB", value_delimiter = ',')]
+    pub(crate) with: Vec<String>,
 
     /// Grade everything in this folder.
     #[arg(long = "in", value_name = "FOLDER")]

@@ -17,7 +17,7 @@ use crate::parallel::in_parallel;
 use crate::plan::{self, VERSION};
 use crate::recipe::Recipe;
 use crate::sandbox::{Bounds, Mount, Sandbox};
-use crate::take::{Refusal, Sources, take_tests};
+use crate::take::{Refusal, Sources, name_of, take_tests};
 use crate::watch::{Allowance, Cause, Pulse, run};
 use crate::workshop::Workshop;
 use crate::{canary, scratch, store};
@@ -130,7 +130,7 @@ impl Trial<'_> {
     /// The zoo's patches for the lab's packages, in order, and whether they make a solution wrong.
     fn patches(&self) -> Vec<(PathBuf, bool)> {
         let packages = self.workshop.packages.iter();
-        let folders = packages.flat_map(|package| {
+        let folders = packages.map(|package| name_of(package)).flat_map(|package| {
             [(format!("bugs/{package}"), true), (format!("bugs/correct/{package}"), false)]
         });
         let files = folders.flat_map(|(folder, is_wrong)| {
@@ -186,7 +186,12 @@ impl Trial<'_> {
             failed: Vec::new(),
             score: 0,
         };
-        let package = self.workshop.packages.last().map(String::as_str).unwrap_or_default();
+        // The last one that has tests.
+        let workspace = &self.workshop.recipe.workspace;
+        let mut packages = self.workshop.packages.iter().rev();
+        let package = packages
+            .find(|package| workspace.join(package).join("tests").is_dir())
+            .map_or("", String::as_str);
         let tests = take_tests(path, package).and_then(|taken| {
             crate::inspect::inspect(&taken.sources, &Sources::new())?;
             Ok(taken.sources)

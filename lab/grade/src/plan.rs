@@ -24,6 +24,9 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) struct Plan {
     pub(crate) version: u32,
     pub(crate) lab: String,
+    /// Earlier labs that are put in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) with: Vec<String>,
     /// Of the workspace that everything is built in ([`Workshop::fingerprint`]).
     pub(crate) workshop: String,
     pub(crate) packages: Vec<String>,
@@ -77,6 +80,7 @@ pub(crate) struct Shard {
 #[derive(Debug)]
 pub(crate) struct Wish {
     pub(crate) lab: String,
+    pub(crate) with: Vec<String>,
     pub(crate) submissions: Vec<PathBuf>,
     pub(crate) runs: u64,
     pub(crate) first_seed: u64,
@@ -98,7 +102,8 @@ impl Plan {
             own_row("(reference)", Role::Reference, &workshop.reference, out)?,
             own_row("(skeleton)", Role::Skeleton, &workshop.skeleton, out)?,
         ];
-        if let Some(patch) = grading.canary.get(&wish.lab) {
+        // Of several labs, the canary of the first that has one.
+        if let Some(patch) = wish.lab.split(',').find_map(|lab| grading.canary.get(lab)) {
             let sources = canary::sources(&workshop.reference, &root.join(patch))?;
             rows.push(own_row("(canary)", Role::Canary, &sources, out)?);
         }
@@ -110,6 +115,7 @@ impl Plan {
         Ok(Plan {
             version: VERSION,
             lab: wish.lab.clone(),
+            with: wish.with.clone(),
             workshop: workshop.fingerprint.clone(),
             packages: workshop.packages.clone(),
             runs: wish.runs,
@@ -283,19 +289,40 @@ mod tests {
         assert_eq!(plain(std::ffi::OsStr::new("a/<b>")), "a_2f_3cb_3e");
     }
 
-    #[test]
-    fn no_seed_is_left_out_or_run_twice() {
-        let row = |name: &str, refusal| Row {
+    fn row(name: &str, refusal: Option<Refusal>) -> Row {
+        Row {
             name: name.to_owned(),
             role: Role::Student,
             file: String::new(),
             hash: String::new(),
             refusal,
             notes: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn two_submissions_of_a_student_are_both_named_and_neither_counts() {
+        let mut rows = [("alice", "alice.zip"), ("bob", "bob"), ("alice", "alice")]
+            .map(|(name, file)| Row { file: file.to_owned(), ..row(name, None) });
+        refuse_twins(&mut rows);
+        let said = rows.map(|row| (row.name, row.refusal.map(|refusal| refusal.sentence)));
+        let sentence = Some("There are several submissions of alice: alice.zip, alice. Keep one.".to_owned());
+        assert_eq!(
+            said,
+            [
+                ("alice [alice.zip]".to_owned(), sentence.clone()),
+                ("bob".to_owned(), None),
+                ("alice [alice]".to_owned(), sentence),
+            ]
+        );
+    }
+
+    #[test]
+    fn no_seed_is_left_out_or_run_twice() {
         let plan = Plan {
             version: VERSION,
             lab: String::new(),
+            with: Vec::new(),
             workshop: String::new(),
             packages: Vec::new(),
             runs: 7,

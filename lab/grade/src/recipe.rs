@@ -6,9 +6,10 @@
 //! built by the same calls with other sources, in a sandbox, without cargo: so no manifest, build script,
 //! macro crate or configuration of a student's has any part in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::{Bounds, Mount, Sandbox};
 use crate::take::{Refusal, Sources};
-use crate::watch::{Allowance, Cause, Pulse, run};
+use crate::watch::{Allowance, Cause, End, Pulse, run};
 
 /// The folder that gets the recorded calls.
 pub(crate) const RECORD: &str = "LAB_GRADE_RECORD";
@@ -102,11 +103,15 @@ fn note(arguments: &[OsString]) -> std::io::Result<bool> {
 }
 
 impl Recipe {
-    /// The recorded calls in this folder, for crates in this order.
-    pub(crate) fn read(folder: &Path, crates: &[String]) -> Result<Vec<Call>, Failure> {
+    /// The recorded calls in this folder, for crates in this order, of which these have tests.
+    pub(crate) fn read(
+        folder: &Path,
+        crates: &[String],
+        tested: &BTreeSet<String>,
+    ) -> Result<Vec<Call>, Failure> {
         let mut calls = Vec::new();
         for kind in ["lib", "test"] {
-            for krate in crates {
+            for krate in crates.iter().filter(|krate| kind == "lib" || tested.contains(*krate)) {
                 let path = folder.join(format!("{krate}.{kind}.json"));
                 let call = fs::read(&path).map_err(|error| error.to_string());
                 let call =
@@ -204,6 +209,9 @@ impl Recipe {
             Cause::Exit(0) => Ok(()),
             Cause::Exit(code) if code == i32::from(crate::sandbox::confine::BROKEN) => {
                 return Err(Failure::new(end.output));
+            }
+            _ if is_full(out, &end) => {
+                return Err(Failure::new(format!("{}: no room is left to compile in", out.display())));
             }
             Cause::Exit(_) => Err(Refusal::new("compiler", self.words(&end.output, sources))),
             cause => {
@@ -305,6 +313,27 @@ impl Call {
     fn value(&self, key: &str) -> &str {
         self.arguments.iter().find_map(|argument| argument.strip_prefix(key)).unwrap_or_default()
     }
+}
+
+/// Whether the compiler failed because no room is left where it writes, for which no student can do anything.
+/// The linker maps its output, and dies of a bus error then.
+fn is_full(out: &Path, end: &End) -> bool {
+    let words = ["No space left on device", "Bus error"];
+    let says_so = end.cause == Cause::Signal(nix::sys::signal::Signal::SIGBUS as i32)
+        || words.iter().any(|words| end.output.contains(words));
+    // A source can make the compiler say that, too.
+    says_so && !has_room(out)
+}
+
+/// Tries whether 64 MiB, more than any binary takes, can be written.
+fn has_room(folder: &Path) -> bool {
+    let path = folder.join("room");
+    let megabyte = vec![1; 1 << 20];
+    let written =
+        File::create(&path).and_then(|mut file| (0..64).try_for_each(|_| file.write_all(&megabyte)));
+    // It was made for this alone.
+    let _ = fs::remove_file(&path);
+    written.is_ok()
 }
 
 fn limit(cause: Cause) -> String {

@@ -1,7 +1,7 @@
 //! The pristine workspace of a lab, built once: a handout, the framework's libraries, the calls of the
 //! compiler for the lab's own crates, and what the reference and the skeleton look like there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,12 +11,12 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::recipe::{CRATES, RECORD, Recipe};
-use crate::scratch;
-use crate::take::Sources;
+use crate::take::{Sources, name_of};
+use crate::{scratch, settings};
 
 /// A workspace to lay submissions over.
 pub(crate) struct Workshop {
-    /// The folders of the lab's crates, which are also their names.
+    /// The folders of the lab's crates, each named for its crate: `raft`, `lectures/warmup`.
     pub(crate) packages: Vec<String>,
     pub(crate) recipe: Recipe,
     /// What a student begins with.
@@ -46,17 +46,23 @@ fn cannot(path: &Path, error: impl std::fmt::Display) -> Failure {
 
 impl Workshop {
     /// Makes it in the folder `cache`, or takes what is there if nothing has changed.
-    pub(crate) fn prepare(root: &Path, lab: &str, cache: &Path) -> Result<Workshop, Failure> {
+    /// `with` are earlier labs that are put in as the reference has them.
+    pub(crate) fn prepare(lab: &str, with: &[String], cache: &Path) -> Result<Workshop, Failure> {
         fs::create_dir_all(cache).map_err(|error| cannot(cache, error))?;
         let cache = cache.canonicalize().map_err(|error| cannot(cache, error))?;
         // Several graders may use one cache. Each makes a handout of its own to see whether the cache is
         // right.
         let fresh = scratch::folder("handout")?;
-        hand_out(lab, &fresh)?;
+        hand_out(lab, with, &[], &fresh)?;
         let (packages, skeleton) = read_handout(&fresh)?;
-        let reference = reference(root, &packages, &skeleton)?;
+        let solved = scratch::folder("solved")?;
+        hand_out(lab, with, &["--solved"], &solved)?;
+        let (_, reference) = read_handout(&solved)?;
+        remove(&solved)?;
         let fingerprint = fingerprint(&fresh, &reference)?;
-        let crates: Vec<String> = packages.iter().map(|name| name.replace('-', "_")).collect();
+        let crates: Vec<String> = packages.iter().map(|package| krate(package)).collect();
+        // A lab may have crates without tests of their own.
+        let tested: BTreeSet<String> = settings::tests(&fresh)?.into_iter().map(|test| test.krate).collect();
         let mut recipe = Recipe {
             calls: Vec::new(),
             workspace: cache.join("workspace"),
@@ -74,7 +80,7 @@ impl Workshop {
                 remove(&stamp)?;
                 replace(&fresh, &recipe.workspace)?;
                 lay(&recipe.workspace, &reference)?;
-                build(&cache, &crates)?;
+                build(&cache, &crates, &tested)?;
                 lay(&recipe.workspace, &skeleton)?;
                 remove_own_libraries(&recipe.target, &crates)?;
                 fs::write(&stamp, &fingerprint).map_err(|error| cannot(&stamp, error))?;
@@ -83,9 +89,14 @@ impl Workshop {
             lock.lock_shared().map_err(|error| cannot(&cache, error))?;
         }
         remove(&fresh)?;
-        recipe.calls = Recipe::read(&cache.join("recipes"), &crates)?;
+        recipe.calls = Recipe::read(&cache.join("recipes"), &crates, &tested)?;
         Ok(Workshop { packages, recipe, skeleton, reference, fingerprint, _lock: lock })
     }
+}
+
+/// The name of a package's crate.
+fn krate(package: &str) -> String {
+    name_of(package).replace('-', "_")
 }
 
 fn remove(path: &Path) -> Result<(), Failure> {
@@ -117,14 +128,18 @@ fn replace(fresh: &Path, folder: &Path) -> Result<(), Failure> {
 }
 
 /// Makes a handout with the program beside this one.
-fn hand_out(lab: &str, out: &Path) -> Result<(), Failure> {
+fn hand_out(lab: &str, with: &[String], options: &[&str], out: &Path) -> Result<(), Failure> {
     let this =
         std::env::current_exe().map_err(|error| Failure::new(format!("this program is gone: {error}")))?;
     let program = this.with_file_name("lab-handout");
-    let output =
-        Command::new(&program).args(["--lab", lab, "--out"]).arg(out).stdin(Stdio::null()).output().map_err(
-            |error| Failure::new(format!("{}: {error}; `cargo lab grade` builds it", program.display())),
-        )?;
+    let mut command = Command::new(&program);
+    command.args(["--lab", lab, "--out"]).arg(out).args(options).stdin(Stdio::null());
+    if !with.is_empty() {
+        command.args(["--with", &with.join(",")]);
+    }
+    let output = command.output().map_err(|error| {
+        Failure::new(format!("{}: {error}; `cargo lab grade` builds it", program.display()))
+    })?;
     if output.status.success() {
         return Ok(());
     }
@@ -152,37 +167,9 @@ fn read_handout(handout: &Path) -> Result<(Vec<String>, Sources), Failure> {
     Ok((packages, skeleton))
 }
 
-/// The reference's sources of these packages. Which consensus module is below is no part of a solution.
-fn reference(root: &Path, packages: &[String], skeleton: &Sources) -> Result<Sources, Failure> {
-    let mut reference = Sources::new();
-    for package in packages {
-        let mut folders = vec![PathBuf::from(package).join("src")];
-        while let Some(folder) = folders.pop() {
-            let path = root.join(&folder);
-            for entry in fs::read_dir(&path).map_err(|error| cannot(&path, error))? {
-                let entry = entry.map_err(|error| cannot(&path, error))?;
-                let inner = folder.join(entry.file_name());
-                if entry.path().is_dir() {
-                    folders.push(inner);
-                    continue;
-                }
-                let name = inner.display().to_string();
-                let text = fs::read_to_string(entry.path()).map_err(|error| cannot(&entry.path(), error))?;
-                let is_below = text.contains("handout: drop oracle");
-                let text = skeleton.get(&name).filter(|_| is_below).cloned().unwrap_or(text);
-                if name.ends_with(".rs") {
-                    reference.insert(name, text);
-                }
-            }
-        }
-    }
-    Ok(reference)
-}
-
 /// Makes the sources of the packages in the workspace these.
 fn lay(workspace: &Path, sources: &Sources) -> Result<(), Failure> {
-    let packages: std::collections::BTreeSet<&str> =
-        sources.keys().filter_map(|path| path.split("/src/").next()).collect();
+    let packages: BTreeSet<&str> = sources.keys().filter_map(|path| path.split("/src/").next()).collect();
     for package in packages {
         remove(&workspace.join(package).join("src"))?;
     }
@@ -195,7 +182,7 @@ fn lay(workspace: &Path, sources: &Sources) -> Result<(), Failure> {
 }
 
 /// Builds the reference by cargo, with this program in the place of rustc.
-fn build(cache: &Path, crates: &[String]) -> Result<(), Failure> {
+fn build(cache: &Path, crates: &[String], tested: &BTreeSet<String>) -> Result<(), Failure> {
     let recipes = cache.join("recipes");
     remove(&recipes)?;
     fs::create_dir_all(&recipes).map_err(|error| cannot(&recipes, error))?;
@@ -205,7 +192,7 @@ fn build(cache: &Path, crates: &[String]) -> Result<(), Failure> {
         std::env::current_exe().map_err(|error| Failure::new(format!("this program is gone: {error}")))?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["test", "--no-run", "--locked", "--workspace"]);
-    command.args(crates.iter().flat_map(|krate| ["--test", krate.as_str()]));
+    command.args(tested.iter().flat_map(|krate| ["--test", krate.as_str()]));
     command.env("CARGO_TARGET_DIR", cache.join("target")).env("RUSTC_WORKSPACE_WRAPPER", this);
     command.env(RECORD, &recipes).env(CRATES, crates.join(",")).env("CARGO_INCREMENTAL", "0");
     command.current_dir(cache.join("workspace")).stdin(Stdio::null()).stdout(Stdio::null());
@@ -221,10 +208,9 @@ fn build(cache: &Path, crates: &[String]) -> Result<(), Failure> {
 /// Removes what cargo knows and has built of the lab's crates, so that no part of the reference is left.
 fn remove_own_libraries(target: &Path, crates: &[String]) -> Result<(), Failure> {
     let is_own = |name: &str| {
-        let stem = name.strip_prefix("lib").unwrap_or(name).replace('-', "_");
-        crates
-            .iter()
-            .any(|krate| stem.strip_prefix(krate.as_str()).is_some_and(|rest| rest.starts_with(['_', '.'])))
+        // Behind the crate's name stands a hash. `vmft-machine` is not `vmft`.
+        let stem = name.rsplit_once('-').map_or(name, |(stem, _)| stem).replace('-', "_");
+        crates.iter().any(|own| stem.strip_prefix("lib").unwrap_or(&stem) == own.as_str())
     };
     for folder in ["debug/deps", "debug/.fingerprint"] {
         let Ok(entries) = fs::read_dir(target.join(folder)) else { continue };

@@ -41,8 +41,8 @@ fn only(text: &str, names: &[&str]) -> String {
             "[[bench]]" => is_kept = false,
             _ => {}
         }
-        // The comment about benches stands before the first of them.
-        if is_kept && !line.contains("cargo lab bench") {
+        // The comment about benches stands before the first of them. `rules` is for `cargo lab mutants`.
+        if is_kept && !line.contains("cargo lab bench") && !line.starts_with("rules = ") {
             out.push_str(line);
         }
     }
@@ -64,8 +64,7 @@ mod tests {
 
     #[test]
     fn other_labs_are_left_out() {
-        let text =
-            "# Labs.\n\n[[lab]]\nname = \"a\"\n[[lab.part]]\nx\n\n[[lab]]\nname = \"b\"\n\n[[bench]]\ny\n";
+        let text = "# Labs.\n\n[[lab]]\nname = \"a\"\nrules = []\n[[lab.part]]\nx\n\n[[lab]]\nname = \"b\"\n\n[[bench]]\ny\n";
         assert_eq!(only(text, &["a"]), "# Labs.\n\n[[lab]]\nname = \"a\"\n[[lab.part]]\nx\n");
         assert_eq!(only(text, &["b"]), "# Labs.\n\n[[lab]]\nname = \"b\"\n");
     }

@@ -20,12 +20,13 @@ use crate::marks::Level;
   cargo lab handout --lab shardkv --with kvraft,shardctrler --out ../shardkv
   cargo lab handout --lab raft --out ../raft-new --diff ../raft-2026 > update.patch
   cargo lab handout --prove                                         # every lab and level; what CI runs
+  cargo lab handout --prove --no-build                              # the same without builds, in seconds
 
 Exit status: 0 done, 1 a proof failed, 2 it could not be done; then nothing is left behind."
 )]
 pub(crate) struct Arguments {
     /// The labs to hand out: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft,
-    /// zookeeper, craq.
+    /// zookeeper, gfs, craq.
     #[arg(long, value_name = "LAB", value_delimiter = ',')]
     pub(crate) lab: Vec<String>,
 
@@ -34,14 +35,18 @@ pub(crate) struct Arguments {
     pub(crate) out: Option<PathBuf>,
 
     /// How much of the reference's structure to leave: its public interface, or also its files, types and
-    /// signatures, and the tests of its rules.
-    #[arg(long, value_enum, default_value = "classic")]
-    pub(crate) level: Level,
+    /// signatures, and the tests of its rules [default: classic; with --prove both].
+    #[arg(long, value_enum)]
+    pub(crate) level: Option<Level>,
 
     /// Earlier labs to put in as they are in the reference, so that the later one can be done alone. In place
     /// of Raft the oracle is put in, also without this option.
     #[arg(long, value_name = "LAB", value_delimiter = ',')]
     pub(crate) with: Vec<String>,
+
+    /// Put the reference's sources in; graders need it.
+    #[arg(long, hide = true)]
+    pub(crate) solved: bool,
 
     /// Make the folder a git repository with one commit.
     #[arg(long)]
@@ -57,6 +62,10 @@ pub(crate) struct Arguments {
     /// the reference's files are put back.
     #[arg(long, conflicts_with_all = ["git", "diff", "with"])]
     pub(crate) prove: bool,
+
+    /// With --prove: leave out what has to be built for, which takes minutes for each lab.
+    #[arg(long, requires = "prove")]
+    pub(crate) no_build: bool,
 
     /// Check the labs' texts: anchors, links, and that every command in them works.
     #[arg(long, conflicts_with_all = ["git", "diff", "with", "lab", "out", "prove"])]

@@ -16,7 +16,7 @@ pub(crate) struct Lab {
 }
 
 /// All labs, each behind those that it stands on.
-pub(crate) const LABS: [Lab; 9] = [
+pub(crate) const LABS: [Lab; 10] = [
     Lab { name: "warmup", packages: &["lectures/warmup"], given: &[], catalogue: &["warmup"], needs: &[] },
     Lab { name: "mapreduce", packages: &["mapreduce"], given: &[], catalogue: &["mapreduce"], needs: &[] },
     Lab { name: "raft", packages: &["raft"], given: &[], catalogue: &["raft"], needs: &[] },
@@ -54,6 +54,13 @@ pub(crate) const LABS: [Lab; 9] = [
         given: &[],
         catalogue: &["zookeeper"],
         needs: &["raft", "kvraft"],
+    },
+    Lab {
+        name: "gfs",
+        packages: &["lectures/gfs", "lectures/gfs-client"],
+        given: &["lectures/gfs-messages"],
+        catalogue: &["gfs"],
+        needs: &[],
     },
     Lab {
         name: "craq",

@@ -36,7 +36,8 @@ use clap::Parser;
 use lab_terminal::{Failure, Outcome, end_quietly_when_nobody_reads, exit_code};
 
 use crate::cli::Arguments;
-use crate::plan::{Choice, plan};
+use crate::marks::Level;
+use crate::plan::{Choice, plan, solved};
 
 fn main() -> ExitCode {
     end_quietly_when_nobody_reads();
@@ -49,10 +50,10 @@ fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         return book::run(root);
     }
     if arguments.prove {
-        return prove::run(root, &arguments.lab, arguments.out.as_deref());
+        return prove::run(root, arguments);
     }
-    let choice = Choice::new(&arguments.lab, &arguments.with, arguments.level)?;
-    let plan = plan(root, &choice)?;
+    let choice = Choice::new(&arguments.lab, &arguments.with, arguments.level.unwrap_or(Level::Classic))?;
+    let plan = if arguments.solved { solved(root, &choice)? } else { plan(root, &choice)? };
     let Some(out) = &arguments.out else { unreachable!("clap asks for --out") };
     // Before anything is written: it may say that OLD is no handout.
     let update = arguments.diff.as_deref().map(|old| update::update(old, &plan)).transpose()?;

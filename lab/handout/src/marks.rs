@@ -2,7 +2,8 @@
 //!
 //! A mark is a comment on a line of its own that begins with `handout:`. Behind the verb may stand a
 //! condition, and then the mark counts only if it holds: `classic` or `guided`, or `oracle` if consensus
-//! comes from the oracle.
+//! comes from the oracle. `apart` always holds; it also leaves out of the solution what stands on crates that
+//! the handout lacks ([`solution`]).
 //!
 //! | mark | what becomes of the source |
 //! |---|---|
@@ -53,6 +54,7 @@ impl Case {
             "classic" => Some(self.level == Level::Classic),
             "guided" => Some(self.level == Level::Guided),
             "oracle" => Some(self.has_oracle),
+            "apart" => Some(true),
             _ => None,
         }
     }
@@ -110,6 +112,22 @@ pub(crate) fn cut(text: &str, language: Language, case: Case) -> Result<Cut, Fau
     Ok(apply(text, edits))
 }
 
+/// A file of the reference as part of a solution; None if it is none: it is `apart`, or says which consensus
+/// module is below, which the handout says already.
+pub(crate) fn solution(text: &str) -> Option<String> {
+    let is_mark = |line: &str, mark: &str| line.trim() == format!("// {SIGN} {mark}");
+    if text.lines().any(|line| is_mark(line, "file apart") || is_mark(line, "drop oracle")) {
+        return None;
+    }
+    let mut is_apart = false;
+    let kept = text.split_inclusive('\n').filter(|line| {
+        let was_apart = is_apart;
+        is_apart = is_mark(line, "drop apart") || is_apart && !is_mark(line, "end");
+        !was_apart && !is_apart
+    });
+    Some(kept.collect())
+}
+
 /// A mark and the bytes of its line.
 #[derive(Debug)]
 struct Mark {
@@ -150,7 +168,31 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> Cut {
     }
     kept.extend(lines(&text[at..]));
     push(&mut out, &text[at..]);
-    Cut { text: Some(out), dropped, kept }
+    Cut { text: Some(tidy(&out)), dropped, kept }
+}
+
+/// The text as rustfmt would have it where something was left out: no block without functions, and no empty
+/// line at the end.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
+        let is_block = line.starts_with("impl") && !line.contains(" for ") && line.ends_with("{\n");
+        if is_block && lines.next_if_eq(&"}\n").is_some() {
+            // Its comment, and one of the empty lines around it.
+            while out.lines().next_back().is_some_and(|last| last.starts_with("//")) {
+                out.truncate(out.trim_end().rfind('\n').map_or(0, |end| end + 1));
+            }
+            if out.ends_with("\n\n") {
+                lines.next_if_eq(&"\n");
+            }
+            continue;
+        }
+        out.push_str(line);
+    }
+    let end = out.trim_end_matches('\n').len();
+    out.truncate(end + 1);
+    out
 }
 
 /// Adds a piece of text. What was left out before it leaves no second empty line, and none where a block
@@ -209,9 +251,11 @@ impl Verb {
         let (verb, rest) = text.split_once([' ', ',']).unwrap_or((text, ""));
         if verb == "file" {
             return match rest.trim() {
-                "never" => Ok(Verb::File(false)),
+                "never" | "apart" => Ok(Verb::File(false)),
                 word if case.holds(word).is_some() => Ok(Verb::File(case.holds(word) == Some(true))),
-                other => Err(format!("a file is for guided, classic, oracle or never, not for `{other}`")),
+                other => {
+                    Err(format!("a file is for guided, classic, oracle, never or apart, not for `{other}`"))
+                }
             };
         }
         let (word, behind) = rest.trim().split_once([' ', ',']).unwrap_or((rest.trim(), ""));
@@ -440,6 +484,25 @@ mod tests {
         assert_eq!(guided(text).text.as_deref(), Some(expected));
     }
 
+    #[test]
+    fn what_is_apart_is_no_part_of_a_solution() {
+        let text =
+            "a\n// handout: drop apart\nmod b;\n// handout: end\n// handout: drop\nc\n// handout: end\n";
+        assert_eq!(guided(text).text.as_deref(), Some("a\n"));
+        let whole = "a\n// handout: drop\nc\n// handout: end\n";
+        assert_eq!(solution(text).as_deref(), Some(whole));
+        assert_eq!(guided("// handout: file apart\na\n").text, None);
+        assert_eq!(solution("// handout: file apart\na\n"), None);
+        assert_eq!(solution("// handout: drop oracle\na\n// handout: end\n"), None);
+    }
+
+    #[test]
+    fn a_block_whose_functions_have_gone_goes_too() {
+        let text = "struct A;\n\n// handout: bodies 2A\n/// A thread.\nimpl A {\n    fn a() { 1 }\n}\n\nimpl B for A {\n}\n\n// handout: drop\nx\n// handout: end\n";
+        let cut = cut(text, Language::Rust, Case { level: Level::Classic, has_oracle: false }).unwrap();
+        assert_eq!(cut.text.as_deref(), Some("struct A;\n\nimpl B for A {\n}\n"));
+    }
+
     /// A reader does not see where something was left out.
     #[test]
     fn what_is_left_out_leaves_no_empty_lines() {
@@ -452,7 +515,7 @@ mod tests {
     fn regions_are_left_out_or_put_in() {
         let text = "a\n    // handout: drop, leave: Yours (2A).\n    b\n    // handout: end\n// handout: put\n//     c\n//\n// handout: end\n";
         let cut = guided(text);
-        assert_eq!(cut.text.as_deref(), Some("a\n    // Yours (2A).\n    c\n\n"));
+        assert_eq!(cut.text.as_deref(), Some("a\n    // Yours (2A).\n    c\n"));
         assert_eq!(cut.dropped, ["    b"]);
         let other =
             "// handout: drop classic\na\n// handout: end\n// handout: put classic\n// b\n// handout: end\n";
@@ -492,7 +555,7 @@ mod tests {
         assert_eq!(fault("// handout: bodies\n").1, "`bodies` needs the name of a part, or `kept`");
         assert_eq!(
             fault("// handout: file some\n").1,
-            "a file is for guided, classic, oracle or never, not for `some`"
+            "a file is for guided, classic, oracle, never or apart, not for `some`"
         );
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lab_terminal::{Failure, nearest};
 
 use crate::labs::{BESIDE, FRAMEWORK, LABS, Lab, ORACLE, find};
-use crate::marks::{Case, Cut, Level, cut};
+use crate::marks::{Case, Cut, Level, cut, solution};
 use crate::scan::Language;
 use crate::{catalogue, manifest, papers};
 
@@ -136,6 +136,19 @@ pub(crate) fn plan(root: &Path, choice: &Choice) -> Result<Plan, Failure> {
     manifest::add_root(&mut plan, root, choice)?;
     catalogue::add(&mut plan, root, choice)?;
     papers::add(&mut plan, root, choice)?;
+    Ok(plan)
+}
+
+/// The same handout with the reference's sources in it: what passes.
+pub(crate) fn solved(root: &Path, choice: &Choice) -> Result<Plan, Failure> {
+    let mut plan = plan(root, choice)?;
+    for package in choice.labs.iter().flat_map(|lab| lab.packages) {
+        for path in files_below(root, &Path::new(package).join("src"))? {
+            if let Some(text) = solution(&text_of(root, &path)?) {
+                plan.files.insert(path, File { content: text.into_bytes(), role: Role::Yours });
+            }
+        }
+    }
     Ok(plan)
 }
 

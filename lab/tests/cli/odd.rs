@@ -5,7 +5,7 @@ use std::fs::File;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::{Said, command, lab, scratch};
+use crate::{Said, command, fixture, lab, scratch};
 
 const LARGEST: &str = "18446744073709551615";
 
@@ -227,4 +227,40 @@ fn a_loop_grows_until_it_fails() {
             .ended(1);
     assert!(said.err.contains("again, 6 runs of each test"), "{}", said.err);
     assert!(said.out.contains("--seed 10"), "{}", said.out);
+}
+
+/// In a handout, files that are fixed and have changed are named once, and those that are the student's are
+/// not.
+#[test]
+fn a_fixed_file_of_a_handout_that_has_changed_is_named_once() {
+    let folder = scratch();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
+    let labs = std::fs::read_to_string(fixture().join("labs.toml")).expect("the fixture's list");
+    write("labs.toml", &labs);
+    let entry = |role: &str, text: &str| {
+        format!("{{\"role\": \"{role}\", \"fingerprint\": {}}}", lab_terminal::fingerprint(text.as_bytes()))
+    };
+    let files = [
+        format!("\"fixed.rs\": {}", entry("framework", "fn a() {}\n")),
+        format!("\"tests.rs\": {}", entry("tests", "fn b() {}\n")),
+        format!("\"mine.rs\": {}", entry("yours", "todo")),
+    ];
+    write(".handout.json", &format!("{{\"files\": {{{}}}}}", files.join(", ")));
+    write("mine.rs", "fn c() {}\n");
+    write("tests.rs", "fn b() {}\n");
+    let overview = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        command.arg("--labs").arg(folder.join("labs.toml")).current_dir(&folder).env("NO_COLOR", "1");
+        Said::new(command.stdin(Stdio::null()).output().expect("lab can be run")).ended(0)
+    };
+    write("fixed.rs", "fn a() {}\n");
+    let said = overview();
+    assert!(!said.err.contains("warning"), "{}", said.err);
+    // What is of no use to a student is not proposed.
+    assert!(said.out.contains("cargo lab stress") && !said.out.contains("cargo lab zoo"), "{}", said.out);
+    write("fixed.rs", "fn a() { /* mine */ }\n");
+    let said = overview();
+    assert_eq!(said.err.matches("warning").count(), 1, "{}", said.err);
+    let expected = "fixed.rs differs from what was handed out; it is replaced at grading";
+    assert!(said.err.contains(expected) && !said.err.contains("mine.rs"), "{}", said.err);
 }

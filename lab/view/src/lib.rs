@@ -16,7 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 
 use labtrace::{Event, Trace, Value, Writer, Written};
-use linearize::picture::{base64, html};
+use linearize_page::{base64, html};
 
 const PAGE: &str = include_str!("page/page.html");
 

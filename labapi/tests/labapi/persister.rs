@@ -142,3 +142,48 @@ fn new_snapshots_are_lost_and_kept_with_their_states() {
         );
     }
 }
+
+#[test]
+fn files_hold_what_was_written_to_them() {
+    let disk = Persister::new();
+    assert_eq!((disk.read_file("a", 0, 10), disk.file_size("a")), (None, None));
+    disk.write_file("a", 2, b"cd");
+    assert_eq!(disk.read_file("a", 0, 10), Some(b"\0\0cd".to_vec()), "a gap is zeros");
+    disk.write_file("a", 0, b"ab");
+    disk.write_file("b", 0, b"");
+    assert_eq!(disk.read_file("a", 1, 2), Some(b"bc".to_vec()));
+    assert_eq!(disk.read_file("a", 9, 2), Some(Vec::new()), "beyond the end is nothing");
+    assert_eq!((disk.file_names(), disk.file_size("b")), (vec!["a".to_owned(), "b".to_owned()], Some(0)));
+    let other = disk.copy();
+    disk.delete_file("a");
+    assert_eq!((disk.file_size("a"), other.file_size("a"), disk.writes()), (None, Some(4), 4));
+}
+
+#[test]
+fn a_byte_of_a_file_changes_behind_its_owners_back() {
+    let disk = Persister::new();
+    disk.lose_unsynced();
+    disk.write_file("a", 0, b"abc");
+    disk.sync();
+    assert!(disk.flip("a", 1, 0x20));
+    assert!(!disk.flip("a", 3, 1) && !disk.flip("b", 0, 1), "there is no such byte");
+    assert_eq!(disk.read_file("a", 0, 3), Some(b"aBc".to_vec()));
+    let (after, _) = disk.after_crash(drawing([]));
+    assert_eq!((after.read_file("a", 0, 3), disk.writes()), (Some(b"aBc".to_vec()), 1));
+}
+
+#[test]
+fn a_crash_loses_and_tears_writes_of_files() {
+    let disk = Persister::new();
+    disk.lose_unsynced();
+    disk.write_file("a", 0, b"old");
+    disk.sync();
+    disk.write_file("a", 0, b"NEWER");
+    disk.delete_file("a");
+    let read = |disk: Persister| disk.read_file("a", 0, 9);
+    assert_eq!(read(disk.after_crash(drawing([0, 1])).0), Some(b"old".to_vec()));
+    let (torn, loss) = disk.after_crash(drawing([0, 0, 1]));
+    assert_eq!((read(torn), loss), (Some(b"NEd".to_vec()), Loss { writes: 2, torn_after: Some(2) }));
+    assert_eq!(read(disk.after_crash(drawing([1])).0), Some(b"NEWER".to_vec()));
+    assert_eq!(read(disk.after_crash(drawing([2])).0), None);
+}

@@ -15,11 +15,17 @@ pub const PATIENCE: Duration = Duration::from_millis(150);
 /// The flag of one machine: a value for each epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     epoch: u64,
     winner: Option<usize>,
+    // handout: end
 }
 
 impl Default for Flag {
+    // handout: body classic VB
     /// The flag of epoch 1, not set.
     fn default() -> Flag {
         Flag { epoch: 1, winner: None }

@@ -1,3 +1,4 @@
+// handout: file guided
 //! A host and the other one: messages, suspicion, going on alone, and repair. Pure, as `state.rs`.
 //!
 //! Rules R7 (who goes on alone), R8 and R9 (going live), R10 (repair), R11 (flow).

@@ -15,9 +15,14 @@ pub const BLOCKS: u64 = 1024;
 /// What the disk holds of one machine.
 #[derive(Clone, Debug, Default)]
 pub struct Volume {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     flag: Flag,
     /// Each block that was written, and the number of the output that wrote it.
     blocks: BTreeMap<u64, (u64, Vec<u8>)>,
+    // handout: end
 }
 
 // handout: bodies VB
@@ -69,7 +74,12 @@ impl Volume {
 /// The disk's server.
 #[derive(Default)]
 pub struct DiskServer {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     volumes: Mutex<BTreeMap<u64, Volume>>,
+    // handout: end
 }
 
 impl DiskServer {

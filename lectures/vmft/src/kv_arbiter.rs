@@ -1,4 +1,4 @@
-// handout: file never
+// handout: file apart
 //! The flag in the Raft-based key/value service of lab 3, which has no single point of failure.
 
 use kvraft::{Clerk, Operation};

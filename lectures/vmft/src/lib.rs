@@ -49,6 +49,7 @@
 //! [`KvArbiter`] keeps it in the Raft-based key/value service instead, so that no single machine decides.
 // handout: end
 //!
+// handout: drop classic
 //! # How to read
 //!
 //! | file | content |
@@ -64,11 +65,13 @@
 //! | `client.rs` | clients, and the network outside |
 //! | `transfer.rs` | the bytes of state transfer, for comparison |
 //!
+// handout: end
 //! # What the tests need
 //!
 //! [`Host`] with [`Peers`] and [`Settings`], the messages of `rpc.rs`, and the pure halves [`Recorder`] and
 //! [`Replayer`]. Lockstep is watched through the machine's [`Probe`], everything else on the network.
 //!
+// handout: drop classic
 //! # What this solution does beyond the paper, and why
 //!
 //! - **Outputs are kept until they have left.** The paper's backup drops its outputs and relies on clients
@@ -78,6 +81,7 @@
 //! - **Each attempt to clone has its own epoch**, so that a host with the state of a failed attempt can never
 //!   win a flag.
 //!
+// handout: end
 //! # What is left out on purpose
 //!
 //! - **A second core.** Two cores that share memory race, and a race is not replayed by counting.
@@ -93,12 +97,16 @@
 pub mod arbiter;
 mod client;
 mod cluster;
+// handout: drop classic
 mod decisions;
+// handout: end
 pub mod disk;
-// handout: drop
+// handout: drop apart
 mod kv_arbiter;
 // handout: end
+// handout: drop classic
 mod log;
+// handout: end
 mod record;
 mod replay;
 pub mod rpc;
@@ -110,15 +118,22 @@ pub use arbiter::{Arbiter, DiskArbiter, Flag};
 pub use client::{Client, RESEND, Wire};
 pub use cluster::ClusterServer;
 pub use disk::DiskServer;
-// handout: drop
+// handout: drop apart
 pub use kv_arbiter::KvArbiter;
 // handout: end
+// handout: drop classic
 pub use log::Log;
+// handout: end
 pub use record::{Held, HostSources, Recorder, Sources, VIRTUAL_HOST};
 pub use replay::Replayer;
 pub use rpc::{Entry, EntryKind};
 pub use server::{Host, Peers, Status, VM};
+// handout: drop classic
 pub use state::{Pace, Role, Settings, State};
+// handout: end
+// handout: put classic
+// pub use state::{Role, Settings};
+// handout: end
 pub use vmft_machine::{
     Interrupt, LoadError, Machine, Operation, Output, Probe, Program, Stop, Trap, assembler, guests,
     instruction, machine,

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The primary's end of the logging channel: entries that the backup may not have, and how far behind it is.
 //!
 //! The network loses, repeats and reorders messages. So entries stay here until they are acknowledged, and

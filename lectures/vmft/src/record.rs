@@ -43,6 +43,10 @@ pub struct Held {
 
 /// A guest that is recorded.
 pub struct Recorder {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     machine: Machine,
     sources: Arc<dyn Sources>,
     /// Of the entries to come.
@@ -52,6 +56,7 @@ pub struct Recorder {
     is_recording: bool,
     entries: Vec<Entry>,
     outputs: Vec<Held>,
+    // handout: end
 }
 
 // handout: bodies VA

@@ -14,6 +14,10 @@ use crate::rpc::{Entry, EntryKind};
 
 /// A guest that replays a log.
 pub struct Replayer {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     machine: Machine,
     /// Received without gaps, and not replayed yet.
     buffer: VecDeque<Entry>,
@@ -25,6 +29,7 @@ pub struct Replayer {
     kept: VecDeque<Held>,
     /// The entry that ends the machine is replayed.
     is_off: bool,
+    // handout: end
 }
 
 // handout: bodies VA

@@ -1,3 +1,7 @@
+// handout: put classic
+// //! A host: what it can reach, its threads, and the handlers of its messages.
+// handout: end
+// handout: drop classic
 //! A host: the monitor around its rules, its threads, and the handlers of its messages.
 //!
 //! | thread | work |
@@ -7,7 +11,10 @@
 //! | outputs | sends what may leave, in order |
 //! | decisions | suspects the other host, asks for the flag, finds a new backup |
 
+// handout: end
+
 use labrpc::Service;
+// handout: drop classic
 use labrt::sync::{Arc, Condvar, Monitor, Settle};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -20,10 +27,24 @@ use crate::rpc::{
     HostRpc, LogAck, LogBatch, Transmission, WirePeer,
 };
 use crate::state::{Pace, Role, Settings, State};
+// handout: end
+// handout: put classic
+// use labrt::sync::Arc;
+// use labrt::time::Duration;
+//
+// use crate::arbiter::Arbiter;
+// use crate::machine::{Machine, Stop};
+// use crate::rpc::Clone as CloneMessage;
+// use crate::rpc::{
+//     ClusterPeer, DiskPeer, Heartbeat, HostError, HostPeer, HostRpc, LogAck, LogBatch, WirePeer,
+// };
+// use crate::state::{Role, Settings};
+// handout: end
 
 /// The machine that a host runs. A host of this lab runs one.
 pub const VM: u64 = 1;
 
+// handout: drop classic
 /// How long an RPC to the other host may take before it is sent again.
 const CALL: Duration = Duration::from_millis(150);
 /// How long the transfer of a clone may take, during which the guest stands still (R10).
@@ -35,6 +56,7 @@ const REPAIR: Duration = Duration::from_millis(50);
 /// The guest's processor lets time pass when it owes that much.
 const DEBT: Duration = Duration::from_micros(500);
 
+// handout: end
 /// Whom a host can reach.
 #[derive(Clone)]
 pub struct Peers {
@@ -71,10 +93,16 @@ pub struct Status {
 
 /// A host.
 pub struct Host {
+    // handout: drop classic
     state: Monitor<State>,
+    // handout: end
     peers: Peers,
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// What the threads of a host wait for.
 #[derive(Default)]
 pub struct Signals {
@@ -105,6 +133,7 @@ impl Settle for State {
     }
 }
 
+// handout: end
 // handout: bodies VB
 impl Host {
     /// Starts host `me` without a guest. Its threads belong to the caller's node and end with it.
@@ -295,6 +324,7 @@ impl Host {
     }
 }
 
+// handout: drop classic
 /// What became of outputs.
 enum Sent {
     /// They have left. After a disk write: the operation, and its block unless it failed.
@@ -303,6 +333,7 @@ enum Sent {
     Failed,
 }
 
+// handout: end
 // handout: bodies VB
 /// The decisions' thread.
 impl Host {

@@ -1,10 +1,19 @@
+// handout: put classic
+// //! How a host behaves, and what it is.
+// handout: end
+// handout: drop classic
 //! A host's rules: its role, what it may send, when it goes live. Pure: no lock, thread, clock or network.
 //!
 //! Rules R4 (output rule), R11 (flow) and R12 (power off); the others are in `decisions.rs`.
 
+// handout: end
+
+// handout: drop classic
 use std::collections::VecDeque;
 
+// handout: end
 use labrt::sync::Arc;
+// handout: drop classic
 use labrt::time::{Duration, Instant};
 
 use crate::log::Log;
@@ -12,6 +21,13 @@ use crate::machine::{Interrupt, Machine, Output, Probe};
 use crate::record::{Held, HostSources, Recorder, Sources};
 use crate::replay::Replayer;
 use crate::rpc::{Clone as CloneMessage, HostError};
+// handout: end
+// handout: put classic
+// use labrt::time::Duration;
+//
+// use crate::machine::Probe;
+// use crate::record::{HostSources, Sources};
+// handout: end
 
 /// How a host behaves.
 #[derive(Clone)]
@@ -71,6 +87,7 @@ pub enum Role {
     Off,
 }
 
+// handout: drop classic
 pub(crate) enum Guest {
     None,
     Recorded(Box<Recorder>),
@@ -416,3 +433,4 @@ impl State {
         tracing::debug!(target: "role", "{role:?} in epoch {}", self.epoch);
     }
 }
+// handout: end

@@ -5,6 +5,7 @@ use zookeeper::{ANY_VERSION, Client, Error, Flags, path};
 
 use crate::ensure;
 
+// handout: drop classic
 /// The node that appears when enough clients are there.
 const FULL: &str = "full";
 /// The node that appears when all have gone.
@@ -12,6 +13,7 @@ const EMPTY: &str = "empty";
 /// A client that dies inside tells nobody. Those that wait look again after this long.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+// handout: end
 /// A double barrier, for one use.
 pub struct DoubleBarrier<'a> {
     client: &'a Client,

@@ -5,12 +5,14 @@ use labrt::thread;
 use labrt::time::Duration;
 use zookeeper::{Client, Error, Flags};
 
+// handout: drop classic
 /// The first back-off is up to this long, about the time of a write; each later one up to twice as long as
 /// the one before.
 const FIRST: Duration = Duration::from_millis(60);
 /// No back-off is longer.
 const LONGEST: Duration = Duration::from_millis(960);
 
+// handout: end
 /// A counter in the data of one node.
 pub struct Counter<'a> {
     client: &'a Client,

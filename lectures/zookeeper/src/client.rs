@@ -2,19 +2,32 @@
 //!
 //! Operations have two forms. The asynchronous one ([`Client::start`], [`Client::begin`]) returns at once;
 //! answers come in the order of the calls. The blocking one waits for the answer.
+// handout: drop classic
 //!
 //! A client has two threads, the carriers. Each takes what is to be done: connect, or an exchange with the
 //! server. While one waits at the server for news, the other brings new requests.
+// handout: end
 
 use labrpc::ClientEnd;
+// handout: drop classic
 use labrt::oneshot::{self, Take};
 use labrt::sync::{Arc, Monitor};
 use labrt::thread;
+// handout: end
+// handout: put classic
+// use labrt::oneshot::Take;
+// handout: end
 use labrt::time::{Duration, Instant};
 
+// handout: drop classic
 use crate::library::{Job, Library};
 use crate::rpc::{Answer, Error, Event, Flags, Operation, Outcome, SessionId, Stat, ZkPeer, Zxid};
+// handout: end
+// handout: put classic
+// use crate::rpc::{Answer, Error, Event, Flags, Operation, SessionId, Stat, Zxid};
+// handout: end
 
+// handout: drop classic
 /// How many threads carry a client's messages.
 const CARRIERS: usize = 2;
 /// The pause behind a message that was lost or refused.
@@ -24,6 +37,7 @@ const SLACK: Duration = Duration::from_millis(100);
 /// How long a client waits for a connection.
 const CONNECT: Duration = Duration::from_millis(1200);
 
+// handout: end
 /// What a client wants of its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -43,15 +57,22 @@ impl Default for Settings {
 /// A client. When the last handle to its session is dropped without [`Client::close`], the service learns of
 /// the end by the client's silence.
 pub struct Client {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     inner: Arc<Inner>,
+    // handout: end
 }
 
+// handout: drop classic
 struct Inner {
     library: Monitor<Library>,
     servers: Vec<ZkPeer>,
     settings: Settings,
 }
 
+// handout: end
 /// An answer that may not be there yet.
 pub struct Pending {
     answer: Take<(Zxid, Answer)>,

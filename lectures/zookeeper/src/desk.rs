@@ -1,3 +1,4 @@
+// handout: file guided
 //! A server's desk: the connections of its clients, their queues, and their watches. Nothing of it is
 //! replicated; a server that restarts has an empty desk, and its clients connect anew.
 //!

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The leader's judgement: which sessions are dead (rule 7).
 
 use std::collections::BTreeMap;

@@ -43,6 +43,7 @@
 //! transaction. A client that is cut off learns this when it comes back. Until then it must take silence for
 //! the possible loss of its locks.
 //!
+// handout: drop classic
 //! # One queue for each session
 //!
 //! Everything that leaves a server for a session, replies and events alike, goes through one queue, and is
@@ -63,6 +64,7 @@
 //! | `library.rs`, `client.rs` | the client library |
 //! | the crate `zookeeper-recipes` | locks, barriers, elections and the like |
 //!
+// handout: end
 //! # What the tests need
 //!
 //! [`Server::start`] with its probe, [`Client`], the messages of `rpc.rs`, and the recipes. The invariants
@@ -83,15 +85,19 @@
 //
 // handout: end
 mod client;
+// handout: drop classic
 mod desk;
 mod judge;
 mod library;
+// handout: end
 pub mod path;
 mod replica;
 pub mod rpc;
 mod server;
 pub mod tree;
+// handout: drop classic
 mod watches;
+// handout: end
 
 pub use client::{Client, Pending, Settings, Watch};
 pub use replica::{Probe, Replica};

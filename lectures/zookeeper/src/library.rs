@@ -1,3 +1,4 @@
+// handout: file guided
 //! The rules of the client library: what it sends, what it does with what comes, and when it looks for
 //! another server. No threads.
 

@@ -1,11 +1,25 @@
+// handout: put classic
+// //! The replicated state: what a server applies transactions to.
+// handout: end
+// handout: drop classic
 //! The replicated state: the tree and the open sessions. It applies transactions in the order of the log, and
 //! tells this server's [`Desk`] what its clients have to learn.
 
+// handout: end
+
+// handout: drop classic
 use std::collections::BTreeMap;
 
+// handout: end
 use labgob::DecodeError;
+// handout: drop classic
 use labrt::sync::{Arc, Monitor};
+// handout: end
+// handout: put classic
+// use labrt::sync::Arc;
+// handout: end
 use rsm::StateMachine;
+// handout: drop classic
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Desk;
@@ -14,11 +28,25 @@ use crate::rpc::{
     Action, Answer, Error, EventKind, Operation, Outcome, SessionId, Transaction, WatchKind, Zxid,
 };
 use crate::tree::{Change, Tree};
+// handout: end
+// handout: put classic
+//
+// use crate::rpc::{Answer, Transaction, Zxid};
+// use crate::tree::Tree;
+// handout: end
 
 /// For testers: is shown each transaction that a replica applies, its zxid, the tree behind it, and the
 /// answer. Repetitions that change nothing are not shown.
 pub type Probe = Arc<dyn Fn(Zxid, &Transaction, &Tree, &Answer) + Send + Sync>;
 
+// handout: put classic
+// /// A replica: what a server applies transactions to.
+// pub struct Replica {
+//     // Your data here.
+// }
+//
+// handout: end
+// handout: drop classic
 /// An open session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
@@ -46,6 +74,7 @@ pub struct Replica {
     probe: Option<Probe>,
 }
 
+// handout: end
 // handout: bodies ZA
 impl Replica {
     pub(crate) fn new(desk: Arc<Monitor<Desk>>, probe: Option<Probe>) -> Replica {

@@ -1,3 +1,7 @@
+// handout: put classic
+// //! A server: a replica, its clients, and the handlers of their messages.
+// handout: end
+// handout: drop classic
 //! A server: a replica, its desk, and the threads between them.
 //!
 //! | thread | work |
@@ -6,11 +10,15 @@
 //! | syncer | asks the leader how far a sync must wait |
 //! | toucher | tells the leader which sessions were heard |
 //! | judge | at the leader: ends sessions that were not heard |
+// handout: end
 
+// handout: drop classic
 use std::collections::BTreeMap;
 
+// handout: end
 use labapi::Persister;
 use labrpc::{ClientEnd, Service};
+// handout: drop classic
 use labrt::sync::{Arc, Condvar, Monitor, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -23,7 +31,18 @@ use crate::rpc::{
     Action, Connect, Connected, Exchange, Exchanged, NotLeader, Refused, SessionId, Transaction, ZkPeer,
     ZkRpc, Zxid,
 };
+// handout: end
+// handout: put classic
+// use labrt::sync::Arc;
+// use rsm::{ReplicatedServer, Request, Rsm};
+//
+// use crate::replica::{Probe, Replica};
+// use crate::rpc::{
+//     Connect, Connected, Exchange, Exchanged, NotLeader, Refused, SessionId, Transaction, ZkRpc, Zxid,
+// };
+// handout: end
 
+// handout: drop classic
 /// How often a server with clients tells the leader of them.
 const TOUCH: Duration = Duration::from_millis(100);
 /// The pause before no leader is asked again.
@@ -31,12 +50,19 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// How long a client waits until its session is open. Enough for an election.
 const OPEN: Duration = Duration::from_millis(1000);
 
+// handout: end
 /// A server of the service.
 pub struct Server {
+    // handout: put classic
+    // rsm: Arc<Rsm<Replica>>,
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     rsm: Arc<Rsm<WithSessions<Replica>>>,
     desk: Arc<Monitor<Desk>>,
     judge: Mutex<Judge>,
     peers: Vec<ZkPeer>,
+    // handout: end
 }
 
 // handout: bodies ZA
@@ -188,6 +214,21 @@ impl Server {
     }
 }
 
+// handout: put classic
+// impl ReplicatedServer for Server {
+//     type Machine = Replica;
+//
+//     fn replica(&self) -> &Rsm<Replica> {
+//         &self.rsm
+//     }
+//
+//     fn clerk_service(self: &Arc<Self>) -> Service {
+//         self.clone().into_service()
+//     }
+// }
+//
+// handout: end
+// handout: drop classic
 impl ReplicatedServer for Server {
     type Machine = WithSessions<Replica>;
 
@@ -202,6 +243,7 @@ impl ReplicatedServer for Server {
     }
 }
 
+// handout: end
 impl ZkRpc for Server {
     fn connect(&self, mut connect: Connect) -> Result<Connected, Refused> {
         if connect.session == 0 {

@@ -1,19 +1,35 @@
 //! The tree of znodes: what each write does to it, and what each read finds. No sessions, no threads.
 
+// handout: drop classic
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+// handout: end
+// handout: put classic
+// use std::collections::BTreeSet;
+// handout: end
 
 use serde::{Deserialize, Serialize};
 
+// handout: drop classic
 use crate::path;
 use crate::rpc::{ANY_VERSION, Error, EventKind, Flags, SessionId, Stat, WatchKind, Zxid};
+// handout: end
+// handout: put classic
+// use crate::rpc::{Error, EventKind, Flags, SessionId, Stat, WatchKind, Zxid};
+// handout: end
 
+// handout: drop classic
 /// How many deletions the tree remembers. A client that was away for more of them is told of a change that
 /// there may not have been.
 const DELETIONS: usize = 1000;
 
+// handout: end
 /// A node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Znode {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     data: Vec<u8>,
     version: i64,
     cversion: i64,
@@ -25,8 +41,10 @@ pub struct Znode {
     next_seq: u64,
     /// The children's names.
     children: BTreeSet<String>,
+    // handout: end
 }
 
+// handout: drop classic
 /// What a transaction has done to one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -36,14 +54,20 @@ pub struct Change {
     pub kind: EventKind,
 }
 
+// handout: end
 /// All nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
+    // handout: put classic
+    // // Your data here.
+    // handout: end
+    // handout: drop classic
     nodes: BTreeMap<String, Znode>,
     /// The newest deletions: when, and of which node.
     deleted: VecDeque<(Zxid, String)>,
     /// Deletions up to this transaction may be forgotten.
     forgotten: Zxid,
+    // handout: end
 }
 
 // handout: bodies ZA

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The watches of a server's clients. Each fires once.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -22,6 +23,36 @@ fn reading(criterion: &mut Criterion) {
             bench.iter(|| black_box(read("bench", text.as_bytes()).expect("it was written so")));
         });
     }
+    let text = history_edn(100_000);
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("history.edn of a register 100000", |bench| {
+        bench.iter(|| black_box(read("bench", text.as_bytes()).expect("it was written so")));
+    });
+}
+
+/// So many operations of a register, as Jepsen writes them: ten processes in turns, a call and a return each.
+fn history_edn(operations: usize) -> String {
+    let mut text = String::new();
+    let mut event = |index: usize, operation: usize, kind: &str| {
+        let (process, value) = (operation % 10, operation / 4 % 5);
+        let (function, value) = match (operation % 4, kind) {
+            (0, _) => ("write", value.to_string()),
+            (1, _) => ("cas", format!("[{value} {value}]")),
+            (_, "invoke") => ("read", "nil".to_owned()),
+            _ => ("read", value.to_string()),
+        };
+        let time = index * 1_234_567;
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{{:type :{kind}, :f :{function}, :value {value}, :process {process}, :time {time}, :index {index}}}"
+        );
+    };
+    for operation in 0..operations {
+        event(2 * operation, operation, "invoke");
+        event(2 * operation + 1, operation, "ok");
+    }
+    text
 }
 
 criterion_group! {

@@ -1,5 +1,6 @@
 //! From a history to a verdict: partitions, threads, and which method decides what.
 
+mod in_order;
 mod touching;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use crate::explain;
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Model};
-use crate::search::{self, Found};
+use crate::search::{self, Found, Numbered};
 use crate::verdict::{Explanation, Order, Undecided, Verdict, Witness};
 
 /// Is `history` linearizable with respect to `model`?
@@ -70,25 +71,29 @@ fn check_parts<M: Model>(
     limits: &Limits,
     progress: &Progress,
 ) -> Verdict {
-    let mut parts: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
-    for (index, operation) in history.operations().iter().enumerate() {
-        parts.entry(model.partition(&operation.op)).or_default().push(index as u32);
-    }
-    let parts: Vec<(u64, Vec<u32>)> = parts.into_iter().collect();
+    let parts = parts(history.operations().iter().map(|operation| model.partition(&operation.op)).collect());
     progress.set_partitions(parts.len());
     let threads = limits.threads_for(history.len(), parts.len());
-    in_parallel(parts.len(), threads, || {
-        |part: usize| {
-            let (partition, indices) = &parts[part];
-            let decision = if specially { model.decide(history, indices, limits, progress) } else { None };
-            let verdict = match decision {
-                Some(decision) => decided(model, history, *partition, indices, decision, limits),
-                None => check_part(model, history, *partition, indices, limits, progress),
-            };
-            progress.partition_done();
-            verdict
-        }
-    })
+    let check = |part: usize| {
+        let (partition, indices) = &parts[part];
+        let decision = if specially { model.decide(history, indices, limits, progress) } else { None };
+        let verdict = match decision {
+            Some(decision) => decided(model, history, *partition, indices, decision, limits),
+            None => check_part(model, history, *partition, indices, limits, progress),
+        };
+        progress.partition_done();
+        verdict
+    };
+    in_parallel(parts.len(), threads, &|| Box::new(check))
+}
+
+/// The operations of each partition, given the partition of each operation.
+fn parts(partitions: Vec<u64>) -> Vec<(u64, Vec<u32>)> {
+    let mut parts: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for (&partition, index) in partitions.iter().zip(0..) {
+        parts.entry(partition).or_default().push(index);
+    }
+    parts.into_iter().collect()
 }
 
 /// What a method of the model's own has found.
@@ -106,6 +111,9 @@ fn decided<M: Model>(
             true => explain::of_flaw(model, history, &flaw),
             false => explain::in_brief(model, history, flaw.iter().map(|&index| index as usize).collect()),
         })),
+        Decision::Stuck(stuck) => {
+            Part::Bad(Box::new(stuck_at(model, history, partition, indices, stuck, limits)))
+        }
         Decision::Explained(mut explanation) => {
             explanation.partition = partition;
             explanation.key = model.partition_name(&history[indices[0] as usize].op);
@@ -129,12 +137,11 @@ fn check_part<M: Model>(
     limits: &Limits,
     progress: &Progress,
 ) -> Part {
-    match search::search(model, history.operations(), indices, limits, progress) {
+    match search::search(&mut Numbered::new(model, history.operations()), indices, limits, progress) {
         Found::Order(operations) => Part::Good(Order { partition, operations }),
-        Found::Nothing { stuck } => Part::Bad(Box::new(match limits.explain {
-            true => explain::by_search(model, history, partition, indices, stuck),
-            false => explain::in_brief(model, history, vec![stuck as usize]),
-        })),
+        Found::Nothing { stuck } => {
+            Part::Bad(Box::new(stuck_at(model, history, partition, indices, stuck, limits)))
+        }
         Found::Limited { limit, states, reached } => Part::Unknown(Undecided {
             key: model.partition_name(&history[reached as usize].op),
             limit,
@@ -145,6 +152,21 @@ fn check_part<M: Model>(
     }
 }
 
+/// Explains a partition of which what had returned up to the return of `stuck` cannot be linearized.
+fn stuck_at<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    partition: u64,
+    indices: &[u32],
+    stuck: u32,
+    limits: &Limits,
+) -> Explanation {
+    match limits.explain {
+        true => explain::by_search(model, history, partition, indices, stuck),
+        false => explain::in_brief(model, history, vec![stuck as usize]),
+    }
+}
+
 /// The finding for one partition.
 pub(crate) enum Part {
     Good(Order),
@@ -152,14 +174,17 @@ pub(crate) enum Part {
     Unknown(Undecided),
 }
 
+/// Checks partitions by their numbers.
+pub(crate) type Checker<'c> = Box<dyn FnMut(usize) -> Part + 'c>;
+
 /// Checks `count` partitions and combines the findings. After one is known to be bad, none behind it is
 /// begun; those before it are finished, so that the verdict names the first bad one whatever the threads do.
 ///
 /// Each thread has a checker of its own, with its own working memory.
-pub(crate) fn in_parallel<C: FnMut(usize) -> Part>(
+pub(crate) fn in_parallel<'c>(
     count: usize,
     threads: usize,
-    checker: impl Fn() -> C + Sync,
+    checker: &(dyn Fn() -> Checker<'c> + Sync),
 ) -> Verdict {
     let first_bad = AtomicUsize::new(usize::MAX);
     let next = AtomicUsize::new(0);

@@ -13,20 +13,38 @@
 //! one, which leaves the pairs of a knot overlapping, and a strict one, in which all firsts return before any
 //! second is called. What the loose one refutes is refuted; an order of the strict one is an order, and so is
 //! one of the loose one that keeps the clients' order by chance. Between them, for a few histories, the
-//! general search decides, with a model that knows how far each client has come.
+//! general search decides, with states that know how far each client has come (`in_order`).
 
 use std::collections::BTreeMap;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use crate::check::check_apart;
+use super::in_order::search_in_order;
+use super::{check_apart, parts};
 use crate::explain::minimal::{self, Role, Trial, Trials};
 use crate::explain::{for_any_model, with_role};
-use crate::history::{History, OPEN, Operation, Unit};
+use crate::history::{History, OPEN, Operation, Unit, in_order};
 use crate::limits::{Limits, Progress};
-use crate::model::{Effect, Model};
-use crate::search::{self, Found};
+use crate::model::Model;
+use crate::search::{Found, Numbered};
 use crate::verdict::{Explanation, Kind, Order, Undecided, Verdict, Witness};
+
+/// Whose an operation is, and when it was under way.
+#[derive(Clone, Copy)]
+struct Span {
+    client: u32,
+    partition: u64,
+    call: u64,
+    end: u64,
+}
+
+fn spans<M: Model>(model: &M, history: &History<M::Op, M::Result>) -> Vec<Span> {
+    let span = |operation: &Operation<M::Op, M::Result>| {
+        let Operation { client, call, end, .. } = *operation;
+        Span { client, partition: model.partition(&operation.op), call, end }
+    };
+    history.operations().iter().map(span).collect()
+}
 
 /// An operation, and the next of its client in its partition, which was called when the first one returned.
 struct Pair {
@@ -37,24 +55,23 @@ struct Pair {
 }
 
 /// The pairs of a history, by rising first operation.
-fn pairs<M: Model>(model: &M, history: &History<M::Op, M::Result>) -> Vec<Pair> {
+fn pairs(spans: &[Span]) -> Vec<Pair> {
     let mut newest: FxHashMap<(u64, u32), u32> = FxHashMap::default();
     // By partition and moment: a client with a pair, and whether there is another.
     let mut moments: FxHashMap<(u64, u64), (u32, bool)> = FxHashMap::default();
     let mut pairs = Vec::new();
-    for (second, operation) in history.operations().iter().enumerate() {
-        let partition = model.partition(&operation.op);
-        let Some(first) = newest.insert((partition, operation.client), second as u32) else { continue };
-        if history[first as usize].end != operation.call {
+    for (&Span { client, partition, call, .. }, second) in spans.iter().zip(0..) {
+        let Some(first) = newest.insert((partition, client), second) else { continue };
+        if spans[first as usize].end != call {
             continue;
         }
-        pairs.push(Pair { first, second: second as u32, knotted: false });
-        let moment = moments.entry((partition, operation.call)).or_insert((operation.client, false));
-        moment.1 |= moment.0 != operation.client;
+        pairs.push(Pair { first, second, knotted: false });
+        let moment = moments.entry((partition, call)).or_insert((client, false));
+        moment.1 |= moment.0 != client;
     }
     for pair in &mut pairs {
-        let second = &history[pair.second as usize];
-        pair.knotted = moments[&(model.partition(&second.op), second.call)].1;
+        let second = spans[pair.second as usize];
+        pair.knotted = moments[&(second.partition, second.call)].1;
     }
     pairs
 }
@@ -67,37 +84,53 @@ struct Refined<O, R> {
 }
 
 /// Refines the times of `history`. Pairs of knots stay overlapping, unless `strict`.
-fn refine<O: Clone, R: Clone>(history: &History<O, R>, pairs: &[Pair], strict: bool) -> Refined<O, R> {
-    // Within a moment: calls at 0, then for each pair of a client a return and a call, then all other returns
-    // at the top.
-    let mut calls = vec![0u64; history.len()];
-    let mut ends: Vec<Option<u64>> = vec![None; history.len()];
-    let mut top = 1;
-    for pair in pairs.iter().filter(|pair| strict || !pair.knotted) {
-        let (first, second) = (pair.first as usize, pair.second as usize);
-        // If the first one took no time, its own call was in this moment too.
-        let same_moment = history[first].call == history[first].end;
-        let end = if same_moment { calls[first] + 1 } else { 1 };
-        (ends[first], calls[second]) = (Some(end), end + 1);
-        top = top.max(end + 2);
-    }
-    let clock = Clock::new(history, top + 1);
-    let mut operations: Vec<(Operation<O, R>, u32)> = Vec::with_capacity(history.len());
-    for (index, operation) in history.operations().iter().enumerate() {
-        let mut operation = operation.clone();
-        operation.call = clock.time(operation.call) + calls[index];
-        if operation.end != OPEN {
-            operation.end = clock.time(operation.end) + ends[index].unwrap_or(top);
-        }
-        operations.push((operation, index as u32));
-    }
-    operations.sort_by_key(|(operation, _)| (operation.call, operation.end));
-    let (operations, original) = operations.into_iter().unzip();
-    let mut refined = history.refined(operations, clock.scale);
+fn refine<O: Clone, R: Clone>(
+    history: &History<O, R>,
+    spans: &[Span],
+    pairs: &[Pair],
+    strict: bool,
+) -> Refined<O, R> {
+    let Finer { times, clock } = Finer::new(spans, pairs, strict);
+    let original = in_order(times.clone());
+    let operation = |&index: &u32| {
+        let (call, end) = times[index as usize];
+        Operation { call, end, ..history[index as usize].clone() }
+    };
+    let mut refined = history.refined(original.iter().map(operation).collect(), clock.scale);
     if clock.ranks.is_some() {
         refined = refined.with_unit(Unit::Events);
     }
     Refined { history: refined, original }
+}
+
+/// Calls and ends, by a clock that tells more.
+struct Finer {
+    times: Vec<(u64, u64)>,
+    clock: Clock,
+}
+
+impl Finer {
+    fn new(spans: &[Span], pairs: &[Pair], strict: bool) -> Finer {
+        // Within a moment: calls at 0, then for each pair of a client a return and a call, then all other
+        // returns at the top.
+        let mut calls = vec![0u64; spans.len()];
+        let mut ends: Vec<Option<u64>> = vec![None; spans.len()];
+        let mut top = 1;
+        for pair in pairs.iter().filter(|pair| strict || !pair.knotted) {
+            let (first, second) = (pair.first as usize, pair.second as usize);
+            // If the first one took no time, its own call was in this moment too.
+            let same_moment = spans[first].call == spans[first].end;
+            let end = if same_moment { calls[first] + 1 } else { 1 };
+            (ends[first], calls[second]) = (Some(end), end + 1);
+            top = top.max(end + 2);
+        }
+        let clock = Clock::new(spans, top + 1);
+        let time = |(index, span): (usize, &Span)| {
+            let call = clock.time(span.call) + calls[index];
+            (call, if span.end == OPEN { OPEN } else { clock.time(span.end) + ends[index].unwrap_or(top) })
+        };
+        Finer { times: spans.iter().enumerate().map(time).collect(), clock }
+    }
 }
 
 /// Makes room between the moments of a clock.
@@ -109,11 +142,8 @@ struct Clock {
 }
 
 impl Clock {
-    fn new<O, R>(history: &History<O, R>, scale: u64) -> Clock {
-        let times = || {
-            let both = |operation: &Operation<O, R>| [Some(operation.call), operation.returned()];
-            history.operations().iter().flat_map(both).flatten()
-        };
+    fn new(spans: &[Span], scale: u64) -> Clock {
+        let times = || spans.iter().flat_map(|span| [span.call, span.end]).filter(|&time| time != OPEN);
         let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
         let fits = (last - first).checked_add(1).and_then(|span| span.checked_mul(scale)).is_some();
         let ranks = (!fits).then(|| {
@@ -144,13 +174,14 @@ pub(crate) fn check<M: Model>(
     limits: &Limits,
     progress: &Progress,
 ) -> Verdict {
-    let pairs = pairs(model, history);
-    let loose = refine(history, &pairs, false);
+    let spans = spans(model, history);
+    let pairs = pairs(&spans);
+    let loose = refine(history, &spans, &pairs, false);
     let verdict = check_apart(model, &loose.history, specially, limits, progress);
     let verdict = renumbered(verdict, &loose.original);
     match verdict {
         Verdict::Linearizable(witness) if pairs.iter().any(|pair| pair.knotted) => {
-            keep_clients_order(model, history, &pairs, witness, limits, progress)
+            keep_clients_order(model, history, &spans, &pairs, witness, limits, progress)
         }
         // Each client's own order may make fewer operations suffice.
         Verdict::NotLinearizable(explanation)
@@ -189,22 +220,21 @@ fn renumbered(mut verdict: Verdict, original: &[u32]) -> Verdict {
 fn keep_clients_order<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
+    spans: &[Span],
     pairs: &[Pair],
     mut witness: Witness,
     limits: &Limits,
     progress: &Progress,
 ) -> Verdict {
-    let mut indices: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
-    for (index, operation) in history.operations().iter().enumerate() {
-        indices.entry(model.partition(&operation.op)).or_default().push(index as u32);
-    }
+    let indices: BTreeMap<u64, Vec<u32>> =
+        parts(spans.iter().map(|span| span.partition).collect()).into_iter().collect();
     let mut undecided = None;
     for order in &mut witness.orders {
-        if in_clients_order(history, &order.operations) {
+        if in_clients_order(spans, &order.operations) {
             continue;
         }
         let part = &indices[&order.partition];
-        match decide_knots(model, history, pairs, part, limits, progress) {
+        match decide_knots(model, history, spans, pairs, part, limits, progress) {
             Found::Order(operations) => order.operations = operations,
             Found::Nothing { stuck } => {
                 let explanation = explained(model, history, part, order.partition, stuck, limits);
@@ -221,10 +251,10 @@ fn keep_clients_order<M: Model>(
 }
 
 /// Whether each client's operations are in the order in which it called them.
-fn in_clients_order<O, R>(history: &History<O, R>, order: &[u32]) -> bool {
+fn in_clients_order(spans: &[Span], order: &[u32]) -> bool {
     let mut newest: FxHashMap<u32, u32> = FxHashMap::default();
     order.iter().all(|&index| {
-        let before = newest.insert(history[index as usize].client, index);
+        let before = newest.insert(spans[index as usize].client, index);
         before.is_none_or(|before| before < index)
     })
 }
@@ -233,22 +263,16 @@ fn in_clients_order<O, R>(history: &History<O, R>, order: &[u32]) -> bool {
 fn decide_knots<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
+    spans: &[Span],
     pairs: &[Pair],
     part: &[u32],
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
-    let mut place: FxHashMap<u32, u32> = FxHashMap::default();
-    place.extend(part.iter().copied().zip(0..));
-    let pairs: Vec<Pair> = pairs
-        .iter()
-        .filter_map(|pair| {
-            let (first, second) = (*place.get(&pair.first)?, *place.get(&pair.second)?);
-            Some(Pair { first, second, knotted: pair.knotted })
-        })
-        .collect();
+    let pairs = pairs_within(pairs, part);
+    let spans: Vec<Span> = part.iter().map(|&index| spans[index as usize]).collect();
     let alone = history.part(part, |operation| Some(operation.clone())).unwrap_or_default();
-    let strict = refine(&alone, &pairs, true);
+    let strict = refine(&alone, &spans, &pairs, true);
     let briefly = limits.clone().without_explanation();
     let verdict = check_apart(model, &strict.history, true, &briefly, progress);
     if let Verdict::Linearizable(Witness { mut orders }) = renumbered(verdict, &strict.original)
@@ -256,23 +280,31 @@ fn decide_knots<M: Model>(
     {
         return Found::Order(operations.into_iter().map(|index| part[index as usize]).collect());
     }
-    let model = InOrder { model, chains: chains(&pairs) };
-    let loose = refine(&alone, &pairs, false);
-    let operations: Vec<_> = loose
-        .history
-        .operations()
-        .iter()
-        .zip(&loose.original)
-        .map(|(operation, index)| model.operation(operation, *index))
-        .collect();
-    let all: Vec<u32> = (0..operations.len() as u32).collect();
-    let index = |found: u32| part[loose.original[found as usize] as usize];
-    match search::search(&model, &operations, &all, limits, progress) {
-        Found::Order(order) => Found::Order(order.into_iter().map(index).collect()),
-        Found::Nothing { stuck } => Found::Nothing { stuck: index(stuck) },
-        Found::Limited { limit, states, reached } => {
-            Found::Limited { limit, states, reached: index(reached) }
-        }
+    let loose = refine(&alone, &spans, &pairs, false);
+    let chains = chains(&pairs);
+    let chains = loose.original.iter().map(|index| chains.get(index).copied()).collect();
+    let mut numbered = Numbered::new(model, loose.history.operations());
+    let found = search_in_order(&mut numbered, chains, limits, progress);
+    renamed(found, |found| part[loose.original[found as usize] as usize])
+}
+
+/// The pairs of a partition, by the places of their operations in it.
+fn pairs_within(pairs: &[Pair], part: &[u32]) -> Vec<Pair> {
+    let mut place: FxHashMap<u32, u32> = FxHashMap::default();
+    place.extend(part.iter().copied().zip(0..));
+    let within = |pair: &Pair| {
+        let (first, second) = (*place.get(&pair.first)?, *place.get(&pair.second)?);
+        Some(Pair { first, second, knotted: pair.knotted })
+    };
+    pairs.iter().filter_map(within).collect()
+}
+
+/// What was found, with other names for the operations.
+fn renamed(found: Found, name: impl Fn(u32) -> u32) -> Found {
+    match found {
+        Found::Order(order) => Found::Order(order.into_iter().map(name).collect()),
+        Found::Nothing { stuck } => Found::Nothing { stuck: name(stuck) },
+        Found::Limited { limit, states, reached } => Found::Limited { limit, states, reached: name(reached) },
     }
 }
 
@@ -315,7 +347,7 @@ fn minimal<M: Model>(
 ) -> Explanation {
     let mut explanation = otherwise;
     if part.len() <= LARGEST {
-        let mut trials = ByCheck { model, history, indices: part, work: WORK };
+        let trials: &mut dyn Trials = &mut ByCheck { model, history, indices: part, work: WORK };
         if matches!(trials.attempt(&roles), Trial::NotLinearizable) && trials.minimize(&mut roles) {
             explanation.operations = with_role(part, &roles, Role::Bound);
             explanation.context = with_role(part, &roles, Role::Free);
@@ -334,7 +366,8 @@ pub(crate) fn holds<M: Model>(
     indices: &[u32],
     roles: &[Role],
 ) -> bool {
-    ByCheck { model, history, indices, work: u64::MAX }.holds(roles)
+    let trials: &mut dyn Trials = &mut ByCheck { model, history, indices, work: u64::MAX };
+    trials.holds(roles)
 }
 
 /// Partitions larger than this are not worth the trials.
@@ -357,20 +390,22 @@ impl<M: Model> Trials for ByCheck<'_, M> {
         let cast = self.indices.iter().zip(roles).zip(0..).filter(|((_, role), _)| **role != Role::Absent);
         let clients = self.history.operations().iter().map(|operation| operation.client).max().unwrap_or(0);
         let mut fresh = u64::from(clients);
-        let mut operations = Vec::new();
+        let (mut operations, mut places) = (Vec::new(), Vec::new());
         for ((&index, role), place) in cast {
             let operation = &self.history[index as usize];
+            places.push(place);
             if *role == Role::Bound {
-                operations.push((operation.clone(), place));
+                operations.push(operation.clone());
                 continue;
             }
             fresh += 1;
             // As many clients as numbers are not met in practice.
             let Ok(client) = u32::try_from(fresh) else { return Trial::Undecided };
-            operations.push((Operation::open(client, operation.op.clone(), 0), place));
+            operations.push(Operation::open(client, operation.op.clone(), 0));
         }
-        operations.sort_by_key(|(operation, _)| (operation.call, operation.end));
-        let (operations, places): (Vec<_>, Vec<u32>) = operations.into_iter().unzip();
+        // As the history will have them.
+        let order = in_order(operations.iter().map(|operation| (operation.call, operation.end)).collect());
+        let places: Vec<u32> = order.into_iter().map(|at| places[at as usize]).collect();
         let count = operations.len() as u64;
         let Some(left) = self.work.checked_sub(count) else { return Trial::Undecided };
         self.work = left;
@@ -402,64 +437,4 @@ fn chains(pairs: &[Pair]) -> FxHashMap<u32, (u32, u32)> {
         chains.insert(pair.second, (chain, place + 1));
     }
     chains
-}
-
-/// A model whose state knows how far each chain has come.
-struct InOrder<'a, M> {
-    model: &'a M,
-    chains: FxHashMap<u32, (u32, u32)>,
-}
-
-/// An operation, and its chain and place there if it has one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct InChain<O> {
-    op: O,
-    chain: Option<(u32, u32)>,
-}
-
-impl<M: Model> InOrder<'_, M> {
-    fn operation(
-        &self,
-        operation: &Operation<M::Op, M::Result>,
-        index: u32,
-    ) -> Operation<InChain<M::Op>, M::Result> {
-        let Operation { client, call, end, .. } = *operation;
-        let op = InChain { op: operation.op.clone(), chain: self.chains.get(&index).copied() };
-        Operation { client, op, result: operation.result.clone(), call, end }
-    }
-}
-
-impl<M: Model> Model for InOrder<'_, M> {
-    type Op = InChain<M::Op>;
-    type Result = M::Result;
-    type State = (M::State, Vec<u32>);
-
-    fn initial(&self) -> Self::State {
-        let chains: FxHashSet<u32> = self.chains.values().map(|(chain, _)| *chain).collect();
-        (self.model.initial(), vec![0; chains.len()])
-    }
-
-    fn step(&self, state: &Self::State, op: &Self::Op, result: Option<&M::Result>) -> Option<Self::State> {
-        if let Some((chain, place)) = op.chain
-            && state.1[chain as usize] != place
-        {
-            return None;
-        }
-        let mut next = (self.model.step(&state.0, &op.op, result)?, state.1.clone());
-        if let Some((chain, place)) = op.chain {
-            next.1[chain as usize] = place + 1;
-        }
-        Some(next)
-    }
-
-    fn effect(&self, op: &Self::Op, result: Option<&M::Result>) -> Effect {
-        match self.model.effect(&op.op, result) {
-            Effect::Read if op.chain.is_none() => Effect::Read,
-            _ => Effect::Update,
-        }
-    }
-
-    fn state_bytes(&self, state: &Self::State) -> usize {
-        self.model.state_bytes(&state.0) + 4 * state.1.len()
-    }
 }

@@ -4,8 +4,8 @@ use rustc_hash::FxHashMap;
 
 use crate::history::{OPEN, Operation};
 use crate::limits::{Limits, Progress};
-use crate::model::{Effect, Model};
-use crate::search::{self, Found};
+use crate::model::Effect;
+use crate::search::{self, Asked, ByNumber, Found};
 
 /// How many states all the trials together may visit.
 const STATES: u64 = 8_000;
@@ -47,10 +47,12 @@ pub(crate) trait Trials {
     fn attempt_briefly(&mut self, roles: &[Role]) -> Trial {
         self.attempt(roles)
     }
+}
 
+impl dyn Trials + '_ {
     /// From `roles`, which are known not to be linearizable, frees all that can be freed and then leaves out
     /// all that need not be there. Returns whether the result is known to be minimal.
-    fn minimize(&mut self, roles: &mut [Role]) -> bool {
+    pub(crate) fn minimize(&mut self, roles: &mut [Role]) -> bool {
         self.free_what_is_old(roles);
         self.free_large_parts(roles);
         let Some(proofs) = self.free_one_by_one(roles) else { return false };
@@ -165,12 +167,12 @@ pub(crate) trait Trials {
     }
 
     /// Whether freeing any of `bound` makes the rest linearizable.
-    fn is_minimal(&mut self, roles: &[Role], bound: &[usize]) -> bool {
+    pub(crate) fn is_minimal(&mut self, roles: &[Role], bound: &[usize]) -> bool {
         bound.iter().all(|&at| matches!(self.attempt_without(roles, at), Trial::Linearizable(_)))
     }
 
     /// Whether `roles` satisfy all that [`super::Explanation`] promises.
-    fn holds(&mut self, roles: &[Role]) -> bool {
+    pub(crate) fn holds(&mut self, roles: &[Role]) -> bool {
         matches!(self.attempt(roles), Trial::NotLinearizable) && self.is_minimal(roles, &bound(roles))
     }
 }
@@ -193,40 +195,36 @@ const ENDLESS: u64 = 2_000;
 const KINDS: usize = 64;
 
 /// Trials by the general search, for any model.
-pub(crate) struct BySearch<'a, M: Model> {
-    model: &'a M,
-    operations: &'a [Operation<M::Op, M::Result>],
-    indices: &'a [u32],
-    /// For each of `indices`, what it is once freed: equal for equal operations. `None` for a read, which is
-    /// as good as absent then.
-    freed: Vec<Option<u32>>,
+pub(crate) struct BySearch<'a> {
+    model: &'a mut dyn ByNumber,
+    /// Each operation as it was observed. In all trials operations are called by their place here.
+    observed: Vec<Asked>,
+    /// Each as it is once freed, in a class numbered without gaps. `None` for a read, which is as good as
+    /// absent then.
+    freed: Vec<Option<(u32, Asked)>>,
     /// How many states are left for all trials, and how many one may visit.
     states: u64,
     a_trial: u64,
     endless: u64,
 }
 
-/// Operations as a trial has them, by rising call, each with its place in the list of roles.
-struct Cast<O, R> {
-    operations: Vec<Operation<O, R>>,
-    places: Vec<u32>,
-}
-
-impl<'a, M: Model> BySearch<'a, M> {
-    pub(crate) fn new(
-        model: &'a M,
-        operations: &'a [Operation<M::Op, M::Result>],
-        indices: &'a [u32],
-    ) -> Self {
-        let mut numbers: FxHashMap<&M::Op, u32> = FxHashMap::default();
-        let freed = indices.iter().map(|&index| {
-            let op = &operations[index as usize].op;
+impl<'a> BySearch<'a> {
+    /// Trials with the operations `indices`, which are in the order of their calls.
+    pub(crate) fn new(model: &'a mut dyn ByNumber, indices: &[u32]) -> Self {
+        let mut numbers: FxHashMap<u32, u32> = FxHashMap::default();
+        let (mut observed, mut freed) =
+            (Vec::with_capacity(indices.len()), Vec::with_capacity(indices.len()));
+        for (&index, name) in indices.iter().zip(0..) {
+            observed.push(Asked { name, ..Asked::observed(model, index) });
+            let (class, effect) = model.classify(index, false);
             let next = numbers.len() as u32;
-            (model.effect(op, None) != Effect::Read).then(|| *numbers.entry(op).or_insert(next))
-        });
-        let freed = freed.collect();
+            freed.push((effect != Effect::Read).then(|| {
+                let number = *numbers.entry(class).or_insert(next);
+                (number, Asked { name, class, effect, call: 0, end: OPEN })
+            }));
+        }
         let (states, a_trial, endless) = (STATES, STATES_A_TRIAL, ENDLESS);
-        let trials = BySearch { model, operations, indices, freed, states, a_trial, endless };
+        let trials = BySearch { model, observed, freed, states, a_trial, endless };
         // So few operations have few orders, even freed.
         if indices.len() <= FEW { trials.patient() } else { trials }
     }
@@ -243,27 +241,21 @@ impl<'a, M: Model> BySearch<'a, M> {
         self
     }
 
-    /// The operations of a trial. With `once`, only one of those that are the same once freed.
-    fn cast(&self, roles: &[Role], once: bool) -> Cast<M::Op, M::Result> {
-        let mut free = Vec::new();
-        let mut bound = Vec::new();
-        let mut seen = vec![false; self.indices.len()];
-        for (at, (role, freed)) in roles.iter().zip(&self.freed).enumerate() {
-            match (role, freed) {
-                (Role::Bound, _) => bound.push(at as u32),
-                (Role::Free, Some(number)) => {
-                    if !(std::mem::replace(&mut seen[*number as usize], true) && once) {
-                        free.push(at as u32);
-                    }
-                }
-                (Role::Free, None) | (Role::Absent, _) => {}
+    /// The operations of a trial, by rising call. With `once`, only one of those that are the same once
+    /// freed.
+    fn cast(&self, roles: &[Role], once: bool) -> Vec<Asked> {
+        let mut cast = Vec::new();
+        let mut seen = vec![false; self.observed.len()];
+        for (role, freed) in roles.iter().zip(&self.freed) {
+            if let (Role::Free, Some((number, asked))) = (role, freed)
+                && !(std::mem::replace(&mut seen[*number as usize], true) && once)
+            {
+                cast.push(*asked);
             }
         }
-        let of = |at: u32| &self.operations[self.indices[at as usize] as usize];
-        let freed = free.iter().map(|&at| Operation::open(0, of(at).op.clone(), 0));
-        let operations = freed.chain(bound.iter().map(|&at| of(at).clone())).collect();
-        free.append(&mut bound);
-        Cast { operations, places: free }
+        let bound = roles.iter().zip(&self.observed).filter(|(role, _)| **role == Role::Bound);
+        cast.extend(bound.map(|(_, asked)| *asked));
+        cast
     }
 
     /// What can be told from a trial in which operations that never return may happen any number of times.
@@ -272,16 +264,12 @@ impl<'a, M: Model> BySearch<'a, M> {
     fn attempt_endless(&mut self, roles: &[Role]) -> Option<Trial> {
         let cast = self.cast(roles, true);
         // Each is a candidate at every node, however often it happened before.
-        if cast.operations.len() - bound(roles).len() > KINDS {
+        if cast.len() - bound(roles).len() > KINDS {
             return None;
         }
-        let order: Vec<u32> = (0..cast.operations.len() as u32).collect();
         let limits = Limits::default().with_states(STATES_A_TRIAL.min(self.endless));
-        let progress = Progress::default();
-        match search::search_endless(self.model, &cast.operations, &order, &limits, &progress) {
-            Found::Order(order) => {
-                self.without_repetition(roles, &cast.places, &order).map(Trial::Linearizable)
-            }
+        match search::search_endless(self.model, cast, &limits, &Progress::default()) {
+            Found::Order(order) => self.without_repetition(roles, &order).map(Trial::Linearizable),
             Found::Nothing { .. } => Some(Trial::NotLinearizable),
             Found::Limited { states, .. } => {
                 self.endless = self.endless.saturating_sub(states);
@@ -290,22 +278,22 @@ impl<'a, M: Model> BySearch<'a, M> {
         }
     }
 
-    /// The places of an order in which each repeated operation is another one of the same kind, if there are
+    /// An order in which each repeated operation is replaced by another one of the same kind, if there are
     /// enough of them.
-    fn without_repetition(&self, roles: &[Role], places: &[u32], order: &[u32]) -> Option<Vec<u32>> {
-        let mut unused: Vec<Vec<u32>> = vec![Vec::new(); self.indices.len()];
-        for (at, number) in self.freed.iter().enumerate().rev() {
-            if let (Role::Free, Some(number)) = (roles[at], *number) {
-                unused[number as usize].push(at as u32);
+    fn without_repetition(&self, roles: &[Role], order: &[u32]) -> Option<Vec<u32>> {
+        let mut unused: Vec<Vec<u32>> = vec![Vec::new(); self.observed.len()];
+        for (at, freed) in self.freed.iter().enumerate().rev() {
+            if let (Role::Free, Some((number, _))) = (roles[at], freed) {
+                unused[*number as usize].push(at as u32);
             }
         }
         let mut bound = vec![false; roles.len()];
-        let replace = |&at: &u32| {
-            let place = places[at as usize] as usize;
-            match (roles[place], self.freed[place]) {
-                (Role::Free, Some(number)) => unused[number as usize].pop(),
+        let replace = |&name: &u32| {
+            let place = name as usize;
+            match (roles[place], &self.freed[place]) {
+                (Role::Free, Some((number, _))) => unused[*number as usize].pop(),
                 // One that never returned can have been repeated too, though it is not free.
-                _ => (!std::mem::replace(&mut bound[place], true)).then_some(place as u32),
+                _ => (!std::mem::replace(&mut bound[place], true)).then_some(name),
             }
         };
         order.iter().map(replace).collect()
@@ -320,26 +308,23 @@ impl<'a, M: Model> BySearch<'a, M> {
     }
 
     fn attempt_exactly(&mut self, roles: &[Role], states: u64) -> Trial {
-        let Cast { operations, places } = self.cast(roles, false);
-        let order: Vec<u32> = (0..operations.len() as u32).collect();
-        let limits = Limits::default().with_states(states.min(self.states));
-        let progress = Progress::default();
-        let found = search::search(self.model, &operations, &order, &limits, &progress);
+        let cast = self.cast(roles, false);
         // What is freed is under way at every return, so that to prepare a trial costs the square of its
         // size.
-        let prepared = (operations.len() as u64).pow(2) / 64;
+        let prepared = (cast.len() as u64).pow(2) / 64;
+        let limits = Limits::default().with_states(states.min(self.states));
+        let progress = Progress::default();
+        let found = search::search_asked(self.model, cast, &limits, &progress);
         self.states = self.states.saturating_sub(progress.states() + prepared);
         match found {
-            Found::Order(order) => {
-                Trial::Linearizable(order.into_iter().map(|at| places[at as usize]).collect())
-            }
+            Found::Order(order) => Trial::Linearizable(order),
             Found::Nothing { .. } => Trial::NotLinearizable,
             Found::Limited { .. } => Trial::Undecided,
         }
     }
 }
 
-impl<M: Model> Trials for BySearch<'_, M> {
+impl Trials for BySearch<'_> {
     fn attempt(&mut self, roles: &[Role]) -> Trial {
         self.attempt_within(roles, self.a_trial)
     }
@@ -349,13 +334,30 @@ impl<M: Model> Trials for BySearch<'_, M> {
     }
 }
 
+/// As `minimize` of [`Trials`], by the general search.
+pub(crate) fn by_search(model: &mut dyn ByNumber, indices: &[u32], roles: &mut [Role]) -> bool {
+    let trials: &mut dyn Trials = &mut BySearch::new(model, indices);
+    trials.minimize(roles)
+}
+
+/// Whether `roles` satisfy all that [`super::Explanation`] promises, by the general search; not `patient`, if
+/// that may be left open.
+pub(crate) fn holds_by_search(
+    model: &mut dyn ByNumber,
+    indices: &[u32],
+    roles: &[Role],
+    patient: bool,
+) -> bool {
+    let trials = BySearch::new(model, indices).exact();
+    let trials: &mut dyn Trials = &mut if patient { trials.patient() } else { trials };
+    trials.holds(roles)
+}
+
 /// The parts to begin with, given that what had returned up to the return of `stuck` cannot be linearized:
 /// what was called later is as good as free.
 pub(crate) fn before<O, R>(operations: &[Operation<O, R>], indices: &[u32], stuck: u32) -> Vec<Role> {
     let end = operations[stuck as usize].end;
     debug_assert_ne!(end, OPEN, "nothing gets stuck at an operation that never returned");
-    indices
-        .iter()
-        .map(|&index| if operations[index as usize].call <= end { Role::Bound } else { Role::Absent })
-        .collect()
+    let role = |&index: &u32| if operations[index as usize].call <= end { Role::Bound } else { Role::Absent };
+    indices.iter().map(role).collect()
 }

@@ -1,9 +1,10 @@
 //! Why a history is not linearizable: the fewest operations that show it, in words.
 
-use minimal::{BySearch, Role, Trials};
+use minimal::Role;
 
 use crate::history::History;
 use crate::model::{Effect, Model};
+use crate::search::Numbered;
 use crate::verdict::{Explanation, Kind};
 
 mod json;
@@ -23,7 +24,8 @@ pub(crate) fn by_search<M: Model>(
 ) -> Explanation {
     let mut roles = minimal::before(history.operations(), indices, stuck);
     let small = indices.len() <= LARGEST;
-    let minimal = small && BySearch::new(model, history.operations(), indices).minimize(&mut roles);
+    let minimal =
+        small && minimal::by_search(&mut Numbered::new(model, history.operations()), indices, &mut roles);
     let mut operations = with_role(indices, &roles, Role::Bound);
     let mut context = with_role(indices, &roles, Role::Free);
     if !minimal && operations.len() > SHOWN {
@@ -55,7 +57,7 @@ pub(crate) fn of_flaw<M: Model>(model: &M, history: &History<M::Op, M::Result>, 
     let mut indices = flaw.to_vec();
     indices.sort_unstable();
     let mut roles = vec![Role::Bound; indices.len()];
-    let minimal = BySearch::new(model, history.operations(), &indices).minimize(&mut roles);
+    let minimal = minimal::by_search(&mut Numbered::new(model, history.operations()), &indices, &mut roles);
     let operations = with_role(&indices, &roles, Role::Bound);
     let context = with_role(&indices, &roles, Role::Free);
     let first = &history[indices[0] as usize].op;
@@ -152,9 +154,7 @@ impl Explanation {
         patient: bool,
     ) -> bool {
         let (indices, roles) = self.roles();
-        let trials = BySearch::new(model, history.operations(), &indices).exact();
-        let mut trials = if patient { trials.patient() } else { trials };
-        trials.holds(&roles)
+        minimal::holds_by_search(&mut Numbered::new(model, history.operations()), &indices, &roles, patient)
     }
 
     /// All operations that it names, by rising index, and the part that each has.

@@ -116,7 +116,7 @@ fn reduce(trials: &mut ByValues<'_>, error: &Error) -> (Vec<Role>, bool) {
     if roles.len() > LARGEST {
         return (shown, false);
     }
-    let minimal = trials.minimize(&mut roles);
+    let minimal = (trials as &mut dyn Trials).minimize(&mut roles);
     // What was freed until the budget ended was freed with a proof, and what was shown may be no error by
     // itself.
     if minimal || bound(&roles).len() <= SHOWN { (roles, minimal) } else { (shown, false) }
@@ -186,7 +186,8 @@ struct ByValues<'a> {
 impl ByValues<'_> {
     /// Reduces `roles` if they are not linearizable. Returns whether the result is minimal.
     fn try_from(&mut self, roles: &mut [Role]) -> Option<bool> {
-        matches!(self.attempt(roles), Trial::NotLinearizable).then(|| self.minimize(roles))
+        matches!(self.attempt(roles), Trial::NotLinearizable)
+            .then(|| (self as &mut dyn Trials).minimize(roles))
     }
 }
 

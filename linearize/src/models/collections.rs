@@ -207,6 +207,22 @@ impl<V: Value + Ord> Model for WholeSet<V> {
         }
     }
 
+    /// A set of many elements would be copied with each of them.
+    fn advance(
+        &self,
+        mut state: BTreeSet<V>,
+        op: &WholeSetOp<V>,
+        result: Option<&Option<BTreeSet<V>>>,
+    ) -> Option<BTreeSet<V>> {
+        match op {
+            WholeSetOp::Add(value) => {
+                state.insert(value.clone());
+                result.is_none_or(Option::is_none).then_some(state)
+            }
+            WholeSetOp::Read => result.is_none_or(|seen| seen.as_ref() == Some(&state)).then_some(state),
+        }
+    }
+
     fn effect(&self, op: &WholeSetOp<V>, _result: Option<&Option<BTreeSet<V>>>) -> Effect {
         match op {
             WholeSetOp::Add(_) => Effect::Update,
@@ -216,6 +232,20 @@ impl<V: Value + Ord> Model for WholeSet<V> {
 
     fn state_bytes(&self, state: &BTreeSet<V>) -> usize {
         state.len() * (size_of::<V>() + 8) + 64
+    }
+
+    fn decides(&self) -> bool {
+        true
+    }
+
+    fn decide(
+        &self,
+        history: &History<WholeSetOp<V>, Option<BTreeSet<V>>>,
+        _indices: &[u32],
+        limits: &Limits,
+        _progress: &Progress,
+    ) -> Option<Decision> {
+        super::whole_set::decide(self, history, limits)
     }
 
     fn describe_op(&self, op: &WholeSetOp<V>) -> String {

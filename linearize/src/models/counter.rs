@@ -1,6 +1,8 @@
 //! A counter.
 
-use crate::model::{Effect, Model};
+use crate::history::History;
+use crate::limits::{Limits, Progress};
+use crate::model::{Decision, Effect, Model};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +46,20 @@ impl Model for Counter {
 
     fn state_bytes(&self, _state: &i64) -> usize {
         0
+    }
+
+    fn decides(&self) -> bool {
+        true
+    }
+
+    fn decide(
+        &self,
+        history: &History<CounterOp, i64>,
+        _indices: &[u32],
+        _limits: &Limits,
+        _progress: &Progress,
+    ) -> Option<Decision> {
+        super::equal_steps::decide(history)
     }
 
     fn describe_op(&self, op: &CounterOp) -> String {

@@ -1,12 +1,14 @@
 //! The models that come with the checker.
 //!
 //! Each is a sequential specification of a few lines; the types of their values are free wherever nothing
-//! depends on them. [`key_value`] and the register have methods of their own, and so have the queue and the
-//! stack if no value is put in twice; all others are checked by the general search.
+//! depends on them. [`key_value`] and the register have methods of their own. So have the queue, the stack
+//! and the set that is read as a whole if no value is put in twice, and the counter if one number alone is
+//! added; all others are checked by the general search.
 
 pub mod any;
 pub mod collections;
 pub mod counter;
+mod equal_steps;
 mod fifo;
 mod lifo;
 pub use crate::keys::key_value;
@@ -19,6 +21,7 @@ mod registers;
 pub mod scalar;
 pub mod stack;
 pub mod versioned;
+mod whole_set;
 
 use std::fmt::Debug;
 use std::hash::Hash;

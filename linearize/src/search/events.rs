@@ -1,16 +1,15 @@
 //! A partition as a row of returns, each with the operations that are under way at it.
 
-use rustc_hash::FxHashMap;
-
+use super::states::{ByNumber, NONE};
 use super::timeline::Timeline;
-use crate::history::Operation;
-use crate::model::{Effect, Model};
+use crate::history::OPEN;
+use crate::model::Effect;
 
 /// One operation, as the search sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item {
-    /// Its index in the history.
-    pub(crate) index: u32,
+    /// What an order calls it.
+    pub(crate) name: u32,
     /// Its bit while it is under way. Bits of operations that have returned are used again. [`NEVER`] if it
     /// was called only after everything had returned, and so need not have happened.
     pub(crate) slot: u32,
@@ -29,33 +28,51 @@ pub(crate) struct Item {
 /// No slot, or no return.
 pub(crate) const NEVER: u32 = u32::MAX;
 
-/// No item.
-pub(crate) const NONE: u32 = u32::MAX;
-
 /// A partition, prepared.
 pub(crate) struct Events {
     pub(crate) items: Vec<Item>,
     pub(crate) timeline: Timeline,
-    /// How many classes there are.
-    pub(crate) classes: usize,
+    /// The classes, by the numbers that items have, as the model numbers them.
+    pub(crate) classes: Vec<u32>,
+}
+
+/// One operation of those that shall be ordered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// What an order calls it.
+    pub(crate) name: u32,
+    /// As [`ByNumber::classify`] says.
+    pub(crate) class: u32,
+    pub(crate) effect: Effect,
+    pub(crate) call: u64,
+    /// [`OPEN`] if it never returned.
+    pub(crate) end: u64,
+}
+
+impl Asked {
+    /// Operation `index` as it was observed, under that name.
+    pub(crate) fn observed(model: &mut dyn ByNumber, index: u32) -> Asked {
+        let (class, effect) = model.classify(index, true);
+        let (call, end) = model.interval(index);
+        Asked { name: index, class, effect, call, end }
+    }
 }
 
 impl Events {
-    /// `indices` are the partition's operations in the order of their calls.
-    pub(crate) fn new<M: Model>(
-        model: &M,
-        operations: &[Operation<M::Op, M::Result>],
-        indices: &[u32],
-    ) -> Events {
-        let mut events =
-            Events { items: Vec::with_capacity(indices.len()), timeline: Timeline::default(), classes: 0 };
-        events.classify(model, operations, indices);
-        let spans: Vec<(u64, u64)> =
-            events.items.iter().map(|item| (operations[item.index as usize].call, item.end)).collect();
+    /// `asked` is in the order of calls.
+    pub(crate) fn new(mut asked: Vec<Asked>) -> Events {
+        // A read that never returned can always be left out.
+        asked.retain(|asked| asked.end != OPEN || asked.effect != Effect::Read);
+        let mut events = Events {
+            items: Vec::with_capacity(asked.len()),
+            timeline: Timeline::default(),
+            classes: Vec::new(),
+        };
+        events.add(&asked);
         let items = &mut events.items;
         events.timeline = Timeline::new(
-            spans.len(),
-            |item| spans[item],
+            asked.len(),
+            |item| (asked[item].call, asked[item].end),
             true,
             |item, slot, event| {
                 (items[item].slot, items[item].first) = (slot, event);
@@ -65,20 +82,19 @@ impl Events {
         events
     }
 
-    fn classify<M: Model>(&mut self, model: &M, operations: &[Operation<M::Op, M::Result>], indices: &[u32]) {
-        let mut classes: FxHashMap<(&M::Op, Option<&M::Result>), u32> = FxHashMap::default();
-        for &index in indices {
-            let operation = &operations[index as usize];
-            let effect = model.effect(&operation.op, operation.result.as_ref());
-            // A read that never returned can always be left out.
-            if operation.is_open() && effect == Effect::Read {
-                continue;
+    /// The classes get numbers without gaps.
+    fn add(&mut self, asked: &[Asked]) {
+        let largest = asked.iter().map(|asked| asked.class as usize + 1).max();
+        let mut own = vec![NONE; largest.unwrap_or(0)];
+        for &Asked { name, class, effect, end, .. } in asked {
+            let number = &mut own[class as usize];
+            if *number == NONE {
+                *number = self.classes.len() as u32;
+                self.classes.push(class);
             }
-            let fresh = classes.len() as u32;
-            let class = *classes.entry((&operation.op, operation.result.as_ref())).or_insert(fresh);
-            let end = operation.end;
+            let class = *number;
             self.items.push(Item {
-                index,
+                name,
                 slot: NEVER,
                 class,
                 twin: NONE,
@@ -88,14 +104,13 @@ impl Events {
                 end,
             });
         }
-        self.classes = classes.len();
     }
 
     /// Numbers the returns, and links each item to the one of its class that returns before it; those that
     /// never do come last.
     fn link_twins(&mut self) {
-        let mut newest = vec![NONE; self.classes];
-        let open = (0..self.items.len() as u32).filter(|&item| self.items[item as usize].end == u64::MAX);
+        let mut newest = vec![NONE; self.classes.len()];
+        let open = (0..self.items.len() as u32).filter(|&item| self.items[item as usize].end == OPEN);
         let open: Vec<u32> = open.collect();
         for (event, &item) in self.timeline.returns.iter().enumerate() {
             self.items[item as usize].last = event as u32;
@@ -116,8 +131,13 @@ impl Events {
         self.timeline.under_way(event)
     }
 
+    /// The class of `item`, as the model numbers it.
+    pub(crate) fn class_of(&self, item: u32) -> u32 {
+        self.classes[self.items[item as usize].class as usize]
+    }
+
     /// How many bytes it occupies.
     pub(crate) fn bytes(&self) -> usize {
-        self.items.capacity() * size_of::<Item>() + self.timeline.bytes()
+        self.items.capacity() * size_of::<Item>() + 4 * self.classes.capacity() + self.timeline.bytes()
     }
 }

@@ -18,8 +18,9 @@ use super::events::{Events, NEVER};
 use super::graph::{Action, Outcome};
 use super::map_bytes;
 use super::states::States;
+use crate::history::OPEN;
 use crate::limits::{Limits, Progress};
-use crate::model::{Effect, Model};
+use crate::model::Effect;
 use crate::verdict::Limit;
 
 /// How many slots there can be.
@@ -43,7 +44,7 @@ const START: u32 = u32::MAX;
 struct Candidate {
     item: u32,
     slot: u32,
-    index: u32,
+    class: u32,
     open: bool,
     /// The slots of candidates that return before it, ask the same and got the same.
     twins: u64,
@@ -55,16 +56,16 @@ struct Scene {
     returning: u32,
     /// By rising return.
     candidates: Vec<Candidate>,
-    /// Reads, as slot, index in the history and item.
+    /// Reads, as slot, class and item.
     reads: Vec<(u32, u32, u32)>,
 }
 
 /// One run of the search. It must not be asked about overwrites, of which it does not make the use that can
 /// be made.
-pub(crate) struct Frontier<'s, 'm, M: Model> {
+pub(crate) struct Frontier<'s, 'm> {
     pub(crate) events: &'s Events,
     /// With a column for each slot.
-    pub(crate) states: States<'m, M>,
+    pub(crate) states: States<'m>,
     pub(crate) limits: &'s Limits,
     pub(crate) progress: &'s Progress,
     pub(crate) visits: u64,
@@ -76,10 +77,10 @@ pub(crate) struct Frontier<'s, 'm, M: Model> {
     passed: Layer,
 }
 
-impl<'s, 'm, M: Model> Frontier<'s, 'm, M> {
+impl<'s, 'm> Frontier<'s, 'm> {
     pub(crate) fn new(
         events: &'s Events,
-        states: States<'m, M>,
+        states: States<'m>,
         limits: &'s Limits,
         progress: &'s Progress,
     ) -> Self {
@@ -120,13 +121,13 @@ impl<'s, 'm, M: Model> Frontier<'s, 'm, M> {
             let entry = events.items[item as usize];
             debug_assert!(entry.slot != NEVER && entry.effect != Effect::Overwrite);
             if entry.effect == Effect::Read {
-                scene.reads.push((entry.slot, entry.index, item));
+                scene.reads.push((entry.slot, events.class_of(item), item));
                 continue;
             }
             let same = |other: &&Candidate| events.items[other.item as usize].class == entry.class;
             let twins = scene.candidates.iter().filter(same).fold(0, |twins, other| twins | 1 << other.slot);
-            let (slot, index, open) = (entry.slot, entry.index, entry.end == u64::MAX);
-            scene.candidates.push(Candidate { item, slot, index, open, twins });
+            let (slot, class, open) = (entry.slot, events.class_of(item), entry.end == OPEN);
+            scene.candidates.push(Candidate { item, slot, class, open, twins });
         }
         self.scene = scene;
     }
@@ -152,11 +153,11 @@ impl<'s, 'm, M: Model> Frontier<'s, 'm, M> {
     /// Takes every step that leads on from a node.
     fn leave(&mut self, (state, done): (u32, u64), before: u32) {
         for place in 0..self.scene.candidates.len() {
-            let Candidate { item, slot, index, open, twins } = self.scene.candidates[place];
+            let Candidate { item, slot, class, open, twins } = self.scene.candidates[place];
             if done >> slot & 1 == 1 || twins & !done != 0 {
                 continue;
             }
-            let Some(after) = self.states.step(state, slot, index) else { continue };
+            let Some(after) = self.states.step(state, slot, class) else { continue };
             // What never returns need not happen if it changes nothing.
             if open && after == state {
                 continue;
@@ -171,8 +172,8 @@ impl<'s, 'm, M: Model> Frontier<'s, 'm, M> {
 
     /// Enters a node among those of its kind. Returns whether it is new.
     fn arrive(&mut self, state: u32, mut done: u64, mut way: u32) -> bool {
-        for &(slot, index, item) in &self.scene.reads {
-            if done >> slot & 1 == 0 && self.states.step(state, slot, index).is_some() {
+        for &(slot, class, item) in &self.scene.reads {
+            if done >> slot & 1 == 0 && self.states.step(state, slot, class).is_some() {
                 done |= 1 << slot;
                 self.ways.push(Way { before: way, item });
                 way = self.ways.len() as u32 - 1;

@@ -5,12 +5,12 @@ use std::mem::size_of;
 
 use rustc_hash::FxHashMap;
 
-use super::events::{Events, NEVER, NONE};
+use super::events::{Events, Item, NEVER};
 use super::map_bytes;
 use super::mask::Mask;
-use super::states::States;
+use super::states::{NONE, States};
 use crate::limits::{Limits, Progress};
-use crate::model::{Effect, Model};
+use crate::model::Effect;
 use crate::verdict::Limit;
 
 /// In which order candidates are tried. The answer is the same; the time to it may differ a thousandfold.
@@ -83,9 +83,9 @@ struct Frame<K> {
 }
 
 /// One run of the search.
-pub(crate) struct Search<'s, 'm, M: Model, K: Mask> {
+pub(crate) struct Search<'s, 'm, K: Mask> {
     pub(crate) events: &'s Events,
-    pub(crate) states: &'s mut States<'m, M>,
+    pub(crate) states: &'s mut States<'m>,
     pub(crate) preference: Preference,
     pub(crate) limits: &'s Limits,
     pub(crate) progress: &'s Progress,
@@ -103,10 +103,10 @@ pub(crate) struct Search<'s, 'm, M: Model, K: Mask> {
     visits: u64,
 }
 
-impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
+impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
     pub(crate) fn new(
         events: &'s Events,
-        states: &'s mut States<'m, M>,
+        states: &'s mut States<'m>,
         preference: Preference,
         limits: &'s Limits,
         progress: &'s Progress,
@@ -193,9 +193,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
             let entry = self.events.items[item as usize];
             if node.done.has(entry.slot) {
                 node.done.remove(entry.slot);
-            } else if entry.effect == Effect::Read
-                && self.states.step(node.state, entry.class, entry.index).is_some()
-            {
+            } else if entry.effect == Effect::Read && self.step(node.state, &entry).is_some() {
                 self.trail.push(Action::Step(item));
             } else {
                 break;
@@ -243,6 +241,10 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         }
     }
 
+    fn step(&mut self, state: u32, item: &Item) -> Option<u32> {
+        self.states.step(state, item.class, self.events.classes[item.class as usize])
+    }
+
     /// A read that is right in this state may as well take effect now: it changes nothing, and later can only
     /// be worse.
     fn take_reads(&mut self, node: &mut Node<K>) {
@@ -251,7 +253,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
             let entry = self.events.items[item as usize];
             if entry.effect == Effect::Read
                 && !node.done.has(entry.slot)
-                && self.states.step(node.state, entry.class, entry.index).is_some()
+                && self.step(node.state, &entry).is_some()
             {
                 node.done.insert(entry.slot);
                 self.trail.push(Action::Step(item));
@@ -278,7 +280,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
         {
             return Child::None;
         }
-        let Some(state) = self.states.step(node.state, entry.class, entry.index) else { return Child::None };
+        let Some(state) = self.step(node.state, &entry) else { return Child::None };
         let overwrite = entry.effect == Effect::Overwrite;
         // What never returns need not happen: not if it changes nothing, nor if the next thing to happen is
         // an overwrite.
@@ -361,7 +363,7 @@ impl<'s, 'm, M: Model, K: Mask> Search<'s, 'm, M, K> {
             (other != item || again)
                 && !node.done.has(entry.slot)
                 && entry.effect != Effect::Overwrite
-                && self.states.step(state, entry.class, entry.index).is_some()
+                && self.step(state, &entry).is_some()
         })
     }
 }

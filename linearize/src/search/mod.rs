@@ -24,28 +24,30 @@
 mod events;
 mod frontier;
 mod graph;
+mod interner;
 pub(crate) mod mask;
 mod states;
 pub(crate) mod timeline;
 
+pub(crate) use events::Asked;
 use events::Events;
 use frontier::Frontier;
 use graph::{Action, Outcome, Preference, Search};
 use mask::Mask;
 use rustc_hash::FxHashMap;
 use states::States;
+pub(crate) use states::{ByNumber, NONE, Numbered, inverse};
 
-use crate::history::Operation;
 use crate::limits::{Limits, Progress};
-use crate::model::{Effect, Model};
+use crate::model::Effect;
 use crate::verdict::Limit;
 
 /// What the search finds out about one partition.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// An order, as indices into the history.
+    /// An order of names: indices into the history, unless the operations were given others.
     Order(Vec<u32>),
-    /// No order: what had returned up to the return of `stuck` (an index into the history) cannot be
+    /// No order: what had returned up to the return of `stuck` cannot be
     /// linearized.
     Nothing { stuck: u32 },
     /// The limits came first.
@@ -55,62 +57,65 @@ pub(crate) enum Found {
 /// How many nodes the first round of each preference may visit; each further round, eight times as many.
 const FIRST_ROUND: u64 = 512;
 
-/// As [`search`], but an operation that never returned may happen any number of times, so that what it did
-/// need not be remembered. The orders found may name it more than once; if there are none, then there are
-/// none without repetition either.
-pub(crate) fn search_endless<M: Model>(
-    model: &M,
-    operations: &[Operation<M::Op, M::Result>],
-    indices: &[u32],
-    limits: &Limits,
-    progress: &Progress,
-) -> Found {
-    let events = Events::new(model, operations, indices);
-    let mut states = States::new(model, operations, &events);
-    go_deep(&events, &mut states, true, limits, progress)
-}
-
 /// How many nodes the search that goes deep may visit before the one that goes broad takes over, where that
 /// one can.
 const DEEP: u64 = 1 << 16;
 
 /// Decides whether the operations `indices` (in the order of their calls) can be linearized.
-pub(crate) fn search<M: Model>(
-    model: &M,
-    operations: &[Operation<M::Op, M::Result>],
+pub(crate) fn search(
+    model: &mut dyn ByNumber,
     indices: &[u32],
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
-    search_from(DEEP, model, operations, indices, limits, progress)
+    let asked = indices.iter().map(|&index| Asked::observed(model, index)).collect();
+    search_asked(model, asked, limits, progress)
 }
 
-/// As [`search`], going deep for so many nodes.
-fn search_from<M: Model>(
-    deep: u64,
-    model: &M,
-    operations: &[Operation<M::Op, M::Result>],
-    indices: &[u32],
+/// As [`search`], of operations that are in the order of their calls.
+pub(crate) fn search_asked(
+    model: &mut dyn ByNumber,
+    asked: Vec<Asked>,
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
-    let events = Events::new(model, operations, indices);
-    let mut states = States::new(model, operations, &events);
+    search_from(DEEP, model, asked, limits, progress)
+}
+
+/// As [`search_asked`], but an operation that never returned may happen any number of times, so that what it
+/// did need not be remembered. The orders found may name it more than once; if there are none, then there are
+/// none without repetition either.
+pub(crate) fn search_endless(
+    model: &mut dyn ByNumber,
+    asked: Vec<Asked>,
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
+    let events = Events::new(asked);
+    go_deep(&events, &mut States::new(model, events.classes.len()), true, limits, progress)
+}
+
+/// As [`search_asked`], going deep for so many nodes.
+fn search_from(
+    deep: u64,
+    model: &mut dyn ByNumber,
+    asked: Vec<Asked>,
+    limits: &Limits,
+    progress: &Progress,
+) -> Found {
+    let events = Events::new(asked);
+    let classes = events.classes.len();
     let can_go_broad = events.timeline.slots <= frontier::SLOTS
         && events.items.iter().all(|item| item.effect != Effect::Overwrite);
     if !can_go_broad || limits.states <= deep {
-        return go_deep(&events, &mut states, false, limits, progress);
+        return go_deep(&events, &mut States::new(model, classes), false, limits, progress);
     }
-    let found = go_deep(&events, &mut states, false, &limits.clone().with_states(deep), progress);
+    let briefly = limits.clone().with_states(deep);
+    let found = go_deep(&events, &mut States::new(model, classes), false, &briefly, progress);
     let Found::Limited { states: spent, .. } = found else { return found };
-    drop(states);
     let broad = limits.clone().with_states(limits.states - spent);
-    let mut frontier = Frontier::new(
-        &events,
-        States::with_columns(model, operations, events.timeline.slots),
-        &broad,
-        progress,
-    );
+    let states = States::new(model, events.timeline.slots);
+    let mut frontier = Frontier::new(&events, states, &broad, progress);
     let outcome = frontier.run();
     let spent = spent + frontier.visits;
     drop(frontier);
@@ -119,7 +124,7 @@ fn search_from<M: Model>(
     }
     // There is too much of it at once. What is left is to hope that some order comes early.
     let rest = limits.clone().with_states(limits.states - spent);
-    match go_deep(&events, &mut States::new(model, operations, &events), false, &rest, progress) {
+    match go_deep(&events, &mut States::new(model, classes), false, &rest, progress) {
         Found::Limited { limit, states, reached } => {
             Found::Limited { limit, states: states + spent, reached }
         }
@@ -134,23 +139,23 @@ fn map_bytes<K, V>(map: &FxHashMap<K, V>, entry: usize) -> usize {
     if map.len() == map.capacity() { 3 * table } else { table }
 }
 
-fn go_deep<M: Model>(
+fn go_deep(
     events: &Events,
-    states: &mut States<'_, M>,
+    states: &mut States<'_>,
     endless: bool,
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
     match events.timeline.slots {
-        0..=64 => race::<M, u64>(events, states, endless, limits, progress),
-        65..=128 => race::<M, [u64; 2]>(events, states, endless, limits, progress),
-        _ => race::<M, Box<[u64]>>(events, states, endless, limits, progress),
+        0..=64 => race::<u64>(events, states, endless, limits, progress),
+        65..=128 => race::<[u64; 2]>(events, states, endless, limits, progress),
+        _ => race::<Box<[u64]>>(events, states, endless, limits, progress),
     }
 }
 
-fn race<M: Model, K: Mask>(
+fn race<K: Mask>(
     events: &Events,
-    states: &mut States<'_, M>,
+    states: &mut States<'_>,
     endless: bool,
     limits: &Limits,
     progress: &Progress,
@@ -172,7 +177,7 @@ fn race<M: Model, K: Mask>(
             let left = limits.states.saturating_sub(spent);
             let alone = preferences.len() == 1 && !refutable;
             let bound = limits.clone().with_states(if alone { left } else { left.min(round) });
-            let mut search = Search::<M, K>::new(events, states, preference, &bound, progress);
+            let mut search = Search::<K>::new(events, states, preference, &bound, progress);
             search.endless = endless;
             let (outcome, visits) = search.run();
             spent += visits;
@@ -188,7 +193,7 @@ fn race<M: Model, K: Mask>(
         // far sooner like that.
         if std::mem::take(&mut refutable) {
             let bound = limits.clone().with_states(limits.states.saturating_sub(spent).min(round));
-            let mut search = Search::<M, K>::new(events, states, Preference::Return, &bound, progress);
+            let mut search = Search::<K>::new(events, states, Preference::Return, &bound, progress);
             search.endless = true;
             let (outcome, visits) = search.run();
             spent += visits;
@@ -201,7 +206,7 @@ fn race<M: Model, K: Mask>(
 
 /// An outcome in terms of the history.
 fn found_by(events: &Events, outcome: Outcome, states: u64) -> Found {
-    let index_of = |event: usize| events.items[events.timeline.returns[event] as usize].index;
+    let index_of = |event: usize| events.items[events.timeline.returns[event] as usize].name;
     match outcome {
         Outcome::Found(trail) => Found::Order(order_of(events, &trail)),
         Outcome::Exhausted { deepest } => Found::Nothing { stuck: index_of(deepest) },
@@ -227,10 +232,10 @@ fn order_of(events: &Events, trail: &[Action]) -> Vec<u32> {
     let mut order = Vec::with_capacity(trail.len());
     for (place, action) in trail.iter().enumerate() {
         while let Some((_, item)) = under.next_if(|&(before, _)| before == place) {
-            order.push(events.items[item as usize].index);
+            order.push(events.items[item as usize].name);
         }
         if let Action::Step(item) = *action {
-            order.push(events.items[item as usize].index);
+            order.push(events.items[item as usize].name);
         }
     }
     order
@@ -240,6 +245,8 @@ fn order_of(events: &Events, trail: &[Action]) -> Vec<u32> {
 mod tests {
     use super::*;
     use crate::generate::Random;
+    use crate::history::Operation;
+    use crate::model::Model;
     use crate::models::collections::{Queue, QueueOp};
     use crate::models::counter::{Counter, CounterOp};
 
@@ -268,12 +275,15 @@ mod tests {
     fn both<M: Model>(model: &M, operations: &[Operation<M::Op, M::Result>]) -> bool {
         let indices: Vec<u32> = (0..operations.len() as u32).collect();
         let (limits, progress) = (Limits::default(), Progress::default());
-        let events = Events::new(model, operations, &indices);
-        let deep = go_deep(&events, &mut States::new(model, operations, &events), false, &limits, &progress);
-        let states = States::with_columns(model, operations, events.timeline.slots);
+        let mut numbered = Numbered::new(model, operations);
+        let asked: Vec<Asked> = indices.iter().map(|&index| Asked::observed(&mut numbered, index)).collect();
+        let events = Events::new(asked.clone());
+        let states = &mut States::new(&mut numbered, events.classes.len());
+        let deep = go_deep(&events, states, false, &limits, &progress);
+        let states = States::new(&mut numbered, events.timeline.slots);
         let broad = found_by(&events, Frontier::new(&events, states, &limits, &progress).run(), 0);
         // Handed over from one to the other at once.
-        let handed = search_from(2, model, operations, &indices, &limits, &progress);
+        let handed = search_from(2, &mut numbered, asked, &limits, &progress);
         assert_eq!(std::mem::discriminant(&handed), std::mem::discriminant(&deep), "{operations:?}");
         match (deep, broad) {
             (Found::Order(_), Found::Order(order)) => {

@@ -1,150 +1,221 @@
-//! States by number, and which leads to which.
+//! States and operations by number. The search knows nothing else of a model, so it is compiled once and not
+//! for each of them.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::mem::size_of;
 
 use rustc_hash::FxBuildHasher;
 
-use super::events::Events;
+use super::interner::Interner;
 use crate::history::Operation;
-use crate::model::Model;
+use crate::model::{Effect, Model};
 
 const UNKNOWN: u32 = u32::MAX;
 const ILLEGAL: u32 = u32::MAX - 1;
 
-/// An empty place of the index.
-const EMPTY: u32 = u32::MAX;
-
 /// Above this many columns most steps are taken once, and a table of them would be empty space.
 const TABLE_COLUMNS: usize = 256;
 
-/// Every state met so far, or all that [`States::keep`] has left of them.
-pub(crate) struct States<'a, M: Model> {
+/// What the search asks of a model and the operations of a history.
+pub(crate) trait ByNumber {
+    /// When operation `index` was called and when it returned.
+    fn interval(&self, index: u32) -> (u64, u64);
+
+    /// The class of operation `index`, which is equal for operations that ask the same and got the same, and
+    /// its effect. Unless `observed`, what it got is taken to be unknown.
+    fn classify(&mut self, index: u32, observed: bool) -> (u32, Effect);
+
+    /// The state after an operation of this class, or `None` if that is not legal in `state`.
+    fn step(&mut self, state: u32, class: u32) -> Option<u32>;
+
+    /// Forgets all states but the initial one, which becomes number 0.
+    fn restart(&mut self);
+
+    /// How many states there are.
+    fn count(&self) -> usize;
+
+    /// Gives each state the number that `new` has at its place; those that have none there ([`NONE`]) are
+    /// forgotten. The new numbers leave no gaps.
+    fn renumber(&mut self, new: &[u32]);
+
+    /// About how many bytes states and classes occupy.
+    fn bytes(&self) -> usize;
+}
+
+/// No number.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Any model, and operations of it.
+pub(crate) struct Numbered<'a, M: Model> {
     model: &'a M,
     operations: &'a [Operation<M::Op, M::Result>],
-    known: Vec<M::State>,
-    hashes: Vec<u32>,
-    /// A hash table of numbers, so that each state is kept once: a state is looked for from the place that
-    /// its hash names, up to the first empty one.
-    index: Vec<u32>,
-    /// For each state a row of one number for each column; empty if there are too many columns.
-    table: Vec<u32>,
-    row: usize,
+    /// For each class an operation of it, and whether what that got counts.
+    classes: Vec<(u32, bool)>,
+    class_numbers: Interner,
+    states: Vec<M::State>,
+    state_numbers: Interner,
     /// What the states hold on the heap.
     heap: usize,
 }
 
-impl<'a, M: Model> States<'a, M> {
-    /// States whose steps are remembered by the class of the operation.
-    pub(crate) fn new(model: &'a M, operations: &'a [Operation<M::Op, M::Result>], events: &Events) -> Self {
-        Self::with_columns(model, operations, events.classes)
-    }
-
-    /// States of which each remembers so many steps.
-    pub(crate) fn with_columns(
-        model: &'a M,
-        operations: &'a [Operation<M::Op, M::Result>],
-        columns: usize,
-    ) -> Self {
-        let row = if columns <= TABLE_COLUMNS { columns } else { 0 };
-        let mut states = States {
+impl<'a, M: Model> Numbered<'a, M> {
+    pub(crate) fn new(model: &'a M, operations: &'a [Operation<M::Op, M::Result>]) -> Self {
+        Numbered {
             model,
             operations,
-            known: Vec::new(),
-            hashes: Vec::new(),
-            index: vec![EMPTY; 16],
-            table: Vec::new(),
-            row,
+            classes: Vec::new(),
+            class_numbers: Interner::default(),
+            states: Vec::new(),
+            state_numbers: Interner::default(),
             heap: 0,
-        };
-        states.number_of(model.initial());
-        states
+        }
     }
 
     fn number_of(&mut self, state: M::State) -> u32 {
-        // The lower half is the better mixed one.
-        let hash = FxBuildHasher.hash_one(&state) as u32;
-        let mut place = hash as usize & (self.index.len() - 1);
-        while self.index[place] != EMPTY {
-            let number = self.index[place] as usize;
-            if self.hashes[number] == hash && self.known[number] == state {
-                return number as u32;
-            }
-            place = (place + 1) & (self.index.len() - 1);
+        let hash = hash(&state);
+        let states = &self.states;
+        if let Some(number) = self.state_numbers.find(hash, &|number| states[number as usize] == state) {
+            return number;
         }
-        let number = self.known.len() as u32;
-        self.index[place] = number;
         self.heap += self.model.state_bytes(&state);
-        self.known.push(state);
-        self.hashes.push(hash);
-        self.table.resize(self.table.len() + self.row, UNKNOWN);
-        if self.known.len() * 2 > self.index.len() {
-            self.rebuild_index(self.index.len() * 2);
-        }
-        number
+        self.states.push(state);
+        self.state_numbers.add(hash)
     }
 
-    fn rebuild_index(&mut self, size: usize) {
-        self.index.clear();
-        self.index.resize(size, EMPTY);
-        for (number, &hash) in self.hashes.iter().enumerate() {
-            let mut place = hash as usize & (size - 1);
-            while self.index[place] != EMPTY {
-                place = (place + 1) & (size - 1);
-            }
-            self.index[place] = number as u32;
-        }
-    }
-
-    /// The state after the operation `index`, or `None` if it is not legal in `state`. All operations that
-    /// are asked for under one `column` must do the same.
-    pub(crate) fn step(&mut self, state: u32, column: u32, index: u32) -> Option<u32> {
-        let cell = state as usize * self.row + column as usize;
-        if self.row > 0 && self.table[cell] != UNKNOWN {
-            return (self.table[cell] != ILLEGAL).then_some(self.table[cell]);
-        }
+    /// What operation `index` asked, and what it got if that counts.
+    fn asked(&self, (index, observed): (u32, bool)) -> (&'a M::Op, Option<&'a M::Result>) {
         let operation = &self.operations[index as usize];
-        let next = self.model.step(&self.known[state as usize], &operation.op, operation.result.as_ref());
-        let number = next.map(|next| self.number_of(next));
-        if self.row > 0 {
-            self.table[cell] = number.unwrap_or(ILLEGAL);
+        (&operation.op, operation.result.as_ref().filter(|_| observed))
+    }
+}
+
+/// The lower half is the better mixed one.
+fn hash(value: &impl Hash) -> u32 {
+    FxBuildHasher.hash_one(value) as u32
+}
+
+impl<M: Model> ByNumber for Numbered<'_, M> {
+    fn interval(&self, index: u32) -> (u64, u64) {
+        let operation = &self.operations[index as usize];
+        (operation.call, operation.end)
+    }
+
+    fn classify(&mut self, index: u32, observed: bool) -> (u32, Effect) {
+        let asked = self.asked((index, observed));
+        let hash = hash(&asked);
+        let same = |class: u32| self.asked(self.classes[class as usize]) == asked;
+        let class = self.class_numbers.find(hash, &same).unwrap_or_else(|| {
+            self.classes.push((index, observed));
+            self.class_numbers.add(hash)
+        });
+        (class, self.model.effect(asked.0, asked.1))
+    }
+
+    fn step(&mut self, state: u32, class: u32) -> Option<u32> {
+        let (op, result) = self.asked(self.classes[class as usize]);
+        let next = self.model.step(&self.states[state as usize], op, result)?;
+        Some(self.number_of(next))
+    }
+
+    fn restart(&mut self) {
+        self.states = Vec::new();
+        self.state_numbers = Interner::default();
+        self.heap = 0;
+        self.number_of(self.model.initial());
+    }
+
+    fn count(&self) -> usize {
+        self.states.len()
+    }
+
+    fn renumber(&mut self, new: &[u32]) {
+        let mut old: Vec<Option<M::State>> = std::mem::take(&mut self.states).into_iter().map(Some).collect();
+        self.state_numbers = Interner::default();
+        self.heap = 0;
+        for place in inverse(new) {
+            let state = old[place as usize].take().expect("each state has one new number");
+            self.heap += self.model.state_bytes(&state);
+            self.state_numbers.add(hash(&state));
+            self.states.push(state);
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.heap
+            + self.states.capacity() * size_of::<M::State>()
+            + self.state_numbers.bytes()
+            + self.classes.capacity() * size_of::<(u32, bool)>()
+            + self.class_numbers.bytes()
+    }
+}
+
+/// By new number, the old one.
+pub(crate) fn inverse(new: &[u32]) -> Vec<u32> {
+    let count = new.iter().filter(|&&number| number != NONE).count();
+    let mut old = vec![NONE; count];
+    for (&number, place) in new.iter().zip(0..) {
+        if number != NONE {
+            old[number as usize] = place;
+        }
+    }
+    old
+}
+
+/// Every state met so far, or all that [`States::keep`] has left of them, and which leads to which.
+pub(crate) struct States<'a> {
+    model: &'a mut dyn ByNumber,
+    /// For each state a row of one number for each column; empty if there are too many columns.
+    table: Vec<u32>,
+    row: usize,
+}
+
+impl<'a> States<'a> {
+    /// Begins with the initial state alone. Each state remembers so many steps.
+    pub(crate) fn new(model: &'a mut dyn ByNumber, columns: usize) -> Self {
+        model.restart();
+        let row = if columns <= TABLE_COLUMNS { columns } else { 0 };
+        States { model, table: vec![UNKNOWN; row], row }
+    }
+
+    /// The state after an operation of `class`, or `None` if it is not legal in `state`. All operations that
+    /// are asked for under one `column` must do the same.
+    pub(crate) fn step(&mut self, state: u32, column: u32, class: u32) -> Option<u32> {
+        if self.row == 0 {
+            return self.model.step(state, class);
+        }
+        let cell = state as usize * self.row + column as usize;
+        match self.table[cell] {
+            UNKNOWN => {}
+            ILLEGAL => return None,
+            number => return Some(number),
+        }
+        let number = self.model.step(state, class);
+        let end = number.map_or(0, |number| (number as usize + 1) * self.row);
+        if end > self.table.len() {
+            self.table.resize(end, UNKNOWN);
+        }
+        self.table[cell] = number.unwrap_or(ILLEGAL);
         number
     }
 
     /// Forgets every step, and all states but those that `numbers` name; gives these new numbers.
     pub(crate) fn keep<'n>(&mut self, numbers: impl Iterator<Item = &'n mut u32>) {
-        let mut renumbered = vec![EMPTY; self.known.len()];
+        let mut new = vec![NONE; self.model.count()];
         let mut kept: u32 = 0;
         for number in numbers {
-            let new = &mut renumbered[*number as usize];
-            if *new == EMPTY {
-                *new = kept;
+            let place = &mut new[*number as usize];
+            if *place == NONE {
+                *place = kept;
                 kept += 1;
             }
-            *number = *new;
+            *number = *place;
         }
-        let mut old: Vec<_> = std::mem::take(&mut self.known)
-            .into_iter()
-            .zip(std::mem::take(&mut self.hashes))
-            .zip(renumbered)
-            .filter(|&(_, new)| new != EMPTY)
-            .collect();
-        old.sort_unstable_by_key(|&(_, new)| new);
-        self.heap = 0;
-        for ((state, hash), _) in old {
-            self.heap += self.model.state_bytes(&state);
-            self.known.push(state);
-            self.hashes.push(hash);
-        }
-        self.table = vec![UNKNOWN; self.known.len() * self.row];
-        self.rebuild_index((self.known.len() * 4).next_power_of_two().max(16));
+        self.model.renumber(&new);
+        self.table = vec![UNKNOWN; kept as usize * self.row];
     }
 
     /// About how many bytes the states occupy.
     pub(crate) fn bytes(&self) -> usize {
-        self.heap
-            + self.known.capacity() * (size_of::<M::State>() + 4)
-            + 4 * (self.index.len() + self.table.capacity())
+        self.model.bytes() + 4 * self.table.capacity()
     }
 }

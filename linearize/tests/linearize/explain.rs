@@ -6,7 +6,7 @@ use linearize::{
     Explanation, History, Kind, KvBuilder, Limits, Operation, Progress, Verdict, check, check_by_search,
 };
 
-use crate::samples::queue;
+use crate::rounds::queue;
 
 fn explain(build: impl FnOnce(&mut KvBuilder)) -> Explanation {
     let mut builder = KvBuilder::new();

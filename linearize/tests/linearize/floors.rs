@@ -16,7 +16,6 @@ const FLOORS: &[&[&str]] = &[
     &["keys"],
     &["models", "recorder"],
     &["generate", "text"],
-    &["picture"],
 ];
 
 fn floor(module: &str) -> Option<usize> {

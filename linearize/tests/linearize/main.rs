@@ -2,17 +2,18 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
-mod browser;
 #[path = "../common/brute.rs"]
 mod brute;
-mod devtools;
+mod distinct;
 mod explain;
 mod floors;
+#[path = "../common/hostile.rs"]
+mod hostile;
 mod kv;
-mod looks;
 mod models;
-mod picture;
 #[path = "../common/random.rs"]
 mod random;
-mod samples;
+#[path = "../common/rounds.rs"]
+mod rounds;
 mod small;
+mod text;

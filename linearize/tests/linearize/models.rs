@@ -1,7 +1,6 @@
 //! Every model but keys with texts against the definition.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use linearize::models::collections::{Queue, QueueOp, Set, SetOp, WholeSet, WholeSetOp};
 use linearize::models::counter::{Counter, CounterOp};
@@ -10,9 +9,9 @@ use linearize::models::log::{Log, LogOp, LogResult};
 use linearize::models::register::{Register, RegisterOp, RegisterResult};
 use linearize::models::stack::{Stack, StackOp};
 use linearize::models::versioned::{Versioned, VersionedOp, VersionedResult};
-use linearize::{Effect, History, Limits, Model, Operation, Progress, Verdict, check};
+use linearize::{Effect, History, Limits, Model, Operation, Verdict, check};
 
-use crate::small::{HISTORIES, Random, Sample, compare, compare_many, compare_seeds, times};
+use crate::small::{Random, Sample, compare_many};
 
 type Value = u8;
 
@@ -116,6 +115,31 @@ impl Sample for Queue<Value> {
         _result: &Option<Value>,
     ) -> Option<Value> {
         (*op == QueueOp::Dequeue).then(|| random.below(4) as Value)
+    }
+}
+
+impl Sample for Stack<Value> {
+    fn random_op(&self, random: &mut Random) -> StackOp<Value> {
+        if random.one_in(2) { StackOp::Pop } else { StackOp::Push(random.below(4) as Value) }
+    }
+
+    fn run(&self, state: &mut Vec<Value>, op: &StackOp<Value>) -> Option<Value> {
+        match op {
+            StackOp::Push(value) => {
+                state.push(*value);
+                None
+            }
+            StackOp::Pop => state.pop(),
+        }
+    }
+
+    fn other_result(
+        &self,
+        random: &mut Random,
+        op: &StackOp<Value>,
+        _result: &Option<Value>,
+    ) -> Option<Value> {
+        (*op == StackOp::Pop).then(|| random.below(4) as Value)
     }
 }
 
@@ -320,138 +344,9 @@ fn queue() {
     compare_many(&Queue::new());
 }
 
-/// A collection into which each value is put once, with what came out altered now and then.
-fn distinct_values<Op: Clone + PartialEq>(
-    random: &mut Random,
-    put: fn(Value) -> Op,
-    take: &Op,
-    next: fn(&mut VecDeque<Value>) -> Option<Value>,
-) -> History<Op, Option<Value>> {
-    let mut values = VecDeque::new();
-    let (puts, alter) = (1 + random.below(3), random.one_in(2));
-    let mut operations = Vec::new();
-    for (number, times) in times(random).into_iter().enumerate() {
-        let (op, mut result) = if random.below(4) < puts {
-            if times.happens {
-                values.push_back(number as Value);
-            }
-            (put(number as Value), None)
-        } else {
-            (take.clone(), if times.happens { next(&mut values) } else { None })
-        };
-        if alter && op == *take && random.one_in(3) {
-            result = Some(random.below(8) as Value).filter(|_| !random.one_in(3));
-        }
-        operations.push(match times.end {
-            Some(end) => Operation::new(times.client, op, result, times.call, end),
-            None => Operation::open(times.client, op, times.call),
-        });
-    }
-    History::new(operations).unwrap()
-}
-
-/// Compares histories of distinct values, of which most are to be decided without a search.
-fn compare_distinct<M: Model<Result = Option<Value>>>(
-    model: &M,
-    put: fn(Value) -> M::Op,
-    take: &M::Op,
-    next: fn(&mut VecDeque<Value>) -> Option<Value>,
-) {
-    let decided = AtomicU64::new(0);
-    compare_seeds(|seed| {
-        let history = distinct_values(&mut Random(seed), put, take, next);
-        let all: Vec<u32> = (0..history.operations().len() as u32).collect();
-        let special = model.decide(&history, &all, &Limits::default(), &Progress::default());
-        decided.fetch_add(u64::from(special.is_some()), Ordering::Relaxed);
-        compare(model, &history)
-    });
-    let decided = decided.into_inner();
-    assert!(decided > HISTORIES / 2, "only {decided} were decided without a search");
-}
-
 #[test]
-fn queue_of_distinct_values() {
-    compare_distinct(&Queue::new(), QueueOp::Enqueue, &QueueOp::Dequeue, VecDeque::pop_front);
-}
-
-#[test]
-fn stack_of_distinct_values() {
-    compare_distinct(&Stack::new(), StackOp::Push, &StackOp::Pop, VecDeque::pop_back);
-}
-
-/// A history of distinct values, 64 at a time, with a backlog of about 1,000. `spoilt` says what the last
-/// operation takes: what was taken long ago, or what is not next.
-fn backlog<Op: Clone + PartialEq>(
-    seed: u64,
-    count: u32,
-    put: fn(u32) -> Op,
-    take: &Op,
-    next: fn(&mut VecDeque<u32>) -> Option<u32>,
-    spoilt: Option<bool>,
-) -> History<Op, Option<u32>> {
-    let mut random = Random(seed);
-    let mut slots: Vec<_> = (0..count)
-        .map(|number| {
-            let call = u64::from(number) * 10 + random.below(640);
-            let end = call + random.below(640);
-            ((call + end) / 2, call, end, number)
-        })
-        .collect();
-    slots.sort_unstable();
-    let mut values = VecDeque::new();
-    let mut operations = Vec::new();
-    for (_, call, end, number) in slots {
-        let puts = if values.len() < 1_000 { 6 } else { 4 };
-        operations.push(if random.below(10) < puts {
-            values.push_back(number);
-            Operation::new(number, put(number), None, call, end)
-        } else {
-            Operation::new(number, take.clone(), next(&mut values), call, end)
-        });
-    }
-    if let Some(again) = spoilt {
-        let taken = operations.iter().find_map(|operation| operation.result.flatten());
-        let middle = values.get(values.len() / 2).copied();
-        let end = u64::from(count) * 20;
-        operations.push(Operation::new(0, take.clone(), if again { taken } else { middle }, end, end + 1));
-    }
-    History::new(operations).unwrap()
-}
-
-fn a_long_backlog_needs_no_search<M: Model<Result = Option<u32>>>(
-    model: &M,
-    put: fn(u32) -> M::Op,
-    take: &M::Op,
-    next: fn(&mut VecDeque<u32>) -> Option<u32>,
-) {
-    for (seed, spoilt) in [(1, None), (2, Some(true)), (3, Some(false))] {
-        let history = backlog(seed, 100_000, put, take, next, spoilt);
-        let begun = std::time::Instant::now();
-        let verdict = check(model, &history, &Limits::default().with_states(1));
-        println!("{} operations: {:?}", history.len(), begun.elapsed());
-        match verdict {
-            Verdict::Linearizable(witness) => {
-                assert_eq!(spoilt, None);
-                witness.replay(model, &history).unwrap();
-            }
-            Verdict::NotLinearizable(explanation) => {
-                assert!(spoilt.is_some() && explanation.minimal, "{explanation}");
-                assert!(explanation.holds(model, &history), "{explanation}");
-            }
-            Verdict::Unknown(undecided) => panic!("{undecided}"),
-        }
-    }
-}
-
-#[test]
-fn a_queue_with_a_long_backlog_is_decided_without_a_search() {
-    let dequeue = QueueOp::Dequeue;
-    a_long_backlog_needs_no_search(&Queue::new(), QueueOp::Enqueue, &dequeue, VecDeque::pop_front);
-}
-
-#[test]
-fn a_stack_with_a_long_backlog_is_decided_without_a_search() {
-    a_long_backlog_needs_no_search(&Stack::new(), StackOp::Push, &StackOp::Pop, VecDeque::pop_back);
+fn stack() {
+    compare_many(&Stack::new());
 }
 
 #[test]

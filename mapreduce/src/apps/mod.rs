@@ -1,4 +1,9 @@
+// handout: drop
 //! Two applications that the lab's tests use. `mrjob` has more of them.
+// handout: end
+// handout: put
+// //! Two applications that the lab's tests use.
+// handout: end
 
 pub mod indexer;
 pub mod letters;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use labrt::channel::{Receiver, unbounded};
 use labrt::rand::{random_bool, random_range};
+use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 use mapreduce::apps::wc::WordCount;
@@ -28,12 +29,11 @@ fn plan() -> Plan {
 }
 
 /// Tells of the first event of a kind.
-fn first(checker: &Checker, is_it: impl Fn(&Event) -> bool + Send + 'static) -> Receiver<Event> {
+fn first(checker: &Checker, is_it: impl Fn(&Event) -> bool + Send + Sync + 'static) -> Receiver<Event> {
     let (sender, receiver) = unbounded();
-    let mut told = false;
+    let told = AtomicBool::new(false);
     checker.on_event(move |event| {
-        if !told && is_it(event) {
-            told = true;
+        if is_it(event) && !told.swap(true, Ordering::SeqCst) {
             // The test may have stopped listening.
             let _ = sender.send(event.clone());
         }

@@ -1,7 +1,6 @@
 //! The check of a test's history, after the test.
 
-use linearize::picture::Fault;
-use linearize::{HistoryError, KvHistory, KvRecorder, Limits, Verdict, picture, text};
+use linearize::{Fault, HistoryError, KvHistory, KvRecorder, Limits, Verdict, text};
 
 use crate::final_check::Finding;
 use crate::run::Kind;
@@ -67,7 +66,7 @@ fn judge(history: KvHistory, faults: Vec<Fault>, limits: &Limits) -> Finding {
         }
     };
     let words = words(&history, &verdict, &faults);
-    let page = move || picture::page(&history.model(), history.history(), &verdict, &faults);
+    let page = move || linearize_page::page(&history.model(), history.history(), &verdict, &faults);
     Finding { wrong, words, page: Box::new(page) }
 }
 

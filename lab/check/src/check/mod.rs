@@ -12,8 +12,8 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use linearize::models::scalar::Scalar;
-use linearize::picture::page_of;
 use linearize::{Fault, History, Limits, Model, Progress, check_watched};
+use linearize_page::page_of;
 use linearize_read::{Loaded, ModelName, Options, Recording};
 use pages::Pages;
 use progress::watched;

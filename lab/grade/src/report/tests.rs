@@ -52,6 +52,7 @@ fn plan(show: Show) -> Plan {
     Plan {
         version: VERSION,
         lab: "raft".to_owned(),
+        with: Vec::new(),
         workshop: String::new(),
         packages: vec!["raft".to_owned()],
         runs: 10,

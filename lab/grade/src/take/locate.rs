@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::gather::{Gather, Special};
-use super::{Refusal, Sources, Taken};
+use super::{Refusal, Sources, Taken, name_of};
 
 /// The sources of these packages. They may lie in the workspace's folders (`raft/src`), below any one folder,
 /// as archives often have it; if the lab has one package, its folder alone will do (`src`).
@@ -26,7 +26,7 @@ pub(super) fn locate(gather: &Gather, packages: &[String]) -> Result<Taken, Refu
 
 /// The tests of this package, `raft/tests/raft/main.rs` and what lies beside it.
 pub(super) fn locate_tests(gather: &Gather, package: &str) -> Result<Taken, Refusal> {
-    let krate = package.replace('-', "_");
+    let krate = name_of(package).replace('-', "_");
     let main = format!("{package}/tests/{krate}/main.rs");
     let Some(above) = shallowest(gather, &main)? else {
         return Err(Refusal::new("missing_file", format!("`{main}` is missing.")));
@@ -52,10 +52,14 @@ fn roots(gather: &Gather, packages: &[String]) -> Result<Vec<String>, Refusal> {
     }) {
         return Err(link(path));
     }
+    // `lectures/warmup` may come as `warmup`.
+    if let Some(above) = shallowest(gather, &format!("{}/src/lib.rs", name_of(first)))? {
+        return Ok(packages.iter().map(|package| format!("{above}{}/", name_of(package))).collect());
+    }
     if let [package] = packages
         && let Some(root) = shallowest(gather, "src/lib.rs")?
     {
-        check_name(gather, &root, package)?;
+        check_name(gather, &root, name_of(package))?;
         return Ok(vec![root]);
     }
     Err(Refusal::new("missing_file", format!("`{main}` is missing.")))
@@ -191,6 +195,30 @@ mod tests {
         }
     }
 
+    /// A package may lie in a folder of the workspace.
+    #[test]
+    fn a_lab_of_a_lecture_is_found_with_and_without_its_folder() {
+        let manifest = ("Cargo.toml", "[package]\nname = \"warmup\"");
+        for main in
+            ["lectures/warmup/src/lib.rs", "a/lectures/warmup/src/lib.rs", "warmup/src/lib.rs", "src/lib.rs"]
+        {
+            let taken = locate(&gather(&[(main, "x"), manifest]), &["lectures/warmup".to_owned()]);
+            let names: Vec<String> =
+                taken.map(|taken| taken.sources.into_keys().collect()).unwrap_or_default();
+            assert_eq!(names, ["lectures/warmup/src/lib.rs"], "{main}");
+        }
+        let two = ["lectures/zookeeper".to_owned(), "lectures/zookeeper-recipes".to_owned()];
+        let files = [("a/zookeeper/src/lib.rs", "x"), ("a/zookeeper-recipes/src/lib.rs", "y")];
+        assert_eq!(locate(&gather(&files), &two).map(|taken| taken.sources.len()).ok(), Some(2));
+        let two = ["rsm".to_owned(), "lectures/zookeeper".to_owned()];
+        let files = [("a/rsm/src/lib.rs", "x"), ("a/lectures/zookeeper/src/lib.rs", "y")];
+        let taken = locate(&gather(&files), &two).expect("both are there");
+        assert_eq!(
+            taken.sources.keys().collect::<Vec<_>>(),
+            ["lectures/zookeeper/src/lib.rs", "rsm/src/lib.rs"]
+        );
+    }
+
     #[test]
     fn only_the_sources_of_the_crate_count() {
         let files = [
@@ -215,5 +243,6 @@ mod tests {
         assert_eq!(fault(&[("a/raft/src/lib.rs", ""), ("b/raft/src/lib.rs", "")], &["raft"]), "ambiguous");
         let other = [("src/lib.rs", ""), ("Cargo.toml", "[package]\nname = \"paxos\"")];
         assert_eq!(fault(&other, &["raft"]), "wrong_crate_name");
+        assert_eq!(fault(&other, &["lectures/warmup"]), "wrong_crate_name");
     }
 }

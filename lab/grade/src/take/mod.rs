@@ -42,6 +42,11 @@ impl Refusal {
     }
 }
 
+/// The name that a package's folder ends with: `warmup` of `lectures/warmup`.
+pub(crate) fn name_of(package: &str) -> &str {
+    package.rsplit('/').next().unwrap_or(package)
+}
+
 /// Reads the submission at `path`, and takes the sources of these packages from it.
 pub(crate) fn take(path: &Path, packages: &[String]) -> Result<Taken, Refusal> {
     locate::locate(&read(path)?, packages)

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
 mod browser;
-#[path = "../../../../linearize/tests/linearize/devtools.rs"]
+#[path = "../../../../linearize/page/tests/page/devtools.rs"]
 #[allow(dead_code, reason = "the checker's tests use all of it")]
 mod devtools;
 mod figures;

@@ -1,85 +1,120 @@
 //! Files as Jepsen, knossos, Maelstrom and porcupine write them, with their verdicts.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use linearize::{Limits, Verdict, check};
-use linearize_read::{FailedCas, Loaded, ModelName, Options, Problem, Recording, read_as};
+use linearize::models::scalar::Scalar;
+use linearize::{History, Limits, Model, Verdict, check};
+use linearize_read::{FailedCas, Loaded, ModelName, Options, Problem, ReadError, Recording, read_as};
+
+use crate::random::Random;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
+}
 
 /// The verdict on a file of `tests/cases`, read with these options.
-fn verdict(file: &str, options: &Options) -> (Recording, Verdict) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(file);
-    let recording = read_as(file, std::fs::File::open(path).unwrap(), options).unwrap();
-    let limits = Limits::default();
-    let verdict = match &recording.loaded {
-        Loaded::KeyValue(history) => history.check(&limits),
-        Loaded::Keyed(model, history) => check(model, history, &limits),
+fn verdict(file: &str, options: &Options) -> Result<(Recording, Verdict), ReadError> {
+    let recording = read_as(file, fs::File::open(folder().join(file)).unwrap(), options)?;
+    let verdict = verdict_on(&recording);
+    Ok((recording, verdict))
+}
+
+fn verdict_on(recording: &Recording) -> Verdict {
+    match &recording.loaded {
+        Loaded::KeyValue(history) => history.check(&Limits::default()),
+        Loaded::Keyed(model, history) => check(model, history, &Limits::default()),
+    }
+}
+
+/// A row of `VERDICTS.tsv`.
+struct Case<'a> {
+    file: &'a str,
+    options: Options,
+    model: Option<ModelName>,
+    verdict: &'a str,
+    says: &'a str,
+}
+
+impl<'a> Case<'a> {
+    fn of(line: &'a str) -> Case<'a> {
+        let [file, options, model, verdict, says] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("five columns: {line}")
+        };
+        let options = match options {
+            "" => Options::default(),
+            "initial=0" => Options { initial: Some(Scalar::parse("0")), ..Options::default() },
+            "failed-cas=saw-another" => {
+                Options { failed_cas: Some(FailedCas::SawAnother), ..Options::default() }
+            }
+            other => panic!("no option is called {other}"),
+        };
+        Case { file, options, model: ModelName::named(model), verdict, says }
+    }
+
+    /// Compares the row with what is found, whether the model is guessed or given.
+    fn check(&self) {
+        for model in [None, self.model] {
+            let options = Options { model, ..self.options.clone() };
+            let (found, says) = match verdict(self.file, &options) {
+                Err(error) => ("unreadable", error.to_string()),
+                Ok((recording, verdict)) => {
+                    assert_eq!(Some(recording.model), self.model, "{}", self.file);
+                    found(&recording, &verdict)
+                }
+            };
+            assert_eq!(found, self.verdict, "{}: {says}", self.file);
+            assert!(says.contains(self.says), "{}: {says}", self.file);
+        }
+    }
+}
+
+/// The verdict in words, and its explanation, which holds.
+fn found(recording: &Recording, verdict: &Verdict) -> (&'static str, String) {
+    let (observed, holds) = match &recording.loaded {
+        Loaded::KeyValue(history) => {
+            (history.history().is_observed(), holds(verdict, &history.model(), history.history()))
+        }
+        Loaded::Keyed(model, history) => (history.is_observed(), holds(verdict, model, history)),
     };
-    (recording, verdict)
+    assert!(holds, "{verdict:?}");
+    match verdict {
+        Verdict::Linearizable(_) if !observed => ("nothing was observed", String::new()),
+        Verdict::Linearizable(_) => ("linearizable", String::new()),
+        Verdict::NotLinearizable(why) => {
+            ("not linearizable", format!("{}: {}", why.kind.name(), why.sentence))
+        }
+        Verdict::Unknown(undecided) => ("unknown", undecided.to_string()),
+    }
 }
 
-#[track_caller]
-fn expect(file: &str, options: &Options, model: ModelName, linearizable: bool) {
-    let (recording, verdict) = verdict(file, options);
-    assert_eq!(recording.model, model, "{file}");
-    assert_eq!(verdict.is_linearizable(), linearizable, "{file}: {verdict:?}");
-    assert_eq!(verdict.is_not_linearizable(), !linearizable, "{file}: {verdict:?}");
+fn holds<M: Model>(verdict: &Verdict, model: &M, history: &History<M::Op, M::Result>) -> bool {
+    match verdict {
+        Verdict::Linearizable(witness) => witness.replay(model, history).is_ok(),
+        Verdict::NotLinearizable(explanation) => explanation.minimal && explanation.holds(model, history),
+        Verdict::Unknown(_) => true,
+    }
 }
 
+/// All of the table, and no file that the table does not have.
 #[test]
 fn every_case_has_its_verdict() {
-    use ModelName::{Counter, KeyValue, Lock, Queue, Register, Set};
-    let cases = [
-        ("edn-counter-bad.edn", Counter, false),
-        ("edn-fail-cas-did-not-happen.edn", Register, true),
-        ("edn-info-nemesis-bad.edn", Register, false),
-        ("edn-initial-0.edn", Register, false),
-        ("edn-keys-bad.edn", Register, false),
-        ("edn-keys-ok.edn", Register, true),
-        ("edn-keys-strings-ok.edn", Register, true),
-        ("edn-lines-register-bad.edn", Register, false),
-        ("edn-lines-register-ok.edn", Register, true),
-        ("edn-list.edn", Register, false),
-        ("edn-mutex-bad.edn", Lock, false),
-        ("edn-nil-read.edn", Register, false),
-        ("edn-queue-bad.edn", Queue, false),
-        ("edn-record.edn", Register, false),
-        ("edn-set-bad.edn", Set, false),
-        ("edn-vector.edn", Register, true),
-        ("history-txt-bad.txt", Register, false),
-        ("history-txt-ok.txt", Register, true),
-        ("log-2021-bad.log", Register, false),
-        ("log-comma-in-vector-ok.log", Register, true),
-        ("log-maelstrom-ok.log", Register, true),
-        ("negative-times-ok.jsonl", KeyValue, true),
-        ("porcupine-extra-vector-ok.txt", KeyValue, true),
-        ("porcupine-unicode-escape-ok.txt", KeyValue, true),
-        ("touching-other-client-ok.jsonl", KeyValue, true),
-        ("touching-same-client-bad.jsonl", KeyValue, false),
-        ("words-ddia-bad.log", Register, false),
-    ];
-    for (file, model, linearizable) in cases {
-        expect(file, &Options::default(), model, linearizable);
-        let demanded = Options { model: Some(model), ..Options::default() };
-        expect(file, &demanded, model, linearizable);
+    let table = fs::read_to_string(folder().join("VERDICTS.tsv")).unwrap();
+    let cases: Vec<Case<'_>> = table.lines().filter(|line| !line.starts_with('#')).map(Case::of).collect();
+    for case in &cases {
+        case.check();
     }
-    let zero = linearize::models::scalar::Scalar::parse("0");
-    let options = Options { initial: Some(zero), ..Options::default() };
-    expect("edn-initial-0.edn", &options, Register, true);
-    let options = Options { failed_cas: Some(FailedCas::SawAnother), ..Options::default() };
-    expect("edn-fail-cas-did-not-happen.edn", &options, Register, false);
-}
-
-#[test]
-fn transactions_are_refused_by_name() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/edn-txn.edn");
-    let error = linearize_read::read_file(&path).unwrap_err();
-    assert_eq!(error.problem, Problem::Transactions);
-    assert!(error.to_string().contains("Elle"), "{error}");
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "VERDICTS.tsv" || cases.iter().any(|case| case.file == name), "{name} has no row");
+    }
+    let problem = verdict("edn-txn.edn", &Options::default()).unwrap_err().problem;
+    assert_eq!(problem, Problem::Transactions);
 }
 
 #[test]
 fn what_a_nemesis_reports_becomes_a_fault() {
-    let (recording, _) = verdict("edn-info-nemesis-bad.edn", &Options::default());
+    let (recording, _) = verdict("edn-info-nemesis-bad.edn", &Options::default()).unwrap();
     let [fault] = recording.faults.as_slice() else { panic!("{:?}", recording.faults) };
     assert_eq!((fault.group.as_str(), fault.label.as_str()), ("nemesis", "start-partition"));
     // Times begin with the first event, at 1 ms of the file's clock.
@@ -88,76 +123,18 @@ fn what_a_nemesis_reports_becomes_a_fault() {
 }
 
 #[test]
-fn where_nothing_returned_nothing_was_observed() {
-    let (recording, verdict) = verdict("nothing-returned.jsonl", &Options::default());
-    let Loaded::KeyValue(history) = recording.loaded else { panic!("no keys") };
-    assert!(!history.history().is_observed());
-    let words = linearize::text::render(&history.model(), history.history(), &verdict, &[], 100);
-    assert!(words.starts_with("nothing was observed"), "{words}");
-    let page = linearize::picture::page(&history.model(), history.history(), &verdict, &[]);
-    assert!(page.contains("nothing was observed"));
-}
-
-#[test]
 fn times_below_zero_are_shown_as_they_are() {
-    let (recording, _) = verdict("negative-times-ok.jsonl", &Options::default());
+    let (recording, _) = verdict("negative-times-ok.jsonl", &Options::default()).unwrap();
     let Loaded::KeyValue(history) = recording.loaded else { panic!("no keys") };
     let first = &history.history()[0];
     assert_eq!((first.call, history.history().recorded_time(first.call)), (0, -20));
-}
-
-/// The explanation of a file of `tests/cases`.
-fn explanation(file: &str) -> String {
-    match verdict(file, &Options::default()).1 {
-        Verdict::NotLinearizable(explanation) => explanation.to_string(),
-        other => panic!("{file}: {other:?}"),
-    }
-}
-
-#[test]
-fn every_case_has_its_sentence() {
-    let cases = [
-        (
-            "words-ddia-bad.log",
-            "stale read\nRead by client 1 returned 2, but CompareAndSwap 2 to 4 by client 3 had replaced 2: the Read by \
-             client 0 that saw 4 had already returned 1 event before it was called, and was itself called 2 events after \
-             CompareAndSwap 1 to 2 by client 2 had returned.",
-        ),
-        (
-            "edn-lines-register-bad.edn",
-            "stale read\nRead by client 3 returned 2, but CompareAndSwap 2 to 5 by client 1 had replaced 2: the Read by \
-             client 2 that saw 5 had already returned 2.0 ms before it was called, and was itself called 2.0 ms after \
-             Write 2 by client 0 had returned.",
-        ),
-        (
-            "edn-info-nemesis-bad.edn",
-            "stale read\nRead by client 6 returned nil, but Write 1 by client 0 had replaced nil: the Read by client 5 \
-             that saw 1 had already returned 1.0 ms before it was called, and nil was there at first only.",
-        ),
-        (
-            "edn-nil-read.edn",
-            "stale read\nRead by client 1 returned nil, but Write 1 by client 0 had already returned 1.0 ms before it was \
-             called, and nil was there at first only.",
-        ),
-        ("edn-initial-0.edn", "phantom value\nRead by client 9 returned 0, but nobody wrote 0."),
-        (
-            "touching-same-client-bad.jsonl",
-            "stale read\nGet by client 0 returned \"\", but Put \"1\" by client 0 had already returned just before it was \
-             called.",
-        ),
-    ];
-    for (file, sentence) in cases {
-        let said = explanation(file);
-        assert!(said.ends_with(sentence), "{file}: {said}");
-    }
 }
 
 /// A history of a register from lines of `process type function value`.
 fn log_of(lines: &[String]) -> (Recording, Verdict) {
     let text: String = lines.iter().map(|line| format!("{}\n", line.replacen(' ', "\t", 3))).collect();
     let recording = read_as("lines", text.as_bytes(), &Options::default()).unwrap();
-    let Loaded::Keyed(model, history) = &recording.loaded else { panic!("no objects") };
-    let verdict = check(model, history, &Limits::default());
+    let verdict = verdict_on(&recording);
     (recording, verdict)
 }
 
@@ -216,4 +193,47 @@ fn a_stale_read_among_thousands_of_operations_is_named() {
         "Read by client 1 returned 1598, but Write 1599 by client 0 had already returned 1 event before";
     assert!(explanation.sentence.starts_with(start) && explanation.minimal, "{explanation:?}");
     assert!(explanation.operations.len() <= 4);
+}
+
+/// Reads and writes of 64 clients, of which up to all are under way at once; five values, and one late read
+/// of nothing.
+#[test]
+fn few_values_of_many_clients_are_no_search() {
+    let mut random = Random(1);
+    let (clients, count) = (64, 10_000);
+    let mut now = vec![0; clients];
+    let mut slots: Vec<_> = (0..count)
+        .map(|number| {
+            let client = number % clients;
+            let call = now[client] + random.below(200);
+            let effect = call + random.below(700);
+            let end = effect + random.below(700);
+            now[client] = end + 1;
+            (effect, client, call, end)
+        })
+        .collect();
+    slots.sort_unstable();
+    let (mut state, mut events) = ("nil".to_owned(), Vec::new());
+    for (number, (_, client, call, end)) in slots.into_iter().enumerate() {
+        let is_read = random.one_in(2) || number + 100 == count;
+        let (function, asked) =
+            if is_read { ("read", "nil") } else { ("write", random.pick(&["0", "1", "2", "3", "4"])) };
+        if !is_read {
+            state = asked.to_owned();
+        }
+        let answer = if number + 100 == count { "nil" } else { &state };
+        events.push((call, format!("{client} :invoke :{function} {asked}")));
+        events.push((end, format!("{client} :ok :{function} {answer}")));
+    }
+    // The sort is stable, so that a call stays before its return.
+    events.sort_by_key(|&(time, _)| time);
+    let lines: Vec<String> = events.into_iter().map(|(_, line)| line).collect();
+    let text: String = lines.iter().map(|line| format!("{}\n", line.replacen(' ', "\t", 3))).collect();
+    let recording = read_as("lines", text.as_bytes(), &Options::default()).unwrap();
+    let Loaded::Keyed(model, history) = &recording.loaded else { panic!("no objects") };
+    let begun = std::time::Instant::now();
+    let verdict = check(model, history, &Limits::default().with_states(1));
+    println!("{} operations: {:?}", history.len(), begun.elapsed());
+    let Verdict::NotLinearizable(why) = verdict else { panic!("{verdict:?}") };
+    assert!(why.kind.name() == "stale read" && why.minimal && why.operations.len() <= 4, "{why:?}");
 }

@@ -68,17 +68,17 @@ pub(crate) fn check(
     let keys: Vec<usize> = (0..model.keys().len()).filter(|&key| !groups.is_empty(key)).collect();
     progress.set_partitions(keys.len());
     let threads = limits.threads_for(history.len(), keys.len());
-    in_parallel(keys.len(), threads, || {
+    in_parallel(keys.len(), threads, &|| {
         let mut scratch = Scratch::default();
         let mut gathered = Gathered::default();
         let (keys, groups) = (&keys, &groups);
-        move |part| {
+        Box::new(move |part| {
             let key = keys[part];
             gathered.gather(operations, groups.writes(key), groups.reads(key));
             let part = check_key(model, history, key, &gathered, &mut scratch, limits, progress);
             progress.partition_done();
             part
-        }
+        })
     })
 }
 

@@ -80,7 +80,7 @@ pub(crate) struct Checker {
     on_event: Mutex<Option<EventHook>>,
 }
 
-type EventHook = Box<dyn FnMut(&Event) + Send>;
+type EventHook = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// What was known when a question came.
 pub(crate) struct Asked {
@@ -125,8 +125,8 @@ impl Checker {
         look(&self.record.lock())
     }
 
-    pub(crate) fn on_event(&self, hook: impl FnMut(&Event) + Send + 'static) {
-        *self.on_event.lock() = Some(Box::new(hook));
+    pub(crate) fn on_event(&self, hook: impl Fn(&Event) + Send + Sync + 'static) {
+        *self.on_event.lock() = Some(Arc::new(hook));
     }
 
     /// Whether a worker of which this holds was handed an attempt, and nothing is known of the attempt's end.
@@ -141,7 +141,10 @@ impl Checker {
 
     fn tell(&self, event: &Event) {
         story::tell(&self.test, event);
-        if let Some(hook) = self.on_event.lock().as_mut() {
+        // Another handler may run, and have an event of its own, while the hook uses the runtime: the lock is
+        // free then.
+        let hook = self.on_event.lock().clone();
+        if let Some(hook) = hook {
             hook(event);
         }
     }

@@ -1,0 +1,461 @@
+//! The client library (§2.3, §2.7): it finds chunks, remembers where they are, and tries again.
+
+mod pushes;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use labrpc::{ClientEnd, RpcError};
+use labrt::rand::random;
+use labrt::thread;
+use labrt::time::{Duration, Instant};
+
+use crate::rpc::{
+    AddChunk, AppendArgs, ChangeRequest, ChunkError, ChunkPeer, FileChange, FileId, FindChunk, Located,
+    MasterError, MasterPeer, OpId, Purpose, ReadArgs, ReadReply, ServerId, WriteArgs,
+};
+use crate::{Settings, TRIES};
+
+/// The pause before something is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Why an operation has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Error {
+    /// The master refuses. [`MasterError::Unavailable`] and [`MasterError::ReadOnly`] are told only when the
+    /// client's patience is over.
+    Master(MasterError),
+    /// A record of more than a quarter of a chunk.
+    TooLarge,
+    /// No answer came in time. A change may have been made, in part, or may still be.
+    TimedOut,
+}
+
+impl From<MasterError> for Error {
+    fn from(error: MasterError) -> Error {
+        Error::Master(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Master(error) => error.fmt(f),
+            Error::TooLarge => write!(f, "the record is longer than a quarter of a chunk"),
+            Error::TimedOut => write!(f, "no answer came in time; it is unknown what happened"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Where a chunk was, and until when that is used for reads and for writes.
+struct Known {
+    located: Located,
+    read_until: Instant,
+    write_until: Instant,
+}
+
+/// A client, for one thread.
+pub struct Client {
+    masters: Vec<MasterPeer>,
+    servers: Vec<ChunkPeer>,
+    settings: Settings,
+    /// The nearest server number; None: all are equally far.
+    place: Option<ServerId>,
+    id: u64,
+    operations: u64,
+    pushes: u64,
+    known: BTreeMap<(String, u64), Known>,
+    /// The last chunk of files that this client appends to, as far as it has seen.
+    last: BTreeMap<String, u64>,
+}
+
+// handout: bodies GA
+impl Client {
+    /// A client. `masters` reach the master, and then its shadows; `servers` reach all chunkservers. `place`
+    /// is the chunkserver that it is nearest to.
+    pub fn new(
+        masters: Vec<ClientEnd>,
+        servers: Vec<ClientEnd>,
+        place: Option<ServerId>,
+        settings: Settings,
+    ) -> Client {
+        Client {
+            masters: masters.into_iter().map(MasterPeer::new).collect(),
+            servers: servers.into_iter().map(ChunkPeer::new).collect(),
+            settings,
+            place,
+            id: random(),
+            operations: 0,
+            pushes: 0,
+            known: BTreeMap::new(),
+            last: BTreeMap::new(),
+        }
+    }
+
+    /// Another client on the same machine, for another thread.
+    pub fn another(&self) -> Client {
+        Client {
+            masters: self.masters.clone(),
+            servers: self.servers.clone(),
+            settings: self.settings.clone(),
+            id: random(),
+            known: BTreeMap::new(),
+            last: BTreeMap::new(),
+            ..*self
+        }
+    }
+
+    /// The sizes and times of the store.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Creates an empty file.
+    ///
+    /// # Errors
+    /// [`MasterError::Exists`], [`MasterError::BadPath`], and as [`Error`] says.
+    pub fn create(&mut self, path: &str) -> Result<(), Error> {
+        self.change(FileChange::Create { path: path.to_owned() }).map(|_| ())
+    }
+
+    /// Deletes a file. Returns the name under which [`Client::rename`] can restore it for a while.
+    ///
+    /// # Errors
+    /// [`MasterError::NoFile`], [`MasterError::BadPath`], and as [`Error`] says.
+    pub fn delete(&mut self, path: &str) -> Result<String, Error> {
+        self.change(FileChange::Delete { path: path.to_owned() })
+    }
+
+    /// Gives a file another name, in one step.
+    ///
+    /// # Errors
+    /// [`MasterError::NoFile`], [`MasterError::Exists`], [`MasterError::BadPath`], and as [`Error`] says.
+    pub fn rename(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.change(FileChange::Rename { from, to, replace: false }).map(|_| ())
+    }
+
+    /// As [`Client::rename`], in place of the file that may have the new name. Readers see the old file or
+    /// the whole new one.
+    ///
+    /// # Errors
+    /// [`MasterError::NoFile`], [`MasterError::BadPath`], and as [`Error`] says.
+    pub fn publish(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.change(FileChange::Rename { from, to, replace: true }).map(|_| ())
+    }
+
+    /// Makes a file that has the contents of another one at this moment.
+    ///
+    /// # Errors
+    /// [`MasterError::NoFile`], [`MasterError::Exists`], [`MasterError::BadPath`], and as [`Error`] says.
+    pub fn snapshot(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.change(FileChange::Snapshot { from, to }).map(|_| ())
+    }
+
+    /// The names that begin with `prefix`.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub fn list(&mut self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.ask(|master| master.list(&prefix.to_owned()).map(Ok))
+    }
+
+    fn change(&mut self, change: FileChange) -> Result<String, Error> {
+        self.operations += 1;
+        let request = ChangeRequest { op: OpId { client: self.id, number: self.operations }, change };
+        let answer = self.ask(|master| master.change(&request));
+        // What the names stand for may have changed.
+        self.known.clear();
+        self.last.clear();
+        answer
+    }
+
+    /// Asks the master until there is an answer. If it is silent, its shadows are asked.
+    fn ask<T>(
+        &self,
+        call: impl Fn(&MasterPeer) -> Result<Result<T, MasterError>, RpcError>,
+    ) -> Result<T, Error> {
+        let deadline = Instant::now() + self.settings.patience;
+        let mut last = Error::TimedOut;
+        // The master may have to talk to servers that do not answer.
+        let limit = self.settings.call * 2 * TRIES as u32;
+        loop {
+            let mut answer = Err(RpcError::Failed);
+            for master in self.masters.iter().take(1).cycle().take(TRIES).chain(self.masters.iter().skip(1)) {
+                answer = call(&master.timeout(limit));
+                if answer.is_ok() || Instant::now() >= deadline {
+                    break;
+                }
+            }
+            match answer {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error @ (MasterError::Unavailable | MasterError::ReadOnly))) => last = error.into(),
+                Ok(Err(MasterError::Retry)) | Err(_) => {}
+                Ok(Err(error)) => return Err(error.into()),
+            }
+            if Instant::now() >= deadline {
+                return Err(last);
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+
+    /// Where a chunk is: what is known, or else what the master says.
+    fn locate(&mut self, path: &str, index: u64, purpose: Purpose) -> Result<Located, Error> {
+        if let Some(known) = self.known.get(&(path.to_owned(), index)) {
+            let until = if purpose == Purpose::Read { known.read_until } else { known.write_until };
+            if Instant::now() < until {
+                return Ok(known.located.clone());
+            }
+        }
+        self.find(path, Some(index), purpose)
+    }
+
+    fn find(&mut self, path: &str, index: Option<u64>, purpose: Purpose) -> Result<Located, Error> {
+        let asked = Instant::now();
+        let question = FindChunk { path: path.to_owned(), index, purpose };
+        let located = self.ask(|master| master.find_chunk(&question))?;
+        Ok(self.note(path, located, asked))
+    }
+
+    fn add(&mut self, path: &str, after: Option<u64>) -> Result<Located, Error> {
+        let asked = Instant::now();
+        let question = AddChunk { path: path.to_owned(), after };
+        let located = self.ask(|master| master.add_chunk(&question))?;
+        Ok(self.note(path, located, asked))
+    }
+
+    fn note(&mut self, path: &str, located: Located, asked: Instant) -> Located {
+        let known = Known {
+            located: located.clone(),
+            read_until: asked + self.settings.cache,
+            write_until: asked + Duration::from_millis(located.lease_left_ms),
+        };
+        self.known.insert((path.to_owned(), located.index), known);
+        located
+    }
+
+    fn forget(&mut self, path: &str, index: u64) {
+        self.known.remove(&(path.to_owned(), index));
+    }
+
+    /// Reads up to `length` bytes from `offset` on: fewer where the file ends.
+    ///
+    /// # Errors
+    /// [`MasterError::NoFile`], [`MasterError::BadPath`], and as [`Error`] says.
+    pub fn read(&mut self, path: &str, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let at = offset + bytes.len() as u64;
+            let (index, within) = self.split(at);
+            let wanted = (length - bytes.len()).min(self.settings.chunk - within);
+            let (located, reply) = match self.read_chunk(path, index, within, wanted) {
+                Err(Error::Master(MasterError::NoChunk)) => break,
+                answer => answer?,
+            };
+            let read = reply.bytes.len();
+            bytes.extend(reply.bytes);
+            if read < wanted {
+                // The file ends here, unless it has another chunk: then this one has a gap at its end.
+                if located.index + 1 >= located.chunks && !self.has_chunk(path, index + 1)? {
+                    break;
+                }
+                bytes.resize(bytes.len() + wanted - read, 0);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Reads a whole file, from one file: if another one gets the name meanwhile, that one.
+    ///
+    /// # Errors
+    /// As [`Client::read`].
+    pub fn read_all(&mut self, path: &str) -> Result<Vec<u8>, Error> {
+        loop {
+            self.known.retain(|(known, _), _| known != path);
+            let mut files: Vec<FileId> = Vec::new();
+            let mut bytes = Vec::new();
+            for index in 0.. {
+                let chunk = self.settings.chunk;
+                match self.read_chunk(path, index, 0, chunk) {
+                    Ok((located, reply)) => {
+                        bytes.resize(index as usize * chunk, 0);
+                        bytes.extend(reply.bytes);
+                        files.push(located.file);
+                    }
+                    Err(Error::Master(MasterError::NoChunk)) => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            if files.windows(2).all(|pair| pair[0] == pair[1]) {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// The length of a file, in bytes.
+    ///
+    /// # Errors
+    /// As [`Client::read`].
+    pub fn length(&mut self, path: &str) -> Result<u64, Error> {
+        let last = match self.find(path, None, Purpose::Read) {
+            Err(Error::Master(MasterError::NoChunk)) => return Ok(0),
+            answer => answer?.index,
+        };
+        let (_, reply) = self.read_chunk(path, last, 0, 0)?;
+        Ok(last * self.settings.chunk as u64 + reply.chunk_length as u64)
+    }
+
+    fn split(&self, offset: u64) -> (u64, usize) {
+        let chunk = self.settings.chunk as u64;
+        (offset / chunk, (offset % chunk) as usize)
+    }
+
+    fn has_chunk(&mut self, path: &str, index: u64) -> Result<bool, Error> {
+        match self.locate(path, index, Purpose::Read) {
+            Ok(_) => Ok(true),
+            Err(Error::Master(MasterError::NoChunk)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads from the nearest replica that answers.
+    fn read_chunk(
+        &mut self,
+        path: &str,
+        index: u64,
+        offset: usize,
+        length: usize,
+    ) -> Result<(Located, ReadReply), Error> {
+        let deadline = Instant::now() + self.settings.patience;
+        loop {
+            let located = self.locate(path, index, Purpose::Read)?;
+            let args = ReadArgs { handle: located.handle, version: located.version, offset, length };
+            for server in self.by_distance(&located.replicas) {
+                match self.servers[server].timeout(self.settings.call * 2).read(&args) {
+                    Ok(Ok(reply)) => return Ok((located, reply)),
+                    // What is known is old.
+                    Ok(Err(ChunkError::Stale)) => break,
+                    Ok(Err(_)) | Err(_) => {}
+                }
+            }
+            self.forget(path, index);
+            if Instant::now() >= deadline {
+                return Err(Error::TimedOut);
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+
+    /// Writes bytes at an offset of a file, which grows as needed. A write is not atomic: if several clients
+    /// write to one region at once, their bytes may be mingled, and if it fails, some replicas may have it.
+    ///
+    /// # Errors
+    /// [`MasterError::NoFile`], [`MasterError::BadPath`], and as [`Error`] says.
+    pub fn write(&mut self, path: &str, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let mut done = 0;
+        while done < bytes.len() {
+            let (index, within) = self.split(offset + done as u64);
+            let length = self.settings.longest_mutation().min(self.settings.chunk - within);
+            let piece = &bytes[done..bytes.len().min(done + length)];
+            self.write_chunk(path, index, within, piece)?;
+            done += piece.len();
+        }
+        Ok(())
+    }
+
+    fn write_chunk(&mut self, path: &str, index: u64, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+        let deadline = Instant::now() + self.settings.patience;
+        loop {
+            let located = match self.locate(path, index, Purpose::Write) {
+                Err(Error::Master(MasterError::NoChunk)) => self.extend_to(path, index)?,
+                answer => answer?,
+            };
+            if let (Some(data), Some(primary)) = (self.push(&located, bytes), located.primary) {
+                let args = WriteArgs { handle: located.handle, version: located.version, offset, data };
+                if self.primary(primary).write(&args) == Ok(Ok(())) {
+                    return Ok(());
+                }
+            }
+            self.try_again(path, index, deadline)?;
+        }
+    }
+
+    /// Appends a record at least once: it is in the file as a whole, at the offset that is returned. If the
+    /// first try failed somewhere it may be there once more, or in part.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`MasterError::NoFile`], [`MasterError::BadPath`], and as [`Error`] says.
+    pub fn append(&mut self, path: &str, record: &[u8]) -> Result<u64, Error> {
+        if record.len() > self.settings.longest_mutation() {
+            return Err(Error::TooLarge);
+        }
+        let deadline = Instant::now() + self.settings.patience;
+        loop {
+            let located = self.locate_last(path)?;
+            let index = located.index;
+            let answer = match (self.push(&located, record), located.primary) {
+                (Some(data), Some(primary)) => {
+                    let (handle, version) = (located.handle, located.version);
+                    let args = AppendArgs { handle, version, data, length: record.len() };
+                    self.primary(primary).append(&args).ok()
+                }
+                _ => None,
+            };
+            match answer {
+                Some(Ok(offset)) => return Ok(index * self.settings.chunk as u64 + offset as u64),
+                Some(Err(ChunkError::Padded)) => {
+                    let next = self.add(path, Some(index))?;
+                    self.last.insert(path.to_owned(), next.index);
+                }
+                _ => self.try_again(path, index, deadline)?,
+            }
+        }
+    }
+
+    fn locate_last(&mut self, path: &str) -> Result<Located, Error> {
+        let located = match self.last.get(path) {
+            Some(&index) => self.locate(path, index, Purpose::Write)?,
+            None => match self.find(path, None, Purpose::Write) {
+                Err(Error::Master(MasterError::NoChunk)) => self.add(path, None)?,
+                answer => answer?,
+            },
+        };
+        self.last.insert(path.to_owned(), located.index);
+        Ok(located)
+    }
+
+    /// Adds the chunks up to this one.
+    fn extend_to(&mut self, path: &str, index: u64) -> Result<Located, Error> {
+        let mut next = match self.find(path, None, Purpose::Read) {
+            Ok(last) => last.chunks,
+            Err(Error::Master(MasterError::NoChunk)) => 0,
+            Err(error) => return Err(error),
+        };
+        loop {
+            let located = self.add(path, next.checked_sub(1))?;
+            if located.index >= index {
+                return Ok(located);
+            }
+            next = located.index + 1;
+        }
+    }
+
+    /// A call that takes as long as the primary may have to wait for its secondaries.
+    fn primary(&self, primary: ServerId) -> ChunkPeer {
+        self.servers[primary].timeout(self.settings.call * (TRIES as u32 + 1))
+    }
+
+    fn try_again(&mut self, path: &str, index: u64, deadline: Instant) -> Result<(), Error> {
+        self.forget(path, index);
+        if Instant::now() >= deadline {
+            return Err(Error::TimedOut);
+        }
+        thread::sleep(AGAIN);
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+//! The client library of the lecture's file system, which the crate `gfs` explains.
+//!
+//! | file | content | paper |
+//! |---|---|---|
+//! | `client.rs` | finds chunks, remembers where they are, tries again | §2.3, §2.7, §3.2 |
+//! | `records.rs` | records that tell whether they are whole, and whether they were read before | §2.7.2, §3.3 |
+// handout: drop
+//! | `mapreduce_store.rs` | the store below MapReduce's jobs | – |
+// handout: end
+
+// handout: put
+// // The compiler says when this line can go: when no body is `todo!` any more.
+// #![expect(unused)]
+//
+// handout: end
+mod client;
+// handout: drop
+mod mapreduce_store;
+// handout: end
+pub mod records;
+
+pub use client::{Client, Error};
+pub use gfs_messages::{ChunkError, MasterError, Settings};
+use gfs_messages::{TRIES, rpc};
+// handout: drop
+pub use mapreduce_store::GfsStore;
+// handout: end

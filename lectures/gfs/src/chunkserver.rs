@@ -1,0 +1,265 @@
+//! A chunkserver's monitor: its threads, and the handlers.
+//!
+//! | thread | work |
+//! |---|---|
+//! | heartbeat, one for the master and each shadow | tells of its chunks, hears what to do |
+//! | scrubber | verifies chunks that nobody reads (§5.2) |
+
+use labapi::Persister;
+use labrpc::{ClientEnd, Service};
+use labrt::sync::{Arc, Monitor};
+use labrt::thread;
+use labrt::time::{Duration, Instant};
+
+use crate::Settings;
+use crate::master::try_often;
+use crate::replica::{Begun, State, Wanted};
+use crate::rpc::{
+    AppendArgs, ApplyArgs, ChunkError, ChunkPeer, ChunkRpc, ChunkVersion, CloneFrom, CopyChunk, DataId,
+    Grant, Handle, Heartbeat, HeartbeatReply, MasterPeer, Mutation, PushData, Raise, Raised, ReadArgs,
+    ReadReply, ServerId, Version, WriteArgs,
+};
+
+/// A chunkserver.
+pub struct ChunkServer {
+    me: ServerId,
+    state: Monitor<State>,
+    servers: Vec<ChunkPeer>,
+    masters: Vec<MasterPeer>,
+    settings: Settings,
+}
+
+// handout: bodies GB
+impl ChunkServer {
+    /// Starts chunkserver `me` and returns at once. `masters` reach the master, and then its shadows;
+    /// `servers` reach all chunkservers. `persister` holds the chunks of an earlier life.
+    pub fn start(
+        me: ServerId,
+        masters: Vec<ClientEnd>,
+        servers: Vec<ClientEnd>,
+        persister: Persister,
+        settings: Settings,
+    ) -> Arc<ChunkServer> {
+        let state = Monitor::new(State::new(persister, &settings));
+        let masters = masters.into_iter().map(|end| MasterPeer::new(end).timeout(settings.call)).collect();
+        let servers = servers.into_iter().map(|end| ChunkPeer::new(end).timeout(settings.call)).collect();
+        let server = Arc::new(ChunkServer { me, state, servers, masters, settings });
+        for master in 0..server.masters.len() {
+            let heart = Arc::clone(&server);
+            thread::spawn_named("heartbeat", move || heart.run_heartbeats(master));
+        }
+        let scrubber = Arc::clone(&server);
+        thread::spawn_named("scrubber", move || scrubber.run_scrubber());
+        server
+    }
+
+    /// What the server offers on the network.
+    pub fn service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
+    }
+
+    /// Tells one master of this server, again and again.
+    fn run_heartbeats(&self, master: usize) {
+        let (mut number, mut known, mut is_full) = (0, 0, true);
+        loop {
+            number += 1;
+            let next = Instant::now() + self.settings.heartbeat;
+            let (beat, change) = self.heartbeat(number, is_full, known);
+            let answer = self.masters[master].heartbeat(&beat);
+            if let Ok(reply) = &answer {
+                is_full = reply.wants_full;
+                if !is_full {
+                    known = change;
+                }
+                // Shadows order nothing.
+                if master == 0 && !is_full {
+                    self.obey(&beat, reply);
+                }
+            }
+            let mut state = self.state.lock();
+            while Instant::now() < next && (answer.is_err() || master > 0 || state.released.is_empty()) {
+                state.wait_until(|on| &on.news, next);
+            }
+        }
+    }
+
+    /// A heartbeat with what has changed since the change `known`; and the newest change.
+    fn heartbeat(&self, number: u64, is_full: bool, known: u64) -> (Heartbeat, u64) {
+        let state = self.state.lock();
+        let now = Instant::now();
+        let version = |handle: &Handle| state.chunks.get(handle).map(|replica| replica.version);
+        let chunks: Vec<(Handle, Option<Version>)> = if is_full {
+            state.chunks.keys().map(|handle| (*handle, version(handle))).collect()
+        } else {
+            let changed = state.changes.iter().filter(|(_, change)| **change > known);
+            changed.map(|(handle, _)| (*handle, version(handle))).collect()
+        };
+        let corrupt = state.chunks.iter().filter(|(_, replica)| replica.is_corrupt);
+        let wishes = state.chunks.iter().filter_map(|(handle, replica)| {
+            let lease = replica.lease.as_ref()?;
+            let is_wanted = now < lease.until && now < lease.used + self.settings.lease;
+            is_wanted.then_some((*handle, replica.version))
+        });
+        let used = (state.chunks.len() * self.settings.chunk) as u64;
+        let beat = Heartbeat {
+            server: self.me,
+            boot: state.boot,
+            number,
+            clock: now.as_nanos(),
+            is_full,
+            chunks,
+            corrupt: corrupt.map(|(handle, _)| *handle).collect(),
+            wishes: wishes.collect(),
+            released: state.released.clone(),
+            free: self.settings.capacity.saturating_sub(used),
+        };
+        (beat, state.change)
+    }
+
+    /// Does what the answer to a heartbeat says.
+    fn obey(&self, beat: &Heartbeat, reply: &HeartbeatReply) {
+        let mut state = self.state.lock();
+        state.released.retain(|released| !beat.released.contains(released));
+        let until = Instant::from_nanos(beat.clock) + self.settings.lease;
+        for &(handle, version) in &reply.extended {
+            state.extend(handle, version, until);
+        }
+        for &(handle, version) in &reply.delete {
+            state.delete(handle, version);
+        }
+    }
+
+    fn run_scrubber(&self) {
+        let mut last = 0;
+        loop {
+            thread::sleep(self.settings.scrub);
+            let mut state = self.state.lock();
+            let mut next = state.chunks.range(last + 1..).chain(state.chunks.range(..=last));
+            let Some((&handle, replica)) = next.next() else { continue };
+            let version = replica.version;
+            last = handle;
+            if let Err(damaged) = state.disk.verify(handle, version) {
+                state.damaged(handle, damaged);
+            }
+        }
+    }
+
+    /// Carries out a mutation as the primary: here first, then on all secondaries. One mutation of a chunk
+    /// after the other.
+    fn mutate(&self, chunk: ChunkVersion, wanted: &Wanted, data: &[DataId]) -> Result<Mutation, ChunkError> {
+        let begun = {
+            let mut state = self.state.lock();
+            loop {
+                if let Some(begun) = state.begin(chunk, wanted, data, Instant::now())? {
+                    break begun;
+                }
+                state.wait(|on| &on.idle);
+            }
+        };
+        let failed = self.forward(&begun);
+        self.state.lock().finish(&begun, failed, Instant::now())?;
+        Ok(begun.apply.mutation)
+    }
+
+    /// Returns the secondaries that have not acknowledged the mutation.
+    fn forward(&self, begun: &Begun) -> Vec<ServerId> {
+        let asked: Vec<_> = begun
+            .secondaries
+            .iter()
+            .map(|&server| {
+                let (peer, apply) = (self.servers[server].clone(), begun.apply.clone());
+                let ask = move || matches!(try_often(|| peer.apply(&apply)), Ok(Ok(())));
+                (server, thread::spawn_named("forward", ask))
+            })
+            .collect();
+        let answers = asked.into_iter().map(|(server, answer)| (server, answer.join().unwrap_or(false)));
+        answers.filter(|(_, applied)| !applied).map(|(server, _)| server).collect()
+    }
+
+    /// Fetches a chunk, no faster than a clone may be.
+    fn fetch(&self, order: CloneFrom) -> Result<Vec<u8>, ChunkError> {
+        let CloneFrom { handle, version, source } = order;
+        let mut bytes = Vec::new();
+        loop {
+            let length = self.settings.piece.min(self.settings.chunk - bytes.len());
+            let args = ReadArgs { handle, version, offset: bytes.len(), length };
+            let answer = try_often(|| self.servers[source].read(&args));
+            let reply = answer.map_err(|_| ChunkError::Unreachable)??;
+            let seconds = reply.bytes.len() as f64 / self.settings.clone_rate as f64;
+            thread::sleep(Duration::from_secs_f64(seconds));
+            bytes.extend_from_slice(&reply.bytes);
+            if reply.bytes.is_empty() || bytes.len() >= reply.chunk_length {
+                return Ok(bytes);
+            }
+        }
+    }
+}
+
+// handout: bodies GB
+impl ChunkRpc for ChunkServer {
+    fn push_data(&self, push: PushData) -> Result<(), ChunkError> {
+        let PushData { id, bytes, mut chain } = push;
+        self.state.lock().buffer.put(id, bytes.clone());
+        if chain.is_empty() {
+            return Ok(());
+        }
+        let next = chain.remove(0);
+        let peer = self.servers.get(next).ok_or(ChunkError::Unreachable)?;
+        let answer = peer.push_data(&PushData { id, bytes, chain });
+        answer.map_err(|_| ChunkError::Unreachable)?
+    }
+
+    fn write(&self, args: WriteArgs) -> Result<(), ChunkError> {
+        let chunk = ChunkVersion { handle: args.handle, version: args.version };
+        self.mutate(chunk, &Wanted::Write { offset: args.offset }, &args.data).map(|_| ())
+    }
+
+    fn append(&self, args: AppendArgs) -> Result<usize, ChunkError> {
+        let chunk = ChunkVersion { handle: args.handle, version: args.version };
+        match self.mutate(chunk, &Wanted::Append { length: args.length }, &args.data)? {
+            Mutation::Write { offset, .. } => Ok(offset),
+            Mutation::Pad { .. } => Err(ChunkError::Padded),
+        }
+    }
+
+    fn apply(&self, args: ApplyArgs) -> Result<(), ChunkError> {
+        self.state.lock().apply(&args)
+    }
+
+    fn read(&self, args: ReadArgs) -> Result<ReadReply, ChunkError> {
+        self.state.lock().read(&args)
+    }
+
+    fn create(&self, chunk: ChunkVersion) -> Result<(), ChunkError> {
+        self.state.lock().create(chunk)
+    }
+
+    fn raise(&self, raise: Raise) -> Result<Raised, ChunkError> {
+        self.state.lock().raise(raise, Instant::now())
+    }
+
+    fn grant(&self, grant: Grant) -> Result<(), ChunkError> {
+        self.state.lock().grant(grant, Instant::now())
+    }
+
+    fn revoke(&self, chunk: ChunkVersion) -> Result<(), ChunkError> {
+        let mut state = self.state.lock();
+        while !state.is_revoked(chunk)? {
+            state.wait(|on| &on.idle);
+        }
+        Ok(())
+    }
+
+    fn copy(&self, copy: CopyChunk) -> Result<(), ChunkError> {
+        self.state.lock().copy(copy)
+    }
+
+    fn clone_replica(&self, order: CloneFrom) -> Result<(), ChunkError> {
+        if !self.state.lock().wants(order) {
+            return Ok(());
+        }
+        let bytes = self.fetch(order)?;
+        self.state.lock().cloned(order, &bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Chunks as files on a chunkserver's disk (§5.2). A file is the chunk's version and then its blocks, each
+//! behind its own checksum:
+//!
+//! ```text
+//! version (8) checksum (4) | checksum (4) block 0 (64) | checksum (4) block 1 (64) | checksum (4) rest
+//! ```
+//!
+//! So a mutation is one write to the disk, and the length of the file tells the length of the chunk.
+
+use labapi::Persister;
+
+use crate::rpc::{Handle, Version};
+
+/// Bytes of a checksum.
+const SUM: usize = 4;
+/// Bytes before the first block.
+const HEAD: usize = 8 + SUM;
+/// Begins the names of files with chunks.
+const PREFIX: &str = "chunk-";
+
+/// A checksum does not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
+
+/// The chunks of a disk.
+pub struct ChunkDisk {
+    disk: Persister,
+    block: usize,
+}
+
+fn name(handle: Handle) -> String {
+    format!("{PREFIX}{handle:08}")
+}
+
+fn sum(bytes: &[u8]) -> [u8; SUM] {
+    crc32fast::hash(bytes).to_le_bytes()
+}
+
+fn head(version: Version) -> Vec<u8> {
+    let version = version.to_le_bytes();
+    [&version[..], &sum(&version)].concat()
+}
+
+// handout: bodies GD
+impl ChunkDisk {
+    /// The chunks on this disk, with checksums for blocks of `block` bytes.
+    pub fn new(disk: Persister, block: usize) -> ChunkDisk {
+        ChunkDisk { disk, block }
+    }
+
+    /// All chunks with their versions. Files whose head is damaged are of no use, and are deleted.
+    pub fn load(&self) -> Vec<(Handle, Version)> {
+        let mut chunks = Vec::new();
+        for file in self.disk.file_names() {
+            let Some(handle) = file.strip_prefix(PREFIX).and_then(|number| number.parse().ok()) else {
+                continue;
+            };
+            match self.version(handle) {
+                Some(version) => chunks.push((handle, version)),
+                None => self.delete(handle),
+            }
+        }
+        chunks
+    }
+
+    fn version(&self, handle: Handle) -> Option<Version> {
+        let bytes = self.disk.read_file(&name(handle), 0, HEAD)?;
+        let version = Version::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
+        (bytes == head(version)).then_some(version)
+    }
+
+    /// The chunk gets another version.
+    pub fn set_version(&self, handle: Handle, version: Version) {
+        self.disk.write_file(&name(handle), 0, &head(version));
+        self.disk.sync();
+    }
+
+    /// Length of the chunk, in bytes.
+    pub fn length(&self, handle: Handle) -> usize {
+        let body = self.disk.file_size(&name(handle)).unwrap_or(0).saturating_sub(HEAD);
+        let stored = self.block + SUM;
+        body / stored * self.block + (body % stored).saturating_sub(SUM)
+    }
+
+    /// Reads up to `length` bytes, and verifies each block that they are in.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn read(&self, handle: Handle, offset: usize, length: usize) -> Result<Vec<u8>, Damaged> {
+        let end = offset.saturating_add(length).min(self.length(handle));
+        if offset >= end {
+            return Ok(Vec::new());
+        }
+        let first = offset / self.block;
+        let mut bytes = self.blocks(handle, first, end.div_ceil(self.block))?;
+        bytes.truncate(end - first * self.block);
+        bytes.drain(..offset - first * self.block);
+        Ok(bytes)
+    }
+
+    /// The bytes of the blocks from `first` to before `end`.
+    fn blocks(&self, handle: Handle, first: usize, end: usize) -> Result<Vec<u8>, Damaged> {
+        let stored = self.block + SUM;
+        let file = self.disk.read_file(&name(handle), HEAD + first * stored, (end - first) * stored);
+        let mut bytes = Vec::with_capacity((end - first) * self.block);
+        for stored in file.unwrap_or_default().chunks(stored) {
+            let (checksum, block) = stored.split_at_checked(SUM).ok_or(Damaged)?;
+            if sum(block) != checksum {
+                return Err(Damaged);
+            }
+            bytes.extend_from_slice(block);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes bytes; a gap behind the chunk's end becomes zeros. Blocks that are overwritten in part are
+    /// verified first: a new checksum must not cover damaged bytes.
+    ///
+    /// # Errors
+    /// [`Damaged`]; nothing was written.
+    pub fn write(&self, handle: Handle, offset: usize, new: &[u8]) -> Result<(), Damaged> {
+        let (length, end) = (self.length(handle), offset + new.len());
+        let start = offset.min(length) / self.block * self.block;
+        // What stands before and behind the new bytes, in the first and the last block.
+        let mut bytes = self.read(handle, start, offset.min(length) - start)?;
+        bytes.resize(offset - start, 0);
+        bytes.extend_from_slice(new);
+        let rest = end.next_multiple_of(self.block).min(length);
+        if rest > end {
+            bytes.extend(self.read(handle, end, rest - end)?);
+        }
+        let file: Vec<u8> =
+            bytes.chunks(self.block).flat_map(|block| [&sum(block)[..], block].concat()).collect();
+        self.disk.write_file(&name(handle), HEAD + start / self.block * (self.block + SUM), &file);
+        self.disk.sync();
+        Ok(())
+    }
+
+    /// Makes a chunk of these bytes, in place of the one that there may be.
+    pub fn put(&self, handle: Handle, version: Version, bytes: &[u8]) {
+        let blocks = bytes.chunks(self.block).flat_map(|block| [&sum(block)[..], block].concat());
+        let file: Vec<u8> = head(version).into_iter().chain(blocks).collect();
+        self.disk.delete_file(&name(handle));
+        self.disk.write_file(&name(handle), 0, &file);
+        self.disk.sync();
+    }
+
+    /// Verifies a chunk of this version.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn verify(&self, handle: Handle, version: Version) -> Result<(), Damaged> {
+        if self.version(handle) != Some(version) {
+            return Err(Damaged);
+        }
+        self.read(handle, 0, usize::MAX).map(|_| ())
+    }
+
+    /// Deletes a chunk.
+    pub fn delete(&self, handle: Handle) {
+        self.disk.delete_file(&name(handle));
+        self.disk.sync();
+    }
+}

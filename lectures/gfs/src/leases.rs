@@ -1,0 +1,111 @@
+//! Who is the primary of which chunk, as the master knows it (§3.1). A lease is volatile: a master that
+//! starts waits as long as any lease of the life before can last.
+//!
+//! The master counts from a later moment than the primary, and longer by the clock error. So when a lease is
+//! over here, it is over there.
+
+use std::collections::BTreeMap;
+
+use labrt::time::{Duration, Instant};
+
+use crate::rpc::{Handle, ServerId, Version};
+
+/// A lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The primary.
+    pub server: ServerId,
+    /// Its life.
+    pub boot: u64,
+    /// The version that came with the lease.
+    pub version: Version,
+    /// All replicas that take part, the primary among them.
+    pub members: Vec<ServerId>,
+    /// From then on another one may be granted.
+    over: Instant,
+    /// Whether the primary has acknowledged it. If not, it may have the lease all the same.
+    is_known: bool,
+}
+
+/// What a chunk's lease allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Clients may go to the primary, for so long at least.
+    InForce(Lease, Duration),
+    /// The lease may be in force, or not: nobody may get another one.
+    Ending,
+    /// There is none.
+    Free,
+}
+
+/// All leases.
+#[derive(Debug)]
+pub struct Leases {
+    leases: BTreeMap<Handle, Lease>,
+    /// Leases of an earlier life of the master may last until then.
+    not_before: Instant,
+    lease: Duration,
+    clock_error: Duration,
+}
+
+// handout: bodies GB
+impl Leases {
+    /// The table of a master that starts now.
+    pub fn new(lease: Duration, clock_error: Duration, now: Instant) -> Leases {
+        Leases { leases: BTreeMap::new(), not_before: now + lease + clock_error, lease, clock_error }
+    }
+
+    /// What holds for this chunk.
+    pub fn standing(&self, handle: Handle, now: Instant) -> Standing {
+        match self.leases.get(&handle) {
+            None if now < self.not_before => Standing::Ending,
+            None => Standing::Free,
+            Some(lease) if now >= lease.over => Standing::Free,
+            Some(lease) => {
+                let left = (lease.over - self.clock_error).duration_since(now);
+                let is_in_force = lease.is_known && left > Duration::ZERO;
+                if is_in_force { Standing::InForce(lease.clone(), left) } else { Standing::Ending }
+            }
+        }
+    }
+
+    /// The lease that may be in force now.
+    pub fn holder(&self, handle: Handle, now: Instant) -> Option<&Lease> {
+        self.leases.get(&handle).filter(|lease| now < lease.over)
+    }
+
+    /// The server is about to be told of its lease, which it counts from an earlier moment than now.
+    pub fn begin(&mut self, handle: Handle, chosen: (ServerId, u64), version: Version, members: &[ServerId]) {
+        let over = Instant::now() + self.lease + self.clock_error;
+        let (server, boot) = chosen;
+        let members = members.to_vec();
+        self.leases.insert(handle, Lease { server, boot, version, members, over, is_known: false });
+    }
+
+    /// The primary knows of its lease.
+    pub fn acknowledged(&mut self, handle: Handle) {
+        if let Some(lease) = self.leases.get_mut(&handle) {
+            lease.is_known = true;
+        }
+    }
+
+    /// The primary has asked for more time, in a heartbeat that it sent before now. Whether it gets it.
+    pub fn extend(&mut self, handle: Handle, from: (ServerId, u64), version: Version, now: Instant) -> bool {
+        let is_in_force = matches!(self.standing(handle, now), Standing::InForce(..));
+        let Some(lease) = self.leases.get_mut(&handle) else { return false };
+        if !is_in_force || (lease.server, lease.boot) != from || lease.version != version {
+            return false;
+        }
+        lease.over = now + self.lease + self.clock_error;
+        true
+    }
+
+    /// The primary no longer has this lease. Whether it was the newest one.
+    pub fn end(&mut self, handle: Handle, version: Version) -> bool {
+        let is_newest = self.leases.get(&handle).is_some_and(|lease| lease.version == version);
+        if is_newest {
+            self.leases.remove(&handle);
+        }
+        is_newest
+    }
+}

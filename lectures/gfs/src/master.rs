@@ -1,0 +1,414 @@
+//! The master's monitor: one lock, its threads, and the handlers. A shadow is the same, but it only reads.
+//!
+//! No call to another server is made under the lock. What must not change while the master talks to others
+//! is *claimed* first: a chunk whose version is raised, that is copied or cloned, has one such thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use labapi::Persister;
+use labrpc::{ClientEnd, RpcError, Service};
+use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};
+use labrt::thread;
+use labrt::time::Instant;
+
+use crate::leases::{Leases, Standing};
+use crate::locations::Locations;
+use crate::namespace::{Namespace, Record};
+use crate::oplog::Oplog;
+use crate::path;
+use crate::rpc::{
+    AddChunk, ChangeRequest, ChunkError, ChunkPeer, ChunkVersion, FileChange, FileId, FindChunk, Handle,
+    Heartbeat, HeartbeatReply, Located, MasterError, MasterPeer, MasterRpc, Purpose, ServerId, Shipment,
+};
+use crate::{Settings, TRIES};
+
+/// What the master knows.
+pub(crate) struct State {
+    pub(crate) log: Oplog,
+    pub(crate) locations: Locations,
+    pub(crate) leases: Leases,
+    /// Chunks with which a thread of the master is busy.
+    pub(crate) claims: BTreeSet<Handle>,
+    /// Files that a thread adds a chunk to.
+    adding: BTreeSet<FileId>,
+    /// Chunks that are being made, and are in no file yet.
+    pub(crate) creating: BTreeSet<Handle>,
+    /// How many records each shadow holds.
+    pub(crate) shipped: BTreeMap<usize, u64>,
+    /// Clones under way.
+    pub(crate) clones: usize,
+    /// Chunks of which a clone has failed, and when the next one may be tried.
+    pub(crate) delayed: BTreeMap<Handle, Instant>,
+}
+
+/// What threads of the master wait for.
+#[derive(Default)]
+pub(crate) struct Signals {
+    /// The log has grown.
+    pub(crate) grown: Condvar,
+    /// A shadow has more of it.
+    pub(crate) shipped: Condvar,
+}
+
+impl Settle for State {
+    type Signals = Signals;
+
+    fn settle(&mut self, signals: &Signals) {
+        let position = self.log.namespace().position();
+        if self.shipped.values().any(|shipped| *shipped < position) {
+            signals.grown.notify_all();
+        }
+        if !self.shipped.is_empty() {
+            signals.shipped.notify_all();
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn namespace(&self) -> &Namespace {
+        self.log.namespace()
+    }
+}
+
+/// A master, or a shadow.
+pub struct Master {
+    pub(crate) state: Monitor<State>,
+    pub(crate) servers: Vec<ChunkPeer>,
+    pub(crate) shadows: Vec<MasterPeer>,
+    pub(crate) settings: Settings,
+    is_shadow: bool,
+    pub(crate) started: Instant,
+}
+
+// handout: bodies GA
+impl Master {
+    /// Starts the master and returns at once. `servers` reach the chunkservers, `shadows` the shadows.
+    /// `persister` holds the log of an earlier life.
+    ///
+    /// # Panics
+    /// If the checkpoint on the disk is damaged.
+    pub fn start(
+        servers: Vec<ClientEnd>,
+        shadows: Vec<ClientEnd>,
+        persister: Persister,
+        settings: Settings,
+    ) -> Arc<Master> {
+        let master = Master::new(servers, shadows, persister, settings, false);
+        let keeper = Arc::clone(&master);
+        thread::spawn_named("keeper", move || keeper.run_keeper());
+        for shadow in 0..master.shadows.len() {
+            let shipper = Arc::clone(&master);
+            thread::spawn_named("shipper", move || shipper.run_shipper(shadow));
+        }
+        master
+    }
+
+    /// Starts a shadow (§5.1.3): it follows the master's log, hears the heartbeats of chunkservers, and
+    /// answers reads. What it knows may be a little old.
+    ///
+    /// # Panics
+    /// As [`Master::start`].
+    pub fn start_shadow(persister: Persister, settings: Settings) -> Arc<Master> {
+        Master::new(Vec::new(), Vec::new(), persister, settings, true)
+    }
+
+    fn new(
+        servers: Vec<ClientEnd>,
+        shadows: Vec<ClientEnd>,
+        persister: Persister,
+        settings: Settings,
+        is_shadow: bool,
+    ) -> Arc<Master> {
+        let started = Instant::now();
+        let state = State {
+            log: Oplog::open(persister, settings.checkpoint),
+            locations: Locations::new(settings.silence),
+            leases: Leases::new(settings.lease, settings.clock_error, started),
+            claims: BTreeSet::new(),
+            adding: BTreeSet::new(),
+            creating: BTreeSet::new(),
+            shipped: (0..shadows.len()).map(|shadow| (shadow, 0)).collect(),
+            clones: 0,
+            delayed: BTreeMap::new(),
+        };
+        let servers = servers.into_iter().map(|end| ChunkPeer::new(end).timeout(settings.call)).collect();
+        let shadows = shadows.into_iter().map(|end| MasterPeer::new(end).timeout(settings.call)).collect();
+        Arc::new(Master { state: Monitor::new(state), servers, shadows, settings, is_shadow, started })
+    }
+
+    /// What the master offers on the network.
+    pub fn service(self: &Arc<Self>) -> Service {
+        self.clone().into_service()
+    }
+
+    pub(crate) fn lock(&self) -> MonitorGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Makes a step of the durable state, and waits until the remote copies have it, too.
+    ///
+    /// # Errors
+    /// [`MasterError::Retry`]: the remote copies do not have it in time.
+    pub(crate) fn commit(&self, record: &Record) -> Result<String, MasterError> {
+        let answer = self.lock().log.append(record);
+        self.wait_for_copies().map(|()| answer)
+    }
+
+    /// Waits until enough shadows hold the log as it is now (§5.1.3).
+    pub(crate) fn wait_for_copies(&self) -> Result<(), MasterError> {
+        let mut state = self.lock();
+        let position = state.namespace().position();
+        let deadline = Instant::now() + self.settings.call * TRIES as u32;
+        let has_it = |state: &State| {
+            let copies = state.shipped.values().filter(|shipped| **shipped >= position);
+            copies.count() >= self.settings.remote_copies
+        };
+        while !has_it(&state) {
+            if Instant::now() >= deadline {
+                return Err(MasterError::Retry);
+            }
+            state.wait_until(|on| &on.shipped, deadline);
+        }
+        Ok(())
+    }
+
+    /// Does something with chunks that no other thread is busy with.
+    ///
+    /// # Errors
+    /// [`MasterError::Retry`] if one is; and those of `work`.
+    pub(crate) fn claiming<T>(
+        &self,
+        handles: &[Handle],
+        work: impl FnOnce() -> Result<T, MasterError>,
+    ) -> Result<T, MasterError> {
+        {
+            let mut state = self.lock();
+            if handles.iter().any(|handle| state.claims.contains(handle)) {
+                return Err(MasterError::Retry);
+            }
+            state.claims.extend(handles);
+        }
+        let result = work();
+        let mut state = self.lock();
+        state.claims.retain(|claimed| !handles.contains(claimed));
+        result
+    }
+
+    /// Asks servers at once, each until it answers, but not too often. None: no answer, or a refusal.
+    pub(crate) fn ask_all<T: Send + 'static>(
+        &self,
+        servers: &[ServerId],
+        ask: impl Fn(&ChunkPeer) -> Result<Result<T, ChunkError>, RpcError> + Clone + Send + 'static,
+    ) -> Vec<(ServerId, Option<T>)> {
+        let asked: Vec<_> = servers
+            .iter()
+            .map(|&server| {
+                let (peer, ask) = (self.servers[server].clone(), ask.clone());
+                (server, thread::spawn_named("ask", move || try_often(|| ask(&peer)).ok()?.ok()))
+            })
+            .collect();
+        // A thread ends with an error only if its node is killed, and this one with it.
+        asked.into_iter().map(|(server, answer)| (server, answer.join().unwrap_or_default())).collect()
+    }
+
+    /// The file's chunk at this place: file, index, and handle.
+    fn resolve(
+        namespace: &Namespace,
+        path: &str,
+        index: Option<u64>,
+    ) -> Result<(FileId, u64, u64, Handle), MasterError> {
+        let file = namespace.file(path)?;
+        let chunks = file.chunks.len() as u64;
+        let index = index.unwrap_or(chunks.saturating_sub(1));
+        let handle = usize::try_from(index).ok().and_then(|index| file.chunks.get(index));
+        Ok((file.id, index, chunks, *handle.ok_or(MasterError::NoChunk)?))
+    }
+
+    fn find_for_reading(&self, question: &FindChunk) -> Result<Located, MasterError> {
+        let state = self.lock();
+        let (file, index, chunks, handle) =
+            Master::resolve(state.namespace(), &question.path, question.index)?;
+        let logged = state.namespace().chunk(handle).map_or(0, |chunk| chunk.version);
+        // A shadow hears of a new version from the servers first.
+        let version = if self.is_shadow { logged.max(state.locations.highest(handle)) } else { logged };
+        let replicas = state.locations.replicas(handle, version, Instant::now());
+        if replicas.is_empty() {
+            return Err(MasterError::Unavailable);
+        }
+        let (primary, lease_left_ms) = (None, 0);
+        Ok(Located { file, index, chunks, handle, version, replicas, primary, lease_left_ms })
+    }
+
+    /// Finds the chunk's lease, or has one granted; first the chunk is copied if a snapshot has it, too.
+    fn find_for_writing(&self, path: &str, index: Option<u64>) -> Result<Located, MasterError> {
+        path::check_new(path)?;
+        let mut index = index;
+        loop {
+            let (file, handle, refs) = {
+                let state = self.lock();
+                let (file, at, chunks, handle) = Master::resolve(state.namespace(), path, index)?;
+                // The last one is the same one in each round.
+                index = Some(at);
+                match state.leases.standing(handle, Instant::now()) {
+                    Standing::InForce(lease, left) => {
+                        return Ok(Located {
+                            file,
+                            index: at,
+                            chunks,
+                            handle,
+                            version: lease.version,
+                            replicas: lease.members,
+                            primary: Some(lease.server),
+                            lease_left_ms: left.as_millis() as u64,
+                        });
+                    }
+                    Standing::Ending => return Err(MasterError::Retry),
+                    Standing::Free => {}
+                }
+                (file, handle, state.namespace().chunk(handle).map_or(0, |chunk| chunk.refs))
+            };
+            self.claiming(&[handle], || match refs {
+                0 | 1 => self.grant(handle),
+                _ => self.copy_on_write(file, handle),
+            })?;
+        }
+    }
+
+    /// Makes a chunk on new servers, and then the file's last one.
+    fn add(&self, path: &str, next: u64) -> Result<(), MasterError> {
+        let (file, handle, targets) = {
+            let mut state = self.lock();
+            let file = state.namespace().file(path)?.id;
+            let (replicas, bytes) = (self.settings.replicas, self.settings.chunk);
+            let targets = state.locations.choose(replicas, bytes, &[], Instant::now());
+            if targets.is_empty() {
+                return Err(MasterError::Unavailable);
+            }
+            if !state.adding.insert(file) {
+                return Err(MasterError::Retry);
+            }
+            let handle = state.namespace().next_handle();
+            state.creating.insert(handle);
+            state.log.append(&Record::Allocate);
+            (file, handle, targets)
+        };
+        let chunk = ChunkVersion { handle, version: 1 };
+        let made = self.ask_all(&targets, move |peer| peer.create(&chunk));
+        let mut state = self.lock();
+        state.adding.remove(&file);
+        state.creating.remove(&handle);
+        let made: Vec<ServerId> =
+            made.into_iter().filter_map(|(server, made)| made.map(|()| server)).collect();
+        // The file may have another name by now, or none.
+        let still = state.namespace().file(path).is_ok_and(|now| now.id == file);
+        if made.is_empty() || !still || state.namespace().file(path)?.chunks.len() as u64 != next {
+            return Err(MasterError::Retry);
+        }
+        made.into_iter().for_each(|server| state.locations.note(server, handle, 1));
+        state.log.append(&Record::AddChunk(file, handle));
+        Ok(())
+    }
+
+    /// Takes back the leases of all chunks of the file. While it has them, no lease is granted, so no
+    /// mutation can change a chunk when the snapshot begins to share it (§3.4).
+    fn snapshot(&self, request: &ChangeRequest, from: &str) -> Result<String, MasterError> {
+        let chunks = self.lock().namespace().file(from)?.chunks.clone();
+        self.claiming(&chunks, || {
+            chunks.iter().try_for_each(|&handle| self.revoke(handle))?;
+            let mut state = self.lock();
+            if state.namespace().file(from)?.chunks != chunks {
+                return Err(MasterError::Retry);
+            }
+            Master::record_change(&mut state, request)
+        })
+    }
+
+    fn record_change(state: &mut State, request: &ChangeRequest) -> Result<String, MasterError> {
+        let ChangeRequest { op, change } = request.clone();
+        if let Some(answer) = state.namespace().check(op, &change)? {
+            return Ok(answer);
+        }
+        Ok(state.log.append(&Record::Change { op, change, at: Instant::now().as_nanos() }))
+    }
+
+    fn refuse_if_shadow(&self) -> Result<(), MasterError> {
+        if self.is_shadow { Err(MasterError::ReadOnly) } else { Ok(()) }
+    }
+}
+
+/// Tries a call until there is an answer.
+pub(crate) fn try_often<T>(call: impl Fn() -> Result<T, RpcError>) -> Result<T, RpcError> {
+    let mut answer = call();
+    for _ in 1..TRIES {
+        if answer.is_ok() {
+            break;
+        }
+        answer = call();
+    }
+    answer
+}
+
+// handout: bodies GA
+impl MasterRpc for Master {
+    fn change(&self, request: ChangeRequest) -> Result<String, MasterError> {
+        self.refuse_if_shadow()?;
+        let checked = self.lock().namespace().check(request.op, &request.change)?;
+        let answer = match (checked, &request.change) {
+            // It was made already, but perhaps not on all copies.
+            (Some(answer), _) => answer,
+            (None, FileChange::Snapshot { from, .. }) => self.snapshot(&request, from)?,
+            (None, _) => Master::record_change(&mut self.lock(), &request)?,
+        };
+        self.wait_for_copies()?;
+        tracing::debug!(target: "name", "{:?}: {answer:?}", request.change);
+        Ok(answer)
+    }
+
+    fn list(&self, prefix: String) -> Vec<String> {
+        self.lock().namespace().list(&prefix)
+    }
+
+    fn find_chunk(&self, question: FindChunk) -> Result<Located, MasterError> {
+        match question.purpose {
+            Purpose::Read => self.find_for_reading(&question),
+            Purpose::Write => {
+                self.refuse_if_shadow()?;
+                self.find_for_writing(&question.path, question.index)
+            }
+        }
+    }
+
+    fn add_chunk(&self, question: AddChunk) -> Result<Located, MasterError> {
+        self.refuse_if_shadow()?;
+        path::check_new(&question.path)?;
+        let next = question.after.map_or(0, |after| after.saturating_add(1));
+        let chunks = self.lock().namespace().file(&question.path)?.chunks.len() as u64;
+        if next > chunks {
+            return Err(MasterError::NoChunk);
+        }
+        // Another client may have added it: all appenders go on in one chunk.
+        if next == chunks {
+            self.add(&question.path, next)?;
+            self.wait_for_copies()?;
+        }
+        self.find_for_writing(&question.path, Some(next))
+    }
+
+    fn heartbeat(&self, beat: Heartbeat) -> HeartbeatReply {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let is_news = state.locations.hear(&beat, now);
+        let wants_full = state.locations.wants_full(beat.server, beat.boot);
+        let mut reply = HeartbeatReply { wants_full, ..HeartbeatReply::default() };
+        if !self.is_shadow && is_news {
+            state.take_news(&beat);
+            reply.extended = state.extend(&beat, now);
+            reply.delete = state.garbage(beat.server, self.settings.replicas, now);
+        }
+        reply
+    }
+
+    fn ship_log(&self, shipment: Shipment) -> u64 {
+        self.follow(&shipment)
+    }
+}

@@ -1,0 +1,275 @@
+//! What the master must not forget (§2.6): names, the chunks of each file, and the version of each chunk.
+//! Where replicas are is not among it: the chunkservers know that best.
+//!
+//! The state changes by [`Record`]s alone. They are what the log holds, so a master that reads its log after
+//! a crash comes to the same state, and so does a shadow.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::{self, HIDDEN};
+use crate::rpc::{FileChange, FileId, Handle, MasterError, OpId, Version};
+
+/// How many clients' last changes are remembered.
+const CLIENTS: usize = 1000;
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its number.
+    pub id: FileId,
+    /// Its chunks, in order.
+    pub chunks: Vec<Handle>,
+    /// When it was deleted, on the master's clock in nanoseconds; 0 if it was not.
+    pub deleted_at: u64,
+}
+
+/// A chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// The version that counts. A replica with a lower one is stale.
+    pub version: Version,
+    /// The highest number that was ever used for a version. An attempt to raise the version that failed
+    /// somewhere in the middle may have left it on a replica, so it is not used again.
+    pub reserved: Version,
+    /// How many files have the chunk.
+    pub refs: u32,
+}
+
+/// A step of the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// A client's change of the name space.
+    Change {
+        /// Its number.
+        op: OpId,
+        /// The change.
+        change: FileChange,
+        /// The master's clock, in nanoseconds.
+        at: u64,
+    },
+    /// A handle is used up.
+    Allocate,
+    /// The file gets this chunk as its last one.
+    AddChunk(FileId, Handle),
+    /// This number for a version is used up.
+    Reserve(Handle, Version),
+    /// The chunk has this version.
+    Confirm(Handle, Version),
+    /// In this file the first chunk is replaced by its copy, the second, which has the same version.
+    Copied(FileId, Handle, Handle),
+    /// A deleted file is reclaimed.
+    Reclaim(String),
+}
+
+/// The durable state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespace {
+    files: BTreeMap<String, File>,
+    chunks: BTreeMap<Handle, Chunk>,
+    next_file: FileId,
+    next_handle: Handle,
+    /// The last change of each client: its number, the record that made it, and its result.
+    clients: BTreeMap<u64, (u64, u64, String)>,
+    /// How many records were applied.
+    position: u64,
+}
+
+// handout: bodies GA
+impl Namespace {
+    /// How many records were applied.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The file of this name.
+    ///
+    /// # Errors
+    /// [`MasterError::BadPath`], [`MasterError::NoFile`].
+    pub fn file(&self, path: &str) -> Result<&File, MasterError> {
+        path::check(path)?;
+        self.files.get(path).ok_or(MasterError::NoFile)
+    }
+
+    /// The names that begin with `prefix`.
+    pub fn list(&self, prefix: &str) -> Vec<String> {
+        let names = self.files.range(prefix.to_owned()..).map(|(name, _)| name);
+        let shows_hidden = prefix.starts_with(HIDDEN);
+        names
+            .take_while(|name| name.starts_with(prefix))
+            .filter(|name| shows_hidden || !name.starts_with(HIDDEN))
+            .cloned()
+            .collect()
+    }
+
+    /// A chunk; None if no file has it.
+    pub fn chunk(&self, handle: Handle) -> Option<Chunk> {
+        self.chunks.get(&handle).copied()
+    }
+
+    /// All chunks.
+    pub fn chunks(&self) -> impl Iterator<Item = (Handle, Chunk)> {
+        self.chunks.iter().map(|(&handle, &chunk)| (handle, chunk))
+    }
+
+    /// The handle that [`Record::Allocate`] uses up.
+    pub fn next_handle(&self) -> Handle {
+        self.next_handle + 1
+    }
+
+    /// Deleted files, and when they were deleted.
+    pub fn deleted(&self) -> impl Iterator<Item = (&String, u64)> {
+        let hidden = self.files.range(HIDDEN.to_owned()..).take_while(|(name, _)| name.starts_with(HIDDEN));
+        hidden.map(|(name, file)| (name, file.deleted_at))
+    }
+
+    /// Whether a change can be made, and the answer to one that was made already.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn check(&self, op: OpId, change: &FileChange) -> Result<Option<String>, MasterError> {
+        match self.clients.get(&op.client) {
+            Some((number, _, answer)) if *number == op.number => return Ok(Some(answer.clone())),
+            // A late copy. The client has its answer, and no longer waits.
+            Some((number, ..)) if *number > op.number => return Err(MasterError::Retry),
+            _ => {}
+        }
+        let is_free = |path: &str| {
+            path::check_new(path)?;
+            if self.files.contains_key(path) { Err(MasterError::Exists) } else { Ok(()) }
+        };
+        match change {
+            FileChange::Create { path } => is_free(path)?,
+            FileChange::Delete { path } => drop(self.visible(path)?),
+            FileChange::Rename { from, to, replace } => {
+                self.file(from)?;
+                path::check_new(to)?;
+                if !replace {
+                    is_free(to)?;
+                }
+            }
+            FileChange::Snapshot { from, to } => {
+                self.visible(from)?;
+                is_free(to)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// A file that is not deleted.
+    fn visible(&self, path: &str) -> Result<&File, MasterError> {
+        path::check_new(path)?;
+        self.file(path)
+    }
+
+    /// Makes a step. Returns what a change answers.
+    pub fn apply(&mut self, record: &Record) -> String {
+        self.position += 1;
+        match record {
+            Record::Change { op, change, at } => {
+                let answer = self.change(change, *at);
+                self.remember(*op, answer.clone());
+                return answer;
+            }
+            Record::Allocate => self.next_handle += 1,
+            Record::AddChunk(file, handle) => {
+                if let Some(file) = self.file_of(*file) {
+                    file.chunks.push(*handle);
+                    self.chunks.insert(*handle, Chunk { version: 1, reserved: 1, refs: 1 });
+                }
+            }
+            Record::Reserve(handle, version) => {
+                if let Some(chunk) = self.chunks.get_mut(handle) {
+                    chunk.reserved = chunk.reserved.max(*version);
+                }
+            }
+            Record::Confirm(handle, version) => {
+                if let Some(chunk) = self.chunks.get_mut(handle) {
+                    chunk.version = chunk.version.max(*version);
+                    chunk.reserved = chunk.reserved.max(*version);
+                }
+            }
+            Record::Copied(file, from, to) => self.copied(*file, *from, *to),
+            Record::Reclaim(path) => {
+                if let Some(file) = self.files.remove(path) {
+                    file.chunks.into_iter().for_each(|handle| self.release(handle));
+                }
+            }
+        }
+        String::new()
+    }
+
+    fn change(&mut self, change: &FileChange, at: u64) -> String {
+        match change {
+            FileChange::Create { path } => {
+                self.next_file += 1;
+                let file = File { id: self.next_file, chunks: Vec::new(), deleted_at: 0 };
+                self.files.insert(path.clone(), file);
+                String::new()
+            }
+            FileChange::Delete { path } => self.hide(path, at),
+            FileChange::Rename { from, to, .. } => {
+                // A file that is renamed to its own name stays.
+                let hidden = if from == to { String::new() } else { self.hide(to, at) };
+                if let Some(file) = self.files.remove(from) {
+                    self.files.insert(to.clone(), File { deleted_at: 0, ..file });
+                }
+                hidden
+            }
+            FileChange::Snapshot { from, to } => {
+                self.next_file += 1;
+                let Some(file) = self.files.get(from) else { return String::new() };
+                let copy = File { id: self.next_file, chunks: file.chunks.clone(), deleted_at: 0 };
+                for handle in &copy.chunks {
+                    if let Some(chunk) = self.chunks.get_mut(handle) {
+                        chunk.refs += 1;
+                    }
+                }
+                self.files.insert(to.clone(), copy);
+                String::new()
+            }
+        }
+    }
+
+    /// Deletes a file, if there is one, by a name that is hidden.
+    fn hide(&mut self, path: &str, at: u64) -> String {
+        let Some(file) = self.files.remove(path) else { return String::new() };
+        let hidden = path::hidden(path, self.position);
+        self.files.insert(hidden.clone(), File { deleted_at: at, ..file });
+        hidden
+    }
+
+    fn remember(&mut self, op: OpId, answer: String) {
+        self.clients.insert(op.client, (op.number, self.position, answer));
+        if self.clients.len() > CLIENTS {
+            let oldest = self.clients.iter().min_by_key(|(_, (_, position, _))| *position);
+            if let Some(client) = oldest.map(|(client, _)| *client) {
+                self.clients.remove(&client);
+            }
+        }
+    }
+
+    /// The file of this number, whatever its name is by now.
+    fn file_of(&mut self, id: FileId) -> Option<&mut File> {
+        self.files.values_mut().find(|file| file.id == id)
+    }
+
+    fn copied(&mut self, file: FileId, from: Handle, to: Handle) {
+        let Some(chunk) = self.chunk(from) else { return };
+        let Some(file) = self.file_of(file) else { return };
+        let Some(place) = file.chunks.iter().position(|handle| *handle == from) else { return };
+        file.chunks[place] = to;
+        self.chunks.insert(to, Chunk { version: chunk.version, reserved: chunk.version, refs: 1 });
+        self.release(from);
+    }
+
+    /// One file less has the chunk.
+    fn release(&mut self, handle: Handle) {
+        let Some(chunk) = self.chunks.get_mut(&handle) else { return };
+        chunk.refs -= 1;
+        if chunk.refs == 0 {
+            self.chunks.remove(&handle);
+        }
+    }
+}
