@@ -72,7 +72,7 @@ fn kill(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, 
 fn known_lab(wish: &WishOptions) -> Result<&str, Failure> {
     if wish.lab.is_empty() {
         return Err(Failure::new(
-            "which lab? --lab warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft or zookeeper",
+            "which lab? --lab warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft, zookeeper, gfs or craq",
         ));
     }
     Ok(&wish.lab)

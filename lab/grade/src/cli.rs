@@ -69,8 +69,8 @@ pub(crate) struct WishOptions {
     #[arg(value_name = "SUBMISSION")]
     pub(crate) submissions: Vec<PathBuf>,
 
-    /// The lab: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft or zookeeper. What it stands on
-    /// is graded with it, except for Raft, in whose place the oracle is.
+    /// The lab: warmup, mapreduce, raft, kvraft, shardctrler, shardkv, vmft, zookeeper, gfs or craq. What it
+    /// stands on is graded with it, except for Raft, in whose place the oracle is.
     #[arg(long, value_name = "LAB", default_value = "")]
     pub(crate) lab: String,
 
