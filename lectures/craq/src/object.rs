@@ -109,7 +109,6 @@ impl Object {
 }
 
 /// The number that a value stands for; an empty value stands for 0.
-// handout: body CA
 fn number_of(value: &[u8]) -> Option<i64> {
     if value.is_empty() { Some(0) } else { std::str::from_utf8(value).ok()?.parse().ok() }
 }

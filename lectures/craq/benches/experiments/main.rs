@@ -216,6 +216,11 @@ fn is_update(percent: u64, phase: u64, turn: u64) -> bool {
     (turn + phase) * percent / 100 != (turn + phase + 1) * percent / 100
 }
 
+/// Updates take longer, so that it takes longer until there are enough operations.
+fn measured(percent: u64) -> Duration {
+    ms(if percent < 15 { 20_000 } else { 100_000 })
+}
+
 /// Operations a second on a chain; weak: reads of anything at any node.
 fn chain_rate(seed: u64, percent: u64, length: usize, is_weak: bool) -> f64 {
     trial(seed, move || {
@@ -224,7 +229,7 @@ fn chain_rate(seed: u64, percent: u64, length: usize, is_weak: bool) -> f64 {
         let chain = Chain::new(settings, MESSAGE, service_time, nothing);
         let read = if is_weak { ReadMode::Eventual } else { ReadMode::Strong };
         let clients = (1..=CLIENTS).map(|client| (chain.client(client), labrt::rand::random_range(0..100)));
-        rate(clients.collect(), ms(2000), ms(20_000), move |(client, phase), turn| {
+        rate(clients.collect(), ms(2000), measured(percent), move |(client, phase), turn| {
             let answer = if is_update(percent, *phase, turn) {
                 client.update(turn % 100, Op::Put(b"value".to_vec())).map(drop)
             } else {
@@ -328,7 +333,7 @@ const CARD: f64 = 12.5e6;
 const HOP: Duration = us(215);
 /// The size of an object.
 const OBJECT: usize = 500;
-/// Requests that clients have under way: for each node, and of writes in all.
+/// Requests that a client has under way.
 const WINDOW: usize = 50;
 
 /// How long a card needs for a message: 108 bytes more for each packet of 1,448.
@@ -362,7 +367,9 @@ fn writes(seed: u64, length: usize) -> f64 {
     trial(seed, move || {
         let settings = patient(Mode::Craq, ReplyFrom::Head, length, WINDOW);
         let chain = Chain::new(settings, HOP, incoming, outgoing);
-        let clients = (1..=WINDOW as u64).map(|client| (chain.client(client), client)).collect();
+        // Two clients with a full window each.
+        let writers = 2 * WINDOW as u64;
+        let clients = (1..=writers).map(|client| (chain.client(client), client)).collect();
         rate(clients, ms(30), ms(300), |(client, object): &mut (Client, u64), _| {
             client.update(*object, Op::Put(vec![7; OBJECT])).expect("nothing is refused");
         })

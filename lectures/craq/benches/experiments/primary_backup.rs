@@ -8,7 +8,7 @@ use labrt::thread;
 use labrt::time::Duration;
 use tester::{Net, trial};
 
-use crate::{CLIENTS, FIRST, MESSAGE, OTHER, QUERY, Station, is_update, ms};
+use crate::{CLIENTS, FIRST, MESSAGE, OTHER, QUERY, Station, is_update, measured, ms};
 
 labrpc::service! {
     /// A server of primary/backup replication.
@@ -66,7 +66,7 @@ pub(crate) fn rate(seed: u64, percent: u64) -> f64 {
             net.network().add_server(name, Server::new(&Computer::new(name)).with(replica.into_service()));
         }
         let clients = (0..CLIENTS).map(|_| (peer("primary"), labrt::rand::random_range(0..100)));
-        crate::rate(clients.collect(), ms(2000), ms(20_000), move |(primary, phase), turn| {
+        crate::rate(clients.collect(), ms(2000), measured(percent), move |(primary, phase), turn| {
             let is_update = is_update(percent, *phase, turn);
             let answer = if is_update { primary.update(&turn) } else { primary.query(&turn) };
             answer.expect("nothing is lost");
