@@ -12,7 +12,7 @@ use crate::watch::Watched;
 
 /// All checkers of one group.
 ///
-/// ```ignore
+/// ```text
 /// let checks = Checks::beside(test, 3, 0, MyServer::wire());
 /// let boot = move |boot: Boot| {
 ///     let (observer, life) = checks.begin(&boot); // before anything of the server runs
