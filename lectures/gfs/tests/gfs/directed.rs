@@ -10,6 +10,7 @@ use labapi::Persister;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Instant;
+use tester::run;
 
 use crate::cluster::{Setup, machine, ms, play, same, text};
 use crate::watch::Who;
@@ -207,85 +208,94 @@ fn gfs_restart_waits_for_leases() {
 /// Whichever byte of a chunk's file changes, nobody reads it.
 #[test]
 fn gfs_every_byte_is_covered() {
-    let body = text("a", 150);
-    let length = {
-        let disk = Persister::new();
-        ChunkDisk::new(disk.clone(), 64).put(7, 3, &body);
-        disk.file_size(&disk.file_names()[0]).expect("a file")
-    };
-    for at in 0..length {
-        let disk = Persister::new();
-        let chunks = ChunkDisk::new(disk.clone(), 64);
-        chunks.put(7, 3, &body);
-        assert_eq!((chunks.length(7), chunks.read(7, 10, 100)), (150, Ok(body[10..110].to_vec())));
-        let name = disk.file_names().remove(0);
-        assert!(disk.flip(&name, at, 1 << (at % 8)));
-        assert_eq!(chunks.verify(7, 3), Err(Damaged), "byte {at}");
-        // Its head is gone, or else its blocks are.
-        let loaded = chunks.load();
-        assert!(loaded.is_empty() || chunks.read(7, 0, 150) == Err(Damaged), "byte {at}: {loaded:?}");
-    }
+    run("gfs_every_byte_is_covered", |_| {
+        let body = text("a", 150);
+        let length = {
+            let disk = Persister::new();
+            ChunkDisk::new(disk.clone(), 64).put(7, 3, &body);
+            disk.file_size(&disk.file_names()[0]).expect("a file")
+        };
+        for at in 0..length {
+            let disk = Persister::new();
+            let chunks = ChunkDisk::new(disk.clone(), 64);
+            chunks.put(7, 3, &body);
+            assert_eq!((chunks.length(7), chunks.read(7, 10, 100)), (150, Ok(body[10..110].to_vec())));
+            let name = disk.file_names().remove(0);
+            assert!(disk.flip(&name, at, 1 << (at % 8)));
+            assert_eq!(chunks.verify(7, 3), Err(Damaged), "byte {at}");
+            // Its head is gone, or else its blocks are.
+            let loaded = chunks.load();
+            assert!(loaded.is_empty() || chunks.read(7, 0, 150) == Err(Damaged), "byte {at}: {loaded:?}");
+        }
+    });
 }
 
 /// Writes at all offsets, and what they do to lengths, gaps and the blocks beside them.
 #[test]
 fn gfs_writes_of_all_places() {
-    for (offset, length) in (0..80).flat_map(|offset| [1, 15, 16, 17, 40].map(|length| (offset, length))) {
-        let chunks = ChunkDisk::new(Persister::new(), 16);
-        let mut expected = text("old", 50);
-        chunks.put(1, 1, &expected);
-        let new = text("NEW", length);
-        assert_eq!(chunks.write(1, offset, &new), Ok(()));
-        expected.resize(expected.len().max(offset + length), 0);
-        expected[offset..offset + length].copy_from_slice(&new);
-        assert_eq!(
-            (chunks.length(1), chunks.read(1, 0, 1000)),
-            (expected.len(), Ok(expected)),
-            "{offset} {length}"
-        );
-        assert_eq!(chunks.load(), [(1, 1)]);
-    }
+    run("gfs_writes_of_all_places", |_| {
+        for (offset, length) in (0..80).flat_map(|offset| [1, 15, 16, 17, 40].map(|length| (offset, length)))
+        {
+            let chunks = ChunkDisk::new(Persister::new(), 16);
+            let mut expected = text("old", 50);
+            chunks.put(1, 1, &expected);
+            let new = text("NEW", length);
+            assert_eq!(chunks.write(1, offset, &new), Ok(()));
+            expected.resize(expected.len().max(offset + length), 0);
+            expected[offset..offset + length].copy_from_slice(&new);
+            assert_eq!(
+                (chunks.length(1), chunks.read(1, 0, 1000)),
+                (expected.len(), Ok(expected)),
+                "{offset} {length}"
+            );
+            assert_eq!(chunks.load(), [(1, 1)]);
+        }
+    });
 }
 
 /// A record that a crash has torn was never answered for. It is dropped, and the log goes on behind the last
 /// whole one; also behind a checkpoint.
 #[test]
 fn gfs_torn_log() {
-    let create = |number: u64| {
-        let change = FileChange::Create { path: format!("/{number}") };
-        Record::Change { op: OpId { client: 1, number }, change, at: 0 }
-    };
-    for checkpoint in [40, 1000] {
-        let disk = Persister::new();
-        let mut log = Oplog::open(disk.clone(), checkpoint);
-        (1..=5).for_each(|number| drop(log.append(&create(number))));
-        let whole = disk.state();
-        for torn in 1..20 {
-            let torn = [&whole[..], &vec![9; torn]].concat();
-            let disk = disk.copy();
-            disk.save(&torn, None);
+    run("gfs_torn_log", |_| {
+        let create = |number: u64| {
+            let change = FileChange::Create { path: format!("/{number}") };
+            Record::Change { op: OpId { client: 1, number }, change, at: 0 }
+        };
+        for checkpoint in [40, 1000] {
+            let disk = Persister::new();
             let mut log = Oplog::open(disk.clone(), checkpoint);
-            assert_eq!(log.namespace().list("/").len(), 5);
-            log.append(&create(6));
-            let log = Oplog::open(disk, checkpoint);
-            assert_eq!((log.namespace().list("/").len(), log.namespace().position()), (6, 6));
-            assert!(log.records_from(6).is_some_and(|records| records.is_empty()));
-            assert_eq!(log.records_from(7), None, "nobody is ahead");
+            (1..=5).for_each(|number| drop(log.append(&create(number))));
+            let whole = disk.state();
+            for torn in 1..20 {
+                let torn = [&whole[..], &vec![9; torn]].concat();
+                let disk = disk.copy();
+                disk.save(&torn, None);
+                let mut log = Oplog::open(disk.clone(), checkpoint);
+                assert_eq!(log.namespace().list("/").len(), 5);
+                log.append(&create(6));
+                let log = Oplog::open(disk, checkpoint);
+                assert_eq!((log.namespace().list("/").len(), log.namespace().position()), (6, 6));
+                assert!(log.records_from(6).is_some_and(|records| records.is_empty()));
+                assert_eq!(log.records_from(7), None, "nobody is ahead");
+            }
         }
-    }
+    });
 }
 
 /// Pushed data that were not used for longest go first.
 #[test]
 fn gfs_buffer_is_limited() {
-    let id = |number| DataId { client: 1, number };
-    let mut buffer = Buffer::new(100);
-    (1..=3).for_each(|number| buffer.put(id(number), vec![number as u8; 30]));
-    assert_eq!(buffer.get(&[id(1), id(2)]), Some([vec![1; 30], vec![2; 30]].concat()));
-    buffer.put(id(4), vec![4; 30]);
-    assert_eq!(buffer.get(&[id(3)]), None, "the least recently used");
-    assert_eq!(buffer.get(&[id(1), id(9)]), None, "one is missing");
-    buffer.put(id(5), vec![5; 500]);
-    assert_eq!(buffer.get(&[id(5)]), Some(vec![5; 500]), "the newest stays");
-    assert_eq!(buffer.get(&[id(4)]), None);
+    run("gfs_buffer_is_limited", |_| {
+        let id = |number| DataId { client: 1, number };
+        let mut buffer = Buffer::new(100);
+        (1..=3).for_each(|number| buffer.put(id(number), vec![number as u8; 30]));
+        assert_eq!(buffer.get(&[id(1), id(2)]), Some([vec![1; 30], vec![2; 30]].concat()));
+        buffer.put(id(4), vec![4; 30]);
+        assert_eq!(buffer.get(&[id(3)]), None, "the least recently used");
+        assert_eq!(buffer.get(&[id(1), id(9)]), None, "one is missing");
+        buffer.put(id(5), vec![5; 500]);
+        assert_eq!(buffer.get(&[id(5)]), Some(vec![5; 500]), "the newest stays");
+        assert_eq!(buffer.get(&[id(4)]), None);
+    });
 }

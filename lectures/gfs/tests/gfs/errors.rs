@@ -7,19 +7,22 @@ use gfs::rpc::{
 };
 use gfs_client::Error;
 use gfs_client::records::{Record, RecordId, scan};
+use tester::run;
 
 use crate::cluster::{Setup, machine, play, refused, same, text};
 
 #[test]
 fn gfs_paths() {
-    let long = format!("/{}", "x".repeat(MAX_PATH));
-    for path in ["", "a", "a/b", "/", "//a", "/a/", "/a//b", "/.", "/a/..", "/a/./b", "/a\0b", &long] {
-        assert_eq!(check(path), Err(MasterError::BadPath), "{path:?}");
-    }
-    for path in ["/a", "/a/b.c", "/..a", "/ ", "/ä", &long[..MAX_PATH]] {
-        assert_eq!(check(path), Ok(()), "{path:?}");
-    }
-    assert_eq!((check("/.deleted/1/a"), check_new("/.deleted/1/a")), (Ok(()), Err(MasterError::BadPath)));
+    run("gfs_paths", |_| {
+        let long = format!("/{}", "x".repeat(MAX_PATH));
+        for path in ["", "a", "a/b", "/", "//a", "/a/", "/a//b", "/.", "/a/..", "/a/./b", "/a\0b", &long] {
+            assert_eq!(check(path), Err(MasterError::BadPath), "{path:?}");
+        }
+        for path in ["/a", "/a/b.c", "/..a", "/ ", "/ä", &long[..MAX_PATH]] {
+            assert_eq!(check(path), Ok(()), "{path:?}");
+        }
+        assert_eq!((check("/.deleted/1/a"), check_new("/.deleted/1/a")), (Ok(()), Err(MasterError::BadPath)));
+    });
 }
 
 /// What the name space refuses. A repeated change is answered as the first time, and not made twice.
@@ -188,31 +191,33 @@ fn gfs_refused_by_chunkservers() {
 /// Records among padding, broken ones and repetitions.
 #[test]
 fn gfs_records_are_found() {
-    let record = |number: u64, length: usize| {
-        Record { id: RecordId { writer: 3, number }, payload: vec![0xF5; length] }.encode()
-    };
-    let mut broken = record(9, 50);
-    broken[40] ^= 1;
-    let mut cut = record(8, 50);
-    cut.truncate(60);
-    let mut huge = record(7, 10);
-    huge[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
-    let parts = [
-        vec![0; 100],
-        record(1, 0),
-        broken,
-        record(2, 300),
-        cut,
-        vec![0xF5; 7],
-        record(2, 300),
-        huge,
-        record(3, 1),
-    ];
-    let bytes = parts.concat();
-    let found: Vec<u64> = scan(&bytes).iter().map(|(_, record)| record.id.number).collect();
-    assert_eq!(found, [1, 2, 2, 3]);
-    for (at, record) in scan(&bytes) {
-        assert_eq!(Record::decode(&bytes[at..]), Some((record.clone(), record.encode().len())));
-    }
-    assert_eq!(Record::decode(&record(1, 20)[..47]), None);
+    run("gfs_records_are_found", |_| {
+        let record = |number: u64, length: usize| {
+            Record { id: RecordId { writer: 3, number }, payload: vec![0xF5; length] }.encode()
+        };
+        let mut broken = record(9, 50);
+        broken[40] ^= 1;
+        let mut cut = record(8, 50);
+        cut.truncate(60);
+        let mut huge = record(7, 10);
+        huge[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        let parts = [
+            vec![0; 100],
+            record(1, 0),
+            broken,
+            record(2, 300),
+            cut,
+            vec![0xF5; 7],
+            record(2, 300),
+            huge,
+            record(3, 1),
+        ];
+        let bytes = parts.concat();
+        let found: Vec<u64> = scan(&bytes).iter().map(|(_, record)| record.id.number).collect();
+        assert_eq!(found, [1, 2, 2, 3]);
+        for (at, record) in scan(&bytes) {
+            assert_eq!(Record::decode(&bytes[at..]), Some((record.clone(), record.encode().len())));
+        }
+        assert_eq!(Record::decode(&record(1, 20)[..47]), None);
+    });
 }
