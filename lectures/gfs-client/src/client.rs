@@ -16,6 +16,9 @@ use crate::rpc::{
 };
 use crate::{Settings, TRIES};
 
+/// How many mutations a call to a primary may wait for, its own included, each for as long as one can take.
+const MUTATIONS: u32 = 4;
+
 /// The pause before something is tried again.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -445,9 +448,10 @@ impl Client {
         }
     }
 
-    /// A call that takes as long as the primary may have to wait for its secondaries.
+    /// A call that takes as long as the primary may have to wait for its secondaries, for this mutation and
+    /// for those of other clients that come first. A client that gives up too soon appends its record twice.
     fn primary(&self, primary: ServerId) -> ChunkPeer {
-        self.servers[primary].timeout(self.settings.call * (TRIES as u32 + 1))
+        self.servers[primary].timeout(self.settings.call * (TRIES as u32 + 1) * MUTATIONS)
     }
 
     fn try_again(&mut self, path: &str, index: u64, deadline: Instant) -> Result<(), Error> {
