@@ -27,10 +27,13 @@ fn fresh(test: &Test, options: Options) {
     client.add(1);
     let seen = client.read();
     test.expect(seen == 21, || format!("read {seen} after 21 additions"));
+    const READS: usize = 20;
     let before = counters.group.log_size();
-    (0..20).for_each(|_| _ = client.read());
-    let after = counters.group.log_size();
-    test.expect(before == after, || format!("20 reads have added {} bytes to a log", after - before));
+    (0..READS).for_each(|_| _ = client.read());
+    // The server that is cut off may have voted for itself meanwhile, which is a few bytes. An entry for each
+    // read would be many.
+    let added = counters.group.log_size().saturating_sub(before);
+    test.expect(added < READS, || format!("{READS} reads have added {added} bytes to a log"));
 }
 
 /// A leader that is cut off does not answer; with a lease, not after the moment when it might be replaced.
