@@ -72,7 +72,7 @@ pub(crate) const LABS: [Lab; 10] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 14] = [
+pub(crate) const FRAMEWORK: [&str; 15] = [
     "labrt",
     "labgob",
     "labrpc",
@@ -80,6 +80,7 @@ pub(crate) const FRAMEWORK: [&str; 14] = [
     "labreport",
     "labtrace",
     "linearize",
+    "linearize/page",
     "linearize/read",
     "tester",
     "lab",
