@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use labrt::quiet::{Mutex, MutexGuard};
-use labrt::{Fields, runtime, trace};
+use labrt::time::{Duration, Instant};
+use labrt::{Fields, runtime, thread, trace};
 
 use crate::choices::Choices;
 use crate::failure::{Broken, Invariant};
@@ -14,6 +15,9 @@ use crate::final_check::{FinalCheck, Finding};
 use crate::knobs::Knobs;
 use crate::stall::{self, Progress};
 use crate::story::{Story, What};
+
+/// How often [`Test::wait_for`] looks.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A running test. Clones are the same test.
 #[derive(Clone)]
@@ -216,6 +220,25 @@ impl Test {
     pub fn expect(&self, condition: bool, message: impl FnOnce() -> String) {
         if !condition {
             self.fail(message());
+        }
+    }
+
+    /// Looks every 5 ms until `find` finds something, and returns that. `what` says, in a report, what was
+    /// waited for.
+    ///
+    /// # Panics
+    /// If nothing was found within `limit`, as [`Test::fail_waiting`].
+    #[track_caller]
+    pub fn wait_for<T>(&self, limit: Duration, what: &str, find: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(found) = find() {
+                return found;
+            }
+            if Instant::now() >= deadline {
+                self.fail_waiting(format!("after {} ms still not: {what}", limit.as_millis()));
+            }
+            thread::sleep(LOOK);
         }
     }
 

@@ -73,3 +73,19 @@ fn other_failures_say_nothing_of_it() {
     let verdict = play::<Nothing>(|cluster| cluster.test().fail("a broken expectation"));
     assert!(!verdict.text.contains("nothing was committed"), "{}", verdict.text);
 }
+
+/// What is waited for is looked at until it is there, and the report says for how long and who waits.
+#[test]
+fn what_does_not_come_is_named() {
+    let waits = |limit: u64| {
+        play::<Nothing>(move |cluster| {
+            let begun = labrt::time::Instant::now();
+            let is_over = || (begun.elapsed() >= Duration::from_millis(40)).then_some(7);
+            let found =
+                cluster.test().wait_for(Duration::from_millis(limit), "forty milliseconds pass", is_over);
+            assert_eq!((found, begun.elapsed()), (7, Duration::from_millis(40)));
+        })
+    };
+    assert!(waits(50).ok, "{}", waits(50).text);
+    assert_says(&waits(30), &["after 30 ms still not: forty milliseconds pass"]);
+}

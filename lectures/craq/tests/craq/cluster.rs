@@ -11,16 +11,12 @@ use labrpc::{ClientEnd, Name, Server, Service};
 use labrt::node::Node as Computer;
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
-use labrt::thread;
 use labrt::time::{Duration, Instant};
 use linearize::{Limits, Recorder, Verdict};
 use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
 
 use crate::model::{Call, Store, Told};
 use crate::watch::Watch;
-
-/// How often a test looks whether something has happened.
-const LOOK: Duration = Duration::from_millis(5);
 /// How many managers there are.
 pub(crate) const MANAGERS: usize = 3;
 
@@ -286,14 +282,7 @@ impl Cluster {
 
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, ms: u64, what: &str, find: impl Fn() -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_millis(ms);
-        loop {
-            if let Some(found) = find() {
-                return found;
-            }
-            self.test.expect(Instant::now() < deadline, || format!("after {ms} ms still not: {what}"));
-            thread::sleep(LOOK);
-        }
+        self.test.wait_for(Duration::from_millis(ms), what, find)
     }
 }
 

@@ -75,7 +75,8 @@ pub(crate) struct Watch {
     test: Test,
     mode: Mode,
     facts: Arc<Mutex<Facts>>,
-    filter: Arc<Mutex<Option<Filter>>>,
+    /// A lock of the runtime, since a filter may call the runtime.
+    filter: Arc<labrt::sync::Mutex<Option<Filter>>>,
     /// Off in tests that show an anomaly: what is seen is noted and not judged.
     is_strict: bool,
 }

@@ -8,13 +8,10 @@ use gfs::{ChunkServer, Master, Settings};
 use gfs_client::{Client, Error};
 use labrpc::ClientEnd;
 use labrt::thread;
-use labrt::time::{Duration, Instant};
+use labrt::time::Duration;
 use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
 
 use crate::watch::{Watch, Who};
-
-/// How often a test looks whether something has happened.
-const LOOK: Duration = Duration::from_millis(5);
 
 pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -213,14 +210,7 @@ impl Cluster {
 
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, ms: u64, what: &str, find: impl Fn() -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_millis(ms);
-        loop {
-            if let Some(found) = find() {
-                return found;
-            }
-            self.test.expect(Instant::now() < deadline, || format!("after {ms} ms still not: {what}"));
-            thread::sleep(LOOK);
-        }
+        self.test.wait_for(Duration::from_millis(ms), what, find)
     }
 
     /// All chunks of all files that are not deleted, by name and index.

@@ -12,8 +12,17 @@ use labrt::thread;
 use labrt::time::Instant;
 use tester::run;
 
-use crate::cluster::{Setup, machine, ms, play, same, text};
+use crate::cluster::{Cluster, Setup, all_at_once, machine, ms, play, same, text};
 use crate::watch::Who;
+
+/// A client near each server reads what was written last.
+#[track_caller]
+fn new_everywhere(cluster: &Cluster) {
+    for place in 0..3 {
+        let read = cluster.client_at(Some(place)).read("/a", 0, 500);
+        same(read, text("new", 500), &format!("near {place}"));
+    }
+}
 
 /// A copy of a grant comes when the lease was taken back, or is over. It brings nothing back.
 #[test]
@@ -105,13 +114,7 @@ fn gfs_version_used_once() {
         ahead.iter().for_each(|&server| cluster.set_link(server, true));
         thread::sleep(ms(2000));
         cluster.wait_for_replicas(20_000);
-        for place in 0..3 {
-            same(
-                cluster.client_at(Some(place)).read("/a", 0, 500),
-                text("new", 500),
-                &format!("near {place}"),
-            );
-        }
+        new_everywhere(cluster);
     });
 }
 
@@ -130,12 +133,38 @@ fn gfs_lost_raise_answer() {
         client.write("/a", 0, &text("new", 500)).expect("a write without server 1");
         cluster.net.network().cut_replies(link, false);
         thread::sleep(ms(300));
-        for place in 0..3 {
-            same(
-                cluster.client_at(Some(place)).read("/a", 0, 500),
-                text("new", 500),
-                &format!("near {place}"),
-            );
+        new_everywhere(cluster);
+    });
+}
+
+/// A client's append waits behind those of others for longer than one append may take. It waits, and does
+/// not append its record once more.
+#[test]
+fn gfs_append_behind_others() {
+    play("gfs_append_behind_others", Setup::servers(3), |t, cluster| {
+        cluster.client().create("/log").expect("a new file");
+        cluster.client().append("/log", b"first").expect("an append");
+        t.scene("Each mutation takes 200 ms at the secondaries, and eight come at once.");
+        cluster.watch.before(|who, method, _| {
+            if let (Who::Server(_), "ChunkRpc.apply") = (who, method) {
+                thread::sleep(ms(200));
+            }
+        });
+        let begun = Instant::now();
+        let clients: Vec<_> = (0..8).map(|_| cluster.client().into_client()).collect();
+        let places = all_at_once(clients, |number, mut client| {
+            client.append("/log", &text(&number.to_string(), 100)).expect("an append")
+        });
+        t.exercised(begun.elapsed() > ms(1500), "the last append waits behind seven");
+        cluster.watch.unhook();
+        let bytes = cluster.client().read_all("/log").expect("a read");
+        for (number, at) in places.iter().enumerate() {
+            let record = text(&number.to_string(), 100);
+            let copies = bytes.windows(record.len()).filter(|window| *window == record).count();
+            t.expect(bytes[*at as usize..].starts_with(&record), || {
+                format!("record {number} is not at {at}")
+            });
+            t.expect(copies == 1 || !t.is_ordinary(), || format!("record {number} is there {copies} times"));
         }
     });
 }

@@ -86,7 +86,8 @@ struct Facts {
 pub(crate) struct Watch {
     test: Test,
     facts: Arc<Mutex<Facts>>,
-    filter: Arc<Mutex<Option<Filter>>>,
+    /// A lock of the runtime, since a filter may call the runtime.
+    filter: Arc<labrt::sync::Mutex<Option<Filter>>>,
     /// Off in tests that show an anomaly: outputs and winners are noted and not judged.
     is_strict: bool,
 }

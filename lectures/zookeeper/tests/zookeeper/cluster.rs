@@ -5,15 +5,11 @@ use std::ops::Deref;
 use labrt::node::Node;
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
-use labrt::thread;
-use labrt::time::{Duration, Instant};
+use labrt::time::Duration;
 use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
 use zookeeper::{Client, Server, Settings};
 
 use crate::watch::Watch;
-
-/// How often a test looks whether something has happened.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// A test on a cluster of so many servers.
 pub(crate) fn play(name: &'static str, servers: usize, body: fn(&Test, &Cluster)) {
@@ -170,14 +166,7 @@ impl Cluster {
 
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, ms: u64, what: &str, find: impl Fn() -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_millis(ms);
-        loop {
-            if let Some(found) = find() {
-                return found;
-            }
-            self.test.expect(Instant::now() < deadline, || format!("after {ms} ms still not: {what}"));
-            thread::sleep(LOOK);
-        }
+        self.test.wait_for(Duration::from_millis(ms), what, find)
     }
 }
 
