@@ -1,11 +1,14 @@
 //! Part CB: partitions, messages of old epochs, and managers that crash.
 
-use craq::rpc::{Ack, Forward, NodeId, Read};
+use craq::rpc::{Ack, Forward, Heartbeat, NodeId, Read};
 use craq::{Mode, ReadMode, Refusal};
+use labrpc::Direction;
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use labrt::time::Instant;
+use rsm::Request;
 use tester::Test;
 
 use crate::cluster::{Cluster, chain, ms, play};
@@ -107,6 +110,46 @@ fn chain_cut_neighbours_only() {
             });
             end(t, clients, 3);
             assert_eq!(cluster.client().get(1).value, b"5");
+        },
+    );
+}
+
+/// The tail is removed while its lease is fresh, and does not hear of it. The chain without it has to wait.
+#[test]
+fn chain_removed_with_a_fresh_lease() {
+    play(
+        "chain_removed_with_a_fresh_lease",
+        || chain(Mode::Plain, 3),
+        |t, cluster| {
+            end(t, increments(cluster, 2), 1);
+            let is_accused = AtomicBool::new(false);
+            drop_if(cluster, move |event| {
+                let is_heartbeat = event.method == "ManagerRpc.heartbeat";
+                let is_tails = if is_heartbeat && event.direction == Direction::Request {
+                    let heartbeat: Request<Heartbeat> = decode(event.bytes);
+                    let Heartbeat { member, complaint, .. } = heartbeat.command;
+                    if complaint == Some(2) {
+                        is_accused.store(true, Ordering::SeqCst);
+                    }
+                    member.node == 2
+                } else {
+                    is_for(event, "NodeRpc.new_config", 2)
+                };
+                is_tails && is_accused.load(Ordering::SeqCst)
+            });
+            let served = read_at(cluster, 2);
+            t.scene("Middle and tail cannot talk. Once the middle says so, no manager hears of the tail.");
+            cluster.set_link(1, 2, false);
+            let clients = increments(cluster, 3);
+            cluster.wait(20_000, "the tail is removed", || cluster.watch.chain() == [0, 1]);
+            let in_force = Instant::now();
+            end(t, clients, 3);
+            let last = served.lock().0;
+            t.expect(last.is_some_and(|last| last < in_force), || {
+                format!("the old tail served at {last:?}, and the new chain began at {in_force:?}")
+            });
+            cluster.watch.unfilter();
+            cluster.set_link(1, 2, true);
         },
     );
 }
