@@ -13,20 +13,19 @@ mod seed;
 mod starved;
 mod traced;
 
-use board::Board;
-use channel::Reports;
-pub(crate) use pictures::target as target_folder;
-use plan::Plan;
-pub(crate) use plan::report_width;
-
-use crate::failure::Invariant;
-use crate::test::Test;
-pub(crate) use report::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use board::Board;
+use channel::Reports;
+pub(crate) use pictures::target as target_folder;
+use plan::Plan;
+pub use plan::report_width;
 use report::Report;
+
+use crate::failure::Invariant;
+use crate::test::Test;
 
 /// How long a finished seed's report may wait until it is printed.
 const FLUSH: Duration = Duration::from_millis(25);

@@ -17,7 +17,6 @@ pub(crate) fn plays(part: &str) -> bool {
 
 pub(crate) fn child(part: &str, environment: &[(&str, &str)]) -> Output {
     let module = match part {
-        "stale" => "kv_pictures",
         "busy" | "punctual" | "late" => "starved",
         _ => "process",
     };

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup, Workload, speed};
 use tester::{ELECTION, Test, Verdict, try_seed};
+use tester_kv::{KvCluster, KvSetup, Workload, speed};
 
-use crate::kv_fake::*;
+use crate::fake::*;
 
 fn play<Q: KvQuirk>(workload: Workload) -> Verdict {
     try_seed("kv", 1, move |t: &Test| workload.run::<FakeKv<Q>>(t))
