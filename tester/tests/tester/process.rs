@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use labreport::{Kind, Report};
 use tester::{Cluster, Retry, Setup, Test, run};
 
-use crate::fake::{Fake, Nothing};
+use crate::fake::{Fake, Wrong};
 
 /// Which of the parts a child plays.
 const PART: &str = "TESTER_PART";
@@ -56,7 +56,8 @@ pub(crate) fn reports(output: &Output) -> Vec<Report> {
 fn right() {
     if plays("right") {
         run("right", |t: &Test| {
-            let cluster = Cluster::<Fake<Nothing>>::new(t, Setup::servers(3));
+            Fake::will_be(Wrong::Nothing);
+            let cluster = Cluster::<Fake>::new(t, Setup::servers(3));
             cluster.agree_on(1, 3, Retry::No);
         });
     }

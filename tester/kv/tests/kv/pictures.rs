@@ -9,7 +9,7 @@ use labreport::Report;
 use tester::{Test, run};
 use tester_kv::{KvCluster, KvSetup};
 
-use crate::fake::{FakeKv, ReadsStale};
+use crate::fake::{FakeKv, KvWrong};
 
 /// Set where this binary was started by one of its own tests.
 const CHILD: &str = "TESTER_CHILD";
@@ -37,7 +37,8 @@ fn reports(output: &Output) -> Vec<Report> {
 fn stale() {
     if std::env::var_os(CHILD).is_some() {
         run("stale", |t: &Test| {
-            let cluster = KvCluster::<FakeKv<ReadsStale>>::new(t, KvSetup::servers(3));
+            FakeKv::will_be(KvWrong::ReadsStale);
+            let cluster = KvCluster::<FakeKv>::new(t, KvSetup::servers(3));
             let (mut writer, mut reader) = (cluster.make_client(&[0]), cluster.make_client(&[2]));
             cluster.disconnect(2);
             writer.put("x", "1");
