@@ -141,6 +141,8 @@ pub struct State {
     pub(crate) was_behind: u64,
     pub(crate) wants_off: bool,
     pub(crate) is_ending: bool,
+    /// The log has the entry that says so.
+    end_is_told: bool,
     /// The guest stands still while it is cloned.
     pub(crate) is_cloning: bool,
     /// The highest epoch that was ever tried.
@@ -183,6 +185,7 @@ impl State {
             was_behind: 0,
             wants_off: false,
             is_ending: false,
+            end_is_told: false,
             is_cloning: false,
             last_epoch: 0,
         }
@@ -253,6 +256,7 @@ impl State {
     /// Runs the guest for a slice.
     pub fn step(&mut self, now: Instant) -> Pace {
         match self.role {
+            Role::Primary | Role::Live if self.is_ending => self.step_ending(now),
             Role::Primary | Role::Live if !self.is_stalled() => self.step_recording(now),
             Role::Backup | Role::Winner => self.step_replaying(now),
             _ => Pace::Idle(None),
@@ -262,11 +266,12 @@ impl State {
     /// Whether a step would do something that the last one could not do.
     pub(crate) fn has_work(&self) -> bool {
         match &self.guest {
+            Guest::Recorded(_) if self.is_ending => self.must_tell_end(),
             Guest::Recorded(_) if self.is_stalled() => false,
             Guest::Recorded(recorder) => {
                 let is_running = matches!(self.role, Role::Primary | Role::Live);
                 let waits = recorder.machine().is_waiting() && self.inputs.is_empty() && !self.wants_off;
-                is_running && !self.is_ending && !waits
+                is_running && !waits
             }
             Guest::Replayed(replayer) => !replayer.is_done() || self.role == Role::Winner,
             Guest::None => false,
@@ -275,9 +280,7 @@ impl State {
 
     /// R11, R10: the guest stands still while the log is full, and while it is cloned.
     fn is_stalled(&self) -> bool {
-        self.is_cloning
-            || self.is_ending
-            || (self.role == Role::Primary && self.log.len() >= self.settings.max_log)
+        self.is_cloning || (self.role == Role::Primary && self.log.len() >= self.settings.max_log)
     }
 
     fn step_recording(&mut self, now: Instant) -> Pace {
@@ -295,10 +298,7 @@ impl State {
                 break;
             }
         }
-        if self.wants_off || recorder.machine().stopped().is_some() {
-            recorder.record_end();
-            self.is_ending = true;
-        }
+        self.is_ending = self.wants_off || recorder.machine().stopped().is_some();
         let mut entries = recorder.take_entries();
         let recording = self.settings.record_cost * entries.len() as u32;
         if entries.is_empty() && executed > 0 && now >= self.recorded + PROGRESS {
@@ -314,6 +314,26 @@ impl State {
             return Pace::Idle(self.next_timer);
         }
         Pace::Busy((self.time_of(executed) + recording).div_f64(self.share))
+    }
+
+    /// Whether the machine has ended, its last output has left, and the backup must be told.
+    fn must_tell_end(&self) -> bool {
+        let is_running = matches!(self.role, Role::Primary | Role::Live);
+        is_running && self.is_ending && !self.end_is_told && self.held.is_empty() && self.ready.is_empty()
+    }
+
+    /// R12: tells the backup that the machine has ended, after its last output has left. A backup that knew
+    /// earlier would be off, and nobody would send what a crash of this host then keeps from leaving.
+    fn step_ending(&mut self, now: Instant) -> Pace {
+        let is_due = self.must_tell_end();
+        let Guest::Recorded(recorder) = &mut self.guest else { return Pace::Idle(None) };
+        if is_due {
+            recorder.record_end();
+            self.log.push(recorder.take_entries(), now);
+            self.end_is_told = true;
+            self.end_if_due();
+        }
+        Pace::Idle(None)
     }
 
     fn time_of(&self, instructions: u64) -> Duration {
@@ -417,10 +437,10 @@ impl State {
         self.end_if_due();
     }
 
-    /// A machine that ends is off when its last entry is received and its last output has left.
+    /// A machine that has ended is off when the backup knows it.
     fn end_if_due(&mut self) {
-        let is_told = self.role == Role::Live || self.log.is_empty();
-        if self.is_ending && is_told && self.held.is_empty() && self.ready.is_empty() {
+        let is_known = self.role == Role::Live || self.log.is_empty();
+        if self.end_is_told && is_known {
             self.end(Role::Off);
         }
     }

@@ -37,6 +37,35 @@ fn disk_through_a_crash() {
     });
 }
 
+/// The machine is switched off while its last output has not left, and then its host crashes. The backup must
+/// not be off by then: it goes live and sends that output (R4, R12).
+#[test]
+fn last_output_through_a_crash() {
+    play("last_output_through_a_crash", counter, |t, cluster| {
+        let client = cluster.count_to(3);
+        t.scene("No output of the primary leaves. A client asks, and the machine is switched off.");
+        cluster.watch.filter(|message| match message {
+            Seen::Outputs(0) => TapAction::Drop,
+            _ => TapAction::Deliver,
+        });
+        let asking = thread::spawn(move || {
+            let mut client = client;
+            client.increment()
+        });
+        thread::sleep(ms(200));
+        cluster.tell(0, |host| host.power_off());
+        thread::sleep(ms(200));
+        t.exercised(
+            cluster.role(0) == Some(Role::Primary),
+            "the primary is off although an output has not left",
+        );
+        t.scene("The primary crashes.");
+        cluster.hosts.crash(0);
+        cluster.wait(20_000, "the client is answered", || asking.is_finished());
+        assert_eq!(asking.join().expect("it does not panic"), 4, "the answer of the backup");
+    });
+}
+
 /// Writes of the first primary come late, when the guest has written their blocks again, on its new host.
 #[test]
 fn late_disk_write() {
