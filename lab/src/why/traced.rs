@@ -149,6 +149,14 @@ impl Source {
         let overrides = self.shrunk.as_deref().map(read_shrunk).transpose()?;
         let test = overrides.as_ref().map_or(self.test.as_deref(), |overrides| Some(&overrides.test));
         let seed = overrides.as_ref().map_or(self.seed, |overrides| Some(overrides.seed));
+        let kept = match (&overrides, &self.shrunk) {
+            (Some(Overrides { options, .. }), Some(file)) if !options.is_empty() => {
+                let odd = format!("{}: options {options}: no run has these", file.display());
+                Some(run.kept(options).ok_or_else(|| Failure::new(labtrace::clean(&odd, 300)))?)
+            }
+            _ => None,
+        };
+        let run = kept.as_ref().unwrap_or(run);
         let bench =
             Bench::new(arguments, test.unwrap_or_default(), run).map_err(|failure| match &self.shrunk {
                 Some(file) => {

@@ -109,6 +109,8 @@ fn a_bad_file_of_shrink_is_refused_in_a_sentence() {
         (&b"test gone_9z\nseed 4\n"[..], "is of a test that is not here"),
         (b"seed 4\n", "names no test"),
         (b"test passes_1a\nseed x\n", "line 2: `x` is no number"),
+        (b"test passes_1a\nseed 4\noptions --swarn\n", "options --swarn: no run has these"),
+        (b"test passes_1a\nseed 4\noptions --scheduler pct:0\n", "no run has these"),
         (b"\xff\xfe", "it is no text"),
     ] {
         let path = file("bad.shrunk", content).display().to_string();
