@@ -215,8 +215,8 @@ struct KeptOptions {
 }
 
 impl RunOptions {
-    /// The options that a file of `cargo lab shrink` names, with this profile unless it names one; None if they
-    /// make no sense.
+    /// The options that a file of `cargo lab shrink` names, with this profile unless it names one; None if
+    /// they make no sense.
     pub(crate) fn kept(&self, words: &str) -> Option<RunOptions> {
         let KeptOptions { run } = KeptOptions::try_parse_from(words.split_whitespace()).ok()?;
         let names_profile = words.contains("--profile");

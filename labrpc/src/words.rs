@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// How many letters of a value are shown; a snapshot has megabytes.
 const LONGEST: usize = 400;
 
-/// A list of more numbers than this is cut behind its first ones: the bytes of a command would hide what stands
-/// behind them.
+/// A list of more numbers than this is cut behind its first ones: the bytes of a command would hide what
+/// stands behind them.
 const NUMBERS: usize = 12;
 
 /// How many numbers of such a list are shown.
@@ -75,8 +75,8 @@ enum List {
     /// In none.
     #[default]
     Outside,
-    /// In one that has had so many commas, and so many bytes and letters of the text were there before the comma
-    /// behind the first numbers.
+    /// In one that has had so many commas, and so many bytes and letters of the text were there before the
+    /// comma behind the first numbers.
     Short { commas: usize, kept: (usize, usize) },
     /// In one whose numbers are only counted.
     Long { commas: usize },

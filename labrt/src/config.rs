@@ -140,8 +140,10 @@ pub struct Config {
 /// them. Clones are the same.
 #[derive(Clone)]
 pub struct Sink {
-    take: Arc<Mutex<dyn FnMut(&Event) + Send>>,
+    take: Arc<Mutex<Take>>,
 }
+
+type Take = dyn FnMut(&Event) + Send;
 
 impl Sink {
     /// Hands every event to `take`, which must not call the runtime.

@@ -180,8 +180,8 @@ impl Fork<'_> {
     }
 }
 
-/// Where the failure was decided: where the rule's probability rises, or, if it is high from the beginning, that
-/// of the very failure.
+/// Where the failure was decided: where the rule's probability rises, or, if it is high from the beginning,
+/// that of the very failure.
 fn jump(moments: &[Moment]) -> Option<Jump> {
     let between = |place: usize, of_this_failure| Jump {
         from: moments[place].at,
@@ -196,7 +196,7 @@ fn jump(moments: &[Moment]) -> Option<Jump> {
         .or_else(|| rise(moments, &very).map(|place| between(place, true)))
 }
 
-/// The place behind which the probability is higher, and stays so, by most, if it is so by a quarter at least.
+/// The place behind which the probability is higher, and stays so, by most, if by a quarter at least.
 fn rise(moments: &[Moment], failed: &[u32]) -> Option<usize> {
     let shares: Vec<f64> = moments.iter().zip(failed).map(|(moment, &number)| moment.part(number)).collect();
     let mut lowest = f64::INFINITY;

@@ -15,8 +15,10 @@ use super::report::Report;
 /// Writes the events of a run, and its verdict behind them.
 pub(super) struct Recorder {
     /// None when it is ended, or as soon as something could not be written.
-    writer: Arc<Mutex<io::Result<Option<Writer<File>>>>>,
+    writer: Arc<Mutex<Open>>,
 }
+
+type Open = io::Result<Option<Writer<File>>>;
 
 impl Recorder {
     /// Begins the file.

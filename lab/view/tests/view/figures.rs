@@ -81,7 +81,7 @@ fn figures_of_a_page_of_100_000_events() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
-/// How many seconds the page's main thread has had a processor: it does not depend on what else the machine does.
+/// How many seconds the page's main thread has had a processor.
 fn processor_time(browser: &mut Browser) -> f64 {
     let metrics = browser.call("Performance.getMetrics", json!({}));
     let metrics = metrics["metrics"].as_array().expect("a list of figures");
