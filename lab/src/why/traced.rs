@@ -144,7 +144,13 @@ impl Source {
         keep: Option<&Path>,
     ) -> Result<Option<Traced>, Failure> {
         if let Some(file) = &self.file {
-            return Ok(Some(Traced { trace: read(file)?, ended: None }));
+            let trace = read(file)?;
+            if trace.events.is_empty() {
+                let empty =
+                    format!("{}: there is no event in it, so there is nothing to see", file.display());
+                return Err(Failure::new(labtrace::clean(&empty, 300)));
+            }
+            return Ok(Some(Traced { trace, ended: None }));
         }
         let overrides = self.shrunk.as_deref().map(read_shrunk).transpose()?;
         let test = overrides.as_ref().map_or(self.test.as_deref(), |overrides| Some(&overrides.test));
