@@ -206,7 +206,23 @@ pub(crate) enum Over {
     Oracle,
 }
 
+/// Options that a file names.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct KeptOptions {
+    #[command(flatten)]
+    run: RunOptions,
+}
+
 impl RunOptions {
+    /// The options that a file of `cargo lab shrink` names, with this profile unless it names one; None if
+    /// they make no sense.
+    pub(crate) fn kept(&self, words: &str) -> Option<RunOptions> {
+        let KeptOptions { run } = KeptOptions::try_parse_from(words.split_whitespace()).ok()?;
+        let names_profile = words.contains("--profile");
+        Some(RunOptions { profile: if names_profile { run.profile } else { self.profile.clone() }, ..run })
+    }
+
     /// How to build.
     pub(crate) fn build(&self, race: bool) -> BuildOptions {
         BuildOptions { race, ..BuildOptions::new(&self.profile) }

@@ -106,11 +106,13 @@ impl Network {
     /// whose handler is still running, at the next of the looks that the network takes every 100 ms.
     pub fn enable(&self, end: impl Into<Name>, enabled: bool) {
         let end = end.into();
-        let switch = if enabled { "on" } else { "off" };
-        trace::emit("fault", "enable", || format!("end {end} is switched {switch}"));
         let now = runtime::now().as_nanos();
         let mut state = self.shared().state.lock();
-        state.end(&end).enabled = enabled;
+        let before = std::mem::replace(&mut state.end(&end).enabled, enabled);
+        if before != enabled {
+            let switch = if enabled { "on" } else { "off" };
+            trace::emit("fault", "enable", || format!("end {end} is switched {switch}"));
+        }
         // Only switching an end off can make a server unreachable for a caller.
         if enabled {
             return;
@@ -263,8 +265,10 @@ impl Network {
     /// Sets how long messages take one way on this end's link; None for the network's own model.
     pub fn set_end_delay(&self, end: impl Into<Name>, model: impl Into<Option<DelayModel>>) {
         let (end, model) = (end.into(), model.into());
-        trace::emit("fault", "set_end_delay", || format!("end {end}: {model:?}"));
-        self.shared().state.lock().end(&end).delay = model;
+        let before = std::mem::replace(&mut self.shared().state.lock().end(&end).delay, model);
+        if before != model {
+            trace::emit("fault", "set_end_delay", || format!("end {end}: {model:?}"));
+        }
     }
 
     /// Sets the bandwidth of this end's link, as [`Network::set_bandwidth`] does for all; None for the

@@ -1,6 +1,12 @@
 //! How a run is set up: which world, which seed, which scheduling policy, which limits.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::outcome::Event;
 
 /// Which of the two worlds a run lives in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,6 +114,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether to record [`crate::Event`]s. Costs time, so only replays turn it on.
     pub trace: bool,
+    /// What takes the events of a traced run as they come. None to keep them for [`crate::Outcome::events`].
+    pub sink: Option<Sink>,
     /// A number of the caller's choice: [`crate::on_stuck`] passes it on, to say which run is stuck. It
     /// decides nothing.
     pub tag: u64,
@@ -127,6 +135,41 @@ pub struct Config {
     /// Whether to record every scheduling decision, for [`PolicyKind::Replay`] and for comparing two runs.
     pub record: bool,
 }
+
+/// Takes events as they come: those of a long run fill memory, and keeping them takes longer than writing
+/// them. Clones are the same.
+#[derive(Clone)]
+pub struct Sink {
+    take: Arc<Mutex<Take>>,
+}
+
+type Take = dyn FnMut(&Event) + Send;
+
+impl Sink {
+    /// Hands every event to `take`, which must not call the runtime.
+    pub fn new(take: impl FnMut(&Event) + Send + 'static) -> Sink {
+        Sink { take: Arc::new(Mutex::new(take)) }
+    }
+
+    pub(crate) fn take(&self, event: &Event) {
+        (self.take.lock())(event);
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sink")
+    }
+}
+
+/// Whether they are the same one.
+impl PartialEq for Sink {
+    fn eq(&self, other: &Sink) -> bool {
+        Arc::ptr_eq(&self.take, &other.take)
+    }
+}
+
+impl Eq for Sink {}
 
 impl Config {
     /// The simulated world with this seed and defaults for the rest.

@@ -129,7 +129,7 @@ pub mod time;
 pub mod trace;
 mod watchdog;
 
-pub use config::{Config, Limits, PolicyKind, Schedule, World};
+pub use config::{Config, Limits, PolicyKind, Schedule, Sink, World};
 pub use explore::{Bounds, Search, explore};
 pub use outcome::{Decision, Event, Failure, FailureKind, FieldValue, Fields, Outcome, Stats};
 pub use run::{random_seed, run, world};

@@ -24,16 +24,6 @@ impl fmt::Display for Name {
     }
 }
 
-impl Name {
-    /// The name as an event holds it.
-    pub(crate) fn text(&self) -> Cow<'static, str> {
-        match self {
-            Name::Given(name) => name.clone(),
-            Name::StartedAt(_) => self.to_string().into(),
-        }
-    }
-}
-
 impl<N: Into<Cow<'static, str>>> From<N> for Name {
     fn from(name: N) -> Name {
         Name::Given(name.into())

@@ -149,7 +149,7 @@ pub struct Event {
     /// Node, for example `server-0`.
     pub node: Arc<str>,
     /// Thread, for example `election_loop`.
-    pub task: Cow<'static, str>,
+    pub task: Arc<str>,
     /// The thread's number in the run: several may have one name.
     pub thread: u64,
     /// `spawn`, `block`, `wake`, `lock`, `message`, `fault`, `verb`, `log`, `print`, and what the tester
@@ -172,7 +172,7 @@ pub enum FieldValue {
     /// A number: of a call, an index, a term.
     Number(u64),
     /// A text: the name of a server.
-    Text(String),
+    Text(Cow<'static, str>),
 }
 
 impl From<u64> for FieldValue {
@@ -183,6 +183,12 @@ impl From<u64> for FieldValue {
 
 impl From<String> for FieldValue {
     fn from(text: String) -> FieldValue {
-        FieldValue::Text(text)
+        FieldValue::Text(text.into())
+    }
+}
+
+impl From<&'static str> for FieldValue {
+    fn from(text: &'static str) -> FieldValue {
+        FieldValue::Text(text.into())
     }
 }

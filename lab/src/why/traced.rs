@@ -144,11 +144,25 @@ impl Source {
         keep: Option<&Path>,
     ) -> Result<Option<Traced>, Failure> {
         if let Some(file) = &self.file {
-            return Ok(Some(Traced { trace: read(file)?, ended: None }));
+            let trace = read(file)?;
+            if trace.events.is_empty() {
+                let empty =
+                    format!("{}: there is no event in it, so there is nothing to see", file.display());
+                return Err(Failure::new(labtrace::clean(&empty, 300)));
+            }
+            return Ok(Some(Traced { trace, ended: None }));
         }
         let overrides = self.shrunk.as_deref().map(read_shrunk).transpose()?;
         let test = overrides.as_ref().map_or(self.test.as_deref(), |overrides| Some(&overrides.test));
         let seed = overrides.as_ref().map_or(self.seed, |overrides| Some(overrides.seed));
+        let kept = match (&overrides, &self.shrunk) {
+            (Some(Overrides { options, .. }), Some(file)) if !options.is_empty() => {
+                let odd = format!("{}: options {options}: no run has these", file.display());
+                Some(run.kept(options).ok_or_else(|| Failure::new(labtrace::clean(&odd, 300)))?)
+            }
+            _ => None,
+        };
+        let run = kept.as_ref().unwrap_or(run);
         let bench =
             Bench::new(arguments, test.unwrap_or_default(), run).map_err(|failure| match &self.shrunk {
                 Some(file) => {

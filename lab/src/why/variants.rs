@@ -14,6 +14,9 @@ use crate::protocol::Report;
 use crate::runner::Job;
 use crate::{Failure, pool};
 
+/// Fewer runs than this are not worth a process of their own, if there are more to do.
+const FEW: usize = 8;
+
 /// What broke in a run: a rule, or the kind of failure with the words of its message.
 pub(crate) fn broken(report: &Report) -> Option<String> {
     (!report.ok && report.kind != Some(Kind::Starved)).then(|| signature(report))
@@ -76,7 +79,7 @@ fn run_with(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Option<Report>>, Failure> {
     // Small enough that the cores end together, large enough that starting a process costs little.
-    let size = variants.len().div_ceil(2 * cores()).clamp(1, 64);
+    let size = variants.len().div_ceil(2 * cores()).clamp(FEW, 64);
     let pieces: Vec<(usize, &[Overrides])> =
         variants.chunks(size).enumerate().map(|(number, piece)| (number * size, piece)).collect();
     let mut reports: Vec<Option<Report>> = variants.iter().map(|_| None).collect();
@@ -113,10 +116,11 @@ fn run_piece(bench: &Bench, piece: &[Overrides], take: &mut dyn FnMut(usize, Rep
     let file = Scratch::new("variants");
     let texts: Vec<String> = piece.iter().map(Overrides::to_string).collect();
     write(&file.0, &texts.join(&format!("{BETWEEN}\n")))?;
-    // Nobody looks at pictures of tries.
+    // Nobody looks at pictures and backtraces of tries, and a backtrace costs more than a hundred of them.
     let variables = vec![
         ("LAB_VARIANTS", file.0.display().to_string()),
         ("LAB_PICTURES", std::env::temp_dir().display().to_string()),
+        ("RUST_BACKTRACE", "0".to_owned()),
     ];
     let job = Job { binary: &bench.binary, test: &bench.test, seeds: 0..piece.len() as u64 };
     bench.with(variables).run(&job, &mut |report| {

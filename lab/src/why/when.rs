@@ -29,22 +29,44 @@ const BAR: usize = 40;
 struct Moment {
     /// Nanoseconds since the start.
     at: u64,
+    /// How many break the same rule.
     failed: u32,
+    /// How many of these end with the very failure of the run that was forked: its servers, terms and
+    /// indices.
+    same: u32,
     runs: u32,
 }
 
 impl Moment {
     fn share(&self) -> f64 {
-        f64::from(self.failed) / f64::from(self.runs.max(1))
+        self.part(self.failed)
     }
+
+    fn part(&self, number: u32) -> f64 {
+        f64::from(number) / f64::from(self.runs.max(1))
+    }
+}
+
+/// Between which moments a failure was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Jump {
+    from: u64,
+    to: u64,
+    /// Nearly every future breaks the rule, and this is where the very failure was decided.
+    of_this_failure: bool,
 }
 
 /// Forks the run and prints the plot.
 pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcome, Failure> {
     let bench = Bench::new(arguments, &options.test, &options.run)?;
     let report = variants::failing(&bench, options.seed, "when")?;
-    let fails =
-        Fork { bench: &bench, options, rule: variants::broken(&report), failed_at: report.virtual_ns };
+    let fails = Fork {
+        bench: &bench,
+        options,
+        rule: variants::broken(&report),
+        reason: report.reason(),
+        failed_at: report.virtual_ns,
+    };
     if !options.form.json {
         say(&format!(
             "{} fails with seed {} at {}: {}",
@@ -61,19 +83,24 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         write(path, &svg(&moments, jump, report.virtual_ns, &bench.test.name, options.seed))?;
     }
     if options.form.json {
-        let row = |moment: &Moment| serde_json::json!({"at": moment.at, "failed": moment.failed, "runs": moment.runs});
+        let row = |moment: &Moment| serde_json::json!({"at": moment.at, "failed": moment.failed, "same": moment.same, "runs": moment.runs});
         let rows: Vec<_> = moments.iter().map(row).collect();
         println!(
             "{}",
-            serde_json::json!({"failed_at": report.virtual_ns, "moments": rows, "jump": jump.map(|(from, to)| [from, to])})
+            serde_json::json!({"failed_at": report.virtual_ns, "moments": rows, "jump": jump.map(|jump| [jump.from, jump.to])})
         );
         return Ok(Outcome::Passed);
     }
     println!("{}", plot(&moments, jump));
     match jump {
-        Some((from, to)) => {
+        Some(Jump { from, to, of_this_failure }) => {
+            let what = if of_this_failure {
+                "most futures of this run break the rule somewhere; this very failure"
+            } else {
+                "the failure"
+            };
             say(&format!(
-                "the failure was decided between {} and {}",
+                "{what} was decided between {} and {}",
                 style(at(from)).bold(),
                 style(at(to)).bold()
             ));
@@ -108,6 +135,7 @@ struct Fork<'a> {
     bench: &'a Bench,
     options: &'a WhenOptions,
     rule: Option<String>,
+    reason: String,
     failed_at: u64,
 }
 
@@ -118,7 +146,7 @@ impl Fork<'_> {
         let spread = ((f64::from(all) * SPREAD) as u32).max(2);
         let place = |number: u32| (self.failed_at as f64 * f64::from(number) / f64::from(spread - 1)) as u64;
         let mut moments = self.futures(&(0..spread).map(place).collect::<Vec<_>>())?;
-        if let Some((from, to)) = jump(&moments).filter(|_| all > spread) {
+        if let Some(Jump { from, to, .. }) = jump(&moments).filter(|_| all > spread) {
             let between = all - spread;
             let place = |number: u32| from + (to - from) / u64::from(between + 1) * u64::from(number);
             moments.extend(self.futures(&(1..=between).map(place).collect::<Vec<_>>())?);
@@ -144,28 +172,61 @@ impl Fork<'_> {
             let runs = reports.iter().flatten().count() as u32;
             let fails = |report: &&crate::protocol::Report| variants::broken(report) == self.rule;
             let failed = reports.iter().flatten().filter(fails).count() as u32;
-            Moment { at: *at, failed, runs }
+            let is_same = |report: &&crate::protocol::Report| fails(report) && report.reason() == self.reason;
+            let same = reports.iter().flatten().filter(is_same).count() as u32;
+            Moment { at: *at, failed, same, runs }
         };
         Ok(moments.iter().zip(reports.chunks(number as usize)).map(count).collect())
     }
 }
 
-/// The two neighbouring moments between which the probability rises most, if it rises by a quarter at least.
-fn jump(moments: &[Moment]) -> Option<(u64, u64)> {
-    let rise = |pair: &[Moment]| pair[1].share() - pair[0].share();
-    let most = moments.windows(2).max_by(|one, other| rise(one).total_cmp(&rise(other)))?;
-    (rise(most) >= 0.25).then(|| (most[0].at, most[1].at))
+/// Where the failure was decided: where the rule's probability rises, or, if it is high from the beginning,
+/// that of the very failure.
+fn jump(moments: &[Moment]) -> Option<Jump> {
+    let between = |place: usize, of_this_failure| Jump {
+        from: moments[place].at,
+        to: moments[place + 1].at,
+        of_this_failure,
+    };
+    let rule: Vec<u32> = moments.iter().map(|moment| moment.failed).collect();
+    let very: Vec<u32> = moments.iter().map(|moment| moment.same).collect();
+    let of_rule = rise(moments, &rule).or_else(|| last_certain_rise(moments));
+    of_rule
+        .map(|place| between(place, false))
+        .or_else(|| rise(moments, &very).map(|place| between(place, true)))
+}
+
+/// The place behind which the probability is higher, and stays so, by most, if by a quarter at least.
+fn rise(moments: &[Moment], failed: &[u32]) -> Option<usize> {
+    let shares: Vec<f64> = moments.iter().zip(failed).map(|(moment, &number)| moment.part(number)).collect();
+    let mut lowest = f64::INFINITY;
+    let mut most = None;
+    for (place, &share) in shares.iter().enumerate().rev() {
+        if lowest.is_finite() && lowest - share > most.map_or(0.0, |(_, rise)| rise) {
+            most = Some((place, lowest - share));
+        }
+        lowest = lowest.min(share);
+    }
+    most.filter(|&(_, rise)| rise >= 0.25).map(|(place, _)| place)
+}
+
+/// The last place where the probability rises by more than chance explains: the intervals of both moments are
+/// apart.
+fn last_certain_rise(moments: &[Moment]) -> Option<usize> {
+    let interval = |moment: &Moment| wilson(u64::from(moment.failed), u64::from(moment.runs));
+    moments.windows(2).rposition(|pair| interval(&pair[0]).1 < interval(&pair[1]).0)
 }
 
 /// A line for each moment, with a bar as long as the probability, and the interval that holds it with a
 /// confidence of 95 %.
-fn plot(moments: &[Moment], jump: Option<(u64, u64)>) -> String {
+fn plot(moments: &[Moment], jump: Option<Jump>) -> String {
     let mut text = format!("{:>14}  {:<BAR$}  fails\n", "forked at", "");
     for moment in moments {
         let length = (moment.share() * BAR as f64).round() as usize;
-        let bar = format!("{}{}", "█".repeat(length), "·".repeat(BAR - length));
+        let same = ((moment.part(moment.same) * BAR as f64).round() as usize).min(length);
+        let bar = format!("{}{}{}", "█".repeat(same), "▒".repeat(length - same), "·".repeat(BAR - length));
         let (low, high) = wilson(u64::from(moment.failed), u64::from(moment.runs));
-        let bar = if jump.is_some_and(|(_, to)| moment.at == to) { style(bar).red() } else { style(bar) };
+        let bar = if jump.is_some_and(|jump| moment.at == jump.to) { style(bar).red() } else { style(bar) };
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,
@@ -176,11 +237,11 @@ fn plot(moments: &[Moment], jump: Option<(u64, u64)>) -> String {
             100.0 * high
         );
     }
-    text
+    text + "                █ ends with this very failure, ▒ breaks the same rule\n"
 }
 
 /// The same as a picture.
-fn svg(moments: &[Moment], jump: Option<(u64, u64)>, end: u64, test: &str, seed: u64) -> String {
+fn svg(moments: &[Moment], jump: Option<Jump>, end: u64, test: &str, seed: u64) -> String {
     let (width, height, left, top) = (720.0, 300.0, 60.0, 40.0);
     let x = |at: u64| left + (width - left - 20.0) * at as f64 / end.max(1) as f64;
     let y = |share: f64| top + (height - top - 50.0) * (1.0 - share);
@@ -201,7 +262,7 @@ fn svg(moments: &[Moment], jump: Option<(u64, u64)>, end: u64, test: &str, seed:
             share * 100.0
         );
     }
-    if let Some((from, to)) = jump {
+    if let Some(Jump { from, to, .. }) = jump {
         let (from, to) = (x(from), x(to));
         let _ = writeln!(
             text,
@@ -225,6 +286,17 @@ fn svg(moments: &[Moment], jump: Option<(u64, u64)>, end: u64, test: &str, seed:
         "<polyline points=\"{}\" fill=\"none\" stroke=\"#0072b2\" stroke-width=\"2\"/>",
         points.join(" ")
     );
+    let very: Vec<String> = moments
+        .iter()
+        .map(|moment| format!("{:.1},{:.1}", x(moment.at), y(moment.part(moment.same))))
+        .collect();
+    let _ = writeln!(
+        text,
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"#d55e00\" stroke-dasharray=\"5 3\"/>\n\
+         <text x=\"{left}\" y=\"{:.1}\">solid: the rule breaks; dashed: with this very failure</text>",
+        very.join(" "),
+        height - 8.0
+    );
     for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
         let moment = (end as f64 * part) as u64;
         let _ = writeln!(
@@ -242,22 +314,51 @@ fn svg(moments: &[Moment], jump: Option<(u64, u64)>, end: u64, test: &str, seed:
 mod tests {
     use super::*;
 
-    fn moments(shares: &[u32]) -> Vec<Moment> {
-        (0..).zip(shares).map(|(at, &failed)| Moment { at: at * 1_000_000_000, failed, runs: 50 }).collect()
+    /// Moments a second apart: how many of 50 futures break the rule, and how many end with the very failure.
+    fn moments(counts: &[(u32, u32)]) -> Vec<Moment> {
+        let moment = |(at, &(failed, same)): (u64, &(u32, u32))| Moment {
+            at: at * 1_000_000_000,
+            failed,
+            same,
+            runs: 50,
+        };
+        (0..).zip(counts).map(moment).collect()
+    }
+
+    fn jump_of(counts: &[(u32, u32)]) -> Option<(u64, bool)> {
+        jump(&moments(counts)).map(|jump| {
+            assert_eq!(jump.to - jump.from, 1_000_000_000);
+            (jump.to / 1_000_000_000, jump.of_this_failure)
+        })
     }
 
     #[test]
     fn the_jump_is_where_the_probability_rises_most() {
-        assert_eq!(jump(&moments(&[2, 5, 3, 48, 50])), Some((2_000_000_000, 3_000_000_000)));
-        assert_eq!(jump(&moments(&[48, 50, 47, 50])), None, "it fails whatever comes");
-        assert_eq!(jump(&[]), None);
+        assert_eq!(jump_of(&[(2, 0), (5, 0), (3, 0), (48, 3), (50, 50)]), Some((3, false)));
+        assert_eq!(jump_of(&[]), None);
+    }
+
+    /// A rise that does not last decided nothing.
+    #[test]
+    fn a_rise_that_falls_again_is_no_jump() {
+        assert_eq!(jump_of(&[(10, 0), (44, 0), (20, 0), (21, 0), (50, 50)]), Some((4, false)));
+    }
+
+    /// A rule that nearly every future breaks: its probability falls while it is not broken, and rises again.
+    #[test]
+    fn where_all_futures_fail_a_small_rise_counts_and_then_the_very_failure() {
+        assert_eq!(jump_of(&[(50, 0), (48, 0), (40, 0), (41, 0), (50, 50)]), Some((4, false)));
+        assert_eq!(jump_of(&[(50, 0), (50, 2), (49, 1), (50, 47), (50, 50)]), Some((3, true)));
+        assert_eq!(jump_of(&[(48, 0), (50, 3), (47, 5), (50, 9)]), None);
     }
 
     #[test]
     fn the_plot_has_a_line_for_each_moment() {
-        let text = plot(&moments(&[0, 50]), None);
+        let text = plot(&moments(&[(0, 0), (50, 25)]), None);
         assert!(text.contains("1.000000 s") && text.contains("100 % (93–100 %)"), "{text}");
-        let picture = svg(&moments(&[0, 50]), Some((0, 1_000_000_000)), 1_000_000_000, "t", 7);
+        assert!(text.contains(&format!("{}{}  ", "█".repeat(20), "▒".repeat(20))), "{text}");
+        let jump = Jump { from: 0, to: 1_000_000_000, of_this_failure: false };
+        let picture = svg(&moments(&[(0, 0), (50, 50)]), Some(jump), 1_000_000_000, "t", 7);
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
     }
 }

@@ -82,6 +82,41 @@ fn a_truncated_trace_is_shown_as_far_as_it_goes() {
     );
 }
 
+/// What has no event at all can be neither shown nor turned into something else.
+#[test]
+fn a_trace_without_events_is_refused() {
+    for content in
+        [&b"labtrace 1\n{}\n"[..], b"labtrace 1\n{\"test\":", b"labtrace 1\n", b"{\"labtrace\":1}\n"]
+    {
+        let empty = file("empty", content).display().to_string();
+        for options in [&["logs"][..], &["replay"], &["trace", "--json"], &["trace", "--shiviz"]] {
+            let said = lab(&[options, &["--file", &empty]].concat()).ended(2);
+            assert!(said.err.contains("there is no event in it"), "{}", said.err);
+        }
+    }
+}
+
+/// What comes late is told again where it arrives.
+#[test]
+fn a_late_reply_says_what_it_is() {
+    let call = r#"{"labtrace":1,"test":"passes_1a","seed":4}
+{"t":1000,"node":"server-0","thread":5,"kind":"message","target":"Raft.vote","fields":{"leg":"call"},"text":"Args { term: 3 }"}
+{"t":1000,"node":"server-0","thread":5,"kind":"message","target":"Raft.vote","fields":{"leg":"request","call":7,"to":"server-1"},"text":"x"}
+{"t":2000,"node":"server-1","thread":6,"kind":"message","target":"Raft.vote","fields":{"leg":"arrives","call":7},"text":"x"}
+{"t":2000,"node":"server-1","thread":6,"kind":"message","target":"Raft.vote","fields":{"leg":"result"},"text":"Reply { term: 3 }"}
+{"t":2000,"node":"server-1","thread":6,"kind":"message","target":"Raft.vote","fields":{"leg":"reply","call":7},"text":"x"}
+{"t":RETURNS,"node":"server-0","thread":5,"kind":"message","target":"Raft.vote","fields":{"leg":"returns","call":7},"text":"x"}
+"#;
+    for (returns, says) in
+        [("900000000", "reply, late, of 0.000002: Reply { term: 3 }"), ("9000000", "#7 reply")]
+    {
+        let path = file("late.jsonl", call.replace("RETURNS", returns).as_bytes()).display().to_string();
+        let said = lab(&["logs", "--file", &path, "--columns-width", "200"]).ended(0);
+        assert!(said.out.contains(says), "{}", said.out);
+        assert_eq!(said.out.contains("late"), returns.len() > 7, "{}", said.out);
+    }
+}
+
 #[test]
 fn a_trace_is_written_for_other_programs() {
     let json = lab(&["trace", "--file", &events(), "--json"]).ended(0);
@@ -109,6 +144,8 @@ fn a_bad_file_of_shrink_is_refused_in_a_sentence() {
         (&b"test gone_9z\nseed 4\n"[..], "is of a test that is not here"),
         (b"seed 4\n", "names no test"),
         (b"test passes_1a\nseed x\n", "line 2: `x` is no number"),
+        (b"test passes_1a\nseed 4\noptions --swarn\n", "options --swarn: no run has these"),
+        (b"test passes_1a\nseed 4\noptions --scheduler pct:0\n", "no run has these"),
         (b"\xff\xfe", "it is no text"),
     ] {
         let path = file("bad.shrunk", content).display().to_string();

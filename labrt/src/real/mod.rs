@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Sink};
 use crate::context::{self, Mode};
 use crate::name::Name;
 use crate::node::Node;
@@ -52,6 +52,7 @@ pub(crate) struct RealWorld {
     main_ended: AtomicBool,
     threads_started: AtomicU64,
     trace: bool,
+    sink: Option<Sink>,
     events: Mutex<Vec<Event>>,
     pulse: Arc<Pulse>,
 }
@@ -99,7 +100,7 @@ impl Here {
         Event {
             t: self.world.started.elapsed().as_nanos() as u64,
             node: self.node.shared_name(),
-            task: self.name.text(),
+            task: self.name.to_string().into(),
             // Pooled threads have no number of their own.
             thread: u64::from(self.node.id().0),
             kind,
@@ -211,7 +212,7 @@ pub(crate) fn trace_enabled() -> bool {
 pub(crate) fn emit(kind: &'static str, target: &'static str, fields: Fields, text: String) {
     here(|here| {
         let event = here.event(kind, target, fields, text);
-        here.world.events.lock().push(event);
+        here.world.record(event);
     });
 }
 
@@ -221,7 +222,7 @@ pub(crate) fn note_printed(target: &'static str, text: String) {
         let Some(here) = here else { return };
         let event = here.event("print", target, Fields::new(), text);
         if here.world.trace {
-            here.world.events.lock().push(event.clone());
+            here.world.record(event.clone());
         }
         here.world.pulse.printed.push(event);
     });
@@ -356,6 +357,7 @@ pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
         main_ended: AtomicBool::new(false),
         threads_started: AtomicU64::new(1),
         trace: config.trace,
+        sink: config.sink.clone(),
         events: Mutex::new(Vec::new()),
         pulse: Arc::clone(&pulse),
     });
@@ -383,6 +385,13 @@ pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
 }
 
 impl RealWorld {
+    fn record(&self, event: Event) {
+        match &self.sink {
+            Some(sink) => sink.take(&event),
+            None => self.events.lock().push(event),
+        }
+    }
+
     fn outcome(&self, value: Option<()>, left: &[Stubborn]) -> Outcome<()> {
         let elapsed = self.started.elapsed();
         let result = match (self.failure.lock().take(), value) {

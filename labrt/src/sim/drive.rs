@@ -148,6 +148,7 @@ impl Sim {
     }
 
     fn outcome(&mut self, real_time: Duration) -> Outcome<()> {
+        self.sink = None;
         Outcome {
             result: self.failure.take().map_or(Ok(()), Err),
             stats: Stats {

@@ -153,7 +153,7 @@ impl Sim {
             }
         }
         if self.trace {
-            self.emit("lock", "", format!("takes the lock at {place}"));
+            self.emit_at("lock", "", place, || format!("takes the lock at {place}"));
         }
     }
 

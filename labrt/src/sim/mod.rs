@@ -6,6 +6,7 @@
 
 pub(crate) mod circles;
 pub(crate) mod drive;
+mod events;
 pub(crate) mod explore;
 pub(crate) mod hash_keys;
 pub(crate) mod lock_order;
@@ -29,9 +30,9 @@ use rand::{SeedableRng, rngs::SmallRng};
 use task::{Phase, Task};
 use timers::Timers;
 
-use crate::config::{Config, Limits, Schedule};
+use crate::config::{Config, Limits, Schedule, Sink};
 use crate::node::Node;
-use crate::outcome::{Decision, Event, Failure, FailureKind, Fields};
+use crate::outcome::{Decision, Event, Failure, FailureKind};
 use crate::panics::Whereabouts;
 use crate::watchdog::Pulse;
 
@@ -127,6 +128,8 @@ pub(crate) struct Sim {
     warned: Vec<(&'static Location<'static>, &'static Location<'static>)>,
     pub(crate) trace: bool,
     pub(crate) events: Vec<Event>,
+    words: events::Words,
+    sink: Option<Sink>,
     record: bool,
     schedule: Schedule,
     decisions: Vec<Decision>,
@@ -175,6 +178,8 @@ impl Sim {
             warned: Vec::new(),
             trace: false,
             events: Vec::new(),
+            words: events::Words::default(),
+            sink: None,
             record: false,
             schedule: Schedule::default(),
             decisions: Vec::new(),
@@ -226,6 +231,8 @@ impl Sim {
         self.warned.clear();
         self.trace = config.trace;
         self.events = Vec::new();
+        self.words.clear();
+        self.sink.clone_from(&config.sink);
     }
 
     /// The stream that the running task draws from.
@@ -351,6 +358,7 @@ impl Sim {
     pub(crate) fn move_current(&mut self, node: &Node) -> Node {
         let task = &mut self.tasks[self.current as usize];
         let before = std::mem::replace(&mut task.node, node.id().0);
+        self.forget_title(self.current);
         self.nodes[before as usize].clone()
     }
 
@@ -386,46 +394,6 @@ impl Sim {
         let (node, thread) = self.whoami();
         let task = self.tasks.get(self.current as usize).map_or(u64::MAX, |task| task.serial);
         Whereabouts { node, thread, task, seed: self.seed, at: Duration::from_nanos(self.now) }
-    }
-
-    pub(crate) fn emit(&mut self, kind: &'static str, target: &'static str, text: String) {
-        self.emit_fields(kind, target, Fields::new(), text);
-    }
-
-    pub(crate) fn emit_fields(
-        &mut self,
-        kind: &'static str,
-        target: &'static str,
-        fields: Fields,
-        text: String,
-    ) {
-        let event = self.event(kind, target, fields, text);
-        self.events.push(event);
-    }
-
-    fn event(&self, kind: &'static str, target: &'static str, fields: Fields, text: String) -> Event {
-        let task = self.tasks.get(self.current as usize);
-        let node = self.nodes.get(task.map_or(0, |task| task.node as usize));
-        Event {
-            t: self.now,
-            node: node.map_or_else(|| "".into(), Node::shared_name),
-            task: task.map_or("scheduler".into(), |task| task.name.text()),
-            // The scheduler has the first number, the main closure the second.
-            thread: task.map_or(0, |task| task.serial + 1),
-            kind,
-            target,
-            fields,
-            text,
-        }
-    }
-
-    /// The running task has printed a line.
-    pub(crate) fn note_printed(&mut self, target: &'static str, text: String) {
-        let event = self.event("print", target, Fields::new(), text);
-        if self.trace {
-            self.events.push(event.clone());
-        }
-        self.pulse.printed.push(event);
     }
 
     /// Ends the run with a failure, unless it is already ending.

@@ -54,7 +54,7 @@ impl Sim {
             self.timers.wake_at(deadline.max(self.now), waiter);
         }
         if self.trace {
-            self.emit("block", wait.what, format!("waits for {} at {place}", wait.what));
+            self.emit_at("block", wait.what, place, || format!("waits for {} at {place}", wait.what));
         }
         if wait.on.is_certain() {
             self.report_circle(slot);
@@ -93,9 +93,7 @@ impl Sim {
         self.tasks[waiter.slot as usize].timed_out = timed_out;
         self.make_ready(waiter.slot);
         if self.trace {
-            let task = &self.tasks[waiter.slot as usize];
-            let text = format!("{} / {}", self.nodes[task.node as usize].name(), task.name);
-            self.emit("wake", if timed_out { "timeout" } else { "" }, text);
+            self.emit_of("wake", if timed_out { "timeout" } else { "" }, waiter.slot);
         }
         true
     }

@@ -219,10 +219,6 @@ impl Sim {
         self.tasks_started += 1;
         let slot = self.free.pop().unwrap_or(self.tasks.len() as Slot);
         self.pulse.name_task(slot, node, &name);
-        if self.trace {
-            let text = format!("{} / {name}", self.nodes[node as usize].name());
-            self.emit("spawn", "", text);
-        }
         if let Some(task) = self.tasks.get_mut(slot as usize) {
             // The slot's vector of held locks keeps its memory.
             task.serial = serial;
@@ -257,6 +253,10 @@ impl Sim {
                 channels: [0; 4],
                 stack: (0, 0),
             });
+        }
+        self.forget_title(slot);
+        if self.trace {
+            self.emit_of("spawn", "", slot);
         }
         self.policy.spawned(slot, &mut self.schedule_rng);
         self.make_ready(slot);

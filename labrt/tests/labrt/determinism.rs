@@ -116,3 +116,26 @@ fn a_recorded_schedule_can_be_replayed() {
     assert_eq!(recorded, replayed.result.unwrap());
     assert_ne!(recorded, other.result.unwrap());
 }
+
+/// Events that something takes as they come are the ones that a run would keep.
+#[test]
+fn a_sink_gets_what_the_run_would_keep() {
+    let busy = || {
+        let lock = Arc::new(Mutex::new(0));
+        let other = Arc::clone(&lock);
+        let thread = thread::spawn(move || *other.lock() += 1);
+        labrt::trace::emit("log", "topic", || "said".to_owned());
+        thread.join().unwrap();
+        thread::sleep(Duration::from_millis(1));
+    };
+    let kept = run(Config::simulated(3).trace(true), busy).events;
+    let taken = Arc::new(labrt::quiet::Mutex::new(Vec::new()));
+    let list = Arc::clone(&taken);
+    let sink = labrt::Sink::new(move |event| list.lock().push(event.clone()));
+    let outcome = run(Config { sink: Some(sink), ..Config::simulated(3).trace(true) }, busy);
+    assert!(outcome.events.is_empty());
+    assert_eq!(*taken.lock(), kept);
+    let words = |kind: &str| kept.iter().filter(|event| event.kind == kind).count();
+    assert!(words("spawn") >= 2 && words("log") == 1 && words("block") > 0, "{kept:?}");
+    assert!(kept.iter().any(|event| event.kind == "wake" && event.text.starts_with("main / ")), "{kept:?}");
+}

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::repeat;
 use super::report::Report;
 use super::starved::{Ticker, Ticks};
-use super::traced;
+use super::traced::Recorder;
 use crate::choices::Choices;
 use crate::failure::Broken;
 use crate::final_check::Finding;
@@ -63,12 +63,15 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, number: u64) -> (
         }
         policy => policy,
     };
+    let recorder = plan.trace.as_ref().map(|path| Recorder::begin(path, plan, seed));
+    let sink = recorder.as_ref().and_then(|recorder| recorder.as_ref().ok()).map(Recorder::sink);
     let mut config = Config {
         world: plan.world,
         seed,
         policy,
         limits: plan.limits,
-        trace: plan.trace.is_some(),
+        trace: sink.is_some(),
+        sink,
         record: plan.check_determinism || plan.decisions.is_some(),
         jitter: knobs.jitter(),
         tag,
@@ -93,11 +96,8 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, number: u64) -> (
         warnings.push(format!("the decisions could not be written to {}: {error}", path.display()));
     }
     let mut report = judge(plan, &test, &outcome, ticks, pass_of(plan, seed, &outcome, warnings));
-    if let Some(path) = &plan.trace
-        && let Err(error) = traced::write(path, plan, &outcome.events, &report)
-    {
-        let complaint = format!("the events could not be written to {}: {error}", path.display());
-        report.line.warnings.push(complaint);
+    if let Some(Err(error)) = recorder.map(|recorder| recorder?.end(&report)) {
+        report.line.warnings.push(format!("the events could not be written: {error}"));
     }
     // What was asked for is what is answered.
     report.line.seed = number;

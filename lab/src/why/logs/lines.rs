@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// No line shows more letters; `--json` shows all.
 const LONGEST: usize = 600;
 
+/// What is under way for so many nanoseconds comes late: then what it carries is told again where it arrives.
+const LATE: u64 = 100_000_000;
+
 /// An event and how it is told.
 pub(super) struct Line<'a> {
     pub(super) event: &'a Event,
@@ -58,7 +61,8 @@ pub(super) fn lines(trace: &Trace) -> Vec<Line<'_>> {
         }
         for (copy, &place) in call.arrived.iter().enumerate() {
             let again = if copy > 0 { "arrives again" } else { "arrives" };
-            arrows.insert(place, (number, format!("← {from}"), again.to_owned()));
+            let late = late(events, call.sent, place, call.args);
+            arrows.insert(place, (number, format!("← {from}"), format!("{again}{late}")));
         }
         for (copy, &place) in call.replied.iter().enumerate() {
             let lost = if events[place].number("lost").is_some() { "LOST " } else { "" };
@@ -66,7 +70,11 @@ pub(super) fn lines(trace: &Trace) -> Vec<Line<'_>> {
             arrows.insert(place, (number, format!("↩ {from}"), format!("{lost}{result}")));
         }
         match call.ended {
-            Some((place, true)) => arrows.insert(place, (number, format!("↪ {to}"), "reply".to_owned())),
+            Some((place, true)) => {
+                // Of several replies the first one counts.
+                let late = late(events, call.replied.first().copied(), place, call.results.first().copied());
+                arrows.insert(place, (number, format!("↪ {to}"), format!("reply{late}")))
+            }
             Some((place, false)) => arrows.insert(place, (number, format!("✗ {to}"), "no reply".to_owned())),
             None => None,
         };
@@ -88,6 +96,16 @@ pub(super) fn lines(trace: &Trace) -> Vec<Line<'_>> {
         lines[place].is_merged = true;
     }
     lines
+}
+
+/// What is said of something that left at one place and arrives at another, if it comes late.
+fn late(events: &[Event], left: Option<usize>, arrives: usize, carries: Option<usize>) -> String {
+    let Some(left) = left.map(|left| events[left].t) else { return String::new() };
+    if events[arrives].t.saturating_sub(left) < LATE {
+        return String::new();
+    }
+    let carries = carries.map_or("", |place| &events[place].text);
+    format!(", late, of {:.6}: {carries}", left as f64 / 1e9)
 }
 
 fn plain(event: &Event) -> Line<'_> {

@@ -13,6 +13,12 @@ use crate::protocol::Report;
 /// How many streams of random numbers are tried for a beginning.
 const BEGINNINGS: u64 = 48;
 
+/// How many streams are tried together when many are.
+const BATCH: u64 = 96;
+
+/// After so many batches in vain no shorter run is looked for.
+const PATIENCE: u32 = 12;
+
 /// With how many other streams a candidate is tried that does not fail with its own.
 const OTHER_STREAMS: u64 = 3;
 
@@ -42,6 +48,10 @@ pub(super) struct Search<'a> {
     /// Of the best run.
     report: Report,
     deadline: Instant,
+    /// Until when a run is looked for that fails and can be changed.
+    half_time: Instant,
+    /// The next stream that no run had.
+    next_stream: u64,
     /// How many runs there were.
     pub(super) tries: usize,
     waiting: Waiting,
@@ -57,6 +67,8 @@ impl<'a> Search<'a> {
             best: original,
             report: report.clone(),
             deadline,
+            half_time: Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2,
+            next_stream: 10_000,
             tries: 0,
             waiting: Waiting::begin(),
         }
@@ -137,7 +149,28 @@ impl<'a> Search<'a> {
                 return Ok(());
             }
         }
+        // A failure that is rare: without streams a run cannot be changed and stay similar.
+        while !self.is_over() && Instant::now() < self.half_time {
+            self.say("rare failure: other random numbers");
+            let steady = self.next_stream.is_multiple_of(2).then_some(STEADY);
+            let candidates = self.fresh_streams().map(|streams| Overrides {
+                streams: Some(streams),
+                steady,
+                until: Some(self.report.virtual_ns.saturating_add(1)),
+                ..original.clone()
+            });
+            let mut candidates: Vec<Overrides> = candidates.collect();
+            self.next_stream += BATCH + 1;
+            if self.try_all(&mut candidates, true)? {
+                return Ok(());
+            }
+        }
         Ok(())
+    }
+
+    /// Streams that no run had.
+    fn fresh_streams(&self) -> std::ops::Range<u64> {
+        self.next_stream..self.next_stream + BATCH
     }
 
     /// Runs the candidates; the one that fails in the same way with the fewest steps becomes the best.
@@ -279,15 +312,29 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// The same run with other random numbers, some of which fail sooner.
+    /// The same run with other random numbers, some of which fail sooner; every second one with all that was
+    /// left out, since another run needs other things.
     fn other_streams(&mut self) -> Result<(), Failure> {
-        if self.is_over() || self.best.streams.is_none() {
-            return Ok(());
+        for _ in 0..PATIENCE {
+            if self.is_over() || self.best.streams.is_none() {
+                return Ok(());
+            }
+            self.say("other random numbers");
+            let with = |streams: u64| {
+                let mut other = Overrides { streams: Some(streams), ..self.best.clone() };
+                if streams.is_multiple_of(2) {
+                    other.skip.clear();
+                    other.lose.clear();
+                }
+                other
+            };
+            let mut candidates: Vec<Overrides> = self.fresh_streams().map(with).collect();
+            self.next_stream += BATCH;
+            if self.try_all(&mut candidates, false)? {
+                return Ok(());
+            }
         }
-        self.say("other random numbers");
-        let with = |number| Overrides { streams: Some(number), ..self.best.clone() };
-        let mut candidates: Vec<Overrides> = (2001..2001 + 2 * BEGINNINGS).map(with).collect();
-        self.try_all(&mut candidates, false).map(drop)
+        Ok(())
     }
 }
 

@@ -87,9 +87,27 @@ function texts() {
 
 function overview() {
   const canvas = $("overview"), box = canvas.getBoundingClientRect(), ratio = devicePixelRatio || 1, c = canvas.getContext("2d");
-  [canvas.width, canvas.height] = [box.width * ratio, box.height * ratio];
+  const [w, h] = [Math.round(box.width * ratio), Math.round(box.height * ratio)], x = (t) => (t / failing.end) * box.width;
+  // All but the window stays as it is while that moves.
+  const like = `${w} ${h} ${colour("--follower")}`;
+  if (overview.like !== like) {
+    overview.like = like;
+    [canvas.width, canvas.height] = [w, h];
+    overview.ground = document.createElement("canvas");
+    [overview.ground.width, overview.ground.height] = [w, h];
+    ground(overview.ground.getContext("2d"), box, ratio, x);
+  }
+  c.setTransform(1, 0, 0, 1, 0, 0);
+  c.clearRect(0, 0, w, h);
+  c.drawImage(overview.ground, 0, 0);
   c.setTransform(ratio, 0, 0, ratio, 0, 0);
-  const x = (t) => (t / failing.end) * box.width;
+  c.strokeStyle = colour("--select");
+  c.strokeRect(x(view.from), 1, Math.max(3, x(view.to) - x(view.from)), box.height - 2);
+}
+
+// The whole run below the window: how much happens when, crashes, the violation.
+function ground(c, box, ratio, x) {
+  c.setTransform(ratio, 0, 0, ratio, 0, 0);
   if (!overview.bins) {
     overview.bins = new Uint32Array(400);
     for (const e of failing.events) overview.bins[Math.min(399, Math.floor((e.t / failing.end) * 400))]++;
@@ -100,8 +118,6 @@ function overview() {
   c.fillStyle = colour("--down");
   for (const span of failing.spans) if (span.group === "crash") c.fillRect(x(span.from), 0, Math.max(1, x(span.to) - x(span.from)), 4);
   if (failing.verdict && !failing.verdict.f.ok) { c.fillStyle = colour("--bad"); c.fillRect(x(failing.verdict.t) - 1, 0, 3, box.height); }
-  c.strokeStyle = colour("--select");
-  c.strokeRect(x(view.from), 1, Math.max(3, x(view.to) - x(view.from)), box.height - 2);
 }
 
 function link() {
