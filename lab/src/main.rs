@@ -40,6 +40,7 @@ mod cli;
 mod environment;
 mod examples;
 mod failures;
+mod fold;
 mod grade;
 mod handed;
 mod handout;

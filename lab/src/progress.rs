@@ -11,6 +11,7 @@ use lab_terminal::{Failure, Outcome, count};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::Arguments;
 use crate::handed::warn_of_changes;
+use crate::style::say;
 
 /// The results of the last runs, kept beside what cargo builds. They are a convenience: if they cannot be
 /// read or written, all tests count as not run.
@@ -60,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     warn_of_changes(&catalogue);
     let progress = Progress::read(&catalogue);
-    lines(&catalogue, &progress).iter().for_each(|line| println!("{line}"));
+    lines(&catalogue, &progress).iter().for_each(|line| say(line));
     Ok(Outcome::Passed)
 }
 

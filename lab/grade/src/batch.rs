@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use lab_terminal::{Failure, Outcome, count, duration, table};
+use lab_terminal::{Failure, Outcome, Signals, count, duration, table};
 
 use crate::cli::{Arguments, Step, WishOptions, WorkOptions};
 use crate::kills::Trial;
@@ -212,6 +212,10 @@ fn submissions(wish: &WishOptions) -> Result<Vec<PathBuf>, Failure> {
             }
         }
     }
+    // Before a workspace is built for them, which takes minutes.
+    if let Some(missing) = submissions.iter().find(|submission| !submission.exists()) {
+        return Err(Failure::new(format!("there is no submission {}", missing.display())));
+    }
     submissions.sort();
     submissions.dedup();
     if submissions.is_empty() {
@@ -264,9 +268,13 @@ fn carry_out(
 fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
     let stopped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stopped);
+    let mut signals = Signals::default();
     ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
+        if signals.is_second() {
             std::process::exit(i32::from(lab_terminal::INTERRUPTED));
+        }
+        if flag.swap(true, Ordering::Relaxed) {
+            return;
         }
         eprintln!("stops behind the submissions that are being graded; once more to stop at once");
     })

@@ -113,8 +113,8 @@ fn known(name: &str) -> Result<&'static Lab, Failure> {
     find(name).ok_or_else(|| {
         let all: Vec<String> = LABS.iter().map(|lab| lab.name.to_owned()).collect();
         let hint =
-            nearest(name, &all).first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        Failure::new(format!("there is no lab `{name}`{hint} The labs: {}", names()))
+            nearest(name, &all).first().map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+        Failure::new(format!("there is no lab `{name}`{hint}; there are: {}", names()))
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use lab_terminal::{Waiting, is_lively, width, wrapped};
+use lab_terminal::{Waiting, count, is_lively, width, wrapped};
 use labreport::Verdict;
 
 use super::campaign::Campaign;
@@ -128,8 +128,8 @@ impl Display {
         if tests.len() > shown {
             let more = all.add(ProgressBar::new(0).with_style(style_of("{msg}")));
             more.set_message(format!(
-                "and {} more tests: bars go to failures and to what runs",
-                tests.len() - shown
+                "and {}: bars go to failures and to what runs",
+                count(tests.len() - shown, "more test")
             ));
             more.tick();
             bars.push(more);

@@ -8,7 +8,7 @@ use labreport::overrides::Overrides;
 use labtrace::{Header, Trace};
 
 use super::cli::ViewOptions;
-use super::traced::{Ended, Scratch, read, read_shrunk};
+use super::traced::{Ended, Scratch, check_writable, read, read_shrunk};
 use super::variants;
 use crate::check::program;
 use crate::cli::Arguments;
@@ -35,12 +35,16 @@ struct Passing {
 
 /// Runs the seed and writes its page.
 pub(crate) fn run(arguments: &Arguments, options: &ViewOptions) -> Result<Outcome, Failure> {
+    options.output.as_deref().map_or(Ok(()), check_writable)?;
     let program = program(PROGRAM)?;
     let scratch = Scratch::new("trace");
     let (file, ended) = match &options.source.file {
         Some(file) => (file.clone(), None),
         None => match options.source.open(arguments, &options.run, Some(&scratch.0))? {
-            Some(traced) => (scratch.0.clone(), traced.ended),
+            Some(traced) => {
+                traced.check_written()?;
+                (scratch.0.clone(), traced.ended)
+            }
             None => return Ok(Outcome::Interrupted),
         },
     };

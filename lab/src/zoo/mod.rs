@@ -18,6 +18,7 @@
 //! `--correct` they are those in `bugs/correct/LAB/`: see `correct.rs`.
 
 mod build;
+pub(crate) mod cli;
 mod copy;
 mod correct;
 mod examine;
@@ -34,6 +35,7 @@ use std::thread;
 use std::time::Duration;
 
 use build::Builder;
+use cli::ZooOptions;
 use console::style;
 use examine::examine;
 use indicatif::ProgressBar;
@@ -44,12 +46,13 @@ use rand::seq::SliceRandom;
 
 use crate::build::BuildOptions;
 use crate::catalogue::{Catalogue, Lab, Test};
-use crate::cli::{Arguments, RunOptions, ZooOptions};
+use crate::cli::{Arguments, RunOptions};
 use crate::process::Supervisor;
 use crate::reference::Reference;
 use crate::runner::{PICTURES, Runner, UNWATCHED};
 use crate::select::select;
 use crate::style::say;
+use crate::why::traced::check_writable;
 use crate::{Failure, Outcome, environment, needed};
 
 /// How long the survey waits for a solution until it looks at the clock.
@@ -64,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         Some(name) => Some(catalogue.lab(name).ok_or_else(|| no_lab(&catalogue, name))?),
         None => None,
     };
+    options.page.as_deref().map_or(Ok(()), check_writable)?;
     let place = zoo_folder(&catalogue.root);
     let runner = runner(&place, options)?;
     let mut build = options.run.build(false);
@@ -73,12 +77,13 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     let builder = || Builder::new(&catalogue.root, &place, build);
     let bugs = catalogue.root.join("bugs");
     if options.correct {
-        let mut folders = patch::entries(&bugs.join("correct"))?;
+        let correct = bugs.join("correct");
+        let mut folders = if correct.is_dir() { patch::entries(&correct)? } else { vec![correct] };
         folders.extend(on_bases(&bugs, "correct")?);
         let solutions = chosen(patch::read_all(&folders)?, &options.bug)?;
         return correct::run(&catalogue, builder()?, solutions, &runner, options);
     }
-    let lab = lab.ok_or_else(|| Failure::new("which lab?"))?;
+    let lab = lab.ok_or_else(|| Failure::new("which lab? `cargo lab list` names them"))?;
     let tests: Vec<Test> =
         select(&catalogue, &options.tests)?.into_iter().filter(|test| test.lab == lab.name).collect();
     if tests.is_empty() {
@@ -219,7 +224,7 @@ fn conclude(
     if rows.len() == total {
         return Ok(outcome);
     }
-    println!("{} after {} of {total}", style("interrupted").yellow(), rows.len());
+    say(&format!("{} after {} of {total} wrong solutions", style("interrupted").yellow(), rows.len()));
     Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted })
 }
 
@@ -264,22 +269,22 @@ fn sum_up(rows: &[Row], json: bool) -> Outcome {
     }
     say(&format!("{built} s of builds, beside {ran} s of runs"));
     if !seldom.is_empty() {
-        println!(
+        say(&format!(
             "{} {}: a grading of 50 seeds of each test misses one in twenty or more",
             style("caught too seldom:").yellow(),
             seldom.join(", ")
-        );
+        ));
     }
     if survivors.is_empty() {
-        println!("{} {}", style("all caught:").green(), count(rows.len(), "wrong solution"));
+        say(&format!("{} {}", style("all caught:").green(), count(rows.len(), "wrong solution")));
         return Outcome::Passed;
     }
-    println!(
+    say(&format!(
         "{} {} of {}: {}",
         style("not caught:").red().bold(),
         survivors.len(),
         rows.len(),
         survivors.join(", ")
-    );
+    ));
     Outcome::Failed
 }

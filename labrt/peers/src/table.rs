@@ -69,34 +69,43 @@ fn row(index: usize) -> Row {
     Row { program, findings }
 }
 
+/// How wide the lines may be: as wide as the terminal, which `cargo lab bench` tells.
+fn room() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(usize::MAX)
+}
+
 /// Prints the tables.
 pub(crate) fn print(rows: &[Row]) {
     print_table("Runs until found (median)", rows, |finding| {
         finding.runs.map_or_else(|| "never".to_owned(), |runs| runs.to_string())
     });
     print_table("Thousand schedules a second", rows, |finding| format!("{:.1}", finding.rate / 1e3));
-    println!("\n{:24}{:>10}{:>12}{:>18}  verdict", "The default policy", "runs", "at most", "times as fast");
+    println!("\n{:24}{:>8}{:>9}{:>10}  verdict", "The default policy", "runs", "at most", "× as fast");
     for row in rows {
         let number = |runs: Option<u64>| runs.map_or_else(|| "never".to_owned(), |runs| runs.to_string());
         println!(
-            "{:24}{:>10}{:>12}{:>18.1}  {}",
+            "{:24}{:>8}{:>9}{:>10.1}  {}",
             row.program,
             number(row.finding("labrt").runs),
             number(row.most_runs()),
             row.times_as_fast(),
-            if row.is_within_bounds() { "within its bounds" } else { "beyond" }
+            if row.is_within_bounds() { "within" } else { "beyond" }
         );
     }
 }
 
+/// A table with a column for each policy; in several pieces where not all columns fit.
 fn print_table(title: &str, rows: &[Row], cell: impl Fn(&Finding) -> String) {
     let names: Vec<&str> = rows[0].findings.iter().map(|(name, _)| name.as_str()).collect();
-    print!("\n{title:28}");
-    names.iter().for_each(|name| print!("{name:>16}"));
-    println!();
-    for row in rows {
-        print!("{:28}", row.program);
-        row.findings.iter().for_each(|(_, finding)| print!("{:>16}", cell(finding)));
+    let columns: Vec<usize> = (0..names.len()).collect();
+    for piece in columns.chunks((room().saturating_sub(28) / 16).max(1)) {
+        print!("\n{title:28}");
+        piece.iter().for_each(|&column| print!("{:>16}", names[column]));
         println!();
+        for row in rows {
+            print!("{:28}", row.program);
+            piece.iter().for_each(|&column| print!("{:>16}", cell(&row.findings[column].1)));
+            println!();
+        }
     }
 }

@@ -18,6 +18,7 @@ use channel::Reports;
 pub(crate) use pictures::target as target_folder;
 use plan::Plan;
 pub(crate) use plan::report_width;
+pub(crate) use report::wrap;
 
 use crate::failure::Invariant;
 use crate::test::Test;
