@@ -59,6 +59,10 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "FILE", env = "LAB_LABS")]
     pub(crate) labs: Option<PathBuf>,
 
+    /// Without a verb: print JSON, a line for each part. Each verb has a --json of its own.
+    #[arg(long)]
+    pub(crate) json: bool,
+
     /// Without one: where you are, and what comes next.
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,

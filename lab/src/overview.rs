@@ -23,6 +23,9 @@ const BEGINNINGS: [(&str, &str); 7] = [
 /// Prints how far each part is, and the verbs.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let outcome = progress::run(arguments)?;
+    if arguments.json {
+        return Ok(outcome);
+    }
     println!();
     let is_handout = handed::is_handout();
     for (command, what) in BEGINNINGS {

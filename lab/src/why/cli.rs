@@ -163,6 +163,8 @@ pub(crate) struct ViewOptions {
     /// Do not look for the nearest run that passes.
     #[arg(long)]
     pub(crate) alone: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(Debug, Args)]
@@ -184,6 +186,8 @@ pub(crate) struct ShrinkOptions {
     /// Where to write the result [default: TEST-SEED.shrunk].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(Debug, Args)]

@@ -33,7 +33,12 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     let path = options.output.clone().unwrap_or_else(|| default_path(&bench, options.seed));
     check_writable(&path)?;
     let report = variants::failing(&bench, options.seed, "shrink")?;
-    say(&format!("{} fails with seed {}: {}", bench.test.name, options.seed, report.reason()));
+    let begun = format!("{} fails with seed {}: {}", bench.test.name, options.seed, report.reason());
+    if options.form.json {
+        eprintln!("{begun}")
+    } else {
+        say(&begun)
+    }
     let original = Overrides {
         test: bench.test.name.clone(),
         seed: options.seed,
@@ -58,6 +63,15 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     let remains = words::remains(&best, &after, &shrunk, before);
     let comment: String = remains.lines().map(|line| format!("# {line}\n")).collect();
     write(&path, &format!("{comment}\n{best}"))?;
+    if options.form.json {
+        let (before, left) = (before.events(), Length::of(&shrunk, &after).events());
+        println!(
+            "{}",
+            serde_json::json!({"test": best.test, "seed": best.seed, "rule": best.rule, "file": path,
+                "events": before, "left": left, "tries": tries})
+        );
+        return Ok(Outcome::Passed);
+    }
     println!();
     say(&remains);
     say(&format!("tried {tries} runs; the result is in {}", path.display()));
