@@ -14,6 +14,7 @@ mod odd;
 mod refused;
 mod screen;
 mod scripts;
+mod sources;
 mod terminal;
 mod verbs;
 mod why;

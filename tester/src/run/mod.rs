@@ -13,21 +13,20 @@ mod seed;
 mod starved;
 mod traced;
 
-use board::Board;
-use channel::Reports;
-pub(crate) use pictures::target as target_folder;
-use plan::Plan;
-pub(crate) use plan::report_width;
-pub(crate) use report::wrap;
-
-use crate::failure::Invariant;
-use crate::test::Test;
-pub(crate) use report::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use board::Board;
+use channel::Reports;
+pub(crate) use pictures::target as target_folder;
+use plan::Plan;
+pub use plan::report_width;
 use report::Report;
+pub(crate) use report::wrap;
+
+use crate::failure::Invariant;
+use crate::test::Test;
 
 /// How long a finished seed's report may wait until it is printed.
 const FLUSH: Duration = Duration::from_millis(25);
