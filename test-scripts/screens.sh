@@ -54,7 +54,7 @@ wait_for_prompt() {
 # What is on the screen, without empty rows at its end and without the names of this machine's folders.
 block() {
     printf '```text\n'
-    shown | sed -e "s|$work/labs|~/labs|g; s|$CARGO_TARGET_DIR|~/labs/target|g; s|$root|~/labs|g" -e 's/[[:space:]]*$//' |
+    shown | sed -e "s|$work/|~/|g; s|$CARGO_TARGET_DIR|~/labs/target|g; s|$root|~/labs|g" -e 's/[[:space:]]*$//' |
         sed -e :a -e '/^\n*$/{$d;N;ba' -e '}'
     printf '```\n'
 }

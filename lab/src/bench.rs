@@ -117,7 +117,10 @@ fn nothing_to_measure(catalogue: &Catalogue, options: &BenchOptions) -> Failure 
         | Bench::Experiments { experiments: name }
         | Bench::Peers { peers: name, .. } => name.clone(),
     };
-    let names: Vec<String> = catalogue.benches.iter().map(name).collect();
+    let mut names: Vec<String> = catalogue.benches.iter().map(name).collect();
+    // A lab may be measured in two ways.
+    names.sort();
+    names.dedup();
     let Some(pattern) = options.pattern.as_ref().filter(|_| !names.is_empty()) else {
         return Failure::new("labs.toml names no bench");
     };

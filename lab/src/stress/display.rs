@@ -21,6 +21,10 @@ const ROUNDS_EVERY: Duration = Duration::from_millis(200);
 /// How many failures of one test are announced; the others are only counted.
 const ANNOUNCED: u64 = 10;
 
+/// When so many runs have failed, only the first of each test is announced: the table and the list at the end
+/// have the others.
+const MANY: u64 = 20;
+
 /// One of three ways to show progress.
 pub(super) enum Display {
     /// A bar for the whole, and one for each test, as many as the screen has rows for.
@@ -140,7 +144,8 @@ impl Display {
     /// Shows one more run.
     pub(super) fn advance(&mut self, tallies: &Tallies, test: &Test, report: &Report, kept: Option<&Path>) {
         let Tally { failed, inconclusive, .. } = tallies.of(&test.name);
-        if !report.ok && failed + inconclusive <= ANNOUNCED {
+        let announced = if tallies.failed() <= MANY { ANNOUNCED } else { 1 };
+        if !report.ok && failed + inconclusive <= announced {
             self.announce(test, report, kept);
         }
         match self {

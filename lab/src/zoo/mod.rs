@@ -38,7 +38,7 @@ use build::Builder;
 use cli::ZooOptions;
 use console::style;
 use examine::examine;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use lab_terminal::{Waiting, count, is_lively};
 use matrix::{Row, Verdict};
 use patch::Patch;
@@ -160,9 +160,13 @@ fn survey(
         let solutions = patches.into_iter().map(|patch| (patch, tests[..1].to_vec())).collect();
         scope.spawn(move || builder.build_all(solutions, &sender));
         let bar = if is_lively() { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
+            bar.set_style(style);
+        }
         let mut waiting = Waiting::begin();
         loop {
             bar.set_position(rows.len() as u64);
+            bar.set_message(if rows.is_empty() { "the first is built" } else { "the next is built" });
             let built = match receiver.recv_timeout(TICK) {
                 Ok(built) => built,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -175,7 +179,10 @@ fn survey(
                     continue;
                 }
             };
-            let row = built.and_then(|built| examine(&built, lab, tests, runner, options));
+            let row = built.and_then(|built| {
+                bar.set_message(format!("the tests run with {}", built.patch.name()));
+                examine(&built, lab, tests, runner, options)
+            });
             match row {
                 // What was interrupted has not survived.
                 _ if runner.supervisor.is_stopped() => break,
