@@ -32,8 +32,9 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# One target folder for the workspace and for the copy with a fault in it.
+# The copy with a fault in it must have a target folder of its own: cargo takes two workspaces with the same packages for one.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} LC_ALL=C.UTF-8
+faulty=$CARGO_TARGET_DIR/screens
 unset LAB_SEED LAB_SEEDS LAB_RUNTIME COLUMNS LINES
 "${terminal[@]}" start-server \; set -g status off \; set -g default-terminal xterm \; \
     new-session -d -x 80 -y 24 -s s "env PS1='\$ ' bash --norc --noprofile"
@@ -54,14 +55,16 @@ wait_for_prompt() {
 # What is on the screen, without empty rows at its end and without the names of this machine's folders.
 block() {
     printf '```text\n'
-    shown | sed -e "s|$work/|~/|g; s|$CARGO_TARGET_DIR|~/labs/target|g; s|$root|~/labs|g" -e 's/[[:space:]]*$//' |
+    shown | sed -e "s|$work/|~/|g; s|$faulty|~/labs/target|g; s|$CARGO_TARGET_DIR|~/labs/target|g; s|$root|~/labs|g" -e 's/[[:space:]]*$//' |
         sed -e :a -e '/^\n*$/{$d;N;ba' -e '}'
     printf '```\n'
 }
 
+target_of() { if [ "$1" = "$root" ]; then echo "$CARGO_TARGET_DIR"; else echo "$faulty"; fi; }
+
 # Types a command on an empty screen.
 type_in() {
-    keys "cd '$1' && clear" Enter
+    keys "cd '$1' && export CARGO_TARGET_DIR='$(target_of "$1")' && clear" Enter
     wait_for_prompt
     keys "$2" Enter
     sleep 1
@@ -75,7 +78,7 @@ ended() {
 }
 
 # What is built beforehand is not part of a screen.
-quietly() { (cd "$1" && cargo lab "${@:2}" >/dev/null 2>&1) || true; }
+quietly() { (cd "$1" && CARGO_TARGET_DIR=$(target_of "$1") cargo lab "${@:2}" >/dev/null 2>&1) || true; }
 
 # A workspace whose Raft does not persist its vote.
 fault() {
@@ -132,7 +135,7 @@ TEXT
 A bar for the whole, and one for each test, as many as there are rows. A bar is red from the first failure on.
 
 TEXT
-    type_in "$work/labs" "cargo lab stress 2C -n 3000 --first-seed 1 -j 2 -o '$work/campaign'"
+    type_in "$work/labs" "cargo lab stress 2C -n 3000 --first-seed 1 -j 2"
     sleep 8
     block
     cat <<'TEXT'
@@ -151,7 +154,7 @@ TEXT
 Without a failure, when all has run:
 
 TEXT
-    ended "$root" "cargo lab stress 2A -n 50 --first-seed 1 -o '$work/passes'"
+    ended "$root" 'cargo lab stress 2A -n 50 --first-seed 1'
     cat <<'TEXT'
 
 ## Zoo
