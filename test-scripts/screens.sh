@@ -138,6 +138,8 @@ TEXT
     type_in "$work/labs" "cargo lab stress 2C -n 3000 --first-seed 1 -j 2"
     sleep 8
     block
+    keys C-c
+    wait_for_prompt
     cat <<'TEXT'
 
 ### Ctrl-C
@@ -145,13 +147,16 @@ TEXT
 The table so far; the same command goes on later.
 
 TEXT
+    type_in "$root" 'cargo lab stress 2A -n 100000 --first-seed 1'
+    sleep 8
     keys C-c
     sleep 1
     wait_for_prompt
     block
+    rm -rf "$root"/lab-runs/2A-*
     cat <<'TEXT'
 
-Without a failure, when all has run:
+When all has run:
 
 TEXT
     ended "$root" 'cargo lab stress 2A -n 50 --first-seed 1'

@@ -66,8 +66,9 @@ impl State {
 impl Layout {
     /// For a terminal of this width, and the longest of the names.
     fn new(width: usize, longest: usize) -> Layout {
-        // "1000/1000  1000 failed" and the blanks between.
-        let rest = width.saturating_sub(26);
+        // "1000/1000  1000 failed", the blanks between, and room for the terminal's "^C", which would begin a row
+        // of its own that nothing clears.
+        let rest = width.saturating_sub(30);
         let name = longest.min(rest.saturating_sub(6)).max(6);
         Layout { name, bar: rest.saturating_sub(name).clamp(4, 30) }
     }
@@ -113,7 +114,7 @@ impl Display {
         let layout = Layout::new(width, longest);
         let all = MultiProgress::new();
         let template = if width >= 80 {
-            "{percent:>3}%  {bar:40}  {pos}/{len}  {elapsed} (about {eta} left)"
+            "{percent:>3}%  {bar:24}  {pos}/{len}  {elapsed} (about {eta} left)"
         } else {
             "{percent:>3}%  {pos}/{len}  {elapsed} (about {eta} left)"
         };
