@@ -88,11 +88,15 @@ pub fn run(name: &'static str, body: impl Fn(&Test) + Send + Sync + 'static) {
 /// # Panics
 /// As [`run`].
 pub fn run_within(name: &'static str, allowance: Allowance, body: impl Fn(&Test) + Send + Sync + 'static) {
-    let plan = match Plan::from_environment(name, allowance) {
-        Ok(plan) => plan,
+    play(name, allowance, &(Arc::new(body) as Arc<Body>));
+}
+
+/// All that does not depend on the body's type: compiled once, and not for each test.
+fn play(name: &'static str, allowance: Allowance, body: &Arc<Body>) {
+    match Plan::from_environment(name, allowance) {
+        Ok(plan) => conduct(&Arc::new(plan), body),
         Err(complaint) => panic!("{complaint}"),
-    };
-    conduct(&Arc::new(plan), &(Arc::new(body) as Arc<Body>));
+    }
 }
 
 /// How one run has ended; see [`try_seed`].
