@@ -21,8 +21,8 @@ const ROUNDS_EVERY: Duration = Duration::from_millis(200);
 /// How many failures of one test are announced; the others are only counted.
 const ANNOUNCED: u64 = 10;
 
-/// When so many runs have failed, only the first of each test is announced: the table and the list at the end
-/// have the others.
+/// When so many runs have failed, only the first of each test is announced: the table and the list at the
+/// end have the others.
 const MANY: u64 = 20;
 
 /// One of three ways to show progress.
@@ -66,8 +66,7 @@ impl State {
 impl Layout {
     /// For a terminal of this width, and the longest of the names.
     fn new(width: usize, longest: usize) -> Layout {
-        // "1000/1000  1000 failed", the blanks between, and room for the terminal's "^C", which would begin a row
-        // of its own that nothing clears.
+        // "1000/1000  1000 failed" and the blanks between.
         let rest = width.saturating_sub(30);
         let name = longest.min(rest.saturating_sub(6)).max(6);
         Layout { name, bar: rest.saturating_sub(name).clamp(4, 30) }
