@@ -35,9 +35,9 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     let report = variants::failing(&bench, options.seed, "shrink")?;
     let begun = format!("{} fails with seed {}: {}", bench.test.name, options.seed, report.reason());
     if options.form.json {
-        eprintln!("{begun}")
+        eprintln!("{begun}");
     } else {
-        say(&begun)
+        say(&begun);
     }
     let original = Overrides {
         test: bench.test.name.clone(),
