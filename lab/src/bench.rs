@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use console::style;
-use lab_terminal::table;
+use lab_terminal::{count, table, width};
 use labreport::Verdict;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
@@ -17,6 +17,7 @@ use crate::cli::{Arguments, BenchOptions};
 use crate::process::Supervisor;
 use crate::runner::{Job, Runner, World};
 use crate::select::select_one;
+use crate::style::say;
 use crate::{Failure, Outcome, environment};
 
 /// How often a whole lab is run; the median counts.
@@ -32,68 +33,99 @@ struct Figure {
 
 /// Measures every row and prints the table. Failed if a bound is not reached.
 pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outcome, Failure> {
-    environment::check_simulated()?;
+    environment::check_for_bench()?;
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
-    if !catalogue.benches.iter().any(|bench| is_wanted(&catalogue, bench, options)) {
-        return Err(nothing_to_measure(&catalogue));
+    let wanted: Vec<&Bench> =
+        catalogue.benches.iter().filter(|bench| is_wanted(&catalogue, bench, options)).collect();
+    if wanted.is_empty() {
+        return Err(nothing_to_measure(&catalogue, options));
     }
     let runner = Runner { supervisor: Supervisor::start()?, world: World::default() };
-    let mut figures = Vec::new();
-    for bench in catalogue.benches.iter().filter(|bench| is_wanted(&catalogue, bench, options)) {
-        match bench {
-            Bench::Rate { test, at_least } => {
-                figures.push(rate(&catalogue, &runner, test, *at_least, options.seconds)?);
-            }
-            Bench::Suite { suite, by: SuiteRunner::Lab, wall_s, rss_mb } => {
-                figures.extend(suite_by_lab(&catalogue, arguments.labs.as_deref(), suite, *wall_s, *rss_mb)?);
-            }
-            Bench::Suite { suite, by: SuiteRunner::Cargo, wall_s, .. } => {
-                figures.push(suite_by_cargo(&catalogue, suite, *wall_s)?);
-            }
-            Bench::Experiments { experiments } => {
-                figures.push(experiments_of(&catalogue, experiments, options.form.json)?);
-            }
-            Bench::Peers { peers, manifest } => {
-                figures.push(beside_peers(peers, &catalogue.root.join(manifest))?);
-            }
+    let (mut figures, mut done) = (Vec::new(), 0);
+    for bench in &wanted {
+        let measured = measure(bench, &catalogue, &runner, arguments.labs.as_deref(), options);
+        // What was measured of it, or went wrong with it, says nothing then.
+        if runner.supervisor.is_stopped() {
+            break;
         }
+        figures.extend(measured?);
+        done += 1;
     }
-    if runner.supervisor.is_stopped() {
-        return Ok(Outcome::Interrupted);
+    print_figures(&figures, options.form.json);
+    let all_reached = figures.iter().all(|figure| figure.reached);
+    if done < wanted.len() {
+        say(&format!("{} after {done} of {}", style("interrupted").yellow(), count(wanted.len(), "row")));
     }
-    if options.form.json {
-        for figure in &figures {
-            let Figure { what, measured, bound, reached } = figure;
+    Ok(match (all_reached, done < wanted.len()) {
+        (false, _) => Outcome::Failed,
+        (true, true) => Outcome::Interrupted,
+        (true, false) => Outcome::Passed,
+    })
+}
+
+/// Measures one row of labs.toml.
+fn measure(
+    bench: &Bench,
+    catalogue: &Catalogue,
+    runner: &Runner,
+    labs: Option<&Path>,
+    options: &BenchOptions,
+) -> Result<Vec<Figure>, Failure> {
+    Ok(match bench {
+        Bench::Rate { test, at_least } => {
+            vec![rate(catalogue, runner, test, *at_least, options.seconds)?]
+        }
+        Bench::Suite { suite, by: SuiteRunner::Lab, wall_s, rss_mb } => {
+            suite_by_lab(catalogue, labs, suite, *wall_s, *rss_mb)?
+        }
+        Bench::Suite { suite, by: SuiteRunner::Cargo, wall_s, .. } => {
+            vec![suite_by_cargo(catalogue, suite, *wall_s)?]
+        }
+        Bench::Experiments { experiments } => {
+            vec![experiments_of(catalogue, experiments, options.form.json)?]
+        }
+        Bench::Peers { peers, manifest } => vec![beside_peers(peers, &catalogue.root.join(manifest))?],
+    })
+}
+
+/// The table, or a line of JSON for each figure.
+fn print_figures(figures: &[Figure], is_json: bool) {
+    if is_json {
+        for Figure { what, measured, bound, reached } in figures {
             println!(
                 "{}",
                 serde_json::json!({"what": what, "measured": measured, "bound": bound, "reached": reached})
             );
         }
-        return Ok(if figures.iter().all(|figure| figure.reached) {
-            Outcome::Passed
-        } else {
-            Outcome::Failed
-        });
+        return;
     }
     let head = ["what", "measured", "bound", ""].map(str::to_owned).to_vec();
     let rows = figures.iter().map(|figure| {
         let verdict = if figure.reached { style("reached").green() } else { style("MISSED").red().bold() };
         vec![figure.what.clone(), figure.measured.clone(), figure.bound.clone(), verdict.to_string()]
     });
-    print!("{}", table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
-    Ok(if figures.iter().all(|figure| figure.reached) { Outcome::Passed } else { Outcome::Failed })
+    if !figures.is_empty() {
+        print!("{}", table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
+    }
 }
 
 /// The failure of a name that no bench has.
-fn nothing_to_measure(catalogue: &Catalogue) -> Failure {
+fn nothing_to_measure(catalogue: &Catalogue, options: &BenchOptions) -> Failure {
     let name = |bench: &Bench| match bench {
         Bench::Rate { test: name, .. }
         | Bench::Suite { suite: name, .. }
         | Bench::Experiments { experiments: name }
         | Bench::Peers { peers: name, .. } => name.clone(),
     };
-    let names: Vec<String> = catalogue.benches.iter().map(name).collect();
-    Failure::new(format!("no bench of labs.toml has that in its name; there are: {}", names.join(", ")))
+    let mut names: Vec<String> = catalogue.benches.iter().map(name).collect();
+    // A lab may be measured in two ways.
+    names.sort();
+    names.dedup();
+    let Some(pattern) = options.pattern.as_ref().filter(|_| !names.is_empty()) else {
+        return Failure::new("labs.toml names no bench");
+    };
+    let there = names.join(", ");
+    Failure::new(format!("no bench of labs.toml has {pattern:?} in its name; there are: {there}"))
 }
 
 /// Whether the user asked for this bench: by a piece of its name, or by the name of the group of its lab.
@@ -118,6 +150,7 @@ fn experiments_of(catalogue: &Catalogue, name: &str, is_json: bool) -> Result<Fi
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["bench", "--quiet", "--profile", DEFAULT_PROFILE, "--package", &lab.package]);
         cargo.args(["--bench", "experiments"]).args(arguments).current_dir(&catalogue.root);
+        tell_width(&mut cargo);
         let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         output.map_err(|error| Failure::new(format!("cannot run cargo: {error}")))
     };
@@ -141,10 +174,18 @@ fn experiments_of(catalogue: &Catalogue, name: &str, is_json: bool) -> Result<Fi
     })
 }
 
+/// Tells a program that prints its own tables how wide they may be.
+fn tell_width(command: &mut Command) {
+    if let Some(width) = width() {
+        command.env("COLUMNS", width.to_string());
+    }
+}
+
 /// Runs a crate that measures beside others' programs, and prints its own tables.
 fn beside_peers(peers: &str, manifest: &Path) -> Result<Figure, Failure> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--release", "--manifest-path"]).arg(manifest);
+    tell_width(&mut cargo);
     let status = cargo.status().map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
     match status.code() {
         Some(code @ (0 | 1)) => Ok(Figure {

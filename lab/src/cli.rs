@@ -11,6 +11,7 @@ use lab_terminal::Failure;
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
 use crate::runner::{CHECK_DETERMINISM, OVER, SCHEDULER, SWARM, World};
 use crate::why::cli::{LogsOptions, ReplayOptions, ShrinkOptions, TraceOptions, ViewOptions, WhenOptions};
+use crate::zoo::cli::{MutantsOptions, ZooOptions};
 use crate::{environment, examples};
 
 const FIRST_STEPS: &str = "\
@@ -57,6 +58,10 @@ pub(crate) struct Arguments {
     /// The list of labs; by default labs.toml in this folder or the nearest one above it.
     #[arg(long, global = true, value_name = "FILE", env = "LAB_LABS")]
     pub(crate) labs: Option<PathBuf>,
+
+    /// Without a verb: print JSON, a line for each part. Each verb has a --json of its own.
+    #[arg(long)]
+    pub(crate) json: bool,
 
     /// Without one: where you are, and what comes next.
     #[command(subcommand)]
@@ -142,7 +147,7 @@ pub(crate) struct Selection {
 /// How much at once.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Workers {
-    /// How many processes at once [default: the number of cores; with --threads, four times as many].
+    /// How many processes at once [default: the number of cores; with --threads, six times as many].
     #[arg(long, short, visible_short_alias = 'p', visible_alias = "workers", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
 }
@@ -158,10 +163,10 @@ impl Workers {
         self.jobs.is_some()
     }
 
-    /// The same in this world. On real threads a test sleeps for nearly all of its time, so that four of them
+    /// The same in this world. On real threads a test sleeps for nearly all of its time, so that six of them
     /// share a core unless the user says otherwise.
     pub(crate) fn number_in(&self, world: &World) -> usize {
-        let side_by_side = if world.threads { 4 } else { 1 };
+        let side_by_side = if world.threads { 6 } else { 1 };
         self.jobs.map_or_else(|| side_by_side * cores(), usize::from)
     }
 }
@@ -234,6 +239,10 @@ impl RunOptions {
     /// If a variable of the environment asks for something that there is not.
     pub(crate) fn world(&self) -> Result<World, Failure> {
         let threads = self.threads || environment::asks_for_threads()?;
+        let determinism = self.check_determinism || environment::flag(CHECK_DETERMINISM)?;
+        if threads {
+            self.check_for_threads(determinism)?;
+        }
         let mut variables = Vec::new();
         let is_swarm = self.scheduler.as_deref() == Some("swarm");
         if let Some(scheduler) = self.scheduler.as_ref().filter(|_| !is_swarm) {
@@ -245,10 +254,29 @@ impl RunOptions {
         if self.over == Some(Over::Oracle) {
             variables.push((OVER, "oracle".to_owned()));
         }
-        if self.check_determinism || environment::flag(CHECK_DETERMINISM)? {
+        if determinism {
             variables.push((CHECK_DETERMINISM, "1".to_owned()));
         }
         Ok(World { threads, variables, profile: self.profile.clone(), ..World::default() })
+    }
+}
+
+impl RunOptions {
+    /// Refuses what has no meaning on real threads.
+    ///
+    /// # Errors
+    /// If it was asked for.
+    pub(crate) fn check_for_threads(&self, determinism: bool) -> Result<(), Failure> {
+        let simulated = |what: &str| {
+            Err(Failure::new(format!(
+                "{what} is for the simulation: on real threads the system schedules, and no run is repeated"
+            )))
+        };
+        match &self.scheduler {
+            _ if determinism => simulated("--check-determinism"),
+            Some(policy) if policy != "swarm" => simulated(&format!("--scheduler {policy}")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -281,6 +309,11 @@ pub(crate) struct TestOptions {
     /// Begin no other test after the first that failed.
     #[arg(long)]
     pub(crate) fail_fast: bool,
+
+    /// Print a line for each test. Otherwise the tests of a part that pass share a line on a terminal, where
+    /// more tests run than fit on its screen.
+    #[arg(long)]
+    pub(crate) each: bool,
     #[command(flatten)]
     pub(crate) form: Form,
 
@@ -359,100 +392,6 @@ pub(crate) struct StressOptions {
     /// Show times in the table. It always does: this is for those who know dstest.
     #[arg(long, short, hide_short_help = true)]
     timing: bool,
-    #[command(flatten)]
-    pub(crate) form: Form,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ZooOptions {
-    /// The lab whose wrong solutions the tests must catch.
-    #[arg(value_name = "LAB", required_unless_present = "correct")]
-    pub(crate) lab: Option<String>,
-    #[command(flatten)]
-    pub(crate) workers: Workers,
-    #[command(flatten)]
-    pub(crate) run: RunOptions,
-
-    /// Only this solution (R33; R33/threads is the one on that base); may be given several times.
-    #[arg(long, value_name = "ID")]
-    pub(crate) bug: Vec<String>,
-
-    /// Instead of wrong solutions, build partial ones (`bugs/parts`), which lack the later parts: the tests
-    /// of the parts that they have must pass.
-    #[arg(long)]
-    pub(crate) parts: bool,
-
-    /// Instead of wrong solutions, build correct ones that are unusual (`bugs/correct`): the tests of their
-    /// labs, or of LAB, must pass.
-    #[arg(long, conflicts_with = "parts")]
-    pub(crate) correct: bool,
-
-    /// Judge wrong solutions with their own debug assertions and with the checkers of what they show to
-    /// observers, which a student's solution does not have.
-    #[arg(long)]
-    pub(crate) watched: bool,
-
-    /// Run every test with every seed, for the whole matrix; otherwise the runs of a solution end as soon as
-    /// it is certain that nineteen gradings of twenty catch it.
-    #[arg(long)]
-    pub(crate) matrix: bool,
-
-    /// Write into `bugs/needed.toml` which test is needed for which wrong solution; the whole matrix is run.
-    #[arg(long, conflicts_with_all = ["parts", "correct", "bug", "sample", "watched"])]
-    pub(crate) needed: bool,
-
-    /// Only these tests, named as on the command line of `cargo lab test`.
-    #[arg(long = "test", value_name = "NAME", conflicts_with = "needed")]
-    pub(crate) tests: Vec<String>,
-
-    /// So many wrong solutions only, drawn at random, each with the tests that its patch names.
-    #[arg(long, value_name = "N")]
-    pub(crate) sample: Option<usize>,
-
-    /// How many seeds of each test to run [default: 20; with --correct, 1000].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    seeds: Option<u64>,
-
-    /// Write the matrix as a page, with the interval of each rate and the reason of each kill.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) page: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) form: Form,
-}
-
-impl ZooOptions {
-    /// Whether all tests are run with all seeds.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.matrix || self.needed || self.parts || self.page.is_some()
-    }
-
-    /// How many seeds of each test to run.
-    pub(crate) fn seeds(&self) -> u64 {
-        self.seeds.unwrap_or(if self.correct { 1000 } else { 20 })
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct MutantsOptions {
-    /// The lab whose rules are changed.
-    #[arg(value_name = "LAB")]
-    pub(crate) lab: String,
-    #[command(flatten)]
-    pub(crate) workers: Workers,
-    #[command(flatten)]
-    pub(crate) run: RunOptions,
-
-    /// So many mutants only, drawn at random.
-    #[arg(long, value_name = "N")]
-    pub(crate) sample: Option<usize>,
-
-    /// Only mutants at places that begin with this, such as `raft/src/log.rs:57`.
-    #[arg(long, value_name = "PLACE")]
-    pub(crate) at: Option<String>,
-
-    /// How many seeds of each test to run.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    pub(crate) seeds: u64,
     #[command(flatten)]
     pub(crate) form: Form,
 }

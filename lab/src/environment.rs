@@ -6,8 +6,21 @@ use std::env;
 
 use lab_terminal::Failure;
 
+use crate::runner::{CHECK_DETERMINISM, OVER, SCHEDULER, SWARM};
+
 /// What the command line sets itself, from labs.toml.
 const LIMITS: [&str; 3] = ["LAB_VIRTUAL_LIMIT_S", "LAB_REAL_LIMIT_S", "LAB_MEMORY_LIMIT_MB"];
+
+/// Of what it sets itself, or must find unset, and which verb is for that.
+const OWN: [(&str, &str); 4] = [
+    ("LAB_REPORT", "`cargo lab` reads the reports of tests itself"),
+    ("LAB_TRACE", "`cargo lab trace` keeps a trace"),
+    ("LAB_VARIANTS", "`cargo lab replay --shrunk FILE` runs what `cargo lab shrink` has left"),
+    ("LAB_DECISIONS", "--check-determinism compares two runs"),
+];
+
+/// What changes the runs, and not those of a bench.
+const KNOBS: [&str; 5] = [SWARM, SCHEDULER, CHECK_DETERMINISM, OVER, "LAB_PROFILE"];
 
 /// Whether `LAB_RUNTIME` asks for real threads.
 ///
@@ -45,6 +58,7 @@ pub(crate) fn check() -> Result<(), Failure> {
             "{name} is set, and `cargo lab` takes its limits from labs.toml: unset it"
         )));
     }
+    OWN.iter().try_for_each(|(name, why)| refuse(name, why))?;
     refuse("LAB_SEEDS", "`cargo lab stress --first-seed A --runs N` runs a range of seeds")
 }
 
@@ -69,6 +83,15 @@ pub(crate) fn check_simulated() -> Result<(), Failure> {
         }
         false => Ok(()),
     }
+}
+
+/// Refuses whatever would make the runs of a bench others than its bounds are for.
+///
+/// # Errors
+/// If one is set.
+pub(crate) fn check_for_bench() -> Result<(), Failure> {
+    check_simulated()?;
+    KNOBS.iter().try_for_each(|name| refuse(name, "a bench measures what its bound is for: unset it"))
 }
 
 fn refuse(name: &str, why: &str) -> Result<(), Failure> {

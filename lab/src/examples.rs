@@ -14,6 +14,7 @@ Examples:
   cargo lab test 2C --seed 7      with this seed
   cargo lab test raft --threads   on real threads and the wall clock
   cargo lab test raft --fail-fast stops at the first failure
+  cargo lab test raft --each      a line for each test, also where the screen has fewer rows
 
 Whole reports of failures are kept in lab-runs/last-test.";
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use console::style;
+use lab_terminal::{count, cut, width};
 use labreport::Kind;
 use serde::{Deserialize, Serialize};
 
@@ -117,53 +118,79 @@ impl Failures {
         groups
     }
 
-    /// Prints the ways to fail, and which run to read first. `total`: of how many runs.
-    pub(crate) fn print(&self, total: u64) {
+    /// Prints the ways to fail, and which run to read first; returns that run. `total`: of how many.
+    pub(crate) fn print(&self, total: u64, of: Of) -> Option<&Shortest> {
         let groups = self.groups();
         let failed: u64 = groups.iter().map(|group| group.runs).sum();
-        if failed == 0 {
-            return;
-        }
-        say(&format!("\n{}", style(format!("what failed ({failed} of {total} runs)")).bold()));
-        for group in groups.iter().take(LISTED) {
-            let share = 100.0 * group.runs as f64 / total.max(1) as f64;
-            let (low, high) = wilson(group.runs, total);
-            say(&format!(
-                "  {} {share:.1} %  {}  (95 %: {:.1}–{:.1} %)",
-                times(group.runs),
-                style(&group.signature).red(),
-                100.0 * low,
-                100.0 * high
-            ));
-            let Shortest { test, seed, virtual_ns, .. } = &group.shortest;
-            say(&format!("      shortest: {test} seed {seed}, {:.2} s", *virtual_ns as f64 / 1e9));
-            let others: Vec<&str> =
-                group.tests.iter().map(String::as_str).filter(|name| name != test).collect();
-            let mut names = others.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-            if others.len() > NAMED {
-                names += &format!(" and {} more", others.len() - NAMED);
-            }
-            if !others.is_empty() {
-                say(&format!("      also: {names}"));
-            }
-        }
+        let first = &groups.first()?.shortest;
+        let what = if of == Of::Tests { "tests" } else { "runs" };
+        say(&format!("\n{}", style(format!("what failed ({failed} of {total} {what})")).bold()));
+        groups.iter().take(LISTED).for_each(|group| group.print(total, of));
         if groups.len() > LISTED {
-            say(&format!("  and {} more ways", groups.len() - LISTED));
+            say(&format!("  and {} more", count(groups.len() - LISTED, "way")));
         }
-        let (low, _) = wilson(failed, total);
-        let clean = clean_runs(low);
-        say(&format!("  mended? {clean} clean runs in a row say so with a confidence of 99 %"));
-        if let Some(first) = groups.first() {
-            say(&format!("{} {}", style("read first:").bold(), first.shortest.replay));
-            if let Some(file) = &first.shortest.file {
-                say(&format!("    its report: {}", file.display()));
-            }
+        if of == Of::Runs {
+            let (low, _) = wilson(failed, total);
+            let clean = clean_runs(low);
+            say(&format!("  mended? {clean} clean runs in a row say so with a confidence of 99 %"));
         }
+        say(&format!("{} {}", style("read first:").bold(), first.replay));
+        // In two lines: the report has all of it.
+        let room = width().map_or(usize::MAX, |width| (2 * width).saturating_sub(24));
+        let moment = first.moment().map_or_else(String::new, |moment| format!("{moment}: "));
+        say(&format!("    {moment}{}", cut(&first.reason, room)));
+        if let Some(file) = &first.file {
+            say(&format!("    its report: {}", file.display()));
+        }
+        Some(first)
     }
 }
 
-fn times(number: u64) -> String {
-    format!("{number:>4} ×")
+/// What is counted: runs of a campaign, or tests that ran once each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Runs,
+    Tests,
+}
+
+impl Shortest {
+    /// When it failed; None for a run that died, which tells no time.
+    fn moment(&self) -> Option<String> {
+        (self.virtual_ns > 0).then(|| format!("{:.2} s", self.virtual_ns as f64 / 1e9))
+    }
+}
+
+impl Group {
+    fn print(&self, total: u64, of: Of) {
+        // Where a number or a text was, so that no one takes them for an empty text.
+        let signature = self.signature.replace('#', "N").replace("\"\"", "\"…\"");
+        let signature = style(signature).red();
+        let Shortest { test, seed, .. } = &self.shortest;
+        let moment = self.shortest.moment().map_or_else(String::new, |moment| format!(", {moment}"));
+        match of {
+            Of::Runs => {
+                let share = 100.0 * self.runs as f64 / total.max(1) as f64;
+                let (low, high) = wilson(self.runs, total);
+                let (low, high) = (100.0 * low, 100.0 * high);
+                let interval = format!("(95 %: {low:.1}–{high:.1} %)");
+                say(&format!("  {:>4} × {share:.1} %  {signature}  {interval}", self.runs));
+                say(&format!("      shortest: {test} seed {seed}{moment}"));
+            }
+            Of::Tests => {
+                let tests = usize::try_from(self.runs).unwrap_or(usize::MAX);
+                say(&format!("  {:>8}  {signature}", count(tests, "test")));
+                say(&format!("      {test} seed {seed}{moment}"));
+            }
+        }
+        let others: Vec<&str> = self.tests.iter().map(String::as_str).filter(|name| name != test).collect();
+        let mut names = others.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        if others.len() > NAMED {
+            names += &format!(" and {} more", others.len() - NAMED);
+        }
+        if !others.is_empty() {
+            say(&format!("      also: {names}"));
+        }
+    }
 }
 
 /// What two failures have in common if they have one cause: the rule or the kind, and the words of the
@@ -212,6 +239,11 @@ pub(crate) fn keep(folder: &Path, test: &Test, report: &Report, world: &World) -
         report.report.as_deref().unwrap_or_default().trim_end()
     );
     fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).map(|()| path)
+}
+
+/// The report in the text of a file that [`keep`] has written.
+pub(crate) fn report_in(text: &str) -> &str {
+    text.split_once("\n\n").map_or("", |(_, report)| report)
 }
 
 #[cfg(test)]

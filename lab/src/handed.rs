@@ -5,12 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches};
-use console::style;
-use lab_terminal::{RECORD, fingerprint};
+use lab_terminal::{RECORD, error_width, fingerprint, wrapped};
 use serde::Deserialize;
 
 use crate::catalogue::Catalogue;
 use crate::cli::Arguments;
+use crate::style::warn;
 
 /// What `cargo lab handout` recorded, as far as it is needed here.
 #[derive(Debug, Deserialize)]
@@ -45,15 +45,27 @@ pub(crate) fn arguments() -> Arguments {
     for verb in NOT_FOR_STUDENTS.into_iter().filter(|_| is_handout) {
         command = command.mut_subcommand(verb, |verb| verb.hide(true));
     }
-    Arguments::from_arg_matches(&command.get_matches_from(crate::overview::words(std::env::args_os())))
-        .unwrap_or_else(|error| error.exit())
+    let matches = command.try_get_matches_from(crate::overview::words(std::env::args_os()));
+    matches.and_then(|matches| Arguments::from_arg_matches(&matches)).unwrap_or_else(|error| explain(&error))
+}
+
+/// Prints what clap says of the command line, in lines that fit the terminal, and ends. Help and version are
+/// no errors, and clap lays them out itself.
+fn explain(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.render();
+    let text = if console::colors_enabled_stderr() { text.ansi().to_string() } else { text.to_string() };
+    eprintln!("{}", wrapped(text.trim_end(), error_width()));
+    std::process::exit(error.exit_code())
 }
 
 /// Warns of fixed files that have changed: at grading they are replaced. In one line, whatever their number.
 pub(crate) fn warn_of_changes(catalogue: &Catalogue) {
     let Ok(text) = fs::read_to_string(catalogue.root.join(RECORD)) else { return };
     let Ok(record) = serde_json::from_str::<Record>(&text) else {
-        eprintln!("{} {RECORD} is damaged; it tells which files are fixed", style("warning:").yellow());
+        warn(&format!("{RECORD} is damaged; it tells which files are fixed"));
         return;
     };
     let is_changed = |(path, entry): &(&PathBuf, &Entry)| {
@@ -73,5 +85,5 @@ pub(crate) fn warn_of_changes(catalogue: &Catalogue) {
             format!("and {second} and {} more differ from what was handed out; they are", rest.len())
         }
     };
-    eprintln!("{} {first} {others} replaced at grading", style("warning:").yellow());
+    warn(&format!("{first} {others} replaced at grading"));
 }

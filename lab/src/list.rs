@@ -68,11 +68,11 @@ fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
     let binaries = build(&catalogue.root, chosen, &BuildOptions::new(DEFAULT_PROFILE))?;
     let mut outcome = Outcome::Passed;
     for found in statics::in_sources_of(&catalogue.root, chosen) {
-        println!("{} {found}", style("static:").red());
+        say(&format!("{} {found}", style("static:").red()));
         outcome = Outcome::Failed;
     }
     for complaint in needed::complaints(catalogue)? {
-        println!("{} {complaint}", style("needed:").red());
+        say(&format!("{} {complaint}", style("needed:").red()));
         outcome = Outcome::Failed;
     }
     for ((package, binary), path) in &binaries {
@@ -89,11 +89,11 @@ fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
             .filter(|path| path.split("::").next().is_some_and(|module| modules.contains(module)))
             .collect();
         for missing in named.difference(&there) {
-            println!("{} {missing} is in labs.toml and not in {binary}", style("missing:").red());
+            say(&format!("{} {missing} is in labs.toml and not in {binary}", style("missing:").red()));
             outcome = Outcome::Failed;
         }
         for unknown in there.difference(&named) {
-            println!("{} {unknown} is in {binary} and not in labs.toml", style("unlisted:").red());
+            say(&format!("{} {unknown} is in {binary} and not in labs.toml", style("unlisted:").red()));
             outcome = Outcome::Failed;
         }
     }

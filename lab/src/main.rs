@@ -11,6 +11,7 @@
 //! * `build`: the one call of cargo.
 //! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
 //! * `pool`: several of them at once. `score`: what their results come to.
+//! * `failures` and `fold`: what failed, and which run to read first, in as few lines as a screen has.
 //! * `progress`: where the user is. `handed`: whether a handout's fixed files are as they were.
 //! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`, `grade`: one module for each
 //!   verb.
@@ -40,6 +41,7 @@ mod cli;
 mod environment;
 mod examples;
 mod failures;
+mod fold;
 mod grade;
 mod handed;
 mod handout;
@@ -76,6 +78,9 @@ fn main() -> ExitCode {
     let arguments = handed::arguments();
     exit_code(match &arguments.verb {
         None => overview::run(&arguments),
+        Some(_) if arguments.json => {
+            Err(Failure::new("--json stands behind the verb: cargo lab VERB --json"))
+        }
         Some(verb) => run(&arguments, verb),
     })
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::CommandFactory;
-use lab_terminal::{Failure, Outcome};
+use lab_terminal::{Failure, Outcome, width};
 
 use crate::cli::{Arguments, CompletionsOptions};
 use crate::style::say;
@@ -23,15 +23,30 @@ const BEGINNINGS: [(&str, &str); 7] = [
 /// Prints how far each part is, and the verbs.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let outcome = progress::run(arguments)?;
+    if arguments.json {
+        return Ok(outcome);
+    }
     println!();
     let is_handout = handed::is_handout();
     for (command, what) in BEGINNINGS {
         if is_handout && !handed::is_for_students(command) {
             continue;
         }
-        say(&format!("{command:32} {what}"));
+        print_beginning(command, what);
     }
     Ok(outcome)
+}
+
+/// A command, and behind it or below it what it does.
+fn print_beginning(command: &str, what: &str) {
+    let line = format!("{command:32} {what}");
+    match width() {
+        Some(width) if line.chars().count() > width => {
+            say(command);
+            say(&format!("    {what}"));
+        }
+        _ => println!("{line}"),
+    }
 }
 
 /// Prints the completions for a shell.
@@ -42,13 +57,27 @@ pub(crate) fn completions(options: &CompletionsOptions) -> Result<Outcome, Failu
     Ok(Outcome::Passed)
 }
 
+/// Verbs that are programs of their own.
+const PROGRAMS: [&str; 3] = ["check", "handout", "grade"];
+
 /// The words of the command line, `help check` as `check --help`: another program knows that help.
 pub(crate) fn words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.collect();
-    if let Some(at) = words.windows(2).position(|pair| pair[0] == "help" && pair[1] == "check")
-        && words[1..at].iter().all(|word| word.to_string_lossy().starts_with('-'))
-    {
-        words.splice(at..at + 2, ["check".into(), "--help".into()]);
+    let is_program = |word: &OsString| PROGRAMS.iter().any(|program| word == program);
+    // `help` is the verb if nothing but options, and what they take, stands before it.
+    let is_verb = |at: usize| {
+        let before = words[1..at].iter().map(|word| word.to_string_lossy());
+        let mut last = String::new();
+        before.into_iter().all(|word| {
+            let is_option = word.starts_with('-') || last == "--labs";
+            last = word.into_owned();
+            is_option
+        })
+    };
+    let found = words.windows(2).position(|pair| pair[0] == "help" && is_program(&pair[1]));
+    if let Some(at) = found.filter(|&at| is_verb(at)) {
+        let verb = words[at + 1].clone();
+        words.splice(at..at + 2, [verb, "--help".into()]);
     }
     words
 }

@@ -10,16 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab_terminal::{Failure, INTERRUPTED};
+use lab_terminal::{Failure, INTERRUPTED, Signals};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 /// How often the running processes are looked at. A process can outgrow its memory limit for that long.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Signals that come so soon after the first one are the same wish: timeout(1) signals its child and then the
-/// whole group, and a terminal's ctrl-C reaches a program twice if its parent passes it on.
-const SAME_SIGNAL: Duration = Duration::from_millis(500);
 
 /// Why a process was ended from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,10 +124,9 @@ impl Supervisor {
             }
         });
         let stopping = Arc::clone(&supervisor);
-        let mut first = None;
+        let mut signals = Signals::default();
         ctrlc::set_handler(move || {
-            let first = *first.get_or_insert_with(Instant::now);
-            if stopping.is_stopped() && first.elapsed() > SAME_SIGNAL {
+            if signals.is_second() {
                 std::process::exit(i32::from(INTERRUPTED));
             }
             stopping.stop();

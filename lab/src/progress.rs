@@ -7,10 +7,12 @@ use std::path::PathBuf;
 
 use console::style;
 use lab_terminal::{Failure, Outcome, count};
+use serde::Serialize;
 
-use crate::catalogue::{Catalogue, Test};
+use crate::catalogue::{Catalogue, Lab, Part, Test};
 use crate::cli::Arguments;
 use crate::handed::warn_of_changes;
+use crate::style::say;
 
 /// The results of the last runs, kept beside what cargo builds. They are a convenience: if they cannot be
 /// read or written, all tests count as not run.
@@ -60,43 +62,70 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     warn_of_changes(&catalogue);
     let progress = Progress::read(&catalogue);
-    lines(&catalogue, &progress).iter().for_each(|line| println!("{line}"));
+    let parts = parts(&catalogue, &progress);
+    if arguments.json {
+        parts.iter().for_each(|part| println!("{}", serde_json::json!(part)));
+    } else {
+        lines(&catalogue, &parts).iter().for_each(|line| say(line));
+    }
     Ok(Outcome::Passed)
 }
 
-fn lines(catalogue: &Catalogue, progress: &Progress) -> Vec<String> {
+/// How far a part is.
+#[derive(Debug, Serialize)]
+struct Standing<'a> {
+    lab: &'a str,
+    part: &'a str,
+    title: &'a str,
+    /// Tests that earn points, how many of them passed when they ran last, and their points.
+    tests: usize,
+    passed: usize,
+    points: u32,
+    of: u32,
+    /// The first test that has not passed.
+    next: Option<String>,
+}
+
+/// The parts with tests that earn points: those are what a part asks for.
+fn parts<'a>(catalogue: &'a Catalogue, progress: &Progress) -> Vec<Standing<'a>> {
     let tests = catalogue.tests();
-    let mut lines = Vec::new();
-    let mut next = None;
-    for part in catalogue.labs.iter().flat_map(|lab| lab.parts.iter().map(move |part| (lab, part))) {
-        let (lab, part) = part;
-        // What earns points is what a part asks for.
-        let graded: Vec<&Test> = tests
-            .iter()
-            .filter(|test| test.lab == lab.name && test.part == part.name && test.points > 0)
-            .collect();
-        let passed = graded.iter().filter(|test| progress.has_passed(test)).count();
-        if graded.is_empty() {
-            continue;
+    let parts = catalogue.labs.iter().flat_map(|lab| lab.parts.iter().map(move |part| (lab, part)));
+    let standing = |(lab, part): (&'a Lab, &'a Part)| {
+        let is_here = |test: &&Test| test.lab == lab.name && test.part == part.name && test.points > 0;
+        let graded: Vec<&Test> = tests.iter().filter(is_here).collect();
+        let passed: Vec<&&Test> = graded.iter().filter(|test| progress.has_passed(test)).collect();
+        Standing {
+            lab: &lab.name,
+            part: &part.name,
+            title: &part.title,
+            tests: graded.len(),
+            passed: passed.len(),
+            points: passed.iter().map(|test| test.points).sum(),
+            of: graded.iter().map(|test| test.points).sum(),
+            next: graded.iter().find(|test| !progress.has_passed(test)).map(|test| test.name.clone()),
         }
-        let points: u32 =
-            graded.iter().filter(|test| progress.has_passed(test)).map(|test| test.points).sum();
-        let of: u32 = graded.iter().map(|test| test.points).sum();
-        let pass = if graded.len() == 1 { "passes" } else { "pass" };
-        lines.push(format!(
-            "{}: {passed} of {} {pass}, {points} of {of} points  {}",
-            style(&part.name).bold(),
-            count(graded.len(), "test"),
-            style(&part.title).dim()
-        ));
-        if let Some(first) = graded.iter().find(|test| !progress.has_passed(test)).filter(|_| next.is_none())
-        {
-            let chapter = chapter(catalogue, &lab.name).map(|path| format!(" ({path})")).unwrap_or_default();
-            next = Some(format!("next: cargo lab test {}{chapter}", first.name));
-        }
-    }
+    };
+    parts.map(standing).filter(|part| part.tests > 0).collect()
+}
+
+fn lines(catalogue: &Catalogue, parts: &[Standing<'_>]) -> Vec<String> {
+    let line = |part: &Standing<'_>| {
+        let Standing { part, title, tests, passed, points, of, .. } = part;
+        let pass = if *tests == 1 { "passes" } else { "pass" };
+        let tests = count(*tests, "test");
+        let (part, title) = (style(part).bold(), style(title).dim());
+        format!("{part}: {passed} of {tests} {pass}, {points} of {of} points  {title}")
+    };
+    let mut lines: Vec<String> = parts.iter().map(line).collect();
     lines.push(String::new());
-    lines.push(next.unwrap_or_else(|| "All pass. Next: cargo lab stress".to_owned()));
+    let next = parts.iter().find_map(|part| part.next.as_ref().map(|test| (part.lab, test)));
+    lines.push(match next {
+        Some((lab, test)) => {
+            let chapter = chapter(catalogue, lab).map(|path| format!(" ({path})")).unwrap_or_default();
+            format!("next: cargo lab test {test}{chapter}")
+        }
+        None => "All pass. Next: cargo lab stress".to_owned(),
+    });
     lines.push("`cargo lab --help` lists all verbs, `cargo lab list` all tests.".to_owned());
     lines
 }
@@ -137,7 +166,7 @@ tests = [{ name = "c", title = "C" }]
         progress.note(&tests[0], true);
         progress.note(&tests[1], false);
         let lines_now = |progress: &Progress| -> Vec<String> {
-            let lines = lines(&catalogue, progress);
+            let lines = lines(&catalogue, &parts(&catalogue, progress));
             lines.iter().map(|line| console::strip_ansi_codes(line).into_owned()).collect()
         };
         assert_eq!(lines_now(&progress)[0], "2A: 1 of 2 tests pass, 2 of 5 points  election");

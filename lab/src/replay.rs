@@ -12,7 +12,7 @@ use crate::{Failure, Outcome};
 pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outcome, Failure> {
     let traced = options.source.open(arguments, &options.run, options.trace.as_deref())?;
     let Some(traced) = traced else { return Ok(Outcome::Interrupted) };
-    logs::show(&traced.trace, &options.shown)?;
+    let _ = logs::show(&traced.trace, &options.shown)?;
     let Some(mut ended) = traced.ended else { return Ok(Outcome::Passed) };
     if options.no_story {
         ended.report.report = None;

@@ -23,7 +23,7 @@ pub(crate) fn select(catalogue: &Catalogue, patterns: &[String]) -> Result<Vec<T
         .flat_map(|pattern| pattern.split([',', '|', ' ']))
     {
         if plain(pattern).is_empty() {
-            return Err(Failure::new("a name between commas, bars or blanks is empty"));
+            return Err(empty(pattern));
         }
         let matching = matching(&tests, pattern);
         if matching.is_empty() {
@@ -43,6 +43,9 @@ pub(crate) fn select(catalogue: &Catalogue, patterns: &[String]) -> Result<Vec<T
 /// The one test that `name` names.
 pub(crate) fn select_one(catalogue: &Catalogue, name: &str) -> Result<Test, Failure> {
     let tests = catalogue.tests();
+    if plain(name).is_empty() {
+        return Err(empty(name));
+    }
     match matching(&tests, name)[..] {
         [] => Err(unknown(catalogue, &tests, name)),
         [index] => Ok(tests[index].clone()),
@@ -55,6 +58,15 @@ pub(crate) fn select_one(catalogue: &Catalogue, name: &str) -> Result<Test, Fail
             Err(Failure::new(format!("{name} names {} tests; which one?\n  {list}", several.len())))
         }
     }
+}
+
+/// The failure of a name without a letter.
+fn empty(name: &str) -> Failure {
+    Failure::new(if name.is_empty() {
+        "a name between commas, bars or blanks is empty; `cargo lab list` shows all names".to_owned()
+    } else {
+        format!("{name:?} names no test; `cargo lab list` shows all names")
+    })
 }
 
 /// The indices of the tests that `pattern` names.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use console::style;
-use lab_terminal::{count, cut, duration, width, wrapped};
+use lab_terminal::{count, cut, duration, error_width, width, wrapped};
 use labreport::Verdict;
 
 use crate::catalogue::Test;
@@ -18,11 +18,16 @@ pub(crate) fn say(text: &str) {
     println!("{}", wrapped(text, width()));
 }
 
+/// Prints a warning on standard error, in lines that fit the terminal.
+pub(crate) fn warn(text: &str) {
+    eprintln!("{}", wrapped(&format!("{} {text}", style("warning:").for_stderr().yellow()), error_width()));
+}
+
 /// The line that the course prints for a finished test, and, if it failed, as many lines of its report as
 /// `told` allows: the head, or the last ones, which name the rule, the moment and the servers. `file` holds
 /// them all.
 pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: usize, file: Option<&Path>) {
-    let head = format!("Test ({}): {} ...", test.part, test.title);
+    let head = format!("{}{} ...", head_of(test), test.title);
     if let Some(what) = unwritten(report) {
         say(&format!("{head} {} ({what})", style("not implemented").yellow()));
         return;
@@ -35,11 +40,12 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: us
             Verdict::Passed | Verdict::Failed => style("FAILED").red().bold(),
         };
         match width().filter(|_| told == 0) {
-            // The list at the end has the reason.
+            // In one line: the name is what a replay needs.
             Some(width) => {
-                let verdict = format!(" ... {word} -- seed {}", report.seed);
-                let room = width.saturating_sub(console::measure_text_width(&verdict));
-                println!("{}{verdict}", cut(&format!("Test ({}): {}", test.part, test.title), room));
+                let room = width.saturating_sub(head_of(test).len() + " ... INCONCLUSIVE".len());
+                let name = cut(&test.name, room.max(8));
+                let line = format!("{}{name} ... {word} -- {}", head_of(test), one_line(&report.reason()));
+                println!("{}", cut(&line, width));
             }
             None => say(&format!("{head} {word} -- seed {}: {}", report.seed, report.reason())),
         }
@@ -56,6 +62,14 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: us
     }
 }
 
+fn head_of(test: &Test) -> String {
+    format!("Test ({}): ", test.part)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// What the checkers do not see of this solution, and of how many tests that is true. It is the same for most
 /// tests of a lab, so it is said once.
 pub(crate) fn print_unwatched(unwatched: &BTreeMap<String, usize>) {
@@ -66,22 +80,31 @@ pub(crate) fn print_unwatched(unwatched: &BTreeMap<String, usize>) {
 
 /// At most so many lines of the report of a failure, indented.
 fn print_story(report: &Report, told: usize, file: Option<&Path>) {
-    let text = report.report.as_deref().unwrap_or_default().trim();
-    // Of a report that is cut, each line counts.
-    let text = if told == usize::MAX { text.to_owned() } else { without_unwatched(text) };
-    let text = wrapped(text.trim(), width().map(|width| width.saturating_sub(4)));
-    let lines: Vec<&str> = text.lines().collect();
-    let skipped = if lines.len() > told { lines.len() - told } else { 0 };
-    if told > 0 && skipped > 0 {
-        say(&format!("    ({skipped} lines before)"));
+    let text = report.report.as_deref().unwrap_or_default();
+    if told == 0 {
+        return;
     }
-    if told > 0 {
-        // Wrapped already; the blanks of a column must stay.
-        lines[skipped..].iter().for_each(|line| println!("    {line}"));
-    }
-    if let Some(file) = file.filter(|_| told > 0 && skipped > 0) {
+    let lines = tail(text, told);
+    // Wrapped already; the blanks of a column must stay.
+    lines.iter().for_each(|line| println!("    {line}"));
+    if let Some(file) = file.filter(|_| lines.first().is_some_and(|line| line.ends_with(BEFORE))) {
         say(&format!("    all of it: {}", file.display()));
     }
+}
+
+/// How the line ends that stands for those that were left out.
+const BEFORE: &str = " lines before)";
+
+/// The last `told` lines of a report, for a text that stands four blanks deep; before them a line that says
+/// how many were left out, if any were.
+pub(crate) fn tail(text: &str, told: usize) -> Vec<String> {
+    // Of a report that is cut, each line counts.
+    let text = if told == usize::MAX { text.trim().to_owned() } else { without_unwatched(text.trim()) };
+    let text = wrapped(text.trim(), width().map(|width| width.saturating_sub(4)));
+    let lines: Vec<&str> = text.lines().collect();
+    let skipped = lines.len().saturating_sub(told);
+    let head = (skipped > 0).then(|| format!("({skipped}{BEFORE}"));
+    head.into_iter().chain(lines[skipped..].iter().map(|line| (*line).to_owned())).collect()
 }
 
 /// A report without what the checkers do not see, which is said for all tests at once. A line that was broken
@@ -102,8 +125,13 @@ pub(crate) fn replay_command(test: &Test, seed: u64, world: &World) -> String {
 
 /// The line of a test that passed, with as many of the course's figures as fit in it.
 fn passed(head: &str, report: &Report, world: &World, width: Option<usize>) -> String {
-    let mut line = format!("{head} {}", style("Passed").green());
-    for (number, figure) in figures(report, world).iter().enumerate() {
+    with_figures(&format!("{head} {}", style("Passed").green()), &figures(report, world), width)
+}
+
+/// A line with as many figures as fit in it.
+pub(crate) fn with_figures(head: &str, figures: &[String], width: Option<usize>) -> String {
+    let mut line = head.to_owned();
+    for (number, figure) in figures.iter().enumerate() {
         let longer = format!("{line}{} {figure}", if number == 0 { " --" } else { "," });
         if width.is_some_and(|width| console::measure_text_width(&longer) > width) {
             break;

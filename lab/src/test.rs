@@ -14,7 +14,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use crate::build::build;
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, TestOptions};
-use crate::failures::{self, Failed, Failures};
+use crate::failures::{self, Failed, Failures, Of};
+use crate::fold::Fold;
 use crate::handed::warn_of_changes;
 use crate::last_test::LastTest;
 use crate::process::Supervisor;
@@ -25,7 +26,7 @@ use crate::runner::{Job, Runner, World};
 use crate::score::Score;
 use crate::select::select;
 use crate::stress::folder;
-use crate::style::{print_result, print_unwatched, replay_command, say};
+use crate::style::{print_result, print_unwatched, replay_command, say, tail, warn};
 use crate::unwritten::unwritten;
 use crate::{Failure, Outcome, bans, environment, pool, statics};
 
@@ -35,6 +36,9 @@ pub(crate) const RESOURCES: &str = "largest process:";
 /// How many lines of the first report are printed, and of the others.
 const TOLD: (usize, usize) = (16, 0);
 
+/// How many lines of the report to read first are printed at the end, where many tests share lines.
+const TOLD_AT_END: usize = 12;
+
 /// Builds, runs each chosen test with one seed, and prints the results in the order of `labs.toml`.
 pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcome, Failure> {
     environment::check()?;
@@ -43,12 +47,8 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
     let world = options.run.world()?;
     let reference = Reference::load(&catalogue.root)?;
     warn_of_changes(&catalogue);
-    for found in statics::in_sources_of(&catalogue.root, &tests) {
-        eprintln!("{} {found}", style("warning:").yellow());
-    }
-    for found in bans::in_sources_of(&catalogue.root, &tests) {
-        eprintln!("{} {found}", style("warning:").yellow());
-    }
+    statics::in_sources_of(&catalogue.root, &tests).iter().for_each(|found| warn(&found.to_string()));
+    bans::in_sources_of(&catalogue.root, &tests).iter().for_each(|found| warn(found));
     let binaries = build(&catalogue.root, &tests, &options.run.build(false))?;
     let runner = Runner { supervisor: Supervisor::start()?, world };
     // Small enough to be typed again.
@@ -67,6 +67,9 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
     let folder = folder::relative(kept.path());
     let mut results = Results::new(&tests, &runner.world, options, folder);
     results.reference = reference;
+    if !options.form.json {
+        results.fold = Fold::new(&catalogue, tests.len(), &runner.world, options.each);
+    }
     let workers = options.workers.number_in(&runner.world);
     run_jobs(&runner, workers, &jobs, &mut results);
     // Tests that sleep side by side may have taken the processors from one another. By themselves they tell.
@@ -123,6 +126,7 @@ struct Results<'a> {
     world: &'a World,
     options: &'a TestOptions,
     reference: Reference,
+    fold: Fold,
     /// Where whole reports are kept.
     folder: PathBuf,
     /// Results that wait for an earlier test's.
@@ -159,6 +163,7 @@ impl<'a> Results<'a> {
             world,
             options,
             reference: Reference::default(),
+            fold: Fold::default(),
             folder,
             early: BTreeMap::new(),
             printed: 0,
@@ -229,22 +234,16 @@ impl<'a> Results<'a> {
         self.waiting.heard();
         let test = &self.tests[index];
         let failed = report.verdict() == Verdict::Failed;
-        let told = if self.score.outcome() == Outcome::Failed { TOLD.1 } else { TOLD.0 };
         let is_kept = !report.ok && unwritten(report).is_none();
         let file = if !is_kept { None } else { failures::keep(&self.folder, test, report, self.world).ok() };
-        let told = if file.is_none() { usize::MAX } else { told };
-        let before = index.checked_sub(1).and_then(|before| self.tests[before].heading.as_ref());
+        let remark = self.reference.remark(test, report, self.world);
+        let (before, has_line) = self.fold.take(test, report, remark.as_deref());
         self.bar.suspend(|| {
+            before.iter().for_each(|line| say(line));
             if self.options.form.json {
                 println!("{}", json_of(test, report, self.world, file.as_deref()));
-                return;
-            }
-            if let Some(heading) = test.heading.as_ref().filter(|heading| before != Some(heading)) {
-                say(&style(heading).dim().to_string());
-            }
-            print_result(test, report, self.world, told, file.as_deref());
-            if let Some(remark) = self.reference.remark(test, report, self.world) {
-                say(&format!("    {} {remark}", style("remark:").dim()));
+            } else if has_line {
+                self.print_line(index, report, remark.as_deref(), file.as_deref());
             }
         });
         for what in &report.unwatched {
@@ -260,6 +259,47 @@ impl<'a> Results<'a> {
             self.again.push(index);
         } else {
             self.score.add(test, report.verdict());
+        }
+    }
+
+    /// The line of a test, and below it as much of its report as is wanted here.
+    fn print_line(&self, index: usize, report: &Report, remark: Option<&str>, file: Option<&Path>) {
+        let test = &self.tests[index];
+        let is_first = self.score.outcome() != Outcome::Failed;
+        let told = match file {
+            None => usize::MAX,
+            // The end shows the report to read first.
+            Some(_) if self.fold.is_on() => TOLD.1,
+            Some(_) => {
+                if is_first {
+                    TOLD.0
+                } else {
+                    TOLD.1
+                }
+            }
+        };
+        let before = index.checked_sub(1).and_then(|before| self.tests[before].heading.as_ref());
+        let is_first_below = |heading: &&String| before != Some(heading) && !self.fold.is_on();
+        if let Some(heading) = test.heading.as_ref().filter(is_first_below) {
+            say(&style(heading).dim().to_string());
+        }
+        print_result(test, report, self.world, told, file);
+        if let Some(remark) = remark {
+            say(&format!("    {} {remark}", style("remark:").dim()));
+        }
+    }
+
+    /// What failed, which run to read first, and, where many tests share lines, the end of its report.
+    fn print_failures(&self) {
+        if self.score.total() < 2 {
+            return;
+        }
+        let total = self.score.total() as u64;
+        let first = self.failures.print(total, Of::Tests);
+        let file = first.and_then(|first| first.file.as_deref()).filter(|_| self.fold.is_on());
+        if let Some(text) = file.and_then(|file| std::fs::read_to_string(file).ok()) {
+            println!();
+            tail(failures::report_in(&text), TOLD_AT_END).iter().for_each(|line| println!("    {line}"));
         }
     }
 
@@ -284,6 +324,7 @@ impl<'a> Results<'a> {
         let took = begun.elapsed();
         let stopped = self.stops_here();
         let missing = self.tests.len() - self.score.total().min(self.tests.len());
+        self.fold.last().iter().for_each(|line| say(line));
         let outcome = match self.score.outcome() {
             Outcome::Failed => Outcome::Failed,
             _ if self.interrupted || missing > 0 => Outcome::Interrupted,
@@ -298,10 +339,9 @@ impl<'a> Results<'a> {
             );
             return Ok(outcome);
         }
+        self.fold.remarks().iter().for_each(|line| say(line));
         print_unwatched(&self.unwatched);
-        if self.score.total() > 1 {
-            self.failures.print(self.score.total() as u64);
-        }
+        self.print_failures();
         let (tests, points) = (self.score.tests(), self.score.points());
         if stopped {
             say(&format!("{tests}, and {missing} not run (--fail-fast; seed {seed})"));

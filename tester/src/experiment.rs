@@ -28,6 +28,8 @@ use std::{env, fs, io};
 
 use labrt::{Config, run};
 
+use crate::run::wrap;
+
 /// One experiment: a table, and the criteria that decide whether it reproduces the paper's figure.
 #[derive(Debug, Clone)]
 pub struct Experiment {
@@ -92,21 +94,50 @@ impl Experiment {
 /// The table with aligned columns, then a line for each criterion.
 impl fmt::Display for Experiment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}  {}", self.name, self.title)?;
+        f.write_str(&self.text(usize::MAX))
+    }
+}
+
+impl Experiment {
+    /// As [`Experiment`] is displayed, in lines of at most `room` characters, as far as single cells fit: a
+    /// table that is wider stands in several pieces, each with the first column.
+    fn text(&self, room: usize) -> String {
+        let mut text = wrap(&format!("{}  {}", self.name, self.title), room);
         let lines: Vec<&Vec<String>> = std::iter::once(&self.head).chain(&self.rows).collect();
         let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-        for line in &lines {
-            let cells = line.iter().enumerate().map(|(column, cell)| {
-                let width = width(column);
-                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-            });
-            writeln!(f, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+        for columns in self.pieces(room, width) {
+            for line in &lines {
+                let cells = columns.iter().map(|&column| aligned(column, &line[column], width(column)));
+                text += &format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end());
+            }
         }
         for (holds, criterion) in &self.criteria {
-            writeln!(f, "{}: {criterion}", if *holds { "holds" } else { "FAILS" })?;
+            let line = format!("{}: {criterion}", if *holds { "holds" } else { "FAILS" });
+            text += &wrap(&line, room);
         }
-        Ok(())
+        text
     }
+
+    /// The columns of each piece of the table.
+    fn pieces(&self, room: usize, width: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
+        let mut pieces = vec![vec![0]];
+        let mut used = 2 + width(0);
+        for column in 1..self.head.len() {
+            let more = 2 + width(column);
+            if used.saturating_add(more) > room && pieces.last().is_some_and(|piece| piece.len() > 1) {
+                pieces.push(vec![0]);
+                used = 2 + width(0);
+            }
+            used += more;
+            pieces.last_mut().into_iter().for_each(|piece| piece.push(column));
+        }
+        pieces
+    }
+}
+
+/// A cell of the first column stands to the left, one of another to the right.
+fn aligned(column: usize, cell: &str, width: usize) -> String {
+    if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
 }
 
 /// Plays the experiments, prints them, and writes each table into the folder `experiments` of cargo's target
@@ -115,20 +146,22 @@ impl fmt::Display for Experiment {
 pub fn play(experiments: &[fn() -> Experiment]) -> ExitCode {
     let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let folder = crate::run::target_folder().join("experiments");
+    // `cargo lab bench` tells how wide its terminal is.
+    let room = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(usize::MAX);
     let mut holds = true;
     for experiment in experiments {
         let experiment = experiment();
         if !wanted.is_empty() && !wanted.iter().any(|name| experiment.name.eq_ignore_ascii_case(name)) {
             continue;
         }
-        println!("{experiment}");
+        println!("{}", experiment.text(room));
         holds &= experiment.holds();
         if let Err(error) = experiment.write_csv(&folder) {
             eprintln!("{}: its CSV cannot be written: {error}", experiment.name);
             holds = false;
         }
     }
-    println!("The tables as CSV: {}", folder.display());
+    print!("{}", wrap(&format!("The tables as CSV: {}", folder.display()), room));
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -161,6 +194,16 @@ mod tests {
         assert!(!Experiment::new("E00", "nothing is compared", &["what"]).holds());
         assert!(experiment(0.82).to_string().contains("\nFAILS: share: 0.8200, expected 0.8100 ± 1 %\n"));
         assert!(!experiment(f64::NAN).holds());
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_stands_in_pieces() {
+        let text = experiment(0.81).text(34);
+        assert!(text.lines().all(|line| line.chars().count() <= 34), "{text}");
+        assert_eq!(text.matches("a \"share\"").count(), 2, "{text}");
+        assert!(text.contains("\nholds: share: 0.8100, expected"), "{text}");
+        // The name and one column stay together, however narrow the terminal is.
+        assert!(experiment(0.81).text(5).contains("a \"share\"               0.81\n"));
     }
 
     #[test]

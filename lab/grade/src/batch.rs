@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use lab_terminal::{Failure, Outcome, count, duration, table};
+use lab_terminal::{Failure, Outcome, Signals, count, duration, table};
+use serde_json::json;
 
 use crate::cli::{Arguments, Step, WishOptions, WorkOptions};
 use crate::kills::Trial;
@@ -32,7 +33,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         },
         Some(Step::Plan { wish, work }) => {
             let (plan, ..) = plan(root, wish, work)?;
-            println!("{}", count(plan.shards().len(), "shard"));
+            match work.json {
+                true => println!("{}", json!({"shards": plan.shards().len()})),
+                false => println!("{}", count(plan.shards().len(), "shard")),
+            }
             Ok(Outcome::Passed)
         }
         Some(Step::RunShard { shards, work }) => {
@@ -42,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
             check_same(&plan, &workshop)?;
             carry_out(&plan, &workshop, sandbox, work, Some(shards), &*stop_on_signal()?)
         }
-        Some(Step::Merge { work }) => results(&Plan::read(&work.out)?, &work.out),
+        Some(Step::Merge { work }) => results(&Plan::read(&work.out)?, work),
     }
 }
 
@@ -65,6 +69,7 @@ fn kill(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, 
         runs: wish.runs,
         first_seed,
         only: &wish.bug,
+        json: work.json,
     };
     trial.grade(&submissions)
 }
@@ -90,7 +95,7 @@ fn grade(
     if outcome == Outcome::Interrupted {
         return Ok(outcome);
     }
-    let merged = results(&plan, &work.out)?;
+    let merged = results(&plan, work)?;
     Ok(if outcome == Outcome::Passed { merged } else { outcome })
 }
 
@@ -212,6 +217,10 @@ fn submissions(wish: &WishOptions) -> Result<Vec<PathBuf>, Failure> {
             }
         }
     }
+    // Before a workspace is built for them, which takes minutes.
+    if let Some(missing) = submissions.iter().find(|submission| !submission.exists()) {
+        return Err(Failure::new(format!("there is no submission {}", missing.display())));
+    }
     submissions.sort();
     submissions.dedup();
     if submissions.is_empty() {
@@ -264,9 +273,13 @@ fn carry_out(
 fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
     let stopped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stopped);
+    let mut signals = Signals::default();
     ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
+        if signals.is_second() {
             std::process::exit(i32::from(lab_terminal::INTERRUPTED));
+        }
+        if flag.swap(true, Ordering::Relaxed) {
+            return;
         }
         eprintln!("stops behind the submissions that are being graded; once more to stop at once");
     })
@@ -284,7 +297,8 @@ fn words(plan: &Plan, result: &Result<Carried, Failure>) -> String {
 }
 
 /// Merges what there is, writes all reports, and says what it came to.
-fn results(plan: &Plan, out: &Path) -> Result<Outcome, Failure> {
+fn results(plan: &Plan, work: &WorkOptions) -> Result<Outcome, Failure> {
+    let out = &work.out;
     let mut rows = vec![["submission", "points", "verdict"].map(str::to_owned).to_vec()];
     let mut reports = Reports::new(plan, out);
     let summary = merge(plan, out, &mut |graded: &Graded| {
@@ -292,6 +306,16 @@ fn results(plan: &Plan, out: &Path) -> Result<Outcome, Failure> {
         reports.add(graded)
     })?;
     reports.finish(&summary)?;
+    let good = summary.faults.is_empty() && summary.missing.is_empty();
+    let outcome = if good { Outcome::Passed } else { Outcome::CouldNotRun };
+    if work.json {
+        for row in &rows[1..] {
+            println!("{}", json!({"submission": row[0], "points": row[1], "verdict": row[2]}));
+        }
+        let (faults, missing, page) = (&summary.faults, &summary.missing, out.join("index.html"));
+        println!("{}", json!({"summary": {"faults": faults, "missing_shards": missing, "page": page}}));
+        return Ok(outcome);
+    }
     print!("{}", table(&rows));
     for fault in &summary.faults {
         println!("NOT TO BE TRUSTED: {fault}");
@@ -301,6 +325,5 @@ fn results(plan: &Plan, out: &Path) -> Result<Outcome, Failure> {
         println!("missing: {} ({})", count(missing.len(), "shard"), missing.join(" "));
     }
     println!("{}", out.join("index.html").display());
-    let good = summary.faults.is_empty() && summary.missing.is_empty();
-    Ok(if good { Outcome::Passed } else { Outcome::CouldNotRun })
+    Ok(outcome)
 }

@@ -124,6 +124,10 @@ pub(crate) struct WorkOptions {
     #[arg(long, short, value_name = "DIR", default_value = "grades")]
     pub(crate) out: PathBuf,
 
+    /// Print JSON instead of words: a line for each submission, then a summary.
+    #[arg(long)]
+    pub(crate) json: bool,
+
     /// How many processes at once [default: the number of cores].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use lab_terminal::{Failure, Outcome, count, table};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::parallel::in_parallel;
 use crate::plan::{self, VERSION};
@@ -73,6 +74,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) first_seed: u64,
     /// Only wrong solutions whose names begin so; all if there are none.
     pub(crate) only: &'a [String],
+    /// Whether to print JSON instead of words.
+    pub(crate) json: bool,
 }
 
 impl Trial<'_> {
@@ -94,16 +97,29 @@ impl Trial<'_> {
                 .map(|one| one.name.as_str())
                 .collect()
         };
-        let head = ["submission", "score", "verdict"].map(str::to_owned).to_vec();
-        let lines = rows.iter().map(|row| vec![row.name.clone(), row.score.to_string(), words(row)]);
-        print!("{}", table(&std::iter::once(head).chain(lines).collect::<Vec<_>>()));
         let results =
             Results { version: VERSION, lab: self.lab, wrong: names(true), correct: names(false), rows };
         store::put_json(&self.out.join("tests.json"), &results)?;
         let page = crate::report::kills_page(self.lab, &results.wrong, &results.correct, &results.rows);
         store::put(&self.out.join("tests.html"), page.as_bytes())?;
-        println!("{}", self.out.join("tests.html").display());
+        self.print(&results.rows);
         Ok(Outcome::Passed)
+    }
+
+    /// The table, or a line of JSON for each submission; and where the page is.
+    fn print(&self, rows: &[Killer]) {
+        let page = self.out.join("tests.html");
+        if self.json {
+            for row in rows {
+                println!("{}", json!({"submission": row.name, "score": row.score, "verdict": words(row)}));
+            }
+            println!("{}", json!({"summary": {"page": page}}));
+            return;
+        }
+        let head = ["submission", "score", "verdict"].map(str::to_owned).to_vec();
+        let lines = rows.iter().map(|row| vec![row.name.clone(), row.score.to_string(), words(row)]);
+        print!("{}", table(&std::iter::once(head).chain(lines).collect::<Vec<_>>()));
+        println!("{}", page.display());
     }
 
     /// The reference, the zoo's wrong solutions of the lab's packages, and its unusual correct ones.

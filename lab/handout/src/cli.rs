@@ -67,7 +67,11 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "prove")]
     pub(crate) no_build: bool,
 
+    /// Print JSON instead of words: a line for the handout, with --prove one for each lab and level.
+    #[arg(long)]
+    pub(crate) json: bool,
+
     /// Check the labs' texts: anchors, links, and that every command in them works.
-    #[arg(long, conflicts_with_all = ["git", "diff", "with", "lab", "out", "prove"])]
+    #[arg(long, conflicts_with_all = ["git", "diff", "with", "lab", "out", "prove", "json"])]
     pub(crate) book: bool,
 }

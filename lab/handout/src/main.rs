@@ -58,7 +58,19 @@ fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     // Before anything is written: it may say that OLD is no handout.
     let update = arguments.diff.as_deref().map(|old| update::update(old, &plan)).transpose()?;
     make::write(&plan, &choice, out, arguments.git)?;
-    eprintln!("{}: {} files", out.display(), plan.files.len() + 1);
+    let files = plan.files.len() + 1;
+    if arguments.json {
+        let [patch, touched] = [
+            update.as_ref().map(|update| serde_json::json!(update.patch)),
+            update.as_ref().map(|update| serde_json::json!(update.touched)),
+        ];
+        println!(
+            "{}",
+            serde_json::json!({"folder": out, "files": files, "patch": patch, "not_in_patch": touched})
+        );
+        return Ok(Outcome::Passed);
+    }
+    eprintln!("{}: {files} files", out.display());
     if let Some(update) = update {
         print!("{}", update.patch);
         for path in &update.touched {

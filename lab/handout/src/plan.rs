@@ -112,9 +112,11 @@ fn names() -> String {
 fn known(name: &str) -> Result<&'static Lab, Failure> {
     find(name).ok_or_else(|| {
         let all: Vec<String> = LABS.iter().map(|lab| lab.name.to_owned()).collect();
-        let hint =
-            nearest(name, &all).first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        Failure::new(format!("there is no lab `{name}`{hint} The labs: {}", names()))
+        let there = match nearest(name, &all).first() {
+            Some(near) => format!("did you mean {near}? There are: {}", names()),
+            None => format!("there are: {}", names()),
+        };
+        Failure::new(format!("there is no lab `{name}`; {there}"))
     })
 }
 

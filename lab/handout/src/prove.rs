@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use lab_terminal::{Failure, Outcome, count, duration};
+use serde_json::json;
 
 use crate::book;
 use crate::cli::Arguments;
@@ -36,12 +37,16 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<Outcome, Failure
             let begun = Instant::now();
             let result = workshop.prove(!arguments.no_build);
             let took = duration(begun.elapsed());
-            match result? {
-                Ok(facts) => println!("{lab}, {}: {facts} ({took})", level.name()),
-                Err(fault) => {
-                    failed += 1;
-                    println!("{lab}, {}: FAILED: {fault} ({took})", level.name());
+            let proof = result?;
+            failed += usize::from(proof.is_err());
+            let level = level.name();
+            match proof {
+                _ if arguments.json => {
+                    let (facts, fault) = (proof.as_ref().ok(), proof.as_ref().err());
+                    println!("{}", json!({"lab": lab, "level": level, "facts": facts, "fault": fault}));
                 }
+                Ok(facts) => println!("{lab}, {level}: {facts} ({took})"),
+                Err(fault) => println!("{lab}, {level}: FAILED: {fault} ({took})"),
             }
         }
     }

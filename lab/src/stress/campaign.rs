@@ -240,7 +240,9 @@ impl Campaign {
     fn create(folder: PathBuf, identity: Identity, first_seed: u64) -> Result<Campaign, Failure> {
         let path = folder::journal(&folder);
         let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-        fs::create_dir_all(&folder).map_err(cannot)?;
+        fs::create_dir_all(&folder).map_err(|error| {
+            Failure::new(format!("the folder {} cannot be made: {error}", folder.display()))
+        })?;
         let journal = File::create(&path).map_err(cannot)?;
         if journal.try_lock().is_err() {
             return Err(Failure::new(format!("another process is at work in {}", folder.display())));

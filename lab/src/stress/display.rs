@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use lab_terminal::{Waiting, is_lively, width, wrapped};
+use lab_terminal::{Waiting, count, is_lively, width, wrapped};
 use labreport::Verdict;
 
 use super::campaign::Campaign;
@@ -20,6 +20,10 @@ const ROUNDS_EVERY: Duration = Duration::from_millis(200);
 
 /// How many failures of one test are announced; the others are only counted.
 const ANNOUNCED: u64 = 10;
+
+/// When so many runs have failed, only the first of each test is announced: the table and the list at the
+/// end have the others.
+const MANY: u64 = 20;
 
 /// One of three ways to show progress.
 pub(super) enum Display {
@@ -63,7 +67,7 @@ impl Layout {
     /// For a terminal of this width, and the longest of the names.
     fn new(width: usize, longest: usize) -> Layout {
         // "1000/1000  1000 failed" and the blanks between.
-        let rest = width.saturating_sub(26);
+        let rest = width.saturating_sub(30);
         let name = longest.min(rest.saturating_sub(6)).max(6);
         Layout { name, bar: rest.saturating_sub(name).clamp(4, 30) }
     }
@@ -109,7 +113,7 @@ impl Display {
         let layout = Layout::new(width, longest);
         let all = MultiProgress::new();
         let template = if width >= 80 {
-            "{percent:>3}%  {bar:40}  {pos}/{len}  {elapsed} (about {eta} left)"
+            "{percent:>3}%  {bar:24}  {pos}/{len}  {elapsed} (about {eta} left)"
         } else {
             "{percent:>3}%  {pos}/{len}  {elapsed} (about {eta} left)"
         };
@@ -128,8 +132,8 @@ impl Display {
         if tests.len() > shown {
             let more = all.add(ProgressBar::new(0).with_style(style_of("{msg}")));
             more.set_message(format!(
-                "and {} more tests: bars go to failures and to what runs",
-                tests.len() - shown
+                "and {}: bars go to failures and to what runs",
+                count(tests.len() - shown, "more test")
             ));
             more.tick();
             bars.push(more);
@@ -140,7 +144,8 @@ impl Display {
     /// Shows one more run.
     pub(super) fn advance(&mut self, tallies: &Tallies, test: &Test, report: &Report, kept: Option<&Path>) {
         let Tally { failed, inconclusive, .. } = tallies.of(&test.name);
-        if !report.ok && failed + inconclusive <= ANNOUNCED {
+        let announced = if tallies.failed() <= MANY { ANNOUNCED } else { 1 };
+        if !report.ok && failed + inconclusive <= announced {
             self.announce(test, report, kept);
         }
         match self {

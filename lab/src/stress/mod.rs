@@ -23,11 +23,11 @@ use tally::Tallies;
 use crate::build::{Binaries, build};
 use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, StressOptions};
-use crate::failures::Failed;
+use crate::failures::{Failed, Of};
 use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::reference::Reference;
-use crate::runner::{Job, PICTURES, Runner, World};
+use crate::runner::{CHECK_DETERMINISM, Job, PICTURES, Runner, World};
 use crate::select::select;
 use crate::style::say;
 use crate::{Failure, Outcome, environment, pool};
@@ -140,6 +140,8 @@ fn world(catalogue: &Catalogue, options: &StressOptions) -> Result<World, Failur
         world.variables.push(("VERBOSE", options.verbose.to_string()));
     }
     if options.race {
+        let determinism = world.variables.iter().any(|(name, _)| *name == CHECK_DETERMINISM);
+        options.run.check_for_threads(determinism)?;
         world.threads = true;
         // The first race ends the process, so that it is charged to the seed that met it.
         let mut sanitizer = "halt_on_error=1".to_owned();
@@ -328,7 +330,7 @@ impl<'a> Course<'a> {
             tallies.print_costs(self.tests, self.reference);
         }
         tallies.print_exercised(self.tests);
-        tallies.failures().print(tallies.total());
+        let _ = tallies.failures().print(tallies.total(), Of::Runs);
         if let Some(from) = self.world.swarm_from {
             let swarm = self.campaign.first_seed() + self.campaign.runs() - from;
             say(&format!(

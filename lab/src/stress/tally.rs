@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use console::style;
-use lab_terminal::table;
+use lab_terminal::{count, table};
 use serde_json::json;
 
 use super::campaign::{Campaign, Record};
@@ -13,6 +13,9 @@ use crate::protocol::Report;
 use crate::reference::Reference;
 use crate::statistics::Moments;
 use crate::style::say;
+
+/// How many tests that cost more than the reference are named.
+const COSTS: usize = 4;
 
 /// One test's.
 #[derive(Clone, Debug, Default)]
@@ -150,7 +153,7 @@ impl Tallies {
             }
         }
         for (remark, tests) in unwatched {
-            say(&format!("{remark} (in {})", lab_terminal::count(tests.len(), "test")));
+            say(&format!("{remark} (in {})", count(tests.len(), "test")));
         }
     }
 
@@ -179,19 +182,23 @@ impl Tallies {
         }
     }
 
-    /// What a run costs, beside the reference's RPCs, where they are known.
+    /// Which tests need more RPCs a run than the reference ever does, the most wasteful first.
     pub(super) fn print_costs(&self, tests: &[Test], reference: &Reference) {
-        for test in tests {
-            let tally = self.of(&test.name);
-            if let (Some(rpcs), Some(bytes)) = (tally.rpcs.mean(), tally.bytes.mean())
-                && let Some(least) = reference.rpcs(test)
-            {
-                let (rpcs, bytes) = (rpcs.round(), bytes.round());
-                say(&format!(
-                    "{}: {rpcs} RPCs and {bytes} bytes a run; the reference needs {least} RPCs at most",
-                    test.name
-                ));
-            }
+        let cost =
+            |test: &Test| Some((self.of(&test.name).rpcs.mean()?, reference.rpcs(test)?, test.name.clone()));
+        let known: Vec<(f64, u64, String)> = tests.iter().filter_map(cost).collect();
+        let mut beyond: Vec<&(f64, u64, String)> =
+            known.iter().filter(|(rpcs, most, _)| *rpcs > *most as f64).collect();
+        let times = |(rpcs, most, _): &(f64, u64, String)| rpcs / (*most).max(1) as f64;
+        beyond.sort_by(|one, other| times(other).total_cmp(&times(one)));
+        for (rpcs, most, name) in beyond.iter().take(COSTS) {
+            say(&format!("{name}: {rpcs:.0} RPCs a run; the reference needs {most} at most"));
+        }
+        if beyond.len() > COSTS {
+            let more = count(beyond.len() - COSTS, "more test");
+            say(&format!("and {more} with more RPCs a run than the reference's most"));
+        } else if beyond.is_empty() && !known.is_empty() {
+            say("RPCs: no test needs more a run than the reference at most");
         }
     }
 

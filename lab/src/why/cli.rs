@@ -31,11 +31,11 @@ pub(crate) struct Source {
     pub(crate) seed: Option<u64>,
 
     /// The run that a file of `cargo lab shrink` describes, instead of a test and a seed.
-    #[arg(long, value_name = "FILE", conflicts_with = "test")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["test", "seed"])]
     pub(crate) shrunk: Option<PathBuf>,
 
     /// A trace that was kept earlier, compact or as JSON Lines, instead of a run.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["test", "shrunk"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["test", "shrunk", "seed"])]
     pub(crate) file: Option<PathBuf>,
 }
 
@@ -163,6 +163,8 @@ pub(crate) struct ViewOptions {
     /// Do not look for the nearest run that passes.
     #[arg(long)]
     pub(crate) alone: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(Debug, Args)]
@@ -184,6 +186,8 @@ pub(crate) struct ShrinkOptions {
     /// Where to write the result [default: TEST-SEED.shrunk].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,7 @@ pub(crate) fn run(arguments: &Arguments, options: &TraceOptions) -> Result<Outco
     let Some(traced) = options.source.open(arguments, &options.run, keep)? else {
         return Ok(Outcome::Interrupted);
     };
+    traced.check_written()?;
     let trace = &traced.trace;
     let write = |out: &mut dyn Write| match () {
         () if notation.json => write_json(trace, out),

@@ -24,6 +24,21 @@ pub(crate) struct Traced {
     pub(crate) ended: Option<Ended>,
 }
 
+impl Traced {
+    /// Refuses a run that died, and so has no events to show.
+    pub(crate) fn check_written(&self) -> Result<(), Failure> {
+        match &self.ended {
+            Some(Ended { bench, report }) if self.trace.events.is_empty() => Err(Failure::new(format!(
+                "this run wrote no trace; it ended so: {}\n`cargo lab replay {} --seed {}` has its last words",
+                report.reason(),
+                bench.test.name,
+                report.seed
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How a run ended.
 pub(crate) struct Ended {
     /// What ran it, and can run it again.
@@ -105,6 +120,27 @@ impl Bench {
     }
 }
 
+/// Refuses a file that cannot be written, before a run is made for it.
+pub(crate) fn check_writable(path: &Path) -> Result<(), Failure> {
+    let is_new = !path.exists();
+    let opened = std::fs::File::options().append(true).create(true).open(path);
+    opened.map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))?;
+    if is_new {
+        // Nothing is lost if it stays.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(())
+}
+
+/// Reads the trace of a run that ended like this; a run that died has written none.
+pub(crate) fn read_of(path: &Path, report: &Report) -> Result<Trace, Failure> {
+    if !path.exists() {
+        let reason = report.reason();
+        return Err(Failure::new(format!("this run wrote no trace, and cannot be made smaller: {reason}")));
+    }
+    read(path)
+}
+
 /// Writes a file, or says why not.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text)
@@ -180,11 +216,22 @@ impl Source {
         overrides: Option<&Overrides>,
         keep: Option<&Path>,
     ) -> Result<Option<Traced>, Failure> {
+        if let Some(kept) = keep {
+            check_writable(kept)?;
+            if kept.is_file() {
+                // If the run dies, an old trace must not be taken for its own.
+                let _ = std::fs::remove_file(kept);
+            }
+        }
         let scratch = Scratch::new("trace");
         let file = keep.unwrap_or(&scratch.0);
         let Some(report) = bench.trace(seed, overrides, file)? else { return Ok(None) };
         // A test that dies writes no trace.
-        let trace = if file.exists() { read(file)? } else { Trace::default() };
+        let written = if file.exists() { read(file) } else { Ok(Trace::default()) };
+        let trace = written.map_err(|error| match keep {
+            Some(kept) => Failure::new(format!("the trace was not written to {}: {error}", kept.display())),
+            None => error,
+        })?;
         Ok(Some(Traced { trace, ended: Some(Ended { bench, report }) }))
     }
 }

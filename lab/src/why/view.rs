@@ -1,14 +1,14 @@
 //! `cargo lab view`: the page of a run, and beside it the nearest run that passes.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use labreport::Kind;
 use labreport::overrides::Overrides;
 use labtrace::{Header, Trace};
 
 use super::cli::ViewOptions;
-use super::traced::{Ended, Scratch, read, read_shrunk};
+use super::traced::{Ended, Scratch, check_writable, read, read_shrunk};
 use super::variants;
 use crate::check::program;
 use crate::cli::Arguments;
@@ -35,17 +35,27 @@ struct Passing {
 
 /// Runs the seed and writes its page.
 pub(crate) fn run(arguments: &Arguments, options: &ViewOptions) -> Result<Outcome, Failure> {
-    let program = program(PROGRAM)?;
+    options.output.as_deref().map_or(Ok(()), check_writable)?;
     let scratch = Scratch::new("trace");
     let (file, ended) = match &options.source.file {
         Some(file) => (file.clone(), None),
         None => match options.source.open(arguments, &options.run, Some(&scratch.0))? {
-            Some(traced) => (scratch.0.clone(), traced.ended),
+            Some(traced) => {
+                traced.check_written()?;
+                (scratch.0.clone(), traced.ended)
+            }
             None => return Ok(Outcome::Interrupted),
         },
     };
+    // Built only when there is something to show.
+    let program = program(PROGRAM)?;
+    let page = output(options, ended.as_ref());
     let mut command = Command::new(&program);
-    command.arg(&file).arg("--output").arg(output(options, ended.as_ref()));
+    command.arg(&file).arg("--output").arg(&page);
+    if options.form.json {
+        command.stdout(Stdio::null());
+    }
+    let mut differs = None;
     let other = Scratch::new("passing");
     if let Some(ended) =
         ended.filter(|ended| !ended.report.ok && !options.alone && !ended.bench.runner.world.threads)
@@ -53,11 +63,18 @@ pub(crate) fn run(arguments: &Arguments, options: &ViewOptions) -> Result<Outcom
     {
         write_beginning(&ended, &passing, &other)?;
         command.arg("--passing").arg(&other.0).args(["--differs", &passing.words]);
+        differs = Some(passing.words);
     }
     let status = command
         .status()
         .map_err(|error| Failure::new(format!("cannot run {}: {error}", program.display())))?;
-    Ok(if status.success() { Outcome::Passed } else { Outcome::CouldNotRun })
+    if !status.success() {
+        return Ok(Outcome::CouldNotRun);
+    }
+    if options.form.json {
+        println!("{}", serde_json::json!({"page": page, "passing": differs}));
+    }
+    Ok(Outcome::Passed)
 }
 
 fn output(options: &ViewOptions, ended: Option<&Ended>) -> PathBuf {
@@ -76,7 +93,8 @@ fn nearest(options: &ViewOptions, ended: &Ended) -> Result<Option<Passing>, Fail
         Some(file) => read_shrunk(file)?,
         None => Overrides { test: bench.test.name.clone(), seed: ended.report.seed, ..Overrides::default() },
     };
-    say("looking for the nearest run that passes…");
+    let tell = |words: &str| if options.form.json { eprintln!("{words}") } else { say(words) };
+    tell("looking for the nearest run that passes…");
     let failed_at = ended.report.virtual_ns;
     let later = |factor: f64| (failed_at as f64 * factor) as u64;
     for until in [None, Some(later(1.5))] {
@@ -102,7 +120,7 @@ fn nearest(options: &ViewOptions, ended: &Ended) -> Result<Option<Passing>, Fail
             }
         }
     }
-    say("none found: every future of this run fails");
+    tell("none found: every future of this run fails");
     Ok(None)
 }
 

@@ -8,7 +8,7 @@ use console::style;
 use labreport::overrides::Overrides;
 
 use super::cli::WhenOptions;
-use super::traced::{Bench, write};
+use super::traced::{Bench, check_writable, write};
 use super::variants;
 use crate::cli::Arguments;
 use crate::statistics::wilson;
@@ -59,6 +59,7 @@ struct Jump {
 /// Forks the run and prints the plot.
 pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcome, Failure> {
     let bench = Bench::new(arguments, &options.test, &options.run)?;
+    options.svg.as_deref().map_or(Ok(()), check_writable)?;
     let report = variants::failing(&bench, options.seed, "when")?;
     let fails = Fork {
         bench: &bench,

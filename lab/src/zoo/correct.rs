@@ -17,12 +17,13 @@ use labreport::Verdict;
 use serde_json::json;
 
 use super::build::{Builder, Built};
+use super::cli::ZooOptions;
 use super::patch::Patch;
 use crate::catalogue::{Catalogue, Test};
-use crate::cli::ZooOptions;
 use crate::protocol::Report;
 use crate::runner::{Job, Runner};
 use crate::select::select;
+use crate::style::say;
 use crate::{Failure, Outcome, pool};
 
 /// Seeds of one test that one process runs.
@@ -59,7 +60,7 @@ pub(super) fn run(
         }
     }
     if jobs.is_empty() {
-        return Err(Failure::new("no correct solution in bugs/correct is meant for that lab"));
+        return Err(Failure::new("bugs/correct has no correct solution for that lab and these tests"));
     }
     let mut outcome = Outcome::Passed;
     thread::scope(|scope| {
@@ -71,7 +72,7 @@ pub(super) fn run(
             let failed = examine(&built, &tests, runner, options)?;
             built.discard();
             if runner.supervisor.is_stopped() {
-                println!("{}", style("interrupted").yellow());
+                say(&style("interrupted").yellow().to_string());
                 return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
             }
             print(&built.patch, tests.len(), &failed, options);
@@ -141,11 +142,15 @@ fn print(patch: &Patch, tests: usize, failed: &BTreeMap<String, (u64, Report)>, 
     }
     let runs = format!("{}, {seeds} seeds each", count(tests, "test"));
     if failed.is_empty() {
-        println!("{} {id}, {title}: {runs}", style("passed:").green());
+        say(&format!("{} {id}, {title}: {runs}", style("passed:").green()));
     } else {
-        println!("{} {id}, {title}: {} of {runs}", style("failed:").red().bold(), failed.len());
+        say(&format!("{} {id}, {title}: {} of {runs}", style("failed:").red().bold(), failed.len()));
     }
     for (test, (times, first)) in failed {
-        println!("  {test} fails {times} of {seeds}, first with seed {}: {}", first.seed, first.reason());
+        say(&format!(
+            "  {test} fails {times} of {seeds}, first with seed {}: {}",
+            first.seed,
+            first.reason()
+        ));
     }
 }

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::build::Built;
+use super::cli::ZooOptions;
 use super::matrix::{Cell, Row};
 use super::rate;
 use crate::catalogue::{Lab, Test};
-use crate::cli::ZooOptions;
 use crate::runner::{Job, Runner};
 use crate::{Failure, pool};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use console::style;
-use lab_terminal::table;
+use lab_terminal::{table, wrapped};
 use serde_json::{Value, json};
 
 use super::patch::Patch;
@@ -300,10 +300,12 @@ pub(super) fn show(tests: &[Test], rows: &[Row], width: Option<usize>) -> String
     }
     let names = columns.iter().map(|&column| {
         let directed = if is_directed(&tests[column]) { " (directed)" } else { "" };
-        format!("{:3}  {}{directed}\n", column + 1, tests[column].name)
+        format!("{:3}  {}{directed}", column + 1, tests[column].name)
     });
-    text + "Percent of the seeds that kill; † an assertion of the solution's own, which does not count.\n"
-        + &names.collect::<String>()
+    let legend =
+        "Percent of the seeds that kill; † an assertion of the solution's own, which does not count.";
+    let below = std::iter::once(legend.to_owned()).chain(names).collect::<Vec<_>>().join("\n");
+    text + &wrapped(&below, width) + "\n"
 }
 
 #[cfg(test)]

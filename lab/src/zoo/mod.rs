@@ -18,6 +18,7 @@
 //! `--correct` they are those in `bugs/correct/LAB/`: see `correct.rs`.
 
 mod build;
+pub(crate) mod cli;
 mod copy;
 mod correct;
 mod examine;
@@ -34,9 +35,10 @@ use std::thread;
 use std::time::Duration;
 
 use build::Builder;
+use cli::ZooOptions;
 use console::style;
 use examine::examine;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use lab_terminal::{Waiting, count, is_lively};
 use matrix::{Row, Verdict};
 use patch::Patch;
@@ -44,12 +46,13 @@ use rand::seq::SliceRandom;
 
 use crate::build::BuildOptions;
 use crate::catalogue::{Catalogue, Lab, Test};
-use crate::cli::{Arguments, RunOptions, ZooOptions};
+use crate::cli::{Arguments, RunOptions};
 use crate::process::Supervisor;
 use crate::reference::Reference;
 use crate::runner::{PICTURES, Runner, UNWATCHED};
 use crate::select::select;
 use crate::style::say;
+use crate::why::traced::check_writable;
 use crate::{Failure, Outcome, environment, needed};
 
 /// How long the survey waits for a solution until it looks at the clock.
@@ -64,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         Some(name) => Some(catalogue.lab(name).ok_or_else(|| no_lab(&catalogue, name))?),
         None => None,
     };
+    options.page.as_deref().map_or(Ok(()), check_writable)?;
     let place = zoo_folder(&catalogue.root);
     let runner = runner(&place, options)?;
     let mut build = options.run.build(false);
@@ -73,12 +77,13 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     let builder = || Builder::new(&catalogue.root, &place, build);
     let bugs = catalogue.root.join("bugs");
     if options.correct {
-        let mut folders = patch::entries(&bugs.join("correct"))?;
+        let correct = bugs.join("correct");
+        let mut folders = if correct.is_dir() { patch::entries(&correct)? } else { vec![correct] };
         folders.extend(on_bases(&bugs, "correct")?);
         let solutions = chosen(patch::read_all(&folders)?, &options.bug)?;
         return correct::run(&catalogue, builder()?, solutions, &runner, options);
     }
-    let lab = lab.ok_or_else(|| Failure::new("which lab?"))?;
+    let lab = lab.ok_or_else(|| Failure::new("which lab? `cargo lab list` names them"))?;
     let tests: Vec<Test> =
         select(&catalogue, &options.tests)?.into_iter().filter(|test| test.lab == lab.name).collect();
     if tests.is_empty() {
@@ -155,9 +160,13 @@ fn survey(
         let solutions = patches.into_iter().map(|patch| (patch, tests[..1].to_vec())).collect();
         scope.spawn(move || builder.build_all(solutions, &sender));
         let bar = if is_lively() { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
+            bar.set_style(style);
+        }
         let mut waiting = Waiting::begin();
         loop {
             bar.set_position(rows.len() as u64);
+            bar.set_message(if rows.is_empty() { "the first is built" } else { "the next is built" });
             let built = match receiver.recv_timeout(TICK) {
                 Ok(built) => built,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -170,7 +179,10 @@ fn survey(
                     continue;
                 }
             };
-            let row = built.and_then(|built| examine(&built, lab, tests, runner, options));
+            let row = built.and_then(|built| {
+                bar.set_message(format!("the tests run with {}", built.patch.name()));
+                examine(&built, lab, tests, runner, options)
+            });
             match row {
                 // What was interrupted has not survived.
                 _ if runner.supervisor.is_stopped() => break,
@@ -219,7 +231,7 @@ fn conclude(
     if rows.len() == total {
         return Ok(outcome);
     }
-    println!("{} after {} of {total}", style("interrupted").yellow(), rows.len());
+    say(&format!("{} after {} of {total} wrong solutions", style("interrupted").yellow(), rows.len()));
     Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted })
 }
 
@@ -264,22 +276,22 @@ fn sum_up(rows: &[Row], json: bool) -> Outcome {
     }
     say(&format!("{built} s of builds, beside {ran} s of runs"));
     if !seldom.is_empty() {
-        println!(
+        say(&format!(
             "{} {}: a grading of 50 seeds of each test misses one in twenty or more",
             style("caught too seldom:").yellow(),
             seldom.join(", ")
-        );
+        ));
     }
     if survivors.is_empty() {
-        println!("{} {}", style("all caught:").green(), count(rows.len(), "wrong solution"));
+        say(&format!("{} {}", style("all caught:").green(), count(rows.len(), "wrong solution")));
         return Outcome::Passed;
     }
-    println!(
+    say(&format!(
         "{} {} of {}: {}",
         style("not caught:").red().bold(),
         survivors.len(),
         rows.len(),
         survivors.join(", ")
-    );
+    ));
     Outcome::Failed
 }

@@ -9,11 +9,12 @@ use console::style;
 use lab_terminal::count;
 
 use super::build::Builder;
+use super::cli::ZooOptions;
 use super::examine::examine;
 use super::patch::Patch;
 use crate::catalogue::{Lab, Test};
-use crate::cli::ZooOptions;
 use crate::runner::Runner;
+use crate::style::say;
 use crate::{Failure, Outcome};
 
 /// The partial solutions of this lab, by their names.
@@ -41,27 +42,20 @@ pub(super) fn run(
         let built = builder.build(solution, &tests[..1])?;
         let row = examine(&built, lab, tests, runner, options)?;
         if runner.supervisor.is_stopped() {
-            println!("{}", style("interrupted").yellow());
+            say(&style("interrupted").yellow().to_string());
             return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
         }
         let failed: Vec<_> = row.failures().collect();
         if failed.is_empty() {
-            println!(
-                "{} {what}: {}, none needs a later part",
-                style("passed:").green(),
-                count(row.run(), "test")
-            );
+            let word = style("passed:").green();
+            say(&format!("{word} {what}: {}, none needs a later part", count(row.run(), "test")));
         } else {
             outcome = Outcome::Failed;
-            println!(
-                "{} {what}: {} of {}",
-                style("failed:").red().bold(),
-                failed.len(),
-                count(row.run(), "test")
-            );
+            let word = style("failed:").red().bold();
+            say(&format!("{word} {what}: {} of {}", failed.len(), count(row.run(), "test")));
         }
         for (test, reason) in failed {
-            println!("  {} of part {}, {reason}", test.name, test.part);
+            say(&format!("  {} of part {}, {reason}", test.name, test.part));
         }
     }
     Ok(outcome)

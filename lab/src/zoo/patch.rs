@@ -54,6 +54,9 @@ pub(super) fn read_all(folders: &[PathBuf]) -> Result<Vec<Patch>, Failure> {
 }
 
 /// What is in a folder.
+///
+/// # Errors
+/// If it cannot be read; also if it is not there.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
     let entries = fs::read_dir(folder).map_err(cannot)?;

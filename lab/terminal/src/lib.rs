@@ -13,11 +13,13 @@
 mod fingerprint;
 mod names;
 mod outcome;
+mod signals;
 mod style;
 mod waiting;
 
 pub use fingerprint::{RECORD, fingerprint};
 pub use names::{nearest, plain};
 pub use outcome::{Failure, INTERRUPTED, Outcome, end_quietly_when_nobody_reads, end_unread, exit_code};
-pub use style::{count, cut, duration, error_word, table, width, wrapped};
+pub use signals::Signals;
+pub use style::{count, cut, duration, error_width, error_word, height, table, width, wrapped};
 pub use waiting::{Waiting, is_lively};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::style::error_word;
+use crate::style::{error_width, error_word, wrapped};
 
 /// The exit code of a program that was interrupted, as shells have it.
 pub const INTERRUPTED: u8 = 130;
@@ -64,7 +64,8 @@ pub fn exit_code(result: Result<Outcome, Failure>) -> ExitCode {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
             // Nobody is left to hear of it if this cannot be written, either.
-            let _ = writeln!(std::io::stderr(), "{} {failure}", error_word());
+            let text = wrapped(&format!("{} {failure}", error_word()), error_width());
+            let _ = writeln!(std::io::stderr(), "{text}");
             ExitCode::from(2)
         }
     }

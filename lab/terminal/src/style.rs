@@ -18,10 +18,36 @@ pub fn duration(duration: Duration) -> String {
 /// How many letters fit in a line of standard output: the terminal's width, or what `COLUMNS` says. None if
 /// the output is no terminal, and so nothing needs to be cut.
 pub fn width() -> Option<usize> {
-    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
     let term = console::Term::stdout();
     let seen = term.is_term().then(|| term.size_checked()).flatten().map(|(_, columns)| usize::from(columns));
-    seen.or_else(said).map(|width| width.max(NARROWEST))
+    seen.or_else(|| number_in("COLUMNS")).map(|width| width.max(NARROWEST))
+}
+
+/// The same of standard error.
+pub fn error_width() -> Option<usize> {
+    let term = console::Term::stderr();
+    let seen = term.is_term().then(|| term.size_checked()).flatten().map(|(_, columns)| usize::from(columns));
+    seen.or_else(|| number_in("COLUMNS")).map(|width| width.max(NARROWEST))
+}
+
+/// How many rows the screen of standard output has: the terminal's, or what `LINES` says. Where only the
+/// width is known, as many as terminals usually have. None if the output is no terminal.
+pub fn height() -> Option<usize> {
+    let term = console::Term::stdout();
+    let seen = term.is_term().then(|| term.size_checked()).flatten().map(|(rows, _)| usize::from(rows));
+    let said = || width().map(|_| number_in("LINES").unwrap_or(USUAL_ROWS));
+    seen.or_else(said).map(|rows| rows.max(FEWEST_ROWS))
+}
+
+/// How many rows terminals usually have.
+const USUAL_ROWS: usize = 24;
+
+/// A lower screen cannot show a report anyway.
+const FEWEST_ROWS: usize = 10;
+
+/// A variable of the environment that is a number.
+fn number_in(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 /// A terminal that is narrower gets lines that it has to break itself.

@@ -366,8 +366,8 @@ fn one_history_has_one_page() {
     }
     let text = fs::read_to_string(&page).expect("the page is there");
     assert!(text.starts_with("<!doctype html") && text.contains("stale read"));
-    let said = lab(&["check", &history, "--html", "/nowhere/page.html", "--json"]).ended(2);
-    assert!(said.err.contains("cannot write /nowhere/page.html") && said.out.contains("\"verdict\""));
+    let said = lab(&["check", &history, "--html", "/dev/null/page.html", "--json"]).ended(2);
+    assert!(said.err.contains("cannot write /dev/null/page.html") && said.out.contains("\"verdict\""));
 }
 
 #[test]

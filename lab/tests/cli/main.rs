@@ -11,6 +11,8 @@ mod check;
 mod deaths;
 mod faults;
 mod odd;
+mod refused;
+mod screen;
 mod scripts;
 mod sources;
 mod terminal;

@@ -175,19 +175,28 @@ fn lines_are_no_wider_than_the_terminal() {
 #[test]
 fn every_verb_speaks_json() {
     let output = scratch().join("json").display().to_string();
+    let page = scratch().join("page.html").display().to_string();
     for (arguments, code) in [
         (&["list", "1A", "--json"][..], 0),
         (&["test", "1A", "fails_1c", "--seed", "10", "--json"], 1),
         (&["stress", "fails_1c", "-n", "20", "--first-seed", "0", "-o", &output, "--json"], 1),
         (&["replay", "passes_1a", "--seed", "4", "--json"], 0),
         (&["bench", "passes", "--seconds", "0.1", "--json"], 0),
+        (&["logs", "passes_1a", "--seed", "4", "--json"], 0),
+        (&["trace", "passes_1a", "--seed", "4", "--json"], 0),
+        (&["view", "passes_1a", "--seed", "4", "--output", &page, "--json"], 0),
+        (&["when", "fails_1c", "--seed", "10", "--moments", "2", "--futures", "2", "--json"], 0),
+        (&["zoo", "mini", "--bug", "M1", "--json"], 0),
+        (&["--json"], 0),
     ] {
         let said = lab(arguments).ended(code);
         assert!(said.out.lines().count() > 0);
         for line in said.out.lines() {
-            assert!(line.starts_with('{') && line.ends_with('}'), "{arguments:?}: {line}");
+            let value = serde_json::from_str::<serde_json::Value>(line);
+            assert!(value.is_ok_and(|value| value.is_object()), "{arguments:?}: {line}");
         }
     }
+    refuses(&["--json", "list"], "--json stands behind the verb");
 }
 
 #[test]

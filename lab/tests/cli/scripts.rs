@@ -53,3 +53,25 @@ fn race_looks_for_races() {
     }
     assert_eq!(said.ended(0).row("passes_1a")[1..3], ["0", "3"]);
 }
+
+#[test]
+fn screens_explains_itself() {
+    let said = script("screens.sh", &["--help"]).ended(0);
+    assert!(said.out.contains("test-scripts/screens.sh") && said.out.contains("tmux"), "{}", said.out);
+    assert!(script("screens.sh", &["--nosuch"]).ended(2).err.contains("no option --nosuch"));
+}
+
+/// What the page shows is what a terminal of 80 columns and 24 rows can show.
+#[test]
+fn the_page_of_screens_has_screens() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/screens.md");
+    let Ok(page) = fs::read_to_string(page) else { return println!("skipped: the page is not here") };
+    let blocks: Vec<&str> =
+        page.split("```text\n").skip(1).filter_map(|text| text.split("\n```").next()).collect();
+    assert!(blocks.len() >= 9, "{} screens", blocks.len());
+    for block in blocks {
+        assert!(block.lines().count() <= 24, "{block}");
+        assert!(block.lines().all(|line| line.chars().count() <= 80), "{block}");
+        assert!(!block.contains("panicked"), "{block}");
+    }
+}

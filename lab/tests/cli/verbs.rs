@@ -25,7 +25,7 @@ fn list_shows_labs_parts_tests_and_points() {
 }
 
 /// The processes that any thread of this one has started.
-fn children(process: u32) -> Vec<String> {
+pub(crate) fn children(process: u32) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
     lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()

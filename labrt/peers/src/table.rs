@@ -69,34 +69,60 @@ fn row(index: usize) -> Row {
     Row { program, findings }
 }
 
-/// Prints the tables.
+/// Prints the tables, as wide as the terminal may be, which `cargo lab bench` tells.
 pub(crate) fn print(rows: &[Row]) {
-    print_table("Runs until found (median)", rows, |finding| {
-        finding.runs.map_or_else(|| "never".to_owned(), |runs| runs.to_string())
-    });
-    print_table("Thousand schedules a second", rows, |finding| format!("{:.1}", finding.rate / 1e3));
-    println!("\n{:24}{:>10}{:>12}{:>18}  verdict", "The default policy", "runs", "at most", "times as fast");
-    for row in rows {
-        let number = |runs: Option<u64>| runs.map_or_else(|| "never".to_owned(), |runs| runs.to_string());
-        println!(
-            "{:24}{:>10}{:>12}{:>18.1}  {}",
-            row.program,
-            number(row.finding("labrt").runs),
-            number(row.most_runs()),
-            row.times_as_fast(),
-            if row.is_within_bounds() { "within its bounds" } else { "beyond" }
-        );
-    }
+    let room = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    print!("{}", tables(rows, room.unwrap_or(usize::MAX)));
 }
 
-fn print_table(title: &str, rows: &[Row], cell: impl Fn(&Finding) -> String) {
-    let names: Vec<&str> = rows[0].findings.iter().map(|(name, _)| name.as_str()).collect();
-    print!("\n{title:28}");
-    names.iter().for_each(|name| print!("{name:>16}"));
-    println!();
+/// The tables, in lines of at most `room` characters.
+fn tables(rows: &[Row], room: usize) -> String {
+    let mut text = table("Runs until found (median)", rows, room, |finding| {
+        finding.runs.map_or_else(|| "never".to_owned(), |runs| runs.to_string())
+    });
+    text += &table("Thousand schedules a second", rows, room, |finding| format!("{:.1}", finding.rate / 1e3));
+    let number = |runs: Option<u64>| runs.map_or_else(|| "never".to_owned(), |runs| runs.to_string());
+    text +=
+        &format!("\n{:24}{:>8}{:>9}{:>10}  verdict\n", "The default policy", "runs", "at most", "× as fast");
     for row in rows {
-        print!("{:28}", row.program);
-        row.findings.iter().for_each(|(_, finding)| print!("{:>16}", cell(finding)));
-        println!();
+        let verdict = if row.is_within_bounds() { "within" } else { "beyond" };
+        let (runs, most) = (number(row.finding("labrt").runs), number(row.most_runs()));
+        text += &format!("{:24}{runs:>8}{most:>9}{:>10.1}  {verdict}\n", row.program, row.times_as_fast());
+    }
+    text
+}
+
+/// A table with a column for each policy; in several pieces where not all columns fit.
+fn table(title: &str, rows: &[Row], room: usize, cell: impl Fn(&Finding) -> String) -> String {
+    let names: Vec<&str> = rows[0].findings.iter().map(|(name, _)| name.as_str()).collect();
+    let columns: Vec<usize> = (0..names.len()).collect();
+    let mut text = String::new();
+    for piece in columns.chunks((room.saturating_sub(28) / 16).max(1)) {
+        let line = |first: &str, cells: &dyn Fn(usize) -> String| {
+            let cells: String = piece.iter().map(|&column| format!("{:>16}", cells(column))).collect();
+            format!("{first:28}{cells}\n")
+        };
+        text += &format!("\n{}", line(title, &|column| names[column].to_owned()));
+        for row in rows {
+            text += &line(row.program, &|column| cell(&row.findings[column].1));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_no_wider_than_the_terminal() {
+        let names = ["labrt", "random", "pct:3", "exhaustive", "shuttle random", "shuttle PCT 3", "loom"];
+        let findings = names.map(|name| (name.to_owned(), Finding { runs: Some(12345), rate: 1_234_567.8 }));
+        let rows = [Row { program: "lost wake-up of two waiters", findings: findings.to_vec() }];
+        for room in [60, 80, 100, 160] {
+            let text = tables(&rows, room);
+            assert!(text.lines().all(|line| line.chars().count() <= room), "{room}:\n{text}");
+            assert!(names.iter().all(|name| text.contains(name)), "{room}:\n{text}");
+        }
     }
 }

@@ -99,15 +99,21 @@ pub(crate) fn run(arguments: arguments::Run, catalogue: Arc<Catalogue>) -> Done 
     })
 }
 
+/// Signals that come so soon after the first one are the same wish: timeout(1) signals its child, and then
+/// the whole group.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
 /// A flag that SIGINT and SIGTERM set, so that temporary files do not stay behind. The second signal ends the
 /// process.
 fn catch_signals() -> Result<Arc<AtomicBool>, Problem> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
+    let mut first = None;
     let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
+        if first.get_or_insert_with(Instant::now).elapsed() > SAME_WISH {
             std::process::exit(INTERRUPTED);
         }
+        flag.store(true, Ordering::Relaxed);
     };
     ctrlc::set_handler(handler).map_err(Problem::failed)?;
     Ok(interrupted)

@@ -23,6 +23,7 @@ pub(crate) use pictures::target as target_folder;
 use plan::Plan;
 pub use plan::report_width;
 use report::Report;
+pub(crate) use report::wrap;
 
 use crate::failure::Invariant;
 use crate::test::Test;

@@ -43,6 +43,9 @@ pub(crate) struct Plan {
 /// The width of reports where the terminal's is unknown.
 const WIDTH: usize = 100;
 
+/// A narrower terminal, or one that says 0, breaks the lines itself.
+const NARROWEST: usize = 20;
+
 impl Plan {
     /// One seed in the simulation, whatever the environment says.
     pub(crate) fn simulated(test: &'static str, seed: u64) -> Plan {
@@ -160,7 +163,7 @@ fn width() -> Result<usize, String> {
     // A shell that exports `COLUMNS` means well; what it says is no reason to fail.
     let columns = || env::var("COLUMNS").ok()?.parse().ok();
     let asked = number("LAB_COLUMNS")?.map(|width| usize::try_from(width).unwrap_or(usize::MAX));
-    Ok(asked.or_else(columns).unwrap_or(WIDTH))
+    Ok(asked.or_else(columns).unwrap_or(WIDTH).max(NARROWEST))
 }
 
 fn seeds() -> Result<Range<u64>, String> {

@@ -344,7 +344,7 @@ fn is_own(frame: &[&str]) -> bool {
 
 /// A text whose lines are no longer than `width`. Story and pictures are laid out already; what is broken
 /// here are messages.
-fn wrap(text: &str, width: usize) -> String {
+pub(crate) fn wrap(text: &str, width: usize) -> String {
     let mut wrapped = String::new();
     for line in text.lines() {
         let indent = line.chars().take_while(|letter| *letter == ' ').count();

@@ -54,8 +54,14 @@ pub(super) struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     /// # Errors
-    /// If the run has no such server or RPC.
+    /// If the run has no such server or RPC, or the times are the wrong way round.
     pub(super) fn new(trace: &Trace, shown: &'a Shown) -> Result<Filter<'a>, Failure> {
+        if let (Some(from), Some(to)) = (shown.from, shown.to)
+            && to < from
+        {
+            let [from, to] = [from, to].map(|time| time.as_secs_f64());
+            return Err(Failure::new(format!("--to {to} is before --from {from} (seconds)")));
+        }
         let mut servers = Vec::new();
         for word in &shown.server {
             let is_meant = |node: &str| node == word || node.rsplit('-').next() == Some(word);

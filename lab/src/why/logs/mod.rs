@@ -6,8 +6,9 @@ mod fold;
 mod lines;
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
+use lab_terminal::{count, end_unread};
 use labtrace::Trace;
 
 use columns::Columns;
@@ -27,28 +28,33 @@ pub(crate) fn run(arguments: &Arguments, options: &LogsOptions) -> Result<Outcom
     let Some(traced) = options.source.open(arguments, &options.run, None)? else {
         return Ok(Outcome::Interrupted);
     };
-    show(&traced.trace, &options.shown)?;
+    traced.check_written()?;
+    if show(&traced.trace, &options.shown)? == 0 {
+        let last = traced.trace.events.last().map_or(0, |event| event.t);
+        let lasted = last as f64 / 1e9;
+        return Err(Failure::new(format!(
+            "these options show no event of this run, which has {} and lasted {lasted:.6} s",
+            count(traced.trace.events.len(), "event")
+        )));
+    }
     Ok(Outcome::Passed)
 }
 
-/// Prints the events that the user wants to see.
-pub(crate) fn show(trace: &Trace, shown: &Shown) -> Result<(), Failure> {
+/// Prints the events that the user wants to see, or their topics; returns how many.
+pub(crate) fn show(trace: &Trace, shown: &Shown) -> Result<usize, Failure> {
     let lines = lines(trace);
     check_topics(&lines, shown)?;
     if shown.topics {
-        return Ok(());
+        return Ok(lines.len());
     }
     let filter = Filter::new(trace, shown)?;
     let chosen: Vec<&Line<'_>> = lines.iter().filter(|line| filter.shows(line)).collect();
     let mut out = std::io::stdout().lock();
     if shown.form.json {
-        for line in chosen {
-            // A reader such as `head` may close the pipe; that is no failure.
-            if writeln!(out, "{}", serde_json::json!({ "event": line.json() })).is_err() {
-                break;
-            }
+        for line in &chosen {
+            put(&mut out, &format!("{}\n", serde_json::json!({ "event": line.json() })))?;
         }
-        return Ok(());
+        return Ok(chosen.len());
     }
     let mut nodes: Vec<String> = Vec::new();
     for line in &chosen {
@@ -58,18 +64,24 @@ pub(crate) fn show(trace: &Trace, shown: &Shown) -> Result<(), Failure> {
     }
     let width = shown.columns_width.map_or(lab_terminal::width().unwrap_or(WIDTH), usize::from);
     let columns = Columns::new(nodes, width);
-    let mut open = out.write_all(columns.head().as_bytes()).is_ok();
+    put(&mut out, &columns.head())?;
     for row in fold(&chosen, shown.unfolded) {
         let text = match row {
             Folded::Line(line) => columns.row(line),
             Folded::Repetitions(text) => columns.note(&text),
         };
-        open = open && out.write_all(text.as_bytes()).is_ok();
-        if !open {
-            break;
-        }
+        put(&mut out, &text)?;
     }
-    Ok(())
+    Ok(chosen.len())
+}
+
+/// Writes a part of the output. A reader such as `head` may have closed the pipe: then this program ends.
+fn put(out: &mut impl Write, text: &str) -> Result<(), Failure> {
+    match out.write_all(text.as_bytes()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => end_unread(),
+        Err(error) => Err(Failure::new(format!("the output cannot be written: {error}"))),
+    }
 }
 
 /// Refuses topics that this run does not have, and names those that it has.
@@ -93,7 +105,7 @@ fn check_topics(lines: &[Line<'_>], shown: &Shown) -> Result<(), Failure> {
         println!("{}", serde_json::json!({ "topics": topics }));
     } else if shown.topics {
         let row =
-            |(topic, number): (&String, &u64)| println!("{:24} {number:>8}", labtrace::clean(topic, 60));
+            |(topic, number): (&String, &u64)| println!("{:24} {number:>8}", labtrace::clean(topic, 50));
         topics.iter().for_each(row);
     }
     Ok(())

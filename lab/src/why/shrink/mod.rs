@@ -20,7 +20,7 @@ use search::Search;
 use words::Length;
 
 use super::cli::ShrinkOptions;
-use super::traced::{Bench, Scratch, read, write};
+use super::traced::{Bench, Scratch, check_writable, read, read_of, write};
 use super::variants;
 use crate::cli::Arguments;
 use crate::protocol::Report;
@@ -30,8 +30,15 @@ use crate::{Failure, Outcome};
 /// Shrinks the run, and writes what is left.
 pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outcome, Failure> {
     let bench = Bench::new(arguments, &options.test, &options.run)?;
+    let path = options.output.clone().unwrap_or_else(|| default_path(&bench, options.seed));
+    check_writable(&path)?;
     let report = variants::failing(&bench, options.seed, "shrink")?;
-    say(&format!("{} fails with seed {}: {}", bench.test.name, options.seed, report.reason()));
+    let begun = format!("{} fails with seed {}: {}", bench.test.name, options.seed, report.reason());
+    if options.form.json {
+        eprintln!("{begun}");
+    } else {
+        say(&begun);
+    }
     let original = Overrides {
         test: bench.test.name.clone(),
         seed: options.seed,
@@ -53,10 +60,18 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
             "the shrunk run does not fail again, so the test is not determined by its seed",
         ));
     };
-    let path = options.output.clone().unwrap_or_else(|| default_path(&bench, options.seed));
     let remains = words::remains(&best, &after, &shrunk, before);
     let comment: String = remains.lines().map(|line| format!("# {line}\n")).collect();
     write(&path, &format!("{comment}\n{best}"))?;
+    if options.form.json {
+        let (before, left) = (before.events(), Length::of(&shrunk, &after).events());
+        println!(
+            "{}",
+            serde_json::json!({"test": best.test, "seed": best.seed, "rule": best.rule, "file": path,
+                "events": before, "left": left, "tries": tries})
+        );
+        return Ok(Outcome::Passed);
+    }
     println!();
     say(&remains);
     say(&format!("tried {tries} runs; the result is in {}", path.display()));
@@ -74,5 +89,5 @@ fn default_path(bench: &Bench, seed: u64) -> PathBuf {
 fn length(bench: &Bench, overrides: &Overrides, report: &Report) -> Result<Length, Failure> {
     let trace = Scratch::new("whole");
     let _ = bench.trace(overrides.seed, Some(overrides), &trace.0)?;
-    Ok(Length::of(&read(&trace.0)?, report))
+    Ok(Length::of(&read_of(&trace.0, report)?, report))
 }

@@ -22,6 +22,11 @@ pub(super) struct Length {
 }
 
 impl Length {
+    /// How many events there are.
+    pub(super) fn events(self) -> usize {
+        self.all
+    }
+
     pub(super) fn of(trace: &Trace, report: &Report) -> Length {
         // Each server's threads wake up to look at the clock, whatever happens, so that the number of these
         // tells how long a run lasts.

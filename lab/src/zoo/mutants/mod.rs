@@ -19,12 +19,13 @@ use serde_json::json;
 use self::equivalent::Equivalent;
 use self::switch::Mutant;
 use super::build::{Builder, Built};
+use super::cli::MutantsOptions;
 use super::examine::{Work, run_tests};
 use super::matrix::{Row, Verdict};
 use super::patch::Patch;
 use crate::catalogue::{Catalogue, Lab, Test};
 use crate::check::program;
-use crate::cli::{Arguments, MutantsOptions};
+use crate::cli::Arguments;
 use crate::runner::Runner;
 use crate::style::say;
 use crate::{Failure, Outcome, environment};
@@ -57,6 +58,12 @@ pub(crate) fn run(arguments: &Arguments, options: &MutantsOptions) -> Result<Out
     let mut lines = Lines::new(&catalogue);
     mutants.retain(|mutant| !known.has(&lab.name, mutant, &lines.of(mutant)));
     sum.equivalent = before - mutants.len();
+    if mutants.is_empty() {
+        return Err(Failure::new(format!(
+            "there is nothing to run: bugs/equivalent.toml has {} there as no fault",
+            if before == 1 { "the mutant".to_owned() } else { format!("all {before} mutants") }
+        )));
+    }
     if let Some(sample) = options.sample {
         mutants.shuffle(&mut rand::rng());
         mutants.truncate(sample);
@@ -95,7 +102,10 @@ pub(crate) fn run(arguments: &Arguments, options: &MutantsOptions) -> Result<Out
 /// The places in the lab's rules.
 fn find(catalogue: &Catalogue, lab: &Lab, options: &MutantsOptions) -> Result<Vec<Mutant>, Failure> {
     if lab.rules.is_empty() {
-        return Err(Failure::new(format!("labs.toml names no rules of {}", lab.name)));
+        return Err(Failure::new(format!(
+            "labs.toml names no rules of {}, so there is nothing to change",
+            lab.name
+        )));
     }
     let finder = program("lab-mutants")?;
     let output = Command::new(&finder).args(&lab.rules).current_dir(&catalogue.root).output();
@@ -108,7 +118,14 @@ fn find(catalogue: &Catalogue, lab: &Lab, options: &MutantsOptions) -> Result<Ve
     let mut found = found.map_err(|error| Failure::new(format!("lab-mutants: {error}")))?;
     (1..).zip(&mut found).for_each(|(number, mutant)| mutant.number = number);
     found.retain(|mutant| options.at.as_ref().is_none_or(|at| mutant.place().starts_with(at.as_str())));
-    if found.is_empty() { Err(Failure::new("there is no place for a mutant")) } else { Ok(found) }
+    if found.is_empty() { Err(nothing_there(lab, options)) } else { Ok(found) }
+}
+
+/// The failure of a place where nothing can be changed.
+fn nothing_there(lab: &Lab, options: &MutantsOptions) -> Failure {
+    let at = options.at.as_ref().map_or_else(String::new, |at| format!(" that begin with {at}"));
+    let files = lab.rules.join(", ");
+    Failure::new(format!("no mutants of {}{at}; places are FILE:LINE in {files}", lab.name))
 }
 
 /// The lines of files.
@@ -158,6 +175,9 @@ fn build_all(
             Err(words) => words,
         };
         let refused = switch::refused(&words, mutants);
+        if refused.len() == mutants.len() {
+            return Err(Failure::new("there is nothing to run: the compiler refuses all mutants there"));
+        }
         if refused.is_empty() {
             return Err(Failure::new(format!("the mutants do not build:\n{words}")));
         }
