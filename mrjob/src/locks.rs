@@ -20,13 +20,13 @@ const LOCK: &str = "lock";
 /// Begins the name of a directory that does not have its lock yet.
 const UNNAMED: &str = ".new-";
 
-/// A directory has its lock and its name long before this time.
+/// A process locks and names its new directory within this time.
 const NAMING: Duration = Duration::from_secs(60);
 
 /// How long a lock may outlive the process that took it. A child that it was starting in that moment holds
 /// the lock until it becomes a program of its own, which can take seconds where processors and disks are
 /// busy.
-const AFTERLIFE: Duration = Duration::from_secs(60);
+const LOCK_OUTLIVES_OWNER: Duration = Duration::from_secs(60);
 
 /// How long to wait between two tries for a lock.
 const RETRY: Duration = Duration::from_millis(20);
@@ -64,7 +64,7 @@ impl Drop for Lock {
     }
 }
 
-/// A directory of this process. It goes when it is dropped, or some time after the process was killed.
+/// A directory of this process. The drop removes it; if the process is killed, a later job does.
 pub(crate) struct OwnDirectory {
     path: PathBuf,
     /// Locked while this process lives.
@@ -76,14 +76,19 @@ impl OwnDirectory {
     /// of the same prefix whose processes were killed.
     pub(crate) fn create(parent: &Path, prefix: &str, name: &str) -> io::Result<OwnDirectory> {
         remove_abandoned(parent, prefix);
-        // Under another name until it has its lock, so that no one takes it for abandoned.
+        // It has another name until it has its lock, so that no one takes it for abandoned.
         let unlocked = parent.join(format!("{UNNAMED}{prefix}{name}"));
         fs::DirBuilder::new().mode(0o700).create(&unlocked)?;
-        let mut lock = File::create(unlocked.join(LOCK))?;
-        lock.lock()?;
-        sign(&mut lock)?;
         let path = parent.join(format!("{prefix}{name}"));
-        fs::rename(&unlocked, &path)?;
+        let claim = || -> io::Result<File> {
+            let mut lock = File::create(unlocked.join(LOCK))?;
+            lock.lock()?;
+            sign(&mut lock)?;
+            fs::rename(&unlocked, &path)?;
+            Ok(lock)
+        };
+        // The disk may be full.
+        let lock = claim().inspect_err(|_| drop(fs::remove_dir_all(&unlocked)))?;
         Ok(OwnDirectory { path, _lock: lock })
     }
 
@@ -98,9 +103,9 @@ impl OwnDirectory {
     /// As [`OwnDirectory::take_over`]. If the process that took the lock has ended, waits until the lock is
     /// free.
     pub(crate) fn take_over_of_killed(path: &Path) -> Option<OwnDirectory> {
-        let given_up = Instant::now() + AFTERLIFE;
+        let given_up = Instant::now() + LOCK_OUTLIVES_OWNER;
         loop {
-            // Asked first: the lock of a process that has ended by then gets free.
+            // This question comes first: if the owner has ended by now, its lock will be free soon.
             let lives = owner_lives(path);
             if let Some(directory) = OwnDirectory::take_over(path) {
                 return Some(directory);
@@ -127,7 +132,7 @@ impl Drop for OwnDirectory {
         if self.path.as_os_str().is_empty() {
             return;
         }
-        // Another process that was given up may be writing a file there at this moment, and comes to an end.
+        // A worker that is about to end may still be writing a file there.
         let removed = (0..5).any(|_| match fs::remove_dir_all(&self.path) {
             Err(error) => error.kind() == ErrorKind::NotFound,
             Ok(()) => true,
@@ -144,8 +149,8 @@ fn sign(lock: &mut File) -> io::Result<()> {
     write!(lock, "{}", std::process::id())
 }
 
-/// Whether the process that took the directory's lock still lives, as far as this machine knows. One that has
-/// not said its number is about to.
+/// Whether the process that took the directory's lock still lives, as far as this machine knows. If the lock's
+/// file has no number yet, its owner is alive and about to write it.
 fn owner_lives(path: &Path) -> bool {
     let owner = fs::read_to_string(path.join(LOCK)).ok().and_then(|text| text.parse().ok());
     owner.is_none_or(|owner| signal::kill(Pid::from_raw(owner), None) != Err(Errno::ESRCH))

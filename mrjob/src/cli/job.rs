@@ -15,7 +15,7 @@ use crate::directory::{self, JobStore};
 use crate::input;
 use crate::locks::{self, OwnDirectory};
 use crate::log::{self, Plan, Unfinished};
-use crate::names::to_text;
+use crate::names::{is_of_one_process, to_text};
 
 /// How long a worker waits before it asks again. Sockets are cheap, and phases end suddenly.
 const WAIT: Duration = Duration::from_millis(5);
@@ -65,6 +65,7 @@ pub(crate) fn prepare(arguments: &Job, catalogue: &Catalogue) -> Result<Prepared
     let splits = input::splits(&store, &files, application.records(), arguments.split << 20);
     // A missing file, a directory, a pipe: said before anything has started.
     let splits = splits.map_err(Problem::failed)?;
+    check_names(program)?;
     check_size(arguments.reduces as usize, &splits)?;
     let plan = plan(arguments, catalogue, &store, &files, splits)?;
     let failed = |error: std::io::Error| Problem::Failed(format!("{}: {error}", program.out.display()));
@@ -90,6 +91,15 @@ pub(crate) fn prepare(arguments: &Job, catalogue: &Catalogue) -> Result<Prepared
     eprintln!("mrjob: goes on with a job of which {resumed} tasks are done");
     state.resume(finished, first_attempt, labrt::time::Instant::now());
     Ok(Prepared { state, plan, store: Arc::new(store), log, resumed, publishing })
+}
+
+/// Refuses files that workers would not find under the same name.
+fn check_names(program: &Program) -> Result<(), Problem> {
+    let Some(file) = program.files.iter().find(|file| is_of_one_process(file)) else { return Ok(()) };
+    Err(Problem::Failed(format!(
+        "{}: each process finds another file under this name; use the name that the file has on the disk",
+        to_text(file)
+    )))
 }
 
 /// Refuses numbers that this input cannot use, and that would make more files than anyone can have meant.

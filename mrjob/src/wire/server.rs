@@ -10,14 +10,16 @@
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use labrpc::Service;
 use labrt::thread;
 
-use super::address::{Address, Stream};
+use super::address::{Address, Stream, with_short_path};
 use super::frame::{self, HELLO, HELLO_LENGTH, Request, Response, WIRE_VERSION};
 use super::token::Token;
 
@@ -75,13 +77,12 @@ impl Listener {
     pub fn bind(address: &Address) -> io::Result<Listener> {
         match address {
             Address::Unix(path) => {
-                // A socket stays in the file system when its process is killed. If no process answers there,
-                // it is such a socket.
+                let bind = || with_short_path(path, |short| UnixListener::bind(short));
                 let in_use = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
-                let socket = match UnixListener::bind(path) {
-                    Err(error) if in_use(&error) && address.connect().is_err() => {
+                let socket = match bind() {
+                    Err(error) if in_use(&error) && is_left_over(path, address)? => {
                         fs::remove_file(path)?;
-                        UnixListener::bind(path)?
+                        bind()?
                     }
                     result => result?,
                 };
@@ -145,6 +146,15 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whether this is the socket of a process that was killed: it stays in the file system, and no process
+/// answers there. Another file is not ours to remove.
+fn is_left_over(path: &Path, address: &Address) -> io::Result<bool> {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(io::Error::new(ErrorKind::AlreadyExists, "a file that is no socket is in the way"));
+    }
+    Ok(address.connect().is_err())
 }
 
 impl Drop for Listener {
