@@ -4,6 +4,7 @@
 //! directory whose lock is free belongs to a process that was killed, and the next process that comes by
 //! removes it.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -19,6 +20,9 @@ const LOCK: &str = "lock";
 
 /// Begins the name of a directory that does not have its lock yet.
 const UNNAMED: &str = ".new-";
+
+/// Begins the name of a directory that its process is about to remove.
+const UNWANTED: &str = ".old-";
 
 /// A process locks and names its new directory within this time.
 const NAMING: Duration = Duration::from_secs(60);
@@ -132,15 +136,29 @@ impl Drop for OwnDirectory {
         if self.path.as_os_str().is_empty() {
             return;
         }
-        // A worker that is about to end may still be writing a file there.
-        let removed = (0..5).any(|_| match fs::remove_dir_all(&self.path) {
-            Err(error) => error.kind() == ErrorKind::NotFound,
-            Ok(()) => true,
-        });
-        if !removed {
+        // Under its name a directory is whole: a job that is killed while it removes files must not be resumed
+        // without them.
+        let unwanted = unwanted(&self.path).filter(|unwanted| fs::rename(&self.path, unwanted).is_ok());
+        if !remove(unwanted.as_ref().unwrap_or(&self.path)) {
             eprintln!("mrjob: {} could not be removed", self.path.display());
         }
     }
+}
+
+/// The name of a directory while it is removed.
+fn unwanted(path: &Path) -> Option<PathBuf> {
+    let mut name = OsString::from(UNWANTED);
+    name.push(path.file_name()?);
+    Some(path.with_file_name(name))
+}
+
+/// Removes a directory with everything in it. False if that is not possible.
+fn remove(path: &Path) -> bool {
+    // A worker that is about to end may still be writing a file there, or another job may be removing it, too.
+    (0..5).any(|_| match fs::remove_dir_all(path) {
+        Err(error) => error.kind() == ErrorKind::NotFound,
+        Ok(()) => true,
+    })
 }
 
 /// Writes into a lock's file which process has it.
@@ -168,6 +186,10 @@ pub(crate) fn directories(parent: &Path, prefix: &str) -> Vec<PathBuf> {
 fn remove_abandoned(parent: &Path, prefix: &str) {
     for path in directories(parent, prefix) {
         drop(OwnDirectory::take_over(&path));
+    }
+    // A process that was killed while it removed its directory, or is still at it.
+    for path in directories(parent, &format!("{UNWANTED}{prefix}")) {
+        remove(&path);
     }
     // A process that was killed before it had named its directory.
     for path in directories(parent, &format!("{UNNAMED}{prefix}")) {
@@ -202,6 +224,23 @@ mod tests {
         let left: Vec<_> = fs::read_dir(&parent).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["job-2"]);
         drop(second);
+        fs::remove_dir_all(&parent).unwrap();
+    }
+
+    /// A process that is killed while it removes its directory leaves nothing that another one could resume,
+    /// and the next one removes the rest.
+    #[test]
+    fn a_directory_that_is_being_removed_has_another_name() {
+        let parent = scratch("removal");
+        let directory = OwnDirectory::create(&parent, "job-", "1").unwrap();
+        let half = parent.join(".old-job-1");
+        fs::rename(directory.path(), &half).unwrap();
+        directory.keep();
+        fs::remove_file(half.join(LOCK)).unwrap();
+        fs::write(half.join("file"), b"x").unwrap();
+        assert_eq!(directories(&parent, "job-"), Vec::<PathBuf>::new());
+        drop(OwnDirectory::create(&parent, "job-", "2").unwrap());
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
         fs::remove_dir_all(&parent).unwrap();
     }
 

@@ -86,13 +86,14 @@ fn a_job_can_be_interrupted() {
 fn a_worker_can_be_interrupted() {
     let stage = Stage::with_books();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let mut coordinator = stage.coordinator(&["--app", "crash", "--parameter", "600000"]);
+        let mut coordinator = stage.coordinator(&LONG);
         let mut worker = stage.worker();
-        await_event("its directory", || stage.names(".", "mrjob-w-").pop());
-        std::thread::sleep(Duration::from_millis(100));
+        let marker = await_event("a map", || stage.names(".", "mr-worker-map-").pop());
+        assert_eq!(stage.names(".", "mrjob-w-").len(), 1);
         worker.signal(signal);
         assert!(!worker.wait());
         assert_eq!(stage.names(".", "mrjob-w-"), Vec::<String>::new());
+        fs::remove_file(stage.path().join(marker)).unwrap();
         coordinator.signal(signal);
         assert!(!coordinator.wait());
         stage.is_clean();
