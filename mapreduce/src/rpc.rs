@@ -89,9 +89,8 @@ pub struct GetTaskArgs {
     /// How often the worker has asked, this time included. A request that the network repeats or delays
     /// carries a number that was answered before.
     pub number: u64,
-    /// What the worker is running: nothing, or (part 1B) a reduce that waits for lost outputs, so that the
-    /// worker has time to run a map. If the coordinator has another attempt in its books, the reply with that
-    /// attempt was lost.
+    /// Part 1A: always `None`. Part 1B: the worker's reduce, if it waits for lost outputs, so that the worker
+    /// has time to run a map.
     pub running: Option<AttemptId>,
 }
 

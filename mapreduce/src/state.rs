@@ -18,7 +18,7 @@
 //! | 0 | 8 asks | map 1 is idle | map 1, attempt 0, until second 10 |
 //! | 0 | 9 asks | no map is idle; the reduce needs the output of both maps | wait |
 //! | 2 | 7 reports map 0, and asks | no map is idle | accepted; wait |
-//! | 3 | 8 dies | the coordinator does not notice | – |
+//! | 3 | 8 dies, and has reported no progress | the coordinator does not notice | – |
 //! | 10 | 9 asks | the time of map 1 is over, so that it is idle again | map 1, attempt 1, until second 20 |
 //! | 12 | 9 reports map 1, and asks | all maps are done, the reduce is idle | accepted; the reduce |
 //! | 13 | 7 asks | the reduce is running | wait |
@@ -111,9 +111,11 @@ impl State {
             inputs,
             job,
         };
+        // Part 1B, skip: which machines have the input (`locality.rs`).
         let machines = &mut state.machines;
         let replicas = state.inputs.iter().map(|input| machines.numbers(&input.hosts)).collect();
         state.maps.set_replicas(replicas);
+        // A job without maps begins with its reduces.
         state.enter_phase();
         state
     }
@@ -166,7 +168,9 @@ impl State {
         if self.is_over() {
             return GetTaskReply::Exit;
         }
-        let by = By { worker: args.worker, machine: self.hear(&args.host, now) };
+        // The machine's number. That it is alive matters in part 1B only (`lost_outputs.rs`).
+        let machine = self.hear(&args.host, now);
+        let by = By { worker: args.worker, machine };
         // Skip this the first time: the network has repeated the question, or has lost the last answer
         // (`lost_replies.rs`).
         if let Some(reply) = self.answer_again(args, now) {
@@ -254,8 +258,10 @@ impl State {
     /// Computes the phase anew. It follows from the tasks, except that a job that is over stays so: when all
     /// output is complete, a lost map no longer matters.
     pub(crate) fn enter_phase(&mut self) {
+        if self.is_over() {
+            return;
+        }
         let phase = match (self.maps.all_done(), self.reduces.all_done()) {
-            _ if self.is_over() => return,
             (_, true) => Phase::Finished,
             (true, false) => Phase::Reduce,
             (false, false) => Phase::Map,

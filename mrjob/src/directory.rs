@@ -89,7 +89,11 @@ impl JobStore {
             let place = self.output.join(&name);
             if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
                 let what = if place.is_dir() { "a directory" } else { "a pipe or device" };
-                return Err(StoreError::new(StoreErrorKind::NotAFile, &name, format!("{what} is in the way")));
+                return Err(StoreError::new(
+                    StoreErrorKind::NotAFile,
+                    &name,
+                    format!("{what} is in the way"),
+                ));
             }
             if !has_moved(&name) {
                 work.open(&name)?;

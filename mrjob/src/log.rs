@@ -103,7 +103,13 @@ pub(crate) fn read(directory: &Path) -> io::Result<Option<Unfinished>> {
         length = rest.position();
     }
     let finished = finished.into_values().collect();
-    Ok(Some(Unfinished { plan, finished, first_attempt: coordinators * ATTEMPTS_PER_COORDINATOR, publishing, length }))
+    Ok(Some(Unfinished {
+        plan,
+        finished,
+        first_attempt: coordinators * ATTEMPTS_PER_COORDINATOR,
+        publishing,
+        length,
+    }))
 }
 
 /// Writes the log.

@@ -232,8 +232,7 @@ fn check_report(path: Option<&Path>) -> Done {
     if folder.is_some_and(|folder| !folder.is_dir()) {
         return Err(Problem::Usage(format!("--report {}: no file can be made there", path.display())));
     }
-    names::check_place(path)
-        .map_err(|error| Problem::Usage(format!("--report {}: {error}", path.display())))
+    names::check_place(path).map_err(|error| Problem::Usage(format!("--report {}: {error}", path.display())))
 }
 
 /// Several observers as one.

@@ -123,7 +123,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// How long a read and a write may take; none means for ever.
+    /// How long a read and a write may take; `None` means any time.
     ///
     /// # Errors
     /// The system's.

@@ -5,7 +5,7 @@
 //! those of this crate never do.
 //!
 //! All these threads belong to a run of `labrt` and end with it. A thread that waits in the operating system
-//! cannot be stopped, so that none waits there for long.
+//! cannot be stopped, so each of them waits there only for short times.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -171,7 +171,7 @@ fn connection_loop(mut stream: Stream, services: &[Service], token: &Token) {
     if let Err(reason) = greet(&mut stream, token) {
         // A client of another kind may not be there to read it.
         let _ = frame::write_frame(&mut stream, &Response::Refused(reason));
-        // To hang up with bytes unread would make TCP drop the refusal on its way.
+        // If the server hung up with bytes unread, TCP would drop the refusal.
         let _ = stream.set_limit(Some(LINGER)).and_then(|()| stream.read(&mut [0; 4096]));
         return;
     }

@@ -87,7 +87,8 @@ fn a_name_that_each_process_understands_in_its_own_way() {
 #[test]
 fn links_that_lead_nowhere() {
     let stage = Stage::new();
-    for (link, target) in [("a", "b"), ("b", "a"), ("dangling", "nowhere"), ("folder", "."), ("name", "text")] {
+    for (link, target) in [("a", "b"), ("b", "a"), ("dangling", "nowhere"), ("folder", "."), ("name", "text")]
+    {
         std::os::unix::fs::symlink(target, stage.path().join(link)).unwrap();
     }
     stage.write("text", b"some text\n");

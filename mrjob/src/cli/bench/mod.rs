@@ -45,8 +45,7 @@ struct Directory {
 impl Directory {
     /// The directory that was named, or a new one.
     fn create(given: Option<&Path>) -> Result<Directory, Problem> {
-        let failed =
-            |path: &Path, error: io::Error| Problem::Failed(format!("{}: {error}", path.display()));
+        let failed = |path: &Path, error: io::Error| Problem::Failed(format!("{}: {error}", path.display()));
         if let Some(path) = given {
             fs::create_dir_all(path).map_err(|error| failed(path, error))?;
             return Ok(Directory { path: path.to_owned(), _own: None });
