@@ -63,6 +63,7 @@
 //! | `server.rs` | a replica and its RPC handler |
 //! | `client.rs` | the clerk |
 //! | `api.rs` | server and clerk as `labapi`'s traits, through which the tests use them |
+//! | `expiry.rs` | an option: server and clerk whose sessions end |
 //!
 // handout: end
 //! # What the tests need
@@ -83,7 +84,13 @@
 //! - **Concurrent operations of one clerk.** A session remembers one number. `&mut` keeps
 //!   callers from trying.
 //! - **Deleting keys.** The course has no such operation either. A client puts an empty value.
-//! - **Forgetting sessions.** A session stays for ever, with its clerk's last reply.
+// handout: put
+// //! - **Forgetting sessions.** A session stays for ever, with its clerk's last reply.
+// handout: end
+// handout: drop
+//! - **Forgetting sessions.** A session stays for ever, with its clerk's last reply. A service whose clerks
+//!   come and go takes [`ExpiringServer`].
+// handout: end
 
 // handout: put
 // // The compiler says when this line can go: when no body is `todo!` any more.
@@ -92,11 +99,17 @@
 // handout: end
 mod api;
 mod client;
+// handout: drop
+mod expiry;
+// handout: end
 mod rpc;
 mod server;
 mod state;
 
 pub use client::{Clerk, ClerkError};
+// handout: drop
+pub use expiry::{ExpiringClerk, ExpiringPeer, ExpiringRpc, ExpiringServer, LIFETIME, SessionError};
+// handout: end
 pub use rpc::{KvError, KvPeer, KvRpc, MAX_KEY, MAX_VALUE, Operation};
 // handout: drop
 pub use server::{KvServer, Reads};

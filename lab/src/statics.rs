@@ -60,10 +60,24 @@ pub(crate) fn in_sources_of(root: &Path, tests: &[Test]) -> Vec<Static> {
 
 /// The folders with the sources of the packages of these tests.
 pub(crate) fn sources_of(root: &Path, tests: &[Test]) -> Vec<PathBuf> {
-    let folder = |test: &Test| test.group.as_ref().map_or(root.to_owned(), |group| root.join(group));
     let folders: BTreeSet<PathBuf> =
-        tests.iter().map(|test| folder(test).join(&test.package).join("src")).collect();
+        tests.iter().filter_map(|test| package(root, test)).map(|folder| folder.join("src")).collect();
     folders.into_iter().collect()
+}
+
+/// The folder of the test's package: below that of its group, beside `labs.toml`'s other packages, or the one
+/// of `labs.toml` itself. None if it is nowhere, of which cargo will complain.
+fn package(root: &Path, test: &Test) -> Option<PathBuf> {
+    let of_group = test.group.iter().map(|group| root.join(group).join(&test.package));
+    let others = [root.join(&test.package), root.to_owned()];
+    of_group.chain(others).find(|folder| name_of(folder).as_deref() == Some(test.package.as_str()))
+}
+
+/// The name of the package in a folder.
+fn name_of(folder: &Path) -> Option<String> {
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+    let manifest: toml::Table = manifest.parse().ok()?;
+    Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
 }
 
 /// The Rust files in a folder and below it, sorted.

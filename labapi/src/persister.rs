@@ -132,8 +132,11 @@ impl Persister {
     }
 
     /// The Raft state: what was saved last, and the records appended since; empty on a new disk.
+    #[track_caller]
     pub fn state(&self) -> Vec<u8> {
-        self.disk.content.lock().state.clone()
+        let state = self.disk.content.lock().state.clone();
+        tell_read("of state", state.len(), Location::caller());
+        state
     }
 
     /// Length of the Raft state in bytes. The tests of log sizes and `maxraftstate` compare it with their
@@ -143,13 +146,17 @@ impl Persister {
     }
 
     /// The snapshot that was saved last; empty if there was none.
+    #[track_caller]
     pub fn snapshot(&self) -> Vec<u8> {
         self.snapshot_shared().to_vec()
     }
 
     /// As [`Persister::snapshot`], without a copy: it costs the same however large the snapshot.
+    #[track_caller]
     pub fn snapshot_shared(&self) -> Bytes {
-        self.disk.content.lock().snapshot.clone()
+        let snapshot = self.disk.content.lock().snapshot.clone();
+        tell_read("of snapshot", snapshot.len(), Location::caller());
+        snapshot
     }
 
     /// Length of the snapshot in bytes.
@@ -232,6 +239,13 @@ fn tell(write: &Write, bytes: usize, snapshot: Option<usize>) {
         let and = snapshot.map_or_else(String::new, |size| format!(" and a snapshot of {size}"));
         let words = if write.appended { "appends" } else { "writes" };
         (fields, format!("{words} {bytes} bytes{and} at {}", write.place))
+    });
+}
+
+/// Tells a traced run of a read: what a server that starts finds on its disk decides what it does.
+fn tell_read(what: &'static str, bytes: usize, place: &Location<'_>) {
+    labrt::trace::emit_fields("disk", "read", || {
+        (vec![("bytes", (bytes as u64).into())], format!("reads {bytes} bytes {what} at {place}"))
     });
 }
 

@@ -12,7 +12,7 @@ use labrt::{Config, PolicyKind};
 
 /// The overrides of one run, and how often what they could override came up. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Choices {
+pub struct Choices {
     inner: Option<Arc<Inner>>,
 }
 
@@ -30,8 +30,8 @@ impl Choices {
         Choices { inner: overrides.map(inner) }
     }
 
-    /// Whether the test's verb may do what it does. Each use counts.
-    pub(crate) fn allows(&self, verb: &str) -> bool {
+    /// Whether the test's verb may do what it does. Each use counts. A verb that may not does nothing.
+    pub fn allows(&self, verb: &str) -> bool {
         let Some(inner) = &self.inner else { return true };
         let number = inner.count(verb);
         inner.overrides.skip.get(verb).is_none_or(|skipped| !skipped.contains(number))

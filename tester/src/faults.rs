@@ -3,12 +3,26 @@
 
 use labrt::runtime;
 use labrt::trace;
-use linearize::{Fault, OPEN};
 
-/// The spans so far.
+/// A fault of a test: what was done to the servers, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultSpan {
+    /// When it began, in nanoseconds of the run's own clock.
+    pub from: u64,
+    /// When it ended; equal to `from` for something that took no time, None if it never ended.
+    pub to: Option<u64>,
+    /// What happened, in a few words.
+    pub label: String,
+    /// What sort of fault it is, for example `crash`.
+    pub group: &'static str,
+    /// The node that it concerned; empty if it concerned all.
+    pub target: String,
+}
+
+/// The faults of a test so far.
 #[derive(Default)]
-pub(crate) struct Faults {
-    spans: Vec<Fault>,
+pub struct Faults {
+    spans: Vec<FaultSpan>,
     /// Places of those that have not ended. They are few, however many there were.
     open: Vec<usize>,
 }
@@ -16,41 +30,43 @@ pub(crate) struct Faults {
 impl Faults {
     /// A fault begins: of the sort `group`, described by `label`, at `target` (or everywhere, if that is
     /// empty). An earlier fault of this sort at the target ends.
-    pub(crate) fn begin(&mut self, group: &'static str, label: impl Into<String>, target: &str) {
+    pub fn begin(&mut self, group: &'static str, label: impl Into<String>, target: &str) {
         self.end(group, target);
         self.open.push(self.spans.len());
         let label = label.into();
         tell("begin", group, target, &label);
-        self.add(group, label, target, OPEN);
+        self.add(group, label, target, None);
     }
 
     /// The fault of this sort at the target ends, if there is one.
-    pub(crate) fn end(&mut self, group: &'static str, target: &str) {
-        let concerned = |fault: &Fault| {
-            fault.group == group && fault.targets.first().map_or("", String::as_str) == target
-        };
+    pub fn end(&mut self, group: &'static str, target: &str) {
+        let concerned = |fault: &FaultSpan| fault.group == group && fault.target == target;
         if let Some(place) = self.open.iter().position(|&index| concerned(&self.spans[index])) {
             let index = self.open.swap_remove(place);
-            self.spans[index].to = runtime::now().as_nanos();
+            self.spans[index].to = Some(runtime::now().as_nanos());
             tell("end", group, target, "");
         }
     }
 
     /// An event that took no time.
-    pub(crate) fn instant(&mut self, group: &'static str, label: impl Into<String>, target: &str) {
+    pub fn instant(&mut self, group: &'static str, label: impl Into<String>, target: &str) {
         let label = label.into();
         tell("instant", group, target, &label);
-        self.add(group, label, target, runtime::now().as_nanos());
+        self.add(group, label, target, Some(runtime::now().as_nanos()));
     }
 
-    fn add(&mut self, group: &str, label: String, target: &str, to: u64) {
-        let targets = if target.is_empty() { Vec::new() } else { vec![target.to_owned()] };
-        let from = runtime::now().as_nanos();
-        self.spans.push(Fault { from, to, label, group: group.to_owned(), targets });
+    fn add(&mut self, group: &'static str, label: String, target: &str, to: Option<u64>) {
+        self.spans.push(FaultSpan {
+            from: runtime::now().as_nanos(),
+            to,
+            label,
+            group,
+            target: target.to_owned(),
+        });
     }
 
     /// All spans, in the order in which they began.
-    pub(crate) fn spans(&self) -> &[Fault] {
+    pub fn spans(&self) -> &[FaultSpan] {
         &self.spans
     }
 }

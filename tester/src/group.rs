@@ -215,6 +215,11 @@ impl<S: Send + Sync + 'static> Group<S> {
         self.shared.slow_link.store(true, Ordering::Relaxed);
     }
 
+    /// Tells the report that the servers may send snapshots in place of entries.
+    pub fn makes_snapshots(&self) {
+        self.progress().makes_snapshots();
+    }
+
     /// What is known of the group's progress.
     pub(crate) fn progress(&self) -> &Progress {
         &self.shared.progress

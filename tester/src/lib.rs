@@ -45,9 +45,8 @@
 //!
 //! First the crate [`labapi`]: what a server is given, and what it must offer. Then `group` (nodes, links,
 //! disks, crashes: for servers of any kind), `cluster` (the verbs of the Raft lab), `outside`, `invariants`,
-//! `story`, and `run` (seeds, limits, reports). Then
-//! [`kv`]: clerks whose histories are checked, and the verbs of the key/value lab. `experiment` stands apart:
-//! tables of a paper's figures beside ours.
+//! `story`, and `run` (seeds, limits, reports). `experiment` stands apart: tables of a paper's figures beside
+//! ours.
 //!
 //! # The course's harness
 //!
@@ -65,9 +64,10 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **Knowledge of any lab.** The tester sees a consensus module through [`labapi::Consensus`], a key/value
-//!   server through
-//!   [`labapi::KvServer`] and other servers through [`Group`], and depends on no crate of a lab.
+//! - **Knowledge of any lab.** The tester sees a consensus module through [`labapi::Consensus`] and other
+//!   servers through [`Group`], and depends on no crate of a lab.
+//! - **Histories of clients.** The crate `tester-kv` records and checks them, so that a test of a Raft does
+//!   not wait until a checker is built.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -87,7 +87,6 @@ mod final_check;
 mod group;
 mod invariants;
 mod knobs;
-pub mod kv;
 mod net;
 mod outside;
 mod partial;
@@ -100,15 +99,19 @@ mod unwatched;
 mod watch;
 
 pub use checks::Checks;
+pub use choices::Choices;
 pub use cluster::{Cluster, ELECTION, Moved, Retry, Setup};
 pub use command::Command;
 pub use experiment::{Experiment, play, trial};
 pub use failure::{Broken, Invariant};
+pub use faults::{FaultSpan, Faults};
+pub use final_check::Finding;
 pub use group::{Boot, Booted, Group};
+pub use labreport::Kind;
 pub use net::Net;
 pub use outside::{Life, Outside};
 pub use partial::Partial;
-pub use run::{Allowance, Verdict, run, run_within, try_seed, try_unwatched};
+pub use run::{Allowance, Verdict, report_width, run, run_within, try_seed, try_unwatched};
 pub use test::{Figures, Test};
 pub use unwatched::Unwatched;
 pub use watch::Watched;

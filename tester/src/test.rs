@@ -108,7 +108,7 @@ impl Test {
     }
 
     /// What the run does otherwise than its seed says.
-    pub(crate) fn choices(&self) -> &Choices {
+    pub fn choices(&self) -> &Choices {
         self.inner.choices.get_or_init(Choices::default)
     }
 
@@ -276,8 +276,9 @@ impl Test {
         figures
     }
 
-    /// Has something looked into when the run is over, however it ends.
-    pub(crate) fn afterwards(&self, final_check: impl FnOnce(&Test) -> Option<Finding> + Send + 'static) {
+    /// Has something looked into when the run is over, however it ends: outside of it, where it costs no
+    /// virtual time.
+    pub fn afterwards(&self, final_check: impl FnOnce(&Test) -> Option<Finding> + Send + 'static) {
         self.inner.final_checks.lock().push(Box::new(final_check));
     }
 
@@ -287,8 +288,8 @@ impl Test {
         final_checks.into_iter().filter_map(|final_check| final_check(self)).collect()
     }
 
-    /// What was done to the servers and when.
-    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+    /// Where verbs note the faults that they bring about. Nothing else may be asked of the test meanwhile.
+    pub fn faults(&self) -> MutexGuard<'_, Faults> {
         self.inner.faults.lock()
     }
 

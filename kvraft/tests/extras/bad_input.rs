@@ -7,8 +7,8 @@ use kvraft::{Clerk, ClerkError, KvServer, MAX_KEY, MAX_VALUE, Operation};
 use labrt::thread;
 use labrt::time::Instant;
 use rsm::Request;
-use tester::kv::{KvCluster, KvSetup};
 use tester::{Test, try_seed};
+use tester_kv::{KvCluster, KvSetup};
 
 /// This solution's own clerk. Its operations return errors, which the recorded clerks of other tests do not.
 fn clerk(cluster: &KvCluster<KvServer>) -> Clerk {

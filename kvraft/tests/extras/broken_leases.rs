@@ -4,8 +4,8 @@
 use kvraft::{KvServer, Reads};
 use labapi::Lease;
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup};
 use tester::{ELECTION, Test, try_seed};
+use tester_kv::{KvCluster, KvSetup};
 
 /// The leader's clock runs at `rate` while the leader is cut off from the other servers. At a rate of 0.1 it
 /// holds its lease ten times as long as they promised. A client reads from it after the others have a new
@@ -32,7 +32,7 @@ fn slow_leader(t: &Test, rate: f64) {
     t.scene("All links are restored.");
     cluster.connect_all();
     cluster.connect_client(client, &cluster.all());
-    read.within(tester::kv::PATIENCE, "a read");
+    read.within(tester_kv::PATIENCE, "a read");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use labrpc::{DelayModel, Direction, Name, TapAction};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup, PATIENCE};
 use tester::{ELECTION, Test, run};
+use tester_kv::{KvCluster, KvSetup, PATIENCE};
 
 fn cluster(t: &Test, servers: usize, reads: Reads) -> KvCluster<KvServer> {
     KvCluster::with(t, KvSetup::servers(servers), move |ends, me, persister, max_raft_state| {

@@ -1,10 +1,11 @@
 // handout: file never
-//! Tests of the parts of this solution that the course does not ask for: reads that bypass the log,
-//! and a clerk with errors and time limits. They use this solution's own types, so they are a test
+//! Tests of the parts of this solution that the course does not ask for: reads that bypass the log, sessions
+//! that end, and a clerk with errors and time limits. They use this solution's own types, so they are a test
 //! target of their own, and another solution does without it.
 
 mod bad_input;
 mod broken_leases;
+mod expiry;
 mod late;
 mod partial;
 mod reads;

@@ -11,8 +11,8 @@ use kvraft::{KvServer, Reads};
 use labapi::{Lease, Options};
 use labrt::thread;
 use labrt::time::Instant;
-use tester::kv::{KvCluster, KvSetup, Recorded};
 use tester::{Partial, Test, run};
+use tester_kv::{KvCluster, KvSetup, Recorded};
 
 /// How long an operation may take while the fault lasts. A server that reaches too few others may be a
 /// candidate again and again before the right one wins.

@@ -4,8 +4,8 @@
 
 use kvraft::{KvServer, Reads};
 use labapi::Lease;
-use tester::kv::{KvCluster, KvSetup, Workload};
 use tester::{Test, run};
+use tester_kv::{KvCluster, KvSetup, Workload};
 
 use crate::stale_reads::stale_reads;
 

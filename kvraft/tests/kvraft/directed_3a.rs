@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kvraft::KvServer;
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup, PATIENCE, Pending, check_appends, element};
 use tester::{ELECTION, Test, run};
+use tester_kv::{KvCluster, KvSetup, PATIENCE, Pending, check_appends, element};
 
 use crate::stale_reads::stale_reads;
 

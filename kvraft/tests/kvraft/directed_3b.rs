@@ -7,8 +7,8 @@ use labrt::rand::random_range;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicUsize, Ordering};
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup, PATIENCE, element};
 use tester::{ELECTION, Test, run};
+use tester_kv::{KvCluster, KvSetup, PATIENCE, element};
 
 use crate::directed_3a::expect_appends;
 use crate::part_3b::MAX_RAFT_STATE;

@@ -2,8 +2,8 @@
 
 use kvraft::KvServer;
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup, PATIENCE};
 use tester::{ELECTION, Test, run};
+use tester_kv::{KvCluster, KvSetup, PATIENCE};
 
 /// Two of four servers answer nothing. A third server on the leader's side is enough; then it crashes.
 #[test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kvraft::KvServer;
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup, Workload, check_appends, element, speed};
 use tester::{ELECTION, Test, run};
+use tester_kv::{KvCluster, KvSetup, Workload, check_appends, element, speed};
 
 /// One client, no faults.
 #[test]

@@ -2,8 +2,8 @@
 
 use kvraft::KvServer;
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup, Workload, speed};
 use tester::{ELECTION, Test, run};
+use tester_kv::{KvCluster, KvSetup, Workload, speed};
 
 use crate::part_3a::expect_value;
 

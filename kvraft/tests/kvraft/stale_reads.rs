@@ -8,7 +8,7 @@ use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use tester::ELECTION;
-use tester::kv::KvCluster;
+use tester_kv::KvCluster;
 
 /// Time limit of a read after all links are restored.
 const AFTER_HEALING: Duration = Duration::from_secs(3);

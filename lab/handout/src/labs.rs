@@ -72,7 +72,7 @@ pub(crate) const LABS: [Lab; 10] = [
 ];
 
 /// The crates that every handout has, as they are.
-pub(crate) const FRAMEWORK: [&str; 15] = [
+pub(crate) const FRAMEWORK: [&str; 16] = [
     "labrt",
     "labgob",
     "labrpc",
@@ -83,6 +83,7 @@ pub(crate) const FRAMEWORK: [&str; 15] = [
     "linearize/page",
     "linearize/read",
     "tester",
+    "tester/kv",
     "lab",
     "lab/terminal",
     "lab/check",

@@ -12,6 +12,7 @@ mod deaths;
 mod faults;
 mod odd;
 mod scripts;
+mod sources;
 mod terminal;
 mod verbs;
 mod why;

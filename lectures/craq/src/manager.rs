@@ -35,10 +35,10 @@ pub struct Manager {
 struct Known {
     /// The plan, as this manager has seen it last.
     newest: Plan,
-    /// How many questions to the registry have begun, and whether the last one is still open.
-    questions: u64,
-    is_asking: bool,
-    /// The answer to the last question; None if there was none.
+    /// How many questions to the registry have begun, and how many have ended: one is open at most.
+    asked: u64,
+    answered: u64,
+    /// The answer to the last question that has ended; None if there was none.
     answer: Option<Plan>,
 }
 
@@ -48,7 +48,7 @@ impl Settle for Known {
     type Signals = Condvar;
 
     fn settle(&mut self, answered: &Condvar) {
-        if !self.is_asking {
+        if self.asked == self.answered {
             answered.notify_all();
         }
     }
@@ -77,27 +77,28 @@ impl Manager {
     }
 
     /// The plan: everything that was decided before the call is in it. One question to the registry serves
-    /// all calls that came before it; one that was under way already may miss a decision.
+    /// all calls that came before it; one that was under way already may miss a decision. A call is done with
+    /// the first answer that will do, even if another call has asked the next question by then: where calls
+    /// are many, it would wait for ever otherwise.
     fn newest(&self) -> Option<Plan> {
         let mut known = self.plan.lock();
-        let needed = known.questions + 1;
-        while known.is_asking {
-            known.wait(|answered| answered);
-            if known.questions >= needed && !known.is_asking {
-                return known.answer.clone();
+        let needed = known.asked + 1;
+        while known.answered < needed {
+            if known.asked == known.answered {
+                known.asked += 1;
+                drop(known);
+                let answer = self.registry.newest().ok();
+                known = self.plan.lock();
+                known.answered += 1;
+                if let Some(plan) = answer.as_ref().filter(|plan| plan.revision > known.newest.revision) {
+                    known.newest = plan.clone();
+                }
+                known.answer = answer;
+            } else {
+                known.wait(|answered| answered);
             }
         }
-        known.questions += 1;
-        known.is_asking = true;
-        drop(known);
-        let answer = self.registry.newest().ok();
-        let mut known = self.plan.lock();
-        known.is_asking = false;
-        if let Some(plan) = answer.as_ref().filter(|plan| plan.revision > known.newest.revision) {
-            known.newest = plan.clone();
-        }
-        known.answer.clone_from(&answer);
-        answer
+        known.answer.clone()
     }
 
     fn run_steward(&self) {

@@ -41,6 +41,57 @@ fn deaf_leader_2a() {
     });
 }
 
+/// How many elections a candidate has missed in [`outdated_candidate_2a`].
+const MISSED: u64 = 6;
+
+/// A candidate of an old term learns the new one from the first refusal (§5.1: "current terms are exchanged
+/// whenever servers communicate"; Figure 2, results of RequestVote: "term: currentTerm, for candidate to
+/// update itself"). It does not climb there, one election after the other.
+#[test]
+fn outdated_candidate_2a() {
+    run("outdated_candidate_2a", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(7));
+        let first = cluster.check_one_leader();
+        let candidate = (first + 1) % 7;
+        let old_term = cluster.highest_term();
+
+        t.scene("The leader is left with one follower. The other five elect leaders, one after the other.");
+        let others: Vec<usize> = (0..7).filter(|&server| server != first && server != candidate).collect();
+        cluster.partition(&[&others, &[first, candidate]]);
+        for _ in 0..MISSED {
+            let term = cluster.highest_term();
+            let leader = leader_since(&cluster, &others, old_term);
+            cluster.disconnect(leader);
+            leader_since(&cluster, &others, term);
+            cluster.connect(leader);
+        }
+        let new_term = cluster.highest_term();
+
+        t.scene("The follower loses its leader. It can ask the others, who say nothing to it but replies.");
+        let before = cluster.get_state(candidate).map(|(term, _)| term);
+        cluster.disconnect(first);
+        cluster.disconnect(candidate);
+        others.iter().for_each(|&other| cluster.open_link(candidate, other));
+        let term = || cluster.get_state(candidate).map_or(0, |(term, _)| term);
+        let stands = wait_until(5 * ELECTION, || term() > old_term);
+        t.exercised(before == Some(old_term) && stands, "the follower had heard of a new term");
+        thread::sleep(ELECTION / 2);
+        // Pauses, clocks and slow links of a swarm run may keep the replies away.
+        t.expect(!t.is_ordinary() || term() >= new_term, || {
+            format!("server {candidate} is in term {} still, although replies had term {new_term}", term())
+        });
+    });
+}
+
+/// Waits until one of these servers leads a later term than this, and returns the one of the latest term.
+fn leader_since(cluster: &Cluster<Raft>, servers: &[usize], term: u64) -> usize {
+    cluster.test().wait_for(5 * ELECTION, "a majority elects a leader", || {
+        let state = servers.iter().filter_map(|&server| Some((cluster.get_state(server)?, server)));
+        let leaders = state.filter(|&((now, leads), _)| leads && now > term);
+        leaders.max().map(|(_, server)| server)
+    })
+}
+
 /// Two of five servers cannot elect a leader, however often they exchange requests and replies: a vote counts
 /// once (§5.2).
 #[test]

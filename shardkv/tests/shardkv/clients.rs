@@ -7,7 +7,7 @@ use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread::{self, JoinHandle};
 use shardkv::Clerk;
 use tester::Test;
-use tester::kv::Recorded;
+use tester_kv::Recorded;
 
 use crate::cluster::{Cluster, pause, random_text};
 

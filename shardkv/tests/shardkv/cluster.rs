@@ -11,8 +11,8 @@ use labrt::time::Instant;
 use rsm::ReplicatedServer as _;
 use shardctrler::{Config, ControllerServer, GroupId, SHARDS};
 use shardkv::{Clerk, GroupView, Setup, ShardServer, Stage, key_to_shard};
-use tester::kv::{Recorded, Records};
 use tester::{Boot, Booted, Checks, Figures, Group, Net, Test};
+use tester_kv::{Recorded, Records};
 
 use crate::callers::{Caller, Callers};
 use crate::costly::Costs;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use labrt::channel::bounded;
 use labrt::thread;
 use shardkv::Clerk;
-use tester::kv::Recorded;
 use tester::{Test, run};
+use tester_kv::Recorded;
 
 use crate::clients::Keys;
 use crate::cluster::{Cluster, GROUPS, Options, controllers, pause};

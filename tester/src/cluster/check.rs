@@ -5,9 +5,16 @@ use std::time::Duration;
 use labapi::Consensus;
 use labrt::rand::random_range;
 use labrt::thread;
+use labrt::time::Instant;
 
 use super::Cluster;
 use crate::failure::Invariant;
+
+/// How long a term may need to reach all connected servers: a few heartbeats over slow links.
+const SPREAD: Duration = Duration::from_secs(2);
+
+/// How long `check_terms_agree` waits between two looks.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How often `check_one_leader` looks before it gives up, after about five seconds.
 const LOOKS: u32 = 10;
@@ -55,22 +62,36 @@ impl<R: Consensus> Cluster<R> {
         self.test().note("check_no_leader");
     }
 
-    /// Checks that all connected servers are in one term, and returns it.
+    /// Waits until all connected servers are in one term, and returns it.
     ///
     /// # Panics
-    /// If they are not.
+    /// If they are not for two seconds: a leader's next message tells each of them its term.
     pub fn check_terms_agree(&self) -> u64 {
+        let deadline = Instant::now() + SPREAD;
+        let term = loop {
+            match self.common_term() {
+                Ok(term) => break term,
+                Err(terms) if Instant::now() >= deadline => {
+                    self.test().fail_waiting(format!("expected one term within two seconds, but {terms}"))
+                }
+                Err(_) => thread::sleep(LOOK),
+            }
+        };
+        self.test().note(format!("check_terms_agree: {term}"));
+        term
+    }
+
+    /// The term of all connected servers, 0 if there are none; an error names two whose terms differ.
+    fn common_term(&self) -> Result<u64, String> {
         let mut agreed: Option<(usize, u64)> = None;
         for server in (0..self.len()).filter(|&server| self.is_connected(server)) {
             let Some((term, _)) = self.get_state(server) else { continue };
             let (first, expected) = *agreed.get_or_insert((server, term));
-            self.test().expect(term == expected, || {
-                format!("expected one term, but server {first} is in term {expected} and server {server} in {term}")
-            });
+            if term != expected {
+                return Err(format!("server {first} is in term {expected} and server {server} in {term}"));
+            }
         }
-        let term = agreed.map_or(0, |(_, term)| term);
-        self.test().note(format!("check_terms_agree: {term}"));
-        term
+        Ok(agreed.map_or(0, |(_, term)| term))
     }
 
     /// The highest term of any living server.

@@ -117,7 +117,7 @@ impl<R: Consensus> Cluster<R> {
         let cluster = Cluster { group, record };
         cluster.group.slow_link_as_drawn();
         if setup.snapshots {
-            cluster.group.progress().makes_snapshots();
+            cluster.group.makes_snapshots();
         }
         cluster.start_all();
         cluster.group.pause_as_drawn();

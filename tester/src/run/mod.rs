@@ -13,20 +13,19 @@ mod seed;
 mod starved;
 mod traced;
 
-use board::Board;
-use channel::Reports;
-pub(crate) use pictures::target as target_folder;
-use plan::Plan;
-pub(crate) use plan::report_width;
-
-use crate::failure::Invariant;
-use crate::test::Test;
-pub(crate) use report::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use board::Board;
+use channel::Reports;
+pub(crate) use pictures::target as target_folder;
+use plan::Plan;
+pub use plan::report_width;
 use report::Report;
+
+use crate::failure::Invariant;
+use crate::test::Test;
 
 /// How long a finished seed's report may wait until it is printed.
 const FLUSH: Duration = Duration::from_millis(25);
@@ -88,11 +87,15 @@ pub fn run(name: &'static str, body: impl Fn(&Test) + Send + Sync + 'static) {
 /// # Panics
 /// As [`run`].
 pub fn run_within(name: &'static str, allowance: Allowance, body: impl Fn(&Test) + Send + Sync + 'static) {
-    let plan = match Plan::from_environment(name, allowance) {
-        Ok(plan) => plan,
+    play(name, allowance, &(Arc::new(body) as Arc<Body>));
+}
+
+/// All that does not depend on the body's type: compiled once, and not for each test.
+fn play(name: &'static str, allowance: Allowance, body: &Arc<Body>) {
+    match Plan::from_environment(name, allowance) {
+        Ok(plan) => conduct(&Arc::new(plan), body),
         Err(complaint) => panic!("{complaint}"),
-    };
-    conduct(&Arc::new(plan), &(Arc::new(body) as Arc<Body>));
+    }
 }
 
 /// How one run has ended; see [`try_seed`].

@@ -152,7 +152,7 @@ fn number(name: &str) -> Result<Option<u64>, String> {
 }
 
 /// How wide the lines of a report may be; where the environment makes no sense, the usual width.
-pub(crate) fn report_width() -> usize {
+pub fn report_width() -> usize {
     width().unwrap_or(WIDTH)
 }
 

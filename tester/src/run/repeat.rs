@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use labreport::Kind;
 use labrt::Decision;
 
 use super::Body;
 use super::plan::Plan;
-use super::report::{Kind, Report};
+use super::report::Report;
 use super::seed::attempt;
 
 /// What one run of a seed was, for comparing.

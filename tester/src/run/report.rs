@@ -1,16 +1,17 @@
 //! The report of a seed: a line for `lab`, a line as the course prints it, or the story of a failure.
 
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use labreport::Kind;
+use labreport::VERSION;
+use labrt::{Failure, FailureKind, Stats};
+
 use super::Verdict;
 use super::channel::Reports;
 use super::plan::Plan;
 use crate::failure::{Broken, Invariant};
 use crate::test::Figures;
-pub(crate) use labreport::Kind;
-use std::fmt::Write;
-use std::path::PathBuf;
-
-use labreport::VERSION;
-use labrt::{Failure, FailureKind, Stats};
 
 /// How a seed's run has ended.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use labreport::Kind;
 use labrt::{Config, Failure, FailureKind, Outcome, PolicyKind, World};
 
 use super::Body;
@@ -10,7 +11,7 @@ use super::board::{self, Board};
 use super::pictures;
 use super::plan::Plan;
 use super::repeat;
-use super::report::{Kind, Report};
+use super::report::Report;
 use super::starved::{Ticker, Ticks};
 use super::traced;
 use crate::choices::Choices;

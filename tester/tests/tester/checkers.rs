@@ -6,8 +6,9 @@ use crate::fake::*;
 use crate::process::unfolded;
 
 /// Five commands; then a follower crashes and starts again.
-fn play<Q: Quirk>(t: &Test) {
-    let cluster = Cluster::<Fake<Q>>::new(t, Setup::servers(3));
+fn play(t: &Test, wrong: Wrong) {
+    Fake::will_be(wrong);
+    let cluster = Cluster::<Fake>::new(t, Setup::servers(3));
     for command in 1..=5 {
         cluster.agree_on(command, 3, Retry::No);
     }
@@ -18,13 +19,13 @@ fn play<Q: Quirk>(t: &Test) {
     cluster.agree_on(7, 3, Retry::No);
 }
 
-fn verdict<Q: Quirk>() -> Verdict {
-    try_seed("fake", 1, play::<Q>)
+fn verdict(wrong: Wrong) -> Verdict {
+    try_seed("fake", 1, move |t| play(t, wrong))
 }
 
 #[track_caller]
-fn assert_broken<Q: Quirk>(invariant: Invariant, words: &[&str]) {
-    let verdict = verdict::<Q>();
+fn assert_broken(wrong: Wrong, invariant: Invariant, words: &[&str]) {
+    let verdict = verdict(wrong);
     assert_eq!(verdict.invariant, Some(invariant), "{}", verdict.text);
     for word in words {
         assert!(verdict.message.contains(word), "no {word:?} in {:?}", verdict.message);
@@ -35,49 +36,58 @@ fn assert_broken<Q: Quirk>(invariant: Invariant, words: &[&str]) {
 
 #[test]
 fn what_is_right_passes() {
-    let verdict = verdict::<Nothing>();
+    let verdict = verdict(Wrong::Nothing);
     assert!(verdict.ok, "{}", verdict.text);
     assert!(verdict.text.contains("3 peers") && verdict.text.contains("7 commands"), "{}", verdict.text);
 }
 
 #[test]
 fn two_leaders_of_one_term_are_seen() {
-    assert_broken::<AllLead>(Invariant::ElectionSafety, &["servers 0 and 1", "term 1"]);
+    assert_broken(Wrong::AllLead, Invariant::ElectionSafety, &["servers 0 and 1", "term 1"]);
 }
 
 #[test]
 fn a_leader_that_changes_its_log_is_seen() {
-    assert_broken::<LeaderRewrites>(Invariant::LeaderAppendOnly, &["server 0", "term 1", "index 1"]);
+    assert_broken(Wrong::LeaderRewrites, Invariant::LeaderAppendOnly, &["server 0", "term 1", "index 1"]);
 }
 
 #[test]
 fn different_commands_in_one_place_are_seen() {
-    assert_broken::<FollowersAlter>(Invariant::LogMatching, &["servers 0 and", "index 1"]);
+    assert_broken(Wrong::FollowersAlter, Invariant::LogMatching, &["servers 0 and", "index 1"]);
 }
 
 #[test]
 fn commitment_without_a_majority_is_seen() {
-    assert_broken::<CommitsAlone>(Invariant::LeaderCompleteness, &["server 0", "index 1", "only 1 of 3"]);
+    assert_broken(
+        Wrong::CommitsAlone,
+        Invariant::LeaderCompleteness,
+        &["server 0", "index 1", "only 1 of 3"],
+    );
 }
 
 #[test]
 fn different_applied_commands_are_seen() {
-    assert_broken::<AppliesOther>(Invariant::StateMachineSafety, &["index 1", "applied"]);
+    assert_broken(Wrong::AppliesOther, Invariant::StateMachineSafety, &["index 1", "applied"]);
 }
 
 #[test]
 fn a_command_that_is_applied_twice_is_seen() {
-    assert_broken::<AppliesTwice>(Invariant::ApplyOrder, &["index 1", "expects 2"]);
+    assert_broken(Wrong::AppliesTwice, Invariant::ApplyOrder, &["index 1", "expects 2"]);
 }
 
 #[test]
 fn an_entry_that_no_leader_made_is_seen() {
-    assert_broken::<Invents>(Invariant::LogOrigin, &["server 1, follower of term 1", "at index 2 of term 1"]);
+    assert_broken(
+        Wrong::Invents,
+        Invariant::LogOrigin,
+        &["server 1, follower of term 1", "at index 2 of term 1"],
+    );
 }
 
 #[test]
 fn a_dropped_entry_is_seen() {
-    assert_broken::<Forgets>(
+    assert_broken(
+        Wrong::Forgets,
         Invariant::AcknowledgedEntry,
         &["dropped the entry at index 1", "from server 0"],
     );
@@ -85,17 +95,21 @@ fn a_dropped_entry_is_seen() {
 
 #[test]
 fn an_entry_that_is_not_in_what_was_written_is_seen() {
-    assert_broken::<WritesEmpty>(Invariant::AcknowledgedEntry, &["server 1", "lost in a crash", "index 1"]);
+    assert_broken(
+        Wrong::WritesEmpty,
+        Invariant::AcknowledgedEntry,
+        &["server 1", "lost in a crash", "index 1"],
+    );
 }
 
 #[test]
 fn a_server_that_survives_its_crash_is_seen() {
-    assert_broken::<OutlivesCrash>(Invariant::DeadServer, &["server 1"]);
+    assert_broken(Wrong::OutlivesCrash, Invariant::DeadServer, &["server 1"]);
 }
 
 #[test]
 fn a_panic_names_server_thread_and_time() {
-    let verdict = verdict::<HandlerPanics>();
+    let verdict = verdict(Wrong::HandlerPanics);
     assert!(!verdict.ok);
     for word in ["a handler that panics on purpose", "FakeRpc.copy", "server-", "seed 1", "panic at 0.0"] {
         assert!(unfolded(&verdict.text).contains(word), "no {word:?} in {}", verdict.text);

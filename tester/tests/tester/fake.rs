@@ -1,7 +1,7 @@
 //! A consensus module that is none: server 0 leads term 1 for ever, and copies its log to the others again
 //! and again. It is enough to try the tester on, and it can be wrong in many ways on purpose.
 
-use std::marker::PhantomData;
+use std::cell::Cell;
 use std::time::Duration;
 
 use labapi::{
@@ -12,12 +12,6 @@ use labrt::channel::Sender;
 use labrt::node::Node;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
-
-/// How a fake is wrong.
-pub(crate) trait Quirk: Send + Sync + 'static {
-    /// In this way.
-    const WRONG: Wrong;
-}
 
 /// Ways of being wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,40 +64,11 @@ pub(crate) enum Wrong {
     StartSpawns,
 }
 
-/// Defines quirks as types.
-macro_rules! quirks {
-    ($($name:ident),*) => {$(
-        pub(crate) struct $name;
-        impl Quirk for $name {
-            const WRONG: Wrong = Wrong::$name;
-        }
-    )*};
+std::thread_local! {
+    /// How the fakes of the run are wrong that this thread plays. One type that is told so is built once; a
+    /// type for each way would be built, with the whole tester in it, two dozen times.
+    static CHOSEN: Cell<Wrong> = const { Cell::new(Wrong::Nothing) };
 }
-quirks!(
-    Nothing,
-    AllLead,
-    LeaderRewrites,
-    FollowersAlter,
-    CommitsAlone,
-    AppliesOther,
-    AppliesTwice,
-    Forgets,
-    Invents,
-    NeverWrites,
-    WritesEmpty,
-    OutlivesCrash,
-    HandlerPanics,
-    GoesBack,
-    ForgetsTerm,
-    VotesTwice,
-    SendsOther,
-    WritesLate,
-    OutlivesCalling,
-    OutlivesApplying,
-    AdmitsNothing,
-    TwoLocks,
-    StartSpawns
-);
 
 labrpc::service! {
     /// What the fake's servers say to one another.
@@ -140,11 +105,11 @@ impl WireFormat for FakeWire {
 }
 
 /// A server of the fake.
-pub(crate) struct Fake<Q> {
+pub(crate) struct Fake {
     me: usize,
+    wrong: Wrong,
     state: Mutex<State>,
     other: Mutex<()>,
-    quirk: PhantomData<Q>,
 }
 
 struct State {
@@ -160,9 +125,15 @@ struct State {
     calls: u64,
 }
 
-impl<Q: Quirk> Fake<Q> {
+impl Fake {
+    /// The servers that are made from now on in this run are wrong in this way. To be called as a run begins,
+    /// whose threads are all on one thread of the system.
+    pub(crate) fn will_be(wrong: Wrong) {
+        CHOSEN.set(wrong);
+    }
+
     fn wrong(&self, wrong: Wrong) -> bool {
-        Q::WRONG == wrong
+        self.wrong == wrong
     }
 
     fn role(&self) -> Role {
@@ -255,7 +226,7 @@ fn elsewhere() -> Node {
     Node::new("elsewhere")
 }
 
-impl<Q: Quirk> Fake<Q> {
+impl Fake {
     /// Starts threads that live on when the server is crashed.
     fn start_immortals(self: &Arc<Self>, peers: &[ClientEnd], apply: &Sender<ApplyMsg>) {
         let fake = Arc::clone(self);
@@ -307,7 +278,7 @@ impl<Q: Quirk> Fake<Q> {
     }
 }
 
-impl<Q: Quirk> FakeRpc for Fake<Q> {
+impl FakeRpc for Fake {
     fn vote(&self, _args: (u64, usize)) -> bool {
         // The vote is on the disk, as it should be.
         self.state.lock().disk.append(&[]);
@@ -343,7 +314,7 @@ impl<Q: Quirk> FakeRpc for Fake<Q> {
     }
 }
 
-impl<Q: Quirk> Consensus for Fake<Q> {
+impl Consensus for Fake {
     fn make(peers: Vec<ClientEnd>, me: usize, disk: Persister, apply: Sender<ApplyMsg>) -> Arc<Self> {
         let log: Vec<Vec<u8>> = labgob::decode(&disk.state()).unwrap_or_default();
         let has = vec![0; peers.len()];
@@ -359,7 +330,7 @@ impl<Q: Quirk> Consensus for Fake<Q> {
             calls: 0,
         };
         let fake =
-            Arc::new(Fake { me, state: Mutex::new(state), other: Mutex::default(), quirk: PhantomData });
+            Arc::new(Fake { me, wrong: CHOSEN.get(), state: Mutex::new(state), other: Mutex::default() });
         if fake.wrong(Wrong::TwoLocks) && me != 0 {
             let fake = Arc::clone(&fake);
             thread::spawn(move || fake.lock_the_other_way());

@@ -4,9 +4,6 @@
 
 mod checkers;
 mod fake;
-mod kv;
-mod kv_fake;
-mod kv_pictures;
 mod outside;
 mod process;
 mod stalls;

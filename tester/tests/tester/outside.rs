@@ -10,9 +10,10 @@ use crate::fake::*;
 use crate::process::unfolded;
 
 /// Five commands; then a follower crashes and starts again.
-fn verdict<Q: Quirk>() -> Verdict {
-    try_seed("fake", 1, |t: &Test| {
-        let cluster = Cluster::<Unwatched<Fake<Q>>>::new(t, Setup::servers(3));
+fn verdict(wrong: Wrong) -> Verdict {
+    try_seed("fake", 1, move |t: &Test| {
+        Fake::will_be(wrong);
+        let cluster = Cluster::<Unwatched<Fake>>::new(t, Setup::servers(3));
         for command in 1..=5 {
             cluster.agree_on(command, 3, Retry::No);
         }
@@ -26,8 +27,8 @@ fn verdict<Q: Quirk>() -> Verdict {
 }
 
 #[track_caller]
-fn assert_broken<Q: Quirk>(invariant: Invariant, words: &[&str]) {
-    let verdict = verdict::<Q>();
+fn assert_broken(wrong: Wrong, invariant: Invariant, words: &[&str]) {
+    let verdict = verdict(wrong);
     assert_eq!(verdict.invariant, Some(invariant), "{}", verdict.text);
     for word in words {
         assert!(unfolded(&verdict.text).contains(word), "no {word:?} in {}", verdict.text);
@@ -36,7 +37,7 @@ fn assert_broken<Q: Quirk>(invariant: Invariant, words: &[&str]) {
 
 #[test]
 fn what_is_right_passes_and_the_report_says_what_was_not_watched() {
-    let verdict = verdict::<Nothing>();
+    let verdict = verdict(Wrong::Nothing);
     assert!(verdict.ok, "{}", verdict.text);
     let unwatched = ["logs, roles and commit indices at each change; implement `watch`"];
     assert_eq!(verdict.report.unwatched, unwatched);
@@ -45,42 +46,63 @@ fn what_is_right_passes_and_the_report_says_what_was_not_watched() {
 
 #[test]
 fn two_leaders_of_one_term_are_seen() {
-    assert_broken::<AllLead>(Invariant::ElectionSafety, &["servers 0 and", "leaders of term 1"]);
+    assert_broken(Wrong::AllLead, Invariant::ElectionSafety, &["servers 0 and", "leaders of term 1"]);
 }
 
 #[test]
 fn a_term_that_goes_back_is_seen() {
-    assert_broken::<GoesBack>(Invariant::GrowingTerm, &["is in term 1 (its life 1)", "in term 2 before"]);
+    assert_broken(
+        Wrong::GoesBack,
+        Invariant::GrowingTerm,
+        &["is in term 1 (its life 1)", "in term 2 before"],
+    );
 }
 
 #[test]
 fn a_term_that_is_lost_in_a_crash_is_seen() {
-    assert_broken::<ForgetsTerm>(Invariant::GrowingTerm, &["server 1", "(its life 2)", "in term 2 before"]);
+    assert_broken(
+        Wrong::ForgetsTerm,
+        Invariant::GrowingTerm,
+        &["server 1", "(its life 2)", "in term 2 before"],
+    );
 }
 
 #[test]
 fn two_votes_in_one_term_are_seen() {
-    assert_broken::<VotesTwice>(Invariant::OneVote, &["server 0 votes for servers", "in term 1"]);
+    assert_broken(Wrong::VotesTwice, Invariant::OneVote, &["server 0 votes for servers", "in term 1"]);
 }
 
 #[test]
 fn different_entries_of_one_index_and_term_are_seen() {
-    assert_broken::<SendsOther>(Invariant::LogMatching, &["different commands at index 1, both of term 1"]);
+    assert_broken(
+        Wrong::SendsOther,
+        Invariant::LogMatching,
+        &["different commands at index 1, both of term 1"],
+    );
 }
 
 #[test]
 fn a_commit_index_without_acknowledgements_is_seen() {
-    assert_broken::<CommitsAlone>(Invariant::LeaderCompleteness, &["server 0", "index 1", "only 1 of 3"]);
+    assert_broken(
+        Wrong::CommitsAlone,
+        Invariant::LeaderCompleteness,
+        &["server 0", "index 1", "only 1 of 3"],
+    );
 }
 
 #[test]
 fn a_promise_that_never_reached_the_disk_is_seen_at_the_restart() {
-    assert_broken::<NeverWrites>(Invariant::DurablePromise, &["server 1 is restarted", "index 5 (term 1)"]);
+    assert_broken(
+        Wrong::NeverWrites,
+        Invariant::DurablePromise,
+        &["server 1 is restarted", "index 5 (term 1)"],
+    );
 }
 
 #[test]
 fn a_promise_that_is_written_late_is_seen() {
-    assert_broken::<WritesLate>(
+    assert_broken(
+        Wrong::WritesLate,
         Invariant::DurablePromise,
         &["acknowledged the entry at index", "(term 1) without a write to its disk since"],
     );
@@ -88,31 +110,36 @@ fn a_promise_that_is_written_late_is_seen() {
 
 #[test]
 fn different_applied_commands_are_seen() {
-    assert_broken::<AppliesOther>(Invariant::StateMachineSafety, &["index 1", "applied"]);
+    assert_broken(Wrong::AppliesOther, Invariant::StateMachineSafety, &["index 1", "applied"]);
 }
 
 #[test]
 fn a_thread_that_writes_after_the_crash_is_named() {
     let words = ["server 1", "writes to its disk (", "fake.rs:", "by thread `immortal` of `elsewhere`"];
-    assert_broken::<OutlivesCrash>(Invariant::DeadServer, &words);
+    assert_broken(Wrong::OutlivesCrash, Invariant::DeadServer, &words);
 }
 
 #[test]
 fn a_thread_that_calls_after_the_crash_is_named() {
     let words = ["server 1", "calls another server (", "fake.rs:", "by thread `immortal` of `elsewhere`"];
-    assert_broken::<OutlivesCalling>(Invariant::DeadServer, &words);
+    assert_broken(Wrong::OutlivesCalling, Invariant::DeadServer, &words);
 }
 
 #[test]
 fn a_command_after_the_crash_is_seen() {
-    assert_broken::<OutlivesApplying>(Invariant::DeadServer, &["server 1", "hands index 1 to its service"]);
+    assert_broken(
+        Wrong::OutlivesApplying,
+        Invariant::DeadServer,
+        &["server 1", "hands index 1 to its service"],
+    );
 }
 
 /// Every call into a server runs on its node, so whatever `start` spawns ends with the server.
 #[test]
 fn threads_that_start_spawns_die_with_their_server() {
     let verdict = try_seed("fake", 1, |t: &Test| {
-        let cluster = Cluster::<Unwatched<Fake<StartSpawns>>>::new(t, Setup::servers(3));
+        Fake::will_be(Wrong::StartSpawns);
+        let cluster = Cluster::<Unwatched<Fake>>::new(t, Setup::servers(3));
         cluster.agree_on(1, 3, Retry::No);
         let disk = cluster.persister(0);
         let before = disk.writes();
@@ -130,7 +157,8 @@ fn threads_that_start_spawns_die_with_their_server() {
 #[test]
 fn a_server_is_looked_at_right_before_its_crash() {
     let verdict = try_seed("fake", 1, |t: &Test| {
-        let cluster = Cluster::<Unwatched<Fake<GoesBack>>>::new(t, Setup::servers(3));
+        Fake::will_be(Wrong::GoesBack);
+        let cluster = Cluster::<Unwatched<Fake>>::new(t, Setup::servers(3));
         thread::sleep(Duration::from_millis(10));
         cluster.start(0, 1);
         cluster.start(0, 2);

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use labreport::{Kind, Report};
 use tester::{Cluster, Retry, Setup, Test, run};
 
-use crate::fake::{Fake, Nothing};
+use crate::fake::{Fake, Wrong};
 
 /// Which of the parts a child plays.
 const PART: &str = "TESTER_PART";
@@ -17,7 +17,6 @@ pub(crate) fn plays(part: &str) -> bool {
 
 pub(crate) fn child(part: &str, environment: &[(&str, &str)]) -> Output {
     let module = match part {
-        "stale" => "kv_pictures",
         "busy" | "punctual" | "late" => "starved",
         _ => "process",
     };
@@ -57,7 +56,8 @@ pub(crate) fn reports(output: &Output) -> Vec<Report> {
 fn right() {
     if plays("right") {
         run("right", |t: &Test| {
-            let cluster = Cluster::<Fake<Nothing>>::new(t, Setup::servers(3));
+            Fake::will_be(Wrong::Nothing);
+            let cluster = Cluster::<Fake>::new(t, Setup::servers(3));
             cluster.agree_on(1, 3, Retry::No);
         });
     }
@@ -136,27 +136,28 @@ fn talkative() {
 
 #[test]
 fn no_line_of_a_report_is_wider_than_the_terminal() {
-    for part in ["deadlocked", "talkative", "sometimes_wrong", "stuck"] {
+    // Side by side, for a thread that is stuck is waited for.
+    std::thread::scope(|scope| {
         for width in [60, 80, 100, 160] {
-            let columns = width.to_string();
-            let environment = [
-                ("LAB_SEEDS", "0..9"),
-                ("LAB_REPORT", "1"),
-                ("LAB_COLUMNS", &columns),
-                ("RUST_BACKTRACE", "1"),
-            ];
-            let reports = reports(&child(part, &environment));
-            let failed = reports.iter().find(|report| !report.ok).expect("one of nine seeds fails");
-            let story = failed.report.as_deref().unwrap_or_default();
-            let widest = story.lines().map(|line| line.chars().count()).max();
-            assert!(widest <= Some(width), "{part}: {widest:?} at {width}:\n{story}");
-            assert!(
-                story.lines().count() <= 60,
-                "{part}, {} lines at {width}:\n{story}",
-                story.lines().count()
-            );
+            for part in ["deadlocked", "talkative", "sometimes_wrong", "stuck"] {
+                scope.spawn(move || assert_fits(part, width));
+            }
         }
-    }
+    });
+}
+
+/// The report of the part's first failure has lines of that width at most, and few.
+fn assert_fits(part: &str, width: usize) {
+    let columns = width.to_string();
+    let environment =
+        [("LAB_SEEDS", "0..9"), ("LAB_REPORT", "1"), ("LAB_COLUMNS", &columns), ("RUST_BACKTRACE", "1")];
+    let reports = reports(&child(part, &environment));
+    let failed = reports.iter().find(|report| !report.ok).expect("one of nine seeds fails");
+    let story = failed.report.as_deref().unwrap_or_default();
+    let widest = story.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(width), "{part}: {widest:?} at {width}:\n{story}");
+    let lines = story.lines().count();
+    assert!(lines <= 60, "{part}, {lines} lines at {width}:\n{story}");
 }
 
 #[test]

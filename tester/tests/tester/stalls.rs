@@ -5,10 +5,13 @@ use std::time::Duration;
 use labrt::thread;
 use tester::{Cluster, Retry, Setup, Test, Verdict, try_seed};
 
-use crate::fake::{AdmitsNothing, Fake, Nothing, Quirk, TwoLocks};
+use crate::fake::{Fake, Wrong};
 
-fn play<Q: Quirk>(body: impl Fn(&Cluster<Fake<Q>>) + Send + Sync + 'static) -> Verdict {
-    try_seed("stalls", 7, move |t: &Test| body(&Cluster::new(t, Setup::servers(3))))
+fn play(wrong: Wrong, body: impl Fn(&Cluster<Fake>) + Send + Sync + 'static) -> Verdict {
+    try_seed("stalls", 7, move |t: &Test| {
+        Fake::will_be(wrong);
+        body(&Cluster::new(t, Setup::servers(3)));
+    })
 }
 
 #[track_caller]
@@ -21,7 +24,7 @@ fn assert_says(verdict: &Verdict, words: &[&str]) {
 
 #[test]
 fn too_few_servers_are_up() {
-    let verdict = play::<Nothing>(|cluster| {
+    let verdict = play(Wrong::Nothing, |cluster| {
         cluster.agree_on(1, 3, Retry::No);
         cluster.crash(1);
         cluster.crash(2);
@@ -33,7 +36,7 @@ fn too_few_servers_are_up() {
 
 #[test]
 fn requests_of_the_leader_do_not_arrive() {
-    let verdict = play::<Nothing>(|cluster| {
+    let verdict = play(Wrong::Nothing, |cluster| {
         cluster.agree_on(1, 3, Retry::No);
         cluster.disconnect(0);
         cluster.agree_on(2, 2, Retry::Yes);
@@ -46,7 +49,7 @@ fn requests_of_the_leader_do_not_arrive() {
 
 #[test]
 fn nobody_acknowledges() {
-    let verdict = play::<AdmitsNothing>(|cluster| {
+    let verdict = play(Wrong::AdmitsNothing, |cluster| {
         thread::sleep(Duration::from_millis(100));
         cluster.agree_on(1, 3, Retry::Yes);
     });
@@ -60,7 +63,7 @@ fn nobody_acknowledges() {
 /// A circle of locks ends the run at once, and its lines are all that there is to say.
 #[test]
 fn two_locks_in_two_orders() {
-    let verdict = play::<TwoLocks>(|cluster| {
+    let verdict = play(Wrong::TwoLocks, |cluster| {
         cluster.agree_on(1, 3, Retry::Yes);
     });
     assert_says(&verdict, &["the cycle: ", "fake.rs", "held by"]);
@@ -70,7 +73,7 @@ fn two_locks_in_two_orders() {
 /// What is seen at once, and not waited for, has no such words.
 #[test]
 fn other_failures_say_nothing_of_it() {
-    let verdict = play::<Nothing>(|cluster| cluster.test().fail("a broken expectation"));
+    let verdict = play(Wrong::Nothing, |cluster| cluster.test().fail("a broken expectation"));
     assert!(!verdict.text.contains("nothing was committed"), "{}", verdict.text);
 }
 
@@ -78,7 +81,7 @@ fn other_failures_say_nothing_of_it() {
 #[test]
 fn what_does_not_come_is_named() {
     let waits = |limit: u64| {
-        play::<Nothing>(move |cluster| {
+        play(Wrong::Nothing, move |cluster| {
             let begun = labrt::time::Instant::now();
             let is_over = || (begun.elapsed() >= Duration::from_millis(40)).then_some(7);
             let found =

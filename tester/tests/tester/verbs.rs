@@ -5,9 +5,9 @@ use std::time::Duration;
 use labrt::thread;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, Verdict, try_seed};
 
-use crate::fake::{Fake, Nothing};
+use crate::fake::Fake;
 
-type Servers = Cluster<Fake<Nothing>>;
+type Servers = Cluster<Fake>;
 
 fn play(body: impl Fn(&Servers) + Send + Sync + 'static) -> Verdict {
     try_seed("verbs", 7, move |t: &Test| body(&Servers::new(t, Setup::servers(3))))

@@ -6,8 +6,8 @@ use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
 use labrt::thread;
 use labrt::time::Duration;
-use tester::kv::{Recorded, Records, check_appends, element};
 use tester::{Boot, Booted, Group, Net, Test, run};
+use tester_kv::{Recorded, Records, check_appends, element};
 use warmup::rpc::{CallError, Clerk, Dispatcher, Guarantee, KeyValue, Mode, Rejection, Stub};
 
 use crate::server::{Served, Step, Watch, add, in_parallel, watched};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use labrt::channel::{Receiver, bounded};
 use labrt::thread;
 
-use crate::test::Test;
+use tester::Test;
 
 /// An operation that goes on by itself.
 pub struct Pending<T> {

@@ -1,10 +1,8 @@
 //! The check of a test's history, after the test.
 
-use linearize::{Fault, HistoryError, KvHistory, KvRecorder, Limits, Verdict, text};
+use linearize::{Fault, HistoryError, KvHistory, KvRecorder, Limits, OPEN, Verdict, text};
 
-use crate::final_check::Finding;
-use crate::run::Kind;
-use crate::test::Test;
+use tester::{FaultSpan, Finding, Kind, Test};
 
 /// Bounds of a check: some seconds, and less memory than a test may use. The histories of the labs need next
 /// to nothing of it.
@@ -18,7 +16,7 @@ pub(super) fn look_into(recorder: &KvRecorder, test: &Test) -> Option<Finding> {
     Some(match recorder.history() {
         Ok(history) => {
             tell_met(&history, test);
-            judge(history, test.faults().spans().to_vec(), &LIMITS)
+            judge(history, faults(test), &LIMITS)
         }
         Err(error) => no_history(&error),
     })
@@ -36,8 +34,8 @@ fn tell_met(history: &KvHistory, test: &Test) {
     }
     test.met("operations that overlap", overlapping);
     // Leaders are no faults, and clocks may be wrong all the time.
-    let faults = test.faults();
-    let spans = faults.spans().iter().filter(|span| span.to > span.from && span.group != "clock");
+    let faults = faults(test);
+    let spans = faults.iter().filter(|span| span.to > span.from && span.group != "clock");
     let spans: Vec<(u64, u64)> = spans.map(|span| (span.from, span.to)).collect();
     if !spans.is_empty() {
         let reads = operations.iter().filter(|operation| operation.op.value().is_none());
@@ -45,6 +43,18 @@ fn tell_met(history: &KvHistory, test: &Test) {
         let during = reads.filter(|read| is_during(read.call, read.end)).count();
         test.met("reads during faults", during as u64);
     }
+}
+
+/// The faults of the test, as the checker's picture shows them.
+fn faults(test: &Test) -> Vec<Fault> {
+    let fault = |span: &FaultSpan| Fault {
+        from: span.from,
+        to: span.to.unwrap_or(OPEN),
+        label: span.label.clone(),
+        group: span.group.to_owned(),
+        targets: if span.target.is_empty() { Vec::new() } else { vec![span.target.clone()] },
+    };
+    test.faults().spans().iter().map(fault).collect()
 }
 
 /// A mistake of the recorder. No service is to blame for it, but it must not pass either.
@@ -71,7 +81,7 @@ fn judge(history: KvHistory, faults: Vec<Fault>, limits: &Limits) -> Finding {
 }
 
 fn words(history: &KvHistory, verdict: &Verdict, faults: &[Fault]) -> String {
-    let text = text::render(&history.model(), history.history(), verdict, faults, crate::run::report_width());
+    let text = text::render(&history.model(), history.history(), verdict, faults, tester::report_width());
     format!("history: {text}")
 }
 

@@ -2,20 +2,43 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use flate2::read::ZlibDecoder;
-use tester::kv::{KvCluster, KvSetup};
+use labreport::Report;
 use tester::{Test, run};
+use tester_kv::{KvCluster, KvSetup};
 
-use crate::kv_fake::{FakeKv, ReadsStale};
-use crate::process::{child, plays, reports};
+use crate::fake::{FakeKv, KvWrong};
+
+/// Set where this binary was started by one of its own tests.
+const CHILD: &str = "TESTER_CHILD";
+
+/// Plays the test [`stale`] in a process of its own.
+fn child(environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(std::env::current_exe().expect("a test binary knows where it is"));
+    command.args(["--exact", "pictures::stale", "--nocapture", "--test-threads", "1"]);
+    let outer = std::env::vars_os().map(|(name, _)| name);
+    for name in outer.filter(|name| name.to_string_lossy().starts_with("LAB_")) {
+        command.env_remove(name);
+    }
+    // So that no sentence that a test looks for is broken into lines.
+    command.env("LAB_COLUMNS", "1000").env(CHILD, "1").envs(environment.iter().copied());
+    command.output().expect("a test binary can start itself")
+}
+
+fn reports(output: &Output) -> Vec<Report> {
+    let lines = output.stdout.split(|&byte| byte == b'\n').filter_map(labreport::json_of);
+    lines.map(|json| serde_json::from_slice(json).expect("a report is JSON")).collect()
+}
 
 /// Reads what is stale, while a server is cut off and another one crashes.
 #[test]
 fn stale() {
-    if plays("stale") {
+    if std::env::var_os(CHILD).is_some() {
         run("stale", |t: &Test| {
-            let cluster = KvCluster::<FakeKv<ReadsStale>>::new(t, KvSetup::servers(3));
+            FakeKv::will_be(KvWrong::ReadsStale);
+            let cluster = KvCluster::<FakeKv>::new(t, KvSetup::servers(3));
             let (mut writer, mut reader) = (cluster.make_client(&[0]), cluster.make_client(&[2]));
             cluster.disconnect(2);
             writer.put("x", "1");
@@ -72,7 +95,7 @@ fn bytes(text: &str) -> Vec<u8> {
 #[test]
 fn the_picture_has_the_operations_and_the_faults() {
     let folder = folder("faults");
-    let output = child("stale", &[("LAB_SEED", "7"), ("LAB_PICTURES", &folder.to_string_lossy())]);
+    let output = child(&[("LAB_SEED", "7"), ("LAB_PICTURES", &folder.to_string_lossy())]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success(), "{text}");
     assert_eq!(names(&folder), ["stale-seed-7.html"]);
@@ -91,9 +114,9 @@ fn the_picture_has_the_operations_and_the_faults() {
 fn of_many_failures_a_few_have_a_picture() {
     let folder = folder("few");
     let pictures = folder.to_string_lossy();
-    let output = child("stale", &[("LAB_SEEDS", "0..8"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
+    let output = child(&[("LAB_SEEDS", "0..8"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
     // Another process of the same campaign finds them there.
-    let later = child("stale", &[("LAB_SEEDS", "8..10"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
+    let later = child(&[("LAB_SEEDS", "8..10"), ("LAB_REPORT", "1"), ("LAB_PICTURES", &pictures)]);
     assert!(reports(&later).iter().all(|report| report.picture.is_none()));
     let reports = reports(&output);
     assert_eq!(reports.len(), 8);
@@ -111,7 +134,7 @@ fn of_many_failures_a_few_have_a_picture() {
 fn options_are_part_of_the_name() {
     let folder = folder("options");
     let pictures = folder.to_string_lossy();
-    child("stale", &[("LAB_SEED", "3"), ("LAB_SWARM", "1"), ("LAB_PICTURES", &pictures)]);
+    child(&[("LAB_SEED", "3"), ("LAB_SWARM", "1"), ("LAB_PICTURES", &pictures)]);
     assert_eq!(names(&folder), ["stale-seed-3-swarm.html"]);
     let _ = std::fs::remove_dir_all(folder);
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 use labapi::{KvClerk, KvServer};
 use labrt::rand::{random_bool, random_range};
 use labrt::thread::{self, JoinHandle};
+use tester::{ELECTION, Test};
 
-use super::appends::{check_appends, element, shortened};
-use super::cluster::{KvCluster, KvSetup, PATIENCE};
-use super::pending::Pending;
-use super::record::Recorded;
-use crate::cluster::ELECTION;
-use crate::test::Test;
+use crate::appends::{check_appends, element, shortened};
+use crate::cluster::{KvCluster, KvSetup, PATIENCE};
+use crate::pending::Pending;
+use crate::record::Recorded;
 
 const ROUNDS: u32 = 3;
 

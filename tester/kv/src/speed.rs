@@ -5,8 +5,8 @@ use std::time::Duration;
 use labapi::KvServer;
 use labrt::runtime;
 
-use super::appends::{check_appends, element};
-use super::cluster::KvCluster;
+use crate::appends::{check_appends, element};
+use crate::cluster::KvCluster;
 
 /// Operations that are timed.
 const OPERATIONS: u32 = 1000;

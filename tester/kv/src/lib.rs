@@ -20,6 +20,13 @@
 //! - A value of a client's own key must consist of that client's appends and of nothing else.
 //! - The rules of Figure 3 are watched in the servers' Rafts, if these show themselves.
 
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the bans are for labs: what is recorded stands outside of the simulation"
+)]
+
 mod appends;
 mod client;
 mod cluster;

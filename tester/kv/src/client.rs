@@ -3,8 +3,8 @@
 use labapi::KvServer;
 use rand::seq::SliceRandom;
 
-use super::cluster::KvCluster;
-use super::record::Recorded;
+use crate::cluster::KvCluster;
+use crate::record::Recorded;
 
 /// Names a client of a [`KvCluster`] while its clerk is elsewhere, perhaps in the middle of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

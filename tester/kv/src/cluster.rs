@@ -11,15 +11,11 @@ use labrt::node::Node;
 use labrt::quiet::Mutex;
 use labrt::rand::random_range;
 use labrt::{World, thread};
+use tester::{Boot, Booted, Checks, Figures, Group, Life, Net, Test};
 
-use super::client::Links;
-use super::pending::Pending;
-use super::record::Records;
-use crate::checks::Checks;
-use crate::group::{Boot, Booted, Group};
-use crate::net::Net;
-use crate::outside::Life;
-use crate::test::{Figures, Test};
+use crate::client::Links;
+use crate::pending::Pending;
+use crate::record::Records;
 
 /// How long a healthy group may take for an operation, an election and repetitions included.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -123,7 +119,7 @@ impl<S: KvServer> KvCluster<S> {
         cluster.start_all();
         cluster.set_reliable(!setup.unreliable);
         if setup.max_raft_state.is_some() {
-            cluster.group.progress().makes_snapshots();
+            cluster.group.makes_snapshots();
         }
         cluster.group.pause_as_drawn();
         let at_end = cluster.clone();

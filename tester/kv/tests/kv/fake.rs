@@ -1,8 +1,8 @@
 //! A key/value service that is none: server 0 leads for ever, and sends a copy of everything to the others
 //! before it answers. It is enough to try the tester on, and it can be wrong in many ways on purpose.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use labapi::{KvClerk, KvServer, Persister};
@@ -10,12 +10,6 @@ use labrpc::{ClientEnd, Service};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use serde::{Deserialize, Serialize};
-
-/// How a fake is wrong.
-pub(crate) trait KvQuirk: Send + Sync + 'static {
-    /// In this way.
-    const WRONG: KvWrong;
-}
 
 /// Ways of being wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +32,11 @@ pub(crate) enum KvWrong {
     Snapshots,
 }
 
-/// Defines quirks as types.
-macro_rules! quirks {
-    ($($name:ident),*) => {$(
-        pub(crate) struct $name;
-        impl KvQuirk for $name {
-            const WRONG: KvWrong = KvWrong::$name;
-        }
-    )*};
+std::thread_local! {
+    /// How the fakes of the run are wrong that this thread plays. One type that is told so is built once; a
+    /// type for each way would be built, with the whole tester in it, again and again.
+    static CHOSEN: Cell<KvWrong> = const { Cell::new(KvWrong::Right) };
 }
-quirks!(Right, Loses, Duplicates, ReadsStale, Hangs, Slow, KeepsAll, Snapshots);
 
 /// What a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,18 +76,24 @@ labrpc::service! {
 }
 
 /// A server of the fake.
-pub(crate) struct FakeKv<Q> {
+pub(crate) struct FakeKv {
     me: usize,
+    wrong: KvWrong,
     max_raft_state: Option<usize>,
     peers: Vec<FakeKvPeer>,
     disk: Persister,
     copy: Mutex<Copy>,
-    quirk: PhantomData<Q>,
 }
 
-impl<Q: KvQuirk> FakeKv<Q> {
+impl FakeKv {
+    /// The servers that are made from now on in this run are wrong in this way. To be called as a run begins,
+    /// whose threads are all on one thread of the system.
+    pub(crate) fn will_be(wrong: KvWrong) {
+        CHOSEN.set(wrong);
+    }
+
     fn wrong(&self, wrong: KvWrong) -> bool {
-        Q::WRONG == wrong
+        self.wrong == wrong
     }
 
     /// Carries it out here, and returns what the others must know before it is answered.
@@ -147,7 +142,7 @@ impl<Q: KvQuirk> FakeKv<Q> {
     }
 }
 
-impl<Q: KvQuirk> FakeKvRpc for FakeKv<Q> {
+impl FakeKvRpc for FakeKv {
     fn operate(&self, ask: Ask) -> Option<String> {
         if self.wrong(KvWrong::ReadsStale) && ask.verb == Verb::Get {
             return Some(self.copy.lock().values.get(&ask.key).cloned().unwrap_or_default());
@@ -173,14 +168,14 @@ impl<Q: KvQuirk> FakeKvRpc for FakeKv<Q> {
     }
 }
 
-impl<Q: KvQuirk> KvServer for FakeKv<Q> {
+impl KvServer for FakeKv {
     type Clerk = FakeClerk;
 
     fn start(ends: Vec<ClientEnd>, me: usize, disk: Persister, max_raft_state: Option<usize>) -> Arc<Self> {
         let peers = ends.into_iter().map(FakeKvPeer::new).collect();
         let (state, snapshot) = (disk.state(), disk.snapshot());
         let copy = labgob::decode(if state.is_empty() { &snapshot } else { &state }).unwrap_or_default();
-        Arc::new(FakeKv { me, max_raft_state, peers, disk, copy: Mutex::new(copy), quirk: PhantomData })
+        Arc::new(FakeKv { me, wrong: CHOSEN.get(), max_raft_state, peers, disk, copy: Mutex::new(copy) })
     }
 
     fn services(self: &Arc<Self>) -> Vec<Service> {

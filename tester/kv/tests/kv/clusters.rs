@@ -4,20 +4,27 @@
 use std::time::Duration;
 
 use labrt::thread;
-use tester::kv::{KvCluster, KvSetup, Workload, speed};
 use tester::{ELECTION, Test, Verdict, try_seed};
+use tester_kv::{KvCluster, KvSetup, Workload, speed};
 
-use crate::kv_fake::*;
+use crate::fake::*;
 
-fn play<Q: KvQuirk>(workload: Workload) -> Verdict {
-    try_seed("kv", 1, move |t: &Test| workload.run::<FakeKv<Q>>(t))
+fn play(wrong: KvWrong, workload: Workload) -> Verdict {
+    try_seed("kv", 1, move |t: &Test| {
+        FakeKv::will_be(wrong);
+        workload.run::<FakeKv>(t);
+    })
 }
 
-fn on_cluster<Q: KvQuirk>(
+fn on_cluster(
+    wrong: KvWrong,
     setup: KvSetup,
-    body: impl Fn(&KvCluster<FakeKv<Q>>) + Send + Sync + 'static,
+    body: impl Fn(&KvCluster<FakeKv>) + Send + Sync + 'static,
 ) -> Verdict {
-    try_seed("kv", 1, move |t: &Test| body(&KvCluster::new(t, setup)))
+    try_seed("kv", 1, move |t: &Test| {
+        FakeKv::will_be(wrong);
+        body(&KvCluster::new(t, setup));
+    })
 }
 
 #[track_caller]
@@ -45,7 +52,7 @@ fn what_is_right_passes_every_kind_of_workload() {
         workload.snapshots(1000),
         workload.unreliable().restarts().partitions().random_keys(),
     ] {
-        let verdict = play::<Right>(workload);
+        let verdict = play(KvWrong::Right, workload);
         assert_ok(&verdict);
         assert_eq!((verdict.report.warnings.as_slice(), verdict.report.peers), ([].as_slice(), 3));
     }
@@ -53,7 +60,7 @@ fn what_is_right_passes_every_kind_of_workload() {
 
 #[test]
 fn a_lost_append_is_missed_by_its_client_and_by_the_checker() {
-    let verdict = play::<Loses>(Workload::new(1, 3));
+    let verdict = play(KvWrong::Loses, Workload::new(1, 3));
     let words =
         ["is missing in", "broken expectation", "history: not linearizable", "stale read", "Append \"x 0 "];
     assert_failed(&verdict, "client 0 alone writes key \"0\", and has read it: append \"x 0 ", &words);
@@ -61,13 +68,13 @@ fn a_lost_append_is_missed_by_its_client_and_by_the_checker() {
 
 #[test]
 fn a_repeated_append_is_seen_by_its_client_and_by_the_checker() {
-    let verdict = play::<Duplicates>(Workload::new(1, 3).unreliable());
+    let verdict = play(KvWrong::Duplicates, Workload::new(1, 3).unreliable());
     assert_failed(&verdict, "is there twice in", &["client 0 alone writes key", "history: not linearizable"]);
 }
 
 #[test]
 fn a_stale_read_is_seen_by_the_checker_alone() {
-    let verdict = play::<ReadsStale>(Workload::new(3, 3).random_keys());
+    let verdict = play(KvWrong::ReadsStale, Workload::new(3, 3).random_keys());
     assert_failed(
         &verdict,
         "not linearizable – key",
@@ -79,7 +86,7 @@ fn a_stale_read_is_seen_by_the_checker_alone() {
 
 #[test]
 fn a_history_that_is_right_is_said_to_be_when_something_else_is_wrong() {
-    let verdict = on_cluster::<Right>(KvSetup::servers(3), |cluster| {
+    let verdict = on_cluster(KvWrong::Right, KvSetup::servers(3), |cluster| {
         cluster.make_client(&[0, 1, 2]).put("x", "1");
         cluster.test().fail("the end")
     });
@@ -88,7 +95,7 @@ fn a_history_that_is_right_is_said_to_be_when_something_else_is_wrong() {
 
 #[test]
 fn a_client_that_waits_for_ever_is_named() {
-    let verdict = play::<Hangs>(Workload::new(1, 3));
+    let verdict = play(KvWrong::Hangs, Workload::new(1, 3));
     assert_failed(
         &verdict,
         "expected client 0's last operation, after all faults have ended, to be done within 10 s",
@@ -99,20 +106,28 @@ fn a_client_that_waits_for_ever_is_named() {
 #[test]
 fn slow_operations_are_too_slow() {
     let setup = KvSetup::servers(3);
-    assert_ok(&on_cluster::<Right>(setup, speed));
-    assert_failed(&on_cluster::<Slow>(setup, speed), "expected an operation to take at most 33.3 ms", &[]);
+    assert_ok(&on_cluster(KvWrong::Right, setup, speed));
+    assert_failed(
+        &on_cluster(KvWrong::Slow, setup, speed),
+        "expected an operation to take at most 33.3 ms",
+        &[],
+    );
 }
 
 #[test]
 fn logs_and_snapshots_have_bounds() {
     let workload = Workload::new(1, 3).snapshots(100);
-    assert_failed(&play::<KeepsAll>(workload), "expected a Raft state of at most 800 bytes", &[]);
-    assert_failed(&play::<Snapshots>(Workload::new(1, 3)), "expected snapshots of at most 0 bytes", &[]);
+    assert_failed(&play(KvWrong::KeepsAll, workload), "expected a Raft state of at most 800 bytes", &[]);
+    assert_failed(
+        &play(KvWrong::Snapshots, Workload::new(1, 3)),
+        "expected snapshots of at most 0 bytes",
+        &[],
+    );
 }
 
 #[test]
 fn a_client_reaches_only_the_servers_that_it_is_connected_to() {
-    let verdict = on_cluster::<Right>(KvSetup::servers(3), |cluster| {
+    let verdict = on_cluster(KvWrong::Right, KvSetup::servers(3), |cluster| {
         let mut clerk = cluster.make_client(&[1, 2]);
         let client = cluster.client(&clerk);
         let waiting = thread::spawn(move || clerk.get("x"));
@@ -128,7 +143,7 @@ fn a_client_reaches_only_the_servers_that_it_is_connected_to() {
 
 #[test]
 fn replies_can_be_cut_off() {
-    let verdict = on_cluster::<Right>(KvSetup::servers(3), |cluster| {
+    let verdict = on_cluster(KvWrong::Right, KvSetup::servers(3), |cluster| {
         let mut clerk = cluster.make_client(&[0, 1, 2]);
         let client = cluster.client(&clerk);
         clerk.put("x", "");
@@ -148,7 +163,7 @@ fn replies_can_be_cut_off() {
 
 #[test]
 fn the_number_of_a_client_that_is_gone_is_used_again() {
-    let verdict = on_cluster::<Right>(KvSetup::servers(3), |cluster| {
+    let verdict = on_cluster(KvWrong::Right, KvSetup::servers(3), |cluster| {
         let (first, second) = (cluster.make_client(&[0]), cluster.make_client(&[0]));
         assert_eq!((first.number(), second.number()), (0, 1));
         drop(first);
@@ -159,7 +174,7 @@ fn the_number_of_a_client_that_is_gone_is_used_again() {
 
 #[test]
 fn what_takes_too_long_is_named() {
-    let verdict = on_cluster::<Right>(KvSetup::servers(3), |cluster| {
+    let verdict = on_cluster(KvWrong::Right, KvSetup::servers(3), |cluster| {
         let mut clerk = cluster.make_client(&[1]);
         cluster.within(Duration::from_secs(2), "a read from server 1", move || clerk.get("x"));
     });
@@ -172,7 +187,7 @@ fn what_takes_too_long_is_named() {
 
 #[test]
 fn the_leader_is_in_the_minority() {
-    let verdict = on_cluster::<Right>(KvSetup::servers(5), |cluster| {
+    let verdict = on_cluster(KvWrong::Right, KvSetup::servers(5), |cluster| {
         assert_eq!(cluster.make_partition(), (vec![1, 2, 3], vec![4, 0]));
     });
     assert_ok(&verdict);
@@ -181,7 +196,7 @@ fn the_leader_is_in_the_minority() {
 /// Faults are told beside the operations that do not fit.
 #[test]
 fn faults_stand_beside_the_operations() {
-    let verdict = on_cluster::<ReadsStale>(KvSetup::servers(3), |cluster| {
+    let verdict = on_cluster(KvWrong::ReadsStale, KvSetup::servers(3), |cluster| {
         let (mut writer, mut reader) = (cluster.make_client(&[0]), cluster.make_client(&[2]));
         cluster.crash(1);
         cluster.restart(1);

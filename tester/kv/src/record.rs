@@ -7,10 +7,9 @@ use labapi::KvClerk;
 use labrt::quiet::Mutex;
 use labrt::runtime;
 use linearize::{KvRecorder, Ticket};
+use tester::{Choices, Test};
 
-use super::history;
-use crate::choices::Choices;
-use crate::test::Test;
+use crate::history;
 
 /// All operations of a test's clerks.
 #[derive(Default)]
