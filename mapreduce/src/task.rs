@@ -120,8 +120,8 @@ fn map_records(
             }
             task.application.map(&piece.file, record, &mut |key, value| {
                 counters.pairs += 1;
-                // Out of range it panics, and the record counts as a bad one: a pair in a partition that no one
-                // reduces would be lost silently.
+                // Out of range it panics, and the record counts as a bad one: a pair in a partition that no
+                // one reduces would be lost silently.
                 let groups = &mut partitions[task.application.partition(key, task.reduces)];
                 groups.entry(key.to_owned()).or_default().push(value.to_owned());
             });

@@ -305,7 +305,7 @@ impl Member<'_> {
             Inputs::shared(&*self.setup.shared, &assignment.sources, partition)
         };
         self.worker.change(|current| (current.fetched, current.urgent) = (true, self.job.local_disks));
-        // Skip `CommitStore` (`late_commits.rs`): it is the shared store, and asks once more before the rename.
+        // Skip `CommitStore` (`late_commits.rs`): the shared store, which asks once more before the rename.
         let task = ReduceTask {
             application: &*self.application,
             partition,

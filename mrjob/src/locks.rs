@@ -136,8 +136,8 @@ impl Drop for OwnDirectory {
         if self.path.as_os_str().is_empty() {
             return;
         }
-        // Under its name a directory is whole: a job that is killed while it removes files must not be resumed
-        // without them.
+        // Under its name a directory is whole: a job that is killed while it removes files must not be
+        // resumed without them.
         let unwanted = unwanted(&self.path).filter(|unwanted| fs::rename(&self.path, unwanted).is_ok());
         if !remove(unwanted.as_ref().unwrap_or(&self.path)) {
             eprintln!("mrjob: {} could not be removed", self.path.display());
@@ -154,7 +154,7 @@ fn unwanted(path: &Path) -> Option<PathBuf> {
 
 /// Removes a directory with everything in it. False if that is not possible.
 fn remove(path: &Path) -> bool {
-    // A worker that is about to end may still be writing a file there, or another job may be removing it, too.
+    // A worker that is about to end may still be writing a file there. Or another job removes it, too.
     (0..5).any(|_| match fs::remove_dir_all(path) {
         Err(error) => error.kind() == ErrorKind::NotFound,
         Ok(()) => true,
@@ -167,8 +167,8 @@ fn sign(lock: &mut File) -> io::Result<()> {
     write!(lock, "{}", std::process::id())
 }
 
-/// Whether the process that took the directory's lock still lives, as far as this machine knows. If the lock's
-/// file has no number yet, its owner is alive and about to write it.
+/// Whether the process that took the directory's lock still lives, as far as this machine knows. If the
+/// lock's file has no number yet, its owner is alive and about to write it.
 fn owner_lives(path: &Path) -> bool {
     let owner = fs::read_to_string(path.join(LOCK)).ok().and_then(|text| text.parse().ok());
     owner.is_none_or(|owner| signal::kill(Pid::from_raw(owner), None) != Err(Errno::ESRCH))

@@ -32,8 +32,8 @@ use crate::wire::{Address, Connections, Listener, Token};
 /// How often it looks whether the job is over and the workers are alive.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How long a coordinator stays after the job is over, so that workers can hear of it. A worker that asks later
-/// finds no coordinator, and ends, too.
+/// How long a coordinator stays after the job is over, so that workers can hear of it. A worker that asks
+/// later finds no coordinator, and ends, too.
 const STAY: Duration = Duration::from_secs(1);
 
 /// The command `coordinator`.
@@ -244,8 +244,8 @@ impl Observer for Watchers {
     }
 }
 
-/// Moves the output to its place as soon as the job is finished. It runs under the coordinator's lock, so that
-/// whoever learns that the job is finished finds the output.
+/// Moves the output to its place as soon as the job is finished. It runs under the coordinator's lock, so
+/// that whoever learns that the job is finished finds the output.
 struct Publisher {
     store: Arc<JobStore>,
     reduces: usize,
