@@ -15,6 +15,9 @@
 //! Two more crates build on this one. `mapreduce-engine` runs tasks whose data do not fit into memory, and
 //! fast. `mrjob` is the command: processes, sockets, directories, applications.
 //!
+//! Marks such as `handout: drop` tell which lines a student's copy has. Skip them, and the commented code
+//! that follows `put`.
+//!
 // handout: end
 //! # What MapReduce promises
 //!

@@ -226,6 +226,7 @@ impl State {
         let attempt = id.attempt;
         match id.task {
             TaskId::Map(map) => {
+                // Skip the bad records (`bad_records.rs`).
                 let (split, skip) = (self.inputs[map].split.clone(), self.records_to_skip(map));
                 GetTaskReply::Map(MapAssignment { map, attempt, split, skip, reduces: self.job.reduces })
             }
