@@ -226,8 +226,9 @@ CONF
         sleep 1
     done
     sinfo
+    inputs=(text)
     submit() {
-        sbatch --parsable --nodes=2 --ntasks=2 --ntasks-per-node=1 --output="$slurm/log/job.txt" "$scripts/mrjob-slurm.sh" "${job[@]}" --out out "$@" text
+        sbatch --parsable --nodes=2 --ntasks=2 --ntasks-per-node=1 --output="$slurm/log/job.txt" "$scripts/mrjob-slurm.sh" "${job[@]}" --out out "$@" "${inputs[@]}"
     }
     finished() {
         while [ -n "$(squeue --noheader)" ]; do sleep 0.5; done
@@ -240,6 +241,10 @@ CONF
     done
     echo "== a Slurm job that is killed goes on"
     rm -rf out
+    # Ten times the text, so that the job is not over before the signal arrives.
+    inputs=(text text text text text text text text text text)
+    "$MRJOB" sequential --app wc --out "$base/sequential" "${inputs[@]}"
+    lines "$base/sequential" >"$base/expected"
     id=$(submit)
     for _ in $(seq 600); do
         [ ! -s "$(echo out/.mr-job-*/log)" ] || break
