@@ -211,6 +211,7 @@ TaskPlugin=task/none
 MpiDefault=none
 ReturnToService=2
 KillWait=5
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,sched_interval=1,bf_interval=1
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
@@ -246,10 +247,12 @@ CONF
     "$MRJOB" sequential --app wc --out "$base/sequential" "${inputs[@]}"
     lines "$base/sequential" >"$base/expected"
     id=$(submit)
-    for _ in $(seq 600); do
+    # The nodes may still be busy with the end of the job before.
+    for _ in $(seq 2400); do
         [ ! -s "$(echo out/.mr-job-*/log)" ] || break
         sleep 0.05
     done
+    [ -s "$(echo out/.mr-job-*/log)" ] || fail "the job has not begun"
     scancel --signal=KILL --full "$id" || true
     while [ -n "$(squeue --noheader)" ]; do sleep 0.5; done
     ls -d out/.mr-job-* >/dev/null || fail "the job was over before it was killed"
