@@ -52,8 +52,12 @@ done
 
 folder=$(mktemp -d)
 coordinator=
+workers=
 cleanup() {
     [ -z "$coordinator" ] || kill "$coordinator" 2>/dev/null || true
+    # Workers that came too late for the job still look for its coordinator, and end by themselves.
+    # shellcheck disable=SC2086
+    [ -z "$workers" ] || kill $workers 2>/dev/null || true
     rm -rf "$folder"
 }
 trap cleanup EXIT
@@ -85,6 +89,7 @@ for host in $hosts; do
         ${SSH:-ssh -o BatchMode=yes} "$host" \
             "cd '$(pwd)' 2>/dev/null; read -r MRJOB_TOKEN; export MRJOB_TOKEN; exec $program worker $options" \
             <"$folder/token" >&2 &
+        workers="$workers $!"
         worker=$((worker + 1))
     done
 done

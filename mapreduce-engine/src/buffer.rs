@@ -1,12 +1,10 @@
-//! Pairs in memory, without a combiner.
+//! The pairs of a map whose application has no combiner. The buffer keeps them in the order in which they
+//! came, and sorts them before they are written.
 //!
-//! The pairs of a map whose application has no combiner: one after the other, to be
-//! sorted when they are written.
-//!
-//! Sorting moves entries of 24 bytes and leaves the pairs themselves where they are. An
-//! entry carries the partition and the first eight bytes of its key, which decide nearly
-//! every comparison: so most of them touch no memory but the entries', which the sort goes
-//! through in order, and the random access to the keys' bytes is left to ties.
+//! The sort moves entries of 24 bytes and leaves the pairs themselves where they are. An entry carries the
+//! partition and the first eight bytes of its key, which decide nearly every comparison. So most comparisons
+//! read only entries, and the sort goes through those in order. Only ties read the keys' bytes, which lie in
+//! random places.
 
 use super::pair;
 
@@ -16,8 +14,8 @@ struct Item {
     /// The first bytes of its key.
     prefix: u64,
     partition: u32,
-    /// Where its key is, with the value behind it. 32 bits each, since a buffer is
-    /// spilled long before it has 4 GB.
+    /// Where its key is; the value follows it. 32 bits each, since a buffer is spilled long before it has
+    /// 4 GB.
     start: u32,
     key_length: u32,
     value_length: u32,
@@ -30,7 +28,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// An empty one, without memory: many splits emit next to nothing.
+    /// An empty buffer, which takes no memory yet: many splits emit next to nothing.
     pub(super) fn new() -> Buffer {
         Buffer { items: Vec::new(), bytes: Vec::new() }
     }

@@ -1,16 +1,15 @@
-//! Where a map's pairs go: into memory, from there in sorted runs to the disk, and in the
-//! end into one file for each partition (paper, §3.1, step 4).
+//! Where a map's pairs go: into memory, from there in sorted runs to the disk, and in the end into one file
+//! for each partition (paper, §3.1, step 4).
 //!
-//! Mostly all pairs of a split fit into memory, and each partition is written once. When
-//! they do not, sorted *runs* are spilled, each a file with all partitions one behind the
-//! other, and merged at the end.
+//! Mostly all pairs of a split fit into memory, and each partition is written once. When they do not fit, the
+//! collector spills sorted *runs* and merges them at the end. A run is one file with all partitions, one
+//! behind the other.
 //!
-//! The spill happens in the middle of the user's map, at the pair that fills the memory. A function that
-//! emits a terabyte from one record is unusual, and no reason to fail.
+//! The spill happens in the middle of the user's map, at the pair that fills the memory. So even a map that
+//! emits a terabyte from one record stays within its memory.
 //!
-//! A combiner may run at each of these steps, and sees any subset of a key's values each
-//! time: those of one run in memory, or the results of that for several runs. That is why
-//! it must be associative and commutative.
+//! A combiner may run at each of these steps. Each time it sees some of a key's values: those that are in
+//! memory, or its own results for several runs. That is why it must be associative and commutative.
 
 use std::ops::Range;
 
@@ -51,12 +50,12 @@ pub(super) struct Collector<'a> {
     task: &'a MapTask<'a>,
     pairs: Pairs,
     runs: Vec<Run>,
-    /// Number of runs ever spilled, for their names.
+    /// How many runs were ever spilled. Their names are numbered.
     spilled: usize,
     emitted: u64,
     /// Bytes written to runs so far.
     spilled_bytes: u64,
-    /// An error while the user's map emitted a pair, which it cannot see.
+    /// An error that came up while the user's map emitted a pair. The map cannot see it.
     error: Option<TaskError>,
 }
 
@@ -75,16 +74,16 @@ type PartitionSink<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), TaskError> + 'a;
 type Sink<'a> = dyn FnMut(usize, &[u8], &[u8]) -> Result<(), TaskError> + 'a;
 
 impl<'a> Collector<'a> {
-    /// Takes the pairs of this attempt. Applications with a combiner get a table. For the others, such as a
-    /// sort, hashing keys that hardly ever come again would cost more than it saves.
+    /// Takes the pairs of this attempt. Applications with a combiner get a table. The keys of others, such as
+    /// a sort, hardly ever repeat, so that hashing them would cost more than it saves.
     pub(super) fn new(task: &'a MapTask<'a>) -> Collector<'a> {
         let combines = task.application.has_combiner();
         let pairs = if combines { Pairs::Table(Table::new()) } else { Pairs::Buffer(Buffer::new()) };
         Collector { task, pairs, runs: Vec::new(), spilled: 0, emitted: 0, spilled_bytes: 0, error: None }
     }
 
-    /// Takes a pair. It runs for each word of the input, so that it does only what each of them needs: it
-    /// looks at the memory in use, for instance, only when that has changed.
+    /// Takes a pair. This runs for each word of the input, so it does as little as possible: for example, it
+    /// looks at the memory in use only when that has changed.
     #[inline]
     pub(super) fn add(&mut self, key: &str, value: &str) {
         self.emitted += 1;
@@ -150,7 +149,7 @@ impl<'a> Collector<'a> {
         Writer::create(self.task.output, map::run_name(self.task, self.spilled))
     }
 
-    /// Closes it, and remembers where its partitions are.
+    /// Closes the file of a run, and remembers where the run's partitions are.
     fn end_run(&mut self, writer: Writer<'_>, ranges: Vec<Range<u64>>) -> Result<(), TaskError> {
         self.spilled_bytes += writer.finish()?;
         self.runs.push(Run { name: map::run_name(self.task, self.spilled), ranges });
@@ -158,8 +157,8 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Makes one run of the first ones. It joins the others at their end, so that each
-    /// pair is copied about log(runs)/log([`FAN_IN`]) times.
+    /// Merges the first runs into one, which goes to the end of the list. So each pair is copied about
+    /// log(runs)/log([`FAN_IN`]) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let mut writer = self.new_run()?;
         // Partition by partition, so that the new run is laid out like the others.
@@ -182,8 +181,7 @@ impl<'a> Collector<'a> {
         if !self.pairs.is_empty() {
             self.spill()?;
         }
-        // From here on the runs can be merged at once, and the last merge writes the files
-        // that reducers read.
+        // Few enough runs are left to be merged at once. This merge writes the files that reducers read.
         self.settle(meter)?;
         let mut lengths = vec![0; self.task.reduces];
         for (partition, length) in lengths.iter_mut().enumerate() {
@@ -243,7 +241,7 @@ fn merge_partition(
 /// Deletes runs that have been merged: the disk may need the space.
 fn delete(task: &MapTask<'_>, runs: Vec<Run>) {
     for run in runs {
-        // Its name is temporary, so that the job's end deletes it.
+        // If this fails, the end of the job deletes the file, because its name is temporary.
         let _ = task.output.delete(&run.name);
     }
 }
@@ -346,8 +344,8 @@ fn write_table(table: &Table, task: &MapTask<'_>, sink: &mut Sink<'_>) -> Result
     Ok(())
 }
 
-/// The intermediate file of a partition. It is created with its first pair: most
-/// partitions of a small split are empty.
+/// The intermediate file of a partition. The first pair creates it, since most partitions of a small split
+/// are empty.
 struct PartitionFile<'a> {
     task: &'a MapTask<'a>,
     partition: usize,
@@ -377,7 +375,7 @@ impl<'a> PartitionFile<'a> {
         Ok(writer.pair(key, value)?)
     }
 
-    /// Completes the file and gives its length; 0 if there never was a pair, and so no file.
+    /// Completes the file and returns its length. Without a pair there is no file, and the length is 0.
     fn publish(self) -> Result<u64, StoreError> {
         let name = self.name();
         self.writer.map_or(Ok(0), |writer| writer.publish(&name))

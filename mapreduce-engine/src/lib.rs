@@ -1,5 +1,5 @@
-//! Runs MapReduce tasks on data that do not fit into memory, and fast: the second implementation of the lab's
-//! trait [`Tasks`], beside the plain one of `mapreduce::task`.
+//! Runs MapReduce tasks fast, and on data that do not fit into memory. [`Engine`] implements the lab's trait
+//! [`Tasks`], as the plain tasks of `mapreduce::task` do.
 //!
 //! The paper's library buffers pairs, spills them, and sorts what a reducer has fetched, externally if need
 //! be (Dean and Ghemawat, *MapReduce*, OSDI 2004, §3.1, §4.2, §4.3). Here the mapper sorts, as Hadoop's does,

@@ -39,8 +39,8 @@ pub(super) fn delete_output(
     attempt: u32,
     reduces: usize,
 ) -> Result<(), StoreError> {
-    // An attempt that failed early has few of these files, but which is not known. Deleting a missing one
-    // does no harm.
+    // An attempt that failed early has only some of these files, and nothing says which. It does no harm to
+    // delete a file that does not exist.
     let mut result = Ok(());
     for partition in 0..reduces {
         let name = names::intermediate(map, partition, attempt);

@@ -1,5 +1,4 @@
-//! Merging sorted runs of pairs into one sequence of keys, each once, with all its
-//! values.
+//! Merges sorted runs of pairs into one sequence: each key once, with all its values.
 //!
 //! The merge bounds the memory of a reduce: it holds one buffer for each run, however long the run and
 //! however many values a key has.
@@ -16,8 +15,8 @@ use super::pair::{self, Reader};
 /// than it reads; so a merge of more runs takes another pass over the data.
 pub(super) const FAN_IN: usize = 256;
 
-/// How many of too many runs to merge first: as many as possible at once, but no more than it takes to merge
-/// the rest in one pass, since these are written and read once more.
+/// How many runs to merge first when there are more than [`FAN_IN`]. Merged pairs are written and read once
+/// more, so this is the smallest number that leaves [`FAN_IN`] runs, or [`FAN_IN`] if that is not enough.
 pub(super) fn first_merge(runs: usize) -> usize {
     FAN_IN.min(runs - FAN_IN + 1)
 }
@@ -61,8 +60,8 @@ impl Merge {
         Ok(merge)
     }
 
-    /// Lets `run` play from its leaf to the root. While the tree is filled, the first to
-    /// come to a place waits there.
+    /// Lets `run` play from its leaf to the root. While the tree is being filled, the first run that comes to
+    /// a place waits there.
     fn play(&mut self, run: usize) {
         let mut winner = run;
         // The leaves stand behind the inner places, so that this is the leaf's parent.
@@ -137,8 +136,8 @@ impl Merge {
     /// Puts the next key into `key`; false if there is none. All values of the one before
     /// must have been taken.
     ///
-    /// A key that does not come after the one before shows that a run was not sorted. The user's function
-    /// must not see it: it gets each key once.
+    /// If a key does not come after the one before, a run was not sorted. This is an error, since the user's
+    /// function gets each key only once.
     fn next_key(&mut self, key: &mut String) -> Result<bool, TaskError> {
         let Some(winner) = self.winner()? else { return Ok(false) };
         let run = &self.runs[winner];

@@ -1,10 +1,10 @@
-//! Pairs in intermediate files: the lengths of key and value, seven bits a byte and the
-//! lowest first, then key and value. A file has nothing else; its pairs are sorted by
-//! their keys' bytes, which for UTF-8 is also the order of the characters.
+//! Pairs in intermediate files. A pair is the length of its key, the length of its value, the key and the
+//! value; a length is written with seven bits in each byte, the lowest bits first. A file has nothing else.
+//! Its pairs are sorted by their keys' bytes, which for UTF-8 is also the order of the characters.
 //!
-//! Lengths come first, so that a reader knows how much it needs, and the text may be anything, line ends
+//! Because the lengths come first, a reader knows how much it needs, and the text may be anything, line ends
 //! included. There is no checksum: the store is trusted not to change bytes. The reader notices a file that
-//! was cut off, or holds something else.
+//! was cut off, or that holds something else.
 
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ pub(super) fn append(buffer: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     buffer.extend_from_slice(value);
 }
 
-/// Appends a length; below 128 it is one byte, which it is for nearly all keys and values.
+/// Appends a length. One below 128 takes one byte, and nearly all keys and values are that short.
 fn append_length(buffer: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {
         buffer.push(length as u8 | 0x80);
@@ -47,8 +47,8 @@ fn append_length(buffer: &mut Vec<u8>, mut length: usize) {
 /// Where the key and the value of a pair are.
 type Place = (Range<usize>, Range<usize>);
 
-/// Where key and value are in `bytes`, which begin with a pair; `Ok(None)` if the pair
-/// goes on beyond their end, and `Err` if they cannot be a pair.
+/// Where the first pair's key and value are in `bytes`. `Ok(None)` if the pair goes on beyond the end of
+/// `bytes`, `Err` if `bytes` cannot begin with a pair.
 fn locate(bytes: &[u8]) -> Result<Option<Place>, ()> {
     let mut at = 0;
     let (Some(key), Some(value)) = (read_length(bytes, &mut at)?, read_length(bytes, &mut at)?) else {
@@ -113,7 +113,7 @@ impl<'a> Writer<'a> {
         self.flush_if_full()
     }
 
-    /// A call of the store for each pair would cost more than the pair.
+    /// Collects many pairs for each call of the store, because a call costs more than a pair.
     fn flush_if_full(&mut self) -> Result<(), StoreError> {
         if self.buffer.len() < WRITE_BUFFER { Ok(()) } else { self.flush() }
     }
@@ -126,14 +126,14 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Completes the file, which keeps its temporary name, and gives its length.
+    /// Completes the file, which keeps its temporary name, and returns its length.
     pub(super) fn finish(mut self) -> Result<u64, StoreError> {
         self.flush()?;
         self.file.finish()?;
         Ok(self.written)
     }
 
-    /// Completes the file, and then gives it its final name.
+    /// Completes the file, gives it its final name, and returns its length.
     pub(super) fn publish(mut self, name: &str) -> Result<u64, StoreError> {
         self.flush()?;
         self.file.finish()?;
@@ -146,7 +146,7 @@ impl<'a> Writer<'a> {
 /// which key and value are lent until the next pair is asked for.
 pub(super) struct Reader {
     file: Box<dyn ReadFile>,
-    /// For the report that it is damaged.
+    /// For the error message if the file is damaged.
     name: String,
     /// The part of the file that has not been read into the buffer.
     unread: Range<u64>,
@@ -209,22 +209,21 @@ impl Reader {
         }
     }
 
-    /// Moves what is left to the buffer's front and reads more behind it. A pair that is
-    /// longer than the buffer makes it grow, but never beyond what the file holds.
-    ///
-    /// So a damaged length takes no more memory than the file has bytes, and ends in an error.
+    /// Moves what is left to the buffer's front and reads more behind it. If a pair is longer than the
+    /// buffer, the buffer grows, but not beyond the length of the file. So a damaged length ends in an error
+    /// and does not use up the memory.
     fn refill(&mut self) -> Result<(), TaskError> {
         self.buffer.copy_within(self.rest.clone(), 0);
         self.rest = 0..self.rest.len();
         let unread = usize::try_from(self.unread.end - self.unread.start).unwrap_or(usize::MAX);
-        // One pair fills all of the buffer.
+        // The pair is longer than the buffer.
         if self.rest.end == self.buffer.len() {
             let more = self.buffer.len().max(1).min(unread);
             self.buffer.resize(self.buffer.len() + more, 0);
         }
         let room = (self.buffer.len() - self.rest.end).min(unread);
         let target = &mut self.buffer[self.rest.end..][..room];
-        // The length is from when the file was opened; less now means that it was cut off.
+        // The range is from when the file was opened. If there is less now, the file was cut off.
         if self.file.read_at(self.unread.start, target)? < room {
             return Err(self.corrupt());
         }

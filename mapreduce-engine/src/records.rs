@@ -26,7 +26,7 @@ pub(super) struct RecordReader<'a> {
     /// Where the piece's first record begins and its last one ends.
     start: u64,
     end: u64,
-    /// What has been read. As long as it ever was, since the next record may be as long.
+    /// What has been read. It never shrinks, since the next record may be as long as the longest so far.
     buffer: Vec<u8>,
     /// Where in the file the buffer's first byte is.
     buffer_offset: u64,
@@ -66,7 +66,7 @@ impl<'a> RecordReader<'a> {
         })
     }
 
-    /// Checks that the file has not changed meanwhile, and gives the buffer back for the next piece.
+    /// Checks that the file has not changed meanwhile, and returns the buffer for the next piece.
     pub(super) fn close(self) -> Result<Vec<u8>, TaskError> {
         self.piece.check(&*self.file)?;
         Ok(self.buffer)
@@ -162,8 +162,8 @@ impl<'a> RecordReader<'a> {
         self.at = 0;
         let unread = self.end - self.buffer_offset - self.filled as u64;
         if self.buffer.len() - self.filled < READ_SIZE.min(unread as usize) {
-            // A long record. Exactly as much more as it can need when the end is near, so that a whole file
-            // is read into its own size; twice as much when the end is far.
+            // A long record. The buffer doubles, but has no room beyond the piece's last record, so that a
+            // buffer for a whole file is as large as the file.
             let more = (READ_SIZE.max(self.filled) as u64).min(unread) as usize;
             self.buffer.reserve_exact((self.filled + more).saturating_sub(self.buffer.len()));
             self.buffer.resize(self.filled + more, 0);

@@ -18,7 +18,7 @@ use super::pair::{Reader, Writer};
 /// Runs an attempt of a reduce task.
 pub(super) fn run(task: &ReduceTask<'_>, meter: &mut Meter<'_>) -> Result<Counters, TaskError> {
     let mut passes = Passes { task, sources: task.sources.to_vec(), own: Vec::new(), spilled: 0 };
-    // A kill unwinds past all of this, as a crash would: then the job's end clears up.
+    // If the worker is killed in here, nothing below runs, and the end of the job deletes the files.
     let result = passes.reduce(meter);
     // The error that counts is the one that is returned.
     let _ = passes.delete_all();
@@ -46,7 +46,7 @@ struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    /// All passes: those that only merge, and the last one, in which the user's function runs.
+    /// Runs all passes: those that only merge, and the last one, which calls the user's function.
     fn reduce(&mut self, meter: &mut Meter<'_>) -> Result<Counters, TaskError> {
         // M may be tens of thousands; each open file costs a buffer and a descriptor.
         while self.sources.len() > FAN_IN {
@@ -86,8 +86,8 @@ impl Passes<'_> {
         Ok((readers, total))
     }
 
-    /// Merges the first sources into a file on the local disk, which goes to the end of the list. So the
-    /// merges take turns, and each pair is copied about log(sources)/log(`FAN_IN`) times.
+    /// Merges the first sources into a file on the local disk, which goes to the end of the list. So each
+    /// pair is copied about log(sources)/log(`FAN_IN`) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let first: Vec<Source<'_>> = self.sources.drain(..merge::first_merge(self.sources.len())).collect();
         let (readers, _) = self.open(&first)?;
@@ -117,7 +117,7 @@ impl Passes<'_> {
 /// What the user's reduce emits.
 struct Output<'a> {
     writer: Writer<'a>,
-    /// An error of writing, which the user's reduce cannot see.
+    /// An error of writing. The user's reduce cannot see it.
     error: Option<StoreError>,
     counters: Counters,
 }

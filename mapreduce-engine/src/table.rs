@@ -1,12 +1,12 @@
 //! The pairs of a map whose application has a combiner: a hash table with each key once.
 //!
 //! Combining pays because texts are skewed: a few keys make up most pairs (paper, §4.3).
-//! A pair whose key has been seen costs a hash, a comparison and an increment; it takes
-//! no memory when its value is the same as that key's last, since equal values in a row
-//! are kept as one with a count. The combiner runs only when the table is written.
+//! A pair whose key has been seen costs a hash, a comparison and an increment. Equal values in a row are kept
+//! as one value with a count, so that most pairs take no memory. The combiner runs only when the table is
+//! written.
 //!
-//! All texts are in one piece of memory and entries refer to it by position: a new key costs
-//! no call of the allocator, and emptying the table costs nothing at all.
+//! All texts are in one piece of memory, and entries refer to it by position. So a new key needs no call of
+//! the allocator, and emptying the table costs next to nothing.
 
 use std::hash::Hasher;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use std::ops::Range;
 use mapreduce::app::Values;
 use rustc_hash::FxHasher;
 
-/// Marks the end of a list, and an empty slot.
+/// The index that stands for the end of a list, and for an empty slot.
 const NONE: u32 = u32::MAX;
 
 /// A piece of the table's bytes. 32 bits each, since a table is spilled long before it
@@ -216,8 +216,7 @@ fn word(text: &[u8]) -> u64 {
     }
 }
 
-/// A hash of a key and its [`word`]. Short keys, which are nearly all, need but one
-/// multiplication.
+/// A hash of a key and its [`word`]. Nearly all keys are short, and need only one multiplication.
 #[inline]
 fn hash(key: &[u8], word: u64) -> u64 {
     let last = match key.len() {
@@ -255,7 +254,7 @@ impl<'a> Found<'a> {
         as_text(self.key_bytes())
     }
 
-    /// Its only value, if it has but one.
+    /// Its value, if it has exactly one.
     pub(super) fn only_value(self) -> Option<&'a str> {
         let Repeated { value, before, count } = self.entry.last;
         (count == 1 && before == NONE).then(|| self.table.text(value))
@@ -273,7 +272,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// The text that was put in. The check costs little, and avoids `unsafe`.
+/// The text of these bytes. The check costs little, and avoids `unsafe`.
 fn as_text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes)
         .unwrap_or_else(|_| unreachable!("a table's pieces are strings that were put in"))

@@ -1,8 +1,8 @@
-//! Text for tests and benches: words as skewed as those of books, so that nothing needs
-//! the books to be there.
+//! Text for tests and benches, which therefore need no books: made-up words, whose frequencies are as skewed
+//! as those of words in books.
 //!
-//! Skew is what matters for MapReduce: it decides how much a combiner saves, how full the
-//! hash table of a map becomes, and how unequal the partitions are.
+//! The skew matters for MapReduce: it decides how much a combiner saves, how full the hash table of a map
+//! becomes, and how unequal the partitions are.
 
 use std::io::{self, Write};
 

@@ -10,33 +10,7 @@
 /// input because a worker was slow or died, at the same time and on several machines; one of the runs counts
 /// (§3.3).
 ///
-/// ```
-/// use mapreduce::app::{Application, Values};
-///
-/// /// The length of the longest line that begins with each letter.
-/// struct LongestLine;
-///
-/// impl Application for LongestLine {
-///     fn name(&self) -> &str {
-///         "longest-line"
-///     }
-///
-///     fn map(&self, _file: &str, line: &[u8], emit: &mut dyn FnMut(&str, &str)) {
-///         let line = String::from_utf8_lossy(line);
-///         if let Some(first) = line.chars().next() {
-///             emit(&first.to_string(), &line.len().to_string());
-///         }
-///     }
-///
-///     fn reduce(&self, _letter: &str, lengths: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
-///         let mut longest = 0;
-///         while let Some(length) = lengths.next() {
-///             longest = longest.max(length.parse().unwrap_or(0));
-///         }
-///         emit(&longest.to_string());
-///     }
-/// }
-/// ```
+/// The shortest example is the paper's word count (§2.1): [`WordCount`](crate::apps::wc::WordCount).
 pub trait Application: Send + Sync + 'static {
     /// The name by which the command line and the coordinator know it.
     fn name(&self) -> &str;

@@ -24,6 +24,15 @@ impl DirectoryStore {
         &self.root
     }
 
+    /// The system's error about a file that is written. It says where, since several disks may be in use.
+    fn failed(&self, name: &str, error: &io::Error) -> StoreError {
+        let mut failed = StoreError::from_io(name, error);
+        if !self.root.as_os_str().is_empty() {
+            failed.detail += &format!(", in {}", self.root.display());
+        }
+        failed
+    }
+
     /// Opens the regular file at `path`, relative to the directory. Errors call it `name`.
     ///
     /// # Errors
@@ -60,12 +69,12 @@ impl Store for DirectoryStore {
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>, StoreError> {
-        let file = File::create(self.root.join(name)).map_err(|error| StoreError::from_io(name, &error))?;
-        Ok(Box::new(DirectoryFile { file, name: name.to_owned(), length: 0 }))
+        let file = File::create(self.root.join(name)).map_err(|error| self.failed(name, &error))?;
+        Ok(Box::new(DirectoryWriter { file, name: name.to_owned(), store: self.clone() }))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
-        fs::rename(self.root.join(from), self.root.join(to)).map_err(|error| StoreError::from_io(to, &error))
+        fs::rename(self.root.join(from), self.root.join(to)).map_err(|error| self.failed(to, &error))
     }
 
     fn delete(&self, name: &str) -> Result<(), StoreError> {
@@ -122,12 +131,19 @@ impl ReadFile for DirectoryFile {
     }
 }
 
-impl WriteFile for DirectoryFile {
+/// A file of a directory that is being written.
+struct DirectoryWriter {
+    file: File,
+    name: String,
+    store: DirectoryStore,
+}
+
+impl WriteFile for DirectoryWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(bytes).map_err(|error| StoreError::from_io(&self.name, &error))
+        self.file.write_all(bytes).map_err(|error| self.store.failed(&self.name, &error))
     }
 
     fn finish(&mut self) -> Result<(), StoreError> {
-        self.file.flush().map_err(|error| StoreError::from_io(&self.name, &error))
+        self.file.flush().map_err(|error| self.store.failed(&self.name, &error))
     }
 }

@@ -1,7 +1,9 @@
 //! What happens in the coordinator, for observers: the progress bar, the report, the tests' story and
 //! checkers.
 
-use crate::rpc::{AttemptId, WorkerId};
+use std::fmt;
+
+use crate::rpc::{AttemptId, TaskId, WorkerId};
 // handout: drop classic
 use crate::state::{Phase, State};
 // handout: end
@@ -147,3 +149,18 @@ impl State {
     }
 }
 // handout: end
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TaskId::Map(map) => write!(f, "map {map}"),
+            TaskId::Reduce(reduce) => write!(f, "reduce {reduce}"),
+        }
+    }
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.task, self.attempt)
+    }
+}

@@ -15,6 +15,9 @@
 //! Two more crates build on this one. `mapreduce-engine` runs tasks whose data do not fit into memory, and
 //! fast. `mrjob` is the command: processes, sockets, directories, applications.
 //!
+//! Marks such as `handout: drop` tell which lines a student's copy has. Skip them, and the commented code
+//! that follows `put`.
+//!
 // handout: end
 //! # What MapReduce promises
 //!
@@ -77,8 +80,12 @@
 //!
 //! # How to read: part 1A
 //!
-//! Read these in order. Where they call something of the second table, the call says so; skip it the first
-//! time.
+//! Read these in order, and skip what is marked "skip". Four names come from elsewhere:
+//!
+//! - `tell` notes an event for observers (`events.rs`); it is no message to anyone.
+//! - `hear` notes that a machine is alive, and returns its number; only part 1B needs machines.
+//! - `Sources` lists the intermediate files for a reduce: map, attempt and machine (`shuffle_rpc.rs`).
+//! - `MapTask`, `ReduceTask`, `Counters`, `TaskError` and a worker's progress are in `tasks.rs`.
 //!
 //! | file | what | with the paper's |
 //! |---|---|---|
@@ -92,7 +99,7 @@
 //! | `worker.rs` | ask, run, report | §3.1 |
 //! | `task.rs` | runs one map or reduce: read, sort, write, rename | §3.1, §3.3 |
 //!
-//! The first half decides, and knows of no thread, clock or network. Each rule is a method on
+//! `table.rs` to `reports.rs` decide, and know of no thread, clock or network. Each rule is a method on
 //! [`state::State`], which its caller tells the time, so that a test can call it with nothing around
 //! (`tests/mapreduce/rules.rs`, a test for each rule). `server.rs` and `worker.rs` have the threads, and
 //! decide nothing.

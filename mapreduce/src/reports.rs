@@ -29,6 +29,7 @@ impl State {
         let Some(attempt) = self.attempt_mut(id) else { return ProgressReply::Cancel };
         let (worker, machine) = (attempt.worker, attempt.machine);
         let advances = args.fraction > attempt.progress;
+        let has_just_fetched = args.fetched && !attempt.fetched;
         if worker != args.worker || self.is_over() {
             return ProgressReply::Cancel;
         }
@@ -37,7 +38,7 @@ impl State {
             self.set_deadline(id, now, |attempt| attempt.progress = args.fraction);
             self.prolong_waiting_reduce(worker, now);
         }
-        if args.fetched {
+        if has_just_fetched {
             // Part 1B: from here on the mappers' machines may die without harm to this reduce.
             self.set_deadline(id, now, |attempt| attempt.fetched = true);
         }
@@ -72,6 +73,7 @@ impl State {
                 self.tell(Event::GivenUp { id, worker: other.worker, cause: Cause::Superseded });
             }
         }
+        // Part 1B, skip.
         self.remember_output(task, machine);
         self.enter_phase();
         TaskDoneReply::Accepted

@@ -30,15 +30,6 @@ pub enum TaskId {
     Reduce(usize),
 }
 
-impl std::fmt::Display for TaskId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            TaskId::Map(map) => write!(f, "map {map}"),
-            TaskId::Reduce(reduce) => write!(f, "reduce {reduce}"),
-        }
-    }
-}
-
 /// One run of a task on one worker. The attempts of a task count from 0 and no number is used twice, so that
 /// the files of one attempt are never taken for those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,12 +38,6 @@ pub struct AttemptId {
     pub task: TaskId,
     /// The number of the attempt.
     pub attempt: u32,
-}
-
-impl std::fmt::Display for AttemptId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.task, self.attempt)
-    }
 }
 
 /// The facts about a job that a worker needs once.
@@ -104,9 +89,8 @@ pub struct GetTaskArgs {
     /// How often the worker has asked, this time included. A request that the network repeats or delays
     /// carries a number that was answered before.
     pub number: u64,
-    /// What the worker is running: nothing, or (part 1B) a reduce that waits for lost outputs, so that the
-    /// worker has time to run a map. If the coordinator has another attempt in its books, the reply with that
-    /// attempt was lost.
+    /// Part 1A: always `None`. Part 1B: the worker's reduce, if it waits for lost outputs, so that the worker
+    /// has time to run a map.
     pub running: Option<AttemptId>,
 }
 

@@ -5,8 +5,9 @@
 //! The monitor: one lock, one thread, and the RPC handlers.
 //!
 //! Every decision is in [`State`], which knows of no thread; the threads are here, and decide nothing.
-//! Whenever the lock is released, `settle` shows the observer what has happened and wakes the threads that
-//! wait for it, so that no other place can forget to.
+//! A `Monitor` is a lock that calls `settle` whenever a thread releases it, also when the thread begins to
+//! wait. Here `settle` shows the observer what has happened, and wakes the threads that wait for it, so that
+//! no other place can forget to.
 //!
 //! Each call runs its handler in a thread of its own, and the handlers take the lock one after the other, so
 //! that each sees the state that the one before it has left. No thread holds the lock while a task runs:

@@ -13,6 +13,9 @@ use crate::app::Records;
 use crate::store::{FileVersion, ReadFile, Store, StoreError, StoreErrorKind};
 use crate::tasks::TaskError;
 
+/// The size of the smallest pages of memory, in bytes.
+const PAGE: u64 = 4 << 10;
+
 /// The input of one map task: mostly one piece of a file, or several small files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
@@ -91,7 +94,7 @@ impl Piece {
 /// split for each. An empty file is one empty split, as in the course, where each file is a map task.
 ///
 /// # Errors
-/// If a file cannot be opened, or has content although its length is 0, as the files of `/proc` do.
+/// If a file cannot be opened, or has a length that says nothing about its content, as below `/proc`.
 pub fn split_inputs(
     store: &dyn Store,
     files: &[String],
@@ -103,10 +106,7 @@ pub fn split_inputs(
         let mut file = store.open(name)?;
         let version = file.version()?;
         let length = version.length;
-        if length == 0 && file.read_at(0, &mut [0])? > 0 {
-            let detail = "has content although its length is 0 (as in /proc); make a copy and use that";
-            return Err(StoreError::new(StoreErrorKind::NotAFile, name, detail));
-        }
+        check_length(&mut *file, name)?;
         let pieces = match records {
             Records::Whole => 1,
             _ => length.div_ceil(split_size.max(1)).max(1),
@@ -118,6 +118,20 @@ pub fn split_inputs(
         }));
     }
     Ok(splits)
+}
+
+/// Refuses files whose length says nothing about their content. Their length is 0 below `/proc`, and that of
+/// a page or more below `/sys`.
+fn check_length(file: &mut dyn ReadFile, name: &str) -> Result<(), StoreError> {
+    let length = file.length();
+    let detail = if length == 0 && file.read_at(0, &mut [0])? > 0 {
+        "has content although its length is 0 (as in /proc); make a copy and use that"
+    } else if length > 0 && length.is_multiple_of(PAGE) && file.read_at(length - 1, &mut [0])? == 0 {
+        "is shorter than its length (as in /sys); make a copy and use that"
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::new(StoreErrorKind::NotAFile, name, detail))
 }
 
 /// Where the first record begins that begins at `offset` or later.

@@ -4,9 +4,25 @@
 // handout: drop classic
 //! The coordinator's state, and the rule that hands out tasks.
 //!
-//! Every decision of the coordinator is a method on [`State`], here and in the neighbours: `reports.rs` has
-//! what becomes of workers' reports, `time_outs.rs` what becomes of silence. The methods have no lock,
+//! Every decision of the coordinator is a method on [`State`], here and in the neighbours: `reports.rs`
+//! decides about workers' reports, `time_outs.rs` about workers that are silent. The methods have no lock,
 //! channel or clock: they cannot block, and the caller tells them the time. `server.rs` has the threads.
+//!
+//! # How tasks go out: an example
+//!
+//! A job has two maps and one reduce; workers 7, 8 and 9 ask for tasks again and again.
+//!
+//! | second | who | what | answer |
+//! |---|---|---|---|
+//! | 0 | 7 asks | map 0 is idle | map 0, attempt 0, until second 10 |
+//! | 0 | 8 asks | map 1 is idle | map 1, attempt 0, until second 10 |
+//! | 0 | 9 asks | no map is idle; the reduce needs the output of both maps | wait |
+//! | 2 | 7 reports map 0, and asks | no map is idle | accepted; wait |
+//! | 3 | 8 dies, and has reported no progress | the coordinator does not notice | – |
+//! | 10 | 9 asks | the time of map 1 is over, so that it is idle again | map 1, attempt 1, until second 20 |
+//! | 12 | 9 reports map 1, and asks | all maps are done, the reduce is idle | accepted; the reduce |
+//! | 13 | 7 asks | the reduce is running | wait |
+//! | 14 | 9 reports the reduce, and asks | all reduces are done | accepted; exit |
 //!
 //! The state is O(M × R) small facts (paper, §3.5): a few dozen bytes for each task, and one bit for each
 //! partition of each finished map. Handing out a map and accepting an attempt take constant time, whatever M
@@ -95,9 +111,11 @@ impl State {
             inputs,
             job,
         };
+        // Part 1B, skip: which machines have the input (`locality.rs`).
         let machines = &mut state.machines;
         let replicas = state.inputs.iter().map(|input| machines.numbers(&input.hosts)).collect();
         state.maps.set_replicas(replicas);
+        // A job without maps begins with its reduces.
         state.enter_phase();
         state
     }
@@ -142,33 +160,37 @@ impl State {
         RegisterReply::Welcome(self.job.clone())
     }
 
-    /// A worker asks for a task. It gets the next one of the phase; if there is none it is told to ask again,
-    /// because there will be work when another worker dies or the phase ends; and when the job is over it is
-    /// told to exit.
+    /// A worker asks for a task. There are three answers: an idle task; "ask again", if no task is idle but
+    /// the job is not over, since a worker may die and the phase will end; and "exit", when the job is over.
     pub fn get_task(&mut self, args: &GetTaskArgs, now: Instant) -> GetTaskReply {
-        // An attempt whose time is over makes its task idle, perhaps for this very worker.
+        // A task whose worker was silent for too long becomes idle, and may go to this worker.
         self.expire(now);
         if self.is_over() {
             return GetTaskReply::Exit;
         }
-        let by = By { worker: args.worker, machine: self.hear(&args.host, now) };
-        // The question may be a repeated message, or the reply to the last one was lost (`lost_replies.rs`).
+        // The machine's number. That it is alive matters in part 1B only (`lost_outputs.rs`).
+        let machine = self.hear(&args.host, now);
+        let by = By { worker: args.worker, machine };
+        // Skip this the first time: the network has repeated the question, or has lost the last answer
+        // (`lost_replies.rs`).
         if let Some(reply) = self.answer_again(args, now) {
             return reply;
         }
-        let task = match args.running {
-            None => self.next_task(by, now),
-            // Part 1B: a worker whose reduce waits takes maps only (`lost_outputs.rs`).
-            Some(_) => self.next_lost_map(by),
-        };
-        match task {
+        match self.next_task(args.running, by, now) {
             Some(task) => self.hand_out(by, task, now),
             None => self.wait(args),
         }
     }
 
-    /// The next task for this worker: an idle one, or else a straggler that needs a backup (`stragglers.rs`).
-    fn next_task(&mut self, by: By, now: Instant) -> Option<TaskId> {
+    /// The task that this worker gets: an idle map while some map is not done, then an idle reduce.
+    ///
+    /// Skip these the first time: if no task is idle, a slow one may run a second time (`stragglers.rs`); a
+    /// worker whose reduce waits for lost files gets maps only (part 1B, `lost_outputs.rs`).
+    fn next_task(&mut self, waiting: Option<AttemptId>, by: By, now: Instant) -> Option<TaskId> {
+        if waiting.is_some() {
+            return self.next_lost_map(by);
+        }
+        // A reduce reads files of all maps, so that none begins before all maps are done.
         let in_maps = !self.maps.all_done();
         let backup = self.backup_rule();
         let tasks = if in_maps { &mut self.maps } else { &mut self.reduces };
@@ -176,7 +198,8 @@ impl State {
         Some(if in_maps { TaskId::Map(task) } else { TaskId::Reduce(task) })
     }
 
-    /// Begins an attempt of the task. If the worker dies, the deadline ends it.
+    /// Begins an attempt of the task: notes it in the task itself, among what the worker holds, and among the
+    /// deadlines. If the worker dies, the deadline makes the task idle again (`time_outs.rs`).
     fn hand_out(&mut self, by: By, task: TaskId, now: Instant) -> GetTaskReply {
         let deadline = now + self.rules.timeout;
         let (tasks, number) = self.tasks_mut(task);
@@ -190,7 +213,7 @@ impl State {
         self.assignment(id)
     }
 
-    /// There is nothing to do for this worker at present.
+    /// No task is idle at present: the worker asks again after a short time.
     fn wait(&mut self, args: &GetTaskArgs) -> GetTaskReply {
         if args.running.is_none() {
             self.tell(Event::Waits { worker: args.worker });
@@ -203,6 +226,7 @@ impl State {
         let attempt = id.attempt;
         match id.task {
             TaskId::Map(map) => {
+                // Skip the bad records (`bad_records.rs`).
                 let (split, skip) = (self.inputs[map].split.clone(), self.records_to_skip(map));
                 GetTaskReply::Map(MapAssignment { map, attempt, split, skip, reduces: self.job.reduces })
             }
@@ -235,8 +259,10 @@ impl State {
     /// Computes the phase anew. It follows from the tasks, except that a job that is over stays so: when all
     /// output is complete, a lost map no longer matters.
     pub(crate) fn enter_phase(&mut self) {
+        if self.is_over() {
+            return;
+        }
         let phase = match (self.maps.all_done(), self.reduces.all_done()) {
-            _ if self.is_over() => return,
             (_, true) => Phase::Finished,
             (true, false) => Phase::Reduce,
             (false, false) => Phase::Map,

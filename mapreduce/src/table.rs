@@ -1,6 +1,7 @@
 // handout: file guided
 //! The tasks of one phase, all maps or all reduces: which are idle, running or done, and in what order they
-//! go out. `state.rs` and its neighbours decide what a change means.
+//! go out. `state.rs` and its neighbours decide what a change means. Skip the fields that name another file;
+//! that file explains them.
 //!
 //! Every operation takes constant (amortized) time, whatever the number of tasks.
 
@@ -63,7 +64,7 @@ pub struct Attempt {
     pub fetched: bool,
 }
 
-/// A worker and its machine.
+/// Who runs an attempt: a worker, and the machine on which it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct By {
     pub(crate) worker: WorkerId,
@@ -120,7 +121,7 @@ impl Task {
 /// All tasks of a phase.
 ///
 /// The counts and queues follow from the list of tasks. They are kept so that nothing has to be searched for
-/// among 20,000 tasks, and only the methods below change them, so that they agree with the list.
+/// among 20,000 tasks. Only methods of this type change them, so that they agree with the list.
 #[derive(Debug, Default)]
 pub struct TaskTable {
     pub(crate) tasks: Vec<Task>,
@@ -240,7 +241,12 @@ impl TaskTable {
     }
 }
 
-/// The first idle task of a queue. It leaves the queue with everything before it, which is no longer idle.
+/// Takes tasks from the front of a queue until one is idle, and returns that one.
 fn first_idle(tasks: &[Task], queue: &mut VecDeque<usize>) -> Option<usize> {
-    std::iter::from_fn(|| queue.pop_front()).find(|&task| tasks[task].is_idle())
+    while let Some(task) = queue.pop_front() {
+        if tasks[task].is_idle() {
+            return Some(task);
+        }
+    }
+    None
 }

@@ -8,8 +8,9 @@
 // //! Everything of one task is in memory at once. That is what a first lab needs.
 // handout: end
 //!
-//! The paper's mapper leaves the sorting to the reducer (§3.1, step 5), and so does this one. An intermediate
-//! file is the list of its pairs in the encoding of `labgob`.
+//! Reducers sort, as in the paper (§3.1, step 5), and do not rely on the order of the mappers' files. An
+//! intermediate file is the list of its pairs in the encoding of `labgob`. Progress moves from piece to piece
+//! of the split; a piece must take less than the time-out.
 
 // handout: drop classic
 use std::cell::Cell;
@@ -119,7 +120,8 @@ fn map_records(
             }
             task.application.map(&piece.file, record, &mut |key, value| {
                 counters.pairs += 1;
-                // Out of range it panics: a pair in a partition that no one reduces would be lost silently.
+                // Out of range it panics, and the record counts as a bad one: a pair in a partition that no
+                // one reduces would be lost silently.
                 let groups = &mut partitions[task.application.partition(key, task.reduces)];
                 groups.entry(key.to_owned()).or_default().push(value.to_owned());
             });

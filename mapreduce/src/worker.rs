@@ -135,6 +135,7 @@ impl Worker {
 
     /// Asks for a task; `running` is the reduce that waits meanwhile, if any.
     pub(crate) fn ask(&self, running: Option<AttemptId>) -> Result<GetTaskReply, WorkerError> {
+        // Every repetition of this call carries the same number, so that the coordinator knows it again.
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let Setup { worker, host, .. } = &self.setup;
         let args = GetTaskArgs { worker: *worker, host: host.clone(), number, running };
@@ -187,8 +188,7 @@ impl Worker {
         result
     }
 
-    /// Calls the coordinator until it answers. The reply may be that to a repetition of the call; no call
-    /// does harm when it is repeated.
+    /// Calls the coordinator until it answers. So the coordinator may get the call twice, which does no harm.
     pub(crate) fn insist<R>(
         &self,
         call: impl Fn(&CoordinatorClient) -> Result<R, RpcError>,
@@ -242,7 +242,7 @@ impl Member<'_> {
         let cancelled = self.worker.change(|current| std::mem::replace(current, waiting).cancelled);
         match result {
             Ok(finished) => self.report_done(id, finished),
-            // The coordinator knows, and has not asked for more than an end.
+            // The coordinator has cancelled the attempt, so it needs no report of a failure.
             Err(_) if cancelled => Ok(NextStep::Ask),
             Err(TaskError::Cancelled) => Ok(NextStep::Ask),
             Err(error) => {
@@ -305,6 +305,7 @@ impl Member<'_> {
             Inputs::shared(&*self.setup.shared, &assignment.sources, partition)
         };
         self.worker.change(|current| (current.fetched, current.urgent) = (true, self.job.local_disks));
+        // Skip `CommitStore` (`late_commits.rs`): the shared store, which asks once more before the rename.
         let task = ReduceTask {
             application: &*self.application,
             partition,

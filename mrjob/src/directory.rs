@@ -86,8 +86,14 @@ impl JobStore {
         let output = DirectoryStore::new(&self.output);
         let has_moved = |name: &str| begun && !work.root().join(name).exists();
         for name in (0..reduces).map(names::output) {
-            if self.output.join(&name).is_dir() {
-                return Err(StoreError::new(StoreErrorKind::NotAFile, &name, "a directory is in the way"));
+            let place = self.output.join(&name);
+            if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
+                let what = if place.is_dir() { "a directory" } else { "a pipe or device" };
+                return Err(StoreError::new(
+                    StoreErrorKind::NotAFile,
+                    &name,
+                    format!("{what} is in the way"),
+                ));
             }
             if !has_moved(&name) {
                 work.open(&name)?;

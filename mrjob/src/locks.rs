@@ -4,6 +4,7 @@
 //! directory whose lock is free belongs to a process that was killed, and the next process that comes by
 //! removes it.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -20,13 +21,16 @@ const LOCK: &str = "lock";
 /// Begins the name of a directory that does not have its lock yet.
 const UNNAMED: &str = ".new-";
 
-/// A directory has its lock and its name long before this time.
+/// Begins the name of a directory that its process is about to remove.
+const UNWANTED: &str = ".old-";
+
+/// A process locks and names its new directory within this time.
 const NAMING: Duration = Duration::from_secs(60);
 
 /// How long a lock may outlive the process that took it. A child that it was starting in that moment holds
 /// the lock until it becomes a program of its own, which can take seconds where processors and disks are
 /// busy.
-const AFTERLIFE: Duration = Duration::from_secs(60);
+const LOCK_OUTLIVES_OWNER: Duration = Duration::from_secs(60);
 
 /// How long to wait between two tries for a lock.
 const RETRY: Duration = Duration::from_millis(20);
@@ -64,7 +68,7 @@ impl Drop for Lock {
     }
 }
 
-/// A directory of this process. It goes when it is dropped, or some time after the process was killed.
+/// A directory of this process. The drop removes it; if the process is killed, a later job does.
 pub(crate) struct OwnDirectory {
     path: PathBuf,
     /// Locked while this process lives.
@@ -76,14 +80,19 @@ impl OwnDirectory {
     /// of the same prefix whose processes were killed.
     pub(crate) fn create(parent: &Path, prefix: &str, name: &str) -> io::Result<OwnDirectory> {
         remove_abandoned(parent, prefix);
-        // Under another name until it has its lock, so that no one takes it for abandoned.
+        // It has another name until it has its lock, so that no one takes it for abandoned.
         let unlocked = parent.join(format!("{UNNAMED}{prefix}{name}"));
         fs::DirBuilder::new().mode(0o700).create(&unlocked)?;
-        let mut lock = File::create(unlocked.join(LOCK))?;
-        lock.lock()?;
-        sign(&mut lock)?;
         let path = parent.join(format!("{prefix}{name}"));
-        fs::rename(&unlocked, &path)?;
+        let claim = || -> io::Result<File> {
+            let mut lock = File::create(unlocked.join(LOCK))?;
+            lock.lock()?;
+            sign(&mut lock)?;
+            fs::rename(&unlocked, &path)?;
+            Ok(lock)
+        };
+        // The disk may be full.
+        let lock = claim().inspect_err(|_| drop(fs::remove_dir_all(&unlocked)))?;
         Ok(OwnDirectory { path, _lock: lock })
     }
 
@@ -98,9 +107,9 @@ impl OwnDirectory {
     /// As [`OwnDirectory::take_over`]. If the process that took the lock has ended, waits until the lock is
     /// free.
     pub(crate) fn take_over_of_killed(path: &Path) -> Option<OwnDirectory> {
-        let given_up = Instant::now() + AFTERLIFE;
+        let given_up = Instant::now() + LOCK_OUTLIVES_OWNER;
         loop {
-            // Asked first: the lock of a process that has ended by then gets free.
+            // This question comes first: if the owner has ended by now, its lock will be free soon.
             let lives = owner_lives(path);
             if let Some(directory) = OwnDirectory::take_over(path) {
                 return Some(directory);
@@ -127,15 +136,29 @@ impl Drop for OwnDirectory {
         if self.path.as_os_str().is_empty() {
             return;
         }
-        // Another process that was given up may be writing a file there at this moment, and comes to an end.
-        let removed = (0..5).any(|_| match fs::remove_dir_all(&self.path) {
-            Err(error) => error.kind() == ErrorKind::NotFound,
-            Ok(()) => true,
-        });
-        if !removed {
+        // Under its name a directory is whole: a job that is killed while it removes files must not be
+        // resumed without them.
+        let unwanted = unwanted(&self.path).filter(|unwanted| fs::rename(&self.path, unwanted).is_ok());
+        if !remove(unwanted.as_ref().unwrap_or(&self.path)) {
             eprintln!("mrjob: {} could not be removed", self.path.display());
         }
     }
+}
+
+/// The name of a directory while it is removed.
+fn unwanted(path: &Path) -> Option<PathBuf> {
+    let mut name = OsString::from(UNWANTED);
+    name.push(path.file_name()?);
+    Some(path.with_file_name(name))
+}
+
+/// Removes a directory with everything in it. False if that is not possible.
+fn remove(path: &Path) -> bool {
+    // A worker that is about to end may still be writing a file there. Or another job removes it, too.
+    (0..5).any(|_| match fs::remove_dir_all(path) {
+        Err(error) => error.kind() == ErrorKind::NotFound,
+        Ok(()) => true,
+    })
 }
 
 /// Writes into a lock's file which process has it.
@@ -144,8 +167,8 @@ fn sign(lock: &mut File) -> io::Result<()> {
     write!(lock, "{}", std::process::id())
 }
 
-/// Whether the process that took the directory's lock still lives, as far as this machine knows. One that has
-/// not said its number is about to.
+/// Whether the process that took the directory's lock still lives, as far as this machine knows. If the
+/// lock's file has no number yet, its owner is alive and about to write it.
 fn owner_lives(path: &Path) -> bool {
     let owner = fs::read_to_string(path.join(LOCK)).ok().and_then(|text| text.parse().ok());
     owner.is_none_or(|owner| signal::kill(Pid::from_raw(owner), None) != Err(Errno::ESRCH))
@@ -163,6 +186,10 @@ pub(crate) fn directories(parent: &Path, prefix: &str) -> Vec<PathBuf> {
 fn remove_abandoned(parent: &Path, prefix: &str) {
     for path in directories(parent, prefix) {
         drop(OwnDirectory::take_over(&path));
+    }
+    // A process that was killed while it removed its directory, or is still at it.
+    for path in directories(parent, &format!("{UNWANTED}{prefix}")) {
+        remove(&path);
     }
     // A process that was killed before it had named its directory.
     for path in directories(parent, &format!("{UNNAMED}{prefix}")) {
@@ -197,6 +224,23 @@ mod tests {
         let left: Vec<_> = fs::read_dir(&parent).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["job-2"]);
         drop(second);
+        fs::remove_dir_all(&parent).unwrap();
+    }
+
+    /// A process that is killed while it removes its directory leaves nothing that another one could resume,
+    /// and the next one removes the rest.
+    #[test]
+    fn a_directory_that_is_being_removed_has_another_name() {
+        let parent = scratch("removal");
+        let directory = OwnDirectory::create(&parent, "job-", "1").unwrap();
+        let half = parent.join(".old-job-1");
+        fs::rename(directory.path(), &half).unwrap();
+        directory.keep();
+        fs::remove_file(half.join(LOCK)).unwrap();
+        fs::write(half.join("file"), b"x").unwrap();
+        assert_eq!(directories(&parent, "job-"), Vec::<PathBuf>::new());
+        drop(OwnDirectory::create(&parent, "job-", "2").unwrap());
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
         fs::remove_dir_all(&parent).unwrap();
     }
 

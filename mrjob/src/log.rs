@@ -23,7 +23,7 @@ use crate::wire::{read_frame, write_frame};
 pub(crate) const LOG: &str = "log";
 
 /// The attempts of each coordinator of a job begin at a multiple of this number.
-const ATTEMPTS_PER_LIFE: u32 = 1 << 16;
+const ATTEMPTS_PER_COORDINATOR: u32 = 1 << 16;
 
 /// What makes a job the same job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,11 +91,11 @@ pub(crate) fn read(directory: &Path) -> io::Result<Option<Unfinished>> {
     let mut rest = Cursor::new(&bytes[..]);
     let Ok(Entry::Begun(plan)) = read_frame(&mut rest) else { return Ok(None) };
     let mut finished: BTreeMap<TaskId, FinishedTask> = BTreeMap::new();
-    let (mut lives, mut publishing, mut length) = (1, false, rest.position());
+    let (mut coordinators, mut publishing, mut length) = (1, false, rest.position());
     while let Ok(entry) = read_frame(&mut rest) {
         match entry {
             Entry::Begun(_) => {}
-            Entry::Resumed => lives += 1,
+            Entry::Resumed => coordinators += 1,
             Entry::Done(task) => drop(finished.insert(task.task, task)),
             Entry::Lost(map) => drop(finished.remove(&TaskId::Map(map))),
             Entry::Publishing => publishing = true,
@@ -103,7 +103,13 @@ pub(crate) fn read(directory: &Path) -> io::Result<Option<Unfinished>> {
         length = rest.position();
     }
     let finished = finished.into_values().collect();
-    Ok(Some(Unfinished { plan, finished, first_attempt: lives * ATTEMPTS_PER_LIFE, publishing, length }))
+    Ok(Some(Unfinished {
+        plan,
+        finished,
+        first_attempt: coordinators * ATTEMPTS_PER_COORDINATOR,
+        publishing,
+        length,
+    }))
 }
 
 /// Writes the log.

@@ -5,7 +5,10 @@
 //! backslash, so that [`to_bytes`] finds the same name again: `caf\xe9` is the file whose last byte is 0xE9.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 /// The name as text.
 pub(crate) fn to_text(name: &OsStr) -> String {
@@ -40,9 +43,48 @@ pub(crate) fn to_bytes(text: &str) -> OsString {
     OsString::from_vec(bytes)
 }
 
+/// How many links one may follow, as for the system.
+const MOST_LINKS: usize = 40;
+
+/// Whether the name leads through `/proc`, as `/dev/stdin` does: each process finds another file there.
+pub(crate) fn is_of_one_process(name: &OsStr) -> bool {
+    let mut path = PathBuf::from(name);
+    for _ in 0..MOST_LINKS {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let (Ok(parent), Some(last)) = (fs::canonicalize(parent), path.file_name()) else { return false };
+        if parent.starts_with("/proc") {
+            return true;
+        }
+        let Ok(target) = fs::read_link(parent.join(last)) else { return false };
+        path = parent.join(target);
+    }
+    false
+}
+
+/// Checks that a file may be written at this place: nothing is there, or a regular file. A device or a pipe
+/// would be replaced by a file.
+pub(crate) fn check_place(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_file() => Ok(()),
+        Ok(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "is there, and is no regular file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_each_process_understands_in_its_own_way() {
+        for name in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/proc/self/exe", "/dev/stdout"] {
+            assert!(is_of_one_process(OsStr::new(name)), "{name}");
+        }
+        for name in ["src/names.rs", "/dev/null", "/etc/passwd", "nowhere", "", "/", "..", "."] {
+            assert!(!is_of_one_process(OsStr::new(name)), "{name}");
+        }
+    }
 
     #[test]
     fn names_are_any_bytes() {

@@ -83,6 +83,21 @@ fn progress_keeps_an_attempt_alive_and_repeating_it_does_not() {
     assert_eq!(game.progress(1, map(0, 0), 0.6), ProgressReply::Cancel);
 }
 
+/// That a reduce has all its input is progress once, and not each time that its worker says so.
+#[test]
+fn a_reduce_that_has_its_input_and_gets_no_further_is_given_up() {
+    let mut game = Game::new(1, 1);
+    game.run_maps();
+    game.ask(1);
+    for _ in 0..3 {
+        game.pass(4 * SECOND);
+        game.fetched(1, reduce(0, 0));
+    }
+    assert_eq!(game.ask(2), None, "it has had its input for eight seconds");
+    game.pass(2 * SECOND);
+    assert_eq!(game.ask(2), Some(reduce(0, 1)));
+}
+
 #[test]
 fn the_first_report_wins_and_the_second_is_late() {
     let mut game = Game::new(1, 1);

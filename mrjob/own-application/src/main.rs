@@ -1,5 +1,6 @@
 //! The length of the longest line that begins with each letter.
 
+// ANCHOR: own-application
 use mrjob::{Application, Catalogue, Values};
 
 struct LongestLine;
@@ -28,3 +29,4 @@ impl Application for LongestLine {
 fn main() -> std::process::ExitCode {
     mrjob::main(Catalogue::shipped().with(|| LongestLine))
 }
+// ANCHOR_END: own-application

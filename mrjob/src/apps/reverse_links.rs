@@ -1,7 +1,7 @@
 //! Reverse web-link graph (paper, §2.3): which pages link to a page.
 //!
-//! Not a parser of HTML, which would see links in comments and scripts as what they are; a
-//! job over a whole web does not mind.
+//! This is no parser of HTML, and also takes text in comments and scripts for links. In a job over a whole
+//! web that makes little difference.
 
 use mapreduce::app::{Application, Records, Values};
 use mapreduce::apps::indexer::escape;

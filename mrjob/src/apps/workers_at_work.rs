@@ -36,8 +36,7 @@ impl Marker {
 
 impl Drop for Marker {
     fn drop(&mut self) {
-        // If it cannot be deleted it counts as long as this process lives, which a test
-        // will notice.
+        // A file that cannot be deleted counts as long as this process lives, and a test will notice.
         let _ = fs::remove_file(&self.path);
     }
 }

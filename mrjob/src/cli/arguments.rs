@@ -79,13 +79,30 @@ pub(crate) struct Job {
     #[command(flatten)]
     pub(crate) program: Program,
     /// Number of reduce tasks, and of output files
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=MOST_REDUCES))]
+    #[arg(
+        long,
+        default_value_t = 10,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..=MOST_REDUCES),
+    )]
     pub(crate) reduces: u32,
     /// Largest piece of a file that is one map task, in MiB, for applications that can take pieces
-    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=2048))]
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 16,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..=2048),
+    )]
     pub(crate) split: u64,
     /// Give up an attempt that has made no progress for this long, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 10_000,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..),
+    )]
     pub(crate) timeout: u64,
     /// Leave intermediate files with the workers that made them, and let reducers fetch them over sockets
     #[arg(long)]
@@ -107,10 +124,21 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) job: Job,
     /// Number of worker processes
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(
+        long,
+        default_value_t = 4,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..=1024),
+    )]
     pub(crate) workers: u32,
     /// How many MiB of pairs a worker keeps in memory before it goes to the disk
-    #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 32,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..=1024),
+    )]
     pub(crate) memory: u64,
 }
 
@@ -146,10 +174,16 @@ pub(crate) struct Worker {
     #[arg(long, value_name = "DIR")]
     pub(crate) local: Option<PathBuf>,
     /// How many MiB of pairs it keeps in memory before it goes to the disk
-    #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 32,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..=1024),
+    )]
     pub(crate) memory: u64,
     /// How long it looks for a coordinator that does not answer, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, default_value_t = 10_000)]
     pub(crate) patience: u64,
     /// The file with the job's token, which the coordinator wrote; or set `MRJOB_TOKEN` to the token
     #[arg(long, value_name = "FILE")]
@@ -191,8 +225,13 @@ pub(crate) struct Bench {
     /// Where to put input and output [default: a new directory below the system's for temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
-    /// How often to repeat each; the fastest counts
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// How many rounds to run; ratios are medians over them
+    #[arg(
+        long,
+        default_value_t = 3,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..=100),
+    )]
     pub(crate) rounds: u32,
     /// The pattern of `bench grep`
     #[arg(long, value_name = "REGEX", default_value = "whale|ship")]

@@ -1,8 +1,7 @@
 //! The worker processes of `run`.
 //!
-//! `run` stands in for the cluster's scheduler: it starts workers, and others in place of those that die,
-//! whatever they die of. The coordinator has no part in that: it would also go on with fewer workers, or wait
-//! for new ones.
+//! `run` does the work of a cluster's scheduler: it starts workers, and replaces those that die, whatever the
+//! reason. The coordinator has no part in that: it would also go on with fewer workers, or wait for new ones.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,9 +19,10 @@ use crate::wire::Address;
 const DEATHS_PER_WORKER: usize = 10;
 
 /// How long workers have to end when the job is over.
-const FAREWELL: Duration = Duration::from_secs(1);
+const END_WITHIN: Duration = Duration::from_secs(1);
 
-/// Worker processes, and the directory with their disks and sockets. Both are gone when it is dropped.
+/// Worker processes, and the directory with their disks and sockets. The drop ends the processes and removes
+/// the directory.
 pub(crate) struct Children {
     /// For the coordinator's socket, and a directory of each worker.
     directory: OwnDirectory,
@@ -53,7 +53,7 @@ impl Children {
         })
     }
 
-    /// Where the coordinator shall listen.
+    /// Where the coordinator listens.
     pub(crate) fn address(&self) -> Address {
         Address::Unix(self.directory.path().join("coordinator"))
     }
@@ -103,7 +103,7 @@ impl Children {
     /// Waits for the workers to end, which they do when they hear that the job is over. The drop kills the
     /// others.
     pub(crate) fn wait(&mut self) {
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + END_WITHIN;
         while !self.workers.is_empty() && Instant::now() < deadline {
             self.workers.retain_mut(|worker| matches!(worker.try_wait(), Ok(None)));
             thread::sleep(Duration::from_millis(1));

@@ -21,9 +21,10 @@ use super::arguments;
 use super::children::Children;
 use super::job::{self, Prepared};
 use super::progress::{self, Bars};
-use super::{Done, Problem, on_real_threads};
+use super::{Done, INTERRUPTED, Problem, on_real_threads};
 use crate::catalogue::Catalogue;
 use crate::directory::JobStore;
+use crate::names;
 use crate::remote::{Files, FilesRpc};
 use crate::report::Recorder;
 use crate::wire::{Address, Connections, Listener, Token};
@@ -31,12 +32,9 @@ use crate::wire::{Address, Connections, Listener, Token};
 /// How often it looks whether the job is over and the workers are alive.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How long a coordinator stays so that workers can hear that the job is over. A worker that asks later finds
-/// no one, and ends, too.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// The exit code after a second signal, as a shell would report the first one.
-const INTERRUPTED: i32 = 130;
+/// How long a coordinator stays after the job is over, so that workers can hear of it. A worker that asks
+/// later finds no coordinator, and ends, too.
+const STAY: Duration = Duration::from_secs(1);
 
 /// The command `coordinator`.
 pub(crate) fn coordinate(arguments: arguments::Coordinator, catalogue: Arc<Catalogue>) -> Done {
@@ -49,8 +47,8 @@ pub(crate) fn coordinate(arguments: arguments::Coordinator, catalogue: Arc<Catal
             say(&format!("token {}\n", token.as_text()));
         }
         let done = served.watch(&interrupted, |_| Ok(()));
-        let deadline = Instant::now() + FAREWELL;
-        // Workers hang up when they have heard; strangers may not.
+        let deadline = Instant::now() + STAY;
+        // Workers hang up when they have heard; other clients may not.
         while done.is_ok() && served.connections.count() > 0 && Instant::now() < deadline {
             thread::sleep(LOOK_EVERY);
         }
@@ -58,7 +56,7 @@ pub(crate) fn coordinate(arguments: arguments::Coordinator, catalogue: Arc<Catal
     })
 }
 
-/// Writes to standard output. A user who has closed it does not want to read, and the job goes on.
+/// Writes to standard output. If the user has closed it, the job goes on without.
 fn say(text: &str) {
     let mut output = io::stdout().lock();
     let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
@@ -90,7 +88,7 @@ pub(crate) fn run(arguments: arguments::Run, catalogue: Arc<Catalogue>) -> Done 
         let served = Served::start(&arguments.job, &children.address(), Token::none(), &catalogue)?;
         let started = (0..arguments.workers).try_for_each(|_| children.start());
         let done = started.and_then(|()| served.watch(&interrupted, |done| children.replace_dead(done)));
-        // After a failure of this process no one has told them to go.
+        // After a failure of this process no one has told the workers to end.
         if done.is_ok() {
             children.wait();
         }
@@ -197,7 +195,7 @@ impl Served {
 
     /// Clears up, and says how it went. From here on no output appears that was not there before.
     fn end(&self, done: Result<Summary, Problem>) -> Done {
-        // The first to decide is the publisher, or this line.
+        // Either the publisher has decided before, or this line does, and nothing is published any more.
         let nothing = || Err(StoreError::new(StoreErrorKind::Other, "mr-out", "the job has no output"));
         let published = self.published.get_or_init(nothing).clone();
         self.store.remove_directory();
@@ -210,7 +208,7 @@ impl Served {
                 self.say(&summary);
                 None
             }
-            // It came too late to do harm.
+            // The problem came up after the output was published.
             Err(_) if published.is_ok() => None,
             Err(problem) => Some(problem),
         };
@@ -233,14 +231,14 @@ impl Served {
     }
 }
 
-/// An hour of work should not end with a report that has no place.
+/// Checks the report's place before the job starts, so that an hour of work does not end without a report.
 fn check_report(path: Option<&Path>) -> Done {
     let Some(path) = path else { return Ok(()) };
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if path.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
+    if folder.is_some_and(|folder| !folder.is_dir()) {
         return Err(Problem::Usage(format!("--report {}: no file can be made there", path.display())));
     }
-    Ok(())
+    names::check_place(path).map_err(|error| Problem::Usage(format!("--report {}: {error}", path.display())))
 }
 
 /// Several observers as one.
@@ -252,8 +250,8 @@ impl Observer for Watchers {
     }
 }
 
-/// Moves the output to its place as soon as the job is finished: under the coordinator's lock, so that no one
-/// can learn of the one without finding the other.
+/// Moves the output to its place as soon as the job is finished. It runs under the coordinator's lock, so
+/// that whoever learns that the job is finished finds the output.
 struct Publisher {
     store: Arc<JobStore>,
     reduces: usize,

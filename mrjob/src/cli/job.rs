@@ -1,5 +1,6 @@
 //! From the command line to a job.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::directory::{self, JobStore};
 use crate::input;
 use crate::locks::{self, OwnDirectory};
 use crate::log::{self, Plan, Unfinished};
-use crate::names::to_text;
+use crate::names::{is_of_one_process, to_text};
 
 /// How long a worker waits before it asks again. Sockets are cheap, and phases end suddenly.
 const WAIT: Duration = Duration::from_millis(5);
@@ -65,6 +66,8 @@ pub(crate) fn prepare(arguments: &Job, catalogue: &Catalogue) -> Result<Prepared
     let splits = input::splits(&store, &files, application.records(), arguments.split << 20);
     // A missing file, a directory, a pipe: said before anything has started.
     let splits = splits.map_err(Problem::failed)?;
+    check_names(program)?;
+    check_input_survives(program)?;
     check_size(arguments.reduces as usize, &splits)?;
     let plan = plan(arguments, catalogue, &store, &files, splits)?;
     let failed = |error: std::io::Error| Problem::Failed(format!("{}: {error}", program.out.display()));
@@ -90,6 +93,31 @@ pub(crate) fn prepare(arguments: &Job, catalogue: &Catalogue) -> Result<Prepared
     eprintln!("mrjob: goes on with a job of which {resumed} tasks are done");
     state.resume(finished, first_attempt, labrt::time::Instant::now());
     Ok(Prepared { state, plan, store: Arc::new(store), log, resumed, publishing })
+}
+
+/// Refuses input that the output would replace or remove.
+pub(crate) fn check_input_survives(program: &Program) -> Result<(), Problem> {
+    let Ok(out) = program.out.canonicalize() else { return Ok(()) };
+    let is_output = |file: &&OsString| {
+        let path = Path::new(file);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        names::partition_of_output(name).is_some() && folder.canonicalize().is_ok_and(|folder| folder == out)
+    };
+    let Some(file) = program.files.iter().find(is_output) else { return Ok(()) };
+    Err(Problem::Usage(format!(
+        "{}: the job's output would replace this input; choose another --out",
+        to_text(file)
+    )))
+}
+
+/// Refuses files that workers would not find under the same name.
+fn check_names(program: &Program) -> Result<(), Problem> {
+    let Some(file) = program.files.iter().find(|file| is_of_one_process(file)) else { return Ok(()) };
+    Err(Problem::Failed(format!(
+        "{}: each process finds another file under this name; use the name that the file has on the disk",
+        to_text(file)
+    )))
 }
 
 /// Refuses numbers that this input cannot use, and that would make more files than anyone can have meant.

@@ -23,6 +23,9 @@ use labrt::{Config, Limits};
 
 use crate::catalogue::Catalogue;
 
+/// The exit code of a process that a signal has ended, as a shell reports SIGINT.
+pub(crate) const INTERRUPTED: i32 = 130;
+
 /// Why a command has failed.
 #[derive(Debug)]
 pub(crate) enum Problem {

@@ -1,7 +1,7 @@
 //! A bar for each phase with its rate and the time left, on a terminal; nothing elsewhere. And the counters
 //! at the end.
 //!
-//! Maps that run again after a loss move their bar back, which is the truth.
+//! The bar of the maps moves back when maps must run again, because their output was lost.
 
 use std::time::{Duration, Instant};
 

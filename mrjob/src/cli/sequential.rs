@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: &Sequential, catalogue: &Catalogue) -> Done {
     let application = job::application(program, catalogue)?;
     let input = JobStore::new(&program.out);
     let files = job::files(program);
+    job::check_input_survives(program)?;
     // For its checks: pipes, devices, files without a length.
     split_inputs(&input, &files, Records::Whole, u64::MAX).map_err(Problem::failed)?;
     let output = sequential::run(&*application, &input, &files).map_err(Problem::failed)?;

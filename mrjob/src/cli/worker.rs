@@ -19,7 +19,7 @@ use mapreduce_engine::Engine;
 use rustc_hash::FxHashMap;
 
 use super::arguments;
-use super::{Done, Problem, on_real_threads};
+use super::{Done, INTERRUPTED, Problem, on_real_threads};
 use crate::catalogue::Catalogue;
 use crate::directory::JobStore;
 use crate::locks::OwnDirectory;
@@ -49,6 +49,7 @@ pub(crate) fn work(arguments: arguments::Worker, catalogue: Arc<Catalogue>) -> D
         let parent = arguments.local.clone().unwrap_or_else(std::env::temp_dir);
         let disk = OwnDirectory::create(&parent, "mrjob-w-", &format!("{id:016x}"));
         let disk = disk.map_err(|error| Problem::Failed(format!("{}: {error}", parent.display())))?;
+        end_with_signals(disk.path().to_owned())?;
         let listener = Listener::bind(&own_socket(&disk, &arguments.connect)).map_err(Problem::failed)?;
         let (shared, job_store) = shared_store(&arguments, &token);
         let worker = Worker::new(Setup {
@@ -93,6 +94,17 @@ fn end_with(parent: i32) -> bool {
 
 fn is_child_of(parent: i32) -> bool {
     nix::unistd::getppid().as_raw() == parent
+}
+
+/// Ends this process at SIGINT and SIGTERM, whatever the user's function is doing, and removes its directory.
+/// The coordinator gives its task to another worker.
+fn end_with_signals(disk: PathBuf) -> Result<(), Problem> {
+    let end = move || {
+        // What cannot be removed now, the next worker removes.
+        let _ = std::fs::remove_dir_all(&disk);
+        std::process::exit(INTERRUPTED);
+    };
+    ctrlc::set_handler(end).map_err(Problem::failed)
 }
 
 /// The job's token, as the user has passed it on.

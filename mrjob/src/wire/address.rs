@@ -4,14 +4,19 @@
 //! message costs half as much as over TCP.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::names::{to_bytes, to_text};
+
+/// The longest path that every system takes for a socket, in bytes.
+const LONGEST_SOCKET_PATH: usize = 100;
 
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -43,7 +48,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Address, AddressError> {
         match text.split_once(':') {
             Some(("unix", path)) if !path.is_empty() => Ok(Address::Unix(PathBuf::from(to_bytes(path)))),
-            Some(("tcp", place)) if place.contains(':') => Ok(Address::Tcp(place.to_owned())),
+            Some(("tcp", place)) if has_port(place) => Ok(Address::Tcp(place.to_owned())),
             _ => Err(AddressError(text.to_owned())),
         }
     }
@@ -58,6 +63,23 @@ impl fmt::Display for Address {
     }
 }
 
+/// Whether it ends with a colon and a port.
+fn has_port(place: &str) -> bool {
+    let port = place.rsplit_once(':').and_then(|(host, port)| Some(port).filter(|_| !host.is_empty()));
+    port.is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
+/// Calls `open` with a path for a socket. The system takes only short ones, and folders for temporary files
+/// may have long names. On Linux there is a short name for each open folder.
+pub(super) fn with_short_path<R>(path: &Path, open: impl FnOnce(&Path) -> io::Result<R>) -> io::Result<R> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return open(path) };
+    if path.as_os_str().len() <= LONGEST_SOCKET_PATH || cfg!(not(target_os = "linux")) {
+        return open(path);
+    }
+    let folder = File::open(folder)?;
+    open(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
+}
+
 impl Address {
     /// Connects.
     ///
@@ -65,7 +87,9 @@ impl Address {
     /// If no process listens there, or none answers within two seconds.
     pub fn connect(&self) -> io::Result<Stream> {
         match self {
-            Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+            Address::Unix(path) => {
+                with_short_path(path, |short| UnixStream::connect(short)).map(Stream::Unix)
+            }
             Address::Tcp(place) => {
                 // A name may have several addresses; the first that answers will do.
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
@@ -99,7 +123,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// How long a read and a write may take; none means for ever.
+    /// How long a read and a write may take; `None` means any time.
     ///
     /// # Errors
     /// The system's.

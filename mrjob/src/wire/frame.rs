@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-/// The version of this format, and of nothing else: what workers and coordinators say to
-/// each other has its own ([`mapreduce::rpc::PROTOCOL_VERSION`]).
+/// The version of this format. The messages of workers and coordinators have a version of their own
+/// ([`mapreduce::rpc::PROTOCOL_VERSION`]).
 pub const WIRE_VERSION: u32 = 2;
 
 /// Begins a hello; the version follows, its lowest byte first.
@@ -17,12 +17,12 @@ pub const HELLO: &[u8; 8] = b"MR-6.824";
 /// Length of a hello.
 pub const HELLO_LENGTH: usize = HELLO.len() + size_of::<u32>();
 
-/// The longest frame that is read. The longest that is written is a list of sources:
-/// 20,000 of them take a fraction of it.
+/// The longest frame that is read. The longest frame that is written has a list of sources; 20,000 sources
+/// take a fraction of this.
 const LONGEST_FRAME: u32 = 64 << 20;
 
-/// How much of a frame is read at once: memory is given for what has arrived, not for
-/// what was promised.
+/// How much of a frame is read at once. So a frame takes memory for the bytes that have arrived, and not for
+/// the length that it claims.
 const PIECE: usize = 64 << 10;
 
 /// A call.
@@ -35,7 +35,7 @@ pub struct Request {
     pub args: Vec<u8>,
 }
 
-/// What becomes of it; also what a hello is answered with.
+/// The answer to a request, and to a hello.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Response {
     /// The encoded reply; empty for a hello.

@@ -5,19 +5,21 @@
 //! those of this crate never do.
 //!
 //! All these threads belong to a run of `labrt` and end with it. A thread that waits in the operating system
-//! cannot be stopped, so that none waits there for long.
+//! cannot be stopped, so each of them waits there only for short times.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use labrpc::Service;
 use labrt::thread;
 
-use super::address::{Address, Stream};
+use super::address::{Address, Stream, with_short_path};
 use super::frame::{self, HELLO, HELLO_LENGTH, Request, Response, WIRE_VERSION};
 use super::token::Token;
 
@@ -75,13 +77,12 @@ impl Listener {
     pub fn bind(address: &Address) -> io::Result<Listener> {
         match address {
             Address::Unix(path) => {
-                // A socket stays in the file system when its process is killed. If no process answers there,
-                // it is such a socket.
+                let bind = || with_short_path(path, |short| UnixListener::bind(short));
                 let in_use = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
-                let socket = match UnixListener::bind(path) {
-                    Err(error) if in_use(&error) && address.connect().is_err() => {
+                let socket = match bind() {
+                    Err(error) if in_use(&error) && is_left_over(path, address)? => {
                         fs::remove_file(path)?;
-                        UnixListener::bind(path)?
+                        bind()?
                     }
                     result => result?,
                 };
@@ -147,6 +148,15 @@ impl Listener {
     }
 }
 
+/// Whether this is the socket of a process that was killed: it stays in the file system, and no process
+/// answers there. Another file is not ours to remove.
+fn is_left_over(path: &Path, address: &Address) -> io::Result<bool> {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(io::Error::new(ErrorKind::AlreadyExists, "a file that is no socket is in the way"));
+    }
+    Ok(address.connect().is_err())
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Address::Unix(path) = &self.address {
@@ -161,7 +171,7 @@ fn connection_loop(mut stream: Stream, services: &[Service], token: &Token) {
     if let Err(reason) = greet(&mut stream, token) {
         // A client of another kind may not be there to read it.
         let _ = frame::write_frame(&mut stream, &Response::Refused(reason));
-        // To hang up with bytes unread would make TCP drop the refusal on its way.
+        // If the server hung up with bytes unread, TCP would drop the refusal.
         let _ = stream.set_limit(Some(LINGER)).and_then(|()| stream.read(&mut [0; 4096]));
         return;
     }

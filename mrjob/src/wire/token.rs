@@ -2,7 +2,7 @@
 //!
 //! The coordinator draws it and hands it out (`--token-file`, or its second line of output); a worker shows
 //! it when it connects, to the coordinator and to other workers. It keeps strangers and workers of other jobs
-//! out. It travels as it is, so that it does not help against someone who can read the network; use an SSH
+//! out. It travels unencrypted, so it does not protect against someone who can read the network; use an SSH
 //! tunnel or a private network there.
 
 use std::fmt;
@@ -10,6 +10,8 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use crate::names::check_place;
 
 /// The token of a job. The empty token is that of sockets in the file system, whose permissions protect them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -42,8 +44,9 @@ impl Token {
     /// Writes the token to a file that only this user can read.
     ///
     /// # Errors
-    /// The file system's.
+    /// The file system's, or if something else than a regular file is there.
     pub fn write(&self, path: &Path) -> io::Result<()> {
+        check_place(path)?;
         // The mode counts for new files only, so an older file makes room.
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -226,6 +226,29 @@ fn a_full_disk() {
     stage.is_clean();
 }
 
+/// A job over the output of an earlier one, into the same folder, would end with its input gone.
+#[test]
+fn input_that_the_output_would_replace() {
+    let stage = Stage::new();
+    stage.write("mr-out-0", b"one two\n");
+    stage.write("mr-out-7", b"two\n");
+    fs::create_dir(stage.path().join("folder")).unwrap();
+    for arguments in [
+        &["run", "--app", "wc", "mr-out-0"][..],
+        &["run", "--app", "wc", "--reduces", "2", "./mr-out-7"],
+        &["coordinator", "--app", "wc", "--out", "folder/..", "mr-out-7"],
+        &["sequential", "--app", "wc", "mr-out-0"],
+    ] {
+        is_wrong_usage(&stage, arguments, "would replace this input");
+    }
+    assert_eq!(fs::read(stage.path().join("mr-out-0")).unwrap(), b"one two\n");
+    assert_eq!(fs::read(stage.path().join("mr-out-7")).unwrap(), b"two\n");
+    // A link to one of them is another name, and goes on to have its content.
+    fs::hard_link(stage.path().join("mr-out-7"), stage.path().join("kept")).unwrap();
+    succeeds(&stage, &["--app", "wc", "kept"]);
+    assert_eq!(fs::read(stage.path().join("kept")).unwrap(), b"two\n");
+}
+
 #[test]
 fn input_files_with_the_names_of_the_jobs_own() {
     let stage = Stage::new();

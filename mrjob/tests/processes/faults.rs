@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use super::stage::{Process, Stage, await_event, verdict};
 
 /// Kills workers with SIGKILL, one after the other, as soon as each has been at work for a moment, and starts
@@ -72,12 +74,30 @@ fn a_job_can_be_interrupted() {
     let books: Vec<&str> = books.iter().map(String::as_str).collect();
     let mut run = stage.start(&[&["run", "--workers", "1"], &LONG[..], &books].concat());
     await_event("a map", || stage.names(".", "mr-worker-map-").pop());
-    let id = nix::unistd::Pid::from_raw(run.id() as i32);
-    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+    run.signal(Signal::SIGTERM);
     assert!(!run.wait());
     assert_eq!(stage.lines(), Vec::<String>::new());
     stage.is_clean();
     assert_eq!(stage.names(".", "mrjob-"), Vec::<String>::new(), "nor is anything left of the workers");
+}
+
+/// A worker that is interrupted ends at once, whatever the user's function does, and leaves nothing.
+#[test]
+fn a_worker_can_be_interrupted() {
+    let stage = Stage::with_books();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut coordinator = stage.coordinator(&LONG);
+        let mut worker = stage.worker();
+        let marker = await_event("a map", || stage.names(".", "mr-worker-map-").pop());
+        assert_eq!(stage.names(".", "mrjob-w-").len(), 1);
+        worker.signal(signal);
+        assert!(!worker.wait());
+        assert_eq!(stage.names(".", "mrjob-w-"), Vec::<String>::new());
+        fs::remove_file(stage.path().join(marker)).unwrap();
+        coordinator.signal(signal);
+        assert!(!coordinator.wait());
+        stage.is_clean();
+    }
 }
 
 #[test]

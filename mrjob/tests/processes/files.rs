@@ -47,9 +47,9 @@ fn special_files_are_refused_by_name() {
     }
 }
 
-/// A file that is shorter while it is read than when it was cut, as some below `/sys` always are.
+/// A file that is shorter than its length says, as most below `/sys` are.
 #[test]
-fn a_file_whose_length_is_a_promise() {
+fn a_file_whose_length_says_nothing() {
     let stage = Stage::new();
     let sys =
         ["/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/uevent_seqnum", "/sys/kernel/fscaps"];
@@ -58,8 +58,103 @@ fn a_file_whose_length_is_a_promise() {
         eprintln!("skipped: there is no such file here");
         return;
     };
-    fails(&stage, "run", &["--app", "wc", file], &[file, "changed"]);
-    fails(&stage, "sequential", &["--app", "wc", file], &[file, "changed"]);
+    for command in ["run", "coordinator", "sequential"] {
+        fails(&stage, command, &["--app", "wc", file], &[file, "shorter than its length", "copy"]);
+    }
+    // An ordinary file of that length is an ordinary file.
+    stage.write("page", "word \n".repeat(4096).split_at(4096).0.as_bytes());
+    assert_eq!(verdict(&stage.run(&["run", "--app", "wc", "page"])).0, 0);
+}
+
+/// `/dev/stdin` is a regular file here, and another one in each worker.
+#[test]
+fn a_name_that_each_process_understands_in_its_own_way() {
+    let stage = Stage::new();
+    stage.write("text", b"some text\n");
+    std::os::unix::fs::symlink("/dev/fd/0", stage.path().join("link")).unwrap();
+    for (command, name) in
+        [("run", "/dev/stdin"), ("coordinator", "/proc/self/fd/0"), ("run", "/dev/fd/0"), ("run", "link")]
+    {
+        let mut process = stage.command(&[command, "--app", "wc", name]);
+        process.stdin(fs::File::open(stage.path().join("text")).unwrap());
+        let (code, reason) = verdict(&finish(process));
+        assert_eq!(code, 1, "{reason}");
+        assert!(reason.contains(name) && reason.contains("another file"), "{reason}");
+        stage.is_clean();
+    }
+}
+
+#[test]
+fn links_that_lead_nowhere() {
+    let stage = Stage::new();
+    for (link, target) in [("a", "b"), ("b", "a"), ("dangling", "nowhere"), ("folder", "."), ("name", "text")]
+    {
+        std::os::unix::fs::symlink(target, stage.path().join(link)).unwrap();
+    }
+    stage.write("text", b"some text\n");
+    fails(&stage, "run", &["--app", "wc", "a"], &["a: ", "symbolic links"]);
+    fails(&stage, "run", &["--app", "wc", "text", "dangling"], &["dangling: No such file"]);
+    fails(&stage, "run", &["--app", "wc", "folder"], &["folder", "directory"]);
+    assert_eq!(verdict(&stage.run(&["run", "--app", "wc", "name"])).0, 0);
+}
+
+/// What the command writes beside the output takes the place of a regular file only.
+#[test]
+fn files_in_the_way_of_what_the_command_writes_stay() {
+    let stage = Stage::new();
+    stage.write("text", b"some text\n");
+    stage.write("precious", b"precious\n");
+    let fifo = stage.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let is_refused = |arguments: &[&str], pieces: [&str; 2]| {
+        let (code, reason) = verdict(&stage.run(&[arguments, &["--app", "wc", "text"]].concat()));
+        assert!(code == 1 || code == 2, "{code}: {reason}");
+        assert!(pieces.iter().all(|piece| reason.contains(piece)), "{reason}");
+        assert!(std::os::unix::fs::FileTypeExt::is_fifo(&fs::metadata(&fifo).unwrap().file_type()));
+        assert_eq!(fs::read(stage.path().join("precious")).unwrap(), b"precious\n");
+    };
+    is_refused(&["run", "--report", "fifo"], ["fifo", "no regular file"]);
+    is_refused(&["coordinator", "--token-file", "fifo"], ["fifo", "no regular file"]);
+    is_refused(&["coordinator", "--listen", "unix:fifo"], ["fifo", "no socket"]);
+    is_refused(&["coordinator", "--listen", "unix:precious"], ["precious", "no socket"]);
+    fs::rename(&fifo, stage.path().join("mr-out-3")).unwrap();
+    std::os::unix::fs::symlink("mr-out-3", &fifo).unwrap();
+    is_refused(&["run"], ["mr-out-3", "in the way"]);
+    assert_eq!(stage.names(".", "mr-out"), ["mr-out-3"]);
+    stage.is_clean();
+}
+
+/// A system takes about 100 bytes for the path of a socket, and folders may have longer names.
+#[test]
+fn folders_with_long_names() {
+    let stage = Stage::new();
+    stage.write("text", b"one two two\n");
+    let folder = stage.path().join("long".repeat(40));
+    fs::create_dir(&folder).unwrap();
+    for more in [&["--local-disks"][..], &[]] {
+        let mut command = stage.command(&[&["run", "--app", "wc", "text"][..], more].concat());
+        command.env("TMPDIR", &folder);
+        assert_eq!(verdict(&finish(command)).0, 0);
+    }
+    let socket = format!("unix:{}/socket", folder.display());
+    let mut coordinator = stage.start(&["coordinator", "--app", "wc", "--listen", &socket, "text"]);
+    assert!(stage.start(&["worker", "--connect", &socket]).wait() && coordinator.wait());
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+/// Not even an empty folder stays behind where nothing can be written.
+#[test]
+fn a_disk_on_which_nothing_can_be_written() {
+    let stage = Stage::new();
+    stage.write("text", b"one two two\n");
+    let mut command = Command::new("sh");
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_mrjob"), "run", "--app", "wc", "text"]);
+    command.current_dir(stage.path()).env("TMPDIR", stage.path());
+    let (code, reason) = verdict(&finish(command));
+    assert_eq!(code, 1, "{reason}");
+    assert!(reason.contains("File too large"), "{reason}");
+    assert_eq!(fs::read_dir(stage.path()).unwrap().count(), 1);
 }
 
 /// What happens to a file.
@@ -68,18 +163,24 @@ type Change = fn(&Stage);
 /// Whatever happens to a file while the job runs, the job fails with its name.
 #[test]
 fn a_file_that_changes_during_the_job() {
-    let changes: [(&str, Change); 4] = [
-        ("cut off", |stage| {
+    const CHANGED: &str = "late: the file has changed";
+    let changes: [(&str, &str, Change); 6] = [
+        ("gone", "late: No such file", |stage| fs::remove_file(stage.path().join("late")).unwrap()),
+        ("a pipe", "late: is no regular file, but a pipe", |stage| {
+            fs::remove_file(stage.path().join("late")).unwrap();
+            assert!(Command::new("mkfifo").arg(stage.path().join("late")).status().unwrap().success());
+        }),
+        ("cut off", CHANGED, |stage| {
             fs::OpenOptions::new().write(true).open(stage.path().join("late")).unwrap().set_len(9).unwrap();
         }),
-        ("longer", |stage| stage.write("late", b"one two three and more\n")),
-        ("the same length", |stage| stage.write("late", b"one six three\n")),
-        ("replaced", |stage| {
+        ("longer", CHANGED, |stage| stage.write("late", b"one two three and more\n")),
+        ("the same length", CHANGED, |stage| stage.write("late", b"one six three\n")),
+        ("replaced", CHANGED, |stage| {
             stage.write("other", b"one two three\n");
             fs::rename(stage.path().join("other"), stage.path().join("late")).unwrap();
         }),
     ];
-    for (what, change) in changes {
+    for (what, piece, change) in changes {
         let stage = Stage::new();
         stage.write("early", b"some text\n");
         stage.write("late", b"one two three\n");
@@ -96,7 +197,7 @@ fn a_file_that_changes_during_the_job() {
         });
         let (code, reason) = verdict(&coordinator);
         assert_eq!(code, 1, "{what}: {reason}");
-        assert!(reason.contains("late: the file has changed"), "{what}: {reason}");
+        assert!(reason.contains(piece), "{what}: {reason}");
         assert_eq!(stage.names(".", "mr-out"), Vec::<String>::new());
         stage.is_clean();
     }

@@ -8,6 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mapreduce_engine::zipf::Zipf;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::scratch::Scratch;
 
@@ -200,6 +202,11 @@ impl Process {
 
     pub(super) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.id() as i32), signal).unwrap();
     }
 
     /// Whether it ended with exit code 0, if it has ended.

@@ -1,4 +1,4 @@
-//! What is counted and sorted, and what it is compared with.
+//! The inputs of the benches, and the checks of their outputs.
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -17,9 +17,9 @@ const RECORD: usize = 100;
 /// Length of a record's random beginning, the part that decides its place.
 const KEY: usize = 10;
 
-/// Writes a text of at least this many bytes, the given files over and over, and gives
-/// its length. Without files, the books of `../shared/data/text` (or below `LAB_SHARED`)
-/// if they are there, and else made-up text.
+/// Writes a text of at least this many bytes, which repeats the given files, and returns its length. Without
+/// files it repeats the books of `../shared/data/text` (or below `LAB_SHARED`), or made-up text if there are
+/// no books.
 pub(super) fn text(path: &Path, length: u64, given: &[PathBuf]) -> Result<u64, Problem> {
     let files = if given.is_empty() { books() } else { given.to_vec() };
     let mut piece = Vec::new();

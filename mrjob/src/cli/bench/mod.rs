@@ -1,22 +1,26 @@
 //! The command `bench`: a job against a plain program that does the same, on the same
 //! machine and in the same minutes.
 //!
-//! Ratios are what counts. Everything is timed as a process, from its start to its end;
-//! each program runs several times, in turns with the others, and its fastest run counts,
-//! since whatever else the machine does can only slow it down.
+//! Ratios are what counts. Everything is timed as a process, from its start to its end; each program runs
+//! several times, in turns with the others. A ratio is the median over the rounds of the ratio in one round,
+//! since whatever else the machine does in these seconds slows down both. Where other programs take
+//! processors away, processor time tells more.
 
 mod inputs;
 mod plain;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 
 use super::arguments::{Bench, Measured};
 use super::{Done, Problem};
+use crate::locks::OwnDirectory;
 
 pub(crate) use plain::count_words;
 
@@ -31,28 +35,25 @@ pub(crate) fn bench(arguments: &Bench) -> Done {
     }
 }
 
-/// Where input and output are. It is deleted afterwards unless the user has named it.
+/// Where input and output are. It is removed afterwards unless the user has named it; if the bench is
+/// interrupted, the next one removes it.
 struct Directory {
     path: PathBuf,
-    own: bool,
+    _own: Option<OwnDirectory>,
 }
 
 impl Directory {
     /// The directory that was named, or a new one.
     fn create(given: Option<&Path>) -> Result<Directory, Problem> {
-        let new = || std::env::temp_dir().join(format!("mrjob-bench-{}", std::process::id()));
-        let path = given.map_or_else(new, Path::to_owned);
-        fs::create_dir_all(&path).map_err(|error| Problem::Failed(format!("{}: {error}", path.display())))?;
-        Ok(Directory { path, own: given.is_none() })
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if self.own {
-            // The system clears its temporary files in any case.
-            let _ = fs::remove_dir_all(&self.path);
+        let failed = |path: &Path, error: io::Error| Problem::Failed(format!("{}: {error}", path.display()));
+        if let Some(path) = given {
+            fs::create_dir_all(path).map_err(|error| failed(path, error))?;
+            return Ok(Directory { path: path.to_owned(), _own: None });
         }
+        let temporary = std::env::temp_dir();
+        let own = OwnDirectory::create(&temporary, "mrjob-bench-", &std::process::id().to_string());
+        let own = own.map_err(|error| failed(&temporary, error))?;
+        Ok(Directory { path: own.path().to_owned(), _own: Some(own) })
     }
 }
 
@@ -60,13 +61,21 @@ impl Drop for Directory {
 struct Contender {
     name: String,
     command: Command,
-    /// Its fastest run so far.
+    runs: Vec<Run>,
+}
+
+/// How long a run took.
+#[derive(Clone, Copy)]
+struct Run {
+    /// By the clock.
     seconds: f64,
+    /// Of all processors, for the program and its children.
+    processor: f64,
 }
 
 impl Contender {
     fn new(name: impl Into<String>, command: Command) -> Contender {
-        Contender { name: name.into(), command, seconds: f64::INFINITY }
+        Contender { name: name.into(), command, runs: Vec::new() }
     }
 
     /// This job, with so many workers.
@@ -87,26 +96,59 @@ impl Contender {
 
     /// Runs it once.
     fn run(&mut self) -> Done {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), processor_seconds()?);
         let status = self.command.stdout(Stdio::null()).status();
         let status = status.map_err(|error| Problem::Failed(format!("{}: {error}", self.name)))?;
-        self.seconds = self.seconds.min(start.elapsed().as_secs_f64());
+        let seconds = start.elapsed().as_secs_f64();
+        self.runs.push(Run { seconds, processor: processor_seconds()? - before });
         if status.success() { Ok(()) } else { Err(Problem::Failed(format!("{}: {status}", self.name))) }
     }
+
+    fn fastest(&self) -> f64 {
+        self.runs.iter().map(|run| run.seconds).fold(f64::INFINITY, f64::min)
+    }
+
+    /// How many times as long as the other program it takes: by the clock, and in processor time.
+    fn against(&self, other: &Contender) -> (f64, f64) {
+        let ratio = |measure: fn(&Run) -> f64| {
+            median(self.runs.iter().zip(&other.runs).map(|(ours, theirs)| measure(ours) / measure(theirs)))
+        };
+        (ratio(|run| run.seconds), ratio(|run| run.processor))
+    }
+}
+
+/// The processor time of all children so far, and of theirs.
+fn processor_seconds() -> Result<f64, Problem> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Problem::failed)?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
+/// The middle one of some numbers; of an even number of them, the larger of the two in the middle.
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<f64> = numbers.collect();
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn this_program() -> Result<Command, Problem> {
     Ok(Command::new(std::env::current_exe().map_err(Problem::failed)?))
 }
 
-/// Runs them in turns, and prints the fastest run of each.
+/// Runs them in turns, and prints what each has taken.
 fn race(contenders: &mut [Contender], rounds: u32, bytes: u64) -> Done {
+    contenders.iter_mut().for_each(|contender| contender.runs.clear());
     // In turns, so that a minute in which the machine is busy hits all of them.
     for _ in 0..rounds {
         contenders.iter_mut().try_for_each(Contender::run)?;
     }
-    for Contender { name, seconds, .. } in contenders {
-        println!("{name:<46} {seconds:>8.2} s {:>8.0} MB/s", bytes as f64 / *seconds / 1e6);
+    println!("{:<42} {:>9} {:>9} {:>11} {:>10}", "", "fastest", "median", "processor", "MB/s");
+    for contender in contenders {
+        let (fastest, name) = (contender.fastest(), &contender.name);
+        let seconds = median(contender.runs.iter().map(|run| run.seconds));
+        let processor = median(contender.runs.iter().map(|run| run.processor));
+        let rate = bytes as f64 / fastest / 1e6;
+        println!("{name:<42} {fastest:>7.2} s {seconds:>7.2} s {processor:>9.2} s {rate:>10.0}");
     }
     Ok(())
 }
@@ -125,11 +167,11 @@ fn wc(arguments: &Bench, directory: &Path) -> Done {
     ];
     warm_up(&mut contenders[..2])?;
     race(&mut contenders, arguments.rounds, bytes)?;
-    let [one, two, plain] = contenders.map(|contender| contender.seconds);
-    println!("2 workers against the plain program: {:.2} times as fast", plain / two);
-    println!("2 workers against 1 worker: {:.2} times as fast", one / two);
+    let [one, two, plain] = &contenders;
+    say_faster(two, plain);
+    println!("2 workers against 1 worker: {:.2} times as fast", one.against(two).0);
     let read = inputs::memory_bandwidth(bytes);
-    let share = 100.0 * bytes as f64 / two / read;
+    let share = 100.0 * bytes as f64 / two.fastest() / read;
     println!("plain read of memory: {:.1} GB/s; 2 workers: {share:.1} % of it", read / 1e9);
     Ok(())
 }
@@ -147,9 +189,19 @@ fn files(arguments: &Bench, directory: &Path) -> Done {
     ];
     warm_up(&mut contenders[..1])?;
     race(&mut contenders, arguments.rounds, bytes)?;
-    let [two, plain] = contenders.map(|contender| contender.seconds);
-    println!("2 workers against the plain program: {:.2} times as fast", plain / two);
+    let [two, plain] = &contenders;
+    say_faster(two, plain);
     Ok(())
+}
+
+/// Says how many times as fast two workers are as a program of one thread.
+fn say_faster(two: &Contender, plain: &Contender) {
+    let (clock, processor) = plain.against(two);
+    println!(
+        "2 workers against the plain program: {clock:.2} times as fast; by processor time, if both have a \
+         processor: {:.2}",
+        2.0 * processor
+    );
 }
 
 /// Grep: against the system's, in the same locale and in the C locale, where it is fastest. The same lines.
@@ -172,12 +224,10 @@ fn grep(arguments: &Bench, directory: &Path) -> Done {
     ];
     warm_up(&mut contenders[..1])?;
     race(&mut contenders, arguments.rounds, bytes)?;
-    let [ours, plain, fastest] = contenders.map(|contender| contender.seconds);
-    println!(
-        "2 workers against grep: {:.2} times its time; in the C locale {:.2}",
-        ours / plain,
-        ours / fastest
-    );
+    let [ours, plain, fastest] = &contenders;
+    let ((clock, processor), (clock_c, processor_c)) = (ours.against(plain), ours.against(fastest));
+    println!("2 workers against grep: {clock:.2} times its time; in the C locale {clock_c:.2}");
+    println!("in processor time: {processor:.2} times as much; in the C locale {processor_c:.2}");
     inputs::same_number_of_lines(&found, &directory.join("2-workers"), 10)
 }
 
@@ -197,8 +247,9 @@ fn sort(arguments: &Bench, directory: &Path) -> Done {
     ];
     warm_up(&mut contenders[..1])?;
     race(&mut contenders, arguments.rounds, bytes)?;
-    let [ours, plain] = contenders.map(|contender| contender.seconds);
-    println!("2 workers against sort: {:.2} times its time", ours / plain);
+    let [ours, plain] = &contenders;
+    let (clock, processor) = ours.against(plain);
+    println!("2 workers against sort: {clock:.2} times its time, {processor:.2} times its processor time");
     inputs::same_bytes(&sorted, &directory.join("2-workers"), reduces)
 }
 
