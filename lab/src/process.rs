@@ -1,6 +1,7 @@
 //! Test processes that run now: started in groups of their own, watched for silence and memory, ended
 //! together.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -42,8 +43,21 @@ pub(crate) struct Allowance {
 pub(crate) struct Process {
     child: Mutex<Child>,
     allowance: Allowance,
-    heard: Mutex<Instant>,
+    heard: Mutex<Heard>,
     cause: Mutex<Option<Cause>>,
+}
+
+/// The last sign of life of a process.
+struct Heard {
+    at: Instant,
+    /// How long each thread had waited for a processor, at the first look after a second of silence.
+    waits: Option<BTreeMap<String, Duration>>,
+}
+
+impl Heard {
+    fn now() -> Heard {
+        Heard { at: Instant::now(), waits: None }
+    }
 }
 
 /// Whatever a lock guards here stays valid when its holder panics, so poison means nothing.
@@ -54,12 +68,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Process {
     /// Notes a sign of life.
     pub(crate) fn hear(&self) {
-        *lock(&self.heard) = Instant::now();
+        *lock(&self.heard) = Heard::now();
     }
 
     /// How long ago the last sign of life was.
     pub(crate) fn silence(&self) -> Duration {
-        lock(&self.heard).elapsed()
+        lock(&self.heard).at.elapsed()
     }
 
     /// Ends the process and all that it started. Only the first cause counts.
@@ -86,15 +100,41 @@ impl Process {
         }
     }
 
+    /// For how long of its silence a thread of the process wanted a processor while others had them. On a
+    /// busy machine that may be most of it, and is no fault of the process.
+    fn starved(&self) -> Duration {
+        let now = waits_of_threads(lock(&self.child).id());
+        let heard = lock(&self.heard);
+        let before = |thread: &String| heard.waits.as_ref().and_then(|waits| waits.get(thread)).copied();
+        let since = now.iter().filter_map(|(thread, wait)| Some(wait.saturating_sub(before(thread)?)));
+        since.max().unwrap_or_default().min(heard.at.elapsed())
+    }
+
     /// The limit that the process exceeds, if it exceeds one.
     fn offence(&self) -> Option<Cause> {
         let silence = self.silence();
-        if silence > self.allowance.silence {
+        if silence > self.allowance.silence && silence - self.starved() > self.allowance.silence {
             return Some(Cause::Silent(silence));
+        }
+        if silence > Duration::from_secs(1) {
+            let number = lock(&self.child).id();
+            lock(&self.heard).waits.get_or_insert_with(|| waits_of_threads(number));
         }
         let held = resident_mb(lock(&self.child).id())?;
         (held > self.allowance.memory_mb).then_some(Cause::Memory(held))
     }
+}
+
+/// How long each thread of the process has waited for a processor so far; empty where the system does not
+/// tell.
+fn waits_of_threads(process: u32) -> BTreeMap<String, Duration> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let wait = |thread: &fs::DirEntry| {
+        let schedule = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        schedule.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
+    };
+    let name = |thread: &fs::DirEntry| thread.file_name().to_string_lossy().into_owned();
+    threads.filter_map(|thread| Some((name(&thread), wait(&thread)?))).collect()
 }
 
 /// How many mebibytes the process holds in memory. None where the system does not tell.
@@ -150,7 +190,7 @@ impl Supervisor {
     /// and this program can end the process with all that it started.
     pub(crate) fn spawn(&self, command: &mut Command, allowance: Allowance) -> io::Result<Arc<Process>> {
         let child = Mutex::new(command.process_group(0).spawn()?);
-        let heard = Mutex::new(Instant::now());
+        let heard = Mutex::new(Heard::now());
         let process = Arc::new(Process { child, allowance, heard, cause: Mutex::new(None) });
         lock(&self.running).push(Arc::clone(&process));
         // Looked at after the process is listed: a stop that comes in between finds it there.

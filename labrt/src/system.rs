@@ -56,8 +56,17 @@ mod facts {
 
         /// How long the thread has had a processor so far.
         pub(crate) fn processor_time(&self) -> Option<Duration> {
+            self.schedule(0)
+        }
+
+        /// How long the thread has wanted a processor so far while others had them.
+        pub(crate) fn waiting_time(&self) -> Option<Duration> {
+            self.schedule(1)
+        }
+
+        fn schedule(&self, field: usize) -> Option<Duration> {
             let schedule = std::fs::read_to_string(self.directory.join("schedstat")).ok()?;
-            Some(Duration::from_nanos(schedule.split_whitespace().next()?.parse().ok()?))
+            Some(Duration::from_nanos(schedule.split_whitespace().nth(field)?.parse().ok()?))
         }
 
         /// Which file the thread waits to write to, if that is what it waits for.
@@ -141,6 +150,11 @@ mod facts {
             self.facts().map(|facts| Duration::from_nanos(facts.pth_user_time + facts.pth_system_time))
         }
 
+        /// How long the thread has wanted a processor while others had them: this system does not say.
+        pub(crate) fn waiting_time(&self) -> Option<Duration> {
+            None
+        }
+
         /// Which file the thread waits to write to: this system does not say.
         pub(crate) fn writes_to(&self) -> Option<u32> {
             None
@@ -173,6 +187,10 @@ mod facts {
         }
 
         pub(crate) fn processor_time(&self) -> Option<Duration> {
+            None
+        }
+
+        pub(crate) fn waiting_time(&self) -> Option<Duration> {
             None
         }
 

@@ -92,6 +92,9 @@ struct Watched {
     seed: u64,
     tag: u64,
     started: Instant,
+    /// How long the OS thread had waited for a processor when this run was looked at first. Most runs end
+    /// before.
+    waited: Option<Duration>,
     /// Number of switches when it last changed, and when that was.
     last: (u64, Instant),
     /// Processor time of the OS thread when the number was first seen to stand still; None while it moves.
@@ -211,8 +214,7 @@ impl Pulse {
             return;
         }
         watched.too_large_since = None;
-        let stop =
-            if watched.started.elapsed() > watched.limits.real_time { STOP_REAL_TIME } else { STOP_NOTHING };
+        let stop = if watched.took() > watched.limits.real_time { STOP_REAL_TIME } else { STOP_NOTHING };
         self.stop.store(stop, Ordering::Relaxed);
     }
 
@@ -288,6 +290,17 @@ impl Pulse {
 impl Watched {
     fn is_runnable(&self) -> Option<bool> {
         self.thread.as_ref()?.is_runnable()
+    }
+
+    /// How long the run has taken so far. A simulation has one OS thread, and time in which other threads had
+    /// the processors does not count.
+    fn took(&mut self) -> Duration {
+        let elapsed = self.started.elapsed();
+        if self.real.is_some() || (self.waited.is_some() && elapsed <= self.limits.real_time) {
+            return elapsed;
+        }
+        let Some(now) = self.thread.as_ref().and_then(OsThread::waiting_time) else { return elapsed };
+        elapsed.saturating_sub(now.saturating_sub(*self.waited.get_or_insert(now)))
     }
 
     fn processor_time(&self) -> Option<Duration> {
@@ -409,6 +422,7 @@ impl Pulse {
             seed: config.seed,
             tag: config.tag,
             started: now,
+            waited: None,
             last: (self.switches.load(Ordering::Relaxed), now),
             computed: None,
             thread,

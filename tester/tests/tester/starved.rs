@@ -51,6 +51,35 @@ fn late() {
     }
 }
 
+/// Computes for that long, and calls the runtime meanwhile. Time without a processor does not count.
+fn compute(time: Duration) {
+    let used = || -> Option<Duration> {
+        let schedule = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        Some(Duration::from_nanos(schedule.split_whitespace().next()?.parse().ok()?))
+    };
+    let (before, begun) = (used(), Instant::now());
+    let took = || used().zip(before).map_or(begun.elapsed(), |(now, before)| now.saturating_sub(before));
+    while took() < time {
+        thread::yield_now();
+    }
+}
+
+/// Ends within a second, if it has a processor.
+#[test]
+fn quick() {
+    if plays("quick") {
+        run("quick", |_: &Test| compute(Duration::from_millis(500)));
+    }
+}
+
+/// Takes longer than a second on any machine.
+#[test]
+fn slow() {
+    if plays("slow") {
+        run("slow", |_: &Test| compute(Duration::from_secs(3)));
+    }
+}
+
 const THREADS: (&str, &str) = ("LAB_RUNTIME", "threads");
 
 /// Programs that keep all processors busy until they are dropped.
@@ -128,4 +157,16 @@ fn a_simulated_run_is_never_starved() {
     let output = child("late", &[("LAB_SEED", "1"), ("LAB_REPORT", "1")]);
     drop(crowd);
     assert_eq!(reports(&output).remove(0).kind, Some(Kind::Expectation));
+}
+
+/// A limit of real time does not count the time in which others had the processors.
+#[test]
+fn a_simulated_run_has_its_time_on_a_busy_machine() {
+    let limit = ("LAB_REAL_LIMIT_S", "1");
+    let crowd = Crowd::gather();
+    let quick = reports(&child("quick", &[("LAB_SEED", "1"), ("LAB_REPORT", "1"), limit])).remove(0);
+    drop(crowd);
+    assert!(quick.ok && quick.real_ns > 500_000_000, "{quick:?}");
+    let slow = reports(&child("slow", &[("LAB_SEED", "1"), ("LAB_REPORT", "1"), limit])).remove(0);
+    assert_eq!(slow.kind, Some(Kind::RealTime), "{slow:?}");
 }
