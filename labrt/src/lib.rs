@@ -131,7 +131,9 @@ mod watchdog;
 
 pub use config::{Config, Limits, PolicyKind, Schedule, Sink, World};
 pub use explore::{Bounds, Search, explore};
-pub use outcome::{Decision, Event, Failure, FailureKind, FieldValue, Fields, Outcome, Stats};
+pub use outcome::{
+    Decision, Event, Failure, FailureKind, FieldValue, Fields, Outcome, Stats, TOLD_DECISIONS,
+};
 pub use run::{random_seed, run, world};
 pub use watchdog::on_stuck;
 

@@ -22,8 +22,8 @@ pub struct Outcome<T> {
     pub warnings: Vec<String>,
     /// The scheduling decisions, if [`crate::Config::record`] was on.
     pub schedule: Schedule,
-    /// One line for each scheduling decision, if [`crate::Config::record`] was on: what two runs are compared
-    /// by.
+    /// One line for each of the first [`TOLD_DECISIONS`] scheduling decisions, if [`crate::Config::record`]
+    /// was on: they tell where two runs part, and [`Stats::event_hash`] whether they do.
     pub decisions: Vec<Decision>,
 }
 
@@ -34,6 +34,10 @@ impl<T> Outcome<T> {
         Outcome { result: result.map(f), stats, events, warnings, schedule, decisions }
     }
 }
+
+/// How many scheduling decisions of a run are told. A run may have many millions, whose lines would take
+/// gigabytes.
+pub const TOLD_DECISIONS: usize = 200_000;
 
 /// Figures of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::context::{self, Mode};
 use crate::name::Name;
 use crate::node::Node;
-use crate::outcome::{Decision, FailureKind, Outcome, Stats};
+use crate::outcome::{Decision, FailureKind, Outcome, Stats, TOLD_DECISIONS};
 use crate::run::Job;
 use crate::watchdog;
 
@@ -115,6 +115,9 @@ impl Sim {
     }
 
     pub(super) fn remember_decision(&mut self, slot: Slot) {
+        if self.decisions.len() == TOLD_DECISIONS {
+            return;
+        }
         let task = &self.tasks[slot as usize];
         let who = format!("{} / {}", self.nodes[task.node as usize].name(), task.name);
         let place = task.place.map_or_else(|| "its start".to_owned(), ToString::to_string);

@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use labreport::Kind;
-use labrt::Decision;
+use labrt::{Decision, TOLD_DECISIONS};
 
 use super::Body;
 use super::plan::Plan;
@@ -28,7 +28,7 @@ use super::seed::attempt;
 #[derive(PartialEq, Eq)]
 struct Trace {
     hash: String,
-    /// One line for each scheduling decision.
+    /// One line for each of the first scheduling decisions.
     decisions: Vec<String>,
 }
 
@@ -80,6 +80,11 @@ impl Trace {
         let (one, other) = (&self.decisions, &other.decisions);
         let position = (0..one.len().max(other.len())).find(|&i| one.get(i) != other.get(i));
         let Some(position) = position else {
+            if one.len() == TOLD_DECISIONS {
+                return format!(
+                    "the first {TOLD_DECISIONS} scheduling decisions are the same, and no later ones are told"
+                );
+            }
             return "every scheduling decision is the same, so what differs was sent or drawn".to_owned();
         };
         let say = |decision: Option<&String>| decision.map_or("its end", String::as_str).to_owned();
