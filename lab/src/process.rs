@@ -15,6 +15,8 @@ use lab_terminal::{Failure, INTERRUPTED, Signals};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::cli::cores;
+
 /// How often the running processes are looked at. A process can outgrow its memory limit for that long.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -50,13 +52,13 @@ pub(crate) struct Process {
 /// The last sign of life of a process.
 struct Heard {
     at: Instant,
-    /// How long each thread had waited for a processor, at the first look after a second of silence.
-    waits: Option<BTreeMap<String, Duration>>,
+    /// What its threads had had of the processors, at the first look after a second of silence.
+    shares: Option<Shares>,
 }
 
 impl Heard {
     fn now() -> Heard {
-        Heard { at: Instant::now(), waits: None }
+        Heard { at: Instant::now(), shares: None }
     }
 }
 
@@ -100,14 +102,15 @@ impl Process {
         }
     }
 
-    /// For how long of its silence a thread of the process wanted a processor while others had them. On a
-    /// busy machine that may be most of it, and is no fault of the process.
+    /// For how long of its silence a thread of the process wanted a processor while other programs had them.
     fn starved(&self) -> Duration {
-        let now = waits_of_threads(lock(&self.child).id());
+        let now = Shares::of(lock(&self.child).id());
         let heard = lock(&self.heard);
-        let before = |thread: &String| heard.waits.as_ref().and_then(|waits| waits.get(thread)).copied();
-        let since = now.iter().filter_map(|(thread, wait)| Some(wait.saturating_sub(before(thread)?)));
-        since.max().unwrap_or_default().min(heard.at.elapsed())
+        let processors = u32::try_from(cores()).unwrap_or(1);
+        heard
+            .shares
+            .as_ref()
+            .map_or(Duration::ZERO, |before| before.starved(&now, heard.at.elapsed(), processors))
     }
 
     /// The limit that the process exceeds, if it exceeds one.
@@ -118,23 +121,43 @@ impl Process {
         }
         if silence > Duration::from_secs(1) {
             let number = lock(&self.child).id();
-            lock(&self.heard).waits.get_or_insert_with(|| waits_of_threads(number));
+            lock(&self.heard).shares.get_or_insert_with(|| Shares::of(number));
         }
         let held = resident_mb(lock(&self.child).id())?;
         (held > self.allowance.memory_mb).then_some(Cause::Memory(held))
     }
 }
 
-/// How long each thread of the process has waited for a processor so far; empty where the system does not
-/// tell.
-fn waits_of_threads(process: u32) -> BTreeMap<String, Duration> {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let wait = |thread: &fs::DirEntry| {
-        let schedule = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        schedule.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
-    };
-    let name = |thread: &fs::DirEntry| thread.file_name().to_string_lossy().into_owned();
-    threads.filter_map(|thread| Some((name(&thread), wait(&thread)?))).collect()
+/// For how long each thread of a process has had a processor so far, and for how long it has waited for one.
+/// Empty where the system does not tell.
+#[derive(Debug)]
+struct Shares(BTreeMap<String, (Duration, Duration)>);
+
+impl Shares {
+    fn of(process: u32) -> Shares {
+        let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+        let share = |thread: &fs::DirEntry| {
+            let schedule = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let mut times = schedule.split_whitespace().map(|time| time.parse().map(Duration::from_nanos));
+            Some((times.next()?.ok()?, times.next()?.ok()?))
+        };
+        let name = |thread: &fs::DirEntry| thread.file_name().to_string_lossy().into_owned();
+        Shares(threads.filter_map(|thread| Some((name(&thread), share(&thread)?))).collect())
+    }
+
+    /// For how long of that silence one of the threads has waited since then. On a busy machine that may be
+    /// most of it, and is no fault of the process; but one that keeps the processors busy itself is not
+    /// excused.
+    fn starved(&self, now: &Shares, silence: Duration, processors: u32) -> Duration {
+        let since = |thread: &String, (ran, waited): (Duration, Duration)| {
+            let before = self.0.get(thread).copied().unwrap_or_default();
+            (ran.saturating_sub(before.0), waited.saturating_sub(before.1))
+        };
+        let shares: Vec<_> = now.0.iter().map(|(thread, share)| since(thread, *share)).collect();
+        let used: Duration = shares.iter().map(|(ran, _)| *ran).sum();
+        let longest = shares.iter().map(|(_, waited)| *waited).max().unwrap_or_default();
+        if 2 * used < silence * processors { longest.min(silence) } else { Duration::ZERO }
+    }
 }
 
 /// How many mebibytes the process holds in memory. None where the system does not tell.
@@ -228,4 +251,36 @@ pub(crate) fn take_pipes(
 ) -> (Option<std::process::ChildStdout>, Option<std::process::ChildStderr>) {
     let mut child = lock(&process.child);
     (child.stdout.take(), child.stderr.take())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Threads that have had a processor and waited for one for so many seconds each.
+    fn shares(threads: &[(u64, u64)]) -> Shares {
+        let share = |(ran, waited)| (Duration::from_secs(ran), Duration::from_secs(waited));
+        Shares(
+            threads.iter().enumerate().map(|(number, &times)| (number.to_string(), share(times))).collect(),
+        )
+    }
+
+    fn starved(before: &[(u64, u64)], now: &[(u64, u64)], silence: u64) -> u64 {
+        shares(before).starved(&shares(now), Duration::from_secs(silence), 2).as_secs()
+    }
+
+    #[test]
+    fn waiting_for_other_programs_is_excused() {
+        assert_eq!(starved(&[(5, 5), (0, 0)], &[(15, 55), (0, 0)], 60), 50);
+        assert_eq!(starved(&[(5, 5)], &[(15, 5)], 60), 0, "it slept");
+        assert_eq!(starved(&[(5, 0)], &[(65, 0)], 60), 0, "it computed");
+        assert_eq!(starved(&[], &[], 60), 0, "the system does not tell");
+    }
+
+    #[test]
+    fn a_process_whose_threads_wait_for_one_another_is_not() {
+        assert_eq!(starved(&[(0, 0); 3], &[(40, 20); 3], 60), 0);
+        // Threads that have begun since count as well.
+        assert_eq!(starved(&[(0, 0)], &[(1, 59), (60, 0), (58, 2)], 60), 0);
+    }
 }

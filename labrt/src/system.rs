@@ -2,7 +2,7 @@
 //! thread wants a processor. Linux and macOS say so in different ways; other systems get "unknown", and the
 //! watchdog says less there.
 
-pub(crate) use facts::{OsThread, number_of_this_thread, resident};
+pub(crate) use facts::{OsThread, number_of_this_thread, resident, used};
 
 #[cfg(target_os = "linux")]
 mod facts {
@@ -17,6 +17,16 @@ mod facts {
             pages.parse::<u64>().ok()
         });
         pages.unwrap_or(0) * *PAGE.get_or_init(page_size)
+    }
+
+    /// Processor time of this process so far, of all its threads.
+    #[allow(unsafe_code, reason = "std does not tell it")]
+    pub(crate) fn used() -> Option<Duration> {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the call writes to `time` only, which lives until it returns.
+        let done = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) } == 0;
+        let (seconds, nanoseconds) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+        done.then(|| Duration::new(seconds, nanoseconds))
     }
 
     #[allow(unsafe_code, reason = "std does not tell the size of a page")]
@@ -105,6 +115,11 @@ mod facts {
         (written == size).then(|| unsafe { facts.assume_init() })
     }
 
+    /// Processor time of this process: nothing here needs it.
+    pub(crate) fn used() -> Option<Duration> {
+        None
+    }
+
     /// Resident memory of the process, in bytes; 0 if it is unknown.
     #[allow(unsafe_code, reason = "std has no interface for these facts")]
     pub(crate) fn resident() -> u64 {
@@ -168,6 +183,10 @@ mod facts {
 
     pub(crate) fn resident() -> u64 {
         0
+    }
+
+    pub(crate) fn used() -> Option<Duration> {
+        None
     }
 
     pub(crate) fn number_of_this_thread() -> Option<i32> {

@@ -16,7 +16,7 @@ use crate::outcome::{Failure, FailureKind};
 use crate::printed::Printed;
 use crate::sim::policy::Slot;
 use crate::stack_trace;
-use crate::system::{OsThread, number_of_this_thread, resident};
+use crate::system::{OsThread, number_of_this_thread, resident, used};
 
 /// How often the watchdog looks.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -92,9 +92,9 @@ struct Watched {
     seed: u64,
     tag: u64,
     started: Instant,
-    /// How long the OS thread had waited for a processor when this run was looked at first. Most runs end
-    /// before.
-    waited: Option<Duration>,
+    /// How long the OS thread had waited for a processor when this run was looked at first, and how long the
+    /// process had used processors. Most runs end before.
+    before: Option<(Duration, Duration)>,
     /// Number of switches when it last changed, and when that was.
     last: (u64, Instant),
     /// Processor time of the OS thread when the number was first seen to stand still; None while it moves.
@@ -292,15 +292,19 @@ impl Watched {
         self.thread.as_ref()?.is_runnable()
     }
 
-    /// How long the run has taken so far. A simulation has one OS thread, and time in which other threads had
-    /// the processors does not count.
+    /// How long the run has taken so far. A simulation has one OS thread, and time in which other programs
+    /// had the processors does not count. A process that keeps them busy itself is not excused.
     fn took(&mut self) -> Duration {
         let elapsed = self.started.elapsed();
-        if self.real.is_some() || (self.waited.is_some() && elapsed <= self.limits.real_time) {
+        if self.real.is_some() || (self.before.is_some() && elapsed <= self.limits.real_time) {
             return elapsed;
         }
-        let Some(now) = self.thread.as_ref().and_then(OsThread::waiting_time) else { return elapsed };
-        elapsed.saturating_sub(now.saturating_sub(*self.waited.get_or_insert(now)))
+        let waiting = self.thread.as_ref().and_then(OsThread::waiting_time);
+        let Some(now) = waiting.zip(used()) else { return elapsed };
+        let before = *self.before.get_or_insert(now);
+        let (waited, used) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
+        let processors = std::thread::available_parallelism().map_or(1, |number| number.get() as u32);
+        if 2 * used < elapsed * processors { elapsed.saturating_sub(waited) } else { elapsed }
     }
 
     fn processor_time(&self) -> Option<Duration> {
@@ -422,7 +426,7 @@ impl Pulse {
             seed: config.seed,
             tag: config.tag,
             started: now,
-            waited: None,
+            before: None,
             last: (self.switches.load(Ordering::Relaxed), now),
             computed: None,
             thread,

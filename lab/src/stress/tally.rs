@@ -192,7 +192,10 @@ impl Tallies {
         let times = |(rpcs, most, _): &(f64, u64, String)| rpcs / (*most).max(1) as f64;
         beyond.sort_by(|one, other| times(other).total_cmp(&times(one)));
         for (rpcs, most, name) in beyond.iter().take(COSTS) {
-            say(&format!("{name}: {rpcs:.0} RPCs a run; the reference needs {most} at most"));
+            let bytes = self.of(name).bytes.mean().unwrap_or_default();
+            say(&format!(
+                "{name}: {rpcs:.0} RPCs and {bytes:.0} bytes a run; the reference needs {most} RPCs at most"
+            ));
         }
         if beyond.len() > COSTS {
             let more = count(beyond.len() - COSTS, "more test");

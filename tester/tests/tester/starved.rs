@@ -80,6 +80,21 @@ fn slow() {
     }
 }
 
+/// As [`slow`], beside threads of its own that leave it no processor.
+#[test]
+fn selfish() {
+    if plays("selfish") {
+        for _ in 0..16 * std::thread::available_parallelism().map_or(1, |number| number.get()) {
+            std::thread::spawn(|| {
+                loop {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        run("selfish", |_: &Test| compute(Duration::from_secs(3)));
+    }
+}
+
 const THREADS: (&str, &str) = ("LAB_RUNTIME", "threads");
 
 /// Programs that keep all processors busy until they are dropped.
@@ -169,4 +184,13 @@ fn a_simulated_run_has_its_time_on_a_busy_machine() {
     assert!(quick.ok && quick.real_ns > 500_000_000, "{quick:?}");
     let slow = reports(&child("slow", &[("LAB_SEED", "1"), ("LAB_REPORT", "1"), limit])).remove(0);
     assert_eq!(slow.kind, Some(Kind::RealTime), "{slow:?}");
+}
+
+/// A solution that keeps the processors busy itself, with threads of std, is not excused.
+#[test]
+fn a_run_that_starves_itself_has_no_more_time() {
+    let environment = [("LAB_SEED", "1"), ("LAB_REPORT", "1"), ("LAB_REAL_LIMIT_S", "1")];
+    let selfish = reports(&child("selfish", &environment)).remove(0);
+    assert_eq!(selfish.kind, Some(Kind::RealTime), "{selfish:?}");
+    assert!(selfish.real_ns < 6_000_000_000, "its threads have given it {} ns", selfish.real_ns);
 }
