@@ -122,7 +122,10 @@ fn parts_of_a_log_that_there_are_not() {
         let arguments =
             if options[0] == "--file" { [&["logs"], options].concat() } else { [&log, options].concat() };
         refuses(&arguments, words);
+        let replay = [&["replay"], &arguments[1..]].concat();
+        refuses(&replay, words);
     }
+    refuses(&[&log[..], &["--just", "vote", "--ignore", "vote"]].concat(), "these options show no event");
     refuses(&["replay", "--shrunk", "x", "--seed", "4"], "cannot be used with");
 }
 
@@ -181,6 +184,11 @@ fn variables_that_would_be_passed_over_are_refused() {
         ("LAB_VARIANTS", "x", &["stress", "passes_1a"]),
         ("LAB_REPORT", "socket", &["replay", "passes_1a", "--seed", "4"]),
         ("LAB_SEEDS", "3..1", &["test", "passes_1a"]),
+        ("LAB_UNWATCHED", "yes", &["test", "passes_1a"]),
+        ("LAB_UNWATCHED", "1", &bench),
+        ("LAB_STORY", "2", &["stress", "passes_1a"]),
+        ("LAB_STUCK_LIMIT_S", "soon", &["replay", "passes_1a", "--seed", "4"]),
+        ("LAB_COLUMNS", "-1", &["test", "passes_1a"]),
         ("LAB_SEED", "18446744073709551615", &["test", "passes_1a"]),
         ("LAB_SEED", "-1", &["replay", "passes_1a"]),
     ] {
@@ -188,6 +196,18 @@ fn variables_that_would_be_passed_over_are_refused() {
         let words = if name == "LAB_SEED" { "seed" } else { name };
         said_no(arguments, words, Said::new(said));
     }
+}
+
+/// What a run had is what its replay needs.
+#[test]
+fn a_variable_that_no_option_stands_for_is_in_the_replay() {
+    let said = command(&["test", "fails_1c", "--seed", "10"]).env("LAB_UNWATCHED", "1").output();
+    let said = Said::new(said.expect("lab can be run")).ended(1);
+    assert!(
+        said.out.contains("replay: LAB_UNWATCHED=1 cargo lab replay fails_1c --seed 10\n"),
+        "{}",
+        said.out
+    );
 }
 
 /// The pipe is closed before the first line comes, as after `| head -0`.

@@ -128,3 +128,39 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     assert!(sane && !hidden, "{seen:?}");
     assert!(child.wait().expect("script ends").success());
 }
+
+/// Ctrl-C in a campaign: the bars are gone, the table stands there, and the terminal is as it was. The `^C`
+/// that terminals write would begin a row of its own behind the last bar, so that the bars' first row stayed.
+#[test]
+fn ctrl_c_leaves_no_bar_on_the_screen() {
+    let output = scratch().join("bars").display().to_string();
+    let command = crate::command(&["stress", "slow_1a", "-n", "100000", "--first-seed", "1", "-o", &output]);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
+    let target = command.get_envs().find(|(name, _)| *name == "CARGO_TARGET_DIR");
+    let target = target.and_then(|(_, value)| value?.to_str()).expect("the fixture has a folder of its own");
+    // The shell lives on; what it starts does not inherit the trap.
+    let script = format!(
+        "stty rows 24 cols 80; trap : INT; timeout --foreground 120 {words}; echo ended with $?; stty -a"
+    );
+    let Some(mut child) = in_a_shell(&script, &[("CARGO_TARGET_DIR", target)]) else { return };
+    let mut out = child.stdout.take().expect("it is piped");
+    let mut seen = String::new();
+    let mut read = |until: &str| {
+        let mut buffer = [0; 4096];
+        while !seen.contains(until) {
+            let count = out.read(&mut buffer).expect("the terminal can be read");
+            assert!(count > 0, "no {until:?} in {seen:?}");
+            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        seen.clone()
+    };
+    read(" left)");
+    child.stdin.as_mut().expect("it is piped").write_all(b"\x03").expect("it can be typed");
+    let seen = read("-extproc");
+    assert!(seen.contains("ended with 130") && seen.contains("the same command goes on"), "{seen:?}");
+    let (screen, settings) = seen.split_once("ended with").expect("it has ended");
+    assert!(!screen.contains("^C"), "{screen:?}");
+    assert!(settings.split_whitespace().any(|word| word == "echoctl"), "{settings}");
+    assert!(child.wait().expect("script ends").success());
+}
