@@ -73,14 +73,7 @@ impl Imports {
         while let Some(token) = tokens.get(at) {
             match token.text {
                 "::" => {}
-                "{" => {
-                    at += 1;
-                    while tokens.get(at).is_some_and(|token| token.text != "}") {
-                        at = self.take(tokens, at, &path);
-                        at += usize::from(tokens.get(at).is_some_and(|token| token.text == ","));
-                    }
-                    return at + 1;
-                }
+                "{" => return self.take_list(tokens, at + 1, &path),
                 "*" => {
                     self.globs.push(path);
                     return at + 1;
@@ -90,14 +83,7 @@ impl Imports {
                     self.add(name, path, line);
                     return at + 2;
                 }
-                word if is_word(word) => {
-                    line = token.line;
-                    // `a::{self}` is `a`.
-                    if word != "self" || path.is_empty() {
-                        path += if path.is_empty() { "" } else { "::" };
-                        path += word;
-                    }
-                }
+                word if is_word(word) => (line, path) = (token.line, below(&path, word)),
                 _ => break,
             }
             at += 1;
@@ -108,11 +94,29 @@ impl Imports {
         at + usize::from(tokens.get(at).is_some_and(|token| ![",", "}", ";"].contains(&token.text)))
     }
 
+    /// Takes the trees in braces. Returns what follows them.
+    fn take_list(&mut self, tokens: &[Token<'_>], mut at: usize, stem: &str) -> usize {
+        while tokens.get(at).is_some_and(|token| token.text != "}") {
+            at = self.take(tokens, at, stem);
+            at += usize::from(tokens.get(at).is_some_and(|token| token.text == ","));
+        }
+        at + 1
+    }
+
     fn add(&mut self, name: &str, path: String, line: usize) {
         if !path.is_empty() {
             self.names.insert(name.to_owned(), path.clone());
             self.used.push(Used { line, path });
         }
+    }
+}
+
+/// What is called `word` below a path; `self` is the path.
+fn below(path: &str, word: &str) -> String {
+    match (path, word) {
+        ("", word) => word.to_owned(),
+        (path, "self") => path.to_owned(),
+        (path, word) => format!("{path}::{word}"),
     }
 }
 

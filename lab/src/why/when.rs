@@ -106,34 +106,31 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         return Ok(Outcome::Passed);
     }
     say(&plot(&moments, jump, width()));
-    match jump {
-        Some(Jump { from, to, of_this_failure }) => {
-            let what = if of_this_failure {
-                "most futures of this run break the rule somewhere; this very failure"
-            } else {
-                "the failure"
-            };
-            say(&format!(
-                "{what} was decided between {} and {}",
-                style(at(from)).bold(),
-                style(at(to)).bold()
-            ));
-            let look = format!(
-                "cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
-                bench.test.name,
-                options.seed,
-                seconds(from),
-                seconds(to)
-            );
-            say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
-        }
-        None => {
-            say(
-                "the probability does not jump: nearly every future of this run fails, from its beginning on",
-            );
-        }
-    }
+    tell(&bench, options, jump);
     Ok(Outcome::Passed)
+}
+
+/// Says when the failure was decided, and how to see what happened there.
+fn tell(bench: &Bench, options: &WhenOptions, jump: Option<Jump>) {
+    let Some(Jump { from, to, of_this_failure }) = jump else {
+        return say(
+            "the probability does not jump: nearly every future of this run fails, from its beginning on",
+        );
+    };
+    let what = if of_this_failure {
+        "most futures of this run break the rule somewhere; this very failure"
+    } else {
+        "the failure"
+    };
+    say(&format!("{what} was decided between {} and {}", style(at(from)).bold(), style(at(to)).bold()));
+    let look = format!(
+        "cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
+        bench.test.name,
+        options.seed,
+        seconds(from),
+        seconds(to)
+    );
+    say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
 }
 
 fn seconds(nanos: u64) -> f64 {
