@@ -390,7 +390,7 @@ fn timeouts_vary_2a() {
         cluster.disconnect(alone);
         let mut term = cluster.get_state(alone).map(|(term, _)| term);
         let mut stood = Vec::new();
-        wait_until(20 * ELECTION, || {
+        wait_until(30 * ELECTION, || {
             let now = cluster.get_state(alone).map(|(term, _)| term);
             if now != term {
                 term = now;
@@ -398,11 +398,11 @@ fn timeouts_vary_2a() {
             }
             stood.len() > WATCHED
         });
-        let waited = stood.windows(2).map(|moments| moments[1] - moments[0]);
-        let (shortest, longest) = (waited.clone().min(), waited.max());
+        let waited: Vec<Duration> = stood.windows(2).map(|moments| moments[1] - moments[0]).collect();
+        let longest = waited.iter().max().copied().unwrap_or_default();
         t.exercised(stood.len() > WATCHED, "a server that hears nobody stood for few elections");
-        let spread = longest.unwrap_or_default() - shortest.unwrap_or_default();
-        t.expect(stood.len() < 3 || spread > Duration::from_millis(10), || {
+        let varies = waited.iter().any(|&time| longest - time > Duration::from_millis(10));
+        t.expect(varies || waited.len() < WATCHED, || {
             format!("server {alone} waited for {longest:?} before each of {} elections", stood.len())
         });
 
