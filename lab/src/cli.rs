@@ -163,8 +163,8 @@ impl Workers {
         self.jobs.is_some()
     }
 
-    /// The same in this world. On real threads a test sleeps for nearly all of its time, so that eight of them
-    /// share a core unless the user says otherwise.
+    /// The same in this world. On real threads a test sleeps for nearly all of its time, so that eight of
+    /// them share a core unless the user says otherwise.
     pub(crate) fn number_in(&self, world: &World) -> usize {
         let side_by_side = if world.threads { 8 } else { 1 };
         self.jobs.map_or_else(|| side_by_side * cores(), usize::from)
