@@ -52,6 +52,11 @@ fn every_verb_refuses_names_that_there_are_not() {
     for option in ["--over", "--scheduler", "--profile"] {
         refuses(&["test", "passes_1a", option, "nosuch"], "nosuch");
     }
+    // No compiler has said a word then.
+    refuses(
+        &["test", "passes_1a", "--profile", "nosuch"],
+        "cargo cannot build the tests; its words are above",
+    );
     refuses(&["check", "--model", "nosuch", "/dev/null"], "there is no model nosuch");
 }
 
@@ -167,6 +172,22 @@ fn a_file_that_cannot_be_written_is_named_before_the_work() {
     );
     let full = ["trace", "passes_1a", "--seed", "4", "--json", "--output", "/dev/full"];
     refuses(&full, "the trace cannot be written: No space left");
+}
+
+/// Nor is a run blamed for it.
+#[test]
+fn a_folder_for_temporary_files_that_is_not_there_is_named() {
+    for verb in ["logs", "replay", "shrink", "view"] {
+        let arguments = [verb, "forks_1f", "--seed", "7"];
+        let said = command(&arguments).env("TMPDIR", "/no/such").current_dir(scratch()).output();
+        let said = Said::new(said.expect("lab can be run")).ended(2);
+        assert!(
+            said.err.contains("/no/such/") && said.err.contains("cannot be written"),
+            "{verb}: {}",
+            said.err
+        );
+        assert!(!said.err.contains("died"), "{verb}: {}", said.err);
+    }
 }
 
 /// What a bench measures must be what its bound is for; and what `lab` sets itself, nobody else sets.

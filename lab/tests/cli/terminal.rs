@@ -94,6 +94,21 @@ fn a_terminal_sees_that_long_work_goes_on() {
     assert!(child.wait().expect("script ends").success());
 }
 
+/// Reads what a shell shows until some words are there, and returns all of it so far.
+fn reader(child: &mut std::process::Child) -> impl FnMut(&str) -> String + use<> {
+    let mut out = child.stdout.take().expect("it is piped");
+    let mut seen = String::new();
+    move |until| {
+        let mut buffer = [0; 4096];
+        while !seen.contains(until) {
+            let count = out.read(&mut buffer).expect("the terminal can be read");
+            assert!(count > 0, "no {until:?} in {seen:?}");
+            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        seen.clone()
+    }
+}
+
 /// Interrupted while progress is shown: the terminal is as it was, and nobody takes that for a verdict.
 #[test]
 fn ctrl_c_leaves_the_terminal_as_it_was() {
@@ -106,17 +121,7 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     let Some(mut child) = in_a_shell(&script, &[]) else { return };
     // Held open, so that the check waits for more.
     let writer = File::options().write(true).open(&pipe).expect("the check reads it");
-    let mut out = child.stdout.take().expect("it is piped");
-    let mut seen = String::new();
-    let mut read = |until: &str| {
-        let mut buffer = [0; 4096];
-        while !seen.contains(until) {
-            let count = out.read(&mut buffer).expect("the terminal can be read");
-            assert!(count > 0, "no {until:?} in {seen:?}");
-            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
-        }
-        seen.clone()
-    };
+    let mut read = reader(&mut child);
     read("0 MB read");
     child.stdin.as_mut().expect("it is piped").write_all(b"\x03").expect("it can be typed");
     let seen = read("-extproc").replace('\r', "\n");
@@ -144,17 +149,7 @@ fn ctrl_c_leaves_no_bar_on_the_screen() {
         "stty rows 24 cols 80; trap : INT; timeout --foreground 120 {words}; echo ended with $?; stty -a"
     );
     let Some(mut child) = in_a_shell(&script, &[("CARGO_TARGET_DIR", target)]) else { return };
-    let mut out = child.stdout.take().expect("it is piped");
-    let mut seen = String::new();
-    let mut read = |until: &str| {
-        let mut buffer = [0; 4096];
-        while !seen.contains(until) {
-            let count = out.read(&mut buffer).expect("the terminal can be read");
-            assert!(count > 0, "no {until:?} in {seen:?}");
-            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
-        }
-        seen.clone()
-    };
+    let mut read = reader(&mut child);
     read(" left)");
     child.stdin.as_mut().expect("it is piped").write_all(b"\x03").expect("it can be typed");
     let seen = read("-extproc");
