@@ -286,7 +286,7 @@ fn queue(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Pro
             add(any::Call::Queue(op), done.then_some(Answer::Queue(None)));
         }
         "dequeue" => take(taken(plain)?),
-        // Whoever drains a queue takes values until none is left, at moments that nobody knows.
+        // A drain takes values until none is left, at moments that are not recorded.
         _ if !done => return Err(broken("a :drain that did not return may have taken anything")),
         _ => match plain.answer {
             Some(Datum::Many(all)) => {
