@@ -83,7 +83,7 @@ impl<R: Read> Events<R> {
                     if let Ok((event, rest)) = of_map(line) {
                         take(&event, number, false).map_err(at(number))?;
                         let read = line.len() - rest.len();
-                        self.input.skip(read);
+                        self.input.skip_in_line(read);
                     } else {
                         let (event, _) = of_map(self.input.form()?).map_err(at(number))?;
                         take(&event, number, false).map_err(at(number))?;

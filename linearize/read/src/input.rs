@@ -95,6 +95,13 @@ impl<R: Read> Input<R> {
 
     /// Skips blanks, comments and forms behind `#_`, and says which byte comes next; `None` at the end.
     pub(super) fn next_byte(&mut self) -> Located<Option<u8>> {
+        // Most often there is a line break and nothing else.
+        if let [b'\n', next, ..] = self.buffer[self.at..]
+            && edn::begins_form(next)
+        {
+            (self.at, self.line) = (self.at + 1, self.line + 1);
+            return Ok(Some(next));
+        }
         let end = self.find(edn::end_of_blanks)?;
         self.skip(end);
         Ok(self.buffer.get(self.at).copied())
@@ -135,7 +142,12 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// Goes on behind so many bytes, which were seen.
+    /// Goes on behind so many bytes of the line.
+    pub(super) fn skip_in_line(&mut self, count: usize) {
+        self.at += count;
+    }
+
+    /// Goes on behind so many bytes.
     pub(super) fn skip(&mut self, count: usize) {
         let skipped = &self.buffer[self.at..self.at + count];
         self.line += memchr::memchr_iter(b'\n', skipped).count() as u64;
