@@ -9,8 +9,8 @@ const OPERATIONS: usize = 100_000;
 const CLIENTS: usize = 64;
 const BACKLOG: usize = 1_000;
 
-/// A history of what `put` and `take` ask for; `next` is what comes out. If it is spoilt, two values that were
-/// taken near the end, long after one another, are exchanged.
+/// A history of what `put` and `take` ask for; `next` is what comes out. If it is spoilt, two values that
+/// were taken near the end, long after one another, are exchanged.
 pub(crate) fn backlog<Op: Clone + PartialEq>(
     put: fn(u32) -> Op,
     take: &Op,

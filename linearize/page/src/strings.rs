@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-/// Numbers for texts, block by block. A text that continues, or is continued by, one met shortly before on the
-/// same lane is stored as a prefix of a shared buffer: in a history of appends every read repeats the last
-/// one and adds a little.
+/// Numbers for texts, block by block. A text that continues, or is continued by, one met shortly before on
+/// the same lane is stored as a prefix of a shared buffer: in a history of appends every read repeats the
+/// last one and adds a little.
 #[derive(Debug, Default)]
 pub(crate) struct Strings<'a> {
     buffers: Vec<Buffer>,

@@ -181,8 +181,8 @@ fn load(text: &[u8], model: ModelName) -> Option<Recording> {
     read_as("file", text, &options).ok()
 }
 
-/// Compares a verdict, and what it offers as proof, with the definition; `expected` is what that says, if it was
-/// asked already.
+/// Compares a verdict, and what it offers as proof, with the definition; `expected` is what that says, if it
+/// was asked already.
 fn compare<M: Model>(
     model: &M,
     history: &History<M::Op, M::Result>,
