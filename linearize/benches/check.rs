@@ -3,16 +3,22 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "runs outside of any simulation")]
 
+#[path = "common/backlog.rs"]
+mod backlog;
 #[path = "common/queue.rs"]
 mod queue;
 
+use std::collections::VecDeque;
 use std::hint::black_box;
+
+use backlog::backlog;
 
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use linearize::generate::{Spoil, Values, Workload, compare_and_swap, spoil};
-use linearize::models::collections::Queue;
-use linearize::models::register::Register;
-use linearize::{KvHistory, Limits, Verdict, check};
+use linearize::models::collections::{Queue, QueueOp};
+use linearize::models::register::{Register, RegisterOp, RegisterResult};
+use linearize::models::stack::{Stack, StackOp};
+use linearize::{History, KvHistory, KvOp, Limits, Model, Operation, Text, Verdict, check};
 use queue::{Plain, queue_history};
 
 fn definite(verdict: &Verdict, good: bool) {
@@ -96,6 +102,54 @@ fn register(criterion: &mut Criterion) {
     }
 }
 
+fn checked<M: Model>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    good: bool,
+) {
+    let limits = Limits::default();
+    definite(&check(model, history, &limits), good);
+    group.bench_function(name, |bench| bench.iter(|| black_box(check(model, history, &limits))));
+}
+
+/// Queues and stacks of distinct values: 100,000 operations of 64 clients, a thousand values waiting.
+fn distinct(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("distinct values, a thousand waiting");
+    group.sample_size(10);
+    for (name, spoilt) in [("good", false), ("spoilt", true)] {
+        let queue = backlog(QueueOp::Enqueue, &QueueOp::Dequeue, VecDeque::pop_front, spoilt);
+        checked(&mut group, &format!("queue {name}"), &Queue::new(), &queue, !spoilt);
+        let stack = backlog(StackOp::Push, &StackOp::Pop, VecDeque::pop_back, spoilt);
+        checked(&mut group, &format!("stack {name}"), &Stack::new(), &stack, !spoilt);
+    }
+}
+
+/// A register without compare-and-swap: 10,000 operations of 64 clients, five values.
+fn few_values(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("register of five values");
+    let good = Workload::register(64, 10_000, Values::Few(5)).generate();
+    for (name, history) in [("good", good.clone()), ("spoilt", spoil(&good, Spoil::Stale))] {
+        let is_good = history.check(&Limits::default()).is_linearizable();
+        let text = |text| history.texts().get(text).to_owned();
+        let operation = |operation: &Operation<KvOp, Text>| {
+            let Operation { client, op, result, call, end } = *operation;
+            let (op, result) = match op {
+                KvOp::Put { value, .. } => {
+                    (RegisterOp::Write(text(value)), result.map(|_| RegisterResult::Written))
+                }
+                _ => (RegisterOp::Read, result.map(|seen| RegisterResult::Value(Some(text(seen))))),
+            };
+            Operation { client, op, result, call, end }
+        };
+        let operations = history.history().operations().iter().map(operation).collect();
+        let register = Register::holding(String::new());
+        let history = History::new(operations).expect("it was a history before");
+        checked(&mut group, name, &register, &history, is_good);
+    }
+}
+
 fn any_model(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step function alone");
     group.sample_size(10);
@@ -118,6 +172,6 @@ criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_millis(500))
         .measurement_time(std::time::Duration::from_secs(2));
-    targets = lab, appends, ambiguous, repeated, register, any_model
+    targets = lab, appends, ambiguous, repeated, register, distinct, few_values, any_model
 }
 criterion_main!(benches);

@@ -2,15 +2,14 @@
 //! few.
 //!
 //! A *segment* is a run of operations of one partition, a *block* is one segment or several small ones. What
-//! never returned is in segments of its own, which are read first: it may reach into any window. A text may
-//! begin in an earlier block, whose number then stands in the table of contents.
+//! never returned is in segments of its own, which are read first: it may reach into any window.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use linearize::{Effect, History, Model, OPEN};
+use serde::Serialize;
 
-use crate::bytes::Column;
 use crate::findings::Part;
 use crate::steps::Steps;
 use crate::strings::Strings;
@@ -95,27 +94,48 @@ impl<K: Ord + Clone> Numbers<K> {
     }
 }
 
+/// What an operation is called.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Name {
+    text: String,
+    /// 0 reads, 1 overwrites, 2 updates.
+    effect: u8,
+    /// Whether its values are texts.
+    texts: bool,
+}
+
 /// Writes blocks one after the other.
 pub(crate) struct Writer<'a, M: Model> {
-    model: &'a M,
-    history: &'a History<M::Op, M::Result>,
+    pub(crate) model: &'a M,
+    pub(crate) history: &'a History<M::Op, M::Result>,
     pub(crate) strings: Strings<'a>,
     pub(crate) clients: Numbers<u32>,
-    /// Names of operations, each with its effect and whether its values are texts.
-    pub(crate) names: Numbers<(String, u64)>,
+    pub(crate) names: Numbers<Name>,
     lane: usize,
 }
 
-/// The columns of a segment, in the order in which they are written.
-#[derive(Default)]
-struct Columns {
-    indices: Column,
-    calls: Column,
-    spans: Column,
-    clients: Column,
-    names: Column,
-    steps: Column,
-    texts: Column,
+/// The columns of a segment, with an entry for each operation unless something else is said.
+#[derive(Default, Serialize)]
+pub(crate) struct Columns {
+    /// The index, as its distance from the last one.
+    gaps: Vec<u32>,
+    /// The call, as its distance from the last one.
+    calls: Vec<u64>,
+    /// How long it took, if it returned.
+    spans: Vec<Option<u64>>,
+    clients: Vec<u64>,
+    names: Vec<u64>,
+    /// The place in the order, as its distance from the last one, or 0 for none.
+    pub(crate) places: Vec<i64>,
+    /// The operation at whose call it takes effect, so many behind this one; if that is elsewhere, how long
+    /// after its own call it does, as a negative number.
+    pub(crate) moments: Vec<i64>,
+    /// What it does to the state: see [`Steps`].
+    pub(crate) edits: Vec<u8>,
+    /// Of each splice, how much of the beginning and of the end stays.
+    pub(crate) splices: Vec<u64>,
+    /// The argument, the result, and the text of the splice, if it is one: see [`reference`].
+    texts: Vec<u32>,
 }
 
 impl<'a, M: Model> Writer<'a, M> {
@@ -132,62 +152,57 @@ impl<'a, M: Model> Writer<'a, M> {
 
     /// The columns of a block's segments; its texts are written when all blocks are known, since they may
     /// still grow.
-    pub(crate) fn block(&mut self, segments: &[Segment], parts: &[Part], steps: &Steps) -> Column {
-        self.strings.begin_block();
-        let mut block = Column::default();
-        let mut next = 0;
+    pub(crate) fn block(&mut self, segments: &[Segment], parts: &[Part], steps: &Steps) -> Vec<Columns> {
+        let mut next = self.strings.begin_block();
+        let mut block = Vec::new();
         for segment in segments {
             if segment.lane != self.lane {
                 self.strings.begin_lane();
                 self.lane = segment.lane;
             }
             let ordered = parts[segment.lane].order.is_some().then_some(steps);
-            self.segment(segment, ordered, &mut next, &mut block);
+            block.push(self.segment(segment, ordered, &mut next));
         }
         block
     }
 
-    fn segment(&mut self, segment: &Segment, steps: Option<&Steps>, next: &mut u64, block: &mut Column) {
+    fn segment(&mut self, segment: &Segment, steps: Option<&Steps>, next: &mut u32) -> Columns {
         let mut columns = Columns::default();
-        let (mut last, mut time, mut place) = (0, segment.from, 0);
+        let (mut last, mut time, mut place) = (0, segment.from, -1);
         for &index in &segment.indices {
             let operation = &self.history[index as usize];
-            columns.indices.number(u64::from(index - last));
-            columns.calls.number(operation.call - time);
+            columns.gaps.push(index - last);
+            columns.calls.push(operation.call - time);
             (last, time) = (index, operation.call);
-            columns.spans.option(operation.returned().map(|end| end - operation.call));
-            columns.clients.number(self.clients.of(operation.client));
+            columns.spans.push(operation.returned().map(|end| end - operation.call));
+            columns.clients.push(self.clients.of(operation.client));
             self.values(index, next, &mut columns);
             if let Some(steps) = steps {
-                steps.write(self.history, segment, index, &mut place, &mut columns.steps);
+                steps.write(self.history, segment, index, &mut place, &mut columns);
                 if let Some(splice) = steps.splice(index) {
-                    splice.write(&mut columns.steps);
                     let text = self.strings.name_here(splice.text());
-                    text_reference(&mut columns.texts, Some(text), next);
+                    columns.texts.push(reference(Some(text), next));
                 }
             }
         }
-        let Columns { indices, calls, spans, clients, names, steps, texts } = columns;
-        for column in [indices, calls, spans, clients, names, steps, texts] {
-            block.append(&column);
-        }
+        columns
     }
 
     /// What an operation is called, and its texts.
-    fn values(&mut self, index: u32, next: &mut u64, columns: &mut Columns) {
+    fn values(&mut self, index: u32, next: &mut u32, columns: &mut Columns) {
         let (model, history) = (self.model, self.history);
         let operation = &history[index as usize];
         let parts = model.parts(&operation.op, operation.result.as_ref());
-        let kind = effect_number(model.effect(&operation.op, None)) * 2 + u64::from(parts.texts);
-        columns.names.number(self.names.of((parts.name.into_owned(), kind)));
+        let effect = effect_number(model.effect(&operation.op, None));
+        columns.names.push(self.names.of(Name { text: parts.name.into_owned(), effect, texts: parts.texts }));
         let argument = parts.argument.map(|text| self.strings.name_here(&text));
-        text_reference(&mut columns.texts, argument, next);
+        columns.texts.push(reference(argument, next));
         let result = parts.result.map(|text| self.strings.name_in_lane(text));
-        text_reference(&mut columns.texts, result, next);
+        columns.texts.push(reference(result, next));
     }
 }
 
-fn effect_number(effect: Effect) -> u64 {
+fn effect_number(effect: Effect) -> u8 {
     match effect {
         Effect::Read => 0,
         Effect::Overwrite => 1,
@@ -196,14 +211,14 @@ fn effect_number(effect: Effect) -> u64 {
 }
 
 /// 0 for no text, 1 for the next one that was not named before, otherwise how far back it is.
-pub(crate) fn text_reference(column: &mut Column, name: Option<u32>, next: &mut u64) {
-    match name.map(u64::from) {
-        None => column.number(0),
+fn reference(name: Option<u32>, next: &mut u32) -> u32 {
+    match name {
+        None => 0,
         Some(name) if name == *next => {
-            column.number(1);
             *next += 1;
+            1
         }
-        Some(name) => column.number(1 + *next - name),
+        Some(name) => 1 + *next - name,
     }
 }
 
@@ -213,13 +228,9 @@ mod tests {
 
     #[test]
     fn texts_are_referred_to_from_the_newest() {
-        let mut out = Column::default();
         let mut next = 0;
-        for name in [Some(0), None, Some(1), Some(0), Some(1)] {
-            text_reference(&mut out, name, &mut next);
-        }
-        assert_eq!(out.bytes, [1, 0, 1, 3, 2]);
-        assert_eq!(next, 2);
+        let references = [Some(0), None, Some(1), Some(0), Some(1)].map(|name| reference(name, &mut next));
+        assert_eq!((references, next), ([1, 0, 1, 3, 2], 2));
     }
 
     #[test]

@@ -1,18 +1,17 @@
-//! The data of a picture as columns of short numbers, in blocks.
+//! The data of a picture as JSON, in blocks.
 //!
-//! `page/data.js` reads them back in the same order. An operation takes about eleven bytes: its call as the
-//! distance from the last one, how long it took, client and name, which texts it wrote and read, most often
-//! "the next new one", and its place in the order. The first block, the *head*, holds all else, and a table
-//! of contents of the others.
+//! `page/data.js` reads it. The first block, the *head*, holds all but the operations and their texts, and a
+//! table of contents of the others. Each of these is two lines: its texts, and its operations as columns of
+//! numbers, most of which are differences, since small numbers compress well. The last block has no
+//! operations; its texts are those of the head that may be as long as a state.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
-use linearize::{Fault, History, Limit, Model, OPEN, Unit, Verdict};
+use linearize::{Explanation, Fault, History, Limit, Model, OPEN, Unit, Verdict};
+use serde::Serialize;
 
-use crate::blocks::{self, SEGMENT, Segment, Writer};
-use crate::bytes::Column;
-use crate::findings::{Part, Status, Stuck};
+use crate::blocks::{self, Name, SEGMENT, Segment, Writer};
+use crate::findings::{Alternative, Part, Status};
 use crate::opening::{FEW, Opening};
 use crate::steps::Steps;
 use crate::strings::Strings;
@@ -40,226 +39,245 @@ pub(crate) fn encode<M: Model>(
     let ranges = blocks::blocks(&segments);
     let steps = Steps::new(model, history, parts);
     let mut writer = Writer::new(model, history);
-    let bodies: Vec<Column> =
-        ranges.iter().map(|range| writer.block(&segments[range.clone()], parts, &steps)).collect();
+    let mut bodies: Vec<Vec<u8>> =
+        ranges.iter().map(|range| json(&writer.block(&segments[range.clone()], parts, &steps))).collect();
+    bodies.push(b"[]".to_vec());
     let opening = Opening::new(history, verdict, parts);
-    let first = first(&ranges, &opening.shows(&segments, parts), &writer.strings);
-    let mut head = Head::new(history, faults);
-    head.operations(&mut writer);
-    head.verdict(verdict, &opening);
-    head.rest.number(parts.len() as u64);
-    for part in parts {
-        head.partition(model, part, &mut writer);
-        head.bins(part, parts.len());
-    }
-    head.contents(&ranges, &segments, &writer.strings);
-    fault_spans(faults, head.origin, &mut head.rest, &mut head.strings);
-    let mut blocks = vec![head.finish()];
+    let shown = opening.shows(&segments, parts);
+    let in_view = ranges.iter().map(|range| shown[range.clone()].contains(&true));
+    let first = [true].into_iter().chain(in_view).chain([true]).collect();
+    writer.strings.begin_block();
+    let times = Times::new(history, faults);
+    let keys: Vec<Key<'_>> = parts.iter().map(|part| key(&mut writer, part, parts.len(), &times)).collect();
+    let head = Head {
+        events: history.unit() == Unit::Events,
+        operations: history.len(),
+        first: times.since(times.from),
+        last: times.since(times.to),
+        verdict: number(verdict, history.is_observed()),
+        worst: opening.lane,
+        usual: opening.usual,
+        some: times.since(opening.some),
+        texts: writer.strings.len(),
+        buffers: writer.strings.shared(),
+        clients: &writer.clients.met,
+        names: &writer.names.met,
+        blocks: ranges
+            .iter()
+            .map(|range| contents(&segments[range.clone()], &times))
+            .chain([vec![]])
+            .collect(),
+        faults: spans(faults, &times),
+        keys,
+    };
+    let mut all = vec![json(&head)];
     for (block, body) in bodies.iter().enumerate() {
-        let mut column = writer.strings.encode(block);
-        column.append(body);
-        blocks.push(column.bytes);
+        all.push([&json(&writer.strings.block(block))[..], b"\n", body].concat());
     }
-    Encoded { blocks, first }
+    Encoded { blocks: all, first }
 }
 
-/// The head, the blocks that hold a segment that is shown, and those that hold the beginning of one of their
-/// texts.
-fn first(ranges: &[Range<usize>], shown: &[bool], strings: &Strings<'_>) -> Vec<bool> {
-    let mut first = vec![true];
-    first.extend(ranges.iter().map(|range| shown[range.clone()].contains(&true)));
-    for block in 0..ranges.len() {
-        if first[block + 1] {
-            for needed in strings.contents(block).2 {
-                first[needed + 1] = true;
-            }
-        }
-    }
-    first
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Neither a Vec nor what is written here has anything to refuse.
+    serde_json::to_vec(value).expect("numbers and texts are JSON")
 }
 
-/// What is read before any operation.
-struct Head<'a, O, R> {
-    history: &'a History<O, R>,
+/// The beginning and the end of everything, faults included, and the moment from which the page counts.
+struct Times {
     origin: u64,
-    /// The beginning and the end of everything, faults included.
     from: u64,
     to: u64,
-    strings: Strings<'a>,
-    /// How many buffers and texts the other blocks have.
-    texts: (u64, u64),
-    rest: Column,
 }
 
-impl<'a, O, R> Head<'a, O, R> {
-    fn new(history: &'a History<O, R>, faults: &[Fault]) -> Self {
-        let ends =
-            history.operations().iter().map(|operation| operation.returned().unwrap_or(operation.call));
+impl Times {
+    fn new<O, R>(history: &History<O, R>, faults: &[Fault]) -> Self {
+        let operations = history.operations().iter();
+        let ends = operations.map(|operation| operation.returned().unwrap_or(operation.call));
         let fault_ends = faults.iter().map(|fault| if fault.to == OPEN { fault.from } else { fault.to });
         let first = history.operations().first().map(|operation| operation.call);
-        let mut strings = Strings::default();
-        strings.begin_block();
-        Head {
-            history,
+        Times {
             origin: crate::origin(history, faults),
             from: faults.iter().map(|fault| fault.from).chain(first).min().unwrap_or(0),
             to: ends.chain(fault_ends).max().unwrap_or(0),
-            strings,
-            texts: (0, 0),
-            rest: Column::default(),
         }
     }
 
-    fn text(&mut self, text: &str) {
-        let name = self.strings.name_here(text);
-        self.rest.number(u64::from(name));
+    fn since(&self, time: u64) -> u64 {
+        time.saturating_sub(self.origin)
     }
 
-    fn operations<M: Model<Op = O, Result = R>>(&mut self, writer: &mut Writer<'_, M>) {
-        self.rest.list(writer.clients.met.iter().map(|&client| u64::from(client)));
-        self.rest.number(writer.names.met.len() as u64);
-        for (name, kind) in &writer.names.met {
-            self.text(name);
-            self.rest.number(*kind);
-        }
-        self.rest.number(self.history.len() as u64);
-        self.rest.number(self.from.saturating_sub(self.origin));
-        self.rest.number(self.to.saturating_sub(self.origin));
-    }
-
-    fn verdict(&mut self, verdict: &Verdict, opening: &Opening) {
-        self.rest.number(match verdict {
-            Verdict::Linearizable(_) if !self.history.is_observed() => 3,
-            Verdict::Linearizable(_) => 1,
-            Verdict::NotLinearizable(_) => 2,
-            Verdict::Unknown(_) => 3,
-        });
-        self.rest.option(opening.lane.map(|lane| lane as u64));
-        self.rest.number(opening.usual);
-        self.rest.number(opening.some.saturating_sub(self.origin));
-    }
-
-    fn partition<M: Model<Op = O, Result = R>>(
-        &mut self,
-        model: &M,
-        part: &Part,
-        writer: &mut Writer<'_, M>,
-    ) {
-        self.text(&part.name);
-        self.rest.number(part.indices.len() as u64);
-        let clients = blocks::clients(self.history, part);
-        self.rest.list(clients.into_iter().map(|client| writer.clients.of(client)));
-        status(part, &mut self.rest, &mut self.strings);
-        match &part.order {
-            None => self.rest.number(0),
-            Some(order) => {
-                self.rest.number(1 + order.len() as u64);
-                self.text(&model.state_text(&model.initial()));
-            }
-        }
-        self.strings.begin_lane();
-        stuck(part.stuck.as_ref(), &mut self.rest, &mut self.strings);
-    }
-
-    /// How many calls fall into each part of the time, for a partition of which not all is read at first: one
-    /// of a few, or a large one.
-    fn bins(&mut self, part: &Part, parts: usize) {
-        if parts > FEW && part.indices.len() <= SEGMENT {
-            return self.rest.number(0);
-        }
-        let all = u128::from((self.to - self.from).max(1));
-        let mut bins = [0; BINS];
-        for &index in &part.indices {
-            let at = u128::from(self.history[index as usize].call - self.from) * BINS as u128 / all;
-            bins[(at as usize).min(BINS - 1)] += 1;
-        }
-        self.rest.number(BINS as u64);
-        bins.iter().for_each(|&count| self.rest.number(count));
-    }
-
-    /// For each block its texts and where else they are; for each of its segments, whose it is and when.
-    fn contents(&mut self, ranges: &[Range<usize>], segments: &[Segment], strings: &Strings<'_>) {
-        self.rest.number(ranges.len() as u64);
-        for (block, range) in ranges.iter().enumerate() {
-            let (buffers, texts, needed) = strings.contents(block);
-            self.texts = (self.texts.0 + buffers, self.texts.1 + texts);
-            self.rest.number(buffers);
-            self.rest.number(texts);
-            self.rest.list(needed.into_iter().map(|block| block as u64));
-            self.rest.number(range.len() as u64);
-            for segment in &segments[range.clone()] {
-                self.rest.number(segment.lane as u64);
-                self.rest.number(segment.indices.len() as u64);
-                self.rest.number(segment.from - self.origin);
-                self.rest.option((segment.to != OPEN).then(|| segment.to - segment.from));
-            }
-        }
-    }
-
-    fn finish(self) -> Vec<u8> {
-        let (buffers, texts, _) = self.strings.contents(0);
-        let mut all = Column::default();
-        all.number(u64::from(self.history.unit() == Unit::Events));
-        for number in [buffers, texts, self.texts.0, self.texts.1] {
-            all.number(number);
-        }
-        all.append(&self.strings.encode(0));
-        all.append(&self.rest);
-        all.bytes
+    /// The end of something, if it has one.
+    fn end(&self, time: u64) -> Option<u64> {
+        (time != OPEN).then(|| self.since(time))
     }
 }
 
-fn status(part: &Part, out: &mut Column, strings: &mut Strings<'_>) {
+/// What is read before any operation. Clients, names of operations and texts are numbered.
+#[derive(Serialize)]
+struct Head<'a> {
+    /// Whether times count events.
+    events: bool,
+    /// How many there are.
+    operations: usize,
+    first: u64,
+    last: u64,
+    verdict: u8,
+    /// The key that the verdict names.
+    worst: Option<usize>,
+    usual: u64,
+    some: u64,
+    /// How many texts all blocks have together.
+    texts: usize,
+    /// What texts of several blocks begin.
+    buffers: Vec<&'a str>,
+    clients: &'a [u32],
+    names: &'a [Name],
+    keys: Vec<Key<'a>>,
+    /// The segments of each block.
+    blocks: Vec<Vec<Contents>>,
+    faults: Vec<Span<'a>>,
+}
+
+#[derive(Serialize)]
+struct Key<'a> {
+    name: &'a str,
+    size: usize,
+    clients: Vec<u64>,
+    status: u8,
+    found: Option<Found<'a>>,
+    /// How long the order is.
+    steps: Option<usize>,
+    initial: String,
+    /// The operation whose return cannot be explained.
+    stuck: Option<u32>,
+    alternatives: Vec<Tried>,
+    bins: Vec<u32>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Found<'a> {
+    Error { kind: &'a str, sentence: &'a str, minimal: bool, witness: &'a [usize], context: &'a [usize] },
+    Undecided { reached: usize, states: u64, limit: &'a str },
+}
+
+/// An alternative; its texts are those of the last block.
+#[derive(Serialize)]
+struct Tried {
+    op: u32,
+    legal: bool,
+    state: Option<u32>,
+    expected: Option<u32>,
+    observed: Option<u32>,
+}
+
+/// A segment, before its operations are read.
+#[derive(Serialize)]
+struct Contents {
+    key: usize,
+    from: u64,
+    to: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Span<'a> {
+    from: u64,
+    to: Option<u64>,
+    group: &'a str,
+    label: &'a str,
+    targets: &'a [String],
+}
+
+/// A verdict as a number: 1 good, 2 bad, 3 unknown.
+fn number(verdict: &Verdict, observed: bool) -> u8 {
+    match verdict {
+        Verdict::Linearizable(_) if observed => 1,
+        Verdict::NotLinearizable(_) => 2,
+        Verdict::Linearizable(_) | Verdict::Unknown(_) => 3,
+    }
+}
+
+fn key<'a, M: Model>(writer: &mut Writer<'_, M>, part: &'a Part, parts: usize, times: &Times) -> Key<'a> {
+    let (model, history) = (writer.model, writer.history);
+    let (status, found) = status(part);
+    writer.strings.begin_lane();
+    let stuck = part.stuck.as_ref();
+    let alternatives = stuck.map_or(&[][..], |stuck| &stuck.alternatives);
+    Key {
+        name: &part.name,
+        size: part.indices.len(),
+        clients: blocks::clients(history, part).into_iter().map(|client| writer.clients.of(client)).collect(),
+        status,
+        found,
+        steps: part.order.as_ref().map(Vec::len),
+        initial: part.order.as_ref().map_or_else(String::new, |_| model.state_text(&model.initial()).into()),
+        stuck: stuck.map(|stuck| stuck.operation),
+        alternatives: alternatives.iter().map(|tried| alternative(tried, &mut writer.strings)).collect(),
+        // Of a partition of which not all is read at first: one of a few, or a large one.
+        bins: if parts > FEW && part.indices.len() <= SEGMENT { vec![] } else { bins(history, part, times) },
+    }
+}
+
+fn status(part: &Part) -> (u8, Option<Found<'_>>) {
     match &part.status {
-        Status::Linearizable => out.number(1),
+        Status::Linearizable => (1, None),
         Status::NotLinearizable(explanation) => {
-            out.number(2);
-            out.number(u64::from(strings.name_here(explanation.kind.name())));
-            out.number(u64::from(strings.name_here(&explanation.sentence)));
-            out.number(u64::from(explanation.minimal));
-            out.list(explanation.operations.iter().map(|&index| index as u64));
-            out.list(explanation.context.iter().map(|&index| index as u64));
+            let Explanation { kind, sentence, minimal, operations: witness, context, .. } = &**explanation;
+            let (kind, minimal) = (kind.name(), *minimal);
+            (2, Some(Found::Error { kind, sentence, minimal, witness, context }))
         }
         Status::Unknown(undecided) => {
-            out.number(3);
-            out.option(undecided.as_ref().map(|undecided| undecided.reached as u64));
-            if let Some(undecided) = undecided {
-                out.number(undecided.states);
-                out.number(u64::from(undecided.limit == Limit::Memory));
-            }
+            let found = undecided.as_ref().map(|undecided| Found::Undecided {
+                reached: undecided.reached,
+                states: undecided.states,
+                limit: if undecided.limit == Limit::Memory { "memory" } else { "states" },
+            });
+            (3, found)
         }
     }
 }
 
-fn stuck(stuck: Option<&Stuck>, out: &mut Column, strings: &mut Strings<'_>) {
-    let Some(stuck) = stuck else { return out.number(0) };
-    out.number(1);
-    out.number(u64::from(stuck.operation));
-    out.number(stuck.alternatives.len() as u64);
-    for alternative in &stuck.alternatives {
-        out.number(u64::from(alternative.operation));
-        out.number(u64::from(alternative.legal));
-        for text in [&alternative.state, &alternative.expected, &alternative.observed] {
-            // Often a continuation of what was read, so it costs nothing in the lane.
-            let text = text.as_ref().map(|text| strings.name_in_lane(Cow::Owned(text.clone())));
-            out.option(text.map(u64::from));
-        }
+fn alternative(tried: &Alternative, strings: &mut Strings<'_>) -> Tried {
+    // Often a continuation of another, so it costs nothing in the lane.
+    let mut name = |text: &Option<String>| text.clone().map(|text| strings.name_in_lane(Cow::Owned(text)));
+    Tried {
+        op: tried.operation,
+        legal: tried.legal,
+        state: name(&tried.state),
+        expected: name(&tried.expected),
+        observed: name(&tried.observed),
     }
 }
 
-fn fault_spans(faults: &[Fault], origin: u64, out: &mut Column, strings: &mut Strings<'_>) {
+/// How many calls of a partition fall into each part of the time.
+fn bins<O, R>(history: &History<O, R>, part: &Part, times: &Times) -> Vec<u32> {
+    let all = u128::from((times.to - times.from).max(1));
+    let mut bins = vec![0; BINS];
+    for &index in &part.indices {
+        let at = u128::from(history[index as usize].call - times.from) * BINS as u128 / all;
+        bins[(at as usize).min(BINS - 1)] += 1;
+    }
+    bins
+}
+
+fn contents(segments: &[Segment], times: &Times) -> Vec<Contents> {
+    let contents = |segment: &Segment| Contents {
+        key: segment.lane,
+        from: times.since(segment.from),
+        to: times.end(segment.to),
+    };
+    segments.iter().map(contents).collect()
+}
+
+fn spans<'a>(faults: &'a [Fault], times: &Times) -> Vec<Span<'a>> {
     let mut sorted: Vec<&Fault> = faults.iter().collect();
     sorted.sort_by_key(|fault| fault.from);
-    out.number(sorted.len() as u64);
-    for fault in sorted {
-        out.number(fault.from - origin);
-        let lasts = (fault.to != OPEN).then(|| fault.to.saturating_sub(fault.from));
-        out.option(lasts);
-        out.number(u64::from(strings.name_here(&fault.group)));
-        out.number(u64::from(strings.name_here(&fault.label)));
-        out.number(fault.targets.len() as u64);
-        for target in &fault.targets {
-            out.number(u64::from(strings.name_here(target)));
-        }
-    }
+    let span = |fault: &'a Fault| Span {
+        from: times.since(fault.from),
+        to: times.end(fault.to.max(fault.from)),
+        group: &fault.group,
+        label: &fault.label,
+        targets: &fault.targets,
+    };
+    sorted.into_iter().map(span).collect()
 }

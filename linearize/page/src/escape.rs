@@ -1,4 +1,4 @@
-//! Putting untrusted text into HTML.
+//! Putting untrusted text and bytes into HTML.
 
 use std::fmt::Write;
 
@@ -27,6 +27,23 @@ pub fn html(text: &str) -> String {
     out
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Base64 with padding (RFC 4648, §4): none of its characters means anything to HTML.
+pub fn base64(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut word = [0; 4];
+        word[1..=chunk.len()].copy_from_slice(chunk);
+        let word = u32::from_be_bytes(word);
+        for place in 0..4 {
+            let sextet = (word >> (18 - 6 * place)) as usize & 63;
+            out.push(if place <= chunk.len() { char::from(ALPHABET[sextet]) } else { '=' });
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +56,21 @@ mod tests {
         );
         assert_eq!(html("a\u{2028}b\u{1b}[2J\u{202e}c\0"), "a\\u{2028}b\\u{1b}[2J\\u{202e}c\\u{0}");
         assert_eq!(html("plain – ünïcode 👍"), "plain – ünïcode 👍");
+    }
+
+    #[test]
+    fn base64_as_in_the_rfc() {
+        for (plain, encoded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
     }
 }

@@ -7,11 +7,10 @@
 //! # How to read
 //!
 //! `findings` decides what there is to show of each partition: an order, or the place where every order gets
-//! stuck. `encode` writes everything into columns of short numbers, in `blocks` that can be read one by one,
-//! with texts by `strings`. `opening` says which blocks the first screen needs. `frame` makes what is
-//! readable without scripts: the verdict and a table of the operations that it names. The rest is
-//! `page/*.js`, in the order of `SCRIPTS`: `data.js` reads the columns, `lanes.js` filters and lays out,
-//! `draw.js` draws what is in view.
+//! stuck. `encode` writes everything as JSON, in `blocks` that can be read one by one, with texts by
+//! `strings`. `opening` says which blocks the first screen needs. `frame` makes what is readable without
+//! scripts: the verdict and a table of the operations that it names. The rest is `page/*.js`, in the order
+//! of `SCRIPTS`: `data.js` reads the data, `lanes.js` filters and lays out, `draw.js` draws what is in view.
 //!
 //! # Why values can do no harm
 //!
@@ -23,7 +22,6 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
-mod bytes;
 mod encode;
 mod escape;
 mod findings;
@@ -36,11 +34,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use flate2::Compression;
-use flate2::write::ZlibEncoder;
+use flate2::write::GzEncoder;
 
-pub use bytes::base64;
 use encode::Encoded;
-pub use escape::html;
+pub use escape::{base64, html};
 use linearize::{Fault, History, Model, Verdict};
 
 /// The scripts, in the order in which they are joined.
@@ -62,7 +59,7 @@ const SCRIPTS: [&str; 12] = [
 const STYLE: &str = include_str!("page/page.css");
 
 /// SHA-256 of the script and of the style sheet, in base64. A test says what they are after a change.
-const SCRIPT_HASH: &str = "7eYKuPsxRk0k2sL4LXOAJ8sv+lVrgzTTwQl7UofwGGA=";
+const SCRIPT_HASH: &str = "xAy32bwEZOKgaLQtZmBHkNr1reODkNyGMLAaidp94do=";
 const STYLE_HASH: &str = "i3Y1WmrUlCwXxjKDtLUO+ICkAspz5g9OUa+OBV1YB3M=";
 
 /// The page for a verdict on a history, with what was done to servers and network meanwhile (`faults`, which
@@ -140,7 +137,7 @@ fn packed(encoded: &Encoded) -> (String, String) {
     for (number, (block, &first)) in encoded.blocks.iter().zip(&encoded.first).enumerate() {
         let text = if first { &mut data } else { &mut rest };
         // Writing into a String cannot fail.
-        let _ = write!(text, "{number}:{} ", bytes::base64(&compressed(block)));
+        let _ = write!(text, "{number}:{} ", base64(&compressed(block)));
     }
     (data, rest)
 }
@@ -148,7 +145,7 @@ fn packed(encoded: &Encoded) -> (String, String) {
 fn compressed(bytes: &[u8]) -> Vec<u8> {
     /// The usual 6 makes a page that is two hundredths smaller in nearly twice the time.
     const LEVEL: u32 = 3;
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(LEVEL));
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
     // A Vec takes everything that is written to it.
     written.expect("writing to memory does not fail")

@@ -4,8 +4,7 @@
 use linearize::{Edit, History, Model, OPEN};
 use rustc_hash::FxHashMap;
 
-use crate::blocks::Segment;
-use crate::bytes::Column;
+use crate::blocks::{Columns, Segment};
 use crate::findings::Part;
 
 /// States longer than this in all steps together are not worth their place; the stepper then stops showing
@@ -84,34 +83,37 @@ impl Steps {
         }
     }
 
-    /// The place as its distance from the last one in the segment, or 0 for none; the moment, as the
-    /// operation of the segment at whose call it is, or as a time if that is elsewhere; the edit.
+    /// The place of an operation, the moment, and the edit.
     pub(crate) fn write<O, R>(
         &self,
         history: &History<O, R>,
         segment: &Segment,
         index: u32,
-        last: &mut u32,
-        out: &mut Column,
+        last: &mut i64,
+        columns: &mut Columns,
     ) {
         let place = self.places[index as usize];
-        if place == NONE {
-            return out.number(0);
-        }
-        out.number(1 + Column::folded(i64::from(place) - i64::from(*last)));
-        *last = place;
         let moment = self.moments[index as usize];
+        columns.edits.push(self.edits[index as usize]);
+        if place == NONE {
+            columns.places.push(0);
+            return columns.moments.push(0);
+        }
+        columns.places.push(i64::from(place) - *last);
+        *last = i64::from(place);
         let at = |index: u32| segment.indices.binary_search(&index);
         let ahead = if moment == index {
             Some(0)
         } else {
             at(moment).ok().zip(at(index).ok()).map(|(to, from)| to - from)
         };
-        match ahead {
-            Some(ahead) => out.number(2 * ahead as u64),
-            None => out.number(2 * (history[moment as usize].call - history[index as usize].call) + 1),
+        columns.moments.push(match ahead {
+            Some(ahead) => ahead as i64,
+            None => -((history[moment as usize].call - history[index as usize].call) as i64),
+        });
+        if let Some(splice) = self.splice(index) {
+            columns.splices.extend([splice.head, splice.tail]);
         }
-        out.number(u64::from(self.edits[index as usize]));
     }
 
     pub(crate) fn splice(&self, index: u32) -> Option<&Splice> {
@@ -132,11 +134,6 @@ impl Splice {
             tail: units(&old_rest[old_rest.len() - tail..]),
             text: new_rest[..new_rest.len() - tail].to_owned(),
         }
-    }
-
-    pub(crate) fn write(&self, out: &mut Column) {
-        out.number(self.head);
-        out.number(self.tail);
     }
 
     pub(crate) fn text(&self) -> &str {

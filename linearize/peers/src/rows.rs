@@ -83,7 +83,7 @@ fn small_cases(clients: u32, kind: &str, how: Option<Spoil>) -> Vec<Case> {
 }
 
 /// 100 registers with compare-and-swap of each kind. Of the spoilt ones most are still linearizable, since
-/// some operation of which nobody knows the outcome explains the wrong read; so there is a row of the bad
+/// some operation whose outcome is unknown explains the wrong read; so there is a row of the bad
 /// ones alone.
 fn registers() -> Vec<Row> {
     let row = |(kind, spoilt): (&'static str, bool), keep: fn(&Case) -> bool| {

@@ -51,6 +51,11 @@ fn class(byte: u8) -> Class {
     CLASSES[byte as usize]
 }
 
+/// Whether a form begins with this byte, and no comment, tag or the like.
+pub(super) fn begins_form(byte: u8) -> bool {
+    !matches!(byte, b';' | b'#') && class(byte) != Class::Blank
+}
+
 /// Where blanks, comments and forms that `#_` takes away end.
 pub(super) fn end_of_blanks(bytes: &[u8], ended: bool) -> Result<End, Problem> {
     let mut at = 0;
@@ -266,7 +271,10 @@ impl<'a> Reader<'a> {
 
     /// Skips a form.
     pub(super) fn skip(&mut self) -> Result<(), Problem> {
-        self.peek()?;
+        if self.peek()?.is_some_and(|byte| class(byte) == Class::Token && byte != b'#') {
+            self.token();
+            return Ok(());
+        }
         match end_of_form(self.rest().as_bytes(), true)? {
             End::At(length) => self.at += length,
             End::Unknown => self.at = self.text.len(),
@@ -419,8 +427,7 @@ fn atom(token: &str) -> Result<Form<'_>, Problem> {
         b'n' if token == "nil" => return Ok(Form::Nil),
         _ => {}
     }
-    let digits = token.strip_prefix(['+', '-']).unwrap_or(token);
-    if digits.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+    if matches!(bytes, [b'0'..=b'9', ..] | [b'+' | b'-', b'0'..=b'9', ..]) {
         return number(token).ok_or_else(|| broken(format!("{} is no number", quoted(token))));
     }
     Ok(Form::Word(Cow::Borrowed(token)))

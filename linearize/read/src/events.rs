@@ -6,7 +6,7 @@ use linearize::words::quoted;
 
 use super::edn::{Form, Reader};
 use super::input::Input;
-use super::{Located, Once, Problem, broken, log};
+use super::{Located, Problem, broken, log};
 
 /// What an event says happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(super) enum Kind {
     Ok,
     /// It did not happen.
     Fail,
-    /// Nobody knows whether it happened.
+    /// It may have happened.
     Info,
 }
 
@@ -77,8 +77,17 @@ impl<R: Read> Events<R> {
                     if !self.map_follows()? {
                         return Ok(());
                     }
-                    let (number, form) = self.input.form()?;
-                    take(&of_map(form).map_err(at(number))?, number, false).map_err(at(number))?;
+                    let number = self.input.line_number();
+                    // Most maps are a short line: then their ends need not be found before they are read.
+                    let line = self.input.short_line().unwrap_or_default();
+                    if let Ok((event, rest)) = of_map(line) {
+                        take(&event, number, false).map_err(at(number))?;
+                        let read = line.len() - rest.len();
+                        self.input.skip_in_line(read);
+                    } else {
+                        let (event, _) = of_map(self.input.form()?).map_err(at(number))?;
+                        take(&event, number, false).map_err(at(number))?;
+                    }
                 }
                 Notation::Columns => {
                     let Some((number, line)) = self.input.line()? else { return Ok(()) };
@@ -106,7 +115,7 @@ impl<R: Read> Events<R> {
                 _ => None,
             };
             if self.closing.is_some() {
-                self.input.pass_byte();
+                self.input.skip(1);
                 next = self.input.next_byte()?;
             }
         }
@@ -117,7 +126,7 @@ impl<R: Read> Events<R> {
                 Err((Some(number), broken(format!("{:?} is missing at the end", char::from(closing)))))
             }
             (Some(byte), Some(closing)) if byte == closing => {
-                self.input.pass_byte();
+                self.input.skip(1);
                 match self.input.next_byte()? {
                     None => Ok(false),
                     Some(_) => Err((
@@ -131,32 +140,36 @@ impl<R: Read> Events<R> {
     }
 }
 
-/// The fields that mean something.
-const FIELDS: &[&str] = &["process", "type", "f", "key", "value", "time", "error"];
-
-/// The event in a map.
-fn of_map(text: &str) -> Result<Event<'_>, Problem> {
+/// The event in the map that `text` begins with, and what follows it.
+fn of_map(text: &str) -> Result<(Event<'_>, &str), Problem> {
     let mut reader = Reader::new(text);
     reader.begin_map()?;
-    let mut once = Once::new(FIELDS);
-    let (mut process, mut kind, mut function) = (None, None, "");
-    let (mut key, mut value, mut error, mut time) = (None, None, false, None);
+    let (mut process, mut kind, mut function) = (None, None, None);
+    let (mut key, mut value, mut error, mut time) = (None, None, None, None);
     while let Some(name) = reader.key()? {
-        once.see(name)?;
         match name {
-            "process" => process = Some(process_of(&reader.form()?)?),
-            "type" => kind = Some(kind_of(&reader.form()?)?),
-            "f" => function = function_of(&reader.form()?)?,
-            "key" => key = Some(reader.form()?),
-            "value" => value = Some(reader.form()?),
-            "error" => error = reader.form()? != Form::Nil,
-            "time" => time = time_of(&reader.form()?)?,
+            "process" => once(&mut process, name, process_of(&reader.form()?)?)?,
+            "type" => once(&mut kind, name, kind_of(&reader.form()?)?)?,
+            "f" => once(&mut function, name, function_of(&reader.form()?)?)?,
+            "key" => once(&mut key, name, reader.form()?)?,
+            "value" => once(&mut value, name, reader.form()?)?,
+            "error" => once(&mut error, name, reader.form()? != Form::Nil)?,
+            "time" => once(&mut time, name, time_of(&reader.form()?)?)?,
             _ => reader.skip()?,
         }
     }
     let process = process.ok_or_else(|| broken("no :process, or not a number"))?;
     let kind = kind.ok_or_else(|| broken("no :type"))?;
-    Ok(Event { process, kind, function, key, value, error, time })
+    let (function, error, time) = (function.unwrap_or(""), error == Some(true), time.flatten());
+    Ok((Event { process, kind, function, key, value, error, time }, reader.rest()))
+}
+
+/// Keeps what a field says. If it came twice, no choice between the two would be right.
+fn once<T>(field: &mut Option<T>, name: &str, value: T) -> Result<(), Problem> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(broken(format!("field {} occurs twice", quoted(name)))),
+    }
 }
 
 fn process_of<'a>(form: &Form<'a>) -> Result<Process<'a>, Problem> {
@@ -198,7 +211,7 @@ fn function_of<'a>(form: &Form<'a>) -> Result<&'a str, Problem> {
         Form::Keyword(name)
         | Form::Word(std::borrow::Cow::Borrowed(name))
         | Form::Text(std::borrow::Cow::Borrowed(name)) => Ok(name),
-        // A nemesis may do nothing that has a name.
+        // What a nemesis does may have no name.
         Form::Nil => Ok(""),
         _ => Err(broken("a keyword should be behind :f")),
     }

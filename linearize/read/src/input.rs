@@ -95,24 +95,36 @@ impl<R: Read> Input<R> {
 
     /// Skips blanks, comments and forms behind `#_`, and says which byte comes next; `None` at the end.
     pub(super) fn next_byte(&mut self) -> Located<Option<u8>> {
+        // Most often there is a line break and nothing else.
+        if let [b'\n', next, ..] = self.buffer[self.at..]
+            && edn::begins_form(next)
+        {
+            (self.at, self.line) = (self.at + 1, self.line + 1);
+            return Ok(Some(next));
+        }
         let end = self.find(edn::end_of_blanks)?;
         self.skip(end);
         Ok(self.buffer.get(self.at).copied())
     }
 
-    /// Goes on behind the next byte.
-    pub(super) fn pass_byte(&mut self) {
-        self.skip(1);
+    /// The rest of the line, if it is short and all of it is here.
+    pub(super) fn short_line(&self) -> Option<&str> {
+        /// In a file of one line, the end of that is not looked for again and again.
+        const SHORT: usize = 1 << 10;
+        let rest = &self.buffer[self.at..];
+        let end = memchr::memchr(b'\n', &rest[..rest.len().min(SHORT)]);
+        let end = end.or((self.ended && rest.len() < SHORT).then_some(rest.len()))?;
+        str::from_utf8(&rest[..end]).ok()
     }
 
-    /// The next form, as it is written, and the line where it begins. There must be one.
-    pub(super) fn form(&mut self) -> Located<(u64, &str)> {
+    /// The next form, as it is written. There must be one.
+    pub(super) fn form(&mut self) -> Located<&str> {
         let number = self.line;
         let end = self.find(edn::end_of_form)?;
         let start = self.at;
         self.skip(end);
         match str::from_utf8(&self.buffer[start..start + end]) {
-            Ok(form) => Ok((number, form)),
+            Ok(form) => Ok(form),
             Err(_) => Err((Some(number), broken("not UTF-8"))),
         }
     }
@@ -130,7 +142,13 @@ impl<R: Read> Input<R> {
         }
     }
 
-    fn skip(&mut self, count: usize) {
+    /// Goes on behind so many bytes of the line.
+    pub(super) fn skip_in_line(&mut self, count: usize) {
+        self.at += count;
+    }
+
+    /// Goes on behind so many bytes.
+    pub(super) fn skip(&mut self, count: usize) {
         let skipped = &self.buffer[self.at..self.at + count];
         self.line += memchr::memchr_iter(b'\n', skipped).count() as u64;
         self.at += count;

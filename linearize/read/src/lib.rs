@@ -17,7 +17,7 @@
 //!
 //! # What events mean
 //!
-//! - `:ok`: it returned. `:info`: nobody knows whether it happened, so it stays open. `:fail`: it did not
+//! - `:ok`: it returned. `:info`: it may have happened, so it stays open. `:fail`: it did not
 //!   happen, for whatever reason.
 //! - A failed `:cas` is the one place where two readings are in use, see [`FailedCas`].
 //! - An `:ok` read of `nil` saw `nil`: what a register holds at first, unless [`Options::initial`] says
@@ -414,30 +414,6 @@ impl Format {
 fn holds_json(head: &[u8]) -> bool {
     let inside = head.iter().position(|&byte| byte == b'{').map_or(&[][..], |at| &head[at + 1..]);
     inside.trim_ascii_start().first() == Some(&b'"')
-}
-
-/// Which of the fields that mean something were seen in a line. If one came twice, no choice between them
-/// would be right.
-struct Once {
-    fields: &'static [&'static str],
-    /// A bit for each of them.
-    seen: u8,
-}
-
-impl Once {
-    fn new(fields: &'static [&'static str]) -> Self {
-        Once { fields, seen: 0 }
-    }
-
-    fn see(&mut self, name: &str) -> Result<(), Problem> {
-        let Some(place) = self.fields.iter().position(|field| *field == name) else { return Ok(()) };
-        let bit = 1 << place;
-        if self.seen & bit != 0 {
-            return Err(broken(format!("field {} occurs twice", linearize::words::quoted(name))));
-        }
-        self.seen |= bit;
-        Ok(())
-    }
 }
 
 fn problem_of(error: &io::Error) -> Problem {

@@ -12,7 +12,7 @@
 use super::events::{Event, kind_named, of_words, process_named};
 use super::{Problem, broken};
 
-/// Who logs events.
+/// The logger of events.
 const LOGGER: &str = "jepsen.util";
 
 /// A level stands among the first words of a line.

@@ -99,13 +99,11 @@ fn keyed_read(call: &Call) -> bool {
 /// Refuses functions that `model` does not know.
 pub(super) fn check_functions(calls: &Calls, model: ModelName) -> Located<()> {
     let known = functions(model);
-    for call in &calls.all {
-        let name = calls.name(call);
-        if !known.contains(&name) {
-            return Err((Some(call.line), Problem::UnknownOperation(format!(":{name}"))));
-        }
-    }
-    Ok(())
+    let Some(place) = calls.functions.iter().position(|name| !known.contains(&&**name)) else {
+        return Ok(());
+    };
+    let first = calls.all.iter().find(|call| usize::from(call.function.0) == place);
+    Err((first.map(|call| call.line), Problem::UnknownOperation(format!(":{}", calls.functions[place]))))
 }
 
 /// Whether values stand behind keys: as soon as one does that could not be a value of `model` by itself.
@@ -286,7 +284,7 @@ fn queue(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Pro
             add(any::Call::Queue(op), done.then_some(Answer::Queue(None)));
         }
         "dequeue" => take(taken(plain)?),
-        // Whoever drains a queue takes values until none is left, at moments that nobody knows.
+        // A drain takes values until none is left, at moments that are not recorded.
         _ if !done => return Err(broken("a :drain that did not return may have taken anything")),
         _ => match plain.answer {
             Some(Datum::Many(all)) => {

@@ -187,6 +187,10 @@ pub(crate) fn bound(roles: &[Role]) -> Vec<usize> {
 /// All orders of so many operations can be tried.
 const FEW: usize = 12;
 
+/// All orders of so many are tried sooner than those in which an operation may happen any number of times: a
+/// queue grows without end then.
+const FEWEST: usize = 8;
+
 /// How many states may be visited in vain by trials in which what is freed may happen any number of times.
 const ENDLESS: u64 = 2_000;
 
@@ -226,7 +230,8 @@ impl<'a> BySearch<'a> {
         let (states, a_trial, endless) = (STATES, STATES_A_TRIAL, ENDLESS);
         let trials = BySearch { model, observed, freed, states, a_trial, endless };
         // So few operations have few orders, even freed.
-        if indices.len() <= FEW { trials.patient() } else { trials }
+        let trials = if indices.len() <= FEW { trials.patient() } else { trials };
+        if indices.len() <= FEWEST { trials.exact() } else { trials }
     }
 
     /// For callers that want to know for certain, however long it takes.

@@ -11,7 +11,7 @@ mod json;
 pub(crate) mod minimal;
 mod sentence;
 
-pub(crate) use sentence::{for_any_model, naming};
+pub(crate) use sentence::{for_any_model, listing, naming};
 
 /// Explains a partition of which the general search found that what had returned up to the return of `stuck`
 /// cannot be linearized.

@@ -47,24 +47,35 @@ pub(crate) fn for_any_model<M: Model>(
     history: &History<M::Op, M::Result>,
     operations: &[usize],
 ) -> String {
-    let names: Vec<String> = operations.iter().map(|&index| naming(model, &history[index])).collect();
-    if let [only] = names.as_slice() {
-        return format!("{only}, which no order of the operations allows.");
+    match operations {
+        [only] => format!("{}, which no order of the operations allows.", naming(model, &history[*only])),
+        _ => format!(
+            "No order fits these {} operations: {}.",
+            operations.len(),
+            listing(model, history, operations)
+        ),
     }
-    let mut sentence = format!("No order fits these {} operations: ", operations.len());
-    for (place, (name, &index)) in names.iter().zip(operations).enumerate() {
+}
+
+/// `operations` (by rising call), each with the one that returned last before it was called.
+pub(crate) fn listing<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    operations: &[usize],
+) -> String {
+    let mut list = String::new();
+    for (place, &index) in operations.iter().enumerate() {
         if place > 0 {
-            sentence.push_str("; ");
+            list.push_str("; ");
         }
-        sentence.push_str(name);
+        list.push_str(&naming(model, &history[index]));
         let before = operations[..place].iter().filter(|&&other| history[other].precedes(&history[index]));
         if let Some(&newest) = before.max_by_key(|&&other| history[other].end) {
             let gap = history.after(history[index].call - history[newest].end);
             let newest = &history[newest];
             let name = model.describe_op(&newest.op);
-            sentence.push_str(&format!(", called {gap} {name} by client {} had returned", newest.client));
+            list.push_str(&format!(", called {gap} {name} by client {} had returned", newest.client));
         }
     }
-    sentence.push('.');
-    sentence
+    list
 }

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::shows;
 use super::shows::{Shown, look_at};
 use crate::explain::minimal::{Role, STATES_A_TRIAL, Trial, Trials, bound};
-use crate::explain::{SHOWN, for_any_model, naming, with_role};
+use crate::explain::{SHOWN, for_any_model, listing, naming, with_role};
 use crate::history::History;
 use crate::keys::order::resolve::Flaw;
 use crate::keys::order::slim::{Gathered, INITIAL, Kind as Does, Slim};
@@ -329,13 +329,12 @@ fn two<M: Model>(
 
 /// Three or more, of which the last one called is a read.
 fn stale<M: Model>(model: &M, history: &History<M::Op, M::Result>, operations: &[usize]) -> String {
-    let all = for_any_model(model, history, operations);
-    let Some((&last, rest)) = operations.split_last() else { return all };
+    let Some((&last, rest)) = operations.split_last() else { return String::new() };
     let before = |late: usize| {
         let earlier = rest.iter().copied().filter(move |&other| history[other].precedes(&history[late]));
         earlier.max_by_key(|&other| history[other].end)
     };
-    let Some(newest) = before(last) else { return all };
+    let Some(newest) = before(last) else { return for_any_model(model, history, operations) };
     let gap = history.before(history[last].call - history[newest].end);
     let (read, other) = (naming(model, &history[last]), passive(model, history, newest));
     let start = format!("{read}, but {other} had already returned {gap} it was called");
@@ -344,7 +343,8 @@ fn stale<M: Model>(model: &M, history: &History<M::Op, M::Result>, operations: &
             let gap = history.after(history[newest].call - history[first].end);
             format!("{start}, and was itself called {gap} {} had returned.", passive(model, history, first))
         }
-        _ => format!("{start}. {all}"),
+        // When the last one was called is said already.
+        _ => format!("{start}. No order fits it and these: {}.", listing(model, history, rest)),
     }
 }
 

@@ -159,7 +159,7 @@ impl<'a, V: Value> Words<'a, V> {
         let (swaps, writers) = (named(swaps), named(sources));
         let first = value == self.model.initial.as_ref();
         let why = match (first, &writers[..]) {
-            (true, []) => "which was there at first and was written by nobody".to_owned(),
+            (true, []) => "which was there at first and never written".to_owned(),
             (true, writers) => {
                 format!("which was there at first and else only written by {}", writers.join(", "))
             }

@@ -1,7 +1,7 @@
 //! Values as files hold them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A value of a file: whatever its notation has besides collections.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,7 +17,9 @@ pub enum Scalar {
 impl Scalar {
     /// What a register holds in files before anything is written, unless told otherwise.
     pub fn nil() -> Self {
-        Scalar::Word("nil".into())
+        /// One for all: every call of a read says it.
+        static NIL: LazyLock<Arc<str>> = LazyLock::new(|| "nil".into());
+        Scalar::Word(Arc::clone(&NIL))
     }
 
     /// The value that a word on the command line means: a number if it looks like one, a text if it is in

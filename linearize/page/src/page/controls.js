@@ -150,7 +150,7 @@ function fillTools() {
   const marks = { [GOOD]: "✓", [BAD]: "✗", [UNKNOWN]: "?" };
   $("key").append(option("", `all ${D.keys.length}`), ...D.sorted.map((key) => option(key.index, `${marks[key.status]} ${cut(key.name, 30) || "–"}`)));
   $("client").append(option("", "all"), ...D.clients.map((client, index) => [client, index]).sort((a, b) => a[0] - b[0]).map(([client, index]) => option(index, client)));
-  $("name").append(option("", "all"), ...D.names.map((name, index) => option(index, cut(D.texts.text(name.text), 30))));
+  $("name").append(option("", "all"), ...D.names.map((name, index) => option(index, cut(name.text, 30))));
   for (const filter of ["key", "client", "name"]) {
     $(filter).onchange = () => setFilter({ [filter]: $(filter).value === "" ? null : Number($(filter).value) });
   }
@@ -189,7 +189,7 @@ function fillLegend() {
     return box;
   };
   const shown = D.names.filter((name) => name.color < 5).slice(0, 8);
-  const entries = shown.map((name) => el("span", {}, swatch(palette.kinds[name.color]), cut(D.texts.text(name.text), 20)));
+  const entries = shown.map((name) => el("span", {}, swatch(palette.kinds[name.color]), cut(name.text, 20)));
   if (D.keys.some((key) => key.steps !== null)) entries.push(el("span", {}, "┃ a moment at which it can have taken effect"));
   if (D.keys.some((key) => key.status === BAD)) entries.push(el("span", {}, swatch(palette.bad), "①② the witness, ┄ what it saw, ⇢ how long before"));
   if (D.keys.some((key) => key.status === UNKNOWN)) entries.push(el("span", {}, swatch(palette.unknown), "▨ undecided"));

@@ -224,7 +224,7 @@ function label(op, room) {
 // An operation in words: what was called and what it returned.
 function words(op, room) {
   const name = D.names[D.name[op]], mark = name.texts ? '"' : "";
-  let text = visible(D.texts.text(name.text));
+  let text = visible(name.text);
   if (D.argument[op] >= 0) text += ` ${mark}${D.texts.short(D.argument[op], room)}${mark}`;
   if (D.result[op] >= 0) text += ` → ${mark}${D.texts.short(D.result[op], room)}${mark}`;
   if (D.end[op] === Infinity) text += " …";

@@ -87,7 +87,7 @@ function filter() {
   if (V.to < Infinity) tests.push((op) => D.call[op] <= V.to);
   if (V.text) {
     const contains = D.texts.containing(V.text);
-    const named = new Set(D.names.flatMap((name, index) => D.texts.text(name.text).includes(V.text) ? [index] : []));
+    const named = new Set(D.names.flatMap((name, index) => name.text.includes(V.text) ? [index] : []));
     tests.push((op) => contains(D.argument[op]) || contains(D.result[op]) || named.has(D.name[op]));
   }
   if (V.overlap) {

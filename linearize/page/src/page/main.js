@@ -29,7 +29,7 @@ const MANY_LANES = 40;
 function open() {
   V.errors = D.sorted.filter((key) => key.status === BAD);
   if (!V.errors.length) V.errors = D.sorted.filter((key) => key.status === UNKNOWN);
-  // Among very many lanes nobody finds those that matter.
+  // Among very many lanes those that matter are hard to find.
   V.overlap = V.errors.length > 0 && V.errors[0].status === BAD && V.errors[0].clients.length > MANY_LANES;
   fillTools();
   if (V.errors.length) {
@@ -52,7 +52,6 @@ function missing() {
       if (segment.from <= V.right && segment.to >= V.left && !D.blocks[segment.block].known) blocks.add(segment.block);
     }
   });
-  for (const number of [...blocks]) for (const other of D.blocks[number].needs) if (!D.blocks[other].known) blocks.add(other);
   return blocks;
 }
 
@@ -91,8 +90,8 @@ async function main() {
   takeBlocks("data", blocks);
   // Together, so that they do not wait for one another, nor each for its turn behind the rest of the page.
   const unpacked = await Promise.all(blocks.map(unpack));
-  D = decodeHead(unpacked[0]);
-  unpacked.forEach((bytes, number) => number && bytes && readBlock(D, number, bytes));
+  D = readHead(unpacked[0][0]);
+  unpacked.forEach((block, number) => number && block && readBlock(D, number, block));
   colorNames();
   sortKeys();
   readPalette();

@@ -16,9 +16,9 @@ function aboutKey(key) {
   const count = V.errors.length > 1 ? ` (${V.error + 1} of ${V.errors.length})` : "";
   const name = key.name ? `key ${quote(cut(key.name, 40))}` : "the history";
   if (key.status === UNKNOWN) {
-    const why = key.reached === null ? "" : ` The limit on ${key.limit} was reached after ${key.states.toLocaleString("en")} states.`;
+    const why = key.reached === null ? "" : ` The limit on ${key.limit} was reached after ${plural(key.states, "state")}.`;
     return [el("h2", {}, `Unknown: ${name}${count}`),
-      el("p", {}, `Nobody knows whether an order exists.${why} The hatched part is undecided; nothing in it is an error that was found.`)];
+      el("p", {}, `It is not known whether an order exists.${why} The hatched part is undecided; nothing in it is an error that was found.`)];
   }
   return [
     el("h2", {}, `Why: ${name} – ${key.kind}${count}`),
@@ -50,7 +50,7 @@ function comparison(key) {
 
 // What the answer of a compare-and-swap says of the register.
 function implied(op) {
-  const { names, texts } = D, name = texts.text(names[D.name[op]].text);
+  const { texts } = D, name = D.names[D.name[op]].text;
   const values = name === "CompareAndSwap" && D.argument[op] >= 0 && /^(.*) to (.*)$/s.exec(texts.text(D.argument[op]));
   if (!values) return name === "Read" ? `the register held ${cut(texts.text(D.result[op]), 60)}` : null;
   const [from, to] = values.slice(1).map((value) => cut(value, 60));
@@ -65,7 +65,7 @@ function aboutOperation(op) {
   const key = D.keys[D.key[op]], texts = D.texts;
   const end = D.end[op], window = resolution() * 200;
   return [
-    el("h2", {}, `#${op} ${visible(texts.text(D.names[D.name[op]].text))} by client ${D.clients[D.client[op]]}`),
+    el("h2", {}, `#${op} ${visible(D.names[D.name[op]].text)} by client ${D.clients[D.client[op]]}`),
     facts([
       ["key", key.name ? visible(key.name) : null],
       ["called", moment(D.call[op], window)],
@@ -114,20 +114,19 @@ function aboutFault(fault) {
 
 function pieces(text, key) {
   if (!key.written) key.written = new Written(opsOf(key));
-  const bytes = new TextEncoder().encode(text), list = [];
-  const piece = (from, to) => DECODER.decode(bytes.subarray(from, to));
+  const list = [];
   let loose = 0;
-  for (let at = 0; at < bytes.length;) {
-    const size = key.written.at(bytes, at);
+  for (let at = 0; at < text.length;) {
+    const size = key.written.at(text, at);
     if (!size) {
       at++;
       continue;
     }
-    if (loose < at) list.push(...loosePieces(piece(loose, at)));
-    list.push(piece(at, at + size));
+    if (loose < at) list.push(...loosePieces(text.slice(loose, at)));
+    list.push(text.slice(at, at + size));
     loose = at += size;
   }
-  if (loose < bytes.length) list.push(...loosePieces(piece(loose, bytes.length)));
+  if (loose < text.length) list.push(...loosePieces(text.slice(loose)));
   return list;
 }
 

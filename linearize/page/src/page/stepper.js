@@ -4,7 +4,7 @@
 const EVERY = 256;
 
 function stateAt(key, at) {
-  if (!key.kept) key.kept = [D.texts.text(key.initial)];
+  if (!key.kept) key.kept = [key.initial];
   let from = Math.min(Math.floor(at / EVERY), key.kept.length - 1);
   let text = key.kept[from];
   // The stepper mostly goes to the next step.
@@ -101,12 +101,12 @@ function describeSteps() {
       el("button", { id: "play", title: "Play (space)", onclick: play }, playing ? "pause" : "play"),
       el("button", { title: "One on ( . )", "aria-label": "One step on", onclick: () => stepTo(key, at + 1) }, "›"),
       slider,
-      el("span", { class: "key" }, at < 0 ? `${n} steps` : `${at} / ${n}`),
-      key.stuck !== undefined && at !== n ? el("button", { onclick: () => { stepTo(key, n); $("steps").scrollIntoView(); } }, "to where it sticks") : null,
+      el("span", { class: "key" }, at < 0 ? plural(n, "step") : `${at} / ${n}`),
+      key.stuck !== null && at !== n ? el("button", { onclick: () => { stepTo(key, n); $("steps").scrollIntoView(); } }, "to where it sticks") : null,
       V.step ? el("button", { title: "End stepping", onclick: stopSteps }, "×") : null),
   ];
   if (at >= 0) parts.push(...aboutStep(key, at));
-  if (key.stuck !== undefined && (at === n || at < 0)) parts.push(...aboutStuck(key, at < 0));
+  if (key.stuck !== null && (at === n || at < 0)) parts.push(...aboutStuck(key, at < 0));
   // The slider must live on while it is dragged.
   const old = box.querySelector("input[type=range]");
   if (old && document.activeElement === old && Number(old.max) === n) {

@@ -1,138 +1,69 @@
 // Texts as they are stored, searched and shown. What is shown goes to a canvas or to textContent, never to markup.
 
-const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
-
 class Texts {
-  // A text is the beginning of a buffer, a buffer is a piece of the blob of its block.
-  constructor(buffers, texts) {
-    this.starts = new Uint32Array(buffers);
-    this.lengths = new Uint32Array(buffers);
-    this.home = new Uint32Array(buffers);
-    this.buffer = new Uint32Array(texts);
-    this.length = new Uint32Array(texts);
-    this.blobs = [];
-    this.known = new Map();
+  // A text is the beginning of a buffer. The first buffers are those that several blocks share.
+  constructor(count, buffers) {
+    this.buffers = buffers;
+    this.buffer = new Uint32Array(count);
+    this.length = new Uint32Array(count);
   }
 
-  read(reader, number, { buffers, texts, firstBuffer, firstText }) {
-    const lengths = reader.column(buffers);
-    let total = 0;
-    for (let i = 0; i < buffers; i++) {
-      this.starts[firstBuffer + i] = total;
-      this.home[firstBuffer + i] = number;
-      total += this.lengths[firstBuffer + i] = lengths[i];
+  // The texts of a block; the number of the first one. See strings.rs.
+  read({ first, buffers, texts }) {
+    let next = this.buffers.length, id = first;
+    for (const buffer of buffers) this.buffers.push(buffer);
+    for (let at = 0; at < texts.length; id++) {
+      const back = texts[at++], buffer = back < 0 ? -1 - back : back ? next - (back - 1) : next;
+      this.buffer[id] = buffer;
+      this.length[id] = back ? texts[at++] : this.buffers[buffer].length;
+      next = Math.max(next, back < 0 ? 0 : buffer + 1);
     }
-    this.blobs[number] = reader.bytes.subarray(reader.at, reader.at + total);
-    reader.at += total;
-    for (let id = firstText, next = firstBuffer; id < firstText + texts; id++) {
-      const back = reader.number();
-      const buffer = this.buffer[id] = back ? next - (back - 1) : next;
-      this.length[id] = back ? reader.number() : this.lengths[next];
-      if (buffer >= next) next = buffer + 1;
-    }
-  }
-
-  bytes(id) {
-    const buffer = this.buffer[id], start = this.starts[buffer];
-    return this.blobs[this.home[buffer]].subarray(start, start + this.length[id]);
+    return first;
   }
 
   text(id) {
-    let text = this.known.get(id);
-    if (text === undefined) {
-      text = DECODER.decode(this.bytes(id));
-      if (this.known.size > 500) this.known.clear();
-      this.known.set(id, text);
-    }
-    return text;
+    return this.buffers[this.buffer[id]].slice(0, this.length[id]);
   }
 
   // Made visible, and not much longer than `room` characters: of a long text the end, because lists grow there.
   short(id, room) {
-    const length = this.length[id];
-    if (length <= room) return visible(this.text(id));
-    const bytes = this.bytes(id).subarray(length - Math.max(room, 8));
-    return `…${visible(DECODER.decode(bytes).replace(/^\ufffd+/, ""))}`;
+    const text = this.text(id);
+    if (text.length <= room) return visible(text);
+    return `…${visible(text.slice(-Math.max(room, 8)).replace(/^[\udc00-\udfff]/, ""))}`;
   }
 
   // A predicate: which texts contain `query`. Each buffer is scanned once, since texts share them.
   containing(query) {
-    const needle = new TextEncoder().encode(query);
     const ends = new Map();
     const endIn = (buffer) => {
-      let end = ends.get(buffer);
-      if (end === undefined) {
-        const start = this.starts[buffer];
-        end = indexOf(this.blobs[this.home[buffer]], needle, start, start + this.lengths[buffer]) - start + needle.length;
-        ends.set(buffer, end);
+      if (!ends.has(buffer)) {
+        const at = this.buffers[buffer].indexOf(query);
+        ends.set(buffer, at < 0 ? Infinity : at + query.length);
       }
-      return end;
+      return ends.get(buffer);
     };
     return (id) => id >= 0 && endIn(this.buffer[id]) <= this.length[id];
   }
 }
 
-// The texts that were written to a key, to be found in longer ones. By their bytes, since there may be a million of them.
+// The texts that were written to a key, to be found in longer ones.
 class Written {
   constructor(ops) {
-    const { length } = D.texts;
-    let size = 16;
-    while (size < 2 * ops.length) size *= 2;
-    this.table = new Int32Array(size).fill(-1);
-    this.sizes = new Uint8Array(200);
-    this.longest = 0;
+    this.texts = new Set();
+    const sizes = new Set();
     for (const op of ops) {
-      const id = D.argument[op];
-      if (id >= 0 && length[id] > 0 && length[id] < 200) this.add(id);
+      const id = D.argument[op], length = id < 0 ? 0 : D.texts.length[id];
+      if (length === 0 || length >= 200) continue;
+      this.texts.add(D.texts.text(id));
+      sizes.add(length);
     }
+    this.sizes = [...sizes].sort((one, other) => other - one);
   }
 
-  add(id) {
-    const bytes = D.texts.bytes(id);
-    let hash = 0;
-    for (const byte of bytes) hash = mixed(hash, byte);
-    const place = this.place(hash, bytes, 0, bytes.length);
-    this.table[place] = id;
-    this.sizes[bytes.length] = 1;
-    this.longest = Math.max(this.longest, bytes.length);
+  // The length of the longest written text that stands at this place of `text`, or 0.
+  at(text, place) {
+    return this.sizes.find((size) => place + size <= text.length && this.texts.has(text.slice(place, place + size))) ?? 0;
   }
-
-  // Where bytes[at..at + size] is in the table, or where it would be.
-  place(hash, bytes, at, size) {
-    const mask = this.table.length - 1;
-    for (let place = (hash ^ (hash >>> 15)) & mask; ; place = (place + 1) & mask) {
-      const id = this.table[place];
-      if (id < 0 || (D.texts.length[id] === size && same(D.texts.bytes(id), bytes, at))) return place;
-    }
-  }
-
-  // The length of the longest written text that stands at bytes[at..], or 0.
-  at(bytes, at) {
-    let best = 0, hash = 0;
-    const most = Math.min(this.longest, bytes.length - at);
-    for (let size = 1; size <= most; size++) {
-      hash = mixed(hash, bytes[at + size - 1]);
-      if (this.sizes[size] && this.table[this.place(hash, bytes, at, size)] >= 0) best = size;
-    }
-    return best;
-  }
-}
-
-const mixed = (hash, byte) => Math.imul(hash ^ byte, 0x01000193) + 0x9e37;
-
-function same(part, bytes, at) {
-  for (let i = 0; i < part.length; i++) if (part[i] !== bytes[at + i]) return false;
-  return true;
-}
-
-// The place of `needle` in bytes[from..to], or infinity.
-function indexOf(bytes, needle, from, to) {
-  for (let at = from; at + needle.length <= to; at++) {
-    let same = 0;
-    while (same < needle.length && bytes[at + same] === needle[same]) same++;
-    if (same === needle.length) return at;
-  }
-  return Infinity;
 }
 
 // Control characters, lone surrogates, and what is invisible or changes the direction of text, as escapes.

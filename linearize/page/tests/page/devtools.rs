@@ -34,8 +34,8 @@ const OPTIONS: [&str; 12] = [
     "--window-size=1400,900",
 ];
 
-/// The browser of this process. All tests share it, because its start takes longer than most of them. One test
-/// has it at a time: some measure, and others beside them would disturb that.
+/// The browser of this process. All tests share it, because its start takes longer than most of them. One
+/// test has it at a time: some measure, and others beside them would disturb that.
 static SHARED: Mutex<Option<Process>> = Mutex::new(None);
 
 /// A browser that runs. It ends when its pipe is closed, at the latest with this process.

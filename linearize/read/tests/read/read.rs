@@ -100,7 +100,7 @@ fn bad_input_is_named_with_its_line() {
     assert_eq!(problem(unknown), (Some(4), Problem::UnknownOperation("delete".to_owned())));
     let (number, what) = problem(line(r#"{"client":1,"op":"get","key":"k","#));
     assert!(number == Some(4) && matches!(what, Problem::Broken(_)), "{what:?}");
-    let long = format!("{{\"client\":1,\"op\":\"put\",\"key\":\"k\",\"value\":\"{}\"", "x".repeat(10 << 20));
+    let long = JSON.lines().last().unwrap().replace("\"b\"", &format!("\"{}\"", "x".repeat(10 << 20)));
     assert_eq!(problem(line(&long)), (Some(4), Problem::LongValue));
     assert_eq!(problem(""), (None, Problem::Empty));
     assert_eq!(problem("\n \n"), (None, Problem::Empty));
@@ -172,7 +172,7 @@ fn a_field_may_occur_once() {
     let line = JSON.lines().next().unwrap();
     for field in [r#""client":1"#, r#""op":"put""#, r#""key":"k""#, r#""return":20"#] {
         let twice = line.replacen(field, &format!("{field},{field}"), 1);
-        refused(&twice, 1, "occurs twice");
+        refused(&twice, 1, "duplicate field");
     }
     assert_eq!(load(line.replacen('{', "{\"extra\":1,\"extra\":2,", 1)).unwrap().len(), 1);
     for field in [":process 0", ":type :invoke", ":key \"k\""] {
@@ -211,10 +211,16 @@ fn messages_say_what_is_wanted() {
     refused(put, 1, "field \"value\" is null; it must be a string here");
     let get = r#"{"client":1,"op":"get","key":"k","output":null,"call":10,"return":20}"#;
     refused(get, 1, "field \"output\" is null; it must be a string here");
-    for number in ["10.5", "10.0", "1e3", "x"] {
+    for (number, what) in
+        [("10.5", "floating point `10.5`"), ("1e3", "floating point"), ("\"x\"", "string \"x\"")]
+    {
         let wrong = get.replace(":10", &format!(":{number}"));
-        refused(&wrong, 1, "a whole number (digits only; not too large) expected at column 55");
+        refused(&wrong, 1, &format!("invalid type: {what}"));
+        refused(&wrong, 1, "expected a whole number (digits only; not too large) at column 5");
     }
+    refused(&get.replace(":10", ":x"), 1, "expected value at column 55");
+    refused(&get.replace(":1,", ":4294967296,"), 1, "the numbers of clients go from 0 to 4294967295");
+    refused(&get.replace(":20", ":18446744073709551615"), 1, "a smaller number expected");
     for text in ["[\n{\"client\":1}\n]", "{\n\"client\":1\n}", "[{\"client\":1}]"] {
         refused(text, 1, "JSON over several lines");
     }

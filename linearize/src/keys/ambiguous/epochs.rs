@@ -346,8 +346,8 @@ impl<'a> Epochs<'a> {
         self.check_left_over(epoch)
     }
 
-    /// Whoever appended inside this block must be in it, and all its appends are known now: so nobody may be
-    /// left over.
+    /// All appends of this block are known now. An append that was called and returned inside it must be one
+    /// of them.
     fn check_left_over(&mut self, epoch: u32) -> Result<(), Conflict> {
         let core = self.epochs[epoch as usize].core;
         if !core.is_forward() {

@@ -24,7 +24,7 @@ pub(super) fn order_of(course: &Course<'_>, trail: &[Move]) -> Vec<u32> {
     }
     for &item in &course.timeline.returns {
         if course.items[item as usize].kind != Kind::Get && !taken[item as usize] {
-            let pause = find(course, &pauses, item).expect("who takes no step can hide");
+            let pause = find(course, &pauses, item).expect("a write that takes no step can hide");
             pauses[pause].hidden.push(item);
         }
     }
@@ -80,8 +80,8 @@ fn find(course: &Course<'_>, pauses: &[Pause], item: u32) -> Option<usize> {
 ///
 /// The search has counted twice: each step has a taker, and each write that cannot hide has a step that
 /// settles it. Where the two differ, they are reconciled as Mendelsohn and Dulmage (1958) do: a write that
-/// cannot hide and is no taker takes the step that settles it from whoever had it, who then, if it cannot
-/// hide either, takes its own, and so on.
+/// cannot hide and is no taker takes the step that settles it. The write that had this step then takes its
+/// own, if it cannot hide either, and so on.
 fn takers(course: &Course<'_>, trail: &[Move], pauses: &[Pause]) -> Vec<u32> {
     let mut takers = vec![NONE; trail.len()];
     let mut settled_by = vec![NONE; course.items.len()];
