@@ -29,7 +29,7 @@ pub(crate) const RECORD: &str = "LAB_GRADE_RECORD";
 pub(crate) const CRATES: &str = "LAB_GRADE_CRATES";
 
 /// Seconds of processor time that the compiler may take for one crate, and of wall time for a submission.
-const COMPILE_CPU_S: u64 = 120;
+const COMPILE_CPU_S: u64 = 60;
 
 /// Mebibytes that the compiler may hold.
 const COMPILE_MEMORY_MB: u64 = 3 * 1024;
