@@ -30,35 +30,38 @@ use nix::unistd::{Pid, Uid, setuid};
 /// The variable that says what the confined process does.
 const DEED: &str = "LAB_GRADE_DEED";
 
+/// How the call ends does not matter: whether it is made does.
+fn try_out<T>(_outcome: T) {}
+
 /// Calls that no test makes. Each of them does nothing, or fails, where it is allowed.
 const FORBIDDEN: [(&str, fn()); 27] = [
-    ("ptrace another process", || drop(ptrace::attach(Pid::from_raw(1)))),
-    ("be traced", || drop(ptrace::traceme())),
-    ("ask for another process", || drop(kill(Pid::from_raw(1), None))),
-    ("ask for all processes", || drop(kill(Pid::from_raw(-1), None))),
-    ("ask for a group", || drop(killpg(Pid::from_raw(0), None::<Signal>))),
-    ("start a process", || drop(Command::new("/bin/true").status())),
-    ("start itself again", || drop(Command::new(env::args_os().next().unwrap_or_default()).spawn())),
-    ("make a namespace", || drop(unshare(CloneFlags::CLONE_NEWUSER))),
-    ("mount", || drop(mount(None::<&str>, "/nowhere", None::<&str>, MsFlags::empty(), None::<&str>))),
-    ("become another user", || drop(setuid(Uid::current()))),
-    ("change the root", || drop(chroot("/"))),
-    ("change the folder", || drop(env::set_current_dir("/"))),
-    ("listen", || drop(TcpListener::bind("127.0.0.1:0"))),
-    ("connect", || drop(TcpStream::connect("127.0.0.1:9"))),
-    ("send", || drop(UdpSocket::bind("127.0.0.1:0"))),
-    ("listen on the machine", || drop(UnixListener::bind("/nowhere/socket"))),
-    ("send on the machine", || drop(UnixDatagram::unbound())),
-    ("make a pair of sockets", || drop(UnixStream::pair())),
-    ("make a pipe", || drop(io::pipe())),
-    ("remove a file", || drop(fs::remove_file("/nowhere"))),
-    ("remove a folder", || drop(fs::remove_dir("/nowhere"))),
-    ("make a folder", || drop(fs::create_dir("/nowhere/folder"))),
-    ("make a link", || drop(symlink("/", "/nowhere/link"))),
-    ("make a hard link", || drop(fs::hard_link("/nowhere", "/nowhere/link"))),
-    ("rename", || drop(fs::rename("/nowhere", "/nowhere/else"))),
-    ("open a file to all", || drop(fs::set_permissions("/nowhere", fs::Permissions::from_mode(0o777)))),
-    ("give a file away", || drop(chown("/nowhere", Some(1), None))),
+    ("ptrace another process", || try_out(ptrace::attach(Pid::from_raw(1)))),
+    ("be traced", || try_out(ptrace::traceme())),
+    ("ask for another process", || try_out(kill(Pid::from_raw(1), None))),
+    ("ask for all processes", || try_out(kill(Pid::from_raw(-1), None))),
+    ("ask for a group", || try_out(killpg(Pid::from_raw(0), None::<Signal>))),
+    ("start a process", || try_out(Command::new("/bin/true").status())),
+    ("start itself again", || try_out(Command::new(env::args_os().next().unwrap_or_default()).spawn())),
+    ("make a namespace", || try_out(unshare(CloneFlags::CLONE_NEWUSER))),
+    ("mount", || try_out(mount(None::<&str>, "/nowhere", None::<&str>, MsFlags::empty(), None::<&str>))),
+    ("become another user", || try_out(setuid(Uid::current()))),
+    ("change the root", || try_out(chroot("/"))),
+    ("change the folder", || try_out(env::set_current_dir("/"))),
+    ("listen", || try_out(TcpListener::bind("127.0.0.1:0"))),
+    ("connect", || try_out(TcpStream::connect("127.0.0.1:9"))),
+    ("send", || try_out(UdpSocket::bind("127.0.0.1:0"))),
+    ("listen on the machine", || try_out(UnixListener::bind("/nowhere/socket"))),
+    ("send on the machine", || try_out(UnixDatagram::unbound())),
+    ("make a pair of sockets", || try_out(UnixStream::pair())),
+    ("make a pipe", || try_out(io::pipe())),
+    ("remove a file", || try_out(fs::remove_file("/nowhere"))),
+    ("remove a folder", || try_out(fs::remove_dir("/nowhere"))),
+    ("make a folder", || try_out(fs::create_dir("/nowhere/folder"))),
+    ("make a link", || try_out(symlink("/", "/nowhere/link"))),
+    ("make a hard link", || try_out(fs::hard_link("/nowhere", "/nowhere/link"))),
+    ("rename", || try_out(fs::rename("/nowhere", "/nowhere/else"))),
+    ("open a file to all", || try_out(fs::set_permissions("/nowhere", fs::Permissions::from_mode(0o777)))),
+    ("give a file away", || try_out(chown("/nowhere", Some(1), None))),
 ];
 
 /// What a test does, or may at least try.
@@ -68,14 +71,13 @@ const ALLOWED: [(&str, fn()); 7] = [
     ("take memory", || drop(vec![1_u8; 64 << 20])),
     ("print", || eprintln!("x")),
     ("read no file", || {
-        let own = env::args_os().next().unwrap_or_default();
         let files =
             ["/etc/passwd", "/etc/hostname", "/proc/self/mem", "/proc/self/environ", "/dev/mem", "/dev/null"];
-        for path in files.map(Path::new).into_iter().chain([Path::new(&own)]) {
+        for path in files {
             let kind = fs::read(path).map(|bytes| bytes.len()).map_err(|error| error.kind());
             assert!(
                 matches!(kind, Err(ErrorKind::PermissionDenied | ErrorKind::NotFound)),
-                "{path:?}: {kind:?}"
+                "{path}: {kind:?}"
             );
         }
         let folders = ["/", "/tmp", "/usr/lib", "/proc"]

@@ -83,19 +83,19 @@ mod system {
         calls().map_err(|error| format!("seccomp: {error}"))
     }
 
-    /// Libraries may be read and executed, and the program, which holds the tests, executed only; no other
-    /// file can be opened.
+    /// Libraries and the program may be read and executed; no other file can be opened.
     fn files(program: &Path) -> Result<(), Box<dyn std::error::Error>> {
-        let library: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::Execute;
-        let execute: BitFlags<AccessFs> = AccessFs::Execute.into();
+        let read: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::Execute;
         let all = AccessFs::from_all(ABI::V3);
         let mut rules =
             Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(all)?.create()?;
-        let libraries = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"];
-        let libraries = libraries.map(|path| (Path::new(path), library));
-        for (path, access) in libraries.into_iter().chain([(program, execute)]) {
-            if let Ok(path) = PathFd::new(path) {
-                rules = rules.add_rule(PathBeneath::new(path, access))?;
+        for path in ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"]
+            .map(Path::new)
+            .into_iter()
+            .chain([program])
+        {
+            if let Ok(folder) = PathFd::new(path) {
+                rules = rules.add_rule(PathBeneath::new(folder, read))?;
             }
         }
         let status = rules.restrict_self()?;

@@ -58,7 +58,7 @@ pub(crate) fn siblings() -> Vec<Kind> {
     kinds
 }
 
-const SIBLINGS: [Kind; 20] = [
+const SIBLINGS: [Kind; 19] = [
     kind(
         "read-seeds",
         "panic!(\"saw {:?} {:?}\", std::env::var_os(\"LAB_SEEDS\"), std::env::var_os(\"LAB_SEED\"));",
@@ -70,12 +70,6 @@ const SIBLINGS: [Kind; 20] = [
         "use std::io::Read as _; panic!(\"saw {:?}\", std::io::stdin().read(&mut [0; 64]).ok());",
         "wrong",
         "saw Some(0)",
-    ),
-    kind(
-        "read-binary",
-        "panic!(\"saw {:?}\", std::env::args().next().map(|own| std::fs::read(own).map(|bytes| bytes.len()).map_err(|error| error.kind())));",
-        "wrong",
-        "Err(",
     ),
     kind(
         "use-up-files",
@@ -168,19 +162,11 @@ const SIBLINGS: [Kind; 20] = [
 ];
 
 /// In the reference, which passes as long as the system does not play dice for it.
-pub(crate) const IN_THE_REFERENCE: [Kind; 3] = [
+pub(crate) const IN_THE_REFERENCE: [Kind; 2] = [
     kind(
         "address-as-chance",
         "let place = Box::new(0_u8); \
          labrt::thread::sleep(Duration::from_micros((&raw const *place).addr() as u64 / 16 % 1000));",
-        "nondeterministic",
-        "repeated with the same seed",
-    ),
-    kind(
-        "hash-as-chance",
-        "use std::hash::{BuildHasher as _, Hasher as _}; \
-         let chance = std::collections::hash_map::RandomState::new().build_hasher().finish(); \
-         labrt::thread::sleep(Duration::from_micros(chance % 1000));",
         "nondeterministic",
         "repeated with the same seed",
     ),
