@@ -145,7 +145,7 @@ fn what_a_killed_worker_leaves_is_removed_by_the_next() {
     let disk = await_event("a disk", || stage.names(".", "mrjob-w-").pop());
     await_event("an output", || stage.names(&disk, "mr-").pop());
     killed.kill();
-    assert_eq!(stage.names(".", "mrjob-w-"), [disk.clone()]);
+    assert_eq!(stage.names(".", "mrjob-w-"), [disk.as_str()]);
     let mut next = stage.worker();
     await_event("another disk", || {
         Some(stage.names(".", "mrjob-w-")).filter(|disks| disks.len() == 1 && disks[0] != disk)

@@ -35,16 +35,16 @@ pub(crate) fn siblings() -> Vec<Kind> {
         made(
             "flood-channel",
             format!("{CHANNEL} let noise = vec![b'x'; 1 << 20]; loop {{ let _ = end.write_all(&noise); }}"),
-            "wrong",
-            "output",
+            "wrong|slow",
+            "output|blocked",
         ),
         made(
             "flood-channel-with-lines",
             format!(
                 "{CHANNEL} let noise = \"x\\n\".repeat(1 << 19); loop {{ let _ = end.write_all(noise.as_bytes()); }}"
             ),
-            "wrong",
-            "output",
+            "wrong|slow",
+            "output|blocked",
         ),
         made(
             "deep-expression",
