@@ -10,7 +10,7 @@ use super::stage::{Process, Stage, await_event, verdict};
 /// Kills workers with SIGKILL, one after the other, as soon as each has been at work for a moment, and starts
 /// others, until the job is done.
 fn survives_kills(arguments: &[&str]) {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(16);
     let job =
         ["coordinator", "--app", "wc", "--split", "1", "--timeout", "300", "--reduces", "7", "large.txt"];
     let mut coordinator = stage.start(&[&job[..], arguments].concat());

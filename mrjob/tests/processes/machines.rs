@@ -84,7 +84,7 @@ fn machines_with_a_shared_disk() {
 /// A machine is killed with its disk in the middle of the job; the others finish it.
 #[test]
 fn a_machine_is_lost() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(16);
     let job =
         ["--app", "wc", "--split", "1", "--reduces", "7", "--timeout", "500", "--local-disks", "large.txt"];
     let (mut coordinator, address) = coordinator(&stage, &job);

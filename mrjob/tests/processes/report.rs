@@ -14,7 +14,7 @@ fn row<'a>(page: &'a str, name: &str) -> &'a str {
 
 #[test]
 fn a_picture_of_a_job() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(24);
     let books = ["large.txt"];
     let job = [
         "run",

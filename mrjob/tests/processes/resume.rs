@@ -11,7 +11,7 @@ const JOB: [&str; 9] = ["--app", "wc", "--split", "1", "--workers", "2", "--redu
 /// Killed at 20 moments all over the job, it goes on to the same output, and repeats no task that was done.
 #[test]
 fn a_run_that_was_killed_goes_on_to_the_same_output() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(8);
     let begun = Instant::now();
     let whole = stage.run(&[&["run", "--out", "whole"][..], &JOB].concat());
     let length = begun.elapsed();
@@ -45,7 +45,7 @@ fn a_run_that_was_killed_goes_on_to_the_same_output() {
 /// The same with intermediate files on the workers' disks, which die with them: only reduces are kept.
 #[test]
 fn a_run_on_local_disks_goes_on_too() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(8);
     let job = [&JOB[..], &["--local-disks"]].concat();
     let begun = Instant::now();
     assert_eq!(verdict(&stage.run(&[&["run", "--out", "whole"][..], &job].concat())), (0, String::new()));
@@ -64,7 +64,7 @@ fn a_run_on_local_disks_goes_on_too() {
 /// Another job is not gone on with, and neither is one whose input has changed; and what is there stays.
 #[test]
 fn only_the_same_job_is_resumed() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(8);
     let mut run = stage.start(&[&["run", "--out", "out"][..], &JOB].concat());
     super::stage::await_event("a map", || stage.names("out", ".mr-job").pop());
     super::stage::await_event("intermediate files", || {
@@ -97,7 +97,7 @@ fn only_the_same_job_is_resumed() {
 /// place.
 #[test]
 fn workers_live_through_a_coordinator_that_is_started_again() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(8);
     let job = ["--app", "wc", "--split", "1", "--reduces", "40", "large.txt"];
     let mut first = stage.start(&[&["coordinator"][..], &job].concat());
     let mut workers = [stage.worker(), stage.worker()];

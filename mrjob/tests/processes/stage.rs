@@ -56,11 +56,11 @@ impl Stage {
         stage
     }
 
-    /// One with a text for a few dozen maps of a megabyte.
-    pub(super) fn with_large_text() -> Stage {
+    /// One with a text for that many maps of a megabyte.
+    pub(super) fn with_large_text(maps: usize) -> Stage {
         let stage = Stage::new();
         let mut text = Vec::new();
-        Zipf::new(7, 20_000).write(24 << 20, &mut text).unwrap();
+        Zipf::new(7, 20_000).write(maps << 20, &mut text).unwrap();
         stage.write("large.txt", &text);
         stage
     }

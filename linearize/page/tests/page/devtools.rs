@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -34,24 +34,31 @@ const OPTIONS: [&str; 12] = [
     "--window-size=1400,900",
 ];
 
-/// One browser at a time: a test measures, and several would take the machine from one another.
-static ALONE: Mutex<()> = Mutex::new(());
+/// The browser of this process. All tests share it, for its start takes longer than most of them; and one has it
+/// at a time, for a test measures, and several would take the machine from one another.
+static SHARED: Mutex<Option<Process>> = Mutex::new(None);
 
-pub(crate) struct Browser {
+/// A browser that runs. It ends when its pipe is closed, at the latest with this process.
+struct Process {
     child: Child,
     input: ChildStdin,
     messages: Receiver<Value>,
-    /// What happened without being asked for.
-    pub(crate) events: Vec<Value>,
     last: u64,
-    session: String,
     directory: PathBuf,
-    _alone: MutexGuard<'static, ()>,
 }
 
-impl Browser {
-    /// A browser with one empty page; `None`, and a line that says so, if none is installed.
-    pub(crate) fn start() -> Option<Browser> {
+/// A tab of the browser.
+pub(crate) struct Browser {
+    process: MutexGuard<'static, Option<Process>>,
+    /// What happened without being asked for.
+    pub(crate) events: Vec<Value>,
+    target: Value,
+    session: String,
+}
+
+impl Process {
+    /// Starts a browser; `None`, and a line that says so, if none is installed.
+    fn start() -> Option<Process> {
         let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
             let paths = std::env::var_os("PATH").unwrap_or_default();
             std::env::split_paths(&paths).any(|path| path.join(name).is_file())
@@ -62,15 +69,16 @@ impl Browser {
             println!("skipped: no chromium");
             return None;
         };
-        let alone = ALONE.lock();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory =
             std::env::temp_dir().join(format!("linearize-browser-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let profile = format!("--user-data-dir={}", directory.join("profile").display());
+        // A static is never dropped, so the shell clears up behind the browser.
+        let script = "\"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null; rm -rf \"$HOME\"";
         let mut child = Command::new("sh")
-            .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null", name])
+            .args(["-c", script, name])
             .args(OPTIONS)
             .args([profile.as_str(), "about:blank"])
             .env("HOME", &directory)
@@ -79,36 +87,53 @@ impl Browser {
             .spawn()
             .unwrap();
         let input = child.stdin.take().unwrap();
-        let (sender, messages) = channel();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            let mut message = Vec::new();
-            while output.read_until(0, &mut message).is_ok_and(|count| count > 0) {
-                message.pop();
-                let Ok(value) = serde_json::from_slice(&message) else { break };
-                if sender.send(value).is_err() {
-                    break;
-                }
-                message.clear();
+        let messages = messages_from(child.stdout.take().unwrap());
+        Some(Process { child, input, messages, last: 0, directory })
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+/// What the browser says, until its pipe is closed.
+fn messages_from(output: ChildStdout) -> Receiver<Value> {
+    let (sender, messages) = channel();
+    let mut output = BufReader::new(output);
+    std::thread::spawn(move || {
+        let mut message = Vec::new();
+        while output.read_until(0, &mut message).is_ok_and(|count| count > 0) {
+            message.pop();
+            let Ok(value) = serde_json::from_slice(&message) else { break };
+            if sender.send(value).is_err() {
+                break;
             }
-        });
-        let mut browser = Browser {
-            child,
-            input,
-            messages,
-            events: Vec::new(),
-            last: 0,
-            session: String::new(),
-            directory,
-            _alone: alone,
-        };
+            message.clear();
+        }
+    });
+    messages
+}
+
+impl Browser {
+    /// A tab with one empty page; `None`, and a line that says so, if no browser is installed.
+    pub(crate) fn start() -> Option<Browser> {
+        let mut process = SHARED.lock();
+        if process.as_mut().is_none_or(Process::has_ended) {
+            *process = Some(Process::start()?);
+        }
+        let mut browser =
+            Browser { process, events: Vec::new(), target: Value::Null, session: String::new() };
         browser.attach();
         Some(browser)
     }
 
+    fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("a tab has a browser")
+    }
+
     fn attach(&mut self) {
-        let target = self.call("Target.createTarget", json!({ "url": "about:blank" }));
-        let params = json!({ "targetId": target["targetId"], "flatten": true });
+        self.target = self.call("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
+        let params = json!({ "targetId": self.target, "flatten": true });
         let session = self.call("Target.attachToTarget", params)["sessionId"].as_str().unwrap().to_owned();
         self.session = session;
         for domain in ["Page", "Runtime", "Network", "Log"] {
@@ -118,35 +143,45 @@ impl Browser {
 
     /// Calls a method of the protocol and waits for its answer.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
-        self.last += 1;
-        let mut request = json!({ "id": self.last, "method": method, "params": params });
-        if !self.session.is_empty() {
-            request["sessionId"] = json!(self.session);
+        let session = self.session.clone();
+        let process = self.process();
+        process.last += 1;
+        let id = json!(process.last);
+        let mut request = json!({ "id": id, "method": method, "params": params });
+        if !session.is_empty() {
+            request["sessionId"] = json!(session);
         }
         let mut bytes = request.to_string().into_bytes();
         bytes.push(0);
-        self.input.write_all(&bytes).unwrap();
+        process.input.write_all(&bytes).unwrap();
         loop {
-            let message = self.messages.recv_timeout(PATIENCE).expect("the browser answers");
-            if message["id"] == json!(self.last) {
+            let message = self.process().messages.recv_timeout(PATIENCE).expect("the browser answers");
+            if message["id"] == id {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
                 return message["result"].clone();
             }
+            self.keep(message);
+        }
+    }
+
+    /// Keeps an event of this tab; what tabs before it have left in the pipe concerns nobody.
+    fn keep(&mut self, message: Value) {
+        if message["sessionId"] == json!(self.session) {
             self.events.push(message);
         }
     }
 
     fn wait_for(&mut self, method: &str) {
         while !self.events.iter().any(|event| event["method"] == method) {
-            let message = self.messages.recv_timeout(PATIENCE).expect("the browser goes on");
-            self.events.push(message);
+            let message = self.process().messages.recv_timeout(PATIENCE).expect("the browser goes on");
+            self.keep(message);
         }
     }
 
     /// Writes a page to a file, opens it with `rest` (`?query#fragment`) behind its name, and waits until it
     /// is drawn.
     pub(crate) fn open(&mut self, page: &str, rest: &str) {
-        let file = self.directory.join("page.html");
+        let file = self.process().directory.join("page.html");
         std::fs::write(&file, page).unwrap();
         // By way of an empty page: to change the fragment alone would load nothing.
         for url in ["about:blank".to_owned(), format!("file://{}{rest}", file.display())] {
@@ -226,11 +261,14 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // A browser that is told to end takes its helpers with it; one that is killed might not.
-        let _ = self.input.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
-        while self.messages.recv_timeout(Duration::from_secs(5)).is_ok() {}
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
+        if !std::thread::panicking() {
+            self.session.clear();
+            self.call("Target.closeTarget", json!({ "targetId": self.target }));
+        } else if let Some(mut process) = self.process.take() {
+            // Nobody knows what state it is in: the next test gets a new one. A browser that is told to end takes
+            // its helpers with it.
+            let _ = process.input.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+            while process.messages.recv_timeout(Duration::from_secs(5)).is_ok() {}
+        }
     }
 }
