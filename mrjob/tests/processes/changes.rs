@@ -95,7 +95,7 @@ fn a_file_that_changes_before_its_map() {
 #[test]
 fn a_file_that_changes_between_its_maps() {
     for (what, says, change) in [CHANGES[0], CHANGES[3], CHANGES[5]] {
-        let stage = Stage::with_large_text();
+        let stage = Stage::with_large_text(16);
         fs::rename(stage.path().join("large.txt"), stage.path().join("late")).unwrap();
         let job = ["--app", "wc", "--split", "1", "--reduces", "3", "late"];
         let coordinator = coordinate(&stage, &job, || {
@@ -135,7 +135,7 @@ fn a_file_that_changes_after_its_maps() {
 /// The folders of a running job are removed: it fails, and nothing waits for ever.
 #[test]
 fn folders_that_go_away_during_the_job() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(16);
     let job = ["run", "--workers", "2", "--app", "wc", "--split", "1", "--out", "out", "large.txt"];
     for (more, folder) in [(&[][..], "out"), (&[][..], ".mr-job"), (&["--local-disks"][..], "mrjob-")] {
         let mut command = stage.command(&[&job[..], more].concat());

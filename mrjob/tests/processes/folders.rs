@@ -101,7 +101,7 @@ fn output_folders_that_are_none() {
 /// A job that runs is not resumed by another one, which leaves it alone.
 #[test]
 fn a_job_that_runs_is_not_resumed() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(16);
     let job = ["--app", "wc", "--split", "1", "--reduces", "3", "large.txt"];
     let mut first = stage.start(&[&["coordinator"][..], &job].concat());
     let directory = await_event("the job", || stage.names(".", ".mr-job").pop());
@@ -117,7 +117,7 @@ fn a_job_that_runs_is_not_resumed() {
 /// Of two that resume one job, one gets it; the other says so, and nothing is lost.
 #[test]
 fn a_killed_job_is_resumed_once() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(16);
     let job = ["--app", "wc", "--split", "1", "--reduces", "3", "--out", "out", "large.txt"];
     let mut killed = stage.start(&[&["run", "--workers", "1"][..], &job].concat());
     await_event("the output of a map", || {
@@ -137,7 +137,7 @@ fn a_killed_job_is_resumed_once() {
 /// keeps its own.
 #[test]
 fn what_a_killed_worker_leaves_is_removed_by_the_next() {
-    let stage = Stage::with_large_text();
+    let stage = Stage::with_large_text(16);
     let job =
         ["--app", "wc", "--split", "1", "--reduces", "3", "--timeout", "300", "--local-disks", "large.txt"];
     let mut coordinator = stage.start(&[&["coordinator"][..], &job].concat());
