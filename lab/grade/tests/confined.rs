@@ -6,7 +6,6 @@
 //! that it is still there.
 #![cfg(target_os = "linux")]
 #![expect(
-    clippy::disallowed_types,
     clippy::disallowed_methods,
     reason = "the program under test is a process: nothing is simulated here"
 )]
