@@ -42,6 +42,9 @@ const COMPILE_MEMORY_MB: u64 = 3 * 1024;
 /// ARCHITECTURE.md has the figures that decided it. The libraries below are optimised as always.
 const OPTIMISATION: &str = "opt-level=1";
 
+/// How much their tests are. They say what happens, and little of a run's time is theirs.
+const OPTIMISATION_OF_TESTS: &str = "opt-level=0";
+
 /// A call of rustc for one crate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Call {
@@ -246,7 +249,8 @@ impl Recipe {
                 "-C" => match rest.next() {
                     Some(value) if value.starts_with("incremental=") => {}
                     Some(value) if value.starts_with("opt-level=") => {
-                        arguments.extend(["-C".to_owned(), OPTIMISATION.to_owned()]);
+                        let level = if call.is_test { OPTIMISATION_OF_TESTS } else { OPTIMISATION };
+                        arguments.extend(["-C".to_owned(), level.to_owned()]);
                     }
                     value => arguments.extend([argument.clone(), value.cloned().unwrap_or_default()]),
                 },
