@@ -31,8 +31,8 @@ pub(crate) const CRATES: &str = "LAB_GRADE_CRATES";
 /// Seconds of processor time that the compiler may take for one crate: ten times what a solution takes.
 const COMPILE_CPU_S: u64 = 60;
 
-/// Seconds of wall time for one crate. Many times as much, so that the verdict does not depend on what else the
-/// machine does.
+/// Seconds of wall time for one crate. Many times as much, so that the verdict does not depend on what else
+/// the machine does.
 const COMPILE_REAL_S: u64 = 20 * COMPILE_CPU_S;
 
 /// Mebibytes that the compiler may hold.
