@@ -17,7 +17,7 @@ use crate::cli::{Arguments, BenchOptions};
 use crate::process::Supervisor;
 use crate::runner::{Job, Runner, World};
 use crate::select::select_one;
-use crate::style::say;
+use crate::style::say_or_json;
 use crate::{Failure, Outcome, environment};
 
 /// How often a whole lab is run; the median counts.
@@ -54,7 +54,10 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
     print_figures(&figures, options.form.json);
     let all_reached = figures.iter().all(|figure| figure.reached);
     if done < wanted.len() {
-        say(&format!("{} after {done} of {}", style("interrupted").yellow(), count(wanted.len(), "row")));
+        let all = wanted.len();
+        let words = format!("{} after {done} of {}", style("interrupted").yellow(), count(all, "row"));
+        let json = serde_json::json!({"interrupted": {"done": done, "of": all}});
+        say_or_json(options.form.json, &words, &json);
     }
     Ok(match (all_reached, done < wanted.len()) {
         (false, _) => Outcome::Failed,

@@ -16,6 +16,9 @@ use crate::catalogue::Test;
 /// understood as it is.
 const SANITIZER: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
 
+/// How cargo's last message begins, if it came as far as the compiler.
+const FINISHED: &str = "{\"reason\":\"build-finished\"";
+
 /// What `cargo test` builds, so that nothing is built twice.
 pub(crate) const DEFAULT_PROFILE: &str = "dev";
 
@@ -131,10 +134,15 @@ fn run(command: &mut Command) -> Result<Binaries, Failure> {
         })?;
     let messages =
         cargo.stdout.take().map(BufReader::new).into_iter().flat_map(|out| out.lines().map_while(Result::ok));
-    let binaries = messages.filter_map(|message| executable(&message)).collect();
+    let (mut binaries, mut has_built) = (Binaries::new(), false);
+    for message in messages {
+        has_built |= message.starts_with(FINISHED);
+        binaries.extend(executable(&message));
+    }
     match cargo.wait() {
         Ok(status) if status.success() => Ok(binaries),
-        Ok(_) => Err(Failure::new("the tests do not compile; the compiler's words are above")),
+        Ok(_) if has_built => Err(Failure::new("the tests do not compile; the compiler's words are above")),
+        Ok(_) => Err(Failure::new("cargo cannot build the tests; its words are above")),
         Err(error) => Err(Failure::new(format!("cargo was lost: {error}"))),
     }
 }

@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use lab_terminal::Failure;
 
 use crate::build::{BuildOptions, DEFAULT_PROFILE};
-use crate::runner::{CHECK_DETERMINISM, OVER, SCHEDULER, SWARM, World};
+use crate::runner::{CHECK_DETERMINISM, OVER, SCHEDULER, SWARM, UNWATCHED, World};
 use crate::why::cli::{LogsOptions, ReplayOptions, ShrinkOptions, TraceOptions, ViewOptions, WhenOptions};
 use crate::zoo::cli::{MutantsOptions, ZooOptions};
 use crate::{environment, examples};
@@ -147,7 +147,7 @@ pub(crate) struct Selection {
 /// How much at once.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Workers {
-    /// How many processes at once [default: the number of cores; with --threads, six times as many].
+    /// How many processes at once [default: the number of cores; with --threads, eight times as many].
     #[arg(long, short, visible_short_alias = 'p', visible_alias = "workers", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
 }
@@ -163,10 +163,10 @@ impl Workers {
         self.jobs.is_some()
     }
 
-    /// The same in this world. On real threads a test sleeps for nearly all of its time, so that six of them
-    /// share a core unless the user says otherwise.
+    /// The same in this world. On real threads a test sleeps for nearly all of its time, so that eight of
+    /// them share a core unless the user says otherwise.
     pub(crate) fn number_in(&self, world: &World) -> usize {
-        let side_by_side = if world.threads { 6 } else { 1 };
+        let side_by_side = if world.threads { 8 } else { 1 };
         self.jobs.map_or_else(|| side_by_side * cores(), usize::from)
     }
 }
@@ -250,6 +250,9 @@ impl RunOptions {
         }
         if self.swarm || is_swarm || environment::flag(SWARM)? {
             variables.push((SWARM, "1".to_owned()));
+        }
+        if environment::flag(UNWATCHED)? {
+            variables.push((UNWATCHED, "1".to_owned()));
         }
         if self.over == Some(Over::Oracle) {
             variables.push((OVER, "oracle".to_owned()));

@@ -6,7 +6,7 @@ use std::env;
 
 use lab_terminal::Failure;
 
-use crate::runner::{CHECK_DETERMINISM, OVER, SCHEDULER, SWARM};
+use crate::runner::{CHECK_DETERMINISM, OVER, SCHEDULER, SWARM, UNWATCHED};
 
 /// What the command line sets itself, from labs.toml.
 const LIMITS: [&str; 3] = ["LAB_VIRTUAL_LIMIT_S", "LAB_REAL_LIMIT_S", "LAB_MEMORY_LIMIT_MB"];
@@ -20,7 +20,12 @@ const OWN: [(&str, &str); 4] = [
 ];
 
 /// What changes the runs, and not those of a bench.
-const KNOBS: [&str; 5] = [SWARM, SCHEDULER, CHECK_DETERMINISM, OVER, "LAB_PROFILE"];
+const KNOBS: [&str; 8] =
+    [SWARM, SCHEDULER, CHECK_DETERMINISM, OVER, UNWATCHED, "LAB_PROFILE", "LAB_STORY", "LAB_STUCK_LIMIT_S"];
+
+/// What test binaries read themselves: 0 or 1, and numbers.
+const FLAGS: [&str; 3] = [UNWATCHED, "LAB_STORY", "LAB_KEEP_GOING"];
+const NUMBERS: [&str; 2] = ["LAB_STUCK_LIMIT_S", "LAB_COLUMNS"];
 
 /// Whether `LAB_RUNTIME` asks for real threads.
 ///
@@ -51,7 +56,7 @@ pub(crate) fn flag(name: &str) -> Result<bool, Failure> {
 /// Refuses what no verb that runs tests can honour.
 ///
 /// # Errors
-/// If such a variable is set.
+/// If such a variable is set, or one that tests read says what makes no sense.
 pub(crate) fn check() -> Result<(), Failure> {
     if let Some(name) = LIMITS.into_iter().find(|name| value(name).is_some()) {
         return Err(Failure::new(format!(
@@ -59,6 +64,12 @@ pub(crate) fn check() -> Result<(), Failure> {
         )));
     }
     OWN.iter().try_for_each(|(name, why)| refuse(name, why))?;
+    FLAGS.iter().try_for_each(|name| flag(name).map(drop))?;
+    if let Some(name) =
+        NUMBERS.into_iter().find(|name| value(name).is_some_and(|text| text.parse::<u64>().is_err()))
+    {
+        return Err(Failure::new(format!("{name} must be a whole number that is not negative")));
+    }
     refuse("LAB_SEEDS", "`cargo lab stress --first-seed A --runs N` runs a range of seeds")
 }
 

@@ -74,7 +74,9 @@ Examples:
   cargo lab completions bash > ~/.local/share/bash-completion/completions/lab
   cargo lab completions zsh > ~/.zfunc/_lab
   cargo lab completions fish > ~/.config/fish/completions/lab.fish
-The program is called `lab`, and lies in target/debug; `cargo install --path lab` installs it.";
+They complete the word `lab`. In a shell's own file this makes it `cargo lab`, in whatever workspace you are:
+  lab() { cargo lab \"$@\"; }                   bash, zsh
+  function lab; cargo lab $argv; end            fish";
 
 pub(crate) const VIEW: &str = "\
 Examples:

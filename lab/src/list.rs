@@ -12,7 +12,7 @@ use crate::cli::{Arguments, ListOptions};
 use crate::needed;
 use crate::select::select;
 use crate::statics;
-use crate::style::say;
+use crate::style::{say, say_or_json};
 use crate::{Failure, Outcome};
 
 /// Prints the chosen labs, parts and tests; with `--check`, also proves that they are all there.
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ListOptions) -> Result<Outcom
             print_part(&part.name, &part.title, &in_part);
         }
     }
-    if options.check { check(&catalogue, &tests) } else { Ok(Outcome::Passed) }
+    if options.check { check(&catalogue, &tests, options.form.json) } else { Ok(Outcome::Passed) }
 }
 
 fn print_part(name: &str, title: &str, tests: &[&Test]) {
@@ -64,16 +64,19 @@ fn sum(tests: &[&Test]) -> String {
 
 /// Compares the binaries' own lists with `labs.toml`, both ways within the modules that it names; and looks
 /// for state in a `static`; and asks whether each test is needed, or marked as a demonstration.
-fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
+fn check(catalogue: &Catalogue, chosen: &[Test], is_json: bool) -> Result<Outcome, Failure> {
     let binaries = build(&catalogue.root, chosen, &BuildOptions::new(DEFAULT_PROFILE))?;
     let mut outcome = Outcome::Passed;
-    for found in statics::in_sources_of(&catalogue.root, chosen) {
-        say(&format!("{} {found}", style("static:").red()));
+    let mut complain = |word: &str, what: &str| {
+        let words = format!("{} {what}", style(format!("{word}:")).red());
+        say_or_json(is_json, &words, &serde_json::json!({"complaint": word, "what": what}));
         outcome = Outcome::Failed;
+    };
+    for found in statics::in_sources_of(&catalogue.root, chosen) {
+        complain("static", &found.to_string());
     }
     for complaint in needed::complaints(catalogue)? {
-        say(&format!("{} {complaint}", style("needed:").red()));
-        outcome = Outcome::Failed;
+        complain("needed", &complaint);
     }
     for ((package, binary), path) in &binaries {
         let cannot = |error| Failure::new(format!("cannot run {}: {error}", path.display()));
@@ -89,12 +92,10 @@ fn check(catalogue: &Catalogue, chosen: &[Test]) -> Result<Outcome, Failure> {
             .filter(|path| path.split("::").next().is_some_and(|module| modules.contains(module)))
             .collect();
         for missing in named.difference(&there) {
-            say(&format!("{} {missing} is in labs.toml and not in {binary}", style("missing:").red()));
-            outcome = Outcome::Failed;
+            complain("missing", &format!("{missing} is in labs.toml and not in {binary}"));
         }
         for unknown in there.difference(&named) {
-            say(&format!("{} {unknown} is in {binary} and not in labs.toml", style("unlisted:").red()));
-            outcome = Outcome::Failed;
+            complain("unlisted", &format!("{unknown} is in {binary} and not in labs.toml"));
         }
     }
     Ok(outcome)

@@ -10,7 +10,8 @@
 //! * `catalogue` and `select`: `labs.toml`, and from a name on the command line to tests.
 //! * `build`: the one call of cargo.
 //! * `protocol`, `process`, `runner`: one test with a range of seeds, whatever happens to its process.
-//! * `pool`: several of them at once. `score`: what their results come to.
+//! * `pool`: several of them at once. `order`: which of them begins first. `score`: what their results come
+//!   to.
 //! * `failures` and `fold`: what failed, and which run to read first, in as few lines as a screen has.
 //! * `progress`: where the user is. `handed`: whether a handout's fixed files are as they were.
 //! * `test`, `stress`, `replay`, `zoo`, `bench`, `list`, `check`, `handout`, `grade`: one module for each
@@ -48,6 +49,7 @@ mod handout;
 mod last_test;
 mod list;
 mod needed;
+mod order;
 mod overview;
 mod pool;
 mod process;

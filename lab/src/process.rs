@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab_terminal::{Failure, INTERRUPTED, Signals};
+use lab_terminal::{Failure, INTERRUPTED, Signals, hide_echo, restore_echo};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -190,11 +190,13 @@ impl Supervisor {
         let mut signals = Signals::default();
         ctrlc::set_handler(move || {
             if signals.is_second() {
+                restore_echo();
                 std::process::exit(i32::from(INTERRUPTED));
             }
             stopping.stop();
         })
         .map_err(|error| Failure::new(format!("ctrl-C cannot be handled: {error}")))?;
+        hide_echo();
         Ok(supervisor)
     }
 

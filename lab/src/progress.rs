@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use console::style;
 use lab_terminal::{Failure, Outcome, count};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Lab, Part, Test};
 use crate::cli::Arguments;
@@ -16,27 +17,40 @@ use crate::style::say;
 
 /// The results of the last runs, kept beside what cargo builds. They are a convenience: if they cannot be
 /// read or written, all tests count as not run.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Progress {
     passed: BTreeMap<String, bool>,
+    /// How long each test lasted when it last passed, on its own clock.
+    seconds: BTreeMap<String, f64>,
 }
 
 impl Progress {
     /// What was kept.
     pub(crate) fn read(catalogue: &Catalogue) -> Progress {
         let text = fs::read_to_string(file(catalogue)).unwrap_or_default();
-        Progress { passed: serde_json::from_str(&text).unwrap_or_default() }
+        serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// A test has run.
-    pub(crate) fn note(&mut self, test: &Test, passed: bool) {
+    /// A test has run, and lasted so long.
+    pub(crate) fn note(&mut self, test: &Test, passed: bool, lasted: Duration) {
         self.passed.insert(test.name.clone(), passed);
+        // A run that fails ends when it does.
+        if passed {
+            self.seconds.insert(test.name.clone(), lasted.as_secs_f64());
+        }
+    }
+
+    /// How many seconds a test lasted when it last passed. In the simulation virtual ones, which are those of
+    /// real threads nearly.
+    pub(crate) fn seconds(&self, test: &Test) -> Option<f64> {
+        self.seconds.get(&test.name).copied()
     }
 
     /// Keeps it for later.
     pub(crate) fn keep(&self, catalogue: &Catalogue) {
         let path = file(catalogue);
-        let text = serde_json::to_string(&self.passed).unwrap_or_default();
+        let text = serde_json::to_string(self).unwrap_or_default();
         // Whole or not at all: another run may read it meanwhile.
         let new = path.with_extension(format!("{}.json", std::process::id()));
         // Nothing depends on it but a summary.
@@ -120,6 +134,7 @@ fn lines(catalogue: &Catalogue, parts: &[Standing<'_>]) -> Vec<String> {
     lines.push(String::new());
     let next = parts.iter().find_map(|part| part.next.as_ref().map(|test| (part.lab, test)));
     lines.push(match next {
+        _ if parts.is_empty() => "labs.toml names no test that earns points".to_owned(),
         Some((lab, test)) => {
             let chapter = chapter(catalogue, lab).map(|path| format!(" ({path})")).unwrap_or_default();
             format!("next: cargo lab test {test}{chapter}")
@@ -163,15 +178,17 @@ tests = [{ name = "c", title = "C" }]
         let catalogue: Catalogue = toml::from_str(LABS).unwrap();
         let mut progress = Progress::default();
         let tests = catalogue.tests();
-        progress.note(&tests[0], true);
-        progress.note(&tests[1], false);
+        let lasted = Duration::from_secs(3);
+        progress.note(&tests[0], true, lasted);
+        progress.note(&tests[1], false, lasted);
         let lines_now = |progress: &Progress| -> Vec<String> {
             let lines = lines(&catalogue, &parts(&catalogue, progress));
             lines.iter().map(|line| console::strip_ansi_codes(line).into_owned()).collect()
         };
         assert_eq!(lines_now(&progress)[0], "2A: 1 of 2 tests pass, 2 of 5 points  election");
         assert_eq!(lines_now(&progress)[2], "next: cargo lab test b");
-        progress.note(&tests[1], true);
+        assert_eq!((progress.seconds(&tests[0]), progress.seconds(&tests[1])), (Some(3.0), None));
+        progress.note(&tests[1], true, lasted);
         assert_eq!(lines_now(&progress)[2], "All pass. Next: cargo lab stress");
     }
 }

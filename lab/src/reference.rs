@@ -1,5 +1,5 @@
-//! What the reference solution needs for each test, so that a wasteful solution learns of it. It is a remark,
-//! never a failure.
+//! What the reference solution needs for each test, so that a wasteful solution learns of it (it is a remark,
+//! never a failure), and so that long tests begin early on real threads.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +24,9 @@ pub(crate) struct Reference {
     /// RPCs of each test: the most that several seeds needed.
     #[serde(default)]
     rpcs: BTreeMap<String, u64>,
+    /// Virtual seconds of each test that lasts long: the most of several seeds.
+    #[serde(default)]
+    seconds: BTreeMap<String, f64>,
 }
 
 impl Reference {
@@ -45,6 +48,11 @@ impl Reference {
     /// The most RPCs that the reference needs for a test, if that is known.
     pub(crate) fn rpcs(&self, test: &Test) -> Option<u64> {
         self.rpcs.get(&test.name).copied()
+    }
+
+    /// How many seconds a test lasts, if it lasts long.
+    pub(crate) fn seconds(&self, test: &Test) -> Option<f64> {
+        self.seconds.get(&test.name).copied()
     }
 
     /// The remark on a run that passed and needed many more RPCs than the reference.

@@ -66,6 +66,12 @@ impl World {
         all || self.swarm_from.is_some_and(|from| seed >= from)
     }
 
+    /// What stands before a command that asks for this world, for what no option asks for.
+    pub(crate) fn prefix(&self) -> &'static str {
+        let is_unwatched = self.variables.iter().any(|(name, _)| *name == UNWATCHED);
+        if is_unwatched { "LAB_UNWATCHED=1 " } else { "" }
+    }
+
     /// The options of the command line that ask for this world and this seed, each behind a blank.
     pub(crate) fn flags(&self, seed: u64) -> String {
         let has = |name: &str| self.variables.iter().any(|(variable, _)| *variable == name);

@@ -18,6 +18,11 @@ pub(crate) fn say(text: &str) {
     println!("{}", wrapped(text, width()));
 }
 
+/// Prints words, or where a program reads, a line of JSON.
+pub(crate) fn say_or_json(is_json: bool, words: &str, json: &serde_json::Value) {
+    if is_json { println!("{json}") } else { say(words) }
+}
+
 /// Prints a warning on standard error, in lines that fit the terminal.
 pub(crate) fn warn(text: &str) {
     eprintln!("{}", wrapped(&format!("{} {text}", style("warning:").for_stderr().yellow()), error_width()));
@@ -120,7 +125,7 @@ fn without_unwatched(text: &str) -> String {
 
 /// What to type to see a run again.
 pub(crate) fn replay_command(test: &Test, seed: u64, world: &World) -> String {
-    format!("cargo lab replay {} --seed {seed}{}", test.name, world.flags(seed))
+    format!("{}cargo lab replay {} --seed {seed}{}", world.prefix(), test.name, world.flags(seed))
 }
 
 /// The line of a test that passed, with as many of the course's figures as fit in it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -28,7 +28,7 @@ use crate::select::select;
 use crate::stress::folder;
 use crate::style::{print_result, print_unwatched, replay_command, say, tail, warn};
 use crate::unwritten::unwritten;
-use crate::{Failure, Outcome, bans, environment, pool, statics};
+use crate::{Failure, Outcome, bans, environment, order, pool, statics};
 
 /// What `cargo lab bench` looks for in the output.
 pub(crate) const RESOURCES: &str = "largest process:";
@@ -71,7 +71,14 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
         results.fold = Fold::new(&catalogue, tests.len(), &runner.world, options.each);
     }
     let workers = options.workers.number_in(&runner.world);
-    run_jobs(&runner, workers, &jobs, &mut results);
+    let progress = Progress::read(&catalogue);
+    let seconds = |test| progress.seconds(test).or_else(|| results.reference.seconds(test));
+    let order = match runner.world.threads {
+        true => order::on_threads(&tests.iter().map(seconds).collect::<Vec<_>>()),
+        false => (0..tests.len()).collect(),
+    };
+    let planned: Vec<(usize, Job<'_>)> = order.into_iter().map(|index| jobs[index].clone()).collect();
+    run_jobs(&runner, workers, &planned, &mut results);
     // Tests that sleep side by side may have taken the processors from one another. By themselves they tell.
     let again: Vec<(usize, Job<'_>)> =
         std::mem::take(&mut results.again).into_iter().map(|index| jobs[index].clone()).collect();
@@ -140,8 +147,8 @@ struct Results<'a> {
     failures: Failures,
     /// The part and the lab of the first test that failed as not implemented.
     begin_with: Option<(String, String)>,
-    /// Whether each test passed, so far.
-    verdicts: BTreeMap<usize, bool>,
+    /// Whether each test passed, so far, and how long it lasted.
+    verdicts: BTreeMap<usize, (bool, Duration)>,
     failure: Option<Failure>,
     interrupted: bool,
     bar: ProgressBar,
@@ -193,11 +200,7 @@ impl<'a> Results<'a> {
         let line = self.waiting.due(|| {
             let running = (0..tests.len()).find(|index| !ended.contains(index));
             let name = running.map_or("", |index| tests[index].name.as_str());
-            format!(
-                "{} of {} have ended; {name} and what comes after it goes on",
-                ended.len(),
-                count(tests.len(), "test")
-            )
+            format!("{} of {} have ended; next in the list: {name}", ended.len(), count(tests.len(), "test"))
         });
         if let Some(line) = line {
             eprintln!("{line}");
@@ -249,7 +252,7 @@ impl<'a> Results<'a> {
         for what in &report.unwatched {
             *self.unwatched.entry(what.clone()).or_default() += 1;
         }
-        self.verdicts.insert(index, report.ok);
+        self.verdicts.insert(index, (report.ok, Duration::from_nanos(report.virtual_ns)));
         if unwritten(report).is_some() {
             self.begin_with.get_or_insert((test.part.clone(), test.lab.clone()));
         } else if failed {
@@ -306,8 +309,8 @@ impl<'a> Results<'a> {
     /// Keeps the results for `cargo lab` alone.
     fn keep(&self, catalogue: &Catalogue) {
         let mut progress = Progress::read(catalogue);
-        for (&index, &passed) in &self.verdicts {
-            progress.note(&self.tests[index], passed);
+        for (&index, &(passed, lasted)) in &self.verdicts {
+            progress.note(&self.tests[index], passed, lasted);
         }
         progress.keep(catalogue);
     }

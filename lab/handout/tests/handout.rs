@@ -107,3 +107,31 @@ fn an_update_leaves_out_what_the_student_has_changed() {
     assert!(!old.join("raft/tests/raft/figure2.rs").exists());
     assert_eq!(fs::read(old.join("raft/src/mine.rs")).ok().as_deref(), Some(&b"// mine\n"[..]));
 }
+
+/// A line for programs, and nothing else, of a handout, of an update, and of a proof.
+#[test]
+fn what_programs_read_is_json() {
+    let folder = scratch("json");
+    let at = |name: &str| folder.join(name).display().to_string();
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let output = handout(&[arguments, &["--lab", "warmup", "--json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", words(&output));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
+        serde_json::from_str(&text).expect("it is JSON")
+    };
+    let (old, new) = (at("old"), at("new"));
+    let made = json(&["--out", &old]);
+    let count = files(&folder.join("old")).len() as u64;
+    assert_eq!((made["folder"].as_str(), made["files"].as_u64()), (Some(&*old), Some(count)), "{made}");
+    assert!(made["patch"].is_null(), "{made}");
+    let update = json(&["--out", &new, "--diff", &old]);
+    assert_eq!((&update["patch"], &update["not_in_patch"]), (&"".into(), &serde_json::json!([])), "{update}");
+    let proof = json(&["--prove", "--no-build", "--level", "classic", "--out", &at("proof")]);
+    assert_eq!(
+        (proof["lab"].as_str(), proof["level"].as_str()),
+        (Some("warmup"), Some("classic")),
+        "{proof}"
+    );
+    assert!(proof["fault"].is_null() && proof["facts"].is_string(), "{proof}");
+}

@@ -64,10 +64,11 @@ impl State {
 }
 
 impl Layout {
-    /// For a terminal of this width, and the longest of the names.
-    fn new(width: usize, longest: usize) -> Layout {
-        // "1000/1000  1000 failed" and the blanks between.
-        let rest = width.saturating_sub(30);
+    /// For a terminal of this width, the longest of the names, and so many runs of each test.
+    fn new(width: usize, longest: usize, runs: u64) -> Layout {
+        // "1000/1000  1000 failed", the blanks between, and one that keeps the last column free.
+        let digits = runs.to_string().len();
+        let rest = width.saturating_sub(3 * digits + " / ".len() + "  failed".len() + 4);
         let name = longest.min(rest.saturating_sub(6)).max(6);
         Layout { name, bar: rest.saturating_sub(name).clamp(4, 30) }
     }
@@ -110,7 +111,7 @@ impl Display {
         let (rows, width) = console::Term::stderr().size();
         let (rows, width) = (usize::from(rows), usize::from(width));
         let longest = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
-        let layout = Layout::new(width, longest);
+        let layout = Layout::new(width, longest, campaign.runs());
         let all = MultiProgress::new();
         let template = if width >= 80 {
             "{percent:>3}%  {bar:24}  {pos}/{len}  {elapsed} (about {eta} left)"
@@ -267,4 +268,23 @@ fn show_rounds(goal: u64, tallies: &Tallies, line: &mut String) {
     let _ = if overwrites() { write!(out, "\r{coloured}") } else { writeln!(out, "{coloured}") };
     let _ = out.flush();
     *line = text;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the length of names and the number of runs; a bar that wraps makes the others climb.
+    #[test]
+    fn bars_fit_their_terminal() {
+        for (width, longest, runs) in
+            [(60, 50, 10_000_000), (60, 30, 1000), (80, 50, 10_000_000), (160, 50, 1000)]
+        {
+            let Layout { name, bar } = Layout::new(width, longest, runs);
+            let line = format!("{} {} {runs}/{runs}  {runs} failed", "n".repeat(name), "b".repeat(bar));
+            assert!(line.len() < width, "{width}: {line}");
+            assert!(name >= longest.min(15), "{width}: {name}");
+        }
+        assert!(Layout::new(160, 50, 1000).name == 50);
+    }
 }

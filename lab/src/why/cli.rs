@@ -90,6 +90,16 @@ pub(crate) struct Shown {
     pub(crate) form: Form,
 }
 
+impl Shown {
+    /// Whether some of the log is asked for instead of all.
+    pub(crate) fn is_narrowed(&self) -> bool {
+        let Shown { just, ignore, from, to, server, rpc, index, term, .. } = self;
+        let words = [just, ignore, server].iter().any(|words| !words.is_empty());
+        let numbers = [rpc, index, term].iter().any(|number| number.is_some());
+        words || numbers || from.is_some() || to.is_some()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct LogsOptions {
     #[command(flatten)]

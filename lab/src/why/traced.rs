@@ -216,15 +216,13 @@ impl Source {
         overrides: Option<&Overrides>,
         keep: Option<&Path>,
     ) -> Result<Option<Traced>, Failure> {
-        if let Some(kept) = keep {
-            check_writable(kept)?;
-            if kept.is_file() {
-                // If the run dies, an old trace must not be taken for its own.
-                let _ = std::fs::remove_file(kept);
-            }
-        }
         let scratch = Scratch::new("trace");
         let file = keep.unwrap_or(&scratch.0);
+        check_writable(file)?;
+        if file.is_file() {
+            // If the run dies, an old trace must not be taken for its own.
+            let _ = std::fs::remove_file(file);
+        }
         let Some(report) = bench.trace(seed, overrides, file)? else { return Ok(None) };
         // A test that dies writes no trace.
         let written = if file.exists() { read(file) } else { Ok(Trace::default()) };

@@ -28,8 +28,8 @@ pub(crate) fn rule(report: &Report) -> String {
     report.invariant.clone().unwrap_or_else(|| kind.to_owned())
 }
 
-/// The seed as it is: it must fail, in the simulation.
-pub(crate) fn failing(bench: &Bench, seed: u64, verb: &str) -> Result<Report, Failure> {
+/// The seed as it is: it must fail, in the simulation. None if everything is stopped.
+pub(crate) fn failing(bench: &Bench, seed: u64, verb: &str) -> Result<Option<Report>, Failure> {
     if bench.runner.world.threads {
         return Err(Failure::new(format!(
             "`{verb}` runs in the simulation only, where a seed decides everything"
@@ -43,11 +43,10 @@ pub(crate) fn failing(bench: &Bench, seed: u64, verb: &str) -> Result<Report, Fa
     })?;
     let name = &bench.test.name;
     match last {
-        None => Err(Failure::new("interrupted")),
         Some(report) if report.ok => {
             Err(Failure::new(format!("{name} passes with seed {seed}, so there is nothing to look for")))
         }
-        Some(report) => Ok(report),
+        other => Ok(other),
     }
 }
 

@@ -57,13 +57,18 @@ pub(crate) fn run(arguments: &Arguments, options: &ViewOptions) -> Result<Outcom
     }
     let mut differs = None;
     let other = Scratch::new("passing");
-    if let Some(ended) =
-        ended.filter(|ended| !ended.report.ok && !options.alone && !ended.bench.runner.world.threads)
-        && let Some(passing) = nearest(options, &ended)?
+    let is_compared =
+        |ended: &&Ended| !ended.report.ok && !options.alone && !ended.bench.runner.world.threads;
+    let compared = ended.as_ref().filter(is_compared);
+    if let Some(ended) = compared
+        && let Some(passing) = nearest(options, ended)?
     {
-        write_beginning(&ended, &passing, &other)?;
+        write_beginning(ended, &passing, &other)?;
         command.arg("--passing").arg(&other.0).args(["--differs", &passing.words]);
         differs = Some(passing.words);
+    }
+    if compared.is_some_and(|ended| ended.bench.runner.supervisor.is_stopped()) {
+        return Ok(Outcome::Interrupted);
     }
     let status = command
         .status()
@@ -108,6 +113,9 @@ fn nearest(options: &ViewOptions, ended: &Ended) -> Result<Option<Passing>, Fail
                 })
                 .collect();
             let reports = variants::run(bench, &tries)?;
+            if bench.runner.supervisor.is_stopped() {
+                return Ok(None);
+            }
             let is_good = |report: &crate::protocol::Report| {
                 report.ok || until.is_some() && report.kind == Some(Kind::VirtualTime)
             };

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use console::style;
+use lab_terminal::width;
 use labreport::overrides::Overrides;
 
 use super::cli::WhenOptions;
@@ -12,7 +13,7 @@ use super::traced::{Bench, check_writable, write};
 use super::variants;
 use crate::cli::Arguments;
 use crate::statistics::wilson;
-use crate::style::say;
+use crate::style::{say, say_or_json};
 use crate::{Failure, Outcome};
 
 /// Futures go on for this much longer than the failing run.
@@ -21,8 +22,11 @@ const LONGER: f64 = 1.1;
 /// How many of the moments are spread evenly; the others go to where the probability jumps.
 const SPREAD: f64 = 0.6;
 
-/// How wide a bar of the plot is.
-const BAR: usize = 40;
+/// How wide a bar of the plot is at most, and at least.
+const BARS: (usize, usize) = (40, 10);
+
+/// How wide the rest of a bar's line is: the moment, the probability, and its interval.
+const BESIDE: usize = 35;
 
 /// The futures of one moment.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +64,9 @@ struct Jump {
 pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcome, Failure> {
     let bench = Bench::new(arguments, &options.test, &options.run)?;
     options.svg.as_deref().map_or(Ok(()), check_writable)?;
-    let report = variants::failing(&bench, options.seed, "when")?;
+    let Some(report) = variants::failing(&bench, options.seed, "when")? else {
+        return Ok(Outcome::Interrupted);
+    };
     let fails = Fork {
         bench: &bench,
         options,
@@ -79,6 +85,13 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         say(&format!("{} futures from each of {} moments…", options.futures, options.moments));
     }
     let moments = fails.moments()?;
+    if bench.runner.supervisor.is_stopped() {
+        // Futures that were not run say nothing.
+        let runs: u32 = moments.iter().map(|moment| moment.runs).sum();
+        let words = format!("{} after {runs} futures", style("interrupted").yellow());
+        say_or_json(options.form.json, &words, &serde_json::json!({"interrupted": {"futures": runs}}));
+        return Ok(Outcome::Interrupted);
+    }
     let jump = jump(&moments);
     if let Some(path) = &options.svg {
         write(path, &svg(&moments, jump, report.virtual_ns, &bench.test.name, options.seed))?;
@@ -92,35 +105,32 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         );
         return Ok(Outcome::Passed);
     }
-    println!("{}", plot(&moments, jump));
-    match jump {
-        Some(Jump { from, to, of_this_failure }) => {
-            let what = if of_this_failure {
-                "most futures of this run break the rule somewhere; this very failure"
-            } else {
-                "the failure"
-            };
-            say(&format!(
-                "{what} was decided between {} and {}",
-                style(at(from)).bold(),
-                style(at(to)).bold()
-            ));
-            let look = format!(
-                "cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
-                bench.test.name,
-                options.seed,
-                seconds(from),
-                seconds(to)
-            );
-            say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
-        }
-        None => {
-            say(
-                "the probability does not jump: nearly every future of this run fails, from its beginning on",
-            );
-        }
-    }
+    say(&plot(&moments, jump, width()));
+    tell(&bench, options, jump);
     Ok(Outcome::Passed)
+}
+
+/// Says when the failure was decided, and how to see what happened there.
+fn tell(bench: &Bench, options: &WhenOptions, jump: Option<Jump>) {
+    let Some(Jump { from, to, of_this_failure }) = jump else {
+        return say(
+            "the probability does not jump: nearly every future of this run fails, from its beginning on",
+        );
+    };
+    let what = if of_this_failure {
+        "most futures of this run break the rule somewhere; this very failure"
+    } else {
+        "the failure"
+    };
+    say(&format!("{what} was decided between {} and {}", style(at(from)).bold(), style(at(to)).bold()));
+    let look = format!(
+        "cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
+        bench.test.name,
+        options.seed,
+        seconds(from),
+        seconds(to)
+    );
+    say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
 }
 
 fn seconds(nanos: u64) -> f64 {
@@ -220,12 +230,13 @@ fn last_certain_rise(moments: &[Moment]) -> Option<usize> {
 
 /// A line for each moment, with a bar as long as the probability, and the interval that holds it with a
 /// confidence of 95 %.
-fn plot(moments: &[Moment], jump: Option<Jump>) -> String {
-    let mut text = format!("{:>14}  {:<BAR$}  fails\n", "forked at", "");
+fn plot(moments: &[Moment], jump: Option<Jump>, room: Option<usize>) -> String {
+    let wide = room.map_or(BARS.0, |room| room.saturating_sub(BESIDE).clamp(BARS.1, BARS.0));
+    let mut text = format!("{:>14}  {:<wide$}  fails\n", "forked at", "");
     for moment in moments {
-        let length = (moment.share() * BAR as f64).round() as usize;
-        let same = ((moment.part(moment.same) * BAR as f64).round() as usize).min(length);
-        let bar = format!("{}{}{}", "█".repeat(same), "▒".repeat(length - same), "·".repeat(BAR - length));
+        let length = (moment.share() * wide as f64).round() as usize;
+        let same = ((moment.part(moment.same) * wide as f64).round() as usize).min(length);
+        let bar = format!("{}{}{}", "█".repeat(same), "▒".repeat(length - same), "·".repeat(wide - length));
         let (low, high) = wilson(u64::from(moment.failed), u64::from(moment.runs));
         let bar = if jump.is_some_and(|jump| moment.at == jump.to) { style(bar).red() } else { style(bar) };
         // Writing into a String cannot fail.
@@ -238,7 +249,7 @@ fn plot(moments: &[Moment], jump: Option<Jump>) -> String {
             100.0 * high
         );
     }
-    text + "                █ ends with this very failure, ▒ breaks the same rule\n"
+    text + "    █ ends with this very failure, ▒ breaks the same rule\n"
 }
 
 /// The same as a picture.
@@ -355,9 +366,14 @@ mod tests {
 
     #[test]
     fn the_plot_has_a_line_for_each_moment() {
-        let text = plot(&moments(&[(0, 0), (50, 25)]), None);
+        let text = plot(&moments(&[(0, 0), (50, 25)]), None, None);
         assert!(text.contains("1.000000 s") && text.contains("100 % (93–100 %)"), "{text}");
         assert!(text.contains(&format!("{}{}  ", "█".repeat(20), "▒".repeat(20))), "{text}");
+        for room in [50, 60, 80, 160] {
+            let text = plot(&moments(&[(0, 0), (50, 25), (50, 50)]), None, Some(room));
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(room.max(57)), "{widest:?} at {room}:\n{text}");
+        }
         let jump = Jump { from: 0, to: 1_000_000_000, of_this_failure: false };
         let picture = svg(&moments(&[(0, 0), (50, 50)]), Some(jump), 1_000_000_000, "t", 7);
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));

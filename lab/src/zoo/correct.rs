@@ -23,7 +23,7 @@ use crate::catalogue::{Catalogue, Test};
 use crate::protocol::Report;
 use crate::runner::{Job, Runner};
 use crate::select::select;
-use crate::style::say;
+use crate::style::{say, say_or_json};
 use crate::{Failure, Outcome, pool};
 
 /// Seeds of one test that one process runs.
@@ -72,7 +72,8 @@ pub(super) fn run(
             let failed = examine(&built, &tests, runner, options)?;
             built.discard();
             if runner.supervisor.is_stopped() {
-                say(&style("interrupted").yellow().to_string());
+                let word = style("interrupted").yellow().to_string();
+                say_or_json(options.form.json, &word, &json!({"interrupted": true}));
                 return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
             }
             print(&built.patch, tests.len(), &failed, options);

@@ -51,7 +51,7 @@ use crate::process::Supervisor;
 use crate::reference::Reference;
 use crate::runner::{PICTURES, Runner, UNWATCHED};
 use crate::select::select;
-use crate::style::say;
+use crate::style::{say, say_or_json};
 use crate::why::traced::check_writable;
 use crate::{Failure, Outcome, environment, needed};
 
@@ -222,7 +222,8 @@ fn conclude(
     }
     if let Some(file) = &options.page {
         page::write(file, &lab.name, tests, rows)?;
-        say(&format!("the matrix as a page: {}", file.display()));
+        let words = format!("the matrix as a page: {}", file.display());
+        say_or_json(options.form.json, &words, &serde_json::json!({"page": file}));
     }
     if options.needed && rows.len() == total {
         needed::write(root, &lab.name, matrix::needed(tests, rows, &Reference::load(root)?))?;
@@ -231,7 +232,9 @@ fn conclude(
     if rows.len() == total {
         return Ok(outcome);
     }
-    say(&format!("{} after {} of {total} wrong solutions", style("interrupted").yellow(), rows.len()));
+    let words = format!("{} after {} of {total} wrong solutions", style("interrupted").yellow(), rows.len());
+    let json = serde_json::json!({"interrupted": {"done": rows.len(), "of": total}});
+    say_or_json(options.form.json, &words, &json);
     Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted })
 }
 

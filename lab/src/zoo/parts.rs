@@ -7,6 +7,7 @@
 
 use console::style;
 use lab_terminal::count;
+use serde_json::json;
 
 use super::build::Builder;
 use super::cli::ZooOptions;
@@ -14,7 +15,7 @@ use super::examine::examine;
 use super::patch::Patch;
 use crate::catalogue::{Lab, Test};
 use crate::runner::Runner;
-use crate::style::say;
+use crate::style::{say, say_or_json};
 use crate::{Failure, Outcome};
 
 /// The partial solutions of this lab, by their names.
@@ -42,10 +43,18 @@ pub(super) fn run(
         let built = builder.build(solution, &tests[..1])?;
         let row = examine(&built, lab, tests, runner, options)?;
         if runner.supervisor.is_stopped() {
-            say(&style("interrupted").yellow().to_string());
+            let word = style("interrupted").yellow().to_string();
+            say_or_json(options.form.json, &word, &json!({"interrupted": true}));
             return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
         }
         let failed: Vec<_> = row.failures().collect();
+        if options.form.json {
+            let named = |(test, reason): &(&Test, String)| json!({"test": test.name, "reason": reason});
+            let names: Vec<_> = failed.iter().map(named).collect();
+            println!("{}", json!({"solution": what, "tests": row.run(), "failed": names}));
+            outcome = if failed.is_empty() { outcome } else { Outcome::Failed };
+            continue;
+        }
         if failed.is_empty() {
             let word = style("passed:").green();
             say(&format!("{word} {what}: {}, none needs a later part", count(row.run(), "test")));

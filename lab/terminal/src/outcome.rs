@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::echo::restore_echo;
 use crate::style::{error_width, error_word, wrapped};
 
 /// The exit code of a program that was interrupted, as shells have it.
@@ -56,6 +57,7 @@ impl From<Outcome> for ExitCode {
 
 /// The exit code of a program whose work had this result. A failure is told on standard error.
 pub fn exit_code(result: Result<Outcome, Failure>) -> ExitCode {
+    restore_echo();
     // What is still in the buffer may not fit on the disk.
     if let Err(error) = std::io::stdout().flush() {
         end_unwritten(&error.to_string());
@@ -64,11 +66,30 @@ pub fn exit_code(result: Result<Outcome, Failure>) -> ExitCode {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
             // Nobody is left to hear of it if this cannot be written, either.
-            let text = wrapped(&format!("{} {failure}", error_word()), error_width());
+            let text = format!("{} {}", error_word(), harmless(&failure.to_string()));
+            let text = wrapped(&text, error_width());
             let _ = writeln!(std::io::stderr(), "{text}");
             ExitCode::from(2)
         }
     }
+}
+
+/// A text in which no character steers a terminal. A failure names what was typed and what stands in files.
+fn harmless(text: &str) -> String {
+    // Those behind `control` turn the direction of writing.
+    let steers = |letter: char| {
+        letter.is_control() && !matches!(letter, '\n' | '\t')
+            || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if steers(letter) {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
 }
 
 /// Ends this program when its output cannot be written: quietly if it is no longer read (`cargo lab replay …
@@ -80,13 +101,17 @@ pub fn end_quietly_when_nobody_reads() {
         match message.strip_prefix("failed printing to ") {
             Some(rest) if rest.starts_with("stderr") || rest.contains("Broken pipe") => end_unread(),
             Some(rest) => end_unwritten(rest.strip_prefix("stdout: ").unwrap_or(rest)),
-            None => report(info),
+            None => {
+                restore_echo();
+                report(info);
+            }
         }
     }));
 }
 
 /// Ends the program because its output cannot be written, for instance to a full disk.
 fn end_unwritten(why: &str) -> ! {
+    restore_echo();
     let _ = writeln!(std::io::stderr(), "{} the output cannot be written: {why}", error_word());
     std::process::exit(2)
 }
@@ -94,5 +119,16 @@ fn end_unwritten(why: &str) -> ! {
 /// Ends the program because its output is no longer read. Nothing is wrong, so it prints nothing; but not
 /// every question was answered, so it is no success either.
 pub fn end_unread() -> ! {
+    restore_echo();
     std::process::exit(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_steers_no_terminal() {
+        assert_eq!(harmless("no \u{1b}[2J\u{202e}, ä\n\tx"), "no \\u{1b}[2J\\u{202e}, ä\n\tx");
+    }
 }

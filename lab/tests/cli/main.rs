@@ -10,6 +10,7 @@ mod campaigns;
 mod check;
 mod deaths;
 mod faults;
+mod forks;
 mod odd;
 mod refused;
 mod screen;

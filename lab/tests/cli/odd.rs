@@ -44,6 +44,9 @@ fn unknown_names_of_every_kind_are_refused() {
     refuses(&["test", "nonsense"], "there is no lab, part or test called nonsense");
     refuses(&["test", "pases_1a"], "the nearest: passes_1a");
     refuses(&["test", "1A,,1B"], "is empty");
+    refuses(&["test", ","], "is empty");
+    refuses(&["stress", "|"], "is empty");
+    refuses(&["list", "\u{1b}[2J\u{202e}"], "called \\u{1b}[2J\\u{202e}");
     refuses(&["stress", "9"], "there is no lab, part or test called 9");
     refuses(&["bench", "nosuch"], "no bench of labs.toml");
     refuses(&["zoo", "nosuch"], "there is no lab nosuch; there are: mini");
@@ -125,11 +128,56 @@ fn a_full_disk_is_a_sentence() {
 
 #[test]
 fn help_has_examples() {
-    for verb in ["list", "test", "stress", "replay", "zoo", "bench", "completions"] {
+    let words = "list test stress replay logs trace view shrink when zoo mutants bench completions";
+    for verb in words.split(' ') {
         let said = lab(&["help", verb]).ended(0);
-        assert!(said.out.contains("Examples:"), "{}", said.out);
+        assert!(said.out.contains("Examples:") && said.out.contains("cargo lab "), "{verb}: {}", said.out);
+        assert_eq!(lab(&[verb, "--help"]).ended(0).out, said.out);
     }
     assert!(lab(&[]).ended(0).out.contains("cargo lab stress"));
+}
+
+/// A shell that has read them completes verbs and options.
+#[test]
+fn completions_complete() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let said = lab(&["completions", shell]).ended(0);
+        assert!(said.out.contains("stress") && said.out.contains("first-seed"), "{shell}: {}", said.out);
+    }
+    let script = scratch().join("lab.bash");
+    std::fs::write(&script, lab(&["completions", "bash"]).out).expect("there is room");
+    for (words, expected) in
+        [("lab str", "stress"), ("lab stress --first", "--first-seed"), ("lab hel", "help")]
+    {
+        let words_of: Vec<&str> = words.split(' ').collect();
+        let asked = format!(
+            "source {}; COMP_WORDS=({words}); COMP_CWORD={}; _lab lab {} {}; echo ${{COMPREPLY[@]}}",
+            script.display(),
+            words_of.len() - 1,
+            words_of[words_of.len() - 1],
+            words_of[words_of.len() - 2]
+        );
+        let Ok(output) = Command::new("bash").args(["--norc", "-c", &asked]).output() else {
+            return println!("skipped: there is no bash");
+        };
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{words}: {output:?}");
+    }
+}
+
+/// timeout(1) itself, several times: the table is there each time.
+#[test]
+fn a_campaign_that_is_timed_out_has_its_table() {
+    lab(&["test", "slow_1a"]).ended(0);
+    for round in 0..4 {
+        let output = scratch().join("timed").display().to_string();
+        let lab = command(&["stress", "slow_1a", "-n", "100000", "--output", &output]);
+        let mut timeout = Command::new("timeout");
+        timeout.arg("2").arg(lab.get_program()).args(lab.get_args());
+        timeout.envs(lab.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let said = Said::new(timeout.output().expect("timeout can be run")).ended(124);
+        assert_eq!(said.row("slow_1a")[1], "0", "round {round}");
+        assert!(said.out.contains("interrupted; the same command goes on"), "{}", said.out);
+    }
 }
 
 /// timeout(1) signals its child, and then the whole group.

@@ -52,6 +52,11 @@ fn every_verb_refuses_names_that_there_are_not() {
     for option in ["--over", "--scheduler", "--profile"] {
         refuses(&["test", "passes_1a", option, "nosuch"], "nosuch");
     }
+    // No compiler has said a word then.
+    refuses(
+        &["test", "passes_1a", "--profile", "nosuch"],
+        "cargo cannot build the tests; its words are above",
+    );
     refuses(&["check", "--model", "nosuch", "/dev/null"], "there is no model nosuch");
 }
 
@@ -122,7 +127,10 @@ fn parts_of_a_log_that_there_are_not() {
         let arguments =
             if options[0] == "--file" { [&["logs"], options].concat() } else { [&log, options].concat() };
         refuses(&arguments, words);
+        let replay = [&["replay"], &arguments[1..]].concat();
+        refuses(&replay, words);
     }
+    refuses(&[&log[..], &["--just", "vote", "--ignore", "vote"]].concat(), "these options show no event");
     refuses(&["replay", "--shrunk", "x", "--seed", "4"], "cannot be used with");
 }
 
@@ -166,6 +174,22 @@ fn a_file_that_cannot_be_written_is_named_before_the_work() {
     refuses(&full, "the trace cannot be written: No space left");
 }
 
+/// Nor is a run blamed for it.
+#[test]
+fn a_folder_for_temporary_files_that_is_not_there_is_named() {
+    for verb in ["logs", "replay", "shrink", "view"] {
+        let arguments = [verb, "forks_1f", "--seed", "7"];
+        let said = command(&arguments).env("TMPDIR", "/no/such").current_dir(scratch()).output();
+        let said = Said::new(said.expect("lab can be run")).ended(2);
+        assert!(
+            said.err.contains("/no/such/") && said.err.contains("cannot be written"),
+            "{verb}: {}",
+            said.err
+        );
+        assert!(!said.err.contains("died"), "{verb}: {}", said.err);
+    }
+}
+
 /// What a bench measures must be what its bound is for; and what `lab` sets itself, nobody else sets.
 #[test]
 fn variables_that_would_be_passed_over_are_refused() {
@@ -181,6 +205,11 @@ fn variables_that_would_be_passed_over_are_refused() {
         ("LAB_VARIANTS", "x", &["stress", "passes_1a"]),
         ("LAB_REPORT", "socket", &["replay", "passes_1a", "--seed", "4"]),
         ("LAB_SEEDS", "3..1", &["test", "passes_1a"]),
+        ("LAB_UNWATCHED", "yes", &["test", "passes_1a"]),
+        ("LAB_UNWATCHED", "1", &bench),
+        ("LAB_STORY", "2", &["stress", "passes_1a"]),
+        ("LAB_STUCK_LIMIT_S", "soon", &["replay", "passes_1a", "--seed", "4"]),
+        ("LAB_COLUMNS", "-1", &["test", "passes_1a"]),
         ("LAB_SEED", "18446744073709551615", &["test", "passes_1a"]),
         ("LAB_SEED", "-1", &["replay", "passes_1a"]),
     ] {
@@ -188,6 +217,18 @@ fn variables_that_would_be_passed_over_are_refused() {
         let words = if name == "LAB_SEED" { "seed" } else { name };
         said_no(arguments, words, Said::new(said));
     }
+}
+
+/// What a run had is what its replay needs.
+#[test]
+fn a_variable_that_no_option_stands_for_is_in_the_replay() {
+    let said = command(&["test", "fails_1c", "--seed", "10"]).env("LAB_UNWATCHED", "1").output();
+    let said = Said::new(said.expect("lab can be run")).ended(1);
+    assert!(
+        said.out.contains("replay: LAB_UNWATCHED=1 cargo lab replay fails_1c --seed 10\n"),
+        "{}",
+        said.out
+    );
 }
 
 /// The pipe is closed before the first line comes, as after `| head -0`.

@@ -94,6 +94,21 @@ fn a_terminal_sees_that_long_work_goes_on() {
     assert!(child.wait().expect("script ends").success());
 }
 
+/// Reads what a shell shows until some words are there, and returns all of it so far.
+fn reader(child: &mut std::process::Child) -> impl FnMut(&str) -> String + use<> {
+    let mut out = child.stdout.take().expect("it is piped");
+    let mut seen = String::new();
+    move |until| {
+        let mut buffer = [0; 4096];
+        while !seen.contains(until) {
+            let count = out.read(&mut buffer).expect("the terminal can be read");
+            assert!(count > 0, "no {until:?} in {seen:?}");
+            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        seen.clone()
+    }
+}
+
 /// Interrupted while progress is shown: the terminal is as it was, and nobody takes that for a verdict.
 #[test]
 fn ctrl_c_leaves_the_terminal_as_it_was() {
@@ -106,17 +121,7 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     let Some(mut child) = in_a_shell(&script, &[]) else { return };
     // Held open, so that the check waits for more.
     let writer = File::options().write(true).open(&pipe).expect("the check reads it");
-    let mut out = child.stdout.take().expect("it is piped");
-    let mut seen = String::new();
-    let mut read = |until: &str| {
-        let mut buffer = [0; 4096];
-        while !seen.contains(until) {
-            let count = out.read(&mut buffer).expect("the terminal can be read");
-            assert!(count > 0, "no {until:?} in {seen:?}");
-            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
-        }
-        seen.clone()
-    };
+    let mut read = reader(&mut child);
     read("0 MB read");
     child.stdin.as_mut().expect("it is piped").write_all(b"\x03").expect("it can be typed");
     let seen = read("-extproc").replace('\r', "\n");
@@ -126,5 +131,31 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     let sane = ["isig", "icanon", "echo", "opost"].iter().all(is_set);
     let hidden = seen.matches("\u{1b}[?25l").count() > seen.matches("\u{1b}[?25h").count();
     assert!(sane && !hidden, "{seen:?}");
+    assert!(child.wait().expect("script ends").success());
+}
+
+/// Ctrl-C in a campaign: the bars are gone, the table stands there, and the terminal is as it was. The `^C`
+/// that terminals write would begin a row of its own behind the last bar, so that the bars' first row stayed.
+#[test]
+fn ctrl_c_leaves_no_bar_on_the_screen() {
+    let output = scratch().join("bars").display().to_string();
+    let command = crate::command(&["stress", "slow_1a", "-n", "100000", "--first-seed", "1", "-o", &output]);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
+    let target = command.get_envs().find(|(name, _)| *name == "CARGO_TARGET_DIR");
+    let target = target.and_then(|(_, value)| value?.to_str()).expect("the fixture has a folder of its own");
+    // The shell lives on; what it starts does not inherit the trap.
+    let script = format!(
+        "stty rows 24 cols 80; trap : INT; timeout --foreground 120 {words}; echo ended with $?; stty -a"
+    );
+    let Some(mut child) = in_a_shell(&script, &[("CARGO_TARGET_DIR", target)]) else { return };
+    let mut read = reader(&mut child);
+    read(" left)");
+    child.stdin.as_mut().expect("it is piped").write_all(b"\x03").expect("it can be typed");
+    let seen = read("-extproc");
+    assert!(seen.contains("ended with 130") && seen.contains("the same command goes on"), "{seen:?}");
+    let (screen, settings) = seen.split_once("ended with").expect("it has ended");
+    assert!(!screen.contains("^C"), "{screen:?}");
+    assert!(settings.split_whitespace().any(|word| word == "echoctl"), "{settings}");
     assert!(child.wait().expect("script ends").success());
 }

@@ -6,6 +6,7 @@ use labrpc::{Direction, Name, TapAction};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
+use labrt::time::Instant;
 use raft::Raft;
 use tester::{Cluster, ELECTION, Setup, Test, run};
 
@@ -370,6 +371,43 @@ fn mute_replies_2a() {
         t.scene("All are back.");
         cluster.net().network().clear_tap();
         (0..5).for_each(|server| cluster.connect(server));
+        cluster.check_one_leader();
+    });
+}
+
+/// How many elections [`timeouts_vary_2a`] watches.
+const WATCHED: usize = 10;
+
+/// A server that stands again and again waits for another time before each election (§5.2: "each candidate
+/// restarts its randomized election timeout at the start of an election"). Servers that draw their timeouts
+/// once, and nearly the same ones, split the votes in all elections.
+#[test]
+fn timeouts_vary_2a() {
+    run("timeouts_vary_2a", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        let alone = (cluster.check_one_leader() + 1) % 3;
+        t.scene("A follower is cut off. It stands for election again and again.");
+        cluster.disconnect(alone);
+        let mut term = cluster.get_state(alone).map(|(term, _)| term);
+        let mut stood = Vec::new();
+        wait_until(30 * ELECTION, || {
+            let now = cluster.get_state(alone).map(|(term, _)| term);
+            if now != term {
+                term = now;
+                stood.push(Instant::now());
+            }
+            stood.len() > WATCHED
+        });
+        let waited: Vec<Duration> = stood.windows(2).map(|moments| moments[1] - moments[0]).collect();
+        let longest = waited.iter().max().copied().unwrap_or_default();
+        t.exercised(stood.len() > WATCHED, "a server that hears nobody stood for few elections");
+        let varies = waited.iter().any(|&time| longest - time > Duration::from_millis(10));
+        t.expect(varies || waited.len() < WATCHED, || {
+            format!("server {alone} waited for {longest:?} before each of {} elections", stood.len())
+        });
+
+        t.scene("It is back.");
+        cluster.connect(alone);
         cluster.check_one_leader();
     });
 }

@@ -213,6 +213,40 @@ fn ask_behind_snapshot(cluster: &Cluster<Raft>) -> bool {
     has_snapshot
 }
 
+/// A leader whose messages to a follower are all snapshots learns a newer term from the replies to them, as
+/// from any other (Figure 2, rules for all servers; Figure 13, results: "term: currentTerm, for leader to
+/// update itself").
+#[test]
+fn deaf_leader_2d() {
+    run("deaf_leader_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let follower = (cluster.check_one_leader() + 1) % 3;
+        t.scene("The others go on without a follower until they have a snapshot that it needs. It stands in vain.");
+        cluster.disconnect(follower);
+        for _ in 0..22 {
+            cluster.agree_on(Command::random(), 2, Retry::Yes);
+        }
+        thread::sleep(ELECTION);
+        let leader = cluster.check_one_leader();
+        let before = cluster.get_state(leader);
+        let [term, newer] =
+            [leader, follower].map(|server| cluster.get_state(server).map_or(0, |(term, _)| term));
+
+        t.scene("It hears the leader again. Of what it says, the leader hears only replies.");
+        cluster.open_link(leader, follower);
+        let deposed = wait_until(2 * ELECTION, || cluster.get_state(leader) != before);
+        t.exercised(newer > term, "the follower had not gone on to a newer term");
+        t.expect(deposed || newer <= term, || {
+            format!("server {leader} still leads term {term}, although replies had term {newer}")
+        });
+
+        t.scene("All links are there again.");
+        cluster.connect(follower);
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+    });
+}
+
 /// The service makes a snapshot at each index that is one less than a multiple of this.
 const SNAPSHOTS_EVERY: u64 = 10;
 

@@ -24,9 +24,15 @@ use std::process::Command;
 
 use grader::{build_handout, grade, scratch};
 use kinds::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const FIRST: &str = "initial_election_2a";
+
+/// What was printed with `--json`: a value a line, and nothing else.
+fn lines_of_json(output: &std::process::Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
 
 /// The pristine workspace, and what students begin with, which it holds. Both tests share it.
 fn prepare(folder: &Path) -> (String, Vec<(String, String)>) {
@@ -34,9 +40,11 @@ fn prepare(folder: &Path) -> (String, Vec<(String, String)>) {
     fs::create_dir_all(folder.join("nobody/empty")).expect("a folder");
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/grade/raft").display().to_string();
     let at = |name: &str| folder.join(name).display().to_string();
+    let (nobody, out) = (at("nobody"), at("first"));
     let first =
-        grade(&["plan", "--lab", "raft", "--in", &at("nobody"), "--out", &at("first"), "--cache", &cache]);
+        grade(&["plan", "--lab", "raft", "--in", &nobody, "--out", &out, "--cache", &cache, "--json"]);
     assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    assert!(lines_of_json(&first)[0]["shards"].as_u64() > Some(0), "{first:?}");
     let sources = Path::new(&cache).join("workspace/raft/src");
     let entries = fs::read_dir(&sources).expect("the skeleton").map(|entry| entry.expect("an entry"));
     let skeleton = entries.map(|entry| {
@@ -132,7 +140,7 @@ fn are_contained(name: &str, kinds: &[Kind], in_the_reference: &[Kind]) {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(rows["zoe"]["class"], "not_implemented");
-    assert_eq!(results["batch"]["faults"], serde_json::json!([]));
+    assert_eq!(results["batch"]["faults"], json!([]));
 }
 
 /// What is wrong with the verdict about a submission of this kind.
@@ -269,5 +277,19 @@ fn a_grader_that_is_killed_comes_to_the_same_bytes() {
     for file in ["results.json", "grades.csv", "plan.json", "index.html"] {
         let read = |out: &str| fs::read(folder.join(out).join(file)).expect("it was written");
         assert!(read("killed") == read("whole"), "{file} differs");
+    }
+    // All of it is done, so that these only tell of it.
+    let (out, whole) = (at("whole"), arguments("whole", "1"));
+    let again: Vec<&str> = whole.iter().map(String::as_str).chain(["--json"]).collect();
+    for arguments in [&again[..], &["merge", "--out", &out, "--json"]] {
+        let output = grade(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = lines_of_json(&output);
+        let named = |name: &str| lines.iter().find(|line| line["submission"] == name).expect("it has a line");
+        assert_eq!(named("student-07")["verdict"], "does not build", "{lines:?}");
+        assert_eq!(named("zed")["points"], "0", "{lines:?}");
+        let summary = &lines.last().expect("there are lines")["summary"];
+        assert_eq!((&summary["faults"], &summary["missing_shards"]), (&json!([]), &json!([])), "{summary}");
+        assert!(summary["page"].as_str().is_some_and(|page| Path::new(page).is_file()), "{summary}");
     }
 }

@@ -29,18 +29,25 @@ pub(crate) fn run(arguments: &Arguments, options: &LogsOptions) -> Result<Outcom
         return Ok(Outcome::Interrupted);
     };
     traced.check_written()?;
-    if show(&traced.trace, &options.shown)? == 0 {
-        let last = traced.trace.events.last().map_or(0, |event| event.t);
-        let lasted = last as f64 / 1e9;
-        return Err(Failure::new(format!(
-            "these options show no event of this run, which has {} and lasted {lasted:.6} s",
-            count(traced.trace.events.len(), "event")
-        )));
+    match show(&traced.trace, &options.shown)? {
+        0 => Err(nothing(&traced.trace)),
+        _ => Ok(Outcome::Passed),
     }
-    Ok(Outcome::Passed)
+}
+
+/// The failure of a log without a line.
+fn nothing(trace: &Trace) -> Failure {
+    let lasted = trace.events.last().map_or(0, |event| event.t) as f64 / 1e9;
+    Failure::new(format!(
+        "these options show no event of this run, which has {} and lasted {lasted:.6} s",
+        count(trace.events.len(), "event")
+    ))
 }
 
 /// Prints the events that the user wants to see, or their topics; returns how many.
+///
+/// # Errors
+/// If the user asked for something that the run does not have. A run that died has no event at all.
 pub(crate) fn show(trace: &Trace, shown: &Shown) -> Result<usize, Failure> {
     let lines = lines(trace);
     check_topics(&lines, shown)?;
@@ -49,6 +56,9 @@ pub(crate) fn show(trace: &Trace, shown: &Shown) -> Result<usize, Failure> {
     }
     let filter = Filter::new(trace, shown)?;
     let chosen: Vec<&Line<'_>> = lines.iter().filter(|line| filter.shows(line)).collect();
+    if chosen.is_empty() && shown.is_narrowed() && !trace.events.is_empty() {
+        return Err(nothing(trace));
+    }
     let mut out = std::io::stdout().lock();
     if shown.form.json {
         for line in &chosen {

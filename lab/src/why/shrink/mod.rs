@@ -11,9 +11,10 @@
 mod search;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use console::style;
 use labreport::overrides::Overrides;
 
 use search::Search;
@@ -24,7 +25,7 @@ use super::traced::{Bench, Scratch, check_writable, read, read_of, write};
 use super::variants;
 use crate::cli::Arguments;
 use crate::protocol::Report;
-use crate::style::say;
+use crate::style::{say, say_or_json};
 use crate::{Failure, Outcome};
 
 /// Shrinks the run, and writes what is left.
@@ -32,7 +33,9 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     let bench = Bench::new(arguments, &options.test, &options.run)?;
     let path = options.output.clone().unwrap_or_else(|| default_path(&bench, options.seed));
     check_writable(&path)?;
-    let report = variants::failing(&bench, options.seed, "shrink")?;
+    let Some(report) = variants::failing(&bench, options.seed, "shrink")? else {
+        return Ok(Outcome::Interrupted);
+    };
     let begun = format!("{} fails with seed {}: {}", bench.test.name, options.seed, report.reason());
     if options.form.json {
         eprintln!("{begun}");
@@ -46,12 +49,15 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
         rule: variants::rule(&report),
         ..Overrides::default()
     };
-    let before = length(&bench, &original, &report)?;
+    let Some(before) = length(&bench, &original, &report)? else { return Ok(Outcome::Interrupted) };
     let deadline = Instant::now() + Duration::from_secs(options.budget);
     let mut search = Search::new(&bench, original, &report, deadline);
     search.run()?;
     let tries = search.tries;
     let best = search.finish();
+    if bench.runner.supervisor.is_stopped() {
+        return interrupted(&path, &best, tries, options.form.json);
+    }
     let trace = Scratch::new("shrunk");
     let after = bench.trace(best.seed, Some(&best), &trace.0)?;
     let shrunk = read(&trace.0)?;
@@ -81,13 +87,27 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     Ok(Outcome::Passed)
 }
 
+/// Keeps what is left so far of a search that was interrupted: a run that fails, without words about it.
+fn interrupted(path: &Path, best: &Overrides, tries: usize, is_json: bool) -> Result<Outcome, Failure> {
+    write(path, &format!("# interrupted after {tries} runs\n\n{best}"))?;
+    let file = path.display();
+    say_or_json(
+        is_json,
+        &format!("{} after {tries} runs; what was left then is in {file}", style("interrupted").yellow()),
+        &serde_json::json!({"interrupted": {"file": path, "tries": tries}}),
+    );
+    Ok(Outcome::Interrupted)
+}
+
 fn default_path(bench: &Bench, seed: u64) -> PathBuf {
     PathBuf::from(format!("{}-{seed}.shrunk", bench.test.name))
 }
 
-/// How long the run is.
-fn length(bench: &Bench, overrides: &Overrides, report: &Report) -> Result<Length, Failure> {
+/// How long the run is. None if everything is stopped.
+fn length(bench: &Bench, overrides: &Overrides, report: &Report) -> Result<Option<Length>, Failure> {
     let trace = Scratch::new("whole");
-    let _ = bench.trace(overrides.seed, Some(overrides), &trace.0)?;
-    Ok(Length::of(&read_of(&trace.0, report)?, report))
+    if bench.trace(overrides.seed, Some(overrides), &trace.0)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Length::of(&read_of(&trace.0, report)?, report)))
 }

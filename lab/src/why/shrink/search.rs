@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lab_terminal::{Waiting, is_lively};
+use lab_terminal::{Waiting, cut, error_width, is_lively};
 use labreport::overrides::{Overrides, Ranges};
 
 use super::super::traced::Bench;
@@ -117,6 +117,8 @@ impl<'a> Search<'a> {
     fn say(&mut self, what: &str) {
         let line = format!("{} steps, {} runs: {what}", self.report.steps, self.tries);
         if is_lively() {
+            // One row, whatever the name of a link.
+            let line = error_width().map_or(line.clone(), |width| cut(&line, width - 1));
             eprint!("\r\x1b[K{line}");
             if what.is_empty() {
                 eprintln!();

@@ -27,7 +27,7 @@ use crate::catalogue::{Catalogue, Lab, Test};
 use crate::check::program;
 use crate::cli::Arguments;
 use crate::runner::Runner;
-use crate::style::say;
+use crate::style::{say, say_or_json};
 use crate::{Failure, Outcome, environment};
 
 /// How often the compiler may refuse some of them.
@@ -92,6 +92,10 @@ pub(crate) fn run(arguments: &Arguments, options: &MutantsOptions) -> Result<Out
     }
     built.discard();
     sum_up(&sum, options);
+    if is_stopped {
+        let word = style("interrupted").yellow().to_string();
+        say_or_json(options.form.json, &word, &json!({"interrupted": true}));
+    }
     Ok(match (is_stopped, sum.survived.is_empty()) {
         (_, false) => Outcome::Failed,
         (true, true) => Outcome::Interrupted,

@@ -34,8 +34,8 @@ const OPTIONS: [&str; 12] = [
     "--window-size=1400,900",
 ];
 
-/// The browser of this process. All tests share it, for its start takes longer than most of them; and one has it
-/// at a time, for a test measures, and several would take the machine from one another.
+/// The browser of this process. All tests share it, because its start takes longer than most of them. One test
+/// has it at a time: some measure, and others beside them would disturb that.
 static SHARED: Mutex<Option<Process>> = Mutex::new(None);
 
 /// A browser that runs. It ends when its pipe is closed, at the latest with this process.
@@ -164,7 +164,7 @@ impl Browser {
         }
     }
 
-    /// Keeps an event of this tab; what tabs before it have left in the pipe concerns nobody.
+    /// Keeps an event of this tab. Events of earlier tabs may still be in the pipe.
     fn keep(&mut self, message: Value) {
         if message["sessionId"] == json!(self.session) {
             self.events.push(message);
@@ -265,8 +265,8 @@ impl Drop for Browser {
             self.session.clear();
             self.call("Target.closeTarget", json!({ "targetId": self.target }));
         } else if let Some(mut process) = self.process.take() {
-            // Nobody knows what state it is in: the next test gets a new one. A browser that is told to end takes
-            // its helpers with it.
+            // Its state is unknown, so the next test gets a new one. A browser that is told to end takes its
+            // helpers with it.
             let _ = process.input.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
             while process.messages.recv_timeout(Duration::from_secs(5)).is_ok() {}
         }
