@@ -1,20 +1,19 @@
-//! The pairs of a map whose application has no combiner. The buffer keeps them in the order in which they
-//! came, and sorts them before they are written.
+//! The pairs in memory of a map without a combiner. The buffer appends them, and sorts them before they are
+//! written.
 //!
-//! The sort moves entries of 24 bytes and leaves the pairs themselves where they are. An entry carries the
-//! partition and the first eight bytes of its key, which decide nearly every comparison. So most comparisons
-//! read only entries, and the sort goes through those in order. Only ties read the keys' bytes, which lie in
-//! random places.
+//! The sort moves entries of 24 bytes, not the pairs. An entry has the partition and the first eight bytes of
+//! the key, which decide almost every comparison. So most comparisons read only entries. Only ties read the
+//! keys, which are in random places of memory.
 
 use super::pair;
 
-/// The facts about a pair that do not need its bytes.
+/// The entry of a pair.
 #[derive(Clone, Copy)]
 struct Item {
-    /// The first bytes of its key.
+    /// The first bytes of the key.
     prefix: u64,
     partition: u32,
-    /// Where its key is; the value follows it. 32 bits each, since a buffer is spilled long before it has
+    /// The place of the key; the value follows it. 32 bits are enough: a buffer is spilled long before it has
     /// 4 GB.
     start: u32,
     key_length: u32,
@@ -28,7 +27,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// An empty buffer, which takes no memory yet: many splits emit next to nothing.
+    /// An empty buffer. It takes no memory yet, since many splits emit almost nothing.
     pub(super) fn new() -> Buffer {
         Buffer { items: Vec::new(), bytes: Vec::new() }
     }
@@ -42,7 +41,7 @@ impl Buffer {
         self.bytes.len() + size_of_val(&self.items[..])
     }
 
-    /// Takes a pair. The caller keeps the buffer far below 4 GB.
+    /// Adds a pair. The caller keeps the buffer far below 4 GB.
     pub(super) fn add(&mut self, partition: usize, key: &str, value: &str) {
         self.items.push(Item {
             prefix: pair::prefix(key.as_bytes()),
@@ -55,12 +54,11 @@ impl Buffer {
         self.bytes.extend_from_slice(value.as_bytes());
     }
 
-    /// Brings the pairs into the order of partitions, and of keys within them; equal keys
-    /// keep their order.
+    /// Sorts the pairs by partition, and by key within a partition. Equal keys keep their order.
     pub(super) fn sort(&mut self) {
         let Buffer { items, bytes } = self;
-        // An unstable sort needs no memory of its own. The last comparison keeps equal keys in order; without
-        // it, two attempts of one map could differ.
+        // An unstable sort needs no extra memory. The last comparison keeps equal keys in order; without it,
+        // two attempts of one map could differ.
         items.sort_unstable_by(|a, b| {
             let by_start = (a.partition, a.prefix).cmp(&(b.partition, b.prefix));
             let by_key = || key(bytes, a).cmp(key(bytes, b));

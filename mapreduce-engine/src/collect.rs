@@ -1,15 +1,15 @@
-//! Where a map's pairs go: into memory, from there in sorted runs to the disk, and in the end into one file
-//! for each partition (paper, §3.1, step 4).
+//! Collects a map's pairs: in memory first, then in sorted runs on disk, and at the end in one file for each
+//! partition (paper, §3.1, step 4).
 //!
-//! Mostly all pairs of a split fit into memory, and each partition is written once. When they do not fit, the
+//! Usually all pairs of a split fit into memory, and each partition is written once. If they do not fit, the
 //! collector spills sorted *runs* and merges them at the end. A run is one file with all partitions, one
-//! behind the other.
+//! after the other.
 //!
-//! The spill happens in the middle of the user's map, at the pair that fills the memory. So even a map that
-//! emits a terabyte from one record stays within its memory.
+//! The collector spills in the middle of the user's map, at the pair that fills the memory. So even a map
+//! that emits a terabyte from one record stays within its budget.
 //!
-//! A combiner may run at each of these steps. Each time it sees some of a key's values: those that are in
-//! memory, or its own results for several runs. That is why it must be associative and commutative.
+//! A combiner may run at each of these steps. Each time it sees only some of a key's values: those in memory,
+//! or its own results for several runs. So it must be associative and commutative.
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ use super::merge::{self, FAN_IN, Merge};
 use super::pair::{Reader, Writer};
 use super::table::Table;
 
-/// A key and a value together may be as long as this; the table counts in 32 bits.
+/// The longest key and value together. The table counts bytes in 32 bits.
 const LONGEST_PAIR: usize = 1 << 30;
 
 /// The pairs that are in memory.
@@ -37,25 +37,24 @@ enum Pairs {
     Buffer(Buffer),
 }
 
-/// A spilled run: one file and not one for each partition, since there may be a thousand
-/// partitions and a hundred runs.
+/// A spilled run. One file for all partitions, because there may be a thousand partitions and a hundred runs.
 struct Run {
     name: String,
     /// The place of each partition.
     ranges: Vec<Range<u64>>,
 }
 
-/// Takes the pairs of one attempt.
+/// Collects the pairs of one attempt.
 pub(super) struct Collector<'a> {
     task: &'a MapTask<'a>,
     pairs: Pairs,
     runs: Vec<Run>,
-    /// How many runs were ever spilled. Their names are numbered.
+    /// The number of runs spilled so far. It numbers their names.
     spilled: usize,
     emitted: u64,
     /// Bytes written to runs so far.
     spilled_bytes: u64,
-    /// An error that came up while the user's map emitted a pair. The map cannot see it.
+    /// An error while the user's map emitted a pair. The map cannot see it.
     error: Option<TaskError>,
 }
 
@@ -74,16 +73,16 @@ type PartitionSink<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), TaskError> + 'a;
 type Sink<'a> = dyn FnMut(usize, &[u8], &[u8]) -> Result<(), TaskError> + 'a;
 
 impl<'a> Collector<'a> {
-    /// Takes the pairs of this attempt. Applications with a combiner get a table. The keys of others, such as
-    /// a sort, hardly ever repeat, so that hashing them would cost more than it saves.
+    /// A collector for this attempt. Applications with a combiner get a table. Without a combiner, as in a
+    /// sort, keys rarely repeat, and hashing them would cost more than it saves.
     pub(super) fn new(task: &'a MapTask<'a>) -> Collector<'a> {
         let combines = task.application.has_combiner();
         let pairs = if combines { Pairs::Table(Table::new()) } else { Pairs::Buffer(Buffer::new()) };
         Collector { task, pairs, runs: Vec::new(), spilled: 0, emitted: 0, spilled_bytes: 0, error: None }
     }
 
-    /// Takes a pair. This runs for each word of the input, so it does as little as possible: for example, it
-    /// looks at the memory in use only when that has changed.
+    /// Adds a pair. This runs for each word of the input, so it does as little as possible. For example, it
+    /// checks the memory in use only when that has changed.
     #[inline]
     pub(super) fn add(&mut self, key: &str, value: &str) {
         self.emitted += 1;
@@ -106,13 +105,13 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Number of pairs taken.
+    /// The number of pairs added.
     pub(super) fn emitted(&self) -> u64 {
         self.emitted
     }
 
-    /// To be called now and then between two records: returns the error, if there was one, and keeps the
-    /// number of runs small.
+    /// Returns the error of a spill, if there was one, and keeps the number of runs small. The caller calls
+    /// this between records from time to time.
     pub(super) fn settle(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         if let Some(error) = self.error.take() {
             return Err(error);
@@ -123,17 +122,17 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// The memory is used up, and the user's map is in the middle of something.
+    /// Spills while the user's map runs.
     #[cold]
     fn spill_from_map(&mut self) {
         if self.error.is_none() {
             self.error = self.spill().err();
         }
-        // After an error the attempt has failed, so that later pairs are counted and dropped.
+        // After an error the attempt has failed. Later pairs are counted and dropped.
         self.pairs.clear();
     }
 
-    /// Writes what is in memory as one more run.
+    /// Writes the pairs in memory as another run.
     fn spill(&mut self) -> Result<(), TaskError> {
         let mut writer = self.new_run()?;
         let mut ranges = vec![0..0; self.task.reduces];
@@ -149,7 +148,7 @@ impl<'a> Collector<'a> {
         Writer::create(self.task.output, map::run_name(self.task, self.spilled))
     }
 
-    /// Closes the file of a run, and remembers where the run's partitions are.
+    /// Closes the file of a run, and notes the places of its partitions.
     fn end_run(&mut self, writer: Writer<'_>, ranges: Vec<Range<u64>>) -> Result<(), TaskError> {
         self.spilled_bytes += writer.finish()?;
         self.runs.push(Run { name: map::run_name(self.task, self.spilled), ranges });
@@ -157,11 +156,11 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Merges the first runs into one, which goes to the end of the list. So each pair is copied about
+    /// Merges the first runs into one, at the end of the list. So each pair is copied about
     /// log(runs)/log([`FAN_IN`]) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let mut writer = self.new_run()?;
-        // Partition by partition, so that the new run is laid out like the others.
+        // Partition by partition, so the new run has the layout of the others.
         let mut ranges = vec![0..0; self.task.reduces];
         let first: Vec<Run> = self.runs.drain(..merge::first_merge(self.runs.len())).collect();
         for partition in 0..self.task.reduces {
@@ -181,7 +180,7 @@ impl<'a> Collector<'a> {
         if !self.pairs.is_empty() {
             self.spill()?;
         }
-        // Few enough runs are left to be merged at once. This merge writes the files that reducers read.
+        // Now one merge can read all runs. It writes the files that reducers read.
         self.settle(meter)?;
         let mut lengths = vec![0; self.task.reduces];
         for (partition, length) in lengths.iter_mut().enumerate() {
@@ -200,7 +199,7 @@ impl<'a> Collector<'a> {
         let mut lengths = vec![0; self.task.reduces];
         let mut file = PartitionFile::new(self.task, 0);
         self.pairs.write_sorted(self.task, &mut |partition, key, value| {
-            // Partitions come one after the other, so one open file is enough.
+            // Pairs come in the order of partitions, so one open file is enough.
             if partition != file.partition {
                 let next = PartitionFile::new(self.task, partition);
                 let at = file.partition;
@@ -328,15 +327,15 @@ impl Pairs {
     }
 }
 
-/// Hands over the pairs of a table, each key through the combiner unless it has one value.
+/// Writes the pairs of a table to the sink. Keys with several values go through the combiner.
 fn write_table(table: &Table, task: &MapTask<'_>, sink: &mut Sink<'_>) -> Result<(), TaskError> {
     let partition_of = |key: &str| checked_partition(task.application, key, task.reduces);
-    // Only here are partitions computed, once for each key and not for each pair.
+    // Partitions are computed here, once for each key instead of once for each pair.
     for (partition, found) in table.sorted(partition_of) {
         let key = found.key();
         let mut write = |value: &str| sink(partition, key.as_bytes(), value.as_bytes());
         match found.only_value() {
-            // Nothing to combine, as for most keys of a long tail.
+            // Nothing to combine. Most rare keys have one value.
             Some(value) => write(value)?,
             None => combine(task.application, key, &mut found.values(), &mut write)?,
         }
@@ -358,12 +357,12 @@ impl<'a> PartitionFile<'a> {
         PartitionFile { task, partition, writer: None }
     }
 
-    /// The name that reducers will be told.
+    /// The file's final name, which reducers get.
     fn name(&self) -> String {
         names::intermediate(self.task.map, self.partition, self.task.attempt)
     }
 
-    /// Appends a pair, whose key does not come before the last one's.
+    /// Appends a pair. Its key is not smaller than the last pair's.
     fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), TaskError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,

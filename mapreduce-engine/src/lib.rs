@@ -1,12 +1,12 @@
 //! Runs MapReduce tasks fast, and on data that do not fit into memory. [`Engine`] implements the lab's trait
-//! [`Tasks`], as the plain tasks of `mapreduce::task` do.
+//! [`Tasks`], like the plain tasks of `mapreduce::task`.
 //!
-//! The paper's library buffers pairs, spills them, and sorts what a reducer has fetched, externally if need
-//! be (Dean and Ghemawat, *MapReduce*, OSDI 2004, §3.1, §4.2, §4.3). Here the mapper sorts, as Hadoop's does,
-//! and the reducer merges.
+//! In the paper, mappers buffer pairs and spill them, and reducers sort what they have fetched, on disk if
+//! necessary (Dean and Ghemawat, *MapReduce*, OSDI 2004, §3.1, §4.2, §4.3). Here the mapper sorts, as in
+//! Hadoop, and the reducer merges.
 //!
-//! Nothing that grows with the input is ever in memory: a map keeps pairs up to its budget and then spills
-//! them, a reduce streams. Only one record, one key and one value must fit (for `Records::Whole`, one file).
+//! Memory does not grow with the input: a map keeps pairs up to its budget and then spills them, and a reduce
+//! streams. Only one record, one key and one value must fit into memory (for `Records::Whole`, one file).
 //!
 //! # How to read
 //!
@@ -23,11 +23,11 @@
 //!
 //! # What is left out on purpose
 //!
-//! - **Compression** of intermediate files: they stay in the system's memory on the machines that this was
-//!   measured on.
+//! - **Compression** of intermediate files: on the machines of the benches they stay in the system's memory
+//!   anyway.
 //! - **Several threads** in one task. A worker runs one task at a time; a machine with many processors runs
 //!   many workers.
-//! - **Checksums**: the store is trusted not to change bytes. A file that was cut off is noticed.
+//! - **Checksums**: the engine trusts the store not to change bytes. It notices a truncated file.
 
 mod buffer;
 mod collect;
@@ -50,7 +50,7 @@ impl Tasks for Engine {
     fn run_map(&self, task: &MapTask<'_>, progress: &mut Progress<'_>) -> Result<MapOutput, TaskError> {
         let result = map::run(task, &mut Meter::new(progress));
         if result.is_err() {
-            // The error that counts is the one that is returned.
+            // The first error is the one to report.
             let _ = self.delete_map_output(task.output, task.map, task.attempt, task.reduces);
         }
         result
@@ -71,11 +71,11 @@ impl Tasks for Engine {
     }
 }
 
-/// Reports the progress of a task. The callback's numbers never fall, and rise whenever the task gets
-/// something done: the coordinator gives up a task that stands still.
+/// Reports the progress of a task. The reported numbers never fall, and they rise whenever the task gets work
+/// done, because the coordinator gives up a task without progress.
 struct Meter<'a> {
     progress: &'a mut Progress<'a>,
-    /// The last number that the callback got.
+    /// The last reported number.
     shown: f64,
 }
 
@@ -84,17 +84,17 @@ impl<'a> Meter<'a> {
         Meter { progress: &mut *progress, shown: 0.0 }
     }
 
-    /// This much is done, from 0 to 1.
+    /// Reports that this much is done, from 0 to 1.
     fn at(&mut self, fraction: f64) -> Result<(), TaskError> {
         self.shown = self.shown.max(fraction.min(1.0));
         (self.progress)(self.shown).check()
     }
 
-    /// About a megabyte more is done, of work whose amount is not known beforehand.
+    /// Reports that about another megabyte is done, of work whose amount is not known in advance.
     fn creep(&mut self) -> Result<(), TaskError> {
         self.at(self.shown + (1.0 - self.shown) / 1024.0)
     }
 }
 
-/// How many bytes pass between two calls of the progress callback.
+/// Bytes of work between two calls of the progress callback.
 const PROGRESS_EVERY: u64 = 1 << 20;

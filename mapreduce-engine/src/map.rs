@@ -1,8 +1,8 @@
 //! A map task: read the split, call the user's map on each record, write a sorted file for each partition.
 //!
-//! The paper's mapper buffers pairs and writes them now and then, divided by partition (§3.1, step 4); it
-//! leaves sorting to the reducer. Here the mapper sorts, as Hadoop's does. Reducers then merge, which needs
-//! no memory that grows with the partition, and all mappers share the work of sorting.
+//! The paper's mapper buffers pairs and writes them periodically, divided by partition (§3.1, step 4); the
+//! reducer sorts. Here the mapper sorts, as in Hadoop. Then a reducer only merges, in memory that does not
+//! grow with the partition, and all mappers share the work of sorting.
 
 use std::cell::Cell;
 
@@ -19,7 +19,7 @@ use super::records::RecordReader;
 /// The share of reading in the progress of a map; the rest is writing.
 const READING: f64 = 0.9;
 
-/// Begins the names of the runs that attempts of this map have spilled.
+/// The prefix of the runs that attempts of this map spill.
 fn run_prefix(map: usize) -> String {
     format!("{}run-{map}-", names::TEMPORARY_PREFIX)
 }
@@ -39,8 +39,8 @@ pub(super) fn delete_output(
     attempt: u32,
     reduces: usize,
 ) -> Result<(), StoreError> {
-    // An attempt that failed early has only some of these files, and nothing says which. It does no harm to
-    // delete a file that does not exist.
+    // An attempt that failed early has only some of these files. Deleting a file that does not exist is no
+    // error.
     let mut result = Ok(());
     for partition in 0..reduces {
         let name = names::intermediate(map, partition, attempt);
@@ -63,7 +63,7 @@ pub(super) fn run(task: &MapTask<'_>, meter: &mut Meter<'_>) -> Result<MapOutput
     for number in 0..task.split.pieces.len() {
         buffer = map_piece(task, number, buffer, &mut collector, &mut counters, meter)?;
     }
-    // All records are mapped, and the rest is writing.
+    // All records are mapped; the rest is writing.
     counters.pairs = collector.emitted();
     let output = collector.finish(meter)?;
     counters.bytes_spilled = output.spilled;
@@ -96,8 +96,8 @@ fn map_piece(
     reader.close()
 }
 
-/// Maps the records that have been read, and returns their number. It catches panics for all of them at once,
-/// since that costs something.
+/// Maps the records in the buffer, and returns their number. One call catches the panics of all of them,
+/// because each such call has a cost.
 fn map_batch(
     task: &MapTask<'_>,
     number: usize,
@@ -106,7 +106,7 @@ fn map_batch(
     collector: &mut Collector<'_>,
     counters: &mut Counters,
 ) -> Result<u64, TaskError> {
-    // The record at hand, for the report of a panic.
+    // The current record, for the report of a panic.
     let current = Cell::new(0);
     let place = |offset| RecordPlace { piece: number as u32, offset };
     let mut count = 0;
@@ -114,7 +114,7 @@ fn map_batch(
         while let Some((offset, record)) = reader.next_ready() {
             count += 1;
             current.set(offset);
-            // Mostly there is nothing to skip, and never more than a few records.
+            // `skip` is usually empty, and never long.
             if !task.skip.is_empty() && task.skip.contains(&place(offset)) {
                 counters.skipped_records += 1;
             } else {

@@ -1,7 +1,7 @@
 //! Merges sorted runs of pairs into one sequence: each key once, with all its values.
 //!
-//! The merge bounds the memory of a reduce: it holds one buffer for each run, however long the run and
-//! however many values a key has.
+//! The merge bounds the memory of a reduce: it has one buffer for each run, for any length of the runs and
+//! any number of values.
 
 use std::cmp::Ordering;
 
@@ -11,44 +11,43 @@ use mapreduce::tasks::TaskError;
 use super::PROGRESS_EVERY;
 use super::pair::{self, Reader};
 
-/// The most runs that are merged at once. With more, the buffers would be so small that the disk seeks more
-/// than it reads; so a merge of more runs takes another pass over the data.
+/// The most runs that are merged at once. With more runs the buffers would be so small that the disk seeks
+/// more than it reads, so more runs take another pass over the data.
 pub(super) const FAN_IN: usize = 256;
 
-/// How many runs to merge first when there are more than [`FAN_IN`]. Merged pairs are written and read once
-/// more, so this is the smallest number that leaves [`FAN_IN`] runs, or [`FAN_IN`] if that is not enough.
+/// The number of runs to merge first if there are more than [`FAN_IN`]. Merged pairs are written and read
+/// once more, so this is the smallest number that leaves [`FAN_IN`] runs, but at most [`FAN_IN`].
 pub(super) fn first_merge(runs: usize) -> usize {
     FAN_IN.min(runs - FAN_IN + 1)
 }
 
-/// The largest and the smallest buffer of a run.
+/// The smallest and the largest buffer of a run.
 const BUFFER: (usize, usize) = (16 << 10, 256 << 10);
 
-/// The size of each run's buffer when this many are merged within `memory` bytes.
+/// The size of each run's buffer if this many runs are merged within `memory` bytes.
 pub(super) fn buffer_size(memory: usize, runs: usize) -> usize {
     (memory / runs.max(1)).clamp(BUFFER.0, BUFFER.1)
 }
 
-/// A tree of losers (Knuth, *The Art of Computer Programming*, volume 3, §5.4.1): each
-/// inner place keeps the run that lost the match there, so that the next pair costs one
-/// comparison for each level instead of a heap's two.
+/// A tree of losers (Knuth, *The Art of Computer Programming*, volume 3, §5.4.1). Each inner node keeps the
+/// run that lost the match there. The next pair costs one comparison for each level; a heap needs two.
 pub(super) struct Merge {
     runs: Vec<Reader>,
-    /// The first bytes of each run's current key; they decide nearly every match.
+    /// The first bytes of each run's current key. They decide almost every match.
     prefixes: Vec<u64>,
     /// Whether the run still has a current pair.
     alive: Vec<bool>,
-    /// The losers, in the order of a heap; place 0 has the winner of all.
+    /// The losers, in the layout of a heap. Node 0 has the overall winner.
     tree: Vec<usize>,
-    /// Whether the winner's current pair has been handed out, so that it must advance before the next match.
-    /// It cannot advance sooner, because the pair is lent from its buffer.
+    /// Whether the winner's current pair was handed out, so the winner must advance before the next match. It
+    /// cannot advance earlier, because the pair borrows from its buffer.
     spent: bool,
     /// Bytes of keys and values handed out so far.
     consumed: u64,
 }
 
 impl Merge {
-    /// A merge of these runs. It stands before the first key.
+    /// A merge of these runs, before the first key.
     pub(super) fn new(mut runs: Vec<Reader>) -> Result<Merge, TaskError> {
         let alive = runs.iter_mut().map(Reader::advance).collect::<Result<Vec<_>, _>>()?;
         let prefixes = runs.iter().map(|run| pair::prefix(run.key())).collect();
@@ -60,11 +59,11 @@ impl Merge {
         Ok(merge)
     }
 
-    /// Lets `run` play from its leaf to the root. While the tree is being filled, the first run that comes to
-    /// a place waits there.
+    /// Plays the matches of `run` from its leaf to the root. While the tree is being filled, the first run
+    /// that reaches a node waits there.
     fn play(&mut self, run: usize) {
         let mut winner = run;
-        // The leaves stand behind the inner places, so that this is the leaf's parent.
+        // The leaves follow the inner nodes, so this is the leaf's parent.
         let mut place = (run + self.runs.len()) / 2;
         while place > 0 {
             let opponent = self.tree[place];
@@ -81,10 +80,10 @@ impl Merge {
         self.tree[0] = winner;
     }
 
-    /// Whether `a`'s current pair comes before `b`'s. Equal keys come in the order of the
-    /// runs, so that equal inputs give equal outputs.
+    /// Whether `a`'s current pair comes before `b`'s. Equal keys keep the order of the runs, so equal inputs
+    /// give equal outputs.
     fn before(&self, a: usize, b: usize) -> bool {
-        // A run that has ended loses against all others.
+        // An ended run loses against all others.
         match (self.alive[a], self.alive[b]) {
             (true, true) => {}
             (a_lives, _) => return a_lives,
@@ -94,7 +93,7 @@ impl Merge {
         order.then_with(|| a.cmp(&b)) == Ordering::Less
     }
 
-    /// The run with the smallest current key, if any is left. It first advances the run whose pair was handed
+    /// The run with the smallest current key; `None` at the end. First advances the run whose pair was handed
     /// out last.
     fn winner(&mut self) -> Result<Option<usize>, TaskError> {
         if self.runs.is_empty() {
@@ -111,7 +110,7 @@ impl Merge {
         Ok(self.alive[winner].then_some(winner))
     }
 
-    /// Calls `visit` with each key, once, in order, and its values. From time to time it calls `report` with
+    /// Calls `visit` once for each key, in order, with its values. From time to time it calls `report` with
     /// the number of bytes so far.
     pub(super) fn for_each_key(
         mut self,
@@ -125,7 +124,8 @@ impl Merge {
                 report(self.consumed)?;
                 due = self.consumed + PROGRESS_EVERY;
             }
-            // The user's function need not take all values, but the next key begins after the last of them.
+            // The user's function need not take all values. The rest is skipped, since the next key follows
+            // the last value.
             let mut values = Group { merge: &mut self, key: &key, error: None };
             visit(&key, &mut values)?;
             values.finish()?;
@@ -133,11 +133,10 @@ impl Merge {
         Ok(())
     }
 
-    /// Puts the next key into `key`; false if there is none. All values of the one before
-    /// must have been taken.
+    /// Puts the next key into `key`; false at the end. All values of the previous key must have been taken.
     ///
-    /// If a key does not come after the one before, a run was not sorted. This is an error, since the user's
-    /// function gets each key only once.
+    /// If a key is not greater than the previous one, a run was not sorted. That is an error, since the
+    /// user's function gets each key only once.
     fn next_key(&mut self, key: &mut String) -> Result<bool, TaskError> {
         let Some(winner) = self.winner()? else { return Ok(false) };
         let run = &self.runs[winner];
@@ -150,7 +149,7 @@ impl Merge {
         Ok(true)
     }
 
-    /// The next value of this key.
+    /// The next value of this key; `None` after the last one.
     fn next_value(&mut self, key: &str) -> Result<Option<&str>, TaskError> {
         let Some(winner) = self.winner()? else { return Ok(None) };
         let run = &self.runs[winner];
@@ -167,7 +166,7 @@ impl Merge {
 pub(super) struct Group<'a> {
     merge: &'a mut Merge,
     key: &'a str,
-    /// An error of reading, which the user's function sees as the end of the values.
+    /// A read error. The user's function sees it as the end of the values.
     error: Option<TaskError>,
 }
 
@@ -187,7 +186,7 @@ impl Values for Group<'_> {
 }
 
 impl Group<'_> {
-    /// Hands the values to `sink`, up to its first error.
+    /// Passes the values to `sink` until its first error.
     pub(super) fn try_for_each<E>(&mut self, sink: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
         while let Some(value) = self.next() {
             sink(value)?;
@@ -195,7 +194,7 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Skips the remaining values, and returns the error, if there was one.
+    /// Skips the remaining values, and returns the read error, if there was one.
     fn finish(mut self) -> Result<(), TaskError> {
         while self.next().is_some() {}
         self.error.map_or(Ok(()), Err)

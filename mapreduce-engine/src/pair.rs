@@ -1,21 +1,20 @@
-//! Pairs in intermediate files. A pair is the length of its key, the length of its value, the key and the
-//! value; a length is written with seven bits in each byte, the lowest bits first. A file has nothing else.
-//! Its pairs are sorted by their keys' bytes, which for UTF-8 is also the order of the characters.
+//! Pairs in intermediate files. A pair is the length of the key, the length of the value, the key and the
+//! value. A length has seven bits in each byte, lowest bits first. A file consists of pairs only, sorted by
+//! the bytes of their keys; for UTF-8 that is also the order of the characters.
 //!
-//! Because the lengths come first, a reader knows how much it needs, and the text may be anything, line ends
-//! included. There is no checksum: the store is trusted not to change bytes. The reader notices a file that
-//! was cut off, or that holds something else.
+//! The lengths come first, so a reader knows how much to read, and texts may contain anything, even line
+//! ends. There is no checksum: the store is trusted not to change bytes. The reader notices a truncated file,
+//! and a file with other content.
 
 use std::ops::Range;
 
 use mapreduce::store::{ReadFile, Store, StoreError, WriteFile};
 use mapreduce::tasks::TaskError;
 
-/// Bytes that are collected before they are written.
+/// Size of the buffer of a writer, in bytes.
 const WRITE_BUFFER: usize = 256 << 10;
 
-/// The first bytes of a key as a number that compares as they do: most comparisons of a
-/// sort end here.
+/// The first bytes of a key as a number with the same order. It decides most comparisons of a sort.
 pub(super) fn prefix(key: &[u8]) -> u64 {
     match key.first_chunk::<8>() {
         Some(first) => u64::from_be_bytes(*first),
@@ -35,7 +34,7 @@ pub(super) fn append(buffer: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     buffer.extend_from_slice(value);
 }
 
-/// Appends a length. One below 128 takes one byte, and nearly all keys and values are that short.
+/// Appends a length. A length below 128 takes one byte, and almost all keys and values are that short.
 fn append_length(buffer: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {
         buffer.push(length as u8 | 0x80);
@@ -44,11 +43,11 @@ fn append_length(buffer: &mut Vec<u8>, mut length: usize) {
     buffer.push(length as u8);
 }
 
-/// Where the key and the value of a pair are.
+/// The places of a pair's key and value.
 type Place = (Range<usize>, Range<usize>);
 
-/// Where the first pair's key and value are in `bytes`. `Ok(None)` if the pair goes on beyond the end of
-/// `bytes`, `Err` if `bytes` cannot begin with a pair.
+/// The places of the first pair's key and value in `bytes`. `Ok(None)` if `bytes` ends within the pair, `Err`
+/// if `bytes` does not begin with a pair.
 fn locate(bytes: &[u8]) -> Result<Option<Place>, ()> {
     let mut at = 0;
     let (Some(key), Some(value)) = (read_length(bytes, &mut at)?, read_length(bytes, &mut at)?) else {
@@ -59,7 +58,7 @@ fn locate(bytes: &[u8]) -> Result<Option<Place>, ()> {
     Ok((end <= bytes.len()).then_some((at..key_end, key_end..end)))
 }
 
-/// Reads a length and moves on behind it. More than ten bytes are no length.
+/// Reads a length and moves `at` behind it. A length has at most ten bytes.
 fn read_length(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, ()> {
     let mut length = 0;
     for shift in (0..u64::BITS).step_by(7) {
@@ -73,9 +72,9 @@ fn read_length(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, ()> {
     Err(())
 }
 
-/// Writes a file in large pieces, under its temporary name until it is complete.
+/// Writes a file in large pieces, under a temporary name until it is complete.
 pub(super) struct Writer<'a> {
-    /// Where the file is, for its renaming.
+    /// The store of the file, for the rename.
     store: &'a dyn Store,
     temporary: String,
     file: Box<dyn WriteFile>,
@@ -113,12 +112,12 @@ impl<'a> Writer<'a> {
         self.flush_if_full()
     }
 
-    /// Collects many pairs for each call of the store, because a call costs more than a pair.
+    /// Writes only when the buffer is full, because a call of the store costs more than a pair.
     fn flush_if_full(&mut self) -> Result<(), StoreError> {
         if self.buffer.len() < WRITE_BUFFER { Ok(()) } else { self.flush() }
     }
 
-    /// Hands what is in the buffer to the store.
+    /// Writes the buffer to the store.
     fn flush(&mut self) -> Result<(), StoreError> {
         self.file.write(&self.buffer)?;
         self.written += self.buffer.len() as u64;
@@ -142,25 +141,24 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Reads the pairs of a range of a file, one after the other, through a small buffer, from
-/// which key and value are lent until the next pair is asked for.
+/// Reads the pairs of a range of a file, one after the other, through a small buffer. Key and value borrow
+/// from the buffer until the next call.
 pub(super) struct Reader {
     file: Box<dyn ReadFile>,
-    /// For the error message if the file is damaged.
+    /// The file's name, for errors.
     name: String,
-    /// The part of the file that has not been read into the buffer.
+    /// The part of the range that is not in the buffer yet.
     unread: Range<u64>,
     buffer: Vec<u8>,
     /// The part of the buffer after the current pair.
     rest: Range<usize>,
-    /// Where in the buffer the current pair's key and value are. Ranges and not slices, since
-    /// a struct cannot borrow from itself.
+    /// The current pair's key and value in the buffer, as ranges, since a struct cannot borrow from itself.
     key: Range<usize>,
     value: Range<usize>,
 }
 
 impl Reader {
-    /// Reads `range` of the file. It stands before the first pair.
+    /// A reader of `range` of the file, before the first pair.
     pub(super) fn new(file: Box<dyn ReadFile>, name: &str, range: Range<u64>, buffer_size: usize) -> Reader {
         let size =
             usize::try_from(range.end - range.start).map_or(buffer_size, |length| length.min(buffer_size));
@@ -185,12 +183,12 @@ impl Reader {
         &self.buffer[self.value.clone()]
     }
 
-    /// The error of a file that is no intermediate file, or a damaged one.
+    /// The error for a file that is damaged, or is not an intermediate file.
     pub(super) fn corrupt(&self) -> TaskError {
         TaskError::Corrupt { name: self.name.clone() }
     }
 
-    /// Goes to the next pair; false if there is none.
+    /// Moves to the next pair; false at the end.
     pub(super) fn advance(&mut self) -> Result<bool, TaskError> {
         loop {
             let bytes = &self.buffer[self.rest.clone()];
@@ -201,7 +199,7 @@ impl Reader {
                 self.rest.start = self.value.end;
                 return Ok(true);
             }
-            // The buffer holds the beginning of a pair, or nothing.
+            // The buffer has an incomplete pair, or nothing.
             if self.unread.is_empty() {
                 return if bytes.is_empty() { Ok(false) } else { Err(self.corrupt()) };
             }
@@ -209,9 +207,9 @@ impl Reader {
         }
     }
 
-    /// Moves what is left to the buffer's front and reads more behind it. If a pair is longer than the
-    /// buffer, the buffer grows, but not beyond the length of the file. So a damaged length ends in an error
-    /// and does not use up the memory.
+    /// Moves the rest to the front of the buffer and reads more after it. If a pair is longer than the
+    /// buffer, the buffer grows, but not beyond the length of the file. So a damaged length leads to an error
+    /// instead of using up the memory.
     fn refill(&mut self) -> Result<(), TaskError> {
         self.buffer.copy_within(self.rest.clone(), 0);
         self.rest = 0..self.rest.len();
@@ -223,7 +221,7 @@ impl Reader {
         }
         let room = (self.buffer.len() - self.rest.end).min(unread);
         let target = &mut self.buffer[self.rest.end..][..room];
-        // The range is from when the file was opened. If there is less now, the file was cut off.
+        // The range was fixed when the file was opened. If fewer bytes are there now, the file was truncated.
         if self.file.read_at(self.unread.start, target)? < room {
             return Err(self.corrupt());
         }

@@ -1,18 +1,18 @@
-//! Cuts a piece of a file into records, with a buffer as large as the longest record and no larger.
+//! Cuts a piece of a file into records. Its buffer is about as large as the longest record.
 //!
-//! Reading and cutting are two calls ([`RecordReader::fill`], [`RecordReader::next_ready`]). Reading can fail
-//! and takes time, in the simulation too; the records that are in the buffer are handed out in a loop that
-//! does nothing else.
+//! Reading and cutting are separate calls ([`RecordReader::fill`], [`RecordReader::next_ready`]). Reading can
+//! fail and takes time, also in the simulation. So the inner loop only hands out records that are already in
+//! the buffer.
 
 use mapreduce::app::Records;
 use mapreduce::split::{Piece, is_border};
 use mapreduce::store::{ReadFile, Store};
 use mapreduce::tasks::TaskError;
 
-/// How much is read at once.
+/// Bytes of one read.
 const READ_SIZE: usize = 1 << 20;
 
-/// The longest record of [`Records::Text`], unless a word is longer: short enough for the nearest caches.
+/// The longest record of [`Records::Text`], unless a word is longer. It fits into the first cache.
 const TEXT_PIECE: usize = 32 << 10;
 
 /// The longest record of [`Records::Blocks`], unless a line is longer.
@@ -23,25 +23,26 @@ pub(super) struct RecordReader<'a> {
     file: Box<dyn ReadFile>,
     piece: &'a Piece,
     records: Records,
-    /// Where the piece's first record begins and its last one ends.
+    /// The start of the piece's first record, and the end of its last one.
     start: u64,
     end: u64,
-    /// What has been read. It never shrinks, since the next record may be as long as the longest so far.
+    /// Bytes of the file. The buffer never shrinks, since the next record may be as long as the longest so
+    /// far.
     buffer: Vec<u8>,
-    /// Where in the file the buffer's first byte is.
+    /// The place in the file of the buffer's first byte.
     buffer_offset: u64,
-    /// The part of the buffer that has not been handed out.
+    /// The part of the buffer that was not handed out yet, from `at` to `filled`.
     at: usize,
     filled: usize,
-    /// How much of that part is known to contain no border.
+    /// How many bytes of that part are known to contain no border.
     searched: usize,
-    /// Whether a record has been handed out.
+    /// Whether a record was handed out.
     begun: bool,
 }
 
 impl<'a> RecordReader<'a> {
-    /// Opens the piece's file, checks that it is the one that was cut, and finds the first and the last
-    /// record.
+    /// Opens the piece's file, checks that it has not changed since it was cut into pieces, and finds the
+    /// first and the last record.
     pub(super) fn open(
         input: &dyn Store,
         records: Records,
@@ -66,7 +67,7 @@ impl<'a> RecordReader<'a> {
         })
     }
 
-    /// Checks that the file has not changed meanwhile, and returns the buffer for the next piece.
+    /// Checks that the file has not changed while it was read, and returns the buffer for the next piece.
     pub(super) fn close(self) -> Result<Vec<u8>, TaskError> {
         self.piece.check(&*self.file)?;
         Ok(self.buffer)
@@ -82,7 +83,7 @@ impl<'a> RecordReader<'a> {
         self.buffer_offset + self.at as u64 - self.start
     }
 
-    /// Whether a record, or the end, can be had without reading the file.
+    /// Whether the next record, or the end, needs no more reading.
     pub(super) fn is_ready(&self) -> bool {
         self.is_all_read() || self.find_end().is_some()
     }
@@ -100,12 +101,12 @@ impl<'a> RecordReader<'a> {
         Ok(())
     }
 
-    /// The next record and its place in the file; `None` when more must be read ([`RecordReader::fill`]) or
-    /// there is no more.
+    /// The next record and its place in the file; `None` if more must be read ([`RecordReader::fill`]), or at
+    /// the end.
     pub(super) fn next_ready(&mut self) -> Option<(u64, &[u8])> {
         let next = match self.find_end() {
             Some(next) => next,
-            // The last record need not have an end of its own.
+            // The last record need not end with a border.
             None if self.is_all_read() && (self.at < self.filled || self.is_empty_whole()) => self.filled,
             None => return None,
         };
@@ -120,16 +121,16 @@ impl<'a> RecordReader<'a> {
         Some((self.buffer_offset + start as u64, record))
     }
 
-    /// A whole file is one record even if it has no byte, and must be handed out once.
+    /// A whole file is one record even if it is empty, and must be handed out once.
     fn is_empty_whole(&self) -> bool {
         self.records == Records::Whole && !self.begun
     }
 
-    /// Where in the buffer the record ends, if its end is there.
+    /// The end of the next record, if it is in the buffer.
     fn find_end(&self) -> Option<usize> {
         let unread = &self.buffer[self.at..self.filled];
         match self.records {
-            // Its end is that of the file.
+            // It ends with the file.
             Records::Whole => None,
             Records::Lines => {
                 let found = memchr::memchr(b'\n', &unread[self.searched..])?;
@@ -140,8 +141,7 @@ impl<'a> RecordReader<'a> {
         }
     }
 
-    /// The end of as many whole lines (or words) as fit into `longest` bytes; of the first one if not even
-    /// that fits.
+    /// The end of as many whole lines (or words) as fit into `longest` bytes, but at least of the first one.
     fn find_last(&self, unread: &[u8], longest: usize) -> Option<usize> {
         let border = |&byte: &u8| is_border(self.records, byte);
         let piece = &unread[..unread.len().min(longest)];
@@ -153,7 +153,7 @@ impl<'a> RecordReader<'a> {
         Some(self.at + found + 1)
     }
 
-    /// Moves the unfinished record to the buffer's front and reads more behind it.
+    /// Moves the incomplete record to the front of the buffer and reads more after it.
     fn read_more(&mut self) -> Result<(), TaskError> {
         // About one record for each megabyte is copied here.
         self.buffer.copy_within(self.at..self.filled, 0);

@@ -1,9 +1,8 @@
-//! A reduce task: merge the sorted files of all maps, call the user's reduce on each key,
-//! write the output.
+//! A reduce task: merge the sorted files of all maps, call the user's reduce on each key, write the output.
 //!
-//! The paper's reducer sorts what it has fetched, with an external sort if need be (§3.1, step 5). Here the
-//! mappers have sorted the runs, and the user's function takes its values from their merge. The reducer
-//! writes nothing before the output itself, unless there are more runs than can be open at once.
+//! The paper's reducer sorts the fetched pairs, externally if necessary (§3.1, step 5). Here the mappers
+//! sort, and the user's function gets its values from the merge of their files. The reducer writes only its
+//! output, unless there are more files than it can merge at once.
 
 use labrt::runtime;
 use mapreduce::app::Application;
@@ -18,9 +17,9 @@ use super::pair::{Reader, Writer};
 /// Runs an attempt of a reduce task.
 pub(super) fn run(task: &ReduceTask<'_>, meter: &mut Meter<'_>) -> Result<Counters, TaskError> {
     let mut passes = Passes { task, sources: task.sources.to_vec(), own: Vec::new(), spilled: 0 };
-    // If the worker is killed in here, nothing below runs, and the end of the job deletes the files.
+    // If the worker is killed here, the files stay until the job ends and removes its directory.
     let result = passes.reduce(meter);
-    // The error that counts is the one that is returned.
+    // The first error is the one to report.
     let _ = passes.delete_all();
     if result.is_err() {
         let _ = task.output.delete(&temporary(task));
@@ -28,18 +27,18 @@ pub(super) fn run(task: &ReduceTask<'_>, meter: &mut Meter<'_>) -> Result<Counte
     result
 }
 
-/// The output's name while it is written. It has the attempt's number, so that two attempts at once do not
-/// write into one file.
+/// The output's name while it is written. It contains the attempt's number, so two attempts at once do not
+/// write to one file.
 fn temporary(task: &ReduceTask<'_>) -> String {
     names::temporary(&names::output(task.partition), task.attempt)
 }
 
-/// The passes over the data: one, unless there are very many sources.
+/// The passes over the data: one, unless there are more than [`FAN_IN`] sources.
 struct Passes<'a> {
     task: &'a ReduceTask<'a>,
-    /// What is still to be merged.
+    /// The files that are still to be merged.
     sources: Vec<Source<'a>>,
-    /// Files that this attempt has made.
+    /// Files that this attempt wrote.
     own: Vec<String>,
     /// Bytes of these files.
     spilled: u64,
@@ -60,7 +59,7 @@ impl Passes<'_> {
             error: None,
             counters: Counters { bytes_in: length, bytes_spilled: self.spilled, ..Counters::default() },
         };
-        // Earlier passes have used up some of the progress.
+        // Earlier passes have already reported some progress.
         let before = meter.shown;
         let share = |consumed: u64| before + (1.0 - before) * consumed as f64 / length.max(1) as f64;
         merge.for_each_key(
@@ -86,8 +85,8 @@ impl Passes<'_> {
         Ok((readers, total))
     }
 
-    /// Merges the first sources into a file on the local disk, which goes to the end of the list. So each
-    /// pair is copied about log(sources)/log(`FAN_IN`) times.
+    /// Merges the first sources into a file on the local disk, at the end of the list. So each pair is copied
+    /// about log(sources)/log([`FAN_IN`]) times.
     fn merge_first(&mut self, meter: &mut Meter<'_>) -> Result<(), TaskError> {
         let first: Vec<Source<'_>> = self.sources.drain(..merge::first_merge(self.sources.len())).collect();
         let (readers, _) = self.open(&first)?;
@@ -108,16 +107,16 @@ impl Passes<'_> {
         Ok(())
     }
 
-    /// Deletes the files that this attempt has made on the local disk.
+    /// Deletes the files that this attempt wrote on the local disk.
     fn delete_all(&self) -> Result<(), StoreError> {
         self.own.iter().map(|name| self.task.local.delete(name)).fold(Ok(()), Result::and)
     }
 }
 
-/// What the user's reduce emits.
+/// Writes what the user's reduce emits.
 struct Output<'a> {
     writer: Writer<'a>,
-    /// An error of writing. The user's reduce cannot see it.
+    /// A write error. The user's reduce cannot see it.
     error: Option<StoreError>,
     counters: Counters,
 }
@@ -132,7 +131,8 @@ impl Output<'_> {
     ) -> Result<(), TaskError> {
         self.counters.keys += 1;
         let Output { writer, error, .. } = self;
-        // The next attempt will fail on the same key; the coordinator gives up after a few and names it.
+        // A panic fails the attempt. Later attempts fail on the same key, and the coordinator then fails the
+        // job with the key's name.
         let reduced = runtime::catch_panic(|| {
             application.reduce(key, values, &mut |value| {
                 if error.is_none() {

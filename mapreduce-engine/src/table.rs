@@ -1,12 +1,11 @@
 //! The pairs of a map whose application has a combiner: a hash table with each key once.
 //!
-//! Combining pays because texts are skewed: a few keys make up most pairs (paper, §4.3).
-//! A pair whose key has been seen costs a hash, a comparison and an increment. Equal values in a row are kept
-//! as one value with a count, so that most pairs take no memory. The combiner runs only when the table is
-//! written.
+//! Combining pays because texts are skewed: a few keys make up most pairs (paper, §4.3). A pair whose key has
+//! been seen costs a hash, a comparison and an increment. Equal values in a row are stored as one value with
+//! a count, so most pairs take no memory. The combiner runs only when the table is written.
 //!
-//! All texts are in one piece of memory, and entries refer to it by position. So a new key needs no call of
-//! the allocator, and emptying the table costs next to nothing.
+//! All texts are in one vector, and entries refer to it by position. So a new key needs no allocation, and
+//! emptying the table costs almost nothing.
 
 use std::hash::Hasher;
 use std::ops::Range;
@@ -14,11 +13,10 @@ use std::ops::Range;
 use mapreduce::app::Values;
 use rustc_hash::FxHasher;
 
-/// The index that stands for the end of a list, and for an empty slot.
+/// The index that means the end of a list, or an empty slot.
 const NONE: u32 = u32::MAX;
 
-/// A piece of the table's bytes. 32 bits each, since a table is spilled long before it
-/// has 4 GB.
+/// A piece of the table's bytes. 32 bits are enough: a table is spilled long before it has 4 GB.
 #[derive(Clone, Copy)]
 struct Piece {
     start: u32,
@@ -26,14 +24,13 @@ struct Piece {
 }
 
 impl Piece {
-    /// Where it is.
     fn range(self) -> Range<usize> {
         self.start as usize..self.start as usize + self.length as usize
     }
 }
 
-/// A text with its first bytes. Most words have at most eight bytes, so that the first bytes and the length
-/// are all of them, and two can be compared without a look at the table's bytes.
+/// A text with its first bytes. Most words have at most eight bytes. Their first bytes and their length
+/// identify them, so a comparison need not read the table's bytes.
 #[derive(Clone, Copy)]
 struct Text {
     word: u64,
@@ -44,22 +41,21 @@ struct Text {
 #[derive(Clone, Copy)]
 struct Repeated {
     value: Text,
-    /// Index of those before them, of the same key.
+    /// Index of the key's values before these.
     before: u32,
     count: u64,
 }
 
-/// A key with its values: the last ones here, those before in a list.
+/// A key with its values: the last ones here, earlier ones in a list.
 struct Entry {
     key: Text,
     last: Repeated,
 }
 
-/// A place in the table, with part of the hash, so that most different keys differ without a look at the
-/// entry.
+/// A place in the table. Part of the hash tells most different keys apart without reading the entry.
 #[derive(Clone, Copy)]
 struct Slot {
-    /// The upper half of the hash; the lower half says where the search begins.
+    /// The upper half of the hash. The lower half gives the first place of the search.
     tag: u32,
     /// Index of the entry, or [`NONE`].
     entry: u32,
@@ -69,16 +65,16 @@ struct Slot {
 pub(super) struct Table {
     /// Their number is a power of two.
     slots: Vec<Slot>,
-    /// In the order in which their keys came.
+    /// In the order of their keys' first pairs.
     entries: Vec<Entry>,
-    /// Values that are not the last of their key.
+    /// All values but the last ones of each key.
     earlier: Vec<Repeated>,
     /// All keys and values.
     bytes: Vec<u8>,
 }
 
 impl Table {
-    /// An empty one. It starts small, for splits with few keys, and doubles as it fills.
+    /// An empty table. It starts small, for splits with few keys, and doubles when it fills.
     pub(super) fn new() -> Table {
         let slots = vec![Slot { tag: 0, entry: NONE }; 1 << 12];
         Table { slots, entries: Vec::new(), earlier: Vec::new(), bytes: Vec::new() }
@@ -96,15 +92,15 @@ impl Table {
             + size_of_val(&self.earlier[..])
     }
 
-    /// Takes a pair. Tells whether the table has become larger.
+    /// Adds a pair. Returns whether the table takes more memory now.
     #[inline]
     pub(super) fn add(&mut self, key: &str, value: &str) -> bool {
         let word = word(key.as_bytes());
         let hash = hash(key.as_bytes(), word);
         let mask = self.slots.len() - 1;
         let tag = (hash >> 32) as u32;
-        // Linear probing: the next place is mostly in the same cache line. At least half of
-        // the places are empty, so that the search ends soon.
+        // Linear probing: the next place is usually in the same cache line. At least half of the places are
+        // empty, so the search ends soon.
         let mut place = hash as usize & mask;
         loop {
             let slot = self.slots[place];
@@ -126,7 +122,7 @@ impl Table {
         true
     }
 
-    /// Whether the table's text is this one, whose [`word`] is `word`.
+    /// Whether the table's text equals `other`, whose [`word`] is `word`.
     #[inline]
     fn is(&self, text: Text, other: &str, word: u64) -> bool {
         let length = other.len();
@@ -135,7 +131,7 @@ impl Table {
             && (length <= size_of::<u64>() || self.bytes[text.piece.range()] == *other.as_bytes())
     }
 
-    /// One more value of a known key.
+    /// Adds a value of a known key.
     #[inline]
     fn repeat(&mut self, entry: usize, value: &str) -> bool {
         let word = word(value.as_bytes());
@@ -144,7 +140,7 @@ impl Table {
             self.entries[entry].last.count += 1;
             return false;
         }
-        // The next pair is likely to repeat the new value, so that this becomes the last one.
+        // The next pair is likely to repeat the new value, so the new value becomes the last one.
         let before = self.earlier.len() as u32;
         self.earlier.push(last);
         let value = self.store(value, word);
@@ -159,7 +155,7 @@ impl Table {
         Text { word, piece: Piece { start, length: text.len() as u32 } }
     }
 
-    /// Doubles the places. The entries stay where they are.
+    /// Doubles the number of places. The entries do not move.
     #[cold]
     fn grow(&mut self) {
         let size = self.slots.len() * 2;
@@ -175,10 +171,10 @@ impl Table {
         self.slots = slots;
     }
 
-    /// All entries by partition, and by key within it, with their partitions.
+    /// All entries with their partitions, sorted by partition and key.
     pub(super) fn sorted(&self, partition: impl Fn(&str) -> usize) -> Vec<(usize, Found<'_>)> {
         let find = |entry| Found { table: self, entry };
-        // Keys are different, so that the order is the same for every run of the same map.
+        // No two keys are equal, so every run of the same map gives the same order.
         let mut sorted: Vec<_> =
             self.entries.iter().map(|entry| (partition(find(entry).key()), find(entry))).collect();
         sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key_bytes().cmp(b.1.key_bytes())));
@@ -199,8 +195,8 @@ impl Table {
     }
 }
 
-/// The first bytes of a text as a number. Texts of the same length, up to eight, have the
-/// same number only if they are the same.
+/// The first bytes of a text as a number. Two texts of the same length of at most eight bytes have the same
+/// number only if they are equal.
 #[inline]
 fn word(text: &[u8]) -> u64 {
     if let Some(first) = text.first_chunk() {
@@ -216,7 +212,7 @@ fn word(text: &[u8]) -> u64 {
     }
 }
 
-/// A hash of a key and its [`word`]. Nearly all keys are short, and need only one multiplication.
+/// A hash of a key and its [`word`]. Almost all keys are short, and need only one multiplication.
 #[inline]
 fn hash(key: &[u8], word: u64) -> u64 {
     let last = match key.len() {
@@ -224,12 +220,12 @@ fn hash(key: &[u8], word: u64) -> u64 {
         9..=16 => key.last_chunk().map_or(0, |last| u64::from_le_bytes(*last)),
         _ => long_hash(key),
     };
-    // Odd numbers with irregular bits: the golden ratio's, and pi's.
+    // Odd numbers with irregular bits, from the golden ratio and from pi.
     let product = u128::from(word ^ 0x9e37_79b9_7f4a_7c15) * u128::from(last ^ 0x243f_6a88_85a3_08d3);
     product as u64 ^ (product >> 64) as u64
 }
 
-/// Keys of more than 16 bytes, which are rare among words and usual among URLs.
+/// For keys of more than 16 bytes, which are rare among words and common among URLs.
 fn long_hash(key: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(key);
@@ -272,16 +268,16 @@ impl<'a> Found<'a> {
     }
 }
 
-/// The text of these bytes. The check costs little, and avoids `unsafe`.
+/// The text of these bytes. The check costs little and avoids `unsafe`.
 fn as_text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes)
         .unwrap_or_else(|_| unreachable!("a table's pieces are strings that were put in"))
 }
 
-/// The values of a key, the last ones first.
+/// The values of a key, last ones first.
 pub(super) struct TableValues<'a> {
     table: &'a Table,
-    /// The value at hand, and how many times it is still to come.
+    /// The current value, and how many times it still comes.
     text: &'a str,
     left: u64,
     before: u32,
@@ -309,8 +305,7 @@ mod tests {
     fn a_table_is_a_map_of_lists() {
         let mut table = Table::new();
         let mut expected: HashMap<String, Vec<String>> = HashMap::new();
-        // Keys of all lengths that differ in one place only, and values that repeat or do
-        // not.
+        // Keys of all lengths that differ in one byte only, and values with and without repetition.
         for number in 0..40_000_usize {
             let length = number % 23;
             let mut key = vec![b'k'; length];

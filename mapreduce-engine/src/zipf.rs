@@ -1,7 +1,7 @@
-//! Text for tests and benches, which therefore need no books: made-up words, whose frequencies are as skewed
-//! as those of words in books.
+//! Text for tests and benches, so that they need no books: made-up words whose frequencies are as skewed as
+//! those of words in books.
 //!
-//! The skew matters for MapReduce: it decides how much a combiner saves, how full the hash table of a map
+//! The skew matters for MapReduce: it determines how much a combiner saves, how full a map's hash table
 //! becomes, and how unequal the partitions are.
 
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ const SYLLABLES: [&str; 16] =
 const LINE: usize = 70;
 
 impl Zipf {
-    /// Texts with this many different words.
+    /// A source of text with this many different words.
     pub fn new(seed: u64, vocabulary: usize) -> Zipf {
         let mut sum = 0.0;
         let cumulative = (1..=vocabulary).map(|rank| {
@@ -50,7 +50,7 @@ impl Zipf {
 
     /// Appends a word and what follows it.
     fn append(&mut self, text: &mut String) {
-        // A point on the line from 0 to the sum of all shares lies in the share of one word.
+        // A random point between 0 and the sum of all shares falls into the share of one word.
         let total = self.cumulative.last().copied().unwrap_or(1.0);
         let point = (self.random() >> 11) as f64 / (1_u64 << 53) as f64 * total;
         let rank = self.cumulative.partition_point(|&sum| sum < point);
@@ -65,8 +65,7 @@ impl Zipf {
         text.push_str(if self.random().is_multiple_of(10) { ", " } else { " " });
     }
 
-    /// Writes at least `length` bytes, and no more than a line beyond that, ending with a
-    /// line's end.
+    /// Writes at least `length` bytes and at most a line more. The last byte is a line end.
     ///
     /// # Errors
     /// The writer's.
@@ -75,7 +74,7 @@ impl Zipf {
         let mut text = String::new();
         while written + text.len() < length {
             self.append(&mut text);
-            // In pieces, so that a text of gigabytes takes no memory.
+            // Written in pieces, so that a text of gigabytes takes little memory.
             if text.len() > 1 << 16 {
                 to.write_all(text.as_bytes())?;
                 written += text.len();
@@ -87,7 +86,7 @@ impl Zipf {
     }
 }
 
-/// The n-th word: n in the number system whose digits are the syllables.
+/// The n-th word: n written in the number system whose digits are the syllables.
 fn word(mut number: usize) -> String {
     let mut word = String::new();
     while number > 0 {

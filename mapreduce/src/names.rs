@@ -40,5 +40,7 @@ pub fn is_own(name: &str) -> bool {
 
 /// The partition whose output file has this name.
 pub fn partition_of_output(name: &str) -> Option<usize> {
-    name.strip_prefix(OUTPUT_PREFIX)?.parse().ok()
+    let partition = name.strip_prefix(OUTPUT_PREFIX)?.parse().ok()?;
+    // `mr-out-007` and `mr-out-+7` are names that no job gives.
+    (output(partition) == name).then_some(partition)
 }

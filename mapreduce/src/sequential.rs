@@ -12,13 +12,14 @@ use crate::store::{Store, StoreError, StoreErrorKind};
 /// The output lines of a job over these files, sorted by key.
 ///
 /// # Errors
-/// If a file cannot be read, or shrinks while it is read.
+/// If a file cannot be read, or changes while it is read.
 pub fn run(application: &dyn Application, store: &dyn Store, files: &[String]) -> Result<String, StoreError> {
     let mut pairs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for name in files {
         let mut file = store.open(name)?;
+        let version = file.version()?;
         let mut contents = vec![0; usize::try_from(file.length()).unwrap_or(usize::MAX)];
-        if file.read_at(0, &mut contents)? < contents.len() {
+        if file.read_at(0, &mut contents)? < contents.len() || file.version()? != version {
             return Err(StoreError::new(
                 StoreErrorKind::Other,
                 name,

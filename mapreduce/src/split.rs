@@ -85,7 +85,9 @@ impl Piece {
             return Ok(0..file.length());
         }
         let end = self.offset.saturating_add(self.length);
-        Ok(border(file, records, self.offset)?..border(file, records, end)?)
+        let (start, end) = (border(file, records, self.offset)?, border(file, records, end)?);
+        // If the file is cut off between the two, the end can be before the start.
+        Ok(start..end.max(start))
     }
 }
 

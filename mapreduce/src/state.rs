@@ -78,7 +78,7 @@ pub struct State {
     /// When to give up each running attempt, the first one first.
     pub(crate) deadlines: BTreeSet<(Instant, AttemptId)>,
     /// The attempts that each worker runs, as far as the coordinator knows: one, or (part 1B) a reduce that
-    /// waits for input and a map that the worker runs meanwhile.
+    /// waits for input and a map that the worker runs meanwhile. 1A needs it for lost replies only.
     pub(crate) holding: FxHashMap<WorkerId, Vec<AttemptId>>,
     /// The number of each worker's latest question (`lost_replies.rs`).
     pub(crate) asked: FxHashMap<WorkerId, u64>,
@@ -163,7 +163,8 @@ impl State {
     /// A worker asks for a task. There are three answers: an idle task; "ask again", if no task is idle but
     /// the job is not over, since a worker may die and the phase will end; and "exit", when the job is over.
     pub fn get_task(&mut self, args: &GetTaskArgs, now: Instant) -> GetTaskReply {
-        // A task whose worker was silent for too long becomes idle, and may go to this worker.
+        // A task whose worker was silent for too long becomes idle, and may go to this worker. (The thread of
+        // `server.rs` does this, too, when no worker asks.)
         self.expire(now);
         if self.is_over() {
             return GetTaskReply::Exit;
@@ -185,16 +186,16 @@ impl State {
     /// The task that this worker gets: an idle map while some map is not done, then an idle reduce.
     ///
     /// Skip these the first time: if no task is idle, a slow one may run a second time (`stragglers.rs`); a
-    /// worker whose reduce waits for lost files gets maps only (part 1B, `lost_outputs.rs`).
+    /// worker whose reduce is `waiting` for lost files gets maps only (part 1B, `lost_outputs.rs`).
     fn next_task(&mut self, waiting: Option<AttemptId>, by: By, now: Instant) -> Option<TaskId> {
         if waiting.is_some() {
             return self.next_lost_map(by);
         }
         // A reduce reads files of all maps, so that none begins before all maps are done.
         let in_maps = !self.maps.all_done();
-        let backup = self.backup_rule();
+        let rule = self.backup_rule();
         let tasks = if in_maps { &mut self.maps } else { &mut self.reduces };
-        let task = tasks.next_idle(by.machine).or_else(|| tasks.straggler(by.worker, backup, now))?;
+        let task = tasks.next_idle(by.machine).or_else(|| tasks.straggler(by.worker, rule, now))?;
         Some(if in_maps { TaskId::Map(task) } else { TaskId::Reduce(task) })
     }
 

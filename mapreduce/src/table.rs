@@ -64,7 +64,7 @@ pub struct Attempt {
     pub fetched: bool,
 }
 
-/// Who runs an attempt: a worker, and the machine on which it is.
+/// By whom an attempt is run: a worker, and the machine on which it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct By {
     pub(crate) worker: WorkerId,

@@ -1,7 +1,7 @@
 //! The applications that a command knows, by name.
 //!
-//! Functions cannot travel in messages. Every worker has the whole program, and the coordinator tells it the
-//! application's name and parameters, from which each worker makes its own copy.
+//! Functions cannot travel in messages. Every worker runs the whole program; the coordinator sends the
+//! application's name and parameters, and each worker makes the application from these.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,11 +12,10 @@ use mapreduce::store::{Store, StoreError};
 /// Makes an application from its parameters.
 type Make = dyn Fn(&[String]) -> Result<Box<dyn Application>, AppError> + Send + Sync;
 
-/// Computes parameters from the input, before the job starts: given the input's store and files, and the
-/// number of reduces.
+/// Computes parameters before the job starts, from the input's store and files, and the number of reduces.
 type Prepare = fn(&dyn Store, &[String], usize) -> Result<Vec<String>, StoreError>;
 
-/// Why there is no such application.
+/// Why an application could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppError {
     /// The catalogue does not have the name.
@@ -26,7 +25,7 @@ pub enum AppError {
         /// The names that it has.
         known: Vec<String>,
     },
-    /// The application does not work with these parameters.
+    /// The parameters do not suit the application.
     Parameters(String),
 }
 
@@ -34,7 +33,7 @@ impl fmt::Display for AppError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AppError::Unknown { name, known } => {
-                write!(f, "no application `{name}`; there are {}", known.join(", "))
+                write!(f, "no application `{name}`; known are {}", known.join(", "))
             }
             AppError::Parameters(what) => write!(f, "{what}"),
         }
@@ -93,7 +92,8 @@ impl Catalogue {
         crate::apps::add_all(Catalogue::new())
     }
 
-    /// Adds an application without parameters, under its own name; it replaces another one of that name.
+    /// Adds an application without parameters under its own name. It replaces an application of the same
+    /// name.
     #[must_use]
     pub fn with<A: Application>(self, make: impl Fn() -> A + Send + Sync + 'static) -> Catalogue {
         let name = make().name().to_owned();
@@ -115,7 +115,7 @@ impl Catalogue {
         self
     }
 
-    /// For the application of this name, computes the parameters from the input if the user gives none.
+    /// Makes the application of this name compute its parameters from the input if the user gives none.
     ///
     /// # Panics
     /// If the catalogue does not have the name.
@@ -136,7 +136,7 @@ impl Catalogue {
         (self.entries.get(name).ok_or_else(unknown)?.make)(parameters)
     }
 
-    /// The parameters for a job over these files, if the application computes them.
+    /// The parameters that the application computes for a job over these files; `None` if it computes none.
     pub(crate) fn prepare(
         &self,
         name: &str,

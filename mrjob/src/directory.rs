@@ -1,16 +1,16 @@
-//! Where a job of real processes keeps its files, so that users see only complete output.
+//! The directory of a job of real processes. Users see only complete output.
 //!
-//! While it runs, all its files are in a hidden directory of its own beside the output, `.mr-job-…`. Two jobs
-//! in one place do not disturb each other, and a job that fails leaves the output of the one before it as it
-//! was. When the last reduce is done, the coordinator moves the output files to their places, each by an
-//! atomic rename, and tells no one that the job is over before that. One job at a time moves its files: of
-//! two jobs that end together, the output is that of the second.
+//! While a job runs, all its files are in a hidden directory beside the output, `.mr-job-…`. So two jobs in
+//! one folder do not disturb each other, and a job that fails leaves earlier output as it was. When the last
+//! reduce is done, the coordinator moves the output files to their places, each by an atomic rename. Only
+//! then it tells clients that the job is over. Jobs move their files one after the other: of two jobs that
+//! end together, the second one's output stays.
 //!
-//! The coordinator holds a lock in the directory while it lives. When it is killed, a later job into the same
-//! place removes the directory, or goes on from it (`--resume`).
+//! The coordinator holds a lock in the directory while it lives. If it is killed, a later job into the same
+//! folder removes the directory, or continues from it (`--resume`).
 //!
 //! ```text
-//!  out/mr-out-0 …                     what users see: complete, and of one job
+//!  out/mr-out-0 …                     the output: complete, and of one job
 //!  out/.mr-job-0123456789abcdef/      lock, log, mr-0-0.1, mr-tmp-…, mr-out-0 …, while the job runs
 //!  out/.mr-publish                    a lock, while a job moves its output
 //! ```
@@ -27,7 +27,7 @@ use mapreduce::store::{ReadFile, Store, StoreError, StoreErrorKind, WriteFile};
 use crate::locks::{Lock, OwnDirectory};
 use crate::names::to_bytes;
 
-/// Begins the names of jobs' directories.
+/// The prefix of the names of jobs' directories.
 pub(crate) const PREFIX: &str = ".mr-job-";
 
 /// The shared store of a job of real processes: its own directory for files with the names of
@@ -35,14 +35,15 @@ pub(crate) const PREFIX: &str = ".mr-job-";
 pub struct JobStore {
     output: PathBuf,
     input: DirectoryStore,
-    /// A worker learns the job's number after it has its store.
+    /// Set when the store knows its job: a worker creates its store before it registers.
     work: OnceLock<DirectoryStore>,
-    /// The coordinator's hold on the directory.
+    /// The coordinator's directory and its lock.
     own: Mutex<Option<OwnDirectory>>,
 }
 
 impl JobStore {
-    /// The store of the job that will write to the directory `output`. It can read input.
+    /// The store of a job that will write to the directory `output`. Until [`JobStore::enter`] it can only
+    /// read input.
     pub fn new(output: &Path) -> JobStore {
         let input = DirectoryStore::new("");
         JobStore { output: output.to_owned(), input, work: OnceLock::new(), own: Mutex::new(None) }
@@ -50,11 +51,12 @@ impl JobStore {
 
     /// Makes it the store of the job with this number.
     pub fn enter(&self, job: u64) {
-        // A worker takes part in one job in its life, and may be told of it twice.
+        // A process works for one job only, and may learn its number twice.
         self.work.get_or_init(|| DirectoryStore::new(self.output.join(format!("{PREFIX}{job:016x}"))));
     }
 
-    /// Makes the job's directory, and the output's if need be; removes those of jobs that were killed.
+    /// Creates the job's directory, and the output's if it is missing. Removes the directories of jobs that
+    /// were killed.
     pub(crate) fn create_directory(&self, job: u64) -> io::Result<()> {
         fs::create_dir_all(&self.output)?;
         self.own(OwnDirectory::create(&self.output, PREFIX, &format!("{job:016x}"))?);
@@ -62,7 +64,7 @@ impl JobStore {
         Ok(())
     }
 
-    /// Goes on with the directory of a job that was killed.
+    /// Continues in the directory of a job that was killed.
     pub(crate) fn take_over(&self, directory: OwnDirectory, job: u64) {
         self.own(directory);
         self.enter(job);
@@ -73,12 +75,12 @@ impl JobStore {
             Some(directory);
     }
 
-    /// Moves the output of a finished job to its place, over what was there, and deletes older output files
-    /// that do not belong to it. `begun` says that an earlier try was killed in the middle, so that some
-    /// files have moved already.
+    /// Moves the output of a finished job to its place, replaces what was there, and deletes output files of
+    /// earlier, larger jobs. `begun` says that an earlier coordinator was killed while it did this, so some
+    /// files may be in place already.
     ///
     /// # Errors
-    /// If an output file cannot have its place. Nothing has moved if that could be seen before.
+    /// If an output file cannot be moved. All places are checked before the first move.
     pub(crate) fn publish(&self, reduces: usize, begun: bool) -> Result<(), StoreError> {
         let lock = self.output.join(".mr-publish");
         let _one_at_a_time = Lock::wait(&lock).map_err(|error| StoreError::from_io(".mr-publish", &error))?;
@@ -99,12 +101,12 @@ impl JobStore {
                 work.open(&name)?;
             }
         }
-        // Both directories are in one file system, so that a move is a rename.
+        // Both directories are in one file system, so each move is one rename.
         for name in (0..reduces).map(names::output).filter(|name| !has_moved(name)) {
             let moved = fs::rename(work.root().join(&name), self.output.join(&name));
             moved.map_err(|error| StoreError::from_io(&name, &error))?;
         }
-        // Those of a larger job before this one: a user who reads mr-out-* would take them for ours.
+        // A user who reads mr-out-* would take the files of an earlier, larger job for output of this one.
         for name in output.list(names::OUTPUT_PREFIX)? {
             if names::partition_of_output(&name).is_some_and(|partition| partition >= reduces) {
                 output.delete(&name)?;
@@ -121,9 +123,9 @@ impl JobStore {
     /// The job's directory.
     ///
     /// # Errors
-    /// If the job is not known yet.
+    /// If the store does not know its job yet.
     pub(crate) fn entered(&self) -> Result<&DirectoryStore, StoreError> {
-        let no_job = || StoreError::new(StoreErrorKind::Other, PREFIX, "the store belongs to no job yet");
+        let no_job = || StoreError::new(StoreErrorKind::Other, PREFIX, "the store does not know its job yet");
         self.work.get().ok_or_else(no_job)
     }
 }

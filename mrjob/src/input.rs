@@ -1,14 +1,14 @@
 //! The input of a job: files cut into splits, and small files joined.
 //!
-//! The lab has one map for each file, as in the course. With 10,000 small files each map would take less time
-//! than handing it out, so that here small files share a split. A job of few files keeps a map for each of
-//! them.
+//! The lab has at least one map for each file, as in the course. With 10,000 small files it would take longer
+//! to hand out a map than to run it, so here small files share a split. A job of few files keeps one map for
+//! each file.
 
 use mapreduce::app::Records;
 use mapreduce::split::{Piece, Split, split_inputs};
 use mapreduce::store::{Store, StoreError};
 
-/// A job of at most this many splits keeps them as they are.
+/// A job with at most this many splits keeps them as they are.
 const FEW_SPLITS: usize = 64;
 
 /// Opening a file costs about as much as reading this many bytes.
@@ -17,7 +17,7 @@ const COST_OF_A_FILE: u64 = 64 << 10;
 /// The splits of a job over these files.
 ///
 /// # Errors
-/// If a file cannot be opened, is no regular file, or has content although its length is 0.
+/// If a file cannot be opened, is not a regular file, or has a length that does not match its content.
 pub(crate) fn splits(
     store: &dyn Store,
     files: &[String],
@@ -27,8 +27,8 @@ pub(crate) fn splits(
     Ok(join_small(split_inputs(store, files, records, split_size)?, split_size))
 }
 
-/// Joins neighbours that are small together. At least [`FEW_SPLITS`] remain, so that there is work for many
-/// workers.
+/// Joins neighbouring splits that are small together. At least [`FEW_SPLITS`] remain, so many workers have
+/// work.
 fn join_small(splits: Vec<Split>, split_size: u64) -> Vec<Split> {
     if splits.len() <= FEW_SPLITS {
         return splits;

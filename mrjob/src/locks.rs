@@ -1,8 +1,7 @@
 //! Locks on files, and directories that belong to a living process.
 //!
-//! The system releases a lock (`flock`) when the process that holds it ends, whatever it dies of. So a
-//! directory whose lock is free belongs to a process that was killed, and the next process that comes by
-//! removes it.
+//! The system releases a lock (`flock`) when the process that holds it ends, for any reason. So a directory
+//! with a free lock was left by a killed process, and the next job into the same folder removes it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -18,24 +17,23 @@ use nix::unistd::Pid;
 /// The name of the lock file in a directory.
 const LOCK: &str = "lock";
 
-/// Begins the name of a directory that does not have its lock yet.
+/// The prefix of a directory that has no lock yet.
 const UNNAMED: &str = ".new-";
 
-/// Begins the name of a directory that its process is about to remove.
+/// The prefix of a directory that its process is removing.
 const UNWANTED: &str = ".old-";
 
-/// A process locks and names its new directory within this time.
+/// A process needs less than this to lock and name its new directory.
 const NAMING: Duration = Duration::from_secs(60);
 
-/// How long a lock may outlive the process that took it. A child that it was starting in that moment holds
-/// the lock until it becomes a program of its own, which can take seconds where processors and disks are
-/// busy.
+/// How long a lock may outlive the process that took it. A child that the process was just starting holds the
+/// lock until it executes its program, which can take seconds on a busy machine.
 const LOCK_OUTLIVES_OWNER: Duration = Duration::from_secs(60);
 
 /// How long to wait between two tries for a lock.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// A lock that other processes wait for. The file exists while one of them holds it or waits.
+/// A lock for which other processes wait. Its file exists while a process holds the lock or waits for it.
 pub(crate) struct Lock {
     path: PathBuf,
     /// Open while the lock is held.
@@ -48,8 +46,8 @@ impl Lock {
         loop {
             let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
             file.lock()?;
-            // The holder before has removed the file, and a third process may have made another one of the
-            // name.
+            // The previous holder removed the file, and another process may have created a new one of the
+            // same name.
             match fs::metadata(path) {
                 Ok(there) if there.ino() == file.metadata()?.ino() => {
                     return Ok(Lock { path: path.to_owned(), _file: file });
@@ -63,12 +61,12 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Before the lock is released, so that no one else can hold it yet.
+        // Removed while the lock is held, so no other process holds it yet.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// A directory of this process. The drop removes it; if the process is killed, a later job does.
+/// A directory of this process. Dropping it removes the directory; after a kill, a later job removes it.
 pub(crate) struct OwnDirectory {
     path: PathBuf,
     /// Locked while this process lives.
@@ -76,11 +74,11 @@ pub(crate) struct OwnDirectory {
 }
 
 impl OwnDirectory {
-    /// Makes the directory `prefix` and `name` in `parent`, which only this user may enter, and removes those
-    /// of the same prefix whose processes were killed.
+    /// Creates the directory `prefix` + `name` in `parent`, which only this user may enter. Removes
+    /// directories of the same prefix whose processes were killed.
     pub(crate) fn create(parent: &Path, prefix: &str, name: &str) -> io::Result<OwnDirectory> {
         remove_abandoned(parent, prefix);
-        // It has another name until it has its lock, so that no one takes it for abandoned.
+        // It gets its name after its lock, so no other process takes it for abandoned.
         let unlocked = parent.join(format!("{UNNAMED}{prefix}{name}"));
         fs::DirBuilder::new().mode(0o700).create(&unlocked)?;
         let path = parent.join(format!("{prefix}{name}"));
@@ -96,7 +94,7 @@ impl OwnDirectory {
         Ok(OwnDirectory { path, _lock: lock })
     }
 
-    /// Takes over a directory whose process was killed; `None` if the process lives.
+    /// Takes over the directory of a killed process; `None` if its process lives.
     pub(crate) fn take_over(path: &Path) -> Option<OwnDirectory> {
         let mut lock = OpenOptions::new().read(true).write(true).open(path.join(LOCK)).ok()?;
         lock.try_lock().ok()?;
@@ -104,12 +102,12 @@ impl OwnDirectory {
         Some(OwnDirectory { path: path.to_owned(), _lock: lock })
     }
 
-    /// As [`OwnDirectory::take_over`]. If the process that took the lock has ended, waits until the lock is
-    /// free.
+    /// Like [`OwnDirectory::take_over`], but if the process that took the lock has ended, waits until the
+    /// lock is free.
     pub(crate) fn take_over_of_killed(path: &Path) -> Option<OwnDirectory> {
         let given_up = Instant::now() + LOCK_OUTLIVES_OWNER;
         loop {
-            // This question comes first: if the owner has ended by now, its lock will be free soon.
+            // Asked before the lock is tried: if the owner has ended by now, its lock will be free soon.
             let lives = owner_lives(path);
             if let Some(directory) = OwnDirectory::take_over(path) {
                 return Some(directory);
@@ -125,7 +123,7 @@ impl OwnDirectory {
         &self.path
     }
 
-    /// Leaves the directory where it is, for another process to take over.
+    /// Leaves the directory in place for another process.
     pub(crate) fn keep(mut self) {
         self.path = PathBuf::new();
     }
@@ -136,8 +134,8 @@ impl Drop for OwnDirectory {
         if self.path.as_os_str().is_empty() {
             return;
         }
-        // Under its name a directory is whole: a job that is killed while it removes files must not be
-        // resumed without them.
+        // Renamed first, because a directory under its own name must be complete: a job that is killed in the
+        // middle of the removal must not be resumed without its files.
         let unwanted = unwanted(&self.path).filter(|unwanted| fs::rename(&self.path, unwanted).is_ok());
         if !remove(unwanted.as_ref().unwrap_or(&self.path)) {
             eprintln!("mrjob: {} could not be removed", self.path.display());
@@ -145,30 +143,31 @@ impl Drop for OwnDirectory {
     }
 }
 
-/// The name of a directory while it is removed.
+/// The directory's name during its removal.
 fn unwanted(path: &Path) -> Option<PathBuf> {
     let mut name = OsString::from(UNWANTED);
     name.push(path.file_name()?);
     Some(path.with_file_name(name))
 }
 
-/// Removes a directory with everything in it. False if that is not possible.
+/// Removes a directory with everything in it. False if that fails.
 fn remove(path: &Path) -> bool {
-    // A worker that is about to end may still be writing a file there. Or another job removes it, too.
+    // A worker that is ending may still write a file there, or another job removes the directory at the same
+    // time.
     (0..5).any(|_| match fs::remove_dir_all(path) {
         Err(error) => error.kind() == ErrorKind::NotFound,
         Ok(()) => true,
     })
 }
 
-/// Writes into a lock's file which process has it.
+/// Writes this process's number into the lock file.
 fn sign(lock: &mut File) -> io::Result<()> {
     lock.set_len(0)?;
     write!(lock, "{}", std::process::id())
 }
 
-/// Whether the process that took the directory's lock still lives, as far as this machine knows. If the
-/// lock's file has no number yet, its owner is alive and about to write it.
+/// Whether the process that took the directory's lock still lives, as far as this machine knows. A lock file
+/// without a number counts as alive: its owner is about to write the number.
 fn owner_lives(path: &Path) -> bool {
     let owner = fs::read_to_string(path.join(LOCK)).ok().and_then(|text| text.parse().ok());
     owner.is_none_or(|owner| signal::kill(Pid::from_raw(owner), None) != Err(Errno::ESRCH))
@@ -181,17 +180,17 @@ pub(crate) fn directories(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     named.map(|entry| entry.path()).collect()
 }
 
-/// Removes the directories whose processes were killed. Those of other users stay, since their locks cannot
-/// be opened.
+/// Removes the directories of killed processes. Directories of other users stay, since their locks cannot be
+/// opened.
 fn remove_abandoned(parent: &Path, prefix: &str) {
     for path in directories(parent, prefix) {
         drop(OwnDirectory::take_over(&path));
     }
-    // A process that was killed while it removed its directory, or is still at it.
+    // Their processes were killed during the removal, or are still removing them.
     for path in directories(parent, &format!("{UNWANTED}{prefix}")) {
         remove(&path);
     }
-    // A process that was killed before it had named its directory.
+    // Their processes were killed before they named them.
     for path in directories(parent, &format!("{UNNAMED}{prefix}")) {
         let age = fs::metadata(&path).and_then(|data| data.modified()).map(|time| time.elapsed());
         if matches!(age, Ok(Ok(age)) if age > NAMING) {
@@ -227,8 +226,8 @@ mod tests {
         fs::remove_dir_all(&parent).unwrap();
     }
 
-    /// A process that is killed while it removes its directory leaves nothing that another one could resume,
-    /// and the next one removes the rest.
+    /// A process that is killed while it removes its directory leaves nothing to resume, and the next process
+    /// removes the rest.
     #[test]
     fn a_directory_that_is_being_removed_has_another_name() {
         let parent = scratch("removal");
@@ -244,7 +243,7 @@ mod tests {
         fs::remove_dir_all(&parent).unwrap();
     }
 
-    /// A child that a killed process was starting holds the lock for a while.
+    /// A child of a killed process may hold the lock for a while.
     #[test]
     fn the_lock_of_a_killed_process_is_waited_for() {
         let parent = scratch("killed");

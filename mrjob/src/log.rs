@@ -1,9 +1,8 @@
-//! The log of a job's finished tasks, from which `--resume` goes on after the coordinator was killed.
+//! The log of a job's finished tasks. `--resume` reads it after the coordinator was killed.
 //!
-//! The coordinator appends an entry for each task that it accepts before it answers the worker. So whatever a
-//! worker knows to be accepted is in the log. An entry is written by one call, and the last one may be
-//! incomplete: it counts as not written. Like everything else here the log survives a killed process, and not
-//! a machine that loses power.
+//! The coordinator appends an entry for each accepted task before it answers the worker. So the log has every
+//! task that a worker knows to be accepted. One call writes an entry; an incomplete last entry counts as not
+//! written. The log survives a killed process, but, like all files of a job, not a machine that loses power.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -22,21 +21,21 @@ use crate::wire::{read_frame, write_frame};
 /// The name of the log in the job's directory.
 pub(crate) const LOG: &str = "log";
 
-/// The attempts of each coordinator of a job begin at a multiple of this number.
+/// The attempt numbers of each coordinator of a job begin at a multiple of this.
 const ATTEMPTS_PER_COORDINATOR: u32 = 1 << 16;
 
-/// What makes a job the same job.
+/// The facts that identify a job: `--resume` continues a job only if they are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) job: Job,
-    /// The parameters that the user gave; the job's may have been computed.
+    /// The parameters that the user gave. Those in `job` may have been computed from the input.
     pub(crate) parameters: Vec<String>,
     /// The input, with the versions of the files.
     pub(crate) splits: Vec<Split>,
 }
 
 impl Plan {
-    /// Why the other plan is not that of the same job, if it is not.
+    /// Why the other plan belongs to another job; `None` if it is the same job.
     pub(crate) fn difference<'a>(&'a self, other: &'a Plan) -> Option<String> {
         let changed = |(ours, theirs): (&Piece, &Piece)| {
             (ours.file == theirs.file && ours.version != theirs.version).then(|| ours.file.clone())
@@ -63,29 +62,29 @@ impl Plan {
 enum Entry {
     /// The first one.
     Begun(Plan),
-    /// Another coordinator goes on.
+    /// Another coordinator continues the job.
     Resumed,
     /// A task was accepted.
     Done(FinishedTask),
     /// The output of a finished map is lost.
     Lost(usize),
-    /// All tasks are done, and the output is about to move to its place.
+    /// All tasks are done, and the coordinator is about to move the output to its place.
     Publishing,
 }
 
-/// A job that was killed, as far as its log tells.
+/// What the log says about a job that was killed.
 pub(crate) struct Unfinished {
     pub(crate) plan: Plan,
     pub(crate) finished: Vec<FinishedTask>,
     /// The first number for its new attempts.
     pub(crate) first_attempt: u32,
-    /// Some of its output may be in place already.
+    /// Whether some of its output may be in place already.
     pub(crate) publishing: bool,
     /// The length of the log without an incomplete last entry.
     length: u64,
 }
 
-/// Reads the log in the directory. `None` if it was killed before its first entry was complete.
+/// Reads the log in the directory. `None` if the coordinator was killed before the first entry was complete.
 pub(crate) fn read(directory: &Path) -> io::Result<Option<Unfinished>> {
     let bytes = std::fs::read(directory.join(LOG))?;
     let mut rest = Cursor::new(&bytes[..]);
@@ -126,7 +125,7 @@ impl Writer {
         Ok(Writer { file: Some(file) })
     }
 
-    /// Goes on with the log of a job that was killed.
+    /// Continues the log of a job that was killed.
     pub(crate) fn resume(directory: &Path, unfinished: &Unfinished) -> io::Result<Writer> {
         let mut file = OpenOptions::new().append(true).open(directory.join(LOG))?;
         file.set_len(unfinished.length)?;
@@ -137,8 +136,8 @@ impl Writer {
     fn write(&mut self, entry: &Entry) {
         let Some(file) = &mut self.file else { return };
         if let Err(error) = write_frame(file, entry) {
-            // Half an entry may be there, and what follows would not be found. The job goes on; `--resume`
-            // would repeat the tasks from here on.
+            // Half an entry may be in the file, and a reader would not find later ones. The job goes on;
+            // `--resume` would repeat the tasks from here on.
             eprintln!("mrjob: the job's log cannot be written ({error}); --resume will repeat tasks");
             self.file = None;
         }

@@ -1,13 +1,13 @@
-//! Names of files as text. A name on Unix is any bytes; names in messages, in output and in applications are
-//! text.
+//! File names as text. On Unix a name can be any bytes; messages, output and applications need text.
 //!
-//! A byte that is not part of UTF-8 text is written `\xHH`, with its two hexadecimal digits, and so is a
-//! backslash, so that [`to_bytes`] finds the same name again: `caf\xe9` is the file whose last byte is 0xE9.
+//! A byte that is not UTF-8 becomes `\xHH` with two hexadecimal digits, and so does a backslash. So
+//! [`to_bytes`] finds the same name again: `caf\xe9` is the name whose last byte is 0xE9.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The name as text.
@@ -27,7 +27,7 @@ pub(crate) fn to_text(name: &OsStr) -> String {
     text
 }
 
-/// The name that [`to_text`] has written. A backslash that begins no escape stands for itself.
+/// Reverses [`to_text`]. A backslash that does not begin an escape stands for itself.
 pub(crate) fn to_bytes(text: &str) -> OsString {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -43,10 +43,24 @@ pub(crate) fn to_bytes(text: &str) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// How many links one may follow, as for the system.
+/// The text without characters that would change a terminal. Names of files may have any.
+pub(crate) fn printable(text: &str) -> String {
+    let is_harmless = |character: char| !character.is_control() || matches!(character, '\n' | '\t');
+    let mut printable = String::new();
+    for character in text.chars() {
+        if is_harmless(character) {
+            printable.push(character);
+        } else {
+            printable += &format!("\\x{:02x}", u32::from(character));
+        }
+    }
+    printable
+}
+
+/// The most symbolic links that are followed, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// Whether the name leads through `/proc`, as `/dev/stdin` does: each process finds another file there.
+/// Whether the name leads into `/proc`, as `/dev/stdin` does, where each process finds another file.
 pub(crate) fn is_of_one_process(name: &OsStr) -> bool {
     let mut path = PathBuf::from(name);
     for _ in 0..MOST_LINKS {
@@ -61,12 +75,18 @@ pub(crate) fn is_of_one_process(name: &OsStr) -> bool {
     false
 }
 
-/// Checks that a file may be written at this place: nothing is there, or a regular file. A device or a pipe
-/// would be replaced by a file.
+/// Whether two names lead to one file.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|data| (data.dev(), data.ino())).ok();
+    identity(one).is_some_and(|one| identity(other) == Some(one))
+}
+
+/// Checks that nothing or a regular file is at this path. Writing a file there would replace a device or a
+/// pipe.
 pub(crate) fn check_place(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(there) if there.is_file() => Ok(()),
-        Ok(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "is there, and is no regular file")),
+        Ok(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "exists and is no regular file")),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -102,5 +122,10 @@ mod tests {
             assert_eq!(to_bytes(text), name);
         }
         assert_eq!(to_bytes(r"\x+1\xg0\x1"), r"\x+1\xg0\x1");
+    }
+
+    #[test]
+    fn what_is_printed_does_not_change_the_terminal() {
+        assert_eq!(printable("a\tb\nÄ \x1b]0;x\x07\u{9b}\r"), "a\tb\nÄ \\x1b]0;x\\x07\\x9b\\x0d");
     }
 }

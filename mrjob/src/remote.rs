@@ -1,9 +1,8 @@
-//! Files of machines that share no disk: the coordinator reads the input and writes the output for its
+//! Files for machines without a shared disk: the coordinator reads the input and writes the output for its
 //! workers.
 //!
-//! A worker that was started with `--no-shared-disk` reaches the shared store through these calls. The
-//! coordinator opens only the job's own files and its input, so that a worker cannot read anything else on
-//! that machine.
+//! A worker with `--no-shared-disk` uses these calls as its shared store. The coordinator opens only the
+//! job's own files and its input, so a worker cannot read any other file of that machine.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use crate::directory::JobStore;
 /// The most bytes that one call reads.
 const LONGEST_READ: u64 = 1 << 20;
 
-/// Asks for bytes of a file.
+/// Reads bytes of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ReadArgs {
     /// The file.
@@ -37,7 +36,7 @@ pub(crate) struct ReadArgs {
 pub(crate) struct WriteArgs {
     /// The file.
     pub(crate) name: String,
-    /// Where they go. Writing them twice does no harm.
+    /// The place of the first byte. Writing the same bytes twice does no harm.
     pub(crate) offset: u64,
     /// The bytes.
     pub(crate) bytes: Bytes,
@@ -57,11 +56,11 @@ labrpc::service! {
     pub(crate) service FilesRpc, client FilesClient {
         /// The version of a file.
         fn version(name: String) -> Result<FileVersion, StoreError>;
-        /// Bytes of a file: fewer than asked for only at its end, or when very many were asked for.
+        /// Bytes of a file: fewer than asked for at its end, or if more than a megabyte was asked for.
         fn read(args: ReadArgs) -> Result<Bytes, StoreError>;
-        /// Writes bytes at a place of a file, which is made if it is not there.
+        /// Writes bytes at a place of a file, and creates the file if it is missing.
         fn write(args: WriteArgs) -> Result<(), StoreError>;
-        /// Renames a file. If there is none under the old name and one under the new, it was done before.
+        /// Renames a file. If only the new name exists, an earlier call has done it, and this one succeeds.
         fn rename(args: RenameArgs) -> Result<(), StoreError>;
         /// Deletes a file.
         fn delete(name: String) -> Result<(), StoreError>;
@@ -86,7 +85,7 @@ impl Files {
         if names::is_own(name) || self.inputs.contains(name) {
             return self.store.open(name);
         }
-        Err(StoreError::new(StoreErrorKind::Denied, name, "is no file of this job"))
+        Err(StoreError::new(StoreErrorKind::Denied, name, "is not a file of this job"))
     }
 
     /// Checks that the job may make or remove a file of this name.
@@ -94,7 +93,7 @@ impl Files {
         if names::is_own(name) {
             return Ok(name);
         }
-        Err(StoreError::new(StoreErrorKind::Denied, name, "is no file that this job makes"))
+        Err(StoreError::new(StoreErrorKind::Denied, name, "is not a file that this job makes"))
     }
 }
 
@@ -143,8 +142,8 @@ impl FilesRpc for Files {
     }
 }
 
-/// The worker's side: a store over the calls. Each call is repeated until it is answered, for `patience` at
-/// most.
+/// The worker's side: a store that uses the calls. It repeats each call until it is answered, for `patience`
+/// at most.
 #[derive(Clone)]
 pub(crate) struct RemoteStore {
     pub(crate) client: FilesClient,

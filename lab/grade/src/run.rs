@@ -8,7 +8,7 @@
 //! from the seed alone, and so not from how the seeds are cut into shards.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -62,6 +62,9 @@ pub(crate) struct Runs {
 
 /// Mebibytes that a process may print; the tests themselves print little.
 const OUTPUT_MB: u64 = 64;
+
+/// Bytes of the longest report; a story has a few hundred lines.
+const LONGEST_REPORT: u64 = 16 * 1024 * 1024;
 
 /// How many tests of a part may take a limit's time without a pass before the others are not run.
 const MOST_LOST: usize = 4;
@@ -242,12 +245,8 @@ impl Runner {
         let bounds =
             Bounds { cpu_s: CPU_S + runs * CPU_S_A_RUN, address_mb: 16 * 1024, file_mb: 16, is_test: true };
         let limits = first.limits;
-        let mut command = self.sandbox.command(
-            &bounds,
-            &variables(limits, seeds),
-            &[Mount::here(binary)],
-            Path::new("/tmp"),
-        );
+        let mut command =
+            self.sandbox.command(&bounds, &variables(limits), &[Mount::here(binary)], Path::new("/tmp"));
         command.arg(binary).arg("--exact").args(tests.iter().map(|test| &test.path));
         command.args(["--nocapture", "--test-threads", "1"]);
         let secret = secret::draw();
@@ -261,8 +260,10 @@ impl Runner {
             output: OUTPUT_MB * 1024 * 1024,
         };
         let pulse = Pulse::default();
-        // A process that has died already hears nothing, and reports nothing.
-        let _ = (&socket).write_all(format!("{secret}\n").as_bytes());
+        // A process that has died already hears nothing, and reports nothing. The seeds come this way, too:
+        // lab code can look at its environment.
+        let hello = format!("{secret} {}..{}\n", seeds.start, seeds.end);
+        let _ = (&socket).write_all(hello.as_bytes());
         let _ = socket.shutdown(Shutdown::Write);
         let listen = || listen(socket, &secret, tests, seeds, &pulse);
         let (end, reports) = run(&mut command, allowance, &pulse, listen).map_err(cannot)?;
@@ -286,10 +287,9 @@ fn groups(tests: &[Test]) -> Vec<Group<'_>> {
     groups
 }
 
-fn variables(limits: Limits, seeds: &Range<u64>) -> Vec<(String, String)> {
+fn variables(limits: Limits) -> Vec<(String, String)> {
     [
         ("LAB_REPORT", "socket".to_owned()),
-        ("LAB_SEEDS", format!("{}..{}", seeds.start, seeds.end)),
         ("LAB_VIRTUAL_LIMIT_S", limits.virtual_s.to_string()),
         ("LAB_REAL_LIMIT_S", limits.real_s.to_string()),
         ("LAB_MEMORY_LIMIT_MB", limits.memory_mb.to_string()),
@@ -308,27 +308,44 @@ fn variables(limits: Limits, seeds: &Range<u64>) -> Vec<(String, String)> {
 fn listen(socket: UnixStream, secret: &str, tests: &Group<'_>, seeds: &Range<u64>, pulse: &Pulse) -> Reports {
     let mut reports = Reports::new();
     let mut socket = BufReader::new(socket);
-    let mut line = Vec::new();
-    while socket.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
-        let json = line.strip_prefix(secret.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
-        if let Some(report) = json.and_then(|json| serde_json::from_slice::<Report>(json).ok()) {
-            let is_asked =
-                tests.iter().any(|test| test.name == report.test) && report.version == labreport::VERSION;
+    // Bytes that are no report. Lab code that gets hold of the socket must not fill this program's memory.
+    let (mut line, mut noise) = (Vec::new(), 0);
+    while (&mut socket).take(LONGEST_REPORT).read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+        if let Some(report) = asked_for(&line, secret, tests, seeds, &reports) {
+            pulse.beat();
             let runs = reports.entry(report.test.clone()).or_default();
-            if is_asked && report.seed == seeds.start + runs.len() as u64 && report.seed < seeds.end {
-                pulse.beat();
-                let stories = runs.iter().filter(|run| run.report.is_some()).count();
-                let report = if stories < STORIES { report } else { Report { report: None, ..report } };
-                runs.push(report);
-                if hopeless(runs).is_some() {
-                    pulse.stop();
-                    break;
-                }
+            let stories = runs.iter().filter(|run| run.report.is_some()).count();
+            let report = if stories < STORIES { report } else { Report { report: None, ..report } };
+            runs.push(report);
+            if hopeless(runs).is_some() {
+                pulse.stop();
+                break;
+            }
+        } else {
+            noise += line.len() as u64;
+            if noise > OUTPUT_MB * 1024 * 1024 {
+                pulse.flood();
+                break;
             }
         }
         line.clear();
     }
     reports
+}
+
+/// The report in a line, if it is the next one of a test.
+fn asked_for(
+    line: &[u8],
+    secret: &str,
+    tests: &Group<'_>,
+    seeds: &Range<u64>,
+    reports: &Reports,
+) -> Option<Report> {
+    let json = line.strip_prefix(secret.as_bytes())?.strip_prefix(b" ")?;
+    let report: Report = serde_json::from_slice(json).ok()?;
+    let is_asked = tests.iter().any(|test| test.name == report.test) && report.version == labreport::VERSION;
+    let done = reports.get(&report.test).map_or(0, Vec::len) as u64;
+    (is_asked && report.seed == seeds.start + done && report.seed < seeds.end).then_some(report)
 }
 
 /// The report that a dead process owes.

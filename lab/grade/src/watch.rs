@@ -57,6 +57,7 @@ pub(crate) struct End {
 pub(crate) struct Pulse {
     beats: AtomicU64,
     stopped: AtomicBool,
+    flooded: AtomicBool,
 }
 
 impl Pulse {
@@ -67,6 +68,11 @@ impl Pulse {
     /// Ends the process: nobody needs more of its reports.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the process: it writes what is no report to where only reports belong.
+    pub(crate) fn flood(&self) {
+        self.flooded.store(true, Ordering::Relaxed);
     }
 }
 
@@ -121,7 +127,8 @@ fn wait(
             Some(Cause::Stopped)
         } else if heard.elapsed() > allowance.silence {
             Some(Cause::Silence)
-        } else if printed.load(Ordering::Relaxed) > allowance.output {
+        } else if pulse.flooded.load(Ordering::Relaxed) || printed.load(Ordering::Relaxed) > allowance.output
+        {
             Some(Cause::Output)
         } else if looked.elapsed() >= LOOK {
             looked = Instant::now();

@@ -1,5 +1,5 @@
 //! What an instructor may get wrong: a sentence, status 2, and nothing left behind. What students get wrong
-//! is tested in `src` (`take`, `inspect`, `plan`) and in `hostile.rs`.
+//! is tested in `src` (`take`, `inspect`, `plan`) and in `hostile`.
 
 mod grader;
 

@@ -1,8 +1,8 @@
-//! The course's `crash` and `nocrash`: a job whose workers die and stall at random, and
-//! the same job without that.
+//! The course's `crash` and `nocrash`: a job whose workers die and stall at random, and the same job without
+//! faults.
 //!
-//! It finds a job that waits for a worker that has died, the output of half a reduce, and the output of two
-//! attempts of one task.
+//! It finds a coordinator that waits for a dead worker, output of half a reduce, and output of two attempts
+//! of one task.
 
 use labrt::rand;
 use labrt::thread;
@@ -15,19 +15,18 @@ use crate::catalogue::AppError;
 /// The longest stall, in milliseconds, unless a parameter says otherwise.
 const LONGEST_STALL_MS: u64 = 10_000;
 
-/// Says a few things about each file. Each call of map and reduce first ends the process
-/// with probability 1/3, and stalls with probability 1/3.
+/// Emits a few facts about each file. Each call of map and reduce first ends the process with probability
+/// 1/3, or stalls with probability 1/3.
 pub struct Crash {
     /// None for `nocrash`.
     longest_stall: Option<Duration>,
 }
 
 impl Crash {
-    /// With faults. The parameter, if there is one, is the longest stall in milliseconds,
-    /// at least 1.
+    /// With faults. The optional parameter is the longest stall in milliseconds, at least 1.
     ///
     /// # Errors
-    /// If the parameter is no such number.
+    /// If the parameter is not such a number.
     pub fn faulty(parameters: &[String]) -> Result<Crash, AppError> {
         let milliseconds = match parameters {
             [] => LONGEST_STALL_MS,
@@ -48,7 +47,7 @@ impl Crash {
     fn maybe_fail(&self) {
         let Some(longest) = self.longest_stall else { return };
         match rand::random_range(0..3) {
-            // Without a destructor, a message or a word to the coordinator.
+            // No destructor runs, and the coordinator gets no message.
             0 => std::process::exit(1),
             1 => thread::sleep(Duration::from_millis(rand::random_range(0..longest.as_millis() as u64))),
             _ => {}

@@ -1,7 +1,7 @@
-//! The course's `early_exit`: a reduce that takes long, to see whether a process ends before it is done.
+//! The course's `early_exit`: a slow reduce shows whether a process ends before the job is done.
 //!
-//! It finds a coordinator that tells a worker to exit as soon as all tasks are handed out, while others still
-//! run the last ones.
+//! It finds a coordinator that tells workers to exit once all tasks are handed out, while the last ones still
+//! run.
 
 use labrt::thread;
 use labrt::time::Duration;
@@ -10,7 +10,7 @@ use mapreduce::app::{Application, Records, Values};
 /// How long the reduces of some files take; three seconds in the course.
 const SLOW: Duration = Duration::from_millis(400);
 
-/// Counts each file once; slowly for those with `sherlock` or `tom` in their names.
+/// Counts each file once, and takes long for names with `sherlock` or `tom`.
 pub struct EarlyExit;
 
 impl Application for EarlyExit {

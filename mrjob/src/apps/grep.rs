@@ -1,11 +1,10 @@
 //! Distributed grep (paper, §2.3): the lines that match a pattern.
 //!
-//! All of the work is in map; reduce copies. MapReduce adds that many machines read at once, and that the
-//! output is sorted.
+//! Map does all the work; reduce copies. MapReduce adds that many machines read at once, and that the output
+//! is sorted.
 //!
-//! Most lines of a text do not match, and asking the regular expression about each of them costs more than
-//! the search in them. So map searches a block of many lines at once for the next match, and only then looks
-//! for the line's borders.
+//! Most lines of a text do not match, and starting a search for each line costs more than the search itself.
+//! So map searches a block of many lines for the next match, and then finds the borders of its line.
 
 use mapreduce::app::{Application, Records, Values};
 use regex::bytes::{Regex, RegexBuilder};
@@ -19,7 +18,7 @@ use crate::catalogue::AppError;
 pub struct Grep {
     /// Matches within one line.
     line: Regex,
-    /// Matches in a block of lines; none if a match in the block need not be a match in its line.
+    /// Matches in a block of lines. `None` if a match in a block need not be a match within its line.
     block: Option<Regex>,
 }
 
@@ -27,7 +26,7 @@ impl Grep {
     /// Searches for a regular expression, in the syntax of the `regex` crate.
     ///
     /// # Errors
-    /// If it is no such expression.
+    /// If it is not a regular expression.
     pub fn new(pattern: &str) -> Result<Grep, AppError> {
         let wrong = |error: &dyn std::fmt::Display| AppError::Parameters(format!("grep: {error}"));
         let line = Regex::new(pattern).map_err(|error| wrong(&error))?;
@@ -43,25 +42,24 @@ impl Grep {
     fn search(&self, block: &[u8], visit: &mut dyn FnMut(&[u8])) {
         let Some(pattern) = &self.block else { return self.search_lines(block, visit) };
         let mut at = 0;
-        // Bytes of matches beyond the lines in which they began, which the search goes through again.
+        // Bytes that were searched twice: parts of matches beyond the lines in which they began.
         let mut repeated = 0;
         while at < block.len() {
             let Some(found) = pattern.find_at(block, at) else { return };
             let start = memchr::memrchr(b'\n', &block[at..found.start()]).map_or(at, |end| at + end + 1);
             if start == block.len() {
-                // An empty match behind the last line's end, where no line is.
+                // An empty match after the end of the last line, where there is no line.
                 return;
             }
             let end = memchr::memchr(b'\n', &block[start..]).map_or(block.len(), |end| start + end);
-            // A match that goes on beyond its line may hide that the line itself has none.
+            // A match that ends beyond its line may mean that the line itself has no match.
             if found.end() <= end || self.line.is_match(&block[start..end]) {
                 visit(&block[start..end]);
             }
             at = end + 1;
             repeated += found.end().saturating_sub(at);
             if repeated > block.len() {
-                // For patterns such as `[^x]+`, which match across many lines, a search in each line is
-                // faster.
+                // Patterns such as `[^x]+` match across many lines; a search in each line is faster for them.
                 return self.search_lines(&block[at.min(block.len())..], visit);
             }
         }
@@ -73,8 +71,8 @@ impl Grep {
     }
 }
 
-/// Whether a match within a line is the same in a block of lines: `^` and `$` are, when they mean the borders
-/// of lines, and so are the borders of words. The borders of the whole text (`\A`, `\z`) are not.
+/// Whether a block of lines can be searched instead of each line. Borders of words, and `^` and `$` as
+/// borders of lines, mean the same in a block. Borders of the whole text (`\A`, `\z`) do not.
 fn can_search_blocks(pattern: &str) -> bool {
     let parsed = ParserBuilder::new().multi_line(true).utf8(false).build().parse(pattern);
     let per_line = [Look::Start, Look::End, Look::StartCRLF, Look::EndCRLF];

@@ -1,6 +1,6 @@
-//! The course's `jobcount`: how many times did any worker run a map?
+//! The course's `jobcount`: counts how often workers ran a map.
 //!
-//! It finds a coordinator that hands out a map twice without need.
+//! It finds a coordinator that hands out a map twice without a reason.
 
 use std::fs::{self, File};
 
@@ -10,14 +10,13 @@ use labrt::thread;
 use labrt::time::Duration;
 use mapreduce::app::{Application, Records, Values};
 
-/// Begins the names of the files that the maps leave.
+/// The prefix of the files that maps leave.
 const PREFIX: &str = "mr-worker-jobcount-";
 
-/// Each map leaves a file in the directory in which the workers run, and takes a while;
-/// the reduce counts the files.
+/// Each map leaves a file in the workers' current directory and takes a while. The reduce counts the files.
 #[derive(Default)]
 pub struct JobCount {
-    /// Maps of this process.
+    /// The number of maps that this process ran.
     count: AtomicUsize,
 }
 
@@ -26,8 +25,8 @@ impl Application for JobCount {
         "jobcount"
     }
 
-    /// The course's map takes two to five seconds. A hundredth of that still lets every
-    /// worker take part.
+    /// The course's map takes two to five seconds. A hundredth of that is still long enough for every worker
+    /// to take part.
     fn map(&self, _file: &str, _contents: &[u8], emit: &mut dyn FnMut(&str, &str)) {
         let count = self.count.fetch_add(1, Ordering::SeqCst);
         let name = format!("{PREFIX}{}-{count}", std::process::id());

@@ -1,14 +1,14 @@
-//! The course's `mtiming`: did two workers run maps at once?
+//! The course's `mtiming`: shows whether two workers run maps at once.
 //!
-//! It finds a coordinator that hands out one task after the other.
+//! It finds a coordinator that hands out a task only after the one before is done.
 
 use labrt::time::Instant;
 use mapreduce::app::{Application, Records, Values};
 
 use super::workers_at_work;
 
-/// Emits, for each map, when this process began it (`times-PID`) and how many processes
-/// it saw in maps meanwhile (`parallel-PID`).
+/// Emits for each map the time when this process began it (`times-PID`), and how many processes ran maps at
+/// that time (`parallel-PID`).
 pub struct MapTiming;
 
 impl Application for MapTiming {

@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | `wc`, `indexer` | the course; paper, §2.1, §2.3 | |
 //! | `grep` | §2.3 | the pattern |
-//! | `sort` | §5.3 | the borders of the partitions; the command samples them if there are none |
+//! | `sort` | §5.3 | the first keys of the partitions but the first; sampled from the input if none are given |
 //! | `url-count`, `reverse-links` | §2.3 | |
 //! | `mtiming`, `rtiming`, `jobcount`, `early_exit`, `nocrash` | the course's tests | |
-//! | `crash` | the course's test | the longest stall in milliseconds, or nothing |
+//! | `crash` | the course's test | the longest stall in milliseconds (optional) |
 //!
-//! To write one of your own, see [`crate::Catalogue`].
+//! [`crate::Catalogue`] shows how to add your own.
 
 pub mod crash;
 pub mod early_exit;
@@ -50,14 +50,14 @@ pub(crate) fn add_all(catalogue: Catalogue) -> Catalogue {
         .with(|| WordCount)
 }
 
-/// All values, in order.
+/// All values, sorted.
 fn sorted(values: &mut dyn Values) -> Vec<String> {
     let mut values = collect(values);
     values.sort_unstable();
     values
 }
 
-/// The identity.
+/// A reduce that emits each value unchanged.
 fn copy(values: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
     while let Some(value) = values.next() {
         emit(value);

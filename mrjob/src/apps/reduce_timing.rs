@@ -1,6 +1,6 @@
-//! The course's `rtiming`: did two workers run reduces at once?
+//! The course's `rtiming`: shows whether two workers run reduces at once.
 //!
-//! It finds a reduce phase on one worker, or one reduce after the other.
+//! It finds a coordinator that uses one worker for all reduces, or runs one reduce after the other.
 
 use mapreduce::app::{Application, Records, Values};
 
@@ -9,7 +9,7 @@ use super::workers_at_work;
 /// The keys, which the default partition spreads over all of ten reduces.
 const KEYS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
 
-/// Says for each key how many processes were in reduces while its own was.
+/// Emits for each key how many processes ran reduces at the time of its own.
 pub struct ReduceTiming;
 
 impl Application for ReduceTiming {

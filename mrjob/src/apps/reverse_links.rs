@@ -1,18 +1,16 @@
 //! Reverse web-link graph (paper, §2.3): which pages link to a page.
 //!
-//! This is no parser of HTML, and also takes text in comments and scripts for links. In a job over a whole
-//! web that makes little difference.
+//! This is not a parser of HTML: it also finds links in comments and scripts. In a job over a whole web that
+//! makes little difference.
 
 use mapreduce::app::{Application, Records, Values};
 use mapreduce::apps::indexer::escape;
 
-/// For each target of a link the pages that link to it, in order, with commas in between.
-/// A page is a file of HTML, named by its file name; a link is an attribute `href` with a
-/// value in quotation marks.
+/// For each target of a link, the sorted pages that link to it, separated by commas. A page is an HTML file,
+/// named by its file name. A link is an attribute `href` with a value in quotation marks.
 pub struct ReverseLinks;
 
-/// Calls `visit` with the value of each attribute `href`. The text is cut at white space,
-/// which has no place in a link.
+/// Calls `visit` with the value of each attribute `href`.
 fn for_each_link(page: &str, mut visit: impl FnMut(&str)) {
     let mut rest = page;
     while let Some(at) = rest.as_bytes().windows(5).position(|word| word.eq_ignore_ascii_case(b"href=")) {

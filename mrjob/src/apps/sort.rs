@@ -1,35 +1,31 @@
-//! Sort by lines (paper, §5.3): the output files, one behind the other in the order of
-//! their numbers, are sorted.
+//! Sort by lines (paper, §5.3): the output files, concatenated in the order of their numbers, are sorted.
 //!
-//! The framework sorts within a partition; so the partitions must be ranges. Their
-//! borders come from a sample of the input that is drawn before the job starts (§5.3: "a
-//! pre-pass MapReduce operation will collect a sample of the keys"; here a few thousand
-//! reads by the coordinator do), and go to the workers as parameters.
+//! The framework sorts within a partition, so the partitions must be ranges of keys. Their borders come from
+//! a sample of the input. The paper samples with another MapReduce job (§5.3); here the coordinator reads at
+//! a few hundred places before the job starts, and sends the borders to the workers as parameters.
 
 use mapreduce::app::{Application, Records, Values};
 use mapreduce::split::Piece;
 use mapreduce::store::{ReadFile, Store, StoreError};
 
-/// How many lines are sampled for each partition. The largest of R partitions is then
-/// rarely more than a fifth larger than the mean.
+/// Sampled lines for each partition. With these the largest of R partitions is rarely more than a fifth
+/// larger than the mean.
 const SAMPLES_PER_PARTITION: usize = 256;
 
-/// How many places of the input are looked at; each gives the lines that begin close
-/// behind it.
+/// The number of places at which the input is sampled. Each gives the first lines after it.
 const PLACES: u64 = 512;
 
 /// How many bytes are read at each place.
 const PLACE_SIZE: u64 = 16 << 10;
 
-/// All lines, sorted by their bytes. Bytes that are no UTF-8 come out as U+FFFD.
+/// All lines, sorted by their bytes. Bytes that are not UTF-8 become U+FFFD.
 pub struct Sort {
-    /// The first key of each partition but the first, in increasing order.
+    /// The first key of each partition except partition 0, in increasing order.
     borders: Vec<String>,
 }
 
 impl Sort {
-    /// Keys below the first border go to partition 0, and so on. Without borders,
-    /// everything does.
+    /// Keys below the first border go to partition 0, and so on. Without borders all keys go to partition 0.
     pub fn new(mut borders: Vec<String>) -> Sort {
         borders.sort_unstable();
         Sort { borders }
@@ -46,11 +42,11 @@ pub fn sample(store: &dyn Store, files: &[String], reduces: usize) -> Result<Vec
     for file in files {
         lengths.push(store.open(file)?.length());
     }
-    // Evenly over all files together, so that a long file has its share in the sample.
+    // Places are spread evenly over all files together, so a long file has its share of the sample.
     let stride = (lengths.iter().sum::<u64>() / PLACES).max(PLACE_SIZE);
     let wanted_here = SAMPLES_PER_PARTITION * reduces / PLACES as usize + 1;
     let mut lines = Vec::new();
-    // The next place, counted from the beginning of the first file over all of them.
+    // The next place, and the length of the files before this one, in bytes from the start of the first file.
     let (mut next, mut before) = (0, 0);
     for (name, length) in files.iter().zip(lengths) {
         if next < before + length {
@@ -63,23 +59,23 @@ pub fn sample(store: &dyn Store, files: &[String], reduces: usize) -> Result<Vec
         before += length;
     }
     lines.sort_unstable();
-    // The quantiles of the sample. Where one line is very frequent, several of them are equal, and all those
-    // lines must be in one partition in any case.
+    // The quantiles of the sample. If one line is very frequent, several quantiles are equal; all those lines
+    // belong to one partition anyway.
     let mut borders: Vec<String> =
         (1..reduces).filter_map(|border| lines.get(border * lines.len() / reduces).cloned()).collect();
     borders.dedup();
     Ok(borders)
 }
 
-/// The first lines that begin at `offset` or a little later, at most `count`. Bytes that are not UTF-8 come
-/// out as U+FFFD.
+/// At most `count` lines, the first ones that begin at `offset` or soon after. Bytes that are not UTF-8
+/// become U+FFFD.
 fn first_lines(
     file: &mut dyn ReadFile,
     name: &str,
     offset: u64,
     count: usize,
 ) -> Result<Vec<String>, StoreError> {
-    let length = PLACE_SIZE.min(file.length() - offset);
+    let length = PLACE_SIZE.min(file.length().saturating_sub(offset));
     let piece = Piece { file: name.to_owned(), offset, length, version: file.version()? };
     let bounds = piece.bounds(file, Records::Lines)?;
     let mut bytes = vec![0; (bounds.end - bounds.start) as usize];

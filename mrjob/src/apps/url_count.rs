@@ -1,12 +1,12 @@
 //! Count of URL access frequency (paper, §2.3).
 //!
-//! Word count for the logs of web servers, with keys as skewed as words are.
+//! Word count for the logs of web servers. Some URLs are much more frequent than others, like words.
 
 use mapreduce::app::{Application, Values};
 
 /// The number of requests for each URL, from the logs of a web server in the Common Log
 /// Format: `127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET /index.html HTTP/1.0" 200
-/// 2326`. Lines without a request are passed over.
+/// 2326`. Lines without a request are ignored.
 pub struct UrlCount;
 
 /// The URL of a line: the second word of the first text in quotation marks.

@@ -12,20 +12,20 @@ pub(crate) const MOST_REDUCES: i64 = 10_000;
 
 const EXAMPLES: &str = "\
 Examples:
-  mrjob run --app wc --workers 4 --reduces 10 books/*.txt         leaves mr-out-0 to mr-out-9
+  mrjob run --app wc --workers 4 --reduces 10 books/*.txt         writes mr-out-0 to mr-out-9
   mrjob run --app grep --parameter 'whale|ship' --out out books/*.txt
-  mrjob run --app sort --report job.html --out out records        and draws a picture of the job
-  mrjob run --resume --app sort --out out records                 goes on after the first was killed
+  mrjob run --app sort --report job.html --out out records        with a picture of the job
+  mrjob run --resume --app sort --out out records                 continues it after a kill -9
 
-  mrjob coordinator --app indexer books/*.txt                     as in the course; and in other terminals
-  mrjob worker                                                    as many as you like
+  mrjob coordinator --app indexer books/*.txt                     as in the course; in other terminals:
+  mrjob worker                                                    start as many as you like
 
   mrjob coordinator --listen tcp:0.0.0.0:7000 --token-file token --local-disks --app wc books/*.txt
   mrjob worker --connect tcp:head:7000 --token-file token --no-shared-disk     on other machines
 
-Exit code: 0 done, 1 the job has failed, 2 wrong usage. NO_COLOR is respected.";
+Exit code: 0 done, 1 the job failed, 2 wrong usage. NO_COLOR is respected.";
 
-/// Runs programs made of a map and a reduce function over many files, on many processes.
+/// Runs a map and a reduce function over many files, in many processes.
 #[derive(Debug, Parser)]
 #[command(name = "mrjob", version, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -35,16 +35,16 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a job: starts a coordinator and workers, waits for them, leaves mr-out-0, mr-out-1, …
+    /// Run a job: start a coordinator and workers, wait for them, and write mr-out-0, mr-out-1, …
     #[command(after_help = EXAMPLES)]
     Run(Run),
-    /// Start the coordinator of a job; it ends when the job does
+    /// Start the coordinator of a job; it ends with the job
     #[command(after_help = EXAMPLES)]
     Coordinator(Coordinator),
-    /// Start a worker; it ends when the job does
+    /// Start a worker; it ends with the job
     #[command(after_help = EXAMPLES)]
     Worker(Worker),
-    /// Run a job in one thread and leave mr-out-0: all other runs must agree with it
+    /// Run a job in one thread and write mr-out-0, with which all other runs must agree
     Sequential(Sequential),
     /// Measure a job against a plain program that does the same
     Bench(Bench),
@@ -56,24 +56,24 @@ pub(crate) enum Command {
     },
 }
 
-/// What makes a job, wherever it runs.
+/// The arguments that define a job, wherever it runs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Program {
     /// Name of the application
     #[arg(long)]
     pub(crate) app: String,
-    /// A parameter of the application, such as the pattern of grep; may be repeated
+    /// A parameter for the application, such as grep's pattern; may be repeated
     #[arg(long = "parameter", value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) parameters: Vec<String>,
-    /// Where the output goes; the directory is made if it is not there [default: the current one]
+    /// Directory for the output, created if it is missing [default: the current directory]
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     pub(crate) out: PathBuf,
-    /// Input
+    /// Input files
     #[arg(required = true, value_name = "FILES")]
     pub(crate) files: Vec<OsString>,
 }
 
-/// What a coordinator decides.
+/// The arguments of a coordinator.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Job {
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub(crate) struct Job {
         value_parser = clap::value_parser!(u32).range(1..=MOST_REDUCES),
     )]
     pub(crate) reduces: u32,
-    /// Largest piece of a file that is one map task, in MiB, for applications that can take pieces
+    /// Largest piece of a file for one map task, in MiB; applications that need whole files ignore it
     #[arg(
         long,
         value_name = "MIB",
@@ -95,7 +95,7 @@ pub(crate) struct Job {
         value_parser = clap::value_parser!(u64).range(1..=2048),
     )]
     pub(crate) split: u64,
-    /// Give up an attempt that has made no progress for this long, in milliseconds
+    /// Give up an attempt that makes no progress for this long, in milliseconds
     #[arg(
         long,
         value_name = "MS",
@@ -104,17 +104,18 @@ pub(crate) struct Job {
         value_parser = clap::value_parser!(u64).range(1..),
     )]
     pub(crate) timeout: u64,
-    /// Leave intermediate files with the workers that made them, and let reducers fetch them over sockets
+    /// Keep intermediate files on the disks of the workers that made them; reducers fetch them over sockets
     #[arg(long)]
     pub(crate) local_disks: bool,
-    /// Go on with a job of the same application, files and options into the same directory whose coordinator
-    /// was killed; begin it if there is none
+    /// Continue the job of the same application, files and options whose coordinator was killed; start it if
+    /// there is none
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Write a picture of the job to this file: tasks by worker over time, stragglers, failures, counters
+    /// Write a picture of the job to this file, an HTML page: tasks by worker over time, stragglers,
+    /// failures, counters
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// No counters at the end, and no progress
+    /// Show no progress, and no counters at the end
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
@@ -131,7 +132,7 @@ pub(crate) struct Run {
         value_parser = clap::value_parser!(u32).range(1..=1024),
     )]
     pub(crate) workers: u32,
-    /// How many MiB of pairs a worker keeps in memory before it goes to the disk
+    /// MiB of pairs that a worker keeps in memory before it writes them to disk
     #[arg(
         long,
         value_name = "MIB",
@@ -146,7 +147,7 @@ pub(crate) struct Run {
 pub(crate) struct Coordinator {
     #[command(flatten)]
     pub(crate) job: Job,
-    /// Where workers find it: unix:PATH or tcp:HOST:PORT
+    /// Address at which workers connect: unix:PATH or tcp:HOST:PORT
     #[arg(long, value_name = "ADDRESS", default_value = "unix:mr-socket")]
     pub(crate) listen: Address,
     /// Write the job's token to this file, which only you can read [default for TCP: print it]
@@ -159,21 +160,20 @@ pub(crate) struct Coordinator {
 
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
-    /// Where the coordinator is
+    /// Address of the coordinator
     #[arg(long, value_name = "ADDRESS", default_value = "unix:mr-socket")]
     pub(crate) connect: Address,
-    /// Where the output goes, as the coordinator was told; both must see the same files
+    /// Directory for the output, the same as the coordinator's; both must see the same files
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     pub(crate) out: PathBuf,
-    /// Read the input and write the output through the coordinator, because this machine does not see those
-    /// files
+    /// Read input and write output through the coordinator, on a machine that does not see those files
     #[arg(long, conflicts_with = "out")]
     pub(crate) no_shared_disk: bool,
-    /// Where the worker makes a directory of its own, its disk [default: the system's directory for temporary
-    /// files]
+    /// Where the worker creates its local disk, a directory of its own [default: the system's directory for
+    /// temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) local: Option<PathBuf>,
-    /// How many MiB of pairs it keeps in memory before it goes to the disk
+    /// MiB of pairs that the worker keeps in memory before it writes them to disk
     #[arg(
         long,
         value_name = "MIB",
@@ -182,16 +182,16 @@ pub(crate) struct Worker {
         value_parser = clap::value_parser!(u64).range(1..=1024),
     )]
     pub(crate) memory: u64,
-    /// How long it looks for a coordinator that does not answer, in milliseconds
+    /// How long to try a coordinator that does not answer, in milliseconds
     #[arg(long, value_name = "MS", allow_negative_numbers = true, default_value_t = 10_000)]
     pub(crate) patience: u64,
-    /// The file with the job's token, which the coordinator wrote; or set `MRJOB_TOKEN` to the token
+    /// The file to which the coordinator wrote the job's token; or set `MRJOB_TOKEN` to the token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// The job's token
     #[arg(long, env = "MRJOB_TOKEN", hide_env_values = true, hide = true)]
     pub(crate) token: Option<String>,
-    /// End when this process does, which has started the worker
+    /// End with this process, which started the worker
     #[arg(long, value_name = "PROCESS", hide = true)]
     pub(crate) parent: Option<i32>,
 }
@@ -222,10 +222,10 @@ pub(crate) struct Bench {
     /// Size of the input, in MB [default: 1000 for sort, 330 for the others]
     #[arg(long, value_name = "MB")]
     pub(crate) size: Option<u64>,
-    /// Where to put input and output [default: a new directory below the system's for temporary files]
+    /// Directory for input and output [default: a new one in the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
-    /// How many rounds to run; ratios are medians over them
+    /// Number of rounds; ratios are medians over them
     #[arg(
         long,
         default_value_t = 3,
@@ -236,7 +236,7 @@ pub(crate) struct Bench {
     /// The pattern of `bench grep`
     #[arg(long, value_name = "REGEX", default_value = "whale|ship")]
     pub(crate) pattern: String,
-    /// Text to repeat until it is large enough [default: ../shared/data/text if it is there, else made-up
+    /// Text to repeat until the size is reached [default: ../shared/data/text if it is there, else made-up
     /// text]
     #[arg(long, value_name = "FILE")]
     pub(crate) text: Vec<PathBuf>,

@@ -1,7 +1,7 @@
 //! The worker processes of `run`.
 //!
-//! `run` does the work of a cluster's scheduler: it starts workers, and replaces those that die, whatever the
-//! reason. The coordinator has no part in that: it would also go on with fewer workers, or wait for new ones.
+//! `run` does the work of a cluster's scheduler: it starts workers, and replaces those that die for any
+//! reason. The coordinator has no part in that. It also works with fewer workers, or waits for new ones.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,28 +15,28 @@ use super::arguments::Run;
 use crate::locks::OwnDirectory;
 use crate::wire::Address;
 
-/// How many workers may die, for each of them, without a task being done in between.
+/// `run` gives up after this many deaths per worker without a finished task in between.
 const DEATHS_PER_WORKER: usize = 10;
 
-/// How long workers have to end when the job is over.
+/// How long `run` waits for its workers after the job, before it kills them.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
-/// Worker processes, and the directory with their disks and sockets. The drop ends the processes and removes
-/// the directory.
+/// Worker processes, and the directory with their disks and sockets. Dropping it kills the processes and
+/// removes the directory.
 pub(crate) struct Children {
     /// For the coordinator's socket, and a directory of each worker.
     directory: OwnDirectory,
-    /// What each of them gets on its command line.
+    /// Arguments for each worker.
     out: PathBuf,
     memory: u64,
     workers: Vec<Child>,
-    /// How many have died since a task was done, and how many tasks were done then.
+    /// Deaths since the last task was done, and the number of tasks done by then.
     deaths: usize,
     done: usize,
 }
 
 impl Children {
-    /// Makes the directory. No worker runs yet.
+    /// Creates the directory. No worker runs yet.
     pub(crate) fn new(arguments: &Run) -> Result<Children, Problem> {
         let name = format!("{:016x}", labrt::random_seed());
         let parent = std::env::temp_dir();
@@ -53,14 +53,14 @@ impl Children {
         })
     }
 
-    /// Where the coordinator listens.
+    /// The address at which the coordinator listens.
     pub(crate) fn address(&self) -> Address {
         Address::Unix(self.directory.path().join("coordinator"))
     }
 
     /// Starts one more worker.
     pub(crate) fn start(&mut self) -> Result<(), Problem> {
-        // Standard output and error are the parent's: a worker's messages are for the user.
+        // Workers share this process's standard output and error: their messages are for the user.
         let start = || -> io::Result<Child> {
             Command::new(std::env::current_exe()?)
                 .arg("worker")
@@ -86,8 +86,8 @@ impl Children {
         if done != self.done {
             (self.done, self.deaths) = (done, 0);
         }
-        // A worker that ended because the job is over is also replaced, in the moment before this process
-        // notices. The new one is told to exit, or finds no coordinator.
+        // A worker that ended because the job is over may be replaced, too, before this process notices the
+        // end. The new worker is told to exit, or finds no coordinator.
         let wanted = self.workers.len();
         self.workers.retain_mut(|worker| matches!(worker.try_wait(), Ok(None)));
         self.deaths += wanted - self.workers.len();
@@ -100,8 +100,8 @@ impl Children {
         Ok(())
     }
 
-    /// Waits for the workers to end, which they do when they hear that the job is over. The drop kills the
-    /// others.
+    /// Waits for the workers to end by themselves, after they hear that the job is over. Dropping this kills
+    /// the others.
     pub(crate) fn wait(&mut self) {
         let deadline = Instant::now() + END_WITHIN;
         while !self.workers.is_empty() && Instant::now() < deadline {
@@ -114,7 +114,7 @@ impl Children {
 impl Drop for Children {
     fn drop(&mut self) {
         for worker in &mut self.workers {
-            // It may have ended in this moment.
+            // The worker may have ended just now.
             let _ = worker.kill();
             let _ = worker.wait();
         }

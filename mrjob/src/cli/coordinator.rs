@@ -1,11 +1,10 @@
-//! The commands `coordinator` and `run`: the same coordinator, without and with workers of its own.
+//! The commands `coordinator` and `run`. Both start a coordinator; `run` also starts workers.
 //!
-//! Both wait by looking at the coordinator from time to time. That costs next to nothing, and one loop can
-//! show progress, look after the workers and hear signals.
+//! Both poll the coordinator's status. That costs almost nothing, and the same loop shows progress, replaces
+//! dead workers and checks for signals.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -21,19 +20,18 @@ use super::arguments;
 use super::children::Children;
 use super::job::{self, Prepared};
 use super::progress::{self, Bars};
-use super::{Done, INTERRUPTED, Problem, on_real_threads};
+use super::{Done, INTERRUPTED, Problem, complain, on_real_threads};
 use crate::catalogue::Catalogue;
 use crate::directory::JobStore;
-use crate::names;
 use crate::remote::{Files, FilesRpc};
-use crate::report::Recorder;
+use crate::report::{self, Recorder};
 use crate::wire::{Address, Connections, Listener, Token};
 
-/// How often it looks whether the job is over and the workers are alive.
+/// How often the loop polls the coordinator and the workers.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How long a coordinator stays after the job is over, so that workers can hear of it. A worker that asks
-/// later finds no coordinator, and ends, too.
+/// How long a coordinator waits after the job, so that workers can hear that it is over. A worker that asks
+/// later finds no coordinator, and ends as well.
 const STAY: Duration = Duration::from_secs(1);
 
 /// The command `coordinator`.
@@ -48,7 +46,7 @@ pub(crate) fn coordinate(arguments: arguments::Coordinator, catalogue: Arc<Catal
         }
         let done = served.watch(&interrupted, |_| Ok(()));
         let deadline = Instant::now() + STAY;
-        // Workers hang up when they have heard; other clients may not.
+        // Workers hang up once they hear of the end; other clients may not.
         while done.is_ok() && served.connections.count() > 0 && Instant::now() < deadline {
             thread::sleep(LOOK_EVERY);
         }
@@ -56,13 +54,14 @@ pub(crate) fn coordinate(arguments: arguments::Coordinator, catalogue: Arc<Catal
     })
 }
 
-/// Writes to standard output. If the user has closed it, the job goes on without.
+/// Writes to standard output. The job goes on if standard output is closed.
 fn say(text: &str) {
     let mut output = io::stdout().lock();
     let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
-/// The token of a coordinator, and whether to print it because it goes nowhere else.
+/// The token of a coordinator, and whether to print it. A token that was given or is written to a file is not
+/// printed.
 fn token(arguments: &arguments::Coordinator) -> Result<(Token, bool), Problem> {
     let given = arguments.token.as_deref().map(Token::from_text).filter(|token| !token.is_none());
     let is_tcp = matches!(arguments.listen, Address::Tcp(_));
@@ -73,6 +72,7 @@ fn token(arguments: &arguments::Coordinator) -> Result<(Token, bool), Problem> {
         (None, None) => Token::none(),
     };
     if let Some(path) = &arguments.token_file {
+        job::check_is_no_data("--token-file", path, &arguments.job.program)?;
         token.write(path).map_err(|error| Problem::Failed(format!("{}: {error}", path.display())))?;
     }
     let print = given.is_none() && arguments.token_file.is_none() && !token.is_none();
@@ -83,12 +83,12 @@ fn token(arguments: &arguments::Coordinator) -> Result<(Token, bool), Problem> {
 pub(crate) fn run(arguments: arguments::Run, catalogue: Arc<Catalogue>) -> Done {
     let interrupted = catch_signals()?;
     on_real_threads(move || {
-        // Children are dropped, and thereby killed, on every way out of here.
+        // Every return drops the children, which kills them.
         let mut children = Children::new(&arguments)?;
         let served = Served::start(&arguments.job, &children.address(), Token::none(), &catalogue)?;
         let started = (0..arguments.workers).try_for_each(|_| children.start());
         let done = started.and_then(|()| served.watch(&interrupted, |done| children.replace_dead(done)));
-        // After a failure of this process no one has told the workers to end.
+        // After a failure the workers were not told to end, so waiting for them is useless.
         if done.is_ok() {
             children.wait();
         }
@@ -97,12 +97,12 @@ pub(crate) fn run(arguments: arguments::Run, catalogue: Arc<Catalogue>) -> Done 
     })
 }
 
-/// Signals that come so soon after the first one are the same wish: timeout(1) signals its child, and then
+/// A second signal this soon after the first one is the same request: timeout(1) signals its child, and then
 /// the whole group.
 const SAME_WISH: Duration = Duration::from_millis(500);
 
-/// A flag that SIGINT and SIGTERM set, so that temporary files do not stay behind. The second signal ends the
-/// process.
+/// A flag that SIGINT and SIGTERM set, so that the command can remove its temporary files. A second signal
+/// ends the process at once.
 fn catch_signals() -> Result<Arc<AtomicBool>, Problem> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
@@ -117,23 +117,23 @@ fn catch_signals() -> Result<Arc<AtomicBool>, Problem> {
     Ok(interrupted)
 }
 
-/// A coordinator that can be reached.
+/// A running coordinator that clients can reach.
 struct Served {
     address: Address,
     coordinator: Arc<Coordinator>,
-    /// Workers, and others that have found the socket.
+    /// Connections of workers, and of any other client.
     connections: Connections,
     store: Arc<JobStore>,
-    /// What became of the output, once that is decided.
+    /// Whether the output was published, once that is decided.
     published: Arc<OnceLock<Result<(), StoreError>>>,
-    /// Watches for the report, if the user wants one.
+    /// Records events for `--report`.
     recorder: Option<Recorder>,
     arguments: arguments::Job,
     begun: Instant,
 }
 
 impl Served {
-    /// Starts the coordinator of a job, and lets workers come.
+    /// Starts the coordinator of a job and accepts workers.
     fn start(
         arguments: &arguments::Job,
         address: &Address,
@@ -141,8 +141,8 @@ impl Served {
         catalogue: &Catalogue,
     ) -> Result<Served, Problem> {
         let begun = Instant::now();
-        check_report(arguments.report.as_deref())?;
-        // Before the job's directory is made, which would have to be removed again.
+        check_report(arguments)?;
+        // Bound first: after a failure here there is no job directory to remove.
         let listener = Listener::bind(address);
         let listener = listener.map_err(|error| Problem::Failed(format!("{address}: {error}")))?;
         let Prepared { state, plan, store, log, resumed, publishing } = job::prepare(arguments, catalogue)?;
@@ -156,7 +156,8 @@ impl Served {
             begun: publishing,
             published: published.clone(),
         };
-        // The log comes first: when the output begins to move, the log must say so.
+        // The log observes first: it must say that publishing has begun before the publisher moves any
+        // output.
         let mut watchers = Watchers(vec![Box::new(log), Box::new(publisher)]);
         watchers.0.extend(recorder.clone().map(|recorder| Box::new(recorder) as Box<dyn Observer>));
         let coordinator = Coordinator::of(state, Some(Box::new(watchers)));
@@ -170,8 +171,8 @@ impl Served {
         Ok(Served { address, coordinator, connections, store, published, recorder, arguments, begun })
     }
 
-    /// Waits until the job is over, shows how far it is, and lets `look_after` have a look from time to time,
-    /// which gets the number of tasks that are done.
+    /// Waits until the job is over and shows its progress. Calls `look_after` in each round, with the number
+    /// of tasks that are done.
     fn watch(
         &self,
         interrupted: &AtomicBool,
@@ -193,29 +194,30 @@ impl Served {
         Ok(self.coordinator.wait())
     }
 
-    /// Clears up, and says how it went. From here on no output appears that was not there before.
+    /// Removes the job's directory, writes the report and returns the result. No output is published after
+    /// this.
     fn end(&self, done: Result<Summary, Problem>) -> Done {
-        // Either the publisher has decided before, or this line does, and nothing is published any more.
+        // If the publisher has not decided yet, this line decides that nothing is published.
         let nothing = || Err(StoreError::new(StoreErrorKind::Other, "mr-out", "the job has no output"));
         let published = self.published.get_or_init(nothing).clone();
         self.store.remove_directory();
         let reported = self.write_report();
         let failure = match done {
             Ok(Summary { failure: Some(reason), .. }) => {
-                Some(Problem::Failed(format!("the job has failed: {reason}")))
+                Some(Problem::Failed(format!("the job failed: {reason}")))
             }
             Ok(summary) => {
                 self.say(&summary);
                 None
             }
-            // The problem came up after the output was published.
+            // The output was already published when the problem came up.
             Err(_) if published.is_ok() => None,
             Err(problem) => Some(problem),
         };
         failure.map_or(published.map_err(Problem::failed), Err).and(reported)
     }
 
-    /// Tells what the job has counted.
+    /// Prints the job's counters.
     fn say(&self, summary: &Summary) {
         if summary.maps.skipped_records > 0 {
             eprintln!("mrjob: {} bad records were skipped", summary.maps.skipped_records);
@@ -231,17 +233,14 @@ impl Served {
     }
 }
 
-/// Checks the report's place before the job starts, so that an hour of work does not end without a report.
-fn check_report(path: Option<&Path>) -> Done {
-    let Some(path) = path else { return Ok(()) };
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if folder.is_some_and(|folder| !folder.is_dir()) {
-        return Err(Problem::Usage(format!("--report {}: no file can be made there", path.display())));
-    }
-    names::check_place(path).map_err(|error| Problem::Usage(format!("--report {}: {error}", path.display())))
+/// Checks the report's path before the job starts: an hour of work must not end without its report.
+fn check_report(arguments: &arguments::Job) -> Done {
+    let Some(path) = &arguments.report else { return Ok(()) };
+    job::check_is_no_data("--report", path, &arguments.program)?;
+    report::check_place(path).map_err(|error| Problem::Usage(format!("--report {}: {error}", path.display())))
 }
 
-/// Several observers as one.
+/// Passes events on to several observers.
 struct Watchers(Vec<Box<dyn Observer>>);
 
 impl Observer for Watchers {
@@ -250,12 +249,12 @@ impl Observer for Watchers {
     }
 }
 
-/// Moves the output to its place as soon as the job is finished. It runs under the coordinator's lock, so
-/// that whoever learns that the job is finished finds the output.
+/// Moves the output to its place as soon as the job is finished. It runs under the coordinator's lock, so the
+/// output is in place before any client can learn that the job is finished.
 struct Publisher {
     store: Arc<JobStore>,
     reduces: usize,
-    /// An earlier coordinator was killed while it did this.
+    /// An earlier coordinator was killed while it moved the output.
     begun: bool,
     published: Arc<OnceLock<Result<(), StoreError>>>,
 }
@@ -268,7 +267,7 @@ impl Observer for Publisher {
                     self.published.get_or_init(|| self.store.publish(self.reduces, self.begun));
                 }
                 Event::Skipped { map, file, offset, reason } => {
-                    eprintln!("mrjob: map {map} skips the record at byte {offset} of {file}: {reason}");
+                    complain(&format!("map {map} skips the record at byte {offset} of {file}: {reason}"));
                 }
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! From the command line to a job.
+//! Turns the command line into a job.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::directory::{self, JobStore};
 use crate::input;
 use crate::locks::{self, OwnDirectory};
 use crate::log::{self, Plan, Unfinished};
-use crate::names::{is_of_one_process, to_text};
+use crate::names::{is_of_one_process, is_same_file, to_text};
 
 /// How long a worker waits before it asks again. Sockets are cheap, and phases end suddenly.
 const WAIT: Duration = Duration::from_millis(5);
@@ -24,47 +24,47 @@ const WAIT: Duration = Duration::from_millis(5);
 /// How often a worker reports its progress.
 const REPORT_EVERY_MS: u64 = 100;
 
-/// A job of any size may have this many reduces.
+/// Every job may have this many reduces.
 const REDUCES_OF_A_SMALL_JOB: u64 = 1000;
 
-/// A larger job may have one for each so many bytes of input.
+/// A larger job may have one reduce for each so many bytes of input.
 const INPUT_PER_REDUCE: u64 = 64 << 10;
 
-/// The most intermediate files that a job may make.
+/// The most intermediate files of a job.
 const MOST_FILES: usize = 10_000_000;
 
-/// A job that can be started.
+/// A job that is ready to start.
 pub(crate) struct Prepared {
     pub(crate) state: State,
     pub(crate) plan: Plan,
     pub(crate) store: Arc<JobStore>,
     pub(crate) log: log::Writer,
-    /// Tasks that were done by an earlier coordinator.
+    /// The number of tasks that an earlier coordinator finished.
     pub(crate) resumed: usize,
-    /// That coordinator had begun to move the output to its place.
+    /// Whether that coordinator was killed while it moved the output to its place.
     pub(crate) publishing: bool,
 }
 
-/// The application of a program, whose parameters must suit it.
+/// The application of a program. Wrong parameters are wrong usage.
 pub(crate) fn application(program: &Program, catalogue: &Catalogue) -> Result<Box<dyn Application>, Problem> {
     let found = catalogue.make(&program.app, &program.parameters);
     found.map_err(|error| Problem::Usage(error.to_string()))
 }
 
-/// Names of the input files as text. None may look like a file of the job's own.
+/// Names of the input files as text. `./` goes before a name that looks like one of the job's own files.
 pub(crate) fn files(program: &Program) -> Vec<String> {
     let names = program.files.iter().map(|file| to_text(file));
     names.map(|file| if names::is_own(&file) { format!("./{file}") } else { file }).collect()
 }
 
-/// Looks at the input, and makes the job's directory or takes over that of a job that was killed.
+/// Checks the input, then creates the job's directory, or takes over the directory of a job that was killed.
 pub(crate) fn prepare(arguments: &Job, catalogue: &Catalogue) -> Result<Prepared, Problem> {
     let Job { program, .. } = arguments;
     let application = application(program, catalogue)?;
     let files = files(program);
     let store = JobStore::new(&program.out);
     let splits = input::splits(&store, &files, application.records(), arguments.split << 20);
-    // A missing file, a directory, a pipe: said before anything has started.
+    // Bad input (a missing file, a directory, a pipe) is reported before anything starts.
     let splits = splits.map_err(Problem::failed)?;
     check_names(program)?;
     check_input_survives(program)?;
@@ -84,43 +84,62 @@ pub(crate) fn prepare(arguments: &Job, catalogue: &Catalogue) -> Result<Prepared
     let Unfinished { plan, finished, first_attempt, publishing, .. } = unfinished;
     let mut state = state(arguments, &plan);
     let finished = if arguments.local_disks && !publishing {
-        // The maps' output went with the workers.
+        // The outputs of maps were on the workers' disks, and died with the workers.
         finished.into_iter().filter(|task| matches!(task.task, rpc::TaskId::Reduce(_))).collect()
     } else {
         finished
     };
     let resumed = finished.len();
-    eprintln!("mrjob: goes on with a job of which {resumed} tasks are done");
+    eprintln!("mrjob: continues a job of which {resumed} tasks are done");
     state.resume(finished, first_attempt, labrt::time::Instant::now());
     Ok(Prepared { state, plan, store: Arc::new(store), log, resumed, publishing })
 }
 
-/// Refuses input that the output would replace or remove.
+/// Refuses input files that the output would replace or remove.
 pub(crate) fn check_input_survives(program: &Program) -> Result<(), Problem> {
-    let Ok(out) = program.out.canonicalize() else { return Ok(()) };
-    let is_output = |file: &&OsString| {
+    let would_go = |file: &&OsString| {
         let path = Path::new(file);
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        names::partition_of_output(name).is_some() && folder.canonicalize().is_ok_and(|folder| folder == out)
+        // A link may lead to a file of output.
+        is_output(path, &program.out)
+            || path.canonicalize().is_ok_and(|target| is_output(&target, &program.out))
     };
-    let Some(file) = program.files.iter().find(is_output) else { return Ok(()) };
+    let Some(file) = program.files.iter().find(would_go) else { return Ok(()) };
     Err(Problem::Usage(format!(
         "{}: the job's output would replace this input; choose another --out",
         to_text(file)
     )))
 }
 
-/// Refuses files that workers would not find under the same name.
+/// Refuses to write what the option names over the job's input or output.
+pub(crate) fn check_is_no_data(option: &str, path: &Path, program: &Program) -> Result<(), Problem> {
+    let what = if is_output(path, &program.out) {
+        "output"
+    } else if program.files.iter().any(|file| is_same_file(Path::new(file), path)) {
+        "input"
+    } else {
+        return Ok(());
+    };
+    Err(Problem::Usage(format!("{option} {}: this is a file of the job's {what}", path.display())))
+}
+
+/// Whether a job into the folder `out` may write or remove this file as its output.
+fn is_output(path: &Path, out: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_there = || Some(folder.canonicalize().ok()? == out.canonicalize().ok()?);
+    names::partition_of_output(name).is_some() && is_there() == Some(true)
+}
+
+/// Refuses names that mean another file in each process.
 fn check_names(program: &Program) -> Result<(), Problem> {
     let Some(file) = program.files.iter().find(|file| is_of_one_process(file)) else { return Ok(()) };
     Err(Problem::Failed(format!(
-        "{}: each process finds another file under this name; use the name that the file has on the disk",
+        "{}: this name means another file in each process; use the file's name on the disk",
         to_text(file)
     )))
 }
 
-/// Refuses numbers that this input cannot use, and that would make more files than anyone can have meant.
+/// Refuses numbers of tasks that this input cannot use.
 fn check_size(reduces: usize, splits: &[Split]) -> Result<(), Problem> {
     let bytes: u64 = splits.iter().map(Split::length).sum();
     let most = REDUCES_OF_A_SMALL_JOB.max(bytes / INPUT_PER_REDUCE);
@@ -142,7 +161,7 @@ fn check_size(reduces: usize, splits: &[Split]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What makes this job: its own description, and its input.
+/// The description of this job and its input.
 fn plan(
     arguments: &Job,
     catalogue: &Catalogue,
@@ -159,19 +178,19 @@ fn plan(
         parameters = prepared.map_err(Problem::failed)?;
     }
     let job = rpc::Job {
-        // At random: two jobs of the same second, or of two machines, must not share a directory.
+        // Random, so that two jobs never share a directory, not even on two machines or in the same second.
         id: labrt::random_seed(),
         application: program.app.clone(),
         parameters,
         reduces,
         local_disks: arguments.local_disks,
-        // Several reports fit into the time-out, so that one may be late.
+        // Several reports fit into the time-out, so one may be lost.
         report_every_ms: REPORT_EVERY_MS.min(arguments.timeout / 4 + 1),
     };
     Ok(Plan { job, parameters: program.parameters.clone(), splits })
 }
 
-/// The state of a job that has not begun.
+/// The state of a job before its first task.
 fn state(arguments: &Job, plan: &Plan) -> State {
     let rules = Rules {
         timeout: Duration::from_millis(arguments.timeout),
@@ -183,7 +202,7 @@ fn state(arguments: &Job, plan: &Plan) -> State {
     State::new(plan.job.clone(), inputs.collect(), rules)
 }
 
-/// A job of this plan into this directory whose coordinator was killed.
+/// Finds a job of this plan in this directory whose coordinator was killed.
 fn find_unfinished(out: &Path, plan: &Plan) -> Result<Option<(OwnDirectory, Unfinished)>, Problem> {
     let mut other = None;
     for path in locks::directories(out, directory::PREFIX) {
@@ -191,7 +210,7 @@ fn find_unfinished(out: &Path, plan: &Plan) -> Result<Option<(OwnDirectory, Unfi
             other.get_or_insert(format!("{} belongs to a job that is running", path.display()));
             continue;
         };
-        // A job that was killed before its log began has done nothing, and its directory goes here.
+        // A job that was killed before its log began has done nothing. Dropping `directory` removes it.
         let Ok(Some(unfinished)) = log::read(&path) else { continue };
         match plan.difference(&unfinished.plan) {
             None => return Ok(Some((directory, unfinished))),
@@ -203,10 +222,10 @@ fn find_unfinished(out: &Path, plan: &Plan) -> Result<Option<(OwnDirectory, Unfi
     }
     match other {
         Some(other) => Err(Problem::Failed(format!(
-            "nothing to resume: {other} (without --resume the job begins anew, and removes what was killed)"
+            "nothing to resume: {other} (without --resume a new job starts, and removes what the killed one left)"
         ))),
         None => {
-            eprintln!("mrjob: there is nothing to resume, so the job begins");
+            eprintln!("mrjob: there is nothing to resume; a new job starts");
             Ok(None)
         }
     }

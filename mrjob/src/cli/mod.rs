@@ -1,8 +1,7 @@
-//! The command line. Exit code 0: done; 1: the job has failed; 2: it was called wrongly.
+//! The command line. Exit code 0: done; 1: the job failed; 2: wrong usage.
 //!
-//! Each command is a function from its arguments to [`Done`], in a file of its own; this file turns the
-//! results into messages and exit codes. Messages go to standard error, so that standard output holds only
-//! what the user asked for.
+//! Each command has its own file with a function from arguments to [`Done`]. This file turns the results into
+//! messages and exit codes. Messages go to standard error; standard output has only what the user asked for.
 
 mod arguments;
 mod bench;
@@ -22,11 +21,12 @@ use clap::Parser;
 use labrt::{Config, Limits};
 
 use crate::catalogue::Catalogue;
+use crate::names::printable;
 
-/// The exit code of a process that a signal has ended, as a shell reports SIGINT.
+/// The exit code after SIGINT or SIGTERM: 128 + 2, as shells report SIGINT.
 pub(crate) const INTERRUPTED: i32 = 130;
 
-/// Why a command has failed.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Problem {
     /// Wrong usage.
@@ -45,8 +45,8 @@ impl Problem {
 /// The result of a command.
 pub(crate) type Done = Result<(), Problem>;
 
-/// Runs the command line, with these applications, and returns its exit code: 0 done, 1 failed, 2 called
-/// wrongly.
+/// Runs the command line with these applications. The exit code is 0 if the command is done, 1 if it failed,
+/// and 2 after wrong usage.
 pub fn main(catalogue: Catalogue) -> ExitCode {
     let catalogue = Arc::new(catalogue);
     let done = match Arguments::parse().command {
@@ -60,20 +60,25 @@ pub fn main(catalogue: Catalogue) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Problem::Usage(reason)) => {
-            eprintln!("mrjob: {reason}");
+            complain(&reason);
             ExitCode::from(2)
         }
         Err(Problem::Failed(reason)) => {
-            eprintln!("mrjob: {reason}");
+            complain(&reason);
             ExitCode::FAILURE
         }
     }
 }
 
-/// Runs a process of a job on real threads, for as long as it takes.
+/// Tells the user something.
+pub(crate) fn complain(reason: &str) {
+    eprintln!("mrjob: {}", printable(reason));
+}
+
+/// Runs a process of a job on real threads, without limits of time.
 pub(crate) fn on_real_threads(main: impl FnOnce() -> Done + Send + 'static) -> Done {
-    // The limits are for tests that hang. A job takes as long as it takes, and a user's map may
-    // compute for an hour before it comes back to the runtime.
+    // The limits stop tests that hang. A job may take any time, and a user's map may compute for an hour
+    // between two calls of the runtime.
     let limits = Limits {
         virtual_time: Duration::MAX,
         real_time: Duration::MAX,

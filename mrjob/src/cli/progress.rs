@@ -1,7 +1,7 @@
-//! A bar for each phase with its rate and the time left, on a terminal; nothing elsewhere. And the counters
-//! at the end.
+//! Progress on a terminal: a bar for each phase, with rate and time left. And the counters at the end of the
+//! job.
 //!
-//! The bar of the maps moves back when maps must run again, because their output was lost.
+//! The maps' bar moves back when a lost output makes maps run again.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use mapreduce::{Status, Summary};
 
 use crate::report::bytes;
 
-/// What the bars look like.
+/// The layout of a bar.
 const TEMPLATE: &str = "{prefix:>7} [{bar:40}] {pos}/{len}  {elapsed}  {msg}";
 
-/// How often the words behind the bars change.
+/// How often rate and time left are updated.
 const WORDS_EVERY: Duration = Duration::from_millis(200);
 
-/// One phase.
+/// The bar of one phase.
 struct Bar {
     bar: ProgressBar,
-    /// When it began, and how many of its tasks were done then.
+    /// When the phase began, and how many of its tasks were done by then (by an earlier coordinator).
     begun: Option<(Instant, usize)>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Bars {
 }
 
 impl Bars {
-    /// Two bars, or none if the user wants quiet.
+    /// Two bars, hidden if `quiet`.
     pub(crate) fn new(status: &Status, quiet: bool) -> Bars {
         // indicatif draws to standard error, and only if that is a terminal.
         let bars = MultiProgress::new();
@@ -50,7 +50,7 @@ impl Bars {
         }
     }
 
-    /// Shows how far the job is.
+    /// Shows the progress.
     pub(crate) fn show(&mut self, status: &Status) {
         let words = self.shown.elapsed() >= WORDS_EVERY;
         if words {
@@ -93,7 +93,7 @@ fn rate_and_time_left(elapsed: Duration, before: usize, done: usize, all: usize,
     if done == all { format!("{rate}/s") } else { format!("{rate}/s, {left:.0} s left") }
 }
 
-/// What the job has counted, in lines.
+/// The job's counters, as lines.
 pub(crate) fn summary(summary: &Summary, elapsed: Duration) -> String {
     let Summary { maps, reduces, .. } = summary;
     let mut lines = format!(
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(words(0), "");
         assert_eq!(words(10), "100.0 MB/s, 30 s left");
         assert_eq!(words(40), "100.0 MB/s");
-        // Tasks that an earlier coordinator has done say nothing about the speed of this one.
+        // Tasks that an earlier coordinator did say nothing about the speed of this one.
         assert_eq!(rate_and_time_left(Duration::from_secs(10), 20, 30, 40, 0), "0 B/s, 10 s left");
     }
 }

@@ -1,9 +1,6 @@
 //! The command `sequential`.
 
-use std::fs;
-
 use mapreduce::app::Records;
-use mapreduce::directory_store::DirectoryStore;
 use mapreduce::split::split_inputs;
 use mapreduce::store::{Store, StoreError};
 use mapreduce::{names, sequential};
@@ -13,33 +10,26 @@ use super::{Done, Problem, job};
 use crate::catalogue::Catalogue;
 use crate::directory::JobStore;
 
-/// Leaves `mr-out-0`, complete or not at all.
+/// Writes `mr-out-0`, complete or not at all.
 pub(crate) fn run(arguments: &Sequential, catalogue: &Catalogue) -> Done {
     let program = &arguments.program;
     let application = job::application(program, catalogue)?;
-    let input = JobStore::new(&program.out);
+    let store = JobStore::new(&program.out);
     let files = job::files(program);
     job::check_input_survives(program)?;
-    // For its checks: pipes, devices, files without a length.
-    split_inputs(&input, &files, Records::Whole, u64::MAX).map_err(Problem::failed)?;
-    let output = sequential::run(&*application, &input, &files).map_err(Problem::failed)?;
-    let created = fs::create_dir_all(&program.out);
+    // Called for its checks of the files: pipes, devices, files without a length.
+    split_inputs(&store, &files, Records::Whole, u64::MAX).map_err(Problem::failed)?;
+    let output = sequential::run(&*application, &store, &files).map_err(Problem::failed)?;
+    // A directory of its own, as for every other job: another one removes it after a kill.
+    let created = store.create_directory(labrt::random_seed());
     created.map_err(|error| Problem::Failed(format!("{}: {error}", program.out.display())))?;
-    let store = DirectoryStore::new(&program.out);
-    let name = names::output(0);
-    let temporary = names::temporary(&name, std::process::id());
-    let written = write(&store, &temporary, &name, &output);
-    written.map_err(|error| {
-        // The error that counts is the other one.
-        let _ = store.delete(&temporary);
-        Problem::failed(error)
-    })
+    let written = write(&store, &output).and_then(|()| store.publish(1, false));
+    store.remove_directory();
+    written.map_err(Problem::failed)
 }
 
-/// As a reduce does: written under another name, and renamed when it is complete.
-fn write(store: &DirectoryStore, temporary: &str, name: &str, output: &str) -> Result<(), StoreError> {
-    let mut file = store.create(temporary)?;
+fn write(store: &JobStore, output: &str) -> Result<(), StoreError> {
+    let mut file = store.create(&names::output(0))?;
     file.write(output.as_bytes())?;
-    file.finish()?;
-    store.rename(temporary, name)
+    file.finish()
 }

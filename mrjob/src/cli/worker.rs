@@ -1,8 +1,7 @@
 //! The command `worker`.
 //!
-//! The worker of the lab, with sockets for its network and directories for its stores. It
-//! always listens at a socket of its own, since it learns only from the coordinator whether
-//! the job keeps intermediate files on local disks, and must have said before where it is.
+//! It runs the lab's worker over sockets and directories. It always listens at a socket of its own: it must
+//! register with that address before the coordinator tells it whether intermediate files stay on local disks.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -32,19 +31,19 @@ const CALL_LIMIT: Duration = Duration::from_secs(2);
 /// How long a call for a piece of a file may take, on a slow network.
 const FILE_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long it waits before it repeats a call.
+/// How long the worker waits before it repeats a call.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// The command.
+/// Runs the command.
 pub(crate) fn work(arguments: arguments::Worker, catalogue: Arc<Catalogue>) -> Done {
     if let Some(parent) = arguments.parent
         && !end_with(parent)
     {
-        return Err(Problem::Failed("the process that has started this worker is gone".to_owned()));
+        return Err(Problem::Failed("the process that started this worker has ended".to_owned()));
     }
     on_real_threads(move || {
         let token = token(&arguments)?;
-        // At random, so that no two workers have the same, on whatever machines they are.
+        // Random, so that no two workers share a number, on any machines.
         let id = labrt::random_seed();
         let parent = arguments.local.clone().unwrap_or_else(std::env::temp_dir);
         let disk = OwnDirectory::create(&parent, "mrjob-w-", &format!("{id:016x}"));
@@ -64,13 +63,14 @@ pub(crate) fn work(arguments: arguments::Worker, catalogue: Arc<Catalogue>) -> D
             patience: Duration::from_millis(arguments.patience),
             retry: RETRY,
         });
-        // Other workers may call as soon as the coordinator has told them the address.
+        // Other workers may call as soon as the coordinator tells them this address.
         listener.serve(vec![worker.clone().into_service()], token);
         worker.run().map_err(|error| Problem::Failed(format!("worker at {}: {error}", arguments.connect)))
     })
 }
 
-/// From now on this process ends when `parent` does, whatever that dies of. False if it has already ended.
+/// Makes the system kill this process when `parent` ends, for any reason. False if `parent` has ended
+/// already.
 #[cfg(target_os = "linux")]
 fn end_with(parent: i32) -> bool {
     use nix::sys::{prctl, signal::Signal};
@@ -78,9 +78,9 @@ fn end_with(parent: i32) -> bool {
     prctl::set_pdeathsig(Signal::SIGKILL).is_ok() && is_child_of(parent)
 }
 
-/// From now on this process ends soon after `parent` does. False if it has already ended.
+/// Makes this process end soon after `parent`. False if `parent` has ended already.
 ///
-/// Only Linux sends a signal by itself. Elsewhere a thread asks for the parent: an orphan gets another one.
+/// Only Linux sends a signal. Elsewhere a thread compares the parent's number: an orphan gets a new parent.
 #[cfg(not(target_os = "linux"))]
 fn end_with(parent: i32) -> bool {
     std::thread::spawn(move || {
@@ -96,18 +96,18 @@ fn is_child_of(parent: i32) -> bool {
     nix::unistd::getppid().as_raw() == parent
 }
 
-/// Ends this process at SIGINT and SIGTERM, whatever the user's function is doing, and removes its directory.
-/// The coordinator gives its task to another worker.
+/// At SIGINT and SIGTERM removes the worker's directory and ends this process, even inside a user's function.
+/// The coordinator gives the task to another worker.
 fn end_with_signals(disk: PathBuf) -> Result<(), Problem> {
     let end = move || {
-        // What cannot be removed now, the next worker removes.
+        // If this fails, the next worker removes the directory.
         let _ = std::fs::remove_dir_all(&disk);
         std::process::exit(INTERRUPTED);
     };
     ctrlc::set_handler(end).map_err(Problem::failed)
 }
 
-/// The job's token, as the user has passed it on.
+/// The job's token, from the file or the environment.
 fn token(arguments: &arguments::Worker) -> Result<Token, Problem> {
     match &arguments.token_file {
         Some(path) => {
@@ -117,7 +117,7 @@ fn token(arguments: &arguments::Worker) -> Result<Token, Problem> {
     }
 }
 
-/// The store of the job, and the same as a directory if this machine sees it.
+/// The job's shared store; also as a directory, if this machine sees that.
 fn shared_store(arguments: &arguments::Worker, token: &Token) -> (Arc<dyn Store>, Option<Arc<JobStore>>) {
     if arguments.no_shared_disk {
         let link = Link::new(arguments.connect.clone(), token.clone());
@@ -129,7 +129,7 @@ fn shared_store(arguments: &arguments::Worker, token: &Token) -> (Arc<dyn Store>
     (store.clone(), Some(store))
 }
 
-/// Called once the worker knows its job.
+/// Makes the application of the job, which the worker knows after registering.
 fn find_application(
     job: &Job,
     store: Option<&JobStore>,
@@ -141,7 +141,7 @@ fn find_application(
     catalogue.make(&job.application, &job.parameters).map(Arc::from).map_err(|error| error.to_string())
 }
 
-/// Where other workers reach this one: in the same way as it reaches the coordinator.
+/// The address for other workers, of the same kind as the coordinator's: Unix or TCP.
 fn own_socket(disk: &OwnDirectory, coordinator: &Address) -> Address {
     match coordinator {
         Address::Unix(_) => Address::Unix(absolute(disk.path().join("s"))),
@@ -149,13 +149,13 @@ fn own_socket(disk: &OwnDirectory, coordinator: &Address) -> Address {
     }
 }
 
-/// Other workers may run in other directories.
+/// Absolute, since other workers may run in other directories.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// The address of the interface that leads to the coordinator: others find this machine there, too. While
-/// there is no coordinator, only this machine can be meant.
+/// The address of the interface that leads to the coordinator: other workers can reach it, too. If the
+/// coordinator is not running yet, the loopback address.
 fn own_address(coordinator: &Address) -> String {
     let address = match coordinator.connect() {
         Ok(Stream::Tcp(stream)) => stream.local_addr().map(|address| address.ip()),
@@ -168,7 +168,7 @@ fn own_address(coordinator: &Address) -> String {
     }
 }
 
-/// The way to the others.
+/// Connections to the coordinator and to other workers.
 struct Sockets {
     coordinator: CoordinatorClient,
     token: Token,
@@ -191,7 +191,7 @@ impl Network for Sockets {
 
     fn worker(&self, host: &str) -> Option<WorkerClient> {
         let address: Address = host.parse().ok()?;
-        // One link for each worker that was ever fetched from; connections stay open.
+        // One link for each worker that this one has fetched from; connections stay open.
         let mut workers = self.workers.lock();
         let link = || WorkerClient::new(Link::new(address, self.token.clone()).end()).timeout(CALL_LIMIT);
         Some(workers.entry(host.to_owned()).or_insert_with(link).clone())

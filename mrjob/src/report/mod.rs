@@ -1,14 +1,15 @@
-//! The picture of a job: what `--report` writes.
+//! The picture of a job, which `--report` writes.
 //!
-//! [`Recorder`] watches the coordinator and keeps each attempt with its times; `page.rs` makes a page of
-//! that, with nothing outside of it.
+//! [`Recorder`] observes the coordinator and keeps each attempt with its times. `page.rs` turns that into one
+//! self-contained page.
 
 mod page;
 
 pub(crate) use page::bytes;
 
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,10 +19,12 @@ use mapreduce::rpc::{AttemptId, WorkerId};
 use mapreduce::state::{Phase, State};
 use mapreduce::tasks::Counters;
 
-/// How an attempt has ended.
+use crate::names;
+
+/// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It has not, as far as the coordinator knows.
+    /// It has not ended, as far as the coordinator knows.
     Running,
     Accepted,
     /// Another attempt of the task was faster.
@@ -31,7 +34,6 @@ enum Outcome {
     TakenBack,
 }
 
-/// One attempt.
 struct Bar {
     id: AttemptId,
     worker: WorkerId,
@@ -43,13 +45,13 @@ struct Bar {
     counters: Counters,
 }
 
-/// Something else that has happened.
+/// An event that is not about an attempt's start or end.
 struct Incident {
     at: Duration,
     what: String,
 }
 
-/// Everything that the page shows.
+/// All data of the page.
 #[derive(Default)]
 struct History {
     title: String,
@@ -62,7 +64,7 @@ struct History {
     end: Duration,
 }
 
-/// Watches a job.
+/// Records the events of a job.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     begun: Instant,
@@ -70,7 +72,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for a job that begins now. `resumed` tasks were done before.
+    /// A recorder for a job that begins now. An earlier coordinator did `resumed` of its tasks.
     pub(crate) fn new(title: String, resumed: usize) -> Recorder {
         let history = History { title, resumed, phases: vec![(Duration::ZERO, "map")], ..History::default() };
         Recorder { begun: Instant::now(), history: Arc::new(Mutex::new(history)) }
@@ -80,18 +82,32 @@ impl Recorder {
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let mut history = self.history.lock().unwrap_or_else(|_| unreachable!("the recorder does not panic"));
         history.end = self.begun.elapsed();
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".tmp-{}", std::process::id()));
+        let temporary = temporary(path);
         let write = || {
-            let mut file = std::fs::File::create(&temporary)?;
+            let mut file = File::create(&temporary)?;
             file.write_all(page::render(&history).as_bytes())?;
-            std::fs::rename(&temporary, path)
+            fs::rename(&temporary, path)
         };
         write().inspect_err(|_| {
-            // The error that counts is the one that is returned.
-            let _ = std::fs::remove_file(&temporary);
+            // The first error is the one to report.
+            let _ = fs::remove_file(&temporary);
         })
     }
+}
+
+/// Checks that a page can be written to this path.
+pub(crate) fn check_place(path: &Path) -> io::Result<()> {
+    names::check_place(path)?;
+    let temporary = temporary(path);
+    File::create(&temporary)?;
+    fs::remove_file(temporary)
+}
+
+/// The name of a page until it is complete.
+fn temporary(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".tmp-{}", std::process::id()));
+    PathBuf::from(temporary)
 }
 
 impl Observer for Recorder {
@@ -151,25 +167,25 @@ impl History {
         }
     }
 
-    /// The attempt's bar. It is one of the last, since attempts end soon after they begin.
+    /// The attempt's bar. The search starts at the last bar, since attempts end soon after they begin.
     fn bar(&mut self, id: AttemptId) -> Option<&mut Bar> {
         self.bars.iter_mut().rev().find(|bar| bar.id == id)
     }
 }
 
-/// What happened besides attempts, in words.
+/// An incident in words; `None` for events that the page does not list.
 fn incident(event: &Event) -> Option<String> {
     match event {
         Event::Lost { id, loss, again } => {
             let why = match loss {
                 Loss::MachineDied => "its machine died",
-                Loss::FetchFailed => "it could not be fetched twice",
+                Loss::FetchFailed => "two fetches of it failed",
             };
             let then = if *again { "runs again" } else { "no reduce needs it" };
-            Some(format!("the output of {id} is lost, because {why}; {then}"))
+            Some(format!("the output of {id} was lost because {why}; {then}"))
         }
-        Event::MachineDied { host } => Some(format!("nothing was heard of {host} for the time-out")),
-        Event::MachineBack { host } => Some(format!("{host} was heard of again")),
+        Event::MachineDied { host } => Some(format!("{host} was silent for the time-out")),
+        Event::MachineBack { host } => Some(format!("{host} is heard again")),
         Event::FetchFailed { map, reducer } => Some(format!("{reducer} could not fetch the output of {map}")),
         Event::Skipped { map, file, offset, reason } => {
             Some(format!("map {map} skips the record at byte {offset} of {file}: {reason}"))

@@ -1,4 +1,4 @@
-//! The page: HTML with a drawing, and nothing outside of it.
+//! The page: self-contained HTML with a drawing.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
@@ -11,7 +11,7 @@ use super::{Bar, History, Outcome};
 /// The width of the drawing.
 const WIDTH: f64 = 1100.0;
 
-/// Where the bars begin: room for the workers' names.
+/// The left edge of the bars. Workers' names are to the left of it.
 const LEFT: f64 = 150.0;
 
 /// The height of a worker's row.
@@ -31,7 +31,7 @@ svg { width: 100%; height: auto } svg text { font: 11px system-ui, sans-serif; f
 @media (prefers-color-scheme: dark) { body { color: #d6dbe2; background: #14181e } .lost { fill: #525a66 } }
 ";
 
-/// Text in which nothing is taken for HTML.
+/// Displays text with HTML's special characters escaped.
 struct Escaped<T>(T);
 
 impl<T: Display> Display for Escaped<T> {
@@ -50,13 +50,13 @@ impl<T: Display> Display for Escaped<T> {
     }
 }
 
-/// A time with as many digits as it needs.
+/// A time in seconds, with fewer decimals if it is long.
 fn seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
 }
 
-/// A number of bytes in a unit that suits it.
+/// A number of bytes with a suitable unit.
 pub(crate) fn bytes(count: u64) -> String {
     match count {
         0..10_000 => format!("{count} B"),
@@ -101,7 +101,7 @@ fn write_page(page: &mut String, history: &History) -> fmt::Result {
     writeln!(page, "</body></html>")
 }
 
-/// The workers with their bars, in the order in which they came.
+/// The workers with their bars, in the order of their first tasks.
 fn by_worker(history: &History) -> Vec<(WorkerId, Vec<&Bar>)> {
     let mut workers: Vec<(WorkerId, Vec<&Bar>)> = Vec::new();
     let mut rows: BTreeMap<WorkerId, usize> = BTreeMap::new();
@@ -123,7 +123,7 @@ fn length(bar: &Bar, history: &History) -> Duration {
     bar.end.unwrap_or(history.end).saturating_sub(bar.start)
 }
 
-/// How an attempt has ended, in words.
+/// How an attempt ended, in words.
 fn outcome(bar: &Bar) -> String {
     match &bar.outcome {
         Outcome::Running => "was running at the end".to_owned(),

@@ -1,6 +1,6 @@
-//! Where a process listens: `unix:PATH` or `tcp:HOST:PORT`.
+//! The address at which a process listens: `unix:PATH` or `tcp:HOST:PORT`.
 //!
-//! Unix sockets are for processes of one machine: no other machine can reach them, they take no port, and a
+//! Unix sockets are for processes of one machine: other machines cannot reach them, they need no port, and a
 //! message costs half as much as over TCP.
 
 use std::fmt;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::names::{to_bytes, to_text};
 
-/// The longest path that every system takes for a socket, in bytes.
+/// The longest path of a socket that every system accepts, in bytes.
 const LONGEST_SOCKET_PATH: usize = 100;
 
 /// How long connecting may take.
@@ -63,14 +63,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether it ends with a colon and a port.
+/// Whether the text is a host, a colon and a port.
 fn has_port(place: &str) -> bool {
     let port = place.rsplit_once(':').and_then(|(host, port)| Some(port).filter(|_| !host.is_empty()));
     port.is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
-/// Calls `open` with a path for a socket. The system takes only short ones, and folders for temporary files
-/// may have long names. On Linux there is a short name for each open folder.
+/// Calls `open` with a path of a socket. The system accepts only short paths, and folders for temporary files
+/// may have long ones. On Linux a longer path is replaced by the short name of its folder in `/proc/self/fd`.
 pub(super) fn with_short_path<R>(path: &Path, open: impl FnOnce(&Path) -> io::Result<R>) -> io::Result<R> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return open(path) };
     if path.as_os_str().len() <= LONGEST_SOCKET_PATH || cfg!(not(target_os = "linux")) {
@@ -91,7 +91,7 @@ impl Address {
                 with_short_path(path, |short| UnixStream::connect(short)).map(Stream::Unix)
             }
             Address::Tcp(place) => {
-                // A name may have several addresses; the first that answers will do.
+                // A host name may have several addresses. The first one that answers is used.
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
                 for address in place.to_socket_addrs()? {
                     match connect_tcp(&address) {
@@ -105,10 +105,9 @@ impl Address {
     }
 }
 
-/// One try.
 fn connect_tcp(address: &SocketAddr) -> io::Result<Stream> {
     let stream = TcpStream::connect_timeout(address, CONNECT_LIMIT)?;
-    // Requests are small and wait for their replies, so that collecting them would only delay them.
+    // Each request is small and waits for its reply, so collecting packets would only delay them.
     stream.set_nodelay(true)?;
     Ok(Stream::Tcp(stream))
 }
@@ -123,7 +122,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// How long a read and a write may take; `None` means any time.
+    /// Sets how long a read or a write may take; `None` means any time.
     ///
     /// # Errors
     /// The system's.
@@ -141,7 +140,7 @@ impl Stream {
     }
 }
 
-// Two kinds of sockets that std has no common name for.
+// std has no common type for the two kinds of sockets.
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

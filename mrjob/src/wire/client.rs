@@ -1,11 +1,10 @@
 //! The caller's side.
 //!
-//! A call takes an idle connection, or makes one, and gives it back when it has its reply. After any error it
-//! closes the connection: a late reply may still arrive there, and must never be taken for the reply to
-//! another call.
+//! A call takes an idle connection or opens one, and returns it after the reply. After any error it closes
+//! the connection: a late reply may still arrive there, and another call must not take it for its own.
 //!
-//! Calls are not repeated here. As on the simulated network, only the caller knows whether a call may run
-//! twice.
+//! The client does not repeat calls. As on the simulated network, only the caller knows whether a call may
+//! run twice.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
@@ -18,11 +17,11 @@ use super::address::{Address, Stream};
 use super::frame::{self, Request, Response, WIRE_VERSION};
 use super::token::Token;
 
-/// How long a call may take whose caller sets no limit. Handlers answer at once, so that a server that is
-/// silent for that long is gone.
+/// The limit of a call whose caller sets none. Handlers answer at once, so a server that is silent for this
+/// long is gone.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
 
-/// A way to one server, as many connections wide as calls are made at a time.
+/// The connections to one server: as many as there are calls at a time.
 pub struct Link {
     address: Address,
     token: Token,
@@ -31,19 +30,19 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that has not been used yet. The server need not have started.
+    /// A link without connections. The server need not be running yet.
     pub fn new(address: Address, token: Token) -> Arc<Link> {
         Arc::new(Link { address, token, idle: Mutex::new(Vec::new()) })
     }
 
-    /// An end whose calls go by this link.
+    /// A client end that sends its calls over this link.
     pub fn end(self: &Arc<Link>) -> ClientEnd {
         ClientEnd::over(self.clone())
     }
 
-    /// Makes a call, on any connection.
+    /// Makes a call on an idle connection, or on a new one.
     fn try_call(&self, request: &Request, limit: Duration) -> Result<Vec<u8>, CallError> {
-        // The lock is held for this line only, and not during the call.
+        // The lock is held for this line only, not during the call.
         let idle = self.idle.lock().pop();
         let mut stream = match idle {
             Some(stream) => stream,
@@ -60,7 +59,7 @@ impl Link {
         }
     }
 
-    /// Connects, says hello, and shows the token.
+    /// Connects, sends the hello and the token, and reads the answer.
     fn connect(&self, limit: Duration) -> Result<Stream, CallError> {
         let mut stream = self.address.connect()?;
         stream.set_limit(Some(limit))?;
@@ -73,11 +72,11 @@ impl Link {
     }
 }
 
-/// Why a call has no reply.
+/// Why a call got no reply.
 enum CallError {
-    /// The connection could not be made, or has broken.
+    /// The connection could not be opened, or broke.
     Io(io::Error),
-    /// The server has refused the client or the call.
+    /// The server refused the client or the call.
     Refused(String),
 }
 
@@ -98,12 +97,12 @@ impl Transport for Link {
         let result = self.try_call(&request, limit.unwrap_or(DEFAULT_LIMIT));
         result.map_err(|error| match error {
             CallError::Io(error) => match error.kind() {
-                // Systems differ in the error of a socket whose time limit is over.
+                // Systems report an expired time limit of a socket as one or the other.
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => RpcError::TimedOut,
                 ErrorKind::InvalidData => RpcError::Garbled(DecodeError::Invalid(error.to_string())),
                 _ => RpcError::Failed,
             },
-            // Callers do not repeat a garbled call, and another try would be refused, too.
+            // Callers do not repeat a garbled call. A second try would also be refused.
             CallError::Refused(reason) => RpcError::Garbled(DecodeError::Invalid(reason)),
         })
     }

@@ -1,6 +1,6 @@
-//! What travels on a connection.
+//! The format of a connection.
 //!
-//! A frame is a length of four bytes, the lowest first, and a value in the encoding of
+//! A frame is the length of a value in four bytes, lowest byte first, and the value in the encoding of
 //! `labgob`.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 /// ([`mapreduce::rpc::PROTOCOL_VERSION`]).
 pub const WIRE_VERSION: u32 = 2;
 
-/// Begins a hello; the version follows, its lowest byte first.
+/// The first bytes of a hello. The version follows, lowest byte first.
 pub const HELLO: &[u8; 8] = b"MR-6.824";
 
 /// Length of a hello.
 pub const HELLO_LENGTH: usize = HELLO.len() + size_of::<u32>();
 
-/// The longest frame that is read. The longest frame that is written has a list of sources; 20,000 sources
+/// The longest frame that a process reads. The longest message lists the sources of a reduce; 20,000 sources
 /// take a fraction of this.
 const LONGEST_FRAME: u32 = 64 << 20;
 
-/// How much of a frame is read at once. So a frame takes memory for the bytes that have arrived, and not for
-/// the length that it claims.
+/// How much of a frame is read at once, so that a frame takes memory for the bytes that arrived, not for the
+/// length that it claims.
 const PIECE: usize = 64 << 10;
 
 /// A call.
@@ -40,7 +40,7 @@ pub struct Request {
 pub enum Response {
     /// The encoded reply; empty for a hello.
     Done(#[serde(with = "labgob::bytes")] Vec<u8>),
-    /// The server does not understand, for this reason, and hangs up.
+    /// The server refuses the hello or the call, for this reason, and closes the connection.
     Refused(String),
 }
 
@@ -62,19 +62,19 @@ pub fn write_frame<T: Serialize>(stream: &mut impl Write, value: &T) -> io::Resu
     let length = u32::try_from(frame.len() - size_of::<u32>()).ok().filter(|&length| length <= LONGEST_FRAME);
     let length = length.ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the message is too long"))?;
     frame[..size_of::<u32>()].copy_from_slice(&length.to_le_bytes());
-    // In one piece: two would be two packets, and wake the other side twice.
+    // One write: two would be two packets, and would wake the other side twice.
     stream.write_all(&frame)
 }
 
 /// Reads a value in a frame.
 ///
 /// # Errors
-/// The stream's, and [`ErrorKind::InvalidData`] if the bytes are no such frame.
+/// The stream's, and [`ErrorKind::InvalidData`] if the bytes are not such a frame.
 pub fn read_frame<T: for<'de> Deserialize<'de>>(stream: &mut impl Read) -> io::Result<T> {
     read_frame_up_to(stream, LONGEST_FRAME)
 }
 
-/// Reads a value in a frame of at most this many bytes: for clients that have not shown a token yet.
+/// Reads a value in a frame of at most this many bytes, for clients that have not sent a token yet.
 pub(super) fn read_frame_up_to<T: for<'de> Deserialize<'de>>(
     stream: &mut impl Read,
     longest: u32,

@@ -1,14 +1,13 @@
-//! The same services over real sockets.
+//! The lab's services over real sockets.
 //!
-//! A connection begins with a *hello* of twelve bytes, the letters `MR-6.824` and the version of this format,
-//! and a frame with the job's [`Token`]. The server answers with a frame that says whether it admits the
-//! client. So a worker of another version or another job, or a program that wanted to talk to something else,
-//! is told so before the server takes any of its bytes for a message. Then come frames, each with its length
-//! in front: a request (method and arguments) and its reply, in turns. A client that makes several calls at a
-//! time has as many connections.
+//! A connection begins with a *hello* of twelve bytes (the letters `MR-6.824` and the version of this format)
+//! and a frame with the job's [`Token`]. The server answers with a frame that says whether it accepts the
+//! client. So it refuses a worker of another version or another job, or an unrelated program, before it reads
+//! any message from it. Then requests (method and arguments) and replies follow in turn, each in a frame with
+//! its length in front. A client with several calls at a time has as many connections.
 //!
-//! The server does not trust what arrives to be well formed: lengths are bounded, decoding is [`labgob`]'s,
-//! and bytes that cannot be read end their own connection and no other.
+//! The server does not trust its input: lengths are bounded, decoding is [`labgob`]'s, and bytes that cannot
+//! be decoded end only their own connection.
 
 mod address;
 mod client;

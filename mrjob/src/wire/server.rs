@@ -1,11 +1,10 @@
 //! The server's side.
 //!
-//! A thread accepts connections, and each connection has a thread, in which the handlers
-//! run, one call after the other. A handler that blocked would block its own client only;
-//! those of this crate never do.
+//! One thread accepts connections. Each connection has a thread that runs its calls one after the other. A
+//! handler that blocked would block only its own client; the handlers of this crate never block.
 //!
-//! All these threads belong to a run of `labrt` and end with it. A thread that waits in the operating system
-//! cannot be stopped, so each of them waits there only for short times.
+//! These threads belong to a run of `labrt` and end with it. A thread that waits in the operating system
+//! cannot be stopped, so each of them waits there only briefly.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -23,7 +22,7 @@ use super::address::{Address, Stream, with_short_path};
 use super::frame::{self, HELLO, HELLO_LENGTH, Request, Response, WIRE_VERSION};
 use super::token::Token;
 
-/// How long a client may take to say hello. Connections of silent clients must not pile up.
+/// How long a client may take to send its hello. Connections of silent clients must not pile up.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a refused client may take to read why.
@@ -32,45 +31,44 @@ const LINGER: Duration = Duration::from_millis(50);
 /// The longest frame with a token.
 const LONGEST_TOKEN: u32 = 1 << 10;
 
-/// How often a thread that waits for a connection looks for one, and one that waits for a
-/// request looks whether its run is over.
+/// How often a waiting thread polls: for a connection, or for the end of its run while it waits for a
+/// request.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How long a client may pause in the middle of a request, or not take its reply.
+/// How long a client may pause in the middle of a request, or leave its reply unread.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// A socket at which calls arrive.
 pub struct Listener {
     socket: Socket,
     address: Address,
-    /// Has a clone for each connection that is open.
+    /// One clone for each open connection.
     open: Arc<()>,
 }
 
-/// Tells how many clients there are.
+/// Counts open connections.
 #[derive(Clone)]
 pub struct Connections {
     open: Arc<()>,
 }
 
 impl Connections {
-    /// The number of clients that have not hung up.
+    /// The number of open connections.
     pub fn count(&self) -> usize {
-        // Without the listener's clone and this one.
+        // The listener's clone and this one are not connections.
         Arc::strong_count(&self.open).saturating_sub(2)
     }
 }
 
-/// What accepts connections. Neither kind blocks, so that the thread that asks can end.
+/// The socket that accepts connections. Neither kind blocks, so the accepting thread can end.
 enum Socket {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
 
 impl Listener {
-    /// Listens at the address. Port 0 stands for any free port; [`Listener::address`]
-    /// tells which. A Unix socket that was left over by a process that has died is
-    /// replaced.
+    /// Listens at the address. Port 0 stands for any free port; [`Listener::address`] tells which one.
+    /// Replaces a Unix socket that a dead process left.
     ///
     /// # Errors
     /// If the address cannot be used; [`ErrorKind::AddrInUse`] if another process listens there.
@@ -99,13 +97,12 @@ impl Listener {
         }
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Answers calls with these services, in threads of the run in which this is called,
-    /// until that ends.
+    /// Answers calls with these services until the current run ends, in threads of that run.
     pub fn serve(self, services: Vec<Service>, token: Token) -> Connections {
         let services: Arc<[Service]> = services.into();
         let connections = Connections { open: self.open.clone() };
@@ -113,7 +110,7 @@ impl Listener {
         connections
     }
 
-    /// Gives each client a thread.
+    /// Starts a thread for each client.
     fn accept_loop(&self, services: &Arc<[Service]>, token: &Token) {
         loop {
             match self.accept() {
@@ -124,13 +121,13 @@ impl Listener {
                         drop(open);
                     });
                 }
-                // No client waits, or it has hung up, or this process has too many files open at present.
+                // No client waits, or it has closed its connection, or this process has too many open files.
                 Err(_) => thread::sleep(LOOK_EVERY),
             }
         }
     }
 
-    /// The next client; an error if none waits.
+    /// The next client's connection; an error if no client waits.
     fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
             Socket::Unix(socket) => {
@@ -148,8 +145,8 @@ impl Listener {
     }
 }
 
-/// Whether this is the socket of a process that was killed: it stays in the file system, and no process
-/// answers there. Another file is not ours to remove.
+/// Whether this is the socket of a killed process: the file stays, and no process answers there. Any other
+/// file must stay.
 fn is_left_over(path: &Path, address: &Address) -> io::Result<bool> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return Err(io::Error::new(ErrorKind::AlreadyExists, "a file that is no socket is in the way"));
@@ -160,42 +157,42 @@ fn is_left_over(path: &Path, address: &Address) -> io::Result<bool> {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Address::Unix(path) = &self.address {
-            // It may have been deleted with the directory that it was in.
+            // The socket may have been removed with its directory.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Serves one client, until one of them hangs up.
+/// Serves one client until one side closes the connection.
 fn connection_loop(mut stream: Stream, services: &[Service], token: &Token) {
     if let Err(reason) = greet(&mut stream, token) {
-        // A client of another kind may not be there to read it.
+        // A client that is not a worker may not read this.
         let _ = frame::write_frame(&mut stream, &Response::Refused(reason));
-        // If the server hung up with bytes unread, TCP would drop the refusal.
+        // If the server closed the connection with bytes unread, TCP would drop the refusal.
         let _ = stream.set_limit(Some(LINGER)).and_then(|()| stream.read(&mut [0; 4096]));
         return;
     }
-    // From here on both sides know that they speak the same version.
+    // Both sides know now that they speak the same version.
     let mut welcome = frame::write_frame(&mut stream, &Response::Done(Vec::new()));
     while welcome.is_ok() {
         welcome = serve_one(&mut stream, services);
     }
 }
 
-/// Reads a client's hello and its token. The error says why the server refuses it.
+/// Reads a client's hello and token. The error says why the server refuses the client.
 fn greet(stream: &mut Stream, token: &Token) -> Result<(), String> {
     let mut hello = [0; HELLO_LENGTH];
     let read = stream.set_limit(Some(HELLO_LIMIT)).and_then(|()| stream.read_exact(&mut hello));
     read.map_err(|_| "no hello".to_owned())?;
     let (letters, version) = hello.split_at(HELLO.len());
     if letters != HELLO {
-        return Err("this is a process of a MapReduce job, and that was no hello of one".to_owned());
+        return Err("this is a process of a MapReduce job, and expects another hello".to_owned());
     }
-    // The place of the version must never change.
+    // The version must keep this place in all versions of the format.
     match version.first_chunk().map(|version| u32::from_le_bytes(*version)) {
         Some(WIRE_VERSION) => {}
         Some(version) => {
-            return Err(format!("this process speaks version {WIRE_VERSION}, and not {version}"));
+            return Err(format!("this process speaks version {WIRE_VERSION}, not {version}"));
         }
         None => return Err("a hello without a version".to_owned()),
     }
@@ -209,25 +206,25 @@ fn greet(stream: &mut Stream, token: &Token) -> Result<(), String> {
     }
 }
 
-/// Waits for a request and answers it. After an error the connection must be closed.
+/// Waits for a request and answers it. The caller closes the connection after an error.
 fn serve_one(stream: &mut Stream, services: &[Service]) -> io::Result<()> {
-    // Between requests a client may be silent for as long as its task takes; in the middle of one it may not.
+    // A client may be silent between requests for as long as its task takes, but not in the middle of a
+    // request.
     let first = wait_for_byte(stream)?;
     stream.set_limit(Some(REQUEST_LIMIT))?;
     let request: Request = frame::read_frame(&mut first.as_slice().chain(&mut *stream))?;
-    // The methods of services have different names, so that at most one of them answers.
+    // Services have methods of different names, so at most one of them answers.
     let answer = services.iter().find_map(|service| service.handle(&request.method, &request.args));
     let refusal = match answer {
         Some(Ok(reply)) => return frame::write_frame(stream, &Response::Done(reply)),
         Some(Err(error)) => format!("{}: {error}", request.method),
-        None => format!("there is no `{}` here", request.method),
+        None => format!("there is no method `{}` here", request.method),
     };
     frame::write_frame(stream, &Response::Refused(refusal.clone()))?;
     Err(io::Error::new(ErrorKind::InvalidData, refusal))
 }
 
-/// Waits for the beginning of a request, and looks from time to time whether the run is
-/// over.
+/// Waits for the first byte of a request. Ends if the run ends.
 fn wait_for_byte(stream: &mut Stream) -> io::Result<[u8; 1]> {
     stream.set_limit(Some(2 * LOOK_EVERY))?;
     let mut byte = [0];

@@ -1,9 +1,9 @@
 //! The token of a job: a secret that its processes share.
 //!
-//! The coordinator draws it and hands it out (`--token-file`, or its second line of output); a worker shows
-//! it when it connects, to the coordinator and to other workers. It keeps strangers and workers of other jobs
-//! out. It travels unencrypted, so it does not protect against someone who can read the network; use an SSH
-//! tunnel or a private network there.
+//! The coordinator draws it and writes it to `--token-file`, or to its second line of output. A worker sends
+//! it when it connects to the coordinator or to another worker. It keeps out strangers and workers of other
+//! jobs. It travels unencrypted, so it does not protect against a reader of the network: use an SSH tunnel or
+//! a private network.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -13,12 +13,12 @@ use std::path::Path;
 
 use crate::names::check_place;
 
-/// The token of a job. The empty token is that of sockets in the file system, whose permissions protect them.
+/// The token of a job. Unix sockets have the empty token, since file permissions protect them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// No secret.
+    /// The empty token.
     pub fn none() -> Token {
         Token::default()
     }
@@ -44,10 +44,10 @@ impl Token {
     /// Writes the token to a file that only this user can read.
     ///
     /// # Errors
-    /// The file system's, or if something else than a regular file is there.
+    /// The file system's; also if the path exists and is not a regular file.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         check_place(path)?;
-        // The mode counts for new files only, so an older file makes room.
+        // The mode applies only to new files, so an older file is removed.
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -56,18 +56,18 @@ impl Token {
         writeln!(file, "{}", self.0)
     }
 
-    /// Whether there is no secret.
+    /// Whether this is the empty token.
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text, to be shown to the user or the other side.
+    /// The text, for the user or the other side.
     pub fn as_text(&self) -> &str {
         &self.0
     }
 
-    /// Whether a text is this token. Takes the same time wherever the two differ, so that the time tells
-    /// nothing.
+    /// Whether a text is this token. The comparison takes the same time wherever they differ, so the time
+    /// reveals nothing.
     pub(super) fn admits(&self, text: &[u8]) -> bool {
         let ours = self.0.as_bytes();
         let differing = ours.iter().zip(text).fold(0, |sum, (ours, theirs)| sum | (ours ^ theirs));

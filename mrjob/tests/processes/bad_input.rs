@@ -56,6 +56,44 @@ fn wrong_usage() {
 }
 
 #[test]
+fn numbers_out_of_range() {
+    let stage = Stage::new();
+    stage.write("text", b"some text\n");
+    for (command, option, numbers) in [
+        ("run", "--reduces", &["-1", "10001", "4294967297", "99999999999999999999", "1e3", "", "ten"][..]),
+        ("run", "--workers", &["-1", "1025", "18446744073709551617"]),
+        ("run", "--split", &["0", "-1", "2049", "x"]),
+        ("run", "--memory", &["0", "-1", "1025"]),
+        ("coordinator", "--timeout", &["0", "-5", "18446744073709551616"]),
+        ("worker", "--patience", &["-1", "x"]),
+        ("worker", "--memory", &["0", "99999999999"]),
+    ] {
+        for number in numbers {
+            let job: &[&str] = if command == "worker" { &[] } else { &["--app", "wc", "text"] };
+            is_wrong_usage(&stage, &[&[command, option, number], job].concat(), option);
+        }
+    }
+    // A time-out that no job lives to see is one.
+    succeeds(&stage, &["--app", "wc", "--timeout", "18446744073709551615", "text"]);
+}
+
+/// A file that has no blocks on the disk can be cut into any number of maps.
+#[test]
+fn more_intermediate_files_than_a_job_may_make() {
+    let stage = Stage::new();
+    let sparse = fs::File::create(stage.path().join("sparse")).unwrap();
+    sparse.set_len((64 << 30) + 1).unwrap();
+    for command in ["run", "coordinator"] {
+        let arguments = [command, "--app", "wc", "--reduces", "10000", "sparse"];
+        is_wrong_usage(
+            &stage,
+            &arguments,
+            "4097 maps and --reduces 10000 could make 40970000 intermediate files",
+        );
+    }
+}
+
+#[test]
 fn an_unknown_application_is_told_which_there_are() {
     let stage = Stage::new();
     stage.write("text", b"some text\n");
@@ -243,10 +281,59 @@ fn input_that_the_output_would_replace() {
     }
     assert_eq!(fs::read(stage.path().join("mr-out-0")).unwrap(), b"one two\n");
     assert_eq!(fs::read(stage.path().join("mr-out-7")).unwrap(), b"two\n");
-    // A link to one of them is another name, and goes on to have its content.
+    // A symbolic link leads to one of them, also by way of another link.
+    std::os::unix::fs::symlink("mr-out-7", stage.path().join("link")).unwrap();
+    std::os::unix::fs::symlink("folder/../link", stage.path().join("link-to-link")).unwrap();
+    is_wrong_usage(&stage, &["run", "--app", "wc", "link"], "link: the job's output would replace");
+    is_wrong_usage(&stage, &["sequential", "--app", "wc", "link-to-link"], "would replace this input");
+    // A hard link is another name, and keeps its content.
     fs::hard_link(stage.path().join("mr-out-7"), stage.path().join("kept")).unwrap();
     succeeds(&stage, &["--app", "wc", "kept"]);
     assert_eq!(fs::read(stage.path().join("kept")).unwrap(), b"two\n");
+}
+
+/// What the command writes beside the output must not be the input or the output.
+#[test]
+fn reports_and_tokens_do_not_replace_data() {
+    let stage = Stage::new();
+    stage.write("text", b"one two two\n");
+    std::os::unix::fs::symlink("text", stage.path().join("link")).unwrap();
+    for (command, option, place) in [
+        ("run", "--report", "text"),
+        ("run", "--report", "./link"),
+        ("coordinator", "--report", "text"),
+        ("coordinator", "--token-file", "text"),
+        ("run", "--report", "mr-out-1"),
+        ("coordinator", "--token-file", "./mr-out-0"),
+    ] {
+        let (code, reason) = verdict(&stage.run(&[command, option, place, "--app", "wc", "text"]));
+        assert_eq!(code, 2, "{reason}");
+        assert!(reason.contains(&format!("{option} {place}: this is a file of the job's")), "{reason}");
+        assert_eq!(fs::read(stage.path().join("text")).unwrap(), b"one two two\n");
+        assert_eq!(stage.names(".", "mr-out"), Vec::<String>::new());
+        stage.is_clean();
+    }
+}
+
+/// Of files whose names are like those of output, a job replaces and removes only its own.
+#[test]
+fn names_that_are_only_like_those_of_output() {
+    let stage = Stage::new();
+    stage.write("text", b"one two two\n");
+    let others =
+        ["mr-out-007", "mr-out-+8", "mr-out-9.txt", "mr-out-", "mr-out--1", "mr-out-99999999999999999999"];
+    others.iter().for_each(|name| stage.write(name, b"not the job's"));
+    for command in ["run", "sequential"] {
+        stage.write("mr-out-77", b"of a larger job");
+        assert_eq!(verdict(&stage.run(&[command, "--app", "wc", "text"])).0, 0);
+        assert!(!stage.path().join("mr-out-77").exists());
+        for name in others {
+            assert_eq!(fs::read(stage.path().join(name)).unwrap(), b"not the job's", "{name}");
+        }
+    }
+    assert_eq!(stage.names(".", "mr-out").len(), others.len() + 1, "one file of the sequential run");
+    // They can be input, too.
+    assert_eq!(verdict(&stage.run(&["run", "--app", "wc", "--out", "out", "mr-out-007", "mr-out-+8"])).0, 0);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Files as they are: pipes, files that change, names that are any bytes, many small files, and what killed
-//! jobs leave.
+//! Files as they are: pipes, names that are any bytes, many small files, and what killed jobs leave.
+//! `changes.rs` has files that change during the job.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -157,52 +157,6 @@ fn a_disk_on_which_nothing_can_be_written() {
     assert_eq!(fs::read_dir(stage.path()).unwrap().count(), 1);
 }
 
-/// What happens to a file.
-type Change = fn(&Stage);
-
-/// Whatever happens to a file while the job runs, the job fails with its name.
-#[test]
-fn a_file_that_changes_during_the_job() {
-    const CHANGED: &str = "late: the file has changed";
-    let changes: [(&str, &str, Change); 6] = [
-        ("gone", "late: No such file", |stage| fs::remove_file(stage.path().join("late")).unwrap()),
-        ("a pipe", "late: is no regular file, but a pipe", |stage| {
-            fs::remove_file(stage.path().join("late")).unwrap();
-            assert!(Command::new("mkfifo").arg(stage.path().join("late")).status().unwrap().success());
-        }),
-        ("cut off", CHANGED, |stage| {
-            fs::OpenOptions::new().write(true).open(stage.path().join("late")).unwrap().set_len(9).unwrap();
-        }),
-        ("longer", CHANGED, |stage| stage.write("late", b"one two three and more\n")),
-        ("the same length", CHANGED, |stage| stage.write("late", b"one six three\n")),
-        ("replaced", CHANGED, |stage| {
-            stage.write("other", b"one two three\n");
-            fs::rename(stage.path().join("other"), stage.path().join("late")).unwrap();
-        }),
-    ];
-    for (what, piece, change) in changes {
-        let stage = Stage::new();
-        stage.write("early", b"some text\n");
-        stage.write("late", b"one two three\n");
-        let mut command = stage.command(&["coordinator", "--app", "wc", "early", "late"]);
-        command.stderr(std::process::Stdio::piped());
-        let coordinator = std::thread::scope(|scope| {
-            let coordinator = scope.spawn(|| finish(command));
-            await_event("a socket", || stage.names(".", "mr-socket").pop());
-            // The splits are cut when the job has its directory.
-            await_event("the job", || stage.names(".", ".mr-job").pop());
-            change(&stage);
-            assert!(stage.worker().wait());
-            coordinator.join().unwrap()
-        });
-        let (code, reason) = verdict(&coordinator);
-        assert_eq!(code, 1, "{what}: {reason}");
-        assert!(reason.contains(piece), "{what}: {reason}");
-        assert_eq!(stage.names(".", "mr-out"), Vec::<String>::new());
-        stage.is_clean();
-    }
-}
-
 #[test]
 fn names_are_bytes() {
     let stage = Stage::new();
@@ -237,11 +191,70 @@ fn names_are_bytes() {
     assert_eq!((code, reason.contains(r"missing\xff: No such file")), (1, true), "{reason}");
 }
 
+/// Names that look like options, have blanks, or are as long as the system lets them be.
+#[test]
+fn names_that_shells_and_parsers_trip_over() {
+    let stage = Stage::new();
+    let longest = "x".repeat(255);
+    for name in
+        ["-dash", "--help", "-", " ", "a b", "*", "$HOME", "~", "#", "\u{1b}[31m", "\u{202e}x", &longest]
+    {
+        stage.write(name, b"one two two\n");
+        for command in ["run", "sequential"] {
+            let output = stage.run(&[command, "--app", "indexer", "--out", "out", "--", name]);
+            assert_eq!(verdict(&output), (0, String::new()), "{name:?}");
+        }
+        let written = name.replace('\u{1b}', r"\x1b");
+        assert_eq!(stage.lines_in("out"), [format!("one 1 {written}"), format!("two 1 {written}")]);
+    }
+    let too_long = "x".repeat(256);
+    for (name, says) in [("", "No such file"), (&too_long, "name too long"), ("-dash/", "Not a directory")] {
+        fails(&stage, "run", &["--app", "wc", "--", "a b", name], &[says]);
+    }
+    // The name cannot speak to the terminal.
+    let (_, reason) = verdict(&stage.run(&["run", "--app", "wc", "\u{1b}]0;x\u{7}"]));
+    assert!(reason.contains(r"\x1b]0;x\x07: No such file") && !reason.contains('\u{1b}'), "{reason:?}");
+}
+
+/// One file given twice is read twice, as `cat` does.
+#[test]
+fn a_file_that_is_given_twice() {
+    let stage = Stage::new();
+    stage.write("text", b"one two two\n");
+    assert_eq!(verdict(&stage.run(&["run", "--app", "wc", "text", "./text"])).0, 0);
+    assert_eq!(stage.lines(), ["one 2", "two 4"]);
+}
+
 /// The folders for temporary files, output and disks may have such names, too.
 #[test]
 fn folders_have_names_of_any_bytes() {
     let stage = Stage::new();
     stage.write("text", b"one two two\n");
+    // Output, report, token, socket and a worker's disk.
+    let odd = |name: &str| OsStr::from_bytes(&[&b"\xff\\x41,\n"[..], name.as_bytes()].concat()).to_owned();
+    let mut command = stage.command(&["run", "--app", "wc", "text", "--report"]);
+    command.arg(odd("page")).arg("--out").arg(odd("out"));
+    assert_eq!(verdict(&finish(command)).0, 0);
+    assert!(
+        stage.path().join(odd("page")).exists() && stage.path().join(odd("out")).join("mr-out-9").exists()
+    );
+    fs::create_dir(stage.path().join(odd("disk"))).unwrap();
+    let mut coordinator =
+        stage.command(&["coordinator", "--app", "wc", "--local-disks", "text", "--token-file"]);
+    coordinator.arg(odd("token")).arg("--out").arg(odd("out"));
+    coordinator.args(["--listen", "unix:s\u{e4},\n"]);
+    let mut coordinator = Process::start(coordinator);
+    await_event("a token", || {
+        fs::metadata(stage.path().join(odd("token"))).ok().filter(|data| data.len() > 0)
+    });
+    let mut worker = stage.command(&["worker", "--connect", "unix:s\u{e4},\n", "--local"]);
+    worker.arg(odd("disk")).arg("--token-file").arg(odd("token")).arg("--out").arg(odd("out"));
+    assert_eq!(verdict(&finish(worker)), (0, String::new()));
+    assert!(coordinator.wait());
+    // An address is text; other bytes in it are written as in messages, `\xff`.
+    let mut refused = stage.command(&["worker", "--connect"]);
+    refused.arg(OsStr::from_bytes(b"unix:\xff"));
+    assert_eq!(verdict(&finish(refused)).0, 2);
     let folder = stage.path().join(OsStr::from_bytes(b"t\xe9mp\\x41"));
     fs::create_dir(&folder).unwrap();
     for more in [&["--local-disks"][..], &[]] {

@@ -30,7 +30,7 @@ fn a_run_that_was_killed_goes_on_to_the_same_output() {
         let resumed = stage.run(&[&["run", "--resume", "--out", "out"][..], &JOB].concat());
         let (code, reason) = verdict(&resumed);
         assert_eq!(code, 0, "{reason}");
-        if let Some(rest) = reason.strip_prefix("mrjob: goes on with a job of which ") {
+        if let Some(rest) = reason.strip_prefix("mrjob: continues a job of which ") {
             went_on += 1;
             had_done += rest.split(' ').next().unwrap().parse::<usize>().unwrap();
         }

@@ -11,7 +11,7 @@ use labreport::swarm::Swarm;
 use labrt::{Limits, PolicyKind, World};
 
 use super::Allowance;
-use super::channel::Reports;
+use super::channel::{self, Reports};
 
 /// How a test is to be run.
 #[derive(Debug, Clone)]
@@ -167,7 +167,7 @@ fn width() -> Result<usize, String> {
 }
 
 fn seeds() -> Result<Range<u64>, String> {
-    if let Some(range) = text("LAB_SEEDS")? {
+    if let Some(range) = channel::seeds().map(str::to_owned).or(text("LAB_SEEDS")?) {
         let parts = range.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         return match parts {
             Some((first, end)) if first < end => Ok(first..end),

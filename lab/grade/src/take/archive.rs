@@ -10,7 +10,7 @@ use rawzip::CompressionMethod;
 use tar::EntryType;
 
 use super::Refusal;
-use super::gather::{Gather, MOST_UNPACKED, Special};
+use super::gather::{Gather, MOST_UNPACKED, Special, bomb};
 use crate::sandbox;
 
 /// Reads an archive. What kind it is, its first bytes say, and not its name.
@@ -50,11 +50,6 @@ fn read_tar(stream: impl Read, gather: &mut Gather) -> Result<(), Refusal> {
         Err(_) if bounded.left == 0 => Err(bomb()),
         other => other,
     }
-}
-
-fn bomb() -> Refusal {
-    let mebibytes = MOST_UNPACKED / (1024 * 1024);
-    Refusal::new("archive_bomb", format!("It unpacks to more than {mebibytes} MiB."))
 }
 
 fn read_entries(stream: &mut impl Read, gather: &mut Gather) -> Result<(), Refusal> {
@@ -97,7 +92,9 @@ fn read_zip(file: File, gather: &mut Gather) -> Result<(), Refusal> {
     let mut entries = archive.entries(&mut buffer);
     while let Some(about) = entries.next_entry().map_err(damaged)? {
         gather.count()?;
-        let path = about.file_path().as_ref().to_vec();
+        let mut path = about.file_path().as_ref().to_vec();
+        // Some programs on Windows write their own separators.
+        path.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
         if about.mode().is_symlink() {
             gather.special(&path, Special::Link)?;
         } else if !about.is_dir() {

@@ -41,6 +41,8 @@ pub(super) struct Gather {
     /// Names that are not UTF-8, as far as they can be shown.
     pub(super) strange: BTreeSet<String>,
     pub(super) entries: u64,
+    /// Bytes that were read, also those of sources that are too long.
+    read: u64,
     kept: usize,
 }
 
@@ -67,6 +69,10 @@ impl Gather {
         content.by_ref().take(LONGEST_SOURCE + 1).read_to_end(&mut bytes).map_err(|error| {
             Refusal::new("damaged", format!("`{path}` cannot be read out of it: {error}."))
         })?;
+        self.read += bytes.len() as u64;
+        if self.read > MOST_UNPACKED {
+            return Err(bomb());
+        }
         if bytes.len() as u64 > LONGEST_SOURCE {
             self.too_long.insert(path);
             return Ok(());
@@ -111,6 +117,12 @@ impl Gather {
             }
         }
     }
+}
+
+/// The refusal of what unpacks to too much.
+pub(super) fn bomb() -> Refusal {
+    let mebibytes = MOST_UNPACKED / (1024 * 1024);
+    Refusal::new("archive_bomb", format!("It unpacks to more than {mebibytes} MiB."))
 }
 
 /// Whether a folder of that name is passed over.

@@ -5,6 +5,10 @@ use serde::Deserialize;
 use super::gather::{Gather, Special};
 use super::{Refusal, Sources, Taken, name_of};
 
+/// Bytes of the longest name and the longest path of a source: well below what systems take.
+const LONGEST_NAME: usize = 200;
+const LONGEST_PATH: usize = 1000;
+
 /// The sources of these packages. They may lie in the workspace's folders (`raft/src`), below any one folder,
 /// as archives often have it; if the lab has one package, its folder alone will do (`src`).
 pub(super) fn locate(gather: &Gather, packages: &[String]) -> Result<Taken, Refusal> {
@@ -140,7 +144,25 @@ fn take_folder(gather: &Gather, sources: &str, place: &str, taken: &mut Taken) -
             .map_err(|_| Refusal::new("not_text", format!("`{path}` is not UTF-8.")))?;
         taken.sources.insert(format!("{place}{name}"), text);
     }
-    Ok(())
+    taken.sources.keys().try_for_each(|path| check_path(path, &taken.sources))
+}
+
+/// Refuses a path at which no file can be written.
+fn check_path(path: &str, sources: &Sources) -> Result<(), Refusal> {
+    if path.len() > LONGEST_PATH || path.split('/').any(|name| name.len() > LONGEST_NAME) {
+        let begin: String = path.chars().take(60).collect();
+        return Err(Refusal::new(
+            "name_too_long",
+            format!("The name that begins with `{begin}` is too long."),
+        ));
+    }
+    let mut folders = path.match_indices('/').map(|(end, _)| &path[..end]);
+    match folders.find(|folder| sources.contains_key(*folder)) {
+        Some(folder) => {
+            Err(Refusal::new("file_and_folder", format!("`{folder}` is a file and a folder at once.")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn has_extension(name: &str) -> bool {

@@ -168,6 +168,82 @@ fn hostile_archives_are_named() {
     }
 }
 
+/// A tar archive whose second entry has its path in an entry of its own before it: pax's or GNU's.
+fn tar_with_a_path_of_its_own(is_pax: bool, path: &str) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let header = |kind, size: usize| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(size as u64);
+        header.set_mode(0o644);
+        header.set_path("raft/src/x.rs").expect("a short name");
+        header.set_cksum();
+        header
+    };
+    builder.append_data(&mut header(FILE, 2), LIB, &b"//"[..]).expect("memory");
+    if is_pax {
+        builder.append_pax_extensions([("path", path.as_bytes())]).expect("memory");
+    } else {
+        builder.append(&header(tar::EntryType::GNULongName, path.len()), path.as_bytes()).expect("memory");
+    }
+    builder.append(&header(FILE, 1), &b"x"[..]).expect("memory");
+    builder.into_inner().expect("memory")
+}
+
+#[test]
+fn siblings_of_hostile_archives_are_named() {
+    let lib: (&[u8], _, &[u8]) = (LIB.as_bytes(), FILE, b"//");
+    let long = format!("raft/src/{}.rs", "x".repeat(250));
+    let deep = format!("raft/src/{}x.rs", "d/".repeat(600));
+    let zeros = vec![0; 2 << 20];
+    let names: Vec<String> = (0..300).map(|number| format!("raft/src/x{number}.rs")).collect();
+    let many_long: Vec<(&str, &[u8], u32)> =
+        names.iter().map(|name| (name.as_str(), &zeros[..], 0o644)).collect();
+    let mut wrong_sum = zip(&[(LIB, b"fn main() {}", 0o644)]);
+    wrong_sum[14] ^= 1;
+    let directory = wrong_sum.windows(4).position(|bytes| bytes == b"PK\x01\x02").expect("it is there");
+    wrong_sum[directory + 16] ^= 1;
+    let mut huge = tar(&[lib, (b"junk.bin", FILE, b"x")]);
+    let size = 1024 + 124;
+    huge[size..size + 12].copy_from_slice(b"77777777777\0");
+    let mut no_size = tar(&[lib]);
+    no_size[124..136].copy_from_slice(b"not a number");
+    let table: Vec<(&str, Vec<u8>)> = vec![
+        ("path_out", tar_with_a_path_of_its_own(true, "raft/src/../../../x.rs")),
+        ("path_out", tar_with_a_path_of_its_own(false, "../../../../../etc/cron.d/x.rs")),
+        ("absolute_path", tar_with_a_path_of_its_own(true, "/etc/x.rs")),
+        ("name_too_long", tar_with_a_path_of_its_own(true, &long)),
+        ("name_too_long", tar_with_a_path_of_its_own(false, &deep)),
+        ("name_too_long", zip(&[(LIB, b"//", 0o644), (&long, b"", 0o644)])),
+        ("twice", tar(&[lib, (b"./raft//src/./lib.rs", FILE, b"//")])),
+        ("file_and_folder", tar(&[lib, (b"raft/src/lib.rs/x.rs", FILE, b"")])),
+        (
+            "file_and_folder",
+            zip(&[(LIB, b"//", 0o644), ("raft/src/a.rs", b"", 0o644), ("raft/src/a.rs/b/c.rs", b"", 0o644)]),
+        ),
+        ("archive_bomb", zip(&many_long)),
+        ("path_out", zip(&[(LIB, b"//", 0o644), ("..\\..\\x.rs", b"", 0o644)])),
+        ("none", zip(&[("a\\raft\\src\\lib.rs", b"//", 0o644)])),
+        ("damaged", wrong_sum),
+        ("damaged", huge),
+        ("damaged", no_size),
+        ("damaged", gzip(&gzip(&tar(&[lib])))),
+        ("damaged", gzip(&tar(&[lib]))[..40].to_vec()),
+        ("device", tar(&[lib, (b"raft/src/log.rs", tar::EntryType::Fifo, b"")])),
+        ("device", tar(&[lib, (b"raft/src/log.rs", tar::EntryType::Block, b"")])),
+        ("link", zip(&[(LIB, b"//", 0o644), ("raft/src", b"/", 0o120_777)])),
+        ("empty", tar(&[(b"RAFT/SRC/LIB.RS", FILE, b"//")])),
+        ("not_an_archive", b"\xfd7zXZ\0 and more".to_vec()),
+        ("not_an_archive", b"BZh91AY&SY and more".to_vec()),
+        ("not_an_archive", b"7z\xbc\xaf\x27\x1c and more".to_vec()),
+        ("not_an_archive", b"Rar!\x1a\x07 and more".to_vec()),
+        ("not_an_archive", vec![b'x'; 1 << 20]),
+    ];
+    for (number, (expected, content)) in table.iter().enumerate() {
+        assert_eq!(archive_fault(content), *expected, "row {number}");
+    }
+}
+
 #[test]
 fn what_is_not_taken_costs_nothing() {
     // 200 MB of junk, other people's tests, and build scripts.
@@ -214,6 +290,18 @@ fn hostile_folders_are_named() {
     let made = std::process::Command::new("mkfifo").arg(at("pipe/raft/src/log.rs")).status();
     assert!(made.is_ok_and(|status| status.success()), "a pipe");
     assert_eq!(fault(&at("pipe")), "device");
+
+    // As a submission, it would wait for a writer.
+    assert_eq!(fault(&at("pipe/raft/src/log.rs")), "not_a_file");
+
+    scratch.put("many/raft/src/lib.rs", b"//");
+    for number in 0..20_001 {
+        scratch.put(&format!("many/x/{number}"), b"");
+    }
+    assert_eq!(fault(&at("many")), "too_many_files");
+
+    scratch.put("folder/raft/src/lib.rs/x.rs", b"//");
+    assert_eq!(fault(&at("folder")), "missing_file");
 
     scratch.put("binary/raft/src/lib.rs", b"\xff\xfe");
     assert_eq!(fault(&at("binary")), "not_text");

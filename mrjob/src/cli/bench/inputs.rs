@@ -11,10 +11,10 @@ use mapreduce_engine::zipf::Zipf;
 
 use crate::cli::{Done, Problem};
 
-/// Length of a record of the sort, with its line's end.
+/// Length of a record of the sort, including its line end.
 const RECORD: usize = 100;
 
-/// Length of a record's random beginning, the part that decides its place.
+/// Length of a record's random beginning, which decides its place.
 const KEY: usize = 10;
 
 /// Writes a text of at least this many bytes, which repeats the given files, and returns its length. Without
@@ -41,12 +41,12 @@ pub(super) fn text(path: &Path, length: u64, given: &[PathBuf]) -> Result<u64, P
     Ok(copies * piece.len() as u64)
 }
 
-/// Cuts a text into so many files of about equal length, at line ends.
+/// Cuts a text into this many files of about equal length, at line ends.
 pub(super) fn pieces(text: &Path, directory: &Path, count: usize) -> Result<Vec<PathBuf>, Problem> {
     fs::create_dir_all(directory).map_err(Problem::failed)?;
     let file = File::open(text).map_err(Problem::failed)?;
     let length = file.metadata().map_err(Problem::failed)?.len();
-    // In pieces, so that this process stays small: the peak memory of its children counts from there.
+    // Read in pieces, so that this process stays small: a child's peak memory starts with its parent's.
     let mut text = BufReader::new(file);
     let (mut paths, mut start) = (Vec::new(), 0);
     for number in 1..=count as u64 {
@@ -63,7 +63,7 @@ pub(super) fn pieces(text: &Path, directory: &Path, count: usize) -> Result<Vec<
     Ok(paths)
 }
 
-/// Whether the output files of a job together have as many lines as this file.
+/// Fails unless the output files of a job together have as many lines as this file.
 pub(super) fn same_number_of_lines(expected: &Path, out: &Path, reduces: usize) -> Done {
     let count = |path: &Path| -> Result<usize, Problem> {
         Ok(memchr::memchr_iter(b'\n', &fs::read(path).map_err(Problem::failed)?).count())
@@ -116,8 +116,7 @@ pub(super) fn records(path: &Path, length: u64) -> Result<u64, Problem> {
     Ok(count * RECORD as u64)
 }
 
-/// Bytes a second that one thread reads from memory, over a piece of this size; the best
-/// of three.
+/// Bytes per second that one thread reads from a piece of memory of this size; the best of three.
 pub(super) fn memory_bandwidth(bytes: u64) -> f64 {
     let memory = vec![1_u64; bytes as usize / size_of::<u64>()];
     let read = |_| {
@@ -128,7 +127,7 @@ pub(super) fn memory_bandwidth(bytes: u64) -> f64 {
     (0..3).map(read).fold(0.0, f64::max)
 }
 
-/// Whether the output files of a job, one behind the other, are this file.
+/// Fails unless the concatenated output files of a job are this file.
 pub(super) fn same_bytes(expected: &Path, out: &Path, reduces: usize) -> Done {
     let mut expected = BufReader::new(File::open(expected).map_err(Problem::failed)?);
     for name in (0..reduces).map(names::output) {
@@ -142,7 +141,7 @@ pub(super) fn same_bytes(expected: &Path, out: &Path, reduces: usize) -> Done {
             }
             expected.read_exact(&mut theirs[..count]).map_err(Problem::failed)?;
             if ours[..count] != theirs[..count] {
-                return Err(Problem::Failed(format!("{name} is not what sort says")));
+                return Err(Problem::Failed(format!("{name} differs from the output of sort")));
             }
         }
     }

@@ -1,10 +1,10 @@
-//! The command `bench`: a job against a plain program that does the same, on the same
-//! machine and in the same minutes.
+//! The command `bench`: compares a job with a plain program that does the same, on the same machine in the
+//! same minutes.
 //!
-//! Ratios are what counts. Everything is timed as a process, from its start to its end; each program runs
-//! several times, in turns with the others. A ratio is the median over the rounds of the ratio in one round,
-//! since whatever else the machine does in these seconds slows down both. Where other programs take
-//! processors away, processor time tells more.
+//! Ratios are the result. Each program is timed as a process, from start to end, and runs several times in
+//! turns with the others. A ratio is the median of the ratios of single rounds, since other work of the
+//! machine slows down both programs of a round. If other programs use the processors, the ratio of processor
+//! times says more.
 
 mod inputs;
 mod plain;
@@ -24,7 +24,7 @@ use crate::locks::OwnDirectory;
 
 pub(crate) use plain::count_words;
 
-/// Does what the command says.
+/// Runs the command.
 pub(crate) fn bench(arguments: &Bench) -> Done {
     let directory = Directory::create(arguments.directory.as_deref())?;
     match arguments.what {
@@ -35,15 +35,15 @@ pub(crate) fn bench(arguments: &Bench) -> Done {
     }
 }
 
-/// Where input and output are. It is removed afterwards unless the user has named it; if the bench is
-/// interrupted, the next one removes it.
+/// The directory of input and output. It is removed afterwards unless the user named it; after an interrupted
+/// bench the next one removes it.
 struct Directory {
     path: PathBuf,
     _own: Option<OwnDirectory>,
 }
 
 impl Directory {
-    /// The directory that was named, or a new one.
+    /// The directory that the user named, or a new one.
     fn create(given: Option<&Path>) -> Result<Directory, Problem> {
         let failed = |path: &Path, error: io::Error| Problem::Failed(format!("{}: {error}", path.display()));
         if let Some(path) = given {
@@ -57,19 +57,19 @@ impl Directory {
     }
 }
 
-/// A program to be timed.
+/// A program to time.
 struct Contender {
     name: String,
     command: Command,
     runs: Vec<Run>,
 }
 
-/// How long a run took.
+/// The time that a run took.
 #[derive(Clone, Copy)]
 struct Run {
-    /// By the clock.
+    /// Wall-clock time.
     seconds: f64,
-    /// Of all processors, for the program and its children.
+    /// Processor time of the program and its children.
     processor: f64,
 }
 
@@ -78,7 +78,7 @@ impl Contender {
         Contender { name: name.into(), command, runs: Vec::new() }
     }
 
-    /// This job, with so many workers.
+    /// This job with this many workers.
     fn job(
         app: &[&str],
         workers: usize,
@@ -108,7 +108,7 @@ impl Contender {
         self.runs.iter().map(|run| run.seconds).fold(f64::INFINITY, f64::min)
     }
 
-    /// How many times as long as the other program it takes: by the clock, and in processor time.
+    /// Its time divided by the other program's: wall-clock time, and processor time.
     fn against(&self, other: &Contender) -> (f64, f64) {
         let ratio = |measure: fn(&Run) -> f64| {
             median(self.runs.iter().zip(&other.runs).map(|(ours, theirs)| measure(ours) / measure(theirs)))
@@ -117,14 +117,14 @@ impl Contender {
     }
 }
 
-/// The processor time of all children so far, and of theirs.
+/// The processor time of all children so far, including their children.
 fn processor_seconds() -> Result<f64, Problem> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Problem::failed)?;
     let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
-/// The middle one of some numbers; of an even number of them, the larger of the two in the middle.
+/// The median; of an even count, the larger of the two middle numbers.
 fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_unstable_by(f64::total_cmp);
@@ -135,10 +135,10 @@ fn this_program() -> Result<Command, Problem> {
     Ok(Command::new(std::env::current_exe().map_err(Problem::failed)?))
 }
 
-/// Runs them in turns, and prints what each has taken.
+/// Runs the programs in turns, and prints their times.
 fn race(contenders: &mut [Contender], rounds: u32, bytes: u64) -> Done {
     contenders.iter_mut().for_each(|contender| contender.runs.clear());
-    // In turns, so that a minute in which the machine is busy hits all of them.
+    // In turns, so that a busy minute of the machine slows down all of them.
     for _ in 0..rounds {
         contenders.iter_mut().try_for_each(Contender::run)?;
     }
@@ -153,7 +153,7 @@ fn race(contenders: &mut [Contender], rounds: u32, bytes: u64) -> Done {
     Ok(())
 }
 
-/// Word count: throughput, how it grows with a second worker, and what the memory could do.
+/// Word count: throughput, the gain from a second worker, and the bandwidth of memory for comparison.
 fn wc(arguments: &Bench, directory: &Path) -> Done {
     let input = directory.join("text");
     let bytes = inputs::text(&input, arguments.size.unwrap_or(330) * 1_000_000, &arguments.text)?;
@@ -194,7 +194,7 @@ fn files(arguments: &Bench, directory: &Path) -> Done {
     Ok(())
 }
 
-/// Says how many times as fast two workers are as a program of one thread.
+/// Prints how many times as fast two workers are as a program of one thread.
 fn say_faster(two: &Contender, plain: &Contender) {
     let (clock, processor) = plain.against(two);
     println!(
@@ -204,12 +204,13 @@ fn say_faster(two: &Contender, plain: &Contender) {
     );
 }
 
-/// Grep: against the system's, in the same locale and in the C locale, where it is fastest. The same lines.
+/// Grep: against the system's, in a UTF-8 locale and in the C locale, where it is fastest. Checks that both
+/// find as many lines.
 fn grep(arguments: &Bench, directory: &Path) -> Done {
     let input = directory.join("text");
     let bytes = inputs::text(&input, arguments.size.unwrap_or(330) * 1_000_000, &arguments.text)?;
     let found = directory.join("found");
-    // Through a file, as a job's output is: grep that writes to /dev/null stops at its first match.
+    // grep writes to a file, like the job: with /dev/null as output it stops at its first match.
     let plain = |locale: &str| {
         let mut plain = Command::new("sh");
         plain.args(["-c", "grep -E -- \"$0\" \"$1\" > \"$2\"", &arguments.pattern]);
@@ -231,7 +232,7 @@ fn grep(arguments: &Bench, directory: &Path) -> Done {
     inputs::same_number_of_lines(&found, &directory.join("2-workers"), 10)
 }
 
-/// Sort: against the system's, with as much parallelism, and byte for byte the same output.
+/// Sort: against the system's with the same parallelism. Checks that the outputs are byte for byte the same.
 fn sort(arguments: &Bench, directory: &Path) -> Done {
     let input = directory.join("records");
     let bytes = inputs::records(&input, arguments.size.unwrap_or(1000) * 1_000_000)?;
@@ -239,7 +240,7 @@ fn sort(arguments: &Bench, directory: &Path) -> Done {
     let mut plain = Command::new("sort");
     plain.env("LC_ALL", "C").args(["--parallel=2", "-S", "1G", "-T"]).arg(directory);
     plain.arg("-o").arg(&sorted).arg(&input);
-    // Partitions of about 30 MB: with fewer, the two workers would end at different times.
+    // Partitions of about 30 MB: with fewer partitions the two workers would end at different times.
     let reduces = 32;
     let mut contenders = [
         Contender::job(&["sort"], 2, reduces, &[input], directory)?,
@@ -253,8 +254,8 @@ fn sort(arguments: &Bench, directory: &Path) -> Done {
     inputs::same_bytes(&sorted, &directory.join("2-workers"), reduces)
 }
 
-/// Runs our own programs once, so that the input is in the system's memory when the race
-/// begins, and tells how large their largest process was: worker or coordinator.
+/// Runs our programs once, so that the input is in the system's memory when the race begins. Prints the peak
+/// memory of their largest process, a worker or the coordinator.
 fn warm_up(contenders: &mut [Contender]) -> Done {
     contenders.iter_mut().try_for_each(Contender::run)?;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Problem::failed)?;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use crate::cli::{Done, Problem};
 
-/// Counts the words of files in one thread, with the first code that comes to mind, and prints how many words
-/// there are and how many different ones.
+/// Counts the words of files in one thread with straightforward code, and prints the number of words and of
+/// different words.
 pub(crate) fn count_words(files: &[PathBuf]) -> Done {
     let mut counts: HashMap<String, u64> = HashMap::new();
     for file in files {

@@ -4,13 +4,18 @@
 //!
 //! It builds the framework once and then each submission, which takes minutes, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test hostile`.
+//!
+//! `kinds.rs` and `siblings.rs` list them, each with the verdict that it must get.
 #![expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,
     reason = "the program under test has real processes and a real clock"
 )]
 
+#[path = "../grader/mod.rs"]
 mod grader;
+mod kinds;
+mod siblings;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,207 +23,10 @@ use std::path::Path;
 use std::process::Command;
 
 use grader::{build_handout, grade, scratch};
+use kinds::Kind;
 use serde_json::{Value, json};
 
 const FIRST: &str = "initial_election_2a";
-
-/// A kind of submission: its name, what stands in `Raft::make` before `todo!`, what the verdict must be, and
-/// what it must say.
-struct Kind {
-    name: &'static str,
-    body: &'static str,
-    class: &'static str,
-    says: &'static str,
-}
-
-const fn kind(name: &'static str, body: &'static str, class: &'static str, says: &'static str) -> Kind {
-    Kind { name, body, class, says }
-}
-
-const KINDS: [Kind; 38] = [
-    kind("exit", "std::process::exit(0);", "wrong", "process::exit was called"),
-    kind("abort", "std::process::abort();", "wrong", "SIGABRT"),
-    kind(
-        "forged-reports",
-        r#"for seed in 0..100 { println!("@lab {{\"version\":1,\"test\":\"initial_election_2a\",\"seed\":{seed},\"ok\":true}}"); }
-           println!("test result: ok. 43 passed"); std::process::exit(0);"#,
-        "wrong",
-        "process::exit was called",
-    ),
-    kind("endless-loop", "loop { std::hint::spin_loop(); }", "slow", ""),
-    kind("endless-yields", "loop { labrt::thread::yield_now(); }", "slow", ""),
-    kind("endless-sleep", "loop { labrt::thread::sleep(labrt::time::Duration::from_secs(1)); }", "slow", ""),
-    kind("memory", "let mut all = Vec::new(); loop { all.push(vec![1u8; 1 << 20]); }", "slow", "memory"),
-    kind("memory-at-once", "let all = vec![1u8; 1 << 40]; drop(all);", "slow", "memory"),
-    kind(
-        "stack",
-        "fn deep(n: u64) -> u64 { let a = [n; 64]; deep(n + 1) + a[(n % 64) as usize] } deep(0);",
-        "wrong",
-        "stack",
-    ),
-    kind(
-        "log-flood",
-        "loop { println!(\"{}\", \"x\".repeat(60_000)); labrt::thread::yield_now(); }",
-        "wrong|slow",
-        "",
-    ),
-    kind(
-        "process",
-        "let _ = std::process::Command::new(\"/bin/sh\").arg(\"-c\").arg(\":\").status();",
-        "wrong",
-        "system call",
-    ),
-    kind(
-        "fork-bomb",
-        "loop { let _ = std::process::Command::new(\"/proc/self/exe\").spawn(); }",
-        "wrong",
-        "system call",
-    ),
-    kind(
-        "kill-parent",
-        "let _ = std::process::Command::new(\"kill\").arg(\"-9\").arg(\"1\").status();",
-        "wrong",
-        "system call",
-    ),
-    kind("network", "let _ = std::net::TcpStream::connect(\"127.0.0.1:22\");", "wrong", "system call"),
-    kind("network-listen", "let _ = std::net::TcpListener::bind(\"127.0.0.1:0\");", "wrong", "system call"),
-    kind(
-        "unix-socket",
-        "let _ = std::os::unix::net::UnixStream::connect(\"/run/x\");",
-        "wrong",
-        "system call",
-    ),
-    kind(
-        "read-files",
-        "panic!(\"saw {:?}\", std::fs::read(\"/etc/passwd\").map(|_| ()).map_err(|error| error.kind()));",
-        "wrong",
-        "Err(",
-    ),
-    kind(
-        "read-memory",
-        "panic!(\"saw {:?}\", std::fs::read(\"/proc/self/mem\").map(|_| ()).map_err(|error| error.kind()));",
-        "wrong",
-        "Err(",
-    ),
-    kind(
-        "read-others",
-        "panic!(\"saw {:?}\", std::fs::read_dir(\"/\").map(|all| all.count()).map_err(|error| error.kind()));",
-        "wrong",
-        "Err(|system call",
-    ),
-    kind(
-        "fill-disk",
-        "panic!(\"saw {:?}\", std::fs::write(\"/tmp/x\", vec![0; 1 << 28]).map_err(|error| error.kind()));",
-        "wrong",
-        "Err(",
-    ),
-    kind(
-        "close-the-channel",
-        "use std::os::fd::AsFd; let end = std::io::stdin().as_fd().try_clone_to_owned(); \
-         let _ = std::os::unix::net::UnixStream::from(end.unwrap()).shutdown(std::net::Shutdown::Both);",
-        "wrong",
-        "",
-    ),
-    kind("panic-hook", "std::panic::set_hook(Box::new(|_| {}));", "wrong|not_implemented", ""),
-    kind(
-        "catch",
-        "let _ = std::panic::catch_unwind(|| { panic!(\"x\") }); loop { let _ = std::panic::catch_unwind(|| labrt::thread::sleep(labrt::time::Duration::from_secs(1))); }",
-        "wrong|slow",
-        "",
-    ),
-    kind(
-        "deadlock",
-        "let lock = labrt::sync::Mutex::new(()); let _first = lock.lock(); let _second = lock.lock();",
-        "wrong",
-        "",
-    ),
-    kind(
-        "unsafe",
-        "#[allow(unsafe_code)] unsafe { std::hint::unreachable_unchecked() }",
-        "does_not_build",
-        "unsafe",
-    ),
-    kind("include", "let _ = include_str!(\"/etc/shadow\");", "does_not_build", "shadow"),
-    kind("foreign-crate", "let _ = tester::run;", "does_not_build", "tester"),
-    kind(
-        "large-constant",
-        "static HUGE: [u8; 1 << 46] = [1; 1 << 46]; let _ = HUGE[me];",
-        "does_not_build",
-        "",
-    ),
-    kind(
-        "environment",
-        "panic!(\"saw {:?} {:?}\", std::env::var_os(\"HOME\"), std::env::var_os(\"LAB_GRADE_CACHE\"));",
-        "wrong",
-        "saw None None",
-    ),
-    kind(
-        "exec",
-        "use std::os::unix::process::CommandExt; panic!(\"{}\", std::process::Command::new(\"/bin/sh\").exec());",
-        "wrong",
-        "Permission denied|system call",
-    ),
-    kind("network-datagrams", "let _ = std::net::UdpSocket::bind(\"127.0.0.1:0\");", "wrong", "system call"),
-    kind(
-        "remove-files",
-        "panic!(\"saw {:?}\", std::fs::remove_dir_all(\"/usr\").map_err(|error| error.kind()));",
-        "wrong",
-        "Err(|system call",
-    ),
-    kind(
-        "link",
-        "panic!(\"saw {:?}\", std::os::unix::fs::symlink(\"/\", \"/tmp/x\").map_err(|error| error.kind()));",
-        "wrong",
-        "Err(|system call",
-    ),
-    kind("panic-flood", "panic!(\"{}\", \"x\".repeat(1 << 28));", "wrong|slow", ""),
-    kind(
-        "panic-in-panic",
-        "struct Again; impl Drop for Again { fn drop(&mut self) { panic!(\"again\") } } \
-         let _again = Again; panic!(\"first\");",
-        "wrong",
-        "",
-    ),
-    kind("terminal-and-page", "panic!(\"\\x1b]0;x\\x07</pre><script>alert(1)</script>\");", "wrong", ""),
-    kind(
-        "many-threads",
-        "loop { drop(labrt::thread::spawn(|| labrt::thread::sleep(labrt::time::Duration::from_secs(3600)))); }",
-        "slow|wrong",
-        "",
-    ),
-    kind(
-        "thread-of-the-system",
-        "std::thread::spawn(|| loop { std::hint::spin_loop() });",
-        "wrong|not_implemented",
-        "",
-    ),
-];
-
-/// The same with what stands in the reference before its threads start: code that passes at first, or by
-/// chance.
-const IN_THE_REFERENCE: [Kind; 3] = [
-    kind(
-        "first-seeds",
-        "static MADE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0); \
-         if MADE.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= 8 { panic!(\"enough\"); }",
-        "wrong|nondeterministic|flaky",
-        "",
-    ),
-    kind(
-        "wall-clock",
-        "let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH); \
-         if now.map_or(0, |now| now.subsec_nanos() / 64) % 16 == 0 { panic!(\"by the clock\"); }",
-        "wrong|nondeterministic|flaky",
-        "",
-    ),
-    kind(
-        "clock-as-chance",
-        "let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH); \
-         labrt::thread::sleep(Duration::from_micros(now.map_or(0, |now| u64::from(now.subsec_nanos() / 64) % 1000)));",
-        "nondeterministic",
-        "repeated with the same seed",
-    ),
-];
 
 /// What was printed with `--json`: a value a line, and nothing else.
 fn lines_of_json(output: &std::process::Output) -> Vec<Value> {
@@ -284,32 +92,33 @@ fn write_into_the_reference(folder: &Path, body: &str) {
     assert!(server.contains(body), "the reference has another place for it by now");
 }
 
+/// The kinds that the issue of graders names, and those that come to mind at once.
 #[test]
 fn all_are_contained_and_named_and_the_batch_goes_on() {
-    let folder = scratch("hostile");
+    are_contained("hostile", &kinds::KINDS, &kinds::IN_THE_REFERENCE);
+}
+
+/// What else tries the same places: the report's channel, the compiler, the linker, the system.
+#[test]
+fn their_siblings_are_contained_too() {
+    are_contained("siblings", &siblings::siblings(), &siblings::IN_THE_REFERENCE);
+}
+
+/// Grades all of them in one batch, with an honest submission behind them.
+fn are_contained(name: &str, kinds: &[Kind], in_the_reference: &[Kind]) {
+    let folder = scratch(name);
     let at = |name: &str| folder.join(name).display().to_string();
     let (cache, skeleton) = prepare(&folder);
-    for kind in &KINDS {
-        write(&folder.join("in").join(kind.name), &skeleton, kind.body);
+    for kind in kinds {
+        write(&folder.join("in").join(kind.name), &skeleton, &kind.body);
     }
-    for kind in &IN_THE_REFERENCE {
-        write_into_the_reference(&folder.join("in").join(kind.name), kind.body);
+    for kind in in_the_reference {
+        write_into_the_reference(&folder.join("in").join(kind.name), &kind.body);
     }
-    // An honest one behind all of them.
     write(&folder.join("in/zoe"), &skeleton, "");
-    let output = grade(&[
-        "--lab",
-        "raft",
-        "--in",
-        &at("in"),
-        "--out",
-        &at("out"),
-        "--runs",
-        "2",
-        "--cache",
-        &cache,
-        "--no-source-check",
-    ]);
+    let (submissions, out) = (at("in"), at("out"));
+    let batch = ["--lab", "raft", "--in", &submissions, "--out", &out, "--runs", "2", "--cache", &cache];
+    let output = grade(&[&batch[..], &["--no-source-check"]].concat());
     let words = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
     let text = fs::read_to_string(folder.join("out/results.json")).expect("results");
@@ -321,22 +130,12 @@ fn all_are_contained_and_named_and_the_batch_goes_on() {
         .filter_map(|row| Some((row["name"].as_str()?, row)))
         .collect();
     let mut wrong = Vec::new();
-    for kind in KINDS.iter().chain(&IN_THE_REFERENCE) {
-        let Some(row) = rows.get(kind.name) else {
-            wrong.push(format!("{} is missing", kind.name));
-            continue;
-        };
-        let class = row["class"].as_str().unwrap_or_default();
-        let first = row["tests"].as_array().into_iter().flatten().find(|test| test["name"] == FIRST);
-        let all = format!("{} {}", row["sentence"], first.map(Value::to_string).unwrap_or_default());
-        let says = kind.says.is_empty() || kind.says.split('|').any(|says| all.contains(says));
-        let points = |key: &str| row[key].as_u64().expect("a number");
-        // What passes at first is graded on its merits, which are few.
-        let is_reference = IN_THE_REFERENCE.iter().any(|other| other.name == kind.name);
-        let deserved = if is_reference { points("most_hundredths") / 2 } else { 0 };
-        let is_right = kind.class.split('|').any(|expected| expected == class);
-        if !is_right || !says || points("hundredths") > deserved {
-            wrong.push(format!("{}: {class}, {} points/100: {:.400}", kind.name, row["hundredths"], all));
+    for (kind, is_reference) in
+        kinds.iter().map(|kind| (kind, false)).chain(in_the_reference.iter().map(|kind| (kind, true)))
+    {
+        match rows.get(kind.name) {
+            Some(row) => wrong.extend(complaint(kind, is_reference, row)),
+            None => wrong.push(format!("{} is missing", kind.name)),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -344,28 +143,62 @@ fn all_are_contained_and_named_and_the_batch_goes_on() {
     assert_eq!(results["batch"]["faults"], json!([]));
 }
 
-/// What is copied into a folder is graded, and with it what came before; ctrl-C ends that.
+/// What is wrong with the verdict about a submission of this kind.
+fn complaint(kind: &Kind, is_reference: bool, row: &Value) -> Option<String> {
+    let class = row["class"].as_str().unwrap_or_default();
+    let first = row["tests"].as_array().into_iter().flatten().find(|test| test["name"] == FIRST);
+    let all = format!("{} {}", row["sentence"], first.map(Value::to_string).unwrap_or_default());
+    let says = kind.says.is_empty() || kind.says.split('|').any(|says| all.contains(says));
+    let points = |key: &str| row[key].as_u64().expect("a number");
+    // What passes at first is graded on its merits, which are few.
+    let deserved = if is_reference { points("most_hundredths") / 2 } else { 0 };
+    let is_right = kind.class.split('|').any(|expected| expected == class);
+    let is_good = is_right && says && points("hundredths") <= deserved;
+    let given = &row["hundredths"];
+    (!is_good).then(|| format!("{}: {class}, {given} points/100: {all:.400}", kind.name))
+}
+
+/// What is copied into a folder is graded, and with it what came before; a round that fails is tried again;
+/// ctrl-C ends that.
 #[test]
 fn a_watched_folder_is_graded_as_it_fills() {
     let folder = scratch("watched");
     let at = |name: &str| folder.join(name).display().to_string();
     let (cache, _) = prepare(&folder);
     fs::create_dir_all(folder.join("inbox")).expect("a folder");
-    let arguments =
-        ["--lab", "raft", "--watch", &at("inbox"), "--runs", "1", "--out", &at("out"), "--cache", &cache];
+    let secret = "a secret of this test";
+    fs::write(folder.join("seeds.txt"), secret).expect("a file");
+    let said = fs::File::create(folder.join("said")).expect("a file");
+    let (inbox, seeds, out) = (at("inbox"), at("seeds.txt"), at("out"));
+    let batch = ["--lab", "raft", "--watch", &inbox, "--runs", "1", "--secret", &seeds, "--out", &out];
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab-grade"));
-    let mut grader = command.args(arguments).spawn().expect("the program was built");
-    let grades = || fs::read_to_string(folder.join("out/grades.csv")).unwrap_or_default();
-    for students in [&["alice"][..], &["alice", "bob"]] {
-        let newest = students.last().expect("there is one");
-        fs::write(folder.join(format!("inbox/{newest}.zip")), "no archive").expect("a file");
+    let mut grader =
+        command.args(batch).args(["--cache", &cache]).stderr(said).spawn().expect("the program was built");
+    let mut wait = |what: &str, is_done: &dyn Fn() -> bool| {
         let begun = std::time::Instant::now();
-        while !students.iter().all(|name| grades().contains(&format!("{name},{name}.zip,0,"))) {
-            assert!(begun.elapsed().as_secs() < 600, "{newest} is not graded: {}", grades());
-            assert!(grader.try_wait().is_ok_and(|ended| ended.is_none()), "the grader has ended");
+        while !is_done() {
+            let said = fs::read_to_string(folder.join("said")).unwrap_or_default();
+            assert!(begun.elapsed().as_secs() < 600, "{what}: {said}");
+            assert!(grader.try_wait().is_ok_and(|ended| ended.is_none()), "the grader has ended: {said}");
             std::thread::sleep(std::time::Duration::from_millis(300));
         }
-    }
+    };
+    let grades = || fs::read_to_string(folder.join("out/grades.csv")).unwrap_or_default();
+    let is_graded = |name: &str| grades().contains(&format!("{name},{name}.zip,0,"));
+    fs::write(folder.join("inbox/alice.zip"), "no archive").expect("a file");
+    wait("alice is graded", &|| is_graded("alice"));
+    fs::remove_file(folder.join("seeds.txt")).expect("it was there");
+    fs::write(folder.join("inbox/bob.zip"), "no archive").expect("a file");
+    let has_failed =
+        || fs::read_to_string(folder.join("said")).is_ok_and(|said| said.contains("it is tried again"));
+    wait("a round fails", &has_failed);
+    assert!(!is_graded("bob") && is_graded("alice"));
+    fs::write(folder.join("seeds.txt"), secret).expect("a file");
+    wait("both are graded", &|| is_graded("alice") && is_graded("bob"));
+    // A submission that is handed in again takes the place of the first.
+    fs::remove_file(folder.join("inbox/alice.zip")).expect("it was there");
+    fs::create_dir(folder.join("inbox/alice")).expect("a folder");
+    wait("alice is graded again", &|| grades().contains("alice,alice,0,") && is_graded("bob"));
     let asked = Command::new("kill").args(["-INT", &grader.id().to_string()]).status();
     assert!(asked.is_ok_and(|status| status.success()), "it lives");
     assert_eq!(grader.wait().expect("it ends").code(), Some(130));
@@ -382,17 +215,11 @@ fn a_full_disk_is_no_students_fault() {
     let arguments =
         ["--lab", "raft", "--in", &at("in"), "--runs", "1", "--out", &at("out"), "--cache", &cache];
     // Where submissions are built there are 12 MiB: enough for a handout and sources, not for binaries.
+    let room = at("room");
+    fs::create_dir(&room).expect("a folder");
     let output = Command::new("bwrap")
-        .args([
-            "--dev-bind",
-            "/",
-            "/",
-            "--size",
-            "12582912",
-            "--tmpfs",
-            "/tmp",
-            env!("CARGO_BIN_EXE_lab-grade"),
-        ])
+        .args(["--dev-bind", "/", "/", "--size", "12582912", "--tmpfs", &room, "--setenv", "TMPDIR", &room])
+        .arg(env!("CARGO_BIN_EXE_lab-grade"))
         .args(arguments)
         .args(["--no-namespaces", "--jobs", "1"])
         .output()
