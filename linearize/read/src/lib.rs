@@ -58,6 +58,7 @@ use input::Input;
 use linearize::models::any::{Answer, Keyed, KeyedOp};
 use linearize::models::scalar::Scalar;
 use linearize::{Fault, History, HistoryError, HistoryErrorKind, KvHistory};
+use serde::de::IgnoredAny;
 
 /// A value longer than this, in bytes, is refused.
 pub const LONGEST_VALUE: usize = 8 << 20;
@@ -392,6 +393,9 @@ impl Format {
         };
         match line.trim_ascii_start() {
             [b'{', rest @ ..] => match behind(rest) {
+                (Some(b'"'), true) if breaks_off(line, lines.clone().map(|(line, _)| line)) => {
+                    Format::JsonOverLines(number)
+                }
                 (Some(b'"'), true) | (None, _) => Format::Json,
                 (Some(b'"' | b'}'), _) => Format::JsonOverLines(number),
                 (_, _) if rest.trim_ascii_start().first() == Some(&b'}') => Format::Json,
@@ -408,6 +412,13 @@ impl Format {
             _ => Format::Unknown(number),
         }
     }
+}
+
+/// Whether an object of JSON goes on behind its first line. After a line that was cut off another object begins.
+fn breaks_off<'a>(line: &[u8], mut later: impl Iterator<Item = &'a [u8]>) -> bool {
+    let ends_early = serde_json::from_slice::<IgnoredAny>(line).is_err_and(|error| error.is_eof());
+    let next = later.find_map(|line| line.trim_ascii_start().first());
+    ends_early && next.is_some_and(|&next| next != b'{')
 }
 
 /// Whether the first map of a file is an object of JSON.

@@ -221,9 +221,12 @@ fn messages_say_what_is_wanted() {
     refused(&get.replace(":10", ":x"), 1, "expected value at column 55");
     refused(&get.replace(":1,", ":4294967296,"), 1, "the numbers of clients go from 0 to 4294967295");
     refused(&get.replace(":20", ":18446744073709551615"), 1, "a smaller number expected");
-    for text in ["[\n{\"client\":1}\n]", "{\n\"client\":1\n}", "[{\"client\":1}]"] {
+    for text in
+        ["[\n{\"client\":1}\n]", "{\n\"client\":1\n}", "{\"client\":1,\n\"op\":\"get\"}", "[{\"client\":1}]"]
+    {
         refused(text, 1, "JSON over several lines");
     }
+    refused(&format!("{{\"client\":1,\n{get}"), 1, "a whole operation in each line is wanted");
     let open = JSON.lines().last().unwrap();
     let later = open.replace("16", "17");
     refused(&format!("{open}\n{later}"), 2, "a client must go on under another number");
