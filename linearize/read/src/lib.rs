@@ -414,7 +414,8 @@ impl Format {
     }
 }
 
-/// Whether an object of JSON goes on behind its first line. After a line that was cut off another object begins.
+/// Whether an object of JSON goes on behind its first line. After a line that was cut off another object
+/// begins.
 fn breaks_off<'a>(line: &[u8], mut later: impl Iterator<Item = &'a [u8]>) -> bool {
     let ends_early = serde_json::from_slice::<IgnoredAny>(line).is_err_and(|error| error.is_eof());
     let next = later.find_map(|line| line.trim_ascii_start().first());
