@@ -231,8 +231,11 @@ fn parse_any(line: &str) -> Result<Line<'_>, Problem> {
     let parsed: Line<'_> = serde_json::from_str(line).map_err(|error| {
         let said = error.to_string();
         let what = said.split(" at line ").next().unwrap_or_default();
-        let cut = if error.is_eof() { "; a whole operation in each line is wanted" } else { "" };
-        broken(format!("{what} at column {}{cut}", error.column()))
+        broken(if error.is_eof() {
+            "the line ends too early; a whole operation in each line is wanted".to_owned()
+        } else {
+            format!("{what} at column {}", error.column())
+        })
     })?;
     let long = |field: &Field<'_>| matches!(field, Field::Text(text) if text.len() > LONGEST_VALUE);
     let is_long = [&parsed.key, &parsed.value, &parsed.output].into_iter().any(long);
