@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use flate2::read::ZlibDecoder;
+use flate2::read::GzDecoder;
 use labreport::Report;
 use tester::{Test, run};
 use tester_kv::{KvCluster, KvSetup};
@@ -70,7 +70,7 @@ fn data(page: &str) -> String {
     let blocks = text.split_whitespace().map(|block| {
         let (_, letters) = block.split_once(':').expect("a block has a number");
         let mut data = Vec::new();
-        ZlibDecoder::new(&*bytes(letters))
+        GzDecoder::new(&*bytes(letters))
             .read_to_end(&mut data)
             .map(|_| String::from_utf8_lossy(&data).into_owned())
     });
