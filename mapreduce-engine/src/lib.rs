@@ -39,6 +39,8 @@ mod reduce;
 mod table;
 pub mod zipf;
 
+pub use pair::prefix;
+
 use mapreduce::store::{Store, StoreError};
 use mapreduce::tasks::{Counters, MapOutput, MapTask, Progress, ReduceTask, TaskError, Tasks};
 

@@ -14,8 +14,9 @@ use mapreduce::tasks::TaskError;
 /// Size of the buffer of a writer, in bytes.
 const WRITE_BUFFER: usize = 256 << 10;
 
-/// The first bytes of a key as a number with the same order. It decides most comparisons of a sort.
-pub(super) fn prefix(key: &[u8]) -> u64 {
+/// The first eight bytes of a key as a number: two keys with different numbers have the order of these. It
+/// decides most comparisons of a sort.
+pub fn prefix(key: &[u8]) -> u64 {
     match key.first_chunk::<8>() {
         Some(first) => u64::from_be_bytes(*first),
         None => {

@@ -283,15 +283,27 @@ pub(super) struct TableValues<'a> {
     before: u32,
 }
 
-impl Values for TableValues<'_> {
-    fn next(&mut self) -> Option<&str> {
+impl TableValues<'_> {
+    /// Takes as many of the current value as `wanted`, or as there are in a row.
+    fn take(&mut self, wanted: u64) -> Option<(&str, u64)> {
         if self.left == 0 {
             let before = self.table.earlier.get(self.before as usize)?;
             (self.text, self.left, self.before) =
                 (self.table.text(before.value), before.count, before.before);
         }
-        self.left -= 1;
-        Some(self.text)
+        let taken = self.left.min(wanted);
+        self.left -= taken;
+        Some((self.text, taken))
+    }
+}
+
+impl Values for TableValues<'_> {
+    fn next(&mut self) -> Option<&str> {
+        self.take(1).map(|(value, _)| value)
+    }
+
+    fn next_repeated(&mut self) -> Option<(&str, u64)> {
+        self.take(u64::MAX)
     }
 }
 
@@ -324,6 +336,12 @@ mod tests {
             let mut values = mapreduce::app::collect(&mut found.values());
             values.reverse();
             assert_eq!(values, expected[found.key()], "{}", found.key());
+            let (mut repeated, mut values) = (Vec::new(), found.values());
+            while let Some((value, times)) = values.next_repeated() {
+                repeated.extend((0..times).map(|_| value.to_owned()));
+            }
+            repeated.reverse();
+            assert_eq!(repeated, expected[found.key()], "{}", found.key());
         }
     }
 }

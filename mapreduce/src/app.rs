@@ -62,15 +62,17 @@ pub trait Application: Send + Sync + 'static {
 pub trait Values {
     /// The next value; `None` after the last.
     fn next(&mut self) -> Option<&str>;
+
+    /// The next value and how many times it comes in a row, at least once; `None` after the last. A reduction
+    /// that can use the number asks for it: "1" comes ten thousand times for the word "the".
+    fn next_repeated(&mut self) -> Option<(&str, u64)> {
+        self.next().map(|value| (value, 1))
+    }
 }
 
 /// The remaining values as strings, for reductions that need all of them at once.
 pub fn collect(values: &mut dyn Values) -> Vec<String> {
-    let mut collected = Vec::new();
-    while let Some(value) = values.next() {
-        collected.push(value.to_owned());
-    }
-    collected
+    std::iter::from_fn(|| values.next().map(str::to_owned)).collect()
 }
 
 /// How an input file is cut into records.

@@ -9,10 +9,10 @@ use mapreduce::split::{Piece, Split, split_inputs};
 use mapreduce::store::{Store, StoreError};
 
 /// A job with at most this many splits keeps them as they are.
-const FEW_SPLITS: usize = 64;
+const FEW_SPLITS: usize = 32;
 
 /// Opening a file costs about as much as reading this many bytes.
-const COST_OF_A_FILE: u64 = 64 << 10;
+const COST_OF_A_FILE: u64 = 8 << 10;
 
 /// The splits of a job over these files.
 ///
@@ -68,11 +68,11 @@ mod tests {
 
     #[test]
     fn many_small_files_share_splits_and_few_files_do_not() {
-        let few = splits_of([10; 64]);
+        let few = splits_of([10; FEW_SPLITS]);
         assert_eq!(join_small(few.clone(), 16 << 20), few);
         let many = splits_of([33_000; 10_000]);
         let joined = join_small(many.clone(), 16 << 20);
-        assert!((64..=80).contains(&joined.len()), "{}", joined.len());
+        assert!((32..=40).contains(&joined.len()), "{}", joined.len());
         let flat = |splits: Vec<Split>| splits.into_iter().flat_map(|split| split.pieces).collect::<Vec<_>>();
         assert_eq!(flat(joined), flat(many));
         // Large files among small ones stay alone, and no split becomes longer than asked for.

@@ -18,7 +18,7 @@ pub fn hide_echo() {
         return;
     }
     let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-    // A terminal that tells nothing of itself is left alone.
+    // The terminal's settings cannot be read: they stay as they are.
     let Ok(settings) = tcgetattr(stderr()) else { return };
     if before.is_some() || !settings.local_flags.contains(LocalFlags::ECHOCTL) {
         return;
@@ -34,12 +34,13 @@ pub fn hide_echo() {
 pub fn restore_echo() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before.filter(|_| is_in_front()) {
-        // A terminal that is gone needs nothing.
+        // The terminal may be gone: then there is nothing to restore.
         let _ = tcsetattr(stderr(), SetArg::TCSANOW, &before);
     }
 }
 
-/// Whether this program has the terminal: who changes settings in the background is stopped.
+/// Whether this program is in the terminal's foreground. The system stops a program of the background that
+/// changes the terminal's settings.
 fn is_in_front() -> bool {
     tcgetpgrp(stderr()) == Ok(getpgrp())
 }

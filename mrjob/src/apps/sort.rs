@@ -20,15 +20,17 @@ const PLACE_SIZE: u64 = 16 << 10;
 
 /// All lines, sorted by their bytes. Bytes that are not UTF-8 become U+FFFD.
 pub struct Sort {
-    /// The first key of each partition except partition 0, in increasing order.
-    borders: Vec<String>,
+    /// The first key of each partition except partition 0, in increasing order, after its
+    /// [`prefix`](mapreduce_engine::prefix), which decides almost every comparison.
+    borders: Vec<(u64, String)>,
 }
 
 impl Sort {
     /// Keys below the first border go to partition 0, and so on. Without borders all keys go to partition 0.
     pub fn new(mut borders: Vec<String>) -> Sort {
         borders.sort_unstable();
-        Sort { borders }
+        let with_prefix = |border: String| (mapreduce_engine::prefix(border.as_bytes()), border);
+        Sort { borders: borders.into_iter().map(with_prefix).collect() }
     }
 }
 
@@ -92,7 +94,11 @@ impl Application for Sort {
     }
 
     fn map(&self, _file: &str, line: &[u8], emit: &mut dyn FnMut(&str, &str)) {
-        emit(&String::from_utf8_lossy(line), "");
+        match str::from_utf8(line) {
+            // Checking takes less time than looking for the bytes to replace.
+            Ok(line) => emit(line, ""),
+            Err(_) => emit(&String::from_utf8_lossy(line), ""),
+        }
     }
 
     fn reduce(&self, _line: &str, values: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
@@ -100,8 +106,9 @@ impl Application for Sort {
     }
 
     fn partition(&self, key: &str, reduces: usize) -> usize {
+        let key = (mapreduce_engine::prefix(key.as_bytes()), key);
         // A border belongs to the partition that it begins.
-        self.borders.partition_point(|border| border.as_str() <= key).min(reduces - 1)
+        self.borders.partition_point(|(prefix, border)| (*prefix, border.as_str()) <= key).min(reduces - 1)
     }
 
     fn records(&self) -> Records {
