@@ -23,7 +23,7 @@ use crate::watch::{Allowance, Cause, Pulse, run};
 use crate::workshop::Workshop;
 use crate::{canary, scratch, store};
 
-/// Minutes that a set of tests may run over one solution.
+/// How long a set of tests may run over one solution.
 const LONGEST: Duration = Duration::from_secs(180);
 
 /// A solution that tests are tried on.
