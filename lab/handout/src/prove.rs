@@ -12,12 +12,12 @@ use std::time::Instant;
 use lab_terminal::{Failure, Outcome, count, duration};
 use serde_json::json;
 
-use crate::book;
 use crate::cli::Arguments;
 use crate::labs::LABS;
 use crate::make::Record;
 use crate::marks::Level;
 use crate::plan::{Choice, Plan, Role, files_below, plan, solved};
+use crate::{book, names};
 
 /// A line with fewer letters and digits than this says nothing: `let term = self.term();`.
 const TELLING: usize = 24;
@@ -67,7 +67,13 @@ impl Workshop<'_> {
     fn prove(&self, builds: bool) -> Result<Proof, Failure> {
         let (mut plan, again) = (plan(self.root, &self.choice)?, plan(self.root, &self.choice)?);
         let mut facts = Vec::new();
-        for proof in [same(&plan, &again), keeps_secrets(&plan), links(&plan), has_its_tests(&plan)] {
+        for proof in [
+            same(&plan, &again),
+            keeps_secrets(&plan),
+            links(&plan),
+            names::are_there(&plan),
+            has_its_tests(&plan),
+        ] {
             match proof {
                 Ok(fact) => facts.push(fact),
                 Err(fault) => return Ok(Err(fault)),
