@@ -63,7 +63,9 @@
 //! | `server.rs` | a replica and its RPC handler |
 //! | `client.rs` | the clerk |
 //! | `api.rs` | server and clerk as `labapi`'s traits, through which the tests use them |
+// handout: drop
 //! | `expiry.rs` | an option: server and clerk whose sessions end |
+// handout: end
 //!
 // handout: end
 //! # What the tests need

@@ -7,8 +7,8 @@ mod hooks;
 mod links;
 
 use std::panic::Location;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use labapi::Persister;
@@ -55,8 +55,9 @@ pub(crate) struct AroundCrash {
     pub(crate) progress: Progress,
 }
 
-/// Looks at a server; whether anything was new.
-pub(crate) type LastLook = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Looks at a server; whether anything was new. The thread that looks again and again owns it, for it owns
+/// the server, and what is around the server's crash: in a circle none of them would ever be dropped.
+pub(crate) type LastLook = Weak<dyn Fn() -> bool + Send + Sync>;
 
 impl AroundCrash {
     fn of(disk: &Persister, progress: &Progress) -> Arc<AroundCrash> {
@@ -327,7 +328,7 @@ impl<S: Send + Sync + 'static> Group<S> {
             slots[server].life.as_ref().map(|life| (life.node.clone(), Arc::clone(&life.crash)))
         };
         let Some((node, crash)) = life.filter(|_| node::current().id() == NodeId(0)) else { return };
-        let Some(look) = crash.last_look.lock().clone() else { return };
+        let Some(look) = crash.last_look.lock().as_ref().and_then(LastLook::upgrade) else { return };
         let (done, wait) = oneshot::channel();
         spawn_detached(&node, "the tester's last look", move || {
             look();

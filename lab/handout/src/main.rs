@@ -23,6 +23,7 @@ mod labs;
 mod make;
 mod manifest;
 mod marks;
+mod names;
 mod papers;
 mod plan;
 mod prove;

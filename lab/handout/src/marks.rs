@@ -1,9 +1,9 @@
 //! Marks: comments in the reference that say what students get of it. CONTRIBUTING.md lists them.
 //!
-//! A mark is a comment on a line of its own that begins with `handout:`. Behind the verb may stand a
-//! condition, and then the mark counts only if it holds: `classic` or `guided`, or `oracle` if consensus
-//! comes from the oracle. `apart` always holds; it also leaves out of the solution what stands on crates that
-//! the handout lacks ([`solution`]).
+//! A mark is a comment on a line of its own that begins with `handout:`, in Rust, TOML or Markdown.
+//! Behind the verb may stand a condition, and then the mark counts only if it holds: `classic` or `guided`,
+//! or `oracle` if consensus comes from the oracle. `apart` always holds; it also leaves out of the solution
+//! what stands on crates that the handout lacks ([`solution`]).
 //!
 //! | mark | what becomes of the source |
 //! |---|---|
@@ -231,7 +231,8 @@ fn read_marks(text: &str, kinds: &[Kind], language: Language, case: Case) -> Res
             }
             Kind::Code | Kind::LineComment => {}
         }
-        let verb = Verb::parse(line[place + sign.len()..].trim(), case).map_err(|message| fault(&message))?;
+        let words = language.inside(&line[place + sign.len()..]).trim();
+        let verb = Verb::parse(words, case).map_err(|message| fault(&message))?;
         marks.push(Mark { verb, line: number + 1, range });
     }
     Ok(marks)
@@ -325,7 +326,10 @@ fn region(text: &str, begin: &Mark, end: &Mark, language: Language) -> Result<Ed
         |line| Fault { line: begin.line + line, message: "what is put must be a comment".to_owned() };
     let (replacement, dropped) = match &begin.verb {
         Verb::Drop(None) => (String::new(), within),
-        Verb::Drop(Some(comment)) => (format!("{indent}{} {comment}\n", language.comment()), within),
+        Verb::Drop(Some(comment)) => {
+            let words = format!("{} {comment} {}", language.comment(), language.comment_end());
+            (format!("{indent}{}\n", words.trim_end()), within)
+        }
         Verb::Put => (uncomment(inner, language).map_err(no_comment)?, 0..0),
         // Text to put in other cases stays away.
         _ => (String::new(), 0..0),
@@ -343,11 +347,12 @@ fn uncomment(text: &str, language: Language) -> Result<String, usize> {
         }
         let rest = &line[place + language.comment().len()..];
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
-        if rest.trim().is_empty() {
+        if language.inside(rest).is_empty() {
             out.push('\n');
         } else {
             out.push_str(&line[..place]);
-            out.push_str(rest);
+            out.push_str(language.inside(rest));
+            out.push('\n');
         }
     }
     Ok(out)

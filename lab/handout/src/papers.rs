@@ -6,7 +6,7 @@ use lab_terminal::Failure;
 
 use crate::book::{CHAPTERS, expand};
 use crate::labs::Lab;
-use crate::plan::{Choice, Plan, Role, files_below, text_of};
+use crate::plan::{Choice, Plan, Role, cut_file, files_below};
 
 /// Chapters that every handout has.
 const FOR_ALL: [&str; 5] = ["first-hour", "from-go", "tools", "debugging", "grading"];
@@ -35,7 +35,7 @@ fn chapters(root: &Path, choice: &Choice) -> Result<Vec<(String, String)>, Failu
     for name in labs.chain(FOR_ALL) {
         let path = folder.join(format!("{name}.md"));
         if there.contains(&path) {
-            let text = text_of(root, &path)?;
+            let Some(text) = cut_file(root, &path, choice.case())?.text else { continue };
             chapters.push((name.to_owned(), without_links_to_others(&expand(root, &text)?, choice)));
         }
     }

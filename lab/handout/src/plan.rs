@@ -210,8 +210,11 @@ impl Plan {
 /// A file of the reference, cut. A fault in its marks is told with file and line.
 pub(crate) fn cut_file(root: &Path, path: &Path, case: Case) -> Result<Cut, Failure> {
     let text = text_of(root, path)?;
-    let is_toml = path.extension().is_some_and(|extension| extension == "toml");
-    let language = if is_toml { Language::Toml } else { Language::Rust };
+    let language = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => Language::Toml,
+        Some("md") => Language::Markdown,
+        _ => Language::Rust,
+    };
     cut(&text, language, case)
         .map_err(|fault| Failure::new(format!("{}:{}: {}", path.display(), fault.line, fault.message)))
 }

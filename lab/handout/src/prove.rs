@@ -12,12 +12,12 @@ use std::time::Instant;
 use lab_terminal::{Failure, Outcome, count, duration};
 use serde_json::json;
 
-use crate::book;
 use crate::cli::Arguments;
 use crate::labs::LABS;
 use crate::make::Record;
 use crate::marks::Level;
 use crate::plan::{Choice, Plan, Role, files_below, plan, solved};
+use crate::{book, names};
 
 /// A line with fewer letters and digits than this says nothing: `let term = self.term();`.
 const TELLING: usize = 24;
@@ -67,7 +67,13 @@ impl Workshop<'_> {
     fn prove(&self, builds: bool) -> Result<Proof, Failure> {
         let (mut plan, again) = (plan(self.root, &self.choice)?, plan(self.root, &self.choice)?);
         let mut facts = Vec::new();
-        for proof in [same(&plan, &again), keeps_secrets(&plan), links(&plan), has_its_tests(&plan)] {
+        for proof in [
+            same(&plan, &again),
+            keeps_secrets(&plan),
+            links(&plan),
+            names::are_there(&plan),
+            has_its_tests(&plan),
+        ] {
             match proof {
                 Ok(fact) => facts.push(fact),
                 Err(fault) => return Ok(Err(fault)),
@@ -76,8 +82,9 @@ impl Workshop<'_> {
         if builds {
             be_patient(&mut plan);
         }
+        let parts = parts(&plan)?;
         lay(&plan, &self.choice, &self.workspace(builds))?;
-        let laid = if builds { self.works()? } else { self.has_its_crates()? };
+        let laid = if builds { self.works(&parts)? } else { self.has_its_crates()? };
         Ok(laid.map(|fact| {
             facts.push(fact);
             facts.join("; ")
@@ -85,8 +92,8 @@ impl Workshop<'_> {
     }
 
     /// What has to be built for.
-    fn works(&self) -> Result<Proof, Failure> {
-        match self.fails_as_not_implemented()? {
+    fn works(&self, parts: &[String]) -> Result<Proof, Failure> {
+        match self.fails_as_not_implemented(parts)? {
             Ok(fact) => Ok(self.passes_with_the_reference()?.map(|second| format!("{fact}; {second}"))),
             fault => Ok(fault),
         }
@@ -107,8 +114,8 @@ impl Workshop<'_> {
         Ok(if output.status.success() { Ok("manifests".to_owned()) } else { Err(words.trim().to_owned()) })
     }
 
-    /// Builds without a warning, and every test with points fails in one line.
-    fn fails_as_not_implemented(&self) -> Result<Proof, Failure> {
+    /// Builds without a warning, and every test fails in one line, which names its own part or one before.
+    fn fails_as_not_implemented(&self, parts: &[String]) -> Result<Proof, Failure> {
         let output = self.lab_test()?;
         let (words, lines) = (text(&output.stderr), text(&output.stdout));
         if let Some(warning) =
@@ -119,6 +126,9 @@ impl Workshop<'_> {
         let results: Vec<&str> = lines.lines().filter(|line| line.starts_with("Test (")).collect();
         if let Some(other) = results.iter().find(|line| !line.contains("... not implemented (")) {
             return Ok(Err(format!("not as `not implemented`: {other}")));
+        }
+        if let Some(early) = results.iter().find(|line| !waits_for_its_part(line, parts)) {
+            return Ok(Err(format!("waits for a later part: {early}")));
         }
         let last = lines.lines().last().unwrap_or_default();
         let begins = last.contains(", 0 of ") && last.contains(" points; begin with ");
@@ -213,8 +223,7 @@ fn links(plan: &Plan) -> Proof {
 
 /// Every module of tests that `labs.toml` names is there.
 fn has_its_tests(plan: &Plan) -> Proof {
-    let text = plan.text("labs.toml").unwrap_or_default();
-    let labs: toml::Table = toml::from_str(text).map_err(|error| format!("labs.toml: {error}"))?;
+    let labs = catalogue(plan)?;
     let of = |table: &toml::Value, key: &str| table.get(key).and_then(toml::Value::as_array).cloned();
     let word = |table: &toml::Value, key: &str| {
         table.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned()
@@ -240,6 +249,33 @@ fn has_its_tests(plan: &Plan) -> Proof {
         Some(module) => Err(format!("labs.toml names tests in {module}, which is not there")),
         None => Ok(count(modules.len(), "module")),
     }
+}
+
+/// The labs, parts and tests of a handout.
+fn catalogue(plan: &Plan) -> Result<toml::Table, String> {
+    let text = plan.text("labs.toml").unwrap_or_default();
+    toml::from_str(text).map_err(|error| format!("labs.toml: {error}"))
+}
+
+/// The names of all parts, in the order in which they are done.
+fn parts(plan: &Plan) -> Result<Vec<String>, Failure> {
+    let labs = catalogue(plan).map_err(Failure::new)?;
+    let of = |table: &toml::Value, key: &str| {
+        table.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default()
+    };
+    let parts = labs.get("lab").and_then(toml::Value::as_array).into_iter().flatten();
+    let names =
+        parts.flat_map(|lab| of(lab, "part")).filter_map(|part| Some(part.get("name")?.as_str()?.to_owned()));
+    Ok(names.collect())
+}
+
+/// Whether a line such as `Test (2A): … not implemented (2A)` names the test's own part or an earlier one.
+fn waits_for_its_part(line: &str, parts: &[String]) -> bool {
+    let place = |name: &str| parts.iter().position(|part| part == name);
+    let own =
+        line.strip_prefix("Test (").and_then(|rest| rest.split_once(')')).and_then(|(own, _)| place(own));
+    let missing = line.rsplit_once('(').and_then(|(_, rest)| rest.split(')').next()).and_then(place);
+    matches!((own, missing), (Some(own), Some(missing)) if missing <= own)
 }
 
 /// A line without its spaces, if it says anything.
@@ -291,4 +327,19 @@ fn cannot(path: &Path, error: &std::io::Error) -> Failure {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_waits_for_no_later_part() {
+        let parts = ["2A", "2B", "3A"].map(str::to_owned);
+        let waits = |line| waits_for_its_part(line, &parts);
+        assert!(waits("Test (2B): leader (of 3) backs up ... not implemented (2A)"));
+        assert!(waits("Test (2B): leader backs up ... not implemented (2B)"));
+        assert!(!waits("Test (2B): leader (of 3) backs up ... not implemented (3A)"));
+        assert!(!waits("Test (2B): leader backs up ... not implemented (9)"), "no part");
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Language {
     Rust,
     /// `#` begins a comment.
     Toml,
+    /// A comment stands between `<!--` and `-->`, for marks in one line.
+    Markdown,
 }
 
 impl Language {
@@ -28,7 +30,22 @@ impl Language {
         match self {
             Language::Rust => "//",
             Language::Toml => "#",
+            Language::Markdown => "<!--",
         }
+    }
+
+    /// How a comment ends within its line, if it does.
+    pub(crate) fn comment_end(self) -> &'static str {
+        match self {
+            Language::Rust | Language::Toml => "",
+            Language::Markdown => "-->",
+        }
+    }
+
+    /// What stands in a comment, of which this is the rest of the line behind its beginning.
+    pub(crate) fn inside(self, rest: &str) -> &str {
+        let rest = rest.trim_end();
+        rest.strip_suffix(self.comment_end()).unwrap_or(rest).trim_end()
     }
 }
 
@@ -54,6 +71,7 @@ impl Scanner<'_> {
         let at = self.kinds.len();
         let rest = &self.bytes[at..];
         let (kind, length) = match (self.language, rest) {
+            (Language::Markdown, _) => (Kind::Code, rest.len()),
             (Language::Toml, [b'#', ..]) => (Kind::LineComment, line(rest)),
             (Language::Toml, [b'"', b'"', b'"', ..] | [b'\'', b'\'', b'\'', ..]) => {
                 (Kind::Literal, until(rest, 3, &rest[..3]))

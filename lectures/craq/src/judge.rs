@@ -34,7 +34,7 @@ pub(crate) struct Judge {
     quarrels: BTreeMap<NodeId, u64>,
 }
 
-// handout: bodies CB
+// handout: bodies CA
 impl Judge {
     /// A manager that knows nothing.
     pub(crate) fn new(settings: Settings) -> Judge {
@@ -67,6 +67,7 @@ impl Judge {
         Granted { epoch: plan.active.epoch, is_granted, is_member, copy_to }
     }
 
+    // handout: body CB
     /// The spare that joins next, if the chain is too short.
     fn spare(&self, plan: &Plan, now: Instant) -> Option<Member> {
         if plan.next.is_some() || plan.active.members.len() >= self.settings.length {
@@ -138,6 +139,7 @@ impl Judge {
         is_full.then(|| plan.followed_by(plan.active.followed_by(members), None))
     }
 
+    // handout: body CB
     /// The members that are silent, have restarted, or do not get along with their neighbour.
     fn lost(&mut self, plan: &Plan, proposed: &Config, now: Instant) -> Vec<Member> {
         let is_lost = |member: &Member| {
@@ -154,6 +156,7 @@ impl Judge {
         self.quarrel(&plan.active).into_iter().collect()
     }
 
+    // handout: body CB
     /// One of two neighbours that cannot talk to each other, though both talk to the manager: the one that
     /// has been in such a pair more often, or the one nearer to the tail.
     fn quarrel(&mut self, active: &Config) -> Option<Member> {
@@ -198,7 +201,7 @@ impl Judge {
     }
 }
 
-// handout: bodies CB
+// handout: bodies CA
 /// Telling the nodes.
 impl Judge {
     /// Who must be told of the configuration in force: the tail first, so that each node learns what its

@@ -42,7 +42,7 @@ struct Known {
     answer: Option<Plan>,
 }
 
-// handout: bodies CB
+// handout: bodies CA
 impl Settle for Known {
     /// A question has been answered.
     type Signals = Condvar;
@@ -54,7 +54,7 @@ impl Settle for Known {
     }
 }
 
-// handout: bodies CB
+// handout: bodies CA
 impl Manager {
     /// Starts a manager that reaches all nodes, by number. Its threads belong to the caller's computer.
     pub fn start(registry: Arc<dyn Registry>, nodes: Vec<NodePeer>, settings: Settings) -> Arc<Manager> {
@@ -136,7 +136,7 @@ impl Manager {
     }
 }
 
-// handout: bodies CB
+// handout: bodies CA
 impl ManagerRpc for Manager {
     fn heartbeat(&self, heartbeat: Request<Heartbeat>) -> Result<Granted, NotLeader> {
         if heartbeat.command.chain != self.settings.chain || !self.leads() {

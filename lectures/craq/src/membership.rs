@@ -9,7 +9,7 @@ use crate::copy::Handover;
 use crate::rpc::{Config, Granted, Heartbeat, LastReceived, NewConfig, NodeId, Refusal};
 use crate::state::{Progress, State, Step};
 
-// handout: bodies CB
+// handout: bodies CA
 impl State {
     /// Takes a configuration that is in force. A repetition changes nothing.
     ///
@@ -100,6 +100,7 @@ impl State {
         }
     }
 
+    // handout: body CB
     /// Whether a neighbour has answered. One that is silent for long is reported to the manager.
     pub(crate) fn heard(&mut self, neighbour: NodeId, has_answered: bool, now: Instant) {
         let about = self.trouble.filter(|(node, _)| *node == neighbour);

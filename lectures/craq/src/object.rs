@@ -22,7 +22,7 @@ pub struct Object {
     committed: Version,
 }
 
-// handout: bodies CC
+// handout: bodies CA
 impl Object {
     /// An object whose only version is committed.
     pub(crate) fn clean(versioned: Versioned, since: Instant) -> Object {
@@ -64,6 +64,7 @@ impl Object {
         Some(Versioned { version, value: held.value.clone() })
     }
 
+    // handout: body CC
     /// When the node applied the newest version.
     pub(crate) fn newest_since(&self) -> Option<Instant> {
         self.held.last().map(|held| held.since)

@@ -14,7 +14,7 @@ struct Register {
     plan: Plan,
 }
 
-// handout: bodies CB
+// handout: bodies CA
 impl StateMachine for Register {
     /// A plan, which takes the place of the one before it.
     type Command = Plan;
@@ -43,7 +43,7 @@ pub struct RaftRegistry {
     rsm: Arc<Rsm<Register>>,
 }
 
-// handout: bodies CB
+// handout: bodies CA
 impl RaftRegistry {
     /// Starts server `me`. `ends` reach all of them, and `persister` holds what an earlier life wrote.
     ///
@@ -59,7 +59,7 @@ impl RaftRegistry {
     }
 }
 
-// handout: bodies CB
+// handout: bodies CA
 impl Registry for RaftRegistry {
     fn leads(&self) -> bool {
         self.rsm.is_leader()

@@ -15,7 +15,7 @@ pub(crate) enum Reading {
     AskTail(Member),
 }
 
-// handout: bodies CC
+// handout: bodies CA
 impl State {
     /// Answers a read, or says that the tail must be asked first.
     ///
@@ -59,6 +59,7 @@ impl State {
         }
     }
 
+    // handout: body CC
     /// Whether a read may take a version that is not committed.
     fn takes_newest(&self, object: &Object, mode: ReadMode, now: Instant) -> bool {
         match mode {

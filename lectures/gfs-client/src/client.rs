@@ -1,10 +1,13 @@
 //! The client library (§2.3, §2.7): it finds chunks, remembers where they are, and tries again.
 
+// handout: drop classic
 mod pushes;
 
 use std::collections::BTreeMap;
+// handout: end
 use std::fmt;
 
+// handout: drop classic
 use labrpc::{ClientEnd, RpcError};
 use labrt::rand::random;
 use labrt::thread;
@@ -15,13 +18,22 @@ use crate::rpc::{
     MasterError, MasterPeer, OpId, Purpose, ReadArgs, ReadReply, ServerId, WriteArgs,
 };
 use crate::{Settings, TRIES};
+// handout: end
+// handout: put classic
+// use labrpc::ClientEnd;
+//
+// use crate::Settings;
+// use crate::rpc::{MasterError, ServerId};
+// handout: end
 
+// handout: drop classic
 /// How many mutations a call to a primary may wait for, its own included, each for as long as one can take.
 const MUTATIONS: u32 = 4;
 
 /// The pause before something is tried again.
 const AGAIN: Duration = Duration::from_millis(20);
 
+// handout: end
 /// Why an operation has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Error {
@@ -52,6 +64,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+// handout: drop classic
 /// Where a chunk was, and until when that is used for reads and for writes.
 struct Known {
     located: Located,
@@ -59,8 +72,10 @@ struct Known {
     write_until: Instant,
 }
 
+// handout: end
 /// A client, for one thread.
 pub struct Client {
+    // handout: drop classic
     masters: Vec<MasterPeer>,
     servers: Vec<ChunkPeer>,
     settings: Settings,
@@ -72,6 +87,10 @@ pub struct Client {
     known: BTreeMap<(String, u64), Known>,
     /// The last chunk of files that this client appends to, as far as it has seen.
     last: BTreeMap<String, u64>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies GA
@@ -150,6 +169,7 @@ impl Client {
         self.change(FileChange::Rename { from, to, replace: true }).map(|_| ())
     }
 
+    // handout: body GD
     /// Makes a file that has the contents of another one at this moment.
     ///
     /// # Errors
@@ -388,6 +408,7 @@ impl Client {
         }
     }
 
+    // handout: body GB
     /// Appends a record at least once: it is in the file as a whole, at the offset that is returned. If the
     /// first try failed somewhere it may be there once more, or in part.
     ///
@@ -420,6 +441,7 @@ impl Client {
         }
     }
 
+    // handout: body GB
     fn locate_last(&mut self, path: &str) -> Result<Located, Error> {
         let located = match self.last.get(path) {
             Some(&index) => self.locate(path, index, Purpose::Write)?,

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `client.rs` | finds chunks, remembers where they are, tries again | §2.3, §2.7, §3.2 |
 //! | `records.rs` | records that tell whether they are whole, and whether they were read before | §2.7.2, §3.3 |
-// handout: drop
+// handout: drop apart
 //! | `mapreduce_store.rs` | the store below MapReduce's jobs | – |
 // handout: end
 
@@ -14,7 +14,7 @@
 //
 // handout: end
 mod client;
-// handout: drop
+// handout: drop apart
 mod mapreduce_store;
 // handout: end
 pub mod records;
@@ -22,6 +22,6 @@ pub mod records;
 pub use client::{Client, Error};
 pub use gfs_messages::{ChunkError, MasterError, Settings};
 use gfs_messages::{TRIES, rpc};
-// handout: drop
+// handout: drop apart
 pub use mapreduce_store::GfsStore;
 // handout: end

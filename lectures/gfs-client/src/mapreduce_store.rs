@@ -1,4 +1,4 @@
-// handout: file never
+// handout: file apart
 //! The store as a [`Store`] of MapReduce: its jobs read their input here, and write what they make.
 //!
 //! MapReduce asks for two promises (`mapreduce::store`). A finished file stays: it is on as many servers as

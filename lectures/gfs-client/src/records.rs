@@ -8,8 +8,10 @@
 //! The checksum covers what is behind it, and the length. A reader looks for records in each chunk and skips
 //! what is none: padding, and what an append has left that failed on the way.
 
+// handout: drop classic
 use std::collections::BTreeSet;
 
+// handout: end
 use crate::client::{Client, Error};
 
 const MAGIC: &[u8; 4] = b"\xF5rec";

@@ -1,20 +1,27 @@
 //! Pushed data that wait for their mutation (§3.2). Those that were not used for longest go first when room
 //! is needed.
 
+// handout: drop classic
 use std::collections::VecDeque;
 
+// handout: end
 use crate::rpc::DataId;
 
 /// The buffer of a chunkserver.
 #[derive(Debug, Default)]
 pub struct Buffer {
+    // handout: drop classic
     /// The least recently used first.
     data: VecDeque<(DataId, Vec<u8>)>,
     bytes: usize,
     limit: usize,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
-// handout: bodies GB
+// handout: bodies GA
 impl Buffer {
     /// An empty buffer for `limit` bytes. The newest data are kept, however long they are.
     pub fn new(limit: usize) -> Buffer {

@@ -1,12 +1,18 @@
+// handout: drop classic
 //! A chunkserver's monitor: its threads, and the handlers.
 //!
 //! | thread | work |
 //! |---|---|
 //! | heartbeat, one for the master and each shadow | tells of its chunks, hears what to do |
 //! | scrubber | verifies chunks that nobody reads (§5.2) |
+// handout: end
+// handout: put classic
+// //! A chunkserver: its handlers.
+// handout: end
 
 use labapi::Persister;
 use labrpc::{ClientEnd, Service};
+// handout: drop classic
 use labrt::sync::{Arc, Monitor};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -19,17 +25,30 @@ use crate::rpc::{
     Grant, Handle, Heartbeat, HeartbeatReply, MasterPeer, Mutation, PushData, Raise, Raised, ReadArgs,
     ReadReply, ServerId, Version, WriteArgs,
 };
+// handout: end
+// handout: put classic
+// use labrt::sync::Arc;
+//
+// use crate::Settings;
+// use crate::rpc::{AppendArgs, ApplyArgs, ChunkError, ChunkRpc, ChunkVersion, CloneFrom, CopyChunk, Grant};
+// use crate::rpc::{PushData, Raise, Raised, ReadArgs, ReadReply, ServerId, WriteArgs};
+// handout: end
 
 /// A chunkserver.
 pub struct ChunkServer {
+    // handout: drop classic
     me: ServerId,
     state: Monitor<State>,
     servers: Vec<ChunkPeer>,
     masters: Vec<MasterPeer>,
     settings: Settings,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
-// handout: bodies GB
+// handout: bodies GA
 impl ChunkServer {
     /// Starts chunkserver `me` and returns at once. `masters` reach the master, and then its shadows;
     /// `servers` reach all chunkservers. `persister` holds the chunks of an earlier life.
@@ -129,6 +148,7 @@ impl ChunkServer {
         }
     }
 
+    // handout: body GD
     fn run_scrubber(&self) {
         let mut last = 0;
         loop {
@@ -176,6 +196,7 @@ impl ChunkServer {
         answers.filter(|(_, applied)| !applied).map(|(server, _)| server).collect()
     }
 
+    // handout: body GD
     /// Fetches a chunk, no faster than a clone may be.
     fn fetch(&self, order: CloneFrom) -> Result<Vec<u8>, ChunkError> {
         let CloneFrom { handle, version, source } = order;
@@ -195,7 +216,7 @@ impl ChunkServer {
     }
 }
 
-// handout: bodies GB
+// handout: bodies GA
 impl ChunkRpc for ChunkServer {
     fn push_data(&self, push: PushData) -> Result<(), ChunkError> {
         let PushData { id, bytes, mut chain } = push;
@@ -214,6 +235,7 @@ impl ChunkRpc for ChunkServer {
         self.mutate(chunk, &Wanted::Write { offset: args.offset }, &args.data).map(|_| ())
     }
 
+    // handout: body GB
     fn append(&self, args: AppendArgs) -> Result<usize, ChunkError> {
         let chunk = ChunkVersion { handle: args.handle, version: args.version };
         match self.mutate(chunk, &Wanted::Append { length: args.length }, &args.data)? {
@@ -242,6 +264,7 @@ impl ChunkRpc for ChunkServer {
         self.state.lock().grant(grant, Instant::now())
     }
 
+    // handout: body GD
     fn revoke(&self, chunk: ChunkVersion) -> Result<(), ChunkError> {
         let mut state = self.state.lock();
         while !state.is_revoked(chunk)? {
@@ -250,10 +273,12 @@ impl ChunkRpc for ChunkServer {
         Ok(())
     }
 
+    // handout: body GD
     fn copy(&self, copy: CopyChunk) -> Result<(), ChunkError> {
         self.state.lock().copy(copy)
     }
 
+    // handout: body GD
     fn clone_replica(&self, order: CloneFrom) -> Result<(), ChunkError> {
         if !self.state.lock().wants(order) {
             return Ok(());

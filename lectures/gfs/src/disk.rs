@@ -1,3 +1,4 @@
+// handout: drop classic
 //! Chunks as files on a chunkserver's disk (§5.2). A file is the chunk's version and then its blocks, each
 //! behind its own checksum:
 //!
@@ -6,11 +7,16 @@
 //! ```
 //!
 //! So a mutation is one write to the disk, and the length of the file tells the length of the chunk.
+// handout: end
+// handout: put classic
+// //! Chunks as files on a chunkserver's disk, with checksums for their blocks (§5.2).
+// handout: end
 
 use labapi::Persister;
 
 use crate::rpc::{Handle, Version};
 
+// handout: drop classic
 /// Bytes of a checksum.
 const SUM: usize = 4;
 /// Bytes before the first block.
@@ -18,16 +24,23 @@ const HEAD: usize = 8 + SUM;
 /// Begins the names of files with chunks.
 const PREFIX: &str = "chunk-";
 
+// handout: end
 /// A checksum does not match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
 
 /// The chunks of a disk.
 pub struct ChunkDisk {
+    // handout: drop classic
     disk: Persister,
     block: usize,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 fn name(handle: Handle) -> String {
     format!("{PREFIX}{handle:08}")
 }
@@ -41,7 +54,8 @@ fn head(version: Version) -> Vec<u8> {
     [&version[..], &sum(&version)].concat()
 }
 
-// handout: bodies GD
+// handout: end
+// handout: bodies GA
 impl ChunkDisk {
     /// The chunks on this disk, with checksums for blocks of `block` bytes.
     pub fn new(disk: Persister, block: usize) -> ChunkDisk {
@@ -145,6 +159,7 @@ impl ChunkDisk {
         self.disk.sync();
     }
 
+    // handout: body GD
     /// Verifies a chunk of this version.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+// handout: file guided
 //! How a lease is granted and taken back (§3.1), and what happens to a chunk that a snapshot shares (§3.4).
 //!
 //! A new lease comes with a new version. An example, for a chunk of version 4 on servers 1, 2 and 3:
@@ -20,7 +21,7 @@ use crate::rpc::{
     ChunkVersion, CopyChunk, FileId, Grant, Handle, MasterError, Raise, Raised, ServerId, Version,
 };
 
-// handout: bodies GB
+// handout: bodies GA
 impl Master {
     /// Gives the chunk a new version, and one of its replicas a lease. The chunk is claimed, and has none.
     pub(crate) fn grant(&self, handle: Handle) -> Result<(), MasterError> {
@@ -94,6 +95,7 @@ impl Master {
         self.wait_for_copies().map(|()| to)
     }
 
+    // handout: body GD
     /// Takes the lease of a claimed chunk back. When it returns, no mutation of it can succeed any more.
     ///
     /// # Errors
@@ -117,6 +119,7 @@ impl Master {
             })
     }
 
+    // handout: body GD
     /// Gives the file a copy of a claimed chunk that others share. Each replica copies it on its own disk.
     pub(crate) fn copy_on_write(&self, file: FileId, handle: Handle) -> Result<(), MasterError> {
         let (version, to, targets) = {

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Who is the primary of which chunk, as the master knows it (§3.1). A lease is volatile: a master that
 //! starts waits as long as any lease of the life before can last.
 //!
@@ -48,7 +49,7 @@ pub struct Leases {
     clock_error: Duration,
 }
 
-// handout: bodies GB
+// handout: bodies GA
 impl Leases {
     /// The table of a master that starts now.
     pub fn new(lease: Duration, clock_error: Duration, now: Instant) -> Leases {
@@ -69,6 +70,7 @@ impl Leases {
         }
     }
 
+    // handout: body GB
     /// The lease that may be in force now.
     pub fn holder(&self, handle: Handle, now: Instant) -> Option<&Lease> {
         self.leases.get(&handle).filter(|lease| now < lease.over)
@@ -100,6 +102,7 @@ impl Leases {
         true
     }
 
+    // handout: body GB
     /// The primary no longer has this lease. Whether it was the newest one.
     pub fn end(&mut self, handle: Handle, version: Version) -> bool {
         let is_newest = self.leases.get(&handle).is_some_and(|lease| lease.version == version);

@@ -46,6 +46,7 @@
 //! *Consistent*: all replicas have the same bytes. *Defined*: and they are those of one whole mutation.
 //! Applications live with that by records that carry a checksum and a number (`gfs_client::records`).
 //!
+// handout: drop classic
 //! # How to read
 //!
 //! | file | content | paper |
@@ -62,12 +63,15 @@
 //! | `chunkserver.rs` | its monitor, its threads, its handlers | §3 |
 //! | the crate `gfs-client` | the client library, and what applications build on it | §2.7, §3.3 |
 //!
+// handout: end
 //! # What the tests need
 //!
 //! [`Master`], [`ChunkServer`] and `gfs_client::Client` with [`Settings`], and the messages of [`rpc`], on
 //! which the tests watch every rule. The disk is yours to lay out. When the tests damage bytes they look for
-//! those that they have written, so data must stand there as they are, at least eight in a row.
+//! those that they have written, so data must stand there as they are, at least eight in a row. Directed
+//! tests take [`buffer::Buffer`], [`disk::ChunkDisk`] and [`oplog::Oplog`] by themselves.
 //!
+// handout: drop classic
 //! # What this solution does beyond the paper, and why
 //!
 //! - **Numbers for versions are reserved in the log before any server hears of them.** If the master crashes
@@ -80,6 +84,7 @@
 //! - **A clone takes the lease back first.** A mutation meanwhile would miss the new replica.
 //! - **A rename may replace a file**, in one step: MapReduce commits its outputs that way.
 //!
+// handout: end
 //! # What is left out on purpose
 //!
 //! - **Directories, permissions, quotas.** Names are paths in one table.
@@ -95,17 +100,23 @@
 pub mod buffer;
 mod chunkserver;
 pub mod disk;
+// handout: drop classic
 mod grants;
 pub mod leases;
 pub mod locations;
+// handout: end
 mod master;
 pub mod namespace;
 pub mod oplog;
+// handout: drop classic
 mod repair;
 mod replica;
 mod ship;
+// handout: end
 
 pub use chunkserver::ChunkServer;
+// handout: drop classic
 use gfs_messages::TRIES;
+// handout: end
 pub use gfs_messages::{Settings, path, rpc};
 pub use master::Master;

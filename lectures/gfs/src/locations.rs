@@ -1,3 +1,4 @@
+// handout: file guided
 //! Which chunkserver has what (§2.6.2). Nothing of this is on the master's disk: chunkservers tell it after
 //! the master has started, and in their heartbeats from then on.
 
@@ -37,7 +38,7 @@ pub struct Locations {
     silence: Duration,
 }
 
-// handout: bodies GB
+// handout: bodies GA
 impl Locations {
     /// Nobody is known. A server that is silent for `silence` will count as dead.
     pub fn new(silence: Duration) -> Locations {
@@ -100,6 +101,7 @@ impl Locations {
         }
     }
 
+    // handout: body GB
     /// What the server has of this chunk is unknown, until it has told of all its chunks.
     pub fn doubt(&mut self, server: ServerId, handle: Handle) {
         if let Some(server) = self.servers.get_mut(&server) {
@@ -140,6 +142,7 @@ impl Locations {
         chunks.map(|(&handle, held)| (handle, held.version, held.is_good())).collect()
     }
 
+    // handout: body GB
     /// The server shall delete its replica, and is told so until it has done it.
     pub fn doom(&mut self, server: ServerId, handle: Handle) {
         let held = self.servers.get_mut(&server).and_then(|server| server.chunks.get_mut(&handle));

@@ -1,11 +1,19 @@
+// handout: drop classic
 //! The master's monitor: one lock, its threads, and the handlers. A shadow is the same, but it only reads.
 //!
 //! No call to another server is made under the lock. What must not change while the master talks to others
 //! is *claimed* first: a chunk whose version is raised, that is copied or cloned, has one such thread.
+// handout: end
+// handout: put classic
+// //! The master, and its shadows: their handlers.
+// handout: end
 
+// handout: drop classic
 use std::collections::{BTreeMap, BTreeSet};
 
+// handout: end
 use labapi::Persister;
+// handout: drop classic
 use labrpc::{ClientEnd, RpcError, Service};
 use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};
 use labrt::thread;
@@ -21,7 +29,17 @@ use crate::rpc::{
     Heartbeat, HeartbeatReply, Located, MasterError, MasterPeer, MasterRpc, Purpose, ServerId, Shipment,
 };
 use crate::{Settings, TRIES};
+// handout: end
+// handout: put classic
+// use labrpc::{ClientEnd, Service};
+// use labrt::sync::Arc;
+//
+// use crate::Settings;
+// use crate::rpc::{AddChunk, ChangeRequest, FindChunk, Heartbeat, HeartbeatReply};
+// use crate::rpc::{Located, MasterError, MasterRpc, Shipment};
+// handout: end
 
+// handout: drop classic
 /// What the master knows.
 pub(crate) struct State {
     pub(crate) log: Oplog,
@@ -74,14 +92,20 @@ impl State {
     }
 }
 
+// handout: end
 /// A master, or a shadow.
 pub struct Master {
+    // handout: drop classic
     pub(crate) state: Monitor<State>,
     pub(crate) servers: Vec<ChunkPeer>,
     pub(crate) shadows: Vec<MasterPeer>,
     pub(crate) settings: Settings,
     is_shadow: bool,
     pub(crate) started: Instant,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies GA
@@ -107,6 +131,7 @@ impl Master {
         master
     }
 
+    // handout: body GC
     /// Starts a shadow (§5.1.3): it follows the master's log, hears the heartbeats of chunkservers, and
     /// answers reads. What it knows may be a little old.
     ///
@@ -315,6 +340,7 @@ impl Master {
         Ok(())
     }
 
+    // handout: body GD
     /// Takes back the leases of all chunks of the file. While it has them, no lease is granted, so no
     /// mutation can change a chunk when the snapshot begins to share it (§3.4).
     fn snapshot(&self, request: &ChangeRequest, from: &str) -> Result<String, MasterError> {
@@ -343,6 +369,7 @@ impl Master {
 }
 
 // handout: bodies kept
+// handout: drop classic
 /// Tries a call until there is an answer.
 pub(crate) fn try_often<T>(call: impl Fn() -> Result<T, RpcError>) -> Result<T, RpcError> {
     let mut answer = call();
@@ -355,6 +382,7 @@ pub(crate) fn try_often<T>(call: impl Fn() -> Result<T, RpcError>) -> Result<T, 
     answer
 }
 
+// handout: end
 // handout: bodies GA
 impl MasterRpc for Master {
     fn change(&self, request: ChangeRequest) -> Result<String, MasterError> {
@@ -415,6 +443,7 @@ impl MasterRpc for Master {
         reply
     }
 
+    // handout: body GC
     fn ship_log(&self, shipment: Shipment) -> u64 {
         self.follow(&shipment)
     }

@@ -4,16 +4,24 @@
 //! The state changes by [`Record`]s alone. They are what the log holds, so a master that reads its log after
 //! a crash comes to the same state, and so does a shadow.
 
+// handout: drop classic
 use std::collections::BTreeMap;
 
+// handout: end
 use serde::{Deserialize, Serialize};
 
+// handout: drop classic
 use crate::path::{self, HIDDEN};
 use crate::rpc::{FileChange, FileId, Handle, MasterError, OpId, Version};
 
 /// How many clients' last changes are remembered.
 const CLIENTS: usize = 1000;
+// handout: end
+// handout: put classic
+// use crate::rpc::{FileChange, OpId};
+// handout: end
 
+// handout: drop classic
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
@@ -37,6 +45,7 @@ pub struct Chunk {
     pub refs: u32,
 }
 
+// handout: end
 /// A step of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
@@ -49,6 +58,7 @@ pub enum Record {
         /// The master's clock, in nanoseconds.
         at: u64,
     },
+    // handout: drop classic
     /// A handle is used up.
     Allocate,
     /// The file gets this chunk as its last one.
@@ -61,11 +71,16 @@ pub enum Record {
     Copied(FileId, Handle, Handle),
     /// A deleted file is reclaimed.
     Reclaim(String),
+    // handout: end
+    // handout: put classic
+    // // Your other steps here.
+    // handout: end
 }
 
 /// The durable state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
+    // handout: drop classic
     files: BTreeMap<String, File>,
     chunks: BTreeMap<Handle, Chunk>,
     next_file: FileId,
@@ -74,6 +89,10 @@ pub struct Namespace {
     clients: BTreeMap<u64, (u64, u64, String)>,
     /// How many records were applied.
     position: u64,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies GA
@@ -83,6 +102,7 @@ impl Namespace {
         self.position
     }
 
+    // handout: drop classic
     /// The file of this name.
     ///
     /// # Errors
@@ -92,6 +112,7 @@ impl Namespace {
         self.files.get(path).ok_or(MasterError::NoFile)
     }
 
+    // handout: end
     /// The names that begin with `prefix`.
     pub fn list(&self, prefix: &str) -> Vec<String> {
         let names = self.files.range(prefix.to_owned()..).map(|(name, _)| name);
@@ -103,6 +124,7 @@ impl Namespace {
             .collect()
     }
 
+    // handout: drop classic
     /// A chunk; None if no file has it.
     pub fn chunk(&self, handle: Handle) -> Option<Chunk> {
         self.chunks.get(&handle).copied()
@@ -157,6 +179,7 @@ impl Namespace {
         Ok(None)
     }
 
+    // handout: end
     /// A file that is not deleted.
     fn visible(&self, path: &str) -> Result<&File, MasterError> {
         path::check_new(path)?;

@@ -1,3 +1,4 @@
+// handout: file guided
 //! What the master does on its own: it repairs chunks with too few replicas (§4.3), reclaims deleted files
 //! and orphaned chunks (§4.4), and learns from heartbeats.
 
@@ -11,7 +12,7 @@ use crate::master::{Master, State};
 use crate::namespace::Record;
 use crate::rpc::{CloneFrom, Handle, Heartbeat, MasterError, Released, ServerId, Version};
 
-// handout: bodies GD
+// handout: bodies GA
 impl Master {
     pub(crate) fn run_keeper(self: &Arc<Self>) {
         loop {
@@ -34,6 +35,7 @@ impl Master {
         }
     }
 
+    // handout: body GD
     /// Starts clones of the chunks that have lost most, as many as may run.
     fn repair(self: &Arc<Self>) {
         let now = Instant::now();
@@ -61,6 +63,7 @@ impl Master {
         }
     }
 
+    // handout: body GD
     /// Has one more server fetch a claimed chunk. Its lease is taken back first: a mutation meanwhile would
     /// not reach the new replica.
     fn clone_chunk(&self, handle: Handle) -> Result<(), MasterError> {
@@ -95,11 +98,12 @@ impl Master {
     }
 }
 
+// handout: body GD
 fn pick(servers: &[ServerId]) -> Option<ServerId> {
     servers.iter().copied().min_by_key(|_| random::<u64>())
 }
 
-// handout: bodies GB
+// handout: bodies GA
 impl State {
     /// What a heartbeat says of leases and versions. A version that is higher than the one in the log is that
     /// of an earlier life of the master, which was about to confirm it: it counts.
@@ -143,6 +147,7 @@ impl State {
         chunks.filter(is_garbage).map(|(handle, version, _)| (handle, version)).collect()
     }
 
+    // handout: body GD
     /// Chunks that lack replicas and have one to copy, those that have the fewest first.
     pub(crate) fn lacking(&self, goal: usize, now: Instant) -> Vec<Handle> {
         let mut lacking: Vec<(usize, Handle)> = Vec::new();
@@ -160,6 +165,7 @@ impl State {
         lacking.into_iter().map(|(_, handle)| handle).collect()
     }
 
+    // handout: body GD
     /// Chunks with too many replicas lose one, where most others are. A server that was believed to be dead
     /// may have come back.
     fn trim(&mut self, goal: usize, now: Instant) {

@@ -1,3 +1,4 @@
+// handout: file guided
 //! A chunkserver's chunks: the rules, without threads and calls.
 //!
 //! What is on the disk survives a crash: bytes, checksums and versions. Leases and the count of mutations do
@@ -96,7 +97,7 @@ impl Settle for State {
     }
 }
 
-// handout: bodies GB
+// handout: bodies GA
 impl State {
     pub(crate) fn new(persister: Persister, settings: &Settings) -> State {
         let disk = ChunkDisk::new(persister, settings.block);
@@ -136,6 +137,7 @@ impl State {
         }
     }
 
+    // handout: body GD
     /// A damaged replica serves nobody any more. The next heartbeat tells the master.
     pub(crate) fn damaged(&mut self, handle: Handle, _: Damaged) -> ChunkError {
         tracing::debug!(target: "checksum", "chunk {handle} is damaged");
@@ -146,6 +148,7 @@ impl State {
         ChunkError::Corrupt
     }
 
+    // handout: body GB
     /// Ends the own lease early. The master learns of it at once, so that it need not wait.
     fn give_up(&mut self, handle: Handle, failed: Vec<ServerId>) {
         let Some(replica) = self.chunks.get_mut(&handle) else { return };
@@ -204,6 +207,7 @@ impl State {
         Ok(())
     }
 
+    // handout: body GD
     /// Whether the lease of this version is gone, and nothing is under way under it.
     pub(crate) fn is_revoked(&mut self, chunk: ChunkVersion) -> Result<bool, ChunkError> {
         let replica = self.replica(chunk.handle)?;
@@ -222,6 +226,7 @@ impl State {
         }
     }
 
+    // handout: body GD
     pub(crate) fn copy(&mut self, copy: CopyChunk) -> Result<(), ChunkError> {
         if !self.chunks.contains_key(&copy.to) {
             self.good(copy.from, copy.version)?;
@@ -232,6 +237,7 @@ impl State {
         self.good(copy.to, copy.version).map(|_| ())
     }
 
+    // handout: body GD
     /// A replica that came from another server.
     pub(crate) fn cloned(&mut self, order: CloneFrom, bytes: &[u8]) {
         if self.wants(order) {
@@ -239,6 +245,7 @@ impl State {
         }
     }
 
+    // handout: body GD
     /// Whether the own replica is older or damaged.
     pub(crate) fn wants(&self, order: CloneFrom) -> bool {
         let own = self.chunks.get(&order.handle);

@@ -1,3 +1,4 @@
+// handout: file guided
 //! The log on its way to shadows (§2.6.3, §5.1.3).
 
 use labrt::thread;

@@ -74,7 +74,7 @@ pub(crate) struct Signals {
     pub(crate) syncs: Condvar,
 }
 
-// handout: bodies ZB
+// handout: bodies ZA
 impl Settle for Desk {
     type Signals = Signals;
 

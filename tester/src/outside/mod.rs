@@ -29,7 +29,7 @@ use labrt::runtime::spawn_detached;
 pub(crate) use news::News;
 
 use crate::failure::Broken;
-use crate::group::{AroundCrash, Boot, LastLook};
+use crate::group::{AroundCrash, Boot};
 use crate::test::Test;
 
 /// The checkers of one cluster that stand outside of its servers.
@@ -83,8 +83,8 @@ impl Life {
     /// threads on the server's node.
     pub fn poll(&self, state: impl Fn() -> (u64, bool) + Send + Sync + 'static) {
         let life = self.clone();
-        let look = Arc::new(move || life.look(&state));
-        *self.crash.last_look.lock() = Some(Arc::clone(&look) as LastLook);
+        let look: Arc<dyn Fn() -> bool + Send + Sync> = Arc::new(move || life.look(&state));
+        *self.crash.last_look.lock() = Some(Arc::downgrade(&look));
         let news = Arc::clone(&self.crash.news);
         spawn_detached(&self.node, "the tester's look at get_state", move || {
             news.look_again_and_again(&*look)

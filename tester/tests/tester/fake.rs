@@ -1,7 +1,8 @@
 //! A consensus module that is none: server 0 leads term 1 for ever, and copies its log to the others again
 //! and again. It is enough to try the tester on, and it can be wrong in many ways on purpose.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::sync::Weak;
 use std::time::Duration;
 
 use labapi::{
@@ -68,6 +69,8 @@ std::thread_local! {
     /// How the fakes of the run are wrong that this thread plays. One type that is told so is built once; a
     /// type for each way would be built, with the whole tester in it, two dozen times.
     static CHOSEN: Cell<Wrong> = const { Cell::new(Wrong::Nothing) };
+    /// The servers of these runs.
+    static MADE: RefCell<Vec<Weak<Fake>>> = const { RefCell::new(Vec::new()) };
 }
 
 labrpc::service! {
@@ -130,6 +133,12 @@ impl Fake {
     /// whose threads are all on one thread of the system.
     pub(crate) fn will_be(wrong: Wrong) {
         CHOSEN.set(wrong);
+        MADE.take();
+    }
+
+    /// The servers that were made since.
+    pub(crate) fn made() -> Vec<Weak<Fake>> {
+        MADE.take()
     }
 
     fn wrong(&self, wrong: Wrong) -> bool {
@@ -331,6 +340,7 @@ impl Consensus for Fake {
         };
         let fake =
             Arc::new(Fake { me, wrong: CHOSEN.get(), state: Mutex::new(state), other: Mutex::default() });
+        MADE.with_borrow_mut(|made| made.push(Arc::downgrade(&fake)));
         if fake.wrong(Wrong::TwoLocks) && me != 0 {
             let fake = Arc::clone(&fake);
             thread::spawn(move || fake.lock_the_other_way());

@@ -1,6 +1,7 @@
 //! What the checkers see of a solution without an observer: each rule is broken by a fake that breaks only
 //! it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use labrt::thread;
@@ -42,6 +43,24 @@ fn what_is_right_passes_and_the_report_says_what_was_not_watched() {
     let unwatched = ["logs, roles and commit indices at each change; implement `watch`"];
     assert_eq!(verdict.report.unwatched, unwatched);
     assert!(verdict.text.contains("not watched: logs, roles"), "{}", verdict.text);
+}
+
+/// Otherwise a process that runs many seeds fills its memory.
+#[test]
+fn no_server_is_left_when_its_run_is_over() {
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let of_run = Arc::clone(&made);
+    let verdict = try_seed("fake", 1, move |t: &Test| {
+        Fake::will_be(Wrong::Nothing);
+        let cluster = Cluster::<Unwatched<Fake>>::new(t, Setup::servers(3));
+        cluster.agree_on(1, 3, Retry::No);
+        cluster.crash(1);
+        cluster.restart(1);
+        *of_run.lock().unwrap() = Fake::made();
+    });
+    assert!(verdict.ok, "{}", verdict.text);
+    let left: Vec<bool> = made.lock().unwrap().iter().map(|server| server.strong_count() > 0).collect();
+    assert_eq!(left, [false; 4]);
 }
 
 #[test]

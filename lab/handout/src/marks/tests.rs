@@ -77,6 +77,16 @@ fn files_are_for_a_level() {
 }
 
 #[test]
+fn texts_have_marks_too() {
+    let text = "a\n<!-- handout: drop classic -->\n`b.rs`\n<!-- handout: end -->\n<!-- handout: put classic -->\n\
+                <!-- \"c -->\n<!-- -->\n<!-- handout: end -->\n<!-- handout: drop, leave: e -->\nd\n\
+                <!-- handout: end -->\nf\n";
+    let of = |level| cut(text, Language::Markdown, Case { level, has_oracle: false }).unwrap().text.unwrap();
+    assert_eq!(of(Level::Classic), "a\n\"c\n\n<!-- e -->\nf\n");
+    assert_eq!(of(Level::Guided), "a\n`b.rs`\n<!-- e -->\nf\n");
+}
+
+#[test]
 fn a_wrong_mark_is_named_with_its_line() {
     assert_eq!(fault("a\n// handout: drop\n"), (2, "the mark is not closed".to_owned()));
     assert_eq!(fault("// handout: drop\n// handout: put\n").0, 2);

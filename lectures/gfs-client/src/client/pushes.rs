@@ -1,3 +1,4 @@
+// handout: file guided
 //! Data on their way to all replicas, before their mutation (§3.2). They flow along a chain of servers, so
 //! each card sends them once. Who is the primary does not matter here.
 
@@ -8,7 +9,7 @@ use super::Client;
 use crate::TRIES;
 use crate::rpc::{DataId, Located, PushData, ServerId};
 
-// handout: bodies GB
+// handout: bodies GA
 impl Client {
     /// The servers, the nearest to this client first.
     pub(super) fn by_distance(&self, servers: &[ServerId]) -> Vec<ServerId> {

@@ -1,6 +1,8 @@
 //! Every error is a value, and changes nothing.
 
+// handout: drop
 use gfs::path::{MAX_PATH, check, check_new};
+// handout: end
 use gfs::rpc::{
     AddChunk, AppendArgs, ApplyArgs, ChangeRequest, ChunkError, ChunkVersion, CloneFrom, CopyChunk, DataId,
     FileChange, FindChunk, Grant, MasterError, Mutation, OpId, Purpose, PushData, Raise, ReadArgs, WriteArgs,
@@ -11,6 +13,8 @@ use tester::run;
 
 use crate::cluster::{Setup, machine, play, refused, same, text};
 
+// handout: drop
+/// Students are given what is tested here.
 #[test]
 fn gfs_paths() {
     run("gfs_paths", |_| {
@@ -24,6 +28,7 @@ fn gfs_paths() {
         assert_eq!((check("/.deleted/1/a"), check_new("/.deleted/1/a")), (Ok(()), Err(MasterError::BadPath)));
     });
 }
+// handout: end
 
 /// What the name space refuses. A repeated change is answered as the first time, and not made twice.
 #[test]

@@ -11,4 +11,5 @@ mod raft_arbiter;
 // handout: end
 mod recording;
 mod stories;
+mod values;
 mod watch;

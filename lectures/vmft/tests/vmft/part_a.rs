@@ -1,16 +1,10 @@
 //! Part A: one host records, another replays, without a network between them.
 
-use std::time::Duration;
-
-use labrt::quiet::Mutex;
 use labrt::rand::random_range;
-use labrt::sync::Arc;
-use labrt::{node, thread};
 use tester::{Test, run};
 use vmft::guests::{clock, counter, disk_spinner, echo, file_writer, key_value, sort_server, sorter, timing};
-use vmft::{Entry, EntryKind, HostSources, Interrupt, Operation, Program, Role, Settings, Sources};
+use vmft::{Entry, EntryKind, Interrupt, Program};
 
-use crate::cluster::{Cluster, Setup};
 use crate::recording::{Recording, Replayed, read_file, record, replay};
 
 /// Every sample guest, by name.
@@ -99,48 +93,6 @@ fn state_behind(program: &Program, entries: &[Entry], late: u64) -> Replayed {
     last.icount += late;
     entries.extend([last, end]);
     replay(program, entries)
-}
-
-/// How often each host was asked for a value.
-#[derive(Default)]
-struct Counted {
-    asked: Mutex<Vec<(String, Operation)>>,
-}
-
-impl Sources for Counted {
-    fn read(&self, operation: Operation) -> u64 {
-        self.asked.lock().push((node::current().name().to_owned(), operation));
-        HostSources.read(operation)
-    }
-}
-
-/// The clock server answers with the time and a random number. The backup takes both from the log.
-#[test]
-fn vm_nondet_values() {
-    run("vm_nondet_values", |t: &Test| {
-        let sources = Arc::new(Counted::default());
-        let settings = Settings { sources: sources.clone(), ..Settings::default() };
-        let cluster = Cluster::new(t, Setup { settings, ..Setup::new(clock(10_000)) });
-        let asked = |host: &str| sources.asked.lock().iter().filter(|(name, _)| name == host).count();
-        t.scene("A client asks twenty times.");
-        let mut client = cluster.client();
-        for _ in 0..20 {
-            client.call(&[0]);
-        }
-        thread::sleep(Duration::from_millis(300));
-        let (primary, backup) = (asked("host-0"), asked("host-1"));
-        t.expect(primary >= 40, || format!("the primary has read {primary} values"));
-        t.expect(backup == 0, || {
-            format!("the backup has carried out {backup} non-deterministic instructions")
-        });
-        t.expect(cluster.watch.compared() >= 60, || "the backup has replayed too little".to_owned());
-        t.scene("The primary crashes. From now on the other host reads the values.");
-        cluster.hosts.crash(0);
-        cluster.wait_for(1, Role::Live, cluster.failover_ms());
-        client.call(&[0]);
-        t.expect(asked("host-1") >= 2, || "the host that went live has read no values".to_owned());
-        cluster.finish();
-    });
 }
 
 /// The guest looks at the target of a disk read until it changes, and counts how often. Data must appear
