@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::mem::size_of;
 
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxHashMap;
 
 use super::events::{Events, Item, NEVER};
 use super::map_bytes;
@@ -18,26 +18,11 @@ use crate::verdict::Limit;
 pub(crate) enum Preference {
     /// What returns first.
     Return,
-    /// What makes the operation that returns next possible: nothing need happen before it is of use.
-    Needed,
     /// Updates before overwrites: an update is legal in few states, so one that is legal now had better
     /// happen now.
     Updates,
     /// Overwrites before updates.
     Overwrites,
-}
-
-/// What is made of operations that never return.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Open {
-    /// Each happens once or never.
-    Exactly,
-    /// Likewise, but a node is left once, whatever was used on the way to it first. Nearly every order is
-    /// found like that, among far fewer nodes; that there is none does not follow if a way was left out.
-    Hastily,
-    /// Each happens any number of times, so that what was used need not be told apart: if there is no order
-    /// like that, there is none. One that is found may repeat some.
-    Endlessly,
 }
 
 /// How a partition was explored.
@@ -46,7 +31,7 @@ pub(crate) enum Outcome {
     Found(Vec<Action>),
     /// There is none; the return number `deepest` is the first that cannot be reached.
     Exhausted { deepest: usize },
-    /// The limits came first, or something was left out.
+    /// The limits came first.
     Limited { limit: Limit, deepest: usize },
 }
 
@@ -97,25 +82,21 @@ struct Frame<K> {
     trail: u32,
 }
 
-/// For so many nodes there is room at once: a short history seldom has more.
-const FIRST_NODES: usize = 56;
-
 /// One run of the search.
 pub(crate) struct Search<'s, 'm, K: Mask> {
     pub(crate) events: &'s Events,
     pub(crate) states: &'s mut States<'m>,
     pub(crate) preference: Preference,
-    pub(crate) manner: Open,
     pub(crate) limits: &'s Limits,
     pub(crate) progress: &'s Progress,
+    /// Whether operations that never return may happen any number of times.
+    pub(crate) endless: bool,
     /// The slots of operations that never return.
     open: K,
     /// Nodes that were visited, without what open operations they have used.
     visited: FxHashMap<(u32, u32, K), Seen<K>>,
     /// How many entries of `visited` have more than one visit.
     crowded: usize,
-    /// Whether a way to some node was left out that may have led further than those taken.
-    left_out: bool,
     trail: Vec<Action>,
     stack: Vec<Frame<K>>,
     deepest: u32,
@@ -127,11 +108,9 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         events: &'s Events,
         states: &'s mut States<'m>,
         preference: Preference,
-        manner: Open,
         limits: &'s Limits,
         progress: &'s Progress,
     ) -> Self {
-        let returns = events.timeline.returns.len();
         let mut open = K::empty(events.timeline.slots);
         for item in events.items.iter().filter(|item| item.end == u64::MAX && item.slot != NEVER) {
             open.insert(item.slot);
@@ -140,15 +119,14 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
             events,
             states,
             preference,
-            manner,
             limits,
             progress,
+            endless: false,
             open,
-            visited: FxHashMap::with_capacity_and_hasher(FIRST_NODES.min(returns), FxBuildHasher),
+            visited: FxHashMap::default(),
             crowded: 0,
-            left_out: false,
-            trail: Vec::with_capacity(returns),
-            stack: Vec::with_capacity(FIRST_NODES.min(returns)),
+            trail: Vec::new(),
+            stack: Vec::new(),
             deepest: 0,
             visits: 0,
         }
@@ -186,11 +164,7 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
                 }
             }
         }
-        let deepest = self.deepest as usize;
-        if self.left_out {
-            return Outcome::Limited { limit: Limit::States, deepest };
-        }
-        Outcome::Exhausted { deepest }
+        Outcome::Exhausted { deepest: self.deepest as usize }
     }
 
     fn over_limit(&mut self) -> Option<Limit> {
@@ -258,9 +232,6 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
                 }
                 if visit.covers(&seen.first) {
                     seen.first = visit;
-                } else if self.manner == Open::Hastily {
-                    self.left_out = true;
-                    return false;
                 } else {
                     self.crowded += 1;
                     seen.more.push(visit);
@@ -296,7 +267,7 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         if number == 0 {
             return self.pass_under(node, returning);
         }
-        let item = match self.candidate(node, number as usize - 1) {
+        let item = match self.candidate(node.event as usize, number as usize - 1) {
             Choice::Item(item) => item,
             Choice::None => return Child::None,
             Choice::Last => return Child::Last,
@@ -320,7 +291,7 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         }
         let mut child = node.clone();
         child.state = state;
-        if self.manner != Open::Endlessly || entry.end != u64::MAX {
+        if !self.endless || entry.end != u64::MAX {
             child.done.insert(entry.slot);
         }
         if overwrite {
@@ -345,36 +316,21 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
 
     /// Candidate number `rank` at a return, in the order that the preference wants, for which the list is
     /// gone through twice.
-    fn candidate(&mut self, node: &Node<K>, rank: usize) -> Choice {
-        let events = self.events;
-        let under_way = events.timeline.list(node.event as usize);
-        if self.preference == Preference::Return {
-            return under_way.get(rank).map_or(Choice::Last, |&item| Choice::Item(item));
-        }
+    fn candidate(&self, event: usize, rank: usize) -> Choice {
+        let under_way = self.events.timeline.list(event);
+        let first = match self.preference {
+            Preference::Return => {
+                return under_way.get(rank).map_or(Choice::Last, |&item| Choice::Item(item));
+            }
+            Preference::Updates => Effect::Update,
+            Preference::Overwrites => Effect::Overwrite,
+        };
         if rank >= 2 * under_way.len() {
             return Choice::Last;
         }
-        let first = rank < under_way.len();
-        let item = under_way[if first { rank } else { rank - under_way.len() }];
-        let entry = &events.items[item as usize];
-        if entry.effect == Effect::Read || node.done.has(entry.slot) {
-            return Choice::None;
-        }
-        let preferred = match self.preference {
-            Preference::Updates => entry.effect == Effect::Update,
-            Preference::Overwrites => entry.effect == Effect::Overwrite,
-            Preference::Return | Preference::Needed => self.is_needed(node, item),
-        };
-        if preferred == first { Choice::Item(item) } else { Choice::None }
-    }
-
-    /// Whether `item` returns now, or what does is possible right behind it.
-    fn is_needed(&mut self, node: &Node<K>, item: u32) -> bool {
-        let events = self.events;
-        let returning = events.timeline.returns[node.event as usize];
-        let [entry, returning_entry] = [item, returning].map(|item| &events.items[item as usize]);
-        item == returning
-            || self.step(node.state, entry).is_some_and(|state| self.step(state, returning_entry).is_some())
+        let item = under_way[rank % under_way.len()];
+        let preferred = self.events.items[item as usize].effect == first;
+        if preferred == (rank < under_way.len()) { Choice::Item(item) } else { Choice::None }
     }
 
     /// Whether an operation that asks the same and got the same returns earlier and has not happened. Of
@@ -403,7 +359,7 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         let events = self.events;
         events.under_way(node.event as usize).any(|other| {
             let entry = events.items[other as usize];
-            let again = self.manner == Open::Endlessly && entry.end == u64::MAX;
+            let again = self.endless && entry.end == u64::MAX;
             (other != item || again)
                 && !node.done.has(entry.slot)
                 && entry.effect != Effect::Overwrite

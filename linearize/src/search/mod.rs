@@ -11,7 +11,7 @@
 //! The search goes deep first, which finds an order soon. If that takes long, `frontier` goes through the
 //! same graph return by return, which takes less memory.
 //!
-//! Six reductions, none of which changes the answer:
+//! Five reductions, none of which changes the answer:
 //!
 //! - a read happens as soon as its result is right: it never branches;
 //! - an operation that never returned happens only if another operation makes use of it, and of two ways to
@@ -19,8 +19,7 @@
 //! - an overwrite that no operation waits for happens right before a later overwrite, where it leaves no
 //!   trace: it never branches until its own return;
 //! - of operations under way that ask the same and got the same, the one that returns first goes first;
-//! - first each node is left once, whatever was used on the way to it: nearly every order is found so;
-//! - then several orders of trying candidates race, each for a bounded number of steps, then for more.
+//! - several orders of trying candidates race, each for a bounded number of steps, then for more.
 
 mod events;
 mod frontier;
@@ -33,7 +32,7 @@ pub(crate) mod timeline;
 pub(crate) use events::Asked;
 use events::Events;
 use frontier::Frontier;
-use graph::{Action, Open, Outcome, Preference, Search};
+use graph::{Action, Outcome, Preference, Search};
 use mask::Mask;
 use rustc_hash::FxHashMap;
 use states::States;
@@ -93,7 +92,7 @@ pub(crate) fn search_endless(
     progress: &Progress,
 ) -> Found {
     let events = Events::new(asked);
-    go_deep(&events, &mut States::new(model, events.classes.len()), Open::Endlessly, limits, progress)
+    go_deep(&events, &mut States::new(model, events.classes.len()), true, limits, progress)
 }
 
 /// As [`search_asked`], going deep for so many nodes.
@@ -109,10 +108,10 @@ fn search_from(
     let can_go_broad = events.timeline.slots <= frontier::SLOTS
         && events.items.iter().all(|item| item.effect != Effect::Overwrite);
     if !can_go_broad || limits.states <= deep {
-        return go_deep(&events, &mut States::new(model, classes), Open::Exactly, limits, progress);
+        return go_deep(&events, &mut States::new(model, classes), false, limits, progress);
     }
     let briefly = limits.clone().with_states(deep);
-    let found = go_deep(&events, &mut States::new(model, classes), Open::Exactly, &briefly, progress);
+    let found = go_deep(&events, &mut States::new(model, classes), false, &briefly, progress);
     let Found::Limited { states: spent, .. } = found else { return found };
     let broad = limits.clone().with_states(limits.states - spent);
     let states = States::new(model, events.timeline.slots);
@@ -125,7 +124,7 @@ fn search_from(
     }
     // There is too much of it at once. What is left is to hope that some order comes early.
     let rest = limits.clone().with_states(limits.states - spent);
-    match go_deep(&events, &mut States::new(model, classes), Open::Exactly, &rest, progress) {
+    match go_deep(&events, &mut States::new(model, classes), false, &rest, progress) {
         Found::Limited { limit, states, reached } => {
             Found::Limited { limit, states: states + spent, reached }
         }
@@ -143,66 +142,65 @@ fn map_bytes<K, V>(map: &FxHashMap<K, V>, entry: usize) -> usize {
 fn go_deep(
     events: &Events,
     states: &mut States<'_>,
-    manner: Open,
+    endless: bool,
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
     match events.timeline.slots {
-        0..=64 => race::<u64>(events, states, manner, limits, progress),
-        65..=128 => race::<[u64; 2]>(events, states, manner, limits, progress),
-        _ => race::<Box<[u64]>>(events, states, manner, limits, progress),
+        0..=64 => race::<u64>(events, states, endless, limits, progress),
+        65..=128 => race::<[u64; 2]>(events, states, endless, limits, progress),
+        _ => race::<Box<[u64]>>(events, states, endless, limits, progress),
     }
 }
 
 fn race<K: Mask>(
     events: &Events,
     states: &mut States<'_>,
-    manner: Open,
+    endless: bool,
     limits: &Limits,
     progress: &Progress,
 ) -> Found {
     let mixed = [Effect::Update, Effect::Overwrite]
         .map(|effect| events.items.iter().any(|item| item.effect == effect));
-    // With updates alone, or overwrites alone, the order hardly matters.
+    // With updates alone, or overwrites alone, all three orders are the same.
     let preferences: &[Preference] = match mixed {
-        [true, true] => &[Preference::Needed, Preference::Updates, Preference::Overwrites],
+        [true, true] => &[Preference::Return, Preference::Updates, Preference::Overwrites],
         _ => &[Preference::Return],
     };
+    // A trial of an explanation, which may visit few nodes, has been through that.
+    let mut refutable =
+        !endless && limits.states >= DEEP && events.items.iter().any(|item| item.end == u64::MAX);
+    let mut round = FIRST_ROUND;
     let mut spent = 0;
-    let mut attempt = |preference: Preference, manner: Open, most: u64| {
-        let bound = limits.clone().with_states(limits.states.saturating_sub(spent).min(most));
-        let search = Search::<K>::new(events, states, preference, manner, &bound, progress);
-        let (outcome, visits) = search.run();
-        spent += visits;
-        let goes_on =
-            matches!(outcome, Outcome::Limited { limit: Limit::States, .. }) && spent < limits.states;
-        (!goes_on).then_some((outcome, spent))
-    };
-    if manner == Open::Exactly {
-        let open = events.items.iter().any(|item| item.end == u64::MAX);
-        if (open || preferences.len() > 1)
-            && let Some((outcome, spent)) = attempt(preferences[0], Open::Hastily, FIRST_ROUND)
-        {
-            return found_by(events, outcome, spent);
-        }
-        // What is impossible even if open operations may happen any number of times is found to be impossible
-        // far sooner like that. A trial of an explanation, which may visit few nodes, has been through it.
-        if open
-            && limits.states >= DEEP
-            && let Some((outcome @ Outcome::Exhausted { .. }, spent)) =
-                attempt(preferences[0], Open::Endlessly, 8 * FIRST_ROUND)
-        {
-            return found_by(events, outcome, spent);
-        }
-    }
-    let mut round = if preferences.len() > 1 { FIRST_ROUND } else { u64::MAX };
     loop {
         for &preference in preferences {
-            if let Some((outcome, spent)) = attempt(preference, manner, round) {
+            let left = limits.states.saturating_sub(spent);
+            let alone = preferences.len() == 1 && !refutable;
+            let bound = limits.clone().with_states(if alone { left } else { left.min(round) });
+            let mut search = Search::<K>::new(events, states, preference, &bound, progress);
+            search.endless = endless;
+            let (outcome, visits) = search.run();
+            spent += visits;
+            if let Outcome::Limited { limit: Limit::States, .. } = outcome
+                && spent < limits.states
+            {
+                continue;
+            }
+            return found_by(events, outcome, spent);
+        }
+        round *= 8;
+        // What is impossible even if open operations may happen any number of times is found to be impossible
+        // far sooner like that.
+        if std::mem::take(&mut refutable) {
+            let bound = limits.clone().with_states(limits.states.saturating_sub(spent).min(round));
+            let mut search = Search::<K>::new(events, states, Preference::Return, &bound, progress);
+            search.endless = true;
+            let (outcome, visits) = search.run();
+            spent += visits;
+            if matches!(outcome, Outcome::Exhausted { .. }) {
                 return found_by(events, outcome, spent);
             }
         }
-        round = round.saturating_mul(8);
     }
 }
 
@@ -281,7 +279,7 @@ mod tests {
         let asked: Vec<Asked> = indices.iter().map(|&index| Asked::observed(&mut numbered, index)).collect();
         let events = Events::new(asked.clone());
         let states = &mut States::new(&mut numbered, events.classes.len());
-        let deep = go_deep(&events, states, Open::Exactly, &limits, &progress);
+        let deep = go_deep(&events, states, false, &limits, &progress);
         let states = States::new(&mut numbered, events.timeline.slots);
         let broad = found_by(&events, Frontier::new(&events, states, &limits, &progress).run(), 0);
         // Handed over from one to the other at once.
