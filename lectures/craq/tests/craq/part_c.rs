@@ -256,15 +256,30 @@ fn chaos(t: &Test, cluster: &Cluster) {
             cluster.managers.connect(manager);
         }
     }
-    // The chain is as long as before, before the next fault comes.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let is_whole = |chain: &[NodeId]| chain.len() == cluster.settings.length && cluster.is_in_force(chain);
-    while !is_whole(&cluster.watch.chain()) {
-        t.expect(Instant::now() < deadline, || "after a minute the chain is not whole again".to_owned());
+    wait_until_whole(t, cluster);
+    thread::sleep(ms(labrt::rand::random_range(0..6_000)));
+}
+
+/// Waits until the chain is as long as before, and stays so. A manager may have decided, before the fault was
+/// mended or before it heard of that, to go on without a node, and waits for the node's lease: until then the
+/// chain only looks whole. Faults that come meanwhile can take the last node that holds everything.
+fn wait_until_whole(t: &Test, cluster: &Cluster) {
+    let settings = cluster.settings;
+    let undecided = 2 * settings.heartbeat + settings.lease + settings.clock_error;
+    let (begun, mut since, mut epoch) = (Instant::now(), Instant::now(), 0);
+    while since.elapsed() < undecided {
+        let chain = cluster.watch.chain();
+        let is_whole = chain.len() == settings.length && cluster.is_in_force(&chain);
+        let now = cluster.header().epoch;
+        if !is_whole || now != epoch {
+            (since, epoch) = (Instant::now(), now);
+        }
+        t.expect(is_whole || begun.elapsed() < Duration::from_secs(60), || {
+            "after a minute the chain is not whole again".to_owned()
+        });
         thread::sleep(ms(100));
     }
     t.note("the chain is whole");
-    thread::sleep(ms(labrt::rand::random_range(0..12_000)));
 }
 
 /// Weak reads at a node in the middle that is cut off.
