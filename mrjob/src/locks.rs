@@ -4,7 +4,7 @@
 //! with a free lock was left by a killed process, and the next job into the same folder removes it.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,10 @@ const UNWANTED: &str = ".old-";
 
 /// A process needs less than this to lock and name its new directory.
 const NAMING: Duration = Duration::from_secs(60);
+
+/// How often to try for the lock of the folder in which a directory gets its name. Another job has it for a
+/// moment only; whoever has it for longer is no job, such as `flock FOLDER mrjob …`.
+const TRIES: usize = 50;
 
 /// How long a lock may outlive the process that took it. A child that the process was just starting holds the
 /// lock until it executes its program, which can take seconds on a busy machine.
@@ -77,7 +81,8 @@ impl OwnDirectory {
     /// Creates the directory `prefix` + `name` in `parent`, which only this user may enter. Removes
     /// directories of the same prefix whose processes were killed.
     pub(crate) fn create(parent: &Path, prefix: &str, name: &str) -> io::Result<OwnDirectory> {
-        remove_abandoned(parent, prefix);
+        let naming = lock_names(parent);
+        remove_abandoned(parent, prefix, if naming.is_some() { Duration::ZERO } else { NAMING });
         // It gets its name after its lock, so no other process takes it for abandoned.
         let unlocked = parent.join(format!("{UNNAMED}{prefix}{name}"));
         fs::DirBuilder::new().mode(0o700).create(&unlocked)?;
@@ -180,9 +185,24 @@ pub(crate) fn directories(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     named.map(|entry| entry.path()).collect()
 }
 
+/// Locks the folder while a directory in it gets its name. None if that fails: some file systems have no
+/// locks on folders.
+fn lock_names(parent: &Path) -> Option<File> {
+    let folder = File::open(parent).ok()?;
+    for _ in 0..TRIES {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(RETRY),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
+
 /// Removes the directories of killed processes. Directories of other users stay, since their locks cannot be
-/// opened.
-fn remove_abandoned(parent: &Path, prefix: &str) {
+/// opened. A directory without a name that is older than `naming` belongs to a process that was killed
+/// before it named it: whoever has locked the folder knows that no other process is at that.
+fn remove_abandoned(parent: &Path, prefix: &str, naming: Duration) {
     for path in directories(parent, prefix) {
         drop(OwnDirectory::take_over(&path));
     }
@@ -190,11 +210,13 @@ fn remove_abandoned(parent: &Path, prefix: &str) {
     for path in directories(parent, &format!("{UNWANTED}{prefix}")) {
         remove(&path);
     }
-    // Their processes were killed before they named them.
     for path in directories(parent, &format!("{UNNAMED}{prefix}")) {
         let age = fs::metadata(&path).and_then(|data| data.modified()).map(|time| time.elapsed());
-        if matches!(age, Ok(Ok(age)) if age > NAMING) {
-            drop(OwnDirectory::take_over(&path));
+        // A file system's clock may be ahead of this machine's.
+        let is_old = naming.is_zero() || matches!(age, Ok(Ok(age)) if age > naming);
+        if is_old && OwnDirectory::take_over(&path).is_none() && !path.join(LOCK).exists() {
+            // Its process was killed even before it made the lock.
+            remove(&path);
         }
     }
 }
@@ -240,6 +262,25 @@ mod tests {
         assert_eq!(directories(&parent, "job-"), Vec::<PathBuf>::new());
         drop(OwnDirectory::create(&parent, "job-", "2").unwrap());
         assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
+        fs::remove_dir_all(&parent).unwrap();
+    }
+
+    /// A process that is killed before it has named its directory leaves one with or without a lock in it.
+    #[test]
+    fn a_directory_without_a_name_goes_with_the_next_one() {
+        let parent = scratch("naming");
+        fs::create_dir(parent.join(".new-job-1")).unwrap();
+        fs::create_dir(parent.join(".new-job-2")).unwrap();
+        File::create(parent.join(".new-job-2").join(LOCK)).unwrap();
+        drop(OwnDirectory::create(&parent, "job-", "3").unwrap());
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
+        // Somebody else has the folder's lock: then only old ones go.
+        let foreign = File::open(&parent).unwrap();
+        foreign.lock().unwrap();
+        fs::create_dir(parent.join(".new-job-1")).unwrap();
+        drop(OwnDirectory::create(&parent, "job-", "3").unwrap());
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 1);
+        drop(foreign);
         fs::remove_dir_all(&parent).unwrap();
     }
 
