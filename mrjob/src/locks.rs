@@ -81,8 +81,9 @@ impl OwnDirectory {
     /// Creates the directory `prefix` + `name` in `parent`, which only this user may enter. Removes
     /// directories of the same prefix whose processes were killed.
     pub(crate) fn create(parent: &Path, prefix: &str, name: &str) -> io::Result<OwnDirectory> {
+        // Held until the directory has its name.
         let naming = lock_names(parent);
-        remove_abandoned(parent, prefix, if naming.is_some() { Duration::ZERO } else { NAMING });
+        remove_abandoned(parent, prefix, naming.is_some());
         // It gets its name after its lock, so no other process takes it for abandoned.
         let unlocked = parent.join(format!("{UNNAMED}{prefix}{name}"));
         fs::DirBuilder::new().mode(0o700).create(&unlocked)?;
@@ -200,9 +201,9 @@ fn lock_names(parent: &Path) -> Option<File> {
 }
 
 /// Removes the directories of killed processes. Directories of other users stay, since their locks cannot be
-/// opened. A directory without a name that is older than `naming` belongs to a process that was killed
-/// before it named it: whoever has locked the folder knows that no other process is at that.
-fn remove_abandoned(parent: &Path, prefix: &str, naming: Duration) {
+/// opened. If the caller has locked the folder, no living process is about to name its directory. Without
+/// that lock, only the age of a directory tells that its process was killed before it named it.
+fn remove_abandoned(parent: &Path, prefix: &str, is_locked: bool) {
     for path in directories(parent, prefix) {
         drop(OwnDirectory::take_over(&path));
     }
@@ -211,14 +212,22 @@ fn remove_abandoned(parent: &Path, prefix: &str, naming: Duration) {
         remove(&path);
     }
     for path in directories(parent, &format!("{UNNAMED}{prefix}")) {
-        let age = fs::metadata(&path).and_then(|data| data.modified()).map(|time| time.elapsed());
-        // A file system's clock may be ahead of this machine's.
-        let is_old = naming.is_zero() || matches!(age, Ok(Ok(age)) if age > naming);
-        if is_old && OwnDirectory::take_over(&path).is_none() && !path.join(LOCK).exists() {
+        if !is_locked && !is_older(&path, NAMING) {
+            continue;
+        }
+        match OwnDirectory::take_over(&path) {
+            Some(directory) => drop(directory),
             // Its process was killed even before it made the lock.
-            remove(&path);
+            None if !path.join(LOCK).exists() => drop(remove(&path)),
+            None => {}
         }
     }
+}
+
+/// Whether the file is older than that. False if its time is unknown or in the future.
+fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = fs::metadata(path).and_then(|data| data.modified()).ok();
+    modified.and_then(|time| time.elapsed().ok()).is_some_and(|elapsed| elapsed > age)
 }
 
 #[cfg(test)]

@@ -55,8 +55,9 @@ pub(crate) struct AroundCrash {
     pub(crate) progress: Progress,
 }
 
-/// Looks at a server; whether anything was new. The thread that looks again and again owns it, for it owns
-/// the server, and what is around the server's crash: in a circle none of them would ever be dropped.
+/// Looks at a server, and says whether anything was new. Only the thread that looks again and again keeps it
+/// alive. The look owns the server and its [`AroundCrash`], so an `AroundCrash` that owned the look would
+/// never be dropped.
 pub(crate) type LastLook = Weak<dyn Fn() -> bool + Send + Sync>;
 
 impl AroundCrash {

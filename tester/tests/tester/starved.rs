@@ -85,14 +85,14 @@ fn slow() {
     }
 }
 
-/// Processor time of this process so far, on all processors.
-fn used() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells");
-    let (_, fields) = stat.rsplit_once(')').expect("the name stands in parentheses");
+/// Processor time of this process so far, on all processors; None where the system does not tell.
+fn used() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name stands in parentheses, and may hold blanks.
+    let (_, fields) = stat.rsplit_once(')')?;
     // User and system time, in hundredths of a second.
-    let ticks =
-        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
-    Duration::from_millis(10 * ticks.sum::<u64>())
+    let mut ticks = fields.split_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
+    Some(Duration::from_millis(10 * (ticks.next()? + ticks.next()?)))
 }
 
 /// Aborts this process if it still runs after that time, and had more than half of the processors all the
@@ -102,7 +102,7 @@ fn abort_after(time: Duration) {
         (Instant::now(), std::thread::available_parallelism().map_or(1, |number| number.get()));
     std::thread::spawn(move || {
         std::thread::sleep(time);
-        if 2 * used() > begun.elapsed() * processors as u32 {
+        if used().is_some_and(|used| 2 * used > begun.elapsed() * processors as u32) {
             std::process::abort();
         }
     });
