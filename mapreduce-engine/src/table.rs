@@ -338,6 +338,7 @@ mod tests {
             assert_eq!(values, expected[found.key()], "{}", found.key());
             let (mut repeated, mut values) = (Vec::new(), found.values());
             while let Some((value, times)) = values.next_repeated() {
+                assert_ne!(repeated.last().map(String::as_str), Some(value), "all in a row come at once");
                 repeated.extend((0..times).map(|_| value.to_owned()));
             }
             repeated.reverse();
