@@ -7,8 +7,8 @@ mod hooks;
 mod links;
 
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use labapi::Persister;
@@ -20,7 +20,7 @@ use labrt::runtime::spawn_detached;
 use labrt::time::Instant;
 
 use crate::net::Net;
-use crate::outside::News;
+use crate::outside::{Look, News};
 use crate::stall::Progress;
 use crate::swarm;
 use crate::test::Test;
@@ -45,27 +45,22 @@ pub struct Boot {
 pub(crate) struct AroundCrash {
     /// Set when the crash begins, before the disk is taken.
     pub(crate) has_begun: AtomicBool,
-    /// Wakes the thread that looks at the server.
+    /// Has the server looked at again and again.
     pub(crate) news: Arc<News>,
-    /// A last look at the server, in a thread on its node.
-    pub(crate) last_look: Mutex<Option<LastLook>>,
+    /// A look at the server, until the server's [`Life`] has it.
+    pub(crate) look: Mutex<Option<Arc<Look>>>,
     /// Called right before the server's threads stop. Simulated world only.
     pub(crate) at_kill: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// What is known of the group's progress.
     pub(crate) progress: Progress,
 }
 
-/// Looks at a server, and says whether anything was new. Only the thread that looks again and again keeps it
-/// alive. The look owns the server and its [`AroundCrash`], so an `AroundCrash` that owned the look would
-/// never be dropped.
-pub(crate) type LastLook = Weak<dyn Fn() -> bool + Send + Sync>;
-
 impl AroundCrash {
-    fn of(disk: &Persister, progress: &Progress) -> Arc<AroundCrash> {
+    fn of(disk: &Persister, node: &Node, progress: &Progress) -> Arc<AroundCrash> {
         Arc::new(AroundCrash {
             has_begun: AtomicBool::new(false),
-            news: Arc::new(News::new(disk)),
-            last_look: Mutex::default(),
+            news: News::new(disk, node),
+            look: Mutex::default(),
             at_kill: Mutex::default(),
             progress: progress.clone(),
         })
@@ -116,6 +111,9 @@ struct Life<S> {
     node: Node,
     server: Arc<S>,
     crash: Arc<AroundCrash>,
+    /// Looks at the server, if it can be asked for its state. The look owns the server and its
+    /// [`AroundCrash`], so an `AroundCrash` that owned the look would never be dropped.
+    look: Option<Arc<Look>>,
 }
 
 impl<S> Clone for Group<S> {
@@ -324,12 +322,14 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// Lets the checkers look at a server that is about to crash. No time may pass for that: a server that is
     /// busy is not looked at. A crash from within a server, at a write say, comes at once.
     fn take_last_look(&self, server: usize) {
+        if node::current().id() != NodeId(0) {
+            return;
+        }
         let life = {
             let slots = self.shared.slots.lock();
-            slots[server].life.as_ref().map(|life| (life.node.clone(), Arc::clone(&life.crash)))
+            slots[server].life.as_ref().and_then(|life| Some((life.node.clone(), life.look.clone()?)))
         };
-        let Some((node, crash)) = life.filter(|_| node::current().id() == NodeId(0)) else { return };
-        let Some(look) = crash.last_look.lock().as_ref().and_then(LastLook::upgrade) else { return };
+        let Some((node, look)) = life else { return };
         let (done, wait) = oneshot::channel();
         spawn_detached(&node, "the tester's last look", move || {
             look();
@@ -355,7 +355,7 @@ impl<S: Send + Sync + 'static> Group<S> {
             (slot.life.take(), std::mem::replace(&mut slot.persister, after))
         };
         self.shared.progress.crashes(server);
-        let Some(Life { node, server: object, crash }) = life else { return };
+        let Some(Life { node, server: object, crash, look }) = life else { return };
         let test = self.test().clone();
         let report_writes = move || {
             old.on_write(move |write| {
@@ -375,7 +375,7 @@ impl<S: Send + Sync + 'static> Group<S> {
             node.kill();
             report_writes();
         }
-        drop(object);
+        drop((look, object));
     }
 
     /// Starts the server (after a crash, if it is alive) with what its disk holds. It has no links until
@@ -404,7 +404,7 @@ impl<S: Send + Sync + 'static> Group<S> {
             (slot.persister.clone(), slot.incarnation)
         };
         self.shared.progress.starts(server);
-        let crash = AroundCrash::of(&persister, &self.shared.progress);
+        let crash = AroundCrash::of(&persister, &node, &self.shared.progress);
         let make_end = |other| self.make_end(server, &node, &crash.news, other);
         let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = (0..self.len()).map(make_end).unzip();
         if self.shared.slow_link.load(Ordering::Relaxed) {
@@ -419,7 +419,8 @@ impl<S: Send + Sync + 'static> Group<S> {
         let booted = node.enter(|| (self.shared.boot)(boot));
         let on_network = booted.services.into_iter().fold(Server::new(&node), Server::with);
         self.net().network().add_server(self.name(server), on_network);
-        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, crash });
+        let look = crash.look.lock().take();
+        self.shared.slots.lock()[server].life = Some(Life { node, server: booted.server, crash, look });
     }
 
     /// An end for a server that runs on `node`. Each call on it is noticed, and one after the server's crash

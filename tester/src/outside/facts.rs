@@ -58,7 +58,7 @@ struct Entry {
 pub(super) struct Disk {
     /// How many of the writes to it are durable.
     pub(super) writes: u64,
-    /// Whether there is a snapshot on it.
+    /// Whether there is a snapshot on it. It counts for refusals only.
     pub(super) has_snapshot: bool,
 }
 
@@ -140,11 +140,11 @@ impl Facts {
         }
     }
 
-    /// A request arrives at `server`.
+    /// A request arrives at `server`, whose disk has `writes` durable writes.
     pub(super) fn request(
         &mut self,
         server: usize,
-        disk: Disk,
+        writes: u64,
         request: &Request,
     ) -> Result<Arrival, Broken> {
         let (sender, term) = (request.sender(), request.term());
@@ -166,7 +166,7 @@ impl Facts {
         }
         let known = &mut self.servers[server];
         if let Some(promise) = Promise::asked_by(request) {
-            known.promises.asked(promise, disk.writes);
+            known.promises.asked(promise, writes);
         }
         Ok(Arrival { acknowledged: known.acknowledged })
     }
@@ -335,14 +335,14 @@ mod tests {
     fn an_acknowledged_entry_that_is_gone_after_a_crash_is_missed() {
         let mut facts = facts();
         let both = append(3, (0, 0), &[(3, 7), (3, 8)]);
-        let arrival = facts.request(1, disk(0), &both).expect("nothing is wrong");
+        let arrival = facts.request(1, 0, &both).expect("nothing is wrong");
         assert_eq!(facts.reply(1, arrival, disk(1), &both, Reply::Granted), Ok(()));
         let behind = append(3, (2, 3), &[(3, 9)]);
         // In the same life a refusal may be an old one; after a crash it is a loss.
-        let arrival = facts.request(1, disk(1), &behind).expect("nothing is wrong");
+        let arrival = facts.request(1, 1, &behind).expect("nothing is wrong");
         assert_eq!(facts.reply(1, arrival, disk(1), &behind, Reply::Refused), Ok(()));
         assert_eq!(facts.starts(1, 2, 1), Ok(()));
-        let arrival = facts.request(1, disk(1), &behind).expect("nothing is wrong");
+        let arrival = facts.request(1, 1, &behind).expect("nothing is wrong");
         let covered = Disk { writes: 1, has_snapshot: true };
         assert_eq!(facts.reply(1, arrival, covered, &behind, Reply::Refused), Ok(()));
         let lost = facts.reply(1, arrival, disk(1), &behind, Reply::Refused);
@@ -353,11 +353,11 @@ mod tests {
     fn a_loss_in_a_later_term_is_no_breach() {
         let mut facts = facts();
         let entry = append(3, (0, 0), &[(3, 7)]);
-        let arrival = facts.request(1, disk(0), &entry).expect("nothing is wrong");
+        let arrival = facts.request(1, 0, &entry).expect("nothing is wrong");
         assert_eq!(facts.reply(1, arrival, disk(1), &entry, Reply::Granted), Ok(()));
         assert_eq!(facts.starts(1, 2, 1), Ok(()));
         let later = append(4, (1, 3), &[]);
-        let arrival = facts.request(1, disk(1), &later).expect("nothing is wrong");
+        let arrival = facts.request(1, 1, &later).expect("nothing is wrong");
         assert_eq!(facts.reply(1, arrival, disk(1), &later, Reply::Refused), Ok(()));
     }
 
@@ -365,9 +365,9 @@ mod tests {
     fn one_write_is_enough_for_requests_that_overlap() {
         let mut facts = facts();
         let (long, short) = (append(3, (0, 0), &[(3, 7), (3, 8)]), append(3, (0, 0), &[(3, 7)]));
-        let first = facts.request(1, disk(0), &long).expect("nothing is wrong");
+        let first = facts.request(1, 0, &long).expect("nothing is wrong");
         // The handler of the long one has written and not answered yet.
-        let second = facts.request(1, disk(1), &short).expect("nothing is wrong");
+        let second = facts.request(1, 1, &short).expect("nothing is wrong");
         assert_eq!(facts.reply(1, second, disk(1), &short, Reply::Granted), Ok(()));
         assert_eq!(facts.reply(1, first, disk(1), &long, Reply::Granted), Ok(()));
         assert_eq!(facts.reply(1, first, disk(1), &long, Reply::Granted), Ok(()), "a copy needs no write");
@@ -377,12 +377,12 @@ mod tests {
     fn a_vote_without_a_write_counts_where_servers_are_restarted() {
         let vote = Request::Vote { term: 5, candidate: 0 };
         let mut without_restarts = Facts::new(3);
-        let arrival = without_restarts.request(1, disk(0), &vote).expect("nothing is wrong");
+        let arrival = without_restarts.request(1, 0, &vote).expect("nothing is wrong");
         assert_eq!(without_restarts.reply(1, arrival, disk(0), &vote, Reply::Granted), Ok(()));
         assert_eq!(rule(without_restarts.starts(1, 2, 0)), Some(Invariant::DurablePromise));
 
         let mut facts = facts();
-        let arrival = facts.request(1, disk(4), &vote).expect("nothing is wrong");
+        let arrival = facts.request(1, 4, &vote).expect("nothing is wrong");
         let unwritten = facts.reply(1, arrival, disk(4), &vote, Reply::Granted);
         assert_eq!(rule(unwritten), Some(Invariant::DurablePromise));
         assert_eq!(facts.reply(1, arrival, disk(5), &vote, Reply::Granted), Ok(()));
@@ -392,17 +392,17 @@ mod tests {
     fn a_candidate_votes_for_itself() {
         let mut facts = facts();
         let request = |candidate| Request::Vote { term: 5, candidate };
-        let arrival = facts.request(1, disk(0), &request(0)).expect("nothing is wrong");
+        let arrival = facts.request(1, 0, &request(0)).expect("nothing is wrong");
         assert_eq!(facts.reply(1, arrival, disk(1), &request(0), Reply::Granted), Ok(()));
-        let stands = facts.request(2, disk(0), &request(1)).map(drop);
+        let stands = facts.request(2, 0, &request(1)).map(drop);
         assert_eq!(rule(stands), Some(Invariant::OneVote));
     }
 
     #[test]
     fn the_term_of_the_entry_before_belongs_to_the_entry() {
         let mut facts = facts();
-        facts.request(1, disk(0), &append(3, (4, 2), &[(3, 7)])).expect("nothing is wrong");
-        let other = facts.request(2, disk(0), &append(3, (4, 1), &[(3, 7)])).map(drop);
+        facts.request(1, 0, &append(3, (4, 2), &[(3, 7)])).expect("nothing is wrong");
+        let other = facts.request(2, 0, &append(3, (4, 1), &[(3, 7)])).map(drop);
         assert_eq!(rule(other), Some(Invariant::LogMatching));
     }
 
@@ -422,7 +422,7 @@ mod tests {
         assert_eq!(facts.state(1, 1, 0, (7, true)), Ok(()));
         assert_eq!(facts.state(1, 1, 0, (7, true)), Ok(()));
         assert_eq!(rule(facts.state(1, 2, 0, (7, true))), Some(Invariant::ElectionSafety));
-        let heartbeat = facts.request(2, disk(0), &append(7, (0, 0), &[])).map(drop);
+        let heartbeat = facts.request(2, 0, &append(7, (0, 0), &[])).map(drop);
         assert_eq!(rule(heartbeat), Some(Invariant::ElectionSafety));
     }
 }

@@ -21,12 +21,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use facts::{Disk, Facts};
-use labapi::{Persister, WireFormat};
+use labapi::{Persister, Reply, WireFormat};
 use labrpc::{Answer, Service};
-use labrt::node::Node;
 use labrt::quiet::Mutex;
-use labrt::runtime::spawn_detached;
-pub(crate) use news::News;
+pub(crate) use news::{Look, News};
 
 use crate::failure::Broken;
 use crate::group::{AroundCrash, Boot};
@@ -46,7 +44,6 @@ pub struct Life {
     server: usize,
     incarnation: u64,
     persister: Persister,
-    node: Node,
     crash: Arc<AroundCrash>,
     /// What the last look saw.
     last: Arc<Mutex<(u64, bool)>>,
@@ -68,7 +65,6 @@ impl Outside {
             server: boot.me,
             incarnation: boot.incarnation,
             persister: boot.persister.clone(),
-            node: boot.node.clone(),
             crash: Arc::clone(&boot.crash),
             last: Arc::default(),
         };
@@ -83,12 +79,9 @@ impl Life {
     /// threads on the server's node.
     pub fn poll(&self, state: impl Fn() -> (u64, bool) + Send + Sync + 'static) {
         let life = self.clone();
-        let look: Arc<dyn Fn() -> bool + Send + Sync> = Arc::new(move || life.look(&state));
-        *self.crash.last_look.lock() = Some(Arc::downgrade(&look));
-        let news = Arc::clone(&self.crash.news);
-        spawn_detached(&self.node, "the tester's look at get_state", move || {
-            news.look_again_and_again(&*look)
-        });
+        let look: Arc<Look> = Arc::new(move || life.look(&state));
+        self.crash.news.begin(Arc::downgrade(&look));
+        *self.crash.look.lock() = Some(look);
     }
 
     /// Whether the term or the role is new.
@@ -126,7 +119,7 @@ impl Life {
         let Some(request) = format.request(method, args) else { return handle() };
         let mut arrival = None;
         self.judge(|facts| {
-            arrival = Some(facts.request(self.server, self.disk(), &request)?);
+            arrival = Some(facts.request(self.server, self.persister.durable_writes(), &request)?);
             Ok(())
         });
         let answer = handle();
@@ -136,7 +129,7 @@ impl Life {
         };
         self.crash.progress.handles(self.server, &request, reply);
         if let (Some(reply), Some(arrival)) = (reply, arrival) {
-            self.judge(|facts| facts.reply(self.server, arrival, self.disk(), &request, reply));
+            self.judge(|facts| facts.reply(self.server, arrival, self.disk(reply), &request, reply));
         }
         answer
     }
@@ -146,8 +139,10 @@ impl Life {
         services.into_iter().map(|service| self.around(service)).collect()
     }
 
-    fn disk(&self) -> Disk {
-        Disk { writes: self.persister.durable_writes(), has_snapshot: self.persister.snapshot_size() > 0 }
+    /// What must be known of the disk to judge this reply.
+    fn disk(&self, reply: Reply) -> Disk {
+        let has_snapshot = reply == Reply::Refused && self.persister.snapshot_size() > 0;
+        Disk { writes: self.persister.durable_writes(), has_snapshot }
     }
 
     fn judge(&self, rule: impl FnOnce(&mut Facts) -> Result<(), Broken>) {
