@@ -8,7 +8,7 @@ use linearize::models::counter::{Counter, CounterOp};
 use linearize::models::stack::{Stack, StackOp};
 use linearize::{History, Limits, Model, Operation, Progress, Verdict, check};
 
-use crate::small::{HISTORIES, Random, compare, compare_seeds, times};
+use crate::small::{Random, compare, compare_seeds, histories, times};
 
 type Value = u8;
 
@@ -67,14 +67,14 @@ fn queue_of_distinct_values() {
     let history = |random: &mut Random| {
         distinct_values(random, QueueOp::Enqueue, &QueueOp::Dequeue, VecDeque::pop_front)
     };
-    compare_decided(&Queue::new(), history, HISTORIES / 2);
+    compare_decided(&Queue::new(), history, histories() / 2);
 }
 
 #[test]
 fn stack_of_distinct_values() {
     let history =
         |random: &mut Random| distinct_values(random, StackOp::Push, &StackOp::Pop, VecDeque::pop_back);
-    compare_decided(&Stack::new(), history, HISTORIES / 2);
+    compare_decided(&Stack::new(), history, histories() / 2);
 }
 
 /// A history of distinct values, 64 at a time, with a backlog of about 1,000. `spoilt` says what the last
@@ -183,7 +183,7 @@ fn distinct_elements(random: &mut Random) -> History<WholeSetOp<Value>, Option<E
 
 #[test]
 fn whole_set_of_distinct_elements() {
-    compare_decided(&WholeSet::new(), distinct_elements, HISTORIES);
+    compare_decided(&WholeSet::new(), distinct_elements, histories());
 }
 
 /// A counter to which only one number is added.
@@ -209,7 +209,7 @@ fn equal_steps(random: &mut Random) -> History<CounterOp, i64> {
 
 #[test]
 fn counter_of_equal_steps() {
-    compare_decided(&Counter, equal_steps, HISTORIES);
+    compare_decided(&Counter, equal_steps, histories());
 }
 
 /// 100,000 operations of 64 at a time, with a read now and then of what is there; `spoilt` alters a late one.

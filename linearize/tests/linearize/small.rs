@@ -99,19 +99,23 @@ pub(crate) fn compare<M: Model>(model: &M, history: &History<M::Op, M::Result>) 
     expected
 }
 
-/// How many histories of each model are compared.
-pub(crate) const HISTORIES: u64 = 100_000;
+/// How many histories of each model are compared: as many as `LINEARIZE_ROUNDS` says, or 20,000.
+pub(crate) fn histories() -> u64 {
+    std::env::var("LINEARIZE_ROUNDS")
+        .map_or(20_000, |text| text.parse().expect("LINEARIZE_ROUNDS is a number"))
+}
 
-/// Compares [`HISTORIES`] random histories, on two threads, and makes sure that both answers occur often.
+/// Compares random histories, on two threads, and makes sure that both answers occur often.
 pub(crate) fn compare_many<M: Sample>(model: &M) {
     compare_seeds(|seed| compare(model, &random_history(model, &mut Random(seed))));
 }
 
 pub(crate) fn compare_seeds(compare: impl Fn(u64) -> bool + Sync) {
+    let all = histories();
     let good = std::thread::scope(|scope| {
-        let half = |from: u64| (from..from + HISTORIES / 2).filter(|&seed| compare(seed)).count() as u64;
-        let first = scope.spawn(move || half(0));
-        half(HISTORIES / 2) + first.join().unwrap()
+        let half = |from: u64, to: u64| (from..to).filter(|&seed| compare(seed)).count() as u64;
+        let first = scope.spawn(move || half(0, all / 2));
+        half(all / 2, all) + first.join().unwrap()
     });
-    assert!(good > HISTORIES / 5 && good < HISTORIES * 19 / 20, "{good} of {HISTORIES} are linearizable");
+    assert!(good > all / 5 && good < all * 19 / 20, "{good} of {all} are linearizable");
 }
