@@ -265,3 +265,54 @@ fn hear_and_crash(cluster: &Cluster<Raft>) -> bool {
     cluster.agree_on(Command::random(), 3, Retry::Yes);
     heard
 }
+
+/// A command of a deposed leader gives way to another one at its index: its log is as long as before, and has
+/// changed all the same. The server crashes when the new command is committed, and must have it (Figure 2,
+/// persistent state).
+#[test]
+fn crash_after_replacement_2c() {
+    run("crash_after_replacement_2c", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let mut replaced = 0;
+        for _ in 0..8 {
+            replaced += u32::from(crash_after_replacement(&cluster));
+            if replaced == 3 {
+                break;
+            }
+        }
+        t.exercised(replaced > 0, "no server crashed after it had taken another command at the same index");
+    });
+}
+
+/// One attempt; whether a command was replaced by one at the same index, and this one was committed.
+fn crash_after_replacement(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let old = cluster.check_one_leader();
+    t.scene("A leader is cut off, and takes a command alone. The others elect a new one.");
+    cluster.disconnect(old);
+    let taken = cluster.start(old, Command::random());
+    let new = cluster.check_one_leader();
+    let other = 3 - old - new;
+    t.scene(
+        "The old one is back in place of the third. It takes the new leader's command at the same index.",
+    );
+    cluster.disconnect(other);
+    cluster.connect(old);
+    let started = cluster.start(new, Command::random());
+    let index = started.map_or(0, |(index, _)| index);
+    let is_committed = wait_until(2 * ELECTION, || index > 0 && cluster.n_committed(index).0 > 0);
+    t.scene("It crashes at once, and goes on with the third.");
+    cluster.crash(old);
+    cluster.disconnect(new);
+    cluster.connect(other);
+    cluster.restart(old);
+    cluster.connect(old);
+    let next = cluster.agree_on(Command::random(), 2, Retry::Yes);
+    t.expect(!is_committed || next > index, || {
+        format!("index {index} was committed, and index {next} is used anew")
+    });
+    cluster.connect(new);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    is_committed && taken.is_some_and(|(taken, _)| taken == index)
+}

@@ -8,7 +8,7 @@ use labrpc::{Direction, Name, TapAction};
 use labrt::channel::unbounded;
 use labrt::rand::random_range;
 use labrt::sync::Arc;
-use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use labrt::thread;
 use labrt::time::Instant;
 use raft::Raft;
@@ -298,4 +298,81 @@ fn take_snapshot_and_crash(cluster: &Cluster<Raft>) -> bool {
     cluster.connect(follower);
     cluster.agree_on(Command::random(), 3, Retry::Yes);
     acknowledged
+}
+
+/// How long replies are on their way in [`acknowledged_behind_snapshot_2d`]: longer than it takes to send a
+/// snapshot, and less than any election timeout or patience with a call.
+const HELD: Duration = Duration::from_millis(120);
+
+/// A follower has acknowledged entries behind the end of a snapshot when the snapshot arrives, and its
+/// acknowledgements are still on their way. They count when they arrive, so the follower must keep these
+/// entries (Figure 13, step 6: "retain log entries following it").
+#[test]
+fn acknowledged_behind_snapshot_2d() {
+    run("acknowledged_behind_snapshot_2d", |t: &Test| {
+        let mut relied_on = 0;
+        for _ in 0..4 {
+            let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+            relied_on += u64::from(acknowledge_behind_snapshot(&cluster));
+        }
+        // A leader that waits for the reply to one message before it sends the next never comes to this.
+        t.met("acknowledged behind a snapshot", relied_on);
+    });
+}
+
+/// One attempt; whether the leader committed what the follower had acknowledged before the snapshot came.
+fn acknowledge_behind_snapshot(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let mut last = 0;
+    while last % SNAPSHOTS_EVERY != SNAPSHOTS_EVERY - 2 {
+        last = cluster.agree_on(Command::random_text(3 * TEXT), 3, Retry::Yes);
+    }
+    let leader = cluster.check_one_leader();
+    let [follower, third] = [1, 2].map(|distance| (leader + distance) % 3);
+    t.scene(
+        "The next command reaches both followers, two more only one of them. Its replies take some time.",
+    );
+    let [to_follower, to_third] = [follower, third].map(|to| Name::from(cluster.link(leader, to)));
+    let snapshot_sent = Arc::new(AtomicBool::new(false));
+    let (mut entries, has_snapshot) = (0, Arc::clone(&snapshot_sent));
+    cluster.net().network().set_tap(move |event| {
+        let is_request = event.direction == Direction::Request;
+        if *event.end == to_third && is_request {
+            entries += u32::from(event.bytes.len() >= TEXT);
+            return if entries > 1 { TapAction::Drop } else { TapAction::Deliver };
+        }
+        if *event.end != to_follower {
+            return TapAction::Deliver;
+        }
+        if !is_request {
+            return TapAction::Delay(HELD);
+        }
+        // Behind the snapshot nothing follows that could repair the log.
+        let is_snapshot = event.bytes.len() >= CARRIES_SNAPSHOT;
+        if has_snapshot.fetch_or(is_snapshot, Ordering::Relaxed) {
+            TapAction::Drop
+        } else {
+            TapAction::Deliver
+        }
+    });
+    for _ in 0..3 {
+        cluster.start(leader, Command::random_text(TEXT));
+    }
+    t.scene("The leader makes a snapshot of what is committed. It sends that with the next command.");
+    wait_until(HELD / 2, || cluster.persister(leader).snapshot_size() > 0);
+    cluster.disconnect(third);
+    cluster.start(leader, Command::random_text(TEXT));
+    let end = last + 3;
+    let is_committed = wait_until(2 * HELD, || cluster.n_committed(end).0 > 0);
+    t.scene("The leader is cut off. The followers go on without it.");
+    cluster.disconnect(leader);
+    cluster.net().network().clear_tap();
+    cluster.connect(third);
+    let next = cluster.agree_on(Command::random(), 2, Retry::Yes);
+    t.expect(!is_committed || next > end, || {
+        format!("index {end} was committed, and index {next} is used anew")
+    });
+    cluster.connect(leader);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    is_committed && snapshot_sent.load(Ordering::Relaxed)
 }
