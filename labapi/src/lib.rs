@@ -103,6 +103,7 @@ mod key_value;
 mod observer;
 mod persister;
 mod probe;
+mod told;
 mod wire;
 
 pub use cache::Loss;

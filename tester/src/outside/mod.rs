@@ -27,6 +27,7 @@ use labrt::node::Node;
 use labrt::quiet::Mutex;
 use labrt::runtime::spawn_detached;
 pub(crate) use news::News;
+use promises::Promise;
 
 use crate::failure::Broken;
 use crate::group::{AroundCrash, Boot};
@@ -63,6 +64,7 @@ impl Outside {
 
     /// A server is being started: to be called before anything of it runs.
     pub fn begin(self: &Arc<Self>, boot: &Boot) -> Life {
+        boot.persister.read_by(self.format);
         let life = Life {
             outside: Arc::clone(self),
             server: boot.me,
@@ -136,7 +138,11 @@ impl Life {
         };
         self.crash.progress.handles(self.server, &request, reply);
         if let (Some(reply), Some(arrival)) = (reply, arrival) {
-            self.judge(|facts| facts.reply(self.server, arrival, self.disk(), &request, reply));
+            self.judge(|facts| {
+                let judged = facts.reply(self.server, arrival, self.disk(), &request, reply);
+                facts.take_hollow().into_iter().for_each(mark);
+                judged
+            });
         }
         answer
     }
@@ -160,4 +166,12 @@ impl Life {
             self.outside.test.break_off(broken);
         }
     }
+}
+
+/// Marks in a traced run where a reply promises what is not on the disk: before a restart no rule is broken
+/// by that, and after it the loss shows late.
+fn mark(promise: Promise) {
+    labrt::trace::emit("promise", "hollow", || {
+        format!("NOT ON THE DISK: it {promise}, and has written nothing since it was asked")
+    });
 }

@@ -194,11 +194,12 @@ class Stage {
       const e = list[i];
       if (e.kind === "message" || e.kind === "span" || !shown(e)) continue;
       const lane = this.m.lane.get(laneOf(this.m, e)), x = this.x(e.t);
-      if (lane === undefined || x - (last.get(lane) ?? -9) < 3) continue;
+      const hollow = e.kind === "promise";
+      if (lane === undefined || (!hollow && x - (last.get(lane) ?? -9) < 3)) continue;
       last.set(lane, x);
-      c.fillStyle = colour(e.kind === "apply" ? "--good" : e.kind === "disk" ? "--faint" : e.kind === "verb" ? "--late" : "--select");
+      c.fillStyle = colour(hollow ? "--bad" : e.kind === "apply" ? "--good" : e.kind === "disk" ? "--faint" : e.kind === "verb" ? "--late" : "--select");
       if (own && view.cone && !view.coneSet.has(i)) c.globalAlpha = 0.25;
-      c.fillRect(x - 1, this.y(lane) + 8, 3, 5);
+      if (hollow) c.fillRect(x - 3, this.y(lane) + 6, 7, 7); else c.fillRect(x - 1, this.y(lane) + 8, 3, 5);
       c.globalAlpha = 1;
     }
   }

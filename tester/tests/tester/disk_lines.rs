@@ -1,0 +1,69 @@
+//! What a traced run says of the disk: what is written, and which reply promises what is not.
+
+use labtrace::{Trace, read_file};
+use tester::{Cluster, Retry, Setup, Test, Unwatched, run};
+
+use crate::fake::{Fake, Wrong};
+use crate::process::{child, plays};
+
+/// Two commands, and nobody crashes, so that no rule is broken.
+fn play(name: &'static str, wrong: Wrong) {
+    if plays(name) {
+        run(name, move |t: &Test| {
+            Fake::will_be(wrong);
+            let cluster = Cluster::<Unwatched<Fake>>::new(t, Setup::servers(3));
+            cluster.agree_on(1, 3, Retry::No);
+            cluster.agree_on(2, 3, Retry::No);
+        });
+    }
+}
+
+#[test]
+fn hollow() {
+    play("hollow", Wrong::WritesLate);
+}
+
+#[test]
+fn kept() {
+    play("kept", Wrong::Nothing);
+}
+
+/// What the events of this kind say of server 1.
+fn told(trace: &Trace, kind: &str) -> Vec<String> {
+    let events = trace.events.iter().filter(|event| *event.kind == *kind && *event.node == *"server-1");
+    events.map(|event| event.text.clone()).collect()
+}
+
+fn trace_of(part: &str) -> Trace {
+    let file = std::env::temp_dir().join(format!("tester-{part}-{}.trace", std::process::id()));
+    let output = child(part, &[("LAB_SEED", "1"), ("LAB_TRACE", &file.display().to_string())]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let trace = read_file(&file).expect("the child wrote a trace");
+    std::fs::remove_file(&file).expect("it can be removed");
+    trace
+}
+
+#[test]
+fn a_reply_that_promises_what_is_not_on_the_disk_is_marked() {
+    let marks = told(&trace_of("hollow"), "promise");
+    let words =
+        "NOT ON THE DISK: it acknowledged the entry at index 2 (term 1), and has written nothing since";
+    assert!(marks.iter().any(|mark| mark.starts_with(words)), "{marks:?}");
+    assert_eq!(told(&trace_of("kept"), "promise"), [""; 0]);
+}
+
+#[test]
+fn a_write_says_which_of_its_bytes_are_new() {
+    let writes = told(&trace_of("kept"), "disk");
+    let writes: Vec<_> = writes.iter().filter_map(|write| write.split(" at ").next()).collect();
+    let expected = [
+        "reads 0 bytes of snapshot",
+        "reads 0 bytes of state",
+        "reads 0 bytes of state",
+        "writes 10 bytes of state (the first)",
+        "writes 10 bytes of state (as before)",
+        "writes 19 bytes of state (bytes 0–11 changed)",
+        "writes 19 bytes of state (as before)",
+    ];
+    assert_eq!(writes, expected);
+}
