@@ -84,6 +84,9 @@ impl Life {
     /// Asks for term and leadership from now on, whenever something has happened and before the crash, in
     /// threads on the server's node.
     pub fn poll(&self, state: impl Fn() -> (u64, bool) + Send + Sync + 'static) {
+        if self.outside.test.choices().is_blind() {
+            return;
+        }
         let life = self.clone();
         let look: Arc<dyn Fn() -> bool + Send + Sync> = Arc::new(move || life.look(&state));
         *self.crash.last_look.lock() = Some(Arc::downgrade(&look));

@@ -1,4 +1,8 @@
-//! What a traced run says of the disk: what is written, and which reply promises what is not.
+//! What a traced run says of the disk: what is written, and which reply promises what is not; and of the
+//! tester's own looks.
+
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use labtrace::{Trace, read_file};
 use tester::{Cluster, Retry, Setup, Test, Unwatched, run};
@@ -35,11 +39,21 @@ fn told(trace: &Trace, kind: &str) -> Vec<String> {
 }
 
 fn trace_of(part: &str) -> Trace {
-    let file = std::env::temp_dir().join(format!("tester-{part}-{}.trace", std::process::id()));
-    let output = child(part, &[("LAB_SEED", "1"), ("LAB_TRACE", &file.display().to_string())]);
+    trace_of_variant(part, "")
+}
+
+/// The trace of the run that differs from what seed 1 says in this way.
+fn trace_of_variant(part: &str, differs: &str) -> Trace {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let place = |what: &str| std::env::temp_dir().join(format!("tester-{}-{number}.{what}", process::id()));
+    let (file, variant) = (place("trace"), place("variant"));
+    std::fs::write(&variant, format!("test {part}\nseed 1\n{differs}")).expect("there is room for a file");
+    let [trace, variants] = [&file, &variant].map(|path| path.display().to_string());
+    let output = child(part, &[("LAB_SEED", "0"), ("LAB_TRACE", &trace), ("LAB_VARIANTS", &variants)]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let trace = read_file(&file).expect("the child wrote a trace");
-    std::fs::remove_file(&file).expect("it can be removed");
+    [file, variant].iter().for_each(|file| std::fs::remove_file(file).expect("it can be removed"));
     trace
 }
 
@@ -66,4 +80,12 @@ fn a_write_says_which_of_its_bytes_are_new() {
         "writes 19 bytes of state (as before)",
     ];
     assert_eq!(writes, expected);
+}
+
+/// They are a fifth of the events of a short run, and seldom needed for its failure.
+#[test]
+fn a_run_can_do_without_the_looks_of_the_tester() {
+    let looks = |trace: &Trace| trace.events.iter().filter(|event| *event.target == *"get_state").count();
+    assert!(looks(&trace_of("kept")) > 0);
+    assert_eq!(looks(&trace_of_variant("kept", "blind\n")), 0);
 }

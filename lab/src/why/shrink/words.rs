@@ -64,6 +64,9 @@ pub(super) fn remains(best: &Overrides, report: &Report, trace: &Trace, before: 
     if best.calm {
         text += "Threads run in a fixed order.\n";
     }
+    if best.blind {
+        text += "The tester does not ask servers for their state.\n";
+    }
     if let Some(micros) = best.steady {
         let _ = writeln!(text, "Each message takes {} ms, and none is lost by chance.", micros as f64 / 1e3);
     }
