@@ -86,7 +86,8 @@ pub(super) fn remains(best: &Overrides, report: &Report, trace: &Trace, before: 
     }
     let lost: u64 = best.lose.values().flat_map(|which| &which.0).map(|(first, last)| last - first + 1).sum();
     if lost > 0 {
-        let _ = writeln!(text, "{lost} requests are lost that nothing depends on.");
+        let are = if lost == 1 { "request is" } else { "requests are" };
+        let _ = writeln!(text, "{lost} {are} lost that nothing depends on.");
     }
     text += "What happens:\n";
     let verbs: Vec<_> = trace.events.iter().filter(|event| *event.kind == *"verb").collect();
