@@ -42,7 +42,9 @@
 //! names, the messages on the apply channel, and that a crashed server does nothing more. A
 //! solution that makes its messages readable ([`WireFormat`]) is also checked on the wire:
 //! votes, entries, commit indices and acknowledgements, and that a reply which promises
-//! something follows a write to the disk. The report of a test names what was not watched.
+//! something follows a write to the disk. It may also say in words what its bytes on the disk
+//! mean ([`WireFormat::disk`]), which `cargo lab logs` and `view` show beside each write. The
+//! report of a test names what was not watched.
 //!
 //! A solution may show its state to an [`Observer`]. Then the rules of the Raft paper's
 //! Figure 3 are checked at every change, and a failure names the moment in which a rule was
@@ -103,6 +105,7 @@ mod key_value;
 mod observer;
 mod persister;
 mod probe;
+mod told;
 mod wire;
 
 pub use cache::Loss;

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 
 use crate::cache::{Cache, Change, Loss};
 use crate::files::Files;
+use crate::told::{Difference, Replaced, tell_append, tell_read, tell_save};
+use crate::wire::WireFormat;
 
 /// A server's disk: a place for the Raft state, one for the service's snapshot, and files
 /// ([`Persister::write_file`]) for servers that keep more.
@@ -31,6 +33,14 @@ pub(crate) struct Disk {
     /// Called after each write. It is taken out of its place while it runs, so that it may use the disk
     /// itself.
     on_write: Mutex<Option<WriteHook>>,
+    /// Says what the bytes of the state mean, for traces.
+    reader: Mutex<Option<&'static dyn WireFormat>>,
+}
+
+impl Disk {
+    fn with(content: Content) -> Arc<Disk> {
+        Arc::new(Disk { content: Mutex::new(content), ..Disk::default() })
+    }
 }
 
 #[derive(Clone, Default)]
@@ -68,7 +78,7 @@ impl Persister {
     /// there. Write hooks stay behind.
     pub fn copy(&self) -> Persister {
         let content = self.disk.content.lock().clone();
-        Persister { disk: Arc::new(Disk { content: Mutex::new(content), on_write: Mutex::new(None) }) }
+        Persister { disk: Disk::with(content) }
     }
 
     /// Replaces the Raft state and, in the same atomic step, the snapshot if there is a new one. With None
@@ -84,20 +94,21 @@ impl Persister {
     pub fn save_shared(&self, state: &[u8], snapshot: Option<Bytes>) {
         let is_new = snapshot.is_some();
         let kept = snapshot.as_ref().map(Bytes::len);
-        let (number, replaced) = {
+        let (number, difference, replaced) = {
             let content = &mut *self.disk.content.lock();
+            let difference = labrt::trace::enabled().then(|| content.compare(state, snapshot.as_ref()));
             content.state.clear();
             content.state.extend_from_slice(state);
             if let Some(cache) = &mut content.cache {
                 cache.unsynced.push(Change::Save { state: state.to_vec(), snapshot: snapshot.clone() });
             }
             let replaced = snapshot.map(|snapshot| std::mem::replace(&mut content.snapshot, snapshot));
-            (content.count_write(), replaced)
+            (content.count_write(), difference, replaced)
         };
         // The memory of a large snapshot is given back without the disk's lock.
         drop(replaced);
         let write = Write { number, appended: false, snapshot: is_new, place: Location::caller() };
-        tell(&write, state.len(), kept);
+        tell_save(&write, (state, kept), difference.as_ref(), self.reader());
         self.call_hook(write);
     }
 
@@ -114,7 +125,7 @@ impl Persister {
             content.count_write()
         };
         let write = Write { number, appended: true, snapshot: false, place: Location::caller() };
-        tell(&write, record.len(), None);
+        tell_append(&write, record, self.reader());
         self.call_hook(write);
     }
 
@@ -135,7 +146,7 @@ impl Persister {
     #[track_caller]
     pub fn state(&self) -> Vec<u8> {
         let state = self.disk.content.lock().state.clone();
-        tell_read("of state", state.len(), Location::caller());
+        tell_read("of state", &state, self.reader(), Location::caller());
         state
     }
 
@@ -155,7 +166,7 @@ impl Persister {
     #[track_caller]
     pub fn snapshot_shared(&self) -> Bytes {
         let snapshot = self.disk.content.lock().snapshot.clone();
-        tell_read("of snapshot", snapshot.len(), Location::caller());
+        tell_read("of snapshot", &snapshot, None, Location::caller());
         snapshot
     }
 
@@ -209,10 +220,7 @@ impl Persister {
             writes: cache.writes,
             cache: Some(cache),
         };
-        (
-            Persister { disk: Arc::new(Disk { content: Mutex::new(content), on_write: Mutex::new(None) }) },
-            loss,
-        )
+        (Persister { disk: Disk::with(content) }, loss)
     }
 
     /// For tests: calls `hook` after each write from now on, on the thread that wrote and before the write
@@ -220,6 +228,16 @@ impl Persister {
     /// next. The hook is not called for a write that it makes itself.
     pub fn on_write(&self, hook: impl FnMut(&Write) + Send + 'static) {
         *self.disk.on_write.lock() = Some(Box::new(hook));
+    }
+
+    /// For traces: what `reader` says of the bytes ([`WireFormat::disk`]) stands beside each write.
+    pub fn read_by(&self, reader: Option<&'static dyn WireFormat>) {
+        *self.disk.reader.lock() = reader;
+    }
+
+    fn reader(&self) -> Option<&'static dyn WireFormat> {
+        // Untraced runs pay no lock.
+        if labrt::trace::enabled() { *self.disk.reader.lock() } else { None }
     }
 
     pub(crate) fn call_hook(&self, write: Write) {
@@ -230,26 +248,14 @@ impl Persister {
     }
 }
 
-/// Tells a traced run of a write.
-fn tell(write: &Write, bytes: usize, snapshot: Option<usize>) {
-    let what = if write.appended { "append" } else { "save" };
-    labrt::trace::emit_fields("disk", what, || {
-        let mut fields = vec![("number", write.number.into()), ("bytes", (bytes as u64).into())];
-        fields.extend(snapshot.map(|size| ("snapshot", (size as u64).into())));
-        let and = snapshot.map_or_else(String::new, |size| format!(" and a snapshot of {size}"));
-        let words = if write.appended { "appends" } else { "writes" };
-        (fields, format!("{words} {bytes} bytes{and} at {}", write.place))
-    });
-}
-
-/// Tells a traced run of a read: what a server that starts finds on its disk decides what it does.
-fn tell_read(what: &'static str, bytes: usize, place: &Location<'_>) {
-    labrt::trace::emit_fields("disk", "read", || {
-        (vec![("bytes", (bytes as u64).into())], format!("reads {bytes} bytes {what} at {place}"))
-    });
-}
-
 impl Content {
+    fn compare(&self, state: &[u8], snapshot: Option<&Bytes>) -> Replaced {
+        Replaced {
+            state: Difference::between(&self.state, state),
+            snapshot: snapshot.map(|snapshot| Difference::between(&self.snapshot, snapshot)),
+        }
+    }
+
     pub(crate) fn count_write(&mut self) -> u64 {
         self.writes += 1;
         self.writes

@@ -13,6 +13,13 @@ pub trait WireFormat: Send + Sync {
 
     /// Reads the reply to `request`, which [`WireFormat::request`] has read.
     fn reply(&self, method: &str, request: &Request, reply: &[u8]) -> Option<Reply>;
+
+    /// What bytes of the disk say, in a few words for `cargo lab logs` and `view`: "term 3, vote for 1".
+    /// `bytes` is a Raft state that was saved or read, or a record that was appended to it. No rule rests
+    /// on it; a solution that has none is shown by the number of its bytes and by which of them are new.
+    fn disk(&self, _bytes: &[u8]) -> Option<String> {
+        None
+    }
 }
 
 /// A request between two servers, in the words of the paper's Figure 2 and Figure 13.

@@ -10,6 +10,7 @@
 //! rule LeaderCompleteness
 //! streams 5                    # each server draws random numbers from a stream of its own
 //! calm                         # threads run in a fixed order
+//! blind                        # the tester does not ask servers for their state now and then
 //! steady 5000                  # each message takes 5,000 µs, and none is lost
 //! skip crash 1-3 7             # these of the test's verbs do nothing
 //! without server-4             # it never starts
@@ -77,6 +78,8 @@ pub struct Overrides {
     pub streams: Option<u64>,
     /// Threads run in a fixed order.
     pub calm: bool,
+    /// The tester does not ask servers for term and role now and then.
+    pub blind: bool,
     /// Each message takes so many microseconds, and none is lost by chance.
     pub steady: Option<u64>,
     /// From this nanosecond on, this seed decides.
@@ -147,6 +150,7 @@ impl Overrides {
             ("rule", [rule]) => self.rule = (*rule).to_owned(),
             ("streams", [stream]) => self.streams = Some(number(stream)?),
             ("calm", []) => self.calm = true,
+            ("blind", []) => self.blind = true,
             ("steady", [micros]) => self.steady = Some(number(micros)?),
             ("reseed", [at, seed]) => self.reseed = Some((number(at)?, number(seed)?)),
             ("until", [at]) => self.until = Some(number(at)?),
@@ -194,6 +198,9 @@ impl fmt::Display for Overrides {
         if self.calm {
             writeln!(f, "calm")?;
         }
+        if self.blind {
+            writeln!(f, "blind")?;
+        }
         if let Some(micros) = self.steady {
             writeln!(f, "steady {micros}")?;
         }
@@ -229,6 +236,7 @@ mod tests {
             rule: "LeaderCompleteness".to_owned(),
             streams: Some(5),
             calm: true,
+            blind: true,
             steady: Some(5000),
             reseed: Some((7, 12)),
             until: Some(9),

@@ -6,6 +6,10 @@
 
 use labapi::{Reply, Request, WireFormat, digest};
 
+// handout: drop
+use crate::checked::read_record;
+use crate::persist::Record;
+// handout: end
 use crate::rpc::{
     AppendEntriesArgs, AppendEntriesReply, InstallSnapshotArgs, InstallSnapshotReply, RequestVoteArgs,
     RequestVoteReply,
@@ -50,7 +54,40 @@ impl WireFormat for RaftWire {
             (false, _) => Reply::Other,
         })
     }
+
+    // handout: drop
+    /// The records of the write-ahead log, one after another.
+    fn disk(&self, bytes: &[u8]) -> Option<String> {
+        let (mut rest, mut words) = (bytes, Vec::new());
+        while !rest.is_empty() {
+            let (record, length) = read_record(rest).ok()?;
+            words.push(of_record(&record));
+            rest = &rest[length..];
+        }
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+    // handout: end
 }
+
+// handout: drop
+fn of_record(record: &Record<'_>) -> String {
+    match record {
+        Record::Base { last_included_index, last_included_term } => {
+            format!("snapshot up to {last_included_index} (term {last_included_term})")
+        }
+        Record::HardState { current_term, voted_for: Some(candidate) } => {
+            format!("term {current_term}, vote for server {candidate}")
+        }
+        Record::HardState { current_term, voted_for: None } => format!("term {current_term}, no vote"),
+        Record::Entries(entries) => {
+            let terms: Vec<String> = entries.iter().map(|entry| entry.term.to_string()).collect();
+            let noun = if terms.len() == 1 { "entry of term" } else { "entries of terms" };
+            format!("{noun} {}", terms.join(" "))
+        }
+        Record::Truncate { index } => format!("entries from {index} on are gone"),
+    }
+}
+// handout: end
 
 /// A pre-vote is no vote: the receiver promises nothing.
 fn of_vote(args: RequestVoteArgs) -> Option<Request> {
@@ -75,3 +112,24 @@ fn of_snapshot(args: &InstallSnapshotArgs) -> Request {
         last_included_index: args.last_included_index,
     }
 }
+
+// handout: drop
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checked::add_record;
+
+    #[test]
+    fn the_disk_is_read_record_by_record() {
+        let mut bytes = Vec::new();
+        assert_eq!(RaftWire.disk(&bytes), None);
+        add_record(&Record::HardState { current_term: 3, voted_for: None }, &mut bytes);
+        add_record(&Record::HardState { current_term: 3, voted_for: Some(1) }, &mut bytes);
+        add_record(&Record::Truncate { index: 7 }, &mut bytes);
+        let words = "term 3, no vote; term 3, vote for server 1; entries from 7 on are gone";
+        assert_eq!(RaftWire.disk(&bytes).as_deref(), Some(words));
+        bytes.pop();
+        assert_eq!(RaftWire.disk(&bytes), None, "a torn record says nothing");
+    }
+}
+// handout: end

@@ -42,6 +42,11 @@ impl Choices {
         self.inner.as_ref().is_some_and(|inner| inner.overrides.without.contains(server))
     }
 
+    /// Whether nobody asks servers for their state but the test itself.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.overrides.blind)
+    }
+
     /// Tells the network what concerns it.
     pub(crate) fn apply(&self, network: &Network) {
         let Some(inner) = &self.inner else { return };

@@ -213,7 +213,7 @@ pub(crate) struct WhenOptions {
     pub(crate) run: RunOptions,
 
     /// At how many moments to fork.
-    #[arg(long, value_name = "K", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    #[arg(long, value_name = "K", default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub(crate) moments: u32,
 
     /// How many futures of each moment to run.

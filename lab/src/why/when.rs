@@ -1,6 +1,12 @@
 //! `cargo lab when`: when did a failure become certain? The run is forked at many moments: up to there it is
 //! the failing run, and from there on another seed decides. The part of these futures that fail in the same
 //! way tells how far the failure was decided at that moment.
+//!
+//! Two moments are looked for. The failure became *likely* where the part rises most and stays high; that is
+//! where the stage was set: who led when the fault came. It became *certain* behind the last moment from
+//! which some future escaped; between there and the failure nothing that chance decides could help. The
+//! second one is the nearest to the faulty step that futures can tell: what chance does not decide, such as
+//! an election whose time-outs are drawn already, lies behind it.
 
 use std::fmt::Write as _;
 
@@ -19,8 +25,11 @@ use crate::{Failure, Outcome};
 /// Futures go on for this much longer than the failing run.
 const LONGER: f64 = 1.1;
 
-/// How many of the moments are spread evenly; the others go to where the probability jumps.
+/// How many of the moments are spread evenly; the others go to where the failure was decided.
 const SPREAD: f64 = 0.6;
+
+/// This part of the run is as exactly as it is worth knowing when the failure became certain.
+const FINE: u64 = 500;
 
 /// How wide a bar of the plot is at most, and at least.
 const BARS: (usize, usize) = (40, 10);
@@ -29,7 +38,7 @@ const BARS: (usize, usize) = (40, 10);
 const BESIDE: usize = 35;
 
 /// The futures of one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Moment {
     /// Nanoseconds since the start.
     at: u64,
@@ -51,13 +60,29 @@ impl Moment {
     }
 }
 
-/// Between which moments a failure was decided.
+/// Between which moments something was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Jump {
-    from: u64,
-    to: u64,
-    /// Nearly every future breaks the rule, and this is where the very failure was decided.
+    from: Moment,
+    to: Moment,
+}
+
+/// What the futures tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Decided {
+    /// The failure became likely.
+    likely: Option<Jump>,
+    /// Nearly every future breaks the rule, and `likely` is where the very failure became likely.
     of_this_failure: bool,
+    /// Behind it every future fails.
+    certain: Option<Jump>,
+}
+
+impl Decided {
+    /// Without repetition, the jumps that there are.
+    fn jumps(self) -> impl Iterator<Item = Jump> {
+        self.certain.into_iter().chain(self.likely.filter(|_| self.likely != self.certain))
+    }
 }
 
 /// Forks the run and prints the plot.
@@ -92,45 +117,56 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         say_or_json(options.form.json, &words, &serde_json::json!({"interrupted": {"futures": runs}}));
         return Ok(Outcome::Interrupted);
     }
-    let jump = jump(&moments);
+    let decided = decided(&moments);
     if let Some(path) = &options.svg {
-        write(path, &svg(&moments, jump, report.virtual_ns, &bench.test.name, options.seed))?;
+        write(path, &svg(&moments, decided, report.virtual_ns, &bench.test.name, options.seed))?;
     }
     if options.form.json {
         let row = |moment: &Moment| serde_json::json!({"at": moment.at, "failed": moment.failed, "same": moment.same, "runs": moment.runs});
         let rows: Vec<_> = moments.iter().map(row).collect();
+        let places = |jump: Option<Jump>| jump.map(|jump| [jump.from.at, jump.to.at]);
         println!(
             "{}",
-            serde_json::json!({"failed_at": report.virtual_ns, "moments": rows, "jump": jump.map(|jump| [jump.from, jump.to])})
+            serde_json::json!({"failed_at": report.virtual_ns, "moments": rows,
+                "likely": places(decided.likely), "certain": places(decided.certain)})
         );
         return Ok(Outcome::Passed);
     }
-    say(&plot(&moments, jump, width()));
-    tell(&bench, options, jump);
+    say(&plot(&moments, decided, width()));
+    tell(&bench, options, decided);
     Ok(Outcome::Passed)
 }
 
 /// Says when the failure was decided, and how to see what happened there.
-fn tell(bench: &Bench, options: &WhenOptions, jump: Option<Jump>) {
-    let Some(Jump { from, to, of_this_failure }) = jump else {
+fn tell(bench: &Bench, options: &WhenOptions, decided: Decided) {
+    let between = |what: &str, Jump { from, to }: Jump, and: &str| {
+        say(&format!("{what} between {} and {}{and}", style(at(from.at)).bold(), style(at(to.at)).bold()));
+        let look = format!(
+            "cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
+            bench.test.name,
+            options.seed,
+            seconds(from.at),
+            seconds(to.at)
+        );
+        say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
+    };
+    if decided == Decided::default() {
         return say(
             "the probability does not jump: nearly every future of this run fails, from its beginning on",
         );
-    };
-    let what = if of_this_failure {
-        "most futures of this run break the rule somewhere; this very failure"
-    } else {
-        "the failure"
-    };
-    say(&format!("{what} was decided between {} and {}", style(at(from)).bold(), style(at(to)).bold()));
-    let look = format!(
-        "cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
-        bench.test.name,
-        options.seed,
-        seconds(from),
-        seconds(to)
-    );
-    say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
+    }
+    if let Some(jump) = decided.likely.filter(|_| decided.likely != decided.certain) {
+        let what = if decided.of_this_failure {
+            "most futures of this run break the rule somewhere; this very failure became likely"
+        } else {
+            "the failure became likely"
+        };
+        between(what, jump, "");
+    }
+    if let Some(jump) = decided.certain {
+        let and = format!(": of those forked before, {:.0} % fail, and later all", 100.0 * jump.from.share());
+        between("the failure became certain", jump, &and);
+    }
 }
 
 fn seconds(nanos: u64) -> f64 {
@@ -151,19 +187,36 @@ struct Fork<'a> {
 }
 
 impl Fork<'_> {
-    /// Most of the moments evenly over the run, the others where the probability rises most.
+    /// Most of the moments evenly over the run, the others where the failure becomes likely, and where it
+    /// becomes certain.
     fn moments(&self) -> Result<Vec<Moment>, Failure> {
         let all = self.options.moments.max(2);
         let spread = ((f64::from(all) * SPREAD) as u32).max(2);
         let place = |number: u32| (self.failed_at as f64 * f64::from(number) / f64::from(spread - 1)) as u64;
         let mut moments = self.futures(&(0..spread).map(place).collect::<Vec<_>>())?;
-        if let Some(Jump { from, to, .. }) = jump(&moments).filter(|_| all > spread) {
-            let between = all - spread;
-            let place = |number: u32| from + (to - from) / u64::from(between + 1) * u64::from(number);
-            moments.extend(self.futures(&(1..=between).map(place).collect::<Vec<_>>())?);
-            moments.sort_by_key(|moment| moment.at);
+        let decided = decided(&moments);
+        let mut left = all.saturating_sub(spread);
+        if let Some(Jump { from, to }) = decided.likely.filter(|_| decided.likely != decided.certain) {
+            let between = left / 2;
+            left -= between;
+            let step = (to.at - from.at) / u64::from(between + 1);
+            let places: Vec<u64> = (1..=between).map(|number| from.at + step * u64::from(number)).collect();
+            self.add(&mut moments, &places)?;
+        }
+        for _ in 0..left {
+            let Some(Jump { from, to }) = certain(&moments) else { break };
+            if to.at - from.at < self.failed_at / FINE {
+                break;
+            }
+            self.add(&mut moments, &[from.at + (to.at - from.at) / 2])?;
         }
         Ok(moments)
+    }
+
+    fn add(&self, moments: &mut Vec<Moment>, places: &[u64]) -> Result<(), Failure> {
+        moments.extend(self.futures(places)?);
+        moments.sort_by_key(|moment| moment.at);
+        Ok(())
     }
 
     fn futures(&self, moments: &[u64]) -> Result<Vec<Moment>, Failure> {
@@ -191,20 +244,21 @@ impl Fork<'_> {
     }
 }
 
-/// Where the failure was decided: where the rule's probability rises, or, if it is high from the beginning,
-/// that of the very failure.
-fn jump(moments: &[Moment]) -> Option<Jump> {
-    let between = |place: usize, of_this_failure| Jump {
-        from: moments[place].at,
-        to: moments[place + 1].at,
-        of_this_failure,
-    };
+/// What the moments, in their order, tell.
+fn decided(moments: &[Moment]) -> Decided {
+    let between = |place: usize| Jump { from: moments[place], to: moments[place + 1] };
     let rule: Vec<u32> = moments.iter().map(|moment| moment.failed).collect();
     let very: Vec<u32> = moments.iter().map(|moment| moment.same).collect();
-    let of_rule = rise(moments, &rule).or_else(|| last_certain_rise(moments));
-    of_rule
-        .map(|place| between(place, false))
-        .or_else(|| rise(moments, &very).map(|place| between(place, true)))
+    let of_rule = rise(moments, &rule);
+    let likely = of_rule.or_else(|| rise(moments, &very)).map(between);
+    let of_this_failure = of_rule.is_none() && likely.is_some();
+    Decided { likely, of_this_failure, certain: certain(moments) }
+}
+
+/// The last moment from which a future escaped, and the next one.
+fn certain(moments: &[Moment]) -> Option<Jump> {
+    let escaped = moments.iter().rposition(|moment| moment.failed < moment.runs)?;
+    Some(Jump { from: moments[escaped], to: *moments.get(escaped + 1)? })
 }
 
 /// The place behind which the probability is higher, and stays so, by most, if by a quarter at least.
@@ -221,16 +275,9 @@ fn rise(moments: &[Moment], failed: &[u32]) -> Option<usize> {
     most.filter(|&(_, rise)| rise >= 0.25).map(|(place, _)| place)
 }
 
-/// The last place where the probability rises by more than chance explains: the intervals of both moments are
-/// apart.
-fn last_certain_rise(moments: &[Moment]) -> Option<usize> {
-    let interval = |moment: &Moment| wilson(u64::from(moment.failed), u64::from(moment.runs));
-    moments.windows(2).rposition(|pair| interval(&pair[0]).1 < interval(&pair[1]).0)
-}
-
 /// A line for each moment, with a bar as long as the probability, and the interval that holds it with a
 /// confidence of 95 %.
-fn plot(moments: &[Moment], jump: Option<Jump>, room: Option<usize>) -> String {
+fn plot(moments: &[Moment], decided: Decided, room: Option<usize>) -> String {
     let wide = room.map_or(BARS.0, |room| room.saturating_sub(BESIDE).clamp(BARS.1, BARS.0));
     let mut text = format!("{:>14}  {:<wide$}  fails\n", "forked at", "");
     for moment in moments {
@@ -238,7 +285,8 @@ fn plot(moments: &[Moment], jump: Option<Jump>, room: Option<usize>) -> String {
         let same = ((moment.part(moment.same) * wide as f64).round() as usize).min(length);
         let bar = format!("{}{}{}", "█".repeat(same), "▒".repeat(length - same), "·".repeat(wide - length));
         let (low, high) = wilson(u64::from(moment.failed), u64::from(moment.runs));
-        let bar = if jump.is_some_and(|jump| moment.at == jump.to) { style(bar).red() } else { style(bar) };
+        let is_jump = decided.jumps().any(|jump| moment.at == jump.to.at);
+        let bar = if is_jump { style(bar).red() } else { style(bar) };
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,
@@ -253,7 +301,7 @@ fn plot(moments: &[Moment], jump: Option<Jump>, room: Option<usize>) -> String {
 }
 
 /// The same as a picture.
-fn svg(moments: &[Moment], jump: Option<Jump>, end: u64, test: &str, seed: u64) -> String {
+fn svg(moments: &[Moment], decided: Decided, end: u64, test: &str, seed: u64) -> String {
     let (width, height, left, top) = (720.0, 300.0, 60.0, 40.0);
     let x = |at: u64| left + (width - left - 20.0) * at as f64 / end.max(1) as f64;
     let y = |share: f64| top + (height - top - 50.0) * (1.0 - share);
@@ -274,8 +322,8 @@ fn svg(moments: &[Moment], jump: Option<Jump>, end: u64, test: &str, seed: u64) 
             share * 100.0
         );
     }
-    if let Some(Jump { from, to, .. }) = jump {
-        let (from, to) = (x(from), x(to));
+    for Jump { from, to } in decided.jumps() {
+        let (from, to) = (x(from.at), x(to.at));
         let _ = writeln!(
             text,
             "<rect x=\"{from:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#ffe0cc\"/>",
@@ -337,45 +385,52 @@ mod tests {
         (0..).zip(counts).map(moment).collect()
     }
 
-    fn jump_of(counts: &[(u32, u32)]) -> Option<(u64, bool)> {
-        jump(&moments(counts)).map(|jump| {
-            assert_eq!(jump.to - jump.from, 1_000_000_000);
-            (jump.to / 1_000_000_000, jump.of_this_failure)
-        })
+    /// Where the failure became likely and where certain, in seconds; and whether it is the very failure that
+    /// became likely.
+    fn decided_at(counts: &[(u32, u32)]) -> (Option<u64>, Option<u64>, bool) {
+        let Decided { likely, certain, of_this_failure } = decided(&moments(counts));
+        let second = |jump: Jump| {
+            assert_eq!(jump.to.at - jump.from.at, 1_000_000_000);
+            jump.to.at / 1_000_000_000
+        };
+        (likely.map(second), certain.map(second), of_this_failure)
     }
 
     #[test]
-    fn the_jump_is_where_the_probability_rises_most() {
-        assert_eq!(jump_of(&[(2, 0), (5, 0), (3, 0), (48, 3), (50, 50)]), Some((3, false)));
-        assert_eq!(jump_of(&[]), None);
+    fn it_became_likely_where_the_probability_rises_most_and_certain_where_no_future_escapes() {
+        let counts = [(2, 0), (5, 0), (3, 0), (44, 3), (41, 3), (50, 50), (50, 50)];
+        assert_eq!(decided_at(&counts), (Some(3), Some(5), false));
+        assert_eq!(decided_at(&[]), (None, None, false));
+        assert_eq!(decided_at(&[(50, 50), (50, 50)]), (None, None, false));
     }
 
     /// A rise that does not last decided nothing.
     #[test]
     fn a_rise_that_falls_again_is_no_jump() {
-        assert_eq!(jump_of(&[(10, 0), (44, 0), (20, 0), (21, 0), (50, 50)]), Some((4, false)));
+        let counts = [(10, 0), (44, 0), (20, 0), (21, 0), (50, 50)];
+        assert_eq!(decided_at(&counts), (Some(4), Some(4), false));
     }
 
-    /// A rule that nearly every future breaks: its probability falls while it is not broken, and rises again.
+    /// A rule that nearly every future breaks.
     #[test]
-    fn where_all_futures_fail_a_small_rise_counts_and_then_the_very_failure() {
-        assert_eq!(jump_of(&[(50, 0), (48, 0), (40, 0), (41, 0), (50, 50)]), Some((4, false)));
-        assert_eq!(jump_of(&[(50, 0), (50, 2), (49, 1), (50, 47), (50, 50)]), Some((3, true)));
-        assert_eq!(jump_of(&[(48, 0), (50, 3), (47, 5), (50, 9)]), None);
+    fn where_all_futures_fail_the_very_failure_counts() {
+        let counts = [(50, 0), (50, 2), (49, 1), (50, 47), (50, 50)];
+        assert_eq!(decided_at(&counts), (Some(3), Some(3), true));
+        assert_eq!(decided_at(&[(48, 0), (50, 3), (47, 5), (49, 9)]), (None, None, false));
     }
 
     #[test]
     fn the_plot_has_a_line_for_each_moment() {
-        let text = plot(&moments(&[(0, 0), (50, 25)]), None, None);
+        let text = plot(&moments(&[(0, 0), (50, 25)]), Decided::default(), None);
         assert!(text.contains("1.000000 s") && text.contains("100 % (93–100 %)"), "{text}");
         assert!(text.contains(&format!("{}{}  ", "█".repeat(20), "▒".repeat(20))), "{text}");
         for room in [50, 60, 80, 160] {
-            let text = plot(&moments(&[(0, 0), (50, 25), (50, 50)]), None, Some(room));
+            let text = plot(&moments(&[(0, 0), (50, 25), (50, 50)]), Decided::default(), Some(room));
             let widest = text.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(room.max(57)), "{widest:?} at {room}:\n{text}");
         }
-        let jump = Jump { from: 0, to: 1_000_000_000, of_this_failure: false };
-        let picture = svg(&moments(&[(0, 0), (50, 50)]), Some(jump), 1_000_000_000, "t", 7);
+        let moments = moments(&[(0, 0), (50, 50)]);
+        let picture = svg(&moments, decided(&moments), 1_000_000_000, "t", 7);
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
     }
 }

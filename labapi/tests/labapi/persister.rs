@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use labapi::{Loss, Persister, Write};
+use labapi::{Loss, Persister, Reply, Request, WireFormat, Write};
 
 #[test]
 fn saves_replace_and_records_are_appended() {
@@ -186,4 +186,46 @@ fn a_crash_loses_and_tears_writes_of_files() {
     assert_eq!((read(torn), loss), (Some(b"NEd".to_vec()), Loss { writes: 2, torn_after: Some(2) }));
     assert_eq!(read(disk.after_crash(drawing([1])).0), Some(b"NEWER".to_vec()));
     assert_eq!(read(disk.after_crash(drawing([2])).0), None);
+}
+
+/// Says what was written, or panics.
+struct Reader;
+
+impl WireFormat for Reader {
+    fn request(&self, _: &str, _: &[u8]) -> Option<Request> {
+        None
+    }
+
+    fn reply(&self, _: &str, _: &Request, _: &[u8]) -> Option<Reply> {
+        None
+    }
+
+    fn disk(&self, bytes: &[u8]) -> Option<String> {
+        (bytes.len() > 1).then(|| String::from_utf8(bytes.to_vec()).expect("panics on purpose"))
+    }
+}
+
+#[test]
+fn a_trace_says_what_is_written() {
+    let outcome = labrt::run(labrt::Config::simulated(1).trace(true), || {
+        let disk = Persister::new();
+        disk.save(b"t1", None);
+        disk.read_by(Some(&Reader));
+        disk.save(b"t2", Some(b"snap"));
+        disk.save(b"t2", Some(b"snap"));
+        disk.append(b"+v");
+        disk.append(b"\xff\xff");
+        disk.append(b"x");
+    });
+    let said = outcome.events.iter().filter(|event| event.kind == "disk");
+    let said: Vec<&str> = said.filter_map(|event| event.text.split(" at ").next()).collect();
+    let expected = [
+        "writes 2 bytes of state (the first)",
+        "writes 2 bytes of state (byte 1 on: 31 → 32) and a snapshot of 4 (the first): t2",
+        "writes 2 bytes of state (as before) and a snapshot of 4 (as before): t2",
+        "appends 2 bytes: +v",
+        "appends 2 bytes: (its `WireFormat::disk` panics)",
+        "appends 1 bytes",
+    ];
+    assert_eq!(said, expected);
 }

@@ -18,6 +18,8 @@ pub(super) struct Facts {
     on_majority: u64,
     /// Whether a server was ever started again. Before that no server needs a disk.
     any_restart: bool,
+    /// What the last reply promised without a write to the disk since it was asked for.
+    hollow: Option<Promise>,
 }
 
 /// What is known of a server.
@@ -76,6 +78,7 @@ impl Facts {
             entries: FxHashMap::default(),
             on_majority: 0,
             any_restart: false,
+            hollow: None,
         }
     }
 
@@ -90,6 +93,11 @@ impl Facts {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// What the last reply promised without a write to the disk since it was asked for that, if anything.
+    pub(super) fn take_hollow(&mut self) -> Option<Promise> {
+        self.hollow.take()
     }
 
     /// The lowest term that an honest server can name from now on.
@@ -271,7 +279,12 @@ impl Facts {
             Promise::Vote { candidate, .. } => candidate == server,
             Promise::Entry { index, .. } => index <= holds_before.max(known.snapshot),
         };
-        if is_old || known.promises.is_written(promise, disk.writes) || !any_restart {
+        if is_old || known.promises.is_written(promise, disk.writes) {
+            return Ok(());
+        }
+        // Who has never written has not come to this part of the lab.
+        self.hollow = (any_restart || disk.writes > 0).then_some(promise);
+        if !any_restart {
             return Ok(());
         }
         Err(Invariant::DurablePromise.broken(format!(
@@ -379,13 +392,26 @@ mod tests {
         let mut without_restarts = Facts::new(3);
         let arrival = without_restarts.request(1, 0, &vote).expect("nothing is wrong");
         assert_eq!(without_restarts.reply(1, arrival, disk(0), &vote, Reply::Granted), Ok(()));
+        assert_eq!(without_restarts.take_hollow(), None, "a server that never writes");
         assert_eq!(rule(without_restarts.starts(1, 2, 0)), Some(Invariant::DurablePromise));
 
         let mut facts = facts();
         let arrival = facts.request(1, 4, &vote).expect("nothing is wrong");
         let unwritten = facts.reply(1, arrival, disk(4), &vote, Reply::Granted);
         assert_eq!(rule(unwritten), Some(Invariant::DurablePromise));
+        let vote_for_0 = Promise::Vote { term: 5, candidate: 0 };
+        assert_eq!((facts.take_hollow(), facts.take_hollow()), (Some(vote_for_0), None));
         assert_eq!(facts.reply(1, arrival, disk(5), &vote, Reply::Granted), Ok(()));
+        assert_eq!(facts.take_hollow(), None, "it has written");
+    }
+
+    #[test]
+    fn a_hollow_promise_is_marked_also_where_no_server_was_restarted() {
+        let mut facts = Facts::new(3);
+        let vote = Request::Vote { term: 5, candidate: 0 };
+        let arrival = facts.request(1, 4, &vote).expect("nothing is wrong");
+        assert_eq!(facts.reply(1, arrival, disk(4), &vote, Reply::Granted), Ok(()));
+        assert_eq!(facts.take_hollow(), Some(Promise::Vote { term: 5, candidate: 0 }));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use labapi::{Persister, Reply, WireFormat};
 use labrpc::{Answer, Service};
 use labrt::quiet::Mutex;
 pub(crate) use news::{Look, News};
+use promises::Promise;
 
 use crate::failure::Broken;
 use crate::group::{AroundCrash, Boot};
@@ -60,6 +61,7 @@ impl Outside {
 
     /// A server is being started: to be called before anything of it runs.
     pub fn begin(self: &Arc<Self>, boot: &Boot) -> Life {
+        boot.persister.read_by(self.format);
         let life = Life {
             outside: Arc::clone(self),
             server: boot.me,
@@ -78,6 +80,9 @@ impl Life {
     /// Asks for term and leadership from now on, whenever something has happened and before the crash, in
     /// threads on the server's node.
     pub fn poll(&self, state: impl Fn() -> (u64, bool) + Send + Sync + 'static) {
+        if self.outside.test.choices().is_blind() {
+            return;
+        }
         let life = self.clone();
         let look: Arc<Look> = Arc::new(move || life.look(&state));
         self.crash.news.begin(Arc::downgrade(&look));
@@ -129,7 +134,11 @@ impl Life {
         };
         self.crash.progress.handles(self.server, &request, reply);
         if let (Some(reply), Some(arrival)) = (reply, arrival) {
-            self.judge(|facts| facts.reply(self.server, arrival, self.disk(reply), &request, reply));
+            self.judge(|facts| {
+                let judged = facts.reply(self.server, arrival, self.disk(reply), &request, reply);
+                facts.take_hollow().into_iter().for_each(mark);
+                judged
+            });
         }
         answer
     }
@@ -155,4 +164,12 @@ impl Life {
             self.outside.test.break_off(broken);
         }
     }
+}
+
+/// Marks in a traced run where a reply promises what is not on the disk: before a restart no rule is broken
+/// by that, and after it the loss shows late.
+fn mark(promise: Promise) {
+    labrt::trace::emit("promise", "hollow", || {
+        format!("NOT ON THE DISK: it {promise}, and has written nothing since it was asked")
+    });
 }

@@ -8,6 +8,7 @@
 )]
 
 mod checkers;
+mod disk_lines;
 mod fake;
 mod outside;
 mod process;

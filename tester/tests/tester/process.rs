@@ -18,6 +18,7 @@ pub(crate) fn plays(part: &str) -> bool {
 pub(crate) fn child(part: &str, environment: &[(&str, &str)]) -> Output {
     let module = match part {
         "busy" | "punctual" | "late" | "quick" | "slow" | "selfish" => "starved",
+        "hollow" | "kept" => "disk_lines",
         _ => "process",
     };
     let name = format!("{module}::{part}");

@@ -48,7 +48,11 @@ impl Columns {
     pub(super) fn row(&self, line: &Line<'_>) -> String {
         let (event, topic) = (line.event, labtrace::clean(topic(line.event), 40));
         let time = format!("{:.6}", event.t as f64 / 1e9);
-        let style = Style::new().fg(colour(&topic));
+        let style = match &*event.kind {
+            // What a reader must not miss.
+            "promise" => Style::new().red().bold(),
+            _ => Style::new().fg(colour(&topic)),
+        };
         let column = self.nodes.iter().position(|node| **node == *event.node).unwrap_or(0);
         let (before, width, text) = match self.width {
             Some(width) => (column * (width + 1), width, format!("{topic} {}", line.text)),

@@ -4,9 +4,10 @@
 //! made simpler at once: each server draws its random numbers from a stream of its own, so that a change at
 //! one leaves the others as they were; threads run in a fixed order; each message takes the same time and
 //! none is lost. Of many such runs the shortest that fails is the beginning. Then parts are left out, in
-//! halves, quarters, … single ones (Zeller's delta debugging): faults, client operations, servers, waits of
-//! the test, messages. A candidate whose future goes another way may fail only with other random numbers, so
-//! each is tried with several.
+//! halves, quarters, … single ones (Zeller's delta debugging): the tester's own looks at the servers, faults,
+//! client operations, servers, waits of the test, messages. A candidate whose future goes another way may
+//! fail only with other random numbers, so each is tried with several. Where this ends depends on the random
+//! numbers with which it began, so it begins anew until that has not helped for a while.
 
 mod search;
 mod words;

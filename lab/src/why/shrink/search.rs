@@ -19,8 +19,14 @@ const BATCH: u64 = 96;
 /// After so many batches in vain no shorter run is looked for.
 const PATIENCE: u32 = 12;
 
+/// After so many descents in vain the search ends.
+const DESCENTS: u32 = 3;
+
 /// With how many other streams a candidate is tried that does not fail with its own.
 const OTHER_STREAMS: u64 = 3;
+
+/// The same for a run without a server, in which all elections go another way.
+const STREAMS_WITHOUT: u64 = 24;
 
 /// Faults, in the order in which they are left out.
 const FAULTS: [&str; 9] = [
@@ -48,8 +54,10 @@ pub(super) struct Search<'a> {
     /// Of the best run.
     report: Report,
     deadline: Instant,
-    /// Until when a run is looked for that fails and can be changed.
-    half_time: Instant,
+    /// Until when a run is looked for that fails and can be changed: without one, little can be left out.
+    begun_by: Instant,
+    /// The first stream of the next beginning.
+    beginning: u64,
     /// The next stream that no run had.
     next_stream: u64,
     /// How many runs there were.
@@ -67,16 +75,39 @@ impl<'a> Search<'a> {
             best: original,
             report: report.clone(),
             deadline,
-            half_time: Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2,
+            begun_by: Instant::now() + deadline.saturating_duration_since(Instant::now()) * 3 / 4,
+            beginning: 1,
             next_stream: 10_000,
             tries: 0,
             waiting: Waiting::begin(),
         }
     }
 
-    /// Makes the run smaller until nothing helps or the time is over.
+    /// Makes the run smaller until nothing helps or the time is over. Where a search ends depends on where it
+    /// began, so it begins again with other random numbers until that has not helped for a while.
     pub(super) fn run(&mut self) -> Result<(), Failure> {
+        let original = (self.best.clone(), self.report.clone());
+        self.descend()?;
+        let mut in_vain = 0;
+        while in_vain < DESCENTS && !self.is_over() && self.best.streams.is_some() {
+            let before = (self.best.clone(), self.report.clone());
+            (self.best, self.report) = original.clone();
+            self.beginning += BEGINNINGS;
+            self.descend()?;
+            in_vain += 1;
+            if self.report.steps < before.1.steps && self.best.streams.is_some() {
+                in_vain = 0;
+            } else {
+                (self.best, self.report) = before;
+            }
+        }
+        Ok(())
+    }
+
+    /// From a beginning to where no single step makes the run smaller.
+    fn descend(&mut self) -> Result<(), Failure> {
         self.begin()?;
+        self.go_blind()?;
         loop {
             let before = self.report.steps;
             for verb in FAULTS {
@@ -130,6 +161,7 @@ impl<'a> Search<'a> {
 
     /// The simplest run that fails, and the shortest of those.
     fn begin(&mut self) -> Result<(), Failure> {
+        let first = self.beginning;
         // The first try of everything ends where the original failed; what fails sooner bounds the next.
         let variants = |calm: bool, steady: Option<u64>, base: &Overrides, until: u64| -> Vec<Overrides> {
             let with = |number| Overrides {
@@ -139,7 +171,7 @@ impl<'a> Search<'a> {
                 until: Some(until),
                 ..base.clone()
             };
-            (1..=BEGINNINGS).map(with).collect()
+            (first..first + BEGINNINGS).map(with).collect()
         };
         let original = self.best.clone();
         let until = self.report.virtual_ns.saturating_mul(2).max(1);
@@ -152,9 +184,10 @@ impl<'a> Search<'a> {
             }
         }
         // A failure that is rare: without streams a run cannot be changed and stay similar.
-        while !self.is_over() && Instant::now() < self.half_time {
+        while !self.is_over() && Instant::now() < self.begun_by {
             self.say("rare failure: other random numbers");
-            let steady = self.next_stream.is_multiple_of(2).then_some(STEADY);
+            // Most with delays that vary: what is rare may be impossible without them.
+            let steady = self.next_stream.is_multiple_of(4).then_some(STEADY);
             let candidates = self.fresh_streams().map(|streams| Overrides {
                 streams: Some(streams),
                 steady,
@@ -196,10 +229,10 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 
-    /// The candidate with its own stream and with some others.
-    fn with_streams(&self, candidate: Overrides) -> impl Iterator<Item = Overrides> + use<> {
+    /// The candidate with its own stream and with so many others.
+    fn with_streams(candidate: Overrides, others: u64) -> impl Iterator<Item = Overrides> + use<> {
         let own = candidate.streams;
-        let others = (1..=OTHER_STREAMS).map(move |more| own.map(|own| own + 1000 * more));
+        let others = (1..=others).map(move |more| own.map(|own| own + 1000 * more));
         let streams = std::iter::once(own).chain(others.filter(move |_| own.is_some()));
         streams.map(move |streams| Overrides { streams, ..candidate.clone() })
     }
@@ -272,7 +305,7 @@ impl<'a> Search<'a> {
             let mut candidates = Vec::new();
             for piece in kept.chunks(size) {
                 let all = (1..=number(self)).filter(|one| gone.contains(*one) || piece.contains(one));
-                candidates.extend(self.with_streams(with(self, Ranges::of(all))));
+                candidates.extend(Self::with_streams(with(self, Ranges::of(all)), OTHER_STREAMS));
             }
             let found = self.try_all(&mut candidates, false)?;
             if size == 1 && !found {
@@ -305,13 +338,21 @@ impl<'a> Search<'a> {
             for server in servers {
                 let mut candidate = self.best.clone();
                 candidate.without.insert(server.to_owned());
-                candidates.extend(self.with_streams(candidate));
+                candidates.extend(Self::with_streams(candidate, STREAMS_WITHOUT));
             }
             if !self.try_all(&mut candidates, false)? {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Nobody but the test asks servers for their state.
+    fn go_blind(&mut self) -> Result<(), Failure> {
+        self.say("looks of the tester");
+        let candidate = Overrides { blind: true, ..self.best.clone() };
+        let mut candidates: Vec<Overrides> = Self::with_streams(candidate, STREAMS_WITHOUT).collect();
+        self.try_all(&mut candidates, false).map(drop)
     }
 
     /// The same run with other random numbers, some of which fail sooner; every second one with all that was

@@ -64,6 +64,9 @@ pub(super) fn remains(best: &Overrides, report: &Report, trace: &Trace, before: 
     if best.calm {
         text += "Threads run in a fixed order.\n";
     }
+    if best.blind {
+        text += "The tester does not ask servers for their state.\n";
+    }
     if let Some(micros) = best.steady {
         let _ = writeln!(text, "Each message takes {} ms, and none is lost by chance.", micros as f64 / 1e3);
     }
@@ -83,7 +86,8 @@ pub(super) fn remains(best: &Overrides, report: &Report, trace: &Trace, before: 
     }
     let lost: u64 = best.lose.values().flat_map(|which| &which.0).map(|(first, last)| last - first + 1).sum();
     if lost > 0 {
-        let _ = writeln!(text, "{lost} requests are lost that nothing depends on.");
+        let are = if lost == 1 { "request is" } else { "requests are" };
+        let _ = writeln!(text, "{lost} {are} lost that nothing depends on.");
     }
     text += "What happens:\n";
     let verbs: Vec<_> = trace.events.iter().filter(|event| *event.kind == *"verb").collect();

@@ -54,15 +54,18 @@ function toViolation() {
   choose(v.i, false);
 }
 
-let waiting = false, slow = 0;
+let waiting = false, slow = 0, last = 0, pace = 0;
 function changed() {
+  const now = performance.now();
+  pace = now - last < 100 ? now - last : 0;
+  last = now;
   if (!waiting) {
     waiting = true;
     requestAnimationFrame(() => { waiting = false; render(); });
   }
-  // Texts follow when the picture stands still.
+  // Texts follow when the picture stands still; where frames take long, they must not come between two.
   clearTimeout(slow);
-  slow = setTimeout(texts, 60);
+  slow = setTimeout(texts, Math.max(60, 1.5 * pace));
 }
 
 function render() {

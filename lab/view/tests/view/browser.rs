@@ -193,3 +193,35 @@ fn a_large_run_is_drawn() {
     keep(&mut browser, "large");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
+
+/// A promise that is not on the disk is told and marked, although writes to the disk are quiet.
+#[test]
+fn a_hollow_promise_is_marked() {
+    let Some(mut browser) = Browser::start() else { return };
+    let mut trace = run(true);
+    let t = trace.events.last().map_or(0, |event| event.t);
+    let words = "NOT ON THE DISK: it gave its vote in term 3 to server 1";
+    trace.events.push(labtrace::Event::new(t, "server-2", "promise", "hollow", words));
+    window(&mut browser, 1280, 800);
+    browser.open(&page(&trace, None).unwrap(), "");
+    let row = "[...document.querySelectorAll('#logs button')].at(-1).textContent";
+    let said = ask(&mut browser, row);
+    assert!(said.as_str().is_some_and(|said| said.contains(words)), "{said}");
+    let red = "(() => {
+        const c = document.querySelector('canvas');
+        const m = getComputedStyle(document.documentElement).getPropertyValue('--bad').trim();
+        const probe = document.createElement('canvas').getContext('2d');
+        probe.fillStyle = m;
+        probe.fillRect(0, 0, 1, 1);
+        const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
+        const all = c.getContext('2d').getImageData(100, 0, c.width - 100, c.height).data;
+        let count = 0;
+        for (let i = 0; i < all.length; i += 4)
+            if (all[i] === r && all[i + 1] === g && all[i + 2] === b) count++;
+        return count; })()";
+    let with = ask(&mut browser, red).as_u64().unwrap();
+    browser.open(&page(&run(true), None).unwrap(), "");
+    let without = ask(&mut browser, red).as_u64().unwrap();
+    assert!(with > without + 20, "beside the verdict's line there is a mark: {with} and {without} points");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
