@@ -1,3 +1,4 @@
+// handout: file guided
 //! The manager's judgement: who is alive, who may act, and which configuration comes next. Pure.
 //!
 //! What it knows of nodes it has from their heartbeats, and a new manager begins with nothing. What must not

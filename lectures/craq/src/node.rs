@@ -1,3 +1,4 @@
+// handout: drop classic
 //! A node: the monitor around its rules, its threads, and the handlers of its messages.
 //!
 //! | thread | work |
@@ -7,8 +8,13 @@
 //! | acker | tells the predecessor what is committed |
 //! | replier | answers clients, at the tail |
 //! | copier | sends the tail's state to a spare |
+// handout: end
+// handout: put classic
+// //! A node: its threads, and the handlers of its messages.
+// handout: end
 
 use labrpc::Service;
+// handout: drop classic
 use labrt::sync::{Arc, Condvar, Monitor, Settle};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -28,6 +34,15 @@ const COPY: Duration = Duration::from_millis(1000);
 /// How long the head lets a client wait for the acknowledgement.
 const WAIT: Duration = Duration::from_millis(1000);
 
+// handout: end
+// handout: put classic
+// use labrt::sync::Arc;
+//
+// use crate::rpc::{Ack, CopyState, Forward, LastReceived, ManagerPeer, NewConfig, NodeId, NodePeer, NodeRpc};
+// use crate::rpc::{Read, Refusal, ReplyPeer, Taken, Update, Version, VersionQuery, Versioned};
+// use crate::state::{Probe, Settings, State};
+//
+// handout: end
 /// Whom a node can reach.
 #[derive(Clone)]
 pub struct Peers {
@@ -41,11 +56,17 @@ pub struct Peers {
 
 /// A node.
 pub struct Node {
+    // handout: drop classic
     state: Monitor<State>,
     peers: Peers,
     settings: Settings,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// What the threads of a node wait for.
 #[derive(Default)]
 pub struct Signals {
@@ -84,6 +105,7 @@ impl Settle for State {
     }
 }
 
+// handout: end
 // handout: bodies CA
 impl Node {
     /// Starts node `me` without any state: a spare. Its threads belong to the caller's computer and end with

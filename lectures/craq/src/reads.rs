@@ -1,3 +1,4 @@
+// handout: file guided
 //! A node's rules for reads. Pure, as `state.rs`.
 
 use labrt::time::Instant;

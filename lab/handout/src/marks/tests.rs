@@ -25,14 +25,10 @@ fn bodies_become_todo() {
 }
 
 #[test]
-fn what_is_apart_is_no_part_of_a_solution() {
+fn what_is_apart_is_for_no_student() {
     let text = "a\n// handout: drop apart\nmod b;\n// handout: end\n// handout: drop\nc\n// handout: end\n";
     assert_eq!(guided(text).text.as_deref(), Some("a\n"));
-    let whole = "a\n// handout: drop\nc\n// handout: end\n";
-    assert_eq!(solution(text).as_deref(), Some(whole));
     assert_eq!(guided("// handout: file apart\na\n").text, None);
-    assert_eq!(solution("// handout: file apart\na\n"), None);
-    assert_eq!(solution("// handout: drop oracle\na\n// handout: end\n"), None);
 }
 
 #[test]
@@ -46,6 +42,8 @@ fn a_block_whose_functions_have_gone_goes_too() {
 #[test]
 fn what_is_left_out_leaves_no_empty_lines() {
     let gone = "    // handout: drop\n    fn b();\n    // handout: end\n";
+    let head = "//! A.\n//!\n// handout: drop\n//! B.\n// handout: end\n\nuse c;\n";
+    assert_eq!(guided(head).text.as_deref(), Some("//! A.\n\nuse c;\n"));
     let text = format!("impl A {{\n{gone}\n    fn a();\n\n{gone}\n{gone}\n    fn c();\n\n{gone}}}\n");
     assert_eq!(guided(&text).text.as_deref(), Some("impl A {\n    fn a();\n\n    fn c();\n}\n"));
 }
