@@ -14,6 +14,7 @@
 //! | `handout: drop` … `handout: end` | what stands between is left out |
 //! | `handout: drop, leave: TEXT` … `handout: end` | a comment takes its place |
 //! | `handout: put` … `handout: end` | the comments between become source |
+//! | `handout: from 2B` … `handout: end` | within a body: a solution of an earlier part lacks what stands between |
 
 mod private;
 mod solutions;
@@ -94,6 +95,7 @@ enum Verb {
     Body(Option<String>),
     Drop(Option<String>),
     Put,
+    From(String),
     End,
     /// The mark's condition does not hold.
     Other(Box<Verb>),
@@ -240,7 +242,7 @@ impl Verb {
     /// Whether the mark needs an `end`.
     fn opens(&self) -> bool {
         match self {
-            Verb::Drop(_) | Verb::Put => true,
+            Verb::Drop(_) | Verb::Put | Verb::From(_) => true,
             Verb::Other(verb) => verb.opens(),
             Verb::File(_) | Verb::Bodies(_) | Verb::Body(_) | Verb::End => false,
         }
@@ -280,8 +282,12 @@ impl Verb {
                 None => Err(format!("`{rest}` behind `drop`: expected `leave: TEXT`")),
             },
             ("put", "") => Ok(Verb::Put),
+            ("from", rest) => match part(rest)? {
+                Some(part) => Ok(Verb::From(part)),
+                None => Err("`from` needs the name of a part".to_owned()),
+            },
             ("end", "") => Ok(Verb::End),
-            (verb, _) => Err(format!("`{verb}` is no mark: file, bodies, body, drop, put or end")),
+            (verb, _) => Err(format!("`{verb}` is no mark: file, bodies, body, drop, put, from or end")),
         }
     }
 }
@@ -296,12 +302,14 @@ fn regions(text: &str, marks: &[Mark], language: Language) -> Result<Vec<Edit>, 
         } else if mark.verb == Verb::End {
             let nothing = || Fault { line: mark.line, message: "`end` closes nothing".to_owned() };
             let begin = open.pop().ok_or_else(nothing)?;
-            match &begin.verb {
-                // Dropped in other cases: here it stays.
-                Verb::Other(verb) if matches!(**verb, Verb::Drop(_)) => {
-                    edits.extend([begin, mark].map(|mark| Edit::without(&mark.range)));
-                }
-                _ => edits.push(region(text, begin, mark, language)?),
+            let stays = match &begin.verb {
+                // Dropped in other cases, or in solutions of earlier parts.
+                Verb::Other(verb) => matches!(**verb, Verb::Drop(_) | Verb::From(_)),
+                verb => matches!(verb, Verb::From(_)),
+            };
+            match stays {
+                true => edits.extend([begin, mark].map(|mark| Edit::without(&mark.range))),
+                false => edits.push(region(text, begin, mark, language)?),
             }
         } else {
             edits.push(Edit::without(&mark.range));

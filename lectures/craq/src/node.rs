@@ -93,9 +93,11 @@ impl Settle for State {
         if !self.replies.is_empty() {
             signals.replies.notify_all();
         }
+        // handout: from CB
         if self.has_part() {
             signals.copies.notify_all();
         }
+        // handout: end
         if self.is_urgent {
             signals.heartbeat.notify_all();
         }
@@ -120,7 +122,9 @@ impl Node {
         }
         node.spawn("acker", |node| node.run_acker());
         node.spawn("replier", |node| node.run_replier());
+        // handout: from CB
         node.spawn("copier", |node| node.run_copier());
+        // handout: end
         node
     }
 
@@ -184,7 +188,9 @@ impl Node {
             let answer = self.peer(successor.node).forward(&forward);
             let is_delivered = answer == Ok(Ok(()));
             let mut state = self.state.lock();
+            // handout: from CB
             state.heard(successor.node, answer.is_ok(), Instant::now());
+            // handout: end
             state.forwarded(forward.at.epoch, forward.record.n, is_delivered);
             drop(state);
             if !is_delivered {
@@ -203,7 +209,9 @@ impl Node {
             drop(state);
             let answer = self.peer(predecessor.node).ack(&ack);
             let mut state = self.state.lock();
+            // handout: from CB
             state.heard(predecessor.node, answer.is_ok(), Instant::now());
+            // handout: end
             if answer == Ok(Ok(())) {
                 state.acked(ack.at.epoch, ack.n);
                 continue;

@@ -67,6 +67,15 @@ fn classic_leaves_the_interface() {
     assert_eq!(cut.text.as_deref(), Some(expected));
 }
 
+/// What is missing before a part is begun is there for those who have bodies at all.
+#[test]
+fn what_is_from_a_part_stays_where_bodies_stay() {
+    let text = "fn a() {\n    // handout: from 2B\n    b();\n    // handout: end\n}\n";
+    assert_eq!(guided(text).text.as_deref(), Some("fn a() {\n    b();\n}\n"));
+    let text = format!("// handout: bodies 2A\n{text}");
+    assert_eq!(guided(&text).text.as_deref(), Some("fn a() {\n    todo!(\"2A\")\n}\n"));
+}
+
 #[test]
 fn files_are_for_a_level() {
     assert_eq!(guided("// handout: file guided\na\n").text.as_deref(), Some("a\n"));
@@ -94,7 +103,10 @@ fn a_wrong_mark_is_named_with_its_line() {
     assert_eq!(fault("r#\"\n// handout: end\n\"#;").1, "a mark stands in a string");
     assert_eq!(fault("/*\n// handout: end\n*/").1, "a mark stands in a block comment");
     assert_eq!(fault("let a; // handout: drop\n").1, "a mark needs a line of its own");
-    assert_eq!(fault("// handout: dorp\n").1, "`dorp` is no mark: file, bodies, body, drop, put or end");
+    assert_eq!(
+        fault("// handout: dorp\n").1,
+        "`dorp` is no mark: file, bodies, body, drop, put, from or end"
+    );
     assert_eq!(
         fault("// handout: put\na\n// handout: end\n"),
         (2, "what is put must be a comment".to_owned())
