@@ -19,6 +19,7 @@
 mod private;
 mod solutions;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::scan::{Kind, Language, kinds};
@@ -383,7 +384,9 @@ fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case, goes: &dyn Fn(
         }
         let line = text[..function.start].rfind('\n').map_or(0, |end| end + 1);
         let indent = &text[line..line + text[line..].len() - text[line..].trim_start().len()];
-        let replacement = format!("\n{indent}    todo!(\"{part}\")\n{indent}");
+        let later: String =
+            adds(marks, &body).map(|part| format!("{indent}    // {part} adds to it.\n")).collect();
+        let replacement = format!("\n{later}{indent}    todo!(\"{part}\")\n{indent}");
         if case.level == Level::Classic && !is_interface(text, &function) {
             let whole =
                 with_docs(text, &function)..body.end + usize::from(text[body.end..].starts_with('\n'));
@@ -394,6 +397,14 @@ fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case, goes: &dyn Fn(
         edits.push(Edit { range: within.clone(), replacement, dropped: within });
     }
     edits
+}
+
+/// The parts that add something to a body, as marks in it say.
+fn adds(marks: &[Mark], body: &Range<usize>) -> impl Iterator<Item = String> {
+    let inside = marks.iter().filter(|mark| body.contains(&mark.range.start));
+    let parts =
+        inside.filter_map(|mark| if let Verb::From(part) = &mark.verb { Some(part.clone()) } else { None });
+    parts.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Whether others can call a function: it is public, or implements a trait.

@@ -73,7 +73,8 @@ fn what_is_from_a_part_stays_where_bodies_stay() {
     let text = "fn a() {\n    // handout: from 2B\n    b();\n    // handout: end\n}\n";
     assert_eq!(guided(text).text.as_deref(), Some("fn a() {\n    b();\n}\n"));
     let text = format!("// handout: bodies 2A\n{text}");
-    assert_eq!(guided(&text).text.as_deref(), Some("fn a() {\n    todo!(\"2A\")\n}\n"));
+    let expected = "fn a() {\n    // 2B adds to it.\n    todo!(\"2A\")\n}\n";
+    assert_eq!(guided(&text).text.as_deref(), Some(expected));
 }
 
 #[test]
