@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! Adapters: [`KvServer`] and [`Clerk`] as `labapi`'s traits, through which the tests use them.
 
 use labapi::{KvClerk, Observer, Persister, WireFormat};

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! The service's one RPC. Its argument is the operation itself.
 //!
 //! The course has one RPC for get and one for put and append. Both need the clerk's number, a

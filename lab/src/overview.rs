@@ -9,10 +9,10 @@ use crate::cli::{Arguments, CompletionsOptions};
 use crate::style::say;
 use crate::{handed, progress};
 
-/// What to begin with, and what it does.
+/// What to begin with, and what it does. `PART` stands for the part that comes next.
 const BEGINNINGS: [(&str, &str); 7] = [
-    ("cargo lab test 2A", "the tests of a part, once"),
-    ("cargo lab stress 2A", "a thousand seeds of each, with a live table"),
+    ("cargo lab test PART", "the tests of a part, once"),
+    ("cargo lab stress PART", "a thousand seeds of each, with a live table"),
     ("cargo lab replay TEST --seed N", "a run again: its story, and a column for each server"),
     ("cargo lab view TEST --seed N", "the same as a page; logs, shrink and when look closer"),
     ("cargo lab zoo raft", "do the tests catch wrong solutions?"),
@@ -22,9 +22,9 @@ const BEGINNINGS: [(&str, &str); 7] = [
 
 /// Prints how far each part is, and the verbs.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let outcome = progress::run(arguments)?;
+    let next = progress::run(arguments)?;
     if arguments.json {
-        return Ok(outcome);
+        return Ok(Outcome::Passed);
     }
     println!();
     let is_handout = handed::is_handout();
@@ -32,9 +32,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         if is_handout && !handed::is_for_students(command) {
             continue;
         }
-        print_beginning(command, what);
+        let command = next.as_ref().map_or(command.to_owned(), |part| command.replace("PART", part));
+        print_beginning(&command, what);
     }
-    Ok(outcome)
+    Ok(Outcome::Passed)
 }
 
 /// A command, and behind it or below it what it does.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use console::style;
-use lab_terminal::{Failure, Outcome, count};
+use lab_terminal::{Failure, count};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Lab, Part, Test};
@@ -71,8 +71,9 @@ fn file(catalogue: &Catalogue) -> PathBuf {
     catalogue.root.join(target).join("lab-progress.json")
 }
 
-/// `cargo lab` without a verb: a line for each part, and what to do next.
-pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+/// `cargo lab` without a verb: a line for each part, and what to do next. Returns the part that comes next:
+/// the first one with a test that has not passed, or else the first one.
+pub(crate) fn run(arguments: &Arguments) -> Result<Option<String>, Failure> {
     let catalogue = Catalogue::load(arguments.labs.as_deref())?;
     warn_of_changes(&catalogue);
     let progress = Progress::read(&catalogue);
@@ -82,7 +83,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     } else {
         lines(&catalogue, &parts).iter().for_each(|line| say(line));
     }
-    Ok(Outcome::Passed)
+    let next = parts.iter().find(|part| part.next.is_some()).or(parts.first());
+    Ok(next.map(|part| part.part.to_owned()))
 }
 
 /// How far a part is.

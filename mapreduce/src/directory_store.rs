@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! A [`Store`] over a directory of the file system.
 
 use std::fs::{self, File, Metadata};

@@ -36,7 +36,7 @@ pub(crate) struct Inputs<'a> {
     progress: f64,
 }
 
-// handout: bodies 1B
+// handout: bodies 1A
 impl<'a> Inputs<'a> {
     /// Part 1A: the files are where the maps wrote them.
     pub(crate) fn shared(store: &'a dyn Store, sources: &Sources, partition: usize) -> Inputs<'a> {
@@ -73,6 +73,7 @@ impl Drop for Inputs<'_> {
     }
 }
 
+// handout: bodies 1B
 /// Copies the partition from all sources to the own disk. It reports a source that it cannot reach, and asks
 /// the coordinator where that output is now, until it has all of them.
 ///

@@ -16,6 +16,7 @@ pub(crate) struct LocalQueues {
 
 // handout: bodies 1B
 impl LocalQueues {
+    // handout: body 1A
     /// The machine's queue, if it has one.
     pub(crate) fn queue(&mut self, machine: MachineId) -> Option<&mut VecDeque<usize>> {
         self.queues.get_mut(machine as usize)

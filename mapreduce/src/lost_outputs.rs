@@ -53,6 +53,7 @@ struct Machine {
 
 // handout: bodies 1B
 impl Machines {
+    // handout: body 1A
     /// The number of a machine, a new one if it is new.
     fn number(&mut self, host: &str) -> MachineId {
         if let Some(&number) = self.by_name.get(host) {
@@ -64,6 +65,7 @@ impl Machines {
         number
     }
 
+    // handout: body 1A
     /// The numbers of several machines.
     pub(crate) fn numbers(&mut self, hosts: &[String]) -> Vec<MachineId> {
         hosts.iter().map(|host| self.number(host)).collect()
@@ -75,6 +77,7 @@ impl Machines {
         &self.list[machine as usize].host
     }
 
+    // handout: body 1A
     /// When to declare the next machine dead.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
@@ -99,10 +102,13 @@ impl TaskTable {
 }
 
 impl State {
+    // handout: body 1A
     /// Notes that the machine is alive, and returns its number.
     pub(crate) fn hear(&mut self, host: &str, now: Instant) -> MachineId {
         let machine = self.machines.number(host);
+        // handout: from 1B
         self.hear_machine(machine, now);
+        // handout: end
         machine
     }
 
@@ -195,6 +201,7 @@ impl State {
         })
     }
 
+    // handout: body 1A
     /// Which stragglers get a backup now. While an output is lost that only the first attempt of a reduce
     /// has, a backup of that reduce could not get its input.
     pub(crate) fn backup_rule(&self) -> Backup {

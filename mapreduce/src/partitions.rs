@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! The partitions for which a map has written a file.
 
 use serde::{Deserialize, Serialize};

@@ -33,10 +33,14 @@ impl State {
         if worker != args.worker || self.is_over() {
             return ProgressReply::Cancel;
         }
+        // handout: from 1B
         self.hear_machine(machine, now);
+        // handout: end
         if advances {
             self.set_deadline(id, now, |attempt| attempt.progress = args.fraction);
+            // handout: from 1B
             self.prolong_waiting_reduce(worker, now);
+            // handout: end
         }
         if has_just_fetched {
             // Part 1B: from here on the mappers' machines may die without harm to this reduce.
@@ -73,8 +77,10 @@ impl State {
                 self.tell(Event::GivenUp { id, worker: other.worker, cause: Cause::Superseded });
             }
         }
+        // handout: from 1B
         // Part 1B, skip.
         self.remember_output(task, machine);
+        // handout: end
         self.enter_phase();
         TaskDoneReply::Accepted
     }

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! The whole of MapReduce on a page: map everything, sort, reduce. A job with any number of workers must
 //! agree with it.
 //!

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! Cuts the input into map tasks (paper, §3.1, step 1).
 //!
 //! A file is cut by length alone, without a look at its bytes. A line (or a word) belongs to the piece in

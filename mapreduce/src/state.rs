@@ -111,10 +111,12 @@ impl State {
             inputs,
             job,
         };
+        // handout: from 1B
         // Part 1B, skip: which machines have the input (`locality.rs`).
         let machines = &mut state.machines;
         let replicas = state.inputs.iter().map(|input| machines.numbers(&input.hosts)).collect();
         state.maps.set_replicas(replicas);
+        // handout: end
         // A job without maps begins with its reduces.
         state.enter_phase();
         state

@@ -31,7 +31,9 @@ impl State {
             let given_up = self.give_up(id, Cause::TimedOut);
             assert!(given_up.is_some(), "{id} has a deadline and is not running");
         }
+        // handout: from 1B
         self.expire_machines(now);
+        // handout: end
     }
 
     /// Ends an attempt that gave no result. `None` if it is not running.
@@ -40,10 +42,12 @@ impl State {
         let attempt = tasks.stop(number, id.attempt)?;
         self.forget(id, attempt.worker, attempt.deadline);
         self.tell(Event::GivenUp { id, worker: attempt.worker, cause });
+        // handout: from 1B
         if attempt.fetched {
             // The next attempt of this reduce, on another machine, cannot use what this one had copied.
             self.rerun_lost_maps();
         }
+        // handout: end
         Some(attempt)
     }
 
@@ -73,7 +77,9 @@ impl State {
         let machine = attempt.machine;
         self.deadlines.remove(&(before, id));
         self.deadlines.insert((deadline, id));
+        // handout: from 1B
         self.hear_machine(machine, now);
+        // handout: end
         true
     }
 }

@@ -1,22 +1,29 @@
 //! [`Raft`] behind the interface that every solution of this lab offers.
 
+// handout: drop classic
 use labapi::{ApplyMsg, Consensus, Observer, Persister, WireFormat};
+// handout: end
 // handout: drop
 use labapi::{Options, ReadIndex};
 // handout: end
+// handout: put classic
+// use labapi::{ApplyMsg, Consensus, Observer, Persister, Probe, Role, Shown};
+// handout: end
 use labrpc::{ClientEnd, Service};
 use labrt::channel::Sender;
+// handout: drop classic
 use labrt::sync::Arc;
 
 use crate::rpc::RaftRpc;
-// handout: drop classic
 use crate::server::Raft;
 use crate::wire::RaftWire;
 // handout: end
 // handout: put classic
-// use crate::rpc::{AppendEntriesArgs, AppendEntriesReply, RaftPeer, RequestVoteArgs, RequestVoteReply};
-// use labapi::{Probe, Role, Shown};
-// use labrt::sync::Mutex;
+// use labrt::sync::{Arc, Mutex};
+//
+// use crate::rpc::{
+//     AppendEntriesArgs, AppendEntriesReply, RaftPeer, RaftRpc, RequestVoteArgs, RequestVoteReply,
+// };
 //
 // /// One server of a Raft cluster.
 // pub struct Raft {

@@ -101,7 +101,7 @@ impl Log {
         index.checked_sub(self.last_included_index + 1).map(|position| position as usize)
     }
 
-    // handout: body 2D
+    // handout: body 2C
     /// An empty log that goes on behind a snapshot.
     pub(crate) fn after_snapshot(last_included_index: u64, last_included_term: u64) -> Log {
         Log { last_included_index, last_included_term, entries: Vec::new() }

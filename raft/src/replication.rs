@@ -44,7 +44,7 @@ pub enum Request {
     InstallSnapshot(InstallSnapshotArgs),
 }
 
-// handout: bodies 2B
+// handout: bodies 2A
 impl Request {
     /// Bytes of commands or snapshot that the request carries.
     pub fn payload(&self) -> usize {
@@ -67,7 +67,7 @@ pub enum Reply {
     InstallSnapshot(InstallSnapshotReply),
 }
 
-// handout: bodies 2B
+// handout: bodies 2A
 impl Reply {
     /// Reads an encoded reply to `request`; `None` if the bytes are none.
     pub fn decode(request: &Request, reply: &[u8]) -> Option<Reply> {
@@ -90,6 +90,7 @@ pub enum Turn {
     Wait,
 }
 
+// handout: bodies 2B
 impl State {
     // handout: body 2A
     /// What to send to `peer` now. The caller waits for an answer, or for long enough, before
@@ -128,23 +129,26 @@ impl State {
         }
     }
 
+    // handout: body 2A
     /// Rule for leaders (Figure 2): if last log index >= nextIndex for a follower, send
     /// AppendEntries with log entries starting at nextIndex. If it is not, the same
     /// expression gives a heartbeat.
     fn append_entries_args(&self, peer: usize, prev_log_term: u64) -> AppendEntriesArgs {
         let next_index = self.peers[peer].next_index;
-        AppendEntriesArgs {
+        let mut args = AppendEntriesArgs {
             term: self.term(),
             leader_id: self.me,
             prev_log_index: next_index - 1,
             prev_log_term,
-            entries: if self.peers[peer].probing {
-                Vec::new()
-            } else {
-                that_fit(self.log().suffix(next_index)).to_vec()
-            },
+            entries: Vec::new(),
             leader_commit: self.commit_index,
+        };
+        // handout: from 2B
+        if !self.peers[peer].probing {
+            args.entries = that_fit(self.log().suffix(next_index)).to_vec();
         }
+        // handout: end
+        args
     }
 
     // handout: body 2A
@@ -180,6 +184,7 @@ impl State {
         }
     }
 
+    // handout: body 2A
     /// AppendEntries RPC, receiver implementation (Figure 2).
     pub fn handle_append_entries(&mut self, args: &AppendEntriesArgs, now: Instant) -> AppendEntriesReply {
         self.observe_term(args.term, now);
@@ -191,6 +196,7 @@ impl State {
             return refusal;
         }
         self.recognise_leader(args.leader_id, now);
+        // handout: from 2B
         // 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         // prevLogTerm. Entries that the snapshot has replaced were committed, so the leader
         // has the same ones.
@@ -205,6 +211,7 @@ impl State {
         // the leader does not have, so its commit index says nothing about them.
         let last_new_entry = args.prev_log_index + args.entries.len() as u64;
         self.commit_up_to(args.leader_commit.min(last_new_entry));
+        // handout: end
         AppendEntriesReply { success: true, ..refusal }
     }
 
@@ -270,6 +277,7 @@ impl State {
         }
     }
 
+    // handout: body 2A
     /// A reply to our AppendEntries has come, perhaps much later, perhaps a second time.
     pub fn handle_append_entries_reply(
         &mut self,
@@ -283,6 +291,7 @@ impl State {
             return;
         }
         self.note_answer(peer, sent);
+        // handout: from 2B
         if reply.success {
             // If successful: update nextIndex and matchIndex for follower. The follower has
             // what was sent then, which may be less than our log holds by now.
@@ -290,8 +299,10 @@ impl State {
         } else {
             self.back_up(peer, args, reply);
         }
+        // handout: end
     }
 
+    // handout: body 2A
     /// Whether this server still leads the term in which it sent the request. Everything may
     /// have changed while the lock was given up.
     pub(crate) fn still_leads(&mut self, request_term: u64, reply_term: u64, now: Instant) -> bool {

@@ -160,7 +160,9 @@ impl Raft {
         for peer in others {
             raft.spawn(format!("peer_loop {peer}"), move |raft| raft.peer_loop(peer));
         }
+        // handout: from 2B
         raft.spawn("apply_loop", |raft| raft.apply_loop());
+        // handout: end
         raft
     }
     // handout: end
@@ -369,7 +371,7 @@ impl RaftRpc for Raft {
         self.lock().handle_request_vote(&args, Instant::now())
     }
 
-    // handout: body 2B
+    // handout: body 2A
     fn append_entries(&self, args: AppendEntriesArgs) -> AppendEntriesReply {
         self.lock().handle_append_entries(&args, Instant::now())
     }

@@ -14,10 +14,13 @@ use labrt::time::Duration;
 /// that is still working.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(400);
 
+// handout: drop classic
 /// The pause after no server has answered. An election is under way, and asking faster does
 /// not end it sooner.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
+// handout: end
+// handout: bodies kept
 /// The servers of one service, and the one that answered last.
 pub struct LeaderCache<Peer> {
     servers: Vec<Peer>,

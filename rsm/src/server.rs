@@ -66,6 +66,7 @@ impl fmt::Display for SubmitError {
 
 impl std::error::Error for SubmitError {}
 
+// handout: bodies kept
 /// One replica of a service.
 pub struct Rsm<S: StateMachine> {
     // handout: put classic

@@ -111,6 +111,7 @@ impl<R: Clone> Sessions<R> {
 }
 
 // handout: end
+// handout: bodies kept
 /// A state machine that carries out each client's commands once, around one that does not
 /// know the clients.
 pub struct WithSessions<S: StateMachine> {
@@ -123,6 +124,7 @@ pub struct WithSessions<S: StateMachine> {
     // handout: end
 }
 
+// handout: bodies RSM
 impl<S: StateMachine> WithSessions<S>
 where
     S::Reply: Clone,

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! Adapter: [`Clerk`] as `labapi`'s trait of a clerk of lab 3. The tests record its operations
 //! through that trait, and check the history after each run.
 

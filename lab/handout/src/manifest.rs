@@ -9,6 +9,10 @@ use serde::Deserialize;
 
 use crate::plan::{Choice, Plan, Role, text_of};
 
+/// Lints of the compiler that are this repository's style. Students would see them at each build, and miss
+/// other warnings among them.
+const HOUSE_STYLE: [&str; 2] = ["missing_docs", "unreachable_pub"];
+
 /// A manifest without some of its sections, and the comments above them.
 pub(crate) fn without_sections(text: &str, sections: &[&str]) -> String {
     let mut out: Vec<&str> = Vec::new();
@@ -108,6 +112,7 @@ fn root_manifest(text: &str, choice: &Choice, present: &BTreeSet<&str>) -> Strin
                 None => true,
             },
             "[workspace.dependencies]" | "[profile.dev.package]" if is_entry(line) => present.contains(name),
+            "[workspace.lints.rust]" => !HOUSE_STYLE.contains(&name),
             _ => true,
         };
         if is_kept && !line.contains("CONTRIBUTING.md") {
@@ -232,6 +237,18 @@ mod tests {
     fn sections_go_with_their_comments() {
         let text = "[package]\na = 1\n\n# Why.\n[[bench]]\nb = 2\n\n[lints]\nc = 3\n";
         assert_eq!(without_sections(text, &["[[bench]]"]), "[package]\na = 1\n\n[lints]\nc = 3\n");
+    }
+
+    #[test]
+    fn the_root_has_what_students_need() {
+        let text = "[workspace]\nmembers = [\n    \"raft\",\n    \"kvraft\",\n]\n\n\
+                    [workspace.dependencies]\nserde = \"1\"\n# Why.\nother = \"2\"\n\n\
+                    [workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\"\n";
+        let choice = Choice::new(&["raft".to_owned()], &[], crate::marks::Level::Classic).unwrap();
+        let expected = "[workspace]\nmembers = [\n    \"raft\",\n]\n# What plain `cargo test` runs.\n\
+                        default-members = [\"raft\"]\n\n[workspace.dependencies]\nserde = \"1\"\n\n\
+                        [workspace.lints.rust]\nunsafe_code = \"forbid\"\n";
+        assert_eq!(root_manifest(text, &choice, &BTreeSet::from(["serde"])), expected);
     }
 
     #[test]

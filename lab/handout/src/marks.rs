@@ -9,15 +9,22 @@
 //! |---|---|
 //! | `handout: file guided`, `handout: file never` | the whole file is for that level only, or for no student |
 //! | `handout: bodies 2A` | from here on, the body of each function is `todo!("2A")`; at the level `classic` functions that are not public go |
-//! | `handout: bodies kept` | from here on, bodies stay |
+//! | `handout: bodies kept` | from here on, bodies stay, and what is private may stand at the level `classic` too |
 //! | `handout: body 2A`, `handout: body kept` | the same for the next function alone |
 //! | `handout: drop` … `handout: end` | what stands between is left out |
 //! | `handout: drop, leave: TEXT` … `handout: end` | a comment takes its place |
 //! | `handout: put` … `handout: end` | the comments between become source |
+//! | `handout: from 2B` … `handout: end` | within a body: a solution of an earlier part lacks what stands between |
 
+mod private;
+mod solutions;
+
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::scan::{Kind, Language, kinds};
+
+pub(crate) use solutions::{solution, solution_before};
 
 /// How much of the reference's structure students are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -76,6 +83,8 @@ pub(crate) struct Cut {
     pub(crate) dropped: Vec<String>,
     /// The lines of the reference that are.
     pub(crate) kept: Vec<String>,
+    /// At the level classic: what of it others cannot call or read, and no mark keeps; with its line, from 1.
+    pub(crate) private: Vec<(usize, String)>,
 }
 
 /// What a mark says.
@@ -87,6 +96,7 @@ enum Verb {
     Body(Option<String>),
     Drop(Option<String>),
     Put,
+    From(String),
     End,
     /// The mark's condition does not hold.
     Other(Box<Verb>),
@@ -97,35 +107,22 @@ const SIGN: &str = "handout:";
 
 /// Cuts a file for students.
 pub(crate) fn cut(text: &str, language: Language, case: Case) -> Result<Cut, Fault> {
-    if !text.contains(SIGN) {
-        return Ok(Cut { text: Some(text.to_owned()), dropped: Vec::new(), kept: lines(text) });
-    }
     let kinds = kinds(text, language);
     let marks = read_marks(text, &kinds, language, case)?;
     if marks.iter().any(|mark| mark.verb == Verb::File(false)) {
         return Ok(Cut { dropped: lines(text), ..Cut::default() });
     }
     let mut edits = regions(text, &marks, language)?;
+    let mut private = Vec::new();
     if language == Language::Rust {
-        edits.extend(bodies(text, &kinds, &marks, case));
+        edits.extend(bodies(text, &kinds, &marks, case, &|_| true));
+        // A file for this level alone is written for students.
+        let is_for_them = marks.iter().any(|mark| mark.verb == Verb::File(true));
+        if case.level == Level::Classic && !is_for_them {
+            private = private::private(text, &kinds, &marks, &edits);
+        }
     }
-    Ok(apply(text, edits))
-}
-
-/// A file of the reference as part of a solution; None if it is none: it is `apart`, or says which consensus
-/// module is below, which the handout says already.
-pub(crate) fn solution(text: &str) -> Option<String> {
-    let is_mark = |line: &str, mark: &str| line.trim() == format!("// {SIGN} {mark}");
-    if text.lines().any(|line| is_mark(line, "file apart") || is_mark(line, "drop oracle")) {
-        return None;
-    }
-    let mut is_apart = false;
-    let kept = text.split_inclusive('\n').filter(|line| {
-        let was_apart = is_apart;
-        is_apart = is_mark(line, "drop apart") || is_apart && !is_mark(line, "end");
-        !was_apart && !is_apart
-    });
-    Some(kept.collect())
+    Ok(Cut { private, ..apply(text, edits) })
 }
 
 /// A mark and the bytes of its line.
@@ -168,11 +165,11 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> Cut {
     }
     kept.extend(lines(&text[at..]));
     push(&mut out, &text[at..]);
-    Cut { text: Some(tidy(&out)), dropped, kept }
+    Cut { text: Some(tidy(&out)), dropped, kept, ..Cut::default() }
 }
 
 /// The text as rustfmt would have it where something was left out: no block without functions, and no empty
-/// line at the end.
+/// line at the end, of a comment or of all.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut lines = text.split_inclusive('\n').peekable();
@@ -188,7 +185,11 @@ fn tidy(text: &str) -> String {
             }
             continue;
         }
-        out.push_str(line);
+        // What stood behind an empty line of a comment was left out.
+        let is_open = line.trim() == "//!" && lines.peek().is_none_or(|next| next.trim().is_empty());
+        if !is_open {
+            out.push_str(line);
+        }
     }
     let end = out.trim_end_matches('\n').len();
     out.truncate(end + 1);
@@ -242,7 +243,7 @@ impl Verb {
     /// Whether the mark needs an `end`.
     fn opens(&self) -> bool {
         match self {
-            Verb::Drop(_) | Verb::Put => true,
+            Verb::Drop(_) | Verb::Put | Verb::From(_) => true,
             Verb::Other(verb) => verb.opens(),
             Verb::File(_) | Verb::Bodies(_) | Verb::Body(_) | Verb::End => false,
         }
@@ -282,8 +283,12 @@ impl Verb {
                 None => Err(format!("`{rest}` behind `drop`: expected `leave: TEXT`")),
             },
             ("put", "") => Ok(Verb::Put),
+            ("from", rest) => match part(rest)? {
+                Some(part) => Ok(Verb::From(part)),
+                None => Err("`from` needs the name of a part".to_owned()),
+            },
             ("end", "") => Ok(Verb::End),
-            (verb, _) => Err(format!("`{verb}` is no mark: file, bodies, body, drop, put or end")),
+            (verb, _) => Err(format!("`{verb}` is no mark: file, bodies, body, drop, put, from or end")),
         }
     }
 }
@@ -298,12 +303,14 @@ fn regions(text: &str, marks: &[Mark], language: Language) -> Result<Vec<Edit>, 
         } else if mark.verb == Verb::End {
             let nothing = || Fault { line: mark.line, message: "`end` closes nothing".to_owned() };
             let begin = open.pop().ok_or_else(nothing)?;
-            match &begin.verb {
-                // Dropped in other cases: here it stays.
-                Verb::Other(verb) if matches!(**verb, Verb::Drop(_)) => {
-                    edits.extend([begin, mark].map(|mark| Edit::without(&mark.range)));
-                }
-                _ => edits.push(region(text, begin, mark, language)?),
+            let stays = match &begin.verb {
+                // Dropped in other cases, or in solutions of earlier parts.
+                Verb::Other(verb) => matches!(**verb, Verb::Drop(_) | Verb::From(_)),
+                verb => matches!(verb, Verb::From(_)),
+            };
+            match stays {
+                true => edits.extend([begin, mark].map(|mark| Edit::without(&mark.range))),
+                false => edits.push(region(text, begin, mark, language)?),
             }
         } else {
             edits.push(Edit::without(&mark.range));
@@ -358,8 +365,8 @@ fn uncomment(text: &str, language: Language) -> Result<String, usize> {
     Ok(out)
 }
 
-/// Bodies of functions that become `todo!`.
-fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case) -> Vec<Edit> {
+/// Bodies of functions that become `todo!`: those of the parts for which `goes` holds.
+fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case, goes: &dyn Fn(&str) -> bool) -> Vec<Edit> {
     let mut edits = Vec::new();
     let mut last = 0;
     for function in functions(text, kinds) {
@@ -372,9 +379,14 @@ fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case) -> Vec<Edit> {
         let general = before(|verb| if let Verb::Bodies(part) = verb { Some(part) } else { None }, 0);
         last = function.start;
         let (Some(Some(part)), Some(body)) = (once.or(general), function.body.clone()) else { continue };
+        if !goes(part) {
+            continue;
+        }
         let line = text[..function.start].rfind('\n').map_or(0, |end| end + 1);
         let indent = &text[line..line + text[line..].len() - text[line..].trim_start().len()];
-        let replacement = format!("\n{indent}    todo!(\"{part}\")\n{indent}");
+        let later: String =
+            adds(marks, &body).map(|part| format!("{indent}    // {part} adds to it.\n")).collect();
+        let replacement = format!("\n{later}{indent}    todo!(\"{part}\")\n{indent}");
         if case.level == Level::Classic && !is_interface(text, &function) {
             let whole =
                 with_docs(text, &function)..body.end + usize::from(text[body.end..].starts_with('\n'));
@@ -385,6 +397,14 @@ fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case) -> Vec<Edit> {
         edits.push(Edit { range: within.clone(), replacement, dropped: within });
     }
     edits
+}
+
+/// The parts that add something to a body, as marks in it say.
+fn adds(marks: &[Mark], body: &Range<usize>) -> impl Iterator<Item = String> {
+    let inside = marks.iter().filter(|mark| body.contains(&mark.range.start));
+    let parts =
+        inside.filter_map(|mark| if let Verb::From(part) = &mark.verb { Some(part.clone()) } else { None });
+    parts.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Whether others can call a function: it is public, or implements a trait.

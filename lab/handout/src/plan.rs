@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lab_terminal::{Failure, nearest};
 
 use crate::labs::{BESIDE, FRAMEWORK, LABS, Lab, ORACLE, find};
-use crate::marks::{Case, Cut, Level, cut, solution};
+use crate::marks::{Case, Cut, Fault, Level, cut, solution, solution_before};
 use crate::scan::Language;
 use crate::{catalogue, manifest, papers};
 
@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) dropped: Vec<String>,
     /// The lines of the labs' crates in the reference that may be.
     pub(crate) kept: Vec<String>,
+    /// What the labs' sources hold at the level classic and others cannot call or read: `path:line: name`.
+    pub(crate) private: Vec<String>,
 }
 
 /// One file of a handout.
@@ -143,10 +145,25 @@ pub(crate) fn plan(root: &Path, choice: &Choice) -> Result<Plan, Failure> {
 
 /// The same handout with the reference's sources in it: what passes.
 pub(crate) fn solved(root: &Path, choice: &Choice) -> Result<Plan, Failure> {
+    solved_with(root, choice, &|text| Ok(solution(text)))
+}
+
+/// The same, but as it is before a student has begun with these parts.
+pub(crate) fn solved_before(root: &Path, choice: &Choice, later: &[String]) -> Result<Plan, Failure> {
+    let is_later = |part: &str| later.iter().any(|later| later == part);
+    solved_with(root, choice, &|text| solution_before(text, &is_later))
+}
+
+fn solved_with(
+    root: &Path,
+    choice: &Choice,
+    solution: &dyn Fn(&str) -> Result<Option<String>, Fault>,
+) -> Result<Plan, Failure> {
     let mut plan = plan(root, choice)?;
     for package in choice.labs.iter().flat_map(|lab| lab.packages) {
         for path in files_below(root, &Path::new(package).join("src"))? {
-            if let Some(text) = solution(&text_of(root, &path)?) {
+            let solution = solution(&text_of(root, &path)?).map_err(|fault| in_file(&path, &fault))?;
+            if let Some(text) = solution {
                 plan.files.insert(path, File { content: text.into_bytes(), role: Role::Yours });
             }
         }
@@ -195,9 +212,13 @@ impl Plan {
                     self.put(path.clone(), read(&root.join(&path))?, role);
                     continue;
                 }
-                let Cut { text, dropped, kept } = cut_file(root, &path, choice.case())?;
+                let Cut { text, dropped, kept, private } = cut_file(root, &path, choice.case())?;
                 self.dropped.extend(dropped);
                 self.kept.extend(kept);
+                if role == Role::Yours {
+                    let place = |(line, name)| format!("{}:{line}: {name}", path.display());
+                    self.private.extend(private.into_iter().map(place));
+                }
                 if let Some(text) = text {
                     self.put(path, text, role);
                 }
@@ -215,8 +236,11 @@ pub(crate) fn cut_file(root: &Path, path: &Path, case: Case) -> Result<Cut, Fail
         Some("md") => Language::Markdown,
         _ => Language::Rust,
     };
-    cut(&text, language, case)
-        .map_err(|fault| Failure::new(format!("{}:{}: {}", path.display(), fault.line, fault.message)))
+    cut(&text, language, case).map_err(|fault| in_file(path, &fault))
+}
+
+fn in_file(path: &Path, fault: &Fault) -> Failure {
+    Failure::new(format!("{}:{}: {}", path.display(), fault.line, fault.message))
 }
 
 /// A file of the workspace as text.

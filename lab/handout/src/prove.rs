@@ -16,7 +16,7 @@ use crate::cli::Arguments;
 use crate::labs::LABS;
 use crate::make::Record;
 use crate::marks::Level;
-use crate::plan::{Choice, Plan, Role, files_below, plan, solved};
+use crate::plan::{Choice, Plan, Role, files_below, plan, solved, solved_before};
 use crate::{book, names};
 
 /// A line with fewer letters and digits than this says nothing: `let term = self.term();`.
@@ -70,6 +70,7 @@ impl Workshop<'_> {
         for proof in [
             same(&plan, &again),
             keeps_secrets(&plan),
+            hides_the_inside(&plan),
             links(&plan),
             names::are_there(&plan),
             has_its_tests(&plan),
@@ -82,21 +83,40 @@ impl Workshop<'_> {
         if builds {
             be_patient(&mut plan);
         }
-        let parts = parts(&plan)?;
+        let (labs, parts): (Vec<String>, Vec<String>) = parts(&plan)?.into_iter().unzip();
+        // Those of the lab itself stand behind those of the labs below it.
+        let is_own =
+            |lab: &String| self.choice.labs.last().is_some_and(|own| own.catalogue.contains(&&**lab));
+        let first = labs.iter().position(is_own).unwrap_or(parts.len());
         lay(&plan, &self.choice, &self.workspace(builds))?;
-        let laid = if builds { self.works(&parts)? } else { self.has_its_crates()? };
+        let laid = if builds { self.works(&parts, first)? } else { self.has_its_crates()? };
         Ok(laid.map(|fact| {
             facts.push(fact);
             facts.join("; ")
         }))
     }
 
-    /// What has to be built for.
-    fn works(&self, parts: &[String]) -> Result<Proof, Failure> {
+    /// What has to be built for. `first` is the place of the lab's first part.
+    fn works(&self, parts: &[String], first: usize) -> Result<Proof, Failure> {
+        let mut facts = Vec::new();
         match self.fails_as_not_implemented(parts)? {
-            Ok(fact) => Ok(self.passes_with_the_reference()?.map(|second| format!("{fact}; {second}"))),
-            fault => Ok(fault),
+            Ok(fact) => facts.push(fact),
+            fault => return Ok(fault),
         }
+        // The classic handout has no functions that a part could name.
+        if self.choice.level == Level::Guided {
+            for next in first + 1..parts.len() {
+                match self.passes_before(&parts[..next], &parts[next..])? {
+                    Ok(fact) => facts.push(fact),
+                    fault => return Ok(fault),
+                }
+            }
+        }
+        match self.passes_with_the_reference()? {
+            Ok(fact) => facts.push(fact),
+            fault => return Ok(fault),
+        }
+        Ok(Ok(facts.join("; ")))
     }
 
     /// Where the handout is laid. What is built has a folder of its own, so that it need not be built again.
@@ -116,7 +136,7 @@ impl Workshop<'_> {
 
     /// Builds without a warning, and every test fails in one line, which names its own part or one before.
     fn fails_as_not_implemented(&self, parts: &[String]) -> Result<Proof, Failure> {
-        let output = self.lab_test()?;
+        let output = self.lab_test(&[])?;
         let (words, lines) = (text(&output.stderr), text(&output.stdout));
         if let Some(warning) =
             words.lines().find(|line| line.starts_with("warning") || line.starts_with("error"))
@@ -140,23 +160,39 @@ impl Workshop<'_> {
 
     /// With the reference's sources in place everything passes.
     fn passes_with_the_reference(&self) -> Result<Proof, Failure> {
-        let solved = solved(self.root, &self.choice)?;
+        let proof = self.passes_with(&solved(self.root, &self.choice)?, &[])?;
+        Ok(proof
+            .map(|last| format!("with the reference {last}"))
+            .map_err(|fault| format!("with the reference {fault}")))
+    }
+
+    /// What the marks give to later parts no test of the earlier ones needs.
+    fn passes_before(&self, earlier: &[String], later: &[String]) -> Result<Proof, Failure> {
+        let proof = self.passes_with(&solved_before(self.root, &self.choice, later)?, earlier)?;
+        let when = format!("before {} is begun", later[0]);
+        Ok(proof
+            .map(|_| format!("{} passes {when}", earlier.last().map_or("", String::as_str)))
+            .map_err(|fault| format!("{when}, {fault}")))
+    }
+
+    /// With these sources in place these tests pass; the last line tells how many. Without names: all tests.
+    fn passes_with(&self, solved: &Plan, tests: &[String]) -> Result<Proof, Failure> {
         for (path, file) in solved.files.iter().filter(|(_, file)| file.role == Role::Yours) {
             write_if_other(&self.workspace(true).join(path), &file.content)?;
         }
-        let output = self.lab_test()?;
+        let output = self.lab_test(tests)?;
         let (words, lines) = (text(&output.stderr), text(&output.stdout));
         if !output.status.success() {
-            return Ok(Err(format!("with the reference put back:\n{words}\n{lines}")));
+            return Ok(Err(format!("tests fail:\n{words}\n{lines}")));
         }
         let last = lines.lines().last().unwrap_or_default();
-        Ok(Ok(format!("with the reference {}", last.split(" in ").next().unwrap_or(last))))
+        Ok(Ok(last.split(" in ").next().unwrap_or(last).to_owned()))
     }
 
     /// `cargo lab test`, built without optimisation, because a build takes longer than the tests.
-    fn lab_test(&self) -> Result<Output, Failure> {
+    fn lab_test(&self, tests: &[String]) -> Result<Output, Failure> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["run", "--locked", "--package", "lab", "--", "test"]);
+        command.args(["run", "--locked", "--package", "lab", "--", "test"]).args(tests);
         command.env("CARGO_TARGET_DIR", self.folder.join("target"));
         command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         // What this program was started with must not steer the handout's.
@@ -189,6 +225,15 @@ fn keeps_secrets(plan: &Plan) -> Proof {
         }
     }
     Ok(format!("none of {} dropped lines is in it", secret.len()))
+}
+
+/// At the level classic nothing is left that is the solution's own affair.
+fn hides_the_inside(plan: &Plan) -> Proof {
+    if plan.private.is_empty() {
+        return Ok("nothing private".to_owned());
+    }
+    let all = plan.private.join("\n  ");
+    Err(format!("private, and neither left out nor behind `bodies kept`:\n  {all}"))
 }
 
 /// Both plans have the same files with the same bytes.
@@ -257,16 +302,16 @@ fn catalogue(plan: &Plan) -> Result<toml::Table, String> {
     toml::from_str(text).map_err(|error| format!("labs.toml: {error}"))
 }
 
-/// The names of all parts, in the order in which they are done.
-fn parts(plan: &Plan) -> Result<Vec<String>, Failure> {
+/// All parts, each with its lab's name in `labs.toml`, in the order in which they are done.
+fn parts(plan: &Plan) -> Result<Vec<(String, String)>, Failure> {
     let labs = catalogue(plan).map_err(Failure::new)?;
     let of = |table: &toml::Value, key: &str| {
         table.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default()
     };
-    let parts = labs.get("lab").and_then(toml::Value::as_array).into_iter().flatten();
-    let names =
-        parts.flat_map(|lab| of(lab, "part")).filter_map(|part| Some(part.get("name")?.as_str()?.to_owned()));
-    Ok(names.collect())
+    let name = |table: &toml::Value| Some(table.get("name")?.as_str()?.to_owned());
+    let labs = labs.get("lab").and_then(toml::Value::as_array).into_iter().flatten();
+    let parts = labs.flat_map(|lab| of(lab, "part").into_iter().map(move |part| (name(lab), name(&part))));
+    Ok(parts.filter_map(|(lab, part)| Some((lab?, part?))).collect())
 }
 
 /// Whether a line such as `Test (2A): … not implemented (2A)` names the test's own part or an earlier one.

@@ -321,3 +321,24 @@ fn a_fixed_file_of_a_handout_that_has_changed_is_named_once() {
     let expected = "fixed.rs differs from what was handed out; it is replaced at grading";
     assert!(said.err.contains(expected) && !said.err.contains("mine.rs"), "{}", said.err);
 }
+
+/// A workspace with a lecture's lab alone: what is proposed is there, and the chapter is the lab's.
+#[test]
+fn the_overview_proposes_what_is_there() {
+    let folder = scratch();
+    let labs = std::fs::read_to_string(fixture().join("labs.toml")).expect("the fixture's list");
+    let labs = labs.replace("name = \"1A\"", "name = \"CA\"").replace("name = \"mini\"", "name = \"craq\"");
+    std::fs::write(folder.join("labs.toml"), labs).expect("the folder can be written");
+    std::fs::create_dir(folder.join("docs")).expect("a folder can be made");
+    std::fs::write(folder.join("docs/craq.md"), "# CRAQ\n").expect("the folder can be written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    command.current_dir(&folder).env("NO_COLOR", "1").env("CARGO_TARGET_DIR", "target").stdin(Stdio::null());
+    let said = Said::new(command.output().expect("lab can be run")).ended(0);
+    assert!(said.out.contains("next: cargo lab test passes_1a (docs/craq.md)"), "{}", said.out);
+    assert!(
+        said.out.contains("cargo lab test CA ") && said.out.contains("cargo lab stress CA "),
+        "{}",
+        said.out
+    );
+    assert!(!said.out.contains("2A") && !said.out.contains("PART "), "{}", said.out);
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use labrpc::Service;
 use labrt::channel::{Receiver, Sender, unbounded};
 use labrt::sync::{Arc, Mutex};
+// handout: drop classic
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 use rsm::{ClientSession, LeaderCache};
@@ -18,13 +19,25 @@ use crate::state::{Mode, Settings};
 /// The pause before a client asks again after a refusal.
 const AGAIN: Duration = Duration::from_millis(20);
 
+// handout: end
+// handout: put classic
+// use labrt::time::Duration;
+//
+// use crate::rpc::{
+//     Config, ManagerPeer, NodeId, NodePeer, ObjectId, Op, Outcome, ReadMode, Refusal, ReplyRpc, UpdateReply,
+//     Versioned,
+// };
+// use crate::state::Settings;
+//
+// handout: end
+// Clients listen here in every solution.
+// handout: bodies kept
 /// The network outside: it carries the tail's answers to the clients.
 #[derive(Default)]
 pub struct Replies {
     ports: Mutex<BTreeMap<u64, Sender<UpdateReply>>>,
 }
 
-// handout: bodies kept
 impl Replies {
     /// A network without clients.
     pub fn new() -> Arc<Replies> {
@@ -57,6 +70,7 @@ impl ReplyRpc for Replies {
 
 /// A client of one chain. It has one operation under way at a time.
 pub struct Client {
+    // handout: drop classic
     settings: Settings,
     nodes: Vec<NodePeer>,
     managers: LeaderCache<ManagerPeer>,
@@ -64,8 +78,13 @@ pub struct Client {
     replies: Receiver<UpdateReply>,
     /// The configuration, as the client knows it.
     config: Config,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// What became of an attempt.
 enum Attempt<T> {
     Done(T),
@@ -75,6 +94,7 @@ enum Attempt<T> {
     Again,
 }
 
+// handout: end
 // handout: bodies CA
 impl Client {
     /// A client with this number, which no other client may have. It reaches the nodes, by number, and the

@@ -1,3 +1,4 @@
+// handout: file guided
 //! Joining: the tail's state goes to a spare, while the tail goes on. Pure, as `state.rs`.
 //!
 //! The tail sends its objects as they were when the copy began, then the updates that came since. When few

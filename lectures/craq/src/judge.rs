@@ -1,3 +1,4 @@
+// handout: file guided
 //! The manager's judgement: who is alive, who may act, and which configuration comes next. Pure.
 //!
 //! What it knows of nodes it has from their heartbeats, and a new manager begins with nothing. What must not
@@ -62,9 +63,13 @@ impl Judge {
         let stays = plan.next.as_ref().is_none_or(|next| next.place(member).is_some());
         let is_member = plan.active.place(member).is_some();
         let is_granted = is_member && stays && heartbeat.epoch == plan.active.epoch;
-        let is_tail = plan.active.tail() == Some(member);
-        let copy_to = (is_granted && is_tail).then(|| self.spare(plan, now)).flatten();
-        Granted { epoch: plan.active.epoch, is_granted, is_member, copy_to }
+        let mut granted = Granted { epoch: plan.active.epoch, is_granted, is_member, copy_to: None };
+        // handout: from CB
+        if is_granted && plan.active.tail() == Some(member) {
+            granted.copy_to = self.spare(plan, now);
+        }
+        // handout: end
+        granted
     }
 
     // handout: body CB
@@ -92,6 +97,7 @@ impl Judge {
         if plan.active.epoch == 0 {
             return self.first(plan, now);
         }
+        // handout: from CB
         let proposed = plan.next.as_ref().unwrap_or(&plan.active);
         let lost = self.lost(plan, proposed, now);
         let stay: Vec<Member> =
@@ -102,6 +108,7 @@ impl Judge {
             let next = plan.active.followed_by(stay);
             return Some(plan.followed_by(plan.active.clone(), Some(next)));
         }
+        // handout: end
         match &plan.next {
             Some(next) => self.has_waited(next, now).then(|| plan.followed_by(next.clone(), None)),
             None => self.joined(plan, now),

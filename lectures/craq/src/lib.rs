@@ -55,6 +55,7 @@
 //! (clean) and 5 (dirty). The tail says 4, or 5 if the acknowledgement is still on its way; either is the
 //! newest committed version at that moment.
 //!
+// handout: drop classic
 //! # How to read
 //!
 //! | file | content |
@@ -70,11 +71,14 @@
 // handout: end
 //! | `client.rs` | clients |
 //!
+// handout: end
 //! # What the tests need
 //!
-//! [`Node`] with [`Peers`], [`Settings`] and its [`Probe`], which shows each step; [`Manager`] over a
-//! [`Registry`]; [`Client`]; the messages of `rpc.rs`.
+//! [`Node`] with [`Peers`] and [`Settings`]; [`Manager`] over a [`Registry`]; [`Client`]; the messages of
+//! `rpc.rs`. A node shows each [`Step`] to its [`Probe`], under its lock, with the [`State`] behind the step:
+//! on that the tests watch the invariants.
 //!
+// handout: drop classic
 //! # What this solution does beyond the papers, and why
 //!
 //! - **Leases.** The papers assume that a node that has failed has stopped.
@@ -86,6 +90,7 @@
 //! - **A refused test-and-set stays refused.** Otherwise a late copy could succeed, though its client was
 //!   told that it had failed.
 //!
+// handout: end
 //! # What is left out on purpose
 //!
 //! - **Disks.** If all nodes of a chain fail its objects are lost.
@@ -99,14 +104,20 @@
 //
 // handout: end
 mod client;
+// handout: drop classic
 mod copy;
 mod judge;
+// handout: end
 mod manager;
+// handout: drop classic
 mod membership;
+// handout: end
 mod node;
 mod object;
 mod raft_registry;
+// handout: drop classic
 mod reads;
+// handout: end
 mod registry;
 pub mod rpc;
 mod state;

@@ -1,11 +1,17 @@
+// handout: drop classic
 //! A manager: it hears the nodes' heartbeats, decides through its registry, and tells the nodes.
 //!
 //! | thread | work |
 //! |---|---|
 //! | steward | decides which configuration comes next |
 //! | herald | tells the nodes of the configuration in force, from tail to head |
+// handout: end
+// handout: put classic
+// //! A manager: it hears the nodes' heartbeats, decides through its registry, and tells the nodes.
+// handout: end
 
 use labrpc::Service;
+// handout: drop classic
 use labrt::sync::{Arc, Condvar, Monitor, Mutex, Settle};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -20,16 +26,31 @@ use crate::state::Settings;
 const CALL: Duration = Duration::from_millis(150);
 /// The pause when there is nothing to tell, or a node does not answer.
 const AGAIN: Duration = Duration::from_millis(20);
+// handout: end
+// handout: put classic
+// use labrt::sync::Arc;
+// use rsm::Request;
+//
+// use crate::registry::Registry;
+// use crate::rpc::{ChainId, Config, Granted, Heartbeat, ManagerRpc, NodePeer, NotLeader};
+// use crate::state::Settings;
+// handout: end
 
 /// A manager of one chain. Several of them share a registry; the one that leads decides.
 pub struct Manager {
+    // handout: drop classic
     settings: Settings,
     registry: Arc<dyn Registry>,
     nodes: Vec<NodePeer>,
     judge: Mutex<Judge>,
     plan: Monitor<Known>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// What the manager knows of the plan.
 #[derive(Default)]
 struct Known {
@@ -54,6 +75,7 @@ impl Settle for Known {
     }
 }
 
+// handout: end
 // handout: bodies CA
 impl Manager {
     /// Starts a manager that reaches all nodes, by number. Its threads belong to the caller's computer.

@@ -1,3 +1,4 @@
+// handout: file guided
 //! A node and the configurations: roles, leases, heartbeats. Pure, as `state.rs`.
 //!
 //! A node never decides about its role. A configuration of the manager with a higher epoch does, and the

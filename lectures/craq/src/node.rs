@@ -1,3 +1,4 @@
+// handout: drop classic
 //! A node: the monitor around its rules, its threads, and the handlers of its messages.
 //!
 //! | thread | work |
@@ -7,8 +8,13 @@
 //! | acker | tells the predecessor what is committed |
 //! | replier | answers clients, at the tail |
 //! | copier | sends the tail's state to a spare |
+// handout: end
+// handout: put classic
+// //! A node: its threads, and the handlers of its messages.
+// handout: end
 
 use labrpc::Service;
+// handout: drop classic
 use labrt::sync::{Arc, Condvar, Monitor, Settle};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
@@ -28,6 +34,15 @@ const COPY: Duration = Duration::from_millis(1000);
 /// How long the head lets a client wait for the acknowledgement.
 const WAIT: Duration = Duration::from_millis(1000);
 
+// handout: end
+// handout: put classic
+// use labrt::sync::Arc;
+//
+// use crate::rpc::{Ack, CopyState, Forward, LastReceived, ManagerPeer, NewConfig, NodeId, NodePeer, NodeRpc};
+// use crate::rpc::{Read, Refusal, ReplyPeer, Taken, Update, Version, VersionQuery, Versioned};
+// use crate::state::{Probe, Settings, State};
+//
+// handout: end
 /// Whom a node can reach.
 #[derive(Clone)]
 pub struct Peers {
@@ -41,11 +56,17 @@ pub struct Peers {
 
 /// A node.
 pub struct Node {
+    // handout: drop classic
     state: Monitor<State>,
     peers: Peers,
     settings: Settings,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// What the threads of a node wait for.
 #[derive(Default)]
 pub struct Signals {
@@ -72,9 +93,11 @@ impl Settle for State {
         if !self.replies.is_empty() {
             signals.replies.notify_all();
         }
+        // handout: from CB
         if self.has_part() {
             signals.copies.notify_all();
         }
+        // handout: end
         if self.is_urgent {
             signals.heartbeat.notify_all();
         }
@@ -84,6 +107,7 @@ impl Settle for State {
     }
 }
 
+// handout: end
 // handout: bodies CA
 impl Node {
     /// Starts node `me` without any state: a spare. Its threads belong to the caller's computer and end with
@@ -98,7 +122,9 @@ impl Node {
         }
         node.spawn("acker", |node| node.run_acker());
         node.spawn("replier", |node| node.run_replier());
+        // handout: from CB
         node.spawn("copier", |node| node.run_copier());
+        // handout: end
         node
     }
 
@@ -162,7 +188,9 @@ impl Node {
             let answer = self.peer(successor.node).forward(&forward);
             let is_delivered = answer == Ok(Ok(()));
             let mut state = self.state.lock();
+            // handout: from CB
             state.heard(successor.node, answer.is_ok(), Instant::now());
+            // handout: end
             state.forwarded(forward.at.epoch, forward.record.n, is_delivered);
             drop(state);
             if !is_delivered {
@@ -181,7 +209,9 @@ impl Node {
             drop(state);
             let answer = self.peer(predecessor.node).ack(&ack);
             let mut state = self.state.lock();
+            // handout: from CB
             state.heard(predecessor.node, answer.is_ok(), Instant::now());
+            // handout: end
             if answer == Ok(Ok(())) {
                 state.acked(ack.at.epoch, ack.n);
                 continue;

@@ -1,9 +1,16 @@
 //! An object with its versions.
 
+// handout: drop classic
 use labrt::time::Instant;
 
 use crate::rpc::{Op, Refusal, Version, Versioned};
 
+// handout: end
+// handout: put classic
+// use crate::rpc::{Version, Versioned};
+//
+// handout: end
+// handout: drop classic
 /// A version that a node holds.
 #[derive(Clone, Debug)]
 struct Held {
@@ -13,13 +20,19 @@ struct Held {
     since: Instant,
 }
 
+// handout: end
 /// An object. Its newest version is dirty until the node knows that it is committed.
 #[derive(Clone, Debug)]
 pub struct Object {
+    // handout: drop classic
     /// Oldest first, without gaps.
     held: Vec<Held>,
     /// The newest version that this node knows to be committed.
     committed: Version,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies CA
@@ -35,19 +48,19 @@ impl Object {
         Object::clean(Versioned { version: 0, value: Vec::new() }, now)
     }
 
-    // handout: body kept
+    // handout: body guided kept
     /// The newest version, committed or not.
     pub fn newest(&self) -> Version {
         self.held.last().map_or(0, |held| held.version)
     }
 
-    // handout: body kept
+    // handout: body guided kept
     /// The newest version that the node knows to be committed.
     pub fn committed(&self) -> Version {
         self.committed
     }
 
-    // handout: body kept
+    // handout: body guided kept
     /// The numbers of the versions that the node holds, oldest first.
     pub fn versions(&self) -> Vec<Version> {
         self.held.iter().map(|held| held.version).collect()

@@ -1,13 +1,18 @@
 //! The registry on the replicated state machine of lab 3.
 
 use labapi::Persister;
+// handout: drop classic
 use labgob::DecodeError;
+// handout: end
 use labrpc::{ClientEnd, Service};
 use labrt::sync::Arc;
+// handout: drop classic
 use rsm::{Rsm, StateMachine};
+// handout: end
 
 use crate::registry::{Plan, Registry, Unavailable};
 
+// handout: drop classic
 /// The replicated state: the plan.
 #[derive(Default)]
 struct Register {
@@ -38,9 +43,15 @@ impl StateMachine for Register {
     }
 }
 
+// handout: end
 /// One server of the replicated register. The manager beside it decides while this server leads.
 pub struct RaftRegistry {
+    // handout: drop classic
     rsm: Arc<Rsm<Register>>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies CA

@@ -1,3 +1,4 @@
+// handout: file guided
 //! A node's rules for reads. Pure, as `state.rs`.
 
 use labrt::time::Instant;
@@ -59,7 +60,6 @@ impl State {
         }
     }
 
-    // handout: body CC
     /// Whether a read may take a version that is not committed.
     fn takes_newest(&self, object: &Object, mode: ReadMode, now: Instant) -> bool {
         match mode {

@@ -1,3 +1,4 @@
+// handout: drop classic
 //! A node's rules for updates. Pure: no threads, no network, no clock.
 //!
 //! `reads.rs` has the rules for reads, `membership.rs` those of reconfiguration, `copy.rs` those of joining.
@@ -14,6 +15,17 @@ use crate::rpc::{
     Taken, Update, UpdateReply, Versioned,
 };
 
+// handout: end
+// handout: put classic
+// //! What a node is told when it starts, and what it shows to testers.
+//
+// use labrt::sync::Arc;
+// use labrt::time::{Duration, Instant};
+//
+// use crate::object::Object;
+// use crate::rpc::{ChainId, Config, Member, ObjectId, Record};
+//
+// handout: end
 /// Who serves reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -96,6 +108,7 @@ pub enum Step<'a> {
 /// For testers: is shown each step of a node, and the state behind it. It runs under the node's lock.
 pub type Probe = Arc<dyn Fn(&Step<'_>, &State) + Send + Sync>;
 
+// handout: drop classic
 /// How far an update is on its way to the successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -104,8 +117,10 @@ pub(crate) enum Progress {
     Delivered,
 }
 
+// handout: end
 /// A node's state.
 pub struct State {
+    // handout: drop classic
     pub(crate) me: Member,
     pub(crate) settings: Settings,
     /// The configuration that the node is in; epoch 0: none.
@@ -142,13 +157,18 @@ pub struct State {
     /// The epoch, and what was committed, when waiting clients were told last.
     announced: (u64, u64),
     pub(crate) probe: Option<Probe>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
-// handout: bodies kept
+// handout: bodies guided kept
+// handout: bodies classic CA
 /// What testers and threads may see.
 impl State {
     /// A spare without any state.
-    pub fn new(me: Member, settings: Settings, probe: Option<Probe>) -> State {
+    pub(crate) fn new(me: Member, settings: Settings, probe: Option<Probe>) -> State {
         State {
             me,
             settings,
@@ -194,8 +214,8 @@ impl State {
     }
 
     /// The updates that were applied and are not known to be committed, in order.
-    pub fn sent(&self) -> impl Iterator<Item = &Record> {
-        self.sent.values().map(|(record, _)| record)
+    pub fn sent(&self) -> Vec<&Record> {
+        self.sent.values().map(|(record, _)| record).collect()
     }
 
     /// An object; None if it was never written.
@@ -204,25 +224,29 @@ impl State {
     }
 
     /// All objects.
-    pub fn objects(&self) -> impl Iterator<Item = (ObjectId, &Object)> {
-        self.objects.iter().map(|(&id, object)| (id, object))
+    pub fn objects(&self) -> Vec<(ObjectId, &Object)> {
+        self.objects.iter().map(|(&id, object)| (id, object)).collect()
     }
 
+    // handout: drop classic
     /// Whether the node is the head.
     pub fn is_head(&self) -> bool {
         self.config.head() == Some(self.me)
     }
 
+    // handout: end
     /// Whether the node is the tail.
     pub fn is_tail(&self) -> bool {
         self.config.tail() == Some(self.me)
     }
 
+    // handout: drop classic
     /// Whether the node may act.
     pub fn has_lease(&self, now: Instant) -> bool {
         self.lease_until.is_some_and(|until| now < until)
     }
 
+    // handout: end
     /// Whether more is committed or the epoch has changed since the last call.
     pub(crate) fn has_news(&mut self) -> bool {
         let now = (self.config.epoch, self.committed);

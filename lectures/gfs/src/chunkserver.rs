@@ -67,8 +67,10 @@ impl ChunkServer {
             let heart = Arc::clone(&server);
             thread::spawn_named("heartbeat", move || heart.run_heartbeats(master));
         }
+        // handout: from GD
         let scrubber = Arc::clone(&server);
         thread::spawn_named("scrubber", move || scrubber.run_scrubber());
+        // handout: end
         server
     }
 
@@ -196,7 +198,7 @@ impl ChunkServer {
         answers.filter(|(_, applied)| !applied).map(|(server, _)| server).collect()
     }
 
-    // handout: body GD
+    // handout: body GB
     /// Fetches a chunk, no faster than a clone may be.
     fn fetch(&self, order: CloneFrom) -> Result<Vec<u8>, ChunkError> {
         let CloneFrom { handle, version, source } = order;
@@ -264,7 +266,7 @@ impl ChunkRpc for ChunkServer {
         self.state.lock().grant(grant, Instant::now())
     }
 
-    // handout: body GD
+    // handout: body GB
     fn revoke(&self, chunk: ChunkVersion) -> Result<(), ChunkError> {
         let mut state = self.state.lock();
         while !state.is_revoked(chunk)? {
@@ -278,7 +280,7 @@ impl ChunkRpc for ChunkServer {
         self.state.lock().copy(copy)
     }
 
-    // handout: body GD
+    // handout: body GB
     fn clone_replica(&self, order: CloneFrom) -> Result<(), ChunkError> {
         if !self.state.lock().wants(order) {
             return Ok(());

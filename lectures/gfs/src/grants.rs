@@ -95,7 +95,7 @@ impl Master {
         self.wait_for_copies().map(|()| to)
     }
 
-    // handout: body GD
+    // handout: body GB
     /// Takes the lease of a claimed chunk back. When it returns, no mutation of it can succeed any more.
     ///
     /// # Errors

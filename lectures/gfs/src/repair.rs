@@ -18,10 +18,12 @@ impl Master {
         loop {
             thread::sleep(self.settings.look);
             self.reclaim(Instant::now());
+            // handout: from GB
             // A master that has just started does not know yet what the servers have.
             if Instant::now() >= self.started + self.settings.silence {
                 self.repair();
             }
+            // handout: end
         }
     }
 
@@ -35,7 +37,7 @@ impl Master {
         }
     }
 
-    // handout: body GD
+    // handout: body GB
     /// Starts clones of the chunks that have lost most, as many as may run.
     fn repair(self: &Arc<Self>) {
         let now = Instant::now();
@@ -63,7 +65,7 @@ impl Master {
         }
     }
 
-    // handout: body GD
+    // handout: body GB
     /// Has one more server fetch a claimed chunk. Its lease is taken back first: a mutation meanwhile would
     /// not reach the new replica.
     fn clone_chunk(&self, handle: Handle) -> Result<(), MasterError> {
@@ -98,7 +100,7 @@ impl Master {
     }
 }
 
-// handout: body GD
+// handout: body GB
 fn pick(servers: &[ServerId]) -> Option<ServerId> {
     servers.iter().copied().min_by_key(|_| random::<u64>())
 }
@@ -147,7 +149,7 @@ impl State {
         chunks.filter(is_garbage).map(|(handle, version, _)| (handle, version)).collect()
     }
 
-    // handout: body GD
+    // handout: body GB
     /// Chunks that lack replicas and have one to copy, those that have the fewest first.
     pub(crate) fn lacking(&self, goal: usize, now: Instant) -> Vec<Handle> {
         let mut lacking: Vec<(usize, Handle)> = Vec::new();
@@ -165,7 +167,7 @@ impl State {
         lacking.into_iter().map(|(_, handle)| handle).collect()
     }
 
-    // handout: body GD
+    // handout: body GB
     /// Chunks with too many replicas lose one, where most others are. A server that was believed to be dead
     /// may have come back.
     fn trim(&mut self, goal: usize, now: Instant) {

@@ -207,7 +207,7 @@ impl State {
         Ok(())
     }
 
-    // handout: body GD
+    // handout: body GB
     /// Whether the lease of this version is gone, and nothing is under way under it.
     pub(crate) fn is_revoked(&mut self, chunk: ChunkVersion) -> Result<bool, ChunkError> {
         let replica = self.replica(chunk.handle)?;
@@ -237,7 +237,7 @@ impl State {
         self.good(copy.to, copy.version).map(|_| ())
     }
 
-    // handout: body GD
+    // handout: body GB
     /// A replica that came from another server.
     pub(crate) fn cloned(&mut self, order: CloneFrom, bytes: &[u8]) {
         if self.wants(order) {
@@ -245,7 +245,7 @@ impl State {
         }
     }
 
-    // handout: body GD
+    // handout: body GB
     /// Whether the own replica is older or damaged.
     pub(crate) fn wants(&self, order: CloneFrom) -> bool {
         let own = self.chunks.get(&order.handle);

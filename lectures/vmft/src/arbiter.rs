@@ -74,12 +74,14 @@ pub trait Arbiter: Send + Sync {
     fn reset(&self, epoch: u64) -> Result<(), ArbiterError>;
 }
 
+// handout: bodies kept
 /// The flag on the shared disk.
 pub struct DiskArbiter {
     disk: DiskPeer,
     vm: u64,
 }
 
+// handout: bodies VB
 impl DiskArbiter {
     /// The flag of machine `vm` on this disk.
     pub fn new(disk: &DiskPeer, vm: u64) -> DiskArbiter {

@@ -17,6 +17,7 @@ use crate::rpc::{HostPeer, Transmission, WireRpc};
 /// How long a client waits for an answer before it sends its request again.
 pub const RESEND: Duration = Duration::from_millis(150);
 
+// handout: bodies kept
 /// The network outside: it carries packets to clients and bytes to the console.
 #[derive(Default)]
 pub struct Wire {
@@ -25,7 +26,6 @@ pub struct Wire {
     console: Mutex<(Vec<u8>, u64)>,
 }
 
-// handout: bodies kept
 impl Wire {
     /// A network without clients.
     pub fn new() -> Arc<Wire> {

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! The cluster service: it knows which hosts are free, and picks one for a new backup.
 
 use labrpc::Service;

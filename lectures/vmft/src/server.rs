@@ -91,6 +91,7 @@ pub struct Status {
     pub lag: Duration,
 }
 
+// handout: bodies kept
 /// A host.
 pub struct Host {
     // handout: drop classic

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! The other way to keep a backup: state transfer. After each output the primary ships the pages that have
 //! changed, instead of logging events. Here it is a measure: how many bytes does each way need?
 

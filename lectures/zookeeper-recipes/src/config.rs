@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! A configuration of many nodes that is never seen half-written (paper, section 2.3).
 
 use zookeeper::{ANY_VERSION, Client, Error, Flags, Operation, Pending, Watch, path};

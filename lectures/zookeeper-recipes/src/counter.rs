@@ -13,6 +13,7 @@ const FIRST: Duration = Duration::from_millis(60);
 const LONGEST: Duration = Duration::from_millis(960);
 
 // handout: end
+// handout: bodies kept
 /// A counter in the data of one node.
 pub struct Counter<'a> {
     client: &'a Client,

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! Test-and-set, and the election of a primary with it.
 
 use zookeeper::{Client, Error, Flags, Watch};

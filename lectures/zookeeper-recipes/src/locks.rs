@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! Locks. A client that is cut off does not know whether it still holds one, so a lock alone protects
 //! nothing outside of the service. Each has a fencing number that grows: whoever is written to can refuse
 //! what comes with a lower number than it has seen.

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! Who is there: each member has an ephemeral node.
 
 use zookeeper::{Client, Error, Flags, Watch, path};

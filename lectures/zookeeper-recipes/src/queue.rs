@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! A queue: first in, first out, for any number of producers and consumers.
 
 use zookeeper::{ANY_VERSION, Client, Error, Flags, path};

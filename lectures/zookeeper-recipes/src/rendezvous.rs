@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! A place where workers learn what their master will say, whoever comes first.
 
 use zookeeper::{ANY_VERSION, Client, Error};

@@ -73,6 +73,7 @@ struct Inner {
 }
 
 // handout: end
+// handout: bodies kept
 /// An answer that may not be there yet.
 pub struct Pending {
     answer: Take<(Zxid, Answer)>,

@@ -163,9 +163,12 @@ impl Desk {
             _ => {}
         }
         self.zxid = replica.zxid;
+        // handout: from ZB
         self.watches.forget(connect.session);
+        // handout: end
         self.heard.insert(connect.session);
         let mut connection = Connection::new(connect, timeout, now);
+        // handout: from ZB
         // Rule 5.
         let mut events = BTreeSet::new();
         for (kind, path) in &connect.watches {
@@ -178,6 +181,7 @@ impl Desk {
             let event = Event { path: path.clone(), kind, zxid: replica.zxid };
             connection.deliver(Delivery::Event(event));
         }
+        // handout: end
         self.connections.insert(connect.session, connection);
         Ok(())
     }
@@ -253,10 +257,12 @@ impl Desk {
                 }
                 operation => {
                     let answer = replica.read(&operation);
+                    // handout: from ZB
                     // Rule 4: the watch and the read see the same state.
                     if let Some(kind) = watch_of(&operation, &answer) {
                         self.watches.leave(session, kind, operation.path());
                     }
+                    // handout: end
                     connection.reply(xid, replica.zxid, answer);
                 }
             }
@@ -268,11 +274,13 @@ impl Desk {
 impl Desk {
     /// Rule 4: what has happened to nodes goes to those who watch them.
     pub(crate) fn fire(&mut self, changes: &[Change], zxid: Zxid) {
+        // handout: from ZB
         for change in changes {
             for session in self.watches.fired(change) {
                 self.deliver_event(session, Event { path: change.path.clone(), kind: change.kind, zxid });
             }
         }
+        // handout: end
     }
 
     fn deliver_event(&mut self, session: SessionId, event: Event) {
@@ -304,7 +312,9 @@ impl Desk {
         if replica.sessions.contains_key(&session) {
             return;
         }
+        // handout: from ZB
         self.watches.forget(session);
+        // handout: end
         let Some(connection) = self.connections.get_mut(&session).filter(|connection| !connection.is_over)
         else {
             return;
@@ -317,6 +327,7 @@ impl Desk {
     /// The replica has jumped to the state of a snapshot.
     pub(crate) fn jump(&mut self, replica: &Shared) {
         let since = std::mem::replace(&mut self.zxid, replica.zxid);
+        // handout: from ZB
         let mut events = BTreeSet::new();
         for (session, kind, path) in self.watches.all() {
             if let Some(event) = replica.missed(kind, &path, since) {
@@ -327,6 +338,7 @@ impl Desk {
         for (session, path, kind) in events {
             self.deliver_event(session, Event { path, kind, zxid: replica.zxid });
         }
+        // handout: end
         let opened: Vec<SessionId> = self.openings.keys().copied().collect();
         for session in opened.into_iter().filter(|session| replica.sessions.contains_key(session)) {
             if let Some(opened) = self.openings.remove(&session) {
@@ -431,7 +443,9 @@ impl Desk {
         let silent: Vec<SessionId> = silent.map(|(&session, _)| session).collect();
         for session in silent {
             self.connections.remove(&session);
+            // handout: from ZB
             self.watches.forget(session);
+            // handout: end
         }
     }
 }

@@ -88,7 +88,9 @@ impl Server {
         server.spawn("forwarder", |server| server.run_forwarder());
         server.spawn("syncer", |server| server.run_syncer());
         server.spawn("toucher", |server| server.run_toucher());
+        // handout: from ZC
         server.spawn("judge", |server| server.run_judge());
+        // handout: end
         server
     }
 
@@ -184,7 +186,9 @@ impl Server {
         if !ReplicatedServer::is_leader(self) {
             return Err(NotLeader);
         }
+        // handout: from ZC
         self.judge.lock().note(sessions, Instant::now());
+        // handout: end
         // A leader that no majority follows judges nobody, and must not calm the clients.
         self.fresh_zxid().map(drop)
     }

@@ -1,3 +1,4 @@
+// handout: bodies kept
 //! Words: maximal runs of Unicode letters.
 //!
 //! The course's Go code splits with `unicode.IsLetter`, which asks for the general category

@@ -25,14 +25,10 @@ fn bodies_become_todo() {
 }
 
 #[test]
-fn what_is_apart_is_no_part_of_a_solution() {
+fn what_is_apart_is_for_no_student() {
     let text = "a\n// handout: drop apart\nmod b;\n// handout: end\n// handout: drop\nc\n// handout: end\n";
     assert_eq!(guided(text).text.as_deref(), Some("a\n"));
-    let whole = "a\n// handout: drop\nc\n// handout: end\n";
-    assert_eq!(solution(text).as_deref(), Some(whole));
     assert_eq!(guided("// handout: file apart\na\n").text, None);
-    assert_eq!(solution("// handout: file apart\na\n"), None);
-    assert_eq!(solution("// handout: drop oracle\na\n// handout: end\n"), None);
 }
 
 #[test]
@@ -46,6 +42,8 @@ fn a_block_whose_functions_have_gone_goes_too() {
 #[test]
 fn what_is_left_out_leaves_no_empty_lines() {
     let gone = "    // handout: drop\n    fn b();\n    // handout: end\n";
+    let head = "//! A.\n//!\n// handout: drop\n//! B.\n// handout: end\n\nuse c;\n";
+    assert_eq!(guided(head).text.as_deref(), Some("//! A.\n\nuse c;\n"));
     let text = format!("impl A {{\n{gone}\n    fn a();\n\n{gone}\n{gone}\n    fn c();\n\n{gone}}}\n");
     assert_eq!(guided(&text).text.as_deref(), Some("impl A {\n    fn a();\n\n    fn c();\n}\n"));
 }
@@ -67,6 +65,16 @@ fn classic_leaves_the_interface() {
     let expected = "impl A {\n    pub fn b() {\n        todo!(\"2A\")\n    }\n}\nimpl C for A {\n    fn c() {\n        todo!(\"2A\")\n    }\n}\n";
     let cut = cut(text, Language::Rust, Case { level: Level::Classic, has_oracle: false }).unwrap();
     assert_eq!(cut.text.as_deref(), Some(expected));
+}
+
+/// What is missing before a part is begun is there for those who have bodies at all.
+#[test]
+fn what_is_from_a_part_stays_where_bodies_stay() {
+    let text = "fn a() {\n    // handout: from 2B\n    b();\n    // handout: end\n}\n";
+    assert_eq!(guided(text).text.as_deref(), Some("fn a() {\n    b();\n}\n"));
+    let text = format!("// handout: bodies 2A\n{text}");
+    let expected = "fn a() {\n    // 2B adds to it.\n    todo!(\"2A\")\n}\n";
+    assert_eq!(guided(&text).text.as_deref(), Some(expected));
 }
 
 #[test]
@@ -96,7 +104,10 @@ fn a_wrong_mark_is_named_with_its_line() {
     assert_eq!(fault("r#\"\n// handout: end\n\"#;").1, "a mark stands in a string");
     assert_eq!(fault("/*\n// handout: end\n*/").1, "a mark stands in a block comment");
     assert_eq!(fault("let a; // handout: drop\n").1, "a mark needs a line of its own");
-    assert_eq!(fault("// handout: dorp\n").1, "`dorp` is no mark: file, bodies, body, drop, put or end");
+    assert_eq!(
+        fault("// handout: dorp\n").1,
+        "`dorp` is no mark: file, bodies, body, drop, put, from or end"
+    );
     assert_eq!(
         fault("// handout: put\na\n// handout: end\n"),
         (2, "what is put must be a comment".to_owned())

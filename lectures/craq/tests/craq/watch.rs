@@ -387,9 +387,9 @@ impl Watch {
             return;
         }
         let (committed, hist) = (state.committed(), state.hist());
-        let kept = state.sent().map(|record| record.n);
+        let kept = state.sent().into_iter().map(|record| record.n);
         self.expect(kept.eq(committed + 1..=hist), || {
-            let kept: Vec<u64> = state.sent().map(|record| record.n).collect();
+            let kept: Vec<u64> = state.sent().into_iter().map(|record| record.n).collect();
             format!("2: {:?} has {hist} updates, knows {committed} committed, keeps {kept:?}", state.me())
         });
         let known = facts.lives.get(&state.me().node).map_or(0, |life| life.history.len() as u64);

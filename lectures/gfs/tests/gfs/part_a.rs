@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use gfs::rpc::{MasterError, Purpose};
-use gfs_client::records::{RecordWriter, read_records, read_to_checkpoint, write_checkpoint};
 use labrt::thread;
 
 use crate::cluster::{Setup, all_at_once, machine, ms, play, refused, same, text};
@@ -165,37 +164,5 @@ fn gfs_atomic_publish() {
         }
         let versions: std::collections::BTreeSet<_> = seen.iter().flatten().collect();
         t.exercised(versions.len() > 1, "a reader sees a version come");
-    });
-}
-
-/// Readers of a file that grows stop where the writer says that it is valid.
-#[test]
-fn gfs_checkpoint() {
-    play("gfs_checkpoint", Setup::servers(5), |_, cluster| {
-        let (mut client, mut reader) = (cluster.client(), cluster.client());
-        client.create("/log").expect("a new file");
-        assert_eq!(
-            read_to_checkpoint(&mut reader, "/log"),
-            Err(refused(MasterError::NoFile)),
-            "nothing is valid"
-        );
-        let mut writer = RecordWriter::default();
-        let mut payloads = Vec::new();
-        for number in 0..20_u32 {
-            let payload = text(&format!("r{number}"), 700);
-            let (_, at) = writer.append(&mut client, "/log", &payload).expect("an append");
-            payloads.push(payload);
-            if number % 5 == 4 {
-                let valid = at + 700 + 28;
-                write_checkpoint(&mut client, "/log", valid).expect("a checkpoint");
-            }
-            let valid = (number as usize + 1) / 5 * 5;
-            if valid > 0 {
-                let records = read_to_checkpoint(&mut reader, "/log").expect("a checkpoint");
-                let read: Vec<_> = records.into_iter().map(|record| record.payload).collect();
-                assert_eq!(read, payloads[..valid], "after {number}");
-            }
-        }
-        assert_eq!(read_records(&mut reader, "/log").expect("a read").len(), 20);
     });
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gfs::rpc::{ChunkError, DataId, FindChunk, MasterError, Purpose, PushData, ReadArgs, WriteArgs};
-use gfs_client::records::{RecordWriter, scan};
+use gfs_client::records::{RecordWriter, read_records, read_to_checkpoint, scan, write_checkpoint};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Instant;
@@ -295,5 +295,37 @@ fn gfs_all_replicas_missing_current() {
         t.scene("One server with the current version comes back.");
         cluster.restart_server(0);
         same(client.read("/a", 0, 1000), &new, "what was read");
+    });
+}
+
+/// Readers of a file that grows stop where the writer says that it is valid.
+#[test]
+fn gfs_checkpoint() {
+    play("gfs_checkpoint", Setup::servers(5), |_, cluster| {
+        let (mut client, mut reader) = (cluster.client(), cluster.client());
+        client.create("/log").expect("a new file");
+        assert_eq!(
+            read_to_checkpoint(&mut reader, "/log"),
+            Err(refused(MasterError::NoFile)),
+            "nothing is valid"
+        );
+        let mut writer = RecordWriter::default();
+        let mut payloads = Vec::new();
+        for number in 0..20_u32 {
+            let payload = text(&format!("r{number}"), 700);
+            let (_, at) = writer.append(&mut client, "/log", &payload).expect("an append");
+            payloads.push(payload);
+            if number % 5 == 4 {
+                let valid = at + 700 + 28;
+                write_checkpoint(&mut client, "/log", valid).expect("a checkpoint");
+            }
+            let valid = (number as usize + 1) / 5 * 5;
+            if valid > 0 {
+                let records = read_to_checkpoint(&mut reader, "/log").expect("a checkpoint");
+                let read: Vec<_> = records.into_iter().map(|record| record.payload).collect();
+                assert_eq!(read, payloads[..valid], "after {number}");
+            }
+        }
+        assert_eq!(read_records(&mut reader, "/log").expect("a read").len(), 20);
     });
 }

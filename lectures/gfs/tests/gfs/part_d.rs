@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use gfs::rpc::{ChunkError, Handle, Purpose, ReadArgs, ServerId};
+use gfs::rpc::{ChunkError, Handle, MasterError, Purpose, ReadArgs, ServerId};
 use labrt::rand::random_range;
 use labrt::time::Instant;
 
-use crate::cluster::{Setup, handles, machine, ms, play, same, text};
+use crate::cluster::{Setup, handles, machine, ms, play, refused, same, text};
+use crate::part_c::restarts;
 
 /// A bit flips on one disk. No client ever reads it, and the replica is replaced.
 #[test]
@@ -117,6 +118,8 @@ fn gfs_snapshot_cow() {
         client.create("/a").expect("a new file");
         let old = text("old", 3 * chunk);
         client.write("/a", 0, &old).expect("a write");
+        assert_eq!(client.snapshot("/x", "/y"), Err(refused(MasterError::NoFile)));
+        assert_eq!(client.snapshot("/a", "/a"), Err(refused(MasterError::Exists)));
         let before = handles(cluster, "/a");
         t.scene("A snapshot, in the middle of another client's writes.");
         let busy = cluster.clone();
@@ -157,4 +160,10 @@ fn gfs_snapshot_cow() {
         same(cluster.client().read("/b", 0, 10), &old[..10], "what was read");
         assert!((0..5).all(|server| cluster.group.is_alive(machine(server))));
     });
+}
+
+/// As in part GC, with snapshots: the master may die in the middle of one.
+#[test]
+fn gfs_restarts_amid_snapshots() {
+    play("gfs_restarts_amid_snapshots", Setup::servers(5), |_, cluster| restarts(cluster, 6, true));
 }

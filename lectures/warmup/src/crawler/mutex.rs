@@ -7,6 +7,7 @@ use labrt::thread;
 
 use super::{CrawlReport, FetchError, Fetcher, Url};
 
+// handout: drop classic
 /// What the threads of a crawl share.
 struct Crawl {
     fetcher: Arc<dyn Fetcher>,
@@ -20,6 +21,7 @@ struct Visited {
     report: CrawlReport,
 }
 
+// handout: end
 // handout: body 0A
 /// Crawls everything that `root` leads to. All pages that are known and not yet fetched are fetched at the
 /// same time.

@@ -24,10 +24,16 @@ pub enum Admission {
 /// The results of the last calls of each client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyCache {
+    // handout: drop classic
     window: u64,
     clients: BTreeMap<ClientId, Results>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// The results for one client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Results {
@@ -37,6 +43,7 @@ struct Results {
     values: BTreeMap<u64, Option<Vec<u8>>>,
 }
 
+// handout: end
 // handout: bodies 0C
 impl ReplyCache {
     /// An empty cache for clients with at most `window` calls under way.

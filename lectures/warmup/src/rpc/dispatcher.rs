@@ -39,6 +39,7 @@ pub enum Guarantee {
     ExactlyOnce,
 }
 
+// handout: drop classic
 /// What is on the disk.
 #[derive(Default, Serialize, Deserialize)]
 struct Disk {
@@ -49,8 +50,10 @@ struct Disk {
     state: Vec<u8>,
 }
 
+// handout: end
 /// Takes requests from the network and calls the handler as the guarantee demands.
 pub struct Dispatcher {
+    // handout: drop classic
     guarantee: Guarantee,
     handler: Arc<dyn Handler>,
     persister: Persister,
@@ -58,6 +61,10 @@ pub struct Dispatcher {
     cache: Mutex<ReplyCache>,
     /// Some running call has a result.
     completed: Condvar,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies 0C

@@ -11,7 +11,12 @@ use super::wire::{Malformed, Value, decode, encode};
 /// The server's map.
 #[derive(Debug, Default)]
 pub struct KeyValue {
+    // handout: drop classic
     values: Mutex<BTreeMap<String, String>>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies 0C
@@ -56,7 +61,12 @@ impl Handler for KeyValue {
 
 /// A client of the service.
 pub struct Clerk {
+    // handout: drop classic
     stub: Stub,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 impl Clerk {

@@ -57,6 +57,7 @@ impl std::error::Error for CallError {}
 
 /// A client of one server. Threads may share it.
 pub struct Stub {
+    // handout: drop classic
     server: RpcClient,
     mode: Mode,
     client_id: ClientId,
@@ -64,8 +65,13 @@ pub struct Stub {
     calls: Mutex<Calls>,
     /// Some call has ended.
     ended: Condvar,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// The calls of a client.
 struct Calls {
     next_seq: u64,
@@ -83,6 +89,7 @@ impl Calls {
     }
 }
 
+// handout: end
 // handout: bodies 0C
 impl Stub {
     /// A client at `address` that reaches its server over `end`, with at most `window` calls at the same

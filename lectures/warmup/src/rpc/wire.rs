@@ -4,9 +4,11 @@
 
 use std::fmt;
 
+// handout: drop classic
 /// How deep values may be nested. A message from outside must not decide how much stack a server needs.
 const MAX_DEPTH: usize = 64;
 
+// handout: end
 /// An argument or a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {

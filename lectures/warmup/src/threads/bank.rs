@@ -28,8 +28,13 @@ impl std::error::Error for InsufficientFunds {}
 /// Two accounts. Money moves between them, so their sum never changes.
 #[derive(Debug)]
 pub struct Bank {
+    // handout: drop classic
     /// One lock for both: the sum is a statement about the two together.
     balances: Mutex<[u64; 2]>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies 0B

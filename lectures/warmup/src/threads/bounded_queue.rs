@@ -6,10 +6,16 @@ use labrt::sync::{Condvar, Mutex};
 
 /// A queue between producers and consumers that never holds more than its capacity.
 pub struct BoundedQueue<T> {
+    // handout: drop classic
     items: Mutex<VecDeque<T>>,
     capacity: usize,
     not_full: Condvar,
     not_empty: Condvar,
+    // handout: end
+    // handout: put classic
+    // // Your data here, in place of this.
+    // data: std::marker::PhantomData<T>,
+    // handout: end
 }
 
 // handout: bodies 0B

@@ -16,7 +16,12 @@ pub trait Counter: Default + Send + Sync + 'static {
 /// its update is lost.
 #[derive(Debug, Default)]
 pub struct RacyCounter {
+    // handout: drop classic
     value: AtomicU64,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies 0B
@@ -34,7 +39,12 @@ impl Counter for RacyCounter {
 /// Reads and writes under a lock.
 #[derive(Debug, Default)]
 pub struct LockedCounter {
+    // handout: drop classic
     value: Mutex<u64>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 impl Counter for LockedCounter {
@@ -50,7 +60,12 @@ impl Counter for LockedCounter {
 /// Reads and writes in one atomic step.
 #[derive(Debug, Default)]
 pub struct AtomicCounter {
+    // handout: drop classic
     value: AtomicU64,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 impl Counter for AtomicCounter {

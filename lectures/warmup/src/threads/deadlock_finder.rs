@@ -61,6 +61,7 @@ pub enum Deadlock {
     },
 }
 
+// handout: drop classic
 /// A lock that was wanted while another one was held.
 #[derive(Clone, Debug)]
 struct Edge {
@@ -73,6 +74,7 @@ struct Edge {
     guards: BTreeSet<String>,
 }
 
+// handout: end
 // handout: body 0B
 /// Reports every deadlock of the trace once. A cycle of locks begins with the lock that is first by name.
 pub fn find_deadlocks(trace: &[Event]) -> Vec<Deadlock> {

@@ -5,10 +5,17 @@ use labrt::sync::{Condvar, Mutex};
 /// A value that is made once, when it is first asked for.
 #[derive(Default)]
 pub struct OnceCell<T> {
+    // handout: drop classic
     state: Mutex<State<T>>,
     ready: Condvar,
+    // handout: end
+    // handout: put classic
+    // // Your data here, in place of this.
+    // data: std::marker::PhantomData<T>,
+    // handout: end
 }
 
+// handout: drop classic
 #[derive(Default)]
 enum State<T> {
     #[default]
@@ -18,6 +25,7 @@ enum State<T> {
     Ready(T),
 }
 
+// handout: end
 // handout: bodies 0B
 impl<T: Clone> OnceCell<T> {
     /// A cell without a value.

@@ -6,10 +6,16 @@ use labrt::time::{Duration, Instant};
 
 /// Calls a closure once in each period, until it is stopped or dropped.
 pub struct Ticker {
+    // handout: drop classic
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// The request to stop.
 #[derive(Default)]
 struct Stop {
@@ -17,6 +23,7 @@ struct Stop {
     asked: Condvar,
 }
 
+// handout: end
 // handout: bodies 0B
 impl Ticker {
     /// Starts the thread. The first tick comes after one period.

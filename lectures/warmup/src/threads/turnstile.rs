@@ -5,10 +5,16 @@ use labrt::sync::{Condvar, Mutex};
 /// Threads wait in front of it until they are let through. Threads that come later wait for the next time.
 #[derive(Default)]
 pub struct Turnstile {
+    // handout: drop classic
     queue: Mutex<Queue>,
     moved: Condvar,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
+// handout: drop classic
 /// Tickets are numbered from 0 in the order of arrival.
 #[derive(Debug, Default)]
 struct Queue {
@@ -18,6 +24,7 @@ struct Queue {
     admitted: u64,
 }
 
+// handout: end
 // handout: bodies 0B
 impl Turnstile {
     /// A turnstile without threads in front of it.

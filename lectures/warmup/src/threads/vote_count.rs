@@ -17,6 +17,7 @@ pub struct Verdict {
     pub wake_ups: u64,
 }
 
+// handout: bodies kept
 /// A vote under way, as a candidate for leader sees it.
 pub struct Election {
     votes: Mutex<Votes>,

@@ -5,8 +5,13 @@ use labrt::sync::{Condvar, Mutex};
 /// Waits until a number of tasks is done; as `sync.WaitGroup` of Go.
 #[derive(Default)]
 pub struct WaitGroup {
+    // handout: drop classic
     left: Mutex<usize>,
     all_done: Condvar,
+    // handout: end
+    // handout: put classic
+    // // Your data here.
+    // handout: end
 }
 
 // handout: bodies 0B

@@ -2,10 +2,11 @@
 
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
+use tester::Test;
 use zookeeper::rpc::Action;
 use zookeeper::{ANY_VERSION, Client, Error, Flags, MAX_DATA, Operation, Outcome, Zxid};
 
-use crate::cluster::play;
+use crate::cluster::{Cluster, play};
 
 /// Each call and each error. The watch compares every answer with the model.
 #[test]
@@ -148,38 +149,41 @@ type Called = Mutex<Vec<(usize, Zxid)>>;
 /// 100 calls at a time. Order, zxids and results are watched; here the callbacks are.
 #[test]
 fn zk_pipeline_fifo() {
-    play("zk_pipeline_fifo", 3, |t, cluster| {
-        let clients: Vec<_> = (0..4).map(|client| cluster.client_at(client % 3)).collect();
-        clients[0].create("x", b"", Flags::REGULAR).expect("a new node");
-        let seen: Vec<Arc<Called>> = clients.iter().map(|_| Arc::default()).collect();
-        for call in 0..100 {
-            for (zk, seen) in clients.iter().zip(&seen) {
-                let seen = seen.clone();
-                zk.begin(mixed(call), move |zxid, _| seen.lock().push((call, zxid)));
-            }
+    play("zk_pipeline_fifo", 3, |t, cluster| pipeline(t, cluster, false));
+}
+
+/// Four clients with 100 calls under way; some of these may leave watches.
+pub(crate) fn pipeline(t: &Test, cluster: &Cluster, watches: bool) {
+    let clients: Vec<_> = (0..4).map(|client| cluster.client_at(client % 3)).collect();
+    clients[0].create("x", b"", Flags::REGULAR).expect("a new node");
+    let seen: Vec<Arc<Called>> = clients.iter().map(|_| Arc::default()).collect();
+    for call in 0..100 {
+        for (zk, seen) in clients.iter().zip(&seen) {
+            let seen = seen.clone();
+            zk.begin(mixed(call, watches), move |zxid, _| seen.lock().push((call, zxid)));
         }
-        cluster.wait(20_000, "all calls are answered", || seen.iter().all(|seen| seen.lock().len() == 100));
-        for seen in seen {
-            let seen = seen.lock();
-            assert!(seen.iter().map(|(call, _)| *call).eq(0..100), "callbacks out of order: {seen:?}");
-            assert!(seen.is_sorted_by_key(|(_, zxid)| *zxid), "zxids fall: {seen:?}");
-        }
-        let writes = |action: &Action| matches!(action, Action::Write(_));
-        t.exercised(cluster.watch.count(|one, _| writes(&one.action)) > 150, "many writes");
-    });
+    }
+    cluster.wait(20_000, "all calls are answered", || seen.iter().all(|seen| seen.lock().len() == 100));
+    for seen in seen {
+        let seen = seen.lock();
+        assert!(seen.iter().map(|(call, _)| *call).eq(0..100), "callbacks out of order: {seen:?}");
+        assert!(seen.is_sorted_by_key(|(_, zxid)| *zxid), "zxids fall: {seen:?}");
+    }
+    let writes = |action: &Action| matches!(action, Action::Write(_));
+    t.exercised(cluster.watch.count(|one, _| writes(&one.action)) > 150, "many writes");
 }
 
 /// The calls of the pipeline: creates, sets, reads, deletes, a sync.
-fn mixed(call: usize) -> Operation {
+fn mixed(call: usize, watches: bool) -> Operation {
     let (path, data) = (format!("x/{}", call / 10), vec![call as u8]);
     match call % 10 {
         0 => Operation::Create { path, data, flags: Flags::REGULAR },
         1 | 2 | 5 => Operation::SetData { path, data, version: ANY_VERSION },
-        3 | 6 => Operation::GetData { path, watch: call % 20 < 10 },
+        3 | 6 => Operation::GetData { path, watch: watches && call % 20 < 10 },
         4 => Operation::GetChildren { path: "x".into(), watch: false },
         7 if call == 57 => Operation::Sync { path },
         8 => Operation::Delete { path, version: ANY_VERSION },
-        9 => Operation::Exists { path, watch: true },
+        9 => Operation::Exists { path, watch: watches },
         _ => Operation::Create { path: "x/s-".into(), data, flags: Flags::EPHEMERAL_SEQUENTIAL },
     }
 }

@@ -6,6 +6,7 @@ use zookeeper::rpc::Action;
 use zookeeper::{ANY_VERSION, EventKind, Flags, Operation, Outcome, Settings};
 
 use crate::cluster::{Cluster, Zk, ms, play};
+use crate::part_a::pipeline;
 
 /// A server that leads, and one that does not.
 fn leader_and_follower(cluster: &Cluster) -> (usize, usize) {
@@ -202,4 +203,10 @@ fn zk_sync_fresh() {
         }
         t.exercised(stale > 0, "a read without a sync was old");
     });
+}
+
+/// As in part ZA, but with watches: no answer overtakes the event of a change that it shows.
+#[test]
+fn zk_pipeline_watched() {
+    play("zk_pipeline_watched", 3, |t, cluster| pipeline(t, cluster, true));
 }
