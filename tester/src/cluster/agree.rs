@@ -9,7 +9,8 @@ use labrt::time::Instant;
 use super::Cluster;
 use crate::command::Command;
 
-/// How long a cluster may take to agree on a command, elections and repetitions included.
+/// How long a cluster may take to agree on a command, elections and repetitions included; longer where a
+/// swarm's seed has made a link slow.
 const AGREEMENT: Duration = Duration::from_secs(10);
 
 /// How long an accepted command may take until enough servers have applied it.
@@ -44,7 +45,8 @@ impl<R: Consensus> Cluster<R> {
         let command = command.into();
         let started = Instant::now();
         let mut cursor = 0;
-        while started.elapsed() < AGREEMENT {
+        let agreement = AGREEMENT * self.test().knobs().patience();
+        while started.elapsed() < agreement {
             let Some(index) = self.submit(&command, &mut cursor) else {
                 thread::sleep(Duration::from_millis(50));
                 continue;
@@ -65,7 +67,7 @@ impl<R: Consensus> Cluster<R> {
         }
         self.test().fail_waiting(format!(
             "expected {servers} servers to agree on {command}, but they did not within {} s",
-            AGREEMENT.as_secs()
+            agreement.as_secs()
         ))
     }
 

@@ -16,7 +16,8 @@ const SPREAD: Duration = Duration::from_secs(2);
 /// How long `check_terms_agree` waits between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How often `check_one_leader` looks before it gives up, after about five seconds.
+/// How often `check_one_leader` looks before it gives up, after about five seconds; more often where a
+/// swarm's seed has made a link slow.
 const LOOKS: u32 = 10;
 
 impl<R: Consensus> Cluster<R> {
@@ -25,7 +26,8 @@ impl<R: Consensus> Cluster<R> {
     /// # Panics
     /// If two servers lead the same term, or there is no leader for about five seconds.
     pub fn check_one_leader(&self) -> usize {
-        for _ in 0..LOOKS {
+        let looks = LOOKS * self.test().knobs().patience();
+        for _ in 0..looks {
             thread::sleep(Duration::from_millis(450 + random_range(0..100)));
             let leaders = self.leaders();
             for (position, &(server, term)) in leaders.iter().enumerate() {
@@ -39,7 +41,9 @@ impl<R: Consensus> Cluster<R> {
                 return leader;
             }
         }
-        self.test().fail_waiting("expected one leader, but for five seconds no connected server led")
+        let seconds = looks / 2;
+        self.test()
+            .fail_waiting(format!("expected one leader, but for {seconds} seconds no connected server led"))
     }
 
     /// Connected servers that believe they lead, with their terms.

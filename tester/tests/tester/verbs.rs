@@ -107,7 +107,7 @@ fn a_leader_is_waited_for_and_not_found() {
         cluster.check_no_leader();
         cluster.check_one_leader();
     });
-    assert!(verdict.message.contains("for five seconds no connected server led"), "{}", verdict.message);
+    assert!(verdict.message.contains("for 5 seconds no connected server led"), "{}", verdict.message);
 }
 
 #[test]
