@@ -97,7 +97,9 @@ fn run_campaign(
         let folder = std::path::absolute(campaign.stories()).unwrap_or_else(|_| campaign.stories());
         world.variables.push((PICTURES, folder.display().to_string()));
     }
-    if world.swarms_a_tenth {
+    if world.is_swarm(campaign.first_seed()) {
+        world.swarm_from = Some(campaign.first_seed());
+    } else if world.swarms_a_tenth {
         world.swarm_from = campaign.swarm_from();
     }
     let workers = options.workers.number_in(&world);

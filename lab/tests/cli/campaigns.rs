@@ -226,6 +226,16 @@ fn a_sequence_runs_one_test_after_the_other() {
 }
 
 #[test]
+fn the_seeds_of_a_swarm_are_named() {
+    for (option, words) in [(None, "from 19 on, 2 of 20"), (Some("--swarm"), "from 1 on, 20 of 20")] {
+        let mut command = command(&["stress", "passes_1a", "-n", "20", "--first-seed", "1"]);
+        command.args(option).arg("-o").arg(scratch().join("swarm"));
+        let said = Said::new(command.output().expect("lab can be run")).ended(0);
+        assert!((said.out.clone() + &said.err).contains(&format!("swarm: seeds {words}")), "{}", said.out);
+    }
+}
+
+#[test]
 fn an_archive_keeps_runs_that_pass() {
     let folder = scratch().join("archive");
     let mut command = command(&["stress", "fails_1c", "-n", "20", "--first-seed", "0", "--archive", "-o"]);
