@@ -25,10 +25,22 @@ impl Access {
     /// ended.
     pub(crate) const LOOK: Access = Access { object: usize::MAX, writes: true };
 
+    /// What can be compared from run to run: not the address.
+    pub(crate) fn kind(self) -> AccessKind {
+        AccessKind { has_object: self.object != Access::NONE.object, writes: self.writes }
+    }
+
     /// Whether it matters which of the two comes first.
     pub(crate) fn races_with(self, other: Access) -> bool {
         self.object != 0 && self.object == other.object && (self.writes || other.writes)
     }
+}
+
+/// Whether a step touches a shared object, and whether it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AccessKind {
+    has_object: bool,
+    writes: bool,
 }
 
 /// A scheduling strategy. All methods draw from the run's scheduling stream only, so that a seed decides

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::park::park_until_one_ends;
-use super::policy::{Access, Slot};
+use super::policy::{Access, AccessKind, Slot};
 use super::stack::{self, TaskStack};
 use super::{NO_TASK, Sim, with};
 use crate::name::Name;
@@ -100,7 +100,7 @@ pub(crate) struct Task {
     /// What it does next, when it gets its turn.
     pub(crate) access: Access,
     /// The step at which it was last asked to give way, and how often in a row that was the same.
-    pub(crate) last_step: (Option<&'static Location<'static>>, Access),
+    pub(crate) last_step: (Option<&'static Location<'static>>, AccessKind),
     pub(crate) repeats: u32,
     /// The ends of channels that it has used last: the address of the channel, and a bit for the side.
     pub(crate) channels: [usize; 4],
@@ -248,7 +248,7 @@ impl Sim {
                 calls_in_vain: 0,
                 held: Vec::new(),
                 access: Access::NONE,
-                last_step: (None, Access::NONE),
+                last_step: (None, Access::NONE.kind()),
                 repeats: 0,
                 channels: [0; 4],
                 stack: (0, 0),

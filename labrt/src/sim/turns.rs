@@ -102,9 +102,11 @@ impl Sim {
     }
 
     /// A task that makes the same step at the same line again and again seems to wait for others by looking.
+    /// Which object it looks at does not count: that is told by an address, and where one object was freed
+    /// the allocator may put the next one, or may not.
     fn notice_spinning(&mut self) {
         let task = &mut self.tasks[self.current as usize];
-        let step = (task.place, task.access);
+        let step = (task.place, task.access.kind());
         task.repeats = if task.last_step == step { task.repeats + 1 } else { 0 };
         task.last_step = step;
         if task.repeats >= SPINS {

@@ -93,6 +93,37 @@ fn no_policy_lets_a_spinning_thread_starve_the_others() {
     }
 }
 
+/// Two threads that look at one object after the other at the same line. Where an object is freed before the
+/// next is made, they may have the same address; where all are kept they have not.
+fn look_at_many(keeps: bool) {
+    let looks = move || {
+        let mut kept = Vec::new();
+        for _ in 0..200 {
+            let object = Box::new(AtomicU32::new(0));
+            object.load(Ordering::SeqCst);
+            if keeps {
+                kept.push(object);
+            }
+        }
+    };
+    let threads = [thread::spawn(looks), thread::spawn(looks)];
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn where_the_allocator_puts_things_decides_nothing() {
+    let policies = [PolicyKind::Varied, PolicyKind::Pos, PolicyKind::Pct { depth: 3, steps: 0 }];
+    for policy in policies {
+        for seed in 0..50 {
+            let hash = |keeps| {
+                let config = Config::simulated(seed).policy(policy.clone());
+                run(config, move || look_at_many(keeps)).stats.event_hash
+            };
+            assert_eq!(hash(true), hash(false), "{policy:?}, seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn polling_a_thread_for_its_end_comes_to_an_end() {
     let outcome = run(Config::simulated(1), || {
