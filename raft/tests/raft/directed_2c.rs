@@ -266,9 +266,9 @@ fn hear_and_crash(cluster: &Cluster<Raft>) -> bool {
     heard
 }
 
-/// A command of a deposed leader gives way to another one at its index: its log is as long as before, and has
-/// changed all the same. The server crashes when the new command is committed, and must have it (Figure 2,
-/// persistent state).
+/// Commands of a deposed leader give way to as many others, which come in one message: its log is as long as
+/// before, and has changed all the same. The server crashes when the new commands are committed, and must
+/// have them (Figure 2, persistent state).
 #[test]
 fn crash_after_replacement_2c() {
     run("crash_after_replacement_2c", |t: &Test| {
@@ -277,30 +277,31 @@ fn crash_after_replacement_2c() {
         let mut replaced = 0;
         for _ in 0..8 {
             replaced += u32::from(crash_after_replacement(&cluster));
-            if replaced == 3 {
+            if replaced == 4 {
                 break;
             }
         }
-        t.exercised(replaced > 0, "no server crashed after it had taken another command at the same index");
+        t.exercised(replaced > 0, "no server crashed after it had taken other commands at the same indices");
     });
 }
 
-/// One attempt; whether a command was replaced by one at the same index, and this one was committed.
+/// One attempt; whether commands were replaced by others at the same indices, and these were committed.
 fn crash_after_replacement(cluster: &Cluster<Raft>) -> bool {
     let t = cluster.test();
     let old = cluster.check_one_leader();
-    t.scene("A leader is cut off, and takes a command alone. The others elect a new one.");
+    let count = random_range(1..7);
+    let start = |leader| (0..count).fold(None, |last, _| cluster.start(leader, Command::random()).or(last));
+    t.scene("A leader is cut off, and takes commands alone. The others elect a new one.");
     cluster.disconnect(old);
-    let taken = cluster.start(old, Command::random());
+    let taken = start(old);
     let new = cluster.check_one_leader();
     let other = 3 - old - new;
     t.scene(
-        "The old one is back in place of the third. It takes the new leader's command at the same index.",
+        "The old one is back in place of the third. It takes the new leader's commands at the same indices.",
     );
     cluster.disconnect(other);
+    let index = start(new).map_or(0, |(index, _)| index);
     cluster.connect(old);
-    let started = cluster.start(new, Command::random());
-    let index = started.map_or(0, |(index, _)| index);
     let is_committed = wait_until(2 * ELECTION, || index > 0 && cluster.n_committed(index).0 > 0);
     t.scene("It crashes at once, and goes on with the third.");
     cluster.crash(old);
