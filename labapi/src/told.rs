@@ -1,8 +1,9 @@
 //! What a traced run is told of the disk: how much is written, which bytes of it are new, and, where the
 //! solution reads its own bytes ([`WireFormat::disk`]), what they say.
 
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::Location;
 
+use labrt::runtime::catch_panic;
 use labrt::trace::emit_fields;
 
 use crate::persister::Write;
@@ -102,14 +103,12 @@ pub(crate) fn tell_read(what: &str, bytes: &[u8], reader: Option<&dyn WireFormat
 /// reader that panics fails nothing.
 fn read(reader: Option<&dyn WireFormat>, bytes: &[u8]) -> String {
     let Some(reader) = reader else { return String::new() };
-    match catch_unwind(AssertUnwindSafe(|| reader.disk(bytes))) {
+    match catch_panic(|| reader.disk(bytes)) {
         Ok(None) => String::new(),
         Ok(Some(words)) => match words.char_indices().nth(LONGEST) {
             Some((end, _)) => format!(": {}…", &words[..end]),
             None => format!(": {words}"),
         },
-        // A crash of the server unwinds whatever its threads do.
-        Err(payload) if labrt::node::current().is_killed() => resume_unwind(payload),
         Err(_) => ": (its `WireFormat::disk` panics)".to_owned(),
     }
 }

@@ -308,9 +308,10 @@ fn regions(text: &str, marks: &[Mark], language: Language) -> Result<Vec<Edit>, 
                 Verb::Other(verb) => matches!(**verb, Verb::Drop(_) | Verb::From(_)),
                 verb => matches!(verb, Verb::From(_)),
             };
-            match stays {
-                true => edits.extend([begin, mark].map(|mark| Edit::without(&mark.range))),
-                false => edits.push(region(text, begin, mark, language)?),
+            if stays {
+                edits.extend([begin, mark].map(|mark| Edit::without(&mark.range)));
+            } else {
+                edits.push(region(text, begin, mark, language)?);
             }
         } else {
             edits.push(Edit::without(&mark.range));

@@ -36,8 +36,9 @@ pub struct Moved;
 impl<R: Consensus> Cluster<R> {
     /// Has `command` agreed on by at least `servers` servers, and returns its index. The course's `one`.
     ///
-    /// The leader is found by asking one connected server after the other. Up to ten seconds may pass, and
-    /// two from the moment when a leader accepts the command.
+    /// The leader is found by asking one connected server after the other. Up to ten seconds may pass (two
+    /// minutes if a swarm's seed has made a link slow), and two from the moment when a leader accepts the
+    /// command.
     ///
     /// # Panics
     /// If they do not agree in time.

@@ -24,7 +24,8 @@ impl<R: Consensus> Cluster<R> {
     /// Waits until a connected server leads, and returns it; if several do, the one of the highest term.
     ///
     /// # Panics
-    /// If two servers lead the same term, or there is no leader for about five seconds.
+    /// If two servers lead the same term, or there is no leader for about five seconds; for a minute if a
+    /// swarm's seed has made a link slow.
     pub fn check_one_leader(&self) -> usize {
         let looks = LOOKS * self.test().knobs().patience();
         for _ in 0..looks {

@@ -29,7 +29,7 @@ pub(crate) type Look = dyn Fn() -> bool + Send + Sync;
 /// After a change come more looks in growing intervals, since an election is won without a write.
 ///
 /// Each look is a short thread on the server's node. One that stayed would have to be unwound at each crash,
-/// which cost more than all the looks.
+/// which cost as much as all the looks.
 pub(crate) struct News {
     disk: Persister,
     node: Node,
