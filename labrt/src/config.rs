@@ -22,10 +22,11 @@ pub enum World {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PolicyKind {
     /// The default: each seed draws how it schedules. The first fifty decisions, which are all of a small
-    /// program, are made at every point: by a random walk, by partial order sampling ([`PolicyKind::Pos`]),
-    /// or by a step of each thread in turn. In half of the seeds the first thread then runs whenever it can,
-    /// so that all threads that it starts run beside each other. A random walk ([`PolicyKind::Random`])
-    /// follows, whose `switch_every` is drawn, log-uniform in 1 to 64.
+    /// program, are made at every point: mostly one thread runs ahead to where it races with another, and the
+    /// others go past it there; otherwise by partial order sampling ([`PolicyKind::Pos`]), by a random walk,
+    /// or by a step of each thread in turn. In three of four seeds what no other thread notices comes first
+    /// then, so that all threads that are started run beside each other. A random walk
+    /// ([`PolicyKind::Random`]) follows, whose `switch_every` is drawn, log-uniform in 1 to 64.
     #[default]
     Varied,
     /// Any ready task, with equal chances. The running task is put back among the ready ones at about one in

@@ -104,9 +104,10 @@ const DENSE: u32 = 48;
 struct Varied {
     dense_left: u32,
     dense: Dense,
-    /// In the dense part the first task runs whenever it can, so that everything that it starts is there
-    /// before anything runs. Otherwise short threads end before the next is started, and never meet.
-    first_task_first: bool,
+    /// In the dense part steps that no other task notices come first: all threads are started, and each has
+    /// come to a step that matters, before any of these is made. Otherwise short threads end before the next
+    /// is started, and never meet.
+    unnoticed_first: bool,
     /// The task that ran last has asked for others to run.
     has_yielded: bool,
     sparse: Random,
@@ -116,23 +117,26 @@ struct Varied {
 enum Dense {
     Walk,
     Pos(Pos),
+    /// The only one that finds soon what needs several steps of one thread between two of another.
+    Ahead(Ahead),
     InStep(InStep),
 }
 
 impl Varied {
     fn new(rng: &mut SmallRng) -> Self {
-        let dense = match below(8, rng) {
-            0..3 => Dense::Walk,
-            3..6 => Dense::Pos(Pos::default()),
+        let dense = match below(16, rng) {
+            0 => Dense::Walk,
+            1..6 => Dense::Pos(Pos::default()),
+            6..15 => Dense::Ahead(Ahead::default()),
             _ => Dense::InStep(InStep::default()),
         };
-        let first_task_first = rng.random_bool(0.5);
+        let unnoticed_first = matches!(dense, Dense::Ahead(_)) || rng.random_bool(0.5);
         // Log-uniform in 1 to 64.
         let switch_every = rng.random_range(0.0..=6.0_f64).exp2().round() as u32;
         Varied {
             dense_left: DENSE,
             dense,
-            first_task_first,
+            unnoticed_first,
             has_yielded: false,
             sparse: Random { switch_every },
         }
@@ -145,6 +149,7 @@ impl Policy for Varied {
             _ if self.dense_left == 0 => {}
             Dense::Walk => {}
             Dense::Pos(pos) => pos.spawned(slot, rng),
+            Dense::Ahead(ahead) => ahead.spawned(slot, rng),
             Dense::InStep(in_step) => in_step.spawned(slot, rng),
         }
     }
@@ -156,10 +161,10 @@ impl Policy for Varied {
         }
         self.dense_left -= 1;
         let has_yielded = std::mem::take(&mut self.has_yielded);
-        let first = || ready.iter().position(|&slot| slot == 0);
-        if self.first_task_first
+        let unnoticed = |&slot: &Slot| tasks[slot as usize].access == Access::NONE;
+        if self.unnoticed_first
             && !has_yielded
-            && let Some(position) = first()
+            && let Some(position) = ready.iter().position(unnoticed)
         {
             return position;
         }
@@ -171,6 +176,7 @@ impl Policy for Varied {
                 _ => below(ready.len(), rng),
             },
             Dense::Pos(pos) => pos.pick(ready, tasks, current, rng),
+            Dense::Ahead(ahead) => ahead.pick(ready, tasks, current, rng),
             Dense::InStep(in_step) => in_step.pick(ready, tasks, current, rng),
         }
     }
@@ -182,8 +188,10 @@ impl Policy for Varied {
 
     fn yielded(&mut self, slot: Slot) {
         self.has_yielded = true;
-        if let Dense::Pos(pos) = &mut self.dense {
-            pos.yielded(slot);
+        match &mut self.dense {
+            Dense::Pos(pos) => pos.yielded(slot),
+            Dense::Ahead(ahead) => ahead.yielded(slot),
+            Dense::Walk | Dense::InStep(_) => {}
         }
     }
 }
@@ -223,6 +231,51 @@ impl Policy for InStep {
 
     fn stride(&mut self, _: &mut SmallRng) -> u32 {
         1
+    }
+}
+
+/// One thread runs ahead to where its next step races with another's, and there the others mostly go past it:
+/// of two that race, the one ahead goes first in one of four cases.
+#[derive(Default)]
+struct Ahead {
+    /// Of each task, by slot: the highest runs ahead.
+    ranks: Vec<u64>,
+}
+
+impl Policy for Ahead {
+    fn spawned(&mut self, slot: Slot, rng: &mut SmallRng) {
+        let slot = slot as usize;
+        if self.ranks.len() <= slot {
+            self.ranks.resize(slot + 1, 0);
+        }
+        self.ranks[slot] = rng.next_u64() >> 1;
+    }
+
+    fn pick(&mut self, ready: &[Slot], tasks: &[Task], _: Slot, rng: &mut SmallRng) -> usize {
+        let access = |position: usize| tasks[ready[position] as usize].access;
+        let rank = |&position: &usize| self.ranks.get(ready[position] as usize).copied().unwrap_or(0);
+        let races = |&position: &usize| {
+            (0..ready.len()).any(|other| other != position && access(position).races_with(access(other)))
+        };
+        if let Some(free) = (0..ready.len()).filter(|position| !races(position)).max_by_key(rank) {
+            return free;
+        }
+        let ahead = (0..ready.len()).max_by_key(rank).expect("`ready` is never empty by contract");
+        // One share for the thread that runs ahead, three for each of the others.
+        match below(3 * ready.len() - 2, rng) {
+            0 => ahead,
+            share => (ahead + 1 + (share - 1) / 3) % ready.len(),
+        }
+    }
+
+    fn stride(&mut self, _: &mut SmallRng) -> u32 {
+        1
+    }
+
+    fn yielded(&mut self, slot: Slot) {
+        if let Some(rank) = self.ranks.get_mut(slot as usize) {
+            *rank = 0;
+        }
     }
 }
 
