@@ -43,6 +43,7 @@
 
 mod calls;
 mod clean;
+mod compress;
 mod json;
 mod perfetto;
 mod read;

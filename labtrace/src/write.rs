@@ -2,10 +2,9 @@
 
 use std::io::{self, Write};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use rustc_hash::FxHashMap;
 
+use crate::compress::Compressor;
 use crate::{Header, MAGIC, VERSION};
 
 /// Longer texts are cut: a student may print megabytes.
@@ -23,15 +22,15 @@ pub enum Written<'a> {
     Text(&'a str),
 }
 
-/// Writes a file, event by event.
+/// Writes a file, event by event. A thread of its own compresses them.
 pub struct Writer<W: Write> {
-    out: GzEncoder<W>,
+    out: Compressor<W>,
     names: FxHashMap<Box<str>, u64>,
     last: u64,
     bytes: Vec<u8>,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write + Send + 'static> Writer<W> {
     /// Begins a file.
     ///
     /// # Errors
@@ -40,9 +39,7 @@ impl<W: Write> Writer<W> {
         writeln!(out, "{MAGIC}{VERSION}")?;
         serde_json::to_writer(&mut out, header)?;
         out.write_all(b"\n")?;
-        // The fastest level: the texts of a trace repeat one another so much that a better one gains little.
-        let out = GzEncoder::new(out, Compression::fast());
-        Ok(Writer { out, names: FxHashMap::default(), last: 0, bytes: Vec::new() })
+        Ok(Writer { out: Compressor::new(out), names: FxHashMap::default(), last: 0, bytes: Vec::new() })
     }
 
     /// Adds an event.
@@ -93,9 +90,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.write_all(&self.bytes)?;
-        self.bytes.clear();
-        Ok(())
+        self.out.write(&mut self.bytes)
     }
 
     fn number(&mut self, mut number: u64) {
