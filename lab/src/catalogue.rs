@@ -70,11 +70,20 @@ pub(crate) struct Lab {
     /// The files with the rules of the solution, from the workspace's root: `cargo lab mutants` changes them.
     #[serde(default)]
     pub(crate) rules: Vec<String>,
+    /// Other labs that stand on these rules, so that their tests notice mistakes in them too.
+    #[serde(default)]
+    pub(crate) tested_by: Vec<String>,
     #[serde(rename = "part")]
     pub(crate) parts: Vec<Part>,
 }
 
 impl Lab {
+    /// Whether the test may notice a mistake in this lab's rules. What is beyond the course counts, such as
+    /// disks that lose what is not synced.
+    pub(crate) fn is_tested_by(&self, test: &Test) -> bool {
+        test.package == self.package || self.tested_by.contains(&test.lab)
+    }
+
     /// The first file of the crate that holds the rules.
     pub(crate) fn library(&self) -> String {
         let first = self.rules.first().map_or("", String::as_str);

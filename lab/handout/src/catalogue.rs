@@ -41,8 +41,9 @@ fn only(text: &str, names: &[&str]) -> String {
             "[[bench]]" => is_kept = false,
             _ => {}
         }
-        // The comment about benches stands before the first of them. `rules` is for `cargo lab mutants`.
-        if is_kept && !line.contains("cargo lab bench") && !line.starts_with("rules = ") {
+        // The comment about benches stands before the first of them. The others are for `cargo lab mutants`.
+        let is_for_mutants = line.starts_with("rules = ") || line.starts_with("tested_by = ");
+        if is_kept && !line.contains("cargo lab bench") && !is_for_mutants {
             out.push_str(line);
         }
     }
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn other_labs_are_left_out() {
-        let text = "# Labs.\n\n[[lab]]\nname = \"a\"\nrules = []\n[[lab.part]]\nx\n\n[[lab]]\nname = \"b\"\n\n[[bench]]\ny\n";
+        let text = "# Labs.\n\n[[lab]]\nname = \"a\"\nrules = []\ntested_by = []\n[[lab.part]]\nx\n\n[[lab]]\nname = \"b\"\n\n[[bench]]\ny\n";
         assert_eq!(only(text, &["a"]), "# Labs.\n\n[[lab]]\nname = \"a\"\n[[lab.part]]\nx\n");
         assert_eq!(only(text, &["b"]), "# Labs.\n\n[[lab]]\nname = \"b\"\n");
     }

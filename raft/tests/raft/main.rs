@@ -33,4 +33,5 @@ mod partial;
 mod reads;
 // handout: end
 mod slow;
+mod snapshots;
 mod waiting;

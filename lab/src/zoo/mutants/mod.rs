@@ -69,7 +69,8 @@ pub(crate) fn run(arguments: &Arguments, options: &MutantsOptions) -> Result<Out
         mutants.truncate(sample);
         mutants.sort_by_key(|mutant| mutant.number);
     }
-    let mut tests: Vec<Test> = catalogue.tests().into_iter().filter(|test| test.lab == lab.name).collect();
+    let mut tests = catalogue.tests();
+    tests.retain(|test| lab.is_tested_by(test));
     tests.iter_mut().for_each(|test| test.bounds.real_s = REAL_S);
     let place = super::zoo_folder(&catalogue.root);
     let runner = super::student_runner(&place, &options.run)?;
@@ -174,7 +175,7 @@ fn build_all(
             let function = if file.as_os_str() == library.as_str() { switch::FUNCTION } else { "" };
             switch::switched(text, &here) + function
         })?;
-        let words = match builder.build_texts(patch.clone(), texts, &tests[..1])? {
+        let words = match builder.build_texts(patch.clone(), texts, tests)? {
             Ok(built) => return Ok(built),
             Err(words) => words,
         };

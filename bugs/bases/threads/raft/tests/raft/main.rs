@@ -14,4 +14,5 @@ mod part_2c;
 mod part_2d;
 mod partial;
 mod slow;
+mod snapshots;
 mod waiting;

@@ -1,0 +1,173 @@
+//! Part 2D, directed: one snapshot of a leader, and then another.
+
+use std::time::Duration;
+
+use labrpc::{Direction, Name, TapAction};
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicBool, Ordering};
+use labrt::thread;
+use labrt::time::Instant;
+use raft::Raft;
+use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+
+use crate::waiting::wait_until;
+
+/// Length of the commands in [`old_behind_new_snapshot_2d`]. A snapshot of 29 may fit into one message.
+const TEXT: usize = 1000;
+
+/// An older snapshot arrives right behind a newer one, before anything else has come from the leader, and
+/// perhaps before the service has taken the newer one. It covers less than what is on the disk already.
+#[test]
+fn old_behind_new_snapshot_2d() {
+    run("old_behind_new_snapshot_2d", |t: &Test| {
+        let mut overtaken = 0;
+        for round in 0..6 {
+            let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+            // What comes at one moment is handled by two threads beside each other.
+            let gap = Duration::from_micros(if round % 2 == 0 { 0 } else { 50 });
+            overtaken += u64::from(overtake_closely(&cluster, gap));
+        }
+        // A leader that waits for the answer to one snapshot before it sends another never comes to this.
+        t.met("an older snapshot right behind a newer one", overtaken);
+    });
+}
+
+/// When the messages with snapshots arrive.
+#[derive(Default)]
+struct Arrivals {
+    /// The first one's length in bytes, and when it arrives.
+    old: Option<(usize, Instant)>,
+    /// A newer one is on its way.
+    has_new: bool,
+    /// How long before the old one the new one arrives.
+    gap: Duration,
+}
+
+/// One attempt; whether an older snapshot arrived behind a newer one of the same leader.
+fn overtake_closely(cluster: &Cluster<Raft>, gap: Duration) -> bool {
+    let t = cluster.test();
+    t.scene("The others go on without a follower, until they have a snapshot that it needs.");
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    let leader = cluster.check_one_leader();
+    let victim = (leader + 1) % 3;
+    cluster.crash(victim);
+    for _ in 0..22 {
+        cluster.agree_on(Command::random_text(TEXT), 2, Retry::Yes);
+    }
+    t.scene(
+        "The follower is back. The snapshot is long on its way; of the next ones only a newer one arrives.",
+    );
+    let links = [1, 2].map(|distance| Name::from(cluster.link((victim + distance) % 3, victim)));
+    let [is_sent, overtaken] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let (mut arrivals, has_old, has_new) =
+        (Arrivals { gap, ..Arrivals::default() }, Arc::clone(&is_sent), Arc::clone(&overtaken));
+    cluster.net().network().set_tap(move |event| {
+        if event.direction != Direction::Request || !links.contains(event.end) {
+            return TapAction::Deliver;
+        }
+        let action = arrivals.of_request(event.bytes.len());
+        has_old.store(arrivals.old.is_some(), Ordering::Relaxed);
+        has_new.store(arrivals.has_new, Ordering::Relaxed);
+        action
+    });
+    cluster.restart(victim);
+    cluster.connect(victim);
+    let term = cluster.highest_term();
+    wait_until(ELECTION, || is_sent.load(Ordering::Relaxed));
+    for _ in 0..8 {
+        cluster.start(leader, Command::random_text(TEXT));
+    }
+    thread::sleep(2 * ELECTION);
+    let is_calm = cluster.highest_term() == term;
+    cluster.net().network().clear_tap();
+    t.scene("All goes on.");
+    for _ in 0..12 {
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+    }
+    is_calm && overtaken.load(Ordering::Relaxed)
+}
+
+impl Arrivals {
+    /// What becomes of a request to the follower. Small ones keep it from standing for election.
+    fn of_request(&mut self, length: usize) -> TapAction {
+        let now = Instant::now();
+        match self.old {
+            _ if length < 15 * TEXT => TapAction::Deliver,
+            None => {
+                self.old = Some((length, now + ELECTION));
+                TapAction::Delay(ELECTION)
+            }
+            Some((old, arrival)) if !self.has_new && length > old + 5 * TEXT && now < arrival => {
+                self.has_new = true;
+                TapAction::Delay((arrival - now).saturating_sub(self.gap))
+            }
+            Some((_, arrival)) if now < arrival => TapAction::Drop,
+            Some(_) => TapAction::Deliver,
+        }
+    }
+}
+
+/// Length of the commands in [`half_a_snapshot_2d`]: a snapshot of 19 of them takes two messages or more of a
+/// leader that sends it in pieces.
+const LONG: usize = 3000;
+
+/// A leader is gone when half of its snapshot has arrived. The next leader sends another one: what is left of
+/// the first is no part of it (Figure 13, steps 2 to 5).
+#[test]
+fn half_a_snapshot_2d() {
+    run("half_a_snapshot_2d", |t: &Test| {
+        let mut halves = 0;
+        for _ in 0..3 {
+            let cluster = Cluster::<Raft>::new(t, Setup::servers(5).snapshots());
+            halves += u64::from(leave_half_a_snapshot(&cluster));
+        }
+        // A leader that sends the whole in one message never comes to this.
+        t.met("half a snapshot from a leader that is gone", halves);
+    });
+}
+
+/// One attempt; whether a first piece had come when the leader was cut off.
+fn leave_half_a_snapshot(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    t.scene("The others go on without a follower, until they have a snapshot that it needs.");
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+    let leader = cluster.check_one_leader();
+    let victim = (leader + 1) % 5;
+    cluster.crash(victim);
+    for _ in 0..22 {
+        cluster.agree_on(Command::random_text(LONG), 4, Retry::Yes);
+    }
+    t.scene("The follower is back. What follows the first message with a snapshot is lost, and the leader is cut off.");
+    let has_piece = Arc::new(AtomicBool::new(false));
+    let link = Name::from(cluster.link(leader, victim));
+    let seen = Arc::clone(&has_piece);
+    cluster.net().network().set_tap(move |event| {
+        let is_from_leader = *event.end == link && event.direction == Direction::Request;
+        let is_first = is_from_leader && event.bytes.len() > 8 * LONG && !seen.swap(true, Ordering::Relaxed);
+        if is_from_leader && !is_first && seen.load(Ordering::Relaxed) {
+            TapAction::Drop
+        } else {
+            TapAction::Deliver
+        }
+    });
+    cluster.restart(victim);
+    cluster.connect(victim);
+    let whole = cluster.persister(leader).snapshot_size();
+    wait_until(ELECTION, || has_piece.load(Ordering::Relaxed));
+    thread::sleep(ELECTION / 10);
+    let has_all = cluster.persister(victim).snapshot_size() >= whole;
+    cluster.disconnect(leader);
+    cluster.disconnect(victim);
+    cluster.net().network().clear_tap();
+    t.scene("The others elect another leader, and make another snapshot. The follower needs it.");
+    for _ in 0..12 {
+        cluster.agree_on(Command::random_text(LONG), 3, Retry::Yes);
+    }
+    cluster.connect(victim);
+    for _ in 0..3 {
+        cluster.agree_on(Command::random(), 4, Retry::Yes);
+    }
+    cluster.connect(leader);
+    cluster.agree_on(Command::random(), 5, Retry::Yes);
+    has_piece.load(Ordering::Relaxed) && !has_all
+}
