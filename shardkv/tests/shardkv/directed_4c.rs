@@ -1,10 +1,15 @@
-//! Directed tests of the challenges: garbage whose messages are lost, garbage after faults, and a group
-//! that is down while others move their shards.
+//! Directed tests of the challenges: garbage whose messages are lost, garbage after faults and restarts, and a
+//! group that is down while others move their shards.
 
+use labrpc::{TapAction, TapEvent};
 use labrt::rand::random_range;
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::time::Instant;
 use shardkv::key_to_shard;
-use tester::{Test, run};
+use tester::{ELECTION, Test, run};
 
+use crate::callers::Caller;
 use crate::clients::{Clients, Keys};
 use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
 
@@ -89,4 +94,66 @@ fn garbage_after_faults_4c() {
         cluster.set_reliable(true);
         cluster.settle_without_garbage(PATIENCE);
     });
+}
+
+/// A former owner goes down when its contents have left it, and the new owner starts again from its snapshot
+/// before the other is back. It still knows whom to tell that the copies are not needed any more.
+#[test]
+fn garbage_outlives_restarts_4c() {
+    run("garbage_outlives_restarts_4c", |t: &Test| {
+        const KEYS: usize = 30;
+        const LENGTH: usize = 3000;
+        /// Each value once for each of three servers, and 10,000 bytes for the rest. Half of the shards would
+        /// be 45,000 bytes more for each.
+        const MOST: usize = 3 * (KEYS * LENGTH + 10_000);
+        let cluster = Cluster::new(t, Options::new().snapshots(1));
+        cluster.join(&[0]);
+        let mut keys = Keys::put(&cluster, KEYS, LENGTH);
+        t.scene("Group 0 goes down as soon as the contents of five shards are on their way to group 1.");
+        let contents = count_contents(&cluster, LENGTH);
+        cluster.join(&[1]);
+        let deadline = Instant::now() + ELECTION;
+        while contents.load(Ordering::Relaxed) < 5 && Instant::now() < deadline {
+            pause(1);
+        }
+        cluster.shutdown_group(0);
+        t.exercised(contents.load(Ordering::Relaxed) > 0, "no content had left group 0");
+        t.scene("Group 1 starts again, and then group 0.");
+        pause(300);
+        cluster.shutdown_group(1);
+        cluster.start_group(1);
+        pause(1000);
+        cluster.start_group(0);
+        cluster.net.network().clear_tap();
+
+        t.scene("The test counts the bytes on the disks, while clients go on.");
+        let deadline = Instant::now() + PATIENCE;
+        let mut stored = usize::MAX;
+        while stored > MOST {
+            t.expect(Instant::now() < deadline, || {
+                format!("expected at most {MOST} bytes on the disks in the end, but they hold {stored}")
+            });
+            pause(500);
+            for key in 0..10 {
+                keys.client.append(&key.to_string(), "y");
+                keys.values[key].push('y');
+            }
+            stored = cluster.bytes_on_disks();
+        }
+        keys.check_all();
+    });
+}
+
+/// Counts the messages between groups that hold at least one value of this length.
+fn count_contents(cluster: &Cluster, length: usize) -> Arc<AtomicU64> {
+    let contents = Arc::new(AtomicU64::new(0));
+    let (count, caller) = (Arc::clone(&contents), cluster.callers());
+    cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
+        let at_group = event.server.to_string().starts_with("server-");
+        if at_group && caller(event) == Some(Caller::Group) && event.bytes.len() >= length {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        TapAction::Deliver
+    });
+    contents
 }
