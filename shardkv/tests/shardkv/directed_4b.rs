@@ -263,3 +263,26 @@ fn nobody_left_4b() {
         cluster.settle(PATIENCE);
     });
 }
+
+/// The former owner is down when a group adopts the configuration that gives it shards, and the group starts
+/// again before the other is back. No configuration comes after that: its servers must know by themselves what
+/// is still to be fetched.
+#[test]
+fn restart_before_handover_4b() {
+    run("restart_before_handover_4b", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new());
+        cluster.join(&[0]);
+        let mut keys = Keys::put(&cluster, 10, 5);
+        t.scene("Group 0 goes down, and group 1 is to have half of its shards.");
+        cluster.shutdown_group(0);
+        cluster.join(&[1]);
+        pause(random_range(300..800));
+        t.scene("Group 1 starts again, and then group 0.");
+        cluster.shutdown_group(1);
+        cluster.start_group(1);
+        pause(random_range(0..1500));
+        cluster.start_group(0);
+        keys.check_and_append_all(5);
+        cluster.settle(PATIENCE);
+    });
+}
