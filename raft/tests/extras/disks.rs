@@ -7,6 +7,8 @@ use labrt::thread;
 use raft::Raft;
 use tester::{Cluster, Command, Retry, Setup, Test, run};
 
+use crate::snapshot_crash::take_snapshot_and_crash;
+
 /// Servers crash at any moment, also between a write and its sync.
 #[test]
 fn unsynced_writes_2e() {
@@ -23,6 +25,19 @@ fn unsynced_snapshots_2e() {
 #[test]
 fn unsynced_unreliable_2e() {
     run("unsynced_unreliable_2e", |t: &Test| crashes(t, Setup::servers(5).unreliable().snapshots()));
+}
+
+/// A follower crashes at the moment when it has acknowledged a snapshot, which must be synced by then: the leader
+/// sends it only what comes behind.
+#[test]
+fn unsynced_acknowledged_snapshot_2e() {
+    run("unsynced_acknowledged_snapshot_2e", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        cluster.lose_unsynced_writes();
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let crashed = (0..4).filter(|_| take_snapshot_and_crash(&cluster)).count();
+        t.exercised(crashed > 0, "no follower crashed right after it had acknowledged a snapshot");
+    });
 }
 
 /// How often servers crash in a test. Only one crash in four tears a record.

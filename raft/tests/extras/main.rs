@@ -3,3 +3,5 @@
 //! calls `Persister::sync` passes all other tests, so these are a test target of their own.
 
 mod disks;
+#[path = "../raft/snapshot_crash.rs"]
+mod snapshot_crash;

@@ -33,5 +33,6 @@ mod partial;
 mod reads;
 // handout: end
 mod slow;
+mod snapshot_crash;
 mod snapshots;
 mod waiting;

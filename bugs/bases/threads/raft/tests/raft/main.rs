@@ -14,5 +14,6 @@ mod part_2c;
 mod part_2d;
 mod partial;
 mod slow;
+mod snapshot_crash;
 mod snapshots;
 mod waiting;
