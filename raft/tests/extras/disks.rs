@@ -27,8 +27,8 @@ fn unsynced_unreliable_2e() {
     run("unsynced_unreliable_2e", |t: &Test| crashes(t, Setup::servers(5).unreliable().snapshots()));
 }
 
-/// A follower crashes at the moment when it has acknowledged a snapshot, which must be synced by then: the leader
-/// sends it only what comes behind.
+/// A follower crashes at the moment when it has acknowledged a snapshot, which must be synced by then: the
+/// leader sends it only what comes behind.
 #[test]
 fn unsynced_acknowledged_snapshot_2e() {
     run("unsynced_acknowledged_snapshot_2e", |t: &Test| {

@@ -264,13 +264,13 @@ fn nobody_left_4b() {
     });
 }
 
-/// The former owner is down when a group adopts the configuration that gives it shards, and the group starts
-/// again before the other is back. No configuration comes after that: its servers must know by themselves what
-/// is still to be fetched.
+/// The former owner is down when a group adopts the configuration that gives it shards, and the group
+/// starts again from its snapshot before the other is back. No configuration comes after that: its servers
+/// must know by themselves what is still to be fetched.
 #[test]
 fn restart_before_handover_4b() {
     run("restart_before_handover_4b", |t: &Test| {
-        let cluster = Cluster::new(t, Options::new());
+        let cluster = Cluster::new(t, Options::new().snapshots(1));
         cluster.join(&[0]);
         let mut keys = Keys::put(&cluster, 10, 5);
         t.scene("Group 0 goes down, and group 1 is to have half of its shards.");

@@ -1,5 +1,5 @@
-//! Directed tests of the challenges: garbage whose messages are lost, garbage after faults and restarts, and a
-//! group that is down while others move their shards.
+//! Directed tests of the challenges: garbage whose messages are lost, garbage after faults and restarts, and
+//! a group that is down while others move their shards.
 
 use labrpc::{TapAction, TapEvent};
 use labrt::rand::random_range;
