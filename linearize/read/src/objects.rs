@@ -16,7 +16,8 @@
 //! | `kv` | `get`, `put`, `append` | texts |
 //!
 //! A value may stand behind a key, `[key value]`; then all do. `read` is of a register, a set or a counter,
-//! as other functions and what it returned say. Rows of operations, `[[:r 4 nil] [:append 4 1]]`, are
+//! as other functions and what it returned say; `get` and `put` are of a versioned register if versions come
+//! with the values. Rows of operations, `[[:r 4 nil] [:append 4 1]]`, are
 //! transactions, whatever their function is called.
 
 use std::collections::BTreeSet;
@@ -80,7 +81,11 @@ pub(super) fn model_of(calls: &Calls) -> Located<ModelName> {
     } else if has("insert") || has("remove") || has("contains") || has("contains?") {
         ModelName::Elements
     } else if has("get") || has("put") {
-        ModelName::KeyValue
+        if calls.all.iter().any(|call| has_version(calls, call)) && !has("append") {
+            ModelName::Versioned
+        } else {
+            ModelName::KeyValue
+        }
     } else if has("inc") || has("increment") || has("dec") || has("decrement") {
         ModelName::Counter
     } else if has("append") {
@@ -109,6 +114,18 @@ fn is_transaction(value: &Datum) -> bool {
 
 /// What the steps of a transaction do.
 const STEPS: [&str; 5] = [":r", ":w", ":append", ":read", ":write"];
+
+/// Whether a call of `get` or `put` speaks of a version: `[value version]` is put behind a key, or got though
+/// no key was named.
+fn has_version(calls: &Calls, call: &Call) -> bool {
+    let is_versioned = |datum: &Datum| datum.pair().is_some_and(|(_, version)| version.number().is_some());
+    let inner = call.value.as_ref().and_then(Datum::pair).map(|both| both.1);
+    match calls.name(call) {
+        "put" => inner.is_some_and(is_versioned),
+        "get" if inner.is_none() && call.key.is_none() => call.answer.as_ref().is_some_and(is_versioned),
+        _ => false,
+    }
+}
 
 /// Whether a read names its key.
 fn keyed_read(call: &Call) -> bool {

@@ -414,6 +414,11 @@ fn the_model_is_guessed_from_what_was_read() {
     assert_eq!(of(&add("1")), Ok(ModelName::Counter));
     let error = of(&add("1.0")).unwrap_err();
     assert!(error.to_string().contains("a number should be here"), "{error}");
+    let get = |key: &str, seen: &str| format!("0\t:invoke\t:get\t{key}\n0\t:ok\t:get\t{seen}\n");
+    assert_eq!(of(&get("nil", "[\"a\" 1]")), Ok(ModelName::Versioned));
+    assert_eq!(of(&get("[1 nil]", "[1 \"a\"]")), Ok(ModelName::KeyValue));
+    assert_eq!(of("0\t:invoke\t:put\t[1 [\"a\" 0]]\n"), Ok(ModelName::Versioned));
+    assert_eq!(of("0\t:invoke\t:put\t[1 2]\n"), Ok(ModelName::KeyValue));
     let steps = "0\t:invoke\t:read\t[[:r 1 nil]]\n0\t:ok\t:read\t[[:r 1 2]]\n";
     assert_eq!(of(steps).unwrap_err().problem, Problem::Transactions);
 }
