@@ -79,10 +79,12 @@ pub fn render<M: Model>(
 
 /// What there is to say of a history of so many operations, none of which returned.
 pub fn unobserved(operations: usize) -> String {
-    format!(
-        "nothing was observed: none of {} returned, so every order explains them and nothing was tested",
-        words::count(operations, "operation")
-    )
+    let why = match operations {
+        0 => "every operation failed, so".to_owned(),
+        1 => "the one operation never returned, so".to_owned(),
+        _ => format!("none of {operations} operations returned, so every order explains them and"),
+    };
+    format!("nothing was observed: {why} nothing was tested")
 }
 
 /// What is drawn, and where.

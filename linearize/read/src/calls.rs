@@ -129,6 +129,9 @@ impl Calls {
         }
         call.answer = event.value.as_ref().map(Datum::of);
         call.answer_line = line;
+        if event.kind == Kind::Ok && repeats(function) && call.is_told_later() {
+            call.value = call.answer.clone();
+        }
         let fits = call.answer_fits(event.kind, function);
         if !fits && let Some(value) = &event.value {
             let value = written(value);
@@ -218,9 +221,6 @@ impl Calls {
                 lines.push(call.line);
             }
         }
-        if operations.is_empty() {
-            return Err((None, Problem::Empty));
-        }
         let history = History::new(operations).map_err(|error: HistoryError| locate(&error, &lines))?;
         let history = history.with_unit(clock.unit()).with_origin(clock.origin);
         Ok((history, self.nemeses.finish(|event| clock.time(event))))
@@ -228,6 +228,22 @@ impl Calls {
 }
 
 impl Call {
+    /// Whether only the answer says what was called for, perhaps behind the same key. So knossos completes a
+    /// call, too.
+    fn is_told_later(&self) -> bool {
+        let Some(answer) = &self.answer else { return false };
+        match &self.value {
+            None => true,
+            Some(value) if value.is_nil() => true,
+            Some(value) => match (value.pair(), answer.pair()) {
+                (Some((key, nothing)), Some((same, told))) => {
+                    nothing.is_nil() && key == same && !told.is_nil()
+                }
+                _ => false,
+            },
+        }
+    }
+
     /// Whether the answer can be one to this call: what it repeats must be what was called. What it says in
     /// place of that, a reason or what was read, is of another shape.
     fn answer_fits(&self, kind: Kind, function: &str) -> bool {
@@ -248,7 +264,7 @@ impl Call {
 
 /// Functions whose answers repeat their arguments and say nothing else.
 fn repeats(function: &str) -> bool {
-    matches!(function, "write" | "cas" | "enqueue" | "push" | "put")
+    matches!(function, "write" | "cas" | "enqueue" | "push" | "put" | "add")
 }
 
 /// The times of events: those of the file if each has one and they never go back, or else their numbers,

@@ -282,6 +282,16 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The next form, as it is written.
+    pub(super) fn written(&mut self) -> Result<&'a str, Problem> {
+        if self.peek()?.is_none() {
+            return Err(broken("the line ends where a value should be"));
+        }
+        let begin = self.at;
+        self.skip()?;
+        Ok(&self.text[begin..self.at])
+    }
+
     /// The next form.
     pub(super) fn form(&mut self) -> Result<Form<'a>, Problem> {
         self.nested(0)
@@ -433,12 +443,17 @@ fn atom(token: &str) -> Result<Form<'_>, Problem> {
     Ok(Form::Word(Cow::Borrowed(token)))
 }
 
-/// An integer of any size, a ratio, or a number with a point or an exponent. Equal numbers of one kind are
-/// equal words.
+/// An integer of any size, also a hexadecimal one, as addresses of objects are; a ratio, or a number with a
+/// point or an exponent. Equal numbers of one kind are equal words.
 fn number(token: &str) -> Option<Form<'_>> {
     let whole = token.strip_suffix('N').unwrap_or(token);
     if let Ok(number) = whole.parse() {
         return Some(Form::Number(number));
+    }
+    if let Some(digits) = whole.strip_prefix("0x").or_else(|| whole.strip_prefix("0X")) {
+        let word = Form::Word(Cow::Borrowed(whole));
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        return is_number.then(|| i64::from_str_radix(digits, 16).map_or(word, Form::Number));
     }
     let is_whole = |text: &str| {
         let digits = text.strip_prefix(['+', '-']).unwrap_or(text);

@@ -6,6 +6,7 @@ use linearize::words::quoted;
 
 use super::edn::{Form, Reader};
 use super::input::Input;
+use super::nemesis::written;
 use super::{Located, Problem, broken, log};
 
 /// What an event says happened.
@@ -153,7 +154,8 @@ fn of_map(text: &str) -> Result<(Event<'_>, &str), Problem> {
             "f" => once(&mut function, name, function_of(&reader.form()?)?)?,
             "key" => once(&mut key, name, reader.form()?)?,
             "value" => once(&mut value, name, reader.form()?)?,
-            "error" => once(&mut error, name, reader.form()? != Form::Nil)?,
+            // Whatever was thrown: what it says is for people.
+            "error" => once(&mut error, name, reader.written()? != "nil")?,
             "time" => once(&mut time, name, time_of(&reader.form()?)?)?,
             _ => reader.skip()?,
         }
@@ -176,6 +178,7 @@ fn process_of<'a>(form: &Form<'a>) -> Result<Process<'a>, Problem> {
     match form {
         Form::Number(number) => client(*number),
         Form::Keyword(name) => Ok(Process::Other(name)),
+        Form::Text(text) if let Ok(number) = text.parse() => client(number),
         Form::Word(std::borrow::Cow::Borrowed(name)) | Form::Text(std::borrow::Cow::Borrowed(name)) => {
             Ok(Process::Other(name))
         }
@@ -191,8 +194,8 @@ fn client<'a>(number: i64) -> Result<Process<'a>, Problem> {
 fn kind_of(form: &Form<'_>) -> Result<Kind, Problem> {
     match form {
         Form::Keyword(name) => kind_named(name),
-        Form::Text(name) => kind_named(name),
-        other => Err(broken(format!("{other:?} where a type should be"))),
+        Form::Text(name) | Form::Word(name) => kind_named(name),
+        other => Err(broken(format!("{} where a type should be", written(other)))),
     }
 }
 
@@ -282,8 +285,9 @@ pub(super) fn of_words<'a>(
     let mut reader = Reader::new(rest);
     if reader.peek()?.is_some() {
         event.value = Some(reader.form()?);
+        let own_column = reader.rest().trim_start_matches(' ').starts_with('\t');
         event.error = reader.peek()?.is_some();
-        if event.kind == Kind::Ok && event.error {
+        if event.kind == Kind::Ok && event.error && !own_column {
             return Err(broken(format!("{} behind the value", quoted(reader.rest().trim()))));
         }
     }

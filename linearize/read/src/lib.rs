@@ -19,6 +19,8 @@
 //!
 //! - `:ok`: it returned. `:info`: it may have happened, so it stays open. `:fail`: it did not
 //!   happen, for whatever reason.
+//! - What a call leaves out, its answer tells: `:value nil` called and `:value 3` answered is a write of 3.
+//! - If all failed, nothing was observed.
 //! - A failed `:cas` is the one place where two readings are in use, see [`FailedCas`].
 //! - An `:ok` read of `nil` saw `nil`: what a register holds at first, unless [`Options::initial`] says
 //!   otherwise. (Knossos takes it for a read that says nothing. But a register that forgot its value answers
@@ -187,7 +189,7 @@ impl Loaded {
         }
     }
 
-    /// Whether there are none. [`read`] never returns such a history.
+    /// Whether there are none, because all failed.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

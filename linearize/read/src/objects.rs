@@ -16,7 +16,9 @@
 //! | `kv` | `get`, `put`, `append` | texts |
 //!
 //! A value may stand behind a key, `[key value]`; then all do. `read` is of a register, a set or a counter,
-//! as other functions and what it returned say.
+//! as other functions and what it returned say; `get` and `put` are of a versioned register if versions come
+//! with the values. Rows of operations, `[[:r 4 nil] [:append 4 1]]`, are
+//! transactions, whatever their function is called.
 
 use std::collections::BTreeSet;
 
@@ -57,15 +59,15 @@ pub(super) fn functions(model: ModelName) -> &'static [&'static str] {
 /// The model that these calls are asked of.
 pub(super) fn model_of(calls: &Calls) -> Located<ModelName> {
     let has = |name: &str| calls.functions.iter().any(|other| other == name);
-    if has("txn") {
+    if has("txn") || calls.all.iter().any(|call| call.value.as_ref().is_some_and(is_transaction)) {
         return Err((None, Problem::Transactions));
     }
-    let counted = || {
+    let read = |wanted: fn(&Datum) -> bool| {
         calls.all.iter().any(|call| {
             let answer = call.answer.as_ref();
             let value =
                 if keyed_read(call) { answer.and_then(Datum::pair).map(|both| both.1) } else { answer };
-            calls.name(call) == "read" && value.is_some_and(|value| value.number().is_some())
+            calls.name(call) == "read" && call.outcome == Outcome::Done && value.is_some_and(wanted)
         })
     };
     Ok(if has("write") || has("cas") {
@@ -79,16 +81,50 @@ pub(super) fn model_of(calls: &Calls) -> Located<ModelName> {
     } else if has("insert") || has("remove") || has("contains") || has("contains?") {
         ModelName::Elements
     } else if has("get") || has("put") {
-        ModelName::KeyValue
+        if calls.all.iter().any(|call| has_version(calls, call)) && !has("append") {
+            ModelName::Versioned
+        } else {
+            ModelName::KeyValue
+        }
     } else if has("inc") || has("increment") || has("dec") || has("decrement") {
         ModelName::Counter
     } else if has("append") {
         ModelName::Log
     } else if has("add") {
-        if counted() { ModelName::Counter } else { ModelName::Set }
+        let one = |value: &Datum| value.scalar().is_some() && !value.is_nil();
+        if read(one) { ModelName::Counter } else { ModelName::Set }
+    } else if read(|value| matches!(value, Datum::Many(_))) {
+        ModelName::Set
     } else {
         ModelName::Register
     })
+}
+
+/// Whether a value is a row of operations as Elle has them, `[:r 4 nil]`, whatever the function is called.
+fn is_transaction(value: &Datum) -> bool {
+    let Datum::Many(all) = value else { return false };
+    let is_step = |step: &Datum| match step {
+        Datum::Many(parts) => {
+            matches!(&parts[..], [Datum::Scalar(Scalar::Word(name)), _, _] if STEPS.contains(&&**name))
+        }
+        _ => false,
+    };
+    !all.is_empty() && all.iter().all(is_step)
+}
+
+/// What the steps of a transaction do.
+const STEPS: [&str; 5] = [":r", ":w", ":append", ":read", ":write"];
+
+/// Whether a call of `get` or `put` speaks of a version: `[value version]` is put behind a key, or got though
+/// no key was named.
+fn has_version(calls: &Calls, call: &Call) -> bool {
+    let is_versioned = |datum: &Datum| datum.pair().is_some_and(|(_, version)| version.number().is_some());
+    let inner = call.value.as_ref().and_then(Datum::pair).map(|both| both.1);
+    match calls.name(call) {
+        "put" => inner.is_some_and(is_versioned),
+        "get" if inner.is_none() && call.key.is_none() => call.answer.as_ref().is_some_and(is_versioned),
+        _ => false,
+    }
 }
 
 /// Whether a read names its key.

@@ -8,7 +8,7 @@ use super::collections::{Queue, QueueOp, Set, SetOp, WholeSet, WholeSetOp};
 use super::counter::{Counter, CounterOp};
 use super::lock::{Lock, LockOp};
 use super::log::{Log, LogOp};
-use super::register::{Register, RegisterOp, RegisterResult};
+use super::register::{Register, RegisterOp};
 use super::scalar::Scalar;
 use super::stack::{Stack, StackOp};
 use super::versioned::{Versioned, VersionedOp};
@@ -171,17 +171,7 @@ macro_rules! objects {
             ) -> Option<Decision> {
                 match self {
                     $(Object::$name(model) if model.decides() => {
-                        let operation = |operation: &Operation<KeyedOp, Answer>| {
-                            let Call::$name(op) = &operation.op.call else { return None };
-                            let result = match &operation.result {
-                                None => None,
-                                Some(Answer::$name(result)) => Some(result.clone()),
-                                Some(_) => return None,
-                            };
-                            let Operation { client, call, end, .. } = *operation;
-                            Some(Operation { client, op: op.clone(), result, call, end })
-                        };
-                        let part = history.part(indices, operation)?;
+                        let part = part_of::<$model>(history, indices)?;
                         let all: Vec<u32> = (0..indices.len() as u32).collect();
                         let decision = model.decide(&part, &all, limits, progress)?;
                         Some(decision.renumbered(|index| indices[index as usize]))
@@ -189,8 +179,55 @@ macro_rules! objects {
                     _ => None,
                 }
             }
+
+            /// Words of the model's own.
+            fn reword(
+                &self,
+                history: &History<KeyedOp, Answer>,
+                indices: &[u32],
+                explanation: &mut Explanation,
+            ) {
+                match self {
+                    $(Object::$name(model) => {
+                        if let Some(part) = part_of::<$model>(history, indices) {
+                            model.reword(&part, explanation);
+                        }
+                    })*
+                }
+            }
         }
+
+        $(impl Part for $model {
+            fn of(call: &Call) -> Option<&Self::Op> {
+                if let Call::$name(op) = call { Some(op) } else { None }
+            }
+
+            fn answered(answer: &Answer) -> Option<&Self::Result> {
+                if let Answer::$name(result) = answer { Some(result) } else { None }
+            }
+        })*
     };
+}
+
+/// A model that files may record.
+trait Part: Model {
+    fn of(call: &Call) -> Option<&Self::Op>;
+    fn answered(answer: &Answer) -> Option<&Self::Result>;
+}
+
+/// The operations `indices` as those of one model.
+fn part_of<M: Part>(
+    history: &History<KeyedOp, Answer>,
+    indices: &[u32],
+) -> Option<History<M::Op, M::Result>> {
+    history.part(indices, |operation| {
+        let Operation { client, call, end, .. } = *operation;
+        let result = match &operation.result {
+            Some(answer) => Some(M::answered(answer)?.clone()),
+            None => None,
+        };
+        Some(Operation { client, op: M::of(&operation.op.call)?.clone(), result, call, end })
+    })
 }
 
 objects! {
@@ -203,42 +240,6 @@ objects! {
     Lock: Lock, LockOp;
     Log: Log<Scalar>, LogOp<Scalar>;
     Versioned: Versioned<Scalar>, VersionedOp<Scalar>;
-}
-
-impl Object {
-    /// The operations `indices` as those of a register.
-    fn register_part(
-        history: &History<KeyedOp, Answer>,
-        indices: &[u32],
-    ) -> Option<History<RegisterOp<Scalar>, RegisterResult<Scalar>>> {
-        history.part(indices, |operation| {
-            let Call::Register(op) = &operation.op.call else { return None };
-            let result = match &operation.result {
-                None => None,
-                Some(Answer::Register(result)) => Some(result.clone()),
-                Some(_) => return None,
-            };
-            let Operation { client, call, end, .. } = *operation;
-            Some(Operation { client, op: op.clone(), result, call, end })
-        })
-    }
-
-    /// Words of the register's own.
-    fn reword(&self, history: &History<KeyedOp, Answer>, explanation: &mut Explanation) {
-        let Object::Register(model) = self else { return };
-        let Some(&first) = explanation.operations.first() else { return };
-        let key = history[first].op.key;
-        let indices: Vec<u32> =
-            (0..history.len() as u32).filter(|&index| history[index as usize].op.key == key).collect();
-        let Some(part) = Self::register_part(history, &indices) else { return };
-        let place = |index: usize| indices.partition_point(|&other| (other as usize) < index);
-        let mut own = explanation.clone();
-        for index in own.operations.iter_mut().chain(&mut own.context) {
-            *index = place(*index);
-        }
-        model.reword(&part, &mut own);
-        (explanation.kind, explanation.sentence) = (own.kind, own.sentence);
-    }
 }
 
 /// Partitions that an object has by itself are numbered below this.
@@ -267,7 +268,11 @@ impl Model for Keyed {
 
     fn partition_name(&self, op: &KeyedOp) -> String {
         let key = self.keys.get(op.key as usize).map_or("", String::as_str);
-        let inner = self.object.partition_name(&op.call);
+        let inner = match &op.call {
+            // What is told apart by keys here is not told apart by numbers as well.
+            Call::Versioned(_) => String::new(),
+            call => self.object.partition_name(call),
+        };
         match (key, inner.as_str()) {
             (key, "") => key.to_owned(),
             ("", inner) => inner.to_owned(),
@@ -329,6 +334,16 @@ impl Model for Keyed {
     }
 
     fn reword(&self, history: &History<KeyedOp, Answer>, explanation: &mut Explanation) {
-        self.object.reword(history, explanation);
+        let Some(&first) = explanation.operations.first() else { return };
+        let key = history[first].op.key;
+        let indices: Vec<u32> =
+            (0..history.len() as u32).filter(|&index| history[index as usize].op.key == key).collect();
+        let place = |index: usize| indices.partition_point(|&other| (other as usize) < index);
+        let mut own = explanation.clone();
+        for index in own.operations.iter_mut().chain(&mut own.context) {
+            *index = place(*index);
+        }
+        self.object.reword(history, &indices, &mut own);
+        (explanation.kind, explanation.sentence) = (own.kind, own.sentence);
     }
 }

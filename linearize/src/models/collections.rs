@@ -7,6 +7,7 @@ use super::Value;
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Effect, Model};
+use crate::verdict::Explanation;
 
 /// What a client asks of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,6 +80,10 @@ impl<V: Value> Model for Queue<V> {
         _progress: &Progress,
     ) -> Option<Decision> {
         super::fifo::decide(history)
+    }
+
+    fn reword(&self, history: &History<QueueOp<V>, Option<V>>, explanation: &mut Explanation) {
+        super::paired::reword(self, history, explanation, super::fifo::does, "enqueued");
     }
 
     fn describe_op(&self, op: &QueueOp<V>) -> String {

@@ -35,7 +35,7 @@ pub(super) fn decide<V: Value>(history: &History<QueueOp<V>, Option<V>>) -> Opti
     Some(found.map_or_else(Decision::Flaw, Decision::Order))
 }
 
-fn does<V>(op: &QueueOp<V>) -> Does<'_, V> {
+pub(super) fn does<V>(op: &QueueOp<V>) -> Does<'_, V> {
     match op {
         QueueOp::Enqueue(value) => Does::Put(value),
         QueueOp::Dequeue => Does::Take,

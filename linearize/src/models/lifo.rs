@@ -33,7 +33,7 @@ pub(super) fn decide<V: Value>(history: &History<StackOp<V>, Option<V>>) -> Opti
     Some(found.map_or_else(Decision::Flaw, Decision::Order))
 }
 
-fn does<V>(op: &StackOp<V>) -> Does<'_, V> {
+pub(super) fn does<V>(op: &StackOp<V>) -> Does<'_, V> {
     match op {
         StackOp::Push(value) => Does::Put(value),
         StackOp::Pop => Does::Take,

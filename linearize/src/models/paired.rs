@@ -3,7 +3,10 @@
 use rustc_hash::FxHashMap;
 
 use super::Value;
+use crate::explain::naming;
 use crate::history::{History, OPEN};
+use crate::model::Model;
+use crate::verdict::{Explanation, Kind};
 
 /// No operation.
 pub(super) const NONE: u32 = u32::MAX;
@@ -90,4 +93,37 @@ pub(super) fn pair<'a, O, V: Value>(
     // What was never seen and never returned need not have happened.
     items.retain(|item| item.take != NONE || item.in_by != OPEN);
     Some(Ok(items))
+}
+
+/// Words for operations that took out one value, and oftener than it was put in: `put` says that.
+pub(super) fn reword<V: Value, M: Model<Result = Option<V>>>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    explanation: &mut Explanation,
+    does: impl Fn(&M::Op) -> Does<'_, V>,
+    put: &str,
+) {
+    let taken = |&index: &usize| match does(&history[index].op) {
+        Does::Take => history[index].result.as_ref()?.as_ref(),
+        Does::Put(_) => None,
+    };
+    let Some(value) = explanation.operations.first().and_then(taken) else { return };
+    let puts = history.operations().iter();
+    let puts =
+        puts.filter(|operation| matches!(does(&operation.op), Does::Put(other) if other == value)).count();
+    let takes = explanation.operations.len();
+    if !explanation.minimal
+        || takes <= puts
+        || explanation.operations.iter().any(|take| taken(take) != Some(value))
+    {
+        return;
+    }
+    let names: Vec<String> =
+        explanation.operations.iter().map(|&take| naming(model, &history[take])).collect();
+    let names = names.join("; ");
+    (explanation.kind, explanation.sentence) = match puts {
+        0 => (Kind::Phantom, format!("{names}, but nobody {put} {value:?}.")),
+        1 => (Kind::Duplicate, format!("{names}; but {value:?} was {put} once only.")),
+        _ => (Kind::Duplicate, format!("{names}; but {value:?} was {put} {puts} times only.")),
+    };
 }

@@ -1,5 +1,7 @@
 //! What is said of registers that are not linearizable.
 
+use rustc_hash::FxHashMap;
+
 use super::Value;
 use super::register::{Register, RegisterOp, RegisterResult};
 use super::registers::{Observed, left, seen, written};
@@ -13,6 +15,14 @@ pub(super) fn reword<V: Value>(model: &Register<V>, history: &Observed<V>, expla
     if let Some((kind, sentence)) = words.usual(&explanation.operations, &explanation.context) {
         (explanation.kind, explanation.sentence) = (kind, sentence);
     }
+}
+
+/// So many reasons of one kind are named.
+const FEW: usize = 3;
+
+/// What must be there for an operation to write.
+fn needed<V>(op: &RegisterOp<V>) -> Option<&V> {
+    if let RegisterOp::CompareAndSwap { from, .. } = op { Some(from) } else { None }
 }
 
 /// What finds words for the operations of a history.
@@ -43,6 +53,9 @@ impl<'a, V: Value> Words<'a, V> {
             {
                 Some((Kind::Phantom, self.phantom(last)))
             }
+            ([], Some(value)) if !self.can_be_there(value, of(last).end) => {
+                Some((Kind::Phantom, self.out_of_reach(last, value)))
+            }
             ([early], None) if seen(of(*early)).is_some() && seen(of(*early)) == Some(written(of(last))) => {
                 Some((Kind::FutureRead, self.seen_early(*early, last)))
             }
@@ -53,7 +66,9 @@ impl<'a, V: Value> Words<'a, V> {
                 let other = others.iter().copied().filter(replaced).max_by_key(|&index| of(index).call)?;
                 let source = others.iter().copied().find(|&index| index != other);
                 let is_source = |source: usize| {
-                    value.is_some() && written(of(source)) == value && of(source).end < of(other).call
+                    value.is_some()
+                        && (written(of(source)) == value || left(of(source)) == Some(value))
+                        && of(source).end < of(other).call
                 };
                 if source.is_some_and(|source| !is_source(source)) {
                     return None;
@@ -79,7 +94,48 @@ impl<'a, V: Value> Words<'a, V> {
     pub(super) fn phantom(&self, read: usize) -> String {
         let operation = &self.history[read];
         let value = seen(operation).flatten();
-        format!("{}, but nobody wrote {}.", naming(self.model, operation), self.value(value))
+        let nobody = if written(operation) == value { "nobody else" } else { "nobody" };
+        format!("{}, but {nobody} wrote {}.", naming(self.model, operation), self.value(value))
+    }
+
+    /// `read` saw `value`, and all that can have written it by then needed another value that nobody had
+    /// written, or `value` itself.
+    fn out_of_reach(&self, read: usize, value: Option<&V>) -> String {
+        let operation = &self.history[read];
+        let writers = self.writers(value).filter(|&index| index != read);
+        let by_then = writers.filter(|&index| self.history[index].call <= operation.end);
+        let reasons = by_then.take(FEW).filter_map(|index| {
+            let needed = self.value(Some(needed(&self.history[index].op)?));
+            Some(format!("{} needed {needed} to be there first", self.naming_write(index)))
+        });
+        let why = reasons.collect::<Vec<_>>().join("; ");
+        let why = if why.is_empty() { why } else { format!(": {why}") };
+        format!(
+            "{}, but nobody can have written {} by then{why}.",
+            naming(self.model, operation),
+            self.value(value)
+        )
+    }
+
+    /// Whether the register can have held `value` by `end`, whatever the order of what had been called by
+    /// then.
+    fn can_be_there(&self, value: Option<&V>, end: u64) -> bool {
+        let mut next: Vec<Option<&V>> = vec![self.model.initial.as_ref()];
+        let mut swaps: FxHashMap<Option<&V>, Vec<Option<&V>>> = FxHashMap::default();
+        for operation in self.history.operations().iter().filter(|operation| operation.call <= end) {
+            match (written(operation), needed(&operation.op)) {
+                (None, _) => {}
+                (to, None) => next.push(to),
+                (to, from) => swaps.entry(from).or_default().push(to),
+            }
+        }
+        while let Some(there) = next.pop() {
+            if there == value {
+                return true;
+            }
+            next.extend(swaps.remove(&there).unwrap_or_default());
+        }
+        false
     }
 
     pub(super) fn seen_early(&self, read: usize, write: usize) -> String {
@@ -117,8 +173,10 @@ impl<'a, V: Value> Words<'a, V> {
         match source.filter(|&source| of(source).end < of(other).call) {
             Some(source) => {
                 let gap = self.history.after(of(other).call - of(source).end);
-                sentence +=
-                    &format!(", and was itself called {gap} {} had returned.", self.naming_write(source));
+                sentence += &format!(", and was itself called {gap} {} had returned.", self.that_saw(source));
+                if written(of(source)).is_none() {
+                    return sentence + &format!(" No write of {shown} fits between.");
+                }
             }
             None if value == self.model.initial.as_ref() && self.writers(value).next().is_none() => {
                 sentence += &format!(", and {shown} was there at first only.");

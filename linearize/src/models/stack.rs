@@ -6,6 +6,7 @@ use super::Value;
 use crate::history::History;
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Model};
+use crate::verdict::Explanation;
 
 /// What a client asks of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +78,10 @@ impl<V: Value> Model for Stack<V> {
         _progress: &Progress,
     ) -> Option<Decision> {
         super::lifo::decide(history)
+    }
+
+    fn reword(&self, history: &History<StackOp<V>, Option<V>>, explanation: &mut Explanation) {
+        super::paired::reword(self, history, explanation, super::lifo::does, "pushed");
     }
 
     fn describe_op(&self, op: &StackOp<V>) -> String {

@@ -18,7 +18,7 @@ use super::collections::{WholeSet, WholeSetOp};
 use crate::explain::naming;
 use crate::history::History;
 use crate::limits::Limits;
-use crate::model::Decision;
+use crate::model::{Decision, Model};
 use crate::verdict::{Explanation, Kind};
 
 type Observed<V> = History<WholeSetOp<V>, Option<BTreeSet<V>>>;
@@ -249,6 +249,8 @@ fn late<V: Value + Ord>(
 ) -> (Kind, String) {
     let [one, other] = [first, second].map(|index| &history[index as usize]);
     let [first_name, second_name] = [one, other].map(|operation| naming(model, operation));
+    // Whether it returned does not matter where it came too late.
+    let asked = format!("{} by client {}", model.describe_op(&other.op), other.client);
     let gap = other.call - one.end;
     let (before, after) = (history.before(gap), history.after(gap));
     match (&one.op, &other.op) {
@@ -270,13 +272,13 @@ fn late<V: Value + Ord>(
         }
         (WholeSetOp::Read, WholeSetOp::Add(early)) => (
             Kind::FutureRead,
-            format!("{first_name} with {early:?}, but {second_name} was called only {after} that."),
+            format!("{first_name} with {early:?}, but {asked} was called only {after} that."),
         ),
         (WholeSetOp::Add(missed), WholeSetOp::Add(shown)) => {
             let read = read.map_or_else(String::new, |read| client(history, read));
             let sentence = format!(
                 "{read} shows {shown:?} without {missed:?}, but {first_name} had already returned {before} \
-                 {second_name} was called."
+                 {asked} was called."
             );
             (Kind::Order, sentence)
         }

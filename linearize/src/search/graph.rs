@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::mem::size_of;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::events::{Events, Item, NEVER};
 use super::map_bytes;
@@ -24,6 +24,9 @@ pub(crate) enum Preference {
     /// Overwrites before updates.
     Overwrites,
 }
+
+/// For so many nodes there is room from the beginning, so that it need not grow again and again.
+const ROOM: usize = 100;
 
 /// How a partition was explored.
 pub(crate) enum Outcome {
@@ -91,12 +94,16 @@ pub(crate) struct Search<'s, 'm, K: Mask> {
     pub(crate) progress: &'s Progress,
     /// Whether operations that never return may happen any number of times.
     pub(crate) endless: bool,
+    /// Whether a node is visited once, whatever open operations it was reached by: fast, and may miss orders.
+    pub(crate) once: bool,
     /// The slots of operations that never return.
     open: K,
     /// Nodes that were visited, without what open operations they have used.
     visited: FxHashMap<(u32, u32, K), Seen<K>>,
     /// How many entries of `visited` have more than one visit.
     crowded: usize,
+    /// Whether a visit was left out because its node had been visited in another way.
+    missed: bool,
     trail: Vec<Action>,
     stack: Vec<Frame<K>>,
     deepest: u32,
@@ -115,6 +122,8 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         for item in events.items.iter().filter(|item| item.end == u64::MAX && item.slot != NEVER) {
             open.insert(item.slot);
         }
+        // Most short histories are gone through with hardly a step back.
+        let room = events.items.len().min(ROOM);
         Search {
             events,
             states,
@@ -122,11 +131,13 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
             limits,
             progress,
             endless: false,
+            once: false,
             open,
-            visited: FxHashMap::default(),
+            visited: FxHashMap::with_capacity_and_hasher(room, FxBuildHasher),
             crowded: 0,
-            trail: Vec::new(),
-            stack: Vec::new(),
+            missed: false,
+            trail: Vec::with_capacity(room),
+            stack: Vec::with_capacity(room),
             deepest: 0,
             visits: 0,
         }
@@ -164,7 +175,13 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
                 }
             }
         }
-        Outcome::Exhausted { deepest: self.deepest as usize }
+        let deepest = self.deepest as usize;
+        // What was left out might have led on.
+        if self.missed {
+            Outcome::Limited { limit: Limit::States, deepest }
+        } else {
+            Outcome::Exhausted { deepest }
+        }
     }
 
     fn over_limit(&mut self) -> Option<Limit> {
@@ -230,6 +247,10 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
                 if seen.first.covers(&visit) || seen.more.iter().any(|other| other.covers(&visit)) {
                     return false;
                 }
+                if self.once {
+                    self.missed = true;
+                    return false;
+                }
                 if visit.covers(&seen.first) {
                     seen.first = visit;
                 } else {
@@ -282,9 +303,9 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         }
         let Some(state) = self.step(node.state, &entry) else { return Child::None };
         let overwrite = entry.effect == Effect::Overwrite;
-        // What never returns need not happen: not if it changes nothing, nor if the next thing to happen is
-        // an overwrite.
-        let idle = entry.end == u64::MAX && state == node.state;
+        // What never returns need not happen: not if it changes nothing, unless it hides an overwrite, nor if
+        // the next thing to happen is an overwrite.
+        let idle = entry.end == u64::MAX && state == node.state && !(overwrite && self.hides(node, item));
         let optional = overwrite || entry.end == u64::MAX;
         if idle || (optional && item != returning && !self.is_awaited(node, item, state)) {
             return Child::None;
@@ -350,6 +371,18 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
             twin = entry.twin;
         }
         false
+    }
+
+    /// Whether an overwrite must happen that could pass under `item` and under no overwrite before it.
+    fn hides(&self, node: &Node<K>, item: u32) -> bool {
+        self.events.under_way(node.event as usize).any(|other| {
+            let entry = self.events.items[other as usize];
+            other != item
+                && entry.effect == Effect::Overwrite
+                && entry.end != u64::MAX
+                && entry.first >= node.overwritten
+                && !node.done.has(entry.slot)
+        })
     }
 
     /// Whether anything under way could make use of `state`, which `item` would bring about. If not, what

@@ -19,7 +19,8 @@
 //! - an overwrite that no operation waits for happens right before a later overwrite, where it leaves no
 //!   trace: it never branches until its own return;
 //! - of operations under way that ask the same and got the same, the one that returns first goes first;
-//! - several orders of trying candidates race, each for a bounded number of steps, then for more.
+//! - several orders of trying candidates race, each for a bounded number of steps, then for more. A short
+//!   history is first gone through without trying twice what differs in open operations alone.
 
 mod events;
 mod frontier;
@@ -56,6 +57,13 @@ pub(crate) enum Found {
 
 /// How many nodes the first round of each preference may visit; each further round, eight times as many.
 const FIRST_ROUND: u64 = 512;
+
+/// A history of so many operations is first gone through without looking back much: each node is visited
+/// once, and of the rounds behind that the first are as short.
+const SHORT: usize = 256;
+
+/// How many nodes these rounds may visit at least.
+const FEWEST: u64 = 128;
 
 /// How many nodes the search that goes deep may visit before the one that goes broad takes over, where that
 /// one can.
@@ -168,10 +176,21 @@ fn race<K: Mask>(
         _ => &[Preference::Return],
     };
     // A trial of an explanation, which may visit few nodes, has been through that.
-    let mut refutable =
-        !endless && limits.states >= DEEP && events.items.iter().any(|item| item.end == u64::MAX);
+    let thorough = !endless && limits.states >= DEEP;
+    let mut refutable = thorough && events.items.iter().any(|item| item.end == u64::MAX);
     let mut round = FIRST_ROUND;
     let mut spent = 0;
+    if thorough && events.items.len() <= SHORT {
+        round = (2 * events.items.len() as u64).max(FEWEST);
+        let bound = limits.clone().with_states(round);
+        let mut search = Search::<K>::new(events, states, Preference::Return, &bound, progress);
+        search.once = true;
+        let (outcome, visits) = search.run();
+        spent += visits;
+        if !matches!(outcome, Outcome::Limited { .. }) {
+            return found_by(events, outcome, spent);
+        }
+    }
     loop {
         for &preference in preferences {
             let left = limits.states.saturating_sub(spent);

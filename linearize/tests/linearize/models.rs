@@ -11,7 +11,7 @@ use linearize::models::stack::{Stack, StackOp};
 use linearize::models::versioned::{Versioned, VersionedOp, VersionedResult};
 use linearize::{Effect, History, Limits, Model, Operation, Verdict, check};
 
-use crate::small::{Random, Sample, compare_many};
+use crate::small::{Random, Sample, compare, compare_many, compare_seeds};
 
 type Value = u8;
 
@@ -307,6 +307,44 @@ impl<M: Sample> Sample for Plain<M> {
 #[test]
 fn register() {
     compare_many(&Register::new());
+}
+
+/// Writes that never returned, a write before everything else, some operations at once, and a read behind
+/// them: a write that never returned may be needed for no more than hiding another one.
+#[test]
+fn writes_that_hide_others() {
+    compare_seeds(|seed| {
+        let random = &mut Random(seed);
+        let mut slots = vec![(1, 1, Some(2), RegisterOp::Write(3)), (10, 10, Some(11), RegisterOp::Read)];
+        for _ in 0..1 + random.below(2) {
+            slots.push((0, random.below(10), None, RegisterOp::Write(1 + random.below(3) as Value)));
+        }
+        for _ in 0..2 + random.below(2) {
+            let (call, end) = (3 + random.below(3), 6 + random.below(3));
+            let to = 1 + random.below(3) as Value;
+            let op = match random.below(2) {
+                0 => RegisterOp::Write(to),
+                _ => RegisterOp::CompareAndSwap { from: 0, to },
+            };
+            slots.push((call, call + random.below(1 + end - call), Some(end), op));
+        }
+        slots.sort_by_key(|slot| slot.1);
+        let (model, mut state, mut all) = (Register::new(), None, Vec::new());
+        for (client, (call, _, end, mut op)) in (0..).zip(slots) {
+            if let (RegisterOp::CompareAndSwap { from, .. }, Some(value)) = (&mut op, state) {
+                *from = value;
+            }
+            let result = match (&op, random.one_in(2)) {
+                (RegisterOp::Read, true) => RegisterResult::Value(Some(1 + random.below(3) as Value)),
+                _ => model.run(&mut state, &op),
+            };
+            all.push(match end {
+                None => Operation::open(client, op, call),
+                Some(end) => Operation::new(client, op, result, call, end),
+            });
+        }
+        compare(&model, &History::new(all).unwrap())
+    });
 }
 
 /// Eighty updates that never returned have more orders than anybody can try.

@@ -21,7 +21,7 @@ fn every_verdict_has_a_text() {
     let mut builder = KvBuilder::new();
     builder.put(1, "x", "1", 0, None);
     assert!(
-        text_of(&builder.finish().unwrap(), &[], 80).starts_with("nothing was observed: none of 1 operation")
+        text_of(&builder.finish().unwrap(), &[], 80).starts_with("nothing was observed: the one operation")
     );
 }
 

@@ -179,6 +179,91 @@ fn usual_errors_of_registers_have_sentences() {
 }
 
 #[test]
+fn what_cannot_be_there_yet_is_said_to_be_so() {
+    let [call, answer] = ["1 :invoke :cas [2 2]", "1 :ok :cas [2 2]"];
+    let (said, minimal) = told(&[call, answer]);
+    assert_eq!(
+        said,
+        "phantom value: CompareAndSwap 2 to 2 by client 1 returned swapped, but nobody else wrote 2."
+    );
+    assert!(minimal);
+    let (said, minimal) = told(&["0 :invoke :cas [2 2]", call, answer]);
+    assert_eq!(
+        said,
+        "phantom value: CompareAndSwap 2 to 2 by client 1 returned swapped, but nobody can have written 2 by then: \
+         CompareAndSwap 2 to 2 by client 0 needed 2 to be there first."
+    );
+    assert!(minimal);
+    let read = ["0 :invoke :cas [1 3]", "1 :invoke :read nil", "1 :ok :read 3"];
+    let (said, minimal) = told(&[&read[..], &["1 :invoke :write 1"]].concat());
+    assert_eq!(
+        said,
+        "phantom value: Read by client 1 returned 3, but nobody can have written 3 by then: CompareAndSwap 1 to 3 by client 0 \
+         needed 1 to be there first."
+    );
+    assert!(minimal);
+}
+
+#[test]
+fn what_was_taken_out_oftener_than_it_was_put_in_is_named() {
+    for [put, take, did] in [["enqueue", "dequeue", "enqueued"], ["push", "pop", "pushed"]] {
+        let event = |client: u32, kind: &str, function: &str, value: &str| {
+            format!("{client}\t:{kind}\t:{function}\t{value}\n")
+        };
+        let taken = |client| [event(client, "invoke", take, "nil"), event(client, "ok", take, "3")].concat();
+        let name = if take == "pop" { "Pop" } else { "Dequeue" };
+        let phantom = format!("phantom value: {name} by client 1 returned 3, but nobody {did} 3.");
+        assert_eq!(usual(&taken(1)).2, phantom);
+        let once = [event(0, "invoke", put, "3"), event(0, "ok", put, "3"), taken(1), taken(2)].concat();
+        let (_, _, says) = usual(&once);
+        assert!(
+            says.starts_with("write applied twice: ")
+                && says.ends_with(&format!("; but 3 was {did} once only.")),
+            "{says}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_known_to_have_returned_is_not_said_to_have_come_too_late() {
+    let text = "0\t:invoke\t:read\tnil\n0\t:ok\t:read\t#{1}\n1\t:invoke\t:add\t1\n";
+    let says = usual(text).2;
+    assert!(says.contains("but Add 1 by client 1 was called only 1 event after that."), "{says}");
+}
+
+/// The write that never returned changes nothing where it must happen, and yet it must: it hides `:write 2`
+/// from the compare-and-set, which needs 3.
+#[test]
+fn a_write_that_changes_nothing_may_hide_another() {
+    let text = "9\t:invoke\t:write\t3\n1\t:invoke\t:write\t3\n1\t:ok\t:write\t3\n3\t:invoke\t:write\t2\n\
+                1\t:invoke\t:cas\t[3 1]\n1\t:ok\t:cas\t[3 1]\n3\t:ok\t:write\t2\n\
+                1\t:invoke\t:read\tnil\n1\t:ok\t:read\t1\n";
+    assert_eq!(usual(text).1, "linearizable");
+}
+
+#[test]
+fn a_value_that_came_back_is_told_by_what_was_read_between() {
+    let lines = [
+        // Both may write 3 before the first read, and nothing after it.
+        "0 :invoke :write 3",
+        "0 :ok :write 3",
+        "1 :invoke :cas [3 2]",
+        "1 :ok :cas [3 2]",
+        "1 :invoke :cas [2 3]",
+        "1 :ok :cas [2 3]",
+        "0 :invoke :write 1",
+        "2 :invoke :read nil",
+        "2 :ok :read 3",
+        "2 :invoke :read nil",
+        "2 :ok :read 1",
+        "2 :invoke :read nil",
+        "2 :ok :read 3",
+    ];
+    let (said, minimal) = told(&lines);
+    assert!(said.starts_with("stale read: Read by client 2 returned 3, but") && minimal, "{said}");
+}
+
+#[test]
 fn a_stale_read_among_thousands_of_operations_is_named() {
     let mut lines = Vec::new();
     for value in 0..1600 {
@@ -236,4 +321,113 @@ fn few_values_of_many_clients_are_no_search() {
     println!("{} operations: {:?}", history.len(), begun.elapsed());
     let Verdict::NotLinearizable(why) = verdict else { panic!("{verdict:?}") };
     assert!(why.kind.name() == "stale read" && why.minimal && why.operations.len() <= 4, "{why:?}");
+}
+
+/// The model, and the verdict with its explanation, of a file that holds `text`.
+fn read_text(text: &str, options: &Options) -> Result<(ModelName, &'static str, String), ReadError> {
+    let recording = read_as("text", text.as_bytes(), options)?;
+    let (verdict, says) = found(&recording, &verdict_on(&recording));
+    Ok((recording.model, verdict, says))
+}
+
+/// As [`read_text`], read as usual.
+fn usual(text: &str) -> (ModelName, &'static str, String) {
+    read_text(text, &Options::default()).unwrap()
+}
+
+/// The events of one process that writes 1 and then reads `seen`.
+fn write_and_read(seen: &str) -> String {
+    let event = |kind, rest| format!("{{:process 0, :type {kind}, {rest}}}\n");
+    let read = format!(":f :read, :value {seen}");
+    [
+        event(":invoke", ":f :write, :value 1"),
+        event(":ok", ":f :write, :value 1"),
+        event(":invoke", ":f :read, :value nil"),
+        event(":ok", &read),
+    ]
+    .concat()
+}
+
+#[test]
+fn objects_that_were_printed_are_no_obstacle() {
+    let thrown = "#object[java.net.SocketException 0x6a2bcfcb \"reset\"]";
+    let text = write_and_read("nil").replacen(
+        ":ok, :f :write, :value 1",
+        &format!(":info, :f :write, :value 1, :error {thrown}}}\n{{:process :nemesis, :type :info, :f :start, :value {thrown}"),
+        1,
+    );
+    let text = text.replace("{:process 0, :type :invoke, :f :read", "{:process 1, :type :invoke, :f :read");
+    let text = text.replace("{:process 0, :type :ok, :f :read", "{:process 1, :type :ok, :f :read");
+    assert_eq!(usual(&text).1, "linearizable");
+    assert_eq!(usual(&write_and_read("0x01")).1, "linearizable");
+    assert_eq!(usual(&write_and_read("0xffffffffffffffffff")).1, "not linearizable");
+    assert!(read_text(&write_and_read("0xg"), &Options::default()).is_err());
+}
+
+#[test]
+fn names_are_keywords_symbols_or_strings() {
+    for kind in ["ok", "\"ok\""] {
+        assert_eq!(usual(&write_and_read("1").replace(":ok", kind)).1, "linearizable");
+    }
+    assert_eq!(usual(&write_and_read("2").replace(":process 0", ":process \"0\"")).1, "not linearizable");
+    let error = read_text(&write_and_read("1").replace(":ok", "[3]"), &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("[3] where a type should be"), "{error}");
+}
+
+#[test]
+fn an_answer_may_have_an_error_in_a_column_of_its_own() {
+    let text = "0\t:invoke\t:write\t1\n0\t:ok\t:write\t1\t:slow\n1\t:invoke\t:read\tnil\n1\t:ok\t:read\t1\tnote (x\n";
+    assert_eq!(usual(text).1, "linearizable");
+    let error = read_text(&text.replace("1\t:slow", "1 :slow"), &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("behind the value"), "{error}");
+}
+
+#[test]
+fn what_only_the_answer_tells_was_called_for() {
+    for (call, answer) in [("nil", "1"), ("[:x nil]", "[:x 1]")] {
+        let queue = format!(
+            "[{{:process 0 :type :invoke :f :enqueue :value {call}}} {{:process 0 :type :ok :f :enqueue :value {answer}}}
+              {{:process 0 :type :invoke :f :dequeue :value {call}}} {{:process 0 :type :ok :f :dequeue :value {answer}}}]"
+        );
+        assert_eq!(usual(&queue).1, "linearizable");
+    }
+    assert_eq!(usual(&write_and_read("1").replacen(", :value 1", "", 1)).1, "linearizable");
+    let other = write_and_read("1").replacen(":ok, :f :write, :value 1", ":ok, :f :write, :value 2", 1);
+    assert!(read_text(&other, &Options::default()).is_err());
+}
+
+#[test]
+fn if_all_failed_nothing_was_observed() {
+    let text = "0\t:invoke\t:write\t1\n0\t:fail\t:write\t1\n";
+    assert_eq!(usual(text).1, "nothing was observed");
+    assert_eq!(usual(&text.replace(":write\t1", ":get\t[\"x\" nil]")).1, "nothing was observed");
+}
+
+#[test]
+fn the_model_is_guessed_from_what_was_read() {
+    let of = |text: &str| read_text(text, &Options::default()).map(|said| said.0);
+    let read = |seen: &str| format!("0\t:invoke\t:read\tnil\n0\t:ok\t:read\t{seen}\n");
+    let add = |seen: &str| format!("0\t:invoke\t:add\t1\n0\t:ok\t:add\t1\n{}", read(seen));
+    assert_eq!(of(&read("nil")), Ok(ModelName::Register));
+    assert_eq!(of(&read("#{}")), Ok(ModelName::Set));
+    assert_eq!(of(&add("(1)")), Ok(ModelName::Set));
+    assert_eq!(of(&add("1")), Ok(ModelName::Counter));
+    let error = of(&add("1.0")).unwrap_err();
+    assert!(error.to_string().contains("a number should be here"), "{error}");
+    let get = |key: &str, seen: &str| format!("0\t:invoke\t:get\t{key}\n0\t:ok\t:get\t{seen}\n");
+    assert_eq!(of(&get("nil", "[\"a\" 1]")), Ok(ModelName::Versioned));
+    assert_eq!(of(&get("[1 nil]", "[1 \"a\"]")), Ok(ModelName::KeyValue));
+    assert_eq!(of("0\t:invoke\t:put\t[1 [\"a\" 0]]\n"), Ok(ModelName::Versioned));
+    assert_eq!(of("0\t:invoke\t:put\t[1 2]\n"), Ok(ModelName::KeyValue));
+    let steps = "0\t:invoke\t:read\t[[:r 1 nil]]\n0\t:ok\t:read\t[[:r 1 2]]\n";
+    assert_eq!(of(steps).unwrap_err().problem, Problem::Transactions);
+}
+
+#[test]
+fn an_object_without_a_key_is_not_given_one() {
+    let text = "0\t:invoke\t:get\tnil\n0\t:ok\t:get\t[\"a\" 2]\n";
+    let options = Options { model: Some(ModelName::Versioned), ..Options::default() };
+    let recording = read_as("text", text.as_bytes(), &options).unwrap();
+    let Verdict::NotLinearizable(why) = verdict_on(&recording) else { panic!("nobody wrote it") };
+    assert_eq!(why.key, "");
 }

@@ -181,7 +181,7 @@ fn what_takes_too_long_is_named() {
     assert_failed(
         &verdict,
         "expected a read from server 1 to be done within 2 s",
-        &["history: nothing was observed: none of 1 operation returned"],
+        &["history: nothing was observed: the one operation never returned"],
     );
 }
 
