@@ -84,8 +84,9 @@ impl Settle for State {
     type Signals = Signals;
 
     fn settle(&mut self, signals: &Signals) {
+        // One forwarder is enough: when it has taken its update and gives up the lock, it comes here itself.
         if self.has_forward() {
-            signals.forwards.notify_all();
+            signals.forwards.notify_one();
         }
         if self.next_ack().is_some() {
             signals.acks.notify_all();
