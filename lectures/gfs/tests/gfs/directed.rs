@@ -4,12 +4,12 @@ use gfs::buffer::Buffer;
 use gfs::disk::{ChunkDisk, Damaged};
 use gfs::namespace::Record;
 use gfs::oplog::Oplog;
-use gfs::rpc::{ChunkError, DataId, FileChange, Grant, OpId, Purpose, PushData, WriteArgs};
+use gfs::rpc::{ChunkError, DataId, FileChange, FindChunk, Grant, OpId, Purpose, PushData, WriteArgs};
 use gfs_client::records::{RecordWriter, read_records};
 use labapi::Persister;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
-use labrt::time::Instant;
+use labrt::time::{Duration, Instant};
 use tester::run;
 
 use crate::cluster::{Cluster, Setup, all_at_once, machine, ms, play, same, text};
@@ -241,6 +241,41 @@ fn gfs_clone_while_appending() {
         cluster.check_contents();
         assert_eq!(read_records(&mut cluster.client(), "/log").expect("a read").len(), 140);
         t.exercised(cluster.watch.with(|facts| !facts.clones.is_empty()), "a chunk is cloned");
+    });
+}
+
+/// A client asks for a lease while another one makes a snapshot. Whichever comes first, what is written from
+/// then on is not in the snapshot.
+#[test]
+fn gfs_snapshot_beside_a_lease() {
+    play("gfs_snapshot_beside_a_lease", Setup::servers(3), |t, cluster| {
+        const FILES: usize = 24;
+        let mut client = cluster.client();
+        let (name, copy) = (|file: usize| format!("/file-{file}"), |file: usize| format!("/copy-{file}"));
+        for file in 0..FILES {
+            client.create(&name(file)).expect("a new file");
+            client.write(&name(file), 0, &text("old", 50)).expect("a write");
+        }
+        thread::sleep(ms(3000));
+        t.scene("No lease is in force. For each file both questions are looked at in the same moment.");
+        cluster.watch.before(|who, method, _| {
+            if let (Who::Master, "MasterRpc.change" | "MasterRpc.find_chunk") = (who, method) {
+                let round = ms(10).as_nanos() as u64;
+                let late = Instant::now().as_nanos() % round;
+                thread::sleep(Duration::from_nanos(round - late));
+            }
+        });
+        for file in 0..FILES {
+            let (master, mut other) = (cluster.master(), cluster.client().into_client());
+            let question = FindChunk { path: name(file), index: Some(0), purpose: Purpose::Write };
+            // Whether it gets one, or shall ask again, is the same here.
+            let asking = thread::spawn_named("client", move || drop(master.find_chunk(&question)));
+            other.snapshot(&name(file), &copy(file)).expect("a snapshot");
+            asking.join().expect("it does not panic");
+            client.write(&name(file), 0, &text("new", 50)).expect("a write");
+            same(client.read(&copy(file), 0, 50), text("old", 50), "the snapshot");
+            same(client.read(&name(file), 0, 50), text("new", 50), "the file");
+        }
     });
 }
 
