@@ -10,7 +10,7 @@ use labapi::Persister;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use tester::run;
+use tester::{Test, run};
 
 use crate::cluster::{Cluster, Setup, all_at_once, machine, ms, play, same, text};
 use crate::watch::Who;
@@ -64,58 +64,68 @@ fn gfs_late_grant() {
 /// gets the next lease, while the two are cut off. They must not be taken for current later.
 #[test]
 fn gfs_version_used_once() {
-    play("gfs_version_used_once", Setup::servers(3), |t, cluster| {
-        let mut client = cluster.client();
-        client.create("/a").expect("a new file");
-        client.write("/a", 0, &text("old", 500)).expect("a write");
-        cluster.wait_for_replicas(20_000);
-        t.scene("The lease runs out. The next raise reaches two servers, and the master dies.");
-        thread::sleep(ms(3000));
-        let (dying, raised) = (cluster.clone(), Arc::new(Mutex::new(Vec::new())));
-        let seen = raised.clone();
-        cluster.watch.before(move |who, method, _| {
-            let (Who::Server(server), "ChunkRpc.raise") = (who, method) else { return };
-            let mut raised = seen.lock();
-            // A message may come twice.
-            if raised.contains(&server) {
-                return;
+    play("gfs_version_used_once", Setup::servers(3), use_up_a_version);
+}
+
+/// The same with a master that reads no log, but a checkpoint.
+#[test]
+fn gfs_version_used_once_behind_a_checkpoint() {
+    let settings = gfs::Settings { checkpoint: 1, ..gfs::Settings::default() };
+    let setup = Setup { settings, ..Setup::servers(3) };
+    play("gfs_version_used_once_behind_a_checkpoint", setup, use_up_a_version);
+}
+
+fn use_up_a_version(t: &Test, cluster: &Cluster) {
+    let mut client = cluster.client();
+    client.create("/a").expect("a new file");
+    client.write("/a", 0, &text("old", 500)).expect("a write");
+    cluster.wait_for_replicas(20_000);
+    t.scene("The lease runs out. The next raise reaches two servers, and the master dies.");
+    thread::sleep(ms(3000));
+    let (dying, raised) = (cluster.clone(), Arc::new(Mutex::new(Vec::new())));
+    let seen = raised.clone();
+    cluster.watch.before(move |who, method, _| {
+        let (Who::Server(server), "ChunkRpc.raise") = (who, method) else { return };
+        let mut raised = seen.lock();
+        // A message may come twice.
+        if raised.contains(&server) {
+            return;
+        }
+        if raised.len() == 2 {
+            drop(raised);
+            dying.watch.unhook();
+            dying.group.crash(0);
+            // The third one never hears of it.
+            loop {
+                thread::sleep(ms(60_000));
             }
-            if raised.len() == 2 {
-                drop(raised);
-                dying.watch.unhook();
-                dying.group.crash(0);
-                // The third one never hears of it.
-                loop {
-                    thread::sleep(ms(60_000));
-                }
-            }
-            raised.push(server);
-        });
-        let writer = cluster.client().into_client();
-        let writing = thread::spawn_named("client", move || {
-            let mut client = writer;
-            client.write("/a", 0, &text("new", 500)).expect("a write");
-        });
-        cluster.wait(10_000, "the master has died", || !cluster.group.is_alive(0));
-        thread::sleep(ms(100));
-        let mut ahead = raised.lock().clone();
-        ahead.sort_unstable();
-        assert_eq!(ahead.len(), 2, "{ahead:?}");
-        let third = 3 - ahead[0] - ahead[1];
-        // Its thread still waits; a new life ends that.
-        cluster.restart_server(third);
-        cluster.restart_master();
-        ahead.iter().for_each(|&server| cluster.set_link(server, false));
-        t.scene(format!("Server {third} alone is reached by the new master, and takes the write."));
-        writing.join().expect("it does not panic");
-        let alone = cluster.locate("/a", 0, Purpose::Read);
-        t.exercised(alone.replicas == [third], "the third server has the lease alone");
-        t.scene("The two others are back.");
-        ahead.iter().for_each(|&server| cluster.set_link(server, true));
-        thread::sleep(ms(2000));
-        cluster.wait_for_replicas(20_000);
-        new_everywhere(cluster);
+        }
+        raised.push(server);
     });
+    let writer = cluster.client().into_client();
+    let writing = thread::spawn_named("client", move || {
+        let mut client = writer;
+        client.write("/a", 0, &text("new", 500)).expect("a write");
+    });
+    cluster.wait(10_000, "the master has died", || !cluster.group.is_alive(0));
+    thread::sleep(ms(100));
+    let mut ahead = raised.lock().clone();
+    ahead.sort_unstable();
+    assert_eq!(ahead.len(), 2, "{ahead:?}");
+    let third = 3 - ahead[0] - ahead[1];
+    // Its thread still waits; a new life ends that.
+    cluster.restart_server(third);
+    cluster.restart_master();
+    ahead.iter().for_each(|&server| cluster.set_link(server, false));
+    t.scene(format!("Server {third} alone is reached by the new master, and takes the write."));
+    writing.join().expect("it does not panic");
+    let alone = cluster.locate("/a", 0, Purpose::Read);
+    t.exercised(alone.replicas == [third], "the third server has the lease alone");
+    t.scene("The two others are back.");
+    ahead.iter().for_each(|&server| cluster.set_link(server, true));
+    thread::sleep(ms(2000));
+    cluster.wait_for_replicas(20_000);
+    new_everywhere(cluster);
 }
 
 /// A server has raised its version, and its answer was lost. It takes part in no lease, and is stale.
