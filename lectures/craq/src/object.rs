@@ -43,7 +43,8 @@ impl Object {
         Object { held: vec![Held { version, value, since }], committed: version }
     }
 
-    /// An object that was never written.
+    /// An object that was never written. Version 0 is committed from the beginning, so a test-and-set of an
+    /// unknown object needs no rule of its own.
     pub(crate) fn empty(now: Instant) -> Object {
         Object::clean(Versioned { version: 0, value: Vec::new() }, now)
     }
