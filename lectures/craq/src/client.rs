@@ -190,6 +190,9 @@ impl Client {
     }
 
     /// Asks the head, then waits for the tail.
+    ///
+    /// The number of the request stays the same in all attempts, at whichever head, so the update is carried
+    /// out once. A refusal that names the object's state is the answer; one that names the chain's is not.
     fn try_update(&mut self, update: &Update, deadline: Instant) -> Attempt<Outcome> {
         let Some(head) = self.config.head() else { return Attempt::Again };
         match self.nodes[head.node].timeout(self.settings.resend * 3).update(update) {
@@ -252,6 +255,8 @@ impl Client {
     }
 
     /// The node to read at.
+    /// Drawn anew for each attempt: a node that is dead or cut off costs one time-out, not all of them, and
+    /// reads spread over the chain evenly.
     fn reader(&self) -> Option<NodeId> {
         let members = &self.config.members;
         match self.settings.mode {

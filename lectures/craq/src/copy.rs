@@ -66,6 +66,9 @@ impl Handover {
     }
 
     /// The next part. The tail steps back when few updates are left.
+    ///
+    /// Updates go on while the parts leave, and are remembered in the suffix. Each round sends what came
+    /// during the round before, so the rounds get shorter, and the last one stops updates for one message.
     fn next_content(&mut self) -> Content {
         if let Some(content) = self.parts.pop_front() {
             return content;
@@ -82,6 +85,7 @@ impl Handover {
 /// The tail's side.
 impl State {
     /// Begins to copy the state to a spare, unless that is under way.
+    /// The newest version of each object goes, without the older ones: at the tail every version is clean.
     pub(crate) fn begin_handover(&mut self, to: Member) {
         if self.handover.is_some() {
             return;
@@ -168,6 +172,8 @@ impl State {
         Ok(())
     }
 
+    /// A part comes once and in order, as `copy_state` sees to. The spare shows the copy to testers when it
+    /// is complete; until then it belongs to no chain, and nobody may rely on it.
     fn take(&mut self, content: Content, now: Instant) {
         match content {
             Content::Begin { n } => (self.hist, self.committed) = (n, n),

@@ -25,7 +25,9 @@ struct Report {
 /// What a manager knows.
 pub(crate) struct Judge {
     settings: Settings,
+    /// The newest heartbeat of each node, members and spares.
     reports: BTreeMap<NodeId, Report>,
+    /// When it judged last: a gap tells that this manager did not lead, or was cut off.
     judged: Option<Instant>,
     /// Since when this manager knows the next configuration.
     next_since: Option<(Config, Instant)>,
@@ -74,6 +76,7 @@ impl Judge {
 
     // handout: body CB
     /// The spare that joins next, if the chain is too short.
+    /// None while the next configuration waits for leases: the tail that would copy may be the one to go.
     fn spare(&self, plan: &Plan, now: Instant) -> Option<Member> {
         if plan.next.is_some() || plan.active.members.len() >= self.settings.length {
             return None;
@@ -92,6 +95,9 @@ impl Judge {
     }
 
     /// The plan that shall follow, if one shall.
+    ///
+    /// Losses come first, also while a configuration waits: it is replaced by one without them, and the wait
+    /// begins anew. Next comes what has waited long enough, and last a spare that has its copy.
     pub(crate) fn step(&mut self, plan: &Plan, now: Instant) -> Option<Plan> {
         self.open_eyes(plan, now);
         if plan.active.epoch == 0 {
@@ -139,6 +145,7 @@ impl Judge {
     }
 
     /// The first configuration, once there are enough nodes.
+    /// It needs no wait: nobody had a lease before, and all nodes are empty.
     fn first(&self, plan: &Plan, now: Instant) -> Option<Plan> {
         let mut members = self.spares(plan, now);
         members.truncate(self.settings.length);
@@ -148,6 +155,10 @@ impl Judge {
 
     // handout: body CB
     /// The members that are silent, have restarted, or do not get along with their neighbour.
+    ///
+    /// A node that has restarted within its silence goes on with heartbeats, and has lost its objects. Its
+    /// life gives it away. Quarrels are looked at only when nothing else is wrong: a dead node has two
+    /// neighbours that complain about it.
     fn lost(&mut self, plan: &Plan, proposed: &Config, now: Instant) -> Vec<Member> {
         let is_lost = |member: &Member| {
             let report = self.reports.get(&member.node);
@@ -166,6 +177,9 @@ impl Judge {
     // handout: body CB
     /// One of two neighbours that cannot talk to each other, though both talk to the manager: the one that
     /// has been in such a pair more often, or the one nearer to the tail.
+    ///
+    /// Which of the two is at fault nobody can know. The count makes sure that a node with a bad link is not
+    /// kept for ever at the cost of all its neighbours, one after the other.
     fn quarrel(&mut self, active: &Config) -> Option<Member> {
         let complaint = self.reports.values().find_map(|report| {
             let Heartbeat { member, epoch, complaint, .. } = report.heartbeat;
@@ -186,6 +200,9 @@ impl Judge {
 
     /// Whether the leases of all members that `next` removes have ended. None of them was granted one after
     /// the plan was made.
+    ///
+    /// The time counts from when this manager has seen the plan, which is after it was made. A manager that
+    /// takes over waits longer than it would have to, and never too short.
     fn has_waited(&mut self, next: &Config, now: Instant) -> bool {
         if self.next_since.as_ref().is_none_or(|(known, _)| known != next) {
             self.next_since = Some((next.clone(), now));
@@ -213,6 +230,9 @@ impl Judge {
 impl Judge {
     /// Who must be told of the configuration in force: the tail first, so that each node learns what its
     /// successor has.
+    ///
+    /// When a middle is lost this is the exchange of the first paper: the successor says what it has, and the
+    /// predecessor is told.
     pub(crate) fn news(&mut self, plan: &Plan) -> Option<(Member, NewConfig)> {
         let config = &plan.active;
         if self.told.0 != config.epoch {

@@ -24,7 +24,7 @@ use crate::state::Settings;
 
 /// How long the manager waits for a node before it tells it again.
 const CALL: Duration = Duration::from_millis(150);
-/// The pause when there is nothing to tell, or a node does not answer.
+/// The pause before the manager tells a node again that did not answer.
 const AGAIN: Duration = Duration::from_millis(20);
 // handout: end
 // handout: put classic
@@ -61,16 +61,30 @@ struct Known {
     answered: u64,
     /// The answer to the last question that has ended; None if there was none.
     answer: Option<Plan>,
+    /// The revision of the plan when the herald was woken last.
+    announced: u64,
+}
+
+/// What the threads of a manager wait for.
+#[derive(Default)]
+struct Signals {
+    /// A question has been answered.
+    answered: Condvar,
+    /// The manager has seen a newer plan.
+    changed: Condvar,
 }
 
 // handout: bodies CA
 impl Settle for Known {
-    /// A question has been answered.
-    type Signals = Condvar;
+    type Signals = Signals;
 
-    fn settle(&mut self, answered: &Condvar) {
+    fn settle(&mut self, signals: &Signals) {
         if self.asked == self.answered {
-            answered.notify_all();
+            signals.answered.notify_all();
+        }
+        if self.announced != self.newest.revision {
+            self.announced = self.newest.revision;
+            signals.changed.notify_all();
         }
     }
 }
@@ -117,7 +131,7 @@ impl Manager {
                 }
                 known.answer = answer;
             } else {
-                known.wait(|answered| answered);
+                known.wait(|on| &on.answered);
             }
         }
         known.answer.clone()
@@ -139,12 +153,14 @@ impl Manager {
         }
     }
 
+    /// Without news the herald waits for a newer plan, but for a heartbeat at most: nothing wakes it when
+    /// this manager becomes the leader, and a new leader tells all nodes anew.
     fn run_herald(&self) {
         loop {
             let plan = self.plan.lock().newest.clone();
             let news = if self.leads() { self.judge.lock().news(&plan) } else { None };
             let Some((member, news)) = news else {
-                thread::sleep(AGAIN);
+                self.wait_for_plan_after(plan.revision, Instant::now() + self.settings.heartbeat);
                 continue;
             };
             match self.nodes[member.node].timeout(CALL).new_config(&news) {
@@ -154,6 +170,13 @@ impl Manager {
                     thread::sleep(AGAIN);
                 }
             }
+        }
+    }
+
+    fn wait_for_plan_after(&self, revision: u64, due: Instant) {
+        let mut known = self.plan.lock();
+        while known.newest.revision <= revision && Instant::now() < due {
+            known.wait_until(|on| &on.changed, due);
         }
     }
 }

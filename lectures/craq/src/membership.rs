@@ -43,6 +43,9 @@ impl State {
 
     /// Takes the node's place in a configuration. Whatever belongs to the old epoch is over, but not the
     /// lease: it belongs to the node.
+    ///
+    /// A node whose successor is another one now sends what that one lacks: `successor_has` is what the
+    /// manager was told. A head or a middle keeps all of `sent`, since a later successor may need it again.
     fn enter(&mut self, config: Config, successor_has: Option<u64>, now: Instant) {
         self.config = config;
         self.early.clear();
@@ -56,6 +59,8 @@ impl State {
     }
 
     /// The node is no longer in the chain. What it holds gets old, and may hold what was never committed.
+    /// Nothing is worth keeping, not even the answers that clients got: one of them may belong to an update
+    /// that was lost with this node's place.
     pub(crate) fn leave(&mut self) {
         let (probe, settings) = (self.probe.take(), self.settings);
         *self = State::new(self.me, settings, probe);
@@ -63,6 +68,8 @@ impl State {
     }
 
     /// What the node tells the manager.
+    /// A complaint waits for twice the time after which a silent node is removed anyway: most neighbours that
+    /// do not answer are dead, and then there is nobody to choose between.
     pub(crate) fn heartbeat(&self, now: Instant) -> Heartbeat {
         let patience = self.settings.suspicion * 2;
         let is_long = |since: Instant| now.saturating_duration_since(since) > patience;

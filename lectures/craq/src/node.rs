@@ -80,12 +80,15 @@ pub struct Signals {
 }
 
 // handout: bodies CA
+/// Whatever changes the state, the threads that have work now are woken when the lock is given up. So no rule
+/// in `state.rs` needs to know who waits for it.
 impl Settle for State {
     type Signals = Signals;
 
     fn settle(&mut self, signals: &Signals) {
+        // One forwarder is enough: when it has taken its update and gives up the lock, it comes here itself.
         if self.has_forward() {
-            signals.forwards.notify_all();
+            signals.forwards.notify_one();
         }
         if self.next_ack().is_some() {
             signals.acks.notify_all();
@@ -128,6 +131,7 @@ impl Node {
         node
     }
 
+    /// The threads end with the computer: a killed node leaves none behind.
     fn spawn(self: &Arc<Self>, name: &'static str, run: fn(&Node)) {
         let node = Arc::clone(self);
         thread::spawn_named(name, move || run(&node));
@@ -151,6 +155,9 @@ impl Node {
 // handout: bodies CA
 /// The threads.
 impl Node {
+    /// Tells the manager that the node lives, at least once an interval; at once when something has happened
+    /// that the manager waits for, such as a handover that is done. The life serves as the number of the
+    /// client, so that a manager can tell a late heartbeat from a new one.
     fn run_heartbeat(&self) {
         let (life, interval) = (self.inspect(|state| state.me.life), self.settings.heartbeat);
         let mut numbering = ClientSession::with_client(life);
@@ -177,6 +184,9 @@ impl Node {
         }
     }
 
+    /// Several of these run, so as many updates are under way as the window is wide. They may overtake each
+    /// other; the successor puts them in order. An update stays in `sent` whatever becomes of its message,
+    /// and an answer that comes in a later epoch changes nothing.
     fn run_forwarder(&self) {
         loop {
             let mut state = self.state.lock();
@@ -199,6 +209,8 @@ impl Node {
         }
     }
 
+    /// One thread is enough: an acknowledgement names the newest committed update, and stands for all before
+    /// it. So a slow link carries few of them, and a lost one is made good by the next.
     fn run_acker(&self) {
         loop {
             let mut state = self.state.lock();
@@ -235,6 +247,8 @@ impl Node {
         }
     }
 
+    /// The parts of a copy go one after the other. A spare that does not answer for a while is given up, and
+    /// the tail goes on as before; the manager names a spare again with the next heartbeat.
     fn run_copier(&self) {
         loop {
             let mut state = self.state.lock();
@@ -257,6 +271,8 @@ impl Node {
 }
 
 // handout: bodies CA
+/// Each handler takes the lock once and lets the rules answer. Two of them wait without it: a read whose
+/// object is dirty asks the tail, and an update that the head answers waits for its acknowledgement.
 impl NodeRpc for Node {
     fn update(&self, update: Update) -> Result<Taken, Refusal> {
         let mut state = self.state.lock();

@@ -43,7 +43,8 @@ impl Object {
         Object { held: vec![Held { version, value, since }], committed: version }
     }
 
-    /// An object that was never written.
+    /// An object that was never written. Version 0 is committed from the beginning, so a test-and-set of an
+    /// unknown object needs no rule of its own.
     pub(crate) fn empty(now: Instant) -> Object {
         Object::clean(Versioned { version: 0, value: Vec::new() }, now)
     }
@@ -109,7 +110,7 @@ impl Object {
             Op::Append(bytes) => Ok(([newest, bytes].concat(), 0)),
             Op::Increment(by) => {
                 let number = number_of(newest).and_then(|number| number.checked_add(*by));
-                let number = number.ok_or(Refusal::NotANumber)?;
+                let number = number.ok_or_else(|| self.no_number())?;
                 Ok((number.to_string().into_bytes(), number))
             }
             // Which of the two versions the client meant is open until the newer one is committed or lost.
@@ -119,6 +120,12 @@ impl Object {
                 if is_expected { Ok((value.clone(), 0)) } else { Err(Refusal::BadVersion(self.newest())) }
             }
         }
+    }
+
+    /// Why there is no number. A refusal tells its client what the object holds, and a version that is not
+    /// committed may still be lost: the client would have seen what never was.
+    fn no_number(&self) -> Refusal {
+        if self.is_clean() { Refusal::NotANumber } else { Refusal::Busy }
     }
 }
 

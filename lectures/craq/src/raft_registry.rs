@@ -13,7 +13,8 @@ use rsm::{Rsm, StateMachine};
 use crate::registry::{Plan, Registry, Unavailable};
 
 // handout: drop classic
-/// The replicated state: the plan.
+/// The replicated state: the plan. A state machine that knows nothing of chains is enough, since managers
+/// decide and it only compares.
 #[derive(Default)]
 struct Register {
     plan: Plan,

@@ -61,6 +61,8 @@ impl State {
     }
 
     /// Whether a read may take a version that is not committed.
+    /// Strong reads never do: the version may be lost with the head. Weak reads say how much they risk, in
+    /// time since the version came, or in versions beyond the committed one (USENIX ATC 2009, §2.4).
     fn takes_newest(&self, object: &Object, mode: ReadMode, now: Instant) -> bool {
         match mode {
             ReadMode::Strong => false,
@@ -72,7 +74,8 @@ impl State {
         }
     }
 
-    /// The tail tells which version is committed: its newest.
+    /// The tail tells which version is committed: its newest. It answers under the same conditions as a read:
+    /// a tail that has lost its place does not know.
     ///
     /// # Errors
     /// [`Refusal`].

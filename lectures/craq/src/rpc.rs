@@ -83,7 +83,8 @@ pub enum Refusal {
     NoLease,
     /// The tail is handing over to a new one.
     HandingOver,
-    /// A test-and-set comes while the object has a version that is not committed.
+    /// The object has a version that is not committed: a test-and-set cannot be decided, nor can the head
+    /// say that the value is no number.
     Busy,
     /// A test-and-set expects another version than the newest, which is this one.
     BadVersion(Version),

@@ -274,6 +274,7 @@ impl State {
         Ok(())
     }
 
+    /// Without a lease another configuration may be in force, in which others act.
     pub(crate) fn check_lease(&self, now: Instant) -> Result<(), Refusal> {
         if self.has_lease(now) { Ok(()) } else { Err(Refusal::NoLease) }
     }
@@ -285,6 +286,7 @@ impl State {
     }
 
     /// The head takes an update: gives it a number, carries it out, and from then on only the result counts.
+    /// So the nodes behind it need not know operations, and cannot come to another result.
     ///
     /// # Errors
     /// [`Refusal`]. A refusal is final: a late copy of the request gets the same one.
@@ -313,7 +315,8 @@ impl State {
         Ok(if n <= self.committed { Taken::Done(outcome) } else { Taken::UnderWay })
     }
 
-    /// What belongs to an epoch is over.
+    /// What belongs to an epoch is over. Refusals may be forgotten: a late copy of the request names the old
+    /// epoch, and is refused for that.
     pub(crate) fn forget_epoch(&mut self) {
         self.refused.clear();
         self.told = 0;
@@ -407,6 +410,7 @@ impl State {
     }
 
     /// Whether an update waits for its way to the successor.
+    /// At most a window's worth is under way, because there are that many forwarders.
     pub(crate) fn has_forward(&self) -> bool {
         let is_waiting = |(_, progress): &(Record, Progress)| *progress == Progress::Waiting;
         self.config.successor(self.me).is_some() && self.sent.values().any(is_waiting)
@@ -423,6 +427,9 @@ impl State {
     }
 
     /// What became of an update on its way to the successor.
+    ///
+    /// One that was not delivered waits again. One that was stays in `sent` until it is acknowledged: the
+    /// successor may die with it.
     pub(crate) fn forwarded(&mut self, epoch: u64, n: u64, is_delivered: bool) {
         if epoch != self.config.epoch {
             return;

@@ -171,11 +171,16 @@ impl ChunkServer {
     fn mutate(&self, chunk: ChunkVersion, wanted: &Wanted, data: &[DataId]) -> Result<Mutation, ChunkError> {
         let begun = {
             let mut state = self.state.lock();
+            let turn = state.line_up(chunk.handle);
             loop {
-                if let Some(begun) = state.begin(chunk, wanted, data, Instant::now())? {
-                    break begun;
+                match state.begin(chunk, turn, wanted, data, Instant::now()) {
+                    Ok(Some(begun)) => break begun,
+                    Ok(None) => state.wait(|on| &on.idle),
+                    Err(refusal) => {
+                        state.leave_line(chunk.handle, turn);
+                        return Err(refusal);
+                    }
                 }
-                state.wait(|on| &on.idle);
             }
         };
         let failed = self.forward(&begun);

@@ -275,7 +275,7 @@ impl Master {
         path::check_new(path)?;
         let mut index = index;
         loop {
-            let (file, handle, refs) = {
+            let (file, handle) = {
                 let state = self.lock();
                 let (file, at, chunks, handle) = Master::resolve(state.namespace(), path, index)?;
                 // The last one is the same one in each round.
@@ -296,12 +296,24 @@ impl Master {
                     Standing::Ending => return Err(MasterError::Retry),
                     Standing::Free => {}
                 }
-                (file, handle, state.namespace().chunk(handle).map_or(0, |chunk| chunk.refs))
+                (file, handle)
             };
-            self.claiming(&[handle], || match refs {
-                0 | 1 => self.grant(handle),
-                _ => self.copy_on_write(file, handle),
-            })?;
+            self.claiming(&[handle], || self.lend(file, handle))?;
+        }
+    }
+
+    /// Grants a lease for a claimed chunk, or has the file get a copy of its own first. Before the claim
+    /// another thread may have granted one, or made a snapshot: only what is looked up behind it counts.
+    fn lend(&self, file: FileId, handle: Handle) -> Result<(), MasterError> {
+        let (standing, refs) = {
+            let state = self.lock();
+            let refs = state.namespace().chunk(handle).map_or(0, |chunk| chunk.refs);
+            (state.leases.standing(handle, Instant::now()), refs)
+        };
+        match (standing, refs) {
+            (Standing::Free, 0 | 1) => self.grant(handle),
+            (Standing::Free, _) => self.copy_on_write(file, handle),
+            _ => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@
 //! What is on the disk survives a crash: bytes, checksums and versions. Leases and the count of mutations do
 //! not. A server that has restarted takes part in no lease until it hears of a new version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use labapi::Persister;
 use labrt::rand::random;
@@ -32,6 +32,8 @@ pub(crate) struct Replica {
     revoked: Version,
     /// The primary waits for its secondaries.
     is_busy: bool,
+    /// Mutations that wait for the primary, by the numbers of their arrivals.
+    line: VecDeque<u64>,
     pub(crate) is_corrupt: bool,
 }
 
@@ -72,6 +74,8 @@ pub(crate) struct State {
     is_idle: bool,
     /// A lease was given up.
     has_news: bool,
+    /// How many mutations have come to this server as the primary.
+    arrivals: u64,
     chunk: usize,
 }
 
@@ -113,6 +117,7 @@ impl State {
             released: Vec::new(),
             is_idle: false,
             has_news: false,
+            arrivals: 0,
             chunk: settings.chunk,
         }
     }
@@ -290,27 +295,50 @@ impl State {
         Ok(())
     }
 
-    /// At the primary: gives the mutation its place, and applies it here. None: the primary is busy.
+    /// A mutation has come. Its turn is behind those that wait: if whoever wakes first went first, a client
+    /// could wait until its call times out while later ones pass.
+    pub(crate) fn line_up(&mut self, handle: Handle) -> u64 {
+        self.arrivals += 1;
+        if let Some(replica) = self.chunks.get_mut(&handle) {
+            replica.line.push_back(self.arrivals);
+        }
+        self.arrivals
+    }
+
+    /// A mutation is refused, and holds up nobody.
+    pub(crate) fn leave_line(&mut self, handle: Handle, turn: u64) {
+        if let Some(replica) = self.chunks.get_mut(&handle) {
+            replica.line.retain(|&waiting| waiting != turn);
+        }
+        self.is_idle = true;
+    }
+
+    /// At the primary: gives the mutation its place, and applies it here. None: it is not its turn, since the
+    /// primary is busy, or others came earlier.
     pub(crate) fn begin(
         &mut self,
         chunk: ChunkVersion,
+        turn: u64,
         wanted: &Wanted,
         data: &[crate::rpc::DataId],
         now: Instant,
     ) -> Result<Option<Begun>, ChunkError> {
         let ChunkVersion { handle, version } = chunk;
         let replica = self.good(handle, version)?;
-        let (is_busy, serial) = (replica.is_busy, replica.applied + 1);
+        let is_next = !replica.is_busy && replica.line.front() == Some(&turn);
+        let serial = replica.applied + 1;
         let lease = replica.lease.as_mut().filter(|lease| now < lease.until);
         let lease = lease.ok_or(ChunkError::NotPrimary)?;
         lease.used = now;
         let secondaries = lease.secondaries.clone();
-        if is_busy {
+        if !is_next {
             return Ok(None);
         }
         let mutation = self.mutation(handle, wanted, data)?;
         self.carry_out(handle, serial, &mutation)?;
-        self.replica(handle)?.is_busy = true;
+        let replica = self.replica(handle)?;
+        replica.is_busy = true;
+        replica.line.pop_front();
         Ok(Some(Begun { apply: ApplyArgs { handle, version, serial, mutation }, secondaries }))
     }
 

@@ -323,9 +323,9 @@ impl Inner {
                     self.library.lock().connected(connect.connection, answer.ok(), Instant::now())
                 }
                 Job::Exchange(server, exchange) => {
-                    let patience = self.settings.timeout / 3 + SLACK;
+                    let (patience, sent) = (self.settings.timeout / 3 + SLACK, Instant::now());
                     let answer = self.servers[server].timeout(patience).exchange(&exchange);
-                    self.library.lock().exchanged(exchange.connection, answer.ok(), Instant::now())
+                    self.library.lock().exchanged(exchange.connection, answer.ok(), sent)
                 }
             };
             if !is_done {

@@ -21,7 +21,7 @@ use crate::watches::Watches;
 
 /// How long ago the leader may have been told of this server's sessions. It is short beside a third of a
 /// session's timeout: a client whose server is cut off must have time to look for another one.
-const HEARD: Duration = Duration::from_millis(300);
+pub(crate) const HEARD: Duration = Duration::from_millis(300);
 
 /// A session that this server serves.
 struct Connection {
@@ -223,7 +223,9 @@ impl Desk {
         }
         let (waiter, news) = oneshot::channel();
         connection.waiter = Some(waiter);
-        Ok(Some((news, Duration::from_millis(connection.timeout / 3))))
+        // A client that hears nothing for two thirds of its timeout goes elsewhere. An idle one asks after
+        // one third, so half of what is left must do: answer and question are on their way, too.
+        Ok(Some((news, Duration::from_millis(connection.timeout / 6))))
     }
 
     /// What waits for the client. It stays in the queue until the client says that it has it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use labrt::time::{Duration, Instant};
 
+use crate::desk::HEARD;
 use crate::rpc::SessionId;
 
 /// How often the leader judges.
@@ -47,7 +48,9 @@ impl Judge {
         let mut silent = Vec::new();
         for (&session, &timeout) in open {
             let heard = self.heard.entry(session).or_insert(now);
-            if now.saturating_duration_since(*heard) > Duration::from_millis(timeout) {
+            // A server that is cut off may calm its client for as long as HEARD after the leader has heard of
+            // it last. The client looks for another server in time only if the leader allows for that.
+            if now.saturating_duration_since(*heard) > Duration::from_millis(timeout) + HEARD {
                 silent.push(session);
             }
         }

@@ -62,7 +62,7 @@ pub(crate) struct Library {
     /// Deliveries of this connection up to this one are taken.
     received: u64,
     watches: BTreeMap<(WatchKind, String), Vec<Put<Event>>>,
-    /// When a server last said that the leader hears of this session.
+    /// When a server last heard of this session and could tell the leader.
     contact: Instant,
     /// Exchanges under way.
     flying: usize,
@@ -242,12 +242,13 @@ impl Library {
         }
     }
 
-    /// The same for an exchange.
+    /// The same for an exchange, which was sent at that moment. The server may have kept it for a while, and
+    /// then been cut off: what it says of the leader, it says of the time when the exchange came.
     pub(crate) fn exchanged(
         &mut self,
         connection: u64,
         answer: Option<Result<Exchanged, Refused>>,
-        now: Instant,
+        sent: Instant,
     ) -> bool {
         if self.phase != Phase::Connected || self.connection != connection {
             return true;
@@ -257,7 +258,7 @@ impl Library {
         match answer {
             Some(Ok(exchanged)) => {
                 if exchanged.is_heard {
-                    self.contact = now;
+                    self.contact = self.contact.max(sent);
                 }
                 for (number, delivery) in (exchanged.first..).zip(exchanged.deliveries) {
                     if number == self.received + 1 {

@@ -3,11 +3,15 @@
 use craq::rpc::{Content, CopyState, Header, NewConfig, Outcome, Read, Update, VersionQuery};
 use craq::{Config, Member, Mode, Op, ReadMode, Refusal};
 use labrpc::TapAction;
+use labrt::quiet::Mutex;
+use labrt::sync::Arc;
 use labrt::thread;
 use rsm::Request;
 
 use crate::cluster::{chain, ms, play};
 use crate::part_b::{drop_if, end, increments, is_for};
+use crate::part_b_partitions::{cut_off, mend};
+use crate::watch::decode;
 
 fn update(at: Header, object: u64, client: u64, sequence: u64, op: Op) -> Update {
     Update { at, object, request: Request { client, sequence, command: op } }
@@ -39,6 +43,7 @@ fn craq_refusals() {
             t.scene("Operations that cannot be.");
             assert_eq!(client.update(1, Op::Increment(1)), Err(Refusal::NotANumber));
             client.put(2, &i64::MAX.to_string());
+            cluster.settle();
             assert_eq!(client.update(2, Op::Increment(1)), Err(Refusal::NotANumber));
             let test_and_set = Op::TestAndSet { version: 7, value: b"seven".to_vec() };
             cluster.settle();
@@ -100,6 +105,144 @@ fn craq_late_copies() {
             assert_eq!(head.update(&append), Ok(Err(Refusal::Stale)), "its client has gone on");
             cluster.settle();
             assert_eq!(cluster.watch.object(5).value, b"!?");
+        },
+    );
+}
+
+/// The head refuses an increment because of an update that is then lost with the head. The client must not
+/// have seen that update in the refusal: others read the older value afterwards.
+#[test]
+fn craq_refusal_and_a_lost_update() {
+    play(
+        "craq_refusal_and_a_lost_update",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            let mut reader = cluster.client();
+            reader.put(1, "5");
+            cluster.settle();
+            t.scene("The head has an update that no other node gets. Another client increments.");
+            drop_if(cluster, |event| event.method == "NodeRpc.forward");
+            let mut writer = cluster.client();
+            let writing = thread::spawn_named("writer", move || writer.put(1, "text"));
+            cluster.wait(5000, "the head has the update", || cluster.watch.hist(0) == 2);
+            let answer = cluster.client().update_for(1, Op::Increment(1), ms(1000));
+            t.note(format!("the increment: {answer:?}"));
+            t.scene("The head dies. The update comes again when somebody has read.");
+            drop_if(cluster, |event| event.method == "NodeRpc.update");
+            cluster.nodes.crash(0);
+            cluster.wait_for_chain(&[1, 2]);
+            assert_eq!(reader.get(1).value, b"5");
+            cluster.watch.unfilter();
+            writing.join().expect("the writer ends");
+            // The clients' history is checked at the end.
+        },
+    );
+}
+
+/// A copy of the chain's state brings what clients were told, too: the new tail may be the head one day, and
+/// knows an update that comes again.
+#[test]
+fn craq_copy_knows_answers() {
+    play(
+        "craq_copy_knows_answers",
+        || chain(Mode::Craq, 2).with_spares(1),
+        |t, cluster| {
+            let append = |at| update(at, 1, 77, 1, Op::Append(b"!".to_vec()));
+            let head = cluster.peer(0);
+            cluster.wait(5000, "the head takes it", || {
+                matches!(head.update(&append(cluster.header())), Ok(Ok(_)))
+            });
+            cluster.settle();
+            t.scene("A spare takes the tail's place, and then it is alone.");
+            cluster.nodes.crash(1);
+            cluster.wait_for_chain(&[0]);
+            cluster.start(2);
+            cluster.wait_for_chain(&[0, 2]);
+            cluster.nodes.crash(0);
+            cluster.wait_for_chain(&[2]);
+            t.scene("The update comes once more.");
+            let done = craq::rpc::Taken::Done(Outcome { version: 1, number: 0 });
+            let head = cluster.peer(2);
+            let answer = cluster.wait_for(5000, "the head answers", || {
+                let answer = head.update(&append(cluster.header())).ok()?;
+                (answer != Err(Refusal::NoLease)).then_some(answer)
+            });
+            assert_eq!(answer, Ok(done), "it is the same update");
+            assert_eq!(cluster.watch.object(1).value, b"!");
+        },
+    );
+}
+
+/// A node that was removed forgets what it had, also which updates it had taken: they may be lost.
+#[test]
+fn craq_removed_node_forgets() {
+    play(
+        "craq_removed_node_forgets",
+        || chain(Mode::Craq, 2),
+        |t, cluster| {
+            t.scene("The head has an update that the tail does not get, and is cut off.");
+            drop_if(cluster, |event| event.method == "NodeRpc.forward");
+            let append = |at| update(at, 1, 77, 1, Op::Append(b"!".to_vec()));
+            let head = cluster.peer(0);
+            cluster.wait(5000, "the head takes it", || {
+                matches!(head.update(&append(cluster.header())), Ok(Ok(_)))
+            });
+            cut_off(cluster, 0);
+            cluster.wait_for_chain(&[1]);
+            cluster.watch.unfilter();
+            t.scene("It comes back, and then it is alone.");
+            mend(cluster, 0);
+            cluster.wait_for_chain(&[1, 0]);
+            cluster.nodes.crash(1);
+            cluster.wait_for_chain(&[0]);
+            t.scene("The update comes once more.");
+            cluster.wait(5000, "the update is done", || {
+                let answer = head.update(&append(cluster.header()));
+                matches!(answer, Ok(Ok(craq::rpc::Taken::Done(_))))
+            });
+            assert_eq!((cluster.watch.object(1).value, cluster.watch.committed()), (b"!".to_vec(), 1));
+        },
+    );
+}
+
+/// A node hears of a configuration when the next one is in force, which leaves it out. To be told of one is
+/// no lease.
+#[test]
+fn craq_late_configuration() {
+    play(
+        "craq_late_configuration",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            let mut client = cluster.client();
+            client.put(1, "old");
+            cluster.settle();
+            t.scene("The middle dies. The tail does not hear of the new chain, and is cut off.");
+            let late: Arc<Mutex<Option<NewConfig>>> = Arc::default();
+            let seen = late.clone();
+            drop_if(cluster, move |event| {
+                let is_late = is_for(event, "NodeRpc.new_config", 2);
+                if is_late {
+                    *seen.lock() = Some(decode(event.bytes));
+                }
+                is_late
+            });
+            cluster.nodes.crash(1);
+            let news = cluster.wait_for(20_000, "a chain without the middle", || {
+                late.lock().clone().filter(|news| news.config.members.len() == 2)
+            });
+            cut_off(cluster, 2);
+            cluster.wait_for_chain(&[0]);
+            client.put(1, "new");
+            t.scene("Now the tail hears of it.");
+            cluster.watch.unfilter();
+            let tail = cluster.peer(2);
+            let answer = tail.new_config(&news);
+            assert!(matches!(answer, Ok(Ok(_))), "it is a later configuration: {answer:?}");
+            let at = Header { epoch: news.config.epoch, ..cluster.header() };
+            let read = tail.read(&Read { at, object: 1, mode: ReadMode::Strong });
+            assert_eq!(read, Ok(Err(Refusal::NoLease)), "the value is old");
+            mend(cluster, 2);
+            cluster.wait_for_chain(&[0, 2]);
         },
     );
 }

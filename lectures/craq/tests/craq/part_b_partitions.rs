@@ -1,8 +1,10 @@
 //! Part CB: partitions, messages of old epochs, and managers that crash.
 
+use std::collections::BTreeSet;
+
 use craq::rpc::{Ack, Forward, Heartbeat, NodeId, Read};
 use craq::{Mode, ReadMode, Refusal};
-use labrpc::Direction;
+use labrpc::{Direction, TapAction};
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +13,7 @@ use labrt::time::Instant;
 use rsm::Request;
 use tester::Test;
 
-use crate::cluster::{Cluster, chain, ms, play};
+use crate::cluster::{Cluster, Setup, chain, ms, play};
 use crate::part_b::{drop_if, end, increments, is_for};
 use crate::watch::decode;
 
@@ -117,41 +119,73 @@ fn chain_cut_neighbours_only() {
 /// The tail is removed while its lease is fresh, and does not hear of it. The chain without it has to wait.
 #[test]
 fn chain_removed_with_a_fresh_lease() {
-    play(
-        "chain_removed_with_a_fresh_lease",
-        || chain(Mode::Plain, 3),
-        |t, cluster| {
-            end(t, increments(cluster, 2), 1);
-            let is_accused = AtomicBool::new(false);
-            drop_if(cluster, move |event| {
-                let is_heartbeat = event.method == "ManagerRpc.heartbeat";
-                let is_tails = if is_heartbeat && event.direction == Direction::Request {
-                    let heartbeat: Request<Heartbeat> = decode(event.bytes);
-                    let Heartbeat { member, complaint, .. } = heartbeat.command;
-                    if complaint == Some(2) {
-                        is_accused.store(true, Ordering::SeqCst);
-                    }
-                    member.node == 2
-                } else {
-                    is_for(event, "NodeRpc.new_config", 2)
-                };
-                is_tails && is_accused.load(Ordering::SeqCst)
-            });
-            let served = read_at(cluster, 2);
-            t.scene("Middle and tail cannot talk. Once the middle says so, no manager hears of the tail.");
-            cluster.set_link(1, 2, false);
-            let clients = increments(cluster, 3);
-            cluster.wait(20_000, "the tail is removed", || cluster.watch.chain() == [0, 1]);
-            let in_force = Instant::now();
-            end(t, clients, 3);
-            let last = served.lock().0;
-            t.expect(last.is_some_and(|last| last < in_force), || {
-                format!("the old tail served at {last:?}, and the new chain began at {in_force:?}")
-            });
-            cluster.watch.unfilter();
-            cluster.set_link(1, 2, true);
-        },
-    );
+    play("chain_removed_with_a_fresh_lease", plain, |t, cluster| remove_the_tail(t, cluster, false, |_| {}));
+}
+
+/// The same, and the managers' last answers to the tail are long under way. A lease counts from the question.
+#[test]
+fn chain_lease_comes_late() {
+    play("chain_lease_comes_late", plain, |t, cluster| remove_the_tail(t, cluster, true, |_| {}));
+}
+
+/// The same, and the manager that has decided crashes. The next one knows the plan, and has to wait anew.
+#[test]
+fn chain_new_manager_waits() {
+    play("chain_new_manager_waits", plain, |t, cluster| {
+        remove_the_tail(t, cluster, false, |cluster| {
+            thread::sleep(2 * cluster.settings.heartbeat);
+            cluster.managers.crash(cluster.leader());
+        });
+    });
+}
+
+fn plain() -> Setup {
+    chain(Mode::Plain, 3)
+}
+
+/// Middle and tail cannot talk, and from the moment when a manager knows it, it hears nothing of the tail.
+/// Then something else happens, and at last a chain without the tail begins.
+fn remove_the_tail(t: &Test, cluster: &Cluster, is_late: bool, meanwhile: fn(&Cluster)) {
+    end(t, increments(cluster, 2), 1);
+    let is_accused = Arc::new(AtomicBool::new(false));
+    let (told, mut ends) = (is_accused.clone(), BTreeSet::new());
+    cluster.watch.filter(move |event| {
+        let is_heartbeat = event.method == "ManagerRpc.heartbeat";
+        if is_heartbeat && event.direction == Direction::Reply {
+            let is_slow = is_late && ends.contains(event.end);
+            return if is_slow { TapAction::Delay(ms(1300)) } else { TapAction::Deliver };
+        }
+        let is_tails = if is_heartbeat {
+            let heartbeat: Request<Heartbeat> = decode(event.bytes);
+            let Heartbeat { member, complaint, .. } = heartbeat.command;
+            if complaint == Some(2) {
+                told.store(true, Ordering::SeqCst);
+            }
+            if member.node == 2 {
+                ends.insert(event.end.clone());
+            }
+            member.node == 2
+        } else {
+            is_for(event, "NodeRpc.new_config", 2)
+        };
+        let is_lost = is_tails && told.load(Ordering::SeqCst);
+        if is_lost { TapAction::Drop } else { TapAction::Deliver }
+    });
+    let served = read_at(cluster, 2);
+    t.scene("Middle and tail cannot talk. Once the middle says so, no manager hears of the tail.");
+    cluster.set_link(1, 2, false);
+    let clients = increments(cluster, 3);
+    cluster.wait(20_000, "a manager knows it", || is_accused.load(Ordering::SeqCst));
+    meanwhile(cluster);
+    cluster.wait(20_000, "the tail is removed", || cluster.watch.chain() == [0, 1]);
+    let in_force = Instant::now();
+    end(t, clients, 3);
+    let last = served.lock().0;
+    t.expect(last.is_some_and(|last| last < in_force), || {
+        format!("the old tail served at {last:?}, and the new chain began at {in_force:?}")
+    });
+    cluster.watch.unfilter();
+    cluster.set_link(1, 2, true);
 }
 
 /// Updates and acknowledgements of an old epoch arrive late.

@@ -49,6 +49,8 @@ struct Facts {
     lives: BTreeMap<NodeId, Life>,
     /// What the tails have committed, in order.
     committed: Vec<Record>,
+    /// The epoch in which each of them was committed.
+    epochs: Vec<u64>,
     by_client: BTreeMap<(u64, u64), Outcome>,
     /// The committed versions of each object, with their times.
     versions: BTreeMap<ObjectId, Vec<(Version, Vec<u8>, Instant)>>,
@@ -251,14 +253,14 @@ impl Watch {
             });
             life.config = config.clone();
         }
-        // What is committed is at every node of a later chain.
+        // What is committed is at every node of a later chain. A node may hear of an earlier one late.
         let life = &facts.lives[&me.node];
-        let known = facts.committed.len();
+        let known = facts.epochs.partition_point(|&epoch| epoch <= config.epoch);
         self.expect(life.history.len() >= known, || {
             format!("3: {me:?} enters epoch {} with {} updates of {known}", config.epoch, life.history.len())
         });
         let from = (life.committed as usize).min(known);
-        self.expect(life.history[from..known] == facts.committed[from..], || {
+        self.expect(life.history[from..known] == facts.committed[from..known], || {
             format!("3: {me:?} enters epoch {} without an update that is committed", config.epoch)
         });
         let pairs = [config.predecessor(me).map(|one| (one, me)), config.successor(me).map(|one| (me, one))];
@@ -375,6 +377,7 @@ impl Watch {
             let versions = facts.versions.entry(record.object).or_default();
             versions.push((record.version, record.value.clone(), now));
             facts.committed.push(record);
+            facts.epochs.push(config.epoch);
             let pause = facts.last_commit.replace(now).map_or(Duration::ZERO, |last| now - last);
             facts.longest_pause = facts.longest_pause.max(pause);
         }

@@ -4,13 +4,13 @@ use gfs::buffer::Buffer;
 use gfs::disk::{ChunkDisk, Damaged};
 use gfs::namespace::Record;
 use gfs::oplog::Oplog;
-use gfs::rpc::{ChunkError, DataId, FileChange, Grant, OpId, Purpose, PushData, WriteArgs};
+use gfs::rpc::{ChunkError, DataId, FileChange, FindChunk, Grant, OpId, Purpose, PushData, WriteArgs};
 use gfs_client::records::{RecordWriter, read_records};
 use labapi::Persister;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
-use labrt::time::Instant;
-use tester::run;
+use labrt::time::{Duration, Instant};
+use tester::{Test, run};
 
 use crate::cluster::{Cluster, Setup, all_at_once, machine, ms, play, same, text};
 use crate::watch::Who;
@@ -64,58 +64,68 @@ fn gfs_late_grant() {
 /// gets the next lease, while the two are cut off. They must not be taken for current later.
 #[test]
 fn gfs_version_used_once() {
-    play("gfs_version_used_once", Setup::servers(3), |t, cluster| {
-        let mut client = cluster.client();
-        client.create("/a").expect("a new file");
-        client.write("/a", 0, &text("old", 500)).expect("a write");
-        cluster.wait_for_replicas(20_000);
-        t.scene("The lease runs out. The next raise reaches two servers, and the master dies.");
-        thread::sleep(ms(3000));
-        let (dying, raised) = (cluster.clone(), Arc::new(Mutex::new(Vec::new())));
-        let seen = raised.clone();
-        cluster.watch.before(move |who, method, _| {
-            let (Who::Server(server), "ChunkRpc.raise") = (who, method) else { return };
-            let mut raised = seen.lock();
-            // A message may come twice.
-            if raised.contains(&server) {
-                return;
+    play("gfs_version_used_once", Setup::servers(3), use_up_a_version);
+}
+
+/// The same with a master that reads no log, but a checkpoint.
+#[test]
+fn gfs_version_used_once_behind_a_checkpoint() {
+    let settings = gfs::Settings { checkpoint: 1, ..gfs::Settings::default() };
+    let setup = Setup { settings, ..Setup::servers(3) };
+    play("gfs_version_used_once_behind_a_checkpoint", setup, use_up_a_version);
+}
+
+fn use_up_a_version(t: &Test, cluster: &Cluster) {
+    let mut client = cluster.client();
+    client.create("/a").expect("a new file");
+    client.write("/a", 0, &text("old", 500)).expect("a write");
+    cluster.wait_for_replicas(20_000);
+    t.scene("The lease runs out. The next raise reaches two servers, and the master dies.");
+    thread::sleep(ms(3000));
+    let (dying, raised) = (cluster.clone(), Arc::new(Mutex::new(Vec::new())));
+    let seen = raised.clone();
+    cluster.watch.before(move |who, method, _| {
+        let (Who::Server(server), "ChunkRpc.raise") = (who, method) else { return };
+        let mut raised = seen.lock();
+        // A message may come twice.
+        if raised.contains(&server) {
+            return;
+        }
+        if raised.len() == 2 {
+            drop(raised);
+            dying.watch.unhook();
+            dying.group.crash(0);
+            // The third one never hears of it.
+            loop {
+                thread::sleep(ms(60_000));
             }
-            if raised.len() == 2 {
-                drop(raised);
-                dying.watch.unhook();
-                dying.group.crash(0);
-                // The third one never hears of it.
-                loop {
-                    thread::sleep(ms(60_000));
-                }
-            }
-            raised.push(server);
-        });
-        let writer = cluster.client().into_client();
-        let writing = thread::spawn_named("client", move || {
-            let mut client = writer;
-            client.write("/a", 0, &text("new", 500)).expect("a write");
-        });
-        cluster.wait(10_000, "the master has died", || !cluster.group.is_alive(0));
-        thread::sleep(ms(100));
-        let mut ahead = raised.lock().clone();
-        ahead.sort_unstable();
-        assert_eq!(ahead.len(), 2, "{ahead:?}");
-        let third = 3 - ahead[0] - ahead[1];
-        // Its thread still waits; a new life ends that.
-        cluster.restart_server(third);
-        cluster.restart_master();
-        ahead.iter().for_each(|&server| cluster.set_link(server, false));
-        t.scene(format!("Server {third} alone is reached by the new master, and takes the write."));
-        writing.join().expect("it does not panic");
-        let alone = cluster.locate("/a", 0, Purpose::Read);
-        t.exercised(alone.replicas == [third], "the third server has the lease alone");
-        t.scene("The two others are back.");
-        ahead.iter().for_each(|&server| cluster.set_link(server, true));
-        thread::sleep(ms(2000));
-        cluster.wait_for_replicas(20_000);
-        new_everywhere(cluster);
+        }
+        raised.push(server);
     });
+    let writer = cluster.client().into_client();
+    let writing = thread::spawn_named("client", move || {
+        let mut client = writer;
+        client.write("/a", 0, &text("new", 500)).expect("a write");
+    });
+    cluster.wait(10_000, "the master has died", || !cluster.group.is_alive(0));
+    thread::sleep(ms(100));
+    let mut ahead = raised.lock().clone();
+    ahead.sort_unstable();
+    assert_eq!(ahead.len(), 2, "{ahead:?}");
+    let third = 3 - ahead[0] - ahead[1];
+    // Its thread still waits; a new life ends that.
+    cluster.restart_server(third);
+    cluster.restart_master();
+    ahead.iter().for_each(|&server| cluster.set_link(server, false));
+    t.scene(format!("Server {third} alone is reached by the new master, and takes the write."));
+    writing.join().expect("it does not panic");
+    let alone = cluster.locate("/a", 0, Purpose::Read);
+    t.exercised(alone.replicas == [third], "the third server has the lease alone");
+    t.scene("The two others are back.");
+    ahead.iter().for_each(|&server| cluster.set_link(server, true));
+    thread::sleep(ms(2000));
+    cluster.wait_for_replicas(20_000);
+    new_everywhere(cluster);
 }
 
 /// A server has raised its version, and its answer was lost. It takes part in no lease, and is stale.
@@ -169,6 +179,43 @@ fn gfs_append_behind_others() {
     });
 }
 
+// handout: drop
+/// Mutations that wait for the primary are carried out in the order in which they came. The paper does not
+/// ask for that, so it is this solution's own.
+#[test]
+fn gfs_first_come_first_served() {
+    play("gfs_first_come_first_served", Setup::servers(3), |t, cluster| {
+        cluster.client().create("/log").expect("a new file");
+        cluster.client().append("/log", b"first").expect("an append");
+        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let seen = arrived.clone();
+        t.scene("Appends come one after the other while the first of them takes a second.");
+        let is_slow = Arc::new(Mutex::new(true));
+        cluster.watch.before(move |who, method, bytes| match (who, method) {
+            (Who::Server(_), "ChunkRpc.append") => {
+                let append: gfs::rpc::AppendArgs = labgob::decode(bytes).expect("an append");
+                seen.lock().extend(append.data);
+            }
+            (Who::Server(_), "ChunkRpc.apply") if std::mem::take(&mut *is_slow.lock()) => {
+                thread::sleep(ms(1000));
+            }
+            _ => {}
+        });
+        let clients: Vec<_> = (0..8).map(|_| cluster.client().into_client()).collect();
+        let places = all_at_once(clients, |number, mut client| {
+            thread::sleep(ms(40 * number as u64));
+            client.append("/log", &text(&number.to_string(), 100)).expect("an append")
+        });
+        cluster.watch.unhook();
+        // A swarm's seed may bring messages twice, and in another order.
+        if t.is_ordinary() {
+            assert!(places.is_sorted(), "clients that came in their order are at {places:?}");
+            assert_eq!(arrived.lock().len(), 8);
+        }
+    });
+}
+// handout: end
+
 /// A chunk is cloned while clients append to it. The new replica misses nothing.
 #[test]
 fn gfs_clone_while_appending() {
@@ -204,6 +251,41 @@ fn gfs_clone_while_appending() {
         cluster.check_contents();
         assert_eq!(read_records(&mut cluster.client(), "/log").expect("a read").len(), 140);
         t.exercised(cluster.watch.with(|facts| !facts.clones.is_empty()), "a chunk is cloned");
+    });
+}
+
+/// A client asks for a lease while another one makes a snapshot. Whichever comes first, what is written from
+/// then on is not in the snapshot.
+#[test]
+fn gfs_snapshot_beside_a_lease() {
+    play("gfs_snapshot_beside_a_lease", Setup::servers(3), |t, cluster| {
+        const FILES: usize = 24;
+        let mut client = cluster.client();
+        let (name, copy) = (|file: usize| format!("/file-{file}"), |file: usize| format!("/copy-{file}"));
+        for file in 0..FILES {
+            client.create(&name(file)).expect("a new file");
+            client.write(&name(file), 0, &text("old", 50)).expect("a write");
+        }
+        thread::sleep(ms(3000));
+        t.scene("No lease is in force. For each file both questions are looked at in the same moment.");
+        cluster.watch.before(|who, method, _| {
+            if let (Who::Master, "MasterRpc.change" | "MasterRpc.find_chunk") = (who, method) {
+                let round = ms(10).as_nanos() as u64;
+                let late = Instant::now().as_nanos() % round;
+                thread::sleep(Duration::from_nanos(round - late));
+            }
+        });
+        for file in 0..FILES {
+            let (master, mut other) = (cluster.master(), cluster.client().into_client());
+            let question = FindChunk { path: name(file), index: Some(0), purpose: Purpose::Write };
+            // Whether it gets one, or shall ask again, is the same here.
+            let asking = thread::spawn_named("client", move || drop(master.find_chunk(&question)));
+            other.snapshot(&name(file), &copy(file)).expect("a snapshot");
+            asking.join().expect("it does not panic");
+            client.write(&name(file), 0, &text("new", 50)).expect("a write");
+            same(client.read(&copy(file), 0, 50), text("old", 50), "the snapshot");
+            same(client.read(&name(file), 0, 50), text("new", 50), "the file");
+        }
     });
 }
 

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod directed;
+mod directed_late;
 mod errors;
 // handout: drop
 mod mapreduce_jobs;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gfs::rpc::{ChunkError, DataId, FindChunk, MasterError, Purpose, PushData, ReadArgs, WriteArgs};
+use gfs::rpc::{
+    ChunkError, DataId, FindChunk, MasterError, Purpose, PushData, ReadArgs, ServerId, WriteArgs,
+};
 use gfs_client::records::{RecordWriter, read_records, read_to_checkpoint, scan, write_checkpoint};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
@@ -196,7 +198,7 @@ fn hammer(cluster: &Cluster, for_ms: u64) -> (Vec<Instant>, u64) {
 
 /// The master cannot reach the primary, and clients can. The primary goes on until its lease is over, and
 /// another one begins later.
-fn split_brain(cluster: &Cluster, rate: Option<f64>) {
+pub(crate) fn split_brain(cluster: &Cluster, rate: Option<f64>, cut: fn(&Cluster, ServerId)) {
     let (t, settings) = (&cluster.test, &cluster.setup.settings);
     let mut client = cluster.client();
     client.create("/a").expect("a new file");
@@ -207,7 +209,7 @@ fn split_brain(cluster: &Cluster, rate: Option<f64>) {
     if let Some(rate) = rate {
         cluster.group.node(crate::cluster::machine(primary)).expect("it lives").set_clock_rate(rate);
     }
-    cluster.set_link(primary, false);
+    cut(cluster, primary);
     let cut = Instant::now();
     let asking = cluster.clone();
     let other = thread::spawn(move || {
@@ -244,25 +246,30 @@ fn split_brain(cluster: &Cluster, rate: Option<f64>) {
     t.scene("The new primary takes writes. The link is mended.");
     let new = text("new", 1000);
     client.write("/a", 0, &new).expect("a write through the new primary");
+    cluster.net.network().clear_tap();
     cluster.set_link(primary, true);
     same(cluster.client().read("/a", 0, 1000), &new, "what was read");
 }
 
+fn cut_off(cluster: &Cluster, primary: ServerId) {
+    cluster.set_link(primary, false);
+}
+
 /// A master that notices soon that the primary is silent, and so waits for nothing but the end of its lease.
-fn attentive() -> Setup {
+pub(crate) fn attentive() -> Setup {
     let settings = gfs::Settings { silence: ms(400), ..gfs::Settings::default() };
     Setup { settings, ..Setup::servers(5) }
 }
 
 #[test]
 fn gfs_lease_split_brain() {
-    play("gfs_lease_split_brain", attentive(), |_, cluster| split_brain(cluster, None));
+    play("gfs_lease_split_brain", attentive(), |_, cluster| split_brain(cluster, None, cut_off));
 }
 
 /// The same with a primary whose clock runs slow: its lease lasts longer than the master counts.
 #[test]
 fn gfs_slow_clock() {
-    play("gfs_slow_clock", attentive(), |_, cluster| split_brain(cluster, Some(0.88)));
+    play("gfs_slow_clock", attentive(), |_, cluster| split_brain(cluster, Some(0.88), cut_off));
 }
 
 /// Only an old version can be reached. It is not taken for the current one.

@@ -1,8 +1,11 @@
 //! Directed: messages that a client of this crate would not send, and situations that chance rarely brings.
 
-use labrpc::{Name, TapAction};
+use labrpc::{Direction, Name, TapAction};
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::thread;
 use zookeeper::rpc::{Connect, Delivery, Exchange, Refused, Request, ZkPeer};
-use zookeeper::{ANY_VERSION, Flags, Operation, Outcome, SessionId, Settings};
+use zookeeper::{ANY_VERSION, EventKind, Flags, Operation, Outcome, SessionId, Settings, Watch};
 
 use crate::cluster::{Cluster, ms, play};
 
@@ -105,5 +108,99 @@ fn zk_snapshot_reaches_clients() {
         assert!(changes.wait_for(ms(10_000)).is_some(), "the watch fires");
         assert_eq!(write.wait(), Ok(Outcome::Created("y".to_owned())));
         assert_eq!(reader.get_data("x").expect("the node is there").0, b"new");
+    });
+}
+
+/// Watches move with their client to another server (rule 5). Those that have missed nothing fire later; and
+/// what a server has found out, but could not deliver, the next one finds out as well.
+#[test]
+fn zk_restored_watches() {
+    play("zk_restored_watches", 3, |t, cluster| {
+        let writer = cluster.client_at(cluster.leader());
+        for path in ["a", "b", "c"] {
+            writer.create(path, b"", Flags::REGULAR).expect("a new node");
+        }
+        let reader = cluster.client_of(&[0, 1, 2], Settings::default());
+        reader.sync("").expect("a leader is there");
+        let (_, later) = reader.watch_data("a").expect("the node is there");
+        let (_, absent) = reader.watch_exists("later").expect("a read");
+        let (_, child) = reader.watch_children("b").expect("the node is there");
+        t.scene("A child comes while the reader is away. The next server can tell it nothing.");
+        reader.set_links(false);
+        writer.create("b/child", b"", Flags::REGULAR).expect("a new node");
+        cluster.settle();
+        let second = cluster.servers.name(1).clone();
+        cluster.net.network().set_tap(move |event| {
+            let is_lost = event.method == "ZkRpc.exchange" && *event.server == second;
+            if is_lost { TapAction::Drop } else { TapAction::Deliver }
+        });
+        reader.set_link(1, true);
+        thread::sleep(ms(600));
+        reader.set_link(2, true);
+        let event = |watch: Watch| watch.wait_for(ms(10_000)).map(|event| event.kind);
+        assert_eq!(event(child), Some(EventKind::Children));
+        assert!(!later.has_fired() && !absent.has_fired(), "nothing has happened to those");
+        cluster.net.network().clear_tap();
+        t.scene("Then something happens to the others.");
+        writer.set_data("a", b"1", ANY_VERSION).expect("the node is there");
+        writer.create("later", b"", Flags::REGULAR).expect("a new node");
+        assert_eq!((event(later), event(absent)), (Some(EventKind::Data), Some(EventKind::Created)));
+    });
+}
+
+/// Numbers of sequential nodes are not used again, also by servers that have only a snapshot of what was.
+#[test]
+fn zk_numbers_in_snapshots() {
+    crate::cluster::play_with("zk_numbers_in_snapshots", 3, Some(1500), |t, cluster| {
+        let zk = cluster.client_of(&[0, 1, 2], Settings { timeout: ms(20_000), patience: None });
+        zk.create("d", b"", Flags::REGULAR).expect("a new node");
+        let create = || zk.create("d/n", b"", Flags::SEQUENTIAL).expect("a new node");
+        let before: Vec<String> = (0..5).map(|_| create()).collect();
+        before[2..].iter().for_each(|path| zk.delete(path, ANY_VERSION).expect("it is there"));
+        t.scene("Snapshots replace the log, and all servers start from them.");
+        for round in 0..40_u8 {
+            zk.set_data("d", &[round; 100], ANY_VERSION).expect("a majority is there");
+        }
+        cluster.settle();
+        let has_snapshot = |server| cluster.servers.persister(server).snapshot_size() > 0;
+        t.exercised((0..3).all(has_snapshot), "a snapshot replaced the log everywhere");
+        (0..3).for_each(|server| cluster.servers.crash(server));
+        for server in 0..3 {
+            cluster.servers.restart(server);
+            cluster.servers.connect(server);
+        }
+        let next = create();
+        assert!(next > before[4], "{next} behind {before:?}");
+    });
+}
+
+/// A server that is cut off from the others answers its clients all the same. It says that nobody else hears
+/// of them, so a client that wants to keep its session goes elsewhere in time.
+#[test]
+fn zk_server_is_cut_off() {
+    play("zk_server_is_cut_off", 3, |t, cluster| {
+        let follower = cluster.followers()[0];
+        let zk = cluster.client_at(follower);
+        zk.create("mine", b"", Flags::EPHEMERAL).expect("a new node");
+        t.scene("All is well, and the client stays where it is.");
+        let moves = Arc::new(AtomicU64::new(0));
+        let counted = moves.clone();
+        cluster.net.network().set_tap(move |event| {
+            if event.method == "ZkRpc.connect" && event.direction == Direction::Request {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            TapAction::Deliver
+        });
+        thread::sleep(ms(5000));
+        let moved = moves.load(Ordering::SeqCst);
+        t.expect(moved == 0 || !t.is_ordinary(), || format!("an idle client has moved {moved} times"));
+        t.scene("The client's server is cut off from the two others.");
+        let others: Vec<usize> = (0..3).filter(|&server| server != follower).collect();
+        cluster.servers.partition(&[&[follower], &others]);
+        thread::sleep(ms(8000));
+        t.expect(cluster.watch.data("mine").is_some() || !t.is_ordinary(), || {
+            "the session has ended although its client reached all servers".to_owned()
+        });
+        cluster.servers.heal();
     });
 }

@@ -1,0 +1,101 @@
+//! Directed, continued: messages that come late, and masters that start from a checkpoint.
+
+use gfs::Settings;
+use gfs::rpc::{ApplyArgs, ChangeRequest, ChunkError, FileChange, MasterError, Mutation, OpId, PushData};
+use labrpc::{Direction, Name, TapAction};
+use labrt::sync::{Arc, Mutex};
+use labrt::thread;
+
+use crate::cluster::{Setup, machine, ms, play, same, text};
+use crate::part_b::{attentive, split_brain};
+use crate::watch::Who;
+
+/// A mutation comes to a secondary once more when a later one has written over it; then again when the server
+/// has restarted, and counts from 0. It must not be carried out.
+#[test]
+fn gfs_late_apply() {
+    play("gfs_late_apply", Setup::servers(3), |t, cluster| {
+        let applies: Arc<Mutex<Vec<(usize, ApplyArgs)>>> = Arc::default();
+        let seen = applies.clone();
+        let mut client = cluster.client();
+        client.create("/a").expect("a new file");
+        cluster.watch.before(move |who, method, bytes| {
+            if let (Who::Server(server), "ChunkRpc.apply") = (who, method) {
+                seen.lock().push((server, labgob::decode(bytes).expect("a mutation")));
+            }
+        });
+        client.write("/a", 0, &text("one", 200)).expect("a write");
+        client.write("/a", 0, &text("two", 200)).expect("a write");
+        cluster.watch.unhook();
+        let (secondary, first) = applies.lock().first().cloned().expect("a mutation");
+        let again = || {
+            let Mutation::Write { data, .. } = &first.mutation else { t.fail("it is a write".to_owned()) };
+            let peer = cluster.server(secondary);
+            for &id in data {
+                let push = PushData { id, bytes: text("one", 200), chain: Vec::new() };
+                cluster.wait_for(5000, "an answer", || peer.push_data(&push).ok()?.ok());
+            }
+            cluster.wait_for(5000, "an answer", || peer.apply(&first).ok())
+        };
+        let is_new = |what: &str| {
+            same(cluster.client_at(Some(secondary)).read("/a", 0, 200), text("two", 200), what);
+        };
+        t.scene(format!("Server {secondary} gets the first mutation once more."));
+        let _ = again();
+        is_new("what was written last");
+        t.scene("It restarts, and gets it again.");
+        cluster.restart_server(secondary);
+        assert!(matches!(again(), Err(ChunkError::Gap | ChunkError::Stale | ChunkError::NoChunk)));
+        is_new("what was written last");
+    });
+}
+
+/// A change that was made before a crash is not made again behind it, and what came before it is late for
+/// ever: also if the master starts from a checkpoint.
+#[test]
+fn gfs_changes_in_a_checkpoint() {
+    let settings = Settings { checkpoint: 1, ..Settings::default() };
+    play("gfs_changes_in_a_checkpoint", Setup { settings, ..Setup::servers(3) }, |t, cluster| {
+        let change = |number, change| ChangeRequest { op: OpId { client: 9, number }, change };
+        let ask = |request: &ChangeRequest| {
+            let master = cluster.master();
+            cluster.wait_for(5000, "an answer", || master.change(request).ok())
+        };
+        let create = change(1, FileChange::Create { path: "/a".to_owned() });
+        let delete = change(2, FileChange::Delete { path: "/a".to_owned() });
+        assert_eq!(ask(&create), Ok(String::new()));
+        let hidden = ask(&delete);
+        assert!(hidden.is_ok(), "{hidden:?}");
+        t.scene("The master restarts. Both changes come once more.");
+        cluster.restart_master();
+        assert_eq!(ask(&delete), hidden, "the same answer");
+        assert_eq!(ask(&create), Err(MasterError::Retry), "a late copy is not carried out");
+        assert_eq!(cluster.client().list("/a"), Ok(Vec::new()));
+    });
+}
+
+/// The master's answers to the primary, which extend its lease, are long under way. The lease counts from the
+/// question. Then nothing of the primary reaches the master any more.
+#[test]
+fn gfs_extension_comes_late() {
+    play("gfs_extension_comes_late", attentive(), |_, cluster| {
+        split_brain(cluster, None, |cluster, primary| {
+            let ends = [(0, machine(primary)), (machine(primary), 0)];
+            let ends = ends.map(|(from, to)| Name::from(cluster.group.link(from, to)));
+            let is_cut = Arc::new(Mutex::new(false));
+            let cutting = is_cut.clone();
+            cluster.net.network().set_tap(move |event| {
+                let is_theirs = ends.contains(event.end);
+                match event.direction {
+                    Direction::Request if is_theirs && *is_cut.lock() => TapAction::Drop,
+                    Direction::Reply if is_theirs && event.method == "MasterRpc.heartbeat" => {
+                        TapAction::Delay(ms(270))
+                    }
+                    _ => TapAction::Deliver,
+                }
+            });
+            thread::sleep(ms(300));
+            *cutting.lock() = true;
+        });
+    });
+}
