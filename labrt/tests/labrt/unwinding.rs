@@ -51,6 +51,50 @@ fn go_deep(depth: u64, log: &Log, end: End) -> u64 {
     below + array.iter().sum::<u64>() + number
 }
 
+/// So many arguments are pushed on the stack, and the caller's cleanup expects them to be gone.
+#[inline(never)]
+fn wait_with_many(
+    log: &Log,
+    numbers: [u64; 4],
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+    e: u64,
+    f: u64,
+    g: u64,
+) -> u64 {
+    thread::sleep(Duration::from_secs(100));
+    log.lock().push(black_box(a + b + c + d + e + f + g));
+    numbers[0]
+}
+
+#[inline(never)]
+fn push_many(log: &Log) -> u64 {
+    let n = black_box(1);
+    let _first = Noted(log, n);
+    let numbers = black_box([n + 1; 4]);
+    let sum = wait_with_many(log, numbers, n, n * 2, n * 3, n * 4, n * 5, n * 6, n * 7);
+    let _second = Noted(log, sum);
+    wait_with_many(log, numbers, sum, n, n * 3, n * 4, sum, n * 6, sum) + n
+}
+
+#[test]
+fn a_cleanup_finds_its_frame_behind_arguments_that_were_pushed() {
+    let outcome = run(Config::simulated(1), || {
+        let (server, log) = (Node::new("server"), Log::default());
+        let pushed = log.clone();
+        server.spawn("push", move || {
+            let _outer = Noted(&pushed, 99);
+            push_many(&pushed);
+        });
+        thread::sleep(Duration::from_millis(1));
+        server.kill();
+        log.lock().clone()
+    });
+    assert_eq!(outcome.result.unwrap(), [1, 99]);
+}
+
 /// What is dropped when a thread that has gone deep ends so.
 fn dropped(depth: u64, end: End) -> Vec<u64> {
     let outcome = run(Config::simulated(1), move || {

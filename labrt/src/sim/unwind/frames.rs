@@ -23,6 +23,8 @@ pub(super) const RETURN_ADDRESS: i32 = -8;
 pub(super) struct Frame {
     /// The address of the cleanup; 0 if there is none.
     pub(super) cleanup: usize,
+    /// Bytes of arguments that were pushed for the call. The cleanup expects them to be gone.
+    pub(super) pushed: u32,
     /// The base of the frame (the caller's stack pointer) is this register, by its place, plus `distance`.
     pub(super) base: u8,
     pub(super) distance: i32,
@@ -207,8 +209,13 @@ fn rules(row: &UnwindTableRow<usize>, cleanup: usize) -> Option<Frame> {
     let &CfaRule::RegisterAndOffset { register, offset } = row.cfa() else { return None };
     let place = |register: Register| NAMES.iter().position(|&name| name == register);
     let base = if register == X86_64::RSP { STACK } else { place(register)? };
-    let mut frame =
-        Frame { cleanup, base: base as u8, distance: i32::try_from(offset).ok()?, saved: [0; SAVED] };
+    let mut frame = Frame {
+        cleanup,
+        pushed: u32::try_from(row.saved_args_size()).ok()?,
+        base: base as u8,
+        distance: i32::try_from(offset).ok()?,
+        saved: [0; SAVED],
+    };
     let mut returns = false;
     for &(register, ref rule) in row.registers() {
         let &RegisterRule::Offset(offset) = rule else { return None };

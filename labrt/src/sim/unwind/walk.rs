@@ -176,6 +176,7 @@ unsafe fn find_cleanup(registers: &mut Registers) -> bool {
         let Some(frame) = frames::at(here[RESUME]) else { return false };
         if frame.cleanup != 0 {
             here[RESUME] = frame.cleanup;
+            here[STACK] += frame.pushed as usize;
             *registers = here;
             return true;
         }
