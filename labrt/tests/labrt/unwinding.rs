@@ -52,6 +52,7 @@ fn go_deep(depth: u64, log: &Log, end: End) -> u64 {
 }
 
 /// So many arguments are pushed on the stack, and the caller's cleanup expects them to be gone.
+#[allow(clippy::too_many_arguments, reason = "they have to be pushed")]
 #[inline(never)]
 fn wait_with_many(
     log: &Log,
