@@ -37,13 +37,21 @@ impl Service {
 
     /// For testers: the same service, whose handlers run inside `around`. It gets the full name of the
     /// method, the encoded arguments, and a closure that runs the handler; what it returns is the answer. It
-    /// runs in the handler's thread.
+    /// runs in the handler's thread, and only for methods that the service has.
     pub fn around(
         self,
         around: impl Fn(&str, &[u8], &dyn Fn() -> Option<Answer>) -> Option<Answer> + Send + Sync + 'static,
     ) -> Service {
         let Service { name, methods, dispatch } = self;
-        Service::new(name, methods, move |method, bytes| around(method, bytes, &|| dispatch(method, bytes)))
+        // A server asks its services one after the other which of them has the method.
+        let has = move |method: &str| {
+            let method = method.strip_prefix(name).and_then(|method| method.strip_prefix('.'));
+            method.is_some_and(|method| methods.contains(&method))
+        };
+        Service::new(name, methods, move |method, bytes| match has(method) {
+            true => around(method, bytes, &|| dispatch(method, bytes)),
+            false => None,
+        })
     }
 
     /// Decodes the arguments, runs the handler, encodes its reply.

@@ -76,6 +76,13 @@ pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
+/// For tests of this crate: of how many places in the program's code it is known how a kill goes on from
+/// there. 0 if the system unwinds kills, too.
+#[doc(hidden)]
+pub fn known_frames() -> usize {
+    sim::unwind::known_frames()
+}
+
 /// For programs that are no tests, such as a command that runs a lab's code on real threads: an exit within a
 /// run is then no failure. To be called before the first run of the process; later it does nothing.
 pub fn allow_exit() {

@@ -304,6 +304,8 @@ impl Raft {
                     drop(state);
                     let (request, sent) = (Arc::new(request), Instant::now());
                     let reply = self.call(peer, &request, sent);
+                    // What they append goes out with the next message, all at once.
+                    thread::let_others_go_first();
                     state = self.lock();
                     state.handle_reply(peer, &request, sent, reply.as_ref(), Instant::now());
                 }

@@ -35,7 +35,7 @@ use tracing::debug;
 use crate::below::Below;
 use crate::machine::StateMachine;
 // handout: drop classic
-use crate::state::{Entry, State};
+use crate::state::{Entry, State, Told};
 
 /// How many messages Raft may be ahead of the machine, and how many the machine applies
 /// under one lock. On real threads an unbuffered channel switches threads for each message,
@@ -302,16 +302,23 @@ impl<S: StateMachine> Rsm<S> {
                 let Ok(next) = messages.try_recv() else { break };
                 state.take(next);
             }
-            self.snapshot_if_large(&mut state);
+            let answers = state.take_answers();
+            drop(state);
+            answers.into_iter().for_each(Told::tell);
+            self.snapshot_if_large();
         }
     }
 
     /// Replaces the log by a snapshot when it has become too long. Once for all messages
     /// that were taken together: each snapshot writes the whole state.
-    fn snapshot_if_large(&self, state: &mut State<S>) {
+    fn snapshot_if_large(&self) {
         let size = self.persister.state_size();
         let is_large = self.max_raft_state.is_some_and(|max| size >= max);
-        if is_large && state.applied > state.last_included_index {
+        if !is_large {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.applied > state.last_included_index {
             debug!(target: "snapshot", "at index {}, because the log takes {size} bytes", state.applied);
             self.raft.snapshot(state.applied, state.snapshot());
         }

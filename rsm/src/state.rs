@@ -41,6 +41,8 @@ pub(crate) struct State<S: StateMachine> {
     /// The submits that wait on this server, by the index that their entry has if it is ever
     /// committed.
     waiting: BTreeMap<u64, Waiter<S::Reply>>,
+    /// Answers to submits that nobody has been told yet; see [`State::take_answers`].
+    answers: Vec<Told<S::Reply>>,
     watcher: Option<Watcher<S>>,
 }
 
@@ -60,7 +62,23 @@ enum Answer<R> {
     Barrier(Put<()>),
 }
 
+/// An answer, with the place where its submit waits.
+pub(crate) enum Told<R> {
+    Reply(Put<R>, R),
+    Barrier(Put<()>),
+}
+
 // handout: bodies RSM
+impl<R> Told<R> {
+    /// Wakes the submit.
+    pub(crate) fn tell(self) {
+        match self {
+            Told::Reply(waiter, reply) => waiter.put(reply),
+            Told::Barrier(waiter) => waiter.put(()),
+        }
+    }
+}
+
 impl<S: StateMachine> State<S> {
     /// A replica at boot, with the snapshot that its disk holds (empty: none).
     ///
@@ -75,6 +93,7 @@ impl<S: StateMachine> State<S> {
             reads: 0,
             told: 0,
             waiting: BTreeMap::new(),
+            answers: Vec::new(),
             watcher: None,
         };
         if !snapshot.is_empty() {
@@ -156,11 +175,18 @@ impl<S: StateMachine> State<S> {
         // Index and term together identify an entry. An entry of another term is not the
         // submit's, even if its command is the same.
         match (waiter.filter(|waiter| waiter.term == term).map(|waiter| waiter.answer), reply) {
-            (Some(Answer::Reply(waiter)), Some(reply)) => waiter.put(reply),
-            (Some(Answer::Barrier(waiter)), None) => waiter.put(()),
+            (Some(Answer::Reply(waiter)), Some(reply)) => self.answers.push(Told::Reply(waiter, reply)),
+            (Some(Answer::Barrier(waiter)), None) => self.answers.push(Told::Barrier(waiter)),
             _ => {}
         }
         self.note_term(term);
+    }
+
+    /// The answers to the submits whose entries have been applied since the last call. The
+    /// caller gives up the lock before it tells them: each wakes a thread, and those threads
+    /// soon want the lock.
+    pub(crate) fn take_answers(&mut self) -> Vec<Told<S::Reply>> {
+        std::mem::take(&mut self.answers)
     }
 
     /// An entry of `term` is committed. Terms never regress along the log. So if this server

@@ -39,6 +39,8 @@ struct State {
     installed: u64,
     /// Whether the servers make snapshots.
     makes_snapshots: bool,
+    /// Whether it is seen what the services get.
+    has_appliers: bool,
     /// Whether anything was ever seen of logs: messages that can be read, or an apply channel.
     reads_logs: bool,
 }
@@ -79,6 +81,7 @@ impl Progress {
             crashes: 0,
             installed: 0,
             makes_snapshots: false,
+            has_appliers: false,
             reads_logs: false,
         };
         Progress { state: Arc::new(Mutex::new(state)) }
@@ -114,6 +117,11 @@ impl Progress {
         let seen = &mut self.state.lock().servers[from];
         seen.calls[to] += 1;
         seen.missed[to] += 1;
+    }
+
+    /// It will be seen what the services get.
+    pub(crate) fn has_appliers(&self) {
+        self.state.lock().has_appliers = true;
     }
 
     /// A server's service got everything up to this index.
@@ -245,6 +253,12 @@ impl State {
             _ if self.reads_logs && !deaf.is_empty() => {
                 format!("{who}; its last requests to {} did not arrive", deaf.join(", "))
             }
+            _ if self.has_appliers && self.servers[leader].applied < self.committed => {
+                let (committed, applied) = (self.committed, self.servers[leader].applied);
+                format!(
+                    "{who}; index {committed} is committed, and its service got {applied}: its applier was due"
+                )
+            }
             Some((index, _)) => {
                 format!("{who} and has entries up to {index}: acknowledgements, or their count, were due")
             }
@@ -280,7 +294,8 @@ impl State {
         });
         let links: Vec<String> = links.collect();
         let links = if links.is_empty() { "calls nobody".to_owned() } else { links.join(", ") };
-        format!("  {server:<7} {:<18} {log_end:<16} {:<8} {links}", format!("{role}{cut_off}"), seen.applied)
+        let applied = if self.has_appliers { seen.applied.to_string() } else { "unknown".to_owned() };
+        format!("  {server:<7} {:<18} {log_end:<16} {applied:<8} {links}", format!("{role}{cut_off}"))
     }
 }
 
@@ -349,6 +364,14 @@ mod tests {
         progress.handles(2, &append(&[]), Some(Reply::Granted));
         progress.handles(0, &append(&[(4, 1)]), Some(Reply::Refused));
         assert!(due(&progress).contains("has entries up to 8: acknowledgements"), "{}", due(&progress));
+        progress.has_appliers();
+        progress.applies(1, 5);
+        progress.applies(0, 7);
+        progress.calls(1, 0);
+        let applier = "index 7 is committed, and its service got 5: its applier was due";
+        assert!(due(&progress).contains(applier), "{}", due(&progress));
+        progress.applies(1, 7);
+        assert!(due(&progress).contains("has entries up to 8: acknowledgements"), "{}", due(&progress));
         progress.answers(1, (4, false));
         assert!(due(&progress).contains("an election was due (the highest term is 4)"), "{}", due(&progress));
         progress.crashes(0);
@@ -368,6 +391,6 @@ mod tests {
         let lines = progress.lines(1_000_000_000);
         assert_eq!(lines.len(), 3 + 3);
         assert!(lines.iter().all(|line| line.len() <= 100), "{lines:#?}");
-        assert!(lines[3].contains("8 of term 4"), "{lines:#?}");
+        assert!(lines[3].contains("8 of term 4      unknown "), "{lines:#?}");
     }
 }

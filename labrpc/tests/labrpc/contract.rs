@@ -115,6 +115,33 @@ fn a_server_may_offer_several_services() {
 }
 
 #[test]
+fn what_is_around_a_service_sees_its_own_methods_only() {
+    both(|| {
+        let seen = labrt::sync::Arc::new(labrt::sync::Mutex::new(Vec::new()));
+        let watched = |service: Service, number: u32| {
+            let seen = seen.clone();
+            service.around(move |method, _, handle| {
+                seen.lock().push((number, method.to_owned()));
+                handle()
+            })
+        };
+        let network = Network::new();
+        let junk = labrt::sync::Arc::new(JunkServer::default());
+        use crate::fixture::Junk;
+        let server = Server::new(&Node::new("server"));
+        network.add_server(0, server.with(watched(junk.into_service(), 1)).with(watched(doubler(), 2)));
+        let end = network.make_end(7_usize);
+        network.connect(7_usize, 0);
+        network.enable(7_usize, true);
+        let caller = labrpc::Caller::new(end);
+        assert_eq!(caller.call("Doubler.double", &21_u32), Ok(42_u32));
+        assert_eq!(caller.call("Junk.handler_6", &"four"), Ok(4_usize));
+        let expected = [(2, "Doubler.double".to_owned()), (1, "Junk.handler_6".to_owned())];
+        assert_eq!(*seen.lock(), expected);
+    });
+}
+
+#[test]
 fn names_are_numbers_or_texts() {
     assert_eq!(Name::from(7_i64), Name::from(7_usize));
     assert_eq!(Name::from(7), Name::from(7_i64));

@@ -18,6 +18,7 @@ pub(crate) mod stack;
 pub(crate) mod task;
 mod timers;
 mod turns;
+pub(crate) mod unwind;
 
 use std::cell::RefCell;
 use std::panic::Location;

@@ -9,7 +9,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 use super::park::park_until_one_ends;
 use super::policy::{Access, AccessKind, Slot};
 use super::stack::{self, TaskStack};
-use super::{NO_TASK, Sim, with};
+use super::{NO_TASK, Sim, unwind, with};
 use crate::name::Name;
 use crate::outcome::FailureKind;
 use crate::run::Job;
@@ -145,6 +145,7 @@ pub(crate) fn unwinding() -> bool {
 #[inline(always)]
 pub(crate) fn unwind_killed() -> ! {
     with(|sim| sim.tasks[sim.current as usize].unwinds = true);
+    unwind::expect_kill();
     resume_unwind(Box::new(Killed))
 }
 

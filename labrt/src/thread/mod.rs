@@ -174,6 +174,14 @@ pub fn yield_now() {
     }
 }
 
+/// On real threads lets those go first that are ready to run on this core: a thread that works for all others
+/// then finds more to do at once. In the simulation this is nothing, since the seed decides who runs.
+pub fn let_others_go_first() {
+    if mode() != Mode::Simulated {
+        std::thread::yield_now();
+    }
+}
+
 /// Whether the calling thread is being unwound, by a panic or because its node was killed: what
 /// [`std::thread::panicking`] says of OS threads.
 #[inline]

@@ -17,6 +17,7 @@ mod programs;
 mod reports;
 mod search;
 mod stacks;
+mod unwinding;
 mod variants;
 mod watchdog;
 

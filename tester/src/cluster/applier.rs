@@ -32,6 +32,7 @@ pub(super) struct Applier {
 
 impl Applier {
     pub(super) fn new(record: Arc<Record>, server: usize, setup: Setup, progress: Progress) -> Applier {
+        progress.has_appliers();
         Applier { record, server, setup, last: 0, history: Vec::new(), progress }
     }
 

@@ -59,6 +59,19 @@ fn what_is_right_passes_every_kind_of_workload() {
 }
 
 #[test]
+fn clients_on_a_fast_network_write_no_endless_log() {
+    let verdict = on_cluster(KvWrong::Right, KvSetup::servers(1), |cluster| {
+        // Five microseconds there and back: a million operations in the test's 15 seconds.
+        cluster.net().network().steady(Duration::from_nanos(2500));
+        Workload::new(2, 1).play(cluster);
+    });
+    assert_ok(&verdict);
+    // The last ones are the looks at the keys.
+    let rpcs = verdict.report.rpcs;
+    assert!((4000..5000).contains(&rpcs), "{rpcs} calls of two clients in three rounds");
+}
+
+#[test]
 fn a_lost_append_is_missed_by_its_client_and_by_the_checker() {
     let verdict = play(KvWrong::Loses, Workload::new(1, 3));
     let words =
