@@ -38,10 +38,6 @@
 //!   first round trip shows it.
 //! * Cycles and values nested deeper than [`MAX_DEPTH`].
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::disallowed_macros,
-    reason = "what the servers of a simulation share here is memory, and no value"
-)]
 
 mod error;
 mod guard;
@@ -50,8 +46,6 @@ pub mod bytes;
 
 pub use error::DecodeError;
 pub use guard::{MAX_DEPTH, MAX_EMPTY_ELEMENTS};
-
-use std::cell::Cell;
 
 use bincode::config;
 use bincode::enc::write::{SizeWriter, Writer};
@@ -62,13 +56,9 @@ use serde::de::DeserializeOwned;
 /// See "The format" above. Decoding needs no limit of bincode's own: `guard` is stricter.
 const CONFIG: config::Configuration = config::standard();
 
-std::thread_local! {
-    /// Where values are written before their size is known. It is used again, so that it seldom has to grow.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// How large [`SCRATCH`] may be between two values.
-const SCRATCH_KEPT: usize = 64 << 10;
+/// Room for an encoded value before its buffer grows for the first time. Most messages of the labs fit, and
+/// the allocator hands out this size as cheaply as a smaller one.
+const FIRST_CAPACITY: usize = 64;
 
 /// The bytes of `value`.
 ///
@@ -78,15 +68,8 @@ const SCRATCH_KEPT: usize = 64 << 10;
 /// `Serialize` implementation that reports an error of its own. Both are mistakes in the program and not in
 /// its input.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    // A value that encodes another one meanwhile, or panics, leaves an empty one.
-    let mut buffer = SCRATCH.take();
-    buffer.clear();
-    encode_into(value, &mut buffer);
-    if buffer.capacity() > SCRATCH_KEPT {
-        return buffer;
-    }
-    let bytes = buffer.as_slice().to_vec();
-    SCRATCH.set(buffer);
+    let mut bytes = Vec::with_capacity(FIRST_CAPACITY);
+    encode_into(value, &mut bytes);
     bytes
 }
 

@@ -48,9 +48,8 @@ impl Service {
             let method = method.strip_prefix(name).and_then(|method| method.strip_prefix('.'));
             method.is_some_and(|method| methods.contains(&method))
         };
-        Service::new(name, methods, move |method, bytes| match has(method) {
-            true => around(method, bytes, &|| dispatch(method, bytes)),
-            false => None,
+        Service::new(name, methods, move |method, bytes| {
+            if has(method) { around(method, bytes, &|| dispatch(method, bytes)) } else { None }
         })
     }
 

@@ -153,3 +153,35 @@ fn perfetto_gets_valid_json() {
         assert!(phases.contains(&phase), "{phase}");
     }
 }
+
+/// A disk on which nothing has room.
+struct Full;
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // The head is written; the events come behind it.
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            Err(std::io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(bytes.len())
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_told_while_events_come_or_at_the_end() {
+    let write = |events: u64| {
+        let mut writer = Writer::new(Full, &trace().header)?;
+        for t in 0..events {
+            writer.event(t, ("n", "task", 0), ("log", ""), std::iter::empty(), &"ä".repeat(2000))?;
+        }
+        writer.finish().map(drop)
+    };
+    for events in [1, 10_000] {
+        assert_eq!(write(events).unwrap_err().kind(), std::io::ErrorKind::StorageFull, "{events} events");
+    }
+}

@@ -28,6 +28,30 @@ fn found(policy: &PolicyKind, seeds: u64) -> usize {
     (0..seeds).filter(|&seed| run(config(seed), depth_two_bug).result.unwrap()).count()
 }
 
+/// A bug of depth 3: a reader must come behind the third of ten writes, after ten steps of its own, and then
+/// behind the seventh.
+fn depth_three_bug() -> bool {
+    let [shared, own] = [(); 2].map(|()| Arc::new(AtomicU32::new(0)));
+    let written = Arc::clone(&shared);
+    let writer = thread::spawn(move || (1..=10).for_each(|step| written.store(step, Ordering::SeqCst)));
+    let reader = thread::spawn(move || {
+        (0..10).for_each(|_| {
+            own.fetch_add(1, Ordering::SeqCst);
+        });
+        (shared.load(Ordering::SeqCst), shared.load(Ordering::SeqCst)) == (3, 7)
+    });
+    writer.join().unwrap();
+    reader.join().unwrap()
+}
+
+/// Once in some 330 runs. Partial order sampling and a random walk by turns take more than a thousand.
+#[test]
+fn the_default_policy_finds_a_bug_of_depth_three() {
+    let runs = (0..6000).filter(|&seed| run(Config::simulated(seed), depth_three_bug).result.unwrap());
+    let found = runs.count();
+    assert!(found >= 12, "found in {found} of 6000 runs");
+}
+
 #[test]
 fn pct_finds_a_bug_of_depth_two_that_a_random_walk_hardly_finds() {
     let pct = found(&PolicyKind::Pct { depth: 2, steps: 200 }, 1000);
