@@ -57,6 +57,9 @@ pub struct Options {
     /// A server asks whether it would be elected before it stands for election (`PreVote`,
     /// dissertation §9.6). Pre-votes bring `check_quorum` with them.
     pub pre_vote: bool,
+    /// How many messages to a follower may be under way beside the one whose answer its
+    /// leader awaits (pipelining, dissertation §10.2.2). 0, the default, is one at a time.
+    pub messages_ahead: usize,
 }
 
 /// Whether a leader may answer a read from its own state ([`Consensus::read_index`]).

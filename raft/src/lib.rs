@@ -121,6 +121,7 @@
 //! | `checked.rs` | records that a crash has torn; leave it out at first | – |
 //! | `reads.rs` | reads without the log, for lab 3; leave it out at first | §8 |
 //! | `disturbance.rs` | `CheckQuorum` and `PreVote`, two options; leave it out at first | – |
+//! | `pipelining.rs` | messages that do not wait for one another, an option; leave it out at first | – |
 // handout: end
 // handout: drop classic
 //! | `invariants.rs` | what must always hold of one server | Figure 3 |
@@ -128,7 +129,7 @@
 //! | `api.rs` | the interface of the lab | – |
 //! | `wire.rs` | the messages, for the tester's checkers | – |
 //!
-//! Read them in this order. The first ten contain no threads. Each rule is a method on
+//! Read them in this order. Only `server.rs` contains threads. Each rule is a method on
 //! [`rules::State`]; the caller passes in the time and the random numbers. So a rule cannot
 //! block, and a test can call it alone (`tests/raft/figure2.rs` does, sentence by sentence).
 //! `server.rs` contains no rules. It is a *monitor*: one lock and a fixed set of threads, and
@@ -159,6 +160,9 @@
 //! - **Pipelining** (dissertation §10.2.2). At most one message to a follower is under way;
 //!   new entries go out together with the next. On these networks waiting costs little, and
 //!   the code is much simpler when no reply can overtake another one of the same follower.
+// handout: drop
+//!   An option does otherwise (`pipelining.rs`).
+// handout: end
 //! - **Large commands over slow links.** A command larger than a message's bound travels
 //!   whole. While it is under way its receiver gets no heartbeat, so over a link slower than
 //!   about 256 KiB/s a command of 100 KB or more may cause elections.
@@ -191,6 +195,7 @@ mod log;
 mod persist;
 // handout: end
 // handout: drop
+mod pipelining;
 mod reads;
 // handout: end
 // handout: drop classic

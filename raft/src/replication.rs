@@ -109,13 +109,14 @@ impl State {
         if !wanted {
             return Turn::WaitUntil(contact.due);
         }
-        self.peers[peer].due = now + HEARTBEAT_INTERVAL;
-        Turn::Send(self.request(peer))
+        Turn::Send(self.request(peer, now))
     }
 
     // handout: body 2A
-    /// The message that the peer needs, for a candidate or leader.
-    fn request(&mut self, peer: usize) -> Request {
+    /// The message that the peer needs, for a candidate or leader. The next one is due a
+    /// heartbeat later.
+    pub(crate) fn request(&mut self, peer: usize, now: Instant) -> Request {
+        self.peers[peer].due = now + HEARTBEAT_INTERVAL;
         match self.role {
             Role::Follower => return Request::RequestVote(self.pre_vote_args()),
             Role::Candidate => return Request::RequestVote(self.request_vote_args()),
@@ -124,7 +125,13 @@ impl State {
         // The entry before the first one to send must still be known, at least its term;
         // otherwise only the snapshot helps (§7).
         match self.log().term(self.peers[peer].next_index - 1) {
-            Some(prev_log_term) => Request::AppendEntries(self.append_entries_args(peer, prev_log_term)),
+            Some(prev_log_term) => {
+                let args = self.append_entries_args(peer, prev_log_term);
+                // handout: drop
+                self.note_sent(peer, &args);
+                // handout: end
+                Request::AppendEntries(args)
+            }
             None => Request::InstallSnapshot(self.install_snapshot_args(peer)),
         }
     }
@@ -177,6 +184,9 @@ impl State {
             // Servers retry RPCs if they do not receive a response in a timely manner
             // (§5.1). The request may have arrived all the same, so only the pace changes.
             (request, None) => {
+                // handout: drop
+                self.close_stream(peer, sent);
+                // handout: end
                 self.peers[peer].back_off = true;
                 self.peers[peer].probing |= request.payload() > LARGE_MESSAGE;
             }
@@ -296,7 +306,15 @@ impl State {
             // If successful: update nextIndex and matchIndex for follower. The follower has
             // what was sent then, which may be less than our log holds by now.
             self.note_match(peer, args.prev_log_index + args.entries.len() as u64);
+            // handout: drop
+            self.open_stream(peer, now);
+            // handout: end
         } else {
+            // handout: drop
+            if self.send_again(peer, reply.conflict_index, sent, now) {
+                return;
+            }
+            // handout: end
             self.back_up(peer, args, reply);
         }
         // handout: end
@@ -377,7 +395,7 @@ impl State {
 
 /// The first of these entries, as many as one message may carry; at least one, if there is
 /// one.
-fn that_fit(entries: &[Entry]) -> &[Entry] {
+pub(crate) fn that_fit(entries: &[Entry]) -> &[Entry] {
     let mut bytes = 0;
     let fit = entries.iter().take(MAX_MESSAGE_ENTRIES).take_while(|entry| {
         bytes += entry.command.len();

@@ -149,6 +149,9 @@ impl Raft {
         if options.pre_vote {
             state.ask_before_elections(shortest_timeout);
         }
+        if options.messages_ahead > 0 {
+            state.pipeline();
+        }
         let inspector = Inspector::new(&mut state);
         let others = state.others();
         let raft = Arc::new(Raft {
@@ -159,6 +162,9 @@ impl Raft {
         raft.spawn("election_loop", |raft| raft.election_loop());
         for peer in others {
             raft.spawn(format!("peer_loop {peer}"), move |raft| raft.peer_loop(peer));
+            for _ in 0..options.messages_ahead {
+                raft.spawn(format!("ahead_loop {peer}"), move |raft| raft.ahead_loop(peer));
+            }
         }
         // handout: from 2B
         raft.spawn("apply_loop", |raft| raft.apply_loop());
@@ -302,15 +308,38 @@ impl Raft {
                 }
                 Turn::Send(request) => {
                     drop(state);
-                    let (request, sent) = (Arc::new(request), Instant::now());
-                    let reply = self.call(peer, &request, sent);
-                    // What they append goes out with the next message, all at once.
-                    thread::let_others_go_first();
-                    state = self.lock();
-                    state.handle_reply(peer, &request, sent, reply.as_ref(), Instant::now());
+                    state = self.exchange(peer, request);
                 }
             }
         }
+    }
+
+    // handout: drop
+    /// Sends one other server what need not wait for the answer to `peer_loop`'s message.
+    fn ahead_loop(self: &Arc<Raft>, peer: usize) {
+        let mut state = self.lock();
+        loop {
+            match state.request_ahead(peer, Instant::now()) {
+                None => state.wait(|on| &on.more_to_send),
+                Some(request) => {
+                    drop(state);
+                    state = self.exchange(peer, request);
+                }
+            }
+        }
+    }
+    // handout: end
+
+    // handout: body 2A
+    /// Calls a peer, without the lock. Takes the lock, and has the state judge the reply.
+    fn exchange(self: &Arc<Raft>, peer: usize, request: Request) -> MonitorGuard<'_, Monitored> {
+        let (request, sent) = (Arc::new(request), Instant::now());
+        let reply = self.call(peer, &request, sent);
+        // What they append goes out with the next message, all at once.
+        thread::let_others_go_first();
+        let mut state = self.lock();
+        state.handle_reply(peer, &request, sent, reply.as_ref(), Instant::now());
+        state
     }
 
     // handout: body 2A

@@ -21,6 +21,7 @@ use crate::disturbance::Disturbance;
 use crate::log::Log;
 use crate::persist::Persistent;
 // handout: drop
+use crate::pipelining::Stream;
 use crate::reads::LeaseTimes;
 // handout: end
 use crate::rpc::Entry;
@@ -69,6 +70,8 @@ pub struct State {
     pub(crate) answers: u64,
     /// For pre-votes and leaders that give up, if these options are on.
     pub(crate) disturbance: Disturbance,
+    /// Whether this server pipelines when it leads.
+    pub(crate) pipelines: bool,
     // handout: end
     /// Follower: the snapshot that the leader is sending.
     pub(crate) incoming: IncomingSnapshot,
@@ -101,6 +104,8 @@ pub struct Peer {
     /// Leader: when the latest message was made that the server has answered as a follower;
     /// `None` if it has answered none. For reads only.
     pub(crate) acknowledged: Option<Instant>,
+    /// Leader: whether messages wait for the answer to the last one.
+    pub(crate) stream: Stream,
     // handout: end
     /// Leader: the snapshot that the server is being sent.
     pub(crate) outgoing: Option<OutgoingSnapshot>,
@@ -120,6 +125,7 @@ impl Peer {
             back_off: false,
             answered: false,
             acknowledged: None,
+            stream: Stream::Closed,
             outgoing: None,
         }
     }
@@ -155,6 +161,7 @@ impl State {
             lease: None,
             answers: 0,
             disturbance: Disturbance::default(),
+            pipelines: false,
             incoming: IncomingSnapshot::default(),
         }
     }

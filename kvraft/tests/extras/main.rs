@@ -1,6 +1,6 @@
 // handout: file never
 //! Tests of the parts of this solution that the course does not ask for: reads that bypass the log, sessions
-//! that end, and a clerk with errors and time limits. They use this solution's own types, so they are a test
+//! that end, messages that do not wait, and a clerk with errors and time limits. They use this solution's own types, so they are a test
 //! target of their own, and another solution does without it.
 
 mod bad_input;
@@ -8,6 +8,7 @@ mod broken_leases;
 mod expiry;
 mod late;
 mod partial;
+mod pipelining;
 mod reads;
 #[path = "../kvraft/stale_reads.rs"]
 mod stale_reads;

@@ -23,8 +23,8 @@ const PROGRESS_WITH_PRE_VOTES: Duration = Duration::from_secs(10);
 
 const LEASE: Reads = Reads::Lease(Lease { max_clock_drift: 0.1 });
 
-const CHECK_QUORUM: Options = Options { lease: None, check_quorum: true, pre_vote: false };
-const PRE_VOTE: Options = Options { lease: None, check_quorum: false, pre_vote: true };
+const CHECK_QUORUM: Options = Options { lease: None, check_quorum: true, pre_vote: false, messages_ahead: 0 };
+const PRE_VOTE: Options = Options { lease: None, check_quorum: false, pre_vote: true, messages_ahead: 0 };
 
 fn cluster(t: &Test, servers: usize, reads: Reads, options: Options) -> KvCluster<KvServer> {
     KvCluster::with(t, KvSetup::servers(servers), move |ends, me, persister, max_raft_state| {

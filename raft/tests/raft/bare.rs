@@ -164,6 +164,18 @@ impl Server {
         }
     }
 
+    // handout: drop
+    /// The AppendEntries that a leader sends to a peer before it has the answer to the last one.
+    pub(crate) fn ahead(&mut self, peer: usize) -> Option<AppendEntriesArgs> {
+        let request = self.state.request_ahead(peer, self.now);
+        self.inspect();
+        match request? {
+            Request::AppendEntries(args) => Some(args),
+            other => panic!("not an AppendEntries: {other:?}"),
+        }
+    }
+
+    // handout: end
     /// Sends the message that is due to another server, and brings back the reply. Returns
     /// both.
     pub(crate) fn exchange(&mut self, other: &mut Server) -> (Request, Reply) {

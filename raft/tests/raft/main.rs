@@ -30,6 +30,7 @@ mod part_2c;
 mod part_2d;
 mod partial;
 // handout: drop
+mod pipelining;
 mod reads;
 // handout: end
 mod slow;

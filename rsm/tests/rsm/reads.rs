@@ -9,8 +9,12 @@ use tester::Test;
 
 use crate::counter::{Counters, Refusal};
 
-const LEASE: Options =
-    Options { lease: Some(Lease { max_clock_drift: 0.1 }), check_quorum: true, pre_vote: false };
+const LEASE: Options = Options {
+    lease: Some(Lease { max_clock_drift: 0.1 }),
+    check_quorum: true,
+    pre_vote: false,
+    messages_ahead: 0,
+};
 
 /// A read sees every command that was carried out before it, also one carried out by another
 /// leader, and costs no entry.
