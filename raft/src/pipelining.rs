@@ -9,14 +9,17 @@
 //! the previous entry keeps that safe. Nothing depends on the order in which messages come: a
 //! message that overtakes another one is refused like any that does not fit.
 //!
-//! Three things make the leader stop streaming and go on from what the follower has
-//! confirmed, one message at a time: a refusal, a call without an answer, and the end of its
-//! term. The next answer that confirms everything that was sent starts the stream again.
+//! A refusal says where the follower's log ends, and the stream goes on from there. A call
+//! without an answer ends the stream, and so does the term: the leader goes on from what the
+//! follower has confirmed, one message at a time. The next answer that confirms everything
+//! that was sent starts the stream again.
 //!
-//! What it brings, three servers and sixteen clients in 20 s of virtual time (`pipelining_3c`,
-//! seven seeds): MEASURE
-//! Networks that deliver in order, as TCP does, suit it better than this one, where each
-//! overtaken message costs a refusal. So it is off by default.
+//! Three servers, sixteen clients that append now and then, messages that take 5 ms each: an
+//! append takes 25.0 ms without this option and 20.5 ms with it. Four messages of 5 ms are the
+//! least. On a network that lets messages overtake one another it is 25.0 and 23.0 ms, since
+//! each overtaken message costs a refusal (`pipelining_waits_for_less_3c`, seven seeds).
+//! Clients that append without a pause gain nothing: their commands gather while a message
+//! is under way, and go out together.
 
 use labrt::time::Instant;
 use tracing::debug;

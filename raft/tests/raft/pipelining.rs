@@ -1,6 +1,7 @@
 // handout: file never
 //! The rules of an option: messages that do not wait for the answer to the last one (dissertation §10.2.2).
 
+use labrt::time::Duration;
 use raft::rpc::AppendEntriesArgs;
 use raft::rules::{HEARTBEAT_INTERVAL, MAX_MESSAGE_BYTES, Request, Turn};
 
@@ -79,13 +80,35 @@ fn a_message_that_overtakes_another_is_refused_and_comes_again() {
     leader.start("third");
     let third = leader.ahead(1).expect("the stream is open");
     deliver(&mut leader, &mut follower, third);
-    assert_eq!((leader.state.peers[1].match_index, leader.state.peers[1].next_index), (1, 2));
-    assert_eq!(leader.ahead(1), None, "one message at a time");
+    assert_eq!((leader.state.peers[1].match_index, follower.state.log().last_index()), (1, 1));
+    let again = leader.ahead(1).expect("the stream is still open");
+    assert_eq!(indices(&again), [2, 3]);
     deliver(&mut leader, &mut follower, second);
-    leader.exchange(&mut follower);
-    assert_eq!(follower.state.log(), leader.state.log());
+    deliver(&mut leader, &mut follower, again);
+    assert_eq!((leader.state.peers[1].match_index, follower.state.log()), (3, leader.state.log()));
+}
+
+/// Two messages meet the same gap. The leader sends again what the gap lacks, and only once.
+#[test]
+fn of_two_refusals_the_first_counts() {
+    let (mut leader, mut follower) = leader_and_follower();
+    leader.start("second");
+    leader.append_entries_to(1);
+    leader.start("third");
+    let third = leader.ahead(1).expect("the stream is open");
     leader.start("fourth");
-    assert_eq!(leader.ahead(1).map(|args| indices(&args)), Some(vec![4]), "the stream is open again");
+    let fourth = leader.ahead(1).expect("the stream is open");
+    let sent = leader.now;
+    for args in [fourth, third] {
+        leader.wait(Duration::from_millis(1));
+        let request = Request::AppendEntries(args);
+        let reply = follower.handle(&request);
+        leader.reply_to(1, &request, sent, reply);
+        if let Some(again) = leader.ahead(1) {
+            assert_eq!(indices(&again), [2, 3, 4]);
+        }
+    }
+    assert_eq!(leader.state.peers[1].next_index, 5, "the second refusal changed nothing");
 }
 
 /// A call without an answer says nothing about what was sent behind it, so that goes out again, too.
