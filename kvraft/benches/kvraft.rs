@@ -8,7 +8,7 @@ use kvraft::{Clerk, KvServer, Reads};
 use labapi::Persister;
 use labrt::Config;
 use labrt::node::Node;
-use labrt::sync::Arc;
+use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::time::{Duration, Instant};
 use rsm::ReplicatedServer;
 
@@ -24,6 +24,7 @@ fn main() {
     sequential("one clerk, gets by leases", Some(1000), lease, true);
     concurrent(16, None);
     concurrent(16, Some(1000));
+    wake_ups(16);
     println!();
     growth();
 }
@@ -91,6 +92,46 @@ fn concurrent(clerks: usize, max_raft_state: Option<usize>) {
         })
         .collect();
     report(&what, &mut rounds);
+}
+
+/// The machine's yardstick: pairs of threads that wake each other in turn, as a clerk and its server's handler
+/// do. A clerk's operation takes three wake-ups at least: of the handler, of the handler again when the
+/// operation is applied, and of the clerk. What the servers say to one another comes on top.
+fn wake_ups(pairs: usize) {
+    let what = format!("{pairs} pairs of threads, a wake-up");
+    if !is_wanted(&what) {
+        return;
+    }
+    let mut rounds: Vec<Duration> = (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            let turns = 5000;
+            let threads: Vec<_> = (0..pairs)
+                .flat_map(|_| {
+                    let table = Arc::new((Mutex::new(0), Condvar::new()));
+                    [0, 1].map(|me| {
+                        let table = table.clone();
+                        labrt::thread::spawn(move || take_turns(&table, me, turns))
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().expect("nobody panics"));
+            start.elapsed() / (2 * turns * pairs as u32)
+        })
+        .collect();
+    report(&what, &mut rounds);
+}
+
+/// Thread `me` of two takes its turns, and wakes the other one after each.
+fn take_turns((turn, taken): &(Mutex<u32>, Condvar), me: u32, turns: u32) {
+    for _ in 0..turns {
+        let mut turn = turn.lock();
+        while *turn % 2 != me {
+            taken.wait(&mut turn);
+        }
+        *turn += 1;
+        taken.notify_one();
+    }
 }
 
 /// Without snapshots the log grows. The cost of an operation must not grow with it.
