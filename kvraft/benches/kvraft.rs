@@ -94,9 +94,9 @@ fn concurrent(clerks: usize, max_raft_state: Option<usize>) {
     report(&what, &mut rounds);
 }
 
-/// The machine's yardstick: pairs of threads that wake each other in turn, as a clerk and its server's handler
-/// do. A clerk's operation takes three wake-ups at least: of the handler, of the handler again when the
-/// operation is applied, and of the clerk. What the servers say to one another comes on top.
+/// The machine's yardstick: pairs of threads that wake each other in turn, as a clerk and its server's
+/// handler do. A clerk's operation takes three wake-ups at least: of the handler, of the handler again when
+/// the operation is applied, and of the clerk. What the servers say to one another comes on top.
 fn wake_ups(pairs: usize) {
     let what = format!("{pairs} pairs of threads, a wake-up");
     if !is_wanted(&what) {

@@ -1,7 +1,7 @@
 // handout: file never
 //! Tests of the parts of this solution that the course does not ask for: reads that bypass the log, sessions
-//! that end, messages that do not wait, and a clerk with errors and time limits. They use this solution's own types, so they are a test
-//! target of their own, and another solution does without it.
+//! that end, messages that do not wait, and a clerk with errors and time limits. They use this solution's own
+//! types, so they are a test target of their own, and another solution does without it.
 
 mod bad_input;
 mod broken_leases;
