@@ -61,8 +61,16 @@ impl State {
         (self.has_wire && taken > self.end_of(leader).max(self.committed)).then_some(taken)
     }
 
+    /// Whether no server runs.
+    pub(super) fn is_down(&self) -> bool {
+        self.servers.iter().all(|seen| !seen.is_alive)
+    }
+
     /// See [`super::Progress::is_suspect`].
     pub(super) fn is_suspect(&self) -> bool {
+        if self.is_down() {
+            return false;
+        }
         let is_stuck = self.servers.iter().any(|seen| seen.is_alive && seen.asked.is_some());
         is_stuck || self.leader().is_none_or(|(leader, _)| self.end_of(leader) > self.committed)
     }

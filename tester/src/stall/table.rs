@@ -38,11 +38,15 @@ impl State {
 
     /// See [`super::Progress::line`].
     pub(super) fn line(&self) -> String {
-        let since = seconds(self.since);
-        format!(
-            "{}: all that it has is committed, up to index {} at {since:.3} s",
-            self.prefix, self.committed
-        )
+        let (prefix, committed, since) = (&self.prefix, self.committed, seconds(self.since));
+        if self.is_down() {
+            return format!(
+                "{prefix}: all servers are down; committed up to index {committed} at {since:.3} s"
+            );
+        }
+        let waiting: u64 = (0..self.servers.len()).map(|server| self.waiting_at(server)).sum();
+        let calls = if waiting > 0 { format!(", {waiting} calls of others wait") } else { String::new() };
+        format!("{prefix}: all that it has is committed, up to index {committed} at {since:.3} s{calls}")
     }
 
     /// Who does not say what state it is in.

@@ -98,6 +98,18 @@ fn it_says_who_does_not_answer() {
     assert!(progress.is_suspect());
 }
 
+/// Of several groups one that is down on purpose is not told of first.
+#[test]
+fn a_group_that_is_down_is_not_suspect() {
+    let progress = three();
+    assert!(!progress.is_suspect());
+    progress.answers(1, (5, false));
+    assert!(progress.is_suspect());
+    (0..3).for_each(|server| progress.crashes(server));
+    assert!(!progress.is_suspect());
+    assert!(progress.line().is_some_and(|line| line.starts_with("server: all servers are down")));
+}
+
 #[test]
 fn rows_fit_eighty_columns() {
     let progress = three();

@@ -98,7 +98,7 @@ fn handlers_do_not_return() {
         &[
             "its last calls to 1 and 2 arrived, and their handlers have not returned",
             "are with handlers that have not returned",
-            "threads such as `FakeRpc.copy` of `server-1`",
+            "threads such as `FakeRpc.copy` of",
         ],
     );
 }
