@@ -133,6 +133,7 @@ mod rules;
 mod service;
 mod shared;
 mod tap;
+mod traffic;
 mod transport;
 #[doc(hidden)]
 pub mod words;
@@ -145,6 +146,7 @@ pub use name::Name;
 pub use network::Network;
 pub use service::{Answer, Server, Service};
 pub use tap::{Direction, TapAction, TapEvent};
+pub use traffic::Traffic;
 pub use transport::Transport;
 
 /// For [`service!`]: records the arguments of a call, if the run is traced.

@@ -14,6 +14,7 @@ use crate::name::Name;
 use crate::service::Server;
 use crate::shared::{End, Shared, State};
 use crate::tap::{TapAction, TapEvent};
+use crate::traffic::Traffic;
 
 /// A handle to a network. All its methods may be called at any time from any thread; clones are the same
 /// network.
@@ -194,6 +195,14 @@ impl Network {
     /// handler did is done, and its caller does not know it.
     pub fn replies_lost(&self, end: impl Into<Name>) -> u64 {
         self.shared().state.lock().end(&end.into()).replies_lost
+    }
+
+    /// What became of the calls on this end.
+    ///
+    /// # Panics
+    /// If there is no such end.
+    pub fn traffic(&self, end: impl Into<Name>) -> Arc<Traffic> {
+        Arc::clone(&self.shared().state.lock().end(&end.into()).traffic)
     }
 
     /// Bytes of all requests, also of those that could not be delivered, and of all replies that were handed

@@ -28,6 +28,7 @@ use crate::rules::{Fate, Intake, Poll};
 use crate::service::{Answer, Server};
 use crate::shared::{Outcome, Shared, Slot};
 use crate::tap::{Direction, TapAction, TapEvent};
+use crate::traffic::Traffic;
 
 /// A message that waits at a held link.
 pub(crate) enum Held {
@@ -111,7 +112,8 @@ impl Request {
         match self.shared.ask_tap(Direction::Request, self.end, self.slot, self.method, &self.bytes) {
             TapAction::Deliver => {}
             TapAction::Drop => {
-                let Request { shared, id, .. } = self;
+                let Request { shared, id, end, .. } = self;
+                shared.traffic(end).count_lost();
                 return after(delay, move || shared.settle(id, Err(RpcError::Failed)));
             }
             TapAction::Duplicate => {
@@ -149,6 +151,7 @@ impl Request {
             return Held::Request(self).wait();
         }
         let poll = state.dispatched(self.id, now());
+        state.ends[self.end as usize].traffic.count_arrival();
         drop(state);
         self.shared.schedule(poll);
         let Request { shared, id, end, slot, server, method, bytes } = self;
@@ -188,7 +191,11 @@ impl Duty {
         let shared = self.shared.as_ref()?;
         let number = self.id.number;
         let size = answer.as_ref().map_or(0, Vec::len);
-        let fate = shared.state.lock().fate(self.id, size);
+        let fate = {
+            let mut state = shared.state.lock();
+            state.ends[self.end as usize].traffic.count_return();
+            state.fate(self.id, size)
+        };
         match fate {
             Fate::Unwanted => None,
             Fate::Lost(put, delay) => {
@@ -223,7 +230,10 @@ impl Reply {
         match action {
             // A caller takes the first of two replies, so a second one makes no difference.
             TapAction::Deliver | TapAction::Duplicate => after(delay, move || self.arrive()),
-            TapAction::Drop => after(delay, move || self.shared.settle(self.id, Err(RpcError::Failed))),
+            TapAction::Drop => {
+                self.shared.traffic(self.end).count_lost_reply();
+                after(delay, move || self.shared.settle(self.id, Err(RpcError::Failed)));
+            }
             TapAction::Delay(exactly) => after(as_nanos(exactly), move || self.arrive()),
         }
     }
@@ -237,6 +247,7 @@ impl Reply {
         }
         let Some(call) = state.calls.remove(self.id) else { return };
         // Counted only now: a reply that is lost, late or second never costs anything.
+        state.ends[self.end as usize].traffic.count_reply();
         state.total_bytes += self.answer.as_ref().map_or(0, Vec::len) as u64;
         drop(state);
         call.put.put(self.answer.map_err(RpcError::Garbled));
@@ -296,6 +307,7 @@ impl Shared {
             return intake;
         }
         let call = self.state.lock().calls.remove(*id);
+        self.traffic(end).count_lost();
         call.map_or(Intake::Closed, |call| Intake::Lost(call.put, *delay))
     }
 
@@ -340,6 +352,11 @@ impl Shared {
             }
             (fields, text)
         });
+    }
+
+    /// The counters of an end.
+    fn traffic(&self, end: u32) -> Arc<Traffic> {
+        Arc::clone(&self.state.lock().ends[end as usize].traffic)
     }
 
     /// The name for people of the server that an end is connected to.

@@ -69,10 +69,14 @@ impl State {
         self.total_count += 1;
         self.total_bytes += size as u64;
         self.ends[end as usize].calls += 1;
+        self.ends[end as usize].traffic.count_call();
         let intake = match self.destination(end) {
             Some((slot, server)) => self.accept(end, size, (slot, server), put),
             None => Intake::Lost(put, course::undeliverable(self.modes.long_delays)),
         };
+        if matches!(intake, Intake::Lost(..)) {
+            self.ends[end as usize].traffic.count_lost();
+        }
         (self.total_count, intake)
     }
 
@@ -133,6 +137,7 @@ impl State {
         };
         if let Some(delay) = lost_after {
             self.ends[end as usize].replies_lost += 1;
+            self.ends[end as usize].traffic.count_lost_reply();
             return self.calls.remove(id).map_or(Fate::Unwanted, |call| Fate::Lost(call.put, delay));
         }
         let reorders = modes.long_reordering && self.steady.is_none();

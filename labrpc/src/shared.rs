@@ -14,6 +14,7 @@ use crate::name::Name;
 use crate::path::Held;
 use crate::service::Server;
 use crate::tap::Tap;
+use crate::traffic::Traffic;
 
 /// What a caller gets in the end.
 pub(crate) type Outcome = Result<Vec<u8>, RpcError>;
@@ -94,6 +95,8 @@ pub(crate) struct End {
     /// Calls made on it, and replies to them that were lost.
     pub(crate) calls: u64,
     pub(crate) replies_lost: u64,
+    /// What becomes of them, for whoever asks the network for it.
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 impl End {
@@ -111,6 +114,7 @@ impl End {
             held: None,
             calls: 0,
             replies_lost: 0,
+            traffic: Arc::default(),
         }
     }
 }

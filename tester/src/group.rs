@@ -161,7 +161,7 @@ impl<S: Send + Sync + 'static> Group<S> {
             persister: Persister::new(),
             incarnation: 0,
         };
-        let progress = Progress::new(prefix, servers);
+        let progress = Progress::new(prefix, servers, net.clients());
         test.can_explain(progress.clone());
         Group {
             shared: Arc::new(Shared {
@@ -403,10 +403,11 @@ impl<S: Send + Sync + 'static> Group<S> {
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
-        self.shared.progress.starts(server);
         let crash = AroundCrash::of(&persister, &node, &self.shared.progress);
         let make_end = |other| self.make_end(server, &node, &crash.news, other);
         let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = (0..self.len()).map(make_end).unzip();
+        let traffic = |&number: &usize| self.net().network().traffic(number);
+        self.shared.progress.starts(server, numbers.iter().map(traffic).collect());
         if self.shared.slow_link.load(Ordering::Relaxed) {
             for (other, &number) in numbers.iter().enumerate() {
                 let delay = self.test().knobs().slow_link(self.len(), server, other);
@@ -426,12 +427,10 @@ impl<S: Send + Sync + 'static> Group<S> {
     /// An end for a server that runs on `node`. Each call on it is noticed, and one after the server's crash
     /// is a failure.
     fn make_end(&self, server: usize, node: &Node, news: &Arc<News>, callee: usize) -> (usize, ClientEnd) {
-        let (number, end) = self.net().make_end(self.name(callee));
-        let progress = self.shared.progress.clone();
+        let (number, end) = self.net().make_link(self.name(callee));
         let (test, node, news) = (self.test().clone(), node.clone(), Arc::clone(news));
         let guard = move |place: &'static Location<'static>| {
             news.compare();
-            progress.calls(server, callee);
             // On real threads the crash may be under way.
             if labrt::world() == labrt::World::Simulated && node.is_killed() {
                 test.dead_server_acts(server, &format!("calls another server ({place})"));

@@ -223,6 +223,18 @@ impl Test {
         }
     }
 
+    /// Fails the test unless `condition` holds: something that was waited for has happened in time. Otherwise
+    /// as [`Test::fail_waiting`].
+    ///
+    /// # Panics
+    /// If the condition does not hold.
+    #[track_caller]
+    pub fn expect_in_time(&self, condition: bool, message: impl FnOnce() -> String) {
+        if !condition {
+            self.fail_waiting(message());
+        }
+    }
+
     /// Looks every 5 ms until `find` finds something, and returns that. `what` says, in a report, what was
     /// waited for.
     ///
@@ -336,19 +348,26 @@ impl Test {
     /// Why nothing happened until `at` (nanoseconds), if the test gave up waiting, or `is_limit`: a limit of
     /// time ended it.
     pub(crate) fn why_nothing_happened(&self, at: u64, is_limit: bool) -> Vec<String> {
-        /// Groups that a report has room for.
-        const MOST: usize = 2;
+        /// Groups that a report has room for, and those of which it has room for all that is known.
+        const MOST: usize = 6;
+        const WHOLE: usize = 2;
         let threads = self.inner.threads.lock().take();
         if threads.is_none() && !is_limit {
             return Vec::new();
         }
         let threads = threads.unwrap_or_default();
         let progress = self.inner.progress.lock();
-        // Of several groups the one that has waited longest comes first.
-        let mut groups: Vec<(u64, Vec<String>)> =
-            progress.iter().map(|group| (group.since(), group.lines(at))).collect();
-        groups.sort_by_key(|&(since, _)| since);
-        groups.into_iter().take(MOST).flat_map(|(_, lines)| lines).chain(threads).collect()
+        // Of several groups those come first with which something is wrong, then the one that has waited
+        // longest.
+        let mut groups: Vec<_> = progress.iter().collect();
+        groups.sort_by_key(|group| (!group.is_suspect(), group.since()));
+        let is_alone = groups.len() == 1;
+        let tell = |(position, group): (usize, &Progress)| match is_alone || group.is_suspect() {
+            true if position < WHOLE => group.lines(at),
+            true => group.lines(at).into_iter().take(2).collect(),
+            false => group.line().into_iter().collect(),
+        };
+        groups.into_iter().take(MOST).enumerate().flat_map(tell).chain(threads).collect()
     }
 
     /// Lets go of what may refer to the test in a circle.

@@ -45,12 +45,38 @@ fn an_unreliable_network_loses_a_tenth_each_way_and_takes_up_to_26_ms() {
         assert!(fits(ran, 20_000, 0.9), "{ran} of 20,000 handlers ran");
         assert_eq!(naps.network.count(0), ran as u64);
         assert_eq!(naps.network.calls_on("end"), 20_000);
-        assert_eq!(naps.network.replies_lost("end"), (ran - succeeded.len()) as u64);
+        let replies_lost = (ran - succeeded.len()) as u64;
+        assert_eq!(naps.network.replies_lost("end"), replies_lost);
+        let traffic = naps.network.traffic("end");
+        let counted = (traffic.calls(), traffic.lost(), traffic.open(), traffic.replies_lost());
+        assert_eq!(counted, (20_000, 20_000 - ran as u64, 0, replies_lost));
         for took in [succeeded, failed] {
             let seen: BTreeSet<_> = took.iter().copied().collect();
             assert_eq!(seen, (0..=26).map(ms).collect());
             assert!((mean(&took) - 0.013).abs() < 0.001, "mean {} s", mean(&took));
         }
+    });
+}
+
+/// What waits in a handler is not lost, and counting anew does not forget it.
+#[test]
+fn a_request_is_open_until_its_handler_returns() {
+    simulated(|| {
+        let naps = Naps::new();
+        let traffic = naps.network.traffic("end");
+        let (long, short) = (naps.start(1000), naps.start(10));
+        thread::sleep(ms(500));
+        assert_eq!((traffic.calls(), traffic.open(), traffic.unanswered()), (2, 1, 0));
+        traffic.forget();
+        assert_eq!((traffic.calls(), traffic.open(), traffic.lost()), (0, 1, 0));
+        let _ = (long.join(), short.join());
+        assert_eq!(traffic.open(), 0);
+        let again = naps.start(1000);
+        thread::sleep(ms(500));
+        assert_eq!((traffic.open(), traffic.unanswered()), (1, 1));
+        traffic.abandon();
+        assert_eq!(traffic.open(), 0);
+        let _ = again.join();
     });
 }
 

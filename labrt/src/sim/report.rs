@@ -15,7 +15,7 @@ const TITLE: &str = "\u{0}";
 
 /// The threads of one line: a name, or how many of which nodes.
 fn who(members: &[(String, &str)]) -> String {
-    let [(first, _), _, ..] = members else {
+    let [_, _, ..] = members else {
         return members.first().map_or(String::new(), |(title, _)| title.clone());
     };
     let mut nodes: Vec<(&str, usize)> = Vec::new();
@@ -29,8 +29,18 @@ fn who(members: &[(String, &str)]) -> String {
         if *number == 1 { format!("`{node}`") } else { format!("`{node}` ({number})") }
     };
     let nodes = nodes.iter().take(9).map(number).collect::<Vec<_>>().join(", ");
-    let thread = first.split(" of ").next().unwrap_or_default();
-    format!("{} threads such as {thread} of {nodes}: each", members.len())
+    let thread = |title: &str| title.split(" of ").next().unwrap_or_default().to_owned();
+    let mut names: Vec<(String, usize)> = Vec::new();
+    for (title, _) in members {
+        let name = thread(title);
+        match names.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, number)) => *number += 1,
+            None => names.push((name, 1)),
+        }
+    }
+    // The most frequent name, of several the first.
+    let most = names.iter().rev().max_by_key(|(_, number)| *number).map_or("", |(name, _)| name);
+    format!("{} threads such as {most} of {nodes}: each", members.len())
 }
 
 impl Sim {

@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
+use labapi::{ApplyMsg, Consensus, Lease, Options, Persister};
+use labrpc::{ClientEnd, Service};
+use labrt::channel::Sender;
+use labrt::sync::Arc;
 use labrt::thread;
 use oracle::Oracle;
-use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run, try_seed};
 
 /// A leader that is cut off goes on believing, and nothing that it starts is ever committed.
 #[test]
@@ -95,4 +99,46 @@ fn uncommitted_entries_vanish_or_are_committed_later() {
         }
         t.exercised(vanished > 0 && stayed > 0, "entries only vanished, or only stayed");
     });
+}
+
+/// The oracle with leases.
+struct Leasing(Arc<Oracle>);
+
+impl Consensus for Leasing {
+    fn make(peers: Vec<ClientEnd>, me: usize, disk: Persister, apply: Sender<ApplyMsg>) -> Arc<Self> {
+        let options = Options { lease: Some(Lease { max_clock_drift: 0.1 }), ..Options::default() };
+        Arc::new(Leasing(Oracle::make_with(peers, me, disk, apply, options)))
+    }
+
+    fn service(self: &Arc<Self>) -> Service {
+        self.0.service()
+    }
+
+    fn start(self: &Arc<Self>, command: Vec<u8>) -> Option<(u64, u64)> {
+        self.0.start(command)
+    }
+
+    fn get_state(self: &Arc<Self>) -> (u64, bool) {
+        self.0.get_state()
+    }
+
+    fn snapshot(self: &Arc<Self>, index: u64, snapshot: Vec<u8>) {
+        self.0.snapshot(index, snapshot);
+    }
+}
+
+/// Whoever tests leases over the oracle is told, once, that no rule of leases was tested.
+#[test]
+fn leases_are_said_to_be_none() {
+    let told = |verdict: tester::Verdict| {
+        assert!(verdict.ok, "{}", verdict.text);
+        verdict.report.warnings.iter().filter(|warning| warning.contains("no leases")).count()
+    };
+    let with = try_seed("leases", 7, |t: &Test| {
+        Cluster::<Leasing>::new(t, Setup::servers(3)).agree_on(1, 3, Retry::Yes);
+    });
+    let without = try_seed("no leases", 7, |t: &Test| {
+        Cluster::<Oracle>::new(t, Setup::servers(3)).agree_on(1, 3, Retry::Yes);
+    });
+    assert_eq!((told(with), told(without)), (1, 0));
 }

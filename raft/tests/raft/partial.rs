@@ -55,7 +55,7 @@ fn go_on_with(cluster: &Cluster<Raft>, fault: &Partial) {
     for _ in 0..3 {
         let start = Instant::now();
         while !commits_one(cluster, majority) {
-            t.expect(start.elapsed() < PROGRESS, || {
+            t.expect_in_time(start.elapsed() < PROGRESS, || {
                 format!(
                     "expected a command to be committed within {} s although {}: one server reaches a majority and \
                      is reached by it",

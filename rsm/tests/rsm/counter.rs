@@ -182,7 +182,7 @@ impl Counters {
             if let Some((_, server)) = leader {
                 return server;
             }
-            self.test.expect(labrt::time::Instant::now() < deadline, || "no leader".to_owned());
+            self.test.expect_in_time(labrt::time::Instant::now() < deadline, || "no leader".to_owned());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -201,7 +201,7 @@ impl Counters {
             self.test.expect(all.iter().all(|seen| seen.is_none_or(|seen| seen <= value)), || {
                 format!("the counters of {servers:?} are {all:?}, beyond {value}")
             });
-            self.test.expect(labrt::time::Instant::now() < deadline, || {
+            self.test.expect_in_time(labrt::time::Instant::now() < deadline, || {
                 format!("the counters of {servers:?} are {all:?} and not {value}")
             });
             thread::sleep(Duration::from_millis(20));
@@ -254,7 +254,8 @@ impl Client {
                     return counter;
                 }
             }
-            self.test.expect(labrt::time::Instant::now() < deadline, || "no server answers".to_owned());
+            self.test
+                .expect_in_time(labrt::time::Instant::now() < deadline, || "no server answers".to_owned());
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -205,7 +205,7 @@ fn insist(test: &Test, servers: &[&ShardPeer], command: &Command) -> Answer {
                 _ => {}
             }
         }
-        test.expect(Instant::now() < deadline, || format!("no server answers {command:?}"));
+        test.expect_in_time(Instant::now() < deadline, || format!("no server answers {command:?}"));
         thread::sleep(Duration::from_millis(20));
     }
 }

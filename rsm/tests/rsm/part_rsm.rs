@@ -120,7 +120,7 @@ fn shutdown(test: &Test, snapshots: bool) {
     let deadline = Instant::now() + Duration::from_secs(5);
     let waiting = || counters.group.visit(leader, |server| server.rsm.waiting()).unwrap_or(0);
     while waiting() < 50 {
-        test.expect(Instant::now() < deadline, || format!("only {} submits wait", waiting()));
+        test.expect_in_time(Instant::now() < deadline, || format!("only {} submits wait", waiting()));
         thread::sleep(Duration::from_millis(5));
     }
     test.scene("All servers crash.");

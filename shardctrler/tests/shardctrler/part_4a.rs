@@ -154,7 +154,9 @@ fn another_leader_says_the_same(t: &Test, cluster: &Cluster, clerk: &mut Clerk) 
     cluster.crash(leader);
     let deadline = labrt::time::Instant::now() + Duration::from_secs(5);
     while cluster.leader().is_none() {
-        t.expect(labrt::time::Instant::now() < deadline, || "no leader after five seconds".to_owned());
+        t.expect_in_time(labrt::time::Instant::now() < deadline, || {
+            "no leader after five seconds".to_owned()
+        });
         thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(clerk.query(-1), before);

@@ -288,7 +288,7 @@ impl Cluster {
         let servers = 0..self.options.servers;
         let deadline = Instant::now() + patience;
         while !(0..GROUPS).all(|group| servers.clone().all(|server| holds(group, server))) {
-            self.test.expect(Instant::now() < deadline, || format!("after {patience:?} {otherwise}"));
+            self.test.expect_in_time(Instant::now() < deadline, || format!("after {patience:?} {otherwise}"));
             pause(50);
         }
     }
@@ -322,7 +322,7 @@ impl Cluster {
         });
         let deadline = Instant::now() + patience;
         while !reader.is_finished() {
-            self.test.expect(Instant::now() < deadline, || {
+            self.test.expect_in_time(Instant::now() < deadline, || {
                 format!("after {patience:?} a client has not read a key of each shard")
             });
             pause(50);

@@ -112,7 +112,7 @@ fn stale_leader_4b() {
         let moving = |key: &usize| before.shards[key_to_shard(&key.to_string())] == gid(0);
         let (moving, staying): (Vec<usize>, Vec<usize>) = (0..10).partition(moving);
         moving.into_iter().chain(staying).for_each(|key| keys.check_and_append(key, 5));
-        t.expect(start.elapsed() < PATIENCE, || {
+        t.expect_in_time(start.elapsed() < PATIENCE, || {
             format!("the client was served only after {:?}", start.elapsed())
         });
         cluster.groups[1].heal();

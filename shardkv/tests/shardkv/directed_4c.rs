@@ -130,7 +130,7 @@ fn garbage_outlives_restarts_4c() {
         let deadline = Instant::now() + PATIENCE;
         let mut stored = usize::MAX;
         while stored > MOST {
-            t.expect(Instant::now() < deadline, || {
+            t.expect_in_time(Instant::now() < deadline, || {
                 format!("expected at most {MOST} bytes on the disks in the end, but they hold {stored}")
             });
             pause(500);

@@ -61,7 +61,7 @@ fn expect_waiting(cluster: &Cluster, group: usize, expected: usize) {
     };
     let deadline = Instant::now() + PATIENCE;
     while found() != [Some(expected); SERVERS] {
-        cluster.test.expect(Instant::now() < deadline, || {
+        cluster.test.expect_in_time(Instant::now() < deadline, || {
             format!(
                 "expected group {group}'s servers to keep {expected} shards for others, but they keep {:?}",
                 found()

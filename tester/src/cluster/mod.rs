@@ -158,7 +158,8 @@ impl<R: Consensus> Cluster<R> {
         let command = command.into().0;
         let of_command = digest(&command);
         let accepted = self.visit(server, move |server| server.start(command))?;
-        if let Some((index, _)) = accepted {
+        if let Some((index, term)) = accepted {
+            self.group.progress().takes(server, index, term);
             self.record.taken.lock().entry(index).or_default().push(of_command);
             self.test().tell(Some(server), What::Started(index));
         }
@@ -219,7 +220,9 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     let module = Arc::clone(&server);
     life.poll(move || module.get_state());
     let module = Arc::clone(&server);
-    labrt::runtime::spawn_detached(&boot.node, "applier", move || applier.run(&receiver, &module));
+    labrt::runtime::spawn_detached(&boot.node, "the tester's service", move || {
+        applier.run(&receiver, &module)
+    });
     let services = vec![life.around(server.service())];
     Booted { server, services }
 }
@@ -233,10 +236,16 @@ fn listen_after_crash(
 ) -> Box<dyn FnOnce() + Send> {
     let record = Arc::clone(record);
     Box::new(move || {
-        labrt::runtime::spawn_detached(&record.home.clone(), "listener to a dead server", move || {
-            if let Ok(ApplyMsg::Command { index, .. } | ApplyMsg::Snapshot { index, .. }) = messages.recv() {
-                record.test.dead_server_acts(server, &format!("hands index {index} to its service"));
-            }
-        });
+        labrt::runtime::spawn_detached(
+            &record.home.clone(),
+            "the tester's listener to a dead server",
+            move || {
+                if let Ok(ApplyMsg::Command { index, .. } | ApplyMsg::Snapshot { index, .. }) =
+                    messages.recv()
+                {
+                    record.test.dead_server_acts(server, &format!("hands index {index} to its service"));
+                }
+            },
+        );
     })
 }

@@ -62,6 +62,9 @@ impl Outside {
     /// A server is being started: to be called before anything of it runs.
     pub fn begin(self: &Arc<Self>, boot: &Boot) -> Life {
         boot.persister.read_by(self.format);
+        if self.format.is_some() {
+            boot.crash.progress.has_wire();
+        }
         let life = Life {
             outside: Arc::clone(self),
             server: boot.me,
@@ -92,6 +95,7 @@ impl Life {
     /// Whether the term or the role is new.
     fn look(&self, state: impl FnOnce() -> (u64, bool)) -> bool {
         let lowest = self.outside.facts.lock().lowest_term(self.server);
+        self.crash.progress.asks(self.server);
         let state = state();
         self.crash.progress.answers(self.server, state);
         let is_new = mem::replace(&mut *self.last.lock(), state) != state;
@@ -122,6 +126,7 @@ impl Life {
     fn check(&self, method: &str, args: &[u8], handle: &dyn Fn() -> Option<Answer>) -> Option<Answer> {
         let Some(format) = self.outside.format else { return handle() };
         let Some(request) = format.request(method, args) else { return handle() };
+        self.crash.progress.arrives(&request);
         let mut arrival = None;
         self.judge(|facts| {
             arrival = Some(facts.request(self.server, self.persister.durable_writes(), &request)?);

@@ -11,6 +11,7 @@ use super::Verdict;
 use super::channel::Reports;
 use super::plan::Plan;
 use crate::failure::{Broken, Invariant};
+use crate::stall;
 use crate::test::Figures;
 
 /// How a seed's run has ended.
@@ -260,6 +261,12 @@ impl Report {
 fn words_of(failure: &Failure) -> String {
     let mut failure = located(failure);
     failure.backtrace = failure.backtrace.as_deref().map(own_frames);
+    // What was due is told apart: of all threads that wait, those that matter have room beside it.
+    if matches!(failure.kind, FailureKind::VirtualTime | FailureKind::RealTime)
+        && let Some((message, threads)) = failure.message.split_once('\n')
+    {
+        failure.message = format!("{message}\n{}", stall::lines_of(threads).join("\n"));
+    }
     failure.to_string()
 }
 

@@ -89,7 +89,12 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, number: u64) -> (
     });
     let ticks = ticker.stop();
     let mut warnings = test.take_warnings();
-    warnings.append(&mut outcome.warnings);
+    // Each server may have said the same.
+    for warning in std::mem::take(&mut outcome.warnings) {
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
     if let Some(path) = &plan.decisions
         && let Err(error) = repeat::write_decisions(path, outcome.stats.event_hash, &outcome.decisions)
     {

@@ -59,6 +59,16 @@ pub(crate) enum Wrong {
     OutlivesApplying,
     /// Followers have everything, and say that they have nothing.
     AdmitsNothing,
+    /// The leader takes commands, and sends none.
+    KeepsCommands,
+    /// The leader does not count what followers have.
+    CountsNothing,
+    /// Handlers of followers never return.
+    NeverReturns,
+    /// No server hands anything to its service.
+    NeverApplies,
+    /// A thread of the leader takes the lock after it got a command, and never gives it up.
+    KeepsLock,
     /// Followers take two locks in one order here and in the other there.
     TwoLocks,
     /// `start` starts a thread, which is no mistake: it writes, calls another server, and hands nothing over.
@@ -176,6 +186,7 @@ impl Fake {
                 let state = self.state.lock();
                 (state.log.clone(), state.commit_index)
             };
+            let args = if self.wrong(Wrong::KeepsCommands) { (Vec::new(), 0) } else { args };
             let args = if self.wrong(Wrong::SendsOther) && peer == 2 { altered(args) } else { args };
             if let Ok(has) = client.copy(&args) {
                 let state = &mut *self.state.lock();
@@ -186,6 +197,9 @@ impl Fake {
     }
 
     fn advance(&self, state: &mut State) {
+        if self.wrong(Wrong::CountsNothing) {
+            return;
+        }
         state.has[0] = state.log.len() as u64;
         let mut has = state.has.clone();
         has.sort_unstable();
@@ -203,7 +217,7 @@ impl Fake {
             thread::sleep(Duration::from_millis(1));
             let message = {
                 let state = &mut *self.state.lock();
-                if state.last_applied == state.commit_index {
+                if state.last_applied == state.commit_index || self.wrong(Wrong::NeverApplies) {
                     continue;
                 }
                 state.last_applied += 1;
@@ -228,6 +242,11 @@ impl Fake {
 fn altered((mut log, commit_index): (Vec<Vec<u8>>, u64)) -> (Vec<Vec<u8>>, u64) {
     log.iter_mut().for_each(|command| command[0] ^= 1);
     (log, commit_index)
+}
+
+fn wait_for_ever() {
+    let (_sender, nothing) = labrt::channel::bounded::<()>(1);
+    let _ = nothing.recv();
 }
 
 /// A node that no crash of a server reaches.
@@ -296,6 +315,9 @@ impl FakeRpc for Fake {
 
     fn copy(&self, (mut log, committed): (Vec<Vec<u8>>, u64)) -> u64 {
         assert!(!self.wrong(Wrong::HandlerPanics), "a handler that panics on purpose");
+        if self.wrong(Wrong::NeverReturns) {
+            wait_for_ever();
+        }
         let state = &mut *self.state.lock();
         if self.wrong(Wrong::TwoLocks) {
             thread::sleep(Duration::from_millis(1));
@@ -375,6 +397,14 @@ impl Consensus for Fake {
         }
         if self.wrong(Wrong::StartSpawns) {
             self.work_for_ever();
+        }
+        if self.wrong(Wrong::KeepsLock) {
+            let fake = Arc::clone(self);
+            thread::spawn_named("keeper", move || {
+                thread::sleep(Duration::from_millis(5));
+                let _state = fake.state.lock();
+                wait_for_ever();
+            });
         }
         let state = &mut *self.state.lock();
         state.log.push(command);

@@ -17,8 +17,10 @@ fn play(wrong: Wrong, body: impl Fn(&Cluster<Fake>) + Send + Sync + 'static) -> 
 #[track_caller]
 fn assert_says(verdict: &Verdict, words: &[&str]) {
     assert!(!verdict.ok, "it passed");
+    // Lines are broken at the width.
+    let text = verdict.text.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in words {
-        assert!(verdict.text.contains(words), "`{words}` is not in: {}", verdict.text);
+        assert!(text.contains(words), "`{words}` is not in: {}", verdict.text);
     }
 }
 
@@ -31,7 +33,7 @@ fn too_few_servers_are_up() {
         cluster.agree_on(2, 2, Retry::Yes);
     });
     assert_says(&verdict, &["nothing was committed behind index 1", "1 of 3 servers are up and connected"]);
-    assert_says(&verdict, &["0       leads term 1", "1       crashed"]);
+    assert_says(&verdict, &["0 leads term 1", "1 crashed"]);
 }
 
 #[test]
@@ -43,7 +45,7 @@ fn requests_of_the_leader_do_not_arrive() {
     });
     assert_says(
         &verdict,
-        &["server 0 leads term 1; its last requests to 1, 2 did not arrive", "leads term 1, cut off"],
+        &["server 0 leads term 1; its last calls to 1 and 2 did not arrive", "leads term 1, cut off"],
     );
 }
 
@@ -53,11 +55,69 @@ fn nobody_acknowledges() {
         thread::sleep(Duration::from_millis(100));
         cluster.agree_on(1, 3, Retry::Yes);
     });
-    assert_says(
-        &verdict,
-        &["nothing was committed behind index 0", "acknowledgements, or their count, were due"],
-    );
+    assert_says(&verdict, &["nothing was committed behind index 0", "1 and 2 refuse all it sends"]);
     assert_says(&verdict, &["threads:"]);
+}
+
+fn assert_fits_a_screen(verdict: &Verdict) {
+    let lines: Vec<&str> = verdict.text.lines().collect();
+    assert!(lines.len() <= 40, "{} lines: {}", lines.len(), verdict.text);
+}
+
+/// One command, and what is said when it is not agreed on.
+fn stands_still(wrong: Wrong, words: &[&str]) {
+    let verdict = play(wrong, |cluster| {
+        thread::sleep(Duration::from_millis(100));
+        cluster.agree_on(1, 3, Retry::No);
+    });
+    assert_says(&verdict, words);
+    assert_fits_a_screen(&verdict);
+}
+
+#[test]
+fn a_command_is_not_sent() {
+    stands_still(
+        Wrong::KeepsCommands,
+        &["server 0 leads term 1; it took a command at index 1, and sends no such entry"],
+    );
+}
+
+#[test]
+fn acknowledgements_are_not_counted() {
+    stands_still(
+        Wrong::CountsNothing,
+        &["has entries up to 1; 1 and 2 acknowledged index 1: to count that was due"],
+    );
+}
+
+/// What arrived is not said to be lost.
+#[test]
+fn handlers_do_not_return() {
+    stands_still(
+        Wrong::NeverReturns,
+        &[
+            "its last calls to 1 and 2 arrived, and their handlers have not returned",
+            "are with handlers that have not returned",
+            "threads such as `FakeRpc.copy` of",
+        ],
+    );
+}
+
+#[test]
+fn nothing_is_handed_to_the_service() {
+    stands_still(
+        Wrong::NeverApplies,
+        &["index 1 is committed, and was not handed to the service on 0, 1 and 2: that was due"],
+    );
+}
+
+/// What was seen of a server before it hung is not told as what it is.
+#[test]
+fn a_lock_is_never_given_up() {
+    stands_still(
+        Wrong::KeepsLock,
+        &["0 has not answered `get_state` since", "0 led term 1", "held by `keeper` of `server-0` since"],
+    );
 }
 
 /// A circle of locks ends the run at once, and its lines are all that there is to say.
