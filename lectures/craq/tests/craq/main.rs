@@ -3,6 +3,7 @@
 
 mod cluster;
 mod directed;
+mod directed_epochs;
 mod model;
 mod part_a;
 mod part_b;
