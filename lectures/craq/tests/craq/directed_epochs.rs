@@ -119,9 +119,9 @@ fn chain_handover_of_an_old_epoch() {
     });
 }
 
-/// Three facts of the test above: parts of a copy are held back; the tail, node 2, has heard that it is alone;
-/// it had told a manager before that node 3 has its copy. Behind the second one its heartbeats are lost for a
-/// while, and node 3 hears late of whatever configuration there is.
+/// Three facts of the test above: parts of a copy are held back; the tail, node 2, has heard that it is
+/// alone; it had told a manager before that node 3 has its copy. Behind the second one its heartbeats are
+/// lost for a while, and node 3 hears late of whatever configuration there is.
 fn hold_copy_and_news(cluster: &Cluster) -> (Flag, Flag, Flag) {
     let (holds, is_alone, is_handed) = (flag(true), flag(false), flag(false));
     let (held, alone, handed, mut since) = (holds.clone(), is_alone.clone(), is_handed.clone(), None);

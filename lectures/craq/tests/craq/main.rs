@@ -9,6 +9,7 @@ mod part_a;
 mod part_b;
 mod part_b_partitions;
 mod part_c;
+mod refusals;
 mod stories;
 mod watch;
 // handout: drop
