@@ -24,11 +24,13 @@ fn exchange(session: SessionId, connection: u64, received: u64, requests: Vec<Re
     Exchange { session, connection, last_zxid: 0, answered: 0, received, requests }
 }
 
-/// Wrong passwords, sessions that never were, connections that are over, states that no server has.
+/// Wrong passwords, sessions that never were, connections that are over, states that no server has, and a
+/// server that reaches no leader.
 #[test]
 fn zk_refusals() {
-    play("zk_refusals", 3, |_, cluster| {
-        let peer = peer(cluster, cluster.leader());
+    play("zk_refusals", 3, |t, cluster| {
+        let server = cluster.leader();
+        let peer = peer(cluster, server);
         let made = peer.connect(&connect(0, 0, 1)).expect("a server").expect("a new session");
         let (session, secret) = (made.session, made.secret);
         assert_eq!(peer.connect(&connect(session, secret ^ 1, 2)), Ok(Err(Refused::Expired)));
@@ -41,6 +43,16 @@ fn zk_refusals() {
         assert_eq!(peer.connect(&connect(session, secret, 2)), Ok(Err(Refused::NotConnected)));
         assert_eq!(peer.exchange(&exchange(session, 1, 0, Vec::new())), Ok(Err(Refused::NotConnected)));
         assert_eq!(peer.exchange(&exchange(7, 1, 0, Vec::new())), Ok(Err(Refused::NotConnected)));
+        t.scene("Without the two others the server opens no session. It still has the old one.");
+        let others: Vec<usize> = (0..3).filter(|&other| other != server).collect();
+        cluster.servers.partition(&[&[server], &others]);
+        let answer = peer.connect(&connect(0, 0, 1));
+        assert!(answer == Ok(Err(Refused::Unavailable)) || !t.is_ordinary(), "{answer:?}");
+        assert!(peer.connect(&connect(session, secret, 4)).is_ok_and(|answer| answer.is_ok()));
+        cluster.servers.heal();
+        cluster.wait(20_000, "there are new sessions again", || {
+            matches!(peer.connect(&connect(0, 0, 1)), Ok(Ok(_)))
+        });
     });
 }
 
