@@ -4,7 +4,7 @@ use labrpc::{Direction, Name, TapAction};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
-use zookeeper::rpc::{Connect, Delivery, Exchange, Refused, Request, ZkPeer};
+use zookeeper::rpc::{Action, Connect, Delivery, Exchange, Refused, Request, ZkPeer};
 use zookeeper::{ANY_VERSION, EventKind, Flags, Operation, Outcome, SessionId, Settings, Watch};
 
 use crate::cluster::{Cluster, ms, play};
@@ -214,5 +214,42 @@ fn zk_server_is_cut_off() {
             "the session has ended although its client reached all servers".to_owned()
         });
         cluster.servers.heal();
+    });
+}
+
+/// A client closes its session through two servers, since the first one is slow. What comes second finds no
+/// session, and changes nothing.
+#[test]
+fn zk_close_comes_twice() {
+    play("zk_close_comes_twice", 3, |t, cluster| {
+        let (first, second) = (peer(cluster, cluster.followers()[0]), peer(cluster, cluster.leader()));
+        let made = cluster.wait_for(20_000, "a session", || first.connect(&connect(0, 0, 1)).ok()?.ok());
+        let (session, secret) = (made.session, made.secret);
+        t.scene("The first server cannot forward what it is asked for.");
+        cluster.net.network().set_tap(|event| {
+            let is_lost = event.method == "ZkRpc.forward" && event.direction == Direction::Request;
+            if is_lost { TapAction::Drop } else { TapAction::Deliver }
+        });
+        let close = || vec![Request { xid: 1, operation: Operation::Close }];
+        let _ = first.timeout(ms(100)).exchange(&exchange(session, 1, 0, close()));
+        t.scene("The client goes to the leader, and closes its session there.");
+        cluster.wait(20_000, "the session is closed", || {
+            if second.connect(&connect(session, secret, 2)).is_ok_and(|answer| answer.is_ok()) {
+                let _ = second.timeout(ms(100)).exchange(&exchange(session, 2, 0, close()));
+            }
+            cluster.watch.ended(session).is_some()
+        });
+        let ended = cluster.watch.ended(session);
+        t.scene("The first server gets through.");
+        cluster.net.network().clear_tap();
+        let closes = || {
+            cluster
+                .watch
+                .count(|one, _| one.session == session && one.action == Action::Write(Operation::Close))
+        };
+        thread::sleep(ms(2000));
+        t.exercised(closes() == 2, "it came twice");
+        assert_eq!(cluster.watch.ended(session), ended, "it ended once");
+        cluster.client_at(0).create("next", b"", Flags::REGULAR).expect("a new node");
     });
 }
