@@ -5,7 +5,7 @@ use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
 use zookeeper::rpc::{Action, Connect, Delivery, Exchange, Refused, Request, ZkPeer};
-use zookeeper::{ANY_VERSION, EventKind, Flags, Operation, Outcome, SessionId, Settings, Watch};
+use zookeeper::{ANY_VERSION, Error, EventKind, Flags, Operation, Outcome, SessionId, Settings, Watch};
 
 use crate::cluster::{Cluster, ms, play};
 
@@ -99,12 +99,7 @@ fn zk_snapshot_reaches_clients() {
         reader.sync("").expect("a leader is there");
         let (_, changes) = reader.watch_data("x").expect("the node is there");
         t.scene("A follower forwards writes, but no longer hears what is committed.");
-        let links = (0..3).flat_map(|other| [(behind, other), (other, behind)]);
-        let links: Vec<Name> = links.map(|(from, to)| Name::from(cluster.servers.link(from, to))).collect();
-        cluster.net.network().set_tap(move |event| {
-            let is_lost = links.contains(event.end) && !event.method.starts_with("ZkRpc");
-            if is_lost { TapAction::Drop } else { TapAction::Deliver }
-        });
+        deafen(cluster, behind);
         writer.set_data("x", b"new", ANY_VERSION).expect("a majority is there");
         let create = Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::REGULAR };
         let write = reader.start(create);
@@ -120,6 +115,46 @@ fn zk_snapshot_reaches_clients() {
         assert!(changes.wait_for(ms(10_000)).is_some(), "the watch fires");
         assert_eq!(write.wait(), Ok(Outcome::Created("y".to_owned())));
         assert_eq!(reader.get_data("x").expect("the node is there").0, b"new");
+    });
+}
+
+/// A server still forwards what its clients write, but no longer hears what is committed.
+fn deafen(cluster: &Cluster, server: usize) {
+    let links = (0..3).flat_map(|other| [(server, other), (other, server)]);
+    let links: Vec<Name> = links.map(|(from, to)| Name::from(cluster.servers.link(from, to))).collect();
+    cluster.net.network().set_tap(move |event| {
+        let is_lost = links.contains(event.end) && !event.method.starts_with("ZkRpc");
+        if is_lost { TapAction::Drop } else { TapAction::Deliver }
+    });
+}
+
+/// The same, and the client has closed its session by then. With the session its answers are gone: the client
+/// hears that the session is over, and cannot know whether its last write was carried out.
+#[test]
+fn zk_snapshot_behind_a_session() {
+    crate::cluster::play_with("zk_snapshot_behind_a_session", 3, Some(1500), |t, cluster| {
+        let (leader, behind) = (cluster.leader(), cluster.followers()[0]);
+        let writer = cluster.client_at(leader);
+        writer.create("other", b"", Flags::REGULAR).expect("a new node");
+        let client = cluster.client_of(&[behind], Settings { timeout: ms(20_000), patience: None });
+        client.sync("").expect("a leader is there");
+        t.scene("A follower forwards writes, but no longer hears what is committed.");
+        deafen(cluster, behind);
+        let create = Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::EPHEMERAL };
+        let (write, close) = (client.start(create), client.start(Operation::Close));
+        let session = client.session();
+        cluster.wait(10_000, "the session is closed", || cluster.watch.ended(session).is_some());
+        for round in 0..40_u8 {
+            writer.set_data("other", &[round; 100], ANY_VERSION).expect("a majority is there");
+        }
+        t.exercised(cluster.servers.persister(leader).snapshot_size() > 0, "a snapshot replaced the log");
+        t.scene("The follower hears again.");
+        cluster.net.network().clear_tap();
+        let (written, closed) = (write.wait(), close.wait());
+        let is_known = [Ok(Outcome::Created("y".to_owned())), Err(Error::SessionExpired)].contains(&written);
+        assert!(is_known, "the write is carried out, or nobody knows: {written:?}");
+        assert!([Ok(Outcome::Done), Err(Error::SessionExpired)].contains(&closed), "{closed:?}");
+        assert_eq!(cluster.watch.data("y"), None, "the node has gone with the session");
     });
 }
 
