@@ -159,7 +159,8 @@ pub fn write_checkpoint(client: &mut Client, path: &str, valid: u64) -> Result<(
     client.publish(&temporary, &format!("{path}{CHECKPOINT}"))
 }
 
-/// As [`read_records`], but only up to what the writer's checkpoint says.
+/// As [`read_records`], but only up to what the writer's checkpoint says. So a reader beside a writer never
+/// sees the end of a file in the making (§2.7.2); what it reads once it reads again next time, as a prefix.
 ///
 /// # Errors
 /// As [`Client::read`]; without a checkpoint there is no such file.
