@@ -57,7 +57,7 @@ pub(crate) const LABS: [Lab; 10] = [
     },
     Lab {
         name: "gfs",
-        packages: &["lectures/gfs", "lectures/gfs-client"],
+        packages: &["lectures/gfs", "lectures/gfs-disk", "lectures/gfs-client"],
         given: &["lectures/gfs-messages"],
         catalogue: &["gfs"],
         needs: &[],

@@ -3,6 +3,16 @@
 //!
 //! The plan is the data of a node, whose version is the plan's revision. The manager that holds an ephemeral
 //! node leads.
+//!
+//! ```text
+//! chain      the plan, encoded        version 7 = revision 7: `set_data` with version 7 makes revision 8
+//! manager    ephemeral, no data       its owner's session is the manager that leads
+//! ```
+//!
+//! The two nodes do different work. The ephemeral one keeps managers from getting into each other's way, and
+//! may be wrong for a while: a manager that is cut off believes that it leads until it hears that its session
+//! has ended. The version is what makes that harmless. Of two managers that publish behind revision 7 the
+//! service lets one succeed (Hunt et al., *ZooKeeper*, USENIX ATC 2010, §2.4: configuration management).
 
 use craq::{Plan, Registry, Unavailable};
 use labrpc::ClientEnd;
@@ -15,9 +25,11 @@ use zookeeper::{Client, Error, Flags, Operation, Outcome, Settings};
 const PLAN: &str = "chain";
 /// The node that the manager that leads has made.
 const LEADER: &str = "manager";
-/// After so long a silence the service takes a manager for dead.
+/// After so long a silence the service takes a manager for dead, and the next one can take its place. Chains
+/// serve their clients meanwhile; only a failure of a node has to wait.
 const SESSION: Duration = Duration::from_millis(2000);
-/// How long a call waits for its answer.
+/// How long a call waits for its answer. A manager that cannot reach the service has to say so to the nodes
+/// that ask it: they turn to another one.
 const PATIENCE: Duration = Duration::from_millis(800);
 /// How often a manager looks whether it leads.
 const LOOK: Duration = Duration::from_millis(100);
@@ -42,6 +54,7 @@ impl ZkRegistry {
         registry
     }
 
+    /// The session of the moment. A call that is under way keeps its own when a new one is opened.
     fn client(&self) -> Arc<Client> {
         self.session.lock().0.clone()
     }
@@ -57,6 +70,7 @@ impl ZkRegistry {
                 Ok(None) => client.create(LEADER, b"", Flags::EPHEMERAL).is_ok(),
                 Err(_) => false,
             };
+            // Looked up without the lock, so that nobody waits for the service because of this thread.
             let mut session = self.session.lock();
             session.1 = leads;
             if stat == Err(Error::SessionExpired) {
@@ -94,6 +108,9 @@ impl Registry for ZkRegistry {
     }
 
     /// The node's version counts its changes, as the plan's revision does. The service compares them.
+    ///
+    /// A repetition of a change that was made finds another version, and so does one of two managers. Either
+    /// way the answer is "done": which plan is in force, the next look tells.
     fn publish(&self, plan: &Plan) -> Result<(), Unavailable> {
         let client = self.client();
         if plan.revision == 1 {

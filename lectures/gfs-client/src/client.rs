@@ -1,6 +1,21 @@
 //! The client library (§2.3, §2.7): it finds chunks, remembers where they are, and tries again.
+//!
+//! Data are never cached, places are (§2.3): files are too large and read once, while a place serves
+//! thousands of reads, and a wrong one is noticed, since each request names the chunk's version.
+//!
+//! What is tried again, and what not:
+//!
+//! | what went wrong | what the client does |
+//! |---|---|
+//! | no answer from the master | asks again under the same number, then its shadows |
+//! | [`MasterError::Retry`] | asks again: the master waits for a lease, or is busy with the chunk |
+//! | a replica is damaged or silent | reads from the next one, and then asks the master anew |
+//! | a replica is stale, or the question is | asks the master anew: what was known is old |
+//! | the primary says no, or nothing | pushes and asks again; an append may be there twice then |
+//! | the name does not exist, or exists already | tells its caller |
 
 // handout: drop classic
+mod places;
 mod pushes;
 
 use std::collections::BTreeMap;
@@ -8,14 +23,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 // handout: drop classic
-use labrpc::{ClientEnd, RpcError};
+use labrpc::ClientEnd;
 use labrt::rand::random;
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 
 use crate::rpc::{
-    AddChunk, AppendArgs, ChangeRequest, ChunkError, ChunkPeer, FileChange, FileId, FindChunk, Located,
-    MasterError, MasterPeer, OpId, Purpose, ReadArgs, ReadReply, ServerId, WriteArgs,
+    AppendArgs, ChangeRequest, ChunkError, ChunkPeer, FileChange, FileId, Located, MasterError, MasterPeer,
+    OpId, Purpose, ReadArgs, ReadReply, ServerId, WriteArgs,
 };
 use crate::{Settings, TRIES};
 // handout: end
@@ -28,9 +43,10 @@ use crate::{Settings, TRIES};
 
 // handout: drop classic
 /// How many mutations a call to a primary may wait for, its own included, each for as long as one can take.
+/// A chunk's primary carries out one after the other, and several clients append to one chunk at once.
 const MUTATIONS: u32 = 4;
 
-/// The pause before something is tried again.
+/// The pause before something is tried again: long enough for a lease to be granted, short beside any limit.
 const AGAIN: Duration = Duration::from_millis(20);
 
 // handout: end
@@ -42,7 +58,8 @@ pub enum Error {
     Master(MasterError),
     /// A record of more than a quarter of a chunk.
     TooLarge,
-    /// No answer came in time. A change may have been made, in part, or may still be.
+    /// No answer came in time. A change may have been made, in part, or may still be: there is no way to know
+    /// but to look.
     TimedOut,
 }
 
@@ -65,7 +82,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 // handout: drop classic
-/// Where a chunk was, and until when that is used for reads and for writes.
+/// Where a chunk was, and until when that is used for reads and for writes. For reads the limit bounds how
+/// long a reader may go on with a file that was deleted or a replica that is stale (§2.7.1). For writes it is
+/// the lease: the primary refuses afterwards anyway.
 struct Known {
     located: Located,
     read_until: Instant,
@@ -79,13 +98,15 @@ pub struct Client {
     masters: Vec<MasterPeer>,
     servers: Vec<ChunkPeer>,
     settings: Settings,
-    /// The nearest server number; None: all are equally far.
+    /// The nearest server number; None: all are equally far. Distance is the difference of numbers, as the
+    /// paper's is that of IP addresses (§3.2).
     place: Option<ServerId>,
     id: u64,
     operations: u64,
     pushes: u64,
     known: BTreeMap<(String, u64), Known>,
-    /// The last chunk of files that this client appends to, as far as it has seen.
+    /// The last chunk of files that this client appends to, as far as it has seen. If others have filled it
+    /// meanwhile the primary says that it is padded.
     last: BTreeMap<String, u64>,
     // handout: end
     // handout: put classic
@@ -95,8 +116,9 @@ pub struct Client {
 
 // handout: bodies GA
 impl Client {
-    /// A client. `masters` reach the master, and then its shadows; `servers` reach all chunkservers. `place`
-    /// is the chunkserver that it is nearest to.
+    /// A client. `masters` reach the master, and then its shadows; `servers` reach all chunkservers, by
+    /// number. `place` is the chunkserver that it is nearest to. It draws a number for itself at random, by
+    /// which the master knows its changes when they come twice.
     pub fn new(
         masters: Vec<ClientEnd>,
         servers: Vec<ClientEnd>,
@@ -116,7 +138,8 @@ impl Client {
         }
     }
 
-    /// Another client on the same machine, for another thread.
+    /// Another client on the same machine, for another thread: with a number of its own, since a client has
+    /// one change under way at a time, and without what this one remembers.
     pub fn another(&self) -> Client {
         Client {
             masters: self.masters.clone(),
@@ -134,7 +157,7 @@ impl Client {
         &self.settings
     }
 
-    /// Creates an empty file.
+    /// Creates an empty file. It has no chunk until somebody writes.
     ///
     /// # Errors
     /// [`MasterError::Exists`], [`MasterError::BadPath`], and as [`Error`] says.
@@ -142,7 +165,8 @@ impl Client {
         self.change(FileChange::Create { path: path.to_owned() }).map(|_| ())
     }
 
-    /// Deletes a file. Returns the name under which [`Client::rename`] can restore it for a while.
+    /// Deletes a file. Returns the name under which [`Client::rename`] can restore it for a while (§4.4). Who
+    /// has its chunks' places goes on reading until the servers have deleted them.
     ///
     /// # Errors
     /// [`MasterError::NoFile`], [`MasterError::BadPath`], and as [`Error`] says.
@@ -150,7 +174,7 @@ impl Client {
         self.change(FileChange::Delete { path: path.to_owned() })
     }
 
-    /// Gives a file another name, in one step.
+    /// Gives a file another name, in one step: nobody sees both names, or none.
     ///
     /// # Errors
     /// [`MasterError::NoFile`], [`MasterError::Exists`], [`MasterError::BadPath`], and as [`Error`] says.
@@ -179,7 +203,8 @@ impl Client {
         self.change(FileChange::Snapshot { from, to }).map(|_| ())
     }
 
-    /// The names that begin with `prefix`.
+    /// The names that begin with `prefix`, in order. A shadow may answer: then a name that was made just now
+    /// can be missing.
     ///
     /// # Errors
     /// As [`Error`] says.
@@ -187,6 +212,8 @@ impl Client {
         self.ask(|master| master.list(&prefix.to_owned()).map(Ok))
     }
 
+    /// Has the master change the names, once, however often it is asked: the number stays the same in all
+    /// attempts, also if the master crashes in between.
     fn change(&mut self, change: FileChange) -> Result<String, Error> {
         self.operations += 1;
         let request = ChangeRequest { op: OpId { client: self.id, number: self.operations }, change };
@@ -197,76 +224,8 @@ impl Client {
         answer
     }
 
-    /// Asks the master until there is an answer. If it is silent, its shadows are asked.
-    fn ask<T>(
-        &self,
-        call: impl Fn(&MasterPeer) -> Result<Result<T, MasterError>, RpcError>,
-    ) -> Result<T, Error> {
-        let deadline = Instant::now() + self.settings.patience;
-        let mut last = Error::TimedOut;
-        // The master may have to talk to servers that do not answer.
-        let limit = self.settings.call * 2 * TRIES as u32;
-        loop {
-            let mut answer = Err(RpcError::Failed);
-            for master in self.masters.iter().take(1).cycle().take(TRIES).chain(self.masters.iter().skip(1)) {
-                answer = call(&master.timeout(limit));
-                if answer.is_ok() || Instant::now() >= deadline {
-                    break;
-                }
-            }
-            match answer {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error @ (MasterError::Unavailable | MasterError::ReadOnly))) => last = error.into(),
-                Ok(Err(MasterError::Retry)) | Err(_) => {}
-                Ok(Err(error)) => return Err(error.into()),
-            }
-            if Instant::now() >= deadline {
-                return Err(last);
-            }
-            thread::sleep(AGAIN);
-        }
-    }
-
-    /// Where a chunk is: what is known, or else what the master says.
-    fn locate(&mut self, path: &str, index: u64, purpose: Purpose) -> Result<Located, Error> {
-        if let Some(known) = self.known.get(&(path.to_owned(), index)) {
-            let until = if purpose == Purpose::Read { known.read_until } else { known.write_until };
-            if Instant::now() < until {
-                return Ok(known.located.clone());
-            }
-        }
-        self.find(path, Some(index), purpose)
-    }
-
-    fn find(&mut self, path: &str, index: Option<u64>, purpose: Purpose) -> Result<Located, Error> {
-        let asked = Instant::now();
-        let question = FindChunk { path: path.to_owned(), index, purpose };
-        let located = self.ask(|master| master.find_chunk(&question))?;
-        Ok(self.note(path, located, asked))
-    }
-
-    fn add(&mut self, path: &str, after: Option<u64>) -> Result<Located, Error> {
-        let asked = Instant::now();
-        let question = AddChunk { path: path.to_owned(), after };
-        let located = self.ask(|master| master.add_chunk(&question))?;
-        Ok(self.note(path, located, asked))
-    }
-
-    fn note(&mut self, path: &str, located: Located, asked: Instant) -> Located {
-        let known = Known {
-            located: located.clone(),
-            read_until: asked + self.settings.cache,
-            write_until: asked + Duration::from_millis(located.lease_left_ms),
-        };
-        self.known.insert((path.to_owned(), located.index), known);
-        located
-    }
-
-    fn forget(&mut self, path: &str, index: u64) {
-        self.known.remove(&(path.to_owned(), index));
-    }
-
-    /// Reads up to `length` bytes from `offset` on: fewer where the file ends.
+    /// Reads up to `length` bytes from `offset` on: fewer where the file ends. Bytes that were never written
+    /// are zeros. A region that a failed write has left inconsistent may read differently each time.
     ///
     /// # Errors
     /// [`MasterError::NoFile`], [`MasterError::BadPath`], and as [`Error`] says.
@@ -293,7 +252,9 @@ impl Client {
         Ok(bytes)
     }
 
-    /// Reads a whole file, from one file: if another one gets the name meanwhile, that one.
+    /// Reads a whole file, from one file: if another one gets the name meanwhile, that one. The answers say
+    /// which file each chunk belongs to; a reader that did not compare them could join two halves of two
+    /// files.
     ///
     /// # Errors
     /// As [`Client::read`].
@@ -320,7 +281,8 @@ impl Client {
         }
     }
 
-    /// The length of a file, in bytes.
+    /// The length of a file, in bytes, as one replica of its last chunk has it: another may be longer while
+    /// an append is under way, or since one has failed.
     ///
     /// # Errors
     /// As [`Client::read`].
@@ -333,6 +295,7 @@ impl Client {
         Ok(last * self.settings.chunk as u64 + reply.chunk_length as u64)
     }
 
+    /// The chunk that an offset is in, and the place there.
     fn split(&self, offset: u64) -> (u64, usize) {
         let chunk = self.settings.chunk as u64;
         (offset / chunk, (offset % chunk) as usize)
@@ -346,7 +309,8 @@ impl Client {
         }
     }
 
-    /// Reads from the nearest replica that answers.
+    /// Reads from the nearest replica that answers. A damaged one is no reason to ask the master: the next
+    /// one is good, and the damaged one's server has told the master itself.
     fn read_chunk(
         &mut self,
         path: &str,
@@ -391,6 +355,8 @@ impl Client {
         Ok(())
     }
 
+    /// One piece of a write. The bytes of a try that failed are pushed anew: what became of them nobody
+    /// knows.
     fn write_chunk(&mut self, path: &str, index: u64, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         let deadline = Instant::now() + self.settings.patience;
         loop {
@@ -410,7 +376,8 @@ impl Client {
 
     // handout: body GB
     /// Appends a record at least once: it is in the file as a whole, at the offset that is returned. If the
-    /// first try failed somewhere it may be there once more, or in part.
+    /// first try failed somewhere it may be there once more, or in part (§3.3). There is no order among
+    /// clients; the records of one client stand in the order of its calls.
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`MasterError::NoFile`], [`MasterError::BadPath`], and as [`Error`] says.
@@ -442,6 +409,8 @@ impl Client {
     }
 
     // handout: body GB
+    /// Where the next record of this client goes, as far as it knows: the last chunk that it has seen. Once a
+    /// client appends to a file it need not ask the master which chunk is the last one.
     fn locate_last(&mut self, path: &str) -> Result<Located, Error> {
         let located = match self.last.get(path) {
             Some(&index) => self.locate(path, index, Purpose::Write)?,
@@ -454,7 +423,7 @@ impl Client {
         Ok(located)
     }
 
-    /// Adds the chunks up to this one.
+    /// Adds the chunks up to this one: a write far behind the end leaves chunks without bytes, read as zeros.
     fn extend_to(&mut self, path: &str, index: u64) -> Result<Located, Error> {
         let mut next = match self.find(path, None, Purpose::Read) {
             Ok(last) => last.chunks,
@@ -476,6 +445,10 @@ impl Client {
         self.servers[primary].timeout(self.settings.call * (TRIES as u32 + 1) * MUTATIONS)
     }
 
+    /// Forgets what was known of the chunk, which has not helped, and pauses.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] when the caller's patience is over.
     fn try_again(&mut self, path: &str, index: u64, deadline: Instant) -> Result<(), Error> {
         self.forget(path, index);
         if Instant::now() >= deadline {

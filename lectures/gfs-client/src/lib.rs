@@ -1,5 +1,10 @@
 //! The client library of the lecture's file system, which the crate `gfs` explains.
 //!
+//! The library is linked into applications, and knows what they do not want to know: chunks, replicas,
+//! leases, and that any answer may be lost. What it cannot hide is the consistency model (§2.7.1): a write
+//! that failed may be there in part, and an append may be there twice. `records.rs` is how applications live
+//! with that.
+//!
 //! | file | content | paper |
 //! |---|---|---|
 //! | `client.rs` | finds chunks, remembers where they are, tries again | §2.3, §2.7, §3.2 |

@@ -40,7 +40,7 @@ fn explain(name: &str) -> impl Fn(Error) -> StoreError {
     }
 }
 
-/// What a delete of a file that is not there may answer.
+/// What a delete of a file that is not there may answer: somebody else may have deleted it first.
 fn unless_missing<T>(answer: Result<T, Error>) -> Result<(), Error> {
     match answer {
         Ok(_) | Err(Error::Master(MasterError::NoFile)) => Ok(()),
@@ -82,7 +82,7 @@ impl Store for GfsStore {
     }
 }
 
-/// An open file.
+/// An open file. Reading and writing have no lock and no session at the master: each call finds its chunk.
 struct Open {
     client: Client,
     path: String,

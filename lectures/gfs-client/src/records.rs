@@ -15,7 +15,9 @@ use std::collections::BTreeSet;
 use crate::client::{Client, Error};
 
 // handout: drop classic
+/// What a record begins with. It is no proof, only what a reader looks for: the checksum decides.
 const MAGIC: &[u8; 4] = b"\xF5rec";
+/// Bytes before the payload.
 const HEAD: usize = 28;
 /// Behind a file's name: the name of the file that says how much of it is valid.
 const CHECKPOINT: &str = ".checkpoint";
@@ -55,7 +57,9 @@ impl Record {
         [&MAGIC[..], &length, &sum, &body].concat()
     }
 
-    /// The whole record at the beginning of these bytes, and its length there.
+    /// The whole record at the beginning of these bytes, and its length there; None if there is none, or only
+    /// a part. Whatever the bytes are, nothing worse happens: a length that is nonsense is longer than the
+    /// rest.
     pub fn decode(bytes: &[u8]) -> Option<(Record, usize)> {
         let length = number(bytes, 4)?;
         let end = HEAD.checked_add(u32::from_le_bytes(length) as usize)?;
@@ -89,7 +93,8 @@ impl Default for RecordWriter {
 }
 
 impl RecordWriter {
-    /// Appends a record, at least once. Returns its number, and where it is for sure.
+    /// Appends a record, at least once. Returns its number, and where it is for sure. An error leaves it open
+    /// whether it is there; the next record has another number, so that readers can tell the two apart.
     ///
     /// # Errors
     /// As [`Client::append`].
@@ -106,7 +111,8 @@ impl RecordWriter {
     }
 }
 
-/// All records in these bytes, also those that are there twice, each with its place.
+/// All records in these bytes, also those that are there twice, each with its place. Where a record is broken
+/// the search goes on one byte further, since a whole one may stand in the broken one's supposed payload.
 pub fn scan(bytes: &[u8]) -> Vec<(usize, Record)> {
     let mut records = Vec::new();
     let mut at = 0;
@@ -134,13 +140,15 @@ pub fn read_records(client: &mut Client, path: &str) -> Result<Vec<Record>, Erro
     Ok(once(&client.read_all(path)?))
 }
 
+/// The first copy of each record counts. They are equal, so it does not matter which.
 fn once(bytes: &[u8]) -> Vec<Record> {
     let mut seen = BTreeSet::new();
     let records = scan(bytes).into_iter().map(|(_, record)| record);
     records.filter(|record| seen.insert(record.id)).collect()
 }
 
-/// Says that the first `valid` bytes of a file are what readers may use.
+/// Says that the first `valid` bytes of a file are what readers may use. The file with that number appears by
+/// a rename, whole: a reader in the middle of this sees the old number or the new one.
 ///
 /// # Errors
 /// As [`Client::write`] and [`Client::publish`].
@@ -151,7 +159,8 @@ pub fn write_checkpoint(client: &mut Client, path: &str, valid: u64) -> Result<(
     client.publish(&temporary, &format!("{path}{CHECKPOINT}"))
 }
 
-/// As [`read_records`], but only up to what the writer's checkpoint says.
+/// As [`read_records`], but only up to what the writer's checkpoint says. So a reader beside a writer never
+/// sees the end of a file in the making (§2.7.2); what it reads once it reads again next time, as a prefix.
 ///
 /// # Errors
 /// As [`Client::read`]; without a checkpoint there is no such file.

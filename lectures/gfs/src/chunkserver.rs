@@ -51,7 +51,8 @@ pub struct ChunkServer {
 // handout: bodies GA
 impl ChunkServer {
     /// Starts chunkserver `me` and returns at once. `masters` reach the master, and then its shadows;
-    /// `servers` reach all chunkservers. `persister` holds the chunks of an earlier life.
+    /// `servers` reach all chunkservers, by number, itself included. `persister` holds the chunks of an
+    /// earlier life. The threads belong to the caller's computer, and end with it.
     pub fn start(
         me: ServerId,
         masters: Vec<ClientEnd>,
@@ -80,6 +81,10 @@ impl ChunkServer {
     }
 
     /// Tells one master of this server, again and again.
+    ///
+    /// A full list of a server with many chunks is long, so a heartbeat usually tells what has changed since
+    /// the last one that was answered (`known`). A lost answer costs nothing: the next heartbeat tells the
+    /// same again. The master asks for a full list when it does not know this life of the server.
     fn run_heartbeats(&self, master: usize) {
         let (mut number, mut known, mut is_full) = (0, 0, true);
         loop {
@@ -97,6 +102,8 @@ impl ChunkServer {
                     self.obey(&beat, reply);
                 }
             }
+            // A lease that was given up is told at once: until then clients are sent to a primary that is
+            // none.
             let mut state = self.state.lock();
             while Instant::now() < next && (answer.is_err() || master > 0 || state.released.is_empty()) {
                 state.wait_until(|on| &on.news, next);
@@ -104,7 +111,9 @@ impl ChunkServer {
         }
     }
 
-    /// A heartbeat with what has changed since the change `known`; and the newest change.
+    /// A heartbeat with what has changed since the change `known`; and the newest change. A chunk that is
+    /// gone is told without a version. Corrupt chunks are told each time: they stay until the master has a
+    /// good copy elsewhere, and it may have been restarted since.
     fn heartbeat(&self, number: u64, is_full: bool, known: u64) -> (Heartbeat, u64) {
         let state = self.state.lock();
         let now = Instant::now();
@@ -116,6 +125,7 @@ impl ChunkServer {
             changed.map(|(handle, _)| (*handle, version(handle))).collect()
         };
         let corrupt = state.chunks.iter().filter(|(_, replica)| replica.is_corrupt);
+        // Extensions ride on heartbeats (§3.1). Who has not written for a lease's length does not need one.
         let wishes = state.chunks.iter().filter_map(|(handle, replica)| {
             let lease = replica.lease.as_ref()?;
             let is_wanted = now < lease.until && now < lease.used + self.settings.lease;
@@ -138,6 +148,11 @@ impl ChunkServer {
     }
 
     /// Does what the answer to a heartbeat says.
+    ///
+    /// An extension counts from when the heartbeat left, by this server's clock, however late the answer is:
+    /// the master counts from when the heartbeat came, which is later, so it never believes in less time than
+    /// the primary has. A chunk to be deleted is named with the version that the master means; one that has
+    /// been cloned here since is another matter.
     fn obey(&self, beat: &Heartbeat, reply: &HeartbeatReply) {
         let mut state = self.state.lock();
         state.released.retain(|released| !beat.released.contains(released));
@@ -151,6 +166,8 @@ impl ChunkServer {
     }
 
     // handout: body GD
+    /// Verifies one chunk after the other, a little at a time. A replica that nobody reads may be damaged for
+    /// long, and counts as a good one meanwhile: if the others are lost, so is the chunk (§5.2).
     fn run_scrubber(&self) {
         let mut last = 0;
         loop {
@@ -168,6 +185,14 @@ impl ChunkServer {
 
     /// Carries out a mutation as the primary: here first, then on all secondaries. One mutation of a chunk
     /// after the other.
+    ///
+    /// The order in which the primary applies mutations is the order for everybody (§3.1). With one under way
+    /// at a time a secondary can be missing the last one only, so its number is enough to tell. Chunks do not
+    /// wait for one another.
+    ///
+    /// # Errors
+    /// [`ChunkError::Failed`] names the secondaries that may lack the mutation. It is not taken back where it
+    /// was applied: the region is inconsistent, and the client tries again.
     fn mutate(&self, chunk: ChunkVersion, wanted: &Wanted, data: &[DataId]) -> Result<Mutation, ChunkError> {
         let begun = {
             let mut state = self.state.lock();
@@ -188,7 +213,8 @@ impl ChunkServer {
         Ok(begun.apply.mutation)
     }
 
-    /// Returns the secondaries that have not acknowledged the mutation.
+    /// Returns the secondaries that have not acknowledged the mutation. All are asked at the same time, so
+    /// the slowest decides how long it takes, and not their number.
     fn forward(&self, begun: &Begun) -> Vec<ServerId> {
         let asked: Vec<_> = begun
             .secondaries
@@ -204,7 +230,10 @@ impl ChunkServer {
     }
 
     // handout: body GB
-    /// Fetches a chunk, no faster than a clone may be.
+    /// Fetches a chunk, no faster than a clone may be: repair must not take the network from clients (§4.3).
+    ///
+    /// # Errors
+    /// As the source refuses; [`ChunkError::Unreachable`] if it does not answer.
     fn fetch(&self, order: CloneFrom) -> Result<Vec<u8>, ChunkError> {
         let CloneFrom { handle, version, source } = order;
         let mut bytes = Vec::new();
@@ -225,6 +254,8 @@ impl ChunkServer {
 
 // handout: bodies GA
 impl ChunkRpc for ChunkServer {
+    /// Data go on to the next server of the chain when they have come, and the answer comes back when the
+    /// last one has them: "ok" means that all have (§3.2).
     fn push_data(&self, push: PushData) -> Result<(), ChunkError> {
         let PushData { id, bytes, mut chain } = push;
         self.state.lock().buffer.put(id, bytes.clone());
@@ -237,12 +268,15 @@ impl ChunkRpc for ChunkServer {
         answer.map_err(|_| ChunkError::Unreachable)?
     }
 
+    /// At an offset that the client has chosen: if two clients choose overlapping ones, the primary's order
+    /// decides, piece by piece, and the region holds a mixture on which all replicas agree (§2.7.1).
     fn write(&self, args: WriteArgs) -> Result<(), ChunkError> {
         let chunk = ChunkVersion { handle: args.handle, version: args.version };
         self.mutate(chunk, &Wanted::Write { offset: args.offset }, &args.data).map(|_| ())
     }
 
     // handout: body GB
+    /// Where the record stands, which the primary alone decides (§3.3).
     fn append(&self, args: AppendArgs) -> Result<usize, ChunkError> {
         let chunk = ChunkVersion { handle: args.handle, version: args.version };
         match self.mutate(chunk, &Wanted::Append { length: args.length }, &args.data)? {
@@ -272,6 +306,8 @@ impl ChunkRpc for ChunkServer {
     }
 
     // handout: body GB
+    /// Answers when the lease is gone *and* nothing is under way under it: whoever takes a lease back is
+    /// about to copy the chunk, and a mutation that ended later would be in the original only.
     fn revoke(&self, chunk: ChunkVersion) -> Result<(), ChunkError> {
         let mut state = self.state.lock();
         while !state.is_revoked(chunk)? {
@@ -286,6 +322,8 @@ impl ChunkRpc for ChunkServer {
     }
 
     // handout: body GB
+    /// Looks twice whether the copy is wanted: fetching takes long, and the chunk may have come by another
+    /// order meanwhile, or a newer version of it.
     fn clone_replica(&self, order: CloneFrom) -> Result<(), ChunkError> {
         if !self.state.lock().wants(order) {
             return Ok(());

@@ -24,10 +24,18 @@ use crate::rpc::{
 // handout: bodies GA
 impl Master {
     /// Gives the chunk a new version, and one of its replicas a lease. The chunk is claimed, and has none.
+    ///
+    /// The moment at which the lease ends is on the primary's own clock, counted from when the primary said
+    /// what time it is. So neither a slow message nor two clocks that differ can make the lease longer at the
+    /// primary than in the master's table.
+    ///
+    /// # Errors
+    /// [`MasterError::Retry`]: the primary did not answer, or refused. Those of `raise`.
     pub(crate) fn grant(&self, handle: Handle) -> Result<(), MasterError> {
         let (version, members) = self.raise(handle)?;
         let (primary, raised) = members[random_range(0..members.len())];
         let everybody: Vec<ServerId> = members.iter().map(|(server, _)| *server).collect();
+        // In the table before the grant leaves: from then on the primary may act, whether it answers or not.
         self.lock().leases.begin(handle, (primary, raised.boot), version, &everybody);
         let secondaries = everybody.iter().copied().filter(|&server| server != primary).collect();
         let until = raised.clock + self.settings.lease.as_nanos() as u64;
@@ -43,12 +51,16 @@ impl Master {
                 self.lock().leases.end(handle, version);
                 Err(MasterError::Retry)
             }
-            // Perhaps it has it. The lease runs until its time is over.
+            // Perhaps it has it. The lease runs until its time is over; a new one before would make two.
             Err(_) => Err(MasterError::Retry),
         }
     }
 
-    /// Raises the version at all current replicas; those that do not answer are current no longer.
+    /// Raises the version at all current replicas; those that do not answer are current no longer. Each round
+    /// goes on with those that answered in the round before, under a new number, until all of a round have.
+    ///
+    /// # Errors
+    /// [`MasterError::Unavailable`] if no replica is left, [`MasterError::NoFile`], [`MasterError::Retry`].
     fn raise(&self, handle: Handle) -> Result<(Version, Vec<(ServerId, Raised)>), MasterError> {
         let (mut from, mut targets) = {
             let state = self.lock();
@@ -70,6 +82,7 @@ impl Master {
                 let mut state = self.lock();
                 for (server, answer) in &answers {
                     match answer {
+                        // One that did not answer may have the new version, the old one, or have lost both.
                         Some(_) => state.locations.note(*server, handle, to),
                         None => state.locations.doubt(*server, handle),
                     }
@@ -83,7 +96,9 @@ impl Master {
         }
     }
 
-    /// A number that no version of the chunk has ever had. It is in the log before any server hears of it.
+    /// A number that no version of the chunk has ever had. It is in the log before any server hears of it: a
+    /// master that crashed in between and gave the number again, to other replicas, would have two sets of
+    /// replicas of one version, with different bytes and no way to tell them apart.
     fn reserve(&self, handle: Handle) -> Result<Version, MasterError> {
         let to = {
             let mut state = self.lock();
@@ -96,7 +111,8 @@ impl Master {
     }
 
     // handout: body GB
-    /// Takes the lease of a claimed chunk back. When it returns, no mutation of it can succeed any more.
+    /// Takes the lease of a claimed chunk back. When it returns, no mutation of it can succeed any more. That
+    /// is what a snapshot and a clone need: bytes that stand still (§3.4).
     ///
     /// # Errors
     /// [`MasterError::Retry`]: the primary does not answer, so its lease has to run out.
@@ -120,7 +136,11 @@ impl Master {
     }
 
     // handout: body GD
-    /// Gives the file a copy of a claimed chunk that others share. Each replica copies it on its own disk.
+    /// Gives the file a copy of a claimed chunk that others share. Each replica copies it on its own disk, so
+    /// nothing crosses the network (§3.4). The file that writes gets the copy; the others keep the original.
+    ///
+    /// # Errors
+    /// [`MasterError::Unavailable`] without a replica, [`MasterError::Retry`] if none has copied it.
     pub(crate) fn copy_on_write(&self, file: FileId, handle: Handle) -> Result<(), MasterError> {
         let (version, to, targets) = {
             let mut state = self.lock();
@@ -129,6 +149,7 @@ impl Master {
             if targets.is_empty() {
                 return Err(MasterError::Unavailable);
             }
+            // In no file yet, so servers that tell of it must not be told to delete it as an orphan.
             let to = state.namespace().next_handle();
             state.log.append(&Record::Allocate);
             state.creating.insert(to);

@@ -28,6 +28,18 @@
 //! in the same order. The primary stops when its lease is over, by its own clock. The master waits a little
 //! longer before it makes another one. So there are never two, even if nobody can reach the primary any more.
 //!
+//! An append from beginning to end (§3.1, Figure 2), where nothing fails:
+//!
+//! ```text
+//! client ── find_chunk ─▶ master    chunk 7, version 5, on servers 1, 2, 3; 2 is the primary for 400 ms
+//! client ── push_data ──▶ 3 ─▶ 2 ─▶ 1                 the nearest first; nothing is decided yet
+//! client ── append ─────▶ 2         offset 512, mutation 9 under the lease of version 5
+//!                         2 ── apply 9 ─▶ 1 and 3      both have applied 1 to 8, and answer
+//! client ◀─── 512 ─────── 2         the record stands at 512 on all three
+//! ```
+//!
+//! The next append needs the last three lines only: the place is known while the lease lasts.
+//!
 //! # What a failure leaves
 //!
 //! A mutation that fails somewhere is not undone. For an append of the record `b` that server 3 misses:
@@ -58,9 +70,9 @@
 //! | `grants.rs` | a lease is granted and taken back; snapshots | §3.1, §3.4 |
 //! | `repair.rs` | lost replicas, deleted files, heartbeats | §4.3, §4.4 |
 //! | `ship.rs` | shadows | §5.1.3 |
-//! | `disk.rs` | chunks and checksums on the disk | §5.2 |
-//! | `replica.rs`, `buffer.rs` | a chunkserver's rules; pushed data | §3.1, §3.2 |
+//! | `replica.rs` | a chunkserver's rules | §3.1, §3.2 |
 //! | `chunkserver.rs` | its monitor, its threads, its handlers | §3 |
+//! | the crate `gfs-disk` | chunks and checksums on its disk; pushed data | §3.2, §5.2 |
 //! | the crate `gfs-client` | the client library, and what applications build on it | §2.7, §3.3 |
 //!
 // handout: end
@@ -97,9 +109,7 @@
 // #![expect(unused)]
 //
 // handout: end
-pub mod buffer;
 mod chunkserver;
-pub mod disk;
 // handout: drop classic
 mod grants;
 pub mod leases;
@@ -118,5 +128,6 @@ pub use chunkserver::ChunkServer;
 // handout: drop classic
 use gfs_messages::TRIES;
 // handout: end
+pub use gfs_disk::{buffer, disk};
 pub use gfs_messages::{Settings, path, rpc};
 pub use master::Master;

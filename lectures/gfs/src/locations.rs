@@ -1,6 +1,7 @@
 // handout: file guided
 //! Which chunkserver has what (§2.6.2). Nothing of this is on the master's disk: chunkservers tell it after
-//! the master has started, and in their heartbeats from then on.
+//! the master has started, and in their heartbeats from then on. A server has the last word about what is on
+//! its disks: they fail, are replaced, and come back, and a list on the master's disk would be wrong by then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,16 +16,20 @@ struct Held {
     version: Version,
     /// A checksum does not match.
     is_corrupt: bool,
-    /// The master has decided to delete it.
+    /// The master has decided to delete it. So it counts no longer, although it is still there: otherwise two
+    /// of them could be taken for enough, and both be deleted.
     is_doomed: bool,
 }
 
-/// A chunkserver.
+/// A chunkserver, as its heartbeats have told of it.
 #[derive(Debug)]
 struct Server {
+    /// Its life: what an earlier life told may have been lost with it.
     boot: u64,
+    /// The number of its newest heartbeat in this life. Heartbeats may overtake each other.
     number: u64,
     heard: Instant,
+    /// Room for chunks, in bytes.
     free: u64,
     chunks: BTreeMap<Handle, Held>,
     /// The next heartbeat shall list all chunks.
@@ -40,7 +45,8 @@ pub struct Locations {
 
 // handout: bodies GA
 impl Locations {
-    /// Nobody is known. A server that is silent for `silence` will count as dead.
+    /// Nobody is known. A server that is silent for `silence` will count as dead: nobody is sent there, and
+    /// its replicas count as lost. If it was only slow, it comes back with them, and there are some too many.
     pub fn new(silence: Duration) -> Locations {
         Locations { servers: BTreeMap::new(), silence }
     }
@@ -54,19 +60,11 @@ impl Locations {
             None if !beat.is_full => return false,
             _ => {}
         }
-        let fresh = Server {
-            boot: beat.boot,
-            number: 0,
-            heard: now,
-            free: 0,
-            chunks: BTreeMap::new(),
-            wants_full: false,
-        };
-        let is_new = known.is_none();
-        let server = self.servers.entry(beat.server).or_insert(fresh);
-        if is_new {
-            (server.boot, server.chunks, server.wants_full) = (beat.boot, BTreeMap::new(), false);
+        // What an earlier life of the server has told is void.
+        if known.is_none() {
+            self.servers.insert(beat.server, Server::new(beat.boot, now));
         }
+        let Some(server) = self.servers.get_mut(&beat.server) else { return false };
         (server.number, server.heard, server.free) = (beat.number, now, beat.free);
         if beat.is_full {
             let listed: BTreeSet<Handle> = beat.chunks.iter().map(|(handle, _)| *handle).collect();
@@ -92,7 +90,8 @@ impl Locations {
         self.servers.get(&server).is_none_or(|known| known.boot != boot || known.wants_full)
     }
 
-    /// The server has acknowledged that it has this version now, whole: it need not tell that once more.
+    /// The server has acknowledged that it has this version now, whole: it need not tell that once more. A
+    /// heartbeat that is under way meanwhile may tell of an older one, which changes nothing (`Server::has`).
     pub fn note(&mut self, server: ServerId, handle: Handle, version: Version) {
         let Some(server) = self.servers.get_mut(&server) else { return };
         if server.chunks.get(&handle).is_none_or(|held| held.version <= version) {
@@ -102,7 +101,8 @@ impl Locations {
     }
 
     // handout: body GB
-    /// What the server has of this chunk is unknown, until it has told of all its chunks.
+    /// What the server has of this chunk is unknown, until it has told of all its chunks. It was asked for
+    /// something and did not answer: whether it has done it, it alone can say.
     pub fn doubt(&mut self, server: ServerId, handle: Handle) {
         if let Some(server) = self.servers.get_mut(&server) {
             server.chunks.remove(&handle);
@@ -122,7 +122,8 @@ impl Locations {
         servers.map(|(&id, server)| (id, server))
     }
 
-    /// The living servers whose replica is good and has this version.
+    /// The living servers whose replica is good and has this version. All that the master hands out to
+    /// clients comes from here, so a stale replica is never read, written, or cloned (§4.5).
     pub fn replicas(&self, handle: Handle, version: Version, now: Instant) -> Vec<ServerId> {
         let has = |server: &Server| {
             server.chunks.get(&handle).is_some_and(|held| held.version == version && held.is_good())
@@ -130,7 +131,8 @@ impl Locations {
         self.living(now).filter(|(_, server)| has(server)).map(|(id, _)| id).collect()
     }
 
-    /// The highest version that any server has told of.
+    /// The highest version that any server has told of; 0 if none has told of the chunk. Dead servers count:
+    /// they may come back with it.
     pub fn highest(&self, handle: Handle) -> Version {
         let versions = self.servers.values().filter_map(|server| server.chunks.get(&handle));
         versions.map(|held| held.version).max().unwrap_or(0)
@@ -152,7 +154,10 @@ impl Locations {
     }
 
     /// Living servers for `count` new replicas: those with the fewest chunks, and of these any. Not those in
-    /// `except`, nor those that are full.
+    /// `except`, nor those that are full. Fewer than `count` if there are no more.
+    ///
+    /// The paper weighs disk space and recent creations (§4.2). Here all chunks are alike, and their number
+    /// says both.
     pub fn choose(&self, count: usize, bytes: usize, except: &[ServerId], now: Instant) -> Vec<ServerId> {
         let has_room = |server: &Server| server.free >= bytes as u64;
         let servers = self.living(now).filter(|(id, server)| !except.contains(id) && has_room(server));
@@ -169,6 +174,11 @@ impl Locations {
 }
 
 impl Server {
+    fn new(boot: u64, heard: Instant) -> Server {
+        Server { boot, number: 0, heard, free: 0, chunks: BTreeMap::new(), wants_full: false }
+    }
+
+    /// A higher version is another replica: what was known of the old one's damage says nothing about it.
     fn has(&mut self, handle: Handle, version: Version) {
         let held = self.chunks.entry(handle).or_insert(Held { version, is_corrupt: false, is_doomed: false });
         if version > held.version {

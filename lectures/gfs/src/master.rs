@@ -3,6 +3,10 @@
 //!
 //! No call to another server is made under the lock. What must not change while the master talks to others
 //! is *claimed* first: a chunk whose version is raised, that is copied or cloned, has one such thread.
+//!
+//! The pattern of every longer step is the same: look and decide under the lock, write the record that makes
+//! the decision durable, talk to servers without the lock, take it again, and look whether what was decided
+//! still holds. Meanwhile files are renamed, servers die, and other clients ask for the same.
 // handout: end
 // handout: put classic
 // //! The master, and its shadows: their handlers.
@@ -45,13 +49,15 @@ pub(crate) struct State {
     pub(crate) log: Oplog,
     pub(crate) locations: Locations,
     pub(crate) leases: Leases,
-    /// Chunks with which a thread of the master is busy.
+    /// Chunks with which a thread of the master is busy. In memory only: a crash frees them, and what the
+    /// thread had begun is either in the log or never was.
     pub(crate) claims: BTreeSet<Handle>,
-    /// Files that a thread adds a chunk to.
+    /// Files that a thread adds a chunk to. Two at a time would make two chunks where appenders want one.
     adding: BTreeSet<FileId>,
-    /// Chunks that are being made, and are in no file yet.
+    /// Chunks that are being made, and are in no file yet. Their servers may tell of them before the log
+    /// does.
     pub(crate) creating: BTreeSet<Handle>,
-    /// How many records each shadow holds.
+    /// How many records each shadow holds, as it has told. A shadow may be wiped, so this can fall.
     pub(crate) shipped: BTreeMap<usize, u64>,
     /// A shadow has told that it holds more.
     pub(crate) has_shipped: bool,
@@ -59,7 +65,8 @@ pub(crate) struct State {
     told: u64,
     /// Clones under way.
     pub(crate) clones: usize,
-    /// Chunks of which a clone has failed, and when the next one may be tried.
+    /// Chunks of which a clone has failed, and when the next one may be tried. Without the pause a chunk that
+    /// cannot be cloned would keep all others waiting, since it is the neediest each time.
     pub(crate) delayed: BTreeMap<Handle, Instant>,
 }
 
@@ -176,16 +183,19 @@ impl Master {
         self.state.lock()
     }
 
-    /// Makes a step of the durable state, and waits until the remote copies have it, too.
+    /// Makes a step of the durable state, and waits until the remote copies have it, too: a client is
+    /// answered only when the loss of this disk would not take the change with it (§2.6.3, §5.1.3).
     ///
     /// # Errors
-    /// [`MasterError::Retry`]: the remote copies do not have it in time.
+    /// [`MasterError::Retry`]: the remote copies do not have it in time. The step is made all the same, and
+    /// the same change, asked for again, is answered when they have it.
     pub(crate) fn commit(&self, record: &Record) -> Result<String, MasterError> {
         let answer = self.lock().log.append(record);
         self.wait_for_copies().map(|()| answer)
     }
 
-    /// Waits until enough shadows hold the log as it is now (§5.1.3).
+    /// Waits until enough shadows hold the log as it is now (§5.1.3). Steps of other threads that came just
+    /// before are waited for as well: what this client was told may rest on them.
     pub(crate) fn wait_for_copies(&self) -> Result<(), MasterError> {
         let mut state = self.lock();
         let position = state.namespace().position();
@@ -203,7 +213,8 @@ impl Master {
         Ok(())
     }
 
-    /// Does something with chunks that no other thread is busy with.
+    /// Does something with chunks that no other thread is busy with: all of them at once or none, so that two
+    /// threads never wait for each other. Nobody waits for a claim; clients ask again.
     ///
     /// # Errors
     /// [`MasterError::Retry`] if one is; and those of `work`.
@@ -242,7 +253,11 @@ impl Master {
         asked.into_iter().map(|(server, answer)| (server, answer.join().unwrap_or_default())).collect()
     }
 
-    /// The file's chunk at this place: file, index, and handle.
+    /// The file's chunk at this place; without a place, its last one. File, index, how many chunks there are,
+    /// and handle.
+    ///
+    /// # Errors
+    /// [`MasterError::NoFile`], [`MasterError::BadPath`], [`MasterError::NoChunk`].
     fn resolve(
         namespace: &Namespace,
         path: &str,
@@ -255,6 +270,8 @@ impl Master {
         Ok((file.id, index, chunks, *handle.ok_or(MasterError::NoChunk)?))
     }
 
+    /// Where to read: all good replicas. No lease is needed, and none is looked at: readers do not disturb
+    /// writers (§2.4). They may see a mutation on one replica and not yet on another.
     fn find_for_reading(&self, question: &FindChunk) -> Result<Located, MasterError> {
         let state = self.lock();
         let (file, index, chunks, handle) =
@@ -270,7 +287,8 @@ impl Master {
         Ok(Located { file, index, chunks, handle, version, replicas, primary, lease_left_ms })
     }
 
-    /// Finds the chunk's lease, or has one granted; first the chunk is copied if a snapshot has it, too.
+    /// Finds the chunk's lease, or has one granted; first the chunk is copied if a snapshot has it, too. Each
+    /// round looks anew: after a copy the file has another chunk at this place, which needs a lease itself.
     fn find_for_writing(&self, path: &str, index: Option<u64>) -> Result<Located, MasterError> {
         path::check_new(path)?;
         let mut index = index;
@@ -317,7 +335,12 @@ impl Master {
         }
     }
 
-    /// Makes a chunk on new servers, and then the file's last one.
+    /// Makes a chunk on new servers, and then the file's last one. A handle is used up first: a chunk that
+    /// was made on some servers and is in no file is an orphan, and its handle must not come to mean another
+    /// one.
+    ///
+    /// # Errors
+    /// [`MasterError::Unavailable`] without servers, [`MasterError::Retry`] if another thread was faster.
     fn add(&self, path: &str, next: u64) -> Result<(), MasterError> {
         let (file, handle, targets) = {
             let mut state = self.lock();
@@ -367,6 +390,8 @@ impl Master {
         })
     }
 
+    /// Checks a change and writes it down, under one lock: between the two no other change may come. The time
+    /// is in the record, since a master that reads the log later has another one.
     fn record_change(state: &mut State, request: &ChangeRequest) -> Result<String, MasterError> {
         let ChangeRequest { op, change } = request.clone();
         if let Some(answer) = state.namespace().check(op, &change)? {
@@ -411,6 +436,7 @@ impl MasterRpc for Master {
         Ok(answer)
     }
 
+    /// Not through the log, and without a wait for copies: a name that a crash takes back may be listed.
     fn list(&self, prefix: String) -> Vec<String> {
         self.lock().namespace().list(&prefix)
     }
@@ -433,7 +459,8 @@ impl MasterRpc for Master {
         if next > chunks {
             return Err(MasterError::NoChunk);
         }
-        // Another client may have added it: all appenders go on in one chunk.
+        // Another client may have added it: all appenders go on in one chunk. That is what makes appends of
+        // many clients cheap, and it is why the client says behind which chunk it wants one (§3.3).
         if next == chunks {
             self.add(&question.path, next)?;
             self.wait_for_copies()?;
@@ -441,6 +468,7 @@ impl MasterRpc for Master {
         self.find_for_writing(&question.path, Some(next))
     }
 
+    /// Never waits for anything: a master that is late here takes living servers for dead.
     fn heartbeat(&self, beat: Heartbeat) -> HeartbeatReply {
         let now = Instant::now();
         let mut state = self.lock();

@@ -25,7 +25,7 @@ const CLIENTS: usize = 1000;
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
-    /// Its number.
+    /// Its number. Names change; a thread that adds a chunk means the file that had the name when it looked.
     pub id: FileId,
     /// Its chunks, in order.
     pub chunks: Vec<Handle>,
@@ -41,12 +41,13 @@ pub struct Chunk {
     /// The highest number that was ever used for a version. An attempt to raise the version that failed
     /// somewhere in the middle may have left it on a replica, so it is not used again.
     pub reserved: Version,
-    /// How many files have the chunk.
+    /// How many files have the chunk: more than one after a snapshot (§3.4). With the last one it goes.
     pub refs: u32,
 }
 
 // handout: end
-/// A step of the state.
+/// A step of the state. Small steps make short records; and each must be a function of the state and of the
+/// record alone, or a master that reads its log would come to another state than the one that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// A client's change of the name space.
@@ -59,13 +60,13 @@ pub enum Record {
         at: u64,
     },
     // handout: drop classic
-    /// A handle is used up.
+    /// A handle is used up, before any server hears of it. It is in no file yet, and may never be.
     Allocate,
     /// The file gets this chunk as its last one.
     AddChunk(FileId, Handle),
-    /// This number for a version is used up.
+    /// This number for a version is used up. See [`Chunk::reserved`].
     Reserve(Handle, Version),
-    /// The chunk has this version.
+    /// The chunk has this version: all replicas that take part in the next lease have it.
     Confirm(Handle, Version),
     /// In this file the first chunk is replaced by its copy, the second, which has the same version.
     Copied(FileId, Handle, Handle),
@@ -97,7 +98,7 @@ pub struct Namespace {
 
 // handout: bodies GA
 impl Namespace {
-    /// How many records were applied.
+    /// How many records were applied, over all lives of the master: the place in the log, for shadows.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -113,7 +114,10 @@ impl Namespace {
     }
 
     // handout: end
-    /// The names that begin with `prefix`.
+    /// The names that begin with `prefix`. Hidden ones are shown to those who ask for them.
+    ///
+    /// There are no directories, only names in one table, so that two clients can create files with one
+    /// prefix at the same time without a lock on anything they share (§4.1).
     pub fn list(&self, prefix: &str) -> Vec<String> {
         let names = self.files.range(prefix.to_owned()..).map(|(name, _)| name);
         let shows_hidden = prefix.starts_with(HIDDEN);
@@ -140,13 +144,15 @@ impl Namespace {
         self.next_handle + 1
     }
 
-    /// Deleted files, and when they were deleted.
+    /// Deleted files by their hidden names, and when they were deleted, in nanoseconds of the master's clock.
     pub fn deleted(&self) -> Vec<(String, u64)> {
         let hidden = self.files.range(HIDDEN.to_owned()..).take_while(|(name, _)| name.starts_with(HIDDEN));
         hidden.map(|(name, file)| (name.clone(), file.deleted_at)).collect()
     }
 
-    /// Whether a change can be made, and the answer to one that was made already.
+    /// Whether a change can be made, and the answer to one that was made already. A client whose answer was
+    /// lost asks again, perhaps another life of the master, and must not hear that its own file is in the
+    /// way.
     ///
     /// # Errors
     /// Why it cannot be made.
@@ -186,7 +192,8 @@ impl Namespace {
         self.file(path)
     }
 
-    /// Makes a step. Returns what a change answers.
+    /// Makes a step. Returns what a change answers; other steps answer nothing. A step that has no object any
+    /// more (its file was reclaimed meanwhile) changes nothing but the position.
     pub fn apply(&mut self, record: &Record) -> String {
         self.position += 1;
         match record {
@@ -223,6 +230,8 @@ impl Namespace {
         String::new()
     }
 
+    /// Makes a change that was checked. A record of the log was checked when it was written, against the same
+    /// state; so a file that is missing here means a damaged log, and nothing is changed.
     fn change(&mut self, change: &FileChange, at: u64) -> String {
         match change {
             FileChange::Create { path } => {
@@ -255,7 +264,9 @@ impl Namespace {
         }
     }
 
-    /// Deletes a file, if there is one, by a name that is hidden.
+    /// Deletes a file, if there is one, by a name that is hidden: that is a cheap and reversible step, and
+    /// the slow one, with every chunkserver, comes later and needs no client to wait (§4.4). The record's
+    /// number in the name makes it a new one, however often files of this name are deleted.
     fn hide(&mut self, path: &str, at: u64) -> String {
         let Some(file) = self.files.remove(path) else { return String::new() };
         let hidden = path::hidden(path, self.position);
@@ -263,6 +274,8 @@ impl Namespace {
         hidden
     }
 
+    /// Notes a client's last change and its answer. The client that has been silent for longest is forgotten:
+    /// its last request can no longer be under way when a thousand others have changed something since.
     fn remember(&mut self, op: OpId, answer: String) {
         self.clients.insert(op.client, (op.number, self.position, answer));
         if self.clients.len() > CLIENTS {
@@ -278,6 +291,8 @@ impl Namespace {
         self.files.values_mut().find(|file| file.id == id)
     }
 
+    /// The file has a chunk of its own at the place of the one that it shared. If the file was deleted for
+    /// good meanwhile the copy is in no file, and its servers are told to delete it.
     fn copied(&mut self, file: FileId, from: Handle, to: Handle) {
         let Some(chunk) = self.chunk(from) else { return };
         let Some(file) = self.file_of(file) else { return };
@@ -287,7 +302,7 @@ impl Namespace {
         self.release(from);
     }
 
-    /// One file less has the chunk.
+    /// One file less has the chunk. Without a file it is an orphan, on whichever servers it is.
     fn release(&mut self, handle: Handle) {
         let Some(chunk) = self.chunks.get_mut(&handle) else { return };
         chunk.refs -= 1;

@@ -1,4 +1,7 @@
 //! The master's log on its disk: a checkpoint, and the records since (§2.6.3).
+//!
+//! It is the only durable thing that the master has. A change that a client was told of and that the log
+//! lacks would be undone by the next crash, with all data that were written below the new name.
 
 use labapi::Persister;
 
@@ -14,7 +17,8 @@ pub struct Oplog {
     // handout: drop classic
     disk: Persister,
     namespace: Namespace,
-    /// The records since the last checkpoint, encoded, for shadows.
+    /// The records since the last checkpoint, encoded, for shadows. A shadow that lacks earlier ones gets the
+    /// whole state instead.
     records: Vec<Vec<u8>>,
     /// Bytes of the log beyond which a checkpoint replaces it.
     checkpoint: usize,
@@ -27,7 +31,7 @@ pub struct Oplog {
 // handout: bodies GA
 impl Oplog {
     /// Reads what the disk holds. A record at the end that a crash has torn was never answered for, and is
-    /// dropped.
+    /// dropped. `checkpoint` is in bytes: the shorter the log, the sooner a master is back after a crash.
     ///
     /// # Panics
     /// If the checkpoint is damaged.
@@ -59,7 +63,10 @@ impl Oplog {
         &self.namespace
     }
 
-    /// Makes a step, durable on this disk when the call returns.
+    /// Makes a step, durable on this disk when the call returns. Returns what a change answers.
+    ///
+    /// First the disk, then the state: a state that was ahead of the disk could be seen by a client, and be
+    /// gone after a crash.
     pub fn append(&mut self, record: &Record) -> String {
         let encoded = labgob::encode(record);
         let mut framed = (encoded.len() as u32).to_le_bytes().to_vec();
@@ -76,7 +83,8 @@ impl Oplog {
     }
 
     // handout: body GC
-    /// Replaces everything by a state.
+    /// Replaces everything by a state. The empty log and the checkpoint are one write: with two, a crash in
+    /// between would apply the old records once more, or lose them.
     pub fn install(&mut self, namespace: Namespace) {
         self.disk.save(&[], Some(&labgob::encode(&namespace)));
         self.disk.sync();

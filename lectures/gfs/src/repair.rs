@@ -14,6 +14,8 @@ use crate::rpc::{CloneFrom, Handle, Heartbeat, MasterError, Released, ServerId, 
 
 // handout: bodies GA
 impl Master {
+    /// Looks at everything now and then. What it does is never urgent and never needed for correctness: it
+    /// can stop anywhere, and the next round finds what is left to do (§4.4 praises just that).
     pub(crate) fn run_keeper(self: &Arc<Self>) {
         loop {
             thread::sleep(self.settings.look);
@@ -27,7 +29,8 @@ impl Master {
         }
     }
 
-    /// Deleted files whose time is over are gone for good. Their chunks become orphans.
+    /// Deleted files whose time is over are gone for good. Their chunks become orphans, of which servers hear
+    /// when they tell of them: also a server that was down for a week.
     fn reclaim(&self, now: Instant) {
         let mut state = self.lock();
         let is_due = |at: u64| now >= Instant::from_nanos(at) + self.settings.trash;
@@ -38,7 +41,8 @@ impl Master {
     }
 
     // handout: body GB
-    /// Starts clones of the chunks that have lost most, as many as may run.
+    /// Starts clones of the chunks that have lost most, as many as may run. Two servers that fail leave some
+    /// chunks with one replica and many with two; those with one must not wait behind the others (§4.3).
     fn repair(self: &Arc<Self>) {
         let now = Instant::now();
         let chosen: Vec<Handle> = {
@@ -68,6 +72,13 @@ impl Master {
     // handout: body GB
     /// Has one more server fetch a claimed chunk. Its lease is taken back first: a mutation meanwhile would
     /// not reach the new replica.
+    ///
+    /// The claim is held until the end, so no lease is granted either: writers of the chunk wait meanwhile,
+    /// and readers do not.
+    ///
+    /// # Errors
+    /// [`MasterError::Retry`], [`MasterError::Unavailable`], [`MasterError::NoFile`]: it is tried again
+    /// later.
     fn clone_chunk(&self, handle: Handle) -> Result<(), MasterError> {
         self.revoke(handle)?;
         let (version, source, target) = {
@@ -101,6 +112,7 @@ impl Master {
 }
 
 // handout: body GB
+/// Any of them: with a rule that always names the same one, that one would get all the work.
 fn pick(servers: &[ServerId]) -> Option<ServerId> {
     servers.iter().copied().min_by_key(|_| random::<u64>())
 }
@@ -126,7 +138,8 @@ impl State {
         }
     }
 
-    /// The leases that the server may keep.
+    /// The leases that the server may keep. Not those of claimed chunks: whoever has claimed one is taking
+    /// the lease back, or waits for its end, and would wait for ever.
     pub(crate) fn extend(&mut self, beat: &Heartbeat, now: Instant) -> Vec<(Handle, Version)> {
         let wishes = beat.wishes.iter().copied();
         let from = (beat.server, beat.boot);

@@ -19,7 +19,7 @@ use crate::rpc::{
     ReadArgs, ReadReply, Released, ServerId, Version,
 };
 
-/// A chunk.
+/// A chunk on this server.
 #[derive(Debug, Default)]
 pub(crate) struct Replica {
     pub(crate) version: Version,
@@ -28,7 +28,8 @@ pub(crate) struct Replica {
     /// How many mutations under the lease were applied here.
     applied: u64,
     pub(crate) lease: Option<Lease>,
-    /// The lease of this version was taken back or given up, and does not come again.
+    /// The lease of this version was taken back or given up, and does not come again: a late copy of the
+    /// grant would otherwise make a primary that the master knows nothing of.
     revoked: Version,
     /// The primary waits for its secondaries.
     is_busy: bool,
@@ -42,11 +43,11 @@ pub(crate) struct Replica {
 pub(crate) struct Lease {
     pub(crate) until: Instant,
     pub(crate) secondaries: Vec<ServerId>,
-    /// When it was needed last.
+    /// When it was needed last. One that nobody needs is not extended, and ends by itself.
     pub(crate) used: Instant,
 }
 
-/// What a client wants of the primary.
+/// What a client wants of the primary. An append names no offset: that is all the difference (§3.3).
 pub(crate) enum Wanted {
     Write { offset: usize },
     Append { length: usize },
@@ -61,6 +62,7 @@ pub(crate) struct Begun {
 
 /// What a chunkserver knows.
 pub(crate) struct State {
+    /// This life of the server, drawn at random: leases and heartbeats name it.
     pub(crate) boot: u64,
     pub(crate) disk: ChunkDisk,
     pub(crate) chunks: BTreeMap<Handle, Replica>,
@@ -132,7 +134,11 @@ impl State {
         self.chunks.get_mut(&handle).ok_or(ChunkError::NoChunk)
     }
 
-    /// A good replica of this version.
+    /// A good replica of this version. Every question names the version that the asker knows of: that is how
+    /// a stale replica is noticed, and a stale client (§4.5).
+    ///
+    /// # Errors
+    /// [`ChunkError::NoChunk`], [`ChunkError::Stale`], [`ChunkError::Corrupt`].
     fn good(&mut self, handle: Handle, version: Version) -> Result<&mut Replica, ChunkError> {
         let replica = self.replica(handle)?;
         match replica.version == version {
@@ -154,7 +160,8 @@ impl State {
     }
 
     // handout: body GB
-    /// Ends the own lease early. The master learns of it at once, so that it need not wait.
+    /// Ends the own lease early. The master learns of it at once, so that it need not wait. `failed` are the
+    /// secondaries that must not take part in the next lease: they may have a gap that no version shows.
     fn give_up(&mut self, handle: Handle, failed: Vec<ServerId>) {
         let Some(replica) = self.chunks.get_mut(&handle) else { return };
         if replica.lease.take().is_some() {
@@ -164,6 +171,7 @@ impl State {
         }
     }
 
+    /// A chunk without bytes. A repetition finds it, and is as good as the first.
     pub(crate) fn create(&mut self, chunk: ChunkVersion) -> Result<(), ChunkError> {
         if !self.chunks.contains_key(&chunk.handle) {
             self.install(chunk.handle, chunk.version, &[]);
@@ -171,12 +179,15 @@ impl State {
         self.good(chunk.handle, chunk.version).map(|_| ())
     }
 
+    /// A chunk as it was made elsewhere. It takes part in no lease until its version is raised again: what
+    /// the present lease has done since the copy was made is not in it.
     pub(crate) fn install(&mut self, handle: Handle, version: Version, bytes: &[u8]) {
         self.disk.put(handle, version, bytes);
         self.chunks.insert(handle, Replica { version, ..Replica::default() });
         self.changed(handle);
     }
 
+    /// Deletes what the master meant: a replica that is newer than the order has come since.
     pub(crate) fn delete(&mut self, handle: Handle, version: Version) {
         if self.chunks.get(&handle).is_some_and(|replica| replica.version <= version) {
             self.chunks.remove(&handle);
@@ -185,6 +196,11 @@ impl State {
         }
     }
 
+    /// Takes a new version, which ends whatever lease there was: mutations under the old one find another
+    /// version here. The count of mutations begins at 0, alike on all replicas of the new version.
+    ///
+    /// # Errors
+    /// [`ChunkError::Stale`] unless the replica has exactly the version that it is raised from.
     pub(crate) fn raise(&mut self, raise: Raise, now: Instant) -> Result<Raised, ChunkError> {
         // A repetition finds the new version already.
         if self.replica(raise.handle)?.version != raise.to {
@@ -198,6 +214,10 @@ impl State {
         Ok(Raised { boot: self.boot, clock: now.as_nanos() })
     }
 
+    /// Becomes the primary, if this is the life and the version that the grant is for.
+    ///
+    /// # Errors
+    /// [`ChunkError::NotPrimary`]: the grant is for another life, or its lease is over already.
     pub(crate) fn grant(&mut self, grant: Grant, now: Instant) -> Result<(), ChunkError> {
         let boot = self.boot;
         let replica = self.good(grant.handle, grant.version)?;
@@ -232,6 +252,8 @@ impl State {
     }
 
     // handout: body GD
+    /// Copies a chunk on the own disk, for a file that no longer shares it (§3.4). The copy has the
+    /// original's version: all replicas that copy it are equal, and count as current.
     pub(crate) fn copy(&mut self, copy: CopyChunk) -> Result<(), ChunkError> {
         if !self.chunks.contains_key(&copy.to) {
             self.good(copy.from, copy.version)?;
@@ -257,6 +279,8 @@ impl State {
         own.is_none_or(|own| own.version < order.version || own.version == order.version && own.is_corrupt)
     }
 
+    /// Reads, and tells how long the chunk is here. A damaged block is never returned: the reader hears
+    /// [`ChunkError::Corrupt`] and goes to another replica (§5.2).
     pub(crate) fn read(&mut self, args: &ReadArgs) -> Result<ReadReply, ChunkError> {
         let in_chunk = args.offset.checked_add(args.length).is_some_and(|end| end <= self.chunk);
         if !in_chunk {
@@ -269,6 +293,12 @@ impl State {
     }
 
     /// At a secondary. Mutations come in the primary's order, or not at all.
+    ///
+    /// The number says everything: the next one is carried out; an earlier one was, and is acknowledged
+    /// again; a later one means that one is missing here, and what stands behind a gap could be anywhere.
+    ///
+    /// # Errors
+    /// [`ChunkError::Gap`], [`ChunkError::MissingData`], and those of `good`.
     pub(crate) fn apply(&mut self, args: &ApplyArgs) -> Result<(), ChunkError> {
         let replica = self.good(args.handle, args.version)?;
         if !replica.takes_part || args.serial > replica.applied + 1 {
@@ -280,6 +310,7 @@ impl State {
         self.carry_out(args.handle, args.serial, &args.mutation)
     }
 
+    /// The same at primary and secondaries: the offset is decided already, so that equal replicas stay equal.
     fn carry_out(&mut self, handle: Handle, serial: u64, mutation: &Mutation) -> Result<(), ChunkError> {
         let (offset, bytes) = match mutation {
             Mutation::Write { offset, data } => {
@@ -342,7 +373,9 @@ impl State {
         Ok(Some(Begun { apply: ApplyArgs { handle, version, serial, mutation }, secondaries }))
     }
 
-    /// Where the data go. A record that does not fit is not begun: the chunk is padded instead.
+    /// Where the data go. A record that does not fit is not begun: the chunk is padded instead, and its
+    /// client goes on with the next chunk. Records of a quarter of a chunk at most keep the padding small
+    /// (§3.3).
     fn mutation(
         &mut self,
         handle: Handle,

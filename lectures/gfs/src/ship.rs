@@ -1,5 +1,7 @@
 // handout: file guided
-//! The log on its way to shadows (§2.6.3, §5.1.3).
+//! The log on its way to shadows (§2.6.3, §5.1.3). A shadow is a mirror that is a little late: it has the
+//! same records in the same order, so it goes through the same states, and hears of places from the
+//! chunkservers themselves. What it answers was true some time ago.
 
 use labrt::thread;
 use labrt::time::Instant;
@@ -10,7 +12,8 @@ use crate::rpc::Shipment;
 
 // handout: bodies GC
 impl Master {
-    /// Ships the log to one shadow, as it grows.
+    /// Ships the log to one shadow, as it grows: at once if changes wait for copies, and otherwise in
+    /// intervals, for then nothing but the shadow's age depends on it.
     pub(crate) fn run_shipper(&self, shadow: usize) {
         let mut known = 0;
         loop {
@@ -48,7 +51,8 @@ impl Master {
     }
 
     /// At a shadow: takes what is new of a shipment, and tells how far it is. Shipments may come late and
-    /// twice.
+    /// twice. One that begins behind what the shadow holds has a gap: nothing of it is taken, and the answer
+    /// tells the master where to begin.
     pub(crate) fn follow(&self, shipment: &Shipment) -> u64 {
         let mut state = self.lock();
         let decode = |bytes: &Vec<u8>| labgob::decode::<Namespace>(bytes).ok();

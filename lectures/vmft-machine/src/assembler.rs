@@ -1,7 +1,22 @@
 //! A small assembler: programs as text, an instruction a line.
 //!
 //! `label:` names a position, `;` starts a comment, `r0` to `r15` are registers, and a number may be
-//! decimal or hexadecimal (`0x10`). Operands are separated by blanks.
+//! decimal or hexadecimal (`0x10`). Operands are separated by blanks. For example, a guest that prints `!` at
+//! each tick of its timer, and sleeps between two:
+//!
+//! ```text
+//!     movi r1 0
+//!     setvec r1 tick      ; vector 0 is the timer's
+//!     movi r1 10000
+//!     timer r1            ; every ten milliseconds
+//! idle:
+//!     wfi
+//!     jmp idle            ; an interrupt that came goes back to here
+//! tick:
+//!     movi r2 33
+//!     conout r2
+//!     iret
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -23,6 +38,7 @@ pub fn assemble(text: &str) -> Program {
 pub fn assemble_bytes(text: &str) -> Vec<u8> {
     let lines = || text.lines().map(|line| line.split(';').next().unwrap_or("").trim());
     let lines = || lines().filter(|line| !line.is_empty());
+    // Twice through the text: a jump may name a label that stands below it.
     let mut labels = BTreeMap::new();
     let mut position = 0;
     for line in lines() {

@@ -1,11 +1,36 @@
 //! Sample guests. Servers take requests of words (client, number, operation, arguments) and answer with three
 //! (client, number, result). They carry each request out once: a repeated one gets the first answer again.
+//!
+//! None of them knows that it is replicated. That a server recognises repetitions is for its clients' sake:
+//! they ask again when an answer is late, as they would if the network had lost it, and a host that dies
+//! looks like that.
+//!
+//! | guest | what it is for |
+//! |---|---|
+//! | [`counter`] | the output rule: 11 must not come twice for two increments |
+//! | [`key_value`] | histories that are checked for linearizability |
+//! | [`echo`] | nothing but network |
+//! | [`clock`] | values that no replay could guess |
+//! | [`file_writer`], [`disk_spinner`] | the disk: interrupts that bring data |
+//! | [`sorter`], [`sort_server`] | instructions without events; many pages to ship |
+//! | [`timing`] | a control flow that depends on where an interrupt comes |
 
 use crate::assembler::assemble;
 use crate::instruction::Program;
 
 /// A server: `body` computes the result in `r10`, from the operation in `r4` and the packet at `r1`, and may
 /// jump to `keep`. It has `r7` to `r11` to itself. The timer ticks every `period` microseconds; 0: never.
+///
+/// | address | content |
+/// |---|---|
+/// | `0x0100` | the packet: client, number, operation, arguments; later the answer |
+/// | `0x0800` | the counter |
+/// | `0x1000` | 64 rows of 32 bytes, by client modulo 64: number of the last request, its result |
+/// | `0x2000` | 256 words: the values of the keys |
+/// | `0x4000` | what `sort_server` sorts |
+///
+/// The request is carried out in the packet's handler, where interrupts are disabled. So no second request
+/// can come between the look at the row and the note in it.
 fn server(period: u32, body: &str) -> Program {
     assemble(&format!(
         "
@@ -51,6 +76,9 @@ fn server(period: u32, body: &str) -> Program {
 }
 
 /// Operation 0 returns the counter, any other adds 1 and returns the sum.
+///
+/// Its answers tell how often it has counted: an increment that is lost, or carried out by both hosts, shows
+/// in the next answer.
 pub fn counter(period: u32) -> Program {
     server(
         period,
@@ -65,7 +93,8 @@ pub fn counter(period: u32) -> Program {
     )
 }
 
-/// Operation 0 returns the value of key `argument 1` (below 256); any other sets it to `argument 2`.
+/// Operation 0 returns the value of key `argument 1` (below 256); any other sets it to `argument 2`, and
+/// returns that. A key that was never set has the value 0.
 pub fn key_value(period: u32) -> Program {
     server(
         period,
@@ -84,6 +113,9 @@ pub fn key_value(period: u32) -> Program {
 }
 
 /// Returns a mixture of the time, a random number and the host's number.
+///
+/// A backup that executed any of the three itself would come to another answer, and the hashes of the two
+/// hosts would differ from that instruction on.
 pub fn clock(period: u32) -> Program {
     server(
         period,
@@ -98,6 +130,9 @@ pub fn clock(period: u32) -> Program {
 }
 
 /// Sorts 32 numbers for each request, over several pages; the result is the smallest.
+///
+/// The numbers stand 256 bytes apart, on eight pages. So a request changes eight kilobytes of state and needs
+/// a few dozen bytes of log: here replication of the input pays most.
 pub fn sort_server(period: u32) -> Program {
     server(
         period,
@@ -141,7 +176,8 @@ pub fn sort_server(period: u32) -> Program {
     )
 }
 
-/// Sends each packet back.
+/// Sends each packet back: `r13` is its length when the handler begins. Two requests that come while one is
+/// answered wait in the hypervisor, since interrupts are disabled in a handler.
 pub fn echo() -> Program {
     assemble(
         "
@@ -161,6 +197,10 @@ pub fn echo() -> Program {
 
 /// Writes `count` blocks to eight places in turn, reads each back, prints `.` if it is the same and `x` if
 /// not, and halts.
+///
+/// Its console is a row of dots whatever happens to its hosts. An `x` would mean that a write was lost
+/// (started by a host that died, and not started again by the other one), or that a late copy of an earlier
+/// write to the place came behind it.
 pub fn file_writer(count: u32) -> Program {
     assemble(&format!(
         "
@@ -206,6 +246,9 @@ pub fn file_writer(count: u32) -> Program {
 }
 
 /// Sorts 64 numbers again and again, and prints a byte after each sort. The timer only interrupts it.
+///
+/// Thousands of instructions run between two events, so what limits it is how fast the machine runs, and how
+/// far behind a backup may be that must stop at the newest entry (rule R2 of the lab).
 pub fn sorter(period: u32) -> Program {
     assemble(&format!(
         "
@@ -258,6 +301,10 @@ pub fn sorter(period: u32) -> Program {
 
 /// Counts, and takes another path at each tick, by where the tick found it: the handler notes the `pc` that
 /// the interrupt pushed, and the main loop's count. Every sixteenth tick it prints what it has mixed.
+///
+/// An interrupt that is delivered one instruction too late pushes another `pc`, and everything that the guest
+/// does from then on is different. No guest of real use is so touchy, and that is the point: a test with this
+/// one notices what an ordinary guest would forgive for hours.
 pub fn timing(period: u32) -> Program {
     assemble(&format!(
         "
@@ -298,7 +345,10 @@ pub fn timing(period: u32) -> Program {
 }
 
 /// Starts a read of block 3 and counts how often it looks at the target before that changes; prints the
-/// count.
+/// count. Twenty times, and then it halts. Block 3 must not begin with eight zeros.
+///
+/// Without bounce buffers the data would come in the middle of the loop, at a moment that only the primary's
+/// hardware knows, and the backup would count to another number (§3.4).
 pub fn disk_spinner() -> Program {
     assemble(
         "

@@ -1,4 +1,13 @@
 //! The guest's instructions: eight bytes each, as a program holds them and as the machine runs them.
+//!
+//! ```text
+//! byte     0           1   2   3   4 5 6 7
+//!          operation   a   b   c   imm, little-endian, signed
+//! ```
+//!
+//! Nearly every instruction is a function of the machine's state: two hosts carry it out alike and need not
+//! talk about it. The few others decide what replication costs. [`Operation::is_nondeterministic`] names
+//! those whose result must come from outside, and [`Operation::is_output`] those whose effect goes outside.
 
 use std::fmt;
 
@@ -8,39 +17,118 @@ use serde::{Deserialize, Serialize};
 pub const LENGTH: usize = 8;
 
 macro_rules! operations {
-    ($($name:ident $text:literal $operands:literal)*) => {
-        /// What an instruction does. In the comments of the machine, `a`, `b` and `c` are registers and
-        /// `imm` is the number.
+    ($($(#[$doc:meta])* $name:ident $text:literal $operands:literal)*) => {
+        /// What an instruction does. `a`, `b` and `c` are its registers, and `imm` is its number.
+        ///
+        /// Words have 64 bits and no sign; sums, differences and products wrap. Memory is little-endian, and
+        /// needs no alignment. An address is `b + imm`, which wraps as well, so a negative `imm` reaches
+        /// below `b`. A position counts instructions, not bytes, from 0.
+        ///
+        /// An instruction that traps ([`Trap`](crate::Trap)) changes nothing and is not retired: the machine
+        /// stops in front of it. Both hosts stop there alike, so a trap needs no entry in the log.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[allow(missing_docs, reason = "`machine.rs` says what each one does, in the arm that does it")]
-        pub enum Operation { $($name),* }
+        pub enum Operation { $($(#[$doc])* $name),* }
 
         /// Every operation, its name in programs, and its operands: `a`, `b`, `c`, `i` (a number or a label).
+        /// An operation's place in this list is its first byte in a program: new ones go to the end.
         pub(crate) const OPERATIONS: &[(Operation, &str, &str)] =
             &[$((Operation::$name, $text, $operands)),*];
     };
 }
 
 operations! {
-    Movi "movi" "ai"  Mov "mov" "ab"
-    Add "add" "abc"  Sub "sub" "abc"  Mul "mul" "abc"  Divu "divu" "abc"
-    And "and" "abc"  Or "or" "abc"  Xor "xor" "abc"  Shl "shl" "abc"  Shr "shr" "abc"
-    Cmplt "cmplt" "abc"  Cmpeq "cmpeq" "abc"
-    Ld "ld" "abi"  St "st" "abi"  Ldb "ldb" "abi"  Stb "stb" "abi"
-    Jmp "jmp" "i"  Jz "jz" "ai"  Jnz "jnz" "ai"  Call "call" "i"  Ret "ret" ""
-    Setvec "setvec" "ai"  Ei "ei" ""  Di "di" ""  Iret "iret" ""  Halt "halt" ""  Wfi "wfi" ""
-    Rdtime "rdtime" "a"  Rdrand "rdrand" "a"  Rdhost "rdhost" "a"
-    Nettx "nettx" "ab"  Netrx "netrx" "a"  Diskrd "diskrd" "ab"  Diskwr "diskwr" "ab"
-    Conout "conout" "a"  Timer "timer" "a"
+    /// `a` becomes `imm`, extended to 64 bits with its sign.
+    Movi "movi" "ai"
+    /// `a` becomes `b`.
+    Mov "mov" "ab"
+    /// `a` becomes `b + c`.
+    Add "add" "abc"
+    /// `a` becomes `b - c`.
+    Sub "sub" "abc"
+    /// `a` becomes `b * c`, of which the lower 64 bits stay.
+    Mul "mul" "abc"
+    /// `a` becomes `b / c`, rounded down. Traps if `c` is 0: processors differ there, and a guest must not.
+    Divu "divu" "abc"
+    /// `a` becomes the bits that `b` and `c` have in common.
+    And "and" "abc"
+    /// `a` becomes the bits of `b` and `c` together.
+    Or "or" "abc"
+    /// `a` becomes the bits in which `b` and `c` differ.
+    Xor "xor" "abc"
+    /// `a` becomes `b`, shifted left by the lower six bits of `c`. So a shift by 64 shifts by 0.
+    Shl "shl" "abc"
+    /// `a` becomes `b`, shifted right by the lower six bits of `c`; zeros come in.
+    Shr "shr" "abc"
+    /// `a` becomes 1 if `b < c`, and otherwise 0. A negative number is a large one here.
+    Cmplt "cmplt" "abc"
+    /// `a` becomes 1 if `b` equals `c`, and otherwise 0.
+    Cmpeq "cmpeq" "abc"
+    /// `a` becomes the word at the address. Traps beyond memory, as the next three do.
+    Ld "ld" "abi"
+    /// The word at the address becomes `a`.
+    St "st" "abi"
+    /// `a` becomes the byte at the address; the upper 56 bits become 0.
+    Ldb "ldb" "abi"
+    /// The byte at the address becomes the lowest eight bits of `a`.
+    Stb "stb" "abi"
+    /// Goes on at position `imm`. A position outside of the program traps when its turn comes, not here.
+    Jmp "jmp" "i"
+    /// As `jmp` if `a` is 0.
+    Jz "jz" "ai"
+    /// As `jmp` unless `a` is 0.
+    Jnz "jnz" "ai"
+    /// Pushes the position of the next instruction, and jumps. Traps if the stack is beyond memory.
+    Call "call" "i"
+    /// Pops a position and jumps there. Traps if the stack is beyond memory.
+    Ret "ret" ""
+    /// Vector `a` gets the handler at position `imm`. Traps if `a` is above 7. 0: timer, 1: packet, 2: disk.
+    Setvec "setvec" "ai"
+    /// Interrupts are enabled: they may come from in front of the next instruction on.
+    Ei "ei" ""
+    /// Interrupts are disabled. Those that come wait in the hypervisor.
+    Di "di" ""
+    /// The end of a handler: as `ret`, and interrupts are enabled in the same step. With `ei` and `ret` an
+    /// interrupt could come between the two, and a guest that is flooded would overflow its stack.
+    Iret "iret" ""
+    /// The machine has ended, and the instruction is not retired.
+    Halt "halt" ""
+    /// Enables interrupts and waits for one, in one step; it is retired when the wait begins. Without waiting
+    /// guests the primary would run, and log, as fast as it can for nothing.
+    Wfi "wfi" ""
+    /// `a` becomes the host's time in microseconds. Not deterministic.
+    Rdtime "rdtime" "a"
+    /// `a` becomes a random number. Not deterministic.
+    Rdrand "rdrand" "a"
+    /// `a` becomes the host's number. Not deterministic, so the hypervisor gives every host the same number:
+    /// the guest must not notice that it has moved.
+    Rdhost "rdhost" "a"
+    /// Sends the packet of `b` bytes at address `a`. An output. Traps beyond memory, or if it is too long.
+    Nettx "nettx" "ab"
+    /// Copies the packet of the newest packet interrupt to address `a`; its length was in `r13` when the
+    /// handler began. Traps beyond memory. The packet came with its interrupt, so this is deterministic.
+    Netrx "netrx" "a"
+    /// Starts to read block `a` into the 512 bytes at address `b`, and goes on at once. The data arrive with
+    /// the disk's interrupt, and not before. Traps beyond memory.
+    Diskrd "diskrd" "ab"
+    /// Starts to write the 512 bytes at address `b` to block `a`, as they are now. An output: the disk is
+    /// shared, and survives the host. The end comes as an interrupt. Traps beyond memory.
+    Diskwr "diskwr" "ab"
+    /// Prints the lowest eight bits of `a`. An output.
+    Conout "conout" "a"
+    /// An interrupt is due every `a` microseconds from now on; 0 switches the timer off. *When* they come the
+    /// hypervisor decides, and logs.
+    Timer "timer" "a"
 }
 
 impl Operation {
-    /// Whether the result differs from run to run, so that the hypervisor must carry the instruction out.
+    /// Whether the result differs from run to run, so that the hypervisor must carry the instruction out. The
+    /// primary's does and logs the result; the backup's takes the result from the log (§2.1 of the paper).
     pub fn is_nondeterministic(self) -> bool {
         matches!(self, Operation::Rdtime | Operation::Rdrand | Operation::Rdhost)
     }
 
-    /// Whether the instruction sends something out of the machine.
+    /// Whether the instruction sends something out of the machine. Such an output must be held back until the
+    /// backup has the log up to here (§2.2, the output rule). A read of the disk is none: it can be repeated.
     pub fn is_output(self) -> bool {
         matches!(self, Operation::Nettx | Operation::Conout | Operation::Diskwr)
     }
@@ -69,6 +157,8 @@ impl Instruction {
         bytes
     }
 
+    /// None if there is no such operation or register. Registers that an operation does not use are looked at
+    /// as well: so each instruction has one spelling only, and the machine may trust all three numbers.
     fn decode(bytes: [u8; LENGTH]) -> Option<Instruction> {
         let [operation, a, b, c, imm @ ..] = bytes;
         let (operation, ..) = *OPERATIONS.get(usize::from(operation))?;
@@ -107,7 +197,9 @@ pub struct Program {
 
 impl Program {
     /// Decodes a program and finds every instruction that must trap, so that no hidden source of
-    /// non-determinism is left. Code is no part of the guest's memory: it cannot change later.
+    /// non-determinism is left. Code is no part of the guest's memory: it cannot change later, and what the
+    /// loader has found is all that there will ever be. (The paper's hypervisor needs binary translation to
+    /// be as sure of an x86 guest.)
     ///
     /// # Errors
     /// [`LoadError`].

@@ -10,7 +10,11 @@
 //! hosts.
 //!
 //! Conventions: `r15` is the stack pointer; an interrupt pushes `pc`, disables interrupts, and puts its
-//! argument into `r13` (timer: 0; packet: its length; disk: 0 if it went well, else 1). `iret` undoes both.
+//! argument into `r13` (timer: 0; packet: its length; disk: 0 if it went well, else 1). `iret` undoes the
+//! first two. No other register is saved: a handler that changes one must put it back, or have it to itself.
+//!
+//! A second core is left out on purpose. Two cores that share memory race for it, and the outcome of a race
+//! is no function of how many instructions each has retired, so it cannot be replayed by counting.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -19,30 +23,28 @@ use std::sync::Arc;
 use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
-use crate::instruction::{Instruction, Operation, Program};
+use crate::instruction::{Operation, Program};
+use crate::memory::STACK;
 
 /// Size of the guest's memory in bytes.
 pub const MEMORY: usize = 64 << 10;
-/// Size of a page in bytes: the unit in which changes of memory are noted.
+/// Size of a page in bytes: the unit in which changes of memory are noted. There are 64 pages, so that a word
+/// has a bit for each.
 pub const PAGE: usize = 1 << 10;
 /// Size of a disk block in bytes.
 pub const BLOCK: usize = 512;
-/// The longest packet in bytes.
+/// The longest packet in bytes: Ethernet's.
 pub const MAX_PACKET: usize = 1500;
 
-/// The register that an interrupt puts its argument into.
-pub(crate) const ARGUMENT: u8 = 13;
-/// The stack pointer.
-const STACK: u8 = 15;
-
-/// Why a guest cannot go on.
+/// Why a guest cannot go on. On a real machine these would be exceptions with handlers of the guest's; here
+/// they end it, which is as deterministic and shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Trap {
     /// `divu` by zero.
     DivisionByZero,
     /// `pc` is beyond the program.
     JumpOutside,
-    /// A load, store, push, pop or transfer beyond memory.
+    /// A load, store, push, pop or transfer beyond memory. A transfer is refused when it is started.
     BeyondMemory,
     /// `setvec` of a vector above 7.
     NoSuchVector,
@@ -59,7 +61,8 @@ pub enum Stop {
     Trapped(Trap),
 }
 
-/// Something that comes from a device.
+/// Something that comes from a device. Whoever delivers it must have it whole: the log carries packets and
+/// blocks of data, since the backup has neither the network nor, perhaps, the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Interrupt {
     /// The timer's period is over. Vector 0.
@@ -70,12 +73,15 @@ pub enum Interrupt {
     Disk {
         /// Number of the operation.
         operation: u64,
-        /// What a read found, or None if the operation failed. A write has an empty block.
+        /// What a read found, or None if the operation failed. A write has an empty block. A failure is what
+        /// the disk said, not that the host lost touch with it: then nobody knows, and the operation is
+        /// started again.
         data: Option<Vec<u8>>,
     },
 }
 
-/// Something that leaves the machine.
+/// Something that leaves the machine. Its number is [`Machine::outputs`] when it has been made, the same on
+/// both hosts: so an output that is sent twice, once by either, can be known as one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// A packet.
@@ -94,7 +100,8 @@ pub enum Output {
 }
 
 impl Output {
-    /// A hash of its content, for comparing what two hosts would send.
+    /// A hash of its content, for comparing what two hosts would send. Eight bytes in the log instead of the
+    /// whole packet: the backup makes the packet itself.
     pub fn digest(&self) -> u64 {
         let mut hasher = FxHasher::default();
         hasher.write(&labgob::encode(self));
@@ -111,16 +118,17 @@ pub struct DiskOperation {
     pub lba: u64,
     /// Where a read will put its data.
     pub address: u64,
-    /// Of a write: the data as they were when it started, and the number of the output.
+    /// Of a write: the data as they were when it started, and the number of the output. The data are needed
+    /// when a new host starts the write again, and the number when the disk has to know a late copy of it.
     pub write: Option<(Vec<u8>, u64)>,
 }
 
 /// Why [`Machine::run`] returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// As many instructions as asked for are retired.
+    /// As many instructions as asked for are retired: perhaps in the middle of a handler.
     Limit,
-    /// The guest waits for an interrupt.
+    /// The guest waits for an interrupt. Nothing but [`Machine::interrupt`] will move it.
     Waiting,
     /// The guest has ended.
     Stopped(Stop),
@@ -130,14 +138,18 @@ pub enum Exit {
     Output(Output),
 }
 
-/// Called after each event, for tests: the number of events so far, `icount`, and the state's hash.
+/// Called after each event, for tests: the number of events so far, `icount`, and the state's hash. The tests
+/// compare the hashes of two hosts at equal numbers of events. It is no part of the machine's state, and is
+/// not encoded with it.
 pub type Probe = Arc<dyn Fn(u64, u64, u64) + Send + Sync>;
 
-/// A guest machine. Encoded, it is the whole state that a new backup needs.
+/// A guest machine. Encoded, it is the whole state that a new backup needs (§3.1): a backup is made from a
+/// copy of the running machine, and follows by its log from then on.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Machine {
     pub(crate) program: Program,
     pub(crate) registers: [u64; 16],
+    /// Position of the next instruction.
     pub(crate) pc: u32,
     /// Whether interrupts are enabled.
     pub(crate) enabled: bool,
@@ -146,7 +158,7 @@ pub struct Machine {
     pub(crate) vectors: [Option<u32>; 8],
     #[serde(with = "labgob::bytes")]
     pub(crate) memory: Vec<u8>,
-    /// Retired instructions.
+    /// Retired instructions: the clock by which both hosts tell when an event took place.
     pub(crate) icount: u64,
     /// Events so far: interrupts, values from outside, outputs.
     pub(crate) events: u64,
@@ -154,11 +166,13 @@ pub struct Machine {
     pub(crate) outputs: u64,
     /// Microseconds; 0 while the timer is off.
     pub(crate) timer: u64,
-    /// What `netrx` copies.
+    /// What `netrx` copies: the newest packet. A guest that is too slow to copy one loses it, as with a card
+    /// that has one buffer.
     pub(crate) packet: Vec<u8>,
     pub(crate) operations: Vec<DiskOperation>,
     pub(crate) started_operations: u64,
-    /// A hash of each page as it was when its bit in `unhashed` was cleared.
+    /// A hash of each page as it was when its bit in `unhashed` was cleared. An idle guest changes a page or
+    /// two between two events, so a test that hashes at each event need not read all 64.
     pub(crate) page_hashes: Vec<u64>,
     pub(crate) unhashed: u64,
     /// A bit for each page that was written since [`Machine::take_dirty_pages`].
@@ -201,7 +215,8 @@ impl Machine {
         self.probe = probe;
     }
 
-    /// Retired instructions. The guest cannot see this number.
+    /// Retired instructions. The guest cannot see this number: it would be a clock that runs backward when a
+    /// host is slow, and every program that looked at it would depend on how it is counted.
     pub fn icount(&self) -> u64 {
         self.icount
     }
@@ -226,7 +241,8 @@ impl Machine {
         self.stopped
     }
 
-    /// Whether an interrupt can be taken now.
+    /// Whether an interrupt can be taken now. If not, the hypervisor keeps it until the guest enables them,
+    /// and logs the point at which it was delivered, not the one at which it came.
     pub fn takes_interrupts(&self) -> bool {
         self.enabled && self.stopped.is_none()
     }
@@ -247,7 +263,8 @@ impl Machine {
     }
 
     /// A hash of registers, flags, memory, `icount` and the devices' queues. Pages that have not changed
-    /// since the last call are not read again.
+    /// since the last call are not read again. Two machines whose hashes are equal will do the same from here
+    /// on, given the same events; what only one host knows (which pages are dirty, the probe) is left out.
     pub fn state_hash(&mut self) -> u64 {
         while self.unhashed != 0 {
             let page = self.unhashed.trailing_zeros() as usize;
@@ -264,208 +281,11 @@ impl Machine {
         hasher.finish()
     }
 
-    /// A bit for each page that was written since the last call, or ever.
+    /// A bit for each page that was written since the last call, or ever; page 0 has the lowest bit. What
+    /// would be shipped if replicas were kept alike by their state and not by their input: the comparison at
+    /// the end of the lab is about how much that is.
     pub fn take_dirty_pages(&mut self) -> u64 {
         std::mem::take(&mut self.dirty)
-    }
-}
-
-/// Running.
-impl Machine {
-    /// Runs until `limit` instructions are retired since the machine's start, or something else comes first.
-    pub fn run(&mut self, limit: u64) -> Exit {
-        if let Some(stop) = self.stopped {
-            return Exit::Stopped(stop);
-        }
-        if self.waiting {
-            return Exit::Waiting;
-        }
-        // Out of the machine's hands while it runs, so that a step may change everything else.
-        let instructions = std::mem::take(&mut self.program.instructions);
-        let exit = self.run_on(&instructions, limit);
-        self.program.instructions = instructions;
-        exit
-    }
-
-    fn run_on(&mut self, instructions: &[Instruction], limit: u64) -> Exit {
-        while self.icount < limit {
-            let Some(&instruction) = instructions.get(self.pc as usize) else {
-                return self.trap(Trap::JumpOutside);
-            };
-            if let Err(exit) = self.step(instruction) {
-                return exit.unwrap_or_else(|trap| self.trap(trap));
-            }
-            self.icount += 1;
-        }
-        Exit::Limit
-    }
-
-    pub(crate) fn trap(&mut self, trap: Trap) -> Exit {
-        self.stop(Stop::Trapped(trap))
-    }
-
-    fn stop(&mut self, stop: Stop) -> Exit {
-        self.stopped = Some(stop);
-        Exit::Stopped(stop)
-    }
-
-    /// Carries out an instruction, unless it must exit or traps.
-    #[inline(always)]
-    fn step(&mut self, instruction: Instruction) -> Result<(), Result<Exit, Trap>> {
-        let Instruction { operation, a, b, c, imm } = instruction;
-        let (x, y) = (self.get(b), self.get(c));
-        let number = i64::from(imm) as u64;
-        let mut next = self.pc + 1;
-        match operation {
-            Operation::Movi => self.set(a, number),
-            Operation::Mov => self.set(a, x),
-            Operation::Add => self.set(a, x.wrapping_add(y)),
-            Operation::Sub => self.set(a, x.wrapping_sub(y)),
-            Operation::Mul => self.set(a, x.wrapping_mul(y)),
-            Operation::Divu => self.set(a, x.checked_div(y).ok_or(Err(Trap::DivisionByZero))?),
-            Operation::And => self.set(a, x & y),
-            Operation::Or => self.set(a, x | y),
-            Operation::Xor => self.set(a, x ^ y),
-            Operation::Shl => self.set(a, x.wrapping_shl(y as u32)),
-            Operation::Shr => self.set(a, x.wrapping_shr(y as u32)),
-            Operation::Cmplt => self.set(a, u64::from(x < y)),
-            Operation::Cmpeq => self.set(a, u64::from(x == y)),
-            Operation::Ld => {
-                let word = self.load(x.wrapping_add(number)).map_err(Err)?;
-                self.set(a, word);
-            }
-            Operation::St => self.store(x.wrapping_add(number), &self.get(a).to_le_bytes()).map_err(Err)?,
-            Operation::Ldb => {
-                let byte = self.slice(x.wrapping_add(number), 1).map_err(Err)?[0];
-                self.set(a, u64::from(byte));
-            }
-            Operation::Stb => self.store(x.wrapping_add(number), &[self.get(a) as u8]).map_err(Err)?,
-            Operation::Jmp => next = imm as u32,
-            Operation::Jz if self.get(a) == 0 => next = imm as u32,
-            Operation::Jnz if self.get(a) != 0 => next = imm as u32,
-            Operation::Jz | Operation::Jnz => {}
-            Operation::Call => {
-                self.push(u64::from(next)).map_err(Err)?;
-                next = imm as u32;
-            }
-            Operation::Ret | Operation::Iret => {
-                next = u32::try_from(self.pop().map_err(Err)?).unwrap_or(u32::MAX);
-                self.enabled |= operation == Operation::Iret;
-            }
-            _ => self.step_rarely(instruction)?,
-        }
-        self.pc = next;
-        Ok(())
-    }
-
-    /// The instructions that a program runs seldom: those of devices and interrupts.
-    #[cold]
-    #[inline(never)]
-    fn step_rarely(&mut self, instruction: Instruction) -> Result<(), Result<Exit, Trap>> {
-        let Instruction { operation, a, b, imm, .. } = instruction;
-        let (first, second) = (self.get(a), self.get(b));
-        match operation {
-            Operation::Setvec => {
-                let vector = self.vectors.get_mut(first as usize).ok_or(Err(Trap::NoSuchVector))?;
-                *vector = Some(imm as u32);
-            }
-            Operation::Ei => self.enabled = true,
-            Operation::Di => self.enabled = false,
-            // Interrupts are enabled with it: a guest that waited without them would wait for ever.
-            Operation::Wfi => (self.enabled, self.waiting) = (true, true),
-            Operation::Halt => return Err(Ok(self.stop(Stop::Halted))),
-            Operation::Netrx => {
-                let packet = std::mem::take(&mut self.packet);
-                let copied = self.store(first, &packet);
-                self.packet = packet;
-                copied.map_err(Err)?;
-            }
-            Operation::Diskrd => {
-                self.slice(second, BLOCK as u64).map_err(Err)?;
-                self.start(first, second, None);
-            }
-            Operation::Timer => self.timer = first,
-            Operation::Rdtime | Operation::Rdrand | Operation::Rdhost => {
-                return Err(Ok(Exit::Nondeterministic(operation)));
-            }
-            Operation::Nettx if second > MAX_PACKET as u64 => return Err(Err(Trap::LongPacket)),
-            Operation::Nettx => {
-                let packet = self.slice(first, second).map_err(Err)?.to_vec();
-                return Err(Ok(Exit::Output(Output::Packet(packet))));
-            }
-            Operation::Conout => return Err(Ok(Exit::Output(Output::Console(first as u8)))),
-            Operation::Diskwr => {
-                let data = self.slice(second, BLOCK as u64).map_err(Err)?.to_vec();
-                let operation = self.started_operations;
-                return Err(Ok(Exit::Output(Output::DiskWrite { operation, lba: first, data })));
-            }
-            _ => unreachable!("`step` carries out {operation:?}"),
-        }
-        // `wfi` ends the run, although it is retired.
-        if self.waiting {
-            self.pc += 1;
-            self.icount += 1;
-            return Err(Ok(Exit::Waiting));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn start(&mut self, lba: u64, address: u64, write: Option<(Vec<u8>, u64)>) {
-        let number = self.started_operations;
-        self.started_operations += 1;
-        self.operations.push(DiskOperation { number, lba, address, write });
-    }
-}
-
-/// Registers and memory.
-impl Machine {
-    #[inline(always)]
-    fn get(&self, register: u8) -> u64 {
-        self.registers[usize::from(register & 15)]
-    }
-
-    #[inline(always)]
-    pub(crate) fn set(&mut self, register: u8, value: u64) {
-        self.registers[usize::from(register & 15)] = value;
-    }
-
-    #[inline(always)]
-    fn slice(&self, address: u64, length: u64) -> Result<&[u8], Trap> {
-        let end = address.checked_add(length).ok_or(Trap::BeyondMemory)?;
-        self.memory.get(address as usize..end as usize).ok_or(Trap::BeyondMemory)
-    }
-
-    #[inline(always)]
-    fn load(&self, address: u64) -> Result<u64, Trap> {
-        let bytes = self.slice(address, 8)?;
-        Ok(u64::from_le_bytes(bytes.try_into().expect("the slice has eight bytes")))
-    }
-
-    #[inline(always)]
-    pub(crate) fn store(&mut self, address: u64, bytes: &[u8]) -> Result<(), Trap> {
-        self.slice(address, bytes.len() as u64)?;
-        let start = address as usize;
-        self.memory[start..start + bytes.len()].copy_from_slice(bytes);
-        let last = (start + bytes.len().max(1) - 1).min(MEMORY - 1) / PAGE;
-        for page in start.min(MEMORY - 1) / PAGE..=last {
-            self.dirty |= 1 << page;
-            self.unhashed |= 1 << page;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn push(&mut self, word: u64) -> Result<(), Trap> {
-        let top = self.get(STACK).wrapping_sub(8);
-        self.store(top, &word.to_le_bytes())?;
-        self.set(STACK, top);
-        Ok(())
-    }
-
-    fn pop(&mut self) -> Result<u64, Trap> {
-        let top = self.get(STACK);
-        let word = self.load(top)?;
-        self.set(STACK, top.wrapping_add(8));
-        Ok(word)
     }
 }
 

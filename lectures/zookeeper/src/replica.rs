@@ -197,7 +197,8 @@ impl Shared {
         }
     }
 
-    /// The answer to a write whose transaction this server has not applied itself: it came in a snapshot.
+    /// The answer to a write whose transaction this server has not applied itself: it came in a snapshot. If
+    /// the session has ended by then its answers are gone, and "expired" is all that is left to say.
     pub(crate) fn answer_of(&self, session: SessionId, xid: u64) -> Option<Answer> {
         match self.sessions.get(&session) {
             Some(session) => session.answers.get(&xid).cloned(),

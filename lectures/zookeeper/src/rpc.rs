@@ -49,7 +49,8 @@ pub enum Error {
     /// The data are longer than [`MAX_DATA`].
     TooLarge,
     /// The session is over: the service did not hear from the client for its timeout, or the client closed
-    /// it.
+    /// it. Whether a write that is answered so was carried out before that, nobody can say: the answers of a
+    /// session go with it. Its ephemeral nodes are gone in any case.
     SessionExpired,
     /// No answer came in time. The operation may have taken effect, may do so later, or never.
     ConnectionLoss,

@@ -194,6 +194,11 @@ impl Cluster {
         NodePeer::new(self.open_end(self.nodes.name(node)))
     }
 
+    /// An end to a manager, for messages of the test's own.
+    pub(crate) fn manager_end(&self, manager: usize) -> ClientEnd {
+        self.open_end(self.managers.name(manager))
+    }
+
     fn open_end(&self, server: &Name) -> ClientEnd {
         let (number, end) = self.net.make_end(server);
         self.net.network().enable(number, true);

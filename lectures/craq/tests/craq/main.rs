@@ -3,11 +3,13 @@
 
 mod cluster;
 mod directed;
+mod directed_epochs;
 mod model;
 mod part_a;
 mod part_b;
 mod part_b_partitions;
 mod part_c;
+mod refusals;
 mod stories;
 mod watch;
 // handout: drop

@@ -29,10 +29,10 @@ pub(crate) fn mend(cluster: &Cluster, node: NodeId) {
 }
 
 /// What a reader of the node that is cut off has seen: when it was last served, and the last refusal.
-type Served = Arc<Mutex<(Option<Instant>, Option<Refusal>)>>;
+pub(crate) type Served = Arc<Mutex<(Option<Instant>, Option<Refusal>)>>;
 
 /// Somebody reads all the time at this node, and does not know that the chain may have changed.
-fn read_at(cluster: &Cluster, node: NodeId) -> Served {
+pub(crate) fn read_at(cluster: &Cluster, node: NodeId) -> Served {
     let (served, seen) = (Served::default(), cluster.peer(node).timeout(ms(100)));
     let (at, told) = (cluster.header(), served.clone());
     thread::spawn_named("reader", move || {

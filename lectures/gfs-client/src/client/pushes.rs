@@ -11,7 +11,7 @@ use crate::rpc::{DataId, Located, PushData, ServerId};
 
 // handout: bodies GA
 impl Client {
-    /// The servers, the nearest to this client first.
+    /// The servers, the nearest to this client first; of equally near ones any, so that load spreads.
     pub(super) fn by_distance(&self, servers: &[ServerId]) -> Vec<ServerId> {
         let mut ranked: Vec<(usize, u64, ServerId)> = servers
             .iter()
@@ -21,7 +21,8 @@ impl Client {
         ranked.into_iter().map(|(_, _, server)| server).collect()
     }
 
-    /// A chain through all servers, each the nearest one to the one before (§3.2).
+    /// A chain through all servers, each the nearest one to the one before (§3.2). The data cross each long
+    /// way once, where a client that sent them to each replica itself would cross it for each.
     fn chain(&self, servers: &[ServerId]) -> Vec<ServerId> {
         let mut left = self.by_distance(servers);
         let mut chain = Vec::new();
@@ -61,7 +62,8 @@ impl Client {
         Some(pieces.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// Whether all servers of the chain have all pieces.
+    /// Whether all servers of the chain have all pieces. A server passes a piece on when it has it whole, so
+    /// small pieces make the chain a pipeline: three servers take hardly longer than one.
     fn push_along(&self, chain: &[ServerId], pieces: &[(DataId, &[u8])]) -> bool {
         let Some((first, rest)) = chain.split_first() else { return false };
         let first = self.servers[*first].timeout(self.settings.call * TRIES as u32);
@@ -71,7 +73,8 @@ impl Client {
             thread::spawn_named("push", move || first.push_data(&push) == Ok(Ok(())))
         };
         let pushes: Vec<_> = pieces.iter().map(start).collect();
-        // All are waited for, so that none is still on its way when the next try begins.
+        // All are waited for, so that none is still on its way when the next try begins: it would push others
+        // out of the buffers for nothing.
         let pushed: Vec<bool> = pushes.into_iter().map(|push| push.join().unwrap_or(false)).collect();
         pushed.into_iter().all(|pushed| pushed)
     }

@@ -4,8 +4,8 @@ use labrpc::{Direction, Name, TapAction};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
-use zookeeper::rpc::{Connect, Delivery, Exchange, Refused, Request, ZkPeer};
-use zookeeper::{ANY_VERSION, EventKind, Flags, Operation, Outcome, SessionId, Settings, Watch};
+use zookeeper::rpc::{Action, Connect, Delivery, Exchange, Refused, Request, ZkPeer};
+use zookeeper::{ANY_VERSION, Error, EventKind, Flags, Operation, Outcome, SessionId, Settings, Watch};
 
 use crate::cluster::{Cluster, ms, play};
 
@@ -24,11 +24,13 @@ fn exchange(session: SessionId, connection: u64, received: u64, requests: Vec<Re
     Exchange { session, connection, last_zxid: 0, answered: 0, received, requests }
 }
 
-/// Wrong passwords, sessions that never were, connections that are over, states that no server has.
+/// Wrong passwords, sessions that never were, connections that are over, states that no server has, and a
+/// server that reaches no leader.
 #[test]
 fn zk_refusals() {
-    play("zk_refusals", 3, |_, cluster| {
-        let peer = peer(cluster, cluster.leader());
+    play("zk_refusals", 3, |t, cluster| {
+        let server = cluster.leader();
+        let peer = peer(cluster, server);
         let made = peer.connect(&connect(0, 0, 1)).expect("a server").expect("a new session");
         let (session, secret) = (made.session, made.secret);
         assert_eq!(peer.connect(&connect(session, secret ^ 1, 2)), Ok(Err(Refused::Expired)));
@@ -41,6 +43,16 @@ fn zk_refusals() {
         assert_eq!(peer.connect(&connect(session, secret, 2)), Ok(Err(Refused::NotConnected)));
         assert_eq!(peer.exchange(&exchange(session, 1, 0, Vec::new())), Ok(Err(Refused::NotConnected)));
         assert_eq!(peer.exchange(&exchange(7, 1, 0, Vec::new())), Ok(Err(Refused::NotConnected)));
+        t.scene("Without the two others the server opens no session. It still has the old one.");
+        let others: Vec<usize> = (0..3).filter(|&other| other != server).collect();
+        cluster.servers.partition(&[&[server], &others]);
+        let answer = peer.connect(&connect(0, 0, 1));
+        assert!(answer == Ok(Err(Refused::Unavailable)) || !t.is_ordinary(), "{answer:?}");
+        assert!(peer.connect(&connect(session, secret, 4)).is_ok_and(|answer| answer.is_ok()));
+        cluster.servers.heal();
+        cluster.wait(20_000, "there are new sessions again", || {
+            matches!(peer.connect(&connect(0, 0, 1)), Ok(Ok(_)))
+        });
     });
 }
 
@@ -87,12 +99,7 @@ fn zk_snapshot_reaches_clients() {
         reader.sync("").expect("a leader is there");
         let (_, changes) = reader.watch_data("x").expect("the node is there");
         t.scene("A follower forwards writes, but no longer hears what is committed.");
-        let links = (0..3).flat_map(|other| [(behind, other), (other, behind)]);
-        let links: Vec<Name> = links.map(|(from, to)| Name::from(cluster.servers.link(from, to))).collect();
-        cluster.net.network().set_tap(move |event| {
-            let is_lost = links.contains(event.end) && !event.method.starts_with("ZkRpc");
-            if is_lost { TapAction::Drop } else { TapAction::Deliver }
-        });
+        deafen(cluster, behind);
         writer.set_data("x", b"new", ANY_VERSION).expect("a majority is there");
         let create = Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::REGULAR };
         let write = reader.start(create);
@@ -108,6 +115,46 @@ fn zk_snapshot_reaches_clients() {
         assert!(changes.wait_for(ms(10_000)).is_some(), "the watch fires");
         assert_eq!(write.wait(), Ok(Outcome::Created("y".to_owned())));
         assert_eq!(reader.get_data("x").expect("the node is there").0, b"new");
+    });
+}
+
+/// A server still forwards what its clients write, but no longer hears what is committed.
+fn deafen(cluster: &Cluster, server: usize) {
+    let links = (0..3).flat_map(|other| [(server, other), (other, server)]);
+    let links: Vec<Name> = links.map(|(from, to)| Name::from(cluster.servers.link(from, to))).collect();
+    cluster.net.network().set_tap(move |event| {
+        let is_lost = links.contains(event.end) && !event.method.starts_with("ZkRpc");
+        if is_lost { TapAction::Drop } else { TapAction::Deliver }
+    });
+}
+
+/// The same, and the client has closed its session by then. With the session its answers are gone: the client
+/// hears that the session is over, and cannot know whether its last write was carried out.
+#[test]
+fn zk_snapshot_behind_a_session() {
+    crate::cluster::play_with("zk_snapshot_behind_a_session", 3, Some(1500), |t, cluster| {
+        let (leader, behind) = (cluster.leader(), cluster.followers()[0]);
+        let writer = cluster.client_at(leader);
+        writer.create("other", b"", Flags::REGULAR).expect("a new node");
+        let client = cluster.client_of(&[behind], Settings { timeout: ms(20_000), patience: None });
+        client.sync("").expect("a leader is there");
+        t.scene("A follower forwards writes, but no longer hears what is committed.");
+        deafen(cluster, behind);
+        let create = Operation::Create { path: "y".into(), data: Vec::new(), flags: Flags::EPHEMERAL };
+        let (write, close) = (client.start(create), client.start(Operation::Close));
+        let session = client.session();
+        cluster.wait(10_000, "the session is closed", || cluster.watch.ended(session).is_some());
+        for round in 0..40_u8 {
+            writer.set_data("other", &[round; 100], ANY_VERSION).expect("a majority is there");
+        }
+        t.exercised(cluster.servers.persister(leader).snapshot_size() > 0, "a snapshot replaced the log");
+        t.scene("The follower hears again.");
+        cluster.net.network().clear_tap();
+        let (written, closed) = (write.wait(), close.wait());
+        let is_known = [Ok(Outcome::Created("y".to_owned())), Err(Error::SessionExpired)].contains(&written);
+        assert!(is_known, "the write is carried out, or nobody knows: {written:?}");
+        assert!([Ok(Outcome::Done), Err(Error::SessionExpired)].contains(&closed), "{closed:?}");
+        assert_eq!(cluster.watch.data("y"), None, "the node has gone with the session");
     });
 }
 
@@ -202,5 +249,42 @@ fn zk_server_is_cut_off() {
             "the session has ended although its client reached all servers".to_owned()
         });
         cluster.servers.heal();
+    });
+}
+
+/// A client closes its session through two servers, since the first one is slow. What comes second finds no
+/// session, and changes nothing.
+#[test]
+fn zk_close_comes_twice() {
+    play("zk_close_comes_twice", 3, |t, cluster| {
+        let (first, second) = (peer(cluster, cluster.followers()[0]), peer(cluster, cluster.leader()));
+        let made = cluster.wait_for(20_000, "a session", || first.connect(&connect(0, 0, 1)).ok()?.ok());
+        let (session, secret) = (made.session, made.secret);
+        t.scene("The first server cannot forward what it is asked for.");
+        cluster.net.network().set_tap(|event| {
+            let is_lost = event.method == "ZkRpc.forward" && event.direction == Direction::Request;
+            if is_lost { TapAction::Drop } else { TapAction::Deliver }
+        });
+        let close = || vec![Request { xid: 1, operation: Operation::Close }];
+        let _ = first.timeout(ms(100)).exchange(&exchange(session, 1, 0, close()));
+        t.scene("The client goes to the leader, and closes its session there.");
+        cluster.wait(20_000, "the session is closed", || {
+            if second.connect(&connect(session, secret, 2)).is_ok_and(|answer| answer.is_ok()) {
+                let _ = second.timeout(ms(100)).exchange(&exchange(session, 2, 0, close()));
+            }
+            cluster.watch.ended(session).is_some()
+        });
+        let ended = cluster.watch.ended(session);
+        t.scene("The first server gets through.");
+        cluster.net.network().clear_tap();
+        let closes = || {
+            cluster
+                .watch
+                .count(|one, _| one.session == session && one.action == Action::Write(Operation::Close))
+        };
+        thread::sleep(ms(2000));
+        t.exercised(closes() == 2, "it came twice");
+        assert_eq!(cluster.watch.ended(session), ended, "it ended once");
+        cluster.client_at(0).create("next", b"", Flags::REGULAR).expect("a new node");
     });
 }

@@ -7,6 +7,10 @@
 //! ```
 //!
 //! So a mutation is one write to the disk, and the length of the file tells the length of the chunk.
+//!
+//! The paper keeps checksums apart from the data, in memory, with a log of their own. Here each stands beside
+//! its block: a write that a crash has torn leaves a block whose checksum does not match, which is found at
+//! the next read, and no log has to be brought in line with the data.
 // handout: end
 // handout: put classic
 // //! Chunks as files on a chunkserver's disk, with checksums for their blocks (§5.2).
@@ -17,7 +21,7 @@ use labapi::Persister;
 use crate::rpc::{Handle, Version};
 
 // handout: drop classic
-/// Bytes of a checksum.
+/// Bytes of a checksum: CRC-32, which finds what chance has changed, not what somebody meant to change.
 const SUM: usize = 4;
 /// Bytes before the first block.
 const HEAD: usize = 8 + SUM;
@@ -25,7 +29,8 @@ const HEAD: usize = 8 + SUM;
 const PREFIX: &str = "chunk-";
 
 // handout: end
-/// A checksum does not match.
+/// A checksum does not match: bytes on the disk are not those that were written. Which ones were right nobody
+/// here can know; the chunk is on other servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
 
@@ -49,6 +54,8 @@ fn sum(bytes: &[u8]) -> [u8; SUM] {
     crc32fast::hash(bytes).to_le_bytes()
 }
 
+/// The first bytes of a file. The version has a checksum of its own: with a wrong one a stale replica could
+/// pass for a current one.
 fn head(version: Version) -> Vec<u8> {
     let version = version.to_le_bytes();
     [&version[..], &sum(&version)].concat()
@@ -57,7 +64,8 @@ fn head(version: Version) -> Vec<u8> {
 // handout: end
 // handout: bodies GA
 impl ChunkDisk {
-    /// The chunks on this disk, with checksums for blocks of `block` bytes.
+    /// The chunks on this disk, with checksums for blocks of `block` bytes. Small blocks cost room, large
+    /// ones time: what a mutation overwrites in part must be read and verified.
     pub fn new(disk: Persister, block: usize) -> ChunkDisk {
         ChunkDisk { disk, block }
     }
@@ -77,19 +85,21 @@ impl ChunkDisk {
         chunks
     }
 
+    /// The version in the file's head; None if the head is damaged, or cut off by a crash.
     fn version(&self, handle: Handle) -> Option<Version> {
         let bytes = self.disk.read_file(&name(handle), 0, HEAD)?;
         let version = Version::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
         (bytes == head(version)).then_some(version)
     }
 
-    /// The chunk gets another version.
+    /// The chunk gets another version, durably when the call returns. A server that acknowledged a version
+    /// and lost it would come back as a stale replica, and the chunk would have one good copy less.
     pub fn set_version(&self, handle: Handle, version: Version) {
         self.disk.write_file(&name(handle), 0, &head(version));
         self.disk.sync();
     }
 
-    /// Length of the chunk, in bytes.
+    /// Length of the chunk, in bytes; 0 if there is no such chunk.
     pub fn length(&self, handle: Handle) -> usize {
         let body = self.disk.file_size(&name(handle)).unwrap_or(0).saturating_sub(HEAD);
         let stored = self.block + SUM;
@@ -105,6 +115,7 @@ impl ChunkDisk {
         if offset >= end {
             return Ok(Vec::new());
         }
+        // Whole blocks are read, since a checksum covers a whole block; then the ends are cut off.
         let first = offset / self.block;
         let mut bytes = self.blocks(handle, first, end.div_ceil(self.block))?;
         bytes.truncate(end - first * self.block);
@@ -127,8 +138,10 @@ impl ChunkDisk {
         Ok(bytes)
     }
 
-    /// Writes bytes; a gap behind the chunk's end becomes zeros. Blocks that are overwritten in part are
-    /// verified first: a new checksum must not cover damaged bytes.
+    /// Writes bytes, durably when the call returns; a gap behind the chunk's end becomes zeros. Blocks that
+    /// are overwritten in part are verified first: a new checksum must not cover damaged bytes, which would
+    /// pass for good ones from then on (§5.2). An append never overwrites, so it reads the last block at
+    /// most.
     ///
     /// # Errors
     /// [`Damaged`]; nothing was written.
@@ -150,7 +163,8 @@ impl ChunkDisk {
         Ok(())
     }
 
-    /// Makes a chunk of these bytes, in place of the one that there may be.
+    /// Makes a chunk of these bytes, in place of the one that there may be, durably when the call returns.
+    /// The old file goes first: it may be longer than the new one, and its end would seem to belong to it.
     pub fn put(&self, handle: Handle, version: Version, bytes: &[u8]) {
         let blocks = bytes.chunks(self.block).flat_map(|block| [&sum(block)[..], block].concat());
         let file: Vec<u8> = head(version).into_iter().chain(blocks).collect();
@@ -160,7 +174,8 @@ impl ChunkDisk {
     }
 
     // handout: body GD
-    /// Verifies a chunk of this version.
+    /// Verifies a chunk of this version: its head and every block. For chunks that nobody reads, of which
+    /// damage could otherwise spread to all replicas before anyone looks (§5.2).
     ///
     /// # Errors
     /// [`Damaged`].
@@ -171,7 +186,8 @@ impl ChunkDisk {
         self.read(handle, 0, usize::MAX).map(|_| ())
     }
 
-    /// Deletes a chunk.
+    /// Deletes a chunk, durably when the call returns: it must not come back after a crash. A chunk that does
+    /// not exist is no mistake.
     pub fn delete(&self, handle: Handle) {
         self.disk.delete_file(&name(handle));
         self.disk.sync();

@@ -1,0 +1,223 @@
+//! Directed tests about epochs and leases: what is over with an epoch, and what must wait for a lease's end.
+
+use craq::rpc::{Heartbeat, NewConfig, Read};
+use craq::{Mode, Op, ReadMode, Refusal, Settings};
+use labrpc::{Direction, TapAction};
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicBool, Ordering};
+use labrt::thread;
+use labrt::time::Instant;
+use rsm::Request;
+use tester::Test;
+
+use crate::cluster::{Cluster, MANAGERS, Setup, chain, ms, play, run};
+use crate::part_b::{drop_if, end, increments, is_for};
+use crate::part_b_partitions::{cut_off, mend, read_at};
+use crate::watch::decode;
+
+/// A cluster whose managers lose patience long before a lease ends. Where messages are slow or nodes pause
+/// they have the usual patience: otherwise the tests would be about nothing else.
+fn impatient(t: &Test, setup: Setup, lease: u64, suspicion: u64) -> Cluster {
+    let usual = setup.settings;
+    let settings = Settings { lease: ms(lease), suspicion: ms(suspicion), ..usual };
+    Cluster::new(t, Setup { settings: if t.is_ordinary() { settings } else { usual }, ..setup })
+}
+
+/// A second node is lost while the first one's lease runs out. The plan without both is a new one, and has to
+/// wait for the lease of the second node, too.
+#[test]
+fn chain_second_loss_waits_anew() {
+    run("chain_second_loss_waits_anew", 600, |t| {
+        let cluster = impatient(t, chain(Mode::Craq, 3), 1500, 400);
+        let mut client = cluster.client();
+        client.put(1, "old");
+        cluster.settle();
+        t.scene("The tail is cut off. The plan without it waits for its lease.");
+        cut_off(&cluster, 2);
+        thread::sleep(cluster.settings.suspicion + ms(900));
+        t.scene("Shortly before the lease ends the middle is cut off, with a fresh lease. Clients reach it.");
+        let served = read_at(&cluster, 1);
+        cut_off(&cluster, 1);
+        let writing = thread::spawn_named("writer", move || client.put(1, "new"));
+        cluster.wait(20_000, "the head is alone", || cluster.watch.chain() == [0]);
+        let in_force = Instant::now();
+        writing.join().expect("the writer ends");
+        thread::sleep(cluster.settings.lease);
+        let last = served.lock().0;
+        t.expect(last.is_some_and(|last| last < in_force), || {
+            format!("the middle served at {last:?}, and the chain without it began at {in_force:?}")
+        });
+        [1, 2].into_iter().for_each(|node| mend(&cluster, node));
+        cluster.finish();
+    });
+}
+
+/// The tail is removed, and the head does not know it. Nor does the tail, which the head can reach. A version
+/// that the tail never had is committed in the chain without it.
+#[test]
+fn craq_version_query_needs_a_lease() {
+    play(
+        "craq_version_query_needs_a_lease",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            let mut client = cluster.client();
+            client.put(1, "old");
+            cluster.settle();
+            let (at, head) = (cluster.header(), cluster.peer(0));
+            t.scene("The tail reaches the head, and neither the middle nor the managers.");
+            drop_if(cluster, |event| is_for(event, "NodeRpc.new_config", 0));
+            cluster.set_link(1, 2, false);
+            cluster.set_managers(2, false);
+            let put = Op::Put(b"new".to_vec());
+            let is_put = client.update_for(1, put, ms(10_000)).is_some();
+            t.exercised(is_put, "the shorter chain has answered");
+            t.scene("The middle is the tail, and has answered a client. The head has not heard of that.");
+            let queries = cluster.watch.count("NodeRpc.version_query");
+            let read = head.read(&Read { at, object: 1, mode: ReadMode::Strong });
+            let is_old = matches!(&read, Ok(Ok(read)) if read.version < 2);
+            t.expect(!is_old || !is_put, || format!("the head answers {read:?}, and version 2 is committed"));
+            t.exercised(
+                cluster.watch.count("NodeRpc.version_query") > queries,
+                "the head asked the old tail",
+            );
+            assert!(!t.is_ordinary() || read == Ok(Err(Refusal::NoLease)), "{read:?}");
+            cluster.watch.unfilter();
+            cluster.set_link(1, 2, true);
+            cluster.set_managers(2, true);
+            cluster.wait_for_chain(&[0, 1, 2]);
+        },
+    );
+}
+
+/// A tail hands its state over, and then the head is lost. In the chain of the next epoch updates go on, so
+/// what was handed over is no longer all.
+#[test]
+fn chain_handover_of_an_old_epoch() {
+    run("chain_handover_of_an_old_epoch", 600, |t| {
+        let cluster = impatient(t, chain(Mode::Plain, 3).with_spares(1), 600, 500);
+        end(t, increments(&cluster, 2), 1);
+        cluster.nodes.crash(1);
+        cluster.wait_for_chain(&[0, 2]);
+        let (holds, is_alone, is_handed) = hold_copy_and_news(&cluster);
+        t.scene("A spare gets its copy, and the head crashes before it is complete.");
+        let copies = cluster.watch.count("NodeRpc.copy_state");
+        cluster.start(3);
+        cluster.wait(10_000, "the copy has begun", || cluster.watch.count("NodeRpc.copy_state") > copies);
+        cluster.nodes.crash(0);
+        thread::sleep(cluster.settings.suspicion + ms(200));
+        holds.store(false, Ordering::SeqCst);
+        cluster.wait(20_000, "the tail is alone", || is_alone.load(Ordering::SeqCst));
+        t.exercised(is_handed.load(Ordering::SeqCst), "the tail had told that it has handed over");
+        t.scene("Clients go on in the next epoch. For a while no manager hears of it.");
+        end(t, increments(&cluster, 3), 3);
+        thread::sleep(ms(500));
+        cluster.watch.unfilter();
+        cluster.wait_for_chain(&[2, 3]);
+        end(t, increments(&cluster, 2), 6);
+        cluster.settle();
+        cluster.finish();
+    });
+}
+
+/// Three facts of the test above: parts of a copy are held back; the tail, node 2, has heard that it is
+/// alone; it had told a manager before that node 3 has its copy. Behind the second one its heartbeats are
+/// lost for a while, and node 3 hears late of whatever configuration there is.
+fn hold_copy_and_news(cluster: &Cluster) -> (Flag, Flag, Flag) {
+    let (holds, is_alone, is_handed) = (flag(true), flag(false), flag(false));
+    let (held, alone, handed, mut since) = (holds.clone(), is_alone.clone(), is_handed.clone(), None);
+    cluster.watch.filter(move |event| {
+        if event.direction == Direction::Reply {
+            return TapAction::Deliver;
+        }
+        match event.method {
+            "NodeRpc.copy_state" if held.load(Ordering::SeqCst) => TapAction::Drop,
+            "NodeRpc.new_config" if is_for(event, "NodeRpc.new_config", 3) => TapAction::Delay(ms(140)),
+            "NodeRpc.new_config" => {
+                let news: NewConfig = decode(event.bytes);
+                if news.config.members.len() == 1 && !alone.swap(true, Ordering::SeqCst) {
+                    since = Some(Instant::now());
+                }
+                TapAction::Deliver
+            }
+            "ManagerRpc.heartbeat" => {
+                let heartbeat: Request<Heartbeat> = decode(event.bytes);
+                let is_tails = heartbeat.command.member.node == 2;
+                let has_handed = is_tails && heartbeat.command.handed.is_some() && since.is_none();
+                handed.fetch_or(has_handed, Ordering::SeqCst);
+                let is_lost = is_tails && since.is_some_and(|since: Instant| since.elapsed() < ms(400));
+                if is_lost { TapAction::Drop } else { TapAction::Deliver }
+            }
+            _ => TapAction::Deliver,
+        }
+    });
+    (holds, is_alone, is_handed)
+}
+
+type Flag = Arc<AtomicBool>;
+
+fn flag(is_set: bool) -> Flag {
+    Arc::new(AtomicBool::new(is_set))
+}
+
+/// A node has told its predecessor what is committed, and the predecessor dies with it. The next predecessor
+/// has to hear it as well, although nothing new is committed.
+#[test]
+fn chain_new_predecessor_hears_of_commits() {
+    play(
+        "chain_new_predecessor_hears_of_commits",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            t.scene("The middle knows what is committed, and the head does not hear of it.");
+            drop_if(cluster, |event| is_for(event, "NodeRpc.ack", 0));
+            end(t, increments(cluster, 3), 1);
+            let known = |node| cluster.nodes.visit(node, |node| node.inspect(craq::State::committed));
+            cluster.wait(10_000, "the middle knows it", || known(1) == Some(3));
+            cluster.nodes.crash(1);
+            cluster.watch.unfilter();
+            t.scene("The middle is lost. The tail has another predecessor.");
+            cluster.wait_for_chain(&[0, 2]);
+            cluster.settle();
+            let queries = cluster.watch.count("NodeRpc.version_query");
+            assert_eq!(cluster.client().get_at(1, 0).value, b"3");
+            assert_eq!(cluster.watch.count("NodeRpc.version_query"), queries, "the head need not ask");
+        },
+    );
+}
+
+/// A manager that led, was cut off for long, and leads again. What it heard of nodes is old, and says nothing
+/// about them.
+#[test]
+fn chain_manager_returns() {
+    play(
+        "chain_manager_returns",
+        || chain(Mode::Plain, 3),
+        |t, cluster| {
+            let first = cluster.leader();
+            t.scene("The manager that leads is cut off from the others.");
+            cluster.managers.disconnect(first);
+            let others: Vec<usize> = (0..MANAGERS).filter(|&one| one != first).collect();
+            let leads = |one: usize| cluster.managers.visit(one, |manager| manager.leads()) == Some(true);
+            cluster.wait(20_000, "another one leads", || others.iter().any(|&one| leads(one)));
+            thread::sleep(cluster.settings.suspicion * 2);
+            cluster.managers.connect(first);
+            let epoch = cluster.header().epoch;
+            t.scene("Whoever leads instead is cut off, until it leads again.");
+            cluster.wait(100_000, "it leads again", || {
+                if let Some(&one) = others.iter().find(|&&one| leads(one)) {
+                    cluster.managers.disconnect(one);
+                    thread::sleep(cluster.settings.suspicion + ms(1000));
+                    cluster.managers.connect(one);
+                    // Now it hears that another one leads.
+                    thread::sleep(ms(500));
+                }
+                leads(first) && !others.iter().any(|&one| leads(one))
+            });
+            thread::sleep(cluster.settings.lease * 3);
+            let chain = cluster.watch.newest();
+            t.expect(!t.is_ordinary() || chain.epoch == epoch, || {
+                format!("all nodes live, and the chain changes from epoch {epoch} to {chain:?}")
+            });
+            end(t, increments(cluster, 2), 1);
+        },
+    );
+}
