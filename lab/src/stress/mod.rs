@@ -335,9 +335,10 @@ impl<'a> Course<'a> {
         let _ = tallies.failures().print(tallies.total(), Of::Runs);
         if let Some(from) = self.world.swarm_from {
             let swarm = self.campaign.first_seed() + self.campaign.runs() - from;
+            // Of a campaign that was cut short the last seeds, which are these, may not have run.
+            let (draw, runs) = (if interrupted { "are to draw" } else { "also drew" }, self.campaign.runs());
             say(&format!(
-                "swarm: seeds from {from} on, {swarm} of {} of each test, also drew delays, scheduler, clocks and pauses",
-                self.campaign.runs()
+                "swarm: seeds from {from} on, {swarm} of {runs} of each test, {draw} delays, scheduler, clocks and pauses"
             ));
         }
         if self.stopped {
