@@ -221,7 +221,7 @@ fn boot_server<R: Consensus>(boot: Boot, record: &Arc<Record>, setup: Setup) -> 
     life.poll(move || module.get_state());
     let module = Arc::clone(&server);
     labrt::runtime::spawn_detached(&boot.node, "the tester's service", move || {
-        applier.run(&receiver, &module)
+        applier.run(&receiver, &module);
     });
     let services = vec![life.around(server.service())];
     Booted { server, services }
