@@ -336,7 +336,8 @@ impl<'a> Course<'a> {
         if let Some(from) = self.world.swarm_from {
             let swarm = self.campaign.first_seed() + self.campaign.runs() - from;
             // Of a campaign that was cut short the last seeds, which are these, may not have run.
-            let (draw, runs) = (if interrupted { "are to draw" } else { "also drew" }, self.campaign.runs());
+            let is_cut_short = interrupted || self.stopped;
+            let (draw, runs) = (if is_cut_short { "are to draw" } else { "also drew" }, self.campaign.runs());
             say(&format!(
                 "swarm: seeds from {from} on, {swarm} of {runs} of each test, {draw} delays, scheduler, clocks and pauses"
             ));

@@ -29,17 +29,16 @@ fn who(members: &[(String, &str)]) -> String {
         if *number == 1 { format!("`{node}`") } else { format!("`{node}` ({number})") }
     };
     let nodes = nodes.iter().take(9).map(number).collect::<Vec<_>>().join(", ");
-    let thread = |title: &str| title.split(" of ").next().unwrap_or_default().to_owned();
-    let mut names: Vec<(String, usize)> = Vec::new();
+    let mut names: Vec<(&str, usize)> = Vec::new();
     for (title, _) in members {
-        let name = thread(title);
+        let name = title.split(" of ").next().unwrap_or_default();
         match names.iter_mut().find(|(known, _)| *known == name) {
             Some((_, number)) => *number += 1,
             None => names.push((name, 1)),
         }
     }
     // The most frequent name, of several the first.
-    let most = names.iter().rev().max_by_key(|(_, number)| *number).map_or("", |(name, _)| name);
+    let most = names.iter().rev().max_by_key(|(_, number)| *number).map_or("", |&(name, _)| name);
     format!("{} threads such as {most} of {nodes}: each", members.len())
 }
 

@@ -19,6 +19,14 @@ fn leader_and_follower() -> (Server, Server) {
     (leader, follower)
 }
 
+/// Two messages that are under way: the second goes ahead of the answer to the first.
+fn two_under_way(leader: &mut Server) -> (AppendEntriesArgs, AppendEntriesArgs) {
+    leader.start("second");
+    let second = leader.append_entries_to(1);
+    leader.start("third");
+    (second, leader.ahead(1).expect("the stream is open"))
+}
+
 /// The indices of the entries that a message carries.
 fn indices(args: &AppendEntriesArgs) -> Vec<u64> {
     (1..=args.entries.len() as u64).map(|position| args.prev_log_index + position).collect()
@@ -34,10 +42,7 @@ fn deliver(leader: &mut Server, follower: &mut Server, args: AppendEntriesArgs) 
 #[test]
 fn a_new_entry_does_not_wait_for_an_answer() {
     let (mut leader, mut follower) = leader_and_follower();
-    leader.start("second");
-    let second = leader.append_entries_to(1);
-    leader.start("third");
-    let third = leader.ahead(1).expect("the stream is open");
+    let (second, third) = two_under_way(&mut leader);
     assert_eq!((indices(&second), indices(&third)), (vec![2], vec![3]));
     assert_eq!(leader.ahead(1), None, "nothing is left to send");
     deliver(&mut leader, &mut follower, second);
@@ -75,10 +80,7 @@ fn a_new_leader_guesses_one_message_at_a_time() {
 #[test]
 fn a_message_that_overtakes_another_is_refused_and_comes_again() {
     let (mut leader, mut follower) = leader_and_follower();
-    leader.start("second");
-    let second = leader.append_entries_to(1);
-    leader.start("third");
-    let third = leader.ahead(1).expect("the stream is open");
+    let (second, third) = two_under_way(&mut leader);
     deliver(&mut leader, &mut follower, third);
     assert_eq!((leader.state.peers[1].match_index, follower.state.log().last_index()), (1, 1));
     let again = leader.ahead(1).expect("the stream is still open");
@@ -92,10 +94,7 @@ fn a_message_that_overtakes_another_is_refused_and_comes_again() {
 #[test]
 fn of_two_refusals_the_first_counts() {
     let (mut leader, mut follower) = leader_and_follower();
-    leader.start("second");
-    leader.append_entries_to(1);
-    leader.start("third");
-    let third = leader.ahead(1).expect("the stream is open");
+    let (_, third) = two_under_way(&mut leader);
     leader.start("fourth");
     let fourth = leader.ahead(1).expect("the stream is open");
     let sent = leader.now;
@@ -115,11 +114,8 @@ fn of_two_refusals_the_first_counts() {
 #[test]
 fn after_a_lost_message_the_leader_goes_on_from_what_is_confirmed() {
     let (mut leader, mut follower) = leader_and_follower();
-    leader.start("second");
-    let second = Request::AppendEntries(leader.append_entries_to(1));
-    leader.start("third");
-    leader.ahead(1).expect("the stream is open");
-    leader.no_reply(1, &second);
+    let (second, _) = two_under_way(&mut leader);
+    leader.no_reply(1, &Request::AppendEntries(second));
     assert_eq!(leader.ahead(1), None);
     assert!(matches!(leader.turn(1), Turn::WaitUntil(_)), "the follower seems to be away");
     leader.wait(HEARTBEAT_INTERVAL);
