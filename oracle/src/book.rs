@@ -85,6 +85,13 @@ impl Book {
         self.term
     }
 
+    /// A leader gives up. Its term has no other.
+    pub(crate) fn resign(&mut self, life: Life) {
+        if self.leader == Some(life) {
+            self.leader = None;
+        }
+    }
+
     /// Up to where entries are committed.
     pub(crate) fn commit_index(&self) -> u64 {
         self.commit_index

@@ -9,7 +9,7 @@
 //!
 //! | fault | what the service sees |
 //! |---|---|
-//! | a leader is cut off | it goes on believing that it leads, and nothing that it starts is ever committed |
+//! | a leader is cut off | it goes on believing that it leads, and nothing that it starts is ever committed; with CheckQuorum, PreVote or leases it gives up soon |
 //! | leadership is lost | entries that were not committed vanish, or some of them are committed later after all |
 //! | a server crashes | it hands over everything behind its snapshot again; if the leader's log begins later, the leader's snapshot |
 //! | messages are lost or slow | commands take longer, and leaders may change |
@@ -20,10 +20,11 @@
 //!
 //! # How to read
 //!
-//! `book.rs`: what is agreed on. `server.rs`: a server, its threads and messages. `over.rs`: the choice
-//! between a lab's Raft and this, made when a test begins.
+//! `book.rs`: what is agreed on. `messages.rs`: who reaches whom. `server.rs`: a server and its threads.
+//! `over.rs`: the choice between a lab's Raft and this, made when a test begins.
 
 mod book;
+mod messages;
 mod over;
 mod server;
 

@@ -1,4 +1,4 @@
-//! A server of the oracle. Its messages only find out who reaches whom; the book has everything else.
+//! A server of the oracle. The book has everything on which the servers agree.
 
 use bytes::Bytes;
 use labapi::{ApplyMsg, Consensus, Options, Persister, ReadIndex};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use crate::book::{Base, Book, Entry, Life};
+use crate::messages::{Beat, Heard, OraclePeer, OracleRpc};
 
 /// How often an idle leader tells the others that it is there.
 const BEAT: Duration = Duration::from_millis(100);
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(150);
 
 /// A server that has heard of its leader so lately helps nobody else to lead.
 const LATELY: Duration = Duration::from_millis(200);
+
+/// How long a leader hears no majority before it gives up, where it gives up at all: several messages' time.
+const DEAF: Duration = Duration::from_millis(700);
 
 /// How long a server hears of no leader before it asks to be the next one, in milliseconds; drawn each time.
 const SILENCE_MS: std::ops::RangeInclusive<u64> = 350..=700;
@@ -35,6 +39,8 @@ pub struct Oracle {
     life: Life,
     /// Reads ask the book who leads, and cost no message, in the place of leases.
     trusts_the_book: bool,
+    /// A leader that hears no majority gives up, as a Raft with CheckQuorum does.
+    checks_quorum: bool,
     peers: Vec<OraclePeer>,
     persister: Persister,
     apply: Sender<ApplyMsg>,
@@ -61,6 +67,8 @@ struct Own {
     heard_at: Option<Instant>,
     /// The term of the last leader that this server has heard of, and the last entry of that leader's.
     heard: Heard,
+    /// Leader: since when.
+    elected_at: Instant,
     /// Leader: up to where each server has heard of entries.
     matched: Vec<u64>,
     /// Leader: when the last message was sent that the server has answered.
@@ -69,31 +77,10 @@ struct Own {
     asked: Option<Instant>,
 }
 
-/// A leader's term, and the index of its last entry: in order of what is later.
-type Heard = (u64, u64);
-
 /// What stands on the disk before the entries.
 #[derive(Serialize, Deserialize)]
 struct Header {
     last_included_index: u64,
-}
-
-/// A leader is there.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Beat {
-    term: u64,
-    last_index: u64,
-    commit_index: u64,
-}
-
-labrpc::service! {
-    /// The messages between oracles.
-    service OracleRpc, client OraclePeer {
-        /// Tells of a leader; returns the latest term that the receiver knows.
-        fn beat(beat: Beat) -> u64;
-        /// What the receiver has heard of, if it misses a leader, too.
-        fn is_alone(term: u64) -> Option<Heard>;
-    }
 }
 
 fn next_deadline() -> Instant {
@@ -133,6 +120,7 @@ impl Oracle {
         loop {
             let mut own = self.lock();
             while own.leads || Instant::now() < own.deadline {
+                self.give_up_if_deaf(&mut own);
                 let deadline = if own.leads { Instant::now() + BEAT } else { own.deadline };
                 self.changed.wait_until(&mut own, deadline);
             }
@@ -140,6 +128,19 @@ impl Oracle {
             drop(own);
             self.stand_for_election();
         }
+    }
+
+    /// A leader that reaches others and hears none of them would keep them from electing another.
+    fn give_up_if_deaf(&self, own: &mut Own) {
+        let hears = |&peer: &usize| own.answered[peer].unwrap_or(own.elected_at).elapsed() < DEAF;
+        if !self.checks_quorum || !own.leads || self.is_majority(1 + self.others().filter(hears).count()) {
+            return;
+        }
+        debug!(target: "leader", "no more, having heard no majority for {DEAF:?}");
+        self.book.lock().resign(self.life);
+        own.leads = false;
+        own.deadline = next_deadline();
+        self.changed.notify_all();
     }
 
     /// Leads the next term, if a majority can be reached and misses a leader.
@@ -174,6 +175,7 @@ impl Oracle {
         let kept = labrt::rand::random_range(0..=known);
         own.term = book.elect(self.life, kept);
         own.leads = true;
+        own.elected_at = Instant::now();
         own.last_index = book.last_index();
         own.heard = (own.term, own.last_index);
         own.matched.fill(0);
@@ -376,6 +378,7 @@ impl Consensus for Oracle {
             deadline: next_deadline(),
             heard_at: None,
             heard: (0, 0),
+            elected_at: Instant::now(),
             matched: vec![0; servers],
             answered: vec![None; servers],
             asked: None,
@@ -384,6 +387,7 @@ impl Consensus for Oracle {
             book,
             life,
             trusts_the_book: options.lease.is_some(),
+            checks_quorum: options.check_quorum || options.pre_vote || options.lease.is_some(),
             peers: peers.into_iter().map(OraclePeer::new).collect(),
             persister,
             apply,
@@ -478,8 +482,7 @@ impl Consensus for Oracle {
                 return ReadIndex::At(index);
             }
             drop(book);
-            // With leases a leader that was replaced has given up by now, whether or not it has heard of
-            // that.
+            // With leases a leader that was replaced has given up by now, if it has heard of that or not.
             if self.trusts_the_book {
                 return ReadIndex::NotLeader;
             }

@@ -9,7 +9,7 @@ use labrt::channel::Sender;
 use labrt::sync::Arc;
 use labrt::thread;
 use oracle::Oracle;
-use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run, try_seed};
+use tester::{Cluster, Command, ELECTION, Partial, Retry, Setup, Test, run, try_seed};
 
 /// A leader that is cut off goes on believing, and nothing that it starts is ever committed.
 #[test]
@@ -141,4 +141,25 @@ fn leases_are_said_to_be_none() {
         Cluster::<Oracle>::new(t, Setup::servers(3)).agree_on(1, 3, Retry::Yes);
     });
     assert_eq!((told(with), told(without)), (1, 0));
+}
+
+/// Whether another server leads, some elections after the leader has become deaf: the others hear it still.
+fn another_follows_a_deaf_leader<R: Consensus>(t: &Test) -> bool {
+    let cluster = Cluster::<R>::new(t, Setup::servers(3));
+    let leader = cluster.check_one_leader();
+    Partial::deaf(3, leader).begin(&cluster);
+    thread::sleep(3 * ELECTION);
+    let leads = |server| cluster.get_state(server).is_some_and(|(_, leads)| leads);
+    (0..3).any(|server| server != leader && leads(server))
+}
+
+/// With leases, as with CheckQuorum and pre-votes, a leader that hears no majority gives up, as in a Raft.
+#[test]
+fn a_deaf_leader_gives_up_where_a_raft_would() {
+    run("a_deaf_leader_gives_up_where_a_raft_would", |t: &Test| {
+        let with = another_follows_a_deaf_leader::<Leasing>(t);
+        t.expect(with, || "a deaf leader with leases keeps the others from electing another".to_owned());
+        let without = another_follows_a_deaf_leader::<Oracle>(t);
+        t.expect(!without, || "a deaf leader without leases gives up".to_owned());
+    });
 }
