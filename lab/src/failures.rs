@@ -131,8 +131,11 @@ impl Failures {
         }
         if of == Of::Runs {
             let (low, _) = wilson(failed, total);
-            let clean = clean_runs(low);
-            say(&format!("  mended? {clean} clean runs in a row say so with a confidence of 99 %"));
+            let say_so = match clean_runs(low) {
+                1 => "1 clean run says so".to_owned(),
+                clean => format!("{clean} clean runs in a row say so"),
+            };
+            say(&format!("  mended? {say_so} with a confidence of 99 %"));
         }
         say(&format!("{} {}", style("read first:").bold(), first.replay));
         // In two lines: the report has all of it.

@@ -14,7 +14,8 @@ pub fn clean(text: &str, longest: usize) -> String {
     }
     let rest = letters.count();
     if rest > 0 {
-        out += &format!("… ({rest} letters more)");
+        let letters = if rest == 1 { "letter" } else { "letters" };
+        out += &format!("… ({rest} {letters} more)");
     }
     out
 }
@@ -37,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut() {
-        assert_eq!(clean("äöüß", 3), "äöü… (1 letters more)");
+        assert_eq!(clean("äöüß", 3), "äöü… (1 letter more)");
         assert!(clean(&"x".repeat(1 << 20), 100).len() < 140);
     }
 }

@@ -79,6 +79,7 @@ fn of_record(record: &Record<'_>) -> String {
             format!("term {current_term}, vote for server {candidate}")
         }
         Record::HardState { current_term, voted_for: None } => format!("term {current_term}, no vote"),
+        Record::Entries(entries) if entries.is_empty() => "no entries".to_owned(),
         Record::Entries(entries) => {
             let terms: Vec<String> = entries.iter().map(|entry| entry.term.to_string()).collect();
             let noun = if terms.len() == 1 { "entry of term" } else { "entries of terms" };

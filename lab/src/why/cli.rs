@@ -83,6 +83,10 @@ pub(crate) struct Shown {
     #[arg(long, short = 'c', value_name = "N")]
     pub(crate) columns_width: Option<u16>,
 
+    /// Show each event in one line instead of in columns: for grep and its like.
+    #[arg(long, conflicts_with = "columns_width")]
+    pub(crate) lines: bool,
+
     /// Name the topics of this run, and how many events each has, instead of showing the log.
     #[arg(long)]
     pub(crate) topics: bool,

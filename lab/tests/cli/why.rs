@@ -36,6 +36,17 @@ fn a_log_follows_a_call_with_its_arguments() {
 }
 
 #[test]
+fn each_event_may_be_a_line_of_its_own() {
+    let said = lab(&["logs", "--file", &events(), "--lines"]).ended(0);
+    assert!(
+        said.out.contains("0.000001      server-0 vote → server-1 #7 Args { term: 3 }\n"),
+        "{}",
+        said.out
+    );
+    lab(&["logs", "--file", &events(), "--lines", "--columns-width", "90"]).ended(2);
+}
+
+#[test]
 fn what_a_solution_says_steers_no_terminal() {
     let said = lab(&["logs", "--file", &events()]).ended(0);
     assert!(said.out.contains("\\u{1b}[2Jgrants\\u{202e} <b>"), "{}", said.out);

@@ -11,6 +11,9 @@ const TIME: usize = 14;
 /// Columns narrower than this cannot be read; then there is one column, and each line names its server.
 const NARROWEST: usize = 14;
 
+/// No rule is longer, where lines have no limit.
+const RULE: usize = 400;
+
 /// Colours that can be told apart on dark and on light, for topics.
 const COLOURS: [u8; 12] = [32, 37, 64, 97, 130, 133, 136, 166, 169, 67, 71, 104];
 
@@ -32,6 +35,11 @@ impl Columns {
         Columns { nodes, width: (width >= NARROWEST).then_some(width), total }
     }
 
+    /// One column for all, as wide as the longest event.
+    pub(super) fn lines(nodes: Vec<String>) -> Columns {
+        Columns { width: None, ..Columns::new(nodes, usize::MAX) }
+    }
+
     /// The names above the columns, and a rule.
     pub(super) fn head(&self) -> String {
         if self.nodes.is_empty() {
@@ -41,7 +49,7 @@ impl Columns {
             Some(width) => self.nodes.iter().map(|node| cell(&labtrace::clean(node, 40), width)).collect(),
             None => "server".to_owned(),
         };
-        format!("{}{}\n{}\n", cell("seconds", TIME - 1), names.trim_end(), "─".repeat(self.total))
+        format!("{}{}\n{}\n", cell("seconds", TIME - 1), names.trim_end(), "─".repeat(self.total.min(RULE)))
     }
 
     /// One event, in as many lines as its text needs.
@@ -148,6 +156,13 @@ mod tests {
     fn too_many_servers_share_one_column() {
         let columns = Columns::new((0..9).map(|number| format!("server-{number}")).collect(), 80);
         assert_eq!(row(&columns, 0, "server-3", "x"), "0.000000      server-3 vote x\n");
+        let long = "x ".repeat(200);
+        let columns = Columns::lines(vec!["server-0".into(), "server-1".into()]);
+        assert!(columns.head().starts_with("seconds       server\n─"), "{}", columns.head());
+        assert_eq!(
+            row(&columns, 0, "server-1", &long).trim_end(),
+            format!("0.000000      server-1 vote {}", long.trim())
+        );
     }
 
     #[test]

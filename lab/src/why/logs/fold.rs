@@ -24,8 +24,9 @@ pub(super) fn fold<'a, 'b>(lines: &[&'b Line<'a>], unfolded: bool) -> Vec<Folded
     for &line in lines {
         let shape = (&*line.event.node, topic(line.event), line.shape.as_str());
         if unfolded || said.insert(shape) {
+            let cause = again.pop_if(|last| is_cause(last, line));
             end(&mut again, &mut rows);
-            rows.push(Folded::Line(line));
+            rows.extend(cause.into_iter().chain([line]).map(Folded::Line));
             // What comes next is a repetition only if it repeats something of the last quiet time.
             if !unfolded && !is_routine(line) {
                 said.clear();
@@ -37,6 +38,12 @@ pub(super) fn fold<'a, 'b>(lines: &[&'b Line<'a>], unfolded: bool) -> Vec<Folded
     }
     end(&mut again, &mut rows);
     rows
+}
+
+/// Whether `line` tells what a server did because of what `last` says, for instance of a reply: it did so at
+/// that moment. Then the reader needs both.
+fn is_cause(last: &Line<'_>, line: &Line<'_>) -> bool {
+    !is_routine(line) && last.event.node == line.event.node && last.event.t == line.event.t
 }
 
 /// Whether a line is of the sort that repeats itself: messages and writes. Anything else is an event, after
@@ -103,6 +110,18 @@ mod tests {
         assert_eq!(rows.len(), 5, "{rows:?}");
         assert_eq!(rows[1], "⋯ the same until 0.000000: append ×14");
         assert_eq!(rows[2], "candidate in term 2");
+    }
+
+    #[test]
+    fn the_message_that_an_event_follows_is_shown() {
+        let mut events = heartbeats(1..16);
+        events.push(Event::new(15, "s-0", "state", "", "commit up to 2"));
+        assert_eq!(
+            rows(events.clone(), false)[1..],
+            ["⋯ the same until 0.000000: append ×13", "→  #15 ", "commit up to 2"]
+        );
+        *events.last_mut().expect("the event that was just pushed") = Event::new(15, "s-1", "state", "", "y");
+        assert_eq!(rows(events, false)[1..], ["⋯ the same until 0.000000: append ×14", "y"]);
     }
 
     #[test]
