@@ -9,7 +9,7 @@
 //!
 //! | fault | what the service sees |
 //! |---|---|
-//! | a leader is cut off | it goes on believing that it leads, and nothing that it starts is ever committed; with CheckQuorum, PreVote or leases it gives up soon |
+//! | a leader is cut off | it goes on believing that it leads, and nothing that it starts is ever committed; with `check_quorum`, `pre_vote` or leases it gives up soon |
 //! | leadership is lost | entries that were not committed vanish, or some of them are committed later after all |
 //! | a server crashes | it hands over everything behind its snapshot again; if the leader's log begins later, the leader's snapshot |
 //! | messages are lost or slow | commands take longer, and leaders may change |

@@ -39,7 +39,7 @@ pub struct Oracle {
     life: Life,
     /// Reads ask the book who leads, and cost no message, in the place of leases.
     trusts_the_book: bool,
-    /// A leader that hears no majority gives up, as a Raft with CheckQuorum does.
+    /// A leader that hears no majority gives up, as a Raft with `check_quorum` does.
     checks_quorum: bool,
     peers: Vec<OraclePeer>,
     persister: Persister,

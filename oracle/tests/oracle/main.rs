@@ -153,7 +153,7 @@ fn another_follows_a_deaf_leader<R: Consensus>(t: &Test) -> bool {
     (0..3).any(|server| server != leader && leads(server))
 }
 
-/// With leases, as with CheckQuorum and pre-votes, a leader that hears no majority gives up, as in a Raft.
+/// With leases, as with `check_quorum` and pre-votes, a leader that hears no majority gives up, as in a Raft.
 #[test]
 fn a_deaf_leader_gives_up_where_a_raft_would() {
     run("a_deaf_leader_gives_up_where_a_raft_would", |t: &Test| {
