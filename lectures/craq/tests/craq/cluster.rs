@@ -34,7 +34,7 @@ pub(crate) struct Setup {
     /// Nodes beyond those of the first chain. They are not started.
     pub(crate) spares: usize,
     /// Makes what the managers stand on.
-    pub(crate) ground: fn(&Test, &Net) -> Ground,
+    pub(crate) ground: Arc<dyn Fn(&Test, &Net) -> Ground + Send + Sync>,
     /// Off where an anomaly is shown.
     pub(crate) is_strict: bool,
 }
@@ -51,7 +51,7 @@ fn on_raft(_: &Test, _: &Net) -> Ground {
 /// A chain of so many nodes.
 pub(crate) fn chain(mode: Mode, length: usize) -> Setup {
     let settings = Settings { mode, length, ..Settings::default() };
-    Setup { settings, spares: 0, ground: on_raft, is_strict: true }
+    Setup { settings, spares: 0, ground: Arc::new(on_raft), is_strict: true }
 }
 
 impl Setup {
