@@ -4,11 +4,14 @@
 //! to a server and leaves it is seen at its handlers, and compared with the model. Nothing here rests on
 //! assertions of the solution.
 
+mod overdue;
+
 use std::collections::BTreeMap;
 
 use labrpc::Answer as RpcAnswer;
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
+use labrt::time::Instant;
 use serde::de::DeserializeOwned;
 use tester::Test;
 use zookeeper::rpc::{
@@ -49,6 +52,8 @@ struct Seen {
     under_way: Vec<(u64, Zxid)>,
     /// Watches that have not fired, with the state in which they were left.
     armed: BTreeMap<(WatchKind, String), Zxid>,
+    /// The server that has answered its last exchange, and when.
+    last_answer: Option<(usize, Instant)>,
 }
 
 #[derive(Default)]
@@ -254,6 +259,7 @@ impl Watch {
             taken: seen.taken,
             under_way: Vec::new(),
             armed,
+            last_answer: None,
         };
     }
 
@@ -275,6 +281,11 @@ impl Watch {
     fn left(&self, server: usize, exchange: &Exchange, exchanged: Exchanged) {
         let mut facts = self.facts.lock();
         let facts = &mut *facts;
+        if let Some(seen) = facts.sessions.get_mut(&exchange.session)
+            && seen.connection == exchange.connection
+        {
+            seen.last_answer = Some((server, Instant::now()));
+        }
         for (number, delivery) in (exchanged.first..).zip(exchanged.deliveries) {
             let Some(seen) = facts.sessions.get_mut(&exchange.session) else { return };
             if seen.connection != exchange.connection || number < seen.next {
