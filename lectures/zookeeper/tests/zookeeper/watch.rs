@@ -2,7 +2,8 @@
 //!
 //! Replicas show the transactions that they apply (the probe); the model replays them. Everything that comes
 //! to a server and leaves it is seen at its handlers, and compared with the model. Nothing here rests on
-//! assertions of the solution.
+//! assertions of the solution. Without the probe no test passes, and the failure says what is missing: the
+//! log is the solution's own, and no message shows its order.
 
 mod overdue;
 
@@ -237,6 +238,12 @@ impl Watch {
 
     fn connected(&self, connect: &Connect, connected: Connected) {
         let mut facts = self.facts.lock();
+        // A session's birth is a transaction. Without the log there is nothing to compare answers with.
+        self.test.expect(facts.model.zxid() > 0, || {
+            "a session is open, and no replica has shown a transaction: the tests need the probe of \
+             `Server::start`"
+                .to_owned()
+        });
         let seen = facts.sessions.entry(connected.session).or_default();
         if connect.connection <= seen.connection {
             return;
