@@ -27,6 +27,9 @@ pub(crate) const fn ms(ms: u64) -> Duration {
 /// Makes a manager's registry, with the services that it needs.
 pub(crate) type Ground = Box<dyn Fn(Boot) -> (Arc<dyn Registry>, Vec<Service>) + Send + Sync>;
 
+/// Makes what the managers of a cluster stand on.
+type MakeGround = dyn Fn(&Test, &Net) -> Ground + Send + Sync;
+
 /// What a cluster is made of.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -34,7 +37,7 @@ pub(crate) struct Setup {
     /// Nodes beyond those of the first chain. They are not started.
     pub(crate) spares: usize,
     /// Makes what the managers stand on.
-    pub(crate) ground: Arc<dyn Fn(&Test, &Net) -> Ground + Send + Sync>,
+    pub(crate) ground: Arc<MakeGround>,
     /// Off where an anomaly is shown.
     pub(crate) is_strict: bool,
 }
