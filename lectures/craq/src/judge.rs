@@ -27,7 +27,7 @@ pub(crate) struct Judge {
     settings: Settings,
     /// The newest heartbeat of each node, members and spares.
     reports: BTreeMap<NodeId, Report>,
-    /// When it judged last: a gap tells that this manager did not lead, or was cut off.
+    /// When it judged last in this reign: a gap tells that this manager was cut off.
     judged: Option<Instant>,
     /// Since when this manager knows the next configuration.
     next_since: Option<(Config, Instant)>,
@@ -121,14 +121,26 @@ impl Judge {
         }
     }
 
-    /// A manager that has not judged for long did not lead, or was cut off. It cannot know what nodes said
-    /// meanwhile, and gives all of them their full time.
+    /// This manager does not lead: it cannot know what nodes say to the one that does. When it leads again it
+    /// begins with nothing, also if that is soon. A node may have restarted and joined meanwhile, and what
+    /// was heard of its earlier life would be held against it.
+    pub(crate) fn forget(&mut self) {
+        self.reports.clear();
+        (self.judged, self.next_since) = (None, None);
+    }
+
+    /// A manager that has not judged for long was cut off from its registry. It cannot know what nodes said
+    /// meanwhile, and gives all of them their full time. After a shorter gap they get the gap: nodes are
+    /// silent only while somebody listens. A step a heartbeat late is no gap.
     fn open_eyes(&mut self, plan: &Plan, now: Instant) {
-        let judged = self.judged.replace(now);
-        let is_blind = |judged| now.saturating_duration_since(judged) > self.settings.suspicion;
-        if judged.is_none_or(is_blind) {
-            self.reports.clear();
-            self.next_since = None;
+        let away = self.judged.map(|judged| now.saturating_duration_since(judged));
+        if away.is_none_or(|away| away > self.settings.suspicion) {
+            self.forget();
+        }
+        self.judged = Some(now);
+        let missed = away.unwrap_or_default().saturating_sub(self.settings.heartbeat * 2);
+        for report in self.reports.values_mut() {
+            report.at = now.min(report.at + missed);
         }
         for member in &plan.active.members {
             let silent = Heartbeat {

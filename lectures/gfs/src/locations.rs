@@ -41,6 +41,10 @@ struct Server {
 pub struct Locations {
     servers: BTreeMap<ServerId, Server>,
     silence: Duration,
+    /// When any server was heard last.
+    listened: Option<Instant>,
+    /// When one was heard again, after none had been for long.
+    deaf_until: Option<Instant>,
 }
 
 // handout: bodies GA
@@ -48,12 +52,13 @@ impl Locations {
     /// Nobody is known. A server that is silent for `silence` will count as dead: nobody is sent there, and
     /// its replicas count as lost. If it was only slow, it comes back with them, and there are some too many.
     pub fn new(silence: Duration) -> Locations {
-        Locations { servers: BTreeMap::new(), silence }
+        Locations { servers: BTreeMap::new(), silence, listened: None, deaf_until: None }
     }
 
     /// Takes what a heartbeat tells. False if it is an old one, which tells nothing, or one of a server of
     /// which all chunks must be known first.
     pub fn hear(&mut self, beat: &Heartbeat, now: Instant) -> bool {
+        self.listen(now);
         let known = self.servers.get(&beat.server).filter(|server| server.boot == beat.boot);
         match known {
             Some(server) if beat.number <= server.number => return false,
@@ -83,6 +88,23 @@ impl Locations {
             }
         }
         true
+    }
+
+    /// Some server is heard.
+    fn listen(&mut self, now: Instant) {
+        let before = self.listened.replace(now);
+        if before.is_some_and(|before| now.saturating_duration_since(before) > self.silence / 2) {
+            self.deaf_until = Some(now);
+        }
+    }
+
+    /// Whether the master has heard no server for long, and not all of them since. It was cut off or stood
+    /// still, and whoever is heard first is not the only one alive: a version that is raised right then would
+    /// leave the replicas of all others behind. After a while those that are still silent are dead.
+    pub fn is_settling(&self, now: Instant) -> bool {
+        self.deaf_until.is_some_and(|until| {
+            now < until + self.silence / 2 && self.servers.values().any(|server| server.heard < until)
+        })
     }
 
     /// Whether the next heartbeat of this life shall list all chunks.

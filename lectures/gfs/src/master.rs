@@ -298,7 +298,8 @@ impl Master {
                 let (file, at, chunks, handle) = Master::resolve(state.namespace(), path, index)?;
                 // The last one is the same one in each round.
                 index = Some(at);
-                match state.leases.standing(handle, Instant::now()) {
+                let now = Instant::now();
+                match state.leases.standing(handle, now) {
                     Standing::InForce(lease, left) => {
                         return Ok(Located {
                             file,
@@ -312,6 +313,7 @@ impl Master {
                         });
                     }
                     Standing::Ending => return Err(MasterError::Retry),
+                    Standing::Free if state.locations.is_settling(now) => return Err(MasterError::Retry),
                     Standing::Free => {}
                 }
                 (file, handle)

@@ -16,7 +16,7 @@ use linearize::{Limits, Recorder, Verdict};
 use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
 
 use crate::model::{Call, Store, Told};
-use crate::watch::Watch;
+use crate::watch::{UNWATCHED, Watch};
 /// How many managers there are.
 pub(crate) const MANAGERS: usize = 3;
 
@@ -27,6 +27,9 @@ pub(crate) const fn ms(ms: u64) -> Duration {
 /// Makes a manager's registry, with the services that it needs.
 pub(crate) type Ground = Box<dyn Fn(Boot) -> (Arc<dyn Registry>, Vec<Service>) + Send + Sync>;
 
+/// Makes what the managers of a cluster stand on.
+type MakeGround = dyn Fn(&Test, &Net) -> Ground + Send + Sync;
+
 /// What a cluster is made of.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -34,7 +37,7 @@ pub(crate) struct Setup {
     /// Nodes beyond those of the first chain. They are not started.
     pub(crate) spares: usize,
     /// Makes what the managers stand on.
-    pub(crate) ground: fn(&Test, &Net) -> Ground,
+    pub(crate) ground: Arc<MakeGround>,
     /// Off where an anomaly is shown.
     pub(crate) is_strict: bool,
 }
@@ -51,7 +54,7 @@ fn on_raft(_: &Test, _: &Net) -> Ground {
 /// A chain of so many nodes.
 pub(crate) fn chain(mode: Mode, length: usize) -> Setup {
     let settings = Settings { mode, length, ..Settings::default() };
-    Setup { settings, spares: 0, ground: on_raft, is_strict: true }
+    Setup { settings, spares: 0, ground: Arc::new(on_raft), is_strict: true }
 }
 
 impl Setup {
@@ -148,6 +151,9 @@ impl Cluster {
         (0..MANAGERS).for_each(|manager| self.managers.crash(manager));
         self.net.network().cleanup();
         self.check_history(false);
+        if !self.watch.is_shown() {
+            self.test.unwatched(UNWATCHED);
+        }
         let figures = self.net.figures(self.nodes.len(), self.watch.committed());
         self.test.at_end(move |_| figures);
     }
@@ -320,11 +326,25 @@ fn boot_node(
         net.network().enable(number, true);
         let nodes = boot.ends.into_iter().map(NodePeer::new).collect();
         let peers = Peers { nodes, managers, clients: ReplyPeer::new(outside) };
-        let (probe, around) = (watch.clone(), watch.clone());
+        let (probe, around, watched) = (watch.clone(), watch.clone(), watch.clone());
         let probe = Arc::new(move |step: &craq::Step<'_>, state: &craq::State| probe.probe(step, state));
         let server = Node::start(me, peers, settings, Some(probe));
-        let service =
-            server.service().around(move |method, bytes, run| around.around(me, method, bytes, run));
+        let seen = server.clone();
+        // Only nodes that show nothing are looked at.
+        let look = move || {
+            if !around.is_shown() {
+                seen.inspect(|state| around.look(state));
+            }
+        };
+        let service = server.service().around(move |method, bytes, run| {
+            look();
+            let run_and_look = || {
+                let answer = run();
+                look();
+                answer
+            };
+            watched.around(me, method, bytes, &run_and_look)
+        });
         Booted { services: vec![service], server }
     }
 }

@@ -10,6 +10,7 @@ mod part_b;
 mod part_b_partitions;
 mod part_c;
 mod refusals;
+mod reigns;
 mod stories;
 mod watch;
 // handout: drop

@@ -1,8 +1,10 @@
 //! The invariants of the lab, watched at every step of every test.
 //!
 //! Nodes show their steps (the probe); what comes to a node and leaves it is seen at its handlers, and all
-//! messages on the network (the tap). Nothing here rests on assertions of the solution.
+//! messages on the network (the tap). Nothing here rests on assertions of the solution. If nodes show no
+//! steps, `look.rs` says what is left.
 
+mod look;
 mod messages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +17,8 @@ use labrt::sync::Arc;
 use labrt::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use tester::Test;
+
+pub(crate) use look::UNWATCHED;
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> T {
     labgob::decode(bytes).expect("a message of the lab's own type")
@@ -29,6 +33,8 @@ struct Life {
     config: Config,
     /// Update n is at place n-1.
     history: Vec<Record>,
+    /// How many updates it had when it was looked at, if it shows no steps.
+    seen: u64,
     committed: u64,
     /// The newest version of each object, and when it was applied; the last update of each client.
     newest: BTreeMap<ObjectId, (Version, Instant)>,
@@ -47,8 +53,11 @@ enum Role {
 #[derive(Default)]
 struct Facts {
     lives: BTreeMap<NodeId, Life>,
-    /// What the tails have committed, in order.
+    /// Whether any node has shown a step.
+    is_shown: bool,
+    /// What the tails have committed, in order; how many they had when they were looked at.
     committed: Vec<Record>,
+    seen: u64,
     /// The epoch in which each of them was committed.
     epochs: Vec<u64>,
     by_client: BTreeMap<(u64, u64), Outcome>,
@@ -120,7 +129,8 @@ impl Watch {
 
     /// How many updates are committed.
     pub(crate) fn committed(&self) -> u64 {
-        self.facts.lock().committed.len() as u64
+        let facts = self.facts.lock();
+        facts.seen.max(facts.committed.len() as u64)
     }
 
     /// The committed version of an object, and its value.
@@ -130,7 +140,7 @@ impl Watch {
 
     /// The last update that a node has.
     pub(crate) fn hist(&self, node: NodeId) -> u64 {
-        self.facts.lock().lives.get(&node).map_or(0, |life| life.history.len() as u64)
+        self.facts.lock().lives.get(&node).map_or(0, |life| life.seen.max(life.history.len() as u64))
     }
 
     /// The configuration that a node is in.
@@ -179,6 +189,13 @@ impl Facts {
         })
     }
 
+    /// An update has been committed.
+    fn commits_now(&mut self) {
+        let now = Instant::now();
+        let pause = self.last_commit.replace(now).map_or(Duration::ZERO, |last| now - last);
+        self.longest_pause = self.longest_pause.max(pause);
+    }
+
     /// The version of an object that was committed at a moment.
     fn version_at(&self, object: ObjectId, moment: Instant) -> Version {
         let versions = self.versions.get(&object).map_or(&[][..], Vec::as_slice);
@@ -192,6 +209,7 @@ impl Watch {
     pub(crate) fn probe(&self, step: &Step<'_>, state: &State) {
         let mut facts = self.facts.lock();
         let facts = &mut *facts;
+        facts.is_shown = true;
         let me = state.me();
         let life = facts.lives.entry(me.node).or_default();
         if !self.is_strict {
@@ -378,8 +396,7 @@ impl Watch {
             versions.push((record.version, record.value.clone(), now));
             facts.committed.push(record);
             facts.epochs.push(config.epoch);
-            let pause = facts.last_commit.replace(now).map_or(Duration::ZERO, |last| now - last);
-            facts.longest_pause = facts.longest_pause.max(pause);
+            facts.commits_now();
         }
     }
 

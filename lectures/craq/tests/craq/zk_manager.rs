@@ -39,7 +39,7 @@ fn on_zookeeper(test: &Test, net: &Net) -> Ground {
 }
 
 fn setup() -> Setup {
-    let mut setup = Setup { ground: on_zookeeper, ..chain(Mode::Craq, 3).with_spares(1) };
+    let mut setup = Setup { ground: Arc::new(on_zookeeper), ..chain(Mode::Craq, 3).with_spares(1) };
     // A question to the service takes several messages.
     setup.settings.heartbeat = ms(200);
     setup.settings.lease = ms(3000);

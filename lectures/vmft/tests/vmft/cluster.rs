@@ -112,6 +112,7 @@ impl Cluster {
     /// At the end of each test: the clients' history is linearizable (invariant 5), and the disk holds what
     /// the outputs say (invariant 8). Then everything ends.
     pub(crate) fn finish(self) {
+        let _ = self.watch.compared();
         (0..self.hosts.len()).for_each(|host| self.hosts.crash(host));
         if self.watch.is_strict() {
             if let Some(complaint) = self.history_complaint() {

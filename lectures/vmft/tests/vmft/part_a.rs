@@ -3,9 +3,9 @@
 use labrt::rand::random_range;
 use tester::{Test, run};
 use vmft::guests::{clock, counter, disk_spinner, echo, file_writer, key_value, sort_server, sorter, timing};
-use vmft::{Entry, EntryKind, Interrupt, Program};
+use vmft::{Entry, EntryKind, Interrupt, Machine, Program, Replayer};
 
-use crate::recording::{Recording, Replayed, read_file, record, replay};
+use crate::recording::{End, Recording, Replayed, read_file, record, replay};
 
 /// Every sample guest, by name.
 fn guests() -> [(&'static str, Program); 9] {
@@ -67,11 +67,18 @@ fn vm_interrupt_position() {
 
         t.scene("The same, with one interrupt delivered one instruction late.");
         let interrupts = interrupts(&recording.entries);
-        for _ in 0..20 {
-            let chosen = interrupts[random_range(0..interrupts.len())];
-            let on_time = state_behind(&program, &recording.entries[..=chosen], 0);
-            let late = state_behind(&program, &recording.entries[..=chosen], 1);
-            t.expect(on_time.end.icount == late.end.icount && on_time.end.hash != late.end.hash, || {
+        let mut chosen: Vec<usize> = (0..20).map(|_| interrupts[random_range(0..interrupts.len())]).collect();
+        chosen.sort_unstable();
+        // One replay comes to all of them, from the first to the last.
+        let (mut replayer, mut entries) = (Replayer::new(Machine::new(program), 1), recording.entries.iter());
+        for chosen in chosen {
+            let before = entries.clone().take_while(|entry| entry.seq <= chosen as u64);
+            replayer.receive(before.cloned().collect());
+            entries = recording.entries[chosen..].iter();
+            run_all(&mut replayer);
+            let last = &recording.entries[chosen];
+            let (on_time, late) = (state_behind(&replayer, last, 0), state_behind(&replayer, last, 1));
+            t.expect(on_time.icount == late.icount && on_time.hash != late.hash, || {
                 format!("interrupt {chosen} came late, and nothing differs: the test is blind")
             });
         }
@@ -84,15 +91,22 @@ fn interrupts(entries: &[Entry]) -> Vec<usize> {
     (0..entries.len()).filter(is_interrupt).collect()
 }
 
-/// The state some instructions after the last entry, within the handler and before it could print, which is
-/// delivered `late` instructions late.
-fn state_behind(program: &Program, entries: &[Entry], late: u64) -> Replayed {
-    let mut entries = entries.to_vec();
-    let Some(mut last) = entries.pop() else { return replay(program, entries) };
+fn run_all(replayer: &mut Replayer) {
+    while !replayer.is_done() {
+        replayer.run(3000);
+    }
+}
+
+/// The state some instructions after an entry, within the handler and before it could print, which is
+/// delivered `late` instructions late. `before` has replayed all entries before it, and stays as it is.
+fn state_behind(before: &Replayer, last: &Entry, late: u64) -> End {
+    let mut last = last.clone();
     let end = Entry { seq: last.seq + 1, icount: last.icount + 12, kind: EntryKind::Progress, ..last };
     last.icount += late;
-    entries.extend([last, end]);
-    replay(program, entries)
+    let mut replayer = Replayer::new(before.machine().clone(), last.seq);
+    replayer.receive(vec![last, end]);
+    run_all(&mut replayer);
+    End::of(replayer.machine_mut())
 }
 
 /// The guest looks at the target of a disk read until it changes, and counts how often. Data must appear

@@ -43,7 +43,9 @@ fn vm_nondet_values() {
         t.expect(backup == 0, || {
             format!("the backup has carried out {backup} non-deterministic instructions")
         });
-        t.expect(cluster.watch.compared() >= 60, || "the backup has replayed too little".to_owned());
+        t.expect(cluster.watch.compared().is_none_or(|compared| compared >= 60), || {
+            "the backup has replayed too little".to_owned()
+        });
         t.scene("The primary crashes. From now on the other host reads the values.");
         cluster.hosts.crash(0);
         cluster.wait_for(1, Role::Live, cluster.failover_ms());

@@ -130,8 +130,15 @@ impl Watch {
         self.facts.lock().repeated
     }
 
-    pub(crate) fn compared(&self) -> u64 {
-        self.facts.lock().compared
+    /// How many events of two hosts were compared. None: the hosts do not hand the probe to their machines,
+    /// and the report says so. What leaves them is compared all the same.
+    pub(crate) fn compared(&self) -> Option<u64> {
+        let facts = self.facts.lock();
+        let is_shown = facts.guests.values().any(|guest| !guest.states.is_empty());
+        if !is_shown {
+            self.test.unwatched("invariant 1, lockstep: no machine has the probe of the settings");
+        }
+        is_shown.then_some(facts.compared)
     }
 
     /// When the first output after this moment left.

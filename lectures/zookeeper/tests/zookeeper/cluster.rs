@@ -5,11 +5,15 @@ use std::ops::Deref;
 use labrt::node::Node;
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
-use labrt::time::Duration;
+use labrt::thread;
+use labrt::time::{Duration, Instant};
 use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
 use zookeeper::{Client, Server, Settings};
 
 use crate::watch::Watch;
+
+/// How long the event of a change may take, at a server that has the change and answers the client.
+const EVENT: Duration = Duration::from_secs(30);
 
 /// A test on a cluster of so many servers.
 pub(crate) fn play(name: &'static str, servers: usize, body: fn(&Test, &Cluster)) {
@@ -38,12 +42,16 @@ pub(crate) struct Cluster {
     pub(crate) watch: Watch,
     pub(crate) net: Net,
     clients: Mutex<usize>,
+    /// Clients that tests have dropped, and that have to hear something.
+    kept: Arc<Mutex<Vec<Arc<Client>>>>,
 }
 
 /// A client on a computer of its own.
 pub(crate) struct Zk {
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     pub(crate) node: Node,
+    watch: Watch,
+    kept: Arc<Mutex<Vec<Arc<Client>>>>,
     net: Net,
     /// The ends to the servers, by server; None: the client does not know it.
     ends: Vec<Option<usize>>,
@@ -54,6 +62,15 @@ impl Deref for Zk {
 
     fn deref(&self) -> &Client {
         &self.client
+    }
+}
+
+/// A client to which an event is due lives until the end of the test, where that is looked at.
+impl Drop for Zk {
+    fn drop(&mut self) {
+        if self.watch.is_due(self.client.session()) {
+            self.kept.lock().push(self.client.clone());
+        }
     }
 }
 
@@ -96,14 +113,36 @@ impl Cluster {
         };
         let servers = Group::new(test, &net, "zk", servers, boot);
         servers.start_all();
-        Cluster { test: test.clone(), servers, watch, net, clients: Mutex::default() }
+        Cluster { test: test.clone(), servers, watch, net, clients: Mutex::default(), kept: Arc::default() }
     }
 
+    /// At the end of each test: no event is missing. Then everything ends.
     fn finish(self) {
+        self.expect_events();
         (0..self.servers.len()).for_each(|server| self.servers.crash(server));
         self.net.network().cleanup();
         let figures = self.net.figures(self.servers.len(), self.watch.zxid());
         self.test.at_end(move |_| figures);
+    }
+
+    /// Invariant 6: a watch that is due fires, once its server has the change. Nothing is due in most tests,
+    /// and then this takes no time. A server that is cut off may never have the change.
+    fn expect_events(&self) {
+        let states = || (0..self.servers.len()).map(|server| self.zxid(server)).collect::<Vec<_>>();
+        let newest = vec![Some(self.watch.zxid()); self.servers.len()];
+        let (mut before, mut since) = (states(), Instant::now());
+        while since.elapsed() < EVENT {
+            if self.watch.overdue(&newest).is_none() {
+                return;
+            }
+            thread::sleep(ms(20));
+            let now = states();
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+        }
+        let overdue = self.watch.overdue(&before);
+        self.test.expect(overdue.is_none(), || format!("invariant 6: {}", overdue.unwrap_or_default()));
     }
 
     /// A client that knows all servers, and begins at this one.
@@ -126,8 +165,9 @@ impl Cluster {
             end
         });
         let ends = ends.collect();
-        let client = node.enter(|| Client::open(ends, settings));
-        Zk { client, node, net: self.net.clone(), ends: numbers }
+        let client = node.enter(|| Arc::new(Client::open(ends, settings)));
+        let (watch, kept) = (self.watch.clone(), self.kept.clone());
+        Zk { client, node, watch, kept, net: self.net.clone(), ends: numbers }
     }
 
     /// The server that leads, once one does.

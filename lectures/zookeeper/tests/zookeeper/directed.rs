@@ -195,6 +195,28 @@ fn zk_restored_watches() {
     });
 }
 
+/// A client watches, and asks for nothing more: there is no reply that could overtake an event. That each
+/// watch fires is looked at when the test ends, as in each test.
+#[test]
+fn zk_quiet_client_hears() {
+    play("zk_quiet_client_hears", 3, |t, cluster| {
+        let writer = cluster.client_at(cluster.leader());
+        for path in ["data", "children", "gone"] {
+            writer.create(path, b"", Flags::REGULAR).expect("a new node");
+        }
+        let reader = cluster.client_of(&[0, 1, 2], Settings::default());
+        reader.sync("").expect("a leader is there");
+        let _data = reader.watch_data("data").expect("the node is there");
+        let _absent = reader.watch_exists("later").expect("a read");
+        let _children = ["children", "gone"].map(|path| reader.watch_children(path).expect("a node"));
+        t.scene("Each node changes. The reader has gone to sleep; its session lives.");
+        writer.set_data("data", b"1", ANY_VERSION).expect("the node is there");
+        writer.create("later", b"", Flags::REGULAR).expect("a new node");
+        writer.create("children/one", b"", Flags::REGULAR).expect("a new node");
+        writer.delete("gone", ANY_VERSION).expect("the node is there");
+    });
+}
+
 /// Numbers of sequential nodes are not used again, also by servers that have only a snapshot of what was.
 #[test]
 fn zk_numbers_in_snapshots() {

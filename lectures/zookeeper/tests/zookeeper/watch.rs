@@ -2,13 +2,17 @@
 //!
 //! Replicas show the transactions that they apply (the probe); the model replays them. Everything that comes
 //! to a server and leaves it is seen at its handlers, and compared with the model. Nothing here rests on
-//! assertions of the solution.
+//! assertions of the solution. Without the probe no test passes, and the failure says what is missing: the
+//! log is the solution's own, and no message shows its order.
+
+mod overdue;
 
 use std::collections::BTreeMap;
 
 use labrpc::Answer as RpcAnswer;
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
+use labrt::time::Instant;
 use serde::de::DeserializeOwned;
 use tester::Test;
 use zookeeper::rpc::{
@@ -49,6 +53,8 @@ struct Seen {
     under_way: Vec<(u64, Zxid)>,
     /// Watches that have not fired, with the state in which they were left.
     armed: BTreeMap<(WatchKind, String), Zxid>,
+    /// The server that has answered its last exchange, and when.
+    last_answer: Option<(usize, Instant)>,
 }
 
 #[derive(Default)]
@@ -232,6 +238,12 @@ impl Watch {
 
     fn connected(&self, connect: &Connect, connected: Connected) {
         let mut facts = self.facts.lock();
+        // A session's birth is a transaction. Without the log there is nothing to compare answers with.
+        self.test.expect(facts.model.zxid() > 0, || {
+            "a session is open, and no replica has shown a transaction: the tests need the probe of \
+             `Server::start`"
+                .to_owned()
+        });
         let seen = facts.sessions.entry(connected.session).or_default();
         if connect.connection <= seen.connection {
             return;
@@ -254,6 +266,7 @@ impl Watch {
             taken: seen.taken,
             under_way: Vec::new(),
             armed,
+            last_answer: None,
         };
     }
 
@@ -275,6 +288,11 @@ impl Watch {
     fn left(&self, server: usize, exchange: &Exchange, exchanged: Exchanged) {
         let mut facts = self.facts.lock();
         let facts = &mut *facts;
+        if let Some(seen) = facts.sessions.get_mut(&exchange.session)
+            && seen.connection == exchange.connection
+        {
+            seen.last_answer = Some((server, Instant::now()));
+        }
         for (number, delivery) in (exchanged.first..).zip(exchanged.deliveries) {
             let Some(seen) = facts.sessions.get_mut(&exchange.session) else { return };
             if seen.connection != exchange.connection || number < seen.next {
