@@ -27,8 +27,11 @@ pub(crate) struct Judge {
     settings: Settings,
     /// The newest heartbeat of each node, members and spares.
     reports: BTreeMap<NodeId, Report>,
-    /// When it judged last in this reign: a gap tells that this manager was cut off.
+    /// When it judged last: a gap tells that this manager did not lead, or was cut off.
     judged: Option<Instant>,
+    /// The plan that it saw last, and the one that it proposed then. Any other is of another manager's reign.
+    seen: Plan,
+    proposed: Option<Plan>,
     /// Since when this manager knows the next configuration.
     next_since: Option<(Config, Instant)>,
     /// The members of the configuration in force that have it, from the tail on, and what they have received.
@@ -45,6 +48,8 @@ impl Judge {
             settings,
             reports: BTreeMap::new(),
             judged: None,
+            seen: Plan::default(),
+            proposed: None,
             next_since: None,
             told: (0, BTreeMap::new()),
             quarrels: BTreeMap::new(),
@@ -99,7 +104,18 @@ impl Judge {
     /// Losses come first, also while a configuration waits: it is replaced by one without them, and the wait
     /// begins anew. Next comes what has waited long enough, and last a spare that has its copy.
     pub(crate) fn step(&mut self, plan: &Plan, now: Instant) -> Option<Plan> {
+        // Another manager has led. What was heard before it is over: a node may have restarted and joined
+        // meanwhile, and its earlier life would be held against it.
+        if self.seen != *plan && self.proposed.as_ref() != Some(plan) {
+            self.forget();
+        }
         self.open_eyes(plan, now);
+        let following = self.following(plan, now);
+        (self.seen, self.proposed) = (plan.clone(), following.clone());
+        following
+    }
+
+    fn following(&mut self, plan: &Plan, now: Instant) -> Option<Plan> {
         if plan.active.epoch == 0 {
             return self.first(plan, now);
         }
@@ -121,17 +137,15 @@ impl Judge {
         }
     }
 
-    /// This manager does not lead: it cannot know what nodes say to the one that does. When it leads again it
-    /// begins with nothing, also if that is soon. A node may have restarted and joined meanwhile, and what
-    /// was heard of its earlier life would be held against it.
-    pub(crate) fn forget(&mut self) {
+    /// All nodes get their full time.
+    fn forget(&mut self) {
         self.reports.clear();
         (self.judged, self.next_since) = (None, None);
     }
 
-    /// A manager that has not judged for long was cut off from its registry. It cannot know what nodes said
-    /// meanwhile, and gives all of them their full time. After a shorter gap they get the gap: nodes are
-    /// silent only while somebody listens. A step a heartbeat late is no gap.
+    /// A manager that has not judged for long did not lead, or was cut off from its registry. It cannot know
+    /// what nodes said meanwhile, and begins anew. After a shorter gap they get the gap: nodes are silent only
+    /// while somebody listens. A step a heartbeat late is no gap.
     fn open_eyes(&mut self, plan: &Plan, now: Instant) {
         let away = self.judged.map(|judged| now.saturating_duration_since(judged));
         if away.is_none_or(|away| away > self.settings.suspicion) {

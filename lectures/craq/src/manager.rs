@@ -141,7 +141,6 @@ impl Manager {
         loop {
             thread::sleep(self.settings.heartbeat);
             if !self.leads() {
-                self.judge.lock().forget();
                 continue;
             }
             let Some(plan) = self.newest() else { continue };

@@ -303,8 +303,9 @@ impl Watch {
         let (me, config) = (state.me(), state.config());
         let n = record.n as usize;
         if let Some(front) = config.predecessor(me) {
-            // A predecessor that has restarted has forgotten what it sent.
-            if let Some(known) = facts.lives.get(&front.node).filter(|life| life.life == front.life) {
+            // A predecessor that has restarted, or learned that it is no member, has forgotten what it sent.
+            let is_there = |life: &&Life| life.life == front.life && life.config.epoch == config.epoch;
+            if let Some(known) = facts.lives.get(&front.node).filter(is_there) {
                 let original = known.history.get(n - 1);
                 self.expect(original == Some(record), || {
                     format!("1: {me:?} applies {record:?}; its predecessor has {original:?}")
