@@ -221,3 +221,35 @@ fn chain_manager_returns() {
         },
     );
 }
+
+/// The head is removed, and learns that when it reaches the managers again. What it forwarded just before
+/// arrives later, at a node that has not heard of the new chain either: that node takes it.
+#[test]
+fn chain_forward_of_a_node_that_left() {
+    play(
+        "chain_forward_of_a_node_that_left",
+        || chain(Mode::Plain, 3),
+        |t, cluster| {
+            let mut client = cluster.client();
+            client.increment(1);
+            cluster.settle();
+            t.scene("The head is cut off with an update that it has not forwarded.");
+            cut_off(cluster, 0);
+            let writing = thread::spawn_named("writer", move || client.increment(1));
+            cluster.watch.filter(|event| match event.method {
+                "NodeRpc.forward" => TapAction::Delay(ms(100)),
+                "NodeRpc.new_config" if is_for(event, "NodeRpc.new_config", 1) => TapAction::Delay(ms(600)),
+                _ => TapAction::Deliver,
+            });
+            cluster.wait(20_000, "the head is removed", || cluster.watch.chain() == [1, 2]);
+            t.scene("It is back, and hears of the new chain before its successor does.");
+            mend(cluster, 0);
+            let left = cluster.watch.count("NodeRpc.forward");
+            thread::sleep(ms(400));
+            t.exercised(cluster.watch.count("NodeRpc.forward") > left, "the head forwards once more");
+            cluster.watch.unfilter();
+            let number = writing.join().expect("the writer ends");
+            t.expect(number == 2, || format!("the second increment gives {number}"));
+        },
+    );
+}
