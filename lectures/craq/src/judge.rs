@@ -144,8 +144,8 @@ impl Judge {
     }
 
     /// A manager that has not judged for long did not lead, or was cut off from its registry. It cannot know
-    /// what nodes said meanwhile, and begins anew. After a shorter gap they get the gap: nodes are silent only
-    /// while somebody listens. A step a heartbeat late is no gap.
+    /// what nodes said meanwhile, and begins anew. After a shorter gap they get the gap: nodes are silent
+    /// only while somebody listens. A step a heartbeat late is no gap.
     fn open_eyes(&mut self, plan: &Plan, now: Instant) {
         let away = self.judged.map(|judged| now.saturating_duration_since(judged));
         if away.is_none_or(|away| away > self.settings.suspicion) {

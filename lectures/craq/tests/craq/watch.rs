@@ -43,6 +43,13 @@ struct Life {
     told: BTreeMap<ObjectId, Version>,
 }
 
+impl Life {
+    /// Whether the node is in no chain and has no copy of one: so it is after it has left.
+    fn is_blank(&self) -> bool {
+        self.config.epoch == 0 && self.history.is_empty()
+    }
+}
+
 /// A role that one node at a time may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
@@ -383,9 +390,9 @@ impl Watch {
                 self.test.fail(format!("invariant 3: {me:?} commits {n} updates, and has shown {place}"));
             };
             for member in &config.members {
-                let life = facts.lives.get(&member.node).filter(|life| life.life == member.life);
-                // A member that has crashed and started again is not there.
-                let Some(life) = life else { continue };
+                // A member that has started again, or learned that it is none, is not there.
+                let is_there = |life: &&Life| life.life == member.life && !life.is_blank();
+                let Some(life) = facts.lives.get(&member.node).filter(is_there) else { continue };
                 self.expect(life.history.get(place) == Some(&record), || {
                     format!("3: {me:?} commits {record:?}, which {member:?} does not have")
                 });
