@@ -20,10 +20,12 @@
 //!
 //! # How to read
 //!
-//! `book.rs`: what is agreed on. `messages.rs`: who reaches whom. `server.rs`: a server and its threads.
-//! `over.rs`: the choice between a lab's Raft and this, made when a test begins.
+//! `book.rs`: what is agreed on. `messages.rs`: who reaches whom. `disk.rs`: what a server writes.
+//! `server.rs`: a server and its threads. `over.rs`: the choice between a lab's Raft and this, made when a
+//! test begins.
 
 mod book;
+mod disk;
 mod messages;
 mod over;
 mod server;

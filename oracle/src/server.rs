@@ -8,10 +8,10 @@ use labrt::quiet;
 use labrt::sync::{Arc, Condvar, Mutex, MutexGuard};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use crate::book::{Base, Book, Entry, Life};
+use crate::disk;
 use crate::messages::{Beat, Heard, OraclePeer, OracleRpc};
 
 /// How often an idle leader tells the others that it is there.
@@ -75,12 +75,6 @@ struct Own {
     answered: Vec<Option<Instant>>,
     /// Leader: a read waits for answers to messages that are sent from this moment on.
     asked: Option<Instant>,
-}
-
-/// What stands on the disk before the entries.
-#[derive(Serialize, Deserialize)]
-struct Header {
-    last_included_index: u64,
 }
 
 fn next_deadline() -> Instant {
@@ -278,11 +272,11 @@ impl Oracle {
     fn save_snapshot(&self, own: &mut Own, index: u64, snapshot: Bytes) {
         own.last_included_index = index;
         own.last_index = own.last_index.max(index);
-        let mut state = labgob::encode(&Header { last_included_index: index });
+        let mut state = disk::header(index);
         let book = self.book.lock();
         let last = own.last_index.min(book.last_index());
         for entry in book.behind(index, last).unwrap_or_default() {
-            record(&entry, &mut state);
+            disk::record(&entry, &mut state);
         }
         drop(book);
         self.persister.save_shared(&state, Some(snapshot));
@@ -295,7 +289,7 @@ impl Oracle {
         let mut state = Vec::new();
         if own.last_index < index {
             for entry in book.behind(own.last_index, index.min(book.last_index())).unwrap_or_default() {
-                record(&entry, &mut state);
+                disk::record(&entry, &mut state);
             }
         }
         drop(book);
@@ -304,11 +298,6 @@ impl Oracle {
             self.persister.append(&state);
         }
     }
-}
-
-/// An entry on the disk.
-fn record(entry: &Entry, state: &mut Vec<u8>) {
-    labgob::encode_into(&(entry.term, &entry.command[..]), state);
 }
 
 impl OracleRpc for Oracle {
@@ -357,17 +346,7 @@ impl Consensus for Oracle {
         if options.lease.is_some() {
             labrt::runtime::warn(NO_LEASES.to_owned());
         }
-        let state = persister.state();
-        let last_included_index = if state.is_empty() {
-            let header = labgob::encode(&Header { last_included_index: 0 });
-            persister.save(&header, None);
-            0
-        } else {
-            match labgob::decode_prefix::<Header>(&state) {
-                Ok((header, _)) => header.last_included_index,
-                Err(error) => panic!("the oracle's state on the disk is damaged: {error}"),
-            }
-        };
+        let last_included_index = disk::open(&persister);
         let own = Own {
             term,
             leads: false,
@@ -416,7 +395,7 @@ impl Consensus for Oracle {
         }
         let entry = Entry { term: own.term, command: Bytes::from(command) };
         let mut state = Vec::new();
-        record(&entry, &mut state);
+        disk::record(&entry, &mut state);
         let mut book = self.book.lock();
         // A leader that was replaced and has not heard of it makes an entry that nobody will ever see.
         let index =
@@ -482,7 +461,8 @@ impl Consensus for Oracle {
                 return ReadIndex::At(index);
             }
             drop(book);
-            // With leases a leader that was replaced has given up by now, if it has heard of that or not.
+            // With leases a leader that was replaced has given up by now, whether or not it has heard of
+            // that.
             if self.trusts_the_book {
                 return ReadIndex::NotLeader;
             }

@@ -76,8 +76,8 @@
 //!
 //! [`Node`] with [`Peers`] and [`Settings`]; [`Manager`] over a [`Registry`]; [`Client`]; the messages of
 //! `rpc.rs`. A node shows each [`Step`] to its [`Probe`], under its lock, with the [`State`] behind the step:
-//! on that the tests watch the invariants. Without the probe they watch fewer, and their report says which
-//! not.
+//! on that the tests watch the invariants. Without the probe they watch fewer, and their report
+//! says which are left out.
 //!
 // handout: drop classic
 //! # What this solution does beyond the papers, and why

@@ -234,7 +234,7 @@ impl Facts {
         if 2 * holders <= all {
             return Err(Invariant::LeaderCompleteness.broken(format!(
                 "server {leader}, leader of term {term}, says that index {index} is committed, but only {holders} of {all} \
-                 servers are known to hold it: by an acknowledgement of theirs, or because they have sent it"
+                 servers are known to hold it: they have acknowledged it, or sent it to others"
             )));
         }
         self.on_majority = index;

@@ -11,9 +11,6 @@ const TIME: usize = 14;
 /// Columns narrower than this cannot be read; then there is one column, and each line names its server.
 const NARROWEST: usize = 14;
 
-/// No rule is longer, where lines have no limit.
-const RULE: usize = 400;
-
 /// Colours that can be told apart on dark and on light, for topics.
 const COLOURS: [u8; 12] = [32, 37, 64, 97, 130, 133, 136, 166, 169, 67, 71, 104];
 
@@ -24,6 +21,8 @@ pub(super) struct Columns {
     /// Of one column. None: one column for all.
     width: Option<usize>,
     total: usize,
+    /// How long the rule below the names is.
+    rule: usize,
 }
 
 impl Columns {
@@ -32,12 +31,12 @@ impl Columns {
         nodes.sort_by_cached_key(|node| natural(node));
         let width = (total.saturating_sub(TIME) / nodes.len().max(1)).saturating_sub(1);
         let total = total.max(TIME + NARROWEST);
-        Columns { nodes, width: (width >= NARROWEST).then_some(width), total }
+        Columns { nodes, width: (width >= NARROWEST).then_some(width), total, rule: total }
     }
 
-    /// One column for all, as wide as the longest event.
-    pub(super) fn lines(nodes: Vec<String>) -> Columns {
-        Columns { width: None, ..Columns::new(nodes, usize::MAX) }
+    /// One column for all, as wide as the longest event. Only the rule is `total` letters long.
+    pub(super) fn lines(nodes: Vec<String>, total: usize) -> Columns {
+        Columns { width: None, total: usize::MAX, ..Columns::new(nodes, total) }
     }
 
     /// The names above the columns, and a rule.
@@ -49,7 +48,7 @@ impl Columns {
             Some(width) => self.nodes.iter().map(|node| cell(&labtrace::clean(node, 40), width)).collect(),
             None => "server".to_owned(),
         };
-        format!("{}{}\n{}\n", cell("seconds", TIME - 1), names.trim_end(), "─".repeat(self.total.min(RULE)))
+        format!("{}{}\n{}\n", cell("seconds", TIME - 1), names.trim_end(), "─".repeat(self.rule))
     }
 
     /// One event, in as many lines as its text needs.
@@ -157,8 +156,8 @@ mod tests {
         let columns = Columns::new((0..9).map(|number| format!("server-{number}")).collect(), 80);
         assert_eq!(row(&columns, 0, "server-3", "x"), "0.000000      server-3 vote x\n");
         let long = "x ".repeat(200);
-        let columns = Columns::lines(vec!["server-0".into(), "server-1".into()]);
-        assert!(columns.head().starts_with("seconds       server\n─"), "{}", columns.head());
+        let columns = Columns::lines(vec!["server-0".into(), "server-1".into()], 80);
+        assert_eq!(columns.head(), format!("seconds       server\n{}\n", "─".repeat(80)));
         assert_eq!(
             row(&columns, 0, "server-1", &long).trim_end(),
             format!("0.000000      server-1 vote {}", long.trim())
