@@ -2,8 +2,9 @@
 
 /// Makes the messages of a consensus module readable for the checkers. A solution that has one
 /// ([`crate::Consensus::wire`]) gets the rules of the paper checked on the wire, also without an observer:
-/// one vote in a term, one entry for each index and term, a commit index that the acknowledgements justify,
-/// promises that the disk keeps.
+/// one vote in a term, and none for a log that lacks what the voter acknowledged; one entry for each index
+/// and term; a commit index that acknowledgements of the leader's own term justify; promises that the disk
+/// keeps.
 ///
 /// The checkers read each request when it arrives and each reply when its handler returns. Messages that are
 /// none of the paper's three RPCs (a vote that is only asked for in advance, a read) are left out: None.
@@ -31,6 +32,10 @@ pub enum Request {
         term: u64,
         /// The server that asks, from 0.
         candidate: usize,
+        /// Index of the candidate's last entry; 0 if it has none.
+        last_index: u64,
+        /// Term of that entry; 0 if it has none.
+        last_term: u64,
     },
     /// A leader sends entries, or a heartbeat.
     Append {

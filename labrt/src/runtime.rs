@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::run::Job;
 use crate::sim::task::Killed;
 use crate::time::Instant;
-use crate::{panics, real, sim};
+use crate::{panics, real, sim, watchdog};
 
 /// Runs a short closure at `when`, a moment on the run's own clock, outside of any task. It must not block;
 /// it may spawn tasks and wake them.
@@ -102,6 +102,16 @@ pub fn note(fact: u64) {
     if mode() == Mode::Simulated {
         sim::with(|sim| sim.note(fact));
     }
+}
+
+/// Runs `f` on an OS thread of its own and waits for it: for a test that simulates small programs beside its
+/// own run, since one simulation cannot run inside of another. The caller keeps its turn meanwhile. The time
+/// in which that thread had no processor does not count towards the caller's limit of real time.
+///
+/// # Panics
+/// As `f` does.
+pub fn beside<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    watchdog::beside(f).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// One line for each thread: what it waits for, and where. For reports of failed tests; empty in the real

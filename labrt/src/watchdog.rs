@@ -111,6 +111,10 @@ struct Watched {
     too_large_since: Option<Instant>,
     /// The run, if it is one on real threads.
     real: Option<Weak<dyn RealRun>>,
+    /// The OS thread for which the run's own waits, see [`beside`].
+    helper: Option<OsThread>,
+    /// How long its earlier ones had waited for a processor.
+    helpers_waited: Duration,
 }
 
 impl Pulse {
@@ -225,6 +229,10 @@ impl Pulse {
             watched.computed = None;
             return None;
         }
+        if watched.helper.is_some() {
+            // It is the runs of the helper that can be stuck, and they are watched themselves.
+            watched.last.1 = Instant::now();
+        }
         let silent = watched.last.1.elapsed();
         if watched.computed.is_none() {
             watched.computed = watched.processor_time();
@@ -299,12 +307,18 @@ impl Watched {
         if self.real.is_some() || (self.before.is_some() && elapsed <= self.limits.real_time) {
             return elapsed;
         }
-        let waiting = self.thread.as_ref().and_then(OsThread::waiting_time);
-        let Some(now) = waiting.zip(used()) else { return elapsed };
+        let Some(now) = self.waited().zip(used()) else { return elapsed };
         let before = *self.before.get_or_insert(now);
         let (waited, used) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
         let processors = std::thread::available_parallelism().map_or(1, |number| number.get() as u32);
         if 2 * used < elapsed * processors { elapsed.saturating_sub(waited) } else { elapsed }
+    }
+
+    /// How long the run's OS thread has waited for a processor, or those for which it waited.
+    fn waited(&self) -> Option<Duration> {
+        let own = self.thread.as_ref()?.waiting_time()?;
+        let helper = self.helper.as_ref().and_then(OsThread::waiting_time).unwrap_or_default();
+        Some(own + self.helpers_waited + helper)
     }
 
     fn processor_time(&self) -> Option<Duration> {
@@ -435,8 +449,41 @@ impl Pulse {
             grew: now,
             too_large_since: None,
             real: None,
+            helper: None,
+            helpers_waited: Duration::ZERO,
         });
     }
+}
+
+/// An OS thread that works for a run, while it does.
+struct Helper(Arc<Pulse>);
+
+impl Helper {
+    fn of(pulse: Arc<Pulse>) -> Helper {
+        if let Some(watched) = pulse.watched.lock().as_mut() {
+            watched.helper = OsThread::current();
+        }
+        Helper(pulse)
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        if let Some(watched) = self.0.watched.lock().as_mut() {
+            let waited = watched.helper.take().as_ref().and_then(OsThread::waiting_time);
+            watched.helpers_waited += waited.unwrap_or_default();
+        }
+    }
+}
+
+/// Runs `f` on an OS thread of its own, and waits for it, as [`crate::runtime::beside`] says.
+pub(crate) fn beside<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> std::thread::Result<T> {
+    let pulse = MINE.with(|mine| mine.borrow().clone());
+    let work = move || {
+        let _helper = pulse.map(Helper::of);
+        f()
+    };
+    std::thread::spawn(work).join()
 }
 
 fn watch() {

@@ -26,6 +26,7 @@
 //! | `state` | | `term`, `role`, `commit`, `base`, `last`, `from`, `terms` (`3x2,4`: entries from `from` on) | observer, or `get_state` (`term`, `role`) |
 //! | `disk` | `save`, `append`, `sync`, `read`, … | `number`, `bytes`, `changed` (how many of a save's bytes are new or gone), `snapshot` | persister |
 //! | `promise` | `hollow` | | a reply promises what was not written to the disk |
+//! | `vote` | `granted`, `refused` | | a reply to a candidate, read on the wire |
 //! | `apply` | | `index` | the service of a Raft test |
 //! | `client` | `get`, `put`, `append` | `client`, `leg` (`call`, `return`) | clerks |
 //! | `span` | `crash`, `links`, `partition`, … | `at`, `leg` (`begin`, `end`, `instant`) | the test's faults |

@@ -92,7 +92,12 @@ fn of_record(record: &Record<'_>) -> String {
 
 /// A pre-vote is no vote: the receiver promises nothing.
 fn of_vote(args: RequestVoteArgs) -> Option<Request> {
-    (!args.pre_vote).then_some(Request::Vote { term: args.term, candidate: args.candidate_id })
+    (!args.pre_vote).then_some(Request::Vote {
+        term: args.term,
+        candidate: args.candidate_id,
+        last_index: args.last_log_index,
+        last_term: args.last_log_term,
+    })
 }
 
 fn of_append(args: &AppendEntriesArgs) -> Request {

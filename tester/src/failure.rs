@@ -15,6 +15,8 @@ pub enum Invariant {
     LogOrigin,
     /// Figure 3, §5.4.
     LeaderCompleteness,
+    /// A leader commits by counting only what stands at or before an entry of its own term (§5.4.2).
+    CurrentTermCommit,
     /// Figure 3, §5.4.3.
     StateMachineSafety,
     /// A follower keeps what it has acknowledged to the leader of its term.
@@ -23,6 +25,8 @@ pub enum Invariant {
     GrowingTerm,
     /// A server votes for one candidate in a term, at most (§5.2).
     OneVote,
+    /// A server votes for nobody whose log is less up-to-date than its own (§5.4.1).
+    ElectionRestriction,
     /// What a reply promises (a vote, an entry) is on the disk before the reply is sent (Figure 2, persistent
     /// state).
     DurablePromise,
@@ -47,6 +51,9 @@ impl Invariant {
             Invariant::LeaderCompleteness => {
                 "an entry that is committed in a term is in the logs of the leaders of all higher terms (Figure 3, §5.4)"
             }
+            Invariant::CurrentTermCommit => {
+                "only log entries from the leader's current term are committed by counting replicas (§5.4.2)"
+            }
             Invariant::StateMachineSafety => {
                 "if a server has applied an entry at an index, no other applies a different one there (Figure 3, §5.4.3)"
             }
@@ -55,6 +62,9 @@ impl Invariant {
             }
             Invariant::GrowingTerm => "the current term increases monotonically, also over a crash (§5.1)",
             Invariant::OneVote => "each server votes for at most one candidate in a given term (§5.2)",
+            Invariant::ElectionRestriction => {
+                "the voter denies its vote if its own log is more up-to-date than that of the candidate (§5.4.1)"
+            }
             Invariant::DurablePromise => {
                 "currentTerm, votedFor and log[] are on stable storage before a server responds to RPCs (Figure 2)"
             }

@@ -1,21 +1,22 @@
 //! What is known of the servers from outside, and the rules that it must obey. No thread, no clock, no
 //! network.
 
+use std::time::Duration;
+
 use labapi::{Reply, Request};
 use rustc_hash::FxHashMap;
 
+use super::acknowledged::{Acknowledged, Acknowledgements};
 use super::promises::{Promise, Promises};
+use super::reigns::Reigns;
 use crate::failure::{Broken, Invariant};
 
 /// What is known of all servers of a cluster.
 pub(super) struct Facts {
     servers: Vec<Known>,
-    /// The leader of each term: server and, if `get_state` named it, incarnation.
-    leaders: FxHashMap<u64, (usize, Option<u64>)>,
+    reigns: Reigns,
     /// What is known of the entry with this index and term.
     entries: FxHashMap<(u64, u64), Entry>,
-    /// Everything up to here is known to be on a majority.
-    on_majority: u64,
     /// Whether a server was ever started again. Before that no server needs a disk.
     any_restart: bool,
     /// What the last reply promised without a write to the disk since it was asked for.
@@ -34,17 +35,8 @@ struct Known {
     holds: u64,
     /// The highest index of a snapshot that a leader sent it.
     snapshot: u64,
-    acknowledged: Acknowledged,
+    acknowledged: Acknowledgements,
     promises: Promises,
-}
-
-/// The highest index that a server acknowledged in the latest term in which it acknowledged anything, and in
-/// which life.
-#[derive(Debug, Clone, Copy, Default)]
-struct Acknowledged {
-    term: u64,
-    index: u64,
-    incarnation: u64,
 }
 
 struct Entry {
@@ -62,6 +54,8 @@ pub(super) struct Disk {
     pub(super) writes: u64,
     /// Whether there is a snapshot on it. It counts for refusals only.
     pub(super) has_snapshot: bool,
+    /// When that is so, from the beginning of the run.
+    pub(super) at: Duration,
 }
 
 /// What was known when a request arrived, for the judgement of its reply.
@@ -74,9 +68,8 @@ impl Facts {
     pub(super) fn new(servers: usize) -> Facts {
         Facts {
             servers: (0..servers).map(|_| Known::default()).collect(),
-            leaders: FxHashMap::default(),
+            reigns: Reigns::new(servers),
             entries: FxHashMap::default(),
-            on_majority: 0,
             any_restart: false,
             hollow: None,
         }
@@ -87,6 +80,7 @@ impl Facts {
         self.any_restart |= incarnation > 1;
         let known = &mut self.servers[server];
         known.incarnation = incarnation;
+        known.acknowledged.starts();
         match known.promises.take_unwritten(writes) {
             Some(promise) if incarnation > 1 => Err(Invariant::DurablePromise.broken(format!(
                 "server {server} is restarted, but {promise} before its crash without a write to its disk"
@@ -120,32 +114,12 @@ impl Facts {
             )));
         }
         self.reaches(server, term);
-        if leads { self.leads(server, Some(incarnation), term) } else { Ok(()) }
+        if leads { self.reigns.leads(server, Some(incarnation), term) } else { Ok(()) }
     }
 
     fn reaches(&mut self, server: usize, term: u64) {
         let known = &mut self.servers[server];
         known.term = known.term.max(term);
-    }
-
-    fn leads(&mut self, server: usize, incarnation: Option<u64>, term: u64) -> Result<(), Broken> {
-        let (first, life) = self.leaders.entry(term).or_insert((server, incarnation));
-        if *first != server {
-            let (one, other) = (server.min(*first), server.max(*first));
-            let message = format!("servers {one} and {other} are both leaders of term {term}");
-            return Err(Invariant::ElectionSafety.broken(message));
-        }
-        match (&life, incarnation) {
-            (Some(before), Some(now)) if *before != now => {
-                let message = format!("server {server} leads term {term} again, after a restart");
-                Err(Invariant::ElectionSafety.broken(message))
-            }
-            (None, Some(_)) => {
-                *life = incarnation;
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 
     /// A request arrives at `server`, whose disk has `writes` durable writes.
@@ -160,23 +134,27 @@ impl Facts {
         match request {
             Request::Vote { .. } => self.votes(sender, term, sender)?,
             Request::Append { prev_index, prev_term, entries, commit_index, .. } => {
-                self.leads(sender, None, term)?;
+                self.reigns.leads(sender, None, term)?;
                 self.holds(sender, prev_index + entries.len() as u64);
                 self.take_entries(sender, *prev_index, *prev_term, entries)?;
-                self.commits(sender, term, *commit_index)?;
+                self.reigns.sends(term, *prev_index, entries);
+                self.commits(term, *commit_index)?;
             }
             Request::Snapshot { last_included_index, .. } => {
-                self.leads(sender, None, term)?;
+                self.reigns.leads(sender, None, term)?;
                 self.holds(sender, *last_included_index);
                 let known = &mut self.servers[server];
                 known.snapshot = known.snapshot.max(*last_included_index);
             }
         }
         let known = &mut self.servers[server];
+        if !matches!(request, Request::Vote { .. }) {
+            known.acknowledged.hears(term, matches!(request, Request::Snapshot { .. }));
+        }
         if let Some(promise) = Promise::asked_by(request) {
             known.promises.asked(promise, writes);
         }
-        Ok(Arrival { acknowledged: known.acknowledged })
+        Ok(Arrival { acknowledged: known.acknowledged.latest() })
     }
 
     fn holds(&mut self, server: usize, index: u64) {
@@ -223,22 +201,13 @@ impl Facts {
         Ok(())
     }
 
-    /// A leader says that everything up to `index` is committed. Each of a majority must have acknowledged
-    /// it, or sent it.
-    fn commits(&mut self, leader: usize, term: u64, index: u64) -> Result<(), Broken> {
-        if index <= self.on_majority {
+    /// The leader of `term` says that everything up to `index` is committed.
+    fn commits(&mut self, term: u64, index: u64) -> Result<(), Broken> {
+        if index <= self.reigns.committable() {
             return Ok(());
         }
         let holders = self.servers.iter().filter(|known| known.holds >= index).count();
-        let all = self.servers.len();
-        if 2 * holders <= all {
-            return Err(Invariant::LeaderCompleteness.broken(format!(
-                "server {leader}, leader of term {term}, says that index {index} is committed, but only {holders} of {all} \
-                 servers are known to hold it: they have acknowledged it, or sent it to others"
-            )));
-        }
-        self.on_majority = index;
-        Ok(())
+        self.reigns.commits(term, index, holders)
     }
 
     /// A handler of `server` has returned a reply to the request whose arrival was noted.
@@ -254,7 +223,7 @@ impl Facts {
             Reply::Granted => self.granted(server, disk, request),
             // A module may refuse to compare what its own snapshot covers.
             Reply::Refused if disk.has_snapshot => Ok(()),
-            Reply::Refused => self.refused(server, arrival, request),
+            Reply::Refused => self.refused(server, arrival, disk.at, request),
             Reply::Other => Ok(()),
         }
     }
@@ -264,11 +233,21 @@ impl Facts {
         self.reaches(server, term);
         let holds_before = self.servers[server].holds;
         match *request {
-            Request::Vote { candidate, .. } => self.votes(server, term, candidate)?,
-            Request::Append { prev_index, ref entries, .. } => {
-                self.acknowledges(server, term, prev_index + entries.len() as u64);
+            Request::Vote { candidate, .. } => {
+                self.votes(server, term, candidate)?;
+                self.servers[server].acknowledged.votes(server, request)?;
             }
-            Request::Snapshot { last_included_index, .. } => self.holds(server, last_included_index),
+            Request::Append { prev_index, ref entries, .. } => {
+                let index = prev_index + entries.len() as u64;
+                self.holds(server, index);
+                self.reigns.acknowledges(server, term, index);
+                let known = &mut self.servers[server];
+                known.acknowledged.acknowledges(known.incarnation, term, prev_index, entries);
+            }
+            Request::Snapshot { last_included_index, .. } => {
+                self.holds(server, last_included_index);
+                self.reigns.acknowledges(server, term, last_included_index);
+            }
         }
         let any_restart = self.any_restart;
         let known = &mut self.servers[server];
@@ -292,30 +271,26 @@ impl Facts {
         )))
     }
 
-    fn acknowledges(&mut self, server: usize, term: u64, index: u64) {
-        self.holds(server, index);
+    fn refused(
+        &mut self,
+        server: usize,
+        arrival: Arrival,
+        now: Duration,
+        request: &Request,
+    ) -> Result<(), Broken> {
         let known = &mut self.servers[server];
-        let before = known.acknowledged;
-        if term > before.term || term == before.term && index > before.index {
-            known.acknowledged = Acknowledged { term, index, incarnation: known.incarnation };
+        match *request {
+            Request::Append { prev_index, .. } if prev_index > known.snapshot => {
+                let life = (server, known.incarnation);
+                known.acknowledged.refuses(life, arrival.acknowledged, now, request)
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Within a term the leader's log only grows, so that what a server has acknowledged cannot become wrong
-    /// in that term.
-    fn refused(&self, server: usize, arrival: Arrival, request: &Request) -> Result<(), Broken> {
-        let Request::Append { term, leader, prev_index, .. } = *request else { return Ok(()) };
-        let (known, acknowledged) = (&self.servers[server], arrival.acknowledged);
-        let promised = acknowledged.term == term && prev_index <= acknowledged.index;
-        let has_crashed = acknowledged.incarnation < known.incarnation;
-        if !promised || !has_crashed || prev_index <= known.snapshot {
-            return Ok(());
-        }
-        Err(Invariant::AcknowledgedEntry.broken(format!(
-            "server {server} acknowledged everything up to index {} to server {leader}, leader of term {term}; after its crash \
-             it lacks the entry at index {prev_index}",
-            acknowledged.index
-        )))
+    /// Index and term of the last entry that the server's log is known to hold, if any is.
+    pub(super) fn known_end(&self, server: usize) -> Option<(u64, u64)> {
+        self.servers[server].acknowledged.known_end()
     }
 }
 
@@ -324,12 +299,16 @@ mod tests {
     use super::*;
 
     fn disk(writes: u64) -> Disk {
-        Disk { writes, has_snapshot: false }
+        Disk { writes, has_snapshot: false, at: Duration::ZERO }
     }
 
     fn append(term: u64, prev: (u64, u64), entries: &[(u64, u64)]) -> Request {
         let (prev_index, prev_term) = prev;
         Request::Append { term, leader: 0, prev_index, prev_term, entries: entries.to_vec(), commit_index: 0 }
+    }
+
+    fn vote(term: u64, candidate: usize, (last_index, last_term): (u64, u64)) -> Request {
+        Request::Vote { term, candidate, last_index, last_term }
     }
 
     /// Three servers, of which server 2 was restarted, so that promises count.
@@ -356,7 +335,7 @@ mod tests {
         assert_eq!(facts.reply(1, arrival, disk(1), &behind, Reply::Refused), Ok(()));
         assert_eq!(facts.starts(1, 2, 1), Ok(()));
         let arrival = facts.request(1, 1, &behind).expect("nothing is wrong");
-        let covered = Disk { writes: 1, has_snapshot: true };
+        let covered = Disk { has_snapshot: true, ..disk(1) };
         assert_eq!(facts.reply(1, arrival, covered, &behind, Reply::Refused), Ok(()));
         let lost = facts.reply(1, arrival, disk(1), &behind, Reply::Refused);
         assert_eq!(rule(lost), Some(Invariant::AcknowledgedEntry));
@@ -388,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_vote_without_a_write_counts_where_servers_are_restarted() {
-        let vote = Request::Vote { term: 5, candidate: 0 };
+        let vote = vote(5, 0, (0, 0));
         let mut without_restarts = Facts::new(3);
         let arrival = without_restarts.request(1, 0, &vote).expect("nothing is wrong");
         assert_eq!(without_restarts.reply(1, arrival, disk(0), &vote, Reply::Granted), Ok(()));
@@ -408,7 +387,7 @@ mod tests {
     #[test]
     fn a_hollow_promise_is_marked_also_where_no_server_was_restarted() {
         let mut facts = Facts::new(3);
-        let vote = Request::Vote { term: 5, candidate: 0 };
+        let vote = vote(5, 0, (0, 0));
         let arrival = facts.request(1, 4, &vote).expect("nothing is wrong");
         assert_eq!(facts.reply(1, arrival, disk(4), &vote, Reply::Granted), Ok(()));
         assert_eq!(facts.take_hollow(), Some(Promise::Vote { term: 5, candidate: 0 }));
@@ -417,7 +396,7 @@ mod tests {
     #[test]
     fn a_candidate_votes_for_itself() {
         let mut facts = facts();
-        let request = |candidate| Request::Vote { term: 5, candidate };
+        let request = |candidate| vote(5, candidate, (0, 0));
         let arrival = facts.request(1, 0, &request(0)).expect("nothing is wrong");
         assert_eq!(facts.reply(1, arrival, disk(1), &request(0), Reply::Granted), Ok(()));
         let stands = facts.request(2, 0, &request(1)).map(drop);

@@ -3,7 +3,7 @@
 //! | watched | how | rules |
 //! |---|---|---|
 //! | `get_state` | asked soon after each write to the disk (10 ms; 100 ms while writes change neither term nor role), then in growing intervals of up to 500 ms; at the start of each life and before a crash | terms only grow; one leader in a term |
-//! | requests and replies | read by the solution's [`WireFormat`] on their way into and out of its handlers | one vote in a term; one entry for each index and term; what a leader calls committed was acknowledged; what was acknowledged is still there after a crash |
+//! | requests and replies | read by the solution's [`WireFormat`] on their way into and out of its handlers | one vote in a term; no vote for a log that lacks what the voter acknowledged; one entry for each index and term; what a leader calls committed was acknowledged to it, up to an entry of its own term, or could be called so before; what was acknowledged is not refused after a crash, nor again and again |
 //! | the disk | writes are counted, on a disk that loses what is not synced those that are | a promise that is new follows a write |
 //! | ends and disk of a crashed server | each call and each write | nobody uses them |
 //!
@@ -12,16 +12,19 @@
 //! what Figure 2 promises to other servers, and on nothing else. A solution that shows its state to an
 //! observer is checked by the stronger rules of `invariants` as well.
 
+mod acknowledged;
 mod facts;
 mod news;
 mod promises;
+mod reigns;
 
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use facts::{Disk, Facts};
-use labapi::{Persister, Reply, WireFormat};
+use labapi::{Persister, Reply, Request, WireFormat};
 use labrpc::{Answer, Service};
 use labrt::quiet::Mutex;
 pub(crate) use news::{Look, News};
@@ -140,6 +143,7 @@ impl Life {
         self.crash.progress.handles(self.server, &request, reply);
         if let (Some(reply), Some(arrival)) = (reply, arrival) {
             self.judge(|facts| {
+                compare(&request, reply, facts.known_end(self.server));
                 let judged = facts.reply(self.server, arrival, self.disk(reply), &request, reply);
                 facts.take_hollow().into_iter().for_each(mark);
                 judged
@@ -156,7 +160,8 @@ impl Life {
     /// What must be known of the disk to judge this reply.
     fn disk(&self, reply: Reply) -> Disk {
         let has_snapshot = reply == Reply::Refused && self.persister.snapshot_size() > 0;
-        Disk { writes: self.persister.durable_writes(), has_snapshot }
+        let at = Duration::from_nanos(labrt::runtime::now().as_nanos());
+        Disk { writes: self.persister.durable_writes(), has_snapshot, at }
     }
 
     fn judge(&self, rule: impl FnOnce(&mut Facts) -> Result<(), Broken>) {
@@ -169,6 +174,24 @@ impl Life {
             self.outside.test.break_off(broken);
         }
     }
+}
+
+/// Tells in a traced run what a vote is about, beside what is known of the voter's own log.
+fn compare(request: &Request, reply: Reply, known_end: Option<(u64, u64)>) {
+    let Request::Vote { term, candidate, last_index, last_term } = *request else { return };
+    let what = match reply {
+        Reply::Granted => "granted",
+        Reply::Refused => "refused",
+        Reply::Other => return,
+    };
+    labrt::trace::emit("vote", what, || {
+        let own = known_end.map_or_else(String::new, |(index, term)| {
+            format!("; the voter has acknowledged entries up to index {index} (term {term})")
+        });
+        format!(
+            "{what} to server {candidate} in term {term}, whose log ends at index {last_index} (term {last_term}){own}"
+        )
+    });
 }
 
 /// Marks in a traced run where a reply promises what is not on the disk: before a restart no rule is broken

@@ -22,7 +22,7 @@ impl Promise {
     /// What the receiver promises if it grants the request; None if it is nothing new.
     pub(super) fn asked_by(request: &Request) -> Option<Promise> {
         match request {
-            &Request::Vote { term, candidate } => Some(Promise::Vote { term, candidate }),
+            &Request::Vote { term, candidate, .. } => Some(Promise::Vote { term, candidate }),
             Request::Append { prev_index, entries, .. } => {
                 let &(term, _) = entries.last()?;
                 Some(Promise::Entry { index: prev_index + entries.len() as u64, term })

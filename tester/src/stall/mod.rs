@@ -180,7 +180,7 @@ impl Progress {
         let state = &mut *self.state.lock();
         let is_granted = reply == Some(Reply::Granted);
         match *request {
-            Request::Vote { term, candidate } => {
+            Request::Vote { term, candidate, .. } => {
                 if let Some(candidate) = state.servers.get_mut(candidate) {
                     candidate.stood.answers(term, server, is_granted);
                 }

@@ -27,7 +27,7 @@ fn handles(progress: &Progress, server: usize, request: &Request, reply: Reply) 
 }
 
 fn vote(candidate: usize) -> Request {
-    Request::Vote { term: 5, candidate }
+    Request::Vote { term: 5, candidate, last_index: 7, last_term: 3 }
 }
 
 #[track_caller]

@@ -1,5 +1,5 @@
-//! What a traced run says of the disk: what is written, and which reply promises what is not; and of the
-//! tester's own looks.
+//! What a traced run says of the disk: what is written, and which reply promises what is not; of votes; and
+//! of the tester's own looks.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,9 +32,20 @@ fn kept() {
     play("kept", Wrong::Nothing);
 }
 
+/// This one breaks a rule.
+#[test]
+fn twice() {
+    play("twice", Wrong::VotesTwice);
+}
+
 /// What the events of this kind say of server 1.
 fn told(trace: &Trace, kind: &str) -> Vec<String> {
-    let events = trace.events.iter().filter(|event| *event.kind == *kind && *event.node == *"server-1");
+    told_of(1, trace, kind)
+}
+
+fn told_of(server: usize, trace: &Trace, kind: &str) -> Vec<String> {
+    let node = format!("server-{server}");
+    let events = trace.events.iter().filter(|event| *event.kind == *kind && *event.node == *node);
     events.map(|event| event.text.clone()).collect()
 }
 
@@ -51,7 +62,8 @@ fn trace_of_variant(part: &str, differs: &str) -> Trace {
     std::fs::write(&variant, format!("test {part}\nseed 1\n{differs}")).expect("there is room for a file");
     let [trace, variants] = [&file, &variant].map(|path| path.display().to_string());
     let output = child(part, &[("LAB_SEED", "0"), ("LAB_TRACE", &trace), ("LAB_VARIANTS", &variants)]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let is_expected = output.status.success() == (part != "twice");
+    assert!(is_expected, "{}", String::from_utf8_lossy(&output.stdout));
     let trace = read_file(&file).expect("the child wrote a trace");
     [file, variant].iter().for_each(|file| std::fs::remove_file(file).expect("it can be removed"));
     trace
@@ -64,6 +76,14 @@ fn a_reply_that_promises_what_is_not_on_the_disk_is_marked() {
         "NOT ON THE DISK: it acknowledged the entry at index 2 (term 1), and has written nothing since";
     assert!(marks.iter().any(|mark| mark.starts_with(words)), "{marks:?}");
     assert_eq!(told(&trace_of("kept"), "promise"), [""; 0]);
+}
+
+#[test]
+fn a_vote_says_what_is_known_of_both_logs() {
+    let votes = told_of(0, &trace_of("twice"), "vote");
+    let granted = votes.first().unwrap_or_else(|| panic!("no vote"));
+    assert!(granted.starts_with("granted to server "), "{granted}");
+    assert!(granted.ends_with("in term 1, whose log ends at index 0 (term 0)"), "{granted}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl WireFormat for FakeWire {
     fn request(&self, method: &str, args: &[u8]) -> Option<Request> {
         if method == "FakeRpc.vote" {
             let (term, candidate) = labgob::decode(args).ok()?;
-            return Some(Request::Vote { term, candidate });
+            return Some(Request::Vote { term, candidate, last_index: 0, last_term: 0 });
         }
         let (log, commit_index): (Vec<Vec<u8>>, u64) = labgob::decode(args).ok()?;
         let entries = log.iter().map(|command| (1, digest(command))).collect();

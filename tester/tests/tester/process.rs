@@ -17,8 +17,8 @@ pub(crate) fn plays(part: &str) -> bool {
 
 pub(crate) fn child(part: &str, environment: &[(&str, &str)]) -> Output {
     let module = match part {
-        "busy" | "punctual" | "late" | "quick" | "slow" | "selfish" => "starved",
-        "hollow" | "kept" => "disk_lines",
+        "busy" | "punctual" | "late" | "quick" | "quick_beside" | "slow" | "selfish" => "starved",
+        "hollow" | "kept" | "twice" => "disk_lines",
         _ => "process",
     };
     let name = format!("{module}::{part}");

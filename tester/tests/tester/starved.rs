@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use labreport::{Kind, Verdict};
+use labrt::runtime::beside;
 use labrt::thread;
 use tester::{Test, run};
 
@@ -74,6 +75,20 @@ fn compute(time: Duration) {
 fn quick() {
     if plays("quick") {
         run("quick", |_: &Test| compute(Duration::from_millis(500)));
+    }
+}
+
+/// As [`quick`], in a simulation beside the run.
+#[test]
+fn quick_beside() {
+    if plays("quick_beside") {
+        run("quick_beside", |_: &Test| {
+            let config = labrt::Config::simulated(1);
+            let outcome = beside(move || labrt::run(config, || compute(Duration::from_millis(500))));
+            assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+            // Here a run ends that has taken too long.
+            compute(Duration::from_millis(100));
+        });
     }
 }
 
@@ -208,9 +223,11 @@ fn a_simulated_run_is_never_starved() {
 fn a_simulated_run_has_its_time_on_a_busy_machine() {
     let limit = ("LAB_REAL_LIMIT_S", "1");
     let crowd = Crowd::gather();
-    let quick = reports(&child("quick", &[("LAB_SEED", "1"), ("LAB_REPORT", "1"), limit])).remove(0);
+    for part in ["quick", "quick_beside"] {
+        let quick = reports(&child(part, &[("LAB_SEED", "1"), ("LAB_REPORT", "1"), limit])).remove(0);
+        assert!(quick.ok && quick.real_ns > 500_000_000, "{quick:?}");
+    }
     drop(crowd);
-    assert!(quick.ok && quick.real_ns > 500_000_000, "{quick:?}");
     let slow = reports(&child("slow", &[("LAB_SEED", "1"), ("LAB_REPORT", "1"), limit])).remove(0);
     assert_eq!(slow.kind, Some(Kind::RealTime), "{slow:?}");
 }

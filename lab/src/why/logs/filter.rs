@@ -39,7 +39,8 @@ pub(super) fn is_named(event: &Event, word: &str) -> bool {
 /// Whether every run may have events of this kind, so that a word for it is right also where there are none.
 pub(super) fn is_kind(word: &str) -> bool {
     let usual = [
-        "log", "message", "fault", "verb", "print", "state", "disk", "promise", "apply", "client", "verdict",
+        "log", "message", "fault", "verb", "print", "state", "disk", "promise", "vote", "apply", "client",
+        "verdict",
     ];
     QUIET.iter().chain(&usual).any(|kind| kind.eq_ignore_ascii_case(word))
 }

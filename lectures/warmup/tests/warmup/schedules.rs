@@ -1,9 +1,6 @@
 //! Small programs under many schedules: each a simulation of its own, beside the run of the test.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a simulation cannot run inside of another one, so it gets an OS thread, which calls nothing outside of it"
-)]
 
+use labrt::runtime::beside;
 use labrt::{Bounds, Config, Failure, FailureKind, Outcome, PolicyKind, Search, explore, run};
 use tester::Test;
 
@@ -17,10 +14,9 @@ pub(crate) fn simulate<T: Send + 'static>(
     config: Config,
     main: impl FnOnce() -> T + Send + 'static,
 ) -> Outcome<T> {
-    let outcome = std::thread::spawn(move || run(config, main)).join();
-    let outcome = outcome.expect("a run gives its panics back as failures");
+    let outcome = beside(move || run(config, main));
     labrt::runtime::note(outcome.stats.event_hash);
-    // Hundreds of these in a row would look like a thread that blocks the test's own run.
+    // Here a test ends that has taken too long.
     labrt::thread::yield_now();
     outcome
 }
@@ -62,8 +58,7 @@ pub(crate) fn failing_seed(
 
 /// Runs a program under every schedule.
 pub(crate) fn in_all_schedules(main: impl Fn() + Send + Sync + 'static) -> Search {
-    let search = std::thread::spawn(move || explore(Bounds::default(), main)).join();
-    search.expect("a search gives the panics of its runs back as failures")
+    beside(move || explore(Bounds::default(), main))
 }
 
 /// The words of a failure. If the program calls what is still to be written, the test panics as if it had
