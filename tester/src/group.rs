@@ -309,6 +309,12 @@ impl<S: Send + Sync + 'static> Group<S> {
         }
     }
 
+    /// Stops all servers, as a test does at its end. The test's figures do not count these among its crashes.
+    pub fn end(&self) {
+        self.shared.progress.ends();
+        (0..self.len()).for_each(|server| self.crash(server));
+    }
+
     fn crash_now(&self, server: usize) {
         if self.is_alive(server) {
             self.take_last_look(server);

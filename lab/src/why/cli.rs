@@ -83,7 +83,7 @@ pub(crate) struct Shown {
     #[arg(long, short = 'c', value_name = "N")]
     pub(crate) columns_width: Option<u16>,
 
-    /// Show each event in one line instead of in columns: for grep and its like.
+    /// Show each event in one line instead of in columns, and repetitions one by one: for grep and its like.
     #[arg(long, conflicts_with = "columns_width")]
     pub(crate) lines: bool,
 

@@ -169,12 +169,14 @@ fn take_finding(plan: &Plan, mut report: Report, finding: Finding) -> Report {
     report.find(wrong, &words, picture)
 }
 
-/// An assertion of the test's own code is an expectation, too.
+/// An assertion of the test's own code is an expectation, too. It may have no words of its own, so its place
+/// is told.
 fn own_assertion(failure: &Failure) -> Option<Broken> {
     // What is still to be written is none, wherever the test learns of it.
     let in_test = failure.kind == FailureKind::Panic
         && failure.node == "main"
-        && !failure.message.starts_with("not yet implemented")
-        && failure.location.as_ref().is_some_and(|place| place.contains("tests/"));
-    in_test.then(|| Broken::expectation(failure.message.clone()))
+        && !failure.message.starts_with("not yet implemented");
+    let place = failure.location.as_ref().filter(|place| in_test && place.contains("tests/"))?;
+    let (first, rest) = failure.message.split_at(failure.message.find('\n').unwrap_or(failure.message.len()));
+    Some(Broken::expectation(format!("{first} ({place}){rest}")))
 }

@@ -43,6 +43,8 @@ struct State {
     /// How often a server was seen to lead a term that it did not lead before.
     elections: u64,
     crashes: u64,
+    /// The test is at its end, and crashes servers for that only.
+    is_over: bool,
     /// How often a server took a snapshot from a leader.
     installed: u64,
     /// Whether the servers make snapshots.
@@ -95,6 +97,7 @@ impl Progress {
             since: 0,
             elections: 0,
             crashes: 0,
+            is_over: false,
             installed: 0,
             makes_snapshots: false,
             has_appliers: false,
@@ -112,12 +115,17 @@ impl Progress {
         state.links[server] = links;
     }
 
+    /// The test is at its end.
+    pub(crate) fn ends(&self) {
+        self.state.lock().is_over = true;
+    }
+
     pub(crate) fn crashes(&self, server: usize) {
         let state = &mut *self.state.lock();
         if !std::mem::replace(&mut state.servers[server].is_alive, false) {
             return;
         }
-        state.crashes += 1;
+        state.crashes += u64::from(!state.is_over);
         state.links.iter().filter_map(|links| links.get(server)).for_each(|link| link.abandon());
         let name = state.name(server);
         let clients = state.clients.lock();

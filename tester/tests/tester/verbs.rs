@@ -6,6 +6,7 @@ use labrt::thread;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, Verdict, try_seed};
 
 use crate::fake::Fake;
+use crate::process::unfolded;
 
 type Servers = Cluster<Fake>;
 
@@ -148,6 +149,29 @@ fn equal_seeds_tell_equal_stories() {
     let [first, second] = [story(), story()];
     assert_eq!(first.text, second.text);
     assert_eq!((first.report.hash.len(), &first.report.hash), (16, &second.report.hash));
+}
+
+/// An assertion may have no words.
+#[test]
+fn an_assertion_of_the_test_says_where_it_stands() {
+    let (verdict, line) = (play(|_| assert_eq!(Some(1), None)), line!());
+    assert!(!verdict.ok);
+    let place = format!("failed (tester/tests/tester/verbs.rs:{line}:");
+    assert!(unfolded(&verdict.text).contains(&place), "no {place:?} in {}", verdict.text);
+    assert!(unfolded(&verdict.text).contains("left: Some(1)"), "{}", verdict.text);
+}
+
+/// The end of a test is none of the situations that it was about.
+#[test]
+fn crashes_at_the_end_of_a_test_do_not_count() {
+    let crashes = |verdict: &Verdict| verdict.report.exercised.get("crashes").copied();
+    let ended = play(|cluster| cluster.end());
+    assert_eq!(crashes(&ended), None, "{ended:?}");
+    let crashed = play(|cluster| {
+        cluster.crash(1);
+        cluster.end();
+    });
+    assert_eq!(crashes(&crashed), Some(1), "{crashed:?}");
 }
 
 #[test]

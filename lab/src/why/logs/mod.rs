@@ -75,7 +75,7 @@ pub(crate) fn show(trace: &Trace, shown: &Shown) -> Result<usize, Failure> {
     let width = shown.columns_width.map_or(lab_terminal::width().unwrap_or(WIDTH), usize::from);
     let columns = if shown.lines { Columns::lines(nodes, width) } else { Columns::new(nodes, width) };
     put(&mut out, &columns.head())?;
-    for row in fold(&chosen, shown.unfolded) {
+    for row in fold(&chosen, shown.unfolded || shown.lines) {
         let text = match row {
             Folded::Line(line) => columns.row(line),
             Folded::Repetitions(text) => columns.note(&text),

@@ -113,7 +113,7 @@ impl Cluster {
     /// the outputs say (invariant 8). Then everything ends.
     pub(crate) fn finish(self) {
         let _ = self.watch.compared();
-        (0..self.hosts.len()).for_each(|host| self.hosts.crash(host));
+        self.hosts.end();
         if self.watch.is_strict() {
             if let Some(complaint) = self.history_complaint() {
                 self.test.fail(complaint);

@@ -119,7 +119,7 @@ impl Cluster {
     /// At the end of each test: no event is missing. Then everything ends.
     fn finish(self) {
         self.expect_events();
-        (0..self.servers.len()).for_each(|server| self.servers.crash(server));
+        self.servers.end();
         self.net.network().cleanup();
         let figures = self.net.figures(self.servers.len(), self.watch.zxid());
         self.test.at_end(move |_| figures);
