@@ -54,11 +54,40 @@ struct Heard {
     at: Instant,
     /// What its threads had had of the processors, at the first look after a second of silence.
     shares: Option<Shares>,
+    /// What they had had at the last look, and since when each has waited without getting a processor. The
+    /// system counts a wait only when it is over.
+    last: Shares,
+    waiting: BTreeMap<String, Instant>,
 }
 
 impl Heard {
     fn now() -> Heard {
-        Heard { at: Instant::now(), shares: None }
+        Heard { at: Instant::now(), shares: None, last: Shares::default(), waiting: BTreeMap::new() }
+    }
+
+    /// Notes what the threads have had by now.
+    fn note(&mut self, now: Shares) {
+        let is_waiting = |thread: &String, share: &Share| {
+            share.is_runnable && self.last.0.get(thread).is_some_and(|last| last == share)
+        };
+        self.waiting.retain(|thread, _| now.0.get(thread).is_some_and(|share| is_waiting(thread, share)));
+        for (thread, _) in now.0.iter().filter(|(_, share)| share.is_runnable) {
+            self.waiting.entry(thread.clone()).or_insert_with(Instant::now);
+        }
+        self.shares.get_or_insert_with(|| now.clone());
+        self.last = now;
+    }
+
+    /// For how long of the silence a thread of the process wanted a processor while other programs had them.
+    fn starved(&self, processors: u32) -> Duration {
+        let Some(before) = &self.shares else { return Duration::ZERO };
+        let mut now = self.last.clone();
+        for (thread, since) in &self.waiting {
+            if let Some(share) = now.0.get_mut(thread) {
+                share.waited += since.elapsed();
+            }
+        }
+        before.starved(&now, self.at.elapsed(), processors)
     }
 }
 
@@ -102,36 +131,39 @@ impl Process {
         }
     }
 
-    /// For how long of its silence a thread of the process wanted a processor while other programs had them.
-    fn starved(&self) -> Duration {
-        let now = Shares::of(lock(&self.child).id());
-        let heard = lock(&self.heard);
-        let processors = u32::try_from(cores()).unwrap_or(1);
-        heard
-            .shares
-            .as_ref()
-            .map_or(Duration::ZERO, |before| before.starved(&now, heard.at.elapsed(), processors))
-    }
-
     /// The limit that the process exceeds, if it exceeds one.
     fn offence(&self) -> Option<Cause> {
         let silence = self.silence();
-        if silence > self.allowance.silence && silence - self.starved() > self.allowance.silence {
-            return Some(Cause::Silent(silence));
-        }
+        let number = lock(&self.child).id();
         if silence > Duration::from_secs(1) {
-            let number = lock(&self.child).id();
-            lock(&self.heard).shares.get_or_insert_with(|| Shares::of(number));
+            let shares = Shares::of(number);
+            let heard = &mut *lock(&self.heard);
+            heard.note(shares);
+            let processors = u32::try_from(cores()).unwrap_or(1);
+            let (silence, allowed) = (heard.at.elapsed(), self.allowance.silence);
+            if silence > allowed && silence - heard.starved(processors) > allowed {
+                return Some(Cause::Silent(silence));
+            }
         }
-        let held = resident_mb(lock(&self.child).id())?;
+        let held = resident_mb(number)?;
         (held > self.allowance.memory_mb).then_some(Cause::Memory(held))
     }
 }
 
-/// For how long each thread of a process has had a processor so far, and for how long it has waited for one.
-/// Empty where the system does not tell.
-#[derive(Debug)]
-struct Shares(BTreeMap<String, (Duration, Duration)>);
+/// What each thread of a process has had of the processors so far. Empty where the system does not tell.
+#[derive(Clone, Debug, Default)]
+struct Shares(BTreeMap<String, Share>);
+
+/// What a thread has had of the processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Share {
+    /// For how long it has had one.
+    ran: Duration,
+    /// For how long it has waited for one, in waits that are over.
+    waited: Duration,
+    /// Whether it has one or wants one.
+    is_runnable: bool,
+}
 
 impl Shares {
     fn of(process: u32) -> Shares {
@@ -139,7 +171,11 @@ impl Shares {
         let share = |thread: &fs::DirEntry| {
             let schedule = fs::read_to_string(thread.path().join("schedstat")).ok()?;
             let mut times = schedule.split_whitespace().map(|time| time.parse().map(Duration::from_nanos));
-            Some((times.next()?.ok()?, times.next()?.ok()?))
+            let (ran, waited) = (times.next()?.ok()?, times.next()?.ok()?);
+            let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+            // The name stands in parentheses, and may hold blanks; the state stands behind it.
+            let is_runnable = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R'));
+            Some(Share { ran, waited, is_runnable })
         };
         let name = |thread: &fs::DirEntry| thread.file_name().to_string_lossy().into_owned();
         Shares(threads.filter_map(|thread| Some((name(&thread), share(&thread)?))).collect())
@@ -149,11 +185,11 @@ impl Shares {
     /// most of it, and is no fault of the process; but one that keeps the processors busy itself is not
     /// excused.
     fn starved(&self, now: &Shares, silence: Duration, processors: u32) -> Duration {
-        let since = |thread: &String, (ran, waited): (Duration, Duration)| {
+        let since = |thread: &String, share: &Share| {
             let before = self.0.get(thread).copied().unwrap_or_default();
-            (ran.saturating_sub(before.0), waited.saturating_sub(before.1))
+            (share.ran.saturating_sub(before.ran), share.waited.saturating_sub(before.waited))
         };
-        let shares: Vec<_> = now.0.iter().map(|(thread, share)| since(thread, *share)).collect();
+        let shares: Vec<_> = now.0.iter().map(|(thread, share)| since(thread, share)).collect();
         let used: Duration = shares.iter().map(|(ran, _)| *ran).sum();
         let longest = shares.iter().map(|(_, waited)| *waited).max().unwrap_or_default();
         if 2 * used < silence * processors { longest.min(silence) } else { Duration::ZERO }
@@ -261,7 +297,11 @@ mod tests {
 
     /// Threads that have had a processor and waited for one for so many seconds each.
     fn shares(threads: &[(u64, u64)]) -> Shares {
-        let share = |(ran, waited)| (Duration::from_secs(ran), Duration::from_secs(waited));
+        let share = |(ran, waited)| Share {
+            ran: Duration::from_secs(ran),
+            waited: Duration::from_secs(waited),
+            is_runnable: true,
+        };
         Shares(
             threads.iter().enumerate().map(|(number, &times)| (number.to_string(), share(times))).collect(),
         )
@@ -277,6 +317,29 @@ mod tests {
         assert_eq!(starved(&[(5, 5)], &[(15, 5)], 60), 0, "it slept");
         assert_eq!(starved(&[(5, 0)], &[(65, 0)], 60), 0, "it computed");
         assert_eq!(starved(&[], &[], 60), 0, "the system does not tell");
+    }
+
+    /// The system says nothing of a wait until it is over, and that may take half a minute.
+    #[test]
+    fn a_wait_that_goes_on_is_excused_as_well() {
+        let ago =
+            |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the clock is older");
+        let waiting = |looks: &[Shares]| {
+            let mut heard = Heard { at: ago(60), ..Heard::now() };
+            for look in looks {
+                heard.waiting.values_mut().for_each(|since| *since = (*since).min(ago(50)));
+                heard.note(look.clone());
+            }
+            heard.starved(2).as_secs()
+        };
+        let asleep = |mut shares: Shares| {
+            shares.0.values_mut().for_each(|share| share.is_runnable = false);
+            shares
+        };
+        let still = shares(&[(1, 2)]);
+        assert_eq!(waiting(&[still.clone(), still.clone()]), 50);
+        assert_eq!(waiting(&[still.clone(), asleep(still.clone())]), 0, "it sleeps");
+        assert_eq!(waiting(&[still, shares(&[(2, 2)])]), 0, "that wait has only begun");
     }
 
     #[test]
