@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lab_terminal::Silence;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -21,7 +22,7 @@ const KEPT: usize = 32 * 1024;
 /// What a process may take before it is ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
-    /// Without a sign of life.
+    /// Without a sign of life, apart from the time in which it had no processor.
     pub(crate) silence: Duration,
     pub(crate) memory_mb: u64,
     /// Bytes that it prints.
@@ -112,7 +113,7 @@ fn wait(
     printed: &AtomicU64,
     why: &Mutex<Option<Cause>>,
 ) -> io::Result<ExitStatus> {
-    let (mut beats, mut heard) = (pulse.beats.load(Ordering::Relaxed), Instant::now());
+    let (mut beats, mut silence) = (pulse.beats.load(Ordering::Relaxed), Silence::begins());
     let mut pause = Duration::from_micros(200);
     let mut looked = Instant::now();
     loop {
@@ -121,18 +122,20 @@ fn wait(
         }
         let now = pulse.beats.load(Ordering::Relaxed);
         if now != beats {
-            (beats, heard) = (now, Instant::now());
+            (beats, silence) = (now, Silence::begins());
         }
         let offence = if pulse.stopped.load(Ordering::Relaxed) {
             Some(Cause::Stopped)
-        } else if heard.elapsed() > allowance.silence {
-            Some(Cause::Silence)
         } else if pulse.flooded.load(Ordering::Relaxed) || printed.load(Ordering::Relaxed) > allowance.output
         {
             Some(Cause::Output)
         } else if looked.elapsed() >= LOOK {
             looked = Instant::now();
-            (held_mb(child.id()) > allowance.memory_mb).then_some(Cause::Memory)
+            if silence.exceeds(allowance.silence, child.id()) {
+                Some(Cause::Silence)
+            } else {
+                (held_mb(child.id()) > allowance.memory_mb).then_some(Cause::Memory)
+            }
         } else {
             None
         };

@@ -3,7 +3,7 @@
 //! `lab` runs tests and `lab-check` checks histories. They are two programs so that a first test run need not
 //! build a checker. What a user sees of both is the same, so it stands here: [`Outcome`] and its exit codes,
 //! [`Failure`], the colours and tables of `style`, the nearest names of `names`, the words of `waiting`, the
-//! terminal's settings in `echo`.
+//! terminal's settings in `echo`, the limit of a process's `silence`.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::disallowed_types,
@@ -16,6 +16,7 @@ mod fingerprint;
 mod names;
 mod outcome;
 mod signals;
+mod silence;
 mod style;
 mod waiting;
 
@@ -24,5 +25,6 @@ pub use fingerprint::{RECORD, fingerprint};
 pub use names::{nearest, plain};
 pub use outcome::{Failure, INTERRUPTED, Outcome, end_quietly_when_nobody_reads, end_unread, exit_code};
 pub use signals::Signals;
+pub use silence::Silence;
 pub use style::{count, cut, duration, error_width, error_word, height, table, width, wrapped};
 pub use waiting::{Waiting, is_lively};
