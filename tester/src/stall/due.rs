@@ -66,6 +66,11 @@ impl State {
         self.servers.iter().all(|seen| !seen.is_alive)
     }
 
+    /// Whether the servers are consensus modules: they are asked for their terms, or their logs are seen.
+    pub(super) fn is_consensus(&self) -> bool {
+        self.knows_logs() || self.servers.iter().any(|seen| seen.state.is_some() || seen.asked.is_some())
+    }
+
     /// See [`super::Progress::is_suspect`].
     pub(super) fn is_suspect(&self) -> bool {
         if self.is_down() {

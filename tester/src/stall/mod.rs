@@ -283,7 +283,7 @@ impl Seen {
 
 impl State {
     /// Whether anything can be known of logs: from messages that can be read, or from an apply channel.
-    fn knows_logs(&self) -> bool {
+    pub(super) fn knows_logs(&self) -> bool {
         self.has_wire || self.has_appliers
     }
 

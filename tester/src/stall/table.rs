@@ -18,6 +18,9 @@ fn seconds(nanos: u64) -> f64 {
 
 impl State {
     pub(super) fn lines(&self, until: u64) -> Vec<String> {
+        if !self.is_consensus() {
+            return self.plain_lines();
+        }
         let until = until.max(self.since);
         let span = format!("from {:.3} s to {:.3} s", seconds(self.since), seconds(until));
         let (prefix, committed) = (&self.prefix, self.committed);
@@ -36,9 +39,30 @@ impl State {
         lines
     }
 
+    /// Of servers that are no consensus modules: who runs, and what becomes of the calls.
+    fn plain_lines(&self) -> Vec<String> {
+        let of = |is_so: fn(&Seen) -> bool| -> Vec<usize> {
+            let servers = self.servers.iter().enumerate();
+            servers.filter(|&(_, seen)| is_so(seen)).map(|(server, _)| server).collect()
+        };
+        let kinds = [
+            ("up", of(|seen| seen.is_alive && seen.is_connected)),
+            ("cut off", of(|seen| seen.is_alive && !seen.is_connected)),
+            ("down", of(|seen| !seen.is_alive)),
+        ];
+        let told = kinds.iter().filter(|(_, servers)| !servers.is_empty());
+        let told: Vec<String> = told.map(|(kind, servers)| format!("{kind}: {}", list(servers))).collect();
+        let mut lines = vec![format!("{}: {}", self.prefix, told.join("; "))];
+        lines.extend(self.bad_links());
+        lines
+    }
+
     /// See [`super::Progress::line`].
     pub(super) fn line(&self) -> String {
         let (prefix, committed, since) = (&self.prefix, self.committed, seconds(self.since));
+        if !self.is_consensus() {
+            return self.plain_lines().remove(0);
+        }
         if self.is_down() {
             return format!(
                 "{prefix}: all servers are down; committed up to index {committed} at {since:.3} s"

@@ -143,3 +143,15 @@ fn threads_that_matter_come_first() {
     assert!(lines[0].contains("the cycle") && lines[2].contains("`b` waits"), "{lines:#?}");
     assert_eq!(begins, ["ticker", "KvRpc.operate", "main", "applier", "applier"], "{lines:#?}");
 }
+
+/// Nodes of a chain have no terms, and their logs are not Raft's.
+#[test]
+fn of_other_servers_it_says_who_runs() {
+    let progress = Progress::new("node", 4, Clients::default());
+    (0..4).for_each(|server| {
+        progress.starts(server, Vec::new());
+        progress.has_links(server, server != 2);
+    });
+    progress.crashes(1);
+    assert_eq!(progress.lines(0), ["node: up: 0 and 3; cut off: 2; down: 1"]);
+}
