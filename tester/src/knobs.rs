@@ -106,6 +106,36 @@ impl Knobs {
         if self.skew > 0.0 { 1.0 + labrt::rand::random_range(-self.skew..=self.skew) } else { 1.0 }
     }
 
+    /// What was drawn, in words.
+    pub(crate) fn words(&self) -> String {
+        let ms = |us: u64| us as f64 / 1000.0;
+        let delay = |(shortest, longest)| {
+            format!("messages take {:.1} to {:.1} ms each way", ms(shortest), ms(longest))
+        };
+        let policy = |policy: &PolicyKind| match policy {
+            PolicyKind::Pct { depth, .. } => format!("PCT of depth {depth} schedules"),
+            PolicyKind::Random { switch_every } => {
+                format!("at 1 of {switch_every} points another thread gets the turn")
+            }
+            PolicyKind::RoundRobin => "threads get their turns in a circle".to_owned(),
+            other => format!("{other:?} schedules"),
+        };
+        let share = |share: f64, words: &str| {
+            (share > 0.0).then(|| words.replace("{}", &format!("{:.1} %", 100.0 * share)))
+        };
+        let pauses = |(mean, longest)| format!("each {mean} ms or so a server pauses for up to {longest} ms");
+        let words = [
+            self.delay_us.map(delay),
+            self.slow_link.map(|(.., us)| format!("one link between two servers takes {:.1} ms", ms(us))),
+            share(self.duplication, "{} of requests arrive twice"),
+            share(self.skew, "clocks are wrong by up to {}"),
+            self.pauses_ms.map(pauses),
+            (self.jitter_us > 0).then(|| format!("a thread computes for up to {} µs", self.jitter_us)),
+            self.policy.as_ref().map(policy),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
     /// Whether the run is one with defaults only.
     pub(crate) fn is_default(&self) -> bool {
         *self == Knobs::default()
@@ -115,6 +145,21 @@ impl Knobs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_drawn_is_told() {
+        assert_eq!(Knobs::default().words(), "");
+        let knobs = Knobs {
+            delay_us: Some((38_500, 46_600)),
+            slow_link: Some((1, 2, 75_000)),
+            duplication: 0.125,
+            policy: Some(PolicyKind::Random { switch_every: 8 }),
+            ..Knobs::default()
+        };
+        let words = "messages take 38.5 to 46.6 ms each way; one link between two servers takes 75.0 ms; 12.5 % of \
+                     requests arrive twice; at 1 of 8 points another thread gets the turn";
+        assert_eq!(knobs.words(), words);
+    }
 
     /// Two servers whose time-outs differ by 150 ms at most, over the slowest link that is drawn: a vote is
     /// split if the second stands before the first one's request has come.

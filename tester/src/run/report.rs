@@ -11,6 +11,7 @@ use super::Verdict;
 use super::channel::Reports;
 use super::plan::Plan;
 use crate::failure::{Broken, Invariant};
+use crate::knobs::Knobs;
 use crate::stall;
 use crate::test::Figures;
 
@@ -132,7 +133,12 @@ impl Report {
         let options = plan.options(*seed);
         let how =
             if self.line.verdict() == labreport::Verdict::Failed { "failed" } else { "is inconclusive" };
-        let mut text = format!("\n{test} {how} with seed {seed}{options}\n\n{story}\n");
+        let mut text = format!("\n{test} {how} with seed {seed}{options}\n");
+        let drawn = if plan.swarm.has(*seed) { Knobs::draw(*seed).words() } else { String::new() };
+        if !drawn.is_empty() {
+            let _ = writeln!(text, "the seed has also drawn: {drawn}");
+        }
+        let _ = write!(text, "\n{story}\n");
         let message = message.as_deref().unwrap_or_default();
         match (self.invariant, kind) {
             (Some(invariant), _) => {
