@@ -15,7 +15,7 @@ use crate::runner::World;
 const TOLERATED: u64 = 3;
 
 /// Below this many RPCs, a few more are no waste.
-const FEW: u64 = 100;
+pub(crate) const FEW: u64 = 100;
 
 /// The file `reference.toml` beside labs.toml; nothing is known where there is none.
 #[derive(Debug, Default, Deserialize)]
