@@ -59,8 +59,8 @@ pub(crate) struct Shown {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) to: Option<Duration>,
 
-    /// Show what happens at these servers, and what is sent to them: 2 for all of that number, server-2, or main
-    /// for the test.
+    /// Show what happens at these servers, and what is sent to them: 2 for all of that number, server-2, or
+    /// main for the test.
     #[arg(long, short = 's', value_name = "SERVER", value_delimiter = ',')]
     pub(crate) server: Vec<String>,
 
