@@ -25,6 +25,7 @@ use crate::catalogue::{Catalogue, Test};
 use crate::cli::{Arguments, StressOptions};
 use crate::failures::{Failed, Of};
 use crate::process::Supervisor;
+use crate::progress::Progress;
 use crate::protocol::Report;
 use crate::reference::Reference;
 use crate::runner::{CHECK_DETERMINISM, Job, PICTURES, Runner, World};
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     campaign::check_seeds(options)?;
     let world = world(&catalogue, options)?;
     let reference = Reference::load(&catalogue.root)?;
+    let known = Known { catalogue: &catalogue, reference };
     let binaries = build(&catalogue.root, &tests, &options.run.build(options.race))?;
     let mut options = options.clone();
     let mut supervisor = None;
@@ -66,8 +68,7 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
             Some(started) => Arc::clone(started),
             None => Arc::clone(supervisor.insert(Supervisor::start()?)),
         };
-        let outcome =
-            run_campaign(&tests, &binaries, &mut campaign, &options, &world, supervisor, &reference)?;
+        let outcome = run_campaign(&tests, &binaries, &mut campaign, &options, &world, supervisor, &known)?;
         let next = campaign.first_seed().checked_add(campaign.runs());
         if !options.endless || outcome != Outcome::Passed || next.is_none() {
             return Ok(outcome);
@@ -81,6 +82,12 @@ pub(crate) fn run(arguments: &Arguments, options: &StressOptions) -> Result<Outc
     }
 }
 
+/// What is known of the workspace.
+struct Known<'a> {
+    catalogue: &'a Catalogue,
+    reference: Reference,
+}
+
 /// Runs what is missing of a campaign.
 fn run_campaign(
     tests: &[Test],
@@ -89,7 +96,7 @@ fn run_campaign(
     options: &StressOptions,
     world: &World,
     supervisor: Arc<Supervisor>,
-    reference: &Reference,
+    known: &Known<'_>,
 ) -> Result<Outcome, Failure> {
     let mut world = world.clone();
     if std::env::var_os(PICTURES).is_none() {
@@ -113,7 +120,7 @@ fn run_campaign(
                 (number, Job { binary: binary(&tests[test]), test: &tests[test], seeds })
             })
             .collect();
-    let mut course = Course::new(tests, campaign, options, &runner.world, reference);
+    let mut course = Course::new(tests, campaign, options, &runner.world, known);
     pool::run_with_clock(
         workers,
         &jobs,
@@ -210,7 +217,7 @@ struct Course<'a> {
     failure: Option<Failure>,
     options: &'a StressOptions,
     world: &'a World,
-    reference: &'a Reference,
+    known: &'a Known<'a>,
     /// `--fail-fast` has met a failure.
     stopped: bool,
 }
@@ -221,7 +228,7 @@ impl<'a> Course<'a> {
         campaign: &'a mut Campaign,
         options: &'a StressOptions,
         world: &'a World,
-        reference: &'a Reference,
+        known: &'a Known<'a>,
     ) -> Course<'a> {
         let tallies = Tallies::new(tests, campaign);
         let display = Display::new(tests, &tallies, campaign, options);
@@ -234,7 +241,7 @@ impl<'a> Course<'a> {
             failure: None,
             options,
             world,
-            reference,
+            known,
             stopped: false,
         }
     }
@@ -294,6 +301,7 @@ impl<'a> Course<'a> {
         let interrupted = supervisor.is_stopped();
         let passed = self.tallies.failed() == 0 && self.tallies.inconclusive() == 0;
         self.print(interrupted);
+        self.keep();
         let complete = passed && !interrupted && self.tallies.is_complete();
         self.campaign.close(complete && !self.options.archive)?;
         written?;
@@ -309,6 +317,18 @@ impl<'a> Course<'a> {
             (false, 0, false) => return Err(Failure::new("some runs were not done, for no known reason")),
             (false, ..) => Outcome::Unknown,
         })
+    }
+
+    /// Keeps the results for `cargo lab` alone: a test passes that passed with every seed.
+    fn keep(&self) {
+        let mut progress = Progress::read(self.known.catalogue);
+        for test in self.tests {
+            let tally = self.tallies.of(&test.name);
+            if let Some(passed) = tally.passed() {
+                progress.note(test, passed, tally.lasted());
+            }
+        }
+        progress.keep(self.known.catalogue);
     }
 
     /// The table, what failed by signature, and what else there is to say.
@@ -329,7 +349,7 @@ impl<'a> Course<'a> {
         tallies.print_remarks(self.tests);
         let is_ordinary = self.world.variables.iter().all(|(name, _)| *name == PICTURES);
         if !self.world.threads && is_ordinary {
-            tallies.print_costs(self.tests, self.reference);
+            tallies.print_costs(self.tests, &self.known.reference);
         }
         tallies.print_exercised(self.tests);
         let _ = tallies.failures().print(tallies.total(), Of::Runs);

@@ -1,6 +1,7 @@
 //! How often each test ran and failed, and what its runs took.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use console::style;
 use lab_terminal::{count, table};
@@ -33,6 +34,18 @@ pub(super) struct Tally {
     real_ms: Moments,
     rpcs: Moments,
     bytes: Moments,
+}
+
+impl Tally {
+    /// Whether the test passes: with every seed that says anything. None if none does.
+    pub(super) fn passed(&self) -> Option<bool> {
+        (self.failed > 0 || self.total > self.inconclusive).then_some(self.failed == 0)
+    }
+
+    /// How long a run lasts on its own clock, on the average.
+    pub(super) fn lasted(&self) -> Duration {
+        Duration::try_from_secs_f64(self.virtual_s.mean().unwrap_or_default()).unwrap_or_default()
+    }
 }
 
 /// All tests'.
@@ -242,5 +255,20 @@ impl Tallies {
             rows.push(row);
         }
         table(&rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_passes_that_passes_with_every_seed() {
+        let of =
+            |total, failed, inconclusive| Tally { total, failed, inconclusive, ..Tally::default() }.passed();
+        assert_eq!(of(10, 0, 0), Some(true));
+        assert_eq!(of(10, 0, 9), Some(true), "one says something");
+        assert_eq!(of(10, 1, 9), Some(false));
+        assert_eq!((of(10, 0, 10), of(0, 0, 0)), (None, None));
     }
 }
