@@ -67,9 +67,14 @@ pub enum ReadMode {
 }
 
 /// Why a node does not do what it is asked for. Nothing has changed.
+///
+/// Often several reasons hold. The reference looks at chain, epoch, role, lease and handover, in this order,
+/// and at the request itself last; of a configuration at chain, epoch and membership. The tests do not insist
+/// on the order: where two reasons hold, either will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Refusal {
-    /// The message is of another epoch than the node's, which is this one.
+    /// The message is of another epoch than the node's, which is this one; 0: the node is in no chain. A copy
+    /// must be of a later epoch: a member has no use for one of its own.
     WrongEpoch(u64),
     /// The message is of another chain.
     WrongChain,
@@ -225,7 +230,8 @@ pub struct NewConfig {
     pub config: Config,
     /// The last update that the node's successor has; None for the tail.
     pub successor_has: Option<u64>,
-    /// For how long a heartbeat that is granted gives the right to act.
+    /// For how long a heartbeat that is granted gives the right to act. The reference's nodes keep what they
+    /// were granted in the epoch before; a node may also wait for a heartbeat that is granted in this one.
     pub lease: Duration,
 }
 
@@ -273,6 +279,10 @@ pub struct Granted {
 pub struct NotLeader;
 
 /// From tail to joining node: a part of its state.
+///
+/// It names no life. If the spare has restarted, its next life takes the copy, or refuses a part of which it
+/// lacks those before. The tail's heartbeats say for whom the copy was ([`Heartbeat::handed`]), and a manager
+/// that has heard of the next life lets neither of them join for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyState {
     /// Chain, and the tail's epoch.

@@ -147,6 +147,7 @@ impl Cluster {
 
     /// At the end of each test: the clients' history is linearizable (invariant 4). Then everything ends.
     pub(crate) fn finish(self) {
+        self.seen();
         (0..self.nodes.len()).for_each(|node| self.nodes.crash(node));
         (0..MANAGERS).for_each(|manager| self.managers.crash(manager));
         self.net.network().cleanup();
@@ -193,6 +194,18 @@ impl Cluster {
             (0..MANAGERS).map(|manager| ManagerPeer::new(self.open_end(self.managers.name(manager))));
         let client = Client::new(number, nodes.collect(), managers.collect(), &self.replies, self.settings);
         Talker { client, number: number as u32, history: self.history.clone() }
+    }
+
+    /// The watch, after a look at all nodes that live if they show no steps: what a node does in a thread of its
+    /// own, the looks around its handlers miss.
+    pub(crate) fn seen(&self) -> &Watch {
+        if !self.watch.is_shown() {
+            for node in 0..self.nodes.len() {
+                let watch = self.watch.clone();
+                self.nodes.visit(node, move |node| node.inspect(|state| watch.look(state)));
+            }
+        }
+        &self.watch
     }
 
     /// A node, for messages of the test's own.
@@ -260,7 +273,8 @@ impl Cluster {
                 self.nodes.visit(*node, |node| node.inspect(|state| (state.hist(), state.committed())))
             };
             let all: Vec<_> = self.watch.chain().iter().map(known).collect();
-            all.iter().all(|one| *one == Some((self.watch.committed(), self.watch.committed())))
+            let committed = self.seen().committed();
+            all.iter().all(|one| *one == Some((committed, committed)))
         });
     }
 

@@ -230,7 +230,7 @@ fn chain_old_epoch() {
                 assert_eq!(head.ack(&ack), Ok(Err(Refusal::WrongEpoch(epoch))), "a late acknowledgement");
                 assert_eq!(head.ack(&Ack { n: 99, ..ack }), Ok(Err(Refusal::WrongEpoch(epoch))));
             }
-            assert_eq!((cluster.watch.hist(1), cluster.watch.committed()), (4, 4), "nothing has changed");
+            assert_eq!((cluster.seen().hist(1), cluster.seen().committed()), (4, 4), "nothing has changed");
             end(t, increments(cluster, 1), 5);
         },
     );
@@ -258,7 +258,7 @@ fn chain_manager_failover() {
             );
             drop_if(cluster, |event| is_for(event, "NodeRpc.new_config", 0));
             cluster.start(3);
-            cluster.wait(20_000, "the new tail is in", || cluster.watch.config(3).members.len() == 3);
+            cluster.wait(20_000, "the new tail is in", || cluster.seen().config(3).members.len() == 3);
             cluster.managers.crash(cluster.leader());
             cluster.watch.unfilter();
             cluster.wait_for_chain(&[0, 2, 3]);

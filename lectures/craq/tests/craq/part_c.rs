@@ -67,7 +67,7 @@ fn craq_dirty_read_version_query() {
             t.scene("A version is under way, and the tail does not have it.");
             drop_if(cluster, |event| is_for(event, "NodeRpc.forward", 2) || is_for(event, "NodeRpc.ack", 0));
             let writer = append_later(cluster, 1);
-            cluster.wait(5000, "the middle has the update", || cluster.watch.hist(1) == 3);
+            cluster.wait(5000, "the middle has the update", || cluster.seen().hist(1) == 3);
             let read = client.get_at(1, 0);
             assert_eq!((read.version, read.value), (2, b"new".to_vec()), "the committed version");
             cluster.watch.unfilter();
@@ -133,10 +133,10 @@ fn craq_commit_between_query_and_reply() {
                 if waits { labrpc::TapAction::Drop } else { labrpc::TapAction::Deliver }
             });
             let writer = append_later(cluster, 1);
-            cluster.wait(5000, "the middle has the update", || cluster.watch.hist(1) == 2);
+            cluster.wait(5000, "the middle has the update", || cluster.seen().hist(1) == 2);
             let mut reader = cluster.client();
             let reading = thread::spawn_named("reader", move || reader.get_at(1, 1));
-            cluster.wait(5000, "the version is committed", || cluster.watch.committed() == 2);
+            cluster.wait(5000, "the version is committed", || cluster.seen().committed() == 2);
             let before_answer = held.load(Ordering::SeqCst) > 0;
             t.exercised(before_answer, "the tail had answered when the version was committed");
             let read: Versioned = reading.join().expect("the reader ends");
@@ -300,7 +300,7 @@ fn craq_eventual_and_bounded() {
             t.scene("A version is under way: weak reads see it, within their bounds.");
             drop_if(cluster, |event| is_for(event, "NodeRpc.forward", 2));
             let writer = append_later(cluster, 1);
-            cluster.wait(5000, "the middle has the update", || cluster.watch.hist(1) == 2);
+            cluster.wait(5000, "the middle has the update", || cluster.seen().hist(1) == 2);
             assert_eq!(version(ReadMode::Eventual), Ok(2));
             assert_eq!(version(ReadMode::BoundedTime(Duration::from_secs(60))), Ok(2));
             assert_eq!(version(ReadMode::BoundedVersions(1)), Ok(2));
@@ -350,7 +350,7 @@ fn craq_test_and_set() {
             t.exercised(lost > 0 && busy > 0, "clients got into each other's way");
             let read = cluster.client().get(1);
             assert_eq!((read.version, read.value), (won, won.to_string().into_bytes()));
-            let most = cluster.watch.most_versions();
+            let most = cluster.seen().most_versions();
             assert!(most <= 2, "{most} versions at a time: more than one was not committed");
         },
     );
