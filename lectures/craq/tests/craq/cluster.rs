@@ -196,7 +196,7 @@ impl Cluster {
         Talker { client, number: number as u32, history: self.history.clone() }
     }
 
-    /// The watch, after a look at all nodes that live if they show no steps: what a node does in a thread of its
+    /// The watch, after a look at all living nodes if they show no steps: what a node does in a thread of its
     /// own, the looks around its handlers miss.
     pub(crate) fn seen(&self) -> &Watch {
         if !self.watch.is_shown() {
@@ -343,6 +343,7 @@ fn boot_node(
         let (probe, around, watched) = (watch.clone(), watch.clone(), watch.clone());
         let probe = Arc::new(move |step: &craq::Step<'_>, state: &craq::State| probe.probe(step, state));
         let server = Node::start(me, peers, settings, Some(probe));
+        watched.born(server.inspect(craq::State::me));
         let seen = server.clone();
         // Only nodes that show nothing are looked at.
         let look = move || {

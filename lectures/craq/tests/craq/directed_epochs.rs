@@ -13,7 +13,7 @@ use tester::Test;
 use crate::cluster::{Cluster, MANAGERS, Setup, chain, ms, play, run};
 use crate::part_b::{drop_if, end, increments, is_for};
 use crate::part_b_partitions::{cut_off, mend, read_at};
-use crate::watch::decode;
+use crate::watch::{decode, last_served, seconds};
 
 /// A cluster whose managers lose patience long before a lease ends. Where messages are slow or nodes pause
 /// they have the usual patience: otherwise the tests would be about nothing else.
@@ -45,7 +45,11 @@ fn chain_second_loss_waits_anew() {
         thread::sleep(cluster.settings.lease);
         let last = served.lock().0;
         t.expect(last.is_some_and(|last| last < in_force), || {
-            format!("the middle served at {last:?}, and the chain without it began at {in_force:?}")
+            format!(
+                "the middle {}, and the chain without it began at {}",
+                last_served(last),
+                seconds(in_force)
+            )
         });
         [1, 2].into_iter().for_each(|node| mend(&cluster, node));
         cluster.finish();
@@ -217,7 +221,8 @@ fn chain_manager_returns() {
             thread::sleep(cluster.settings.lease * 3);
             let chain = cluster.watch.newest();
             t.expect(!t.is_ordinary() || chain.epoch == epoch, || {
-                format!("all nodes live, and the chain changes from epoch {epoch} to {chain:?}")
+                let chain = cluster.watch.words(format!("{chain:?}"));
+                format!("all nodes live, and the chain changes from epoch {epoch} to {chain}")
             });
             end(t, increments(cluster, 2), 1);
         },

@@ -36,7 +36,11 @@ fn chain_basic() {
             t.scene("What a read costs.");
             (0..10).for_each(|_| assert_eq!(client.get(3).value, b"9"));
             let reads = count()[3] - after[3];
-            assert!(!t.is_ordinary() || reads == 10, "10 reads cost {reads}");
+            assert!(
+                !t.is_ordinary() || reads == 10,
+                "10 reads cost {reads}; {}",
+                cluster.watch.refused_reads()
+            );
             assert!(!t.is_ordinary() || cluster.watch.count("NodeRpc.version_query") == 0);
         },
     );

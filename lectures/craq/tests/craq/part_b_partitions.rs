@@ -15,7 +15,7 @@ use tester::Test;
 
 use crate::cluster::{Cluster, Setup, chain, ms, play};
 use crate::part_b::{drop_if, end, increments, is_for};
-use crate::watch::decode;
+use crate::watch::{decode, last_served, seconds};
 
 /// Cuts a node off from all others and from the managers. Clients still reach it.
 pub(crate) fn cut_off(cluster: &Cluster, node: NodeId) {
@@ -66,7 +66,13 @@ fn cut(t: &Test, cluster: &Cluster, node: NodeId, rest: &[NodeId], sum: i64) {
     if !is_head {
         let (last, refusal) = *served.lock();
         let last = last.unwrap_or(when);
-        t.expect(last < in_force, || "it serves reads although a new chain is in force".to_owned());
+        t.expect(last < in_force, || {
+            format!(
+                "node {node} served at {}, and the new chain began at {}",
+                seconds(last),
+                seconds(in_force)
+            )
+        });
         t.expect(refusal == Some(Refusal::NoLease), || format!("it refuses with {refusal:?}"));
         t.expect(!t.is_ordinary() || last + ms(20) >= when, || "it stops before its lease ends".to_owned());
     }
@@ -108,7 +114,8 @@ fn chain_cut_neighbours_only() {
             let config = cluster.wait_for_epoch_after(before.epoch);
             let removed: Vec<_> = before.members.iter().filter(|one| !config.members.contains(one)).collect();
             t.expect(removed.len() == 1 && [front, front + 1].contains(&removed[0].node), || {
-                format!("{removed:?} are removed, and the link {front} - {} is cut", front + 1)
+                let removed = cluster.watch.words(format!("{removed:?}"));
+                format!("{removed} are removed, and the link {front} - {} is cut", front + 1)
             });
             end(t, clients, 3);
             assert_eq!(cluster.client().get(1).value, b"5");
@@ -182,7 +189,7 @@ fn remove_the_tail(t: &Test, cluster: &Cluster, is_late: bool, meanwhile: fn(&Cl
     end(t, clients, 3);
     let last = served.lock().0;
     t.expect(last.is_some_and(|last| last < in_force), || {
-        format!("the old tail served at {last:?}, and the new chain began at {in_force:?}")
+        format!("the old tail {}, and the new chain began at {}", last_served(last), seconds(in_force))
     });
     cluster.watch.unfilter();
     cluster.set_link(1, 2, true);

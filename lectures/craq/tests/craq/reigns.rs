@@ -108,7 +108,8 @@ fn chain_manager_returns_soon() {
         }
         let plan = throne.plan();
         t.expect(!t.is_ordinary() || (plan.active.epoch == epoch && plan.next.is_none()), || {
-            format!("all nodes live, and the plan changes from epoch {epoch} to {plan:?}")
+            let plan = cluster.watch.words(format!("{plan:?}"));
+            format!("all nodes live, and the plan changes from epoch {epoch} to {plan}")
         });
         end(t, increments(&cluster, 2), 1);
         cluster.finish();
@@ -152,7 +153,7 @@ fn chain_spare_of_an_earlier_reign() {
         cluster.watch.unfilter();
         let plan = throne.plan();
         t.expect(!t.is_ordinary() || (plan.active.members.len() == 3 && plan.next.is_none()), || {
-            format!("all three nodes live, and the plan is {plan:?}")
+            cluster.watch.words(format!("all three nodes live, and the plan is {plan:?}"))
         });
         cluster.wait_for_chain(&[0, 1, 3]);
         end(t, increments(&cluster, 2), 1);

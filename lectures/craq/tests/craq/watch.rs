@@ -6,6 +6,7 @@
 
 mod look;
 mod messages;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,8 @@ use serde::de::DeserializeOwned;
 use tester::Test;
 
 pub(crate) use look::UNWATCHED;
+use words::Lives;
+pub(crate) use words::{last_served, seconds};
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> T {
     labgob::decode(bytes).expect("a message of the lab's own type")
@@ -75,9 +78,10 @@ struct Facts {
     /// The ends on which managers call nodes, and the configurations that they have told.
     managers: BTreeSet<Name>,
     configs: BTreeMap<u64, Config>,
-    /// Requests by method, and requests of reads by node.
+    /// Requests by method, reads that were answered by node, and reads that were refused by reason.
     counts: BTreeMap<&'static str, u64>,
     reads: BTreeMap<NodeId, u64>,
+    refused: BTreeMap<String, u64>,
     /// When the last update was committed, and the longest time between two.
     last_commit: Option<Instant>,
     longest_pause: Duration,
@@ -93,6 +97,7 @@ pub(crate) struct Watch {
     test: Test,
     mode: Mode,
     facts: Arc<Mutex<Facts>>,
+    lives: Lives,
     /// A lock of the runtime, since a filter may call the runtime.
     filter: Arc<labrt::sync::Mutex<Option<Filter>>>,
     /// Off in tests that show an anomaly: what is seen is noted and not judged.
@@ -102,7 +107,8 @@ pub(crate) struct Watch {
 /// What a test asks for.
 impl Watch {
     pub(crate) fn new(test: &Test, mode: Mode, is_strict: bool) -> Watch {
-        Watch { test: test.clone(), mode, facts: Arc::default(), filter: Arc::default(), is_strict }
+        let (test, facts, lives) = (test.clone(), Arc::default(), Lives::default());
+        Watch { test, mode, facts, lives, filter: Arc::default(), is_strict }
     }
 
     /// Whether what is seen is judged.
@@ -183,7 +189,7 @@ impl Watch {
 
     #[track_caller]
     fn expect(&self, holds: bool, what: impl FnOnce() -> String) {
-        self.test.expect(holds || !self.is_strict, || format!("invariant {}", what()));
+        self.test.expect(holds || !self.is_strict, || self.words(format!("invariant {}", what())));
     }
 }
 
@@ -341,7 +347,7 @@ impl Watch {
     /// Invariant 7.
     fn check_object(&self, state: &State, id: ObjectId, newest: Version) {
         let Some(object) = state.object(id) else {
-            self.test.fail(format!("invariant 7: {:?} has no object {id}", state.me()));
+            self.test.fail(self.words(format!("invariant 7: {:?} has no object {id}", state.me())));
         };
         let versions = object.versions();
         let is_row = versions.windows(2).all(|pair| pair[1] == pair[0] + 1);
@@ -387,7 +393,8 @@ impl Watch {
         for place in from..n as usize {
             let record = facts.lives[&me.node].history.get(place).cloned();
             let Some(record) = record else {
-                self.test.fail(format!("invariant 3: {me:?} commits {n} updates, and has shown {place}"));
+                let what = format!("invariant 3: {me:?} commits {n} updates, and has shown {place}");
+                self.test.fail(self.words(what));
             };
             for member in &config.members {
                 // A member that has started again, or learned that it is none, is not there.

@@ -1,7 +1,7 @@
 //! Nodes that do not show their steps. A solution may leave the probe out, and is judged all the same: the
-//! watch then looks at a node's state around each message that the node handles, and at the messages. A node may
-//! do its work in threads of its own, behind its handlers. So whatever a test asks about the present, it asks
-//! `Cluster::seen`, which looks at all living nodes first.
+//! watch then looks at a node's state around each message that the node handles, and at the messages. A node
+//! may do its work in threads of its own, behind its handlers. So whatever a test asks about the present, it
+//! asks `Cluster::seen`, which looks at all living nodes first.
 //!
 //! | invariant | without steps |
 //! |---|---|

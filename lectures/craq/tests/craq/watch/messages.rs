@@ -39,7 +39,7 @@ impl Watch {
                 if let Some(Ok(version)) = decode_reply::<Result<Version, Refusal>>(answer.as_ref()) {
                     self.check_epoch(node, query.at, epoch, "a version query");
                     self.answers(&mut self.facts.lock(), node, Role::Tail);
-                    self.check_version(query.object, before, version);
+                    self.check_version(node, "a version query", query.object, before, version);
                 }
                 answer
             }
@@ -99,14 +99,17 @@ impl Watch {
         };
         let answer = handle();
         let told = decode_reply::<Result<Versioned, Refusal>>(answer.as_ref());
+        if let Some(Err(refusal)) = told {
+            *self.facts.lock().refused.entry(format!("{refusal:?}")).or_default() += 1;
+        }
         let Some(Ok(told)) = told else { return answer };
         self.check_epoch(node, read.at, epoch, "a read");
         *self.facts.lock().reads.entry(node).or_default() += 1;
         match read.mode {
             ReadMode::Strong => {
                 self.answers(&mut self.facts.lock(), node, Role::Tail);
-                self.check_version(read.object, before, told.version);
-                self.check_value(read.object, &told);
+                self.check_version(node, "a strong read", read.object, before, told.version);
+                self.check_value(node, read.object, &told);
             }
             ReadMode::Eventual => {
                 self.expect(told.version >= floor, || {
@@ -122,7 +125,11 @@ impl Watch {
                 let now = self.object(read.object).version;
                 let is_early = told.version > now + bound && self.is_shown();
                 self.expect(before <= told.version && !is_early, || {
-                    format!("9: version {} is told, {before} to {now} are committed", told.version)
+                    let (version, epoch) = (told.version, self.config(node).epoch);
+                    format!(
+                        "9: node {node}, in epoch {epoch}, tells version {version} within {bound}; \
+                         {before} to {now} are committed"
+                    )
                 });
             }
         }
@@ -130,17 +137,20 @@ impl Watch {
     }
 
     /// Invariant 6: the version was committed at some time between two moments.
-    fn check_version(&self, object: ObjectId, before: Version, told: Version) {
+    fn check_version(&self, node: NodeId, asked: &str, object: ObjectId, before: Version, told: Version) {
         let after = self.object(object).version;
         let is_early = told > after && self.is_shown();
         self.expect(before <= told && !is_early, || {
+            let epoch = self.config(node).epoch;
+            let due = if before == after { format!("{after}") } else { format!("{before} to {after}") };
             format!(
-                "6: version {told} of object {object} is told; {before} to {after} were committed meanwhile"
+                "6: node {node}, in epoch {epoch}, answers {asked} of object {object} with version {told}; \
+                 {due} was committed between call and answer"
             )
         });
     }
 
-    fn check_value(&self, object: ObjectId, told: &Versioned) {
+    fn check_value(&self, node: NodeId, object: ObjectId, told: &Versioned) {
         let facts = self.facts.lock();
         let versions = facts.versions.get(&object).map_or(&[][..], Vec::as_slice);
         let known = versions.iter().find(|(version, _, _)| *version == told.version);
@@ -149,7 +159,7 @@ impl Watch {
         let is_right = known.map_or(is_unseen || told.value.is_empty(), |(_, value, _)| *value == told.value);
         drop(facts);
         self.expect(is_right, || {
-            format!("6: version {} of object {object} with another value", told.version)
+            format!("6: node {node} tells version {} of object {object} with another value", told.version)
         });
     }
 
