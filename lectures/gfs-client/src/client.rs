@@ -119,6 +119,9 @@ impl Client {
     /// A client. `masters` reach the master, and then its shadows; `servers` reach all chunkservers, by
     /// number. `place` is the chunkserver that it is nearest to. It draws a number for itself at random, by
     /// which the master knows its changes when they come twice.
+    ///
+    /// A client that does not reach the master asks a shadow. It believes what the shadow says, also that
+    /// there is no such file; and a change, which goes there, too, ends with [`MasterError::ReadOnly`].
     pub fn new(
         masters: Vec<ClientEnd>,
         servers: Vec<ClientEnd>,

@@ -30,15 +30,17 @@ pub enum MasterError {
     NoFile,
     /// There is a file of this name already.
     Exists,
-    /// The text is no path of a file; or it is the name of a deleted file, which only the master makes.
+    /// The text is no path of a file; or it is the name of a deleted file, which only the master makes. A
+    /// deleted file is read and renamed, and nothing else: it is not written.
     BadPath,
     /// The file has no chunk of this index: it ends before.
     NoChunk,
     /// No living chunkserver has the current version of the chunk.
     Unavailable,
-    /// A shadow was asked for a change.
+    /// A shadow was asked for a change, or for a chunk to write to.
     ReadOnly,
-    /// Not now: a lease must run out, or the chunk or file is being changed. Ask again soon.
+    /// Not now: a lease must run out, or the chunk or file is being changed. Ask again soon. A late copy of a
+    /// change hears the same if its client has made another one since: nobody waits for that answer.
     Retry,
 }
 
@@ -236,7 +238,7 @@ pub struct Released {
     pub handle: Handle,
     /// The version of the lease.
     pub version: Version,
-    /// The replicas that did not acknowledge a mutation. None: the primary's own replica is damaged.
+    /// The replicas that did not acknowledge a mutation. Empty: the primary's own replica is damaged.
     pub failed: Vec<ServerId>,
 }
 
@@ -470,21 +472,23 @@ labrpc::service! {
         fn write(args: WriteArgs) -> Result<(), ChunkError>;
         /// At the primary: writes behind the chunk's end on all replicas. Returns the offset in the chunk.
         fn append(args: AppendArgs) -> Result<usize, ChunkError>;
-        /// At a secondary: the next mutation of the primary's order.
+        /// At a secondary: the next mutation of the primary's order. "Ok" says that it and all before it are
+        /// applied here. One that comes early is refused, or waits for those before it.
         fn apply(args: ApplyArgs) -> Result<(), ChunkError>;
         /// Reads from this replica.
         fn read(args: ReadArgs) -> Result<ReadReply, ChunkError>;
-        /// Makes an empty chunk.
+        /// Makes an empty chunk. A repetition finds it; [`ChunkError::Stale`]: it has another version here.
         fn create(chunk: ChunkVersion) -> Result<(), ChunkError>;
         /// Gives a replica a new version. The leases of the old one are over.
         fn raise(raise: Raise) -> Result<Raised, ChunkError>;
         /// Makes the server the primary of a chunk.
         fn grant(grant: Grant) -> Result<(), ChunkError>;
         /// Takes the lease of this version back. When it returns, no mutation is under way.
+        /// [`ChunkError::NoChunk`]: the server does not have the chunk.
         fn revoke(chunk: ChunkVersion) -> Result<(), ChunkError>;
         /// Copies a chunk on this server.
         fn copy(copy: CopyChunk) -> Result<(), ChunkError>;
-        /// Fetches a replica from another server.
+        /// Fetches a replica from another server. [`ChunkError::Stale`] and others: the source's refusal.
         fn clone_replica(order: CloneFrom) -> Result<(), ChunkError>;
     }
 }

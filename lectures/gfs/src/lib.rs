@@ -18,8 +18,9 @@
 //! The master does not know what is in a chunk. So how can it tell which of three servers missed a write
 //! while it was down? Each chunk has a version, and the master raises it whenever it makes one of the
 //! replicas the *primary*, by a *lease*. A replica that was away has an older version when it comes back: it
-//! is *stale*, nobody is sent there, and it is deleted. The versions are in the master's log. Places are not;
-//! after a restart the servers tell what they have.
+//! is *stale*, nobody is sent there, and it is deleted once a current one is alive: until then it may be all
+//! that is left. The versions are in the master's log. Places are not; after a restart the servers tell what
+//! they have.
 //!
 //! # Who decides the order
 //!
@@ -80,8 +81,10 @@
 //!
 //! [`Master`], [`ChunkServer`] and `gfs_client::Client` with [`Settings`], and the messages of [`rpc`], on
 //! which the tests watch every rule. The disk is yours to lay out. When the tests damage bytes they look for
-//! those that they have written, so data must stand there as they are, at least eight in a row. Directed
-//! tests take [`buffer::Buffer`], [`disk::ChunkDisk`] and [`oplog::Oplog`] by themselves.
+//! those that they have written, so data must stand there as they are, at least eight in a row; a bit flips
+//! wherever they stand. A shadow's disk is laid out like the master's: when the master loses its own, it
+//! starts with a copy of the shadow's. Directed tests take [`buffer::Buffer`], [`disk::ChunkDisk`] and
+//! [`oplog::Oplog`] by themselves.
 //!
 // handout: drop classic
 //! # What this solution does beyond the paper, and why

@@ -93,7 +93,8 @@ impl Oplog {
     }
 
     // handout: body GC
-    /// The records from `position` on, for a shadow; None if a checkpoint has replaced some of them.
+    /// The records from `position` on, for a shadow. None: a checkpoint has replaced some of them, or the log
+    /// ends before `position`.
     pub fn records_from(&self, position: u64) -> Option<Vec<Vec<u8>>> {
         let behind = usize::try_from(self.namespace.position().checked_sub(position)?).ok()?;
         let first = self.records.len().checked_sub(behind)?;

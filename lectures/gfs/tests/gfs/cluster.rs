@@ -185,7 +185,8 @@ impl Cluster {
         }
     }
 
-    /// Flips a bit in the middle of these bytes, wherever they stand on the disk of a server.
+    /// Flips a bit in the middle of these bytes, wherever they stand on the disk of a server. There may be
+    /// more than one such place: a solution may write to a journal first.
     #[track_caller]
     pub(crate) fn flip(&self, server: ServerId, bytes: &[u8]) {
         let disk = self.group.persister(machine(server));
@@ -195,11 +196,22 @@ impl Cluster {
             let places = file.windows(bytes.len()).enumerate().filter(|(_, window)| *window == bytes);
             found.extend(places.map(|(at, _)| (name.clone(), at + bytes.len() / 2)));
         }
-        let [(name, at)] = found.as_slice() else {
-            self.test.fail(format!("the disk of server {server} holds {bytes:?} {} times", found.len()));
-        };
+        let shown = String::from_utf8_lossy(bytes);
+        assert!(!found.is_empty(), "no file on the disk of server {server} holds the bytes {shown:?}");
         self.test.note(format!("a bit flips on the disk of server {server}"));
-        assert!(disk.flip(name, *at, 0x10), "there is such a byte");
+        for (name, at) in found {
+            assert!(disk.flip(&name, at, 0x10), "there is such a byte");
+        }
+    }
+
+    /// A machine that is down loses its disk, and gets a copy of another one's.
+    pub(crate) fn replace_disk(&self, machine: usize, other: usize) {
+        let (disk, copy) = (self.group.persister(machine), self.group.persister(other));
+        disk.file_names().iter().for_each(|name| disk.delete_file(name));
+        for name in copy.file_names() {
+            disk.write_file(&name, 0, &copy.read_file(&name, 0, usize::MAX).unwrap_or_default());
+        }
+        disk.save(&copy.state(), Some(&copy.snapshot()));
     }
 
     /// Waits until something holds, for so many milliseconds.

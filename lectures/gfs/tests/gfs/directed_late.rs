@@ -1,7 +1,10 @@
-//! Directed, continued: messages that come late, and masters that start from a checkpoint.
+//! Directed, continued: messages that come late, masters that start from a checkpoint, and mutations that
+//! take long.
 
 use gfs::Settings;
-use gfs::rpc::{ApplyArgs, ChangeRequest, ChunkError, FileChange, MasterError, Mutation, OpId, PushData};
+use gfs::rpc::{
+    ApplyArgs, ChangeRequest, ChunkError, FileChange, MasterError, Mutation, OpId, Purpose, PushData,
+};
 use labrpc::{Direction, Name, TapAction};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
@@ -97,5 +100,49 @@ fn gfs_extension_comes_late() {
             thread::sleep(ms(300));
             *cutting.lock() = true;
         });
+    });
+}
+
+/// A snapshot is asked for while a mutation is under way. It waits for the mutation's end: from then on the
+/// bytes that it shares stand still, on every replica.
+#[test]
+fn gfs_snapshot_behind_a_mutation() {
+    play("gfs_snapshot_behind_a_mutation", Setup::servers(3), |t, cluster| {
+        let mut client = cluster.client();
+        client.create("/a").expect("a new file");
+        client.write("/a", 0, &text("old", 500)).expect("a write");
+        cluster.wait_for_replicas(20_000);
+        t.scene("A secondary takes 250 ms for a mutation. Meanwhile a snapshot is asked for.");
+        let is_held = Arc::new(Mutex::new(false));
+        let holding = is_held.clone();
+        cluster.watch.before(move |who, method, _| {
+            if let (Who::Server(_), "ChunkRpc.apply") = (who, method)
+                && !std::mem::replace(&mut *holding.lock(), true)
+            {
+                thread::sleep(ms(250));
+            }
+        });
+        let writer = cluster.client().into_client();
+        let writing = thread::spawn_named("client", move || {
+            let mut client = writer;
+            client.write("/a", 0, &text("new", 500)).expect("a write");
+        });
+        cluster.wait(10_000, "a mutation is under way", || *is_held.lock());
+        client.snapshot("/a", "/b").expect("a snapshot");
+        let shared = cluster.locate("/b", 0, Purpose::Read);
+        let read = || shared.replicas.iter().map(|&server| cluster.read_replica(server, &shared));
+        let at_first: Vec<_> = read().collect();
+        writing.join().expect("it does not panic");
+        thread::sleep(ms(500));
+        for ((server, before), after) in shared.replicas.iter().zip(at_first).zip(read()) {
+            // What was lost on its way, or has another version by now, says nothing.
+            let (Some(before), Some(after)) = (before, after) else { continue };
+            t.expect(before == after || !t.is_ordinary(), || {
+                let line = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(16)]).into_owned();
+                let (before, after) = (line(&before), line(&after));
+                format!("invariant 9: on server {server} the snapshot began with {before:?}, and then with {after:?}")
+            });
+        }
+        same(cluster.client().read("/a", 0, 500), text("new", 500), "what was written");
     });
 }

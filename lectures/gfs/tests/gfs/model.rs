@@ -12,7 +12,9 @@ pub(crate) struct Replica {
     doubts: Vec<Range<usize>>,
     /// Mutations that a primary is busy with. It may have applied what nobody has seen yet.
     pub(crate) begun: BTreeMap<u64, Range<usize>>,
-    /// Mutations that are being applied, or were while a read was under way.
+    /// Mutations that have come and are not answered: by the numbers of their messages.
+    pending: BTreeMap<u64, (usize, Vec<u8>)>,
+    /// What was there or came while a read was under way, and what was refused.
     recent: Vec<(usize, Vec<u8>)>,
     reads: usize,
 }
@@ -29,9 +31,27 @@ impl Replica {
         Replica { version, content, doubts, ..Replica::default() }
     }
 
-    /// A mutation may be seen by reads from now on.
-    pub(crate) fn may_apply(&mut self, offset: usize, bytes: &[u8]) {
-        self.recent.push((offset, bytes.to_vec()));
+    /// A mutation has come, and may be seen by reads from now on.
+    pub(crate) fn may_apply(&mut self, number: u64, offset: usize, bytes: Vec<u8>) {
+        self.pending.insert(number, (offset, bytes));
+    }
+
+    /// It is answered.
+    pub(crate) fn has_answered(&mut self, number: u64, is_applied: bool) {
+        let mutation = self.pending.remove(&number);
+        self.recent.extend(mutation.filter(|_| !is_applied));
+    }
+
+    /// A mutation was applied where no secondary tells its place in the order. Of several that write to the
+    /// same place, any may be the last.
+    pub(crate) fn apply_alone(&mut self, offset: usize, bytes: &[u8]) {
+        let place = offset..offset + bytes.len();
+        // An append goes where nothing is, wherever that may be.
+        let mut writes = self.begun.values().filter(|other| other.end != usize::MAX);
+        if writes.any(|other| other.start < place.end && place.start < other.end) {
+            self.doubt(place);
+        }
+        self.apply(offset, bytes);
     }
 
     /// A mutation was applied.
@@ -71,7 +91,8 @@ impl Replica {
     /// The server has crashed: what it was busy with may be done or not.
     pub(crate) fn crash(&mut self) {
         self.doubts.extend(std::mem::take(&mut self.begun).into_values());
-        let recent = std::mem::take(&mut self.recent).into_iter();
+        let pending = std::mem::take(&mut self.pending).into_values();
+        let recent = pending.chain(std::mem::take(&mut self.recent));
         self.doubts.extend(recent.map(|(offset, bytes)| offset..offset + bytes.len()));
         self.reads = 0;
     }
@@ -99,7 +120,8 @@ impl Replica {
             let recently = |(from, bytes): &(usize, Vec<u8>)| {
                 at.checked_sub(*from).is_some_and(|at| bytes.get(at) == Some(&byte))
             };
-            was(before) || was(&self.content) || self.recent.iter().any(recently)
+            let mut mutations = self.recent.iter().chain(self.pending.values());
+            was(before) || was(&self.content) || mutations.any(recently)
         };
         let is_open =
             |at: usize| self.is_in_doubt(at) || self.begun.values().any(|place| place.contains(&at));

@@ -6,12 +6,13 @@
 
 mod finish;
 mod master;
+mod order;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gfs::rpc::{
-    AppendArgs, ApplyArgs, ChunkError, ChunkVersion, CloneFrom, CopyChunk, DataId, Grant, Handle, Mutation,
-    PushData, Raise, Raised, ReadArgs, ReadReply, ServerId, Version, WriteArgs,
+    AppendArgs, ChunkError, ChunkVersion, CloneFrom, CopyChunk, DataId, Grant, Handle, Mutation, PushData,
+    Raise, Raised, ReadArgs, ReadReply, ServerId, Version, WriteArgs,
 };
 use labrpc::Answer;
 use labrt::quiet::Mutex;
@@ -42,16 +43,18 @@ pub(crate) struct Success {
     pub(crate) version: Version,
     pub(crate) offset: usize,
     pub(crate) bytes: Vec<u8>,
-    /// Its number among all mutations.
-    begun: u64,
+    /// Its number in the primary's order; if the primary is alone, in the order of the answers.
+    serial: u64,
 }
 
 /// A clone that was ordered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clone {
     pub(crate) handle: Handle,
+    pub(crate) source: ServerId,
+    pub(crate) target: ServerId,
     pub(crate) at: Instant,
-    /// When it was done, and how many bytes it brought.
+    /// When it was answered, and how many bytes it brought.
     pub(crate) done: Option<(Instant, usize)>,
 }
 
@@ -71,9 +74,10 @@ pub(crate) struct Facts {
     pub(crate) leases: BTreeMap<Handle, Granted>,
     primaries: BTreeMap<(Handle, Version), ServerId>,
     data: BTreeMap<DataId, Vec<u8>>,
-    /// Each with its number among all.
-    mutations: BTreeMap<(Handle, Version, u64), (u64, Mutation)>,
-    /// The last mutation that each secondary has acknowledged.
+    /// All that have come to a secondary, and where each has come.
+    mutations: BTreeMap<(Handle, Version, u64), Mutation>,
+    arrived: BTreeSet<(ServerId, Handle, Version, u64)>,
+    /// The last mutation that each secondary has acknowledged, itself or by a later one.
     applied: BTreeMap<(Handle, Version, ServerId), u64>,
     pub(crate) successes: Vec<Success>,
     pub(crate) clones: Vec<Clone>,
@@ -177,7 +181,7 @@ impl Watch {
                 let from = self.with(|facts| facts.content(me, handle).len());
                 self.mutation(me, (handle, version), &data, from..usize::MAX, run, Result::clone)
             }
-            "apply" => self.apply(me, &decode(bytes), run),
+            "apply" => self.apply(me, decode(bytes), run),
             "read" => self.read(me, &decode(bytes), run),
             "create" => {
                 let ChunkVersion { handle, version } = decode(bytes);
@@ -272,7 +276,8 @@ impl Watch {
                 }
             }
             Err(ChunkError::NotPrimary | ChunkError::Failed(_)) => {
-                let was_seen = facts.serial(handle, version, data).is_some();
+                let serial = facts.serial(handle, version, data);
+                let was_seen = serial.is_some_and(|serial| serial <= facts.in_model(handle, version));
                 let is_primary = facts.primaries.get(&(handle, version)) == Some(&me);
                 if let (false, true, Some(replica)) =
                     (was_seen, is_primary, facts.replicas.get_mut(&(me, handle)))
@@ -309,62 +314,11 @@ impl Watch {
         if serial.is_none()
             && let Some(replica) = facts.replicas.get_mut(&(me, handle))
         {
-            replica.apply(offset, &bytes);
+            replica.apply_alone(offset, &bytes);
         }
         facts.next += 1;
-        let known = serial.and_then(|serial| facts.mutations.get(&(handle, version, serial)));
-        let begun = known.map_or(facts.next, |(number, _)| *number);
-        facts.successes.push(Success { handle, version, offset, bytes, begun });
-    }
-
-    /// Invariant 2, at a secondary.
-    fn apply(&self, me: ServerId, args: &ApplyArgs, run: Run<'_>) -> Option<Answer> {
-        let ApplyArgs { handle, version, serial, mutation } = args;
-        let (handle, version, serial) = (*handle, *version, *serial);
-        let (offset, bytes, life) = {
-            let facts = &mut *self.facts.lock();
-            facts.next += 1;
-            let number = facts.next;
-            let known = facts.mutations.entry((handle, version, serial));
-            let (_, known) = known.or_insert_with(|| (number, mutation.clone()));
-            self.expect(known == mutation, || {
-                format!("2: mutation {serial} of chunk {handle} is {mutation:?}, and was {known:?}")
-            });
-            let (offset, bytes) = match mutation {
-                Mutation::Write { offset, data } => (*offset, facts.bytes(data)),
-                Mutation::Pad { from } => (*from, vec![0; self.chunk.saturating_sub(*from)]),
-            };
-            // The primary has applied it before.
-            let primary = facts.primaries.get(&(handle, version)).copied();
-            let first = facts.first_sight(handle, version, serial);
-            let replica = primary.and_then(|primary| facts.replicas.get_mut(&(primary, handle)));
-            match replica.filter(|_| first) {
-                Some(replica) if replica.version == version => replica.apply(offset, &bytes),
-                // The message was long on its way. The replica may be another one by now.
-                Some(replica) => replica.doubt(offset..offset + bytes.len()),
-                None => {}
-            }
-            if let Some(replica) = facts.replicas.get_mut(&(me, handle)) {
-                replica.may_apply(offset, &bytes);
-            }
-            (offset, bytes, facts.life(me))
-        };
-        seen(run, |answer: &Result<(), ChunkError>| {
-            let facts = &mut *self.facts.lock();
-            if facts.life(me) != life || answer.is_err() {
-                return;
-            }
-            let applied = facts.applied.entry((handle, version, me)).or_default();
-            self.expect(serial <= *applied + 1, || {
-                format!("2: server {me} applies mutation {serial} of chunk {handle} after {applied}")
-            });
-            if serial > *applied {
-                *applied = serial;
-                if let Some(replica) = facts.replicas.get_mut(&(me, handle)) {
-                    replica.apply(offset, &bytes);
-                }
-            }
-        })
+        let serial = serial.unwrap_or(facts.next);
+        facts.successes.push(Success { handle, version, offset, bytes, serial });
     }
 
     /// Invariants 7 and 9: a read returns the bytes that the replica must hold.
@@ -416,7 +370,7 @@ impl Watch {
             self.expect(has >= version, || {
                 format!("4: chunk {handle} is cloned from server {source}, which has {has} and not {version}")
             });
-            facts.clones.push(Clone { handle, at: Instant::now(), done: None });
+            facts.clones.push(Clone { handle, source, target: me, at: Instant::now(), done: None });
             facts.clones.len() - 1
         };
         seen(run, |answer: &Result<(), ChunkError>| {
@@ -424,7 +378,10 @@ impl Watch {
             let original =
                 facts.replicas.get(&(source, handle)).filter(|original| original.version == version);
             let original = original.map(|original| original.copy(version));
-            let bytes = original.as_ref().map_or(0, |original| original.content.len());
+            let own = facts.replicas.get(&(me, handle)).map(|own| own.version);
+            // Neither one that is refused nor one that finds the chunk there brings anything.
+            let is_new = answer.is_ok() && own.is_none_or(|own| own < version);
+            let bytes = original.as_ref().filter(|_| is_new).map_or(0, |original| original.content.len());
             facts.clones[place].done = Some((Instant::now(), bytes));
             let (Ok(()), Some(mut copy)) = (answer, original) else { return };
             match facts.replicas.get(&(me, handle)) {
@@ -458,22 +415,6 @@ impl Facts {
 
     fn length(&self, data: &[DataId]) -> usize {
         data.iter().filter_map(|id| self.data.get(id)).map(Vec::len).sum()
-    }
-
-    /// The place in the primary's order of the mutation with these data.
-    fn serial(&self, handle: Handle, version: Version, wanted: &[DataId]) -> Option<u64> {
-        let mutations = self.mutations.range((handle, version, 0)..=(handle, version, u64::MAX));
-        let has = |mutation: &Mutation| matches!(mutation, Mutation::Write { data, .. } if data == wanted);
-        mutations.filter(|(_, (_, mutation))| has(mutation)).map(|((.., serial), _)| *serial).next_back()
-    }
-
-    /// Whether no server has seen this mutation before. Each is carried out once in the model of the primary.
-    fn first_sight(&mut self, handle: Handle, version: Version, serial: u64) -> bool {
-        let primary = usize::MAX;
-        let seen = self.applied.entry((handle, version, primary)).or_default();
-        let is_first = *seen < serial;
-        *seen = serial.max(*seen);
-        is_first
     }
 
     fn has(&mut self, server: ServerId, handle: Handle, version: Version) {
