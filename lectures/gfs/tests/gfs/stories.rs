@@ -51,7 +51,11 @@ fn gfs_story_append_twice() {
                 scan(cluster.watch.with(|facts| facts.content(server, lease.handle).to_vec()).as_slice());
             found.iter().filter(|(_, record)| record.id.number == 2).count()
         };
-        assert_eq!((copies(primary), copies(misses)), (1, 0), "the region is inconsistent");
+        let there = (copies(primary), copies(misses));
+        // The test's own message may come twice on a bad network, and is then carried out twice.
+        t.expect(there == (1, 0) || there.0 > 0 && there.1 == 0 && !t.is_ordinary(), || {
+            format!("the region is not inconsistent: the primary and the other one have b {there:?} times")
+        });
         t.scene("The client tries again, and appends c.");
         client.append("/log", &b).expect("at least once");
         client.append("/log", &record("c", 3)).expect("an append");

@@ -276,8 +276,9 @@ impl Watch {
                 }
             }
             Err(ChunkError::NotPrimary | ChunkError::Failed(_)) => {
-                let serial = facts.serial(handle, version, data);
-                let was_seen = serial.is_some_and(|serial| serial <= facts.in_model(handle, version));
+                let in_model = facts.in_model(handle, version);
+                let was_seen =
+                    facts.serials(handle, version, data).iter().any(|(serial, _)| *serial <= in_model);
                 let is_primary = facts.primaries.get(&(handle, version)) == Some(&me);
                 if let (false, true, Some(replica)) =
                     (was_seen, is_primary, facts.replicas.get_mut(&(me, handle)))
@@ -300,10 +301,16 @@ impl Watch {
         offset: usize,
     ) {
         let bytes = facts.bytes(data);
-        let serial = facts.serial(handle, version, data);
-        let secondaries = facts.leases.get(&handle).filter(|lease| lease.version == version);
-        for &server in secondaries.into_iter().flat_map(|lease| &lease.secondaries) {
-            let applied = facts.applied.get(&(handle, version, server)).copied().unwrap_or(0);
+        let lease = facts.leases.get(&handle).filter(|lease| lease.version == version);
+        let secondaries = lease.map_or(&[][..], |lease| &lease.secondaries);
+        let applied = |server: ServerId| facts.applied.get(&(handle, version, server)).copied().unwrap_or(0);
+        let serials = facts.serials(handle, version, data);
+        let mine = || serials.iter().filter(|(_, at)| *at == offset).map(|(serial, _)| *serial);
+        // Of two with the same data one is done, and the other one may be under way.
+        let is_done = |serial: &u64| secondaries.iter().all(|&server| applied(server) >= *serial);
+        let serial = mine().rfind(is_done).or_else(|| mine().last());
+        for &server in secondaries {
+            let applied = applied(server);
             self.expect(serial.is_some_and(|serial| applied >= serial), || {
                 format!("3: chunk {handle}: server {me} says that {serial:?} is done, but {server} is at {applied}")
             });

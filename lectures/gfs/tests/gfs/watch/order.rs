@@ -99,10 +99,14 @@ impl Facts {
         self.applied.get(&(handle, version, PRIMARY)).copied().unwrap_or(0)
     }
 
-    /// The place in the primary's order of the mutation with these data.
-    pub(super) fn serial(&self, handle: Handle, version: Version, wanted: &[DataId]) -> Option<u64> {
+    /// The mutations with these data: their numbers in the primary's order, and their offsets. There are
+    /// several if the client's message came twice.
+    pub(super) fn serials(&self, handle: Handle, version: Version, wanted: &[DataId]) -> Vec<(u64, usize)> {
         let mutations = self.mutations.range((handle, version, 0)..=(handle, version, u64::MAX));
-        let has = |mutation: &Mutation| matches!(mutation, Mutation::Write { data, .. } if data == wanted);
-        mutations.filter(|(_, mutation)| has(mutation)).map(|((.., serial), _)| *serial).next_back()
+        let is_wanted = |(&(.., serial), mutation): (&(Handle, Version, u64), &Mutation)| match mutation {
+            Mutation::Write { offset, data } if data == wanted => Some((serial, *offset)),
+            _ => None,
+        };
+        mutations.filter_map(is_wanted).collect()
     }
 }
