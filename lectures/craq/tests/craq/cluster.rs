@@ -148,8 +148,8 @@ impl Cluster {
     /// At the end of each test: the clients' history is linearizable (invariant 4). Then everything ends.
     pub(crate) fn finish(self) {
         self.seen();
-        (0..self.nodes.len()).for_each(|node| self.nodes.crash(node));
-        (0..MANAGERS).for_each(|manager| self.managers.crash(manager));
+        self.nodes.end();
+        self.managers.end();
         self.net.network().cleanup();
         self.check_history(false);
         if !self.watch.is_shown() {
