@@ -8,6 +8,7 @@ use gfs::rpc::{
 use labrpc::{Direction, Name, TapAction};
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
+use labrt::time::Instant;
 
 use crate::cluster::{Setup, machine, ms, play, same, text};
 use crate::part_b::{attentive, split_brain};
@@ -144,5 +145,48 @@ fn gfs_snapshot_behind_a_mutation() {
             });
         }
         same(cluster.client().read("/a", 0, 500), text("new", 500), "what was written");
+    });
+}
+
+/// A file grows while a snapshot of it takes leases back. Either the snapshot ends before the new chunk, or
+/// that chunk's lease is taken back, too.
+#[test]
+fn gfs_snapshot_of_a_growing_file() {
+    play("gfs_snapshot_of_a_growing_file", Setup::servers(3), |t, cluster| {
+        let mut client = cluster.client();
+        let chunk = cluster.setup.settings.chunk;
+        client.create("/a").expect("a new file");
+        client.write("/a", (chunk - 500) as u64, &text("first", 500)).expect("a write");
+        cluster.wait_for_replicas(20_000);
+        t.scene("A server takes 250 ms to give its lease back. Meanwhile the file gets another chunk.");
+        let is_held = Arc::new(Mutex::new(false));
+        let holding = is_held.clone();
+        cluster.watch.before(move |who, method, _| {
+            if let (Who::Server(_), "ChunkRpc.revoke") = (who, method)
+                && !std::mem::replace(&mut *holding.lock(), true)
+            {
+                thread::sleep(ms(250));
+            }
+        });
+        let other = cluster.client().into_client();
+        let snapshot = thread::spawn_named("client", move || {
+            let mut client = other;
+            client.snapshot("/a", "/b").expect("a snapshot");
+        });
+        // On a bad network the lease may be over, so that there is none to be taken back.
+        let at = Instant::now();
+        while !*is_held.lock() && at.elapsed() < ms(2000) {
+            thread::sleep(ms(1));
+        }
+        client.write("/a", chunk as u64, &text("old", 500)).expect("a write");
+        snapshot.join().expect("it does not panic");
+        let kept = cluster.client().read_all("/b").expect("a read");
+        t.met("the snapshot has the new chunk", u64::from(kept.len() > chunk));
+        client.write("/a", chunk as u64, &text("new", 500)).expect("a write");
+        for place in 0..3 {
+            let what = format!("the snapshot, near {place}");
+            same(cluster.client_at(Some(place)).read_all("/b"), &kept, &what);
+            same(cluster.client_at(Some(place)).read("/a", chunk as u64, 500), text("new", 500), "the file");
+        }
     });
 }

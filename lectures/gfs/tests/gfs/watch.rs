@@ -308,7 +308,7 @@ impl Watch {
         let mine = || serials.iter().filter(|(_, at)| *at == offset).map(|(serial, _)| *serial);
         // Of two with the same data one is done, and the other one may be under way.
         let is_done = |serial: &u64| secondaries.iter().all(|&server| applied(server) >= *serial);
-        let serial = mine().rfind(is_done).or_else(|| mine().last());
+        let serial = mine().rfind(is_done).or_else(|| mine().next_back());
         for &server in secondaries {
             let applied = applied(server);
             self.expect(serial.is_some_and(|serial| applied >= serial), || {
