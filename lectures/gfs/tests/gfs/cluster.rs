@@ -311,7 +311,7 @@ impl Cluster {
         }
         self.wait_for_replicas(30_000);
         self.check_contents();
-        (0..self.group.len()).for_each(|machine| self.group.crash(machine));
+        self.group.end();
         self.net.network().cleanup();
         let mutations = self.watch.with(|facts| facts.successes.len() as u64);
         let figures = self.net.figures(self.group.len(), mutations);
