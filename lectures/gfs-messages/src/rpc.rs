@@ -23,7 +23,9 @@ pub type ServerId = usize;
 /// The number of a file: it stays when the name changes, and no other file gets it.
 pub type FileId = u64;
 
-/// Why the master did not do what it was asked for. Nothing has changed.
+/// Why the master did not do what it was asked for. Nothing has changed. A change that was refused stays
+/// refused: as long as the master lives, a late copy of it is not carried out, though nothing is in its way
+/// any more. `Retry` alone is no such refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MasterError {
     /// There is no file of this name.

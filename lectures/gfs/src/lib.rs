@@ -67,7 +67,7 @@
 //! | the crate `gfs-messages` | all messages and errors; sizes and times; names | §2 |
 //! | `namespace.rs`, `oplog.rs` | what the master must not forget, and its log | §2.6 |
 //! | `locations.rs`, `leases.rs` | what it learns anew: who has what, who is the primary | §2.6, §3.1 |
-//! | `master.rs` | the master's monitor and handlers | §2.4, §4.1 |
+//! | `master.rs`, `refusals.rs` | the master's monitor and handlers | §2.4, §4.1 |
 //! | `grants.rs` | a lease is granted and taken back; snapshots | §3.1, §3.4 |
 //! | `repair.rs` | lost replicas, deleted files, heartbeats | §4.3, §4.4 |
 //! | `ship.rs` | shadows | §5.1.3 |
@@ -122,6 +122,7 @@ mod master;
 pub mod namespace;
 pub mod oplog;
 // handout: drop classic
+mod refusals;
 mod repair;
 mod replica;
 mod ship;

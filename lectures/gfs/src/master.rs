@@ -28,6 +28,7 @@ use crate::locations::Locations;
 use crate::namespace::{Namespace, Record};
 use crate::oplog::Oplog;
 use crate::path;
+use crate::refusals::Refusals;
 use crate::rpc::{
     AddChunk, ChangeRequest, ChunkError, ChunkPeer, ChunkVersion, FileChange, FileId, FindChunk, Handle,
     Heartbeat, HeartbeatReply, Located, MasterError, MasterPeer, MasterRpc, Purpose, ServerId, Shipment,
@@ -57,6 +58,7 @@ pub(crate) struct State {
     /// Chunks that are being made, and are in no file yet. Their servers may tell of them before the log
     /// does.
     pub(crate) creating: BTreeSet<Handle>,
+    pub(crate) refusals: Refusals,
     /// How many records each shadow holds, as it has told. A shadow may be wiped, so this can fall.
     pub(crate) shipped: BTreeMap<usize, u64>,
     /// A shadow has told that it holds more.
@@ -162,6 +164,7 @@ impl Master {
             leases: Leases::new(settings.lease, settings.clock_error, started),
             claims: BTreeSet::new(),
             adding: BTreeSet::new(),
+            refusals: Refusals::default(),
             creating: BTreeSet::new(),
             shipped: (0..shadows.len()).map(|shadow| (shadow, 0)).collect(),
             has_shipped: false,
@@ -396,7 +399,7 @@ impl Master {
     /// is in the record, since a master that reads the log later has another one.
     fn record_change(state: &mut State, request: &ChangeRequest) -> Result<String, MasterError> {
         let ChangeRequest { op, change } = request.clone();
-        if let Some(answer) = state.namespace().check(op, &change)? {
+        if let Some(answer) = state.check(request)? {
             return Ok(answer);
         }
         Ok(state.log.append(&Record::Change { op, change, at: Instant::now().as_nanos() }))
@@ -426,7 +429,7 @@ pub(crate) fn try_often<T>(call: impl Fn() -> Result<T, RpcError>) -> Result<T, 
 impl MasterRpc for Master {
     fn change(&self, request: ChangeRequest) -> Result<String, MasterError> {
         self.refuse_if_shadow()?;
-        let checked = self.lock().namespace().check(request.op, &request.change)?;
+        let checked = self.lock().check(&request)?;
         let answer = match (checked, &request.change) {
             // It was made already, but perhaps not on all copies.
             (Some(answer), _) => answer,

@@ -91,6 +91,12 @@ fn gfs_refused_by_the_master() {
         assert_eq!(ask(&delete), hidden, "the same answer");
         assert_eq!(ask(&create), Err(MasterError::Retry), "a late copy is not carried out");
         assert_eq!(client.list("/c"), Ok(Vec::new()));
+        let refused = change(3, FileChange::Create { path: "/a".to_owned() });
+        assert_eq!(ask(&refused), Err(MasterError::Exists));
+        client.delete("/a").expect("the file is there");
+        let late = ask(&refused);
+        assert!(late.is_err(), "a late copy of a change that was refused gives {late:?}");
+        assert_eq!(client.list("/a"), Ok(Vec::new()));
     });
 }
 
