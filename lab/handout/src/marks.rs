@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use crate::scan::{Kind, Language, kinds};
 
-pub(crate) use solutions::{solution, solution_before};
+pub(crate) use solutions::{reference, solution, solution_before};
 
 /// How much of the reference's structure students are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]

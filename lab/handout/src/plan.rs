@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lab_terminal::{Failure, nearest};
 
 use crate::labs::{BESIDE, FRAMEWORK, LABS, Lab, ORACLE, find};
-use crate::marks::{Case, Cut, Fault, Level, cut, solution, solution_before};
+use crate::marks::{Case, Cut, Fault, Level, cut, reference, solution, solution_before};
 use crate::scan::Language;
 use crate::{catalogue, manifest, papers};
 
@@ -132,9 +132,10 @@ pub(crate) fn plan(root: &Path, choice: &Choice) -> Result<Plan, Failure> {
         let of = |labs: &[&Lab]| labs.iter().any(|lab| lab.packages.contains(&folder));
         if of(&choice.labs) {
             plan.take_lab(root, folder, choice)?;
+        } else if of(&choice.given) {
+            plan.take_solved(root, folder, choice)?;
         } else {
-            let with_tests = of(&choice.given);
-            plan.take_as_it_is(root, folder, with_tests)?;
+            plan.take_as_it_is(root, folder)?;
         }
     }
     manifest::add_root(&mut plan, root, choice)?;
@@ -185,18 +186,39 @@ impl Plan {
     }
 
     /// A crate without what proves it: tests and benches of the framework.
-    fn take_as_it_is(&mut self, root: &Path, folder: &str, with_tests: bool) -> Result<(), Failure> {
-        let parts: &[&str] = if with_tests { &["src", "tests"] } else { &["src"] };
-        for part in parts {
-            for path in files_below(root, &Path::new(folder).join(part))? {
-                self.put(path.clone(), read(&root.join(&path))?, Role::Framework);
-            }
+    fn take_as_it_is(&mut self, root: &Path, folder: &str) -> Result<(), Failure> {
+        for path in files_below(root, &Path::new(folder).join("src"))? {
+            self.put(path.clone(), read(&root.join(&path))?, Role::Framework);
         }
         let path = Path::new(folder).join("Cargo.toml");
         let text = text_of(root, &path)?;
-        let sections: &[&str] =
-            if with_tests { &["[[bench]]"] } else { &["[[bench]]", "[[test]]", "[dev-dependencies]"] };
-        self.put(path, manifest::without_sections(&text, sections), Role::Framework);
+        let sections = ["[[bench]]", "[[test]]", "[dev-dependencies]"];
+        self.put(path, manifest::without_sections(&text, &sections), Role::Framework);
+        Ok(())
+    }
+
+    /// A lab's crate with the reference's sources, which nobody has to write. They have marks, too, and stand
+    /// over another consensus module in the reference.
+    fn take_solved(&mut self, root: &Path, folder: &str, choice: &Choice) -> Result<(), Failure> {
+        let manifest = Path::new(folder).join("Cargo.toml");
+        let text = cut_file(root, &manifest, choice.case())?.text.unwrap_or_default();
+        self.put(manifest, manifest::without_sections(&text, &["[[bench]]"]), Role::Framework);
+        for part in ["src", "tests"] {
+            for path in files_below(root, &Path::new(folder).join(part))? {
+                if path.extension().is_none_or(|extension| extension != "rs") {
+                    self.put(path.clone(), read(&root.join(&path))?, Role::Framework);
+                    continue;
+                }
+                let text = match part {
+                    "src" => reference(&text_of(root, &path)?, choice.case())
+                        .map_err(|fault| in_file(&path, &fault))?,
+                    _ => cut_file(root, &path, choice.case())?.text,
+                };
+                if let Some(text) = text {
+                    self.put(path, text, Role::Framework);
+                }
+            }
+        }
         Ok(())
     }
 

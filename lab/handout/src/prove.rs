@@ -80,6 +80,10 @@ impl Workshop<'_> {
                 Err(fault) => return Ok(Err(fault)),
             }
         }
+        match self.takes_earlier_labs()? {
+            Ok(fact) => facts.extend(fact),
+            Err(fault) => return Ok(Err(fault)),
+        }
         if builds {
             be_patient(&mut plan);
         }
@@ -89,7 +93,7 @@ impl Workshop<'_> {
             |lab: &String| self.choice.labs.last().is_some_and(|own| own.catalogue.contains(&&**lab));
         let first = labs.iter().position(is_own).unwrap_or(parts.len());
         lay(&plan, &self.choice, &self.workspace(builds))?;
-        let laid = if builds { self.works(&parts, first)? } else { self.has_its_crates()? };
+        let laid = if builds { self.works(&parts, first)? } else { has_its_crates(&self.workspace(false))? };
         Ok(laid.map(|fact| {
             facts.push(fact);
             facts.join("; ")
@@ -124,14 +128,24 @@ impl Workshop<'_> {
         self.folder.join(if builds { "workspace" } else { "unbuilt" })
     }
 
-    /// Cargo can read all manifests: no crate names one that the handout lacks.
-    fn has_its_crates(&self) -> Result<Proof, Failure> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
-        let output = cargo.current_dir(self.workspace(false)).stdin(Stdio::null()).output();
-        let output = output.map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
-        let words = text(&output.stderr);
-        Ok(if output.status.success() { Ok("manifests".to_owned()) } else { Err(words.trim().to_owned()) })
+    /// With all labs put in on which this one stands, cargo can read all manifests, and no mark is left. None
+    /// if it stands on none.
+    fn takes_earlier_labs(&self) -> Result<Result<Option<String>, String>, Failure> {
+        let Some(own) = self.choice.labs.last() else { return Ok(Ok(None)) };
+        let earlier = own.needs.iter().filter(|name| **name != "raft").map(|name| (*name).to_owned());
+        let earlier: Vec<String> = earlier.collect();
+        if earlier.is_empty() {
+            return Ok(Ok(None));
+        }
+        let choice = Choice::new(&[own.name.to_owned()], &earlier, self.choice.level)?;
+        let plan = plan(self.root, &choice)?;
+        if let Some(place) = plan.files.iter().find_map(|(path, file)| mark_in(path, &file.content)) {
+            return Ok(Err(format!("with {}: {place}", earlier.join(", "))));
+        }
+        let workspace = self.folder.join("given");
+        lay(&plan, &choice, &workspace)?;
+        let read = has_its_crates(&workspace)?;
+        Ok(read.map(|_| Some(format!("takes {}", earlier.join(" and ")))))
     }
 
     /// Builds without a warning, and every test fails in one line, which names its own part or one before.
@@ -201,6 +215,25 @@ impl Workshop<'_> {
         command.current_dir(self.workspace(true)).stdin(Stdio::null());
         command.output().map_err(|error| Failure::new(format!("cannot run cargo: {error}")))
     }
+}
+
+/// Cargo can read all manifests: no crate names one that the handout lacks.
+fn has_its_crates(workspace: &Path) -> Result<Proof, Failure> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    let output = cargo.current_dir(workspace).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
+    let words = text(&output.stderr);
+    Ok(if output.status.success() { Ok("manifests".to_owned()) } else { Err(words.trim().to_owned()) })
+}
+
+/// Where a mark is left in a file of code, if one is.
+fn mark_in(path: &Path, content: &[u8]) -> Option<String> {
+    let is_code = path.extension().is_some_and(|end| end == "rs" || end == "toml");
+    let content = String::from_utf8_lossy(content);
+    let is_mark = |line: &str| ["// handout:", "# handout:"].iter().any(|mark| line.trim().starts_with(mark));
+    let line = content.lines().position(is_mark).filter(|_| is_code)?;
+    Some(format!("a mark is left in {}:{}", path.display(), line + 1))
 }
 
 /// No line of what was dropped is in the handout, unless the reference has the same line in what is kept.
