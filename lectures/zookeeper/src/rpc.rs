@@ -79,7 +79,8 @@ impl std::error::Error for Error {}
 pub struct Flags {
     /// The node vanishes with the session that creates it.
     pub ephemeral: bool,
-    /// The parent's counter, ten digits, is added to the name.
+    /// The parent's counter, ten digits, is added to the name. It counts the sequential nodes that were made
+    /// below the parent, from 0, skips names that are there, and begins anew with a new parent.
     pub sequential: bool,
 }
 
@@ -247,7 +248,7 @@ pub enum EventKind {
     Session,
 }
 
-/// A watch fires.
+/// A watch fires. Of a deletion one event may stand for all watches of the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The node.
