@@ -4,6 +4,8 @@
 //! nanosecond. When the count stands still the running task either loops without a call into this crate or
 //! blocks the OS thread, and the watchdog names it.
 
+mod helper;
+
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Once, Weak};
 use std::time::{Duration, Instant};
@@ -17,6 +19,8 @@ use crate::printed::Printed;
 use crate::sim::policy::Slot;
 use crate::stack_trace;
 use crate::system::{OsThread, number_of_this_thread, resident, used};
+
+pub(crate) use helper::beside;
 
 /// How often the watchdog looks.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -453,37 +457,6 @@ impl Pulse {
             helpers_waited: Duration::ZERO,
         });
     }
-}
-
-/// An OS thread that works for a run, while it does.
-struct Helper(Arc<Pulse>);
-
-impl Helper {
-    fn of(pulse: Arc<Pulse>) -> Helper {
-        if let Some(watched) = pulse.watched.lock().as_mut() {
-            watched.helper = OsThread::current();
-        }
-        Helper(pulse)
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        if let Some(watched) = self.0.watched.lock().as_mut() {
-            let waited = watched.helper.take().as_ref().and_then(OsThread::waiting_time);
-            watched.helpers_waited += waited.unwrap_or_default();
-        }
-    }
-}
-
-/// Runs `f` on an OS thread of its own, and waits for it, as [`crate::runtime::beside`] says.
-pub(crate) fn beside<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> std::thread::Result<T> {
-    let pulse = MINE.with(|mine| mine.borrow().clone());
-    let work = move || {
-        let _helper = pulse.map(Helper::of);
-        f()
-    };
-    std::thread::spawn(work).join()
 }
 
 fn watch() {

@@ -384,11 +384,12 @@ impl Master {
     /// Takes back the leases of all chunks of the file. While it has them, no lease is granted, so no
     /// mutation can change a chunk when the snapshot begins to share it (§3.4).
     fn snapshot(&self, request: &ChangeRequest, from: &str) -> Result<String, MasterError> {
-        let chunks = self.lock().namespace().file(from)?.chunks.clone();
+        // Of a file that is gone by now nothing is claimed, and the change is refused below.
+        let chunks = self.lock().namespace().file(from).map(|file| file.chunks.clone()).unwrap_or_default();
         self.claiming(&chunks, || {
             chunks.iter().try_for_each(|&handle| self.revoke(handle))?;
             let mut state = self.lock();
-            if state.namespace().file(from)?.chunks != chunks {
+            if state.namespace().file(from).is_ok_and(|file| file.chunks != chunks) {
                 return Err(MasterError::Retry);
             }
             Master::record_change(&mut state, request)

@@ -1,5 +1,5 @@
 //! What the checkers see of a solution without an observer: each rule is broken by a fake that breaks only
-//! it.
+//! it. The fake knows one term, so rules that compare terms are tested where they stand (`outside/`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -103,6 +103,42 @@ fn gfs_extension_comes_late() {
         });
     });
 }
+/// A snapshot waits for a lease to come back, and meanwhile its file is deleted: the snapshot is refused. The
+/// file comes back, and then a late copy of the request comes. It must not be carried out.
+/// back, and then a late copy of the request comes. It must not be carried out.
+#[test]
+fn gfs_snapshot_of_a_file_that_goes() {
+    play("gfs_snapshot_of_a_file_that_goes", Setup::servers(3), |t, cluster| {
+        let mut client = cluster.client();
+        client.create("/a").expect("a new file");
+        client.write("/a", 0, &text("old", 500)).expect("a write");
+        cluster.wait_for_replicas(20_000);
+        let is_asked = Arc::new(Mutex::new(false));
+        let asked = is_asked.clone();
+        cluster.watch.before(move |who, method, _| {
+            if let (Who::Server(_), "ChunkRpc.revoke") = (who, method) {
+                *asked.lock() = true;
+                thread::sleep(ms(250));
+            }
+        });
+        t.scene("A server takes 250 ms to give a lease back. Meanwhile the file is deleted.");
+        let change = FileChange::Snapshot { from: "/a".to_owned(), to: "/b".to_owned() };
+        let request = ChangeRequest { op: OpId { client: 9, number: 1 }, change };
+        let (master, first) = (cluster.master(), request.clone());
+        let asking = thread::spawn_named("client", move || master.change(&first));
+        cluster.wait(10_000, "a lease is taken back", || *is_asked.lock());
+        let hidden = client.delete("/a").expect("the file is there");
+        let answer = asking.join().expect("it does not panic");
+        t.exercised(answer == Ok(Err(MasterError::NoFile)), "the snapshot came too late");
+        t.scene("The file is back. A copy of the request comes late.");
+        client.rename(&hidden, "/a").expect("the file is there");
+        let master = cluster.master();
+        let late = cluster.wait_for(10_000, "an answer", || master.change(&request).ok());
+        t.expect(answer != Ok(Err(MasterError::NoFile)) || late.is_err(), || {
+            format!("a late copy of a snapshot that was refused gives {late:?}")
+        });
+    });
+}
 
 /// A snapshot is asked for while a mutation is under way. It waits for the mutation's end: from then on the
 /// bytes that it shares stand still, on every replica.
