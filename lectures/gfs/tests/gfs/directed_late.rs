@@ -103,9 +103,9 @@ fn gfs_extension_comes_late() {
         });
     });
 }
+
 /// A snapshot waits for a lease to come back, and meanwhile its file is deleted: the snapshot is refused. The
 /// file comes back, and then a late copy of the request comes. It must not be carried out.
-/// back, and then a late copy of the request comes. It must not be carried out.
 #[test]
 fn gfs_snapshot_of_a_file_that_goes() {
     play("gfs_snapshot_of_a_file_that_goes", Setup::servers(3), |t, cluster| {
