@@ -1,12 +1,15 @@
 // handout: drop classic
-//! Chunks as files on a chunkserver's disk (§5.2). A file is the chunk's version and then its blocks, each
-//! behind its own checksum:
+//! Chunks as files on a chunkserver's disk (§5.2). A file is the chunk's version, twice, and then its blocks,
+//! each behind its own checksum:
 //!
 //! ```text
-//! version (8) checksum (4) | checksum (4) block 0 (64) | checksum (4) block 1 (64) | checksum (4) rest
+//! version (8) checksum (4) | the same | checksum (4) block 0 (64) | checksum (4) block 1 (64) | …
 //! ```
 //!
 //! So a mutation is one write to the disk, and the length of the file tells the length of the chunk.
+//!
+//! Two copies of the version are never written at once, so a crash leaves one of them whole. With a single
+//! one, a crash of all machines while the master raises a version could take the chunk from all of them.
 //!
 //! The paper keeps checksums apart from the data, in memory, with a log of their own. Here each stands beside
 //! its block: a write that a crash has torn leaves a block whose checksum does not match, which is found at
@@ -23,8 +26,10 @@ use crate::rpc::{Handle, Version};
 // handout: drop classic
 /// Bytes of a checksum: CRC-32, which finds what chance has changed, not what somebody meant to change.
 const SUM: usize = 4;
+/// Bytes of a copy of the version.
+const COPY: usize = 8 + SUM;
 /// Bytes before the first block.
-const HEAD: usize = 8 + SUM;
+const HEAD: usize = 2 * COPY;
 /// Begins the names of files with chunks.
 const PREFIX: &str = "chunk-";
 
@@ -54,9 +59,9 @@ fn sum(bytes: &[u8]) -> [u8; SUM] {
     crc32fast::hash(bytes).to_le_bytes()
 }
 
-/// The first bytes of a file. The version has a checksum of its own: with a wrong one a stale replica could
-/// pass for a current one.
-fn head(version: Version) -> Vec<u8> {
+/// A copy of the version. It has a checksum of its own: with a wrong version a stale replica could pass for a
+/// current one.
+fn copy_of(version: Version) -> Vec<u8> {
     let version = version.to_le_bytes();
     [&version[..], &sum(&version)].concat()
 }
@@ -70,33 +75,43 @@ impl ChunkDisk {
         ChunkDisk { disk, block }
     }
 
-    /// All chunks with their versions. Files whose head is damaged are of no use, and are deleted.
+    /// All chunks with their versions. Files that do not tell their version are of no use, and are deleted.
     pub fn load(&self) -> Vec<(Handle, Version)> {
         let mut chunks = Vec::new();
         for file in self.disk.file_names() {
             let Some(handle) = file.strip_prefix(PREFIX).and_then(|number| number.parse().ok()) else {
                 continue;
             };
-            match self.version(handle) {
-                Some(version) => chunks.push((handle, version)),
-                None => self.delete(handle),
+            match self.versions(handle) {
+                [Some(one), Some(other)] if one == other => chunks.push((handle, one)),
+                // The first copy is written first, so it is the newer one if both are whole.
+                [Some(version), _] | [None, Some(version)] => {
+                    self.set_version(handle, version);
+                    chunks.push((handle, version));
+                }
+                [None, None] => self.delete(handle),
             }
         }
         chunks
     }
 
-    /// The version in the file's head; None if the head is damaged, or cut off by a crash.
-    fn version(&self, handle: Handle) -> Option<Version> {
-        let bytes = self.disk.read_file(&name(handle), 0, HEAD)?;
-        let version = Version::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
-        (bytes == head(version)).then_some(version)
+    /// Both copies of the version; None where one is damaged, or was torn by a crash.
+    fn versions(&self, handle: Handle) -> [Option<Version>; 2] {
+        [0, COPY].map(|at| {
+            let bytes = self.disk.read_file(&name(handle), at, COPY)?;
+            let version = Version::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
+            (bytes == copy_of(version)).then_some(version)
+        })
     }
 
     /// The chunk gets another version, durably when the call returns. A server that acknowledged a version
-    /// and lost it would come back as a stale replica, and the chunk would have one good copy less.
+    /// and lost it would come back as a stale replica, and the chunk would have one good copy less. A crash
+    /// in the middle leaves the old version or the new one.
     pub fn set_version(&self, handle: Handle, version: Version) {
-        self.disk.write_file(&name(handle), 0, &head(version));
-        self.disk.sync();
+        for at in [0, COPY] {
+            self.disk.write_file(&name(handle), at, &copy_of(version));
+            self.disk.sync();
+        }
     }
 
     /// Length of the chunk, in bytes; 0 if there is no such chunk.
@@ -163,24 +178,28 @@ impl ChunkDisk {
         Ok(())
     }
 
-    /// Makes a chunk of these bytes, in place of the one that there may be, durably when the call returns.
+    /// Makes a chunk of these bytes, in place of the one that there may be, durably when the call returns. A
+    /// crash in the middle leaves the old chunk, none, or the new one whole.
+    ///
     /// The old file goes first: it may be longer than the new one, and its end would seem to belong to it.
+    /// The version comes last: a file that has one and only the first of its blocks would pass for a shorter
+    /// chunk.
     pub fn put(&self, handle: Handle, version: Version, bytes: &[u8]) {
         let blocks = bytes.chunks(self.block).flat_map(|block| [&sum(block)[..], block].concat());
-        let file: Vec<u8> = head(version).into_iter().chain(blocks).collect();
         self.disk.delete_file(&name(handle));
-        self.disk.write_file(&name(handle), 0, &file);
+        self.disk.write_file(&name(handle), HEAD, &blocks.collect::<Vec<u8>>());
         self.disk.sync();
+        self.set_version(handle, version);
     }
 
     // handout: body GD
-    /// Verifies a chunk of this version: its head and every block. For chunks that nobody reads, of which
+    /// Verifies a chunk of this version: both copies of the version, and every block. For chunks that nobody reads, of which
     /// damage could otherwise spread to all replicas before anyone looks (§5.2).
     ///
     /// # Errors
     /// [`Damaged`].
     pub fn verify(&self, handle: Handle, version: Version) -> Result<(), Damaged> {
-        if self.version(handle) != Some(version) {
+        if self.versions(handle) != [Some(version); 2] {
             return Err(Damaged);
         }
         self.read(handle, 0, usize::MAX).map(|_| ())

@@ -88,7 +88,7 @@ impl User {
 impl Cluster {
     pub(crate) fn new(test: &Test, setup: Setup) -> Cluster {
         let net = Net::as_drawn(test);
-        let watch = Watch::new(test, setup.settings.chunk);
+        let watch = Watch::new(test, &setup.settings);
         let machines = 1 + setup.servers + setup.shadows;
         let group = Group::new(test, &net, "gfs", machines, boot(&setup, &watch));
         if setup.loses_writes {

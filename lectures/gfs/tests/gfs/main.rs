@@ -8,6 +8,7 @@ mod deaf_master;
 // handout: end
 mod directed;
 mod directed_late;
+mod directed_news;
 mod errors;
 // handout: drop
 mod mapreduce_jobs;

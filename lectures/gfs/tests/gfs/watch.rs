@@ -10,6 +10,7 @@ mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gfs::Settings;
 use gfs::rpc::{
     AppendArgs, ChunkError, ChunkVersion, CloneFrom, CopyChunk, DataId, Grant, Handle, Mutation, PushData,
     Raise, Raised, ReadArgs, ReadReply, ServerId, Version, WriteArgs,
@@ -95,7 +96,7 @@ type Hook = dyn Fn(Who, &str, &[u8]) + Send + Sync;
 pub(crate) struct Watch {
     test: Test,
     facts: Arc<Mutex<Facts>>,
-    chunk: usize,
+    settings: Settings,
     /// Called before each handler, on its thread.
     hook: Arc<Mutex<Option<Arc<Hook>>>>,
 }
@@ -103,8 +104,9 @@ pub(crate) struct Watch {
 type Run<'a> = &'a dyn Fn() -> Option<Answer>;
 
 impl Watch {
-    pub(crate) fn new(test: &Test, chunk: usize) -> Watch {
-        Watch { test: test.clone(), facts: Arc::default(), chunk, hook: Arc::default() }
+    pub(crate) fn new(test: &Test, settings: &Settings) -> Watch {
+        let settings = settings.clone();
+        Watch { test: test.clone(), facts: Arc::default(), settings, hook: Arc::default() }
     }
 
     /// Looks at what is known.
@@ -165,6 +167,10 @@ impl Watch {
         match method {
             "push_data" => {
                 let push: PushData = decode(bytes);
+                let (length, piece) = (push.bytes.len(), self.settings.piece);
+                self.test.expect(length <= piece, || {
+                    format!("{length} bytes are pushed at once, and the longest piece has {piece}")
+                });
                 self.facts.lock().data.insert(push.id, push.bytes);
                 run()
             }
@@ -272,7 +278,7 @@ impl Watch {
             Err(ChunkError::Padded) => {
                 if let Some(replica) = facts.replicas.get_mut(&(me, handle)) {
                     let length = replica.content.len();
-                    replica.apply(length, &vec![0; self.chunk - length.min(self.chunk)]);
+                    replica.apply(length, &vec![0; self.settings.chunk - length.min(self.settings.chunk)]);
                 }
             }
             Err(ChunkError::NotPrimary | ChunkError::Failed(_)) => {
@@ -315,7 +321,7 @@ impl Watch {
                 format!("3: chunk {handle}: server {me} says that {serial:?} is done, but {server} is at {applied}")
             });
         }
-        self.expect(offset + bytes.len() <= self.chunk, || {
+        self.expect(offset + bytes.len() <= self.settings.chunk, || {
             format!("3: {} bytes at {offset} are beyond the end of chunk {handle}", bytes.len())
         });
         if serial.is_none()

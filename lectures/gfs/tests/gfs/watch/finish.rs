@@ -20,7 +20,7 @@ impl Watch {
                 Mutation::Write { offset, data } => {
                     ((version, serial), *offset..*offset + facts.length(data))
                 }
-                Mutation::Pad { from } => ((version, serial), *from..self.chunk),
+                Mutation::Pad { from } => ((version, serial), *from..self.settings.chunk),
             })
             .chain(mine().map(|success| {
                 // Of a chunk with one replica the watch sees no other sign of a mutation.

@@ -70,7 +70,11 @@ impl Watch {
                 });
             }
             let Ok(located) = answer else { return };
-            let Located { handle, version, .. } = *located;
+            let Located { handle, version, lease_left_ms, .. } = *located;
+            let lease = self.settings.lease.as_millis() as u64;
+            self.test.expect(lease_left_ms <= lease, || {
+                format!("the master says that a lease of {lease} ms lasts {lease_left_ms} ms more")
+            });
             let newest = leases.get(&handle).copied().unwrap_or(0);
             self.expect(version >= newest, || {
                 format!("5: the master gives version {version} of chunk {handle}, after a lease for {newest}")

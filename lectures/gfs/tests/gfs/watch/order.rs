@@ -88,7 +88,7 @@ impl Watch {
     fn effect(&self, facts: &Facts, mutation: &Mutation) -> (usize, Vec<u8>) {
         match mutation {
             Mutation::Write { offset, data } => (*offset, facts.bytes(data)),
-            Mutation::Pad { from } => (*from, vec![0; self.chunk.saturating_sub(*from)]),
+            Mutation::Pad { from } => (*from, vec![0; self.settings.chunk.saturating_sub(*from)]),
         }
     }
 }
