@@ -7,7 +7,7 @@
 use labrt::time::Instant;
 
 use crate::copy::Handover;
-use crate::rpc::{Config, Granted, Heartbeat, LastReceived, NewConfig, NodeId, Refusal};
+use crate::rpc::{Config, Forward, Granted, Heartbeat, LastReceived, NewConfig, NodeId, Refusal};
 use crate::state::{Progress, State, Step};
 
 // handout: bodies CA
@@ -106,6 +106,13 @@ impl State {
         {
             self.begin_handover(spare);
         }
+    }
+
+    // handout: body CB
+    /// Whether the successor still owes something for this update. If it was acknowledged meanwhile, only the
+    /// answer was lost. It is not sent again, so nothing would ever end the complaint.
+    pub(crate) fn waits_for(&self, forward: &Forward) -> bool {
+        forward.at.epoch == self.config.epoch && self.sent.contains_key(&forward.record.n)
     }
 
     // handout: body CB

@@ -406,6 +406,13 @@ impl State {
     pub(crate) fn ack(&mut self, ack: Ack) -> Result<(), Refusal> {
         self.check(ack.at)?;
         self.commit(ack.n);
+        // handout: from CB
+        if let Some(successor) = self.config.successor(self.me)
+            && self.sent.is_empty()
+        {
+            self.heard(successor.node, true, Instant::now());
+        }
+        // handout: end
         Ok(())
     }
 

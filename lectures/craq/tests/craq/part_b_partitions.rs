@@ -273,3 +273,30 @@ fn chain_manager_failover() {
         },
     );
 }
+
+/// The successor's answers are lost, and its acknowledgement is not: the update is committed, and there is
+/// nothing more to be said. Nobody has a reason to complain, however long it is quiet.
+#[test]
+fn chain_lost_answer() {
+    play("chain_lost_answer", plain, |t, cluster| {
+        let mut client = cluster.client();
+        client.put(1, "a");
+        cluster.settle();
+        let epoch = cluster.watch.newest().epoch;
+        t.scene("The tail's answers to the middle are lost.");
+        drop_if(cluster, |event| {
+            let is_tails = event.server.to_string() == "node-2";
+            is_tails && event.method == "NodeRpc.forward" && event.direction == Direction::Reply
+        });
+        client.put(1, "b");
+        cluster.settle();
+        thread::sleep(cluster.settings.call * 2);
+        cluster.watch.unfilter();
+        t.scene("They are lost no longer. Clients are quiet for long.");
+        thread::sleep(cluster.settings.suspicion * 6);
+        let newest = cluster.watch.newest();
+        t.expect(newest.epoch == epoch || !t.is_ordinary(), || {
+            format!("no node is silent and no link is cut, and the managers have made {newest:?}")
+        });
+    });
+}
