@@ -277,8 +277,8 @@ fn chain_manager_failover() {
 /// The successor's answers are lost, and its acknowledgement is not: the update is committed, and there is
 /// nothing more to be said. Nobody has a reason to complain, however long it is quiet.
 #[test]
-fn chain_lost_answer() {
-    play("chain_lost_answer", plain, |t, cluster| {
+fn chain_complaint_ends() {
+    play("chain_complaint_ends", plain, |t, cluster| {
         let mut client = cluster.client();
         client.put(1, "a");
         cluster.settle();
