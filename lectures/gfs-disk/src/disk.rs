@@ -193,8 +193,8 @@ impl ChunkDisk {
     }
 
     // handout: body GD
-    /// Verifies a chunk of this version: both copies of the version, and every block. For chunks that nobody reads, of which
-    /// damage could otherwise spread to all replicas before anyone looks (§5.2).
+    /// Verifies a chunk of this version: both copies of the version, and every block. For chunks that nobody
+    /// reads, of which damage could otherwise spread to all replicas before anyone looks (§5.2).
     ///
     /// # Errors
     /// [`Damaged`].

@@ -12,8 +12,8 @@ use tester::run;
 use crate::cluster::{Setup, ms, play, text};
 use crate::watch::Who;
 
-/// The heartbeats in which each server has told that it has no chunk come once more, when it has one. Old news
-/// must not undo newer ones: a server does not tell the same twice.
+/// The heartbeats in which each server has told that it has no chunk come once more, when it has one. Old
+/// news must not undo newer ones: a server does not tell the same twice.
 #[test]
 fn gfs_heartbeat_comes_late() {
     play("gfs_heartbeat_comes_late", Setup::servers(3), |t, cluster| {
@@ -48,8 +48,8 @@ fn gfs_heartbeat_comes_late() {
     });
 }
 
-/// Shipments of the log come once more, late. A shadow does not go back: the master may have answered for what
-/// the shadow holds.
+/// Shipments of the log come once more, late. A shadow does not go back: the master may have answered for
+/// what the shadow holds.
 #[test]
 fn gfs_shipment_comes_late() {
     let settings = Settings { checkpoint: 1, remote_copies: 1, ..Settings::default() };

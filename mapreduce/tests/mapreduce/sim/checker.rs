@@ -1,4 +1,4 @@
-//! The invariants of a job (the specification's §5), watched all the time by every test: from the messages
+//! The invariants of a job (the text's eight), watched all the time by every test: from the messages
 //! between coordinator and workers (`wire.rs`), from each change of what a final name in the store shows, and
 //! from each call of reduce. So a broken invariant fails the test in the moment when it breaks, whatever the
 //! coordinator looks like inside. What it shows to an observer only adds to the story.
@@ -139,10 +139,10 @@ impl Checker {
         self.test.fail(format!("invariant {number}: {}", what.as_ref()))
     }
 
+    /// Must be called without a lock of the checker: the hook may use the runtime, and then another handler
+    /// may run, and want the lock.
     fn tell(&self, event: &Event) {
         story::tell(&self.test, event);
-        // Another handler may run, and have an event of its own, while the hook uses the runtime: the lock is
-        // free then.
         let hook = self.on_event.lock().clone();
         if let Some(hook) = hook {
             hook(event);
@@ -165,8 +165,9 @@ impl Checker {
     /// A request has come, and is not handled yet.
     pub(crate) fn asked(&self, question: &Question) -> Asked {
         let (now, timeout) = (Instant::now(), self.facts.timeout);
-        let (mut asked, mut event) = (Asked { at: now, is_new: true, idle: Vec::new() }, None);
-        let books = &mut *self.books.lock();
+        let mut asked = Asked { at: now, is_new: true, idle: Vec::new() };
+        let mut guard = self.books.lock();
+        let books = &mut *guard;
         match question {
             Question::Register(args) => books.hear(args.worker, Some(&args.host), now, timeout),
             Question::GetTask(args) => {
@@ -185,11 +186,9 @@ impl Checker {
                 books.complain(args);
                 let map = AttemptId { task: TaskId::Map(args.map), attempt: args.attempt };
                 self.record.lock().fetch_failures.push(map);
-                event = Some(Event::FetchFailed { map, reducer: args.running });
+                drop(guard);
+                self.tell(&Event::FetchFailed { map, reducer: args.running });
             }
-        }
-        if let Some(event) = event {
-            self.tell(&event);
         }
         asked
     }
@@ -199,17 +198,19 @@ impl Checker {
         match (question, reply) {
             (Question::GetTask(args), Reply::GetTask(GetTaskReply::Map(map))) => {
                 self.note_skipped(map);
-                self.handed_out(args, asked, map.id());
+                self.handed_out(args, asked, map.id()).iter().for_each(|event| self.tell(event));
             }
             (Question::GetTask(args), Reply::GetTask(GetTaskReply::Reduce(reduce))) => {
-                self.handed_out(args, asked, reduce.id());
+                self.handed_out(args, asked, reduce.id()).iter().for_each(|event| self.tell(event));
             }
             (Question::GetTask(args), Reply::GetTask(GetTaskReply::Wait { .. }))
                 if asked.is_new && args.running.is_none() =>
             {
                 self.waits(asked);
             }
-            (Question::TaskDone(args), Reply::TaskDone(TaskDoneReply::Accepted)) => self.accepted(args),
+            (Question::TaskDone(args), Reply::TaskDone(TaskDoneReply::Accepted)) => {
+                self.accepted(args).iter().for_each(|event| self.tell(event));
+            }
             (Question::TaskDone(args), Reply::TaskDone(TaskDoneReply::Late)) => {
                 let (id, worker) = (args.done, args.worker);
                 self.record.lock().late.push((id, worker));
@@ -225,7 +226,8 @@ impl Checker {
     }
 
     /// Invariants 7 and 8: no execution without a cause, and no input from afar while there is some at hand.
-    fn handed_out(&self, args: &GetTaskArgs, asked: &Asked, id: AttemptId) {
+    /// Returns what is to be told.
+    fn handed_out(&self, args: &GetTaskArgs, asked: &Asked, id: AttemptId) -> Vec<Event> {
         let (worker, host) = (args.worker, &args.host);
         let books = &mut *self.books.lock();
         if let Some(before) = books.attempts.get(&id) {
@@ -234,7 +236,7 @@ impl Checker {
             }
             books.hand_out_again(id);
             self.record.lock().handed_out_again += 1;
-            return self.tell(&Event::HandedOutAgain { id, worker });
+            return vec![Event::HandedOutAgain { id, worker }];
         }
         let now = Instant::now();
         let lost = self.undo(books, id.task, now);
@@ -243,7 +245,13 @@ impl Checker {
         if backup && !self.may_have_backup(books, id.task, running) {
             self.broken(
                 7,
-                format!("{} runs again, though {running} of its attempts run: {over:?} are over", id.task),
+                format!(
+                    "{} runs again, though {running} of its attempts {} and {over:?} are over; it is no backup, \
+                     for {}",
+                    id.task,
+                    if running == 1 { "runs" } else { "run" },
+                    self.why_no_backup(books, id.task)
+                ),
             );
         }
         if let TaskId::Map(map) = id.task
@@ -253,12 +261,14 @@ impl Checker {
         }
         books.hand_out(id, worker, asked.at);
         self.record.lock().handed_out.insert(id, (worker, backup));
+        let mut events = Vec::new();
         if let Some(id) = lost {
             self.record.lock().lost.push(id);
             let loss = if books.cannot_be_fetched(id) { Loss::FetchFailed } else { Loss::MachineDied };
-            self.tell(&Event::Lost { id, loss, again: true });
+            events.push(Event::Lost { id, loss, again: true });
         }
-        self.tell(&Event::HandedOut { id, worker, host: host.clone(), backup });
+        events.push(Event::HandedOut { id, worker, host: host.clone(), backup });
+        events
     }
 
     /// A task that was done is handed out: its output must be lost. Returns the attempt that counted.
@@ -270,11 +280,26 @@ impl Checker {
         Some(id)
     }
 
+    /// How many tasks of this one's phase are done, and of how many.
+    fn done(&self, books: &Books, task: TaskId) -> (usize, usize) {
+        let all = if is_map(task) { self.facts.replicas.len() } else { self.facts.reduces };
+        (books.done.keys().filter(|other| is_map(**other) == is_map(task)).count(), all)
+    }
+
     /// Near the end of a phase a task may run twice (paper, §3.6).
     fn may_have_backup(&self, books: &Books, task: TaskId, running: usize) -> bool {
-        let all = if is_map(task) { self.facts.replicas.len() } else { self.facts.reduces };
-        let done = books.done.keys().filter(|other| is_map(**other) == is_map(task)).count();
+        let (done, all) = self.done(books, task);
         running == 1 && done * 100 >= all * 95 && self.facts.backup != Backup::Off
+    }
+
+    fn why_no_backup(&self, books: &Books, task: TaskId) -> String {
+        let (done, all) = self.done(books, task);
+        match self.facts.backup {
+            Backup::Off => "this job has none".to_owned(),
+            _ => format!(
+                "{done} of {all} tasks of its phase are done, and there is one beside one from 95 % on"
+            ),
+        }
     }
 
     fn check_locality(&self, books: &Books, asked: &Asked, map: usize, host: &str) {
@@ -297,8 +322,8 @@ impl Checker {
         }
     }
 
-    /// Invariants 2 and 6: one attempt counts, unless its output was lost since.
-    fn accepted(&self, args: &TaskDoneArgs) {
+    /// Invariants 2 and 6: one attempt counts, unless its output was lost since. Returns what is to be told.
+    fn accepted(&self, args: &TaskDoneArgs) -> Vec<Event> {
         let (id, worker, host) = (args.done, args.worker, args.host.clone());
         let books = &mut *self.books.lock();
         if self.record.lock().lost.contains(&id) {
@@ -307,7 +332,7 @@ impl Checker {
         let before = books.done.get(&id.task).cloned();
         if let Some((other, at)) = before {
             if other == id {
-                return;
+                return Vec::new();
             }
             let (now, timeout) = (Instant::now(), self.facts.timeout);
             if !self.facts.local_disks || !books.may_be_lost(other, &at, now, timeout) {
@@ -316,10 +341,11 @@ impl Checker {
         }
         books.accept(id, &host);
         self.record.lock().accepted.push((id, worker, host.clone()));
-        self.tell(&Event::Accepted { id, worker, host, counters: args.counters });
+        let mut events = vec![Event::Accepted { id, worker, host, counters: args.counters }];
         if is_map(id.task) && self.all_maps_done(books) {
-            self.tell(&Event::Entered(Phase::Reduce));
+            events.push(Event::Entered(Phase::Reduce));
         }
+        events
     }
 
     /// Invariant 5, work conservation.
