@@ -341,8 +341,9 @@ fn boot_node(
         let nodes = boot.ends.into_iter().map(NodePeer::new).collect();
         let peers = Peers { nodes, managers, clients: ReplyPeer::new(outside) };
         let (probe, around, watched) = (watch.clone(), watch.clone(), watch.clone());
-        let probe = Arc::new(move |step: &craq::Step<'_>, state: &craq::State| probe.probe(step, state));
-        let server = Node::start(me, peers, settings, Some(probe));
+        let show = move |step: &craq::Step<'_>, state: &craq::State| probe.probe(step, state);
+        let probe: Option<craq::Probe> = watch.wants_probe().then(|| Arc::new(show) as _);
+        let server = Node::start(me, peers, settings, probe);
         watched.born(server.inspect(craq::State::me));
         let seen = server.clone();
         // Only nodes that show nothing are looked at.

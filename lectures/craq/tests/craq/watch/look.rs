@@ -23,6 +23,11 @@ pub(crate) const UNWATCHED: &str =
     "invariants 1, 2, 3, 7 and parts of 6, 8 and 9: nodes show no steps (probe)";
 
 impl Watch {
+    /// Whether nodes are given the probe (`LAB_UNWATCHED`).
+    pub(crate) fn wants_probe(&self) -> bool {
+        !self.test.ignores_observers()
+    }
+
     /// Whether nodes show their steps.
     pub(crate) fn is_shown(&self) -> bool {
         self.facts.lock().is_shown
