@@ -151,7 +151,8 @@ impl ReduceAssignment {
     }
 }
 
-/// A worker reports the progress of an attempt, and thereby that it is alive.
+/// A worker reports the progress of an attempt, and thereby that it is alive. It also asks in this way, before
+/// it gives an output its final name, whether the attempt is still wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProgressArgs {
     /// The worker.
@@ -193,7 +194,8 @@ pub struct TaskDoneArgs {
 pub enum TaskDoneReply {
     /// This attempt counts. A repeated report gets the same answer.
     Accepted,
-    /// It does not count; the worker deletes what it has written.
+    /// It does not count; the worker deletes the intermediate files that it has written. A reduce's output that
+    /// has its final name stays: it may be the one that counts.
     Late,
 }
 

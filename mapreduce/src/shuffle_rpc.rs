@@ -73,7 +73,8 @@ pub struct FetchFailedArgs {
     pub number: u64,
 }
 
-/// A reducer asks where outputs are now that it could not fetch before.
+/// A reducer asks where outputs are now that it could not fetch before. It waits for others through no fault
+/// of its own, so that the time-out of its attempt begins anew with each question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceUpdateArgs {
     /// The reducer's worker.

@@ -7,9 +7,14 @@
 
 // handout: drop classic
 mod any_order;
+// handout: end
+mod coordinator_alone;
+mod directed;
+// handout: drop classic
 mod game;
 // handout: end
 mod late_reports;
+mod lost_sources;
 mod part_a;
 mod part_b;
 // handout: drop
@@ -20,4 +25,5 @@ mod rules;
 mod rules_b;
 // handout: end
 mod sim;
+mod tasks_alone;
 mod under_test;

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use labrt::channel::{Receiver, unbounded};
 use labrt::rand::{random_bool, random_range};
-use labrt::sync::atomic::{AtomicBool, Ordering};
-use labrt::thread;
+use labrt::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use labrt::time::{Duration, Instant};
 use mapreduce::apps::wc::WordCount;
 use mapreduce::events::Event;
@@ -69,12 +68,19 @@ fn mr_local_disk_lost() {
     run("mr_local_disk_lost", |t| {
         t.scene("Five machines run all maps.");
         let cluster = Cluster::new(t, plan());
-        let maps_done = first(cluster.checker(), enters_reduce);
-        let _ = maps_done.recv();
         let before_shuffle = random_bool(0.5);
+        // Nine of the ten reduces at most have been handed out then, and the others need all outputs.
+        let reduces = random_range(1..10);
+        let begun = AtomicUsize::new(0);
+        let now = first(cluster.checker(), move |event| match event {
+            Event::HandedOut { id, .. } if !before_shuffle && !is_map(id.task) => {
+                begun.fetch_add(1, Ordering::SeqCst) + 1 == reduces
+            }
+            _ => before_shuffle && enters_reduce(event),
+        });
+        let _ = now.recv();
         if !before_shuffle {
-            t.scene("Reducers fetch.");
-            thread::sleep(of_timeout(random_range(0.0..0.08)));
+            t.note(format!("{reduces} reduces have been handed out"));
         }
 
         t.scene("A machine is lost with its disk.");

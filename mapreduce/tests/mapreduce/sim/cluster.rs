@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     /// Part B: intermediate files stay on the mappers' disks.
     pub(crate) local_disks: bool,
     pub(crate) rules: Rules,
+    /// How long a worker goes on calling a coordinator that does not answer.
+    pub(crate) patience: Duration,
     pub(crate) costs: Costs,
     /// Records that the job is expected to step over.
     pub(crate) skips: fn(&str, &[u8]) -> bool,
@@ -66,6 +68,7 @@ impl Plan {
             reduces: 10,
             local_disks: false,
             rules: Rules { timeout: timeout(), ..Rules::default() },
+            patience: Duration::from_secs(60),
             costs: Costs {
                 operation: micros(1000),
                 byte: micros(100),
@@ -363,7 +366,7 @@ fn boot_worker(shared: &Arc<Shared>, boot: Boot) -> Booted<Process> {
         applications: Box::new(move |_| Ok(probe.clone())),
         tasks: crate::under_test::tasks(),
         memory: 1 << 20,
-        patience: Duration::from_secs(60),
+        patience: shared.plan.patience,
         retry: Duration::from_millis(100),
     };
     let worker = Worker::new(setup);

@@ -59,6 +59,8 @@ pub(crate) struct Storage {
     on_final: Mutex<Option<FinalHook>>,
     /// Bytes of input that were read by a machine that has a replica, and by one that has none.
     input_bytes: Mutex<(u64, u64)>,
+    /// Names of the shared store that a machine began to write while another one did.
+    written_by_two: Mutex<Vec<String>>,
 }
 
 impl Storage {
@@ -71,6 +73,7 @@ impl Storage {
             on_write: Mutex::default(),
             on_final: Mutex::default(),
             input_bytes: Mutex::default(),
+            written_by_two: Mutex::default(),
         })
     }
 
@@ -105,6 +108,16 @@ impl Storage {
     /// Bytes of input that were read locally, and over the network.
     pub(crate) fn input_bytes(&self) -> (u64, u64) {
         *self.input_bytes.lock()
+    }
+
+    /// The names of all files in the shared store.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.shared.lock().keys().cloned().collect()
+    }
+
+    /// Files of the shared store that a machine began to write while another one did.
+    pub(crate) fn written_by_two(&self) -> Vec<String> {
+        self.written_by_two.lock().clone()
     }
 
     /// The machine crashes: what it was writing is lost, on its disk and in the shared store.
@@ -158,6 +171,17 @@ impl SimStore {
         SimStore { storage: storage.clone(), machine, local: true }
     }
 
+    /// Puts a file into the shared store, at no cost.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+        self.storage.put(name, bytes, &[]);
+    }
+
+    /// What a file of the shared store holds, at no cost; nothing if there is no such file.
+    pub(crate) fn look(&self, name: &str) -> String {
+        let bytes = self.storage.look(name).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     fn with<R>(&self, f: impl FnOnce(&mut Files) -> R) -> R {
         let files = if self.local { &self.storage.disks[self.machine] } else { &self.storage.shared };
         f(&mut files.lock())
@@ -198,7 +222,11 @@ impl Store for SimStore {
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>, StoreError> {
         self.spend_operation();
         let file = File { unfinished_by: Some(self.machine), ..File::default() };
-        self.with(|files| files.insert(name.to_owned(), file));
+        let before = self.with(|files| files.insert(name.to_owned(), file));
+        let other = before.and_then(|file| file.unfinished_by).filter(|&other| other != self.machine);
+        if other.is_some() {
+            self.storage.written_by_two.lock().push(name.to_owned());
+        }
         Ok(Box::new(OpenWrite { store: self.clone(), name: name.to_owned() }))
     }
 

@@ -1,0 +1,203 @@
+//! Directed, part B: outputs that are lost while reduces need them, have them, or wait for them.
+
+use labrt::channel::unbounded;
+use labrt::rand::random_range;
+use labrt::thread;
+use labrt::time::Duration;
+use mapreduce::apps::wc::WordCount;
+use mapreduce::events::Event;
+use mapreduce::rpc::{AttemptId, GetTaskReply, ProgressReply};
+use mapreduce::state::{Backup, Phase};
+use mapreduce::store::{StoreError, StoreErrorKind};
+use mapreduce::tasks::TaskError;
+use tester::{Test, run};
+
+use crate::sim::alone::{Alone, AloneJob, map, pass};
+use crate::sim::cluster::{Cluster, Plan};
+use crate::sim::odd_apps::Digest;
+use crate::sim::text::zipf_files;
+
+/// Two maps, which workers 1 and 2 have done.
+fn shuffle(t: &Test, reduces: usize, backup: Backup) -> Alone {
+    t.scene("Workers 1 and 2 have done a map each.");
+    let alone = Alone::new(t, &AloneJob { maps: 2, reduces, local_disks: true, backup });
+    for worker in [1, 2] {
+        let id = alone.map_for(worker).id();
+        t.expect(id == map(worker as usize - 1, 0), || format!("the maps go out in another order: {id}"));
+        alone.accepted(worker, id);
+    }
+    alone
+}
+
+/// A reducer reports that it has all its input, and so much progress. It lives.
+fn has_fetched(t: &Test, alone: &Alone, worker: u64, reduce: AttemptId, fraction: f64) {
+    let reply = alone.progress(worker, reduce, fraction, true);
+    t.expect(reply == ProgressReply::Continue, || format!("{reduce} makes progress, and gets {reply:?}"));
+}
+
+/// A reduce that waits for lost outputs lives on, however long that takes, and what is said of the lost
+/// output no longer matters when there is a new one.
+#[test]
+fn mr_waiting_reduce_lives() {
+    run("mr_waiting_reduce_lives", |t| {
+        let alone = shuffle(t, 1, Backup::Off);
+        t.scene("Worker 3 has the reduce, and cannot fetch the output of worker 1.");
+        let reduce = alone.reduce_for(3).id();
+        alone.fetch_failed(3, reduce, map(0, 0), 1);
+        alone.fetch_failed(3, reduce, map(0, 0), 2);
+        t.scene("The map runs again for more than three time-outs, in four attempts of which three fail.");
+        let full = TaskError::Store(StoreError::new(StoreErrorKind::Full, "mr-0-0", "disk full"));
+        let mut again = alone.map_for(4).id();
+        for step in 1..=8 {
+            pass(0.4);
+            let sources = alone.sources(3, reduce, &[0]);
+            t.expect(sources.rows.is_empty(), || {
+                format!("map 0 is not done, and is said to be: {sources:?}")
+            });
+            alone.waits(2, "the map runs, and the reduce waits for it");
+            if step % 2 == 0 && step < 8 {
+                let _ = alone.failed(4, again, &full);
+                again = alone.map_for(4).id();
+            }
+        }
+        alone.accepted(4, again);
+        let rows = alone.sources(3, reduce, &[0]).rows;
+        t.expect(rows.len() == 1 && rows[0].attempt == again.attempt, || {
+            format!("{again} is done, and worker 3 is told of {rows:?}")
+        });
+
+        t.scene("Old complaints about the lost output come.");
+        alone.fetch_failed(3, reduce, map(0, 0), 3);
+        alone.fetch_failed(3, reduce, map(0, 0), 4);
+        alone.waits(2, "nobody has complained about the new output");
+        let reply = alone.progress(3, reduce, 0.9, true);
+        t.expect(reply == ProgressReply::Continue, || format!("{reduce} has its input, and gets {reply:?}"));
+        alone.accepted(3, reduce);
+    });
+}
+
+/// Outputs that all open reduces have fetched are not made again, until one of these reduces is given up.
+#[test]
+fn mr_fetched_outputs_are_not_needed() {
+    run("mr_fetched_outputs_are_not_needed", |t| {
+        let alone = shuffle(t, 2, Backup::Off);
+        pass(0.7);
+        t.scene("Worker 3 does a reduce; worker 4 has fetched the input of the other one.");
+        let (done, running) = (alone.reduce_for(3).id(), alone.reduce_for(4).id());
+        alone.accepted(3, done);
+        has_fetched(t, &alone, 4, running, 0.5);
+        t.scene("Machines 1 and 2 have been silent for the time-out.");
+        pass(0.4);
+        has_fetched(t, &alone, 4, running, 0.6);
+        alone.waits(3, "the reduce that runs has all its input");
+        t.scene("Worker 4 dies, too. Its reduce needs all maps again.");
+        pass(0.5);
+        alone.waits(3, "worker 4 may live");
+        pass(0.7);
+        for _ in 0..2 {
+            let reply = alone.ask(3);
+            alone.has_all_sources(&reply, 2);
+            let GetTaskReply::Map(map) = reply else {
+                t.fail(format!("the outputs of both maps are lost, and worker 3 gets {reply:?}"))
+            };
+            alone.accepted(3, map.id());
+        }
+        let reply = alone.ask(3);
+        alone.has_all_sources(&reply, 2);
+        t.expect(matches!(reply, GetTaskReply::Reduce(_)), || {
+            format!("the reduce is idle, and not {reply:?}")
+        });
+    });
+}
+
+/// A reduce whose worker has never heard of it does not go out again without the outputs that were lost
+/// meanwhile.
+#[test]
+fn mr_lost_assignment_of_a_reduce() {
+    run("mr_lost_assignment_of_a_reduce", |t| {
+        let alone = shuffle(t, 2, Backup::Off);
+        t.scene("Worker 3 gets a reduce. Worker 4 does not learn of its own.");
+        let first = alone.reduce_for(3).id();
+        let _ = alone.reduce_for(4);
+        t.scene("The output of worker 1 is lost. Worker 4's question comes again, and then its next one.");
+        alone.fetch_failed(3, first, map(0, 0), 1);
+        alone.fetch_failed(3, first, map(0, 0), 2);
+        alone.has_all_sources(&alone.ask_again(4), 2);
+        let reply = alone.ask(4);
+        alone.has_all_sources(&reply, 2);
+        if let GetTaskReply::Map(map) = reply {
+            alone.accepted(4, map.id());
+            let reply = alone.ask(4);
+            alone.has_all_sources(&reply, 2);
+            t.expect(matches!(reply, GetTaskReply::Reduce(_)), || {
+                format!("a reduce is idle, and not {reply:?}")
+            });
+        }
+    });
+}
+
+/// A reduce gets no backup that would lack the outputs of which the first attempt has the last copies.
+#[test]
+fn mr_no_backup_without_sources() {
+    run("mr_no_backup_without_sources", |t| {
+        let alone = shuffle(t, 20, Backup::LongestRunning);
+        pass(0.7);
+        t.scene("Worker 3 does 19 of 20 reduces, and has fetched the input of the last one.");
+        for _ in 0..19 {
+            let id = alone.reduce_for(3).id();
+            pass(0.01);
+            alone.accepted(3, id);
+        }
+        let last = alone.reduce_for(3).id();
+        has_fetched(t, &alone, 3, last, 0.5);
+        t.scene("Machines 1 and 2 have been silent for the time-out. Worker 5 asks.");
+        pass(0.4);
+        has_fetched(t, &alone, 3, last, 0.6);
+        alone.has_all_sources(&alone.ask(5), 2);
+        alone.accepted(3, last);
+    });
+}
+
+/// A machine that has started again with an empty disk says that an output is gone. That is no empty output.
+#[test]
+fn mr_disk_lost_machine_back() {
+    run("mr_disk_lost_machine_back", |t| {
+        t.scene("Five machines run all maps.");
+        let mut plan = Plan::new(5, WordCount, zipf_files(20, 600)).on_local_disks();
+        plan.rules.backup = Backup::Off;
+        let cluster = Cluster::new(t, plan);
+        let (sender, receiver) = unbounded();
+        cluster.checker().on_event(move |event| {
+            if *event == Event::Entered(Phase::Reduce) {
+                // The test may have ended.
+                let _ = sender.send(());
+            }
+        });
+        let _ = receiver.recv();
+        let accepted = cluster.checker().record().accepted;
+        let (_, worker, _) = &accepted[random_range(0..accepted.len())];
+        let victim = crate::sim::story::machine_of(*worker);
+        t.scene("One of them crashes, and is back at once without what was on its disk.");
+        cluster.crash_machine(victim);
+        cluster.storage().lose_disk(victim);
+        cluster.restart_machine(victim);
+        cluster.wait();
+        let lost = cluster.checker().with(|record| !record.lost.is_empty());
+        t.exercised(lost, "no output was lost that was needed");
+    });
+}
+
+/// A mapper may hand over a partition in pieces. The reducer asks until there are no more.
+#[test]
+fn mr_long_partitions() {
+    run("mr_long_partitions", |t| {
+        t.scene("Each map has a megabyte for one partition.");
+        let mut plan = Plan::new(4, Digest, zipf_files(4, 1_200_000)).on_local_disks();
+        plan.reduces = 4;
+        plan.costs.byte = Duration::from_nanos(20);
+        let cluster = Cluster::new(t, plan);
+        cluster.wait();
+        // The last worker may still be reading its last answer.
+        thread::sleep(Duration::from_millis(10));
+    });
+}

@@ -1,0 +1,167 @@
+//! Directed: single tasks, as a worker runs them, with nothing around but the files.
+
+use labrt::time::Duration;
+use mapreduce::app::Application;
+use mapreduce::apps::wc::WordCount;
+use mapreduce::names;
+use mapreduce::split::{Piece, RecordPlace, Split};
+use mapreduce::store::{FileVersion, ReadFile, Store, StoreError, StoreErrorKind, WriteFile};
+use mapreduce::tasks::{MapOutput, MapTask, ReduceTask, Source, Step, TaskError};
+use tester::run;
+
+use crate::sim::odd_apps::{FailsLate, Lines};
+use crate::sim::store::{Costs, SimStore, Storage};
+use mapreduce::app::Records;
+
+/// A store at no cost.
+fn store() -> SimStore {
+    let costs = Costs { operation: Duration::ZERO, byte: Duration::ZERO, call: Duration::ZERO };
+    SimStore::shared(&Storage::new(2, costs), 1)
+}
+
+/// Puts files into the store, and gives the split that has all of them, whole.
+fn split_of(store: &SimStore, files: &[(&str, &str)]) -> Split {
+    let piece = |&(name, text): &(&str, &str)| {
+        store.put(name, text.as_bytes());
+        let length = text.len() as u64;
+        let version = FileVersion { length, ..FileVersion::default() };
+        Piece { file: name.to_owned(), offset: 0, length, version }
+    };
+    Split { pieces: files.iter().map(piece).collect() }
+}
+
+/// Runs the first attempt of map 0 for four reduces.
+fn map(
+    application: &dyn Application,
+    split: &Split,
+    skip: &[RecordPlace],
+    store: &dyn Store,
+) -> Result<MapOutput, TaskError> {
+    let task = MapTask {
+        application,
+        map: 0,
+        attempt: 0,
+        split,
+        reduces: 4,
+        skip,
+        input: store,
+        output: store,
+        memory: 1 << 20,
+    };
+    crate::under_test::tasks().run_map(&task, &mut |_| Step::Continue)
+}
+
+/// Runs the first attempt of a reduce over the first attempt of map 0.
+fn reduce(
+    application: &dyn Application,
+    partition: usize,
+    files: &dyn Store,
+    output: &dyn Store,
+) -> Result<(), TaskError> {
+    let sources = [Source { store: files, name: names::intermediate(0, partition, 0) }];
+    let task = ReduceTask {
+        application,
+        partition,
+        attempt: 0,
+        sources: &sources,
+        local: files,
+        output,
+        memory: 1 << 20,
+    };
+    crate::under_test::tasks().run_reduce(&task, &mut |_| Step::Continue).map(|_| ())
+}
+
+/// What files a job has in the store.
+fn own_files(store: &dyn Store) -> Vec<String> {
+    store.list("mr-").unwrap_or_default()
+}
+
+/// A place of a record names the file, too: the records at the same byte of other files are not skipped.
+#[test]
+fn mr_skips_in_one_file() {
+    run("mr_skips_in_one_file", |t| {
+        t.scene("A map over two files is to skip the first line of the second one.");
+        let store = store();
+        let split = split_of(&store, &[("text-a", "one\ntwo\n"), ("text-b", "three\nfour\n")]);
+        let skip = [RecordPlace { piece: 1, offset: 0 }];
+        let lines = Lines { records: Records::Lines };
+        let counters = match map(&lines, &split, &skip, &store) {
+            Ok(output) => output.counters,
+            Err(error) => t.fail(format!("the map fails: {error}")),
+        };
+        t.expect((counters.pairs, counters.skipped_records) == (3, 1), || {
+            format!("of four lines one is skipped, and the map counts {counters:?}")
+        });
+        let mut found = Vec::new();
+        for partition in 0..4 {
+            if store.open(&names::intermediate(0, partition, 0)).is_ok() {
+                let reduced = reduce(&lines, partition, &store, &store);
+                t.expect(reduced == Ok(()), || format!("reduce {partition} fails: {reduced:?}"));
+                found.extend(store.look(&names::output(partition)).lines().map(str::to_owned));
+            }
+        }
+        found.sort();
+        t.expect(found == ["four", "one", "two"], || format!("the output is {found:?}"));
+    });
+}
+
+/// A task that fails leaves no file behind, whenever it fails.
+#[test]
+fn mr_failed_tasks_leave_nothing() {
+    run("mr_failed_tasks_leave_nothing", |t| {
+        t.scene("A combiner fails in the last partition of a map.");
+        let store = store();
+        let split = split_of(&store, &[("text", "late\none\ntwo\nthree\nfour\nfive\nsix\n")]);
+        let combined = map(&FailsLate, &split, &[], &store);
+        t.exercised(combined.is_err(), "the map did not call the combiner");
+        if combined.is_err() {
+            let left = own_files(&store);
+            t.expect(left.is_empty(), || format!("the map has failed, and left {left:?}"));
+        }
+
+        t.scene("The store takes no final name of a map.");
+        let split = split_of(&store, &[("text", "one two three four five six\n")]);
+        let refusing = Refusing(store.clone());
+        let refused = map(&WordCount, &split, &[], &refusing);
+        t.expect(refused.is_err(), || "a map is done whose files have no names".to_owned());
+        let left: Vec<String> =
+            own_files(&store).into_iter().filter(|name| name.starts_with(names::TEMPORARY_PREFIX)).collect();
+        t.expect(left.is_empty(), || format!("the map has failed, and left {left:?}"));
+
+        t.scene("The store takes no final name of a reduce.");
+        let mapped = map(&WordCount, &split, &[], &store);
+        t.expect(mapped.is_ok(), || format!("the map fails: {mapped:?}"));
+        let inputs = own_files(&store);
+        let first = (0..4).find(|&partition| store.open(&names::intermediate(0, partition, 0)).is_ok());
+        let Some(partition) = first else { t.fail("the map has written nothing") };
+        let refused = reduce(&WordCount, partition, &store, &refusing);
+        t.expect(refused.is_err(), || "a reduce is done whose output has no name".to_owned());
+        let left = own_files(&store);
+        t.expect(left == inputs, || format!("the reduce has failed; of {inputs:?} it has made {left:?}"));
+    });
+}
+
+/// A store that gives no file its final name.
+struct Refusing(SimStore);
+
+impl Store for Refusing {
+    fn open(&self, name: &str) -> Result<Box<dyn ReadFile>, StoreError> {
+        self.0.open(name)
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn WriteFile>, StoreError> {
+        self.0.create(name)
+    }
+
+    fn rename(&self, _from: &str, to: &str) -> Result<(), StoreError> {
+        Err(StoreError::new(StoreErrorKind::Full, to, "the disk is full"))
+    }
+
+    fn delete(&self, name: &str) -> Result<(), StoreError> {
+        self.0.delete(name)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.0.list(prefix)
+    }
+}
