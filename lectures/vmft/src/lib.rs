@@ -11,8 +11,22 @@
 //! host, and the machine is fault-tolerant again.
 //!
 //! The paper is Scales, Nelson and Venkitachalam, *The design of a practical system for fault-tolerant
-//! virtual machines* (SIGOPS OSR 44(4), 2010). Its rules have numbers here, R1 to R12, and each is named
-//! where it stands in the code.
+//! virtual machines* (SIGOPS OSR 44(4), 2010). Its rules have numbers here:
+//!
+//! | rule | content |
+//! |---|---|
+//! | R1 | An interrupt is delivered on the backup after exactly as many instructions as on the primary. |
+//! | R2 | The backup never runs beyond the newest entry that it has. |
+//! | R3 | The primary carries non-deterministic instructions out; the backup takes their results from the log. |
+//! | R4 | An output leaves when the backup has received every entry up to it. |
+//! | R5 | The outputs of the backup do not leave. |
+//! | R6 | Received is enough for an acknowledgement, replayed is not needed. |
+//! | R7 | A host that does not hear the other one asks a third party for a flag; one of them gets it. |
+//! | R8 | A backup that has the flag replays all that it has received, and then goes live. |
+//! | R9 | A primary that has the flag goes on alone, and its outputs wait for nobody. |
+//! | R10 | A host that is alone clones the guest to a new backup, in a new epoch. |
+//! | R11 | A backup that is far behind slows the primary down; a full log stops the guest. |
+//! | R12 | A machine that ends or is switched off ends on both hosts, and nobody goes live. |
 //!
 //! # Replicate the input, not the state
 //!

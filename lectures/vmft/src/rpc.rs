@@ -56,7 +56,7 @@ pub struct LogBatch {
     pub entries: Vec<Entry>,
     /// Outputs up to this number have left the primary.
     pub released: u64,
-    /// The primary's clock, in nanoseconds.
+    /// The primary's clock, in nanoseconds. For whoever looks at the messages; no host needs it.
     pub sent_at: u64,
 }
 
@@ -65,7 +65,8 @@ pub struct LogBatch {
 pub struct LogAck {
     /// The backup's epoch.
     pub epoch: u64,
-    /// It has received all entries up to this one. They are in its buffer, not necessarily replayed.
+    /// It has received all entries up to this one, without a gap. They are in its buffer, not necessarily
+    /// replayed. 0 from a primary.
     pub received_seq: u64,
     /// It has replayed all entries up to this one.
     pub replayed_seq: u64,
@@ -120,7 +121,8 @@ pub enum HostError {
 /// Why the arbiter did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArbiterError {
-    /// The flag belongs to another epoch, this one.
+    /// The flag belongs to another epoch, this one. A newer one means that the host has lost. An older one
+    /// means nothing yet: the reset is still on its way, or the host's epoch will never begin.
     WrongEpoch(u64),
     /// The arbiter cannot be reached. It may have decided all the same.
     Unreachable,

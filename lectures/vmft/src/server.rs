@@ -85,9 +85,10 @@ pub struct Status {
     pub state_hash: u64,
     /// How its guest has ended, if it has.
     pub stopped: Option<Stop>,
-    /// The primary's share of its processor.
+    /// The primary's share of its processor: 1, or less while it waits for a slow backup (R11).
     pub share: f64,
-    /// How far the backup is behind, as the primary knows it.
+    /// How far the backup is behind, as the primary knows it: the age of the oldest entry of which the
+    /// primary has not heard that it is replayed. Zero if there is none.
     pub lag: Duration,
 }
 
@@ -158,7 +159,8 @@ impl Host {
         self.state.lock().start(machine, is_primary, peer, Instant::now());
     }
 
-    /// R12: switches the machine off, on both hosts.
+    /// R12: switches the machine off, on both hosts. It is called on the host that runs the guest. If the
+    /// guest is being cloned, the machine is off a little later, and so is the new backup.
     pub fn power_off(&self) {
         self.state.lock().power_off();
     }

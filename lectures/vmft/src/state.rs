@@ -42,7 +42,8 @@ pub struct Settings {
     pub record_cost: Duration,
     /// Entries without an acknowledgement that stop the guest (R11).
     pub max_log: usize,
-    /// A backup that is farther behind slows the primary down (R11).
+    /// A backup that is farther behind slows the primary down (R11), so that it is never twice as far behind.
+    /// "Behind" is a time, [`Status::lag`](crate::Status::lag).
     pub max_lag: Duration,
     /// R4. Tests switch it off to show what it is for.
     pub output_rule: bool,

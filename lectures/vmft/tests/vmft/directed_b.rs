@@ -254,7 +254,9 @@ fn messages_of_other_epochs() {
                 cluster.hosts.visit(host, move |server| vmft::rpc::HostRpc::adopt(&**server, clone))
             };
             assert_eq!(adopt(2, clone.clone()), Some(Err(vmft::rpc::HostError::Damaged)));
-            assert_eq!(adopt(1, clone), Some(Err(vmft::rpc::HostError::WrongRole)), "a backup takes a clone");
+            let machine = labgob::encode(&Machine::new(guests::counter(10_000)));
+            let whole = vmft::rpc::Clone { machine, ..clone };
+            assert_eq!(adopt(1, whole), Some(Err(vmft::rpc::HostError::WrongRole)), "a backup takes a clone");
             assert_eq!(client.increment(), 3);
         },
     );

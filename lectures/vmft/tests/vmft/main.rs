@@ -4,6 +4,7 @@
 mod bad_input;
 mod cluster;
 mod directed_b;
+mod directed_c;
 mod part_a;
 mod part_b;
 // handout: drop

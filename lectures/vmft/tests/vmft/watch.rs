@@ -33,6 +33,12 @@ pub(crate) enum Seen {
     Log(LogBatch),
     /// An acknowledgement on its way back.
     Ack(LogAck),
+    /// A sign of life.
+    Sign,
+    /// A clone on its way to its host.
+    Adopt,
+    /// The wish to reset the flag on the shared disk.
+    Reset,
     /// Outputs that leave this host.
     Outputs(usize),
     /// Something else.
@@ -46,8 +52,9 @@ type Filter = Box<dyn FnMut(&Seen) -> TapAction + Send>;
 struct Guest {
     /// Events up to this one are replayed from a log; later ones are this host's own.
     replayed: u64,
-    /// The host whose events these are.
+    /// The host whose events these are, and the epoch of the clone that it made last.
     primary: usize,
+    cloned_in: u64,
     /// The highest entry that came without a gap, entries that came early, and the newest `icount` of all.
     received: u64,
     early: BTreeMap<u64, (bool, u64)>,
@@ -196,15 +203,25 @@ impl Watch {
                 let before = self.count_events(host, &batch);
                 let answer = handle();
                 match decode_reply::<Result<LogAck, HostError>>(answer.as_ref()) {
-                    Some(Ok(ack)) => self.check_limit(host, ack),
+                    Some(Ok(ack)) => self.check_ack(host, ack),
                     _ => self.refused(host, before),
                 }
                 answer
             }
+            "HostRpc.heartbeat" => {
+                let answer = handle();
+                if let Some(Ok(ack)) = decode_reply::<Result<LogAck, HostError>>(answer.as_ref()) {
+                    self.check_ack(host, ack);
+                }
+                answer
+            }
             "HostRpc.adopt" => {
-                let clone: CloneMessage = decode(bytes);
-                self.cloned(host, &clone);
-                handle()
+                let answer = handle();
+                // Only what the host has taken: a clone may come twice, or to a host that refuses it.
+                if let Some(Ok(())) = decode_reply::<Result<(), HostError>>(answer.as_ref()) {
+                    self.cloned(host, &decode(bytes));
+                }
+                answer
             }
             _ => handle(),
         }
@@ -238,21 +255,39 @@ impl Watch {
         }
     }
 
-    /// R2: the backup never runs beyond the newest entry that it holds.
-    fn check_limit(&self, host: usize, ack: LogAck) {
-        let newest = self.facts.lock().guests.get(&host).map_or(0, |guest| guest.newest);
+    /// R2: the backup never runs beyond the newest entry that it holds. R6: it acknowledges what it has
+    /// received without a gap, and not more.
+    fn check_ack(&self, host: usize, ack: LogAck) {
+        let facts = self.facts.lock();
+        // What comes in the moment in which a host wins is not counted. A primary acknowledges nothing.
+        let is_counted = facts.winners.get(&ack.epoch) != Some(&host);
+        let is_primary = ack.received_seq == 0;
+        let Some(guest) = facts.guests.get(&host).filter(|_| is_counted && !is_primary) else { return };
+        let (newest, received) = (guest.newest, guest.received);
+        drop(facts);
+        self.test.expect(ack.received_seq <= received, || {
+            let seq = ack.received_seq;
+            format!("host {host} acknowledges entries up to {seq}, and has those up to {received}")
+        });
         self.test.expect(ack.replayed_icount <= newest, || {
             format!("host {host} has run to {} and its newest entry is at {newest}", ack.replayed_icount)
         });
     }
 
+    /// A host has taken a clone. A copy of the same clone changes nothing: entries may have come since.
     fn cloned(&self, host: usize, clone: &CloneMessage) {
         let machine: Machine = decode(&clone.machine);
         let mut facts = self.facts.lock();
         let guest = facts.guests.entry(host).or_default();
+        if clone.epoch <= guest.cloned_in {
+            return;
+        }
+        guest.cloned_in = clone.epoch;
         (guest.replayed, guest.primary) = (machine.events(), clone.primary);
         (guest.received, guest.newest) = (clone.next_seq - 1, machine.icount());
         guest.early.clear();
+        drop(facts);
+        self.test.note_server(host, "takes a clone");
     }
 }
 
@@ -269,8 +304,10 @@ impl Watch {
             ("HostRpc.heartbeat", Direction::Request) => {
                 let heartbeat: Heartbeat = decode(event.bytes);
                 self.facts.lock().reach(heartbeat.epoch);
-                Seen::Other
+                Seen::Sign
             }
+            ("HostRpc.adopt", Direction::Request) => Seen::Adopt,
+            ("DiskRpc.reset_flag", Direction::Request) => Seen::Reset,
             ("HostRpc.log" | "HostRpc.heartbeat", Direction::Reply) => {
                 match decode::<Result<LogAck, HostError>>(event.bytes) {
                     Ok(ack) => Seen::Ack(ack),

@@ -21,10 +21,12 @@ pub struct Request {
     pub client_id: ClientId,
     /// The number of the call among the client's calls, from 1.
     pub seq: u64,
-    /// All calls with smaller numbers are answered at the client. It will never send them again, so their
-    /// results can be forgotten.
+    /// All calls with smaller numbers are answered at the client, or given up. It will never send them again,
+    /// so their results can be forgotten.
     pub ack_below: u64,
-    /// The life of the server that the client believes it talks to; 0 if it does not know any.
+    /// The life of the server that the client believes it talks to; 0 if it does not know any. A server of at
+    /// most once runs no request with 0: it refuses it with [`Rejection::UnknownIncarnation`], and its reply
+    /// names the life that the client can send the request to.
     pub incarnation: u64,
     /// What to do.
     pub method: String,

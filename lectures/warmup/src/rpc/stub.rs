@@ -22,9 +22,10 @@ pub enum Mode {
     BestEffort,
     /// Until a reply comes.
     AtLeastOnce,
-    /// Until a reply comes, and not more often than this.
+    /// Until a reply comes, and not more often than this. A copy that only asked for the server's incarnation
+    /// does not count: the server has refused it and said which life it lives.
     AtMostOnce {
-        /// Number of copies.
+        /// Number of copies. At least 1.
         attempts: NonZeroU32,
     },
     /// Until a reply comes, from a server that survives crashes.

@@ -1,11 +1,23 @@
 //! Marshalling: values as bytes, and bytes that come from anywhere as values or as an error.
 //!
-//! A value is a tag and what the tag announces. Lengths are eight bytes, little endian, like integers.
+//! A value is a tag (one byte) and what the tag announces. Lengths and counts are eight bytes, little endian,
+//! like integers.
+//!
+//! | tag | value | what follows |
+//! |---|---|---|
+//! | 0 | `Unit` | nothing |
+//! | 1 | `Integer` | the number |
+//! | 2 | `Text` | the length in bytes, and the text in UTF-8 |
+//! | 3 | `Bytes` | the length, and the bytes |
+//! | 4 | `List` | the number of values, and the values |
+//!
+//! Lists in lists decode at least 32 levels deep. A thousand levels and more are malformed: a message from
+//! outside must not decide how much stack a server needs.
 
 use std::fmt;
 
 // handout: drop classic
-/// How deep values may be nested. A message from outside must not decide how much stack a server needs.
+/// How deep values may be nested.
 const MAX_DEPTH: usize = 64;
 
 // handout: end
