@@ -6,6 +6,7 @@ mod part_b;
 mod part_b_more;
 mod part_c;
 mod part_c_crashes;
+mod part_c_lives;
 mod schedules;
 mod server;
 mod site;

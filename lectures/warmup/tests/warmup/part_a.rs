@@ -1,12 +1,13 @@
 //! Part 0A: the crawlers.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
 use labrt::channel::Sender;
 use labrt::sync::Arc;
 use labrt::time::Duration;
 use tester::{Test, run};
-use warmup::crawler::{FetchError, Fetcher, Found, Url, worker};
+use warmup::crawler::{FetchError, Fetcher, Found, Url, channel_with_limit, worker};
 
 use crate::schedules::{in_all_seeds, simulate, unless_unwritten};
 use crate::site::{CONCURRENT, CRAWLERS, ROOT, Site};
@@ -226,5 +227,21 @@ fn crawler_lock_not_held_in_fetch() {
                 Err(failure) => t.fail(unless_unwritten(failure)),
             }
         }
+    });
+}
+
+/// A crawl with a limit: twelve pages behind the root, and three fetches at the same time.
+#[test]
+fn crawler_with_limit() {
+    run("crawler_with_limit", |t: &Test| {
+        const LIMIT: NonZeroUsize = NonZeroUsize::new(3).expect("it is not 0");
+        let pages = || (0..12).map(|page| format!("page-{page}"));
+        let site = pages().fold(Site::new(LATENCY).page(ROOT, pages()), |site, page| site.page(page, [ROOT]));
+        t.scene("channel crawls thirteen pages with a limit of three fetches.");
+        let crawled = site.crawl("channel", |root, fetcher| channel_with_limit(root, fetcher, LIMIT));
+        let most = crawled.most_at_once;
+        t.expect(most <= LIMIT.get(), || format!("{most} fetches at the same time, with a limit of {LIMIT}"));
+        // The root, and then three pages at a time.
+        expect_time(t, "channel with a limit", crawled.took, LATENCY * 5);
     });
 }

@@ -1,4 +1,4 @@
-//! Part 0B: the primitives of exercise 6, which have no test with points.
+//! Part 0B: the primitives of exercise 6, which have no test with points, and details of the others.
 
 use labrt::quiet;
 use labrt::rand::random_range;
@@ -6,7 +6,9 @@ use labrt::sync::Arc;
 use labrt::thread;
 use labrt::time::Duration;
 use tester::{Test, run};
-use warmup::threads::{OnceCell, WaitGroup};
+use warmup::threads::{
+    Account, Bank, Deadlock, Event, InsufficientFunds, OnceCell, Step, Turnstile, WaitGroup, find_deadlocks,
+};
 
 use crate::part_b::join_all;
 use crate::schedules::in_all_seeds;
@@ -70,5 +72,115 @@ fn threads_once_cell() {
         t.scene("Five threads ask for a value that takes a while to make.");
         ask_a_cell();
         in_all_seeds(t, 40, ask_a_cell);
+    });
+}
+
+/// A transfer to oneself moves nothing, and is refused as any other if the account holds less.
+#[test]
+fn threads_bank_to_oneself() {
+    run("threads_bank_to_oneself", |t: &Test| {
+        t.scene("Bob holds 40 of 100. He transfers money to himself, and then to Alice.");
+        let bank = Bank::new(60, 40);
+        let moves = [
+            (Account::Bob, Account::Bob, 5, Ok(())),
+            (Account::Bob, Account::Bob, 41, Err(InsufficientFunds)),
+            (Account::Alice, Account::Alice, 60, Ok(())),
+            (Account::Bob, Account::Alice, 41, Err(InsufficientFunds)),
+            (Account::Bob, Account::Alice, 40, Ok(())),
+            (Account::Alice, Account::Bob, 100, Ok(())),
+        ];
+        for (from, to, amount, expected) in moves {
+            let moved = bank.transfer(from, to, amount);
+            t.expect(moved == expected, || format!("{amount} from {from:?} to {to:?}: {moved:?}"));
+            let sum = bank.audit();
+            t.expect(sum == 100, || format!("after {amount} from {from:?} to {to:?} the sum is {sum} (B1)"));
+        }
+    });
+}
+
+/// Four threads come to a turnstile one after the other, and are let through one by one.
+fn come_and_go() {
+    const THREADS: u64 = 4;
+    let turnstile = Arc::new(Turnstile::new());
+    let passed = Arc::new(quiet::Mutex::new(Vec::new()));
+    let settle = || thread::sleep(Duration::from_millis(20));
+    let threads = (0..THREADS).map(|number| {
+        let (turnstile, passed) = (Arc::clone(&turnstile), Arc::clone(&passed));
+        let thread = thread::spawn(move || {
+            turnstile.pass();
+            passed.lock().push(number);
+        });
+        settle();
+        thread
+    });
+    let threads: Vec<_> = threads.collect();
+    for _ in 0..THREADS {
+        turnstile.let_one();
+        settle();
+    }
+    assert_eq!(*passed.lock(), [0, 1, 2, 3], "the order in which threads were let through");
+    join_all(threads);
+}
+
+/// A signal lets the thread go on that has waited longest.
+#[test]
+fn threads_turnstile_order() {
+    run("threads_turnstile_order", |t: &Test| {
+        t.scene("Four threads wait, and four signals come.");
+        come_and_go();
+        in_all_seeds(t, 20, come_and_go);
+    });
+}
+
+/// More traces: locks given up in any order, one thread twice in a circle, several channels.
+#[test]
+fn threads_deadlock_details() {
+    run("threads_deadlock_details", |t: &Test| {
+        let event = |thread: &str, step: fn(String) -> Step, what: &str, line: u32| {
+            Event::new(thread, step(what.to_owned()), &format!("x.rs:{line}"))
+        };
+        let both = |thread: &str, first: &str, second: &str, line: u32| {
+            [
+                event(thread, Step::Lock, first, line),
+                event(thread, Step::Lock, second, line + 1),
+                event(thread, Step::Unlock, second, line + 2),
+                event(thread, Step::Unlock, first, line + 3),
+            ]
+        };
+        let expect = |what: &str, trace: &[Event], expected: &[Deadlock]| {
+            t.scene(format!("A trace: {what}."));
+            let found = find_deadlocks(trace);
+            t.expect(found == expected, || format!("{what}: expected {expected:?}, but found {found:?}"));
+        };
+        let twice = [both("one", "A", "B", 1), both("two", "B", "C", 11), both("one", "C", "A", 21)];
+        expect("a thread has two edges of a circle, and cannot wait at both", &twice.concat(), &[]);
+        // Thread one holds B alone when it takes C.
+        let crossed = [
+            event("one", Step::Lock, "A", 1),
+            event("one", Step::Lock, "B", 2),
+            event("one", Step::Unlock, "A", 3),
+            event("one", Step::Lock, "C", 4),
+            event("one", Step::Unlock, "C", 5),
+            event("one", Step::Unlock, "B", 6),
+        ];
+        let held = [crossed.to_vec(), both("two", "C", "B", 11).to_vec()].concat();
+        let cycle = Deadlock::LockCycle {
+            locks: ["B", "C"].map(str::to_owned).to_vec(),
+            sites: ["x.rs:2", "x.rs:4", "x.rs:11", "x.rs:12"].map(str::to_owned).to_vec(),
+        };
+        expect("the lock that was taken first is given up first", &held, &[cycle]);
+        let free = [crossed.to_vec(), both("two", "C", "A", 11).to_vec()].concat();
+        expect("a lock that was given up is wanted elsewhere", &free, &[]);
+        let channels = [
+            event("one", Step::Send, "c", 1),
+            event("two", Step::Receive, "d", 2),
+            event("three", Step::Send, "d", 3),
+        ];
+        let blocked = Deadlock::BlockedSend {
+            thread: "one".to_owned(),
+            channel: "c".to_owned(),
+            site: "x.rs:1".to_owned(),
+        };
+        expect("a receive from another channel", &channels, &[blocked]);
     });
 }
