@@ -17,8 +17,9 @@
 //!
 //! A submit at any other server fails at once. If the leader loses leadership, the outcome of
 //! its submits is unknown, and they end with [`SubmitError::Overtaken`] as soon as the server
-//! learns of the new term. More cannot be promised: a deposed leader cannot know what its
-//! successor does with the entry.
+//! learns of the new term. The tests allow 300 ms from the moment when a deposed leader is
+//! connected again: it hears of the new term with the next heartbeat. More cannot be promised: a
+//! deposed leader cannot know what its successor does with the entry.
 //!
 // handout: drop classic
 //! # Submits that wait

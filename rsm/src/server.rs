@@ -51,7 +51,8 @@ pub enum SubmitError {
     /// This server was the leader, and lost leadership before it knew that the entry was
     /// committed. The command may have been carried out, may be carried out later, or never.
     /// Ask the next leader, under the same number, so that the command is carried out once
-    /// (see [`crate::WithSessions`]).
+    /// (see [`crate::WithSessions`]). A submit ends so as soon as its server learns of a later
+    /// term; the tests allow 300 ms from the moment when a deposed leader is connected again.
     Overtaken,
 }
 

@@ -1,3 +1,4 @@
+// handout: file never
 //! Entries that are applied together.
 
 use std::time::Duration;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use labrt::thread;
 use rsm::ClientSession;
+use tester::Test;
 
-use crate::counter::{Command, Counters};
+use crate::counter::{Command, Counters, PATIENCE, Refusal};
 
 /// A server that follows the leadership may learn late that its Raft stands for election,
 /// after it has won and taken its first submit. That news is no reason to give up the
@@ -36,4 +37,106 @@ fn first_submit_rsm() {
             counters.check(expected, &[0, 1, 2]);
         }
     });
+}
+
+/// Requests arrive again: at once, when their clients have gone on, and after a restart. Each command is carried
+/// out once. A repetition of the last one gets the reply of that time; who waits for an earlier one?
+#[test]
+fn late_copies_rsm() {
+    tester::run("late_copies_rsm", |test| {
+        let counters = Counters::new(test, false, labapi::Options::default());
+        let mut client = counters.client(1);
+        let requests: Vec<_> = (0..5).map(|_| client.request(1)).collect();
+        test.scene("Each request comes twice in a row.");
+        for (before, request) in requests.iter().enumerate() {
+            let replies = [client.send(request), client.send(request)];
+            let expected = [before as u64 + 1; 2];
+            test.expect(replies == expected, || format!("the replies are {replies:?} and not {expected:?}"));
+        }
+        let come_late =
+            || requests.iter().for_each(|request| _ = counters.stub(counters.leader()).submit(request));
+        test.scene("Copies come when their client has all its answers.");
+        come_late();
+        let counter = client.add(1);
+        test.expect(counter == 6, || format!("six requests, some of which came again, make {counter}"));
+        test.scene("The same after a restart of all servers.");
+        counters.crash_all();
+        counters.restart_all();
+        come_late();
+        let counter = client.add(1);
+        test.expect(counter == 7, || format!("seven requests, some of which came again, make {counter}"));
+        counters.check(7, &[0, 1, 2]);
+    });
+}
+
+/// Other commands get the places of those that a deposed leader took. Its replica is busy when the news come, and
+/// so hears of the new term and of these commands at once: whichever it looks at first, no submit may get the
+/// reply to another command.
+#[test]
+fn places_taken_rsm() {
+    const SUBMITS: u64 = 5;
+    tester::run("places_taken_rsm", |test| {
+        let counters = Counters::new(test, false, labapi::Options::default());
+        counters.client(1).add(1);
+        for round in 1..=8 {
+            test.scene("The leader is cut off, and takes commands. Others get their places.");
+            let old = counters.leader();
+            counters.group.disconnect(old);
+            let (ended, outcomes) = labrt::channel::unbounded();
+            for client in 0..SUBMITS {
+                let stub = counters.stub(old);
+                let (request, ended) = (counters.client(1000 * round + client).request(1000), ended.clone());
+                drop(thread::spawn(move || ended.send(stub.submit(&request))));
+            }
+            let mut other = counters.client(1 + round);
+            (0..SUBMITS).for_each(|_| _ = other.add(1));
+            test.scene("It is back. Its replica is busy for half a second.");
+            counters.group.visit(old, |replica| {
+                let rsm = replica.rsm.clone();
+                thread::spawn(move || rsm.inspect(|_| thread::sleep(Duration::from_millis(500))));
+            });
+            counters.group.connect(old);
+            for _ in 0..SUBMITS {
+                let outcome = outcomes.recv_timeout(PATIENCE);
+                test.expect(outcome == Ok(Ok(Err(Refusal::Overtaken))), || {
+                    format!("a submit whose place another command has got ended with {outcome:?}")
+                });
+            }
+            counters.check(1 + SUBMITS * round, &[0, 1, 2]);
+        }
+    });
+}
+
+/// A read sees every command that was carried out before it. A leader that is cut off, and does not know of its
+/// successor, has no answer.
+#[test]
+fn reads_at_two_leaders_rsm() {
+    tester::run("reads_at_two_leaders_rsm", |test| {
+        let counters = Counters::new(test, false, labapi::Options::default());
+        let mut client = counters.client(1);
+        for _ in 0..4 {
+            let before = client.add(1);
+            expect_read(test, client.read(), before);
+            let old = counters.leader();
+            test.scene("The leader is cut off, and another one carries out a command.");
+            counters.group.disconnect(old);
+            let after = client.add(1);
+            let stub = counters.stub(old);
+            let (ended, outcome) = labrt::channel::bounded(1);
+            drop(thread::spawn(move || ended.send(stub.read(&()))));
+            expect_read(test, client.read(), after);
+            thread::sleep(Duration::from_millis(200));
+            test.scene("It is back.");
+            counters.group.connect(old);
+            match outcome.recv_timeout(PATIENCE) {
+                Ok(Ok(Ok(seen))) => expect_read(test, seen, after),
+                Ok(_) => {}
+                Err(_) => test.fail("a read at a deposed leader still waits although it is connected again"),
+            }
+        }
+    });
+}
+
+fn expect_read(test: &Test, seen: u64, least: u64) {
+    test.expect(seen >= least, || format!("a read saw {seen} after the counter was {least}"));
 }

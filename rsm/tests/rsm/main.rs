@@ -1,7 +1,10 @@
 //! The tests of the replicated state machine: those of the course's 2025 edition, each with
 //! and without snapshots, and what a service may rely on besides.
 
+mod bare;
+// handout: drop
 mod batches;
+// handout: end
 mod counter;
 mod directed;
 // handout: drop
@@ -10,7 +13,7 @@ mod expiry;
 mod part_rsm;
 // handout: drop
 mod reads;
-// handout: end
 mod snapshots;
 mod unwatched;
+// handout: end
 mod watching;

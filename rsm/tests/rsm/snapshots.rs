@@ -1,3 +1,4 @@
+// handout: file never
 //! A server whose snapshot is damaged does not start.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// handout: file never
 //! What the checkers notice of a replica's Raft without its observer.
 
 use std::time::Duration;

@@ -30,8 +30,9 @@ fn each_step_is_seen_before_its_reply() {
         let fresh = rsm.inspect_fresh(Counter::value).expect("it leads, alone");
         assert_eq!(fresh, 6);
         let indices: Vec<u64> = seen.lock().iter().map(|&(index, _)| index).collect();
-        // The first entry is the no-op of the leader's term.
-        assert_eq!(indices, [0, 1, 2, 3, 4]);
+        // How many entries a replica makes besides, such as the no-op of a leader's term, is its own affair.
+        let last = *indices.last().expect("three submits");
+        assert!(last >= 3 && indices.iter().copied().eq(0..=last), "{indices:?}");
     });
     outcome.result.expect("the run ends well");
 }

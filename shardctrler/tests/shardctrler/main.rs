@@ -6,4 +6,6 @@ mod cluster;
 mod directed_4a;
 mod fewest_moves;
 mod part_4a;
+// handout: drop
 mod unwatched;
+// handout: end

@@ -13,7 +13,7 @@ use crate::cluster::{Cluster, pause, random_text};
 
 /// Keys "0", "1" and so on, their expected values, and a client that compares.
 pub(crate) struct Keys {
-    test: Test,
+    pub(crate) test: Test,
     pub(crate) client: Recorded<Clerk>,
     pub(crate) values: Vec<String>,
 }

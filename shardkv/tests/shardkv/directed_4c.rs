@@ -5,6 +5,7 @@ use labrpc::{TapAction, TapEvent};
 use labrt::rand::random_range;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::thread;
 use labrt::time::Instant;
 use shardkv::key_to_shard;
 use tester::{ELECTION, Test, run};
@@ -43,7 +44,7 @@ fn group_down_for_three_configurations_4c() {
         t.exercised(!reachable.is_empty(), "no shard moved between running groups");
         // A new client goes by the newest configuration.
         keys.client = cluster.client();
-        reachable.iter().for_each(|&key| keys.check_and_append(key, 5));
+        let mut keys = served_meanwhile(keys, reachable);
 
         t.scene("Group 0 restarts. Nothing is lost.");
         cluster.start_group(0);
@@ -52,6 +53,25 @@ fn group_down_for_three_configurations_4c() {
         keys.check_all();
         cluster.settle_without_garbage(PATIENCE);
     });
+}
+
+/// Works on these keys, whose shards only running groups have owned, and returns once that is done.
+fn served_meanwhile(mut keys: Keys, reachable: Vec<usize>) -> Keys {
+    let (test, deadline) = (keys.test.clone(), Instant::now() + PATIENCE);
+    let client = thread::spawn(move || {
+        reachable.iter().for_each(|&key| keys.check_and_append(key, 5));
+        keys
+    });
+    while !client.is_finished() {
+        test.expect_in_time(Instant::now() < deadline, || {
+            format!(
+                "for {PATIENCE:?} a client has waited for a shard that went from one running group to another: a \
+                 group must adopt the next configuration although shards of the group that is down are missing"
+            )
+        });
+        pause(50);
+    }
+    client.join().expect("a panic of the thread fails the run by itself")
 }
 
 /// The keys among `keys` whose shards have never been on group 0 since the owners were `before`.

@@ -16,9 +16,12 @@ mod directed_4b;
 mod directed_4c;
 mod even;
 mod figures;
+mod ledger;
 // handout: drop classic
 mod life;
 mod own_messages;
 // handout: end
 mod part_4b;
+// handout: drop
 mod unwatched;
+// handout: end

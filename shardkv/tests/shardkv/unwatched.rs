@@ -1,3 +1,4 @@
+// handout: file never
 //! What the checkers notice of the Rafts of controllers and groups without their observers.
 
 use tester::{Invariant, Test, Verdict, try_unwatched};
