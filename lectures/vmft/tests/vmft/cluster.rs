@@ -283,10 +283,9 @@ fn boot(setup: &Setup, net: &Net, watch: &Watch, links: &Arc<Mutex<Vec<Links>>>)
             wire: WirePeer::new(wire_end),
         };
         let probe = watch.clone();
-        let settings = Settings {
-            probe: Some(Arc::new(move |event, icount, hash| probe.event(me, event, icount, hash))),
-            ..setup.settings.clone()
-        };
+        let show = move |event, icount, hash| probe.event(me, event, icount, hash);
+        let probe: Option<vmft_machine::Probe> = watch.wants_probe().then(|| Arc::new(show) as _);
+        let settings = Settings { probe, ..setup.settings.clone() };
         let server = Host::start(me, peers, settings);
         let around = watch.clone();
         let service =

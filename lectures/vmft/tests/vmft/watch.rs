@@ -137,6 +137,11 @@ impl Watch {
         self.facts.lock().repeated
     }
 
+    /// Whether hosts are given the probe (`LAB_UNWATCHED`).
+    pub(crate) fn wants_probe(&self) -> bool {
+        !self.test.ignores_observers()
+    }
+
     /// How many events of two hosts were compared. None: the hosts do not hand the probe to their machines,
     /// and the report says so. What leaves them is compared all the same.
     pub(crate) fn compared(&self) -> Option<u64> {
