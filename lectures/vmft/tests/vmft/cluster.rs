@@ -137,27 +137,35 @@ impl Cluster {
         }
     }
 
-    /// A client of the guest.
-    pub(crate) fn client(&self) -> Client {
+    /// The number of a new client.
+    fn new_number(&self) -> u64 {
         let mut clients = self.clients.lock();
         *clients += 1;
+        *clients
+    }
+
+    /// A client of the guest.
+    pub(crate) fn client(&self) -> Client {
+        self.client_with(self.new_number())
+    }
+
+    fn client_with(&self, number: u64) -> Client {
         let ends = (0..self.hosts.len()).map(|host| HostPeer::new(self.open_end(self.hosts.name(host))));
-        self.wire.client(*clients, ends.collect())
+        self.wire.client(number, ends.collect())
     }
 
     /// A client of the counter, whose operations are recorded.
     pub(crate) fn counting(&self) -> Counting {
-        let client = self.client();
-        let number = *self.clients.lock() as u32;
-        Counting { client, number, history: self.history.clone() }
+        let number = self.new_number();
+        let client = self.client_with(number);
+        Counting { client, number: number as u32, history: self.history.clone() }
     }
 
     /// A client of the counter that reaches one host only.
     pub(crate) fn counting_at(&self, host: usize) -> Counting {
-        let mut clients = self.clients.lock();
-        *clients += 1;
-        let client = self.wire.client(*clients, vec![HostPeer::new(self.open_end(self.hosts.name(host)))]);
-        Counting { client, number: *clients as u32, history: self.history.clone() }
+        let number = self.new_number();
+        let client = self.wire.client(number, vec![HostPeer::new(self.open_end(self.hosts.name(host)))]);
+        Counting { client, number: number as u32, history: self.history.clone() }
     }
 
     fn open_end(&self, server: &labrpc::Name) -> ClientEnd {

@@ -154,9 +154,12 @@ impl Cluster {
 
     /// A client that knows these servers, in this order.
     pub(crate) fn client_of(&self, order: &[usize], settings: Settings) -> Zk {
-        let mut clients = self.clients.lock();
-        let node = Node::new(format!("client-{clients}"));
-        *clients += 1;
+        let number = {
+            let mut clients = self.clients.lock();
+            *clients += 1;
+            *clients - 1
+        };
+        let node = Node::new(format!("client-{number}"));
         let mut numbers = vec![None; self.servers.len()];
         let ends = order.iter().map(|&server| {
             let (number, end) = self.net.make_end(self.servers.name(server));
