@@ -97,6 +97,65 @@ fn two_leaders_4a() {
     });
 }
 
+/// A clerk that reaches only the old leader queries while the others have gone on. It gets no configuration older
+/// than one that a clerk has seen, however long it has to wait.
+#[test]
+fn query_at_old_leader_4a() {
+    run("query_at_old_leader_4a", |t: &Test| {
+        let cluster = Cluster::new(t);
+        let clerk = &mut cluster.clerk();
+        clerk.join(groups([(100, &["x"])])).unwrap();
+        for group in 1..=5 {
+            let Some(old) = cluster.leader() else { t.fail("no server leads a healthy cluster") };
+            t.scene("The leader is cut off, and the others make a configuration.");
+            let others: Vec<usize> = (0..3).filter(|&server| server != old).collect();
+            cluster.partition(&[&others, &[old]]);
+            let made = clerk.join(groups([(group, &["x"])])).unwrap();
+            t.scene("A clerk queries the old leader.");
+            let (mut lone, links) = cluster.clerk_of(old);
+            let query = thread::spawn(move || lone.query(-1));
+            thread::sleep(Duration::from_millis(300));
+            cluster.heal();
+            links.into_iter().for_each(|link| cluster.net().network().enable(link, true));
+            let seen = query.join().expect("a panic of the thread fails the run by itself").number;
+            t.expect(seen >= made, || {
+                format!("a join made configuration {made}, but a later query says {seen} is the newest")
+            });
+        }
+    });
+}
+
+/// Each move makes one configuration, which differs in the owner of that shard and in nothing else: also when the
+/// shares become uneven, and when the group owns the shard already.
+#[test]
+fn each_move_4a() {
+    run("each_move_4a", |t: &Test| {
+        let cluster = Cluster::new(t);
+        let clerk = &mut cluster.clerk();
+        clerk.join(groups([(1, &["x"]), (2, &["y"]), (3, &["z"])])).unwrap();
+        let mut before = clerk.query(-1);
+        for shard in [0, 1, 2, 3, 4, 4, 5, 9, 9, 0] {
+            for group in [1, 3] {
+                let made = clerk.move_shard(shard, group);
+                let after = clerk.query(-1);
+                t.expect(made == Ok(before.number + 1) && after.number == before.number + 1, || {
+                    format!(
+                        "a move of shard {shard} to group {group} made {made:?}, and configuration {} is the newest, \
+                         after {}",
+                        after.number, before.number
+                    )
+                });
+                let mut expected = Config { number: after.number, ..before };
+                expected.shards[shard] = group;
+                t.expect(after == expected, || {
+                    format!("a move of shard {shard} to group {group} made {after:?} and not {expected:?}")
+                });
+                before = after;
+            }
+        }
+    });
+}
+
 /// Notes a configuration that a clerk saw, and checks it against the first one seen under its number.
 fn note(seen: &mut BTreeMap<u64, Config>, config: Config) {
     let first = seen.entry(config.number).or_insert_with(|| config.clone());

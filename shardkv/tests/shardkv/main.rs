@@ -12,6 +12,7 @@ mod cluster;
 mod concurrent_4b;
 mod costly;
 mod custody;
+mod deposed_4b;
 mod directed_4b;
 mod directed_4c;
 mod even;
