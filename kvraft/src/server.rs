@@ -119,6 +119,8 @@ impl KvServer {
 // handout: end
 // handout: put classic
 // impl ReplicatedServer for KvServer {
+//     /// Wrap it in [`rsm::WithSessions`], here and in the server, or keep the sessions in it: you may
+//     /// change this type.
 //     type Machine = KeyValue;
 //
 //     fn replica(&self) -> &Rsm<KeyValue> {

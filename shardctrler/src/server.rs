@@ -42,6 +42,8 @@ impl ControllerServer {
 
 // handout: put classic
 // impl ReplicatedServer for ControllerServer {
+//     /// Wrap it in [`rsm::WithSessions`], here and in the server, or keep the sessions in it: you may
+//     /// change this type.
 //     type Machine = Controller;
 //
 //     fn replica(&self) -> &Rsm<Controller> {

@@ -13,7 +13,8 @@ pub struct GroupView {
     pub config: u64,
     /// The tenures that the group still keeps, by shard and then by time.
     pub tenures: Vec<TenureView>,
-    /// The handovers whose former owner may still keep a copy, as far as the group knows.
+    /// The handovers whose former owner may still keep a copy, as far as the group knows. Groups that push
+    /// their contents know of no such copies, and leave it empty.
     pub garbage: Vec<Handover>,
 }
 
@@ -30,17 +31,17 @@ pub struct Handover {
 /// A group's tenure of a shard: it begins with the configuration that makes the group the owner.
 ///
 /// A configuration may give a shard to no group ([`shardctrler::NO_GROUP`]). The last owner then keeps the
-/// content until some group owns the shard again, which may be many configurations later. Meanwhile its tenure
-/// may stay open, or end with that configuration. If the same group is the next owner, the old tenure may go
-/// on, or a new one may take its content.
+/// content until some group owns the shard again, which may be many configurations later. Meanwhile its
+/// tenure may stay open, or end with that configuration. If the same group is the next owner, the old tenure
+/// may go on, or a new one may take its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenureView {
     /// Number of the shard.
     pub shard: usize,
     /// The configuration that began the tenure.
     pub since: u64,
-    /// The configuration that ended the tenure, `None` if it is open: the first one in which another group, or
-    /// no group, owns the shard. Either the first with another group or the first with no group will do.
+    /// The configuration that ended the tenure, `None` if it is open: the first one in which another group,
+    /// or no group, owns the shard. Either the first with another group or the first with no group will do.
     pub until: Option<u64>,
     /// The stage of the tenure.
     pub stage: Stage,

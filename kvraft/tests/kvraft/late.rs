@@ -1,4 +1,5 @@
-//! Requests that arrive when their clerk has gone on, keys that are too long, and operations with a time limit.
+//! Requests that arrive when their clerk has gone on, keys that are too long, and operations with a time
+//! limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use tester_kv::{KvCluster, KvSetup, element};
 
 use crate::directed_3a::expect_appends;
 
-/// Some requests take seconds. Their clerk sends them again, gets its answer, and sends its next commands. When the
-/// late copies arrive, they change nothing.
+/// Some requests take seconds. Their clerk sends them again, gets its answer, and sends its next commands.
+/// When the late copies arrive, they change nothing.
 #[test]
 fn late_requests_3a() {
     run("late_requests_3a", |t: &Test| {
@@ -59,8 +60,8 @@ fn plain_clerk(cluster: &KvCluster<KvServer>) -> Clerk {
     Clerk::new(ends.collect())
 }
 
-/// A key that is too long is an error, and a clerk with a time limit gives up when no server can answer. It is as
-/// good as before then.
+/// A key that is too long is an error, and a clerk with a time limit gives up when no server can answer. It
+/// is as good as before then.
 #[test]
 fn limits_3a() {
     run("limits_3a", |t: &Test| {

@@ -198,8 +198,8 @@ fn applied_once_rsm() {
     });
 }
 
-/// All servers start again, with many entries to apply, each of which takes a while. Reads at the new leader, from
-/// its first moment on, see all that was carried out before.
+/// All servers start again, with many entries to apply, each of which takes a while. Reads at the new leader,
+/// from its first moment on, see all that was carried out before.
 #[test]
 fn reads_behind_rsm() {
     tester::run("reads_behind_rsm", |test| {

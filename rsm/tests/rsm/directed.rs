@@ -39,8 +39,8 @@ fn first_submit_rsm() {
     });
 }
 
-/// Requests arrive again: at once, when their clients have gone on, and after a restart. Each command is carried
-/// out once. A repetition of the last one gets the reply of that time; who waits for an earlier one?
+/// Requests arrive again: at once, when their clients have gone on, and after a restart. Each command is
+/// carried out once. A repetition of the last one gets the reply of that time; who waits for an earlier one?
 #[test]
 fn late_copies_rsm() {
     tester::run("late_copies_rsm", |test| {
@@ -69,9 +69,9 @@ fn late_copies_rsm() {
     });
 }
 
-/// Other commands get the places of those that a deposed leader took. Its replica is busy when the news come, and
-/// so hears of the new term and of these commands at once: whichever it looks at first, no submit may get the
-/// reply to another command.
+/// Other commands get the places of those that a deposed leader took. Its replica is busy when the news come,
+/// and so hears of the new term and of these commands at once: whichever it looks at first, no submit may get
+/// the reply to another command.
 #[test]
 fn places_taken_rsm() {
     const SUBMITS: u64 = 5;
@@ -107,8 +107,8 @@ fn places_taken_rsm() {
     });
 }
 
-/// A read sees every command that was carried out before it. A leader that is cut off, and does not know of its
-/// successor, has no answer.
+/// A read sees every command that was carried out before it. A leader that is cut off, and does not know of
+/// its successor, has no answer.
 #[test]
 fn reads_at_two_leaders_rsm() {
     tester::run("reads_at_two_leaders_rsm", |test| {

@@ -85,8 +85,8 @@ fn leader_partition(test: &Test, snapshots: bool) {
     counters.check(MANY + 2, &[0, 1, 2]);
 }
 
-/// Checks how and when a submit at a deposed leader has ended: [`Refusal::Overtaken`], at once after the leader
-/// was connected again.
+/// Checks how and when a submit at a deposed leader has ended: [`Refusal::Overtaken`], at once after the
+/// leader was connected again.
 fn expect_overtaken<E>(test: &Test, ended: Result<(Result<Outcome, RpcError>, Instant), E>, healed: Instant) {
     // Two heartbeats and a round trip; on real threads whatever a busy machine takes.
     let at_once = if test.is_ordinary() { Duration::from_millis(300) } else { PATIENCE };

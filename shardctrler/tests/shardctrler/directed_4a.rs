@@ -97,8 +97,8 @@ fn two_leaders_4a() {
     });
 }
 
-/// A clerk that reaches only the old leader queries while the others have gone on. It gets no configuration older
-/// than one that a clerk has seen, however long it has to wait.
+/// A clerk that reaches only the old leader queries while the others have gone on. It gets no configuration
+/// older than one that a clerk has seen, however long it has to wait.
 #[test]
 fn query_at_old_leader_4a() {
     run("query_at_old_leader_4a", |t: &Test| {
@@ -125,8 +125,8 @@ fn query_at_old_leader_4a() {
     });
 }
 
-/// Each move makes one configuration, which differs in the owner of that shard and in nothing else: also when the
-/// shares become uneven, and when the group owns the shard already.
+/// Each move makes one configuration, which differs in the owner of that shard and in nothing else: also when
+/// the shares become uneven, and when the group owns the shard already.
 #[test]
 fn each_move_4a() {
     run("each_move_4a", |t: &Test| {

@@ -1,5 +1,5 @@
-//! Directed tests of handovers whose servers lose leadership in the middle, and of clients' requests that come
-//! late. Whether a solution pushes contents or pulls them does not matter.
+//! Directed tests of handovers whose servers lose leadership in the middle, and of clients' requests that
+//! come late. Whether a solution pushes contents or pulls them does not matter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,8 +96,8 @@ fn receiver_deposed_4b() {
     });
 }
 
-/// A leader in the middle of a handover loses leadership, and gets it back. It takes up again what it had begun:
-/// the giver's leader as well as the receiver's.
+/// A leader in the middle of a handover loses leadership, and gets it back. It takes up again what it had
+/// begun: the giver's leader as well as the receiver's.
 #[test]
 fn leads_again_4b() {
     run("leads_again_4b", |t: &Test| {

@@ -1,5 +1,5 @@
-//! What the checker over all groups allows, by views alone: a tenure that ended while no group owned the shard
-//! is handed over to whoever owns the shard next.
+//! What the checker over all groups allows, by views alone: a tenure that ended while no group owned the
+//! shard is handed over to whoever owns the shard next.
 
 use shardkv::{GroupView, Stage, TenureView};
 
