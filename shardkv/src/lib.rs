@@ -109,9 +109,11 @@
 //! | `api.rs` | the clerk as `labapi`'s trait, through which the tests use it |
 //!
 //! `tests/shardkv/life.rs` has a test for each sentence about the stages.
-//! `tests/shardkv/custody.rs` is the checker over all groups. `tests/shardkv/figures.rs`
-//! measures in virtual time how throughput grows with the groups and how long a move takes; with
-//! `LAB_STORY=1` it prints the figures.
+//! `tests/shardkv/custody.rs` is the checker over all groups.
+// handout: drop
+//! `tests/shardkv/figures.rs` measures in virtual time how throughput grows with the groups and how
+//! long a move takes; with `LAB_STORY=1` it prints the figures.
+// handout: end
 //!
 // handout: end
 //! # What the tests need

@@ -28,6 +28,7 @@ mod papers;
 mod plan;
 mod prove;
 mod scan;
+mod unnamed;
 mod update;
 
 use std::path::Path;

@@ -17,7 +17,7 @@ use crate::labs::LABS;
 use crate::make::Record;
 use crate::marks::Level;
 use crate::plan::{Choice, Plan, Role, files_below, plan, solved, solved_before};
-use crate::{book, names};
+use crate::{book, names, unnamed};
 
 /// A line with fewer letters and digits than this says nothing: `let term = self.term();`.
 const TELLING: usize = 24;
@@ -76,6 +76,12 @@ impl Workshop<'_> {
             has_its_tests(&plan),
         ] {
             match proof {
+                Ok(fact) => facts.push(fact),
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+        if self.choice.level == Level::Classic {
+            match unnamed::none_but_known(&plan) {
                 Ok(fact) => facts.push(fact),
                 Err(fault) => return Ok(Err(fault)),
             }

@@ -1,3 +1,4 @@
+// handout: file never
 //! Disks as real ones are: a crash loses what was not synced, or tears it.
 
 use std::time::Duration;

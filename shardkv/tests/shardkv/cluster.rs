@@ -55,12 +55,14 @@ impl Options {
         self
     }
 
+    // handout: drop
     /// Each operation keeps its leader busy for this time.
     pub(crate) fn cost(mut self, cost: Duration) -> Options {
         self.cost = Some(cost);
         self
     }
 
+    // handout: end
     /// Servers make snapshots once Raft's state takes this many bytes.
     pub(crate) fn snapshots(mut self, max_raft_state: usize) -> Options {
         self.max_raft_state = Some(max_raft_state);

@@ -1,3 +1,4 @@
+// handout: file never
 //! Figures: more groups serve more operations, and the move of a shard does not slow down the others.
 //! The figures are in virtual time, on the default network, so they depend on the seed alone.
 

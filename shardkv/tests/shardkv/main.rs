@@ -16,7 +16,9 @@ mod deposed_4b;
 mod directed_4b;
 mod directed_4c;
 mod even;
+// handout: drop
 mod figures;
+// handout: end
 mod ledger;
 // handout: drop classic
 mod life;
