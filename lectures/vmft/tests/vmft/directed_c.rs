@@ -188,17 +188,17 @@ fn end_of_the_log_lost() {
 /// read: it is started again.
 #[test]
 fn disk_cut_off_for_a_while() {
-    const BLOCKS: u32 = 40;
+    const BLOCKS: u32 = 120;
     let setup = || Setup::new(guests::file_writer(BLOCKS));
     play("disk_cut_off_for_a_while", setup, |t, cluster| {
-        t.scene("The primary's disk is cut off ten times.");
-        for _ in 0..10 {
+        t.scene("The primary's disk is cut off twenty times.");
+        for _ in 0..20 {
             thread::sleep(ms(random_range(5..60)));
             cluster.set_disk(0, false);
             thread::sleep(ms(200));
             cluster.set_disk(0, true);
         }
-        (0..2).for_each(|host| cluster.wait_for(host, Role::Off, 20_000));
+        (0..2).for_each(|host| cluster.wait_for(host, Role::Off, 60_000));
         assert_eq!(String::from_utf8_lossy(&cluster.wire.console()), ".".repeat(BLOCKS as usize));
     });
 }
