@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mapreduce::app::BadRecords;
 use mapreduce::split::Split;
 use mapreduce::state::{Backup, Input, Rules, State};
 use mapreduce::{Application, names, rpc};
@@ -75,14 +76,14 @@ pub(crate) fn prepare(arguments: &Job, catalogue: &Catalogue) -> Result<Prepared
     let Some((directory, unfinished)) = unfinished else {
         store.create_directory(plan.job.id).map_err(failed)?;
         let log = log::Writer::begin(store.entered().map_err(Problem::failed)?.root(), plan.clone());
-        let state = state(arguments, &plan);
+        let state = state(arguments, &plan, &*application);
         let log = log.map_err(failed)?;
         return Ok(Prepared { state, plan, store: Arc::new(store), log, resumed: 0, publishing: false });
     };
     let log = log::Writer::resume(directory.path(), &unfinished).map_err(failed)?;
     store.take_over(directory, unfinished.plan.job.id);
     let Unfinished { plan, finished, first_attempt, publishing, .. } = unfinished;
-    let mut state = state(arguments, &plan);
+    let mut state = state(arguments, &plan, &*application);
     let finished = if arguments.local_disks && !publishing {
         // The outputs of maps were on the workers' disks, and died with the workers.
         finished.into_iter().filter(|task| matches!(task.task, rpc::TaskId::Reduce(_))).collect()
@@ -191,11 +192,12 @@ fn plan(
 }
 
 /// The state of a job before its first task.
-fn state(arguments: &Job, plan: &Plan) -> State {
+fn state(arguments: &Job, plan: &Plan, application: &dyn Application) -> State {
     let rules = Rules {
         timeout: Duration::from_millis(arguments.timeout),
         wait: WAIT,
         backup: Backup::LongestRunning,
+        skip_bad_records: application.bad_records() == BadRecords::Skip,
         ..Rules::default()
     };
     let inputs = plan.splits.iter().map(|split| Input { split: split.clone(), hosts: Vec::new() });
