@@ -151,8 +151,8 @@ impl ReduceAssignment {
     }
 }
 
-/// A worker reports the progress of an attempt, and thereby that it is alive. It also asks in this way, before
-/// it gives an output its final name, whether the attempt is still wanted.
+/// A worker reports the progress of an attempt, and thereby that it is alive. It also asks in this way
+/// whether the attempt is still wanted, before it gives an output its final name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProgressArgs {
     /// The worker.
@@ -194,8 +194,8 @@ pub struct TaskDoneArgs {
 pub enum TaskDoneReply {
     /// This attempt counts. A repeated report gets the same answer.
     Accepted,
-    /// It does not count; the worker deletes the intermediate files that it has written. A reduce's output that
-    /// has its final name stays: it may be the one that counts.
+    /// It does not count; the worker deletes the intermediate files that it has written. The output of a
+    /// reduce has its final name, and stays: it may be the one that counts.
     Late,
 }
 

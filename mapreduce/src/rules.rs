@@ -15,8 +15,8 @@ pub struct Rules {
     /// After this many failures in a row a task, and with it the job, has failed. A failure that leads to a
     /// record being skipped ends the row.
     pub max_failures: u32,
-    /// Whether to skip a record on which map has failed twice (paper, §4.6). Who starts a job says here what its
-    /// application's [`bad_records`](crate::Application::bad_records) says.
+    /// Whether to skip a record on which map has failed twice (paper, §4.6). Who starts a job sets it as the
+    /// application says ([`bad_records`](crate::Application::bad_records)).
     pub skip_bad_records: bool,
 }
 

@@ -27,8 +27,8 @@ use crate::sim::probe::Hooks;
 use crate::sim::text::zipf_files;
 use crate::sim::toys::{Dice, Names, Squeamish, is_poison};
 
-/// Files whose lines and words are short, long, empty, and not all of ASCII letters; some end in the middle of a
-/// line.
+/// Files whose lines and words are short, long, empty, and not all of ASCII letters. Some end in the middle
+/// of a line.
 fn ragged_files() -> Vec<(String, Vec<u8>)> {
     let file = |number: usize| {
         let mut text = String::new();

@@ -2,7 +2,6 @@
 
 use labrt::channel::unbounded;
 use labrt::rand::random_range;
-use labrt::thread;
 use labrt::time::Duration;
 use mapreduce::apps::wc::WordCount;
 use mapreduce::events::Event;
@@ -197,7 +196,5 @@ fn mr_long_partitions() {
         plan.costs.byte = Duration::from_nanos(20);
         let cluster = Cluster::new(t, plan);
         cluster.wait();
-        // The last worker may still be reading its last answer.
-        thread::sleep(Duration::from_millis(10));
     });
 }

@@ -1,7 +1,7 @@
 //! Directed: single tasks, as a worker runs them, with nothing around but the files.
 
 use labrt::time::Duration;
-use mapreduce::app::Application;
+use mapreduce::app::{Application, Records};
 use mapreduce::apps::wc::WordCount;
 use mapreduce::names;
 use mapreduce::split::{Piece, RecordPlace, Split};
@@ -11,7 +11,6 @@ use tester::run;
 
 use crate::sim::odd_apps::{FailsLate, Lines};
 use crate::sim::store::{Costs, SimStore, Storage};
-use mapreduce::app::Records;
 
 /// A store at no cost.
 fn store() -> SimStore {
