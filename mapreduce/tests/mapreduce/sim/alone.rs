@@ -46,10 +46,6 @@ fn input(map: usize) -> Input {
     Input { split: Split { pieces: vec![piece("a"), piece("b")] }, hosts: Vec::new() }
 }
 
-pub(crate) fn map(map: usize, attempt: u32) -> AttemptId {
-    AttemptId { task: TaskId::Map(map), attempt }
-}
-
 impl Alone {
     /// Starts the coordinator. Workers 1 to 9 have registered.
     pub(crate) fn new(test: &Test, of: &AloneJob) -> Alone {
