@@ -97,7 +97,6 @@ fn late_reset() {
             t.scene(format!("The primary crashes. No reset of the flag arrives{channel}."));
             let (asked, ask) = flag();
             cluster.hosts.crash(0);
-            cluster.wait_for(1, Role::Live, cluster.failover_ms());
             cluster.watch.filter(move |message| match message {
                 Seen::Reset => {
                     ask();
