@@ -73,7 +73,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exercised: BTreeMap<String, u64>,
     /// What the checkers could not see in this run, and what would show it to them, one phrase each: "terms
-    /// of entries; implement `watch`". The same for all runs of a solution's test.
+    /// of entries (`watch`)". The same for all runs of a solution's test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unwatched: Vec<String>,
     /// What kind of failure it was; None if the run passed.

@@ -51,8 +51,7 @@ pub trait Application: Send + Sync + 'static {
         Records::Lines
     }
 
-    /// What happens when map panics on a record. Who starts the job reads it, and sets the coordinator's
-    /// rules by it ([`skip_bad_records`](crate::state::Rules::skip_bad_records)).
+    /// What happens when map panics on a record. Who starts a job sets its rules by it (`skip_bad_records`).
     fn bad_records(&self) -> BadRecords {
         BadRecords::Skip
     }

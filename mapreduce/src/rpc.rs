@@ -194,8 +194,7 @@ pub struct TaskDoneArgs {
 pub enum TaskDoneReply {
     /// This attempt counts. A repeated report gets the same answer.
     Accepted,
-    /// It does not count; the worker deletes the intermediate files that it has written. The output of a
-    /// reduce has its final name, and stays: it may be the one that counts.
+    /// It does not count. The worker deletes its intermediate files; an output under its final name stays.
     Late,
 }
 

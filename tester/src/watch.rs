@@ -49,7 +49,9 @@ impl Watched {
         let after_run = Arc::clone(&watched);
         test.afterwards(move |test| {
             if after_run.elections().is_none() {
-                test.unwatched("logs, roles and commit indices at each change; implement `watch`");
+                test.unwatched(
+                    "logs, roles and commit indices at each change: the servers do not show them (`watch`)",
+                );
             }
             None
         });

@@ -33,6 +33,6 @@ fn only_the_observer_is_missed() {
         assert!(joined.is_ok(), "nothing forbids it");
     });
     assert!(verdict.ok, "{}", verdict.text);
-    let missed = ["logs, roles and commit indices at each change; implement `watch`"];
+    let missed = ["logs, roles and commit indices at each change: the servers do not show them (`watch`)"];
     assert_eq!(verdict.report.unwatched, missed);
 }

@@ -57,7 +57,9 @@ impl Outside {
     /// Checkers of so many servers whose messages `format` reads, if it is given.
     pub fn new(test: &Test, servers: usize, format: Option<&'static dyn WireFormat>) -> Arc<Outside> {
         if format.is_none() {
-            test.unwatched("votes, entries and acknowledgements on the wire; implement `wire`");
+            test.unwatched(
+                "votes, entries and acknowledgements on the wire: the messages cannot be read (`wire`)",
+            );
         }
         Arc::new(Outside { test: test.clone(), format, facts: Mutex::new(Facts::new(servers)) })
     }

@@ -63,6 +63,9 @@ impl State {
         if !self.is_consensus() {
             return self.plain_lines().remove(0);
         }
+        if self.is_down() && !self.knows_logs() {
+            return format!("{prefix}: all servers are down");
+        }
         if self.is_down() {
             return format!(
                 "{prefix}: all servers are down; committed up to index {committed} at {since:.3} s"
@@ -70,6 +73,9 @@ impl State {
         }
         let waiting: u64 = (0..self.servers.len()).map(|server| self.waiting_at(server)).sum();
         let calls = if waiting > 0 { format!(", {waiting} calls of others wait") } else { String::new() };
+        if !self.knows_logs() {
+            return format!("{prefix}: what it has committed cannot be seen{calls}");
+        }
         format!("{prefix}: all that it has is committed, up to index {committed} at {since:.3} s{calls}")
     }
 

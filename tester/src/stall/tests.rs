@@ -155,3 +155,13 @@ fn of_other_servers_it_says_who_runs() {
     progress.crashes(1);
     assert_eq!(progress.lines(0), ["node: up: 0 and 3; cut off: 2; down: 1"]);
 }
+
+/// Neither messages nor services are seen, as over a consensus module that shows nothing of itself.
+#[test]
+fn it_does_not_say_that_nothing_is_committed_where_that_cannot_be_seen() {
+    let progress = Progress::new("server", 1, Clients::default());
+    progress.starts(0, Vec::new());
+    progress.has_links(0, true);
+    progress.answers(0, (4, true));
+    assert_eq!(progress.line().as_deref(), Some("server: what it has committed cannot be seen"));
+}

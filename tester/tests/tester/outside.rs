@@ -40,7 +40,7 @@ fn assert_broken(wrong: Wrong, invariant: Invariant, words: &[&str]) {
 fn what_is_right_passes_and_the_report_says_what_was_not_watched() {
     let verdict = verdict(Wrong::Nothing);
     assert!(verdict.ok, "{}", verdict.text);
-    let unwatched = ["logs, roles and commit indices at each change; implement `watch`"];
+    let unwatched = ["logs, roles and commit indices at each change: the servers do not show them (`watch`)"];
     assert_eq!(verdict.report.unwatched, unwatched);
     assert!(verdict.text.contains("not watched: logs, roles"), "{}", verdict.text);
 }
