@@ -232,16 +232,15 @@ const LONGEST: usize = 120;
 
 /// Keeps the whole report of a run in this folder.
 pub(crate) fn keep(folder: &Path, test: &Test, report: &Report, world: &World) -> io::Result<PathBuf> {
-    let command = replay_command(test, report.seed, world);
     // As pictures are named: with swarm the same seed is another run.
-    let swarm = if command.contains("--swarm") { "-swarm" } else { "" };
+    let swarm = if world.flags(report.seed).contains("--swarm") { "-swarm" } else { "" };
     let path = folder.join(format!("{}-seed-{}{swarm}.txt", test.name, report.seed));
     let text = format!(
         "{} seed {}\n{}\nreplay: {}\n\n{}\n",
         test.name,
         report.seed,
         if report.ok { "passed".to_owned() } else { report.reason() },
-        command,
+        replay_command(test, report.seed, world),
         report.report.as_deref().unwrap_or_default().trim_end()
     );
     fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).map(|()| path)

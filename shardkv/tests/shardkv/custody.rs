@@ -27,7 +27,9 @@ pub(crate) struct Ledger {
     groups: BTreeMap<GroupId, GroupView>,
     /// All views of each group, by the number of changes before them.
     history: BTreeMap<(GroupId, u64), GroupView>,
-    /// Handovers whose content has arrived at the next owner. A shard's first owner counts as arrived.
+    /// All handovers that any group has shown, by the tenures that begin with them.
+    begun: BTreeSet<Handover>,
+    /// Those whose content has arrived at the next owner. A shard's first owner counts as arrived.
     arrived: BTreeSet<Handover>,
 }
 
@@ -96,8 +98,12 @@ impl Ledger {
         if before.is_some_and(|before| before.changes >= view.changes) {
             return Ok(None);
         }
-        for tenure in view.tenures.iter().filter(|tenure| tenure.stage.has_content()) {
-            self.arrived.insert(Handover { shard: tenure.shard, config: tenure.since });
+        for tenure in &view.tenures {
+            let handover = Handover { shard: tenure.shard, config: tenure.since };
+            self.begun.insert(handover);
+            if tenure.stage.has_content() {
+                self.arrived.insert(handover);
+            }
         }
         let before = self.groups.insert(group, view);
         self.check_deletions(group, before.as_ref())?;
@@ -116,11 +122,11 @@ impl Ledger {
                 continue;
             }
             let first = had.until.unwrap_or(had.since + 1);
-            let mut later = self.arrived.range(Handover { shard: had.shard, config: first }..);
-            if later.next().is_none_or(|next| next.shard != had.shard) {
+            let next = self.begun.range(Handover { shard: had.shard, config: first }..).next();
+            if next.is_none_or(|next| next.shard != had.shard || !self.arrived.contains(next)) {
                 return Err(format!(
-                    "group {group} deleted the only copy of shard {}: it had {had:?}, and the shard has arrived \
-                     at no owner from configuration {first} on",
+                    "group {group} deleted the only copy of shard {}: it had {had:?}, and the shard has not \
+                     arrived at its next owner, from configuration {first} on",
                     had.shard
                 ));
             }

@@ -34,6 +34,17 @@ fn a_copy_may_go_once_the_owner_after_a_gap_has_it() {
     assert!(broken.is_err_and(|broken| broken.contains("the only copy of shard 6")));
 }
 
+/// The next owner waits for the content, and the owner after it shows one: that is not the copy that went.
+#[test]
+fn a_copy_may_not_go_before_its_next_owner_has_it() {
+    let serves = (100, view(1, 2, Some((2, None, Stage::Serving))));
+    let waits = (100, view(2, 3, Some((2, Some(3), Stage::Waiting))));
+    let next = (101, view(1, 3, Some((3, None, Stage::Pulling))));
+    let after_it = (102, view(1, 4, Some((4, None, Stage::Serving))));
+    let broken = last_of(&[serves, waits, next, after_it, (100, view(3, 4, None))]);
+    assert!(broken.is_err_and(|broken| broken.contains("the only copy of shard 6")));
+}
+
 /// The next owner is the last one, which opens a new tenure with the content of the old one.
 #[test]
 fn the_same_owner_may_begin_a_new_tenure_with_its_copy() {

@@ -114,8 +114,9 @@ fn gfs_full_servers() {
     });
 }
 
-/// What a crash at any moment of `work` can leave of a disk with a chunk of version 1.
-fn crashes(work: impl Fn(&ChunkDisk)) -> Vec<Persister> {
+/// What a crash at any moment of `work` can leave of a disk with a chunk of version 1, and what one afterwards
+/// leaves.
+fn crashes(work: impl Fn(&ChunkDisk)) -> (Vec<Persister>, Persister) {
     let disk = Persister::new();
     let chunks = ChunkDisk::new(disk.clone(), 64);
     chunks.put(7, 1, &text("old", 150));
@@ -127,7 +128,10 @@ fn crashes(work: impl Fn(&ChunkDisk)) -> Vec<Persister> {
     });
     work(&chunks);
     disk.on_write(|_| ());
-    std::mem::take(&mut *left.lock())
+    let left = std::mem::take(&mut *left.lock());
+    assert!(!left.is_empty(), "nothing was written to the disk");
+    // All is lost that is not synced.
+    (left, disk.after_crash(|_| 0).0)
 }
 
 /// A crash comes while a chunk is put in place of an older one, or gets another version, on a disk that tears
@@ -140,11 +144,15 @@ fn gfs_torn_chunk() {
             let chunks = ChunkDisk::new(disk, 64);
             chunks.load().first().map(|&(handle, version)| (version, chunks.read(handle, 0, 1000)))
         };
-        for left in crashes(|chunks| chunks.put(7, 2, &new)).into_iter().filter_map(found) {
+        let (amid, behind) = crashes(|chunks| chunks.put(7, 2, &new));
+        assert_eq!(found(behind), Some((2, Ok(new.clone()))), "a crash behind a `put`");
+        for left in amid.into_iter().filter_map(found) {
             let is_whole = left == (1, Ok(old.clone())) || left == (2, Ok(new.clone()));
             assert!(is_whole || left.1 == Err(Damaged), "a crash amid a `put`: {}", shown(&left));
         }
-        for disk in crashes(|chunks| chunks.set_version(7, 2)) {
+        let (amid, behind) = crashes(|chunks| chunks.set_version(7, 2));
+        assert_eq!(found(behind), Some((2, Ok(old.clone()))), "a crash behind a new version");
+        for disk in amid {
             let left = found(disk).expect("a crash while the version changes takes no chunk away");
             assert!(matches!(left.0, 1 | 2) && left.1 == Ok(old.clone()), "{}", shown(&left));
         }
