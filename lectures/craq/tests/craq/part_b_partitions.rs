@@ -275,7 +275,7 @@ fn chain_manager_failover() {
 }
 
 /// The successor's answers are lost, and its acknowledgement is not, although it may take long: the update is
-/// committed, and there is nothing more to be said. Nobody has a reason to complain, however long it is quiet.
+/// committed, and there is nothing more to be said. Nobody has a reason to complain, however quiet it is.
 #[test]
 fn chain_complaint_ends() {
     let setup = || {

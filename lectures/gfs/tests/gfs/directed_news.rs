@@ -114,8 +114,8 @@ fn gfs_full_servers() {
     });
 }
 
-/// What a crash at any moment of `work` can leave of a disk with a chunk of version 1, and what one afterwards
-/// leaves.
+/// What a crash at any moment of `work` can leave of a disk with a chunk of version 1, and what one
+/// afterwards leaves.
 fn crashes(work: impl Fn(&ChunkDisk)) -> (Vec<Persister>, Persister) {
     let disk = Persister::new();
     let chunks = ChunkDisk::new(disk.clone(), 64);
