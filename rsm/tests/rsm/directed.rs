@@ -40,7 +40,8 @@ fn first_submit_rsm() {
 }
 
 /// Requests arrive again: at once, when their clients have gone on, and after a restart. Each command is
-/// carried out once. A repetition of the last one gets the reply of that time; who waits for an earlier one?
+/// carried out once. A repetition of the last one gets the reply of that time. For an earlier one's nobody
+/// waits any more.
 #[test]
 fn late_copies_rsm() {
     tester::run("late_copies_rsm", |test| {
