@@ -95,3 +95,21 @@ fn every_reference_may_be_handed_in() {
         assert_eq!(inspect(&sources, &handed_out), Ok(()), "{lab}");
     }
 }
+
+#[test]
+fn a_given_file_may_be_laid_out_anew_and_not_changed() {
+    let given = "// given\nuse std::fs;\nfn f() -> &'static str { \"a\nb\" }\n";
+    let sources = |text: &str| Sources::from([("raft/src/given.rs".to_owned(), text.to_owned())]);
+    let mut checks = Vec::new();
+    for text in [
+        given.to_owned(),
+        given.replace('\n', "\r\n"),
+        given.replace("// given", ""),
+        given.replace("{ ", "{\n    "),
+        given.replace("fs;", "fs;\nuse std::net;"),
+        given.replace("\"a", "\" a"),
+    ] {
+        checks.push(inspect(&sources(&text), &sources(given)).is_ok());
+    }
+    assert_eq!(checks, [true, true, true, true, false, false]);
+}
