@@ -4,6 +4,7 @@ use labreport::Verdict;
 
 use crate::cli::Arguments;
 use crate::style::{print_result, print_unwatched};
+use crate::unwritten::unwatched;
 use crate::why::cli::ReplayOptions;
 use crate::why::logs;
 use crate::{Failure, Outcome};
@@ -23,7 +24,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
         print_result(&ended.bench.test, &ended.report, &ended.bench.runner.world, usize::MAX, None);
         // The report of a failure has it already.
         if ended.report.ok {
-            print_unwatched(&ended.report.unwatched.iter().map(|what| (what.clone(), 1)).collect());
+            print_unwatched(&unwatched(&ended.report).iter().map(|what| (what.clone(), 1)).collect());
         }
     }
     Ok(match ended.report.verdict() {

@@ -27,7 +27,7 @@ use crate::score::Score;
 use crate::select::select;
 use crate::stress::folder;
 use crate::style::{print_result, print_unwatched, replay_command, say, tail, warn};
-use crate::unwritten::unwritten;
+use crate::unwritten::{unwatched, unwritten};
 use crate::{Failure, Outcome, bans, environment, order, pool, statics};
 
 /// What `cargo lab bench` looks for in the output.
@@ -249,7 +249,7 @@ impl<'a> Results<'a> {
                 self.print_line(index, report, remark.as_deref(), file.as_deref());
             }
         });
-        for what in &report.unwatched {
+        for what in unwatched(report) {
             *self.unwatched.entry(what.clone()).or_default() += 1;
         }
         self.verdicts.insert(index, (report.ok, Duration::from_nanos(report.virtual_ns)));

@@ -16,6 +16,12 @@ pub(crate) fn unwritten(report: &Report) -> Option<&str> {
     Some(what.split(" (thread").next().unwrap_or(what).trim())
 }
 
+/// What the checkers did not see of the solution. Where nothing is written there is nothing to see, so nothing
+/// is missed.
+pub(crate) fn unwatched(report: &Report) -> &[String] {
+    if unwritten(report).is_some() { &[] } else { &report.unwatched }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,11 +31,14 @@ mod tests {
         let report = |kind, message: &str| Report {
             kind: Some(kind),
             message: Some(message.to_owned()),
+            unwatched: vec!["logs".to_owned()],
             ..Report::default()
         };
         let todo = "panic: not yet implemented: 2A (thread `main` of `server 0`)";
         assert_eq!(unwritten(&report(Kind::Panic, todo)), Some("2A"));
         assert_eq!(unwritten(&report(Kind::Expectation, todo)), None);
         assert_eq!(unwritten(&report(Kind::Panic, "panic: no entry 2")), None);
+        assert_eq!(unwatched(&report(Kind::Panic, todo)), [""; 0]);
+        assert_eq!(unwatched(&report(Kind::Expectation, todo)), ["logs"]);
     }
 }

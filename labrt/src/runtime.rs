@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 use crate::context::{Mode, mode};
 use crate::name::Name;
@@ -59,6 +60,13 @@ pub fn note_blocking(what: &str) {
         let place = Location::caller();
         sim::with(|sim| sim.lint_blocking(what, place));
     }
+}
+
+/// Stands for a computation that takes so long on the clock of the thread's node. A thread may compute while it
+/// holds a lock, so that is no reason to warn, as a sleep would be.
+#[track_caller]
+pub fn compute(duration: Duration) {
+    crate::thread::pass(duration, "the end of a computation", Location::caller());
 }
 
 /// Runs foreign code that may panic, and gives what the panic said, with its place, instead of failing the

@@ -24,6 +24,7 @@ use crate::failures::{self, Failed};
 use crate::protocol::Report;
 use crate::runner::World;
 use crate::statistics::Moments;
+use crate::unwritten::unwatched;
 
 /// How much work may be lost at the most if this program is killed.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
@@ -136,7 +137,7 @@ impl Record {
             .warnings
             .iter()
             .cloned()
-            .chain(report.unwatched.iter().map(|what| format!("not watched: {what}")))
+            .chain(unwatched(report).iter().map(|what| format!("not watched: {what}")))
         {
             // Remarks with numbers in them would fill the journal.
             if self.remarks.len() < MOST_REMARKS || self.remarks.contains_key(&remark) {

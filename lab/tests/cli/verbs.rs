@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Said, lab};
 
-const FIGURES: &str = "virtual 3.1 s, real 0.2 ms, 3 peers, 58 RPCs, 6120 bytes, 0 commands";
+const FIGURES: &str = "virtual 3.1 s, real 0.2 ms, 3 peers, 58 RPCs, 6120 bytes";
 
 #[test]
 fn list_shows_labs_parts_tests_and_points() {

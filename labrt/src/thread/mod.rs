@@ -140,13 +140,17 @@ impl Builder {
 #[track_caller]
 pub fn sleep(duration: Duration) {
     runtime::note_blocking("a sleep");
-    let place = Location::caller();
+    let is_skipped = mode() == Mode::Simulated && sim::with(sim::Sim::skips_sleep);
+    pass(if is_skipped { Duration::ZERO } else { duration }, "the end of a sleep", Location::caller());
+}
+
+/// Waits until this time has passed on the clock of the thread's node.
+pub(crate) fn pass(duration: Duration, until: &'static str, place: &'static Location<'static>) {
     match mode() {
         Mode::Simulated => {
             if sim::park::may_block(place) {
-                let duration = if sim::with(sim::Sim::skips_sleep) { Duration::ZERO } else { duration };
                 let deadline = crate::time::deadline_after(duration);
-                sim::park::park_on(&[], Wait::event("the end of a sleep"), Some(deadline), place);
+                sim::park::park_on(&[], Wait::event(until), Some(deadline), place);
             }
         }
         Mode::Threads => {

@@ -277,8 +277,7 @@ fn acknowledged_behind_snapshot_2d() {
             let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
             relied_on += u64::from(acknowledge_behind_snapshot(&cluster));
         }
-        // A leader that waits for the reply to one message before it sends the next never comes to this.
-        t.met("acknowledged behind a snapshot", relied_on);
+        t.met("acknowledged behind a snapshot (of a leader that does not wait for replies)", relied_on);
     });
 }
 

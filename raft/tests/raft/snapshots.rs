@@ -27,8 +27,10 @@ fn old_behind_new_snapshot_2d() {
             let gap = Duration::from_micros(if round % 2 == 0 { 0 } else { 50 });
             overtaken += u64::from(overtake_closely(&cluster, gap));
         }
-        // A leader that waits for the answer to one snapshot before it sends another never comes to this.
-        t.met("an older snapshot right behind a newer one", overtaken);
+        t.met(
+            "an older snapshot right behind a newer one (of a leader that does not wait for replies)",
+            overtaken,
+        );
     });
 }
 
@@ -121,8 +123,7 @@ fn half_a_snapshot_2d() {
             let cluster = Cluster::<Raft>::new(t, Setup::servers(5).snapshots());
             halves += u64::from(leave_half_a_snapshot(&cluster));
         }
-        // A leader that sends the whole in one message never comes to this.
-        t.met("half a snapshot from a leader that is gone", halves);
+        t.met("half a snapshot from a leader that is gone (if it sends them in pieces)", halves);
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use labrt::thread;
+use labrt::{runtime, thread};
 use rsm::ClientSession;
 use tester::Test;
 
@@ -24,7 +24,7 @@ fn first_submit_rsm() {
             for &server in &busy {
                 counters.group.visit(server, |replica| {
                     let rsm = replica.rsm.clone();
-                    thread::spawn(move || rsm.inspect(|_| thread::sleep(Duration::from_secs(5))));
+                    thread::spawn(move || rsm.inspect(|_| runtime::compute(Duration::from_secs(5))));
                 });
             }
             counters.group.disconnect(old);
@@ -94,7 +94,7 @@ fn places_taken_rsm() {
             test.scene("It is back. Its replica is busy for half a second.");
             counters.group.visit(old, |replica| {
                 let rsm = replica.rsm.clone();
-                thread::spawn(move || rsm.inspect(|_| thread::sleep(Duration::from_millis(500))));
+                thread::spawn(move || rsm.inspect(|_| runtime::compute(Duration::from_millis(500))));
             });
             counters.group.connect(old);
             for _ in 0..SUBMITS {

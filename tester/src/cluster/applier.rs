@@ -75,14 +75,13 @@ impl Applier {
             self.history.extend_from_slice(&length.to_le_bytes());
             self.history.extend_from_slice(&command);
         }
-        self.apply(index, Command(command));
+        let command = Command(command);
+        trace(index, || format!("applies index {index}: {command}"));
+        self.apply(index, command);
         self.progress.applies(self.server, index);
     }
 
     fn apply(&self, index: u64, command: Command) {
-        labrt::trace::emit_fields("apply", "", || {
-            (vec![("index", index.into())], format!("applies {command} at index {index}"))
-        });
         let result = self.record.applied.lock().apply(self.server, index, command);
         if let Err(broken) = result {
             self.record.test.break_off(broken);
@@ -119,6 +118,12 @@ impl Applier {
                 self.server, self.last
             ));
         }
+        if announced.is_some() && last > self.last {
+            self.progress.takes_snapshot();
+        }
+        let whose =
+            if announced.is_some() { "takes a leader's snapshot" } else { "begins with its snapshot" };
+        trace(last, || format!("{whose} up to index {last}"));
         self.last = last;
         self.history = history.to_vec();
         self.record.applied.lock().forget_behind(self.server, last);
@@ -127,6 +132,11 @@ impl Applier {
         }
         self.progress.applies(self.server, last);
     }
+}
+
+/// A line of the log about what the service gets.
+fn trace(index: u64, words: impl FnOnce() -> String) {
+    labrt::trace::emit_fields("apply", "", || (vec![("index", index.into())], words()));
 }
 
 /// Index and commands of a snapshot.

@@ -232,15 +232,19 @@ impl Report {
     /// The line of a success, with the course's figures.
     pub(crate) fn passed(&self) -> String {
         let seconds = |nanos: u64| nanos as f64 / 1e9;
+        // Not every test counts commands.
+        let commands = match self.line.commands {
+            0 => String::new(),
+            commands => format!(", {commands} commands"),
+        };
         let mut line = format!(
-            "{}: passed, {:.1} s ({:.1} ms real), {} peers, {} RPCs, {} bytes, {} commands (seed {})\n",
+            "{}: passed, {:.1} s ({:.1} ms real), {} peers, {} RPCs, {} bytes{commands} (seed {})\n",
             self.line.test,
             seconds(self.line.virtual_ns),
             seconds(self.line.real_ns) * 1e3,
             self.line.peers,
             self.line.rpcs,
             self.line.bytes,
-            self.line.commands,
             self.line.seed
         );
         if !self.line.exercised.is_empty() {

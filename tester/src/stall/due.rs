@@ -133,7 +133,9 @@ impl State {
         if end_term < term {
             return format!("{has}, none of its own term: only a new command commits them (§5.4.2)");
         }
-        let next = self.committed + 1;
+        // A majority that has an earlier entry commits nothing.
+        let first_own = self.servers[leader].first_own.filter(|&(_, of)| of == term);
+        let next = first_own.map_or(end, |(index, _)| index).max(self.committed + 1);
         let has_next = |seen: &Seen| seen.acknowledged.0 == term && seen.acknowledged.1 >= next;
         let acknowledged = self.others(leader, |_, seen| has_next(seen));
         let without = self.others(leader, |_, seen| !has_next(seen));

@@ -45,8 +45,10 @@ struct State {
     crashes: u64,
     /// The test is at its end, and crashes servers for that only.
     is_over: bool,
-    /// How often a server took a snapshot from a leader.
+    /// How often a server acknowledged a leader's snapshot that was new to it, as the messages tell.
     installed: u64,
+    /// How often a service took a leader's snapshot.
+    taken: u64,
     /// Whether the servers make snapshots.
     makes_snapshots: bool,
     /// Whether it is seen what the services get.
@@ -65,6 +67,8 @@ struct Seen {
     asked: Option<u64>,
     /// Index and term of the last entry that it acknowledged or sent.
     log_end: Option<(u64, u64)>,
+    /// Index and term of the first entry of its own term that it sent as a leader.
+    first_own: Option<(u64, u64)>,
     /// The highest index that it acknowledged to a leader, and that leader's term.
     acknowledged: (u64, u64),
     /// How many AppendEntries it refused in a row.
@@ -99,6 +103,7 @@ impl Progress {
             crashes: 0,
             is_over: false,
             installed: 0,
+            taken: 0,
             makes_snapshots: false,
             has_appliers: false,
             has_wire: false,
@@ -180,6 +185,10 @@ impl Progress {
         if let Some(leader) = self.state.lock().servers.get_mut(request.sender()) {
             let later = leader.log_end.filter(|&(index, term)| (term, index) > (end.1, end.0));
             leader.log_end = later.or(Some(end));
+            if let Some((index, term)) = first_own(request) {
+                let earlier = leader.first_own.filter(|known| known.1 == term && known.0 < index);
+                leader.first_own = earlier.or(Some((index, term)));
+            }
         }
     }
 
@@ -212,6 +221,11 @@ impl Progress {
         }
     }
 
+    /// A service took a leader's snapshot, which shows in its channel also if the messages cannot be read.
+    pub(crate) fn takes_snapshot(&self) {
+        self.state.lock().taken += 1;
+    }
+
     /// The servers make snapshots, so that one of them may need another one's.
     pub(crate) fn makes_snapshots(&self) {
         self.state.lock().makes_snapshots = true;
@@ -228,7 +242,7 @@ impl Progress {
             test.met("crashes", state.crashes);
         }
         if state.makes_snapshots && state.knows_logs() {
-            test.met("snapshots installed", state.installed);
+            test.met("snapshots installed", state.installed.max(state.taken));
         }
     }
 
@@ -259,6 +273,13 @@ impl Progress {
 fn end_of(request: &Request) -> Option<(u64, u64)> {
     let Request::Append { prev_index, prev_term, entries, .. } = request else { return None };
     Some((prev_index + entries.len() as u64, entries.last().map_or(*prev_term, |&(term, _)| term)))
+}
+
+/// Index and term of the first entry of the leader's own term in an AppendEntries.
+fn first_own(request: &Request) -> Option<(u64, u64)> {
+    let Request::Append { term, prev_index, entries, .. } = request else { return None };
+    let of_term = entries.iter().position(|(of, _)| of == term)?;
+    Some((prev_index + 1 + of_term as u64, *term))
 }
 
 impl Candidacy {

@@ -58,6 +58,21 @@ fn it_says_where_progress_was_due() {
     assert_due(&progress, "1 of 3 servers are up and connected");
 }
 
+/// Entries of earlier terms are committed by one of the leader's own term (§5.4.2), which comes with another
+/// message here.
+#[test]
+fn it_does_not_ask_to_count_an_earlier_term() {
+    let progress = three();
+    let of_both = |entries: &[(u64, u64)]| {
+        handles(&progress, 0, &append(&[(3, 1), (4, 2)]), Reply::Refused);
+        handles(&progress, 2, &append(entries), Reply::Granted);
+    };
+    of_both(&[(3, 1)]);
+    assert_due(&progress, "has entries up to 9: acknowledgements of index 9 by 0 and 2 were due");
+    of_both(&[(3, 1), (4, 2), (4, 3)]);
+    assert_due(&progress, "has entries up to 10; 2 acknowledged index 9: to count that was due");
+}
+
 #[test]
 fn it_says_whose_service_lacks_what_is_committed() {
     let progress = three();
