@@ -8,7 +8,7 @@ use labrt::sync::Arc;
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
-use zookeeper::{Client, Server, Settings};
+use zookeeper::{Client, EventKind, Server, Settings, Watch as ClientWatch};
 
 use crate::watch::Watch;
 
@@ -211,6 +211,16 @@ impl Cluster {
     pub(crate) fn wait_for<T>(&self, ms: u64, what: &str, find: impl Fn() -> Option<T>) -> T {
         self.test.wait_for(Duration::from_millis(ms), what, find)
     }
+}
+
+/// A watch must fire within ten seconds, with one of these kinds of event.
+#[track_caller]
+pub(crate) fn expect_event(t: &Test, what: &str, watch: ClientWatch, kinds: &[EventKind]) {
+    let kind = watch.wait_for(ms(10_000)).map(|event| event.kind);
+    t.expect(kind.is_some_and(|kind| kinds.contains(&kind)), || {
+        let told = kind.map_or("nothing".to_owned(), |kind| format!("{kind:?}"));
+        format!("the watch of {what} tells {told} within 10 s, and {kinds:?} was due (invariant 6)")
+    });
 }
 
 pub(crate) const fn ms(ms: u64) -> Duration {

@@ -5,7 +5,7 @@ use tester::Test;
 use zookeeper::rpc::Action;
 use zookeeper::{ANY_VERSION, EventKind, Flags, Operation, Outcome, Settings};
 
-use crate::cluster::{Cluster, Zk, ms, play};
+use crate::cluster::{Cluster, Zk, expect_event, ms, play};
 use crate::part_a::pipeline;
 
 /// A server that leads, and one that does not.
@@ -173,11 +173,9 @@ fn zk_watch_once_and_reconnect() {
             thread::sleep(ms(300));
             reader.set_links(true);
             reader.set_link(server, false);
-            let event = |watch: zookeeper::Watch| watch.wait_for(ms(10_000)).map(|event| event.kind);
-            assert_eq!(event(data), Some(EventKind::Data));
-            assert_eq!(event(children), Some(EventKind::Children));
-            let told = event(absent);
-            assert!(matches!(told, Some(EventKind::Created | EventKind::Deleted)), "d/new: {told:?}");
+            expect_event(t, "the data of d", data, &[EventKind::Data]);
+            expect_event(t, "the children of d", children, &[EventKind::Children]);
+            expect_event(t, "d/new, which was absent", absent, &[EventKind::Created, EventKind::Deleted]);
             assert!(!quiet.has_fired(), "a watch has fired without a change");
             reader.set_link(server, true);
             let _ = writer.delete("d/new", ANY_VERSION);
