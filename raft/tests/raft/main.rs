@@ -23,6 +23,7 @@ mod figure7;
 mod figure8;
 mod message_sizes;
 // handout: end
+mod moments;
 mod part_2a;
 mod part_2b;
 mod part_2b_counts;

@@ -50,14 +50,27 @@ impl Applier {
                 thread::sleep(Duration::from_millis(random_range(0..=10)));
             }
             match message {
-                ApplyMsg::Command { index, command, .. } => {
+                ApplyMsg::Command { index, term, command } => {
                     self.take_command(index, command);
+                    self.tells_term(index, term);
                     if self.setup.snapshots && (index + 1).is_multiple_of(SNAPSHOT_INTERVAL) {
-                        module.snapshot(index, self.snapshot());
+                        let snapshot = self.snapshot();
+                        self.wait_while_held();
+                        module.snapshot(index, snapshot);
                     }
                 }
-                ApplyMsg::Snapshot { index, snapshot, .. } => self.take_snapshot(Some(index), &snapshot),
+                ApplyMsg::Snapshot { index, term, snapshot } => {
+                    self.take_snapshot(Some(index), &snapshot);
+                    self.tells_term(index, term);
+                }
             }
+        }
+    }
+
+    /// The service makes a snapshot, for as long as the test wants.
+    fn wait_while_held(&self) {
+        while *self.record.held_snapshots.lock() == Some(self.server) {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -84,6 +97,14 @@ impl Applier {
     fn apply(&self, index: u64, command: Command) {
         let result = self.record.applied.lock().apply(self.server, index, command);
         if let Err(broken) = result {
+            self.record.test.break_off(broken);
+        }
+    }
+
+    fn tells_term(&self, index: u64, term: u64) {
+        if index > 0
+            && let Err(broken) = self.record.applied.lock().tells_term(self.server, index, term)
+        {
             self.record.test.break_off(broken);
         }
     }

@@ -78,6 +78,8 @@ struct Record {
     outside: Arc<Outside>,
     /// Digests of the commands that leaders took, by index.
     taken: Mutex<FxHashMap<u64, Vec<u64>>>,
+    /// A server whose service does not get ready with a snapshot.
+    held_snapshots: Mutex<Option<usize>>,
     /// The test's own node.
     home: Node,
 }
@@ -109,6 +111,7 @@ impl<R: Consensus> Cluster<R> {
             watched: Watched::new(test, setup.servers),
             outside: Outside::new(test, setup.servers, R::wire()),
             taken: Mutex::default(),
+            held_snapshots: Mutex::default(),
             home: labrt::node::current(),
         });
         let of_boot = Arc::clone(&record);
@@ -164,6 +167,12 @@ impl<R: Consensus> Cluster<R> {
             self.test().tell(Some(server), What::Started(index));
         }
         accepted
+    }
+
+    /// From now on the service of this server, and of no other, does not get ready with a snapshot that it
+    /// begins to make. It takes nothing from its apply channel meanwhile. None: all get ready.
+    pub fn hold_snapshots(&self, server: Option<usize>) {
+        *self.record.held_snapshots.lock() = server;
     }
 
     /// Term of a living server, and whether it believes it is the leader; None if it is crashed.

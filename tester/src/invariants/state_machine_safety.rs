@@ -20,6 +20,8 @@ struct Entry {
     servers: u64,
     /// The server that applied it first.
     first: usize,
+    /// The entry's term, and the first server that told it.
+    term: Option<(u64, usize)>,
 }
 
 impl Applied {
@@ -39,9 +41,21 @@ impl Applied {
                 Ok(())
             }
             empty => {
-                *empty = Some(Entry { command, servers: 1 << server, first: server });
+                *empty = Some(Entry { command, servers: 1 << server, first: server, term: None });
                 Ok(())
             }
+        }
+    }
+
+    /// Server `server` says of which term the entry at `index` is, which was applied there.
+    pub(crate) fn tells_term(&mut self, server: usize, index: u64, term: u64) -> Result<(), Broken> {
+        let Some(Some(entry)) = self.entries.get_mut(index as usize - 1) else { return Ok(()) };
+        match *entry.term.get_or_insert((term, server)) {
+            (known, _) if known == term => Ok(()),
+            (known, first) => Err(Invariant::StateMachineSafety.broken(format!(
+                "server {server} hands over index {index} as an entry of term {term}, and server {first} as one of \
+                 term {known}"
+            ))),
         }
     }
 

@@ -1,0 +1,287 @@
+//! Directed: messages that arrive at one moment, and deeds that take a while. Whoever gives up a lock between
+//! a check and what rests on it, or writes to the disk behind its lock, is seen here.
+
+use std::time::Duration;
+
+use labrpc::{Name, TapAction};
+use labrt::rand::random_range;
+use labrt::thread;
+use labrt::time::Instant;
+use raft::Raft;
+use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+
+use crate::waiting::wait_until;
+
+/// Messages arrive at multiples of this only, in [`one_beat_2d`]. Less than what a round trip may take.
+const BEAT: Duration = Duration::from_millis(25);
+
+/// The services of a cluster make a snapshot at every tenth index: 9, 19, and so on.
+const SNAPSHOTS_EVERY: u64 = 10;
+
+/// Two candidates of one term ask one voter at the same moment. It has one vote (§5.2).
+#[test]
+fn one_moment_two_candidates_2a() {
+    run("one_moment_two_candidates_2a", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        let met = (0..16).filter(|_| ask_at_one_moment(&cluster)).count();
+        t.exercised(met > 0, "no two servers asked for a vote at one moment");
+    });
+}
+
+/// One attempt; whether both candidates stood in one term when their requests came to the voter.
+fn ask_at_one_moment(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let voter = cluster.check_one_leader();
+    let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
+    let leads = |server, term| cluster.get_state(server) == Some((term, true));
+    let [one, other] = [1, 2].map(|distance| (voter + distance) % 3);
+    let links = || (0..3).flat_map(|from| (0..3).map(move |to| (from, to))).filter(|(from, to)| from != to);
+
+    t.scene("All messages are held back until both followers stand for election in one term.");
+    links().for_each(|(from, to)| cluster.hold_link(from, to));
+    let before = term(voter);
+    let stand = wait_until(Duration::from_secs(5), || term(one) == term(other) && term(one) > before);
+    let contested = term(one);
+    t.scene("Their requests come to the old leader at the same moment.");
+    cluster.release_link(one, voter);
+    cluster.release_link(other, voter);
+    wait_until(Duration::from_millis(100), || {
+        t.expect(!(leads(one, contested) && leads(other, contested)), || {
+            format!("servers {one} and {other} both lead term {contested}: server {voter} has voted for both")
+        });
+        false
+    });
+    links().for_each(|(from, to)| cluster.release_link(from, to));
+    stand
+}
+
+/// All messages arrive at the next beat: acknowledgements, refusals, entries and snapshots at one moment, and
+/// services make their snapshots at the same one. Followers fall behind, crash and come back.
+#[test]
+fn one_beat_2d() {
+    run("one_beat_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        cluster.net().network().set_tap(|_| TapAction::Delay(until_beat()));
+        for _ in 0..8 {
+            fall_behind(&cluster);
+        }
+        t.scene("All servers start again.");
+        (0..3).for_each(|server| cluster.crash(server));
+        (0..3).for_each(|server| cluster.restart(server));
+        cluster.recover();
+    });
+}
+
+fn until_beat() -> Duration {
+    let now = Instant::now().as_nanos();
+    let beat = BEAT.as_nanos() as u64;
+    Duration::from_nanos(beat - now % beat)
+}
+
+/// A follower is away, comes back while commands come at every beat, and crashes at one of the next beats.
+fn fall_behind(cluster: &Cluster<Raft>) {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    let follower = (leader + random_range(1..3)) % 3;
+    t.scene("A follower is away while the others make a snapshot.");
+    cluster.disconnect(follower);
+    for _ in 0..random_range(SNAPSHOTS_EVERY..2 * SNAPSHOTS_EVERY) {
+        cluster.start(leader, Command::random());
+    }
+    thread::sleep(6 * BEAT);
+    t.scene("It comes back while commands come at every beat, and crashes at a beat.");
+    cluster.connect(follower);
+    for _ in 0..random_range(4..16) {
+        thread::sleep(until_beat());
+        for _ in 0..random_range(1..6) {
+            cluster.start(leader, Command::random());
+        }
+    }
+    if random_range(0..2) == 0 {
+        thread::sleep(Duration::from_nanos(1));
+    }
+    cluster.crash(follower);
+    cluster.restart(follower);
+    cluster.connect(follower);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+}
+
+/// A service takes long to make a snapshot. A leader's newer one comes meanwhile, and stays: there is nothing
+/// left to do for the older one (labapi, `Consensus::snapshot`).
+#[test]
+fn late_own_snapshot_2d() {
+    run("late_own_snapshot_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        let met = (0..3).filter(|_| own_snapshot_comes_late(&cluster)).count();
+        t.exercised(met > 0, "no leader's snapshot came before one that the service was making");
+    });
+}
+
+/// One attempt; whether the leader's snapshot was on the disk before the service's own was made.
+fn own_snapshot_comes_late(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    let follower = (leader + 1) % 3;
+    t.scene("The service of a follower begins to make a snapshot, and is long at it.");
+    cluster.hold_snapshots(Some(follower));
+    agree_until_snapshot(cluster);
+    let old = cluster.persister(follower).snapshot_size();
+    t.scene("The server is cut off. The others go on, and make newer snapshots.");
+    cluster.disconnect(follower);
+    for _ in 0..2 * SNAPSHOTS_EVERY + 2 {
+        cluster.agree_on(Command::random_text(200), 2, Retry::Yes);
+    }
+    t.scene("It gets one of them. Then its own is made.");
+    cluster.connect(follower);
+    let is_newer = wait_until(2 * ELECTION, || cluster.persister(follower).snapshot_size() > old + 2000);
+    cluster.hold_snapshots(None);
+    thread::sleep(ELECTION / 4);
+    t.scene("It starts again with what is on its disk.");
+    cluster.crash(follower);
+    cluster.restart(follower);
+    cluster.connect(follower);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    is_newer
+}
+
+/// Agrees on commands until one comes behind which the services make a snapshot.
+fn agree_until_snapshot(cluster: &Cluster<Raft>) {
+    while cluster.agree_on(Command::random(), 3, Retry::Yes) % SNAPSHOTS_EVERY != SNAPSHOTS_EVERY - 1 {}
+}
+
+/// A server votes, and its service makes a snapshot, so that its log is written anew. It crashes, and another
+/// candidate of the same term asks it. It must remember its vote (Figure 2, persistent state).
+#[test]
+fn vote_outlives_a_snapshot_2d() {
+    run("vote_outlives_a_snapshot_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        let met = (0..8).filter(|_| vote_and_make_a_snapshot(&cluster)).count();
+        t.exercised(met > 0, "no voter made a snapshot between its vote and the next candidate's request");
+        cluster.recover();
+    });
+}
+
+/// One attempt; whether the voter was asked again in the term of its vote, after a snapshot and a crash.
+fn vote_and_make_a_snapshot(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    cluster.hold_snapshots(None);
+    (0..3).for_each(|server| cluster.connect(server));
+    let voter = cluster.check_one_leader();
+    let [one, other] = [1, 2].map(|distance| (voter + distance) % 3);
+    let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
+    let leads = |server, term| cluster.get_state(server) == Some((term, true));
+
+    t.scene("The leader's service begins to make a snapshot. All are alone, and one is elected by the old leader.");
+    cluster.hold_snapshots(Some(voter));
+    agree_until_snapshot(cluster);
+    let old = cluster.persister(voter).snapshot_size();
+    (0..3).for_each(|server| cluster.disconnect(server));
+    cluster.open_link(one, voter);
+    cluster.hold_link(one, voter);
+    let is_ready =
+        wait_until(Duration::from_secs(10), || term(one) == term(other) + 1 && term(one) > term(voter));
+    let contested = term(one);
+    cluster.release_link(one, voter);
+    let is_elected = is_ready && wait_until(Duration::from_millis(150), || leads(one, contested));
+    t.scene("The voter makes its snapshot, crashes, and starts again. The other candidate asks it in the same term.");
+    cluster.hold_snapshots(None);
+    let is_made = wait_until(Duration::from_millis(50), || cluster.persister(voter).snapshot_size() > old);
+    if !is_elected || !is_made || term(other) >= contested {
+        return false;
+    }
+    cluster.crash(voter);
+    cluster.restart(voter);
+    cluster.open_link(one, voter);
+    cluster.open_link(other, voter);
+    let is_asked = wait_until(2 * ELECTION, || term(other) >= contested);
+    wait_until(Duration::from_millis(100), || {
+        t.expect(!(leads(one, contested) && leads(other, contested)), || {
+            format!("servers {one} and {other} both lead term {contested}: server {voter} has voted twice")
+        });
+        false
+    });
+    is_asked && leads(one, contested)
+}
+
+/// Length of the commands in [`snapshot_keeps_its_term_2d`]: a message with an entry is longer than any other
+/// but those with snapshots.
+const LONG: usize = 500;
+
+/// A follower gets a snapshot in a later term than its last entry is of, and nothing behind it. It must not
+/// win against a server with later entries (§5.4.1): the snapshot has the term of its last entry (Figure 13,
+/// `lastIncludedTerm`), not that of the message or of the server.
+#[test]
+fn snapshot_keeps_its_term_2d() {
+    run("snapshot_keeps_its_term_2d", |t: &Test| {
+        let met = (0..3).filter(|_| elect_behind_a_snapshot(t)).count();
+        t.exercised(met > 0, "no server had a snapshot of an earlier term, and nothing behind it");
+    });
+}
+
+/// One attempt; whether the follower had the snapshot and nothing behind it when the next election began.
+fn elect_behind_a_snapshot(t: &Test) -> bool {
+    let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+    let first = cluster.check_one_leader();
+    let follower = (first + 1) % 3;
+    t.scene("A follower is down. The others make snapshots, and go on.");
+    cluster.crash(follower);
+    for _ in 0..2 * SNAPSHOTS_EVERY + 4 {
+        cluster.agree_on(Command::random_text(LONG), 2, Retry::Yes);
+    }
+    t.scene("A later term begins, without commands.");
+    cluster.disconnect(first);
+    thread::sleep(ELECTION);
+    cluster.connect(first);
+    let leader = cluster.check_one_leader();
+    t.scene("The follower gets the snapshot, and nothing behind it.");
+    let of_tap = cluster.clone();
+    let link = Name::from(cluster.link(leader, follower));
+    cluster.net().network().set_tap(move |event| {
+        // Each life has a disk of its own.
+        let is_entries = event.bytes.len() >= LONG && of_tap.persister(follower).snapshot_size() > 0;
+        if *event.end == link && is_entries { TapAction::Drop } else { TapAction::Deliver }
+    });
+    cluster.restart(follower);
+    cluster.connect(follower);
+    let has_it = wait_until(5 * ELECTION, || cluster.persister(follower).snapshot_size() > 0);
+    thread::sleep(ELECTION / 20);
+    let has_no_entry = cluster.persister(follower).state_size() < LONG;
+    t.scene("The leader is gone. The two others elect one that has all that was committed.");
+    cluster.disconnect(leader);
+    cluster.net().network().clear_tap();
+    cluster.agree_on(Command::random(), 2, Retry::Yes);
+    cluster.connect(leader);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    has_it && has_no_entry
+}
+
+/// A new leader's log begins behind a snapshot, and a follower has a long wrong log that reaches over that
+/// place. The leader goes back until it sends its snapshot (§5.3, §7).
+#[test]
+fn wrong_log_over_a_snapshot_2d() {
+    run("wrong_log_over_a_snapshot_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        for round in 1..=3 {
+            t.scene("A leader is cut off, and takes commands that no other server gets.");
+            let old = cluster.check_one_leader();
+            cluster.disconnect(old);
+            for _ in 0..4 * SNAPSHOTS_EVERY {
+                cluster.start(old, Command::random());
+            }
+            t.scene("The others go on, and make snapshots.");
+            for _ in 0..SNAPSHOTS_EVERY * round + random_range(0..SNAPSHOTS_EVERY) {
+                cluster.agree_on(Command::random(), 2, Retry::Yes);
+            }
+            t.scene("Their leader is gone, and the old one is back.");
+            let leader = cluster.check_one_leader();
+            cluster.disconnect(leader);
+            cluster.connect(old);
+            cluster.agree_on(Command::random(), 2, Retry::Yes);
+            cluster.connect(leader);
+            cluster.agree_on(Command::random(), 3, Retry::Yes);
+        }
+        t.exercised(cluster.lost_suffixes() != Some(0), "no leader ever lost an uncommitted suffix");
+    });
+}
