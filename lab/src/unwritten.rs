@@ -16,8 +16,8 @@ pub(crate) fn unwritten(report: &Report) -> Option<&str> {
     Some(what.split(" (thread").next().unwrap_or(what).trim())
 }
 
-/// What the checkers did not see of the solution. Where nothing is written there is nothing to see, so nothing
-/// is missed.
+/// What the checkers did not see of the solution. Where nothing is written there is nothing to see, so
+/// nothing is missed.
 pub(crate) fn unwatched(report: &Report) -> &[String] {
     if unwritten(report).is_some() { &[] } else { &report.unwatched }
 }

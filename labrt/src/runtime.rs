@@ -62,8 +62,8 @@ pub fn note_blocking(what: &str) {
     }
 }
 
-/// Stands for a computation that takes so long on the clock of the thread's node. A thread may compute while it
-/// holds a lock, so that is no reason to warn, as a sleep would be.
+/// Stands for a computation that takes so long on the clock of the thread's node. A thread may compute while
+/// it holds a lock, so that is no reason to warn, as a sleep would be.
 #[track_caller]
 pub fn compute(duration: Duration) {
     crate::thread::pass(duration, "the end of a computation", Location::caller());

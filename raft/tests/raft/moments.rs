@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use labrpc::{Name, TapAction};
+use labrpc::{Direction, Name, TapAction};
+use labrt::quiet::Mutex;
 use labrt::rand::random_range;
+use labrt::sync::Arc;
 use labrt::thread;
 use labrt::time::Instant;
 use raft::Raft;
@@ -41,7 +43,10 @@ fn ask_at_one_moment(cluster: &Cluster<Raft>) -> bool {
     links().for_each(|(from, to)| cluster.hold_link(from, to));
     let before = term(voter);
     let stand = wait_until(Duration::from_secs(5), || term(one) == term(other) && term(one) > before);
+    // By then their requests wait at the voter.
+    thread::sleep(ELECTION / 50);
     let contested = term(one);
+    let stand = stand && term(other) == contested;
     t.scene("Their requests come to the old leader at the same moment.");
     cluster.release_link(one, voter);
     cluster.release_link(other, voter);
@@ -63,7 +68,7 @@ fn one_beat_2d() {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
         cluster.agree_on(Command::random(), 3, Retry::Yes);
         cluster.net().network().set_tap(|_| TapAction::Delay(until_beat()));
-        for _ in 0..8 {
+        for _ in 0..16 {
             fall_behind(&cluster);
         }
         t.scene("All servers start again.");
@@ -79,7 +84,8 @@ fn until_beat() -> Duration {
     Duration::from_nanos(beat - now % beat)
 }
 
-/// A follower is away, comes back while commands come at every beat, and crashes at one of the next beats.
+/// A follower is away, and comes back while commands come at every beat. It or its leader crashes at one of
+/// the next beats.
 fn fall_behind(cluster: &Cluster<Raft>) {
     let t = cluster.test();
     let leader = cluster.check_one_leader();
@@ -90,7 +96,7 @@ fn fall_behind(cluster: &Cluster<Raft>) {
         cluster.start(leader, Command::random());
     }
     thread::sleep(6 * BEAT);
-    t.scene("It comes back while commands come at every beat, and crashes at a beat.");
+    t.scene("It comes back while commands come at every beat. One of the two crashes at a beat.");
     cluster.connect(follower);
     for _ in 0..random_range(4..16) {
         thread::sleep(until_beat());
@@ -98,28 +104,28 @@ fn fall_behind(cluster: &Cluster<Raft>) {
             cluster.start(leader, Command::random());
         }
     }
-    if random_range(0..2) == 0 {
-        thread::sleep(Duration::from_nanos(1));
-    }
-    cluster.crash(follower);
-    cluster.restart(follower);
-    cluster.connect(follower);
+    thread::sleep(Duration::from_nanos(random_range(0..2)));
+    let crashed = if random_range(0..3) == 0 { leader } else { follower };
+    cluster.crash(crashed);
+    cluster.restart(crashed);
+    cluster.connect(crashed);
     cluster.agree_on(Command::random(), 3, Retry::Yes);
 }
 
-/// A service takes long to make a snapshot. A leader's newer one comes meanwhile, and stays: there is nothing
-/// left to do for the older one (labapi, `Consensus::snapshot`).
+/// A service takes long to make a snapshot. A leader's newer one comes before or at the moment when it is
+/// made, and stays: there is nothing left to do for the older one (labapi, `Consensus::snapshot`).
 #[test]
 fn late_own_snapshot_2d() {
     run("late_own_snapshot_2d", |t: &Test| {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
-        let met = (0..3).filter(|_| own_snapshot_comes_late(&cluster)).count();
+        let met = (0..8).filter(|round| own_snapshot_comes_late(&cluster, round % 4 > 0)).count();
         t.exercised(met > 0, "no leader's snapshot came before one that the service was making");
     });
 }
 
-/// One attempt; whether the leader's snapshot was on the disk before the service's own was made.
-fn own_snapshot_comes_late(cluster: &Cluster<Raft>) -> bool {
+/// One attempt; whether the leader's snapshot came. It comes before the service's own is made, or at that
+/// very moment.
+fn own_snapshot_comes_late(cluster: &Cluster<Raft>, at_one_moment: bool) -> bool {
     let t = cluster.test();
     let leader = cluster.check_one_leader();
     let follower = (leader + 1) % 3;
@@ -132,10 +138,17 @@ fn own_snapshot_comes_late(cluster: &Cluster<Raft>) -> bool {
     for _ in 0..2 * SNAPSHOTS_EVERY + 2 {
         cluster.agree_on(Command::random_text(200), 2, Retry::Yes);
     }
-    t.scene("It gets one of them. Then its own is made.");
+    t.scene("It gets one of them. Then, or at the same moment, its own is made.");
+    let arrival = delay_a_large_message(cluster, leader, follower);
     cluster.connect(follower);
+    if at_one_moment && wait_until(2 * ELECTION, || arrival.lock().is_some()) {
+        let left = arrival.lock().map(|at| at.saturating_duration_since(Instant::now()));
+        thread::sleep(left.unwrap_or_default());
+        cluster.hold_snapshots(None);
+    }
     let is_newer = wait_until(2 * ELECTION, || cluster.persister(follower).snapshot_size() > old + 2000);
     cluster.hold_snapshots(None);
+    cluster.net().network().clear_tap();
     thread::sleep(ELECTION / 4);
     t.scene("It starts again with what is on its disk.");
     cluster.crash(follower);
@@ -143,6 +156,23 @@ fn own_snapshot_comes_late(cluster: &Cluster<Raft>) -> bool {
     cluster.connect(follower);
     cluster.agree_on(Command::random(), 3, Retry::Yes);
     is_newer
+}
+
+/// The first large message from one server to another takes 20 ms. The result tells when it arrives.
+fn delay_a_large_message(cluster: &Cluster<Raft>, from: usize, to: usize) -> Arc<Mutex<Option<Instant>>> {
+    const TAKES: Duration = Duration::from_millis(20);
+    let arrival = Arc::new(Mutex::new(None));
+    let (of_tap, link) = (arrival.clone(), Name::from(cluster.link(from, to)));
+    cluster.net().network().set_tap(move |event| {
+        let is_large = event.direction == Direction::Request && event.bytes.len() > 2000;
+        let mut known = of_tap.lock();
+        if *event.end != link || !is_large || known.is_some() {
+            return TapAction::Deliver;
+        }
+        *known = Instant::now().checked_add(TAKES);
+        TapAction::Delay(TAKES)
+    });
+    arrival
 }
 
 /// Agrees on commands until one comes behind which the services make a snapshot.

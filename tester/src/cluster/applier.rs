@@ -69,8 +69,9 @@ impl Applier {
 
     /// The service makes a snapshot, for as long as the test wants.
     fn wait_while_held(&self) {
-        while *self.record.held_snapshots.lock() == Some(self.server) {
-            thread::sleep(Duration::from_millis(1));
+        let mut held = self.record.held_snapshots.lock();
+        while *held == Some(self.server) {
+            self.record.snapshots_go_on.wait(&mut held);
         }
     }
 

@@ -14,6 +14,7 @@ use labapi::{ApplyMsg, Consensus, digest};
 use labrt::channel::Receiver;
 use labrt::node::Node;
 use labrt::quiet::Mutex;
+use labrt::sync::Condvar;
 use rustc_hash::FxHashMap;
 
 use crate::command::Command;
@@ -79,7 +80,9 @@ struct Record {
     /// Digests of the commands that leaders took, by index.
     taken: Mutex<FxHashMap<u64, Vec<u64>>>,
     /// A server whose service does not get ready with a snapshot.
-    held_snapshots: Mutex<Option<usize>>,
+    held_snapshots: labrt::sync::Mutex<Option<usize>>,
+    /// Wakes that service.
+    snapshots_go_on: Condvar,
     /// The test's own node.
     home: Node,
 }
@@ -111,7 +114,8 @@ impl<R: Consensus> Cluster<R> {
             watched: Watched::new(test, setup.servers),
             outside: Outside::new(test, setup.servers, R::wire()),
             taken: Mutex::default(),
-            held_snapshots: Mutex::default(),
+            held_snapshots: labrt::sync::Mutex::default(),
+            snapshots_go_on: Condvar::new(),
             home: labrt::node::current(),
         });
         let of_boot = Arc::clone(&record);
@@ -173,6 +177,7 @@ impl<R: Consensus> Cluster<R> {
     /// begins to make. It takes nothing from its apply channel meanwhile. None: all get ready.
     pub fn hold_snapshots(&self, server: Option<usize>) {
         *self.record.held_snapshots.lock() = server;
+        self.record.snapshots_go_on.notify_all();
     }
 
     /// Term of a living server, and whether it believes it is the leader; None if it is crashed.

@@ -147,7 +147,11 @@ impl State {
             );
         }
         if !refusing.is_empty() {
-            return format!("{has}; {} refuse all it sends: earlier entries were due", list(&refusing));
+            let refuse = if refusing.len() == 1 { "refuses" } else { "refuse" };
+            return format!(
+                "{has}; {} {refuse} all it sends: earlier entries, or a snapshot, were due",
+                list(&refusing)
+            );
         }
         format!("{has}: acknowledgements of index {next} by {} were due", list(&without))
     }

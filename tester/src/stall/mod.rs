@@ -212,7 +212,8 @@ impl Progress {
             Request::Append { term, commit_index, .. } => {
                 let seen = &mut state.servers[server];
                 seen.refused = if reply == Some(Reply::Refused) { seen.refused + 1 } else { 0 };
-                if let Some(end) = end_of(request).filter(|_| is_granted) {
+                // Whoever grants a message that covers nothing tells nothing of its log.
+                if let Some(end) = end_of(request).filter(|end| is_granted && end.0 > 0) {
                     seen.log_end = Some(end);
                     seen.acknowledges(term, end.0);
                 }

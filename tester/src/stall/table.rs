@@ -32,7 +32,7 @@ impl State {
         lines.push(format!("  {}", self.due()));
         lines.extend(self.silent(until));
         if self.servers.len() <= ROWS {
-            lines.push("  server last seen as           log ends at    applied calls".to_owned());
+            lines.push("  server last seen as           log seen up to applied calls".to_owned());
             lines.extend((0..self.servers.len()).map(|server| self.row(server, until)));
         }
         lines.extend(self.bad_links());

@@ -46,7 +46,10 @@ fn it_says_where_progress_was_due() {
     for _ in 0..6 {
         handles(&progress, 0, &append(&[(4, 1)]), Reply::Refused);
     }
-    assert_due(&progress, "has entries up to 8; 0 refuse all it sends");
+    assert_due(
+        &progress,
+        "has entries up to 8; 0 refuses all it sends: earlier entries, or a snapshot, were due",
+    );
     handles(&progress, 0, &append(&[]), Reply::Granted);
     assert_due(&progress, "has entries up to 8: acknowledgements of index 8 by 0 and 2 were due");
     handles(&progress, 2, &append(&[(4, 1)]), Reply::Granted);

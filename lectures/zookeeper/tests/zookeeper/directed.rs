@@ -133,7 +133,8 @@ fn zk_snapshot_reaches_clients() {
     });
 }
 
-/// A server that does not lead, and a client of it alone. Leaders may change while the client finds its server.
+/// A server that does not lead, and a client of it alone. Leaders may change while the client finds its
+/// server.
 fn client_of_a_follower(cluster: &Cluster) -> (usize, Zk) {
     loop {
         let follower = cluster.followers()[0];
