@@ -7,6 +7,7 @@ mod directed_2c;
 mod directed_2d;
 mod even;
 mod field;
+mod moments;
 mod part_2a;
 mod part_2b;
 mod part_2b_counts;
