@@ -8,12 +8,14 @@ use labrt::sync::Arc;
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
-use zookeeper::{Client, EventKind, Server, Settings, Watch as ClientWatch};
+use zookeeper::{Answer, Client, EventKind, Pending, Server, Settings, Watch as ClientWatch};
 
 use crate::watch::Watch;
 
 /// How long the event of a change may take, at a server that has the change and answers the client.
 const EVENT: Duration = Duration::from_secs(30);
+/// How long an answer may take, if a majority of the servers is there.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// A test on a cluster of so many servers.
 pub(crate) fn play(name: &'static str, servers: usize, body: fn(&Test, &Cluster)) {
@@ -221,6 +223,13 @@ pub(crate) fn expect_event(t: &Test, what: &str, watch: ClientWatch, kinds: &[Ev
         let told = kind.map_or("nothing".to_owned(), |kind| format!("{kind:?}"));
         format!("the watch of {what} tells {told} within 10 s, and {kinds:?} was due (invariant 6)")
     });
+}
+
+/// The answer to an operation that some server can carry out. It is due within twenty seconds.
+#[track_caller]
+pub(crate) fn answer(t: &Test, what: &str, pending: Pending) -> Answer {
+    t.wait_for(ANSWER, &format!("the answer to {what}"), || pending.is_done().then_some(()));
+    pending.wait()
 }
 
 pub(crate) const fn ms(ms: u64) -> Duration {

@@ -9,18 +9,23 @@ use zookeeper::{ANY_VERSION, Error, EventKind, Flags, Operation, Outcome, Sessio
 
 use crate::cluster::{Cluster, Zk, expect_event, ms, play};
 
-fn peer(cluster: &Cluster, server: usize) -> ZkPeer {
+pub(crate) fn peer(cluster: &Cluster, server: usize) -> ZkPeer {
     let (number, end) = cluster.net.make_end(cluster.servers.name(server));
     cluster.net.network().enable(number, true);
     ZkPeer::new(end)
 }
 
-fn connect(session: SessionId, secret: u64, connection: u64) -> Connect {
+pub(crate) fn connect(session: SessionId, secret: u64, connection: u64) -> Connect {
     let (last_zxid, answered, watches) = (0, 0, Vec::new());
     Connect { session, secret, timeout: 2000, connection, last_zxid, answered, watches }
 }
 
-fn exchange(session: SessionId, connection: u64, received: u64, requests: Vec<Request>) -> Exchange {
+pub(crate) fn exchange(
+    session: SessionId,
+    connection: u64,
+    received: u64,
+    requests: Vec<Request>,
+) -> Exchange {
     Exchange { session, connection, last_zxid: 0, answered: 0, received, requests }
 }
 
@@ -135,7 +140,7 @@ fn zk_snapshot_reaches_clients() {
 
 /// A server that does not lead, and a client of it alone. Leaders may change while the client finds its
 /// server.
-fn client_of_a_follower(cluster: &Cluster) -> (usize, Zk) {
+pub(crate) fn client_of_a_follower(cluster: &Cluster) -> (usize, Zk) {
     loop {
         let follower = cluster.followers()[0];
         let client = cluster.client_of(&[follower], Settings { timeout: ms(20_000), patience: None });
@@ -148,7 +153,7 @@ fn client_of_a_follower(cluster: &Cluster) -> (usize, Zk) {
 
 /// A follower still forwards what its clients write, but no longer hears what is committed. Whether it is a
 /// follower still.
-fn deafen(cluster: &Cluster, server: usize) -> bool {
+pub(crate) fn deafen(cluster: &Cluster, server: usize) -> bool {
     let follows = cluster.leader() != server;
     cluster.test.exercised(follows, "the server became the leader before it was cut off");
     cluster.test.scene("A follower forwards writes, but no longer hears what is committed.");

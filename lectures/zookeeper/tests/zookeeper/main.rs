@@ -3,6 +3,9 @@
 
 mod cluster;
 mod directed;
+mod directed_client;
+mod directed_sessions;
+mod directed_watches;
 mod model;
 mod part_a;
 mod part_b;

@@ -66,8 +66,8 @@ struct Facts {
     sessions: BTreeMap<SessionId, Seen>,
     /// The highest zxid of an answered write.
     answered: Zxid,
-    /// The last sequence number under each parent, by creation.
-    numbers: BTreeMap<String, u64>,
+    /// The last sequence number under each parent, which is known by its path and its creation.
+    numbers: BTreeMap<(String, Zxid), u64>,
     /// Reads that each server has answered; events that left.
     reads: BTreeMap<usize, u64>,
     events: BTreeMap<String, u64>,
@@ -192,7 +192,8 @@ impl Watch {
         if flags.sequential {
             let number: u64 = path[path.len() - 10..].parse().expect("ten digits");
             let parent = zookeeper::path::parent(path).to_owned();
-            let before = facts.numbers.insert(parent, number);
+            let created = facts.model.at(&parent, zxid).map_or(0, |parent| parent.stat.czxid);
+            let before = facts.numbers.insert((parent, created), number);
             self.expect(before.is_none_or(|before| before < number), || {
                 format!("8: {path} after {before:?}")
             });
