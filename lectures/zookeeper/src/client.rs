@@ -80,7 +80,8 @@ pub struct Pending {
     patience: Option<Duration>,
 }
 
-/// A watch that was left with a read. It fires once.
+/// A watch that was left with a read. It fires once: when what it looks at changes, or when its session is over
+/// ([`EventKind::Session`](crate::EventKind)).
 pub struct Watch {
     event: Take<Event>,
 }
@@ -96,7 +97,8 @@ impl Watch {
         self.event.wait_deadline(Instant::now() + patience).ok().flatten()
     }
 
-    /// Whether it has fired. A client that has not heard of a change yet cannot have read it either.
+    /// Whether it has fired, or never will, because its read has failed. A client that has not heard of a
+    /// change yet cannot have read it either.
     pub fn has_fired(&self) -> bool {
         self.event.is_settled()
     }

@@ -16,6 +16,9 @@ use crate::watch::Watch;
 const EVENT: Duration = Duration::from_secs(30);
 /// How long an answer may take, if a majority of the servers is there.
 const ANSWER: Duration = Duration::from_secs(20);
+/// How long a client waits for an answer, unless a test says otherwise. No test keeps one waiting for so long:
+/// whoever gets "connection loss" has lost the answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A test on a cluster of so many servers.
 pub(crate) fn play(name: &'static str, servers: usize, body: fn(&Test, &Cluster)) {
@@ -156,6 +159,7 @@ impl Cluster {
 
     /// A client that knows these servers, in this order.
     pub(crate) fn client_of(&self, order: &[usize], settings: Settings) -> Zk {
+        let settings = Settings { patience: settings.patience.or(Some(PATIENCE)), ..settings };
         let number = {
             let mut clients = self.clients.lock();
             *clients += 1;

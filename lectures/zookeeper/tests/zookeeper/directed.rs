@@ -1,13 +1,16 @@
 //! Directed: messages that a client of this crate would not send, and situations that chance rarely brings.
 
-use labrpc::{Direction, Name, TapAction};
+use std::fmt::Debug;
+
+use labrpc::{Direction, Name, RpcError, TapAction};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
-use zookeeper::rpc::{Action, Connect, Delivery, Exchange, Refused, Request, ZkPeer};
+use tester::Test;
+use zookeeper::rpc::{Action, Connect, Connected, Delivery, Exchange, Refused, Request, ZkPeer};
 use zookeeper::{ANY_VERSION, Error, EventKind, Flags, Operation, Outcome, SessionId, Settings};
 
-use crate::cluster::{Cluster, Zk, expect_event, ms, play};
+use crate::cluster::{Cluster, Zk, answer, expect_event, ms, play};
 
 pub(crate) fn peer(cluster: &Cluster, server: usize) -> ZkPeer {
     let (number, end) = cluster.net.make_end(cluster.servers.name(server));
@@ -29,6 +32,26 @@ pub(crate) fn exchange(
     Exchange { session, connection, last_zxid: 0, answered: 0, received, requests }
 }
 
+/// A server must refuse this, with one of these words.
+#[track_caller]
+fn expect_refused<T: Debug>(
+    t: &Test,
+    why: &str,
+    answer: Result<Result<T, Refused>, RpcError>,
+    due: &[Refused],
+) {
+    let is_due = matches!(&answer, Ok(Err(refused)) if due.contains(refused));
+    t.expect(is_due, || format!("{why}: {due:?} was due, and the server answers {answer:?}"));
+}
+
+/// A server must take an open session that comes with its password.
+#[track_caller]
+fn expect_taken(t: &Test, answer: Result<Result<Connected, Refused>, RpcError>) {
+    t.expect(matches!(answer, Ok(Ok(_))), || {
+        format!("an open session comes with its password and a newer connection, and the server answers {answer:?}")
+    });
+}
+
 /// Wrong passwords, sessions that never were, connections that are over, states that no server has, and a
 /// server that reaches no leader.
 #[test]
@@ -38,26 +61,28 @@ fn zk_refusals() {
         let peer = peer(cluster, server);
         let made = peer.connect(&connect(0, 0, 1)).expect("a server").expect("a new session");
         let (session, secret) = (made.session, made.secret);
-        assert_eq!(peer.connect(&connect(session, secret ^ 1, 2)), Ok(Err(Refused::Expired)));
-        assert_eq!(peer.connect(&connect(session ^ 1, secret, 2)), Ok(Err(Refused::Expired)));
-        let ahead = Connect { last_zxid: made.zxid + 100, ..connect(session, secret, 2) };
-        assert_eq!(peer.connect(&ahead), Ok(Err(Refused::Behind)));
-        let ahead = Exchange { last_zxid: made.zxid + 100, ..exchange(session, 1, 0, Vec::new()) };
-        assert_eq!(peer.exchange(&ahead), Ok(Err(Refused::Behind)));
-        assert!(peer.connect(&connect(session, secret, 3)).is_ok_and(|answer| answer.is_ok()));
-        assert_eq!(peer.connect(&connect(session, secret, 2)), Ok(Err(Refused::NotConnected)));
-        assert_eq!(peer.exchange(&exchange(session, 1, 0, Vec::new())), Ok(Err(Refused::NotConnected)));
-        let never = peer.exchange(&exchange(7, 1, 0, Vec::new()));
-        assert!(
-            matches!(never, Ok(Err(Refused::NotConnected | Refused::Expired))),
-            "no such session: {never:?}"
-        );
+        let expired = [Refused::Expired];
+        expect_refused(t, "a wrong password", peer.connect(&connect(session, secret ^ 1, 2)), &expired);
+        expect_refused(t, "no such session", peer.connect(&connect(session ^ 1, secret, 2)), &expired);
+        let (ahead, behind) = ("the client has seen a state that no server has (invariant 4)", [Refused::Behind]);
+        let connects = Connect { last_zxid: made.zxid + 100, ..connect(session, secret, 2) };
+        expect_refused(t, ahead, peer.connect(&connects), &behind);
+        let asks = Exchange { last_zxid: made.zxid + 100, ..exchange(session, 1, 0, Vec::new()) };
+        expect_refused(t, ahead, peer.exchange(&asks), &behind);
+        expect_taken(t, peer.connect(&connect(session, secret, 3)));
+        let (late, gone) = ("connection 3 has taken the place of that one", [Refused::NotConnected]);
+        expect_refused(t, late, peer.connect(&connect(session, secret, 2)), &gone);
+        expect_refused(t, late, peer.exchange(&exchange(session, 1, 0, Vec::new())), &gone);
+        let never = [Refused::NotConnected, Refused::Expired];
+        expect_refused(t, "no such session", peer.exchange(&exchange(7, 1, 0, Vec::new())), &never);
         t.scene("Without the two others the server opens no session. It still has the old one.");
         let others: Vec<usize> = (0..3).filter(|&other| other != server).collect();
         cluster.servers.partition(&[&[server], &others]);
         let answer = peer.connect(&connect(0, 0, 1));
-        assert!(answer == Ok(Err(Refused::Unavailable)) || !t.is_ordinary(), "{answer:?}");
-        assert!(peer.connect(&connect(session, secret, 4)).is_ok_and(|answer| answer.is_ok()));
+        if t.is_ordinary() {
+            expect_refused(t, "no leader can open a session", answer, &[Refused::Unavailable]);
+        }
+        expect_taken(t, peer.connect(&connect(session, secret, 4)));
         cluster.servers.heal();
         cluster.wait(20_000, "there are new sessions again", || {
             matches!(peer.connect(&connect(0, 0, 1)), Ok(Ok(_)))
@@ -68,7 +93,7 @@ fn zk_refusals() {
 /// Requests come late, twice, and in the wrong order. They are handled once, in order.
 #[test]
 fn zk_requests_out_of_order() {
-    play("zk_requests_out_of_order", 3, |_, cluster| {
+    play("zk_requests_out_of_order", 3, |t, cluster| {
         let peer = peer(cluster, cluster.leader());
         let made = peer.connect(&connect(0, 0, 1)).expect("a server").expect("a new session");
         let create = |xid: u64| {
@@ -77,14 +102,19 @@ fn zk_requests_out_of_order() {
         };
         let list =
             Request { xid: 4, operation: Operation::GetChildren { path: String::new(), watch: false } };
+        let list = || list.clone();
         let bring = |requests| peer.timeout(ms(100)).exchange(&exchange(made.session, 1, 0, requests));
         // The third and fourth come first, then the second twice, then the first.
-        let _ = bring(vec![create(3), list]);
+        let _ = bring(vec![create(3), list()]);
         let _ = bring(vec![create(2), create(2)]);
-        assert_eq!(cluster.watch.data("n2"), None, "a request has overtaken another one");
+        t.expect(cluster.watch.data("n2").is_none(), || {
+            "request 2 is carried out, and request 1 has not come (invariant 2)".to_owned()
+        });
         let _ = bring(vec![create(1), create(2)]);
+        // A server need not keep what came early. Until it is answered, a client brings it again.
         let xids = |received: u64| {
-            let all = peer.exchange(&exchange(made.session, 1, received, Vec::new())).expect("a server");
+            let again = vec![create(1), create(2), create(3), list()];
+            let all = peer.exchange(&exchange(made.session, 1, received, again)).expect("a server");
             let all = all.expect("the connection is there");
             let xid = |delivery| match delivery {
                 Delivery::Reply { xid, .. } => xid,
@@ -100,10 +130,15 @@ fn zk_requests_out_of_order() {
             let came = cluster.wait_for(5000, "the next of four replies", || {
                 Some(xids(received)).filter(|came| !came.is_empty())
             });
-            assert_eq!(xids(received)[..came.len()], came, "replies are kept until they are taken");
+            let again = xids(received);
+            t.expect(again.starts_with(&came), || {
+                format!("the replies to {came:?} were not taken, and the next answer brings those to {again:?}")
+            });
             taken.extend(came);
         }
-        assert_eq!(taken, [1, 2, 3, 4], "the replies come in the order of the requests");
+        t.expect(taken == [1, 2, 3, 4], || {
+            format!("requests 1 to 4 were asked for, and the replies come as {taken:?} (invariant 2)")
+        });
     });
 }
 
@@ -133,8 +168,12 @@ fn zk_snapshot_reaches_clients() {
         t.scene("The follower hears again.");
         cluster.net.network().clear_tap();
         expect_event(t, "the data of x", changes, &[EventKind::Data]);
-        assert_eq!(write.wait(), Ok(Outcome::Created("y".to_owned())));
-        assert_eq!(reader.get_data("x").expect("the node is there").0, b"new");
+        let (written, due) = (answer(t, "the create of y", write), Ok(Outcome::Created("y".to_owned())));
+        t.expect(written == due, || format!("the create of y is done, and is answered {written:?}"));
+        let read = reader.get_data("x").map(|(data, _)| data);
+        t.expect(read.as_deref() == Ok(b"new"), || {
+            format!("the event of x has come, and a read behind it gives {read:?} (invariant 6)")
+        });
     });
 }
 
@@ -195,11 +234,14 @@ fn zk_snapshot_behind_a_session() {
         t.exercised(cluster.servers.persister(leader).snapshot_size() > 0, "a snapshot replaced the log");
         t.scene("The follower hears again.");
         cluster.net.network().clear_tap();
-        let (written, closed) = (write.wait(), close.wait());
+        let (written, closed) = (answer(t, "the create of y", write), answer(t, "the close", close));
         let is_known = [Ok(Outcome::Created("y".to_owned())), Err(Error::SessionExpired)].contains(&written);
-        assert!(is_known, "the write is carried out, or nobody knows: {written:?}");
-        assert!([Ok(Outcome::Done), Err(Error::SessionExpired)].contains(&closed), "{closed:?}");
-        assert_eq!(cluster.watch.data("y"), None, "the node has gone with the session");
+        t.expect(is_known, || format!("a write is carried out, or nobody knows; it is answered {written:?}"));
+        let is_closed = [Ok(Outcome::Done), Err(Error::SessionExpired)].contains(&closed);
+        t.expect(is_closed, || format!("the session is over, and its close is answered {closed:?}"));
+        t.expect(cluster.watch.data("y").is_none(), || {
+            "the ephemeral node y outlives its session (invariant 7)".to_owned()
+        });
     });
 }
 
@@ -230,7 +272,11 @@ fn zk_restored_watches() {
         thread::sleep(ms(600));
         reader.set_link(2, true);
         expect_event(t, "the children of b", child, &[EventKind::Children]);
-        assert!(!later.has_fired() && !absent.has_fired(), "nothing has happened to those");
+        t.expect(!later.has_fired() && !absent.has_fired(), || {
+            "the watches of a and later have moved with the client and fire, and nothing has happened to them \
+             (invariant 6)"
+                .to_owned()
+        });
         cluster.net.network().clear_tap();
         t.scene("Then something happens to the others.");
         writer.set_data("a", b"1", ANY_VERSION).expect("the node is there");
@@ -284,7 +330,7 @@ fn zk_numbers_in_snapshots() {
             cluster.servers.connect(server);
         }
         let next = create();
-        assert!(next > before[4], "{next} behind {before:?}");
+        t.expect(next > before[4], || format!("{next} is made behind {before:?} (invariant 8)"));
     });
 }
 
@@ -354,7 +400,9 @@ fn zk_close_comes_twice() {
         };
         thread::sleep(ms(2000));
         t.exercised(closes() == 2, "it came twice");
-        assert_eq!(cluster.watch.ended(session), ended, "it ended once");
+        t.expect(cluster.watch.ended(session) == ended, || {
+            "a session that is over ends once more, by a late close (invariant 7)".to_owned()
+        });
         cluster.client_at(0).create("next", b"", Flags::REGULAR).expect("a new node");
     });
 }

@@ -160,7 +160,6 @@ fn zk_events_are_kept() {
         let server = cluster.leader();
         let writer = cluster.client_at(server);
         writer.create("x", b"", Flags::REGULAR).expect("a new node");
-        writer.sync("").expect("a leader is there");
         let peer = peer(cluster, server);
         let made = cluster.wait_for(20_000, "a session", || peer.connect(&connect(0, 0, 1)).ok()?.ok());
         let read = Request { xid: 1, operation: Operation::GetData { path: "x".into(), watch: true } };

@@ -5,7 +5,7 @@ use tester::Test;
 use zookeeper::rpc::Action;
 use zookeeper::{ANY_VERSION, EventKind, Flags, Operation, Outcome, Settings};
 
-use crate::cluster::{Cluster, Zk, expect_event, ms, play};
+use crate::cluster::{Cluster, Zk, answer, expect_event, ms, play};
 use crate::part_a::pipeline;
 
 /// A server that leads, and one that does not.
@@ -80,13 +80,17 @@ fn zk_stale_read_allowed() {
             matches!(answer, Ok(Outcome::Data(data, _)) if data == b"old"),
             "read at a server that is behind"
         );
-        assert_eq!(Some(zxid), old, "the state says how old it is");
+        t.expect(Some(zxid) == old, || {
+            format!("a read at a server in state {old:?} says that it shows state {zxid} (invariant 3)")
+        });
         t.scene("The follower is back. The reader asks for a sync, then reads.");
         cluster.servers.connect(behind);
         reader.sync("x").expect("a leader is there");
         let (zxid, answer) = read();
-        assert!(matches!(answer, Ok(Outcome::Data(data, _)) if data == b"new"), "read behind a sync");
-        assert!(Some(zxid) > old);
+        t.expect(matches!(&answer, Ok(Outcome::Data(data, _)) if data == b"new"), || {
+            format!("\"new\" was written before the sync, and the read behind it gives {answer:?}")
+        });
+        t.expect(Some(zxid) > old, || format!("behind the sync the state is {zxid}, and before it {old:?}"));
     });
 }
 
@@ -101,16 +105,21 @@ fn zk_no_backward_read() {
         if behind != follower || cluster.leader() != leader {
             return t.exercised(false, "the leader stayed");
         }
-        assert_eq!(reader.get_data("x").expect("a read").0, b"new");
+        let read = reader.get_data("x").map(|(data, _)| data);
+        t.expect(read.as_deref() == Ok(b"new"), || format!("\"new\" was written, and the leader reads {read:?}"));
         t.scene("The reader loses its server, and knows no other than the one that is behind.");
         reader.set_link(leader, false);
         let pending = reader.start(Operation::GetData { path: "x".into(), watch: false });
         thread::sleep(ms(1000));
-        assert!(!pending.is_done(), "a server that is behind has answered");
+        t.expect(!pending.is_done(), || {
+            "a server has answered whose state is older than what the client has seen (invariant 4)".to_owned()
+        });
         t.scene("That one catches up.");
         cluster.servers.connect(behind);
-        let answer = pending.wait();
-        assert!(matches!(&answer, Ok(Outcome::Data(data, _)) if data == b"new"), "then {answer:?}");
+        let answer = answer(t, "a read at a server that has caught up", pending);
+        t.expect(matches!(&answer, Ok(Outcome::Data(data, _)) if data == b"new"), || {
+            format!("the client has read \"new\", and reads {answer:?} at the next server (invariant 4)")
+        });
     });
 }
 
@@ -129,14 +138,21 @@ fn zk_read_own_write_moves() {
             zk.set_link(leader, false);
             let pending = zk.start(Operation::GetData { path: "x".into(), watch: false });
             thread::sleep(ms(700));
-            assert!(!pending.is_done(), "a server without the write has answered");
+            t.expect(!pending.is_done(), || {
+                "a server has answered that does not have the client's last write (invariant 5)".to_owned()
+            });
             cluster.servers.connect(behind);
-            let answer = pending.wait();
-            assert!(matches!(&answer, Ok(Outcome::Data(data, _)) if data == &[round]), "read {answer:?}");
+            let answer = answer(t, "a read at a server that has caught up", pending);
+            t.expect(matches!(&answer, Ok(Outcome::Data(data, _)) if data == &[round]), || {
+                format!("the client has written {round}, and reads {answer:?} (invariant 5)")
+            });
             t.scene("It returns to the first server.");
             zk.set_link(leader, true);
             zk.set_link(behind, false);
-            assert_eq!(zk.get_data("x").expect("a read").0, [round]);
+            let read = zk.get_data("x").map(|(data, _)| data);
+            t.expect(read.as_deref() == Ok(&[round]), || {
+                format!("the client has written {round}, and reads {read:?} (invariant 5)")
+            });
             zk.set_link(behind, true);
         }
     });
@@ -176,7 +192,9 @@ fn zk_watch_once_and_reconnect() {
             expect_event(t, "the data of d", data, &[EventKind::Data]);
             expect_event(t, "the children of d", children, &[EventKind::Children]);
             expect_event(t, "d/new, which was absent", absent, &[EventKind::Created, EventKind::Deleted]);
-            assert!(!quiet.has_fired(), "a watch has fired without a change");
+            t.expect(!quiet.has_fired(), || {
+                "the watch of never, which is absent, has fired, and it has not come (invariant 6)".to_owned()
+            });
             reader.set_link(server, true);
             let _ = writer.delete("d/new", ANY_VERSION);
         }
@@ -197,7 +215,10 @@ fn zk_sync_fresh() {
             let without = b.get_data("x").map(|(data, _)| data);
             stale += usize::from(without != Ok(vec![round]));
             b.sync("x").expect("a leader is there");
-            assert_eq!(b.get_data("x").expect("the node is there").0, [round], "A told B of {round}");
+            let read = b.get_data("x").map(|(data, _)| data);
+            t.expect(read.as_deref() == Ok(&[round]), || {
+                format!("A has told B of {round}, and B reads {read:?} behind a sync")
+            });
         }
         t.exercised(stale > 0, "a read without a sync was old");
     });

@@ -4,7 +4,7 @@ use labrt::thread;
 use zookeeper::rpc::Action;
 use zookeeper::{ANY_VERSION, Error, Flags, Operation, Outcome, Settings};
 
-use crate::cluster::{ms, play, play_with};
+use crate::cluster::{answer, ms, play, play_with};
 
 /// Rule 7 and invariant 7: silence longer and shorter than the timeout, and a change of leaders.
 #[test]
@@ -21,16 +21,27 @@ fn zk_ephemeral_expiry() {
         short.set_links(true);
         thread::sleep(ms(200));
         other.sync("").expect("a leader is there");
-        assert!(other.exists("short").expect("a read").is_some(), "its session lives");
+        let short_node = other.exists("short");
+        t.expect(matches!(short_node, Ok(Some(_))), || {
+            format!(
+                "a client was cut off for less than its timeout, and its ephemeral node is {short_node:?} \
+                 (invariant 7)"
+            )
+        });
         cluster.wait(20_000, "the session that is cut off ends", || {
             cluster.watch.ended(long.session()).is_some()
         });
         other.sync("").expect("a leader is there");
-        assert_eq!(other.exists("long-1"), Ok(None));
-        assert_eq!(other.exists("long-2"), Ok(None));
+        for path in ["long-1", "long-2"] {
+            let node = other.exists(path);
+            t.expect(node == Ok(None), || format!("{path} outlives its session (invariant 7): {node:?}"));
+        }
         t.scene("The client learns it when it is back.");
         long.set_links(true);
-        assert_eq!(long.exists("long-1"), Err(Error::SessionExpired));
+        let told = long.exists("long-1");
+        t.expect(told == Err(Error::SessionExpired), || {
+            format!("a client whose session has ended comes back and reads {told:?}; it must learn of the end")
+        });
         if t.is_ordinary() {
             assert!(short.exists("short").expect("its session lives").is_some());
         }
@@ -109,7 +120,10 @@ fn zk_crash_all_restart() {
             }
             for (number, call) in calls.into_iter().enumerate() {
                 let path = format!("dir/{}", created - 20 + number);
-                assert_eq!(call.wait(), Ok(Outcome::Created(path)), "asked for again, carried out once");
+                let (answer, due) = (answer(t, &format!("the create of {path}"), call), Ok(Outcome::Created(path)));
+                t.expect(answer == due, || {
+                    format!("asked for again, carried out once: {due:?} was due, and the answer is {answer:?}")
+                });
             }
         }
         zk.sync("").expect("a leader is there");

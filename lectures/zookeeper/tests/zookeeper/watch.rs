@@ -57,6 +57,10 @@ struct Seen {
     more: BTreeMap<(String, Zxid), usize>,
     /// The server that has answered its last exchange, and when.
     last_answer: Option<(usize, Instant)>,
+    /// The requests up to this one have come by this connection.
+    come: u64,
+    /// The request of which the answer is due, and since when.
+    due: Option<(u64, Instant)>,
 }
 
 #[derive(Default)]
@@ -64,6 +68,8 @@ struct Facts {
     model: Model,
     sent: BTreeMap<(SessionId, u64), Sent>,
     sessions: BTreeMap<SessionId, Seen>,
+    /// The last transaction that each server has shown.
+    states: BTreeMap<usize, Zxid>,
     /// The highest zxid of an answered write.
     answered: Zxid,
     /// The last sequence number under each parent, which is known by its path and its creation.
@@ -142,6 +148,7 @@ impl Watch {
             self.check_sequence(facts, zxid);
             self.check_ephemerals(facts, transaction);
         }
+        facts.states.insert(server, zxid);
         let applied = &facts.model.applied[zxid as usize - 1];
         self.expect(applied.transaction == *transaction, || {
             format!("9: zxid {zxid} is {transaction:?} at server {server}, and was {:?}", applied.transaction)
@@ -271,6 +278,8 @@ impl Watch {
             armed,
             more: BTreeMap::new(),
             last_answer: None,
+            come: 0,
+            due: None,
         };
     }
 
@@ -283,6 +292,8 @@ impl Watch {
         }
         let seen = facts.sessions.entry(exchange.session).or_default();
         if seen.connection == exchange.connection {
+            let last = exchange.requests.iter().map(|request| request.xid).max();
+            seen.come = seen.come.max(last.unwrap_or(0));
             let taken = seen.under_way.iter().filter(|(number, _)| *number <= exchange.received);
             seen.taken = taken.map(|(_, zxid)| *zxid).fold(seen.taken, Zxid::max);
             seen.under_way.retain(|(number, _)| *number > exchange.received);
@@ -321,6 +332,7 @@ impl Watch {
                 Delivery::Event(event) => self.fired(facts, exchange.session, &event),
             }
         }
+        self.answer_is_due(facts, server, exchange.session);
     }
 
     /// Invariants 1 to 3, 5 and 6 for a reply.

@@ -1,14 +1,42 @@
-//! Invariant 6, the second half: a watch fires at least once, if the node changes and the session lives.
+//! What is missing: events and answers that are due.
+//!
+//! Invariant 6, the second half: a watch fires at least once, if the node changes and the session lives. And
+//! whoever has carried out a request answers it.
 
 use labrt::time::{Duration, Instant};
-use zookeeper::{SessionId, Zxid};
+use zookeeper::{Operation, SessionId, Zxid};
 
-use super::Watch;
+use super::{Facts, Watch};
 
 /// A session that a server has answered within this time is in contact with it.
 const CONTACT: Duration = Duration::from_secs(5);
 
+/// How long a server may take for an answer that waits for nothing.
+const ANSWER: Duration = Duration::from_secs(20);
+
 impl Watch {
+    /// A server has answered an exchange of this session. The next reply is due if the server has carried out
+    /// that write, or if it is a read, before which everything is answered. It does not come for ever so long.
+    pub(super) fn answer_is_due(&self, facts: &mut Facts, server: usize, session: SessionId) {
+        let state = facts.states.get(&server).copied().unwrap_or(0);
+        let Some(seen) = facts.sessions.get_mut(&session) else { return };
+        let key = (session, seen.xid);
+        let operation = facts.sent.get(&key).filter(|_| seen.xid <= seen.come).map(|sent| &sent.operation);
+        let Some(operation) = operation else { return };
+        let is_due = match facts.model.writes.get(&key) {
+            Some(&done) => done <= state,
+            None => !operation.is_write() && !matches!(operation, Operation::Sync { .. }),
+        };
+        let (xid, since) = seen.due.filter(|(xid, _)| *xid == seen.xid).unwrap_or((seen.xid, Instant::now()));
+        seen.due = is_due.then_some((xid, since));
+        self.expect(!is_due || since.elapsed() < ANSWER, || {
+            format!(
+                "2 and 5: server {server} has not answered request {xid} of session {session:x} for 20 s, \
+                 though nothing is missing for it: {operation:?}"
+            )
+        });
+    }
+
     /// Whether the session, which is open, watches a node that has changed.
     pub(crate) fn is_due(&self, session: SessionId) -> bool {
         let facts = self.facts.lock();
