@@ -64,7 +64,8 @@ fn zk_refusals() {
         let expired = [Refused::Expired];
         expect_refused(t, "a wrong password", peer.connect(&connect(session, secret ^ 1, 2)), &expired);
         expect_refused(t, "no such session", peer.connect(&connect(session ^ 1, secret, 2)), &expired);
-        let (ahead, behind) = ("the client has seen a state that no server has (invariant 4)", [Refused::Behind]);
+        let (ahead, behind) =
+            ("the client has seen a state that no server has (invariant 4)", [Refused::Behind]);
         let connects = Connect { last_zxid: made.zxid + 100, ..connect(session, secret, 2) };
         expect_refused(t, ahead, peer.connect(&connects), &behind);
         let asks = Exchange { last_zxid: made.zxid + 100, ..exchange(session, 1, 0, Vec::new()) };
@@ -132,7 +133,9 @@ fn zk_requests_out_of_order() {
             });
             let again = xids(received);
             t.expect(again.starts_with(&came), || {
-                format!("the replies to {came:?} were not taken, and the next answer brings those to {again:?}")
+                format!(
+                    "the replies to {came:?} were not taken, and the next answer brings those to {again:?}"
+                )
             });
             taken.extend(came);
         }

@@ -238,7 +238,9 @@ fn zk_leader_hears_again() {
         cluster.net.network().set_tap(move |event| {
             let is_deaf = !heard.load(Ordering::SeqCst);
             let is_lost = match event.direction {
-                Direction::Request => (is_deaf || event.method == "ZkRpc.touch") && to_leader.contains(event.end),
+                Direction::Request => {
+                    (is_deaf || event.method == "ZkRpc.touch") && to_leader.contains(event.end)
+                }
                 Direction::Reply => is_deaf && from_leader.contains(event.end),
             };
             if is_lost { TapAction::Drop } else { TapAction::Deliver }

@@ -106,13 +106,16 @@ fn zk_no_backward_read() {
             return t.exercised(false, "the leader stayed");
         }
         let read = reader.get_data("x").map(|(data, _)| data);
-        t.expect(read.as_deref() == Ok(b"new"), || format!("\"new\" was written, and the leader reads {read:?}"));
+        t.expect(read.as_deref() == Ok(b"new"), || {
+            format!("\"new\" was written, and the leader reads {read:?}")
+        });
         t.scene("The reader loses its server, and knows no other than the one that is behind.");
         reader.set_link(leader, false);
         let pending = reader.start(Operation::GetData { path: "x".into(), watch: false });
         thread::sleep(ms(1000));
         t.expect(!pending.is_done(), || {
-            "a server has answered whose state is older than what the client has seen (invariant 4)".to_owned()
+            "a server has answered whose state is older than what the client has seen (invariant 4)"
+                .to_owned()
         });
         t.scene("That one catches up.");
         cluster.servers.connect(behind);

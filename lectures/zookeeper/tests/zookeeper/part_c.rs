@@ -40,7 +40,9 @@ fn zk_ephemeral_expiry() {
         long.set_links(true);
         let told = long.exists("long-1");
         t.expect(told == Err(Error::SessionExpired), || {
-            format!("a client whose session has ended comes back and reads {told:?}; it must learn of the end")
+            format!(
+                "a client whose session has ended comes back and reads {told:?}; it must learn of the end"
+            )
         });
         if t.is_ordinary() {
             assert!(short.exists("short").expect("its session lives").is_some());
@@ -120,9 +122,12 @@ fn zk_crash_all_restart() {
             }
             for (number, call) in calls.into_iter().enumerate() {
                 let path = format!("dir/{}", created - 20 + number);
-                let (answer, due) = (answer(t, &format!("the create of {path}"), call), Ok(Outcome::Created(path)));
+                let (answer, due) =
+                    (answer(t, &format!("the create of {path}"), call), Ok(Outcome::Created(path)));
                 t.expect(answer == due, || {
-                    format!("asked for again, carried out once: {due:?} was due, and the answer is {answer:?}")
+                    format!(
+                        "asked for again, carried out once: {due:?} was due, and the answer is {answer:?}"
+                    )
                 });
             }
         }
