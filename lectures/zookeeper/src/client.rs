@@ -80,8 +80,8 @@ pub struct Pending {
     patience: Option<Duration>,
 }
 
-/// A watch that was left with a read. It fires once: when what it looks at changes, or when its session is over
-/// ([`EventKind::Session`](crate::EventKind)).
+/// A watch that was left with a read. It fires once: when what it looks at changes, or when its session is
+/// over ([`EventKind::Session`](crate::EventKind)).
 pub struct Watch {
     event: Take<Event>,
 }

@@ -16,8 +16,8 @@ use crate::watch::Watch;
 const EVENT: Duration = Duration::from_secs(30);
 /// How long an answer may take, if a majority of the servers is there.
 const ANSWER: Duration = Duration::from_secs(20);
-/// How long a client waits for an answer, unless a test says otherwise. No test keeps one waiting for so long:
-/// whoever gets "connection loss" has lost the answer.
+/// How long a client waits for an answer, unless a test says otherwise. No test keeps one waiting for so
+/// long: whoever gets "connection loss" has lost the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A test on a cluster of so many servers.

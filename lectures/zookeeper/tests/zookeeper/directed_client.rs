@@ -174,8 +174,8 @@ fn zk_client_says_what_it_has() {
     });
 }
 
-/// The server sends once more what the client has taken: it has not heard yet that it has it. A watch that was
-/// left in the meantime must not fire.
+/// The server sends once more what the client has taken: it has not heard yet that it has it. A watch that
+/// was left in the meantime must not fire.
 #[test]
 fn zk_client_takes_events_once() {
     play("zk_client_takes_events_once", |t, stage, client| {

@@ -139,8 +139,8 @@ fn zk_write_behind_the_end() {
     });
 }
 
-/// A server has opened a session, and does not learn that the leader has taken its batch. It sends it again and
-/// again. The session has written elsewhere by then, and its answers are not forgotten.
+/// A server has opened a session, and does not learn that the leader has taken its batch. It sends it again
+/// and again. The session has written elsewhere by then, and its answers are not forgotten.
 #[test]
 fn zk_opening_comes_again() {
     play("zk_opening_comes_again", 3, |t, cluster| {
@@ -256,8 +256,8 @@ fn zk_leader_hears_again() {
     });
 }
 
-/// A leader has judged that a session is over, but is cut off before anybody learns it. The next one hears the
-/// client: the old judgement counts for nothing.
+/// A leader has judged that a session is over, but is cut off before anybody learns it. The next one hears
+/// the client: the old judgement counts for nothing.
 #[test]
 fn zk_judgement_is_overtaken() {
     play("zk_judgement_is_overtaken", 3, |t, cluster| {

@@ -332,7 +332,7 @@ impl Watch {
                 Delivery::Event(event) => self.fired(facts, exchange.session, &event),
             }
         }
-        self.answer_is_due(facts, server, exchange.session);
+        self.answer_is_due(facts, server, exchange);
     }
 
     /// Invariants 1 to 3, 5 and 6 for a reply.

@@ -4,6 +4,7 @@
 //! whoever has carried out a request answers it.
 
 use labrt::time::{Duration, Instant};
+use zookeeper::rpc::Exchange;
 use zookeeper::{Operation, SessionId, Zxid};
 
 use super::{Facts, Watch};
@@ -15,11 +16,13 @@ const CONTACT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(20);
 
 impl Watch {
-    /// A server has answered an exchange of this session. The next reply is due if the server has carried out
-    /// that write, or if it is a read, before which everything is answered. It does not come for ever so long.
-    pub(super) fn answer_is_due(&self, facts: &mut Facts, server: usize, session: SessionId) {
+    /// A server has answered an exchange of this session. Its next reply is due if the server has carried out
+    /// that write, or if it is a read: everything before it is answered. It may come late, but it must come.
+    pub(super) fn answer_is_due(&self, facts: &mut Facts, server: usize, exchange: &Exchange) {
+        let session = exchange.session;
         let state = facts.states.get(&server).copied().unwrap_or(0);
-        let Some(seen) = facts.sessions.get_mut(&session) else { return };
+        let seen = facts.sessions.get_mut(&session).filter(|seen| seen.connection == exchange.connection);
+        let Some(seen) = seen else { return };
         let key = (session, seen.xid);
         let operation = facts.sent.get(&key).filter(|_| seen.xid <= seen.come).map(|sent| &sent.operation);
         let Some(operation) = operation else { return };
