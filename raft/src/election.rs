@@ -10,7 +10,7 @@ use crate::state::{Peer, State};
 
 // handout: bodies 2A
 impl State {
-    /// When the election timeout elapses; never for a leader that counts on its links.
+    /// When the election timeout elapses. `None` for a leader, which by default no timeout deposes.
     pub fn election_deadline(&self) -> Option<Instant> {
         if self.role == Role::Leader { self.quorum_deadline() } else { Some(self.election_deadline) }
     }

@@ -111,10 +111,10 @@ impl News {
         let role = last.role != now.role;
         let election = now.role == Role::Candidate && last.term != now.term;
         let entries = now.role == Role::Leader && last.last_index != now.last_index;
-        let mut outgoing = role || election || entries;
         // handout: drop
-        outgoing |= last.polls != now.polls;
+        let entries = entries || last.polls != now.polls;
         // handout: end
+        let outgoing = role || election || entries;
         News { role, outgoing, committed: last.commit_index != now.commit_index }
     }
 }
@@ -205,17 +205,12 @@ fn check_step(last: &Seen, now: &Seen, changed_from: u64) {
     // A term has no other leader that could send this one a message. So a leader steps down
     // only by leaving its term.
     let still_leader = same_term && last.role == Role::Leader;
-    let mut may_give_up = false;
+    let steps_down = still_leader && now.role != Role::Leader;
     // handout: drop
     // Unless it hears from no majority (`disturbance.rs`).
-    may_give_up |= now.check_quorum && now.role == Role::Follower;
+    let steps_down = steps_down && !(now.check_quorum && now.role == Role::Follower);
     // handout: end
-    assert!(
-        !still_leader || now.role == Role::Leader || may_give_up,
-        "the leader of term {} became a {:?} within the term",
-        now.term,
-        now.role
-    );
+    assert!(!steps_down, "the leader of term {} became a {:?} within the term", now.term, now.role);
     // Figure 3, Leader Append-Only: a leader never overwrites or deletes entries in its
     // log; it only appends new entries.
     assert!(

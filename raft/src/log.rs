@@ -87,7 +87,8 @@ impl Log {
     /// last index if the log does not reach further back.
     ///
     /// Terms never decrease. So this is the last place where this log can agree with another
-    /// log whose entries up to `index` have terms up to `term`.
+    /// log whose entries up to `index` have terms up to `term`. If it is the snapshot's last
+    /// index, that place may also lie before it.
     pub fn last_index_before(&self, index: u64, term: u64) -> u64 {
         let before = self.range(self.last_included_index + 1, index.saturating_sub(1));
         let found = self.last_included_index + before.partition_point(|entry| entry.term <= term) as u64;
@@ -95,6 +96,7 @@ impl Log {
         found
     }
 
+    // handout: body 2A
     /// Where the entry at `index` would stand in `entries`; `None` if the snapshot has replaced
     /// it.
     fn position(&self, index: u64) -> Option<usize> {

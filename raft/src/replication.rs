@@ -322,7 +322,7 @@ impl State {
 
     // handout: body 2A
     /// Whether this server still leads the term in which it sent the request. Everything may
-    /// have changed while the lock was given up.
+    /// have changed while the lock was given up, and the reply may bring a later term (§5.1).
     pub(crate) fn still_leads(&mut self, request_term: u64, reply_term: u64, now: Instant) -> bool {
         debug_assert!(request_term <= self.term(), "a reply to a request of the future");
         self.observe_term(reply_term, now);

@@ -1,6 +1,6 @@
 // handout: file guided
-//! The monitor: one lock, a fixed set of threads, the four conditions for which threads
-//! wait, and the RPC handlers.
+//! The monitor: one lock, a fixed set of threads, the conditions for which threads wait, and
+//! the RPC handlers.
 //!
 //! Everything that Raft decides is in [`State`], which knows of no thread. Everything about
 //! threads is here, and decides nothing. Three rules make that work:
@@ -21,10 +21,9 @@
 //! | `apply_loop` | committed entries, or a leader's snapshot | hands them to the service, in order |
 //!
 //! A single condition variable would do, since each thread looks anew whenever it wakes.
-//! There is one for each of these kinds of thread, and one for the service's reads, because
-//! on real threads most of a command's cost is waking threads. With a single one, each
-//! command wakes every thread of every server several times, mostly for nothing, and takes
-//! twice the context switches.
+//! There is one for each kind of thread, because on real threads most of a command's cost is
+//! waking threads. With a single one, each command wakes every thread of every server
+//! several times, mostly for nothing, and takes twice the context switches.
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut, RangeInclusive};
@@ -110,7 +109,8 @@ struct Signals {
 impl Raft {
     // handout: body 2A
     /// Starts server `me` of the cluster whose servers are reached through `peers`, with
-    /// what `persister` holds of an earlier life, and returns at once.
+    /// what `persister` holds of an earlier life, and returns at once. Its threads are those of
+    /// the table above; part 2A needs no `apply_loop` yet.
     ///
     /// Committed commands, and snapshots that came from a leader, are sent on `apply`. The
     /// threads belong to the node on which this is called, and end with it.
