@@ -133,7 +133,7 @@
 //! - **Several jobs, users, quotas.** The paper, too, leaves them to a cluster's scheduler.
 
 // handout: put
-// // The compiler says when this line can go: when no body is `todo!` any more.
+// // Take this line away when no body is `todo!` any more: the compiler then names what nobody uses.
 // #![expect(unused)]
 //
 // handout: end

@@ -29,7 +29,10 @@ use std::borrow::Cow;
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
 use bytes::Bytes;
-use labapi::{ApplyMsg, Observer, Options, Persister};
+// handout: drop
+use labapi::Options;
+// handout: end
+use labapi::{ApplyMsg, Observer, Persister};
 use labrpc::ClientEnd;
 use labrt::channel::Sender;
 use labrt::sync::{Arc, Condvar, Monitor, MonitorGuard, Settle};

@@ -90,7 +90,7 @@
 //!   its submits waiting until it hears of its successor. Clerks stop waiting earlier.
 
 // handout: put
-// // The compiler says when this line can go: when no body is `todo!` any more.
+// // Take this line away when no body is `todo!` any more: the compiler then names what nobody uses.
 // #![expect(unused)]
 //
 // handout: end

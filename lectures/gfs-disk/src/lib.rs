@@ -11,7 +11,7 @@
 //! byte of a file may change, and no read may return it.
 
 // handout: put
-// // The compiler says when this line can go: when no body is `todo!` any more.
+// // Take this line away when no body is `todo!` any more: the compiler then names what nobody uses.
 // #![expect(unused)]
 //
 // handout: end

@@ -108,7 +108,7 @@
 //! - **Racks and rebalancing.** Distance is the difference of two servers' numbers.
 
 // handout: put
-// // The compiler says when this line can go: when no body is `todo!` any more.
+// // Take this line away when no body is `todo!` any more: the compiler then names what nobody uses.
 // #![expect(unused)]
 //
 // handout: end

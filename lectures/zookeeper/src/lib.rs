@@ -80,7 +80,7 @@
 //! - **Forgetting servers.** `rsm` keeps a few bytes for each life of a server that ever forwarded a write.
 
 // handout: put
-// // The compiler says when this line can go: when no body is `todo!` any more.
+// // Take this line away when no body is `todo!` any more: the compiler then names what nobody uses.
 // #![expect(unused)]
 //
 // handout: end
