@@ -403,6 +403,7 @@ mod tests {
     }
 
     #[test]
+    // Whoever words these assertions in another way writes the new words here.
     #[should_panic(expected = "the Raft state on the disk is damaged at byte")]
     fn a_damaged_disk_is_refused() {
         let disk = Persister::new();

@@ -280,7 +280,8 @@ impl Raft {
     }
 
     // handout: body 2A
-    /// Starts an election whenever the timeout elapses without a sign of a leader (§5.2).
+    /// Starts an election whenever the timeout elapses without a sign of a leader (§5.2). After
+    /// each sign the next timeout is drawn anew (`vary_election_timeout`).
     fn election_loop(&self) {
         let mut state = self.lock();
         loop {

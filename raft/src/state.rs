@@ -7,7 +7,7 @@
 //! outside themselves that they touch is the simulated disk, in `persist.rs`. What the
 //! threads do with them is in `server.rs`.
 //!
-//! The `debug!` lines, here and in the other files of the rules, tell a run's story in the
+//! `debug!` lines, here and in the other files of the rules, tell a run's story in the
 //! paper's words. `cargo lab replay` shows them in the server's column.
 
 use bytes::Bytes;

@@ -290,6 +290,7 @@ fn a_snapshot_replaces_the_entries_that_it_covers() {
 
 /// The same sentence, "just the committed entries".
 #[test]
+// Whoever words this assertion in another way writes the new words here.
 #[should_panic(expected = "only 1 entries have been applied")]
 fn a_snapshot_of_what_was_not_applied_is_a_mistake() {
     with_applied(&[1, 1], 1).snapshot(2, "too much");
