@@ -288,7 +288,8 @@ impl State {
     }
 
     // handout: body 2A
-    /// A reply to our AppendEntries has come, perhaps much later, perhaps a second time.
+    /// A reply to our AppendEntries has come, perhaps much later, perhaps a second time. When
+    /// the request was made (`sent`) matters only to options that no part asks for.
     pub fn handle_append_entries_reply(
         &mut self,
         peer: usize,

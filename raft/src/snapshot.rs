@@ -161,7 +161,8 @@ impl State {
         Ok(std::mem::take(&mut self.incoming).data.into())
     }
 
-    /// A reply to our InstallSnapshot has come.
+    /// A reply to our InstallSnapshot has come. One to a chunk without bytes says only that the
+    /// follower is there, and so that the next chunk may go.
     pub fn handle_install_snapshot_reply(
         &mut self,
         peer: usize,

@@ -7,8 +7,14 @@
 //! outside themselves that they touch is the simulated disk, in `persist.rs`. What the
 //! threads do with them is in `server.rs`.
 //!
-//! `debug!` lines, here and in the other files of the rules, tell a run's story in the
+// handout: drop
+//! The `debug!` lines, here and in the other files of the rules, tell a run's story in the
 //! paper's words. `cargo lab replay` shows them in the server's column.
+// handout: end
+// handout: put
+// //! Write a `debug!` line where something is decided, in the paper's words: `cargo lab replay`
+// //! shows it in the server's column.
+// handout: end
 
 use bytes::Bytes;
 use labapi::{Persister, Role};
@@ -94,7 +100,9 @@ pub struct Peer {
     /// Leader: the last message was large, and no answer has come in time. Until one comes,
     /// messages carry nothing: copies would only fill a slow link.
     pub(crate) probing: bool,
-    /// Leader: the last call achieved nothing, so the next message waits until it is due.
+    /// Leader: the last call achieved nothing, so the next message waits until it is due. No
+    /// answer came, or one that moves neither `next_index` nor the snapshot's offset, although
+    /// there was something in the message.
     /// New entries do not change that, since they would only hammer at a server that is
     /// away.
     pub(crate) back_off: bool,
