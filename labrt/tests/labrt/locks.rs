@@ -2,8 +2,8 @@
 
 use labrt::node::Node;
 use labrt::sync::{Arc, Mutex, RwLock};
-use labrt::time::Duration;
-use labrt::{Config, Failure, FailureKind, Outcome, channel, run, thread};
+use labrt::time::{Duration, Instant};
+use labrt::{Config, Failure, FailureKind, Outcome, channel, run, runtime, thread};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -196,6 +196,24 @@ fn a_circle_of_three_orders_is_warned_of() {
         }
     });
     assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+fn a_sleep_under_a_lock_is_warned_of_and_a_computation_is_not() {
+    let asleep = warnings(|| {
+        let lock = Mutex::new(());
+        let _held = lock.lock(); // held in a sleep
+        thread::sleep(MS); // sleeps
+    });
+    assert_eq!(asleep.len(), 1, "{asleep:?}");
+    assert_names(&asleep[0], &["held in a sleep", "sleeps"]);
+    let busy = warnings(|| {
+        let (lock, start) = (Mutex::new(()), Instant::now());
+        let _held = lock.lock();
+        runtime::compute(3 * MS);
+        assert_eq!(start.elapsed(), 3 * MS);
+    });
+    assert!(busy.is_empty(), "{busy:?}");
 }
 
 #[test]

@@ -23,7 +23,8 @@ fn crash_after_vote_2c() {
         cluster.agree_on(Command::random(), 3, Retry::Yes);
         let mut asked_twice = 0;
         for _ in 0..12 {
-            asked_twice += u32::from(ask_twice(&cluster));
+            let agree = |_| _ = cluster.agree_on(Command::random(), 3, Retry::Yes);
+            asked_twice += u32::from(ask_twice(&cluster, agree, |_| true));
             if asked_twice == 3 {
                 break;
             }
@@ -33,12 +34,17 @@ fn crash_after_vote_2c() {
     });
 }
 
-/// One attempt; whether the voter was asked by both candidates in the same term.
-fn ask_twice(cluster: &Cluster<Raft>) -> bool {
+/// One attempt; whether the voter was asked by both candidates in the same term. It is told who votes when
+/// all must agree, and again between the vote and the crash, where it says whether to go on.
+pub(crate) fn ask_twice(
+    cluster: &Cluster<Raft>,
+    agree: impl FnOnce(usize),
+    has_voted: impl FnOnce(usize) -> bool,
+) -> bool {
     let t = cluster.test();
     (0..3).for_each(|server| cluster.connect(server));
     let voter = cluster.check_one_leader();
-    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    agree(voter);
     let [one, other] = [1, 2].map(|distance| (voter + distance) % 3);
     let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
     let leads = |server, term| cluster.get_state(server) == Some((term, true));
@@ -53,7 +59,7 @@ fn ask_twice(cluster: &Cluster<Raft>) -> bool {
     let contested = term(one);
     cluster.release_link(one, voter);
     let elected = ready && wait_until(Duration::from_millis(150), || leads(one, contested));
-    if !elected || term(other) >= contested {
+    if !elected || !has_voted(voter) || term(other) >= contested {
         return false;
     }
 

@@ -61,6 +61,25 @@ fn it_says_where_progress_was_due() {
     assert_due(&progress, "1 of 3 servers are up and connected");
 }
 
+/// A heartbeat that covers nothing is granted by everybody.
+#[test]
+fn a_granted_heartbeat_tells_nothing_of_a_log() {
+    let progress = three();
+    handles(&progress, 0, &append(&[(4, 1)]), Reply::Granted);
+    let heartbeat = Request::Append {
+        term: 4,
+        leader: 1,
+        prev_index: 0,
+        prev_term: 0,
+        entries: Vec::new(),
+        commit_index: 7,
+    };
+    handles(&progress, 0, &heartbeat, Reply::Granted);
+    let lines = progress.lines(0);
+    let row = lines.iter().find(|line| line.starts_with("  0 ")).expect("a row of server 0");
+    assert!(row.contains("8 of term 4"), "{lines:#?}");
+}
+
 /// Entries of earlier terms are committed by one of the leader's own term (§5.4.2), which comes with another
 /// message here.
 #[test]

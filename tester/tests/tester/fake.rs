@@ -29,6 +29,8 @@ pub(crate) enum Wrong {
     CommitsAlone,
     /// Followers hand other commands to the service than they have in their logs.
     AppliesOther,
+    /// A follower hands its commands to the service with another term.
+    TellsOtherTerm,
     /// Every command is handed to the service twice.
     AppliesTwice,
     /// A follower drops the entries that it has acknowledged.
@@ -226,7 +228,8 @@ impl Fake {
                 if self.wrong(Wrong::AppliesOther) && self.me == 1 {
                     command[0] ^= 1;
                 }
-                ApplyMsg::Command { index, term: 1, command }
+                let term = if self.wrong(Wrong::TellsOtherTerm) && self.me == 1 { 2 } else { 1 };
+                ApplyMsg::Command { index, term, command }
             };
             if sender.send(message.clone()).is_err() {
                 return;

@@ -133,6 +133,12 @@ fn different_applied_commands_are_seen() {
 }
 
 #[test]
+fn different_terms_of_an_applied_entry_are_seen() {
+    let words = ["hands over index 1 as an entry of term", "as one of term"];
+    assert_broken(Wrong::TellsOtherTerm, Invariant::StateMachineSafety, &words);
+}
+
+#[test]
 fn a_thread_that_writes_after_the_crash_is_named() {
     let words = ["server 1", "writes to its disk (", "fake.rs:", "by thread `immortal` of `elsewhere`"];
     assert_broken(Wrong::OutlivesCrash, Invariant::DeadServer, &words);
