@@ -117,8 +117,8 @@ impl Clerk {
 
 /// Asks one server. `None` tells the caller to ask another.
 ///
-/// A lost message says nothing about the server's leadership, so the clerk asks the same server
-/// once more before it tries another.
+/// A lost message ([`RpcError::Failed`]) says nothing about the server's leadership, so the clerk asks the
+/// same server once more before it tries another. A server that does not answer in time is left at once.
 fn ask(
     server: &KvPeer,
     request: &Request<Operation>,

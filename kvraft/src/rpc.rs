@@ -48,7 +48,8 @@ impl Operation {
         }
     }
 
-    /// Whether key and value are within [`MAX_KEY`] and [`MAX_VALUE`].
+    /// Whether key and value are within [`MAX_KEY`] and [`MAX_VALUE`]: clerk and server ask it before they do
+    /// anything.
     pub fn fits(&self) -> bool {
         let (key, value) = match self {
             Operation::Get { key } => (key, 0),

@@ -50,7 +50,8 @@ impl KeyValue {
         Ok(String::new())
     }
 
-    /// Whether every key and value is within the limits.
+    /// Whether every key and value is within the limits. Looked at when a snapshot is made, and when one is
+    /// restored.
     fn fits(&self) -> bool {
         self.values.iter().all(|(key, value)| key.len() <= MAX_KEY && value.len() <= MAX_VALUE)
     }

@@ -34,7 +34,8 @@ pub(crate) fn warn(text: &str) {
 pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: usize, file: Option<&Path>) {
     let head = format!("{}{} ...", head_of(test), test.title);
     if let Some(what) = unwritten(report) {
-        say(&format!("{head} {} ({what})", style("not implemented").yellow()));
+        let place = report.place.as_ref().map_or_else(String::new, |place| format!(", {place}"));
+        say(&format!("{head} {} ({what}{place})", style("not implemented").yellow()));
         return;
     }
     if report.ok {

@@ -138,8 +138,9 @@ pub trait Consensus: Send + Sync + 'static {
     }
 
     /// Blocks until the term or the leadership differs from `seen`, which is an earlier answer of this method
-    /// or of [`Consensus::get_state`], and returns the new values. A change of the term alone need not wake
-    /// the caller. Without a method of its own a module is asked every 10 ms.
+    /// or of [`Consensus::get_state`], or (0, false) at first, and returns the new values. A change of the
+    /// term of a server that does not lead need not wake the caller. Without a method of its own a module is
+    /// asked every 10 ms.
     fn wait_for_leadership(self: &Arc<Self>, seen: (u64, bool)) -> (u64, bool) {
         loop {
             let now = self.get_state();

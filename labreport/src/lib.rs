@@ -82,6 +82,9 @@ pub struct Report {
     /// The failure in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The source line that failed, if it was one that failed: `raft/src/election.rs:31:9`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The rule that was broken, if `kind` is [`Kind::Invariant`]: `ElectionSafety`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invariant: Option<String>,

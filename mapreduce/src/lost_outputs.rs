@@ -106,7 +106,7 @@ impl State {
     /// Notes that the machine is alive, and returns its number.
     pub(crate) fn hear(&mut self, host: &str, now: Instant) -> MachineId {
         let machine = self.machines.number(host);
-        // handout: from 1B
+        // handout: from 1B: `hear_machine`
         self.hear_machine(machine, now);
         // handout: end
         machine

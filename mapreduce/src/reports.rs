@@ -33,12 +33,12 @@ impl State {
         if worker != args.worker || self.is_over() {
             return ProgressReply::Cancel;
         }
-        // handout: from 1B
+        // handout: from 1B: `hear_machine`
         self.hear_machine(machine, now);
         // handout: end
         if advances {
             self.set_deadline(id, now, |attempt| attempt.progress = args.fraction);
-            // handout: from 1B
+            // handout: from 1B: `prolong_waiting_reduce`
             self.prolong_waiting_reduce(worker, now);
             // handout: end
         }
@@ -77,7 +77,7 @@ impl State {
                 self.tell(Event::GivenUp { id, worker: other.worker, cause: Cause::Superseded });
             }
         }
-        // handout: from 1B
+        // handout: from 1B: `remember_output`
         // Part 1B, skip.
         self.remember_output(task, machine);
         // handout: end

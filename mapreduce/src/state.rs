@@ -111,7 +111,7 @@ impl State {
             inputs,
             job,
         };
-        // handout: from 1B
+        // handout: from 1B: `set_replicas`: which machines have the input of a map
         // Part 1B, skip: which machines have the input (`locality.rs`).
         let machines = &mut state.machines;
         let replicas = state.inputs.iter().map(|input| machines.numbers(&input.hosts)).collect();

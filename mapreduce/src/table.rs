@@ -237,7 +237,7 @@ impl TaskTable {
         self.running.remove(&task);
         self.idle += 1;
         self.queue.push_front(task);
-        // handout: from 1B
+        // handout: from 1B: `put_first`
         self.local.put_first(task);
         // handout: end
     }

@@ -31,7 +31,7 @@ impl State {
             let given_up = self.give_up(id, Cause::TimedOut);
             assert!(given_up.is_some(), "{id} has a deadline and is not running");
         }
-        // handout: from 1B
+        // handout: from 1B: `expire_machines`
         self.expire_machines(now);
         // handout: end
     }
@@ -42,7 +42,7 @@ impl State {
         let attempt = tasks.stop(number, id.attempt)?;
         self.forget(id, attempt.worker, attempt.deadline);
         self.tell(Event::GivenUp { id, worker: attempt.worker, cause });
-        // handout: from 1B
+        // handout: from 1B: `rerun_lost_maps`, for a reduce that had fetched its input
         if attempt.fetched {
             // The next attempt of this reduce, on another machine, cannot use what this one had copied.
             self.rerun_lost_maps();
@@ -77,7 +77,7 @@ impl State {
         let machine = attempt.machine;
         self.deadlines.remove(&(before, id));
         self.deadlines.insert((deadline, id));
-        // handout: from 1B
+        // handout: from 1B: `hear_machine`
         self.hear_machine(machine, now);
         // handout: end
         true

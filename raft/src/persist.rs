@@ -204,7 +204,7 @@ impl Persistent {
         }
         self.current_term = term;
         self.voted_for = voted_for;
-        // handout: from 2C
+        // handout: from 2C: the record on the disk
         let length = self.write(&Record::HardState { current_term: term, voted_for });
         // The previous hard state is dead, and was about as long.
         self.count_dead_bytes(length);
@@ -224,7 +224,7 @@ impl Persistent {
         debug_assert!(entries.is_sorted_by_key(|entry| entry.term), "the terms of new entries regress");
         self.changed_from = self.changed_from.min(self.log.last_index() + 1);
         self.log.append(entries);
-        // handout: from 2C
+        // handout: from 2C: the record on the disk
         self.write(&Record::Entries(Cow::Borrowed(entries)));
         // handout: end
     }
@@ -240,7 +240,7 @@ impl Persistent {
         self.changed_from = self.changed_from.min(index);
         let removed = self.log.truncate(index);
         debug_assert!(!removed.is_empty(), "a truncation from index {index} removed nothing");
-        // handout: from 2C
+        // handout: from 2C: the record on the disk
         let length = self.write(&Record::Truncate { index });
         let dead: usize = removed.iter().map(|entry| entry.command.len() + ENTRY_OVERHEAD).sum();
         self.count_dead_bytes(length + dead);

@@ -150,7 +150,7 @@ impl State {
             entries: Vec::new(),
             leader_commit: self.commit_index,
         };
-        // handout: from 2B
+        // handout: from 2B: the entries
         if !self.peers[peer].probing {
             args.entries = that_fit(self.log().suffix(next_index)).to_vec();
         }
@@ -206,7 +206,7 @@ impl State {
             return refusal;
         }
         self.recognise_leader(args.leader_id, now);
-        // handout: from 2B
+        // handout: from 2B: steps 2 to 5 of Figure 2
         // 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         // prevLogTerm. Entries that the snapshot has replaced were committed, so the leader
         // has the same ones.
@@ -302,7 +302,7 @@ impl State {
             return;
         }
         self.note_answer(peer, sent);
-        // handout: from 2B
+        // handout: from 2B: what the reply tells of the follower's log
         if reply.success {
             // If successful: update nextIndex and matchIndex for follower. The follower has
             // what was sent then, which may be less than our log holds by now.

@@ -169,7 +169,7 @@ impl Raft {
                 raft.spawn(format!("ahead_loop {peer}"), move |raft| raft.ahead_loop(peer));
             }
         }
-        // handout: from 2B
+        // handout: from 2B: the thread `apply_loop`
         raft.spawn("apply_loop", |raft| raft.apply_loop());
         // handout: end
         raft

@@ -26,17 +26,18 @@
 //!
 //! The heart of this crate is a table: which submit waits for which entry. Index *and* term
 //! identify an entry (Log Matching). So the table is keyed by index, and holds the term in
-//! which this server, as the leader, made the entry. Three events end a wait:
+//! which this server, as the leader, made the entry. Four events end a wait:
 //!
 //! 1. The entry at that index is applied, and is of that term: the submit gets its reply.
 //! 2. An entry of a later term is applied. Terms never regress along the log, so other entries
 //!    have the places of all uncommitted entries of earlier terms.
 //! 3. This server enters a later term. Its entry may still be committed, but this server may
 //!    never learn of it.
+//! 4. A snapshot replaces the entry. It does not tell the reply.
 //!
-//! The second alone would be correct. The usual solutions of the lab have only that, or only
-//! a comparison at the index itself. Then a clerk hangs at a deposed leader until another
-//! clerk happens to write.
+//! The third is for clerks' patience alone. The usual solutions of the lab do without it, or
+//! have only a comparison at the index itself. Then a clerk hangs at a deposed leader until
+//! the next leader's entries reach it: a no-op soon, another clerk's command at some time.
 //!
 //! # At most once
 //!

@@ -222,7 +222,8 @@ impl<S: StateMachine> Rsm<S> {
     // handout: end
     ///
     /// # Errors
-    /// [`SubmitError::NotLeader`], also if the server loses leadership in the meantime.
+    /// [`SubmitError::NotLeader`], also if the server loses leadership before it is sure that it led after
+    /// the call began. From then on it may answer, leader or not.
     ///
     /// # Panics
     /// If the command is not one that [`StateMachine::read`] answers.
@@ -236,7 +237,7 @@ impl<S: StateMachine> Rsm<S> {
     /// call, as [`Rsm::read`] does.
     ///
     /// # Errors
-    /// [`SubmitError::NotLeader`], also if the server loses leadership in the meantime.
+    /// As [`Rsm::read`].
     pub fn inspect_fresh<T>(&self, look: impl FnOnce(&S) -> T) -> Result<T, SubmitError> {
         let index = match self.raft.read_index() {
             ReadIndex::At(index) => index,
@@ -259,6 +260,10 @@ impl<S: StateMachine> Rsm<S> {
 
     /// Has an entry without effect committed, for reads over a module that has no other proof. Once it is
     /// applied, so is everything that was committed before the call.
+    ///
+    /// # Errors
+    /// [`SubmitError::NotLeader`], also if the leadership was lost: a read changes nothing, so it may be
+    /// asked for again.
     fn barrier(&self) -> Result<(), SubmitError> {
         let outcome = {
             let mut state = self.state.lock();

@@ -30,7 +30,7 @@ pub(crate) struct State<S: StateMachine> {
     pub(crate) machine: S,
     /// Index of the last entry applied to it, 0 at first.
     pub(crate) applied: u64,
-    /// Term of that entry.
+    /// The highest term of an entry that was applied since the boot, 0 at first. A snapshot tells none.
     applied_term: u64,
     /// The last index that the newest snapshot replaces; 0 if there is none.
     pub(crate) last_included_index: u64,
@@ -119,6 +119,7 @@ impl<S: StateMachine> State<S> {
         outcome
     }
 
+    /// Puts a waiter into the table. One of an earlier term at that index ends without a reply.
     fn enlist(&mut self, index: u64, waiter: Waiter<S::Reply>) {
         debug_assert!(index > self.applied, "entry {index} was applied before its submit could wait");
         let term = waiter.term;
@@ -139,7 +140,7 @@ impl<S: StateMachine> State<S> {
         std::mem::replace(&mut self.told, self.applied) != self.applied && self.reads > 0
     }
 
-    /// Takes a message from Raft.
+    /// Takes a message from Raft. A snapshot ends the waits for the entries that it replaces.
     ///
     /// # Panics
     /// If it is not the next one, or is not one of this service.
@@ -231,13 +232,14 @@ impl<S: StateMachine> State<S> {
         self.show();
     }
 
+    /// Shows the machine to the watcher, if there is one.
     fn show(&mut self) {
         if let Some(watcher) = &mut self.watcher {
             watcher(self.applied, &self.machine);
         }
     }
 
-    /// The state as bytes.
+    /// The machine's state up to `applied`, sealed, for Raft to put in place of the log up to there.
     pub(crate) fn snapshot(&mut self) -> Vec<u8> {
         debug_assert!(self.applied > 0, "a snapshot of the initial state replaces no entry");
         self.last_included_index = self.applied;

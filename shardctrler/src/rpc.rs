@@ -70,7 +70,8 @@ pub enum Reply {
 }
 
 /// Why a command is invalid. The controller refuses it as a whole, even if other parts of it
-/// are valid, so the administrator learns of the mistake before it has an effect.
+/// are valid, so the administrator learns of the mistake before it has an effect. Of several mistakes any
+/// one may be named, by all servers the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// A join or leave names no group.

@@ -134,7 +134,7 @@ impl Controller {
 }
 
 /// Every shard is on a group that is present, or all are on [`NO_GROUP`] because no group is; and
-/// every group has a server.
+/// every group has a server. Looked at for each configuration that is made or restored.
 fn is_sound(config: &Config) -> bool {
     let Config { shards, groups, .. } = config;
     let owned = |owner: &GroupId| groups.contains_key(owner) || groups.is_empty() && *owner == NO_GROUP;

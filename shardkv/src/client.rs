@@ -54,7 +54,8 @@ pub struct Clerk {
     peers: Peers,
     /// The newest configuration that the clerk knows.
     config: Config,
-    /// The groups of that configuration that the clerk has asked, with their last known leaders.
+    /// The groups of that configuration that the clerk has asked, with their last known leaders. A newer
+    /// configuration drops those that have left, or have other servers.
     groups: BTreeMap<GroupId, LeaderCache<ShardPeer>>,
     /// One session over all shards.
     session: ClientSession,

@@ -10,8 +10,10 @@ use crate::tenure::Tenure;
 
 // handout: bodies kept
 impl Group {
+    /// Looks at all invariants: after each change, and after a snapshot was restored.
+    ///
     /// # Panics
-    /// If an invariant is broken.
+    /// If one is broken.
     pub(crate) fn check(&self) {
         for shard in 0..self.tenures.len() {
             self.check_tenures(shard);

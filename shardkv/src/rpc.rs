@@ -57,7 +57,9 @@ labrpc::service! {
     /// A server of a group.
     pub service ShardRpc, client ShardPeer {
         /// For clerks: carries out an operation, once for each sequence number of a client.
-        /// Returns the value that a get read, and an empty text for a put or an append.
+        /// Returns the value that a get read, and an empty text for a put or an append. Only the leader
+        /// answers with another error than [`KvError::WrongLeader`]: a server that is cut off from its
+        /// group would send its clients away for ever.
         fn operate(request: Request<Operation>) -> Result<String, KvError>;
 
         /// For the next owner: returns the shard's content. Any server of the group may answer,
@@ -65,8 +67,8 @@ labrpc::service! {
         fn pull(handover: Handover) -> Result<Content, PullError>;
 
         /// From the next owner, when it has the shard on the disks of a majority: the copy here
-        /// is garbage. True if this group has deleted it. False if this server does not know,
-        /// because it is not the leader.
+        /// is garbage. True if this group has deleted it. False if this server cannot tell yet: it is not
+        /// the leader, or has not adopted the configuration.
         fn discard(handover: Handover) -> bool;
     }
 }

@@ -61,7 +61,10 @@ impl Saved {
         }
     }
 
-    /// Replaces the group's state, or leaves it unchanged if a shard cannot be decoded.
+    /// Replaces the group's state. The invariants hold of the new one.
+    ///
+    /// # Errors
+    /// If a shard cannot be decoded, or there is none with its number. The group is unchanged then.
     ///
     /// # Panics
     /// If the restored state breaks an invariant.

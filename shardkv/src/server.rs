@@ -78,8 +78,7 @@ impl ShardServer {
     /// The server's threads belong to the caller's node and end with it.
     ///
     /// # Panics
-    /// If the disk's content is damaged or another group wrote it, or if the group's number is
-    /// [`shardctrler::NO_GROUP`].
+    /// If the disk's content is damaged, or if the group's number is [`shardctrler::NO_GROUP`].
     pub fn start(setup: Setup) -> Arc<ShardServer> {
         let Setup { ends, me, persister, max_raft_state, group, controllers, make_end } = setup;
         let server = Arc::new(ShardServer {

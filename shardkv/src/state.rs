@@ -183,7 +183,7 @@ impl Group {
         tracing::debug!(target: "config", "{} adopted: {}", self.config, self.summary());
     }
 
-    /// The stages of this group's tenures, for the log: "serves [0, 1], pulls [7]".
+    /// The stages of this group's tenures, for the log: "serves [0, 1], pulls [7], passes on [], keeps [2]".
     fn summary(&self) -> String {
         let at = |stage: Stage| {
             let tenures = self.tenures().filter(move |tenure| tenure.stage == stage);
@@ -315,7 +315,7 @@ impl Group {
         self.garbage.get(&handover).map(|&from| Transfer::Discard(servers(from)))
     }
 
-    /// Ends each change other than a client's operation.
+    /// Ends each change other than a client's operation: counts it, and checks the invariants.
     fn changed(&mut self) {
         self.changes += 1;
         self.check();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kvraft::{Clerk, ClerkError, KvServer, MAX_KEY, Operation};
+use kvraft::{Clerk, ClerkError, KvServer, MAX_KEY, MAX_VALUE, Operation};
 use labrpc::{Direction, Name, TapAction, TapEvent};
 use labrt::rand::random_range;
 use labrt::sync::atomic::{AtomicU64, Ordering};
@@ -60,8 +60,8 @@ fn plain_clerk(cluster: &KvCluster<KvServer>) -> Clerk {
     Clerk::new(ends.collect())
 }
 
-/// A key that is too long is an error, and a clerk with a time limit gives up when no server can answer. It
-/// is as good as before then.
+/// A key or value that is too long is an error, and a clerk with a time limit gives up when no server can
+/// answer. It is as good as before then: what it does next is another operation than the one that it gave up.
 #[test]
 fn limits_3a() {
     run("limits_3a", |t: &Test| {
@@ -77,6 +77,11 @@ fn limits_3a() {
         t.expect(clerk.put(&long[1..], "v") == Ok(()), || {
             "a key of the greatest length is refused".to_owned()
         });
+        let long = "v".repeat(MAX_VALUE + 1);
+        let outcomes = [clerk.put("y", &long), clerk.append("y", &long)];
+        t.expect(outcomes == [Err(ClerkError::TooLarge); 2], || {
+            format!("put and append of {} bytes: {outcomes:?}", long.len())
+        });
         t.scene("No server has a majority. A clerk with a time limit gives up.");
         cluster.partition(&[&[0], &[1], &[2]]);
         for patience in [1000, 3000].map(Duration::from_millis) {
@@ -90,9 +95,18 @@ fn limits_3a() {
                 format!("an operation with a time limit of {patience:?} took {taken:?}")
             });
         }
-        t.scene("All links are restored.");
+        let given_up = Operation::Append { key: "x".to_owned(), value: "u".to_owned() };
+        let outcome = clerk.operate(given_up, Some(Duration::from_secs(1)));
+        t.expect(outcome == Err(ClerkError::TimedOut), || {
+            format!("without a majority an append with a time limit ended with {outcome:?}")
+        });
+        t.scene("All links are restored. What was given up may be carried out all the same.");
         cluster.connect_all();
         let outcome = clerk.append("x", "v");
         t.expect(outcome == Ok(()), || format!("an append after a time-out ended with {outcome:?}"));
+        let read = clerk.get("x");
+        t.expect(read.as_ref().is_ok_and(|value| value.contains('v')), || {
+            format!("\"v\" was appended after an append that was given up, but a read says {read:?}")
+        });
     });
 }

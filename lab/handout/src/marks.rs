@@ -14,12 +14,11 @@
 //! | `handout: drop` … `handout: end` | what stands between is left out |
 //! | `handout: drop, leave: TEXT` … `handout: end` | a comment takes its place |
 //! | `handout: put` … `handout: end` | the comments between become source |
-//! | `handout: from 2B` … `handout: end` | within a body: a solution of an earlier part lacks what stands between |
+//! | `handout: from 2B: the entries` … `handout: end` | within a body: a solution of an earlier part lacks what stands between; students read that 2B adds the entries |
 
 mod private;
 mod solutions;
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::scan::{Kind, Language, kinds};
@@ -96,7 +95,8 @@ enum Verb {
     Body(Option<String>),
     Drop(Option<String>),
     Put,
-    From(String),
+    /// A part, and what it adds.
+    From(String, String),
     End,
     /// The mark's condition does not hold.
     Other(Box<Verb>),
@@ -243,7 +243,7 @@ impl Verb {
     /// Whether the mark needs an `end`.
     fn opens(&self) -> bool {
         match self {
-            Verb::Drop(_) | Verb::Put | Verb::From(_) => true,
+            Verb::Drop(_) | Verb::Put | Verb::From(..) => true,
             Verb::Other(verb) => verb.opens(),
             Verb::File(_) | Verb::Bodies(_) | Verb::Body(_) | Verb::End => false,
         }
@@ -283,10 +283,14 @@ impl Verb {
                 None => Err(format!("`{rest}` behind `drop`: expected `leave: TEXT`")),
             },
             ("put", "") => Ok(Verb::Put),
-            ("from", rest) => match part(rest)? {
-                Some(part) => Ok(Verb::From(part)),
-                None => Err("`from` needs the name of a part".to_owned()),
-            },
+            ("from", rest) => {
+                match rest.split_once(": ").map(|(name, what)| Ok((part(name)?, what))) {
+                    Some(Ok((Some(part), what))) => Ok(Verb::From(part, what.to_owned())),
+                    Some(Err(fault)) => Err(fault),
+                    _ => Err("`from` needs the name of a part, and what it adds: `from 2B: the entries`"
+                        .to_owned()),
+                }
+            }
             ("end", "") => Ok(Verb::End),
             (verb, _) => Err(format!("`{verb}` is no mark: file, bodies, body, drop, put, from or end")),
         }
@@ -305,8 +309,8 @@ fn regions(text: &str, marks: &[Mark], language: Language) -> Result<Vec<Edit>, 
             let begin = open.pop().ok_or_else(nothing)?;
             let stays = match &begin.verb {
                 // Dropped in other cases, or in solutions of earlier parts.
-                Verb::Other(verb) => matches!(**verb, Verb::Drop(_) | Verb::From(_)),
-                verb => matches!(verb, Verb::From(_)),
+                Verb::Other(verb) => matches!(**verb, Verb::Drop(_) | Verb::From(..)),
+                verb => matches!(verb, Verb::From(..)),
             };
             if stays {
                 edits.extend([begin, mark].map(|mark| Edit::without(&mark.range)));
@@ -386,7 +390,7 @@ fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case, goes: &dyn Fn(
         let line = text[..function.start].rfind('\n').map_or(0, |end| end + 1);
         let indent = &text[line..line + text[line..].len() - text[line..].trim_start().len()];
         let later: String =
-            adds(marks, &body).map(|part| format!("{indent}    // {part} adds to it.\n")).collect();
+            adds(marks, &body).map(|(part, what)| format!("{indent}    // {part} adds {what}.\n")).collect();
         let replacement = format!("\n{later}{indent}    todo!(\"{part}\")\n{indent}");
         if case.level == Level::Classic && !is_interface(text, &function) {
             let whole =
@@ -400,12 +404,12 @@ fn bodies(text: &str, kinds: &[Kind], marks: &[Mark], case: Case, goes: &dyn Fn(
     edits
 }
 
-/// The parts that add something to a body, as marks in it say.
-fn adds(marks: &[Mark], body: &Range<usize>) -> impl Iterator<Item = String> {
+/// The parts that add something to a body, and what, as marks in it say.
+fn adds<'a>(marks: &'a [Mark], body: &Range<usize>) -> impl Iterator<Item = (&'a str, &'a str)> {
     let inside = marks.iter().filter(|mark| body.contains(&mark.range.start));
-    let parts =
-        inside.filter_map(|mark| if let Verb::From(part) = &mark.verb { Some(part.clone()) } else { None });
-    parts.collect::<BTreeSet<_>>().into_iter()
+    inside.filter_map(
+        |mark| if let Verb::From(part, what) = &mark.verb { Some((&**part, &**what)) } else { None },
+    )
 }
 
 /// Whether others can call a function: it is public, or implements a trait.

@@ -6,6 +6,7 @@ use lab_terminal::Failure;
 
 use crate::book::{CHAPTERS, expand};
 use crate::labs::Lab;
+use crate::marks::Level;
 use crate::plan::{Choice, Plan, Role, cut_file, files_below};
 
 /// Chapters that every handout has.
@@ -89,6 +90,17 @@ fn readme(choice: &Choice, contents: &str) -> String {
     } else {
         ""
     };
+    let level = match choice.level {
+        Level::Classic => String::new(),
+        Level::Guided => {
+            let packages: String = list(&choice.labs).iter().map(|name| format!(" -p {name}")).collect();
+            format!(
+                "\nThe files, types and signatures of a reference are left; \"How to read\" in a crate's `lib.rs` says where to \
+                 begin. Its rules have tests of their own, which are not graded: `cargo test{packages}` runs them, too. You may \
+                 change whatever the tests do not name.\n"
+            )
+        }
+    };
     let given = list(&choice.given);
     let given = if given.is_empty() {
         String::new()
@@ -97,6 +109,7 @@ fn readme(choice: &Choice, contents: &str) -> String {
     };
     include_str!("../given/README.md")
         .replace("{contents}", contents)
+        .replace("{level}", &level)
         .replace("{first}", first)
         .replace("{yours}", &yours)
         .replace("{below}", &format!("{below}{given}"))
@@ -105,7 +118,6 @@ fn readme(choice: &Choice, contents: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::marks::Level;
 
     #[test]
     fn links_to_what_is_not_there_become_words() {

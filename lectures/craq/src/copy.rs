@@ -140,10 +140,11 @@ impl State {
 // handout: bodies CB
 /// The spare's side.
 impl State {
-    /// Takes a part of the tail's state. What a tail has is committed.
+    /// Takes a part of the tail's state. What a tail has is committed. A repetition changes nothing.
     ///
     /// # Errors
-    /// [`Refusal`].
+    /// [`Refusal::WrongEpoch`] for a member's own epoch or an older one, [`Refusal::Stale`] for an earlier
+    /// attempt, [`Refusal::Gap`] for a part that comes too early.
     pub(crate) fn copy_state(&mut self, part: CopyState, now: Instant) -> Result<(), Refusal> {
         let CopyState { at, attempt, part, content } = part;
         if at.chain != self.settings.chain {

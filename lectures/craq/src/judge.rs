@@ -58,6 +58,9 @@ impl Judge {
 
     /// A heartbeat has come, and `plan` was the plan at some time after that. So if the node is granted a
     /// lease, no plan without it was made before its heartbeat left.
+    ///
+    /// Lives are drawn by chance, and have no order. So a heartbeat of an earlier life that comes very late
+    /// makes a node look as if it had restarted: it is removed without need, and joins again.
     pub(crate) fn note(&mut self, request: Request<Heartbeat>, plan: &Plan, now: Instant) -> Granted {
         let Request { sequence, command: heartbeat, .. } = request;
         let member = heartbeat.member;
@@ -71,7 +74,7 @@ impl Judge {
         let is_member = plan.active.place(member).is_some();
         let is_granted = is_member && stays && heartbeat.epoch == plan.active.epoch;
         let mut granted = Granted { epoch: plan.active.epoch, is_granted, is_member, copy_to: None };
-        // handout: from CB
+        // handout: from CB: the spare that the tail shall copy to
         if is_granted && plan.active.tail() == Some(member) {
             granted.copy_to = self.spare(plan, now);
         }
@@ -119,7 +122,7 @@ impl Judge {
         if plan.active.epoch == 0 {
             return self.first(plan, now);
         }
-        // handout: from CB
+        // handout: from CB: members that are lost
         let proposed = plan.next.as_ref().unwrap_or(&plan.active);
         let lost = self.lost(plan, proposed, now);
         let stay: Vec<Member> =
@@ -137,7 +140,7 @@ impl Judge {
         }
     }
 
-    /// All nodes get their full time.
+    /// All nodes get their full time, which counts from the next look at them.
     fn forget(&mut self) {
         self.reports.clear();
         (self.judged, self.next_since) = (None, None);
@@ -224,8 +227,8 @@ impl Judge {
         Some(if front_count > back_count { front } else { back })
     }
 
-    /// Whether the leases of all members that `next` removes have ended. None of them was granted one after
-    /// the plan was made.
+    /// Whether the leases of all members that `next` lacks have ended. None of them was granted one after the
+    /// plan was made. A configuration that removes nobody is in force at once, and is never `next`.
     ///
     /// The time counts from when this manager has seen the plan, which is after it was made. A manager that
     /// takes over waits longer than it would have to, and never too short.

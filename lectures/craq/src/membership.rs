@@ -15,13 +15,13 @@ impl State {
     /// Takes a configuration that is in force. A repetition changes nothing.
     ///
     /// # Errors
-    /// [`Refusal::WrongEpoch`] if the node has a newer one, [`Refusal::NotMember`] if the node is not in it
-    /// or has no state.
+    /// [`Refusal::WrongEpoch`] if the node has a newer one, or has left that one, [`Refusal::NotMember`] if
+    /// the node is not in it or has no state.
     pub(crate) fn new_config(&mut self, news: NewConfig, now: Instant) -> Result<LastReceived, Refusal> {
         if news.chain != self.settings.chain {
             return Err(Refusal::WrongChain);
         }
-        if news.config.epoch < self.config.epoch {
+        if news.config.epoch < self.config.epoch || news.config.epoch <= self.left {
             return Err(Refusal::WrongEpoch(self.config.epoch));
         }
         if news.config.place(self.me).is_none() {
@@ -62,8 +62,9 @@ impl State {
     /// Nothing is worth keeping, not even the answers that clients got: one of them may belong to an update
     /// that was lost with this node's place.
     pub(crate) fn leave(&mut self) {
-        let (probe, settings) = (self.probe.take(), self.settings);
-        *self = State::new(self.me, settings, probe);
+        let (probe, left) = (self.probe.take(), self.left.max(self.config.epoch));
+        *self = State::new(self.me, self.settings, probe);
+        self.left = left;
         self.show(&Step::Leave);
     }
 

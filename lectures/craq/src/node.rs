@@ -96,7 +96,7 @@ impl Settle for State {
         if !self.replies.is_empty() {
             signals.replies.notify_all();
         }
-        // handout: from CB
+        // handout: from CB: the signal for the copier
         if self.has_part() {
             signals.copies.notify_all();
         }
@@ -125,7 +125,7 @@ impl Node {
         }
         node.spawn("acker", |node| node.run_acker());
         node.spawn("replier", |node| node.run_replier());
-        // handout: from CB
+        // handout: from CB: the copier
         node.spawn("copier", |node| node.run_copier());
         // handout: end
         node
@@ -198,7 +198,7 @@ impl Node {
             let answer = self.peer(successor.node).forward(&forward);
             let is_delivered = answer == Ok(Ok(()));
             let mut state = self.state.lock();
-            // handout: from CB
+            // handout: from CB: `heard`: whether the successor answers
             let is_heard = answer.is_ok() || !state.waits_for(&forward);
             state.heard(successor.node, is_heard, Instant::now());
             // handout: end
@@ -222,7 +222,7 @@ impl Node {
             drop(state);
             let answer = self.peer(predecessor.node).ack(&ack);
             let mut state = self.state.lock();
-            // handout: from CB
+            // handout: from CB: `heard`: whether the predecessor answers
             state.heard(predecessor.node, answer.is_ok(), Instant::now());
             // handout: end
             if answer == Ok(Ok(())) {

@@ -150,6 +150,8 @@ pub struct State {
     pub(crate) incoming: Option<Incoming>,
     /// How many copies this node has begun.
     pub(crate) attempts: u64,
+    /// The newest epoch that the node has left. A late configuration of it must not bring the node back.
+    pub(crate) left: u64,
     /// A neighbour that does not answer, and since when.
     pub(crate) trouble: Option<(NodeId, Instant)>,
     /// The manager must hear something at once.
@@ -186,6 +188,7 @@ impl State {
             handover: None,
             incoming: None,
             attempts: 0,
+            left: 0,
             trouble: None,
             is_urgent: true,
             announced: (0, 0),
@@ -279,7 +282,8 @@ impl State {
         if self.has_lease(now) { Ok(()) } else { Err(Refusal::NoLease) }
     }
 
-    /// A tail that hands over must not commit what its successor does not get.
+    /// A tail that hands over must not commit what its successor does not get, nor answer strong reads: the
+    /// successor may commit before this node hears of it.
     pub(crate) fn check_handover(&self) -> Result<(), Refusal> {
         let steps_back = self.handover.as_ref().is_some_and(Handover::has_stepped_back);
         if steps_back { Err(Refusal::HandingOver) } else { Ok(()) }
@@ -338,7 +342,7 @@ impl State {
     /// A node takes an update from its predecessor. The network may repeat and reorder.
     ///
     /// # Errors
-    /// [`Refusal`].
+    /// [`Refusal`], if the epoch is another one, the lease is over, or the node hands over.
     pub(crate) fn forward(&mut self, forward: Forward, now: Instant) -> Result<(), Refusal> {
         self.check(forward.at)?;
         self.check_lease(now)?;
@@ -406,7 +410,7 @@ impl State {
     pub(crate) fn ack(&mut self, ack: Ack) -> Result<(), Refusal> {
         self.check(ack.at)?;
         self.commit(ack.n);
-        // handout: from CB
+        // handout: from CB: `heard`, once all that was sent is acknowledged
         if let Some(successor) = self.config.successor(self.me)
             && self.sent.is_empty()
         {

@@ -68,7 +68,7 @@ impl ChunkServer {
             let heart = Arc::clone(&server);
             thread::spawn_named("heartbeat", move || heart.run_heartbeats(master));
         }
-        // handout: from GD
+        // handout: from GD: the scrubber
         let scrubber = Arc::clone(&server);
         thread::spawn_named("scrubber", move || scrubber.run_scrubber());
         // handout: end

@@ -20,7 +20,7 @@ impl Master {
         loop {
             thread::sleep(self.settings.look);
             self.reclaim(Instant::now());
-            // handout: from GB
+            // handout: from GB: `repair`
             // A master that has just started does not know yet what the servers have.
             if Instant::now() >= self.started + self.settings.silence {
                 self.repair();

@@ -163,12 +163,12 @@ impl Desk {
             _ => {}
         }
         self.zxid = replica.zxid;
-        // handout: from ZB
+        // handout: from ZB: the end of an earlier connection's watches
         self.watches.forget(connect.session);
         // handout: end
         self.heard.insert(connect.session);
         let mut connection = Connection::new(connect, timeout, now);
-        // handout: from ZB
+        // handout: from ZB: the watches that the client brings (rule 5)
         // Rule 5.
         let mut events = BTreeSet::new();
         for (kind, path) in &connect.watches {
@@ -259,7 +259,7 @@ impl Desk {
                 }
                 operation => {
                     let answer = replica.read(&operation);
-                    // handout: from ZB
+                    // handout: from ZB: the watch of a read (rule 4)
                     // Rule 4: the watch and the read see the same state.
                     if let Some(kind) = watch_of(&operation, &answer) {
                         self.watches.leave(session, kind, operation.path());
@@ -276,7 +276,7 @@ impl Desk {
 impl Desk {
     /// Rule 4: what has happened to nodes goes to those who watch them.
     pub(crate) fn fire(&mut self, changes: &[Change], zxid: Zxid) {
-        // handout: from ZB
+        // handout: from ZB: events
         for change in changes {
             for session in self.watches.fired(change) {
                 self.deliver_event(session, Event { path: change.path.clone(), kind: change.kind, zxid });
@@ -314,7 +314,7 @@ impl Desk {
         if replica.sessions.contains_key(&session) {
             return;
         }
-        // handout: from ZB
+        // handout: from ZB: the end of the session's watches
         self.watches.forget(session);
         // handout: end
         let Some(connection) = self.connections.get_mut(&session).filter(|connection| !connection.is_over)
@@ -329,7 +329,7 @@ impl Desk {
     /// The replica has jumped to the state of a snapshot.
     pub(crate) fn jump(&mut self, replica: &Shared) {
         let since = std::mem::replace(&mut self.zxid, replica.zxid);
-        // handout: from ZB
+        // handout: from ZB: the events of the changes that were jumped over
         let mut events = BTreeSet::new();
         for (session, kind, path) in self.watches.all() {
             if let Some(event) = replica.missed(kind, &path, since) {
@@ -445,7 +445,7 @@ impl Desk {
         let silent: Vec<SessionId> = silent.map(|(&session, _)| session).collect();
         for session in silent {
             self.connections.remove(&session);
-            // handout: from ZB
+            // handout: from ZB: the end of the session's watches
             self.watches.forget(session);
             // handout: end
         }

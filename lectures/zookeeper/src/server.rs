@@ -88,7 +88,7 @@ impl Server {
         server.spawn("forwarder", |server| server.run_forwarder());
         server.spawn("syncer", |server| server.run_syncer());
         server.spawn("toucher", |server| server.run_toucher());
-        // handout: from ZC
+        // handout: from ZC: the judge
         server.spawn("judge", |server| server.run_judge());
         // handout: end
         server
@@ -186,7 +186,7 @@ impl Server {
         if !ReplicatedServer::is_leader(self) {
             return Err(NotLeader);
         }
-        // handout: from ZC
+        // handout: from ZC: what the judge hears
         self.judge.lock().note(sessions, Instant::now());
         // handout: end
         // A leader that no majority follows judges nobody, and must not calm the clients.

@@ -209,6 +209,8 @@ fn reads_behind_rsm() {
         (0..600).for_each(|_| bares.add());
         bares.settle();
         for _ in 0..8 {
+            // A command is last, and not what the last leader began with.
+            bares.add();
             test.scene("All servers crash and start again.");
             bares.restart_all();
             let deadline = Instant::now() + PATIENCE;

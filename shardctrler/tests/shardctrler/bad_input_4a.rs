@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shardctrler::{Clerk, Config, Refusal};
+use shardctrler::{Clerk, Config, GroupId, Refusal};
 use tester::{Test, run};
 
 use crate::cluster::{Cluster, groups};
@@ -23,24 +23,34 @@ fn refusals_4a() {
             cluster.revive(server);
         }
         t.scene("Valid commands still work.");
-        assert_eq!(clerk.join(groups([(3, &["z"])])), Ok(before.number + 1));
+        assert_eq!(clerk.join(groups([(3, &["z"])])), Ok(before.number + 1), "a valid join");
         assert_eq!(clerk.leave(&[3, 3]), Ok(before.number + 2), "a group named twice leaves once");
     });
 }
 
 fn refuse_everything(clerk: &mut Clerk) {
-    assert_eq!(clerk.join(groups([(1, &["other"])])), Err(Refusal::KnownGroup(1)));
-    assert_eq!(clerk.join(groups([(2, &["y"]), (5, &["new"])])), Err(Refusal::KnownGroup(2)));
-    assert_eq!(clerk.join(groups([(5, &[])])), Err(Refusal::NoServers(5)));
-    assert_eq!(clerk.join(groups([(0, &["zero"])])), Err(Refusal::Reserved));
-    assert_eq!(clerk.join(BTreeMap::new()), Err(Refusal::NoGroups));
-    assert_eq!(clerk.leave(&[7]), Err(Refusal::UnknownGroup(7)));
-    assert_eq!(clerk.leave(&[1, 7]), Err(Refusal::UnknownGroup(7)));
-    assert_eq!(clerk.leave(&[]), Err(Refusal::NoGroups));
-    assert_eq!(clerk.move_shard(0, 7), Err(Refusal::UnknownGroup(7)));
-    assert_eq!(clerk.move_shard(0, 0), Err(Refusal::UnknownGroup(0)));
-    assert_eq!(clerk.move_shard(10, 1), Err(Refusal::UnknownShard(10)));
-    assert_eq!(clerk.move_shard(usize::MAX, 1), Err(Refusal::UnknownShard(usize::MAX)));
+    let mut join = |joining: BTreeMap<GroupId, Vec<String>>, why| {
+        assert_eq!(clerk.join(joining.clone()), Err(why), "the answer to a join of {joining:?}");
+    };
+    join(groups([(1, &["other"])]), Refusal::KnownGroup(1));
+    join(groups([(2, &["y"]), (5, &["new"])]), Refusal::KnownGroup(2));
+    join(groups([(5, &[])]), Refusal::NoServers(5));
+    join(groups([(0, &["zero"])]), Refusal::Reserved);
+    join(BTreeMap::new(), Refusal::NoGroups);
+    for (leaving, why) in
+        [(&[7][..], Refusal::UnknownGroup(7)), (&[1, 7], Refusal::UnknownGroup(7)), (&[], Refusal::NoGroups)]
+    {
+        assert_eq!(clerk.leave(leaving), Err(why), "the answer to a leave of {leaving:?}");
+    }
+    for (shard, group, why) in [
+        (0, 7, Refusal::UnknownGroup(7)),
+        (0, 0, Refusal::UnknownGroup(0)),
+        (10, 1, Refusal::UnknownShard(10)),
+        (usize::MAX, 1, Refusal::UnknownShard(usize::MAX)),
+    ] {
+        let moved = clerk.move_shard(shard, group);
+        assert_eq!(moved, Err(why), "the answer to a move of shard {shard} to group {group}");
+    }
 }
 
 /// Queries of numbers that no configuration has return the newest.
@@ -54,11 +64,11 @@ fn strange_queries_4a() {
         }
         clerk.join(groups([(1, &["x"])])).unwrap();
         let newest = clerk.query(-1);
-        assert_eq!(newest.number, 1);
+        assert_eq!(newest.number, 1, "the number of the newest configuration, after one join");
         for number in [1, 2, 1000, i64::MAX, -2, i64::MIN] {
-            assert_eq!(clerk.query(number), newest);
+            assert_eq!(clerk.query(number), newest, "the answer to a query of {number}, and the newest");
         }
-        assert_eq!(clerk.query(0), Config::default());
+        assert_eq!(clerk.query(0), Config::default(), "configuration 0, after a join");
     });
 }
 
@@ -70,9 +80,9 @@ fn last_group_leaves_4a() {
         let clerk = &mut cluster.clerk();
         clerk.join(groups([(1, &["x"])])).unwrap();
         clerk.leave(&[1]).unwrap();
-        assert_eq!(clerk.query(-1).shards, [0; 10]);
-        assert_eq!(clerk.move_shard(3, 1), Err(Refusal::UnknownGroup(1)));
+        assert_eq!(clerk.query(-1).shards, [0; 10], "owners, after the last group has left");
+        assert_eq!(clerk.move_shard(3, 1), Err(Refusal::UnknownGroup(1)), "a move to a group that has left");
         clerk.join(groups([(2, &["y"])])).unwrap();
-        assert_eq!(clerk.query(-1).shards, [2; 10]);
+        assert_eq!(clerk.query(-1).shards, [2; 10], "owners, after the only group has joined");
     });
 }

@@ -47,7 +47,7 @@ fn commands_count_once_4a() {
             "80 commands should make configurations 1 to 80, one each"
         );
         cluster.net().network().set_reliable(true);
-        assert_eq!(cluster.clerk().query(-1).number, 80);
+        assert_eq!(cluster.clerk().query(-1).number, 80, "the newest number, after 80 commands");
     });
 }
 
@@ -83,7 +83,12 @@ fn two_leaders_4a() {
             let newest = clerk.query(-1);
             (0..=newest.number).for_each(|number| note(&mut seen, clerk.query(number as i64)));
             let with_group = |config: &&Config| config.groups.contains_key(&(100 + group));
-            assert_eq!(seen.values().find(with_group).map(|config| config.number), Some(joined));
+            assert_eq!(
+                seen.values().find(with_group).map(|config| config.number),
+                Some(joined),
+                "the first configuration with group {}, and the one that its join is said to have made",
+                100 + group
+            );
             clerk.join(groups([(50 + group, &["x"])])).unwrap();
         }
         t.scene("The configurations are the same while each server in turn is down.");
@@ -91,7 +96,7 @@ fn two_leaders_4a() {
         for server in 0..cluster.len() {
             cluster.crash(server);
             (0..=newest.number).for_each(|number| note(&mut seen, clerk.query(number as i64)));
-            assert_eq!(clerk.query(-1), newest);
+            assert_eq!(clerk.query(-1), newest, "the newest configuration while server {server} is down");
             cluster.revive(server);
         }
     });

@@ -22,7 +22,11 @@ fn basic_4a() {
         for server in 0..cluster.len() {
             cluster.crash(server);
             for config in &history {
-                assert_eq!(clerk.query(config.number as i64), *config);
+                let (number, asked_again) = (config.number, clerk.query(config.number as i64));
+                assert_eq!(
+                    asked_again, *config,
+                    "configuration {number} while server {server} is down, and as it was made"
+                );
             }
             cluster.revive(server);
         }
@@ -38,7 +42,7 @@ fn basic_4a() {
             assert!(!moved || clerk.query(-1).number > before.number, "a move made no configuration");
         }
         let owners = clerk.query(-1).shards;
-        assert_eq!(owners.to_vec(), (0..10).map(target).collect::<Vec<_>>());
+        assert_eq!(owners.to_vec(), (0..10).map(target).collect::<Vec<_>>(), "owners, after ten moves");
         clerk.leave(&[503]).unwrap();
         clerk.leave(&[504]).unwrap();
 
@@ -74,7 +78,8 @@ fn basic_join_and_leave(t: &Test, clerk: &mut Clerk) -> Vec<Config> {
     history.push(check(clerk, &[1]));
     clerk.join(groups([(2, &["a", "b", "c"])])).unwrap();
     let both = check(clerk, &[1, 2]);
-    assert_eq!(both.groups, groups([(1, &["x", "y", "z"]), (2, &["a", "b", "c"])]));
+    let joined = groups([(1, &["x", "y", "z"]), (2, &["a", "b", "c"])]);
+    assert_eq!(both.groups, joined, "groups and their servers, after two joins");
     history.push(both);
     clerk.leave(&[1]).unwrap();
     history.push(check(clerk, &[2]));
@@ -113,13 +118,18 @@ fn multi_4a() {
         check(clerk, &[]);
         let two = groups([(1, &["x", "y", "z"]), (2, &["a", "b", "c"])]);
         clerk.join(two.clone()).unwrap();
-        assert_eq!(check(clerk, &[1, 2]).groups, two);
+        assert_eq!(check(clerk, &[1, 2]).groups, two, "groups and their servers, after a join of two");
         let third = groups([(3, &["j", "k", "l"])]);
         clerk.join(third.clone()).unwrap();
         let all: BTreeMap<_, _> = two.into_iter().chain(third).collect();
-        assert_eq!(check(clerk, &[1, 2, 3]).groups, all);
+        assert_eq!(
+            check(clerk, &[1, 2, 3]).groups,
+            all,
+            "groups and their servers, after a third has joined"
+        );
         clerk.leave(&[1, 3]).unwrap();
-        assert_eq!(check(clerk, &[2]).groups, groups([(2, &["a", "b", "c"])]));
+        let rest = groups([(2, &["a", "b", "c"])]);
+        assert_eq!(check(clerk, &[2]).groups, rest, "groups and their servers, after two have left");
         clerk.leave(&[2]).unwrap();
 
         t.scene("Ten clerks join and leave several groups at the same time.");
@@ -159,7 +169,7 @@ fn another_leader_says_the_same(t: &Test, cluster: &Cluster, clerk: &mut Clerk) 
         });
         thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(clerk.query(-1), before);
+    assert_eq!(clerk.query(-1), before, "what the next leader says, and what the crashed one said");
 }
 
 /// The course's test of 2024: shards that need not move stay.
@@ -175,12 +185,12 @@ fn minimal_again_4a() {
         clerk.join(groups([(3, &["j", "k", "l"])])).unwrap();
         let three = check(clerk, &[1, 2, 3]);
         check_few_moves(&two, &three);
-        assert!(moved(&two, &three) <= 10 / 3 + 1, "from {two:?} to {three:?}");
+        assert!(moved(&two, &three) <= 10 / 3 + 1, "too many shards moved, from {two:?} to {three:?}");
         t.scene("The first one leaves.");
         clerk.leave(&[1]).unwrap();
         let rest = check(clerk, &[2, 3]);
         check_few_moves(&three, &rest);
-        assert!(moved(&three, &rest) <= 10 / 3 + 1, "from {three:?} to {rest:?}");
+        assert!(moved(&three, &rest) <= 10 / 3 + 1, "too many shards moved, from {three:?} to {rest:?}");
     });
 }
 

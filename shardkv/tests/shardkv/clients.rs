@@ -33,7 +33,8 @@ impl Keys {
     pub(crate) fn check(&mut self, key: usize) {
         let (found, expected) = (self.client.get(&key.to_string()), &self.values[key]);
         self.test.expect(found == *expected, || {
-            format!("expected key {key} to hold {expected:?}, but it holds {found:?}")
+            let place = where_they_part(expected, &found);
+            format!("expected key {key} to hold {expected:?}, but it holds {found:?}: {place}")
         });
     }
 
@@ -58,6 +59,13 @@ impl Keys {
         self.client.put(&key.to_string(), &value);
         self.values[key] = value;
     }
+}
+
+/// Where two texts part, for texts that are too long for a report.
+fn where_they_part(expected: &str, found: &str) -> String {
+    let same = expected.chars().zip(found.chars()).take_while(|(one, other)| one == other).count();
+    let next = |text: &str| text.chars().skip(same).take(10).collect::<String>();
+    format!("behind {same} equal characters comes {:?}, and not {:?}", next(found), next(expected))
 }
 
 /// After this many operations a client pauses after each further one. On the usual network no client

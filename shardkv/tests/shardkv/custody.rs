@@ -89,9 +89,9 @@ impl Ledger {
         let first = self.history.entry((group, view.changes)).or_insert_with(|| view.clone());
         if *first != view {
             return Err(format!(
-                "the servers of group {group} disagree: after {} changes one server has {first:?}, but \
-                 server {server} has {view:?}",
-                view.changes
+                "the servers of group {group} disagree: after {} changes {}",
+                view.changes,
+                differences(first, server, &view)
             ));
         }
         let before = self.groups.get(&group);
@@ -164,11 +164,40 @@ impl Ledger {
         };
         (before.map_or(0, |before| before.config) != view.config).then(|| {
             format!(
-                "group {group} is at configuration {}: serves {:?}, pulls {:?}",
+                "group {group} is at configuration {}: serves {:?}, pulls {:?}, passes on {:?}, keeps {:?}",
                 view.config,
                 shards(Stage::Serving),
-                shards(Stage::Pulling)
+                shards(Stage::Pulling),
+                shards(Stage::Passing),
+                shards(Stage::Waiting)
             )
         })
     }
+}
+
+/// What two servers of a group show differently after equally many changes.
+fn differences(one: &GroupView, server: usize, other: &GroupView) -> String {
+    let mut parts = Vec::new();
+    if one.config != other.config {
+        parts.push(format!(
+            "one server is at configuration {} and server {server} at {}",
+            one.config, other.config
+        ));
+    }
+    let only = |these: &GroupView, those: &GroupView| {
+        let tenures = these.tenures.iter().filter(|tenure| !those.tenures.contains(tenure));
+        let garbage = these.garbage.iter().filter(|garbage| !those.garbage.contains(garbage));
+        (tenures.copied().collect::<Vec<_>>(), garbage.copied().collect::<Vec<_>>())
+    };
+    for (name, (tenures, garbage)) in
+        [("one server".to_owned(), only(one, other)), (format!("server {server}"), only(other, one))]
+    {
+        if !tenures.is_empty() {
+            parts.push(format!("{name} alone has {tenures:?}"));
+        }
+        if !garbage.is_empty() {
+            parts.push(format!("{name} alone knows garbage of {garbage:?}"));
+        }
+    }
+    parts.join("; ")
 }

@@ -1,6 +1,8 @@
 //! The check of a test's history, after the test.
 
-use linearize::{Fault, HistoryError, KvHistory, KvRecorder, Limits, OPEN, Verdict, text};
+use linearize::{
+    Fault, HistoryError, KvHistory, KvOp, KvRecorder, Limits, OPEN, Operation, Text, Verdict, text,
+};
 
 use tester::{FaultSpan, Finding, Kind, Test};
 
@@ -75,9 +77,33 @@ fn judge(history: KvHistory, faults: Vec<Fault>, limits: &Limits) -> Finding {
             Some((Kind::Undecided, format!("whether the history is linearizable is unknown: {undecided}")))
         }
     };
-    let words = words(&history, &verdict, &faults);
+    let words = waiting(&history) + &words(&history, &verdict, &faults);
     let page = move || linearize_page::page(&history.model(), history.history(), &verdict, &faults);
     Finding { wrong, words, page: Box::new(page) }
+}
+
+/// The operations that were under way when the test ended, a line for each of the oldest: a test that came to
+/// no end often waits for one of them.
+fn waiting(history: &KvHistory) -> String {
+    /// How many lines a screen has to spare.
+    const MOST: usize = 5;
+    let operations = history.history().operations().iter();
+    let mut open: Vec<_> = operations.filter(|operation| operation.returned().is_none()).collect();
+    open.sort_by_key(|operation| operation.call);
+    let line = |operation: &&Operation<KvOp, Text>| {
+        let verb = match operation.op {
+            KvOp::Get { .. } => "get",
+            KvOp::Put { .. } => "put",
+            KvOp::Append { .. } => "append",
+        };
+        let key = &history.keys()[operation.op.key().0 as usize];
+        let since = operation.call as f64 / 1e9;
+        format!(
+            "client {} waits since {since:.3} s for the answer to its {verb} of {key:?}\n",
+            operation.client
+        )
+    };
+    open.iter().take(MOST).map(line).collect()
 }
 
 fn words(history: &KvHistory, verdict: &Verdict, faults: &[Fault]) -> String {
@@ -100,6 +126,20 @@ mod tests {
         assert!(message.contains("is unknown") && message.contains("the limit on states"), "{message}");
         assert!(finding.words.starts_with("history: unknown"), "{}", finding.words);
         assert!((finding.page)().contains("undecided"));
+    }
+
+    #[test]
+    fn who_waits_is_told_oldest_first() {
+        let recorder = KvRecorder::new();
+        let done = recorder.call_put(0, "x", "1", 1_000_000);
+        recorder.returned(done, "", 2_000_000);
+        let _later = recorder.call_append(1, "y", "2", 2_500_000_000);
+        let _earlier = recorder.call_get(0, "x", 12_000_000);
+        let finding = judge(recorder.history().expect("it is one"), Vec::new(), &LIMITS);
+        let lines = "client 0 waits since 0.012 s for the answer to its get of \"x\"\n\
+                     client 1 waits since 2.500 s for the answer to its append of \"y\"\n";
+        assert!(finding.words.starts_with(lines), "{}", finding.words);
+        assert!(finding.wrong.is_none());
     }
 
     #[test]

@@ -80,7 +80,11 @@ impl Report {
                 report
             }
             Some(Broken { message, .. }) => self.fail(Kind::Expectation, message),
-            None => self.fail(kind_of(failure.kind), first_line(failure)),
+            None => {
+                let mut report = self.fail(kind_of(failure.kind), first_line(failure));
+                report.line.place.clone_from(&failure.location);
+                report
+            }
         };
         report.line.virtual_ns = failure.at.as_nanos() as u64;
         report

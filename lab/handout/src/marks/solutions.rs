@@ -33,7 +33,7 @@ pub(crate) fn solution_before(text: &str, is_later: &dyn Fn(&str) -> bool) -> Re
             open.push(mark);
         } else if mark.verb == Verb::End
             && let Some(begin) = open.pop()
-            && matches!(&begin.verb, Verb::From(part) if is_later(part))
+            && matches!(&begin.verb, Verb::From(part, _) if is_later(part))
         {
             edits.push(Edit::without(&(begin.range.start..mark.range.end)));
         }

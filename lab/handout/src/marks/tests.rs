@@ -70,10 +70,10 @@ fn classic_leaves_the_interface() {
 /// What is missing before a part is begun is there for those who have bodies at all.
 #[test]
 fn what_is_from_a_part_stays_where_bodies_stay() {
-    let text = "fn a() {\n    // handout: from 2B\n    b();\n    // handout: end\n}\n";
+    let text = "fn a() {\n    // handout: from 2B: the call of `b`\n    b();\n    // handout: end\n}\n";
     assert_eq!(guided(text).text.as_deref(), Some("fn a() {\n    b();\n}\n"));
     let text = format!("// handout: bodies 2A\n{text}");
-    let expected = "fn a() {\n    // 2B adds to it.\n    todo!(\"2A\")\n}\n";
+    let expected = "fn a() {\n    // 2B adds the call of `b`.\n    todo!(\"2A\")\n}\n";
     assert_eq!(guided(&text).text.as_deref(), Some(expected));
 }
 
@@ -113,6 +113,10 @@ fn a_wrong_mark_is_named_with_its_line() {
         (2, "what is put must be a comment".to_owned())
     );
     assert_eq!(fault("// handout: bodies\n").1, "`bodies` needs the name of a part, or `kept`");
+    assert_eq!(
+        fault("// handout: from 2B\n// handout: end\n").1,
+        "`from` needs the name of a part, and what it adds: `from 2B: the entries`"
+    );
     assert_eq!(
         fault("// handout: file some\n").1,
         "a file is for guided, classic, oracle, never or apart, not for `some`"

@@ -260,3 +260,40 @@ fn chain_forward_of_a_node_that_left() {
         },
     );
 }
+
+/// A node was in a chain, was removed, and is a spare. A copy of its old configuration comes late. Whoever
+/// took it would be a member without objects, and answer eventual reads with less than before (invariant 9).
+#[test]
+fn chain_configuration_that_was_left() {
+    play(
+        "chain_configuration_that_was_left",
+        || chain(Mode::Craq, 3),
+        |t, cluster| {
+            let mut client = cluster.client();
+            client.put(1, "shown");
+            cluster.settle();
+            let (at, config) = (cluster.header(), cluster.seen().config(1).clone());
+            let read = Read { at, object: 1, mode: ReadMode::Eventual };
+            let shown = cluster.peer(1).read(&read);
+            assert!(matches!(&shown, Ok(Ok(shown)) if shown.version == 1), "it has the object: {shown:?}");
+            t.scene("The middle is removed, comes back, and is a spare. No copy reaches it.");
+            drop_if(cluster, |event| is_for(event, "NodeRpc.copy_state", 1));
+            cut_off(cluster, 1);
+            cluster.wait_for_chain(&[0, 2]);
+            mend(cluster, 1);
+            cluster.wait(20_000, "the node has left", || cluster.seen().config(1).epoch == 0);
+            t.scene("Its old configuration comes once more.");
+            let Settings { chain, lease, .. } = cluster.settings;
+            let middle = cluster.peer(1);
+            let answer = middle.new_config(&NewConfig { chain, config, successor_has: Some(1), lease });
+            assert!(matches!(answer, Ok(Err(_))), "the node has left that configuration: {answer:?}");
+            let again = middle.read(&read);
+            assert!(
+                !matches!(&again, Ok(Ok(again)) if again.version < 1),
+                "the node showed version 1 before: {again:?}"
+            );
+            cluster.watch.unfilter();
+            cluster.wait_for_chain(&[0, 2, 1]);
+        },
+    );
+}

@@ -32,7 +32,9 @@ fn chain_basic() {
             cluster.settle();
             let after = count();
             let cost: Vec<u64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
-            assert!(!t.is_ordinary() || cost == [10, 20, 20, 0], "10 updates cost {cost:?} of {methods:?}");
+            // An acknowledgement may stand for several updates.
+            let is_cheap = cost[..2] == [10, 20] && cost[2] <= 20 && cost[3] == 0;
+            assert!(!t.is_ordinary() || is_cheap, "10 updates cost {cost:?} of {methods:?}");
             t.scene("What a read costs.");
             (0..10).for_each(|_| assert_eq!(client.get(3).value, b"9"));
             let reads = count()[3] - after[3];
