@@ -82,8 +82,9 @@ pub struct Limits {
     /// Wall time that one task may go on without coming back to the runtime: beyond it, it loops or blocks
     /// the OS thread.
     pub stuck_after: Duration,
-    /// Scheduling decisions at one instant of virtual time: beyond it, tasks wait for one another by
-    /// spinning.
+    /// Scheduling decisions at one instant of virtual time by which tasks only let others go first, or look
+    /// again and again: beyond it, they wait for one another by spinning. Other decisions may be work, a
+    /// million messages say, so that they count a fiftieth.
     pub spin_steps: u64,
     /// Resident memory of the whole process, in bytes; 0 means no limit.
     pub memory: u64,
@@ -178,7 +179,7 @@ impl Config {
         Config { seed, ..Config::default() }
     }
 
-    /// Real threads, with this seed for [`crate::rand`].
+    /// Real threads. They do not repeat themselves, so the seed is only told in reports.
     pub fn threads(seed: u64) -> Self {
         Config { world: World::Threads, seed, ..Config::default() }
     }

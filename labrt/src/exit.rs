@@ -37,13 +37,22 @@ pub(crate) fn install_handler() {
     });
 }
 
+/// Ends the process as a failed test, whatever runs go on.
+pub(crate) fn give_up() -> ! {
+    ALLOWED.store(true, Ordering::SeqCst);
+    std::process::exit(FAILED)
+}
+
 /// The C library drops the thread-local values of the thread that exits before it calls handlers, and with
 /// them the names of node and thread. So a value of this type reports, which is dropped before those.
 struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        fail_if_in_a_run();
+        // A thread of no run may just have come to its end.
+        if mode() != Mode::Outside {
+            fail_if_in_a_run();
+        }
     }
 }
 
@@ -58,26 +67,31 @@ pub(crate) fn watch_this_thread() {
     GUARD.with(|_| ());
 }
 
-/// Runs on the OS thread that exits. Threads of no run may exit as they like: the test harness does so at its
-/// end.
+/// Runs on the OS thread that exits. Threads of no run may exit when no run goes on: the test harness does so
+/// at its end. While one goes on, they are of the lab's making (`std::thread::spawn`).
 #[allow(unsafe_code, reason = "ends the process with another status than the one that was asked for")]
 extern "C" fn fail_if_in_a_run() {
     if ALLOWED.load(Ordering::SeqCst) {
         return;
     }
     let here = match mode() {
-        Mode::Simulated => sim::try_with(|sim| sim.whereabouts()),
-        Mode::Threads => real::whereabouts(),
-        Mode::Outside => return,
+        Mode::Simulated => sim::try_with(|sim| sim.whereabouts()).map(words),
+        Mode::Threads => real::whereabouts().map(words),
+        Mode::Outside => {
+            let Some(seed) = crate::watchdog::seed_of_a_run() else { return };
+            Some(format!("a thread of std, `std::thread::spawn`, while the run of seed {seed} went on"))
+        }
     };
-    if let Some(Whereabouts { node, thread, seed, at, .. }) = here {
-        let at = at.as_secs_f64();
+    if let Some(who) = here {
         let text = format!(
-            "\nprocess::exit was called in a run: by thread `{thread}` of `{node}` at {at:.6} s, seed {seed}. The test has \
-             not come to its end, so it has failed\n"
+            "\nprocess::exit was called in a run: by {who}. The test has not come to its end, so it has failed\n"
         );
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
     // SAFETY: ends the process at once; what was printed so far has been flushed by `process::exit`.
     unsafe { libc::_exit(FAILED) };
+}
+
+fn words(Whereabouts { node, thread, seed, at, .. }: Whereabouts) -> String {
+    format!("thread `{thread}` of `{node}` at {:.6} s, seed {seed}", at.as_secs_f64())
 }

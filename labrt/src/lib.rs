@@ -86,7 +86,7 @@
 //! |---|---|
 //! | `sim/policy.rs`, `sim/explore.rs` | which task runs next? |
 //! | `sim/report.rs`, `sim/circles.rs`, `sim/lock_order.rs` | which thread waits for which? |
-//! | `watchdog.rs`, `stack_trace.rs`, `sim/stack.rs`, `panics.rs`, `exit.rs` | what ended the run, or the process? |
+//! | `watchdog.rs`, `stack_trace.rs`, `sim/stack.rs`, `panics.rs`, `exit.rs`, `abort.rs` | what ended the run, or the process? |
 //! | `printed.rs`, `trace.rs` | what happened before? |
 //! | `sim/hash_keys.rs`, `thread/local.rs` | what else would make two runs of a seed differ? |
 //!
@@ -105,11 +105,13 @@
 //! - **Surviving a panic in a destructor.** If a destructor panics while a panic or a kill unwinds its
 //!   thread, Rust ends the process. The report comes before that.
 
+mod abort;
 pub mod channel;
 pub mod config;
 mod context;
 mod exit;
 mod explore;
+mod finally;
 mod name;
 pub mod node;
 pub mod oneshot;

@@ -95,6 +95,7 @@ impl Node {
 
     /// Starts a thread that belongs to this node. On a killed node it never runs, and joining it gives an
     /// error.
+    #[track_caller]
     pub fn spawn<T: Send + 'static>(
         &self,
         name: impl Into<Cow<'static, str>>,

@@ -168,7 +168,7 @@ impl<T> Take<T> {
     ) -> Result<Option<T>, TimedOut> {
         match mode() {
             Mode::Simulated => self.wait_simulated(deadline, on, place)?,
-            Mode::Threads => self.wait_real(deadline)?,
+            Mode::Threads => self.wait_real(deadline, place)?,
             Mode::Outside => self.wait_outside(deadline)?,
         }
         match std::mem::replace(&mut *self.shared.state.lock(), State::Done) {
@@ -185,7 +185,7 @@ impl<T> Take<T> {
         place: &'static Location<'static>,
     ) -> Result<(), TimedOut> {
         while !self.has_settled() {
-            if !sim::park::may_block(place) {
+            if !sim::park::may_block(deadline, place) {
                 return Err(TimedOut);
             }
             let what = if matches!(on, On::Event(_)) { "a reply" } else { "the end of a thread" };
@@ -214,9 +214,9 @@ impl<T> Take<T> {
         Ok(())
     }
 
-    fn wait_real(&self, deadline: Option<u64>) -> Result<(), TimedOut> {
+    fn wait_real(&self, deadline: Option<u64>, place: &'static Location<'static>) -> Result<(), TimedOut> {
         while !real::pool::spin_until(|| self.has_settled()) {
-            if !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline) {
+            if !real::may_block_at(place) || deadline.is_some_and(|deadline| real::run_nanos() >= deadline) {
                 return Err(TimedOut);
             }
             let left = deadline.map_or(u64::MAX, |deadline| deadline.saturating_sub(real::run_nanos()));

@@ -10,7 +10,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::Write;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -42,6 +42,10 @@ pub(crate) struct Whereabouts {
     pub(crate) seed: u64,
     pub(crate) at: Duration,
 }
+
+/// What is said of a panic that the hook has not seen.
+const UNSEEN: &str =
+    " (its line is not known: it came by resume_unwind, or the program has a panic hook of its own)";
 
 /// How many panics of an OS thread are kept.
 const KEPT: usize = 16;
@@ -110,7 +114,20 @@ pub(crate) fn take(payload: &(dyn Any + Send)) -> PanicInfo {
         let position = by_identity.filter(|&i| recent[i].info.message == message).or_else(by_message)?;
         recent.remove(position)
     });
-    found.map_or_else(|| PanicInfo { message, location: None, backtrace: None }, |seen| explained(&seen))
+    let unseen = || {
+        // Outside of runs the hook leaves panics to std, which has told the line.
+        let how = if mode() == Mode::Outside { "" } else { UNSEEN };
+        PanicInfo { message: format!("{message}{how}"), location: None, backtrace: None }
+    };
+    found.map_or_else(unseen, |seen| explained(&seen))
+}
+
+/// Drops what a panic carried. That may panic as well, outside of any code that would catch it; what the
+/// second panic carries is left alone.
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
 }
 
 /// The last panic of a task, which has not been caught yet.
@@ -131,10 +148,23 @@ fn identity(payload: &(dyn Any + Send)) -> usize {
 
 fn message_of(payload: &(dyn Any + Send)) -> String {
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
+        (Some(text), _) => shortened(text),
+        (_, Some(text)) => shortened(text),
         _ => "a panic whose payload is no text".to_owned(),
     }
+}
+
+/// Bytes of a message that are kept. Nobody reads more, and a report goes through several hands.
+const LONGEST: usize = 8000;
+
+/// The text, without its middle if it is very long: two logs that should have been equal, say.
+fn shortened(text: &str) -> String {
+    if text.len() <= LONGEST {
+        return text.to_owned();
+    }
+    let head = &text[..text.floor_char_boundary(LONGEST - LONGEST / 8)];
+    let tail = &text[text.ceil_char_boundary(text.len() - LONGEST / 8)..];
+    format!("{head} … ({} bytes are left out) … {tail}", text.len() - head.len() - tail.len())
 }
 
 /// What is known of a panic, with what is probably behind it where the code alone does not tell. All
@@ -145,12 +175,20 @@ fn explained(seen: &Seen) -> PanicInfo {
         info.message += " (if it stands in std's thread_local!, all simulated threads share it: use \
                          labrt::thread_local!)";
     }
+    if info.message.ends_with("instance has previously been poisoned") {
+        info.message += " (a `static` outlives crashes and runs: a thread was killed, or panicked, while it made \
+                         the value)";
+    }
+    if info.message.ends_with("value: Any { .. }") {
+        info.message += " (if it is of a join: that thread was killed with its node)";
+    }
     info
 }
 
 /// A panic left a destructor that ran because of another panic, or of a kill. Rust ends the process then,
 /// in any case, so this is the only report that there will be.
 fn report_before_abort(message: &str) {
+    crate::abort::is_told();
     let here = match mode() {
         Mode::Simulated => sim::try_with(|sim| sim.whereabouts()),
         Mode::Threads => real::whereabouts(),

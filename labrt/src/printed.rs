@@ -30,8 +30,10 @@ pub(crate) struct Printed {
 }
 
 impl Printed {
+    /// Forgets the lines of the earlier run, and what it has begun on this OS thread.
     pub(crate) fn clear(&self) {
         self.lines.lock().clear();
+        let _ = BEGUN.try_with(|begun| begun.try_borrow_mut().map(|mut begun| *begun = Default::default()));
     }
 
     pub(crate) fn push(&self, line: Event) {

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use crate::config::{Config, World};
 use crate::context::{self, Mode, mode};
 use crate::outcome::Outcome;
-use crate::{exit, panics, real, sim, trace};
+use crate::{abort, exit, panics, real, sim, trace};
 
 /// What a thread runs. It is boxed as soon as it is handed over: what runs it would otherwise be compiled for
 /// each closure anew, 600 lines of LLVM's code for each `spawn` of a lab.
@@ -18,6 +18,7 @@ pub(crate) type Job = Box<dyn FnOnce() + Send>;
 ///
 /// # Panics
 /// If the calling thread is itself part of a run.
+#[track_caller]
 pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
     let slot = std::sync::Arc::new(Mutex::new(None));
     let result = std::sync::Arc::clone(&slot);
@@ -34,10 +35,12 @@ pub fn run<T: Send + 'static>(config: Config, main: impl FnOnce() -> T + Send + 
 }
 
 /// What is the same for all closures and results, so that it is compiled once and not for each of them.
+#[track_caller]
 fn run_boxed(config: Config, main: Job) -> Outcome<()> {
     assert!(mode() == Mode::Outside, "labrt::run was called inside of a run");
     panics::install_hook();
     exit::install_handler();
+    abort::install_handler();
     panics::forget();
     if config.trace {
         trace::install_subscriber();

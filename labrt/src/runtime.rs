@@ -35,11 +35,13 @@ pub fn now() -> Instant {
 ///
 /// # Panics
 /// Outside of [`crate::run`].
+#[track_caller]
 pub fn spawn_detached(node: &Node, name: impl Into<Cow<'static, str>>, f: impl FnOnce() + Send + 'static) {
     start_detached(node, Name::Given(name.into()), Box::new(f));
 }
 
 /// As [`spawn_detached`]; the number of the task in its simulation.
+#[track_caller]
 pub(crate) fn start_detached(node: &Node, name: Name, job: Job) -> u64 {
     match mode() {
         Mode::Simulated => sim::task::spawn(node.id().0, name, job),
@@ -95,6 +97,11 @@ pub fn known_frames() -> usize {
 /// run is then no failure. To be called before the first run of the process; later it does nothing.
 pub fn allow_exit() {
     crate::exit::allow();
+}
+
+/// For frameworks: ends the process as a failed test, also while runs go on in it.
+pub fn give_up() -> ! {
+    crate::exit::give_up()
 }
 
 /// Adds a warning to the run's outcome ([`crate::Outcome::warnings`]). Simulated world only.

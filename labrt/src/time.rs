@@ -18,8 +18,8 @@ impl Instant {
         match mode() {
             Mode::Simulated => {
                 let (nanos, must_end) = sim::with(|sim| {
-                    let node = sim.current_node();
-                    (sim.nodes[node as usize].local(sim.now), sim.note_clock_reading())
+                    let must_end = sim.note_clock_reading();
+                    (sim.time_of_current(), must_end)
                 });
                 if must_end {
                     sim::park::suspend_ready();

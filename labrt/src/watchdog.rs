@@ -5,6 +5,7 @@
 //! blocks the OS thread, and the watchdog names it.
 
 mod helper;
+mod stubborn;
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Once, Weak};
@@ -21,6 +22,7 @@ use crate::stack_trace;
 use crate::system::{OsThread, number_of_this_thread, resident, used};
 
 pub(crate) use helper::beside;
+pub(crate) use stubborn::Stubborn;
 
 /// How often the watchdog looks.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -56,32 +58,8 @@ pub(crate) trait RealRun: Send + Sync {
     fn stubborn(&self) -> Option<Vec<Stubborn>>;
     /// How long it has lasted.
     fn at(&self) -> Duration;
-}
-
-/// A real thread that does not end although it was asked to.
-pub(crate) struct Stubborn {
-    /// Thread and node, as reports name them.
-    pub(crate) title: String,
-    /// The system's number of the thread; None if it is not known.
-    pub(crate) number: Option<i32>,
-}
-
-impl Stubborn {
-    /// The titles of these threads.
-    pub(crate) fn titles(threads: &[Stubborn]) -> String {
-        threads.iter().map(|thread| thread.title.as_str()).collect::<Vec<_>>().join(", ")
-    }
-
-    /// Where these threads are, as far as they say so; of many, the first.
-    pub(crate) fn traces(threads: &[Stubborn]) -> Option<String> {
-        /// Threads that are asked. Their traces have to be read by somebody.
-        const ASKED: usize = 4;
-        let trace = |thread: &Stubborn| {
-            stack_trace::of(thread.number).map(|trace| format!("{}:\n{trace}", thread.title))
-        };
-        let traces: Vec<String> = threads.iter().take(ASKED).filter_map(trace).collect();
-        (!traces.is_empty()).then(|| traces.join("\n"))
-    }
+    /// The panic that has failed it, although it goes on: in a destructor of the thread that panicked.
+    fn panic(&self) -> Option<Failure>;
 }
 
 #[derive(Default)]
@@ -277,6 +255,10 @@ impl Pulse {
         let mut failure =
             self.failure(kind, format!("{message}; these threads do not call the runtime: {titles}"));
         failure.backtrace = Stubborn::traces(&stubborn);
+        if let Some(panic) = run.panic() {
+            let message = format!("{}\nThe run does not end: {}", panic.message, failure.message);
+            return Some(Failure { message, backtrace: failure.backtrace, ..panic });
+        }
         (failure.node, failure.thread, failure.at) = ("main".to_owned(), "main".to_owned(), run.at());
         Some(failure)
     }
@@ -398,11 +380,23 @@ pub(crate) fn is_running(run: u32) -> bool {
     pulses.iter().filter_map(Weak::upgrade).any(|pulse| pulse.run.load(Ordering::Relaxed) == run)
 }
 
+/// The seed of a run that goes on, on whatever OS thread, if one does.
+pub(crate) fn seed_of_a_run() -> Option<u64> {
+    // The process is about to end, and a thread that holds one of these locks may be gone.
+    const PATIENCE: Duration = Duration::from_millis(100);
+    let pulses = REGISTRY.pulses.try_lock_for(PATIENCE)?;
+    let going_on =
+        pulses.iter().filter_map(Weak::upgrade).find(|pulse| pulse.ended.load(Ordering::Relaxed) == 0)?;
+    let watched = going_on.watched.try_lock_for(PATIENCE);
+    Some(watched.and_then(|watched| Some(watched.as_ref()?.seed)).unwrap_or_default())
+}
+
 /// Sets what happens when a run is stuck and cannot be ended from within. By default the report goes to
 /// standard error and the process ends with status 101, as after a panic. The handler gets the run's
 /// [`Config::tag`] as well, and runs on the watchdog's thread; when it returns, the run is watched no longer.
+/// The first handler stays: code of a lab comes too late to silence a report.
 pub fn on_stuck(handler: impl Fn(&Failure, u64) + Send + Sync + 'static) {
-    *REGISTRY.on_stuck.lock() = Some(Arc::new(handler));
+    REGISTRY.on_stuck.lock().get_or_insert_with(|| Arc::new(handler));
 }
 
 thread_local! {
@@ -488,7 +482,7 @@ fn report(failure: &Failure, tag: u64) {
         Some(handler) => handler(failure, tag),
         None => {
             eprintln!("{failure}");
-            std::process::exit(101);
+            crate::exit::give_up();
         }
     }
 }

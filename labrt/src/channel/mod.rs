@@ -81,7 +81,12 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 
 /// A channel that delivers the time every `period`. It skips a delivery if the last message has not been
 /// taken.
+///
+/// # Panics
+/// If the period is zero: it would deliver without end.
+#[track_caller]
 pub fn tick(period: Duration) -> Receiver<Instant> {
+    assert!(!period.is_zero(), "the period of a `tick` must not be zero");
     let (sender, receiver) = bounded(1);
     deliver_at(Instant::now() + period, sender, Some(period));
     receiver
@@ -135,11 +140,13 @@ impl<T> Sender<T> {
             SenderFlavor::Real(sender) if mode() == Mode::Simulated => {
                 sender.try_send(message).map_err(|error| SendError(unless_it_would_block(error, place)))
             }
-            SenderFlavor::Real(sender) => send_real(sender, message, None).map_err(|error| match error {
-                SendTimeoutError::Timeout(message) | SendTimeoutError::Disconnected(message) => {
-                    SendError(message)
-                }
-            }),
+            SenderFlavor::Real(sender) => {
+                send_real(sender, message, None, place).map_err(|error| match error {
+                    SendTimeoutError::Timeout(message) | SendTimeoutError::Disconnected(message) => {
+                        SendError(message)
+                    }
+                })
+            }
         }
     }
 
@@ -156,7 +163,7 @@ impl<T> Sender<T> {
             SenderFlavor::Real(sender) if mode() == Mode::Simulated => sender
                 .try_send(message)
                 .map_err(|error| SendTimeoutError::Disconnected(unless_it_would_block(error, place))),
-            SenderFlavor::Real(sender) => send_real(sender, message, Some(deadline_after(timeout))),
+            SenderFlavor::Real(sender) => send_real(sender, message, Some(deadline_after(timeout)), place),
         }
     }
 
@@ -206,9 +213,11 @@ fn send_real<T>(
     sender: &crossbeam::Sender<T>,
     mut message: T,
     deadline: Option<u64>,
+    place: &'static Location<'static>,
 ) -> Result<(), SendTimeoutError<T>> {
     loop {
-        let over = !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
+        let over =
+            !real::may_block_at(place) || deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
         match real::waiting(|| sender.send_timeout(message, slice(deadline))) {
             Err(SendTimeoutError::Timeout(back)) if !over => message = back,
             result => return result,
@@ -229,14 +238,17 @@ impl<T> Receiver<T> {
     /// If the channel is empty and all senders are gone.
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
-        let place = Location::caller();
+        self.recv_at(Location::caller())
+    }
+
+    fn recv_at(&self, place: &'static Location<'static>) -> Result<T, RecvError> {
         match &self.flavor {
             ReceiverFlavor::Simulated(queue) => queue.recv(None, place).map_err(|_| RecvError),
             ReceiverFlavor::Real(receiver) if mode() == Mode::Outside => receiver.recv(),
             ReceiverFlavor::Real(receiver) if mode() == Mode::Simulated => {
                 receive_now(receiver, place).ok_or(RecvError)
             }
-            ReceiverFlavor::Real(receiver) => recv_real(receiver, None).map_err(|_| RecvError),
+            ReceiverFlavor::Real(receiver) => recv_real(receiver, None, place).map_err(|_| RecvError),
         }
     }
 
@@ -253,7 +265,7 @@ impl<T> Receiver<T> {
             ReceiverFlavor::Real(receiver) if mode() == Mode::Simulated => {
                 receive_now(receiver, place).ok_or(RecvTimeoutError::Disconnected)
             }
-            ReceiverFlavor::Real(receiver) => recv_real(receiver, Some(deadline_after(timeout))),
+            ReceiverFlavor::Real(receiver) => recv_real(receiver, Some(deadline_after(timeout)), place),
         }
     }
 
@@ -274,8 +286,9 @@ impl<T> Receiver<T> {
     }
 
     /// Messages until all senders are gone; waits for each.
+    #[track_caller]
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { receiver: self }
+        Iter { receiver: self, place: Location::caller() }
     }
 
     /// The messages that are there now.
@@ -301,9 +314,14 @@ impl<T> Receiver<T> {
     }
 }
 
-fn recv_real<T>(receiver: &crossbeam::Receiver<T>, deadline: Option<u64>) -> Result<T, RecvTimeoutError> {
+fn recv_real<T>(
+    receiver: &crossbeam::Receiver<T>,
+    deadline: Option<u64>,
+    place: &'static Location<'static>,
+) -> Result<T, RecvTimeoutError> {
     loop {
-        let over = !real::may_block() || deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
+        let over =
+            !real::may_block_at(place) || deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
         match real::waiting(|| receiver.recv_timeout(slice(deadline))) {
             Err(RecvTimeoutError::Timeout) if !over => {}
             result => return result,
@@ -338,13 +356,15 @@ fn would_block(place: &'static Location<'static>) -> ! {
 /// See [`Receiver::iter`].
 pub struct Iter<'a, T> {
     receiver: &'a Receiver<T>,
+    /// The line of the loop, which waits at its head.
+    place: &'static Location<'static>,
 }
 
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
+        self.receiver.recv_at(self.place).ok()
     }
 }
 
@@ -352,6 +372,7 @@ impl<'a, T> IntoIterator for &'a Receiver<T> {
     type Item = T;
     type IntoIter = Iter<'a, T>;
 
+    #[track_caller]
     fn into_iter(self) -> Iter<'a, T> {
         self.iter()
     }

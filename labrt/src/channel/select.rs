@@ -109,6 +109,8 @@ macro_rules! __select {
 pub trait Arm {
     /// Carries out the operation if that needs no waiting; whether it did.
     fn attempt(&self) -> bool;
+    /// Fails the operation, as if the other end of its channel were gone.
+    fn refuse(&self);
     /// Says where the operation waits (simulation).
     fn park<'a>(&'a self, parking: &mut Parking<'a>);
     /// Adds the operation to crossbeam's select (real world).
@@ -168,6 +170,10 @@ impl<T> Arm for RecvArm<'_, T> {
             Err(TryRecvError::Empty) => {}
         }
         self.is_chosen()
+    }
+
+    fn refuse(&self) {
+        self.choose(Err(RecvError));
     }
 
     fn park<'a>(&'a self, parking: &mut Parking<'a>) {
@@ -242,6 +248,12 @@ impl<T> Arm for SendArm<'_, T> {
         self.is_chosen()
     }
 
+    fn refuse(&self) {
+        if let Some(message) = self.message.take() {
+            self.choose(Err(SendError(message)));
+        }
+    }
+
     fn park<'a>(&'a self, parking: &mut Parking<'a>) {
         if let SenderFlavor::Simulated(queue) = &self.sender.flavor {
             parking.queues.push(&queue.senders);
@@ -269,7 +281,7 @@ pub fn select_arms(arms: &[&dyn Arm], timeout: Option<Duration>) {
     if mode() == Mode::Simulated {
         select_simulated(arms, timeout, deadline, place);
     } else {
-        select_real(arms, deadline);
+        select_real(arms, deadline, place);
     }
 }
 
@@ -282,8 +294,11 @@ fn select_simulated(
     // Which of its channels it will use is not known yet.
     yield_point(place, Access::NONE);
     loop {
-        if attempt_one(arms) || timeout == Some(Duration::ZERO) || !may_block(place) {
+        if attempt_one(arms) || timeout == Some(Duration::ZERO) {
             return;
+        }
+        if !may_block(deadline, place) {
+            return refuse(arms, deadline);
         }
         let mut parking = Parking::default();
         for arm in arms {
@@ -293,8 +308,16 @@ fn select_simulated(
         let wake = park_on(&parking.queues, wait, deadline, place);
         drop(parking.guards);
         if wake == Wake::TimedOut {
-            return;
+            return refuse(arms, deadline);
         }
+    }
+}
+
+/// The time is over, or a thread that is being unwound may not wait. A select without a default goes on with
+/// its first arm then, which fails as that operation alone would.
+fn refuse(arms: &[&dyn Arm], deadline: Option<u64>) {
+    if let (None, Some(arm)) = (deadline, arms.first()) {
+        arm.refuse();
     }
 }
 
@@ -307,7 +330,7 @@ fn attempt_one(arms: &[&dyn Arm]) -> bool {
     (0..arms.len()).any(|i| arms[(first + i) % arms.len()].attempt())
 }
 
-fn select_real(arms: &[&dyn Arm], deadline: Option<u64>) {
+fn select_real(arms: &[&dyn Arm], deadline: Option<u64>, place: &'static Location<'static>) {
     let mut select = Select::new();
     for arm in arms {
         arm.add(&mut select);
@@ -321,7 +344,7 @@ fn select_real(arms: &[&dyn Arm], deadline: Option<u64>) {
                 return;
             }
             Err(_) if over => return,
-            Err(_) if mode() == Mode::Threads && !real::may_block() => return,
+            Err(_) if mode() == Mode::Threads && !real::may_block_at(place) => return refuse(arms, deadline),
             Err(_) => {}
         }
     }

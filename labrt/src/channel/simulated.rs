@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::context::{Mode, mode};
+use crate::finally::Finally;
 use crate::sim::circles::Side;
 use crate::sim::park::{WaitQueue, Wake, may_block};
 use crate::sim::task::{On, Wait};
@@ -119,7 +120,7 @@ impl<T> Queue<T> {
             }
             crate::sim::with(|sim| sim.lint_blocking("a send", place));
             let wait = Wait { what: "room in a channel", on: On::Room(self.address()) };
-            if !may_block(place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
+            if !may_block(deadline, place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
                 return Err(SendTimeoutError::Timeout(message));
             }
         }
@@ -132,6 +133,13 @@ impl<T> Queue<T> {
         deadline: Option<u64>,
         place: &'static Location<'static>,
     ) -> Result<(), SendTimeoutError<T>> {
+        if !may_block(deadline, place) {
+            // It cannot wait until the message is taken, but a receiver may wait for the message.
+            return self.try_send(message).map_err(|error| match error {
+                TrySendError::Disconnected(back) => SendTimeoutError::Disconnected(back),
+                TrySendError::Full(back) => SendTimeoutError::Timeout(back),
+            });
+        }
         let number = {
             let mut state = self.state.lock();
             if state.receivers == 0 {
@@ -149,7 +157,7 @@ impl<T> Queue<T> {
                     .map_or(Ok(()), |message| Err(SendTimeoutError::Disconnected(message)));
             }
             let wait = Wait { what: "a receiver", on: On::Room(self.address()) };
-            if !may_block(place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
+            if !may_block(deadline, place) || self.senders.park(wait, deadline, place) == Wake::TimedOut {
                 return offer.withdraw().map_or(Ok(()), |message| Err(SendTimeoutError::Timeout(message)));
             }
         }
@@ -186,7 +194,7 @@ impl<T> Queue<T> {
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) => {}
             }
-            if !may_block(place) {
+            if !may_block(deadline, place) {
                 return Err(RecvTimeoutError::Timeout);
             }
             let _parked = self.parked_receiver();
@@ -207,7 +215,8 @@ impl<T> Queue<T> {
         ParkedReceiver { queue: self }
     }
 
-    /// The last handle of an end is about to go, which others can notice: a point to switch at.
+    /// The last handle of an end is about to go, which others can notice: a point to switch at. The caller's
+    /// thread may be killed there, so what follows must stand in a destructor.
     fn before_disconnecting(&self, handles: impl Fn(&State<T>) -> usize) {
         if mode() == Mode::Simulated && handles(&self.state.lock()) == 1 {
             entry(Location::caller(), self, true);
@@ -223,7 +232,11 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn remove_sender(&self) {
+        let _goes = Finally(|| self.sender_goes());
         self.before_disconnecting(|state| state.senders);
+    }
+
+    fn sender_goes(&self) {
         let mut state = self.state.lock();
         state.senders -= 1;
         let last = state.senders == 0;
@@ -234,7 +247,11 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn remove_receiver(&self) {
+        let _goes = Finally(|| self.receiver_goes());
         self.before_disconnecting(|state| state.receivers);
+    }
+
+    fn receiver_goes(&self) {
         let mut state = self.state.lock();
         state.receivers -= 1;
         let last = state.receivers == 0;

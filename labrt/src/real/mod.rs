@@ -4,17 +4,21 @@
 //! was killed or its run has ended, and unwinds the thread then; waiting calls wake up every [`SLICE`] to
 //! look.
 
+mod living;
 pub(crate) mod pool;
 pub(crate) mod timer;
+mod vain;
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use living::{LastPlace, Living};
+pub(crate) use living::{whereabouts, write_whereabouts};
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::{Config, Limits, Sink};
@@ -22,10 +26,10 @@ use crate::context::{self, Mode};
 use crate::name::Name;
 use crate::node::Node;
 use crate::outcome::{Event, Failure, FailureKind, Fields, Outcome, Stats};
-use crate::panics::Whereabouts;
 use crate::run::Job;
 use crate::sim::task::Killed;
 use crate::system::number_of_this_thread;
+use crate::thread::local::drop_all_locals;
 use crate::watchdog::{self, Pulse, Stubborn};
 
 /// How long a waiting thread sleeps before it looks whether it was killed.
@@ -48,6 +52,7 @@ pub(crate) struct RealWorld {
     /// Threads that have not ended yet, by number. The main thread is not among them.
     living: Mutex<BTreeMap<u64, Living>>,
     one_ended: Condvar,
+    main_place: LastPlace,
     /// Whether the main closure has returned, or was unwound.
     main_ended: AtomicBool,
     threads_started: AtomicU64,
@@ -57,27 +62,13 @@ pub(crate) struct RealWorld {
     pulse: Arc<Pulse>,
 }
 
-/// A thread of a run, but the main one.
-struct Living {
-    node: Node,
-    name: Name,
-    /// The system's number of the OS thread that runs it; 0 until it does, and if it is not known.
-    number: Arc<AtomicI32>,
-}
-
-impl Living {
-    fn stubborn(&self) -> Stubborn {
-        let number = Some(self.number.load(Ordering::Relaxed)).filter(|number| *number != 0);
-        Stubborn { title: format!("`{}` of `{}`", self.name, self.node.name()), number }
-    }
-}
-
 /// What an OS thread knows of the run that it works for.
 #[derive(Clone)]
 pub(crate) struct Here {
     world: Arc<RealWorld>,
     node: Node,
     name: Name,
+    place: LastPlace,
 }
 
 thread_local! {
@@ -118,11 +109,38 @@ impl Here {
         let mode = context::enter(Mode::Threads);
         let run_or_drop = || if world.stopping.load(Ordering::Relaxed) { drop(f) } else { f() };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(run_or_drop)) {
-            world.record_panic(&*payload);
+            world.record_panic(payload);
         }
         context::leave(mode);
         HERE.set(before);
     }
+}
+
+/// As [`check`], for a call at this place.
+#[inline]
+pub(crate) fn check_at(place: &'static Location<'static>) {
+    here(|here| here.place.set(place));
+    check();
+}
+
+/// As [`may_block`], for a call at this place.
+#[inline]
+pub(crate) fn may_block_at(place: &'static Location<'static>) -> bool {
+    here(|here| here.place.set(place));
+    may_block()
+}
+
+/// Waits for a lock: calls `attempt`, which waits for a while, until it succeeds.
+pub(crate) fn wait_for_lock<G>(attempt: impl Fn() -> Option<G>) -> G {
+    here(|here| here.place.waits_for_lock(true));
+    let guard = loop {
+        if let Some(guard) = attempt() {
+            break guard;
+        }
+        check();
+    };
+    here(|here| here.place.waits_for_lock(false));
+    guard
 }
 
 /// Looks whether this thread has to end, and unwinds it then; waits while its node is paused.
@@ -145,10 +163,12 @@ pub(crate) fn check() {
 fn end_this_thread() {
     let world = here(|here| Arc::clone(&here.world));
     if world.pulse.must_stop() {
-        let (kind, message) = world.pulse.stop_reason();
-        world.fail(kind, message, None, None);
+        world.fail_at_limit();
     }
-    if !std::thread::panicking() {
+    if std::thread::panicking() {
+        vain::slow_down(vain::LOOKS);
+    } else {
+        vain::slow_down(vain::CALLS);
         resume_unwind(Box::new(Killed));
     }
 }
@@ -157,8 +177,12 @@ fn end_this_thread() {
 /// may not.
 pub(crate) fn may_block() -> bool {
     check();
-    !std::thread::panicking()
-        || here(|here| !here.node.is_killed() && !here.world.stopping.load(Ordering::Relaxed))
+    let may = !std::thread::panicking()
+        || here(|here| !here.node.is_killed() && !here.world.stopping.load(Ordering::Relaxed));
+    if !may {
+        vain::slow_down(vain::CALLS);
+    }
+    may
 }
 
 pub(crate) fn new_node(name: String) -> Node {
@@ -192,17 +216,6 @@ pub(crate) fn run_nanos() -> u64 {
 
 pub(crate) fn local_nanos() -> u64 {
     here(|here| here.node.local(here.world.started.elapsed().as_nanos() as u64))
-}
-
-pub(crate) fn whereabouts() -> Option<Whereabouts> {
-    let find = |here: &RefCell<Option<Here>>| {
-        let here = here.try_borrow().ok()?;
-        let here = here.as_ref()?;
-        let (node, thread) = (here.node.name().to_owned(), here.name.to_string());
-        let (seed, at) = (here.world.seed, here.world.started.elapsed());
-        Some(Whereabouts { node, thread, task: 0, seed, at })
-    };
-    HERE.try_with(find).ok().flatten()
 }
 
 pub(crate) fn trace_enabled() -> bool {
@@ -240,6 +253,7 @@ pub(crate) fn waiting<T>(wait: impl FnOnce() -> T) -> T {
 }
 
 /// Starts a thread on `node`; false if the node was killed or the run is over.
+#[track_caller]
 pub(crate) fn spawn(node: &Node, name: Name, job: Job) -> bool {
     let world = here(|here| Arc::clone(&here.world));
     if node.is_killed() || world.stopping.load(Ordering::Relaxed) {
@@ -247,18 +261,21 @@ pub(crate) fn spawn(node: &Node, name: Name, job: Job) -> bool {
     }
     let number = world.threads_started.fetch_add(1, Ordering::Relaxed);
     let os_number = Arc::new(AtomicI32::new(0));
-    let living = Living { node: node.clone(), name: name.clone(), number: Arc::clone(&os_number) };
+    let (place, own_number) = (LastPlace::default(), Arc::clone(&os_number));
+    let living = Living { node: node.clone(), name: name.clone(), place: place.clone(), number: own_number };
     world.living.lock().insert(number, living);
-    let here = Here { world, node: node.clone(), name };
+    let here = Here { world, node: node.clone(), name, place };
     pool::execute(Box::new(move || {
         os_number.store(NUMBER.with(|number| *number), Ordering::Relaxed);
         let world = Arc::clone(&here.world);
         let mode = context::enter(Mode::Threads);
         HERE.set(Some(here));
         crate::exit::watch_this_thread();
+        vain::forget();
         if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
-            world.record_panic(&*payload);
+            world.record_panic(payload);
         }
+        world.drop_locals();
         HERE.set(None);
         context::leave(mode);
         world.living.lock().remove(&number);
@@ -298,6 +315,10 @@ impl watchdog::RealRun for RealWorld {
     fn at(&self) -> Duration {
         self.started.elapsed()
     }
+
+    fn panic(&self) -> Option<Failure> {
+        self.failure.lock().clone().filter(|failure| failure.kind == FailureKind::Panic)
+    }
 }
 
 impl RealWorld {
@@ -312,10 +333,42 @@ impl RealWorld {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
-    fn record_panic(&self, payload: &(dyn Any + Send)) {
+    /// The run is beyond a limit. If a panic unwinds the calling thread, that is the reason: its destructors
+    /// keep it from its end.
+    fn fail_at_limit(&self) {
+        let (kind, message) = self.pulse.stop_reason();
+        let message = message + &self.threads_report();
+        if !std::thread::panicking() {
+            return self.fail(kind, message, None, None);
+        }
+        let panic = crate::panics::of_task(0);
+        let message = format!(
+            "{}\nThe panic unwinds the thread, whose destructors do not end: {message}",
+            panic.message
+        );
+        self.fail(FailureKind::Panic, message, panic.location, panic.backtrace);
+    }
+
+    /// A line for each thread: where it was last.
+    fn threads_report(&self) -> String {
+        let main = self.main_place.line("`main` of `main`");
+        let living = self.living.lock();
+        let others = living.values().filter_map(|thread| thread.place.line(&thread.title()));
+        main.into_iter().chain(others).map(|line| format!("\n{line}")).collect()
+    }
+
+    fn record_panic(&self, payload: Box<dyn Any + Send>) {
         if !payload.is::<Killed>() {
-            let info = crate::panics::take(payload);
+            let info = crate::panics::take(&*payload);
             self.fail(FailureKind::Panic, info.message, info.location, info.backtrace);
+            crate::panics::discard(payload);
+        }
+    }
+
+    /// The calling thread has ended: drops the values that it had of its own.
+    fn drop_locals(&self) {
+        if let Err(payload) = catch_unwind(drop_all_locals) {
+            self.record_panic(payload);
         }
     }
 
@@ -343,6 +396,7 @@ impl RealWorld {
 /// would overflow that caller's stack.
 #[inline(never)]
 pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
+    crate::sim::stack::watch_overflows();
     let pulse = watchdog::watch_this_thread(config);
     let root = Node::root();
     let world = Arc::new(RealWorld {
@@ -354,6 +408,7 @@ pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
         failure: Mutex::new(None),
         living: Mutex::new(BTreeMap::new()),
         one_ended: Condvar::new(),
+        main_place: LastPlace::default(),
         main_ended: AtomicBool::new(false),
         threads_started: AtomicU64::new(1),
         trace: config.trace,
@@ -363,17 +418,21 @@ pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
     });
     let weak: std::sync::Weak<RealWorld> = Arc::downgrade(&world);
     pulse.watch_real(weak);
-    let before = HERE.replace(Some(Here { world: Arc::clone(&world), node: root, name: Name::from("main") }));
+    let place = world.main_place.clone();
+    let name = Name::from("main");
+    let before = HERE.replace(Some(Here { world: Arc::clone(&world), node: root, name, place }));
     crate::exit::watch_this_thread();
     let mode = context::enter(Mode::Threads);
     pool::works();
+    vain::forget();
     let value = match catch_unwind(AssertUnwindSafe(main)) {
         Ok(value) => Some(value),
         Err(payload) => {
-            world.record_panic(&*payload);
+            world.record_panic(payload);
             None
         }
     };
+    world.drop_locals();
     world.main_ended.store(true, Ordering::SeqCst);
     world.stopping.store(true, Ordering::SeqCst);
     pool::stops();

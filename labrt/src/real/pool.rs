@@ -4,6 +4,7 @@
 //! sleeping thread costs the kernel's wake-up. It spins only on a core that no other thread of ours wants:
 //! where many work, spinning would keep them from it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -67,6 +68,7 @@ struct Worker {
 }
 
 /// Runs the job on an idle thread of the pool, or on a new one.
+#[track_caller]
 pub(crate) fn execute(job: Job) {
     let idle = IDLE_WORKERS.lock().pop();
     match idle {
@@ -133,12 +135,20 @@ fn work(first: Job) {
         job: Mutex::new(None),
         thread: std::thread::current(),
     });
-    first();
+    run(first);
     loop {
         IDLE_WORKERS.lock().push(Arc::clone(&worker));
         match worker.next() {
-            Some(job) => job(),
+            Some(job) => run(job),
             None => return,
         }
+    }
+}
+
+/// A job of a run catches its panics itself. One that was started outside of runs may panic: std has told so,
+/// and this thread serves others.
+fn run(job: Job) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
+        crate::panics::discard(payload);
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
     let mode = context::enter(Mode::Simulated);
     hash_keys::enter(config.seed);
     let main = move || {
+        let _end = EndOfMain;
         main();
         with(|sim| sim.stopping = true);
     };
@@ -45,8 +46,8 @@ pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
     kill_tasks(None, Location::caller());
     // Closures of timers may own locks, channels, nodes: they are dropped while the world still stands.
     let timers = with(|sim| std::mem::take(&mut sim.timers));
-    call_outside_of_tasks(|| drop(timers));
-    call_outside_of_tasks(crate::thread::local::drop_all_locals);
+    call_outside_of_tasks(|| drop(timers), true);
+    call_outside_of_tasks(crate::thread::local::drop_all_locals, true);
     hash_keys::leave();
     context::leave(mode);
     pulse.end();
@@ -57,16 +58,26 @@ fn drive() {
     loop {
         match with(Sim::next_step) {
             Step::Run(slot, coroutine) => resume(slot, coroutine),
-            Step::Call(call) => call_outside_of_tasks(call),
+            Step::Call(call) => call_outside_of_tasks(call, false),
             Step::Stop => break,
         }
     }
 }
 
-/// Runs a timer's closure; its panic fails the run, as that of a task would.
-fn call_outside_of_tasks(call: impl FnOnce()) {
+/// Runs a timer's closure; its panic fails the run, as that of a task would. `late`: also if the run has
+/// come to its end.
+fn call_outside_of_tasks(call: impl FnOnce(), late: bool) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-        record_panic(&*payload);
+        record_panic(payload, late);
+    }
+}
+
+/// Is dropped when the main task ends, however it does.
+struct EndOfMain;
+
+impl Drop for EndOfMain {
+    fn drop(&mut self) {
+        with(Sim::fail_if_main_was_killed);
     }
 }
 
@@ -84,6 +95,7 @@ impl Sim {
                     }
                     Action::Call(call) => {
                         self.note(self.now);
+                        self.publish_call(last);
                         return Step::Call(call);
                     }
                 }
@@ -94,6 +106,22 @@ impl Sim {
                 return self.run_one();
             }
             self.advance();
+        }
+    }
+
+    /// A closure of a timer runs. Many of them one after the other are no silence, either.
+    fn publish_call(&mut self, last: Slot) {
+        self.calls += 1;
+        if self.calls.is_multiple_of(1024) {
+            self.publish(last);
+        }
+    }
+
+    /// Nothing else would end a run whose main task is gone.
+    fn fail_if_main_was_killed(&mut self) {
+        if self.current_is_killed() && !self.stopping {
+            let message = "the main thread was unwound by a kill of its own node";
+            self.fail(FailureKind::Panic, message.to_owned(), None);
         }
     }
 
@@ -138,7 +166,7 @@ impl Sim {
             self.draw_from_another_seed(seed);
         }
         self.clock_readings = 0;
-        self.steps_at_this_instant = 0;
+        self.forget_steps_of_this_instant();
         if self.pulse.must_stop() {
             self.report_real_time();
         }

@@ -157,8 +157,27 @@ impl Sim {
         }
     }
 
+    /// The running task reads what it reads already. That deadlocks on real threads if a writer has begun to
+    /// wait in between, for it goes before new readers; here it never does.
+    #[cold]
+    fn warn_of_second_reading(&mut self, first: Place, second: Place) {
+        if self.warned.contains(&(first, second)) {
+            return;
+        }
+        self.warned.push((first, second));
+        let title = self.title(&self.tasks[self.current as usize]);
+        self.warnings.push(format!(
+            "{title} takes a lock for reading at {second} that it has taken for reading at {first}: if another thread \
+             begins to wait for writing in between, neither goes on"
+        ));
+    }
+
     /// Records that the running task has taken this lock under each of those that it holds.
     fn note_orders(&mut self, taken: u64, place: Place) {
+        let task = &self.tasks[self.current as usize];
+        if let Some(&(_, first)) = task.held.iter().rev().skip(1).find(|&&(lock, _)| lock == taken) {
+            self.warn_of_second_reading(first, place);
+        }
         let task = &self.tasks[self.current as usize];
         let held: Vec<(u64, Place)> = task.held.iter().copied().filter(|&(lock, _)| lock != taken).collect();
         let serial = task.serial;

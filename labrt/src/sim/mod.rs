@@ -69,6 +69,17 @@ fn with_even_if_borrowed(f: impl FnOnce(&Sim)) {
     let _ = SIM.try_with(|sim| f(unsafe { &*sim.as_ptr() }));
 }
 
+/// The running thread with time and seed, in words, for a handler of signals: nothing is allocated, and the
+/// process ends afterwards.
+pub(crate) fn write_whereabouts(text: &mut impl std::fmt::Write) {
+    with_even_if_borrowed(|sim| {
+        let at = Duration::from_nanos(sim.now);
+        // A text that does not fit is cut.
+        let _ = sim.write_whoami(text);
+        let _ = write!(text, " at {}.{:06} s, seed {}", at.as_secs(), at.subsec_micros(), sim.seed);
+    });
+}
+
 /// A run in the simulated world.
 pub(crate) struct Sim {
     /// Virtual nanoseconds since the start of the run.
@@ -114,7 +125,14 @@ pub(crate) struct Sim {
     lock_orders: lock_order::LockOrders,
     limits: Limits,
     steps: u64,
+    /// Closures of timers that have run.
+    calls: u64,
     steps_at_this_instant: u64,
+    /// How many of these steps let others go first, or only looked whether something has changed, again and
+    /// again.
+    looks_at_this_instant: u64,
+    /// Points to switch at that belong to these steps.
+    points_at_this_instant: u64,
     tasks_started: u64,
     hash: u64,
     /// Tasks that wait until one more task of a node that they kill has ended.
@@ -168,7 +186,10 @@ impl Sim {
             lock_orders: lock_order::LockOrders::default(),
             limits: Limits::default(),
             steps: 0,
+            calls: 0,
             steps_at_this_instant: 0,
+            looks_at_this_instant: 0,
+            points_at_this_instant: 0,
             tasks_started: 0,
             hash: 0,
             killers: Vec::new(),
@@ -220,8 +241,8 @@ impl Sim {
         self.locks = 0;
         self.lock_orders.clear();
         self.limits = config.limits;
-        self.steps = 0;
-        self.steps_at_this_instant = 0;
+        (self.steps, self.calls) = (0, 0);
+        self.forget_steps_of_this_instant();
         self.tasks_started = 0;
         self.hash = config.seed;
         self.killers.clear();
@@ -348,6 +369,15 @@ impl Sim {
             }
             !held
         });
+    }
+
+    /// The time on the clock of the running task.
+    #[inline]
+    pub(crate) fn time_of_current(&self) -> u64 {
+        match self.tasks.get(self.current as usize) {
+            Some(task) => self.nodes[task.node as usize].local(self.now.saturating_add(task.ahead)),
+            None => self.nodes[0].local(self.now),
+        }
     }
 
     /// The node that what is done now belongs to: the running task's, or the root node outside of tasks.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::policy::{Access, Slot};
 use super::task::{On, Phase, Task, Wait, abandon, suspend, unwind_killed, unwinding};
+use super::turns::Turn;
 use super::{NO_TASK, Sim, with};
 use crate::outcome::FailureKind;
 
@@ -48,6 +49,8 @@ impl Sim {
         }
         task.place = Some(place);
         task.has_deadline = deadline.is_some();
+        // A wait of no time is only a look.
+        self.looks_at_this_instant += u64::from(deadline.is_some_and(|deadline| deadline <= self.now));
         let waiter = Waiter { slot, token };
         let patience = self.patience();
         if let Some(deadline) = deadline.into_iter().chain(patience).min() {
@@ -116,19 +119,22 @@ pub(super) fn is_parked(tasks: &[Task], waiter: Waiter) -> bool {
 const CALLS_IN_VAIN: u32 = 10_000;
 
 /// Whether a blocking call of the running task may wait. A killed task unwinds here; the destructors that run
-/// meanwhile get the answer "timed out" at once, as on real threads. A task that panicked may wait in its
-/// destructors.
+/// meanwhile get the answer "timed out" at once, as on real threads, and for them their time has passed. A
+/// task that panicked may wait in its destructors.
 #[inline]
-pub(crate) fn may_block(place: &'static Location<'static>) -> bool {
-    !with(|sim| sim.current_is_killed()) || end_or_refuse(place)
+pub(crate) fn may_block(deadline: Option<u64>, place: &'static Location<'static>) -> bool {
+    !with(|sim| sim.current_is_killed()) || end_or_refuse(deadline, place)
 }
 
 /// The killed task unwinds, or goes on without waiting if it does so already.
 #[cold]
-fn end_or_refuse(place: &'static Location<'static>) -> bool {
+fn end_or_refuse(deadline: Option<u64>, place: &'static Location<'static>) -> bool {
     let unwinds = unwinding();
     if let Some(complaint) = with(|sim| sim.count_call_in_vain(place, unwinds)) {
         abandon(FailureKind::Stuck, complaint, place);
+    }
+    if let Some(deadline) = deadline {
+        with(|sim| sim.let_time_pass(deadline));
     }
     if !unwinds {
         unwind_killed();
@@ -137,6 +143,12 @@ fn end_or_refuse(place: &'static Location<'static>) -> bool {
 }
 
 impl Sim {
+    /// The running task would have waited until `deadline`: so late it is for it now.
+    fn let_time_pass(&mut self, deadline: u64) {
+        let task = &mut self.tasks[self.current as usize];
+        task.ahead = task.ahead.max(deadline.saturating_sub(self.now));
+    }
+
     /// Counts one more waiting call of a killed task; says what is wrong with it if there were too many.
     fn count_call_in_vain(&mut self, place: &'static Location<'static>, unwinds: bool) -> Option<String> {
         let task = &mut self.tasks[self.current as usize];
@@ -296,10 +308,11 @@ fn park_until_woken(
 
 /// Goes on after one of the others has had a chance to run.
 pub(crate) fn yield_now(place: &'static Location<'static>) {
-    if !may_block(place) {
+    if !may_block(None, place) {
         return;
     }
     with(|sim| {
+        sim.looks_at_this_instant += 1;
         sim.tasks[sim.current as usize].place = Some(place);
         sim.tasks[sim.current as usize].access = Access::NONE;
         let current = sim.current;
@@ -312,8 +325,12 @@ pub(crate) fn yield_now(place: &'static Location<'static>) {
 /// A free yield point: the running task may be replaced here. `access` is what it does next.
 #[inline]
 pub(crate) fn yield_point(place: &'static Location<'static>, access: Access) {
-    if with(|sim| sim.yield_point(place, access)) {
-        suspend_ready();
+    match with(|sim| sim.yield_point(place, access)) {
+        Turn::Kept => {}
+        Turn::Lost => suspend_ready(),
+        Turn::Dead => {
+            end_or_refuse(None, place);
+        }
     }
 }
 

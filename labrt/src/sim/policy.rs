@@ -25,6 +25,12 @@ impl Access {
     /// ended.
     pub(crate) const LOOK: Access = Access { object: usize::MAX, writes: true };
 
+    /// Whether it only finds out something that others decide.
+    #[inline]
+    pub(crate) fn is_look(self) -> bool {
+        self.object != Access::NONE.object && !self.writes || self.object == Access::LOOK.object
+    }
+
     /// What can be compared from run to run: not the address.
     pub(crate) fn kind(self) -> AccessKind {
         AccessKind { has_object: self.object != Access::NONE.object, writes: self.writes }

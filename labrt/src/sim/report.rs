@@ -168,9 +168,14 @@ impl Sim {
 
     pub(super) fn report_spin(&mut self) {
         let place = self.tasks[self.current as usize].place;
+        let why = if self.looks_at_this_instant > self.limits.spin_steps {
+            "threads wait for one another by looking again and again"
+        } else {
+            "an endless loop, or threads that wait for one another by looking again and again"
+        };
         let message = format!(
-            "{} scheduling decisions at one instant of virtual time: threads wait for one another by looking again and \
-             again. Wait on a condition variable or a channel, or sleep.\n{}",
+            "{} scheduling decisions at one instant of virtual time: {why}. Wait on a condition variable or a channel, \
+             or sleep.\n{}",
             self.steps_at_this_instant,
             self.waiting_report()
         );

@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::io;
 use std::sync::{Once, OnceLock};
 
 use corosensei::stack::{DefaultStack, Stack, StackPointer};
 
 use super::Sim;
+use crate::context::{Mode, mode};
 
 /// Size of a task's stack: as much as std gives its threads. It is reserved only; a page costs memory once it
 /// is touched.
@@ -96,8 +98,8 @@ pub(crate) struct StackPool {
 
 impl StackPool {
     #[inline]
-    pub(crate) fn take(&mut self) -> TaskStack {
-        self.stacks.pop().unwrap_or_else(new_stack)
+    pub(crate) fn take(&mut self) -> io::Result<TaskStack> {
+        self.stacks.pop().map_or_else(new_stack, Ok)
     }
 
     #[inline]
@@ -108,13 +110,17 @@ impl StackPool {
     }
 }
 
-fn new_stack() -> TaskStack {
+fn new_stack() -> io::Result<TaskStack> {
+    watch_overflows();
+    let memory = DefaultStack::new(STACK_SIZE)?;
+    keep_pages_small(&memory);
+    Ok(TaskStack { memory })
+}
+
+/// Lets an overflow name its thread, once for the process.
+pub(crate) fn watch_overflows() {
     static HANDLER: Once = Once::new();
     HANDLER.call_once(install_overflow_handler);
-    let memory = DefaultStack::new(STACK_SIZE)
-        .unwrap_or_else(|error| panic!("no memory for another simulated thread's stack: {error}"));
-    keep_pages_small(&memory);
-    TaskStack { memory }
 }
 
 /// Asks Linux not to use pages of 2 MiB here, of which the first touch would take a whole one.
@@ -167,7 +173,18 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     let lowest = RUNNING.get();
     if lowest != 0 && (lowest.saturating_sub(MARGIN)..lowest + MARGIN).contains(&address) {
         report_overflow();
+        crate::abort::is_told();
         std::process::abort();
+    }
+    // A thread of the system's. Code without `unsafe` faults only where its stack ends; std's handler, which
+    // comes next, tells whether it was so.
+    if mode() == Mode::Threads {
+        let mut line = Line::default();
+        let _ = write!(line, "\nstack overflow in ");
+        crate::real::write_whereabouts(&mut line);
+        let _ = writeln!(line, ": endless recursion, or a large array?");
+        line.print();
+        crate::abort::is_told();
     }
     // SAFETY: not ours, so the previous handler gets the signal with the arguments it expects.
     unsafe {
@@ -212,7 +229,7 @@ fn report_overflow() {
 }
 
 /// Text in a fixed piece of memory.
-struct Line {
+pub(crate) struct Line {
     text: [u8; 512],
     length: usize,
 }
@@ -235,7 +252,7 @@ impl fmt::Write for Line {
 
 impl Line {
     #[allow(unsafe_code, reason = "std's standard error has a lock")]
-    fn print(&self) {
+    pub(crate) fn print(&self) {
         // SAFETY: the vector points to `length` bytes that live as long as the call.
         unsafe {
             let vector = libc::iovec { iov_base: self.text.as_ptr().cast_mut().cast(), iov_len: self.length };

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -89,12 +90,17 @@ pub(crate) struct Task {
     pub(crate) has_deadline: bool,
     /// Where it last entered the runtime.
     pub(crate) place: Option<&'static Location<'static>>,
-    /// Its node was killed: it is unwound at once.
+    /// Its node was killed: it is unwound at once, or when its own kill of another node is done.
     pub(crate) killed: bool,
     /// It is being unwound, as far as that had to be known: see [`unwinding`].
     pub(crate) unwinds: bool,
     /// How many waiting calls it has made since it was killed.
     pub(crate) calls_in_vain: u32,
+    /// How often it could have lost its turn since it was killed.
+    pub(crate) turns_in_vain: u32,
+    /// How far its clock is ahead of the run's, in nanoseconds. In a destructor of a killed task waiting
+    /// calls return at once; for the task their time has passed.
+    pub(crate) ahead: u64,
     /// Locks that it holds, with the lines where it took them.
     pub(crate) held: Vec<(u64, &'static Location<'static>)>,
     /// What it does next, when it gets its turn.
@@ -163,31 +169,46 @@ pub(crate) fn abandon(kind: FailureKind, message: String, place: &'static Locati
 
 /// Starts a task on `node`, and gives its number in the run. If that node was killed or the run is ending,
 /// `f` is dropped, and the number is that of no task.
+#[track_caller]
 pub(crate) fn spawn(node: u32, name: Name, job: Job) -> u64 {
-    let Some(stack) = with(|sim| sim.admit(node)) else { return u64::MAX };
+    let stack = match with(|sim| sim.admit(node)) {
+        None => return u64::MAX,
+        Some(Ok(stack)) => stack,
+        Some(Err(error)) => {
+            let living = with(|sim| sim.tasks.iter().filter(|task| !task.is_gone()).count());
+            panic!("no room for another thread's stack beside those of {living} threads: {error}");
+        }
+    };
     let bounds = stack.bounds();
     let inner = Coroutine::with_stack(stack, move |yielder, ()| {
         YIELDER.set(yielder);
         // A task that is killed before its first turn only drops its closure: here, where that may panic.
-        let run_or_drop = || if with(|sim| sim.current_is_killed()) { drop(job) } else { job() };
+        let never_ran = with(|sim| sim.current_is_killed());
+        let run_or_drop = || if never_ran { drop(job) } else { job() };
         match catch_unwind(AssertUnwindSafe(run_or_drop)) {
             Ok(()) => with(Sim::note_survivor),
-            Err(payload) => record_panic(&*payload),
+            Err(payload) => record_panic(payload, never_ran),
         }
         if let Err(payload) = catch_unwind(drop_locals) {
-            record_panic(&*payload);
+            record_panic(payload, never_ran);
         }
     });
     with(|sim| sim.insert(node, name, TaskCoroutine { inner, bounds }))
 }
 
-/// The run fails with this panic, unless it is the one that unwinds killed tasks.
-pub(crate) fn record_panic(payload: &(dyn Any + Send)) {
+/// The run fails with this panic, unless it is the one that unwinds killed tasks. `late`: also if the main
+/// task has returned, since the panic came while the run was cleared away.
+pub(crate) fn record_panic(payload: Box<dyn Any + Send>, late: bool) {
     if payload.is::<Killed>() {
         return;
     }
-    let info = crate::panics::take(payload);
-    with(|sim| sim.fail_with(FailureKind::Panic, info.message, info.location, info.backtrace));
+    let info = crate::panics::take(&*payload);
+    with(|sim| {
+        if !sim.stopping || late && sim.failure.is_none() {
+            sim.set_failure(FailureKind::Panic, info.message, info.location, info.backtrace);
+        }
+    });
+    crate::panics::discard(payload);
 }
 
 /// Runs the task until it suspends or ends. Its coroutine has been taken out of the table, and `current` is
@@ -208,7 +229,8 @@ pub(crate) fn resume(slot: Slot, mut coroutine: TaskCoroutine) {
 }
 
 impl Sim {
-    fn admit(&mut self, node: u32) -> Option<TaskStack> {
+    /// A stack for a new task; None if the node or the run takes no more tasks.
+    fn admit(&mut self, node: u32) -> Option<io::Result<TaskStack>> {
         if self.stopping || self.nodes[node as usize].is_killed() {
             return None;
         }
@@ -232,6 +254,8 @@ impl Sim {
             task.killed = false;
             task.unwinds = false;
             task.calls_in_vain = 0;
+            task.turns_in_vain = 0;
+            task.ahead = 0;
         } else {
             self.tasks.push(Task {
                 serial,
@@ -247,6 +271,8 @@ impl Sim {
                 killed: false,
                 unwinds: false,
                 calls_in_vain: 0,
+                turns_in_vain: 0,
+                ahead: 0,
                 held: Vec::new(),
                 access: Access::NONE,
                 last_step: (None, Access::NONE.kind()),
@@ -327,11 +353,12 @@ impl Sim {
             if task.is_gone() || node.is_some_and(|node| node != task.node) {
                 continue;
             }
-            // The task that runs, or whose unwinding is what led here, has no coroutine to take.
+            task.killed = true;
+            // The task that runs, and those whose kills of other nodes led here, have no coroutine to take.
+            // They are unwound when it is their turn again.
             if task.coroutine.is_none() {
                 continue;
             }
-            task.killed = true;
             if task.unwinds {
                 // It waits in a destructor. A lock it will get; for anything else it waits no longer.
                 if task.phase == Phase::Parked && !matches!(task.wait.on, On::Lock(_)) {
@@ -366,7 +393,7 @@ impl Sim {
         self.current = slot;
         // The watchdog has to name this task, not the killer, should it not come back.
         self.steps += 1;
-        self.pulse.running(slot, self.steps, self.now);
+        self.publish(slot);
         Some((slot, coroutine))
     }
 
@@ -440,7 +467,7 @@ impl Sim {
     fn make_current_again(&mut self, caller: Slot) {
         self.current = caller;
         self.steps += 1;
-        self.pulse.running(caller, self.steps, self.now);
+        self.publish(caller);
     }
 
     /// At the end of a run no task is left that could give up a lock.

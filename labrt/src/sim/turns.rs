@@ -15,16 +15,36 @@ const SPINS: u32 = 50;
 /// Readings of the clock at one instant, in one turn, that count as waiting for it.
 const CLOCK_READINGS: u64 = 1_000_000;
 
+/// How long a reading of the clock takes in a destructor of a killed task, where nothing else moves it.
+const NANOS_A_READING: u64 = 1000;
+
+/// How often a killed task may come to where it could lose its turn, until it counts as one that will never
+/// end.
+const TURNS_IN_VAIN: u32 = 1_000_000;
+
+/// How many points to switch at, for each of [`crate::Limits::spin_steps`], may be work at one instant.
+const WORK: u64 = 50;
+
+/// What becomes of the running task at a point to switch at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It goes on.
+    Kept,
+    /// It has been put back among the ready ones, or waits, and must suspend itself now.
+    Lost,
+    /// It was killed long ago and does not end.
+    Dead,
+}
+
 impl Sim {
-    /// A free yield point of the running task: true if the task has been put back among the ready ones and
-    /// must suspend itself now.
+    /// A free yield point of the running task.
     #[inline]
-    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>, access: Access) -> bool {
-        let Some(task) = self.tasks.get_mut(self.current as usize) else { return false };
+    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>, access: Access) -> Turn {
+        let Some(task) = self.tasks.get_mut(self.current as usize) else { return Turn::Kept };
         task.place = Some(place);
         task.access = access;
         self.stride -= 1;
-        self.stride == 0 && self.give_way()
+        if self.stride == 0 { self.give_way() } else { Turn::Kept }
     }
 
     /// The running task keeps its turn at free yield points, until [`Sim::give_turn_back`] with what this
@@ -38,34 +58,39 @@ impl Sim {
         self.stride = stride;
     }
 
-    /// The stride is over: picks among the other ready tasks and this one. True if the task has to suspend
-    /// itself.
-    fn give_way(&mut self) -> bool {
+    /// The stride is over: picks among the other ready tasks and this one.
+    fn give_way(&mut self) -> Turn {
         self.stride = self.draw_stride();
+        self.points_at_this_instant += u64::from(self.stride);
         // A task that is being unwound gives way only if it has to wait.
         let unwinds = std::thread::panicking() && self.current_unwinds();
-        if self.tasks[self.current as usize].killed || self.stopping || unwinds {
-            return false;
+        let task = &mut self.tasks[self.current as usize];
+        if task.killed {
+            task.turns_in_vain += 1;
+            return if task.turns_in_vain > TURNS_IN_VAIN { Turn::Dead } else { Turn::Kept };
+        }
+        if self.stopping || unwinds {
+            return Turn::Kept;
         }
         if self.jitter > 0 && policy::below(4, &mut self.schedule_rng) == 0 {
             self.compute_for_a_while();
-            return true;
+            return Turn::Lost;
         }
         self.notice_spinning();
         self.make_ready(self.current);
         if self.tasks[self.current as usize].phase != Phase::Ready || self.pulse.must_stop() {
-            return true;
+            return Turn::Lost;
         }
         let choice = self.pick();
         let slot = self.ready[choice];
         if slot != self.current {
             self.next = Some(slot);
-            return true;
+            return Turn::Lost;
         }
         // The task keeps its turn, which needs no switch.
         self.ready.swap_remove(choice);
         self.begin_turn(slot);
-        self.stopping
+        if self.stopping { Turn::Lost } else { Turn::Kept }
     }
 
     /// Lets the policy choose among the ready tasks; the position.
@@ -88,8 +113,31 @@ impl Sim {
         self.steps += 1;
         self.steps_at_this_instant += 1;
         self.note(self.now ^ (serial << 40));
-        self.pulse.running(slot, self.steps, self.now);
+        self.publish(slot);
         if self.steps_at_this_instant > self.limits.spin_steps {
+            self.report_if_spinning();
+        }
+    }
+
+    /// Tells the watchdog which task runs, and that something happens at all.
+    #[inline]
+    pub(super) fn publish(&self, slot: Slot) {
+        self.pulse.running(slot, self.steps + self.calls, self.now);
+    }
+
+    pub(super) fn forget_steps_of_this_instant(&mut self) {
+        self.steps_at_this_instant = 0;
+        self.looks_at_this_instant = 0;
+        self.points_at_this_instant = 0;
+    }
+
+    /// Many steps at one instant. They may be work: a million messages take no virtual time. Looking again
+    /// and again is none, and neither is what has no end.
+    #[cold]
+    fn report_if_spinning(&mut self) {
+        let limit = self.limits.spin_steps;
+        let points = self.points_at_this_instant.saturating_add(self.steps_at_this_instant);
+        if self.looks_at_this_instant > limit || points > limit.saturating_mul(WORK) {
             self.report_spin();
         }
     }
@@ -111,6 +159,7 @@ impl Sim {
         task.last_step = step;
         if task.repeats >= SPINS {
             task.repeats = 0;
+            self.looks_at_this_instant += if task.access.is_look() { u64::from(SPINS) } else { 0 };
             self.policy.yielded(self.current);
         }
     }
@@ -127,10 +176,15 @@ impl Sim {
     fn report_clock(&mut self) -> bool {
         self.clock_readings = 0;
         let unwinds = std::thread::panicking() && self.current_unwinds();
-        let Some(task) = self.tasks.get(self.current as usize) else { return false };
+        let Some(task) = self.tasks.get_mut(self.current as usize) else { return false };
+        if task.killed {
+            // It cannot wait, and it need not: see `Task::ahead`.
+            task.ahead = task.ahead.saturating_add(NANOS_A_READING * CLOCK_READINGS);
+        }
         if task.killed || unwinds {
             return false;
         }
+        let task = &self.tasks[self.current as usize];
         let message = format!(
             "{} has read the clock {CLOCK_READINGS} times without waiting: the clock of the simulation moves only when all \
              threads wait. Sleep, or wait with a time-out",

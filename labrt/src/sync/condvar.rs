@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{MutexGuard, entry, exit};
 use crate::context::{Mode, mode};
-use crate::sim::park::{WaitQueue, Wake, may_block};
+use crate::sim::park::{WaitQueue, Wake, may_block, yield_now};
 use crate::sim::task::{On, Wait};
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, sim};
@@ -21,6 +21,9 @@ pub struct Condvar {
     /// that it did.
     notifications: AtomicU64,
 }
+
+/// How long the lock is free in a wait of no time (real world): others that wait for it take a while to wake.
+const WAKES: Duration = Duration::from_micros(50);
 
 /// Whether a wait with a time limit ended by the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +127,10 @@ impl Condvar {
         place: &'static Location<'static>,
     ) -> bool {
         if !self.may_wait(deadline, place) {
+            if mode() == Mode::Simulated && guard.is_wanted() {
+                // Not even a wait of no time keeps the lock from others.
+                guard.unlocked_while(|| yield_now(place), |_| (), place);
+            }
             return true;
         }
         let wait = Wait { what: "a notification", on: On::Event(guard.access()) };
@@ -138,7 +145,8 @@ impl Condvar {
         entry(place, &self.waiters, true);
         match mode() {
             Mode::Simulated => {
-                may_block(place) && deadline.is_none_or(|deadline| sim::with(|sim| sim.now) < deadline)
+                may_block(deadline, place)
+                    && deadline.is_none_or(|deadline| sim::with(|sim| sim.now) < deadline)
             }
             Mode::Threads => real::may_block(),
             Mode::Outside => true,
@@ -151,6 +159,11 @@ impl Condvar {
         deadline: Option<u64>,
     ) -> bool {
         let notifications = self.notifications.load(Ordering::SeqCst);
+        if deadline.is_some_and(|deadline| deadline <= real::run_nanos()) {
+            // Not even a wait of no time keeps the lock from others.
+            parking_lot::MutexGuard::unlocked(guard, || std::thread::sleep(WAKES));
+            return true;
+        }
         loop {
             let left = deadline.map(|deadline| deadline.saturating_sub(real::run_nanos()));
             if left == Some(0) {

@@ -40,7 +40,7 @@ pub(crate) fn entry<T: ?Sized>(place: &'static Location<'static>, object: &T, wr
 fn enter(place: &'static Location<'static>, access: Access) {
     match mode() {
         Mode::Simulated => sim::park::yield_point(place, access),
-        Mode::Threads => real::check(),
+        Mode::Threads => real::check_at(place),
         Mode::Outside => {}
     }
 }
@@ -77,7 +77,7 @@ fn exit(place: &'static Location<'static>) {
 pub(crate) fn look(place: &'static Location<'static>) {
     match mode() {
         Mode::Simulated => sim::park::yield_point(place, Access::LOOK),
-        Mode::Threads => real::check(),
+        Mode::Threads => real::check_at(place),
         Mode::Outside => {}
     }
 }

@@ -89,12 +89,7 @@ impl<T: ?Sized> Mutex<T> {
                     return guard;
                 }
             },
-            Mode::Threads => loop {
-                if let Some(guard) = self.inner.try_lock_for(real::SLICE) {
-                    return guard;
-                }
-                real::check();
-            },
+            Mode::Threads => real::wait_for_lock(|| self.inner.try_lock_for(real::SLICE)),
             Mode::Outside => self.inner.lock(),
         }
     }
@@ -104,6 +99,11 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// What taking the lock again is to the simulation.
     pub(super) fn access(&self) -> Access {
         access(&self.lock.waiters, true)
+    }
+
+    /// Whether others wait for the lock (simulation).
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.lock.waiters.is_empty()
     }
 
     /// Gives up the lock, runs `wait` with the inner guard in real worlds or with none in the simulation, and

@@ -1,6 +1,7 @@
 //! Something that is done once.
 
 use super::{Condvar, Mutex};
+use crate::finally::certainly;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -27,6 +28,7 @@ impl Once {
     /// or is killed, the next caller's closure runs.
     #[track_caller]
     pub fn call_once(&self, f: impl FnOnce()) {
+        let mut end = End { once: self, reached: None };
         {
             let mut state = self.state.lock();
             self.changed.wait_while(&mut state, |state| *state == State::Running);
@@ -34,10 +36,11 @@ impl Once {
                 return;
             }
             *state = State::Running;
+            // While the lock is held, since a kill may come where it is given up.
+            end.reached = Some(State::Incomplete);
         }
-        let mut end = End { once: self, reached: State::Incomplete };
         f();
-        end.reached = State::Complete;
+        end.reached = Some(State::Complete);
     }
 
     /// Whether a closure has run to its end.
@@ -49,12 +52,16 @@ impl Once {
 /// Records how the closure ended, also when it unwinds.
 struct End<'a> {
     once: &'a Once,
-    reached: State,
+    /// None if the closure is not to run.
+    reached: Option<State>,
 }
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        *self.once.state.lock() = self.reached;
-        self.once.changed.notify_all();
+        let Some(reached) = self.reached else { return };
+        certainly(|| {
+            *self.once.state.lock() = reached;
+            self.once.changed.notify_all();
+        });
     }
 }

@@ -1,6 +1,9 @@
 //! Waiting for a group of threads.
 
+use std::cell::Cell;
+
 use super::{Arc, Condvar, Mutex};
+use crate::finally::certainly;
 
 /// Waits until all its clones are gone, as in crossbeam: give each thread a clone, and wait with the last
 /// one.
@@ -38,17 +41,26 @@ impl Default for WaitGroup {
 
 impl Clone for WaitGroup {
     fn clone(&self) -> Self {
-        *self.inner.count.lock() += 1;
-        WaitGroup { inner: Arc::clone(&self.inner) }
+        let mut count = self.inner.count.lock();
+        *count += 1;
+        // Made while the lock is held: a kill may come where it is given up, and takes the clone with it.
+        let clone = WaitGroup { inner: Arc::clone(&self.inner) };
+        drop(count);
+        clone
     }
 }
 
 impl Drop for WaitGroup {
     fn drop(&mut self) {
-        let mut count = self.inner.count.lock();
-        *count -= 1;
-        if *count == 0 {
-            self.inner.zero.notify_all();
-        }
+        let is_counted = Cell::new(false);
+        certainly(|| {
+            let mut count = self.inner.count.lock();
+            if !is_counted.replace(true) {
+                *count -= 1;
+            }
+            if *count == 0 {
+                self.inner.zero.notify_all();
+            }
+        });
     }
 }

@@ -1,7 +1,8 @@
 //! Values that each thread has of its own: [`crate::thread_local!`].
 //!
 //! All threads of a simulation share one OS thread, and so they share what std's macro makes: between
-//! servers, and from seed to seed. Here each task has its own slot, which is dropped when the task ends.
+//! servers, and from seed to seed. Here each task has its own slot, which is dropped when the task ends. So
+//! it is on real threads, since one OS thread runs many of them, one after the other.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -74,6 +75,9 @@ impl Locals {
     }
 }
 
+/// Stands for the thread that an OS thread runs at the moment, on real threads.
+const REAL: u64 = u64::MAX - 1;
+
 std::thread_local! {
     /// The values of tasks that have some, by their numbers.
     static OF_TASKS: RefCell<Vec<(u64, Rc<Locals>)>> = const { RefCell::new(Vec::new()) };
@@ -89,10 +93,11 @@ impl<T: 'static> LocalKey<T> {
 
     /// Runs `f` on the calling thread's value, which is made by the first call.
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
-        if mode() != Mode::Simulated {
-            return self.of_os_thread.with(f);
-        }
-        let task = sim::with(|sim| sim.current_serial());
+        let task = match mode() {
+            Mode::Outside => return self.of_os_thread.with(f),
+            Mode::Simulated => sim::with(|sim| sim.current_serial()),
+            Mode::Threads => REAL,
+        };
         let locals = OF_TASKS.with_borrow_mut(|tasks| {
             USED.set(true);
             if let Some((_, locals)) = tasks.iter().find(|(other, _)| *other == task) {
@@ -188,9 +193,16 @@ pub(crate) fn drop_locals() {
     }
 }
 
-/// A run has ended: what abandoned tasks had is dropped, and the main task's as well.
+/// A run has ended, or a real thread, whose OS thread will run others: drops what is left. A destructor that
+/// uses such a value makes it anew, and it is dropped in the next round; one that always does so is given up.
 pub(crate) fn drop_all_locals() {
+    const ROUNDS: usize = 5;
+    for _ in 0..ROUNDS {
+        if USED.replace(false) {
+            drop(OF_TASKS.take());
+        }
+    }
     if USED.replace(false) {
-        drop(OF_TASKS.take());
+        std::mem::forget(OF_TASKS.take());
     }
 }

@@ -40,6 +40,7 @@ impl<T> JoinHandle<T> {
         runtime::note_blocking("a join");
         match self.packet.wait_for_end_of(self.task) {
             Some(value) => Ok(value),
+            None if mode() == Mode::Outside => Err(Box::new("the thread panicked, or its run is over")),
             None => Err(Box::new("the thread was killed with its node")),
         }
     }
@@ -81,12 +82,14 @@ fn may_run_first(place: &'static Location<'static>) {
     }
 }
 
+#[track_caller]
 fn start<T: Send + 'static>(name: Name, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let (put, packet) = oneshot::channel();
     JoinHandle { packet, task: start_job(name, Box::new(move || put.put(f()))) }
 }
 
 /// The number of the task in its simulation.
+#[track_caller]
 fn start_job(name: Name, job: Job) -> u64 {
     if mode() == Mode::Outside {
         real::pool::execute(job);
@@ -95,6 +98,7 @@ fn start_job(name: Name, job: Job) -> u64 {
     runtime::start_detached(&node::current(), name, job)
 }
 
+#[track_caller]
 pub(crate) fn spawn_on<T: Send + 'static>(
     node: &Node,
     name: Name,
@@ -148,14 +152,14 @@ pub fn sleep(duration: Duration) {
 pub(crate) fn pass(duration: Duration, until: &'static str, place: &'static Location<'static>) {
     match mode() {
         Mode::Simulated => {
-            if sim::park::may_block(place) {
-                let deadline = crate::time::deadline_after(duration);
+            let deadline = crate::time::deadline_after(duration);
+            if sim::park::may_block(Some(deadline), place) {
                 sim::park::park_on(&[], Wait::event(until), Some(deadline), place);
             }
         }
         Mode::Threads => {
             let deadline = crate::time::deadline_after(duration);
-            while real::may_block() && real::run_nanos() < deadline {
+            while real::may_block_at(place) && real::run_nanos() < deadline {
                 let left = Duration::from_nanos(deadline.saturating_sub(real::run_nanos()));
                 real::waiting(|| std::thread::sleep(left.min(real::SLICE)));
             }
@@ -171,7 +175,7 @@ pub fn yield_now() {
     match mode() {
         Mode::Simulated => sim::park::yield_now(Location::caller()),
         Mode::Threads => {
-            real::check();
+            real::check_at(Location::caller());
             std::thread::yield_now();
         }
         Mode::Outside => std::thread::yield_now(),

@@ -14,9 +14,15 @@ pub(crate) struct Ended {
 
 /// Runs the test of this name (`module::name`) in a process of its own.
 pub(crate) fn run_as_child(test: &str) -> Ended {
+    run_with(test, &[])
+}
+
+/// As [`run_as_child`], with these variables in the environment.
+pub(crate) fn run_with(test: &str, environment: &[(&str, &str)]) -> Ended {
     let executable = std::env::current_exe().expect("a test knows its own file");
     let mut command = Command::new(executable);
     command.args(["--exact", test, "--nocapture"]).env("LABRT_TEST_CHILD", "1");
+    command.envs(environment.iter().copied());
     let started = Instant::now();
     let output = command.output().expect("a test can start itself");
     let text = [output.stdout, output.stderr].concat();

@@ -3,7 +3,7 @@
 use labrt::node::Node;
 use labrt::sync::{Arc, Mutex, RwLock};
 use labrt::time::{Duration, Instant};
-use labrt::{Config, Failure, FailureKind, Outcome, channel, run, runtime, thread};
+use labrt::{Config, Failure, FailureKind, Limits, Outcome, channel, run, runtime, thread};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -217,6 +217,26 @@ fn a_sleep_under_a_lock_is_warned_of_and_a_computation_is_not() {
 }
 
 #[test]
+fn a_second_reading_under_the_first_is_warned_of() {
+    let twice = warnings(|| {
+        let lock = RwLock::new(0);
+        for _ in 0..2 {
+            let first = lock.read(); // reads first
+            let second = lock.read(); // reads again
+            assert_eq!(*first, *second);
+        }
+    });
+    assert_eq!(twice.len(), 1, "{twice:?}");
+    assert_names(&twice[0], &["reads first", "reads again"]);
+    let others = warnings(|| {
+        let (a, b) = (RwLock::new(0), RwLock::new(0));
+        drop((a.read(), b.read()));
+        drop((a.read(), b.read()));
+    });
+    assert_eq!(others, Vec::<String>::new());
+}
+
+#[test]
 fn orders_that_cannot_deadlock_are_not_warned_of() {
     // One thread alone; and two threads that take both locks under a third.
     let none = warnings(|| {
@@ -322,4 +342,32 @@ fn a_channel_made_outside_does_not_block_the_simulation() {
     let failure = outcome.result.unwrap_err();
     assert!(failure.message.contains("made outside of the run"), "{failure}");
     drop(sender);
+}
+
+/// On real threads nobody sees the circle, but the limit of time names who waits for a lock, and where.
+#[test]
+fn a_circle_on_real_threads_ends_at_the_limit_with_its_lines() {
+    let limits = Limits { real_time: Duration::from_secs(1), ..Limits::default() };
+    let outcome = run(Config::threads(1).limits(limits), || {
+        let (a, b) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+        let (other_a, other_b) = (Arc::clone(&a), Arc::clone(&b));
+        let vote = Node::new("server-0").spawn("vote", move || {
+            let _a = other_a.lock();
+            thread::sleep(50 * MS);
+            let _b = other_b.lock(); // the vote stops here
+        });
+        let _b = b.lock();
+        thread::sleep(50 * MS);
+        let _a = a.lock(); // the main thread stops here
+        vote.join().unwrap();
+    });
+    let failure = outcome.result.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::RealTime, "{failure}");
+    for (title, marker) in
+        [("`vote` of `server-0`", "the vote stops here"), ("`main` of `main`", "the main thread stops here")]
+    {
+        let line = failure.message.lines().find(|line| line.contains(title)).unwrap_or_default();
+        assert!(line.contains("waits for a lock"), "{failure}");
+        assert_names(line, &[marker]);
+    }
 }

@@ -5,6 +5,8 @@ mod channels;
 mod child;
 mod destructors;
 mod determinism;
+mod ends;
+mod killed;
 mod locks;
 mod monitors;
 mod nodes;
@@ -20,6 +22,7 @@ mod stacks;
 mod unwinding;
 mod variants;
 mod watchdog;
+mod work;
 
 /// The names that the eight programs use, from this crate.
 mod facade {

@@ -79,6 +79,28 @@ fn a_lost_wakeup_is_a_deadlock_that_names_the_wait() {
 }
 
 #[test]
+fn a_loop_over_messages_waits_at_its_own_line() {
+    for main in [
+        (|| {
+            let (_keeps, receiver) = channel::unbounded::<u32>();
+            for _ in &receiver {} // waits at the head
+        }) as fn(),
+        || {
+            let (_keeps, receiver) = channel::unbounded::<u32>();
+            receiver.iter().for_each(drop); // waits at the head
+        },
+    ] {
+        let failure = failure(Config::simulated(1), main);
+        let lines = include_str!("reports.rs").lines().enumerate();
+        let mut heads = lines.filter(|(_, line)| {
+            line.ends_with("; // waits at the head") || line.ends_with("{} // waits at the head")
+        });
+        let text = failure.to_string();
+        assert!(heads.any(|(at, _)| text.contains(&format!("reports.rs:{}:", at + 1))), "{text}");
+    }
+}
+
+#[test]
 fn spinning_is_reported_with_its_line() {
     let failure = failure(Config::simulated(1), || {
         let done = Mutex::new(false);
