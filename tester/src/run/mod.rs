@@ -31,9 +31,6 @@ use crate::test::Test;
 /// How long a finished seed's report may wait until it is printed.
 const FLUSH: Duration = Duration::from_millis(25);
 
-/// The exit status that `lab` takes for a test that failed.
-const FAILED: i32 = 101;
-
 /// What a test may consume; the environment (`LAB_VIRTUAL_LIMIT_S` and so on) goes before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
@@ -146,7 +143,7 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
             let last = board.wait(Duration::ZERO);
             print(plan.reports, &last.lines);
             // A worker that ended without saying so panicked, outside of any run.
-            break if last.done { None } else { Some(lost_worker(plan, &board)) };
+            break if last.done { None } else { Some(lost_worker(plan, &board, worker.join())) };
         }
     };
     if let Some(report) = stuck {
@@ -161,8 +158,13 @@ fn conduct(plan: &Arc<Plan>, body: &Arc<Body>) {
 }
 
 /// The report of a worker whose thread is gone.
-fn lost_worker(plan: &Plan, board: &Board) -> Report {
-    Report::of_lost_worker(plan, board.seed.load(Ordering::Relaxed))
+fn lost_worker(plan: &Plan, board: &Board, end: std::thread::Result<()>) -> Report {
+    let payload = end.err();
+    let text = payload.as_ref().and_then(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| payload.downcast_ref::<&str>().copied())
+    });
+    Report::of_lost_worker(plan, board.seed.load(Ordering::Relaxed), text.unwrap_or("no reason given"))
 }
 
 /// A run is stuck and cannot be ended.
@@ -177,7 +179,7 @@ fn give_up(plan: &Plan, report: &Report) -> ! {
     // With reports, the line says that the process ends here, and `lab` goes on behind the seed in another
     // one. And when memory runs out, ending the process is all that is left to do.
     if plan.reports != Reports::Nobody || report.ends_process() {
-        std::process::exit(FAILED);
+        labrt::runtime::give_up();
     }
     std::panic::resume_unwind(Box::new(format!("{} is stuck", plan.test)));
 }

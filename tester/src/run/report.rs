@@ -191,9 +191,11 @@ impl Report {
     }
 
     /// The worker's thread panicked while it was at this seed.
-    pub(crate) fn of_lost_worker(plan: &Plan, seed: u64) -> Report {
+    pub(crate) fn of_lost_worker(plan: &Plan, seed: u64, why: &str) -> Report {
         let report = Report::pass(plan.test, seed, &Stats::default(), Figures::default());
-        let message = "the thread that runs the seeds panicked".to_owned();
+        let message = format!(
+            "the thread that runs the seeds panicked, before a run or after it (in a destructor?): {why}"
+        );
         report.fail(Kind::Panic, message).tell("", None, plan).stuck()
     }
 
@@ -370,19 +372,24 @@ pub(crate) fn wrap(text: &str, width: usize) -> String {
     for line in text.lines() {
         let indent = line.chars().take_while(|letter| *letter == ' ').count();
         let deeper = " ".repeat((indent + 2).min(width / 2));
-        let mut rest: Vec<char> = line.chars().collect();
-        while rest.len() > width {
+        let letters: Vec<char> = line.chars().collect();
+        // A message may have a million letters in one line: none of them is moved.
+        let (mut rest, mut margin) = (letters.as_slice(), "");
+        while margin.len() + rest.len() > width {
+            let room = width - margin.len();
             // Not within the indentation, which would break for ever.
-            let blank = rest[..=width]
+            let blank = rest[..=room]
                 .iter()
                 .rposition(|letter| *letter == ' ')
-                .filter(|&at| at > indent.max(deeper.len()));
-            let at = blank.unwrap_or(width);
-            let tail = rest.split_off(at);
-            wrapped.extend(rest);
+                .filter(|&at| margin.len() + at > indent.max(deeper.len()));
+            let (head, tail) = rest.split_at(blank.unwrap_or(room));
+            wrapped.push_str(margin);
+            wrapped.extend(head);
             wrapped.push('\n');
-            rest = deeper.chars().chain(tail.into_iter().skip_while(|letter| *letter == ' ')).collect();
+            let blanks = tail.iter().take_while(|letter| **letter == ' ').count();
+            (rest, margin) = (&tail[blanks..], &deeper);
         }
+        wrapped.push_str(margin);
         wrapped.extend(rest);
         wrapped.push('\n');
     }

@@ -107,8 +107,18 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, number: u64) -> (
     // What was asked for is what is answered.
     report.line.seed = number;
     report.line.choices = choices.counts();
-    test.close();
-    (report, outcome)
+    (close(plan, &test, report), outcome)
+}
+
+/// Lets go of what the test has kept. That may be servers of the lab, whose destructors may panic: the report
+/// of the run comes first.
+fn close(plan: &Plan, test: &Test, report: Report) -> Report {
+    let Err(panic) = labrt::runtime::catch_panic(|| test.close()) else { return report };
+    let message = format!("a destructor panicked after the run: {panic}");
+    match report.ok() {
+        true => report.fail(Kind::Panic, message.clone()).tell(&message, None, plan),
+        false => report,
+    }
 }
 
 /// The report of a run with which nothing is wrong, as far as is known.

@@ -60,7 +60,8 @@ fn rank(line: &str) -> (usize, usize) {
     // A thread without a name has that of the line that started it.
     let is_handler = name(line).contains('.') && !name(line).contains(".rs:");
     let class = match line {
-        _ if line.contains("held by") => 0,
+        // On real threads nobody knows who holds it.
+        _ if line.contains("held by") || line.contains("waits for a lock") => 0,
         _ if is_handler => 1,
         _ if line.contains("of `main` waits") => 2,
         _ => 3,

@@ -82,6 +82,35 @@ fn sometimes_wrong() {
     }
 }
 
+/// Leaves behind what panics when it is dropped, after the run.
+#[test]
+fn leaves_a_bomb() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a server that cannot be dropped");
+        }
+    }
+    if plays("leaves_a_bomb") {
+        run("leaves_a_bomb", |t: &Test| {
+            let bomb = Bomb;
+            t.at_end(move |_| {
+                drop(bomb);
+                tester::Figures::default()
+            });
+            panic!("the reason of the failure");
+        });
+    }
+}
+
+#[test]
+fn a_destructor_that_panics_after_the_run_does_not_hide_its_failure() {
+    let output = child("leaves_a_bomb", &[("LAB_SEEDS", "3..5"), ("LAB_REPORT", "1")]);
+    let reports = reports(&output);
+    assert_eq!(reports.len(), 2, "{reports:?}");
+    assert!(reports[0].reason().contains("the reason of the failure"), "{}", reports[0].reason());
+}
+
 #[inline(never)]
 fn compute_for_ever() {
     while std::hint::black_box(true) {}
