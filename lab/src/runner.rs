@@ -351,8 +351,12 @@ impl End {
         {
             return (Kind::Panic, line);
         }
-        if let Some(line) = has("overflowed its stack").or_else(|| has("stack overflow in ")) {
+        // The runtime's own line names the thread, that of std does not.
+        if let Some(line) = has("stack overflow in ").or_else(|| has("overflowed its stack")) {
             return (Kind::StackOverflow, line);
+        }
+        if let Some(line) = has("the process was aborted in a run: ") {
+            return (Kind::Died, line);
         }
         match (self.status.signal(), self.status.code()) {
             (Some(signal), _) => (Kind::Died, format!("the process was killed by {}", signal_name(signal))),
