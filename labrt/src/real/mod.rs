@@ -119,8 +119,13 @@ impl Here {
 /// As [`check`], for a call at this place.
 #[inline]
 pub(crate) fn check_at(place: &'static Location<'static>) {
-    here(|here| here.place.set(place));
-    check();
+    let goes_on = here(|here| {
+        here.place.set(place);
+        !must_end(here) && !here.node.is_paused()
+    });
+    if !goes_on {
+        check();
+    }
 }
 
 /// As [`may_block`], for a call at this place.
@@ -146,10 +151,6 @@ pub(crate) fn wait_for_lock<G>(attempt: impl Fn() -> Option<G>) -> G {
 /// Looks whether this thread has to end, and unwinds it then; waits while its node is paused.
 #[inline]
 pub(crate) fn check() {
-    let must_end = |here: &Here| {
-        let world = &here.world;
-        here.node.is_killed() || world.stopping.load(Ordering::Relaxed) || world.pulse.must_stop()
-    };
     while here(|here| must_end(here) || here.node.is_paused()) {
         if here(must_end) {
             end_this_thread();
@@ -157,6 +158,12 @@ pub(crate) fn check() {
         }
         std::thread::sleep(Duration::from_micros(200));
     }
+}
+
+#[inline]
+fn must_end(here: &Here) -> bool {
+    let world = &here.world;
+    here.node.is_killed() || world.stopping.load(Ordering::Relaxed) || world.pulse.must_stop()
 }
 
 #[cold]
@@ -338,7 +345,8 @@ impl RealWorld {
     fn fail_at_limit(&self) {
         let (kind, message) = self.pulse.stop_reason();
         let message = message + &self.threads_report();
-        if !std::thread::panicking() {
+        let is_killed = here(|here| here.node.is_killed());
+        if is_killed || !std::thread::panicking() {
             return self.fail(kind, message, None, None);
         }
         let panic = crate::panics::of_task(0);

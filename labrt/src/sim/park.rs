@@ -325,7 +325,15 @@ pub(crate) fn yield_now(place: &'static Location<'static>) {
 /// A free yield point: the running task may be replaced here. `access` is what it does next.
 #[inline]
 pub(crate) fn yield_point(place: &'static Location<'static>, access: Access) {
-    match with(|sim| sim.yield_point(place, access)) {
+    if with(|sim| sim.yield_point(place, access)) {
+        end_stride(place);
+    }
+}
+
+/// The running task has come to the end of its stride.
+#[inline(never)]
+fn end_stride(place: &'static Location<'static>) {
+    match with(Sim::give_way) {
         Turn::Kept => {}
         Turn::Lost => suspend_ready(),
         Turn::Dead => {

@@ -37,14 +37,15 @@ pub(crate) enum Turn {
 }
 
 impl Sim {
-    /// A free yield point of the running task.
+    /// A free yield point of the running task: whether its stride is over, so that it has to
+    /// [give way](Sim::give_way).
     #[inline]
-    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>, access: Access) -> Turn {
-        let Some(task) = self.tasks.get_mut(self.current as usize) else { return Turn::Kept };
+    pub(crate) fn yield_point(&mut self, place: &'static Location<'static>, access: Access) -> bool {
+        let Some(task) = self.tasks.get_mut(self.current as usize) else { return false };
         task.place = Some(place);
         task.access = access;
         self.stride -= 1;
-        if self.stride == 0 { self.give_way() } else { Turn::Kept }
+        self.stride == 0
     }
 
     /// The running task keeps its turn at free yield points, until [`Sim::give_turn_back`] with what this
@@ -59,7 +60,7 @@ impl Sim {
     }
 
     /// The stride is over: picks among the other ready tasks and this one.
-    fn give_way(&mut self) -> Turn {
+    pub(crate) fn give_way(&mut self) -> Turn {
         self.stride = self.draw_stride();
         self.points_at_this_instant += u64::from(self.stride);
         // A task that is being unwound gives way only if it has to wait.
