@@ -18,6 +18,7 @@ use crate::plan::{Plan, Wish};
 use crate::report::{Reports, points};
 use crate::sandbox::Sandbox;
 use crate::shard::{Carried, Worker};
+use crate::take::is_foreign;
 use crate::watchfolder::{LOOK, Sight, look};
 use crate::workshop::Workshop;
 use crate::{secret, settings, verdict};
@@ -53,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 /// Grades students' tests.
 fn kill(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<Outcome, Failure> {
     let lab = known_lab(wish)?;
-    let submissions = submissions(wish)?;
+    let submissions = submissions(wish, &work.out)?;
     let first_seed = secret::first_seed(wish.secret.as_deref(), lab)?;
     let sandbox = sandbox(work)?;
     let workshop = workshop(root, lab, &wish.with, work)?;
@@ -165,7 +166,7 @@ fn check_same(plan: &Plan, workshop: &Workshop) -> Result<(), Failure> {
 /// The plan that is there, if it is the one that is asked for; otherwise a new one.
 fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Workshop, Sandbox), Failure> {
     known_lab(wish)?;
-    let submissions = submissions(wish)?;
+    let submissions = submissions(wish, &work.out)?;
     let given = wish.secret.as_deref().map(|file| secret::first_seed(Some(file), &wish.lab)).transpose()?;
     let sandbox = sandbox(work)?;
     let begun = Instant::now();
@@ -205,21 +206,23 @@ fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Wo
 }
 
 /// All submissions that are asked for, in order.
-fn submissions(wish: &WishOptions) -> Result<Vec<PathBuf>, Failure> {
+fn submissions(wish: &WishOptions, out: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut submissions = wish.submissions.clone();
+    // Before a workspace is built for them, which takes minutes.
+    if let Some(missing) = submissions.iter().find(|path| path.symlink_metadata().is_err()) {
+        return Err(Failure::new(format!("there is no submission {}", missing.display())));
+    }
     if let Some(folder) = &wish.folder {
         let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
         for entry in fs::read_dir(folder).map_err(cannot)? {
             let entry = entry.map_err(cannot)?;
-            // Files of the system's and of editors.
-            if !entry.file_name().to_string_lossy().starts_with('.') {
-                submissions.push(entry.path());
+            let path = entry.path();
+            let is_out =
+                || out.canonicalize().is_ok_and(|out| path.canonicalize().is_ok_and(|path| path == out));
+            if !is_foreign(&entry.file_name()) && !is_out() {
+                submissions.push(path);
             }
         }
-    }
-    // Before a workspace is built for them, which takes minutes.
-    if let Some(missing) = submissions.iter().find(|submission| !submission.exists()) {
-        return Err(Failure::new(format!("there is no submission {}", missing.display())));
     }
     submissions.sort();
     submissions.dedup();

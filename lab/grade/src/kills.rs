@@ -209,7 +209,7 @@ impl Trial<'_> {
             .find(|package| workspace.join(package).join("tests").is_dir())
             .map_or("", String::as_str);
         let tests = take_tests(path, package).and_then(|taken| {
-            crate::inspect::inspect(&taken.sources, &Sources::new())?;
+            crate::inspect::inspect_tests(&taken.sources)?;
             Ok(taken.sources)
         });
         let tests = match tests {

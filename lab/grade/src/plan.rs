@@ -200,24 +200,29 @@ fn own_row(name: &str, role: Role, sources: &Sources, out: &Path) -> Result<Row,
 
 /// The student that a submission is named for, and its file's name.
 pub(crate) fn names(path: &Path) -> (String, String) {
-    let file = path.canonicalize().ok().and_then(|path| path.file_name().map(ToOwned::to_owned));
-    let file = file.or_else(|| path.file_name().map(ToOwned::to_owned)).unwrap_or_default();
-    let file = plain(&file);
-    (student(&file).to_owned(), file)
+    // A link has its own name, and not that of what it leads to. `.` has none.
+    let file = path.file_name().map(ToOwned::to_owned);
+    let absolute = || path.canonicalize().ok().and_then(|path| path.file_name().map(ToOwned::to_owned));
+    let file = plain(&file.or_else(absolute).unwrap_or_default());
+    (short(student(&file)), short(&file))
 }
 
 fn student_row(path: &Path, workshop: &Workshop, wish: &Wish, out: &Path) -> Result<Row, Failure> {
     let (name, file) = names(path);
     let mut row =
         Row { name, role: Role::Student, file, hash: String::new(), refusal: None, notes: Vec::new() };
-    let taken = take(path, &workshop.packages).and_then(|taken| {
-        let inspected = if wish.skip_inspection {
-            Ok(())
-        } else {
-            crate::inspect::inspect(&taken.sources, &workshop.skeleton)
-        };
-        inspected.map(|()| taken)
-    });
+    let taken =
+        take(path, &workshop.packages).and_then(|mut taken| {
+            if !wish.skip_inspection {
+                let built = crate::inspect::inspect(&taken.sources, &workshop.skeleton)?;
+                let is_left = |path: &&String| !built.contains_key(*path);
+                taken.notes.extend(taken.sources.keys().filter(is_left).map(|path| {
+                    format!("{path} is not used: no `mod` names it, or only one for unit tests.")
+                }));
+                taken.sources = built;
+            }
+            Ok(taken)
+        });
     match taken {
         Ok(taken) => {
             row.hash = keep(&taken.sources, out)?;
@@ -254,10 +259,23 @@ fn plain(name: &std::ffi::OsStr) -> String {
         .collect()
 }
 
-/// The student that a file is named for.
+/// A name of which a folder can be called, also together with another one: a letter that is not plain takes
+/// three bytes for each of its own. What is cut off is told apart by its hash.
+fn short(name: &str) -> String {
+    const LONGEST: usize = 100;
+    if name.len() <= LONGEST {
+        return name.to_owned();
+    }
+    format!("{}~{}", &name[..LONGEST - 17], hex(&Sha256::digest(name)[..8]))
+}
+
+/// The student that a file is named for, also if it is of a kind that cannot be graded.
 fn student(file: &str) -> &str {
-    let ends = [".tar.gz", ".tgz", ".tar", ".zip", ".git"];
-    ends.iter().find_map(|end| file.strip_suffix(end)).filter(|stem| !stem.is_empty()).unwrap_or(file)
+    let ends =
+        [".tar.gz", ".tgz", ".tar", ".zip", ".git", ".tar.xz", ".tar.bz2", ".tar.zst", ".7z", ".rar", ".gz"];
+    let lower = file.to_ascii_lowercase();
+    let stem = ends.iter().find_map(|end| lower.strip_suffix(end)).filter(|stem| !stem.is_empty());
+    stem.map_or(file, |stem| &file[..stem.len()])
 }
 
 /// Keeps sources under the hash of what is in them.
@@ -281,12 +299,21 @@ mod tests {
 
     #[test]
     fn a_file_is_named_for_its_student() {
-        for (file, name) in
-            [("alice.tar.gz", "alice"), ("bob.zip", "bob"), ("carol", "carol"), (".zip", ".zip")]
-        {
+        for (file, name) in [
+            ("alice.tar.gz", "alice"),
+            ("bob.ZIP", "bob"),
+            ("carol", "carol"),
+            (".zip", ".zip"),
+            ("d.rar", "d"),
+        ] {
             assert_eq!(student(file), name);
         }
         assert_eq!(plain(std::ffi::OsStr::new("a/<b>")), "a_2f_3cb_3e");
+        // Letters of other alphabets must not make a name that no folder can have.
+        let [(first, file), (second, _)] =
+            ["\u{5f20}", "\u{674e}"].map(|letter| names(Path::new(&format!("in/{}.zip", letter.repeat(80)))));
+        assert!(first.len() <= 100 && file.len() <= 100 && first.starts_with("_e5_bc_a0"), "{first}");
+        assert_ne!(first, second);
     }
 
     fn row(name: &str, refusal: Option<Refusal>) -> Row {

@@ -22,7 +22,7 @@ use labreport::{Kind, Report, swarm};
 use serde::{Deserialize, Serialize};
 
 use crate::parallel::in_parallel;
-use crate::sandbox::confine::BROKEN;
+use crate::sandbox::confine::{BROKEN, COMPLAINT};
 use crate::sandbox::{Bounds, Mount, Sandbox};
 use crate::secret;
 use crate::settings::{Limits, Test};
@@ -168,7 +168,7 @@ impl Runner {
             // it.
             Some(test) if !reports.contains_key(&test.name) => {
                 let (_, end) = self.session(&vec![*test], &(0..1))?;
-                if end.output.contains("running 0 tests") {
+                if has_no_test(&end) {
                     return Err(Failure::new(format!(
                         "the binary of {} has no test {}",
                         test.krate, test.path
@@ -267,11 +267,23 @@ impl Runner {
         let _ = socket.shutdown(Shutdown::Write);
         let listen = || listen(socket, &secret, tests, seeds, &pulse);
         let (end, reports) = run(&mut command, allowance, &pulse, listen).map_err(cannot)?;
-        if end.cause == Cause::Exit(i32::from(BROKEN)) || end.output.starts_with("bwrap: ") {
+        if is_broken(&end) {
             return Err(Failure::new(end.output.trim().to_owned()));
         }
         Ok((reports, end))
     }
+}
+
+/// Whether the sandbox could not be made. Lab code can end its process with any status, and print what it
+/// likes, but never first: libtest's own words stand before those of a test.
+fn is_broken(end: &End) -> bool {
+    let (broken, says) = (Cause::Exit(i32::from(BROKEN)), |words| end.output.starts_with(words));
+    end.cause == broken && says(COMPLAINT) || says("bwrap: ")
+}
+
+/// Whether libtest found none of the tests that it was asked for, which it says before anything else.
+fn has_no_test(end: &End) -> bool {
+    end.output.trim_start().starts_with("running 0 tests")
 }
 
 /// The tests in the order of the list, those of one binary, part and limits together.
@@ -465,4 +477,23 @@ pub(crate) fn without_numbers(text: &str) -> String {
         in_number = is_digit;
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What lab code prints and how it ends is the submission's fault, whatever it looks like.
+    #[test]
+    fn no_submission_can_look_like_a_broken_grader() {
+        let end = |code, output: &str| End { cause: Cause::Exit(code), output: output.to_owned() };
+        let begun = "\nrunning 1 test\n";
+        assert!(is_broken(&end(99, "lab-grade: the sandbox cannot be made: seccomp: x\n")));
+        assert!(is_broken(&end(1, "bwrap: No such file\n")));
+        assert!(!is_broken(&end(99, begun)));
+        assert!(!is_broken(&end(99, &format!("{begun}lab-grade: the sandbox cannot be made: x\n"))));
+        assert!(!is_broken(&end(1, &format!("{begun}bwrap: x\n"))));
+        assert!(has_no_test(&end(0, "\nrunning 0 tests\n")));
+        assert!(!has_no_test(&end(0, &format!("{begun}\nrunning 0 tests\n"))));
+    }
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use lab_terminal::Failure;
 
+use crate::take::is_foreign;
+
 /// How often the folder is looked at. What has not changed between two looks is complete.
 pub(crate) const LOOK: Duration = Duration::from_secs(5);
 
@@ -24,8 +26,7 @@ pub(crate) fn look(folder: &Path) -> Result<Sight, Failure> {
     let entries =
         fs::read_dir(folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
     let paths = entries.flatten().map(|entry| entry.path());
-    let is_hidden =
-        |path: &PathBuf| path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    let is_hidden = |path: &PathBuf| path.file_name().is_none_or(is_foreign);
     Ok(paths.filter(|path| !is_hidden(path)).map(|path| (path.clone(), state(&path))).collect())
 }
 

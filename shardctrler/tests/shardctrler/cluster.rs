@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use rsm::ReplicatedServer as _;
-use shardctrler::{Clerk, Config, ControllerServer, GroupId, NO_GROUP};
+use shardctrler::{Clerk, Config, ControllerServer, GroupId, NO_GROUP, SHARDS};
 use tester::{Boot, Booted, Checks, Group, Net, Test};
 
 use crate::fewest_moves::fewest_moves;
@@ -79,6 +79,11 @@ impl Cluster {
 pub(crate) fn groups<const N: usize>(list: [(GroupId, &[&str]); N]) -> BTreeMap<GroupId, Vec<String>> {
     let servers = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     list.into_iter().map(|(group, names)| (group, servers(names))).collect()
+}
+
+/// What a configuration says, part by part. `==` of the whole is the submission's own, and may say anything.
+pub(crate) fn parts(config: &Config) -> (u64, [GroupId; SHARDS], BTreeMap<GroupId, Vec<String>>) {
+    (config.number, config.shards, config.groups.clone())
 }
 
 /// Checks that the newest configuration has exactly the expected groups, that each shard is on one

@@ -20,6 +20,11 @@ pub(super) struct Token<'a> {
     pub(super) text: &'a str,
     /// Counted from 1.
     pub(super) line: usize,
+    /// Where it begins in the source, in bytes.
+    pub(super) begin: usize,
+    /// The index behind its group, if it opens one. It is noted once, because a submission may have as many
+    /// groups in one another as it likes.
+    behind: usize,
 }
 
 impl Token<'_> {
@@ -32,9 +37,14 @@ impl Token<'_> {
     }
 }
 
+/// What some editors put before a text. The compiler takes it away before it looks for anything else: a line
+/// `#!/*` behind it is none of the program, and begins no comment.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The tokens of a source. `::` is two of them.
 pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
-    let mut rest = &source[strip_shebang(source).unwrap_or(0)..];
+    let text = source.strip_prefix(BYTE_ORDER_MARK).unwrap_or(source);
+    let mut rest = &text[strip_shebang(text).unwrap_or(0)..];
     let mut line = 1;
     let mut tokens = Vec::new();
     for token in tokenize(rest) {
@@ -46,10 +56,12 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
             TokenKind::Literal { kind, .. } if is_text(kind) => Some((Kind::Text, text)),
             _ => Some((Kind::Other, text)),
         };
-        tokens.extend(kind.map(|(kind, text)| Token { kind, text, line }));
+        let begin = source.len() - rest.len();
+        tokens.extend(kind.map(|(kind, text)| Token { kind, text, line, begin, behind: 0 }));
         line += text.matches('\n').count();
         rest = behind;
     }
+    note_groups(&mut tokens);
     tokens
 }
 
@@ -61,21 +73,26 @@ fn is_text(kind: LiteralKind) -> bool {
     )
 }
 
-/// The index behind the group that opens at `open`, a bracket of any kind.
-pub(super) fn behind_group(tokens: &[Token<'_>], open: usize) -> usize {
-    let mut depth = 0;
-    for (at, token) in tokens.iter().enumerate().skip(open) {
-        if token.kind != Kind::Other {
+/// Notes where each group ends. One that is left open ends with the text.
+fn note_groups(tokens: &mut [Token<'_>]) {
+    let mut open = Vec::new();
+    for at in 0..tokens.len() {
+        tokens[at].behind = at + 1;
+        if tokens[at].kind != Kind::Other {
             continue;
         }
-        match token.text {
-            "(" | "[" | "{" => depth += 1,
-            ")" | "]" | "}" => depth -= 1,
+        match tokens[at].text {
+            "(" | "[" | "{" => open.push(at),
+            ")" | "]" | "}" => {
+                open.pop().into_iter().for_each(|begin: usize| tokens[begin].behind = at + 1);
+            }
             _ => {}
         }
-        if depth == 0 {
-            return at + 1;
-        }
     }
-    tokens.len()
+    open.into_iter().for_each(|begin| tokens[begin].behind = tokens.len());
+}
+
+/// The index behind the group that opens at `open`, a bracket of any kind.
+pub(super) fn behind_group(tokens: &[Token<'_>], open: usize) -> usize {
+    tokens.get(open).map_or(tokens.len(), |token| token.behind)
 }

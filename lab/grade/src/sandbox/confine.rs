@@ -16,6 +16,9 @@ pub(crate) const WORD: &str = "__confine";
 /// The exit code that says that the sandbox could not be made; no test ends with it.
 pub(crate) const BROKEN: u8 = 99;
 
+/// What is said then, before anything else.
+pub(crate) const COMPLAINT: &str = "lab-grade: the sandbox cannot be made";
+
 /// Confines this process and becomes the program. Returns only if that is impossible.
 pub(crate) fn become_confined(arguments: &[OsString]) -> ExitCode {
     let complaint = match confined(arguments) {
@@ -25,7 +28,7 @@ pub(crate) fn become_confined(arguments: &[OsString]) -> ExitCode {
         }
         Err(complaint) => complaint,
     };
-    eprintln!("lab-grade: the sandbox cannot be made: {complaint}");
+    eprintln!("{COMPLAINT}: {complaint}");
     ExitCode::from(BROKEN)
 }
 

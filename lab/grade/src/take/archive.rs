@@ -2,10 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use rawzip::CompressionMethod;
 use tar::EntryType;
 
@@ -118,9 +124,13 @@ pub(super) fn is_bare_repository(path: &Path) -> bool {
     path.join("HEAD").is_file() && path.join("objects").is_dir() && path.join("refs").is_dir()
 }
 
+/// How long git may take for a repository.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
+
 /// Reads the commit that HEAD of a bare repository names. A repository's configuration can make git run
-/// programs, so git runs in a sandbox, which has the repository and no more.
-pub(super) fn read_repository(path: &Path, gather: &mut Gather) -> Result<(), Refusal> {
+/// programs, so git runs in a sandbox, which has the repository and no more. It may also make git wait for
+/// ever, and then this ends it.
+pub(super) fn read_repository(path: &Path, gather: &mut Gather, longest: Duration) -> Result<(), Refusal> {
     let missing = |error: io::Error| Refusal::new("unreadable", format!("git cannot be run on it: {error}."));
     let absolute = path.canonicalize().map_err(missing)?;
     let mut command: Command = sandbox::git(&absolute);
@@ -130,15 +140,28 @@ pub(super) fn read_repository(path: &Path, gather: &mut Gather) -> Result<(), Re
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        .process_group(0)
         .spawn()
         .map_err(missing)?;
-    let read = match child.stdout.take() {
-        Some(stream) => read_tar(BufReader::new(stream), gather),
-        None => Ok(()),
-    };
-    // It may wait for a reader that has refused the rest.
-    let _ = child.kill();
+    let group = Pid::from_raw(child.id().cast_signed());
+    let stream = child.stdout.take();
+    let (done, end) = mpsc::channel::<()>();
+    let (read, is_late) = thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            let is_late = end.recv_timeout(longest) == Err(RecvTimeoutError::Timeout);
+            // All that it has started goes with it. It may also wait for a reader that has refused the rest.
+            let _ = killpg(group, Signal::SIGKILL);
+            is_late
+        });
+        let read = stream.map_or(Ok(()), |stream| read_tar(BufReader::new(stream), gather));
+        drop(done);
+        (read, watch.join().unwrap_or_default())
+    });
     let _ = child.wait();
+    if is_late {
+        let sentence = format!("git takes more than {} s to read the repository.", longest.as_secs());
+        return Err(Refusal::new("too_slow", sentence));
+    }
     read.and_then(|()| {
         if gather.entries > 0 {
             Ok(())

@@ -20,6 +20,9 @@ pub(super) const MOST_UNPACKED: u64 = 256 * 1024 * 1024;
 /// Folders in which nothing is looked for.
 const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "__MACOSX"];
 
+/// What archives are called that can be read.
+const ARCHIVES: [&str; 4] = [".zip", ".tar", ".tar.gz", ".tgz"];
+
 /// What a path in a submission is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Special {
@@ -40,6 +43,8 @@ pub(super) struct Gather {
     pub(super) too_long: BTreeSet<String>,
     /// Names that are not UTF-8, as far as they can be shown.
     pub(super) strange: BTreeSet<String>,
+    /// Archives in what was handed in.
+    pub(super) archives: BTreeSet<String>,
     pub(super) entries: u64,
     /// Bytes that were read, also those of sources that are too long.
     read: u64,
@@ -63,6 +68,10 @@ impl Gather {
     pub(super) fn file(&mut self, path: &[u8], mut content: impl Read) -> Result<(), Refusal> {
         let Some(path) = self.normal(path)? else { return Ok(()) };
         if is_skipped(&path) || !may_matter(&path) {
+            let lower = path.to_ascii_lowercase();
+            if !is_skipped(&path) && ARCHIVES.iter().any(|end| lower.ends_with(end)) {
+                self.archives.insert(path);
+            }
             return Ok(());
         }
         let mut bytes = Vec::new();
@@ -122,7 +131,10 @@ impl Gather {
 /// The refusal of what unpacks to too much.
 pub(super) fn bomb() -> Refusal {
     let mebibytes = MOST_UNPACKED / (1024 * 1024);
-    Refusal::new("archive_bomb", format!("It unpacks to more than {mebibytes} MiB."))
+    Refusal::new(
+        "archive_bomb",
+        format!("It unpacks to more than {mebibytes} MiB; hand in the sources only, without `target`."),
+    )
 }
 
 /// Whether a folder of that name is passed over.
@@ -130,9 +142,11 @@ pub(super) fn is_skipped_folder(name: &str) -> bool {
     SKIPPED.contains(&name)
 }
 
+/// Whether a file lies in such a folder, or is hidden. No module can be in a hidden file: a Mac keeps there
+/// what an archive has no place for (`._lib.rs`), and an editor that a file is open (`.#lib.rs`, a link).
 fn is_skipped(path: &str) -> bool {
-    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    folders.split('/').any(is_skipped_folder)
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    name.starts_with('.') || folders.split('/').any(is_skipped_folder)
 }
 
 fn may_matter(path: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Finds the lab's crates in what was handed in, at whatever depth they lie.
 
+use lab_terminal::count;
 use serde::Deserialize;
 
 use super::gather::{Gather, Special};
@@ -16,7 +17,11 @@ pub(super) fn locate(gather: &Gather, packages: &[String]) -> Result<Taken, Refu
         let sentence = if gather.entries == 0 {
             "It is empty.".to_owned()
         } else {
-            format!("It has {} files, and no Rust source is among them.", gather.entries)
+            let files = count(gather.entries as usize, "file");
+            let inner = gather.archives.first().map_or(String::new(), |path| {
+                format!(" `{path}` in it is an archive: hand in what is in that.")
+            });
+            format!("It has {files}, and no Rust source is among them.{inner}")
         };
         return Err(Refusal::new("empty", sentence));
     }
@@ -140,11 +145,24 @@ fn take_folder(gather: &Gather, sources: &str, place: &str, taken: &mut Taken) -
         if !has_extension(name) {
             continue;
         }
-        let text = String::from_utf8(content.clone())
-            .map_err(|_| Refusal::new("not_text", format!("`{path}` is not UTF-8.")))?;
+        let text = text(path, content)?;
         taken.sources.insert(format!("{place}{name}"), text);
     }
     taken.sources.keys().try_for_each(|path| check_path(path, &taken.sources))
+}
+
+/// A source as text.
+fn text(path: &str, content: &[u8]) -> Result<String, Refusal> {
+    if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
+        let sentence = format!("`{path}` is UTF-16, as some editors write it; the compiler wants UTF-8.");
+        return Err(Refusal::new("not_text", sentence));
+    }
+    if content.starts_with(b"version https://git-lfs.github.com/spec/") {
+        let sentence = format!("`{path}` is a pointer of Git LFS; hand in the file itself.");
+        return Err(Refusal::new("lfs_pointer", sentence));
+    }
+    String::from_utf8(content.to_vec())
+        .map_err(|_| Refusal::new("not_text", format!("`{path}` is not UTF-8.")))
 }
 
 /// Refuses a path at which no file can be written.

@@ -10,6 +10,7 @@ mod gather;
 mod locate;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -42,6 +43,12 @@ impl Refusal {
     }
 }
 
+/// Whether something that lies beside submissions is none: files of the system's and of editors, and what a
+/// Mac puts beside what it unpacks.
+pub(crate) fn is_foreign(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with('.') || name == "__MACOSX"
+}
+
 /// The name that a package's folder ends with: `warmup` of `lectures/warmup`.
 pub(crate) fn name_of(package: &str) -> &str {
     package.rsplit('/').next().unwrap_or(package)
@@ -63,9 +70,15 @@ fn read(path: &Path) -> Result<Gather, Refusal> {
         .map_err(|error| Refusal::new("unreadable", format!("It cannot be read: {error}.")))?;
     if about.is_dir() {
         if archive::is_bare_repository(path) {
-            archive::read_repository(path, &mut gather)?;
+            archive::read_repository(path, &mut gather, archive::LONGEST)?;
         } else {
             folder::read(path, &mut gather)?;
+            // Systems that collect submissions make a folder of each, with what was uploaded in it.
+            if gather.files.is_empty() && gather.special.is_empty() && gather.archives.len() == 1 {
+                let archive = gather.archives.first().map(|name| path.join(name)).unwrap_or_default();
+                gather = Gather::default();
+                archive::read(&archive, &mut gather)?;
+            }
         }
     } else if about.is_file() {
         archive::read(path, &mut gather)?;

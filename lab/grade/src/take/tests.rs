@@ -40,7 +40,7 @@ impl Drop for Scratch {
 fn fault(path: &Path) -> String {
     let taken = take(path, &["raft".to_owned()]);
     let inspected = taken.and_then(|taken| inspect(&taken.sources, &Sources::new()));
-    inspected.map_or_else(|refusal| refusal.fault, |()| "none".to_owned())
+    inspected.map_or_else(|refusal| refusal.fault, |_| "none".to_owned())
 }
 
 /// A tar archive of entries as a hostile hand writes them.
@@ -318,8 +318,44 @@ fn hostile_folders_are_named() {
     assert_eq!(fault(&at("unsafe")), "unsafe");
 }
 
+/// What systems, editors and those who collect submissions leave in an honest one.
 #[test]
-fn a_bare_repository_is_read_without_its_configuration() {
+fn what_others_leave_in_a_submission_does_no_harm() {
+    const FORK: &[u8] = b"\0\x05\x16\x07\0\x02\0\0Mac OS X";
+    let lib: (&[u8], _, &[u8]) = (LIB.as_bytes(), FILE, b"//");
+    let forked = tar(&[(b"._raft", FILE, FORK), lib, (b"raft/src/._lib.rs", FILE, FORK)]);
+    assert_eq!(archive_fault(&forked), "none");
+    let zipped = zip(&[(LIB, b"//", 0o644), ("__MACOSX/raft/src/._lib.rs", FORK, 0o644)]);
+    assert_eq!(archive_fault(&zipped), "none");
+
+    let scratch = Scratch::new("others");
+    let at = |name: &str| scratch.0.join(name);
+    scratch
+        .put("edited/raft/src/lib.rs", "\u{feff}//\r\n".as_bytes())
+        .put("edited/raft/src/lib.rs~", b"\xff");
+    symlink("alice@host.1", at("edited/raft/src/.#lib.rs")).expect("a link");
+    assert_eq!(fault(&at("edited")), "none");
+
+    scratch.put("collected_1/report.pdf", b"\xff").put("collected_1/My Raft.ZIP", &zipped);
+    assert_eq!(fault(&at("collected_1")), "none");
+    scratch.put("collected_2/a.tgz", &gzip(&tar(&[lib]))).put("collected_2/b.zip", &zipped);
+    assert_eq!(fault(&at("collected_2")), "empty");
+    scratch.put("collected_3/a.tgz", &gzip(&tar(&[(b"raft.tar.gz", FILE, b"x")])));
+    let refusal = take(&at("collected_3"), &["raft".to_owned()]).expect_err("an archive in an archive");
+    assert_eq!(
+        refusal.sentence,
+        "It has 1 file, and no Rust source is among them. `raft.tar.gz` in it is an archive: hand in what is in that."
+    );
+
+    scratch.put("wide/raft/src/lib.rs", b"\xff\xfe/\0/\0");
+    assert_eq!(fault(&at("wide")), "not_text");
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 2\n";
+    scratch.put("pointer/raft/src/lib.rs", pointer);
+    assert_eq!(fault(&at("pointer")), "lfs_pointer");
+}
+
+/// A bare repository `alice.git` in this folder.
+fn bare_repository(scratch: &Scratch) -> PathBuf {
     let git = |folder: &Path, arguments: &[&str]| {
         let status = std::process::Command::new("git")
             .args(["-c", "user.name=x", "-c", "user.email=x@localhost", "-c", "init.defaultBranch=main"])
@@ -330,12 +366,29 @@ fn a_bare_repository_is_read_without_its_configuration() {
             .status();
         assert!(status.is_ok_and(|status| status.success()), "git {arguments:?}");
     };
-    let scratch = Scratch::new("git");
-    scratch.put("work/raft/src/lib.rs", b"//");
+    scratch.put("work/raft/src/lib.rs", b"//").put("work/.gitattributes", b"*.rs filter=slow\n");
     git(&scratch.0.join("work"), &["init"]);
     git(&scratch.0.join("work"), &["add", "."]);
     git(&scratch.0.join("work"), &["commit", "-m", "x"]);
     git(&scratch.0, &["clone", "--bare", "work", "alice.git"]);
+    scratch.0.join("alice.git")
+}
+
+#[test]
+fn git_does_not_wait_for_ever() {
+    let scratch = Scratch::new("git-waits");
+    let path = bare_repository(&scratch);
+    let config = fs::read_to_string(path.join("config")).expect("a configuration");
+    fs::write(path.join("config"), config + "[filter \"slow\"]\n\tsmudge = sleep 100000\n").expect("a file");
+    let mut gather = Gather::default();
+    let read = archive::read_repository(&path, &mut gather, std::time::Duration::from_secs(1));
+    assert_eq!(read.map_err(|refusal| refusal.fault), Err("too_slow".to_owned()));
+}
+
+#[test]
+fn a_bare_repository_is_read_without_its_configuration() {
+    let scratch = Scratch::new("git");
+    let _ = bare_repository(&scratch);
     let trap = scratch.0.join("trap");
     let config =
         format!("[core]\n\tfsmonitor = touch {0}\n[tar \"tar\"]\n\tcommand = touch {0}\n", trap.display());

@@ -5,7 +5,8 @@
 //! It builds the framework once and then each submission, which takes minutes, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test hostile`.
 //!
-//! `kinds.rs` and `siblings.rs` list them, each with the verdict that it must get.
+//! `kinds.rs`, `siblings.rs` and `inside.rs` list them, each with the verdict that it must get. `own_style`
+//! is none of them: an honest submission that looks unlike the reference.
 #![expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -14,6 +15,7 @@
 
 #[path = "../grader/mod.rs"]
 mod grader;
+mod inside;
 mod kinds;
 mod siblings;
 
@@ -104,6 +106,12 @@ fn their_siblings_are_contained_too() {
     are_contained("siblings", &siblings::siblings(), &siblings::IN_THE_REFERENCE);
 }
 
+/// What needs nothing but what lab code may name.
+#[test]
+fn what_stays_inside_is_contained_too() {
+    are_contained("inside", &inside::kinds(), &inside::IN_THE_REFERENCE);
+}
+
 /// Grades all of them in one batch, with an honest submission behind them.
 fn are_contained(name: &str, kinds: &[Kind], in_the_reference: &[Kind]) {
     let folder = scratch(name);
@@ -156,6 +164,57 @@ fn complaint(kind: &Kind, is_reference: bool, row: &Value) -> Option<String> {
     let is_good = is_right && says && points("hundredths") <= deserved;
     let given = &row["hundredths"];
     (!is_good).then(|| format!("{}: {class}, {given} points/100: {all:.400}", kind.name))
+}
+
+/// The reference with a module in another style, and with what honest students have in their folders. It
+/// lies in a folder as instructors have it: with links, what other systems leave, names in all alphabets, and
+/// the results of before.
+#[test]
+fn an_honest_submission_in_a_messy_folder_is_correct() {
+    let folder = scratch("messy");
+    let at = |name: &str| folder.join(name).display().to_string();
+    let (cache, _) = prepare(&folder);
+    write_in_its_own_style(&folder.join("in/alice"));
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, folder.join(name)).expect("a link");
+    link("alice", "in/latest");
+    link("nowhere", "in/gone");
+    fs::create_dir_all(folder.join("in/__MACOSX/alice")).expect("a folder");
+    fs::write(folder.join(format!("in/{}.ZIP", "\u{1f600}".repeat(60))), "no archive").expect("a file");
+    let (submissions, out) = (at("in"), at("in/grades"));
+    let arguments = ["--lab", "raft", "--in", &submissions, "--out", &out, "--runs", "3", "--cache", &cache];
+    // The second time the results are there already, and are no submission.
+    for _ in 0..2 {
+        let output = grade(&arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let text = fs::read_to_string(folder.join("in/grades/results.json")).expect("results");
+    let results: Value = serde_json::from_str(&text).expect("JSON");
+    let students = results["rows"].as_array().into_iter().flatten().filter(|row| row["role"] == "student");
+    let students: Vec<&Value> = students.collect();
+    let classes = students.iter().map(|row| row["class"].as_str().unwrap_or_default());
+    assert_eq!(classes.collect::<Vec<_>>(), ["refused", "correct", "refused", "refused"], "{students:?}");
+    let row = students[1];
+    assert_eq!(row["name"], "alice");
+    let unused = ["raft/src/bin/play.rs", "raft/src/own_style/tests.rs"];
+    let words = |path| format!("{path} is not used: no `mod` names it, or only one for unit tests.");
+    assert_eq!(row["notes"], json!(unused.map(words)));
+}
+
+/// A right solution that looks unlike the reference.
+fn write_in_its_own_style(own: &Path) {
+    write_into_the_reference(own, "crate::own_style::exercise();");
+    let sources = own.join("raft/src");
+    let put = |path: &str, text: &str| {
+        let path = sources.join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    };
+    let lib = fs::read_to_string(sources.join("lib.rs")).expect("a source");
+    put("lib.rs", &format!("{lib}\nmod own_style;\n"));
+    put("own_style/mod.rs", &include_str!("own_style/mod.rs").replace('\n', "\r\n"));
+    put("own_style/core.rs", &format!("\u{feff}{}", include_str!("own_style/core.rs")));
+    put("own_style/tests.rs", "#[test]\nfn reads() { assert!(std::fs::read(\"/dev/null\").is_ok()) }\n");
+    put("bin/play.rs", "fn main() { println!(\"{:?}\", std::env::args()) }\n");
 }
 
 /// What is copied into a folder is graded, and with it what came before; a round that fails is tried again;
