@@ -145,10 +145,23 @@ fn takes_apart(all: &[Token<'_>], body: &Range<usize>) -> bool {
         .filter(|(at, declared)| *declared && matches!(kind(*at), "tt" | "ident"))
         .map(|(at, _)| all[at + 1].text)
         .collect();
+    let rows = rows(all, body);
     parameters.iter().filter(|(at, _)| single.contains(all[at + 1].text)).any(|(at, declared)| {
         let behind = if *declared { at + 4 } else { at + 2 };
-        let is_row =
-            *at >= 2 && is(at - 2, "$") && is(at - 1, "(") && is(behind, ")") && of_any_number(behind + 1);
+        let is_row = rows.contains(at) && is(behind, ")") && of_any_number(behind + 1);
         !is_row || *declared && kind(*at) != "tt"
     })
+}
+
+/// The places of parameters that begin a repetition which is in no other one: two rows could become one.
+fn rows(all: &[Token<'_>], body: &Range<usize>) -> BTreeSet<usize> {
+    let (mut rows, mut end) = (BTreeSet::new(), 0);
+    for at in body.clone() {
+        let repeats = all[at].is("$") && all.get(at + 1).is_some_and(|token| token.is("("));
+        if repeats && at >= end {
+            end = behind_group(all, at + 1);
+            rows.insert(at + 2);
+        }
+    }
+    rows
 }

@@ -184,7 +184,7 @@ impl<'a> View<'a> {
     /// Whether a word that is also a macro of std names something of the lab here.
     fn is_plain_name(&self, at: usize) -> bool {
         let is_imported = at > 0 && self.is(at - 1, ":") || self.is(at + 1, "as");
-        self.places[at] == Place::Code && !self.is(at + 1, "!") && !is_imported
+        self.places[at] != Place::TakenApart && !self.is(at + 1, "!") && !is_imported
     }
 
     /// `$` in a macro: what is called must not be a parameter.
