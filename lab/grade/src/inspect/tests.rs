@@ -145,8 +145,10 @@ fn what_all_servers_can_reach_is_refused() {
 
 #[test]
 fn what_is_not_built_may_be_anything() {
+    /// Files, the fault in them, and how many of them are built.
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, usize);
     const LIB: &str = "raft/src/lib.rs";
-    let table: [(&[(&str, &str)], &str, usize); 7] = [
+    let table: [Row<'_>; 7] = [
         (&[(LIB, "mod a;\n#[cfg(test)] mod tests;"), ("raft/src/tests.rs", "use std::fs;")], "none", 1),
         (
             &[

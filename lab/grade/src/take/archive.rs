@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -127,16 +127,47 @@ pub(super) fn is_bare_repository(path: &Path) -> bool {
 /// How long git may take for a repository.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
-/// Reads the commit that HEAD of a bare repository names. A repository's configuration can make git run
-/// programs, so git runs in a sandbox, which has the repository and no more. It may also make git wait for
-/// ever, and then this ends it.
+/// Reads the commit that HEAD of a bare repository names. If it names none, the student has perhaps pushed to
+/// a branch of another name: then the only one there is.
 pub(super) fn read_repository(path: &Path, gather: &mut Gather, longest: Duration) -> Result<(), Refusal> {
+    let archive = |commit: &str, gather: &mut Gather| {
+        let read = |stream| read_tar(BufReader::new(stream), gather);
+        git(path, &["archive", "--format=tar", commit], longest, read)
+    };
+    let read = archive("HEAD", gather);
+    if gather.entries > 0 || read.as_ref().is_err_and(|refusal| refusal.fault == TOO_SLOW) {
+        return read;
+    }
+    let mut branches = String::new();
+    git(path, &["for-each-ref", "--format=%(refname)", "refs/heads"], longest, |stream| {
+        // What cannot be read is no branch.
+        let _ = stream.take(100_000).read_to_string(&mut branches);
+        Ok(())
+    })?;
+    if let [branch] = branches.lines().collect::<Vec<_>>()[..] {
+        archive(branch, gather)?;
+    }
+    if gather.entries > 0 {
+        return Ok(());
+    }
+    Err(Refusal::new("empty", "The repository has no commit at HEAD, or an empty one."))
+}
+
+const TOO_SLOW: &str = "too_slow";
+
+/// What git says of a repository. Its configuration can make git run programs, so git runs in a sandbox,
+/// which has the repository and no more. It may also make git wait for ever, and then this ends it.
+fn git(
+    path: &Path,
+    arguments: &[&str],
+    longest: Duration,
+    read: impl FnOnce(ChildStdout) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     let missing = |error: io::Error| Refusal::new("unreadable", format!("git cannot be run on it: {error}."));
     let absolute = path.canonicalize().map_err(missing)?;
-    let mut command: Command = sandbox::git(&absolute);
-    let mut child = command
+    let mut child = sandbox::git(&absolute)
         .args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
-        .args(["archive", "--format=tar", "HEAD"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -153,20 +184,14 @@ pub(super) fn read_repository(path: &Path, gather: &mut Gather, longest: Duratio
             let _ = killpg(group, Signal::SIGKILL);
             is_late
         });
-        let read = stream.map_or(Ok(()), |stream| read_tar(BufReader::new(stream), gather));
+        let read = stream.map_or(Ok(()), read);
         drop(done);
         (read, watch.join().unwrap_or_default())
     });
     let _ = child.wait();
     if is_late {
         let sentence = format!("git takes more than {} s to read the repository.", longest.as_secs());
-        return Err(Refusal::new("too_slow", sentence));
+        return Err(Refusal::new(TOO_SLOW, sentence));
     }
-    read.and_then(|()| {
-        if gather.entries > 0 {
-            Ok(())
-        } else {
-            Err(Refusal::new("empty", "The repository has no commit at HEAD, or an empty one."))
-        }
-    })
+    read
 }

@@ -18,7 +18,7 @@ const MOST_KEPT: usize = 16 * 1024 * 1024;
 pub(super) const MOST_UNPACKED: u64 = 256 * 1024 * 1024;
 
 /// Folders in which nothing is looked for.
-const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "__MACOSX"];
+const SKIPPED: [&str; 5] = ["target", ".git", "node_modules", "vendor", "__MACOSX"];
 
 /// What archives are called that can be read.
 const ARCHIVES: [&str; 4] = [".zip", ".tar", ".tar.gz", ".tgz"];

@@ -336,6 +336,13 @@ fn what_others_leave_in_a_submission_does_no_harm() {
     symlink("alice@host.1", at("edited/raft/src/.#lib.rs")).expect("a link");
     assert_eq!(fault(&at("edited")), "none");
 
+    let library = vec![b' '; 1 << 20];
+    scratch.put("edited/raft/src/lib.rs", b"//");
+    for number in 0..17 {
+        scratch.put(&format!("edited/vendor/a/src/x{number}.rs"), &library);
+    }
+    assert_eq!(fault(&at("edited")), "none");
+
     scratch.put("collected_1/report.pdf", b"\xff").put("collected_1/My Raft.ZIP", &zipped);
     assert_eq!(fault(&at("collected_1")), "none");
     scratch.put("collected_2/a.tgz", &gzip(&tar(&[lib]))).put("collected_2/b.zip", &zipped);
@@ -372,6 +379,18 @@ fn bare_repository(scratch: &Scratch) -> PathBuf {
     git(&scratch.0.join("work"), &["commit", "-m", "x"]);
     git(&scratch.0, &["clone", "--bare", "work", "alice.git"]);
     scratch.0.join("alice.git")
+}
+
+/// An instructor's repositories name a branch that the student has not pushed to.
+#[test]
+fn the_only_branch_of_a_repository_is_taken() {
+    let scratch = Scratch::new("git-branch");
+    let path = bare_repository(&scratch);
+    fs::write(path.join("HEAD"), "ref: refs/heads/master\n").expect("a file");
+    assert_eq!(fault(&path), "none");
+    let commit = fs::read_to_string(scratch.0.join("work/.git/refs/heads/main")).expect("a commit");
+    fs::write(path.join("refs/heads/other"), commit).expect("a file");
+    assert_eq!(fault(&path), "empty");
 }
 
 #[test]

@@ -82,7 +82,7 @@ macro_rules! table {
 }
 
 #[derive(Debug)]
-enum Fault {
+pub(crate) enum Fault {
     Empty,
     Number(std::num::ParseIntError),
 }
