@@ -46,15 +46,7 @@ pub(crate) fn kinds() -> Vec<Kind> {
     kinds
 }
 
-const KINDS: [Kind; 27] = [
-    kind(
-        "show-hangs",
-        "struct Bad; impl std::fmt::Display for Bad { \
-         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { loop { std::hint::spin_loop(); } } } \
-         panic!(\"{Bad}\");",
-        "slow",
-        "",
-    ),
+const KINDS: [Kind; 22] = [
     kind(
         "show-panics",
         "struct Bad; impl std::fmt::Display for Bad { \
@@ -72,7 +64,6 @@ const KINDS: [Kind; 27] = [
         "wrong|slow",
         "",
     ),
-    kind("hold-output", "std::mem::forget(std::io::stdout().lock());", "wrong|slow|not_implemented", ""),
     kind(
         "long-names",
         "for _ in 0..100 { drop(labrt::thread::spawn_named(\"x\\n@lab \".repeat(1 << 20), || \
@@ -104,12 +95,6 @@ const KINDS: [Kind; 27] = [
     kind("no-clock", "labrt::node::current().set_clock_rate(f64::NAN);", "wrong|slow|not_implemented", ""),
     kind("fast-clock", "labrt::node::current().set_clock_rate(f64::MAX);", "wrong|slow|not_implemented", ""),
     kind(
-        "silence-the-watch",
-        "labrt::on_stuck(|_, _| std::process::abort()); loop { std::hint::spin_loop(); }",
-        "slow|wrong",
-        "",
-    ),
-    kind(
         "log-reader",
         "#[derive(Debug)] struct Ear; impl tracing::Subscriber for Ear { \
          fn enabled(&self, _: &tracing::Metadata<'_>) -> bool { panic!(\"heard\") } \
@@ -123,14 +108,6 @@ const KINDS: [Kind; 27] = [
         "",
     ),
     kind("large-disk", "loop { persister.append(&vec![1; 1 << 26]); }", "slow", "memory"),
-    kind("disk-without-end", "loop { persister.save(&[1], None); }", "slow", ""),
-    kind(
-        "large-message",
-        "let end = peers[(me + 1) % peers.len()].clone(); loop { let end = end.clone(); \
-         drop(labrt::thread::spawn(move || end.call(\"x\", vec![1; 1 << 27]))); }",
-        "slow|wrong",
-        "",
-    ),
     kind(
         "calls-to-itself",
         "let end = peers[me].clone(); loop { let _ = end.call(\"Raft.Nothing\", Vec::new()); }",
