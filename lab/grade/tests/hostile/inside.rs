@@ -81,7 +81,7 @@ const KINDS: [Kind; 22] = [
     kind(
         "calls-without-end",
         "fn again() { labrt::runtime::at(labrt::runtime::now(), again); } again();",
-        "wrong|slow",
+        "wrong|slow|not_implemented",
         "",
     ),
     kind("kill-itself", "labrt::node::current().kill();", "wrong", ""),

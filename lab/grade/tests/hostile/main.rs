@@ -159,7 +159,11 @@ fn complaint(kind: &Kind, is_reference: bool, row: &Value) -> Option<String> {
     let says = kind.says.is_empty() || kind.says.split('|').any(|says| all.contains(says));
     let points = |key: &str| row[key].as_u64().expect("a number");
     // What passes at first is graded on its merits, which are few.
-    let deserved = if is_reference { points("most_hundredths") / 2 } else { 0 };
+    let deserved = match (is_reference, kind.class) {
+        (false, _) => 0,
+        (true, "correct") => points("most_hundredths"),
+        (true, _) => points("most_hundredths") / 2,
+    };
     let is_right = kind.class.split('|').any(|expected| expected == class);
     let is_good = is_right && says && points("hundredths") <= deserved;
     let given = &row["hundredths"];
