@@ -72,7 +72,7 @@ pub struct History<O, R> {
     origin: i64,
     /// Whether some client called in the very moment in which its operation before had returned.
     touching: bool,
-    /// So many units of `call` and `end` are one of `unit`.
+    /// So many units of `call` and `end` are one of `unit`, and all of them are within its lower half.
     scale: u64,
 }
 
@@ -178,20 +178,26 @@ impl<O, R> History<O, R> {
     /// A span of time in words, for example `3.1 ms` or `5 events`.
     pub fn span(&self, span: u64) -> String {
         match self.unit {
-            Unit::Nanoseconds => crate::words::span(span / self.scale),
-            Unit::Events => crate::words::count(span / self.scale, "event"),
+            Unit::Nanoseconds => crate::words::span(self.whole(span)),
+            Unit::Events => crate::words::count(self.whole(span), "event"),
         }
+    }
+
+    /// How many units a span has. Where they were cut into finer ones, all times are within the lower half of
+    /// a unit, so that rounding tells.
+    fn whole(&self, span: u64) -> u64 {
+        span.saturating_add(self.scale / 2) / self.scale
     }
 
     /// How long before something else, for example `3.1 ms before`, or `just before` if the clock does not
     /// tell.
     pub(crate) fn before(&self, span: u64) -> String {
-        if span / self.scale == 0 { "just before".to_owned() } else { format!("{} before", self.span(span)) }
+        if self.whole(span) == 0 { "just before".to_owned() } else { format!("{} before", self.span(span)) }
     }
 
     /// How long after something else, as [`History::before`].
     pub(crate) fn after(&self, span: u64) -> String {
-        if span / self.scale == 0 { "just after".to_owned() } else { format!("{} after", self.span(span)) }
+        if self.whole(span) == 0 { "just after".to_owned() } else { format!("{} after", self.span(span)) }
     }
 
     /// All operations, in the order of their calls.

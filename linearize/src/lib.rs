@@ -43,9 +43,9 @@
 //!   which write was read, where a text does not say; and `keys::ambiguous::walk` asks only when the key held
 //!   which text, where few texts are appended again and again.
 //! - [`models`] has ten models. `models::registers` takes a register without compare-and-swap for such a key,
-//!   and finds the usual errors of others without any order; `models::fifo`,
-//!   `models::lifo`, `models::whole_set` and `models::equal_steps` decide queues, stacks and sets of distinct
-//!   values, and counters of equal steps, without any search.
+//!   decides others if each value is written once, and finds the usual errors of the rest without any order.
+//!   `models::fifo`, `models::lifo`, `models::whole_set` and `models::equal_steps` decide queues, stacks and
+//!   sets of distinct values, and counters of equal steps, without any search.
 //! - `recorder` collects a history while clients run; the crate `linearize-read` takes it from files;
 //!   [`generate`] makes it up; [`text`] shows it in a terminal, and the crate `linearize-page` in a
 //!   browser.
@@ -76,7 +76,7 @@
 //! |---|---|---|
 //! | queue, stack | always decided, in time n log n | the search: up to a few waiting values at 1,000 operations of 8 clients |
 //! | register without compare-and-swap | always, in time n log n | nearly always, see below |
-//! | register with compare-and-swap | the usual errors always, the rest by the search | the same |
+//! | register with compare-and-swap | always, in time n log n, if none that failed says what it saw | the usual errors always, the rest by the search |
 //! | set, by element | the search, an element at a time | the same |
 //! | set read as a whole | always, in time n log n and one look at each element shown | the search: states are few while few adds are under way |
 //! | counter | if one number alone is added always, in time n log n | different numbers: the search, which is fast while few are under way |

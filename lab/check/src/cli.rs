@@ -14,7 +14,8 @@ use linearize_read::FailedCas;
     version,
     after_help = "Exit status: 2 if anything could not be read or written (also, without a message, if whoever reads the \
                         output stops); else 1 if a history is not linearizable; else 3 if one is undecided within the \
-                        limits; else 0: all are linearizable.
+                        limits, or if nothing was observed, because no operation returned; else 0: all are \
+                        linearizable.
 
 #45 is the operation with the index 45: operations are counted from 0 in the order of their calls. Of a \
                         history that is not linearizable the first bad key is named; others may be bad too. The page \
@@ -51,8 +52,8 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_name = "MEANING", value_parser = failed_cas)]
     pub(crate) failed_cas: Option<FailedCas>,
 
-    /// What a register holds before anything is written: a number, a "text", or a word like :a [default:
-    /// nil].
+    /// What a register holds before anything is written, as the file would write it: a number, a "text", a
+    /// word like :a [default: nil].
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub(crate) initial: Option<String>,
 
@@ -62,7 +63,7 @@ pub(crate) struct CheckOptions {
     pub(crate) html: Option<PathBuf>,
 
     /// Print one object of JSON for each file, in one line. Its verdict is linearizable, not linearizable,
-    /// unknown, or, with an error and perhaps a line, unreadable.
+    /// unknown, nothing was observed, or, with an error and perhaps a line, unreadable.
     #[arg(long)]
     pub(crate) json: bool,
 

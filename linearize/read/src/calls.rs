@@ -1,10 +1,11 @@
 //! Calls and their answers, collected before it is known what they are asked of.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use linearize::models::scalar::Scalar;
-use linearize::words::unquoted;
-use linearize::{Fault, History, HistoryError, OPEN, Operation, Unit};
+use linearize::words::{quoted, unquoted};
+use linearize::{Fault, History, HistoryError, HistoryErrorKind, OPEN, Operation, Unit};
 use rustc_hash::FxHashMap;
 
 use super::edn::Form;
@@ -16,22 +17,56 @@ use super::{FailedCas, Located, Problem, broken, locate};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Datum {
     Scalar(Scalar),
-    /// A vector, a list or a set.
-    Many(Vec<Datum>),
-    Map,
+    /// A vector or a list.
+    Row(Vec<Datum>),
+    Set(Vec<Datum>),
+    /// As [`Datum::written`] has it.
+    Map(String),
 }
 
 impl Datum {
-    fn of(form: &Form<'_>) -> Datum {
+    pub(super) fn of(form: &Form<'_>) -> Datum {
         match form {
             Form::Nil => Datum::Scalar(Scalar::nil()),
             Form::Number(number) => Datum::Scalar(Scalar::Number(*number)),
             Form::Text(text) => Datum::Scalar(Scalar::Text((&**text).into())),
             Form::Keyword(name) => Datum::Scalar(Scalar::Word(format!(":{name}").into())),
             Form::Word(word) => Datum::Scalar(Scalar::Word((&**word).into())),
-            Form::Row(forms) | Form::Set(forms) => Datum::Many(forms.iter().map(Datum::of).collect()),
-            Form::Map(_) => Datum::Map,
+            Form::Row(forms) => Datum::Row(forms.iter().map(Datum::of).collect()),
+            Form::Set(forms) => Datum::Set(forms.iter().map(Datum::of).collect()),
+            Form::Map(pairs) => {
+                let pair = |(key, value): &(Form<'_>, Form<'_>)| {
+                    format!("{} {}", Datum::of(key).written(), Datum::of(value).written())
+                };
+                Datum::Map(format!("{{{}}}", sorted(pairs.iter().map(pair).collect()).join(", ")))
+            }
         }
+    }
+
+    /// As EDN writes it: equal ones alike, whatever the order of a set or a map, and others differently.
+    fn written(&self) -> String {
+        let all = |all: &[Datum]| -> Vec<String> { all.iter().map(Datum::written).collect() };
+        match self {
+            Datum::Scalar(Scalar::Number(number)) => number.to_string(),
+            Datum::Scalar(Scalar::Text(text)) => format!("{text:?}"),
+            Datum::Scalar(Scalar::Word(word)) => word.to_string(),
+            Datum::Row(row) => format!("[{}]", all(row).join(" ")),
+            Datum::Set(set) => format!("#{{{}}}", sorted(all(set)).join(" ")),
+            Datum::Map(map) => map.clone(),
+        }
+    }
+
+    /// The value that it is, where one is wanted: a collection as a whole is one, too.
+    pub(super) fn value(&self) -> Cow<'_, Scalar> {
+        match self {
+            Datum::Scalar(scalar) => Cow::Borrowed(scalar),
+            collection => Cow::Owned(Scalar::Word(collection.written().into())),
+        }
+    }
+
+    /// The elements of a collection that is no map.
+    pub(super) fn elements(&self) -> Option<&[Datum]> {
+        if let Datum::Row(all) | Datum::Set(all) = self { Some(all) } else { None }
     }
 
     pub(super) fn is_nil(&self) -> bool {
@@ -41,7 +76,7 @@ impl Datum {
     /// The two parts of a vector of two.
     pub(super) fn pair(&self) -> Option<(&Datum, &Datum)> {
         match self {
-            Datum::Many(both) if both.len() == 2 => Some((&both[0], &both[1])),
+            Datum::Row(both) if both.len() == 2 => Some((&both[0], &both[1])),
             _ => None,
         }
     }
@@ -53,6 +88,11 @@ impl Datum {
     pub(super) fn number(&self) -> Option<i64> {
         if let Datum::Scalar(Scalar::Number(number)) = self { Some(*number) } else { None }
     }
+}
+
+fn sorted(mut texts: Vec<String>) -> Vec<String> {
+    texts.sort_unstable();
+    texts
 }
 
 /// How a call was answered, if it was.
@@ -70,7 +110,7 @@ pub(super) enum Outcome {
 /// A call, and its answer.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) client: u32,
+    client: Client,
     pub(super) line: u64,
     pub(super) function: Function,
     pub(super) key: Option<Scalar>,
@@ -84,6 +124,16 @@ pub(super) struct Call {
     returned: u64,
 }
 
+/// Who calls: a process with a number, or one with a name, which gets a number when all others are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    Numbered(u32),
+    Named(u32),
+}
+
+/// The process of this name is no client, whatever it reports.
+const NEMESIS: &str = "nemesis";
+
 /// The name of a function, by its place in [`Calls::functions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Function(pub(super) u16);
@@ -95,7 +145,9 @@ pub(super) struct Calls {
     pub(super) functions: Vec<String>,
     times: Times,
     nemeses: Nemeses,
-    running: FxHashMap<u32, usize>,
+    running: FxHashMap<Client, usize>,
+    /// The clients that have names, numbered in the order in which they come.
+    named: FxHashMap<String, u32>,
 }
 
 impl Calls {
@@ -111,16 +163,17 @@ impl Calls {
     fn take(&mut self, event: &Event<'_>, line: u64, failed_cas: FailedCas) -> Result<(), Problem> {
         let now = self.times.next(event.time);
         let client = match event.process {
-            Process::Client(client) => client,
-            Process::Other(name) => {
-                self.nemeses.report(name, event.function, event.value.as_ref(), now);
-                return Ok(());
-            }
+            Process::Client(client) => Some(Client::Numbered(client)),
+            Process::Other(name) => self.named(name, event.kind)?,
+        };
+        let Some(client) = client else {
+            self.nemeses.report(event.process.name(), event.function, event.value.as_ref(), now);
+            return Ok(());
         };
         if event.kind == Kind::Invoke {
             return self.call(client, event, line, now);
         }
-        let place = self.running.remove(&client).ok_or(Problem::ReturnWithoutCall(client))?;
+        let place = self.running.remove(&client).ok_or_else(|| answers_nothing(event.process))?;
         let call = &mut self.all[place];
         let function = &self.functions[usize::from(call.function.0)];
         if event.function != function && (event.kind == Kind::Ok || !event.function.is_empty()) {
@@ -138,7 +191,7 @@ impl Calls {
             return Err(broken(format!("the answer is one to :{function} {value}, which was not the call")));
         }
         if let (Some(key), Some(called)) = (&event.key, &call.key)
-            && Datum::of(key).scalar().is_some_and(|key| key != called && *key != Scalar::nil())
+            && ![called, &Scalar::nil()].contains(&Datum::of(key).value().as_ref())
         {
             let called = called.name();
             return Err(broken(format!("the answer has :key {}, and the call {called}", written(key))));
@@ -156,19 +209,32 @@ impl Calls {
         Ok(())
     }
 
-    fn call(&mut self, client: u32, event: &Event<'_>, line: u64, now: u64) -> Result<(), Problem> {
+    /// The client of this name: what calls is one. What only reports is a nemesis.
+    fn named(&mut self, name: &str, kind: Kind) -> Result<Option<Client>, Problem> {
+        let next = u32::try_from(self.named.len()).map_err(|_| broken("too many clients"))?;
+        match (self.named.get(name), kind) {
+            (Some(&number), _) => Ok(Some(Client::Named(number))),
+            _ if name == NEMESIS => Ok(None),
+            (None, Kind::Invoke) => {
+                self.named.insert(name.to_owned(), next);
+                Ok(Some(Client::Named(next)))
+            }
+            (None, Kind::Info) => Ok(None),
+            (None, Kind::Ok | Kind::Fail) => Err(answers_nothing(Process::Other(name))),
+        }
+    }
+
+    fn call(&mut self, client: Client, event: &Event<'_>, line: u64, now: u64) -> Result<(), Problem> {
         let function = self.function(event.function)?;
-        // A second call of a busy client is found, with its line, when the history is built.
-        self.running.insert(client, self.all.len());
-        let key = event.key.as_ref().map(|key| {
-            let key = Datum::of(key);
-            key.scalar().cloned().ok_or_else(|| broken("a key is a number, a text or a word"))
-        });
+        if self.running.insert(client, self.all.len()).is_some() {
+            return Err(calls_twice(event.process));
+        }
+        let key = event.key.as_ref().map(|key| Datum::of(key).value().into_owned());
         self.all.push(Call {
             client,
             line,
             function,
-            key: key.transpose()?,
+            key,
             value: event.value.as_ref().map(Datum::of),
             outcome: Outcome::Open,
             answer: None,
@@ -181,7 +247,7 @@ impl Calls {
 
     fn function(&mut self, name: &str) -> Result<Function, Problem> {
         if name.is_empty() {
-            return Err(broken("no :f"));
+            return Err(broken("no :f, or no keyword behind it"));
         }
         let known = self.functions.iter().position(|other| other == name);
         let place = known.unwrap_or_else(|| {
@@ -206,15 +272,25 @@ impl Calls {
         let mut operations = Vec::with_capacity(self.all.len());
         let mut lines = Vec::with_capacity(self.all.len());
         let mut made = Vec::new();
-        let mut fresh = self.all.iter().map(|call| call.client).max().unwrap_or(0);
+        let numbered = self.all.iter().filter_map(|call| match call.client {
+            Client::Numbered(client) => Some(u64::from(client)),
+            Client::Named(_) => None,
+        });
+        let first_named = numbered.max().map_or(0, |last| last + 1);
+        let mut fresh = first_named + self.named.len() as u64;
+        let narrow =
+            |client: u64, line| u32::try_from(client).map_err(|_| (Some(line), broken("too many clients")));
         for call in self.all.iter().filter(|call| call.outcome != Outcome::DidNotHappen) {
             operation(&self, call, &mut made).map_err(|problem| (Some(call.answer_line), problem))?;
             for (number, (op, result)) in made.drain(..).enumerate() {
-                let mut client = call.client;
-                if number > 0 {
-                    fresh = fresh.checked_add(1).ok_or((Some(call.line), broken("too many clients")))?;
-                    client = fresh;
-                }
+                let client = match call.client {
+                    _ if number > 0 => {
+                        fresh += 1;
+                        narrow(fresh - 1, call.line)?
+                    }
+                    Client::Numbered(client) => client,
+                    Client::Named(place) => narrow(first_named + u64::from(place), call.line)?,
+                };
                 let (called, returned) = (clock.time(call.called), clock.time(call.returned));
                 let end = if result.is_some() { returned } else { OPEN };
                 operations.push(Operation { client, op, result, call: called, end });
@@ -224,6 +300,22 @@ impl Calls {
         let history = History::new(operations).map_err(|error: HistoryError| locate(&error, &lines))?;
         let history = history.with_unit(clock.unit()).with_origin(clock.origin);
         Ok((history, self.nemeses.finish(|event| clock.time(event))))
+    }
+}
+
+fn answers_nothing(process: Process<'_>) -> Problem {
+    match process {
+        Process::Client(client) => Problem::ReturnWithoutCall(client),
+        Process::Other(name) => broken(format!("process {} gets an answer and has not called", quoted(name))),
+    }
+}
+
+fn calls_twice(process: Process<'_>) -> Problem {
+    match process {
+        Process::Client(client) => Problem::History(HistoryErrorKind::TwoOpenOperations, client),
+        Process::Other(name) => {
+            broken(format!("process {} calls while its last operation has not returned", quoted(name)))
+        }
     }
 }
 
@@ -253,11 +345,13 @@ impl Call {
         }
         match (value, answer) {
             // A key, and behind it what was called.
-            (Datum::Many(_), Datum::Many(_)) => false,
+            (Datum::Row(_), Datum::Row(_)) => value.value() == answer.value(),
             (Datum::Scalar(_), Datum::Scalar(answer)) => {
                 kind != Kind::Ok && matches!(answer, Scalar::Word(_) | Scalar::Text(_))
             }
-            _ => kind != Kind::Ok,
+            // The elements of a set may stand in another order.
+            _ if kind == Kind::Ok => value.value() == answer.value(),
+            _ => true,
         }
     }
 }

@@ -1,15 +1,19 @@
 //! EDN, the notation of Clojure: nil, booleans, numbers, characters, strings, keywords, symbols, vectors,
 //! lists, sets, maps, `#tag form`; commas are blanks, `;` begins a comment, and `#_` takes the form behind it
-//! away.
+//! away. Clojure also prints what EDN does not have: metadata (`^{:line 1} form`, which does not change what
+//! the form is), regular expressions (`#"a\d"`) and variables (`#'user/x`).
 //!
 //! In two steps: where a form ends, which needs no more than its brackets and quotes and can be asked of the
 //! part of a file that was read so far; and what it says. There are crates for EDN. The two that are kept up
 //! build a tree with a map of every map, and take a whole file at once; a history has a million small maps of
 //! which five fields are wanted.
 
+mod numbers;
+
 use std::borrow::Cow;
 
 use linearize::words::quoted;
+use numbers::number;
 
 use super::{LONGEST_VALUE, Problem, broken};
 
@@ -47,16 +51,24 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
+/// The bytes behind which a token or a form goes on in a way of its own; few tokens have them, so that one
+/// look tells most often.
+const IS_PREFIX: [bool; 256] = {
+    let mut prefixes = [false; 256];
+    (prefixes[b'#' as usize], prefixes[b'^' as usize], prefixes[b'\\' as usize]) = (true, true, true);
+    prefixes
+};
+
 fn class(byte: u8) -> Class {
     CLASSES[byte as usize]
 }
 
 /// Whether a form begins with this byte, and no comment, tag or the like.
 pub(super) fn begins_form(byte: u8) -> bool {
-    !matches!(byte, b';' | b'#') && class(byte) != Class::Blank
+    !matches!(byte, b';' | b'#' | b'^') && class(byte) != Class::Blank
 }
 
-/// Where blanks, comments and forms that `#_` takes away end.
+/// Where blanks, comments, metadata and forms that `#_` takes away end.
 pub(super) fn end_of_blanks(bytes: &[u8], ended: bool) -> Result<End, Problem> {
     let mut at = 0;
     loop {
@@ -71,12 +83,24 @@ pub(super) fn end_of_blanks(bytes: &[u8], ended: bool) -> Result<End, Problem> {
                 End::At(length) => at += length,
                 End::Unknown => return Ok(End::Unknown),
             },
+            Some(b'^') => match end_of_metadata(&bytes[at..], ended)? {
+                End::At(length) => at += length,
+                End::Unknown => return Ok(End::Unknown),
+            },
             // What follows it says whether it is one.
             Some(b'#') if at + 1 == bytes.len() && !ended => return Ok(End::Unknown),
             None if !ended => return Ok(End::Unknown),
             _ => return Ok(End::At(at)),
         }
     }
+}
+
+/// Where the metadata end that `bytes` begin with: `^:word`, or `^` and a form.
+fn end_of_metadata(bytes: &[u8], ended: bool) -> Result<End, Problem> {
+    Ok(match end_of_forms(&bytes[1..], ended, 1)? {
+        End::At(length) => End::At(1 + length),
+        End::Unknown => End::Unknown,
+    })
 }
 
 /// Where the form ends that `bytes` begin with.
@@ -148,12 +172,12 @@ fn closes(found: u8, wanted: Option<u8>) -> Result<(), Problem> {
     }
 }
 
-/// One more than how many forms fewer are wanted behind a token: a tag wants the form behind it, `#_` wants
-/// it besides.
+/// One more than how many forms fewer are wanted behind a token: a tag wants the form behind it, `#_` and
+/// metadata want it besides.
 fn completed(token: &[u8], next: Option<u8>) -> usize {
     match token {
-        b"#_" => 0,
-        [b'#', b'_', ..] => 1,
+        b"#_" | b"^" => 0,
+        [b'#', b'\'', ..] => 2,
         [b'#'] if matches!(next, Some(b'{' | b'"' | b'(')) => 1,
         [b'#', b'#', ..] => 2,
         [b'#', _, ..] => 1,
@@ -173,18 +197,29 @@ fn end_of_string(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// What comes behind the prefix at `at`, and whether it is of the same token. What `#_` and `^` are about may
+/// follow at once: `#_#_ a b`, `^:a b`.
+fn behind_prefix(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
+    Some(match bytes[at] {
+        b'^' => (at + 1, false),
+        b'#' if bytes.get(at + 1) == Some(&b'_') => (at + 2, false),
+        // The first byte of a character tells how many it has.
+        b'\\' => (at + 1 + bytes.get(at + 1)?.leading_ones().max(1) as usize, true),
+        _ => (at + 1, true),
+    })
+}
+
 /// Where the token at `at` ends; `None` if not even its first character is there. Behind a backslash any
 /// character is one.
+#[inline]
 fn end_of_token(bytes: &[u8], at: usize) -> Option<usize> {
     let mut end = at + 1;
-    if bytes[at] == b'\\' {
-        let first = *bytes.get(end)?;
-        end += match first {
-            0xf0.. => 4,
-            0xe0.. => 3,
-            0xc0.. => 2,
-            _ => 1,
-        };
+    if IS_PREFIX[bytes[at] as usize] {
+        let (behind, goes_on) = behind_prefix(bytes, at)?;
+        if !goes_on {
+            return Some(behind);
+        }
+        end = behind;
     }
     while bytes.get(end).is_some_and(|&byte| class(byte) == Class::Token) {
         end += 1;
@@ -224,7 +259,10 @@ impl<'a> Reader<'a> {
         loop {
             match self.text.as_bytes().get(self.at) {
                 Some(&byte) if class(byte) == Class::Blank => self.at += 1,
-                Some(b';' | b'#') => {
+                Some(&byte) if byte == b';' || IS_PREFIX[byte as usize] => {
+                    if byte == b'\\' {
+                        return Ok(Some(byte));
+                    }
                     let before = self.at;
                     if let End::At(length) = end_of_blanks(&self.text.as_bytes()[self.at..], true)? {
                         self.at += length;
@@ -314,7 +352,12 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 self.row(b'}', depth).map(Form::Set)
             }
-            Some(b'#') if !self.rest().starts_with("##") => self.tagged(depth),
+            Some(b'#') if self.rest().starts_with("#\"") => {
+                self.written().map(|text| Form::Word(text.into()))
+            }
+            Some(b'#') if !self.rest().starts_with("##") && !self.rest().starts_with("#'") => {
+                self.tagged(depth)
+            }
             Some(_) => atom(self.token()),
         }
     }
@@ -323,11 +366,15 @@ impl<'a> Reader<'a> {
     /// another scalar.
     fn tagged(&mut self, depth: usize) -> Result<Form<'a>, Problem> {
         let begin = self.at;
-        self.token();
+        let tag = self.token();
+        self.peek()?;
+        let inside = self.at;
         let form = self.nested(depth + 1)?;
+        let written = &self.text[inside..self.at];
         Ok(match form {
             Form::Row(_) | Form::Set(_) | Form::Map(_) => form,
-            _ => Form::Word(Cow::Borrowed(&self.text[begin..self.at])),
+            _ if inside == begin + tag.len() + 1 => Form::Word(Cow::Borrowed(&self.text[begin..self.at])),
+            _ => Form::Word(Cow::Owned(format!("{tag} {written}"))),
         })
     }
 
@@ -441,36 +488,6 @@ fn atom(token: &str) -> Result<Form<'_>, Problem> {
         return number(token).ok_or_else(|| broken(format!("{} is no number", quoted(token))));
     }
     Ok(Form::Word(Cow::Borrowed(token)))
-}
-
-/// An integer of any size, also a hexadecimal one, as addresses of objects are; a ratio, or a number with a
-/// point or an exponent. Equal numbers of one kind are equal words.
-fn number(token: &str) -> Option<Form<'_>> {
-    let whole = token.strip_suffix('N').unwrap_or(token);
-    if let Ok(number) = whole.parse() {
-        return Some(Form::Number(number));
-    }
-    if let Some(digits) = whole.strip_prefix("0x").or_else(|| whole.strip_prefix("0X")) {
-        let word = Form::Word(Cow::Borrowed(whole));
-        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        return is_number.then(|| i64::from_str_radix(digits, 16).map_or(word, Form::Number));
-    }
-    let is_whole = |text: &str| {
-        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    if is_whole(whole) {
-        return Some(Form::Word(Cow::Borrowed(whole.trim_start_matches('+'))));
-    }
-    if let Some((over, under)) = token.split_once('/') {
-        let ratio = is_whole(over) && is_whole(under) && !under.starts_with(['+', '-']);
-        return ratio.then_some(Form::Word(Cow::Borrowed(token)));
-    }
-    let decimal = token.strip_suffix('M');
-    let text = decimal.unwrap_or(token);
-    let known = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    let value: f64 = text.parse().ok().filter(|_| known)?;
-    Some(Form::Word(if decimal.is_some() { Cow::Borrowed(token) } else { Cow::Owned(format!("{value:?}")) }))
 }
 
 #[cfg(test)]

@@ -24,8 +24,15 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Process<'a> {
     Client(u32),
-    /// Not a client: `nemesis` and the like.
+    /// `nemesis`, or a client that has a name.
     Other(&'a str),
+}
+
+impl<'a> Process<'a> {
+    /// Its name, if it has one.
+    pub(super) fn name(self) -> &'a str {
+        if let Process::Other(name) = self { name } else { "" }
+    }
 }
 
 /// One event, as it is written.
@@ -151,12 +158,12 @@ fn of_map(text: &str) -> Result<(Event<'_>, &str), Problem> {
         match name {
             "process" => once(&mut process, name, process_of(&reader.form()?)?)?,
             "type" => once(&mut kind, name, kind_of(&reader.form()?)?)?,
-            "f" => once(&mut function, name, function_of(&reader.form()?)?)?,
+            "f" => once(&mut function, name, function_of(&reader.form()?))?,
             "key" => once(&mut key, name, reader.form()?)?,
             "value" => once(&mut value, name, reader.form()?)?,
             // Whatever was thrown: what it says is for people.
             "error" => once(&mut error, name, reader.written()? != "nil")?,
-            "time" => once(&mut time, name, time_of(&reader.form()?)?)?,
+            "time" => once(&mut time, name, time_of(&reader.form()?))?,
             _ => reader.skip()?,
         }
     }
@@ -209,25 +216,20 @@ pub(super) fn kind_named(name: &str) -> Result<Kind, Problem> {
     }
 }
 
-fn function_of<'a>(form: &Form<'a>) -> Result<&'a str, Problem> {
+fn function_of<'a>(form: &Form<'a>) -> &'a str {
     match form {
         Form::Keyword(name)
         | Form::Word(std::borrow::Cow::Borrowed(name))
-        | Form::Text(std::borrow::Cow::Borrowed(name)) => Ok(name),
-        // What a nemesis does may have no name.
-        Form::Nil => Ok(""),
-        _ => Err(broken("a keyword should be behind :f")),
+        | Form::Text(std::borrow::Cow::Borrowed(name)) => name,
+        // What a nemesis does may have no name, or be anything.
+        _ => "",
     }
 }
 
-fn time_of(form: &Form<'_>) -> Result<Option<i64>, Problem> {
-    match form {
-        Form::Number(time) => Ok(Some(*time)),
-        // Some write -1 for an operation without a time, some nothing; either way the order of the lines
-        // tells.
-        Form::Nil => Ok(None),
-        _ => Err(broken("a number of nanoseconds should be behind :time")),
-    }
+/// Some write -1 for an operation without a time, some nothing, some what is no number of nanoseconds; in any
+/// case the order of the lines tells.
+fn time_of(form: &Form<'_>) -> Option<i64> {
+    if let Form::Number(time) = form { Some(*time) } else { None }
 }
 
 /// Whether a file that begins with this line is a `history.txt`.
@@ -282,16 +284,26 @@ pub(super) fn of_words<'a>(
         event.value = Some(Form::Word(std::borrow::Cow::Borrowed(rest.trim())));
         return Ok(event);
     }
-    let mut reader = Reader::new(rest);
+    match value_of_words(&mut event, rest) {
+        // Why it failed or may have failed is for people, and need not be EDN: `Read timed out [`.
+        Err(_) if matches!(kind, Kind::Fail | Kind::Info) => event.error = true,
+        read => read?,
+    }
+    Ok(event)
+}
+
+/// The value of an event, and whether something stands behind it.
+fn value_of_words<'a>(event: &mut Event<'a>, text: &'a str) -> Result<(), Problem> {
+    let mut reader = Reader::new(text);
     if reader.peek()?.is_some() {
         event.value = Some(reader.form()?);
         let own_column = reader.rest().trim_start_matches(' ').starts_with('\t');
-        event.error = reader.peek()?.is_some();
+        event.error = !matches!(reader.peek(), Ok(None));
         if event.kind == Kind::Ok && event.error && !own_column {
             return Err(broken(format!("{} behind the value", quoted(reader.rest().trim()))));
         }
     }
-    Ok(event)
+    Ok(())
 }
 
 fn strip_colon(text: &str) -> &str {

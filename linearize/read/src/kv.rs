@@ -21,7 +21,7 @@ pub(super) fn build(calls: Calls, options: &Options) -> Located<(KvHistory, Vec<
         if plain.key.is_none() {
             return Err(broken("no :key"));
         }
-        let key = keys.number(plain.key) as usize;
+        let key = keys.number(plain.key.as_deref()) as usize;
         // Keys of one name are one key, however it is written.
         let key = builder.key(&keys.names[key]);
         made.push(operation(&mut builder, key, calls.name(call), &plain)?);

@@ -25,9 +25,14 @@
 //! - An `:ok` read of `nil` saw `nil`: what a register holds at first, unless [`Options::initial`] says
 //!   otherwise. (Knossos takes it for a read that says nothing. But a register that forgot its value answers
 //!   like that, and this checker would not notice.)
-//! - A process calls again only after its answer; the order of events is the order of real time, also if
-//!   their times are equal.
+//! - A process calls again only after its answer; the order of events in the file is the order of real time,
+//!   also if their times are equal, and whatever their `:index`. Times are kept if each event has one, a
+//!   whole number, and they never go back; otherwise events are numbered.
+//! - A process that has a name in place of a number is a client if it calls: numbered behind all others, in
+//!   the order in which they come. The process `nemesis` never is one.
 //! - What a nemesis reports becomes a [`Fault`] of the picture.
+//! - A collection where a value or key is wanted is one, too: equal to another if what is in it is, whatever
+//!   the order of a map or set.
 //! - Transactions (`:txn`) are no operations on one object: they are refused, and Elle is named.
 
 #![forbid(unsafe_code)]
@@ -52,7 +57,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use calls::Calls;
+use calls::{Calls, Datum};
 use events::{Events, Notation};
 use flate2::bufread::MultiGzDecoder;
 use input::Input;
@@ -323,6 +328,21 @@ pub fn read_as(name: &str, input: impl Read, options: &Options) -> Result<Record
     recording.map_err(|(line, problem)| ReadError { file: name.to_owned(), line, problem })
 }
 
+/// The value that `text` is in EDN: `0`, `"a text"`, `:a`, `nil`, `[1 2]`. What a file writes in the same way
+/// is equal to it.
+///
+/// # Errors
+///
+/// [`Problem::Broken`], if it is no value, or more than one.
+pub fn value(text: &str) -> Result<Scalar, Problem> {
+    let mut reader = edn::Reader::new(text);
+    let value = Datum::of(&reader.form()?).value().into_owned();
+    match reader.peek()? {
+        None => Ok(value),
+        Some(_) => Err(broken("more than one value")),
+    }
+}
+
 fn read_any(mut input: Input<Box<dyn Read + '_>>, options: &Options) -> Located<Recording> {
     let notation = match Format::of(input.peek(FORMAT)?) {
         Format::Empty => return Err((None, Problem::Empty)),
@@ -335,6 +355,7 @@ fn read_any(mut input: Input<Box<dyn Read + '_>>, options: &Options) -> Located<
     if calls.all.is_empty() {
         return Err((None, Problem::Empty));
     }
+    objects::check_no_transactions(&calls)?;
     let known = |wanted: ModelName| calls.functions.iter().all(|name| wanted.functions().contains(&&**name));
     let model = match options.model {
         Some(wanted) if known(wanted) => wanted,
@@ -408,7 +429,7 @@ impl Format {
                 (Some(b'{'), _) if holds_json(head) => Format::JsonOverLines(number),
                 _ => Format::Events(Notation::Maps),
             },
-            [b'(' | b';' | b'#', ..] => Format::Events(Notation::Maps),
+            [b'(' | b';' | b'#' | b'^', ..] => Format::Events(Notation::Maps),
             _ if events::is_columns(&text) => Format::Events(Notation::Columns),
             _ if log::is_log_line(&text) => Format::Events(Notation::Log),
             _ => Format::Unknown(number),

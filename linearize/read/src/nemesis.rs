@@ -15,6 +15,8 @@ const LABEL: usize = 80;
 #[derive(Debug, Default)]
 pub(super) struct Nemeses {
     faults: Vec<Fault>,
+    /// Which of them last until something ends them.
+    lasting: Vec<usize>,
     /// The name and the function of the last event, if it may be told once more.
     begun: Option<(String, String)>,
 }
@@ -28,11 +30,14 @@ impl Nemeses {
             self.begun = Some(again);
         }
         if let Some(what) = ended_by(function) {
-            for fault in self.faults.iter_mut().filter(|fault| fault.to == OPEN && fault.group == process) {
-                if what.iter().any(|what| fault.label.starts_with(what)) {
+            self.lasting.retain(|&place| {
+                let fault = &mut self.faults[place];
+                let ends = fault.group == process && what.iter().any(|what| fault.label.starts_with(what));
+                if ends {
                     fault.to = now;
                 }
-            }
+                !ends
+            });
             return;
         }
         let lasts = LASTING.iter().any(|what| function.starts_with(what));
@@ -43,6 +48,9 @@ impl Nemeses {
                 fault.to = now;
             }
             return;
+        }
+        if lasts {
+            self.lasting.push(self.faults.len());
         }
         self.faults.push(Fault {
             from: now,

@@ -20,6 +20,7 @@
 //! with the values. Rows of operations, `[[:r 4 nil] [:append 4 1]]`, are
 //! transactions, whatever their function is called.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use linearize::models::any::{self, Answer, Keyed, KeyedOp, Object};
@@ -56,12 +57,18 @@ pub(super) fn functions(model: ModelName) -> &'static [&'static str] {
     }
 }
 
+/// Refuses transactions.
+pub(super) fn check_no_transactions(calls: &Calls) -> Located<()> {
+    let named = calls.functions.iter().any(|name| name == "txn");
+    if named || calls.all.iter().any(|call| call.value.as_ref().is_some_and(is_transaction)) {
+        return Err((None, Problem::Transactions));
+    }
+    Ok(())
+}
+
 /// The model that these calls are asked of.
 pub(super) fn model_of(calls: &Calls) -> Located<ModelName> {
     let has = |name: &str| calls.functions.iter().any(|other| other == name);
-    if has("txn") || calls.all.iter().any(|call| call.value.as_ref().is_some_and(is_transaction)) {
-        return Err((None, Problem::Transactions));
-    }
     let read = |wanted: fn(&Datum) -> bool| {
         calls.all.iter().any(|call| {
             let answer = call.answer.as_ref();
@@ -88,12 +95,15 @@ pub(super) fn model_of(calls: &Calls) -> Located<ModelName> {
         }
     } else if has("inc") || has("increment") || has("dec") || has("decrement") {
         ModelName::Counter
-    } else if has("append") {
-        ModelName::Log
+    } else if has("append") || has("length") {
+        // An entry of a log is told its index.
+        let said = |answer: &Datum| answer.pair().map_or(answer, |(_, said)| said).number();
+        let indexed = calls.all.iter().any(|call| call.answer.as_ref().is_some_and(|it| said(it).is_some()));
+        if indexed || has("read") || has("length") { ModelName::Log } else { ModelName::KeyValue }
     } else if has("add") {
         let one = |value: &Datum| value.scalar().is_some() && !value.is_nil();
         if read(one) { ModelName::Counter } else { ModelName::Set }
-    } else if read(|value| matches!(value, Datum::Many(_))) {
+    } else if read(|value| value.elements().is_some()) {
         ModelName::Set
     } else {
         ModelName::Register
@@ -102,9 +112,9 @@ pub(super) fn model_of(calls: &Calls) -> Located<ModelName> {
 
 /// Whether a value is a row of operations as Elle has them, `[:r 4 nil]`, whatever the function is called.
 fn is_transaction(value: &Datum) -> bool {
-    let Datum::Many(all) = value else { return false };
+    let Datum::Row(all) = value else { return false };
     let is_step = |step: &Datum| match step {
-        Datum::Many(parts) => {
+        Datum::Row(parts) => {
             matches!(&parts[..], [Datum::Scalar(Scalar::Word(name)), _, _] if STEPS.contains(&&**name))
         }
         _ => false,
@@ -174,7 +184,7 @@ impl Keys {
 
 /// A call, with its key apart.
 pub(super) struct Plain<'a> {
-    pub(super) key: Option<&'a Scalar>,
+    pub(super) key: Option<Cow<'a, Scalar>>,
     pub(super) value: Option<&'a Datum>,
     pub(super) answer: Option<&'a Datum>,
     pub(super) outcome: Outcome,
@@ -185,7 +195,7 @@ impl<'a> Plain<'a> {
         let Call { key, value, answer, outcome, .. } = call;
         if !keyed {
             return Ok(Plain {
-                key: key.as_ref(),
+                key: key.as_ref().map(Cow::Borrowed),
                 value: value.as_ref(),
                 answer: answer.as_ref(),
                 outcome: *outcome,
@@ -193,10 +203,12 @@ impl<'a> Plain<'a> {
         }
         let wrong = || broken("[key value] expected, as other values here are");
         let (key, inner) = value.as_ref().and_then(Datum::pair).ok_or_else(wrong)?;
-        let key = key.scalar().ok_or_else(|| broken("a key is a number, a text or a word"))?;
+        let key = key.value();
         let answer = match answer.as_ref().map(|answer| (answer, answer.pair())) {
-            Some((_, Some((other, answer)))) if other.scalar() == Some(key) => Some(answer),
-            Some((answer, None)) if answer.is_nil() || *outcome != Outcome::Done => None,
+            // Whatever it says, it is not what was found.
+            _ if *outcome != Outcome::Done => None,
+            Some((_, Some((other, answer)))) if other.value() == key => Some(answer),
+            Some((answer, None)) if answer.is_nil() => None,
             None => None,
             Some(_) => {
                 return Err(broken(format!("the answer has another key than {key:?}, which was called")));
@@ -211,20 +223,17 @@ impl<'a> Plain<'a> {
 
     /// The argument, which must be a scalar.
     fn argument(&self, function: &str) -> Result<Scalar, Problem> {
-        scalar(self.value.ok_or_else(|| broken(format!("no :value for :{function}")))?)
+        self.value.map(scalar).ok_or_else(|| broken(format!("no :value for :{function}")))
     }
 
     /// What a completed call returned: nothing is nil.
-    fn returned(&self) -> Result<Scalar, Problem> {
-        self.answer.map_or(Ok(Scalar::nil()), scalar)
+    fn returned(&self) -> Scalar {
+        self.answer.map_or_else(Scalar::nil, scalar)
     }
 }
 
-fn scalar(datum: &Datum) -> Result<Scalar, Problem> {
-    datum
-        .scalar()
-        .cloned()
-        .ok_or_else(|| broken("a value is a number, a text or a word here, not a collection"))
+fn scalar(datum: &Datum) -> Scalar {
+    datum.value().into_owned()
 }
 
 fn number(datum: Option<&Datum>) -> Result<i64, Problem> {
@@ -238,7 +247,7 @@ pub(super) fn build(calls: Calls, model: ModelName, options: &Options) -> Locate
     let mut keys = Keys::default();
     let (history, faults) = calls.history(|calls, call, made| {
         let plain = Plain::of(call, keyed)?;
-        let key = keys.number(plain.key);
+        let key = keys.number(plain.key.as_deref());
         let mut add = |call, answer| made.push((KeyedOp { key, call }, answer));
         operation(model, calls.name(call), &plain, &mut add)
     })?;
@@ -291,12 +300,12 @@ fn operation(model: ModelName, function: &str, plain: &Plain<'_>, add: &mut Add<
 
 fn register(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Problem> {
     let (op, result) = match function {
-        "read" => (RegisterOp::Read, plain.is_done().then(|| plain.returned()).transpose()?),
+        "read" => (RegisterOp::Read, plain.is_done().then(|| plain.returned())),
         "write" => (RegisterOp::Write(plain.argument(function)?), None),
         _ => {
             let both = plain.value.and_then(Datum::pair);
             let (from, to) = both.ok_or_else(|| broken("[from to] expected after :cas"))?;
-            (RegisterOp::CompareAndSwap { from: scalar(from)?, to: scalar(to)? }, None)
+            (RegisterOp::CompareAndSwap { from: scalar(from), to: scalar(to) }, None)
         }
     };
     let result = match (&op, plain.outcome) {
@@ -319,16 +328,16 @@ fn queue(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Pro
             let op = QueueOp::Enqueue(plain.argument(function)?);
             add(any::Call::Queue(op), done.then_some(Answer::Queue(None)));
         }
-        "dequeue" => take(taken(plain)?),
+        "dequeue" => take(taken(plain)),
         // A drain takes values until none is left, at moments that are not recorded.
         _ if !done => return Err(broken("a :drain that did not return may have taken anything")),
-        _ => match plain.answer {
-            Some(Datum::Many(all)) => {
+        _ => match plain.answer.and_then(Datum::elements) {
+            Some(all) => {
                 for value in all {
-                    take(Some(scalar(value)?));
+                    take(Some(scalar(value)));
                 }
             }
-            _ => return Err(broken("a row of all that was taken expected from :drain")),
+            None => return Err(broken("a row of all that was taken expected from :drain")),
         },
     }
     Ok(())
@@ -337,18 +346,15 @@ fn queue(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Pro
 fn stack(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Problem> {
     let (op, result) = match function {
         "push" => (StackOp::Push(plain.argument(function)?), None),
-        _ => (StackOp::Pop, taken(plain)?),
+        _ => (StackOp::Pop, taken(plain)),
     };
     add(any::Call::Stack(op), plain.is_done().then_some(Answer::Stack(result)));
     Ok(())
 }
 
 /// What was taken, if anything was.
-fn taken(plain: &Plain<'_>) -> Result<Option<Scalar>, Problem> {
-    if !plain.is_done() {
-        return Ok(None);
-    }
-    Ok(Some(plain.returned()?).filter(|value| *value != Scalar::nil()))
+fn taken(plain: &Plain<'_>) -> Option<Scalar> {
+    plain.is_done().then(|| plain.returned()).filter(|value| *value != Scalar::nil())
 }
 
 fn set(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Problem> {
@@ -358,10 +364,10 @@ fn set(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Probl
         add(any::Call::Set(op), done.then_some(Answer::Set(None)));
         return Ok(());
     }
-    let elements = match plain.answer {
+    let elements = match plain.answer.and_then(Datum::elements) {
         _ if !done => None,
-        Some(Datum::Many(all)) => Some(all.iter().map(scalar).collect::<Result<BTreeSet<Scalar>, _>>()?),
-        _ => return Err(broken("a set or a row of all elements expected from :read")),
+        Some(all) => Some(all.iter().map(scalar).collect::<BTreeSet<Scalar>>()),
+        None => return Err(broken("a set or a row of all elements expected from :read")),
     };
     add(any::Call::Set(WholeSetOp::Read), done.then_some(Answer::Set(elements)));
     Ok(())
@@ -416,7 +422,7 @@ fn log(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(), Probl
             (LogOp::Append(plain.argument(function)?), result)
         }
         "read" => {
-            let entry = said.filter(|said| !said.is_nil()).map(scalar).transpose()?;
+            let entry = said.filter(|said| !said.is_nil()).map(scalar);
             (LogOp::Read(place(plain.value)?), done.then_some(LogResult::Entry(entry)))
         }
         _ => (LogOp::Length, if done { Some(LogResult::Length(place(said)?)) } else { None }),
@@ -432,7 +438,7 @@ fn versioned(function: &str, plain: &Plain<'_>, add: &mut Add<'_>) -> Result<(),
         let version = version.number().and_then(|version| u64::try_from(version).ok());
         // One below the end, so that a version can always be raised.
         let version = version.filter(|version| *version < u64::MAX / 2).ok_or_else(wrong)?;
-        Ok((scalar(value)?, version))
+        Ok((scalar(value), version))
     };
     let done = plain.is_done();
     let (op, result) = if function == "get" {

@@ -108,7 +108,7 @@ fn decided<M: Model>(
     match decision {
         Decision::Order(operations) => Part::Good(Order { partition, operations }),
         Decision::Flaw(flaw) => Part::Bad(Box::new(match limits.explain {
-            true => explain::of_flaw(model, history, &flaw),
+            true => explain::of_flaw(model, history, &flaw, &[]),
             false => explain::in_brief(model, history, flaw.iter().map(|&index| index as usize).collect()),
         })),
         Decision::Stuck(stuck) => {

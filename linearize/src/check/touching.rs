@@ -124,7 +124,8 @@ impl Finer {
             (ends[first], calls[second]) = (Some(end), end + 1);
             top = top.max(end + 2);
         }
-        let clock = Clock::new(spans, top + 1);
+        // Within the lower half of a unit, so that spans between two moments can be rounded to whole units.
+        let clock = Clock::new(spans, 2 * (top + 1));
         let time = |(index, span): (usize, &Span)| {
             let call = clock.time(span.call) + calls[index];
             (call, if span.end == OPEN { OPEN } else { clock.time(span.end) + ends[index].unwrap_or(top) })

@@ -52,11 +52,20 @@ pub(crate) fn by_search<M: Model>(
     explanation
 }
 
-/// Explains operations (in any order) of which a method knows that they cannot be reconciled, not even alone.
-pub(crate) fn of_flaw<M: Model>(model: &M, history: &History<M::Op, M::Result>, flaw: &[u32]) -> Explanation {
-    let mut indices = flaw.to_vec();
+/// Explains operations (in any order) of which a method knows that they cannot be reconciled, not even with
+/// nothing besides them but what `context` did at whatever time.
+pub(crate) fn of_flaw<M: Model>(
+    model: &M,
+    history: &History<M::Op, M::Result>,
+    flaw: &[u32],
+    context: &[u32],
+) -> Explanation {
+    let mut bound = flaw.to_vec();
+    bound.sort_unstable();
+    let role = |index: &u32| if bound.binary_search(index).is_ok() { Role::Bound } else { Role::Free };
+    let mut indices: Vec<u32> = flaw.iter().chain(context).copied().collect();
     indices.sort_unstable();
-    let mut roles = vec![Role::Bound; indices.len()];
+    let mut roles: Vec<Role> = indices.iter().map(role).collect();
     let minimal = minimal::by_search(&mut Numbered::new(model, history.operations()), &indices, &mut roles);
     let operations = with_role(&indices, &roles, Role::Bound);
     let context = with_role(&indices, &roles, Role::Free);

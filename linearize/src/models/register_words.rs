@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::Value;
 use super::register::{Register, RegisterOp, RegisterResult};
-use super::registers::{Observed, left, seen, written};
+use super::registers::{Observed, left, needed, seen, written};
 use crate::explain::naming;
 use crate::model::Model;
 use crate::verdict::{Explanation, Kind};
@@ -19,11 +19,6 @@ pub(super) fn reword<V: Value>(model: &Register<V>, history: &Observed<V>, expla
 
 /// So many reasons of one kind are named.
 const FEW: usize = 3;
-
-/// What must be there for an operation to write.
-fn needed<V>(op: &RegisterOp<V>) -> Option<&V> {
-    if let RegisterOp::CompareAndSwap { from, .. } = op { Some(from) } else { None }
-}
 
 /// What finds words for the operations of a history.
 pub(super) struct Words<'a, V> {

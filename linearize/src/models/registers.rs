@@ -1,9 +1,9 @@
 //! Registers without a search, as far as that goes, and what is said of those that are not linearizable.
 //!
 //! Without compare-and-swap a register is a key with texts that are put and read whole, and what decides
-//! those (`order`) decides it. With compare-and-swap the problem is NP-complete (Gibbons and Korach 1997,
-//! theorem 4.11 allows a fast method only where each value is written once), and the general search decides.
-//! But three flaws show without any order, and most errors that are met have one of them:
+//! those (`order`) decides it. With compare-and-swap there is a fast method where each value is written once
+//! (`chains`). Otherwise the problem is NP-complete (Gibbons and Korach 1997), and the general search
+//! decides. But three flaws show without any order, and most errors that are met have one of them:
 //!
 //! - *from nowhere*: an operation saw a value that cannot have been written by then;
 //! - *stale*: all that can have written the value had returned before something was called that left another
@@ -12,6 +12,8 @@
 //!
 //! All three are looked for in time n log n, whatever the number of clients and however often values are
 //! repeated.
+
+mod chains;
 
 use rustc_hash::FxHashMap;
 
@@ -59,6 +61,11 @@ pub(super) fn written<V: Value>(operation: &Of<V>) -> Option<&V> {
     }
 }
 
+/// What must be there for an operation to write.
+pub(super) fn needed<V>(op: &RegisterOp<V>) -> Option<&V> {
+    if let RegisterOp::CompareAndSwap { from, .. } = op { Some(from) } else { None }
+}
+
 /// Decides a register, if that needs no search.
 pub(super) fn decide<V: Value>(
     model: &Register<V>,
@@ -80,8 +87,25 @@ pub(super) fn decide<V: Value>(
                 | (RegisterOp::Write(_), None | Some(RegisterResult::Written))
         )
     };
-    history.operations().iter().all(plain).then(|| values.as_texts(model, history, limits, progress))
+    if history.operations().iter().all(plain) {
+        return Some(values.as_texts(model, history, limits, progress));
+    }
+    Some(match chains::decide(&values, history)? {
+        Ok(order) => Decision::Order(order),
+        Err(flaw) if limits.explain => {
+            let context = values.grounds(history, &flaw);
+            let explanation = explain::of_flaw(model, history, &flaw, &context);
+            let known = explanation.minimal && history.len() > SHORT;
+            let explanation =
+                if known { explanation } else { explanation_or_fewer(model, history, explanation) };
+            Decision::Explained(Box::new(explanation))
+        }
+        Err(flaw) => Decision::Flaw(flaw),
+    })
 }
+
+/// What is wrong with so few operations is told in the best words if the fewest of them are looked for.
+const SHORT: usize = 256;
 
 /// The number of a value that was neither written nor seen.
 const NO_VALUE: u32 = u32::MAX;
@@ -95,6 +119,8 @@ struct Values {
     seen: Vec<u32>,
     left: Vec<u32>,
     written: Vec<u32>,
+    /// What a compare-and-swap compares with, whether it returned or not.
+    needed: Vec<u32>,
     /// For each value, by rising call: the operations that may have written it.
     sources: Vec<Vec<u32>>,
 }
@@ -111,12 +137,14 @@ impl Values {
             seen: Vec::with_capacity(history.len()),
             left: Vec::with_capacity(history.len()),
             written: Vec::with_capacity(history.len()),
+            needed: Vec::with_capacity(history.len()),
             sources: Vec::new(),
         };
         for operation in history.operations() {
             values.seen.push(number(seen(operation)));
             values.left.push(number(left(operation)));
             values.written.push(number(written(operation).map(Some)));
+            values.needed.push(number(needed(&operation.op).map(Some)));
         }
         values.sources = vec![Vec::new(); numbers.len()];
         for (index, &value) in values.written.iter().enumerate() {
@@ -224,7 +252,10 @@ impl Values {
         let mut next = 0;
         while let Some(&operation) = all.get(next).filter(|_| all.len() < GROUNDS) {
             next += 1;
-            let value = self.seen[operation as usize];
+            let value = match self.seen[operation as usize] {
+                NO_VALUE => self.needed[operation as usize],
+                seen => seen,
+            };
             if value == NO_VALUE || value == INITIAL {
                 continue;
             }

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-/// A value of a file: whatever its notation has besides collections.
+/// A value of a file.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scalar {
     /// A whole number of 64 bits.
     Number(i64),
     /// A text.
     Text(Arc<str>),
-    /// Anything else, as it is written: `nil`, `true`, `:a`, `1/2`, `\newline`.
+    /// Anything else, as it is written: `nil`, `true`, `:a`, `1/2`, `\newline`, `[1 2]`.
     Word(Arc<str>),
 }
 
@@ -20,17 +20,6 @@ impl Scalar {
         /// One for all: every call of a read says it.
         static NIL: LazyLock<Arc<str>> = LazyLock::new(|| "nil".into());
         Scalar::Word(Arc::clone(&NIL))
-    }
-
-    /// The value that a word on the command line means: a number if it looks like one, a text if it is in
-    /// quotes, else a word.
-    pub fn parse(text: &str) -> Self {
-        let inside = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        match (text.parse(), inside) {
-            (Ok(number), _) => Scalar::Number(number),
-            (_, Some(inside)) => Scalar::Text(inside.into()),
-            _ => Scalar::Word(text.into()),
-        }
     }
 
     /// Without quotes, as the name of a key.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use linearize::models::collections::{Queue, QueueOp, WholeSet, WholeSetOp};
 use linearize::models::counter::{Counter, CounterOp};
+use linearize::models::register::{Register, RegisterOp, RegisterResult};
 use linearize::models::stack::{Stack, StackOp};
 use linearize::{History, Limits, Model, Operation, Progress, Verdict, check};
 
@@ -150,6 +151,64 @@ fn a_queue_with_a_long_backlog_is_decided_without_a_search() {
 #[test]
 fn a_stack_with_a_long_backlog_is_decided_without_a_search() {
     a_long_backlog_needs_no_search(&Stack::new(), StackOp::Push, &StackOp::Pop, VecDeque::pop_back);
+}
+
+/// A register to which each value is written once. What was read is altered now and then, and so is what was
+/// compared.
+fn written_once(
+    random: &mut Random,
+    first: Option<Value>,
+) -> History<RegisterOp<Value>, RegisterResult<Value>> {
+    let (mut state, alter, writes) = (first, random.one_in(2), random.below(3));
+    let mut operations = Vec::new();
+    for (number, times) in times(random).into_iter().enumerate() {
+        let to = number as Value;
+        let altered = alter && random.one_in(4);
+        let there = if altered { Some(random.below(8) as Value) } else { state };
+        let (op, result) = match (random.below(4), there) {
+            (kind, _) if kind < writes => (RegisterOp::Write(to), RegisterResult::Written),
+            (3, _) | (_, None) => (RegisterOp::Read, RegisterResult::Value(there)),
+            (_, Some(from)) => (RegisterOp::CompareAndSwap { from, to }, RegisterResult::Swapped(true)),
+        };
+        let changes = op != RegisterOp::Read && (there == state || matches!(op, RegisterOp::Write(_)));
+        if times.happens && changes {
+            state = Some(to);
+        }
+        operations.push(match times.end {
+            Some(end) => Operation::new(times.client, op, result, times.call, end),
+            None => Operation::open(times.client, op, times.call),
+        });
+    }
+    History::new(operations).unwrap()
+}
+
+#[test]
+fn register_of_distinct_values() {
+    compare_decided(&Register::new(), |random| written_once(random, None), histories() / 2);
+    compare_decided(&Register::holding(100), |random| written_once(random, Some(100)), histories() / 2);
+}
+
+/// A chain of compare-and-swaps, each of which is under way with 63 others, and writes between.
+#[test]
+fn a_long_chain_of_swaps_needs_no_search() {
+    for spoilt in [false, true] {
+        let mut state = 0;
+        let history = many(
+            |random, number, spoil| match random.below(3) {
+                _ if spoil => (RegisterOp::Read, RegisterResult::Value(Some(state - 200))),
+                0 => (RegisterOp::Read, RegisterResult::Value(Some(state))),
+                kind => {
+                    let from = std::mem::replace(&mut state, number + 1);
+                    match kind {
+                        1 => (RegisterOp::Write(state), RegisterResult::Written),
+                        _ => (RegisterOp::CompareAndSwap { from, to: state }, RegisterResult::Swapped(true)),
+                    }
+                }
+            },
+            spoilt,
+        );
+        needs_no_search(&Register::holding(0), &history, spoilt);
+    }
 }
 
 /// A set to which each element is added once; what a read showed is altered now and then.

@@ -122,6 +122,20 @@ fn a_write_that_is_missed() {
     }
 }
 
+/// Times are refined for a client that calls when its operation before returns; what is said of them is not.
+#[test]
+fn spans_are_those_of_the_clock_though_a_client_calls_at_once() {
+    let explanation = explain(|builder| {
+        builder.put(0, "k", "a;", 0, Some(10));
+        builder.get(0, "k", 10, None);
+        builder.append(1, "k", "b;", 22, Some(30));
+        builder.get(1, "k", 41, Some(("a;", 50)));
+    });
+    let sentence = "Get by client 1 returned \"a;\", but Append \"b;\" by client 1 had already returned 11 ns before it was called, \
+                    and was itself called 12 ns after Put \"a;\" by client 0 had returned.";
+    says(&explanation, Kind::StaleRead, sentence);
+}
+
 #[test]
 fn a_write_that_was_seen_before_it_was_called() {
     for [a, _] in STYLES {

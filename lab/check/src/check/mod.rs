@@ -11,7 +11,6 @@ mod source;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use linearize::models::scalar::Scalar;
 use linearize::{Fault, History, Limits, Model, Progress, check_watched};
 use linearize_page::page_of;
 use linearize_read::{Loaded, ModelName, Options, Recording};
@@ -31,7 +30,7 @@ pub(crate) fn run(options: &CheckOptions) -> Result<Outcome, Failure> {
         reading: Options {
             model: options.model.as_deref().map(source::model).transpose()?,
             failed_cas: options.failed_cas,
-            initial: options.initial.as_deref().map(Scalar::parse),
+            initial: options.initial.as_deref().map(source::value).transpose()?,
         },
         limits: Limits::default().with_states(options.max_states).with_memory(options.max_memory),
         pages: Pages::new(options.html.as_deref(), sources.len())?,

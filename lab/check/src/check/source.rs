@@ -6,6 +6,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use linearize::models::scalar::Scalar;
+use linearize::words::quoted;
 use linearize_read::{Loaded, ModelName, Options, Problem, ReadError, Recording};
 
 use super::progress::watched;
@@ -28,6 +30,12 @@ pub(super) fn model(name: &str) -> Result<ModelName, Failure> {
     }
     message += &format!("\nmodels are {}", names.join(", "));
     Err(Failure::new(message))
+}
+
+/// The value that `text` is.
+pub(super) fn value(text: &str) -> Result<Scalar, Failure> {
+    linearize_read::value(text)
+        .map_err(|problem| Failure::new(format!("{} is no value of EDN: {problem}", quoted(text))))
 }
 
 /// A file, or standard input.

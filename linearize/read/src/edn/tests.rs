@@ -30,6 +30,11 @@ fn scalars() {
         ("a-symbol?", word("a-symbol?")),
         (r#""a\u0062\ud83d\ude00\n\"""#, Form::Text(Cow::Borrowed("ab😀\n\""))),
         ("; no\n #_ [1 #_ 2 3] #_ #_ a b 4", Form::Number(4)),
+        ("#_#_ a b #_:c #_#_#_1 2[3]^:d ^{:e 1} ^f 4", Form::Number(4)),
+        ("#\"a\\d\"", word("#\"a\\d\"")),
+        ("#'a/b", word("#'a/b")),
+        ("#inst  \"2020\"", word("#inst \"2020\"")),
+        ("1.50M", word("1.5M")),
     ];
     for (text, wanted) in cases {
         assert_eq!(form(text), Ok(wanted), "{text}");
@@ -58,7 +63,14 @@ fn what_is_no_form_is_refused() {
 
 #[test]
 fn a_form_ends_where_it_ends() {
-    let texts = ["{:a [1 \"}\\\"\" \\}] ; }\n #{2}}", "#tag #_ x {:b 1}", "\"a\"", "(1 #_(2) 3)", "#_"];
+    let texts = [
+        "#_#_ a b ^:c ^{:d 1} {:e #'f/g}",
+        "{:a [1 \"}\\\"\" \\}] ; }\n #{2}}",
+        "#tag #_ x {:b 1}",
+        "\"a\"",
+        "(1 #_(2) 3)",
+        "#_",
+    ];
     for text in texts {
         for cut in 0..text.len() {
             // Of a part of it, nothing is said too soon.

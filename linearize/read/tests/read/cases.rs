@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use linearize::models::scalar::Scalar;
 use linearize::{History, Limits, Model, Verdict, check};
 use linearize_read::{FailedCas, Loaded, ModelName, Options, Problem, ReadError, Recording, read_as};
 
@@ -43,7 +42,9 @@ impl<'a> Case<'a> {
         };
         let options = match options {
             "" => Options::default(),
-            "initial=0" => Options { initial: Some(Scalar::parse("0")), ..Options::default() },
+            "initial=0" => {
+                Options { initial: Some(linearize_read::value("0").unwrap()), ..Options::default() }
+            }
             "failed-cas=saw-another" => {
                 Options { failed_cas: Some(FailedCas::SawAnother), ..Options::default() }
             }
@@ -324,14 +325,17 @@ fn few_values_of_many_clients_are_no_search() {
 }
 
 /// The model, and the verdict with its explanation, of a file that holds `text`.
-fn read_text(text: &str, options: &Options) -> Result<(ModelName, &'static str, String), ReadError> {
+pub(crate) fn read_text(
+    text: &str,
+    options: &Options,
+) -> Result<(ModelName, &'static str, String), ReadError> {
     let recording = read_as("text", text.as_bytes(), options)?;
     let (verdict, says) = found(&recording, &verdict_on(&recording));
     Ok((recording.model, verdict, says))
 }
 
 /// As [`read_text`], read as usual.
-fn usual(text: &str) -> (ModelName, &'static str, String) {
+pub(crate) fn usual(text: &str) -> (ModelName, &'static str, String) {
     read_text(text, &Options::default()).unwrap()
 }
 

@@ -7,6 +7,7 @@ mod brute;
 mod cases;
 mod files;
 mod formats;
+mod kinds;
 #[path = "../../../tests/common/random.rs"]
 mod random;
 mod read;
