@@ -25,7 +25,8 @@ struct Report {
 /// What a manager knows.
 pub(crate) struct Judge {
     settings: Settings,
-    /// The newest heartbeat of each node, members and spares.
+    /// The newest heartbeat of each node, members and spares. A member that was never heard has a report too,
+    /// made when this manager looked at the plan first: from then on its silence counts ([`Judge::step`]).
     reports: BTreeMap<NodeId, Report>,
     /// When it judged last: a gap tells that this manager did not lead, or was cut off.
     judged: Option<Instant>,

@@ -75,6 +75,9 @@ struct Signals {
 }
 
 // handout: bodies CA
+/// This also runs behind an access that has changed nothing, such as the look of a thread that then waits. If
+/// each of them woke threads that wait in a loop, these would wake each other for ever. So `answered` is told
+/// only while no question is open, when nobody begins to wait; and `changed` once for each plan.
 impl Settle for Known {
     type Signals = Signals;
 

@@ -59,13 +59,15 @@ pub struct Settings {
     pub window: usize,
     /// How often a node tells the manager that it is alive.
     pub heartbeat: Duration,
-    /// For how long a granted heartbeat gives the right to act.
+    /// For how long a granted heartbeat gives the right to act, from the moment at which it left. So long its
+    /// answer is worth something, however late it comes.
     pub lease: Duration,
     /// How much longer than a lease the manager waits: clocks run fast or slow, by 5 % at most.
     pub clock_error: Duration,
     /// After so long a silence the manager takes a node for dead.
     pub suspicion: Duration,
-    /// How long a node waits for another one before it sends its message again.
+    /// How long a node waits for another one before it sends its message again. A manager's answer to a
+    /// heartbeat is worth waiting for until the lease's end.
     pub call: Duration,
     /// How long a client waits for an answer before it asks again.
     pub resend: Duration,
@@ -342,7 +344,8 @@ impl State {
     /// A node takes an update from its predecessor. The network may repeat and reorder.
     ///
     /// # Errors
-    /// [`Refusal`], if the epoch is another one, the lease is over, or the node hands over.
+    /// [`Refusal`], if the epoch is another one, the lease is over, or the node hands over. Nobody forwards
+    /// to a head, so a node need not look at its role.
     pub(crate) fn forward(&mut self, forward: Forward, now: Instant) -> Result<(), Refusal> {
         self.check(forward.at)?;
         self.check_lease(now)?;

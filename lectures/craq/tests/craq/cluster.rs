@@ -17,6 +17,10 @@ use tester::{Allowance, Boot, Booted, Group, Net, Test, run_within};
 
 use crate::model::{Call, Store, Told};
 use crate::watch::{UNWATCHED, Watch};
+
+/// The pause between two looks at what is waited for.
+const LOOK: Duration = ms(5);
+
 /// How many managers there are.
 pub(crate) const MANAGERS: usize = 3;
 
@@ -312,9 +316,35 @@ impl Cluster {
         self.wait_for(ms, what, || is_so().then_some(()));
     }
 
+    /// Looks every few milliseconds, as [`Test::wait_for`]. If it is in vain, the message says how the nodes
+    /// stand: where an update has got stuck, the threads' stacks do not tell.
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, ms: u64, what: &str, find: impl Fn() -> Option<T>) -> T {
-        self.test.wait_for(Duration::from_millis(ms), what, find)
+        let deadline = Instant::now() + Duration::from_millis(ms);
+        loop {
+            if let Some(found) = find() {
+                return found;
+            }
+            if Instant::now() >= deadline {
+                self.test.fail_waiting(format!("after {ms} ms still not: {what}; {}", self.standing()));
+            }
+            labrt::thread::sleep(LOOK);
+        }
+    }
+
+    /// What was seen of each node last. It is not asked: a node that holds its lock for ever does not answer.
+    fn standing(&self) -> String {
+        let stands = |node: NodeId| {
+            let down = if self.nodes.is_alive(node) { "" } else { "is down, " };
+            format!("node {node} {down}{}", self.watch.standing(node))
+        };
+        let nodes: Vec<String> = (0..self.nodes.len()).map(stands).collect();
+        format!(
+            "the chain is {:?} of epoch {}; {}",
+            self.watch.chain(),
+            self.header().epoch,
+            nodes.join("; ")
+        )
     }
 }
 

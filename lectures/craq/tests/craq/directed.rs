@@ -4,13 +4,15 @@ use std::fmt::Debug;
 
 use craq::rpc::{Content, CopyState, Header, NewConfig, Outcome, Read, Update, VersionQuery};
 use craq::{Config, Member, Mode, Op, ReadMode, Refusal};
-use labrpc::TapAction;
+use labrpc::{Direction, TapAction};
 use labrt::quiet::Mutex;
 use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use rsm::Request;
+use tester::Test;
 
-use crate::cluster::{chain, ms, play};
+use crate::cluster::{Cluster, Setup, chain, ms, play};
 use crate::part_b::{drop_if, end, increments, is_for};
 use crate::part_b_partitions::{cut_off, mend};
 use crate::watch::decode;
@@ -47,21 +49,37 @@ fn craq_refusals() {
             let (head, middle) = (cluster.peer(0), cluster.peer(1));
             let op = || Op::Append(b"!".to_vec());
             t.scene("Other chains, other epochs, other roles.");
-            assert_eq!(head.update(&update(other_chain, 1, 90, 1, op())), Ok(Err(Refusal::WrongChain)));
-            assert_eq!(head.update(&update(old, 1, 90, 1, op())), Ok(Err(Refusal::WrongEpoch(at.epoch))));
-            assert_eq!(head.update(&update(new, 1, 90, 1, op())), Ok(Err(Refusal::WrongEpoch(at.epoch))));
-            assert_eq!(middle.update(&update(at, 1, 90, 1, op())), Ok(Err(Refusal::NotHead)));
-            assert_eq!(middle.version_query(&VersionQuery { at, object: 1 }), Ok(Err(Refusal::NotTail)));
+            let of = |at| head.update(&update(at, 1, 90, 1, op()));
+            let wrong_epoch = Refusal::WrongEpoch(at.epoch);
+            assert_eq!(of(other_chain), Ok(Err(Refusal::WrongChain)), "an update of another chain");
+            assert_eq!(of(old), Ok(Err(wrong_epoch)), "an update of an earlier epoch");
+            assert_eq!(of(new), Ok(Err(wrong_epoch)), "an update of a later epoch");
+            let taken = middle.update(&update(at, 1, 90, 1, op()));
+            assert_eq!(taken, Ok(Err(Refusal::NotHead)), "an update at the middle");
+            let query = middle.version_query(&VersionQuery { at, object: 1 });
+            assert_eq!(query, Ok(Err(Refusal::NotTail)), "a version query at the middle");
             let read = Read { at: new, object: 1, mode: ReadMode::Eventual };
-            assert_eq!(middle.read(&read), Ok(Err(Refusal::WrongEpoch(at.epoch))));
+            assert_eq!(middle.read(&read), Ok(Err(wrong_epoch)), "a read of a later epoch");
             t.scene("Operations that cannot be.");
-            assert_eq!(client.update(1, Op::Increment(1)), Err(Refusal::NotANumber));
+            assert_eq!(
+                client.update(1, Op::Increment(1)),
+                Err(Refusal::NotANumber),
+                "an increment of a text"
+            );
             client.put(2, &i64::MAX.to_string());
             cluster.settle();
-            assert_eq!(client.update(2, Op::Increment(1)), Err(Refusal::NotANumber));
+            assert_eq!(
+                client.update(2, Op::Increment(1)),
+                Err(Refusal::NotANumber),
+                "beyond the largest number"
+            );
             let test_and_set = Op::TestAndSet { version: 7, value: b"seven".to_vec() };
             cluster.settle();
-            assert_eq!(client.update(1, test_and_set), Err(Refusal::BadVersion(1)));
+            assert_eq!(
+                client.update(1, test_and_set),
+                Err(Refusal::BadVersion(1)),
+                "a test-and-set of version 7"
+            );
             t.scene("A spare does nothing for clients, and takes no copy that has no beginning.");
             cluster.start(3);
             let spare = cluster.peer(3);
@@ -69,7 +87,7 @@ fn craq_refusals() {
             is_outside(spare.read(&Read { at, ..read }), 0);
             let content = Content::Suffix { records: Vec::new(), is_last: true };
             let part = CopyState { at, attempt: 1, part: 1, content };
-            assert_eq!(spare.copy_state(&part), Ok(Err(Refusal::Gap)));
+            assert_eq!(spare.copy_state(&part), Ok(Err(Refusal::Gap)), "part 1 of a copy without part 0");
             let taken = middle.copy_state(&part);
             assert!(matches!(taken, Ok(Err(_))), "a member needs no copy of its own epoch: {taken:?}");
             let stranger = Member { node: 3, life: 1 };
@@ -103,23 +121,25 @@ fn craq_late_copies() {
             let writing = thread::spawn_named("writer", move || writer.put(1, "two"));
             cluster.wait(5000, "the middle has the update", || cluster.seen().hist(1) == 2);
             let late = update(at, 1, 77, 1, Op::TestAndSet { version: 2, value: b"late".to_vec() });
-            assert_eq!(head.update(&late), Ok(Err(Refusal::Busy)));
+            assert_eq!(head.update(&late), Ok(Err(Refusal::Busy)), "a test-and-set beside a dirty version");
             cluster.watch.unfilter();
             writing.join().expect("the writer ends");
             cluster.settle();
             t.scene("Its late copy finds the version that it expects.");
             assert_eq!(head.update(&late), Ok(Err(Refusal::Busy)), "its client was told that it failed");
-            assert_eq!(client.get(1).value, b"two");
+            assert_eq!(client.get(1).value, b"two", "the test-and-set has changed nothing");
             let append = update(at, 5, 78, 1, Op::Append(b"!".to_vec()));
-            assert!(head.update(&append).is_ok());
+            let taken = head.update(&append);
+            assert!(taken.is_ok(), "the head answers an append: {taken:?}");
             cluster.settle();
             let done = craq::rpc::Taken::Done(Outcome { version: 1, number: 0 });
             assert_eq!(head.update(&append), Ok(Ok(done)), "the same answer");
             let next = update(at, 5, 78, 2, Op::Append(b"?".to_vec()));
-            assert!(head.update(&next).is_ok());
+            let taken = head.update(&next);
+            assert!(taken.is_ok(), "the head answers the next append: {taken:?}");
             assert_eq!(head.update(&append), Ok(Err(Refusal::Stale)), "its client has gone on");
             cluster.settle();
-            assert_eq!(cluster.seen().object(5).value, b"!?");
+            assert_eq!(cluster.seen().object(5).value, b"!?", "each append counts once");
         },
     );
 }
@@ -146,7 +166,7 @@ fn craq_refusal_and_a_lost_update() {
             drop_if(cluster, |event| ["NodeRpc.forward", "NodeRpc.update"].contains(&event.method));
             cluster.nodes.crash(0);
             cluster.wait_for_chain(&[1, 2]);
-            assert_eq!(reader.get(1).value, b"5");
+            assert_eq!(reader.get(1).value, b"5", "the update is lost with the head");
             cluster.watch.unfilter();
             writing.join().expect("the writer ends");
             // The clients' history is checked at the end.
@@ -158,34 +178,75 @@ fn craq_refusal_and_a_lost_update() {
 /// knows an update that comes again.
 #[test]
 fn craq_copy_knows_answers() {
-    play(
-        "craq_copy_knows_answers",
-        || chain(Mode::Craq, 2).with_spares(1),
-        |t, cluster| {
-            let append = |at| update(at, 1, 77, 1, Op::Append(b"!".to_vec()));
-            let head = cluster.peer(0);
-            cluster.wait(5000, "the head takes it", || {
-                matches!(head.update(&append(cluster.header())), Ok(Ok(_)))
-            });
-            cluster.settle();
-            t.scene("A spare takes the tail's place, and then it is alone.");
-            cluster.nodes.crash(1);
-            cluster.wait_for_chain(&[0]);
-            cluster.start(2);
-            cluster.wait_for_chain(&[0, 2]);
-            cluster.nodes.crash(0);
-            cluster.wait_for_chain(&[2]);
-            t.scene("The update comes once more.");
-            let done = craq::rpc::Taken::Done(Outcome { version: 1, number: 0 });
-            let head = cluster.peer(2);
-            let answer = cluster.wait_for(5000, "the head answers", || {
-                let answer = head.update(&append(cluster.header())).ok()?;
-                (answer != Err(Refusal::NoLease)).then_some(answer)
-            });
-            assert_eq!(answer, Ok(done), "it is the same update");
-            assert_eq!(cluster.seen().object(1).value, b"!");
-        },
-    );
+    play("craq_copy_knows_answers", pair_and_spare, |t, cluster| copy_and_repeat(t, cluster, false));
+}
+
+/// The same, and the update comes while the copy is under way: it is among those that follow the copy.
+#[test]
+fn craq_copy_follows_answers() {
+    play("craq_copy_follows_answers", pair_and_spare, |t, cluster| copy_and_repeat(t, cluster, true));
+}
+
+fn pair_and_spare() -> Setup {
+    chain(Mode::Craq, 2).with_spares(1)
+}
+
+/// A client's update comes before a copy or during it, and again when the node that has the copy is alone.
+fn copy_and_repeat(t: &Test, cluster: &Cluster, is_during: bool) {
+    let append = |at| update(at, 1, 77, 1, Op::Append(b"!".to_vec()));
+    let head = cluster.peer(0);
+    let take = || {
+        cluster.wait(20_000, "the head takes the update", || {
+            matches!(head.update(&append(cluster.header())), Ok(Ok(_)))
+        });
+    };
+    cluster.client().put(2, "there is something to copy");
+    if !is_during {
+        take();
+    }
+    cluster.settle();
+    t.scene("A spare takes the tail's place, and then it is alone.");
+    cluster.nodes.crash(1);
+    cluster.wait_for_chain(&[0]);
+    let follows = is_during.then(|| slow_copy(cluster));
+    cluster.start(2);
+    if is_during {
+        let copies = cluster.watch.count("NodeRpc.copy_state");
+        cluster.wait(10_000, "the copy has begun", || cluster.watch.count("NodeRpc.copy_state") > copies);
+        take();
+    }
+    cluster.wait_for_chain(&[0, 2]);
+    let is_met = follows.is_none_or(|follows| follows.load(Ordering::SeqCst));
+    t.exercised(is_met, "the update follows the copy");
+    cluster.watch.unfilter();
+    cluster.nodes.crash(0);
+    cluster.wait_for_chain(&[2]);
+    t.scene("The update comes once more.");
+    let done = craq::rpc::Taken::Done(Outcome { version: 1, number: 0 });
+    let head = cluster.peer(2);
+    let answer = cluster.wait_for(5000, "the head answers", || {
+        let answer = head.update(&append(cluster.header())).ok()?;
+        (answer != Err(Refusal::NoLease)).then_some(answer)
+    });
+    assert_eq!(answer, Ok(done), "it is the same update");
+    assert_eq!(cluster.seen().object(1).value, b"!", "the update counts once");
+}
+
+/// Each part of a copy takes a while from now on. Says whether updates have followed one.
+fn slow_copy(cluster: &Cluster) -> Arc<AtomicBool> {
+    let follows = Arc::new(AtomicBool::new(false));
+    let seen = follows.clone();
+    cluster.watch.filter(move |event| {
+        if event.method != "NodeRpc.copy_state" || event.direction == Direction::Reply {
+            return TapAction::Deliver;
+        }
+        let part: CopyState = decode(event.bytes);
+        if let Content::Suffix { records, .. } = part.content {
+            seen.fetch_or(!records.is_empty(), Ordering::SeqCst);
+        }
+        TapAction::Delay(ms(80))
+    });
+    follows
 }
 
 /// A node that was removed forgets what it had, also which updates it had taken: they may be lost.
@@ -215,7 +276,8 @@ fn craq_removed_node_forgets() {
                 let answer = head.update(&append(cluster.header()));
                 matches!(answer, Ok(Ok(craq::rpc::Taken::Done(_))))
             });
-            assert_eq!((cluster.seen().object(1).value, cluster.seen().committed()), (b"!".to_vec(), 1));
+            let stored = (cluster.seen().object(1).value, cluster.seen().committed());
+            assert_eq!(stored, (b"!".to_vec(), 1), "the value, and how many updates are committed");
         },
     );
 }
@@ -282,7 +344,7 @@ fn craq_quick_restart() {
             chain.push(node);
             cluster.wait_for_chain(&chain);
             end(t, increments(cluster, 3), 7);
-            assert_eq!(cluster.client().get_at(1, node).value, b"9");
+            assert_eq!(cluster.client().get_at(1, node).value, b"9", "the sum, at the node that restarted");
         },
     );
 }
@@ -318,7 +380,11 @@ fn craq_copy_breaks_off() {
             client.put(1, "when the tail is lost");
             cluster.watch.unfilter();
             cluster.wait_for_chain(&[0, 4]);
-            assert_eq!(client.get_at(1, 4).value, b"when the tail is lost");
+            assert_eq!(
+                client.get_at(1, 4).value,
+                b"when the tail is lost",
+                "the newest value, at the new tail"
+            );
         },
     );
 }
@@ -343,7 +409,7 @@ fn craq_forwards_out_of_order() {
             end(t, increments(cluster, 12), 13);
             cluster.watch.unfilter();
             cluster.settle();
-            assert_eq!(cluster.client().get_at(1, 1).value, b"24");
+            assert_eq!(cluster.client().get_at(1, 1).value, b"24", "the sum, at the middle");
         },
     );
 }
@@ -362,15 +428,15 @@ fn craq_tail_lost_with_dirty_versions() {
             let mut writer = cluster.client();
             let writing = thread::spawn_named("writer", move || writer.put(1, "new"));
             cluster.wait(5000, "the middle has the update", || cluster.seen().hist(1) == 2);
-            assert_eq!(client.get_at(1, 0).value, b"old");
-            assert_eq!(client.get_at(1, 1).value, b"old");
+            assert_eq!(client.get_at(1, 0).value, b"old", "at the head: the tail has not got the update");
+            assert_eq!(client.get_at(1, 1).value, b"old", "at the middle: the tail has not got the update");
             t.scene("The tail is lost. What its predecessor kept is committed.");
             cluster.nodes.crash(2);
             cluster.watch.unfilter();
             cluster.wait_for_chain(&[0, 1]);
-            assert_eq!(writing.join().expect("the writer ends").version, 2);
-            assert_eq!(client.get_at(1, 0).value, b"new");
-            assert_eq!(client.get_at(1, 1).value, b"new");
+            assert_eq!(writing.join().expect("the writer ends").version, 2, "the version of the kept update");
+            assert_eq!(client.get_at(1, 0).value, b"new", "at the head, without the old tail");
+            assert_eq!(client.get_at(1, 1).value, b"new", "at the new tail");
         },
     );
 }

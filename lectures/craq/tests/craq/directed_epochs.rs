@@ -1,8 +1,9 @@
 //! Directed tests about epochs and leases: what is over with an epoch, and what must wait for a lease's end.
 
-use craq::rpc::{Heartbeat, NewConfig, Read};
+use craq::rpc::{Forward, Granted, Heartbeat, NewConfig, NotLeader, Read};
 use craq::{Mode, Op, ReadMode, Refusal, Settings};
 use labrpc::{Direction, TapAction};
+use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
@@ -12,7 +13,7 @@ use tester::Test;
 
 use crate::cluster::{Cluster, MANAGERS, Setup, chain, ms, play, run};
 use crate::part_b::{drop_if, end, increments, is_for};
-use crate::part_b_partitions::{cut_off, mend, read_at};
+use crate::part_b_partitions::{Late, cut_off, mend, read_at};
 use crate::watch::{decode, last_served, seconds};
 
 /// A cluster whose managers lose patience long before a lease ends. Where messages are slow or nodes pause
@@ -86,7 +87,7 @@ fn craq_version_query_needs_a_lease() {
             );
             // It passes on what the tail says, or says that the tail has not answered the question.
             let refused = [Ok(Err(Refusal::NoLease)), Ok(Err(Refusal::Unreachable))];
-            assert!(!t.is_ordinary() || refused.contains(&read), "{read:?}");
+            assert!(!t.is_ordinary() || refused.contains(&read), "a strong read at the head: {read:?}");
             cluster.watch.unfilter();
             cluster.set_link(1, 2, true);
             cluster.set_managers(2, true);
@@ -184,7 +185,7 @@ fn chain_new_predecessor_hears_of_commits() {
             cluster.wait_for_chain(&[0, 2]);
             cluster.settle();
             let queries = cluster.watch.count("NodeRpc.version_query");
-            assert_eq!(cluster.client().get_at(1, 0).value, b"3");
+            assert_eq!(cluster.client().get_at(1, 0).value, b"3", "the sum, at the head");
             assert_eq!(cluster.watch.count("NodeRpc.version_query"), queries, "the head need not ask");
         },
     );
@@ -296,4 +297,119 @@ fn chain_configuration_that_was_left() {
             cluster.wait_for_chain(&[0, 2, 1]);
         },
     );
+}
+
+/// The successor has taken an update, and is removed with it. Its answer comes when another node has its
+/// place: that one lacks the update, whatever the old one says.
+#[test]
+fn chain_answer_of_an_old_successor() {
+    run("chain_answer_of_an_old_successor", 600, |t| {
+        let mut setup = chain(Mode::Plain, 3);
+        if t.is_ordinary() {
+            // One thread sends, and waits for the answer.
+            (setup.settings.window, setup.settings.call) = (1, ms(3500));
+        }
+        let cluster = impatient(t, setup, 600, 500);
+        end(t, increments(&cluster, 2), 1);
+        cluster.settle();
+        t.scene("The middle takes an update. Its answer takes long, and the tail does not get the update.");
+        let late = hold_answers_of_the_middle(&cluster);
+        let clients = increments(&cluster, 1);
+        cluster.wait(5000, "the middle has the update", || cluster.seen().hist(1) == 3);
+        t.scene("The middle is removed. The answer comes in the chain without it.");
+        cluster.set_managers(1, false);
+        cluster.wait_for_chain(&[0, 2]);
+        let in_force = Instant::now();
+        cluster.wait(10_000, "the head sends its new successor the update, and it is committed", || {
+            cluster.seen().committed() == 3
+        });
+        end(t, clients, 3);
+        let is_met = late.lock().due.is_some_and(|due| in_force < due) && !late.lock().is_given_up;
+        t.exercised(is_met, "the old successor answers in the new epoch, before the update is sent again");
+        cluster.watch.unfilter();
+        cluster.set_managers(1, true);
+        cluster.wait_for_chain(&[0, 2, 1]);
+        cluster.finish();
+    });
+}
+
+/// From now on the middle's answers to updates take three seconds. The tail gets those of later epochs only.
+fn hold_answers_of_the_middle(cluster: &Cluster) -> Arc<Mutex<Late>> {
+    let (late, epoch) = (Arc::new(Mutex::new(Late::default())), cluster.header().epoch);
+    let held = late.clone();
+    cluster.watch.filter(move |event| {
+        if event.method != "NodeRpc.forward" {
+            return TapAction::Deliver;
+        }
+        let is_answer = event.direction == Direction::Reply;
+        match event.server.to_string().as_str() {
+            "node-1" if is_answer => held.lock().hold(ms(3000)),
+            "node-2" if !is_answer => {
+                let forward: Forward = decode(event.bytes);
+                if forward.at.epoch == epoch {
+                    return TapAction::Drop;
+                }
+                held.lock().goes_on();
+                TapAction::Deliver
+            }
+            _ => TapAction::Deliver,
+        }
+    });
+    late
+}
+
+/// A spare has joined, and hears that it is no member: an answer to a heartbeat from before, which is about
+/// the chain before. The node stays, with all it has.
+#[test]
+fn chain_answer_from_before_the_join() {
+    run("chain_answer_from_before_the_join", 600, |t| {
+        let mut setup = chain(Mode::Craq, 2).with_spares(1);
+        if t.is_ordinary() {
+            // Answers to heartbeats are awaited long enough, be it for this time or for a part of a lease.
+            (setup.settings.call, setup.settings.lease) = (ms(450), ms(2000));
+        }
+        let cluster = Cluster::new(t, setup);
+        let mut client = cluster.client();
+        client.put(1, "old");
+        cluster.nodes.crash(1);
+        cluster.wait_for_chain(&[0]);
+        t.scene("A spare joins. It hears late that it is none of the chain before.");
+        let late = hold_answers_to_spares(&cluster);
+        cluster.start(2);
+        cluster.wait_for_chain(&[0, 2]);
+        let joined = Instant::now();
+        thread::sleep(ms(600));
+        let is_met = late.lock().due.is_some_and(|due| joined < due) && !late.lock().is_given_up;
+        t.exercised(is_met, "an answer from before the join comes after it");
+        t.expect(!t.is_ordinary() || cluster.is_in_force(&[0, 2]), || {
+            "node 2 has joined, and leaves when it hears that it was no member before".to_owned()
+        });
+        cluster.watch.unfilter();
+        client.put(1, "new");
+        let read = client.get_at(1, 2);
+        assert_eq!((read.version, read.value), (2, b"new".to_vec()), "what the node that joined has");
+        cluster.finish();
+    });
+}
+
+/// Managers' answers to nodes in no chain take 400 ms from now on.
+fn hold_answers_to_spares(cluster: &Cluster) -> Arc<Mutex<Late>> {
+    let late = Arc::new(Mutex::new(Late::default()));
+    let held = late.clone();
+    cluster.watch.filter(move |event| {
+        if event.method != "ManagerRpc.heartbeat" {
+            return TapAction::Deliver;
+        }
+        if event.direction == Direction::Request {
+            let heartbeat: Request<Heartbeat> = decode(event.bytes);
+            if heartbeat.command.member.node == 2 {
+                held.lock().goes_on();
+            }
+            return TapAction::Deliver;
+        }
+        let answer: Result<Granted, NotLeader> = decode(event.bytes);
+        let is_spares = answer.is_ok_and(|granted| !granted.is_member);
+        if is_spares { held.lock().hold(ms(400)) } else { TapAction::Deliver }
+    });
+    late
 }

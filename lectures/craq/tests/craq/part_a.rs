@@ -15,14 +15,15 @@ fn chain_basic() {
         |t, cluster| {
             let mut client = cluster.client();
             assert_eq!(client.get(1).version, 0, "an object that was never written");
-            assert_eq!(client.put(1, "one").version, 1);
-            assert_eq!(client.put(1, "two").version, 2);
+            assert_eq!(client.put(1, "one").version, 1, "the first version");
+            assert_eq!(client.put(1, "two").version, 2, "the second version");
             let read = client.get(1);
-            assert_eq!((read.version, read.value), (2, b"two".to_vec()));
-            assert_eq!(client.update(1, Op::Append(b"!".to_vec())).expect("no refusal").version, 3);
-            assert_eq!(client.get(1).value, b"two!");
-            assert_eq!(client.increment(2), 1);
-            assert_eq!(client.increment(2), 2);
+            assert_eq!((read.version, read.value), (2, b"two".to_vec()), "a read after two puts");
+            let appended = client.update(1, Op::Append(b"!".to_vec())).expect("no refusal");
+            assert_eq!(appended.version, 3, "an append makes the third version");
+            assert_eq!(client.get(1).value, b"two!", "a read after the append");
+            assert_eq!(client.increment(2), 1, "an increment of an object that was never written");
+            assert_eq!(client.increment(2), 2, "the second increment");
             cluster.settle();
             let methods = ["NodeRpc.update", "NodeRpc.forward", "NodeRpc.ack", "NodeRpc.read"];
             let count = || methods.map(|method| cluster.watch.count(method));
@@ -34,16 +35,23 @@ fn chain_basic() {
             let cost: Vec<u64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
             // An acknowledgement may stand for several updates.
             let is_cheap = cost[..2] == [10, 20] && cost[2] <= 20 && cost[3] == 0;
-            assert!(!t.is_ordinary() || is_cheap, "10 updates cost {cost:?} of {methods:?}");
+            assert!(
+                !t.is_ordinary() || is_cheap,
+                "10 updates cost {cost:?} of {methods:?}, and are to cost 10, 20, at most 20, 0"
+            );
             t.scene("What a read costs.");
-            (0..10).for_each(|_| assert_eq!(client.get(3).value, b"9"));
+            (0..10).for_each(|_| assert_eq!(client.get(3).value, b"9", "the value of the last put"));
             let reads = count()[3] - after[3];
             assert!(
                 !t.is_ordinary() || reads == 10,
                 "10 reads cost {reads}; {}",
                 cluster.watch.refused_reads()
             );
-            assert!(!t.is_ordinary() || cluster.watch.count("NodeRpc.version_query") == 0);
+            let queries = cluster.watch.count("NodeRpc.version_query");
+            assert!(
+                !t.is_ordinary() || queries == 0,
+                "in a plain chain nobody asks the tail: {queries} queries"
+            );
         },
     );
 }
@@ -123,16 +131,16 @@ fn chain_lost_answers() {
         || chain(Mode::Plain, 3),
         |t, cluster| {
             let mut client = cluster.client();
-            assert_eq!(client.increment(1), 1);
+            assert_eq!(client.increment(1), 1, "the first increment");
             t.scene("The answers of head and tail are lost for a while.");
             cluster.watch.filter(|event| {
                 let is_answer = event.method == "ReplyRpc.update_reply"
                     || (event.method == "NodeRpc.update" && event.direction == labrpc::Direction::Reply);
                 if is_answer { labrpc::TapAction::Drop } else { labrpc::TapAction::Deliver }
             });
-            assert_eq!(client.update_for(1, Op::Increment(1), ms(2000)), None);
+            assert_eq!(client.update_for(1, Op::Increment(1), ms(2000)), None, "all answers are lost");
             cluster.watch.unfilter();
-            assert_eq!(client.increment(1), 3);
+            assert_eq!(client.increment(1), 3, "the increment after one without an answer");
             assert_eq!(cluster.seen().object(1).version, 3, "the increment without an answer counts once");
         },
     );

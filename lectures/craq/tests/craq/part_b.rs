@@ -58,7 +58,7 @@ fn chain_head_crash() {
             drop_if(cluster, move |event| is_answer(event) || is_for(event, "NodeRpc.forward", 1));
             clients.extend(increments(cluster, 5));
             cluster.wait(5000, "the head has five more", || cluster.seen().hist(0) == 9);
-            assert_eq!(cluster.seen().hist(1), 4);
+            assert_eq!(cluster.seen().hist(1), 4, "the updates at the successor, which got none of the five");
             cluster.nodes.crash(0);
             cluster.watch.unfilter();
             cluster.wait_for_chain(&[1, 2]);
@@ -110,7 +110,7 @@ fn chain_middle_crash() {
             drop_if(cluster, |event| is_for(event, "NodeRpc.forward", 2));
             let clients = increments(cluster, 10);
             cluster.wait(10_000, "the middle has ten updates", || cluster.seen().hist(1) == 13);
-            assert_eq!(cluster.seen().hist(2), 3);
+            assert_eq!(cluster.seen().hist(2), 3, "the updates at the tail, which got none of the ten");
             cluster.nodes.crash(1);
             cluster.watch.unfilter();
             let forwards = cluster.watch.count("NodeRpc.forward");
@@ -119,8 +119,8 @@ fn chain_middle_crash() {
             cluster.settle();
             let after = cluster.watch.count("NodeRpc.forward") - forwards;
             // Those to the node that has crashed go on until the head knows better.
-            assert!(after >= 10, "the head sends the tail what it lacks");
-            assert_eq!(cluster.client().get(1).value, b"13");
+            assert!(after >= 10, "the head sends the tail the ten updates that it lacks: {after} were sent");
+            assert_eq!(cluster.client().get(1).value, b"13", "the sum of all increments");
         },
     );
 }
@@ -143,7 +143,7 @@ fn chain_double_crash() {
             end(t, clients, 4);
             cluster.wait_for_chain(&rest);
             end(t, increments(cluster, 3), 10);
-            assert_eq!(cluster.client().get(1).value, b"12");
+            assert_eq!(cluster.client().get(1).value, b"12", "the sum of all increments");
         },
     );
 }
@@ -187,8 +187,8 @@ fn chain_join_at_tail() {
             let done: i64 = load.into_iter().map(|client| client.join().expect("a client ends")).sum();
             assert!(cluster.seen().is_installed(3), "the new tail has a copy");
             cluster.settle();
-            assert_eq!(client.get_at(1, 3).value, done.to_string().into_bytes());
-            assert_eq!(client.get_at(249, 3).value, b"a value");
+            assert_eq!(client.get_at(1, 3).value, done.to_string().into_bytes(), "the sum, at the new tail");
+            assert_eq!(client.get_at(249, 3).value, b"a value", "an old object, at the new tail");
             t.exercised(done > 20, "there was load");
         },
     );

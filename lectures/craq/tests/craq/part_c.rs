@@ -25,10 +25,10 @@ fn craq_clean_reads_any_node() {
             cluster.settle();
             let before = cluster.watch.count("NodeRpc.read");
             for node in 0..3 {
-                assert_eq!(client.get_at(1, node).value, b"clean");
+                assert_eq!(client.get_at(1, node).value, b"clean", "a clean object, at node {node}");
             }
             let reads = 300;
-            (0..reads).for_each(|_| assert_eq!(client.get(1).value, b"clean"));
+            (0..reads).for_each(|_| assert_eq!(client.get(1).value, b"clean", "a clean object"));
             let requests = cluster.watch.count("NodeRpc.read") - before;
             let refused = cluster.watch.refused_reads();
             let reads = reads + 3;
@@ -66,7 +66,7 @@ fn craq_dirty_read_version_query() {
             client.put(1, "new");
             let queries = cluster.watch.count("NodeRpc.version_query");
             let read = client.get_at(1, 0);
-            assert_eq!((read.version, read.value), (2, b"new".to_vec()));
+            assert_eq!((read.version, read.value), (2, b"new".to_vec()), "the tail has committed it");
             let asked = cluster.watch.count("NodeRpc.version_query") - queries;
             assert!(asked >= 1 && (!t.is_ordinary() || asked == 1), "the head asks {asked} times");
             t.scene("A version is under way, and the tail does not have it.");
@@ -78,7 +78,7 @@ fn craq_dirty_read_version_query() {
             cluster.watch.unfilter();
             writer.join().expect("the writer ends");
             cluster.settle();
-            assert_eq!(client.get_at(1, 0).version, 3);
+            assert_eq!(client.get_at(1, 0).version, 3, "at the head, when all is committed");
         },
     );
 }
@@ -147,12 +147,12 @@ fn craq_commit_between_query_and_reply() {
             let read: Versioned = reading.join().expect("the reader ends");
             let expected = [(1, b"old".to_vec()), (2, b"old!".to_vec())];
             assert!(
-                expected.contains(&(read.version, read.value)),
-                "both answers are right, and no other one"
+                expected.contains(&(read.version, read.value.clone())),
+                "versions 1, old, and 2, old!, are right: the middle answers {read:?}"
             );
             writer.join().expect("the writer ends");
             cluster.watch.unfilter();
-            assert_eq!(client.get_at(1, 1).version, 2);
+            assert_eq!(client.get_at(1, 1).version, 2, "at the middle, when all is committed");
         },
     );
 }
@@ -217,7 +217,7 @@ fn craq_linearizable_chaos() {
         t.exercised(done > 10 * minutes && faults > minutes, "clients worked, and there were faults");
         let mut client = cluster.client();
         let sum = client.increment(9);
-        assert_eq!(client.get(9).value, sum.to_string().into_bytes());
+        assert_eq!(client.get(9).value, sum.to_string().into_bytes(), "what the last increment has given");
     });
 }
 
@@ -306,13 +306,14 @@ fn craq_eventual_and_bounded() {
             drop_if(cluster, |event| is_for(event, "NodeRpc.forward", 2));
             let writer = append_later(cluster, 1);
             cluster.wait(5000, "the middle has the update", || cluster.seen().hist(1) == 2);
-            assert_eq!(version(ReadMode::Eventual), Ok(2));
-            assert_eq!(version(ReadMode::BoundedTime(Duration::from_secs(60))), Ok(2));
-            assert_eq!(version(ReadMode::BoundedVersions(1)), Ok(2));
+            let minute = ReadMode::BoundedTime(Duration::from_secs(60));
+            assert_eq!(version(ReadMode::Eventual), Ok(2), "an eventual read: the newest version");
+            assert_eq!(version(minute), Ok(2), "within a minute: the newest version");
+            assert_eq!(version(ReadMode::BoundedVersions(1)), Ok(2), "one above the committed version");
             assert_eq!(version(ReadMode::BoundedVersions(0)), Ok(1), "the committed one");
             thread::sleep(ms(50));
             assert_eq!(version(ReadMode::BoundedTime(ms(1))), Ok(1), "the committed one");
-            assert_eq!(version(ReadMode::Strong), Ok(1));
+            assert_eq!(version(ReadMode::Strong), Ok(1), "a strong read: the committed one");
             t.scene("The node is cut off, and the chain goes on without it.");
             cut_off(cluster, 1);
             cluster.watch.unfilter();
@@ -320,7 +321,7 @@ fn craq_eventual_and_bounded() {
             cluster.wait_for_chain(&[0, 2]);
             client.put(1, "newer");
             assert_eq!(version(ReadMode::Eventual), Ok(2), "old, and not older than before");
-            assert_eq!(version(ReadMode::BoundedTime(Duration::from_secs(60))), Ok(2));
+            assert_eq!(version(minute), Ok(2), "within a minute: what it has");
             let refused = [
                 (ReadMode::BoundedTime(ms(50)), Refusal::TooOld),
                 (ReadMode::BoundedVersions(5), Refusal::TooOld),
@@ -354,7 +355,11 @@ fn craq_test_and_set() {
             t.note(format!("{won} succeeded, {lost} found another version, {busy} found one under way"));
             t.exercised(lost > 0 && busy > 0, "clients got into each other's way");
             let read = cluster.client().get(1);
-            assert_eq!((read.version, read.value), (won, won.to_string().into_bytes()));
+            assert_eq!(
+                (read.version, read.value),
+                (won, won.to_string().into_bytes()),
+                "each success counts once"
+            );
             let most = cluster.seen().most_versions();
             assert!(most <= 2, "{most} versions at a time: more than one was not committed");
         },
@@ -373,12 +378,12 @@ fn counting(cluster: &Cluster) -> thread::JoinHandle<(u64, u64, u64)> {
             let value = (number + 1).to_string().into_bytes();
             match client.update(1, Op::TestAndSet { version: read.version, value }) {
                 Ok(outcome) => {
-                    assert_eq!(outcome.version, read.version + 1);
+                    assert_eq!(outcome.version, read.version + 1, "what a test-and-set has made");
                     won += 1;
                 }
                 Err(Refusal::BadVersion(_)) => lost += 1,
                 Err(refusal) => {
-                    assert_eq!(refusal, Refusal::Busy);
+                    assert_eq!(refusal, Refusal::Busy, "a test-and-set that finds no other version");
                     busy += 1;
                 }
             }

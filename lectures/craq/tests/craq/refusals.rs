@@ -32,7 +32,10 @@ fn craq_unreachable_tail() {
             let (at, head) = (cluster.header(), cluster.peer(0));
             let read = |object, mode| head.read(&Read { at, object, mode });
             let answer = read(1, ReadMode::Strong);
-            assert!(!t.is_ordinary() || answer == Ok(Err(Refusal::Unreachable)), "{answer:?}");
+            assert!(
+                !t.is_ordinary() || answer == Ok(Err(Refusal::Unreachable)),
+                "a strong read gives {answer:?}"
+            );
             let version = |object, mode| read(object, mode).map(|read| read.map(|read| read.version));
             let (weak, clean) = (version(1, ReadMode::Eventual), version(2, ReadMode::Strong));
             assert!(!t.is_ordinary() || weak == Ok(Ok(2)), "a weak read needs no tail: {weak:?}");
@@ -40,7 +43,7 @@ fn craq_unreachable_tail() {
             t.scene("The link is mended.");
             cluster.set_link(0, 2, true);
             cluster.watch.unfilter();
-            assert_eq!(client.get_at(1, 0).value, b"new");
+            assert_eq!(client.get_at(1, 0).value, b"new", "a read at the head, with the link mended");
         },
     );
 }
@@ -70,15 +73,14 @@ fn chain_tail_steps_back() {
             cluster.start(3);
             let (at, tail) = (cluster.header(), cluster.peer(2));
             let read = Read { at, object: 1, mode: ReadMode::Strong };
-            cluster.wait(10_000, "the tail has stepped back", || {
-                tail.read(&read) == Ok(Err(Refusal::HandingOver))
-            });
+            let awaited = "the tail has stepped back: it refuses a strong read with HandingOver";
+            cluster.wait(10_000, awaited, || tail.read(&read) == Ok(Err(Refusal::HandingOver)));
             let request = Request { client: 77, sequence: 1, command: Op::Put(b"lost".to_vec()) };
             let taken = tail.update(&Update { at, object: 1, request });
             let query = tail.version_query(&VersionQuery { at, object: 1 });
             if t.is_ordinary() {
-                assert_eq!(taken, Ok(Err(Refusal::HandingOver)));
-                assert_eq!(query, Ok(Err(Refusal::HandingOver)));
+                assert_eq!(taken, Ok(Err(Refusal::HandingOver)), "an update");
+                assert_eq!(query, Ok(Err(Refusal::HandingOver)), "a version query");
                 t.scene("The tail gives the copy up, and goes on.");
                 cluster.wait(10_000, "it answers again", || matches!(tail.read(&read), Ok(Ok(_))));
                 assert_eq!(client.put(1, "two").version, 2, "nothing was taken meanwhile");
@@ -86,7 +88,7 @@ fn chain_tail_steps_back() {
             cluster.watch.unfilter();
             cluster.wait_for_chain(&[2, 3]);
             client.put(1, "three");
-            assert_eq!(client.get(1).value, b"three");
+            assert_eq!(client.get(1).value, b"three", "the value after the join");
         },
     );
 }
@@ -115,17 +117,19 @@ fn chain_other_chain() {
                 outcome,
             };
             let wrong = Refusal::WrongChain;
-            assert_eq!(tail.forward(&Forward { at, record }), Ok(Err(wrong)));
-            assert_eq!(head.ack(&Ack { at, n: 2 }), Ok(Err(wrong)));
-            assert_eq!(tail.read(&Read { at, object: 1, mode: ReadMode::Eventual }), Ok(Err(wrong)));
-            assert_eq!(tail.version_query(&VersionQuery { at, object: 1 }), Ok(Err(wrong)));
+            assert_eq!(tail.forward(&Forward { at, record }), Ok(Err(wrong)), "a forward");
+            assert_eq!(head.ack(&Ack { at, n: 2 }), Ok(Err(wrong)), "an acknowledgement");
+            let read = tail.read(&Read { at, object: 1, mode: ReadMode::Eventual });
+            assert_eq!(read, Ok(Err(wrong)), "a read");
+            let query = tail.version_query(&VersionQuery { at, object: 1 });
+            assert_eq!(query, Ok(Err(wrong)), "a version query");
             let config = Config { epoch: at.epoch + 1, members: cluster.watch.newest().members };
             let lease = cluster.settings.lease;
             let news = NewConfig { chain: at.chain, config, successor_has: None, lease };
-            assert_eq!(tail.new_config(&news), Ok(Err(wrong)));
+            assert_eq!(tail.new_config(&news), Ok(Err(wrong)), "a configuration");
             cluster.start(3);
             let part = CopyState { at, attempt: 1, part: 0, content: Content::Begin { n: 0 } };
-            assert_eq!(cluster.peer(3).copy_state(&part), Ok(Err(wrong)));
+            assert_eq!(cluster.peer(3).copy_state(&part), Ok(Err(wrong)), "a part of a copy");
             let manager = ManagerPeer::new(cluster.manager_end(cluster.leader()));
             assert!(!matches!(manager.config(&at.chain), Ok(Ok(_))), "a manager knows its own chain only");
             let member = cluster.watch.newest().members[0];
@@ -139,10 +143,10 @@ fn chain_other_chain() {
                 handed: None,
             };
             let beat = Request { client: member.life, sequence: 1_000_000, command: heartbeat };
-            assert!(!matches!(manager.heartbeat(&beat), Ok(Ok(_))), "{beat:?}");
+            assert!(!matches!(manager.heartbeat(&beat), Ok(Ok(_))), "a manager answers {beat:?}");
             thread::sleep(cluster.settings.suspicion);
             assert_eq!((client.get(1).version, cluster.seen().committed()), (1, 1), "nothing has changed");
-            assert_eq!(client.put(1, "two").version, 2);
+            assert_eq!(client.put(1, "two").version, 2, "the next version");
         },
     );
 }

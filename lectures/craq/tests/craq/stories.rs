@@ -24,12 +24,13 @@ fn cut_off_node_wants_to_be_head_and_tail() {
         let (mut inside, mut outside) = (cluster.client(), cluster.client());
         inside.put(1, "before");
         cluster.settle();
-        assert_eq!(outside.get_at(1, 1).value, b"before");
+        assert_eq!(outside.get_at(1, 1).value, b"before", "a read at the tail");
         t.scene("The tail is cut off from the head and from the manager. Clients reach both.");
         cut_off(cluster, 1);
         // The tail's lease holds, so it serves reads, and nothing can be committed without it.
         if t.is_ordinary() {
-            assert_eq!(outside.get_for(1, Some(1), ms(500)).map(|read| read.value), Some(b"before".to_vec()));
+            let read = outside.get_for(1, Some(1), ms(500)).map(|read| read.value);
+            assert_eq!(read, Some(b"before".to_vec()), "a read at the tail, while its lease lasts");
         }
         inside.put(1, "after");
         t.scene("The head is alone in its chain. The tail does nothing any more.");
@@ -39,7 +40,7 @@ fn cut_off_node_wants_to_be_head_and_tail() {
         assert!(update.is_none_or(|done| done.is_ok()), "the head may take it, the old tail may not");
         mend(cluster, 1);
         cluster.wait_for_chain(&[0, 1]);
-        assert_eq!(outside.get_at(1, 1).value, b"after");
+        assert_eq!(outside.get_at(1, 1).value, b"after", "a read at the tail, when it has joined again");
     });
 }
 
@@ -87,7 +88,7 @@ fn two_chains_without_a_manager() {
         }
         let Ok(Ok(read)) = read else { t.fail(format!("the second half: {read:?}")) };
         history.returned(ticket, Told::Value(read.version, read.value.clone()), now());
-        assert_eq!(read.value, b"before");
+        assert_eq!(read.value, b"before", "the second chain has not got the update");
         let history = history.history().expect("one operation at a time");
         let verdict = linearize::check(&Store { is_joint: false }, &history, &Limits::default());
         assert!(verdict.is_not_linearizable(), "two chains: {verdict:?}");

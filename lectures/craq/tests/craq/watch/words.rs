@@ -41,6 +41,17 @@ impl Watch {
         text
     }
 
+    /// What was seen of a node last.
+    pub(crate) fn standing(&self, node: NodeId) -> String {
+        let facts = self.facts.lock();
+        let Some(life) = facts.lives.get(&node) else { return "has shown nothing".to_owned() };
+        let (epoch, committed) = (life.config.epoch, life.committed);
+        let last = life.seen.max(life.history.len() as u64);
+        let kept =
+            if last > committed { format!("keeps {} to {last}", committed + 1) } else { "keeps none".into() };
+        format!("is in epoch {epoch}, has {last} updates, knows {committed} committed, {kept}")
+    }
+
     /// How many reads nodes have refused, and why.
     pub(crate) fn refused_reads(&self) -> String {
         let facts = self.facts.lock();
