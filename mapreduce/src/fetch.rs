@@ -115,7 +115,9 @@ pub(crate) fn fetch_all<'a>(
     }
 }
 
-/// Runs a map while a reduce of this worker waits. False if there was none to run.
+/// Runs a map while a reduce of this worker waits. False at once if the answer is no map: the caller sleeps,
+/// for [`Setup::retry`](crate::worker::Setup) as before any repetition, and if the answer was "exit", its
+/// next question for sources is answered with "cancel".
 fn run_lost_map(member: &Member<'_>, waiting: AttemptId) -> Result<bool, WorkerError> {
     let GetTaskReply::Map(map) = member.worker.ask(Some(waiting))? else { return Ok(false) };
     member.attempt(map.id(), || member.map(&map))?;

@@ -15,7 +15,8 @@ use crate::store::{ReadFile, Store, StoreError, StoreErrorKind, WriteFile};
 use crate::worker::Worker;
 
 /// A store for one attempt's output, in which files get their final names only while the coordinator wants
-/// the attempt.
+/// the attempt. A rename that is refused fails with [`StoreErrorKind::Other`], and so does the task; since
+/// `Current::cancelled` is set then, the worker does not report that failure.
 pub(crate) struct CommitStore<'a> {
     pub(crate) store: &'a dyn Store,
     pub(crate) worker: &'a Worker,

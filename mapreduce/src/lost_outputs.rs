@@ -85,7 +85,8 @@ impl Machines {
 }
 
 impl TaskTable {
-    /// Makes a finished task idle again, because its output is lost. No earlier attempt will be accepted.
+    /// Makes a finished task idle again, because its output is lost. No earlier attempt will be accepted. How
+    /// long the accepted one took is no longer known, so that `taken` loses the mean of before.
     fn undo(&mut self, task: usize) {
         let mean = self.mean_time();
         let Some(entry) = self.get_mut(task) else { panic!("there is no task {task} to undo") };
@@ -114,6 +115,9 @@ impl State {
 
     /// Gives the machine the whole time-out again. If it was declared dead before, that was wrong, or it has
     /// started again. Its outputs count as lost all the same: other workers run its maps by now.
+    ///
+    /// A report of progress names no machine, and is heard for the attempt's, while that attempt runs. The
+    /// worker of an attempt that was given up is told to stop, and heard again when it asks.
     pub(crate) fn hear_machine(&mut self, number: MachineId, now: Instant) {
         // In part 1A a machine has nothing to lose but attempts, which have deadlines of their own.
         if !self.job.local_disks {
@@ -222,7 +226,8 @@ impl State {
     }
 
     /// A reducer could not fetch a map's output. One failure may be chance; after the second the output
-    /// counts as lost, even if its machine is alive, since the reducer cannot do without it.
+    /// counts as lost, even if its machine is alive, since the reducer cannot do without it. The reducer is
+    /// alive: from `now` on its attempt and its machine have the whole time-out again.
     pub fn fetch_failed(&mut self, args: &FetchFailedArgs, now: Instant) {
         let id = AttemptId { task: TaskId::Map(args.map), attempt: args.attempt };
         if self.is_over() || !self.set_deadline(args.running, now, |_| ()) {

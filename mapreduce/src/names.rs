@@ -8,7 +8,8 @@
 //!
 //! An intermediate file carries its attempt because two attempts of a map may run at once, and a worker must
 //! be able to delete the files of the losing attempt without touching the winner's (paper, §3.3). Partitions
-//! without a pair have no file.
+//! without a pair have no file. In part 1B a reducer's copy has the same name on its own disk as the file has
+//! on the mapper's: a worker runs one reduce at a time.
 
 /// Begins the names of output files.
 pub const OUTPUT_PREFIX: &str = "mr-out-";

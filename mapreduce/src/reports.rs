@@ -50,14 +50,14 @@ impl State {
     }
 
     /// A worker reports that it has finished an attempt. The first report wins, even that of an attempt that
-    /// was given up before: its result is as good as any other (paper, §3.3). All later ones are late.
+    /// was given up before: its result is as good as any other (paper, §3.3). All later ones are late, but
+    /// the accepted attempt stays accepted while its task is done, even if its output is lost (`Done::lost`).
     pub fn task_done(&mut self, args: &TaskDoneArgs, now: Instant) -> TaskDoneReply {
         let machine = self.hear(&args.host, now);
         let AttemptId { task, attempt } = args.done;
         let done = self.task(task).and_then(Task::done);
         if done.is_some_and(|done| done.attempt == attempt) {
-            // The same report again, because its reply was lost. "Late" would make the worker delete what
-            // counts.
+            // The reply was lost, and the report repeated. "Late" would make the worker delete what counts.
             return TaskDoneReply::Accepted;
         }
         if !self.is_acceptable(args.done) {

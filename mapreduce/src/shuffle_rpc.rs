@@ -66,10 +66,10 @@ pub struct FetchFailedArgs {
     pub map: usize,
     /// The attempt of the map.
     pub attempt: u32,
-    /// The machine that did not give it.
+    /// The machine that did not give it, for people: no rule looks at it.
     pub host: String,
-    /// How often this worker has failed to fetch something, this time included. It tells a repeated message
-    /// from a repeated failure.
+    /// How many fetches have failed in this attempt, or in all attempts of this worker, this one included.
+    /// With `worker` it tells a repeated message from a repeated failure.
     pub number: u64,
 }
 

@@ -162,11 +162,11 @@ impl State {
         RegisterReply::Welcome(self.job.clone())
     }
 
-    /// A worker asks for a task. There are three answers: an idle task; "ask again", if no task is idle but
-    /// the job is not over, since a worker may die and the phase will end; and "exit", when the job is over.
+    /// A worker asks for a task. First [`State::expire`] gives up what is overdue, since this worker may get
+    /// it. Then there are three answers: an idle task; "ask again", if no task is idle but the job is not
+    /// over, since a worker may die and the phase will end; and "exit", when the job is over.
     pub fn get_task(&mut self, args: &GetTaskArgs, now: Instant) -> GetTaskReply {
-        // A task whose worker was silent for too long becomes idle, and may go to this worker. (The thread of
-        // `server.rs` does this, too, when no worker asks.)
+        // The thread of `server.rs` does this, too, when no worker asks.
         self.expire(now);
         if self.is_over() {
             return GetTaskReply::Exit;

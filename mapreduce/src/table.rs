@@ -25,7 +25,7 @@ pub struct Task {
     /// How many attempts were handed out so far, which is the number of the next one. It never decreases, so
     /// that no two attempts share a name for their files.
     pub attempts: u32,
-    /// The task has had its one backup attempt (`stragglers.rs`).
+    /// It has had its one backup (`stragglers.rs`): `start` sets this, and only `undo` resets it.
     pub backed_up: bool,
     /// Attempts below this number are no longer accepted: their output existed and was lost
     /// (`lost_outputs.rs`).
@@ -133,7 +133,8 @@ pub struct TaskTable {
     queue: VecDeque<usize>,
     /// The same for each machine, of the tasks whose input is there (`locality.rs`).
     pub(crate) local: LocalQueues,
-    /// How long the accepted attempts took, added up (`stragglers.rs`).
+    /// How long the accepted attempts took, added up (`stragglers.rs`). One that was given up before it was
+    /// accepted counts as `mean_time`, and `undo` subtracts a `mean_time`.
     pub(crate) taken: Duration,
     pub(crate) counters: Counters,
 }
@@ -222,8 +223,7 @@ impl TaskTable {
             }
             Status::Done(_) => panic!("task {task} is done already, and was finished again"),
         };
-        // An attempt that was given up before it was accepted has no start any more; it counts as an average
-        // one.
+        // An attempt that was given up before has no start any more; it counts as an average one.
         let accepted = attempts.iter().find(|attempt| attempt.number == number);
         self.taken +=
             accepted.map_or_else(|| self.mean_time(), |attempt| now.duration_since(attempt.started));

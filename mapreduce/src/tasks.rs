@@ -139,7 +139,7 @@ pub type Progress<'a> = dyn FnMut(f64) -> Step + 'a;
 /// What an attempt has counted. The coordinator adds up the counters of the accepted attempts (paper, §4.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Records that a map has read.
+    /// Records that a map has read, those that it then skipped included.
     pub records: u64,
     /// Bad records that a map has skipped.
     pub skipped_records: u64,

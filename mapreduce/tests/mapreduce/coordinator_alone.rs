@@ -10,7 +10,7 @@ use mapreduce::store::{StoreError, StoreErrorKind};
 use mapreduce::tasks::TaskError;
 use tester::run;
 
-use crate::sim::alone::{Alone, AloneJob, pass};
+use crate::sim::alone::{Alone, AloneJob, pass, told};
 
 /// One map, one reduce.
 const JOB: AloneJob = AloneJob { maps: 1, reduces: 1, local_disks: false, backup: Backup::Off };
@@ -82,7 +82,9 @@ fn mr_four_failures() {
         }
         t.scene("The job has failed.");
         let reply = alone.ask(2);
-        t.expect(reply == GetTaskReply::Exit, || format!("worker 2 must exit, and gets {reply:?}"));
+        t.expect(reply == GetTaskReply::Exit, || {
+            format!("the job has failed, and worker 2 {}", told(&reply))
+        });
         let summary = alone.coordinator.wait();
         t.expect(summary.failure.is_some(), || "the job does not say why it has failed".to_owned());
     });

@@ -7,7 +7,6 @@ use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
-use mapreduce::apps::wc::WordCount;
 use mapreduce::events::Event;
 use mapreduce::state::{Backup, Phase};
 use tester::run;
@@ -17,6 +16,7 @@ use crate::sim::cluster::{Cluster, Plan};
 use crate::sim::disturb::of_timeout;
 use crate::sim::probe::Hooks;
 use crate::sim::text::zipf_files;
+use crate::sim::toys::Names;
 
 /// The method by which workers report that a task is done.
 const DONE: &str = "CoordinatorRpc.task_done";
@@ -35,7 +35,7 @@ fn mr_late_report_counts_for_none() {
                 thread::sleep(of_timeout(0.8));
             }
         });
-        let mut plan = Plan::new(3, WordCount, zipf_files(8, 600));
+        let mut plan = Plan::new(3, Names, zipf_files(8, 600));
         plan.rules.backup = Backup::Off;
         let cluster = Cluster::with_hooks(t, plan, hooks);
         // A repeated report would go past the tap.
@@ -81,7 +81,7 @@ fn mr_dead_machine_reports() {
                 thread::sleep(of_timeout(0.08));
             }
         });
-        let mut plan = Plan::new(5, WordCount, zipf_files(20, 600)).on_local_disks();
+        let mut plan = Plan::new(5, Names, zipf_files(20, 600)).on_local_disks();
         plan.rules.backup = Backup::Off;
         let cluster = Cluster::with_hooks(t, plan, hooks);
         let (sender, receiver) = unbounded();

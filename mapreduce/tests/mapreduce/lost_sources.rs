@@ -1,18 +1,21 @@
 //! Directed, part B: outputs that are lost while reduces need them, have them, or wait for them.
 
+use std::collections::BTreeSet;
+
 use labrt::channel::unbounded;
 use labrt::rand::random_range;
 use labrt::time::Duration;
 use mapreduce::apps::wc::WordCount;
 use mapreduce::events::Event;
+use mapreduce::names;
 use mapreduce::rpc::{AttemptId, GetTaskReply, ProgressReply, TaskId};
 use mapreduce::state::{Backup, Phase};
 use mapreduce::store::{StoreError, StoreErrorKind};
 use mapreduce::tasks::TaskError;
 use tester::{Test, run};
 
-use crate::sim::alone::{Alone, AloneJob, pass};
-use crate::sim::cluster::{Cluster, Plan};
+use crate::sim::alone::{Alone, AloneJob, pass, told};
+use crate::sim::cluster::{Cluster, Plan, host_name};
 use crate::sim::odd_apps::Digest;
 use crate::sim::text::zipf_files;
 
@@ -44,6 +47,9 @@ fn mr_waiting_reduce_lives() {
         t.scene("Worker 3 has the reduce, and cannot fetch the output of worker 1.");
         let reduce = alone.reduce_for(3).id();
         alone.fetch_failed(3, reduce, lost, 1);
+        t.scene("The report of its first failure comes again, which is no second failure.");
+        alone.fetch_failed(3, reduce, lost, 1);
+        alone.waits(2, "one fetch has failed, and was reported twice");
         alone.fetch_failed(3, reduce, lost, 2);
         t.scene("The map runs again for more than three time-outs, in four attempts of which three fail.");
         let full = TaskError::Store(StoreError::new(StoreErrorKind::Full, "mr-0-0", "disk full"));
@@ -76,6 +82,35 @@ fn mr_waiting_reduce_lives() {
     });
 }
 
+/// A worker whose reduce waits for a lost output may be the one that makes it again. It does not ask for
+/// sources meanwhile.
+#[test]
+fn mr_waiting_reduce_runs_the_map() {
+    run("mr_waiting_reduce_runs_the_map", |t| {
+        let (alone, lost) = shuffle(t, 1, Backup::Off);
+        let TaskId::Map(missing) = lost.task else { t.fail(format!("{lost} is no map")) };
+        t.scene("Worker 3 has the reduce, cannot fetch the output of worker 1, and gets the map.");
+        let reduce = alone.reduce_for(3).id();
+        alone.fetch_failed(3, reduce, lost, 1);
+        alone.fetch_failed(3, reduce, lost, 2);
+        let reply = alone.ask_while_waiting(3, reduce);
+        let GetTaskReply::Map(map) = reply else {
+            t.fail(format!("{lost} is lost, and worker 3 {}", told(&reply)))
+        };
+        t.scene("The map takes longer than the time-out, and makes progress all the time.");
+        for fraction in [0.3, 0.6] {
+            pass(0.4);
+            let _ = alone.progress(3, map.id(), fraction, false);
+        }
+        pass(0.4);
+        alone.accepted(3, map.id());
+        let rows = alone.sources(3, reduce, &[missing]).rows;
+        t.expect(rows.len() == 1, || format!("{} is done, and worker 3 is told of {rows:?}", map.id()));
+        has_fetched(t, &alone, 3, reduce, 0.5);
+        alone.accepted(3, reduce);
+    });
+}
+
 /// Outputs that all open reduces have fetched are not made again, until one of these reduces is given up.
 #[test]
 fn mr_fetched_outputs_are_not_needed() {
@@ -98,14 +133,14 @@ fn mr_fetched_outputs_are_not_needed() {
             let reply = alone.ask(3);
             alone.has_all_sources(&reply, 2);
             let GetTaskReply::Map(map) = reply else {
-                t.fail(format!("the outputs of both maps are lost, and worker 3 gets {reply:?}"))
+                t.fail(format!("the outputs of both maps are lost, and worker 3 {}", told(&reply)))
             };
             alone.accepted(3, map.id());
         }
         let reply = alone.ask(3);
         alone.has_all_sources(&reply, 2);
         t.expect(matches!(reply, GetTaskReply::Reduce(_)), || {
-            format!("the reduce is idle, and not {reply:?}")
+            format!("the reduce is idle, and worker 3 {}", told(&reply))
         });
     });
 }
@@ -130,7 +165,7 @@ fn mr_lost_assignment_of_a_reduce() {
             let reply = alone.ask(4);
             alone.has_all_sources(&reply, 2);
             t.expect(matches!(reply, GetTaskReply::Reduce(_)), || {
-                format!("a reduce is idle, and not {reply:?}")
+                format!("a reduce is idle, and worker 4 {}", told(&reply))
             });
         }
     });
@@ -197,5 +232,61 @@ fn mr_long_partitions() {
         plan.costs.byte = Duration::from_nanos(20);
         let cluster = Cluster::new(t, plan);
         cluster.wait();
+    });
+}
+
+/// A worker's own disk may lose what the worker has written. The worker can no more do without it than
+/// without the output of another one.
+#[test]
+fn mr_own_disk_lost() {
+    run("mr_own_disk_lost", |t| {
+        t.scene("One machine runs all maps, and its disk is lost when they are done. Its worker goes on.");
+        let mut plan = Plan::new(1, WordCount, zipf_files(3, 600)).on_local_disks();
+        plan.rules.backup = Backup::Off;
+        plan.reduces = 4;
+        let cluster = Cluster::new(t, plan);
+        let (sender, receiver) = unbounded();
+        cluster.checker().on_event(move |event| {
+            if *event == Event::Entered(Phase::Reduce) {
+                // The test may have ended.
+                let _ = sender.send(());
+            }
+        });
+        let _ = receiver.recv();
+        cluster.storage().lose_disk(1);
+        cluster.wait();
+        let failures = cluster.checker().with(|record| record.fetch_failures.len());
+        t.exercised(failures > 0, "no output was missed");
+    });
+}
+
+/// A reducer deletes what it has copied when its attempt ends.
+#[test]
+fn mr_copies_are_deleted() {
+    run("mr_copies_are_deleted", |t| {
+        t.scene("Four machines run a job.");
+        let mut plan = Plan::new(4, WordCount, zipf_files(8, 600)).on_local_disks();
+        plan.rules.backup = Backup::Off;
+        let cluster = Cluster::new(t, plan);
+        let summary = cluster.wait();
+        cluster.wait_for_exits(4);
+        t.scene("When the workers have ended, each disk has the outputs of its own maps.");
+        let accepted = cluster.checker().record().accepted;
+        for machine in cluster.workers() {
+            let here = accepted.iter().filter(|(.., host)| *host == host_name(machine));
+            let maps = here.filter_map(|(id, ..)| match id.task {
+                TaskId::Map(map) => Some((map, id.attempt)),
+                TaskId::Reduce(_) => None,
+            });
+            let own: BTreeSet<String> = maps
+                .flat_map(|(map, attempt)| (0..10).map(move |part| names::intermediate(map, part, attempt)))
+                .collect();
+            let mut others = cluster.storage().names_on_disk(machine);
+            others.retain(|name| !own.contains(name));
+            t.expect(others.is_empty(), || {
+                format!("{} has made {own:?}, and has kept {others:?}", host_name(machine))
+            });
+        }
+        t.exercised(summary.reduces.bytes_fetched > 0, "nothing was copied");
     });
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use labrt::channel::{Receiver, unbounded};
 use labrt::rand::{random_bool, random_range};
 use labrt::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use labrt::thread;
 use labrt::time::{Duration, Instant};
 use mapreduce::apps::wc::WordCount;
 use mapreduce::events::Event;
@@ -158,8 +159,9 @@ fn mr_reduce_committed_not_rerun() {
         t.scene("A machine finishes a reduce. The job will last until it has long been declared dead.");
         let mut plan = plan();
         plan.reduces = 30;
-        plan.costs.call = of_timeout(0.03);
-        let cluster = Cluster::new(t, plan);
+        // Not in map, which is called once for each file, or for each word, as the solution likes.
+        let hooks = Hooks::default().on_reduce(|_, _| thread::sleep(of_timeout(0.03)));
+        let cluster = Cluster::with_hooks(t, plan, hooks);
         let done =
             first(cluster.checker(), |event| matches!(event, Event::Accepted { id, .. } if !is_map(id.task)));
         let Ok(Event::Accepted { id, host, .. }) = done.recv() else { t.fail("no reduce was accepted") };

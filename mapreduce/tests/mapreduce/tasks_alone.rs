@@ -1,5 +1,7 @@
 //! Directed: single tasks, as a worker runs them, with nothing around but the files.
 
+use labrt::sync::Arc;
+use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::time::Duration;
 use mapreduce::app::{Application, Records};
 use mapreduce::apps::wc::WordCount;
@@ -104,6 +106,26 @@ fn mr_skips_in_one_file() {
     });
 }
 
+/// A file may change while a map reads it, and what the map has read is then of no version of the file.
+#[test]
+fn mr_input_changes_while_read() {
+    run("mr_input_changes_while_read", |t| {
+        for records in [Records::Whole, Records::Lines, Records::Blocks, Records::Text] {
+            t.scene(format!("Someone writes to a file while a map reads it. The records are {records:?}."));
+            let store = store();
+            let split = split_of(&store, &[("text", "one\ntwo\nthree\n")]);
+            let changing = Changing { store: store.clone(), changed: Arc::default() };
+            let mapped = map(&Lines { records }, &split, &[], &changing);
+            t.expect(changing.changed.load(Ordering::SeqCst), || {
+                format!("the map has read nothing, and its result is {mapped:?}")
+            });
+            t.expect(matches!(mapped, Err(TaskError::InputChanged { .. })), || {
+                format!("the file has changed while the map read it, and the map's result is {mapped:?}")
+            });
+        }
+    });
+}
+
 /// A task that fails leaves no file behind, whenever it fails.
 #[test]
 fn mr_failed_tasks_leave_nothing() {
@@ -162,5 +184,59 @@ impl Store for Refusing {
 
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         self.0.list(prefix)
+    }
+}
+
+/// A store whose input files change when their first bytes are read.
+struct Changing {
+    store: SimStore,
+    changed: Arc<AtomicBool>,
+}
+
+impl Store for Changing {
+    fn open(&self, name: &str) -> Result<Box<dyn ReadFile>, StoreError> {
+        let file = self.store.open(name)?;
+        Ok(Box::new(ChangingFile { file, changed: self.changed.clone() }))
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn WriteFile>, StoreError> {
+        self.store.create(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.store.rename(from, to)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), StoreError> {
+        self.store.delete(name)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.store.list(prefix)
+    }
+}
+
+/// A file of a [`Changing`] store. Its length stays.
+struct ChangingFile {
+    file: Box<dyn ReadFile>,
+    changed: Arc<AtomicBool>,
+}
+
+impl ReadFile for ChangingFile {
+    fn length(&self) -> u64 {
+        self.file.length()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
+        let count = self.file.read_at(offset, buffer)?;
+        if offset == 0 && count > 0 {
+            self.changed.store(true, Ordering::SeqCst);
+        }
+        Ok(count)
+    }
+
+    fn version(&self) -> Result<FileVersion, StoreError> {
+        let modified_ns = self.changed.load(Ordering::SeqCst).into();
+        Ok(FileVersion { modified_ns, ..self.file.version()? })
     }
 }

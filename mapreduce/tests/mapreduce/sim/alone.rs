@@ -74,15 +74,20 @@ impl Alone {
 
     /// The network repeats the worker's latest question.
     pub(crate) fn ask_again(&self, worker: WorkerId) -> GetTaskReply {
+        self.send_question(worker, None)
+    }
+
+    /// A new question of this worker, whose reduce waits for lost outputs.
+    pub(crate) fn ask_while_waiting(&self, worker: WorkerId, reduce: AttemptId) -> GetTaskReply {
+        *self.asked.lock().entry(worker).or_default() += 1;
+        self.send_question(worker, Some(reduce))
+    }
+
+    fn send_question(&self, worker: WorkerId, running: Option<AttemptId>) -> GetTaskReply {
         let number = self.asked.lock().get(&worker).copied().unwrap_or_default();
-        let args = GetTaskArgs { worker, host: host_name(worker as usize), number, running: None };
+        let args = GetTaskArgs { worker, host: host_name(worker as usize), number, running };
         let reply = self.coordinator.get_task(args);
-        self.test.note(match &reply {
-            GetTaskReply::Map(map) => format!("worker {worker} gets {}", map.id()),
-            GetTaskReply::Reduce(reduce) => format!("worker {worker} gets {}", reduce.id()),
-            GetTaskReply::Wait { .. } => format!("worker {worker} is told to wait"),
-            GetTaskReply::Exit => format!("worker {worker} is told to exit"),
-        });
+        self.test.note(format!("worker {worker} {}", told(&reply)));
         reply
     }
 
@@ -90,7 +95,7 @@ impl Alone {
     pub(crate) fn map_for(&self, worker: WorkerId) -> MapAssignment {
         match self.ask(worker) {
             GetTaskReply::Map(map) => map,
-            other => self.test.fail(format!("a map is idle, and worker {worker} gets {other:?}")),
+            other => self.test.fail(format!("a map is idle, and worker {worker} {}", told(&other))),
         }
     }
 
@@ -98,7 +103,7 @@ impl Alone {
     pub(crate) fn reduce_for(&self, worker: WorkerId) -> ReduceAssignment {
         match self.ask(worker) {
             GetTaskReply::Reduce(reduce) => reduce,
-            other => self.test.fail(format!("a reduce is idle, and worker {worker} gets {other:?}")),
+            other => self.test.fail(format!("a reduce is idle, and worker {worker} {}", told(&other))),
         }
     }
 
@@ -106,7 +111,7 @@ impl Alone {
     pub(crate) fn waits(&self, worker: WorkerId, why: &str) {
         let reply = self.ask(worker);
         self.test.expect(matches!(reply, GetTaskReply::Wait { .. }), || {
-            format!("worker {worker} must wait, and gets {reply:?}: {why}")
+            format!("{why}, so that worker {worker} must wait; it {}", told(&reply))
         });
     }
 
@@ -169,6 +174,16 @@ impl Alone {
                 format!("{} was handed out with {rows} sources of {maps}", reduce.id())
             });
         }
+    }
+}
+
+/// What an answer tells its worker, in short.
+pub(crate) fn told(reply: &GetTaskReply) -> String {
+    match reply {
+        GetTaskReply::Map(map) => format!("gets {}", map.id()),
+        GetTaskReply::Reduce(reduce) => format!("gets {}", reduce.id()),
+        GetTaskReply::Wait { .. } => "is told to wait".to_owned(),
+        GetTaskReply::Exit => "is told to exit".to_owned(),
     }
 }
 

@@ -115,6 +115,11 @@ impl Storage {
         self.shared.lock().keys().cloned().collect()
     }
 
+    /// The names of all files on a machine's disk.
+    pub(crate) fn names_on_disk(&self, machine: usize) -> Vec<String> {
+        self.disks[machine].lock().keys().cloned().collect()
+    }
+
     /// Files of the shared store that a machine began to write while another one did.
     pub(crate) fn written_by_two(&self) -> Vec<String> {
         self.written_by_two.lock().clone()
