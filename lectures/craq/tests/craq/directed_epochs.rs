@@ -7,7 +7,7 @@ use labrt::quiet::Mutex;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
-use labrt::time::Instant;
+use labrt::time::{Duration, Instant};
 use rsm::Request;
 use tester::Test;
 
@@ -305,15 +305,14 @@ fn chain_configuration_that_was_left() {
 fn chain_answer_of_an_old_successor() {
     run("chain_answer_of_an_old_successor", 600, |t| {
         let mut setup = chain(Mode::Plain, 3);
-        if t.is_ordinary() {
-            // One thread sends, and waits for the answer.
-            (setup.settings.window, setup.settings.call) = (1, ms(3500));
-        }
+        // One thread sends, and waits for the answer, which takes longer than a new chain.
+        let slow = if t.is_ordinary() { ms(3000) } else { ms(7000) };
+        (setup.settings.window, setup.settings.call) = (1, slow + ms(500));
         let cluster = impatient(t, setup, 600, 500);
         end(t, increments(&cluster, 2), 1);
         cluster.settle();
         t.scene("The middle takes an update. Its answer takes long, and the tail does not get the update.");
-        let late = hold_answers_of_the_middle(&cluster);
+        let late = hold_answers_of_the_middle(&cluster, slow);
         let clients = increments(&cluster, 1);
         cluster.wait(5000, "the middle has the update", || cluster.seen().hist(1) == 3);
         t.scene("The middle is removed. The answer comes in the chain without it.");
@@ -333,8 +332,8 @@ fn chain_answer_of_an_old_successor() {
     });
 }
 
-/// From now on the middle's answers to updates take three seconds. The tail gets those of later epochs only.
-fn hold_answers_of_the_middle(cluster: &Cluster) -> Arc<Mutex<Late>> {
+/// From now on the middle's answers to updates take so long. The tail gets those of later epochs only.
+fn hold_answers_of_the_middle(cluster: &Cluster, slow: Duration) -> Arc<Mutex<Late>> {
     let (late, epoch) = (Arc::new(Mutex::new(Late::default())), cluster.header().epoch);
     let held = late.clone();
     cluster.watch.filter(move |event| {
@@ -343,7 +342,7 @@ fn hold_answers_of_the_middle(cluster: &Cluster) -> Arc<Mutex<Late>> {
         }
         let is_answer = event.direction == Direction::Reply;
         match event.server.to_string().as_str() {
-            "node-1" if is_answer => held.lock().hold(ms(3000)),
+            "node-1" if is_answer => held.lock().hold(slow),
             "node-2" if !is_answer => {
                 let forward: Forward = decode(event.bytes);
                 if forward.at.epoch == epoch {
