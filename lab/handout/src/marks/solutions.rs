@@ -115,7 +115,7 @@ mod tests {
         let text = solution_before(text, &|part| part == "2B").unwrap().unwrap();
         let code: Vec<&str> = text.lines().filter(|line| !line.starts_with("//")).collect();
         assert_eq!(code, ["fn a() { 1 }", "fn b() {", "    todo!(\"2B\")", "}", "fn c() { 3 }"]);
-        let text = "fn a() {\n    b();\n    // handout: from 2B\n    c();\n    // handout: end\n}\n";
+        let text = "fn a() {\n    b();\n    // handout: from 2B: the call of `c`\n    c();\n    // handout: end\n}\n";
         let before = |later: &'static str| solution_before(text, &move |part| part == later).unwrap();
         assert_eq!(before("2B").as_deref(), Some("fn a() {\n    b();\n}\n"));
         assert_eq!(before("2C").as_deref(), Some(text));
@@ -127,7 +127,7 @@ mod tests {
         let text = "// handout: file guided\n// handout: drop classic\nuse a;\n// handout: end\n\
                     // handout: put classic\n// use b;\n// handout: end\n// handout: drop oracle\nuse raft;\n\
                     // handout: end\n// handout: put oracle\n// use oracle;\n// handout: end\n\
-                    // handout: bodies 3A\nfn f() {\n    // handout: from 3B\n    g();\n\
+                    // handout: bodies 3A\nfn f() {\n    // handout: from 3B: the call of `g`\n    g();\n\
                     \x20   // handout: end\n}\n\
                     // handout: drop apart\nuse zookeeper;\n// handout: end\n";
         let with = |has_oracle| reference(text, Case { level: Level::Classic, has_oracle });
