@@ -353,12 +353,13 @@ fn parts(plan: &Plan) -> Result<Vec<(String, String)>, Failure> {
     Ok(parts.filter_map(|(lab, part)| Some((lab?, part?))).collect())
 }
 
-/// Whether a line such as `Test (2A): … not implemented (2A)` names the test's own part or an earlier one.
+/// Whether a line such as `Test (2A): … not implemented (2A, raft/src/server.rs:114:9)` names the test's own
+/// part or an earlier one.
 fn waits_for_its_part(line: &str, parts: &[String]) -> bool {
     let place = |name: &str| parts.iter().position(|part| part == name);
     let own =
         line.strip_prefix("Test (").and_then(|rest| rest.split_once(')')).and_then(|(own, _)| place(own));
-    let missing = line.rsplit_once('(').and_then(|(_, rest)| rest.split(')').next()).and_then(place);
+    let missing = line.rsplit_once('(').and_then(|(_, rest)| rest.split([',', ')']).next()).and_then(place);
     matches!((own, missing), (Some(own), Some(missing)) if missing <= own)
 }
 
@@ -423,6 +424,7 @@ mod tests {
         let waits = |line| waits_for_its_part(line, &parts);
         assert!(waits("Test (2B): leader (of 3) backs up ... not implemented (2A)"));
         assert!(waits("Test (2B): leader backs up ... not implemented (2B)"));
+        assert!(waits("Test (2B): leader backs up ... not implemented (2A, raft/src/server.rs:114:9)"));
         assert!(!waits("Test (2B): leader (of 3) backs up ... not implemented (3A)"));
         assert!(!waits("Test (2B): leader backs up ... not implemented (9)"), "no part");
     }
