@@ -99,7 +99,8 @@ pub fn allow_exit() {
     crate::exit::allow();
 }
 
-/// For frameworks: ends the process as a failed test, also while runs go on in it.
+/// For frameworks: ends the process as a failed test, also while runs go on in it. To be called outside of
+/// them: for a thread of a run it is `std::process::exit`, which is reported.
 pub fn give_up() -> ! {
     crate::exit::give_up()
 }

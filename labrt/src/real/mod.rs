@@ -29,7 +29,6 @@ use crate::outcome::{Event, Failure, FailureKind, Fields, Outcome, Stats};
 use crate::run::Job;
 use crate::sim::task::Killed;
 use crate::system::number_of_this_thread;
-use crate::thread::local::drop_all_locals;
 use crate::watchdog::{self, Pulse, Stubborn};
 
 /// How long a waiting thread sleeps before it looks whether it was killed.
@@ -375,7 +374,7 @@ impl RealWorld {
 
     /// The calling thread has ended: drops the values that it had of its own.
     fn drop_locals(&self) {
-        if let Err(payload) = catch_unwind(drop_all_locals) {
+        if let Err(payload) = catch_unwind(crate::thread::local::drop_all_locals) {
             self.record_panic(payload);
         }
     }

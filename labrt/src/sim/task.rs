@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -230,7 +229,7 @@ pub(crate) fn resume(slot: Slot, mut coroutine: TaskCoroutine) {
 
 impl Sim {
     /// A stack for a new task; None if the node or the run takes no more tasks.
-    fn admit(&mut self, node: u32) -> Option<io::Result<TaskStack>> {
+    fn admit(&mut self, node: u32) -> Option<std::io::Result<TaskStack>> {
         if self.stopping || self.nodes[node as usize].is_killed() {
             return None;
         }

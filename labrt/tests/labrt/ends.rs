@@ -33,6 +33,15 @@ fn an_exit_of_a_thread_of_std_is_a_failure() {
     );
 }
 
+#[test]
+fn giving_up_is_no_silent_end_for_a_lab() {
+    ends(
+        "giving_up_is_no_silent_end_for_a_lab",
+        || labrt::runtime::give_up(),
+        &["process::exit was called in a run: by thread `apply_loop` of `server-1`", "seed 6"],
+    );
+}
+
 const ABORTED: [&str; 2] =
     ["the process was aborted in a run: by thread `apply_loop` of `server-1`", "seed 6"];
 
