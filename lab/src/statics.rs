@@ -60,17 +60,20 @@ pub(crate) fn in_sources_of(root: &Path, tests: &[Test]) -> Vec<Static> {
 
 /// The folders with the sources of the packages of these tests.
 pub(crate) fn sources_of(root: &Path, tests: &[Test]) -> Vec<PathBuf> {
+    // Once a package and not once a test: each look reads manifests.
+    let packages: BTreeSet<(Option<&str>, &str)> =
+        tests.iter().map(|test| (test.group.as_deref(), test.package.as_str())).collect();
     let folders: BTreeSet<PathBuf> =
-        tests.iter().filter_map(|test| package(root, test)).map(|folder| folder.join("src")).collect();
-    folders.into_iter().collect()
+        packages.into_iter().filter_map(|(group, package)| folder_of(root, group, package)).collect();
+    folders.into_iter().map(|folder| folder.join("src")).collect()
 }
 
-/// The folder of the test's package: below that of its group, beside `labs.toml`'s other packages, or the one
-/// of `labs.toml` itself. None if it is nowhere, of which cargo will complain.
-fn package(root: &Path, test: &Test) -> Option<PathBuf> {
-    let of_group = test.group.iter().map(|group| root.join(group).join(&test.package));
-    let others = [root.join(&test.package), root.to_owned()];
-    of_group.chain(others).find(|folder| name_of(folder).as_deref() == Some(test.package.as_str()))
+/// The folder of a package: below that of its group, beside `labs.toml`'s other packages, or the one of
+/// `labs.toml` itself. None if it is nowhere, of which cargo will complain.
+fn folder_of(root: &Path, group: Option<&str>, package: &str) -> Option<PathBuf> {
+    let of_group = group.map(|group| root.join(group).join(package));
+    let others = [root.join(package), root.to_owned()];
+    of_group.into_iter().chain(others).find(|folder| name_of(folder).as_deref() == Some(package))
 }
 
 /// The name of the package in a folder.

@@ -65,7 +65,7 @@ pub(crate) const LABS: [Lab; 10] = [
     Lab {
         name: "craq",
         packages: &["lectures/craq"],
-        given: &[],
+        given: &["lectures/craq-messages"],
         catalogue: &["craq"],
         needs: &["raft", "kvraft"],
     },

@@ -60,7 +60,8 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `rpc.rs`, `object.rs` | operations, errors, all messages; an object's versions |
+//! | the crate `craq-messages` | operations, errors, all messages |
+//! | `object.rs` | an object's versions |
 //! | `state.rs`, `reads.rs` | a node: updates, acknowledgements; reads |
 //! | `membership.rs`, `copy.rs` | a node: configurations, leases; joining |
 //! | `node.rs` | the monitor, the threads, the handlers |
@@ -75,8 +76,8 @@
 //! # What the tests need
 //!
 //! [`Node`] with [`Peers`] and [`Settings`]; [`Manager`] over a [`Registry`]; [`Client`]; the messages of
-//! `rpc.rs`. A node shows each [`Step`] to its [`Probe`], under its lock, with the [`State`] behind the step:
-//! on that the tests watch the invariants. Without the probe they watch fewer, and their report
+//! `craq-messages`. A node shows each [`Step`] to its [`Probe`], under its lock, with the [`State`] behind
+//! the step: on that the tests watch the invariants. Without the probe they watch fewer, and their report
 //! says which are left out.
 //!
 // handout: drop classic
@@ -120,10 +121,10 @@ mod raft_registry;
 mod reads;
 // handout: end
 mod registry;
-pub mod rpc;
 mod state;
 
 pub use client::{Client, Replies};
+pub use craq_messages as rpc;
 pub use manager::Manager;
 pub use node::{Node, Peers};
 pub use object::Object;

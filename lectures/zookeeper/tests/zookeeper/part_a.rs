@@ -8,72 +8,91 @@ use zookeeper::{ANY_VERSION, Client, Error, Flags, MAX_DATA, Operation, Outcome,
 
 use crate::cluster::{Cluster, play};
 
+/// Fails with the call's own words if its answer is another. The last argument is for loops: which of them.
+macro_rules! answers {
+    ($call:expr, $right:expr $(, $of:expr)?) => {{
+        let (answer, right) = ($call, $right);
+        let of = String::new() $(+ &format!(", of {:?},", $of))?;
+        assert!(answer == right, "{}{of} is answered with {answer:?}, and {right:?} is right", stringify!($call));
+    }};
+}
+
 /// Each call and each error. The watch compares every answer with the model.
 #[test]
 fn zk_tree_basic() {
     play("zk_tree_basic", 3, |t, cluster| {
         let zk = cluster.client_at(0);
         t.scene("Nodes are created, read, set and deleted.");
-        assert_eq!(zk.create("a", b"1", Flags::REGULAR), Ok("a".to_owned()));
-        assert_eq!(zk.create("a/b", b"2", Flags::REGULAR), Ok("a/b".to_owned()));
-        assert_eq!(zk.create("a/s-", b"", Flags::SEQUENTIAL), Ok("a/s-0000000000".to_owned()));
+        answers!(zk.create("a", b"1", Flags::REGULAR), Ok("a".to_owned()));
+        answers!(zk.create("a/b", b"2", Flags::REGULAR), Ok("a/b".to_owned()));
+        answers!(zk.create("a/s-", b"", Flags::SEQUENTIAL), Ok("a/s-0000000000".to_owned()));
         let stat = zk.set_data("a", b"3", 0).expect("version 0 is right");
-        assert_eq!((stat.version, stat.children, stat.cversion), (1, 2, 2));
+        let counts = (stat.version, stat.children, stat.cversion);
+        assert_eq!(counts, (1, 2, 2), "version, children and cversion behind one set and two children");
         let (data, read) = zk.get_data("a").expect("the node is there");
-        assert_eq!((data.as_slice(), read), (b"3".as_slice(), stat));
-        assert_eq!(zk.exists("a"), Ok(Some(stat)));
-        assert_eq!(zk.exists("b"), Ok(None));
-        assert_eq!(zk.get_children("a"), Ok(vec!["b".to_owned(), "s-0000000000".to_owned()]));
-        assert_eq!(zk.get_children(""), Ok(vec!["a".to_owned()]));
-        assert_eq!(zk.sync("a"), Ok(()));
+        assert_eq!(
+            (data.as_slice(), read),
+            (b"3".as_slice(), stat),
+            "data and stat, as the set has answered"
+        );
+        answers!(zk.exists("a"), Ok(Some(stat)));
+        answers!(zk.exists("b"), Ok(None));
+        answers!(zk.get_children("a"), Ok(vec!["b".to_owned(), "s-0000000000".to_owned()]));
+        answers!(zk.get_children(""), Ok(vec!["a".to_owned()]));
+        answers!(zk.sync("a"), Ok(()));
         errors(&zk);
         t.scene("Paths that are none, and data that are too long.");
         bad_input(&zk);
         t.scene("The session is closed. Its ephemeral node goes with it.");
-        assert_eq!(zk.create("e", b"", Flags::EPHEMERAL), Ok("e".to_owned()));
-        assert_eq!(zk.create("e/f", b"", Flags::REGULAR), Err(Error::NoChildrenForEphemerals));
+        answers!(zk.create("e", b"", Flags::EPHEMERAL), Ok("e".to_owned()));
+        answers!(zk.create("e/f", b"", Flags::REGULAR), Err(Error::NoChildrenForEphemerals));
         let other = cluster.client_at(1);
-        assert_eq!(other.sync("e"), Ok(()));
-        assert!(other.exists("e").expect("a read").is_some());
-        assert!(zk.start(Operation::Close).wait().is_ok());
-        assert_eq!(zk.exists("e"), Err(Error::SessionExpired));
-        assert_eq!(zk.create("f", b"", Flags::REGULAR), Err(Error::SessionExpired));
-        assert_eq!(other.sync("e"), Ok(()));
-        assert_eq!(other.exists("e"), Ok(None));
+        answers!(other.sync("e"), Ok(()));
+        let seen = other.exists("e");
+        assert!(
+            matches!(seen, Ok(Some(_))),
+            "a live session's ephemeral node, asked for elsewhere: {seen:?}"
+        );
+        let closed = zk.start(Operation::Close).wait();
+        assert!(closed.is_ok(), "a session that is closed answers {closed:?}");
+        answers!(zk.exists("e"), Err(Error::SessionExpired));
+        answers!(zk.create("f", b"", Flags::REGULAR), Err(Error::SessionExpired));
+        answers!(other.sync("e"), Ok(()));
+        answers!(other.exists("e"), Ok(None));
         for path in ["a/s-0000000000", "a/b", "a"] {
-            assert_eq!(other.delete(path, ANY_VERSION), Ok(()));
+            answers!(other.delete(path, ANY_VERSION), Ok(()));
         }
-        assert_eq!(other.get_children(""), Ok(Vec::new()));
+        answers!(other.get_children(""), Ok(Vec::new()));
     });
 }
 
 fn errors(zk: &Client) {
-    assert_eq!(zk.create("a", b"", Flags::REGULAR), Err(Error::NodeExists));
-    assert_eq!(zk.create("no/b", b"", Flags::REGULAR), Err(Error::NoNode));
-    assert_eq!(zk.delete("no", ANY_VERSION), Err(Error::NoNode));
-    assert_eq!(zk.delete("a", 7), Err(Error::BadVersion));
-    assert_eq!(zk.delete("a", 1), Err(Error::NotEmpty));
-    assert_eq!(zk.set_data("no", b"", ANY_VERSION), Err(Error::NoNode));
-    assert_eq!(zk.set_data("a", b"", 0), Err(Error::BadVersion));
-    assert_eq!(zk.get_data("no"), Err(Error::NoNode));
-    assert_eq!(zk.get_children("no"), Err(Error::NoNode));
+    answers!(zk.create("a", b"", Flags::REGULAR), Err(Error::NodeExists));
+    answers!(zk.create("no/b", b"", Flags::REGULAR), Err(Error::NoNode));
+    answers!(zk.delete("no", ANY_VERSION), Err(Error::NoNode));
+    answers!(zk.delete("a", 7), Err(Error::BadVersion));
+    answers!(zk.delete("a", 1), Err(Error::NotEmpty));
+    answers!(zk.set_data("no", b"", ANY_VERSION), Err(Error::NoNode));
+    answers!(zk.set_data("a", b"", 0), Err(Error::BadVersion));
+    answers!(zk.get_data("no"), Err(Error::NoNode));
+    answers!(zk.get_children("no"), Err(Error::NoNode));
 }
 
 fn bad_input(zk: &Client) {
     for path in ["/a", "a/", "a//b", "a/../b", ".", "a\0", &"x".repeat(2000)] {
-        assert_eq!(zk.create(path, b"", Flags::REGULAR), Err(Error::BadPath), "{path:?}");
-        assert_eq!(zk.get_data(path), Err(Error::BadPath), "{path:?}");
+        answers!(zk.create(path, b"", Flags::REGULAR), Err(Error::BadPath), path);
+        answers!(zk.get_data(path), Err(Error::BadPath), path);
     }
-    assert_eq!(zk.create("", b"", Flags::REGULAR), Err(Error::BadPath));
-    assert_eq!(zk.delete("", ANY_VERSION), Err(Error::BadPath));
+    answers!(zk.create("", b"", Flags::REGULAR), Err(Error::BadPath));
+    answers!(zk.delete("", ANY_VERSION), Err(Error::BadPath));
     let create = |data| Operation::Create { path: "large".into(), data, flags: Flags::REGULAR };
     let set = |data| Operation::SetData { path: "a".into(), data, version: ANY_VERSION };
     let (fits, too_long) = (vec![7; MAX_DATA], vec![7; MAX_DATA + 1]);
-    assert_eq!(create(fits.clone()).check(), Ok(()));
-    assert_eq!(set(fits).check(), Ok(()));
-    assert_eq!(set(too_long.clone()).check(), Err(Error::TooLarge));
-    assert_eq!(zk.create("large", &too_long, Flags::REGULAR), Err(Error::TooLarge));
-    assert_eq!(zk.exists("large"), Ok(None));
+    assert_eq!(create(fits.clone()).check(), Ok(()), "{MAX_DATA} bytes are allowed");
+    assert_eq!(set(fits).check(), Ok(()), "{MAX_DATA} bytes are allowed");
+    assert_eq!(set(too_long.clone()).check(), Err(Error::TooLarge), "one byte more than {MAX_DATA}");
+    answers!(zk.create("large", &too_long, Flags::REGULAR), Err(Error::TooLarge));
+    answers!(zk.exists("large"), Ok(None));
     // An error takes its turn among pipelined calls.
     let create = |path: &str| {
         zk.start(Operation::Create { path: path.to_owned(), data: Vec::new(), flags: Flags::REGULAR })
@@ -81,9 +100,9 @@ fn bad_input(zk: &Client) {
     let calls = [create("p"), create("/p"), create("p/q")];
     let answers = calls.map(|call| call.wait());
     let created = |path: &str| Ok(Outcome::Created(path.to_owned()));
-    assert_eq!(answers, [created("p"), Err(Error::BadPath), created("p/q")]);
-    assert_eq!(zk.delete("p/q", ANY_VERSION), Ok(()));
-    assert_eq!(zk.delete("p", ANY_VERSION), Ok(()));
+    assert_eq!(answers, [created("p"), Err(Error::BadPath), created("p/q")], "an error in its turn");
+    answers!(zk.delete("p/q", ANY_VERSION), Ok(()));
+    answers!(zk.delete("p", ANY_VERSION), Ok(()));
 }
 
 /// Invariant 10: of all that expect the same version, one succeeds.
@@ -101,9 +120,11 @@ fn zk_versions() {
             let answers: Vec<_> = calls.into_iter().map(|call| call.wait()).collect();
             let winners: Vec<usize> = (0..20).filter(|&client| answers[client].is_ok()).collect();
             assert_eq!(winners.len(), 1, "of 20 clients that expect version {version}");
-            assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(Error::BadVersion))));
+            let others = answers.iter().find(|answer| !matches!(answer, Ok(_) | Err(Error::BadVersion)));
+            assert_eq!(others, None, "an answer to a write that expects version {version}");
             let (data, stat) = clients[winners[0]].get_data("v").expect("its own write");
-            assert_eq!((data, stat.version), (vec![winners[0] as u8], version + 1));
+            let read = (data, stat.version);
+            assert_eq!(read, (vec![winners[0] as u8], version + 1), "what the winner reads");
         }
     });
 }
@@ -135,7 +156,8 @@ fn zk_sequential_names() {
         t.scene("All of them are deleted.");
         let delete = |path: &String| Operation::Delete { path: path.clone(), version: ANY_VERSION };
         let calls: Vec<_> = names.iter().map(|path| clients[1].start(delete(path))).collect();
-        assert!(calls.into_iter().all(|call| call.wait().is_ok()));
+        let refused = calls.into_iter().map(|call| call.wait()).find(Result::is_err);
+        assert_eq!(refused, None, "an answer to a sequential create");
         names.extend(half(", and the leader crashes"));
         names.sort_unstable();
         names.dedup();

@@ -207,14 +207,15 @@ fn zk_ready_writer_dies() {
         reader.sync("").expect("a leader is there");
         for _ in 0..5 {
             assert!(seen.read(&["f1", "f2"]).expect("the session lives").is_none(), "it is not ready");
-            assert_eq!(reader.exists(&format!("conf/{READY}")), Ok(None));
+            let ready = reader.exists(&format!("conf/{READY}"));
+            assert_eq!(ready, Ok(None), "the old configuration's mark is gone");
             thread::sleep(ms(600));
         }
         assert_eq!(reader.get_data("conf/f1").expect("half-written").0, [2]);
         t.scene("Another writer writes all of it.");
         seen.write(&[3], &files(&[3])).expect("the session lives");
         let found = seen.read(&["f1", "f2"]).expect("the session lives").expect("it is ready");
-        assert_eq!(found.data, [vec![3], vec![3]]);
+        assert_eq!(found.data, [vec![3], vec![3]], "the finished configuration");
         assert_eq!(reader.delete("conf/f1", ANY_VERSION), Ok(()));
     });
 }

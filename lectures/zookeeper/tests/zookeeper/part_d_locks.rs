@@ -94,7 +94,7 @@ fn zk_lock_simple_and_queue() {
             let resource: Arc<Mutex<Resource>> = Arc::default();
             // Somebody holds it all the while: a place that goes in the middle of the queue is no turn.
             let first = acquire(&opener, kind).expect("the session lives");
-            assert!(resource.lock().write(first.fence));
+            assert!(resource.lock().write(first.fence), "the first holder's fence is refused");
             resource.lock().inside = Some(first.fence);
             let work = |client: usize| {
                 let order = [client % 3, (client + 1) % 3, (client + 2) % 3];

@@ -1,4 +1,6 @@
-//! Operations, errors, configurations, and what clients, nodes and managers say to each other.
+//! What the processes of the lecture's chain say to each other: operations, errors and configurations, and
+//! the messages of clients, nodes and managers. The crate `craq` has the processes, and begins with how it
+//! all works; there, these names stand in the module `rpc`.
 
 use labrt::time::Duration;
 use rsm::Request;
@@ -365,7 +367,6 @@ labrpc::service! {
     }
 }
 
-// handout: bodies kept
 impl Config {
     /// The place of a member, 0 for the head.
     pub fn place(&self, member: Member) -> Option<usize> {
