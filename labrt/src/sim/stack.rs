@@ -6,6 +6,7 @@ use std::io;
 use std::sync::{Once, OnceLock};
 
 use corosensei::stack::{DefaultStack, Stack, StackPointer};
+use parking_lot::Mutex;
 
 use super::Sim;
 use crate::context::{Mode, mode};
@@ -16,6 +17,13 @@ pub(crate) const STACK_SIZE: usize = 2 * 1024 * 1024;
 
 /// Stacks kept for reuse by one OS thread.
 const POOLED: usize = 4096;
+
+/// Stacks kept from OS threads that have ended.
+const INHERITED: usize = 256;
+
+/// Stacks of OS threads that have ended, for those that begin. A run whose program uses std's hash maps leaves
+/// its OS thread unfit for the next (`hash_keys.rs`); without this each of its stacks would be mapped anew.
+static LEFT: Mutex<Vec<TaskStack>> = Mutex::new(Vec::new());
 
 /// How far below a stack a fault still counts as its overflow. Compilers touch large frames page by page, so
 /// that the first fault is one in the guard page.
@@ -91,6 +99,7 @@ unsafe impl Stack for TaskStack {
     }
 }
 
+/// The stacks of one OS thread.
 #[derive(Default)]
 pub(crate) struct StackPool {
     stacks: Vec<TaskStack>,
@@ -99,7 +108,10 @@ pub(crate) struct StackPool {
 impl StackPool {
     #[inline]
     pub(crate) fn take(&mut self) -> io::Result<TaskStack> {
-        self.stacks.pop().map_or_else(new_stack, Ok)
+        match self.stacks.pop() {
+            Some(stack) => Ok(stack),
+            None => take_inherited_or_new(),
+        }
     }
 
     #[inline]
@@ -108,6 +120,21 @@ impl StackPool {
             self.stacks.push(stack);
         }
     }
+}
+
+impl Drop for StackPool {
+    fn drop(&mut self) {
+        let mut left = LEFT.lock();
+        let room = INHERITED.saturating_sub(left.len());
+        left.extend(self.stacks.drain(..).take(room));
+    }
+}
+
+#[cold]
+fn take_inherited_or_new() -> io::Result<TaskStack> {
+    // The lock is free again before the system is asked.
+    let inherited = LEFT.lock().pop();
+    inherited.map_or_else(new_stack, Ok)
 }
 
 fn new_stack() -> io::Result<TaskStack> {

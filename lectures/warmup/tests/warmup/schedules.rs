@@ -21,19 +21,48 @@ pub(crate) fn simulate<T: Send + 'static>(
     outcome
 }
 
+/// How many runs are made beside the test's own until it is asked whether it has taken too long.
+const BATCH: u64 = 50;
+
+/// Runs a program with up to `count` seeds, drawn from the test's own, until `judge` says something of one.
+fn search<R: Send + 'static>(
+    count: u64,
+    main: impl Fn() + Clone + Send + 'static,
+    judge: fn(Outcome<()>) -> Option<R>,
+) -> Option<(u64, R)> {
+    let first: u64 = labrt::rand::random();
+    for begin in (0..count).step_by(BATCH as usize) {
+        let seeds = (begin..count.min(begin + BATCH)).map(move |number| first.wrapping_add(number));
+        let main = main.clone();
+        let (hash, found) = beside(move || {
+            let mut hash = 0_u64;
+            let found = seeds.into_iter().find_map(|seed| {
+                let outcome = run(perturbed(seed), main.clone());
+                hash = hash.rotate_left(1) ^ outcome.stats.event_hash;
+                judge(outcome).map(|told| (seed, told))
+            });
+            (hash, found)
+        });
+        labrt::runtime::note(hash);
+        // Here a test ends that has taken too long.
+        labrt::thread::yield_now();
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
 /// Runs a program with `count` seeds, drawn from the test's own. Fails the test with the first run that
 /// fails, or that warns.
 pub(crate) fn in_all_seeds<F: Fn() + Clone + Send + 'static>(t: &Test, count: u64, main: F) {
-    let first: u64 = labrt::rand::random();
-    for seed in (0..count).map(|number| first.wrapping_add(number)) {
-        let outcome = simulate(perturbed(seed), main.clone());
-        let complaint = match outcome.result {
-            Ok(()) => outcome.warnings.into_iter().next(),
-            Err(failure) => Some(unless_unwritten(failure)),
-        };
-        if let Some(complaint) = complaint {
-            t.fail(format!("under schedule {seed}: {complaint}"));
-        }
+    let complaint = search(count, main, |outcome| match outcome.result {
+        Ok(()) => outcome.warnings.into_iter().next().map(Ok),
+        Err(failure) => Some(Err(failure)),
+    });
+    if let Some((seed, complaint)) = complaint {
+        let complaint = complaint.unwrap_or_else(unless_unwritten);
+        t.fail(format!("under schedule {seed}: {complaint}"));
     }
 }
 
@@ -43,17 +72,11 @@ pub(crate) fn failing_seed(
     kind: FailureKind,
     main: impl Fn() + Clone + Send + 'static,
 ) -> Option<u64> {
-    let first: u64 = labrt::rand::random();
-    (0..count).map(|number| first.wrapping_add(number)).find(|&seed| {
-        match simulate(perturbed(seed), main.clone()).result {
-            Ok(()) => false,
-            Err(failure) if failure.kind == kind => {
-                unless_unwritten(failure);
-                true
-            }
-            Err(failure) => panic!("{}", unless_unwritten(failure)),
-        }
-    })
+    let (seed, failure) = search(count, main, |outcome| outcome.result.err())?;
+    let is_expected = failure.kind == kind;
+    let words = unless_unwritten(failure);
+    assert!(is_expected, "{words}");
+    Some(seed)
 }
 
 /// Runs a program under every schedule.
