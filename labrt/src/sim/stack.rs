@@ -21,8 +21,9 @@ const POOLED: usize = 4096;
 /// Stacks kept from OS threads that have ended.
 const INHERITED: usize = 256;
 
-/// Stacks of OS threads that have ended, for those that begin. A run whose program uses std's hash maps leaves
-/// its OS thread unfit for the next (`hash_keys.rs`); without this each of its stacks would be mapped anew.
+/// Stacks of OS threads that have ended, for those that begin. A run whose program uses std's hash maps
+/// leaves its OS thread unfit for the next (`hash_keys.rs`); without this each of its stacks would be mapped
+/// anew.
 static LEFT: Mutex<Vec<TaskStack>> = Mutex::new(Vec::new());
 
 /// How far below a stack a fault still counts as its overflow. Compilers touch large frames page by page, so
