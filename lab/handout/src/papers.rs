@@ -23,7 +23,8 @@ pub(crate) fn add(plan: &mut Plan, root: &Path, choice: &Choice) -> Result<(), F
     for (name, text) in chapters {
         plan.put(format!("docs/{name}.md"), text, Role::Framework);
     }
-    plan.put("README.md", readme(choice, &contents), Role::Framework);
+    let rules = with_rules(plan, choice);
+    plan.put("README.md", readme(choice, &contents, &rules), Role::Framework);
     Ok(())
 }
 
@@ -77,7 +78,25 @@ fn title(text: &str) -> &str {
     text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("Untitled")
 }
 
-fn readme(choice: &Choice, contents: &str) -> String {
+/// The names of the handed-out crates whose rules have tests of their own, as cargo wants them.
+fn with_rules(plan: &Plan, choice: &Choice) -> Vec<&'static str> {
+    let packages = choice.labs.iter().flat_map(|lab| lab.packages).copied();
+    let has_rules = |package: &&str| {
+        plan.files.iter().any(|(path, file)| {
+            let Ok(inside) = path.strip_prefix(package) else { return false };
+            let is_named = inside.starts_with("tests")
+                && inside
+                    .components()
+                    .any(|part| Path::new(part.as_os_str()).file_stem() == Some("rules".as_ref()));
+            let has_module =
+                inside.starts_with("src") && String::from_utf8_lossy(&file.content).contains("#[cfg(test)]");
+            is_named || has_module
+        })
+    };
+    packages.filter(has_rules).map(|folder| folder.rsplit('/').next().unwrap_or(folder)).collect()
+}
+
+fn readme(choice: &Choice, contents: &str, rules: &[&str]) -> String {
     let list = |labs: &[&Lab]| labs.iter().flat_map(|lab| lab.packages).copied().collect::<Vec<_>>();
     let yours = list(&choice.labs).iter().map(|name| format!("`{name}/src`")).collect::<Vec<_>>().join(", ");
     let first = choice.labs.first().map_or("", |lab| lab.catalogue[0]);
@@ -93,11 +112,17 @@ fn readme(choice: &Choice, contents: &str) -> String {
     let level = match choice.level {
         Level::Classic => String::new(),
         Level::Guided => {
-            let packages: String = list(&choice.labs).iter().map(|name| format!(" -p {name}")).collect();
+            let packages: String = rules.iter().map(|name| format!(" -p {name}")).collect();
+            let tests = if rules.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    "Rules have tests of their own, which are not graded: `cargo test{packages}` runs them, too. "
+                )
+            };
             format!(
                 "\nThe files, types and signatures of a reference are left; \"How to read\" in a crate's `lib.rs` says where to \
-                 begin. Its rules have tests of their own, which are not graded: `cargo test{packages}` runs them, too. You may \
-                 change whatever the tests do not name.\n"
+                 begin. {tests}You may change whatever the tests do not name.\n"
             )
         }
     };

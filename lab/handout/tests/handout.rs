@@ -80,6 +80,25 @@ fn twice_gives_equal_bytes() {
     assert!(!contents[0].keys().any(|path| path.starts_with("raft") || path.starts_with("bugs")));
 }
 
+/// cargo knows a crate by its name, and a folder is none; crates without tests of rules are not named.
+#[test]
+fn the_readme_names_the_crates_whose_rules_have_tests() {
+    let out = scratch("rules").join("out");
+    for (labs, command) in [
+        ("warmup,gfs", Some("`cargo test -p warmup`")),
+        ("zookeeper", Some("`cargo test -p rsm`")),
+        ("gfs", None),
+    ] {
+        let path = out.display().to_string();
+        let output = handout(&["--lab", labs, "--level", "guided", "--out", &path]);
+        assert!(output.status.success(), "{}", words(&output));
+        let readme = fs::read_to_string(out.join("README.md")).expect("the handout has one");
+        let told = readme.lines().find_map(|line| line.split("not graded: ").nth(1)?.split(" runs").next());
+        assert_eq!(told, command, "of {labs}");
+        fs::remove_dir_all(&out).expect("the folder is the test's own");
+    }
+}
+
 #[test]
 fn an_update_leaves_out_what_the_student_has_changed() {
     let folder = scratch("update");
