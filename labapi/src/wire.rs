@@ -21,6 +21,12 @@ pub trait WireFormat: Send + Sync {
     fn disk(&self, _bytes: &[u8]) -> Option<String> {
         None
     }
+
+    /// Whether the framework brings the module that sends these messages. Then nothing of it is judged, and a
+    /// report does not say what of it was not watched: whoever reads it can change nothing there.
+    fn is_given(&self) -> bool {
+        false
+    }
 }
 
 /// A request between two servers, in the words of the paper's Figure 2 and Figure 13.

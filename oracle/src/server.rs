@@ -1,7 +1,7 @@
 //! A server of the oracle. The book has everything on which the servers agree.
 
 use bytes::Bytes;
-use labapi::{ApplyMsg, Consensus, Options, Persister, ReadIndex};
+use labapi::{ApplyMsg, Consensus, Options, Persister, ReadIndex, WireFormat};
 use labrpc::{ClientEnd, Service};
 use labrt::channel::{Sender, unbounded};
 use labrt::quiet;
@@ -12,7 +12,7 @@ use tracing::debug;
 
 use crate::book::{Base, Book, Entry, Life};
 use crate::disk;
-use crate::messages::{Beat, Heard, OraclePeer, OracleRpc};
+use crate::messages::{Beat, Heard, OraclePeer, OracleRpc, Unreadable};
 
 /// How often an idle leader tells the others that it is there.
 const BEAT: Duration = Duration::from_millis(100);
@@ -476,5 +476,9 @@ impl Consensus for Oracle {
             self.changed.wait(&mut own);
         }
         (own.term, own.leads)
+    }
+
+    fn wire() -> Option<&'static dyn WireFormat> {
+        Some(&Unreadable)
     }
 }

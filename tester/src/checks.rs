@@ -40,7 +40,9 @@ impl Checks {
         column: usize,
         wire: Option<&'static dyn WireFormat>,
     ) -> Checks {
-        Checks { watched: Watched::beside(test, servers, column), outside: Outside::new(test, servers, wire) }
+        let is_given = wire.is_some_and(WireFormat::is_given);
+        let watched = Watched::beside(test, servers, column, is_given);
+        Checks { watched, outside: Outside::new(test, servers, wire) }
     }
 
     /// A server is being started: what its consensus module shows its state to (None if observers are

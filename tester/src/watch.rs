@@ -26,12 +26,9 @@ pub struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(test: &Test, servers: usize) -> Arc<Watched> {
-        Watched::beside(test, servers, 0)
-    }
-
     /// Watches a group of so many servers, of which server 0 stands in column `column` of the story.
-    pub fn beside(test: &Test, servers: usize, column: usize) -> Arc<Watched> {
+    /// `is_given`: as in [`labapi::WireFormat::is_given`].
+    pub(crate) fn beside(test: &Test, servers: usize, column: usize, is_given: bool) -> Arc<Watched> {
         let watched = Arc::new(Watched {
             test: test.clone(),
             column,
@@ -48,7 +45,7 @@ impl Watched {
         });
         let after_run = Arc::clone(&watched);
         test.afterwards(move |test| {
-            if after_run.elections().is_none() {
+            if after_run.elections().is_none() && !is_given {
                 test.unwatched(
                     "logs, roles and commit indices at each change: the servers do not show them (`watch`)",
                 );

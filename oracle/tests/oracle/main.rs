@@ -30,6 +30,17 @@ fn a_leader_that_is_cut_off_commits_nothing() {
     });
 }
 
+/// What the oracle does not show is nobody's to show.
+#[test]
+fn a_report_does_not_complain_of_what_the_oracle_hides() {
+    let verdict = try_seed("hides", 1, |t: &Test| {
+        let cluster = Cluster::<Oracle>::new(t, Setup::servers(3));
+        cluster.agree_on(1, 3, Retry::Yes);
+    });
+    assert!(verdict.ok, "{}", verdict.text);
+    assert_eq!(verdict.report.unwatched, [""; 0]);
+}
+
 /// Without a majority nobody leads and nothing is committed.
 #[test]
 fn a_minority_does_nothing() {

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use labapi::{ApplyMsg, Consensus, digest};
+use labapi::{ApplyMsg, Consensus, WireFormat, digest};
 use labrt::channel::Receiver;
 use labrt::node::Node;
 use labrt::quiet::Mutex;
@@ -111,7 +111,7 @@ impl<R: Consensus> Cluster<R> {
         let record = Arc::new(Record {
             test: test.clone(),
             applied: Mutex::default(),
-            watched: Watched::new(test, setup.servers),
+            watched: Watched::beside(test, setup.servers, 0, R::wire().is_some_and(WireFormat::is_given)),
             outside: Outside::new(test, setup.servers, R::wire()),
             taken: Mutex::default(),
             held_snapshots: labrt::sync::Mutex::default(),

@@ -61,6 +61,7 @@ impl Outside {
                 "votes, entries and acknowledgements on the wire: the messages cannot be read (`wire`)",
             );
         }
+        let format = format.filter(|format| !format.is_given());
         Arc::new(Outside { test: test.clone(), format, facts: Mutex::new(Facts::new(servers)) })
     }
 
