@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_millis(960);
 
 // handout: end
 // handout: bodies kept
-/// A counter in the data of one node.
+/// A counter in the data of one node, in decimal digits: `b"12"`.
 pub struct Counter<'a> {
     client: &'a Client,
     path: String,

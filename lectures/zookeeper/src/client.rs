@@ -32,7 +32,8 @@ use crate::rpc::{Answer, Error, Event, Flags, Operation, Outcome, SessionId, Sta
 const CARRIERS: usize = 2;
 /// The pause behind a message that was lost or refused.
 const AGAIN: Duration = Duration::from_millis(10);
-/// How much longer than the server waits a client waits for an answer.
+/// A client waits for an answer for a third of its timeout, twice as long as the server keeps an exchange,
+/// and for so much longer: question and answer are on their way, too.
 const SLACK: Duration = Duration::from_millis(100);
 /// How long a client waits for a connection.
 const CONNECT: Duration = Duration::from_millis(1200);

@@ -53,7 +53,7 @@ struct Connection {
 pub(crate) struct Desk {
     connections: BTreeMap<SessionId, Connection>,
     watches: Watches,
-    /// The state of the replica.
+    /// The state up to which watches have fired. What a snapshot jumps over begins behind it.
     zxid: Zxid,
     /// Transactions that wait for the forwarder.
     outgoing: Vec<Transaction>,
@@ -379,7 +379,7 @@ impl Desk {
         self.connections.values().any(|connection| matches!(connection.sync, Some((_, None))))
     }
 
-    /// The syncs that no leader has confirmed.
+    /// The syncs that no leader has confirmed: session, number of its connection, xid of the sync.
     pub(crate) fn new_syncs(&self) -> Vec<(SessionId, u64, u64)> {
         let new = |(&session, connection): (&SessionId, &Connection)| match connection.sync {
             Some((xid, None)) => Some((session, connection.number, xid)),

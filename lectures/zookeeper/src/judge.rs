@@ -1,5 +1,6 @@
 // handout: file guided
-//! The leader's judgement: which sessions are dead (rule 7).
+//! The leader's judgement: which sessions are dead (rule 7). A session may be silent for its timeout and for
+//! [`HEARD`], the time for which a server that is cut off may still calm its clients.
 
 use std::collections::BTreeMap;
 

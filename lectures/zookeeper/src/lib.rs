@@ -8,8 +8,16 @@
 // handout: end
 //! A small tree of nodes with data, replicated over Raft (`rsm`). Clients use it for configuration, locks,
 //! barriers and elections. The paper is Hunt, Konar, Junqueira and Reed, *ZooKeeper: wait-free coordination
-//! for internet-scale systems* (USENIX ATC 2010). The specification's rules have numbers here, 1 to 7, and
-//! each is named where it stands in the code.
+//! for internet-scale systems* (USENIX ATC 2010). Seven rules have numbers, and the code names each where it
+//! keeps it. (The invariants of the lab's text have numbers of their own.)
+//!
+//! 1. A transaction is carried out once. Its events are queued before its reply, and no read comes between.
+//! 2. A session's requests are handled in order. Reads wait for its earlier writes, all wait for its sync.
+//! 3. A server refuses a client that has seen a later state than it has.
+//! 4. A watch is left in the very state of its read, and fires when that server applies the change.
+//! 5. A client that moves brings its watches. What they have missed fires at once.
+//! 6. A sync waits for the state that a leader with a majority had when the sync was asked for.
+//! 7. The leader judges which sessions are dead. Only a transaction in the log ends one.
 //!
 //! # What it promises
 //!
@@ -73,9 +81,11 @@
 //! # What is left out on purpose
 //!
 //! - **`multi`**, quotas, access rights, observers, local sessions.
-//! - **Snapshots while transactions go on** (the paper's fuzzy ones, the specification's rule 8). `rsm`
+//! - **Snapshots while transactions go on** (the paper's fuzzy ones). `rsm`
 //!   writes a snapshot between two transactions.
 //! - **A broadcast of its own.** The paper's servers stand on Zab, these on Raft.
+//! - **Reads in order at two servers.** A server that a client has left goes on with what it was asked for. So
+//!   a read that the client asks for again elsewhere may show a later write of its own session.
 //! - **A throttle.** A client may have any number of requests under way.
 //! - **Forgetting servers.** `rsm` keeps a few bytes for each life of a server that ever forwarded a write.
 

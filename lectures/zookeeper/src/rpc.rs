@@ -2,7 +2,8 @@
 //!
 //! `labrpc` has calls, and no connections that a server could send an event on. So a client asks: an
 //! [`Exchange`] carries its new requests to the server, waits there until the queue of the session holds
-//! something, and brings it back. It is a heartbeat as well. The table of the lecture's messages:
+//! something, and brings it back. It is a heartbeat as well: a server keeps it for a sixth of the session's
+//! timeout at most, and the client waits for a third and a little more. The table of the lecture's messages:
 //!
 //! | message | here |
 //! |---|---|
@@ -301,7 +302,8 @@ pub struct Connected {
     pub session: SessionId,
     /// Its password.
     pub secret: u64,
-    /// The state of the server.
+    /// The state of the server. The client of a new session has seen it: it holds the session's birth, which
+    /// another server may not have yet. A client that moves has not, for events may still be under way.
     pub zxid: Zxid,
 }
 
@@ -351,8 +353,9 @@ pub struct Exchanged {
     pub first: u64,
     /// In order.
     pub deliveries: Vec<Delivery>,
-    /// Whether the leader learns from this server that the session is alive. If not, the client should look
-    /// for another server.
+    /// Whether the leader learns from this server that the session is alive. If it was not so for a while (two
+    /// thirds of the timeout here), the client should look for another server. One answer says little: a server
+    /// that has just got its first client has told nobody yet.
     pub is_heard: bool,
 }
 

@@ -45,7 +45,7 @@ use crate::rpc::{
 // handout: drop classic
 /// How often a server with clients tells the leader of them.
 const TOUCH: Duration = Duration::from_millis(100);
-/// The pause before no leader is asked again.
+/// The pause behind a question that no leader has answered, before it is asked again.
 const AGAIN: Duration = Duration::from_millis(20);
 /// How long a client waits until its session is open. Enough for an election.
 const OPEN: Duration = Duration::from_millis(1000);

@@ -19,6 +19,10 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// How long a client waits for an answer, unless a test says otherwise. No test keeps one waiting for so
 /// long: whoever gets "connection loss" has lost the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server leads before a test counts on it: three heartbeats of a slow Raft.
+const SETTLED: Duration = Duration::from_millis(400);
+/// How often a test looks for such a leader.
+const MANY_LOOKS: usize = 250;
 
 /// A test on a cluster of so many servers.
 pub(crate) fn play(name: &'static str, servers: usize, body: fn(&Test, &Cluster)) {
@@ -187,6 +191,24 @@ impl Cluster {
         };
         let find = || (0..self.servers.len()).filter_map(leads).max().map(|(_, server)| server);
         self.wait_for(20_000, "a server leads", find)
+    }
+
+    /// The same, once it has led for a while: the first one is often replaced at once, by a server that stood
+    /// for election at the same time. A test that says what happens to *the* leader begins with this.
+    pub(crate) fn settled_leader(&self) -> usize {
+        let (mut leader, mut since) = (self.leader(), Instant::now());
+        // Where faults come all the time none may last.
+        for _ in 0..MANY_LOOKS {
+            if since.elapsed() >= SETTLED {
+                break;
+            }
+            thread::sleep(ms(20));
+            let now = self.leader();
+            if now != leader {
+                (leader, since) = (now, Instant::now());
+            }
+        }
+        leader
     }
 
     /// The servers that do not lead.

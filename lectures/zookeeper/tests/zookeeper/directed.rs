@@ -149,11 +149,11 @@ fn zk_requests_out_of_order() {
 #[test]
 fn zk_snapshot_reaches_clients() {
     crate::cluster::play_with("zk_snapshot_reaches_clients", 3, Some(1500), |t, cluster| {
-        let leader = cluster.leader();
-        let writer = cluster.client_at(leader);
+        let (behind, reader) = client_of_a_follower(cluster);
+        let writer = client_besides(cluster, behind);
         writer.create("x", b"", Flags::REGULAR).expect("a new node");
         writer.create("other", b"", Flags::REGULAR).expect("a new node");
-        let (behind, reader) = client_of_a_follower(cluster);
+        reader.sync("").expect("a leader is there");
         let (_, changes) = reader.watch_data("x").expect("the node is there");
         if !deafen(cluster, behind) {
             return;
@@ -166,7 +166,7 @@ fn zk_snapshot_reaches_clients() {
         for round in 0..40_u8 {
             writer.set_data("other", &[round; 100], ANY_VERSION).expect("a majority is there");
         }
-        t.exercised(cluster.servers.persister(leader).snapshot_size() > 0, "a snapshot replaced the log");
+        t.exercised(has_snapshot(cluster, behind), "a snapshot replaced the log");
         assert!(!changes.has_fired() && !write.is_done(), "the follower hears something");
         t.scene("The follower hears again.");
         cluster.net.network().clear_tap();
@@ -193,6 +193,18 @@ pub(crate) fn client_of_a_follower(cluster: &Cluster) -> (usize, Zk) {
     }
 }
 
+/// A client that knows all servers but this one.
+pub(crate) fn client_besides(cluster: &Cluster, behind: usize) -> Zk {
+    let others: Vec<usize> = (0..3).filter(|&server| server != behind).collect();
+    cluster.client_of(&others, Settings::default())
+}
+
+/// Whether all other servers have a snapshot, so that the one that is behind needs it.
+pub(crate) fn has_snapshot(cluster: &Cluster, behind: usize) -> bool {
+    let mut others = (0..3).filter(|&server| server != behind);
+    others.all(|server| cluster.servers.persister(server).snapshot_size() > 0)
+}
+
 /// A follower still forwards what its clients write, but no longer hears what is committed. Whether it is a
 /// follower still.
 pub(crate) fn deafen(cluster: &Cluster, server: usize) -> bool {
@@ -213,10 +225,9 @@ pub(crate) fn deafen(cluster: &Cluster, server: usize) -> bool {
 #[test]
 fn zk_snapshot_behind_a_session() {
     crate::cluster::play_with("zk_snapshot_behind_a_session", 3, Some(1500), |t, cluster| {
-        let leader = cluster.leader();
-        let writer = cluster.client_at(leader);
-        writer.create("other", b"", Flags::REGULAR).expect("a new node");
         let (behind, client) = client_of_a_follower(cluster);
+        let writer = client_besides(cluster, behind);
+        writer.create("other", b"", Flags::REGULAR).expect("a new node");
         if !deafen(cluster, behind) {
             return;
         }
@@ -234,7 +245,7 @@ fn zk_snapshot_behind_a_session() {
         for round in 0..40_u8 {
             writer.set_data("other", &[round; 100], ANY_VERSION).expect("a majority is there");
         }
-        t.exercised(cluster.servers.persister(leader).snapshot_size() > 0, "a snapshot replaced the log");
+        t.exercised(has_snapshot(cluster, behind), "a snapshot replaced the log");
         t.scene("The follower hears again.");
         cluster.net.network().clear_tap();
         let (written, closed) = (answer(t, "the create of y", write), answer(t, "the close", close));

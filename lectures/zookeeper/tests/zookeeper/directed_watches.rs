@@ -7,7 +7,7 @@ use zookeeper::rpc::{Delivery, Request};
 use zookeeper::{ANY_VERSION, Error, Event, EventKind, Flags, Operation, Settings};
 
 use crate::cluster::{answer, expect_event, ms, play, play_with};
-use crate::directed::{client_of_a_follower, connect, deafen, exchange, peer};
+use crate::directed::{client_besides, client_of_a_follower, connect, deafen, exchange, has_snapshot, peer};
 
 /// A watch fires for its own node, and for what it looks at: not for the data of a child, not for what is
 /// deeper, and not for children that come to a node whose data are watched.
@@ -80,12 +80,12 @@ fn zk_watched_node_is_another() {
 #[test]
 fn zk_snapshot_tells_all_watches() {
     play_with("zk_snapshot_tells_all_watches", 3, Some(1500), |t, cluster| {
-        let leader = cluster.leader();
-        let writer = cluster.client_at(leader);
+        let (behind, reader) = client_of_a_follower(cluster);
+        let writer = client_besides(cluster, behind);
         for path in ["d", "gone", "again", "other"] {
             writer.create(path, b"", Flags::REGULAR).expect("a new node");
         }
-        let (behind, reader) = client_of_a_follower(cluster);
+        reader.sync("").expect("a leader is there");
         let (_, came) = reader.watch_exists("came").expect("a read");
         let (_, flash) = reader.watch_exists("flash").expect("a read");
         let (_, children) = reader.watch_children("d").expect("the node is there");
@@ -105,7 +105,7 @@ fn zk_snapshot_tells_all_watches() {
         for round in 0..40_u8 {
             writer.set_data("other", &[round; 100], ANY_VERSION).expect("a majority is there");
         }
-        t.exercised(cluster.servers.persister(leader).snapshot_size() > 0, "a snapshot replaced the log");
+        t.exercised(has_snapshot(cluster, behind), "a snapshot replaced the log");
         t.scene("The follower hears again.");
         cluster.net.network().clear_tap();
         expect_event(t, "the node came, which was absent", came, &[EventKind::Created]);

@@ -4,7 +4,9 @@
 mod cluster;
 mod directed;
 mod directed_client;
+mod directed_moves;
 mod directed_sessions;
+mod directed_syncs;
 mod directed_watches;
 mod model;
 mod part_a;

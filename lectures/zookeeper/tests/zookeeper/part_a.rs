@@ -54,7 +54,9 @@ fn zk_tree_basic() {
             "a live session's ephemeral node, asked for elsewhere: {seen:?}"
         );
         let closed = zk.start(Operation::Close).wait();
-        assert!(closed.is_ok(), "a session that is closed answers {closed:?}");
+        // A client that had to move meanwhile finds no session: the answers have gone with it.
+        let is_closed = closed.is_ok() || closed == Err(Error::SessionExpired) && !t.is_ordinary();
+        assert!(is_closed, "a session that is closed answers {closed:?}");
         answers!(zk.exists("e"), Err(Error::SessionExpired));
         answers!(zk.create("f", b"", Flags::REGULAR), Err(Error::SessionExpired));
         answers!(other.sync("e"), Ok(()));

@@ -30,7 +30,8 @@ fn one_behind(t: &Test, cluster: &Cluster) -> (Zk, usize) {
 #[test]
 fn zk_local_reads_scale() {
     play("zk_local_reads_scale", 3, |_, cluster| {
-        let clients: Vec<_> = (0..6).map(|client| cluster.client_at(client % 3)).collect();
+        let clients: Vec<_> =
+            (0..6).map(|client| cluster.client_of(&[client % 3], Settings::default())).collect();
         clients[0].create("x", b"1", Flags::REGULAR).expect("a new node");
         clients.iter().for_each(|zk| zk.sync("x").expect("a leader is there"));
         let leader = cluster.leader();
@@ -100,6 +101,7 @@ fn zk_no_backward_read() {
     play("zk_no_backward_read", 3, |t, cluster| {
         let (leader, follower) = leader_and_follower(cluster);
         let reader = cluster.client_of(&[leader, follower], Settings::default());
+        reader.set_link(follower, false);
         reader.sync("").expect("a leader is there");
         let (_writer, behind) = one_behind(t, cluster);
         if behind != follower || cluster.leader() != leader {
@@ -111,6 +113,7 @@ fn zk_no_backward_read() {
         });
         t.scene("The reader loses its server, and knows no other than the one that is behind.");
         reader.set_link(leader, false);
+        reader.set_link(follower, true);
         let pending = reader.start(Operation::GetData { path: "x".into(), watch: false });
         thread::sleep(ms(1000));
         t.expect(!pending.is_done(), || {

@@ -1,11 +1,16 @@
 //! The recipes without points of their own.
 
+use labrpc::{Direction, TapAction};
 use labrt::quiet::Mutex;
 use labrt::rand;
 use labrt::sync::Arc;
 use labrt::thread;
-use zookeeper::{ANY_VERSION, Error, EventKind, Flags};
-use zookeeper_recipes::{Access, Election, Membership, Queue, ReadWriteLock, Rendezvous};
+use labrt::time::Instant;
+use zookeeper::rpc::{Delivery, Exchanged, Refused};
+use zookeeper::{ANY_VERSION, Error, EventKind, Flags, MAX_DATA, Operation, Outcome, Settings};
+use zookeeper_recipes::{
+    Access, Config, Counter, DoubleBarrier, Election, Membership, Queue, ReadWriteLock, Rendezvous,
+};
 
 use crate::cluster::{Zk, ms, play};
 
@@ -70,7 +75,7 @@ fn zk_membership_and_primary() {
     });
 }
 
-/// Each item is taken once, in order.
+/// Each item is taken once.
 #[test]
 fn zk_queue_and_rendezvous() {
     play("zk_queue_and_rendezvous", 3, |_, cluster| {
@@ -100,4 +105,113 @@ fn zk_queue_and_rendezvous() {
         producer.delete("place", ANY_VERSION).expect("the node is there");
         assert_eq!(Rendezvous::new(&producer, "place").meet(), Err(Error::NoNode));
     });
+}
+
+/// First in, first out; and the items outlive the client that brought them.
+#[test]
+fn zk_queue_in_order() {
+    play("zk_queue_in_order", 3, |t, cluster| {
+        let producer = cluster.client_at(0);
+        let queue = Queue::new(&producer, "items").expect("it lives");
+        (0..5_u8).for_each(|item| queue.push(&[item]).expect("it lives"));
+        t.scene("The producer closes its session. One consumer takes what is there.");
+        let _ = producer.start(Operation::Close).wait();
+        let consumer = cluster.client_at(1);
+        consumer.sync("items").expect("a leader is there");
+        let taken: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let popped = taken.clone();
+        let worker = thread::spawn(move || {
+            let queue = Queue::new(&consumer, "items").expect("it lives");
+            for _ in 0..5 {
+                let item = queue.pop().expect("it lives");
+                popped.lock().extend(item);
+            }
+        });
+        cluster.wait(20_000, "five items are taken, which were pushed", || taken.lock().len() == 5);
+        worker.join().expect("it ends");
+        let taken = taken.lock().clone();
+        t.expect(taken == [0, 1, 2, 3, 4], || {
+            format!("items 0 to 4 were pushed in this order, and are taken as {taken:?}")
+        });
+    });
+}
+
+/// A client dies inside a barrier. The others leave it.
+#[test]
+fn zk_barrier_without_one() {
+    play("zk_barrier_without_one", 3, |t, cluster| {
+        let left: Arc<Mutex<usize>> = Arc::default();
+        let inside: Arc<Mutex<usize>> = Arc::default();
+        let clients: Vec<_> = (0..3).map(|client| Arc::new(cluster.client_at(client))).collect();
+        let work = |(client, zk): (usize, &Arc<Zk>)| {
+            let (zk, left, inside) = (zk.clone(), left.clone(), inside.clone());
+            thread::spawn(move || {
+                let zk: &Zk = &zk;
+                let barrier = DoubleBarrier::new(zk, "barrier", 3).expect("the session lives");
+                barrier.enter(&client.to_string()).expect("the session lives");
+                *inside.lock() += 1;
+                if client > 0 {
+                    barrier.leave(&client.to_string()).expect("the session lives");
+                    *left.lock() += 1;
+                }
+            })
+        };
+        let workers: Vec<_> = clients.iter().enumerate().map(work).collect();
+        cluster.wait(60_000, "three clients enter a barrier for three", || *inside.lock() == 3);
+        t.scene("Two want to leave. The third one dies inside.");
+        clients[0].crash();
+        cluster.wait(60_000, "two leave the barrier, and the third one is dead", || *left.lock() == 2);
+        workers.into_iter().for_each(|worker| worker.join().expect("it ends"));
+    });
+}
+
+/// What fails is passed on: a name that is taken, data that are too long.
+#[test]
+fn zk_recipes_fail() {
+    play("zk_recipes_fail", 3, |t, cluster| {
+        let (one, two) = (cluster.client_at(0), cluster.client_at(1));
+        Membership::new(&one, "group").expect("it lives").join("m", b"").expect("a new name");
+        let joined = Membership::new(&two, "group").expect("it lives").join("m", b"");
+        t.expect(joined == Err(Error::NodeExists), || {
+            format!("m is a member already, and joins: {joined:?}")
+        });
+        let config = Config::new(&one, "config").expect("it lives");
+        let written = config.write(b"1", &[("f", &[7; MAX_DATA + 1])]);
+        t.expect(written == Err(Error::TooLarge), || {
+            format!("a file of a configuration is too large, and it is written: {written:?}")
+        });
+    });
+}
+
+/// A counter's client loses the answer to its write. It does not count twice.
+#[test]
+fn zk_counter_loses_an_answer() {
+    play("zk_counter_loses_an_answer", 3, |t, cluster| {
+        let settings = Settings { timeout: ms(20_000), patience: Some(ms(3000)) };
+        let zk = cluster.client_of(&[0], settings);
+        let counter = Counter::new(&zk, "counter").expect("it lives");
+        t.scene("The answer to a set is lost, until the client has no more patience.");
+        let until = Instant::now() + ms(3500);
+        cluster.net.network().set_tap(move |event| {
+            let is_answer = event.method == "ZkRpc.exchange" && event.direction == Direction::Reply;
+            let is_lost = is_answer && Instant::now() < until && brings_a_set(event.bytes);
+            if is_lost { TapAction::Drop } else { TapAction::Deliver }
+        });
+        let sum = counter.increment();
+        t.expect([Ok(1), Err(Error::ConnectionLoss)].contains(&sum), || {
+            format!("one is added to 0, the answer is lost, and the call gives {sum:?}")
+        });
+        t.exercised(sum.is_err(), "the answer to an increment was lost");
+        let data = cluster.watch.data("counter");
+        t.expect(data.as_deref() == Some(b"1"), || {
+            format!("one call has added one to 0, and the counter is {data:?}")
+        });
+    });
+}
+
+/// Whether what a server answers to an exchange holds the answer to a set.
+fn brings_a_set(bytes: &[u8]) -> bool {
+    let Ok(Ok(told)) = labgob::decode::<Result<Exchanged, Refused>>(bytes) else { return false };
+    let is_set = |one: &Delivery| matches!(one, Delivery::Reply { answer: Ok(Outcome::Set(_)), .. });
+    told.deliveries.iter().any(is_set)
 }
