@@ -66,15 +66,17 @@ fn alone(cluster: &Cluster, server: usize) -> Zk {
     cluster.client_of(&[server], Settings { timeout: ms(20_000), patience: None })
 }
 
-/// Writes until a snapshot has just replaced the log: nothing follows it.
+/// Writes until a snapshot has just replaced the log of both other servers: nothing follows it.
 fn write_up_to_a_snapshot(cluster: &Cluster, writer: &Zk, behind: usize) {
-    let leader = cluster.leader();
-    let size = || cluster.servers.persister(leader).state_size();
+    let others = || (0..3).filter(move |&server| server != behind);
+    let sizes = || others().map(|server| cluster.servers.persister(server).state_size()).collect::<Vec<_>>();
     for round in 0..100_u8 {
-        let before = size();
+        let before = sizes();
         writer.set_data("other", &[round; 100], ANY_VERSION).expect("a majority is there");
-        thread::sleep(ms(50));
-        if round > 20 && size() < before && has_snapshot(cluster, behind) {
+        // The follower applies the write behind the next heartbeat.
+        thread::sleep(ms(250));
+        let is_new = sizes().iter().zip(&before).all(|(now, before)| now < before);
+        if round > 20 && is_new && has_snapshot(cluster, behind) {
             return;
         }
     }
@@ -216,6 +218,7 @@ fn zk_failure_is_kept() {
             })
         };
         let first = ask(1);
+        cluster.settle();
         t.scene("The client has no answer, and asks another server.");
         let moves = connect(made.session, made.secret, 2);
         cluster.wait(5000, "the next server takes the session", || {
