@@ -84,8 +84,8 @@
 //! - **Snapshots while transactions go on** (the paper's fuzzy ones). `rsm`
 //!   writes a snapshot between two transactions.
 //! - **A broadcast of its own.** The paper's servers stand on Zab, these on Raft.
-//! - **Reads in order at two servers.** A server that a client has left goes on with what it was asked for. So
-//!   a read that the client asks for again elsewhere may show a later write of its own session.
+//! - **Reads in order at two servers.** A server that a client has left goes on with what it was asked for.
+//!   So a read that is asked for again elsewhere may show a later write of its own session.
 //! - **A throttle.** A client may have any number of requests under way.
 //! - **Forgetting servers.** `rsm` keeps a few bytes for each life of a server that ever forwarded a write.
 

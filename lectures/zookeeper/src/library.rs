@@ -15,8 +15,8 @@ use crate::rpc::{
 
 /// How many requests travel in one message.
 const AT_ONCE: usize = 100;
-/// How long a carrier waits at least before it looks again: at the deadline itself the client is not silent for
-/// too long yet, and a carrier that looked then would find nothing to do, again and again.
+/// How long a carrier waits at least before it looks again: at the deadline itself the client is not silent
+/// for too long yet, and a carrier that looked then would find nothing to do, again and again.
 const AFTER: Duration = Duration::from_millis(1);
 
 /// What is called with an answer.

@@ -36,8 +36,8 @@ use crate::tree::{Change, Tree};
 // handout: end
 
 /// For testers: is shown each transaction that a replica applies, its zxid, the tree behind it, and the
-/// answer. Repetitions that change nothing are not shown. A write that fails is a transaction: it has a zxid, and
-/// is shown. One that comes behind the end of its session need not be.
+/// answer. Repetitions that change nothing are not shown. A write that fails is a transaction: it has a
+/// zxid, and is shown. One that comes behind the end of its session need not be.
 pub type Probe = Arc<dyn Fn(Zxid, &Transaction, &Tree, &Answer) + Send + Sync>;
 
 // handout: put classic

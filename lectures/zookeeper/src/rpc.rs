@@ -353,9 +353,9 @@ pub struct Exchanged {
     pub first: u64,
     /// In order.
     pub deliveries: Vec<Delivery>,
-    /// Whether the leader learns from this server that the session is alive. If it was not so for a while (two
-    /// thirds of the timeout here), the client should look for another server. One answer says little: a server
-    /// that has just got its first client has told nobody yet.
+    /// Whether the leader learns from this server that the session is alive. If it was not for a while (two
+    /// thirds of the timeout here), the client should look for another server. One answer says little: a
+    /// server that has just got its first client has told nobody yet.
     pub is_heard: bool,
 }
 

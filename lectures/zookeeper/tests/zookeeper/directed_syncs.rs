@@ -108,7 +108,7 @@ fn zk_snapshot_ends_a_sync() {
     });
 }
 
-/// A session ends, and the server that it came from learns that from a snapshot: it must no longer read there.
+/// A session ends, and the server that it came from learns that from a snapshot: no more reads there.
 #[test]
 fn zk_snapshot_ends_a_session() {
     play_with("zk_snapshot_ends_a_session", 3, Some(1500), |t, cluster| {
