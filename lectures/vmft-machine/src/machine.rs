@@ -126,7 +126,8 @@ pub struct DiskOperation {
 /// Why [`Machine::run`] returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// As many instructions as asked for are retired: perhaps in the middle of a handler.
+    /// As many instructions as asked for are retired: perhaps in the middle of a handler. If the last of them
+    /// lets the guest wait, [`Exit::Waiting`] is returned instead.
     Limit,
     /// The guest waits for an interrupt. Nothing but [`Machine::interrupt`] will move it.
     Waiting,

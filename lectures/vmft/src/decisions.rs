@@ -22,7 +22,8 @@ impl State {
     ///
     /// # Errors
     /// [`HostError`], if they are of another epoch or this host is no backup. A host that has won the flag is
-    /// none: it must not acknowledge what it will not replay before it goes live.
+    /// none: it must not acknowledge what it will not replay before it goes live. A backup that is off is still
+    /// one: its answer to the last entry may have been lost.
     pub fn receive(&mut self, batch: LogBatch, now: Instant) -> Result<LogAck, HostError> {
         self.hear(batch.epoch, Role::Backup, now)?;
         let Guest::Replayed(replayer) = &mut self.guest else { return Err(HostError::WrongRole) };
@@ -149,6 +150,11 @@ impl State {
                 self.step_replaying(now);
             }
             (Ok(true), Role::Primary | Role::Backup) => self.end(Role::Lost),
+            // The clone was of a failed attempt, and a later one has succeeded: this host is free as before.
+            (Err(ArbiterError::WrongEpoch(newer)), Role::Backup) if newer > epoch && !self.has_begun => {
+                (self.guest, self.peer) = (Guest::None, None);
+                self.end(Role::Spare);
+            }
             (Err(ArbiterError::WrongEpoch(newer)), _) if newer > epoch => self.end(Role::Lost),
             _ => {}
         }

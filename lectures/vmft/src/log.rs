@@ -78,7 +78,8 @@ impl Log {
         while self.recorded.pop_front_if(|(seq, _)| *seq <= replayed).is_some() {}
     }
 
-    /// Instructions that the backup has retired, as far as this host knows.
+    /// Instructions that the backup has retired, as far as this host knows; 0 before the first
+    /// acknowledgement, which says nothing about how far it is.
     pub fn replayed_icount(&self) -> u64 {
         self.replayed_icount
     }

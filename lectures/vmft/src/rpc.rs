@@ -54,7 +54,8 @@ pub struct LogBatch {
     pub epoch: u64,
     /// In order and without gaps. Batches may overlap, overtake one another, and come twice.
     pub entries: Vec<Entry>,
-    /// Outputs up to this number have left the primary.
+    /// Outputs up to this number have left the primary. A backup that hears of some of them late, or never,
+    /// sends them again when it goes live, which does no harm.
     pub released: u64,
     /// The primary's clock, in nanoseconds. For whoever looks at the messages; no host needs it.
     pub sent_at: u64,
@@ -121,8 +122,9 @@ pub enum HostError {
 /// Why the arbiter did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArbiterError {
-    /// The flag belongs to another epoch, this one. A newer one means that the host has lost. An older one
-    /// means nothing yet: the reset is still on its way, or the host's epoch will never begin.
+    /// The flag belongs to another epoch, this one. A newer one means that the host has lost, or, if its epoch
+    /// never began, that it is free again (R10). An older one means nothing yet: the reset is still on its
+    /// way, or the host's epoch will never begin.
     WrongEpoch(u64),
     /// The arbiter cannot be reached. It may have decided all the same.
     Unreachable,

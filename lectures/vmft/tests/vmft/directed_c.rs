@@ -10,7 +10,7 @@ use labrt::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use labrt::thread;
 use tester::{Test, run};
 use vmft::rpc::{HostRpc, LogBatch};
-use vmft::{EntryKind, Interrupt, Role, Settings, guests};
+use vmft::{EntryKind, Interrupt, Role, Settings, VM, guests};
 
 use crate::cluster::{Cluster, Setup, counter, play};
 use crate::watch::Seen;
@@ -107,11 +107,14 @@ fn late_reset() {
             });
             cluster.wait(5000, "host 1 resets the flag", || is_set(&asked));
             thread::sleep(ms(1200));
-            t.scene("Everything arrives again. Host 1 crashes, too.");
+            t.scene("Everything arrives again. Host 1 crashes, too, if it has a backup.");
             cluster.watch.unfilter();
             thread::sleep(ms(1500));
-            // In the second scene host 2 may have had good reason to go on alone.
-            if cluster.role(2) != Some(Role::Live) {
+            // In the second scene each host may have had good reason to go on alone.
+            let has_lost = is_silent && cluster.watch.has_lost(2) && cluster.role(1) == Some(Role::Live);
+            if has_lost {
+                assert_eq!(client.increment(), 3);
+            } else if cluster.role(2) != Some(Role::Live) {
                 assert_eq!(client.increment(), 3);
                 repair_and_crash(&cluster);
             }
@@ -267,22 +270,28 @@ fn gap_not_acknowledged() {
     play("gap_not_acknowledged", counter, |t, cluster| {
         drop(cluster.count_to(2));
         t.scene("Messages of the log are lost, and then entries come without the first lost one.");
-        let lost: Arc<Mutex<Option<(u64, LogBatch)>>> = Arc::default();
-        let (keep, mut first) = (Arc::clone(&lost), u64::MAX);
+        cluster.watch.filter(|message| match message {
+            Seen::Log(_) => TapAction::Drop,
+            _ => TapAction::Deliver,
+        });
+        // What has left before is on its way, or there, and may be sent again beside newer entries.
+        let missing = cluster.watch.last_entry() + 1;
+        let lost: Arc<Mutex<Option<LogBatch>>> = Arc::default();
+        let keep = Arc::clone(&lost);
         cluster.watch.filter(move |message| match message {
             Seen::Log(batch) => {
-                first = batch.entries.iter().fold(first, |first, entry| first.min(entry.seq));
                 let mut later = batch.clone();
-                later.entries.retain(|entry| entry.seq > first);
+                later.entries.retain(|entry| entry.seq > missing);
                 if !later.entries.is_empty() {
-                    keep.lock().get_or_insert((first, later));
+                    keep.lock().get_or_insert(later);
                 }
                 TapAction::Drop
             }
             _ => TapAction::Deliver,
         });
         cluster.wait(2000, "two entries are lost", || lost.lock().is_some());
-        let Some((missing, batch)) = lost.lock().take() else { t.fail("they were there") };
+        let Some(batch) = lost.lock().take() else { t.fail("they were there") };
+        cluster.watch.handed(1, &batch);
         // A backup may also refuse what it cannot use yet.
         if let Some(Ok(ack)) = cluster.hosts.visit(1, move |server| HostRpc::log(&**server, batch)) {
             t.expect(ack.received_seq < missing, || {
@@ -292,5 +301,94 @@ fn gap_not_acknowledged() {
         cluster.watch.unfilter();
         thread::sleep(ms(500));
         assert_eq!(cluster.counting().increment(), 3);
+    });
+}
+
+/// The only free host takes a clone, its answer is lost, and then it hears nothing more. The epoch of its clone
+/// has not begun, so it must not go on alone. It is still free: it takes a newer clone (R10).
+#[test]
+fn clone_without_an_answer() {
+    play("clone_without_an_answer", with_spare, |t, cluster| {
+        let mut client = cluster.count_to(2);
+        t.scene("The primary crashes. Host 2 takes a clone, its answer is lost, and then it is cut off.");
+        let network = cluster.net.network();
+        let set_links = |is_open| {
+            for (from, to) in [(1, 2), (2, 1)] {
+                network.enable(cluster.hosts.link(from, to), is_open);
+            }
+        };
+        network.cut_replies(cluster.hosts.link(1, 2), true);
+        cluster.hosts.crash(0);
+        cluster.wait(5000, "host 2 has a clone", || cluster.role(2) == Some(Role::Backup));
+        set_links(false);
+        thread::sleep(ms(2000));
+        t.expect(cluster.role(2) != Some(Role::Live), || {
+            "host 2 is live with the clone of an epoch that has not begun".to_owned()
+        });
+        assert_eq!(client.increment(), 3);
+        t.scene("Host 1 reaches it again.");
+        network.cut_replies(cluster.hosts.link(1, 2), false);
+        set_links(true);
+        repair_and_crash(cluster);
+        assert_eq!(client.increment(), 4);
+    });
+}
+
+/// A host has the clone of an attempt that failed, and another host became the backup. The first host is still
+/// free: when it is needed, it takes a newer clone (R10).
+#[test]
+fn forgotten_clone_is_free() {
+    let setup = || Setup { spares: 2, ..counter() };
+    play("forgotten_clone_is_free", setup, |t, cluster| {
+        let mut client = cluster.count_to(2);
+        t.scene("The primary crashes. Host 2 takes a clone, and its answer is lost. Host 3 is the backup.");
+        cluster.net.network().cut_replies(cluster.hosts.link(1, 2), true);
+        cluster.hosts.crash(0);
+        cluster.wait(10_000, "host 1 has host 3 as its backup", || {
+            [cluster.role(1), cluster.role(3)] == [Some(Role::Primary), Some(Role::Backup)]
+        });
+        // Longer than T, so that host 2 has asked for the flag.
+        thread::sleep(ms(1500));
+        t.scene("Host 1 crashes. No other host than host 2 is free.");
+        cluster.hosts.crash(1);
+        cluster.wait(10_000, "host 3 has host 2 as its backup", || {
+            [cluster.role(3), cluster.role(2)] == [Some(Role::Primary), Some(Role::Backup)]
+        });
+        assert_eq!(client.increment(), 3);
+    });
+}
+
+/// A write has left before the guest is cloned, and the entry of its interrupt never arrives. A host that goes
+/// live with the clone starts the write again, since its guest waits for it (R8).
+#[test]
+fn write_before_the_clone() {
+    run("write_before_the_clone", |t: &Test| {
+        const BLOCKS: u32 = 40;
+        for _ in 0..4 {
+            // Host 1 has the time to reset the flag before it suspects a backup that acknowledges nothing.
+            let settings = Settings { timeout: ms(2000), ..Settings::default() };
+            let cluster =
+                Cluster::new(t, Setup { spares: 1, settings, ..Setup::new(guests::file_writer(BLOCKS)) });
+            thread::sleep(ms(random_range(20..80)));
+            t.scene("The primary crashes. The survivor clones its guest, and no entry arrives after that.");
+            let mut is_cloned = false;
+            cluster.watch.filter(move |message| match message {
+                Seen::Adopt => {
+                    is_cloned = true;
+                    TapAction::Deliver
+                }
+                Seen::Log(_) if is_cloned => TapAction::Drop,
+                _ => TapAction::Deliver,
+            });
+            cluster.hosts.crash(0);
+            let has_new_flag = || cluster.disk.with(VM, |volume| volume.flag().epoch() > 1);
+            cluster.wait(10_000, "the flag is reset for a new backup", has_new_flag);
+            t.scene("The survivor crashes, too.");
+            cluster.hosts.crash(1);
+            cluster.wait(20_000, "the guest has written its blocks", || cluster.role(2) == Some(Role::Off));
+            thread::sleep(ms(300));
+            assert_eq!(String::from_utf8_lossy(&cluster.wire.console()), ".".repeat(BLOCKS as usize));
+            cluster.finish();
+        }
     });
 }

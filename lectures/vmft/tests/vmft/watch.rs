@@ -75,6 +75,8 @@ struct Facts {
     /// The first copy of each output, and the number of its entry.
     outputs: BTreeMap<u64, Output>,
     entries: BTreeMap<u64, u64>,
+    /// The highest entry that left a primary.
+    logged: u64,
     /// The highest entry that was acknowledged, and the epoch of the newest message between hosts.
     acknowledged: u64,
     epoch: u64,
@@ -131,6 +133,21 @@ impl Watch {
     /// The highest number of any output that left.
     pub(crate) fn last_output(&self) -> u64 {
         self.facts.lock().outputs.last_key_value().map_or(0, |(&index, _)| index)
+    }
+
+    /// The highest number of any entry that left a primary.
+    pub(crate) fn last_entry(&self) -> u64 {
+        self.facts.lock().logged
+    }
+
+    /// Whether the arbiter has told a host that it has lost the flag.
+    pub(crate) fn has_lost(&self, host: usize) -> bool {
+        self.facts.lock().guests.get(&host).is_some_and(|guest| guest.is_lost)
+    }
+
+    /// A test hands entries to a host itself, beside the network.
+    pub(crate) fn handed(&self, host: usize, batch: &LogBatch) {
+        self.count_events(host, batch);
     }
 
     pub(crate) fn repeated(&self) -> u64 {
@@ -308,7 +325,10 @@ impl Watch {
             }
             ("HostRpc.heartbeat", Direction::Request) => {
                 let heartbeat: Heartbeat = decode(event.bytes);
-                self.facts.lock().reach(heartbeat.epoch);
+                // A backup may have the clone of an attempt that failed: its epoch has not begun.
+                if heartbeat.is_primary {
+                    self.facts.lock().reach(heartbeat.epoch);
+                }
                 Seen::Sign
             }
             ("HostRpc.adopt", Direction::Request) => Seen::Adopt,
@@ -348,6 +368,7 @@ impl Watch {
         let mut facts = self.facts.lock();
         facts.reach(batch.epoch);
         for entry in &batch.entries {
+            facts.logged = facts.logged.max(entry.seq);
             if let EntryKind::Output { index, .. } = entry.kind {
                 facts.entries.insert(index, entry.seq);
             }

@@ -46,12 +46,15 @@ struct Results {
 // handout: end
 // handout: bodies 0C
 impl ReplyCache {
-    /// An empty cache for clients with at most `window` calls under way.
+    /// An empty cache for clients whose calls under way have numbers below `ack_below + window`.
     pub fn new(window: u64) -> ReplyCache {
         ReplyCache { window, clients: BTreeMap::new() }
     }
 
     /// Decides about a request, and forgets what its client has acknowledged.
+    ///
+    /// A number below the request's own `ack_below`, or `window` and more above it, is no number of a correct
+    /// client: it is [`Rejection::OutsideWindow`], and changes nothing.
     ///
     /// The client's `ack_below` never falls. A late copy of an earlier request brings an old one, which
     /// changes nothing; the copy itself is refused if its number lies below what is acknowledged by now. It

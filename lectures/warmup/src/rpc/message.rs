@@ -57,12 +57,13 @@ pub enum Outcome {
 /// Why a server does not run a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rejection {
-    /// The client has said that it has the answer already.
+    /// The client has said in another request that it has the answer already.
     Stale,
     /// The request was made for an earlier life of the server, which may have run it. What that life knew is
     /// lost.
     UnknownIncarnation,
-    /// The client has more calls under way than the server keeps results for.
+    /// The number of the call is not one of the `window` numbers from the request's `ack_below` on: the client
+    /// has more calls under way than the server keeps results for, or acknowledges what it asks for.
     OutsideWindow,
 }
 

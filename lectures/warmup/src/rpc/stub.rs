@@ -23,7 +23,7 @@ pub enum Mode {
     /// Until a reply comes.
     AtLeastOnce,
     /// Until a reply comes, and not more often than this. A copy that only asked for the server's incarnation
-    /// does not count: the server has refused it and said which life it lives.
+    /// does not count if the server has refused it and said which life it lives. If it is lost it counts.
     AtMostOnce {
         /// Number of copies. At least 1.
         attempts: NonZeroU32,
@@ -93,8 +93,9 @@ impl Calls {
 // handout: end
 // handout: bodies 0C
 impl Stub {
-    /// A client at `address` that reaches its server over `end`, with at most `window` calls at the same
-    /// time. The server must be started with the same window, or a larger one.
+    /// A client at `address` that reaches its server over `end`. A call waits until its number is below that
+    /// of the oldest call under way plus `window`: so at most `window` calls are under way at the same time.
+    /// The server must be started with the same window, or a larger one.
     ///
     /// # Panics
     /// If the window is 0.

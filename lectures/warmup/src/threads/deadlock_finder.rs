@@ -2,9 +2,10 @@
 //!
 //! A thread that takes lock B while it holds lock A adds the edge A → B to the lock-order graph. A cycle of
 //! edges by different threads is a deadlock of some other schedule: each thread of the cycle can hold its
-//! first lock while it waits for its second. Two exceptions keep correct programs from being reported: edges
-//! of one thread alone never wait for each other, and a third lock that two threads both hold around their
-//! edges keeps them apart (Havelund, *Using runtime analysis to guide model checking*, SPIN 2000).
+//! first lock while it waits for its second. A thread that takes a lock it holds already is a cycle of one
+//! lock: it waits for itself. Two exceptions keep correct programs from being reported: two edges of one
+//! thread never wait for each other, and a third lock that two threads both hold around their edges keeps them
+//! apart (Havelund, *Using runtime analysis to guide model checking*, SPIN 2000).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,7 +18,7 @@ pub enum Step {
     Unlock(String),
     /// It begins to send on this unbuffered channel, and goes on when another thread receives.
     Send(String),
-    /// It begins to receive from this channel.
+    /// It begins to receive from this channel, and waits for a send if none has begun.
     Receive(String),
 }
 
@@ -42,8 +43,9 @@ impl Event {
 /// A deadlock that can happen, or has happened.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deadlock {
-    /// Threads that can wait for one another in a circle. For each, where it took the lock that it holds and
-    /// where it wants the next one.
+    /// Threads that can wait for one another in a circle, or a thread that waits for itself. For each, where it
+    /// took the lock that it holds and where it wants the next one. Other lines that make the same cycle of
+    /// locks again make no other deadlock: the lines are those that come first in the trace.
     LockCycle {
         /// The locks, each taken while the one before it is held; the first one while the last is held.
         locks: Vec<String>,
@@ -76,21 +78,17 @@ struct Edge {
 
 // handout: end
 // handout: body 0B
-/// Reports every deadlock of the trace once. A cycle of locks begins with the lock that is first by name.
+/// Reports every deadlock of the trace once, in the order of [`Deadlock`]. A cycle of locks begins with the
+/// lock that is first by name.
 pub fn find_deadlocks(trace: &[Event]) -> Vec<Deadlock> {
     let edges = edges(trace);
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for first in 0..edges.len() {
         extend(&edges, &mut vec![first], &mut found);
     }
-    found.extend(blocked_sends(trace));
-    // Other lines may make the same cycle again.
-    let mut reported = BTreeSet::new();
-    let is_new = |deadlock: &Deadlock| match deadlock {
-        Deadlock::LockCycle { locks, .. } => reported.insert(locks.clone()),
-        Deadlock::BlockedSend { .. } => true,
-    };
-    found.into_iter().filter(is_new).collect()
+    let cycles = found.into_iter().map(|(locks, sites)| Deadlock::LockCycle { locks, sites });
+    let blocked: BTreeSet<Deadlock> = blocked_sends(trace).into_iter().collect();
+    cycles.chain(blocked).collect()
 }
 
 // handout: body 0B
@@ -127,14 +125,15 @@ fn edges(trace: &[Event]) -> Vec<Edge> {
 // handout: body 0B
 /// Extends a path of edges by every edge that can follow, and reports it when it has become a cycle. A cycle
 /// is found once for each of its edges, so only the one that begins with the least lock counts.
-fn extend(edges: &[Edge], path: &mut Vec<usize>, found: &mut BTreeSet<Deadlock>) {
+///
+/// `found` has the source lines by the locks; those that were found first stay.
+fn extend(edges: &[Edge], path: &mut Vec<usize>, found: &mut BTreeMap<Vec<String>, Vec<String>>) {
     let (first, last) = (&edges[path[0]], &edges[path[path.len() - 1]]);
     if last.wanted == first.held {
         let path = path.iter().map(|&index| &edges[index]);
-        found.insert(Deadlock::LockCycle {
-            locks: path.clone().map(|edge| edge.held.clone()).collect(),
-            sites: path.flat_map(|edge| [edge.held_at.clone(), edge.wanted_at.clone()]).collect(),
-        });
+        let locks = path.clone().map(|edge| edge.held.clone()).collect();
+        let sites = path.flat_map(|edge| [edge.held_at.clone(), edge.wanted_at.clone()]).collect();
+        found.entry(locks).or_insert(sites);
         return;
     }
     for (index, next) in edges.iter().enumerate() {

@@ -11,7 +11,7 @@ use warmup::threads::{
 };
 
 use crate::part_b::join_all;
-use crate::schedules::in_all_seeds;
+use crate::schedules::{in_all_seeds, perturbed, simulate};
 
 /// A wait ends when the last task is done, for every thread that waits.
 #[test]
@@ -44,6 +44,9 @@ fn threads_wait_group() {
         t.scene("Six tasks, and two threads that wait for all of them.");
         check();
         in_all_seeds(t, 40, check);
+        t.scene("A task is done, and there is none.");
+        let outcome = simulate(perturbed(1), || WaitGroup::new().done());
+        t.expect(outcome.result.is_err(), || "it did not panic".to_owned());
     });
 }
 
@@ -132,6 +135,35 @@ fn threads_turnstile_order() {
     });
 }
 
+/// A signal while nobody waits is lost: threads that come later wait for the next one.
+fn signal_nobody() {
+    let turnstile = Arc::new(Turnstile::new());
+    turnstile.let_one();
+    turnstile.let_all();
+    assert_eq!(turnstile.waiting(), 0, "threads that wait after a signal that found nobody");
+    let passed = Arc::new(quiet::Mutex::new(false));
+    let (of_thread, is_through) = (Arc::clone(&turnstile), Arc::clone(&passed));
+    let thread = thread::spawn(move || {
+        of_thread.pass();
+        *is_through.lock() = true;
+    });
+    thread::sleep(Duration::from_millis(20));
+    assert!(!*passed.lock(), "a thread has passed by a signal that came before it");
+    assert_eq!(turnstile.waiting(), 1, "threads that wait");
+    turnstile.let_one();
+    join_all(vec![thread]);
+}
+
+/// A signal is for threads that wait, and not for those that come later.
+#[test]
+fn threads_turnstile_empty() {
+    run("threads_turnstile_empty", |t: &Test| {
+        t.scene("A signal comes, then a thread, then another signal.");
+        signal_nobody();
+        in_all_seeds(t, 20, signal_nobody);
+    });
+}
+
 /// More traces: locks given up in any order, one thread twice in a circle, several channels.
 #[test]
 fn threads_deadlock_details() {
@@ -182,5 +214,11 @@ fn threads_deadlock_details() {
             site: "x.rs:1".to_owned(),
         };
         expect("a receive from another channel", &channels, &[blocked]);
+        let opposite = |line: u32| [both("one", "A", "B", line), both("two", "B", "A", line + 2)].concat();
+        let first = Deadlock::LockCycle {
+            locks: ["A", "B"].map(str::to_owned).to_vec(),
+            sites: ["x.rs:7", "x.rs:8", "x.rs:9", "x.rs:10"].map(str::to_owned).to_vec(),
+        };
+        expect("the same cycle twice, in line 7 first", &[opposite(7), opposite(11)].concat(), &[first]);
     });
 }

@@ -340,7 +340,12 @@ fn rpc_concurrent_clients() {
                 threads.into_iter().sum::<u64>()
             });
             let (answered, all) = (answered.into_iter().sum::<u64>(), CLIENTS * WINDOW * CALLS);
-            t.expect(answered == all, || format!("{answered} of {all} calls were answered"));
+            t.expect(answered == all, || {
+                let refused = served.rejections();
+                let refused = refused.iter().filter(|(_, why)| *why != Rejection::UnknownIncarnation);
+                let refused: Vec<_> = refused.take(3).collect();
+                format!("{answered} of {all} calls were answered; the server refused {refused:?}")
+            });
             let effects = served.effects();
             let once = effects.values().filter(|times| **times == 1).count() as u64;
             t.expect(once == all, || format!("{once} of {all} calls took effect once"));

@@ -1,18 +1,23 @@
-//! Part 0C: what one life of a server leaves to the next.
+//! Part 0C: what one life of a server, or of a client, leaves to the next, and what becomes of calls under way.
 
 use std::num::NonZeroU32;
 
 use labapi::Persister;
+use labrpc::{Name, Server};
+use labrt::node::Node;
 use labrt::quiet;
 use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use labrt::time::Duration;
 use tester::{Net, Test, run};
-use warmup::rpc::{ClientId, Dispatcher, Guarantee, Handler, Mode, Outcome, Request, RpcClient};
+use warmup::rpc::{
+    CallError, ClientId, Dispatcher, Guarantee, Handler, Mode, Outcome, RESEND, Rejection, Reply, Request,
+    Rpc, RpcClient, Stub,
+};
 
 use crate::part_b::join_all;
 use crate::schedules::in_all_seeds;
-use crate::server::{Served, Step, add};
+use crate::server::{Served, Step, add, expect_bounded, in_parallel};
 
 /// An exactly-once server crashes after a call was acknowledged. A late copy of that call, to the next life,
 /// must not run: it looks new there if the acknowledgement was only in memory (C2).
@@ -70,6 +75,123 @@ fn rpc_first_call_through_a_crash() {
         let _ = reviver.join();
         t.scene("The client calls the new life.");
         t.expect(add(&stub, 2).is_ok(), || "a call to the new life failed".to_owned());
+    });
+}
+
+/// A client is started again at the same address. It counts its calls from 1 again, and must not get the
+/// results of its earlier life.
+#[test]
+fn rpc_client_restarts() {
+    run("rpc_client_restarts", |t: &Test| {
+        let net = Net::as_drawn(t);
+        for guarantee in [Guarantee::AtMostOnce, Guarantee::ExactlyOnce] {
+            let served = Served::new(t, &net, guarantee, 1, Duration::ZERO);
+            let attempts = NonZeroU32::new(1_000).expect("it is not 0");
+            let is_exact = guarantee == Guarantee::ExactlyOnce;
+            let mode = if is_exact { Mode::ExactlyOnce } else { Mode::AtMostOnce { attempts } };
+            t.scene(format!("{guarantee:?}: three lives of a client at one address make two calls each."));
+            for tag in [1, 3, 5] {
+                let (stub, _) = served.client_at(1, mode);
+                for tag in [tag, tag + 1] {
+                    let sum = add(&stub, tag);
+                    t.expect(sum == Ok(tag), || {
+                        format!("call {tag}: expected the sum {tag}, but got {sum:?}")
+                    });
+                }
+            }
+        }
+    });
+}
+
+/// Several copies of a call come while it runs. Each of them is answered, for the reply to any other one may
+/// be lost.
+#[test]
+fn rpc_every_copy_answered() {
+    run("rpc_every_copy_answered", |t: &Test| {
+        const COPIES: u64 = 4;
+        let net = Net::new();
+        let served = Served::new(t, &net, Guarantee::AtMostOnce, 1, Duration::from_millis(300));
+        let (stub, _) = served.client(Mode::AtMostOnce { attempts: NonZeroU32::MIN });
+        t.scene(format!("A call runs for 300 ms, and {COPIES} copies of it come meanwhile."));
+        let _ = add(&stub, 1);
+        let requests = served.requests();
+        let request = requests.into_iter().max_by_key(|request| request.incarnation);
+        let request = request.expect("the call came to the server");
+        let outcomes = in_parallel(COPIES, move |_| {
+            let (link, end) = net.make_end(served.group.name(0));
+            net.network().enable(link, true);
+            let reply = RpcClient::new(end).timeout(Duration::from_secs(5)).call(&request);
+            reply.map(|reply| reply.outcome)
+        });
+        let answered = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Outcome::Value(_)))).count();
+        t.expect(answered as u64 == COPIES, || {
+            format!("{answered} of {COPIES} copies of a call were answered: {outcomes:?}")
+        });
+    });
+}
+
+/// A client gives calls up while they run. Nobody asks for their results, so the cache must not keep them
+/// (C4).
+#[test]
+fn rpc_given_up_is_forgotten() {
+    run("rpc_given_up_is_forgotten", |t: &Test| {
+        const CALLS: u64 = 6;
+        let net = Net::new();
+        let served = Served::new(t, &net, Guarantee::AtMostOnce, 1, RESEND * 5 / 2);
+        let (stub, _) = served.client(Mode::AtMostOnce { attempts: NonZeroU32::MIN });
+        t.scene(format!("A client makes {CALLS} calls, and gives each up while it runs."));
+        for tag in 1..=CALLS {
+            let result = add(&stub, tag);
+            t.exercised(result == Err(CallError::Lost), "a call was not given up");
+        }
+        thread::sleep(RESEND * 5);
+        let cached = served.group.visit(0, |server| server.cached_results() as u64).unwrap_or(0);
+        expect_bounded(t, cached, 1, 1);
+    });
+}
+
+/// A server that has restarted while a call to its earlier life was under way; the reply to that call comes
+/// after a reply of the new life.
+#[derive(Default)]
+struct TwoLives;
+
+impl Rpc for TwoLives {
+    fn call(&self, request: Request) -> Reply {
+        let is_old = request.method == "to the old life";
+        let incarnation = if is_old { 1 } else { 2 };
+        if is_old && request.incarnation != 0 {
+            thread::sleep(RESEND / 2);
+        }
+        let is_known = request.incarnation == incarnation;
+        let refused = Outcome::Rejected(Rejection::UnknownIncarnation);
+        let outcome = if is_known { Outcome::Value(request.args) } else { refused };
+        Reply { seq: request.seq, incarnation, outcome }
+    }
+}
+
+/// A late reply of an earlier life does not make the client forget the life that it knows by now.
+#[test]
+fn rpc_late_reply_of_an_old_life() {
+    run("rpc_late_reply_of_an_old_life", |t: &Test| {
+        let net = Net::new();
+        net.network()
+            .add_server("lives", Server::new(&Node::new("lives")).with(Arc::new(TwoLives).into_service()));
+        let (link, end) = net.make_end(&Name::from("lives"));
+        net.network().enable(link, true);
+        let attempts = NonZeroU32::new(20).expect("it is not 0");
+        let stub = Arc::new(Stub::new(end, 1, Mode::AtMostOnce { attempts }, 2));
+        t.scene("A call to the old life is under way. Another call meets the new life.");
+        let of_thread = Arc::clone(&stub);
+        let old = thread::spawn(move || of_thread.call("to the old life", vec![1]));
+        thread::sleep(RESEND / 5);
+        let met = stub.call("to the new life", vec![2]);
+        t.exercised(met == Err(CallError::ServerRestarted), "the client knew the new life already");
+        t.exercised(old.join().ok() == Some(Ok(vec![1])), "the call to the old life was not answered");
+        t.scene("The client calls the new life again.");
+        let result = stub.call("to the new life", vec![3]);
+        t.expect(result == Ok(vec![3]), || {
+            format!("the client has heard of this life, and the call returned {result:?}")
+        });
     });
 }
 

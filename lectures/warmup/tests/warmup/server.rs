@@ -253,6 +253,11 @@ impl Served {
             *clients += 1;
             *clients
         };
+        self.client_at(address, mode)
+    }
+
+    /// A client at this address, which may have had one before.
+    pub(crate) fn client_at(&self, address: u64, mode: Mode) -> (Stub, usize) {
         let (link, end) = self.net.make_end(self.group.name(0));
         self.net.network().enable(link, true);
         (Stub::new(end, address, mode, self.window), link)
