@@ -410,6 +410,8 @@ impl Watch {
             facts.guests.entry(host).or_default().is_lost = true;
             return;
         }
+        // Its primary may have died before it said anything in this epoch.
+        facts.reach(epoch);
         let winner = *facts.winners.entry(epoch).or_insert(host);
         drop(facts);
         self.test.note_server(host, "wins the flag");
