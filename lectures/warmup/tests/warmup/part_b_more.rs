@@ -138,8 +138,8 @@ fn threads_turnstile_order() {
 /// A signal while nobody waits is lost: threads that come later wait for the next one.
 fn signal_nobody() {
     let turnstile = Arc::new(Turnstile::new());
-    turnstile.let_one();
     turnstile.let_all();
+    turnstile.let_one();
     assert_eq!(turnstile.waiting(), 0, "threads that wait after a signal that found nobody");
     let passed = Arc::new(quiet::Mutex::new(false));
     let (of_thread, is_through) = (Arc::clone(&turnstile), Arc::clone(&passed));
