@@ -22,8 +22,8 @@ impl State {
     ///
     /// # Errors
     /// [`HostError`], if they are of another epoch or this host is no backup. A host that has won the flag is
-    /// none: it must not acknowledge what it will not replay before it goes live. A backup that is off is still
-    /// one: its answer to the last entry may have been lost.
+    /// none: it must not acknowledge what it will not replay before it goes live. A backup that is off is
+    /// still one: its answer to the last entry may have been lost.
     pub fn receive(&mut self, batch: LogBatch, now: Instant) -> Result<LogAck, HostError> {
         self.hear(batch.epoch, Role::Backup, now)?;
         let Guest::Replayed(replayer) = &mut self.guest else { return Err(HostError::WrongRole) };

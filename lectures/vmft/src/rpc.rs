@@ -122,9 +122,9 @@ pub enum HostError {
 /// Why the arbiter did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArbiterError {
-    /// The flag belongs to another epoch, this one. A newer one means that the host has lost, or, if its epoch
-    /// never began, that it is free again (R10). An older one means nothing yet: the reset is still on its
-    /// way, or the host's epoch will never begin.
+    /// The flag belongs to another epoch, this one. A newer one means that the host has lost, or, if its
+    /// epoch never began, that it is free again (R10). An older one means nothing yet: the reset is still on
+    /// its way, or the host's epoch will never begin.
     WrongEpoch(u64),
     /// The arbiter cannot be reached. It may have decided all the same.
     Unreachable,

@@ -304,8 +304,8 @@ fn gap_not_acknowledged() {
     });
 }
 
-/// The only free host takes a clone, its answer is lost, and then it hears nothing more. The epoch of its clone
-/// has not begun, so it must not go on alone. It is still free: it takes a newer clone (R10).
+/// The only free host takes a clone, its answer is lost, and then it hears nothing more. The epoch of its
+/// clone has not begun, so it must not go on alone. It is still free: it takes a newer clone (R10).
 #[test]
 fn clone_without_an_answer() {
     play("clone_without_an_answer", with_spare, |t, cluster| {
@@ -334,8 +334,8 @@ fn clone_without_an_answer() {
     });
 }
 
-/// A host has the clone of an attempt that failed, and another host became the backup. The first host is still
-/// free: when it is needed, it takes a newer clone (R10).
+/// A host has the clone of an attempt that failed, and another host became the backup. The first host is
+/// still free: when it is needed, it takes a newer clone (R10).
 #[test]
 fn forgotten_clone_is_free() {
     let setup = || Setup { spares: 2, ..counter() };
@@ -358,8 +358,8 @@ fn forgotten_clone_is_free() {
     });
 }
 
-/// A write has left before the guest is cloned, and the entry of its interrupt never arrives. A host that goes
-/// live with the clone starts the write again, since its guest waits for it (R8).
+/// A write has left before the guest is cloned, and the entry of its interrupt never arrives. A host that
+/// goes live with the clone starts the write again, since its guest waits for it (R8).
 #[test]
 fn write_before_the_clone() {
     run("write_before_the_clone", |t: &Test| {

@@ -42,8 +42,8 @@ impl KeyValue {
 }
 
 impl Handler for KeyValue {
-    /// The form of the arguments is free, since only [`Clerk`] sends them. The result is the encoded text that a
-    /// get reads, empty for writes. A request that makes no sense is answered with [`Value::Unit`].
+    /// The form of the arguments is free, since only [`Clerk`] sends them. The result is the encoded text
+    /// that a get reads, empty for writes. A request that makes no sense is answered with [`Value::Unit`].
     fn handle(&self, method: &str, args: &[u8]) -> Vec<u8> {
         encode(&self.operate(method, args).unwrap_or(Value::Unit))
     }

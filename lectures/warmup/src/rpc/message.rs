@@ -62,8 +62,8 @@ pub enum Rejection {
     /// The request was made for an earlier life of the server, which may have run it. What that life knew is
     /// lost.
     UnknownIncarnation,
-    /// The number of the call is not one of the `window` numbers from the request's `ack_below` on: the client
-    /// has more calls under way than the server keeps results for, or acknowledges what it asks for.
+    /// The number of the call is not one of the `window` numbers from the request's `ack_below` on: the
+    /// client has more calls under way than the server keeps results for, or acknowledges what it asks for.
     OutsideWindow,
 }
 

@@ -4,8 +4,8 @@
 //! edges by different threads is a deadlock of some other schedule: each thread of the cycle can hold its
 //! first lock while it waits for its second. A thread that takes a lock it holds already is a cycle of one
 //! lock: it waits for itself. Two exceptions keep correct programs from being reported: two edges of one
-//! thread never wait for each other, and a third lock that two threads both hold around their edges keeps them
-//! apart (Havelund, *Using runtime analysis to guide model checking*, SPIN 2000).
+//! thread never wait for each other, and a third lock that two threads both hold around their edges keeps
+//! them apart (Havelund, *Using runtime analysis to guide model checking*, SPIN 2000).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -43,9 +43,9 @@ impl Event {
 /// A deadlock that can happen, or has happened.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deadlock {
-    /// Threads that can wait for one another in a circle, or a thread that waits for itself. For each, where it
-    /// took the lock that it holds and where it wants the next one. Other lines that make the same cycle of
-    /// locks again make no other deadlock: the lines are those that come first in the trace.
+    /// Threads that can wait for one another in a circle, or a thread that waits for itself. For each, where
+    /// it took the lock that it holds and where it wants the next one. Other lines that make the same cycle
+    /// of locks again make no other deadlock: the lines are those that come first in the trace.
     LockCycle {
         /// The locks, each taken while the one before it is held; the first one while the last is held.
         locks: Vec<String>,

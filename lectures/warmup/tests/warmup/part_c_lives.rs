@@ -1,4 +1,5 @@
-//! Part 0C: what one life of a server, or of a client, leaves to the next, and what becomes of calls under way.
+//! Part 0C: what one life of a server, or of a client, leaves to the next, and what becomes of calls under
+//! way.
 
 use std::num::NonZeroU32;
 
