@@ -255,9 +255,9 @@ impl Client {
         Ok(bytes)
     }
 
-    /// Reads a whole file, from one file: if another one gets the name meanwhile, that one. The answers say
-    /// which file each chunk belongs to; a reader that did not compare them could join two halves of two
-    /// files.
+    /// Reads a whole file, from one file: if another one gets the name meanwhile, that one. What is known of
+    /// its places is forgotten first, so the master says anew which file has the name. The answers say which
+    /// file each chunk belongs to; a reader that did not compare them could join two halves of two files.
     ///
     /// # Errors
     /// As [`Client::read`].

@@ -29,7 +29,8 @@ pub fn check_new(path: &str) -> Result<(), MasterError> {
     if path.starts_with(HIDDEN) { Err(MasterError::BadPath) } else { check(path) }
 }
 
-/// The name under which a deleted file can be restored. `number` makes it different from all others.
+/// The name under which a deleted file can be restored. `number` makes it different from all others, also
+/// from those of files that had the same path.
 pub fn hidden(path: &str, number: u64) -> String {
     format!("{HIDDEN}{number}{path}")
 }

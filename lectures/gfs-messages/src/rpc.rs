@@ -130,7 +130,9 @@ pub enum FileChange {
         /// Its name.
         path: String,
     },
-    /// Gives a file, also a deleted one, another name.
+    /// Gives a file, also a deleted one, another name. The file is looked for first: without it the answer
+    /// is `NoFile`, whatever has the new name. Its own name is taken, too, so that is `Exists`; with
+    /// `replace` nothing happens.
     Rename {
         /// The old name.
         from: String,
@@ -139,7 +141,8 @@ pub enum FileChange {
         /// Whether a file that has the new name is deleted in the same step. Otherwise that is an error.
         replace: bool,
     },
-    /// Makes a file that shares all chunks of another one.
+    /// Makes a file that shares all chunks of another one, which is looked for first: without it the answer
+    /// is `NoFile`, whatever has the new name.
     Snapshot {
         /// The file.
         from: String,
@@ -225,11 +228,12 @@ pub struct Heartbeat {
     pub chunks: Vec<(Handle, Option<Version>)>,
     /// Damaged chunks.
     pub corrupt: Vec<Handle>,
-    /// Leases that the server would like to keep.
+    /// Leases that the server would like to keep: those that clients have used lately. Without more time a
+    /// mutation that waits behind others would find the lease over, and its client would try again.
     pub wishes: Vec<(Handle, Version)>,
     /// Leases that the server has given up.
     pub released: Vec<Released>,
-    /// Bytes that are free on its disk.
+    /// Bytes that are free on its disk. Each chunk there counts as a full one, since it may become one.
     pub free: u64,
 }
 
@@ -457,6 +461,7 @@ labrpc::service! {
         /// Where a chunk is.
         fn find_chunk(question: FindChunk) -> Result<Located, MasterError>;
         /// Where the next chunk is; makes it if there is none. It is found for writing.
+        /// [`MasterError::NoChunk`]: the file ends before the place that the client has seen.
         fn add_chunk(question: AddChunk) -> Result<Located, MasterError>;
         /// A chunkserver lives.
         fn heartbeat(heartbeat: Heartbeat) -> HeartbeatReply;
@@ -475,13 +480,14 @@ labrpc::service! {
         /// At the primary: writes behind the chunk's end on all replicas. Returns the offset in the chunk.
         fn append(args: AppendArgs) -> Result<usize, ChunkError>;
         /// At a secondary: the next mutation of the primary's order. "Ok" says that it and all before it are
-        /// applied here. One that comes early is refused, or waits for those before it.
+        /// applied here. One that comes early is refused ([`ChunkError::Gap`]), or waits for those before it.
         fn apply(args: ApplyArgs) -> Result<(), ChunkError>;
         /// Reads from this replica.
         fn read(args: ReadArgs) -> Result<ReadReply, ChunkError>;
         /// Makes an empty chunk. A repetition finds it; [`ChunkError::Stale`]: it has another version here.
         fn create(chunk: ChunkVersion) -> Result<(), ChunkError>;
-        /// Gives a replica a new version. The leases of the old one are over.
+        /// Gives a replica a new version. The leases of the old one are over. A repetition finds the version
+        /// that it asks for, and is answered alike.
         fn raise(raise: Raise) -> Result<Raised, ChunkError>;
         /// Makes the server the primary of a chunk.
         fn grant(grant: Grant) -> Result<(), ChunkError>;

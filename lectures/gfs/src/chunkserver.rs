@@ -113,7 +113,8 @@ impl ChunkServer {
 
     /// A heartbeat with what has changed since the change `known`; and the newest change. A chunk that is
     /// gone is told without a version. Corrupt chunks are told each time: they stay until the master has a
-    /// good copy elsewhere, and it may have been restarted since.
+    /// good copy elsewhere, and it may have been restarted since. Extensions ride on heartbeats (§3.1): a
+    /// primary asks for more time for each lease that is in force and was used within a lease's length.
     fn heartbeat(&self, number: u64, is_full: bool, known: u64) -> (Heartbeat, u64) {
         let state = self.state.lock();
         let now = Instant::now();
@@ -125,7 +126,6 @@ impl ChunkServer {
             changed.map(|(handle, _)| (*handle, version(handle))).collect()
         };
         let corrupt = state.chunks.iter().filter(|(_, replica)| replica.is_corrupt);
-        // Extensions ride on heartbeats (§3.1). Who has not written for a lease's length does not need one.
         let wishes = state.chunks.iter().filter_map(|(handle, replica)| {
             let lease = replica.lease.as_ref()?;
             let is_wanted = now < lease.until && now < lease.used + self.settings.lease;

@@ -43,7 +43,7 @@ pub struct Locations {
     silence: Duration,
     /// When any server was heard last.
     listened: Option<Instant>,
-    /// When one was heard again, after none had been for long.
+    /// When one was heard again, after none had been for long: the end of that time.
     deaf_until: Option<Instant>,
 }
 

@@ -273,14 +273,16 @@ impl Master {
         Ok((file.id, index, chunks, *handle.ok_or(MasterError::NoChunk)?))
     }
 
-    /// Where to read: all good replicas. No lease is needed, and none is looked at: readers do not disturb
-    /// writers (§2.4). They may see a mutation on one replica and not yet on another.
+    /// Where to read: all good replicas of the version in the log. A shadow takes the highest version that
+    /// servers tell, if that is higher: they tell it first, and its log may lack the last records for long.
+    ///
+    /// No lease is needed, and none is looked at: readers do not disturb writers (§2.4). They may see a
+    /// mutation on one replica and not yet on another.
     fn find_for_reading(&self, question: &FindChunk) -> Result<Located, MasterError> {
         let state = self.lock();
         let (file, index, chunks, handle) =
             Master::resolve(state.namespace(), &question.path, question.index)?;
         let logged = state.namespace().chunk(handle).map_or(0, |chunk| chunk.version);
-        // A shadow hears of a new version from the servers first.
         let version = if self.is_shadow { logged.max(state.locations.highest(handle)) } else { logged };
         let replicas = state.locations.replicas(handle, version, Instant::now());
         if replicas.is_empty() {

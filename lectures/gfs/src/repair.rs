@@ -150,8 +150,9 @@ impl State {
             .collect()
     }
 
-    /// Chunks that the server shall delete: orphans, stale replicas, and those that others have replaced. The
-    /// last known data of a chunk are never deleted, however old.
+    /// Chunks that the server shall delete: orphans; stale replicas, if there is a good one; and those that
+    /// are of no use, once `goal` good ones have replaced them. The last known data of a chunk are never
+    /// deleted, however old.
     pub(crate) fn garbage(&self, server: ServerId, goal: usize, now: Instant) -> Vec<(Handle, Version)> {
         let chunks = self.locations.chunks(server).into_iter();
         let is_garbage = |&(handle, version, is_good): &(Handle, Version, bool)| {

@@ -200,9 +200,9 @@ impl State {
     /// version here. The count of mutations begins at 0, alike on all replicas of the new version.
     ///
     /// # Errors
-    /// [`ChunkError::Stale`] unless the replica has exactly the version that it is raised from.
+    /// [`ChunkError::Stale`] unless the replica has exactly the version that it is raised from, or, since the
+    /// answer may have been lost, the one that it is raised to: a repetition is answered as the first one.
     pub(crate) fn raise(&mut self, raise: Raise, now: Instant) -> Result<Raised, ChunkError> {
-        // A repetition finds the new version already.
         if self.replica(raise.handle)?.version != raise.to {
             self.good(raise.handle, raise.from)?;
             let revoked = raise.from;

@@ -49,7 +49,9 @@ fn gfs_late_grant() {
             cluster.wait_for(5000, "an answer", || peer.push_data(&push).ok()?.ok());
             let write = WriteArgs { handle: grant.handle, version: grant.version, offset: 0, data: vec![id] };
             let answer = cluster.wait_for(5000, "an answer", || peer.write(&write).ok());
-            assert!(matches!(answer, Err(ChunkError::NotPrimary | ChunkError::Stale)), "{answer:?}");
+            t.expect(matches!(answer, Err(ChunkError::NotPrimary | ChunkError::Stale)), || {
+                format!("a write under a lease that is over, whose grant came again: {answer:?}")
+            });
         };
         try_again(1);
         t.scene("A lease runs out. Then its grant comes once more.");
@@ -57,6 +59,19 @@ fn gfs_late_grant() {
         thread::sleep(ms(3000));
         try_again(2);
         same(cluster.client().read("/b", 0, 64), text("b", 64), "what was read");
+        t.scene(
+            "A primary gives its lease up, since the others lack the data. Then the grant comes once more.",
+        );
+        client.create("/c").expect("a new file");
+        client.write("/c", 0, &text("c", 64)).expect("a write");
+        let (primary, grant) = grants.lock().last().cloned().expect("a grant");
+        let push = PushData { id: DataId { client: 8, number: 3 }, bytes: text("c", 64), chain: Vec::new() };
+        cluster.wait_for(5000, "an answer", || cluster.server(primary).push_data(&push).ok()?.ok());
+        let (handle, version) = (grant.handle, grant.version);
+        let write = WriteArgs { handle, version, offset: 0, data: vec![push.id] };
+        let answer = cluster.server(primary).write(&write);
+        t.exercised(matches!(answer, Ok(Err(ChunkError::Failed(_)))), "a mutation fails at the secondaries");
+        try_again(4);
     });
 }
 

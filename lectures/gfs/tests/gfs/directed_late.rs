@@ -39,7 +39,8 @@ fn gfs_late_apply() {
                 let push = PushData { id, bytes: text("one", 200), chain: Vec::new() };
                 cluster.wait_for(5000, "an answer", || peer.push_data(&push).ok()?.ok());
             }
-            cluster.wait_for(5000, "an answer", || peer.apply(&first).ok())
+            // One that lacks those before it may also wait for them.
+            (0..5).find_map(|_| peer.timeout(ms(1000)).apply(&first).ok())
         };
         let is_new = |what: &str| {
             same(cluster.client_at(Some(secondary)).read("/a", 0, 200), text("two", 200), what);
@@ -49,7 +50,15 @@ fn gfs_late_apply() {
         is_new("what was written last");
         t.scene("It restarts, and gets it again.");
         cluster.restart_server(secondary);
-        assert!(matches!(again(), Err(ChunkError::Gap | ChunkError::Stale | ChunkError::NoChunk)));
+        let answer = again();
+        t.expect(
+            matches!(answer, None | Some(Err(ChunkError::Gap | ChunkError::Stale | ChunkError::NoChunk))),
+            || {
+                format!(
+                    "a server that has restarted counts anew, and answers an old mutation with {answer:?}"
+                )
+            },
+        );
         is_new("what was written last");
     });
 }
@@ -125,16 +134,26 @@ fn gfs_snapshot_of_a_file_that_goes() {
         let change = FileChange::Snapshot { from: "/a".to_owned(), to: "/b".to_owned() };
         let request = ChangeRequest { op: OpId { client: 9, number: 1 }, change };
         let (master, first) = (cluster.master(), request.clone());
-        let asking = thread::spawn_named("client", move || master.change(&first));
-        cluster.wait(10_000, "a lease is taken back", || *is_asked.lock());
+        // "Retry" is no refusal, so the same is asked again.
+        let asking = thread::spawn_named("client", move || {
+            (0..20).find_map(|_| {
+                thread::sleep(ms(10));
+                master.change(&first).ok().filter(|answer| *answer != Err(MasterError::Retry))
+            })
+        });
+        // On a bad network the lease may be over, so that there is none to be taken back.
+        let at = Instant::now();
+        while !*is_asked.lock() && at.elapsed() < ms(2000) {
+            thread::sleep(ms(1));
+        }
         let hidden = client.delete("/a").expect("the file is there");
         let answer = asking.join().expect("it does not panic");
-        t.exercised(answer == Ok(Err(MasterError::NoFile)), "the snapshot came too late");
+        t.exercised(answer == Some(Err(MasterError::NoFile)), "the snapshot came too late");
         t.scene("The file is back. A copy of the request comes late.");
         client.rename(&hidden, "/a").expect("the file is there");
         let master = cluster.master();
         let late = cluster.wait_for(10_000, "an answer", || master.change(&request).ok());
-        t.expect(answer != Ok(Err(MasterError::NoFile)) || late.is_err(), || {
+        t.expect(answer != Some(Err(MasterError::NoFile)) || late.is_err(), || {
             format!("a late copy of a snapshot that was refused gives {late:?}")
         });
     });

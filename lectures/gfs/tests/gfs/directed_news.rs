@@ -114,17 +114,15 @@ fn gfs_full_servers() {
     });
 }
 
-/// What a crash at any moment of `work` can leave of a disk with a chunk of version 1, and what one
-/// afterwards leaves.
-fn crashes(work: impl Fn(&ChunkDisk)) -> (Vec<Persister>, Persister) {
-    let disk = Persister::new();
+/// What a crash at any moment of `work` can leave of a disk, and what one afterwards leaves. Each moment has
+/// so many of the first.
+fn crashes(disk: &Persister, each: usize, work: impl Fn(&ChunkDisk)) -> (Vec<Persister>, Persister) {
     let chunks = ChunkDisk::new(disk.clone(), 64);
-    chunks.put(7, 1, &text("old", 150));
     disk.lose_unsynced();
     let left: Arc<Mutex<Vec<Persister>>> = Arc::default();
     let (seen, own) = (left.clone(), disk.clone());
     disk.on_write(move |_| {
-        seen.lock().extend((0..100).map(|_| own.after_crash(|below| random_range(0..below)).0));
+        seen.lock().extend((0..each).map(|_| own.after_crash(|below| random_range(0..below)).0));
     });
     work(&chunks);
     disk.on_write(|_| ());
@@ -140,21 +138,34 @@ fn crashes(work: impl Fn(&ChunkDisk)) -> (Vec<Persister>, Persister) {
 fn gfs_torn_chunk() {
     run("gfs_torn_chunk", |_| {
         let (old, new) = (text("old", 150), text("new", 200));
+        let with_old = || {
+            let disk = Persister::new();
+            ChunkDisk::new(disk.clone(), 64).put(7, 1, &old);
+            disk
+        };
         let found = |disk: Persister| {
             let chunks = ChunkDisk::new(disk, 64);
             chunks.load().first().map(|&(handle, version)| (version, chunks.read(handle, 0, 1000)))
         };
-        let (amid, behind) = crashes(|chunks| chunks.put(7, 2, &new));
+        let (amid, behind) = crashes(&with_old(), 100, |chunks| chunks.put(7, 2, &new));
         assert_eq!(found(behind), Some((2, Ok(new.clone()))), "a crash behind a `put`");
         for left in amid.into_iter().filter_map(found) {
             let is_whole = left == (1, Ok(old.clone())) || left == (2, Ok(new.clone()));
             assert!(is_whole || left.1 == Err(Damaged), "a crash amid a `put`: {}", shown(&left));
         }
-        let (amid, behind) = crashes(|chunks| chunks.set_version(7, 2));
+        let (amid, behind) = crashes(&with_old(), 100, |chunks| chunks.set_version(7, 2));
         assert_eq!(found(behind), Some((2, Ok(old.clone()))), "a crash behind a new version");
         for disk in amid {
-            let left = found(disk).expect("a crash while the version changes takes no chunk away");
+            let left = found(disk.copy()).expect("a crash while the version changes takes no chunk away");
             assert!(matches!(left.0, 1 | 2) && left.1 == Ok(old.clone()), "{}", shown(&left));
+            // The server starts with that, tells its version, and crashes at the next change.
+            let next = left.0 + 1;
+            ChunkDisk::new(disk.clone(), 64).load();
+            for again in crashes(&disk, 5, |chunks| chunks.set_version(7, next)).0 {
+                let after = found(again).expect("a second such crash takes no chunk away");
+                let is_kept = (left.0..=next).contains(&after.0) && after.1 == Ok(old.clone());
+                assert!(is_kept, "version {} was told, and {}", left.0, shown(&after));
+            }
         }
     });
 }

@@ -7,6 +7,7 @@ mod cluster;
 mod deaf_master;
 // handout: end
 mod directed;
+mod directed_copies;
 mod directed_late;
 mod directed_news;
 mod errors;

@@ -308,7 +308,7 @@ fn gfs_all_replicas_missing_current() {
 /// Readers of a file that grows stop where the writer says that it is valid.
 #[test]
 fn gfs_checkpoint() {
-    play("gfs_checkpoint", Setup::servers(5), |_, cluster| {
+    play("gfs_checkpoint", Setup::servers(5), |t, cluster| {
         let (mut client, mut reader) = (cluster.client(), cluster.client());
         client.create("/log").expect("a new file");
         assert_eq!(
@@ -330,7 +330,13 @@ fn gfs_checkpoint() {
             if valid > 0 {
                 let records = read_to_checkpoint(&mut reader, "/log").expect("a checkpoint");
                 let read: Vec<_> = records.into_iter().map(|record| record.payload).collect();
-                assert_eq!(read, payloads[..valid], "after {number}");
+                t.expect(read == payloads[..valid], || {
+                    let which = |read| payloads.iter().position(|payload| payload == read);
+                    let read: Vec<_> = read.iter().map(which).collect();
+                    format!(
+                        "record {number} is written, {valid} records are valid, and a reader gets {read:?}"
+                    )
+                });
             }
         }
         assert_eq!(read_records(&mut reader, "/log").expect("a read").len(), 20);

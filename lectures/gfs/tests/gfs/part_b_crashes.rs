@@ -6,6 +6,7 @@ use gfs::rpc::Purpose;
 use gfs_client::records::{RecordId, RecordWriter, read_records, scan};
 use labrt::rand::random_range;
 use labrt::sync::{Arc, Mutex};
+use tester::Test;
 
 use crate::cluster::{Cluster, Setup, play, text};
 use crate::watch::Who;
@@ -59,6 +60,12 @@ fn at_apply(cluster: &Cluster, after: u64, action: impl Fn(usize, u64) + Send + 
     });
 }
 
+/// Nobody has crashed. On a bad network a primary may go on alone, since the others did not answer in time.
+fn nobody(t: &Test) {
+    t.expect(!t.is_ordinary(), || "no mutation comes to a secondary: each primary goes on alone".to_owned());
+    t.exercised(false, "a lease has secondaries");
+}
+
 /// A secondary dies when it has the data, and before it has applied them.
 #[test]
 fn gfs_append_secondary_crash() {
@@ -71,7 +78,7 @@ fn gfs_append_secondary_crash() {
         });
         let written = append(cluster, 40);
         let down = (0..5).find(|&server| !cluster.group.is_alive(crate::cluster::machine(server)));
-        let down = down.expect("a secondary has crashed");
+        let Some(down) = down else { return nobody(t) };
         let done = cluster.watch.with(|facts| facts.successes.len() as u64);
         let tries = cluster.watch.calls("ChunkRpc.append");
         t.expect(tries > done, || "the primary says that the append is done, without a secondary".to_owned());
@@ -100,7 +107,7 @@ fn gfs_append_primary_crash() {
             crashing.crash_server(lease.primary);
         });
         let written = append(cluster, 40);
-        let (handle, version, down) = crashed.lock().take().expect("a primary has crashed");
+        let Some((handle, version, down)) = crashed.lock().take() else { return nobody(t) };
         let now = cluster.watch.with(|facts| facts.leases.get(&handle).cloned()).expect("a lease");
         t.expect(now.version > version && now.primary != down, || {
             format!("the new lease is {now:?}, after {version} of server {down}")

@@ -39,7 +39,7 @@ impl Watch {
         let number = facts.next;
         let known = facts.mutations.entry((handle, version, serial)).or_insert_with(|| mutation.clone());
         self.expect(known == mutation, || {
-            format!("2: mutation {serial} of chunk {handle} is {mutation:?}, and was {known:?}")
+            format!("2: mutation {serial} under lease {version} of chunk {handle}, as it comes to server {me}, is {mutation:?}, and was {known:?}")
         });
         facts.arrived.insert((me, handle, version, serial));
         self.primary_goes_on(facts, handle, version);
