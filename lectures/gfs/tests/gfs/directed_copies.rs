@@ -96,6 +96,8 @@ fn gfs_delete_comes_late() {
         cluster.crash_server(down);
         client.write("/a", 0, &text("new", 500)).expect("a write on two servers");
         thread::sleep(ms(3000));
+        cluster.restart_server(down);
+        // A new life has links of its own.
         let ends = [(0, machine(down)), (machine(down), 0)];
         let ends = ends.map(|(from, to)| Name::from(cluster.group.link(from, to)));
         cluster.net.network().set_tap(move |event| match event.direction {
@@ -104,7 +106,6 @@ fn gfs_delete_comes_late() {
             }
             _ => TapAction::Deliver,
         });
-        cluster.restart_server(down);
         let has_it = || cluster.locate("/a", 0, Purpose::Read).replicas.contains(&down);
         cluster.wait(20_000, "the chunk is cloned", has_it);
         if t.is_ordinary() {
