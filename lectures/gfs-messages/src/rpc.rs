@@ -228,8 +228,7 @@ pub struct Heartbeat {
     pub chunks: Vec<(Handle, Option<Version>)>,
     /// Damaged chunks.
     pub corrupt: Vec<Handle>,
-    /// Leases that the server would like to keep: those that clients have used lately. Without more time a
-    /// mutation that waits behind others would find the lease over, and its client would try again.
+    /// Leases that the server would like to keep: those that clients have used lately.
     pub wishes: Vec<(Handle, Version)>,
     /// Leases that the server has given up.
     pub released: Vec<Released>,
@@ -460,8 +459,7 @@ labrpc::service! {
         fn list(prefix: String) -> Vec<String>;
         /// Where a chunk is.
         fn find_chunk(question: FindChunk) -> Result<Located, MasterError>;
-        /// Where the next chunk is; makes it if there is none. It is found for writing.
-        /// [`MasterError::NoChunk`]: the file ends before the place that the client has seen.
+        /// Where the next chunk is, for writing; makes it if there is none. `NoChunk`: the file ends before.
         fn add_chunk(question: AddChunk) -> Result<Located, MasterError>;
         /// A chunkserver lives.
         fn heartbeat(heartbeat: Heartbeat) -> HeartbeatReply;
@@ -486,8 +484,7 @@ labrpc::service! {
         fn read(args: ReadArgs) -> Result<ReadReply, ChunkError>;
         /// Makes an empty chunk. A repetition finds it; [`ChunkError::Stale`]: it has another version here.
         fn create(chunk: ChunkVersion) -> Result<(), ChunkError>;
-        /// Gives a replica a new version. The leases of the old one are over. A repetition finds the version
-        /// that it asks for, and is answered alike.
+        /// Gives a replica a new version, also if it has it by now. The leases of the old one are over.
         fn raise(raise: Raise) -> Result<Raised, ChunkError>;
         /// Makes the server the primary of a chunk.
         fn grant(grant: Grant) -> Result<(), ChunkError>;
