@@ -93,12 +93,10 @@ fn rpc_client_restarts() {
             t.scene(format!("{guarantee:?}: three lives of a client at one address make two calls each."));
             for tag in [1, 3, 5] {
                 let (stub, _) = served.client_at(1, mode);
-                for tag in [tag, tag + 1] {
-                    let sum = add(&stub, tag);
-                    t.expect(sum == Ok(tag), || {
-                        format!("call {tag}: expected the sum {tag}, but got {sum:?}")
-                    });
-                }
+                let sums = [tag, tag + 1].map(|tag| add(&stub, tag));
+                t.expect(sums == [Ok(tag), Ok(tag + 1)], || {
+                    format!("calls {tag} and {}: expected these sums, but got {sums:?}", tag + 1)
+                });
             }
         }
     });
