@@ -15,7 +15,9 @@ use labrt::thread;
 use labrt::time::Duration;
 use rsm::{ClientSession, LeaderCache, Request};
 use shardctrler::{Config, GroupId, SHARDS};
+// handout: end
 
+// handout: drop classic
 use crate::peers::Peers;
 use crate::rpc::{KvError, ShardPeer, key_to_shard};
 // handout: end

@@ -99,6 +99,10 @@ impl Workshop<'_> {
             |lab: &String| self.choice.labs.last().is_some_and(|own| own.catalogue.contains(&&**lab));
         let first = labs.iter().position(is_own).unwrap_or(parts.len());
         lay(&plan, &self.choice, &self.workspace(builds))?;
+        match is_formatted(&self.workspace(builds))? {
+            Ok(fact) => facts.push(fact),
+            Err(fault) => return Ok(Err(fault)),
+        }
         let laid = if builds { self.works(&parts, first)? } else { has_its_crates(&self.workspace(false))? };
         Ok(laid.map(|fact| {
             facts.push(fact);
@@ -223,14 +227,30 @@ impl Workshop<'_> {
     }
 }
 
+/// `cargo fmt` changes nothing: otherwise files that a student never touched would differ from everybody
+/// else's.
+fn is_formatted(workspace: &Path) -> Result<Proof, Failure> {
+    let output = in_workspace(workspace, &["fmt", "--all", "--check"])?;
+    let lines = text(&output.stdout);
+    Ok(match lines.lines().find_map(|line| line.strip_prefix("Diff in ")) {
+        Some(place) => Err(format!("`cargo fmt` changes {}", place.trim_end_matches(':'))),
+        None if output.status.success() => Ok("formatted".to_owned()),
+        None => Ok("rustfmt is not there".to_owned()),
+    })
+}
+
 /// Cargo can read all manifests: no crate names one that the handout lacks.
 fn has_its_crates(workspace: &Path) -> Result<Proof, Failure> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
-    let output = cargo.current_dir(workspace).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| Failure::new(format!("cannot run cargo: {error}")))?;
+    let output = in_workspace(workspace, &["metadata", "--no-deps", "--offline", "--format-version", "1"])?;
     let words = text(&output.stderr);
     Ok(if output.status.success() { Ok("manifests".to_owned()) } else { Err(words.trim().to_owned()) })
+}
+
+/// What cargo says to this in a handout.
+fn in_workspace(workspace: &Path, arguments: &[&str]) -> Result<Output, Failure> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let output = cargo.args(arguments).current_dir(workspace).stdin(Stdio::null()).output();
+    output.map_err(|error| Failure::new(format!("cannot run cargo: {error}")))
 }
 
 /// Where a mark is left in a file of code, if one is.
