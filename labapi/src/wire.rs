@@ -22,8 +22,9 @@ pub trait WireFormat: Send + Sync {
         None
     }
 
-    /// Whether the framework brings the module that sends these messages. Then nothing of it is judged, and a
-    /// report does not say what of it was not watched: whoever reads it can change nothing there.
+    /// Whether the framework brings the module that sends these messages. The checks are then those of a
+    /// module whose messages cannot be read, and a report does not say what was not watched: whoever reads it
+    /// can change nothing there.
     fn is_given(&self) -> bool {
         false
     }

@@ -126,6 +126,10 @@ fn whole_runs(c: &mut Criterion) {
     c.bench_function("simulated/start and kill of a node with ten waiting threads", |b| {
         b.iter_custom(|rounds| on_clean_thread(rounds, start_and_kill));
     });
+    // As with a program that uses std's hash maps.
+    c.bench_function("simulated/the same, each on a fresh OS thread", |b| {
+        b.iter(|| run(simulated(1), start_and_kill));
+    });
 }
 
 criterion_group!(benches, operations, both_worlds, whole_runs);

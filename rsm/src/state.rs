@@ -30,8 +30,8 @@ pub(crate) struct State<S: StateMachine> {
     pub(crate) machine: S,
     /// Index of the last entry applied to it, 0 at first.
     pub(crate) applied: u64,
-    /// The highest term of an entry that was applied since the boot, 0 at first. The term of
-    /// a snapshot is not used.
+    /// The highest term of an entry that was applied since the boot, 0 at first. The term of a
+    /// snapshot is not used.
     applied_term: u64,
     /// The last index that the newest snapshot replaces; 0 if there is none.
     pub(crate) last_included_index: u64,

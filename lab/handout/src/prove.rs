@@ -231,11 +231,14 @@ impl Workshop<'_> {
 /// else's.
 fn is_formatted(workspace: &Path) -> Result<Proof, Failure> {
     let output = in_workspace(workspace, &["fmt", "--all", "--check"])?;
-    let lines = text(&output.stdout);
+    let (lines, words) = (text(&output.stdout), text(&output.stderr));
     Ok(match lines.lines().find_map(|line| line.strip_prefix("Diff in ")) {
         Some(place) => Err(format!("`cargo fmt` changes {}", place.trim_end_matches(':'))),
         None if output.status.success() => Ok("formatted".to_owned()),
-        None => Ok("rustfmt is not there".to_owned()),
+        None if words.contains("not installed") || words.contains("no such command") => {
+            Ok("rustfmt is not there".to_owned())
+        }
+        None => Err(words.trim().to_owned()),
     })
 }
 

@@ -127,7 +127,8 @@ impl Drop for StackPool {
     fn drop(&mut self) {
         let mut left = LEFT.lock();
         let room = INHERITED.saturating_sub(left.len());
-        left.extend(self.stacks.drain(..).take(room));
+        // The others are unmapped when the lock is free again.
+        left.extend(self.stacks.drain(..room.min(self.stacks.len())));
     }
 }
 

@@ -81,8 +81,8 @@
 //! # What is left out on purpose
 //!
 //! - **`multi`**, quotas, access rights, observers, local sessions.
-//! - **Snapshots while transactions go on** (the paper's fuzzy ones). `rsm`
-//!   writes a snapshot between two transactions.
+//! - **Snapshots while transactions go on** (the paper's fuzzy ones). `rsm` writes a snapshot between two
+//!   transactions.
 //! - **A broadcast of its own.** The paper's servers stand on Zab, these on Raft.
 //! - **Reads in order at two servers.** A server that a client has left goes on with what it was asked for.
 //!   So a read that is asked for again elsewhere may show a later write of its own session.

@@ -7,6 +7,7 @@ use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 
 use crate::cluster::{Cluster, Setup, machine, ms, play, same, text};
+use crate::directed_news::shipments;
 use crate::watch::Who;
 
 /// A file is deleted, and so is another one that had the same name. Either can be restored.
@@ -121,13 +122,7 @@ fn gfs_delete_comes_late() {
 fn gfs_shipment_with_a_gap() {
     let settings = Settings { checkpoint: 1 << 20, remote_copies: 1, ..Settings::default() };
     play("gfs_shipment_with_a_gap", Setup { shadows: 1, settings, ..Setup::servers(3) }, |t, cluster| {
-        let shipments: Arc<Mutex<Vec<Shipment>>> = Arc::default();
-        let seen = shipments.clone();
-        cluster.watch.before(move |who, method, bytes| {
-            if let (Who::Shadow, "MasterRpc.ship_log") = (who, method) {
-                seen.lock().push(labgob::decode(bytes).expect("a shipment"));
-            }
-        });
+        let shipments = shipments(cluster);
         let mut client = cluster.client();
         let names = ["/a", "/b", "/c"];
         names.iter().for_each(|name| client.create(name).expect("a new file"));
@@ -140,10 +135,11 @@ fn gfs_shipment_with_a_gap() {
         disk.save(&[], Some(&[]));
         cluster.group.restart(shadow);
         cluster.net.network().enable(cluster.group.link(0, shadow), false);
-        let has_gap = |shipment: &&Shipment| shipment.checkpoint.is_none() && shipment.position > 0;
-        let late: Vec<Shipment> = shipments.lock().iter().filter(has_gap).cloned().collect();
-        let late = late.iter().filter(|shipment| !shipment.records.is_empty());
-        for shipment in late {
+        let has_gap = |shipment: &Shipment| shipment.checkpoint.is_none() && shipment.position > 0;
+        let mut late = shipments.lock().clone();
+        late.retain(|shipment| has_gap(shipment) && !shipment.records.is_empty());
+        t.exercised(!late.is_empty(), "a shipment begins behind the first record");
+        for shipment in &late {
             let position = shipment.position;
             let held = cluster.wait_for(5000, "an answer", || cluster.shadow().ship_log(shipment).ok());
             t.expect(held == 0, || {
@@ -179,9 +175,8 @@ fn gfs_version_on_a_remote_copy() {
             let answer = cluster.master().timeout(ms(3000)).find_chunk(&question);
             let raised = cluster.watch.calls("ChunkRpc.raise") - before;
             // On a bad network a copy of an earlier message may come.
-            t.expect(raised == 0 || !t.is_ordinary(), || {
-            format!("servers are asked {raised} times for a version whose number no remote copy has: {answer:?}")
-        });
+            let is_held = raised == 0 || !t.is_ordinary();
+            t.expect(is_held, || format!("{raised} raises to a number that no remote copy has: {answer:?}"));
             cluster.group.restart(shadow);
             cluster.group.connect(shadow);
             client.write("/a", 0, &text("new", 500)).expect("a write");

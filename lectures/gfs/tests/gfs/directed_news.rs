@@ -9,7 +9,7 @@ use labrt::sync::{Arc, Mutex};
 use labrt::thread;
 use tester::run;
 
-use crate::cluster::{Setup, ms, play, text};
+use crate::cluster::{Cluster, Setup, ms, play, text};
 use crate::watch::Who;
 
 /// The heartbeats in which each server has told that it has no chunk come once more, when it has one. Old
@@ -48,19 +48,25 @@ fn gfs_heartbeat_comes_late() {
     });
 }
 
+/// The shipments that come to the shadow from now on, until the hook is taken away.
+pub(crate) fn shipments(cluster: &Cluster) -> Arc<Mutex<Vec<Shipment>>> {
+    let shipments: Arc<Mutex<Vec<Shipment>>> = Arc::default();
+    let seen = shipments.clone();
+    cluster.watch.before(move |who, method, bytes| {
+        if let (Who::Shadow, "MasterRpc.ship_log") = (who, method) {
+            seen.lock().push(labgob::decode(bytes).expect("a shipment"));
+        }
+    });
+    shipments
+}
+
 /// Shipments of the log come once more, late. A shadow does not go back: the master may have answered for
 /// what the shadow holds.
 #[test]
 fn gfs_shipment_comes_late() {
     let settings = Settings { checkpoint: 1, remote_copies: 1, ..Settings::default() };
     play("gfs_shipment_comes_late", Setup { shadows: 1, settings, ..Setup::servers(3) }, |t, cluster| {
-        let shipments: Arc<Mutex<Vec<Shipment>>> = Arc::default();
-        let seen = shipments.clone();
-        cluster.watch.before(move |who, method, bytes| {
-            if let (Who::Shadow, "MasterRpc.ship_log") = (who, method) {
-                seen.lock().push(labgob::decode(bytes).expect("a shipment"));
-            }
-        });
+        let shipments = shipments(cluster);
         let mut client = cluster.client();
         client.create("/a").expect("a new file");
         client.create("/b").expect("a new file");

@@ -4,14 +4,15 @@
 use gfs::path::{MAX_PATH, check, check_new};
 // handout: end
 use gfs::rpc::{
-    AddChunk, AppendArgs, ApplyArgs, ChangeRequest, ChunkError, ChunkVersion, CloneFrom, CopyChunk, DataId,
-    FileChange, FindChunk, Grant, MasterError, Mutation, OpId, Purpose, PushData, Raise, ReadArgs, WriteArgs,
+    AddChunk, AppendArgs, ApplyArgs, ChangeRequest, ChunkError, ChunkPeer, ChunkVersion, CloneFrom,
+    CopyChunk, DataId, FileChange, FindChunk, Grant, Located, MasterError, Mutation, OpId, Purpose, PushData,
+    Raise, ReadArgs, WriteArgs,
 };
 use gfs_client::Error;
 use gfs_client::records::{Record, RecordId, scan};
 use tester::run;
 
-use crate::cluster::{Setup, machine, ms, play, refused, same, text};
+use crate::cluster::{Cluster, Setup, machine, ms, play, refused, same, text};
 
 // handout: drop
 /// Students are given what is tested here.
@@ -131,6 +132,11 @@ fn gfs_too_large() {
     });
 }
 
+/// Why a chunkserver refuses, once it answers; None if it does not refuse.
+fn told<T>(ask: impl Fn() -> Result<Result<T, ChunkError>, labrpc::RpcError>) -> Option<ChunkError> {
+    (0..20).find_map(|_| ask().ok())?.err()
+}
+
 /// What chunkservers refuse.
 #[test]
 fn gfs_refused_by_chunkservers() {
@@ -143,11 +149,8 @@ fn gfs_refused_by_chunkservers() {
         let (handle, version, chunk) = (lease.handle, lease.version, cluster.setup.settings.chunk);
         let primary = lease.primary.expect("a lease");
         let secondary = *lease.replicas.iter().find(|&&server| server != primary).expect("a secondary");
-        let (at, outside) = (cluster.server(secondary), cluster.without(&lease)[0]);
+        let at = cluster.server(secondary);
         let missing = vec![DataId { client: 5, number: 5 }];
-        fn told<T>(ask: impl Fn() -> Result<Result<T, ChunkError>, labrpc::RpcError>) -> Option<ChunkError> {
-            (0..20).find_map(|_| ask().ok())?.err()
-        }
         let read = |handle, version, offset, length| ReadArgs { handle, version, offset, length };
         assert_eq!(told(|| at.read(&read(handle, version + 1, 0, 1))), Some(ChunkError::Stale));
         assert_eq!(told(|| at.read(&read(handle + 99, 1, 0, 1))), Some(ChunkError::NoChunk));
@@ -187,25 +190,32 @@ fn gfs_refused_by_chunkservers() {
         );
         // No lease comes to that many, so nobody else has said what this one is.
         assert_eq!(told(|| at.apply(&apply(999, version - 1))), Some(ChunkError::Stale));
-        let raise = |from, to| Raise { handle, from, to };
-        assert_eq!(told(|| at.raise(&raise(version - 1, version + 1))), Some(ChunkError::Stale));
-        assert_eq!(
-            told(|| cluster.server(outside).raise(&raise(version, version + 1))),
-            Some(ChunkError::NoChunk)
-        );
-        let grant = Grant { handle, version, boot: 1, until: u64::MAX, secondaries: Vec::new() };
-        assert_eq!(told(|| at.grant(&grant)), Some(ChunkError::NotPrimary), "a lease of another life");
-        let copy = CopyChunk { from: handle, version: version + 1, to: handle + 50 };
-        assert_eq!(told(|| at.copy(&copy)), Some(ChunkError::Stale));
-        let order = CloneFrom { handle, version: version - 1, source: primary };
-        assert_eq!(told(|| cluster.server(outside).clone_replica(&order)), Some(ChunkError::Stale));
-        let gone = ChunkVersion { handle: handle + 99, version: 1 };
-        let answer = told(|| at.revoke(&gone));
-        assert!(matches!(answer, None | Some(ChunkError::NoChunk)), "a chunk that is not there: {answer:?}");
-        assert_eq!(told(|| at.create(&ChunkVersion { handle, version: 1 })), Some(ChunkError::Stale));
+        refuses_other_versions(cluster, &lease, &at);
         same(cluster.client().read("/a", 0, 1000), text("a", 1000), "nothing has changed");
         assert!(cluster.group.is_alive(machine(primary)));
     });
+}
+
+/// What is said of other versions and chunks than a secondary has, and of other lives than it lives.
+fn refuses_other_versions(cluster: &Cluster, lease: &Located, at: &ChunkPeer) {
+    let (handle, version, outside) = (lease.handle, lease.version, cluster.without(lease)[0]);
+    let primary = lease.primary.expect("a lease");
+    let raise = |from, to| Raise { handle, from, to };
+    assert_eq!(told(|| at.raise(&raise(version - 1, version + 1))), Some(ChunkError::Stale));
+    assert_eq!(
+        told(|| cluster.server(outside).raise(&raise(version, version + 1))),
+        Some(ChunkError::NoChunk)
+    );
+    let grant = Grant { handle, version, boot: 1, until: u64::MAX, secondaries: Vec::new() };
+    assert_eq!(told(|| at.grant(&grant)), Some(ChunkError::NotPrimary), "a lease of another life");
+    let copy = CopyChunk { from: handle, version: version + 1, to: handle + 50 };
+    assert_eq!(told(|| at.copy(&copy)), Some(ChunkError::Stale));
+    let order = CloneFrom { handle, version: version - 1, source: primary };
+    assert_eq!(told(|| cluster.server(outside).clone_replica(&order)), Some(ChunkError::Stale));
+    let gone = ChunkVersion { handle: handle + 99, version: 1 };
+    let answer = told(|| at.revoke(&gone));
+    assert!(matches!(answer, None | Some(ChunkError::NoChunk)), "a chunk that is not there: {answer:?}");
+    assert_eq!(told(|| at.create(&ChunkVersion { handle, version: 1 })), Some(ChunkError::Stale));
 }
 
 /// Records among padding, broken ones and repetitions.

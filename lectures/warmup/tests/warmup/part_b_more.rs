@@ -46,7 +46,9 @@ fn threads_wait_group() {
         in_all_seeds(t, 40, check);
         t.scene("A task is done, and there is none.");
         let outcome = simulate(perturbed(1), || WaitGroup::new().done());
-        t.expect(outcome.result.is_err(), || "it did not panic".to_owned());
+        t.expect(outcome.result.is_err(), || {
+            "`done` of a wait group without a task did not panic".to_owned()
+        });
     });
 }
 

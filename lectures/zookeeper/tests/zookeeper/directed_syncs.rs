@@ -204,17 +204,11 @@ fn zk_failure_is_kept() {
         let ask = |connection: u64| {
             let asks = exchange(made.session, connection, 0, vec![create.clone()]);
             cluster.wait_for(5000, "the answer to request 1, a create", || {
-                match peers[connection as usize - 1]
-                    .exchange(&asks)
-                    .ok()?
-                    .ok()?
-                    .deliveries
-                    .into_iter()
-                    .next()?
-                {
+                let told = peers[connection as usize - 1].exchange(&asks).ok()?.ok()?;
+                told.deliveries.into_iter().find_map(|delivery| match delivery {
                     Delivery::Reply { answer, .. } => Some(answer),
                     Delivery::Event(_) => None,
-                }
+                })
             })
         };
         let first = ask(1);

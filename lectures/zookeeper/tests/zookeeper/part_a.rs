@@ -159,7 +159,7 @@ fn zk_sequential_names() {
         let delete = |path: &String| Operation::Delete { path: path.clone(), version: ANY_VERSION };
         let calls: Vec<_> = names.iter().map(|path| clients[1].start(delete(path))).collect();
         let refused = calls.into_iter().map(|call| call.wait()).find(Result::is_err);
-        assert_eq!(refused, None, "an answer to a sequential create");
+        assert_eq!(refused, None, "an answer to a delete of a node that was just created");
         names.extend(half(", and the leader crashes"));
         names.sort_unstable();
         names.dedup();
