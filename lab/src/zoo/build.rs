@@ -70,16 +70,15 @@ impl Builder {
         })
     }
 
-    /// Builds one solution after the other, until the receiver is gone or one cannot be built.
+    /// Builds one solution after the other, until the receiver is gone. One that cannot be built says so, and
+    /// the next one is built.
     pub(super) fn build_all(
         mut self,
         solutions: Vec<(Patch, Vec<Test>)>,
         sender: &Sender<Result<Built, Failure>>,
     ) {
         for (patch, tests) in solutions {
-            let built = self.build(patch, &tests);
-            let failed = built.is_err();
-            if sender.send(built).is_err() || failed {
+            if sender.send(self.build(patch, &tests)).is_err() {
                 return;
             }
         }

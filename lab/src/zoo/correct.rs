@@ -62,19 +62,25 @@ pub(super) fn run(
     if jobs.is_empty() {
         return Err(Failure::new("bugs/correct has no correct solution for that lab and these tests"));
     }
-    let mut outcome = Outcome::Passed;
-    thread::scope(|scope| {
+    let (mut outcome, mut unbuilt) = (Outcome::Passed, Vec::new());
+    let ran = thread::scope(|scope| {
         let (sender, receiver) = channel();
         let tests: Vec<Vec<Test>> = jobs.iter().map(|(_, tests)| tests.clone()).collect();
         scope.spawn(move || builder.build_all(jobs, &sender));
         for (built, tests) in receiver.into_iter().zip(tests) {
-            let built = built?;
+            let built = match built {
+                Ok(built) => built,
+                Err(_) if runner.supervisor.is_stopped() => return Ok(interrupted(outcome, options)),
+                Err(failure) => {
+                    super::say_unbuilt(&failure);
+                    unbuilt.push(failure);
+                    continue;
+                }
+            };
             let failed = examine(&built, &tests, runner, options)?;
             built.discard();
             if runner.supervisor.is_stopped() {
-                let word = style("interrupted").yellow().to_string();
-                say_or_json(options.form.json, &word, &json!({"interrupted": true}));
-                return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
+                return Ok(interrupted(outcome, options));
             }
             print(&built.patch, tests.len(), &failed, options);
             if !failed.is_empty() {
@@ -82,7 +88,16 @@ pub(super) fn run(
             }
         }
         Ok(outcome)
-    })
+    });
+    super::refuse_unbuilt(&unbuilt)?;
+    ran
+}
+
+/// Says that the user has ended it; what has failed before has failed.
+fn interrupted(outcome: Outcome, options: &ZooOptions) -> Outcome {
+    let word = style("interrupted").yellow().to_string();
+    say_or_json(options.form.json, &word, &json!({"interrupted": true}));
+    if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted }
 }
 
 /// Runs the tests. Returns how many seeds of each have failed, and the first report of a failure.

@@ -30,11 +30,11 @@ mod patch;
 mod rate;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use build::Builder;
+use build::{Builder, Built};
 use cli::ZooOptions;
 use console::style;
 use examine::examine;
@@ -141,6 +141,14 @@ fn student_build(catalogue: &Catalogue, options: &RunOptions) -> BuildOptions {
     build
 }
 
+/// What came of the wrong solutions so far.
+#[derive(Default)]
+struct Survey {
+    rows: Vec<Row>,
+    /// Why others were not built.
+    unbuilt: Vec<Failure>,
+}
+
 /// Runs the tests against each wrong solution, and prints the matrix.
 fn survey(
     root: &Path,
@@ -152,68 +160,78 @@ fn survey(
     options: &ZooOptions,
 ) -> Result<Outcome, Failure> {
     let total = patches.len();
-    let mut rows = Vec::new();
-    let mut failure = None;
+    let bar = if is_lively() { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
+        bar.set_style(style);
+    }
     // The next wrong solution is built while the tests of the last one run.
-    thread::scope(|scope| {
+    let surveyed = thread::scope(|scope| {
         let (sender, receiver) = channel();
         let solutions = patches.into_iter().map(|patch| (patch, tests[..1].to_vec())).collect();
         scope.spawn(move || builder.build_all(solutions, &sender));
-        let bar = if is_lively() { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
-            bar.set_style(style);
-        }
-        let mut waiting = Waiting::begin();
-        loop {
-            bar.set_position(rows.len() as u64);
-            bar.set_message(if rows.is_empty() { "the first is built" } else { "the next is built" });
-            let built = match receiver.recv_timeout(TICK) {
-                Ok(built) => built,
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some(line) =
-                        waiting.due(|| format!("{} of {total}; the next is built", rows.len()))
-                    {
-                        eprintln!("{line}");
-                    }
-                    continue;
-                }
-            };
-            let row = built.and_then(|built| {
-                bar.set_message(format!("the tests run with {}", built.patch.name()));
-                examine(&built, lab, tests, runner, options)
-            });
-            match row {
-                // What was interrupted has not survived.
-                _ if runner.supervisor.is_stopped() => break,
-                Ok(row) => {
-                    bar.suspend(|| match options.form.json {
-                        true => println!("{}", row.json()),
-                        false => say(&row.verdict_line()),
-                    });
-                    waiting.heard();
-                    rows.push(row);
-                }
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            }
-        }
-        bar.finish_and_clear();
+        let examine = |built: &Built| {
+            bar.set_message(format!("the tests run with {}", built.patch.name()));
+            examine(built, lab, tests, runner, options)
+        };
+        gather(&receiver, total, &bar, examine, runner, options)
     });
-    if let Some(failure) = failure {
-        return Err(failure);
+    bar.finish_and_clear();
+    conclude(root, lab, tests, &surveyed?, total, options)
+}
+
+/// Takes the solutions as they are built, and shows the verdict on each.
+fn gather(
+    receiver: &Receiver<Result<Built, Failure>>,
+    total: usize,
+    bar: &ProgressBar,
+    examine: impl Fn(&Built) -> Result<Row, Failure>,
+    runner: &Runner,
+    options: &ZooOptions,
+) -> Result<Survey, Failure> {
+    let mut survey = Survey::default();
+    let mut waiting = Waiting::begin();
+    loop {
+        let done = survey.rows.len() + survey.unbuilt.len();
+        bar.set_position(done as u64);
+        bar.set_message(if done == 0 { "the first is built" } else { "the next is built" });
+        let row = match receiver.recv_timeout(TICK) {
+            Ok(Ok(built)) => examine(&built)?,
+            // What was interrupted is neither broken nor a survivor.
+            Ok(Err(_)) if runner.supervisor.is_stopped() => return Ok(survey),
+            Ok(Err(failure)) => {
+                bar.suspend(|| say_unbuilt(&failure));
+                survey.unbuilt.push(failure);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(survey),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(line) = waiting.due(|| format!("{done} of {total}; the next is built")) {
+                    eprintln!("{line}");
+                }
+                continue;
+            }
+        };
+        if runner.supervisor.is_stopped() {
+            return Ok(survey);
+        }
+        bar.suspend(|| match options.form.json {
+            true => println!("{}", row.json()),
+            false => say(&row.verdict_line()),
+        });
+        waiting.heard();
+        survey.rows.push(row);
     }
-    conclude(root, lab, tests, &rows, total, options)
 }
 
 /// Shows the matrix of `total` wrong solutions, or of those before an interruption, and sums them up.
+///
+/// # Errors
+/// Some could not be built. The matrix of the others is shown all the same.
 fn conclude(
     root: &Path,
     lab: &Lab,
     tests: &[Test],
-    rows: &[Row],
+    Survey { rows, unbuilt }: &Survey,
     total: usize,
     options: &ZooOptions,
 ) -> Result<Outcome, Failure> {
@@ -229,6 +247,7 @@ fn conclude(
         needed::write(root, &lab.name, matrix::needed(tests, rows, &Reference::load(root)?))?;
     }
     let outcome = sum_up(rows, options.form.json);
+    refuse_unbuilt(unbuilt)?;
     if rows.len() == total {
         return Ok(outcome);
     }
@@ -236,6 +255,21 @@ fn conclude(
     let json = serde_json::json!({"interrupted": {"done": rows.len(), "of": total}});
     say_or_json(options.form.json, &words, &json);
     Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted })
+}
+
+/// Says at once that a solution is not built; the next one is.
+fn say_unbuilt(failure: &Failure) {
+    eprintln!("{} {failure}", style("error:").for_stderr().red().bold());
+}
+
+/// The last word, if solutions were not built: there is no verdict on them.
+fn refuse_unbuilt(unbuilt: &[Failure]) -> Result<(), Failure> {
+    if unbuilt.is_empty() {
+        return Ok(());
+    }
+    let each: Vec<String> = unbuilt.iter().map(Failure::to_string).collect();
+    let solutions = count(unbuilt.len(), "solution");
+    Err(Failure::new(format!("{solutions} could not be judged: {}", each.join("; "))))
 }
 
 fn no_lab(catalogue: &Catalogue, name: &str) -> Failure {

@@ -13,7 +13,7 @@ fn an_unknown_name_is_answered_with_the_nearest_ones() {
     }
     let said = lab(&["replay", "1E", "--seed", "1"]).ended(2);
     assert!(said.err.contains("the nearest: 1A, 1B, 1C"), "{}", said.err);
-    assert!(lab(&["zoo", "mini", "--bug", "M3"]).ended(2).err.contains("there are M1, M2, M10"));
+    assert!(lab(&["zoo", "mini", "--bug", "M3"]).ended(2).err.contains("there are M1, M1b, M2, M10"));
 }
 
 #[test]

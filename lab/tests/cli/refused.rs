@@ -39,7 +39,7 @@ fn every_verb_refuses_names_that_there_are_not() {
         refuses(&[verb, "nosuch"], "there is no lab nosuch; there are: mini");
     }
     refuses(&["zoo", "mini", "--test", "nosuch"], "there is no lab, part or test called nosuch");
-    refuses(&["zoo", "mini", "--bug", "nosuch"], "there is no solution nosuch; there are M1, M2, M10");
+    refuses(&["zoo", "mini", "--bug", "nosuch"], "there is no solution nosuch; there are M1, M1b, M2, M10");
     refuses(&["zoo", "mini", "--bug", ""], "a value is required for '--bug");
     refuses(&["zoo", "--correct"], "there is no solution in ");
     refuses(&["zoo", "mini", "--parts"], "there is no solution in ");

@@ -1,4 +1,5 @@
-//! `zoo`: the fixture has two wrong solutions that its tests catch, and one that they do not.
+//! `zoo`: the fixture has two wrong solutions that its tests catch, one that they do not, and one that does
+//! not build.
 
 use std::fs;
 
@@ -60,6 +61,18 @@ fn a_survivor_is_a_failure_until_there_are_seeds_enough() {
     );
     let said = zoo(&["--bug", "M10", "--seeds", "100"]).ended(0);
     assert!(said.out.contains("killed by sometimes_1b seed 100"), "{}", said.out);
+}
+
+/// One that does not build hides no verdict on the others, and is none itself.
+#[test]
+fn a_solution_that_does_not_build_is_told_beside_the_others() {
+    let said = zoo(&["--bug", "M1b", "--bug", "M2"]).ended(2);
+    assert!(
+        said.out.contains("killed by sometimes_1b") && said.out.contains("all caught: 1"),
+        "{}",
+        said.out
+    );
+    assert!(said.err.contains("1 solution could not be judged: M1b does not build"), "{}", said.err);
 }
 
 /// The workspace is not touched, whatever the zoo does.
