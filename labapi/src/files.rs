@@ -69,7 +69,12 @@ impl Persister {
 
     /// For tests: the disk changes a byte of a file behind its owner's back. Those bits of it flip that are
     /// set in `mask`. No hook hears of it, and no crash undoes it. False if the file has no such byte.
+    ///
+    /// # Panics
+    /// On a server's handle ([`Persister::for_server`]).
+    #[track_caller]
     pub fn flip(&self, name: &str, offset: usize, mask: u8) -> bool {
+        self.check_is_of_test("flip");
         let content = &mut *self.disk.content.lock();
         let flip = |files: &mut Files| {
             let byte = files.get_mut(name).and_then(|file| file.get_mut(offset));

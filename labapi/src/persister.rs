@@ -25,6 +25,8 @@ use crate::wire::WireFormat;
 #[derive(Clone, Default)]
 pub struct Persister {
     pub(crate) disk: Arc<Disk>,
+    /// Whether a server has this handle, which may not do what only a test may.
+    is_of_server: bool,
 }
 
 #[derive(Default)]
@@ -74,11 +76,17 @@ impl Persister {
         Persister::default()
     }
 
+    /// For tests: a handle to the same disk for the server. What is for tests panics there, so that lab code
+    /// takes no hook away by which a test watches the disk.
+    pub fn for_server(&self) -> Persister {
+        Persister { disk: Arc::clone(&self.disk), is_of_server: true }
+    }
+
     /// Another disk with the same content, independent of this one; what is not synced here is not synced
     /// there. Write hooks stay behind.
     pub fn copy(&self) -> Persister {
         let content = self.disk.content.lock().clone();
-        Persister { disk: Disk::with(content) }
+        Persister { disk: Disk::with(content), is_of_server: self.is_of_server }
     }
 
     /// Replaces the Raft state and, in the same atomic step, the snapshot if there is a new one. With None
@@ -189,7 +197,12 @@ impl Persister {
 
     /// For tests: from now on a write to this disk, and to what [`Persister::after_crash`] makes of it, is
     /// durable only after [`Persister::sync`]. What is on the disk already is durable.
+    ///
+    /// # Panics
+    /// On a server's handle ([`Persister::for_server`]).
+    #[track_caller]
     pub fn lose_unsynced(&self) {
+        self.check_is_of_test("lose_unsynced");
         let content = &mut *self.disk.content.lock();
         if content.cache.is_none() {
             content.cache = Some(Cache {
@@ -209,7 +222,12 @@ impl Persister {
     /// - A save is there or not, for it replaces both places by new ones, as a renamed file does.
     /// - An append may be torn: its beginning is there, and the rest is missing, or zeros. A file's write
     ///   may be torn, too: its beginning is there.
+    ///
+    /// # Panics
+    /// On a server's handle ([`Persister::for_server`]).
+    #[track_caller]
     pub fn after_crash(&self, draw: impl FnMut(u64) -> u64) -> (Persister, Loss) {
+        self.check_is_of_test("after_crash");
         let content = self.disk.content.lock().clone();
         let Some(cache) = content.cache else { return (self.copy(), Loss::default()) };
         let (cache, loss) = cache.crash(draw);
@@ -220,19 +238,34 @@ impl Persister {
             writes: cache.writes,
             cache: Some(cache),
         };
-        (Persister { disk: Disk::with(content) }, loss)
+        (Persister { disk: Disk::with(content), is_of_server: false }, loss)
     }
 
     /// For tests: calls `hook` after each write from now on, on the thread that wrote and before the write
     /// returns to it. A hook that crashes the server leaves it between persisting and whatever it meant to do
     /// next. The hook is not called for a write that it makes itself.
+    ///
+    /// # Panics
+    /// On a server's handle ([`Persister::for_server`]).
+    #[track_caller]
     pub fn on_write(&self, hook: impl FnMut(&Write) + Send + 'static) {
+        self.check_is_of_test("on_write");
         *self.disk.on_write.lock() = Some(Box::new(hook));
     }
 
-    /// For traces: what `reader` says of the bytes ([`WireFormat::disk`]) stands beside each write.
+    /// For tests: what `reader` says of the bytes ([`WireFormat::disk`]) stands beside each write in a trace.
+    ///
+    /// # Panics
+    /// On a server's handle ([`Persister::for_server`]).
+    #[track_caller]
     pub fn read_by(&self, reader: Option<&'static dyn WireFormat>) {
+        self.check_is_of_test("read_by");
         *self.disk.reader.lock() = reader;
+    }
+
+    #[track_caller]
+    pub(crate) fn check_is_of_test(&self, method: &str) {
+        assert!(!self.is_of_server, "Persister::{method} is for tests; a server may read, write and sync");
     }
 
     fn reader(&self) -> Option<&'static dyn WireFormat> {

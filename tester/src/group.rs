@@ -33,8 +33,10 @@ pub struct Boot {
     pub incarnation: u64,
     /// Its ends to all servers of the group, itself included.
     pub ends: Vec<ClientEnd>,
-    /// Its disk.
+    /// Its disk, as the server has it.
     pub persister: Persister,
+    /// The same disk, as the test has it ([`Persister::for_server`]).
+    pub disk: Persister,
     /// The node that it runs on, on which the starting thread stands already.
     pub node: Node,
     /// What the tester does when this life ends.
@@ -403,13 +405,13 @@ impl<S: Send + Sync + 'static> Group<S> {
             node.set_clock_rate(rate);
             self.test().faults().begin("clock", format!("runs {rate:.3} times as fast"), self.title(server));
         }
-        let (persister, incarnation) = {
+        let (disk, incarnation) = {
             let slot = &mut self.shared.slots.lock()[server];
             slot.incarnation += 1;
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
-        let crash = AroundCrash::of(&persister, &node, &self.shared.progress);
+        let crash = AroundCrash::of(&disk, &node, &self.shared.progress);
         let make_end = |other| self.make_end(server, &node, &crash.news, other);
         let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = (0..self.len()).map(make_end).unzip();
         let traffic = |&number: &usize| self.net().network().traffic(number);
@@ -421,8 +423,15 @@ impl<S: Send + Sync + 'static> Group<S> {
             }
         }
         self.shared.slots.lock()[server].ends = numbers;
-        let boot =
-            Boot { me: server, incarnation, ends, persister, node: node.clone(), crash: Arc::clone(&crash) };
+        let boot = Boot {
+            me: server,
+            incarnation,
+            ends,
+            persister: disk.for_server(),
+            disk,
+            node: node.clone(),
+            crash: Arc::clone(&crash),
+        };
         let booted = node.enter(|| (self.shared.boot)(boot));
         let on_network = booted.services.into_iter().fold(Server::new(&node), Server::with);
         self.net().network().add_server(self.name(server), on_network);

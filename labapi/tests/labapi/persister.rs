@@ -29,6 +29,31 @@ fn a_copy_is_another_disk_and_a_clone_the_same() {
     assert_eq!((clone.state(), copy.state()), (b"ab".to_vec(), b"ac".to_vec()));
 }
 
+/// A server that may put a hook in place of the test's own is a server that nobody watches.
+#[test]
+fn a_servers_handle_is_the_same_disk_and_does_nothing_that_is_for_tests() {
+    let disk = Persister::new();
+    let of_server = disk.for_server();
+    of_server.append(b"a");
+    assert_eq!((disk.state(), of_server.copy().state()), (b"a".to_vec(), b"a".to_vec()));
+    type Call = fn(&Persister);
+    let for_tests: [(&str, Call); 5] = [
+        ("on_write", |disk| disk.on_write(|_| ())),
+        ("lose_unsynced", Persister::lose_unsynced),
+        ("after_crash", |disk| drop(disk.after_crash(|_| 0))),
+        ("read_by", |disk| disk.read_by(None)),
+        ("flip", |disk| assert!(!disk.flip("no file", 0, 1))),
+    ];
+    for (method, call) in for_tests {
+        call(&disk);
+        for servers in [of_server.clone(), of_server.copy()] {
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(&servers)));
+            let message = *panic.expect_err(method).downcast::<String>().expect("a message");
+            assert!(message.starts_with(&format!("Persister::{method} is for tests")), "{message}");
+        }
+    }
+}
+
 #[test]
 fn a_hook_is_told_of_each_write_and_may_write_itself() {
     let disk = Persister::new();

@@ -67,7 +67,7 @@ impl Outside {
 
     /// A server is being started: to be called before anything of it runs.
     pub fn begin(self: &Arc<Self>, boot: &Boot) -> Life {
-        boot.persister.read_by(self.format);
+        boot.disk.read_by(self.format);
         if self.format.is_some() {
             boot.crash.progress.has_wire();
         }
@@ -75,7 +75,7 @@ impl Outside {
             outside: Arc::clone(self),
             server: boot.me,
             incarnation: boot.incarnation,
-            persister: boot.persister.clone(),
+            persister: boot.disk.clone(),
             crash: Arc::clone(&boot.crash),
             last: Arc::default(),
         };

@@ -228,8 +228,8 @@ impl Served {
             let adder = Arc::new(adder);
             *current.lock() = Some(Arc::clone(&adder));
             let of_disk = Arc::clone(&watch);
-            let dispatcher = Dispatcher::start(guarantee, window, adder, boot.persister.clone());
-            boot.persister.on_write(move |_| of_disk.at(Step::Persist));
+            let dispatcher = Dispatcher::start(guarantee, window, adder, boot.persister);
+            boot.disk.on_write(move |_| of_disk.at(Step::Persist));
             let services = vec![watched(&watch, &dispatcher)];
             Booted { server: dispatcher, services }
         };
