@@ -183,7 +183,8 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     threads: bool,
 
-    /// Let each seed draw the knobs of its run too: delays, duplicated requests, scheduler, clocks, pauses.
+    /// Let each seed draw the knobs of its run too: delays, duplicated requests, scheduler, clocks, pauses,
+    /// wake-ups without a notification.
     #[arg(long)]
     swarm: bool,
 

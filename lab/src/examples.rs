@@ -21,7 +21,7 @@ Whole reports of failures are kept in lab-runs/last-test.";
 pub(crate) const STRESS: &str = "\
 Examples:
   cargo lab stress 2C -n 1000     a thousand seeds of each test; ctrl-C, and the same command goes on
-  cargo lab stress 2C --swarm     the seed also draws delays, duplicates, scheduler, clocks, pauses
+  cargo lab stress 2C --swarm     the seed also draws delays, duplicates, scheduler, clocks, pauses, …
   cargo lab stress 2B --fail-fast until something fails
   cargo lab stress 2 --loop       10 times as many runs in each round, until something fails
   cargo lab stress 2B --race      data races, under ThreadSanitizer

@@ -125,6 +125,9 @@ pub struct Config {
     /// none. Without it virtual time passes only between steps, so that two things that come at different
     /// times never overlap.
     pub jitter: Duration,
+    /// One in so many waits for a [`crate::sync::Condvar`] ends without a notification, as on real machines any
+    /// may; 0 for none. It finds a wait that is in no loop.
+    pub spurious_wakes: u32,
     /// Draws the random numbers and scheduling choices from this time on from another seed: another future of
     /// the same past.
     pub reseed: Option<(Duration, u64)>,
@@ -199,6 +202,12 @@ impl Config {
     /// The same with threads that seem to compute for up to `longest` now and then.
     pub fn jitter(mut self, longest: Duration) -> Self {
         self.jitter = longest;
+        self
+    }
+
+    /// The same with one in `waits` waits for a condition variable that ends without a notification.
+    pub fn spurious_wakes(mut self, waits: u32) -> Self {
+        self.spurious_wakes = waits;
         self
     }
 

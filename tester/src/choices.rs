@@ -75,6 +75,7 @@ impl Choices {
         if overrides.calm {
             config.policy = PolicyKind::Calm;
             config.jitter = Duration::ZERO;
+            config.spurious_wakes = 0;
         }
     }
 

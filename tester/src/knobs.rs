@@ -28,6 +28,8 @@ pub(crate) struct Knobs {
     skew: f64,
     /// The longest time that a thread seems to compute at once, in microseconds.
     jitter_us: u64,
+    /// One in so many waits for a condition variable ends without a notification; 0 for none.
+    pub(crate) spurious_wakes: u32,
     /// Mean time between two pauses of some server, and the longest pause, in milliseconds.
     pub(crate) pauses_ms: Option<(u64, u64)>,
 }
@@ -62,6 +64,9 @@ impl Knobs {
         if rng.random_bool(0.3) {
             let (one, other) = (rng.random_range(0..64), rng.random_range(0..64));
             knobs.slow_link = Some((one, other, rng.random_range(50_000..=100_000)));
+        }
+        if rng.random_bool(0.3) {
+            knobs.spurious_wakes = 1 << rng.random_range(2..=7);
         }
         knobs
     }
@@ -131,6 +136,8 @@ impl Knobs {
             share(self.skew, "clocks are wrong by up to {}"),
             self.pauses_ms.map(pauses),
             (self.jitter_us > 0).then(|| format!("a thread computes for up to {} µs", self.jitter_us)),
+            (self.spurious_wakes > 0)
+                .then(|| format!("one in {} waits ends without a notification", self.spurious_wakes)),
             self.policy.as_ref().map(policy),
         ];
         words.into_iter().flatten().collect::<Vec<_>>().join("; ")
@@ -153,11 +160,13 @@ mod tests {
             delay_us: Some((38_500, 46_600)),
             slow_link: Some((1, 2, 75_000)),
             duplication: 0.125,
+            spurious_wakes: 4,
             policy: Some(PolicyKind::Random { switch_every: 8 }),
             ..Knobs::default()
         };
         let words = "messages take 38.5 to 46.6 ms each way; one link between two servers takes 75.0 ms; 12.5 % of \
-                     requests arrive twice; at 1 of 8 points another thread gets the turn";
+                     requests arrive twice; one in 4 waits ends without a notification; at 1 of 8 points another \
+                     thread gets the turn";
         assert_eq!(knobs.words(), words);
     }
 

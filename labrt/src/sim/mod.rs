@@ -96,6 +96,8 @@ pub(crate) struct Sim {
     next: Option<Slot>,
     /// See [`Config::jitter`]; in nanoseconds.
     jitter: u64,
+    /// See [`Config::spurious_wakes`].
+    spurious_wakes: u32,
     /// Readings of the clock since it last moved or another task ran.
     clock_readings: u64,
     /// Free yield points until the running task may be replaced.
@@ -169,6 +171,7 @@ impl Sim {
             policy: policy::make(&Default::default(), &mut rng),
             next: None,
             jitter: 0,
+            spurious_wakes: 0,
             clock_readings: 0,
             stride: 1,
             user_rng: rng.clone(),
@@ -229,6 +232,7 @@ impl Sim {
         self.policy = policy::make(&config.policy, &mut self.schedule_rng);
         self.next = None;
         self.jitter = u64::try_from(config.jitter.as_nanos()).unwrap_or(u64::MAX);
+        self.spurious_wakes = config.spurious_wakes;
         self.clock_readings = 0;
         self.record = config.record;
         self.schedule = Schedule::default();

@@ -3,7 +3,9 @@
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::policy::{Access, Slot};
+use rand::Rng as _;
+
+use super::policy::{self, Access, Slot};
 use super::task::{On, Phase, Task, Wait, abandon, suspend, unwind_killed, unwinding};
 use super::turns::Turn;
 use super::{NO_TASK, Sim, with};
@@ -12,6 +14,9 @@ use crate::outcome::FailureKind;
 /// Virtual time that a panicking task may wait in its destructors until the panic is reported in spite of
 /// them.
 const PATIENCE: u64 = 5_000_000_000;
+
+/// The longest virtual time after which a wait ends without a notification: a heartbeat's interval or so.
+const LATEST_SPURIOUS_WAKE: u64 = 100_000_000;
 
 /// Why a parked task goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +86,26 @@ impl Sim {
             self.fail_unwinding(waiter.slot);
         }
         (killed, timed_out)
+    }
+
+    /// When a wait for a notification that begins now ends without one; None if it does not, as nearly always.
+    #[inline]
+    pub(crate) fn draw_spurious_wake(&mut self, deadline: Option<u64>) -> Option<u64> {
+        if self.spurious_wakes == 0 {
+            return None;
+        }
+        if policy::below(self.spurious_wakes as usize, &mut self.schedule_rng) > 0 {
+            return None;
+        }
+        let wakes = self.now.saturating_add(1 + self.schedule_rng.next_u64() % LATEST_SPURIOUS_WAKE);
+        deadline.is_none_or(|deadline| wakes < deadline).then_some(wakes)
+    }
+
+    /// The wait has ended so.
+    pub(crate) fn tell_spurious_wake(&mut self, place: &'static Location<'static>) {
+        if self.trace {
+            self.emit_at("wake", "spurious", place, || format!("wakes without a notification at {place}"));
+        }
     }
 
     /// One of several possibilities, by the seed.

@@ -11,7 +11,8 @@ use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, sim};
 
 /// Lets threads wait until something that a lock protects has changed; as in parking_lot. Wake-ups may be
-/// spurious, so wait in a loop or with [`Condvar::wait_while`].
+/// spurious, so wait in a loop or with [`Condvar::wait_while`]. In the simulation they are where
+/// [`crate::Config::spurious_wakes`] says so.
 #[derive(Default)]
 pub struct Condvar {
     waiters: WaitQueue,
@@ -134,7 +135,13 @@ impl Condvar {
             return true;
         }
         let wait = Wait { what: "a notification", on: On::Event(guard.access()) };
-        let simulated = || self.waiters.park(wait, deadline, place) == Wake::TimedOut;
+        let simulated = || {
+            let early = sim::with(|sim| sim.draw_spurious_wake(deadline));
+            if self.waiters.park(wait, early.or(deadline), place) == Wake::Notified {
+                return false;
+            }
+            early.inspect(|_| sim::with(|sim| sim.tell_spurious_wake(place))).is_none()
+        };
         guard.unlocked_while(simulated, |guard| self.wait_real(guard, deadline), place)
     }
 

@@ -1,7 +1,7 @@
 //! Scheduling policies.
 
 use labrt::sync::atomic::{AtomicU32, Ordering};
-use labrt::sync::{Arc, Mutex};
+use labrt::sync::{Arc, Condvar, Mutex};
 use labrt::time::{Duration, Instant};
 use labrt::{Config, FailureKind, PolicyKind, run, thread};
 
@@ -194,6 +194,67 @@ fn with_a_jitter_what_comes_at_different_times_can_meet() {
     };
     assert_eq!(deadlocks(Duration::ZERO), 0);
     assert!(deadlocks(Duration::from_micros(20)) > 5);
+}
+
+/// A consumer that looks once, waits once, and takes what must be there by then.
+fn waits_in_no_loop() {
+    let shared = Arc::new((Mutex::new(None), Condvar::new()));
+    let producer = Arc::clone(&shared);
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        *producer.0.lock() = Some(7);
+        producer.1.notify_one();
+    });
+    let mut value = shared.0.lock();
+    if value.is_none() {
+        shared.1.wait(&mut value);
+    }
+    assert_eq!(value.take(), Some(7));
+}
+
+/// The same in a loop, with a time limit, which no early wake-up counts as.
+fn waits_in_a_loop() {
+    let shared = Arc::new((Mutex::new(None), Condvar::new()));
+    let producer = Arc::clone(&shared);
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        *producer.0.lock() = Some(7);
+        producer.1.notify_one();
+    });
+    let begin = Instant::now();
+    let mut value = shared.0.lock();
+    while value.is_none() {
+        let over = shared.1.wait_until(&mut value, begin + Duration::from_millis(300));
+        assert!(!over.timed_out(), "the time is not over after {:?}", begin.elapsed());
+    }
+    let begin = Instant::now();
+    while !shared.1.wait_until(&mut value, begin + Duration::from_millis(300)).timed_out() {}
+    assert_eq!(begin.elapsed(), Duration::from_millis(300));
+}
+
+#[test]
+fn a_wait_in_no_loop_is_found_by_wake_ups_without_a_notification() {
+    let failures = |waits: u32, program: fn()| {
+        let config = |seed| Config::simulated(seed).spurious_wakes(waits);
+        (0..400).filter(|&seed| run(config(seed), program).result.is_err()).count()
+    };
+    assert_eq!([failures(0, waits_in_no_loop), failures(4, waits_in_a_loop)], [0, 0]);
+    assert!((50..150).contains(&failures(4, waits_in_no_loop)), "one in four waits");
+    let traced =
+        (0..40).map(|seed| run(Config::simulated(seed).spurious_wakes(1).trace(true), waits_in_no_loop));
+    let told = |outcome: labrt::Outcome<()>| outcome.events.iter().any(|event| event.target == "spurious");
+    assert!(traced.into_iter().all(told), "a trace says what woke the thread");
+}
+
+/// A wait for what never comes is a deadlock, however often it wakes.
+#[test]
+fn early_wake_ups_hide_no_deadlock() {
+    let outcome = run(Config::simulated(1).spurious_wakes(2), || {
+        let (lock, signal) = (Mutex::new(false), Condvar::new());
+        signal.wait_while(&mut lock.lock(), |is_there| !*is_there);
+    });
+    let failure = outcome.result.expect_err("nobody notifies");
+    assert_eq!(failure.kind, FailureKind::Deadlock, "{failure:?}");
 }
 
 /// The stride of the default policy differs from seed to seed: so does how often a thread in a crowd keeps

@@ -74,6 +74,7 @@ pub(super) fn attempt(plan: &Plan, body: &Arc<Body>, tag: u64, number: u64) -> (
         sink,
         record: plan.check_determinism || plan.decisions.is_some(),
         jitter: knobs.jitter(),
+        spurious_wakes: knobs.spurious_wakes,
         tag,
         ..Config::default()
     };
