@@ -125,8 +125,8 @@ pub struct Config {
     /// none. Without it virtual time passes only between steps, so that two things that come at different
     /// times never overlap.
     pub jitter: Duration,
-    /// One in so many waits for a [`crate::sync::Condvar`] ends without a notification, as on real machines any
-    /// may; 0 for none. It finds a wait that is in no loop.
+    /// One in so many waits for a [`crate::sync::Condvar`] ends without a notification, as any may on real
+    /// machines; 0 for none. It finds a wait that is in no loop.
     pub spurious_wakes: u32,
     /// Draws the random numbers and scheduling choices from this time on from another seed: another future of
     /// the same past.

@@ -136,6 +136,12 @@ pub fn waiting_report() -> String {
     if mode() == Mode::Simulated { sim::with(|sim| sim.waiting_report()) } else { String::new() }
 }
 
+/// How many waits for a condition variable have ended in this run without a notification
+/// ([`crate::Config::spurious_wakes`]), for tests that count wake-ups. 0 on real threads, where nobody knows.
+pub fn spurious_wakes() -> u64 {
+    if mode() == Mode::Simulated { sim::with(|sim| sim.disturbances.spurious) } else { 0 }
+}
+
 /// The seed of the run; 0 on real threads.
 pub fn seed() -> u64 {
     if mode() == Mode::Simulated { sim::with(|sim| sim.seed) } else { 0 }

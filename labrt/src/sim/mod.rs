@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use park::Disturbances;
 use policy::{Policy, Slot};
 use rand::{SeedableRng, rngs::SmallRng};
 use task::{Phase, Task};
@@ -94,10 +95,7 @@ pub(crate) struct Sim {
     policy: Box<dyn Policy>,
     /// The task that was chosen to run next when the running one gave way.
     next: Option<Slot>,
-    /// See [`Config::jitter`]; in nanoseconds.
-    jitter: u64,
-    /// See [`Config::spurious_wakes`].
-    spurious_wakes: u32,
+    pub(crate) disturbances: Disturbances,
     /// Readings of the clock since it last moved or another task ran.
     clock_readings: u64,
     /// Free yield points until the running task may be replaced.
@@ -170,8 +168,7 @@ impl Sim {
             timers: Timers::default(),
             policy: policy::make(&Default::default(), &mut rng),
             next: None,
-            jitter: 0,
-            spurious_wakes: 0,
+            disturbances: Disturbances::default(),
             clock_readings: 0,
             stride: 1,
             user_rng: rng.clone(),
@@ -231,8 +228,7 @@ impl Sim {
         self.sleeps = 0;
         self.policy = policy::make(&config.policy, &mut self.schedule_rng);
         self.next = None;
-        self.jitter = u64::try_from(config.jitter.as_nanos()).unwrap_or(u64::MAX);
-        self.spurious_wakes = config.spurious_wakes;
+        self.disturbances = Disturbances::of(config);
         self.clock_readings = 0;
         self.record = config.record;
         self.schedule = Schedule::default();

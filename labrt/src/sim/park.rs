@@ -9,6 +9,7 @@ use super::policy::{self, Access, Slot};
 use super::task::{On, Phase, Task, Wait, abandon, suspend, unwind_killed, unwinding};
 use super::turns::Turn;
 use super::{NO_TASK, Sim, with};
+use crate::config::Config;
 use crate::outcome::FailureKind;
 
 /// Virtual time that a panicking task may wait in its destructors until the panic is reported in spite of
@@ -23,6 +24,24 @@ const LATEST_SPURIOUS_WAKE: u64 = 100_000_000;
 pub(crate) enum Wake {
     Notified,
     TimedOut,
+}
+
+/// What befalls the threads of a run beside the choice among them.
+#[derive(Default)]
+pub(crate) struct Disturbances {
+    /// See [`Config::jitter`]; in nanoseconds.
+    pub(super) jitter: u64,
+    /// See [`Config::spurious_wakes`].
+    spurious_wakes: u32,
+    /// How many waits have ended so.
+    pub(crate) spurious: u64,
+}
+
+impl Disturbances {
+    pub(super) fn of(config: &Config) -> Disturbances {
+        let jitter = u64::try_from(config.jitter.as_nanos()).unwrap_or(u64::MAX);
+        Disturbances { jitter, spurious_wakes: config.spurious_wakes, spurious: 0 }
+    }
 }
 
 /// A task in one particular parking. Waking it later, when it waits for something else, does nothing.
@@ -88,13 +107,11 @@ impl Sim {
         (killed, timed_out)
     }
 
-    /// When a wait for a notification that begins now ends without one; None if it does not, as nearly always.
+    /// When a wait for a notification that begins now ends without one; None if it does not.
     #[inline]
     pub(crate) fn draw_spurious_wake(&mut self, deadline: Option<u64>) -> Option<u64> {
-        if self.spurious_wakes == 0 {
-            return None;
-        }
-        if policy::below(self.spurious_wakes as usize, &mut self.schedule_rng) > 0 {
+        let one_in = self.disturbances.spurious_wakes as usize;
+        if one_in == 0 || policy::below(one_in, &mut self.schedule_rng) > 0 {
             return None;
         }
         let wakes = self.now.saturating_add(1 + self.schedule_rng.next_u64() % LATEST_SPURIOUS_WAKE);
@@ -102,7 +119,8 @@ impl Sim {
     }
 
     /// The wait has ended so.
-    pub(crate) fn tell_spurious_wake(&mut self, place: &'static Location<'static>) {
+    pub(crate) fn wakes_spuriously(&mut self, place: &'static Location<'static>) {
+        self.disturbances.spurious += 1;
         if self.trace {
             self.emit_at("wake", "spurious", place, || format!("wakes without a notification at {place}"));
         }

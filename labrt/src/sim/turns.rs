@@ -73,7 +73,7 @@ impl Sim {
         if self.stopping || unwinds {
             return Turn::Kept;
         }
-        if self.jitter > 0 && policy::below(4, &mut self.schedule_rng) == 0 {
+        if self.disturbances.jitter > 0 && policy::below(4, &mut self.schedule_rng) == 0 {
             self.compute_for_a_while();
             return Turn::Lost;
         }
@@ -146,7 +146,7 @@ impl Sim {
     /// Parks the running task for a while that is drawn, as if it computed.
     fn compute_for_a_while(&mut self) {
         let place = self.tasks[self.current as usize].place.unwrap_or(Location::caller());
-        let until = self.now.saturating_add(1 + self.schedule_rng.next_u64() % self.jitter);
+        let until = self.now.saturating_add(1 + self.schedule_rng.next_u64() % self.disturbances.jitter);
         self.begin_park(task::Wait::event("the end of its computation"), Some(until), place);
     }
 

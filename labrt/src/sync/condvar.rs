@@ -140,7 +140,7 @@ impl Condvar {
             if self.waiters.park(wait, early.or(deadline), place) == Wake::Notified {
                 return false;
             }
-            early.inspect(|_| sim::with(|sim| sim.tell_spurious_wake(place))).is_none()
+            early.inspect(|_| sim::with(|sim| sim.wakes_spuriously(place))).is_none()
         };
         guard.unlocked_while(simulated, |guard| self.wait_real(guard, deadline), place)
     }
