@@ -197,6 +197,22 @@ mod tests {
         assert_eq!(found(text), ["x.rs:5: `std::thread`"]);
     }
 
+    /// The sources are looked at before the compiler has seen them.
+    #[test]
+    fn a_list_that_is_not_closed_ends_with_its_line() {
+        let text = "use std::sync::{Arc, Mutex;\nuse std::{thread, sync::{Condvar;\nfn f() { std::process::exit(0) }";
+        let expected = [
+            "x.rs:1: `std::sync::Mutex`",
+            "x.rs:2: `std::sync::Condvar`",
+            "x.rs:2: `std::thread`",
+            "x.rs:3: `std::process::exit`",
+        ];
+        assert_eq!(found(text), expected);
+        for text in ["use a::{", "use {;", "use ;", "use {{{,;}", "use a::{b,,;c}", "use", "use }"] {
+            assert_eq!(found(text), Vec::<String>::new(), "{text}");
+        }
+    }
+
     /// One thing that a file uses often is one line.
     #[test]
     fn places_of_one_thing_stand_together() {

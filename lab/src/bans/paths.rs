@@ -94,13 +94,15 @@ impl Imports {
         at + usize::from(tokens.get(at).is_some_and(|token| ![",", "}", ";"].contains(&token.text)))
     }
 
-    /// Takes the trees in braces. Returns what follows them.
+    /// Takes the trees in braces. Returns what follows them. Where they were not closed, the semicolon ends
+    /// them: the compiler will say so, and has not seen the source yet.
     fn take_list(&mut self, tokens: &[Token<'_>], mut at: usize, stem: &str) -> usize {
-        while tokens.get(at).is_some_and(|token| token.text != "}") {
+        while tokens.get(at).is_some_and(|token| !["}", ";"].contains(&token.text)) {
             at = self.take(tokens, at, stem);
             at += usize::from(tokens.get(at).is_some_and(|token| token.text == ","));
         }
-        at + 1
+        // A semicolon ends the lists around this one, too.
+        at + usize::from(tokens.get(at).is_some_and(|token| token.text == "}"))
     }
 
     fn add(&mut self, name: &str, path: String, line: usize) {
