@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -28,6 +28,9 @@ use crate::unwritten::unwatched;
 
 /// How much work may be lost at the most if this program is killed.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
+
+/// How often a folder for a new campaign is looked for: each time another process may take it.
+const TRIES: u32 = 100;
 
 /// How many stories of one test are kept. A hundred are enough to read.
 const STORIES: usize = 100;
@@ -208,57 +211,69 @@ impl Campaign {
                 return campaign;
             }
         }
-        Campaign::create(folder::new(root, options)?, identity, first_seed)
+        for _ in 0..TRIES {
+            let folder = folder::new(root, options)?;
+            if let Some(campaign) = Campaign::create(folder, &identity, first_seed)? {
+                return Ok(campaign);
+            }
+        }
+        Err(Failure::new("other processes begin campaigns in whatever folder is free: name one by --output"))
     }
 
     /// The campaign in `folder`, if it is the wanted one, is unfinished, and no other process works on it.
     fn resume(folder: PathBuf, wanted: &Identity, seed: Option<u64>) -> Result<Option<Campaign>, Failure> {
         let path = folder::journal(&folder);
         let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-        let mut journal = File::options().read(true).write(true).open(&path).map_err(cannot)?;
+        let mut journal = match File::options().read(true).write(true).open(&path) {
+            // Another process has ended its campaign meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(cannot)?,
+        };
         match journal.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        let mut text = String::new();
-        journal.read_to_string(&mut text).map_err(cannot)?;
-        let whole = text.rfind('\n').map_or(0, |last| last + 1);
-        let mut lines = text[..whole].lines();
-        let header: Option<Header> = lines.next().and_then(|line| serde_json::from_str(line).ok());
+        // A line that is torn may end within a letter.
+        let mut bytes = Vec::new();
+        journal.read_to_end(&mut bytes).map_err(cannot)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let mut lines = bytes[..whole].split(|byte| *byte == b'\n');
+        let header: Option<Header> = lines.next().and_then(|line| serde_json::from_slice(line).ok());
         let Some(header) = header.filter(|header| header.identity == *wanted) else { return Ok(None) };
         if seed.is_some_and(|seed| seed != header.first_seed) {
             return Ok(None);
         }
-        let done = lines.map_while(|line| serde_json::from_str(line).ok()).collect();
+        // What is no record counts as not run.
+        let done = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
         journal.set_len(whole as u64).and_then(|()| journal.seek(SeekFrom::End(0))).map_err(cannot)?;
         let (identity, first_seed) = (header.identity, header.first_seed);
         let campaign = Campaign { folder, journal, identity, first_seed, done, stories: BTreeMap::new() };
         Ok((!campaign.is_complete()).then_some(campaign))
     }
 
-    /// A new campaign in `folder`.
-    fn create(folder: PathBuf, identity: Identity, first_seed: u64) -> Result<Campaign, Failure> {
+    /// A new campaign in `folder`. None if another process has begun one there meanwhile.
+    fn create(folder: PathBuf, identity: &Identity, first_seed: u64) -> Result<Option<Campaign>, Failure> {
         let path = folder::journal(&folder);
         let cannot = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
         fs::create_dir_all(&folder).map_err(|error| {
             Failure::new(format!("the folder {} cannot be made: {error}", folder.display()))
         })?;
-        let journal = File::create(&path).map_err(cannot)?;
-        if journal.try_lock().is_err() {
-            return Err(Failure::new(format!("another process is at work in {}", folder.display())));
-        }
-        let header = Header { identity, first_seed };
-        let mut campaign = Campaign {
-            folder,
-            journal,
-            identity: header.identity.clone(),
-            first_seed,
-            done: Vec::new(),
-            stories: BTreeMap::new(),
+        let journal = match File::create_new(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+            created => created.map_err(cannot)?,
         };
-        campaign.append(&header)?;
-        Ok(campaign)
+        // Whoever looks whether this is its campaign finds no header, and goes on.
+        journal.lock().map_err(cannot)?;
+        let identity = identity.clone();
+        let mut campaign =
+            Campaign { folder, journal, identity, first_seed, done: Vec::new(), stories: BTreeMap::new() };
+        let header = Header { identity: campaign.identity.clone(), first_seed };
+        campaign.append(&header).inspect_err(|_| {
+            // Without it this is nobody's campaign.
+            let _ = fs::remove_file(&path);
+        })?;
+        Ok(Some(campaign))
     }
 
     /// How many seeds of each test.
@@ -317,7 +332,13 @@ impl Campaign {
             |error: &dyn std::fmt::Display| Failure::new(format!("the journal cannot be written: {error}"));
         let mut text = serde_json::to_vec(line).map_err(|error| cannot(&error))?;
         text.push(b'\n');
-        self.journal.write_all(&text).map_err(|error| cannot(&error))
+        let before = self.journal.stream_position().map_err(|error| cannot(&error))?;
+        self.journal.write_all(&text).map_err(|error| {
+            // Of a line that does not fit on the disk nothing must stay: the next one may fit, and would be
+            // torn with it.
+            let _ = self.journal.set_len(before).and_then(|()| self.journal.seek(SeekFrom::Start(before)));
+            cannot(&error)
+        })
     }
 
     /// The folder that holds the stories of failures.
@@ -349,5 +370,26 @@ impl Campaign {
             folder::remove(&self.folder)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two commands that are started at once draw the same folder.
+    #[test]
+    fn a_folder_is_one_campaigns() {
+        let folder = std::env::temp_dir().join(format!("lab-campaign-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let identity = Identity { tests: Vec::new(), runs: 7, world: "one".to_owned(), programs: Vec::new() };
+        let create = |identity: &Identity| Campaign::create(folder.clone(), identity, 1);
+        let first = create(&identity).unwrap_or_else(|failure| panic!("{failure}"));
+        let journal = || fs::read_to_string(folder.join("journal.jsonl")).expect("there is a journal");
+        let before = journal();
+        let second = create(&Identity { world: "two".to_owned(), ..identity.clone() });
+        assert!(first.is_some() && second.is_ok_and(|second| second.is_none()));
+        assert_eq!(journal(), before);
+        fs::remove_dir_all(&folder).expect("it is there");
     }
 }

@@ -15,6 +15,9 @@ struct Campaign {
     counts: PathBuf,
 }
 
+/// A line of a journal that is no record.
+const DAMAGED: &str = "{\"test\":\"counts_1c\",\"fro";
+
 /// Far more than are run before the interruption, on any machine: each takes 2 ms.
 const RUNS: u64 = 1500;
 
@@ -65,7 +68,7 @@ impl Campaign {
             let rest = line.split(&format!("\"{name}\":")).nth(1).expect("the record has that number");
             rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a number")
         };
-        let records = text.lines().skip(1);
+        let records = text.lines().skip(1).filter(|line| *line != DAMAGED);
         records.fold((0, 0), |(seeds, failed), line| {
             let failures =
                 line.split("\"failed\":[").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
@@ -135,7 +138,7 @@ fn a_kill_loses_nothing_that_was_counted() {
     campaign.assert_complete(campaign.run(&[]));
 }
 
-/// A kill in the middle of a write leaves half a line.
+/// A kill in the middle of a write leaves half a line, and perhaps half a letter.
 #[test]
 fn a_torn_journal_is_cut_to_its_last_whole_record() {
     let campaign = Campaign::new();
@@ -146,8 +149,31 @@ fn a_torn_journal_is_cut_to_its_last_whole_record() {
     let mut text = fs::read_to_string(&path).expect("there is a journal");
     let last = text.trim_end().rfind('\n').expect("there is more than one line");
     text.truncate(last + 30);
-    fs::write(&path, text).expect("the journal can be written");
+    let half = &"…".as_bytes()[..2];
+    fs::write(&path, [text.as_bytes(), half].concat()).expect("the journal can be written");
     campaign.assert_complete(campaign.run(&[]));
+}
+
+/// The runs of a record that cannot be read are run again; what stands behind it is not lost.
+#[test]
+fn a_record_that_cannot_be_read_hides_no_other() {
+    let campaign = Campaign::new();
+    let child = campaign.start(200);
+    signal(&child, "TERM");
+    child.wait_with_output().expect("lab ends");
+    let path = campaign.folder.join("journal.jsonl");
+    let text = fs::read_to_string(&path).expect("there is a journal");
+    let mut lines: Vec<&str> = text.lines().collect();
+    let records = lines.len() - 1;
+    assert!(records > 1, "{text}");
+    lines[1] = DAMAGED;
+    fs::write(&path, lines.join("\n") + "\n").expect("the journal can be written");
+    let said = campaign.run(&[]);
+    // All records but that one count as done.
+    let done = said.err.split(" runs are done").next().and_then(|text| text.rsplit(" of ").nth(1));
+    let done = done.and_then(|text| text.rsplit(' ').next()).and_then(|number| number.parse::<u64>().ok());
+    assert!(done.is_some_and(|done| done >= records as u64 - 1), "{done:?}: {}", said.err);
+    campaign.assert_complete(said);
 }
 
 #[test]
