@@ -105,6 +105,16 @@ pub(crate) fn check_for_bench() -> Result<(), Failure> {
     KNOBS.iter().try_for_each(|name| refuse(name, "a bench measures what its bound is for: unset it"))
 }
 
+/// The words of the command line, whose options do not look at variables that are empty: these count as not
+/// set.
+pub(crate) fn without_empty(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|option| {
+        let value = option.get_env().and_then(env::var_os);
+        if value.is_some_and(|value| value.is_empty()) { option.env(None) } else { option }
+    });
+    command.mut_subcommands(without_empty)
+}
+
 fn refuse(name: &str, why: &str) -> Result<(), Failure> {
     match value(name) {
         None => Ok(()),

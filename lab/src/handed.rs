@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::catalogue::Catalogue;
 use crate::cli::Arguments;
+use crate::environment;
 use crate::style::warn;
 
 /// What `cargo lab handout` recorded, as far as it is needed here.
@@ -25,7 +26,7 @@ struct Entry {
 }
 
 /// Verbs that work on the reference alone.
-const NOT_FOR_STUDENTS: [&str; 4] = ["zoo", "bench", "handout", "grade"];
+const NOT_FOR_STUDENTS: [&str; 5] = ["zoo", "mutants", "bench", "handout", "grade"];
 
 /// Whether this workspace was handed out.
 pub(crate) fn is_handout() -> bool {
@@ -41,7 +42,7 @@ pub(crate) fn is_for_students(command: &str) -> bool {
 /// Parses the command line. In a handout, `--help` leaves out the verbs that are of no use there.
 pub(crate) fn arguments() -> Arguments {
     let is_handout = is_handout();
-    let mut command = Arguments::command();
+    let mut command = environment::without_empty(Arguments::command());
     for verb in NOT_FOR_STUDENTS.into_iter().filter(|_| is_handout) {
         command = command.mut_subcommand(verb, |verb| verb.hide(true));
     }

@@ -245,6 +245,8 @@ impl Runner {
         // The options say it, or what they have made of the environment.
         command
             .env_remove("LAB_RUNTIME")
+            .env_remove(OVER)
+            .env_remove(UNWATCHED)
             .env_remove(SWARM)
             .env_remove(SCHEDULER)
             .env_remove(CHECK_DETERMINISM);

@@ -20,14 +20,14 @@ pub fn duration(duration: Duration) -> String {
 pub fn width() -> Option<usize> {
     let term = console::Term::stdout();
     let seen = term.is_term().then(|| term.size_checked()).flatten().map(|(_, columns)| usize::from(columns));
-    seen.or_else(|| number_in("COLUMNS")).map(|width| width.max(NARROWEST))
+    seen.or_else(|| number_in("COLUMNS")).map(|width| width.clamp(NARROWEST, WIDEST))
 }
 
 /// The same of standard error.
 pub fn error_width() -> Option<usize> {
     let term = console::Term::stderr();
     let seen = term.is_term().then(|| term.size_checked()).flatten().map(|(_, columns)| usize::from(columns));
-    seen.or_else(|| number_in("COLUMNS")).map(|width| width.max(NARROWEST))
+    seen.or_else(|| number_in("COLUMNS")).map(|width| width.clamp(NARROWEST, WIDEST))
 }
 
 /// How many rows the screen of standard output has: the terminal's, or what `LINES` says. Where only the
@@ -49,6 +49,9 @@ const FEWEST_ROWS: usize = 10;
 fn number_in(name: &str) -> Option<usize> {
     std::env::var(name).ok()?.parse().ok()
 }
+
+/// No terminal is wider, and a rule of that length is still a line.
+const WIDEST: usize = 10_000;
 
 /// A terminal that is narrower gets lines that it has to break itself.
 const NARROWEST: usize = 20;

@@ -104,6 +104,14 @@ fn variables_are_never_passed_over() {
         said.out
     );
     assert!(said.out.contains("--threads"), "the replay must say so: {}", said.out);
+    for name in ["LAB_SEED", "LAB_SEEDS", "LAB_PROFILE", "LAB_SCHEDULER", "LAB_OVER", "LAB_SWARM", "LAB_LABS"]
+    {
+        with(name, "", &["test", "passes_1a"]).ended(0);
+    }
+    for (options, over) in [(&[][..], "LAB_OVER=oracle"), (&["--over", "raft"], "LAB_OVER=\n")] {
+        let said = with("LAB_OVER", "oracle", &[&["test", "limits_1c"], options].concat()).ended(1);
+        assert!(said.out.contains(over), "an option outweighs its variable: {}", said.out);
+    }
 }
 
 #[test]
@@ -220,6 +228,14 @@ fn lines_are_no_wider_than_the_terminal() {
     }
 }
 
+/// A rule as long as that would not fit into the memory.
+#[test]
+fn a_terminal_may_say_that_it_is_very_wide() {
+    let mut command = command(&["logs", "passes_1a", "--seed", "4"]);
+    let said = command.env("COLUMNS", "99999999999").output().expect("lab can be run");
+    assert!(Said::new(said).ended(0).out.contains("vote starts an election"));
+}
+
 #[test]
 fn every_verb_speaks_json() {
     let output = scratch().join("json").display().to_string();
@@ -305,16 +321,21 @@ fn a_fixed_file_of_a_handout_that_has_changed_is_named_once() {
     write(".handout.json", &format!("{{\"files\": {{{}}}}}", files.join(", ")));
     write("mine.rs", "fn c() {}\n");
     write("tests.rs", "fn b() {}\n");
-    let overview = || {
+    let said_to = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
         command.arg("--labs").arg(folder.join("labs.toml")).current_dir(&folder).env("NO_COLOR", "1");
-        Said::new(command.stdin(Stdio::null()).output().expect("lab can be run")).ended(0)
+        Said::new(command.args(arguments).stdin(Stdio::null()).output().expect("lab can be run")).ended(0)
     };
+    let overview = || said_to(&[]);
     write("fixed.rs", "fn a() {}\n");
     let said = overview();
     assert!(!said.err.contains("warning"), "{}", said.err);
     // What is of no use to a student is not proposed.
     assert!(said.out.contains("cargo lab stress") && !said.out.contains("cargo lab zoo"), "{}", said.out);
+    let help = said_to(&["--help"]).out;
+    let is_listed = |verb: &str| help.lines().any(|line| line.trim_start().starts_with(&format!("{verb} ")));
+    assert!(is_listed("stress") && is_listed("check"), "{help}");
+    assert!(!["zoo", "mutants", "bench", "handout", "grade"].into_iter().any(is_listed), "{help}");
     write("fixed.rs", "fn a() { /* mine */ }\n");
     let said = overview();
     assert_eq!(said.err.matches("warning").count(), 1, "{}", said.err);
