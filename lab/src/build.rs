@@ -167,6 +167,12 @@ fn package_name(id: &str) -> String {
     }
 }
 
+/// Where cargo puts what it builds of the workspace at `root`.
+pub(crate) fn target_folder(root: &Path) -> PathBuf {
+    // Cargo is run in the root, and from there it takes a path that is not absolute.
+    root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
 /// Cargo names itself to what it runs, which saves a start of the toolchain's proxy.
 fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
@@ -184,11 +190,10 @@ fn sanitizing_cargo(root: &Path) -> Result<Command, Failure> {
     };
     let host =
         version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("x86_64-unknown-linux-gnu");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo"]).env_remove("RUSTC").env("RUSTFLAGS", SANITIZER);
     // An explicit target keeps the flags away from build scripts and macros, which run in the compiler.
-    command.env("CARGO_BUILD_TARGET", host).env("CARGO_TARGET_DIR", target.join("race"));
+    command.env("CARGO_BUILD_TARGET", host).env("CARGO_TARGET_DIR", target_folder(root).join("race"));
     Ok(command)
 }
 

@@ -153,18 +153,13 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// How many processes to run at once.
-    pub(crate) fn number(&self) -> usize {
-        self.jobs.map_or_else(cores, usize::from)
-    }
-
     /// Whether the user has said how many.
     pub(crate) fn are_given(&self) -> bool {
         self.jobs.is_some()
     }
 
-    /// The same in this world. On real threads a test sleeps for nearly all of its time, so that eight of
-    /// them share a core unless the user says otherwise.
+    /// How many processes to run at once in this world. On real threads a test sleeps for nearly all of its
+    /// time, so that eight of them share a core unless the user says otherwise.
     pub(crate) fn number_in(&self, world: &World) -> usize {
         let side_by_side = if world.threads { 8 } else { 1 };
         self.jobs.map_or_else(|| side_by_side * cores(), usize::from)
@@ -227,6 +222,20 @@ impl RunOptions {
         let KeptOptions { run } = KeptOptions::try_parse_from(words.split_whitespace()).ok()?;
         let names_profile = words.contains("--profile");
         Some(RunOptions { profile: if names_profile { run.profile } else { self.profile.clone() }, ..run })
+    }
+
+    /// An option that changes the run, if the command line has one.
+    pub(crate) fn asked_for(&self) -> Option<&'static str> {
+        // A variable is for all commands, and no wish that this one ignores.
+        let is_typed = |is_there: bool, variable: &str| is_there && std::env::var_os(variable).is_none();
+        let options = [
+            (self.threads, "--threads"),
+            (self.swarm, "--swarm"),
+            (self.check_determinism, "--check-determinism"),
+            (is_typed(self.scheduler.is_some(), SCHEDULER), "--scheduler"),
+            (is_typed(self.over.is_some(), OVER), "--over"),
+        ];
+        options.into_iter().find(|(is_there, _)| *is_there).map(|(_, option)| option)
     }
 
     /// How to build.

@@ -10,6 +10,7 @@ use console::style;
 use lab_terminal::{Failure, count};
 use serde::{Deserialize, Serialize};
 
+use crate::build::target_folder;
 use crate::catalogue::{Catalogue, Lab, Part, Test};
 use crate::cli::Arguments;
 use crate::handed::warn_of_changes;
@@ -67,8 +68,7 @@ impl Progress {
 }
 
 fn file(catalogue: &Catalogue) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    catalogue.root.join(target).join("lab-progress.json")
+    target_folder(&catalogue.root).join("lab-progress.json")
 }
 
 /// `cargo lab` without a verb: a line for each part, and what to do next. Returns the part that comes next:

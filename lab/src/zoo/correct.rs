@@ -18,27 +18,30 @@ use serde_json::json;
 
 use super::build::{Builder, Built};
 use super::cli::ZooOptions;
+use super::meter::Meter;
 use super::patch::Patch;
-use crate::catalogue::{Catalogue, Test};
+use super::{interrupted, next_built, refuse_unbuilt, say_unbuilt};
+use crate::catalogue::{Catalogue, Lab, Test};
 use crate::protocol::Report;
 use crate::runner::{Job, Runner};
 use crate::select::select;
-use crate::style::{say, say_or_json};
+use crate::style::say;
 use crate::{Failure, Outcome, pool};
 
 /// Seeds of one test that one process runs.
 const PIECE: u64 = 100;
 
-/// Builds each of these solutions, runs the tests of its labs (of the lab that the user names, if he names
-/// one), and prints those that fail.
+/// Builds each of these solutions, runs the tests of its labs, or of this one of them, and prints those that
+/// fail.
 pub(super) fn run(
     catalogue: &Catalogue,
+    lab: Option<&Lab>,
     builder: Builder,
     solutions: Vec<Patch>,
     runner: &Runner,
     options: &ZooOptions,
 ) -> Result<Outcome, Failure> {
-    let wanted = |lab: &str| options.lab.as_deref().is_none_or(|wanted| wanted == lab);
+    let wanted = |name: &str| lab.is_none_or(|lab| lab.name == name);
     let chosen: BTreeSet<String> =
         select(catalogue, &options.tests)?.into_iter().map(|test| test.name).collect();
     let mut jobs = Vec::new();
@@ -62,42 +65,43 @@ pub(super) fn run(
     if jobs.is_empty() {
         return Err(Failure::new("bugs/correct has no correct solution for that lab and these tests"));
     }
-    let (mut outcome, mut unbuilt) = (Outcome::Passed, Vec::new());
+    let (mut outcome, mut unbuilt, mut done) = (Outcome::Passed, Vec::new(), 0);
+    let mut meter = Meter::begin(jobs.len());
     let ran = thread::scope(|scope| {
         let (sender, receiver) = channel();
         let tests: Vec<Vec<Test>> = jobs.iter().map(|(_, tests)| tests.clone()).collect();
         scope.spawn(move || builder.build_all(jobs, &sender));
-        for (built, tests) in receiver.into_iter().zip(tests) {
-            let built = match built {
-                Ok(built) => built,
-                Err(_) if runner.supervisor.is_stopped() => return Ok(interrupted(outcome, options)),
-                Err(failure) => {
-                    super::say_unbuilt(&failure);
-                    unbuilt.push(failure);
-                    continue;
-                }
-            };
-            let failed = examine(&built, &tests, runner, options)?;
-            built.discard();
+        while let Some(built) = next_built(&receiver, &mut meter, done) {
+            let tests = &tests[done];
+            let examined = built.map(|built| {
+                meter.show(done, format!("the tests run with {}", built.patch.name()));
+                let failed = examine(&built, tests, runner, options, &mut meter);
+                built.discard();
+                (built.patch, failed)
+            });
             if runner.supervisor.is_stopped() {
-                return Ok(interrupted(outcome, options));
+                meter.end();
+                // Also if a build failed: ctrl-C has ended it.
+                return Ok(interrupted(outcome, options.form.json));
             }
-            print(&built.patch, tests.len(), &failed, options);
-            if !failed.is_empty() {
-                outcome = Outcome::Failed;
+            done += 1;
+            match examined {
+                Ok((patch, failed)) => {
+                    let failed = failed?;
+                    meter.print(|| print(&patch, tests.len(), &failed, options));
+                    outcome = if failed.is_empty() { outcome } else { Outcome::Failed };
+                }
+                Err(failure) => {
+                    meter.print(|| say_unbuilt(&failure));
+                    unbuilt.push(failure);
+                }
             }
         }
+        meter.end();
         Ok(outcome)
-    });
-    super::refuse_unbuilt(&unbuilt)?;
-    ran
-}
-
-/// Says that the user has ended it; what has failed before has failed.
-fn interrupted(outcome: Outcome, options: &ZooOptions) -> Outcome {
-    let word = style("interrupted").yellow().to_string();
-    say_or_json(options.form.json, &word, &json!({"interrupted": true}));
-    if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted }
+    })?;
+    refuse_unbuilt(&unbuilt)?;
+    Ok(ran)
 }
 
 /// Runs the tests. Returns how many seeds of each have failed, and the first report of a failure.
@@ -106,6 +110,7 @@ fn examine(
     tests: &[Test],
     runner: &Runner,
     options: &ZooOptions,
+    meter: &mut Meter,
 ) -> Result<BTreeMap<String, (u64, Report)>, Failure> {
     let end = options.seeds() + 1;
     let pieces =
@@ -116,8 +121,8 @@ fn examine(
         .map(|(test, seeds)| Job { binary: built.binary(test), test, seeds })
         .collect();
     let (mut failed, mut broken) = (BTreeMap::new(), None);
-    pool::run(
-        options.workers.number(),
+    pool::run_with_clock(
+        options.workers.number_in(&runner.world),
         &jobs,
         |job, sender| {
             let ran = runner.run(job, &mut |report| {
@@ -132,10 +137,11 @@ fn examine(
         },
         |message| {
             match message {
-                Ok(report) => {
+                Some(Ok(report)) => {
                     failed.entry(report.test.clone()).or_insert((0, report)).0 += 1;
                 }
-                Err(failure) => broken = Some(failure),
+                Some(Err(failure)) => broken = Some(failure),
+                None => meter.wait(),
             }
             broken.is_none()
         },

@@ -120,7 +120,7 @@ pub(super) fn examine(
         order,
         // Seeds are fixed here: a wrong solution that is caught today is caught tomorrow.
         seeds: 1..options.seeds() + 1,
-        workers: options.workers.number(),
+        workers: options.workers.number_in(&runner.world),
         is_over: is_short.then_some(Row::is_certain),
     };
     let begin = Instant::now();

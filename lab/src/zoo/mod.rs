@@ -23,6 +23,7 @@ mod copy;
 mod correct;
 mod examine;
 mod matrix;
+mod meter;
 pub(crate) mod mutants;
 mod page;
 mod parts;
@@ -38,13 +39,13 @@ use build::{Builder, Built};
 use cli::ZooOptions;
 use console::style;
 use examine::examine;
-use indicatif::{ProgressBar, ProgressStyle};
-use lab_terminal::{Waiting, count, is_lively};
+use lab_terminal::count;
 use matrix::{Row, Verdict};
+use meter::Meter;
 use patch::Patch;
 use rand::seq::SliceRandom;
 
-use crate::build::BuildOptions;
+use crate::build::{BuildOptions, target_folder};
 use crate::catalogue::{Catalogue, Lab, Test};
 use crate::cli::{Arguments, RunOptions};
 use crate::process::Supervisor;
@@ -55,7 +56,7 @@ use crate::style::{say, say_or_json};
 use crate::why::traced::check_writable;
 use crate::{Failure, Outcome, environment, needed};
 
-/// How long the survey waits for a solution until it looks at the clock.
+/// How long to wait for a solution until the next look at the clock.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Builds and runs all wrong solutions of a lab, and prints which test kills which; or what else the options
@@ -81,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
         let mut folders = if correct.is_dir() { patch::entries(&correct)? } else { vec![correct] };
         folders.extend(on_bases(&bugs, "correct")?);
         let solutions = chosen(patch::read_all(&folders)?, &options.bug)?;
-        return correct::run(&catalogue, builder()?, solutions, &runner, options);
+        return correct::run(&catalogue, lab, builder()?, solutions, &runner, options);
     }
     let lab = lab.ok_or_else(|| Failure::new("which lab? `cargo lab list` names them"))?;
     let tests: Vec<Test> =
@@ -149,6 +150,35 @@ struct Survey {
     unbuilt: Vec<Failure>,
 }
 
+impl Survey {
+    fn done(&self) -> usize {
+        self.rows.len() + self.unbuilt.len()
+    }
+}
+
+/// The next solution that is built, after `done` others; None if that was the last.
+fn next_built(
+    receiver: &Receiver<Result<Built, Failure>>,
+    meter: &mut Meter,
+    done: usize,
+) -> Option<Result<Built, Failure>> {
+    meter.show(done, if done == 0 { "the first is built" } else { "the next is built" });
+    loop {
+        match receiver.recv_timeout(TICK) {
+            Ok(built) => return Some(built),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => meter.wait(),
+        }
+    }
+}
+
+/// Says that ctrl-C came, and returns how the verb ends: what had failed before has failed.
+fn interrupted(so_far: Outcome, is_json: bool) -> Outcome {
+    let word = style("interrupted").yellow().to_string();
+    say_or_json(is_json, &word, &serde_json::json!({"interrupted": true}));
+    if so_far == Outcome::Failed { so_far } else { Outcome::Interrupted }
+}
+
 /// Runs the tests against each wrong solution, and prints the matrix.
 fn survey(
     root: &Path,
@@ -160,67 +190,43 @@ fn survey(
     options: &ZooOptions,
 ) -> Result<Outcome, Failure> {
     let total = patches.len();
-    let bar = if is_lively() { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
-        bar.set_style(style);
-    }
+    let mut meter = Meter::begin(total);
     // The next wrong solution is built while the tests of the last one run.
     let surveyed = thread::scope(|scope| {
         let (sender, receiver) = channel();
         let solutions = patches.into_iter().map(|patch| (patch, tests[..1].to_vec())).collect();
         scope.spawn(move || builder.build_all(solutions, &sender));
-        let examine = |built: &Built| {
-            bar.set_message(format!("the tests run with {}", built.patch.name()));
-            examine(built, lab, tests, runner, options)
-        };
-        gather(&receiver, total, &bar, examine, runner, options)
-    });
-    bar.finish_and_clear();
-    conclude(root, lab, tests, &surveyed?, total, options)
-}
-
-/// Takes the solutions as they are built, and shows the verdict on each.
-fn gather(
-    receiver: &Receiver<Result<Built, Failure>>,
-    total: usize,
-    bar: &ProgressBar,
-    examine: impl Fn(&Built) -> Result<Row, Failure>,
-    runner: &Runner,
-    options: &ZooOptions,
-) -> Result<Survey, Failure> {
-    let mut survey = Survey::default();
-    let mut waiting = Waiting::begin();
-    loop {
-        let done = survey.rows.len() + survey.unbuilt.len();
-        bar.set_position(done as u64);
-        bar.set_message(if done == 0 { "the first is built" } else { "the next is built" });
-        let row = match receiver.recv_timeout(TICK) {
-            Ok(Ok(built)) => examine(&built)?,
-            // What was interrupted is neither broken nor a survivor.
-            Ok(Err(_)) if runner.supervisor.is_stopped() => return Ok(survey),
-            Ok(Err(failure)) => {
-                bar.suspend(|| say_unbuilt(&failure));
-                survey.unbuilt.push(failure);
-                continue;
-            }
-            Err(RecvTimeoutError::Disconnected) => return Ok(survey),
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(line) = waiting.due(|| format!("{done} of {total}; the next is built")) {
-                    eprintln!("{line}");
+        let mut survey = Survey::default();
+        while let Some(built) = next_built(&receiver, &mut meter, survey.done()) {
+            let row = match built {
+                Ok(built) => {
+                    meter.show(survey.done(), format!("the tests run with {}", built.patch.name()));
+                    Ok(examine(&built, lab, tests, runner, options)?)
                 }
-                continue;
+                Err(failure) => Err(failure),
+            };
+            // What was interrupted has not survived, and is not broken.
+            if runner.supervisor.is_stopped() {
+                break;
             }
-        };
-        if runner.supervisor.is_stopped() {
-            return Ok(survey);
+            match row {
+                Ok(row) => {
+                    meter.print(|| match options.form.json {
+                        true => println!("{}", row.json()),
+                        false => say(&row.verdict_line()),
+                    });
+                    survey.rows.push(row);
+                }
+                Err(failure) => {
+                    meter.print(|| say_unbuilt(&failure));
+                    survey.unbuilt.push(failure);
+                }
+            }
         }
-        bar.suspend(|| match options.form.json {
-            true => println!("{}", row.json()),
-            false => say(&row.verdict_line()),
-        });
-        waiting.heard();
-        survey.rows.push(row);
-    }
+        meter.end();
+        Ok(survey)
+    });
+    conclude(root, lab, tests, &surveyed?, total, options)
 }
 
 /// Shows the matrix of `total` wrong solutions, or of those before an interruption, and sums them up.
@@ -235,7 +241,7 @@ fn conclude(
     total: usize,
     options: &ZooOptions,
 ) -> Result<Outcome, Failure> {
-    if !options.form.json {
+    if !options.form.json && !rows.is_empty() {
         print!("\n{}", matrix::show(tests, rows, lab_terminal::width()));
     }
     if let Some(file) = &options.page {
@@ -246,7 +252,8 @@ fn conclude(
     if options.needed && rows.len() == total {
         needed::write(root, &lab.name, matrix::needed(tests, rows, &Reference::load(root)?))?;
     }
-    let outcome = sum_up(rows, options.form.json);
+    // Of none there is nothing to sum up.
+    let outcome = if rows.is_empty() { Outcome::Passed } else { sum_up(rows, options.form.json) };
     refuse_unbuilt(unbuilt)?;
     if rows.len() == total {
         return Ok(outcome);
@@ -279,7 +286,7 @@ fn no_lab(catalogue: &Catalogue, name: &str) -> Failure {
 
 /// Where wrong solutions are built.
 fn zoo_folder(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("zoo")
+    target_folder(root).join("zoo")
 }
 
 /// The patches that `--bug` names, or all.

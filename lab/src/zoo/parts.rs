@@ -12,10 +12,11 @@ use serde_json::json;
 use super::build::Builder;
 use super::cli::ZooOptions;
 use super::examine::examine;
+use super::interrupted;
 use super::patch::Patch;
 use crate::catalogue::{Lab, Test};
 use crate::runner::Runner;
-use crate::style::{say, say_or_json};
+use crate::style::say;
 use crate::{Failure, Outcome};
 
 /// The partial solutions of this lab, by their names.
@@ -40,13 +41,13 @@ pub(super) fn run(
     let mut outcome = Outcome::Passed;
     for solution in partial {
         let what = format!("{}, {}", solution.id, solution.title);
-        let built = builder.build(solution, &tests[..1])?;
-        let row = examine(&built, lab, tests, runner, options)?;
+        let built = builder.build(solution, &tests[..1]);
+        let row = built.and_then(|built| examine(&built, lab, tests, runner, options));
         if runner.supervisor.is_stopped() {
-            let word = style("interrupted").yellow().to_string();
-            say_or_json(options.form.json, &word, &json!({"interrupted": true}));
-            return Ok(if outcome == Outcome::Failed { outcome } else { Outcome::Interrupted });
+            // Also if the build failed: ctrl-C has ended it.
+            return Ok(interrupted(outcome, options.form.json));
         }
+        let row = row?;
         let failed: Vec<_> = row.failures().collect();
         if options.form.json {
             let named = |(test, reason): &(&Test, String)| json!({"test": test.name, "reason": reason});

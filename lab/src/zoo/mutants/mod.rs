@@ -21,13 +21,15 @@ use self::switch::Mutant;
 use super::build::{Builder, Built};
 use super::cli::MutantsOptions;
 use super::examine::{Work, run_tests};
+use super::interrupted;
 use super::matrix::{Row, Verdict};
+use super::meter::Meter;
 use super::patch::Patch;
 use crate::catalogue::{Catalogue, Lab, Test};
 use crate::check::program;
 use crate::cli::Arguments;
 use crate::runner::Runner;
-use crate::style::{say, say_or_json};
+use crate::style::say;
 use crate::{Failure, Outcome, environment};
 
 /// How often the compiler may refuse some of them.
@@ -75,33 +77,33 @@ pub(crate) fn run(arguments: &Arguments, options: &MutantsOptions) -> Result<Out
     let place = super::zoo_folder(&catalogue.root);
     let runner = super::student_runner(&place, &options.run)?;
     let mut builder = Builder::new(&catalogue.root, &place, super::student_build(&catalogue, &options.run))?;
-    let built = build_all(&mut builder, lab, &tests, &mut mutants, &mut sum)?;
+    eprintln!("{} are built, all in one", count(mutants.len(), "mutant"));
+    let built = build_all(&mut builder, lab, &tests, &mut mutants, &mut sum);
+    if runner.supervisor.is_stopped() {
+        // Also if the build failed: ctrl-C has ended it.
+        return Ok(interrupted(Outcome::Passed, options.form.json));
+    }
+    let built = built?;
     // What a test says of a mutant means nothing if it fails without one.
     let unchanged = examine(&built, 0, &tests, &runner, options)?;
     if let Some((test, reason)) = unchanged.failures().next() {
         built.discard();
         return Err(Failure::new(format!("{} fails without any change: {reason}", test.name)));
     }
-    let mut is_stopped = false;
-    for mutant in mutants {
+    let mut meter = Meter::begin(mutants.len());
+    for (number, mutant) in mutants.iter().enumerate() {
+        meter.show(number, format!("the tests run with {}", mutant.place()));
         let row = examine(&built, mutant.number, &tests, &runner, options)?;
-        is_stopped = runner.supervisor.is_stopped();
-        if is_stopped {
+        if runner.supervisor.is_stopped() {
             break;
         }
-        tell(&mutant, &row, options, &mut sum);
+        meter.print(|| tell(mutant, &row, options, &mut sum));
     }
+    meter.end();
     built.discard();
     sum_up(&sum, options);
-    if is_stopped {
-        let word = style("interrupted").yellow().to_string();
-        say_or_json(options.form.json, &word, &json!({"interrupted": true}));
-    }
-    Ok(match (is_stopped, sum.survived.is_empty()) {
-        (_, false) => Outcome::Failed,
-        (true, true) => Outcome::Interrupted,
-        (false, true) => Outcome::Passed,
-    })
+    let outcome = if sum.survived.is_empty() { Outcome::Passed } else { Outcome::Failed };
+    Ok(if runner.supervisor.is_stopped() { interrupted(outcome, options.form.json) } else { outcome })
 }
 
 /// The places in the lab's rules.
@@ -208,7 +210,7 @@ fn examine(
         tests,
         order: (0..tests.len()).collect(),
         seeds: 1..options.seeds + 1,
-        workers: options.workers.number(),
+        workers: options.workers.number_in(&runner.world),
         is_over: Some(|row| row.kills().next().is_some()),
     };
     run_tests(&work, &runner).map(|(row, _)| row)
