@@ -81,9 +81,11 @@ pub(crate) fn read_lines(input: impl BufRead) -> Result<Trace, Unreadable> {
             Err(_) => odd += 1,
         }
     }
-    if odd > 0 {
-        trace.damage = Some(format!("{odd} lines of the trace are no events, and were passed over"));
-    }
+    trace.damage = match odd {
+        0 => None,
+        1 => Some("1 line of the trace is no event, and was passed over".to_owned()),
+        _ => Some(format!("{odd} lines of the trace are no events, and were passed over")),
+    };
     Ok(trace)
 }
 

@@ -15,6 +15,7 @@ use crate::process::Supervisor;
 use crate::protocol::Report;
 use crate::runner::{Job, Runner};
 use crate::select::select_one;
+use crate::style::replay_command;
 use crate::{Failure, environment};
 
 /// A run with its events.
@@ -28,11 +29,9 @@ impl Traced {
     /// Refuses a run that died, and so has no events to show.
     pub(crate) fn check_written(&self) -> Result<(), Failure> {
         match &self.ended {
-            Some(Ended { bench, report }) if self.trace.events.is_empty() => Err(Failure::new(format!(
-                "this run wrote no trace; it ended so: {}\n`cargo lab replay {} --seed {}` has its last words",
-                report.reason(),
-                bench.test.name,
-                report.seed
+            Some(Ended { report, replay, .. }) if self.trace.events.is_empty() => Err(Failure::new(format!(
+                "this run wrote no trace; it ended so: {}\n`{replay}` has its last words",
+                report.reason()
             ))),
             _ => Ok(()),
         }
@@ -44,6 +43,8 @@ pub(crate) struct Ended {
     /// What ran it, and can run it again.
     pub(crate) bench: Bench,
     pub(crate) report: Report,
+    /// What to type to see it again.
+    replay: String,
 }
 
 /// A file that goes with its owner.
@@ -179,7 +180,15 @@ impl Source {
         run: &RunOptions,
         keep: Option<&Path>,
     ) -> Result<Option<Traced>, Failure> {
+        if let Some(option) = run.asked_for().filter(|_| self.file.is_some() || self.shrunk.is_some()) {
+            return Err(Failure::new(format!("{option} would be ignored: the file says which run it is")));
+        }
         if let Some(file) = &self.file {
+            if keep.is_some() {
+                return Err(Failure::new(
+                    "--trace would be ignored: --file names a trace that is kept already",
+                ));
+            }
             let trace = read(file)?;
             if trace.events.is_empty() {
                 let empty =
@@ -230,6 +239,10 @@ impl Source {
             Some(kept) => Failure::new(format!("the trace was not written to {}: {error}", kept.display())),
             None => error,
         })?;
-        Ok(Some(Traced { trace, ended: Some(Ended { bench, report }) }))
+        let replay = match &self.shrunk {
+            Some(file) => format!("cargo lab replay --shrunk {}", file.display()),
+            None => replay_command(&bench.test, seed, &bench.runner.world),
+        };
+        Ok(Some(Traced { trace, ended: Some(Ended { bench, report, replay }) }))
     }
 }

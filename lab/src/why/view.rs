@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ViewOptions) -> Result<Outcom
 
 fn output(options: &ViewOptions, ended: Option<&Ended>) -> PathBuf {
     let name = || match ended {
-        Some(Ended { bench, report }) => format!("{}-{}.html", bench.test.name, report.seed),
+        Some(Ended { bench, report, .. }) => format!("{}-{}.html", bench.test.name, report.seed),
         None => "view.html".to_owned(),
     };
     options.output.clone().unwrap_or_else(|| PathBuf::from(name()))

@@ -31,6 +31,9 @@ const SPREAD: f64 = 0.6;
 /// This part of the run is as exactly as it is worth knowing when the failure became certain.
 const FINE: u64 = 500;
 
+/// All futures of all moments are listed before they are run, which takes memory.
+const MOST: u64 = 1_000_000;
+
 /// How wide a bar of the plot is at most, and at least.
 const BARS: (usize, usize) = (40, 10);
 
@@ -87,11 +90,24 @@ impl Decided {
 
 /// Forks the run and prints the plot.
 pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcome, Failure> {
+    let runs = u64::from(options.moments) * u64::from(options.futures);
+    if runs > MOST {
+        return Err(Failure::new(format!(
+            "--moments and --futures ask for {runs} runs; {MOST} are the most"
+        )));
+    }
     let bench = Bench::new(arguments, &options.test, &options.run)?;
     options.svg.as_deref().map_or(Ok(()), check_writable)?;
     let Some(report) = variants::failing(&bench, options.seed, "when")? else {
         return Ok(Outcome::Interrupted);
     };
+    if report.virtual_ns == 0 {
+        // It failed before its clock had moved, or died and tells no time.
+        return Err(Failure::new(format!(
+            "there is no moment at which to fork this run: {}",
+            report.reason()
+        )));
+    }
     let fails = Fork {
         bench: &bench,
         options,
@@ -142,7 +158,8 @@ fn tell(bench: &Bench, options: &WhenOptions, decided: Decided) {
     let between = |what: &str, Jump { from, to }: Jump, and: &str| {
         say(&format!("{what} between {} and {}{and}", style(at(from.at)).bold(), style(at(to.at)).bold()));
         let look = format!(
-            "cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
+            "{}cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
+            bench.runner.world.prefix(),
             bench.test.name,
             options.seed,
             seconds(from.at),
@@ -223,7 +240,7 @@ impl Fork<'_> {
         let number = self.options.futures;
         let until = Some((self.failed_at as f64 * LONGER) as u64 + 1);
         let future = |at: u64, number: u32| Overrides {
-            test: self.options.test.clone(),
+            test: self.bench.test.name.clone(),
             seed: self.options.seed,
             reseed: Some((at, u64::from(number) + 1)),
             until,

@@ -89,6 +89,10 @@ fn nothing_to_run_is_refused() {
     refuses(&["zoo", "mini", "--parts", "--page", "x.html"], "cannot be used with");
     refuses(&["stress", "passes_1a", "--growth", "2"], "--loop");
     refuses(&["when", "fails_1c", "--seed", "10", "--futures", "0"], "0 is not in 1..");
+    refuses(
+        &["when", "fails_1c", "--seed", "10", "--moments", "1000", "--futures", "100000"],
+        "ask for 100000000 runs; 1000000 are the most",
+    );
     refuses(&["shrink", "fails_1c", "--seed", "10", "--budget", "0"], "0 is not in 1..");
     refuses(&["test", "passes_1a", "-j", "65536"], "65536 is not in 1..=65535");
     refuses(&["bench", "passes", "--seconds", "inf"], "above 0 and at most 86400");
@@ -140,6 +144,14 @@ fn a_run_that_died_has_no_log() {
     let words = "this run wrote no trace; it ended so: died: the process was killed by SIGABRT";
     refuses(&["logs", "aborts_1c", "--seed", "13"], words);
     refuses(&["trace", "aborts_1c", "--seed", "13", "--json"], words);
+    refuses(
+        &["logs", "aborts_1c", "--seed", "13", "--swarm"],
+        "`cargo lab replay aborts_1c --seed 13 --swarm` has its last words",
+    );
+    refuses(
+        &["when", "aborts_1c", "--seed", "13"],
+        "there is no moment at which to fork this run: died: the process was killed by SIGABRT",
+    );
     let kept = scratch().join("kept.labtrace");
     fs::write(&kept, "labtrace 1\nan older run's").expect("there is room");
     refuses(&["trace", "aborts_1c", "--seed", "13", "--output", &kept.display().to_string()], words);

@@ -87,7 +87,7 @@ fn a_truncated_trace_is_shown_as_far_as_it_goes() {
     let cut = file("cut.jsonl", &EVENTS.as_bytes()[..EVENTS.len() - 30]).display().to_string();
     let said = lab(&["logs", "--file", &cut]).ended(0);
     assert!(
-        said.out.contains("arrives") && said.err.contains("1 lines of the trace are no events"),
+        said.out.contains("arrives") && said.err.contains("1 line of the trace is no event"),
         "{}",
         said.err
     );
@@ -163,6 +163,27 @@ fn a_bad_file_of_shrink_is_refused_in_a_sentence() {
         let said = lab(&["replay", "--shrunk", &path]).ended(2);
         assert!(said.err.contains(says), "{}", said.err);
     }
+}
+
+/// What a file says of its run cannot be said otherwise.
+#[test]
+fn options_that_a_file_makes_idle_are_refused() {
+    let shrunk = file("good.shrunk", b"test passes_1a\nseed 4\n").display().to_string();
+    for source in [["--file", &events()], ["--shrunk", &shrunk]] {
+        for option in [
+            &["--swarm"][..],
+            &["--threads"],
+            &["--check-determinism"],
+            &["--over", "oracle"],
+            &["--scheduler", "random"],
+        ] {
+            let said = lab(&[&["replay"], &source[..], option].concat()).ended(2);
+            assert!(said.err.contains(&format!("{} would be ignored", option[0])), "{}", said.err);
+        }
+        lab(&[&["logs"], &source[..]].concat()).ended(0);
+    }
+    let said = lab(&["replay", "--file", &events(), "--trace", "kept.labtrace"]).ended(2);
+    assert!(said.err.contains("--trace would be ignored"), "{}", said.err);
 }
 
 #[test]
