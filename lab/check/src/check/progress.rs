@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use lab_terminal::{Waiting, is_lively};
 
 /// What is done within this time needs no progress shown.
 const LONG: Duration = Duration::from_millis(700);
@@ -12,12 +13,9 @@ const LONG: Duration = Duration::from_millis(700);
 /// How often what is shown is renewed.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Does `work`. If that takes long and standard error is a terminal, what `say` returns stands there
-/// meanwhile.
+/// Does `work`. If that takes long, what `say` returns stands on standard error meanwhile; where nothing can
+/// move, as a line now and then.
 pub(super) fn watched<T>(say: impl Fn() -> String + Send, work: impl FnOnce() -> T) -> T {
-    if !console::user_attended_stderr() {
-        return work();
-    }
     let (done, wait) = channel::<()>();
     // The closure owns `done`: if `work` panics, it is dropped before the scope waits for its thread.
     thread::scope(move |scope| {
@@ -32,10 +30,14 @@ fn show(wait: &Receiver<()>, say: impl Fn() -> String) {
     if wait.recv_timeout(LONG) != Err(RecvTimeoutError::Timeout) {
         return;
     }
-    let bar = ProgressBar::new_spinner();
+    let bar = if is_lively() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    let mut waiting = Waiting::begin();
     loop {
         bar.set_message(say());
         bar.tick();
+        if let Some(line) = waiting.due(&say) {
+            eprintln!("{line}");
+        }
         if wait.recv_timeout(STEP) != Err(RecvTimeoutError::Timeout) {
             break;
         }
