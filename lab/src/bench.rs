@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments, options: &BenchOptions) -> Result<Outco
     for bench in &wanted {
         let measured = measure(bench, &catalogue, &runner, arguments.labs.as_deref(), options);
         // What was measured of it, or went wrong with it, says nothing then.
-        if runner.supervisor.is_stopped() {
+        if runner.supervisor.has_stopped(&measured) {
             break;
         }
         figures.extend(measured?);

@@ -17,6 +17,9 @@ use nix::unistd::Pid;
 /// How often the running processes are looked at. A process can outgrow its memory limit for that long.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long it may take until a signal is noticed.
+const NOTICED: Duration = Duration::from_millis(100);
+
 /// Why a process was ended from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -147,6 +150,15 @@ impl Supervisor {
     /// Whether [`Supervisor::stop`] was called.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Whether everything is stopped, or is about to be: if this failed, that may be why. The terminal's
+    /// ctrl-C ends cargo, too, and perhaps before this program has noticed it.
+    pub(crate) fn has_stopped<T>(&self, result: &Result<T, Failure>) -> bool {
+        if result.is_err() && !self.is_stopped() {
+            thread::sleep(NOTICED);
+        }
+        self.is_stopped()
     }
 
     /// Starts a process in a group of its own, so that a ctrl-C at the terminal reaches this program only,

@@ -48,7 +48,11 @@ pub(crate) fn run(arguments: &Arguments, options: &ViewOptions) -> Result<Outcom
         },
     };
     // Built only when there is something to show.
-    let program = program(PROGRAM)?;
+    let program = program(PROGRAM);
+    if ended.as_ref().is_some_and(|ended| ended.bench.runner.supervisor.has_stopped(&program)) {
+        return Ok(Outcome::Interrupted);
+    }
+    let program = program?;
     let page = output(options, ended.as_ref());
     let mut command = Command::new(&program);
     command.arg(&file).arg("--output").arg(&page);

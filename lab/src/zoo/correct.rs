@@ -79,9 +79,8 @@ pub(super) fn run(
                 built.discard();
                 (built.patch, failed)
             });
-            if runner.supervisor.is_stopped() {
+            if runner.supervisor.has_stopped(&examined) {
                 meter.end();
-                // Also if a build failed: ctrl-C has ended it.
                 return Ok(interrupted(outcome, options.form.json));
             }
             done += 1;

@@ -198,15 +198,13 @@ fn survey(
         scope.spawn(move || builder.build_all(solutions, &sender));
         let mut survey = Survey::default();
         while let Some(built) = next_built(&receiver, &mut meter, survey.done()) {
-            let row = match built {
-                Ok(built) => {
-                    meter.show(survey.done(), format!("the tests run with {}", built.patch.name()));
-                    Ok(examine(&built, lab, tests, runner, options)?)
-                }
-                Err(failure) => Err(failure),
-            };
+            let is_built = built.is_ok();
+            let row = built.and_then(|built| {
+                meter.show(survey.done(), format!("the tests run with {}", built.patch.name()));
+                examine(&built, lab, tests, runner, options)
+            });
             // What was interrupted has not survived, and is not broken.
-            if runner.supervisor.is_stopped() {
+            if runner.supervisor.has_stopped(&row) {
                 break;
             }
             match row {
@@ -217,6 +215,7 @@ fn survey(
                     });
                     survey.rows.push(row);
                 }
+                Err(failure) if is_built => return Err(failure),
                 Err(failure) => {
                     meter.print(|| say_unbuilt(&failure));
                     survey.unbuilt.push(failure);

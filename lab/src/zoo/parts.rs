@@ -43,8 +43,7 @@ pub(super) fn run(
         let what = format!("{}, {}", solution.id, solution.title);
         let built = builder.build(solution, &tests[..1]);
         let row = built.and_then(|built| examine(&built, lab, tests, runner, options));
-        if runner.supervisor.is_stopped() {
-            // Also if the build failed: ctrl-C has ended it.
+        if runner.supervisor.has_stopped(&row) {
             return Ok(interrupted(outcome, options.form.json));
         }
         let row = row?;

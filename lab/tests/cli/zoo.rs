@@ -2,6 +2,10 @@
 //! not build.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::{Said, command, fixture, lab, scratch};
 
@@ -94,4 +98,69 @@ fn mutants_are_made_of_rules() {
 #[test]
 fn an_unknown_lab_is_an_error() {
     assert!(lab(&["zoo", "maxi"]).ended(2).err.contains("there is no lab maxi"));
+}
+
+/// A copy of the fixture with a correct solution that is unusual, and a partial one.
+fn with_other_solutions() -> PathBuf {
+    let folder = scratch().join("fixture");
+    let copied = Command::new("cp").arg("-r").arg(fixture()).arg(&folder).status();
+    assert!(copied.expect("cp can be run").success());
+    let diff = "--- a/src/lib.rs\n+++ b/src/lib.rs\n@@ -4,3 +4,3 @@\n pub fn answer() -> u64 {\n-    42\n+    40 + 2\n }\n";
+    for (file, head) in [
+        ("bugs/correct/mini/C1.patch", "id: C1\npart: 1B\ntitle: a sum\nlabs: mini\nexcept: 1C\n"),
+        ("bugs/parts/mini-1B.patch", "id: mini-1B\npart: 1B\ntitle: no 1C\n"),
+    ] {
+        let path = folder.join(file);
+        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("there is room");
+        fs::write(path, format!("{head}\n{diff}")).expect("there is room");
+    }
+    folder
+}
+
+/// `zoo` over that copy, in a process group of its own.
+fn zoo_in(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    command.arg("--labs").arg(folder.join("labs.toml")).arg("zoo").args(arguments);
+    command.env("CARGO_TARGET_DIR", "target").env_remove("COLUMNS").env_remove("RUSTFLAGS");
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Whatever the letters of the lab's name. What is built lies where cargo puts it, from the workspace's root.
+#[test]
+fn correct_and_partial_solutions_pass() {
+    let folder = with_other_solutions();
+    for (arguments, expected) in [
+        (
+            &["--correct", "MINI", "--test", "1B", "--seeds", "5"][..],
+            "passed: C1, a sum: 2 tests, 5 seeds each",
+        ),
+        (&["mini", "--parts", "--seeds", "5"], "passed: mini-1B, no 1C: 5 tests, none needs a later part"),
+    ] {
+        let said = Said::new(zoo_in(&folder, arguments).output().expect("lab can be run")).ended(0);
+        assert!(said.out.contains(expected), "{}", said.out);
+    }
+    assert!(folder.join("target/zoo/target").is_dir());
+    assert!(!folder.join("target/zoo/source/target").exists());
+}
+
+/// The terminal's ctrl-C ends cargo, too. No solution is to blame for that.
+#[test]
+fn ctrl_c_during_a_build_is_an_interruption() {
+    for arguments in [&["--correct"][..], &["mini", "--parts"], &["mini"]] {
+        let folder = with_other_solutions();
+        let child = zoo_in(&folder, arguments).spawn().expect("lab can be run");
+        let begun = Instant::now();
+        while crate::verbs::children(child.id()).is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "nothing is built");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let group = format!("-{}", child.id());
+        let status = Command::new("kill").args(["-INT", "--", &group]).status();
+        assert!(status.expect("kill can be run").success());
+        let said = Said::new(child.wait_with_output().expect("lab ends")).ended(130);
+        assert!(said.out.contains("interrupted"), "{arguments:?}: {}", said.out);
+        let all = said.out + &said.err;
+        assert!(!all.contains("does not build") && !all.contains("all caught"), "{arguments:?}: {all}");
+    }
 }

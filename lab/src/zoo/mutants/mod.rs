@@ -79,8 +79,7 @@ pub(crate) fn run(arguments: &Arguments, options: &MutantsOptions) -> Result<Out
     let mut builder = Builder::new(&catalogue.root, &place, super::student_build(&catalogue, &options.run))?;
     eprintln!("{} are built, all in one", count(mutants.len(), "mutant"));
     let built = build_all(&mut builder, lab, &tests, &mut mutants, &mut sum);
-    if runner.supervisor.is_stopped() {
-        // Also if the build failed: ctrl-C has ended it.
+    if runner.supervisor.has_stopped(&built) {
         return Ok(interrupted(Outcome::Passed, options.form.json));
     }
     let built = built?;
