@@ -78,7 +78,7 @@ pub(super) const ALLOWED: [(&str, Part); 81] = [
     ("stringify", Part::All),
     ("sync", Part::Only(&["Arc", "Weak", "atomic"])),
     ("task", Part::All),
-    ("thread", Part::Only(&["panicking"])),
+    ("thread", Part::Only(&["Result", "panicking"])),
     ("time", Part::Only(&["Duration"])),
     ("todo", Part::All),
     ("u128", Part::All),

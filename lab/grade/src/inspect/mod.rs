@@ -127,6 +127,11 @@ impl<'a> View<'a> {
         self.all.get(at).is_some_and(|token| token.is(text))
     }
 
+    /// Whether the `!` of a macro's call stands at this index, and not that of `!=`.
+    fn is_call(&self, at: usize) -> bool {
+        self.is(at, "!") && !self.is(at + 1, "=")
+    }
+
     /// Whether `::` stands at this index.
     fn is_path(&self, at: usize) -> bool {
         self.is(at, ":") && self.is(at + 1, ":")
@@ -156,10 +161,10 @@ impl<'a> View<'a> {
         }
         let is_apart = self.places[at] == Place::TakenApart;
         match token.text {
-            "env" if self.is(at + 1, "!") || is_apart => {
+            "env" if self.is_call(at + 1) || is_apart => {
                 found("environment", token, "`env!`: lab code must not look at its environment")
             }
-            "thread_local" if is_apart || self.is(at + 1, "!") && !self.follows(at, "labrt") => found(
+            "thread_local" if is_apart || self.is_call(at + 1) && !self.follows(at, "labrt") => found(
                 "shared",
                 token,
                 "`thread_local!`: all servers would share it; use labrt::thread_local!",
@@ -184,7 +189,7 @@ impl<'a> View<'a> {
     /// Whether a word that is also a macro of std names something of the lab here.
     fn is_plain_name(&self, at: usize) -> bool {
         let is_imported = at > 0 && self.is(at - 1, ":") || self.is(at + 1, "as");
-        self.places[at] != Place::TakenApart && !self.is(at + 1, "!") && !is_imported
+        self.places[at] != Place::TakenApart && !self.is_call(at + 1) && !is_imported
     }
 
     /// `$` in a macro: what is called must not be a parameter.
@@ -198,7 +203,7 @@ impl<'a> View<'a> {
                 && is_repeated(sign - 1)
                 && ["(", "[", "{"].iter().any(|open| self.is(sign + 1, open))
         });
-        if self.is(at + 2, "!") || is_path || is_called {
+        if self.is_call(at + 2) || is_path || is_called {
             return found(
                 "macro",
                 &self.all[at],

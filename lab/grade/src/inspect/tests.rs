@@ -64,6 +64,11 @@ fn what_reaches_out_of_the_simulation_is_refused() {
         ("asm!(\"nop\")", "assembler"),
         ("#[proc_macro] pub fn m() {}", "attribute"),
         ("#[cfg(test)] mod tests { fn f() {} } use std::fs;", "files"),
+        ("#[cfg(test)] use std::net; use std::fs;", "files"),
+        ("#[cfg(test)] fn f() {} fn g() { std::fs::read(\"x\") }", "files"),
+        ("#[cfg(test)] static X: Log = Log::new();", "shared"),
+        ("struct A { #[cfg(test)] x: u8, y: std::fs::File }", "files"),
+        ("#[cfg(not(test))] use std::fs;", "files"),
     ];
     for (text, expected) in table {
         assert_eq!(fault(text), expected, "{text}");
@@ -187,6 +192,15 @@ fn what_is_not_built_may_be_anything() {
     let built = unbuilt::built(&sources(&[(LIB, text)]), &Sources::new());
     let emptied: String = built[LIB].split(' ').collect();
     assert_eq!(emptied, "m!{#[cfg(test)]#[allow(x)]moda{\n}}");
+    // What is left is a source, and an import is left as one that nobody takes.
+    let text =
+        "impl A {\n#[cfg(test)]\nfn f() -> u8 { 1 }\n}\n#[cfg(test)] pub use std::{fs,\nnet};\nfn g() {}";
+    let built = unbuilt::built(&sources(&[(LIB, text)]), &Sources::new());
+    let emptied: Vec<&str> = built[LIB].lines().map(str::trim_end).collect();
+    assert_eq!(
+        emptied,
+        ["impl A {", "#[cfg(test)]", "fn f() -> u8 {   }", "}", "#[cfg(test)] pub use a;", "", "fn g() {}"]
+    );
 }
 
 /// Groups in one another, and rows of what has to be looked at, a tenth of what a source may have. None of it
@@ -204,6 +218,8 @@ fn a_source_that_is_hard_to_read_is_read() {
         ("#[$a] ", 18_000),
         ("$(", 55_000),
         ("#[cfg(test)] mod a {", 5_000),
+        ("#[cfg(test)] fn ", 6_000),
+        ("#[cfg(test)] use {", 5_000),
         ("/*", 55_000),
         ("m!(m, ", 18_000),
     ];
@@ -239,7 +255,7 @@ fn what_a_lab_needs_is_allowed() {
         "#[cfg(test)] mod tests { use std::fs; unsafe {} }",
         "macro_rules! max { ($a:expr) => { $a } }",
         "labrt::thread_local! { }",
-        "assert!(!std::thread::panicking());",
+        "fn f() -> std::thread::Result<u8> { assert!(!std::thread::panicking()); Ok(1) }",
         "struct Raft { core: Arc<Core> } fn core(&self) -> u8 { let core = self.core(); core.term() }",
         "mod core; use crate::{core::Core, log}; fn f() { core::start(); dlog!(core, \"{}\", 1) }",
         "fn include(&mut self) { let include = true; self.log.include(1); if include {} }",
@@ -248,10 +264,15 @@ fn what_a_lab_needs_is_allowed() {
         "macro_rules! dlog { ($id:expr, $($x:tt)*) => { tracing::debug!(\"{}\", format!($($x)*)) } } \
          dlog!(1, \"{}\", std::mem::size_of::<u8>() + include);",
         "macro_rules! least { ($a:expr, $b:expr) => { std::cmp::min($a, $b) } } least!(std::u64::MAX, x)",
+        "macro_rules! differ { ($a:expr, $b:expr) => { if $a != $b { todo!() } } } if env != include {}",
+        "fn f(include: u8, env: u8) -> bool { include != 3 || env != 3 }",
         "macro_rules! mask { ($a:expr, $b:expr) => { $a & !$b } } (a) * !(b)",
         "static LONGEST: Duration = Duration::from_millis(100); fn f(x: u8) -> u64 { x as u64 }",
         "#[cfg_attr(test, derive(PartialEq))] #[tracing::instrument(skip_all)] #![recursion_limit = \"256\"]",
         "#[cfg(test)] #[allow(clippy::all)] mod tests { use std::fs; unsafe {} }",
+        "#[cfg(test)] use std::{fs, time::Instant}; use std::fmt;",
+        "impl A { #[cfg(test)] pub(crate) fn log(&self) -> u8 { std::fs::read(\"é\"); 1 } fn b() {} }",
+        "#[cfg(test)] const fn a() { unsafe {} } #[cfg(test)] impl A { fn b() { std::process::exit(0) } }",
         "use tracing::{debug, info_span as span}; fn subscriber() {} let dispatcher = 1;",
         "use tracing::*; fn f() { debug!(\"x\") }",
         "std::debug_assert_ne!(1, 2); use std::i8; std::eprint!(\"x\")",

@@ -82,6 +82,9 @@ fn read(path: &Path) -> Result<Gather, Refusal> {
         }
     } else if about.is_file() {
         archive::read(path, &mut gather)?;
+    } else if about.is_symlink() {
+        let sentence = "It is a link, which is not followed; what it leads to must lie there itself.";
+        return Err(Refusal::new("not_a_file", sentence));
     } else {
         return Err(Refusal::new("not_a_file", "It is neither a folder nor an archive."));
     }
