@@ -86,14 +86,16 @@ fn is_expensive(run: &Report) -> bool {
     is_slow(run) || matches!(run.kind, Some(Kind::Died | Kind::Exit | Kind::StackOverflow))
 }
 
-/// How many runs it takes to know that the further seeds are not worth their time, if these do: the first
-/// expensive failure if none has passed before it, otherwise the third.
+/// How many runs it takes to know that the further seeds are not worth their time, if these do: the third
+/// expensive failure, or the second slow one if none has passed before it. One is not enough: a solution that
+/// fails so with one seed in fifty may do it with the first.
 fn hopeless(runs: &[Report]) -> Option<usize> {
-    let (mut passed, mut expensive) = (false, 0);
+    let (mut passed, mut slow, mut expensive) = (false, 0, 0);
     runs.iter().position(|run| {
         passed |= run.ok;
+        slow += usize::from(is_slow(run));
         expensive += usize::from(is_expensive(run));
-        expensive >= 3 || expensive >= 1 && !passed
+        expensive >= 3 || slow >= 2 && !passed
     })
 }
 

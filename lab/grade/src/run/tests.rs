@@ -13,3 +13,21 @@ fn no_submission_can_look_like_a_broken_grader() {
     assert!(has_no_test(&end(0, "\nrunning 0 tests\n")));
     assert!(!has_no_test(&end(0, &format!("{begun}\nrunning 0 tests\n"))));
 }
+
+/// How many of fifty runs there are of a test that fails so at its beginning, and passes from then on.
+#[test]
+fn a_failure_with_the_first_seed_costs_that_seed() {
+    let runs = |failures: &[Kind]| -> usize {
+        let failed = failures.iter().map(|kind| Report { kind: Some(*kind), ..Report::default() });
+        let passed = (failures.len()..50).map(|_| Report { ok: true, ..Report::default() });
+        let mut runs: Vec<Report> = failed.chain(passed).collect();
+        cut(&mut runs);
+        runs.len()
+    };
+    assert_eq!(runs(&[Kind::StackOverflow]), 50);
+    assert_eq!(runs(&[Kind::Blocked]), 50);
+    assert_eq!(runs(&[Kind::Died, Kind::RealTime]), 50);
+    assert_eq!(runs(&[Kind::Panic; 9]), 50);
+    assert_eq!(runs(&[Kind::RealTime, Kind::RealTime]), 2);
+    assert_eq!(runs(&[Kind::Exit, Kind::Died, Kind::Memory]), 3);
+}
