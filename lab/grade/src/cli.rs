@@ -84,7 +84,7 @@ pub(crate) struct WishOptions {
     pub(crate) folder: Option<PathBuf>,
 
     /// Grade everything in this folder, and then again and again what is new or has changed, until ctrl-C.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "folder")]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["folder", "submissions"])]
     pub(crate) watch: Option<PathBuf>,
 
     /// How often each test is run, each time with another seed.
@@ -100,7 +100,8 @@ pub(crate) struct WishOptions {
     pub(crate) seeds_per_shard: Option<u64>,
 
     /// Grade tests instead of solutions: what a student has in `LAB/tests` is run over the wrong solutions of
-    /// the zoo, which it should kill, and over correct ones, which it must not fail.
+    /// the zoo, which it should kill, and over correct ones, which it must not fail: kills count in the part
+    /// of those that it passes, and not at all if it fails the reference.
     #[arg(long, conflicts_with_all = ["watch", "seeds_per_shard"])]
     pub(crate) tests: bool,
 

@@ -1,8 +1,9 @@
 //! `--tests`: the zoo turned round. A submission is a set of tests, and is graded by how many wrong solutions
-//! it kills, minus how many correct ones it fails.
+//! it kills.
 //!
 //! A solution is killed if the tests do not pass over it: one fails, dies, or takes a limit. Here a
-//! submission may end as it likes, since a test that fails everywhere also fails the correct solutions.
+//! submission may end as it likes, since a test that fails everywhere also fails the reference, and then its
+//! kills say nothing ([`score`]).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +15,7 @@ use lab_terminal::{Failure, Outcome, count, table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::parallel::in_parallel;
+use crate::parallel::in_parallel_told;
 use crate::plan::{self, VERSION};
 use crate::recipe::Recipe;
 use crate::sandbox::{Bounds, Mount, Sandbox};
@@ -25,6 +26,9 @@ use crate::{canary, scratch, store};
 
 /// How long a set of tests may run over one solution.
 const LONGEST: Duration = Duration::from_secs(180);
+
+/// The name of the solution that no tests may fail.
+const REFERENCE: &str = "(reference)";
 
 /// A solution that tests are tried on.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ pub(crate) struct Killer {
     pub(crate) survived: Vec<String>,
     /// Correct solutions that it fails.
     pub(crate) failed: Vec<String>,
-    /// Kills minus failed correct solutions, at least 0.
+    /// What the kills are worth ([`score`]).
     pub(crate) score: usize,
 }
 
@@ -126,7 +130,7 @@ impl Trial<'_> {
     fn solutions(&self) -> Result<Vec<Solution>, Failure> {
         let reference = &self.workshop.reference;
         let mut solutions =
-            vec![Solution { name: "(reference)".to_owned(), is_wrong: false, sources: reference.clone() }];
+            vec![Solution { name: REFERENCE.to_owned(), is_wrong: false, sources: reference.clone() }];
         for (path, is_wrong) in self.patches() {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let is_asked =
@@ -163,7 +167,7 @@ impl Trial<'_> {
     /// The libraries of each solution, below `out`.
     fn build_solutions(&self, solutions: &[Solution]) -> Result<Vec<PathBuf>, Failure> {
         let failed = Mutex::new(None);
-        in_parallel(solutions, self.jobs, |solution| {
+        in_parallel_told("built", solutions, self.jobs, |solution| {
             if let Err(failure) = self.build_solution(solution) {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
             }
@@ -218,7 +222,7 @@ impl Trial<'_> {
         };
         let results = Mutex::new(BTreeMap::new());
         let pairs: Vec<(&Solution, &PathBuf)> = solutions.iter().zip(built).collect();
-        in_parallel(&pairs, self.jobs, |(solution, libraries)| {
+        in_parallel_told(&row.name, &pairs, self.jobs, |(solution, libraries)| {
             let passed = scratch::folder(&solution.name).and_then(|folder| {
                 let passed = self.passes(&tests, libraries, &folder);
                 let _ = fs::remove_dir_all(&folder);
@@ -241,7 +245,7 @@ impl Trial<'_> {
                 None => {}
             }
         }
-        row.score = row.killed.len().saturating_sub(row.failed.len());
+        row.score = score(&row, solutions.iter().filter(|solution| !solution.is_wrong).count());
         Ok(row)
     }
 
@@ -271,6 +275,16 @@ impl Trial<'_> {
     }
 }
 
+/// What the kills are worth. Tests that always fail kill every wrong solution, and so kills count as far as
+/// the tests tell right from wrong: in the part of the correct solutions that they pass, and not at all if
+/// they fail the reference.
+fn score(row: &Killer, correct: usize) -> usize {
+    if row.failed.iter().any(|name| name == REFERENCE) {
+        return 0;
+    }
+    row.killed.len() * correct.saturating_sub(row.failed.len()) / correct.max(1)
+}
+
 /// What a row says in a few words.
 pub(crate) fn words(row: &Killer) -> String {
     if let Some(refusal) = &row.refusal {
@@ -282,4 +296,32 @@ pub(crate) fn words(row: &Killer) -> String {
         words += &format!(", and fails {}", count(row.failed.len(), "correct one"));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_that_fail_what_is_right_have_few_points_and_those_that_fail_everything_have_none() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let score_of = |killed: &[&str], failed: &[&str]| {
+            let row = Killer {
+                name: String::new(),
+                file: String::new(),
+                refusal: None,
+                killed: names(killed),
+                survived: Vec::new(),
+                failed: names(failed),
+                score: 0,
+            };
+            score(&row, 3)
+        };
+        let wrong = ["R1", "R2", "R3", "R4", "R5", "R6"];
+        assert_eq!(score_of(&wrong[..4], &[]), 4);
+        assert_eq!(score_of(&wrong, &["raft-batches"]), 4);
+        assert_eq!(score_of(&wrong, &["raft-batches", "raft-slow-heartbeats"]), 2);
+        assert_eq!(score_of(&wrong, &[REFERENCE]), 0);
+        assert_eq!(score_of(&wrong, &[REFERENCE, "raft-batches", "raft-slow-heartbeats"]), 0);
+    }
 }
