@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lab_terminal::{Failure, Outcome, Signals, count, duration, table};
 use serde_json::json;
@@ -19,9 +19,12 @@ use crate::report::{Reports, points};
 use crate::sandbox::Sandbox;
 use crate::shard::{Carried, Worker};
 use crate::take::is_foreign;
-use crate::watchfolder::{LOOK, Sight, look};
+use crate::watchfolder::{LOOK, Sight, is_same, look};
 use crate::workshop::Workshop;
 use crate::{secret, settings, verdict};
+
+/// How long this program may take to notice a signal.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Does what the command line asks for.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
@@ -91,7 +94,15 @@ fn grade(
     work: &WorkOptions,
     stopped: &AtomicBool,
 ) -> Result<Outcome, Failure> {
-    let (plan, workshop, sandbox) = plan(root, wish, work)?;
+    let planned = plan(root, wish, work);
+    if planned.is_err() {
+        // Ctrl-C has perhaps ended the build, a moment before this program notices it.
+        thread::sleep(MOMENT);
+    }
+    if stopped.load(Ordering::Relaxed) {
+        return Ok(Outcome::Interrupted);
+    }
+    let (plan, workshop, sandbox) = planned?;
     let outcome = carry_out(&plan, &workshop, sandbox, work, None, stopped)?;
     if outcome == Outcome::Interrupted {
         return Ok(outcome);
@@ -108,10 +119,12 @@ fn watch(root: &Path, folder: &Path, wish: &WishOptions, work: &WorkOptions) -> 
     let mut complaint = String::new();
     eprintln!("{}: is watched; ctrl-C ends this", folder.display());
     while !stopped.load(Ordering::Relaxed) {
-        let now = look(folder)?;
+        let now = look(folder, &work.out)?;
         if now != graded && now == before && !now.is_empty() {
-            let wish =
-                WishOptions { submissions: now.keys().cloned().collect(), fresh: false, ..wish.clone() };
+            let submissions = now.keys().cloned().collect();
+            // What is graded here is not to be forgotten at the next look.
+            let fresh = wish.fresh && graded.is_empty();
+            let wish = WishOptions { submissions, fresh, ..wish.clone() };
             match grade(root, &wish, work, &stopped) {
                 Ok(_) => graded.clone_from(&now),
                 // Nothing has been graded so far: whoever has started this is still there, and reads it.
@@ -168,6 +181,9 @@ fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Wo
     known_lab(wish)?;
     let submissions = submissions(wish, &work.out)?;
     let given = wish.secret.as_deref().map(|file| secret::first_seed(Some(file), &wish.lab)).transpose()?;
+    let advice = "give another folder, or --fresh to forget it";
+    let old = if wish.fresh { Ok(None) } else { Plan::read_if_there(&work.out) };
+    let old = old.map_err(|failure| Failure::new(format!("{failure}; {advice}")))?;
     let sandbox = sandbox(work)?;
     let begun = Instant::now();
     let workshop = workshop(root, &wish.lab, &wish.with, work)?;
@@ -175,7 +191,6 @@ fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Wo
     let out = &work.out;
     let cannot = |error| Failure::new(format!("{}: {error}", out.display()));
     fs::create_dir_all(out).map_err(cannot)?;
-    let old = if wish.fresh { None } else { Plan::read(out).ok() };
     let first_seed = match (given, &old) {
         (Some(given), _) => given,
         // An interrupted batch goes on with the seeds that it drew.
@@ -195,7 +210,6 @@ fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Wo
     let tests = settings::tests(&workshop.recipe.workspace)?;
     let plan = Plan::make(root, &workshop, settings::grading(root)?, tests, &wish, out)?;
     if old.as_ref().is_some_and(|old| !old.is_continued_by(&plan)) {
-        let advice = "give another folder, or --fresh to forget it";
         return Err(Failure::new(format!("{} holds another batch; {advice}", out.display())));
     }
     if fresh {
@@ -212,14 +226,16 @@ fn submissions(wish: &WishOptions, out: &Path) -> Result<Vec<PathBuf>, Failure> 
     if let Some(missing) = submissions.iter().find(|path| path.symlink_metadata().is_err()) {
         return Err(Failure::new(format!("there is no submission {}", missing.display())));
     }
+    if let Some(folder) = wish.folder.as_ref().or(wish.watch.as_ref()).filter(|folder| is_same(folder, out)) {
+        let folder = folder.display();
+        return Err(Failure::new(format!("{folder} holds the submissions; --out needs a folder of its own")));
+    }
     if let Some(folder) = &wish.folder {
         let cannot = |error| Failure::new(format!("{}: {error}", folder.display()));
         for entry in fs::read_dir(folder).map_err(cannot)? {
             let entry = entry.map_err(cannot)?;
             let path = entry.path();
-            let is_out =
-                || out.canonicalize().is_ok_and(|out| path.canonicalize().is_ok_and(|path| path == out));
-            if !is_foreign(&entry.file_name()) && !is_out() {
+            if !is_foreign(&entry.file_name()) && !is_same(&path, out) {
                 submissions.push(path);
             }
         }

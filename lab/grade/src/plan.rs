@@ -19,6 +19,9 @@ use crate::{canary, store};
 /// The version of the files in a batch's folder.
 pub(crate) const VERSION: u32 = 1;
 
+/// The plan's name in a batch's folder.
+const FILE: &str = "plan.json";
+
 /// A batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
@@ -173,7 +176,7 @@ impl Plan {
 
     /// Writes the plan, and the list of its shards.
     pub(crate) fn write(&self, out: &Path) -> Result<(), Failure> {
-        store::put_json(&out.join("plan.json"), self)?;
+        store::put_json(&out.join(FILE), self)?;
         let mut lines = String::new();
         for shard in self.shards() {
             lines +=
@@ -185,11 +188,28 @@ impl Plan {
 
     /// The plan of the batch in `out`.
     pub(crate) fn read(out: &Path) -> Result<Plan, Failure> {
-        let plan: Plan = store::get_json(&out.join("plan.json"))?;
-        if plan.version == VERSION {
-            return Ok(plan);
+        // Of another version nothing else may be known.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
         }
-        Err(Failure::new(format!("{} is of version {}; this reads {VERSION}", out.display(), plan.version)))
+        let path = out.join(FILE);
+        let Versioned { version } = store::get_json(&path)?;
+        if version != VERSION {
+            return Err(Failure::new(format!(
+                "{} is of version {version}; this reads {VERSION}",
+                path.display()
+            )));
+        }
+        store::get_json(&path)
+    }
+
+    /// The plan in `out`, if there is one.
+    ///
+    /// # Errors
+    /// If there is one that cannot be read: its seeds would be lost.
+    pub(crate) fn read_if_there(out: &Path) -> Result<Option<Plan>, Failure> {
+        if out.join(FILE).exists() { Plan::read(out).map(Some) } else { Ok(None) }
     }
 }
 

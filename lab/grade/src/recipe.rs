@@ -84,6 +84,13 @@ pub(crate) fn record(arguments: &[OsString]) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// The variables of the environment. A user may have some that are not UTF-8, at which std's list of texts
+/// panics.
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
+    let text = |word: OsString| word.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
+}
+
 /// Whether it is a call for one of the lab's crates, which then is written down.
 fn note(arguments: &[OsString]) -> std::io::Result<bool> {
     let arguments: Vec<String> =
@@ -95,7 +102,7 @@ fn note(arguments: &[OsString]) -> std::io::Result<bool> {
     };
     let is_test = arguments.iter().any(|argument| argument == "--test");
     let environment =
-        std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && !name.contains("MAKEFLAGS"));
+        variables().filter(|(name, _)| name.starts_with("CARGO_") && !name.contains("MAKEFLAGS"));
     // What steers cargo itself, and may hold secrets of registries, is none of rustc's.
     let environment = environment.filter(|(name, _)| {
         ["CARGO_PKG_", "CARGO_MANIFEST_DIR", "CARGO_CRATE_NAME", "CARGO_BIN_", "CARGO_TARGET_TMPDIR"]

@@ -21,12 +21,17 @@ const MOST_FILES: usize = 20_000;
 /// What a folder holds, by submission: how many bytes and files, and when they last changed.
 pub(crate) type Sight = BTreeMap<PathBuf, (u64, usize, SystemTime)>;
 
-/// One look at the folder.
-pub(crate) fn look(folder: &Path) -> Result<Sight, Failure> {
+/// Whether two paths lead to the same place, which is there.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+/// One look at the folder. `out` is no submission, if the results go there: it changes with each grading.
+pub(crate) fn look(folder: &Path, out: &Path) -> Result<Sight, Failure> {
     let entries =
         fs::read_dir(folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
     let paths = entries.flatten().map(|entry| entry.path());
-    let is_hidden = |path: &PathBuf| path.file_name().is_none_or(is_foreign);
+    let is_hidden = |path: &PathBuf| path.file_name().is_none_or(is_foreign) || is_same(path, out);
     Ok(paths.filter(|path| !is_hidden(path)).map(|path| (path.clone(), state(&path))).collect())
 }
 
@@ -58,12 +63,17 @@ mod tests {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("alice/raft/src")).expect("a folder");
         fs::write(folder.join(".hidden"), "x").expect("a file");
-        let before = look(&folder).expect("it is there");
-        assert_eq!(before, look(&folder).expect("it is there"));
+        let out = folder.join("grades");
+        let look = || look(&folder, &out);
+        let before = look().expect("it is there");
+        assert_eq!(before, look().expect("it is there"));
         assert_eq!(before.len(), 1);
+        // Results that lie in the folder would be graded again and again.
+        fs::create_dir_all(&out).expect("a folder");
+        assert_eq!(before, look().expect("it is there"));
         fs::write(folder.join("alice/raft/src/lib.rs"), "x").expect("a file");
-        assert_ne!(before, look(&folder).expect("it is there"));
+        assert_ne!(before, look().expect("it is there"));
         fs::remove_dir_all(&folder).expect("it was there");
-        assert!(look(&folder).is_err());
+        assert!(look().is_err());
     }
 }

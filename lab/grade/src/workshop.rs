@@ -10,7 +10,7 @@ use lab_terminal::{Failure, RECORD as HANDOUT};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::recipe::{CRATES, RECORD, Recipe};
+use crate::recipe::{CRATES, RECORD, Recipe, variables};
 use crate::take::{Sources, name_of};
 use crate::{scratch, settings};
 
@@ -255,9 +255,8 @@ fn fingerprint(handout: &Path, reference: &Sources) -> Result<String, Failure> {
     }
     let version = Command::new("rustc").arg("-vV").stdin(Stdio::null()).output();
     put("rustc", &version.map(|output| output.stdout).unwrap_or_default());
-    let mut variables: Vec<(String, String)> = std::env::vars()
-        .filter(|(name, _)| name.starts_with("CARGO_PROFILE_") || name == "RUSTFLAGS")
-        .collect();
+    let mut variables: Vec<(String, String)> =
+        variables().filter(|(name, _)| name.starts_with("CARGO_PROFILE_") || name == "RUSTFLAGS").collect();
     variables.sort();
     for (name, value) in variables {
         put(&name, value.as_bytes());

@@ -3,7 +3,9 @@
 
 mod grader;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 use grader::{build_handout, ended, grade, scratch, words};
@@ -17,7 +19,7 @@ fn what_cannot_be_graded_is_said_and_leaves_nothing() {
     fs::create_dir_all(folder.join("empty")).expect("a folder");
     let (out, submissions, nothing) = (at("out"), at("in"), at("empty"));
     let cache = at("cache");
-    let table: [(&[&str], &str); 8] = [
+    let table: [(&[&str], &str); 9] = [
         (&["--in", &submissions], "which lab? --lab warmup, mapreduce, raft"),
         (&["--lab", "rafft", "--in", &submissions], "there is no lab `rafft`; did you mean raft?"),
         (
@@ -29,11 +31,13 @@ fn what_cannot_be_graded_is_said_and_leaves_nothing() {
         (&["--lab", "raft", "--in", "nowhere"], "nowhere: No such file"),
         (&["--lab", "raft", "--in", &submissions, "--secret", "nowhere"], "nowhere: No such file"),
         (&["--lab", "raft", "--in", &submissions, "--runs", "0"], "invalid value '0'"),
+        (&["--lab", "raft", "--in", &submissions, "--out", &submissions], "--out needs a folder of its own"),
     ];
     for (arguments, says) in table {
         // All of it is found out before anything is built.
-        let early = ["--out", &out, "--cache", &cache, "--unsafe-no-sandbox"];
-        let output = grade(&[arguments, &early].concat());
+        let early = ["--cache", &cache, "--unsafe-no-sandbox"];
+        let results: &[&str] = if arguments.contains(&"--out") { &[] } else { &["--out", &out] };
+        let output = grade(&[arguments, results, &early].concat());
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", words(&output));
         assert!(words(&output).contains(says), "{arguments:?}: {}", words(&output));
         assert!(!folder.join("out").exists(), "{arguments:?}");
@@ -53,7 +57,9 @@ fn a_toolchain_that_is_missing_is_named() {
             .arg(folder.join("out"))
             .arg("--cache")
             .arg(folder.join("cache"))
-            .env("PATH", &folder),
+            .env("PATH", &folder)
+            // Whatever else a user's environment holds.
+            .env("ODD", OsStr::from_bytes(b"\xff")),
     );
     let words = words(&output);
     assert_eq!(output.status.code(), Some(2), "{words}");
@@ -73,5 +79,24 @@ fn shards_of_no_plan_are_refused() {
         let output = grade(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(words(&output).contains("plan.json: No such file"), "{}", words(&output));
+    }
+}
+
+/// Whatever it holds is the record of a batch, and of the seeds that were drawn for it.
+#[test]
+fn a_plan_that_cannot_be_read_is_not_written_over() {
+    build_handout();
+    let folder = scratch("other-plan");
+    fs::create_dir_all(folder.join("in/alice")).expect("a folder");
+    let (out, submissions) = (folder.display().to_string(), folder.join("in").display().to_string());
+    for (plan, says) in [
+        ("{\"version\": 9, \"shape\": []}", "plan.json is of version 9; this reads 1; give another folder"),
+        ("{\"version\": 1, \"la", "plan.json: EOF while parsing"),
+    ] {
+        fs::write(folder.join("plan.json"), plan).expect("a file");
+        let output = grade(&["--lab", "raft", "--unsafe-no-sandbox", "--in", &submissions, "--out", &out]);
+        assert_eq!(output.status.code(), Some(2), "{}", words(&output));
+        assert!(words(&output).contains(says), "{}", words(&output));
+        assert_eq!(fs::read_to_string(folder.join("plan.json")).expect("it is there"), plan);
     }
 }
