@@ -72,6 +72,6 @@ pub(crate) struct Arguments {
     pub(crate) json: bool,
 
     /// Check the labs' texts: anchors, links, and that every command in them works.
-    #[arg(long, conflicts_with_all = ["git", "diff", "with", "lab", "out", "prove", "json"])]
+    #[arg(long, conflicts_with_all = ["git", "diff", "with", "lab", "level", "out", "prove", "no_build", "json"])]
     pub(crate) book: bool,
 }

@@ -51,6 +51,9 @@ fn what_cannot_be_made_leaves_nothing() {
         ),
         (vec!["--lab", "raft", "--out", &path, "--diff", &path], "is no handout"),
         (vec!["--lab", "raft"], "--out"),
+        // Both would be passed over, and everything be built.
+        (vec!["--book", "--no-build"], "cannot be used with"),
+        (vec!["--book", "--level", "guided"], "cannot be used with"),
     ] {
         let output = handout(&arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
