@@ -35,6 +35,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
             None => grade(root, &arguments.wish, &arguments.work, &*stop_on_signal()?),
             Some(folder) => watch(root, folder, &arguments.wish, &arguments.work),
         },
+        Some(Step::Plan { wish, .. }) if wish.tests => {
+            Err(Failure::new("--tests has no plan: it runs on one machine, without this word"))
+        }
         Some(Step::Plan { wish, work }) => {
             let (plan, ..) = plan(root, wish, work)?;
             match work.json {

@@ -19,7 +19,7 @@ fn what_cannot_be_graded_is_said_and_leaves_nothing() {
     fs::create_dir_all(folder.join("empty")).expect("a folder");
     let (out, submissions, nothing) = (at("out"), at("in"), at("empty"));
     let cache = at("cache");
-    let table: [(&[&str], &str); 9] = [
+    let table: [(&[&str], &str); 10] = [
         (&["--in", &submissions], "which lab? --lab warmup, mapreduce, raft"),
         (&["--lab", "rafft", "--in", &submissions], "there is no lab `rafft`; did you mean raft?"),
         (
@@ -31,6 +31,7 @@ fn what_cannot_be_graded_is_said_and_leaves_nothing() {
         (&["--lab", "raft", "--in", "nowhere"], "nowhere: No such file"),
         (&["--lab", "raft", "--in", &submissions, "--secret", "nowhere"], "nowhere: No such file"),
         (&["--lab", "raft", "--in", &submissions, "--runs", "0"], "invalid value '0'"),
+        (&["plan", "--tests", "--lab", "raft", "--in", &submissions], "--tests has no plan"),
         (&["--lab", "raft", "--in", &submissions, "--out", &submissions], "--out needs a folder of its own"),
     ];
     for (arguments, says) in table {
