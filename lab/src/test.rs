@@ -271,15 +271,9 @@ impl<'a> Results<'a> {
         let is_first = self.score.outcome() != Outcome::Failed;
         let told = match file {
             None => usize::MAX,
-            // The end shows the report to read first.
-            Some(_) if self.fold.is_on() => TOLD.1,
-            Some(_) => {
-                if is_first {
-                    TOLD.0
-                } else {
-                    TOLD.1
-                }
-            }
+            // Where tests share lines, the end shows the report to read first.
+            Some(_) if is_first && !self.fold.is_on() => TOLD.0,
+            Some(_) => TOLD.1,
         };
         let before = index.checked_sub(1).and_then(|before| self.tests[before].heading.as_ref());
         let is_first_below = |heading: &&String| before != Some(heading) && !self.fold.is_on();

@@ -1,5 +1,7 @@
 //! How often a test kills a wrong solution, and how sure that is.
 
+use crate::statistics::wilson;
+
 /// After so many kills the test's rate is known well enough.
 pub(super) const ENOUGH: u64 = 10;
 
@@ -33,17 +35,9 @@ impl Rate {
         }
     }
 
-    /// Wilson's interval for it, at 95 % (Wilson, JASA 1927).
+    /// Wilson's interval for it, at 95 %.
     pub(super) fn interval(self) -> (f64, f64) {
-        const Z: f64 = 1.96;
-        if self.runs == 0 {
-            return (0.0, 1.0);
-        }
-        let (n, p) = (self.runs as f64, self.kills as f64 / self.runs as f64);
-        let centre = p + Z * Z / (2.0 * n);
-        let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-        let scale = 1.0 + Z * Z / n;
-        (((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0))
+        wilson(self.kills, self.runs)
     }
 }
 
