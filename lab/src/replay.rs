@@ -3,7 +3,7 @@
 use labreport::Verdict;
 
 use crate::cli::Arguments;
-use crate::style::{print_result, print_unwatched};
+use crate::style::{Story, print_result, print_unwatched};
 use crate::unwritten::unwatched;
 use crate::why::cli::ReplayOptions;
 use crate::why::logs;
@@ -21,7 +21,8 @@ pub(crate) fn run(arguments: &Arguments, options: &ReplayOptions) -> Result<Outc
     if options.shown.form.json {
         println!("{}", serde_json::json!({ "result": ended.report }));
     } else {
-        print_result(&ended.bench.test, &ended.report, &ended.bench.runner.world, usize::MAX, None);
+        let story = Story { told: usize::MAX, file: None, replay: &ended.replay };
+        print_result(&ended.bench.test, &ended.report, &ended.bench.runner.world, &story);
         // The report of a failure has it already.
         if ended.report.ok {
             print_unwatched(&unwatched(&ended.report).iter().map(|what| (what.clone(), 1)).collect());

@@ -28,10 +28,19 @@ pub(crate) fn warn(text: &str) {
     eprintln!("{}", wrapped(&format!("{} {text}", style("warning:").for_stderr().yellow()), error_width()));
 }
 
-/// The line that the course prints for a finished test, and, if it failed, as many lines of its report as
-/// `told` allows: the head, or the last ones, which name the rule, the moment and the servers. `file` holds
-/// them all.
-pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: usize, file: Option<&Path>) {
+/// How much is said of a test that failed.
+pub(crate) struct Story<'a> {
+    /// So many lines of its report: the head, or the last ones, which name the rule, the moment and the servers.
+    pub(crate) told: usize,
+    /// Holds them all.
+    pub(crate) file: Option<&'a Path>,
+    /// What to type to see the run again.
+    pub(crate) replay: &'a str,
+}
+
+/// The line that the course prints for a finished test, and, if it failed, its story.
+pub(crate) fn print_result(test: &Test, report: &Report, world: &World, story: &Story<'_>) {
+    let told = story.told;
     let head = format!("{}{} ...", head_of(test), test.title);
     if let Some(what) = unwritten(report) {
         let place = report.place.as_ref().map_or_else(String::new, |place| format!(", {place}"));
@@ -56,9 +65,9 @@ pub(crate) fn print_result(test: &Test, report: &Report, world: &World, told: us
             None => say(&format!("{head} {word} -- seed {}: {}", report.seed, report.reason())),
         }
     }
-    print_story(report, told, file);
+    print_story(report, told, story.file);
     if !report.ok && (told > 0 || width().is_none()) {
-        say(&format!("    replay: {}", replay_command(test, report.seed, world)));
+        say(&format!("    replay: {}", story.replay));
     }
     // A report tells the warnings of its run itself.
     let told = report.report.as_deref().unwrap_or_default();

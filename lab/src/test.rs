@@ -26,7 +26,7 @@ use crate::runner::{Job, Runner, World};
 use crate::score::Score;
 use crate::select::select;
 use crate::stress::folder;
-use crate::style::{print_result, print_unwatched, replay_command, say, tail, warn};
+use crate::style::{Story, print_result, print_unwatched, replay_command, say, tail, warn};
 use crate::unwritten::{unwatched, unwritten};
 use crate::{Failure, Outcome, bans, environment, order, pool, statics};
 
@@ -280,7 +280,8 @@ impl<'a> Results<'a> {
         if let Some(heading) = test.heading.as_ref().filter(is_first_below) {
             say(&style(heading).dim().to_string());
         }
-        print_result(test, report, self.world, told, file);
+        let replay = &replay_command(test, report.seed, self.world);
+        print_result(test, report, self.world, &Story { told, file, replay });
         if let Some(remark) = remark {
             say(&format!("    {} {remark}", style("remark:").dim()));
         }

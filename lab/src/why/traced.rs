@@ -44,7 +44,7 @@ pub(crate) struct Ended {
     pub(crate) bench: Bench,
     pub(crate) report: Report,
     /// What to type to see it again.
-    replay: String,
+    pub(crate) replay: String,
 }
 
 /// A file that goes with its owner.

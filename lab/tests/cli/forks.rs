@@ -37,6 +37,8 @@ fn shrink_leaves_what_is_needed() {
     let said = lab(&["replay", "--shrunk", &file]).ended(1);
     assert!(said.out.contains("crash server-1") && !said.out.contains("crash server-0"), "{}", said.out);
     assert!(said.out.contains("ElectionSafety: two leaders in term 4"), "{}", said.out);
+    // The seed alone is another run.
+    assert!(said.out.contains(&format!("replay: cargo lab replay --shrunk {file}\n")), "{}", said.out);
     let said = fork("shrink", &["--output", &file]).ended(0);
     assert!(said.out.contains(&format!("cargo lab replay --shrunk {file}")), "{}", said.out);
 }
