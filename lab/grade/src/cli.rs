@@ -100,8 +100,8 @@ pub(crate) struct WishOptions {
     pub(crate) seeds_per_shard: Option<u64>,
 
     /// Grade tests instead of solutions: what a student has in `LAB/tests` is run over the wrong solutions of
-    /// the zoo, which it should kill, and over correct ones, which it must not fail: kills count in the part
-    /// of those that it passes, and not at all if it fails the reference.
+    /// the zoo, which it should kill, and over correct ones, which it must not fail: kills minus such
+    /// failures, and nothing for tests that fail the reference.
     #[arg(long, conflicts_with_all = ["watch", "seeds_per_shard"])]
     pub(crate) tests: bool,
 

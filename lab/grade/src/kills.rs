@@ -1,5 +1,5 @@
 //! `--tests`: the zoo turned round. A submission is a set of tests, and is graded by how many wrong solutions
-//! it kills.
+//! it kills, minus how many correct ones it fails.
 //!
 //! A solution is killed if the tests do not pass over it: one fails, dies, or takes a limit. Here a
 //! submission may end as it likes, since a test that fails everywhere also fails the reference, and then its
@@ -245,7 +245,7 @@ impl Trial<'_> {
                 None => {}
             }
         }
-        row.score = score(&row, solutions.iter().filter(|solution| !solution.is_wrong).count());
+        row.score = score(&row.killed, &row.failed);
         Ok(row)
     }
 
@@ -275,14 +275,11 @@ impl Trial<'_> {
     }
 }
 
-/// What the kills are worth. Tests that always fail kill every wrong solution, and so kills count as far as
-/// the tests tell right from wrong: in the part of the correct solutions that they pass, and not at all if
-/// they fail the reference.
-fn score(row: &Killer, correct: usize) -> usize {
-    if row.failed.iter().any(|name| name == REFERENCE) {
-        return 0;
-    }
-    row.killed.len() * correct.saturating_sub(row.failed.len()) / correct.max(1)
+/// What the kills are worth: each failed correct solution takes one away. Tests that always fail kill every
+/// wrong solution, which are many more than the correct ones; so those that fail the reference are worth
+/// nothing.
+fn score(killed: &[String], failed: &[String]) -> usize {
+    if failed.iter().any(|name| name == REFERENCE) { 0 } else { killed.len().saturating_sub(failed.len()) }
 }
 
 /// What a row says in a few words.
@@ -303,25 +300,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_that_fail_what_is_right_have_few_points_and_those_that_fail_everything_have_none() {
+    fn each_right_solution_that_fails_costs_a_kill_and_the_reference_all() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let score_of = |killed: &[&str], failed: &[&str]| {
-            let row = Killer {
-                name: String::new(),
-                file: String::new(),
-                refusal: None,
-                killed: names(killed),
-                survived: Vec::new(),
-                failed: names(failed),
-                score: 0,
-            };
-            score(&row, 3)
-        };
-        let wrong = ["R1", "R2", "R3", "R4", "R5", "R6"];
-        assert_eq!(score_of(&wrong[..4], &[]), 4);
-        assert_eq!(score_of(&wrong, &["raft-batches"]), 4);
-        assert_eq!(score_of(&wrong, &["raft-batches", "raft-slow-heartbeats"]), 2);
+        let score_of = |killed: &[&str], failed: &[&str]| score(&names(killed), &names(failed));
+        let wrong = ["R1", "R2", "R3", "R4"];
+        assert_eq!(score_of(&wrong, &[]), 4);
+        assert_eq!(score_of(&wrong, &["raft-batches"]), 3);
+        assert_eq!(score_of(&wrong[..1], &["raft-batches", "raft-slow-heartbeats"]), 0);
         assert_eq!(score_of(&wrong, &[REFERENCE]), 0);
-        assert_eq!(score_of(&wrong, &[REFERENCE, "raft-batches", "raft-slow-heartbeats"]), 0);
     }
 }
