@@ -94,6 +94,13 @@ impl Builder {
         }
         let binaries = build(self.copy.folder(), tests, &self.options)
             .map_err(|failure| Failure::new(format!("{} does not build: {failure}", patch.id)))?;
+        let log = self.options.log.as_ref().and_then(|log| std::fs::read_to_string(log).ok());
+        if let Some(place) = log.as_deref().and_then(never_reached) {
+            let id = &patch.id;
+            return Err(Failure::new(format!(
+                "{id} is not what it says: the compiler finds code of it never reached {place}"
+            )));
+        }
         self.keep(patch, binaries, begin)
     }
 
@@ -146,5 +153,29 @@ impl Builder {
         };
         let binaries = binaries.into_iter().map(keep).collect::<Result<_, Failure>>()?;
         Ok(Built { patch, seconds: begin.elapsed().as_secs_f64(), binaries })
+    }
+}
+
+/// Where the compiler says that code is never reached: a patch that was put there behind a `return` changes
+/// nothing, and says the same of the tests as the solution that it was made of.
+fn never_reached(log: &str) -> Option<&str> {
+    let mut lines = log.lines();
+    let is_dead = |line: &str| {
+        ["warning: unreachable statement", "warning: unreachable expression"].contains(&line.trim_end())
+    };
+    lines.find(|line| is_dead(line))?;
+    Some(lines.next().unwrap_or_default().trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::never_reached;
+
+    #[test]
+    fn code_that_is_never_reached_is_found_in_what_the_compiler_says() {
+        let dead = "   Compiling raft v0.1.0\nwarning: unreachable statement\n   --> raft/src/replication.rs:111:9\n";
+        assert_eq!(never_reached(dead), Some("--> raft/src/replication.rs:111:9"));
+        let alive = "warning: unused variable: `x`\n --> raft/src/log.rs:1:1\n    Finished\n";
+        assert_eq!(never_reached(alive), None);
     }
 }
