@@ -3,8 +3,9 @@
 //!
 //! Its two sides are checked as soon as they can be: when a leader commits, that the rules for doing so hold
 //! (Figure 2, rules for leaders: an entry of its own term, on a majority), and when a leader is elected, that
-//! it has everything. What followers take for committed must be what leaders have committed, which is State
-//! Machine Safety for the logs.
+//! it has everything. A commit by counting entries of an earlier term has its own name, as it has from
+//! outside. What followers take for committed must be what leaders have committed, which is State Machine
+//! Safety for the logs.
 
 use labapi::Role;
 
@@ -66,7 +67,7 @@ impl LeaderCompleteness {
         let index = step.commit_index;
         let Some(entry) = servers[step.server].entry(index) else { return Ok(()) };
         if entry.term != step.term {
-            return Err(Invariant::LeaderCompleteness.broken(format!(
+            return Err(Invariant::CurrentTermCommit.broken(format!(
                 "server {}, leader of term {}, commits index {index} by counting, although that entry is of term {}: a \
                  later leader may lack it (Figure 8)",
                 step.server, step.term, entry.term
@@ -81,7 +82,7 @@ impl LeaderCompleteness {
             return Ok(());
         }
         Err(Invariant::LeaderCompleteness.broken(format!(
-            "server {}, leader of term {}, commits index {index}, which only {holders} of {} servers have in their logs",
+            "server {}, leader of term {}, commits index {index}, which only {holders} of {} servers have shown in their logs",
             step.server,
             step.term,
             servers.len()
