@@ -63,7 +63,7 @@ impl<'a> Inputs<'a> {
 impl Drop for Inputs<'_> {
     fn drop(&mut self) {
         // A worker that is being killed deletes nothing: its machine has crashed.
-        if std::thread::panicking() {
+        if labrt::thread::panicking() {
             return;
         }
         for name in &self.copied {
