@@ -49,16 +49,25 @@ impl Probe {
     /// Does nothing without an observer, or if nothing has changed.
     ///
     /// # Panics
-    /// If the observer finds that the state breaks an invariant.
+    /// If the observer finds that the state breaks an invariant; if `last_index` is before the snapshot's
+    /// last index.
+    #[track_caller]
     pub fn show<C: AsRef<[u8]>>(&mut self, shown: Shown, last_index: u64, entry: impl Fn(u64) -> (u64, C)) {
-        if self.observer.is_none() {
+        // A thread that is being unwound may leave a change half done.
+        if self.observer.is_none() || labrt::thread::panicking() {
             return;
         }
+        let base = shown.last_included_index;
+        assert!(
+            last_index >= base,
+            "the log that is shown ends at index {last_index}, before the snapshot's last index {base}: all indices count \
+             from the log's first entry on, whatever the snapshot replaces"
+        );
         let known = |index| {
             let (term, command) = entry(index);
             (term, digest(command.as_ref()))
         };
-        let changed_from = self.take_log(shown.last_included_index, last_index, &known);
+        let changed_from = self.take_log(base, last_index, &known);
         if changed_from == u64::MAX && self.last == Some((shown, last_index)) {
             return;
         }

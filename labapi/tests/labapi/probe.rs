@@ -93,6 +93,18 @@ fn a_snapshot_changes_no_entry() {
     assert_eq!(server.show(), Some((21, vec![entry(2, "z")])));
 }
 
+/// As whoever counts only the entries that the log still has would show it.
+#[test]
+#[should_panic(
+    expected = "ends at index 2, before the snapshot's last index 3: all indices count from the log's first"
+)]
+fn a_log_that_ends_before_its_snapshot_is_told_as_that() {
+    let (mut probe, seen) = (Probe::default(), Seen::default());
+    probe.attach(Box::new(Recorder(seen)));
+    let shown = Shown { term: 1, role: Role::Follower, commit_index: 3, last_included_index: 3 };
+    probe.show(shown, 2, |_| (1, [7]));
+}
+
 #[test]
 fn an_entry_that_changes_in_the_middle_is_found_after_some_calls() {
     let mut server = Server::new();
