@@ -33,7 +33,7 @@ pub trait KvServer: Send + Sync + 'static {
     fn is_leader(self: &Arc<Self>) -> bool;
 
     /// What [`crate::Consensus::get_state`] of the server's Raft says. With None the checkers do not see the
-    /// terms and leaders of this server.
+    /// terms and leaders of this server; if it says None at its start they do not ask again.
     fn raft_state(self: &Arc<Self>) -> Option<(u64, bool)> {
         None
     }

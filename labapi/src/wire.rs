@@ -7,7 +7,8 @@
 /// keeps.
 ///
 /// The checkers read each request when it arrives and each reply when its handler returns. Messages that are
-/// none of the paper's three RPCs (a vote that is only asked for in advance, a read) are left out: None.
+/// none of the paper's three RPCs (a vote that is only asked for in advance, a read) are left out: None. A
+/// report says if votes, entries or snapshots came, and none was read.
 pub trait WireFormat: Send + Sync {
     /// Reads a request. `method` is the full name (`"RaftRpc.append_entries"`), `args` the encoded arguments.
     fn request(&self, method: &str, args: &[u8]) -> Option<Request>;

@@ -55,6 +55,8 @@ pub(crate) struct AroundCrash {
     pub(crate) at_kill: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// What is known of the group's progress.
     pub(crate) progress: Progress,
+    /// Whether the server has called itself.
+    pub(crate) calls_itself: Arc<AtomicBool>,
 }
 
 impl AroundCrash {
@@ -65,6 +67,7 @@ impl AroundCrash {
             look: Mutex::default(),
             at_kill: Mutex::default(),
             progress: progress.clone(),
+            calls_itself: Arc::default(),
         })
     }
 }
@@ -367,7 +370,7 @@ impl<S: Send + Sync + 'static> Group<S> {
         let test = self.test().clone();
         let report_writes = move || {
             old.on_write(move |write| {
-                test.dead_server_acts(server, &format!("writes to its disk ({})", write.place));
+                test.dead_server_changes(server, &format!("writes to its disk ({})", write.place));
             });
         };
         // In the simulation the kill below is the last moment of the server's threads. On real threads they
@@ -412,7 +415,7 @@ impl<S: Send + Sync + 'static> Group<S> {
             (slot.persister.clone(), slot.incarnation)
         };
         let crash = AroundCrash::of(&disk, &node, &self.shared.progress);
-        let make_end = |other| self.make_end(server, &node, &crash.news, other);
+        let make_end = |other| self.make_end(server, &node, &crash, other);
         let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = (0..self.len()).map(make_end).unzip();
         let traffic = |&number: &usize| self.net().network().traffic(number);
         self.shared.progress.starts(server, numbers.iter().map(traffic).collect());
@@ -441,11 +444,15 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// An end for a server that runs on `node`. Each call on it is noticed, and one after the server's crash
     /// is a failure.
-    fn make_end(&self, server: usize, node: &Node, news: &Arc<News>, callee: usize) -> (usize, ClientEnd) {
+    fn make_end(&self, server: usize, node: &Node, crash: &AroundCrash, callee: usize) -> (usize, ClientEnd) {
         let (number, end) = self.net().make_link(self.name(callee));
-        let (test, node, news) = (self.test().clone(), node.clone(), Arc::clone(news));
+        let (test, node, news) = (self.test().clone(), node.clone(), Arc::clone(&crash.news));
+        let calls_itself = (callee == server).then(|| Arc::clone(&crash.calls_itself));
         let guard = move |place: &'static Location<'static>| {
             news.compare();
+            if let Some(calls_itself) = &calls_itself {
+                calls_itself.store(true, Ordering::Relaxed);
+            }
             // On real threads the crash may be under way.
             if labrt::world() == labrt::World::Simulated && node.is_killed() {
                 test.dead_server_acts(server, &format!("calls another server ({place})"));

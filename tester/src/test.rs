@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use labrt::node::{self, NodeId};
 use labrt::quiet::{Mutex, MutexGuard};
 use labrt::time::{Duration, Instant};
 use labrt::{Fields, runtime, thread, trace};
@@ -262,10 +263,19 @@ impl Test {
         panic!("{message}")
     }
 
+    /// A crashed server writes to its disk, or changes its state. Whoever lets go of the last reference to it
+    /// runs its destructors: the test's thread, or the runtime's, which has a message to it. So nothing that
+    /// a server does on the test's node is done by a thread that has outlived it.
+    pub(crate) fn dead_server_changes(&self, server: usize, what: &str) {
+        if node::current().id() != NodeId(0) {
+            self.dead_server_acts(server, what);
+        }
+    }
+
     /// A server that was crashed is not as dead as it should be.
     pub(crate) fn dead_server_acts(&self, server: usize, what: &str) {
         // The destructors of a thread that a crash unwinds may still act. Nothing sees that.
-        if !std::thread::panicking() {
+        if !labrt::thread::panicking() {
             self.break_off(Broken::invariant(
                 Invariant::DeadServer,
                 format!("an incarnation of server {server} that has crashed {what}"),

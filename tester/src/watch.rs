@@ -1,8 +1,8 @@
 //! The observers of a group's servers. Each passes the state that a consensus module shows to the checkers,
 //! and tells the story about changes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use labapi::{Observer, Role, View};
 use labrt::node::Node;
@@ -10,6 +10,7 @@ use labrt::quiet::Mutex;
 
 use crate::group::Boot;
 use crate::invariants::Checkers;
+use crate::stall::Progress;
 use crate::story::What;
 use crate::test::Test;
 
@@ -23,6 +24,10 @@ pub struct Watched {
     any: AtomicBool,
     /// How often a server became leader.
     elections: AtomicU64,
+    /// What is known of the group's progress, from its first server on.
+    progress: OnceLock<Progress>,
+    /// The latest life of each server.
+    lives: Mutex<Vec<u64>>,
 }
 
 impl Watched {
@@ -35,6 +40,8 @@ impl Watched {
             checkers: Mutex::new(Checkers::new(servers)),
             any: AtomicBool::new(false),
             elections: AtomicU64::new(0),
+            progress: OnceLock::new(),
+            lives: Mutex::new(vec![0; servers]),
         });
         let of_story = Arc::clone(&watched);
         test.can_tell(move || {
@@ -45,20 +52,40 @@ impl Watched {
         });
         let after_run = Arc::clone(&watched);
         test.afterwards(move |test| {
-            if after_run.elections().is_none() && !is_given {
-                test.unwatched(
-                    "logs, roles and commit indices at each change: the servers do not show them (`watch`)",
-                );
+            if let Some(gap) = after_run.gap(is_given) {
+                test.unwatched(gap);
             }
             None
         });
         watched
     }
 
+    /// What the servers did not show, and should have: no rule could see it.
+    fn gap(&self, is_given: bool) -> Option<&'static str> {
+        if !self.any.load(Ordering::Relaxed) {
+            let none =
+                "logs, roles and commit indices at each change: the servers do not show them (`watch`)";
+            return (!is_given).then_some(none);
+        }
+        // A run that is stuck may be stuck in a checker.
+        let checkers = self.checkers.try_lock()?;
+        let lives = self.lives.lock();
+        let shown = || lives.iter().zip(checkers.last_shown());
+        if shown().any(|(&life, (of_life, _))| life != of_life) {
+            return Some("logs, roles and commit indices of some servers: these show nothing (`watch`)");
+        }
+        let applied = self.progress.get()?.applied();
+        let is_behind = |((_, (_, committed)), applied): ((&u64, (u64, u64)), u64)| applied > committed;
+        let some = "logs, roles and commit indices at some changes: services get what no server has shown as committed (`watch`)";
+        shown().zip(applied).any(is_behind).then_some(some)
+    }
+
     /// An observer for the server that is being started; None if observers are ignored (`LAB_UNWATCHED`). A
     /// solution that is given one may check itself more closely than one that is not, so it gets none then.
     pub fn observer(self: &Arc<Self>, boot: &Boot) -> Option<Box<dyn Observer>> {
         let observer = || -> Box<dyn Observer> {
+            self.progress.get_or_init(|| boot.crash.progress.clone());
+            self.lives.lock()[boot.me] = boot.incarnation;
             Box::new(ServerObserver {
                 watched: Arc::clone(self),
                 node: boot.node.clone(),
@@ -94,7 +121,7 @@ struct ServerObserver {
 impl Observer for ServerObserver {
     fn observe(&mut self, view: &View<'_>) {
         // A thread that is being unwound may leave a change half done, and must not panic again.
-        if std::thread::panicking() {
+        if labrt::thread::panicking() {
             return;
         }
         if !self.used {
@@ -105,7 +132,7 @@ impl Observer for ServerObserver {
         if self.node.is_killed() {
             // On real threads the crash may be under way.
             if labrt::world() == labrt::World::Simulated {
-                watched.test.dead_server_acts(*server, "changes its state");
+                watched.test.dead_server_changes(*server, "changes its state");
             }
             return;
         }

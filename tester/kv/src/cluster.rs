@@ -317,7 +317,7 @@ fn poll<S: KvServer>(test: &Test, life: &Life, server: &Arc<S>) {
     match server.raft_state() {
         Some(_) => {
             let server = Arc::clone(server);
-            life.poll(move || server.raft_state().unwrap_or_default());
+            life.poll_now_and_then(move || server.raft_state());
         }
         None => test.unwatched("terms and leaders; implement `raft_state`"),
     }

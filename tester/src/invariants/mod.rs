@@ -71,6 +71,11 @@ impl Checkers {
         self.servers.iter().enumerate().map(|(server, mirror)| mirror.words(server)).collect()
     }
 
+    /// The life in which each server showed something last, and the commit index that it showed.
+    pub(crate) fn last_shown(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.servers.iter().map(|mirror| (mirror.incarnation, mirror.commit_index))
+    }
+
     /// Server `server`, in its `incarnation`th life, shows its state.
     pub(crate) fn observe(
         &mut self,
@@ -96,5 +101,39 @@ impl Invariant {
     /// The report of a breach.
     pub(crate) fn broken(self, message: String) -> Broken {
         Broken::invariant(self, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Server `server` shows a log of entries of these terms; each command is its term.
+    fn show(
+        checkers: &mut Checkers,
+        server: usize,
+        (role, term): (Role, u64),
+        log: &[u64],
+        commit_index: u64,
+    ) -> Option<Invariant> {
+        let view = View {
+            term,
+            role,
+            commit_index,
+            last_included_index: 0,
+            last_index: log.len() as u64,
+            changed_from: 1,
+            entry: &|index| log.get(index as usize - 1).map(|&term| (term, term)),
+        };
+        checkers.observe(server, 1, &view).err().and_then(|broken| broken.invariant)
+    }
+
+    #[test]
+    fn a_commit_by_counting_an_earlier_term_is_told_by_the_name_that_it_has_from_outside() {
+        let mut checkers = Checkers::new(3);
+        assert_eq!(show(&mut checkers, 0, (Role::Leader, 1), &[1], 0), None);
+        assert_eq!(show(&mut checkers, 1, (Role::Follower, 1), &[1], 0), None);
+        assert_eq!(show(&mut checkers, 0, (Role::Leader, 2), &[1], 0), None);
+        assert_eq!(show(&mut checkers, 0, (Role::Leader, 2), &[1], 1), Some(Invariant::CurrentTermCommit));
     }
 }

@@ -1,6 +1,11 @@
 //! What is known of the servers from outside, and the rules that it must obey. No thread, no clock, no
 //! network.
 
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use labapi::{Reply, Request};
@@ -8,6 +13,7 @@ use rustc_hash::FxHashMap;
 
 use super::acknowledged::{Acknowledged, Acknowledgements};
 use super::promises::{Promise, Promises};
+use super::reading::Reading;
 use super::reigns::Reigns;
 use crate::failure::{Broken, Invariant};
 
@@ -19,6 +25,8 @@ pub(super) struct Facts {
     entries: FxHashMap<(u64, u64), Entry>,
     /// Whether a server was ever started again. Before that no server needs a disk.
     any_restart: bool,
+    /// How much of the messages could be read.
+    pub(super) reading: Reading,
     /// What the last reply promised without a write to the disk since it was asked for.
     hollow: Option<Promise>,
 }
@@ -33,8 +41,10 @@ struct Known {
     votes: FxHashMap<u64, usize>,
     /// The highest index that it acknowledged, or sent as a leader.
     holds: u64,
-    /// The highest index of a snapshot that a leader sent it.
+    /// The highest index of a snapshot that a leader sent it; `u64::MAX` if one of them could not be read.
     snapshot: u64,
+    /// Whether it calls itself in its present life, as it calls the others.
+    calls_itself: Arc<AtomicBool>,
     acknowledged: Acknowledgements,
     promises: Promises,
 }
@@ -71,6 +81,7 @@ impl Facts {
             reigns: Reigns::new(servers),
             entries: FxHashMap::default(),
             any_restart: false,
+            reading: Reading::default(),
             hollow: None,
         }
     }
@@ -87,6 +98,25 @@ impl Facts {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// `flag` tells whether a server calls itself in its life that begins now.
+    pub(super) fn may_call_itself(&mut self, server: usize, flag: Arc<AtomicBool>) {
+        self.servers[server].calls_itself = flag;
+    }
+
+    /// Whether one of several servers was seen to lead.
+    pub(super) fn has_leader(&self) -> bool {
+        self.servers.len() > 1 && self.reigns.is_any_seen()
+    }
+
+    /// A message that could not be read brought a server a leader's snapshot: what its log holds since then
+    /// is anybody's guess.
+    pub(super) fn takes_unread_snapshot(&mut self, server: usize) {
+        self.reading.misses_snapshot();
+        let known = &mut self.servers[server];
+        known.snapshot = u64::MAX;
+        known.acknowledged.starts();
     }
 
     /// What the last reply promised without a write to the disk since it was asked for that, if anything.
@@ -132,6 +162,8 @@ impl Facts {
         let (sender, term) = (request.sender(), request.term());
         self.reaches(sender, term);
         match request {
+            // One that asks itself for its vote, as it asks the others, gives it when it answers.
+            Request::Vote { .. } if self.servers[sender].calls_itself.load(Ordering::Relaxed) => {}
             Request::Vote { .. } => self.votes(sender, term, sender)?,
             Request::Append { prev_index, prev_term, entries, commit_index, .. } => {
                 self.reigns.leads(sender, None, term)?;
@@ -257,6 +289,7 @@ impl Facts {
         let is_old = match promise {
             Promise::Vote { candidate, .. } => candidate == server,
             Promise::Entry { index, .. } => index <= holds_before.max(known.snapshot),
+            Promise::Snapshot { index } => index <= holds_before,
         };
         if is_old || known.promises.is_written(promise, disk.writes) {
             return Ok(());
@@ -280,6 +313,8 @@ impl Facts {
     ) -> Result<(), Broken> {
         let known = &mut self.servers[server];
         match *request {
+            // It refuses since it has heard of a later term, even if its reply is read otherwise.
+            _ if known.term > request.term() => Ok(()),
             Request::Append { prev_index, .. } if prev_index > known.snapshot => {
                 let life = (server, known.incarnation);
                 known.acknowledged.refuses(life, arrival.acknowledged, now, request)
@@ -291,143 +326,5 @@ impl Facts {
     /// Index and term of the last entry that the server's log is known to hold, if any is.
     pub(super) fn known_end(&self, server: usize) -> Option<(u64, u64)> {
         self.servers[server].acknowledged.known_end()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn disk(writes: u64) -> Disk {
-        Disk { writes, has_snapshot: false, at: Duration::ZERO }
-    }
-
-    fn append(term: u64, prev: (u64, u64), entries: &[(u64, u64)]) -> Request {
-        let (prev_index, prev_term) = prev;
-        Request::Append { term, leader: 0, prev_index, prev_term, entries: entries.to_vec(), commit_index: 0 }
-    }
-
-    fn vote(term: u64, candidate: usize, (last_index, last_term): (u64, u64)) -> Request {
-        Request::Vote { term, candidate, last_index, last_term }
-    }
-
-    /// Three servers, of which server 2 was restarted, so that promises count.
-    fn facts() -> Facts {
-        let mut facts = Facts::new(3);
-        (0..3).for_each(|server| assert_eq!(facts.starts(server, 1, 0), Ok(())));
-        assert_eq!(facts.starts(2, 2, 0), Ok(()));
-        facts
-    }
-
-    fn rule(result: Result<(), Broken>) -> Option<Invariant> {
-        result.err().and_then(|broken| broken.invariant)
-    }
-
-    #[test]
-    fn an_acknowledged_entry_that_is_gone_after_a_crash_is_missed() {
-        let mut facts = facts();
-        let both = append(3, (0, 0), &[(3, 7), (3, 8)]);
-        let arrival = facts.request(1, 0, &both).expect("nothing is wrong");
-        assert_eq!(facts.reply(1, arrival, disk(1), &both, Reply::Granted), Ok(()));
-        let behind = append(3, (2, 3), &[(3, 9)]);
-        // In the same life a refusal may be an old one; after a crash it is a loss.
-        let arrival = facts.request(1, 1, &behind).expect("nothing is wrong");
-        assert_eq!(facts.reply(1, arrival, disk(1), &behind, Reply::Refused), Ok(()));
-        assert_eq!(facts.starts(1, 2, 1), Ok(()));
-        let arrival = facts.request(1, 1, &behind).expect("nothing is wrong");
-        let covered = Disk { has_snapshot: true, ..disk(1) };
-        assert_eq!(facts.reply(1, arrival, covered, &behind, Reply::Refused), Ok(()));
-        let lost = facts.reply(1, arrival, disk(1), &behind, Reply::Refused);
-        assert_eq!(rule(lost), Some(Invariant::AcknowledgedEntry));
-    }
-
-    #[test]
-    fn a_loss_in_a_later_term_is_no_breach() {
-        let mut facts = facts();
-        let entry = append(3, (0, 0), &[(3, 7)]);
-        let arrival = facts.request(1, 0, &entry).expect("nothing is wrong");
-        assert_eq!(facts.reply(1, arrival, disk(1), &entry, Reply::Granted), Ok(()));
-        assert_eq!(facts.starts(1, 2, 1), Ok(()));
-        let later = append(4, (1, 3), &[]);
-        let arrival = facts.request(1, 1, &later).expect("nothing is wrong");
-        assert_eq!(facts.reply(1, arrival, disk(1), &later, Reply::Refused), Ok(()));
-    }
-
-    #[test]
-    fn one_write_is_enough_for_requests_that_overlap() {
-        let mut facts = facts();
-        let (long, short) = (append(3, (0, 0), &[(3, 7), (3, 8)]), append(3, (0, 0), &[(3, 7)]));
-        let first = facts.request(1, 0, &long).expect("nothing is wrong");
-        // The handler of the long one has written and not answered yet.
-        let second = facts.request(1, 1, &short).expect("nothing is wrong");
-        assert_eq!(facts.reply(1, second, disk(1), &short, Reply::Granted), Ok(()));
-        assert_eq!(facts.reply(1, first, disk(1), &long, Reply::Granted), Ok(()));
-        assert_eq!(facts.reply(1, first, disk(1), &long, Reply::Granted), Ok(()), "a copy needs no write");
-    }
-
-    #[test]
-    fn a_vote_without_a_write_counts_where_servers_are_restarted() {
-        let vote = vote(5, 0, (0, 0));
-        let mut without_restarts = Facts::new(3);
-        let arrival = without_restarts.request(1, 0, &vote).expect("nothing is wrong");
-        assert_eq!(without_restarts.reply(1, arrival, disk(0), &vote, Reply::Granted), Ok(()));
-        assert_eq!(without_restarts.take_hollow(), None, "a server that never writes");
-        assert_eq!(rule(without_restarts.starts(1, 2, 0)), Some(Invariant::DurablePromise));
-
-        let mut facts = facts();
-        let arrival = facts.request(1, 4, &vote).expect("nothing is wrong");
-        let unwritten = facts.reply(1, arrival, disk(4), &vote, Reply::Granted);
-        assert_eq!(rule(unwritten), Some(Invariant::DurablePromise));
-        let vote_for_0 = Promise::Vote { term: 5, candidate: 0 };
-        assert_eq!((facts.take_hollow(), facts.take_hollow()), (Some(vote_for_0), None));
-        assert_eq!(facts.reply(1, arrival, disk(5), &vote, Reply::Granted), Ok(()));
-        assert_eq!(facts.take_hollow(), None, "it has written");
-    }
-
-    #[test]
-    fn a_hollow_promise_is_marked_also_where_no_server_was_restarted() {
-        let mut facts = Facts::new(3);
-        let vote = vote(5, 0, (0, 0));
-        let arrival = facts.request(1, 4, &vote).expect("nothing is wrong");
-        assert_eq!(facts.reply(1, arrival, disk(4), &vote, Reply::Granted), Ok(()));
-        assert_eq!(facts.take_hollow(), Some(Promise::Vote { term: 5, candidate: 0 }));
-    }
-
-    #[test]
-    fn a_candidate_votes_for_itself() {
-        let mut facts = facts();
-        let request = |candidate| vote(5, candidate, (0, 0));
-        let arrival = facts.request(1, 0, &request(0)).expect("nothing is wrong");
-        assert_eq!(facts.reply(1, arrival, disk(1), &request(0), Reply::Granted), Ok(()));
-        let stands = facts.request(2, 0, &request(1)).map(drop);
-        assert_eq!(rule(stands), Some(Invariant::OneVote));
-    }
-
-    #[test]
-    fn the_term_of_the_entry_before_belongs_to_the_entry() {
-        let mut facts = facts();
-        facts.request(1, 0, &append(3, (4, 2), &[(3, 7)])).expect("nothing is wrong");
-        let other = facts.request(2, 0, &append(3, (4, 1), &[(3, 7)])).map(drop);
-        assert_eq!(rule(other), Some(Invariant::LogMatching));
-    }
-
-    #[test]
-    fn a_state_that_was_asked_for_earlier_may_be_older() {
-        let mut facts = facts();
-        let lowest = facts.lowest_term(1);
-        assert_eq!(facts.state(1, 1, facts.lowest_term(1), (7, false)), Ok(()));
-        assert_eq!(facts.state(1, 1, lowest, (6, false)), Ok(()), "asked before, told later");
-        let back = facts.state(1, 1, facts.lowest_term(1), (6, false));
-        assert_eq!(rule(back), Some(Invariant::GrowingTerm));
-    }
-
-    #[test]
-    fn a_leader_is_not_elected_twice_in_a_term() {
-        let mut facts = facts();
-        assert_eq!(facts.state(1, 1, 0, (7, true)), Ok(()));
-        assert_eq!(facts.state(1, 1, 0, (7, true)), Ok(()));
-        assert_eq!(rule(facts.state(1, 2, 0, (7, true))), Some(Invariant::ElectionSafety));
-        let heartbeat = facts.request(2, 0, &append(7, (0, 0), &[])).map(drop);
-        assert_eq!(rule(heartbeat), Some(Invariant::ElectionSafety));
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `get_state` | asked soon after each write to the disk (10 ms; 100 ms while writes change neither term nor role), then in growing intervals of up to 500 ms; at the start of each life and before a crash | terms only grow; one leader in a term |
 //! | requests and replies | read by the solution's [`WireFormat`] on their way into and out of its handlers | one vote in a term; no vote for a log that lacks what the voter acknowledged; one entry for each index and term; what a leader calls committed was acknowledged to it, up to an entry of its own term, or could be called so before; what was acknowledged is not refused after a crash, nor again and again |
-//! | the disk | writes are counted, on a disk that loses what is not synced those that are | a promise that is new follows a write |
+//! | the disk | writes are counted, on a disk that loses what is not synced those that are | a promise that is new (a vote, entries, a snapshot) follows a write |
 //! | ends and disk of a crashed server | each call and each write | nobody uses them |
 //!
 //! What arrives on the apply channel is checked beside this, by the cluster's appliers. The rules are in
@@ -16,11 +16,12 @@ mod acknowledged;
 mod facts;
 mod news;
 mod promises;
+mod reading;
 mod reigns;
 
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use facts::{Disk, Facts};
@@ -29,16 +30,21 @@ use labrpc::{Answer, Service};
 use labrt::quiet::Mutex;
 pub(crate) use news::{Look, News};
 use promises::Promise;
+use reading::Came;
 
 use crate::failure::Broken;
 use crate::group::{AroundCrash, Boot};
+use crate::stall::Progress;
 use crate::test::Test;
 
 /// The checkers of one cluster that stand outside of its servers.
 pub struct Outside {
     test: Test,
+    servers: usize,
     format: Option<&'static dyn WireFormat>,
     facts: Mutex<Facts>,
+    /// What is known of the group's progress, from its first server on.
+    progress: OnceLock<Progress>,
 }
 
 /// One life of a server, as it is seen from outside.
@@ -62,7 +68,27 @@ impl Outside {
             );
         }
         let format = format.filter(|format| !format.is_given());
-        Arc::new(Outside { test: test.clone(), format, facts: Mutex::new(Facts::new(servers)) })
+        let facts = Mutex::new(Facts::new(servers));
+        let outside =
+            Arc::new(Outside { test: test.clone(), servers, format, facts, progress: OnceLock::new() });
+        if outside.format.is_some() {
+            let after_run = Arc::clone(&outside);
+            test.afterwards(move |_| {
+                after_run.tell_gaps();
+                None
+            });
+        }
+        outside
+    }
+
+    /// Tells what of the messages could not be read, and should have been.
+    fn tell_gaps(&self) {
+        // A run that is stuck may be stuck in a rule.
+        let Some(facts) = self.facts.try_lock() else { return };
+        let (has_applied, has_installed) =
+            self.progress.get().map_or((false, false), Progress::services_have_got);
+        let came = Came { has_leader: facts.has_leader(), has_applied, has_installed };
+        facts.reading.gaps(came).iter().for_each(|gap| self.test.unwatched(gap));
     }
 
     /// A server is being started: to be called before anything of it runs.
@@ -71,6 +97,7 @@ impl Outside {
         if self.format.is_some() {
             boot.crash.progress.has_wire();
         }
+        self.progress.get_or_init(|| boot.crash.progress.clone());
         let life = Life {
             outside: Arc::clone(self),
             server: boot.me,
@@ -81,6 +108,7 @@ impl Outside {
         };
         let writes = life.persister.durable_writes();
         life.judge(|facts| facts.starts(life.server, life.incarnation, writes));
+        self.facts.lock().may_call_itself(life.server, Arc::clone(&boot.crash.calls_itself));
         life
     }
 }
@@ -89,6 +117,11 @@ impl Life {
     /// Asks for term and leadership from now on, whenever something has happened and before the crash, in
     /// threads on the server's node.
     pub fn poll(&self, state: impl Fn() -> (u64, bool) + Send + Sync + 'static) {
+        self.poll_now_and_then(move || Some(state()));
+    }
+
+    /// As [`Life::poll`], of a server that may not know at the moment: None.
+    pub fn poll_now_and_then(&self, state: impl Fn() -> Option<(u64, bool)> + Send + Sync + 'static) {
         if self.outside.test.choices().is_blind() {
             return;
         }
@@ -99,10 +132,13 @@ impl Life {
     }
 
     /// Whether the term or the role is new.
-    fn look(&self, state: impl FnOnce() -> (u64, bool)) -> bool {
+    fn look(&self, state: impl FnOnce() -> Option<(u64, bool)>) -> bool {
         let lowest = self.outside.facts.lock().lowest_term(self.server);
         self.crash.progress.asks(self.server);
-        let state = state();
+        let Some(state) = state() else {
+            self.crash.progress.tells_nothing(self.server);
+            return false;
+        };
         self.crash.progress.answers(self.server, state);
         let is_new = mem::replace(&mut *self.last.lock(), state) != state;
         if is_new {
@@ -131,10 +167,14 @@ impl Life {
     /// Handles a request, and checks request and reply if they can be read.
     fn check(&self, method: &str, args: &[u8], handle: &dyn Fn() -> Option<Answer>) -> Option<Answer> {
         let Some(format) = self.outside.format else { return handle() };
-        let Some(request) = format.request(method, args) else { return handle() };
+        let Some(request) = format.request(method, args) else { return self.handle_unread(method, handle) };
+        if let Err(broken) = reading::check(method, &request, self.outside.servers) {
+            self.outside.test.break_off(broken);
+        }
         self.crash.progress.arrives(&request);
         let mut arrival = None;
         self.judge(|facts| {
+            facts.reading.reads(method, &request);
             arrival = Some(facts.request(self.server, self.persister.durable_writes(), &request)?);
             Ok(())
         });
@@ -147,10 +187,26 @@ impl Life {
         if let (Some(reply), Some(arrival)) = (reply, arrival) {
             self.judge(|facts| {
                 compare(&request, reply, facts.known_end(self.server));
+                facts.reading.reads_reply(&request, reply);
                 let judged = facts.reply(self.server, arrival, self.disk(reply), &request, reply);
                 facts.take_hollow().into_iter().for_each(mark);
                 judged
             });
+        }
+        answer
+    }
+
+    /// Handles a request that cannot be read. If it brought a leader's snapshot, the disk tells so.
+    fn handle_unread(&self, method: &str, handle: &dyn Fn() -> Option<Answer>) -> Option<Answer> {
+        let may_bring_snapshot = {
+            let reading = &mut self.outside.facts.lock().reading;
+            reading.cannot_read(method);
+            reading.is_between_servers(method)
+        };
+        let before = self.persister.snapshot_size();
+        let answer = handle();
+        if may_bring_snapshot && self.persister.snapshot_size() != before {
+            self.outside.facts.lock().takes_unread_snapshot(self.server);
         }
         answer
     }

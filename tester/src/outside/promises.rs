@@ -16,10 +16,12 @@ pub(super) enum Promise {
     Vote { term: u64, candidate: usize },
     /// The entry of this index and term is in the log, and all before it.
     Entry { index: u64, term: u64 },
+    /// All up to this index is in the snapshot, or in the log.
+    Snapshot { index: u64 },
 }
 
 impl Promise {
-    /// What the receiver promises if it grants the request; None if it is nothing new.
+    /// What the receiver promises if it grants the request; None if that is nothing.
     pub(super) fn asked_by(request: &Request) -> Option<Promise> {
         match request {
             &Request::Vote { term, candidate, .. } => Some(Promise::Vote { term, candidate }),
@@ -27,7 +29,9 @@ impl Promise {
                 let &(term, _) = entries.last()?;
                 Some(Promise::Entry { index: prev_index + entries.len() as u64, term })
             }
-            Request::Snapshot { .. } => None,
+            &Request::Snapshot { last_included_index, .. } => {
+                Some(Promise::Snapshot { index: last_included_index })
+            }
         }
     }
 }
@@ -41,6 +45,7 @@ impl fmt::Display for Promise {
             Promise::Entry { index, term } => {
                 write!(f, "acknowledged the entry at index {index} (term {term})")
             }
+            Promise::Snapshot { index } => write!(f, "acknowledged a snapshot up to index {index}"),
         }
     }
 }
@@ -52,6 +57,8 @@ pub(super) struct Promises {
     votes: FxHashMap<(u64, usize), u64>,
     /// The same for entries (index and term) that it has not acknowledged yet.
     entries: FxHashMap<(u64, u64), u64>,
+    /// The same for snapshots, by their last index.
+    snapshots: FxHashMap<u64, u64>,
     /// The latest promise that was given without a write, and the number of writes then.
     unwritten: Option<(Promise, u64)>,
 }
@@ -64,13 +71,23 @@ impl Promises {
                 self.votes.entry((term, candidate)).or_insert(writes);
             }
             Promise::Entry { index, term } => {
-                // A request that reaches further may have brought the entry already, and be about to be
-                // answered.
-                let further = self.entries.iter().filter(|&(&(other, _), _)| other >= index);
-                let first = further.map(|(_, &before)| before).fold(writes, u64::min);
+                let first = self.first_to_reach(index).min(writes);
                 self.entries.entry((index, term)).or_insert(first);
             }
+            Promise::Snapshot { index } => {
+                let first = self.first_to_reach(index).min(writes);
+                self.snapshots.entry(index).or_insert(first);
+            }
         }
+    }
+
+    /// How often the disk had been written to when a request came that reaches this index and is not
+    /// acknowledged yet. It may have brought everything up to there already, and be about to be answered.
+    fn first_to_reach(&self, index: u64) -> u64 {
+        let entries = self.entries.iter().map(|(&(other, _), &before)| (other, before));
+        let snapshots = self.snapshots.iter().map(|(&other, &before)| (other, before));
+        let further = entries.chain(snapshots).filter(|&(other, _)| other >= index);
+        further.map(|(_, before)| before).min().unwrap_or(u64::MAX)
     }
 
     /// The server gives the promise: whether it has written since it was first asked.
@@ -79,6 +96,7 @@ impl Promises {
             Promise::Vote { term, candidate } => self.votes.get(&(term, candidate)).copied(),
             // Only the first acknowledgement needs a write. Forgetting it keeps the table small.
             Promise::Entry { index, term } => self.entries.remove(&(index, term)),
+            Promise::Snapshot { index } => self.snapshots.remove(&index),
         };
         let is_written = before.is_none_or(|before| writes > before);
         if !is_written {

@@ -53,6 +53,11 @@ impl Reigns {
         Ok(())
     }
 
+    /// Whether `get_state` has named a leader.
+    pub(super) fn is_any_seen(&self) -> bool {
+        self.of_term.values().any(|reign| reign.life.is_some())
+    }
+
     /// The leader of `term` sends these entries (term and digest of each).
     pub(super) fn sends(&mut self, term: u64, prev_index: u64, entries: &[(u64, u64)]) {
         // Terms grow along a log, so that its own entries are the last ones.

@@ -38,6 +38,8 @@ struct State {
     clients: Clients,
     /// The highest index that is known to be committed.
     committed: u64,
+    /// Whether any service got anything.
+    has_applied: bool,
     /// When that became known, in nanoseconds.
     since: u64,
     /// How often a server was seen to lead a term that it did not lead before.
@@ -98,6 +100,7 @@ impl Progress {
             links: vec![Vec::new(); servers],
             clients,
             committed: 0,
+            has_applied: false,
             since: 0,
             elections: 0,
             crashes: 0,
@@ -146,6 +149,11 @@ impl Progress {
         self.state.lock().servers[server].asked = Some(runtime::now().as_nanos());
     }
 
+    /// `get_state` was asked, and the server does not tell.
+    pub(crate) fn tells_nothing(&self, server: usize) {
+        self.state.lock().servers[server].asked = None;
+    }
+
     /// `get_state` says so.
     pub(crate) fn answers(&self, server: usize, state: (u64, bool)) {
         let known = &mut *self.state.lock();
@@ -176,6 +184,7 @@ impl Progress {
     pub(crate) fn applies(&self, server: usize, index: u64) {
         let state = &mut *self.state.lock();
         state.servers[server].applied = index;
+        state.has_applied |= index > 0;
         state.commits(index);
     }
 
@@ -245,6 +254,19 @@ impl Progress {
         if state.makes_snapshots && state.knows_logs() {
             test.met("snapshots installed", state.installed.max(state.taken));
         }
+    }
+
+    /// Up to which index each server's service has got everything; nothing where that is not seen.
+    pub(crate) fn applied(&self) -> Vec<u64> {
+        // A run that is stuck may be stuck in here.
+        let state = self.state.try_lock();
+        state.map_or_else(Vec::new, |state| state.servers.iter().map(|seen| seen.applied).collect())
+    }
+
+    /// Whether services have got anything, and leaders' snapshots; false where that is not seen.
+    pub(crate) fn services_have_got(&self) -> (bool, bool) {
+        // A run that is stuck may be stuck in here.
+        self.state.try_lock().map_or((false, false), |state| (state.has_applied, state.taken > 0))
     }
 
     /// When something was committed last, in nanoseconds; 0 if nothing ever was.

@@ -42,6 +42,23 @@ fn what_is_right_passes() {
 }
 
 #[test]
+fn what_some_servers_do_not_show_is_not_watched() {
+    for (wrong, words) in [(Wrong::OneHides, "of some servers"), (Wrong::ShowsNoMore, "at some changes")] {
+        let verdict = try_seed("fake", 1, move |t: &Test| {
+            Fake::will_be(wrong);
+            let cluster = Cluster::<Fake>::new(t, Setup::servers(3));
+            for command in 1..=5 {
+                cluster.agree_on(command, 3, Retry::No);
+            }
+        });
+        let Verdict { ok, text, report, .. } = verdict;
+        assert!(ok, "{text}");
+        let told = |gap: &String| gap.starts_with(&format!("logs, roles and commit indices {words}: "));
+        assert!(report.unwatched.iter().any(told), "{text}");
+    }
+}
+
+#[test]
 fn two_leaders_of_one_term_are_seen() {
     assert_broken(Wrong::AllLead, Invariant::ElectionSafety, &["servers 0 and 1", "term 1"]);
 }

@@ -73,6 +73,14 @@ pub(crate) enum Wrong {
     KeepsLock,
     /// Followers take two locks in one order here and in the other there.
     TwoLocks,
+    /// Server 2 shows no observer what it does.
+    OneHides,
+    /// No server shows more than two entries.
+    ShowsNoMore,
+    /// It writes to its disk when it is dropped, which is no mistake: a crash drops nothing.
+    WritesWhenDropped,
+    /// The messages cannot be read, although there is a `wire`.
+    ReadsNothing,
     /// `start` starts a thread, which is no mistake: it writes, calls another server, and hands nothing over.
     StartSpawns,
 }
@@ -100,6 +108,9 @@ struct FakeWire;
 
 impl WireFormat for FakeWire {
     fn request(&self, method: &str, args: &[u8]) -> Option<Request> {
+        if CHOSEN.get() == Wrong::ReadsNothing {
+            return None;
+        }
         if method == "FakeRpc.vote" {
             let (term, candidate) = labgob::decode(args).ok()?;
             return Some(Request::Vote { term, candidate, last_index: 0, last_term: 0 });
@@ -140,6 +151,14 @@ struct State {
     calls: u64,
 }
 
+impl Drop for Fake {
+    fn drop(&mut self) {
+        if self.wrong(Wrong::WritesWhenDropped) {
+            self.show(&mut self.state.lock());
+        }
+    }
+}
+
 impl Fake {
     /// The servers that are made from now on in this run are wrong in this way. To be called as a run begins,
     /// whose threads are all on one thread of the system.
@@ -174,6 +193,10 @@ impl Fake {
             });
         } else if !self.wrong(Wrong::NeverWrites) || self.me == 0 {
             state.disk.save(&bytes, None);
+        }
+        let hides = self.wrong(Wrong::OneHides) && self.me == 2;
+        if hides || self.wrong(Wrong::ShowsNoMore) && state.log.len() > 2 {
+            return;
         }
         let State { log, commit_index, probe, .. } = state;
         let shown = Shown { term: 1, role: self.role(), commit_index: *commit_index, last_included_index: 0 };

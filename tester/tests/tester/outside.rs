@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use labrt::runtime::catch_panic;
 use labrt::thread;
 use tester::{Cluster, Invariant, Retry, Setup, Test, Unwatched, Verdict, try_seed};
 
@@ -40,9 +41,27 @@ fn assert_broken(wrong: Wrong, invariant: Invariant, words: &[&str]) {
 fn what_is_right_passes_and_the_report_says_what_was_not_watched() {
     let verdict = verdict(Wrong::Nothing);
     assert!(verdict.ok, "{}", verdict.text);
-    let unwatched = ["logs, roles and commit indices at each change: the servers do not show them (`watch`)"];
-    assert_eq!(verdict.report.unwatched, unwatched);
+    let logs = "logs, roles and commit indices at each change: the servers do not show them (`watch`)";
+    // The fake's leader leads without an election.
+    let votes = "votes on the wire: a server leads, but `wire` reads no request that asks for one";
+    let mut unwatched = verdict.report.unwatched.clone();
+    unwatched.sort_unstable();
+    assert_eq!(unwatched, [logs, votes]);
     assert!(verdict.text.contains("not watched: logs, roles"), "{}", verdict.text);
+}
+
+/// A `wire` is there, and yet the rules of the wire are blind.
+#[test]
+fn a_wire_that_reads_nothing_is_told() {
+    let verdict = verdict(Wrong::ReadsNothing);
+    assert!(verdict.ok, "{}", verdict.text);
+    for what in
+        ["votes on the wire: a server leads", "entries and acknowledgements on the wire: services get"]
+    {
+        let gap = verdict.report.unwatched.iter().find(|gap| gap.starts_with(what));
+        let names_method = gap.is_some_and(|gap| gap.ends_with("(it reads nothing of `FakeRpc.copy`)"));
+        assert!(names_method, "{}", verdict.text);
+    }
 }
 
 /// Otherwise a process that runs many seeds fills its memory.
@@ -142,6 +161,51 @@ fn different_terms_of_an_applied_entry_are_seen() {
 fn a_thread_that_writes_after_the_crash_is_named() {
     let words = ["server 1", "writes to its disk (", "fake.rs:", "by thread `immortal` of `elsewhere`"];
     assert_broken(Wrong::OutlivesCrash, Invariant::DeadServer, &words);
+}
+
+/// Waits for long when it is dropped.
+struct SlowDrop;
+
+impl Drop for SlowDrop {
+    fn drop(&mut self) {
+        thread::sleep(Duration::from_secs(2));
+    }
+}
+
+/// std says of all threads of a simulation that they panic while one of them waits in a destructor.
+#[test]
+fn a_dead_server_is_seen_while_another_thread_unwinds() {
+    let verdict = try_seed("fake", 1, |t: &Test| {
+        Fake::will_be(Wrong::OutlivesCrash);
+        let cluster = Cluster::<Unwatched<Fake>>::new(t, Setup::servers(3));
+        cluster.agree_on(1, 3, Retry::No);
+        thread::spawn(|| {
+            let caught: Result<(), String> = catch_panic(|| {
+                let _slow = SlowDrop;
+                panic!("on purpose")
+            });
+            caught
+        });
+        thread::sleep(Duration::from_millis(1));
+        cluster.crash(1);
+        thread::sleep(Duration::from_secs(1));
+    });
+    assert_eq!(verdict.invariant, Some(Invariant::DeadServer), "{}", verdict.text);
+}
+
+/// No thread of the server does it: the tester lets go of the last reference to it.
+#[test]
+fn a_destructor_that_writes_is_no_thread_that_lives_on() {
+    let watched = try_seed("fake", 1, |t: &Test| {
+        Fake::will_be(Wrong::WritesWhenDropped);
+        let cluster = Cluster::<Fake>::new(t, Setup::servers(3));
+        cluster.agree_on(1, 3, Retry::No);
+        cluster.crash(1);
+        thread::sleep(Duration::from_secs(1));
+    });
+    for verdict in [verdict(Wrong::WritesWhenDropped), watched] {
+        assert!(verdict.ok, "{}", verdict.text);
+    }
 }
 
 #[test]

@@ -58,6 +58,13 @@ fn what_is_right_passes_every_kind_of_workload() {
     }
 }
 
+/// The checkers ask again and again, also in the middle of requests. That a server does not tell then says
+/// nothing of its term.
+#[test]
+fn a_server_that_does_not_always_tell_its_term_has_not_lost_it() {
+    assert_ok(&play(KvWrong::TellsWhenFree, Workload::new(3, 3)));
+}
+
 #[test]
 fn clients_on_a_fast_network_write_no_endless_log() {
     let verdict = on_cluster(KvWrong::Right, KvSetup::servers(1), |cluster| {

@@ -30,6 +30,8 @@ pub(crate) enum KvWrong {
     KeepsAll,
     /// There are snapshots, although there should be none.
     Snapshots,
+    /// It is right, and tells its Raft's state only while no request is at work.
+    TellsWhenFree,
 }
 
 std::thread_local! {
@@ -99,6 +101,9 @@ impl FakeKv {
     /// Carries it out here, and returns what the others must know before it is answered.
     fn apply(&self, ask: &Ask) -> (String, Copy) {
         let mut copy = self.copy.lock();
+        if self.wrong(KvWrong::TellsWhenFree) {
+            thread::sleep(Duration::from_millis(5));
+        }
         let again = copy.last.get(&ask.client).is_some_and(|&last| last >= ask.sequence);
         if ask.verb != Verb::Get && (!again || self.wrong(KvWrong::Duplicates)) {
             self.write(&mut copy, ask);
@@ -184,6 +189,11 @@ impl KvServer for FakeKv {
 
     fn is_leader(self: &Arc<Self>) -> bool {
         self.me == 0
+    }
+
+    fn raft_state(self: &Arc<Self>) -> Option<(u64, bool)> {
+        let is_free = self.wrong(KvWrong::TellsWhenFree) && self.copy.try_lock().is_some();
+        is_free.then_some((7, self.me == 0))
     }
 
     fn clerk(ends: Vec<ClientEnd>) -> FakeClerk {
