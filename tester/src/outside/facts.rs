@@ -43,7 +43,7 @@ struct Known {
     holds: u64,
     /// The highest index of a snapshot that a leader sent it; `u64::MAX` if one of them could not be read.
     snapshot: u64,
-    /// Whether it calls itself in its present life, as it calls the others.
+    /// Whether it calls itself, as it calls the others.
     calls_itself: Arc<AtomicBool>,
     acknowledged: Acknowledgements,
     promises: Promises,
@@ -100,9 +100,12 @@ impl Facts {
         }
     }
 
-    /// `flag` tells whether a server calls itself in its life that begins now.
+    /// `flag` tells whether a server calls itself in its life that begins now. Requests of an earlier life may
+    /// still be on their way, so one that has called itself stays one that does.
     pub(super) fn may_call_itself(&mut self, server: usize, flag: Arc<AtomicBool>) {
-        self.servers[server].calls_itself = flag;
+        let known = &mut self.servers[server];
+        flag.fetch_or(known.calls_itself.load(Ordering::Relaxed), Ordering::Relaxed);
+        known.calls_itself = flag;
     }
 
     /// Whether one of several servers was seen to lead.
@@ -289,7 +292,8 @@ impl Facts {
         let is_old = match promise {
             Promise::Vote { candidate, .. } => candidate == server,
             Promise::Entry { index, .. } => index <= holds_before.max(known.snapshot),
-            Promise::Snapshot { index } => index <= holds_before,
+            // The reply to a snapshot is a term and nothing else, so a later one may be read as a grant.
+            Promise::Snapshot { index } => index <= holds_before || known.term > term,
         };
         if is_old || known.promises.is_written(promise, disk.writes) {
             return Ok(());

@@ -167,6 +167,8 @@ fn a_snapshot_of_what_the_log_has_needs_no_write() {
 fn a_candidate_that_asks_itself_votes_when_it_answers() {
     let mut facts = facts();
     facts.may_call_itself(2, Arc::new(AtomicBool::new(true)));
+    // A request of the life before may come in the next one.
+    facts.may_call_itself(2, Arc::default());
     let (own, other) = (vote(5, 2, (0, 0)), vote(5, 1, (0, 0)));
     facts.request(1, 0, &own).expect("nothing is wrong");
     let arrival = facts.request(2, 0, &other).expect("nothing is wrong");
@@ -175,6 +177,14 @@ fn a_candidate_that_asks_itself_votes_when_it_answers() {
     assert_eq!(facts.reply(2, arrival, disk(1), &own, Reply::Refused), Ok(()));
     let twice = facts.reply(2, arrival, disk(1), &own, Reply::Granted);
     assert_eq!(rule(twice), Some(Invariant::OneVote));
+}
+
+#[test]
+fn a_snapshot_of_a_leader_whose_term_is_over_is_not_acknowledged() {
+    let mut facts = facts();
+    assert_eq!(facts.state(1, 1, 0, (4, false)), Ok(()));
+    let arrival = facts.request(1, 4, &snapshot(3, 9)).expect("nothing is wrong");
+    assert_eq!(facts.reply(1, arrival, disk(4), &snapshot(3, 9), Reply::Granted), Ok(()));
 }
 
 /// A `wire` need not compare the terms of request and reply for that.
