@@ -1,6 +1,6 @@
 //! Parts 2B and 2D, directed: what public bug reports about Rafts in use say went wrong. Commands of very
-//! different lengths, entries that come after the snapshot that covers them, and a leader that is deposed
-//! while it takes a command.
+//! different lengths, entries that come after the snapshot that covers them, a leader that is deposed while
+//! it takes a command, and refusals that come late or never.
 
 use std::time::Duration;
 
@@ -134,4 +134,108 @@ fn depose_while_starting(cluster: &Cluster<Raft>) -> bool {
     }
     cluster.agree_on(Command::random(), 3, Retry::Yes);
     still && known_of
+}
+
+/// A follower's first refusal comes late, when the follower has all entries by later messages. The leader
+/// may believe it once, and must not send again with each heartbeat what the follower has.
+#[test]
+fn late_refusal_2b() {
+    run("late_refusal_2b", |t: &Test| {
+        const MISSED: u64 = 50;
+        const LENGTH: u64 = 1000;
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let first = cluster.check_one_leader();
+        let follower = (first + 1) % 3;
+        t.scene("A follower is down, and misses many commands.");
+        cluster.crash(follower);
+        for _ in 0..MISSED {
+            cluster.agree_on(Command::random_text(LENGTH as usize), 2, Retry::Yes);
+        }
+        t.scene("The leader starts again. A new leader begins with a guess that is too high.");
+        cluster.restart(first);
+        cluster.connect(first);
+        cluster.agree_on(Command::random(), 2, Retry::Yes);
+        let leader = cluster.check_one_leader();
+        t.scene("The follower is back. Its first answer is late.");
+        let link = Name::from(cluster.link(leader, follower));
+        let answers = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&answers);
+        cluster.net().network().set_tap(move |event| {
+            if *event.end != link || event.direction == Direction::Request {
+                return TapAction::Deliver;
+            }
+            match count.fetch_add(1, Ordering::Relaxed) {
+                0 => TapAction::Delay(Duration::from_millis(800)),
+                _ => TapAction::Deliver,
+            }
+        });
+        let term = cluster.highest_term();
+        cluster.restart(follower);
+        cluster.connect(follower);
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        thread::sleep(ELECTION);
+        t.scene("No command comes.");
+        let before = cluster.bytes_total();
+        thread::sleep(2 * ELECTION);
+        let sent = cluster.bytes_total() - before;
+        let is_calm = cluster.highest_term() == term;
+        t.exercised(
+            is_calm && answers.load(Ordering::Relaxed) > 1,
+            "no refusal came late in the term of its leader",
+        );
+        t.expect(sent < 3 * MISSED * LENGTH || !is_calm, || {
+            format!(
+                "{sent} bytes were sent in {:?} without a command: a follower gets again and again what it has, \
+                 which is {} bytes",
+                2 * ELECTION,
+                MISSED * LENGTH
+            )
+        });
+    });
+}
+
+/// A follower that has missed commands hears its leader and refuses its messages, and the refusals are
+/// lost. Each of these messages restarts its election timer, since they come from the leader of its term
+/// (Figure 2, rules for followers). If it stood for election, it would depose a leader that works.
+#[test]
+fn lost_refusals_2b() {
+    run("lost_refusals_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let first = cluster.check_one_leader();
+        let follower = (first + 1) % 3;
+        t.scene("A follower is down. The others go on under a new leader, which does not know what it has.");
+        cluster.crash(follower);
+        (0..5).for_each(|_| _ = cluster.agree_on(Command::random(), 2, Retry::Yes));
+        cluster.restart(first);
+        cluster.connect(first);
+        cluster.agree_on(Command::random(), 2, Retry::Yes);
+        let leader = cluster.check_one_leader();
+        t.scene("The follower is back. Its answers are lost.");
+        let link = Name::from(cluster.link(leader, follower));
+        let lost = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&lost);
+        cluster.net().network().set_tap(move |event| {
+            if *event.end != link || event.direction == Direction::Request {
+                return TapAction::Deliver;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            TapAction::Drop
+        });
+        let term = cluster.highest_term();
+        cluster.restart(follower);
+        cluster.connect(follower);
+        thread::sleep(3 * ELECTION);
+        let later = cluster.highest_term();
+        t.exercised(lost.load(Ordering::Relaxed) > 5, "few answers were lost");
+        t.expect(term == later || !t.is_ordinary(), || {
+            format!(
+                "the term went on from {term} to {later}, although server {follower} has heard its leader"
+            )
+        });
+        t.scene("Its answers arrive.");
+        cluster.net().network().clear_tap();
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+    });
 }

@@ -10,7 +10,7 @@ use labrt::sync::Arc;
 use labrt::thread;
 use labrt::time::Instant;
 use raft::Raft;
-use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+use tester::{Allowance, Cluster, Command, ELECTION, Retry, Setup, Test, run, run_within};
 
 use crate::directed_2c::ask_twice;
 use crate::waiting::wait_until;
@@ -292,4 +292,113 @@ fn wrong_log_over_a_snapshot_2d() {
         }
         t.exercised(cluster.lost_suffixes() != Some(0), "no leader ever lost an uncommitted suffix");
     });
+}
+
+/// Several messages with entries arrive at a follower at one moment. It acknowledges them all, and crashes.
+/// What a handler writes to the disk must not take back what another one has written (Figure 2: "updated on
+/// stable storage before responding to RPCs").
+#[test]
+fn acknowledged_at_one_moment_2c() {
+    // Two elections in each of 40 rounds.
+    let allowance = Allowance { virtual_time: Duration::from_secs(360), ..Allowance::default() };
+    run_within("acknowledged_at_one_moment_2c", allowance, |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let met = (0..40).filter(|_| acknowledge_at_one_moment(&cluster)).count();
+        t.exercised(met > 0, "no commands were committed by acknowledgements of one moment");
+    });
+}
+
+/// One attempt; whether the commands were committed before the follower crashed.
+fn acknowledge_at_one_moment(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    let [follower, away] = [1, 2].map(|distance| (leader + distance) % 3);
+    t.scene(
+        "Leader and follower are a majority. What the leader sends within a while arrives at one moment.",
+    );
+    cluster.disconnect(away);
+    let link = Name::from(cluster.link(leader, follower));
+    cluster.net().network().set_tap(move |event| match event.direction {
+        Direction::Request if *event.end == link => TapAction::Delay(until_beat()),
+        _ => TapAction::Deliver,
+    });
+    thread::sleep(until_beat() + Duration::from_millis(1));
+    let mut last = None;
+    for _ in 0..20 {
+        last = cluster.start(leader, Command::random()).map(|(index, _)| index);
+        thread::sleep(Duration::from_millis(1));
+    }
+    let is_committed = last.is_some_and(|last| wait_until(4 * BEAT, || cluster.n_committed(last).0 > 0));
+    cluster.crash(follower);
+    cluster.net().network().clear_tap();
+    t.scene(
+        "The leader is cut off. The follower starts again, with the server that was away. They have it all.",
+    );
+    cluster.disconnect(leader);
+    cluster.restart(follower);
+    cluster.connect(follower);
+    cluster.connect(away);
+    let index = cluster.agree_on(Command::random(), 2, Retry::Yes);
+    t.expect(!is_committed || Some(index) > last, || {
+        format!("index {last:?} was committed with an acknowledgement, and {index} is used again")
+    });
+    cluster.connect(leader);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    is_committed
+}
+
+/// A leader sends its snapshot at the moment when its service makes the next one. The index that it sends,
+/// and the bytes, are of one snapshot (Figure 13).
+#[test]
+fn snapshot_made_while_sent_2d() {
+    // Each round may take ten seconds on a slow network.
+    let allowance = Allowance { virtual_time: Duration::from_secs(300), ..Allowance::default() };
+    run_within("snapshot_made_while_sent_2d", allowance, |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        let met = (0..16).filter(|_| send_while_one_is_made(&cluster)).count();
+        t.exercised(met > 0, "no follower asked for a snapshot while the next one was made");
+    });
+}
+
+/// One attempt; whether the follower's first answer, which makes the leader send a snapshot, came at the
+/// moment when the next snapshot was made.
+fn send_while_one_is_made(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    let follower = (leader + 1) % 3;
+    let go_on = || {
+        while cluster.agree_on(Command::random(), 2, Retry::Yes) % SNAPSHOTS_EVERY != SNAPSHOTS_EVERY - 1 {}
+    };
+    t.scene(
+        "A follower is down. The others make a snapshot, and the leader's service is long at the next one.",
+    );
+    cluster.crash(follower);
+    let old = cluster.persister(leader).snapshot_size();
+    go_on();
+    wait_until(ELECTION / 4, || cluster.persister(leader).snapshot_size() > old);
+    cluster.hold_snapshots(Some(leader));
+    go_on();
+    t.scene("The follower is back. Its first answer comes at the moment when that snapshot is made.");
+    let arrival = Arc::new(Mutex::new(None));
+    let (of_tap, link) = (arrival.clone(), Name::from(cluster.link(leader, follower)));
+    cluster.net().network().set_tap(move |event| {
+        const TAKES: Duration = Duration::from_millis(20);
+        let mut known = of_tap.lock();
+        if *event.end != link || event.direction == Direction::Request || known.is_some() {
+            return TapAction::Deliver;
+        }
+        *known = Instant::now().checked_add(TAKES);
+        TapAction::Delay(TAKES)
+    });
+    cluster.restart(follower);
+    cluster.connect(follower);
+    let answers = wait_until(ELECTION, || arrival.lock().is_some());
+    let (at, now) = (*arrival.lock(), Instant::now());
+    thread::sleep(at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)));
+    cluster.hold_snapshots(None);
+    thread::sleep(ELECTION / 20);
+    cluster.net().network().clear_tap();
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    answers && at.is_some_and(|at| at >= now)
 }

@@ -1,16 +1,20 @@
-//! Part 2D, directed: one snapshot of a leader, and then another.
+//! Part 2D, directed: one snapshot of a leader and then another, one in many pieces, and one with nothing
+//! behind it.
 
 use std::time::Duration;
 
 use labrpc::{Direction, Name, TapAction};
 use labrt::sync::Arc;
-use labrt::sync::atomic::{AtomicBool, Ordering};
+use labrt::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use labrt::thread;
 use labrt::time::Instant;
 use raft::Raft;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
 
 use crate::waiting::wait_until;
+
+/// The service makes a snapshot at each index that is one less than a multiple of this.
+const SNAPSHOTS_EVERY: u64 = 10;
 
 /// Length of the commands in [`old_behind_new_snapshot_2d`]. A snapshot of 29 may fit into one message.
 const TEXT: usize = 1000;
@@ -171,4 +175,96 @@ fn leave_half_a_snapshot(cluster: &Cluster<Raft>) -> bool {
     cluster.connect(leader);
     cluster.agree_on(Command::random(), 5, Retry::Yes);
     has_piece.load(Ordering::Relaxed) && !has_all
+}
+
+/// How long each message that carries a piece of the snapshot takes in [`many_pieces_2d`]: less than the
+/// heartbeats' interval, while ten of them take longer than any election timeout.
+const PIECE_TAKES: Duration = Duration::from_millis(90);
+
+/// A snapshot that takes more than ten messages, if the leader sends it in pieces. Each piece shows the
+/// follower that its leader is there. If it stood for election all the same, the snapshot would begin anew,
+/// again and again.
+#[test]
+fn many_pieces_2d() {
+    run("many_pieces_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let leader = cluster.check_one_leader();
+        let victim = (leader + 1) % 3;
+        cluster.crash(victim);
+        t.scene("The others go on without a follower, until they have a long snapshot that it needs.");
+        for _ in 0..32 {
+            cluster.agree_on(Command::random_text(5 * LONG), 2, Retry::Yes);
+        }
+        t.scene("The follower is back. Each message with a part of a snapshot takes a while.");
+        let links = [1, 2].map(|distance| Name::from(cluster.link((victim + distance) % 3, victim)));
+        let pieces = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&pieces);
+        cluster.net().network().set_tap(move |event| {
+            let is_long = event.direction == Direction::Request && event.bytes.len() > LONG;
+            if !is_long || !links.contains(event.end) {
+                return TapAction::Deliver;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            TapAction::Delay(PIECE_TAKES)
+        });
+        let term = cluster.highest_term();
+        cluster.restart(victim);
+        cluster.connect(victim);
+        let caught_up = wait_until(10 * ELECTION, || cluster.persister(victim).snapshot_size() > 50 * LONG);
+        t.expect(caught_up, || {
+            format!(
+                "for {:?} a follower has not got the snapshot that it needs; the term went on from {term} to {}",
+                10 * ELECTION,
+                cluster.highest_term()
+            )
+        });
+        cluster.net().network().clear_tap();
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        t.met(
+            "a snapshot in more than ten pieces (if a leader sends pieces)",
+            u64::from(pieces.load(Ordering::Relaxed) > 10),
+        );
+    });
+}
+
+/// The leader's log ends with its snapshot, and no command follows. A follower that needs the snapshot
+/// hands it to its service all the same: nothing else will wake whoever waits for something to hand over
+/// (Figure 13, step 8).
+#[test]
+fn nothing_behind_the_snapshot_2d() {
+    run("nothing_behind_the_snapshot_2d", |t: &Test| {
+        let met = (0..3).filter(|_| catch_up_without_a_command(t)).count();
+        t.exercised(met > 0, "no log ended with its snapshot");
+    });
+}
+
+/// One attempt; whether the others' logs ended with their snapshots when the follower was back.
+fn catch_up_without_a_command(t: &Test) -> bool {
+    let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    let leader = cluster.check_one_leader();
+    let victim = (leader + 1) % 3;
+    cluster.crash(victim);
+    t.scene("The others go on without a follower, until their logs end with a snapshot.");
+    let mut last = 0;
+    while last % SNAPSHOTS_EVERY != SNAPSHOTS_EVERY - 1 || last < 2 * SNAPSHOTS_EVERY {
+        last = cluster.agree_on(Command::random_text(LONG), 2, Retry::Yes);
+    }
+    let others = [0, 2].map(|distance| (leader + distance) % 3);
+    let ends_so =
+        wait_until(ELECTION, || others.iter().all(|&server| cluster.persister(server).state_size() < LONG));
+    t.scene("The follower is back, and no command comes.");
+    cluster.restart(victim);
+    cluster.connect(victim);
+    let has_all = wait_until(5 * ELECTION, || cluster.n_committed(last).0 == 3);
+    t.expect(has_all || !ends_so, || {
+        format!(
+            "{:?} after server {victim} was back its service has not got what is committed up to index {last}, \
+             which the leader's snapshot covers",
+            5 * ELECTION
+        )
+    });
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    ends_so
 }
