@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use labrt::{runtime, thread};
 use rsm::ClientSession;
-use tester::Test;
+use tester::{ELECTION, Test};
 
 use crate::counter::{Command, Counters, PATIENCE, Refusal};
 
@@ -105,6 +105,41 @@ fn places_taken_rsm() {
             }
             counters.check(1 + SUBMITS * round, &[0, 1, 2]);
         }
+    });
+}
+
+/// A leader hears nothing but a candidate of a later term, and nobody gets anything committed. Its submits
+/// end all the same: it leads no more, and cannot know what will become of them.
+#[test]
+fn deposed_by_a_candidate_rsm() {
+    tester::run("deposed_by_a_candidate_rsm", |test| {
+        let counters = Counters::new(test, false, labapi::Options::default());
+        counters.client(1).add(1);
+        let mut deposed = 0;
+        for round in 1..=4 {
+            test.scene("All servers are alone. The leader takes a command, and the others stand in vain.");
+            let leader = counters.leader();
+            (0..3).for_each(|server| counters.group.disconnect(server));
+            let (ended, outcome) = labrt::channel::bounded(1);
+            let (stub, request) = (counters.stub(leader), counters.client(100 + round).request(0));
+            drop(thread::spawn(move || ended.send(stub.submit(&request))));
+            thread::sleep(2 * ELECTION);
+            test.scene("The leader hears one of the candidates.");
+            counters.group.open_link((leader + 1) % 3, leader);
+            thread::sleep(ELECTION);
+            let leads = counters.group.visit(leader, |replica| replica.rsm.is_leader());
+            if leads == Some(false) {
+                deposed += 1;
+                let outcome = outcome.recv_timeout(PATIENCE);
+                test.expect(outcome == Ok(Ok(Err(Refusal::Overtaken))), || {
+                    format!("the submit of a leader that has heard of a later term ended with {outcome:?}")
+                });
+            }
+            (0..3).for_each(|server| counters.group.connect(server));
+            counters.client(1000 + round).add(0);
+        }
+        test.met("a leader that hears a candidate of a later term alone (over a Raft)", deposed);
+        counters.check(1, &[0, 1, 2]);
     });
 }
 
