@@ -62,7 +62,7 @@ impl Contents {
 }
 
 /// Cuts a server off from its group, and nobody else.
-fn cut_off(cluster: &Cluster, group: usize, server: usize) {
+pub(crate) fn cut_off(cluster: &Cluster, group: usize, server: usize) {
     let others: Vec<usize> = (0..SERVERS).filter(|&other| other != server).collect();
     cluster.groups[group].partition(&[&others, &[server]]);
 }

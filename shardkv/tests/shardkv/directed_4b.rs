@@ -286,3 +286,39 @@ fn restart_before_handover_4b() {
         cluster.settle(PATIENCE);
     });
 }
+
+/// A group joined under names that no server has. It leaves, and joins again under the right ones. A client
+/// that has asked in vain before goes by the new names.
+#[test]
+fn joined_under_other_names_4b() {
+    run("joined_under_other_names_4b", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new());
+        t.scene("Group 0 joins under wrong names, and a client asks for it.");
+        let wrong = (0..SERVERS).map(|server| format!("server-{}-{server}", gid(GROUPS))).collect();
+        let made = cluster.administrator().join([(gid(0), wrong)].into());
+        t.expect(made.is_ok(), || format!("the controller refused a join: {made:?}"));
+        let mut client = cluster.client();
+        let asking = labrt::thread::spawn(move || {
+            client.append("0", "x");
+            client
+        });
+        pause(1000);
+        t.exercised(!asking.is_finished(), "a client was served by a group that it cannot reach");
+        t.scene("It leaves, and joins under the right names.");
+        cluster.leave(&[0]);
+        cluster.join(&[0]);
+        let start = Instant::now();
+        while !asking.is_finished() {
+            t.expect_in_time(start.elapsed() < PATIENCE, || {
+                format!(
+                    "for {PATIENCE:?} a client has not found the servers under which its group has joined"
+                )
+            });
+            pause(50);
+        }
+        let mut client = asking.join().expect("a panic of the thread fails the run by itself");
+        let found = client.get("0");
+        t.expect(found == "x", || format!("expected key 0 to hold \"x\", but it holds {found:?}"));
+        cluster.settle(PATIENCE);
+    });
+}

@@ -1,7 +1,7 @@
-//! Directed tests of the challenges: garbage whose messages are lost, garbage after faults and restarts, and
-//! a group that is down while others move their shards.
+//! Directed tests of the challenges: garbage whose messages are lost, garbage after faults and restarts, a
+//! leader that is deposed while it deletes, and a group that is down while others move their shards.
 
-use labrpc::{TapAction, TapEvent};
+use labrpc::{Direction, TapAction, TapEvent};
 use labrt::rand::random_range;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use tester::{ELECTION, Test, run};
 use crate::callers::Caller;
 use crate::clients::{Clients, Keys};
 use crate::cluster::{Cluster, GROUPS, Options, PATIENCE, SERVERS, gid, pause};
+use crate::deposed_4b::cut_off;
 
 /// A group is down while three configurations take its shards away, give it shards, and take them
 /// away again. The running groups exchange their shards meanwhile, and none waits unnecessarily.
@@ -147,21 +148,87 @@ fn garbage_outlives_restarts_4c() {
         cluster.net.network().clear_tap();
 
         t.scene("The test counts the bytes on the disks, while clients go on.");
-        let deadline = Instant::now() + PATIENCE;
-        let mut stored = usize::MAX;
-        while stored > MOST {
-            t.expect_in_time(Instant::now() < deadline, || {
-                format!("expected at most {MOST} bytes on the disks in the end, but they hold {stored}")
-            });
-            pause(500);
-            for key in 0..10 {
-                keys.client.append(&key.to_string(), "y");
-                keys.values[key].push('y');
-            }
-            stored = cluster.bytes_on_disks();
-        }
+        wait_for_fewer_bytes(&cluster, &mut keys, MOST);
         keys.check_all();
     });
+}
+
+/// Length of the values in [`deposed_while_it_deletes_4c`], so that the disks' bytes tell whether one was
+/// left behind.
+const LONG: usize = 15_000;
+
+/// The leader of a former owner is asked to delete a copy, and is deposed before that is committed. It does
+/// not know whether its group will delete the copy.
+#[test]
+fn deposed_while_it_deletes_4c() {
+    run("deposed_while_it_deletes_4c", |t: &Test| {
+        /// Each value once for each of three servers, and 10,000 bytes for the rest. One value more would
+        /// be 45,000 bytes.
+        const MOST: usize = 3 * (10 * LONG + 10_000);
+        let cluster = Cluster::new(t, Options::new().snapshots(1));
+        cluster.join(&[0]);
+        let mut keys = Keys::put(&cluster, 10, LONG);
+        t.scene("Group 0's leader is cut off from its group as soon as a content is on its way to group 1.");
+        let leader = cluster.leader_of(0);
+        let contents = reach_one_server(&cluster, leader);
+        cluster.join(&[1]);
+        let deadline = Instant::now() + PATIENCE;
+        while contents.load(Ordering::Relaxed) == 0 && Instant::now() < deadline {
+            pause(1);
+        }
+        t.exercised(contents.load(Ordering::Relaxed) > 0, "no content was on its way");
+        cut_off(&cluster, 0, leader);
+        t.scene("Group 1 reaches that leader alone. It is deposed.");
+        pause(2 * ELECTION.as_millis() as u64);
+        cluster.groups[0].heal();
+        pause(1000);
+        cluster.net.network().clear_tap();
+        t.scene("The test counts the bytes on the disks, while clients go on.");
+        wait_for_fewer_bytes(&cluster, &mut keys, MOST);
+        keys.check_all();
+    });
+}
+
+/// From the first content on that goes from one group to another, the other groups reach one server of
+/// group 0 alone. Counts the contents.
+fn reach_one_server(cluster: &Cluster, server: usize) -> Arc<AtomicU64> {
+    let contents = Arc::new(AtomicU64::new(0));
+    let (count, caller) = (Arc::clone(&contents), cluster.callers());
+    let (of_group, reached) = (format!("server-{}-", gid(0)), cluster.groups[0].name(server).clone());
+    cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
+        if caller(event) != Some(Caller::Group) {
+            return TapAction::Deliver;
+        }
+        if event.bytes.len() >= LONG {
+            count.fetch_add(1, Ordering::Relaxed);
+            return TapAction::Deliver;
+        }
+        let at_other = event.server.to_string().starts_with(&of_group) && *event.server != reached;
+        let is_request = event.direction == Direction::Request;
+        if is_request && at_other && count.load(Ordering::Relaxed) > 0 {
+            TapAction::Drop
+        } else {
+            TapAction::Deliver
+        }
+    });
+    contents
+}
+
+/// Waits until the disks hold at most so many bytes, while clients go on.
+fn wait_for_fewer_bytes(cluster: &Cluster, keys: &mut Keys, most: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut stored = usize::MAX;
+    while stored > most {
+        cluster.test.expect_in_time(Instant::now() < deadline, || {
+            format!("expected at most {most} bytes on the disks in the end, but they hold {stored}")
+        });
+        pause(500);
+        for key in 0..10 {
+            keys.client.append(&key.to_string(), "y");
+            keys.values[key].push('y');
+        }
+        stored = cluster.bytes_on_disks();
+    }
 }
 
 /// Counts the messages between groups that hold at least one value of this length.
