@@ -49,8 +49,9 @@ impl Moments {
     }
 }
 
-/// Wilson's interval (JASA 1927): with a confidence of 95 % the probability is in it, of something that happened in
-/// `hits` of `runs` independent tries. Right also where `hits` is 0 or `runs`, unlike the usual one.
+/// Wilson's interval (JASA 1927): with a confidence of 95 % the probability is in it, of something that
+/// happened in `hits` of `runs` independent tries. Right also where `hits` is 0 or `runs`, unlike the usual
+/// one.
 pub(crate) fn wilson(hits: u64, runs: u64) -> (f64, f64) {
     const Z: f64 = 1.959_964;
     if runs == 0 {

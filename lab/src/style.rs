@@ -30,7 +30,8 @@ pub(crate) fn warn(text: &str) {
 
 /// How much is said of a test that failed.
 pub(crate) struct Story<'a> {
-    /// So many lines of its report: the head, or the last ones, which name the rule, the moment and the servers.
+    /// So many lines of its report: the head, or the last ones, which name the rule, the moment and the
+    /// servers.
     pub(crate) told: usize,
     /// Holds them all.
     pub(crate) file: Option<&'a Path>,

@@ -100,8 +100,8 @@ impl Facts {
         }
     }
 
-    /// `flag` tells whether a server calls itself in its life that begins now. Requests of an earlier life may
-    /// still be on their way, so one that has called itself stays one that does.
+    /// `flag` tells whether a server calls itself in its life that begins now. Requests of an earlier life
+    /// may still be on their way, so one that has called itself stays one that does.
     pub(super) fn may_call_itself(&mut self, server: usize, flag: Arc<AtomicBool>) {
         let known = &mut self.servers[server];
         flag.fetch_or(known.calls_itself.load(Ordering::Relaxed), Ordering::Relaxed);
