@@ -8,7 +8,7 @@ use labrpc::{Direction, Name, TapAction};
 use labrt::quiet;
 use labrt::rand::{random_bool, random_range};
 use labrt::sync::Arc;
-use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use labrt::thread;
 use raft::Raft;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
@@ -136,6 +136,55 @@ fn depose_while_starting(cluster: &Cluster<Raft>) -> bool {
     still && known_of
 }
 
+/// What becomes of a follower's answers in [`late_refusal_2b`] and [`lost_refusals_2b`].
+#[derive(Default)]
+struct Answers {
+    /// How many were lost.
+    lost: AtomicU64,
+    /// From now on they arrive; the first of them to this leader, on this link, is late.
+    late_on: quiet::Mutex<Option<Name>>,
+    /// Whether one was late.
+    was_late: AtomicBool,
+}
+
+/// A follower has missed commands, and is back. A leader of a later term does not know what the follower
+/// has, and learns nothing, because its answers are lost. Returns leader and follower.
+fn lose_answers(cluster: &Cluster<Raft>, missed: u64, length: usize) -> (usize, usize, Arc<Answers>) {
+    let t = cluster.test();
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    let follower = (cluster.check_one_leader() + 1) % 3;
+    t.scene("A follower is cut off, and misses commands.");
+    cluster.disconnect(follower);
+    for _ in 0..missed {
+        cluster.agree_on(Command::random_text(length), 2, Retry::Yes);
+    }
+    t.scene("It is back, in a later term. The next leader does not know what it has: its answers are lost.");
+    let answers = Arc::new(Answers::default());
+    let links = [1, 2].map(|distance| Name::from(cluster.link((follower + distance) % 3, follower)));
+    let of_tap = answers.clone();
+    cluster.net().network().set_tap(move |event| {
+        if event.direction == Direction::Request || !links.contains(event.end) {
+            return TapAction::Deliver;
+        }
+        match &*of_tap.late_on.lock() {
+            None => {
+                of_tap.lost.fetch_add(1, Ordering::Relaxed);
+                TapAction::Drop
+            }
+            Some(link) if event.end == link && !of_tap.was_late.swap(true, Ordering::Relaxed) => {
+                TapAction::Delay(LATE)
+            }
+            Some(_) => TapAction::Deliver,
+        }
+    });
+    cluster.connect(follower);
+    thread::sleep(ELECTION);
+    (cluster.check_one_leader(), follower, answers)
+}
+
+/// How long the late answer in [`late_refusal_2b`] takes.
+const LATE: Duration = Duration::from_millis(800);
+
 /// A follower's first refusal comes late, when the follower has all entries by later messages. The leader
 /// may believe it once, and must not send again with each heartbeat what the follower has.
 #[test]
@@ -144,35 +193,10 @@ fn late_refusal_2b() {
         const MISSED: u64 = 50;
         const LENGTH: u64 = 1000;
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
-        cluster.agree_on(Command::random(), 3, Retry::Yes);
-        let first = cluster.check_one_leader();
-        let follower = (first + 1) % 3;
-        t.scene("A follower is down, and misses many commands.");
-        cluster.crash(follower);
-        for _ in 0..MISSED {
-            cluster.agree_on(Command::random_text(LENGTH as usize), 2, Retry::Yes);
-        }
-        t.scene("The leader starts again. A new leader begins with a guess that is too high.");
-        cluster.restart(first);
-        cluster.connect(first);
-        cluster.agree_on(Command::random(), 2, Retry::Yes);
-        let leader = cluster.check_one_leader();
-        t.scene("The follower is back. Its first answer is late.");
-        let link = Name::from(cluster.link(leader, follower));
-        let answers = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&answers);
-        cluster.net().network().set_tap(move |event| {
-            if *event.end != link || event.direction == Direction::Request {
-                return TapAction::Deliver;
-            }
-            match count.fetch_add(1, Ordering::Relaxed) {
-                0 => TapAction::Delay(Duration::from_millis(800)),
-                _ => TapAction::Deliver,
-            }
-        });
+        let (leader, follower, answers) = lose_answers(&cluster, MISSED, LENGTH as usize);
         let term = cluster.highest_term();
-        cluster.restart(follower);
-        cluster.connect(follower);
+        t.scene("Its next answer is late, and the others arrive.");
+        *answers.late_on.lock() = Some(Name::from(cluster.link(leader, follower)));
         cluster.agree_on(Command::random(), 3, Retry::Yes);
         thread::sleep(ELECTION);
         t.scene("No command comes.");
@@ -181,7 +205,7 @@ fn late_refusal_2b() {
         let sent = cluster.bytes_total() - before;
         let is_calm = cluster.highest_term() == term;
         t.exercised(
-            is_calm && answers.load(Ordering::Relaxed) > 1,
+            is_calm && answers.was_late.load(Ordering::Relaxed),
             "no refusal came late in the term of its leader",
         );
         t.expect(sent < 3 * MISSED * LENGTH || !is_calm, || {
@@ -202,33 +226,11 @@ fn late_refusal_2b() {
 fn lost_refusals_2b() {
     run("lost_refusals_2b", |t: &Test| {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
-        cluster.agree_on(Command::random(), 3, Retry::Yes);
-        let first = cluster.check_one_leader();
-        let follower = (first + 1) % 3;
-        t.scene("A follower is down. The others go on under a new leader, which does not know what it has.");
-        cluster.crash(follower);
-        (0..5).for_each(|_| _ = cluster.agree_on(Command::random(), 2, Retry::Yes));
-        cluster.restart(first);
-        cluster.connect(first);
-        cluster.agree_on(Command::random(), 2, Retry::Yes);
-        let leader = cluster.check_one_leader();
-        t.scene("The follower is back. Its answers are lost.");
-        let link = Name::from(cluster.link(leader, follower));
-        let lost = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&lost);
-        cluster.net().network().set_tap(move |event| {
-            if *event.end != link || event.direction == Direction::Request {
-                return TapAction::Deliver;
-            }
-            count.fetch_add(1, Ordering::Relaxed);
-            TapAction::Drop
-        });
-        let term = cluster.highest_term();
-        cluster.restart(follower);
-        cluster.connect(follower);
+        let (_, follower, answers) = lose_answers(&cluster, 5, 10);
+        let (term, before) = (cluster.highest_term(), answers.lost.load(Ordering::Relaxed));
         thread::sleep(3 * ELECTION);
         let later = cluster.highest_term();
-        t.exercised(lost.load(Ordering::Relaxed) > 5, "few answers were lost");
+        t.exercised(answers.lost.load(Ordering::Relaxed) > before + 5, "few answers were lost");
         t.expect(term == later || !t.is_ordinary(), || {
             format!(
                 "the term went on from {term} to {later}, although server {follower} has heard its leader"
