@@ -108,6 +108,33 @@ fn places_taken_rsm() {
     });
 }
 
+/// A replica that knows earlier commands of a client gets the leader's snapshot, which covers later ones.
+/// When the last of these comes again, the replica does not carry it out either.
+#[test]
+fn copies_behind_a_snapshot_rsm() {
+    tester::run("copies_behind_a_snapshot_rsm", |test| {
+        let counters = Counters::new(test, true, labapi::Options::default());
+        let (mut client, mut other) = (counters.client(1), counters.client(2));
+        for _ in 0..4 {
+            let mut expected = client.add(1);
+            counters.check(expected, &[0, 1, 2]);
+            test.scene("A replica is cut off, and the client goes on. Others do for longer.");
+            let away = (counters.leader() + 1) % 3;
+            counters.group.disconnect(away);
+            let last = client.request(1);
+            client.send(&last);
+            (0..40).for_each(|_| expected = other.add(1));
+            test.scene("The replica is back, and gets a snapshot. The client's last request comes again.");
+            counters.group.connect(away);
+            counters.check(expected, &[0, 1, 2]);
+            client.send(&last);
+            expected = client.add(1);
+            counters.check(expected, &[0, 1, 2]);
+        }
+        test.exercised(counters.group.snapshot_size() > 0, "there never was a snapshot");
+    });
+}
+
 /// A leader hears nothing but a candidate of a later term, and nobody gets anything committed. Its submits
 /// end all the same: it leads no more, and cannot know what will become of them.
 #[test]
