@@ -47,6 +47,8 @@ pub(crate) struct Books {
     heard: BTreeMap<String, Instant>,
     /// The number of each worker's latest question.
     asked: BTreeMap<WorkerId, u64>,
+    /// How many questions for tasks are being handled: each may have got one that the tester takes for idle.
+    pub(crate) open: usize,
     complaints: BTreeMap<AttemptId, BTreeSet<(WorkerId, u64)>>,
     /// Machines that were silent for the time-out after they had this output.
     doubtful: BTreeSet<AttemptId>,

@@ -162,6 +162,12 @@ impl Checker {
         }
     }
 
+    /// Tasks that are idle, and were so when the question came.
+    fn idle_since(&self, books: &Books, asked: &Asked) -> impl Iterator<Item = TaskId> {
+        let still = self.idle(books);
+        asked.idle.iter().filter(move |idle| still.contains(idle)).map(|&(task, _)| task)
+    }
+
     /// A request has come, and is not handled yet.
     pub(crate) fn asked(&self, question: &Question) -> Asked {
         let (now, timeout) = (Instant::now(), self.facts.timeout);
@@ -173,6 +179,7 @@ impl Checker {
             Question::GetTask(args) => {
                 books.hear(args.worker, Some(&args.host), now, timeout);
                 asked.is_new = books.is_new(args.worker, args.number);
+                books.open += 1;
                 asked.idle = self.idle(books);
                 if asked.is_new {
                     let held = books.held_by(args.worker).into_iter();
@@ -217,6 +224,13 @@ impl Checker {
                 self.tell(&Event::Late { id, worker });
             }
             _ => {}
+        }
+    }
+
+    /// What is to be known of the reply to this question is known.
+    pub(crate) fn is_handled(&self, question: &Question) {
+        if matches!(question, Question::GetTask(_)) {
+            self.books.lock().open -= 1;
         }
     }
 
@@ -307,12 +321,12 @@ impl Checker {
         if self.facts.replicas[map].is_empty() || is_near(map) {
             return;
         }
-        let still = self.idle(books);
-        let near = asked.idle.iter().filter(|idle| still.contains(idle)).find_map(|&(task, _)| match task {
+        let mut near = self.idle_since(books, asked).filter_map(|task| match task {
             TaskId::Map(other) if is_near(other) => Some(other),
             _ => None,
         });
-        if let Some(near) = near {
+        // Other questions that are handled at this moment may have got one each.
+        if let Some(near) = near.nth(books.open - 1) {
             self.broken(
                 8,
                 format!(
@@ -350,8 +364,11 @@ impl Checker {
 
     /// Invariant 5, work conservation.
     fn waits(&self, asked: &Asked) {
-        let still = self.idle(&self.books.lock());
-        if let Some((idle, _)) = asked.idle.iter().find(|idle| still.contains(idle)) {
+        let books = self.books.lock();
+        let others = books.open - 1;
+        let idle = self.idle_since(&books, asked).nth(others);
+        drop(books);
+        if let Some(idle) = idle {
             self.broken(5, format!("a worker was told to wait, and {idle} is idle"));
         }
     }

@@ -65,6 +65,7 @@ pub(crate) fn around(service: Service, checker: &Arc<Checker>) -> Service {
         {
             checker.answered(&question, &asked, &reply);
         }
+        checker.is_handled(&question);
         answer
     })
 }
