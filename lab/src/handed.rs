@@ -8,6 +8,7 @@ use clap::{CommandFactory, FromArgMatches};
 use lab_terminal::{RECORD, error_width, fingerprint, wrapped};
 use serde::Deserialize;
 
+use crate::Failure;
 use crate::catalogue::Catalogue;
 use crate::cli::Arguments;
 use crate::environment;
@@ -40,14 +41,24 @@ pub(crate) fn is_for_students(command: &str) -> bool {
 }
 
 /// Parses the command line. In a handout, `--help` leaves out the verbs that are of no use there.
-pub(crate) fn arguments() -> Arguments {
+///
+/// # Errors
+/// In a handout, one of these verbs.
+pub(crate) fn arguments() -> Result<Arguments, Failure> {
     let is_handout = is_handout();
     let mut command = environment::without_empty(Arguments::command());
     for verb in NOT_FOR_STUDENTS.into_iter().filter(|_| is_handout) {
         command = command.mut_subcommand(verb, |verb| verb.hide(true));
     }
     let matches = command.try_get_matches_from(crate::overview::words(std::env::args_os()));
-    matches.and_then(|matches| Arguments::from_arg_matches(&matches)).unwrap_or_else(|error| explain(&error))
+    let matches = matches.unwrap_or_else(|error| explain(&error));
+    if let Some(verb) = matches.subcommand_name().filter(|verb| is_handout && NOT_FOR_STUDENTS.contains(verb))
+    {
+        return Err(Failure::new(format!(
+            "cargo lab {verb} needs the reference, and this workspace was handed out without it"
+        )));
+    }
+    Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| explain(&error)))
 }
 
 /// Prints what clap says of the command line, in lines that fit the terminal, and ends. Help and version are

@@ -77,14 +77,13 @@ use crate::cli::{Arguments, Verb};
 
 fn main() -> ExitCode {
     end_quietly_when_nobody_reads();
-    let arguments = handed::arguments();
-    exit_code(match &arguments.verb {
+    exit_code(handed::arguments().and_then(|arguments| match &arguments.verb {
         None => overview::run(&arguments),
         Some(_) if arguments.json => {
             Err(Failure::new("--json stands behind the verb: cargo lab VERB --json"))
         }
         Some(verb) => run(&arguments, verb),
-    })
+    }))
 }
 
 fn run(arguments: &Arguments, verb: &Verb) -> Result<Outcome, Failure> {

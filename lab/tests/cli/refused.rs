@@ -352,3 +352,17 @@ fn help_of_verbs_that_are_programs_is_theirs() {
     }
     refuses(&["test", "help", "nosuch"], "there is no lab, part or test called help");
 }
+
+/// A student may have read of these verbs; cargo's words of a package that is not there would tell him nothing.
+#[test]
+fn what_needs_the_reference_is_refused_in_a_handout() {
+    let handout = scratch();
+    fs::write(handout.join(".handout.json"), "{\"files\": {}}").expect("the folder can be written");
+    for verb in ["zoo", "mutants", "bench", "handout", "grade"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        let arguments: &[&str] = if verb == "handout" { &[verb, "--list"] } else { &[verb, "raft"] };
+        let said = Said::new(command.args(arguments).current_dir(&handout).output().expect("lab can be run"));
+        let said = said.ended(2);
+        assert!(said.err.contains(&format!("cargo lab {verb} needs the reference")), "{}", said.err);
+    }
+}
