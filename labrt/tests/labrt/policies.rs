@@ -196,8 +196,8 @@ fn with_a_jitter_what_comes_at_different_times_can_meet() {
     assert!(deadlocks(Duration::from_micros(20)) > 5);
 }
 
-/// A consumer that looks once, waits once, and takes what must be there by then.
-fn waits_in_no_loop() {
+/// A place that another thread fills.
+fn filled_after_200_ms() -> Arc<(Mutex<Option<u64>>, Condvar)> {
     let shared = Arc::new((Mutex::new(None), Condvar::new()));
     let producer = Arc::clone(&shared);
     thread::spawn(move || {
@@ -205,6 +205,12 @@ fn waits_in_no_loop() {
         *producer.0.lock() = Some(7);
         producer.1.notify_one();
     });
+    shared
+}
+
+/// A consumer that looks once, waits once, and takes what must be there by then.
+fn waits_in_no_loop() {
+    let shared = filled_after_200_ms();
     let mut value = shared.0.lock();
     if value.is_none() {
         shared.1.wait(&mut value);
@@ -214,13 +220,7 @@ fn waits_in_no_loop() {
 
 /// The same in a loop, with a time limit, which no early wake-up counts as.
 fn waits_in_a_loop() {
-    let shared = Arc::new((Mutex::new(None), Condvar::new()));
-    let producer = Arc::clone(&shared);
-    thread::spawn(move || {
-        thread::sleep(Duration::from_millis(200));
-        *producer.0.lock() = Some(7);
-        producer.1.notify_one();
-    });
+    let shared = filled_after_200_ms();
     let begin = Instant::now();
     let mut value = shared.0.lock();
     while value.is_none() {
