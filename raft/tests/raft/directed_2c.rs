@@ -7,7 +7,7 @@ use labrt::channel::unbounded;
 use labrt::rand::random_range;
 use labrt::thread;
 use raft::Raft;
-use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
+use tester::{Allowance, Cluster, Command, ELECTION, Retry, Setup, Test, run, run_within};
 
 use crate::waiting::wait_until;
 
@@ -322,4 +322,55 @@ fn crash_after_replacement(cluster: &Cluster<Raft>) -> bool {
     cluster.connect(new);
     cluster.agree_on(Command::random(), 3, Retry::Yes);
     is_committed && taken.is_some_and(|(taken, _)| taken == index)
+}
+
+/// A request for a vote, and entries of the leader whom the others have elected meanwhile, arrive at a server
+/// at one moment. It acknowledges the entries, and crashes. What it writes for the vote must not take them
+/// back (Figure 2: "updated on stable storage before responding to RPCs").
+#[test]
+fn vote_and_entries_at_one_moment_2c() {
+    // Two elections in each of 40 rounds.
+    let allowance = Allowance { virtual_time: Duration::from_secs(360), ..Allowance::default() };
+    run_within("vote_and_entries_at_one_moment_2c", allowance, |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let met = (0..40).filter(|_| vote_as_entries_come(&cluster)).count();
+        t.exercised(met > 0, "no commands were committed by a server that was still asked for its vote");
+    });
+}
+
+/// One attempt; whether the commands were committed before the server crashed.
+fn vote_as_entries_come(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let old = cluster.check_one_leader();
+    let [one, other] = [1, 2].map(|distance| (old + distance) % 3);
+    t.scene("A leader hears nothing any more, while the others elect one of them.");
+    [one, other].iter().for_each(|&from| cluster.hold_link(from, old));
+    [one, other].iter().for_each(|&to| cluster.hold_link(old, to));
+    cluster.net().network().set_duplication(1.0);
+    let leads = |server| cluster.get_state(server).is_some_and(|(_, leads)| leads);
+    wait_until(3 * ELECTION, || leads(one) || leads(other));
+    let (new, third) = if leads(one) { (one, other) } else { (other, one) };
+    t.scene("The new one takes commands. The old one gets them together with the request for its vote.");
+    cluster.disconnect(third);
+    let last = cluster.start(new, Command::random());
+    thread::sleep(Duration::from_millis(random_range(1..10)));
+    [one, other].iter().for_each(|&from| cluster.release_link(from, old));
+    let index = last.map_or(0, |(index, _)| index);
+    let is_committed = wait_until(ELECTION / 4, || index > 0 && cluster.n_committed(index).0 > 0);
+    cluster.net().network().set_duplication(0.0);
+    [one, other].iter().for_each(|&to| cluster.release_link(old, to));
+    t.scene("It crashes, and goes on with the third.");
+    cluster.crash(old);
+    cluster.disconnect(new);
+    cluster.connect(third);
+    cluster.restart(old);
+    cluster.connect(old);
+    let next = cluster.agree_on(Command::random(), 2, Retry::Yes);
+    t.expect(!is_committed || next > index, || {
+        format!("index {index} was committed, and index {next} is used anew")
+    });
+    cluster.connect(new);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    is_committed
 }

@@ -20,7 +20,7 @@ use crate::waiting::wait_until;
 const BEAT: Duration = Duration::from_millis(25);
 
 /// The services of a cluster make a snapshot at every tenth index: 9, 19, and so on.
-const SNAPSHOTS_EVERY: u64 = 10;
+pub(crate) const SNAPSHOTS_EVERY: u64 = 10;
 
 /// Two candidates of one term ask one voter at the same moment. It has one vote (§5.2).
 #[test]
@@ -179,7 +179,7 @@ fn delay_a_large_message(cluster: &Cluster<Raft>, from: usize, to: usize) -> Arc
 }
 
 /// Agrees on commands until one comes behind which the services make a snapshot.
-fn agree_until_snapshot(cluster: &Cluster<Raft>) {
+pub(crate) fn agree_until_snapshot(cluster: &Cluster<Raft>) {
     while cluster.agree_on(Command::random(), 3, Retry::Yes) % SNAPSHOTS_EVERY != SNAPSHOTS_EVERY - 1 {}
 }
 

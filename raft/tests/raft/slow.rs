@@ -1,13 +1,17 @@
-//! Parts 2B and 2D: one link that is slower than all others, and a snapshot that takes longer than all other
-//! messages.
+//! Parts 2B and 2D: one link that is slower than all others, a snapshot that takes longer than all other
+//! messages, and a service that is busy.
 
 use std::time::Duration;
 
 use labrpc::{DelayModel, Direction, Name, TapAction};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
+use labrt::thread;
 use raft::Raft;
-use tester::{Cluster, Command, Retry, Setup, Test, run};
+use tester::{Allowance, Cluster, Command, ELECTION, Retry, Setup, Test, run, run_within};
+
+use crate::moments::{SNAPSHOTS_EVERY, agree_until_snapshot};
+use crate::waiting::wait_until;
 
 /// One-way delay of the slow link. A round trip takes two of these, which is much longer than on the other
 /// links, and shorter than an election timeout.
@@ -84,4 +88,86 @@ fn slow_snapshot_2d() {
         cluster.net().network().clear_tap();
         t.exercised(delayed.load(Ordering::Relaxed) > 0, "no message carried a snapshot");
     });
+}
+
+/// A service is busy while the next commands are committed, and after them no command comes. It gets them all
+/// the same: a wake-up that comes while nobody waits for it must not be lost.
+#[test]
+fn busy_service_2d() {
+    run("busy_service_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        let met = (0..6).filter(|round| commit_while_busy(&cluster, *round)).count();
+        t.exercised(met > 0, "nothing was committed while a service was busy");
+    });
+}
+
+/// One attempt, with a follower's service or with the leader's; whether the leader stayed.
+fn commit_while_busy(cluster: &Cluster<Raft>, round: usize) -> bool {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    let term = cluster.highest_term();
+    let busy = (leader + round) % 3;
+    t.scene(format!("The service of server {busy} begins to make a snapshot, and is long at it."));
+    cluster.hold_snapshots(Some(busy));
+    agree_until_snapshot(cluster);
+    let mut last = 0;
+    for _ in 0..3 {
+        // By then all know that the command is committed, and the one behind it comes alone.
+        last = cluster.start(leader, Command::random()).map_or(0, |(index, _)| index);
+        thread::sleep(ELECTION / 4);
+    }
+    t.scene("It is ready. No command comes any more.");
+    cluster.hold_snapshots(None);
+    let has_all = wait_until(2 * ELECTION, || cluster.n_committed(last).0 == 3);
+    let stays = cluster.highest_term() == term;
+    t.expect(has_all || !stays, || {
+        format!(
+            "{:?} after the service of server {busy} was ready, not all have got index {last}, which was \
+             committed meanwhile",
+            2 * ELECTION
+        )
+    });
+    stays
+}
+
+/// While a follower's service is busy, several snapshots come for it, and commands behind them. It gets the
+/// newest snapshot and each command behind that, or older ones and all that is between (Figure 13).
+#[test]
+fn snapshots_for_a_busy_service_2d() {
+    // Each round may take ten seconds on a slow network.
+    let allowance = Allowance { virtual_time: Duration::from_secs(240), ..Allowance::default() };
+    run_within("snapshots_for_a_busy_service_2d", allowance, |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        let met = (0..4).filter(|_| send_snapshots_while_busy(&cluster)).count();
+        t.exercised(met > 0, "no two snapshots came while a service was busy");
+    });
+}
+
+/// One attempt; whether more than one snapshot came.
+fn send_snapshots_while_busy(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let follower = (cluster.check_one_leader() + 1) % 3;
+    t.scene("The service of a follower begins to make a snapshot, and is long at it.");
+    cluster.hold_snapshots(Some(follower));
+    agree_until_snapshot(cluster);
+    let mut came = 0;
+    for _ in 0..3 {
+        t.scene("The follower is cut off until it needs the next snapshot, and gets it.");
+        let old = cluster.persister(follower).snapshot_size();
+        cluster.disconnect(follower);
+        for _ in 0..2 * SNAPSHOTS_EVERY {
+            cluster.agree_on(Command::random_text(100), 2, Retry::Yes);
+        }
+        cluster.connect(follower);
+        let is_newer = || cluster.persister(follower).snapshot_size() > old + 500;
+        came += u64::from(wait_until(2 * ELECTION, is_newer));
+    }
+    t.scene("Commands are committed behind it. Then the service is ready.");
+    for _ in 0..3 {
+        cluster.agree_on(Command::random(), 2, Retry::Yes);
+    }
+    thread::sleep(ELECTION / 4);
+    cluster.hold_snapshots(None);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    came > 1
 }
