@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use labrpc::{Direction, TapAction};
 use labrt::channel::unbounded;
 use labrt::rand::random_range;
 use labrt::time::Duration;
@@ -233,6 +234,30 @@ fn mr_long_partitions() {
         plan.costs.byte = Duration::from_nanos(20);
         let cluster = Cluster::new(t, plan);
         cluster.wait();
+    });
+}
+
+/// Of so many long replies [`mr_lost_pieces`] loses every other one.
+const LONG_REPLIES: usize = 60;
+
+/// Pieces of a partition are lost on their way. What has come of it is not the partition.
+#[test]
+fn mr_lost_pieces() {
+    run("mr_lost_pieces", |t| {
+        t.scene("Each map has a megabyte for one partition, and every other long reply is lost.");
+        let mut plan = Plan::new(4, Digest, zipf_files(4, 1_200_000)).on_local_disks();
+        plan.reduces = 4;
+        plan.costs.byte = Duration::from_nanos(20);
+        let cluster = Cluster::new(t, plan);
+        let mut sent = 0;
+        cluster.net().network().set_tap(move |message| {
+            let is_long = message.direction == Direction::Reply && message.bytes.len() > 20_000;
+            sent += usize::from(is_long);
+            if is_long && sent < LONG_REPLIES && sent % 2 == 0 { TapAction::Drop } else { TapAction::Deliver }
+        });
+        cluster.wait();
+        let failures = cluster.checker().with(|record| record.fetch_failures.len());
+        t.exercised(failures > 0, "no piece was lost");
     });
 }
 

@@ -26,6 +26,8 @@ struct File {
     bytes: Arc<Vec<u8>>,
     /// The machine that writes it, while it has no final name.
     unfinished_by: Option<usize>,
+    /// Its writer has handed everything over ([`WriteFile::finish`]).
+    finished: bool,
     /// Machines that have a replica of it; empty for files that are equally far from all.
     replicas: Vec<usize>,
 }
@@ -79,7 +81,8 @@ impl Storage {
 
     /// Puts a file into the shared store, at no cost.
     pub(crate) fn put(&self, name: &str, bytes: &[u8], replicas: &[usize]) {
-        let file = File { bytes: Arc::new(bytes.to_vec()), unfinished_by: None, replicas: replicas.to_vec() };
+        let (bytes, replicas) = (Arc::new(bytes.to_vec()), replicas.to_vec());
+        let file = File { bytes, unfinished_by: None, finished: true, replicas };
         self.shared.lock().insert(name.to_owned(), file);
     }
 
@@ -237,6 +240,11 @@ impl Store for SimStore {
 
     fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         self.spend_operation();
+        let is_open = self.with(|files| files.get(from).is_some_and(|file| !file.finished));
+        if is_open {
+            let reason = "it was renamed before its writer had finished it";
+            return Err(StoreError::new(StoreErrorKind::Other, from, reason));
+        }
         let renamed = self.with(|files| {
             let file = files.remove(from)?;
             let bytes = file.bytes.clone();
@@ -311,6 +319,7 @@ impl WriteFile for OpenWrite {
 
     fn finish(&mut self) -> Result<(), StoreError> {
         self.store.spend_operation();
+        self.store.with(|files| files.get_mut(&self.name).into_iter().for_each(|file| file.finished = true));
         Ok(())
     }
 }
