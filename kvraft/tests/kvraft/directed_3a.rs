@@ -48,6 +48,25 @@ fn lost_replies_3a() {
     });
 }
 
+/// Many clerks, each for one append. No two of them may have the same number, or the second one's append is
+/// taken for a repetition of the first one's.
+#[test]
+fn many_clerks_3a() {
+    run("many_clerks_3a", |t: &Test| {
+        const CLERKS: usize = 150;
+        let cluster = KvCluster::<KvServer>::new(t, KvSetup::servers(3));
+        let all = cluster.all();
+        let mut reader = cluster.make_client(&all);
+        reader.put("x", "");
+        t.scene(format!("{CLERKS} clerks append once each."));
+        for clerk in 0..CLERKS {
+            cluster.make_client(&all).append("x", &element(clerk, 0));
+        }
+        let counts: Vec<(usize, usize)> = (0..CLERKS).map(|clerk| (clerk, 1)).collect();
+        expect_appends(t, &reader.get("x"), &counts);
+    });
+}
+
 /// Half of all requests arrive twice, at about the same time. Both copies enter the log before either is
 /// applied, so a server that looks for duplicates only on arrival misses them.
 #[test]
