@@ -353,7 +353,8 @@ fn help_of_verbs_that_are_programs_is_theirs() {
     refuses(&["test", "help", "nosuch"], "there is no lab, part or test called help");
 }
 
-/// A student may have read of these verbs; cargo's words of a package that is not there would tell him nothing.
+/// A student may have read of these verbs. Cargo's words of a package that is not there would tell him
+/// nothing.
 #[test]
 fn what_needs_the_reference_is_refused_in_a_handout() {
     let handout = scratch();
