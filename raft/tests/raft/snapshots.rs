@@ -11,10 +11,8 @@ use labrt::time::Instant;
 use raft::Raft;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
 
+use crate::moments::SNAPSHOTS_EVERY;
 use crate::waiting::wait_until;
-
-/// The service makes a snapshot at each index that is one less than a multiple of this.
-const SNAPSHOTS_EVERY: u64 = 10;
 
 /// Length of the commands in [`old_behind_new_snapshot_2d`]. A snapshot of 29 may fit into one message.
 const TEXT: usize = 1000;
