@@ -1,7 +1,7 @@
 //! Parking: how a task waits, and how others wake it.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rand::Rng as _;
 
@@ -37,8 +37,21 @@ pub(crate) struct Disturbances {
     pub(crate) spurious: u64,
 }
 
+/// Whether any run of the process was to have waits that end without a notification. Others pay no more for
+/// them than this.
+static ANY_SPURIOUS_WAKES: AtomicBool = AtomicBool::new(false);
+
+/// Whether a wait may end without a notification, as far as all runs of the process are concerned.
+#[inline]
+pub(crate) fn any_spurious_wakes() -> bool {
+    ANY_SPURIOUS_WAKES.load(Ordering::Relaxed)
+}
+
 impl Disturbances {
     pub(super) fn of(config: &Config) -> Disturbances {
+        if config.spurious_wakes > 0 {
+            ANY_SPURIOUS_WAKES.store(true, Ordering::Relaxed);
+        }
         let jitter = u64::try_from(config.jitter.as_nanos()).unwrap_or(u64::MAX);
         Disturbances { jitter, spurious_wakes: config.spurious_wakes, spurious: 0 }
     }
@@ -108,7 +121,6 @@ impl Sim {
     }
 
     /// When a wait for a notification that begins now ends without one; None if it does not.
-    #[inline]
     pub(crate) fn draw_spurious_wake(&mut self, deadline: Option<u64>) -> Option<u64> {
         let one_in = self.disturbances.spurious_wakes as usize;
         if one_in == 0 || policy::below(one_in, &mut self.schedule_rng) > 0 {
