@@ -310,18 +310,28 @@ fn crash_after_replacement(cluster: &Cluster<Raft>) -> bool {
     cluster.connect(old);
     let is_committed = wait_until(2 * ELECTION, || index > 0 && cluster.n_committed(index).0 > 0);
     t.scene("It crashes at once, and goes on with the third.");
-    cluster.crash(old);
-    cluster.disconnect(new);
-    cluster.connect(other);
-    cluster.restart(old);
-    cluster.connect(old);
-    let next = cluster.agree_on(Command::random(), 2, Retry::Yes);
-    t.expect(!is_committed || next > index, || {
-        format!("index {index} was committed, and index {next} is used anew")
-    });
-    cluster.connect(new);
-    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    go_on_without_the_leader(cluster, [old, new, other], is_committed.then_some(index));
     is_committed && taken.is_some_and(|(taken, _)| taken == index)
+}
+
+/// `server` crashes, and goes on with a third one and without `leader`. What both have committed up to this
+/// index, if anything, is there.
+fn go_on_without_the_leader(
+    cluster: &Cluster<Raft>,
+    [server, leader, third]: [usize; 3],
+    committed: Option<u64>,
+) {
+    cluster.crash(server);
+    cluster.disconnect(leader);
+    cluster.connect(third);
+    cluster.restart(server);
+    cluster.connect(server);
+    let next = cluster.agree_on(Command::random(), 2, Retry::Yes);
+    cluster.test().expect(Some(next) > committed, || {
+        format!("index {} was committed, and index {next} is used anew", committed.unwrap_or_default())
+    });
+    cluster.connect(leader);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
 }
 
 /// A request for a vote, and entries of the leader whom the others have elected meanwhile, arrive at a server
@@ -361,16 +371,6 @@ fn vote_as_entries_come(cluster: &Cluster<Raft>) -> bool {
     cluster.net().network().set_duplication(0.0);
     [one, other].iter().for_each(|&to| cluster.release_link(old, to));
     t.scene("It crashes, and goes on with the third.");
-    cluster.crash(old);
-    cluster.disconnect(new);
-    cluster.connect(third);
-    cluster.restart(old);
-    cluster.connect(old);
-    let next = cluster.agree_on(Command::random(), 2, Retry::Yes);
-    t.expect(!is_committed || next > index, || {
-        format!("index {index} was committed, and index {next} is used anew")
-    });
-    cluster.connect(new);
-    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    go_on_without_the_leader(cluster, [old, new, third], is_committed.then_some(index));
     is_committed
 }

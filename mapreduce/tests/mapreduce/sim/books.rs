@@ -154,6 +154,11 @@ impl Books {
         self.complaints.get(&id).map_or(0, BTreeSet::len) >= FAILED_FETCHES
     }
 
+    /// The first of these idle tasks that no question which is handled beside this one can have got.
+    pub(crate) fn left_by_others(&self, mut idle: impl Iterator<Item = TaskId>) -> Option<TaskId> {
+        idle.nth(self.open - 1)
+    }
+
     /// Tasks that are certainly idle, and how often each was handed out.
     pub(crate) fn idle(&self, tasks: impl Iterator<Item = TaskId>) -> Vec<(TaskId, usize)> {
         let attempts = |task| self.attempts.iter().filter(move |(id, _)| id.task == task);
@@ -164,3 +169,23 @@ impl Books {
         tasks.filter(is_idle).map(|task| (task, attempts(task).count())).collect()
     }
 }
+
+// handout: drop
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two workers ask at one moment for the last idle map. One gets it, and the other is told to wait before
+    /// the tester has seen the first one's reply.
+    #[test]
+    fn each_question_that_is_being_handled_may_have_got_a_task() {
+        let left = |open: usize, idle: &[usize]| {
+            let books = Books { open, ..Books::default() };
+            books.left_by_others(idle.iter().map(|&map| TaskId::Map(map)))
+        };
+        assert_eq!(left(1, &[79]), Some(TaskId::Map(79)));
+        assert_eq!(left(2, &[79]), None);
+        assert_eq!(left(2, &[78, 79]), Some(TaskId::Map(79)));
+    }
+}
+// handout: end

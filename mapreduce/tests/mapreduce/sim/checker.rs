@@ -321,17 +321,13 @@ impl Checker {
         if self.facts.replicas[map].is_empty() || is_near(map) {
             return;
         }
-        let mut near = self.idle_since(books, asked).filter_map(|task| match task {
-            TaskId::Map(other) if is_near(other) => Some(other),
-            _ => None,
-        });
-        // Other questions that are handled at this moment may have got one each.
-        if let Some(near) = near.nth(books.open - 1) {
+        let near = self
+            .idle_since(books, asked)
+            .filter(|&task| matches!(task, TaskId::Map(other) if is_near(other)));
+        if let Some(near) = books.left_by_others(near) {
             self.broken(
                 8,
-                format!(
-                    "{host} got map {map}, whose input is elsewhere, and not map {near}, whose input it has"
-                ),
+                format!("{host} got map {map}, whose input is elsewhere, and not {near}, whose input it has"),
             );
         }
     }
@@ -365,8 +361,7 @@ impl Checker {
     /// Invariant 5, work conservation.
     fn waits(&self, asked: &Asked) {
         let books = self.books.lock();
-        let others = books.open - 1;
-        let idle = self.idle_since(&books, asked).nth(others);
+        let idle = books.left_by_others(self.idle_since(&books, asked));
         drop(books);
         if let Some(idle) = idle {
             self.broken(5, format!("a worker was told to wait, and {idle} is idle"));
