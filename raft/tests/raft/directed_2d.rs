@@ -13,6 +13,7 @@ use labrt::time::Instant;
 use raft::Raft;
 use tester::{Allowance, Cluster, Command, ELECTION, Retry, Setup, Test, run, run_within};
 
+use crate::moments::{LARGE, SNAPSHOTS_EVERY, delay_a_large_message};
 use crate::snapshot_crash::take_snapshot_and_crash;
 use crate::waiting::wait_until;
 
@@ -247,9 +248,6 @@ fn deaf_leader_2d() {
     });
 }
 
-/// The service makes a snapshot at each index that is one less than a multiple of this.
-const SNAPSHOTS_EVERY: u64 = 10;
-
 /// A follower crashes at the moment when it has acknowledged a snapshot. It must have the snapshot, since the
 /// leader sends it only what comes behind (Figure 13).
 #[test]
@@ -336,4 +334,61 @@ fn acknowledge_behind_snapshot(cluster: &Cluster<Raft>) -> bool {
     cluster.connect(leader);
     cluster.agree_on(Command::random(), 3, Retry::Yes);
     is_committed && snapshot_sent.load(Ordering::Relaxed)
+}
+
+/// A leader's snapshot, and the request for a vote in a later term, arrive at a server at one moment. It
+/// crashes. What it writes for the snapshot must not take back the term and the vote (Figure 2: "updated on
+/// stable storage before responding to RPCs").
+#[test]
+fn snapshot_and_vote_at_one_moment_2d() {
+    // Two elections in each of 16 rounds.
+    let allowance = Allowance { virtual_time: Duration::from_secs(240), ..Allowance::default() };
+    run_within("snapshot_and_vote_at_one_moment_2d", allowance, |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        let met = (0..16).filter(|_| vote_as_a_snapshot_comes(&cluster)).count();
+        t.exercised(met > 0, "no snapshot and request for a vote came at one moment");
+    });
+}
+
+/// One attempt; whether the server was in the later term when it crashed.
+fn vote_as_a_snapshot_comes(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    let [follower, candidate] = [1, 2].map(|distance| (leader + distance) % 3);
+    let term = |server| cluster.get_state(server).map_or(0, |(term, _)| term);
+    t.scene("A follower is down while the others make snapshots.");
+    cluster.crash(follower);
+    let mut made = 0;
+    while made < 2 {
+        let index = cluster.agree_on(Command::random_text(200), 2, Retry::Yes);
+        made += u64::from(index % SNAPSHOTS_EVERY == SNAPSHOTS_EVERY - 1);
+    }
+    t.scene("It is back, and hears the leader, but the snapshot is lost on its way.");
+    let link = Name::from(cluster.link(leader, follower));
+    cluster.net().network().set_tap(move |event| {
+        let is_large = event.direction == Direction::Request && event.bytes.len() > LARGE;
+        if *event.end == link && is_large { TapAction::Drop } else { TapAction::Deliver }
+    });
+    cluster.restart(follower);
+    cluster.connect(follower);
+    t.scene("The third server stands for election. What it sends is held back.");
+    let before = term(leader);
+    let links = [(leader, candidate), (candidate, leader), (candidate, follower)];
+    links.iter().for_each(|&(from, to)| cluster.hold_link(from, to));
+    wait_until(2 * ELECTION, || term(candidate) > before);
+    t.scene("Its request for a vote and the leader's snapshot arrive at one moment.");
+    let arrival = delay_a_large_message(cluster, leader, follower);
+    wait_until(2 * ELECTION, || arrival.lock().is_some());
+    let (at, now) = (*arrival.lock(), Instant::now());
+    thread::sleep(at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)));
+    cluster.release_link(candidate, follower);
+    let is_later = wait_until(ELECTION / 50, || term(follower) > before);
+    t.scene("It crashes, and starts again.");
+    cluster.crash(follower);
+    cluster.net().network().clear_tap();
+    links.iter().for_each(|&(from, to)| cluster.release_link(from, to));
+    cluster.restart(follower);
+    cluster.connect(follower);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    at.is_some_and(|at| at >= now) && is_later
 }

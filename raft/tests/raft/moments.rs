@@ -160,13 +160,20 @@ fn own_snapshot_comes_late(cluster: &Cluster<Raft>, at_one_moment: bool) -> bool
     is_newer
 }
 
+/// A longer message carries a snapshot, if commands have [`LONG`] bytes at most.
+pub(crate) const LARGE: usize = 2000;
+
 /// The first large message from one server to another takes 20 ms. The result tells when it arrives.
-fn delay_a_large_message(cluster: &Cluster<Raft>, from: usize, to: usize) -> Arc<Mutex<Option<Instant>>> {
+pub(crate) fn delay_a_large_message(
+    cluster: &Cluster<Raft>,
+    from: usize,
+    to: usize,
+) -> Arc<Mutex<Option<Instant>>> {
     const TAKES: Duration = Duration::from_millis(20);
     let arrival = Arc::new(Mutex::new(None));
     let (of_tap, link) = (arrival.clone(), Name::from(cluster.link(from, to)));
     cluster.net().network().set_tap(move |event| {
-        let is_large = event.direction == Direction::Request && event.bytes.len() > 2000;
+        let is_large = event.direction == Direction::Request && event.bytes.len() > LARGE;
         let at = Instant::now().checked_add(TAKES);
         let mut known = of_tap.lock();
         if *event.end != link || !is_large || known.is_some() {
@@ -292,6 +299,45 @@ fn wrong_log_over_a_snapshot_2d() {
         }
         t.exercised(cluster.lost_suffixes() != Some(0), "no leader ever lost an uncommitted suffix");
     });
+}
+
+/// Acknowledgements come at one moment, and so does the news of what is committed. Then no more commands come.
+/// What was committed last is handed over all the same: a wake-up that came too early would be missed now.
+#[test]
+fn applied_at_one_moment_2b() {
+    // Up to a minute passes if servers of a seed are slow, and there is an election.
+    let allowance = Allowance { virtual_time: Duration::from_secs(180), ..Allowance::default() };
+    run_within("applied_at_one_moment_2b", allowance, |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        cluster.net().network().set_tap(|event| match event.direction {
+            Direction::Request => TapAction::Deliver,
+            // An older acknowledgement and a newer one meet.
+            Direction::Reply => TapAction::Delay(until_beat() + random_range(0..2) * BEAT),
+        });
+        let mut leader = cluster.check_one_leader();
+        let mut met = 0;
+        for _ in 0..200 {
+            match commit_at_one_moment(&cluster, leader) {
+                true => met += 1,
+                false => leader = cluster.check_one_leader(),
+            }
+        }
+        t.exercised(met > 0, "no leader stayed until its commands were committed");
+    });
+}
+
+/// One attempt; whether all servers applied the last command, and no later term began.
+fn commit_at_one_moment(cluster: &Cluster<Raft>, leader: usize) -> bool {
+    cluster.test().scene("Commands come within a beat. Then no more come.");
+    thread::sleep(until_beat() + Duration::from_millis(1));
+    let started: Vec<_> = (0..random_range(2..4))
+        .filter_map(|_| {
+            thread::sleep(Duration::from_millis(1));
+            cluster.start(leader, Command::random())
+        })
+        .collect();
+    started.last().is_some_and(|&(index, term)| cluster.wait_committed(index, 3, Some(term)).is_ok())
 }
 
 /// Several messages with entries arrive at a follower at one moment. It acknowledges them all, and crashes.
