@@ -301,8 +301,8 @@ fn wrong_log_over_a_snapshot_2d() {
     });
 }
 
-/// Acknowledgements come at one moment, and so does the news of what is committed. Then no more commands come.
-/// What was committed last is handed over all the same: a wake-up that came too early would be missed now.
+/// Acknowledgements come at one moment, and so does the news of what is committed. Then no more commands
+/// come. What was committed last is handed over all the same: a wake-up that came too early is missed now.
 #[test]
 fn applied_at_one_moment_2b() {
     // Up to a minute passes if servers of a seed are slow, and there is an election.
