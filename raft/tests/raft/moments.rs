@@ -345,12 +345,12 @@ fn commit_at_one_moment(cluster: &Cluster<Raft>, leader: usize) -> bool {
 /// stable storage before responding to RPCs").
 #[test]
 fn acknowledged_at_one_moment_2c() {
-    // Two elections in each of 40 rounds.
-    let allowance = Allowance { virtual_time: Duration::from_secs(360), ..Allowance::default() };
+    // Two elections in each of 16 rounds.
+    let allowance = Allowance { virtual_time: Duration::from_secs(180), ..Allowance::default() };
     run_within("acknowledged_at_one_moment_2c", allowance, |t: &Test| {
         let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
         cluster.agree_on(Command::random(), 3, Retry::Yes);
-        let met = (0..40).filter(|_| acknowledge_at_one_moment(&cluster)).count();
+        let met = (0..16).filter(|_| acknowledge_at_one_moment(&cluster)).count();
         t.exercised(met > 0, "no commands were committed by acknowledgements of one moment");
     });
 }
