@@ -55,19 +55,19 @@ pub(crate) struct AroundCrash {
     pub(crate) at_kill: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// What is known of the group's progress.
     pub(crate) progress: Progress,
-    /// Whether the server has called itself.
+    /// Whether any server of the group has called itself: all run the same code.
     pub(crate) calls_itself: Arc<AtomicBool>,
 }
 
 impl AroundCrash {
-    fn of(disk: &Persister, node: &Node, progress: &Progress) -> Arc<AroundCrash> {
+    fn of<S>(disk: &Persister, node: &Node, group: &Shared<S>) -> Arc<AroundCrash> {
         Arc::new(AroundCrash {
             has_begun: AtomicBool::new(false),
             news: News::new(disk, node),
             look: Mutex::default(),
             at_kill: Mutex::default(),
-            progress: progress.clone(),
-            calls_itself: Arc::default(),
+            progress: group.progress.clone(),
+            calls_itself: Arc::clone(&group.calls_itself),
         })
     }
 }
@@ -96,6 +96,7 @@ struct Shared<S> {
     /// Whether a swarm's seed may draw a slow link between two servers.
     slow_link: AtomicBool,
     progress: Progress,
+    calls_itself: Arc<AtomicBool>,
     /// Held for a few instructions at a time, never while a server's code runs.
     slots: Mutex<Vec<Slot<S>>>,
 }
@@ -178,6 +179,7 @@ impl<S: Send + Sync + 'static> Group<S> {
                 boot: Box::new(boot),
                 slow_link: AtomicBool::new(false),
                 progress,
+                calls_itself: Arc::default(),
                 slots: Mutex::new((0..servers).map(slot).collect()),
             }),
         }
@@ -414,7 +416,7 @@ impl<S: Send + Sync + 'static> Group<S> {
             slot.persister = slot.persister.copy();
             (slot.persister.clone(), slot.incarnation)
         };
-        let crash = AroundCrash::of(&disk, &node, &self.shared.progress);
+        let crash = AroundCrash::of(&disk, &node, &self.shared);
         let make_end = |other| self.make_end(server, &node, &crash, other);
         let (numbers, ends): (Vec<usize>, Vec<ClientEnd>) = (0..self.len()).map(make_end).unzip();
         let traffic = |&number: &usize| self.net().network().traffic(number);

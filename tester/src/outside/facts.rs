@@ -29,6 +29,8 @@ pub(super) struct Facts {
     pub(super) reading: Reading,
     /// What the last reply promised without a write to the disk since it was asked for.
     hollow: Option<Promise>,
+    /// Whether any server calls itself, as it calls the others.
+    calls_itself: Arc<AtomicBool>,
 }
 
 /// What is known of a server.
@@ -43,8 +45,6 @@ struct Known {
     holds: u64,
     /// The highest index of a snapshot that a leader sent it; `u64::MAX` if one of them could not be read.
     snapshot: u64,
-    /// Whether it calls itself, as it calls the others.
-    calls_itself: Arc<AtomicBool>,
     acknowledged: Acknowledgements,
     promises: Promises,
 }
@@ -83,6 +83,7 @@ impl Facts {
             any_restart: false,
             reading: Reading::default(),
             hollow: None,
+            calls_itself: Arc::default(),
         }
     }
 
@@ -100,12 +101,9 @@ impl Facts {
         }
     }
 
-    /// `flag` tells whether a server calls itself in its life that begins now. Requests of an earlier life
-    /// may still be on their way, so one that has called itself stays one that does.
-    pub(super) fn may_call_itself(&mut self, server: usize, flag: Arc<AtomicBool>) {
-        let known = &mut self.servers[server];
-        flag.fetch_or(known.calls_itself.load(Ordering::Relaxed), Ordering::Relaxed);
-        known.calls_itself = flag;
+    /// `flag` tells whether any server calls itself, as it calls the others.
+    pub(super) fn may_call_itself(&mut self, flag: &Arc<AtomicBool>) {
+        self.calls_itself = Arc::clone(flag);
     }
 
     /// Whether one of several servers was seen to lead.
@@ -166,7 +164,7 @@ impl Facts {
         self.reaches(sender, term);
         match request {
             // One that asks itself for its vote, as it asks the others, gives it when it answers.
-            Request::Vote { .. } if self.servers[sender].calls_itself.load(Ordering::Relaxed) => {}
+            Request::Vote { .. } if self.calls_itself.load(Ordering::Relaxed) => {}
             Request::Vote { .. } => self.votes(sender, term, sender)?,
             Request::Append { prev_index, prev_term, entries, commit_index, .. } => {
                 self.reigns.leads(sender, None, term)?;

@@ -108,7 +108,7 @@ impl Outside {
         };
         let writes = life.persister.durable_writes();
         life.judge(|facts| facts.starts(life.server, life.incarnation, writes));
-        self.facts.lock().may_call_itself(life.server, Arc::clone(&boot.crash.calls_itself));
+        self.facts.lock().may_call_itself(&boot.crash.calls_itself);
         life
     }
 }

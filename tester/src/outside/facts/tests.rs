@@ -166,9 +166,7 @@ fn a_snapshot_of_what_the_log_has_needs_no_write() {
 #[test]
 fn a_candidate_that_asks_itself_votes_when_it_answers() {
     let mut facts = facts();
-    facts.may_call_itself(2, Arc::new(AtomicBool::new(true)));
-    // A request of the life before may come in the next one.
-    facts.may_call_itself(2, Arc::default());
+    facts.may_call_itself(&Arc::new(AtomicBool::new(true)));
     let (own, other) = (vote(5, 2, (0, 0)), vote(5, 1, (0, 0)));
     facts.request(1, 0, &own).expect("nothing is wrong");
     let arrival = facts.request(2, 0, &other).expect("nothing is wrong");
