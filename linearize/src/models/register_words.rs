@@ -86,6 +86,13 @@ impl<'a, V: Value> Words<'a, V> {
         all().find(|&index| seen(&self.history[index]) == Some(value)).or_else(|| all().next())
     }
 
+    /// Whether nothing but `writer` can have written what it did by the return of `reader`.
+    fn alone_wrote(&self, writer: usize, reader: usize) -> bool {
+        let end = self.history[reader].end;
+        let mut writers = self.writers(written(&self.history[writer]));
+        writers.all(|index| index == writer || self.history[index].call > end)
+    }
+
     pub(super) fn phantom(&self, read: usize) -> String {
         let operation = &self.history[read];
         let value = seen(operation).flatten();
@@ -141,7 +148,7 @@ impl<'a, V: Value> Words<'a, V> {
     }
 
     /// `read` saw what `source` had written, or what was there at first, and `other` shows that it had been
-    /// replaced; `writer` wrote what `other` read.
+    /// replaced; `writer` may have written what `other` read, and is named if nothing else can have.
     pub(super) fn stale(
         &self,
         read: usize,
@@ -153,6 +160,7 @@ impl<'a, V: Value> Words<'a, V> {
         let value = seen(of(read)).flatten();
         let gap = self.history.before(of(read).call - of(other).end);
         let (said, shown) = (naming(self.model, of(read)), self.value(value));
+        let writer = writer.filter(|&writer| self.alone_wrote(writer, other));
         let mut sentence = match (&of(other).op, writer) {
             (RegisterOp::Read, Some(writer)) => format!(
                 "{said}, but {} had replaced {shown}: {} had already returned {gap} it was called",

@@ -216,7 +216,13 @@ impl Values {
         }
         let sources = self.in_reach(history, other, seen);
         let replacing = sources.iter().rev().find(|&&source| self.seen[source as usize] == value);
-        replacing.or(sources.last()).copied()
+        replacing.copied().or_else(|| self.simplest(sources))
+    }
+
+    /// Of possible writers, the last one that needs no other value to be there, or else the last one.
+    fn simplest(&self, sources: &[u32]) -> Option<u32> {
+        let plain = sources.iter().rev().find(|&&source| self.needed[source as usize] == NO_VALUE);
+        plain.or(sources.last()).copied()
     }
 
     /// The possible writers of `value` for `reader`, by rising call.

@@ -264,6 +264,23 @@ fn a_value_that_came_back_is_told_by_what_was_read_between() {
     assert!(said.starts_with("stale read: Read by client 2 returned 3, but") && minimal, "{said}");
 }
 
+/// Of several that may have written it none is said to have done so, least of all one that cannot have.
+#[test]
+fn who_replaced_a_value_is_said_only_if_nobody_else_can_have() {
+    let reads = ["2 :invoke :read nil", "2 :ok :read 1", "3 :invoke :read nil", "3 :ok :read nil"];
+    let told_among = |others: &[&str]| told(&[others, &reads[..]].concat()).0;
+    let write = ["0 :invoke :write 1", "0 :ok :write 1"];
+    for other in ["5 :invoke :write 1", "5 :invoke :cas [1 1]", "5 :invoke :cas [7 1]"] {
+        assert_eq!(
+            told_among(&[write[0], other]),
+            "stale read: Read by client 3 returned nil, but the Read by client 2 that saw 1 had already returned 1 event \
+             before it was called, and nil was there at first only."
+        );
+    }
+    let said = told_among(&[write[0], "5 :invoke :write 2"]);
+    assert!(said.contains("Write 1 by client 0 had replaced nil: the Read by client 2"), "{said}");
+}
+
 #[test]
 fn a_stale_read_among_thousands_of_operations_is_named() {
     let mut lines = Vec::new();
