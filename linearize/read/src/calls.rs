@@ -129,6 +129,8 @@ pub(super) struct Call {
 enum Client {
     Numbered(u32),
     Named(u32),
+    /// One that went on after an answer that left open what happened: the call that it left is another's.
+    Gone,
 }
 
 /// The process of this name is no client, whatever it reports.
@@ -146,6 +148,8 @@ pub(super) struct Calls {
     times: Times,
     nemeses: Nemeses,
     running: FxHashMap<Client, usize>,
+    /// The last call of those that were answered by `:info`.
+    left: FxHashMap<Client, usize>,
     /// The clients that have names, numbered in the order in which they come.
     named: FxHashMap<String, u32>,
 }
@@ -197,7 +201,11 @@ impl Calls {
             return Err(broken(format!("the answer has :key {}, and the call {called}", written(key))));
         }
         call.outcome = match event.kind {
-            Kind::Invoke | Kind::Info => return Ok(()),
+            Kind::Invoke => return Ok(()),
+            Kind::Info => {
+                self.left.insert(client, place);
+                return Ok(());
+            }
             Kind::Ok => Outcome::Done,
             Kind::Fail => {
                 let reason = event.error || matches!(event.value, Some(Form::Keyword(_) | Form::Text(_)));
@@ -228,6 +236,9 @@ impl Calls {
         let function = self.function(event.function)?;
         if self.running.insert(client, self.all.len()).is_some() {
             return Err(calls_twice(event.process));
+        }
+        if let Some(place) = self.left.remove(&client) {
+            self.all[place].client = Client::Gone;
         }
         let key = event.key.as_ref().map(|key| Datum::of(key).value().into_owned());
         self.all.push(Call {
@@ -274,7 +285,7 @@ impl Calls {
         let mut made = Vec::new();
         let numbered = self.all.iter().filter_map(|call| match call.client {
             Client::Numbered(client) => Some(u64::from(client)),
-            Client::Named(_) => None,
+            Client::Named(_) | Client::Gone => None,
         });
         let first_named = numbered.max().map_or(0, |last| last + 1);
         let mut fresh = first_named + self.named.len() as u64;
@@ -284,12 +295,12 @@ impl Calls {
             operation(&self, call, &mut made).map_err(|problem| (Some(call.answer_line), problem))?;
             for (number, (op, result)) in made.drain(..).enumerate() {
                 let client = match call.client {
-                    _ if number > 0 => {
+                    Client::Numbered(client) if number == 0 => client,
+                    Client::Named(place) if number == 0 => narrow(first_named + u64::from(place), call.line)?,
+                    _ => {
                         fresh += 1;
                         narrow(fresh - 1, call.line)?
                     }
-                    Client::Numbered(client) => client,
-                    Client::Named(place) => narrow(first_named + u64::from(place), call.line)?,
                 };
                 let (called, returned) = (clock.time(call.called), clock.time(call.returned));
                 let end = if result.is_some() { returned } else { OPEN };

@@ -234,22 +234,25 @@ fn time_of(form: &Form<'_>) -> Option<i64> {
 
 /// Whether a file that begins with this line is a `history.txt`.
 pub(super) fn is_columns(line: &str) -> bool {
-    let mut columns = line.split('\t').map(str::trim);
-    let process = columns.next().unwrap_or("");
-    let numbered = !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit());
-    let named = process.starts_with(':') && process.len() > 1;
-    (numbered || named) && columns.next().is_some_and(|kind| kind.starts_with(':'))
+    let (process, rest) = word(line);
+    process_named(process).is_ok() && word(rest).0.starts_with(':')
 }
 
-fn of_columns(line: &str) -> Result<Event<'_>, Problem> {
-    let mut columns = line.splitn(4, '\t').map(str::trim);
-    let mut next = || columns.next().filter(|column| !column.is_empty());
-    let (process, kind) = (next(), next());
-    let (Some(process), Some(kind), function) = (process, kind, next()) else {
-        return Err(broken("not process, type, function and value with tabs between"));
-    };
-    let process = process_named(process)?;
-    of_words(process, kind, function.unwrap_or(""), columns.next().unwrap_or(""))
+/// The event of a line that begins with process, type and function.
+pub(super) fn of_columns(line: &str) -> Result<Event<'_>, Problem> {
+    let (process, rest) = word(line);
+    let (kind, rest) = word(rest);
+    if kind.is_empty() {
+        return Err(broken("not process, type, function and value, with tabs between"));
+    }
+    let (function, rest) = word(rest);
+    of_words(process_named(process)?, kind, function, rest)
+}
+
+/// The first word of a text, and what follows it.
+pub(super) fn word(text: &str) -> (&str, &str) {
+    let text = text.trim_start();
+    text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()))
 }
 
 /// A number, or a word with a colon.

@@ -25,9 +25,11 @@
 //! - An `:ok` read of `nil` saw `nil`: what a register holds at first, unless [`Options::initial`] says
 //!   otherwise. (Knossos takes it for a read that says nothing. But a register that forgot its value answers
 //!   like that, and this checker would not notice.)
-//! - A process calls again only after its answer; the order of events in the file is the order of real time,
-//!   also if their times are equal, and whatever their `:index`. Times are kept if each event has one, a
-//!   whole number, and they never go back; otherwise events are numbered.
+//! - A process calls again only after its answer. If that was `:info`, what it had called stays open and is
+//!   another client's from then on, numbered behind all others.
+//! - The order of events in the file is the order of real time, also if their times are equal, and whatever
+//!   their `:index`. Times are kept if each event has one, a whole number, and they never go back; otherwise
+//!   events are numbered.
 //! - A process that has a name in place of a number is a client if it calls: numbered behind all others, in
 //!   the order in which they come. The process `nemesis` never is one.
 //! - What a nemesis reports becomes a [`Fault`] of the picture.
@@ -57,7 +59,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use calls::{Calls, Datum};
+use calls::{Calls, Datum, Outcome};
 use events::{Events, Notation};
 use flate2::bufread::MultiGzDecoder;
 use input::Input;
@@ -183,6 +185,8 @@ pub struct Recording {
     pub guessed: bool,
     /// What a nemesis did meanwhile.
     pub faults: Vec<Fault>,
+    /// How many calls are not in the history, because their answers say that they did not happen.
+    pub failed: usize,
 }
 
 impl Loaded {
@@ -365,6 +369,7 @@ fn read_any(mut input: Input<Box<dyn Read + '_>>, options: &Options) -> Located<
         objects::check_functions(&calls, model)?;
         return Err((None, Problem::OtherModel(model, wanted)));
     }
+    let failed = calls.all.iter().filter(|call| call.outcome == Outcome::DidNotHappen).count();
     let (loaded, faults) = if model == ModelName::KeyValue {
         let (history, faults) = kv::build(calls, options)?;
         (Loaded::KeyValue(history), faults)
@@ -372,7 +377,7 @@ fn read_any(mut input: Input<Box<dyn Read + '_>>, options: &Options) -> Located<
         let (model, history, faults) = objects::build(calls, model, options)?;
         (Loaded::Keyed(model, history), faults)
     };
-    Ok(Recording { loaded, model, guessed: options.model.is_none(), faults })
+    Ok(Recording { loaded, model, guessed: options.model.is_none(), faults, failed })
 }
 
 fn json(input: Input<Box<dyn Read + '_>>, options: &Options) -> Located<Recording> {
@@ -384,7 +389,7 @@ fn json(input: Input<Box<dyn Read + '_>>, options: &Options) -> Located<Recordin
         return Err((None, Problem::Initial));
     }
     let loaded = Loaded::KeyValue(json::read(input)?);
-    Ok(Recording { loaded, model: ModelName::KeyValue, guessed: false, faults: Vec::new() })
+    Ok(Recording { loaded, model: ModelName::KeyValue, guessed: false, faults: Vec::new(), failed: 0 })
 }
 
 /// So many bytes tell the format of a file.
@@ -432,6 +437,10 @@ impl Format {
             [b'(' | b';' | b'#' | b'^', ..] => Format::Events(Notation::Maps),
             _ if events::is_columns(&text) => Format::Events(Notation::Columns),
             _ if log::is_log_line(&text) => Format::Events(Notation::Log),
+            // What was shown before a run began.
+            _ if lines.any(|(line, _)| log::has_event(&String::from_utf8_lossy(line))) => {
+                Format::Events(Notation::Log)
+            }
             _ => Format::Unknown(number),
         }
     }

@@ -9,7 +9,7 @@
 //! Lines of other loggers are skipped, and lines without a level, which continue the message before them:
 //! printed maps, traces of stacks. A line with a level and no message was cut off and may have been an event.
 
-use super::events::{Event, kind_named, of_words, process_named};
+use super::events::{Event, kind_named, of_words, process_named, word};
 use super::{Problem, broken};
 
 /// The logger of events.
@@ -22,9 +22,8 @@ const FIRST_WORDS: usize = 4;
 fn behind_level(line: &str) -> Option<&str> {
     let mut rest = line;
     for _ in 0..FIRST_WORDS {
-        rest = rest.trim_start();
-        let (word, behind) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
-        if matches!(word, "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL") {
+        let (first, behind) = word(rest);
+        if matches!(first, "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL") {
             return Some(behind);
         }
         rest = behind;
@@ -35,6 +34,11 @@ fn behind_level(line: &str) -> Option<&str> {
 /// Whether a file that begins with this line is a log.
 pub(super) fn is_log_line(line: &str) -> bool {
     behind_level(line).is_some_and(|rest| !rest.trim().is_empty())
+}
+
+/// Whether a line of a log has an event.
+pub(super) fn has_event(line: &str) -> bool {
+    matches!(event(line), Ok(Some(_)))
 }
 
 /// The event in a line, if there is one, and whether the line is of the oldest spelling.
@@ -76,11 +80,6 @@ fn other_logger(rest: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(broken("a line of a log without a message: \" - \" expected after the logger"))
-}
-
-fn word(text: &str) -> (&str, &str) {
-    let text = text.trim_start();
-    text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()))
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@
 //! | `versioned` | `get`, `put` | answered by `[value version]` or `nil`; `[value version]` |
 //! | `kv` | `get`, `put`, `append` | texts |
 //!
-//! A value may stand behind a key, `[key value]`; then all do. `read` is of a register, a set or a counter,
-//! as other functions and what it returned say; `get` and `put` are of a versioned register if versions come
-//! with the values. Rows of operations, `[[:r 4 nil] [:append 4 1]]`, are
-//! transactions, whatever their function is called.
+//! A value may stand behind a key, `[key value]`; then all do. But where reads name no key, pairs are values.
+//! `read` is of a register, a set or a counter, as other functions and what it returned say; `get` and `put`
+//! are of a versioned register if versions come with the values. Rows of operations,
+//! `[[:r 4 nil] [:append 4 1]]`, are transactions, whatever their function is called.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -152,16 +152,29 @@ pub(super) fn check_functions(calls: &Calls, model: ModelName) -> Located<()> {
     Err((first.map(|call| call.line), Problem::UnknownOperation(format!(":{}", calls.functions[place]))))
 }
 
-/// Whether values stand behind keys: as soon as one does that could not be a value of `model` by itself.
+/// Whether values stand behind keys: as soon as one does that could not be a value of `model` by itself,
+/// unless pairs are values.
 pub(super) fn are_keyed(calls: &Calls, model: ModelName) -> bool {
-    calls.all.iter().any(|call| {
+    let is_keyed = |call: &Call| {
         let Some((_, inner)) = call.value.as_ref().and_then(Datum::pair) else { return false };
         match (model, calls.name(call)) {
             (ModelName::Register, "cas") => inner.pair().is_some(),
             (ModelName::Versioned, "put") => inner.pair().is_some(),
             _ => true,
         }
-    })
+    };
+    calls.all.iter().any(is_keyed) && !pairs_are_values(calls)
+}
+
+/// Whether whatever sees values names no key, and saw collections or nothing.
+fn pairs_are_values(calls: &Calls) -> bool {
+    let sees = |call: &&Call| matches!(calls.name(call), "read" | "dequeue" | "pop" | "drain");
+    let names_no_key = |call: &Call| {
+        call.value.as_ref().is_none_or(Datum::is_nil)
+            && call.answer.as_ref().is_none_or(|seen| seen.is_nil() || seen.scalar().is_none())
+    };
+    let mut seeing = calls.all.iter().filter(sees).peekable();
+    seeing.peek().is_some() && seeing.all(names_no_key)
 }
 
 /// Numbers keys in the order in which they come.

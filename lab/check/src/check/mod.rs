@@ -62,6 +62,8 @@ struct Subject<'a> {
     /// Whether that was concluded from the names of functions.
     guessed: bool,
     faults: Vec<Fault>,
+    /// How many operations failed, and so are left out.
+    failed: usize,
     keys: usize,
     /// How long it took to read it.
     reading: Duration,
@@ -77,9 +79,9 @@ impl Check {
                 self.refuse(&refusal.text)?;
                 if self.json { print(&report::refusal(source, &refusal)) } else { Ok(()) }
             }
-            Ok(Recording { loaded, model: recorded, guessed, faults }) => {
+            Ok(Recording { loaded, model: recorded, guessed, faults, failed }) => {
                 let keys = source::keys(&loaded);
-                let subject = Subject { source, recorded, guessed, faults, keys, reading };
+                let subject = Subject { source, recorded, guessed, faults, failed, keys, reading };
                 match &loaded {
                     Loaded::KeyValue(history) => self.decide(subject, &history.model(), history.history()),
                     Loaded::Keyed(model, history) => self.decide(subject, model, history),

@@ -43,9 +43,12 @@ impl<M: Model> Finding<'_, M> {
             Verdict::NotLinearizable(_) => style("NOT LINEARIZABLE").red().bold(),
             Verdict::Unknown(_) => style("UNKNOWN").yellow().bold(),
         };
-        let Subject { source, keys, reading, recorded, guessed, .. } = &self.subject;
+        let Subject { source, failed, keys, reading, recorded, guessed, .. } = &self.subject;
         let name = clean(&source.name());
-        let (operations, keys) = (count(self.history.len(), "operation"), count(*keys, "key"));
+        let (mut operations, keys) = (count(self.history.len(), "operation"), count(*keys, "key"));
+        if *failed > 0 {
+            operations += &format!(" without {failed} that failed");
+        }
         let (reading, checking) = (span(nanoseconds(*reading)), span(nanoseconds(self.checking)));
         let mut out =
             format!("{name} ... {word} -- {operations}, {keys}, read in {reading}, checked in {checking}");
@@ -88,6 +91,7 @@ impl<M: Model> Finding<'_, M> {
             "model": self.subject.recorded.name(),
             "model_guessed": self.subject.guessed,
             "operations": self.history.len(),
+            "failed": self.subject.failed,
             "keys": self.subject.keys,
             "read_ns": nanoseconds(self.subject.reading),
             "check_ns": nanoseconds(self.checking),

@@ -73,6 +73,49 @@ fn a_collection_may_be_a_value_a_key_or_an_element() {
     is(&pair("0", ":write", "#{1 2}", "#{2 1}"), "linearizable");
 }
 
+/// Reads that name no key tell that pairs are values.
+#[test]
+fn pairs_are_values_where_reads_name_no_key() {
+    let of = |seen: &str| write("[1 2]") + &write("[1 3]") + &read(seen);
+    is(&of("[1 3]"), "linearizable");
+    is(&of("[1 2]"), "not linearizable");
+    is(
+        &(of("[1 3]") + &pair("0", ":cas", "[[1 3] [4 5]]", "[[1 3] [4 5]]") + &read("[4 5]")),
+        "linearizable",
+    );
+    let add = pair("0", ":add", "[1 2]", "[1 2]");
+    is(&(add.clone() + &read("#{[1 2]}")), "linearizable");
+    is(&(add + &read("#{}")), "not linearizable");
+    let queue = pair("0", ":enqueue", "[1 2]", "[1 2]") + &pair("0", ":enqueue", "[1 3]", "[1 3]");
+    is(&(queue.clone() + &pair("1", ":dequeue", "nil", "[1 2]")), "linearizable");
+    is(&(queue.clone() + &pair("1", ":dequeue", "nil", "[1 3]")), "not linearizable");
+    is(&(queue + &pair("1", ":drain", "nil", "([1 2] [1 3])")), "linearizable");
+    // What is seen without a key may also be a mistake of whoever wrote the file.
+    for mixed in [of("3"), of("[1 3]") + &pair("1", ":read", "[1 nil]", "[1 3]")] {
+        let error = read_text(&mixed, &Options::default()).unwrap_err().to_string();
+        assert!(error.contains("[key value] expected"), "{error}");
+    }
+}
+
+#[test]
+fn columns_may_be_set_apart_by_blanks() {
+    let text = "0  :invoke  :cas  [1  2]\n0  :fail    :cas  [1 2]  :timeout\n\
+                :nemesis :info :start nil\n1  :invoke :read\n1  :ok :read \"a b\"\n";
+    is(text, "not linearizable");
+    is(&text.replace("\"a b\"", "nil"), "linearizable");
+}
+
+/// As a terminal shows a run, from its first line on.
+#[test]
+fn a_log_may_begin_with_what_another_program_says() {
+    let log = "lein run test --workload register\nReflection warning, core.clj:10:3\n\n\
+               INFO [2021-02-08 11:17:57,840] jepsen worker 0 - jepsen.util 0\t:invoke\t:read\tnil\n\
+               INFO [2021-02-08 11:17:57,841] jepsen worker 0 - jepsen.util 0\t:ok\t:read\t5\n";
+    is(log, "not linearizable");
+    let cut: String = log.lines().take(3).map(|line| format!("{line}\n")).collect();
+    assert_eq!(read_text(&cut, &Options::default()).unwrap_err().problem, Problem::UnknownFormat);
+}
+
 #[test]
 fn a_process_with_a_name_that_calls_is_a_client() {
     for (one, other) in [(":a", ":b"), ("\"n1\"", "\"n2\""), ("0", ":b"), (":a", "4294967294")] {
@@ -97,6 +140,24 @@ fn a_process_with_a_name_that_calls_is_a_client() {
     let call = "{:process :a, :type :invoke, :f :read, :value nil}\n";
     let twice = refused(&format!("{call}{call}"));
     assert_eq!(twice, "text:2: process \"a\" calls while its last operation has not returned");
+}
+
+/// What it had called stays open, and is then another client's.
+#[test]
+fn a_process_may_go_on_after_an_uncertain_answer() {
+    let uncertain = |process: &str| {
+        pair(process, ":write", "1", "1").replace(":type :ok", ":type :info")
+            + &pair(process, ":read", "nil", "nil")
+    };
+    for process in ["0", ":a"] {
+        let seen = pair("7", ":read", "nil", "1");
+        is(&(uncertain(process) + &seen), "linearizable");
+        is(&(uncertain(process) + &seen + &pair(process, ":read", "nil", "nil")), "not linearizable");
+    }
+    let recording = read_as("text", uncertain("3").as_bytes(), &Options::default()).unwrap();
+    let Loaded::Keyed(_, history) = recording.loaded else { panic!("a register") };
+    let clients: Vec<u32> = history.operations().iter().map(|operation| operation.client).collect();
+    assert_eq!(clients, [4, 3]);
 }
 
 /// Whose failure it is would be a guess.

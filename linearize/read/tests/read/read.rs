@@ -121,8 +121,9 @@ fn bad_events_are_named_with_their_line() {
     assert!(matches!(problem(cas), (Some(13), Problem::Broken(_))));
     let frob = format!("{JEPSEN}INFO  jepsen.util - 9\t:invoke\t:frob\tnil");
     assert_eq!(problem(frob), (Some(13), Problem::UnknownOperation(":frob".to_owned())));
-    let again = format!("{JEPSEN}INFO  jepsen.util - 2\t:invoke\t:read\tnil");
-    assert_eq!(problem(again), (Some(13), Problem::History(HistoryErrorKind::TwoOpenOperations, 2)));
+    let call = "INFO  jepsen.util - 2\t:invoke\t:read\tnil";
+    let again = problem(format!("{JEPSEN}{call}\n{call}"));
+    assert_eq!(again, (Some(14), Problem::History(HistoryErrorKind::TwoOpenOperations, 2)));
 }
 
 /// Asserts that the text is refused because of this line, and that the message says why.
