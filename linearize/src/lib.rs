@@ -45,7 +45,8 @@
 //! - [`models`] has ten models. `models::registers` takes a register without compare-and-swap for such a key,
 //!   decides others if each value is written once, and finds the usual errors of the rest without any order.
 //!   `models::fifo`, `models::lifo`, `models::whole_set` and `models::equal_steps` decide queues, stacks and
-//!   sets of distinct values, and counters of equal steps, without any search.
+//!   sets of distinct values, and counters of equal steps, without any search, and `models::switch` locks of
+//!   one owner and single elements of sets.
 //! - `recorder` collects a history while clients run; the crate `linearize-read` takes it from files;
 //!   [`generate`] makes it up; [`text`] shows it in a terminal, and the crate `linearize-page` in a
 //!   browser.
@@ -57,8 +58,7 @@
 //!
 //! - *Time limits*: a verdict must not depend on how busy a machine is. Limits count states and bytes.
 //! - *Nondeterministic steps*: let the state be a set of states.
-//! - *Polynomial methods for priority queues* with distinct values (Lee and Mathur 2024), and for sets from
-//!   which elements are taken, too: the search decides those.
+//! - *Polynomial methods for priority queues* with distinct values (Lee and Mathur 2024).
 //!
 //! # What no checker can do
 //!
@@ -77,7 +77,8 @@
 //! | queue, stack | always decided, in time n log n | the search: up to a few waiting values at 1,000 operations of 8 clients |
 //! | register without compare-and-swap | always, in time n log n | nearly always, see below |
 //! | register with compare-and-swap | always, in time n log n, if none that failed says what it saw | the usual errors always, the rest by the search |
-//! | set, by element | the search, an element at a time | the same |
+//! | set, by element | always, in time n log n | always |
+//! | lock of one owner | always, in time n log n | always |
 //! | set read as a whole | always, in time n log n and one look at each element shown | the search: states are few while few adds are under way |
 //! | counter | if one number alone is added always, in time n log n | different numbers: the search, which is fast while few are under way |
 //!

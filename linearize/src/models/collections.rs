@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::marker::PhantomData;
 
 use super::Value;
-use crate::history::History;
+use super::switch::{self, Does, Switched};
+use crate::explain::naming;
+use crate::history::{History, Operation};
 use crate::limits::{Limits, Progress};
 use crate::model::{Decision, Effect, Model};
 use crate::verdict::Explanation;
@@ -158,6 +160,40 @@ impl Model for Set {
 
     fn partition_name(&self, op: &SetOp) -> String {
         op.element().to_string()
+    }
+
+    fn decides(&self) -> bool {
+        true
+    }
+
+    fn decide(
+        &self,
+        history: &History<SetOp, bool>,
+        indices: &[u32],
+        limits: &Limits,
+        _progress: &Progress,
+    ) -> Option<Decision> {
+        Some(switch::decide(self, history, indices, limits))
+    }
+}
+
+impl Switched for Set {
+    fn does(operation: &Operation<SetOp, bool>) -> Option<Does> {
+        Some(match (&operation.op, operation.result) {
+            (SetOp::Insert(_), None | Some(true)) => Does::Turn(true),
+            (SetOp::Remove(_), None | Some(true)) => Does::Turn(false),
+            (SetOp::Insert(_), Some(false)) => Does::See(true),
+            (SetOp::Remove(_), Some(false)) => Does::See(false),
+            (SetOp::Contains(_), seen) => Does::See(seen?),
+        })
+    }
+
+    fn name(&self, operation: &Operation<SetOp, bool>) -> String {
+        naming(self, operation)
+    }
+
+    fn did(op: &SetOp, to: bool) -> String {
+        format!("{} {}", if to { "inserted" } else { "removed" }, op.element())
     }
 }
 

@@ -1,6 +1,9 @@
 //! A lock with owners.
 
-use crate::model::{Effect, Model};
+use super::switch::{self, Does, Switched};
+use crate::history::{History, Operation};
+use crate::limits::{Limits, Progress};
+use crate::model::{Decision, Effect, Model};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +60,21 @@ impl Model for Lock {
         0
     }
 
+    fn decides(&self) -> bool {
+        true
+    }
+
+    /// A lock that one owner alone takes and gives up has two states.
+    fn decide(
+        &self,
+        history: &History<LockOp, bool>,
+        indices: &[u32],
+        limits: &Limits,
+        _progress: &Progress,
+    ) -> Option<Decision> {
+        is_plain(history).then(|| switch::decide(self, history, indices, limits))
+    }
+
     fn describe_op(&self, op: &LockOp) -> String {
         match op {
             LockOp::Acquire { owner } => format!("Acquire for {owner}"),
@@ -67,5 +85,34 @@ impl Model for Lock {
 
     fn describe_state(&self, state: &Option<u32>) -> String {
         state.map_or("free".to_owned(), |owner| format!("held by {owner}"))
+    }
+}
+
+/// Whether there is one owner, and whatever returned has worked.
+fn is_plain(history: &History<LockOp, bool>) -> bool {
+    let owner = |op: &LockOp| match *op {
+        LockOp::Acquire { owner } | LockOp::Release { owner } => Some(owner),
+        LockOp::TryAcquire { .. } => None,
+    };
+    let first = history.operations().first().and_then(|operation| owner(&operation.op));
+    first.is_some()
+        && history
+            .operations()
+            .iter()
+            .all(|operation| owner(&operation.op) == first && operation.result != Some(false))
+}
+
+impl Switched for Lock {
+    fn does(operation: &Operation<LockOp, bool>) -> Option<Does> {
+        Some(Does::Turn(matches!(operation.op, LockOp::Acquire { .. })))
+    }
+
+    fn name(&self, operation: &Operation<LockOp, bool>) -> String {
+        let takes = matches!(operation.op, LockOp::Acquire { .. });
+        format!("{} by client {}", if takes { "Acquire" } else { "Release" }, operation.client)
+    }
+
+    fn did(_op: &LockOp, to: bool) -> String {
+        if to { "taken the lock" } else { "released the lock" }.to_owned()
     }
 }

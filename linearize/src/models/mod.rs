@@ -2,8 +2,8 @@
 //!
 //! Each is a sequential specification of a few lines; the types of their values are free wherever nothing
 //! depends on them. [`key_value`] and the register have methods of their own. So have the queue, the stack
-//! and the set that is read as a whole if no value is put in twice, and the counter if one number alone is
-//! added; all others are checked by the general search.
+//! and the set that is read as a whole if no value is put in twice, the counter if one number alone is added,
+//! the lock of one owner and the set of single elements; all others are checked by the general search.
 
 pub mod any;
 pub mod collections;
@@ -20,6 +20,7 @@ mod register_words;
 mod registers;
 pub mod scalar;
 pub mod stack;
+mod switch;
 pub mod versioned;
 mod whole_set;
 

@@ -402,6 +402,57 @@ fn lock() {
     compare_many(&Lock);
 }
 
+/// As files have them: whoever releases it.
+struct Ownerless;
+
+impl Model for Ownerless {
+    type Op = LockOp;
+    type Result = bool;
+    type State = Option<u32>;
+
+    fn initial(&self) -> Option<u32> {
+        Lock.initial()
+    }
+
+    fn step(&self, state: &Option<u32>, op: &LockOp, result: Option<&bool>) -> Option<Option<u32>> {
+        Lock.step(state, op, result)
+    }
+
+    fn decides(&self) -> bool {
+        true
+    }
+
+    fn decide(
+        &self,
+        history: &History<LockOp, bool>,
+        indices: &[u32],
+        limits: &Limits,
+        progress: &linearize::Progress,
+    ) -> Option<linearize::Decision> {
+        Some(Lock.decide(history, indices, limits, progress).expect("it has one owner"))
+    }
+}
+
+impl Sample for Ownerless {
+    fn random_op(&self, random: &mut Random) -> LockOp {
+        random.pick(&[LockOp::Acquire { owner: 0 }, LockOp::Release { owner: 0 }])
+    }
+
+    fn run(&self, state: &mut Option<u32>, op: &LockOp) -> bool {
+        Lock.run(state, op);
+        true
+    }
+
+    fn other_result(&self, _random: &mut Random, _op: &LockOp, result: &bool) -> bool {
+        *result
+    }
+}
+
+#[test]
+fn lock_without_owners() {
+    compare_many(&Ownerless);
+}
+
 #[test]
 fn counter() {
     compare_many(&Counter);

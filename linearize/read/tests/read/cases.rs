@@ -225,6 +225,43 @@ fn what_was_taken_out_oftener_than_it_was_put_in_is_named() {
     }
 }
 
+/// A lock is taken while it is held, among many that take it in turn.
+#[test]
+fn a_lock_that_was_taken_twice_is_told_in_a_sentence() {
+    let turn = |client: u32| {
+        let event = |kind: &str, function: &str| format!("{client} :{kind} :{function} nil");
+        [
+            event("invoke", "acquire"),
+            event("ok", "acquire"),
+            event("invoke", "release"),
+            event("ok", "release"),
+        ]
+    };
+    let mut lines: Vec<String> = (0..2_000).flat_map(|round| turn(round % 3)).collect();
+    let both = turn(7);
+    lines.splice(6_002..6_002, both[..2].iter().cloned());
+    let (recording, verdict) = log_of(&lines);
+    let (_, says) = found(&recording, &verdict);
+    assert_eq!(
+        says,
+        "no order fits: Acquire by client 0 and Acquire by client 7, but nobody can have released the lock between the first \
+         call and the last return."
+    );
+    // All wait for it from the beginning on, so that only their number tells.
+    let waiting = (10..14).map(|client| format!("{client} :invoke :acquire nil"));
+    lines.splice(0..0, waiting);
+    lines.extend((10..14).map(|client| format!("{client} :ok :acquire nil")));
+    lines.remove(6_006);
+    lines.remove(6_006);
+    let (recording, verdict) = log_of(&lines);
+    let (_, says) = found(&recording, &verdict);
+    assert_eq!(
+        says,
+        "no order fits: Acquire by client 11; by then 2002 operations had taken the lock, but at most 2000 can have released \
+         the lock."
+    );
+}
+
 #[test]
 fn what_is_not_known_to_have_returned_is_not_said_to_have_come_too_late() {
     let text = "0\t:invoke\t:read\tnil\n0\t:ok\t:read\t#{1}\n1\t:invoke\t:add\t1\n";
