@@ -100,6 +100,9 @@ pub(crate) fn told<M: Model>(
     let (key, partition) = (model.partition_name(first), model.partition(first));
     let mut explanation = Explanation { key, partition, kind, operations, context, sentence, minimal: false };
     explanation.minimal = explanation.holds_by(model, history, false);
+    if !explanation.minimal {
+        explanation.sentence += " Whether fewer operations show it is not known.";
+    }
     explanation
 }
 

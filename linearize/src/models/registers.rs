@@ -298,7 +298,7 @@ impl Values {
                 (Kind::LostUpdate, words.lost_update(swaps, sources))
             }
         };
-        let mut explanation = explain::told(model, history, &operations, &context, kind, sentence);
+        let mut explanation = explain::told(model, history, &operations, &context, kind, sentence.clone());
         // A chain of compare-and-swaps may need each value once, so that when it was written does not matter
         // either; and one that was called too late may not have been possible at any time.
         let idle = match flaw {
@@ -308,7 +308,6 @@ impl Values {
         };
         if let Some((needed, idle)) = idle {
             context.push(idle);
-            let sentence = explanation.sentence.clone();
             let fewer = explain::told(model, history, &needed, &context, kind, sentence);
             if fewer.minimal {
                 explanation = fewer;
