@@ -83,6 +83,7 @@ impl fmt::Display for Search {
 ///
 /// # Panics
 /// Inside of a run.
+#[track_caller]
 pub fn explore(bounds: Bounds, main: impl Fn() + Send + Sync + 'static) -> Search {
     let main = Arc::new(main);
     let tree = Tree::new(bounds.preemptions);

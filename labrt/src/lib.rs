@@ -79,14 +79,14 @@
 //!
 //! # How to read
 //!
-//! `run.rs` → `sim/drive.rs` (the loop) → `sim/task.rs` (coroutines, kill) → `sim/park.rs` (waiting and
-//! waking) → `sync/mutex.rs` (the pattern of every primitive) → `real/mod.rs` (the other world).
+//! `run.rs` → `sim/drive.rs` (the loop) → `sim/task.rs` (coroutines) → `sim/kill.rs` → `sim/park.rs` (waiting
+//! and waking) → `sync/mutex.rs` (the pattern of every primitive) → `real/mod.rs` (the other world).
 //!
 //! | files | question |
 //! |---|---|
 //! | `sim/policy.rs`, `sim/explore.rs` | which task runs next? |
 //! | `sim/report.rs`, `sim/circles.rs`, `sim/lock_order.rs` | which thread waits for which? |
-//! | `watchdog.rs`, `stack_trace.rs`, `sim/stack.rs`, `panics.rs`, `exit.rs`, `abort.rs` | what ended the run, or the process? |
+//! | `sim/failing.rs`, `watchdog.rs`, `stack_trace.rs`, `sim/stack.rs`, `panics.rs`, `exit.rs`, `abort.rs` | what ended the run, or the process? |
 //! | `printed.rs`, `trace.rs` | what happened before? |
 //! | `sim/hash_keys.rs`, `thread/local.rs` | what else would make two runs of a seed differ? |
 //!

@@ -46,6 +46,7 @@ impl Node {
     ///
     /// # Panics
     /// Outside of [`crate::run`].
+    #[track_caller]
     pub fn new(name: impl Into<String>) -> Node {
         let name = name.into();
         match mode() {
@@ -127,7 +128,7 @@ impl Node {
         }
         crate::trace::emit("fault", "kill", || format!("{} is killed", self.name()));
         match mode() {
-            Mode::Simulated => sim::task::kill_tasks(Some(self.inner.id), place),
+            Mode::Simulated => sim::kill::kill_tasks(Some(self.inner.id), place),
             Mode::Threads => real::wait_for_end_of(self),
             Mode::Outside => {}
         }
@@ -168,6 +169,7 @@ impl Node {
     ///
     /// # Panics
     /// Unless `rate` is positive and finite.
+    #[track_caller]
     pub fn set_clock_rate(&self, rate: f64) {
         assert!(
             rate > 0.0 && rate.is_finite(),
@@ -224,6 +226,7 @@ impl fmt::Debug for Node {
 ///
 /// # Panics
 /// Outside of [`crate::run`].
+#[track_caller]
 pub fn current() -> Node {
     match mode() {
         Mode::Simulated => sim::with(|sim| sim.nodes[sim.current_node() as usize].clone()),

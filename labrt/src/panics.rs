@@ -130,10 +130,13 @@ pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     }
 }
 
-/// The last panic of a task, which has not been caught yet.
-pub(crate) fn of_task(task: u64) -> PanicInfo {
-    let unknown = || PanicInfo { message: "a panic".to_owned(), location: None, backtrace: None };
-    RECENT.with_borrow(|recent| recent.iter().find(|seen| seen.task == task).map_or_else(unknown, explained))
+/// The last panic of a task, which has not been caught yet, and how many of any tasks came later; None if the
+/// hook has not seen it.
+pub(crate) fn of_task(task: u64) -> Option<(usize, PanicInfo)> {
+    RECENT.with_borrow(|recent| {
+        let age = recent.iter().position(|seen| seen.task == task)?;
+        Some((age, explained(&recent[age])))
+    })
 }
 
 /// A number that stays the same from the hook to where the payload is caught: the address of its text. Other
@@ -180,7 +183,12 @@ fn explained(seen: &Seen) -> PanicInfo {
                          the value)";
     }
     if info.message.ends_with("value: Any { .. }") {
-        info.message += " (if it is of a join: that thread was killed with its node)";
+        info.message +=
+            " (if it is of a join: that thread was killed with its node, or was one of std's and panicked)";
+    }
+    if info.message.contains("PoisonError") {
+        info.message += " (a lock of std is poisoned if a crash, too, unwinds the thread that holds it: use those of \
+                         labrt::sync)";
     }
     info
 }
@@ -195,6 +203,10 @@ fn report_before_abort(message: &str) {
         Mode::Outside => None,
     };
     let Some(Whereabouts { node, thread, task, seed, at }) = here else { return };
+    let before = match mode() {
+        Mode::Simulated => sim::try_with(|sim| sim.known_failure()).flatten(),
+        Mode::Threads | Mode::Outside => real::known_failure(),
+    };
     let panics: Vec<PanicInfo> = RECENT.with_borrow(|recent| {
         recent.iter().filter(|seen| seen.task == task).take(2).map(explained).collect()
     });
@@ -206,9 +218,16 @@ fn report_before_abort(message: &str) {
         text += &format!("{}: {}", place(last), last.message);
         text += last.backtrace.as_deref().map(|trace| format!("\n{trace}")).as_deref().unwrap_or_default();
     }
-    text += "\n  Rust ends the process when a destructor panics while a panic or a kill unwinds its thread.";
+    text += if message == ENDS_THE_PROCESS[0] {
+        "\n  Rust ends the process when a destructor panics while a panic or a kill unwinds its thread."
+    } else {
+        "\n  Rust ends the process when a panic, or a kill, comes to a function that is `extern \"C\"`."
+    };
     if let Some(first) = panics.get(1) {
         text += &format!("\n  An earlier panic of the thread{}: {}", place(first), first.message);
+    }
+    if let Some(failure) = before {
+        text += &format!("\n  The run had failed before: {failure}");
     }
     text += "\n";
     // Not by `eprint!`, which libtest may capture and then lose with the process.

@@ -60,6 +60,7 @@ where
 ///
 /// # Panics
 /// If the range is empty.
+#[track_caller]
 pub fn random_range<T: SampleUniform>(range: impl SampleRange<T>) -> T {
     rng().random_range(range)
 }
@@ -68,6 +69,7 @@ pub fn random_range<T: SampleUniform>(range: impl SampleRange<T>) -> T {
 ///
 /// # Panics
 /// Unless `p` is in [0, 1].
+#[track_caller]
 pub fn random_bool(p: f64) -> bool {
     rng().random_bool(p)
 }

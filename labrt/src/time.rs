@@ -121,5 +121,10 @@ pub(crate) fn run_nanos() -> u64 {
 
 /// The moment of the run at which a time-out of the calling task ends.
 pub(crate) fn deadline_after(timeout: Duration) -> u64 {
-    (Instant::now() + timeout).to_run()
+    let now = match mode() {
+        // Whoever waits does not look at the clock in order to wait.
+        Mode::Simulated => Instant(sim::with(|sim| sim.time_of_current())),
+        Mode::Threads | Mode::Outside => Instant::now(),
+    };
+    (now + timeout).to_run()
 }

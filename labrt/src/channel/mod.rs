@@ -173,9 +173,15 @@ impl<T> Sender<T> {
     /// The message, if there is no room for it or all receivers are gone.
     #[track_caller]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        let place = Location::caller();
+        self.try_send_at(message, Location::caller())
+    }
+
+    fn try_send_at(&self, message: T, place: &'static Location<'static>) -> Result<(), TrySendError<T>> {
         match &self.flavor {
-            SenderFlavor::Real(sender) => sender.try_send(message),
+            SenderFlavor::Real(sender) => {
+                look_real(place);
+                sender.try_send(message)
+            }
             SenderFlavor::Simulated(queue) => {
                 queue.look(Side::Send, place);
                 queue.try_send(message)
@@ -186,16 +192,21 @@ impl<T> Sender<T> {
     /// Number of messages that wait to be received.
     #[track_caller]
     pub fn len(&self) -> usize {
+        let place = Location::caller();
         match &self.flavor {
-            SenderFlavor::Real(sender) => sender.len(),
+            SenderFlavor::Real(sender) => {
+                look_real(place);
+                sender.len()
+            }
             SenderFlavor::Simulated(queue) => {
-                queue.look(Side::Send, Location::caller());
+                queue.look(Side::Send, place);
                 queue.len()
             }
         }
     }
 
     /// Whether no message waits.
+    #[track_caller]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -222,6 +233,13 @@ fn send_real<T>(
             Err(SendTimeoutError::Timeout(back)) if !over => message = back,
             result => return result,
         }
+    }
+}
+
+/// A call that does not wait: a thread that was killed, and only makes such calls, has to end as well.
+fn look_real(place: &'static Location<'static>) {
+    if mode() == Mode::Threads {
+        real::check_at(place);
     }
 }
 
@@ -275,9 +293,15 @@ impl<T> Receiver<T> {
     /// If the channel is empty; a different one if all senders are gone as well.
     #[track_caller]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        let place = Location::caller();
+        self.try_recv_at(Location::caller())
+    }
+
+    fn try_recv_at(&self, place: &'static Location<'static>) -> Result<T, TryRecvError> {
         match &self.flavor {
-            ReceiverFlavor::Real(receiver) => receiver.try_recv(),
+            ReceiverFlavor::Real(receiver) => {
+                look_real(place);
+                receiver.try_recv()
+            }
             ReceiverFlavor::Simulated(queue) => {
                 queue.look(Side::Receive, place);
                 queue.try_recv()
@@ -292,23 +316,30 @@ impl<T> Receiver<T> {
     }
 
     /// The messages that are there now.
+    #[track_caller]
     pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
-        std::iter::from_fn(|| self.try_recv().ok())
+        let place = Location::caller();
+        std::iter::from_fn(move || self.try_recv_at(place).ok())
     }
 
     /// Number of messages that wait to be received.
     #[track_caller]
     pub fn len(&self) -> usize {
+        let place = Location::caller();
         match &self.flavor {
-            ReceiverFlavor::Real(receiver) => receiver.len(),
+            ReceiverFlavor::Real(receiver) => {
+                look_real(place);
+                receiver.len()
+            }
             ReceiverFlavor::Simulated(queue) => {
-                queue.look(Side::Receive, Location::caller());
+                queue.look(Side::Receive, place);
                 queue.len()
             }
         }
     }
 
     /// Whether no message waits.
+    #[track_caller]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

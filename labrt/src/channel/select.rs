@@ -7,7 +7,8 @@ use crossbeam_channel::{Select, SelectedOperation};
 
 use super::simulated::ParkedReceiver;
 use super::{
-    Receiver, ReceiverFlavor, RecvError, SendError, Sender, SenderFlavor, TryRecvError, TrySendError, slice,
+    Receiver, ReceiverFlavor, RecvError, SendError, Sender, SenderFlavor, TryRecvError, TrySendError,
+    look_real, slice,
 };
 use crate::context::{Mode, mode};
 use crate::real;
@@ -107,8 +108,8 @@ macro_rules! __select {
 
 /// One operation of a select.
 pub trait Arm {
-    /// Carries out the operation if that needs no waiting; whether it did.
-    fn attempt(&self) -> bool;
+    /// Carries out the operation, of a select at this line, if that needs no waiting; whether it did.
+    fn attempt(&self, place: &'static Location<'static>) -> bool;
     /// Fails the operation, as if the other end of its channel were gone.
     fn refuse(&self);
     /// Says where the operation waits (simulation).
@@ -163,8 +164,8 @@ impl<'r, T> RecvArm<'r, T> {
 }
 
 impl<T> Arm for RecvArm<'_, T> {
-    fn attempt(&self) -> bool {
-        match self.receiver.try_recv() {
+    fn attempt(&self, place: &'static Location<'static>) -> bool {
+        match self.receiver.try_recv_at(place) {
             Ok(message) => self.choose(Ok(message)),
             Err(TryRecvError::Disconnected) => self.choose(Err(RecvError)),
             Err(TryRecvError::Empty) => {}
@@ -238,9 +239,9 @@ impl<'s, T> SendArm<'s, T> {
 }
 
 impl<T> Arm for SendArm<'_, T> {
-    fn attempt(&self) -> bool {
+    fn attempt(&self, place: &'static Location<'static>) -> bool {
         let Some(message) = self.message.take() else { return false };
-        match self.sender.try_send(message) {
+        match self.sender.try_send_at(message, place) {
             Ok(()) => self.choose(Ok(())),
             Err(TrySendError::Disconnected(message)) => self.choose(Err(SendError(message))),
             Err(TrySendError::Full(message)) => self.message.set(Some(message)),
@@ -294,7 +295,7 @@ fn select_simulated(
     // Which of its channels it will use is not known yet.
     yield_point(place, Access::NONE);
     loop {
-        if attempt_one(arms) || timeout == Some(Duration::ZERO) {
+        if attempt_one(arms, place) || timeout == Some(Duration::ZERO) {
             return;
         }
         if !may_block(deadline, place) {
@@ -322,12 +323,12 @@ fn refuse(arms: &[&dyn Arm], deadline: Option<u64>) {
 }
 
 /// Tries the operations from a random one on; whether one was carried out.
-fn attempt_one(arms: &[&dyn Arm]) -> bool {
+fn attempt_one(arms: &[&dyn Arm], place: &'static Location<'static>) -> bool {
     if arms.is_empty() {
         return false;
     }
     let first = crate::rand::random_range(0..arms.len());
-    (0..arms.len()).any(|i| arms[(first + i) % arms.len()].attempt())
+    (0..arms.len()).any(|i| arms[(first + i) % arms.len()].attempt(place))
 }
 
 fn select_real(arms: &[&dyn Arm], deadline: Option<u64>, place: &'static Location<'static>) {
@@ -335,6 +336,7 @@ fn select_real(arms: &[&dyn Arm], deadline: Option<u64>, place: &'static Locatio
     for arm in arms {
         arm.add(&mut select);
     }
+    look_real(place);
     loop {
         let over = deadline.is_some_and(|deadline| real::run_nanos() >= deadline);
         match real::waiting(|| select.select_timeout(slice(deadline))) {

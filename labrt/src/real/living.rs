@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use super::{HERE, Here};
 use crate::name::Name;
 use crate::node::Node;
+use crate::outcome::Failure;
 use crate::panics::Whereabouts;
 use crate::watchdog::Stubborn;
 
@@ -80,6 +81,13 @@ pub(crate) fn write_whereabouts(text: &mut impl std::fmt::Write) {
         let (name, node) = (&here.name, here.node.name());
         write!(text, "thread `{name}` of `{node}` at {seconds}.{micros:06} s, seed {seed}").ok()
     });
+}
+
+/// The failure of the calling thread's run so far.
+pub(crate) fn known_failure() -> Option<Failure> {
+    let world = HERE.try_with(|here| Some(Arc::clone(&here.try_borrow().ok()?.as_ref()?.world)));
+    // This is asked by a process that is about to end; whoever holds the lock may be the one who asks.
+    world.ok().flatten()?.failure.try_lock()?.clone()
 }
 
 pub(crate) fn whereabouts() -> Option<Whereabouts> {

@@ -18,7 +18,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use living::{LastPlace, Living};
-pub(crate) use living::{whereabouts, write_whereabouts};
+pub(crate) use living::{known_failure, whereabouts, write_whereabouts};
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::{Config, Limits, Sink};
@@ -348,7 +348,7 @@ impl RealWorld {
         if is_killed || !std::thread::panicking() {
             return self.fail(kind, message, None, None);
         }
-        let panic = crate::panics::of_task(0);
+        let Some((_, panic)) = crate::panics::of_task(0) else { return self.fail(kind, message, None, None) };
         let message = format!(
             "{}\nThe panic unwinds the thread, whose destructors do not end: {message}",
             panic.message

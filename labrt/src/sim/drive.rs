@@ -4,8 +4,9 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::kill::kill_tasks;
 use super::policy::Slot;
-use super::task::{TaskCoroutine, kill_tasks, record_panic, resume, spawn};
+use super::task::{TaskCoroutine, record_panic, resume, spawn};
 use super::timers::Action;
 use super::{NO_TASK, Sim, hash_keys, with};
 use crate::config::Config;
@@ -139,7 +140,18 @@ impl Sim {
         if self.pulse.must_stop() {
             self.report_real_time();
         }
+        if self.stopping {
+            // Nothing takes its turn away any more, and it may never give it up.
+            self.give_back(slot, coroutine);
+            return Step::Stop;
+        }
         Step::Run(slot, coroutine)
+    }
+
+    /// The task that was to run is one that could run, once more.
+    fn give_back(&mut self, slot: Slot, coroutine: TaskCoroutine) {
+        self.tasks[slot as usize].coroutine = Some(coroutine);
+        self.make_ready(slot);
     }
 
     pub(super) fn remember_decision(&mut self, slot: Slot) {

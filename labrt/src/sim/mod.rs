@@ -8,7 +8,9 @@ pub(crate) mod circles;
 pub(crate) mod drive;
 mod events;
 pub(crate) mod explore;
+mod failing;
 pub(crate) mod hash_keys;
+pub(crate) mod kill;
 pub(crate) mod lock_order;
 pub(crate) mod park;
 pub(crate) mod policy;
@@ -34,7 +36,7 @@ use timers::Timers;
 
 use crate::config::{Config, Limits, Schedule, Sink};
 use crate::node::Node;
-use crate::outcome::{Decision, Event, Failure, FailureKind};
+use crate::outcome::{Decision, Event, Failure};
 use crate::panics::Whereabouts;
 use crate::watchdog::Pulse;
 
@@ -425,44 +427,6 @@ impl Sim {
         let (node, thread) = self.whoami();
         let task = self.tasks.get(self.current as usize).map_or(u64::MAX, |task| task.serial);
         Whereabouts { node, thread, task, seed: self.seed, at: Duration::from_nanos(self.now) }
-    }
-
-    /// Ends the run with a failure, unless it is already ending.
-    fn fail(&mut self, kind: FailureKind, message: String, location: Option<String>) {
-        self.fail_with(kind, message, location, None);
-    }
-
-    pub(crate) fn fail_with(
-        &mut self,
-        kind: FailureKind,
-        message: String,
-        location: Option<String>,
-        backtrace: Option<String>,
-    ) {
-        if !self.stopping {
-            self.set_failure(kind, message, location, backtrace);
-        }
-    }
-
-    /// As [`Sim::fail`], also if the main task has returned: what goes wrong while the run is cleared away.
-    fn fail_late(&mut self, kind: FailureKind, message: String, location: Option<String>) {
-        if self.failure.is_none() {
-            self.set_failure(kind, message, location, None);
-        }
-    }
-
-    fn set_failure(
-        &mut self,
-        kind: FailureKind,
-        message: String,
-        location: Option<String>,
-        backtrace: Option<String>,
-    ) {
-        let (node, thread) = self.whoami();
-        let at = Duration::from_nanos(self.now);
-        let printed = self.pulse.printed.lines();
-        self.failure = Some(Failure { kind, message, location, node, thread, at, backtrace, printed });
-        self.stopping = true;
     }
 
     #[inline]

@@ -74,6 +74,7 @@ impl Sim {
     ) -> Waiter {
         assert!(self.current != NO_TASK, "a blocking call of the simulation was made outside of its tasks");
         let slot = self.current;
+        self.forget_caught_panic();
         self.tokens += 1;
         let token = self.tokens;
         let task = &mut self.tasks[slot as usize];
@@ -104,9 +105,15 @@ impl Sim {
     }
 
     /// Until when the running task may wait in a destructor while a panic unwinds it; None for other tasks.
-    fn patience(&self) -> Option<u64> {
+    fn patience(&mut self) -> Option<u64> {
         let panicked = std::thread::panicking() && !self.current_is_killed() && self.current_unwinds();
-        panicked.then(|| self.now.saturating_add(PATIENCE))
+        panicked.then(|| {
+            let task = &mut self.tasks[self.current as usize];
+            if task.patience_ends == 0 {
+                task.patience_ends = self.now.saturating_add(PATIENCE);
+            }
+            task.patience_ends
+        })
     }
 
     /// The parked task runs again: whether it was killed meanwhile, and whether its time was over. If its
@@ -367,6 +374,7 @@ pub(crate) fn yield_now(place: &'static Location<'static>) {
         return;
     }
     with(|sim| {
+        sim.forget_caught_panic();
         sim.looks_at_this_instant += 1;
         sim.tasks[sim.current as usize].place = Some(place);
         sim.tasks[sim.current as usize].access = Access::NONE;

@@ -138,14 +138,11 @@ impl Sim {
     /// to its end.
     pub(super) fn fail_unwinding(&mut self, slot: Slot) {
         let caller = std::mem::replace(&mut self.current, slot);
-        let task = &self.tasks[slot as usize];
-        let panic = crate::panics::of_task(task.serial);
-        let message = format!(
-            "{}\nThe panic unwinds the thread, and this keeps it from its end:\n  {}",
-            panic.message,
-            self.describe(task)
-        );
-        self.fail_with(FailureKind::Panic, message, panic.location, panic.backtrace);
+        // It may run again by now, only to learn that it has waited for too long.
+        let phase = std::mem::replace(&mut self.tasks[slot as usize].phase, Phase::Parked);
+        let message = self.describe(&self.tasks[slot as usize]);
+        self.fail(FailureKind::Panic, message, None);
+        self.tasks[slot as usize].phase = phase;
         self.current = caller;
     }
 

@@ -22,6 +22,9 @@ const NANOS_A_READING: u64 = 1000;
 /// end.
 const TURNS_IN_VAIN: u32 = 1_000_000;
 
+/// How often a task that a panic unwinds keeps its turn where it could lose it.
+const TURNS_IN_DESTRUCTORS: u32 = 1000;
+
 /// How many points to switch at, for each of [`crate::Limits::spin_steps`], may be work at one instant.
 const WORK: u64 = 50;
 
@@ -70,9 +73,10 @@ impl Sim {
             task.turns_in_vain += 1;
             return if task.turns_in_vain > TURNS_IN_VAIN { Turn::Dead } else { Turn::Kept };
         }
-        if self.stopping || unwinds {
+        if self.stopping || unwinds && !self.spins_in_destructor() {
             return Turn::Kept;
         }
+        self.forget_caught_panic();
         if self.disturbances.jitter > 0 && policy::below(4, &mut self.schedule_rng) == 0 {
             self.compute_for_a_while();
             return Turn::Lost;
@@ -91,7 +95,18 @@ impl Sim {
         // The task keeps its turn, which needs no switch.
         self.ready.swap_remove(choice);
         self.begin_turn(slot);
-        if self.stopping { Turn::Lost } else { Turn::Kept }
+        if self.stopping {
+            self.make_ready(slot);
+            return Turn::Lost;
+        }
+        Turn::Kept
+    }
+
+    /// Whether the running task, which a panic unwinds, seems to wait in a destructor for others.
+    fn spins_in_destructor(&mut self) -> bool {
+        let task = &mut self.tasks[self.current as usize];
+        task.turns_in_vain += 1;
+        task.turns_in_vain > TURNS_IN_DESTRUCTORS
     }
 
     /// Lets the policy choose among the ready tasks; the position.
@@ -176,13 +191,10 @@ impl Sim {
     #[cold]
     fn report_clock(&mut self) -> bool {
         self.clock_readings = 0;
-        let unwinds = std::thread::panicking() && self.current_unwinds();
         let Some(task) = self.tasks.get_mut(self.current as usize) else { return false };
         if task.killed {
             // It cannot wait, and it need not: see `Task::ahead`.
             task.ahead = task.ahead.saturating_add(NANOS_A_READING * CLOCK_READINGS);
-        }
-        if task.killed || unwinds {
             return false;
         }
         let task = &self.tasks[self.current as usize];

@@ -44,6 +44,7 @@ impl Once {
     }
 
     /// Whether a closure has run to its end.
+    #[track_caller]
     pub fn is_completed(&self) -> bool {
         *self.state.lock() == State::Complete
     }

@@ -1,6 +1,7 @@
 //! Tests of the runtime, each in both worlds where it can be.
 
 mod basics;
+mod causes;
 mod channels;
 mod child;
 mod destructors;
