@@ -73,7 +73,8 @@
 //! thread, its node and the virtual time, and shows what the threads printed before. So do deadlocks (with
 //! the cycle, through locks, joins and channels), a thread that waits for its own lock, spinning while the
 //! clock stands still, the limits of virtual and real time and of memory, endless loops, foreign calls that
-//! block the OS thread, overflowing stacks, and `process::exit`. Two mistakes are warnings that name all
+//! block the OS thread, overflowing stacks, `process::exit`, and a panic of a thread of std's. Whatever ends
+//! a run while a panic unwinds a thread, the panic is told first. Two mistakes are warnings that name all
 //! their lines: a lock held across a blocking call, and locks taken in different orders, also if no deadlock
 //! came of it.
 //!
@@ -86,7 +87,7 @@
 //! |---|---|
 //! | `sim/policy.rs`, `sim/explore.rs` | which task runs next? |
 //! | `sim/report.rs`, `sim/circles.rs`, `sim/lock_order.rs` | which thread waits for which? |
-//! | `sim/failing.rs`, `watchdog.rs`, `stack_trace.rs`, `sim/stack.rs`, `panics.rs`, `exit.rs`, `abort.rs` | what ended the run, or the process? |
+//! | `sim/failing.rs`, `watchdog.rs`, `stack_trace.rs`, `sim/stack.rs`, `panics.rs`, `strangers.rs`, `exit.rs`, `abort.rs` | what ended the run, or the process? |
 //! | `printed.rs`, `trace.rs` | what happened before? |
 //! | `sim/hash_keys.rs`, `thread/local.rs` | what else would make two runs of a seed differ? |
 //!
@@ -124,6 +125,7 @@ mod run;
 pub mod runtime;
 mod sim;
 mod stack_trace;
+mod strangers;
 pub mod sync;
 mod system;
 pub mod thread;

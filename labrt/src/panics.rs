@@ -65,11 +65,12 @@ pub(crate) fn install_hook() {
     HOOK.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            let message = message_of(info.payload());
             if mode() == Mode::Outside {
+                crate::strangers::note(info, &message);
                 previous(info);
                 return;
             }
-            let message = message_of(info.payload());
             if ENDS_THE_PROCESS.contains(&message.as_str()) {
                 report_before_abort(&message);
                 return;
@@ -86,6 +87,9 @@ pub(crate) fn install_hook() {
                 task: note_panic(),
                 simulated: mode() == Mode::Simulated,
             };
+            if mode() == Mode::Threads {
+                real::note_panic(&explained(&seen));
+            }
             RECENT.with_borrow_mut(|recent| {
                 recent.truncate(KEPT - 1);
                 recent.push_front(seen);

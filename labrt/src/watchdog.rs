@@ -5,6 +5,7 @@
 //! blocks the OS thread, and the watchdog names it.
 
 mod helper;
+mod runs;
 mod stubborn;
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -19,9 +20,11 @@ use crate::outcome::{Failure, FailureKind};
 use crate::printed::Printed;
 use crate::sim::policy::Slot;
 use crate::stack_trace;
+use crate::strangers::Strangers;
 use crate::system::{OsThread, number_of_this_thread, resident, used};
 
 pub(crate) use helper::beside;
+pub(crate) use runs::{going_on, is_running, seed_of_a_run};
 pub(crate) use stubborn::Stubborn;
 
 /// How often the watchdog looks.
@@ -34,6 +37,7 @@ const MEMORY_PATIENCE: Duration = Duration::from_millis(100);
 const STOP_NOTHING: u8 = 0;
 const STOP_REAL_TIME: u8 = 1;
 pub(crate) const STOP_MEMORY: u8 = 2;
+const STOP_STRANGER: u8 = 3;
 
 /// What a run publishes of itself.
 #[derive(Default)]
@@ -49,6 +53,7 @@ pub(crate) struct Pulse {
     watched: Mutex<Option<Watched>>,
     /// What the run's threads have printed. It stands here since the watchdog may have to report it.
     pub(crate) printed: Printed,
+    pub(crate) strangers: Strangers,
 }
 
 /// A run on real threads, as the watchdog sees it.
@@ -110,6 +115,11 @@ impl Pulse {
     #[inline]
     pub(crate) fn must_stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed) != STOP_NOTHING
+    }
+
+    /// The run ends at its next call into this crate, with what [`Strangers::failure`] says.
+    pub(crate) fn stop_for_a_stranger(&self) {
+        self.stop.store(STOP_STRANGER, Ordering::Relaxed);
     }
 
     pub(crate) fn stop_reason(&self) -> (FailureKind, String) {
@@ -183,6 +193,9 @@ impl Pulse {
 
     /// Tells the run to end itself at its next call into this crate if it is beyond a limit.
     fn ask_to_stop(&self, watched: &mut Watched, resident: u64) {
+        if self.stop.load(Ordering::Relaxed) == STOP_STRANGER {
+            return;
+        }
         let limit = watched.limits.memory;
         let (shrinks, grows) =
             (resident < watched.resident, watched.resident > 0 && resident > watched.resident);
@@ -374,23 +387,6 @@ struct Registry {
 
 static REGISTRY: Registry = Registry { pulses: Mutex::new(Vec::new()), on_stuck: Mutex::new(None) };
 
-/// Whether the simulation of this number goes on, on whatever OS thread.
-pub(crate) fn is_running(run: u32) -> bool {
-    let pulses = REGISTRY.pulses.lock();
-    pulses.iter().filter_map(Weak::upgrade).any(|pulse| pulse.run.load(Ordering::Relaxed) == run)
-}
-
-/// The seed of a run that goes on, on whatever OS thread, if one does.
-pub(crate) fn seed_of_a_run() -> Option<u64> {
-    // The process is about to end, and a thread that holds one of these locks may be gone.
-    const PATIENCE: Duration = Duration::from_millis(100);
-    let pulses = REGISTRY.pulses.try_lock_for(PATIENCE)?;
-    let going_on =
-        pulses.iter().filter_map(Weak::upgrade).find(|pulse| pulse.ended.load(Ordering::Relaxed) == 0)?;
-    let watched = going_on.watched.try_lock_for(PATIENCE);
-    Some(watched.and_then(|watched| Some(watched.as_ref()?.seed)).unwrap_or_default())
-}
-
 /// Sets what happens when a run is stuck and cannot be ended from within. By default the report goes to
 /// standard error and the process ends with status 101, as after a panic. The handler gets the run's
 /// [`Config::tag`] as well, and runs on the watchdog's thread; when it returns, the run is watched no longer.
@@ -431,6 +427,7 @@ impl Pulse {
             None => (OsThread::current(), number_of_this_thread()),
         };
         self.printed.clear();
+        self.strangers.clear();
         self.stop.store(STOP_NOTHING, Ordering::Relaxed);
         self.ended.store(0, Ordering::Relaxed);
         *watched = Some(Watched {

@@ -5,12 +5,14 @@ use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::{HERE, Here};
 use crate::name::Name;
 use crate::node::Node;
-use crate::outcome::Failure;
-use crate::panics::Whereabouts;
+use crate::panics::{PanicInfo, Whereabouts};
 use crate::watchdog::Stubborn;
 
 /// Where a thread has entered the runtime last. Other threads read it when a run has failed.
@@ -23,12 +25,35 @@ pub(crate) struct LastPlace {
 struct Inner {
     place: AtomicPtr<Location<'static>>,
     waits_for_lock: AtomicBool,
+    has_panicked: AtomicBool,
+    /// The panic that unwinds the thread, and when it began.
+    panic: Mutex<Option<(Instant, PanicInfo)>>,
 }
 
 impl LastPlace {
     #[inline]
     pub(super) fn set(&self, place: &'static Location<'static>) {
         self.inner.place.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+        if self.inner.has_panicked.load(Ordering::Relaxed) && !std::thread::panicking() {
+            self.take_panic();
+        }
+    }
+
+    /// The thread panics. It may catch the panic, which is known at its next call into this crate.
+    pub(super) fn note_panic(&self, panic: PanicInfo) {
+        *self.inner.panic.lock() = Some((Instant::now(), panic));
+        self.inner.has_panicked.store(true, Ordering::Relaxed);
+    }
+
+    /// The panic has come to its end, or was caught.
+    pub(super) fn take_panic(&self) -> Option<(Instant, PanicInfo)> {
+        self.inner.has_panicked.store(false, Ordering::Relaxed);
+        self.inner.panic.lock().take()
+    }
+
+    /// The panic that unwinds the thread, as far as is known.
+    pub(super) fn panic(&self) -> Option<(Instant, PanicInfo)> {
+        self.inner.panic.lock().clone()
     }
 
     /// Whether the thread waits there for a lock.
@@ -81,13 +106,6 @@ pub(crate) fn write_whereabouts(text: &mut impl std::fmt::Write) {
         let (name, node) = (&here.name, here.node.name());
         write!(text, "thread `{name}` of `{node}` at {seconds}.{micros:06} s, seed {seed}").ok()
     });
-}
-
-/// The failure of the calling thread's run so far.
-pub(crate) fn known_failure() -> Option<Failure> {
-    let world = HERE.try_with(|here| Some(Arc::clone(&here.try_borrow().ok()?.as_ref()?.world)));
-    // This is asked by a process that is about to end; whoever holds the lock may be the one who asks.
-    world.ok().flatten()?.failure.try_lock()?.clone()
 }
 
 pub(crate) fn whereabouts() -> Option<Whereabouts> {

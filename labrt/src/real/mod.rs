@@ -4,12 +4,12 @@
 //! was killed or its run has ended, and unwinds the thread then; waiting calls wake up every [`SLICE`] to
 //! look.
 
+mod failing;
 mod living;
 pub(crate) mod pool;
 pub(crate) mod timer;
 mod vain;
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+pub(crate) use failing::{known_failure, note_panic};
 use living::{LastPlace, Living};
-pub(crate) use living::{known_failure, whereabouts, write_whereabouts};
+pub(crate) use living::{whereabouts, write_whereabouts};
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::{Config, Limits, Sink};
@@ -306,7 +307,7 @@ pub(crate) fn wait_for_end_of(node: &Node) {
             PATIENCE.as_secs(),
             Stubborn::titles(&left)
         );
-        world.fail(FailureKind::Stuck, message, None, Stubborn::traces(&left));
+        world.fail(FailureKind::Stuck, message, Stubborn::traces(&left));
     }
 }
 
@@ -328,50 +329,6 @@ impl watchdog::RealRun for RealWorld {
 }
 
 impl RealWorld {
-    fn fail(&self, kind: FailureKind, message: String, location: Option<String>, backtrace: Option<String>) {
-        let mut failure = self.failure.lock();
-        if failure.is_none() && !self.stopping.load(Ordering::Relaxed) {
-            let (node, thread) = here(|here| (here.node.name().to_owned(), here.name.to_string()));
-            let at = self.started.elapsed();
-            let printed = self.pulse.printed.lines();
-            *failure = Some(Failure { kind, message, location, node, thread, at, backtrace, printed });
-        }
-        self.stopping.store(true, Ordering::SeqCst);
-    }
-
-    /// The run is beyond a limit. If a panic unwinds the calling thread, that is the reason: its destructors
-    /// keep it from its end.
-    fn fail_at_limit(&self) {
-        let (kind, message) = self.pulse.stop_reason();
-        let message = message + &self.threads_report();
-        let is_killed = here(|here| here.node.is_killed());
-        if is_killed || !std::thread::panicking() {
-            return self.fail(kind, message, None, None);
-        }
-        let Some((_, panic)) = crate::panics::of_task(0) else { return self.fail(kind, message, None, None) };
-        let message = format!(
-            "{}\nThe panic unwinds the thread, whose destructors do not end: {message}",
-            panic.message
-        );
-        self.fail(FailureKind::Panic, message, panic.location, panic.backtrace);
-    }
-
-    /// A line for each thread: where it was last.
-    fn threads_report(&self) -> String {
-        let main = self.main_place.line("`main` of `main`");
-        let living = self.living.lock();
-        let others = living.values().filter_map(|thread| thread.place.line(&thread.title()));
-        main.into_iter().chain(others).map(|line| format!("\n{line}")).collect()
-    }
-
-    fn record_panic(&self, payload: Box<dyn Any + Send>) {
-        if !payload.is::<Killed>() {
-            let info = crate::panics::take(&*payload);
-            self.fail(FailureKind::Panic, info.message, info.location, info.backtrace);
-            crate::panics::discard(payload);
-        }
-    }
-
     /// The calling thread has ended: drops the values that it had of its own.
     fn drop_locals(&self) {
         if let Err(payload) = catch_unwind(crate::thread::local::drop_all_locals) {
@@ -460,7 +417,8 @@ impl RealWorld {
 
     fn outcome(&self, value: Option<()>, left: &[Stubborn]) -> Outcome<()> {
         let elapsed = self.started.elapsed();
-        let result = match (self.failure.lock().take(), value) {
+        let failure = self.failure.lock().take().or_else(|| self.failure_of_a_stranger());
+        let result = match (failure, value) {
             (Some(failure), _) => Err(failure),
             (None, Some(())) => Ok(()),
             (None, None) => Err(Failure {
@@ -474,7 +432,7 @@ impl RealWorld {
                 printed: self.pulse.printed.lines(),
             }),
         };
-        let mut warnings = Vec::new();
+        let mut warnings = self.pulse.strangers.take_warnings();
         if !left.is_empty() {
             warnings.push(format!("threads that did not end with the run: {}", Stubborn::titles(left)));
         }

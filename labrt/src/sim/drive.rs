@@ -192,6 +192,8 @@ impl Sim {
 
     fn outcome(&mut self, real_time: Duration) -> Outcome<()> {
         self.sink = None;
+        self.fail_by_a_stranger();
+        self.warnings.extend(self.pulse.strangers.take_warnings());
         Outcome {
             result: self.failure.take().map_or(Ok(()), Err),
             stats: Stats {

@@ -1,8 +1,8 @@
 //! The failure of a run, and the panic behind it.
 //!
-//! A panic becomes the run's failure when it has unwound its thread. The destructors that it runs may wait, or
-//! never end, and meanwhile others may notice that the thread is going: their `recv` fails, say. Whatever ends
-//! the run then, the first panic is what its author has to know.
+//! A panic becomes the run's failure when it has unwound its thread. The destructors that it runs may wait,
+//! or never end, and meanwhile others may notice that the thread is going: their `recv` fails, say. Whatever
+//! ends the run then, the first panic is what its author has to know.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::task::Phase;
 use super::{NO_TASK, Sim};
 use crate::outcome::{Failure, FailureKind};
 use crate::panics::PanicInfo;
+use crate::strangers::STRANGER;
 
 impl Sim {
     /// Ends the run with a failure, unless it is already ending.
@@ -47,6 +48,18 @@ impl Sim {
     /// The failure of the run so far.
     pub(crate) fn known_failure(&self) -> Option<Failure> {
         self.failure.clone()
+    }
+
+    /// A thread that the run does not know has panicked, if one has.
+    pub(super) fn fail_by_a_stranger(&mut self) {
+        if self.failure.is_none()
+            && let Some(panic) = self.pulse.strangers.failure()
+        {
+            self.store_failure(FailureKind::Panic, panic);
+            if let Some(failure) = &mut self.failure {
+                failure.thread = STRANGER.to_owned();
+            }
+        }
     }
 
     fn set_failure(&mut self, kind: FailureKind, message: String, location: Option<String>) {

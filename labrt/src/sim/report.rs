@@ -180,6 +180,7 @@ impl Sim {
     }
 
     pub(super) fn report_real_time(&mut self) {
+        self.fail_by_a_stranger();
         let (kind, message) = self.pulse.stop_reason();
         let report = self.waiting_report();
         self.fail(kind, format!("{message}\n{report}"), None);

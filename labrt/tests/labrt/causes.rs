@@ -227,13 +227,13 @@ fn a_run_that_has_failed_lets_no_thread_go_on_for_ever() {
 }
 
 labrt::thread_local! {
-    static AT_END: std::cell::RefCell<Vec<AtEnd<fn()>>> = const { std::cell::RefCell::new(Vec::new()) };
+    static AT_END: std::cell::Cell<Option<AtEnd<fn()>>> = const { std::cell::Cell::new(None) };
 }
 
 #[test]
 fn a_panic_in_a_local_of_the_main_thread_is_a_failure() {
     for config in [Config::simulated(1), Config::threads(1)] {
-        let main = || AT_END.with_borrow_mut(|values| values.push(AtEnd(|| panic!("at the end"))));
+        let main = || AT_END.set(Some(AtEnd(|| panic!("at the end"))));
         let outcome = run(config, main);
         assert_eq!(outcome.result.unwrap_err().message, "at the end");
     }
@@ -333,4 +333,85 @@ fn a_poisoned_lock_of_std_is_explained() {
         *lock.lock().unwrap() += 1;
     });
     assert!(failure.message.contains("use those of labrt::sync"), "{failure}");
+}
+
+#[test]
+fn a_panic_on_a_real_thread_is_told_when_the_limit_is_reached() {
+    let limits = Limits { real_time: 100 * MS, ..Limits::default() };
+    let outcome = run(Config::threads(1).limits(limits), || {
+        thread::spawn_named("guilty", || {
+            let _polls = AtEnd(|| {
+                for _ in 0..100 {
+                    thread::sleep(5 * MS);
+                }
+            });
+            panic!("the cause") // on a real thread
+        });
+        thread::sleep(LONG);
+    });
+    let failure = outcome.result.unwrap_err();
+    assert_eq!((failure.kind, failure.thread.as_str()), (FailureKind::Panic, "guilty"), "{failure}");
+    assert!(failure.message.starts_with("the cause\n"), "{failure}");
+    assert!(failure.location.as_ref().unwrap().contains(&line_of("// on a real thread")), "{failure}");
+}
+
+#[test]
+fn what_comes_of_a_panic_on_a_real_thread_does_not_hide_it() {
+    let outcome = run(Config::threads(1), || {
+        let (sender, receiver) = channel::unbounded::<()>();
+        thread::spawn_named("guilty", move || {
+            let _waits = AtEnd(|| thread::sleep(50 * MS));
+            let _sender = sender;
+            let caught = catch_unwind(|| panic!("caught"));
+            assert!(caught.is_err());
+            thread::sleep(MS);
+            panic!("the cause")
+        });
+        receiver.recv().expect("the consequence");
+    });
+    let failure = outcome.result.unwrap_err();
+    assert!(failure.message.starts_with("the cause\n"), "{failure}");
+    assert!(failure.message.contains("`main` of `main` panicked as well"), "{failure}");
+}
+
+/// In a process of its own: which run a thread of std belongs to is known if one goes on.
+#[test]
+fn a_thread_of_std_that_panics_fails_the_run() {
+    const NAME: &str = "causes::a_thread_of_std_that_panics_fails_the_run";
+    fn of_std(work: fn()) -> impl FnOnce() + Send + 'static {
+        move || {
+            let _ = std::thread::spawn(work).join();
+            thread::sleep(MS);
+        }
+    }
+    if !is_child() {
+        let ended = run_as_child(NAME);
+        assert!(ended.success, "{}", ended.text);
+        return;
+    }
+    for config in [Config::simulated(1), Config::threads(1)] {
+        let failure = run(config.clone(), of_std(|| panic!("unseen"))).result.unwrap_err(); // of std
+        assert_eq!((failure.kind, failure.thread.as_str()), (FailureKind::Panic, "std::thread"), "{failure}");
+        assert!(failure.message.contains("a thread of std, which belongs to no run, panicked: unseen"));
+        assert!(failure.location.unwrap().contains(&line_of("// of std")));
+
+        // A panic that the thread itself catches is its own affair, and the next run has none.
+        let outcome = run(config.clone(), of_std(|| drop(catch_unwind(|| panic!("caught")))));
+        outcome.result.unwrap();
+
+        // Those of the harness and of the framework are told elsewhere.
+        let outcome = run(config, || {
+            let beside = || labrt::runtime::beside(|| panic!("beside"));
+            labrt::runtime::catch_panic(beside).unwrap_err()
+        });
+        assert!(outcome.result.unwrap().contains("beside"));
+    }
+    let waits = || {
+        std::thread::spawn(|| panic!("unseen"));
+        loop {
+            thread::sleep(MS);
+        }
+    };
+    let outcome: Outcome<()> = run(Config::simulated(1), waits);
+    assert!(outcome.result.unwrap_err().message.contains("unseen"));
 }

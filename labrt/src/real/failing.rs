@@ -1,0 +1,123 @@
+//! The failure of a run on real threads, and the panic behind it: as `sim/failing.rs`.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{HERE, RealWorld, here};
+use crate::outcome::{Failure, FailureKind};
+use crate::panics::PanicInfo;
+use crate::sim::task::Killed;
+use crate::strangers::STRANGER;
+
+/// Who fails: node and thread.
+type Who = (String, String);
+
+/// The failure of the calling thread's run so far.
+pub(crate) fn known_failure() -> Option<Failure> {
+    let world = HERE.try_with(|here| Some(Arc::clone(&here.try_borrow().ok()?.as_ref()?.world)));
+    // This is asked by a process that is about to end; whoever holds the lock may be the one who asks.
+    world.ok().flatten()?.failure.try_lock()?.clone()
+}
+
+/// The calling thread panics.
+pub(crate) fn note_panic(panic: &PanicInfo) {
+    let place = HERE.try_with(|here| Some(here.try_borrow().ok()?.as_ref()?.place.clone()));
+    if let Ok(Some(place)) = place {
+        place.note_panic(panic.clone());
+    }
+}
+
+impl RealWorld {
+    pub(super) fn fail(&self, kind: FailureKind, message: String, backtrace: Option<String>) {
+        self.store_failure(kind, PanicInfo { message, location: None, backtrace }, whoami());
+    }
+
+    fn store_failure(&self, kind: FailureKind, what: PanicInfo, who: Who) {
+        let mut failure = self.failure.lock();
+        if failure.is_none() && !self.stopping.load(Ordering::Relaxed) {
+            *failure = Some(self.failure_of(kind, what, who));
+        }
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    fn failure_of(&self, kind: FailureKind, what: PanicInfo, (node, thread): Who) -> Failure {
+        let PanicInfo { message, location, backtrace } = what;
+        let (at, printed) = (self.started.elapsed(), self.pulse.printed.lines());
+        Failure { kind, message, location, node, thread, at, backtrace, printed }
+    }
+
+    /// The run is beyond a limit. If a panic unwinds one of its threads, that is the reason: the destructors
+    /// of that thread keep it from its end.
+    pub(super) fn fail_at_limit(&self) {
+        if let Some(panic) = self.pulse.strangers.failure() {
+            return self.store_failure(FailureKind::Panic, panic, stranger());
+        }
+        let (kind, message) = self.pulse.stop_reason();
+        let message = message + &self.threads_report();
+        let Some((_, panic, who)) = self.first_panic() else { return self.fail(kind, message, None) };
+        let message = format!(
+            "{}\nThe panic unwinds the thread, whose destructors do not end: {message}",
+            panic.message
+        );
+        self.store_failure(FailureKind::Panic, PanicInfo { message, ..panic }, who);
+    }
+
+    /// A thread that the run does not know has panicked, if one has.
+    pub(super) fn failure_of_a_stranger(&self) -> Option<Failure> {
+        let panic = self.pulse.strangers.failure()?;
+        Some(self.failure_of(FailureKind::Panic, panic, stranger()))
+    }
+
+    /// The panics that unwind threads, as far as is known: the first, and whose it is.
+    fn first_panic(&self) -> Option<(Instant, PanicInfo, Who)> {
+        let main = || ("main".to_owned(), "main".to_owned());
+        let main = self.main_place.panic().map(|(at, panic)| (at, panic, main()));
+        let living = self.living.lock();
+        let others = living.values().filter_map(|thread| {
+            let (at, panic) = thread.place.panic()?;
+            Some((at, panic, (thread.node.name().to_owned(), thread.name.to_string())))
+        });
+        main.into_iter().chain(others).min_by_key(|&(at, ..)| at)
+    }
+
+    /// A line for each thread: where it was last.
+    fn threads_report(&self) -> String {
+        let main = self.main_place.line("`main` of `main`");
+        let living = self.living.lock();
+        let others = living.values().filter_map(|thread| thread.place.line(&thread.title()));
+        main.into_iter().chain(others).map(|line| format!("\n{line}")).collect()
+    }
+
+    pub(super) fn record_panic(&self, payload: Box<dyn Any + Send>) {
+        let own = here(|here| here.place.take_panic());
+        if payload.is::<Killed>() {
+            return;
+        }
+        let info = crate::panics::take(&*payload);
+        let began = own.map_or_else(Instant::now, |(began, _)| began);
+        match self.first_panic().filter(|&(first, ..)| first < began) {
+            None => self.store_failure(FailureKind::Panic, info, whoami()),
+            Some((_, first, who)) => {
+                let (node, thread) = whoami();
+                let place = info.location.map_or_else(String::new, |place| format!(" ({place})"));
+                let message = format!(
+                    "{}\nThe panic unwinds the thread, and before it came to its end, `{thread}` of `{node}` panicked \
+                     as well{place}: {}",
+                    first.message, info.message
+                );
+                self.store_failure(FailureKind::Panic, PanicInfo { message, ..first }, who);
+            }
+        }
+        crate::panics::discard(payload);
+    }
+}
+
+fn whoami() -> Who {
+    here(|here| (here.node.name().to_owned(), here.name.to_string()))
+}
+
+fn stranger() -> Who {
+    ("main".to_owned(), STRANGER.to_owned())
+}
