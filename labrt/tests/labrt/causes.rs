@@ -226,8 +226,10 @@ fn a_run_that_has_failed_lets_no_thread_go_on_for_ever() {
     }
 }
 
+type Last = AtEnd<fn()>;
+
 labrt::thread_local! {
-    static AT_END: std::cell::Cell<Option<AtEnd<fn()>>> = const { std::cell::Cell::new(None) };
+    static AT_END: std::cell::Cell<Option<Last>> = const { std::cell::Cell::new(None) };
 }
 
 #[test]
