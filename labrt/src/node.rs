@@ -52,7 +52,7 @@ impl Node {
         match mode() {
             Mode::Simulated => sim::with(|sim| {
                 let node = Node::with_id(sim.nodes.len() as u32, name);
-                sim.pulse.name_node(node.id().0, node.name());
+                sim.pulse.name_node(node.id().0, node.shared_name());
                 sim.nodes.push(node.clone());
                 node
             }),
@@ -63,10 +63,10 @@ impl Node {
 
     /// The node of the main closure.
     pub(crate) fn root() -> Node {
-        Node::with_id(0, "main".to_owned())
+        Node::with_id(0, "main")
     }
 
-    pub(crate) fn with_id(id: u32, name: String) -> Node {
+    pub(crate) fn with_id(id: u32, name: impl Into<Arc<str>>) -> Node {
         let clock = Clock { since: 0, showed: 0, rate: 1.0 };
         Node {
             inner: Arc::new(Inner {

@@ -7,8 +7,9 @@
 use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::panics::PanicInfo;
 use crate::watchdog::{Pulse, going_on};
@@ -19,6 +20,8 @@ pub(crate) const STRANGER: &str = "std::thread";
 /// What a run knows of the panics of strangers while it goes on.
 #[derive(Default)]
 pub(crate) struct Strangers {
+    /// Whether there is anything in the state, or about to be: mostly there is not.
+    any: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -31,16 +34,29 @@ struct State {
 
 impl Strangers {
     pub(crate) fn clear(&self) {
-        *self.state.lock() = State::default();
+        if self.any.swap(false, Ordering::SeqCst) {
+            *self.state.lock() = State::default();
+        }
     }
 
     /// The panic that fails the run.
     pub(crate) fn failure(&self) -> Option<PanicInfo> {
-        self.state.lock().failure.clone()
+        if self.has_any() { self.state.lock().failure.clone() } else { None }
     }
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.state.lock().warnings)
+        if self.has_any() { std::mem::take(&mut self.state.lock().warnings) } else { Vec::new() }
+    }
+
+    fn has_any(&self) -> bool {
+        self.any.load(Ordering::SeqCst)
+    }
+
+    /// The state, which is decided when the guard goes.
+    fn decide(&self) -> MutexGuard<'_, State> {
+        let state = self.state.lock();
+        self.any.store(true, Ordering::SeqCst);
+        state
     }
 }
 
@@ -52,7 +68,7 @@ pub(crate) fn note(info: &PanicHookInfo<'_>, message: &str) {
         return;
     };
     // Whoever asks for the result of that run waits until this is decided.
-    let mut state = run.strangers.state.lock();
+    let mut state = run.strangers.decide();
     let trace = Backtrace::force_capture();
     if state.failure.is_some() || !ends_a_thread(&trace.to_string()) {
         return;
@@ -75,7 +91,7 @@ fn note_in_all(runs: &[Arc<Pulse>], info: &PanicHookInfo<'_>, message: &str) {
     for run in runs {
         let warning =
             format!("{}{place}. Several runs go on, and it may be of another one", in_words(message));
-        run.strangers.state.lock().warnings.push(warning);
+        run.strangers.decide().warnings.push(warning);
     }
 }
 

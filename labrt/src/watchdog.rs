@@ -69,7 +69,7 @@ pub(crate) trait RealRun: Send + Sync {
 
 #[derive(Default)]
 struct Names {
-    nodes: Vec<String>,
+    nodes: Vec<Arc<str>>,
     tasks: Vec<(u32, Name)>,
 }
 
@@ -137,10 +137,10 @@ impl Pulse {
         (crate::sim::kind_of(code), message)
     }
 
-    pub(crate) fn name_node(&self, node: u32, name: &str) {
+    pub(crate) fn name_node(&self, node: u32, name: Arc<str>) {
         let mut names = self.names.lock();
         names.nodes.truncate(node as usize);
-        names.nodes.push(name.to_owned());
+        names.nodes.push(name);
     }
 
     pub(crate) fn name_task(&self, slot: Slot, node: u32, name: &Name) {
@@ -177,7 +177,7 @@ impl Pulse {
         let names = self.names.lock();
         let current = self.current.load(Ordering::Relaxed) as usize;
         let (node, task) = names.tasks.get(current).cloned().unwrap_or((0, Name::from("scheduler")));
-        (names.nodes.get(node as usize).cloned().unwrap_or_default(), task.to_string())
+        (names.nodes.get(node as usize).map(ToString::to_string).unwrap_or_default(), task.to_string())
     }
 
     /// Looks once; a failure if the run is stuck and cannot end itself.
@@ -400,7 +400,7 @@ thread_local! {
 }
 
 /// Lets the watchdog look at a run that starts on this OS thread.
-pub(crate) fn watch_this_thread(config: &Config) -> Arc<Pulse> {
+pub(crate) fn watch_this_thread(config: &Config, now: Instant) -> Arc<Pulse> {
     static DOG: Once = Once::new();
     DOG.call_once(|| {
         let builder = std::thread::Builder::new().name("labrt-watchdog".to_owned());
@@ -413,15 +413,14 @@ pub(crate) fn watch_this_thread(config: &Config) -> Arc<Pulse> {
             REGISTRY.pulses.lock().push(Arc::downgrade(&pulse));
             pulse
         });
-        pulse.begin(config);
+        pulse.begin(config, now);
         Arc::clone(pulse)
     })
 }
 
 impl Pulse {
-    fn begin(&self, config: &Config) {
+    fn begin(&self, config: &Config, now: Instant) {
         let mut watched = self.watched.lock();
-        let now = Instant::now();
         let (thread, number) = match watched.take() {
             Some(watched) => (watched.thread, watched.number),
             None => (OsThread::current(), number_of_this_thread()),

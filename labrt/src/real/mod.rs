@@ -361,7 +361,7 @@ impl RealWorld {
 #[inline(never)]
 pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
     crate::sim::stack::watch_overflows();
-    let pulse = watchdog::watch_this_thread(config);
+    let pulse = watchdog::watch_this_thread(config, Instant::now());
     let root = Node::root();
     let world = Arc::new(RealWorld {
         seed: config.seed,

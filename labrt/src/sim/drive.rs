@@ -26,14 +26,15 @@ enum Step {
 /// Runs `main` as the first task of a new simulation on this OS thread.
 pub(crate) fn run(config: &Config, main: Job) -> Outcome<()> {
     let started = Instant::now();
-    let pulse = watchdog::watch_this_thread(config);
+    let pulse = watchdog::watch_this_thread(config, started);
     with(|sim| {
         sim.reset(config);
         pulse.begin_simulation(sim.run);
         sim.pulse = Arc::clone(&pulse);
-        sim.nodes.push(Node::root());
+        let root = Node::root();
+        pulse.name_node(0, root.shared_name());
+        sim.nodes.push(root);
     });
-    pulse.name_node(0, "main");
     crate::exit::watch_this_thread();
     let mode = context::enter(Mode::Simulated);
     hash_keys::enter(config.seed);

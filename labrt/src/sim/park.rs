@@ -74,7 +74,6 @@ impl Sim {
     ) -> Waiter {
         assert!(self.current != NO_TASK, "a blocking call of the simulation was made outside of its tasks");
         let slot = self.current;
-        self.forget_caught_panic();
         self.tokens += 1;
         let token = self.tokens;
         let task = &mut self.tasks[slot as usize];
@@ -87,6 +86,9 @@ impl Sim {
         }
         task.place = Some(place);
         task.has_deadline = deadline.is_some();
+        if task.unwinds {
+            self.forget_caught_panic();
+        }
         // A wait of no time is only a look.
         self.looks_at_this_instant += u64::from(deadline.is_some_and(|deadline| deadline <= self.now));
         let waiter = Waiter { slot, token };
@@ -391,6 +393,33 @@ pub(crate) fn yield_point(place: &'static Location<'static>, access: Access) {
     if with(|sim| sim.yield_point(place, access)) {
         end_stride(place);
     }
+}
+
+/// A lock for which nobody waits has been given up, which is a free yield point.
+#[inline]
+pub(crate) fn release_and_yield(lock: u64, place: &'static Location<'static>) {
+    let is_over = with(|sim| {
+        sim.lock_released(lock);
+        sim.yield_point(place, Access::NONE)
+    });
+    if is_over {
+        end_stride(place);
+    }
+}
+
+/// A free yield point, and whether a wait may begin behind it: the task is not killed, and the deadline has
+/// not come.
+#[inline]
+pub(crate) fn may_wait(access: Access, deadline: Option<u64>, place: &'static Location<'static>) -> bool {
+    let (is_over, killed, now) =
+        with(|sim| (sim.yield_point(place, access), sim.current_is_killed(), sim.now));
+    if !is_over && !killed {
+        return deadline.is_none_or(|deadline| now < deadline);
+    }
+    if is_over {
+        end_stride(place);
+    }
+    may_block(deadline, place) && deadline.is_none_or(|deadline| with(|sim| sim.now) < deadline)
 }
 
 /// The running task has come to the end of its stride.

@@ -3,9 +3,9 @@
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{MutexGuard, entry, exit};
+use super::{MutexGuard, access, entry, exit};
 use crate::context::{Mode, mode};
-use crate::sim::park::{WaitQueue, Wake, any_spurious_wakes, may_block, yield_now};
+use crate::sim::park::{WaitQueue, Wake, any_spurious_wakes, may_wait, yield_now};
 use crate::sim::task::{On, Wait};
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, sim};
@@ -166,13 +166,12 @@ impl Condvar {
     fn may_wait(&self, deadline: Option<u64>, place: &'static Location<'static>) -> bool {
         // Between the caller's test and the parking another thread may change what was tested, if it does so
         // without this lock, and wake no thread.
-        entry(place, &self.waiters, true);
         match mode() {
-            Mode::Simulated => {
-                may_block(deadline, place)
-                    && deadline.is_none_or(|deadline| sim::with(|sim| sim.now) < deadline)
+            Mode::Simulated => may_wait(access(&self.waiters, true), deadline, place),
+            Mode::Threads => {
+                real::check_at(place);
+                real::may_block()
             }
-            Mode::Threads => real::may_block(),
             Mode::Outside => true,
         }
     }
