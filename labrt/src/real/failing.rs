@@ -37,7 +37,18 @@ impl RealWorld {
     fn store_failure(&self, kind: FailureKind, what: PanicInfo, who: Who) {
         let mut failure = self.failure.lock();
         if failure.is_none() && !self.stopping.load(Ordering::Relaxed) {
-            *failure = Some(self.failure_of(kind, what, who));
+            // Whatever it is may have come of the panic of a thread that the run does not know.
+            *failure = match self.failure_of_a_stranger() {
+                Some(Failure { message, .. }) if message == what.message => {
+                    Some(self.failure_of(kind, what, who))
+                }
+                Some(Failure { message, location, backtrace, .. }) => {
+                    let message = format!("{message}\nThe run came to this then: {}", what.message);
+                    let what = PanicInfo { message, location, backtrace };
+                    Some(self.failure_of(FailureKind::Panic, what, stranger()))
+                }
+                None => Some(self.failure_of(kind, what, who)),
+            };
         }
         self.stopping.store(true, Ordering::SeqCst);
     }

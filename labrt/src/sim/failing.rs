@@ -55,10 +55,8 @@ impl Sim {
         if self.failure.is_none()
             && let Some(panic) = self.pulse.strangers.failure()
         {
-            self.store_failure(FailureKind::Panic, panic);
-            if let Some(failure) = &mut self.failure {
-                failure.thread = STRANGER.to_owned();
-            }
+            let node = self.whoami().0;
+            self.put_failure(FailureKind::Panic, panic, (node, STRANGER.to_owned()));
         }
     }
 
@@ -99,7 +97,20 @@ impl Sim {
     }
 
     fn store_failure(&mut self, kind: FailureKind, what: PanicInfo) {
-        let (node, thread) = self.whoami();
+        // Whatever it is may have come of the panic of a thread that the run does not know.
+        self.fail_by_a_stranger();
+        match &mut self.failure {
+            Some(failure) if failure.thread == STRANGER => {
+                failure.message += &format!("\nThe run came to this then: {}", what.message);
+            }
+            _ => {
+                let who = self.whoami();
+                self.put_failure(kind, what, who);
+            }
+        }
+    }
+
+    fn put_failure(&mut self, kind: FailureKind, what: PanicInfo, (node, thread): (String, String)) {
         let at = Duration::from_nanos(self.now);
         let printed = self.pulse.printed.lines();
         let PanicInfo { message, location, backtrace } = what;

@@ -118,7 +118,12 @@ impl Sim {
     }
 
     pub(super) fn deadlock_report(&self) -> String {
-        format!("every thread waits and no timer is left\n{}", self.waiting_report())
+        let report = format!("every thread waits and no timer is left\n{}", self.waiting_report());
+        let main_receives = |task: &Task| task.serial == 0 && matches!(task.wait.on, On::Message(_));
+        if self.cycle().is_some() || !self.tasks.iter().any(main_receives) {
+            return report;
+        }
+        report + "\n  (`main` waits for a message as long as a sender exists; drop those that send no more)"
     }
 
     /// Whether the waiting of `from` ends at `to`: `to` holds the lock that `from` waits for, or that its

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::fmt::{self, Write};
 use std::io;
-use std::sync::{Once, OnceLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Once, OnceLock};
 
 use corosensei::stack::{DefaultStack, Stack, StackPointer};
 use parking_lot::Mutex;
@@ -76,6 +77,38 @@ pub(crate) fn holds((lowest, highest): (usize, usize), word: usize) -> bool {
 /// A stack of the pool.
 pub(crate) struct TaskStack {
     memory: DefaultStack,
+    _counted: Counted,
+}
+
+/// Stacks that this process has.
+static STACKS: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them.
+struct Counted;
+
+impl Counted {
+    /// None if the system allows no more. Where it does, others fail first: the allocator has no way to say
+    /// whose fault it is.
+    fn new() -> Option<Counted> {
+        static MOST: LazyLock<usize> = LazyLock::new(most_stacks);
+        let counted = Counted;
+        (STACKS.fetch_add(1, Ordering::Relaxed) < *MOST).then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        STACKS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Linux gives a process so many pieces of memory. A stack and its guard page are two.
+fn most_stacks() -> usize {
+    /// For everything else.
+    const SPARED: usize = 4000;
+    let pieces = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
+    let pieces = pieces.and_then(|pieces| pieces.trim().parse::<usize>().ok());
+    pieces.map_or(usize::MAX, |pieces| pieces.saturating_sub(SPARED) / 2)
 }
 
 impl TaskStack {
@@ -141,9 +174,11 @@ fn take_inherited_or_new() -> io::Result<TaskStack> {
 
 fn new_stack() -> io::Result<TaskStack> {
     watch_overflows();
+    let no_more = || io::Error::other("the system allows a process no more of them (vm.max_map_count)");
+    let counted = Counted::new().ok_or_else(no_more)?;
     let memory = DefaultStack::new(STACK_SIZE)?;
     keep_pages_small(&memory);
-    Ok(TaskStack { memory })
+    Ok(TaskStack { memory, _counted: counted })
 }
 
 /// Lets an overflow name its thread, once for the process.

@@ -96,6 +96,7 @@ impl Condvar {
         let woke = match mode() {
             Mode::Simulated => self.waiters.wake_one(),
             Mode::Threads | Mode::Outside => {
+                self.must_have_no_simulated_waiters(place);
                 self.notifications.fetch_add(1, Ordering::SeqCst);
                 self.inner.notify_one()
             }
@@ -112,11 +113,21 @@ impl Condvar {
         match mode() {
             Mode::Simulated => self.waiters.wake_all(),
             Mode::Threads | Mode::Outside => {
+                self.must_have_no_simulated_waiters(place);
                 self.notifications.fetch_add(1, Ordering::SeqCst);
                 self.inner.notify_all();
             }
         }
         exit(place);
+    }
+
+    /// A thread of std cannot wake a simulated one: which of them runs is the seed's to decide.
+    fn must_have_no_simulated_waiters(&self, place: &'static Location<'static>) {
+        assert!(
+            self.waiters.is_empty(),
+            "threads of a simulation wait for the notification at {place}, which comes from outside of it: start \
+             the thread by labrt::thread"
+        );
     }
 
     /// Waits until notified or until the run's clock shows `deadline`; whether the time was over.

@@ -408,6 +408,16 @@ fn a_thread_of_std_that_panics_fails_the_run() {
         });
         assert!(outcome.result.unwrap().contains("beside"));
     }
+    for config in [Config::simulated(1), Config::threads(1)] {
+        let unwraps = || std::thread::spawn(|| panic!("unseen")).join().unwrap();
+        let failure = run(config, unwraps).result.unwrap_err();
+        assert_eq!(failure.thread, "std::thread", "{failure}");
+        assert!(failure.message.contains("panicked: unseen"), "{failure}");
+        assert!(
+            failure.message.contains("The run came to this then: called `Result::unwrap()`"),
+            "{failure}"
+        );
+    }
     let waits = || {
         std::thread::spawn(|| panic!("unseen"));
         loop {
@@ -416,4 +426,55 @@ fn a_thread_of_std_that_panics_fails_the_run() {
     };
     let outcome: Outcome<()> = run(Config::simulated(1), waits);
     assert!(outcome.result.unwrap_err().message.contains("unseen"));
+}
+
+/// In a process of its own: the stacks fill what the system gives it.
+#[test]
+fn more_threads_than_the_system_has_pieces_of_memory_for_are_a_failure() {
+    const NAME: &str = "causes::more_threads_than_the_system_has_pieces_of_memory_for_are_a_failure";
+    if is_child() {
+        let leaks = || (0..100_000).for_each(|_| drop(thread::spawn(|| thread::sleep(LONG)))); // leaks them
+        for _ in 0..2 {
+            let failure = fails(1, leaks);
+            assert!(failure.message.contains("no room for another thread's stack beside"), "{failure}");
+            assert!(failure.location.unwrap().contains(&line_of("// leaks them")));
+        }
+        return;
+    }
+    let ended = run_as_child(NAME);
+    assert!(ended.success, "{}", ended.text);
+}
+
+/// In a process of its own, since the panic is of a thread that no run knows.
+#[test]
+fn a_notification_from_outside_of_the_simulation_is_named() {
+    const NAME: &str = "causes::a_notification_from_outside_of_the_simulation_is_named";
+    if is_child() {
+        let failure = fails(1, || {
+            let (lock, changed) = (Mutex::new(false), Arc::new(labrt::sync::Condvar::new()));
+            let of_std = Arc::clone(&changed);
+            thread::spawn(move || {
+                thread::sleep(MS);
+                let _ = std::thread::spawn(move || of_std.notify_all()).join(); // from outside
+            });
+            changed.wait(&mut lock.lock());
+        });
+        assert!(failure.message.contains("start the thread by labrt::thread"), "{failure}");
+        assert!(failure.message.contains(&line_of("// from outside")), "{failure}");
+        return;
+    }
+    let ended = run_as_child(NAME);
+    assert!(ended.success, "{}", ended.text);
+}
+
+#[test]
+fn a_receiver_that_keeps_a_sender_itself_is_told_so() {
+    let failure = fails(1, || {
+        let (sender, receiver) = channel::unbounded();
+        let other = sender.clone();
+        thread::spawn(move || other.send(1));
+        assert_eq!(receiver.iter().count(), 1);
+        drop(sender);
+    });
+    assert!(failure.message.contains("drop those that send no more"), "{failure}");
 }
