@@ -92,3 +92,37 @@ fn what_fits_a_thread_of_std_fits_here() {
     });
     assert_eq!(outcome.result.unwrap(), 45);
 }
+
+/// Pages that this process has touched for the first time, so far.
+fn first_touches() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is a name in parentheses; the tenth field is the eighth behind it.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(7)?.parse().ok()
+}
+
+/// In a process of its own, since other tests touch pages as well.
+#[test]
+fn a_run_on_a_new_os_thread_takes_the_stacks_of_the_last_one() {
+    const NAME: &str = "stacks::a_run_on_a_new_os_thread_takes_the_stacks_of_the_last_one";
+    const THREADS: u64 = 200;
+    const RUNS: u64 = 20;
+    fn uses_a_map_of_std() {
+        assert!(std::collections::HashMap::<u64, u64>::new().is_empty());
+        let threads: Vec<_> =
+            (0..THREADS).map(|_| thread::spawn(|| thread::sleep(Duration::from_millis(1)))).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+    if !is_child() {
+        let ended = run_as_child(NAME);
+        assert!(ended.success, "{}", ended.text);
+        return;
+    }
+    let run_some = |runs: u64| {
+        (0..runs).for_each(|_| run(Config::simulated(1), uses_a_map_of_std).result.unwrap());
+    };
+    run_some(3);
+    let Some(before) = first_touches() else { return };
+    run_some(RUNS);
+    let touches = first_touches().unwrap() - before;
+    assert!(touches < RUNS * THREADS / 2, "{touches} pages are touched anew in {RUNS} runs");
+}
