@@ -89,6 +89,10 @@ pub(crate) fn install_hook() {
             };
             if mode() == Mode::Threads {
                 real::note_panic(&explained(&seen));
+            } else {
+                let place = seen.info.location.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
+                let panic = format!("{place}: {}", seen.info.message);
+                sim::try_with(|sim| sim.pulse.note_panic(sim.current, panic));
             }
             RECENT.with_borrow_mut(|recent| {
                 recent.truncate(KEPT - 1);

@@ -71,6 +71,8 @@ pub(crate) trait RealRun: Send + Sync {
 struct Names {
     nodes: Vec<Arc<str>>,
     tasks: Vec<(u32, Name)>,
+    /// The last panic of a task, caught or not: the slot, line and message.
+    panicked: Option<(Slot, String)>,
 }
 
 /// What the watchdog remembers of a run.
@@ -145,6 +147,7 @@ impl Pulse {
 
     pub(crate) fn name_task(&self, slot: Slot, node: u32, name: &Name) {
         let names = &mut *self.names.lock();
+        names.panicked.take_if(|(other, _)| *other == slot);
         match names.tasks.get_mut(slot as usize) {
             Some(task) => {
                 task.0 = node;
@@ -155,6 +158,18 @@ impl Pulse {
             }
             None => names.tasks.push((node, name.clone())),
         }
+    }
+
+    /// The task in this slot panics.
+    pub(crate) fn note_panic(&self, slot: Slot, panic: String) {
+        self.names.lock().panicked = Some((slot, panic));
+    }
+
+    /// What is to be added to a report of the running task.
+    fn panicked_before(&self) -> String {
+        let (names, current) = (self.names.lock(), self.current.load(Ordering::Relaxed));
+        let own = names.panicked.as_ref().filter(|(slot, _)| *slot == current);
+        own.map_or_else(String::new, |(_, panic)| format!("\nThe thread had panicked before{panic}"))
     }
 
     /// The run that has just begun is one on real threads.
@@ -246,6 +261,7 @@ impl Pulse {
 
     /// A failure of a simulation, with the place where its only OS thread is.
     fn failure_of(&self, watched: &Watched, kind: FailureKind, message: String) -> Failure {
+        let message = message + &self.panicked_before();
         Failure { backtrace: stack_trace::of(watched.number), ..self.failure(kind, message) }
     }
 

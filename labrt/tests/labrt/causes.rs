@@ -273,8 +273,6 @@ fn an_abort_does_not_hide_why_the_run_had_failed() {
 
 #[test]
 fn a_failure_is_of_a_line_of_the_lab() {
-    let (_sender, receiver) = channel::unbounded::<()>();
-    drop(receiver);
     let spin = fails(2, || {
         let (_sender, receiver) = channel::unbounded::<()>();
         loop {
@@ -477,4 +475,25 @@ fn a_receiver_that_keeps_a_sender_itself_is_told_so() {
         drop(sender);
     });
     assert!(failure.message.contains("drop those that send no more"), "{failure}");
+}
+
+/// In a process of its own, which ends.
+#[test]
+fn a_destructor_that_computes_for_ever_does_not_hide_the_panic() {
+    const NAME: &str = "causes::a_destructor_that_computes_for_ever_does_not_hide_the_panic";
+    if is_child() {
+        let limits = Limits { stuck_after: 300 * MS, ..Limits::default() };
+        let _: Outcome<()> = run(Config::simulated(1).limits(limits), || {
+            let _computes = AtEnd(|| {
+                loop {
+                    std::hint::spin_loop();
+                }
+            });
+            panic!("the cause") // computes then
+        });
+        return;
+    }
+    let ended = run_as_child(NAME);
+    let told = format!("The thread had panicked before (labrt/tests/labrt/{}", line_of("// computes then"));
+    assert!(!ended.success && ended.text.contains(&told), "{}", ended.text);
 }
