@@ -112,6 +112,24 @@ fn spinning_is_reported_with_its_line() {
     assert!(failure.location.unwrap().contains(&line_of("// spins here")));
 }
 
+/// The limit is noticed when a thread gets its turn: it must not go on, since nothing would stop it any more.
+#[test]
+fn threads_that_take_a_lock_again_and_again_are_called_spinning() {
+    for seed in 1..4 {
+        let failure = failure(Config::simulated(seed), || {
+            let is_done = Arc::new(Mutex::new(false));
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    let is_done = is_done.clone();
+                    thread::spawn(move || while !*is_done.lock() {})
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().expect("it never ends"));
+        });
+        assert_eq!(failure.kind, FailureKind::Spin, "seed {seed}: {failure}");
+    }
+}
+
 #[test]
 fn a_lock_held_while_blocking_is_warned_of_with_both_lines() {
     let outcome = run(Config::simulated(1), || {
