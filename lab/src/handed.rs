@@ -37,7 +37,12 @@ pub(crate) fn is_handout() -> bool {
 
 /// Whether the command, `cargo lab VERB …`, is of use in a handout.
 pub(crate) fn is_for_students(command: &str) -> bool {
-    NOT_FOR_STUDENTS.iter().all(|verb| command.split(' ').nth(2) != Some(*verb))
+    command.split(' ').nth(2).is_none_or(is_verb_for_students)
+}
+
+/// Whether the verb is of use in a handout.
+pub(crate) fn is_verb_for_students(verb: &str) -> bool {
+    !NOT_FOR_STUDENTS.contains(&verb)
 }
 
 /// Parses the command line. In a handout, `--help` leaves out the verbs that are of no use there.

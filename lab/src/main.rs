@@ -101,6 +101,9 @@ fn run(arguments: &Arguments, verb: &Verb) -> Result<Outcome, Failure> {
         Verb::Mutants(options) => zoo::mutants::run(arguments, options),
         Verb::Bench(options) => bench::run(arguments, options),
         Verb::Check(options) => check::run(options),
+        Verb::Handout(_) | Verb::Grade(_) if arguments.labs.is_some() => Err(Failure::new(
+            "--labs, or LAB_LABS, would be ignored: this verb reads the labs.toml of its own workspace",
+        )),
         Verb::Handout(options) => handout::run(options),
         Verb::Grade(options) => grade::run(options),
         Verb::Completions(options) => overview::completions(options),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use lab_terminal::{Failure, Outcome, width};
 
 use crate::cli::{Arguments, CompletionsOptions};
@@ -53,9 +53,19 @@ fn print_beginning(command: &str, what: &str) {
 /// Prints the completions for a shell.
 pub(crate) fn completions(options: &CompletionsOptions) -> Result<Outcome, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(options.shell, &mut Arguments::command().bin_name("lab"), "lab", &mut text);
+    clap_complete::generate(options.shell, &mut completed(handed::is_handout()), "lab", &mut text);
     print!("{}", String::from_utf8_lossy(&text));
     Ok(Outcome::Passed)
+}
+
+/// The words to complete. In a handout that is not its whole command line: a verb that is hidden there would
+/// be completed all the same.
+fn completed(is_handout: bool) -> Command {
+    let all = Arguments::command();
+    let verbs =
+        all.get_subcommands().filter(|verb| !is_handout || handed::is_verb_for_students(verb.get_name()));
+    let lab = Command::new("lab").bin_name("lab").version(env!("CARGO_PKG_VERSION"));
+    lab.args(all.get_arguments()).subcommands(verbs)
 }
 
 /// Verbs that are programs of their own.

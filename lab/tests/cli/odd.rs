@@ -336,6 +336,12 @@ fn a_fixed_file_of_a_handout_that_has_changed_is_named_once() {
     let is_listed = |verb: &str| help.lines().any(|line| line.trim_start().starts_with(&format!("{verb} ")));
     assert!(is_listed("stress") && is_listed("check"), "{help}");
     assert!(!["zoo", "mutants", "bench", "handout", "grade"].into_iter().any(is_listed), "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let words = said_to(&["completions", shell]).out;
+        assert!(words.contains("stress") && words.contains("version"), "{shell}: {words}");
+        let verb = ["zoo", "mutants", "handout"].into_iter().find(|verb| words.contains(verb));
+        assert!(verb.is_none(), "{shell} completes {verb:?}: {words}");
+    }
     write("fixed.rs", "fn a() { /* mine */ }\n");
     let said = overview();
     assert_eq!(said.err.matches("warning").count(), 1, "{}", said.err);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{Said, command, lab, scratch};
+use crate::{Said, command, fixture, lab, scratch};
 
 /// Asserts that this is refused with these words on standard error, and with nothing on standard output.
 #[track_caller]
@@ -351,6 +351,19 @@ fn help_of_verbs_that_are_programs_is_theirs() {
         assert!(said.out.contains("cargo lab check store/lin-kv"), "{arguments:?}: {}", said.out);
     }
     refuses(&["test", "help", "nosuch"], "there is no lab, part or test called help");
+}
+
+/// These verbs read the list of their own workspace, which another one cannot take the place of.
+#[test]
+fn another_list_of_labs_is_refused_where_none_is_read() {
+    let path = fixture().join("labs.toml");
+    for arguments in [&["handout", "--lab", "raft", "--out", "nowhere"][..], &["grade", "--lab", "raft"]] {
+        refuses(arguments, "would be ignored: this verb reads the labs.toml of its own workspace");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        command.args(arguments).env("LAB_LABS", &path);
+        let said = Said::new(command.output().expect("lab can be run")).ended(2);
+        assert!(said.err.contains("LAB_LABS, would be ignored"), "{}", said.err);
+    }
 }
 
 /// A student may have read of these verbs. Cargo's words of a package that is not there would tell him
