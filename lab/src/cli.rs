@@ -55,8 +55,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 #[derive(Debug, Parser)]
 #[command(name = "cargo lab", bin_name = "cargo lab", version, after_help = FIRST_STEPS)]
 pub(crate) struct Arguments {
-    /// The list of labs; by default labs.toml in this folder or the nearest one above it. check and completions
-    /// need none.
+    /// The list of labs; by default labs.toml in this folder or the nearest one above it. check and
+    /// completions need none.
     #[arg(long, global = true, value_name = "FILE", env = "LAB_LABS")]
     pub(crate) labs: Option<PathBuf>,
 
