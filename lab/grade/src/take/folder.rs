@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Refusal;
-use super::gather::{Gather, Special, is_skipped_folder};
+use super::gather::{Gather, Special, is_of_others, is_skipped_folder};
 
 /// Folders within folders, at most.
 const DEEPEST: usize = 64;
@@ -31,7 +31,8 @@ pub(super) fn read(root: &Path, gather: &mut Gather) -> Result<(), Refusal> {
             let kind = entry.file_type().map_err(|error| cannot(&path, error))?;
             let name = relative(root, &path);
             if kind.is_dir() {
-                if !entry.file_name().to_str().is_some_and(is_skipped_folder) {
+                let is = |what: fn(&str) -> bool| entry.file_name().to_str().is_some_and(what);
+                if !is(is_skipped_folder) && (!is(is_of_others) || lies_in_crate(root, &folder)) {
                     folders.push((path, depth + 1));
                 }
             } else if kind.is_file() {
@@ -44,6 +45,13 @@ pub(super) fn read(root: &Path, gather: &mut Gather) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Whether the folder is a crate's `src`, or lies below one.
+fn lies_in_crate(root: &Path, folder: &Path) -> bool {
+    let source =
+        folder.ancestors().take_while(|above| above.starts_with(root)).find(|above| above.ends_with("src"));
+    source.is_some_and(|source| source.join("lib.rs").is_file())
 }
 
 fn relative(root: &Path, path: &Path) -> Vec<u8> {

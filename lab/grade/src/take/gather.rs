@@ -18,7 +18,11 @@ const MOST_KEPT: usize = 16 * 1024 * 1024;
 pub(super) const MOST_UNPACKED: u64 = 256 * 1024 * 1024;
 
 /// Folders in which nothing is looked for.
-const SKIPPED: [&str; 5] = ["target", ".git", "node_modules", "vendor", "__MACOSX"];
+const SKIPPED: [&str; 2] = [".git", "__MACOSX"];
+
+/// Folders of what others wrote or a program made, unless they lie below a crate's `src`: there they are
+/// modules.
+const OF_OTHERS: [&str; 3] = ["target", "node_modules", "vendor"];
 
 /// What archives are called that can be read.
 const ARCHIVES: [&str; 4] = [".zip", ".tar", ".tar.gz", ".tgz"];
@@ -37,6 +41,9 @@ pub(super) enum Special {
 pub(super) struct Gather {
     /// Sources and manifests by their normal path.
     pub(super) files: BTreeMap<String, Vec<u8>>,
+    /// Sources below a `src` in a folder that is called as those of others are. No crate is looked for among
+    /// them.
+    pub(super) modules: BTreeMap<String, Vec<u8>>,
     /// Links and devices.
     pub(super) special: BTreeMap<String, Special>,
     /// Sources that are longer than a source may be.
@@ -86,11 +93,17 @@ impl Gather {
             self.too_long.insert(path);
             return Ok(());
         }
+        let is_module = path.split('/').any(is_of_others);
+        // They may be others' all the same, as in a workspace that lies in a folder `src`.
+        if is_module && self.kept + bytes.len() > MOST_KEPT {
+            return Ok(());
+        }
         self.kept += bytes.len();
         if self.kept > MOST_KEPT {
             return Err(Refusal::new("too_large", "Its sources are longer than 16 MiB together."));
         }
-        if self.files.insert(path.clone(), bytes).is_some() {
+        let files = if is_module { &mut self.modules } else { &mut self.files };
+        if files.insert(path.clone(), bytes).is_some() {
             return Err(Refusal::new("twice", format!("`{path}` is in it twice.")));
         }
         Ok(())
@@ -142,11 +155,22 @@ pub(super) fn is_skipped_folder(name: &str) -> bool {
     SKIPPED.contains(&name)
 }
 
-/// Whether a file lies in such a folder, or is hidden. No module can be in a hidden file: a Mac keeps there
+/// Whether a folder of that name is passed over unless it is a module.
+pub(super) fn is_of_others(name: &str) -> bool {
+    OF_OTHERS.contains(&name)
+}
+
+/// Whether a file lies in a folder that is passed over, or is hidden. No module can be in a hidden file: a Mac keeps there
 /// what an archive has no place for (`._lib.rs`), and an editor that a file is open (`.#lib.rs`, a link).
 fn is_skipped(path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-    name.starts_with('.') || folders.split('/').any(is_skipped_folder)
+    let may_be_modules = |before: &str| before.split('/').any(|folder| folder == "src");
+    let is_others = |(end, _): (usize, &str)| {
+        let (before, folder) = folders[..end].rsplit_once('/').unwrap_or(("", &folders[..end]));
+        is_of_others(folder) && !may_be_modules(before)
+    };
+    let ends = folders.match_indices('/').chain([(folders.len(), "")]);
+    name.starts_with('.') || folders.split('/').any(is_skipped_folder) || ends.into_iter().any(is_others)
 }
 
 fn may_matter(path: &str) -> bool {

@@ -140,11 +140,11 @@ fn take_folder(gather: &Gather, sources: &str, place: &str, taken: &mut Taken) -
     if let Some(path) = gather.strange.iter().find(|path| path.contains(sources)) {
         return Err(Refusal::new("strange_name", format!("The name `{path}` is not UTF-8.")));
     }
-    for (path, content) in gather.files.range(sources.to_owned()..) {
-        let Some(name) = path.strip_prefix(sources) else { break };
-        if !has_extension(name) {
-            continue;
-        }
+    let below = [&gather.files, &gather.modules].into_iter().flat_map(|files| {
+        let from_there = files.range(sources.to_owned()..);
+        from_there.map_while(|(path, content)| Some((path, path.strip_prefix(sources)?, content)))
+    });
+    for (path, name, content) in below.filter(|(_, name, _)| has_extension(name)) {
         let text = text(path, content)?;
         taken.sources.insert(format!("{place}{name}"), text);
     }
@@ -272,6 +272,26 @@ mod tests {
         let taken = locate(&gather(&files), &["raft".to_owned()]).expect("it is complete");
         assert_eq!(taken.sources.keys().collect::<Vec<_>>(), ["raft/src/deep/log.rs", "raft/src/lib.rs"]);
         assert_eq!(taken.notes, ["raft/build.rs is not used: a lab is built without one."]);
+    }
+
+    /// A module may be called as a folder is in which others' sources lie, or a compiler's results.
+    #[test]
+    fn what_is_called_target_or_vendor_counts_below_src_only() {
+        let files = [
+            ("lab/raft/src/lib.rs", "a"),
+            ("lab/raft/src/target/mod.rs", "b"),
+            ("lab/raft/src/log/vendor/far.rs", "c"),
+            ("lab/target/package/raft/src/lib.rs", "d"),
+            ("lab/vendor/raft/src/lib.rs", "e"),
+            ("lab/raft/target/out.rs", "f"),
+        ];
+        let taken = locate(&gather(&files), &["raft".to_owned()]).expect("it is complete");
+        let names: Vec<&String> = taken.sources.keys().collect();
+        assert_eq!(names, ["raft/src/lib.rs", "raft/src/log/vendor/far.rs", "raft/src/target/mod.rs"]);
+        // A workspace that lies in a folder `src`.
+        let files = [("src/lab/raft/src/lib.rs", "a"), ("src/lab/target/package/raft/src/lib.rs", "b")];
+        let taken = locate(&gather(&files), &["raft".to_owned()]).expect("it is complete");
+        assert_eq!(taken.sources.values().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

@@ -343,6 +343,11 @@ fn what_others_leave_in_a_submission_does_no_harm() {
     }
     assert_eq!(fault(&at("edited")), "none");
 
+    scratch.put("modules/raft/src/lib.rs", b"mod vendor;").put("modules/raft/src/vendor/mod.rs", b"//");
+    scratch.put("modules/raft/target/x.rs", b"\xff").put("modules/vendor/raft/src/lib.rs", b"\xff");
+    let taken = take(&at("modules"), &["raft".to_owned()]).expect("a module called vendor");
+    assert_eq!(taken.sources.keys().collect::<Vec<_>>(), [LIB, "raft/src/vendor/mod.rs"]);
+
     scratch.put("collected_1/report.pdf", b"\xff").put("collected_1/My Raft.ZIP", &zipped);
     assert_eq!(fault(&at("collected_1")), "none");
     scratch.put("collected_2/a.tgz", &gzip(&tar(&[lib]))).put("collected_2/b.zip", &zipped);
