@@ -160,8 +160,9 @@ pub(super) fn is_of_others(name: &str) -> bool {
     OF_OTHERS.contains(&name)
 }
 
-/// Whether a file lies in a folder that is passed over, or is hidden. No module can be in a hidden file: a Mac keeps there
-/// what an archive has no place for (`._lib.rs`), and an editor that a file is open (`.#lib.rs`, a link).
+/// Whether a file lies in a folder that is passed over, or is hidden. No module can be in a hidden file: a
+/// Mac keeps there what an archive has no place for (`._lib.rs`), and an editor that a file is open
+/// (`.#lib.rs`, a link).
 fn is_skipped(path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let may_be_modules = |before: &str| before.split('/').any(|folder| folder == "src");
