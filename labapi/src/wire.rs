@@ -25,9 +25,9 @@ pub trait WireFormat: Send + Sync {
 
     /// Whether the framework brings the module that sends these messages. The checks are then those of a
     /// module whose messages cannot be read, and a report does not say what was not watched: whoever reads it
-    /// can change nothing there. A solution that says so of itself gains nothing: it gives up the rules on the
-    /// wire, as one without [`crate::Consensus::wire`] does, and no verdict and no grade rests on what a report
-    /// says of the unwatched.
+    /// can change nothing there. A solution that says so of itself gains nothing: it gives up the rules on
+    /// the wire, as one without [`crate::Consensus::wire`] does, and neither verdict nor grade rests on what
+    /// a report says of the unwatched.
     fn is_given(&self) -> bool {
         false
     }
