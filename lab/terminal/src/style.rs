@@ -81,8 +81,9 @@ fn wrapped_line(line: &str, width: usize) -> String {
                 break;
             }
             if is_begin {
-                // A word longer than a whole line is broken within.
-                let split = word.char_indices().nth(room.max(1)).map_or(word.len(), |(at, _)| at);
+                // A word longer than a whole line is broken within, a path between its names.
+                let most = word.char_indices().nth(room.max(1)).map_or(word.len(), |(at, _)| at);
+                let split = word[..most].rfind('/').filter(|&at| at > 0).map_or(most, |at| at + 1);
                 let rest = word.split_off(split);
                 *last += &word;
                 word = rest;
@@ -161,6 +162,11 @@ mod tests {
         assert!(wrapped.lines().all(|line| line.chars().count() <= 24), "{wrapped}");
         assert!(wrapped.starts_with("    Test (2A): a title\n        of some length"), "{wrapped}");
         assert_eq!(super::wrapped(text, None), text);
+        let path = "see /home/alice/labs/target/pictures/x.txt";
+        assert_eq!(
+            super::wrapped(path, Some(20)),
+            "see\n    /home/alice/\n    labs/target/\n    pictures/x.txt"
+        );
     }
 
     #[test]

@@ -378,11 +378,12 @@ pub(crate) fn wrap(text: &str, width: usize) -> String {
         while margin.len() + rest.len() > width {
             let room = width - margin.len();
             // Not within the indentation, which would break for ever.
-            let blank = rest[..=room]
-                .iter()
-                .rposition(|letter| *letter == ' ')
-                .filter(|&at| margin.len() + at > indent.max(deeper.len()));
-            let (head, tail) = rest.split_at(blank.unwrap_or(room));
+            let is_behind_it = |at: &usize| margin.len() + *at > indent.max(deeper.len());
+            let last = |letter: char, before: usize| rest[..before].iter().rposition(|one| *one == letter);
+            let blank = last(' ', room + 1).filter(is_behind_it);
+            // A path is longer than a line now and then: it is broken between its names.
+            let slash = last('/', room).map(|at| at + 1).filter(is_behind_it);
+            let (head, tail) = rest.split_at(blank.or(slash).unwrap_or(room));
             wrapped.push_str(margin);
             wrapped.extend(head);
             wrapped.push('\n');
@@ -407,6 +408,13 @@ fn first_line(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_is_longer_than_a_line_is_broken_between_its_names() {
+        let text = wrap("the story: /home/alice/labs/target/pictures/backup.txt", 24);
+        assert_eq!(text, "the story:\n  /home/alice/labs/\n  target/pictures/\n  backup.txt\n");
+        assert_eq!(wrap("/abcdefgh", 4), "/abc\n  de\n  fg\n  h\n");
+    }
 
     #[test]
     fn a_backtrace_shows_the_solutions_frames() {

@@ -39,7 +39,8 @@ pub(crate) fn run(arguments: &Arguments, options: &LogsOptions) -> Result<Outcom
 fn nothing(trace: &Trace) -> Failure {
     let lasted = trace.events.last().map_or(0, |event| event.t) as f64 / 1e9;
     Failure::new(format!(
-        "these options show no event of this run, which has {} and lasted {lasted:.6} s",
+        "these options show no event of this run, which has {} and lasted {lasted:.6} s; --topics lists what \
+         they are about",
         count(trace.events.len(), "event")
     ))
 }

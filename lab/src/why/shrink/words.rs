@@ -89,8 +89,12 @@ pub(super) fn remains(best: &Overrides, report: &Report, trace: &Trace, before: 
         let are = if lost == 1 { "request is" } else { "requests are" };
         let _ = writeln!(text, "{lost} {are} lost that nothing depends on.");
     }
-    text += "What happens:\n";
     let verbs: Vec<_> = trace.events.iter().filter(|event| *event.kind == *"verb").collect();
+    if verbs.is_empty() {
+        text += "The test does nothing to the servers that are left; the log shows what they do.\n";
+        return text;
+    }
+    text += "What happens:\n";
     let skipped = verbs.len().saturating_sub(TOLD);
     if skipped > 0 {
         let _ = writeln!(text, "  ({skipped} lines before)");
@@ -129,5 +133,6 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("take locks: 4 of 100 (4.0 %). It fails at 0.50 s, not at 2.00 s."), "{text}");
+        assert!(!text.contains("What happens") && text.contains("the log shows what they do"), "{text}");
     }
 }
