@@ -168,9 +168,16 @@ impl Plan {
         Ok(hex(&Sha256::digest(text)[..16]))
     }
 
-    /// Whether the other plan is this one with other submissions, or another number of runs.
+    /// Whether the other plan is this one with other submissions, another number of runs, or other points for
+    /// what the runs come to.
     pub(crate) fn is_continued_by(&self, other: &Plan) -> bool {
-        let fixed = |plan: &Plan| Plan { rows: Vec::new(), runs: 0, seeds_per_shard: 0, ..plan.clone() };
+        let fixed = |plan: &Plan| Plan {
+            rows: Vec::new(),
+            runs: 0,
+            seeds_per_shard: 0,
+            grading: Grading::default(),
+            ..plan.clone()
+        };
         fixed(self) == fixed(other)
     }
 
@@ -364,9 +371,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn no_seed_is_left_out_or_run_twice() {
-        let plan = Plan {
+    fn plan() -> Plan {
+        Plan {
             version: VERSION,
             lab: String::new(),
             with: Vec::new(),
@@ -378,8 +384,25 @@ mod tests {
             grading: Grading::default(),
             tests: Vec::new(),
             rows: vec![row("a", None), row("b", Some(Refusal::new("x", "y"))), row("c", None)],
-        };
-        let ranges: Vec<Range<u64>> = plan.shards().into_iter().map(|shard| shard.seeds).collect();
+        }
+    }
+
+    #[test]
+    fn no_seed_is_left_out_or_run_twice() {
+        let ranges: Vec<Range<u64>> = plan().shards().into_iter().map(|shard| shard.seeds).collect();
         assert_eq!(ranges, [100..103, 103..106, 106..107, 100..103, 103..106, 106..107]);
+    }
+
+    /// Points and what students see follow from runs that are done.
+    #[test]
+    fn another_policy_needs_no_run() {
+        let (old, mut other) = (plan(), plan());
+        other.grading.policy = crate::settings::Policy::AllOrNothing;
+        other.grading.show.seeds = false;
+        assert!(old.is_continued_by(&other));
+        let key = |plan: &Plan| plan.key(&plan.shards()[0]).expect("a shard has a text");
+        assert_eq!(key(&old), key(&other));
+        other.first_seed = 1;
+        assert!(!old.is_continued_by(&other) && key(&old) != key(&other));
     }
 }

@@ -7,6 +7,8 @@
 //! One seed in ten is a swarm's: it also draws delays, scheduler, clocks and pauses. Which ones are follows
 //! from the seed alone, and so not from how the seeds are cut into shards.
 
+mod lost;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
@@ -21,6 +23,7 @@ use lab_terminal::Failure;
 use labreport::{Kind, Report, swarm};
 use serde::{Deserialize, Serialize};
 
+use self::lost::{cut, death, hopeless, is_expensive, is_slow};
 use crate::parallel::in_parallel;
 use crate::sandbox::confine::{BROKEN, COMPLAINT};
 use crate::sandbox::{Bounds, Mount, Sandbox};
@@ -75,37 +78,6 @@ const STORIES: usize = 3;
 /// Seconds of processor time for each run that a process is asked for, and at least.
 const CPU_S_A_RUN: u64 = 2;
 const CPU_S: u64 = 120;
-
-/// A failure that took a limit's time.
-fn is_slow(run: &Report) -> bool {
-    matches!(run.kind, Some(Kind::Blocked | Kind::Memory | Kind::RealTime | Kind::Spin))
-}
-
-/// A failure that took a limit's time, or a process.
-fn is_expensive(run: &Report) -> bool {
-    is_slow(run) || matches!(run.kind, Some(Kind::Died | Kind::Exit | Kind::StackOverflow))
-}
-
-/// How many runs it takes to know that the further seeds are not worth their time, if these do: the third
-/// expensive failure, or the second slow one if none has passed before it. One is not enough: a solution that
-/// fails so with one seed in fifty may do it with the first.
-fn hopeless(runs: &[Report]) -> Option<usize> {
-    let (mut passed, mut slow, mut expensive) = (false, 0, 0);
-    runs.iter().position(|run| {
-        passed |= run.ok;
-        slow += usize::from(is_slow(run));
-        expensive += usize::from(is_expensive(run));
-        expensive >= 3 || slow >= 2 && !passed
-    })
-}
-
-/// Drops what came behind the run that makes a test hopeless, so that nothing depends on who ran what.
-/// Returns why it is.
-fn cut(runs: &mut Vec<Report>) -> Option<String> {
-    let at = hopeless(runs)?;
-    runs.truncate(at + 1);
-    runs.last().map(of).map(|run| format!("{}: {}", run.kind, run.message))
-}
 
 /// Tests that share a process.
 type Group<'a> = Vec<&'a Test>;
@@ -370,50 +342,6 @@ fn asked_for(
     let is_asked = tests.iter().any(|test| test.name == report.test) && report.version == labreport::VERSION;
     let done = reports.get(&report.test).map_or(0, Vec::len) as u64;
     (is_asked && report.seed == seeds.start + done && report.seed < seeds.end).then_some(report)
-}
-
-/// The report that a dead process owes.
-fn death(test: &Test, seed: u64, end: &End) -> Report {
-    let has = |words: &str| end.output.contains(words);
-    let (kind, message) = match end.cause {
-        Cause::Memory => {
-            (Kind::Memory, format!("more than {} MiB of memory (labs.toml)", test.limits.memory_mb))
-        }
-        _ if has("memory allocation of ") => {
-            (Kind::Memory, "a piece of memory that no test may have".to_owned())
-        }
-        Cause::Silence => (Kind::RealTime, "no sign of life for longer than the test's limit".to_owned()),
-        Cause::Processor => (Kind::RealTime, "more processor time than all its runs may take".to_owned()),
-        Cause::Output => (Kind::Other, format!("more than {OUTPUT_MB} MiB of output")),
-        Cause::FileSize => (Kind::Died, "a file larger than any test may write".to_owned()),
-        Cause::ForbiddenCall => (
-            Kind::Died,
-            "a system call that no test makes: for a process, a file, the network, or a signal".to_owned(),
-        ),
-        _ if has("process::exit was called in a run") => {
-            (Kind::Exit, "process::exit was called in a run".to_owned())
-        }
-        _ if has("overflowed its stack") || has("stack overflow in ") => {
-            (Kind::StackOverflow, "a stack overflowed".to_owned())
-        }
-        Cause::Signal(signal) => {
-            let name =
-                nix::sys::signal::Signal::try_from(signal).map_or("a signal", |signal| signal.as_str());
-            (Kind::Died, format!("the process was ended by {name}"))
-        }
-        Cause::Stopped => (Kind::Died, "the process was ended".to_owned()),
-        Cause::Exit(code) => {
-            (Kind::Exit, format!("the process ended with status {code} before the test did"))
-        }
-    };
-    Report {
-        version: labreport::VERSION,
-        test: test.name.clone(),
-        seed,
-        kind: Some(kind),
-        message: Some(message),
-        ..Report::default()
-    }
 }
 
 /// The runs of a test, with those that passed compared with their repetition.
