@@ -48,7 +48,8 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
     let reference = Reference::load(&catalogue.root)?;
     warn_of_changes(&catalogue);
     statics::in_sources_of(&catalogue.root, &tests).iter().for_each(|found| warn(&found.to_string()));
-    bans::in_sources_of(&catalogue.root, &tests).iter().for_each(|found| warn(found));
+    let unseen = bans::in_sources_of(&catalogue.root, &tests);
+    unseen.iter().for_each(|found| warn(found));
     let binaries = build(&catalogue.root, &tests, &options.run.build(false))?;
     let runner = Runner { supervisor: Supervisor::start()?, world };
     // Small enough to be typed again.
@@ -88,6 +89,10 @@ pub(crate) fn run(arguments: &Arguments, options: &TestOptions) -> Result<Outcom
         run_jobs(&runner, 1, &again, &mut results);
     }
     let outcome = results.finish(begun, seed, &catalogue)?;
+    if let Some(first) = unseen.first().filter(|_| outcome == Outcome::Failed) {
+        // What was said at the beginning has left the screen, and no report can know of it.
+        warn(&format!("mend what was said at the beginning, too, which may be why: {first}"));
+    }
     if options.resources {
         println!("{RESOURCES} {} MiB", largest_child_mb()?);
     }
