@@ -17,6 +17,7 @@ mod screen;
 mod scripts;
 mod sources;
 mod terminal;
+mod texts;
 mod verbs;
 mod why;
 mod zoo;
