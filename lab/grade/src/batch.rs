@@ -212,8 +212,8 @@ fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Wo
     };
     let tests = settings::tests(&workshop.recipe.workspace)?;
     let plan = Plan::make(root, &workshop, settings::grading(root)?, tests, &wish, out)?;
-    if old.as_ref().is_some_and(|old| !old.is_continued_by(&plan)) {
-        return Err(Failure::new(format!("{} holds another batch; {advice}", out.display())));
+    if let Some(why) = old.as_ref().and_then(|old| old.is_of_another_batch(&plan)) {
+        return Err(Failure::new(format!("{} holds another batch: {why}; {advice}", out.display())));
     }
     if fresh {
         let _ = fs::remove_dir_all(out.join("shards"));

@@ -168,17 +168,20 @@ impl Plan {
         Ok(hex(&Sha256::digest(text)[..16]))
     }
 
-    /// Whether the other plan is this one with other submissions, another number of runs, or other points for
-    /// what the runs come to.
-    pub(crate) fn is_continued_by(&self, other: &Plan) -> bool {
-        let fixed = |plan: &Plan| Plan {
-            rows: Vec::new(),
-            runs: 0,
-            seeds_per_shard: 0,
-            grading: Grading::default(),
-            ..plan.clone()
-        };
-        fixed(self) == fixed(other)
+    /// Why the other plan does not go on with this one, in words; None if it does, since it has other
+    /// submissions, another number of runs, or other points for what the runs come to.
+    pub(crate) fn is_of_another_batch(&self, other: &Plan) -> Option<&'static str> {
+        let differences = [
+            (self.version != other.version, "another version of the grader made it"),
+            (self.lab != other.lab || self.with != other.with, "it is of another lab"),
+            (self.first_seed != other.first_seed, "it has the seeds of another secret"),
+            (self.tests != other.tests, "labs.toml had other tests, points or limits"),
+            (
+                self.workshop != other.workshop || self.packages != other.packages,
+                "it was built from another version of this workspace, or by another compiler",
+            ),
+        ];
+        differences.into_iter().find(|(differs, _)| *differs).map(|(_, why)| why)
     }
 
     /// Writes the plan, and the list of its shards.
@@ -399,10 +402,11 @@ mod tests {
         let (old, mut other) = (plan(), plan());
         other.grading.policy = crate::settings::Policy::AllOrNothing;
         other.grading.show.seeds = false;
-        assert!(old.is_continued_by(&other));
+        assert_eq!(old.is_of_another_batch(&other), None);
         let key = |plan: &Plan| plan.key(&plan.shards()[0]).expect("a shard has a text");
         assert_eq!(key(&old), key(&other));
         other.first_seed = 1;
-        assert!(!old.is_continued_by(&other) && key(&old) != key(&other));
+        assert_ne!(key(&old), key(&other));
+        assert_eq!(old.is_of_another_batch(&other), Some("it has the seeds of another secret"));
     }
 }
