@@ -154,10 +154,11 @@ impl Plan {
 
     /// Which these are, in a sentence.
     pub(crate) fn swarm_words(&self) -> String {
-        format!(
-            "{} have seeds that end in {LAST_DIGIT} and also draw delays, scheduler, clocks and pauses (swarm)",
-            self.swarm_runs()
-        )
+        let (whose, draws) = match self.swarm_runs() {
+            1 => ("1 has a seed that ends".to_owned(), "draws"),
+            runs => (format!("{runs} have seeds that end"), "draw"),
+        };
+        format!("{whose} in {LAST_DIGIT}, and also {draws} delays, scheduler, clocks and pauses (swarm)")
     }
 
     /// Of everything that decides what a shard comes to. Who handed the sources in is not among it, so a

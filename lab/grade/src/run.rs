@@ -397,10 +397,15 @@ fn of(report: &Report) -> Run {
         (report.message.clone().unwrap_or_default(), report.report.clone().unwrap_or_default());
     // What was measured on this machine is another one's next time, and where the clock struck, too.
     if matches!(report.kind, Some(Kind::Blocked | Kind::Memory | Kind::RealTime)) {
-        message = without_numbers(&message);
+        message = without_measures(&message);
         story.clear();
     }
     Run { seed: report.seed, passed: report.ok, kind, message, story, hash: report.hash.clone() }
+}
+
+/// The same for whoever reads it: "for … s", and nothing of the seed, which stands beside it.
+fn without_measures(text: &str) -> String {
+    without_numbers(text).replace(" (seed #)", "").replace("#.#", "…").replace('#', "…")
 }
 
 /// The text with `#` for each number.

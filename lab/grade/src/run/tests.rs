@@ -52,3 +52,10 @@ fn a_death_after_a_long_silence_is_slow() {
         assert_eq!((end.cause, end.took_long), (Cause::Signal(9), took_long), "{seconds}");
     }
 }
+
+/// What a machine measured is another one's next time, and no student is told of "#.# s".
+#[test]
+fn what_was_measured_is_left_out_of_a_sentence() {
+    let said = without_measures("the thread has not called the runtime for 11.5 s: it loops (seed 7)");
+    assert_eq!(said, "the thread has not called the runtime for … s: it loops");
+}
