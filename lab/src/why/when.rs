@@ -31,9 +31,6 @@ const SPREAD: f64 = 0.6;
 /// This part of the run is as exactly as it is worth knowing when the failure became certain.
 const FINE: u64 = 500;
 
-/// Numbers of so many digits are drawn: no term and no index comes to them.
-const DRAWN: usize = 10;
-
 /// All futures of all moments are listed before they are run, which takes memory.
 const MOST: u64 = 1_000_000;
 
@@ -85,6 +82,11 @@ struct Decided {
 }
 
 impl Decided {
+    /// Whatever chance decides, the rule breaks.
+    fn none_escapes(self) -> bool {
+        self.of_this_failure && self.certain.is_none()
+    }
+
     /// Without repetition, the jumps that there are.
     fn jumps(self) -> impl Iterator<Item = Jump> {
         self.certain.into_iter().chain(self.likely.filter(|_| self.likely != self.certain))
@@ -170,16 +172,23 @@ fn tell(bench: &Bench, options: &WhenOptions, decided: Decided) {
         );
         say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
     };
+    let world = &bench.runner.world;
+    let shrink = format!("cargo lab shrink {} --seed {}", bench.test.name, options.seed);
+    let smaller = format!("    make it smaller: {}{shrink}{}", world.prefix(), world.flags(options.seed));
     if decided == Decided::default() {
-        return say(
-            "the probability does not jump: nearly every future of this run fails, from its beginning on",
-        );
+        say("the probability does not jump: nearly every future of this run fails, from its beginning on");
+        return say(&smaller);
+    }
+    if decided.none_escapes() {
+        // No moment of chance tells then where the faulty step is.
+        say("every future of this run breaks the rule: chance decides only whom it hits");
+        say(&smaller);
     }
     if let Some(jump) = decided.likely.filter(|_| decided.likely != decided.certain) {
-        let what = if decided.of_this_failure {
-            "most futures of this run break the rule somewhere; this very failure became likely"
-        } else {
-            "the failure became likely"
+        let what = match decided.of_this_failure {
+            true if decided.none_escapes() => "servers, terms and indices of this failure were decided",
+            true => "most futures of this run break the rule somewhere; this very failure became likely",
+            false => "the failure became likely",
         };
         between(what, jump, "");
     }
@@ -257,26 +266,14 @@ impl Fork<'_> {
             let fails = |report: &&crate::protocol::Report| variants::broken(report) == self.rule;
             let failed = reports.iter().flatten().filter(fails).count() as u32;
             let is_same = |report: &&crate::protocol::Report| {
-                fails(report) && without_drawn(&report.reason()) == without_drawn(&self.reason)
+                fails(report)
+                    && variants::without_drawn(&report.reason()) == variants::without_drawn(&self.reason)
             };
             let same = reports.iter().flatten().filter(is_same).count() as u32;
             Moment { at: *at, failed, same, runs }
         };
         Ok(moments.iter().zip(reports.chunks(number as usize)).map(count).collect())
     }
-}
-
-/// The words without the numbers of so many digits that only commands can be meant. Tests draw these: in a
-/// run whose command is drawn once more the failure would be another one, and the moment of that drawing
-/// would seem to decide it.
-fn without_drawn(reason: &str) -> String {
-    let mut words = String::new();
-    for piece in reason.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
-        let digits = piece.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-        let kept = if digits.len() < DRAWN { piece } else { &piece[digits.len()..] };
-        words.push_str(kept);
-    }
-    words
 }
 
 /// What the moments, in their order, tell.
@@ -432,16 +429,11 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_the_same_whatever_command_was_drawn() {
-        let reason = |command: &str| {
-            without_drawn(&format!("server 2 applies {command} at index 2, where server 1 has applied 12"))
-        };
-        assert_eq!(reason("2956939602001847718"), reason("1197005104274246025"));
-        assert_eq!(
-            reason("2956939602001847718"),
-            "server 2 applies  at index 2, where server 1 has applied 12"
-        );
-        assert_ne!(reason("101"), reason("102"));
+    fn a_rule_that_every_future_breaks_is_no_matter_of_chance() {
+        let always = [(50, 15), (50, 17), (50, 50), (50, 50)];
+        assert!(decided(&moments(&always)).none_escapes());
+        let mostly = [(47, 15), (48, 17), (50, 50), (50, 50)];
+        assert!(!decided(&moments(&mostly)).none_escapes());
     }
 
     #[test]
