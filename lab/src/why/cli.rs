@@ -182,8 +182,9 @@ pub(crate) struct ViewOptions {
     pub(crate) form: Form,
 }
 
+/// The run that fails.
 #[derive(Debug, Args)]
-pub(crate) struct ShrinkOptions {
+pub(crate) struct Failing {
     /// The test.
     #[arg(value_name = "TEST")]
     pub(crate) test: String,
@@ -193,6 +194,12 @@ pub(crate) struct ShrinkOptions {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) run: RunOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShrinkOptions {
+    #[command(flatten)]
+    pub(crate) failing: Failing,
 
     /// How long to go on, in seconds.
     #[arg(long, value_name = "S", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -207,15 +214,8 @@ pub(crate) struct ShrinkOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct WhenOptions {
-    /// The test.
-    #[arg(value_name = "TEST")]
-    pub(crate) test: String,
-
-    /// The seed.
-    #[arg(long, value_name = "N", env = "LAB_SEED", value_parser = seed)]
-    pub(crate) seed: u64,
     #[command(flatten)]
-    pub(crate) run: RunOptions,
+    pub(crate) failing: Failing,
 
     /// At how many moments to fork.
     #[arg(long, value_name = "K", default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..=1000))]

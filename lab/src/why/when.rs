@@ -101,9 +101,9 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
             "--moments and --futures ask for {runs} runs; {MOST} are the most"
         )));
     }
-    let bench = Bench::new(arguments, &options.test, &options.run)?;
+    let bench = Bench::new(arguments, &options.failing.test, &options.failing.run)?;
     options.svg.as_deref().map_or(Ok(()), check_writable)?;
-    let Some(report) = variants::failing(&bench, options.seed, "when")? else {
+    let Some(report) = variants::failing(&bench, options.failing.seed, "when")? else {
         return Ok(Outcome::Interrupted);
     };
     if report.virtual_ns == 0 {
@@ -124,7 +124,7 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         say(&format!(
             "{} fails with seed {} at {}: {}",
             bench.test.name,
-            options.seed,
+            options.failing.seed,
             at(report.virtual_ns),
             report.reason()
         ));
@@ -140,7 +140,7 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
     }
     let decided = decided(&moments);
     if let Some(path) = &options.svg {
-        write(path, &svg(&moments, decided, report.virtual_ns, &bench.test.name, options.seed))?;
+        write(path, &svg(&moments, decided, report.virtual_ns, &bench.test.name, options.failing.seed))?;
     }
     if options.form.json {
         let row = |moment: &Moment| serde_json::json!({"at": moment.at, "failed": moment.failed, "same": moment.same, "runs": moment.runs});
@@ -166,15 +166,16 @@ fn tell(bench: &Bench, options: &WhenOptions, decided: Decided) {
             "{}cargo lab logs {} --seed {} --from {:.6} --to {:.6}",
             bench.runner.world.prefix(),
             bench.test.name,
-            options.seed,
+            options.failing.seed,
             seconds(from.at),
             seconds(to.at)
         );
-        say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.seed)));
+        say(&format!("    what happened there: {look}{}", bench.runner.world.flags(options.failing.seed)));
     };
     let world = &bench.runner.world;
-    let shrink = format!("cargo lab shrink {} --seed {}", bench.test.name, options.seed);
-    let smaller = format!("    make it smaller: {}{shrink}{}", world.prefix(), world.flags(options.seed));
+    let shrink = format!("cargo lab shrink {} --seed {}", bench.test.name, options.failing.seed);
+    let smaller =
+        format!("    make it smaller: {}{shrink}{}", world.prefix(), world.flags(options.failing.seed));
     if decided == Decided::default() {
         say("the probability does not jump: nearly every future of this run fails, from its beginning on");
         return say(&smaller);
@@ -253,7 +254,7 @@ impl Fork<'_> {
         let until = Some((self.failed_at as f64 * LONGER) as u64 + 1);
         let future = |at: u64, number: u32| Overrides {
             test: self.bench.test.name.clone(),
-            seed: self.options.seed,
+            seed: self.options.failing.seed,
             reseed: Some((at, u64::from(number) + 1)),
             until,
             ..Overrides::default()

@@ -1,17 +1,12 @@
 //! `logs`, `trace`, `shrink` and `when`: what they show, and what becomes of bad input.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::lab;
+use crate::{lab, scratch};
 
 /// A file with this content, in a folder of its own: another test may be writing the same file anew.
 fn file(name: &str, content: &[u8]) -> PathBuf {
-    static FILES: AtomicU64 = AtomicU64::new(0);
-    let number = FILES.fetch_add(1, Ordering::Relaxed);
-    let folder = std::env::temp_dir().join(format!("lab-why-{}-{number}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("there is room for a folder");
-    let path = folder.join(name);
+    let path = scratch().join(name);
     std::fs::write(&path, content).expect("there is room for a file");
     path
 }

@@ -31,13 +31,13 @@ use crate::{Failure, Outcome};
 
 /// Shrinks the run, and writes what is left.
 pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outcome, Failure> {
-    let bench = Bench::new(arguments, &options.test, &options.run)?;
-    let path = options.output.clone().unwrap_or_else(|| default_path(&bench, options.seed));
+    let bench = Bench::new(arguments, &options.failing.test, &options.failing.run)?;
+    let path = options.output.clone().unwrap_or_else(|| default_path(&bench, options.failing.seed));
     check_writable(&path)?;
-    let Some(report) = variants::failing(&bench, options.seed, "shrink")? else {
+    let Some(report) = variants::failing(&bench, options.failing.seed, "shrink")? else {
         return Ok(Outcome::Interrupted);
     };
-    let begun = format!("{} fails with seed {}: {}", bench.test.name, options.seed, report.reason());
+    let begun = format!("{} fails with seed {}: {}", bench.test.name, options.failing.seed, report.reason());
     if options.form.json {
         eprintln!("{begun}");
     } else {
@@ -45,8 +45,8 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     }
     let original = Overrides {
         test: bench.test.name.clone(),
-        seed: options.seed,
-        options: bench.runner.world.flags(options.seed).trim().to_owned(),
+        seed: options.failing.seed,
+        options: bench.runner.world.flags(options.failing.seed).trim().to_owned(),
         rule: variants::rule(&report),
         ..Overrides::default()
     };
