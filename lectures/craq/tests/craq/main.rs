@@ -4,6 +4,7 @@
 mod cluster;
 mod directed;
 mod directed_epochs;
+mod directed_rules;
 mod model;
 mod part_a;
 mod part_b;
