@@ -7,7 +7,8 @@ use labrt::thread;
 use labrt::time::Duration;
 use tester::{Test, run};
 use warmup::threads::{
-    Account, Bank, Deadlock, Event, InsufficientFunds, OnceCell, Step, Turnstile, WaitGroup, find_deadlocks,
+    Account, Bank, BoundedQueue, Deadlock, Election, Event, InsufficientFunds, OnceCell, Step, Turnstile,
+    WaitGroup, find_deadlocks,
 };
 
 use crate::part_b::join_all;
@@ -222,5 +223,82 @@ fn threads_deadlock_details() {
             sites: ["x.rs:7", "x.rs:8", "x.rs:9", "x.rs:10"].map(str::to_owned).to_vec(),
         };
         expect("the same cycle twice, in line 7 first", &[opposite(7), opposite(11)].concat(), &[first]);
+    });
+}
+
+/// A thread that holds two locks and takes a third one holds both of them meanwhile.
+#[test]
+fn threads_deadlock_around_a_lock() {
+    run("threads_deadlock_around_a_lock", |t: &Test| {
+        let event = |thread: &str, step: fn(String) -> Step, lock: &str, line: u32| {
+            Event::new(thread, step(lock.to_owned()), &format!("x.rs:{line}"))
+        };
+        t.scene("A trace: one thread takes A, B and C; another one takes C and A.");
+        let trace = [
+            event("one", Step::Lock, "A", 1),
+            event("one", Step::Lock, "B", 2),
+            event("one", Step::Lock, "C", 3),
+            event("one", Step::Unlock, "C", 4),
+            event("one", Step::Unlock, "B", 5),
+            event("one", Step::Unlock, "A", 6),
+            event("two", Step::Lock, "C", 11),
+            event("two", Step::Lock, "A", 12),
+        ];
+        let cycle = Deadlock::LockCycle {
+            locks: ["A", "C"].map(str::to_owned).to_vec(),
+            sites: ["x.rs:1", "x.rs:3", "x.rs:11", "x.rs:12"].map(str::to_owned).to_vec(),
+        };
+        let found = find_deadlocks(&trace);
+        t.expect(found == [cycle], || format!("A is held while C is taken, and C while A is: {found:?}"));
+    });
+}
+
+/// Three producers wait in front of a full queue, and three items are taken at once.
+fn fill_and_take() {
+    let queue = Arc::new(BoundedQueue::new(3));
+    (0..3).for_each(|item| queue.push(item));
+    let producers = (3..6).map(|item| {
+        let queue = Arc::clone(&queue);
+        thread::spawn_named("producer", move || queue.push(item))
+    });
+    let producers: Vec<_> = producers.collect();
+    thread::sleep(Duration::from_millis(20));
+    let taken: Vec<_> = (0..3).map(|_| queue.pop()).collect();
+    join_all(producers);
+    assert_eq!((taken, queue.len()), (vec![0, 1, 2], 3), "what was taken first, and how many were left");
+}
+
+/// Each item that is taken makes room for one producer that waits, also if the queue was not full (B2).
+#[test]
+fn threads_producers_wait() {
+    run("threads_producers_wait", |t: &Test| {
+        t.scene("Three producers wait, and three items are taken.");
+        fill_and_take();
+        in_all_seeds(t, 40, fill_and_take);
+    });
+}
+
+/// Two threads wait for the verdict of one election.
+fn wait_together() {
+    let election = Arc::new(Election::new(3, 2));
+    let waiters = (0..2).map(|_| {
+        let election = Arc::clone(&election);
+        thread::spawn_named("waiter", move || election.wait().won)
+    });
+    let waiters: Vec<_> = waiters.collect();
+    for says_yes in [true, false, true] {
+        thread::sleep(Duration::from_millis(20));
+        election.vote(says_yes);
+    }
+    assert_eq!(join_all(waiters), [true, true], "two of three votes say yes");
+}
+
+/// Everybody who waits for votes hears the verdict (B2).
+#[test]
+fn threads_vote_heard_by_all() {
+    run("threads_vote_heard_by_all", |t: &Test| {
+        t.scene("Two threads wait for three votes.");
+        wait_together();
+        in_all_seeds(t, 40, wait_together);
     });
 }

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use labapi::Persister;
-use labrpc::{Name, Server};
+use labrpc::{Direction, Name, Server, TapAction};
 use labrt::node::Node;
 use labrt::quiet;
 use labrt::sync::{Arc, Mutex};
@@ -76,6 +76,43 @@ fn rpc_first_call_through_a_crash() {
         let _ = reviver.join();
         t.scene("The client calls the new life.");
         t.expect(add(&stub, 2).is_ok(), || "a call to the new life failed".to_owned());
+    });
+}
+
+/// A call ran in one life of a server, and its reply was lost with that life. Before the client sends it
+/// again, another call tells the client of the next life. The call belongs to the life that it was first sent
+/// to: the next one must not run it (C1).
+#[test]
+fn rpc_call_belongs_to_its_life() {
+    run("rpc_call_belongs_to_its_life", |t: &Test| {
+        let net = Net::as_drawn(t);
+        let served = Arc::new(Served::new(t, &net, Guarantee::AtMostOnce, 2, Duration::ZERO));
+        let attempts = NonZeroU32::new(1_000).expect("it is not 0");
+        let (stub, _) = served.client(Mode::AtMostOnce { attempts });
+        let stub = Arc::new(stub);
+        t.expect(add(&stub, 1) == Ok(1), || "the first call failed".to_owned());
+        t.scene("The server crashes when it has run the second call. What the client sends again is lost for a while.");
+        let mut copies = 0;
+        net.network().set_tap(move |event| {
+            let is_second = event.direction == Direction::Request
+                && labgob::decode::<Request>(event.bytes).is_ok_and(|call| call.args == 2_u64.to_le_bytes());
+            copies += u64::from(is_second);
+            if is_second && copies > 1 { TapAction::Drop } else { TapAction::Deliver }
+        });
+        served.crash_after(Step::Effect, 0);
+        let (of_thread, of_client) = (Arc::clone(&served), Arc::clone(&stub));
+        let reviver = thread::spawn_named("reviver", move || of_thread.revive());
+        let second = thread::spawn_named("second call", move || add(&of_client, 2));
+        let _ = reviver.join();
+        t.scene("A third call tells the client of the new life. Then the second one is sent again.");
+        let _ = add(&stub, 3);
+        net.network().clear_tap();
+        let result = second.join();
+        let runs = served.executions().get(&2).copied();
+        t.expect(runs == Some(1), || {
+            format!("the second call ran {runs:?} times, and returned {result:?} (C1)")
+        });
+        t.expect(add(&stub, 4).is_ok(), || "a call to the new life failed".to_owned());
     });
 }
 
