@@ -24,8 +24,8 @@ pub type ServerId = usize;
 pub type FileId = u64;
 
 /// Why the master did not do what it was asked for. Nothing has changed. A change that was refused stays
-/// refused: as long as the master lives, a late copy of it is not carried out, though nothing is in its way
-/// any more. `Retry` alone is no such refusal.
+/// refused: a late copy of it is not carried out, though nothing is in its way any more, and though the
+/// master may have restarted. `Retry` alone is no such refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MasterError {
     /// There is no file of this name.

@@ -118,10 +118,10 @@ impl Master {
     /// [`MasterError::Retry`]: the primary does not answer, so its lease has to run out.
     pub(crate) fn revoke(&self, handle: Handle) -> Result<(), MasterError> {
         let holder = {
-            let state = self.lock();
+            let mut state = self.lock();
             let now = Instant::now();
-            match state.leases.holder(handle, now) {
-                Some(lease) => (lease.server, lease.version),
+            match state.leases.want_back(handle, now) {
+                Some(holder) => holder,
                 None if state.leases.standing(handle, now) == crate::leases::Standing::Free => return Ok(()),
                 None => return Err(MasterError::Retry),
             }

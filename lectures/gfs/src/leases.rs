@@ -27,6 +27,9 @@ pub struct Lease {
     over: Instant,
     /// Whether the primary has acknowledged it. If not, it may have the lease all the same.
     is_known: bool,
+    /// Somebody has asked for it back, and waits for its end. It is extended no more: its primary may ask
+    /// again and again, though the master does not reach it.
+    is_wanted_back: bool,
 }
 
 /// What a chunk's lease allows.
@@ -77,9 +80,12 @@ impl Leases {
     }
 
     // handout: body GB
-    /// The lease that may be in force now.
-    pub fn holder(&self, handle: Handle, now: Instant) -> Option<&Lease> {
-        self.leases.get(&handle).filter(|lease| now < lease.over)
+    /// Somebody wants the lease back that may be in force now: who has it, and which version came with it. It
+    /// is not extended any more.
+    pub fn want_back(&mut self, handle: Handle, now: Instant) -> Option<(ServerId, Version)> {
+        let lease = self.leases.get_mut(&handle).filter(|lease| now < lease.over)?;
+        lease.is_wanted_back = true;
+        Some((lease.server, lease.version))
     }
 
     /// The server is about to be told of its lease, which it counts from an earlier moment than now. `chosen`
@@ -88,7 +94,8 @@ impl Leases {
         let over = Instant::now() + self.lease + self.clock_error;
         let (server, boot) = chosen;
         let members = members.to_vec();
-        self.leases.insert(handle, Lease { server, boot, version, members, over, is_known: false });
+        let (is_known, is_wanted_back) = (false, false);
+        self.leases.insert(handle, Lease { server, boot, version, members, over, is_known, is_wanted_back });
     }
 
     /// The primary knows of its lease.
@@ -105,7 +112,10 @@ impl Leases {
     pub fn extend(&mut self, handle: Handle, from: (ServerId, u64), version: Version, now: Instant) -> bool {
         let is_in_force = matches!(self.standing(handle, now), Standing::InForce(..));
         let Some(lease) = self.leases.get_mut(&handle) else { return false };
-        if !is_in_force || (lease.server, lease.boot) != from || lease.version != version {
+        if !is_in_force || lease.is_wanted_back {
+            return false;
+        }
+        if (lease.server, lease.boot) != from || lease.version != version {
             return false;
         }
         lease.over = now + self.lease + self.clock_error;

@@ -97,6 +97,9 @@
 //!   a grant lasts no longer.
 //! - **A primary whose secondary fails gives its lease back** at once, and need not wait for its end.
 //! - **A clone takes the lease back first.** A mutation meanwhile would miss the new replica.
+//! - **A lease that is wanted back is not extended**, so whoever waits for its end need not wait for ever,
+//!   also if the master does not reach the primary.
+//! - **A refusal stands in the log**, so that a late copy of the change is refused by the next life, too.
 //! - **A rename may replace a file**, in one step: MapReduce commits its outputs that way.
 //!
 // handout: end

@@ -28,7 +28,6 @@ use crate::locations::Locations;
 use crate::namespace::{Namespace, Record};
 use crate::oplog::Oplog;
 use crate::path;
-use crate::refusals::Refusals;
 use crate::rpc::{
     AddChunk, ChangeRequest, ChunkError, ChunkPeer, ChunkVersion, FileChange, FileId, FindChunk, Handle,
     Heartbeat, HeartbeatReply, Located, MasterError, MasterPeer, MasterRpc, Purpose, ServerId, Shipment,
@@ -58,7 +57,6 @@ pub(crate) struct State {
     /// Chunks that are being made, and are in no file yet. Their servers may tell of them before the log
     /// does.
     pub(crate) creating: BTreeSet<Handle>,
-    pub(crate) refusals: Refusals,
     /// How many records each shadow holds, as it has told. A shadow may be wiped, so this can fall.
     pub(crate) shipped: BTreeMap<usize, u64>,
     /// A shadow has told that it holds more.
@@ -164,7 +162,6 @@ impl Master {
             leases: Leases::new(settings.lease, settings.clock_error, started),
             claims: BTreeSet::new(),
             adding: BTreeSet::new(),
-            refusals: Refusals::default(),
             creating: BTreeSet::new(),
             shipped: (0..shadows.len()).map(|shadow| (shadow, 0)).collect(),
             has_shipped: false,
@@ -408,6 +405,15 @@ impl Master {
         Ok(state.log.append(&Record::Change { op, change, at: Instant::now().as_nanos() }))
     }
 
+    fn decide(&self, request: &ChangeRequest) -> Result<String, MasterError> {
+        let checked = self.lock().check(request)?;
+        match (checked, &request.change) {
+            (Some(answer), _) => Ok(answer),
+            (None, FileChange::Snapshot { from, .. }) => self.snapshot(request, from),
+            (None, _) => Master::record_change(&mut self.lock(), request),
+        }
+    }
+
     fn refuse_if_shadow(&self) -> Result<(), MasterError> {
         if self.is_shadow { Err(MasterError::ReadOnly) } else { Ok(()) }
     }
@@ -430,18 +436,13 @@ pub(crate) fn try_often<T>(call: impl Fn() -> Result<T, RpcError>) -> Result<T, 
 // handout: end
 // handout: bodies GA
 impl MasterRpc for Master {
+    /// Answered when enough copies of the log have it, also if it is refused, or was made already.
     fn change(&self, request: ChangeRequest) -> Result<String, MasterError> {
         self.refuse_if_shadow()?;
-        let checked = self.lock().check(&request)?;
-        let answer = match (checked, &request.change) {
-            // It was made already, but perhaps not on all copies.
-            (Some(answer), _) => answer,
-            (None, FileChange::Snapshot { from, .. }) => self.snapshot(&request, from)?,
-            (None, _) => Master::record_change(&mut self.lock(), &request)?,
-        };
+        let answer = self.decide(&request);
         self.wait_for_copies()?;
         tracing::debug!(target: "name", "{:?}: {answer:?}", request.change);
-        Ok(answer)
+        answer
     }
 
     /// Not through the log, and without a wait for copies: a name that a crash takes back may be listed.

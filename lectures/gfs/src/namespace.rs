@@ -60,6 +60,8 @@ pub enum Record {
         at: u64,
     },
     // handout: drop classic
+    /// A client's change is refused. A copy of it that comes later must not be carried out.
+    Refused(OpId, MasterError),
     /// A handle is used up, before any server hears of it. It is in no file yet, and may never be.
     Allocate,
     /// The file gets this chunk as its last one.
@@ -86,8 +88,8 @@ pub struct Namespace {
     chunks: BTreeMap<Handle, Chunk>,
     next_file: FileId,
     next_handle: Handle,
-    /// The last change of each client: its number, the record that made it, and its result.
-    clients: BTreeMap<u64, (u64, u64, String)>,
+    /// The last change of each client: its number, its record, and its answer, which may be a refusal.
+    clients: BTreeMap<u64, (u64, u64, Result<String, MasterError>)>,
     /// How many records were applied.
     position: u64,
     // handout: end
@@ -150,19 +152,21 @@ impl Namespace {
         hidden.map(|(name, file)| (name.clone(), file.deleted_at)).collect()
     }
 
-    /// Whether a change can be made, and the answer to one that was made already. A client whose answer was
-    /// lost asks again, perhaps another life of the master, and must not hear that its own file is in the
-    /// way.
+    /// The answer to a change that was made already, or refused. A client whose answer was lost asks again,
+    /// perhaps another life of the master, and must not hear that its own file is in the way. And a copy of
+    /// a change that was refused may come when nothing is in its way any more: its client was told that it
+    /// failed.
+    pub fn earlier_answer(&self, op: OpId) -> Option<Result<String, MasterError>> {
+        let (number, _, answer) = self.clients.get(&op.client).filter(|(number, ..)| *number >= op.number)?;
+        // Of an earlier number it is a late copy. The client has its answer, and no longer waits.
+        Some(if *number == op.number { answer.clone() } else { Err(MasterError::Retry) })
+    }
+
+    /// Whether a change can be made.
     ///
     /// # Errors
     /// Why it cannot be made.
-    pub fn check(&self, op: OpId, change: &FileChange) -> Result<Option<String>, MasterError> {
-        match self.clients.get(&op.client) {
-            Some((number, _, answer)) if *number == op.number => return Ok(Some(answer.clone())),
-            // A late copy. The client has its answer, and no longer waits.
-            Some((number, ..)) if *number > op.number => return Err(MasterError::Retry),
-            _ => {}
-        }
+    pub fn check(&self, change: &FileChange) -> Result<(), MasterError> {
         let is_free = |path: &str| {
             path::check_new(path)?;
             if self.files.contains_key(path) { Err(MasterError::Exists) } else { Ok(()) }
@@ -182,7 +186,7 @@ impl Namespace {
                 is_free(to)?;
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     // handout: end
@@ -199,9 +203,10 @@ impl Namespace {
         match record {
             Record::Change { op, change, at } => {
                 let answer = self.change(change, *at);
-                self.remember(*op, answer.clone());
+                self.remember(*op, Ok(answer.clone()));
                 return answer;
             }
+            Record::Refused(op, why) => self.remember(*op, Err(*why)),
             Record::Allocate => self.next_handle += 1,
             Record::AddChunk(file, handle) => {
                 if let Some(file) = self.file_of(*file) {
@@ -276,7 +281,7 @@ impl Namespace {
 
     /// Notes a client's last change and its answer. The client that has been silent for longest is forgotten:
     /// its last request can no longer be under way when a thousand others have changed something since.
-    fn remember(&mut self, op: OpId, answer: String) {
+    fn remember(&mut self, op: OpId, answer: Result<String, MasterError>) {
         self.clients.insert(op.client, (op.number, self.position, answer));
         if self.clients.len() > CLIENTS {
             let oldest = self.clients.iter().min_by_key(|(_, (_, position, _))| *position);

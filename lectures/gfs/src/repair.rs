@@ -138,16 +138,11 @@ impl State {
         }
     }
 
-    /// The leases that the server may keep. Not those of claimed chunks: whoever has claimed one is taking
-    /// the lease back, or waits for its end, and would wait for ever.
+    /// The leases that the server may keep.
     pub(crate) fn extend(&mut self, beat: &Heartbeat, now: Instant) -> Vec<(Handle, Version)> {
         let wishes = beat.wishes.iter().copied();
         let from = (beat.server, beat.boot);
-        wishes
-            .filter(|&(handle, version)| {
-                !self.claims.contains(&handle) && self.leases.extend(handle, from, version, now)
-            })
-            .collect()
+        wishes.filter(|&(handle, version)| self.leases.extend(handle, from, version, now)).collect()
     }
 
     /// Chunks that the server shall delete: orphans; stale replicas, if there is a good one; and those that

@@ -87,6 +87,51 @@ fn gfs_changes_in_a_checkpoint() {
     });
 }
 
+/// Changes are refused, and copies of them come when nothing is in their way any more, and when the master
+/// has restarted. It starts from its log, and later from a checkpoint.
+#[test]
+fn gfs_refusals_outlive_the_master() {
+    play("gfs_refusals_outlive_the_master", Setup::servers(3), |t, cluster| {
+        let mut client = cluster.client();
+        let (a, b) = (|| "/a".to_owned(), || "/b".to_owned());
+        let changes = [
+            FileChange::Delete { path: a() },
+            FileChange::Rename { from: a(), to: b(), replace: true },
+            FileChange::Snapshot { from: a(), to: b() },
+        ];
+        let refused: Vec<ChangeRequest> = (10..)
+            .zip(changes)
+            .map(|(client, change)| ChangeRequest { op: OpId { client, number: 1 }, change })
+            .collect();
+        let ask = |request: &ChangeRequest| {
+            let master = cluster.master();
+            cluster.wait_for(10_000, "an answer", || {
+                master.change(request).ok().filter(|answer| *answer != Err(MasterError::Retry))
+            })
+        };
+        for request in &refused {
+            let answer = ask(request);
+            t.expect(answer == Err(MasterError::NoFile), || {
+                format!("/a is not there: {request:?}: {answer:?}")
+            });
+        }
+        client.create("/a").expect("a new file");
+        for start in ["its log", "a checkpoint"] {
+            cluster.restart_master();
+            t.scene(format!("The master has started from {start}. A copy of each change comes late."));
+            for request in &refused {
+                let late = ask(request);
+                t.expect(late.is_err(), || {
+                    format!("a late copy of a change that was refused is carried out: {request:?}: {late:?}")
+                });
+            }
+            let names = cluster.client().list("/a");
+            t.expect(names == Ok(vec![a()]), || format!("nothing has changed, and there is {names:?}"));
+            (0..100).for_each(|file| client.create(&format!("/from {start} {file}")).expect("a new file"));
+        }
+    });
+}
+
 /// The master's answers to the primary, which extend its lease, are long under way. The lease counts from the
 /// question. Then nothing of the primary reaches the master any more.
 #[test]

@@ -10,6 +10,7 @@ mod directed;
 mod directed_copies;
 mod directed_late;
 mod directed_news;
+mod directed_rules;
 mod errors;
 // handout: drop
 mod mapreduce_jobs;
