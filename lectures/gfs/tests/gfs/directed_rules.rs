@@ -296,7 +296,8 @@ fn gfs_crash_amid_a_checkpoint() {
         const LIMIT: usize = 200;
         let disk = Persister::new();
         disk.lose_unsynced();
-        let (records, left): (Arc<Mutex<u64>>, Arc<Mutex<Vec<(u64, Persister)>>>) = Default::default();
+        let records: Arc<Mutex<u64>> = Arc::default();
+        let left: Arc<Mutex<Vec<(u64, Persister)>>> = Arc::default();
         let mut log = Oplog::open(disk.clone(), LIMIT);
         let (own, seen, made) = (disk.clone(), left.clone(), records.clone());
         disk.on_write(move |_| {
