@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+#[allow(unused_imports, reason = "a solution may have these methods without the trait")]
 use rsm::ReplicatedServer as _;
 use shardctrler::{Clerk, Config, ControllerServer, GroupId, NO_GROUP, SHARDS};
 use tester::{Boot, Booted, Checks, Group, Net, Test};

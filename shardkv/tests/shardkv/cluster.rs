@@ -8,6 +8,7 @@ use labrpc::{ClientEnd, TapEvent};
 use labrt::rand::random_range;
 use labrt::thread;
 use labrt::time::Instant;
+#[allow(unused_imports, reason = "a solution may have these methods without the trait")]
 use rsm::ReplicatedServer as _;
 use shardctrler::{Config, ControllerServer, GroupId, SHARDS};
 use shardkv::{Clerk, GroupView, Setup, ShardServer, Stage, key_to_shard};
