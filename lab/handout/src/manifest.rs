@@ -32,6 +32,29 @@ pub(crate) fn without_sections(text: &str, sections: &[&str]) -> String {
     finish(out)
 }
 
+/// A manifest without the development dependencies that the sources do not name: those of tests and benches
+/// that stayed behind. Unit tests are still there, and an editor that checks all targets compiles them.
+pub(crate) fn with_named_alone(text: &str, sources: &str) -> String {
+    const SECTION: &str = "[dev-dependencies]";
+    let (mut out, mut is_dev): (Vec<&str>, bool) = (Vec::new(), false);
+    for line in text.lines() {
+        if line.starts_with('[') {
+            is_dev = line.trim() == SECTION;
+        }
+        let name = line.split([' ', '=', '.']).next().unwrap_or_default().replace('-', "_");
+        let is_kept = !is_dev || !is_entry(line) || sources.contains(&format!("{name}::"));
+        match is_kept {
+            true => out.push(line),
+            false => drop_comment(&mut out),
+        }
+    }
+    let text = finish(out);
+    let is_empty = text.split_once(SECTION).is_some_and(|(_, rest)| {
+        rest.lines().find(|line| !line.is_empty()).is_none_or(|line| line.starts_with('['))
+    });
+    if is_empty { without_sections(&text, &[SECTION]) } else { text }
+}
+
 /// Removes the comment at the end, which belongs to what is left out next.
 fn drop_comment(out: &mut Vec<&str>) {
     while out.last().is_some_and(|line| line.starts_with('#')) {
@@ -98,7 +121,7 @@ fn root_manifest(text: &str, choice: &Choice, present: &BTreeSet<&str>) -> Strin
     let crates = choice.crates();
     let labs: Vec<&str> = choice.labs.iter().flat_map(|lab| lab.packages).copied().collect();
     let mut out: Vec<&str> = Vec::new();
-    let defaults = format!("# What plain `cargo test` runs.\ndefault-members = {labs:?}");
+    let defaults = format!("default-members = {labs:?}");
     let mut section = "";
     for line in text.lines() {
         if line.starts_with('[') {
@@ -121,7 +144,8 @@ fn root_manifest(text: &str, choice: &Choice, present: &BTreeSet<&str>) -> Strin
             drop_comment(&mut out);
         }
         if section == "[workspace]" && line == "]" {
-            out.push(&defaults);
+            // Lines of their own: what is dropped next takes the comment above it along, and nothing else.
+            out.extend(["# What plain `cargo test` runs.", &defaults]);
         }
     }
     finish(out)
@@ -240,8 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn dependencies_of_unit_tests_stay() {
+        let text = "[package]\na = 1\n\n[dev-dependencies]\n# Why.\nserde-json.workspace = true\n# Why not.\n\
+                    sha2.workspace = true\n\n[lints]\nc = 3\n";
+        let with =
+            "[package]\na = 1\n\n[dev-dependencies]\n# Why.\nserde-json.workspace = true\n\n[lints]\nc = 3\n";
+        assert_eq!(with_named_alone(text, "serde_json::to_string(one)"), with);
+        assert_eq!(with_named_alone(text, "fn one() {}"), "[package]\na = 1\n\n[lints]\nc = 3\n");
+    }
+
+    #[test]
     fn the_root_has_what_students_need() {
-        let text = "[workspace]\nmembers = [\n    \"raft\",\n    \"kvraft\",\n]\n\n\
+        let text = "[workspace]\nmembers = [\n    \"raft\",\n    \"kvraft\",\n]\n# Why.\nexclude = [\"peers\"]\n\n\
                     [workspace.dependencies]\nserde = \"1\"\n# Why.\nother = \"2\"\n\n\
                     [workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\"\n";
         let choice = Choice::new(&["raft".to_owned()], &[], crate::marks::Level::Classic).unwrap();

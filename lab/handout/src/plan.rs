@@ -187,13 +187,15 @@ impl Plan {
 
     /// A crate without what proves it: tests and benches of the framework.
     fn take_as_it_is(&mut self, root: &Path, folder: &str) -> Result<(), Failure> {
+        let mut sources = String::new();
         for path in files_below(root, &Path::new(folder).join("src"))? {
-            self.put(path.clone(), read(&root.join(&path))?, Role::Framework);
+            let content = read(&root.join(&path))?;
+            sources.push_str(&String::from_utf8_lossy(&content));
+            self.put(path, content, Role::Framework);
         }
         let path = Path::new(folder).join("Cargo.toml");
-        let text = text_of(root, &path)?;
-        let sections = ["[[bench]]", "[[test]]", "[dev-dependencies]"];
-        self.put(path, manifest::without_sections(&text, &sections), Role::Framework);
+        let text = manifest::without_sections(&text_of(root, &path)?, &["[[bench]]", "[[test]]"]);
+        self.put(path, manifest::with_named_alone(&text, &sources), Role::Framework);
         Ok(())
     }
 

@@ -150,16 +150,3 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     // A Vec takes everything that is written to it.
     written.expect("writing to memory does not fail")
 }
-
-#[cfg(test)]
-mod tests {
-    use sha2::{Digest, Sha256};
-
-    use super::*;
-
-    #[test]
-    fn the_policy_names_the_hashes_of_script_and_style() {
-        let hash = |text: &str| base64(&Sha256::digest(text.as_bytes()));
-        assert_eq!([SCRIPT_HASH, STYLE_HASH], [hash(&script()), hash(STYLE)].each_ref().map(String::as_str));
-    }
-}

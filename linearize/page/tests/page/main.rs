@@ -8,6 +8,7 @@ mod devtools;
 mod hostile;
 mod looks;
 mod picture;
+mod policy;
 #[path = "../../../tests/common/rounds.rs"]
 mod rounds;
 mod samples;
