@@ -1,5 +1,6 @@
 //! Situations that chance brings about too rarely.
 
+use std::any::TypeId;
 use std::time::Duration;
 
 use labrt::{runtime, thread};
@@ -135,6 +136,12 @@ fn copies_behind_a_snapshot_rsm() {
     });
 }
 
+/// Whether the replicas stand on the oracle: a handout may have nothing else, and a run may ask for it.
+fn is_over_oracle() -> bool {
+    let only = TypeId::of::<rsm::Below>() == TypeId::of::<oracle::Oracle>();
+    only || std::env::var_os("LAB_OVER").is_some_and(|over| over == "oracle")
+}
+
 /// A leader hears nothing but a candidate of a later term, and nobody gets anything committed. Its submits
 /// end all the same: it leads no more, and cannot know what will become of them.
 #[test]
@@ -165,7 +172,10 @@ fn deposed_by_a_candidate_rsm() {
             (0..3).for_each(|server| counters.group.connect(server));
             counters.client(1000 + round).add(0);
         }
-        test.met("a leader that hears a candidate of a later term alone (over a Raft)", deposed);
+        // The oracle's leaders seldom hear candidates: a solution over it cannot do anything about that.
+        if deposed > 0 || !is_over_oracle() {
+            test.met("a leader that hears a candidate of a later term alone", deposed);
+        }
         counters.check(1, &[0, 1, 2]);
     });
 }
