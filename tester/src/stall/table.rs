@@ -1,5 +1,7 @@
 //! What was seen of each server and of each link, in lines that fit 80 columns.
 
+use labrpc::Traffic;
+
 use super::due::{fate, list};
 use super::{Seen, State};
 
@@ -73,10 +75,32 @@ impl State {
         }
         let waiting: u64 = (0..self.servers.len()).map(|server| self.waiting_at(server)).sum();
         let calls = if waiting > 0 { format!(", {waiting} calls of others wait") } else { String::new() };
+        let calls = calls + &self.answers();
         if !self.knows_logs() {
             return format!("{prefix}: what it has committed cannot be seen{calls}");
         }
         format!("{prefix}: all that it has is committed, up to index {committed} at {since:.3} s{calls}")
+    }
+
+    /// How many calls from outside each server answered: one that refuses the same client again and again shows
+    /// in nothing else.
+    fn answers(&self) -> String {
+        let answers: Vec<u64> = (0..self.servers.len()).map(|server| self.answers_of(server)).collect();
+        if answers.len() > ROWS || answers.iter().all(|&count| count == 0) {
+            return String::new();
+        }
+        let answers = answers.iter().enumerate().map(|(server, count)| format!("{count} by {server}"));
+        format!("; answers to others: {}", answers.collect::<Vec<_>>().join(", "))
+    }
+
+    /// How many calls from outside of the group a server answered, in the whole run.
+    fn answers_of(&self, server: usize) -> u64 {
+        let (name, clients) = (self.name(server), self.clients.try_lock());
+        let answered =
+            |link: &Traffic| link.calls().saturating_sub(link.lost() + link.open() + link.replies_lost());
+        clients.map_or(0, |clients| {
+            clients.iter().filter(|(to, _)| *to == name).map(|(_, link)| answered(link)).sum()
+        })
     }
 
     /// Who does not say what state it is in.

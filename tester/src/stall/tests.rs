@@ -1,7 +1,10 @@
 //! What is said of a group that stands still. `tests/tester/stalls.rs` has what needs calls.
 
+use labrt::node::Node;
+
 use super::due::list;
 use super::*;
+use crate::net::Net;
 
 fn three() -> Progress {
     let progress = Progress::new("server", 3, Clients::default());
@@ -201,4 +204,44 @@ fn it_does_not_say_that_nothing_is_committed_where_that_cannot_be_seen() {
     progress.has_links(0, true);
     progress.answers(0, (4, true));
     assert_eq!(progress.line().as_deref(), Some("server: what it has committed cannot be seen"));
+}
+
+labrpc::service! {
+    /// A server that answers.
+    service Echo, client EchoClient {
+        /// Gives the number back.
+        fn echo(number: u64) -> u64;
+    }
+}
+
+struct Mirror;
+
+impl Echo for Mirror {
+    fn echo(&self, number: u64) -> u64 {
+        number
+    }
+}
+
+/// A server that refuses a client for ever answers all its calls; only their number shows it.
+#[test]
+fn it_says_how_many_calls_of_others_each_server_answered() {
+    let outcome = labrt::run(labrt::Config::simulated(1), || {
+        let net = Net::new();
+        let progress = Progress::new("server", 3, net.clients());
+        for (server, calls) in [(0, 1), (1, 4), (2, 0)] {
+            let (name, node) = (Name::from(format!("server-{server}")), Node::new("a server"));
+            net.network()
+                .add_server(name.clone(), labrpc::Server::new(&node).with(Arc::new(Mirror).into_service()));
+            let (number, end) = net.make_end(&name);
+            net.network().enable(number, true);
+            let client = EchoClient::new(end);
+            (0..calls).for_each(|number| assert_eq!(client.echo(&number), Ok(number)));
+            progress.starts(server, Vec::new());
+            progress.answers(server, (4, server == 0));
+        }
+        let words = "server: what it has committed cannot be seen; answers to others: 1 by 0, 4 by 1, 0 by 2";
+        assert_eq!(progress.line().as_deref(), Some(words));
+        net.network().cleanup();
+    });
+    outcome.result.unwrap();
 }
