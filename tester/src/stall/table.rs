@@ -82,8 +82,8 @@ impl State {
         format!("{prefix}: all that it has is committed, up to index {committed} at {since:.3} s{calls}")
     }
 
-    /// How many calls from outside each server answered: one that refuses the same client again and again shows
-    /// in nothing else.
+    /// How many calls from outside each server answered: one that refuses the same client again and again
+    /// shows in nothing else.
     fn answers(&self) -> String {
         let answers: Vec<u64> = (0..self.servers.len()).map(|server| self.answers_of(server)).collect();
         if answers.len() > ROWS || answers.iter().all(|&count| count == 0) {
