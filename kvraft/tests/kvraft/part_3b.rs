@@ -19,10 +19,11 @@ fn snapshot_rpc_3b() {
         first.put("a", "A");
         expect_value(t, "a", "A", &first.get("a"));
 
-        t.scene("Server 2 is cut off while a client puts 50 keys.");
+        // The course's 50 fill the log only just, if a solution writes small entries.
+        t.scene("Server 2 is cut off while a client puts 100 keys.");
         cluster.partition(&[&[0, 1], &[2]]);
         let mut clerk = cluster.make_client(&[0, 1]);
-        for number in 0..50 {
+        for number in 0..100 {
             clerk.put(&number.to_string(), &number.to_string());
         }
         thread::sleep(ELECTION);
