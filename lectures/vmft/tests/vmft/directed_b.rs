@@ -259,8 +259,17 @@ fn messages_of_other_epochs() {
             assert_eq!(adopt(2, clone.clone()), Some(Err(vmft::rpc::HostError::Damaged)));
             let machine = labgob::encode(&Machine::new(guests::counter(10_000)));
             let whole = vmft::rpc::Clone { machine, ..clone };
-            assert_eq!(adopt(1, whole), Some(Err(vmft::rpc::HostError::WrongRole)), "a backup takes a clone");
+            let refused = adopt(1, whole.clone());
+            assert_eq!(refused, Some(Err(vmft::rpc::HostError::WrongRole)), "a backup takes a clone");
             assert_eq!(client.increment(), 3);
+            t.scene("A clone of an earlier epoch comes when the host has one of a later epoch.");
+            assert_eq!(adopt(2, whole.clone()), Some(Ok(())));
+            let late = adopt(2, vmft::rpc::Clone { epoch: 6, ..whole });
+            assert_eq!(
+                late,
+                Some(Err(vmft::rpc::HostError::WrongEpoch(7))),
+                "an older clone replaces a newer one"
+            );
         },
     );
 }
