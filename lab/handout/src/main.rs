@@ -73,6 +73,9 @@ fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         return Ok(Outcome::Passed);
     }
     eprintln!("{}: {files} files", out.display());
+    if choice.has_oracle() && arguments.with.iter().any(|lab| lab == "raft") {
+        eprintln!("in place of Raft it has the oracle, which agrees under the same faults and is no Raft");
+    }
     if let Some(update) = update {
         print!("{}", update.patch);
         for path in &update.touched {
