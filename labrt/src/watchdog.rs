@@ -248,11 +248,8 @@ impl Pulse {
             watched.computed = watched.processor_time();
         }
         if watched.is_too_large() && silent > MEMORY_PATIENCE {
-            return Some(self.failure_of(
-                watched,
-                FailureKind::Memory,
-                self.memory_message(watched, resident),
-            ));
+            let message = self.memory_message(watched, resident);
+            return Some(self.failure_of(watched, FailureKind::Memory, message));
         }
         let stuck =
             silent > watched.limits.stuck_after && !watched.is_starved() && !watched.waits_for_reader();

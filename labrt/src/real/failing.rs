@@ -35,20 +35,21 @@ impl RealWorld {
     }
 
     fn store_failure(&self, kind: FailureKind, what: PanicInfo, who: Who) {
+        // Whatever it is may have come of the panic of a thread that the run does not know.
+        self.store(match self.failure_of_a_stranger() {
+            Some(failure) => {
+                let message = format!("{}\nThe run came to this then: {}", failure.message, what.message);
+                Failure { message, ..failure }
+            }
+            None => self.failure_of(kind, what, who),
+        });
+    }
+
+    /// The run fails so, unless it is already ending.
+    fn store(&self, new: Failure) {
         let mut failure = self.failure.lock();
-        if failure.is_none() && !self.stopping.load(Ordering::Relaxed) {
-            // Whatever it is may have come of the panic of a thread that the run does not know.
-            *failure = match self.failure_of_a_stranger() {
-                Some(Failure { message, .. }) if message == what.message => {
-                    Some(self.failure_of(kind, what, who))
-                }
-                Some(Failure { message, location, backtrace, .. }) => {
-                    let message = format!("{message}\nThe run came to this then: {}", what.message);
-                    let what = PanicInfo { message, location, backtrace };
-                    Some(self.failure_of(FailureKind::Panic, what, stranger()))
-                }
-                None => Some(self.failure_of(kind, what, who)),
-            };
+        if !self.stopping.load(Ordering::Relaxed) {
+            failure.get_or_insert(new);
         }
         self.stopping.store(true, Ordering::SeqCst);
     }
@@ -62,8 +63,8 @@ impl RealWorld {
     /// The run is beyond a limit. If a panic unwinds one of its threads, that is the reason: the destructors
     /// of that thread keep it from its end.
     pub(super) fn fail_at_limit(&self) {
-        if let Some(panic) = self.pulse.strangers.failure() {
-            return self.store_failure(FailureKind::Panic, panic, stranger());
+        if let Some(failure) = self.failure_of_a_stranger() {
+            return self.store(failure);
         }
         let (kind, message) = self.pulse.stop_reason();
         let message = message + &self.threads_report();
@@ -78,7 +79,8 @@ impl RealWorld {
     /// A thread that the run does not know has panicked, if one has.
     pub(super) fn failure_of_a_stranger(&self) -> Option<Failure> {
         let panic = self.pulse.strangers.failure()?;
-        Some(self.failure_of(FailureKind::Panic, panic, stranger()))
+        let who = ("main".to_owned(), STRANGER.to_owned());
+        Some(self.failure_of(FailureKind::Panic, panic, who))
     }
 
     /// The panics that unwind threads, as far as is known: the first, and whose it is.
@@ -127,8 +129,4 @@ impl RealWorld {
 
 fn whoami() -> Who {
     here(|here| (here.node.name().to_owned(), here.name.to_string()))
-}
-
-fn stranger() -> Who {
-    ("main".to_owned(), STRANGER.to_owned())
 }

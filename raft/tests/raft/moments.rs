@@ -318,9 +318,10 @@ fn applied_at_one_moment_2b() {
         let mut leader = cluster.check_one_leader();
         let mut met = 0;
         for _ in 0..200 {
-            match commit_at_one_moment(&cluster, leader) {
-                true => met += 1,
-                false => leader = cluster.check_one_leader(),
+            if commit_at_one_moment(&cluster, leader) {
+                met += 1;
+            } else {
+                leader = cluster.check_one_leader();
             }
         }
         t.exercised(met > 0, "no leader stayed until its commands were committed");
