@@ -38,7 +38,7 @@ fn code_that_does_not_compile_is_answered_with_the_compilers_words() {
     fs::write(folder.join("src/lib.rs"), "").expect("the folder can be written");
     fs::write(folder.join("tests/mini.rs"), "#[test] fn answer() { let x: u64 = \"no number\"; }")
         .expect("as above");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_lab"))
+    let output = crate::binary()
         .args(["test", "1A"])
         .env("LAB_LABS", folder.join("labs.toml"))
         .env("CARGO_TARGET_DIR", folder.join("target"))
@@ -52,8 +52,7 @@ fn code_that_does_not_compile_is_answered_with_the_compilers_words() {
 fn a_labs_toml_that_is_wrong_is_named_with_its_line() {
     let path = scratch().join("labs.toml");
     fs::write(&path, "[limits]\nvirtual_s = \"long\"\n").expect("the folder can be written");
-    let output =
-        std::process::Command::new(env!("CARGO_BIN_EXE_lab")).arg("--labs").arg(&path).arg("list").output();
+    let output = crate::binary().arg("--labs").arg(&path).arg("list").output();
     let said = crate::Said::new(output.expect("lab can be run")).ended(2);
     assert!(said.err.contains("labs.toml") && said.err.contains("line 2"), "{}", said.err);
 }

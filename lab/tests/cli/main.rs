@@ -22,6 +22,7 @@ mod verbs;
 mod why;
 mod zoo;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,17 +70,27 @@ pub(crate) fn scratch() -> PathBuf {
     folder
 }
 
+/// Whoever runs these tests may steer his own with variables, which the programs here must not see.
+pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(path);
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| name.to_string_lossy().starts_with("LAB_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// `lab` itself.
+pub(crate) fn binary() -> Command {
+    program(env!("CARGO_BIN_EXE_lab"))
+}
+
 /// `lab` with the fixture's labs.toml, and what it builds kept apart from what cargo builds for this test.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    let mut command = binary();
     command.arg("--labs").arg(fixture().join("labs.toml")).args(arguments);
     command.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixture"));
-    command
-        .env_remove("COLUMNS")
-        .env_remove("RUSTFLAGS")
-        .env_remove("LAB_SEED")
-        .env_remove("LAB_SEEDS")
-        .stdin(Stdio::null());
+    command.env_remove("COLUMNS").env_remove("RUSTFLAGS").stdin(Stdio::null());
     command
 }
 

@@ -179,7 +179,7 @@ fn a_campaign_that_is_timed_out_has_its_table() {
     for round in 0..4 {
         let output = scratch().join("timed").display().to_string();
         let lab = command(&["stress", "slow_1a", "-n", "100000", "--output", &output]);
-        let mut timeout = Command::new("timeout");
+        let mut timeout = crate::program("timeout");
         timeout.arg("2").arg(lab.get_program()).args(lab.get_args());
         timeout.envs(lab.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let said = Said::new(timeout.output().expect("timeout can be run")).ended(124);
@@ -322,7 +322,7 @@ fn a_fixed_file_of_a_handout_that_has_changed_is_named_once() {
     write("mine.rs", "fn c() {}\n");
     write("tests.rs", "fn b() {}\n");
     let said_to = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        let mut command = crate::binary();
         command.arg("--labs").arg(folder.join("labs.toml")).current_dir(&folder).env("NO_COLOR", "1");
         Said::new(command.args(arguments).stdin(Stdio::null()).output().expect("lab can be run")).ended(0)
     };
@@ -358,7 +358,7 @@ fn the_overview_proposes_what_is_there() {
     std::fs::write(folder.join("labs.toml"), labs).expect("the folder can be written");
     std::fs::create_dir(folder.join("docs")).expect("a folder can be made");
     std::fs::write(folder.join("docs/craq.md"), "# CRAQ\n").expect("the folder can be written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    let mut command = crate::binary();
     command.current_dir(&folder).env("NO_COLOR", "1").env("CARGO_TARGET_DIR", "target").stdin(Stdio::null());
     let said = Said::new(command.output().expect("lab can be run")).ended(0);
     assert!(said.out.contains("next: cargo lab test passes_1a (docs/craq.md)"), "{}", said.out);

@@ -67,12 +67,12 @@ fn lists_of_labs_that_there_are_not() {
         ("/", "Is a directory"),
         ("/dev/null", "missing field `limits`"),
     ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        let mut command = crate::binary();
         let said = Said::new(command.args(["--labs", file, "list"]).output().expect("lab can be run"));
         said_no(&[file], words, said);
     }
     for arguments in [&[][..], &["list"], &["test"], &["bench"]] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        let mut command = crate::binary();
         let said = command.args(arguments).current_dir("/").output().expect("lab can be run");
         said_no(arguments, "there is no labs.toml in this folder or above it", Said::new(said));
     }
@@ -298,7 +298,7 @@ fn a_journal_that_cannot_grow_ends_the_campaign_with_a_sentence() {
     let lab = command(&arguments);
     let words = std::iter::once(lab.get_program()).chain(lab.get_args());
     let words = words.map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
-    let mut shell = Command::new("sh");
+    let mut shell = crate::program("sh");
     // A signal would end the program; an error is what a full disk is.
     shell.args(["-c", &format!("trap '' XFSZ; ulimit -f 0; exec {words}")]);
     shell.envs(lab.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
@@ -346,7 +346,7 @@ fn wait_for_test_of(process: u32) {
 #[test]
 fn help_of_verbs_that_are_programs_is_theirs() {
     for arguments in [&["help", "check"][..], &["--labs", "x", "help", "check"], &["check", "--help"]] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        let mut command = crate::binary();
         let said = Said::new(command.args(arguments).output().expect("lab can be run")).ended(0);
         assert!(said.out.contains("cargo lab check store/lin-kv"), "{arguments:?}: {}", said.out);
     }
@@ -359,7 +359,7 @@ fn another_list_of_labs_is_refused_where_none_is_read() {
     let path = fixture().join("labs.toml");
     for arguments in [&["handout", "--lab", "raft", "--out", "nowhere"][..], &["grade", "--lab", "raft"]] {
         refuses(arguments, "would be ignored: this verb reads the labs.toml of its own workspace");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        let mut command = crate::binary();
         command.args(arguments).env("LAB_LABS", &path);
         let said = Said::new(command.output().expect("lab can be run")).ended(2);
         assert!(said.err.contains("LAB_LABS, would be ignored"), "{}", said.err);
@@ -373,7 +373,7 @@ fn what_needs_the_reference_is_refused_in_a_handout() {
     let handout = scratch();
     fs::write(handout.join(".handout.json"), "{\"files\": {}}").expect("the folder can be written");
     for verb in ["zoo", "mutants", "bench", "handout", "grade"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        let mut command = crate::binary();
         let arguments: &[&str] = if verb == "handout" { &[verb, "--list"] } else { &[verb, "raft"] };
         let said = Said::new(command.args(arguments).current_dir(&handout).output().expect("lab can be run"));
         let said = said.ended(2);

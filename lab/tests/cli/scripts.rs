@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::{Said, command, scratch};
 
@@ -29,7 +28,7 @@ fn script_in(package: &str, name: &str, arguments: &[&str]) -> Said {
     let here = folder.join(package);
     fs::create_dir_all(&here).expect("a folder can be made");
     fs::write(here.join("Cargo.toml"), "").expect("a file can be written");
-    let mut script = Command::new(path);
+    let mut script = crate::program(path);
     script.args(arguments).envs(command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
     let search = std::env::var("PATH").unwrap_or_default();
     script.env("PATH", format!("{}:{search}", folder.display()));

@@ -26,9 +26,9 @@ fn copy(from: &Path, to: &Path) {
 
 /// Runs `lab` on that copy.
 fn lab_on(folder: &Path, arguments: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    let mut command = crate::binary();
     command.arg("--labs").arg(folder.join("labs.toml")).args(arguments);
-    command.env("CARGO_TARGET_DIR", folder.join("target")).env_remove("LAB_SEED").env_remove("RUSTFLAGS");
+    command.env("CARGO_TARGET_DIR", folder.join("target")).env_remove("RUSTFLAGS");
     Said::new(command.output().expect("lab can be run"))
 }
 

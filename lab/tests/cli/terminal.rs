@@ -15,7 +15,7 @@ fn on_a_terminal(file: &str, variables: &[(&str, &str)]) -> Option<std::process:
 /// A shell with a terminal around it, which gets what is written to the child's standard input as if it were
 /// typed.
 pub(crate) fn in_a_shell(script: &str, variables: &[(&str, &str)]) -> Option<std::process::Child> {
-    let mut command = std::process::Command::new("script");
+    let mut command = crate::program("script");
     command.args(["-qec", script, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied());
     let child = command.spawn().ok();

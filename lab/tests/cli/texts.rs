@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::Said;
 
@@ -66,7 +66,7 @@ fn every_command_of_the_texts_is_understood() {
             if !VERBS.contains(&verb.as_str()) || !tried.insert(words.clone()) {
                 continue;
             }
-            let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+            let mut command = crate::binary();
             command.args(&words).arg(NO_OPTION).current_dir(root()).stdin(Stdio::null());
             let said = Said::new(command.output().expect("lab can be run")).ended(2);
             assert!(said.err.contains(NO_OPTION), "{}: cargo lab {words:?}: {}", path.display(), said.err);

@@ -119,7 +119,7 @@ fn with_other_solutions() -> PathBuf {
 
 /// `zoo` over that copy, in a process group of its own.
 fn zoo_in(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    let mut command = crate::binary();
     command.arg("--labs").arg(folder.join("labs.toml")).arg("zoo").args(arguments);
     command.env("CARGO_TARGET_DIR", "target").env_remove("COLUMNS").env_remove("RUSTFLAGS");
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -158,6 +158,12 @@ fn deposed_by_a_candidate_rsm() {
             let (stub, request) = (counters.stub(leader), counters.client(100 + round).request(0));
             drop(thread::spawn(move || ended.send(stub.submit(&request))));
             thread::sleep(2 * ELECTION);
+            // A message of a candidate may have been on its way when the leader was cut off: then it was
+            // deposed before the command came, and has taken nothing that could be overtaken.
+            if outcome.try_recv().is_ok() {
+                (0..3).for_each(|server| counters.group.connect(server));
+                continue;
+            }
             test.scene("The leader hears one of the candidates.");
             counters.group.open_link((leader + 1) % 3, leader);
             thread::sleep(ELECTION);
