@@ -51,7 +51,7 @@ pub(crate) const LABS: [Lab; 10] = [
     Lab {
         name: "zookeeper",
         packages: &["lectures/zookeeper", "lectures/zookeeper-recipes"],
-        given: &[],
+        given: &["lectures/zookeeper-messages"],
         catalogue: &["zookeeper"],
         needs: &["raft", "kvraft"],
     },

@@ -8,7 +8,6 @@ pub const MAX_PATH: usize = 1 << 10;
 /// Begins the names of deleted files that can still be restored.
 pub const HIDDEN: &str = "/.deleted/";
 
-// handout: bodies kept
 /// Checks that `path` can name a file: a slash before each of its names, none of which is empty, `.` or `..`,
 /// or has a NUL.
 ///

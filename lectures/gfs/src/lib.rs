@@ -65,7 +65,6 @@
 //! | file | content | paper |
 //! |---|---|---|
 //! | the crate `gfs-messages` | all messages and errors; sizes and times; names | §2 |
-//! | `namespace.rs`, `oplog.rs` | what the master must not forget, and its log | §2.6 |
 //! | `locations.rs`, `leases.rs` | what it learns anew: who has what, who is the primary | §2.6, §3.1 |
 //! | `master.rs`, `refusals.rs` | the master's monitor and handlers | §2.4, §4.1 |
 //! | `grants.rs` | a lease is granted and taken back; snapshots | §3.1, §3.4 |
@@ -73,7 +72,7 @@
 //! | `ship.rs` | shadows | §5.1.3 |
 //! | `replica.rs` | a chunkserver's rules | §3.1, §3.2 |
 //! | `chunkserver.rs` | its monitor, its threads, its handlers | §3 |
-//! | the crate `gfs-disk` | chunks and checksums on its disk; pushed data | §3.2, §5.2 |
+//! | the crate `gfs-disk` | the names and their log; chunks and checksums; pushed data | §2.6, §3.2, §5.2 |
 //! | the crate `gfs-client` | the client library, and what applications build on it | §2.7, §3.3 |
 //!
 // handout: end
@@ -122,8 +121,6 @@ pub mod leases;
 pub mod locations;
 // handout: end
 mod master;
-pub mod namespace;
-pub mod oplog;
 // handout: drop classic
 mod refusals;
 mod repair;
@@ -132,7 +129,7 @@ mod ship;
 // handout: end
 
 pub use chunkserver::ChunkServer;
-pub use gfs_disk::{buffer, disk};
+pub use gfs_disk::{buffer, disk, namespace, oplog};
 // handout: drop classic
 use gfs_messages::TRIES;
 // handout: end

@@ -381,7 +381,6 @@ labrpc::service! {
     }
 }
 
-// handout: bodies kept
 impl Operation {
     /// Whether it changes the state, so that it goes through the log.
     pub fn is_write(&self) -> bool {

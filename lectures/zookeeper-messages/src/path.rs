@@ -5,7 +5,6 @@ use crate::rpc::Error;
 /// Length limit of a path, in bytes.
 pub const MAX_PATH: usize = 1 << 10;
 
-// handout: bodies kept
 /// Checks that `path` names a node that can be created: names without `/` and NUL, none of them empty, `.` or
 /// `..`, with a slash between two of them.
 ///
