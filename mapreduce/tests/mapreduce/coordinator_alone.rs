@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use mapreduce::rpc::{AttemptId, GetTaskReply, NextStep, ProgressReply, TaskDoneReply, TaskId};
+use mapreduce::rpc::{
+    AttemptId, CoordinatorRpc, GetTaskReply, NextStep, PROTOCOL_VERSION, ProgressReply, RegisterArgs,
+    RegisterReply, TaskDoneReply, TaskId,
+};
 use mapreduce::split::RecordPlace;
 use mapreduce::state::Backup;
 use mapreduce::store::{StoreError, StoreErrorKind};
@@ -107,6 +110,115 @@ fn mr_reports_without_progress() {
             let second = next(&alone, 2);
             t.expect(second != first, || format!("{first} was handed out twice"));
             alone.accepted(2, second);
+        }
+    });
+}
+
+/// An attempt that makes progress is never given up, however long it takes.
+#[test]
+fn mr_progress_saves() {
+    run("mr_progress_saves", |t| {
+        let alone = Alone::new(t, &JOB);
+        let tasks: [fn(&Alone, u64) -> AttemptId; 2] = [map_of, reduce_of];
+        for next in tasks {
+            t.scene("A worker makes progress for more than two time-outs. Another one asks meanwhile.");
+            let id = next(&alone, 1);
+            for step in 1..=6 {
+                pass(0.4);
+                let reply = alone.progress(1, id, f64::from(step) / 10.0, true);
+                t.expect(reply == ProgressReply::Continue, || {
+                    format!("{id} makes progress, and its worker is told to {reply:?}")
+                });
+                alone.waits(2, "the task's attempt makes progress");
+            }
+            alone.accepted(1, id);
+        }
+    });
+}
+
+/// A worker whose attempt was given up may still be at work. What it says of its progress does not save the
+/// attempt that has taken the place of its own.
+#[test]
+fn mr_given_up_attempts_save_none() {
+    run("mr_given_up_attempts_save_none", |t| {
+        let alone = Alone::new(t, &JOB);
+        let tasks: [fn(&Alone, u64) -> AttemptId; 2] = [map_of, reduce_of];
+        for next in tasks {
+            t.scene("A worker is silent for the time-out. Another one gets its task, and dies.");
+            let first = next(&alone, 1);
+            pass(1.05);
+            let second = next(&alone, 2);
+            t.scene("The first one comes back, and says that it makes progress.");
+            for fraction in [0.2, 0.4, 0.6] {
+                pass(0.35);
+                let reply = alone.progress(1, first, fraction, true);
+                t.expect(reply == ProgressReply::Cancel, || {
+                    format!("{first} was given up, and its worker is told to {reply:?}")
+                });
+            }
+            t.scene("The second attempt has made no progress for the time-out. A third worker asks.");
+            let third = next(&alone, 3);
+            t.expect(third != first && third != second, || format!("{third} was handed out twice"));
+            alone.accepted(3, third);
+        }
+    });
+}
+
+/// Without any input the output is empty and complete: no map, and reduces without sources.
+#[test]
+fn mr_no_maps() {
+    run("mr_no_maps", |t| {
+        t.scene("A job has no maps.");
+        let alone = Alone::new(t, &AloneJob { maps: 0, reduces: 2, ..JOB });
+        for worker in [1, 2] {
+            let reduce = alone.reduce_for(worker);
+            let sources = reduce.sources.rows.len();
+            t.expect(sources == 0, || format!("{} has {sources} sources of no map", reduce.id()));
+            alone.accepted(worker, reduce.id());
+        }
+        let reply = alone.ask(1);
+        t.expect(reply == GetTaskReply::Exit, || {
+            format!("the job is finished, and worker 1 {}", told(&reply))
+        });
+    });
+}
+
+/// A worker that speaks another version of the messages does not take part.
+#[test]
+fn mr_other_version_refused() {
+    run("mr_other_version_refused", |t| {
+        let alone = Alone::new(t, &JOB);
+        for version in [PROTOCOL_VERSION - 1, PROTOCOL_VERSION + 1] {
+            let args = RegisterArgs { version, worker: 77, host: "machine-7".to_owned() };
+            let reply = alone.coordinator.register(args);
+            t.expect(matches!(reply, RegisterReply::Refused(_)), || {
+                format!("a worker of version {version} registers, and is told {reply:?}")
+            });
+        }
+    });
+}
+
+/// Maps that fail far from their input are idle again, and go to the machines that have it.
+#[test]
+fn mr_failed_maps_go_home() {
+    run("mr_failed_maps_go_home", |t| {
+        t.scene("Machines 1 and 2 have the input of a map each. Workers 3 and 4 run the maps, and fail.");
+        let job = AloneJob { maps: 2, local_disks: true, ..JOB };
+        let alone = Alone::near(t, &job, &[1, 2]);
+        let full = TaskError::Store(StoreError::new(StoreErrorKind::Full, "mr-0-0", "disk full"));
+        for near in [[1, 2], [2, 1]] {
+            let maps = [3, 4].map(|worker| (worker, alone.map_for(worker).id()));
+            maps.iter().for_each(|&(worker, id)| drop(alone.failed(worker, id, &full)));
+            t.scene("The maps are idle again. Workers 1 and 2 ask, and fail once.");
+            for worker in near {
+                let map = alone.map_for(worker);
+                t.expect(map.map as u64 + 1 == worker, || {
+                    format!("machine {worker} gets {}, and the map whose input it has is idle", map.id())
+                });
+                if near[0] == 1 {
+                    let _ = alone.failed(worker, map.id(), &full);
+                }
+            }
         }
     });
 }

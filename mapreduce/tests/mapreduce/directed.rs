@@ -16,6 +16,7 @@ use mapreduce::events::Event;
 use mapreduce::names;
 use mapreduce::rpc::TaskId;
 use mapreduce::state::{Backup, Phase};
+use mapreduce::tasks::{Counters, MapOutput, MapTask, Progress, ReduceTask, TaskError, Tasks};
 use mapreduce::worker::WorkerError;
 use tester::{Test, run};
 
@@ -132,7 +133,8 @@ fn mr_bad_record_not_to_be_skipped() {
 }
 
 /// The first worker that writes an output stalls in the middle, until another attempt of its task counts. It
-/// must have written to a file of its own, and must not give it the final name any more.
+/// must have written to a file of its own, and must not give it the final name any more, not even if it
+/// cannot ask the coordinator when it goes on.
 #[test]
 fn mr_stalled_write() {
     run("mr_stalled_write", |t| {
@@ -141,14 +143,26 @@ fn mr_stalled_write() {
         plan.reduces = 4;
         plan.rules.backup = Backup::Off;
         let cluster = Cluster::new(t, plan);
-        let stalled = AtomicBool::new(false);
-        cluster.storage().on_write(Arc::new(move |_, _| {
-            if !stalled.swap(true, Ordering::SeqCst) {
-                thread::sleep(of_timeout(1.6));
+        let is_cut_off = random_bool(0.5);
+        let (stalled, of_hook) = (Arc::new(Mutex::new(None)), cluster.clone());
+        let first = stalled.clone();
+        cluster.storage().on_write(Arc::new(move |machine, _| {
+            if first.lock().is_some() {
+                return;
             }
+            *first.lock() = Some(machine);
+            if is_cut_off {
+                of_hook.disconnect(machine);
+            }
+            thread::sleep(of_timeout(1.6));
         }));
         cluster.wait();
         let at_end = cluster.outputs();
+        if let Some(machine) = stalled.lock().filter(|_| is_cut_off) {
+            t.scene("It goes on, and does not reach the coordinator for some time.");
+            thread::sleep(of_timeout(1.0));
+            cluster.connect(machine);
+        }
         cluster.wait_for_exits(3);
         cluster.storage().forget_hooks();
         let shared = cluster.storage().written_by_two();
@@ -246,5 +260,59 @@ fn mr_coordinator_lost() {
             format!("three workers have no coordinator any more, and have ended so: {exits:?}")
         });
         t.exercised(!was_over, "the job was over before");
+    });
+}
+
+/// Tasks that take two time-outs, and say all the time how far they are.
+struct Slow(Arc<dyn Tasks>);
+
+/// Takes two time-outs for the first half of a task.
+fn dawdle(progress: &mut Progress<'_>) -> Result<(), TaskError> {
+    (1..=10).try_for_each(|step| {
+        thread::sleep(of_timeout(0.2));
+        progress(f64::from(step) / 20.0).check()
+    })
+}
+
+impl Tasks for Slow {
+    fn run_map(&self, task: &MapTask<'_>, progress: &mut Progress<'_>) -> Result<MapOutput, TaskError> {
+        dawdle(progress)?;
+        self.0.run_map(task, &mut |fraction| progress(0.5 + fraction / 2.0))
+    }
+
+    fn run_reduce(&self, task: &ReduceTask<'_>, progress: &mut Progress<'_>) -> Result<Counters, TaskError> {
+        dawdle(progress)?;
+        self.0.run_reduce(task, &mut |fraction| progress(0.5 + fraction / 2.0))
+    }
+}
+
+/// A worker passes on what its task says of its progress, so that the task may take as long as it likes. A
+/// worker that has nothing to do asks once in a while, and not all the time.
+#[test]
+fn mr_slow_tasks_live() {
+    run("mr_slow_tasks_live", |t| {
+        t.scene("Each task takes more than two time-outs, and makes progress all the time.");
+        let mut plan = Plan::new(2, WordCount, zipf_files(1, 300));
+        (plan.reduces, plan.rules.backup) = (1, Backup::Off);
+        plan.tasks = Arc::new(Slow(plan.tasks));
+        let wait = plan.rules.wait;
+        let cluster = Cluster::new(t, plan);
+        cluster.net().network().set_duplication(0.0);
+        let start = Instant::now();
+        t.wait_for(of_timeout(8.0), "the job is finished", || {
+            let executions = cluster.checker().with(|record| record.handed_out.len());
+            t.expect(executions <= 2, || {
+                format!("a map and a reduce make progress all the time, and were executed {executions} times")
+            });
+            cluster.is_over().then_some(())
+        });
+        cluster.wait();
+        // As in `mr_unreliable_rpc`: of two workers one waits and one reports.
+        let taken = start.elapsed().as_secs_f64();
+        let bound = 20.0 + 4.0 * (taken / wait.as_secs_f64() + taken / of_timeout(0.1).as_secs_f64());
+        let calls = cluster.net().network().total_count();
+        t.expect((calls as f64) <= bound, || {
+            format!("{calls} calls in {taken:.1} s, and at most {bound:.0} are due")
+        });
     });
 }

@@ -11,7 +11,7 @@ use mapreduce::store::{FileVersion, ReadFile, Store, StoreError, StoreErrorKind,
 use mapreduce::tasks::{MapOutput, MapTask, ReduceTask, Source, Step, TaskError};
 use tester::run;
 
-use crate::sim::odd_apps::{FailsLate, Lines};
+use crate::sim::odd_apps::{FailsLate, Lines, Places};
 use crate::sim::store::{Costs, SimStore, Storage};
 
 /// A store at no cost.
@@ -59,7 +59,19 @@ fn reduce(
     files: &dyn Store,
     output: &dyn Store,
 ) -> Result<(), TaskError> {
-    let sources = [Source { store: files, name: names::intermediate(0, partition, 0) }];
+    reduce_of(application, partition, &[names::intermediate(0, partition, 0)], files, output)
+}
+
+/// Runs the first attempt of a reduce over files of these names.
+fn reduce_of(
+    application: &dyn Application,
+    partition: usize,
+    names: &[String],
+    files: &dyn Store,
+    output: &dyn Store,
+) -> Result<(), TaskError> {
+    let source = |name: &String| Source { store: files, name: name.clone() };
+    let sources: Vec<Source<'_>> = names.iter().map(source).collect();
     let task = ReduceTask {
         application,
         partition,
@@ -103,6 +115,87 @@ fn mr_skips_in_one_file() {
         }
         found.sort();
         t.expect(found == ["four", "one", "two"], || format!("the output is {found:?}"));
+    });
+}
+
+/// The application says which partition gets a key, and the lines of each partition come in the order of
+/// their keys. All that a combiner emits goes to reduce.
+#[test]
+fn mr_partitions_in_order() {
+    run("mr_partitions_in_order", |t| {
+        t.scene("An application has a partition for each of four first letters.");
+        let store = store();
+        let text = "dove\nape\nbear\nduck\ncow\nbat\nant\ndog\ncat\nbee\nass\nauk\ncoot\ndeer\nboar\nant\n";
+        let mapped = map(&Places, &split_of(&store, &[("zoo", text)]), &[], &store);
+        t.expect(mapped.is_ok(), || format!("the map fails: {mapped:?}"));
+        let expected = [
+            "ant zoo,zoo\nape zoo\nass zoo\nauk zoo\n",
+            "bat zoo\nbear zoo\nbee zoo\nboar zoo\n",
+            "cat zoo\ncoot zoo\ncow zoo\n",
+            "deer zoo\ndog zoo\ndove zoo\nduck zoo\n",
+        ];
+        for (partition, expected) in expected.iter().enumerate() {
+            let reduced = reduce(&Places, partition, &store, &store);
+            t.expect(reduced == Ok(()), || format!("reduce {partition} fails: {reduced:?}"));
+            let found = store.look(&names::output(partition));
+            t.expect(found == *expected, || {
+                format!("the lines of partition {partition}, in order, are {expected:?}, and its output has {found:?}")
+            });
+        }
+    });
+}
+
+/// A map hears of each record from which file it is, and says of a bad one in which file it is, and where.
+#[test]
+fn mr_pieces_of_two_files() {
+    run("mr_pieces_of_two_files", |t| {
+        t.scene("A map has one file, and the second half of another one, in which a line is bad.");
+        let store = store();
+        let mut split = split_of(&store, &[("text-a", "a1\na2\n"), ("text-b", "b1\nb2\npoison\nb3\n")]);
+        (split.pieces[1].offset, split.pieces[1].length) = (3, 13);
+        let failed = map(&Places, &split, &[], &store);
+        let place = RecordPlace { piece: 1, offset: 6 };
+        let said = match &failed {
+            Err(TaskError::BadRecord { place, file, .. }) => Some((*place, file.as_str())),
+            _ => None,
+        };
+        t.expect(said == Some((place, "text-b")), || {
+            format!("the bad record is at {place:?}, in text-b, and the map's result is {failed:?}")
+        });
+        t.scene("It is skipped.");
+        let mapped = map(&Places, &split, &[place], &store);
+        t.expect(mapped.is_ok(), || format!("the map fails: {mapped:?}"));
+        let expected = ["a1 text-a\na2 text-a\n", "b2 text-b\nb3 text-b\n"];
+        for (partition, expected) in expected.iter().enumerate() {
+            let reduced = reduce(&Places, partition, &store, &store);
+            t.expect(reduced == Ok(()), || format!("reduce {partition} fails: {reduced:?}"));
+            let found = store.look(&names::output(partition));
+            t.expect(found == *expected, || {
+                format!("each line with its file is {expected:?}, and the output of {partition} is {found:?}")
+            });
+        }
+    });
+}
+
+/// A reduce that cannot read one of its sources has no output, and says so.
+#[test]
+fn mr_missing_source() {
+    run("mr_missing_source", |t| {
+        t.scene("One of the files that a reduce is to read is gone.");
+        let store = store();
+        let mapped = map(&Places, &split_of(&store, &[("text", "apple\n")]), &[], &store);
+        t.expect(mapped.is_ok(), || format!("the map fails: {mapped:?}"));
+        let there = names::intermediate(0, 0, 0);
+        for sources in [[there.clone(), "mr-1-0.0".to_owned()], ["mr-1-0.0".to_owned(), there]] {
+            let reduced = reduce_of(&Places, 0, &sources, &store, &store);
+            t.expect(matches!(reduced, Err(TaskError::Store(_))), || {
+                format!("of {sources:?} one is gone, and the reduce's result is {reduced:?}")
+            });
+            let found = store.look(&names::output(0));
+            t.expect(found.is_empty(), || {
+                format!("of {sources:?} one is gone, and the output has {found:?}")
+            });
+        }
     });
 }
 

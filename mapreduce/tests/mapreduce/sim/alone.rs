@@ -49,6 +49,11 @@ fn input(map: usize) -> Input {
 impl Alone {
     /// Starts the coordinator. Workers 1 to 9 have registered.
     pub(crate) fn new(test: &Test, of: &AloneJob) -> Alone {
+        Alone::near(test, of, &[])
+    }
+
+    /// The same with maps whose input is on these machines; that of the others is equally far from all.
+    pub(crate) fn near(test: &Test, of: &AloneJob, machines: &[usize]) -> Alone {
         let job = Job {
             id: 1,
             application: "wc".to_owned(),
@@ -58,7 +63,11 @@ impl Alone {
             report_every_ms: timeout().as_millis() as u64 / 10,
         };
         let rules = Rules { timeout: timeout(), backup: of.backup, ..Rules::default() };
-        let coordinator = Coordinator::new(job, (0..of.maps).map(input).collect(), rules);
+        let mut inputs: Vec<Input> = (0..of.maps).map(input).collect();
+        for (input, machine) in inputs.iter_mut().zip(machines) {
+            input.hosts.push(host_name(*machine));
+        }
+        let coordinator = Coordinator::new(job, inputs, rules);
         for worker in 1..10 {
             let host = host_name(worker as usize);
             let _ = coordinator.register(RegisterArgs { version: PROTOCOL_VERSION, worker, host });

@@ -14,6 +14,7 @@ use mapreduce::app::Application;
 use mapreduce::rpc::{CoordinatorClient, CoordinatorRpc, Job, WorkerClient, WorkerRpc};
 use mapreduce::split::split_inputs;
 use mapreduce::state::{Input, Phase, Rules};
+use mapreduce::tasks::Tasks;
 use mapreduce::worker::{Network, Setup, WorkerError};
 use mapreduce::{Coordinator, Summary, Worker};
 use tester::{Boot, Booted, Figures, Group, Net, Test};
@@ -50,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) costs: Costs,
     /// Records that the job is expected to step over.
     pub(crate) skips: fn(&str, &[u8]) -> bool,
+    /// What runs the workers' tasks.
+    pub(crate) tasks: Arc<dyn Tasks>,
 }
 
 impl Plan {
@@ -75,6 +78,7 @@ impl Plan {
                 call: if short { Duration::ZERO } else { micros(200) },
             },
             skips: |_, _| false,
+            tasks: crate::under_test::tasks(),
         }
     }
 
@@ -364,7 +368,7 @@ fn boot_worker(shared: &Arc<Shared>, boot: Boot) -> Booted<Process> {
         shared: Arc::new(SimStore::shared(&shared.storage, me)),
         local: Arc::new(SimStore::local(&shared.storage, me)),
         applications: Box::new(move |_| Ok(probe.clone())),
-        tasks: crate::under_test::tasks(),
+        tasks: shared.plan.tasks.clone(),
         memory: 1 << 20,
         patience: shared.plan.patience,
         retry: Duration::from_millis(100),

@@ -95,3 +95,36 @@ impl Application for FailsLate {
         BadRecords::Fail
     }
 }
+
+/// Emits each line with the name of its file, and fails on "poison". A key's partition is that of its first
+/// letter. Its combiner cannot make one value of several.
+pub(crate) struct Places;
+
+impl Application for Places {
+    fn name(&self) -> &str {
+        "places"
+    }
+
+    fn map(&self, file: &str, line: &[u8], emit: &mut dyn FnMut(&str, &str)) {
+        assert!(line != b"poison", "this line is poison");
+        emit(&String::from_utf8_lossy(line), file);
+    }
+
+    fn reduce(&self, _line: &str, values: &mut dyn Values, emit: &mut dyn FnMut(&str)) {
+        let mut files = collect(values);
+        files.sort();
+        emit(&files.join(","));
+    }
+
+    fn has_combiner(&self) -> bool {
+        true
+    }
+
+    fn partition(&self, line: &str, reduces: usize) -> usize {
+        line.bytes().next().map_or(0, |first| usize::from(first - b'a') % reduces)
+    }
+
+    fn records(&self) -> Records {
+        Records::Lines
+    }
+}
