@@ -1,14 +1,16 @@
 //! Faults while the controller makes configurations: each command takes effect once, and no
-//! configuration changes.
+//! configuration changes. Moves by hand, and what the next join or leave makes of them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use labrt::rand::random_range;
 use labrt::thread;
-use shardctrler::Config;
+use shardctrler::{Clerk, Config, GroupId};
 use tester::{Test, run};
 
-use crate::cluster::{Cluster, groups, parts};
+use crate::cluster::{Cluster, check, groups, parts};
+use crate::fewest_moves::fewest_moves;
 
 /// Servers crash and restart on a network that loses messages, while clerks join and leave
 /// groups. Each command makes one configuration, however often the clerk sends it.
@@ -163,6 +165,51 @@ fn each_move_4a() {
                 before = after;
             }
         }
+    });
+}
+
+/// Moves by hand make the shares uneven. The next join or leave makes them even again, of all groups and not
+/// only of those that come or go, and moves no more shards than that takes.
+#[test]
+fn even_after_moves_4a() {
+    run("even_after_moves_4a", |t: &Test| {
+        let cluster = Cluster::new(t);
+        let clerk = &mut cluster.clerk();
+        clerk.join(groups([(1, &["a"]), (2, &["b"]), (3, &["c"]), (4, &["d"])])).unwrap();
+        for group in 5..=8 {
+            t.scene("Most shards move to one group by hand. Another group joins.");
+            let before = uneven(clerk, group - 4);
+            clerk.join(groups([(group, &["x"])])).unwrap();
+            expect_even(t, clerk, &before, &[1, 2, 3, 4, group]);
+            t.scene("The same again. The group leaves.");
+            let before = uneven(clerk, group - 4);
+            clerk.leave(&[group]).unwrap();
+            expect_even(t, clerk, &before, &[1, 2, 3, 4]);
+        }
+        t.scene("Nine groups join at once, which makes more groups than shards. They leave at once.");
+        let nine: Vec<GroupId> = (11..20).collect();
+        let before = uneven(clerk, 1);
+        clerk.join(nine.iter().map(|&group| (group, vec!["x".to_owned()])).collect()).unwrap();
+        expect_even(t, clerk, &before, &[&[1, 2, 3, 4], &nine[..]].concat());
+        let before = uneven(clerk, 11);
+        clerk.leave(&nine).unwrap();
+        expect_even(t, clerk, &before, &[1, 2, 3, 4]);
+    });
+}
+
+/// Moves most shards to this group by hand, and returns the configuration after that.
+fn uneven(clerk: &mut Clerk, group: GroupId) -> Config {
+    (0..random_range(6..=9)).for_each(|shard| drop(clerk.move_shard(shard, group)));
+    clerk.query(-1)
+}
+
+/// Fails unless the shares of these groups are even, and as few shards as possible have moved.
+fn expect_even(t: &Test, clerk: &mut Clerk, before: &Config, present: &[GroupId]) {
+    let after = check(clerk, present);
+    let moved = before.shards.iter().zip(&after.shards).filter(|(from, to)| from != to).count();
+    let fewest = fewest_moves(before, &after);
+    t.expect(moved == fewest, || {
+        format!("{moved} shards have moved, and {fewest} are enough, from {before:?} to {after:?}")
     });
 }
 
