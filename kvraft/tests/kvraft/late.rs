@@ -84,6 +84,19 @@ fn limits_3a() {
         t.expect(outcomes == [Err(ClerkError::TooLarge); 2], || {
             format!("put and append of {} bytes: {outcomes:?}", long.len())
         });
+        t.scene("Appends fill a value to the greatest length. One more character is too much.");
+        let half = "h".repeat(MAX_VALUE / 2);
+        let filled =
+            [clerk.put("z", &half), clerk.append("z", &half), clerk.append("z", &half[..MAX_VALUE % 2])];
+        t.expect(filled == [Ok(()); 3], || format!("a put and appends of {MAX_VALUE} bytes: {filled:?}"));
+        let outcome = clerk.append("z", "v");
+        t.expect(outcome == Err(ClerkError::TooLarge), || {
+            format!("an append to a value of the greatest length ended with {outcome:?}")
+        });
+        let length = clerk.get("z").map(|value| value.len());
+        t.expect(length == Ok(MAX_VALUE), || {
+            format!("a value of {MAX_VALUE} bytes has {length:?} after an append that was refused")
+        });
         t.scene("No server has a majority. A clerk with a time limit gives up.");
         cluster.partition(&[&[0], &[1], &[2]]);
         for patience in [1000, 3000].map(Duration::from_millis) {

@@ -170,6 +170,29 @@ impl Bares {
         }
     }
 
+    /// So many reads at the leader at once. Each ends, and sees at least what was carried out before. False
+    /// if the leader has refused them all.
+    fn read_at_once(&self, readers: usize) -> bool {
+        let leader = self.leader();
+        let (ended, outcomes) = labrt::channel::unbounded();
+        for _ in 0..readers {
+            let (stub, ended) = (self.stub(leader), ended.clone());
+            drop(thread::spawn(move || ended.send(stub.read(&()))));
+        }
+        let mut answered = false;
+        for _ in 0..readers {
+            let Ok(outcome) = outcomes.recv_timeout(PATIENCE) else {
+                self.test.fail(format!("of {readers} reads that wait at the leader at once, some do not end"))
+            };
+            if let Ok(Ok(seen)) = outcome {
+                let least = self.least;
+                self.test.expect(seen >= least, || format!("a read saw {seen} after {least} additions"));
+                answered = true;
+            }
+        }
+        answered
+    }
+
     fn restart_all(&self) {
         (0..3).for_each(|server| self.group.crash(server));
         (0..3).for_each(|server| self.group.restart(server));
@@ -200,9 +223,11 @@ fn applied_once_rsm() {
 }
 
 /// All servers start again, with many entries to apply, each of which takes a while. Reads at the new leader,
-/// from its first moment on, see all that was carried out before.
+/// from its first moment on, see all that was carried out before. Several wait there at once, and all of them
+/// are answered when enough is applied, although no command comes after that.
 #[test]
 fn reads_behind_rsm() {
+    const READERS: usize = 4;
     tester::run("reads_behind_rsm", |test| {
         let mut bares = Bares::new(test, None, Duration::from_millis(2));
         // A replica may apply hundreds of entries under one lock, which a read waits for in any case.
@@ -214,12 +239,7 @@ fn reads_behind_rsm() {
             test.scene("All servers crash and start again.");
             bares.restart_all();
             let deadline = Instant::now() + PATIENCE;
-            loop {
-                if let Ok(Ok(seen)) = bares.stub(bares.leader()).read(&()) {
-                    let least = bares.least;
-                    test.expect(seen >= least, || format!("a read saw {seen} after {least} additions"));
-                    break;
-                }
+            while !bares.read_at_once(READERS) {
                 test.expect_in_time(Instant::now() < deadline, || "no server answers a read".to_owned());
                 thread::sleep(Duration::from_millis(20));
             }
