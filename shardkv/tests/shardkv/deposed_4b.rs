@@ -11,7 +11,7 @@ use labrt::time::Instant;
 use tester::{ELECTION, Test, run};
 
 use crate::callers::Caller;
-use crate::clients::Keys;
+use crate::clients::{Clients, Keys};
 use crate::cluster::{Cluster, Options, PATIENCE, SERVERS, pause};
 
 /// Length of each value: a message between groups that is as long holds a content.
@@ -24,6 +24,8 @@ struct Contents {
     sent: Arc<AtomicU64>,
     /// Whether they are lost.
     are_lost: Arc<AtomicBool>,
+    /// Whether they take longer.
+    are_slow: Arc<AtomicBool>,
 }
 
 impl Contents {
@@ -40,7 +42,8 @@ impl Contents {
             if seen.are_lost.load(Ordering::SeqCst) {
                 return TapAction::Drop;
             }
-            TapAction::Delay(Duration::from_millis(50))
+            let is_slow = seen.are_slow.load(Ordering::SeqCst);
+            TapAction::Delay(Duration::from_millis(if is_slow { random_range(200..350) } else { 50 }))
         });
         contents
     }
@@ -54,6 +57,10 @@ impl Contents {
             });
             pause(2);
         }
+    }
+
+    fn slow_down(&self, slow: bool) {
+        self.are_slow.store(slow, Ordering::SeqCst);
     }
 
     fn lose(&self, lost: bool) {
@@ -169,5 +176,73 @@ fn late_requests_4b() {
             keys.check_all();
         }
         cluster.net.network().clear_tap();
+    });
+}
+
+/// The next owner's leader has its group store a content, and crashes before it knows that. Its successor has
+/// the content in its log, and gets it a second time when clients have written to the shard. The second copy
+/// replaces nothing.
+#[test]
+fn second_content_4b() {
+    run("second_content_4b", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new());
+        cluster.join(&[0]);
+        let mut keys = Keys::put(&cluster, 10, LENGTH);
+        t.scene(
+            "Contents are on their way to group 1. Its followers store them, and their replies are lost.",
+        );
+        let leader = cluster.leader_of(1);
+        let contents = Contents::watch(&cluster);
+        cluster.join(&[1]);
+        contents.wait(&cluster);
+        let cut_replies = |are_lost: bool| {
+            for follower in (0..SERVERS).filter(|&server| server != leader) {
+                cluster.net.network().cut_replies(cluster.groups[1].link(leader, follower), are_lost);
+            }
+        };
+        cut_replies(true);
+        pause(100);
+        t.scene("The leader crashes. Contents take longer from now on, and clients append meanwhile.");
+        contents.slow_down(true);
+        cluster.shutdown_server(1, leader);
+        let clients = Clients::append(&cluster, &keys, 5, 10);
+        pause(3 * ELECTION.as_millis() as u64);
+        cut_replies(false);
+        contents.slow_down(false);
+        cluster.start_server(1, leader);
+        clients.stop_and_check(&mut keys);
+        cluster.net.network().clear_tap();
+        cluster.settle(PATIENCE);
+        keys.check_all();
+    });
+}
+
+/// A client appends at a leader that is cut off from its group. The leader cannot know what becomes of its
+/// command, and must not say that it is done.
+#[test]
+fn appends_at_deposed_leader_4b() {
+    run("appends_at_deposed_leader_4b", |t: &Test| {
+        let cluster = Cluster::new(t, Options::new());
+        cluster.join(&[0]);
+        let mut keys = Keys::put(&cluster, 10, 5);
+        for _ in 0..3 {
+            let leader = cluster.leader_of(0);
+            t.scene("Group 0's leader is cut off from its group. Clients reach it alone.");
+            let (reached, caller) = (cluster.groups[0].name(leader).clone(), cluster.callers());
+            cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
+                let at_group = event.server.to_string().starts_with("server-");
+                let is_lost = at_group && caller(event) == Some(Caller::Client) && *event.server != reached;
+                if is_lost { TapAction::Drop } else { TapAction::Deliver }
+            });
+            cut_off(&cluster, 0, leader);
+            let clients = Clients::append(&cluster, &keys, 5, 10);
+            pause(2 * ELECTION.as_millis() as u64);
+            t.scene("It is connected again, and learns of its successor. Clients reach all servers.");
+            cluster.groups[0].heal();
+            pause(ELECTION.as_millis() as u64);
+            cluster.net.network().clear_tap();
+            clients.stop_and_check(&mut keys);
+        }
+        cluster.settle(PATIENCE);
     });
 }
