@@ -208,7 +208,9 @@ fn mr_failed_maps_go_home() {
         let full = TaskError::Store(StoreError::new(StoreErrorKind::Full, "mr-0-0", "disk full"));
         for near in [[1, 2], [2, 1]] {
             let maps = [3, 4].map(|worker| (worker, alone.map_for(worker).id()));
-            maps.iter().for_each(|&(worker, id)| drop(alone.failed(worker, id, &full)));
+            for (worker, id) in maps {
+                let _ = alone.failed(worker, id, &full);
+            }
             t.scene("The maps are idle again. Workers 1 and 2 ask, and fail once.");
             for worker in near {
                 let map = alone.map_for(worker);
