@@ -40,10 +40,11 @@ const COMPILE_MEMORY_MB: u64 = 3 * 1024;
 
 /// How much the lab's own crates are optimised. A student's code is built once and run a few thousand times;
 /// ARCHITECTURE.md has the figures that decided it. The libraries below are optimised as always.
-const OPTIMISATION: &str = "opt-level=1";
+const OPTIMISATION: &[&str] = &["opt-level=2"];
 
-/// How much their tests are. They say what happens, and little of a run's time is theirs.
-const OPTIMISATION_OF_TESTS: &str = "opt-level=0";
+/// How much their tests are. They say what happens, and little of a run's time is theirs. Nor does anybody need
+/// their lines but in a panic, which has its own.
+const OPTIMISATION_OF_TESTS: &[&str] = &["opt-level=0", "debuginfo=0"];
 
 /// A call of rustc for one crate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -255,10 +256,7 @@ impl Recipe {
                 "--extern" => arguments.extend([argument.clone(), own_extern(&own, rest.next(), libraries)]),
                 "-C" => match rest.next() {
                     Some(value) if value.starts_with("incremental=") => {}
-                    Some(value) if value.starts_with("opt-level=") => {
-                        let level = if call.is_test { OPTIMISATION_OF_TESTS } else { OPTIMISATION };
-                        arguments.extend(["-C".to_owned(), level.to_owned()]);
-                    }
+                    Some(value) if value.starts_with("opt-level=") => {}
                     value => arguments.extend([argument.clone(), value.cloned().unwrap_or_default()]),
                 },
                 text if ["--error-format", "--json", "--emit", "--diagnostic-width"]
@@ -269,6 +267,9 @@ impl Recipe {
         }
         let sysroot = self.sysroot.display().to_string();
         let out = out.display().to_string();
+        // The last one counts.
+        let own = if call.is_test { OPTIMISATION_OF_TESTS } else { OPTIMISATION };
+        arguments.extend(own.iter().flat_map(|option| ["-C".to_owned(), (*option).to_owned()]));
         let more = [
             "--emit=link",
             "--color=never",

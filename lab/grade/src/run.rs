@@ -1,8 +1,9 @@
 //! Runs a submission's tests, and tells what each run came to.
 //!
 //! The tests of a part share a process, each with all seeds, because a sandbox for each test would cost more
-//! than most tests do. If the process dies, the tests that were not finished get one each. Every pass is then
-//! run again, in processes that begin elsewhere in the seeds, and counts only if the two runs are equal.
+//! than most tests do. If the process dies, the tests that were not finished get one each. Every pass that
+//! may earn points is then run again, in a process that begins elsewhere in the seeds, and counts only if the
+//! two runs are equal. Tests without points are most of a lab's; nobody gains by a pass in them.
 //!
 //! One seed in ten is a swarm's: it also draws delays, scheduler, clocks and pauses. Which ones are follows
 //! from the seed alone, and so not from how the seeds are cut into shards.
@@ -188,21 +189,19 @@ impl Runner {
         Ok(survived.unwrap_or_else(|| death(test, seed, end)))
     }
 
-    /// Runs again what has passed, in other processes: the later half of the seeds before the earlier one.
+    /// Runs again what has passed and may earn points, in another process: the later half of the seeds before
+    /// the earlier one.
     fn repeat(&self, group: &Group<'_>, seeds: &Range<u64>, reports: &Reports) -> Result<Reports, Failure> {
         let runs_of = |test: &Test| reports.get(&test.name).map(Vec::as_slice).unwrap_or_default();
-        let has_passed = |test: &&&Test| runs_of(test).iter().any(|run| run.ok);
+        let has_passed = |test: &&&Test| test.points > 0 && runs_of(test).iter().any(|run| run.ok);
         // Those that would take a limit's time again, or the process, have one for each row of passes.
         let (alone, together): (Group<'_>, Group<'_>) =
             group.iter().filter(has_passed).copied().partition(|test| runs_of(test).iter().any(is_expensive));
-        let mut again = Reports::new();
         let middle = seeds.start + (seeds.end - seeds.start) / 2;
-        for half in [middle..seeds.end, seeds.start..middle] {
-            if !together.is_empty() && !half.is_empty() {
-                let (more, _) = self.session(&together, &half)?;
-                more.into_iter().for_each(|(test, runs)| again.entry(test).or_default().extend(runs));
-            }
-        }
+        let mut again = match together.is_empty() {
+            true => Reports::new(),
+            false => self.session_from(middle, &together, seeds)?.0,
+        };
         for test in alone {
             for row in runs_of(test).chunk_by(|left, right| left.ok == right.ok).filter(|row| row[0].ok) {
                 let (mut more, _) =
@@ -218,19 +217,31 @@ impl Runner {
 
     /// One process: these tests, each with these seeds.
     fn session(&self, tests: &Group<'_>, seeds: &Range<u64>) -> Result<(Reports, End), Failure> {
-        let Some(first) = tests.first() else { unreachable!("a group has a test") };
-        let binary = self
-            .binaries
-            .get(&first.krate)
-            .ok_or_else(|| Failure::new(format!("there is no binary of {}", first.krate)))?;
+        self.session_from(seeds.start, tests, seeds)
+    }
+
+    /// The same, where each test begins with the seed `first`, and has those before it last.
+    fn session_from(
+        &self,
+        first: u64,
+        tests: &Group<'_>,
+        seeds: &Range<u64>,
+    ) -> Result<(Reports, End), Failure> {
+        let Some(one) = tests.first() else { unreachable!("a group has a test") };
+        let (krate, limits) = (&one.krate, one.limits);
+        let binary =
+            self.binaries.get(krate).ok_or_else(|| Failure::new(format!("there is no binary of {krate}")))?;
         let cannot =
             |error: std::io::Error| Failure::new(format!("cannot run {}: {error}", binary.display()));
         let runs = tests.len() as u64 * (seeds.end - seeds.start);
         let bounds =
             Bounds { cpu_s: CPU_S + runs * CPU_S_A_RUN, address_mb: 16 * 1024, file_mb: 16, is_test: true };
-        let limits = first.limits;
-        let mut command =
-            self.sandbox.command(&bounds, &variables(limits), &[Mount::here(binary)], Path::new("/tmp"));
+        let mut command = self.sandbox.command(
+            &bounds,
+            &variables(tests, limits),
+            &[Mount::here(binary)],
+            Path::new("/tmp"),
+        );
         command.arg(binary).arg("--exact").args(tests.iter().map(|test| &test.path));
         command.args(["--nocapture", "--test-threads", "1"]);
         let secret = secret::draw();
@@ -246,10 +257,11 @@ impl Runner {
         let pulse = Pulse::default();
         // A process that has died already hears nothing, and reports nothing. The seeds come this way, too:
         // lab code can look at its environment.
-        let hello = format!("{secret} {}..{}\n", seeds.start, seeds.end);
+        let hello = format!("{secret} {}..{} from {first}\n", seeds.start, seeds.end);
         let _ = (&socket).write_all(hello.as_bytes());
         let _ = socket.shutdown(Shutdown::Write);
-        let listen = || listen(socket, &secret, tests, seeds, &pulse);
+        let order: Vec<u64> = (first..seeds.end).chain(seeds.start..first).collect();
+        let listen = || listen(socket, &secret, tests, &order, &pulse);
         let (end, reports) = run(&mut command, allowance, &pulse, listen).map_err(cannot)?;
         if is_broken(&end) {
             return Err(Failure::new(end.output.trim().to_owned()));
@@ -270,10 +282,12 @@ fn has_no_test(end: &End) -> bool {
     end.output.trim_start().starts_with("running 0 tests")
 }
 
-/// The tests in the order of the list, those of one binary, part and limits together.
+/// The tests in the order of the list, those of one binary and part together. Whoever watches the process needs
+/// one limit of real time and of memory.
 fn groups(tests: &[Test]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let key = |test: &Test| (test.krate.clone(), test.part.clone(), test.limits);
+    let key =
+        |test: &Test| (test.krate.clone(), test.part.clone(), test.limits.real_s, test.limits.memory_mb);
     for test in tests {
         match groups.iter_mut().find(|group| key(group[0]) == key(test)) {
             Some(group) => group.push(test),
@@ -283,10 +297,12 @@ fn groups(tests: &[Test]) -> Vec<Group<'_>> {
     groups
 }
 
-fn variables(limits: Limits) -> Vec<(String, String)> {
+fn variables(tests: &Group<'_>, limits: Limits) -> Vec<(String, String)> {
+    let own = tests.iter().filter(|test| test.limits.virtual_s != limits.virtual_s);
+    let own: String = own.map(|test| format!(",{}={}", test.name, test.limits.virtual_s)).collect();
     [
         ("LAB_REPORT", "socket".to_owned()),
-        ("LAB_VIRTUAL_LIMIT_S", limits.virtual_s.to_string()),
+        ("LAB_VIRTUAL_LIMIT_S", format!("{}{own}", limits.virtual_s)),
         ("LAB_REAL_LIMIT_S", limits.real_s.to_string()),
         ("LAB_MEMORY_LIMIT_MB", limits.memory_mb.to_string()),
         ("LAB_SWARM", swarm::TENTH.to_owned()),
@@ -301,13 +317,13 @@ fn variables(limits: Limits) -> Vec<(String, String)> {
 
 /// Reads reports until the process closes its end. One without the secret, of another test or out of order is
 /// none.
-fn listen(socket: UnixStream, secret: &str, tests: &Group<'_>, seeds: &Range<u64>, pulse: &Pulse) -> Reports {
+fn listen(socket: UnixStream, secret: &str, tests: &Group<'_>, order: &[u64], pulse: &Pulse) -> Reports {
     let mut reports = Reports::new();
     let mut socket = BufReader::new(socket);
     // Bytes that are no report. Lab code that gets hold of the socket must not fill this program's memory.
     let (mut line, mut noise) = (Vec::new(), 0);
     while (&mut socket).take(LONGEST_REPORT).read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
-        if let Some(report) = asked_for(&line, secret, tests, seeds, &reports) {
+        if let Some(report) = asked_for(&line, secret, tests, order, &reports) {
             pulse.beat();
             let runs = reports.entry(report.test.clone()).or_default();
             let stories = runs.iter().filter(|run| run.report.is_some()).count();
@@ -334,14 +350,14 @@ fn asked_for(
     line: &[u8],
     secret: &str,
     tests: &Group<'_>,
-    seeds: &Range<u64>,
+    order: &[u64],
     reports: &Reports,
 ) -> Option<Report> {
     let json = line.strip_prefix(secret.as_bytes())?.strip_prefix(b" ")?;
     let report: Report = serde_json::from_slice(json).ok()?;
     let is_asked = tests.iter().any(|test| test.name == report.test) && report.version == labreport::VERSION;
-    let done = reports.get(&report.test).map_or(0, Vec::len) as u64;
-    (is_asked && report.seed == seeds.start + done && report.seed < seeds.end).then_some(report)
+    let done = reports.get(&report.test).map_or(0, Vec::len);
+    (is_asked && order.get(done) == Some(&report.seed)).then_some(report)
 }
 
 /// The runs of a test, with those that passed compared with their repetition.
@@ -352,7 +368,9 @@ fn judge(test: &Test, reports: &Reports, again: &Reports, cuts: &BTreeMap<String
         again.get(&test.name).unwrap_or(&none).iter().map(|report| (report.seed, report)).collect();
     let mut result = Runs { cut: cuts.get(&test.name).cloned(), ..Runs::default() };
     for report in first {
-        let difference = if report.ok { difference(report, second.get(&report.seed).copied()) } else { None };
+        let is_repeated = report.ok && test.points > 0;
+        let difference =
+            if is_repeated { difference(report, second.get(&report.seed).copied()) } else { None };
         let mut run = of(report);
         if let Some(what) = difference {
             result.unequal.get_or_insert((report.seed, what.to_owned()));

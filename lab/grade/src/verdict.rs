@@ -14,7 +14,7 @@ use crate::workshop::hex;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Class {
-    /// Every run passed, and came out the same when it was repeated.
+    /// Every run passed, and came out the same when it was repeated, as it is if points depend on it.
     Correct,
     /// A body is still `todo!`.
     NotImplemented,

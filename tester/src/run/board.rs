@@ -53,7 +53,7 @@ impl Board {
             changed: Condvar::new(),
             failed: AtomicU64::new(0),
             inconclusive: AtomicU64::new(0),
-            seed: AtomicU64::new(plan.seeds.start),
+            seed: AtomicU64::new(plan.first),
             test: Mutex::new(None),
         });
         OPEN.lock().push(Arc::clone(&board));

@@ -55,7 +55,7 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | variable | meaning |
 /// |---|---|
 /// | `LAB_SEED=n` | this seed |
-/// | `LAB_SEEDS=a..b` | all seeds from `a` to below `b`, in this process |
+/// | `LAB_SEEDS=a..b` | all seeds from `a` to below `b`, in this process; with ` from m` they begin at `m`, and those before it come last |
 /// | `LAB_RUNTIME=threads` | real threads instead of the simulation |
 /// | `LAB_CHECK_DETERMINISM=1` | each seed again, after another one, and in a process of its own: all must be equal |
 /// | `LAB_SWARM=1`, `tenth` | each seed, or one in ten, also draws delays, scheduler, clocks and pauses |
@@ -69,7 +69,7 @@ pub(crate) type Body = dyn Fn(&Test) + Send + Sync;
 /// | `LAB_VARIANTS=FILE` | number n of the seeds is not a seed, but the n-th run that this file describes |
 /// | `LAB_PICTURES=DIR` | where pictures of failed runs go; unless given, into `lab-pictures` in cargo's target folder |
 /// | `LAB_STUCK_LIMIT_S` | how long a thread may do without the runtime: five seconds, or more in a debugger |
-/// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run |
+/// | `LAB_VIRTUAL_LIMIT_S`, `LAB_REAL_LIMIT_S`, `LAB_MEMORY_LIMIT_MB` | limits of a run; the first may be `120,TEST=900` |
 ///
 /// A test on real threads that misses an expectation while other programs have the processors does not fail.
 /// It is inconclusive, and says so on standard output and in its report.

@@ -18,6 +18,8 @@ use super::channel::{self, Reports};
 pub(crate) struct Plan {
     pub(crate) test: &'static str,
     pub(crate) seeds: Range<u64>,
+    /// Which of them is the first: those before it come last.
+    pub(crate) first: u64,
     pub(crate) world: World,
     pub(crate) check_determinism: bool,
     pub(crate) swarm: Swarm,
@@ -53,6 +55,7 @@ impl Plan {
         Plan {
             test,
             seeds: seed..seed.saturating_add(1),
+            first: seed,
             world: World::Simulated,
             check_determinism: false,
             swarm: Swarm::None,
@@ -68,6 +71,11 @@ impl Plan {
             width: WIDTH,
             limits: Limits { virtual_time, real_time, ..Limits::default() },
         }
+    }
+
+    /// The seeds in the order in which they are run.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = u64> + use<> {
+        (self.first..self.seeds.end).chain(self.seeds.start..self.first)
     }
 
     /// How the run with this number differs from what its seed says; None if it does not.
@@ -94,9 +102,11 @@ impl Plan {
 
     pub(crate) fn from_environment(test: &'static str, allowance: Allowance) -> Result<Plan, String> {
         let reports = Reports::from_text(text("LAB_REPORT")?.as_deref())?;
+        let (seeds, first) = seeds()?;
         Ok(Plan {
             test,
-            seeds: seeds()?,
+            seeds,
+            first,
             world: world()?,
             check_determinism: flag("LAB_CHECK_DETERMINISM")?,
             swarm: swarm()?,
@@ -110,7 +120,7 @@ impl Plan {
             decisions: text("LAB_DECISIONS")?.map(PathBuf::from),
             pictures: Some(super::pictures::folder(text("LAB_PICTURES")?)),
             width: width()?,
-            limits: limits(allowance)?,
+            limits: limits(test, allowance)?,
         })
     }
 }
@@ -166,20 +176,39 @@ fn width() -> Result<usize, String> {
     Ok(asked.or_else(columns).unwrap_or(WIDTH).max(NARROWEST))
 }
 
-fn seeds() -> Result<Range<u64>, String> {
-    if let Some(range) = channel::seeds().map(str::to_owned).or(text("LAB_SEEDS")?) {
-        let parts = range.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-        return match parts {
-            Some((first, end)) if first < end => Ok(first..end),
-            _ => Err(format!("LAB_SEEDS must be a range a..b with a below b, not {range:?}")),
-        };
+/// The seeds, and the first of them.
+fn seeds() -> Result<(Range<u64>, u64), String> {
+    if let Some(asked) = channel::seeds().map(str::to_owned).or(text("LAB_SEEDS")?) {
+        return range(&asked)
+            .ok_or_else(|| format!("LAB_SEEDS must be a range a..b with a below b, not {asked:?}"));
     }
     // From the system's randomness, never from the clock: two runs that begin together must not be equal.
     let seed = number("LAB_SEED")?.unwrap_or_else(labrt::random_seed);
     match seed.checked_add(1) {
-        Some(end) => Ok(seed..end),
+        Some(end) => Ok((seed..end, seed)),
         None => Err("LAB_SEED is too large".to_owned()),
     }
+}
+
+/// `3..9`, or `3..9 from 5`: 5 to 8, then 3 and 4.
+fn range(text: &str) -> Option<(Range<u64>, u64)> {
+    let (range, first) =
+        text.split_once(" from ").map_or((text, None), |(range, first)| (range, Some(first)));
+    let (start, end) = range.split_once("..")?;
+    let seeds: Range<u64> = start.parse().ok()?..end.parse().ok()?;
+    let first = first.map_or(Some(seeds.start), |first| first.parse().ok())?;
+    seeds.contains(&first).then_some((seeds, first))
+}
+
+/// `120,slow_2b=900`: the usual limit, and those of single tests, which share a process with others.
+fn own_limit(asked: &str, test: &str) -> Result<Option<u64>, String> {
+    let own = asked.split(',').filter_map(|item| item.split_once('=')).find(|(name, _)| *name == test);
+    let usual = asked.split(',').find(|item| !item.contains('='));
+    let parse = |value: &str| {
+        let complaint = || format!("LAB_VIRTUAL_LIMIT_S must be a whole number of seconds, not {value:?}");
+        value.parse().map_err(|_| complaint())
+    };
+    own.map(|(_, limit)| limit).or(usual).map(parse).transpose()
 }
 
 fn world() -> Result<World, String> {
@@ -201,13 +230,42 @@ fn scheduler() -> Result<Option<PolicyKind>, String> {
     }
 }
 
-fn limits(allowance: Allowance) -> Result<Limits, String> {
+fn limits(test: &str, allowance: Allowance) -> Result<Limits, String> {
     let seconds = |name, usual| Ok::<_, String>(number(name)?.map_or(usual, Duration::from_secs));
+    let virtual_s = match text("LAB_VIRTUAL_LIMIT_S")? {
+        Some(asked) => own_limit(&asked, test)?,
+        None => None,
+    };
     Ok(Limits {
-        virtual_time: seconds("LAB_VIRTUAL_LIMIT_S", allowance.virtual_time)?,
+        virtual_time: virtual_s.map_or(allowance.virtual_time, Duration::from_secs),
         real_time: seconds("LAB_REAL_LIMIT_S", allowance.real_time)?,
         stuck_after: seconds("LAB_STUCK_LIMIT_S", Limits::default().stuck_after)?,
         memory: number("LAB_MEMORY_LIMIT_MB")?.unwrap_or(0).saturating_mul(1024 * 1024),
         ..Limits::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_may_begin_in_their_middle() {
+        assert_eq!(range("3..9"), Some((3..9, 3)));
+        assert_eq!(range("3..9 from 5"), Some((3..9, 5)));
+        for wrong in ["", "3", "9..3", "3..3", "3..9 from 9", "3..9 from 2", "3..9 from", "3..9 from x"] {
+            assert_eq!(range(wrong), None, "{wrong}");
+        }
+        let plan = Plan { seeds: 3..9, first: 5, ..Plan::simulated("x", 3) };
+        assert_eq!(plan.in_order().collect::<Vec<_>>(), [5, 6, 7, 8, 3, 4]);
+    }
+
+    #[test]
+    fn a_test_may_have_a_limit_of_its_own() {
+        let asked = "120,slow_2b=900,slow=7";
+        assert_eq!(own_limit(asked, "slow_2b"), Ok(Some(900)));
+        assert_eq!(own_limit(asked, "quick_2b"), Ok(Some(120)));
+        assert_eq!(own_limit("slow=7", "quick_2b"), Ok(None));
+        assert!(own_limit("x", "quick_2b").is_err() && own_limit("120,slow=x", "slow").is_err());
+    }
 }

@@ -22,7 +22,7 @@ use crate::test::{Figures, Test};
 
 /// Runs all seeds of the plan; the worker's main function.
 pub(super) fn run_all(plan: &Plan, body: &Arc<Body>, board: &Board) {
-    for seed in plan.seeds.clone() {
+    for seed in plan.in_order() {
         board.seed.store(seed, Ordering::Relaxed);
         if !board.post(&run_one(plan, body, board.tag, seed)) {
             break;

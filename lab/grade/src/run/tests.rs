@@ -59,3 +59,57 @@ fn what_was_measured_is_left_out_of_a_sentence() {
     let said = without_measures("the thread has not called the runtime for 11.5 s: it loops (seed 7)");
     assert_eq!(said, "the thread has not called the runtime for … s: it loops");
 }
+
+fn test(name: &str, points: u32, virtual_s: u64) -> Test {
+    Test {
+        name: name.to_owned(),
+        title: String::new(),
+        part: "2A".to_owned(),
+        points,
+        krate: "raft".to_owned(),
+        path: format!("part_2a::{name}"),
+        limits: Limits { virtual_s, real_s: 30, memory_mb: 512 },
+    }
+}
+
+/// A process for each limit would cost more than the tests in it.
+#[test]
+fn tests_of_a_part_share_a_process_whatever_their_virtual_time() {
+    let tests = [test("quick", 1, 120), test("slow", 0, 900), test("quiet", 0, 120)];
+    let groups = groups(&tests);
+    assert_eq!(groups.len(), 1);
+    let variables = variables(&groups[0], tests[0].limits);
+    assert!(
+        variables.contains(&("LAB_VIRTUAL_LIMIT_S".to_owned(), "120,slow=900".to_owned())),
+        "{variables:?}"
+    );
+}
+
+/// The repetition begins in the middle of the seeds; a report in another order is none.
+#[test]
+fn reports_come_in_the_order_of_the_seeds_that_were_asked_for() {
+    let (one, order) = (test("one", 1, 120), [5, 6, 3, 4]);
+    let (tests, mut reports) = (vec![&one], Reports::new());
+    for (seed, is_next) in
+        [(3, false), (5, true), (5, false), (6, true), (4, false), (3, true), (4, true), (7, false)]
+    {
+        let report =
+            Report { version: labreport::VERSION, test: "one".to_owned(), seed, ..Report::default() };
+        let line = format!("secret {}", serde_json::to_string(&report).expect("a report has a text"));
+        let taken = asked_for(line.as_bytes(), "secret", &tests, &order, &reports);
+        assert_eq!(taken.is_some(), is_next, "{seed}");
+        taken.into_iter().for_each(|report| reports.entry("one".to_owned()).or_default().push(report));
+    }
+}
+
+/// What earns nothing is run once, and so counts as it came.
+#[test]
+fn a_pass_that_may_earn_points_counts_only_if_it_is_repeated() {
+    for (points, passed) in [(5, false), (0, true)] {
+        let one = test("one", points, 120);
+        let pass = Report { ok: true, hash: "a".to_owned(), ..Report::default() };
+        let reports = Reports::from([("one".to_owned(), vec![pass])]);
+        let runs = judge(&one, &reports, &Reports::new(), &BTreeMap::new());
+        assert_eq!((runs.runs[0].passed, runs.unequal.is_none()), (passed, passed));
+    }
+}
