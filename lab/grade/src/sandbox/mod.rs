@@ -8,7 +8,6 @@
 
 pub(crate) mod confine;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -187,17 +186,24 @@ fn bare() -> Command {
 /// The bytes of `/tmp`.
 const SCRATCH: &str = "67108864";
 
-/// git, which sees one repository and cannot change it. Without bubblewrap it runs as it is.
-pub(crate) fn git(repository: &Path) -> Command {
-    let is_there = Command::new(BWRAP).arg("--version").stdout(Stdio::null()).status().is_ok();
-    let mut command = if is_there { bare() } else { Command::new("git") };
-    if is_there {
+/// git, which sees one repository and cannot change it, and may not take what it likes: a repository's
+/// configuration can make it run programs, and a few bytes of a pack unpack to gigabytes. None where nobody may
+/// make namespaces.
+pub(crate) fn git(repository: &Path) -> Option<Command> {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    let works = || {
+        let mut probe = bare();
+        probe.args(["--dev", "/dev", "/usr/bin/true"]);
+        let probe = probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    };
+    WORKS.get_or_init(works).then(|| {
+        let mut command = bare();
         command.arg("--ro-bind").arg(repository).arg("/repository");
-        command.args(["--dev", "/dev", "--chdir", "/repository", "git", "--git-dir=/repository"]);
-    } else {
-        let mut folder = OsString::from("--git-dir=");
-        folder.push(repository);
-        command.arg(folder);
-    }
-    command
+        // Of util-linux, which every Debian has: two gibibytes, and a minute of processor time.
+        let bounds = ["prlimit", "--as=2147483648", "--cpu=60", "--core=0"];
+        command.args(["--dev", "/dev", "--chdir", "/repository"]).args(bounds);
+        command.args(["git", "--git-dir=/repository"]);
+        command
+    })
 }

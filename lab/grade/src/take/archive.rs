@@ -135,8 +135,17 @@ pub(super) fn read_repository(path: &Path, gather: &mut Gather, longest: Duratio
         git(path, &["archive", "--format=tar", commit], longest, read)
     };
     let read = archive("HEAD", gather);
-    if gather.entries > 0 || read.as_ref().is_err_and(|refusal| refusal.fault == TOO_SLOW) {
+    if gather.entries > 0 || read.as_ref().is_err_and(|refusal| [TOO_SLOW, NO_NAMESPACES].contains(&refusal.fault.as_str())) {
         return read;
+    }
+    let mut commit = String::new();
+    git(path, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], longest, |stream| {
+        let _ = stream.take(100).read_to_string(&mut commit);
+        Ok(())
+    })?;
+    if !commit.is_empty() {
+        let sentence = "git cannot read the commit at HEAD: it is damaged, or takes more than 2 GiB of memory.";
+        return Err(Refusal::new("unreadable", sentence));
     }
     let mut branches = String::new();
     git(path, &["for-each-ref", "--format=%(refname)", "refs/heads"], longest, |stream| {
@@ -154,6 +163,7 @@ pub(super) fn read_repository(path: &Path, gather: &mut Gather, longest: Duratio
 }
 
 const TOO_SLOW: &str = "too_slow";
+const NO_NAMESPACES: &str = "no_namespaces";
 
 /// What git says of a repository. Its configuration can make git run programs, so git runs in a sandbox,
 /// which has the repository and no more. It may also make git wait for ever, and then this ends it.
@@ -165,7 +175,12 @@ fn git(
 ) -> Result<(), Refusal> {
     let missing = |error: io::Error| Refusal::new("unreadable", format!("git cannot be run on it: {error}."));
     let absolute = path.canonicalize().map_err(missing)?;
-    let mut child = sandbox::git(&absolute)
+    let Some(mut command) = sandbox::git(&absolute) else {
+        let sentence = "It is a bare git repository, which can make git run programs, and this machine has no \
+                        namespaces to read it in; hand in a folder or an archive.";
+        return Err(Refusal::new(NO_NAMESPACES, sentence));
+    };
+    let mut child = command
         .args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
         .args(arguments)
         .stdin(Stdio::null())

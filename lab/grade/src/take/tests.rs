@@ -422,3 +422,17 @@ fn a_bare_repository_is_read_without_its_configuration() {
     assert_eq!(fault(&scratch.0.join("alice.git")), "none");
     assert!(!trap.exists(), "the repository's configuration ran a program");
 }
+
+/// What git cannot read, or not within its bounds, is not called empty.
+#[test]
+fn a_repository_that_git_fails_at_is_not_called_empty() {
+    let scratch = Scratch::new("git-broken");
+    let path = bare_repository(&scratch);
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git").args(arguments).current_dir(&path).output();
+        String::from_utf8(output.expect("git is there").stdout).expect("a name").trim().to_owned()
+    };
+    let tree = git(&["rev-parse", "HEAD^{tree}"]);
+    fs::remove_file(path.join("objects").join(&tree[..2]).join(&tree[2..])).expect("it was there");
+    assert_eq!(fault(&path), "unreadable");
+}
