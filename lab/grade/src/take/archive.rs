@@ -135,7 +135,9 @@ pub(super) fn read_repository(path: &Path, gather: &mut Gather, longest: Duratio
         git(path, &["archive", "--format=tar", commit], longest, read)
     };
     let read = archive("HEAD", gather);
-    if gather.entries > 0 || read.as_ref().is_err_and(|refusal| [TOO_SLOW, NO_NAMESPACES].contains(&refusal.fault.as_str())) {
+    if gather.entries > 0
+        || read.as_ref().is_err_and(|refusal| [TOO_SLOW, NO_NAMESPACES].contains(&refusal.fault.as_str()))
+    {
         return read;
     }
     let mut commit = String::new();
@@ -144,7 +146,8 @@ pub(super) fn read_repository(path: &Path, gather: &mut Gather, longest: Duratio
         Ok(())
     })?;
     if !commit.is_empty() {
-        let sentence = "git cannot read the commit at HEAD: it is damaged, or takes more than 2 GiB of memory.";
+        let sentence =
+            "git cannot read the commit at HEAD: it is damaged, or takes more than 2 GiB of memory.";
         return Err(Refusal::new("unreadable", sentence));
     }
     let mut branches = String::new();

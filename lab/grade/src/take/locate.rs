@@ -56,10 +56,10 @@ fn roots(gather: &Gather, packages: &[String]) -> Result<Vec<String>, Refusal> {
         return Err(Refusal::new("source_too_long", format!("`{path}` is longer than 1 MiB.")));
     }
     // A link in the place of a folder or a file: a clearer word than that something is missing.
-    if let Some((path, _)) = gather.special.iter().find(|(path, _)| {
+    if let Some((path, special)) = gather.special.iter().find(|(path, _)| {
         [first.as_str(), "src", "lib.rs"].contains(&path.rsplit('/').next().unwrap_or_default())
     }) {
-        return Err(link(path));
+        return Err(no_file(path, *special));
     }
     // `lectures/warmup` may come as `warmup`.
     if let Some(above) = shallowest(gather, &format!("{}/src/lib.rs", name_of(first)))? {
@@ -129,10 +129,7 @@ fn take_package(gather: &Gather, package: &str, root: &str, taken: &mut Taken) -
 fn take_folder(gather: &Gather, sources: &str, place: &str, taken: &mut Taken) -> Result<(), Refusal> {
     let on_the_way = |path: &str| path.starts_with(sources) || sources.starts_with(&format!("{path}/"));
     if let Some((path, special)) = gather.special.iter().find(|(path, _)| on_the_way(path)) {
-        return Err(match special {
-            Special::Link => link(path),
-            Special::Device => Refusal::new("device", format!("`{path}` is neither a file nor a folder.")),
-        });
+        return Err(no_file(path, *special));
     }
     if let Some(path) = gather.too_long.iter().find(|path| path.starts_with(sources)) {
         return Err(Refusal::new("source_too_long", format!("`{path}` is longer than 1 MiB.")));
@@ -165,8 +162,12 @@ fn text(path: &str, content: &[u8]) -> Result<String, Refusal> {
         .map_err(|_| Refusal::new("not_text", format!("`{path}` is not UTF-8.")))
 }
 
-/// Refuses a path at which no file can be written.
+/// Refuses a path at which no file can be written, or which would look like something else wherever it is shown.
 fn check_path(path: &str, sources: &Sources) -> Result<(), Refusal> {
+    if path.contains(char::is_control) {
+        let shown = path.escape_debug();
+        return Err(Refusal::new("strange_name", format!("The name `{shown}` has a control character.")));
+    }
     if path.len() > LONGEST_PATH || path.split('/').any(|name| name.len() > LONGEST_NAME) {
         let begin: String = path.chars().take(60).collect();
         return Err(Refusal::new(
@@ -187,8 +188,11 @@ fn has_extension(name: &str) -> bool {
     name.ends_with(".rs")
 }
 
-fn link(path: &str) -> Refusal {
-    Refusal::new("link", format!("`{path}` is a link; hand in the file itself."))
+fn no_file(path: &str, special: Special) -> Refusal {
+    match special {
+        Special::Link => Refusal::new("link", format!("`{path}` is a link; hand in the file itself.")),
+        Special::Device => Refusal::new("device", format!("`{path}` is neither a file nor a folder.")),
+    }
 }
 
 /// Files of the student that look as if they counted.
@@ -292,6 +296,15 @@ mod tests {
         let files = [("src/lab/raft/src/lib.rs", "a"), ("src/lab/target/package/raft/src/lib.rs", "b")];
         let taken = locate(&gather(&files), &["raft".to_owned()]).expect("it is complete");
         assert_eq!(taken.sources.values().collect::<Vec<_>>(), ["a"]);
+    }
+
+    /// A name with a zero in it can be in an archive, and nowhere else: writing it would fail for the whole batch.
+    #[test]
+    fn a_name_that_cannot_be_written_is_refused() {
+        for name in ["a\0b", "a\nb", "\u{1b}[31m", "\u{85}"] {
+            let path = format!("raft/src/{name}.rs");
+            assert_eq!(fault(&[("raft/src/lib.rs", ""), (&path, "")], &["raft"]), "strange_name", "{name:?}");
+        }
     }
 
     #[test]

@@ -147,6 +147,7 @@ fn hostile_archives_are_named() {
         ("link", tar(&[lib, (b"raft/src/log.rs", tar::EntryType::Link, b"raft/src/lib.rs")])),
         ("link", tar(&[(b"raft", LINK, b"/"), (b"x.rs", FILE, b"")])),
         ("device", tar(&[lib, (b"raft/src/log.rs", tar::EntryType::Char, b"")])),
+        ("device", tar(&[(b"raft/src/lib.rs", tar::EntryType::Char, b"")])),
         ("twice", tar(&[lib, lib])),
         ("too_many_files", tar(&many)),
         ("archive_bomb", gzip(&tar(&[lib, (b"junk", FILE, &vec![0; 300 << 20])]))),
