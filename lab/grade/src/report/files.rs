@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use labreport::swarm::Swarm;
 use serde_json::{Value, json};
 
-use super::{escaped, is_hidden, points, shown_name};
+use super::{escaped, is_hidden, points, shown, shown_name};
 use crate::merge::{Graded, GradedTest};
 use crate::settings::Show;
 use crate::verdict::{Class, Failing};
@@ -27,13 +27,9 @@ pub(super) fn csv_row(graded: &Graded) -> String {
     ];
     // A spreadsheet takes a cell that begins with one of these for a formula.
     let safe = |cell: &String| {
-        let cell =
-            if cell.starts_with(['=', '+', '-', '@', '\t']) { format!("'{cell}") } else { cell.clone() };
-        if cell.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        } else {
-            cell
-        }
+        let cell: String = cell.chars().map(shown).collect();
+        let cell = if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell };
+        if cell.contains([',', '"']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
     };
     cells.iter().map(safe).collect::<Vec<_>>().join(",") + "\n"
 }

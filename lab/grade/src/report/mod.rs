@@ -94,18 +94,22 @@ fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(letter),
-            // XML 1.0 has no other control characters, and no two last of the plane; and characters that turn
-            // the direction of writing can make a page say what it does not.
-            letter
-                if letter.is_control()
-                    || matches!(letter, '\u{fffe}' | '\u{ffff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                out.push('\u{fffd}');
-            }
-            letter => out.push(letter),
+            letter => out.push(shown(letter)),
         }
     }
     out
+}
+
+/// The letter, if it may stand where people read. XML 1.0 has no other control characters than blanks, and no two
+/// last of the plane; a terminal and a spreadsheet obey or refuse some; and those that turn the direction of
+/// writing can make a page say what it does not.
+fn shown(letter: char) -> char {
+    let turns = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if letter.is_control() || turns || matches!(letter, '\u{fffe}' | '\u{ffff}') {
+        '\u{fffd}'
+    } else {
+        letter
+    }
 }
 
 #[cfg(test)]

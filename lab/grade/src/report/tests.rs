@@ -145,6 +145,15 @@ fn a_spreadsheet_finds_no_formula() {
     assert_eq!(row, "'=alice,'=alice.zip,8.50,10,flaky,\"one_2a: 3 of 10 runs do not pass: x, \"\"y\"\"\"\n");
 }
 
+/// Python's reader of tables refuses a zero, and a terminal obeys what begins with an escape.
+#[test]
+fn a_table_has_no_character_that_a_program_obeys() {
+    let sentence = "one: \0\u{1b}]0;x\u{7}\t\u{202e}\r=x\n=y".to_owned();
+    let row = files::csv_row(&Graded { sentence, ..graded() });
+    assert_eq!(row.matches(char::is_control).count(), 1, "{row:?}");
+    assert!(row.ends_with("flaky,one: \u{fffd}\u{fffd}]0;x\u{fffd}\u{fffd}\u{fffd}\u{fffd}=x\n"), "{row:?}");
+}
+
 #[test]
 fn the_class_is_on_one_page() {
     let mut dashboard = Dashboard::default();
