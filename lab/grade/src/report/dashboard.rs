@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::page::{colour, head};
-use super::{escaped, points};
+use super::{escaped, first_line, points};
 use crate::merge::{Graded, Summary};
 use crate::plan::Plan;
 use crate::verdict::Class;
@@ -34,7 +34,7 @@ impl Dashboard {
             class: graded.class,
             hundredths: graded.hundredths,
             most_hundredths: graded.most_hundredths,
-            sentence: graded.sentence.lines().next().unwrap_or_default().to_owned(),
+            sentence: first_line(&graded.sentence),
         });
         if let Some(fault) = &graded.fault {
             let key = ("(submission)".to_owned(), fault.clone());

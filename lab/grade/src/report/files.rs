@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use labreport::swarm::Swarm;
 use serde_json::{Value, json};
 
-use super::{escaped, is_hidden, points, shown, shown_name};
+use super::{escaped, first_line, is_hidden, points, shown, shown_name};
 use crate::merge::{Graded, GradedTest};
 use crate::settings::Show;
 use crate::verdict::{Class, Failing};
@@ -23,7 +23,7 @@ pub(super) fn csv_row(graded: &Graded) -> String {
         points(graded.hundredths),
         points(graded.most_hundredths),
         graded.class.words().to_owned(),
-        graded.sentence.lines().next().unwrap_or_default().to_owned(),
+        first_line(&graded.sentence),
     ];
     // A spreadsheet takes a cell that begins with one of these for a formula.
     let safe = |cell: &String| {

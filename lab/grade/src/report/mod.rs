@@ -83,6 +83,14 @@ fn is_hidden(name: &str, show: &Show) -> bool {
     show.hidden.iter().any(|hidden| hidden == name)
 }
 
+/// What fits in a cell of a table: a panic may have a line of any length.
+fn first_line(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let line = text.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(LONGEST).collect();
+    if short.len() < line.len() { short + "…" } else { short }
+}
+
 /// Text for HTML and XML, without characters that these may not have.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

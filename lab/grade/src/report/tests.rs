@@ -155,6 +155,17 @@ fn a_table_has_no_character_that_a_program_obeys() {
 }
 
 #[test]
+fn a_long_line_does_not_fill_a_table() {
+    let long = Graded { sentence: "\u{1f600}<".repeat(10_000), ..graded() };
+    let mut dashboard = Dashboard::default();
+    dashboard.add(&long);
+    let html = dashboard.page(&plan(Show::default()), &Summary::default());
+    for text in [files::csv_row(&long), html] {
+        assert!(text.contains("\u{1f600}") && text.len() < 10_000, "{}", text.len());
+    }
+}
+
+#[test]
 fn the_class_is_on_one_page() {
     let mut dashboard = Dashboard::default();
     dashboard.add(&graded());

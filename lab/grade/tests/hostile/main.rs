@@ -5,7 +5,7 @@
 //! It builds the framework once and then each submission, which takes minutes, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test hostile`.
 //!
-//! `kinds.rs`, `siblings.rs` and `inside.rs` list them, each with the verdict that it must get. `own_style`
+//! `kinds.rs`, `siblings.rs`, `inside.rs` and `texts.rs` list them, each with the verdict that it must get. `own_style`
 //! is none of them: an honest submission that looks unlike the reference.
 #![expect(
     clippy::disallowed_types,
@@ -18,6 +18,7 @@ mod grader;
 mod inside;
 mod kinds;
 mod siblings;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -112,6 +113,12 @@ fn what_stays_inside_is_contained_too() {
     are_contained("inside", &inside::kinds(), &inside::IN_THE_REFERENCE);
 }
 
+/// What is said of them is whole, too.
+#[test]
+fn what_they_say_stays_a_text() {
+    are_contained("texts", &texts::KINDS, &texts::IN_THE_REFERENCE);
+}
+
 /// Grades all of them in one batch, with an honest submission behind them.
 fn are_contained(name: &str, kinds: &[Kind], in_the_reference: &[Kind]) {
     let folder = scratch(name);
@@ -147,8 +154,31 @@ fn are_contained(name: &str, kinds: &[Kind], in_the_reference: &[Kind]) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    no_file_obeys_a_text(&folder.join("out"), rows.keys());
     assert_eq!(rows["zoe"]["class"], "not_implemented");
     assert_eq!(results["batch"]["faults"], json!([]));
+}
+
+/// Looks for signs in what was written that a program would take for its own.
+fn no_file_obeys_a_text<'a>(out: &Path, names: impl Iterator<Item = &'a &'a str>) {
+    let read = |path: &Path| fs::read_to_string(path).expect("it was written");
+    let has_control = |text: &str| text.chars().any(|letter| letter.is_control() && !"\n\t".contains(letter));
+    for name in names.filter(|name| !name.starts_with('(')) {
+        let folder = out.join("students").join(name);
+        for file in ["junit.xml", "index.html"] {
+            let text = read(&folder.join(file));
+            assert!(
+                !has_control(&text) && !text.contains("<script") && !text.contains("]]>"),
+                "{name}: {file}"
+            );
+        }
+        for file in ["gradescope.json", "classroom.json"] {
+            serde_json::from_str::<Value>(&read(&folder.join(file))).expect("JSON");
+        }
+    }
+    let (grades, page) = (read(&out.join("grades.csv")), read(&out.join("index.html")));
+    assert!(!has_control(&grades) && !has_control(&page) && !page.contains("<script"));
+    assert!(grades.lines().all(|line| !line.starts_with(['=', '+', '-', '@'])), "{grades}");
 }
 
 /// What is wrong with the verdict about a submission of this kind.
