@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 /// Grades submissions of a lab: takes each student's sources, builds them over a pristine workspace, and runs
-/// the tests many times in a sandbox. The same seeds for everybody; a pass that earns points must come out the same twice.
+/// the tests many times in a sandbox. The same seeds for everybody; a pass that earns
+/// points must come out the same twice.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo lab grade",

@@ -42,8 +42,8 @@ const COMPILE_MEMORY_MB: u64 = 3 * 1024;
 /// ARCHITECTURE.md has the figures that decided it. The libraries below are optimised as always.
 const OPTIMISATION: &[&str] = &["opt-level=2"];
 
-/// How much their tests are. They say what happens, and little of a run's time is theirs. Nor does anybody need
-/// their lines but in a panic, which has its own.
+/// How much their tests are. They say what happens, and little of a run's time is theirs. Nor does anybody
+/// need their lines but in a panic, which has its own.
 const OPTIMISATION_OF_TESTS: &[&str] = &["opt-level=0", "debuginfo=0"];
 
 /// A call of rustc for one crate.

@@ -282,8 +282,8 @@ fn has_no_test(end: &End) -> bool {
     end.output.trim_start().starts_with("running 0 tests")
 }
 
-/// The tests in the order of the list, those of one binary and part together. Whoever watches the process needs
-/// one limit of real time and of memory.
+/// The tests in the order of the list, those of one binary and part together. Whoever watches the process
+/// needs one limit of real time and of memory.
 fn groups(tests: &[Test]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let key =

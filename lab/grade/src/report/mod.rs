@@ -108,16 +108,14 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The letter, if it may stand where people read. XML 1.0 has no other control characters than blanks, and no two
-/// last of the plane; a terminal and a spreadsheet obey or refuse some; and those that turn the direction of
+/// The letter, if it may stand where people read. XML 1.0 has no other control characters than blanks, and no
+/// two last of the plane; a terminal and a spreadsheet obey or refuse some; those that turn the direction of
 /// writing can make a page say what it does not.
 fn shown(letter: char) -> char {
-    let turns = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if letter.is_control() || turns || matches!(letter, '\u{fffe}' | '\u{ffff}') {
-        '\u{fffd}'
-    } else {
-        letter
-    }
+    let turns = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}')
+        || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_last = matches!(letter, '\u{fffe}' | '\u{ffff}');
+    if letter.is_control() || turns || is_last { '\u{fffd}' } else { letter }
 }
 
 #[cfg(test)]

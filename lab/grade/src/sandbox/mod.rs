@@ -187,8 +187,8 @@ fn bare() -> Command {
 const SCRATCH: &str = "67108864";
 
 /// git, which sees one repository and cannot change it, and may not take what it likes: a repository's
-/// configuration can make it run programs, and a few bytes of a pack unpack to gigabytes. None where nobody may
-/// make namespaces.
+/// configuration can make it run programs, and a few bytes of a pack unpack to gigabytes. None where nobody
+/// may make namespaces.
 pub(crate) fn git(repository: &Path) -> Option<Command> {
     static WORKS: OnceLock<bool> = OnceLock::new();
     let works = || {

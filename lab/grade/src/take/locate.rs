@@ -162,7 +162,7 @@ fn text(path: &str, content: &[u8]) -> Result<String, Refusal> {
         .map_err(|_| Refusal::new("not_text", format!("`{path}` is not UTF-8.")))
 }
 
-/// Refuses a path at which no file can be written, or which would look like something else wherever it is shown.
+/// Refuses a path at which no file can be written, or which looks like something else where it is shown.
 fn check_path(path: &str, sources: &Sources) -> Result<(), Refusal> {
     if path.contains(char::is_control) {
         let shown = path.escape_debug();
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(taken.sources.values().collect::<Vec<_>>(), ["a"]);
     }
 
-    /// A name with a zero in it can be in an archive, and nowhere else: writing it would fail for the whole batch.
+    /// A name with a zero can be in an archive, and nowhere else: the whole batch would fail to write it.
     #[test]
     fn a_name_that_cannot_be_written_is_refused() {
         for name in ["a\0b", "a\nb", "\u{1b}[31m", "\u{85}"] {

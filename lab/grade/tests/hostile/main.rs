@@ -5,8 +5,8 @@
 //! It builds the framework once and then each submission, which takes minutes, so `.ci/slow` runs it:
 //! `cargo test -p lab-grade --test hostile`.
 //!
-//! `kinds.rs`, `siblings.rs`, `inside.rs` and `texts.rs` list them, each with the verdict that it must get. `own_style`
-//! is none of them: an honest submission that looks unlike the reference.
+//! `kinds.rs`, `siblings.rs`, `inside.rs` and `texts.rs` list them, each with the verdict that it must get.
+//! `own_style` is none of them: an honest submission that looks unlike the reference.
 #![expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,

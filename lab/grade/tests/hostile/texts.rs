@@ -1,5 +1,6 @@
-//! Kinds of submissions that say something: texts with signs that a page, a table, a terminal or XML takes for
-//! its own, in messages, names of threads, logs and the compiler's words; and words that are the tester's.
+//! Kinds of submissions that say something: texts with signs that a page, a table, a terminal or XML takes
+//! for its own, in messages, names of threads, logs and the compiler's words; and words that are the
+//! tester's.
 
 use super::kinds::{Kind, kind};
 
