@@ -387,16 +387,21 @@ fn bare_repository(scratch: &Scratch) -> PathBuf {
     scratch.0.join("alice.git")
 }
 
+/// What becomes of a bare repository: this, where there are namespaces to read it in.
+fn of_repository(fault: &str) -> &str {
+    if crate::sandbox::git(Path::new("/")).is_some() { fault } else { "no_namespaces" }
+}
+
 /// An instructor's repositories name a branch that the student has not pushed to.
 #[test]
 fn the_only_branch_of_a_repository_is_taken() {
     let scratch = Scratch::new("git-branch");
     let path = bare_repository(&scratch);
     fs::write(path.join("HEAD"), "ref: refs/heads/master\n").expect("a file");
-    assert_eq!(fault(&path), "none");
+    assert_eq!(fault(&path), of_repository("none"));
     let commit = fs::read_to_string(scratch.0.join("work/.git/refs/heads/main")).expect("a commit");
     fs::write(path.join("refs/heads/other"), commit).expect("a file");
-    assert_eq!(fault(&path), "empty");
+    assert_eq!(fault(&path), of_repository("empty"));
 }
 
 #[test]
@@ -407,7 +412,7 @@ fn git_does_not_wait_for_ever() {
     fs::write(path.join("config"), config + "[filter \"slow\"]\n\tsmudge = sleep 100000\n").expect("a file");
     let mut gather = Gather::default();
     let read = archive::read_repository(&path, &mut gather, std::time::Duration::from_secs(1));
-    assert_eq!(read.map_err(|refusal| refusal.fault), Err("too_slow".to_owned()));
+    assert_eq!(read.map_err(|refusal| refusal.fault), Err(of_repository("too_slow").to_owned()));
 }
 
 #[test]
@@ -420,7 +425,7 @@ fn a_bare_repository_is_read_without_its_configuration() {
     let path = scratch.0.join("alice.git/config");
     let old = fs::read_to_string(&path).expect("a configuration");
     fs::write(&path, old + &config).expect("a configuration");
-    assert_eq!(fault(&scratch.0.join("alice.git")), "none");
+    assert_eq!(fault(&scratch.0.join("alice.git")), of_repository("none"));
     assert!(!trap.exists(), "the repository's configuration ran a program");
 }
 
@@ -435,5 +440,5 @@ fn a_repository_that_git_fails_at_is_not_called_empty() {
     };
     let tree = git(&["rev-parse", "HEAD^{tree}"]);
     fs::remove_file(path.join("objects").join(&tree[..2]).join(&tree[2..])).expect("it was there");
-    assert_eq!(fault(&path), "unreadable");
+    assert_eq!(fault(&path), of_repository("unreadable"));
 }
