@@ -16,7 +16,7 @@ use crate::catalogue::{Bench, Catalogue, SuiteRunner};
 use crate::cli::{Arguments, BenchOptions};
 use crate::process::Supervisor;
 use crate::runner::{Job, Runner, World};
-use crate::select::select_one;
+use crate::select::{select, select_one};
 use crate::style::say_or_json;
 use crate::{Failure, Outcome, environment};
 
@@ -78,8 +78,9 @@ fn measure(
         Bench::Rate { test, at_least } => {
             vec![rate(catalogue, runner, test, *at_least, options.seconds)?]
         }
-        Bench::Suite { suite, by: SuiteRunner::Lab, wall_s, rss_mb } => {
-            suite_by_lab(catalogue, labs, suite, *wall_s, *rss_mb)?
+        Bench::Suite { suite, by: SuiteRunner::Lab, graded, wall_s, rss_mb } => {
+            let (what, tests) = tests_of(catalogue, suite, *graded)?;
+            suite_by_lab(catalogue, labs, (&what, &tests), *wall_s, *rss_mb)?
         }
         Bench::Suite { suite, by: SuiteRunner::Cargo, wall_s, .. } => {
             vec![suite_by_cargo(catalogue, suite, *wall_s)?]
@@ -246,11 +247,22 @@ fn processor_time() -> Result<f64, Failure> {
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
-/// A whole lab by `cargo lab test`, with cargo's two looks at what is built.
+/// What is measured of labs by `cargo lab test`, and how it is asked for.
+fn tests_of(catalogue: &Catalogue, suite: &str, graded: bool) -> Result<(String, Vec<String>), Failure> {
+    let labs: Vec<String> = suite.split_whitespace().map(str::to_owned).collect();
+    if !graded {
+        return Ok((format!("cargo lab test {suite}"), labs));
+    }
+    let tests = select(catalogue, &labs)?.into_iter().filter(|test| test.points > 0);
+    let names: Vec<String> = tests.map(|test| test.name).collect();
+    Ok((format!("cargo lab test, {suite}: the {} tests that earn points", names.len()), names))
+}
+
+/// Tests by `cargo lab test`, with cargo's two looks at what is built.
 fn suite_by_lab(
     catalogue: &Catalogue,
     labs: Option<&Path>,
-    suite: &str,
+    (what, tests): (&str, &[String]),
     wall_s: f64,
     rss_mb: Option<u64>,
 ) -> Result<Vec<Figure>, Failure> {
@@ -260,12 +272,11 @@ fn suite_by_lab(
         if let Some(labs) = labs {
             command.arg("--labs").arg(labs);
         }
-        // One lab, or several.
-        command.arg("test").args(suite.split_whitespace()).arg("--resources").current_dir(&catalogue.root);
+        command.arg("test").args(tests).arg("--resources").current_dir(&catalogue.root);
         command
     };
     let (wall, output) = median(command)?;
-    let mut figures = vec![wall_figure(format!("cargo lab test {suite}"), wall, wall_s)];
+    let mut figures = vec![wall_figure(what.to_owned(), wall, wall_s)];
     if let Some(bound) = rss_mb {
         let held = output
             .lines()
@@ -274,7 +285,7 @@ fn suite_by_lab(
             .and_then(|number| number.parse().ok())
             .ok_or_else(|| Failure::new("cargo lab test did not tell its memory"))?;
         figures.push(Figure {
-            what: format!("cargo lab test {suite}, largest process"),
+            what: format!("{what}, largest process"),
             measured: format!("{held} MiB"),
             bound: format!("≤ {bound} MiB"),
             reached: held <= bound,

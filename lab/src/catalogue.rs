@@ -144,6 +144,9 @@ pub(crate) enum Bench {
         suite: String,
         /// By what it is run: `lab` (release) or `cargo test` (the checked test profile).
         by: SuiteRunner,
+        /// Only the tests that earn points; by `cargo lab test` alone.
+        #[serde(default)]
+        graded: bool,
         wall_s: f64,
         rss_mb: Option<u64>,
     },
