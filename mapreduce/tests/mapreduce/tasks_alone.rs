@@ -9,7 +9,7 @@ use mapreduce::names;
 use mapreduce::split::{Piece, RecordPlace, Split};
 use mapreduce::store::{FileVersion, ReadFile, Store, StoreError, StoreErrorKind, WriteFile};
 use mapreduce::tasks::{MapOutput, MapTask, ReduceTask, Source, Step, TaskError};
-use tester::run;
+use tester::{Test, run};
 
 use crate::sim::odd_apps::{FailsLate, Lines, Places};
 use crate::sim::store::{Costs, SimStore, Storage};
@@ -134,15 +134,22 @@ fn mr_partitions_in_order() {
             "cat zoo\ncoot zoo\ncow zoo\n",
             "deer zoo\ndog zoo\ndove zoo\nduck zoo\n",
         ];
-        for (partition, expected) in expected.iter().enumerate() {
-            let reduced = reduce(&Places, partition, &store, &store);
-            t.expect(reduced == Ok(()), || format!("reduce {partition} fails: {reduced:?}"));
-            let found = store.look(&names::output(partition));
-            t.expect(found == *expected, || {
-                format!("the lines of partition {partition}, in order, are {expected:?}, and its output has {found:?}")
-            });
-        }
+        expect_outputs(t, &store, &expected);
     });
+}
+
+/// Reduces what the first map of `Places` has written, and compares each partition's lines, in order.
+fn expect_outputs(t: &Test, store: &SimStore, expected: &[&str]) {
+    for (partition, expected) in expected.iter().enumerate() {
+        let reduced = reduce(&Places, partition, store, store);
+        t.expect(reduced == Ok(()), || format!("reduce {partition} fails: {reduced:?}"));
+        let found = store.look(&names::output(partition));
+        t.expect(found == *expected, || {
+            format!(
+                "the lines of partition {partition}, in order, are {expected:?}, and its output has {found:?}"
+            )
+        });
+    }
 }
 
 /// A map hears of each record from which file it is, and says of a bad one in which file it is, and where.
@@ -166,14 +173,7 @@ fn mr_pieces_of_two_files() {
         let mapped = map(&Places, &split, &[place], &store);
         t.expect(mapped.is_ok(), || format!("the map fails: {mapped:?}"));
         let expected = ["a1 text-a\na2 text-a\n", "b2 text-b\nb3 text-b\n"];
-        for (partition, expected) in expected.iter().enumerate() {
-            let reduced = reduce(&Places, partition, &store, &store);
-            t.expect(reduced == Ok(()), || format!("reduce {partition} fails: {reduced:?}"));
-            let found = store.look(&names::output(partition));
-            t.expect(found == *expected, || {
-                format!("each line with its file is {expected:?}, and the output of {partition} is {found:?}")
-            });
-        }
+        expect_outputs(t, &store, &expected);
     });
 }
 

@@ -160,7 +160,10 @@ fn deposed_by_a_candidate_rsm() {
             thread::sleep(2 * ELECTION);
             // A message of a candidate may have been on its way when the leader was cut off: then it was
             // deposed before the command came, and has taken nothing that could be overtaken.
-            if outcome.try_recv().is_ok() {
+            if let Ok(early) = outcome.try_recv() {
+                test.expect(!matches!(early, Ok(Ok(_))), || {
+                    format!("the submit of a leader that reaches nobody ended with {early:?}")
+                });
                 (0..3).for_each(|server| counters.group.connect(server));
                 continue;
             }
