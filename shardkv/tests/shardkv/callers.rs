@@ -9,6 +9,10 @@ use labrt::quiet::Mutex;
 use shardkv::MakeEnd;
 use tester::Net;
 
+/// How the names of the groups' servers begin, as [`crate::cluster`] gives them. What follows is the group's
+/// number and the server's.
+pub(crate) const GROUP_SERVER: &str = "server-";
+
 /// The owner of an end between parts of the system. Ends within a group, or among the controllers, have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
@@ -47,5 +51,10 @@ impl Callers {
     /// Who made the call that this message belongs to; `None` within a group or among the controllers.
     pub(crate) fn of(&self, message: &TapEvent<'_>) -> Option<Caller> {
         self.known.lock().get(message.end).copied()
+    }
+
+    /// The same for messages to and from the servers of groups, and `None` for those of controllers.
+    pub(crate) fn of_group(&self, message: &TapEvent<'_>) -> Option<Caller> {
+        self.of(message).filter(|_| message.server.to_string().starts_with(GROUP_SERVER))
     }
 }

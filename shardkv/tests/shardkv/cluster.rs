@@ -15,7 +15,7 @@ use shardkv::{Clerk, GroupView, Setup, ShardServer, Stage, key_to_shard};
 use tester::{Boot, Booted, Checks, Figures, Group, Net, Test};
 use tester_kv::{Recorded, Records};
 
-use crate::callers::{Caller, Callers};
+use crate::callers::{Caller, Callers, GROUP_SERVER};
 use crate::costly::Costs;
 use crate::custody::Custody;
 
@@ -148,6 +148,12 @@ impl Cluster {
     pub(crate) fn callers(&self) -> impl Fn(&TapEvent<'_>) -> Option<Caller> + Send + 'static {
         let callers = self.callers.clone();
         move |message| callers.of(message)
+    }
+
+    /// Who made the call that a message of a group's server belongs to; `None` for every other message.
+    pub(crate) fn callers_of_groups(&self) -> impl Fn(&TapEvent<'_>) -> Option<Caller> + Send + 'static {
+        let callers = self.callers.clone();
+        move |message| callers.of_group(message)
     }
 
     /// Has these groups join in one command.
@@ -425,7 +431,7 @@ impl Parts<'_> {
             }
             Booted { services: life.around_all(services), server }
         };
-        let name = format!("server-{}", gid(number));
+        let name = format!("{GROUP_SERVER}{}", gid(number));
         let group = Group::beside(self.test, self.net, &name, options.servers, column, boot);
         group.start_all();
         group.pause_as_drawn();

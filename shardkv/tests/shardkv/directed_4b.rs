@@ -213,10 +213,9 @@ fn late_handovers_4b() {
         let cluster = Cluster::new(t, Options::new());
         cluster.join(&[0]);
         let mut keys = Keys::put(&cluster, 10, 5);
-        let caller = cluster.callers();
+        let caller = cluster.callers_of_groups();
         cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
-            let at_group = event.server.to_string().starts_with("server-");
-            let of_groups = at_group && caller(event) == Some(Caller::Group);
+            let of_groups = caller(event) == Some(Caller::Group);
             match random_range(0..4) {
                 0 if of_groups => TapAction::Duplicate,
                 1 if of_groups => TapAction::Delay(Duration::from_millis(random_range(0..1500))),

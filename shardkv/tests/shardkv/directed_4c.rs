@@ -234,10 +234,9 @@ fn wait_for_fewer_bytes(cluster: &Cluster, keys: &mut Keys, most: usize) {
 /// Counts the messages between groups that hold at least one value of this length.
 fn count_contents(cluster: &Cluster, length: usize) -> Arc<AtomicU64> {
     let contents = Arc::new(AtomicU64::new(0));
-    let (count, caller) = (Arc::clone(&contents), cluster.callers());
+    let (count, caller) = (Arc::clone(&contents), cluster.callers_of_groups());
     cluster.net.network().set_tap(move |event: &TapEvent<'_>| {
-        let at_group = event.server.to_string().starts_with("server-");
-        if at_group && caller(event) == Some(Caller::Group) && event.bytes.len() >= length {
+        if caller(event) == Some(Caller::Group) && event.bytes.len() >= length {
             count.fetch_add(1, Ordering::Relaxed);
         }
         TapAction::Deliver
