@@ -1,6 +1,8 @@
 //! Checks after a run: outside of it, so that they cost no virtual time and need no thread of the simulation.
 //! They run whether the run has passed or not.
 
+use std::time::Duration;
+
 use labreport::Kind;
 
 use crate::test::Test;
@@ -14,6 +16,30 @@ pub struct Finding {
     pub wrong: Option<(Kind, String)>,
     /// An explanation in lines; may be empty.
     pub words: String,
+    /// The oldest request that had no answer when the run ended.
+    pub unanswered: Option<Unanswered>,
     /// A picture of it, as a page of HTML. Called at most once, and only for a run that has failed.
     pub page: Box<dyn FnOnce() -> String>,
+}
+
+/// A request to a service that has no answer.
+pub struct Unanswered {
+    /// When it was made, in nanoseconds.
+    pub since: u64,
+    /// Who asked for what: "client 3's get of \"x\"".
+    pub what: String,
+}
+
+impl Unanswered {
+    /// How long nobody waits for an answer, whatever the test does to the servers meanwhile.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// What was expected, if the request has waited for too long at `at`.
+    pub(crate) fn broken(&self, at: Duration) -> Option<String> {
+        let since = Duration::from_nanos(self.since);
+        let waited = at.saturating_sub(since);
+        let (since, seconds) = (since.as_secs_f64(), waited.as_secs_f64());
+        (waited >= Self::PATIENCE)
+            .then(|| format!("{} has had no answer in {seconds:.1} s, from {since:.3} s on", self.what))
+    }
 }

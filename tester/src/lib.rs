@@ -105,7 +105,7 @@ pub use command::Command;
 pub use experiment::{Experiment, play, trial};
 pub use failure::{Broken, Invariant};
 pub use faults::{FaultSpan, Faults};
-pub use final_check::Finding;
+pub use final_check::{Finding, Unanswered};
 pub use group::{Boot, Booted, Group};
 pub use labreport::Kind;
 pub use net::Net;

@@ -4,7 +4,7 @@ use linearize::{
     Fault, HistoryError, KvHistory, KvOp, KvRecorder, Limits, OPEN, Operation, Text, Verdict, text,
 };
 
-use tester::{FaultSpan, Finding, Kind, Test};
+use tester::{FaultSpan, Finding, Kind, Test, Unanswered};
 
 /// Bounds of a check: some seconds, and less memory than a test may use. The histories of the labs need next
 /// to nothing of it.
@@ -62,7 +62,7 @@ fn faults(test: &Test) -> Vec<Fault> {
 /// A mistake of the recorder. No service is to blame for it, but it must not pass either.
 fn no_history(error: &HistoryError) -> Finding {
     let wrong = Some((Kind::Undecided, format!("what was recorded is no history: {error}")));
-    Finding { wrong, words: String::new(), page: Box::new(String::new) }
+    Finding { wrong, words: String::new(), unanswered: None, page: Box::new(String::new) }
 }
 
 fn judge(history: KvHistory, faults: Vec<Fault>, limits: &Limits) -> Finding {
@@ -77,33 +77,44 @@ fn judge(history: KvHistory, faults: Vec<Fault>, limits: &Limits) -> Finding {
             Some((Kind::Undecided, format!("whether the history is linearizable is unknown: {undecided}")))
         }
     };
-    let words = waiting(&history) + &words(&history, &verdict, &faults);
+    let open = open_operations(&history);
+    let words = waiting(&history, &open) + &words(&history, &verdict, &faults);
+    let unanswered = open.first().map(|operation| Unanswered {
+        since: operation.call,
+        what: format!("client {}'s {}", operation.client, words_of(&history, operation)),
+    });
     let page = move || linearize_page::page(&history.model(), history.history(), &verdict, &faults);
-    Finding { wrong, words, page: Box::new(page) }
+    Finding { wrong, words, unanswered, page: Box::new(page) }
 }
 
-/// The operations that were under way when the test ended, a line for each of the oldest: a test that came to
-/// no end often waits for one of them.
-fn waiting(history: &KvHistory) -> String {
-    /// How many lines a screen has to spare.
-    const MOST: usize = 5;
+/// The operations that were under way when the test ended, the oldest first.
+fn open_operations(history: &KvHistory) -> Vec<&Operation<KvOp, Text>> {
     let operations = history.history().operations().iter();
     let mut open: Vec<_> = operations.filter(|operation| operation.returned().is_none()).collect();
     open.sort_by_key(|operation| operation.call);
+    open
+}
+
+/// A line for each of the oldest of them: a test that came to no end often waits for one of them.
+fn waiting(history: &KvHistory, open: &[&Operation<KvOp, Text>]) -> String {
+    /// How many lines a screen has to spare.
+    const MOST: usize = 5;
     let line = |operation: &&Operation<KvOp, Text>| {
-        let verb = match operation.op {
-            KvOp::Get { .. } => "get",
-            KvOp::Put { .. } => "put",
-            KvOp::Append { .. } => "append",
-        };
-        let key = &history.keys()[operation.op.key().0 as usize];
-        let since = operation.call as f64 / 1e9;
-        format!(
-            "client {} waits since {since:.3} s for the answer to its {verb} of {key:?}\n",
-            operation.client
-        )
+        let (client, since) = (operation.client, operation.call as f64 / 1e9);
+        let what = words_of(history, operation);
+        format!("client {client} waits since {since:.3} s for the answer to its {what}\n")
     };
     open.iter().take(MOST).map(line).collect()
+}
+
+/// "get of "x"".
+fn words_of(history: &KvHistory, operation: &Operation<KvOp, Text>) -> String {
+    let verb = match operation.op {
+        KvOp::Get { .. } => "get",
+        KvOp::Put { .. } => "put",
+        KvOp::Append { .. } => "append",
+    };
+    format!("{verb} of {:?}", history.keys()[operation.op.key().0 as usize])
 }
 
 fn words(history: &KvHistory, verdict: &Verdict, faults: &[Fault]) -> String {

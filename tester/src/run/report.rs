@@ -70,6 +70,11 @@ impl Report {
         self.line.ok
     }
 
+    /// Whether a limit of time ended the run, and nothing better is known about it.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        matches!(self.line.kind, Some(Kind::VirtualTime | Kind::RealTime))
+    }
+
     /// Makes it the report of a run that the runtime ended, perhaps because the test broke it off.
     pub(crate) fn fail_with(self, failure: &Failure, broken: Option<Broken>) -> Report {
         let mut report = match broken {
@@ -158,7 +163,8 @@ impl Report {
             _ => {}
         }
         if let Some(failure) = failure {
-            if matches!(kind, Some(Kind::Expectation | Kind::Invariant | Kind::Starved)) {
+            let is_of_test = matches!(kind, Some(Kind::Expectation | Kind::Invariant | Kind::Starved));
+            if is_of_test && !is_limit(failure) {
                 let at = failure.at.as_secs_f64();
                 let _ =
                     writeln!(text, "seen at {at:.6} s by thread `{}` of `{}`", failure.thread, failure.node);
@@ -273,12 +279,17 @@ impl Report {
     }
 }
 
+/// Whether the runtime ended the run at a limit of time.
+pub(crate) fn is_limit(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::VirtualTime | FailureKind::RealTime)
+}
+
 /// A failure of the runtime's, with frames of the solution only.
 fn words_of(failure: &Failure) -> String {
     let mut failure = located(failure);
     failure.backtrace = failure.backtrace.as_deref().map(own_frames);
     // What was due is told apart: of all threads that wait, those that matter have room beside it.
-    if matches!(failure.kind, FailureKind::VirtualTime | FailureKind::RealTime)
+    if is_limit(&failure)
         && let Some((message, threads)) = failure.message.split_once('\n')
     {
         failure.message = format!("{message}\n{}", stall::lines_of(threads).join("\n"));

@@ -11,7 +11,7 @@ use super::board::{self, Board};
 use super::pictures;
 use super::plan::Plan;
 use super::repeat;
-use super::report::Report;
+use super::report::{Report, is_limit};
 use super::starved::{Ticker, Ticks};
 use super::traced::Recorder;
 use crate::choices::Choices;
@@ -143,7 +143,14 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
     if ticks.are_of_a_starved_run() {
         report = report.excuse(&ticks.words());
     }
+    // When the runtime ended the run: at the test's limit of time, and not because it was to see no more.
+    let limit = failure.filter(|failure| is_limit(failure) && failure.at >= plan.limits.virtual_time);
     for finding in test.run_final_checks() {
+        if let Some(failure) = limit.filter(|_| report.is_out_of_time())
+            && let Some(message) = finding.unanswered.as_ref().and_then(|request| request.broken(failure.at))
+        {
+            report = report.fail(Kind::Expectation, message);
+        }
         report = take_finding(plan, report, finding);
     }
     report.line.unwatched = test.take_unwatched();
@@ -158,7 +165,7 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
                 known.insert(0, "what each server showed last:".to_owned());
             }
             // A deadlock names its threads itself.
-            let is_limit = matches!(report.line.kind, Some(Kind::VirtualTime | Kind::RealTime));
+            let is_limit = report.is_out_of_time() || limit.is_some();
             known.extend(test.why_nothing_happened(report.line.virtual_ns, is_limit));
             let whole = || test.story(true, plan.width);
             known.extend(pictures::write_story(plan, report.line.seed, &story, whole));
@@ -169,7 +176,7 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
 
 /// Adds what a final check has found to the report, with a picture if the run has failed.
 fn take_finding(plan: &Plan, mut report: Report, finding: Finding) -> Report {
-    let Finding { wrong, words, page } = finding;
+    let Finding { wrong, words, page, .. } = finding;
     let mut picture = None;
     if let Some(folder) = plan.pictures.as_ref().filter(|_| !report.ok() || wrong.is_some()) {
         match pictures::write(plan, folder, report.line.seed, page) {

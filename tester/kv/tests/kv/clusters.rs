@@ -123,6 +123,31 @@ fn a_client_that_waits_for_ever_is_named() {
     );
 }
 
+/// A test that waits for an answer itself comes to no end. Out of time is the run, but not the reason.
+#[test]
+fn an_answer_that_never_comes_was_expected() {
+    let verdict = on_cluster(KvWrong::Hangs, KvSetup::servers(3), |cluster| {
+        let mut client = cluster.make_client(&[0, 1, 2]);
+        (0..50).for_each(|_| client.append("x", "1"));
+    });
+    let words = ["broken expectation", "out of virtual time at", "client 0 waits since", "FakeKvRpc.operate"];
+    assert_failed(&verdict, "client 0's append of \"x\" has had no answer in", &words);
+    assert_eq!(verdict.report.kind, Some(labreport::Kind::Expectation));
+}
+
+/// As long as nobody waited for it, it is the time that was missing.
+#[test]
+fn an_answer_that_is_not_late_is_not_missed() {
+    let verdict = on_cluster(KvWrong::Right, KvSetup::servers(3), |cluster| {
+        let mut client = cluster.make_client(&[0, 1, 2]);
+        loop {
+            client.append("x", "1");
+            thread::sleep(ELECTION);
+        }
+    });
+    assert_eq!(verdict.report.kind, Some(labreport::Kind::VirtualTime), "{}", verdict.text);
+}
+
 #[test]
 fn slow_operations_are_too_slow() {
     let setup = KvSetup::servers(3);
